@@ -1,0 +1,1 @@
+"""Records and the mathematics of the pipeline; pure, no input or output."""

@@ -1,0 +1,120 @@
+"""Many reads of one plate become one reading.
+
+Each read is aligned with what is fused so far by the cheapest edit path, as in ROVER (Fiscus, ASRU 1997), and its
+slots' log-probabilities are added to those of the slots they belong to, weighted by how well the crop shows them.
+"""
+
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plateid.core.records import PlateRead
+from plateid.core.text import CHARSET, NO_CHARACTER, Slots, slots_text
+
+FLOOR = 0.02
+"""Of each read this much is spread evenly: a reader is never sure enough to veto all other reads."""
+GAP = 0.75
+"""Cost of a slot that the other side lacks; exchanging two characters that share nothing costs 1."""
+CORRELATION = 0.5
+"""Frames of one pass err alike: n equal reads count as n to this power."""
+GOOD_HEIGHT = 24.0
+"""Crops of this height and more get full weight, in pixels."""
+KEPT_TEXTS = 64
+
+
+class Fusion:
+    """The fused reads of one pass."""
+
+    def __init__(self) -> None:
+        """Starts without a read."""
+        self._logs: NDArray[np.float64] = np.zeros((0, 1 + len(CHARSET)))
+        self._weight = 0.0
+        self._texts: Counter[str] = Counter()
+        self.reads = 0
+
+    def add(self, read: PlateRead) -> None:
+        """Fuses one more read; a read without a single slot only counts."""
+        self.reads += 1
+        if not len(read.probabilities):
+            return
+        self._remember(slots_text(read.probabilities))
+        weight = read_weight(read)
+        logs = np.log(_floored(read.probabilities)) * weight
+        self._logs = self._merged(logs, read.probabilities, weight)
+        self._weight += weight
+
+    def slots(self) -> Slots:
+        """The fused distribution of each slot, likeliest text left in `slots_text` of it."""
+        if not self._weight:
+            return np.zeros((0, 1 + len(CHARSET)), dtype=np.float32)
+        return _softmax(self._logs / self._weight ** (1 - CORRELATION)).astype(np.float32)
+
+    def agreeing(self, text: str) -> int:
+        """How many reads said exactly `text`."""
+        return self._texts[text]
+
+    def _remember(self, text: str) -> None:
+        self._texts[text] += 1
+        if len(self._texts) > 2 * KEPT_TEXTS:
+            self._texts = Counter(dict(self._texts.most_common(KEPT_TEXTS)))
+
+    def _merged(self, logs: NDArray[np.float64], slots: Slots, weight: float) -> NDArray[np.float64]:
+        absent_then = _absent() * self._weight
+        absent_now = _absent() * weight
+        rows = [
+            (self._logs[old] if old is not None else absent_then) + (logs[new] if new is not None else absent_now)
+            for old, new in align(self.slots(), slots)
+        ]
+        return np.stack(rows)
+
+
+def read_weight(read: PlateRead) -> float:
+    """What a read counts: small and blurred crops less, in 0.05 to 1."""
+    return max(0.05, min(read.height / GOOD_HEIGHT, 1.0) * (0.3 + 0.7 * read.sharpness))
+
+
+def align(a: Slots, b: Slots) -> list[tuple[int | None, int | None]]:
+    """The cheapest edit path between two rows of slots: pairs of indices, None where one side has no slot."""
+    exchange = 1.0 - a @ b.T
+    cost = np.zeros((len(a) + 1, len(b) + 1))
+    cost[:, 0] = GAP * np.arange(len(a) + 1)
+    cost[0, :] = GAP * np.arange(len(b) + 1)
+    for i in range(1, len(a) + 1):
+        for j in range(1, len(b) + 1):
+            cost[i, j] = min(
+                cost[i - 1, j - 1] + exchange[i - 1, j - 1], cost[i - 1, j] + GAP, cost[i, j - 1] + GAP
+            )
+    return _path(cost, exchange)
+
+
+def _path(cost: NDArray[np.float64], exchange: Slots) -> list[tuple[int | None, int | None]]:
+    i, j = cost.shape[0] - 1, cost.shape[1] - 1
+    path: list[tuple[int | None, int | None]] = []
+    while i or j:
+        if i and j and cost[i, j] == cost[i - 1, j - 1] + exchange[i - 1, j - 1]:
+            i, j = i - 1, j - 1
+            path.append((i, j))
+        elif i and cost[i, j] == cost[i - 1, j] + GAP:
+            i -= 1
+            path.append((i, None))
+        else:
+            j -= 1
+            path.append((None, j))
+    return path[::-1]
+
+
+def _floored(probabilities: Slots) -> NDArray[np.float64]:
+    return (1 - FLOOR) * probabilities.astype(np.float64) + FLOOR / probabilities.shape[1]
+
+
+def _absent() -> NDArray[np.float64]:
+    """Log-probabilities of a read that shows nothing where another shows a character."""
+    row = np.zeros((1, 1 + len(CHARSET)), dtype=np.float32)
+    row[0, NO_CHARACTER] = 1.0
+    return np.asarray(np.log(_floored(row))[0])
+
+
+def _softmax(logs: NDArray[np.float64]) -> NDArray[np.float64]:
+    shifted = np.exp(logs - logs.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))

@@ -1,0 +1,107 @@
+"""Boxes and the letterbox: the same code on the device and in training."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from plateid.core.records import Box, Image, Picture
+
+Boxes = NDArray[np.float32]
+"""Shape (N, 4), rows x1, y1, x2, y2."""
+
+PADDING = 114
+
+
+def iou(a: Boxes, b: Boxes) -> NDArray[np.float32]:
+    """Intersection over union of every pair; 0 where both boxes have no area.
+
+    Returns:
+        Shape (len(a), len(b)).
+    """
+    top_left = np.maximum(a[:, None, :2], b[None, :, :2])
+    bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    overlap = np.prod(np.clip(bottom_right - top_left, 0, None), axis=2)
+    union = _areas(a)[:, None] + _areas(b)[None, :] - overlap
+    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+
+
+def _areas(boxes: Boxes) -> NDArray[np.float32]:
+    sides = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None)
+    return np.asarray(sides[:, 0] * sides[:, 1], dtype=boxes.dtype)
+
+
+def nms(boxes: Boxes, scores: NDArray[np.float32], *, iou_threshold: float) -> NDArray[np.intp]:
+    """Greedy non-maximum suppression; indices of the boxes that stay, best score first."""
+    order = np.argsort(-scores, kind="stable")
+    kept: list[int] = []
+    while order.size:
+        best, order = order[0], order[1:]
+        kept.append(int(best))
+        order = order[iou(boxes[best : best + 1], boxes[order])[0] <= iou_threshold]
+    return np.asarray(kept, dtype=np.intp)
+
+
+def expanded(box: Box, *, x: float, y: float) -> Box:
+    """The box with `x` of its width added on the left and right, and `y` of its height above and below."""
+    x1, y1, x2, y2 = box
+    dx, dy = x * (x2 - x1), y * (y2 - y1)
+    return x1 - dx, y1 - dy, x2 + dx, y2 + dy
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """How a picture was scaled and centred in a network's input.
+
+    Attributes:
+        scale: Input pixels for one pixel of the picture.
+        left, top: Padding in input pixels.
+        width, height: The scaled picture in input pixels.
+    """
+
+    scale: float
+    left: int
+    top: int
+    width: int
+    height: int
+
+    @classmethod
+    def fit(cls, picture: tuple[int, int], canvas: tuple[int, int]) -> "Letterbox":
+        """The largest centred placement of a picture (width, height) in a canvas (width, height)."""
+        scale = min(canvas[0] / picture[0], canvas[1] / picture[1])
+        width = min(canvas[0], max(1, round(picture[0] * scale)))
+        height = min(canvas[1], max(1, round(picture[1] * scale)))
+        return cls(scale, (canvas[0] - width) // 2, (canvas[1] - height) // 2, width, height)
+
+    def to_picture(self, boxes: Boxes) -> Boxes:
+        """Boxes in input pixels, shape (N, 4), as boxes in pixels of the picture."""
+        offset = np.array([self.left, self.top, self.left, self.top], dtype=np.float32)
+        return (boxes - offset) / np.float32(self.scale)
+
+    def to_canvas(self, boxes: Boxes) -> Boxes:
+        """Boxes in pixels of the picture, shape (N, 4), as boxes in input pixels."""
+        offset = np.array([self.left, self.top, self.left, self.top], dtype=np.float32)
+        return boxes * np.float32(self.scale) + offset
+
+
+def letterboxed(picture: Picture, canvas: Image) -> Letterbox:
+    """Draws the picture into `canvas`, shape (H, W, 3), which is overwritten; grey where nothing fits."""
+    height, width = canvas.shape[:2]
+    box = Letterbox.fit((picture.width, picture.height), (width, height))
+    canvas[: box.top] = canvas[box.top + box.height :] = PADDING
+    canvas[:, : box.left] = canvas[:, box.left + box.width :] = PADDING
+    canvas[box.top : box.top + box.height, box.left : box.left + box.width] = picture.resized(
+        box.width, box.height
+    )
+    return box
+
+
+def sharpness(crop: Image) -> float:
+    """How crisp a crop is: the mean squared Laplacian of its luma over its variance, squashed to 0 to 1.
+
+    Dividing by the variance makes a dim crop and a bright one comparable.
+    """
+    grey = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY).astype(np.float32)
+    energy = float(np.mean(np.square(cv2.Laplacian(grey, cv2.CV_32F)))) / (float(grey.var()) + 1.0)
+    return energy / (1.0 + energy)

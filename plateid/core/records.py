@@ -1,0 +1,224 @@
+"""What the stages hand to each other, from the frame to the published event."""
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+"""Shape (H, W, 3), BGR."""
+Grey = NDArray[np.uint8]
+"""Shape (H, W)."""
+Box = tuple[float, float, float, float]
+"""Corners x1, y1, x2, y2 in pixels of the full picture."""
+
+
+class Picture(Protocol):
+    """A decoded picture in whatever form the decoder left it; converted only where somebody looks."""
+
+    @property
+    def width(self) -> int:
+        """Pixels, as displayed (after rotation)."""
+        ...
+
+    @property
+    def height(self) -> int:
+        """Pixels, as displayed (after rotation)."""
+        ...
+
+    def resized(self, width: int, height: int) -> Image:
+        """The whole picture scaled to this size."""
+        ...
+
+    def crop(self, box: Box) -> Image:
+        """The part of the picture inside `box`, at full resolution; parts outside are cut off.
+
+        Never empty: at least one pixel is returned.
+        """
+        ...
+
+    def luma(self, width: int, height: int) -> Grey:
+        """The brightness of the whole picture, scaled to this size."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One picture of one camera.
+
+    Attributes:
+        camera: The camera's name, or the path of a file.
+        sequence: Counts the frames that the source decoded, from 0; gaps are frames that were dropped.
+        captured_at: Aware UTC. A live source: the clock at decoding; a file: its start plus `media_time_s`.
+        media_time_s: Position in the file; None on a live source.
+        picture: The pixels.
+    """
+
+    camera: str
+    sequence: int
+    captured_at: datetime
+    media_time_s: float | None
+    picture: Picture
+
+
+@dataclass(frozen=True)
+class Detection:
+    """A plate that the detector sees in one picture.
+
+    Attributes:
+        box: Where, in pixels of the full picture.
+        score: What the detector says, 0 to 1.
+    """
+
+    box: Box
+    score: float
+
+
+@dataclass(frozen=True)
+class Track:
+    """One vehicle's plate, followed over frames.
+
+    Attributes:
+        id: Counts from 1 within one camera.
+        detection: The detection of this frame.
+        hits: Detections so far, this one included.
+    """
+
+    id: int
+    detection: Detection
+    hits: int
+
+
+@dataclass(frozen=True, eq=False)
+class PlateRead:
+    """What the reader sees in one crop.
+
+    Attributes:
+        probabilities: Shape (slots, 1 + len(CHARSET)), each row a distribution; column 0 is "no character".
+        sharpness: Mean gradient energy of the crop's luma, 0 to 1; comparable within one camera.
+        height: Of the crop, in pixels.
+    """
+
+    probabilities: NDArray[np.float32]
+    sharpness: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One possible text of a plate, and how sure it is."""
+
+    plate: str
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Region:
+    """Where the plate's syntax says that it comes from: a lower-case country code."""
+
+    code: str
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The text of one plate, after fusion and syntax.
+
+    Attributes:
+        plate: Upper-case letters and digits; empty when nothing is legible.
+        plate_raw: The text before country syntax.
+        confidence: Of the whole text.
+        char_confidences: One for each character of `plate`.
+        candidates: Best first; the first is `plate`.
+        region: None when no known syntax fits.
+        reads: Reads that were fused.
+        agreeing_reads: Those whose own text is `plate_raw`.
+    """
+
+    plate: str
+    plate_raw: str
+    confidence: float
+    char_confidences: tuple[float, ...]
+    candidates: tuple[Candidate, ...]
+    region: Region | None
+    reads: int = 1
+    agreeing_reads: int = 1
+
+
+@dataclass(frozen=True)
+class PathPoint:
+    """Where the plate was, in frame pixels, `t` seconds after the pass was first seen."""
+
+    t: float
+    box: Box
+
+
+@dataclass(frozen=True)
+class ModelNames:
+    """Which networks read the plate."""
+
+    detector: str
+    reader: str
+    bundle: str
+
+
+@dataclass(frozen=True)
+class PlateEvent:
+    """What subscribers get; `plateid/events/schema/plate-event.v1.json` describes each field."""
+
+    event_type: Literal["plate_seen", "plate_left"]
+    id: str
+    pass_id: str
+    device: str
+    camera: str
+    seq: int
+    plate: str
+    plate_raw: str
+    plate_display: str
+    confidence: float
+    char_confidences: tuple[float, ...]
+    candidates: tuple[Candidate, ...]
+    reads: int
+    agreeing_reads: int
+    region: Region | None
+    first_seen: datetime
+    last_seen: datetime
+    box: Box
+    path: tuple[PathPoint, ...]
+    dwell_s: float
+    model: ModelNames
+    schema: str = "plate-event.v1"
+    corrected: bool = False
+    list: None = None
+    sent_at: datetime | None = None
+    clock_synced: bool | None = None
+    direction: str | None = None
+    parked: bool = False
+    gps: None = None
+    snapshot: str | None = None
+    replayed: bool = False
+
+    def to_json(self) -> str:
+        """One line; times as UTC RFC 3339 with milliseconds, numbers rounded to what they can mean."""
+        return json.dumps(_plain(asdict(self)), separators=(",", ":"), ensure_ascii=False)
+
+
+def rfc3339(moment: datetime) -> str:
+    """As in 2026-11-24T09:12:07.123Z."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: _plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case datetime():
+            return rfc3339(value)
+        case float():
+            return round(value, 4)
+    return value

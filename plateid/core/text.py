@@ -1,0 +1,99 @@
+"""The charset, and how a reader's output becomes slots, text and candidates."""
+
+import heapq
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+CHARSET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+NO_CHARACTER = 0
+"""Column of the slot probabilities that says "there is no character here"; CHARSET[i] is column i + 1."""
+
+CHOICES = 4
+"""Characters that are tried in each slot when looking for other texts."""
+
+Slots = NDArray[np.float32]
+"""Shape (L, 1 + len(CHARSET)); each row sums to 1."""
+
+
+def normalise(text: str) -> str:
+    """Upper-case letters and digits of `text`, in order; everything else is dropped."""
+    return re.sub(f"[^{CHARSET}]", "", text.upper())
+
+
+def ctc_slots(probabilities: NDArray[np.float32]) -> Slots:
+    """Collapses a CTC output to one row for each character of its best path.
+
+    A character's row is the sharpest step of its run; steps of blank between runs only separate.
+
+    Args:
+        probabilities: Shape (T, 1 + len(CHARSET)), column 0 is the blank.
+    """
+    best = probabilities.argmax(axis=1)
+    starts = np.flatnonzero(np.diff(best, prepend=-1))
+    runs = np.split(np.arange(len(best)), starts[1:])
+    peaks = [run[probabilities[run, best[run[0]]].argmax()] for run in runs if best[run[0]] != NO_CHARACTER]
+    return probabilities[np.asarray(peaks, dtype=np.intp)]
+
+
+def slots_text(slots: Slots) -> str:
+    """The likeliest character of each slot; slots that hold none are left out."""
+    return "".join(CHARSET[column - 1] for column in slots.argmax(axis=1) if column != NO_CHARACTER)
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One text that slots may hold, its probability, and that of each of its characters."""
+
+    text: str
+    probability: float
+    characters: tuple[float, ...]
+
+
+def n_best(slots: Slots, count: int) -> list[Hypothesis]:
+    """The `count` likeliest texts of independent slots, best first; one reached in two ways is added up.
+
+    Best-first search: each step exchanges one slot's character for its next best.
+    """
+    found: dict[str, Hypothesis] = {}
+    for columns, probability in _likeliest(slots, 4 * count):
+        held = [(slot, column) for slot, column in enumerate(columns) if column != NO_CHARACTER]
+        text = "".join(CHARSET[column - 1] for _, column in held)
+        before = found.get(text)
+        found[text] = Hypothesis(
+            text,
+            min(1.0, probability + (before.probability if before else 0.0)),
+            before.characters if before else tuple(float(slots[slot, column]) for slot, column in held),
+        )
+    return sorted(found.values(), key=lambda h: -h.probability)[:count]
+
+
+def _likeliest(slots: Slots, count: int) -> Iterator[tuple[tuple[int, ...], float]]:
+    """The `count` likeliest choices of one column for each slot, and their probabilities."""
+    ranked = np.argsort(-slots, axis=1)[:, :CHOICES]
+    costs = -np.log(np.maximum(np.take_along_axis(slots, ranked, axis=1), 1e-12))
+    start = (0,) * len(slots)
+    heap, seen = [(float(costs[:, 0].sum()), start)], {start}
+    for _ in range(count):
+        if not heap:
+            return
+        cost, ranks = heapq.heappop(heap)
+        yield tuple(int(ranked[slot, rank]) for slot, rank in enumerate(ranks)), float(np.exp(-cost))
+        for slot, rank in enumerate(ranks):
+            following = (*ranks[:slot], rank + 1, *ranks[slot + 1 :])
+            if rank + 1 < CHOICES and following not in seen:
+                seen.add(following)
+                heapq.heappush(heap, (cost + float(costs[slot, rank + 1] - costs[slot, rank]), following))
+
+
+def edit_distance(a: str, b: str) -> int:
+    """Levenshtein distance: insertions, deletions and exchanges."""
+    row = list(range(len(b) + 1))
+    for i, left in enumerate(a, 1):
+        diagonal, row[0] = row[0], i
+        for j, right in enumerate(b, 1):
+            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (left != right))
+    return row[-1]

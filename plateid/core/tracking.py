@@ -1,0 +1,152 @@
+"""ByteTrack for plates (Zhang et al., ECCV 2022): constant velocity, association by IoU in two stages.
+
+Two changes, since plates are small and boxes slow: time is in seconds, not frames, so that a dropped frame
+costs nothing, and boxes are compared after both are widened (C-BIoU, Yang et al., WACV 2023), since a plate
+moves by more than its own height between two frames.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plateid.core.geometry import Boxes, iou
+from plateid.core.records import Box, Detection, Track
+
+
+@dataclass(frozen=True)
+class TrackerSettings:
+    """How detections become tracks.
+
+    Attributes:
+        high_score: Detections at least this sure may start a track and are matched first.
+        low_score: Those between the two only prolong one.
+        min_iou: Of the widened boxes, in both stages.
+        widen: Each side of a box grows by this many of its widths (x) or heights (y) before it is compared.
+        lost_s: Seconds without a detection after which a track ends.
+    """
+
+    high_score: float = 0.4
+    low_score: float = 0.1
+    min_iou: float = 0.1
+    widen: tuple[float, float] = (0.6, 1.5)
+    lost_s: float = 2.0
+
+
+@dataclass
+class _State:
+    """A track's motion model: a steady-state Kalman filter (alpha-beta) over centre, width and height."""
+
+    track: Track
+    position: NDArray[np.float64]
+    seen_at: datetime
+    velocity: NDArray[np.float64] = field(default_factory=lambda: np.zeros(4))
+
+    def predicted(self, now: datetime) -> NDArray[np.float64]:
+        return self.position + self.velocity * (now - self.seen_at).total_seconds()
+
+    def correct(self, detection: Detection, now: datetime) -> None:
+        elapsed_s = max((now - self.seen_at).total_seconds(), 1e-3)
+        residual = _centred(detection.box) - self.predicted(now)
+        beta = 1.0 if self.track.hits == 1 else 0.4  # the second sight alone sets the speed
+        self.position = self.predicted(now) + 0.85 * residual
+        self.velocity = self.velocity + beta * residual / elapsed_s
+        self.velocity[2:] *= 0.5  # sizes change slowly; what the residual says of them is mostly noise
+        self.seen_at = now
+        self.track = replace(self.track, detection=detection, hits=self.track.hits + 1)
+
+
+class Tracker:
+    """Follows the plates of one camera."""
+
+    def __init__(self, settings: TrackerSettings | None = None) -> None:
+        """Starts with no tracks."""
+        self._settings = settings or TrackerSettings()
+        self._states: list[_State] = []
+        self._last_id = 0
+        self._updated_at: datetime | None = None
+
+    def update(self, detections: list[Detection], now: datetime) -> list[Track]:
+        """Takes the detections of one frame and returns the tracks that one of them belongs to.
+
+        Args:
+            detections: After non-maximum suppression; those below `low_score` are ignored.
+            now: `captured_at` of the frame, not before that of the last call.
+        """
+        settings = self._settings
+        self._updated_at = now
+        self._end_lost(now)
+        high = [d for d in detections if d.score >= settings.high_score]
+        low = [d for d in detections if settings.low_score <= d.score < settings.high_score]
+        matched, unmatched, new = self._associate(self._states, high, now)
+        prolonged, _, _ = self._associate(unmatched, low, now)
+        started = [self._start(detection, now) for detection in new]
+        self._states.extend(started)
+        return [state.track for state in (*matched, *prolonged, *started)]
+
+    def hold(self, now: datetime) -> None:
+        """Keeps the tracks of the last update as they are: the scene is still, so the plates are where they were."""
+        for state in self._states:
+            if state.seen_at == self._updated_at:
+                state.seen_at = now
+                state.velocity[:] = 0
+        self._updated_at = now
+        self._end_lost(now)
+
+    def alive(self) -> set[int]:
+        """Ids of the tracks that may still go on."""
+        return {state.track.id for state in self._states}
+
+    def _end_lost(self, now: datetime) -> None:
+        lost_s = self._settings.lost_s
+        self._states = [s for s in self._states if (now - s.seen_at).total_seconds() <= lost_s]
+
+    def _associate(
+        self, states: list[_State], detections: list[Detection], now: datetime
+    ) -> tuple[list[_State], list[_State], list[Detection]]:
+        """Matches, and corrects the matched tracks; returns matched tracks, the others, unused detections."""
+        predicted = _boxes([_cornered(state.predicted(now)) for state in states])
+        overlap = iou(self._widened(predicted), self._widened(_boxes([d.box for d in detections])))
+        pairs = _best_pairs(overlap, self._settings.min_iou)
+        for row, column in pairs.items():
+            states[row].correct(detections[column], now)
+        matched = [states[row] for row in pairs]
+        others = [state for row, state in enumerate(states) if row not in pairs]
+        taken = set(pairs.values())
+        return matched, others, [d for column, d in enumerate(detections) if column not in taken]
+
+    def _widened(self, boxes: Boxes) -> Boxes:
+        sides = (boxes[:, 2:] - boxes[:, :2]) * np.asarray(self._settings.widen, dtype=np.float32)
+        return np.hstack([boxes[:, :2] - sides, boxes[:, 2:] + sides])
+
+    def _start(self, detection: Detection, now: datetime) -> _State:
+        self._last_id += 1
+        return _State(Track(self._last_id, detection, hits=1), _centred(detection.box), now)
+
+
+def _best_pairs(overlap: NDArray[np.float32], minimum: float) -> dict[int, int]:
+    """Row to column, the greatest overlap first; each row and column once."""
+    pairs: dict[int, int] = {}
+    for flat in np.argsort(-overlap, axis=None, kind="stable"):
+        row, column = divmod(int(flat), overlap.shape[1])
+        if overlap[row, column] < minimum:
+            break
+        if row not in pairs and column not in pairs.values():
+            pairs[row] = column
+    return pairs
+
+
+def _boxes(boxes: list[Box]) -> Boxes:
+    return np.asarray(boxes, dtype=np.float32).reshape(-1, 4)
+
+
+def _centred(box: Box) -> NDArray[np.float64]:
+    x1, y1, x2, y2 = box
+    return np.array([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1])
+
+
+def _cornered(state: NDArray[np.float64]) -> Box:
+    x, y, width, height = (float(value) for value in state)
+    width, height = max(width, 1.0), max(height, 1.0)
+    return x - width / 2, y - height / 2, x + width / 2, y + height / 2

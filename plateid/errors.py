@@ -1,0 +1,39 @@
+"""Every failure that plateid expects, as one line that names the thing and the reason."""
+
+
+class PlateidError(Exception):
+    """An expected failure.
+
+    Attributes:
+        subject: What failed: a file, a URL without its password, `host:port`, or a configuration key.
+        reason: Why, in words.
+    """
+
+    def __init__(self, subject: object, reason: object) -> None:
+        super().__init__(f"{subject}: {reason}")
+        self.subject = str(subject)
+        self.reason = str(reason)
+
+
+class ConfigError(PlateidError):
+    """The configuration cannot be used; the process ends with exit code 2."""
+
+
+class SourceError(PlateidError):
+    """A picture, clip or stream cannot be read, or stopped."""
+
+
+class BundleError(PlateidError):
+    """A model bundle is incomplete, altered, or not for this version."""
+
+
+class ModelError(PlateidError):
+    """A network could not be loaded, or failed to answer; never the same as an empty answer."""
+
+
+class StoreError(PlateidError):
+    """The event store cannot be opened, read or written."""
+
+
+class BrokerError(PlateidError):
+    """The MQTT broker cannot be reached or refuses us."""

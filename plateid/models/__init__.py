@@ -1,0 +1,1 @@
+"""The networks: verified bundles, ONNX Runtime sessions, detector and reader."""

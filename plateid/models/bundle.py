@@ -1,0 +1,116 @@
+"""A model bundle: two networks, and all that one must know to feed them, checked before use."""
+
+import hashlib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from plateid.core.text import CHARSET
+from plateid.errors import BundleError
+
+FORMAT = 1
+Pixels = Annotated[int, Field(ge=8, le=4096)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Margin = Annotated[float, Field(gt=-0.5, le=1)]
+
+
+class Section(BaseModel):
+    """A table of `bundle.toml`; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NetworkSpec(Section):
+    """What every network says of itself."""
+
+    file: str = Field(pattern=r"^[\w.-]+\.onnx$", description="File name inside the bundle")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the file")
+    name: str = Field(description="Published as `model` in each event")
+    width: Pixels = Field(description="Of the input, in pixels")
+    height: Pixels = Field(description="Of the input, in pixels")
+
+
+class DetectorSpec(NetworkSpec):
+    """A YOLO head with one class: input (1, 3, H, W) RGB 0 to 1, output (1, 5, N): cx, cy, w, h, score."""
+
+    threshold: Probability = Field(description="Detections below it are no plates")
+    nms_iou: Probability = Field(description="Boxes that overlap more than this are one plate")
+
+
+class ReaderSpec(NetworkSpec):
+    """A CTC reader: input (N, C, H, W) 0 to 255, output probabilities (N, T, 1 + charset), column 0 the blank."""
+
+    colour: Literal["grey", "bgr"] = Field(description="Channels of the input: 1 or 3")
+    fit: Literal["pad", "stretch"] = Field(description="How a crop of another shape is fitted in")
+    margin_x: Margin = Field(description="Box widths added on the left and right before cropping")
+    margin_y: Margin = Field(description="Box heights added above and below before cropping")
+    charset: str = Field(description="Characters of the output columns, from column 1")
+
+
+class TrainingData(Section):
+    """Where a network's knowledge comes from."""
+
+    name: str
+    licence: str
+    used_for: Literal["detector", "reader", "both"]
+
+
+class BundleSpec(Section):
+    """The whole of `bundle.toml`."""
+
+    format: int = Field(description="Version of this layout")
+    name: str
+    licence: str
+    detector: DetectorSpec
+    reader: ReaderSpec
+    training_data: tuple[TrainingData, ...]
+    metrics: dict[str, float] = Field(default_factory=dict, description="Figures of the model card")
+
+
+class Bundle:
+    """A checked bundle: `spec`, and the networks' bytes as they were when their hashes were right."""
+
+    def __init__(self, folder: Path) -> None:
+        """Reads and verifies the bundle in `folder`.
+
+        Raises:
+            BundleError: The bundle is missing or incomplete, of another format, or a file was altered.
+        """
+        self.folder = folder
+        self.spec = _read_spec(folder / "bundle.toml")
+        self.detector = _verified(folder, self.spec.detector)
+        self.reader = _verified(folder, self.spec.reader)
+
+
+def _read_spec(path: Path) -> BundleSpec:
+    try:
+        table = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BundleError(path, getattr(error, "strerror", None) or error) from error
+    _check_format(path, table)
+    try:
+        spec = BundleSpec.model_validate(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BundleError(path, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    if spec.reader.charset != CHARSET:
+        raise BundleError(path, f"reader.charset: this version reads {CHARSET} only")
+    return spec
+
+
+def _check_format(path: Path, table: dict[str, Any]) -> None:
+    if table.get("format") != FORMAT:
+        raise BundleError(path, f"format {table.get('format')}; this version of plateid reads format {FORMAT}")
+
+
+def _verified(folder: Path, spec: NetworkSpec) -> bytes:
+    path = folder / spec.file
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BundleError(path, error.strerror) from error
+    if hashlib.sha256(data).hexdigest() != spec.sha256:
+        raise BundleError(path, "its SHA-256 is not the one in bundle.toml; the file was altered or cut off")
+    return data

@@ -1,0 +1,42 @@
+"""Finds plates in a picture with a YOLO network."""
+
+import numpy as np
+
+from plateid.core.geometry import letterboxed, nms
+from plateid.core.records import Detection, Picture
+from plateid.models.bundle import DetectorSpec
+from plateid.models.session import Session
+
+
+class OnnxDetector:
+    """One worker's detector: its buffers are its own, the session may be shared."""
+
+    def __init__(self, session: Session, spec: DetectorSpec, *, threshold: float | None = None) -> None:
+        """Checks that the network is what the bundle says; `threshold` replaces the bundle's."""
+        session.check_shapes([1, 3, spec.height, spec.width], [1, 5, None])
+        self._session = session
+        self._nms_iou = spec.nms_iou
+        self._threshold = spec.threshold if threshold is None else threshold
+        self._canvas = np.empty((spec.height, spec.width, 3), dtype=np.uint8)
+        self._blob = np.empty((1, 3, spec.height, spec.width), dtype=np.float32)
+
+    def detect(self, picture: Picture) -> list[Detection]:
+        """The plates of a picture, best first.
+
+        Raises:
+            ModelError: The network failed.
+        """
+        letterbox = letterboxed(picture, self._canvas)
+        rgb = self._canvas[:, :, ::-1].transpose(2, 0, 1)
+        np.multiply(rgb, np.float32(1 / 255), out=self._blob[0])
+        rows = self._session.run(self._blob)[0].T
+        rows = rows[rows[:, 4] >= self._threshold]
+        half = rows[:, 2:4] / 2
+        boxes = letterbox.to_picture(np.hstack([rows[:, :2] - half, rows[:, :2] + half]))
+        boxes = np.clip(boxes, 0, [picture.width, picture.height] * 2).astype(np.float32)
+        return [
+            Detection((float(x1), float(y1), float(x2), float(y2)), float(rows[i, 4]))
+            for i in nms(boxes, rows[:, 4], iou_threshold=self._nms_iou)
+            for x1, y1, x2, y2 in [boxes[i]]
+            if x2 > x1 and y2 > y1
+        ]

@@ -1,0 +1,57 @@
+"""Reads the text of plate crops with a CTC network."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from plateid.core.geometry import expanded, sharpness
+from plateid.core.records import Box, Image, Picture, PlateRead
+from plateid.core.text import ctc_slots
+from plateid.models.bundle import ReaderSpec
+from plateid.models.session import Session
+
+
+class OnnxReader:
+    """Reads the boxes of one picture in one inference; may be shared between threads."""
+
+    def __init__(self, session: Session, spec: ReaderSpec) -> None:
+        """Checks that the network is what the bundle says."""
+        channels = 1 if spec.colour == "grey" else 3
+        session.check_shapes(
+            [None, channels, spec.height, spec.width], [None, None, 1 + len(spec.charset)]
+        )
+        self._session = session
+        self._spec = spec
+
+    def read(self, picture: Picture, boxes: Sequence[Box]) -> list[PlateRead]:
+        """One read for each box, in order; a read may have no slots, when nothing is legible.
+
+        Raises:
+            ModelError: The network failed.
+        """
+        if not boxes:
+            return []
+        margins = {"x": self._spec.margin_x, "y": self._spec.margin_y}
+        crops = [picture.crop(expanded(box, **margins)) for box in boxes]
+        outputs = self._session.run(np.stack([self._fitted(crop) for crop in crops]))
+        return [
+            PlateRead(ctc_slots(steps), sharpness(crop), y2 - y1)
+            for steps, crop, (_, y1, _, y2) in zip(outputs, crops, boxes, strict=True)
+        ]
+
+    def _fitted(self, crop: Image) -> NDArray[np.float32]:
+        """The crop as network input, shape (C, H, W); "pad" repeats the last column, as EasyOCR does."""
+        width, height = self._spec.width, self._spec.height
+        pixels: NDArray[np.uint8] = crop
+        if self._spec.colour == "grey":
+            pixels = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)[:, :, None]
+        filled = width
+        if self._spec.fit == "pad":
+            filled = min(width, max(1, round(pixels.shape[1] * height / pixels.shape[0])))
+        scaled = cv2.resize(pixels, (filled, height), interpolation=cv2.INTER_CUBIC).reshape(
+            height, filled, -1
+        )
+        padded = np.pad(scaled, ((0, 0), (0, width - filled), (0, 0)), mode="edge")
+        return padded.transpose(2, 0, 1).astype(np.float32)

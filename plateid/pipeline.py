@@ -1,0 +1,290 @@
+"""The way of a plate: from a camera's frame to the two events of a vehicle's pass."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, Protocol
+
+from plateid.core.formats import display
+from plateid.core.fusion import Fusion, read_weight
+from plateid.core.ids import uuid7
+from plateid.core.motion import MotionGate
+from plateid.core.reading import read_of, read_once
+from plateid.core.records import (
+    Box,
+    Detection,
+    Frame,
+    ModelNames,
+    PathPoint,
+    Picture,
+    PlateEvent,
+    PlateRead,
+    Reading,
+    Track,
+)
+from plateid.core.text import edit_distance
+from plateid.core.tracking import Tracker, TrackerSettings
+
+EDGE_PX = 2
+"""A box this near to the border of the picture may be cut off: it is tracked but not read."""
+MAX_PATH = 64
+SAME_PLATE_EDITS = 1
+"""A track that reads like a vehicle just lost, up to this many edits, is that vehicle."""
+
+
+class Detector(Protocol):
+    """Finds plates."""
+
+    def detect(self, picture: Picture) -> list[Detection]:
+        """The plates of a picture, best first; raises ModelError when it cannot tell."""
+        ...
+
+
+class PlateReader(Protocol):
+    """Reads plates."""
+
+    def read(self, picture: Picture, boxes: Sequence[Box]) -> list[PlateRead]:
+        """One read for each box; raises ModelError when it cannot tell."""
+        ...
+
+
+class Sink(Protocol):
+    """Where events go."""
+
+    def accept(self, event: PlateEvent) -> None:
+        """Takes one event; it is the sink's from here on."""
+        ...
+
+
+@dataclass(frozen=True)
+class Rules:
+    """When a reading becomes an event; `[events]` in the configuration says what each means."""
+
+    min_confidence: float
+    sure_confidence: float
+    max_wait_s: float
+    min_reads: int
+    lost_s: float
+    regions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where events come from."""
+
+    device: str
+    camera: str
+    model: ModelNames
+    next_seq: Callable[[], int]
+    clock_synced: Callable[[], bool | None]
+
+
+@dataclass(frozen=True)
+class PlateResult:
+    """One plate in a picture, and what it says (on video: all reads so far together)."""
+
+    detection: Detection
+    reading: Reading
+
+
+def read_detections(
+    picture: Picture, detections: Sequence[Detection], reader: PlateReader, regions: Sequence[str]
+) -> list[PlateResult]:
+    """Reads each detection of a still picture by itself, best first.
+
+    Raises:
+        ModelError: The reader failed.
+    """
+    reads = reader.read(picture, [detection.box for detection in detections])
+    results = [
+        PlateResult(detection, read_once(read, regions))
+        for detection, read in zip(detections, reads, strict=True)
+    ]
+    return sorted(results, key=lambda result: -result.reading.confidence)
+
+
+@dataclass
+class _Pass:
+    """One vehicle on its way through the picture."""
+
+    first_seen: datetime
+    last_seen: datetime
+    box: Box
+    id: str = field(default_factory=uuid7)
+    fusion: Fusion = field(default_factory=Fusion)
+    path: list[PathPoint] = field(default_factory=list)
+    path_step_s: float = 0.25
+    best_shot: float = 0.0
+    announced: str | None = None
+
+    def age_s(self, now: datetime) -> float:
+        return (now - self.first_seen).total_seconds()
+
+    def follow(self, box: Box, now: datetime) -> None:
+        self.last_seen = now
+        t = self.age_s(now)
+        if not self.path or t - self.path[-1].t >= self.path_step_s:
+            self.path.append(PathPoint(t, box))
+        if len(self.path) > MAX_PATH:
+            self.path = self.path[::2]
+            self.path_step_s *= 2
+
+    def add(self, read: PlateRead, box: Box) -> None:
+        self.fusion.add(read)
+        shot = read_weight(read) * read.height
+        if shot >= self.best_shot:
+            self.best_shot, self.box = shot, box
+
+
+class CameraPipeline:
+    """One camera's tracks and passes. `process` and `finish` may be called from any thread, one at a time."""
+
+    def __init__(
+        self, origin: Origin, rules: Rules, *, detector: Detector, reader: PlateReader, sink: Sink
+    ) -> None:
+        """Starts with an empty road."""
+        self._origin = origin
+        self._rules = rules
+        self._detector = detector
+        self._reader = reader
+        self._sink = sink
+        self._gate = MotionGate()
+        self._tracker = Tracker(TrackerSettings(lost_s=rules.lost_s))
+        self._passes: dict[int, _Pass] = {}
+        self._tracks: list[Track] = []
+        self._lock = threading.Lock()
+
+    def process(self, frame: Frame) -> list[PlateResult]:
+        """Takes the next frame and hands the sink whatever events it brings about.
+
+        Returns:
+            The plates in this frame.
+
+        Raises:
+            ModelError: A network failed.
+        """
+        with self._lock:
+            now = frame.captured_at
+            if self._gate.passes(frame) or self._undecided(now):
+                self._look(frame.picture, now)
+            else:
+                self._tracker.hold(now)
+                for track in self._tracks:
+                    self._passes[track.id].last_seen = now
+            self._announce(now)
+            self._close(set(self._passes) - self._tracker.alive())
+            return [PlateResult(t.detection, self._reading(self._passes[t.id])) for t in self._tracks]
+
+    def _undecided(self, now: datetime) -> bool:
+        """Whether a vehicle that stands still has not been read well enough yet, and still may be."""
+        vehicles = (self._passes[track.id] for track in self._tracks)
+        return any(v.announced is None and v.age_s(now) < self._rules.max_wait_s for v in vehicles)
+
+    def _look(self, picture: Picture, now: datetime) -> None:
+        self._tracks = self._tracker.update(self._detector.detect(picture), now)
+        self._follow(now)
+        self._read(picture)
+        self._rejoin()
+
+    def finish(self) -> None:
+        """Ends every pass: the source stopped, or plateid does."""
+        with self._lock:
+            self._close(set(self._passes))
+            self._tracks = []
+            self._tracker = Tracker(TrackerSettings(lost_s=self._rules.lost_s))
+
+    def _follow(self, now: datetime) -> None:
+        for track in self._tracks:
+            box = track.detection.box
+            self._passes.setdefault(track.id, _Pass(now, now, box)).follow(box, now)
+
+    def _read(self, picture: Picture) -> None:
+        whole = [track for track in self._tracks if _inside(track.detection.box, picture)]
+        reads = self._reader.read(picture, [track.detection.box for track in whole])
+        for track, read in zip(whole, reads, strict=True):
+            self._passes[track.id].add(read, track.detection.box)
+
+    def _rejoin(self) -> None:
+        """A track that was lost and found again under a new number goes on with the old pass."""
+        for track in self._tracks:
+            vehicle = self._passes[track.id]
+            lost = self._lost_like(vehicle) if vehicle.announced is None else None
+            if lost is not None:
+                self._passes[track.id] = older = self._passes.pop(lost)
+                older.last_seen = vehicle.last_seen
+                older.path += [
+                    PathPoint((vehicle.first_seen - older.first_seen).total_seconds() + point.t, point.box)
+                    for point in vehicle.path
+                ]
+
+    def _lost_like(self, vehicle: _Pass) -> int | None:
+        plate = self._reading(vehicle).plate
+        in_view = {track.id for track in self._tracks}
+        for track_id, other in self._passes.items():
+            if track_id in in_view or not plate:
+                continue
+            if edit_distance(plate, other.announced or self._reading(other).plate) <= SAME_PLATE_EDITS:
+                return track_id
+        return None
+
+    def _announce(self, now: datetime) -> None:
+        for vehicle in self._passes.values():
+            if vehicle.announced is None:
+                reading = self._reading(vehicle)
+                waited = vehicle.age_s(now) >= self._rules.max_wait_s
+                enough = self._rules.min_confidence if waited else self._rules.sure_confidence
+                if reading.confidence >= enough and reading.reads >= self._rules.min_reads:
+                    self._emit("plate_seen", vehicle, reading)
+
+    def _close(self, ended: set[int]) -> None:
+        for track_id in sorted(ended):
+            vehicle = self._passes.pop(track_id)
+            reading = self._reading(vehicle)
+            legible = reading.confidence >= self._rules.min_confidence
+            if vehicle.announced is None and legible and reading.reads >= self._rules.min_reads:
+                self._emit("plate_seen", vehicle, reading)
+            if vehicle.announced is not None:
+                self._emit("plate_left", vehicle, reading)
+
+    def _reading(self, vehicle: _Pass) -> Reading:
+        return read_of(vehicle.fusion, self._rules.regions)
+
+    def _emit(
+        self, event_type: Literal["plate_seen", "plate_left"], vehicle: _Pass, reading: Reading
+    ) -> None:
+        corrected = vehicle.announced is not None and vehicle.announced != reading.plate
+        vehicle.announced = reading.plate
+        self._sink.accept(
+            PlateEvent(
+                event_type=event_type,
+                id=uuid7(),
+                pass_id=vehicle.id,
+                device=self._origin.device,
+                camera=self._origin.camera,
+                seq=self._origin.next_seq(),
+                plate=reading.plate,
+                plate_raw=reading.plate_raw,
+                plate_display=display(reading.plate, reading.region),
+                confidence=reading.confidence,
+                char_confidences=reading.char_confidences,
+                candidates=reading.candidates,
+                reads=reading.reads,
+                agreeing_reads=reading.agreeing_reads,
+                region=reading.region,
+                first_seen=vehicle.first_seen,
+                last_seen=vehicle.last_seen,
+                box=vehicle.box,
+                path=tuple(vehicle.path),
+                dwell_s=(vehicle.last_seen - vehicle.first_seen).total_seconds(),
+                model=self._origin.model,
+                clock_synced=self._origin.clock_synced(),
+                corrected=corrected,
+            )
+        )
+
+
+def _inside(box: Box, picture: Picture) -> bool:
+    x1, y1, x2, y2 = box
+    right, bottom = picture.width - EDGE_PX, picture.height - EDGE_PX
+    return x1 >= EDGE_PX and y1 >= EDGE_PX and x2 <= right and y2 <= bottom

@@ -1,0 +1,1 @@
+"""What keeps the process honest: threads that are watched, the clock, logs."""

@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plateid.core.geometry import PADDING, Letterbox, expanded, iou, letterboxed, nms, sharpness
+from tests.pictures import ArrayPicture
+
+sizes = st.tuples(st.integers(1, 5000), st.integers(1, 5000))
+
+
+def boxes(*rows: tuple[float, float, float, float]) -> np.ndarray:
+    return np.array(rows, np.float32).reshape(-1, 4)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        ((0, 0, 10, 10), (0, 0, 10, 10), 1.0),
+        ((0, 0, 10, 10), (10, 0, 20, 10), 0.0),
+        ((0, 0, 10, 10), (5, 0, 15, 10), 1 / 3),
+        ((0, 0, 10, 10), (2, 2, 4, 4), 0.04),
+        ((3, 3, 3, 3), (3, 3, 3, 3), 0.0),
+    ],
+)
+def test_iou_of_known_pairs(a, b, expected):
+    assert iou(boxes(a), boxes(b))[0, 0] == pytest.approx(expected)
+
+
+def test_iou_without_boxes_is_an_empty_matrix():
+    assert iou(boxes(), boxes((0, 0, 1, 1))).shape == (0, 1)
+    assert iou(boxes((0, 0, 1, 1)), boxes()).shape == (1, 0)
+
+
+def test_nms_keeps_the_best_of_each_heap_in_order_of_score():
+    rows = boxes((0, 0, 10, 10), (1, 0, 11, 10), (50, 50, 60, 60))
+    assert nms(rows, np.array([0.5, 0.9, 0.7], np.float32), iou_threshold=0.5).tolist() == [1, 2]
+
+
+def test_nms_without_boxes_keeps_none():
+    assert nms(boxes(), np.zeros(0, np.float32), iou_threshold=0.5).tolist() == []
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 50)] * 4, st.floats(0, 1, width=32)), max_size=12))
+def test_nms_leaves_no_two_boxes_that_overlap_more_than_the_threshold(rows):
+    box = boxes(*[(x, y, x + w + 1, y + h + 1) for x, y, w, h, _ in rows])
+    kept = box[nms(box, np.array([row[4] for row in rows], np.float32), iou_threshold=0.4)]
+    overlap = iou(kept, kept) - np.eye(len(kept), dtype=np.float32)
+    assert (overlap <= 0.4).all()
+
+
+@given(sizes, sizes)
+def test_letterbox_fits_touches_and_inverts(picture, canvas):
+    box = Letterbox.fit(picture, canvas)
+    assert box.left >= 0 and box.left + box.width <= canvas[0]
+    assert box.top >= 0 and box.top + box.height <= canvas[1]
+    assert box.width == canvas[0] or box.height == canvas[1]
+    corners = boxes((0, 0, picture[0], picture[1]))
+    assert np.allclose(box.to_picture(box.to_canvas(corners)), corners, atol=1e-2, rtol=1e-4)
+
+
+def test_letterboxed_draws_the_picture_in_the_middle_and_grey_around_it():
+    canvas = np.zeros((40, 40, 3), np.uint8)
+    letterboxed(ArrayPicture(np.full((10, 20, 3), 200, np.uint8)), canvas)
+    assert (canvas[:10] == PADDING).all() and (canvas[-10:] == PADDING).all()
+    assert (canvas[10:30] == 200).all()
+
+
+def test_expanded_grows_and_shrinks_by_its_own_size():
+    assert expanded((10, 10, 30, 20), x=0.5, y=0.1) == (0, 9, 40, 21)
+    assert expanded((10, 10, 30, 20), x=-0.25, y=0) == (15, 10, 25, 20)
+
+
+def test_blur_lowers_the_sharpness_and_a_dim_picture_keeps_it():
+    crop = np.zeros((20, 80, 3), np.uint8)
+    crop[:, ::8] = crop[:, 1::8] = 220
+    blurred = np.repeat(crop.reshape(20, 10, 8, 3).mean(axis=2).astype(np.uint8), 8, axis=1)
+    assert sharpness(crop) > 2 * sharpness(blurred)
+    assert sharpness(crop // 2) == pytest.approx(sharpness(crop), abs=0.05)

@@ -1,0 +1,56 @@
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from plateid.core.motion import MotionGate
+from plateid.core.records import Frame
+from tests.pictures import ArrayPicture
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def frame(image: np.ndarray, at_s: float) -> Frame:
+    return Frame("gate", 0, START + timedelta(seconds=at_s), None, ArrayPicture(image))
+
+
+def scene(level: int = 90) -> np.ndarray:
+    noise = np.random.default_rng(level).integers(-4, 5, (360, 640, 1))
+    return (noise + level).repeat(3, axis=2).astype(np.uint8)
+
+
+def with_plate(image: np.ndarray, x: int) -> np.ndarray:
+    image = image.copy()
+    image[200:216, x : x + 60] = 230
+    return image
+
+
+def test_the_first_frame_passes_and_noise_does_not():
+    gate = MotionGate()
+    assert gate.passes(frame(scene(90), 0))
+    assert not gate.passes(frame(scene(91), 0.1))
+
+
+def test_a_small_plate_that_moves_passes():
+    gate = MotionGate()
+    gate.passes(frame(with_plate(scene(), 100), 0))
+    assert gate.passes(frame(with_plate(scene(), 110), 0.1))
+
+
+def test_a_change_of_exposure_is_not_motion():
+    gate = MotionGate()
+    gate.passes(frame(scene(90), 0))
+    assert not gate.passes(frame(scene(120), 0.1))
+
+
+def test_slow_changes_add_up():
+    gate = MotionGate()
+    gate.passes(frame(with_plate(scene(), 100), 0))
+    moved = [gate.passes(frame(with_plate(scene(), 100 + step), 0.1 * step)) for step in range(1, 12)]
+    assert any(moved)
+
+
+def test_a_still_scene_is_looked_at_now_and_then():
+    gate = MotionGate(max_still_s=5)
+    gate.passes(frame(scene(), 0))
+    assert not gate.passes(frame(scene(), 4.9))
+    assert gate.passes(frame(scene(), 5.0))

@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plateid.core.text import CHARSET, ctc_slots, edit_distance, n_best, normalise, slots_text
+
+texts = st.text(alphabet=CHARSET, max_size=9)
+
+
+def slots(text: str, *, sure: float = 0.9) -> np.ndarray:
+    rows = np.full((len(text), 1 + len(CHARSET)), (1 - sure) / len(CHARSET), np.float32)
+    for row, character in zip(rows, text, strict=True):
+        row[1 + CHARSET.index(character)] = sure
+    return rows
+
+
+def steps(path: str) -> np.ndarray:
+    """CTC steps from a picture of them: '-' is the blank."""
+    rows = np.full((len(path), 1 + len(CHARSET)), 0.002, np.float32)
+    for row, character in zip(rows, path, strict=True):
+        row[0 if character == "-" else 1 + CHARSET.index(character)] = 0.928
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("----", ""),
+        ("A", "A"),
+        ("AAA", "A"),
+        ("A-A", "AA"),
+        ("-AAB--BB-7", "ABB7"),
+        ("AB", "AB"),
+    ],
+)
+def test_ctc_steps_collapse_to_one_slot_a_character(path, text):
+    assert slots_text(ctc_slots(steps(path))) == text
+
+
+def test_a_character_takes_the_sharpest_step_of_its_run():
+    run = steps("AAA")
+    run[1] = steps("A")[0] * 0.5 + run[1] * 0.5
+    run[1, 11] = 0.99
+    assert ctc_slots(run)[0, 11] == pytest.approx(0.99)
+
+
+@given(texts)
+def test_the_best_text_is_what_the_slots_say(text):
+    best = n_best(slots(text), 5)[0]
+    assert best.text == text
+    assert best.probability == pytest.approx(0.9 ** len(text), rel=1e-3)
+    assert best.characters == pytest.approx([0.9] * len(text))
+
+
+@given(texts.filter(lambda text: len(text) > 1))
+def test_candidates_fall_in_probability_and_never_repeat(text):
+    found = n_best(slots(text, sure=0.5), 5)
+    assert [h.probability for h in found] == sorted((h.probability for h in found), reverse=True)
+    assert len({h.text for h in found}) == len(found) == 5
+
+
+def test_two_ways_to_one_text_add_up():
+    rows = slots("AA", sure=0.5)
+    rows[:, 0] = 0.4
+    both = {h.text: h.probability for h in n_best(rows / rows.sum(axis=1, keepdims=True), 9)}
+    single = float(rows[0, 11] * rows[1, 0] / rows.sum(axis=1).prod())
+    assert both["A"] == pytest.approx(2 * single, rel=1e-3)
+
+
+def test_no_slots_hold_the_empty_text():
+    assert [h.text for h in n_best(np.zeros((0, 37), np.float32), 3)] == [""]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "distance"), [("", "", 0), ("AB", "", 2), ("AB12", "A812", 1), ("ABC", "BC", 1), ("AB", "BA", 2)]
+)
+def test_edit_distance_of_known_pairs(a, b, distance):
+    assert edit_distance(a, b) == edit_distance(b, a) == distance
+
+
+@given(st.text())
+def test_normalise_leaves_only_the_charset_and_does_it_once(text):
+    assert set(normalise(text)) <= set(CHARSET)
+    assert normalise(normalise(text)) == normalise(text)
+
+
+def test_normalise_folds_lower_case_and_drops_separators():
+    assert normalise("b 68-spk •") == "B68SPK"

@@ -1,0 +1,104 @@
+"""Bundles of tiny networks that are built in the test."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+CHARSET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def constant_network(input_shape: list, answer: np.ndarray) -> bytes:
+    """A network that answers the same to whatever it is shown, once for each item of the batch."""
+    batch = input_shape[0]
+    weights = {
+        "answer": answer.astype(np.float32),
+        "axes": np.array(list(range(1, len(input_shape))), np.int64),
+        "nothing": np.zeros(1, np.float32),
+    }
+    nodes = [
+        helper.make_node("ReduceSum", ["x", "axes"], ["sum"], keepdims=1),
+        helper.make_node("Squeeze", ["sum", "last"], ["flat"]),
+        helper.make_node("Mul", ["flat", "nothing"], ["zero"]),
+        helper.make_node("Add", ["zero", "answer"], ["y"]),
+    ]
+    weights["last"] = np.array([len(input_shape) - 1], np.int64)
+    graph = helper.make_graph(
+        nodes,
+        "constant",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, input_shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [batch, *answer.shape[1:]])],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def detector_network(rows: list[tuple[float, ...]], *, width: int = 64, height: int = 32) -> bytes:
+    """A detector that always finds these (cx, cy, w, h, score) in input pixels."""
+    answer = np.array(rows, np.float32).reshape(-1, 5).T[None]
+    return constant_network([1, 3, height, width], answer)
+
+
+def reader_network(path: str) -> bytes:
+    """A reader that always says this CTC path, '-' being the blank."""
+    answer = np.full((1, len(path), 1 + len(CHARSET)), 0.001, np.float32)
+    for step, character in enumerate(path):
+        answer[0, step, 0 if character == "-" else 1 + CHARSET.index(character)] = 0.964
+    return constant_network(["n", 1, 16, 48], answer)
+
+
+BUNDLE = """
+format = 1
+name = "tiny"
+licence = "AGPL-3.0-or-later"
+training_data = []
+
+[detector]
+file = "detector.onnx"
+sha256 = "{detector}"
+name = "tiny-detector"
+width = 64
+height = 32
+threshold = 0.3
+nms_iou = 0.5
+
+[reader]
+file = "reader.onnx"
+sha256 = "{reader}"
+name = "tiny-reader"
+width = 48
+height = 16
+colour = "grey"
+fit = "pad"
+margin_x = 0.0
+margin_y = 0.0
+charset = "{charset}"
+"""
+
+
+def write_bundle(folder: Path, detector: bytes, reader: bytes) -> Path:
+    """A bundle whose hashes are right."""
+    folder.mkdir(exist_ok=True)
+    for name, data in (("detector", detector), ("reader", reader)):
+        (folder / f"{name}.onnx").write_bytes(data)
+    hashes = {
+        "detector": hashlib.sha256(detector).hexdigest(),
+        "reader": hashlib.sha256(reader).hexdigest(),
+    }
+    (folder / "bundle.toml").write_text(BUNDLE.format(charset=CHARSET, **hashes))
+    return folder
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """A tiny bundle that finds one plate in the middle of the picture and reads it as AB12."""
+    return write_bundle(
+        tmp_path / "bundle",
+        detector_network([(32, 16, 20, 8, 0.9), (33, 16, 20, 8, 0.8), (10, 8, 4, 2, 0.2)]),
+        reader_network("-AA-B-11-2"),
+    )

@@ -1,0 +1,89 @@
+from pathlib import Path
+
+import pytest
+
+from plateid.config import DEFAULT_BUNDLE, ModelsConfig
+from plateid.errors import BundleError, ModelError
+from plateid.models.bundle import Bundle
+from plateid.models.networks import Networks
+from plateid.models.session import PROVIDERS, Session
+from tests.models.conftest import detector_network, reader_network, write_bundle
+
+
+def edit(bundle: Path, before: str, after: str) -> None:
+    file = bundle / "bundle.toml"
+    text = file.read_text()
+    assert before in text
+    file.write_text(text.replace(before, after))
+
+
+def test_a_good_bundle_names_its_networks(bundle):
+    names = Networks(ModelsConfig(bundle=bundle)).names
+    assert (names.detector, names.reader, names.bundle) == ("tiny-detector", "tiny-reader", "tiny")
+
+
+def test_the_bundle_that_ships_is_whole_and_fits():
+    networks = Networks(ModelsConfig(bundle=DEFAULT_BUNDLE))
+    networks.detector()
+    networks.reader()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reason"),
+    [
+        ("format = 1", "format = 2", "format 2; this version of plateid reads format 1"),
+        ('name = "tiny"', 'nane = "tiny"', "name: Field required"),
+        ("threshold = 0.3", "threshold = 1.3", "detector.threshold: .*less than or equal to 1"),
+        ("threshold = 0.3", "threshold = 0.3\nspeed = 1", "detector.speed: Extra inputs"),
+        ('file = "detector.onnx"', 'file = "../detector.onnx"', "detector.file: .*pattern"),
+        ('charset = "0', 'charset = "', "reader.charset"),
+        ("format = 1", "format = ", "Invalid value"),
+    ],
+)
+def test_a_wrong_description_is_refused_by_key(bundle, before, after, reason):
+    edit(bundle, before, after)
+    with pytest.raises(BundleError, match=f"bundle.toml: {reason}"):
+        Bundle(bundle)
+
+
+def test_a_missing_bundle_and_a_missing_network_are_named(bundle):
+    with pytest.raises(BundleError, match="nowhere/bundle.toml: No such file"):
+        Bundle(bundle.parent / "nowhere")
+    (bundle / "reader.onnx").unlink()
+    with pytest.raises(BundleError, match="reader.onnx: No such file"):
+        Bundle(bundle)
+
+
+def test_an_altered_network_is_refused(bundle):
+    data = bytearray((bundle / "detector.onnx").read_bytes())
+    data[len(data) // 2] ^= 1
+    (bundle / "detector.onnx").write_bytes(data)
+    with pytest.raises(BundleError, match=r"detector.onnx: .*SHA-256"):
+        Bundle(bundle)
+
+
+@pytest.mark.parametrize(
+    ("detector", "reader", "reason"),
+    [
+        (detector_network([(1, 1, 1, 1, 0.9)], width=96), reader_network("A"), "input shape is"),
+        (reader_network("A"), reader_network("A"), "detector.onnx: input shape is"),
+        (b"not a network", reader_network("A"), "detector.onnx: not a network that can be run here"),
+    ],
+)
+def test_a_network_of_another_shape_is_refused(tmp_path, detector, reader, reason):
+    write_bundle(tmp_path / "bundle", detector, reader)
+    with pytest.raises(BundleError, match=reason):
+        Networks(ModelsConfig(bundle=tmp_path / "bundle")).detector()
+
+
+def test_a_provider_that_is_not_here_is_never_exchanged(bundle):
+    with pytest.raises(ModelError, match=PROVIDERS["tensorrt"]):
+        Networks(ModelsConfig(bundle=bundle, provider="tensorrt"))
+
+
+def test_a_failed_inference_is_an_error_not_an_empty_answer():
+    import numpy as np
+
+    session = Session("tiny", reader_network("A"))
+    with pytest.raises(ModelError, match="tiny: inference failed"):
+        session.run(np.zeros((1, 1, 16, 47), np.float32))

@@ -1,0 +1,211 @@
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from plateid.core.records import Box, Detection, Frame, ModelNames, PlateEvent, PlateRead
+from plateid.pipeline import CameraPipeline, Origin, Rules, read_detections
+from tests.core.test_text import slots
+from tests.pictures import ArrayPicture
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+RULES = Rules(
+    min_confidence=0.5, sure_confidence=0.9, max_wait_s=3.0, min_reads=2, lost_s=1.0, regions=()
+)
+
+
+@dataclass(frozen=True)
+class Vehicle:
+    """A plate that crosses the picture in a straight line, and what a reader makes of it in each frame."""
+
+    text: str
+    from_s: float
+    to_s: float
+    x: float = 100
+    y: float = 300
+    speed: float = 150
+    sure: float = 0.97
+    misread: tuple[str, ...] = ()
+    hidden: tuple[float, float] = (0, 0)
+
+    def box(self, t: float) -> Box:
+        x = self.x + self.speed * (t - self.from_s)
+        return x, self.y, x + 100, self.y + 25
+
+    def visible(self, t: float) -> bool:
+        return self.from_s <= t <= self.to_s and not self.hidden[0] <= t < self.hidden[1]
+
+
+class Road(ArrayPicture):
+    """A picture that knows which plates are in it; the pixels move with them."""
+
+    def __init__(self, plates: list[tuple[Box, str, float]]) -> None:
+        image = np.zeros((720, 1280, 3), np.uint8)
+        for (x1, y1, x2, y2), _, _ in plates:
+            image[int(y1) : int(y2), max(0, int(x1)) : max(0, int(x2))] = 255
+        super().__init__(image)
+        self.plates = plates
+
+
+class Eyes:
+    """A detector and reader that see what is on the road."""
+
+    def __init__(self) -> None:
+        self.looks = self.read_boxes = 0
+
+    def detect(self, picture: Road) -> list[Detection]:
+        self.looks += 1
+        return [Detection(box, 0.9) for box, _, _ in picture.plates]
+
+    def read(self, picture: Road, boxes: Sequence[Box]) -> list[PlateRead]:
+        self.read_boxes += len(boxes)
+        known = {box: (text, sure) for box, text, sure in picture.plates}
+        return [PlateRead(slots(known[box][0], sure=known[box][1]), 0.8, 25.0) for box in boxes]
+
+
+@dataclass
+class Drive:
+    """Everything a drive gave."""
+
+    events: list[PlateEvent] = field(default_factory=list)
+    eyes: Eyes = field(default_factory=Eyes)
+
+    def accept(self, event: PlateEvent) -> None:
+        self.events.append(event)
+
+    def told(self) -> list[tuple[str, str]]:
+        return [(event.event_type, event.plate) for event in self.events]
+
+
+def frames(vehicles: list[Vehicle], *, rate: float, until_s: float) -> list[Frame]:
+    result = []
+    for number in range(int(until_s * rate) + 1):
+        t = number / rate
+        plates = []
+        for vehicle in vehicles:
+            if vehicle.visible(t):
+                texts = (vehicle.text, *vehicle.misread)
+                plates.append((vehicle.box(t), texts[number % len(texts)], vehicle.sure))
+        result.append(Frame("gate", number, START + timedelta(seconds=t), t, Road(plates)))
+    return result
+
+
+def pipeline(drive: Drive, rules: Rules = RULES) -> CameraPipeline:
+    sequence = iter(range(1, 1000))
+    origin = Origin("box", "gate", ModelNames("d", "r", "b"), lambda: next(sequence), lambda: True)
+    return CameraPipeline(origin, rules, detector=drive.eyes, reader=drive.eyes, sink=drive)
+
+
+def drive(*vehicles: Vehicle, rate: float = 15, until_s: float = 8, rules: Rules = RULES) -> Drive:
+    result = Drive()
+    way = pipeline(result, rules)
+    for frame in frames(list(vehicles), rate=rate, until_s=until_s):
+        way.process(frame)
+    way.finish()
+    return result
+
+
+@pytest.mark.parametrize("rate", [5, 8, 10, 15, 25, 30])
+def test_one_pass_is_seen_once_and_leaves_once_at_any_frame_rate(rate):
+    assert drive(Vehicle("B68SPK", 0.5, 4), rate=rate).told() == [
+        ("plate_seen", "B68SPK"),
+        ("plate_left", "B68SPK"),
+    ]
+
+
+def test_an_empty_road_tells_nothing():
+    assert drive().events == []
+
+
+def test_two_vehicles_one_behind_the_other_are_two_passes():
+    told = drive(Vehicle("AAA111", 0.2, 5), Vehicle("BBB222", 1.5, 5)).told()
+    assert sorted(told) == sorted(
+        [(kind, plate) for kind in ("plate_seen", "plate_left") for plate in ("AAA111", "BBB222")]
+    )
+
+
+def test_seen_comes_as_soon_as_the_reading_is_sure():
+    sure = drive(Vehicle("B68SPK", 0, 6, sure=0.99))
+    assert (sure.events[0].last_seen - START).total_seconds() < 0.3
+
+
+def test_a_doubtful_reading_is_published_after_the_longest_wait():
+    rules = Rules(**{**RULES.__dict__, "sure_confidence": 1.1})
+    doubtful = drive(Vehicle("B68SPK", 0, 6), rules=rules)
+    assert 2.9 < (doubtful.events[0].last_seen - START).total_seconds() < 3.2
+
+
+def test_what_was_never_sure_enough_is_never_published():
+    assert drive(Vehicle("B68SPK", 0, 4, sure=0.03)).events == []
+
+
+def test_a_single_glimpse_is_not_enough():
+    assert drive(Vehicle("B68SPK", 1, 1.01), rate=10).events == []
+
+
+def test_misreads_of_single_frames_are_outvoted():
+    told = drive(Vehicle("B68SPK", 0, 4, misread=("B6BSPK", "B68SPK", "868SPK"))).told()
+    assert told == [("plate_seen", "B68SPK"), ("plate_left", "B68SPK")]
+
+
+def test_a_reading_that_changes_after_it_was_published_is_corrected_on_leaving():
+    first = Vehicle("AB128", 0, 0.5, speed=0, y=300, sure=0.99)
+    then = Vehicle("AB123", 0.51, 6, speed=0, y=301, sure=0.99)
+    result = drive(first, then)
+    assert result.told() == [("plate_seen", "AB128"), ("plate_left", "AB123")]
+    assert [event.corrected for event in result.events] == [False, True]
+
+
+@pytest.mark.parametrize("hidden_s", [0.3, 0.8])
+def test_a_short_occlusion_does_not_split_a_pass(hidden_s):
+    assert len(drive(Vehicle("B68SPK", 0, 4, hidden=(1.5, 1.5 + hidden_s))).events) == 2
+
+
+def test_a_track_that_jumps_is_rejoined_by_its_text():
+    before = Vehicle("B68SPK", 0, 2, x=100)
+    after = Vehicle("B68SPK", 2.3, 5, x=900, y=600, speed=50)
+    result = drive(before, after)
+    assert result.told() == [("plate_seen", "B68SPK"), ("plate_left", "B68SPK")]
+    assert result.events[-1].dwell_s == pytest.approx(5, abs=0.2)
+
+
+def test_the_same_vehicle_much_later_is_a_new_pass():
+    result = drive(Vehicle("B68SPK", 0, 2), Vehicle("B68SPK", 5, 7), until_s=10)
+    assert len(result.events) == 4
+    assert len({event.pass_id for event in result.events}) == 2
+
+
+def test_a_parked_vehicle_in_a_still_scene_stays_one_pass_and_costs_little():
+    result = drive(Vehicle("B68SPK", 0, 60, speed=0), rate=10, until_s=70)
+    assert [event.event_type for event in result.events] == ["plate_seen", "plate_left"]
+    assert result.events[-1].dwell_s == pytest.approx(60, abs=0.3)
+    assert result.eyes.looks < 70
+
+
+def test_a_plate_that_is_cut_by_the_border_is_not_read():
+    assert drive(Vehicle("B68SPK", 0, 3, x=-20, speed=0)).eyes.read_boxes == 0
+
+
+def test_finish_ends_a_pass_that_is_still_there():
+    assert drive(Vehicle("B68SPK", 0, 60), until_s=2).told()[-1] == ("plate_left", "B68SPK")
+
+
+def test_events_carry_the_pass_and_count_upwards():
+    seen, left = drive(Vehicle("B68SPK", 0.5, 4)).events
+    assert seen.pass_id == left.pass_id
+    assert seen.id != left.id
+    assert (seen.seq, left.seq) == (1, 2)
+    assert left.first_seen == seen.first_seen == START + timedelta(seconds=8 / 15)
+    assert 2 < len(left.path) <= 64
+    assert left.path[0].t == 0
+    assert left.reads >= left.agreeing_reads > 40
+
+
+def test_still_pictures_are_read_one_by_one_best_first():
+    boxes = [((100.0, 100.0, 200.0, 125.0), "BAD123", 0.5), ((300.0, 100.0, 400.0, 125.0), "GOOD12", 0.99)]
+    eyes, road = Eyes(), Road(boxes)
+    results = read_detections(road, eyes.detect(road), eyes, ())
+    assert [result.reading.plate for result in results] == ["GOOD12", "BAD123"]
+    assert read_detections(Road([]), [], eyes, ()) == []

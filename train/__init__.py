@@ -1,0 +1,1 @@
+"""The training toolchain; `python -m train --help`. Never imported by plateid."""

@@ -1,0 +1,115 @@
+"""Labelled pictures: read `labels.csv` folders, split them without leakage, lay them out for ultralytics."""
+
+import csv
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+
+from train.errors import TrainError
+
+BLOCK_S = 60
+NOT_A_BOX = {"notplate", "mirrored"}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One labelled picture.
+
+    Attributes:
+        path: The picture file.
+        boxes: (x1, y1, x2, y2) of each plate in pixels; empty: a negative.
+        group: Pictures of one group (one scene, or one minute of one ride) stay on one side of a split.
+    """
+
+    path: Path
+    boxes: tuple[tuple[float, float, float, float], ...]
+    group: str
+
+
+def read_pictures(folder: Path) -> list[Picture]:
+    """Reads `folder/labels.csv` and the pictures it names in `folder/images`.
+
+    Raises:
+        TrainError: No labels, a row without its picture, or a box that is not four numbers in order.
+    """
+    labels = folder / "labels.csv"
+    if not labels.is_file():
+        raise TrainError(f"{labels}: no such file")
+    rows: dict[str, list[dict[str, str]]] = defaultdict(list)
+    with labels.open(newline="") as file:
+        for row in csv.DictReader(file):
+            rows[row["image"]].append(row)
+    return [_picture(folder, image, plates) for image, plates in sorted(rows.items())]
+
+
+def _picture(folder: Path, image: str, plates: list[dict[str, str]]) -> Picture:
+    path = folder / "images" / image
+    if not path.is_file():
+        raise TrainError(f"{folder / 'labels.csv'}: {image}: no such picture")
+    boxed = [p for p in plates if p["x1"] and p.get("legibility") not in NOT_A_BOX]
+    return Picture(
+        path=path,
+        boxes=tuple(_box(folder, plate) for plate in boxed),
+        group=f"{folder.name}/{_group(plates[0])}",
+    )
+
+
+def _box(folder: Path, plate: dict[str, str]) -> tuple[float, float, float, float]:
+    try:
+        x1, y1, x2, y2 = (float(plate[key]) for key in ("x1", "y1", "x2", "y2"))
+    except ValueError as error:
+        raise TrainError(f"{folder / 'labels.csv'}: {plate['image']}: {error}") from error
+    if x2 <= x1 or y2 <= y1:
+        raise TrainError(f"{folder / 'labels.csv'}: {plate['image']}: a box of no size")
+    return x1, y1, x2, y2
+
+
+def _group(plate: dict[str, str]) -> str:
+    if "video" in plate:
+        return f"{plate['video']}/{int(float(plate['t'])) // BLOCK_S}"
+    return plate.get("scene") or plate["image"]
+
+
+def split(pictures: list[Picture], *, every: int = 6) -> tuple[list[Picture], list[Picture]]:
+    """Train and validation parts; a group goes to one side whole, by a hash of its name (stable as data grows)."""
+    sides: tuple[list[Picture], list[Picture]] = ([], [])
+    for picture in pictures:
+        digest = hashlib.sha256(picture.group.encode()).digest()
+        sides[digest[0] % every == 0].append(picture)
+    return sides
+
+
+def write_yolo(sides: tuple[list[Picture], list[Picture]], root: Path) -> Path:
+    """Lays the two parts out as ultralytics reads them (links, not copies) and returns its `data.yaml`."""
+    for side, pictures in zip(("train", "val"), sides, strict=True):
+        for kind in ("images", "labels"):
+            (root / kind / side).mkdir(parents=True, exist_ok=True)
+        for picture in pictures:
+            name = f"{picture.group.split('/')[0]}_{picture.path.name}"
+            link = root / "images" / side / name
+            link.unlink(missing_ok=True)
+            link.symlink_to(picture.path.resolve())
+            (root / "labels" / side / name).with_suffix(".txt").write_text(_yolo_lines(picture))
+    data = root / "data.yaml"
+    data.write_text(
+        f"path: {root.resolve()}\ntrain: images/train\nval: images/val\nnames: {{0: plate}}\n"
+    )
+    return data
+
+
+def _yolo_lines(picture: Picture) -> str:
+    image = cv2.imread(str(picture.path))
+    if image is None:
+        raise TrainError(f"{picture.path}: not a readable picture")
+    height, width = image.shape[:2]
+    lines = []
+    for x1, y1, x2, y2 in picture.boxes:
+        left, right = max(x1, 0) / width, min(x2, width) / width
+        top, bottom = max(y1, 0) / height, min(y2, height) / height
+        lines.append(
+            f"0 {(left + right) / 2:.6f} {(top + bottom) / 2:.6f} {right - left:.6f} {bottom - top:.6f}"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,71 @@
+"""From trained weights to a bundle that a device can use, proved to answer as in training."""
+
+import hashlib
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ultralytics import YOLO
+
+from plateid.models.session import Session
+from train import easyocr_reader
+from train.errors import TrainError
+
+TOLERANCE = 1e-3
+"""Greatest difference of a score or probability between torch and ONNX Runtime."""
+
+
+def export_detector(weights: Path, out: Path, *, width: int, height: int) -> None:
+    """Writes a detector with a fixed input as ONNX.
+
+    Raises:
+        TrainError: Its answers differ from those of the weights.
+    """
+    model = YOLO(str(weights))
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(shutil.copy(weights, folder))
+        exported = YOLO(str(copy)).export(format="onnx", imgsz=[height, width], simplify=False, opset=17)
+        shutil.copy(exported, out)
+    network = model.model.float().eval().fuse()
+    inputs = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        expected = network(inputs)[0].numpy()
+    _check_equal(out, inputs.numpy(), expected, scale=max(width, height))
+
+
+def export_reader(folder: Path | None, out: Path) -> None:
+    """Writes EasyOCR's recogniser as ONNX; `folder` as in `easyocr_reader.load`.
+
+    Raises:
+        TrainError: Its answers differ from those of the weights.
+    """
+    model = easyocr_reader.load(folder)
+    easyocr_reader.export(model, out)
+    shape = (2, 1, easyocr_reader.HEIGHT, easyocr_reader.WIDTH)
+    inputs = 255 * torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        expected = model(inputs).numpy()
+    _check_equal(out, inputs.numpy(), expected, scale=1.0)
+
+
+def _check_equal(path: Path, inputs: Any, expected: Any, *, scale: float) -> None:
+    got = Session(str(path), path.read_bytes()).run(inputs)
+    difference = float(np.abs(got - expected).max()) / scale
+    if not difference <= TOLERANCE:
+        path.unlink()
+        raise TrainError(f"{path}: ONNX Runtime differs from torch by {difference:.2g}, more than {TOLERANCE}")
+
+
+def write_bundle(folder: Path, template: Path) -> None:
+    """Completes `bundle.toml`: the template's text, with each network's `sha256` set from its file."""
+    lines, file = [], None
+    for line in template.read_text().splitlines():
+        key, _, value = line.partition(" = ")
+        if key == "file":
+            file = folder / value.strip('"')
+        digest = hashlib.sha256(file.read_bytes()).hexdigest() if file and key == "sha256" else None
+        lines.append(f'sha256 = "{digest}"' if digest else line)
+    (folder / "bundle.toml").write_text("\n".join(lines) + "\n")
