@@ -5,7 +5,14 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from plateid.errors import ConfigError
 
@@ -21,17 +28,18 @@ class Section(BaseModel):
 
 
 class CameraConfig(Section):
-    """`[[camera]]`"""
+    """Section `[[camera]]`."""
 
     name: Name = Field(description="Name in topics and events: letters, digits, - and _")
     url: str = Field(
-        min_length=1, description="rtsp://, http(s)://, /dev/videoN, or the path of a clip that is played once"
+        min_length=1,
+        description="rtsp://, http(s)://, /dev/videoN, or the path of a clip that is played once",
     )
     loop: bool = Field(default=False, description="Play a clip again and again")
 
 
 class MqttConfig(Section):
-    """`[mqtt]`"""
+    """Section `[mqtt]`."""
 
     host: str = Field(default="127.0.0.1", description="Broker")
     port: int = Field(default=1883, ge=1, le=65535, description="Port of the broker")
@@ -41,7 +49,7 @@ class MqttConfig(Section):
 
 
 class ModelsConfig(Section):
-    """`[models]`"""
+    """Section `[models]`."""
 
     bundle: Path = Field(default=DEFAULT_BUNDLE, description="Directory of the model bundle")
     provider: Literal["cpu", "cuda", "tensorrt"] = Field(
@@ -52,22 +60,32 @@ class ModelsConfig(Section):
 
 
 class EventsConfig(Section):
-    """`[events]`"""
+    """Section `[events]`."""
 
-    min_confidence: Probability = Field(default=0.5, description="Readings below it are never published")
-    sure_confidence: Probability = Field(default=0.9, description="plate_seen is sent as soon as this is reached")
+    min_confidence: Probability = Field(
+        default=0.5, description="Readings below it are never published"
+    )
+    sure_confidence: Probability = Field(
+        default=0.9, description="plate_seen is sent as soon as this is reached"
+    )
     max_wait_s: float = Field(
         default=3.0, ge=0, description="Seconds after which min_confidence is enough for plate_seen"
     )
     min_reads: int = Field(default=2, ge=1, description="Reads of a vehicle before it is published")
-    lost_s: float = Field(default=2.0, gt=0, description="Seconds unseen after which a vehicle has left")
-    regions: tuple[str, ...] = Field(default=(), description="Countries to expect, as in ro, gb, de; empty: any")
+    lost_s: float = Field(
+        default=2.0, gt=0, description="Seconds unseen after which a vehicle has left"
+    )
+    regions: tuple[str, ...] = Field(
+        default=(), description="Countries to expect, as in ro, gb, de; empty: any"
+    )
 
 
 class StoreConfig(Section):
-    """`[store]`"""
+    """Section `[store]`."""
 
-    path: Path = Field(default=Path("plateid.sqlite3"), description="Event store; created when missing")
+    path: Path = Field(
+        default=Path("plateid.sqlite3"), description="Event store; created when missing"
+    )
 
 
 class Config(Section):
@@ -132,4 +150,8 @@ def _anchored(config: Config, folder: Path) -> Config:
 
 
 def _anchored_camera(camera: CameraConfig, folder: Path) -> CameraConfig:
-    return camera if "://" in camera.url else camera.model_copy(update={"url": str(folder / camera.url)})
+    return (
+        camera
+        if "://" in camera.url
+        else camera.model_copy(update={"url": str(folder / camera.url)})
+    )

@@ -5,11 +5,13 @@ class PlateidError(Exception):
     """An expected failure.
 
     Attributes:
-        subject: What failed: a file, a URL without its password, `host:port`, or a configuration key.
+        subject: What failed: a file, a URL without its password, `host:port`, or a configuration
+            key.
         reason: Why, in words.
     """
 
     def __init__(self, subject: object, reason: object) -> None:
+        """What failed, and why."""
         super().__init__(f"{subject}: {reason}")
         self.subject = str(subject)
         self.reason = str(reason)

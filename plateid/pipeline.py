@@ -138,7 +138,7 @@ class _Pass:
 
 
 class CameraPipeline:
-    """One camera's tracks and passes. `process` and `finish` may be called from any thread, one at a time."""
+    """One camera's tracks and passes; may be called from any thread."""
 
     def __init__(
         self, origin: Origin, rules: Rules, *, detector: Detector, reader: PlateReader, sink: Sink
@@ -174,10 +174,12 @@ class CameraPipeline:
                     self._passes[track.id].last_seen = now
             self._announce(now)
             self._close(set(self._passes) - self._tracker.alive())
-            return [PlateResult(t.detection, self._reading(self._passes[t.id])) for t in self._tracks]
+            return [
+                PlateResult(t.detection, self._reading(self._passes[t.id])) for t in self._tracks
+            ]
 
     def _undecided(self, now: datetime) -> bool:
-        """Whether a vehicle that stands still has not been read well enough yet, and still may be."""
+        """Whether a vehicle that stands still is not yet read well enough, and still may be."""
         vehicles = (self._passes[track.id] for track in self._tracks)
         return any(v.announced is None and v.age_s(now) < self._rules.max_wait_s for v in vehicles)
 
@@ -214,7 +216,9 @@ class CameraPipeline:
                 self._passes[track.id] = older = self._passes.pop(lost)
                 older.last_seen = vehicle.last_seen
                 older.path += [
-                    PathPoint((vehicle.first_seen - older.first_seen).total_seconds() + point.t, point.box)
+                    PathPoint(
+                        (vehicle.first_seen - older.first_seen).total_seconds() + point.t, point.box
+                    )
                     for point in vehicle.path
                 ]
 
@@ -224,7 +228,10 @@ class CameraPipeline:
         for track_id, other in self._passes.items():
             if track_id in in_view or not plate:
                 continue
-            if edit_distance(plate, other.announced or self._reading(other).plate) <= SAME_PLATE_EDITS:
+            if (
+                edit_distance(plate, other.announced or self._reading(other).plate)
+                <= SAME_PLATE_EDITS
+            ):
                 return track_id
         return None
 

@@ -18,7 +18,7 @@ RULES = Rules(
 
 @dataclass(frozen=True)
 class Vehicle:
-    """A plate that crosses the picture in a straight line, and what a reader makes of it in each frame."""
+    """A plate that crosses the picture, and what a reader makes of it in each frame."""
 
     text: str
     from_s: float
@@ -204,7 +204,10 @@ def test_events_carry_the_pass_and_count_upwards():
 
 
 def test_still_pictures_are_read_one_by_one_best_first():
-    boxes = [((100.0, 100.0, 200.0, 125.0), "BAD123", 0.5), ((300.0, 100.0, 400.0, 125.0), "GOOD12", 0.99)]
+    boxes = [
+        ((100.0, 100.0, 200.0, 125.0), "BAD123", 0.5),
+        ((300.0, 100.0, 400.0, 125.0), "GOOD12", 0.99),
+    ]
     eyes, road = Eyes(), Road(boxes)
     results = read_detections(road, eyes.detect(road), eyes, ())
     assert [result.reading.plate for result in results] == ["GOOD12", "BAD123"]

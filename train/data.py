@@ -1,4 +1,4 @@
-"""Labelled pictures: read `labels.csv` folders, split them without leakage, lay them out for ultralytics."""
+"""Labelled pictures: read, split without leakage, laid out for ultralytics."""
 
 import csv
 import hashlib
@@ -21,7 +21,8 @@ class Picture:
     Attributes:
         path: The picture file.
         boxes: (x1, y1, x2, y2) of each plate in pixels; empty: a negative.
-        group: Pictures of one group (one scene, or one minute of one ride) stay on one side of a split.
+        group: Pictures of one group (one scene, or one minute of one ride) stay on one side of a
+            split.
     """
 
     path: Path
@@ -33,7 +34,8 @@ def read_pictures(folder: Path) -> list[Picture]:
     """Reads `folder/labels.csv` and the pictures it names in `folder/images`.
 
     Raises:
-        TrainError: No labels, a row without its picture, or a box that is not four numbers in order.
+        TrainError: No labels, a row without its picture, or a box that is not four numbers in
+            order.
     """
     labels = folder / "labels.csv"
     if not labels.is_file():
@@ -74,7 +76,7 @@ def _group(plate: dict[str, str]) -> str:
 
 
 def split(pictures: list[Picture], *, every: int = 6) -> tuple[list[Picture], list[Picture]]:
-    """Train and validation parts; a group goes to one side whole, by a hash of its name (stable as data grows)."""
+    """Train and validation parts; a group goes to one side whole, by a hash of its name."""
     sides: tuple[list[Picture], list[Picture]] = ([], [])
     for picture in pictures:
         digest = hashlib.sha256(picture.group.encode()).digest()
@@ -83,7 +85,7 @@ def split(pictures: list[Picture], *, every: int = 6) -> tuple[list[Picture], li
 
 
 def write_yolo(sides: tuple[list[Picture], list[Picture]], root: Path) -> Path:
-    """Lays the two parts out as ultralytics reads them (links, not copies) and returns its `data.yaml`."""
+    """Links the two parts into the layout of ultralytics and returns its `data.yaml`."""
     for side, pictures in zip(("train", "val"), sides, strict=True):
         for kind in ("images", "labels"):
             (root / kind / side).mkdir(parents=True, exist_ok=True)
@@ -109,7 +111,6 @@ def _yolo_lines(picture: Picture) -> str:
     for x1, y1, x2, y2 in picture.boxes:
         left, right = max(x1, 0) / width, min(x2, width) / width
         top, bottom = max(y1, 0) / height, min(y2, height) / height
-        lines.append(
-            f"0 {(left + right) / 2:.6f} {(top + bottom) / 2:.6f} {right - left:.6f} {bottom - top:.6f}"
-        )
+        values = (left + right) / 2, (top + bottom) / 2, right - left, bottom - top
+        lines.append("0 " + " ".join(f"{value:.6f}" for value in values))
     return "\n".join(lines)

@@ -1,9 +1,7 @@
 """Fine-tune an ultralytics detector on a few hundred plate pictures."""
 
-import functools
 import hashlib
 import json
-import os
 import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -46,7 +44,8 @@ def train_detector(run: DetectorRun) -> dict[str, Any]:
     """Trains, or resumes when `run.out` holds an unfinished run, and writes `run.json`.
 
     Returns:
-        What `run.json` says: the configuration, the commit, a hash of the data, and the validation metrics.
+        What `run.json` says: the configuration, the commit, a hash of the data, and the validation
+        metrics.
     """
     out = Path(run.out).resolve()
     pictures = [picture for folder in run.data for picture in read_pictures(Path(folder))]
@@ -91,7 +90,7 @@ def train_detector(run: DetectorRun) -> dict[str, Any]:
 
 
 def use_bfloat16_on_cpu() -> None:
-    """ultralytics refuses autocast on a CPU; bfloat16 there is two to three times as fast as float32."""
+    """Makes ultralytics use bfloat16 on a CPU, where it refuses to: two to three times as fast."""
     if not torch.cuda.is_available():
         trainer.autocast = lambda *_args, **_kwargs: torch.autocast("cpu", dtype=torch.bfloat16)
 

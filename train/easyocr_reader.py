@@ -1,18 +1,19 @@
-"""EasyOCR's `english_g2` recogniser as a plate reader in ONNX: the reader to start from, without any plate training.
+"""EasyOCR's `english_g2` recogniser as a plate reader in ONNX, without any plate training.
 
-The exported graph takes grey crops and gives CTC steps over plateid's charset: lower case is folded into upper case,
-every other character is left out, and what remains is brought back to a sum of 1, as EasyOCR's allow-list does.
+The exported graph takes grey crops and gives CTC steps over plateid's charset: lower case is folded
+into upper case, every other character is left out, and what remains is brought back to a sum of 1,
+as EasyOCR's allow-list does.
 """
 
 from pathlib import Path
 
+import easyocr
 import torch
 from torch import Tensor, nn
 
-import easyocr
 from plateid.core.text import CHARSET
 
-HEIGHT, WIDTH = 64, 320
+HEIGHT, WIDTH = 64, 256
 
 
 class MeanOfLast(nn.Module):
@@ -27,7 +28,7 @@ class PlateRecogniser(nn.Module):
     """Shape (N, 1, HEIGHT, WIDTH), 0 to 255, to probabilities, shape (N, T, 1 + len(CHARSET))."""
 
     def __init__(self, recogniser: nn.Module, characters: list[str]) -> None:
-        """Wraps a recogniser whose class 0 is the CTC blank and whose class i is `characters[i]`."""
+        """Takes a recogniser whose class 0 is the CTC blank and class i `characters[i]`."""
         super().__init__()
         recogniser.AdaptiveAvgPool = MeanOfLast()
         self.recogniser = recogniser

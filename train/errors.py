@@ -2,4 +2,4 @@
 
 
 class TrainError(Exception):
-    """Bad data, a bad option or a model that does not fit; the message names the thing and the reason."""
+    """Bad data, a bad option or a wrong model; the message names the thing and the reason."""

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import tempfile
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 import torch
 from ultralytics import YOLO
 
+from plateid.config import DEFAULT_BUNDLE
+from plateid.models.bundle import Bundle
 from plateid.models.session import Session
 from train import easyocr_reader
 from train.errors import TrainError
@@ -27,7 +30,9 @@ def export_detector(weights: Path, out: Path, *, width: int, height: int) -> Non
     model = YOLO(str(weights))
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(shutil.copy(weights, folder))
-        exported = YOLO(str(copy)).export(format="onnx", imgsz=[height, width], simplify=False, opset=17)
+        exported = YOLO(str(copy)).export(
+            format="onnx", imgsz=[height, width], simplify=False, opset=17
+        )
         shutil.copy(exported, out)
     network = model.model.float().eval().fuse()
     inputs = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
@@ -56,16 +61,40 @@ def _check_equal(path: Path, inputs: Any, expected: Any, *, scale: float) -> Non
     difference = float(np.abs(got - expected).max()) / scale
     if not difference <= TOLERANCE:
         path.unlink()
-        raise TrainError(f"{path}: ONNX Runtime differs from torch by {difference:.2g}, more than {TOLERANCE}")
+        raise TrainError(
+            f"{path}: ONNX Runtime differs from torch by {difference:.2g}, more than {TOLERANCE}"
+        )
 
 
-def write_bundle(folder: Path, template: Path) -> None:
-    """Completes `bundle.toml`: the template's text, with each network's `sha256` set from its file."""
-    lines, file = [], None
-    for line in template.read_text().splitlines():
+def write_hashes(folder: Path) -> None:
+    """Sets each network's `sha256` in `bundle.toml` to that of its file."""
+    lines, digest = [], ""
+    for line in (folder / "bundle.toml").read_text().splitlines():
         key, _, value = line.partition(" = ")
         if key == "file":
-            file = folder / value.strip('"')
-        digest = hashlib.sha256(file.read_bytes()).hexdigest() if file and key == "sha256" else None
-        lines.append(f'sha256 = "{digest}"' if digest else line)
-    (folder / "bundle.toml").write_text("\n".join(lines) + "\n")
+            digest = hashlib.sha256((folder / value.strip('"')).read_bytes()).hexdigest()
+        lines.append(f'sha256 = "{digest}"' if key == "sha256" else line)
+    temporary = folder / "bundle.toml.tmp"
+    temporary.write_text("\n".join(lines) + "\n")
+    temporary.replace(folder / "bundle.toml")
+
+
+def export_bundle(weights: Path, easyocr: Path | None, out: Path) -> None:
+    """Fills the bundle `out` with networks as its `bundle.toml` describes them.
+
+    Args:
+        weights: Of the detector, as ultralytics saves them.
+        easyocr: Folder of `english_g2.pth`; None: EasyOCR's own folder and download.
+        out: Folder of the bundle; without `bundle.toml` it gets that of the bundle that ships.
+
+    Raises:
+        TrainError: A network's answers differ from those of its weights.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    if not (out / "bundle.toml").exists():
+        shutil.copy(DEFAULT_BUNDLE / "bundle.toml", out)
+    spec = tomllib.loads((out / "bundle.toml").read_text())["detector"]
+    export_detector(weights, out / "detector.onnx", width=spec["width"], height=spec["height"])
+    export_reader(easyocr, out / "reader.onnx")
+    write_hashes(out)
+    Bundle(out)

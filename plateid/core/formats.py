@@ -1,6 +1,7 @@
 """Country syntax: does a text look like a plate of a country, which one, and how is it shown?
 
-The tables are data (`formats.toml`). They are a soft prior: a text that fits no table is still a plate.
+The tables are data (`formats.toml`). They are a soft prior: a text that fits no table is still a
+plate.
 """
 
 import functools
@@ -16,7 +17,35 @@ from plateid.errors import ConfigError
 
 CLASSES = {"L": ("[A-Z]", 26), "D": ("[0-9]", 10), "X": ("[0-9A-Z]", 36)}
 EUROPEAN_UNION = frozenset(
-    "at be bg cy cz de dk ee es fi fr gr hr hu ie it lt lu lv mt nl pl pt ro se si sk".split()
+    {
+        "at",
+        "be",
+        "bg",
+        "cy",
+        "cz",
+        "de",
+        "dk",
+        "ee",
+        "es",
+        "fi",
+        "fr",
+        "gr",
+        "hr",
+        "hu",
+        "ie",
+        "it",
+        "lt",
+        "lu",
+        "lv",
+        "mt",
+        "nl",
+        "pl",
+        "pt",
+        "ro",
+        "se",
+        "si",
+        "sk",
+    }
 )
 MISFIT = 0.1
 """Prior of a text that none of the regions given can have issued."""
@@ -83,14 +112,17 @@ def region_of(plate: str, regions: Sequence[str] = ()) -> Region | None:
 def display(plate: str, region: Region | None) -> str:
     """The plate with the gaps of its region; as it is where no syntax fits."""
     codes = (region.code,) if region else ()
-    shown = [(entry.size, entry.display(plate)) for entry in _fitting(plate, codes)] if codes else []
+    shown = (
+        [(entry.size, entry.display(plate)) for entry in _fitting(plate, codes)] if codes else []
+    )
     return min(shown)[1] or plate if shown else plate
 
 
 def prior(plate: str, regions: Sequence[str] = ()) -> float:
-    """What a text is multiplied with: 1 when one of the regions can have issued it, less when none can.
+    """A text's prior: 1 when one of the regions can have issued it, less when none can.
 
-    Without regions every table counts, and a misfit costs little: there are more plates than tables.
+    Without regions every table counts, and a misfit costs little: there are more plates than
+    tables.
     """
     if _fitting(plate, regions):
         return 1.0

@@ -1,7 +1,8 @@
 """Many reads of one plate become one reading.
 
-Each read is aligned with what is fused so far by the cheapest edit path, as in ROVER (Fiscus, ASRU 1997), and its
-slots' log-probabilities are added to those of the slots they belong to, weighted by how well the crop shows them.
+Each read is aligned with what is fused so far by the cheapest edit path, as in ROVER (Fiscus, ASRU
+1997), and its slots' log-probabilities are added to those of the slots they belong to, weighted by
+how well the crop shows them.
 """
 
 from collections import Counter
@@ -13,9 +14,9 @@ from plateid.core.records import PlateRead
 from plateid.core.text import CHARSET, NO_CHARACTER, Slots, slots_text
 
 FLOOR = 0.02
-"""Of each read this much is spread evenly: a reader is never sure enough to veto all other reads."""
+"""Of each read this much is spread evenly: no read is sure enough to veto all others."""
 GAP = 0.75
-"""Cost of a slot that the other side lacks; exchanging two characters that share nothing costs 1."""
+"""Cost of a slot that one side lacks; exchanging characters that share nothing costs 1."""
 CORRELATION = 0.5
 """Frames of one pass err alike: n equal reads count as n to this power."""
 GOOD_HEIGHT = 24.0
@@ -59,11 +60,14 @@ class Fusion:
         if len(self._texts) > 2 * KEPT_TEXTS:
             self._texts = Counter(dict(self._texts.most_common(KEPT_TEXTS)))
 
-    def _merged(self, logs: NDArray[np.float64], slots: Slots, weight: float) -> NDArray[np.float64]:
+    def _merged(
+        self, logs: NDArray[np.float64], slots: Slots, weight: float
+    ) -> NDArray[np.float64]:
         absent_then = _absent() * self._weight
         absent_now = _absent() * weight
         rows = [
-            (self._logs[old] if old is not None else absent_then) + (logs[new] if new is not None else absent_now)
+            (self._logs[old] if old is not None else absent_then)
+            + (logs[new] if new is not None else absent_now)
             for old, new in align(self.slots(), slots)
         ]
         return np.stack(rows)
@@ -75,7 +79,7 @@ def read_weight(read: PlateRead) -> float:
 
 
 def align(a: Slots, b: Slots) -> list[tuple[int | None, int | None]]:
-    """The cheapest edit path between two rows of slots: pairs of indices, None where one side has no slot."""
+    """The cheapest edit path between two reads: pairs of slots, None where one side has none."""
     exchange = 1.0 - a @ b.T
     cost = np.zeros((len(a) + 1, len(b) + 1))
     cost[:, 0] = GAP * np.arange(len(a) + 1)
@@ -83,7 +87,9 @@ def align(a: Slots, b: Slots) -> list[tuple[int | None, int | None]]:
     for i in range(1, len(a) + 1):
         for j in range(1, len(b) + 1):
             cost[i, j] = min(
-                cost[i - 1, j - 1] + exchange[i - 1, j - 1], cost[i - 1, j] + GAP, cost[i, j - 1] + GAP
+                cost[i - 1, j - 1] + exchange[i - 1, j - 1],
+                cost[i - 1, j] + GAP,
+                cost[i, j - 1] + GAP,
             )
     return _path(cost, exchange)
 
@@ -105,14 +111,18 @@ def _path(cost: NDArray[np.float64], exchange: Slots) -> list[tuple[int | None, 
 
 
 def _floored(probabilities: Slots) -> NDArray[np.float64]:
-    return (1 - FLOOR) * probabilities.astype(np.float64) + FLOOR / probabilities.shape[1]
+    floored: NDArray[np.float64] = probabilities.astype(np.float64)
+    floored *= 1 - FLOOR
+    floored += FLOOR / floored.shape[1]
+    return floored
 
 
 def _absent() -> NDArray[np.float64]:
     """Log-probabilities of a read that shows nothing where another shows a character."""
     row = np.zeros((1, 1 + len(CHARSET)), dtype=np.float32)
     row[0, NO_CHARACTER] = 1.0
-    return np.asarray(np.log(_floored(row))[0])
+    logs: NDArray[np.float64] = np.log(_floored(row))[0]
+    return logs
 
 
 def _softmax(logs: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -24,7 +24,9 @@ def iou(a: Boxes, b: Boxes) -> NDArray[np.float32]:
     bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
     overlap = np.prod(np.clip(bottom_right - top_left, 0, None), axis=2)
     union = _areas(a)[:, None] + _areas(b)[None, :] - overlap
-    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+    result: NDArray[np.float32] = np.zeros_like(overlap)
+    np.divide(overlap, union, out=result, where=union > 0)
+    return result
 
 
 def _areas(boxes: Boxes) -> NDArray[np.float32]:
@@ -44,7 +46,7 @@ def nms(boxes: Boxes, scores: NDArray[np.float32], *, iou_threshold: float) -> N
 
 
 def expanded(box: Box, *, x: float, y: float) -> Box:
-    """The box with `x` of its width added on the left and right, and `y` of its height above and below."""
+    """The box with `x` of its width added at each side, and `y` of its height above and below."""
     x1, y1, x2, y2 = box
     dx, dy = x * (x2 - x1), y * (y2 - y1)
     return x1 - dx, y1 - dy, x2 + dx, y2 + dy
@@ -68,7 +70,7 @@ class Letterbox:
 
     @classmethod
     def fit(cls, picture: tuple[int, int], canvas: tuple[int, int]) -> "Letterbox":
-        """The largest centred placement of a picture (width, height) in a canvas (width, height)."""
+        """The largest centred placement of a picture in a canvas, both (width, height)."""
         scale = min(canvas[0] / picture[0], canvas[1] / picture[1])
         width = min(canvas[0], max(1, round(picture[0] * scale)))
         height = min(canvas[1], max(1, round(picture[1] * scale)))
@@ -86,7 +88,7 @@ class Letterbox:
 
 
 def letterboxed(picture: Picture, canvas: Image) -> Letterbox:
-    """Draws the picture into `canvas`, shape (H, W, 3), which is overwritten; grey where nothing fits."""
+    """Overwrites `canvas`, shape (H, W, 3), with the scaled picture, and grey around it."""
     height, width = canvas.shape[:2]
     box = Letterbox.fit((picture.width, picture.height), (width, height))
     canvas[: box.top] = canvas[box.top + box.height :] = PADDING
@@ -98,7 +100,7 @@ def letterboxed(picture: Picture, canvas: Image) -> Letterbox:
 
 
 def sharpness(crop: Image) -> float:
-    """How crisp a crop is: the mean squared Laplacian of its luma over its variance, squashed to 0 to 1.
+    """How crisp a crop is, 0 to 1: its mean squared Laplacian over its variance, squashed.
 
     Dividing by the variance makes a dim crop and a bright one comparable.
     """

@@ -15,9 +15,15 @@ class MotionGate:
     Comparing with the last one let through, not with the last one, lets slow changes add up.
     """
 
-    def __init__(self, *, threshold: int = 16, min_pixels: int = 4, max_still_s: float = 5.0) -> None:
-        """Takes the grey levels that count as a change, the changed pixels of 160x90 that count as motion,
-        and the seconds after which a still scene is looked at all the same.
+    def __init__(
+        self, *, threshold: int = 16, min_pixels: int = 4, max_still_s: float = 5.0
+    ) -> None:
+        """Has seen nothing yet.
+
+        Args:
+            threshold: Grey levels that count as a change.
+            min_pixels: Changed pixels, of 160 x 90, that count as motion.
+            max_still_s: Seconds after which a still scene is looked at all the same.
         """
         self._threshold = threshold
         self._min_pixels = min_pixels
@@ -34,7 +40,11 @@ class MotionGate:
         return True
 
     def _still(self, luma: Grey, now: datetime) -> bool:
-        if self._reference is None or self._passed_at is None or now - self._passed_at >= self._max_still:
+        if (
+            self._reference is None
+            or self._passed_at is None
+            or now - self._passed_at >= self._max_still
+        ):
             return False
         change = np.abs(luma.astype(np.int16) - self._reference)
         change -= np.int16(np.median(change))  # a change of exposure moves every pixel alike

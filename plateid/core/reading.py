@@ -12,7 +12,7 @@ EMPTY = Reading("", "", 0.0, (), (), None)
 
 
 def read_of(fusion: Fusion, regions: Sequence[str] = ()) -> Reading:
-    """What the reads of one plate say together; EMPTY-like, with confidence 0, when nothing is legible."""
+    """What the reads of one plate say together; EMPTY when nothing is legible."""
     hypotheses = [h for h in n_best(fusion.slots(), CANDIDATES) if h.text]
     if not hypotheses:
         return EMPTY

@@ -17,7 +17,7 @@ Box = tuple[float, float, float, float]
 
 
 class Picture(Protocol):
-    """A decoded picture in whatever form the decoder left it; converted only where somebody looks."""
+    """A decoded picture as the decoder left it; converted only where somebody looks."""
 
     @property
     def width(self) -> int:
@@ -51,8 +51,10 @@ class Frame:
 
     Attributes:
         camera: The camera's name, or the path of a file.
-        sequence: Counts the frames that the source decoded, from 0; gaps are frames that were dropped.
-        captured_at: Aware UTC. A live source: the clock at decoding; a file: its start plus `media_time_s`.
+        sequence: Counts the frames that the source decoded, from 0; gaps are frames that were
+            dropped.
+        captured_at: Aware UTC. A live source: the clock at decoding; a file: its start plus
+            `media_time_s`.
         media_time_s: Position in the file; None on a live source.
         picture: The pixels.
     """
@@ -97,7 +99,8 @@ class PlateRead:
     """What the reader sees in one crop.
 
     Attributes:
-        probabilities: Shape (slots, 1 + len(CHARSET)), each row a distribution; column 0 is "no character".
+        probabilities: Shape (slots, 1 + len(CHARSET)), each row a distribution; column 0 is "no
+            character".
         sharpness: Mean gradient energy of the crop's luma, 0 to 1; comparable within one camera.
         height: Of the crop, in pixels.
     """
@@ -202,7 +205,7 @@ class PlateEvent:
     replayed: bool = False
 
     def to_json(self) -> str:
-        """One line; times as UTC RFC 3339 with milliseconds, numbers rounded to what they can mean."""
+        """One line; times as UTC RFC 3339 with milliseconds, numbers rounded to 4 places."""
         return json.dumps(_plain(asdict(self)), separators=(",", ":"), ensure_ascii=False)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 CHARSET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 NO_CHARACTER = 0
-"""Column of the slot probabilities that says "there is no character here"; CHARSET[i] is column i + 1."""
+"""Column of the slots that says "no character here"; CHARSET[i] is column i + 1."""
 
 CHOICES = 4
 """Characters that are tried in each slot when looking for other texts."""
@@ -35,7 +35,11 @@ def ctc_slots(probabilities: NDArray[np.float32]) -> Slots:
     best = probabilities.argmax(axis=1)
     starts = np.flatnonzero(np.diff(best, prepend=-1))
     runs = np.split(np.arange(len(best)), starts[1:])
-    peaks = [run[probabilities[run, best[run[0]]].argmax()] for run in runs if best[run[0]] != NO_CHARACTER]
+    peaks = [
+        run[probabilities[run, best[run[0]]].argmax()]
+        for run in runs
+        if best[run[0]] != NO_CHARACTER
+    ]
     return probabilities[np.asarray(peaks, dtype=np.intp)]
 
 
@@ -54,7 +58,7 @@ class Hypothesis:
 
 
 def n_best(slots: Slots, count: int) -> list[Hypothesis]:
-    """The `count` likeliest texts of independent slots, best first; one reached in two ways is added up.
+    """The `count` likeliest texts of independent slots, best first; two ways to one text add up.
 
     Best-first search: each step exchanges one slot's character for its next best.
     """
@@ -66,7 +70,9 @@ def n_best(slots: Slots, count: int) -> list[Hypothesis]:
         found[text] = Hypothesis(
             text,
             min(1.0, probability + (before.probability if before else 0.0)),
-            before.characters if before else tuple(float(slots[slot, column]) for slot, column in held),
+            before.characters
+            if before
+            else tuple(float(slots[slot, column]) for slot, column in held),
         )
     return sorted(found.values(), key=lambda h: -h.probability)[:count]
 
@@ -81,12 +87,17 @@ def _likeliest(slots: Slots, count: int) -> Iterator[tuple[tuple[int, ...], floa
         if not heap:
             return
         cost, ranks = heapq.heappop(heap)
-        yield tuple(int(ranked[slot, rank]) for slot, rank in enumerate(ranks)), float(np.exp(-cost))
+        yield (
+            tuple(int(ranked[slot, rank]) for slot, rank in enumerate(ranks)),
+            float(np.exp(-cost)),
+        )
         for slot, rank in enumerate(ranks):
             following = (*ranks[:slot], rank + 1, *ranks[slot + 1 :])
             if rank + 1 < CHOICES and following not in seen:
                 seen.add(following)
-                heapq.heappush(heap, (cost + float(costs[slot, rank + 1] - costs[slot, rank]), following))
+                heapq.heappush(
+                    heap, (cost + float(costs[slot, rank + 1] - costs[slot, rank]), following)
+                )
 
 
 def edit_distance(a: str, b: str) -> int:

@@ -1,8 +1,8 @@
-"""ByteTrack for plates (Zhang et al., ECCV 2022): constant velocity, association by IoU in two stages.
+"""ByteTrack (Zhang et al., ECCV 2022) for plates: constant velocity, IoU in two stages.
 
-Two changes, since plates are small and boxes slow: time is in seconds, not frames, so that a dropped frame
-costs nothing, and boxes are compared after both are widened (C-BIoU, Yang et al., WACV 2023), since a plate
-moves by more than its own height between two frames.
+Two changes, since plates are small and boxes slow: time is in seconds, not frames, so that a
+dropped frame costs nothing, and boxes are compared after both are widened (C-BIoU, Yang et al.,
+WACV 2023), since a plate moves by more than its own height between two frames.
 """
 
 from dataclasses import dataclass, field, replace
@@ -23,7 +23,8 @@ class TrackerSettings:
         high_score: Detections at least this sure may start a track and are matched first.
         low_score: Those between the two only prolong one.
         min_iou: Of the widened boxes, in both stages.
-        widen: Each side of a box grows by this many of its widths (x) or heights (y) before it is compared.
+        widen: Each side of a box grows by this many of its widths (x) or heights (y) before it is
+            compared.
         lost_s: Seconds without a detection after which a track ends.
     """
 
@@ -36,7 +37,7 @@ class TrackerSettings:
 
 @dataclass
 class _State:
-    """A track's motion model: a steady-state Kalman filter (alpha-beta) over centre, width and height."""
+    """A track's motion: a steady-state Kalman filter (alpha-beta) of centre, width and height."""
 
     track: Track
     position: NDArray[np.float64]
@@ -52,7 +53,7 @@ class _State:
         beta = 1.0 if self.track.hits == 1 else 0.4  # the second sight alone sets the speed
         self.position = self.predicted(now) + 0.85 * residual
         self.velocity = self.velocity + beta * residual / elapsed_s
-        self.velocity[2:] *= 0.5  # sizes change slowly; what the residual says of them is mostly noise
+        self.velocity[2:] *= 0.5  # what the residual says of the size is mostly noise
         self.seen_at = now
         self.track = replace(self.track, detection=detection, hits=self.track.hits + 1)
 
@@ -86,7 +87,7 @@ class Tracker:
         return [state.track for state in (*matched, *prolonged, *started)]
 
     def hold(self, now: datetime) -> None:
-        """Keeps the tracks of the last update as they are: the scene is still, so the plates are where they were."""
+        """The scene is still: what the last update saw is where it was."""
         for state in self._states:
             if state.seen_at == self._updated_at:
                 state.seen_at = now
@@ -105,7 +106,7 @@ class Tracker:
     def _associate(
         self, states: list[_State], detections: list[Detection], now: datetime
     ) -> tuple[list[_State], list[_State], list[Detection]]:
-        """Matches, and corrects the matched tracks; returns matched tracks, the others, unused detections."""
+        """Corrects tracks by their detections; returns these, other tracks, other detections."""
         predicted = _boxes([_cornered(state.predicted(now)) for state in states])
         overlap = iou(self._widened(predicted), self._widened(_boxes([d.box for d in detections])))
         pairs = _best_pairs(overlap, self._settings.min_iou)

@@ -33,14 +33,14 @@ class NetworkSpec(Section):
 
 
 class DetectorSpec(NetworkSpec):
-    """A YOLO head with one class: input (1, 3, H, W) RGB 0 to 1, output (1, 5, N): cx, cy, w, h, score."""
+    """YOLO with one class: RGB (1, 3, H, W) 0 to 1 in, (1, 5, N) cx, cy, w, h, score out."""
 
     threshold: Probability = Field(description="Detections below it are no plates")
     nms_iou: Probability = Field(description="Boxes that overlap more than this are one plate")
 
 
 class ReaderSpec(NetworkSpec):
-    """A CTC reader: input (N, C, H, W) 0 to 255, output probabilities (N, T, 1 + charset), column 0 the blank."""
+    """CTC: (N, C, H, W) 0 to 255 in, probabilities (N, T, 1 + charset), blank first, out."""
 
     colour: Literal["grey", "bgr"] = Field(description="Channels of the input: 1 or 3")
     fit: Literal["pad", "stretch"] = Field(description="How a crop of another shape is fitted in")
@@ -70,13 +70,14 @@ class BundleSpec(Section):
 
 
 class Bundle:
-    """A checked bundle: `spec`, and the networks' bytes as they were when their hashes were right."""
+    """A checked bundle: `spec`, and the networks' bytes that had the right hashes."""
 
     def __init__(self, folder: Path) -> None:
         """Reads and verifies the bundle in `folder`.
 
         Raises:
-            BundleError: The bundle is missing or incomplete, of another format, or a file was altered.
+            BundleError: The bundle is missing or incomplete, of another format, or a file was
+                altered.
         """
         self.folder = folder
         self.spec = _read_spec(folder / "bundle.toml")
@@ -102,7 +103,9 @@ def _read_spec(path: Path) -> BundleSpec:
 
 def _check_format(path: Path, table: dict[str, Any]) -> None:
     if table.get("format") != FORMAT:
-        raise BundleError(path, f"format {table.get('format')}; this version of plateid reads format {FORMAT}")
+        raise BundleError(
+            path, f"format {table.get('format')}; this version of plateid reads format {FORMAT}"
+        )
 
 
 def _verified(folder: Path, spec: NetworkSpec) -> bytes:
@@ -112,5 +115,7 @@ def _verified(folder: Path, spec: NetworkSpec) -> bytes:
     except OSError as error:
         raise BundleError(path, error.strerror) from error
     if hashlib.sha256(data).hexdigest() != spec.sha256:
-        raise BundleError(path, "its SHA-256 is not the one in bundle.toml; the file was altered or cut off")
+        raise BundleError(
+            path, "its SHA-256 is not the one in bundle.toml; the file was altered or cut off"
+        )
     return data

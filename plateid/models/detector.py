@@ -11,7 +11,9 @@ from plateid.models.session import Session
 class OnnxDetector:
     """One worker's detector: its buffers are its own, the session may be shared."""
 
-    def __init__(self, session: Session, spec: DetectorSpec, *, threshold: float | None = None) -> None:
+    def __init__(
+        self, session: Session, spec: DetectorSpec, *, threshold: float | None = None
+    ) -> None:
         """Checks that the network is what the bundle says; `threshold` replaces the bundle's."""
         session.check_shapes([1, 3, spec.height, spec.width], [1, 5, None])
         self._session = session

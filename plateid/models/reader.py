@@ -35,23 +35,22 @@ class OnnxReader:
             return []
         margins = {"x": self._spec.margin_x, "y": self._spec.margin_y}
         crops = [picture.crop(expanded(box, **margins)) for box in boxes]
-        outputs = self._session.run(np.stack([self._fitted(crop) for crop in crops]))
+        outputs = self._session.run(np.stack([fitted(crop, self._spec) for crop in crops]))
         return [
             PlateRead(ctc_slots(steps), sharpness(crop), y2 - y1)
             for steps, crop, (_, y1, _, y2) in zip(outputs, crops, boxes, strict=True)
         ]
 
-    def _fitted(self, crop: Image) -> NDArray[np.float32]:
-        """The crop as network input, shape (C, H, W); "pad" repeats the last column, as EasyOCR does."""
-        width, height = self._spec.width, self._spec.height
-        pixels: NDArray[np.uint8] = crop
-        if self._spec.colour == "grey":
-            pixels = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)[:, :, None]
-        filled = width
-        if self._spec.fit == "pad":
-            filled = min(width, max(1, round(pixels.shape[1] * height / pixels.shape[0])))
-        scaled = cv2.resize(pixels, (filled, height), interpolation=cv2.INTER_CUBIC).reshape(
-            height, filled, -1
-        )
-        padded = np.pad(scaled, ((0, 0), (0, width - filled), (0, 0)), mode="edge")
-        return padded.transpose(2, 0, 1).astype(np.float32)
+
+def fitted(crop: Image, spec: ReaderSpec) -> NDArray[np.float32]:
+    """The crop as input, shape (C, H, W); "pad" repeats the last column, as EasyOCR does."""
+    pixels: NDArray[np.uint8] = crop
+    if spec.colour == "grey":
+        pixels = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)[:, :, None]
+    filled = spec.width
+    if spec.fit == "pad":
+        filled = min(spec.width, max(1, round(pixels.shape[1] * spec.height / pixels.shape[0])))
+    scaled = cv2.resize(pixels, (filled, spec.height), interpolation=cv2.INTER_CUBIC)
+    columns = scaled.reshape(spec.height, filled, -1)
+    padded = np.pad(columns, ((0, 0), (0, spec.width - filled), (0, 0)), mode="edge")
+    return padded.transpose(2, 0, 1).astype(np.float32)

@@ -10,8 +10,8 @@ from plateid.errors import BundleError, ModelError
 
 # Since 1.29 the official builds keep a telemetry database unless this is set before the import.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-import onnxruntime as ort  # noqa: E402
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors  # noqa: E402
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -26,7 +26,12 @@ LOAD_ERRORS = (
     ort_errors.NotImplemented,
     ort_errors.RuntimeException,
 )
-RUN_ERRORS = (ort_errors.Fail, ort_errors.InvalidArgument, ort_errors.RuntimeException, ort_errors.EPFail)
+RUN_ERRORS = (
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.RuntimeException,
+    ort_errors.EPFail,
+)
 ERRORS_ONLY = 3
 
 
@@ -49,7 +54,9 @@ class Session:
         self.name = name
         wanted = PROVIDERS[provider]
         if wanted not in ort.get_available_providers():
-            raise ModelError(name, f"this ONNX Runtime has no {wanted}; models.provider must be another")
+            raise ModelError(
+                name, f"this ONNX Runtime has no {wanted}; models.provider must be another"
+            )
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -78,7 +85,9 @@ class Session:
                 w is None or s == w for s, w in zip(shape, wanted, strict=True)
             )
             if len(declared) != 1 or not fits:
-                raise BundleError(self.name, f"{kind} shape is {shape}; bundle.toml says {list(wanted)}")
+                raise BundleError(
+                    self.name, f"{kind} shape is {shape}; bundle.toml says {list(wanted)}"
+                )
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """One inference.

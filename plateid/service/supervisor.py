@@ -1,4 +1,4 @@
-"""Threads whose death is noticed: the first exception ends the process, and systemd starts it again."""
+"""Threads whose death is noticed: the first exception ends the process."""
 
 import threading
 from collections.abc import Callable
@@ -8,14 +8,15 @@ class Supervisor:
     """Starts threads and waits for a reason to stop."""
 
     def __init__(self) -> None:
-        """No threads yet."""
+        """No threads yet; from now on the death of any thread of the process is noticed."""
         self.stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._failure: BaseException | None = None
+        threading.excepthook = self._died
 
     def start(self, name: str, target: Callable[[], None]) -> None:
-        """Runs `target` in a thread of its own; if it raises, `wait` will raise the same."""
-        thread = threading.Thread(target=self._watched, args=(target,), name=name, daemon=True)
+        """Runs `target` in a thread of its own."""
+        thread = threading.Thread(target=target, name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
 
@@ -34,9 +35,6 @@ class Supervisor:
         if self._failure is not None:
             raise self._failure
 
-    def _watched(self, target: Callable[[], None]) -> None:
-        try:
-            target()
-        except BaseException as error:  # raised again by join, in the main thread
-            self._failure = self._failure or error
-            self.stopping.set()
+    def _died(self, death: threading.ExceptHookArgs) -> None:
+        self._failure = self._failure or death.exc_value
+        self.stopping.set()

@@ -45,7 +45,9 @@ def test_a_change_of_exposure_is_not_motion():
 def test_slow_changes_add_up():
     gate = MotionGate()
     gate.passes(frame(with_plate(scene(), 100), 0))
-    moved = [gate.passes(frame(with_plate(scene(), 100 + step), 0.1 * step)) for step in range(1, 12)]
+    moved = [
+        gate.passes(frame(with_plate(scene(), 100 + step), 0.1 * step)) for step in range(1, 12)
+    ]
     assert any(moved)
 
 

@@ -1,4 +1,3 @@
-
 import time
 import uuid
 from datetime import datetime, timedelta, timezone

@@ -73,7 +73,8 @@ def test_no_slots_hold_the_empty_text():
 
 
 @pytest.mark.parametrize(
-    ("a", "b", "distance"), [("", "", 0), ("AB", "", 2), ("AB12", "A812", 1), ("ABC", "BC", 1), ("AB", "BA", 2)]
+    ("a", "b", "distance"),
+    [("", "", 0), ("AB", "", 2), ("AB12", "A812", 1), ("ABC", "BC", 1), ("AB", "BA", 2)],
 )
 def test_edit_distance_of_known_pairs(a, b, distance):
     assert edit_distance(a, b) == edit_distance(b, a) == distance

@@ -7,7 +7,7 @@ from plateid.errors import BundleError, ModelError
 from plateid.models.bundle import Bundle
 from plateid.models.networks import Networks
 from plateid.models.session import PROVIDERS, Session
-from tests.models.conftest import detector_network, reader_network, write_bundle
+from tests.bundles import detector_network, reader_network, write_bundle
 
 
 def edit(bundle: Path, before: str, after: str) -> None:
@@ -47,10 +47,10 @@ def test_a_wrong_description_is_refused_by_key(bundle, before, after, reason):
 
 
 def test_a_missing_bundle_and_a_missing_network_are_named(bundle):
-    with pytest.raises(BundleError, match="nowhere/bundle.toml: No such file"):
+    with pytest.raises(BundleError, match=r"nowhere/bundle.toml: No such file"):
         Bundle(bundle.parent / "nowhere")
     (bundle / "reader.onnx").unlink()
-    with pytest.raises(BundleError, match="reader.onnx: No such file"):
+    with pytest.raises(BundleError, match=r"reader.onnx: No such file"):
         Bundle(bundle)
 
 
@@ -67,7 +67,11 @@ def test_an_altered_network_is_refused(bundle):
     [
         (detector_network([(1, 1, 1, 1, 0.9)], width=96), reader_network("A"), "input shape is"),
         (reader_network("A"), reader_network("A"), "detector.onnx: input shape is"),
-        (b"not a network", reader_network("A"), "detector.onnx: not a network that can be run here"),
+        (
+            b"not a network",
+            reader_network("A"),
+            "detector.onnx: not a network that can be run here",
+        ),
     ],
 )
 def test_a_network_of_another_shape_is_refused(tmp_path, detector, reader, reason):

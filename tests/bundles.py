@@ -1,11 +1,10 @@
-"""Bundles of tiny networks that are built in the test."""
+"""Bundles of tiny networks, built in the test."""
 
 import hashlib
 from pathlib import Path
 
 import numpy as np
 import onnx
-import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 CHARSET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -92,13 +91,3 @@ def write_bundle(folder: Path, detector: bytes, reader: bytes) -> Path:
     }
     (folder / "bundle.toml").write_text(BUNDLE.format(charset=CHARSET, **hashes))
     return folder
-
-
-@pytest.fixture
-def bundle(tmp_path: Path) -> Path:
-    """A tiny bundle that finds one plate in the middle of the picture and reads it as AB12."""
-    return write_bundle(
-        tmp_path / "bundle",
-        detector_network([(32, 16, 20, 8, 0.9), (33, 16, 20, 8, 0.8), (10, 8, 4, 2, 0.2)]),
-        reader_network("-AA-B-11-2"),
-    )

@@ -1,0 +1,85 @@
+"""`plateid check`: one line for each thing that must work before a box is left alone."""
+
+import functools
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from plateid.capture.stream import probe
+from plateid.config import Config, load_config
+from plateid.core.formats import parse_regions
+from plateid.errors import PlateidError, StoreError
+from plateid.events.mqtt import check_broker
+from plateid.events.store import EventStore
+from plateid.models.networks import Networks
+from plateid.service.clock import clock_synced
+
+LEAST_FREE_MB = 200
+
+
+def run_checks(path: Path) -> bool:
+    """Prints a line for each check; whether none failed.
+
+    A clock that no time service sets is a warning: it makes times wrong, not plates.
+
+    Raises:
+        ConfigError: There is nothing to check by.
+    """
+    config = load_config(path)
+    click.echo(f"ok    config   {path}")
+    checks: list[tuple[str, Callable[[], str]]] = [
+        ("regions", lambda: _regions(config)),
+        ("bundle", lambda: _bundle(config)),
+        *((f"camera {c.name}", functools.partial(_camera, c.url)) for c in config.camera),
+        ("broker", lambda: _broker(config)),
+        ("disk", lambda: _disk(config)),
+    ]
+    passed = [_passes(name, check) for name, check in checks]
+    synced = clock_synced()
+    click.echo("ok    clock    synced" if synced else "warn  clock    no time service sets it")
+    return all(passed)
+
+
+def _passes(name: str, check: Callable[[], str]) -> bool:
+    try:
+        click.echo(f"ok    {name:8} {check()}")
+    except PlateidError as error:
+        click.echo(f"FAIL  {name:8} {error}")
+        return False
+    return True
+
+
+def _regions(config: Config) -> str:
+    return " ".join(parse_regions(config.events.regions, key="events.regions")) or "any"
+
+
+def _camera(url: str) -> str:
+    info = probe(url)
+    rate = f"{info.fps:.0f} frames a second" if info.fps else "unknown rate"
+    return f"{info.width}x{info.height}, {rate}"
+
+
+def _bundle(config: Config) -> str:
+    networks = Networks(config.models)
+    networks.detector()
+    networks.reader()
+    return f"{networks.spec.name} ({networks.spec.detector.name}, {networks.spec.reader.name})"
+
+
+def _broker(config: Config) -> str:
+    check_broker(config.mqtt)
+    return f"{config.mqtt.host}:{config.mqtt.port}"
+
+
+def _disk(config: Config) -> str:
+    store = EventStore(config.store.path)
+    counts = store.counts()
+    store.close()
+    free_mb = shutil.disk_usage(config.store.path.parent).free // 1_000_000
+    if free_mb < LEAST_FREE_MB:
+        raise StoreError(config.store.path, f"only {free_mb} MB free, {LEAST_FREE_MB} needed")
+    return (
+        f"{config.store.path}: {counts.events} events, {counts.outbox} to send, {free_mb} MB free"
+    )

@@ -1,0 +1,113 @@
+"""The command line."""
+
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from plateid import __version__
+from plateid.config import DEFAULT_BUNDLE, load_config
+from plateid.core.formats import parse_regions
+from plateid.errors import ConfigError, PlateidError
+from plateid.service.logs import configure_logs
+
+CONFIG = click.option(
+    "-c",
+    "--config",
+    "path",
+    type=click.Path(path_type=Path),
+    default=Path("plateid.toml"),
+    show_default=True,
+    help="Configuration file.",
+)
+BUNDLE = click.option(
+    "--bundle",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_BUNDLE,
+    help="Directory of another model bundle.",
+)
+
+
+class Commands(click.Group):
+    """An expected failure is one line and an exit code: 2 for a bad configuration, else 1."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Runs the command."""
+        try:
+            return super().invoke(context)
+        except ConfigError as error:
+            click.echo(error, err=True)
+            sys.exit(2)
+        except PlateidError as error:
+            click.echo(error, err=True)
+            sys.exit(1)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="plateid")
+def main() -> None:
+    """Reads licence plates and publishes one MQTT event per vehicle."""
+    configure_logs()
+
+
+@main.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--out", type=click.Path(path_type=Path), help="Directory for annotated copies.")
+@click.option(
+    "--regions", default="", metavar="ro,eu", help="Countries to expect; eu: all of the Union."
+)
+@click.option(
+    "--min-score", type=click.FloatRange(0, 1), help="Detection threshold instead of the bundle's."
+)
+@click.option("--crops", is_flag=True, help="Each picture is one plate that is already cut out.")
+@BUNDLE
+def read(sources: tuple[str, ...], *, regions: str, bundle: Path, **options: Any) -> None:
+    """Reads pictures, folders and clips once."""
+    from plateid.read import ReadCommand, ReadOptions  # noqa: PLC0415 - networks load slowly
+
+    codes = parse_regions(regions.split(","), key="--regions")
+    command = ReadCommand(ReadOptions(regions=codes, bundle=bundle, **options))
+    sys.exit(0 if command.run([Path(source) for source in sources]) else 1)
+
+
+@main.command()
+@CONFIG
+def run(path: Path) -> None:
+    """Watches the cameras until it is told to stop."""
+    from plateid.app import App  # noqa: PLC0415 - as above
+
+    app = App(load_config(path))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: app.stop())
+    app.run()
+
+
+@main.command()
+@click.option("--loop", is_flag=True, help="Play the clip again and again.")
+def demo(*, loop: bool) -> None:
+    """Plays a clip through the whole of plateid, a broker included, and prints the events."""
+    from plateid.demo import run_demo  # noqa: PLC0415 - as above
+
+    run_demo(loop=loop)
+
+
+@main.command()
+@CONFIG
+def check(path: Path) -> None:
+    """Checks configuration, bundle, cameras, broker, disk and clock."""
+    from plateid.check import run_checks  # noqa: PLC0415 - as above
+
+    sys.exit(0 if run_checks(path) else 1)
+
+
+@main.command()
+@click.option("--clip", type=click.Path(path_type=Path), help="Clip to use instead of the demo's.")
+@BUNDLE
+def bench(clip: Path | None, bundle: Path) -> None:
+    """Measures this machine: the time of each stage of a frame."""
+    from plateid.bench import run_bench  # noqa: PLC0415 - as above
+
+    run_bench(clip, bundle)

@@ -1,0 +1,113 @@
+"""`plateid demo`: the whole of plateid on a clip that ships with it; nothing to set up."""
+
+import asyncio
+import logging
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from plateid.app import App
+from plateid.config import CameraConfig, Config, MqttConfig, StoreConfig
+from plateid.errors import BrokerError
+
+CLIP = Path(__file__).parent / "demo.mp4"
+HOST = "127.0.0.1"
+WAIT_S = 10.0
+
+
+def run_demo(*, loop: bool) -> None:
+    """Plays the clip, and prints each event that a subscriber gets as one JSON line.
+
+    Raises:
+        BrokerError: The broker inside the process does not start, or `amqtt` is not installed.
+    """
+    with tempfile.TemporaryDirectory(prefix="plateid-demo-") as folder, _broker() as port:
+        config = Config(
+            device="demo",
+            camera=(CameraConfig(name="street", url=str(CLIP), loop=loop),),
+            mqtt=MqttConfig(host=HOST, port=port),
+            store=StoreConfig(path=Path(folder) / "events.sqlite3"),
+        )
+        app = App(config)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: app.stop())
+        with _printing_subscriber(port, f"{config.mqtt.prefix}/{config.device}"):
+            app.run()
+
+
+@contextmanager
+def _broker() -> Iterator[int]:
+    """An MQTT broker in a thread of its own; gives its port."""
+    try:
+        from amqtt.broker import Broker  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise BrokerError("demo", "needs the extra: pip install 'plateid[demo]'") from error
+    logging.getLogger("amqtt").setLevel(logging.ERROR)
+    logging.getLogger("transitions").setLevel(logging.ERROR)
+    port = _free_port()
+    settings = {
+        "listeners": {"default": {"type": "tcp", "bind": f"{HOST}:{port}"}},
+        "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
+    }
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="broker", daemon=True)
+    thread.start()
+
+    async def start() -> Broker:
+        broker = Broker(settings)
+        await broker.start()
+        return broker
+
+    broker = asyncio.run_coroutine_threadsafe(start(), loop).result(WAIT_S)
+    try:
+        yield port
+    finally:
+        asyncio.run_coroutine_threadsafe(broker.shutdown(), loop).result(WAIT_S)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(WAIT_S)
+        loop.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _printing_subscriber(port: int, root: str) -> Iterator[None]:
+    """Prints events as any subscriber would get them, until the device says that it is offline."""
+    subscribed, offline = threading.Event(), threading.Event()
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="plateid-demo-subscriber")
+
+    def on_connect(*_: object) -> None:
+        client.subscribe([(f"{root}/+/event", 1), (f"{root}/status", 1)])
+
+    def on_message(_client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+        if message.topic.endswith("/event"):
+            click.echo(message.payload.decode())
+        elif message.payload == b"offline" and not message.retain:
+            offline.set()
+
+    client.on_connect = on_connect
+    client.on_subscribe = lambda *_: subscribed.set()
+    client.on_message = on_message
+    client.connect(HOST, port)
+    client.loop_start()
+    try:
+        if not subscribed.wait(WAIT_S):
+            raise BrokerError(f"{HOST}:{port}", "the demo's broker does not answer")
+        yield
+        offline.wait(WAIT_S)
+    finally:
+        client.disconnect()
+        client.loop_stop()

@@ -1,0 +1,34 @@
+"""What every test gets: a thread that outlives its test fails it."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.bundles import detector_network, reader_network, write_bundle
+
+PATIENCE_S = 3.0
+
+
+@pytest.fixture(autouse=True)
+def no_leaked_threads() -> Iterator[None]:
+    before = set(threading.enumerate())
+    hook = threading.excepthook
+    yield
+    threading.excepthook = hook
+    deadline = time.monotonic() + PATIENCE_S
+    while leaked := set(threading.enumerate()) - before:
+        assert time.monotonic() < deadline, f"left running: {leaked}"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """A tiny bundle that finds one plate in the middle of the picture and reads it as AB12."""
+    return write_bundle(
+        tmp_path / "bundle",
+        detector_network([(32, 16, 20, 8, 0.9), (33, 16, 20, 8, 0.8), (10, 8, 4, 2, 0.2)]),
+        reader_network("-AA-B-11-2"),
+    )
