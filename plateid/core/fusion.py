@@ -18,7 +18,7 @@ FLOOR = 0.02
 GAP = 0.75
 """Cost of a slot that one side lacks; exchanging characters that share nothing costs 1."""
 CORRELATION = 0.5
-"""Frames of one pass err alike: n equal reads count as n to this power."""
+"""Frames of one pass err alike: n equally good reads count as n to this power."""
 GOOD_HEIGHT = 24.0
 """Crops of this height and more get full weight, in pixels."""
 KEPT_TEXTS = 64
@@ -31,6 +31,7 @@ class Fusion:
         """Starts without a read."""
         self._logs: NDArray[np.float64] = np.zeros((0, 1 + len(CHARSET)))
         self._weight = 0.0
+        self._squared_weight = 0.0
         self._texts: Counter[str] = Counter()
         self.reads = 0
 
@@ -44,12 +45,14 @@ class Fusion:
         logs = np.log(_floored(read.probabilities)) * weight
         self._logs = self._merged(logs, read.probabilities, weight)
         self._weight += weight
+        self._squared_weight += weight**2
 
     def slots(self) -> Slots:
         """The fused distribution of each slot, likeliest text left in `slots_text` of it."""
         if not self._weight:
             return np.zeros((0, 1 + len(CHARSET)), dtype=np.float32)
-        return _softmax(self._logs / self._weight ** (1 - CORRELATION)).astype(np.float32)
+        effective_reads = self._weight**2 / self._squared_weight
+        return _softmax(self._logs / self._weight * effective_reads**CORRELATION).astype(np.float32)
 
     def agreeing(self, text: str) -> int:
         """How many reads said exactly `text`."""

@@ -1,0 +1,71 @@
+"""Writes annotated clips."""
+
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import av.error
+
+from plateid.core.records import Image
+from plateid.errors import SourceError
+
+MILLISECONDS = Fraction(1, 1000)
+
+
+class ClipWriter:
+    """An H.264 clip in an MP4 file; a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        """Creates the file.
+
+        Raises:
+            SourceError: It cannot be created.
+        """
+        self._path = path
+        try:
+            self._container = av.open(str(path), "w")
+        except (OSError, av.error.FFmpegError) as error:
+            raise SourceError(path, error.strerror) from error
+        self._stream = self._container.add_stream(
+            "libx264", options={"crf": "23", "preset": "veryfast"}
+        )
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.codec_context.time_base = MILLISECONDS
+        self._started = False
+
+    def write(self, image: Image, media_time_s: float) -> None:
+        """Appends a picture; all have the size of the first, rounded down to even numbers.
+
+        Raises:
+            SourceError: The file cannot be written.
+        """
+        height, width = (side // 2 * 2 for side in image.shape[:2])
+        if not self._started:
+            self._stream.width, self._stream.height, self._started = width, height, True
+        frame = av.VideoFrame.from_ndarray(image[:height, :width].copy(), format="bgr24")
+        frame.pts, frame.time_base = round(1000 * media_time_s), MILLISECONDS
+        self._mux(frame)
+
+    def _mux(self, frame: av.VideoFrame | None) -> None:
+        try:
+            for packet in self._stream.encode(frame):
+                self._container.mux(packet)
+        except (OSError, av.error.FFmpegError) as error:
+            raise SourceError(self._path, error.strerror) from error
+
+    def __enter__(self) -> Self:
+        """The writer."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Writes what is left and closes the file."""
+        if self._started:
+            self._mux(None)
+        self._container.close()

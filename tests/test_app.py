@@ -1,0 +1,160 @@
+"""`plateid run` as a process, with a real broker."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from plateid.config import load_config
+from plateid.errors import ModelError
+from plateid.events.store import EventStore
+from tests.capture.conftest import write_clip
+from tests.events.broker import Broker, Subscriber, free_port, until
+
+PLATEID = [sys.executable, "-m", "plateid"]
+
+
+@pytest.fixture
+def broker(tmp_path):
+    broker = Broker(tmp_path)
+    broker.start()
+    yield broker
+    broker.close()
+
+
+@pytest.fixture
+def config(tmp_path, bundle) -> Path:
+    write_clip(tmp_path / "clip.mp4", count=45)
+    file = tmp_path / "plateid.toml"
+    file.write_text(
+        f"""
+device = "box"
+camera = [{{name = "gate", url = "clip.mp4"}}]
+models.bundle = "{bundle}"
+mqtt.port = {free_port()}
+store.path = "events.sqlite3"
+"""
+    )
+    return file
+
+
+def with_port(config: Path, port: int) -> Path:
+    lines = [f"mqtt.port = {port}" if "port" in x else x for x in config.read_text().splitlines()]
+    config.write_text("\n".join(lines))
+    return config
+
+
+def run(config: Path) -> subprocess.Popen[str]:
+    command = [*PLATEID, "run", "-c", str(config)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+def finished(process: subprocess.Popen[str], timeout_s: float = 30) -> tuple[int, str]:
+    _, errors = process.communicate(timeout=timeout_s)
+    return process.returncode, errors
+
+
+def told(subscriber: Subscriber) -> list[tuple[str, str]]:
+    events = [m for m in subscriber.messages if m.topic == "plateid/box/gate/event"]
+    return [(e["event_type"], e["plate"]) for e in map(json.loads, (m.payload for m in events))]
+
+
+def test_a_clip_that_ends_is_told_to_the_broker_and_ends_the_service(config, broker):
+    subscriber = Subscriber(broker.port)
+    code, errors = finished(run(with_port(config, broker.port)))
+    assert code == 0, errors
+    until(lambda: len(told(subscriber)) == 2)
+    subscriber.close()
+    assert told(subscriber) == [("plate_seen", "AB12"), ("plate_left", "AB12")]
+    assert EventStore(load_config(config).store.path).counts().outbox == 0
+
+
+def test_without_a_broker_everything_is_kept_for_later(config, broker):
+    assert finished(run(config))[0] == 0
+    store = EventStore(load_config(config).store.path)
+    assert (store.counts().events, store.counts().outbox) == (2, 2)
+    store.close()
+    subscriber = Subscriber(broker.port)
+    assert finished(run(with_port(config, broker.port)))[0] == 0
+    until(lambda: len(told(subscriber)) == 4)
+    subscriber.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_service_within_two_seconds_and_loses_nothing(config, broker, number):
+    config.write_text(config.read_text().replace('"clip.mp4"', '"clip.mp4", loop = true'))
+    subscriber = Subscriber(broker.port)
+    process = run(with_port(config, broker.port))
+    until(lambda: told(subscriber))
+    started = time.monotonic()
+    process.send_signal(number)
+    code, errors = finished(process)
+    assert time.monotonic() - started < 2
+    assert code == 0, errors
+    until(lambda: len(told(subscriber)) == 2)
+    assert told(subscriber)[-1] == ("plate_left", "AB12")
+    until(lambda: subscriber.messages[-1].payload == b"offline")
+    subscriber.close()
+
+
+def test_a_signal_during_an_outage_of_camera_and_broker_is_as_quick(config):
+    config.write_text(config.read_text().replace("clip.mp4", f"rtsp://127.0.0.1:{free_port()}/x"))
+    process = run(config)
+    until(lambda: "camera offline" in process.stderr.readline())
+    started = time.monotonic()
+    process.terminate()
+    assert finished(process)[0] == 0
+    assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "code", "message"),
+    [
+        ('url = "clip.mp4"', 'url = "clip.mp4", sorce = 1', 2, "camera[0].sorce: Extra inputs"),
+        ("store.path", 'events.regions = ["xx"]\nstore.path', 2, "events.regions: unknown region xx"),
+        ('"events.sqlite3"', '"/proc/events.sqlite3"', 1, "/proc/events.sqlite3: "),
+        ("models.bundle", 'models.provider = "cuda"\nmodels.bundle', 1, "CUDAExecutionProvider"),
+    ],
+)
+def test_what_cannot_work_is_one_line_and_an_exit_code(config, before, after, code, message):
+    text = config.read_text()
+    assert before in text
+    config.write_text(text.replace(before, after))
+    got, errors = finished(run(config))
+    assert got == code
+    assert message in errors
+    assert "Traceback" not in errors
+
+
+def test_check_prints_a_line_each_and_fails_with_what_fails(config, broker):
+    def check() -> subprocess.CompletedProcess[str]:
+        command = [*PLATEID, "check", "-c", str(config)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    done = check()
+    assert done.returncode == 1
+    failed = [line for line in done.stdout.splitlines() if line.startswith("FAIL")]
+    assert len(failed) == 1
+    assert "broker" in failed[0]
+    with_port(config, broker.port)
+    done = check()
+    assert done.returncode == 0, done.stdout
+    assert [line.split()[1] for line in done.stdout.splitlines()] == [
+        *("config", "regions", "bundle", "camera", "broker", "disk", "clock")
+    ]
+
+
+def test_a_network_that_fails_ends_the_process_with_its_reason(config, monkeypatch):
+    from plateid.app import App
+    from plateid.models.detector import OnnxDetector
+
+    def fail(*_: object) -> None:
+        raise ModelError("detector.onnx", "inference failed: out of memory")
+
+    monkeypatch.setattr(OnnxDetector, "detect", fail)
+    with pytest.raises(ModelError, match="out of memory"):
+        App(load_config(config)).run()

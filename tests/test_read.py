@@ -1,0 +1,151 @@
+"""`plateid read` as a person or a script calls it."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from jsonschema import Draft202012Validator
+
+from tests.capture.conftest import write_clip
+
+SCHEMA = Path("plateid/events/schema/plate-event.v1.json")
+VALIDATOR = Draft202012Validator(json.loads(SCHEMA.read_text()))
+PLATEID = [sys.executable, "-m", "plateid"]
+
+
+def read(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [*PLATEID, "read", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "car.png"
+    cv2.imwrite(str(path), np.full((320, 640, 3), 90, np.uint8))
+    return path
+
+
+def test_a_picture_gives_one_json_object_of_the_documented_form(picture, bundle):
+    done = read("--json", "--bundle", bundle, picture)
+    assert (done.returncode, done.stderr) == (0, "")
+    (line,) = done.stdout.splitlines()
+    found = json.loads(line)
+    assert list(found) == ["source", "width", "height", "plates", "timing_ms"]
+    assert (found["source"], found["width"], found["height"]) == (str(picture), 640, 320)
+    (plate,) = found["plates"]
+    assert plate["plate"] == "AB12"
+    assert len(plate["char_confidences"]) == 4
+    assert plate["candidates"][0] == {"plate": "AB12", "confidence": plate["confidence"]}
+    assert plate["box"] == [220.0, 120.0, 420.0, 200.0]
+    assert plate["detection_confidence"] == 0.9
+    assert set(plate) >= {"region"}
+    assert set(found["timing_ms"]) == {"decode", "detect", "read"}
+
+
+def test_a_picture_without_a_plate_still_gives_its_line(picture, bundle):
+    done = read("--json", "--bundle", bundle, "--min-score", "0.99", picture)
+    assert json.loads(done.stdout)["plates"] == []
+
+
+def test_crops_are_read_whole_and_without_detection(picture, bundle):
+    (plate,) = json.loads(read("--json", "--crops", "--bundle", bundle, picture).stdout)["plates"]
+    assert plate["box"] == [0.0, 0.0, 640.0, 320.0]
+    assert plate["detection_confidence"] == 1.0
+
+
+def test_people_get_a_line_a_picture(picture, bundle):
+    assert read("--bundle", bundle, picture).stdout == f"{picture}: AB12 80%\n"
+
+
+def test_a_bad_source_is_one_line_on_stderr_and_the_others_go_on(picture, bundle, tmp_path):
+    bad = {"empty.jpg": b"", "text.jpg": b"no picture", "cut.png": picture.read_bytes()[:200]}
+    for name, data in bad.items():
+        (tmp_path / name).write_bytes(data)
+    missing = tmp_path / "missing.jpg"
+    done = read("--json", "--bundle", bundle, *(tmp_path / n for n in bad), missing, picture)
+    assert done.returncode == 1
+    assert len(done.stdout.splitlines()) == 1
+    complaints = done.stderr.splitlines()
+    assert len(complaints) == 4
+    for name in (*bad, "missing.jpg"):
+        assert sum(name in complaint for complaint in complaints) == 1
+
+
+def test_a_folder_is_read_in_order_of_names(picture, bundle):
+    for name in ("b.png", "a.png"):
+        (picture.parent / name).write_bytes(picture.read_bytes())
+    lines = read("--json", "--bundle", bundle, picture.parent).stdout.splitlines()
+    assert [Path(json.loads(line)["source"]).name for line in lines] == ["a.png", "b.png", "car.png"]
+
+
+def test_a_clip_gives_two_valid_events(bundle, tmp_path):
+    clip = write_clip(tmp_path / "clip.mp4", count=40)
+    done = read("--json", "--bundle", bundle, clip)
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [event["event_type"] for event in events] == ["plate_seen", "plate_left"]
+    for event in events:
+        VALIDATOR.validate(event)
+        assert event["camera"] == str(clip)
+
+
+def test_out_gets_annotated_copies(picture, bundle, tmp_path):
+    clip = write_clip(tmp_path / "clip.mp4", count=10, size=(640, 320))
+    done = read("--bundle", bundle, "--out", tmp_path / "out", picture, clip)
+    assert done.returncode == 0, done.stderr
+    drawn = cv2.imread(str(tmp_path / "out" / "car.png"))
+    assert drawn.shape == (320, 640, 3)
+    assert (drawn != 90).any()
+    with av.open(str(tmp_path / "out" / "clip.mp4")) as copy:
+        assert sum(1 for _ in copy.decode(video=0)) == 10
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (["--regions", "xx"], "--regions: unknown region xx"),
+        (["--min-score", "2"], "--min-score"),
+        (["--colour"], "--colour"),
+    ],
+)
+def test_a_bad_option_is_named_with_exit_code_2(picture, option, message):
+    done = read(*option, picture)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+def test_a_bad_bundle_is_one_line(picture, bundle):
+    (bundle / "reader.onnx").write_bytes(b"x")
+    done = read("--bundle", bundle, picture)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{bundle / 'reader.onnx'}: its SHA-256")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_progress_is_shown_on_a_terminal_only(picture, bundle):
+    (picture.parent / "other.png").write_bytes(picture.read_bytes())
+    leader, follower = pty.openpty()
+    command = [*PLATEID, "read", "--bundle", str(bundle), str(picture.parent)]
+    with subprocess.Popen(command, stdout=follower, stderr=follower) as process:
+        os.close(follower)
+        shown = b""
+        while chunk := _chunk(leader):
+            shown += chunk
+    os.close(leader)
+    assert process.returncode == 0
+    assert b"reading" in shown
+    assert b"AB12" in shown
+    assert "reading" not in read("--bundle", bundle, picture.parent).stderr
+
+
+def _chunk(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 4096)
+    except OSError:  # the other end of a pseudo-terminal is gone
+        return b""
