@@ -18,6 +18,8 @@ from plateid.service.supervisor import Supervisor
 
 log = structlog.get_logger()
 
+FLUSH_S = 5.0
+"""How often events that could not be stored are tried again."""
 JOIN_S = 0.5
 PUBLISHER_STOP_S = 1.0
 """All of a stop takes less than the two seconds that a service manager is promised."""
@@ -59,7 +61,8 @@ class App:
             self._supervisor.start(f"worker-{number}", self._work)
         for camera in self._cameras:
             self._supervisor.start("camera", camera.run)
-        self._supervisor.wait()
+        while not self._supervisor.wait(timeout_s=FLUSH_S):
+            self._backlog.flush()
         self._shut_down()
         log.info("stopped")
 

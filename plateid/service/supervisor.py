@@ -1,6 +1,7 @@
 """Threads whose death is noticed: the first exception ends the process."""
 
 import threading
+import time
 from collections.abc import Callable
 
 
@@ -9,7 +10,7 @@ class Supervisor:
 
     def __init__(self) -> None:
         """No threads yet; from now on the death of any thread of the process is noticed."""
-        self.stopping = threading.Event()
+        self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._failure: BaseException | None = None
         threading.excepthook = self._died
@@ -22,19 +23,24 @@ class Supervisor:
 
     def stop(self) -> None:
         """Lets `wait` return; safe in a signal handler."""
-        self.stopping.set()
+        self._stopping.set()
 
-    def wait(self) -> None:
-        """Blocks until `stop` is called or a thread has died of an exception."""
-        self.stopping.wait()
+    def wait(self, *, timeout_s: float) -> bool:
+        """Blocks for so long, or until `stop` is called or a thread has died; whether it did."""
+        return self._stopping.wait(timeout_s)
 
     def join(self, *, timeout_s: float) -> None:
-        """Waits for the threads to end; raises what the first of them died of, if one did."""
+        """Waits for the threads to end, no longer than this for all of them.
+
+        Raises:
+            BaseException: What the first of them died of, if one did.
+        """
+        deadline = time.monotonic() + timeout_s
         for thread in self._threads:
-            thread.join(timeout_s)
+            thread.join(max(0.0, deadline - time.monotonic()))
         if self._failure is not None:
             raise self._failure
 
     def _died(self, death: threading.ExceptHookArgs) -> None:
         self._failure = self._failure or death.exc_value
-        self.stopping.set()
+        self._stopping.set()
