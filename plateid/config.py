@@ -41,7 +41,7 @@ class CameraConfig(Section):
 class MqttConfig(Section):
     """Section `[mqtt]`."""
 
-    host: str = Field(default="127.0.0.1", description="Broker")
+    host: str = Field(default="127.0.0.1", min_length=1, description="Broker")
     port: int = Field(default=1883, ge=1, le=65535, description="Port of the broker")
     username: str | None = Field(default=None, description="User at the broker")
     password_file: Path | None = Field(default=None, description="File that holds the password")

@@ -198,10 +198,10 @@ class PlateEvent:
     list: None = None
     sent_at: datetime | None = None
     clock_synced: bool | None = None
-    direction: str | None = None
+    direction: None = None
     parked: bool = False
     gps: None = None
-    snapshot: str | None = None
+    snapshot: None = None
     replayed: bool = False
 
     def to_json(self) -> str:

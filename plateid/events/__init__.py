@@ -1,0 +1,1 @@
+"""Events: kept on disk, delivered over MQTT."""

@@ -1,0 +1,66 @@
+"""When to try again what has failed, and one log line when it starts and when it ends."""
+
+import random
+import time
+from dataclasses import dataclass
+
+import structlog
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Backoff:
+    """Capped exponential waits with full jitter (Brooker, Exponential Backoff And Jitter, 2015).
+
+    Attributes:
+        first_s: The longest wait after the first failure.
+        cap_s: The longest wait after any failure.
+    """
+
+    first_s: float = 1.0
+    cap_s: float = 60.0
+
+    def delay_s(self, failures: int) -> float:
+        """A random wait after this many failures in a row, from 1."""
+        longest_s = min(self.cap_s, self.first_s * 2 ** min(failures - 1, 30))
+        return random.uniform(0, longest_s)  # noqa: S311 nothing secret
+
+
+class Outage:
+    """The failures in a row of one thing, which may be none. Used by one thread at a time."""
+
+    def __init__(self, what: str, backoff: Backoff) -> None:
+        """Starts in working order; `what` names the thing in the log."""
+        self._what = what
+        self._backoff = backoff
+        self._failures = 0
+        self._since = self._next_try = 0.0
+        self._reasons: set[str] = set()
+
+    @property
+    def wait_s(self) -> float:
+        """Seconds until the next try; 0 when it is time, or when nothing failed."""
+        return max(0.0, self._next_try - time.monotonic())
+
+    def failed(self, reason: object) -> None:
+        """Puts off the next try; logs each reason of an outage once."""
+        now = time.monotonic()
+        self._since = self._since if self._failures else now
+        self._failures += 1
+        self._next_try = now + self._backoff.delay_s(self._failures)
+        if str(reason) not in self._reasons:
+            self._reasons.add(str(reason))
+            log.warning(
+                "outage starts" if self._failures == 1 else "outage goes on",
+                what=self._what,
+                reason=str(reason),
+            )
+
+    def recovered(self) -> None:
+        """The thing works; ends the outage, if there is one."""
+        if self._failures:
+            lasted_s = round(time.monotonic() - self._since, 1)
+            log.info("outage ends", what=self._what, lasted_s=lasted_s, failures=self._failures)
+        self._failures, self._next_try = 0, 0.0
+        self._reasons.clear()

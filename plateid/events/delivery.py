@@ -1,0 +1,165 @@
+"""What goes out over one connection: statuses, and the outbox in order."""
+
+import json
+import time
+from collections import deque
+from datetime import UTC, datetime
+
+import structlog
+
+from plateid.core.records import rfc3339
+from plateid.errors import StoreError
+from plateid.events.backoff import Backoff, Outage
+from plateid.events.connection import Connection
+from plateid.events.statuses import Statuses
+from plateid.events.store import EventStore, Outgoing
+
+log = structlog.get_logger()
+
+
+class Outages:
+    """What fails at present: the store, and the cameras whose events the broker refuses.
+
+    Outlives a connection.
+    """
+
+    def __init__(self, backoff: Backoff) -> None:
+        """Everything is in working order."""
+        self.store = Outage("event store", backoff)
+        self._backoff = backoff
+        self._refused: dict[str, set[str]] = {}
+        self._cameras: dict[str, Outage] = {}
+
+    def refused(self, outgoing: Outgoing, reason: str) -> None:
+        """The broker refuses an event: its camera has to wait."""
+        camera = outgoing.camera
+        outage = self._cameras.setdefault(camera, Outage(f"events of {camera}", self._backoff))
+        self._refused.setdefault(camera, set()).add(outgoing.id)
+        if not outage.wait_s:
+            outage.failed(reason)
+
+    def taken(self, outgoing: Outgoing) -> None:
+        """The broker has an event; its camera is well when none is left that was refused."""
+        if refused := self._refused.get(outgoing.camera):
+            refused.discard(outgoing.id)
+            if not refused:
+                self._cameras[outgoing.camera].recovered()
+
+    def one_by_one(self, camera: str) -> bool:
+        """Whether the camera's events are to be sent singly, so that they stay in order."""
+        return bool(self._refused.get(camera))
+
+    def waiting(self) -> list[str]:
+        """Cameras whose turn has not come again."""
+        return [camera for camera, outage in self._cameras.items() if outage.wait_s]
+
+
+class Delivery:
+    """Sends over one connection, with a bounded number of messages unacknowledged."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        store: EventStore,
+        *,
+        root: str,
+        statuses: Statuses,
+        outages: Outages,
+    ) -> None:
+        """Topics are `root`/camera/event and `root`/camera/last; every status is due."""
+        self._connection = connection
+        self._store = store
+        self._root = root
+        self._statuses = statuses
+        self._outages = outages
+        self._in_flight: dict[int, tuple[str, Outgoing | None]] = {}
+        self._acknowledged: deque[Outgoing] = deque()
+        statuses.renew()
+
+    def step(self, timeout_s: float) -> None:
+        """Sends what can be sent, then takes what the broker answers within the time.
+
+        Raises:
+            BrokerError: The connection has ended.
+        """
+        self._send()
+        self._receive(timeout_s)
+
+    def drain(self, until: float) -> None:
+        """Goes on until nothing is left that can be sent now, or `time.monotonic()` is `until`.
+
+        Raises:
+            BrokerError: The connection has ended.
+        """
+        self._send()
+        while self._in_flight and (left_s := until - time.monotonic()) > 0:
+            self._receive(left_s)
+            self._send()
+
+    def _send(self) -> None:
+        while self._room() and (due := self._statuses.take()):
+            topic, state = due
+            message = self._connection.publish(topic, state, qos=1, retain=True)
+            self._in_flight[message] = topic, None
+        if self._outages.store.wait_s:
+            return
+        try:
+            self._forget_acknowledged()
+            self._send_events()
+        except StoreError as error:
+            self._outages.store.failed(error)
+
+    def _send_events(self) -> None:
+        chosen = self._choose()[: self._room()]
+        if first_time := [outgoing.id for outgoing in chosen if not outgoing.sent]:
+            self._store.mark_sent(first_time)
+        for outgoing in chosen:
+            self._send_event(outgoing)
+
+    def _choose(self) -> list[Outgoing]:
+        in_flight = [outgoing for _, outgoing in self._in_flight.values() if outgoing]
+        ids = {outgoing.id for outgoing in in_flight}
+        cameras = {outgoing.camera for outgoing in in_flight}
+        chosen = []
+        for outgoing in self._store.pending(self._connection.window, skip=self._outages.waiting()):
+            blocked = outgoing.camera in cameras and self._outages.one_by_one(outgoing.camera)
+            if outgoing.id not in ids and not blocked:
+                chosen.append(outgoing)
+                cameras.add(outgoing.camera)
+        return chosen
+
+    def _send_event(self, outgoing: Outgoing) -> None:
+        """`last` goes first, at QoS 0: the PUBACK of the event says that the broker has both."""
+        topic = f"{self._root}/{outgoing.camera}/event"
+        payload = _payload(outgoing, datetime.now(UTC))
+        self._connection.publish(
+            f"{self._root}/{outgoing.camera}/last", payload, qos=0, retain=True
+        )
+        message = self._connection.publish(topic, payload, qos=1, retain=False)
+        self._in_flight[message] = topic, outgoing
+
+    def _receive(self, timeout_s: float) -> None:
+        for ack in self._connection.poll(timeout_s):
+            topic, outgoing = self._in_flight.pop(ack.message, ("", None))
+            if outgoing is None:
+                if ack.failure is not None:
+                    log.warning("broker refuses status", topic=topic, reason=ack.failure)
+            elif ack.failure is not None:
+                self._outages.refused(outgoing, f"{topic}: {ack.failure}")
+            else:
+                self._outages.taken(outgoing)
+                self._acknowledged.append(outgoing)
+
+    def _forget_acknowledged(self) -> None:
+        if self._acknowledged:
+            self._store.acknowledge([outgoing.id for outgoing in self._acknowledged])
+            self._acknowledged.clear()
+            self._outages.store.recovered()
+
+    def _room(self) -> int:
+        return self._connection.window - len(self._in_flight)
+
+
+def _payload(outgoing: Outgoing, now: datetime) -> str:
+    fields = json.loads(outgoing.payload) | {"sent_at": rfc3339(now), "replayed": outgoing.sent}
+    return json.dumps(fields, separators=(",", ":"), ensure_ascii=False)

@@ -1,0 +1,131 @@
+"""The MQTT publisher: one thread that brings the outbox to the broker."""
+
+import secrets
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from functools import cached_property
+
+from paho.mqtt.enums import MQTTProtocolVersion
+
+from plateid.config import MqttConfig
+from plateid.errors import BrokerError
+from plateid.events.backoff import Backoff, Outage
+from plateid.events.connection import Connection, newest_protocol
+from plateid.events.delivery import Delivery, Outages
+from plateid.events.statuses import Statuses
+from plateid.events.store import EventStore
+from plateid.events.wake import Wake
+
+TICK_S = 1.0
+"""Longest wait for the network; keep-alive and refused events are looked after this often."""
+BACKOFF = Backoff()
+
+
+class MqttPublisher:
+    """Publishes the events of a store and the statuses of the device and its cameras.
+
+    The topics are `prefix`/`device`/..., as README.md lists them. Only `stop` ends it: a broker
+    that is away or refuses us and a store that fails are retried for ever. Methods may be called
+    from any thread.
+    """
+
+    def __init__(
+        self,
+        config: MqttConfig,
+        device: str,
+        *,
+        store: EventStore,
+        cameras: Sequence[str],
+        backoff: Backoff = BACKOFF,
+    ) -> None:
+        """Does not connect yet; each camera is offline until `set_camera_status`."""
+        self._config = config
+        self._store = store
+        self._backoff = backoff
+        self._root = f"{config.prefix}/{device}"
+        # The same after a restart: the broker ends what is left of our older connection, and
+        # publishes its will, before it answers this one.
+        self._client_id = f"plateid-{device}-{store.instance}"
+        self._wake = Wake()
+        self._statuses = Statuses()
+        self._statuses.set(f"{self._root}/status", online=True)
+        for camera in cameras:
+            self.set_camera_status(camera, online=False)
+        self._stop_at = 0.0
+        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def notify(self) -> None:
+        """Says that the outbox has something new."""
+        self._wake.set()
+
+    def set_camera_status(self, camera: str, *, online: bool) -> None:
+        """Publishes the state of a camera, now and on every connection."""
+        self._statuses.set(f"{self._root}/{camera}/status", online=online)
+        self._wake.set()
+
+    def stop(self, timeout_s: float) -> None:
+        """Sends what is left, says `offline`, and disconnects, all within the time.
+
+        What the broker does not acknowledge stays in the outbox.
+        """
+        self._stop_at = time.monotonic() + 0.9 * timeout_s
+        self._wake.stop()
+        self._thread.join(timeout_s)
+
+    @cached_property
+    def _protocol(self) -> MQTTProtocolVersion:
+        """Found out once, on the first connection."""
+        return newest_protocol(self._config, self._client_id, self._wake)
+
+    def _run(self) -> None:
+        broker = Outage("broker", self._backoff)
+        outages = Outages(self._backoff)
+        with closing(self._wake):
+            while not self._wake.stopping:
+                try:
+                    self._converse(broker, outages)
+                except BrokerError as error:
+                    if not self._wake.stopping:
+                        broker.failed(error)
+                        self._wake.pause(broker.wait_s)
+
+    def _converse(self, broker: Outage, outages: Outages) -> None:
+        """One connection, until it ends or `stop` is called."""
+        connection = Connection(
+            self._config,
+            self._client_id,
+            wake=self._wake,
+            will_topic=f"{self._root}/status",
+            protocol=self._protocol,
+        )
+        broker.recovered()
+        with closing(connection):
+            delivery = Delivery(
+                connection, self._store, root=self._root, statuses=self._statuses, outages=outages
+            )
+            while not self._wake.stopping:
+                delivery.step(TICK_S)
+            self._leave(connection, delivery)
+
+    def _leave(self, connection: Connection, delivery: Delivery) -> None:
+        left_s = max(0.0, self._stop_at - time.monotonic())
+        delivery.drain(time.monotonic() + left_s / 2)
+        self._statuses.all_offline()
+        delivery.drain(self._stop_at)
+        connection.disconnect()
+
+
+def check_broker(config: MqttConfig) -> None:
+    """Connects once and disconnects.
+
+    Raises:
+        BrokerError: The broker cannot be reached, refuses us, or does not answer in time.
+    """
+    with closing(Wake()) as wake:
+        newest_protocol(config, f"plateid-check-{secrets.token_hex(4)}", wake)

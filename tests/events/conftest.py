@@ -1,0 +1,89 @@
+"""A broker, a subscriber, a store; and no test leaves a thread behind."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from plateid.config import MqttConfig
+from plateid.events.backoff import Backoff
+from plateid.events.mqtt import MqttPublisher
+from plateid.events.store import EventStore
+from tests.events.broker import Broker, Subscriber
+from tests.events.samples import Logs, Publish
+
+QUICK = Backoff(first_s=0.02, cap_s=0.1)
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + 2
+    while (left := set(threading.enumerate()) - before) and time.monotonic() < deadline:
+        next(iter(left)).join(0.1)
+    assert not left
+
+
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[Logs]:
+    """What was logged so far."""
+    with capture_logs() as entries:
+        yield entries
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[EventStore]:
+    with closing(EventStore(tmp_path / "events.sqlite3")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """A mosquitto on a free port; not started."""
+    with closing(Broker(tmp_path)) as made:
+        yield made
+
+
+@pytest.fixture
+def subscriber(broker: Broker) -> Iterator[Subscriber]:
+    """Starts the broker, and hears everything."""
+    broker.start()
+    with closing(Subscriber(broker.port)) as made:
+        yield made
+
+
+@pytest.fixture
+def publish(store: EventStore) -> Iterator[Publish]:
+    """Starts a publisher, and stops it after the test."""
+    with ExitStack() as stack:
+
+        def start(config: MqttConfig, **changes: Any) -> MqttPublisher:
+            options: dict[str, Any] = {"store": store, "cameras": ["gate"], "backoff": QUICK}
+            publisher = MqttPublisher(config, "box", **options | changes)
+            publisher.start()
+            stack.callback(publisher.stop, 0.5)
+            return publisher
+
+        yield start
+
+
+@pytest.fixture
+def silent() -> Iterator[MqttConfig]:
+    """A server that accepts, and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield MqttConfig(port=server.getsockname()[1])
+
+
+@pytest.fixture
+def login(tmp_path: Path, broker: Broker) -> MqttConfig:
+    """Says that it is `plateid` with the password `right`; the broker knows no such user yet."""
+    path = tmp_path / "password"
+    path.write_text("right\n")
+    return broker.config.model_copy(update={"username": "plateid", "password_file": path})

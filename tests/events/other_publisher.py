@@ -1,0 +1,14 @@
+"""`python -m tests.events.other_publisher STORE PORT`: a publisher that never stops."""
+
+import sys
+import threading
+from pathlib import Path
+
+from plateid.config import MqttConfig
+from plateid.events.mqtt import MqttPublisher
+from plateid.events.store import EventStore
+
+if __name__ == "__main__":
+    config = MqttConfig(port=int(sys.argv[2]))
+    MqttPublisher(config, "box", store=EventStore(Path(sys.argv[1])), cameras=[]).start()
+    threading.Event().wait()

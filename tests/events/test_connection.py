@@ -1,0 +1,81 @@
+"""One connection: what the check says of a broker, and what brokers may ask for."""
+
+import signal
+from contextlib import closing
+
+import pytest
+
+from plateid.config import MqttConfig
+from plateid.errors import BrokerError
+from plateid.events.connection import Connection
+from plateid.events.mqtt import check_broker
+from plateid.events.store import EventStore
+from plateid.events.wake import Wake
+from tests.events.broker import Broker, Subscriber, free_port, running, until
+from tests.events.samples import Logs, Publish, append, outbox, said
+
+
+def test_a_connection_that_another_client_takes_over_is_named(
+    store: EventStore, subscriber: Subscriber, broker: Broker, *, publish: Publish, logs: Logs
+) -> None:
+    publish(broker.config)
+    until(lambda: subscriber.texts("gate/status") == ["offline"])
+    client_id = f"plateid-box-{store.instance}"
+    with closing(Wake()) as wake, closing(Connection(broker.config, client_id, wake=wake)):
+        until(lambda: said(logs, "outage ends"))
+    assert said(logs, "outage starts") == [f"127.0.0.1:{broker.port}: Session taken over"]
+
+
+def test_the_broker_may_allow_a_smaller_window(
+    store: EventStore, broker: Broker, publish: Publish
+) -> None:
+    broker.options = "max_inflight_messages 2"
+    broker.start()
+    with closing(Subscriber(broker.port)) as subscriber:
+        publisher = publish(broker.config)
+        until(lambda: subscriber.texts("gate/status") == ["offline"])
+        broker.signal(signal.SIGSTOP)
+        append(store, *range(1, 11))
+        publisher.notify()
+        until(lambda: store.pending(1)[0].sent)
+        publisher.stop(0.3)
+        assert [outgoing.sent for outgoing in store.pending(10)] == [True] * 2 + [False] * 8
+        broker.signal(signal.SIGCONT)
+
+
+def test_a_broker_without_mqtt_5_is_spoken_to_in_3_1_1(store: EventStore, publish: Publish) -> None:
+    pytest.importorskip("amqtt")
+    port = free_port()
+    append(store, 1, 2)
+    with running("old_broker", port):
+        publisher = publish(MqttConfig(port=port))
+        until(lambda: outbox(store) == 0)
+        publisher.stop(5)
+
+
+def test_check_broker_is_silent_when_all_is_well(broker: Broker) -> None:
+    broker.start()
+    check_broker(broker.config)
+
+
+def test_check_broker_names_a_closed_port() -> None:
+    port = free_port()
+    with pytest.raises(BrokerError, match=f"^127.0.0.1:{port}: Connection refused$"):
+        check_broker(MqttConfig(port=port))
+
+
+def test_check_broker_names_a_wrong_password(broker: Broker, login: MqttConfig) -> None:
+    broker.start()
+    with pytest.raises(BrokerError, match=f"^127.0.0.1:{broker.port}: Not authorized$"):
+        check_broker(login)
+
+
+@pytest.mark.parametrize("host", ["nowhere.invalid", "a..b", "x" * 64])
+def test_check_broker_names_a_host_that_does_not_exist(host: str) -> None:
+    with pytest.raises(BrokerError, match=f"^{host}:1883: "):
+        check_broker(MqttConfig(host=host))
+
+
+def test_check_broker_names_a_time_out(silent: MqttConfig) -> None:
+    with pytest.raises(BrokerError, match="timed out"):
+        check_broker(silent)

@@ -1,0 +1,171 @@
+"""The publisher against a mosquitto that is away, killed or refuses us, and on a full disk."""
+
+import signal
+from contextlib import closing
+from pathlib import Path
+
+from plateid.config import MqttConfig
+from plateid.events.store import EventStore
+from tests.events.broker import Broker, Subscriber, until
+from tests.events.samples import Logs, Publish, append, outbox, said
+from tests.events.test_store import full_disk
+
+
+def test_events_wait_for_a_broker_that_comes_later(
+    store: EventStore, broker: Broker, login: MqttConfig, *, publish: Publish, logs: Logs
+) -> None:
+    append(store, 1, 2, 3)
+    publish(login)
+    until(lambda: said(logs, "outage starts"))
+    broker.start()
+    with closing(Subscriber(broker.port)) as subscriber:
+        broker.set_passwords(plateid="right")
+        until(lambda: subscriber.seqs() == [1, 2, 3])
+        assert [sent["replayed"] for sent in subscriber.events()] == [False] * 3
+        until(lambda: said(logs, "outage ends"))
+    (first,) = said(logs, "outage starts")
+    assert first == f"127.0.0.1:{broker.port}: Connection refused"
+    assert set(said(logs, "outage goes on")) <= {f"127.0.0.1:{broker.port}: Not authorized"}
+
+
+def test_a_killed_broker_costs_no_event_and_duplicates_are_marked(
+    store: EventStore,
+    subscriber: Subscriber,
+    broker: Broker,
+    *,
+    publish: Publish,
+    login: MqttConfig,
+) -> None:
+    broker.set_passwords(plateid="right")
+    seqs = list(range(1, 201))
+    append(store, *seqs)
+    publish(login)
+    until(lambda: len(subscriber.seqs()) >= 30)
+    broker.signal(signal.SIGSTOP)
+    until(lambda: sum(outgoing.sent for outgoing in store.pending(200)) == 20)
+    broker.kill()
+    subscriber.wait_lost()
+    broker.set_passwords()
+    broker.start()
+    subscriber.wait_ready()
+    broker.set_passwords(plateid="right")
+    until(lambda: outbox(store) == 0)
+    until(lambda: set(subscriber.seqs()) == set(seqs))
+    ids: set[str] = set()
+    for sent in subscriber.events():
+        assert sent["replayed"] or sent["id"] not in ids
+        ids.add(sent["id"])
+    assert len(ids) == len(seqs)
+    assert 1 <= sum(sent["replayed"] for sent in subscriber.events()) <= 20
+
+
+def test_an_event_sent_before_a_restart_is_replayed_after_it(
+    store: EventStore, subscriber: Subscriber, broker: Broker, *, publish: Publish, tmp_path: Path
+) -> None:
+    publisher = publish(broker.config)
+    until(lambda: subscriber.texts("gate/status") == ["offline"])
+    broker.signal(signal.SIGSTOP)
+    append(store, 1)
+    publisher.notify()
+    until(lambda: store.pending(1)[0].sent)
+    publisher.stop(0.3)
+    append(store, 2)
+    store.close()
+    broker.signal(signal.SIGCONT)
+    until(lambda: subscriber.seqs() == [1])
+    with closing(EventStore(tmp_path / "events.sqlite3")) as reopened:
+        publisher = publish(broker.config, store=reopened)
+        until(lambda: outbox(reopened) == 0)
+        publisher.stop(5)
+    until(lambda: subscriber.seqs() == [1, 1, 2])
+    first, again, new = subscriber.events()
+    assert (first["replayed"], again["replayed"], new["replayed"]) == (False, True, False)
+    assert first["id"] == again["id"]
+    assert again["sent_at"] > first["sent_at"]
+
+
+def test_a_refused_password_is_named_once_and_a_mended_one_is_taken(
+    subscriber: Subscriber, broker: Broker, login: MqttConfig, *, publish: Publish, logs: Logs
+) -> None:
+    broker.set_passwords(plateid="other")
+    publish(login)
+    until(lambda: broker.log().count("not authorised") > 5)
+    assert said(logs, "outage starts") == [f"127.0.0.1:{broker.port}: Not authorized"]
+    assert login.password_file is not None
+    login.password_file.write_text("other\n")
+    until(lambda: subscriber.texts("box/status") == ["online"])
+    assert said(logs, "outage ends") == [""]
+    assert not said(logs, "outage goes on")
+    assert "right" not in str(logs)
+    assert "other" not in str(logs)
+
+
+def test_a_password_file_that_is_missing_is_named(
+    login: MqttConfig, publish: Publish, logs: Logs
+) -> None:
+    assert login.password_file is not None
+    login.password_file.unlink()
+    publish(login)
+    until(lambda: said(logs, "outage starts"))
+    reason = f"{login.password_file}: password file: No such file or directory"
+    assert said(logs, "outage starts") == [reason]
+
+
+def test_nothing_is_sent_while_the_store_cannot_note_it(
+    store: EventStore, subscriber: Subscriber, broker: Broker, *, publish: Publish, logs: Logs
+) -> None:
+    append(store, 1)
+    with full_disk():
+        publish(broker.config)
+        until(lambda: said(logs, "outage starts"))
+        until(lambda: subscriber.texts("gate/status") == ["offline"])
+        assert subscriber.seqs() == []
+    until(lambda: outbox(store) == 0)
+    until(lambda: subscriber.seqs() == [1])
+    assert subscriber.events()[0]["replayed"] is False
+    assert "events.sqlite3" in said(logs, "outage starts")[0]
+    until(lambda: said(logs, "outage ends") == [""])
+
+
+def test_an_acknowledged_event_is_sent_once_also_when_the_disk_is_full(
+    store: EventStore, subscriber: Subscriber, broker: Broker, *, publish: Publish, logs: Logs
+) -> None:
+    publisher = publish(broker.config)
+    until(lambda: subscriber.texts("gate/status") == ["offline"])
+    broker.signal(signal.SIGSTOP)
+    append(store, 1)
+    publisher.notify()
+    until(lambda: store.pending(1)[0].sent)
+    with full_disk():
+        broker.signal(signal.SIGCONT)
+        until(lambda: said(logs, "outage starts"))
+        assert outbox(store) == 1
+    until(lambda: outbox(store) == 0)
+    publisher.stop(5)
+    until(lambda: subscriber.texts("box/status") == ["online", "offline"])
+    assert subscriber.seqs() == [1]
+
+
+def test_an_event_that_the_broker_refuses_waits_until_it_is_taken(
+    store: EventStore, subscriber: Subscriber, broker: Broker, *, publish: Publish, logs: Logs
+) -> None:
+    rule = "topic read #\ntopic write plateid/box/+/status\ntopic write plateid/box/status\n"
+    broker.set_rules(rule + "topic write plateid/box/yard/#")
+    append(store, *range(1, 31), camera="gate")
+    append(store, 31, 32, camera="yard")
+    publish(broker.config)
+    until(lambda: subscriber.seqs() == [31, 32] and outbox(store) == 30)
+    assert said(logs, "outage starts") == ["plateid/box/gate/event: Not authorized"]
+    broker.set_rules("topic readwrite #")
+    until(lambda: outbox(store) == 0)
+    until(lambda: len(subscriber.seqs()) == 32)
+    assert subscriber.seqs()[2:] == list(range(1, 31))
+    assert subscriber.events()[2]["replayed"] is True
+    assert said(logs, "outage ends") == [""]
+
+
+def test_a_refused_status_is_named(broker: Broker, publish: Publish, logs: Logs) -> None:
+    broker.set_rules("topic read #")
+    broker.start()
+    publish(broker.config)
+    until(lambda: said(logs, "broker refuses status") == ["Not authorized"] * 2)
