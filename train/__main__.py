@@ -6,9 +6,14 @@ from typing import Any
 
 import click
 
+from plateid.config import DEFAULT_BUNDLE
+from plateid.models.bundle import Bundle
 from train.errors import TrainError
 
 FOLDER = click.Path(path_type=Path)
+EASYOCR = click.option(
+    "--easyocr", type=FOLDER, help="Folder of english_g2.pth; left out: EasyOCR's own download."
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -34,14 +39,45 @@ def detector(**options: Any) -> None:
 
 
 @main.command()
-@click.option("--detector", "weights", type=FOLDER, required=True, help="Trained weights (.pt).")
-@click.option("--easyocr", type=FOLDER, help="Folder of english_g2.pth; downloaded when left out.")
-@click.option("--out", type=FOLDER, default=Path("plateid/models/default"), show_default=True)
-def export(weights: Path, easyocr: Path | None, out: Path) -> None:
+@click.option(
+    "--data", multiple=True, required=True, help="Folder with labels.csv; may be repeated."
+)
+@EASYOCR
+@click.option(
+    "--bundle", type=FOLDER, default=DEFAULT_BUNDLE, help="Whose reader section to train for."
+)
+@click.option("--out", default="runs/reader", show_default=True, help="Folder of the run.")
+@click.option("--minutes", default=60.0, show_default=True, help="How long to train.")
+def reader(bundle: Path, **options: Any) -> None:
+    """Fine-tunes EasyOCR's recogniser; call it again to go on after an interruption."""
+    from train.reader import ReaderRun, train_reader  # noqa: PLC0415 - as above
+
+    run = ReaderRun(**options)
+    record = train_reader(run, Bundle(bundle).spec.reader)
+    click.echo(f"{run.out}/run.json: {record['metrics']}")
+
+
+@main.command()
+@click.option("--out", type=FOLDER, default=Path("sheet.png"), show_default=True)
+@click.option("--seed", default=0, show_default=True)
+def sheet(out: Path, seed: int) -> None:
+    """Draws a contact sheet of rendered crops."""
+    from train.synth import draw_sheet  # noqa: PLC0415 - as above
+
+    draw_sheet(out, seed=seed)
+
+
+@main.command()
+@click.option("--detector", type=FOLDER, required=True, help="Weights of `train detector`.")
+@click.option("--reader", type=FOLDER, help="Weights of `train reader`; left out: EasyOCR's own.")
+@EASYOCR
+@click.option("--out", type=FOLDER, default=DEFAULT_BUNDLE, help="Folder of the bundle.")
+def export(detector: Path, reader: Path | None, easyocr: Path | None, out: Path) -> None:
     """Fills a bundle with detector and reader as ONNX, checked against torch."""
+    from train.easyocr_reader import load  # noqa: PLC0415 - as above
     from train.export import export_bundle  # noqa: PLC0415
 
-    export_bundle(weights, easyocr, out)
+    export_bundle(detector, load(easyocr, reader), out)
 
 
 @main.command()
@@ -49,7 +85,7 @@ def export(weights: Path, easyocr: Path | None, out: Path) -> None:
 @click.option("--seed", default=0, show_default=True)
 def scene(out: Path, seed: int) -> None:
     """Renders the demo's clip and its ground truth."""
-    from train.scene import render_clip  # noqa: PLC0415
+    from train.scene import render_clip  # noqa: PLC0415 - as above
 
     render_clip(out, seed=seed)
 

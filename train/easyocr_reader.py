@@ -46,11 +46,12 @@ class PlateRecogniser(nn.Module):
         return kept / kept.sum(dim=2, keepdim=True)
 
 
-def load(folder: Path | None) -> PlateRecogniser:
-    """The pretrained recogniser.
+def load(folder: Path | None, weights: Path | None = None) -> PlateRecogniser:
+    """The pretrained recogniser, or a fine-tuned one.
 
     Args:
         folder: Where `english_g2.pth` lies; None: EasyOCR's own folder and download.
+        weights: What `train reader` saved; None: no plate training.
     """
     reader = easyocr.Reader(
         ["en"],
@@ -61,7 +62,10 @@ def load(folder: Path | None) -> PlateRecogniser:
         download_enabled=folder is None,
         verbose=False,
     )
-    return PlateRecogniser(reader.recognizer, reader.converter.character).eval()
+    model = PlateRecogniser(reader.recognizer, reader.converter.character)
+    if weights is not None:
+        model.load_state_dict(torch.load(weights, weights_only=True)["model"])
+    return model.eval()
 
 
 def export(model: PlateRecogniser, path: Path) -> None:

@@ -41,13 +41,12 @@ def export_detector(weights: Path, out: Path, *, width: int, height: int) -> Non
     _check_equal(out, inputs.numpy(), expected, scale=max(width, height))
 
 
-def export_reader(folder: Path | None, out: Path) -> None:
-    """Writes EasyOCR's recogniser as ONNX; `folder` as in `easyocr_reader.load`.
+def export_reader(model: easyocr_reader.PlateRecogniser, out: Path) -> None:
+    """Writes EasyOCR's recogniser as ONNX.
 
     Raises:
         TrainError: Its answers differ from those of the weights.
     """
-    model = easyocr_reader.load(folder)
     easyocr_reader.export(model, out)
     shape = (2, 1, easyocr_reader.HEIGHT, easyocr_reader.WIDTH)
     inputs = 255 * torch.rand(shape, generator=torch.Generator().manual_seed(0))
@@ -79,12 +78,12 @@ def write_hashes(folder: Path) -> None:
     temporary.replace(folder / "bundle.toml")
 
 
-def export_bundle(weights: Path, easyocr: Path | None, out: Path) -> None:
+def export_bundle(detector: Path, reader: easyocr_reader.PlateRecogniser, out: Path) -> None:
     """Fills the bundle `out` with networks as its `bundle.toml` describes them.
 
     Args:
-        weights: Of the detector, as ultralytics saves them.
-        easyocr: Folder of `english_g2.pth`; None: EasyOCR's own folder and download.
+        detector: Weights as ultralytics saves them.
+        reader: The recogniser.
         out: Folder of the bundle; without `bundle.toml` it gets that of the bundle that ships.
 
     Raises:
@@ -94,7 +93,7 @@ def export_bundle(weights: Path, easyocr: Path | None, out: Path) -> None:
     if not (out / "bundle.toml").exists():
         shutil.copy(DEFAULT_BUNDLE / "bundle.toml", out)
     spec = tomllib.loads((out / "bundle.toml").read_text())["detector"]
-    export_detector(weights, out / "detector.onnx", width=spec["width"], height=spec["height"])
-    export_reader(easyocr, out / "reader.onnx")
+    export_detector(detector, out / "detector.onnx", width=spec["width"], height=spec["height"])
+    export_reader(reader, out / "reader.onnx")
     write_hashes(out)
     Bundle(out)

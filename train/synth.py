@@ -110,9 +110,13 @@ def _plate(rng: np.random.Generator, shown: str) -> Image:
         _write(draw, rng, slogan, box, fill=ink[::-1])
     inset = rng.uniform(0.0, 0.06, 2) * width
     top, bottom = np.array([low, high]) * height + rng.uniform(-0.04, 0.04, 2) * height
-    _write(draw, rng, shown, (left + inset[0] + 4, top, width - 8 - inset[1], bottom), fill=ink[::-1])
+    _write(
+        draw, rng, shown, (left + inset[0] + 4, top, width - 8 - inset[1], bottom), fill=ink[::-1]
+    )
     if rng.random() < 0.6:
-        draw.rectangle((2, 2, width - 3, height - 3), outline=ink[::-1], width=int(rng.integers(2, 6)))
+        draw.rectangle(
+            (2, 2, width - 3, height - 3), outline=ink[::-1], width=int(rng.integers(2, 6))
+        )
     return np.asarray(sheet)[:, :, ::-1].copy()
 
 
@@ -160,13 +164,23 @@ def _in_the_world(rng: np.random.Generator, plate: Image) -> Image:
     for _ in range(int(rng.integers(0, 4))):
         y = int(rng.integers(0, 2 * height))
         colour = tuple(int(v) for v in rng.integers(0, 255, 3))
-        cv2.line(world, (0, y), (world.shape[1], y + int(rng.integers(-20, 20))), colour, int(rng.integers(1, 9)))
+        cv2.line(
+            world,
+            (0, y),
+            (world.shape[1], y + int(rng.integers(-20, 20))),
+            colour,
+            int(rng.integers(1, 9)),
+        )
     x, y = height, height // 2
     world[y : y + height, x : x + width] = plate
-    corners = np.array([(x, y), (x + width, y), (x + width, y + height), (x, y + height)], np.float32)
+    corners = np.array(
+        [(x, y), (x + width, y), (x + width, y + height), (x, y + height)], np.float32
+    )
     angle = np.deg2rad(rng.normal(0, 4))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    skew = np.array([[rng.uniform(0.75, 1), rng.normal(0, 0.06)], [rng.normal(0, 0.05), rng.uniform(0.9, 1.1)]])
+    skew = np.array(
+        [[rng.uniform(0.75, 1), rng.normal(0, 0.06)], [rng.normal(0, 0.05), rng.uniform(0.9, 1.1)]]
+    )
     middle = corners.mean(axis=0)
     moved = (corners - middle) @ (turn @ skew).T + middle
     moved = (moved + rng.normal(0, 0.015 * height, (4, 2))).astype(np.float32)
@@ -194,7 +208,9 @@ def camera(rng: np.random.Generator, crop: Image) -> Image:
     """Distance, blur, exposure, noise and compression; the result has the size it would have."""
     height = float(np.exp(rng.uniform(np.log(14), np.log(80))))
     near = min(1.0, 2 * height / crop.shape[0])
-    pixels = cv2.resize(crop, None, fx=near, fy=near, interpolation=cv2.INTER_AREA).astype(np.float32)
+    pixels = cv2.resize(crop, None, fx=near, fy=near, interpolation=cv2.INTER_AREA).astype(
+        np.float32
+    )
     scale = min(1.0, height / pixels.shape[0])
     if rng.random() < 0.4:
         length = int(rng.integers(2, 7))
@@ -213,4 +229,22 @@ def camera(rng: np.random.Generator, crop: Image) -> Image:
     pixels += rng.normal(0, rng.uniform(0.5, 9), pixels.shape).astype(np.float32)
     image = np.clip(pixels, 0, 255).astype(np.uint8)
     quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 98))]
-    return np.asarray(cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR), np.uint8)
+    return np.asarray(
+        cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR), np.uint8
+    )
+
+
+def draw_sheet(path: Path, *, seed: int = 0, rows: int = 12, columns: int = 6) -> None:
+    """Writes a picture of rendered crops with their texts."""
+    rng = np.random.default_rng(seed)
+    tiles = [_tile(render_crop(rng)) for _ in range(rows * columns)]
+    lines = [np.hstack(tiles[row * columns : (row + 1) * columns]) for row in range(rows)]
+    if not cv2.imwrite(str(path), np.vstack(lines)):
+        raise TrainError(f"{path}: cannot be written")
+
+
+def _tile(crop: Crop) -> Image:
+    tile = cv2.copyMakeBorder(cv2.resize(crop.image, (240, 64)), 0, 20, 2, 2, cv2.BORDER_CONSTANT)
+    white = (255, 255, 255)
+    cv2.putText(tile, crop.text, (4, 80), cv2.FONT_HERSHEY_SIMPLEX, 0.5, white, 1, cv2.LINE_AA)
+    return np.asarray(tile, np.uint8)

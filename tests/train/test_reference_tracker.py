@@ -25,7 +25,7 @@ REFERENCE = Namespace(
 
 
 def traffic(seed: int, *, seconds: int = 20) -> list[list[Detection]]:
-    """Plates in three lanes that approach at their own speeds, with jitter, gaps and weak scores."""
+    """Plates in three lanes, each at its own speed, with jitter, gaps and weak scores."""
     rng = np.random.default_rng(seed)
     frames: list[list[Detection]] = [[] for _ in range(seconds * RATE)]
     for lane, x in enumerate((250, 620, 1000)):

@@ -1,0 +1,1 @@
+"""Where pictures come from: files, clips, cameras; and the mailboxes in which frames wait."""

@@ -1,0 +1,116 @@
+"""One camera: reads its source for ever, through all outages."""
+
+import itertools
+import random
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+
+from plateid.capture.container import STALL_S, is_file
+from plateid.capture.mailbox import Mailbox
+from plateid.capture.playback import play_clip
+from plateid.capture.stream import read_stream
+from plateid.config import CameraConfig
+from plateid.core.records import Frame
+from plateid.errors import SourceError
+
+FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 30.0
+
+log = structlog.get_logger()
+
+
+class Camera:
+    """Puts the frames of one source into a mailbox.
+
+    `run` is the work of one thread. What it does not expect it raises, so whoever starts that
+    thread has to watch it.
+    """
+
+    def __init__(
+        self,
+        config: CameraConfig,
+        mailbox: Mailbox,
+        *,
+        on_status: Callable[[bool], None],
+        timeout_s: float = STALL_S,
+        uniform: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        """Opens nothing yet.
+
+        Args:
+            config: Name and source; the path of a clip is played in real time.
+            mailbox: Gets the frames, and is closed when no more will come.
+            on_status: Called from within `run`: True when frames begin to come, False when they
+                stop or do not even begin; at changes only.
+            timeout_s: As `read_stream` takes it.
+            uniform: Draws a number between two others, for the waits between tries.
+        """
+        self._config = config
+        self._mailbox = mailbox
+        self._on_status = on_status
+        self._timeout_s = timeout_s
+        self._uniform = uniform
+        self._stopping = threading.Event()
+        self._sequence = itertools.count()
+        self._online: bool | None = None
+        self._failures = 0
+        self._ended = False
+
+    def run(self) -> None:
+        """Reads until `stop` is called, or until the end of a clip that does not loop."""
+        try:
+            while not self._stopping.wait(self._wait_s()) and not self._ended:
+                self._read()
+        finally:
+            self._mailbox.close()
+
+    def stop(self) -> None:
+        """Ends `run` at once, or at the time-out where a source sends nothing; does not wait."""
+        self._stopping.set()
+
+    def _wait_s(self) -> float:
+        """Capped exponential back-off with full jitter; nothing to wait for without a failure."""
+        longest_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(self._failures - 1, 30))
+        return self._uniform(0, longest_s) if self._failures and not self._ended else 0.0
+
+    def _read(self) -> None:
+        once = is_file(self._config.url) and not self._config.loop
+        try:
+            for frame in self._frames():
+                if self._stopping.is_set():
+                    return
+                self._ended = once  # with this round, be it whole or damaged
+                self._deliver(frame)
+        except SourceError as error:
+            self._fail(error)
+        if self._ended:
+            self._report(online=False)
+
+    def _frames(self) -> Iterator[Frame]:
+        url = self._config.url
+        if is_file(url):
+            return play_clip(Path(url), loop=self._config.loop, wait=self._stopping.wait)
+        return read_stream(self._config.name, url, timeout_s=self._timeout_s)
+
+    def _deliver(self, frame: Frame) -> None:
+        if not self._online:
+            size = f"{frame.picture.width}x{frame.picture.height}"
+            log.info("camera online", camera=self._config.name, size=size, failures=self._failures)
+        self._failures = 0
+        self._report(online=True)
+        sequence = next(self._sequence)
+        self._mailbox.put(replace(frame, camera=self._config.name, sequence=sequence))
+
+    def _fail(self, error: SourceError) -> None:
+        if not self._failures:
+            log.warning("camera offline", camera=self._config.name, reason=str(error))
+        self._failures += 1
+        self._report(online=False)
+
+    def _report(self, *, online: bool) -> None:
+        if online is not self._online:
+            self._online = online
+            self._on_status(online)

@@ -1,0 +1,96 @@
+"""Where frames wait for a worker: one slot for each camera, and the newest frame wins."""
+
+import threading
+from collections import deque
+from collections.abc import Iterable
+
+from plateid.core.records import Frame
+
+
+class Mailbox:
+    """The slot of one camera.
+
+    Attributes:
+        dropped: Frames that nobody took before the next one came.
+    """
+
+    def __init__(self, changed: threading.Condition) -> None:
+        """Empty; `changed` guards the slot, and is notified of everything that happens to it."""
+        self._changed = changed
+        self._frame: Frame | None = None
+        self.dropped = 0
+        self.closed = False
+
+    def put(self, frame: Frame) -> None:
+        """Replaces the frame that waits; a closed mailbox takes no more."""
+        with self._changed:
+            if not self.closed:
+                self.dropped += self._frame is not None
+                self._frame = frame
+                self._changed.notify_all()
+
+    def take(self) -> Frame | None:
+        """The frame that waits, which is gone then; None when there is none."""
+        with self._changed:
+            frame, self._frame = self._frame, None
+            return frame
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is a frame to take."""
+        return self._frame is not None
+
+    def close(self) -> None:
+        """No more frames will come; one that waits may still be taken."""
+        with self._changed:
+            self.closed = True
+            self._changed.notify_all()
+
+
+class Mailboxes:
+    """The mailboxes of all cameras, for workers that take the next frame of any."""
+
+    def __init__(self, cameras: Iterable[str]) -> None:
+        """All empty."""
+        self._changed = threading.Condition()
+        self._boxes = {camera: Mailbox(self._changed) for camera in cameras}
+        self._turns = deque(self._boxes)
+        self._busy: set[str] = set()
+
+    def __getitem__(self, camera: str) -> Mailbox:
+        """The mailbox of one camera."""
+        return self._boxes[camera]
+
+    def wait_any(self) -> Frame | None:
+        """Blocks until a camera has a frame; the next one is kept back until `done` is called.
+
+        Cameras take turns: whoever was served last comes last.
+
+        Returns:
+            None when all mailboxes are closed and empty.
+        """
+        with self._changed:
+            while True:
+                for camera in self._turns:
+                    if self._boxes[camera].waiting and camera not in self._busy:
+                        return self._serve(camera)
+                if all(box.closed and not box.waiting for box in self._boxes.values()):
+                    return None
+                self._changed.wait()
+
+    def _serve(self, camera: str) -> Frame | None:
+        self._turns.remove(camera)
+        self._turns.append(camera)
+        self._busy.add(camera)
+        return self._boxes[camera].take()
+
+    def done(self, camera: str) -> None:
+        """The frame of this camera has been processed; another worker may take its next one."""
+        with self._changed:
+            self._busy.discard(camera)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Closes every mailbox."""
+        for box in self._boxes.values():
+            box.close()

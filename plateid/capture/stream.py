@@ -1,0 +1,199 @@
+"""Frames from clips and cameras."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import cast
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from plateid.capture.container import (
+    STALL_S,
+    Source,
+    decoded,
+    is_file,
+    live_source,
+    opened,
+    redacted,
+)
+from plateid.capture.video import VideoPicture
+from plateid.core.records import Frame
+from plateid.errors import SourceError
+
+MAX_DAMAGED = 250
+"""Damaged packets in a row after which a camera counts as broken; ten seconds of most."""
+_KNOWS_ITS_LENGTH = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flv", "asf"}
+"""Containers that say how long they are; of others FFmpeg guesses it."""
+_SLACK_S, _SLACK_FRAMES = 0.2, 2
+"""A clip that ends by more than both before its time has been cut off."""
+_FIRST_CAMERAS = datetime(2000, 1, 1, tzinfo=UTC)
+"""Creation times before it are those of unset clocks."""
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """What a source delivers: pixels as displayed, and frames a second where it says so."""
+
+    width: int
+    height: int
+    fps: float | None
+
+
+def probe(url: str, *, timeout_s: float = STALL_S) -> SourceInfo:
+    """Opens a camera or clip and decodes one frame.
+
+    Raises:
+        SourceError: It cannot be opened, or gives no frame.
+    """
+    source = Source(url) if is_file(url) else live_source(url, timeout_s)
+    with opened(source) as (container, stream):
+        for frame in _frames(container, stream):
+            picture = VideoPicture(frame)
+            rate = stream.average_rate or stream.guessed_rate
+            return SourceInfo(picture.width, picture.height, float(rate) if rate else None)
+    raise SourceError(redacted(url), "gives no picture")
+
+
+def read_stream(name: str, url: str, *, timeout_s: float = STALL_S) -> Iterator[Frame]:
+    """The frames of a live source (rtsp://, http(s)://, /dev/videoN), for as long as it lasts.
+
+    A frame's `captured_at` is the clock after decoding. The iterator never just ends.
+
+    Raises:
+        SourceError: It cannot be opened, stops, or sends nothing for `timeout_s` (FFmpeg takes up
+            to three times as long).
+    """
+    with opened(live_source(url, timeout_s)) as (container, stream):
+        for sequence, frame in enumerate(_frames(container, stream)):
+            yield Frame(name, sequence, datetime.now(UTC), None, VideoPicture(frame))
+    raise SourceError(redacted(url), "the stream ended")
+
+
+def _frames(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+    """What decodes; a stream that is joined between key frames starts with packets that do not."""
+    damaged = 0
+    for packet in container.demux(stream):
+        frames = decoded(packet)
+        damaged = 0 if frames else damaged + (frames is None)
+        if damaged > MAX_DAMAGED:
+            raise SourceError(redacted(container.name), "sends damaged video only")
+        yield from frames or ()
+
+
+def clip_length(path: Path) -> int | None:
+    """About how many frames a clip has; None when its container does not say.
+
+    Raises:
+        SourceError: It cannot be opened.
+    """
+    with opened(Source(str(path))) as (container, stream):
+        if stream.frames:
+            return stream.frames
+        if container.duration and stream.average_rate:
+            return round(container.duration / av.time_base * stream.average_rate)
+        return None
+
+
+def read_clip(path: Path) -> Iterator[Frame]:
+    """Every frame of a clip.
+
+    `captured_at` is the creation time that the container states, or else when the file was last
+    changed, plus the media time, which counts from the first frame.
+
+    Raises:
+        SourceError: The file is missing, empty or not a video; or, after all frames that can be
+            decoded, it is damaged, or shorter than its container states.
+    """
+    changed_at = _changed_at(path)
+    with opened(Source(str(path))) as (container, stream):
+        clip = _Clip(path, container, stream)
+        start = _created_at(container.metadata) or changed_at
+        for sequence, frame in enumerate(clip.frames()):
+            media_time_s = clip.media_time_s(frame)
+            captured_at = start + timedelta(seconds=media_time_s)
+            yield Frame(str(path), sequence, captured_at, media_time_s, VideoPicture(frame))
+        clip.check()
+
+
+def _changed_at(path: Path) -> datetime:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        raise SourceError(path, "does not exist") from None
+    except OSError as error:
+        raise SourceError(path, error.strerror) from error
+    if status.st_size == 0:
+        raise SourceError(path, "is empty")
+    return datetime.fromtimestamp(status.st_mtime, UTC)
+
+
+def _created_at(metadata: dict[str, str]) -> datetime | None:
+    try:
+        created_at = datetime.fromisoformat(metadata.get("creation_time", ""))
+    except ValueError:
+        return None
+    aware = created_at if created_at.tzinfo else created_at.replace(tzinfo=UTC)
+    return aware if aware >= _FIRST_CAMERAS else None
+
+
+class _Clip:
+    """Decodes a file to its end, past damaged packets, and knows how far it came."""
+
+    def __init__(self, path: Path, container: InputContainer, stream: VideoStream) -> None:
+        self._path = path
+        self._container = container
+        self._stream = stream
+        self._first_s: float | None = None
+        self._media_time_s = 0.0
+        self._end_s = 0.0
+        self._damaged_s: float | None = None
+
+    def frames(self) -> Iterator[av.VideoFrame]:
+        """Every frame that can be decoded. Audio is read for its times: a clip ends as both do."""
+        for packet in self._container.demux():
+            self._note_end(packet)
+            if packet.stream.index == self._stream.index:
+                yield from self._decoded(cast("Packet[VideoStream]", packet))
+
+    def _decoded(self, packet: "Packet[VideoStream]") -> list[av.VideoFrame]:
+        """A clip may begin between key frames, with packets that nobody can decode."""
+        frames = decoded(packet)
+        damaged = frames is None or packet.is_corrupt or any(frame.is_corrupt for frame in frames)
+        if damaged and self._first_s is not None and self._damaged_s is None:
+            self._damaged_s = self._media_time_s
+        return frames or []
+
+    def media_time_s(self, frame: av.VideoFrame) -> float:
+        """Seconds after the first frame; by the frame rate where the container has no times."""
+        if frame.time is None:
+            step_s = 1 / (self._stream.guessed_rate or 25) if self._first_s is not None else 0
+            frame_s = (self._first_s or 0.0) + self._media_time_s + float(step_s)
+        else:
+            frame_s = frame.time
+        if self._first_s is None:
+            self._first_s = frame_s
+        self._media_time_s = max(self._media_time_s, frame_s - self._first_s)
+        return self._media_time_s
+
+    def check(self) -> None:
+        """Raises SourceError unless the whole clip was there."""
+        if self._first_s is None:
+            raise SourceError(self._path, "no picture of it can be decoded")
+        length_s = (self._container.duration or 0) / av.time_base
+        slack_s = max(_SLACK_S, _SLACK_FRAMES / float(self._stream.average_rate or 25))
+        if self._container.format.name in _KNOWS_ITS_LENGTH and self._end_s < length_s - slack_s:
+            reason = f"is cut off: it stops after {self._media_time_s:.1f} s of {length_s:.1f} s"
+            raise SourceError(self._path, reason)
+        if self._damaged_s is not None:
+            raise SourceError(self._path, f"is damaged after {self._damaged_s:.1f} s")
+
+    def _note_end(self, packet: "Packet[Stream]") -> None:
+        time = packet.dts if packet.pts is None else packet.pts
+        if time is not None:
+            end_s = float((time + (packet.duration or 0)) * packet.time_base)
+            self._end_s = max(self._end_s, end_s - (self._container.start_time or 0) / av.time_base)

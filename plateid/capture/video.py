@@ -1,0 +1,142 @@
+"""A decoded video frame that stays YUV until somebody looks."""
+
+import functools
+import threading
+from typing import cast
+
+import av
+import cv2
+import numpy as np
+from av.video.plane import VideoPlane
+from av.video.reformatter import VideoReformatter
+from numpy.typing import NDArray
+
+from plateid.capture.pictures import pixels_of
+from plateid.core.records import Box, Grey, Image
+
+_STEPS = {
+    "yuv420p": (2, 2),
+    "yuvj420p": (2, 2),
+    "nv12": (2, 2),
+    "yuv422p": (2, 1),
+    "yuvj422p": (2, 1),
+}
+"""Luma samples per chroma sample, across and down; 422 is what USB cameras send as MJPEG."""
+_MARGIN = 8
+"""swscale mixes neighbouring chroma samples: with this many pixels around it, a crop gets the
+colours that it has in the whole picture."""
+_TURNS = {
+    1: cv2.ROTATE_90_COUNTERCLOCKWISE,
+    2: cv2.ROTATE_180,
+    3: cv2.ROTATE_90_CLOCKWISE,
+}
+
+
+class _Scalers(threading.local):
+    """swscale contexts; they are not thread-safe, and costly to set up for another size."""
+
+    def __init__(self) -> None:
+        self.whole = VideoReformatter()
+        self.part = VideoReformatter()
+
+
+_scalers = _Scalers()
+
+
+class VideoPicture:
+    """A decoder's frame as `core.records.Picture`, turned (not mirrored) as its matrix says.
+
+    Every method may be called from any thread.
+    """
+
+    def __init__(self, frame: av.VideoFrame) -> None:
+        """Keeps the frame."""
+        self._frame = frame
+        self._turns = round(frame.rotation / 90) % 4
+
+    @property
+    def width(self) -> int:
+        """Pixels, as displayed."""
+        return self._swapped(self._frame.width, self._frame.height)[0]
+
+    @property
+    def height(self) -> int:
+        """Pixels, as displayed."""
+        return self._swapped(self._frame.width, self._frame.height)[1]
+
+    def resized(self, width: int, height: int) -> Image:
+        """The whole picture, scaled and converted in one step."""
+        return self._turned(_bgr(_scalers.whole, self._frame, *self._swapped(width, height)))
+
+    def crop(self, box: Box) -> Image:
+        """The pixels that `box` touches, at least one; nothing else is converted.
+
+        Only 8-bit 4:2:0 and 4:2:2 of even size can be cut; other frames are converted whole, once.
+        """
+        stored = self._stored(pixels_of(box, self.width, self.height))
+        even = self._frame.width % 2 == self._frame.height % 2 == 0  # swscale differs at odd sizes
+        if even and self._frame.format.name in _STEPS:
+            return self._turned(_part(self._frame, stored))
+        x1, y1, x2, y2 = stored
+        return self._turned(self._whole[y1:y2, x1:x2])
+
+    def luma(self, width: int, height: int) -> Grey:
+        """The Y plane scaled to this size; black is 16 where the camera sends limited range."""
+        if self._frame.format.name not in _STEPS:
+            grey: Grey = cv2.cvtColor(self.resized(width, height), cv2.COLOR_BGR2GRAY)
+            return grey
+        plane = _samples(self._frame.planes[0])[: self._frame.height, : self._frame.width]
+        size = self._swapped(width, height)
+        return self._turned(cv2.resize(plane, size, interpolation=cv2.INTER_AREA))
+
+    @functools.cached_property
+    def _whole(self) -> Image:
+        return _bgr(_scalers.whole, self._frame, self._frame.width, self._frame.height)
+
+    def _swapped(self, width: int, height: int) -> tuple[int, int]:
+        return (height, width) if self._turns % 2 else (width, height)
+
+    def _turned(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        turned: NDArray[np.uint8] = cv2.rotate(image, _TURNS[self._turns]) if self._turns else image
+        return turned
+
+    def _stored(self, box: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+        """Where a box of the displayed picture lies in the stored one."""
+        width, height = self.width, self.height
+        for _ in range(self._turns):
+            x1, y1, x2, y2 = box
+            box = height - y2, x1, height - y1, x2
+            width, height = height, width
+        return box
+
+
+def _bgr(scaler: VideoReformatter, frame: av.VideoFrame, width: int, height: int) -> Image:
+    """Shape (height, width, 3). One thread: for such small work, starting more costs more."""
+    array = scaler.reformat(frame, width, height, "bgr24", threads=1).to_ndarray()
+    return np.asarray(array, dtype=np.uint8)
+
+
+def _part(frame: av.VideoFrame, box: tuple[int, int, int, int]) -> Image:
+    """Copies a part of the planes, at even coordinates, into a small frame to convert."""
+    x1, y1, x2, y2 = box
+    left, top = (max(0, low - _MARGIN) // 2 * 2 for low in (x1, y1))
+    right = min((x2 + _MARGIN + 1) // 2 * 2, frame.width)
+    bottom = min((y2 + _MARGIN + 1) // 2 * 2, frame.height)
+    part = av.VideoFrame(right - left, bottom - top, frame.format.name)
+    part.color_range, part.colorspace = frame.color_range, frame.colorspace
+    for index, (source, target) in enumerate(zip(frame.planes, part.planes, strict=True)):
+        across, down = _STEPS[frame.format.name] if index else (1, 1)
+        channels = 2 if index and frame.format.name == "nv12" else 1
+        into = _samples(target, channels)[: target.height, : target.width]
+        into[:] = _samples(source, channels)[top // down :, left // across :][
+            : target.height, : target.width
+        ]
+    image = _bgr(_scalers.part, part, part.width, part.height)
+    return image[y1 - top : y2 - top, x1 - left : x2 - left]
+
+
+def _samples(plane: VideoPlane, channels: int = 1) -> NDArray[np.uint8]:
+    """A view of a plane with its row padding, shape (H, stride) or (H, stride, channels)."""
+    samples = np.frombuffer(cast("memoryview[int]", plane), np.uint8)
+    shape = (-1, plane.line_size) if channels == 1 else (-1, plane.line_size // channels, channels)
+    return samples.reshape(shape)

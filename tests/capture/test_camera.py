@@ -1,0 +1,185 @@
+import shutil
+import threading
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from structlog.testing import capture_logs
+
+from plateid.capture.camera import Camera
+from plateid.capture.mailbox import Mailboxes
+from plateid.config import CameraConfig
+from tests.capture.conftest import CREATED, write_clip
+
+
+class Watched:
+    """A camera, its mailbox, and the statuses it reported."""
+
+    def __init__(self, url, *, loop=False, uniform=lambda _low, _high: 0.05) -> None:
+        self.boxes = Mailboxes(["gate"])
+        self.statuses = []
+        self.camera = Camera(
+            CameraConfig(name="gate", url=str(url), loop=loop),
+            self.boxes["gate"],
+            on_status=self.statuses.append,
+            timeout_s=0.5,
+            uniform=uniform,
+        )
+
+    def frames(self):
+        while frame := self.boxes.wait_any():
+            self.boxes.done("gate")
+            yield frame
+
+    def until(self, *statuses) -> None:
+        deadline = time.monotonic() + 15
+        while self.statuses != list(statuses):
+            assert time.monotonic() < deadline, self.statuses
+            time.sleep(0.01)
+
+    @contextmanager
+    def running(self, *, stops_within_s=1.0):
+        thread = threading.Thread(target=self.camera.run)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self.camera.stop()
+            thread.join(stops_within_s)
+        assert not thread.is_alive()
+
+
+def test_a_clip_is_played_once_in_real_time(tmp_path):
+    path = write_clip(tmp_path / "slow.mp4", fps=10, count=8, created=CREATED)
+    watched = Watched(path)
+    began = time.monotonic()
+    with watched.running():
+        frames = list(watched.frames())
+    assert 0.7 <= time.monotonic() - began < 2
+    assert [frame.sequence for frame in frames] == list(range(8))
+    assert {frame.camera for frame in frames} == {"gate"}
+    assert frames[-1].media_time_s == pytest.approx(0.7)
+    start = datetime.fromisoformat(CREATED)
+    assert frames[-1].captured_at - start == timedelta(seconds=0.7)
+    assert watched.statuses == [True, False]
+
+
+def test_a_looped_clip_goes_on_by_the_wall_clock(tmp_path):
+    path = write_clip(tmp_path / "loop.mp4", fps=20, count=5, created=CREATED)
+    watched = Watched(path, loop=True)
+    began = datetime.now(UTC)
+    with watched.running():
+        frames = [frame for frame, _ in zip(watched.frames(), range(12), strict=False)]
+    media = [frame.media_time_s for frame in frames]
+    assert media == pytest.approx([0.05 * frame.sequence for frame in frames])
+    assert frames[-1].sequence >= 11
+    late_s = (frames[0].captured_at - began).total_seconds() - media[0]
+    assert 0 <= late_s < 1
+    assert frames[-1].captured_at - frames[0].captured_at == pytest.approx(
+        timedelta(seconds=media[-1] - media[0]), abs=timedelta(milliseconds=1)
+    )
+    assert watched.statuses == [True]
+
+
+def test_a_clip_that_is_not_there_yet_is_an_outage_that_is_logged_once(clip, tmp_path):
+    watched = Watched(tmp_path / "later.mp4")
+    with capture_logs() as logs, watched.running():
+        watched.until(False)
+        time.sleep(0.3)  # several more tries
+        shutil.copy(clip, tmp_path / "copying")
+        (tmp_path / "copying").rename(tmp_path / "later.mp4")
+        assert next(watched.frames()).camera == "gate"
+    assert [(entry["event"], entry["camera"]) for entry in logs] == [
+        ("camera offline", "gate"),
+        ("camera online", "gate"),
+    ]
+    assert "later.mp4: does not exist" in logs[0]["reason"]
+    assert watched.statuses[:2] == [False, True]
+
+
+def test_a_damaged_clip_is_played_once_all_the_same(cut_clip):
+    watched = Watched(cut_clip)
+    with capture_logs() as logs, watched.running():
+        frames = list(watched.frames())
+    assert 0 < len(frames) < 30
+    assert [entry["event"] for entry in logs] == ["camera online", "camera offline"]
+    assert watched.statuses == [True, False]
+
+
+def test_waits_between_tries_grow_to_a_cap(tmp_path):
+    limits = []
+
+    def uniform(low, high):
+        limits.append((low, high))
+        return 0.0
+
+    watched = Watched(tmp_path / "never.mp4", uniform=uniform)
+    with watched.running():
+        while len(limits) < 8:
+            time.sleep(0.01)
+    assert limits[:8] == [(0, limit) for limit in (1, 2, 4, 8, 16, 30, 30, 30)]
+
+
+def test_waits_begin_anew_after_a_frame(cut_clip):
+    limits = []
+
+    def uniform(_low, high):
+        limits.append(high)
+        return 0.0
+
+    watched = Watched(cut_clip, loop=True, uniform=uniform)  # every round fails at its end
+    with watched.running():
+        while len(watched.statuses) < 6:
+            time.sleep(0.01)
+    assert set(limits) == {1}
+
+
+def test_stop_interrupts_a_long_wait(tmp_path):
+    watched = Watched(tmp_path / "never.mp4", uniform=lambda _low, _high: 60)
+    with watched.running(stops_within_s=0.5):
+        watched.until(False)
+
+
+def test_stop_interrupts_a_slow_clip(tmp_path):
+    watched = Watched(write_clip(tmp_path / "slow.mp4", fps=1, count=10))
+    with watched.running(stops_within_s=0.5):
+        watched.until(True)
+
+
+def test_a_silent_camera_is_offline_and_stops_at_its_time_out(silent_port):
+    watched = Watched(f"rtsp://admin:s3cret@127.0.0.1:{silent_port}/live")
+    with capture_logs() as logs, watched.running(stops_within_s=3 * 0.5 + 1):
+        watched.until(False)
+    assert logs[0]["reason"] == (
+        f"rtsp://127.0.0.1:{silent_port}/live: no answer or no video within 0.5 s"
+    )
+
+
+def test_a_stream_that_breaks_off_is_picked_up_again(rtsp):
+    watched = Watched(rtsp.url)
+    with capture_logs() as logs, watched.running(stops_within_s=3):
+        first = next(watched.frames())
+        rtsp.kill()
+        watched.until(True, False)
+        watched.boxes["gate"].take()
+        rtsp.start()
+        second = next(watched.frames())
+    assert second.sequence > first.sequence and second.captured_at > first.captured_at
+    assert watched.statuses == [True, False, True]
+    events = [entry["event"] for entry in logs]
+    assert events == ["camera online", "camera offline", "camera online"]
+    assert logs[2]["failures"] >= 1
+    assert "s3cret" not in repr(logs)
+
+
+def test_what_nobody_expected_is_raised_and_the_mailbox_is_closed(clip):
+    boxes = Mailboxes(["gate"])
+
+    def broken(_online):
+        raise ZeroDivisionError
+
+    camera = Camera(CameraConfig(name="gate", url=str(clip)), boxes["gate"], on_status=broken)
+    with pytest.raises(ZeroDivisionError):
+        camera.run()
+    assert boxes.wait_any() is None

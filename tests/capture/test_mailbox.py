@@ -1,0 +1,137 @@
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import pytest
+
+from plateid.capture.mailbox import Mailboxes
+from plateid.core.records import Frame
+from tests.pictures import plain
+
+
+def frame(camera, sequence=0):
+    return Frame(camera, sequence, datetime.now(UTC), None, plain())
+
+
+@pytest.fixture
+def boxes():
+    return Mailboxes(["gate", "yard", "road"])
+
+
+def served(boxes):
+    taken = boxes.wait_any()
+    return taken and (taken.camera, taken.sequence)
+
+
+def test_an_empty_mailbox_gives_nothing(boxes):
+    assert boxes["gate"].take() is None
+
+
+def test_the_newest_frame_wins_and_the_others_are_counted(boxes):
+    for sequence in range(3):
+        boxes["gate"].put(frame("gate", sequence))
+    assert boxes["gate"].take().sequence == 2
+    assert boxes["gate"].dropped == 2
+    assert boxes["gate"].take() is None
+
+
+def test_a_frame_that_was_taken_in_time_is_not_dropped(boxes):
+    boxes["gate"].put(frame("gate", 0))
+    boxes["gate"].take()
+    boxes["gate"].put(frame("gate", 1))
+    assert boxes["gate"].dropped == 0
+
+
+def test_a_busy_camera_does_not_starve_the_others(boxes):
+    order = []
+    for sequence in range(9):
+        boxes["gate"].put(frame("gate", sequence))  # always there first
+        boxes["yard"].put(frame("yard", sequence))
+        boxes["road"].put(frame("road", sequence))
+        camera, _ = served(boxes)
+        order.append(camera)
+        boxes.done(camera)
+    assert order == ["gate", "yard", "road"] * 3
+
+
+def test_a_camera_is_with_one_worker_at_a_time(boxes):
+    boxes["gate"].put(frame("gate", 0))
+    assert served(boxes) == ("gate", 0)
+    boxes["gate"].put(frame("gate", 1))
+    boxes["yard"].put(frame("yard", 0))
+    assert served(boxes) == ("yard", 0)
+    with ThreadPoolExecutor(1) as worker:
+        second = worker.submit(served, boxes)
+        boxes.done("yard")
+        with pytest.raises(TimeoutError):
+            second.result(timeout=0.1)  # gate is still being processed
+        boxes.done("gate")
+        assert second.result(timeout=2) == ("gate", 1)
+
+
+def test_waiting_ends_with_a_frame_with_done_and_with_close(boxes):
+    with ThreadPoolExecutor(1) as worker:
+        first = worker.submit(served, boxes)
+        boxes["road"].put(frame("road", 0))
+        assert first.result(timeout=2) == ("road", 0)
+        boxes["road"].put(frame("road", 1))
+        second = worker.submit(served, boxes)
+        boxes.done("road")
+        assert second.result(timeout=2) == ("road", 1)
+        third = worker.submit(served, boxes)
+        boxes.close()
+        assert third.result(timeout=2) is None
+
+
+def test_closing_wakes_every_worker(boxes):
+    with ThreadPoolExecutor(3) as workers:
+        waiting = [workers.submit(boxes.wait_any) for _ in range(3)]
+        boxes.close()
+        assert [future.result(timeout=2) for future in waiting] == [None] * 3
+
+
+def test_what_waits_when_the_mailboxes_close_is_still_handed_out(boxes):
+    boxes["gate"].put(frame("gate", 0))
+    assert served(boxes) == ("gate", 0)
+    boxes["gate"].put(frame("gate", 1))
+    boxes.close()
+    boxes["gate"].put(frame("gate", 2))  # too late
+    with ThreadPoolExecutor(1) as worker:
+        last = worker.submit(served, boxes)
+        boxes.done("gate")
+        assert last.result(timeout=2) == ("gate", 1)
+    boxes.done("gate")
+    assert served(boxes) is None
+
+
+def test_one_closed_camera_does_not_end_the_others(boxes):
+    boxes["gate"].close()
+    boxes["yard"].put(frame("yard", 0))
+    assert served(boxes) == ("yard", 0)
+
+
+def test_many_workers_process_a_camera_in_order_and_never_twice_at_once(boxes):
+    seen, busy, clashes = [], threading.Lock(), []
+
+    def work():
+        while taken := boxes.wait_any():
+            if not busy.acquire(blocking=False):
+                clashes.append(taken.sequence)
+                continue
+            seen.append(taken.sequence)
+            time.sleep(0.001)
+            busy.release()
+            boxes.done(taken.camera)
+
+    with ThreadPoolExecutor(4) as workers:
+        done = [workers.submit(work) for _ in range(4)]
+        for sequence in range(500):
+            boxes["gate"].put(frame("gate", sequence))
+            time.sleep(0.0005)
+        boxes.close()
+        for future in done:
+            future.result(timeout=5)
+    assert clashes == []
+    assert seen == sorted(set(seen)) and seen[-1] == 499
+    assert len(seen) + boxes["gate"].dropped == 500

@@ -1,0 +1,138 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import av
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plateid.capture.pictures import pixels_of
+from plateid.capture.video import VideoPicture
+from tests.capture.conftest import QUADRANTS, write_clip
+
+LIMITED, FULL = 1, 2
+BT709, BT601 = 1, 5
+FORMATS = [
+    (name, color_range)
+    for name in ("yuv420p", "nv12", "yuv422p", "yuyv422", "yuv420p10le", "gray")
+    for color_range in (LIMITED, FULL)
+] + [("yuvj420p", FULL), ("yuvj422p", FULL)]
+
+
+def noise(name, color_range=LIMITED, *, size=(70, 50), colorspace=BT709):
+    """A frame of random samples, which is the hardest there is for chroma."""
+    frame = av.VideoFrame(*size, name)
+    frame.color_range, frame.colorspace = color_range, colorspace
+    for seed, plane in enumerate(frame.planes):
+        samples = np.frombuffer(plane, np.uint8)
+        samples[:] = np.random.default_rng(seed).integers(30, 220, samples.size)
+        if name == "yuv420p10le":
+            samples[1::2] = samples[1::2] % 4
+    return frame
+
+
+def flat(y, u, v, *, color_range, colorspace):
+    frame = av.VideoFrame(16, 16, "yuv420p")
+    frame.color_range, frame.colorspace = color_range, colorspace
+    for plane, level in zip(frame.planes, (y, u, v), strict=True):
+        np.frombuffer(plane, np.uint8)[:] = level
+    return VideoPicture(frame)
+
+
+def decoded(path):
+    with av.open(str(path)) as container:
+        return next(container.decode(video=0))
+
+
+def difference(a, b):
+    assert a.shape == b.shape
+    return np.abs(a.astype(int) - b).max()
+
+
+@pytest.mark.parametrize(("name", "color_range"), FORMATS)
+@settings(max_examples=40, deadline=None)
+@given(box=st.tuples(*[st.floats(-20, 90)] * 4))
+def test_a_crop_is_the_same_part_of_the_whole_picture(name, color_range, box):
+    frame = noise(name, color_range)
+    x1, y1, x2, y2 = pixels_of(box, 70, 50)
+    whole = frame.to_ndarray(format="bgr24")
+    assert difference(VideoPicture(frame).crop(box), whole[y1:y2, x1:x2]) <= 1
+
+
+@pytest.mark.parametrize("name", ["yuv420p", "nv12", "yuvj422p"])
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 5), (71, 49)])
+def test_odd_and_tiny_frames_can_be_cropped(name, size):
+    frame = noise(name, size=size)
+    whole = frame.to_ndarray(format="bgr24")
+    picture = VideoPicture(frame)
+    width, height = size
+    for x1, y1 in ((0, 0), (width // 2, height // 3), (width - 1, height - 1)):
+        assert difference(picture.crop((x1, y1, width, height)), whole[y1:, x1:]) <= 1
+
+
+@pytest.mark.parametrize(
+    ("yuv", "color_range", "colorspace", "bgr"),
+    [
+        ((16, 128, 128), LIMITED, BT709, (0, 0, 0)),
+        ((235, 128, 128), LIMITED, BT709, (255, 255, 255)),
+        ((16, 128, 128), FULL, BT709, (16, 16, 16)),
+        ((235, 128, 128), FULL, BT601, (235, 235, 235)),
+        ((63, 102, 240), LIMITED, BT709, (0, 1, 255)),  # red, by ITU-R BT.709
+        ((81, 90, 240), LIMITED, BT601, (0, 0, 255)),  # red, by ITU-R BT.601
+    ],
+)
+def test_crops_keep_the_colour_range_and_matrix(yuv, color_range, colorspace, bgr):
+    picture = flat(*yuv, color_range=color_range, colorspace=colorspace)
+    for image in (picture.crop((3, 3, 9, 9)), picture.resized(8, 8)):
+        assert np.abs(image.astype(int) - bgr).max() <= 3
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, -90])
+def test_a_turned_clip_is_shown_upright(tmp_path, rotation):
+    frame = decoded(write_clip(tmp_path / "clip.mp4", count=1, rotation=rotation))
+    picture = VideoPicture(frame)
+    upright = np.rot90(QUADRANTS, rotation // 90)
+    size = (48, 64) if rotation % 180 else (64, 48)
+    assert (picture.width, picture.height) == size
+    assert difference(picture.resized(16, 16)[4::8, 4::8], upright) < 20
+    brightness = cv2.cvtColor(upright, cv2.COLOR_BGR2GRAY)
+    assert difference(picture.luma(16, 16)[4::8, 4::8], brightness) < 30  # limited range
+    for row, column in np.ndindex(2, 2):
+        x, y = column * size[0] // 2 + 8, row * size[1] // 2 + 8
+        crop = picture.crop((x, y, x + 5, y + 3))
+        assert crop.shape == (3, 5, 3)
+        assert difference(crop.mean((0, 1)), upright[row, column]) < 20
+
+
+@pytest.mark.parametrize("rotation", [90, 180, -90])
+def test_crops_of_turned_clips_lie_where_the_whole_picture_has_them(tmp_path, rotation):
+    picture = VideoPicture(decoded(write_clip(tmp_path / "c.mp4", count=1, rotation=rotation)))
+    whole = picture.resized(picture.width, picture.height)
+    for box in ((0, 0, 7, 5), (21.5, 13.2, 40, 44), (-9, 30, 500, 500), (33, 21, 33, 21)):
+        x1, y1, x2, y2 = pixels_of(box, picture.width, picture.height)
+        assert difference(picture.crop(box), whole[y1:y2, x1:x2]) <= 1
+
+
+@pytest.mark.parametrize("name", ["yuv420p", "nv12", "yuyv422", "yuv420p10le"])
+def test_scaling_is_near_to_that_of_the_converted_picture(name):
+    frame = av.VideoFrame.from_ndarray(
+        cv2.resize(np.random.default_rng(3).integers(0, 255, (5, 7, 3), np.uint8), (640, 480)),
+        format="bgr24",
+    ).reformat(format=name)
+    picture = VideoPicture(frame)
+    whole = frame.to_ndarray(format="bgr24")
+    reference = cv2.resize(whole, (160, 96), interpolation=cv2.INTER_AREA)
+    assert difference(picture.resized(160, 96), reference) < 12
+    luma, grey = picture.luma(160, 96), cv2.cvtColor(reference, cv2.COLOR_BGR2GRAY)
+    assert luma.shape == (96, 160)
+    assert np.corrcoef(luma.ravel(), grey.ravel())[0, 1] > 0.99
+
+
+def test_a_picture_can_be_used_by_several_threads():
+    picture = VideoPicture(noise("nv12", size=(640, 480)))
+    sizes = [(64 + 8 * step, 48) for step in range(8)] * 20
+    alone = [picture.resized(*size) for size in sizes]
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(lambda size: picture.resized(*size), sizes))
+    assert all((a == b).all() for a, b in zip(alone, together, strict=True))
