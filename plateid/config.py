@@ -71,7 +71,9 @@ class EventsConfig(Section):
     max_wait_s: float = Field(
         default=3.0, ge=0, description="Seconds after which min_confidence is enough for plate_seen"
     )
-    min_reads: int = Field(default=2, ge=1, description="Reads of a vehicle before it is published")
+    min_reads: int = Field(
+        default=3, ge=1, description="Frames that must read alike before a vehicle is published"
+    )
     lost_s: float = Field(
         default=2.0, gt=0, description="Seconds unseen after which a vehicle has left"
     )

@@ -26,8 +26,10 @@ from plateid.core.records import (
 from plateid.core.text import edit_distance
 from plateid.core.tracking import Tracker, TrackerSettings
 
-EDGE_PX = 2
-"""A box this near to the border of the picture may be cut off: it is tracked but not read."""
+EDGE = 0.25
+"""A plate nearer to the border than this, in heights of its box, may be cut off: it is not read."""
+MIN_CHARACTERS = 3
+"""What is shorter is no plate to act on: a badge, a house number, a glimpse of one."""
 MAX_PATH = 64
 SAME_PLATE_EDITS = 1
 """A track that reads like a vehicle just lost, up to this many edits, is that vehicle."""
@@ -241,18 +243,24 @@ class CameraPipeline:
                 reading = self._reading(vehicle)
                 waited = vehicle.age_s(now) >= self._rules.max_wait_s
                 enough = self._rules.min_confidence if waited else self._rules.sure_confidence
-                if reading.confidence >= enough and reading.reads >= self._rules.min_reads:
+                if self._publishable(reading, enough):
                     self._emit("plate_seen", vehicle, reading)
 
     def _close(self, ended: set[int]) -> None:
         for track_id in sorted(ended):
             vehicle = self._passes.pop(track_id)
             reading = self._reading(vehicle)
-            legible = reading.confidence >= self._rules.min_confidence
-            if vehicle.announced is None and legible and reading.reads >= self._rules.min_reads:
+            if vehicle.announced is None and self._publishable(reading, self._rules.min_confidence):
                 self._emit("plate_seen", vehicle, reading)
             if vehicle.announced is not None:
                 self._emit("plate_left", vehicle, reading)
+
+    def _publishable(self, reading: Reading, confidence: float) -> bool:
+        return (
+            reading.confidence >= confidence
+            and reading.agreeing_reads >= self._rules.min_reads
+            and len(reading.plate) >= MIN_CHARACTERS
+        )
 
     def _reading(self, vehicle: _Pass) -> Reading:
         return read_of(vehicle.fusion, self._rules.regions)
@@ -293,5 +301,6 @@ class CameraPipeline:
 
 def _inside(box: Box, picture: Picture) -> bool:
     x1, y1, x2, y2 = box
-    right, bottom = picture.width - EDGE_PX, picture.height - EDGE_PX
-    return x1 >= EDGE_PX and y1 >= EDGE_PX and x2 <= right and y2 <= bottom
+    edge = EDGE * (y2 - y1)
+    right, bottom = picture.width - edge, picture.height - edge
+    return x1 >= edge and y1 >= edge and x2 <= right and y2 <= bottom

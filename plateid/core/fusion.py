@@ -21,6 +21,9 @@ CORRELATION = 0.5
 """Frames of one pass err alike: n equally good reads count as n to this power."""
 GOOD_HEIGHT = 24.0
 """Crops of this height and more get full weight, in pixels."""
+ILLEGIBLE_HEIGHT, LEGIBLE_HEIGHT = 6.0, 16.0
+"""Below the first, in pixels, a crop shows almost nothing, whatever a reader says of it; from the
+second on nothing is taken off."""
 KEPT_TEXTS = 64
 
 
@@ -42,7 +45,7 @@ class Fusion:
             return
         self._remember(slots_text(read.probabilities))
         weight = read_weight(read)
-        logs = np.log(_floored(read.probabilities)) * weight
+        logs = np.log(_floored(read.probabilities, _doubt(read.height))) * weight
         self._logs = self._merged(logs, read.probabilities, weight)
         self._weight += weight
         self._squared_weight += weight**2
@@ -113,10 +116,16 @@ def _path(cost: NDArray[np.float64], exchange: Slots) -> list[tuple[int | None, 
     return path[::-1]
 
 
-def _floored(probabilities: Slots) -> NDArray[np.float64]:
+def _doubt(height: float) -> float:
+    """The part of a read's probabilities that is spread evenly, by the height of its crop."""
+    legible = (height - ILLEGIBLE_HEIGHT) / (LEGIBLE_HEIGHT - ILLEGIBLE_HEIGHT)
+    return 1.0 - (1.0 - FLOOR) * min(max(legible, 0.1), 1.0)
+
+
+def _floored(probabilities: Slots, doubt: float = FLOOR) -> NDArray[np.float64]:
     floored: NDArray[np.float64] = probabilities.astype(np.float64)
-    floored *= 1 - FLOOR
-    floored += FLOOR / floored.shape[1]
+    floored *= 1 - doubt
+    floored += doubt / floored.shape[1]
     return floored
 
 

@@ -30,7 +30,7 @@ class TrackerSettings:
 
     high_score: float = 0.4
     low_score: float = 0.1
-    min_iou: float = 0.1
+    min_iou: float = 0.2
     widen: tuple[float, float] = (0.6, 1.5)
     lost_s: float = 2.0
 

@@ -1,0 +1,82 @@
+"""Writes the clip and the truth about it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from rich.progress import track
+
+from plateid.core.records import Box
+from plateid.core.text import normalise
+from train.scene.render import CAMERA, FRAMES, plate_box, render_frame
+from train.scene.scenario import FPS, PASSES
+
+CLIP, TRUTH = "demo.mp4", "demo.json"
+READABLE_PX = 16
+"""A plate counts from this height on."""
+CODEC = {"crf": "28", "preset": "slow", "threads": "1", "movflags": "+faststart"}
+
+
+def render_clip(out: Path, *, seed: int = 0) -> None:
+    """Writes `demo.mp4` and `demo.json` into the folder `out`.
+
+    Raises:
+        TrainError: The Debian package with the font is missing.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with av.open(str(out / CLIP), "w", options={"movflags": CODEC["movflags"]}) as container:
+        stream = container.add_stream(
+            "libx264", rate=FPS, options={k: v for k, v in CODEC.items() if k != "movflags"}
+        )
+        stream.width, stream.height, stream.pix_fmt = CAMERA.width, CAMERA.height, "yuv420p"
+        for index in track(range(FRAMES), description=CLIP):
+            picture = av.VideoFrame.from_ndarray(render_frame(index, seed=seed), format="bgr24")
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+    (out / TRUTH).write_text(_as_lines(truth()))
+
+
+def truth() -> dict[str, Any]:
+    """Size of the clip, and for each car its plate and the plate's boxes.
+
+    A car's `boxes` (x1, y1, x2, y2) are those of the frames `first_frame` to `last_frame`: all in
+    which the plate is at least `READABLE_PX` high and entirely in the picture.
+    """
+    vehicles = []
+    for car, journey in enumerate(PASSES):
+        boxes = {
+            index: box
+            for index in range(FRAMES)
+            if (box := plate_box(car, index)) and _readable(box)
+        }
+        vehicles.append(
+            {
+                "plate": normalise(journey.plate),
+                "region": journey.region,
+                "first_frame": min(boxes),
+                "last_frame": max(boxes),
+                "boxes": [np.round(boxes[index], 1).tolist() for index in sorted(boxes)],
+            }
+        )
+    return {
+        "width": CAMERA.width,
+        "height": CAMERA.height,
+        "fps": FPS,
+        "frames": FRAMES,
+        "vehicles": vehicles,
+    }
+
+
+def _readable(box: Box) -> bool:
+    x1, y1, x2, y2 = box
+    inside = x1 >= 0 and y1 >= 0 and x2 <= CAMERA.width and y2 <= CAMERA.height
+    return inside and y2 - y1 >= READABLE_PX
+
+
+def _as_lines(content: dict[str, Any]) -> str:
+    """JSON with one car a line."""
+    head = {key: value for key, value in content.items() if key != "vehicles"}
+    cars = ",\n".join(json.dumps(vehicle, separators=(",", ":")) for vehicle in content["vehicles"])
+    return json.dumps(head)[:-1] + ', "vehicles": [\n' + cars + "\n]}\n"
