@@ -2,10 +2,12 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.bundles import detector_network, reader_network, write_bundle
 
@@ -32,3 +34,10 @@ def bundle(tmp_path: Path) -> Path:
         detector_network([(32, 16, 20, 8, 0.9), (33, 16, 20, 8, 0.8), (10, 8, 4, 2, 0.2)]),
         reader_network("-AA-B-11-2"),
     )
+
+
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[list[MutableMapping[str, Any]]]:
+    """What was logged so far."""
+    with capture_logs() as entries:
+        yield entries

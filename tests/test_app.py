@@ -112,18 +112,22 @@ def test_a_signal_during_an_outage_of_camera_and_broker_is_as_quick(config):
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "code", "message"),
+    ("change", "code", "message"),
     [
-        ('url = "clip.mp4"', 'url = "clip.mp4", sorce = 1', 2, "camera[0].sorce: Extra inputs"),
-        ("store.path", 'events.regions = ["xx"]\nstore.path', 2, "events.regions: unknown region xx"),
-        ('"events.sqlite3"', '"/proc/events.sqlite3"', 1, "/proc/events.sqlite3: "),
-        ("models.bundle", 'models.provider = "cuda"\nmodels.bundle', 1, "CUDAExecutionProvider"),
+        (('url = "clip.mp4"', 'url = "clip.mp4", sorce = 1'), 2, "camera[0].sorce: Extra inputs"),
+        (
+            ("store.path", 'events.regions = ["xx"]\nstore.path'),
+            2,
+            "events.regions: unknown region",
+        ),
+        (('"events.sqlite3"', '"/proc/events.sqlite3"'), 1, "/proc/events.sqlite3: "),
+        (("models.bundle", 'models.provider = "cuda"\nmodels.bundle'), 1, "CUDAExecutionProvider"),
     ],
 )
-def test_what_cannot_work_is_one_line_and_an_exit_code(config, before, after, code, message):
+def test_what_cannot_work_is_one_line_and_an_exit_code(config, change, code, message):
     text = config.read_text()
-    assert before in text
-    config.write_text(text.replace(before, after))
+    assert change[0] in text
+    config.write_text(text.replace(*change))
     got, errors = finished(run(config))
     assert got == code
     assert message in errors

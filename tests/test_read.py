@@ -82,7 +82,8 @@ def test_a_folder_is_read_in_order_of_names(picture, bundle):
     for name in ("b.png", "a.png"):
         (picture.parent / name).write_bytes(picture.read_bytes())
     lines = read("--json", "--bundle", bundle, picture.parent).stdout.splitlines()
-    assert [Path(json.loads(line)["source"]).name for line in lines] == ["a.png", "b.png", "car.png"]
+    names = [Path(json.loads(line)["source"]).name for line in lines]
+    assert names == ["a.png", "b.png", "car.png"]
 
 
 def test_a_clip_gives_two_valid_events(bundle, tmp_path):
@@ -96,7 +97,7 @@ def test_a_clip_gives_two_valid_events(bundle, tmp_path):
 
 
 def test_out_gets_annotated_copies(picture, bundle, tmp_path):
-    clip = write_clip(tmp_path / "clip.mp4", count=10, size=(640, 320))
+    clip = write_clip(tmp_path / "clip.mp4", count=10)
     done = read("--bundle", bundle, "--out", tmp_path / "out", picture, clip)
     assert done.returncode == 0, done.stderr
     drawn = cv2.imread(str(tmp_path / "out" / "car.png"))

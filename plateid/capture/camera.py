@@ -1,7 +1,6 @@
 """One camera: reads its source for ever, through all outages."""
 
 import itertools
-import random
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import structlog
 
+from plateid.backoff import Backoff
 from plateid.capture.container import STALL_S, is_file
 from plateid.capture.mailbox import Mailbox
 from plateid.capture.playback import play_clip
@@ -17,7 +17,7 @@ from plateid.config import CameraConfig
 from plateid.core.records import Frame
 from plateid.errors import SourceError
 
-FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 30.0
+BACKOFF = Backoff(cap_s=30.0)
 
 log = structlog.get_logger()
 
@@ -36,7 +36,7 @@ class Camera:
         *,
         on_status: Callable[[bool], None],
         timeout_s: float = STALL_S,
-        uniform: Callable[[float, float], float] = random.uniform,
+        backoff: Backoff = BACKOFF,
     ) -> None:
         """Opens nothing yet.
 
@@ -46,13 +46,13 @@ class Camera:
             on_status: Called from within `run`: True when frames begin to come, False when they
                 stop or do not even begin; at changes only.
             timeout_s: As `read_stream` takes it.
-            uniform: Draws a number between two others, for the waits between tries.
+            backoff: For the waits between tries.
         """
         self._config = config
         self._mailbox = mailbox
         self._on_status = on_status
         self._timeout_s = timeout_s
-        self._uniform = uniform
+        self._backoff = backoff
         self._stopping = threading.Event()
         self._sequence = itertools.count()
         self._online: bool | None = None
@@ -72,9 +72,8 @@ class Camera:
         self._stopping.set()
 
     def _wait_s(self) -> float:
-        """Capped exponential back-off with full jitter; nothing to wait for without a failure."""
-        longest_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(self._failures - 1, 30))
-        return self._uniform(0, longest_s) if self._failures and not self._ended else 0.0
+        failing = self._failures and not self._ended
+        return self._backoff.delay_s(self._failures) if failing else 0.0
 
     def _read(self) -> None:
         once = is_file(self._config.url) and not self._config.loop

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import structlog
 
+from plateid.backoff import Backoff, Outage
 from plateid.core.records import PlateEvent
 from plateid.errors import StoreError
-from plateid.events.backoff import Backoff, Outage
 from plateid.events.store import EventStore
 
 CAPACITY = 1000

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import structlog
 
+from plateid.backoff import Backoff, Outage
 from plateid.core.records import rfc3339
 from plateid.errors import StoreError
-from plateid.events.backoff import Backoff, Outage
 from plateid.events.connection import Connection
 from plateid.events.statuses import Statuses
 from plateid.events.store import EventStore, Outgoing

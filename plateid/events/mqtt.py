@@ -9,9 +9,9 @@ from functools import cached_property
 
 from paho.mqtt.enums import MQTTProtocolVersion
 
+from plateid.backoff import Backoff, Outage
 from plateid.config import MqttConfig
 from plateid.errors import BrokerError
-from plateid.events.backoff import Backoff, Outage
 from plateid.events.connection import Connection, newest_protocol
 from plateid.events.delivery import Delivery, Outages
 from plateid.events.statuses import Statuses

@@ -7,16 +7,31 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from structlog.testing import capture_logs
 
+from plateid.backoff import Backoff
 from plateid.capture.camera import Camera
 from plateid.capture.mailbox import Mailboxes
 from plateid.config import CameraConfig
 from tests.capture.conftest import CREATED, write_clip
 
+SOON = Backoff(first_s=0.05, cap_s=0.05)
+
+
+class Waits:
+    """A back-off that remembers what it was asked."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.failures = []
+        self._seconds = seconds
+
+    def delay_s(self, failures: int) -> float:
+        self.failures.append(failures)
+        return self._seconds
+
 
 class Watched:
     """A camera, its mailbox, and the statuses it reported."""
 
-    def __init__(self, url, *, loop=False, uniform=lambda _low, _high: 0.05) -> None:
+    def __init__(self, url, *, loop=False, backoff=SOON) -> None:
         self.boxes = Mailboxes(["gate"])
         self.statuses = []
         self.camera = Camera(
@@ -24,7 +39,7 @@ class Watched:
             self.boxes["gate"],
             on_status=self.statuses.append,
             timeout_s=0.5,
-            uniform=uniform,
+            backoff=backoff,
         )
 
     def frames(self):
@@ -107,36 +122,26 @@ def test_a_damaged_clip_is_played_once_all_the_same(cut_clip):
     assert watched.statuses == [True, False]
 
 
-def test_waits_between_tries_grow_to_a_cap(tmp_path):
-    limits = []
-
-    def uniform(low, high):
-        limits.append((low, high))
-        return 0.0
-
-    watched = Watched(tmp_path / "never.mp4", uniform=uniform)
+def test_each_failure_in_a_row_is_waited_for_longer(tmp_path):
+    waits = Waits()
+    watched = Watched(tmp_path / "never.mp4", backoff=waits)
     with watched.running():
-        while len(limits) < 8:
+        while len(waits.failures) < 5:
             time.sleep(0.01)
-    assert limits[:8] == [(0, limit) for limit in (1, 2, 4, 8, 16, 30, 30, 30)]
+    assert waits.failures[:5] == [1, 2, 3, 4, 5]
 
 
 def test_waits_begin_anew_after_a_frame(cut_clip):
-    limits = []
-
-    def uniform(_low, high):
-        limits.append(high)
-        return 0.0
-
-    watched = Watched(cut_clip, loop=True, uniform=uniform)  # every round fails at its end
+    waits = Waits()
+    watched = Watched(cut_clip, loop=True, backoff=waits)  # every round fails at its end
     with watched.running():
         while len(watched.statuses) < 6:
             time.sleep(0.01)
-    assert set(limits) == {1}
+    assert set(waits.failures) == {1}
 
 
 def test_stop_interrupts_a_long_wait(tmp_path):
-    watched = Watched(tmp_path / "never.mp4", uniform=lambda _low, _high: 60)
+    watched = Watched(tmp_path / "never.mp4", backoff=Waits(60.0))
     with watched.running(stops_within_s=0.5):
         watched.until(False)
 

@@ -1,41 +1,21 @@
 """A broker, a subscriber, a store; and no test leaves a thread behind."""
 
 import socket
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
+from plateid.backoff import Backoff
 from plateid.config import MqttConfig
-from plateid.events.backoff import Backoff
 from plateid.events.mqtt import MqttPublisher
 from plateid.events.store import EventStore
 from tests.events.broker import Broker, Subscriber
-from tests.events.samples import Logs, Publish
+from tests.events.samples import Publish
 
 QUICK = Backoff(first_s=0.02, cap_s=0.1)
-
-
-@pytest.fixture(autouse=True)
-def _no_thread_is_left() -> Iterator[None]:
-    before = set(threading.enumerate())
-    yield
-    deadline = time.monotonic() + 2
-    while (left := set(threading.enumerate()) - before) and time.monotonic() < deadline:
-        next(iter(left)).join(0.1)
-    assert not left
-
-
-@pytest.fixture(autouse=True)
-def logs() -> Iterator[Logs]:
-    """What was logged so far."""
-    with capture_logs() as entries:
-        yield entries
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from plateid.backoff import Backoff
 from plateid.config import MqttConfig
-from plateid.events.backoff import Backoff
 from plateid.events.mqtt import MqttPublisher
 from plateid.events.store import EventStore
 from tests.events.broker import Broker, Subscriber, free_port, running, until

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plateid.events.backoff import Backoff, Outage
+from plateid.backoff import Backoff, Outage
 from tests.events.samples import Logs
 
 
