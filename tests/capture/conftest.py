@@ -22,7 +22,9 @@ def write_clip(path, *, fps=30, count=30, rotation=0, created=None):
     picture = np.kron(QUADRANTS, np.ones((24, 32, 1), np.uint8))
     options = {"movflags": "+faststart"} if path.suffix == ".mp4" else {}
     with av.open(str(path), "w", options=options) as container:
-        stream = container.add_stream("libx264", rate=fps, options={"crf": "1", "g": "10"})
+        stream = container.add_stream(
+            "libx264", rate=fps, options={"crf": "1", "g": "10", "threads": "1"}
+        )
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         if rotation:
             stream.set_display_rotation(rotation)

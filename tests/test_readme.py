@@ -1,0 +1,61 @@
+"""What README.md tells people to do, done."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+
+from plateid.capture.stream import read_clip
+from plateid.config import load_config
+from plateid.demo import CLIP
+
+README = Path("README.md").read_text()
+BRIGHT_DAY = 125
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture
+def car(tmp_path: Path) -> Path:
+    frame = next(frame for frame in read_clip(CLIP) if frame.sequence == BRIGHT_DAY)
+    picture = frame.picture.resized(frame.picture.width, frame.picture.height)
+    cv2.imwrite(str(tmp_path / "car.jpg"), picture)
+    return tmp_path / "car.jpg"
+
+
+def test_the_python_example_reads_a_picture(car):
+    (example,) = blocks("python")
+    command = [sys.executable, "-c", example]
+    done = subprocess.run(command, cwd=car.parent, capture_output=True, text=True, check=True)
+    assert "KX73LPH" in done.stdout
+
+
+def test_the_configuration_example_is_valid(tmp_path):
+    (example,) = blocks("toml")
+    (tmp_path / "plateid.toml").write_text(example)
+    config = load_config(tmp_path / "plateid.toml")
+    assert config.camera[0].name == "drive"
+    assert config.events.regions == ("ro", "eu")
+
+
+def test_each_command_exists_with_its_options(car):
+    lines = [line.split("#")[0].strip() for block in blocks("sh") for line in block.splitlines()]
+    commands = [shlex.split(line) for line in lines if line.startswith("plateid")]
+    assert len(commands) >= 5
+    for command in commands:
+        arguments = [sys.executable, "-m", *command, "--help"]
+        done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, command
+        for option in (word for word in command if word.startswith("-")):
+            assert option in done.stdout
+
+
+def test_every_file_that_is_linked_is_there():
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
+        assert Path(target).exists(), target
