@@ -3,7 +3,7 @@ PYTHON ?= python3
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 DEBIAN := mosquitto mosquitto-clients ffmpeg python3-gi gir1.2-gst-rtsp-server-1.0 \
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
-  gstreamer1.0-plugins-ugly gstreamer1.0-libav libgl1 libglib2.0-0t64 fonts-roadgeek \
+  gstreamer1.0-plugins-ugly gstreamer1.0-libav libgl1 fonts-roadgeek \
   fonts-routed-gothic fonts-bebas-neue fonts-national-park fonts-opendin fonts-osifont \
   fonts-roboto-unhinted fonts-liberation
 

@@ -8,18 +8,21 @@ from plateid.capture.camera import Camera
 from plateid.capture.mailbox import Mailboxes
 from plateid.config import CameraConfig, Config
 from plateid.core.formats import parse_regions
+from plateid.core.records import PlateEvent
+from plateid.errors import StoreError
 from plateid.events.backlog import Backlog
 from plateid.events.mqtt import MqttPublisher
 from plateid.events.store import EventStore
 from plateid.models.networks import Networks
-from plateid.pipeline import CameraPipeline, Origin, Rules
+from plateid.pipeline import CameraPipeline, Origin
 from plateid.service.clock import clock_synced
 from plateid.service.supervisor import Supervisor
 
 log = structlog.get_logger()
 
-FLUSH_S = 5.0
-"""How often events that could not be stored are tried again."""
+TICK_S = 2.0
+"""How often unstored events are tried again, and cameras are asked whether they hang."""
+DRAIN_S = 0.5
 JOIN_S = 0.5
 PUBLISHER_STOP_S = 1.0
 """All of a stop takes less than the two seconds that a service manager is promised."""
@@ -28,16 +31,21 @@ PUBLISHER_STOP_S = 1.0
 class App:
     """`plateid run`: the cameras, inference workers and publisher of one configuration."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, supervisor: Supervisor) -> None:
         """Builds everything; nothing runs yet.
+
+        Args:
+            config: What to watch, and whom to tell.
+            supervisor: Ends `run` when it is told to stop.
 
         Raises:
             PlateidError: The configuration, the bundle or the store cannot be used.
         """
         self._config = config
+        self._supervisor = supervisor
         names = [camera.name for camera in config.camera]
         regions = parse_regions(config.events.regions, key="events.regions")
-        self._rules = Rules(**{**config.events.model_dump(), "regions": regions})
+        self._rules = config.events.model_copy(update={"regions": regions})
         self._networks = Networks(config.models)
         self._store = EventStore(config.store.path)
         self._publisher = MqttPublisher(
@@ -47,12 +55,12 @@ class App:
         self._mailboxes = Mailboxes(names)
         self._pipelines = {name: self._pipeline(name) for name in names}
         self._cameras = [self._camera(camera) for camera in config.camera]
-        self._supervisor = Supervisor()
 
     def run(self) -> None:
-        """Works until `stop`, or until every camera is a clip that has ended.
+        """Works until it is told to stop, or until every camera is a clip that has ended.
 
         Raises:
+            StoreError: Events could not be stored to the end.
             BaseException: What a thread died of.
         """
         log.info("started", device=self._config.device, cameras=len(self._cameras))
@@ -61,14 +69,18 @@ class App:
             self._supervisor.start(f"worker-{number}", self._work)
         for camera in self._cameras:
             self._supervisor.start("camera", camera.run)
-        while not self._supervisor.wait(timeout_s=FLUSH_S):
+        while not self._supervisor.wait(timeout_s=TICK_S):
             self._backlog.flush()
+            for camera in self._cameras:
+                camera.notice_stall()
         self._shut_down()
         log.info("stopped")
 
-    def stop(self) -> None:
-        """Lets `run` return; safe in a signal handler."""
-        self._supervisor.stop()
+    def accept(self, event: PlateEvent) -> None:
+        """Takes an event of any pipeline."""
+        confidence = round(event.confidence, 3)
+        log.info(event.event_type, camera=event.camera, plate=event.plate, confidence=confidence)
+        self._backlog.accept(event)
 
     def _work(self) -> None:
         """One worker's thread: the next camera that has a frame, until no camera goes on."""
@@ -80,6 +92,7 @@ class App:
     def _on_status(self, camera: str, online: bool) -> None:  # noqa: FBT001 - a callback
         """What a vehicle did while its camera is away, nobody knows: its pass ends."""
         if not online:
+            self._mailboxes.wait_idle(camera, timeout_s=DRAIN_S)
             self._pipelines[camera].finish()
         self._publisher.set_camera_status(camera, online=online)
 
@@ -88,6 +101,8 @@ class App:
         for camera in self._cameras:
             camera.stop()
         self._mailboxes.close()
+        for name in self._pipelines:
+            log.info("frames", camera=name, dropped=self._mailboxes[name].dropped)
         try:
             self._supervisor.join(timeout_s=JOIN_S)
         finally:
@@ -96,6 +111,8 @@ class App:
             self._backlog.flush()
             self._publisher.stop(PUBLISHER_STOP_S)
             self._store.close()
+        if lost := len(self._backlog):
+            raise StoreError(self._config.store.path, f"{lost} events could not be stored")
 
     def _pipeline(self, camera: str) -> CameraPipeline:
         origin = Origin(
@@ -106,7 +123,7 @@ class App:
             self._rules,
             detector=self._networks.detector(),
             reader=self._networks.reader(),
-            sink=self._backlog,
+            sink=self,
         )
 
     def _camera(self, config: CameraConfig) -> Camera:

@@ -16,7 +16,7 @@ from plateid.core.records import Frame, PlateEvent
 from plateid.demo import CLIP
 from plateid.models.networks import Networks
 from plateid.models.session import Session
-from plateid.pipeline import CameraPipeline, Origin, Rules
+from plateid.pipeline import CameraPipeline, Origin
 
 STAGES = ("decode", "detector", "reader", "the rest")
 
@@ -32,26 +32,21 @@ class Stopwatch:
         frame = self.frames[-1]
         frame[stage] = frame.get(stage, 0.0) + 1000 * (time.perf_counter() - started)
 
+    def time_runs(self, stage: str, session: Session) -> None:
+        """From now on each inference of the session is booked."""
+        run = session.run
+
+        def timed(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+            started = time.perf_counter()
+            output = run(batch)
+            self.add(stage, started)
+            return output
+
+        session.run = timed  # type: ignore[method-assign]
+
     def times(self, stage: str) -> NDArray[np.float64]:
         """Shape (frames,), in milliseconds."""
         return np.array([frame.get(stage, 0.0) for frame in self.frames if frame])
-
-
-class TimedSession(Session):
-    """A session whose inferences are timed."""
-
-    def __init__(self, session: Session, stopwatch: Stopwatch, stage: str) -> None:
-        """Takes over a loaded session."""
-        self.__dict__.update(session.__dict__)
-        self._stopwatch = stopwatch
-        self._stage = stage
-
-    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """As Session.run."""
-        started = time.perf_counter()
-        output = super().run(batch)
-        self._stopwatch.add(self._stage, started)
-        return output
 
 
 class Counter:
@@ -74,8 +69,8 @@ def run_bench(clip: Path | None, bundle: Path) -> None:
     """
     networks = Networks(ModelsConfig(bundle=bundle))
     stopwatch, counter = Stopwatch(), Counter()
-    networks.detector_session = TimedSession(networks.detector_session, stopwatch, "detector")
-    networks.reader_session = TimedSession(networks.reader_session, stopwatch, "reader")
+    stopwatch.time_runs("detector", networks.detector_session)
+    stopwatch.time_runs("reader", networks.reader_session)
     pipeline = _pipeline(networks, counter)
     for frame in _timed(read_clip(clip or CLIP), stopwatch):
         started = time.perf_counter()
@@ -100,7 +95,7 @@ def _pipeline(networks: Networks, counter: Counter) -> CameraPipeline:
     sequence = itertools.count(1)
     return CameraPipeline(
         Origin("bench", "bench", networks.names, lambda: next(sequence), lambda: None),
-        Rules(**EventsConfig().model_dump()),
+        EventsConfig(),
         detector=networks.detector(),
         reader=networks.reader(),
         sink=counter,

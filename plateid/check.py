@@ -1,6 +1,7 @@
 """`plateid check`: one line for each thing that must work before a box is left alone."""
 
 import functools
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,11 @@ from plateid.models.networks import Networks
 from plateid.service.clock import clock_synced
 
 LEAST_FREE_MB = 200
+CLOCK = {
+    True: "ok    clock    synced",
+    False: "warn  clock    no time service sets it",
+    None: "warn  clock    the kernel does not say whether it is synced",
+}
 
 
 def run_checks(path: Path) -> bool:
@@ -37,8 +43,7 @@ def run_checks(path: Path) -> bool:
         ("disk", lambda: _disk(config)),
     ]
     passed = [_passes(name, check) for name, check in checks]
-    synced = clock_synced()
-    click.echo("ok    clock    synced" if synced else "warn  clock    no time service sets it")
+    click.echo(CLOCK[clock_synced()])
     return all(passed)
 
 
@@ -74,12 +79,16 @@ def _broker(config: Config) -> str:
 
 
 def _disk(config: Config) -> str:
-    store = EventStore(config.store.path)
-    counts = store.counts()
-    store.close()
-    free_mb = shutil.disk_usage(config.store.path.parent).free // 1_000_000
+    path = config.store.path
+    folder = next(parent for parent in path.parents if parent.exists())
+    free_mb = shutil.disk_usage(folder).free // 1_000_000
     if free_mb < LEAST_FREE_MB:
-        raise StoreError(config.store.path, f"only {free_mb} MB free, {LEAST_FREE_MB} needed")
-    return (
-        f"{config.store.path}: {counts.events} events, {counts.outbox} to send, {free_mb} MB free"
-    )
+        raise StoreError(path, f"only {free_mb} MB free, {LEAST_FREE_MB} needed")
+    if path.exists():
+        store = EventStore(path)
+        counts = store.counts()
+        store.close()
+        return f"{path}: {counts.events} events, {counts.outbox} to send, {free_mb} MB free"
+    if not os.access(folder, os.W_OK):  # the service creates it, with its own rights
+        raise StoreError(path, f"{folder} cannot be written")
+    return f"{path}: to be created, {free_mb} MB free"

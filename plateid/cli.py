@@ -1,5 +1,6 @@
 """The command line."""
 
+import io
 import signal
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from plateid.config import DEFAULT_BUNDLE, load_config
 from plateid.core.formats import parse_regions
 from plateid.errors import ConfigError, PlateidError
 from plateid.service.logs import configure_logs
+from plateid.service.supervisor import Supervisor
 
 CONFIG = click.option(
     "-c",
@@ -50,6 +52,16 @@ class Commands(click.Group):
 def main() -> None:
     """Reads licence plates and publishes one MQTT event per vehicle."""
     configure_logs()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file name may hold any bytes
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def stopped_by_signals() -> Supervisor:
+    """A supervisor that SIGTERM and SIGINT tell to stop, from the first moment on."""
+    supervisor = Supervisor()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: supervisor.stop())
+    return supervisor
 
 
 @main.command()
@@ -77,21 +89,20 @@ def read(sources: tuple[str, ...], *, regions: str, bundle: Path, **options: Any
 @CONFIG
 def run(path: Path) -> None:
     """Watches the cameras until it is told to stop."""
+    supervisor = stopped_by_signals()
     from plateid.app import App  # noqa: PLC0415 - as above
 
-    app = App(load_config(path))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: app.stop())
-    app.run()
+    App(load_config(path), supervisor).run()
 
 
 @main.command()
 @click.option("--loop", is_flag=True, help="Play the clip again and again.")
 def demo(*, loop: bool) -> None:
     """Plays a clip through the whole of plateid, a broker included, and prints the events."""
+    supervisor = stopped_by_signals()
     from plateid.demo import run_demo  # noqa: PLC0415 - as above
 
-    run_demo(loop=loop)
+    run_demo(supervisor, loop=loop)
 
 
 @main.command()

@@ -62,9 +62,7 @@ class ModelsConfig(Section):
 class EventsConfig(Section):
     """Section `[events]`."""
 
-    min_confidence: Probability = Field(
-        default=0.5, description="Readings below it are never published"
-    )
+    min_confidence: Probability = Field(default=0.5, description="No plate_seen below it")
     sure_confidence: Probability = Field(
         default=0.9, description="plate_seen is sent as soon as this is reached"
     )
@@ -78,8 +76,15 @@ class EventsConfig(Section):
         default=2.0, gt=0, description="Seconds unseen after which a vehicle has left"
     )
     regions: tuple[str, ...] = Field(
-        default=(), description="Countries to expect, as in ro, gb, de; empty: any"
+        default=(),
+        description="Countries to expect, as in ro, gb, de; eu: all of the Union; empty: any",
     )
+
+    @model_validator(mode="after")
+    def _sure_is_surer(self) -> "EventsConfig":
+        if self.sure_confidence < self.min_confidence:
+            raise ValueError("sure_confidence is lower than min_confidence")
+        return self
 
 
 class StoreConfig(Section):

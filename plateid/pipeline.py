@@ -2,37 +2,33 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
+from plateid.config import EventsConfig
 from plateid.core.formats import display
-from plateid.core.fusion import Fusion, read_weight
 from plateid.core.ids import uuid7
 from plateid.core.motion import MotionGate
-from plateid.core.reading import read_of, read_once
+from plateid.core.passes import Pass
+from plateid.core.reading import read_once
 from plateid.core.records import (
     Box,
     Detection,
     Frame,
     ModelNames,
-    PathPoint,
     Picture,
     PlateEvent,
     PlateRead,
     Reading,
     Track,
 )
-from plateid.core.text import edit_distance
 from plateid.core.tracking import Tracker, TrackerSettings
 
 EDGE = 0.25
 """A plate nearer to the border than this, in heights of its box, may be cut off: it is not read."""
 MIN_CHARACTERS = 3
 """What is shorter is no plate to act on: a badge, a house number, a glimpse of one."""
-MAX_PATH = 64
-SAME_PLATE_EDITS = 1
-"""A track that reads like a vehicle just lost, up to this many edits, is that vehicle."""
 
 
 class Detector(Protocol):
@@ -57,18 +53,6 @@ class Sink(Protocol):
     def accept(self, event: PlateEvent) -> None:
         """Takes one event; it is the sink's from here on."""
         ...
-
-
-@dataclass(frozen=True)
-class Rules:
-    """When a reading becomes an event; `[events]` in the configuration says what each means."""
-
-    min_confidence: float
-    sure_confidence: float
-    max_wait_s: float
-    min_reads: int
-    lost_s: float
-    regions: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -106,59 +90,36 @@ def read_detections(
     return sorted(results, key=lambda result: -result.reading.confidence)
 
 
-@dataclass
-class _Pass:
-    """One vehicle on its way through the picture."""
-
-    first_seen: datetime
-    last_seen: datetime
-    box: Box
-    id: str = field(default_factory=uuid7)
-    fusion: Fusion = field(default_factory=Fusion)
-    path: list[PathPoint] = field(default_factory=list)
-    path_step_s: float = 0.25
-    best_shot: float = 0.0
-    announced: str | None = None
-
-    def age_s(self, now: datetime) -> float:
-        return (now - self.first_seen).total_seconds()
-
-    def follow(self, box: Box, now: datetime) -> None:
-        self.last_seen = now
-        t = self.age_s(now)
-        if not self.path or t - self.path[-1].t >= self.path_step_s:
-            self.path.append(PathPoint(t, box))
-        if len(self.path) > MAX_PATH:
-            self.path = self.path[::2]
-            self.path_step_s *= 2
-
-    def add(self, read: PlateRead, box: Box) -> None:
-        self.fusion.add(read)
-        shot = read_weight(read) * read.height
-        if shot >= self.best_shot:
-            self.best_shot, self.box = shot, box
-
-
 class CameraPipeline:
     """One camera's tracks and passes; may be called from any thread."""
 
     def __init__(
-        self, origin: Origin, rules: Rules, *, detector: Detector, reader: PlateReader, sink: Sink
+        self,
+        origin: Origin,
+        rules: EventsConfig,
+        *,
+        detector: Detector,
+        reader: PlateReader,
+        sink: Sink,
     ) -> None:
-        """Starts with an empty road."""
+        """Starts with an empty road; `rules.regions` are country codes that are known."""
         self._origin = origin
         self._rules = rules
         self._detector = detector
         self._reader = reader
         self._sink = sink
+        self._lock = threading.Lock()
         self._gate = MotionGate()
         self._tracker = Tracker(TrackerSettings(lost_s=rules.lost_s))
-        self._passes: dict[int, _Pass] = {}
         self._tracks: list[Track] = []
-        self._lock = threading.Lock()
+        self._passes: dict[int, Pass] = {}
+        self._last_at: datetime | None = None
 
     def process(self, frame: Frame) -> list[PlateResult]:
         """Takes the next frame and hands the sink whatever events it brings about.
+
+        A frame that is older than the one before says that the clock was set back: what was on the
+        road then has left.
 
         Returns:
             The plates in this frame.
@@ -168,17 +129,32 @@ class CameraPipeline:
         """
         with self._lock:
             now = frame.captured_at
+            if self._last_at is not None and now < self._last_at:
+                self._end_all()
+            self._last_at = now
             if self._gate.passes(frame) or self._undecided(now):
                 self._look(frame.picture, now)
             else:
                 self._tracker.hold(now)
                 for track in self._tracks:
                     self._passes[track.id].last_seen = now
+                self._close_lost()
             self._announce(now)
-            self._close(set(self._passes) - self._tracker.alive())
             return [
                 PlateResult(t.detection, self._reading(self._passes[t.id])) for t in self._tracks
             ]
+
+    def finish(self) -> None:
+        """Ends every pass: the source stopped, or plateid does."""
+        with self._lock:
+            self._end_all()
+
+    def _end_all(self) -> None:
+        self._close(set(self._passes))
+        self._gate = MotionGate()
+        self._tracker = Tracker(TrackerSettings(lost_s=self._rules.lost_s))
+        self._tracks = []
+        self._last_at = None
 
     def _undecided(self, now: datetime) -> bool:
         """Whether a vehicle that stands still is not yet read well enough, and still may be."""
@@ -187,21 +163,15 @@ class CameraPipeline:
 
     def _look(self, picture: Picture, now: datetime) -> None:
         self._tracks = self._tracker.update(self._detector.detect(picture), now)
+        self._close_lost()
         self._follow(now)
         self._read(picture)
         self._rejoin()
 
-    def finish(self) -> None:
-        """Ends every pass: the source stopped, or plateid does."""
-        with self._lock:
-            self._close(set(self._passes))
-            self._tracks = []
-            self._tracker = Tracker(TrackerSettings(lost_s=self._rules.lost_s))
-
     def _follow(self, now: datetime) -> None:
         for track in self._tracks:
             box = track.detection.box
-            self._passes.setdefault(track.id, _Pass(now, now, box)).follow(box, now)
+            self._passes.setdefault(track.id, Pass(box, now)).follow(box, now)
 
     def _read(self, picture: Picture) -> None:
         whole = [track for track in self._tracks if _inside(track.detection.box, picture)]
@@ -215,59 +185,51 @@ class CameraPipeline:
             vehicle = self._passes[track.id]
             lost = self._lost_like(vehicle) if vehicle.announced is None else None
             if lost is not None:
-                self._passes[track.id] = older = self._passes.pop(lost)
-                older.last_seen = vehicle.last_seen
-                older.path += [
-                    PathPoint(
-                        (vehicle.first_seen - older.first_seen).total_seconds() + point.t, point.box
-                    )
-                    for point in vehicle.path
-                ]
+                older = self._passes.pop(lost)
+                older.go_on_as(vehicle)
+                self._passes[track.id] = older
 
-    def _lost_like(self, vehicle: _Pass) -> int | None:
+    def _lost_like(self, vehicle: Pass) -> int | None:
         plate = self._reading(vehicle).plate
         in_view = {track.id for track in self._tracks}
-        for track_id, other in self._passes.items():
-            if track_id in in_view or not plate:
-                continue
-            if (
-                edit_distance(plate, other.announced or self._reading(other).plate)
-                <= SAME_PLATE_EDITS
-            ):
-                return track_id
+        if len(plate) >= MIN_CHARACTERS:
+            for track_id, other in self._passes.items():
+                if track_id not in in_view and plate == self._reading(other).plate:
+                    return track_id
         return None
 
     def _announce(self, now: datetime) -> None:
         for vehicle in self._passes.values():
             if vehicle.announced is None:
-                reading = self._reading(vehicle)
                 waited = vehicle.age_s(now) >= self._rules.max_wait_s
                 enough = self._rules.min_confidence if waited else self._rules.sure_confidence
-                if self._publishable(reading, enough):
-                    self._emit("plate_seen", vehicle, reading)
+                if self._publishable(vehicle, enough):
+                    self._emit("plate_seen", vehicle)
+
+    def _close_lost(self) -> None:
+        self._close(set(self._passes) - self._tracker.alive())
 
     def _close(self, ended: set[int]) -> None:
         for track_id in sorted(ended):
             vehicle = self._passes.pop(track_id)
-            reading = self._reading(vehicle)
-            if vehicle.announced is None and self._publishable(reading, self._rules.min_confidence):
-                self._emit("plate_seen", vehicle, reading)
+            if vehicle.announced is None and self._publishable(vehicle, self._rules.min_confidence):
+                self._emit("plate_seen", vehicle)
             if vehicle.announced is not None:
-                self._emit("plate_left", vehicle, reading)
+                self._emit("plate_left", vehicle)
 
-    def _publishable(self, reading: Reading, confidence: float) -> bool:
+    def _publishable(self, vehicle: Pass, confidence: float) -> bool:
+        reading = self._reading(vehicle)
         return (
             reading.confidence >= confidence
-            and reading.agreeing_reads >= self._rules.min_reads
             and len(reading.plate) >= MIN_CHARACTERS
+            and vehicle.similar_reads(reading.plate_raw) >= self._rules.min_reads
         )
 
-    def _reading(self, vehicle: _Pass) -> Reading:
-        return read_of(vehicle.fusion, self._rules.regions)
+    def _reading(self, vehicle: Pass) -> Reading:
+        return vehicle.reading(self._rules.regions)
 
-    def _emit(
-        self, event_type: Literal["plate_seen", "plate_left"], vehicle: _Pass, reading: Reading
-    ) -> None:
+    def _emit(self, event_type: Literal["plate_seen", "plate_left"], vehicle: Pass) -> None:
+        reading = self._reading(vehicle)
         corrected = vehicle.announced is not None and vehicle.announced != reading.plate
         vehicle.announced = reading.plate
         self._sink.accept(

@@ -5,7 +5,7 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,13 @@ from plateid.capture.writer import ClipWriter
 from plateid.config import Config, EventsConfig, ModelsConfig
 from plateid.core.drawing import draw_plate
 from plateid.core.records import Detection, Frame, Image, Picture, PlateEvent
-from plateid.errors import SourceError
+from plateid.errors import ConfigError, SourceError
 from plateid.models.networks import Networks
-from plateid.pipeline import CameraPipeline, Origin, PlateResult, Rules, read_detections
+from plateid.pipeline import CameraPipeline, Origin, PlateResult, read_detections
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+CLIPS = (".mp4",)
+"""Kinds of annotated copies; sources of other kinds become the first."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +43,73 @@ class ReadOptions:
     bundle: Path
 
 
-class EventPrinter:
-    """A sink that prints one event a line."""
+class Printer:
+    """Results on standard output, and how far we are, on a terminal only."""
 
-    def __init__(self, *, as_json: bool) -> None:
-        """JSON, or a line for people."""
+    def __init__(self) -> None:
+        """The bar is shown while `progress` is started."""
+        console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
+        columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+        self.progress = Progress(
+            *columns, console=console, transient=True, disable=not sys.stdout.isatty()
+        )
+
+    def line(self, text: str) -> None:
+        """Prints a result, above the bar if there is one."""
+        if self.progress.disable:
+            click.echo(text)
+        else:
+            self.progress.console.print(text)
+
+
+class EventPrinter:
+    """A sink that prints one event a line, as JSON or for people."""
+
+    def __init__(self, printer: Printer, *, as_json: bool) -> None:
+        """Prints with `printer`."""
+        self._printer = printer
         self._as_json = as_json
 
     def accept(self, event: PlateEvent) -> None:
         """Prints the event."""
-        seen = (
+        about = (
             f"{event.plate_display} {event.confidence:.0%} {event.event_type} {event.dwell_s:.1f} s"
         )
-        click.echo(event.to_json() if self._as_json else f"{event.camera}: {seen}")
+        self._printer.line(event.to_json() if self._as_json else f"{event.camera}: {about}")
+
+
+class Copies:
+    """The folder of annotated copies: never writes over a source, nor over another copy."""
+
+    def __init__(self, folder: Path) -> None:
+        """Creates the folder.
+
+        Raises:
+            ConfigError: It cannot be created.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"--out {folder}", error.strerror) from error
+        self._folder = folder
+        self._taken: set[Path] = set()
+
+    def target(self, source: Path, suffixes: Collection[str]) -> Path:
+        """Where the copy of a source goes: its name, with the first suffix if it has none of them.
+
+        Raises:
+            SourceError: The copy would replace the source.
+        """
+        suffix = source.suffix if source.suffix.lower() in suffixes else next(iter(suffixes))
+        target = self._folder / f"{source.stem}{suffix}"
+        number = 1
+        while target in self._taken:
+            number += 1
+            target = self._folder / f"{source.stem}-{number}{suffix}"
+        self._taken.add(target)
+        if target.resolve() == source.resolve():
+            raise SourceError(source, "--out would write the copy over it")
+        return target
 
 
 class ReadCommand:
@@ -61,16 +119,15 @@ class ReadCommand:
         """Loads the networks.
 
         Raises:
-            PlateidError: The bundle cannot be used.
+            PlateidError: The bundle or the folder for copies cannot be used.
         """
         self._options = options
+        self._copies = Copies(options.out) if options.out is not None else None
         self._networks = Networks(ModelsConfig(bundle=options.bundle))
         self._detector = self._networks.detector(threshold=options.min_score)
         self._reader = self._networks.reader()
         self._sequence = itertools.count(1)
-        self._show_frames = False
-        if options.out is not None:
-            options.out.mkdir(parents=True, exist_ok=True)
+        self._printer = Printer()
 
     def run(self, sources: Sequence[Path]) -> bool:
         """Reads them all; whether every one could be read."""
@@ -80,12 +137,12 @@ class ReadCommand:
                 files.extend(find_sources(source))
             except SourceError as error:
                 failures += _report(error)
-        self._show_frames = len(files) == 1
-        for file in _with_progress(files) if len(files) > 1 else files:
-            try:
-                self._read(file)
-            except SourceError as error:
-                failures += _report(error)
+        with self._printer.progress as progress:
+            for file in progress.track(files, description="reading"):
+                try:
+                    self._read(file)
+                except SourceError as error:
+                    failures += _report(error)
         return not failures
 
     def _read(self, file: Path) -> None:
@@ -108,28 +165,34 @@ class ReadCommand:
             "read": ended - detected,
         }
         if self._options.as_json:
-            click.echo(json.dumps(_picture_json(file, picture, results, stages)))
+            self._printer.line(json.dumps(_picture_json(file, picture, results, stages)))
         else:
             plates = ", ".join(
                 f"{r.reading.plate or '?'} {r.reading.confidence:.0%}" for r in results
             )
-            click.echo(f"{file}: {plates or 'no plate'}")
-        if self._options.out is not None:
-            _write_picture(self._options.out / file.name, annotated(picture, results))
+            self._printer.line(f"{file}: {plates or 'no plate'}")
+        if self._copies is not None:
+            _write_picture(self._copies.target(file, PICTURES), annotated(picture, results))
 
     def _read_clip(self, file: Path) -> None:
         pipeline = self._pipeline(file)
+        target = self._copies.target(file, CLIPS) if self._copies is not None else None
         with contextlib.ExitStack() as stack:
             stack.callback(pipeline.finish)
-            writer = None
-            frames = read_clip(file)
-            for frame in _with_frame_progress(frames, file) if self._show_frames else frames:
+            writer = stack.enter_context(ClipWriter(target)) if target is not None else None
+            for frame in self._shown(read_clip(file), file):
                 results = pipeline.process(frame)
-                if self._options.out is not None:
-                    writer = writer or stack.enter_context(
-                        ClipWriter(self._options.out / f"{file.stem}.mp4")
-                    )
+                if writer is not None:
                     writer.write(annotated(frame.picture, results), frame.media_time_s or 0.0)
+
+    def _shown(self, frames: Iterator[Frame], file: Path) -> Iterator[Frame]:
+        """The frames of a clip, with a bar of their own."""
+        progress = self._printer.progress
+        task = progress.add_task(file.name, total=clip_length(file))
+        for frame in frames:
+            yield frame
+            progress.advance(task)
+        progress.remove_task(task)
 
     def _pipeline(self, file: Path) -> CameraPipeline:
         return CameraPipeline(
@@ -140,10 +203,10 @@ class ReadCommand:
                 next_seq=lambda: next(self._sequence),
                 clock_synced=lambda: None,
             ),
-            Rules(**EventsConfig(regions=self._options.regions).model_dump()),
+            EventsConfig(regions=self._options.regions),
             detector=self._detector,
             reader=self._reader,
-            sink=EventPrinter(as_json=self._options.as_json),
+            sink=EventPrinter(self._printer, as_json=self._options.as_json),
         )
 
 
@@ -188,9 +251,7 @@ def _plate_json(result: PlateResult) -> dict[str, Any]:
 
 
 def _write_picture(path: Path, image: Image) -> None:
-    suffix = path.suffix if path.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp"} else ".png"
-    path = path.with_suffix(suffix)
-    encoded, data = cv2.imencode(suffix, image)
+    encoded, data = cv2.imencode(path.suffix, image)
     if not encoded:
         raise SourceError(path, "cannot be encoded")
     try:
@@ -202,21 +263,3 @@ def _write_picture(path: Path, image: Image) -> None:
 def _report(error: SourceError) -> int:
     click.echo(error, err=True)
     return 1
-
-
-def _progress() -> Progress:
-    """On a terminal only; nothing where the output is piped."""
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    return Progress(
-        *columns, console=Console(stderr=True), transient=True, disable=not sys.stdout.isatty()
-    )
-
-
-def _with_progress(files: Sequence[Path]) -> Iterator[Path]:
-    with _progress() as progress:
-        yield from progress.track(files, description="reading")
-
-
-def _with_frame_progress(frames: Iterator[Frame], file: Path) -> Iterator[Frame]:
-    with _progress() as progress:
-        yield from progress.track(frames, total=clip_length(file), description=file.name)

@@ -1,7 +1,9 @@
 """`plateid run` as a process, with a real broker."""
 
+import contextlib
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -58,6 +60,13 @@ def finished(process: subprocess.Popen[str], timeout_s: float = 30) -> tuple[int
     return process.returncode, errors
 
 
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal, by /proc/PID/status."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    mask = int(status.split("SigCgt:")[1].split()[0], 16)
+    return bool(mask >> (number - 1) & 1)
+
+
 def told(subscriber: Subscriber) -> list[tuple[str, str]]:
     events = [m for m in subscriber.messages if m.topic == "plateid/box/gate/event"]
     return [(e["event_type"], e["plate"]) for e in map(json.loads, (m.payload for m in events))]
@@ -99,6 +108,37 @@ def test_a_signal_ends_the_service_within_two_seconds_and_loses_nothing(config, 
     assert told(subscriber)[-1] == ("plate_left", "AB12")
     until(lambda: subscriber.messages[-1].payload == b"offline")
     subscriber.close()
+
+
+def test_a_signal_while_it_starts_is_as_good(config):
+    process = run(config)
+    until(lambda: catches(process.pid, signal.SIGTERM))
+    process.terminate()
+    code, errors = finished(process)
+    assert code == 0, errors
+
+
+def test_a_dead_camera_touches_no_other(config, broker):
+    dead = f'{{name = "dead", url = "rtsp://127.0.0.1:{free_port()}/x"}}'
+    config.write_text(config.read_text().replace("camera = [", f"camera = [{dead}, "))
+    subscriber = Subscriber(broker.port)
+    process = run(with_port(config, broker.port))
+    until(lambda: len(told(subscriber)) == 2)
+    process.terminate()
+    assert finished(process)[0] == 0
+    subscriber.close()
+
+
+def test_events_that_cannot_be_stored_to_the_end_are_an_error(config, broker):
+    store_path = load_config(config).store.path
+    EventStore(store_path).close()
+    with contextlib.closing(sqlite3.connect(store_path)) as other:
+        process = run(with_port(config, broker.port))
+        until(lambda: "camera online" in process.stderr.readline())
+        other.execute("BEGIN IMMEDIATE")
+        code, errors = finished(process)
+    assert code == 1
+    assert f"{store_path}: 2 events could not be stored" in errors
 
 
 def test_a_signal_during_an_outage_of_camera_and_broker_is_as_quick(config):
@@ -155,10 +195,11 @@ def test_check_prints_a_line_each_and_fails_with_what_fails(config, broker):
 def test_a_network_that_fails_ends_the_process_with_its_reason(config, monkeypatch):
     from plateid.app import App
     from plateid.models.detector import OnnxDetector
+    from plateid.service.supervisor import Supervisor
 
     def fail(*_: object) -> None:
         raise ModelError("detector.onnx", "inference failed: out of memory")
 
     monkeypatch.setattr(OnnxDetector, "detect", fail)
     with pytest.raises(ModelError, match="out of memory"):
-        App(load_config(config)).run()
+        App(load_config(config), Supervisor()).run()

@@ -13,7 +13,7 @@ from plateid.config import EventsConfig, ModelsConfig
 from plateid.core.records import ModelNames, PlateEvent
 from plateid.demo import CLIP
 from plateid.models.networks import Networks
-from plateid.pipeline import CameraPipeline, Origin, Rules
+from plateid.pipeline import CameraPipeline, Origin
 
 TRUTH = json.loads(CLIP.with_suffix(".json").read_text())
 PLATES = sorted(vehicle["plate"] for vehicle in TRUTH["vehicles"])
@@ -38,7 +38,7 @@ def test_each_vehicle_is_one_pass_at_any_frame_rate(networks, rate):
     sequence = iter(range(1, 100))
     pipeline = CameraPipeline(
         Origin("box", "street", ModelNames("d", "r", "b"), lambda: next(sequence), lambda: None),
-        Rules(**EventsConfig().model_dump()),
+        EventsConfig(),
         detector=networks.detector(),
         reader=networks.reader(),
         sink=events,

@@ -1,19 +1,18 @@
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
+from plateid.config import EventsConfig
 from plateid.core.records import Box, Detection, Frame, ModelNames, PlateEvent, PlateRead
-from plateid.pipeline import CameraPipeline, Origin, Rules, read_detections
+from plateid.pipeline import CameraPipeline, Origin, read_detections
 from tests.core.test_text import slots
 from tests.pictures import ArrayPicture
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-RULES = Rules(
-    min_confidence=0.5, sure_confidence=0.9, max_wait_s=3.0, min_reads=2, lost_s=1.0, regions=()
-)
+RULES = EventsConfig(min_reads=2, lost_s=1.0)
 
 
 @dataclass(frozen=True)
@@ -92,13 +91,15 @@ def frames(vehicles: list[Vehicle], *, rate: float, until_s: float) -> list[Fram
     return result
 
 
-def pipeline(drive: Drive, rules: Rules = RULES) -> CameraPipeline:
+def pipeline(drive: Drive, rules: EventsConfig = RULES) -> CameraPipeline:
     sequence = iter(range(1, 1000))
     origin = Origin("box", "gate", ModelNames("d", "r", "b"), lambda: next(sequence), lambda: True)
     return CameraPipeline(origin, rules, detector=drive.eyes, reader=drive.eyes, sink=drive)
 
 
-def drive(*vehicles: Vehicle, rate: float = 15, until_s: float = 8, rules: Rules = RULES) -> Drive:
+def drive(
+    *vehicles: Vehicle, rate: float = 15, until_s: float = 8, rules: EventsConfig = RULES
+) -> Drive:
     result = Drive()
     way = pipeline(result, rules)
     for frame in frames(list(vehicles), rate=rate, until_s=until_s):
@@ -132,7 +133,7 @@ def test_seen_comes_as_soon_as_the_reading_is_sure():
 
 
 def test_a_doubtful_reading_is_published_after_the_longest_wait():
-    rules = Rules(**{**RULES.__dict__, "sure_confidence": 1.1})
+    rules = RULES.model_copy(update={"sure_confidence": 1.1})
     doubtful = drive(Vehicle("B68SPK", 0, 6), rules=rules)
     assert 2.9 < (doubtful.events[0].last_seen - START).total_seconds() < 3.2
 
@@ -169,6 +170,42 @@ def test_a_track_that_jumps_is_rejoined_by_its_text():
     result = drive(before, after)
     assert result.told() == [("plate_seen", "B68SPK"), ("plate_left", "B68SPK")]
     assert result.events[-1].dwell_s == pytest.approx(5, abs=0.2)
+
+
+def test_a_convoy_of_plates_that_differ_in_one_character_is_two_passes():
+    first = Vehicle("B68SPK", 0, 2, x=100)
+    second = Vehicle("B69SPK", 2.3, 5, x=900, y=600, speed=50)
+    assert sorted(drive(first, second).told()) == [
+        *(("plate_left", plate) for plate in ("B68SPK", "B69SPK")),
+        *(("plate_seen", plate) for plate in ("B68SPK", "B69SPK")),
+    ]
+
+
+def test_a_plate_that_no_single_frame_reads_right_is_read_right_together():
+    wrong = ("A81234C", "AB1Z34C", "AB12B4C", "AB123AC", "AB1234G")
+    told = drive(Vehicle("4B1234C", 0, 3, misread=wrong), rate=5).told()
+    assert told == [("plate_seen", "AB1234C"), ("plate_left", "AB1234C")]
+
+
+def test_a_clock_that_is_set_back_ends_the_passes_and_nothing_lasts_less_than_no_time():
+    result = Drive()
+    way = pipeline(result)
+    for frame in frames([Vehicle("B68SPK", 0, 4)], rate=10, until_s=4):
+        late = frame.captured_at if frame.sequence < 20 else frame.captured_at - timedelta(hours=1)
+        way.process(replace(frame, captured_at=late))
+    way.finish()
+    assert [event.event_type for event in result.events] == 2 * ["plate_seen", "plate_left"]
+    assert all(0 <= event.dwell_s < 3 for event in result.events)
+
+
+def test_a_clock_that_is_set_forward_adds_nothing_to_a_pass():
+    result = Drive()
+    way = pipeline(result)
+    for frame in frames([Vehicle("B68SPK", 0, 4)], rate=10, until_s=4):
+        late = frame.captured_at if frame.sequence < 20 else frame.captured_at + timedelta(hours=1)
+        way.process(replace(frame, captured_at=late))
+    way.finish()
+    assert all(0 <= event.dwell_s < 3 for event in result.events)
 
 
 def test_the_same_vehicle_much_later_is_a_new_pass():

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -107,12 +108,43 @@ def test_out_gets_annotated_copies(picture, bundle, tmp_path):
         assert sum(1 for _ in copy.decode(video=0)) == 10
 
 
+def test_out_never_writes_over_a_source_nor_over_another_copy(picture, bundle, tmp_path):
+    before = picture.read_bytes()
+    done = read("--bundle", bundle, "--out", picture.parent, picture)
+    assert done.returncode == 1
+    assert "--out would write the copy over it" in done.stderr
+    assert picture.read_bytes() == before
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "car.png").write_bytes(before)
+    read("--bundle", bundle, "--out", tmp_path / "out", picture, tmp_path / "other" / "car.png")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"car.png", "car-2.png"}
+
+
+def test_a_clip_that_is_cut_off_gives_its_events_and_one_line(bundle, tmp_path):
+    clip = write_clip(tmp_path / "clip.mp4", count=90)
+    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+    done = read("--json", "--bundle", bundle, clip)
+    assert done.returncode == 1
+    assert len(done.stdout.splitlines()) == 2
+    assert done.stderr.startswith(f"{clip}: is cut off")
+
+
+def test_a_name_too_long_and_a_name_of_odd_bytes_are_only_names(picture, bundle):
+    odd = os.fsencode(picture.parent) + b"/caf\xe9.png"
+    Path(os.fsdecode(odd)).write_bytes(picture.read_bytes())
+    done = read("--json", "--bundle", bundle, "x" * 300, os.fsdecode(odd))
+    assert done.returncode == 1
+    assert "File name too long" in done.stderr
+    assert json.loads(done.stdout)["width"] == 640
+
+
 @pytest.mark.parametrize(
     ("option", "message"),
     [
         (["--regions", "xx"], "--regions: unknown region xx"),
         (["--min-score", "2"], "--min-score"),
         (["--colour"], "--colour"),
+        (["--out", "/proc/nowhere"], "--out /proc/nowhere: No such file"),
     ],
 )
 def test_a_bad_option_is_named_with_exit_code_2(picture, option, message):
@@ -141,7 +173,9 @@ def test_progress_is_shown_on_a_terminal_only(picture, bundle):
     os.close(leader)
     assert process.returncode == 0
     assert b"reading" in shown
-    assert b"AB12" in shown
+    lines = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]|\r", b"\n", shown).splitlines()
+    assert sum(line.endswith(b".png: AB12 80%") for line in lines) == 2
+    assert all(line.startswith(b"/") for line in lines if b"AB12" in line)
     assert "reading" not in read("--bundle", bundle, picture.parent).stderr
 
 

@@ -44,7 +44,7 @@ def test_the_configuration_example_is_valid(tmp_path):
     assert config.events.regions == ("ro", "eu")
 
 
-def test_each_command_exists_with_its_options(car):
+def test_each_command_exists_with_its_options():
     lines = [line.split("#")[0].strip() for block in blocks("sh") for line in block.splitlines()]
     commands = [shlex.split(line) for line in lines if line.startswith("plateid")]
     assert len(commands) >= 5

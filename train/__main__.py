@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from plateid.config import DEFAULT_BUNDLE
+from plateid.errors import PlateidError
 from plateid.models.bundle import Bundle
 from train.errors import TrainError
 
@@ -93,6 +94,6 @@ def scene(out: Path, seed: int) -> None:
 if __name__ == "__main__":
     try:
         main()
-    except TrainError as error:
+    except (TrainError, PlateidError) as error:
         click.echo(error, err=True)
         sys.exit(1)

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import shutil
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,13 +87,13 @@ def split(pictures: list[Picture], *, every: int = 6) -> tuple[list[Picture], li
 
 def write_yolo(sides: tuple[list[Picture], list[Picture]], root: Path) -> Path:
     """Links the two parts into the layout of ultralytics and returns its `data.yaml`."""
+    shutil.rmtree(root, ignore_errors=True)
     for side, pictures in zip(("train", "val"), sides, strict=True):
         for kind in ("images", "labels"):
             (root / kind / side).mkdir(parents=True, exist_ok=True)
         for picture in pictures:
             name = f"{picture.group.split('/')[0]}_{picture.path.name}"
             link = root / "images" / side / name
-            link.unlink(missing_ok=True)
             link.symlink_to(picture.path.resolve())
             (root / "labels" / side / name).with_suffix(".txt").write_text(_yolo_lines(picture))
     data = root / "data.yaml"

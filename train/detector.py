@@ -12,6 +12,7 @@ from ultralytics import YOLO
 from ultralytics.engine import trainer
 
 from train.data import Picture, read_pictures, split, write_yolo
+from train.errors import TrainError
 
 AUGMENTATION = {
     "degrees": 5.0,
@@ -37,11 +38,13 @@ class DetectorRun:
     batch: int = 16
     lr0: float = 1e-3
     seed: int = 0
-    threads: int = 0
 
 
 def train_detector(run: DetectorRun) -> dict[str, Any]:
     """Trains, or resumes when `run.out` holds an unfinished run, and writes `run.json`.
+
+    Raises:
+        TrainError: The data cannot be read, or the run is finished.
 
     Returns:
         What `run.json` says: the configuration, the commit, a hash of the data, and the validation
@@ -53,6 +56,8 @@ def train_detector(run: DetectorRun) -> dict[str, Any]:
     data = write_yolo(sides, out / "data")
     use_bfloat16_on_cpu()
     last = out / "fit" / "weights" / "last.pt"
+    if (out / "run.json").is_file():
+        raise TrainError(f"{out}: holds a finished run; choose another --out")
     resume = last.is_file()
     model = YOLO(str(last) if resume else run.base)
     results = model.train(

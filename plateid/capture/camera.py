@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,8 @@ from plateid.core.records import Frame
 from plateid.errors import SourceError
 
 BACKOFF = Backoff(cap_s=30.0)
+STALLED_S = 4 * STALL_S
+"""Longer than the time-outs of a network stream take, which notice a stall by themselves."""
 
 log = structlog.get_logger()
 
@@ -56,6 +59,8 @@ class Camera:
         self._stopping = threading.Event()
         self._sequence = itertools.count()
         self._online: bool | None = None
+        self._reporting = threading.Lock()
+        self._last_frame_at = 0.0
         self._failures = 0
         self._ended = False
 
@@ -70,6 +75,16 @@ class Camera:
     def stop(self) -> None:
         """Ends `run` at once, or at the time-out where a source sends nothing; does not wait."""
         self._stopping.set()
+
+    def notice_stall(self) -> None:
+        """Reports the camera offline when it hangs; to be called now and then by another thread.
+
+        A USB camera may block a read for ever: FFmpeg has no time-out for V4L2.
+        """
+        silent_s = time.monotonic() - self._last_frame_at
+        if self._online and not is_file(self._config.url) and silent_s > STALLED_S:
+            log.warning("camera stalled", camera=self._config.name, silent_s=round(silent_s, 1))
+            self._report(online=False)
 
     def _wait_s(self) -> float:
         failing = self._failures and not self._ended
@@ -99,6 +114,7 @@ class Camera:
             size = f"{frame.picture.width}x{frame.picture.height}"
             log.info("camera online", camera=self._config.name, size=size, failures=self._failures)
         self._failures = 0
+        self._last_frame_at = time.monotonic()
         self._report(online=True)
         sequence = next(self._sequence)
         self._mailbox.put(replace(frame, camera=self._config.name, sequence=sequence))
@@ -110,6 +126,7 @@ class Camera:
         self._report(online=False)
 
     def _report(self, *, online: bool) -> None:
-        if online is not self._online:
-            self._online = online
-            self._on_status(online)
+        with self._reporting:
+            if online is not self._online:
+                self._online = online
+                self._on_status(online)

@@ -37,6 +37,8 @@ def _jpeg(data: bytes) -> Header:
     """Walks to the frame header; an end mark before it is that of an Exif thumbnail."""
     position = 2
     while data[position + 1] not in _START_OF_FRAME:
+        if data[position] != _FILL_BYTE or data[position + 1] == _START_OF_SCAN:
+            return Header(0, 0, complete=False)
         filler = data[position + 1] == _FILL_BYTE
         position += 1 if filler else 2 + struct.unpack_from(">H", data, position + 2)[0]
     height, width = struct.unpack_from(">HH", data, position + 5)
@@ -86,6 +88,7 @@ _OS2_HEADER = 12
 _IMAGE_WIDTH, _IMAGE_LENGTH = 256, 257
 _SHORT = 3
 _FILL_BYTE = 0xFF
+_START_OF_SCAN = 0xDA
 _START_OF_FRAME = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
 _PARSERS: dict[re.Pattern[bytes], Callable[[bytes], Header]] = {
     re.compile(rb"\xff\xd8\xff"): _jpeg,

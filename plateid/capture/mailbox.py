@@ -90,6 +90,13 @@ class Mailboxes:
             self._busy.discard(camera)
             self._changed.notify_all()
 
+    def wait_idle(self, camera: str, *, timeout_s: float) -> None:
+        """Blocks until no frame of this camera waits or is being processed, or for so long."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: not self._boxes[camera].waiting and camera not in self._busy, timeout_s
+            )
+
     def close(self) -> None:
         """Closes every mailbox."""
         for box in self._boxes.values():

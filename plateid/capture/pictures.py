@@ -131,12 +131,13 @@ def find_sources(path: Path) -> list[Path]:
     Raises:
         SourceError: It does not exist, cannot be listed, or is a folder without pictures or clips.
     """
-    if not path.is_dir():
-        if not path.exists():
-            raise SourceError(path, "does not exist")
-        return [path]
     try:
+        if not path.is_dir():
+            path.stat()
+            return [path]
         files = sorted(file for file in path.iterdir() if _is_source(file))
+    except FileNotFoundError:
+        raise SourceError(path, "does not exist") from None
     except OSError as error:
         raise SourceError(path, error.strerror) from error
     if not files:

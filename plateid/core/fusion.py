@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plateid.core.records import PlateRead
-from plateid.core.text import CHARSET, NO_CHARACTER, Slots, slots_text
+from plateid.core.text import CHARSET, NO_CHARACTER, Slots, edit_distance, slots_text
 
 FLOOR = 0.02
 """Of each read this much is spread evenly: no read is sure enough to veto all others."""
@@ -57,9 +57,9 @@ class Fusion:
         effective_reads = self._weight**2 / self._squared_weight
         return _softmax(self._logs / self._weight * effective_reads**CORRELATION).astype(np.float32)
 
-    def agreeing(self, text: str) -> int:
-        """How many reads said exactly `text`."""
-        return self._texts[text]
+    def agreeing(self, text: str, *, edits: int = 0) -> int:
+        """How many reads said `text`, or something at most so many edits away."""
+        return sum(n for said, n in self._texts.items() if edit_distance(said, text) <= edits)
 
     def _remember(self, text: str) -> None:
         self._texts[text] += 1
@@ -101,13 +101,17 @@ def align(a: Slots, b: Slots) -> list[tuple[int | None, int | None]]:
 
 
 def _path(cost: NDArray[np.float64], exchange: Slots) -> list[tuple[int | None, int | None]]:
+    """Back from the last corner, by the step that cost least."""
     i, j = cost.shape[0] - 1, cost.shape[1] - 1
     path: list[tuple[int | None, int | None]] = []
     while i or j:
-        if i and j and cost[i, j] == cost[i - 1, j - 1] + exchange[i - 1, j - 1]:
+        both = cost[i - 1, j - 1] + exchange[i - 1, j - 1] if i and j else np.inf
+        only_a = cost[i - 1, j] + GAP if i else np.inf
+        only_b = cost[i, j - 1] + GAP if j else np.inf
+        if both <= min(only_a, only_b):
             i, j = i - 1, j - 1
             path.append((i, j))
-        elif i and cost[i, j] == cost[i - 1, j] + GAP:
+        elif only_a <= only_b:
             i -= 1
             path.append((i, None))
         else:

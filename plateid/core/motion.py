@@ -46,6 +46,6 @@ class MotionGate:
             or now - self._passed_at >= self._max_still
         ):
             return False
-        change = np.abs(luma.astype(np.int16) - self._reference)
+        change = luma.astype(np.int16) - self._reference
         change -= np.int16(np.median(change))  # a change of exposure moves every pixel alike
-        return int(np.count_nonzero(change > self._threshold)) < self._min_pixels
+        return int(np.count_nonzero(np.abs(change) > self._threshold)) < self._min_pixels

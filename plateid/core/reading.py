@@ -8,7 +8,7 @@ from plateid.core.records import Candidate, PlateRead, Reading
 from plateid.core.text import n_best
 
 CANDIDATES = 5
-EMPTY = Reading("", "", 0.0, (), (), None)
+EMPTY = Reading("", "", 0.0, (), (), None, reads=0, agreeing_reads=0)
 
 
 def read_of(fusion: Fusion, regions: Sequence[str] = ()) -> Reading:

@@ -101,7 +101,7 @@ class PlateRead:
     Attributes:
         probabilities: Shape (slots, 1 + len(CHARSET)), each row a distribution; column 0 is "no
             character".
-        sharpness: Mean gradient energy of the crop's luma, 0 to 1; comparable within one camera.
+        sharpness: Of the crop, 0 to 1, whatever its brightness; see `core.geometry.sharpness`.
         height: Of the crop, in pixels.
     """
 

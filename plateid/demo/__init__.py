@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import signal
 import socket
 import tempfile
 import threading
@@ -17,14 +16,19 @@ from paho.mqtt.enums import CallbackAPIVersion
 from plateid.app import App
 from plateid.config import CameraConfig, Config, MqttConfig, StoreConfig
 from plateid.errors import BrokerError
+from plateid.service.supervisor import Supervisor
 
 CLIP = Path(__file__).parent / "demo.mp4"
 HOST = "127.0.0.1"
 WAIT_S = 10.0
 
 
-def run_demo(*, loop: bool) -> None:
+def run_demo(supervisor: Supervisor, *, loop: bool) -> None:
     """Plays the clip, and prints each event that a subscriber gets as one JSON line.
+
+    Args:
+        supervisor: Ends the demo when it is told to stop.
+        loop: Whether to go on at the end of the clip.
 
     Raises:
         BrokerError: The broker inside the process does not start, or `amqtt` is not installed.
@@ -36,9 +40,7 @@ def run_demo(*, loop: bool) -> None:
             mqtt=MqttConfig(host=HOST, port=port),
             store=StoreConfig(path=Path(folder) / "events.sqlite3"),
         )
-        app = App(config)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: app.stop())
+        app = App(config, supervisor)
         with _printing_subscriber(port, f"{config.mqtt.prefix}/{config.device}"):
             app.run()
 
@@ -48,9 +50,11 @@ def _broker() -> Iterator[int]:
     """An MQTT broker in a thread of its own; gives its port."""
     try:
         from amqtt.broker import Broker  # noqa: PLC0415 - an extra
+        from amqtt.errors import AMQTTError  # noqa: PLC0415
+        from amqtt.errors import BrokerError as AmqttBrokerError  # noqa: PLC0415
     except ImportError as error:
         raise BrokerError("demo", "needs the extra: pip install 'plateid[demo]'") from error
-    logging.getLogger("amqtt").setLevel(logging.ERROR)
+    logging.getLogger("amqtt").setLevel(logging.CRITICAL)  # it complains of our MQTT 5
     logging.getLogger("transitions").setLevel(logging.ERROR)
     port = _free_port()
     settings = {
@@ -66,11 +70,13 @@ def _broker() -> Iterator[int]:
         await broker.start()
         return broker
 
-    broker = asyncio.run_coroutine_threadsafe(start(), loop).result(WAIT_S)
     try:
+        broker = asyncio.run_coroutine_threadsafe(start(), loop).result(WAIT_S)
         yield port
-    finally:
         asyncio.run_coroutine_threadsafe(broker.shutdown(), loop).result(WAIT_S)
+    except (AMQTTError, AmqttBrokerError, TimeoutError) as error:
+        raise BrokerError(f"{HOST}:{port}", f"the demo's broker failed: {error}") from error
+    finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(WAIT_S)
         loop.close()

@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from functools import cached_property
 
 from paho.mqtt.enums import MQTTProtocolVersion
 
@@ -53,6 +52,7 @@ class MqttPublisher:
         self._statuses.set(f"{self._root}/status", online=True)
         for camera in cameras:
             self.set_camera_status(camera, online=False)
+        self._protocol: MQTTProtocolVersion | None = None
         self._stop_at = 0.0
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
 
@@ -78,11 +78,6 @@ class MqttPublisher:
         self._wake.stop()
         self._thread.join(timeout_s)
 
-    @cached_property
-    def _protocol(self) -> MQTTProtocolVersion:
-        """Found out once, on the first connection."""
-        return newest_protocol(self._config, self._client_id, self._wake)
-
     def _run(self) -> None:
         broker = Outage("broker", self._backoff)
         outages = Outages(self._backoff)
@@ -91,12 +86,15 @@ class MqttPublisher:
                 try:
                     self._converse(broker, outages)
                 except BrokerError as error:
+                    self._protocol = None  # it may be another broker next time
                     if not self._wake.stopping:
                         broker.failed(error)
                         self._wake.pause(broker.wait_s)
 
     def _converse(self, broker: Outage, outages: Outages) -> None:
         """One connection, until it ends or `stop` is called."""
+        if self._protocol is None:
+            self._protocol = newest_protocol(self._config, self._client_id, self._wake)
         connection = Connection(
             self._config,
             self._client_id,

@@ -13,6 +13,8 @@ from typing import Any
 from plateid.core.records import PlateEvent, rfc3339
 from plateid.errors import StoreError
 
+BUSY_S = 0.25
+"""How long another process may hold the file; whoever calls tries again later."""
 STEPS = (
     """CREATE TABLE event (
         position INTEGER PRIMARY KEY,
@@ -84,7 +86,9 @@ class EventStore:
         self._lock = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(
+                path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+            )
         except (OSError, sqlite3.Error) as error:
             raise StoreError(path, getattr(error, "strerror", None) or error) from error
         try:

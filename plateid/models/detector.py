@@ -9,7 +9,7 @@ from plateid.models.session import Session
 
 
 class OnnxDetector:
-    """One worker's detector: its buffers are its own, the session may be shared."""
+    """Its buffers are its own, so it serves one thread at a time; the session may be shared."""
 
     def __init__(
         self, session: Session, spec: DetectorSpec, *, threshold: float | None = None

@@ -99,4 +99,6 @@ class Session:
             output: NDArray[np.float32] = self._session.run(None, {self._input: batch})[0]
         except RUN_ERRORS as error:
             raise ModelError(self.name, f"inference failed: {error}") from error
+        if not np.isfinite(output).all():
+            raise ModelError(self.name, "its answer has numbers that are not finite")
         return output

@@ -7,7 +7,10 @@ TIMEX_BYTES = 256
 """`struct timex` has 208 bytes on 64-bit Linux."""
 
 
-def clock_synced() -> bool:
-    """Asks the kernel (adjtimex(2)): False while nobody has disciplined its clock."""
+def clock_synced() -> bool | None:
+    """Asks the kernel (adjtimex(2)): False while nobody has disciplined its clock.
+
+    None when the kernel does not say, as in a sandbox that forbids the question.
+    """
     state: int = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(TIMEX_BYTES))
-    return state != TIME_ERROR
+    return None if state < 0 else state != TIME_ERROR

@@ -1,5 +1,6 @@
 """Threads whose death is noticed: the first exception ends the process."""
 
+import queue
 import threading
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ class Supervisor:
 
     def __init__(self) -> None:
         """No threads yet; from now on the death of any thread of the process is noticed."""
-        self._stopping = threading.Event()
+        self._stop_requests: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._failure: BaseException | None = None
         threading.excepthook = self._died
@@ -22,12 +23,16 @@ class Supervisor:
         thread.start()
 
     def stop(self) -> None:
-        """Lets `wait` return; safe in a signal handler."""
-        self._stopping.set()
+        """Lets `wait` return; safe in a signal handler, where a lock would not be."""
+        self._stop_requests.put(None)
 
     def wait(self, *, timeout_s: float) -> bool:
         """Blocks for so long, or until `stop` is called or a thread has died; whether it did."""
-        return self._stopping.wait(timeout_s)
+        try:
+            self._stop_requests.get(timeout=timeout_s)
+        except queue.Empty:
+            return False
+        return True
 
     def join(self, *, timeout_s: float) -> None:
         """Waits for the threads to end, no longer than this for all of them.
@@ -43,4 +48,4 @@ class Supervisor:
 
     def _died(self, death: threading.ExceptHookArgs) -> None:
         self._failure = self._failure or death.exc_value
-        self._stopping.set()
+        self.stop()

@@ -7,6 +7,7 @@ from plateid.core.geometry import PADDING, Letterbox, expanded, iou, letterboxed
 from tests.pictures import ArrayPicture
 
 sizes = st.tuples(st.integers(1, 5000), st.integers(1, 5000))
+inputs = st.tuples(st.integers(32, 1280), st.integers(32, 1280))
 
 
 def boxes(*rows: tuple[float, float, float, float]) -> np.ndarray:
@@ -49,14 +50,14 @@ def test_nms_leaves_no_two_boxes_that_overlap_more_than_the_threshold(rows):
     assert (overlap <= 0.4).all()
 
 
-@given(sizes, sizes)
+@given(sizes, inputs)
 def test_letterbox_fits_touches_and_inverts(picture, canvas):
     box = Letterbox.fit(picture, canvas)
     assert box.left >= 0 and box.left + box.width <= canvas[0]
     assert box.top >= 0 and box.top + box.height <= canvas[1]
     assert box.width == canvas[0] or box.height == canvas[1]
     corners = boxes((0, 0, picture[0], picture[1]))
-    assert np.allclose(box.to_picture(box.to_canvas(corners)), corners, atol=1e-2, rtol=1e-4)
+    assert np.allclose(box.to_picture(box.to_canvas(corners)), corners, atol=0.1)
 
 
 def test_letterboxed_draws_the_picture_in_the_middle_and_grey_around_it():

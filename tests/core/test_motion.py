@@ -42,6 +42,14 @@ def test_a_change_of_exposure_is_not_motion():
     assert not gate.passes(frame(scene(120), 0.1))
 
 
+def test_a_lorry_that_fills_most_of_the_picture_is_motion():
+    gate = MotionGate()
+    gate.passes(frame(scene(90), 0))
+    lorry = scene(90)
+    lorry[:, :400] += 60
+    assert gate.passes(frame(lorry, 0.1))
+
+
 def test_slow_changes_add_up():
     gate = MotionGate()
     gate.passes(frame(with_plate(scene(), 100), 0))

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from plateid.config import DEFAULT_BUNDLE, ModelsConfig
@@ -85,9 +86,13 @@ def test_a_provider_that_is_not_here_is_never_exchanged(bundle):
         Networks(ModelsConfig(bundle=bundle, provider="tensorrt"))
 
 
-def test_a_failed_inference_is_an_error_not_an_empty_answer():
-    import numpy as np
+def test_an_answer_that_is_not_a_number_is_an_error_not_an_empty_answer():
+    session = Session("tiny", detector_network([(32, 16, 20, 8, float("nan"))]))
+    with pytest.raises(ModelError, match="not finite"):
+        session.run(np.zeros((1, 3, 32, 64), np.float32))
 
+
+def test_a_failed_inference_is_an_error_not_an_empty_answer():
     session = Session("tiny", reader_network("A"))
     with pytest.raises(ModelError, match="tiny: inference failed"):
         session.run(np.zeros((1, 1, 16, 47), np.float32))

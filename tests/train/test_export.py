@@ -14,7 +14,8 @@ from plateid.core.text import slots_text
 from plateid.models.networks import Networks
 from tests.pictures import ArrayPicture
 from train.easyocr_reader import load
-from train.export import export_bundle
+from train.errors import TrainError
+from train.export import check_equal, export_bundle
 
 # Of torch's exporter, which says what its next versions will do.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -36,6 +37,13 @@ def test_an_exported_bundle_is_verified_and_runs(bundle):
     networks = Networks(ModelsConfig(bundle=bundle))
     picture = ArrayPicture(np.full((360, 640, 3), 127, np.uint8))
     assert isinstance(networks.detector().detect(picture), list)
+
+
+def test_a_network_that_answers_otherwise_is_refused(tmp_path):
+    same = np.zeros((1, 5, 9), np.float32)
+    check_equal(tmp_path, same, same, tolerance=1e-3)
+    with pytest.raises(TrainError, match=r"differs from torch by 0.002"):
+        check_equal(tmp_path, same, same + np.float32(0.002), tolerance=1e-3)
 
 
 def test_the_exported_reader_reads_clean_print(bundle):

@@ -1,0 +1,74 @@
+"""One vehicle on its way through the picture."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from plateid.core.fusion import Fusion, read_weight
+from plateid.core.ids import uuid7
+from plateid.core.reading import read_of
+from plateid.core.records import Box, PathPoint, PlateRead, Reading
+
+MAX_PATH = 64
+FIRST_PATH_STEP_S = 0.25
+
+
+class Pass:
+    """What is known of one vehicle from its first sight to its last.
+
+    Attributes:
+        id: Published with each event of the pass.
+        first_seen, last_seen: Of its plate, whether it could be read or not.
+        box: The plate's box on the best shot so far: large and sharp.
+        path: Where the plate was; its steps grow with time, so that it stays short.
+        announced: The plate that `plate_seen` or a correction told last; None before.
+    """
+
+    def __init__(self, box: Box, now: datetime) -> None:
+        """First sight."""
+        self.id = uuid7()
+        self.first_seen = self.last_seen = now
+        self.box = box
+        self.path: list[PathPoint] = []
+        self.announced: str | None = None
+        self._path_step_s = FIRST_PATH_STEP_S
+        self._best_shot = 0.0
+        self._fusion = Fusion()
+        self._reading: Reading | None = None
+
+    def age_s(self, now: datetime) -> float:
+        """Seconds since the first sight."""
+        return (now - self.first_seen).total_seconds()
+
+    def follow(self, box: Box, now: datetime) -> None:
+        """The plate is seen again."""
+        self.last_seen = now
+        t = self.age_s(now)
+        if not self.path or t - self.path[-1].t >= self._path_step_s:
+            self.path.append(PathPoint(t, box))
+        if len(self.path) > MAX_PATH:
+            self.path = self.path[::2]
+            self._path_step_s *= 2
+
+    def add(self, read: PlateRead, box: Box) -> None:
+        """The plate was read."""
+        self._fusion.add(read)
+        self._reading = None
+        shot = read_weight(read) * read.height
+        if shot >= self._best_shot:
+            self._best_shot, self.box = shot, box
+
+    def reading(self, regions: Sequence[str]) -> Reading:
+        """What all reads say together."""
+        if self._reading is None:
+            self._reading = read_of(self._fusion, regions)
+        return self._reading
+
+    def similar_reads(self, plate: str) -> int:
+        """Reads that say `plate`, or all of it but one character."""
+        return self._fusion.agreeing(plate, edits=1)
+
+    def go_on_as(self, later: "Pass") -> None:
+        """The vehicle was lost from sight, and `later` is the same one found again."""
+        gap_s = later.age_s(self.first_seen)
+        self.path += [PathPoint(point.t - gap_s, point.box) for point in later.path]
+        self.last_seen = later.last_seen
