@@ -82,6 +82,20 @@ def export(detector: Path, reader: Path | None, easyocr: Path | None, out: Path)
 
 
 @main.command()
+@click.argument("folders", nargs=-1, required=True, type=FOLDER)
+@click.option("--bundle", type=FOLDER, default=DEFAULT_BUNDLE, help="Bundle to evaluate.")
+def evaluate(folders: tuple[Path, ...], bundle: Path) -> None:
+    """Finds and reads the labelled plates of folders, as the device does."""
+    from train import evaluate as evaluation  # noqa: PLC0415 - as above
+
+    click.echo(f"{'folder':12} {'plates':>6} {'found':>6} {'exact':>6} {'folded':>6} {'IoU':>6}")
+    for folder in folders:
+        score = evaluation.evaluate(folder, bundle)
+        shares = (score.found, score.exact, score.folded, score.mean_iou)
+        click.echo(f"{folder.name:12} {score.plates:6} " + " ".join(f"{s:6.3f}" for s in shares))
+
+
+@main.command()
 @click.option("--out", type=FOLDER, default=Path("plateid/demo"), show_default=True)
 @click.option("--seed", default=0, show_default=True)
 def scene(out: Path, seed: int) -> None:

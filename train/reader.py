@@ -18,6 +18,7 @@ from plateid.models.reader import fitted
 from train import easyocr_reader
 from train.crops import Plate, augmented, background, framed, held_out, read_plates
 from train.errors import TrainError
+from train.evaluate import fold
 from train.synth import render_crop
 
 BACKGROUND = 0.05
@@ -69,11 +70,6 @@ def ctc_loss(probabilities: Tensor, texts: list[str]) -> Tensor:
     lengths = torch.tensor([len(text) for text in texts])
     steps = torch.full((len(texts),), logs.shape[0])
     return nn.functional.ctc_loss(logs, targets, steps, lengths, zero_infinity=True)
-
-
-def fold(text: str) -> str:
-    """O and I as the digits that they cannot be told from."""
-    return text.replace("O", "0").replace("I", "1")
 
 
 def evaluate(model: nn.Module, plates: list[Plate], spec: ReaderSpec) -> dict[str, float]:

@@ -11,7 +11,7 @@ from plateid.core.text import CHARSET
 from plateid.models.bundle import Bundle
 from train.crops import background, held_out, read_plates
 from train.errors import TrainError
-from train.reader import ReaderRun, ctc_loss, fold, train_reader
+from train.reader import ReaderRun, ctc_loss, train_reader
 from train.synth import patterns, random_text, render_crop
 
 ENGLISH_G2 = Path(easyocr_en_models.__file__).parent / "models"
@@ -83,10 +83,6 @@ def test_the_loss_is_small_for_the_right_text_and_takes_an_empty_one():
     steps[0, 2], steps[0, 5] = torch.eye(37)[11], torch.eye(37)[12]
     assert ctc_loss(steps, ["AB", ""]) < ctc_loss(steps, ["AC", ""])
     assert torch.isfinite(ctc_loss(steps, ["", ""]))
-
-
-def test_fold_makes_one_of_what_looks_alike():
-    assert fold("OI0178") == "010178"
 
 
 @pytest.mark.filterwarnings("ignore")
