@@ -31,7 +31,7 @@ debian:
 	$(PYTHON) -m venv .venv
 
 .venv/demo.stamp: pyproject.toml | .venv/bin/python
-	.venv/bin/python -m pip install --quiet --editable '.[demo]'
+	.venv/bin/python -m pip install --quiet --no-compile --editable '.[demo]'
 	touch $@
 
 .venv/dev.stamp: pyproject.toml | .venv/bin/python

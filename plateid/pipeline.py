@@ -31,6 +31,12 @@ MIN_CHARACTERS = 3
 """What is shorter is no plate to act on: a badge, a house number, a glimpse of one."""
 
 
+MIN_AGE_S = 0.3
+"""Reads of one moment err alike: a vehicle has to be in view for this long."""
+UNKNOWN_SYNTAX = 2
+"""A text that no country issues may be a sign: it needs this many times the reads and the time."""
+
+
 class Detector(Protocol):
     """Finds plates."""
 
@@ -219,10 +225,12 @@ class CameraPipeline:
 
     def _publishable(self, vehicle: Pass, confidence: float) -> bool:
         reading = self._reading(vehicle)
+        strictness = 1 if reading.region else UNKNOWN_SYNTAX
         return (
             reading.confidence >= confidence
             and len(reading.plate) >= MIN_CHARACTERS
-            and vehicle.similar_reads(reading.plate_raw) >= self._rules.min_reads
+            and vehicle.similar_reads(reading.plate_raw) >= strictness * self._rules.min_reads
+            and vehicle.age_s(vehicle.last_seen) >= strictness * MIN_AGE_S
         )
 
     def _reading(self, vehicle: Pass) -> Reading:
