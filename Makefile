@@ -35,11 +35,11 @@ debian:
 	touch $@
 
 .venv/dev.stamp: pyproject.toml | .venv/bin/python
-	.venv/bin/python -m pip install --quiet --editable '.[demo,dev]'
+	.venv/bin/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
 # The trainer has an environment of its own: its OpenCV build would shadow the device's.
 .venv-train/stamp: pyproject.toml
 	$(PYTHON) -m venv .venv-train
-	.venv-train/bin/python -m pip install --quiet --editable '.[train]'
+	.venv-train/bin/python -m pip install --quiet --editable '.[train,test]'
 	touch $@

@@ -64,7 +64,7 @@ class EventsConfig(Section):
 
     min_confidence: Probability = Field(default=0.5, description="No plate_seen below it")
     sure_confidence: Probability = Field(
-        default=0.9, description="plate_seen is sent as soon as this is reached"
+        default=0.95, description="plate_seen is sent as soon as this is reached"
     )
     max_wait_s: float = Field(
         default=3.0, ge=0, description="Seconds after which min_confidence is enough for plate_seen"

@@ -147,4 +147,6 @@ def export_bundle(detector: Path, reader: easyocr_reader.PlateRecogniser, out: P
         export_reader(reader, made / "reader.onnx")
         write_hashes(made)
         Bundle(made)
-        shutil.copytree(made, out, dirs_exist_ok=True)
+        out.mkdir(parents=True, exist_ok=True)
+        for file in made.iterdir():
+            shutil.copy(file, out)

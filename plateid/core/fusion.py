@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from plateid.core.records import PlateRead
 from plateid.core.text import CHARSET, NO_CHARACTER, Slots, edit_distance, slots_text
 
-FLOOR = 0.02
+FLOOR = 0.005
 """Of each read this much is spread evenly: no read is sure enough to veto all others."""
 GAP = 0.75
 """Cost of a slot that one side lacks; exchanging characters that share nothing costs 1."""

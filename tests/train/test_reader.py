@@ -94,4 +94,4 @@ def test_a_run_that_was_interrupted_goes_on_and_leaves_its_record(ride, tmp_path
     more = ReaderRun((str(ride),), ENGLISH_G2, run.out, minutes=first["minutes"] + 0.01, batch=2)
     second = train_reader(more, spec)
     assert second["step"] > first["step"]
-    assert {p.name for p in Path(run.out).iterdir()} == {"best.pt", "last.pt", "run.json"}
+    assert {p.name for p in Path(run.out).iterdir()} == {"last.pt", "run.json"}
