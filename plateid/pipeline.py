@@ -29,8 +29,6 @@ EDGE = 0.25
 """A plate nearer to the border than this, in heights of its box, may be cut off: it is not read."""
 MIN_CHARACTERS = 3
 """What is shorter is no plate to act on: a badge, a house number, a glimpse of one."""
-
-
 MIN_AGE_S = 0.3
 """Reads of one moment err alike: a vehicle has to be in view for this long."""
 UNKNOWN_SYNTAX = 2
@@ -177,7 +175,9 @@ class CameraPipeline:
     def _follow(self, now: datetime) -> None:
         for track in self._tracks:
             box = track.detection.box
-            self._passes.setdefault(track.id, Pass(box, now)).follow(box, now)
+            if track.id not in self._passes:
+                self._passes[track.id] = Pass(box, now)
+            self._passes[track.id].follow(box, now)
 
     def _read(self, picture: Picture) -> None:
         whole = [track for track in self._tracks if _inside(track.detection.box, picture)]
