@@ -27,8 +27,10 @@ debian:
 	@dpkg -s $(DEBIAN) > /dev/null 2>&1 || \
 	  ($(SUDO) apt-get update && $(SUDO) apt-get install --yes --no-install-recommends $(DEBIAN))
 
-.venv/bin/python:
-	$(PYTHON) -m venv .venv
+# Debian's Python comes without venv.
+.venv/bin/python .venv-train/bin/python:
+	$(PYTHON) -m venv $(dir $(@D)) || ($(SUDO) apt-get update && \
+	  $(SUDO) apt-get install --yes python3-venv && $(PYTHON) -m venv --clear $(dir $(@D)))
 
 .venv/demo.stamp: pyproject.toml | .venv/bin/python
 	.venv/bin/python -m pip install --quiet --no-compile --editable '.[demo]'
@@ -39,7 +41,6 @@ debian:
 	touch $@
 
 # The trainer has an environment of its own: its OpenCV build would shadow the device's.
-.venv-train/stamp: pyproject.toml
-	$(PYTHON) -m venv .venv-train
+.venv-train/stamp: pyproject.toml | .venv-train/bin/python
 	.venv-train/bin/python -m pip install --quiet --editable '.[train,test]'
 	touch $@
