@@ -1,6 +1,9 @@
 """The composition root: builds the service from its configuration, starts it and stops it."""
 
+import fcntl
 import functools
+from io import FileIO
+from pathlib import Path
 
 import structlog
 
@@ -48,6 +51,7 @@ class App:
         self._rules = config.events.model_copy(update={"regions": regions})
         self._networks = Networks(config.models)
         self._store = EventStore(config.store.path)
+        self._lock = only_one(config.store.path)
         self._publisher = MqttPublisher(
             config.mqtt, config.device, store=self._store, cameras=names
         )
@@ -74,7 +78,6 @@ class App:
             for camera in self._cameras:
                 camera.notice_stall()
         self._shut_down()
-        log.info("stopped")
 
     def accept(self, event: PlateEvent) -> None:
         """Takes an event of any pipeline."""
@@ -110,9 +113,18 @@ class App:
                 pipeline.finish()
             self._backlog.flush()
             self._publisher.stop(PUBLISHER_STOP_S)
+            log.info("stopped", undelivered=self._undelivered())
             self._store.close()
+            self._lock.close()
         if lost := len(self._backlog):
             raise StoreError(self._config.store.path, f"{lost} events could not be stored")
+
+    def _undelivered(self) -> int | None:
+        """Events that wait for the broker; None when the store cannot tell."""
+        try:
+            return self._store.counts().outbox
+        except StoreError:
+            return None
 
     def _pipeline(self, camera: str) -> CameraPipeline:
         origin = Origin(
@@ -129,3 +141,18 @@ class App:
     def _camera(self, config: CameraConfig) -> Camera:
         on_status = functools.partial(self._on_status, config.name)
         return Camera(config, self._mailboxes[config.name], on_status=on_status)
+
+
+def only_one(store: Path) -> FileIO:
+    """Locks a store for this process: two would fight for one client id and tell each car twice.
+
+    Raises:
+        StoreError: Another process has it.
+    """
+    lock = FileIO(store.with_name(f"{store.name}.lock"), "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise StoreError(store, "another plateid uses it") from error
+    return lock

@@ -1,6 +1,7 @@
 """The command line."""
 
 import io
+import math
 import signal
 import sys
 from pathlib import Path
@@ -78,6 +79,8 @@ def stopped_by_signals() -> Supervisor:
 @BUNDLE
 def read(sources: tuple[str, ...], *, regions: str, bundle: Path, **options: Any) -> None:
     """Reads pictures, folders and clips once."""
+    if math.isnan(options["min_score"] or 0):
+        raise click.BadParameter("is not a number", param_hint="--min-score")
     from plateid.read import ReadCommand, ReadOptions  # noqa: PLC0415 - networks load slowly
 
     codes = parse_regions(regions.split(","), key="--regions")

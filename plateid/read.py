@@ -69,9 +69,11 @@ class EventPrinter:
         """Prints with `printer`."""
         self._printer = printer
         self._as_json = as_json
+        self.printed = 0
 
     def accept(self, event: PlateEvent) -> None:
         """Prints the event."""
+        self.printed += 1
         about = (
             f"{event.plate_display} {event.confidence:.0%} {event.event_type} {event.dwell_s:.1f} s"
         )
@@ -175,7 +177,8 @@ class ReadCommand:
             _write_picture(self._copies.target(file, PICTURES), annotated(picture, results))
 
     def _read_clip(self, file: Path) -> None:
-        pipeline = self._pipeline(file)
+        sink = EventPrinter(self._printer, as_json=self._options.as_json)
+        pipeline = self._pipeline(file, sink)
         target = self._copies.target(file, CLIPS) if self._copies is not None else None
         with contextlib.ExitStack() as stack:
             stack.callback(pipeline.finish)
@@ -184,6 +187,8 @@ class ReadCommand:
                 results = pipeline.process(frame)
                 if writer is not None:
                     writer.write(annotated(frame.picture, results), frame.media_time_s or 0.0)
+        if not sink.printed and not self._options.as_json:
+            self._printer.line(f"{file}: no vehicle")
 
     def _shown(self, frames: Iterator[Frame], file: Path) -> Iterator[Frame]:
         """The frames of a clip, with a bar of their own."""
@@ -194,7 +199,7 @@ class ReadCommand:
             progress.advance(task)
         progress.remove_task(task)
 
-    def _pipeline(self, file: Path) -> CameraPipeline:
+    def _pipeline(self, file: Path, sink: EventPrinter) -> CameraPipeline:
         return CameraPipeline(
             Origin(
                 device=Config.model_fields["device"].default,
@@ -206,7 +211,7 @@ class ReadCommand:
             EventsConfig(regions=self._options.regions),
             detector=self._detector,
             reader=self._reader,
-            sink=EventPrinter(self._printer, as_json=self._options.as_json),
+            sink=sink,
         )
 
 

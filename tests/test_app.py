@@ -118,6 +118,17 @@ def test_a_signal_while_it_starts_is_as_good(config):
     assert code == 0, errors
 
 
+def test_a_second_process_on_one_store_is_refused(config):
+    config.write_text(config.read_text().replace('"clip.mp4"', '"clip.mp4", loop = true'))
+    first = run(config)
+    until(lambda: "camera online" in first.stderr.readline())
+    code, errors = finished(run(config))
+    assert code == 1
+    assert "events.sqlite3: another plateid uses it" in errors
+    first.terminate()
+    assert finished(first)[0] == 0
+
+
 def test_a_dead_camera_touches_no_other(config, broker):
     dead = f'{{name = "dead", url = "rtsp://127.0.0.1:{free_port()}/x"}}'
     config.write_text(config.read_text().replace("camera = [", f"camera = [{dead}, "))

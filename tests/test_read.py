@@ -138,11 +138,32 @@ def test_a_name_too_long_and_a_name_of_odd_bytes_are_only_names(picture, bundle)
     assert json.loads(done.stdout)["width"] == 640
 
 
+def test_pictures_of_other_kinds_texts_and_pipes_are_refused_not_read_as_nothing(bundle, tmp_path):
+    (tmp_path / "notes.txt").write_text(Path("README.md").read_text())
+    still = write_clip(tmp_path / "still.mp4", count=1)
+    os.mkfifo(tmp_path / "pipe.jpg")
+    done = read("--bundle", bundle, tmp_path / "notes.txt", still, tmp_path / "pipe.jpg")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    reasons = [line.rsplit(": ", 1)[1] for line in done.stderr.splitlines()]
+    assert reasons == [
+        "is neither a file nor a folder",
+        "is not a video",
+        "holds a single picture; convert it to JPEG or PNG",
+    ]
+
+
+def test_a_clip_without_a_vehicle_says_so_to_people(bundle, tmp_path):
+    clip = write_clip(tmp_path / "clip.mp4", count=5)
+    assert read("--bundle", bundle, "--min-score", "0.99", clip).stdout == f"{clip}: no vehicle\n"
+
+
 @pytest.mark.parametrize(
     ("option", "message"),
     [
         (["--regions", "xx"], "--regions: unknown region xx"),
         (["--min-score", "2"], "--min-score"),
+        (["--min-score", "nan"], "--min-score"),
         (["--colour"], "--colour"),
         (["--out", "/proc/nowhere"], "--out /proc/nowhere: No such file"),
     ],

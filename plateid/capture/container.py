@@ -66,6 +66,10 @@ def redacted(url: str) -> str:
     return re.sub(r"://.*@", "://", url)
 
 
+_NO_VIDEO = {"tty", "gif"}
+"""FFmpeg draws texts as terminal art, and plays GIF pictures as clips."""
+
+
 @contextmanager
 def opened(source: Source) -> Iterator[tuple[InputContainer, VideoStream]]:
     """An open container and its main video stream.
@@ -82,6 +86,8 @@ def opened(source: Source) -> Iterator[tuple[InputContainer, VideoStream]]:
             timeout=source.timeout_s,
             **_ANY_TEXT,
         ) as container:
+            if container.format.name in _NO_VIDEO:
+                raise SourceError(subject, "is not a video")
             yield container, _video(container, subject)
     except av.error.FFmpegError as error:
         # from None: FFmpeg's own error holds the URL with its password

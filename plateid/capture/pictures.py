@@ -134,6 +134,8 @@ def find_sources(path: Path) -> list[Path]:
     try:
         if not path.is_dir():
             path.stat()
+            if not path.is_file():
+                raise SourceError(path, "is neither a file nor a folder")
             return [path]
         files = sorted(file for file in path.iterdir() if _is_source(file))
     except FileNotFoundError:

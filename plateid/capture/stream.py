@@ -118,6 +118,8 @@ def read_clip(path: Path) -> Iterator[Frame]:
             captured_at = start + timedelta(seconds=media_time_s)
             yield Frame(str(path), sequence, captured_at, media_time_s, VideoPicture(frame))
         clip.check()
+        if sequence == 0:  # HEIC and AVIF pictures look like clips
+            raise SourceError(path, "holds a single picture; convert it to JPEG or PNG")
 
 
 def _changed_at(path: Path) -> datetime:

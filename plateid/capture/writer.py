@@ -15,7 +15,7 @@ MILLISECONDS = Fraction(1, 1000)
 
 
 class ClipWriter:
-    """An H.264 clip in an MP4 file; a context manager."""
+    """An H.264 clip in an MP4 file, which has its name when it is whole; a context manager."""
 
     def __init__(self, path: Path) -> None:
         """Creates the file.
@@ -24,8 +24,9 @@ class ClipWriter:
             SourceError: It cannot be created.
         """
         self._path = path
+        self._part = path.with_suffix(f".part{path.suffix}")
         try:
-            self._container = av.open(str(path), "w")
+            self._container = av.open(str(self._part), "w")
         except (OSError, av.error.FFmpegError) as error:
             raise SourceError(path, error.strerror) from error
         self._stream = self._container.add_stream(
@@ -69,3 +70,4 @@ class ClipWriter:
         if self._started:
             self._mux(None)
         self._container.close()
+        self._part.replace(self._path)

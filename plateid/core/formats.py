@@ -47,6 +47,7 @@ EUROPEAN_UNION = frozenset(
         "sk",
     }
 )
+ALIASES = {"uk": "gb"}
 MISFIT = 0.1
 """Prior of a text that none of the regions given can have issued."""
 MISFIT_ANYWHERE = 0.5
@@ -86,7 +87,7 @@ def parse_regions(codes: Iterable[str], *, key: str) -> tuple[str, ...]:
     Raises:
         ConfigError: A region has no table; names `key`.
     """
-    wanted = [code.strip().lower() for code in codes if code.strip()]
+    wanted = [ALIASES.get(code, code) for code in (c.strip().lower() for c in codes) if code]
     countries = [c for code in wanted for c in (sorted(EUROPEAN_UNION) if code == "eu" else [code])]
     known = {entry.code for entry in formats()}
     if unknown := sorted(set(countries) - known):
@@ -98,14 +99,16 @@ def parse_regions(codes: Iterable[str], *, key: str) -> tuple[str, ...]:
 def region_of(plate: str, regions: Sequence[str] = ()) -> Region | None:
     """The likeliest country of a plate, among `regions` when some are given.
 
-    Each country counts as much as its tightest pattern that fits is unlikely to fit by chance.
+    Each country counts as much as its tightest pattern that fits is unlikely to fit by chance; the
+    confidence is the country's share among all, since a car from elsewhere may pass.
     """
     weight: dict[str, float] = {}
-    for entry in _fitting(plate, regions):
+    for entry in _fitting(plate, ()):
         weight[entry.code] = max(weight.get(entry.code, 0.0), 1.0 / entry.size)
-    if not weight:
+    expected = [code for code in weight if not regions or code in regions]
+    if not expected:
         return None
-    best = max(weight, key=lambda code: weight[code])
+    best = max(expected, key=lambda code: weight[code])
     return Region(best, weight[best] / sum(weight.values()))
 
 

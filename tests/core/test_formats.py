@@ -38,6 +38,11 @@ def test_the_tightest_table_that_fits_is_the_likeliest_country():
     assert region_of("LLLLLLLLLLLL") is None
 
 
+def test_a_plate_of_elsewhere_is_not_claimed_with_certainty():
+    assert region_of("LS15EBC", ["si", "ro"]).code == "si"
+    assert region_of("LS15EBC", ["si", "ro"]).confidence <= 0.5
+
+
 def test_a_text_without_region_is_shown_as_it_is():
     assert display("GWAGEN", None) == "GWAGEN"
 
@@ -49,6 +54,7 @@ def test_every_pattern_names_a_country_and_is_counted():
 
 def test_regions_are_parsed_and_the_union_is_spelt_out():
     assert parse_regions(["RO", " gb"], key="k") == ("ro", "gb")
+    assert parse_regions(["uk"], key="k") == ("gb",)
     assert {"ro", "de", "fr"} <= set(parse_regions(["eu"], key="k"))
     with pytest.raises(ConfigError, match="--regions: unknown region xx"):
         parse_regions(["ro", "xx"], key="--regions")
