@@ -1,7 +1,6 @@
 """Crops of real plates: their texts, a split without leakage, and small differences."""
 
 import csv
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,14 +9,13 @@ import numpy as np
 
 from plateid.core.records import Box, Image
 from plateid.core.text import normalise
+from train.data import group_of
 from train.errors import TrainError
 from train.synth import Crop, camera, jittered
 
 LEGIBLE = {"clear", "hard", ""}
 ILLEGIBLE = {"unreadable", "notplate"}
 """These have no text to read, and the reader learns to say so."""
-VALIDATION = 6
-"""One group of crops in so many is held out, by a hash of its name."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +68,7 @@ def _plate(folder: Path, row: dict[str, str]) -> Plate:
         for key, default in zip(("x1", "y1", "x2", "y2"), (0, 0, width, height), strict=True)
     )
     around, box = _surroundings(image, (x1, y1, x2, y2))
-    group = f"{row['video']}/{int(float(row['t'])) // 60}" if "video" in row else row["image"]
-    return Plate(around, box, normalise(row["text"]), folder.name, f"{folder.name}/{group}")
+    return Plate(around, box, normalise(row["text"]), folder.name, group_of(folder, row))
 
 
 def _surroundings(image: Image, box: Box) -> tuple[Image, Box]:
@@ -93,11 +90,6 @@ def augmented(rng: np.random.Generator, plate: Plate) -> Crop:
     seen = cv2.warpAffine(plate.image, turn, (width, height), borderMode=cv2.BORDER_REPLICATE)
     crop = jittered(rng, np.asarray(seen, np.uint8), plate.box)
     return Crop(camera(rng, crop) if rng.random() < 0.5 else crop, plate.text)
-
-
-def held_out(plate: Plate) -> bool:
-    """Whether the plate belongs to the validation part, with all of its group."""
-    return hashlib.sha256(plate.group.encode()).digest()[0] % VALIDATION == 0
 
 
 def framed(plate: Plate, *, margin_x: float, margin_y: float) -> Image:

@@ -12,6 +12,8 @@ import cv2
 from train.errors import TrainError
 
 BLOCK_S = 60
+VALIDATION = 6
+"""One group in so many is held out."""
 NOT_A_BOX = {"notplate", "mirrored"}
 
 
@@ -56,7 +58,7 @@ def _picture(folder: Path, image: str, plates: list[dict[str, str]]) -> Picture:
     return Picture(
         path=path,
         boxes=tuple(_box(folder, plate) for plate in boxed),
-        group=f"{folder.name}/{_group(plates[0])}",
+        group=group_of(folder, plates[0]),
     )
 
 
@@ -70,18 +72,23 @@ def _box(folder: Path, plate: dict[str, str]) -> tuple[float, float, float, floa
     return x1, y1, x2, y2
 
 
-def _group(plate: dict[str, str]) -> str:
+def group_of(folder: Path, plate: dict[str, str]) -> str:
+    """What a row of labels must not be parted from: its minute, scene or picture."""
     if "video" in plate:
-        return f"{plate['video']}/{int(float(plate['t'])) // BLOCK_S}"
-    return plate.get("scene") or plate["image"]
+        return f"{folder.name}/{plate['video']}/{int(float(plate['t'])) // BLOCK_S}"
+    return f"{folder.name}/{plate.get('scene') or plate['image']}"
 
 
-def split(pictures: list[Picture], *, every: int = 6) -> tuple[list[Picture], list[Picture]]:
+def held_out(group: str) -> bool:
+    """Whether a group belongs to the validation part: by a hash, so that it stays as data grows."""
+    return hashlib.sha256(group.encode()).digest()[0] % VALIDATION == 0
+
+
+def split(pictures: list[Picture]) -> tuple[list[Picture], list[Picture]]:
     """Train and validation parts; a group goes to one side whole, by a hash of its name."""
     sides: tuple[list[Picture], list[Picture]] = ([], [])
     for picture in pictures:
-        digest = hashlib.sha256(picture.group.encode()).digest()
-        sides[digest[0] % every == 0].append(picture)
+        sides[held_out(picture.group)].append(picture)
     return sides
 
 

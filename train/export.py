@@ -91,6 +91,7 @@ def store_in_half(path: Path) -> None:
             widen = onnx.helper.make_node("Cast", [half], [weights.name], to=to_float)
             model.graph.node.insert(0, widen)
             weights.CopyFrom(numpy_helper.from_array(values.astype(np.float16), half))
+    del model.metadata_props[:]  # the exporter's date and paths: the same weights are the same file
     onnx.save(model, path)
 
 

@@ -16,7 +16,8 @@ from plateid.core.text import CHARSET, ctc_slots, slots_text
 from plateid.models.bundle import ReaderSpec
 from plateid.models.reader import fitted
 from train import easyocr_reader
-from train.crops import Plate, augmented, background, framed, held_out, read_plates
+from train.crops import Plate, augmented, background, framed, read_plates
+from train.data import held_out
 from train.errors import TrainError
 from train.evaluate import fold
 from train.synth import render_crop
@@ -96,8 +97,8 @@ def train_reader(run: ReaderRun, spec: ReaderSpec) -> dict[str, Any]:
     out = Path(run.out)
     out.mkdir(parents=True, exist_ok=True)
     plates = [plate for folder in run.data for plate in read_plates(Path(folder))]
-    train = [plate for plate in plates if not held_out(plate)]
-    val = [plate for plate in plates if held_out(plate)]
+    train = [plate for plate in plates if not held_out(plate.group)]
+    val = [plate for plate in plates if held_out(plate.group)]
     model = easyocr_reader.load(run.easyocr)
     optimiser = torch.optim.AdamW(model.parameters(), weight_decay=0.01)
     state = _resumed(out / "last.pt", model, optimiser)
