@@ -68,8 +68,7 @@ def _camera(url: str) -> str:
 
 def _bundle(config: Config) -> str:
     networks = Networks(config.models)
-    networks.detector()
-    networks.reader()
+    networks.self_test()
     return f"{networks.spec.name} ({networks.spec.detector.name}, {networks.spec.reader.name})"
 
 

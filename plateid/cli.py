@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from plateid import __version__
-from plateid.config import DEFAULT_BUNDLE, load_config
+from plateid.config import DEFAULT_BUNDLE, ModelsConfig, bundle_path, load_config
 from plateid.core.formats import parse_regions
 from plateid.errors import ConfigError, PlateidError
 from plateid.service.logs import configure_logs
@@ -25,11 +25,19 @@ CONFIG = click.option(
     show_default=True,
     help="Configuration file.",
 )
+
+
+def to_bundle(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Any:
+    """The directory of a bundle that is given by its name or its path."""
+    return None if text is None else Path(bundle_path(text))
+
+
 BUNDLE = click.option(
     "--bundle",
-    type=click.Path(path_type=Path),
-    default=DEFAULT_BUNDLE,
-    help="Directory of another model bundle.",
+    callback=to_bundle,
+    default=str(DEFAULT_BUNDLE),
+    metavar="NAME|DIRECTORY",
+    help="Another model bundle: one that ships with plateid, by its name, or a directory.",
 )
 
 
@@ -125,3 +133,56 @@ def bench(clip: Path | None, bundle: Path) -> None:
     from plateid.bench import run_bench  # noqa: PLC0415 - as above
 
     run_bench(clip, bundle)
+
+
+@main.group()
+def models() -> None:
+    """Lists and verifies model bundles, and builds TensorRT engines."""
+
+
+OF_CONFIG = click.option(
+    "-c",
+    "--config",
+    "path",
+    type=click.Path(path_type=Path),
+    help="Use the [models] section of a configuration file.",
+)
+OF_BUNDLE = click.argument("bundle", callback=to_bundle, required=False)
+
+
+def models_config(bundle: Path | None, path: Path | None) -> ModelsConfig:
+    """The section of a configuration, or defaults with another bundle."""
+    if path is None:
+        return ModelsConfig(bundle=bundle or DEFAULT_BUNDLE)
+    if bundle is not None:
+        raise click.UsageError("give BUNDLE or --config, not both")
+    return load_config(path).models
+
+
+@models.command("list")
+@OF_CONFIG
+def list_(path: Path | None) -> None:
+    """Prints the bundles that ship with plateid, and that of a configuration."""
+    from plateid.bundles import list_bundles  # noqa: PLC0415 - as above
+
+    list_bundles(load_config(path).models if path else None)
+
+
+@models.command()
+@OF_BUNDLE
+@OF_CONFIG
+def verify(bundle: Path | None, path: Path | None) -> None:
+    """Checks a bundle's hashes, loads it, and lets both networks answer."""
+    from plateid.bundles import verify_bundle  # noqa: PLC0415 - as above
+
+    verify_bundle(models_config(bundle, path))
+
+
+@models.command("build-engine")
+@OF_BUNDLE
+@OF_CONFIG
+def build_engine(bundle: Path | None, path: Path | None) -> None:
+    """Builds a bundle's TensorRT engines on this device, and compares them with the CPU."""
+    from plateid.bundles import build_engines  # noqa: PLC0415 - as above
+
+    build_engines(models_config(bundle, path))

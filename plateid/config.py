@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -18,7 +19,19 @@ from plateid.errors import ConfigError
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 Probability = Annotated[float, Field(ge=0, le=1)]
-DEFAULT_BUNDLE = Path(__file__).parent / "models" / "default"
+SHIPPED = Path(__file__).parent / "models"
+DEFAULT_BUNDLE = SHIPPED / "default"
+
+
+def shipped_bundles() -> tuple[str, ...]:
+    """Names of the bundles that ship with plateid, the default first."""
+    names = (file.parent.name for file in SHIPPED.glob("*/bundle.toml"))
+    return tuple(sorted(names, key=lambda name: (name != DEFAULT_BUNDLE.name, name)))
+
+
+def bundle_path(bundle: Any) -> Any:
+    """The folder of a bundle that ships, where text is its name; all else is left as it is."""
+    return SHIPPED / bundle if bundle in shipped_bundles() else bundle
 
 
 class Section(BaseModel):
@@ -51,11 +64,21 @@ class MqttConfig(Section):
 class ModelsConfig(Section):
     """Section `[models]`."""
 
-    bundle: Path = Field(default=DEFAULT_BUNDLE, description="Directory of the model bundle")
+    bundle: Annotated[Path, BeforeValidator(bundle_path)] = Field(
+        default=DEFAULT_BUNDLE,
+        description="Model bundle: the name of one that ships (default, accurate), or a directory",
+    )
     provider: Literal["cpu", "cuda", "tensorrt"] = Field(
         default="cpu", description="ONNX Runtime execution provider; never exchanged silently"
     )
-    threads: int = Field(default=1, ge=1, le=64, description="Threads of one inference")
+    engine_cache: Path | None = Field(
+        default=None,
+        description="Directory of TensorRT engines; default: engines/ in the cache directory that "
+        "systemd gives the service, else plateid/engines/ in the user's cache",
+    )
+    threads: int = Field(
+        default=1, ge=1, le=64, description="Threads of one inference; TensorRT needs none"
+    )
     workers: int = Field(default=1, ge=1, le=64, description="Inferences at the same time")
 
 
@@ -143,11 +166,16 @@ def _reason(error: Any) -> str:
 
 
 def _anchored(config: Config, folder: Path) -> Config:
-    password_file = config.mqtt.password_file
+    password_file, engine_cache = config.mqtt.password_file, config.models.engine_cache
     return config.model_copy(
         update={
             "camera": tuple(_anchored_camera(camera, folder) for camera in config.camera),
-            "models": config.models.model_copy(update={"bundle": folder / config.models.bundle}),
+            "models": config.models.model_copy(
+                update={
+                    "bundle": folder / config.models.bundle,
+                    "engine_cache": engine_cache and folder / engine_cache,
+                }
+            ),
             "store": config.store.model_copy(update={"path": folder / config.store.path}),
             "mqtt": config.mqtt.model_copy(
                 update={"password_file": password_file and folder / password_file}

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from plateid.config import DEFAULT_BUNDLE, load_config
+from plateid.config import DEFAULT_BUNDLE, ModelsConfig, bundle_path, load_config, shipped_bundles
 from plateid.errors import ConfigError
 
 GOOD = """
@@ -31,6 +31,34 @@ def test_what_is_not_said_has_a_default_and_paths_are_relative_to_the_file(tmp_p
     assert config.mqtt.password_file == tmp_path / "secret"
     assert config.store.path == tmp_path / "plateid.sqlite3"
     assert config.models.bundle == DEFAULT_BUNDLE
+    assert config.models.engine_cache is None
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "path"),
+    [
+        ("bundle", "default", str(DEFAULT_BUNDLE)),
+        ("bundle", "./default", "{folder}/default"),
+        ("bundle", "mine", "{folder}/mine"),
+        ("bundle", "/srv/mine", "/srv/mine"),
+        ("engine_cache", "engines", "{folder}/engines"),
+        ("engine_cache", "/var/cache/plateid", "/var/cache/plateid"),
+    ],
+)
+def test_a_bundle_is_named_or_a_path_and_paths_are_relative_to_the_file(tmp_path, key, text, path):
+    config = load_config(write(tmp_path, GOOD + f'[models]\n{key} = "{text}"\n'))
+    assert str(getattr(config.models, key)) == path.format(folder=tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", ".", "..", "default/", "Default", "de*"])
+def test_only_the_exact_name_of_a_bundle_that_ships_is_a_name(text):
+    assert bundle_path(text) == text
+
+
+def test_the_bundles_that_ship_are_known_by_name_and_the_default_is_the_first():
+    assert shipped_bundles()[0] == "default"
+    for name in shipped_bundles():
+        assert (ModelsConfig(bundle=name).bundle / "bundle.toml").is_file()
 
 
 @pytest.mark.parametrize(
@@ -50,6 +78,7 @@ def test_what_is_not_said_has_a_default_and_paths_are_relative_to_the_file(tmp_p
         (GOOD + "[mqtt]\nport = 70000\n", r"mqtt.port: .*less than or equal to 65535"),
         (GOOD + "[modles]\n", r"modles: Extra inputs are not permitted"),
         (GOOD + '[models]\nprovider = "gpu"\n', r"models.provider: Input should be 'cpu'"),
+        (GOOD + "[models]\nbundle = 3\n", r"models.bundle: Input is not a valid path"),
         ('device = "gate"\n', r"camera: Field required"),
         ("device = \n", r"plateid.toml: Invalid value"),
     ],

@@ -30,6 +30,11 @@ class NetworkSpec(Section):
     name: str = Field(description="Published as `model` in each event")
     width: Pixels = Field(description="Of the input, in pixels")
     height: Pixels = Field(description="Of the input, in pixels")
+    origin: str = Field(default="", description="The run that made it")
+    precision: Literal["float32", "float16", "int8"] = Field(
+        default="float32",
+        description="Of its weights; float16 is widened when loaded, int8 runs on CPUs only",
+    )
 
 
 class DetectorSpec(NetworkSpec):
@@ -67,6 +72,7 @@ class BundleSpec(Section):
     reader: ReaderSpec
     training_data: tuple[TrainingData, ...]
     metrics: dict[str, float] = Field(default_factory=dict, description="Figures of the model card")
+    limits: tuple[str, ...] = Field(default=(), description="What it cannot do, as far as is known")
 
 
 class Bundle:
@@ -80,12 +86,18 @@ class Bundle:
                 altered.
         """
         self.folder = folder
-        self.spec = _read_spec(folder / "bundle.toml")
+        self.spec = read_spec(folder)
         self.detector = _verified(folder, self.spec.detector)
         self.reader = _verified(folder, self.spec.reader)
 
 
-def _read_spec(path: Path) -> BundleSpec:
+def read_spec(folder: Path) -> BundleSpec:
+    """What the bundle in `folder` says of itself; its networks are not looked at.
+
+    Raises:
+        BundleError: `bundle.toml` is missing, wrong, or of another format.
+    """
+    path = folder / "bundle.toml"
     try:
         table = tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

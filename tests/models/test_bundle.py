@@ -3,12 +3,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plateid.config import DEFAULT_BUNDLE, ModelsConfig
+from plateid.config import ModelsConfig, shipped_bundles
 from plateid.errors import BundleError, ModelError
 from plateid.models.bundle import Bundle
 from plateid.models.networks import Networks
 from plateid.models.session import PROVIDERS, Session
 from tests.bundles import detector_network, reader_network, write_bundle
+from tests.pictures import plain
 
 
 def edit(bundle: Path, before: str, after: str) -> None:
@@ -23,10 +24,10 @@ def test_a_good_bundle_names_its_networks(bundle):
     assert (names.detector, names.reader, names.bundle) == ("tiny-detector", "tiny-reader", "tiny")
 
 
-def test_the_bundle_that_ships_is_whole_and_fits():
-    networks = Networks(ModelsConfig(bundle=DEFAULT_BUNDLE))
-    networks.detector()
-    networks.reader()
+@pytest.mark.parametrize("name", shipped_bundles())
+def test_a_bundle_that_ships_is_whole_fits_and_answers(name):
+    networks = Networks(ModelsConfig(bundle=name))
+    assert min(networks.self_test()) > 0
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,7 @@ def test_the_bundle_that_ships_is_whole_and_fits():
         ('name = "tiny"', 'nane = "tiny"', "name: Field required"),
         ("threshold = 0.3", "threshold = 1.3", "detector.threshold: .*less than or equal to 1"),
         ("threshold = 0.3", "threshold = 0.3\nspeed = 1", "detector.speed: Extra inputs"),
+        ("threshold = 0.3", 'threshold = 0.3\nprecision = "int4"', "detector.precision: Input"),
         ('file = "detector.onnx"', 'file = "../detector.onnx"', "detector.file: .*pattern"),
         ('charset = "0', 'charset = "', "reader.charset"),
         ("format = 1", "format = ", "Invalid value"),
@@ -81,9 +83,29 @@ def test_a_network_of_another_shape_is_refused(tmp_path, detector, reader, reaso
         Networks(ModelsConfig(bundle=tmp_path / "bundle")).detector()
 
 
-def test_a_provider_that_is_not_here_is_never_exchanged(bundle):
-    with pytest.raises(ModelError, match=PROVIDERS["tensorrt"]):
-        Networks(ModelsConfig(bundle=bundle, provider="tensorrt"))
+@pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
+def test_a_provider_that_is_not_here_is_never_exchanged(bundle, provider):
+    with pytest.raises(ModelError, match=f"detector.onnx: .*has no {PROVIDERS[provider]}"):
+        Networks(ModelsConfig(bundle=bundle, provider=provider))
+
+
+@pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
+@pytest.mark.parametrize("network", ["detector", "reader"])
+def test_an_int8_network_is_for_cpus_and_the_error_names_the_other_bundle(
+    bundle, network, provider
+):
+    edit(bundle, f'name = "tiny-{network}"', f'name = "tiny-{network}"\nprecision = "int8"')
+    assert Networks(ModelsConfig(bundle=bundle)).spec.name == "tiny"
+    with pytest.raises(ModelError, match=f'tiny-{network} is .*"{provider}" use .*"accurate"'):
+        Networks(ModelsConfig(bundle=bundle, provider=provider))
+
+
+@pytest.mark.parametrize("count", [1, 300, 5040])
+def test_a_detector_may_answer_with_any_number_of_candidates(tmp_path, count):
+    rows = [(32, 16, 20, 8, 0.9)] * count
+    write_bundle(tmp_path / "bundle", detector_network(rows), reader_network("A"))
+    found = Networks(ModelsConfig(bundle=tmp_path / "bundle")).detector().detect(plain())
+    assert len(found) == 1
 
 
 def test_an_answer_that_is_not_a_number_is_an_error_not_an_empty_answer():
