@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from structlog.testing import capture_logs
 
 from tests.bundles import detector_network, reader_network, write_bundle
 
 PATIENCE_S = 3.0
+settings.register_profile("plateid", deadline=None)  # tests never judge times
+settings.load_profile("plateid")
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,9 @@ from plateid.models.bundle import Bundle
 from train.errors import TrainError
 
 FOLDER = click.Path(path_type=Path)
+DATA = click.option(
+    "--data", multiple=True, required=True, help="Folder of labelled pictures; may be repeated."
+)
 EASYOCR = click.option(
     "--easyocr", type=FOLDER, help="Folder of english_g2.pth; left out: EasyOCR's own download."
 )
@@ -23,14 +26,20 @@ def main() -> None:
 
 
 @main.command()
+@DATA
 @click.option(
-    "--data", multiple=True, required=True, help="Folder with labels.csv; may be repeated."
+    "--base", default="yolov8n.pt", show_default=True, help="Weights or yaml of any YOLO detector."
 )
-@click.option("--base", default="yolov8n.pt", show_default=True, help="Detector to start from.")
 @click.option("--out", default="runs/detector", show_default=True, help="Folder of the run.")
-@click.option("--epochs", default=15, show_default=True)
+@click.option("--epochs", default=20, show_default=True)
 @click.option("--imgsz", default=640, show_default=True, help="Longest side in training, pixels.")
 @click.option("--batch", default=16, show_default=True)
+@click.option(
+    "--plates", multiple=True, help="Folder of plates cut out, to be put into the pictures."
+)
+@click.option("--teacher", help="Weights of a detector to distil.")
+@click.option("--limit", type=int, help="How many of the training pictures to use.")
+@click.option("--seed", default=0, show_default=True)
 def detector(**options: Any) -> None:
     """Fine-tunes a detector; call it again to go on after an interruption."""
     from train.detector import DetectorRun, train_detector  # noqa: PLC0415 - torch loads slowly
@@ -40,9 +49,24 @@ def detector(**options: Any) -> None:
 
 
 @main.command()
+@DATA
+@click.option("--base", default="yolov8n.pt", show_default=True, help="Weights to fine-tune.")
 @click.option(
-    "--data", multiple=True, required=True, help="Folder with labels.csv; may be repeated."
+    "--scratch", default="yolov8n.yaml", show_default=True, help="The same network without weights."
 )
+@click.option("--out", default="runs/curve", show_default=True, help="Folder of the runs.")
+@click.option("--seeds", default=3, show_default=True, help="Runs of each point.")
+@click.option("--steps", default=200, show_default=True, help="Of each run.")
+@click.option("--imgsz", default=416, show_default=True, help="Longest side in training, pixels.")
+def curve(seeds: int, **options: Any) -> None:
+    """Draws AP50 against the number of pictures; call it again to go on."""
+    from train.curve import Curve, run_curve  # noqa: PLC0415 - as above
+
+    click.echo(run_curve(Curve(seeds=tuple(range(seeds)), **options)))
+
+
+@main.command()
+@DATA
 @EASYOCR
 @click.option(
     "--bundle", type=FOLDER, default=DEFAULT_BUNDLE, help="Whose reader section to train for."
@@ -69,30 +93,74 @@ def sheet(out: Path, seed: int) -> None:
 
 
 @main.command()
-@click.option("--detector", type=FOLDER, required=True, help="Weights of `train detector`.")
-@click.option("--reader", type=FOLDER, help="Weights of `train reader`; left out: EasyOCR's own.")
+@click.option("--detector", type=FOLDER, help="Weights of `train detector`.")
+@click.option("--size", help="Of the detector's input: WIDTHxHEIGHT, multiples of 32.")
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "float16", "int8"]),
+    help="Of the detector's weights; int8 is for CPUs.",
+)
+@click.option("--data", multiple=True, help="Folder of labelled pictures that calibrate int8.")
+@click.option("--reader", type=FOLDER, help="Weights of `train reader`.")
 @EASYOCR
 @click.option("--out", type=FOLDER, default=DEFAULT_BUNDLE, help="Folder of the bundle.")
-def export(detector: Path, reader: Path | None, easyocr: Path | None, out: Path) -> None:
-    """Fills a bundle with detector and reader as ONNX, checked against torch."""
+def export(**options: Any) -> None:
+    """Fills a bundle with networks as ONNX, checked against torch.
+
+    A network that is not named stays that of the bundle. What `bundle.toml` says stays, too; a
+    bundle that is new starts as a copy of the one that ships. --easyocr without --reader puts in
+    EasyOCR's recogniser without any plate training.
+    """
     from train.easyocr_reader import load  # noqa: PLC0415 - as above
     from train.export import export_bundle  # noqa: PLC0415
 
-    export_bundle(detector, load(easyocr, reader), out)
+    reader, easyocr = options.pop("reader"), options.pop("easyocr")
+    export_bundle(**options, reader=load(easyocr, reader) if reader or easyocr else None)
+
+
+@main.command()
+@click.argument("bundles", nargs=-1, type=FOLDER)
+def latency(bundles: tuple[Path, ...]) -> None:
+    """Times the detectors of bundles on one core, beside YOLOv8n at 640 x 640."""
+    from train.latency import measure  # noqa: PLC0415 - as above
+
+    for row in measure(list(bundles) or [DEFAULT_BUNDLE]):
+        click.echo(f"{row.name:32} {row.size:>8} {row.median_ms:6.1f} ms  ratio {row.ratio:.2f}")
 
 
 @main.command()
 @click.argument("folders", nargs=-1, required=True, type=FOLDER)
 @click.option("--bundle", type=FOLDER, default=DEFAULT_BUNDLE, help="Bundle to evaluate.")
-def evaluate(folders: tuple[Path, ...], bundle: Path) -> None:
+@click.option(
+    "--held-out", is_flag=True, help="Only the validation part of folders that were trained on."
+)
+@click.option(
+    "--negatives",
+    multiple=True,
+    type=FOLDER,
+    help="Picture, clip or folder of them without plates; may be repeated.",
+)
+@click.option(
+    "--choose-threshold", is_flag=True, help="Pick the detector's threshold; needs --held-out."
+)
+@click.option(
+    "--out",
+    type=FOLDER,
+    default=Path("runs/evaluation"),
+    show_default=True,
+    help="Folder of report.html and report.json.",
+)
+def evaluate(**options: Any) -> None:
     """Finds and reads the labelled plates of folders, as the device does."""
-    from train import evaluate as evaluation  # noqa: PLC0415 - as above
+    from train.evaluation import report  # noqa: PLC0415 - as above
+    from train.evaluation.evaluate import EvaluationRun  # noqa: PLC0415
+    from train.evaluation.evaluate import evaluate as evaluated  # noqa: PLC0415
 
-    click.echo(f"{'folder':12} {'plates':>6} {'found':>6} {'exact':>6} {'folded':>6} {'IoU':>6}")
-    for folder in folders:
-        score = evaluation.evaluate(folder, bundle)
-        shares = (score.found, score.exact, score.folded, score.mean_iou)
-        click.echo(f"{folder.name:12} {score.plates:6} " + " ".join(f"{s:6.3f}" for s in shares))
+    if options["choose_threshold"] and not options["held_out"]:
+        raise click.UsageError("--choose-threshold needs --held-out, or the figures would flatter")
+    evaluation = evaluated(EvaluationRun(**options))
+    page = report.write(evaluation)
+    click.echo(f"{report.table(evaluation)}\n{page}")
 
 
 @main.command()

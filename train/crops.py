@@ -9,7 +9,7 @@ import numpy as np
 
 from plateid.core.records import Box, Image
 from plateid.core.text import normalise
-from train.data import group_of
+from train.dataset.pictures import group_of
 from train.errors import TrainError
 from train.synth import Crop, camera, jittered
 

@@ -17,9 +17,9 @@ from plateid.models.bundle import ReaderSpec
 from plateid.models.reader import fitted
 from train import easyocr_reader
 from train.crops import Plate, augmented, background, framed, read_plates
-from train.data import held_out
+from train.dataset.pictures import held_out
 from train.errors import TrainError
-from train.evaluate import fold
+from train.evaluation.figures import fold
 from train.synth import render_crop
 
 BACKGROUND = 0.05

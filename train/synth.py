@@ -25,7 +25,7 @@ FONTS = (
     "routed-gothic.ttf", "routed-gothic-narrow.ttf", "routed-gothic-wide.ttf", "osifont.ttf",
     "BebasNeue-Regular.otf", "BebasNeue-Bold.otf", "NationalPark-Heavy.otf",
     "NationalPark-Regular.otf", "OSP-DIN.ttf", "RobotoCondensed-Bold.ttf",
-    "RobotoCondensed-Medium.ttf", "LiberationSansNarrow-Bold.ttf", "LiberationSans-Bold.ttf",
+    "RobotoCondensed-Medium.ttf", "LiberationSans-Bold.ttf",
     "LiberationMono-Bold.ttf",
 )  # fmt: skip
 PAPERS = ((238, 238, 236), (230, 232, 240), (40, 190, 235), (215, 215, 215), (200, 225, 250))
@@ -85,11 +85,12 @@ class Crop:
 def render_crop(rng: np.random.Generator) -> Crop:
     """One random plate as a camera sees it."""
     shown = random_text(rng)
-    plate = _plate(rng, shown)
+    plate = render_plate(rng, shown)
     return Crop(camera(rng, _in_the_world(rng, plate)), shown.replace(" ", ""))
 
 
-def _plate(rng: np.random.Generator, shown: str) -> Image:
+def render_plate(rng: np.random.Generator, shown: str) -> Image:
+    """A clean plate that says `shown`, seen from the front."""
     width, height = SIZES[rng.integers(len(SIZES))]
     dark = rng.random() < 0.15
     paper = (DARK_PAPERS if dark else PAPERS)[rng.integers(5)]

@@ -40,8 +40,6 @@ def provider(folder: Path, needs: str) -> Path:
     return file
 
 
-
-
 @pytest.mark.parametrize(
     ("number", "version"),
     [

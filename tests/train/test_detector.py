@@ -1,35 +1,36 @@
-"""A real, very small training."""
+"""Real, very small trainings."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
+import torch
+from ultralytics import YOLO
 
-from train.detector import DetectorRun, train_detector
+from train.dataset.pictures import Picture
+from train.detector import DetectorRun, chosen, load_detector, train_detector
 from train.errors import TrainError
 
 pytestmark = pytest.mark.filterwarnings("ignore")
+SMALL = {"imgsz": 64, "batch": 4}
+RELU = str(Path(__file__).parents[2] / "train" / "yolov8n-relu.yaml")
+PATIENCE_S = 90
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    folder = tmp_path / "data"
-    (folder / "images").mkdir(parents=True)
-    rows = ["image,x1,y1,x2,y2"]
-    for number in range(14):
-        picture = np.full((64, 64, 3), 90, np.uint8)
-        picture[24:40, 12:52] = 230
-        cv2.imwrite(str(folder / "images" / f"{number}.png"), picture)
-        rows.append(f"{number}.png,12,24,52,40")
-    (folder / "labels.csv").write_text("\n".join(rows))
-    return folder
+def command(data: Path, out: Path, *, epochs: int) -> list[str]:
+    words = ["-m", "train", "detector", "--data", data, "--base", "yolov8n.yaml", "--out", out]
+    sizes = ["--imgsz", 64, "--batch", 4, "--epochs", epochs]
+    return [sys.executable, *(str(word) for word in [*words, *sizes])]
 
 
 def test_a_run_leaves_weights_and_a_record_and_is_not_repeated_by_mistake(data, tmp_path):
     out = tmp_path / "run"
-    run = DetectorRun((str(data),), "yolov8n.yaml", str(out), epochs=1, imgsz=64, batch=4)
+    run = DetectorRun((str(data),), "yolov8n.yaml", str(out), epochs=1, **SMALL)
     record = train_detector(run)
     assert json.loads(json.dumps(record)) == json.loads((out / "run.json").read_text())
     assert record["pictures"]["train"] + record["pictures"]["val"] == 14
@@ -37,3 +38,81 @@ def test_a_run_leaves_weights_and_a_record_and_is_not_repeated_by_mistake(data, 
     assert (out / "fit" / "weights" / "best.pt").is_file()
     with pytest.raises(TrainError, match="holds a finished run"):
         train_detector(run)
+
+
+def test_a_killed_run_goes_on_where_it_was(data, tmp_path):
+    out = tmp_path / "run"
+    weights = out / "fit" / "weights"
+    killed = subprocess.Popen(command(data, out, epochs=9), stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + PATIENCE_S
+    while not (weights / "previous.pt").exists():
+        assert time.monotonic() < deadline
+        assert killed.poll() is None
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    (weights / "last.pt").write_bytes((weights / "previous.pt").read_bytes()[:1000])
+    done = len((out / "fit" / "results.csv").read_text().splitlines()) - 1
+    assert not (out / "run.json").exists()
+    record = train_detector(DetectorRun((str(data),), "yolov8n.yaml", str(out), epochs=9, **SMALL))
+    assert record["epochs"] == 9
+    epochs = [r.split(",")[0] for r in (out / "fit/results.csv").read_text().splitlines()[1:]]
+    assert 1 <= done < 9
+    assert epochs[-1] == "9"
+    assert len(epochs) <= 10, "all but the epoch that was cut off are there once"
+
+
+def test_a_full_disk_is_named_and_the_run_goes_on_later(data, tmp_path):
+    out = tmp_path / "run"
+    limited = f"ulimit -f 2000; exec {' '.join(command(data, out, epochs=1))}"
+    done = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"{out}: [Errno 27] File too large" in done.stderr
+    assert "the same command goes on" in done.stderr
+    assert "Traceback" not in done.stderr
+    train_detector(DetectorRun((str(data),), "yolov8n.yaml", str(out), epochs=1, **SMALL))
+
+
+def test_a_student_starts_from_its_teacher_and_learns_from_it(data, tmp_path):
+    torch.manual_seed(0)
+    teacher = YOLO("yolov8n.yaml", verbose=False)
+    teacher.save(tmp_path / "teacher.pt")
+    out = tmp_path / "run"
+    run = DetectorRun(
+        (str(data),), RELU, str(out), epochs=1, teacher=str(tmp_path / "teacher.pt"), **SMALL
+    )
+    train_detector(run)
+    assert "train/dis_loss" in (out / "fit" / "results.csv").read_text()
+    student = load_detector(str(out / "fit/weights/last.pt")).model
+    assert isinstance(student.model[0].act, torch.nn.ReLU)
+    before, after = (m.model[0].conv.weight.detach() for m in (teacher.model, student))
+    assert 0 < float((before - after).abs().max()) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "base.pt: not a detector"),
+        (b"hello", "base.pt: not a detector"),
+        ("yolov8n-seg.yaml", "base.pt: is made to segment, not to detect"),
+    ],
+)
+def test_a_base_that_is_no_detector_is_refused(data, tmp_path, content, reason):
+    base, out = tmp_path / "base.pt", tmp_path / "run"
+    if isinstance(content, bytes):
+        base.write_bytes(content)
+    elif content:
+        YOLO(content, verbose=False).save(base)
+    with pytest.raises(TrainError, match=reason):
+        train_detector(DetectorRun((str(data),), str(base), str(out), epochs=1, **SMALL))
+    assert not (out / "fit").exists()
+
+
+def test_a_smaller_part_of_the_pictures_lies_in_a_larger_one():
+    pictures = [Picture(Path(f"{n}.png"), (), str(n), 64, 64) for n in range(50)]
+    few, more, every = (
+        chosen(pictures, DetectorRun((), "", "", seed=3, limit=limit)) for limit in (5, 20, None)
+    )
+    assert few == more[:5]
+    assert sorted(every, key=lambda p: int(p.group)) == pictures
+    assert np.any([a != b for a, b in zip(every, pictures, strict=True)])

@@ -1,5 +1,6 @@
-"""From weights to a bundle, with the real networks at their real sizes."""
+"""From weights to a bundle, with the real networks."""
 
+import tomllib
 from pathlib import Path
 
 import cv2
@@ -9,41 +10,46 @@ import pytest
 import torch
 from ultralytics import YOLO
 
-from plateid.config import ModelsConfig
+from plateid.config import DEFAULT_BUNDLE, ModelsConfig
 from plateid.core.text import slots_text
 from plateid.models.networks import Networks
 from tests.pictures import ArrayPicture
+from train.candidates import COUNT
 from train.easyocr_reader import load
 from train.errors import TrainError
-from train.export import check_equal, export_bundle
+from train.export import check_candidates, check_equal, export_bundle, run
+from train.quantise import sensitive
 
 # Of torch's exporter, which says what its next versions will do.
 pytestmark = pytest.mark.filterwarnings("ignore")
 ENGLISH_G2 = Path(easyocr_en_models.__file__).parent / "models"
+RELU = str(Path(__file__).parents[2] / "train" / "yolov8n-relu.yaml")
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("export")
+def weights(tmp_path_factory) -> Path:
+    """A network that was never trained, but is sure of all that it sees."""
     torch.manual_seed(0)
-    model = YOLO("yolov8n.yaml", verbose=False)
-    model.model = type(model.model)("yolov8n.yaml", nc=1, verbose=False)
-    model.save(str(folder / "detector.pt"))
-    export_bundle(folder / "detector.pt", load(ENGLISH_G2), folder / "bundle")
-    return folder / "bundle"
+    model = YOLO(RELU, verbose=False)
+    for tower in model.model.model[-1].cv3:
+        torch.nn.init.constant_(tower[-1].bias, 1.0)
+    path = tmp_path_factory.mktemp("weights") / "detector.pt"
+    model.save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory, weights) -> Path:
+    folder = tmp_path_factory.mktemp("export") / "bundle"
+    export_bundle(weights, load(ENGLISH_G2), folder, size="192x96", precision="float16")
+    return folder
 
 
 def test_an_exported_bundle_is_verified_and_runs(bundle):
     networks = Networks(ModelsConfig(bundle=bundle))
+    assert (networks.spec.detector.width, networks.spec.detector.height) == (192, 96)
     picture = ArrayPicture(np.full((360, 640, 3), 127, np.uint8))
-    assert isinstance(networks.detector().detect(picture), list)
-
-
-def test_a_network_that_answers_otherwise_is_refused(tmp_path):
-    same = np.zeros((1, 5, 9), np.float32)
-    check_equal(tmp_path, same, same, tolerance=1e-3)
-    with pytest.raises(TrainError, match=r"differs from torch by 0.002"):
-        check_equal(tmp_path, same, same + np.float32(0.002), tolerance=1e-3)
+    assert networks.detector(threshold=0.1).detect(picture)
 
 
 def test_the_exported_reader_reads_clean_print(bundle):
@@ -52,3 +58,97 @@ def test_the_exported_reader_reads_clean_print(bundle):
     reader = Networks(ModelsConfig(bundle=bundle)).reader()
     (read,) = reader.read(ArrayPicture(image), [(0.0, 0.0, 400.0, 64.0)])
     assert slots_text(read.probabilities) == "HX47TKE"
+
+
+@pytest.mark.parametrize(("size", "count"), [("64x64", 84), ("640x384", COUNT)])
+def test_the_graph_keeps_the_best_candidates_and_their_boxes_are_those_of_ultralytics(
+    tmp_path, weights, size, count
+):
+    out = tmp_path / "bundle"
+    export_bundle(weights, None, out, size=size, precision="float32")
+    width, height = (int(side) for side in size.split("x"))
+    inputs = np.random.default_rng(0).random((1, 3, height, width), np.float32)
+    got = run(out / "detector.onnx", inputs)
+    model = YOLO(weights).model.float().eval()
+    with torch.inference_mode():
+        every = model(torch.from_numpy(inputs))[0].numpy()
+    best = np.argsort(-every[0, 4])[:count]
+    assert got.shape == (1, 5, count)
+    check_candidates(out, got, every[:, :, best], box=1.0, score=1e-3)
+
+
+def test_in_8_bits_it_is_smaller_and_finds_the_same(tmp_path, weights, data):
+    out = tmp_path / "bundle"
+    export_bundle(weights, None, out, size="64x64", precision="int8", data=[str(data)])
+    spec = tomllib.loads((out / "bundle.toml").read_text())["detector"]
+    assert spec["precision"] == "int8"
+    assert (out / "detector.onnx").stat().st_size < 4_000_000
+    assert Networks(ModelsConfig(bundle=out)).detector(threshold=0.1)
+
+
+def test_a_network_that_is_not_named_stays_and_the_card_says_what_the_bundle_does(
+    tmp_path, weights
+):
+    out = tmp_path / "bundle"
+    export_bundle(weights, None, out, size="64x64", precision="float32")
+    assert (out / "reader.onnx").read_bytes() == (DEFAULT_BUNDLE / "reader.onnx").read_bytes()
+    card = (out / "MODEL_CARD.md").read_text()
+    assert "64 x 64, RGB" in card
+    assert "RobertLucian/license-plate-dataset | MIT" in card
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"size": "640"}, "--size 640: must be WIDTHxHEIGHT"),
+        ({"size": "640x380"}, "--size 640x380: both must be multiples of 32"),
+        ({"size": "0x64"}, "--size 0x64"),
+        ({"size": "64x64", "precision": "int8"}, "int8 is calibrated with pictures"),
+    ],
+)
+def test_a_refused_export_leaves_the_bundle_as_it_was(tmp_path, weights, options, reason):
+    out = tmp_path / "bundle"
+    export_bundle(weights, None, out, size="64x64", precision="float32")
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
+    with pytest.raises(TrainError, match=reason):
+        export_bundle(weights, None, out, **options)
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == before
+    assert list(tmp_path.iterdir()) == [out], "nothing is left beside it"
+
+
+def test_a_detector_of_several_classes_is_refused(tmp_path):
+    YOLO("yolov8n.yaml", verbose=False).save(tmp_path / "coco.pt")
+    with pytest.raises(TrainError, match=r"coco.pt: not a detector of one class"):
+        export_bundle(tmp_path / "coco.pt", None, tmp_path / "bundle")
+
+
+def test_a_network_that_answers_otherwise_is_refused(tmp_path):
+    same = np.full((1, 5, 9), 0.5, np.float32)
+    check_equal(tmp_path, same, same, tolerance=1e-3)
+    with pytest.raises(TrainError, match=r"differs from torch by 0.002"):
+        check_equal(tmp_path, same, same + np.float32(0.002), tolerance=1e-3)
+
+
+def test_candidates_are_compared_in_any_order(tmp_path):
+    some = np.random.default_rng(0).random((1, 5, 9)).astype(np.float32)
+    check_candidates(tmp_path, some, some[:, :, ::-1], box=0.5, score=1e-3)
+    off = np.zeros((5, 1), np.float32)
+    off[2] = 0.7
+    for other in (some + off, some[:, :, :5]):
+        with pytest.raises(TrainError, match=r"differs from torch"):
+            check_candidates(tmp_path, other, some, box=0.5, score=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("node", "kept"),
+    [
+        ("/model/model.4/cv1/conv/Conv", False),
+        ("/model/model.22/cv2.0/cv2.0.1/conv/Conv", False),
+        ("/model/model.22/cv3.2/cv3.2.2/Conv", True),
+        ("/model/model.22/Concat_1", True),
+        ("/dfl/conv/Conv", True),
+        ("/TopK", True),
+    ],
+)
+def test_answers_stay_in_float(node, kept):
+    assert sensitive(node, head="/model/model.22/") is kept

@@ -10,7 +10,7 @@ from plateid.config import DEFAULT_BUNDLE
 from plateid.core.text import CHARSET
 from plateid.models.bundle import Bundle
 from train.crops import background, read_plates
-from train.data import held_out
+from train.dataset.pictures import held_out
 from train.errors import TrainError
 from train.reader import ReaderRun, ctc_loss, train_reader
 from train.synth import patterns, random_text, render_crop

@@ -1,0 +1,166 @@
+"""Our metrics against faster-coco-eval, and by hand."""
+
+import contextlib
+import io
+
+import numpy as np
+import pytest
+from faster_coco_eval import COCO, COCOeval_faster
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from train.evaluation.metrics import (
+    IOU_THRESHOLDS,
+    NONE,
+    Sample,
+    match,
+    mean_average_precision,
+    rank,
+)
+
+AREAS = {"all": (0, 1e10), "small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 1e10)}
+
+
+def boxes(*rows: tuple[float, ...]) -> np.ndarray:
+    return np.array(rows, np.float32).reshape(-1, 4)
+
+
+def sample(found: list[tuple[float, ...]], truths: list[tuple[float, ...]], **aside) -> Sample:
+    """Boxes given as x1, y1, x2, y2, score."""
+    rows = np.array(found, np.float32).reshape(-1, 5)
+    return Sample(rows[:, :4], rows[:, 4], boxes(*truths), **aside)
+
+
+def random_picture(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Plates of all sizes, boxes that were shaken off them, boxes of nothing, and equal scores."""
+    plates = rng.integers(0, 6)
+    corner, size = rng.uniform(0, 400, (plates, 2)), rng.uniform(8, 200, (plates, 2))
+    truths = np.hstack([corner, corner + size])
+    copies = rng.integers(0, 4, plates)
+    shaken = np.repeat(truths, copies, axis=0)
+    shaken += rng.normal(0, 0.08, shaken.shape) * np.repeat(size, copies, axis=0)[:, [0, 1, 0, 1]]
+    strays = rng.integers(0, 130) if rng.random() < 0.1 else rng.integers(0, 4)
+    corner = rng.uniform(0, 400, (strays, 2))
+    false = np.hstack([corner, corner + rng.uniform(8, 200, (strays, 2))])
+    found = np.vstack([shaken, false])
+    found[:, 2:] = np.maximum(found[:, 2:], found[:, :2] + 1)
+    scores = rng.random(len(found)).round(rng.integers(1, 8))
+    return found.astype(np.float32), scores.astype(np.float32), truths.astype(np.float32)
+
+
+def area(of: np.ndarray) -> np.ndarray:
+    sides = of[:, 2:].astype(float) - of[:, :2]
+    return sides[:, 0] * sides[:, 1]
+
+
+def outside(of: np.ndarray, low: float, high: float) -> np.ndarray:
+    return (area(of) < low) | (area(of) > high)
+
+
+def reference(pictures) -> dict[str, np.ndarray]:
+    """Precision of faster-coco-eval at (IoU, recall), for each of AREAS."""
+
+    def rows(of):
+        return [[*map(float, (x1, y1, x2 - x1, y2 - y1))] for x1, y1, x2, y2 in of.astype(float)]
+
+    truth = COCO()
+    truth.dataset = {
+        "images": [{"id": 1 + i, "width": 999, "height": 999} for i in range(len(pictures))],
+        "categories": [{"id": 1, "name": "plate"}],
+        "annotations": [],
+    }
+    found = []
+    for number, (detections, scores, truths) in enumerate(pictures, start=1):
+        about = {"image_id": number, "category_id": 1}
+        truth.dataset["annotations"] += [
+            about | {"id": 1000 * number + i, "bbox": row, "area": row[2] * row[3], "iscrowd": 0}
+            for i, row in enumerate(rows(truths))
+        ]
+        found += [
+            about | {"bbox": row, "score": float(score)}
+            for row, score in zip(rows(detections), scores, strict=True)
+        ]
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth.createIndex()
+        evaluation = COCOeval_faster(truth, truth.loadRes(found), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+    precision = evaluation.eval["precision"][:, :, 0, :, -1]
+    return {name: precision[:, :, column] for column, name in enumerate(AREAS)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_precision_at_each_iou_and_recall_is_that_of_the_reference(seed):
+    rng = np.random.default_rng(seed)
+    pictures = [random_picture(rng) for _ in range(rng.integers(1, 12))]
+    if not any(len(detections) for detections, _, _ in pictures):
+        return
+    expected = reference(pictures)
+    for name, (low, high) in AREAS.items():
+        samples = [
+            Sample(
+                found,
+                scores,
+                truths,
+                boxes_aside=outside(found, low, high),
+                truths_aside=outside(truths, low, high),
+            )
+            for found, scores, truths in pictures
+        ]
+        if not any(np.any(~each.truths_aside) for each in samples):
+            assert np.all(expected[name] == -1)
+            assert mean_average_precision(samples) is None
+            continue
+        curves = np.array([rank(samples, threshold).curve() for threshold in IOU_THRESHOLDS])
+        assert curves == pytest.approx(expected[name], abs=1e-6)
+        assert mean_average_precision(samples) == pytest.approx(expected[name].mean(), abs=1e-6)
+
+
+def test_where_nothing_is_there_and_nothing_found_no_share_can_be_given():
+    for samples in ([], [sample([], [])]):
+        counts = rank(samples).at(0.5)
+        assert (counts.recall, counts.precision, counts.mean_iou) == (None, None, None)
+        assert rank(samples).average_precision() is None
+        assert not rank(samples).curve().any()
+        assert mean_average_precision(samples) is None
+
+
+PLATE, BESIDE, FAR = (0, 0, 10, 10), (12, 0, 22, 10), (50, 50, 60, 60)
+
+
+@pytest.mark.parametrize(
+    ("found", "truths", "expected"),
+    [
+        ([(*PLATE, 0.9)], [], (0, 0, 1)),
+        ([], [PLATE], (1, 0, 0)),
+        ([(*PLATE, 0.9)], [PLATE], (1, 1, 0)),
+        ([(*PLATE, 0.29)], [PLATE], (1, 0, 0)),
+        ([(*PLATE, 0.3)], [PLATE], (1, 1, 0)),
+        ([(*PLATE, 0.8), (*PLATE, 0.9)], [PLATE], (1, 1, 1)),
+        ([(0, 0, 10, 5, 0.9)], [PLATE], (1, 1, 0)),
+        ([(0, 0, 10, 4.9, 0.9)], [PLATE], (1, 0, 1)),
+        ([(*BESIDE, 0.5), (*PLATE, 0.9), (*FAR, 0.4)], [PLATE, BESIDE], (2, 2, 1)),
+    ],
+)
+def test_each_plate_is_found_by_one_box_that_is_sure_enough(found, truths, expected):
+    counts = rank([sample(found, truths)]).at(0.3)
+    assert (counts.plates, counts.found, counts.false_boxes) == expected
+
+
+def test_the_surest_box_gets_the_plate_and_the_plate_it_covers_best():
+    near = (1, 0, 11, 10)
+    matches = match(sample([(*PLATE, 0.5), (*near, 0.7), (*FAR, 0.9)], [near, PLATE]))
+    assert matches.boxes.tolist() == [2, 1, 0]
+    assert matches.truths.tolist() == [NONE, 0, 1]
+    assert matches.overlaps.tolist() == [0, 1, 1]
+
+
+def test_what_is_aside_counts_neither_for_nor_against():
+    found = [(*PLATE, 0.9), (*BESIDE, 0.8), (*FAR, 0.7)]
+    aside = {
+        "boxes_aside": np.array([True, False, True]),
+        "truths_aside": np.array([False, True]),
+    }
+    counts = rank([sample(found, [PLATE, BESIDE], **aside)]).at(0.5)
+    assert (counts.plates, counts.found, counts.false_boxes) == (1, 1, 0)

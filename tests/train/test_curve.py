@@ -1,0 +1,40 @@
+"""A real, very small curve."""
+
+import json
+
+import pytest
+from ultralytics import YOLO
+
+from train.curve import Curve, run_curve
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def test_a_curve_is_run_once_and_drawn_the_same_again(data, tmp_path):
+    YOLO("yolov8n.yaml", verbose=False).save(tmp_path / "base.pt")
+    curve = Curve(
+        data=(str(data),),
+        base=str(tmp_path / "base.pt"),
+        out=str(tmp_path / "curve"),
+        sizes=(4, 400),
+        seeds=(0,),
+        steps=2,
+        imgsz=64,
+        batch=4,
+    )
+    drawn = run_curve(curve)
+    first = drawn.read_bytes()
+    points = json.loads((tmp_path / "curve" / "curve.json").read_text())["points"]
+    everything = points[-1]["pictures"]
+    assert 4 < everything < 14, "the validation part is never trained on"
+    assert [(p["pictures"], p["start"], p["epochs"]) for p in points] == [
+        (4, "fine-tuned", 2),
+        (4, "from scratch", 2),
+        (everything, "fine-tuned", 1),
+        (everything, "from scratch", 1),
+    ]
+    records = sorted((tmp_path / "curve").glob("*/run.json"))
+    written = [record.stat().st_mtime_ns for record in records]
+    assert len(written) == 4
+    assert run_curve(curve).read_bytes() == first
+    assert [record.stat().st_mtime_ns for record in records] == written

@@ -1,0 +1,183 @@
+"""Training pictures as another camera in another country would have taken them.
+
+A few hundred pictures show few shapes of plate, one kind of light and hardly any text that is no
+plate. While they are loaded, other plates take the place of theirs, signs and time stamps are put
+beside them, and the whole is stretched; after mosaic and perspective the camera's own faults come.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from ultralytics.data.augment import Compose
+from ultralytics.data.dataset import YOLODataset
+
+from plateid.core.records import Image
+from train.errors import TrainError
+from train.synth import random_text, render_plate
+
+Boxes = NDArray[np.float64]
+Rng = np.random.Generator
+TRANSPLANTED = 0.3
+"""Share of the plates that another one replaces."""
+DISTRACTED = 0.25
+"""Share of the pictures that get text that is no plate."""
+SIGNS = 0.7
+"""Share of that text that stands on a board of its own."""
+STRETCHED = 0.4
+"""Share of the pictures that are made wider or narrower."""
+CANDIDATES = 12
+WORST_FIT = 1.5
+"""Greatest ratio between the shapes of a plate and of the box that it is put into."""
+MAX_PLATE_HEIGHT = 96
+FONTS = (
+    cv2.FONT_HERSHEY_SIMPLEX,
+    cv2.FONT_HERSHEY_DUPLEX,
+    cv2.FONT_HERSHEY_COMPLEX,
+    cv2.FONT_HERSHEY_TRIPLEX,
+)
+
+
+def read_plates(folders: tuple[str, ...]) -> list[Image]:
+    """Plates already cut out: every picture in the folders' `images`.
+
+    Raises:
+        TrainError: A folder has none, or one is not a picture.
+    """
+    plates = []
+    for folder in folders:
+        paths = sorted((Path(folder) / "images").glob("*"))
+        if not paths:
+            raise TrainError(f"{folder}/images: no pictures of plates")
+        plates += [_read_plate(path) for path in paths]
+    return plates
+
+
+def _read_plate(path: Path) -> Image:
+    plate = cv2.imread(str(path))
+    if plate is None:
+        raise TrainError(f"{path}: not a readable picture")
+    scale = min(1.0, MAX_PLATE_HEIGHT / plate.shape[0])
+    return np.asarray(cv2.resize(plate, None, fx=scale, fy=scale), np.uint8)
+
+
+def render_plates(count: int, rng: Rng) -> list[Image]:
+    """Plates of many countries, rendered flat and clean."""
+    plates = (render_plate(rng, random_text(rng)) for _ in range(count))
+    return [np.asarray(cv2.resize(plate, None, fx=0.6, fy=0.6), np.uint8) for plate in plates]
+
+
+def transplant(image: Image, boxes: Boxes, plates: list[Image], rng: Rng) -> None:
+    """Puts other plates, in the same light, into some of the boxes of `image`, in place."""
+    for x1, y1, x2, y2 in boxes.round().astype(int):
+        if rng.random() >= TRANSPLANTED or min(x2 - x1, y2 - y1) < 4:
+            continue
+        shape = np.log((x2 - x1) / (y2 - y1))
+        drawn = [plates[i] for i in rng.integers(len(plates), size=CANDIDATES)]
+        misfits = [abs(np.log(p.shape[1] / p.shape[0]) - shape) for p in drawn]
+        best = int(np.argmin(misfits))
+        if misfits[best] > np.log(WORST_FIT):
+            continue
+        place = image[y1:y2, x1:x2]
+        plate = cv2.resize(drawn[best], place.shape[1::-1], interpolation=cv2.INTER_AREA)
+        light = (place.mean() + 20) / (plate.mean() + 20)
+        cast = (place.mean(axis=(0, 1)) + 20) / (plate.mean(axis=(0, 1)) + 20)
+        gain = np.clip(np.sqrt(light * cast), 0.2, 1.5) * rng.uniform(0.8, 1.25)
+        place[:] = np.clip(plate * gain, 0, 255)
+
+
+def distract(image: Image, boxes: Boxes, rng: Rng) -> None:
+    """Writes signs and overlays beside the plates of `image`, in place."""
+    height, width = image.shape[:2]
+    for _ in range(int(rng.integers(1, 4))):
+        font = FONTS[rng.integers(len(FONTS))]
+        scale, thickness = float(rng.uniform(0.4, 1.6)), int(rng.integers(1, 4))
+        lines = ["2026-11-24 18:03:12"] if rng.random() < 0.2 else _words(rng)
+        sizes = [cv2.getTextSize(line, font, scale, thickness)[0] for line in lines]
+        step = max(h for _, h in sizes) + 10
+        w, h = max(w for w, _ in sizes) + 12, step * len(lines) + 6
+        x, y = int(rng.integers(0, width)), int(rng.integers(0, height))
+        beside = (boxes[:, 0] > x + w) | (boxes[:, 2] < x)
+        if not np.all(beside | (boxes[:, 1] > y + h) | (boxes[:, 3] < y)):
+            continue
+        board, ink = rng.integers(0, 256, (2, 3)).tolist()
+        if rng.random() < SIGNS:
+            cv2.rectangle(image, (x, y), (x + w, y + h), board, cv2.FILLED)
+        for number, line in enumerate(lines):
+            foot = (x + 6, y + step * (number + 1) - 3)
+            cv2.putText(image, line, foot, font, scale, ink, thickness, cv2.LINE_AA)
+
+
+def _words(rng: Rng) -> list[str]:
+    letters = "ABCDEFGHIJKLMNOPRSTUVabcdefghiklmnoprstuvwz"
+    return [
+        "".join(rng.choice(list(letters), int(rng.integers(4, 13))))
+        for _ in range(int(rng.integers(1, 4)))
+    ]
+
+
+def camera(image: Image, rng: Rng) -> Image:
+    """What a camera does: infra-red, a cast, exposure, blur, noise and compression, each at times.
+
+    Args:
+        image: BGR (H, W, 3) uint8.
+        rng: Where chance comes from.
+    """
+    pixels = image
+    if rng.random() < 0.15:
+        pixels = cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+    elif rng.random() < 0.25:
+        pixels = np.clip(pixels * rng.uniform(0.6, 1.3, 3), 0, 255).astype(np.uint8)
+    if rng.random() < 0.3:
+        exposed = np.linspace(0, 1, 256) ** rng.uniform(0.5, 2.2) * rng.uniform(180, 420)
+        pixels = cv2.LUT(pixels, np.clip(exposed, 0, 255).astype(np.uint8))
+    if rng.random() < 0.15:
+        pixels = cv2.GaussianBlur(pixels, (0, 0), rng.uniform(0.4, 1.6))
+    elif rng.random() < 0.15:
+        kernel = np.full((1, int(rng.integers(3, 8))), 1.0)
+        pixels = cv2.filter2D(pixels, -1, kernel / kernel.size)
+    if rng.random() < 0.15:
+        noise = rng.normal(0, rng.uniform(3, 14), pixels.shape[:2])[:, :, None]
+        pixels = np.clip(pixels + noise, 0, 255).astype(np.uint8)
+    if rng.random() < 0.3:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 80))]
+        pixels = cv2.imdecode(cv2.imencode(".jpg", pixels, quality)[1], cv2.IMREAD_COLOR)
+    return np.asarray(pixels, np.uint8)
+
+
+class PlateDataset(YOLODataset):  # type: ignore[misc] - ultralytics is untyped
+    """ultralytics' dataset with these augmentations on its training side."""
+
+    plates: list[Image] = []  # noqa: RUF012 - none while ultralytics fills its cache
+    rng: Rng
+
+    def load_image(self, i: int, *args: Any, **kwargs: Any) -> tuple[Image, Any, tuple[int, ...]]:
+        """The picture, changed; its labels are relative and stay as they are."""
+        image, original, size = super().load_image(i, *args, **kwargs)
+        if not self.plates:
+            return image, original, size
+        height, width = image.shape[:2]
+        middles, sizes = np.split(self.labels[i]["bboxes"].astype(float), 2, axis=1)
+        boxes = np.hstack([middles - sizes / 2, middles + sizes / 2]) * ([width, height] * 2)
+        image = image.copy()
+        transplant(image, boxes, self.plates, self.rng)
+        if self.rng.random() < DISTRACTED:
+            distract(image, boxes, self.rng)
+        if self.rng.random() < STRETCHED:
+            factor = float(np.exp(self.rng.uniform(-0.35, 0.35)))
+            fit = min(1.0, max(width, height) / max(width * factor, height))
+            image = cv2.resize(image, None, fx=factor * fit, fy=fit)
+        return image, original, image.shape[:2]
+
+    def build_transforms(self, hyp: Any = None) -> Compose:
+        """Those of ultralytics, and the camera's faults before the last, which makes the tensor."""
+        transforms = super().build_transforms(hyp)
+        if self.augment:
+            transforms.insert(len(transforms.transforms) - 1, self._camera)
+        return transforms
+
+    def _camera(self, labels: dict[str, Any]) -> dict[str, Any]:
+        labels["img"] = camera(labels["img"], self.rng)
+        return labels

@@ -1,0 +1,121 @@
+"""The small-data curve: how good a detector gets with how many pictures of plates."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib import pyplot as plt
+
+from train.dataset.checks import checked_pictures
+from train.dataset.pictures import split
+from train.detector import DetectorRun, train_detector
+from train.record import write_whole
+
+STARTS = ("fine-tuned", "from scratch")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Configuration, command line and record of a curve.
+
+    Attributes:
+        data: Folders of labelled pictures; their validation part measures every point.
+        base: Weights to fine-tune.
+        scratch: The same network's yaml, to train from nothing.
+        out: Folder of the runs; a point that is there is not run again.
+        sizes: Numbers of pictures; the last point is all of them.
+        seeds: Runs of each point; the seed also draws the pictures.
+        steps: Of each run, whatever its number of pictures.
+        imgsz: Longest side of the pictures, in pixels.
+        batch: Pictures a step.
+    """
+
+    data: tuple[str, ...]
+    base: str
+    scratch: str = "yolov8n.yaml"
+    out: str = "runs/curve"
+    sizes: tuple[int, ...] = (25, 50, 100, 200, 400)
+    seeds: tuple[int, ...] = (0, 1, 2)
+    steps: int = 200
+    imgsz: int = 416
+    batch: int = 16
+
+
+def run_curve(curve: Curve) -> Path:
+    """Runs what points are missing and draws them all.
+
+    Raises:
+        TrainError: The data or a base cannot be used.
+
+    Returns:
+        The picture, an SVG; `curve.json` is beside it.
+    """
+    out = Path(curve.out)
+    out.mkdir(parents=True, exist_ok=True)
+    pictures, _ = checked_pictures(map(Path, curve.data))
+    everything = len(split(pictures)[0])
+    sizes = [*(size for size in curve.sizes if size < everything), everything]
+    points: list[dict[str, Any]] = []
+    for seed, size, start in _order(curve, sizes):
+        points.append(_point(curve, out, start=start, size=size, seed=seed))
+        record = {**asdict(curve), "points": points}
+        write_whole(out / "curve.json", json.dumps(record, indent=1))
+        draw(points, out / "curve.svg")
+    return out / "curve.svg"
+
+
+def _order(curve: Curve, sizes: list[int]) -> Iterator[tuple[int, int, str]]:
+    """A whole curve of one seed before the next, so that there is one early."""
+    return ((seed, size, start) for seed in curve.seeds for size in sizes for start in STARTS)
+
+
+def _point(curve: Curve, out: Path, *, start: str, size: int, seed: int) -> dict[str, Any]:
+    run = DetectorRun(
+        data=curve.data,
+        base=curve.base if start == STARTS[0] else curve.scratch,
+        out=str(out / f"{start.replace(' ', '-')}-{size}-{seed}"),
+        epochs=max(1, round(curve.steps / ceil(size / curve.batch))),
+        imgsz=curve.imgsz,
+        batch=curve.batch,
+        seed=seed,
+        limit=size,
+        validate=False,
+    )
+    done = Path(run.out) / "run.json"
+    record = json.loads(done.read_text()) if done.is_file() else train_detector(run)
+    return {
+        "start": start,
+        "pictures": size,
+        "seed": seed,
+        "epochs": run.epochs,
+        "minutes": record["minutes"],
+        "AP50": record["metrics"]["metrics/mAP50(B)"],
+        "AP": record["metrics"]["metrics/mAP50-95(B)"],
+    }
+
+
+def draw(points: list[dict[str, Any]], path: Path) -> None:
+    """Draws AP50 against the number of pictures: the mean of the seeds, and their range."""
+    mpl.rcParams["svg.hashsalt"] = "plateid"  # the same points are the same file
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    for start in STARTS:
+        drawn = [point for point in points if point["start"] == start]
+        sizes = sorted({point["pictures"] for point in drawn})
+        scores = [[p["AP50"] for p in drawn if p["pictures"] == size] for size in sizes]
+        means = [sum(each) / len(each) for each in scores]
+        (line,) = axes.plot(sizes, means, marker="o", label=start)
+        low, high = [min(each) for each in scores], [max(each) for each in scores]
+        axes.fill_between(sizes, low, high, color=line.get_color(), alpha=0.2)
+    ticks = sorted({point["pictures"] for point in points})
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, [str(tick) for tick in ticks], minor=False)
+    axes.minorticks_off()
+    axes.set(xlabel="pictures to fine-tune with", ylabel="AP50 on the validation part", ylim=(0, 1))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)

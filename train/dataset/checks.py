@@ -1,0 +1,188 @@
+"""Checks all data before a training: repairs and counts what can be repaired, refuses the rest."""
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from plateid.core.records import Box
+from train.dataset.fingerprint import near_duplicates
+from train.dataset.formats import Labelled, pictures_below, read_labels
+from train.dataset.look import Look, look_at
+from train.dataset.pictures import (
+    VALIDATION,
+    Picture,
+    held_out,
+    joined,
+    picture_of,
+    refuse,
+    split,
+    without_turned_copies,
+)
+from train.errors import TrainError
+
+TINY = 4.0
+"""Pixels a side; of a smaller plate there is nothing to learn."""
+AGREE = 2.0
+"""Pixels by which two label files may differ about one box."""
+ENOUGH = math.ceil(math.log(0.01) / math.log(1 - 1 / VALIDATION))
+"""Of data sets with so many groups, 99 in 100 have a validation part."""
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """What the data are, and what was done to them; printed, it is a short table.
+
+    Attributes:
+        pictures: Used, on both sides.
+        validation: Of these, held out.
+        groups: What is never parted: scenes, minutes of a ride, near-duplicates, single pictures.
+        negatives: Pictures without a plate.
+        plates: Boxes of plates.
+        heights: Of the plates in pixels: smallest, median, largest.
+        tiny: Plates smaller than 4 pixels.
+        clipped: Boxes that lay partly outside and were cut.
+        others: How many boxes of which other classes were ignored.
+        duplicates: Pictures left out, since they are the same file as another.
+        merged: Groups that joined another, since they share near-duplicates.
+        moved: Pictures that changed side by that.
+        turned: Pictures left out, since an exporter turned them.
+        unlabelled: Pictures left out, since no label file names them or a folder is named `test`.
+    """
+
+    pictures: int
+    validation: int
+    groups: int
+    negatives: int
+    plates: int
+    heights: tuple[float, float, float]
+    tiny: int
+    clipped: int
+    others: dict[str, int]
+    duplicates: int
+    merged: int
+    moved: int
+    turned: int
+    unlabelled: int
+
+    def __str__(self) -> str:
+        others = ", ".join(f"{count} {name}" for name, count in sorted(self.others.items()))
+        smallest, median, largest = self.heights
+        rows = (
+            ("pictures", f"{self.pictures} in {self.groups} groups; {self.validation} held out"),
+            ("without a plate", self.negatives),
+            ("plates", f"{self.plates}; {smallest:.0f} to {largest:.0f} pixels high"),
+            ("median height", f"{median:.0f} pixels"),
+            ("warning", self.tiny and f"{self.tiny} plates are smaller than {TINY:.0f} pixels"),
+            ("cut at the border", self.clipped and f"{self.clipped} boxes"),
+            ("ignored, other classes", others),
+            ("left out, same files", self.duplicates),
+            ("left out, turned copies", self.turned),
+            ("left out, not labelled", self.unlabelled),
+            ("groups joined", self.merged and f"{self.merged}; {self.moved} pictures moved"),
+        )
+        return "\n".join(f"{name:24}{said}" for name, said in rows if said)
+
+
+def checked_pictures(folders: Iterable[Path]) -> tuple[list[Picture], DataSummary]:
+    """Reads data sets, checks each by itself and all together.
+
+    Returns:
+        The pictures for `split`, less the turned copies of its training side, and what was done.
+
+    Raises:
+        TrainError: Of a line for each thing that is wrong.
+    """
+    folders, problems = list(folders), list[str]()
+    labels = _labels(folders, problems)
+    looks = _once(look_at(labels, problems), problems)
+    refuse(problems)
+    before = [picture_of(look) for look in looks]
+    names = joined([p.group for p in before], near_duplicates([look.looks for look in looks]))
+    after = [replace(p, group=name) for p, name in zip(before, names, strict=True)]
+    train, validation = split(after)
+    upright = without_turned_copies(train)
+    _check_sides(upright, validation)
+    sides = ((held_out(b.group), held_out(a.group)) for b, a in zip(before, after, strict=True))
+    return [*upright, *validation], _summary(
+        upright,
+        validation,
+        looks,
+        duplicates=len(labels) - len(looks),
+        merged=_groups(before) - _groups(after),
+        moved=sum(old != new for old, new in sides),
+        turned=len(train) - len(upright),
+        unlabelled=len(_unlabelled(folders, labels)),
+    )
+
+
+def _labels(folders: Sequence[Path], problems: list[str]) -> list[Labelled]:
+    labels = []
+    for folder in folders:
+        known = len(problems)
+        found = read_labels(folder, problems)
+        if not found and len(problems) == known:
+            problems.append(f"{folder}: no pictures")
+        labels += found
+    return labels
+
+
+def _unlabelled(folders: Sequence[Path], labels: Sequence[Labelled]) -> set[Path]:
+    return {p for folder in folders for p in pictures_below(folder)} - {la.path for la in labels}
+
+
+def _once(looks: Sequence[Look], problems: list[str]) -> list[Look]:
+    """The first of all pictures that are the same file; their boxes must agree."""
+    first: dict[bytes, Look] = {}
+    for look in looks:
+        one = first.setdefault(look.digest, look)
+        if not _agree(one.boxes, look.boxes):
+            problems.append(
+                f"{look.labels.path}: the same file as {one.labels.path}, but with other boxes"
+                f" (by {look.labels.source} and by {one.labels.source})"
+            )
+    return list(first.values())
+
+
+def _agree(some: Sequence[Box], others: Sequence[Box]) -> bool:
+    return len(some) == len(others) and all(
+        any(max(abs(a - b) for a, b in zip(one, other, strict=True)) <= AGREE for other in others)
+        for one in some
+    )
+
+
+def _check_sides(train: Sequence[Picture], validation: Sequence[Picture]) -> None:
+    groups = _groups([*train, *validation])
+    for name, part in (("training", train), ("validation", validation)):
+        if not any(picture.boxes for picture in part):
+            raise TrainError(
+                f"no plate falls into the {name} part: there are {groups} groups of pictures"
+                " (scenes, minutes of a ride and near-duplicates are never parted);"
+                f" about {ENOUGH} are enough"
+            )
+
+
+def _groups(pictures: Sequence[Picture]) -> int:
+    return len({picture.group for picture in pictures})
+
+
+def _summary(
+    train: Sequence[Picture], validation: Sequence[Picture], looks: Sequence[Look], **repairs: int
+) -> DataSummary:
+    used = [*train, *validation]
+    boxes = [box for picture in used for box in picture.boxes]
+    heights = [y2 - y1 for _, y1, _, y2 in boxes]
+    return DataSummary(
+        pictures=len(used),
+        validation=len(validation),
+        groups=_groups(used),
+        negatives=sum(not picture.boxes for picture in used),
+        plates=len(boxes),
+        heights=(min(heights), statistics.median(heights), max(heights)),
+        tiny=sum(min(x2 - x1, y2 - y1) < TINY for x1, y1, x2, y2 in boxes),
+        clipped=sum(look.clipped for look in looks),
+        others=dict(Counter(name for look in looks for name in look.labels.others)),
+        **repairs,
+    )

@@ -1,0 +1,119 @@
+"""COCO: one JSON file for all pictures (https://cocodataset.org/#format-data)."""
+
+import os
+from collections import defaultdict
+from pathlib import Path, PurePosixPath
+
+from pydantic import BaseModel, FiniteFloat, ValidationError
+
+from train.dataset.formats.labelled import (
+    PICTURES,
+    Labelled,
+    below,
+    by_name,
+    image_row,
+    plate_classes,
+)
+
+KEYS = (b'"images"', b'"annotations"', b'"categories"')
+
+
+class _Image(BaseModel):
+    id: int | str
+    file_name: str
+    width: int | None = None
+    height: int | None = None
+
+
+class _Annotation(BaseModel):
+    """`bbox` is left, top, width, height in pixels."""
+
+    image_id: int | str
+    category_id: int
+    bbox: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]
+
+
+class _Category(BaseModel):
+    id: int
+    name: str
+    supercategory: str | None = None
+
+
+class _Coco(BaseModel):
+    images: list[_Image]
+    annotations: list[_Annotation]
+    categories: list[_Category]
+
+    def classes(self) -> dict[int, str]:
+        """Names of the classes, less the root that Roboflow puts above them and never uses."""
+        used = {annotation.category_id for annotation in self.annotations}
+        roots = {category.supercategory for category in self.categories}
+        return {c.id: c.name for c in self.categories if c.id in used or c.name not in roots}
+
+
+def find(folder: Path) -> list[Path]:
+    """JSON files that have the three lists of COCO."""
+    contents = ((file, file.read_bytes()) for file in below(folder, ".json"))
+    return [file for file, content in contents if all(key in content for key in KEYS)]
+
+
+def read(folder: Path, files: list[Path], problems: list[str]) -> list[Labelled]:
+    """The pictures that are listed; those without a box have no plate."""
+    pictures = by_name(below(folder, *PICTURES))
+    return [found for file in files for found in _file(folder, file, pictures, problems)]
+
+
+def _file(
+    folder: Path, file: Path, pictures: dict[str, list[Path]], problems: list[str]
+) -> list[Labelled]:
+    try:
+        coco = _Coco.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        problems += [f"{file}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        return []
+    classes = coco.classes()
+    plates = plate_classes(file, classes.values(), problems)
+    boxes = _boxes(file, coco, problems)
+    labels = []
+    for image in coco.images:
+        path = _path(folder, file, image.file_name, pictures)
+        if path is None:
+            problems.append(f"{file}: {image.file_name}: no such picture")
+            continue
+        named = [
+            (classes[annotation.category_id], annotation.bbox) for annotation in boxes[image.id]
+        ]
+        labels.append(
+            Labelled(
+                folder=folder,
+                path=path,
+                source=file,
+                boxes=tuple((x, y, x + w, y + h) for name, (x, y, w, h) in named if name in plates),
+                row=image_row(folder, path),
+                size=(image.width, image.height) if image.width and image.height else None,
+                others=tuple(name for name, _ in named if name not in plates),
+            )
+        )
+    return labels
+
+
+def _boxes(file: Path, coco: _Coco, problems: list[str]) -> dict[int | str, list[_Annotation]]:
+    """The annotations of each image; those of no image or no class are problems."""
+    images, classes = {image.id for image in coco.images}, coco.classes()
+    boxes: dict[int | str, list[_Annotation]] = defaultdict(list)
+    for annotation in coco.annotations:
+        if annotation.image_id not in images:
+            problems.append(f"{file}: a box of image {annotation.image_id}, which is not listed")
+        elif annotation.category_id not in classes:
+            problems.append(f"{file}: a box of class {annotation.category_id}, which is not listed")
+        else:
+            boxes[annotation.image_id].append(annotation)
+    return boxes
+
+
+def _path(folder: Path, file: Path, name: str, pictures: dict[str, list[Path]]) -> Path | None:
+    """Beside the JSON file, in images/ or where the name says; else the only one of that name."""
+    parents = (file.parent, folder / "images", folder)
+    likely = [Path(os.path.normpath(parent / name)) for parent in parents]
+    named = pictures.get(PurePosixPath(name).name, [])
+    return next((path for path in likely if path.is_file()), named[0] if len(named) == 1 else None)

@@ -1,0 +1,1 @@
+"""How good a bundle is, through the code that runs on the device; as a table and as a page."""

@@ -1,0 +1,75 @@
+"""What detectors cost on one core, beside YOLOv8n at 640 x 640 in the same minute."""
+
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from ultralytics import YOLO
+
+from plateid.models.bundle import Bundle
+from plateid.models.session import Session
+
+REFERENCE = "yolov8n.yaml"
+REFERENCE_PX = 640
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Of one detector, batch 1, one thread.
+
+    Attributes:
+        name: The bundle's folder, or the reference.
+        size: WIDTHxHEIGHT of the input.
+        median_ms: Of one inference in ONNX Runtime.
+        ratio: Of its median to that of the reference.
+    """
+
+    name: str
+    size: str
+    median_ms: float
+    ratio: float
+
+
+def measure(bundles: list[Path], *, rounds: int = 40) -> list[Latency]:
+    """Times the reference and each bundle's detector by turns, so that all see the same machine.
+
+    Raises:
+        PlateidError: A bundle cannot be used.
+    """
+    sessions = {"YOLOv8n, one class": (_reference(), (REFERENCE_PX, REFERENCE_PX))}
+    for folder in bundles:
+        bundle = Bundle(folder)
+        spec = bundle.spec.detector
+        sessions[str(folder)] = Session(spec.name, bundle.detector), (spec.width, spec.height)
+    times: dict[str, list[float]] = {name: [] for name in sessions}
+    rng = np.random.default_rng(0)
+    for _ in range(rounds):
+        for name, (session, (width, height)) in sessions.items():
+            inputs = rng.random((1, 3, height, width), np.float32)
+            began = time.perf_counter()
+            session.run(inputs)
+            times[name].append(time.perf_counter() - began)
+    medians = {name: 1e3 * float(np.median(values)) for name, values in times.items()}
+    reference = next(iter(medians.values()))
+    return [
+        Latency(name, f"{width}x{height}", medians[name], medians[name] / reference)
+        for name, (_, (width, height)) in sessions.items()
+    ]
+
+
+def _reference() -> Session:
+    """YOLOv8n as ultralytics exports it; its speed does not depend on its weights."""
+    model = YOLO(REFERENCE, verbose=False)
+    model.model = type(model.model)(REFERENCE, nc=1, verbose=False)
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(Path(folder) / "reference.pt")
+        path = Path(
+            YOLO(Path(folder) / "reference.pt").export(
+                format="onnx", imgsz=REFERENCE_PX, simplify=False, opset=17
+            )
+        )
+        torch.set_num_threads(1)
+        return Session(path.name, path.read_bytes())
