@@ -5,7 +5,7 @@ DEBIAN := mosquitto mosquitto-clients ffmpeg python3-gi gir1.2-gst-rtsp-server-1
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
   gstreamer1.0-plugins-ugly gstreamer1.0-libav libgl1 fonts-roadgeek \
   fonts-routed-gothic fonts-bebas-neue fonts-national-park fonts-opendin fonts-osifont \
-  fonts-roboto-unhinted fonts-liberation gcc libc6-dev
+  fonts-roboto-unhinted fonts-liberation fonts-droid-fallback gcc libc6-dev
 
 .PHONY: demo test lint debian
 .DELETE_ON_ERROR:

@@ -16,6 +16,7 @@ from ultralytics.data.dataset import YOLODataset
 
 from plateid.core.records import Image
 from train.errors import TrainError
+from train.signs import render_board
 from train.synth import random_text, render_plate
 
 Boxes = NDArray[np.float64]
@@ -24,20 +25,12 @@ TRANSPLANTED = 0.3
 """Share of the plates that another one replaces."""
 DISTRACTED = 0.25
 """Share of the pictures that get text that is no plate."""
-SIGNS = 0.7
-"""Share of that text that stands on a board of its own."""
 STRETCHED = 0.4
 """Share of the pictures that are made wider or narrower."""
 CANDIDATES = 12
 WORST_FIT = 1.5
 """Greatest ratio between the shapes of a plate and of the box that it is put into."""
 MAX_PLATE_HEIGHT = 96
-FONTS = (
-    cv2.FONT_HERSHEY_SIMPLEX,
-    cv2.FONT_HERSHEY_DUPLEX,
-    cv2.FONT_HERSHEY_COMPLEX,
-    cv2.FONT_HERSHEY_TRIPLEX,
-)
 
 
 def read_plates(folders: tuple[str, ...]) -> list[Image]:
@@ -89,33 +82,18 @@ def transplant(image: Image, boxes: Boxes, plates: list[Image], rng: Rng) -> Non
 
 
 def distract(image: Image, boxes: Boxes, rng: Rng) -> None:
-    """Writes signs and overlays beside the plates of `image`, in place."""
+    """Puts signs and overlays beside the plates of `image`, in place."""
     height, width = image.shape[:2]
-    for _ in range(int(rng.integers(1, 4))):
-        font = FONTS[rng.integers(len(FONTS))]
-        scale, thickness = float(rng.uniform(0.4, 1.6)), int(rng.integers(1, 4))
-        lines = ["2026-11-24 18:03:12"] if rng.random() < 0.2 else _words(rng)
-        sizes = [cv2.getTextSize(line, font, scale, thickness)[0] for line in lines]
-        step = max(h for _, h in sizes) + 10
-        w, h = max(w for w, _ in sizes) + 12, step * len(lines) + 6
+    for _ in range(int(rng.integers(1, 5))):
         x, y = int(rng.integers(0, width)), int(rng.integers(0, height))
+        board = render_board(rng, height=max(12, int(height * rng.uniform(0.02, 0.15))))
+        board = board[: height - y, : width - x]
+        h, w = board.shape[:2]
         beside = (boxes[:, 0] > x + w) | (boxes[:, 2] < x)
-        if not np.all(beside | (boxes[:, 1] > y + h) | (boxes[:, 3] < y)):
-            continue
-        board, ink = rng.integers(0, 256, (2, 3)).tolist()
-        if rng.random() < SIGNS:
-            cv2.rectangle(image, (x, y), (x + w, y + h), board, cv2.FILLED)
-        for number, line in enumerate(lines):
-            foot = (x + 6, y + step * (number + 1) - 3)
-            cv2.putText(image, line, foot, font, scale, ink, thickness, cv2.LINE_AA)
-
-
-def _words(rng: Rng) -> list[str]:
-    letters = "ABCDEFGHIJKLMNOPRSTUVabcdefghiklmnoprstuvwz"
-    return [
-        "".join(rng.choice(list(letters), int(rng.integers(4, 13))))
-        for _ in range(int(rng.integers(1, 4)))
-    ]
+        if np.all(beside | (boxes[:, 1] > y + h) | (boxes[:, 3] < y)):
+            place = image[y : y + h, x : x + w]
+            shown = board[:, :, 3:] / 255
+            place[:] = board[:, :, :3] * shown + place * (1 - shown)
 
 
 def camera(image: Image, rng: Rng) -> Image:

@@ -25,11 +25,12 @@ from train.record import commit, data_hash, write_whole
 AUGMENTATION = {
     "degrees": 5.0,
     "perspective": 0.0005,
-    "scale": 0.7,
+    "scale": (0.4, 2.0),
     "shear": 3.0,
     "hsv_h": 0.05,
     "hsv_v": 0.5,
-    "mosaic": 1.0,
+    "mosaic": 0.7,
+    "flipud": 0.1,
 }
 RENDERED = 600
 """Plates drawn for putting into pictures, beside those of `DetectorRun.plates`."""

@@ -1,0 +1,106 @@
+"""Text that is no plate: shop signs, posters, prices, time stamps, in Latin and Chinese script.
+
+A detector that has seen few streets takes any board with characters for a plate.
+"""
+
+import functools
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PilImage
+from PIL import ImageDraw, ImageFont
+
+from train.errors import TrainError
+from train.synth import FONT_FOLDER, fonts
+
+CHINESE = "DroidSansFallbackFull.ttf"
+"""Of the Debian package fonts-droid-fallback."""
+HAN = (0x4E00, 0x9F00)
+KANA = (0x3041, 0x30F0)
+LATIN = "ABCDEFGHIJKLMNOPRSTUVWYabcdefghiklmnoprstuvwyz"
+OVERLAYS = 0.2
+"""Share of boards that are text without a board."""
+SIZE = 48
+LONGEST_PLATE = 9
+
+
+@functools.cache
+def chinese() -> str:
+    """Path of the font of Chinese and Japanese characters.
+
+    Raises:
+        TrainError: It is not installed.
+    """
+    found = next(FONT_FOLDER.rglob(CHINESE), None)
+    if found is None:
+        raise TrainError(f"{FONT_FOLDER}: {CHINESE}: not installed; see train/signs.py")
+    return str(found)
+
+
+def render_board(rng: np.random.Generator, *, height: int) -> NDArray[np.uint8]:
+    """A sign of some lines.
+
+    Returns:
+        BGR and opacity, shape (height, W, 4), 0 to 255.
+    """
+    lines, font = _lines(rng)
+    gap = int(rng.integers(2, 24))
+    boxes = [font.getbbox(line) for line in lines]
+    line_height = max(int(box[3]) for box in boxes) + gap // 2
+    size = (max(int(box[2]) for box in boxes) + 2 * gap, line_height * len(lines) + gap)
+    board, ink = _colours(rng)
+    opacity = 0 if rng.random() < OVERLAYS else 255
+    picture = PilImage.new("RGBA", size, (*board, opacity))
+    draw = ImageDraw.Draw(picture)
+    if opacity and rng.random() < 0.4:
+        draw.rectangle((1, 1, size[0] - 2, size[1] - 2), outline=ink, width=int(rng.integers(1, 6)))
+    for number, line in enumerate(lines):
+        draw.text((gap, gap // 2 + number * line_height), line, font=font, fill=(*ink, 255))
+    width = max(4, round(size[0] * height / size[1]))
+    scaled = np.asarray(picture.resize((width, height), PilImage.Resampling.BOX))
+    return scaled[:, :, [2, 1, 0, 3]]
+
+
+def _colours(rng: np.random.Generator) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Of board and text, as likely black on white or white on dark as any two."""
+    if rng.random() < 0.4:
+        board, ink = rng.integers(0, 256, (2, 3))
+    else:
+        board, ink = rng.integers(200, 256, 3), rng.integers(0, 90, 3)
+    pair = tuple(board.tolist()), tuple(ink.tolist())
+    return pair if rng.random() < 0.6 else pair[::-1]
+
+
+def _lines(rng: np.random.Generator) -> tuple[list[str], ImageFont.FreeTypeFont]:
+    kind = rng.random()
+    count = int(rng.integers(1, 4))
+    if kind < 0.35:
+        script = HAN if rng.random() < 0.7 else KANA
+        if rng.random() < 0.3:  # a column
+            return [chr(c) for c in rng.integers(*script, int(rng.integers(2, 6)))], _font(
+                chinese()
+            )
+        return [
+            "".join(chr(c) for c in rng.integers(*script, int(rng.integers(1, 9))))
+            for _ in range(count)
+        ], _font(chinese())
+    font = _font(fonts()[rng.integers(len(fonts()))])
+    if kind < 0.45:
+        return [
+            f"20{rng.integers(10, 40)}-{rng.integers(10, 13)}-{rng.integers(10, 31)} 18:03"
+        ], font
+    if kind < 0.55:
+        return [f"{rng.integers(1, 1000)}{rng.choice(['', '.-', '%', ' EUR', '.99'])}"], font
+    return [_words(rng) for _ in range(count)], font
+
+
+def _words(rng: np.random.Generator) -> str:
+    """Two in any case, or one that no plate says: in lower case or long."""
+    first, second = ("".join(rng.choice(list(LATIN), int(rng.integers(3, 11)))) for _ in range(2))
+    text = f"{first} {second}" if rng.random() < 0.5 else first.capitalize()
+    return text.upper() if len(text) > LONGEST_PLATE and rng.random() < 0.5 else text
+
+
+@functools.lru_cache
+def _font(path: str) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(path, SIZE)
