@@ -1,1 +1,9 @@
-"""The training toolchain; `python -m train --help`. Never imported by plateid."""
+"""From pictures to a bundle; `python -m train` has a command for each step.
+
+dataset     reads and checks labelled pictures, and holds a part of them out
+detector    fine-tunes the network that finds plates; the small-data curve
+reader      fine-tunes the network that reads them; renders plates
+bundle      writes the networks as ONNX, proves them, and describes them
+evaluation  judges a bundle through the code that runs on the device
+scene       renders the clip of `plateid demo`
+"""

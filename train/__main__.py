@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from plateid.config import DEFAULT_BUNDLE
+from plateid.config import DEFAULT_BUNDLE, bundle_path
 from plateid.errors import PlateidError
 from plateid.models.bundle import Bundle
 from train.errors import TrainError
@@ -42,7 +42,7 @@ def main() -> None:
 @click.option("--seed", default=0, show_default=True)
 def detector(**options: Any) -> None:
     """Fine-tunes a detector; call it again to go on after an interruption."""
-    from train.detector import DetectorRun, train_detector  # noqa: PLC0415 - torch loads slowly
+    from train.detector.run import DetectorRun, train_detector  # noqa: PLC0415 - torch loads slowly
 
     run = DetectorRun(**options)
     click.echo(f"{run.out}/run.json: {train_detector(run)['metrics']}")
@@ -60,7 +60,7 @@ def detector(**options: Any) -> None:
 @click.option("--imgsz", default=416, show_default=True, help="Longest side in training, pixels.")
 def curve(seeds: int, **options: Any) -> None:
     """Draws AP50 against the number of pictures; call it again to go on."""
-    from train.curve import Curve, run_curve  # noqa: PLC0415 - as above
+    from train.detector.curve import Curve, run_curve  # noqa: PLC0415 - as above
 
     click.echo(run_curve(Curve(seeds=tuple(range(seeds)), **options)))
 
@@ -75,7 +75,7 @@ def curve(seeds: int, **options: Any) -> None:
 @click.option("--minutes", default=60.0, show_default=True, help="How long to train.")
 def reader(bundle: Path, **options: Any) -> None:
     """Fine-tunes EasyOCR's recogniser; call it again to go on after an interruption."""
-    from train.reader import ReaderRun, train_reader  # noqa: PLC0415 - as above
+    from train.reader.run import ReaderRun, train_reader  # noqa: PLC0415 - as above
 
     run = ReaderRun(**options)
     record = train_reader(run, Bundle(bundle).spec.reader)
@@ -87,42 +87,45 @@ def reader(bundle: Path, **options: Any) -> None:
 @click.option("--seed", default=0, show_default=True)
 def sheet(out: Path, seed: int) -> None:
     """Draws a contact sheet of rendered crops."""
-    from train.synth import draw_sheet  # noqa: PLC0415 - as above
+    from train.reader.synth import draw_sheet  # noqa: PLC0415 - as above
 
     draw_sheet(out, seed=seed)
 
 
 @main.command()
 @click.option("--detector", type=FOLDER, help="Weights of `train detector`.")
+@click.option("--name", help="Of the bundle; left out: as it is, or that of the folder.")
 @click.option("--size", help="Of the detector's input: WIDTHxHEIGHT, multiples of 32.")
 @click.option(
     "--precision",
     type=click.Choice(["float32", "float16", "int8"]),
+    default="float16",
+    show_default=True,
     help="Of the detector's weights; int8 is for CPUs.",
 )
 @click.option("--data", multiple=True, help="Folder of labelled pictures that calibrate int8.")
 @click.option("--reader", type=FOLDER, help="Weights of `train reader`.")
 @EASYOCR
-@click.option("--out", type=FOLDER, default=DEFAULT_BUNDLE, help="Folder of the bundle.")
+@click.option(
+    "--out", type=FOLDER, default=Path("runs/bundle"), show_default=True, help="Folder to fill."
+)
 def export(**options: Any) -> None:
     """Fills a bundle with networks as ONNX, checked against torch.
 
-    A network that is not named stays that of the bundle. What `bundle.toml` says stays, too; a
-    bundle that is new starts as a copy of the one that ships. --easyocr without --reader puts in
-    EasyOCR's recogniser without any plate training.
+    A network that is not named stays that of the bundle. A bundle that is new starts as a copy of
+    the one that ships; what its bundle.toml says of data, licences and limits is yours to edit.
+    --easyocr without --reader puts in EasyOCR's recogniser without any plate training.
     """
-    from train.easyocr_reader import load  # noqa: PLC0415 - as above
-    from train.export import export_bundle  # noqa: PLC0415
+    from train.bundle.export import Export, export_bundle  # noqa: PLC0415 - as above
 
-    reader, easyocr = options.pop("reader"), options.pop("easyocr")
-    export_bundle(**options, reader=load(easyocr, reader) if reader or easyocr else None)
+    export_bundle(Export(**options))
 
 
 @main.command()
 @click.argument("bundles", nargs=-1, type=FOLDER)
 def latency(bundles: tuple[Path, ...]) -> None:
     """Times the detectors of bundles on one core, beside YOLOv8n at 640 x 640."""
-    from train.latency import measure  # noqa: PLC0415 - as above
+    from train.bundle.latency import measure  # noqa: PLC0415 - as above
 
     for row in measure(list(bundles) or [DEFAULT_BUNDLE]):
         click.echo(f"{row.name:32} {row.size:>8} {row.median_ms:6.1f} ms  ratio {row.ratio:.2f}")
@@ -130,9 +133,18 @@ def latency(bundles: tuple[Path, ...]) -> None:
 
 @main.command()
 @click.argument("folders", nargs=-1, required=True, type=FOLDER)
-@click.option("--bundle", type=FOLDER, default=DEFAULT_BUNDLE, help="Bundle to evaluate.")
+@click.option(
+    "--bundle",
+    type=lambda text: Path(bundle_path(text)),
+    default=DEFAULT_BUNDLE,
+    metavar="NAME|DIRECTORY",
+    help="Bundle to evaluate: one that ships with plateid, by its name, or a directory.",
+)
 @click.option(
     "--held-out", is_flag=True, help="Only the validation part of folders that were trained on."
+)
+@click.option(
+    "--open", "is_open", is_flag=True, help="Pictures may show plates that have no label."
 )
 @click.option(
     "--negatives",
@@ -144,6 +156,9 @@ def latency(bundles: tuple[Path, ...]) -> None:
     "--choose-threshold", is_flag=True, help="Pick the detector's threshold; needs --held-out."
 )
 @click.option(
+    "--write", is_flag=True, help="Put the figures, and the threshold chosen, into the bundle."
+)
+@click.option(
     "--out",
     type=FOLDER,
     default=Path("runs/evaluation"),
@@ -152,15 +167,16 @@ def latency(bundles: tuple[Path, ...]) -> None:
 )
 def evaluate(**options: Any) -> None:
     """Finds and reads the labelled plates of folders, as the device does."""
-    from train.evaluation import report  # noqa: PLC0415 - as above
-    from train.evaluation.evaluate import EvaluationRun  # noqa: PLC0415
-    from train.evaluation.evaluate import evaluate as evaluated  # noqa: PLC0415
+    from train.evaluation import bundle, report  # noqa: PLC0415 - as above
+    from train.evaluation import evaluate as evaluation  # noqa: PLC0415
 
-    if options["choose_threshold"] and not options["held_out"]:
-        raise click.UsageError("--choose-threshold needs --held-out, or the figures would flatter")
-    evaluation = evaluated(EvaluationRun(**options))
-    page = report.write(evaluation)
-    click.echo(f"{report.table(evaluation)}\n{page}")
+    run = evaluation.EvaluationRun(**options)
+    for leak in evaluation.leaks(run):
+        click.echo(leak, err=True)
+    evaluated = evaluation.evaluate(run)
+    click.echo(f"{report.table(evaluated)}\n{report.write(evaluated)}")
+    if run.write:
+        bundle.update_bundle(evaluated)
 
 
 @main.command()

@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from train.dataset.pictures import Picture
+from train.dataset.pictures import LabelledPicture
 
 
 def commit() -> str:
@@ -18,7 +18,7 @@ def commit() -> str:
     return answer.stdout.strip() or "unknown"
 
 
-def data_hash(pictures: Iterable[Picture]) -> str:
+def data_hash(pictures: Iterable[LabelledPicture]) -> str:
     """SHA-256 of the pictures' names, boxes and bytes, in their order."""
     digest = hashlib.sha256()
     for picture in pictures:

@@ -1,34 +1,22 @@
 """Checks all data before a training: repairs and counts what can be repaired, refuses the rest."""
 
-import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from plateid.core.records import Box
-from train.dataset.fingerprint import near_duplicates
-from train.dataset.formats import Labelled, pictures_below, read_labels
-from train.dataset.look import Look, look_at
-from train.dataset.pictures import (
-    VALIDATION,
-    Picture,
-    held_out,
-    joined,
-    picture_of,
-    refuse,
-    split,
-    without_turned_copies,
-)
+from train.dataset.formats import Labelled, read_labels
+from train.dataset.formats.labelled import all_below
+from train.dataset.look import look_at, refuse
+from train.dataset.pictures import LabelledPicture, grouped, split, without_turned_copies
 from train.errors import TrainError
 
 TINY = 4.0
 """Pixels a side; of a smaller plate there is nothing to learn."""
 AGREE = 2.0
 """Pixels by which two label files may differ about one box."""
-ENOUGH = math.ceil(math.log(0.01) / math.log(1 - 1 / VALIDATION))
-"""Of data sets with so many groups, 99 in 100 have a validation part."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +31,7 @@ class DataSummary:
         plates: Boxes of plates.
         heights: Of the plates in pixels: smallest, median, largest.
         tiny: Plates smaller than 4 pixels.
+        classes: How many plates are of which class, where classes have names.
         clipped: Boxes that lay partly outside and were cut.
         others: How many boxes of which other classes were ignored.
         duplicates: Pictures left out, since they are the same file as another.
@@ -59,6 +48,7 @@ class DataSummary:
     plates: int
     heights: tuple[float, float, float]
     tiny: int
+    classes: dict[str, int]
     clipped: int
     others: dict[str, int]
     duplicates: int
@@ -68,12 +58,16 @@ class DataSummary:
     unlabelled: int
 
     def __str__(self) -> str:
-        others = ", ".join(f"{count} {name}" for name, count in sorted(self.others.items()))
+        classes, others = (
+            ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+            for counts in (self.classes, self.others)
+        )
         smallest, median, largest = self.heights
         rows = (
             ("pictures", f"{self.pictures} in {self.groups} groups; {self.validation} held out"),
             ("without a plate", self.negatives),
             ("plates", f"{self.plates}; {smallest:.0f} to {largest:.0f} pixels high"),
+            ("plates are", classes),
             ("median height", f"{median:.0f} pixels"),
             ("warning", self.tiny and f"{self.tiny} plates are smaller than {TINY:.0f} pixels"),
             ("cut at the border", self.clipped and f"{self.clipped} boxes"),
@@ -86,7 +80,7 @@ class DataSummary:
         return "\n".join(f"{name:24}{said}" for name, said in rows if said)
 
 
-def checked_pictures(folders: Iterable[Path]) -> tuple[list[Picture], DataSummary]:
+def checked_pictures(folders: Iterable[Path]) -> tuple[list[LabelledPicture], DataSummary]:
     """Reads data sets, checks each by itself and all together.
 
     Returns:
@@ -97,22 +91,19 @@ def checked_pictures(folders: Iterable[Path]) -> tuple[list[Picture], DataSummar
     """
     folders, problems = list(folders), list[str]()
     labels = _labels(folders, problems)
-    looks = _once(look_at(labels, problems), problems)
+    before = _once(look_at(labels, problems), problems)
     refuse(problems)
-    before = [picture_of(look) for look in looks]
-    names = joined([p.group for p in before], near_duplicates([look.looks for look in looks]))
-    after = [replace(p, group=name) for p, name in zip(before, names, strict=True)]
+    after = grouped(before)
     train, validation = split(after)
     upright = without_turned_copies(train)
     _check_sides(upright, validation)
-    sides = ((held_out(b.group), held_out(a.group)) for b, a in zip(before, after, strict=True))
     return [*upright, *validation], _summary(
         upright,
         validation,
-        looks,
-        duplicates=len(labels) - len(looks),
+        before,
+        duplicates=len(labels) - len(before),
         merged=_groups(before) - _groups(after),
-        moved=sum(old != new for old, new in sides),
+        moved=len({p.path for p in split(before)[1]} ^ {p.path for p in validation}),
         turned=len(train) - len(upright),
         unlabelled=len(_unlabelled(folders, labels)),
     )
@@ -130,18 +121,18 @@ def _labels(folders: Sequence[Path], problems: list[str]) -> list[Labelled]:
 
 
 def _unlabelled(folders: Sequence[Path], labels: Sequence[Labelled]) -> set[Path]:
-    return {p for folder in folders for p in pictures_below(folder)} - {la.path for la in labels}
+    return {p for folder in folders for p in all_below(folder)} - {la.path for la in labels}
 
 
-def _once(looks: Sequence[Look], problems: list[str]) -> list[Look]:
+def _once(pictures: Sequence[LabelledPicture], problems: list[str]) -> list[LabelledPicture]:
     """The first of all pictures that are the same file; their boxes must agree."""
-    first: dict[bytes, Look] = {}
-    for look in looks:
-        one = first.setdefault(look.digest, look)
-        if not _agree(one.boxes, look.boxes):
+    first: dict[bytes, LabelledPicture] = {}
+    for picture in pictures:
+        one = first.setdefault(picture.digest, picture)
+        if not _agree(one.boxes, picture.boxes):
             problems.append(
-                f"{look.labels.path}: the same file as {one.labels.path}, but with other boxes"
-                f" (by {look.labels.source} and by {one.labels.source})"
+                f"{picture.path}: the same file as {one.path}, but with other boxes"
+                f" (by {picture.labels.source} and by {one.labels.source})"
             )
     return list(first.values())
 
@@ -153,26 +144,30 @@ def _agree(some: Sequence[Box], others: Sequence[Box]) -> bool:
     )
 
 
-def _check_sides(train: Sequence[Picture], validation: Sequence[Picture]) -> None:
-    groups = _groups([*train, *validation])
+def _check_sides(train: Sequence[LabelledPicture], validation: Sequence[LabelledPicture]) -> None:
+    groups = _groups([picture for picture in (*train, *validation) if picture.boxes])
     for name, part in (("training", train), ("validation", validation)):
         if not any(picture.boxes for picture in part):
             raise TrainError(
-                f"no plate falls into the {name} part: there are {groups} groups of pictures"
+                f"no plate falls into the {name} part: groups of pictures with plates: {groups}"
                 " (scenes, minutes of a ride and near-duplicates are never parted);"
-                f" about {ENOUGH} are enough"
+                " a folder needs at least two"
             )
 
 
-def _groups(pictures: Sequence[Picture]) -> int:
+def _groups(pictures: Sequence[LabelledPicture]) -> int:
     return len({picture.group for picture in pictures})
 
 
 def _summary(
-    train: Sequence[Picture], validation: Sequence[Picture], looks: Sequence[Look], **repairs: int
+    train: Sequence[LabelledPicture],
+    validation: Sequence[LabelledPicture],
+    looked: Sequence[LabelledPicture],
+    **repairs: int,
 ) -> DataSummary:
     used = [*train, *validation]
     boxes = [box for picture in used for box in picture.boxes]
+    names = (box.name for picture in used for box in picture.labels.boxes)
     heights = [y2 - y1 for _, y1, _, y2 in boxes]
     return DataSummary(
         pictures=len(used),
@@ -182,7 +177,8 @@ def _summary(
         plates=len(boxes),
         heights=(min(heights), statistics.median(heights), max(heights)),
         tiny=sum(min(x2 - x1, y2 - y1) < TINY for x1, y1, x2, y2 in boxes),
-        clipped=sum(look.clipped for look in looks),
-        others=dict(Counter(name for look in looks for name in look.labels.others)),
+        classes=dict(Counter(name for name in names if name)),
+        clipped=sum(picture.clipped for picture in looked),
+        others=dict(Counter(name for picture in looked for name in picture.labels.others)),
         **repairs,
     )

@@ -5,17 +5,18 @@ import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from plateid.capture.pictures import read_picture
 from plateid.core.records import Box, Image
-from train.dataset.fingerprint import Fingerprint, fingerprint
-from train.dataset.formats import Labelled
+from plateid.errors import SourceError
+from train.dataset.fingerprint import fingerprint
+from train.dataset.formats import Labelled, read_labels
+from train.dataset.pictures import LabelledPicture, group_of
 from train.errors import TrainError
 
 SMALLEST = 10
@@ -24,34 +25,32 @@ SLACK = 1.0
 """Pixels by which a box may lie outside without being counted: labels are rounded."""
 EXIF = "; its EXIF orientation was not heeded: remove that, or label it upright"
 BLACK = 3
+TOLD = 20
+"""Problems that are told one by one."""
 
 
-@dataclass(frozen=True)
-class Look:
-    """What reading a picture has shown.
+def read_pictures(folder: Path) -> list[LabelledPicture]:
+    """Reads a data set: labels.csv, COCO, YOLO or Pascal VOC.
 
-    Attributes:
-        labels: What its labels say.
-        width: In pixels, upright.
-        height: In pixels, upright.
-        boxes: (x1, y1, x2, y2) of each plate in pixels, cut at the picture's border.
-        clipped: How many boxes were cut.
-        digest: Of the file.
-        looks: What the picture looks like.
-        is_turned: Whether an exporter seems to have turned it.
+    This checks each picture by itself; `train.dataset.checks.checked_pictures` also compares them.
+
+    Raises:
+        TrainError: Of a line for each thing that is wrong.
     """
-
-    labels: Labelled
-    width: int
-    height: int
-    boxes: tuple[Box, ...]
-    clipped: int
-    digest: bytes
-    looks: Fingerprint
-    is_turned: bool
+    problems: list[str] = []
+    pictures = look_at(read_labels(folder, problems), problems)
+    refuse(problems)
+    return pictures
 
 
-def look_at(labels: Sequence[Labelled], problems: list[str]) -> list[Look]:
+def refuse(problems: Sequence[str]) -> None:
+    """Raises a TrainError that tells the problems, if there are any."""
+    more = [f"and {len(problems) - TOLD} more"] if len(problems) > TOLD else []
+    if problems:
+        raise TrainError("\n".join([*problems[:TOLD], *more]))
+
+
+def look_at(labels: Sequence[Labelled], problems: list[str]) -> list[LabelledPicture]:
     """Reads pictures on all processors; those that cannot be used become problems."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = track(
@@ -63,62 +62,49 @@ def look_at(labels: Sequence[Labelled], problems: list[str]) -> list[Look]:
             disable=not sys.stderr.isatty(),
         )
         looks = list(results)
-    problems += [str(look) for look in looks if isinstance(look, TrainError)]
-    return [look for look in looks if isinstance(look, Look)]
+    problems += [look for look in looks if isinstance(look, str)]
+    return [look for look in looks if isinstance(look, LabelledPicture)]
 
 
-def _attempt(labels: Labelled) -> Look | TrainError:
+def _attempt(labels: Labelled) -> LabelledPicture | str:
     try:
         return _look(labels)
-    except TrainError as error:
-        return error
+    except (TrainError, SourceError) as error:
+        return str(error)
 
 
-def _look(labels: Labelled) -> Look:
-    """Reads one picture.
+def _look(labels: Labelled) -> LabelledPicture:
+    """Reads one picture as the device does.
 
     Raises:
-        TrainError: It cannot be read, is of another size than its labels say, or a box has no size
-            or lies outside.
+        SourceError: It cannot be read.
+        TrainError: It is too small or of another size than its labels say, or a box has no size or
+            lies outside.
     """
-    content, image = _decoded(labels.path)
-    height, width = image.shape[:2]
+    picture = read_picture(labels.path)
+    width, height = picture.width, picture.height
     _check_size(labels, width, height)
     wide, high = (width, height) if labels.relative else (1, 1)
-    drawn = [(x1 * wide, y1 * high, x2 * wide, y2 * high) for x1, y1, x2, y2 in labels.boxes]
+    corners = (each.xyxy for each in labels.boxes)
+    drawn = [(x1 * wide, y1 * high, x2 * wide, y2 * high) for x1, y1, x2, y2 in corners]
     boxes = tuple(_clipped(labels, box, width, height) for box in drawn)
     moved = np.abs(np.subtract(drawn, boxes)).reshape(-1, 4).max(axis=1)
-    grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
-    return Look(
+    return LabelledPicture(
         labels=labels,
+        boxes=boxes,
+        group=group_of(labels.folder, labels.row),
         width=width,
         height=height,
-        boxes=boxes,
         clipped=int((moved > SLACK).sum()),
-        digest=hashlib.sha256(content).digest(),
-        looks=fingerprint(grey, boxes),
-        is_turned=is_turned(image),
+        digest=hashlib.sha256(labels.path.read_bytes()).digest(),
+        looks=fingerprint(picture.luma(width, height), boxes),
+        is_turned=is_turned(picture.resized(width, height)),
     )
 
 
-def _decoded(path: Path) -> tuple[bytes, Image]:
-    """A file and its picture, upright: OpenCV applies the orientation of EXIF."""
-    try:
-        content = path.read_bytes()
-        # Refuses a JPEG that is cut short; imread fills the rest of it with grey.
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    except (OSError, cv2.error) as error:
-        raise TrainError(
-            f"{path}: not a readable picture: {' '.join(str(error).split())}"
-        ) from error
-    if image is None:
-        raise TrainError(f"{path}: not a readable picture, or cut short")
-    if min(image.shape[:2]) < SMALLEST:
-        raise TrainError(f"{path}: smaller than {SMALLEST} pixels")
-    return content, np.asarray(image, np.uint8)
-
-
 def _check_size(labels: Labelled, width: int, height: int) -> None:
+    if min(width, height) < SMALLEST:
+        raise TrainError(f"{labels.path}: smaller than {SMALLEST} pixels")
     if labels.size in {None, (width, height)}:
         return
     said, seen = "{} x {}".format(*labels.size or ()), f"{width} x {height} pixels"

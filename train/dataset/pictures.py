@@ -1,4 +1,4 @@
-"""Labelled pictures: read, split without leakage, laid out for ultralytics."""
+"""Labelled pictures: split without leakage, laid out for ultralytics."""
 
 import hashlib
 import json
@@ -6,13 +6,12 @@ import re
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from plateid.core.records import Box
-from train.dataset.formats import read_labels
-from train.dataset.look import Look, look_at
-from train.errors import TrainError
+from train.dataset.fingerprint import Fingerprint, near_duplicates
+from train.dataset.formats import Labelled
 
 BLOCK_S = 60
 VALIDATION = 6
@@ -21,80 +20,78 @@ COPIES = "scene"
 """The column that says which pictures are an exporter's copies of one."""
 ROBOFLOW = re.compile(r"(.+)\.rf\.\w+\.\w+")
 """How Roboflow names its copies of one picture: `NAME_jpg.rf.HASH.jpg`."""
-TOLD = 20
-"""Problems that are told one by one."""
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One labelled picture.
+class LabelledPicture:
+    """One labelled picture, and what reading it has shown.
 
     Attributes:
-        path: The picture file.
-        boxes: (x1, y1, x2, y2) of each plate in pixels, inside the picture; empty: a negative.
+        labels: What its labels say.
+        boxes: (x1, y1, x2, y2) of each plate in pixels, cut at the picture's border; empty: a
+            negative.
         group: Pictures of one group (one scene, or one minute of one ride) stay on one side of a
             split.
         width: In pixels, upright.
         height: In pixels, upright.
-        is_copy: Whether an exporter made several pictures of the scene.
+        clipped: How many boxes were cut.
+        digest: Of the file.
+        looks: What the picture looks like.
         is_turned: Whether an exporter seems to have turned it.
     """
 
-    path: Path
+    labels: Labelled
     boxes: tuple[Box, ...]
     group: str
     width: int
     height: int
-    is_copy: bool = False
-    is_turned: bool = False
+    clipped: int
+    digest: bytes
+    looks: Fingerprint
+    is_turned: bool
+
+    @property
+    def path(self) -> Path:
+        """The picture file."""
+        return self.labels.path
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What each plate says; "" where nobody transcribed it."""
+        return tuple(box.text for box in self.labels.boxes)
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether an exporter made several pictures of the scene."""
+        return COPIES in self.labels.row or bool(ROBOFLOW.fullmatch(self.path.name))
 
 
-def read_pictures(folder: Path) -> list[Picture]:
-    """Reads a data set: labels.csv, COCO, YOLO or Pascal VOC.
+def group_of(folder: Path, row: Mapping[str, str]) -> str:
+    """What a row of labels must not be parted from: its minute, scene or picture.
 
-    This checks each picture by itself; `train.dataset.checks.checked_pictures` also compares them.
-
-    Raises:
-        TrainError: Of a line for each thing that is wrong.
+    Numbers in the names of pictures tell nothing: frames of a clip need `video` and `t`.
     """
-    problems: list[str] = []
-    looks = look_at(read_labels(folder, problems), problems)
-    refuse(problems)
-    return [picture_of(look) for look in looks]
-
-
-def refuse(problems: Sequence[str]) -> None:
-    """Raises a TrainError that tells the problems, if there are any."""
-    more = [f"and {len(problems) - TOLD} more"] if len(problems) > TOLD else []
-    if problems:
-        raise TrainError("\n".join([*problems[:TOLD], *more]))
-
-
-def picture_of(look: Look) -> Picture:
-    """What is kept of a picture that was looked at."""
-    labels = look.labels
-    return Picture(
-        path=labels.path,
-        boxes=look.boxes,
-        group=group_of(labels.folder, labels.row),
-        width=look.width,
-        height=look.height,
-        is_copy=COPIES in labels.row or bool(ROBOFLOW.fullmatch(labels.path.name)),
-        is_turned=look.is_turned,
-    )
-
-
-def group_of(folder: Path, plate: Mapping[str, str]) -> str:
-    """What a row of labels must not be parted from: its minute, scene or picture."""
-    if "video" in plate:
-        return f"{folder.name}/{plate['video']}/{int(float(plate['t'])) // BLOCK_S}"
-    copied = ROBOFLOW.fullmatch(PurePosixPath(plate["image"]).name)
-    return f"{folder.name}/{plate.get(COPIES) or (copied[1] if copied else plate['image'])}"
+    name = folder.resolve().name
+    if "video" in row:
+        return f"{name}/{row['video']}/{int(float(row['t'])) // BLOCK_S}"
+    copied = ROBOFLOW.fullmatch(PurePosixPath(row["image"]).name)
+    return f"{name}/{row.get(COPIES) or (copied[1] if copied else row['image'])}"
 
 
 def held_out(group: str) -> bool:
     """Whether a group belongs to the validation part: by a hash, so that it stays as data grows."""
-    return hashlib.sha256(group.encode()).digest()[0] % VALIDATION == 0
+    return _digest(group)[0] % VALIDATION == 0
+
+
+def _digest(group: str) -> bytes:
+    return hashlib.sha256(group.encode()).digest()
+
+
+def grouped(pictures: Sequence[LabelledPicture]) -> list[LabelledPicture]:
+    """The same pictures, but groups that share near-duplicates are one."""
+    pairs = near_duplicates([picture.looks for picture in pictures])
+    names = joined([picture.group for picture in pictures], pairs)
+    return [replace(p, group=name) for p, name in zip(pictures, names, strict=True)]
 
 
 def joined(groups: Sequence[str], pairs: Iterable[tuple[int, int]]) -> list[str]:
@@ -125,15 +122,30 @@ def joined(groups: Sequence[str], pairs: Iterable[tuple[int, int]]) -> list[str]
     return [names[root(group)] for group in groups]
 
 
-def split(pictures: Sequence[Picture]) -> tuple[list[Picture], list[Picture]]:
-    """Train and validation parts; a group goes to one side whole, by a hash of its name."""
-    sides: tuple[list[Picture], list[Picture]] = ([], [])
+def split(
+    pictures: Sequence[LabelledPicture],
+) -> tuple[list[LabelledPicture], list[LabelledPicture]]:
+    """Train and validation parts; a group goes to one side whole.
+
+    A hash of its name decides. Where it puts all plates of a folder on one side, the group with the
+    least hash goes to the other. This is done for each folder, so that a folder's groups stay where
+    they are whatever other folders are there.
+    """
+    folders = defaultdict(set)
+    for group in {picture.group for picture in pictures if picture.boxes}:
+        folders[group.partition("/")[0]].add(group)
+    changed = {
+        min(groups, key=_digest)
+        for groups in folders.values()
+        if len(groups) > 1 and len({held_out(group) for group in groups}) == 1
+    }
+    sides: tuple[list[LabelledPicture], list[LabelledPicture]] = ([], [])
     for picture in pictures:
-        sides[held_out(picture.group)].append(picture)
+        sides[held_out(picture.group) != (picture.group in changed)].append(picture)
     return sides
 
 
-def without_turned_copies(pictures: Sequence[Picture]) -> list[Picture]:
+def without_turned_copies(pictures: Sequence[LabelledPicture]) -> list[LabelledPicture]:
     """Leaves out copies that an exporter turned, where the scene has others.
 
     Their boxes stand upright around a leaning plate and teach loose boxes.
@@ -143,7 +155,9 @@ def without_turned_copies(pictures: Sequence[Picture]) -> list[Picture]:
     return upright + [p for p in pictures if p.group not in scenes]
 
 
-def write_yolo(sides: tuple[Sequence[Picture], Sequence[Picture]], root: Path) -> Path:
+def write_yolo(
+    sides: tuple[Sequence[LabelledPicture], Sequence[LabelledPicture]], root: Path
+) -> Path:
     """Links the two parts into the layout of ultralytics and returns its `data.yaml`.
 
     Whatever is at `root` is replaced, once all is written.
@@ -161,7 +175,7 @@ def write_yolo(sides: tuple[Sequence[Picture], Sequence[Picture]], root: Path) -
     return root / "data.yaml"
 
 
-def _write_side(root: Path, side: str, pictures: Sequence[Picture]) -> None:
+def _write_side(root: Path, side: str, pictures: Sequence[LabelledPicture]) -> None:
     images, labels = root / "images" / side, root / "labels" / side
     for folder in (images, labels):
         folder.mkdir(parents=True)
@@ -172,7 +186,7 @@ def _write_side(root: Path, side: str, pictures: Sequence[Picture]) -> None:
         (labels / name).with_suffix(".txt").write_text(_yolo_lines(picture))
 
 
-def _yolo_lines(picture: Picture) -> str:
+def _yolo_lines(picture: LabelledPicture) -> str:
     lines = []
     for x1, y1, x2, y2 in picture.boxes:
         centre = (x1 + x2) / 2 / picture.width, (y1 + y2) / 2 / picture.height

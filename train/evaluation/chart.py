@@ -1,63 +1,53 @@
-"""The precision-recall curves as the lines of an SVG."""
+"""The precision-recall curves as an SVG for the page, light or dark."""
 
-from dataclasses import dataclass
+import io
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
 
 from train.evaluation.evaluate import Evaluation
-from train.evaluation.figures import Figures
 from train.evaluation.metrics import RECALLS
 
-LEFT, TOP, WIDTH, HEIGHT = 68.0, 12.0, 531.0, 325.0
-"""Of the plotting area."""
+INK = "#012345"
+"""Stands for the colour of the page's text."""
+COLOURS = ("#2f86c1", "#d9662b", "#1f9e78", "#b5689a", "#b38600", "#7a7fd0")
 CLOSE_UP = 0.5
-"""Where the axes begin when every point of work lies above it."""
+"""Where the axes begin when every operating point lies above it."""
+STYLE: dict[Any, Any] = {
+    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "grid.color"), INK),
+    **dict.fromkeys(("xtick.color", "ytick.color"), INK),
+    "svg.fonttype": "none",
+    "svg.hashsalt": "plateid",  # the same curves are the same text
+    "text.parse_math": False,
+}
 
 
-@dataclass(frozen=True)
-class Line:
-    """One curve: `points` as an SVG polyline has them; its point of work, None without boxes."""
+def chart(evaluation: Evaluation) -> str:
+    """The curves of all pictures and, where there are several, of each source.
 
-    name: str
-    points: str
-    work: tuple[float, float] | None
-
-
-@dataclass(frozen=True)
-class Chart:
-    """Curves, the ticks of both axes as (value, x, y), and the plotting area."""
-
-    lines: tuple[Line, ...]
-    ticks: tuple[tuple[float, float, float], ...]
-    left: float = LEFT
-    top: float = TOP
-    width: float = WIDTH
-    height: float = HEIGHT
-
-
-def chart(evaluation: Evaluation) -> Chart:
-    """The curves of all pictures and, where there are several, of each source."""
-    figures = {each.name: each for each in evaluation.parts["source"]}
-    shown = {"all": evaluation.parts["all"][0], **(figures if len(figures) > 1 else {})}
-    work = [number for each in shown.values() for number in (each.found, each.precision)]
-    start = CLOSE_UP if all(number and number > CLOSE_UP for number in work) else 0.0
-    lines = [
-        _line(name, evaluation.curves[name], each, start=start) for name, each in shown.items()
-    ]
-    ticks = (start + (1 - start) * step / 5 for step in range(6))
-    return Chart(tuple(lines), tuple((tick, *_place(tick, tick, start)) for tick in ticks))
-
-
-def _line(name: str, curve: list[float], figures: Figures, *, start: float) -> Line:
-    places = (
-        _place(recall, precision, start)
-        for recall, precision in zip(RECALLS.tolist(), curve, strict=True)
-        if precision
-    )
-    work = None
-    if figures.found is not None and figures.precision is not None:
-        work = _place(figures.found, figures.precision, start)
-    return Line(name, " ".join(f"{x},{y}" for x, y in places), work)
-
-
-def _place(recall: float, precision: float, start: float) -> tuple[float, float]:
-    across, up = ((value - start) / (1 - start) for value in (recall, precision))
-    return round(LEFT + across * WIDTH, 1), round(TOP + (1 - up) * HEIGHT, 1)
+    A dot is the operating point: precision and recall at the threshold.
+    """
+    sources = evaluation.parts["source"]
+    parts = [*(sources if len(sources) > 1 else []), *evaluation.parts["all"]]
+    points = [(part.recall or 0, part.precision or 0) for part in parts]
+    start = CLOSE_UP if min(map(min, points)) > CLOSE_UP else 0.0
+    colours = [*(COLOURS[n % len(COLOURS)] for n in range(len(parts) - 1)), INK]
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7, 4.2), layout="constrained")
+        axes = figure.subplots()
+        for part, point, colour in zip(parts, points, colours, strict=True):
+            curve = np.array(part.curve)
+            axes.plot(RECALLS[curve > 0], curve[curve > 0], color=colour, label=part.name)
+            axes.plot(*point, "o", color=colour, clip_on=False)
+        limits = start, 1 + (1 - start) / 100  # lines along 1 are whole
+        axes.set(xlabel="recall", ylabel="precision", xlim=limits, ylim=limits)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.2)
+        axes.legend(loc="lower left", frameon=False)
+        file = io.StringIO()
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(file, format="svg", transparent=True, metadata=nothing)
+    _, tag, svg = file.getvalue().partition("<svg")
+    return (tag + svg).replace(INK, "currentColor")

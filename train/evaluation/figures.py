@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from train.evaluation.judge import Judged
-from train.evaluation.metrics import mean_average_precision, rank
+from train.evaluation.metrics import match, mean_average_precision, rank
+from train.evaluation.predictor import Result
 from train.evaluation.threshold import LOWEST
+from train.text import fold
 
 Band = tuple[float, float]
 EVERY: Band = (0, np.inf)
@@ -17,7 +18,7 @@ HEIGHTS: dict[str, Band] = {
     "20-40 px": (20, 40),
     "> 40 px": (40, np.inf),
 }
-"""Of plates, in a picture that is scaled to fit into judge.REFERENCE."""
+"""Of plates, in a picture that is scaled to fit into predictor.REFERENCE."""
 NIGHT_LUMA = 55
 """Pictures with a lower mean brightness count as night. It parts the street scenes of the training
 sources as a person would, but it also takes a car before a black wall for a night."""
@@ -30,86 +31,85 @@ class Figures:
     Attributes:
         name: Of the part.
         pictures: Where plates of some heights count, those that hold one.
-        found: Recall at the bundle's threshold: plates that a box of their own covers with an IoU
-            of at least 0.5.
-        found_at_lowest: The same at the score threshold.LOWEST.
+        recall: Plates that a box of their own covers with an IoU of at least 0.5, at the threshold.
+        recall_at_05: The same at the score threshold.LOWEST.
         mean_iou: Of the plates found.
         texts: Plates that were transcribed.
         exact: Share of them that were found and read as they are.
         folded: The same, with O as 0 and I as 1.
-        is_open: Plates may be there unlabelled: precision and mAP are lower bounds.
+        curve: Precision at metrics.RECALLS.
     """
 
     name: str
     pictures: int
     plates: int
-    found: float | None
-    found_at_lowest: float | None
+    recall: float | None
+    recall_at_05: float | None
     precision: float | None
     missed: int
     false_boxes: int
-    map50: float | None
-    map50_95: float | None
+    mAP50: float | None  # noqa: N815 - the field's word
+    mAP50_95: float | None  # noqa: N815 - as above
     mean_iou: float | None
     texts: int
     exact: float | None
     folded: float | None
-    is_open: bool
+    curve: tuple[float, ...]
 
 
-def fold(text: str) -> str:
-    """O and I as the digits that they cannot be told from."""
-    return text.replace("O", "0").replace("I", "1")
-
-
-def parts(judged: Sequence[Judged], threshold: float) -> dict[str, list[Figures]]:
+def parts(results: Sequence[Result], threshold: float) -> dict[str, list[Figures]]:
     """The figures of "all", and by "source", "height" and "light"; of sources in their order."""
-    sources = list(dict.fromkeys(each.source for each in judged))
-    lights = {
-        "day": [each for each in judged if each.luma >= NIGHT_LUMA],
-        "night": [each for each in judged if each.luma < NIGHT_LUMA],
+    sources = dict.fromkeys(each.source for each in results)
+    by_source = {name: [each for each in results if each.source == name] for name in sources}
+    by_light = {
+        "day": [each for each in results if each.luma >= NIGHT_LUMA],
+        "night": [each for each in results if each.luma < NIGHT_LUMA],
     }
     return {
-        "all": [figures("all", judged, threshold)],
-        "source": [
-            figures(name, [each for each in judged if each.source == name], threshold)
-            for name in sources
-        ],
-        "height": [figures(name, judged, threshold, band=band) for name, band in HEIGHTS.items()],
-        "light": [figures(name, part, threshold) for name, part in lights.items()],
+        "all": [figures("all", results, threshold)],
+        "source": [figures(name, part, threshold) for name, part in by_source.items()],
+        "height": [figures(name, results, threshold, band=band) for name, band in HEIGHTS.items()],
+        "light": [figures(name, part, threshold) for name, part in by_light.items()],
     }
 
 
 def figures(
-    name: str, judged: Sequence[Judged], threshold: float, *, band: Band = EVERY
+    name: str, results: Sequence[Result], threshold: float, *, band: Band = EVERY
 ) -> Figures:
     """The figures of these pictures; only plates and false boxes of some heights count."""
-    samples = [each.sample(band) for each in judged]
-    counts, at_lowest = (rank(samples).at(score) for score in (threshold, LOWEST))
-    texts = [pair for each in judged for pair in _texts(each, band)]
+    samples = [each.sample(band) for each in results]
+    ranking = rank(samples)
+    counts = ranking.at(threshold)
+    texts = [pair for each in results for pair in _texts(each, threshold, band)]
     return Figures(
         name=name,
-        pictures=sum(band == EVERY or bool(each.within(band).any()) for each in judged),
+        pictures=sum(band == EVERY or bool(each.within(band).any()) for each in results),
         plates=counts.plates,
-        found=counts.recall,
-        found_at_lowest=at_lowest.recall,
+        recall=counts.recall,
+        recall_at_05=ranking.at(LOWEST).recall,
         precision=counts.precision,
         missed=counts.plates - counts.found,
         false_boxes=counts.false_boxes,
-        map50=rank(samples).average_precision(),
-        map50_95=mean_average_precision(samples),
+        mAP50=ranking.average_precision(),
+        mAP50_95=mean_average_precision(samples),
         mean_iou=counts.mean_iou,
         texts=len(texts),
         exact=_share(text == read for text, read in texts),
         folded=_share(fold(text) == fold(read) for text, read in texts),
-        is_open=any(each.is_open for each in judged),
+        curve=tuple(ranking.curve().tolist()),
     )
 
 
-def _texts(judged: Judged, band: Band) -> list[tuple[str, str]]:
-    """What each transcribed plate says, and what was read of it."""
-    lines = zip(judged.texts, judged.reads, judged.within(band), strict=True)
-    return [(text, read) for text, read, counts in lines if text and counts]
+def _texts(result: Result, threshold: float, band: Band) -> list[tuple[str, str]]:
+    """What each transcribed plate says, and what was read of it; "" where it was not found."""
+    matches = match(result.sample())
+    found = matches.truths[result.scores[matches.boxes] >= threshold]
+    lines = zip(result.texts, result.reads, result.within(band), strict=True)
+    return [
+        (text, read if truth in found else "")
+        for truth, (text, read, counts) in enumerate(lines)
+        if text and counts
+    ]
 
 
 def _share(right: Iterable[bool]) -> float | None:

@@ -29,20 +29,20 @@ class Sample:
         boxes: Shape (N, 4), of the detector, in any order.
         scores: Shape (N,).
         truths: Shape (M, 4).
-        boxes_aside: Shape (N,); such a box is not false where it covers nothing.
-        truths_aside: Shape (M,); such a plate need not be found, and a box that covers it does not
+        boxes_ignored: Shape (N,); such a box is not false where it covers nothing.
+        truths_ignored: Shape (M,); such a plate need not be found, nor does a box that covers it
             count.
     """
 
     boxes: Boxes
     scores: Floats
     truths: Boxes
-    boxes_aside: Flags = field(default_factory=lambda: np.zeros(0, bool))
-    truths_aside: Flags = field(default_factory=lambda: np.zeros(0, bool))
+    boxes_ignored: Flags = field(default_factory=lambda: np.zeros(0, bool))
+    truths_ignored: Flags = field(default_factory=lambda: np.zeros(0, bool))
 
     def __post_init__(self) -> None:
-        """Nothing is aside unless it is said."""
-        for name, items in (("boxes_aside", self.boxes), ("truths_aside", self.truths)):
+        """Nothing is ignored unless it is said."""
+        for name, items in (("boxes_ignored", self.boxes), ("truths_ignored", self.truths)):
             if not len(getattr(self, name)):
                 object.__setattr__(self, name, np.zeros(len(items), bool))
 
@@ -133,8 +133,8 @@ def match(sample: Sample, iou_threshold: float = IOU_THRESHOLDS[0]) -> Matches:
     overlaps = np.zeros(len(order), np.float32)
     free = np.ones(len(sample.truths), bool)
     for row, overlap in enumerate(iou(sample.boxes[order], sample.truths)):
-        # A plate that counts is preferred to one that is aside.
-        for group in (~sample.truths_aside, sample.truths_aside):
+        # A plate that counts is preferred to one that is ignored.
+        for group in (~sample.truths_ignored, sample.truths_ignored):
             open_to = np.flatnonzero(free & group & (overlap >= iou_threshold))
             if len(open_to):
                 best = open_to[overlap[open_to].argmax()]
@@ -151,7 +151,7 @@ def rank(samples: Sequence[Sample], iou_threshold: float = IOU_THRESHOLDS[0]) ->
         scores=rows[:, 0].astype(np.float32),
         right=rows[:, 1] > 0,
         overlaps=rows[:, 2].astype(np.float32),
-        plates=sum(int(np.count_nonzero(~sample.truths_aside)) for sample in samples),
+        plates=sum(int(np.count_nonzero(~sample.truths_ignored)) for sample in samples),
     )
 
 
@@ -159,10 +159,10 @@ def _rows(sample: Sample, iou_threshold: float) -> Doubles:
     """Shape (K, 3): score, whether it is right, and IoU of the boxes of a picture that count."""
     matches = match(sample, iou_threshold)
     right = matches.truths != NONE
-    aside = sample.boxes_aside[matches.boxes]
-    aside[right] = sample.truths_aside[matches.truths[right]]
+    ignored = sample.boxes_ignored[matches.boxes]
+    ignored[right] = sample.truths_ignored[matches.truths[right]]
     rows = np.column_stack([sample.scores[matches.boxes], right, matches.overlaps])
-    return np.asarray(rows[~aside], np.float64)
+    return np.asarray(rows[~ignored], np.float64)
 
 
 def mean_average_precision(samples: Sequence[Sample]) -> float | None:

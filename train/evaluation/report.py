@@ -4,39 +4,38 @@ import base64
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from train.errors import TrainError
 from train.evaluation.chart import chart
-from train.evaluation.drawing import draw
 from train.evaluation.evaluate import Evaluation
 from train.evaluation.figures import NIGHT_LUMA, Figures
-from train.evaluation.judge import REFERENCE
 from train.evaluation.metrics import RECALLS
+from train.evaluation.predictor import REFERENCE
 from train.evaluation.threshold import LOWEST, RULE
-from train.evaluation.worst import Bad, worst
+from train.evaluation.worst import WorstPicture, draw, worst
 from train.record import write_whole
 
-TEMPLATE = "report.html.j2"
 COLUMNS = {
     "pictures": "pictures",
     "plates": "plates",
-    "found": "found",
-    f"at {LOWEST}": "found_at_lowest",
+    "recall": "recall",
+    f"at {LOWEST}": "recall_at_05",
     "precision": "precision",
-    "mAP50": "map50",
-    "mAP50-95": "map50_95",
+    "mAP50": "mAP50",
+    "mAP50-95": "mAP50_95",
     "IoU": "mean_iou",
     "exact": "exact",
     "folded": "folded",
 }
 """Heading and attribute of Figures."""
-BOUNDS = {"precision", "map50", "map50_95"}
-"""Lower bounds where plates may be there unlabelled."""
-NOTHING = "-"
+BOUNDS = {"precision", "mAP50", "mAP50_95"}
+"""Lower bounds where pictures may show plates that have no label."""
 
 
 def table(evaluation: Evaluation) -> str:
@@ -45,13 +44,13 @@ def table(evaluation: Evaluation) -> str:
 
 
 def _figures(evaluation: Evaluation) -> Iterator[str]:
-    parts = evaluation.parts
+    parts, is_open = evaluation.parts, evaluation.run.is_open
     yield f"{'':14}" + "".join(f"{heading:>10}" for heading in COLUMNS)
     for figures in (*parts["source"], *parts["height"], *parts["light"], *parts["all"]):
-        cells = (value(figures, attribute) for attribute in COLUMNS.values())
+        cells = (value(figures, attribute, is_open=is_open) for attribute in COLUMNS.values())
         yield f"{figures.name:14}" + "".join(f"{cell:>10}" for cell in cells)
-    if parts["all"][0].is_open:
-        yield "≥: every picture has one label, and other plates may be there without one"
+    if is_open:
+        yield "≥: at least; pictures may show plates that have no label (--open)"
 
 
 def _negatives(evaluation: Evaluation) -> Iterator[str]:
@@ -66,24 +65,24 @@ def _choice(evaluation: Evaluation) -> Iterator[str]:
     if evaluation.choice is None:
         return
     yield f"threshold {evaluation.choice.threshold}: {RULE}"
-    yield f"{'threshold':>10}{'found':>10}{'precision':>10}{'false/frame':>12}"
+    yield f"{'threshold':>10}{'recall':>10}{'precision':>10}{'false/frame':>12}"
     for point in evaluation.choice.table:
         rates = share(point.recall), share(point.precision), share(point.false_per_frame)
         yield f"{point.threshold:>10}{rates[0]:>10}{rates[1]:>10}{rates[2]:>12}"
 
 
-def value(figures: Figures, attribute: str) -> str:
+def value(figures: Figures, attribute: str, *, is_open: bool) -> str:
     """One cell of a table; a lower bound says so."""
     number = getattr(figures, attribute)
     if isinstance(number, int):
         return str(number)
-    bound = figures.is_open and attribute in BOUNDS and number is not None
+    bound = is_open and attribute in BOUNDS and number is not None
     return f"{'≥' * bound}{share(number)}"
 
 
 def share(number: float | None) -> str:
     """Three places, or a dash where there is nothing to have a share of."""
-    return NOTHING if number is None else f"{number:.3f}"
+    return "-" if number is None else f"{number:.3f}"
 
 
 def write(evaluation: Evaluation) -> Path:
@@ -96,56 +95,45 @@ def write(evaluation: Evaluation) -> Path:
     Returns:
         The page; `report.json` is beside it.
     """
-    bad = worst([*evaluation.judged, *evaluation.blanks], evaluation.threshold)
+    pictures = worst([*evaluation.results, *evaluation.blanks], evaluation.threshold)
     out = evaluation.run.out
-    page = html(evaluation, bad)
+    page = html(evaluation, pictures)
     try:
-        write_whole(out / "report.json", json.dumps(record(evaluation, bad), indent=1))
+        write_whole(out / "report.json", json.dumps(record(evaluation, pictures), indent=1))
         write_whole(out / "report.html", page)
     except OSError as error:
         raise TrainError(f"{error.filename}: {error.strerror}") from error
     return out / "report.html"
 
 
-def record(evaluation: Evaluation, bad: Sequence[Bad]) -> dict[str, Any]:
-    """All figures as JSON; shares have four places, what there is none of is null."""
-    everything: dict[str, Any] = _rounded(
+def record(evaluation: Evaluation, pictures: Sequence[WorstPicture]) -> dict[str, Any]:
+    """All that is known, as JSON; figures have four places, a share of nothing is null."""
+    wrong = [(each.result.name, list(map(asdict, each.faults))) for each in pictures]
+    text = json.dumps(
         {
-            **about(evaluation),
+            "command": evaluation.run.command,
+            "run": asdict(evaluation.run),
+            "commit": evaluation.commit,
+            "data_sha256": evaluation.data_sha256,
+            "bundle": evaluation.spec.model_dump(),
+            "threshold": evaluation.threshold,
+            "night_luma": NIGHT_LUMA,
+            "heights_in": REFERENCE,
             "parts": {name: list(map(asdict, part)) for name, part in evaluation.parts.items()},
-            "curves": {"recall": RECALLS.tolist(), "precision": evaluation.curves},
+            "curve_recalls": RECALLS.tolist(),
             "negatives": list(map(asdict, evaluation.negatives)),
             "choice": evaluation.choice and {"rule": RULE, **asdict(evaluation.choice)},
-            "worst": [_bad(each) for each in bad],
-        }
+            "worst": [{"picture": name, "faults": faults} for name, faults in wrong],
+        },
+        default=str,
     )
-    return everything
+    rounded: dict[str, Any] = json.loads(text, parse_float=lambda digits: round(float(digits), 4))
+    return rounded
 
 
-def about(evaluation: Evaluation) -> dict[str, Any]:
-    """What was evaluated, on what, and how."""
-    spec = evaluation.spec
-    return {
-        "bundle": spec.name,
-        "folder": str(evaluation.run.bundle),
-        "detector": spec.detector.name,
-        "detector_sha256": spec.detector.sha256,
-        "reader": spec.reader.name,
-        "reader_sha256": spec.reader.sha256,
-        "input": [spec.detector.width, spec.detector.height],
-        "threshold": evaluation.threshold,
-        "held_out": evaluation.run.held_out,
-        "command": evaluation.run.command,
-        "commit": evaluation.commit,
-        "data_sha256": evaluation.data_sha256,
-        "night_luma": NIGHT_LUMA,
-        "heights_in": list(REFERENCE),
-    }
-
-
-def html(evaluation: Evaluation, bad: Sequence[Bad]) -> str:
+def html(evaluation: Evaluation, pictures: Sequence[WorstPicture]) -> str:
     """The page: one file, with its pictures in it."""
-    pictures = draw(bad, evaluation.threshold)
+    jpegs = [base64.b64encode(jpeg).decode() for jpeg in draw(pictures, evaluation.threshold)]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -153,37 +141,18 @@ def html(evaluation: Evaluation, bad: Sequence[Bad]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"share": share, "value": value}
-    return environment.get_template(TEMPLATE).render(
-        about=about(evaluation),
-        chart=chart(evaluation),
+    cell = partial(value, is_open=evaluation.run.is_open)
+    environment.filters |= {"share": share, "value": cell}
+    return environment.get_template("report.html.j2").render(
+        chart=Markup(chart(evaluation)),  # noqa: S704 - matplotlib escapes the names
         columns=COLUMNS,
         evaluation=evaluation,
         lowest=LOWEST,
-        most=max(_boxes(figures) for figures in evaluation.parts["height"]) or 1,
+        most=max(part.plates + part.false_boxes for part in evaluation.parts["height"]) or 1,
+        night_luma=NIGHT_LUMA,
+        reference=REFERENCE,
         rule=RULE,
-        worst=[(each, _uri(jpeg)) for each, jpeg in zip(bad, pictures, strict=True)],
+        run=evaluation.run,
+        spec=evaluation.spec,
+        worst=list(zip(pictures, jpegs, strict=True)),
     )
-
-
-def _uri(jpeg: bytes) -> str:
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
-
-
-def _boxes(figures: Figures) -> int:
-    return figures.plates + figures.false_boxes
-
-
-def _bad(bad: Bad) -> dict[str, Any]:
-    return {"picture": bad.judged.name, "faults": list(map(asdict, bad.faults))}
-
-
-def _rounded(value: Any) -> Any:
-    match value:
-        case dict():
-            return {key: _rounded(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_rounded(item) for item in value]
-        case float():
-            return round(value, 4)
-    return value

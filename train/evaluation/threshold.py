@@ -28,7 +28,7 @@ RULE = (
 
 @dataclass(frozen=True)
 class Point:
-    """What a threshold gives; `false_per_frame` on the negatives, None where there are none."""
+    """What a threshold gives; `false_per_frame` is None where there are no negatives."""
 
     threshold: float
     recall: float | None
@@ -44,12 +44,15 @@ class Choice:
     table: tuple[Point, ...]
 
 
-def choose(ranking: Ranking, negatives: Sequence[Floats], *, current: float) -> Choice:
+def choose(
+    ranking: Ranking, negatives: Sequence[Floats], others: Sequence[Floats], *, current: float
+) -> Choice:
     """Applies RULE.
 
     Args:
         ranking: Of the validation part.
         negatives: The scores of the boxes of each frame without plates; may be empty.
+        others: The same of frames that take no part in the choice, for the table.
         current: The bundle's threshold, for the table.
 
     Raises:
@@ -63,7 +66,7 @@ def choose(ranking: Ranking, negatives: Sequence[Floats], *, current: float) -> 
     threshold = min(quiet) if quiet else max(keeping)
     around = (round(threshold + step, 2) for step in AROUND)
     shown = sorted({LOWEST, current, *(t for t in around if LOWEST <= t < 1)})
-    return Choice(threshold, tuple(_point(ranking, negatives, t) for t in shown))
+    return Choice(threshold, tuple(_point(ranking, others, t) for t in shown))
 
 
 def per_frame(negatives: Sequence[Floats], threshold: float) -> float:

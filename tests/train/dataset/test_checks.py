@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plateid.core.records import Box, Image
-from train.dataset.checks import ENOUGH, checked_pictures
+from train.dataset.checks import checked_pictures
 from train.dataset.fingerprint import Fingerprint, fingerprint, near_duplicates
 from train.dataset.pictures import held_out, split
 from train.errors import TrainError
@@ -73,8 +73,8 @@ def test_what_was_repaired_is_counted_and_shown(good, tmp_path):
         line("4.png"),
     ]
     data = data_set(tmp_path / "more", more, "".join(rows))
-    (data / "test").mkdir()
-    cv2.imwrite(str(data / "test" / "t.png"), scene(1000))
+    (data / "Test").mkdir()
+    cv2.imwrite(str(data / "Test" / "t.png"), scene(1000))
     _, summary = checked_pictures([good, data])
     assert (summary.negatives, summary.clipped, summary.tiny, summary.unlabelled) == (1, 1, 1, 2)
     text = str(summary)
@@ -90,7 +90,8 @@ def test_boxes_of_other_classes_are_counted(good, tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), scene(99))
     (tmp_path / "a.txt").write_text("0 .5 .5 .9 .9\n1 .5 .5 .2 .1\n0 .1 .1 .1 .1")
     _, summary = checked_pictures([good, tmp_path])
-    assert summary.others == {"car": 2}
+    assert (summary.classes, summary.others) == ({"plate": 1}, {"car": 2})
+    assert "plates are              1 plate" in str(summary)
     assert "ignored, other classes  2 car" in str(summary)
 
 
@@ -166,23 +167,25 @@ def test_problems_of_all_folders_are_told_together(good, tmp_path):
         checked_pictures([good, empty, bad, tmp_path / "gone"])
     assert [text.removeprefix(f"{tmp_path}/") for text in str(caught.value).splitlines()] == [
         "empty: no pictures",
-        "bad/labels.csv: b.png: no such picture",
         "gone: no such folder",
         "bad/labels.csv: a.png: box 1.0 1.0 1.0 1.0: a box of no size",
+        "bad/images/b.png: does not exist",
     ]
 
 
-@pytest.mark.parametrize(
-    ("count", "part"), [(1, "training|validation"), (2, "validation"), (0, "training")]
-)
-def test_too_few_groups_are_refused_with_how_many_it_takes(tmp_path, count, part):
-    names = [n for n in map(str, range(99)) if not held_out(f"few/{n}.png")][:count]
-    images = {f"{name}.png": scene(int(name)) for name in names} | {"negative.png": scene(999)}
-    rows = "".join(line(f"{name}.png") for name in names) + line("negative.png", None)
-    with pytest.raises(
-        TrainError, match=rf"no plate .* {part} part: there are {count + 1} .* {ENOUGH}"
-    ):
+@pytest.mark.parametrize("count", [0, 1])
+def test_plates_of_fewer_than_two_groups_are_refused_with_their_number(tmp_path, count):
+    images = {"0.png": scene(0), "1.png": scene(1), "2.png": scene(2)}
+    rows = "".join(line(name, PLATE if n < count else None) for n, name in enumerate(images))
+    said = rf"no plate .* part: groups of pictures with plates: {count} .* needs at least two"
+    with pytest.raises(TrainError, match=said):
         checked_pictures([data_set(tmp_path / "few", images, rows)])
+
+
+@pytest.mark.parametrize("count", range(2, 9))
+def test_two_groups_of_plates_are_enough(tmp_path, count):
+    data = data_set(tmp_path / "few", {f"{n}.png": scene(n) for n in range(count)})
+    assert all(split(checked_pictures([data])[0]))
 
 
 BOXES = st.lists(

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tests.train.dataset.test_pictures import exif_turned
 from train.dataset.formats import read_labels
-from train.dataset.formats.labelled import plate_classes
-from train.dataset.pictures import read_pictures
+from train.dataset.formats.labelled import LabelledBox, plate_classes
+from train.dataset.look import read_pictures
 from train.errors import TrainError
 
 BOX = (20.0, 30.0, 120.0, 60.0)
@@ -55,7 +55,9 @@ def coco(
     )
 
 
-def voc(*names: str, filename: str = "x.jpg", size: tuple[int, int] = (200, 100)) -> str:
+def voc(
+    *names: str, filename: str = "x.jpg", size: tuple[int | str, int | str] = (200, 100)
+) -> str:
     corners = "<xmin>20</xmin><ymin>30</ymin><xmax>120</xmax><ymax>60</ymax>"
     objects = "".join(
         f"<object><name>{name}</name><bndbox>{corners}</bndbox></object>" for name in names
@@ -80,8 +82,8 @@ LAYOUTS = {
         "train/labels/a.txt": ROW,
         "valid/images/b.jpg": "",
         "valid/labels/b.txt": "",
-        "test/images/c.jpg": "",
-        "test/labels/c.txt": ROW,
+        "Test/images/c.jpg": "",
+        "Test/labels/c.txt": ROW,
     },
     "yolo by ultralytics": {
         "dataset.yaml": "names:\n  0: car\n  7: License_Plate\n",
@@ -101,6 +103,21 @@ LAYOUTS = {
         "images/b.jpg": "",
         "labels/a.txt": ROW,
         "labels/classes.txt": "anything\n",
+    },
+    "yolo by CVAT": {
+        "obj.names": "car\nplate\n",
+        "obj.data": "classes = 2\ntrain = data/train.txt\nnames = data/obj.names\n",
+        "train.txt": "data/obj_train_data/images/a.jpg\n",
+        "obj_train_data/images/a.jpg": "",
+        "obj_train_data/images/a.txt": f"1{ROW[1:]}\n0 0.5 0.5 0.1 0.1\n",
+        "obj_train_data/images/b.jpg": "",
+        "obj_train_data/images/b.txt": "0 0.5 0.5 0.1 0.1",
+    },
+    "yolo of polygons by Roboflow": {
+        "data.yaml": "names: [plate]",
+        "train/images/a.jpg": "",
+        "train/labels/a.txt": "0 0.1 0.4 0.6 0.3 0.55 0.6",
+        "train/images/b.jpg": "",
     },
     "coco by Roboflow": {
         "train/_annotations.coco.json": coco("a.jpg", width=200, height=100),
@@ -135,6 +152,7 @@ LAYOUTS = {
     "voc by its filename": {
         "Annotations/1.xml": voc("Number Plate", "driver", filename="C:\\mine\\a.jpg", size=(0, 0)),
         "JPEGImages/a.jpg": "",
+        "Annotations/b.xml": voc(size=("", " ")),
         "JPEGImages/b.jpg": "",
     },
     "hidden files": {
@@ -166,15 +184,23 @@ BAD = {
     "labels.csv in no code": ({"labels.csv": b"image,\xff\xfe"}, "labels.csv: 'utf-8' codec"),
     "yolo, another class": (
         {"images/a.jpg": "", "labels/a.txt": f"{ROW}\n2{ROW[1:]}"},
-        r"labels/a.txt:2: class 2, but the classes are 0 \(plate\); name them in data.yaml",
+        r"labels/a.txt:2: class 2, but the classes are 0 \(unnamed\); name them in data.yaml, cl",
     ),
     "yolo, half a class": (
         {"images/a.jpg": "", "labels/a.txt": f"0.5{ROW[1:]}"},
         "labels/a.txt:1: class 0.5, but",
     ),
-    "yolo, polygon": (
-        {"images/a.jpg": "", "labels/a.txt": "0 .1 .1 .2 .1 .2 .2"},
-        "labels/a.txt:1: 7 numbers, not class, centre x, centre y, width, height",
+    "yolo, confidence": (
+        {"images/a.jpg": "", "labels/a.txt": f"{ROW} 0.9"},
+        "labels/a.txt:1: 6 numbers, not class, centre x, centre y, width, height, or a polygon",
+    ),
+    "yolo, half a polygon": (
+        {"images/a.jpg": "", "labels/a.txt": f"{ROW} .1 .1 .1"},
+        "labels/a.txt:1: 8 numbers",
+    ),
+    "yolo, keypoints": (
+        {"data.yaml": "{names: [plate], kpt_shape: [4, 2]}", "a.jpg": "", "a.txt": ROW},
+        "data.yaml: kpt_shape: labels of keypoints are not read",
     ),
     "yolo, words": (
         {"images/a.jpg": "", "labels/a.txt": "0 .1 .1 wide high"},
@@ -202,12 +228,12 @@ BAD = {
     ),
     "yolo, no yaml": ({"data.yaml": "a: [", "images/a.jpg": ""}, "data.yaml: no names of classes"),
     "yolo, no plates": (
-        {"data.yaml": "names: [dog, cat]", "images/a.jpg": "", "labels/a.txt": ROW},
-        "no class of plates among cat, dog",
+        {"data.yaml": "names: [dog, Kennzeichen]", "images/a.jpg": "", "labels/a.txt": ROW},
+        "no class of plates among Kennzeichen, dog; rename the one of plates to plate in data.yaml",
     ),
     "coco, no plates": (
         {"a.json": coco("a.jpg", classes=("dog", "cat")), "a.jpg": ""},
-        "a.json: no class of plates among cat, dog",
+        "no class of plates among cat, dog; rename the one of plates to plate in categories",
     ),
     "coco, no picture": ({"a.json": coco("a.jpg")}, "a.json: a.jpg: no such picture"),
     "coco, two pictures": (
@@ -246,7 +272,7 @@ BAD = {
     ),
     "voc, no plates": (
         {"a.xml": voc("dog", "cat"), "a.jpg": ""},
-        "no class of plates among cat, dog",
+        "no class of plates among cat, dog; rename the one of plates to plate in <name>",
     ),
     "voc, turned": (
         {"a.xml": voc("plate", size=(100, 200)), "a.jpg": ""},
@@ -285,7 +311,7 @@ def test_boxes_of_other_classes_are_named_and_roboflow_s_root_is_no_class(tmp_pa
     content["categories"][0]["supercategory"] = "vehicles"
     lay_out(tmp_path, {"_annotations.coco.json": json.dumps(content), "a.jpg": ""})
     (labels,) = read_labels(tmp_path, problems := [])
-    assert (labels.boxes, labels.others, problems) == ((BOX,), (), [])
+    assert (labels.boxes, labels.others) == ((LabelledBox(BOX, "Nummernschild"),), ())
     content["categories"][0]["name"] = "dog"
     content["categories"].append({"id": 2, "name": "number_plate"})
     lay_out(tmp_path, {"_annotations.coco.json": json.dumps(content)})
@@ -304,11 +330,12 @@ def test_boxes_of_other_classes_are_named_and_roboflow_s_root_is_no_class(tmp_pa
             {"licence_plate", "number-plate", "lp", "LP_2"},
         ),
         (["help", "alpine", "registration plates"], {"registration plates"}),
+        (["Template", "numberplate", "LicensePlate"], {"numberplate", "LicensePlate"}),
+        (["template", "车牌"], set()),
     ],
 )
 def test_classes_of_plates_are_known_by_their_names(names, plates):
-    assert plate_classes(Path("d"), names, problems := []) == plates
-    assert not problems
+    assert plate_classes(set(names)) == plates
 
 
 CORNER = st.integers(0, 98)

@@ -7,11 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from train.dataset.fingerprint import Fingerprint
+from train.dataset.formats import Labelled
+from train.dataset.look import read_pictures
 from train.dataset.pictures import (
-    Picture,
+    LabelledPicture,
     group_of,
+    held_out,
     joined,
-    read_pictures,
     split,
     without_turned_copies,
     write_yolo,
@@ -29,8 +32,16 @@ def folder(path: Path, rows: str, *, pictures: tuple[str, ...] = ("a.png", "b.pn
     return path
 
 
-def picture(name: str, group: str, *, is_copy: bool = False, is_turned: bool = False) -> Picture:
-    return Picture(Path(name), (), group, 200, 100, is_copy=is_copy, is_turned=is_turned)
+def picture(
+    name: str,
+    group: str,
+    *boxes: tuple[float, ...],
+    is_copy: bool = False,
+    is_turned: bool = False,
+) -> LabelledPicture:
+    labels = Labelled(Path("d"), Path(name), Path("s"), (), {"scene": "1"} if is_copy else {})
+    looks = Fingerprint(bytes(64), b"")
+    return LabelledPicture(labels, boxes, group, 200, 100, 0, b"", looks, is_turned)
 
 
 def exif_turned(jpeg: bytes) -> bytes:
@@ -60,8 +71,9 @@ def test_a_plate_that_cannot_be_read_by_us_is_a_plate(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "reason"),
     [
-        ("missing.png,1,2,3,4,,clear,v,0\n", "missing.png: no such picture"),
-        ("a.png,1,2,x,4,,clear,v,0\n", "a.png: could not convert"),
+        ("missing.png,1,2,3,4,,clear,v,0\n", "missing.png: does not exist"),
+        ("a.png,1,2,x,4,,clear,v,0\n", "labels.csv:2: a.png: could not convert"),
+        ("a.png,1,2\n", "labels.csv:2: a.png: could not convert string to float: ''"),
         ("a.png,,2,3,4,,clear,v,0\n", "a.png: could not convert"),
         ("a.png,1,2,inf,4,,clear,v,0\n", "a.png: not a finite number"),
         ("a.png,1,2,3,4,,clear,v,soon\n", "a.png: could not convert string to float: 'soon'"),
@@ -91,6 +103,25 @@ def test_columns_that_are_missing_are_named(tmp_path):
         read_pictures(data)
 
 
+def test_a_row_that_ends_before_its_picture_is_named_is_told_by_its_line(tmp_path):
+    data = folder(tmp_path / "d", "")
+    (data / "labels.csv").write_text("x1,y1,x2,y2,image\n1,2,30,40,a.png\n1,2\n")
+    with pytest.raises(TrainError, match=r"labels.csv:3: : no picture is named"):
+        read_pictures(data)
+
+
+def test_texts_go_with_their_boxes_and_those_of_texts_csv_go_before(tmp_path):
+    rows = "a.png,-30,20,120,60,AB 1,clear,v,3\na.png,150,90,230,130,AB2,clear,v,3\n"
+    data = folder(tmp_path / "d", rows)
+    (one,) = read_pictures(data)
+    assert one.boxes == ((0, 20, 120, 60), (150, 90, 200, 100))
+    assert one.texts == ("AB1", "AB2")
+    (data / "texts.csv").write_text(
+        "image,x1,y1,x2,y2,text\na.png,150,90,230,130,NEW\nb.png,,,,,X\n"
+    )
+    assert read_pictures(data)[0].texts == ("AB1", "NEW")
+
+
 def jpeg(image: np.ndarray) -> bytes:
     return cv2.imencode(".jpg", image)[1].tobytes()
 
@@ -101,10 +132,10 @@ NOISE = np.random.default_rng(0).integers(0, 255, (100, 200, 3)).astype(np.uint8
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "a.png: not a readable picture"),
-        (b"GIF89a and no more", "a.png: not a readable picture"),
-        (jpeg(NOISE)[:9000], "a.png: not a readable picture, or cut short"),
-        (exif_turned(jpeg(NOISE))[:9000], "a.png: not a readable picture, or cut short"),
+        (b"", "a.png: is empty"),
+        (b"GIF89a and no more", "a.png: is not a JPEG, PNG, WebP, BMP or TIFF picture"),
+        (jpeg(NOISE)[:9000], "a.png: is truncated"),
+        (exif_turned(jpeg(NOISE))[:9000], "a.png: is truncated"),
         (jpeg(NOISE[:9, :9]), "a.png: smaller than 10 pixels"),
     ],
 )
@@ -119,7 +150,7 @@ def test_a_picture_that_may_not_be_read_is_named(tmp_path):
     data = folder(tmp_path / "d", "a.png,1,2,3,4,,clear,v,0\n")
     (data / "images" / "a.png").unlink()
     (data / "images" / "a.png").symlink_to("/proc/self/mem")
-    with pytest.raises(TrainError, match=r"a.png: not a readable picture: .*Errno"):
+    with pytest.raises(TrainError, match=r"a.png: Input/output error"):
         read_pictures(data)
 
 
@@ -140,6 +171,11 @@ def test_copies_of_roboflow_are_of_one_group():
     assert group_of(Path("d"), {"image": "sub/car.rf.jpg"}) == "d/sub/car.rf.jpg"
 
 
+def test_the_groups_of_a_folder_are_the_same_from_within_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert group_of(Path(), {"image": "a.jpg"}) == f"{tmp_path.name}/a.jpg"
+
+
 def test_a_group_is_never_on_both_sides_of_the_split(tmp_path):
     names = tuple(f"{n}.png" for n in range(60))
     rows = "".join(f"{n}.png,1,2,30,40,,clear,v,{20 * n}\n" for n in range(60))
@@ -148,6 +184,35 @@ def test_a_group_is_never_on_both_sides_of_the_split(tmp_path):
     assert train
     assert val
     assert not {p.group for p in train} & {p.group for p in val}
+
+
+PLATE = (1, 2, 30, 40)
+NUMBERS = st.sets(st.integers(0, 99), min_size=2, max_size=9)
+
+
+@given(NUMBERS, NUMBERS, st.booleans())
+def test_of_few_groups_some_are_on_either_side_whatever_other_folders_are_there(some, others, one):
+    a, b = (
+        [picture(f"{n}", f"{name}/{n}", PLATE) for n in numbers]
+        for name, numbers in (("a", some), ("b", list(others)[: 1 if one else None]))
+    )
+    sides = split([*a, *b])
+    own = tuple([p for p in side if p in a] for side in sides)
+    assert all(own)
+    assert own == split(a)
+    by_hash = [[p for p in a if held_out(p.group) is side] for side in (False, True)]
+    if all(by_hash):
+        assert own == tuple(by_hash)
+    else:
+        assert min(map(len, own)) == 1
+
+
+def test_pictures_without_plates_do_not_stand_for_the_validation_part():
+    names = [f"d/{n}" for n in range(99)]
+    negative = next(name for name in names if held_out(name))
+    plates = [name for name in names if not held_out(name)][:3]
+    train, val = split([picture("n", negative), *(picture(name, name, PLATE) for name in plates)])
+    assert (len(train), len(val)) == (2, 2)
 
 
 GROUPS = st.lists(st.integers(0, 15).map(str), min_size=1, max_size=40)

@@ -25,10 +25,10 @@ def boxes(*rows: tuple[float, ...]) -> np.ndarray:
     return np.array(rows, np.float32).reshape(-1, 4)
 
 
-def sample(found: list[tuple[float, ...]], truths: list[tuple[float, ...]], **aside) -> Sample:
+def sample(found: list[tuple[float, ...]], truths: list[tuple[float, ...]], **ignored) -> Sample:
     """Boxes given as x1, y1, x2, y2, score."""
     rows = np.array(found, np.float32).reshape(-1, 5)
-    return Sample(rows[:, :4], rows[:, 4], boxes(*truths), **aside)
+    return Sample(rows[:, :4], rows[:, 4], boxes(*truths), **ignored)
 
 
 def random_picture(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -103,12 +103,12 @@ def test_precision_at_each_iou_and_recall_is_that_of_the_reference(seed):
                 found,
                 scores,
                 truths,
-                boxes_aside=outside(found, low, high),
-                truths_aside=outside(truths, low, high),
+                boxes_ignored=outside(found, low, high),
+                truths_ignored=outside(truths, low, high),
             )
             for found, scores, truths in pictures
         ]
-        if not any(np.any(~each.truths_aside) for each in samples):
+        if not any(np.any(~each.truths_ignored) for each in samples):
             assert np.all(expected[name] == -1)
             assert mean_average_precision(samples) is None
             continue
@@ -156,11 +156,11 @@ def test_the_surest_box_gets_the_plate_and_the_plate_it_covers_best():
     assert matches.overlaps.tolist() == [0, 1, 1]
 
 
-def test_what_is_aside_counts_neither_for_nor_against():
+def test_what_is_ignored_counts_neither_for_nor_against():
     found = [(*PLATE, 0.9), (*BESIDE, 0.8), (*FAR, 0.7)]
-    aside = {
-        "boxes_aside": np.array([True, False, True]),
-        "truths_aside": np.array([False, True]),
+    ignored = {
+        "boxes_ignored": np.array([True, False, True]),
+        "truths_ignored": np.array([False, True]),
     }
-    counts = rank([sample(found, [PLATE, BESIDE], **aside)]).at(0.5)
+    counts = rank([sample(found, [PLATE, BESIDE], **ignored)]).at(0.5)
     assert (counts.plates, counts.found, counts.false_boxes) == (1, 1, 0)

@@ -39,24 +39,24 @@ HUNDRED = [0.9] * 98 + [0.404, 0.204]
 )
 def test_the_rule(right, negatives, threshold):
     scores = [np.array(frame, np.float32) for frame in negatives]
-    assert choose(ranking(right, [], 101), scores, current=0.25).threshold == threshold
+    assert choose(ranking(right, [], 101), scores, [], current=0.25).threshold == threshold
 
 
-def test_the_table_shows_what_lies_around_the_choice_the_lowest_and_the_bundles():
-    frame = np.array([0.8, 0.3, 0.06], np.float32)
-    choice = choose(ranking(HUNDRED, [0.3, 0.1], 101), [frame], current=0.25)
+def test_the_table_shows_what_lies_around_the_choice_the_lowest_and_the_bundles_on_other_frames():
+    loud, frame = np.array([0.99], np.float32), np.array([0.8, 0.3, 0.06], np.float32)
+    choice = choose(ranking(HUNDRED, [0.3, 0.1], 101), [loud], [frame], current=0.25)
     assert [point.threshold for point in choice.table] == [0.05, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5]
     lowest = choice.table[0]
     assert lowest.recall == pytest.approx(100 / 101)
     assert lowest.precision == pytest.approx(100 / 102)
     assert [point.false_per_frame for point in choice.table] == [3, 2, 2, 1, 1, 1, 1]
-    without = choose(ranking(HUNDRED, [], 101), [], current=0.25)
+    without = choose(ranking(HUNDRED, [], 101), [], [], current=0.25)
     assert {point.false_per_frame for point in without.table} == {None}
 
 
 def test_a_detector_that_finds_nothing_gives_no_threshold():
     with pytest.raises(TrainError, match=r"no plate was found, even at 0\.05"):
-        choose(ranking([0.03], [0.9], 5), [], current=0.25)
+        choose(ranking([0.03], [0.9], 5), [], [], current=0.25)
 
 
 def test_false_boxes_are_counted_from_the_threshold_on():

@@ -6,18 +6,17 @@ import pytest
 
 from plateid.capture.writer import ClipWriter
 from plateid.errors import SourceError
-from train.evaluation.drawing import SURE, TRUTH, WEAK, WIDTH, draw
-from train.evaluation.judge import Judged, Shot
-from train.evaluation.worst import faults, worst
+from train.evaluation.predictor import Result, Shot
+from train.evaluation.worst import SURE, TRUTH, WEAK, WIDTH, draw, faults, worst
 
 PICTURE = Shot(Path("a.png"))
 PLATE, FAR = (100, 100, 200, 140), (600, 300, 700, 340)
 
 
-def judged(found, truths, *, shot=PICTURE, source="data", is_open=False) -> Judged:
+def result(found, truths, *, shot=PICTURE, source="data") -> Result:
     """Boxes given as x1, y1, x2, y2, score."""
     rows = np.array(found, np.float32).reshape(-1, 5)
-    return Judged(
+    return Result(
         source=source,
         shot=shot,
         luma=100.0,
@@ -25,32 +24,26 @@ def judged(found, truths, *, shot=PICTURE, source="data", is_open=False) -> Judg
         boxes=rows[:, :4],
         scores=rows[:, 4],
         truths=np.array(truths, np.float32).reshape(-1, 4),
-        texts=("",) * len(truths),
-        reads=("",) * len(truths),
-        is_open=is_open,
     )
 
 
 @pytest.mark.parametrize(
-    ("found", "truths", "is_open", "expected"),
+    ("found", "truths", "expected"),
     [
-        ([], [], False, []),
-        ([(*PLATE, 0.9)], [PLATE], False, []),
-        ([(*PLATE, 0.1)], [], False, []),
-        ([], [PLATE], False, [("missed", 20, "missed plate, 40 px high: no box near it")]),
+        ([], [], []),
+        ([(*PLATE, 0.9)], [PLATE], []),
+        ([(*PLATE, 0.1)], [], []),
+        ([], [PLATE], [("missed", 20, "missed plate, 40 px high: no box near it")]),
         (
             [(*PLATE, 0.1)],
             [PLATE],
-            False,
             [("missed", 20, "missed plate, 40 px high: nearest box has score 0.10, IoU 1.00")],
         ),
-        ([(*PLATE, 0.04)], [PLATE], False, [("missed", 20, "no box near it")]),
-        ([(*FAR, 0.9)], [], False, [("false box", 0.9, "score 0.90: no plate is labelled there")]),
-        ([(*FAR, 0.9)], [], True, [("false box", 0.9, "there, but others may be there")]),
+        ([(*PLATE, 0.04)], [PLATE], [("missed", 20, "no box near it")]),
+        ([(*FAR, 0.9)], [], [("false box", 0.9, "score 0.90: no plate is labelled there")]),
         (
             [(100, 100, 140, 140, 0.9)],
             [PLATE],
-            True,
             [
                 ("missed", 20, "nearest box has score 0.90, IoU 0.40"),
                 ("false box", 0.9, "score 0.90: IoU 0.40 with a plate"),
@@ -59,13 +52,12 @@ def judged(found, truths, *, shot=PICTURE, source="data", is_open=False) -> Judg
         (
             [(100, 100, 160, 140, 0.9), (*FAR, 0.4)],
             [PLATE],
-            False,
             [("false box", 0.4, "labelled there"), ("loose box", 0.4, "loose box, IoU 0.60")],
         ),
     ],
 )
-def test_what_is_wrong_is_said(found, truths, is_open, expected):
-    got = faults(judged(found, truths, is_open=is_open), 0.3)
+def test_what_is_wrong_is_said(found, truths, expected):
+    got = faults(result(found, truths), 0.3)
     assert len(got) == len(expected)
     for fault, (kind, weight, about) in zip(got, expected, strict=True):
         assert fault.kind == kind
@@ -75,14 +67,14 @@ def test_what_is_wrong_is_said(found, truths, is_open, expected):
 
 def test_missed_plates_come_first_the_tallest_before_others_then_false_boxes_then_loose_ones():
     pictures = {
-        "good": judged([(*PLATE, 0.9)], [PLATE], shot=Shot(Path("good"))),
-        "loose": judged([(100, 100, 160, 140, 0.9)], [PLATE], shot=Shot(Path("loose"))),
-        "likely": judged([(*FAR, 0.8)], [], shot=Shot(Path("likely"))),
-        "likelier": judged([(*FAR, 0.9)], [], shot=Shot(Path("likelier"))),
-        "low": judged([], [(0, 0, 40, 10)], shot=Shot(Path("low"))),
-        "tall": judged([(*FAR, 0.9)], [PLATE], shot=Shot(Path("tall"))),
+        "good": result([(*PLATE, 0.9)], [PLATE], shot=Shot(Path("good"))),
+        "loose": result([(100, 100, 160, 140, 0.9)], [PLATE], shot=Shot(Path("loose"))),
+        "likely": result([(*FAR, 0.8)], [], shot=Shot(Path("likely"))),
+        "likelier": result([(*FAR, 0.9)], [], shot=Shot(Path("likelier"))),
+        "low": result([], [(0, 0, 40, 10)], shot=Shot(Path("low"))),
+        "tall": result([(*FAR, 0.9)], [PLATE], shot=Shot(Path("tall"))),
     }
-    order = [bad.judged.shot.path.name for bad in worst(pictures.values(), 0.3)]
+    order = [each.result.shot.path.name for each in worst(pictures.values(), 0.3)]
     assert order == ["tall", "low", "likelier", "likely", "loose"]
     assert len(worst(pictures.values(), 0.3, limit=2)) == 2
 
@@ -90,10 +82,10 @@ def test_missed_plates_come_first_the_tallest_before_others_then_false_boxes_the
 def test_of_a_second_of_a_clip_only_the_worst_frame_is_shown():
     clip = Path("street.mp4")
     frames = [
-        judged([(*PLATE, score)], [], shot=Shot(clip, n, n / 2), source="street.mp4")
+        result([(*PLATE, score)], [], shot=Shot(clip, n, n / 2), source="street.mp4")
         for n, score in enumerate((0.5, 0.9, 0.7, 0.2, 0.6))
     ]
-    names = [bad.judged.name for bad in worst(frames, 0.3)]
+    names = [each.result.name for each in worst(frames, 0.3)]
     assert names == ["street.mp4, 0.5 s", "street.mp4, 1.0 s", "street.mp4, 2.0 s"]
 
 
@@ -119,8 +111,8 @@ def has(image: np.ndarray, colour: tuple[int, int, int]) -> bool:
 def test_a_picture_is_drawn_around_what_is_wrong(tmp_path, size, plate, shown):
     path = tmp_path / "a.png"
     cv2.imwrite(str(path), np.full((size[1], size[0], 3), 90, np.uint8))
-    (bad,) = worst([judged([], [plate], shot=Shot(path))], 0.3)
-    image = decoded(draw([bad], 0.3)[0])
+    (picture,) = worst([result([], [plate], shot=Shot(path))], 0.3)
+    image = decoded(draw([picture], 0.3)[0])
     assert (image.shape[1], image.shape[0]) == shown
     assert image.shape[1] <= WIDTH
     assert has(image, TRUTH)
@@ -132,8 +124,8 @@ def test_plates_and_boxes_have_their_colours_and_scores(tmp_path):
     shot = Shot(path)
 
     def drawn(found, truths) -> np.ndarray:
-        (bad,) = worst([judged(found, truths, shot=shot)], 0.3)
-        return decoded(draw([bad], 0.3)[0])
+        (picture,) = worst([result(found, truths, shot=shot)], 0.3)
+        return decoded(draw([picture], 0.3)[0])
 
     sure, weak = (*PLATE, 0.9), (*PLATE, 0.1)
     for found, truths, colours in (
@@ -150,8 +142,8 @@ def test_a_box_outside_of_the_part_that_is_shown_leaves_no_score_behind(tmp_path
     path = tmp_path / "a.png"
     cv2.imwrite(str(path), np.full((1000, 2000, 3), 90, np.uint8))
     far = (1900, 900, 1990, 950, 0.1)
-    (bad,) = worst([judged([far], [PLATE], shot=Shot(path))], 0.3)
-    assert not has(decoded(draw([bad], 0.3)[0]), WEAK)
+    (picture,) = worst([result([far], [PLATE], shot=Shot(path))], 0.3)
+    assert not has(decoded(draw([picture], 0.3)[0]), WEAK)
 
 
 def test_frames_of_a_clip_are_found_again(tmp_path):
@@ -160,12 +152,12 @@ def test_frames_of_a_clip_are_found_again(tmp_path):
         for n in range(20):
             writer.write(np.full((64, 128, 3), 10 * n, np.uint8), n / 2)
     box = (10, 10, 60, 30)
-    frames = [judged([(*box, 0.9 - n / 100)], [], shot=Shot(path, n, n / 2)) for n in (6, 2, 14)]
+    frames = [result([(*box, 0.9 - n / 100)], [], shot=Shot(path, n, n / 2)) for n in (6, 2, 14)]
     images = [decoded(jpeg) for jpeg in draw(worst(frames, 0.3), 0.3)]
     assert [round(float(image[60, 120].mean()), -1) for image in images] == [20, 60, 140]
 
 
 def test_a_picture_that_is_gone_is_named(tmp_path):
-    bad = worst([judged([], [PLATE], shot=Shot(tmp_path / "gone.png"))], 0.3)
+    pictures = worst([result([], [PLATE], shot=Shot(tmp_path / "gone.png"))], 0.3)
     with pytest.raises(SourceError, match=r"gone\.png: does not exist"):
-        draw(bad, 0.3)
+        draw(pictures, 0.3)

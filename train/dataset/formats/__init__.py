@@ -4,29 +4,35 @@ What is wrong with them is added to `problems`, a line each, so that all of it i
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from train.dataset.formats import coco, table, voc, yolo
-from train.dataset.formats.labelled import Labelled, pictures_below
+from train.dataset.formats.labelled import Labelled, plate_classes
 
-__all__ = ["Labelled", "pictures_below", "read_labels"]
+__all__ = ["Labelled", "read_labels"]
 
 
 class Format(NamedTuple):
-    """How to find a format's label files in a folder, and how to read them."""
+    """How to find a format's label files in a folder, and how to read their boxes and classes."""
 
     name: str
     looks: str
     find: Callable[[Path], list[Path]]
-    read: Callable[[Path, list[Path], list[str]], list[Labelled]]
+    read: Callable[[Path, list[Path], list[str]], tuple[list[Labelled], set[str]]]
+    classes: str = ""
 
 
 FORMATS = (
     Format("labels.csv", "labels.csv with images/", table.find, table.read),
-    Format("COCO", "COCO (a .json of images, annotations and categories)", coco.find, coco.read),
-    Format("YOLO", "YOLO (data.yaml, labels/, or .txt beside pictures)", yolo.find, yolo.read),
-    Format("VOC", "Pascal VOC (.xml in annotations/ or beside pictures)", voc.find, voc.read),
+    Format(
+        "COCO", "a .json of images, annotations and categories", coco.find, coco.read, "categories"
+    ),
+    Format(
+        "YOLO", "data.yaml, labels/, or .txt beside pictures", yolo.find, yolo.read, yolo.CLASSES
+    ),
+    Format("VOC", "Pascal's .xml in annotations/ or beside pictures", voc.find, voc.read, "<name>"),
 )
 
 
@@ -37,15 +43,33 @@ def read_labels(folder: Path, problems: list[str]) -> list[Labelled]:
         return []
     found = [(form, files) for form in FORMATS if (files := form.find(folder))]
     if len(found) == 1:
-        ((form, files),) = found
-        return form.read(folder, files, problems)
+        return _read(folder, *found[0], problems)
     if found:
         names = ", ".join(f"{form.name} ({_short(folder, files)})" for form, files in found)
         problems.append(f"{folder}: labels in more than one format, keep one: {names}")
     else:
-        looked = "; ".join(form.looks for form in FORMATS)
+        looked = "; ".join(f"{form.name} ({form.looks})" for form in FORMATS)
         problems.append(f"{folder}: no labels found; looked for {looked}")
     return []
+
+
+def _read(folder: Path, form: Format, files: list[Path], problems: list[str]) -> list[Labelled]:
+    """What is labelled; boxes of other classes than plates are no more than counted."""
+    labels, classes = form.read(folder, files, problems)
+    plates = plate_classes(classes)
+    if classes and not plates:
+        problems.append(
+            f"{folder}: no class of plates among {', '.join(sorted(classes))}; "
+            f"rename the one of plates to plate in {form.classes}"
+        )
+    return [
+        replace(
+            each,
+            boxes=tuple(box for box in each.boxes if box.name in plates),
+            others=tuple(box.name for box in each.boxes if box.name not in plates),
+        )
+        for each in labels
+    ]
 
 
 def _short(folder: Path, files: list[Path]) -> str:

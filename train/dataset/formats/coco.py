@@ -2,18 +2,12 @@
 
 import os
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from pydantic import BaseModel, FiniteFloat, ValidationError
 
-from train.dataset.formats.labelled import (
-    PICTURES,
-    Labelled,
-    below,
-    by_name,
-    image_row,
-    plate_classes,
-)
+from train.dataset.formats.labelled import Labelled, LabelledBox, below, by_name, image_row
 
 KEYS = (b'"images"', b'"annotations"', b'"categories"')
 
@@ -57,57 +51,51 @@ def find(folder: Path) -> list[Path]:
     return [file for file, content in contents if all(key in content for key in KEYS)]
 
 
-def read(folder: Path, files: list[Path], problems: list[str]) -> list[Labelled]:
-    """The pictures that are listed; those without a box have no plate."""
-    pictures = by_name(below(folder, *PICTURES))
-    return [found for file in files for found in _file(folder, file, pictures, problems)]
+def read(folder: Path, files: list[Path], problems: list[str]) -> tuple[list[Labelled], set[str]]:
+    """The pictures that are listed, and the classes; those without a box have no plate."""
+    labels, classes = [], set[str]()
+    for file in files:
+        try:
+            coco = _Coco.model_validate_json(file.read_bytes())
+        except ValidationError as error:
+            reasons = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            problems += [f"{file}: {reason}" for reason in reasons]
+            continue
+        classes |= {*coco.classes().values()}
+        labels += _labelled(folder, file, coco, problems)
+    return labels, classes
 
 
-def _file(
-    folder: Path, file: Path, pictures: dict[str, list[Path]], problems: list[str]
-) -> list[Labelled]:
-    try:
-        coco = _Coco.model_validate_json(file.read_bytes())
-    except ValidationError as error:
-        problems += [f"{file}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        return []
-    classes = coco.classes()
-    plates = plate_classes(file, classes.values(), problems)
-    boxes = _boxes(file, coco, problems)
-    labels = []
+def _labelled(folder: Path, file: Path, coco: _Coco, problems: list[str]) -> Iterator[Labelled]:
+    pictures, boxes = by_name(below(folder)), _boxes(file, coco, problems)
     for image in coco.images:
         path = _path(folder, file, image.file_name, pictures)
         if path is None:
             problems.append(f"{file}: {image.file_name}: no such picture")
             continue
-        named = [
-            (classes[annotation.category_id], annotation.bbox) for annotation in boxes[image.id]
-        ]
-        labels.append(
-            Labelled(
-                folder=folder,
-                path=path,
-                source=file,
-                boxes=tuple((x, y, x + w, y + h) for name, (x, y, w, h) in named if name in plates),
-                row=image_row(folder, path),
-                size=(image.width, image.height) if image.width and image.height else None,
-                others=tuple(name for name, _ in named if name not in plates),
-            )
+        yield Labelled(
+            folder=folder,
+            path=path,
+            source=file,
+            boxes=tuple(boxes[image.id]),
+            row=image_row(folder, path),
+            size=(image.width, image.height) if image.width and image.height else None,
         )
-    return labels
 
 
-def _boxes(file: Path, coco: _Coco, problems: list[str]) -> dict[int | str, list[_Annotation]]:
-    """The annotations of each image; those of no image or no class are problems."""
+def _boxes(file: Path, coco: _Coco, problems: list[str]) -> dict[int | str, list[LabelledBox]]:
+    """The boxes of each image; those of no image or no class are problems."""
     images, classes = {image.id for image in coco.images}, coco.classes()
-    boxes: dict[int | str, list[_Annotation]] = defaultdict(list)
+    boxes: dict[int | str, list[LabelledBox]] = defaultdict(list)
     for annotation in coco.annotations:
         if annotation.image_id not in images:
             problems.append(f"{file}: a box of image {annotation.image_id}, which is not listed")
         elif annotation.category_id not in classes:
             problems.append(f"{file}: a box of class {annotation.category_id}, which is not listed")
         else:
-            boxes[annotation.image_id].append(annotation)
+            x, y, w, h = annotation.bbox
+            named = LabelledBox((x, y, x + w, y + h), classes[annotation.category_id])
+            boxes[annotation.image_id].append(named)
     return boxes
 
 

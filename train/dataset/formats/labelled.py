@@ -7,13 +7,32 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from plateid.capture.pictures import PICTURE_SUFFIXES
 from plateid.core.records import Box
 
-PICTURES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-PLATE = re.compile(r"plate|licen[cs]e|(?<![a-z])lp(?![a-z])", re.IGNORECASE)
+PLATE = re.compile(r"(?<!tem)plate|licen[cs]e|(?<![a-z])lp(?![a-z])", re.IGNORECASE)
 """Names a class of plates, where a data set has several classes."""
 TEST = "test"
 """A folder of this name is nobody's to learn from."""
+
+
+@dataclass(frozen=True)
+class LabelledBox:
+    """What a label file says of one box.
+
+    Attributes:
+        xyxy: In pixels, or in parts of the picture's size where `Labelled.relative`.
+        name: Of its class; "" where the format has none.
+        text: What the plate says, as `normalise` gives it; "" where nobody transcribed it.
+        legibility: As in labels.csv: clear, hard, partial, unreadable, notplate; "": not said.
+        lines: Of its text.
+    """
+
+    xyxy: Box
+    name: str = ""
+    text: str = ""
+    legibility: str = ""
+    lines: str = "1"
 
 
 @dataclass(frozen=True)
@@ -22,11 +41,11 @@ class Labelled:
 
     Attributes:
         folder: The data set.
-        path: The picture file; it exists.
+        path: The picture file.
         source: The file to name in messages.
-        boxes: (x1, y1, x2, y2) of each plate, in pixels, or in parts of the picture's size where
-            `relative`.
+        boxes: Of plates; as a format reads them, also of other classes.
         row: What else is known: `image`, and maybe `scene`, or `video` and `t`.
+        relative: Whether boxes are in parts of the picture's size.
         size: (width, height) that the label file claims; None: it does not say.
         others: The class of each box that is no plate.
     """
@@ -34,7 +53,7 @@ class Labelled:
     folder: Path
     path: Path
     source: Path
-    boxes: tuple[Box, ...]
+    boxes: tuple[LabelledBox, ...]
     row: dict[str, str]
     relative: bool = False
     size: tuple[int, int] | None = None
@@ -42,18 +61,20 @@ class Labelled:
 
 
 def below(folder: Path, *suffixes: str) -> list[Path]:
-    """Files of a data set, less those that are hidden or of a test part."""
-    return [path for path in _below(folder, suffixes) if TEST not in path.relative_to(folder).parts]
+    """Files of a data set as `all_below`, less those of a test part."""
+    return [path for path in all_below(folder, *suffixes) if not in_test(folder, path)]
 
 
-def pictures_below(folder: Path) -> list[Path]:
-    """All pictures of a data set, those of a test part included."""
-    return _below(folder, PICTURES)
-
-
-def _below(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    files = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
+def all_below(folder: Path, *suffixes: str) -> list[Path]:
+    """Files of a data set that are not hidden; without suffixes, its pictures."""
+    kinds = suffixes or PICTURE_SUFFIXES
+    files = (path for path in folder.rglob("*") if path.suffix.lower() in kinds)
     return sorted(f for f in files if not any(n[0] == "." for n in f.relative_to(folder).parts))
+
+
+def in_test(folder: Path, path: Path) -> bool:
+    """Whether a path lies in a test part of its data set."""
+    return any(name.lower() == TEST for name in path.relative_to(folder).parts)
 
 
 def image_row(folder: Path, path: Path) -> dict[str, str]:
@@ -88,13 +109,9 @@ def box(values: Iterable[str | None]) -> Box:
     return x1, y1, x2, y2
 
 
-def plate_classes(where: Path, names: Iterable[str], problems: list[str]) -> set[str]:
+def plate_classes(classes: set[str]) -> set[str]:
     """The only class of a data set whatever its name, or those whose names speak of plates."""
-    classes = set(names)
-    plates = classes if len(classes) == 1 else {name for name in classes if PLATE.search(name)}
-    if classes and not plates:
-        problems.append(f"{where}: no class of plates among {', '.join(sorted(classes))}")
-    return plates
+    return classes if len(classes) == 1 else {name for name in classes if PLATE.search(name)}
 
 
 def text_of(file: Path, problems: list[str]) -> str:

@@ -1,13 +1,20 @@
-"""This project's labels.csv: a row a plate, an empty box for a picture without one."""
+"""This project's labels.csv: a row a plate, an empty box for a picture without one.
+
+What `texts.csv` beside it says of the same boxes goes before.
+"""
 
 import csv
 import io
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
-from train.dataset.formats.labelled import Labelled, box, numbers, text_of
+from plateid.core.text import normalise
+from train.dataset.formats.labelled import Labelled, LabelledBox, box, numbers, text_of
 
 CORNERS = ("x1", "y1", "x2", "y2")
+WHOLE = (0.0, 0.0, 1.0, 1.0)
+Row = dict[str, str]
 
 
 def find(folder: Path) -> list[Path]:
@@ -15,34 +22,63 @@ def find(folder: Path) -> list[Path]:
     return [file for file in (folder / "labels.csv",) if file.is_file()]
 
 
-def read(folder: Path, files: list[Path], problems: list[str]) -> list[Labelled]:
-    """The pictures that have a row; the others are not known to be without a plate."""
-    (labels,) = files
-    reader = csv.DictReader(io.StringIO(text_of(labels, problems), newline=""))
+def read(
+    folder: Path, files: list[Path], problems: list[str], *, cut_out: bool = False
+) -> tuple[list[Labelled], set[str]]:
+    """The pictures that have a row; the others are not known to be without a plate.
+
+    With `cut_out`, a picture is a plate as a whole where there are no columns of corners.
+    """
+    (labels,), texts = files, folder / "texts.csv"
+    by_image = defaultdict(list)
+    for row, plate in _rows(labels, problems, cut_out=cut_out):
+        by_image[row["image"]].append((row, plate))
+    rows = _rows(texts, problems, "text") if texts.is_file() else ()
+    said = {(row["image"], plate.xyxy): plate for row, plate in rows if plate}
+    found = []
+    for image, plates in sorted(by_image.items()):
+        path, row = folder / "images" / image, plates[0][0]
+        boxes = tuple(said.pop((image, each.xyxy), each) for _, each in plates if each)
+        found.append(Labelled(folder, path, labels, boxes, row, relative="x1" not in row))
+    problems += [f"{texts}: {image}: {labels} has no box {xyxy}" for image, xyxy in said]
+    return found, {""}
+
+
+def _rows(
+    file: Path, problems: list[str], *needed: str, cut_out: bool = False
+) -> Iterator[tuple[Row, LabelledBox | None]]:
+    """The rows, and the plate of each; None: its picture has none."""
+    reader = csv.DictReader(io.StringIO(text_of(file, problems), newline=""), restval="")
     columns = reader.fieldnames or ()
-    needed = ("image", *CORNERS, *(("t",) if "video" in columns else ()))
+    corners = () if cut_out and not {*CORNERS} & {*columns} else CORNERS
+    needed = ("image", *corners, *needed, *(("t",) if "video" in columns else ()))
     if missing := [name for name in needed if name not in columns]:
-        problems.append(f"{labels}: no column {', '.join(missing)}")
-        return []
-    rows: dict[str, list[dict[str, str]]] = defaultdict(list)
+        problems.append(f"{file}: no column {', '.join(missing)}")
+        return
     for row in reader:
-        rows[row["image"]].append(row)
-    found = (_picture(folder, labels, plates, problems) for _, plates in sorted(rows.items()))
-    return [labelled for labelled in found if labelled]
+        try:
+            plate = _plate(row)
+        except ValueError as error:
+            problems.append(f"{file}:{reader.line_num}: {row['image']}: {error}")
+        else:
+            yield row, plate
 
 
-def _picture(
-    folder: Path, labels: Path, rows: list[dict[str, str]], problems: list[str]
-) -> Labelled | None:
-    name = rows[0]["image"]
-    path = folder / "images" / name
-    if not path.is_file():
-        problems.append(f"{labels}: {name}: no such picture")
+def _plate(row: Row) -> LabelledBox | None:
+    """The plate of a row, if it has one.
+
+    Raises:
+        ValueError: No picture is named, or a corner or a time is no number.
+    """
+    if not row["image"]:
+        raise ValueError("no picture is named")
+    numbers([row["t"]] if "video" in row else [])
+    corners = [row[key] for key in CORNERS if key in row]
+    if corners and not any(corners):
         return None
-    try:
-        boxes = [box(row[key] for key in CORNERS) for row in rows if any(map(row.get, CORNERS))]
-        numbers(row["t"] for row in rows[:1] if "video" in row)
-    except ValueError as error:
-        problems.append(f"{labels}: {name}: {error}")
-        return None
-    return Labelled(folder, path, labels, tuple(boxes), rows[0])
+    return LabelledBox(
+        box(corners) if corners else WHOLE,
+        text=normalise(row.get("text", "")),
+        legibility=row.get("legibility", ""),
+        lines=row.get("lines", "1"),
+    )

@@ -2,30 +2,21 @@
 
 import re
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 from xml.etree import ElementTree as ET
 
-from plateid.core.records import Box
 from train.dataset.formats.labelled import (
-    PICTURES,
     Labelled,
+    LabelledBox,
     below,
     box,
     by_name,
     image_row,
     numbers,
-    plate_classes,
 )
 
 ROOT = re.compile(rb"<annotation[\s>]")
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
-
-
-class _File(NamedTuple):
-    source: Path
-    path: Path
-    boxes: list[tuple[str, Box]]
-    size: tuple[int, int]
 
 
 class _NoDoctype(ET.TreeBuilder):
@@ -41,47 +32,37 @@ def find(folder: Path) -> list[Path]:
     return [file for file in below(folder, ".xml") if ROOT.search(file.read_bytes())]
 
 
-def read(folder: Path, files: list[Path], problems: list[str]) -> list[Labelled]:
-    """All pictures, and what the XML files say of them."""
-    pictures = below(folder, *PICTURES)
+def read(folder: Path, files: list[Path], problems: list[str]) -> tuple[list[Labelled], set[str]]:
+    """All pictures, what the XML files say of them, and the classes that they name."""
+    pictures = below(folder)
     named = by_name(pictures)
-    parsed = [each for file in files if (each := _parsed(file, named, problems))]
-    plates = plate_classes(folder, (name for each in parsed for name, _ in each.boxes), problems)
-    negatives = sorted(set(pictures) - {each.path for each in parsed})
-    return [_labelled(folder, each, plates) for each in parsed] + [
-        Labelled(folder, path, path, (), image_row(folder, path)) for path in negatives
-    ]
+    labels = [each for file in files if (each := _parsed(folder, file, named, problems))]
+    negatives = sorted({*pictures} - {each.path for each in labels})
+    labels += [Labelled(folder, path, path, (), image_row(folder, path)) for path in negatives]
+    return labels, {box.name for each in labels for box in each.boxes}
 
 
-def _labelled(folder: Path, file: _File, plates: set[str]) -> Labelled:
-    return Labelled(
-        folder=folder,
-        path=file.path,
-        source=file.source,
-        boxes=tuple(box for name, box in file.boxes if name in plates),
-        row=image_row(folder, file.path),
-        size=file.size if all(file.size) else None,
-        others=tuple(name for name, _ in file.boxes if name not in plates),
-    )
-
-
-def _parsed(file: Path, named: dict[str, list[Path]], problems: list[str]) -> _File | None:
+def _parsed(
+    folder: Path, file: Path, named: dict[str, list[Path]], problems: list[str]
+) -> Labelled | None:
     try:
         parser = ET.XMLParser(target=_NoDoctype())  # noqa: S314 - declares no entities
         root = ET.parse(file, parser).getroot()  # noqa: S314 - as above
-        width, height = numbers(root.findtext(f"size/{name}", "0") for name in ("width", "height"))
-        boxes = [_named_box(each) for each in root.iter("object")]
+        sides = (root.findtext(f"size/{name}", "").strip() or "0" for name in ("width", "height"))
+        width, height = (int(side) for side in numbers(sides))
         path = _path(file, root.findtext("filename", ""), named)
+        boxes = tuple(_named_box(each) for each in root.iter("object"))
     except (ET.ParseError, ValueError) as error:
         problems.append(f"{file}: {error}")
         return None
-    return _File(file, path, boxes, (int(width), int(height)))
+    size = (width, height) if width and height else None
+    return Labelled(folder, path, file, boxes, image_row(folder, path), size=size)
 
 
-def _named_box(item: ET.Element) -> tuple[str, Box]:
+def _named_box(item: ET.Element) -> LabelledBox:
     name = item.findtext("name", "").strip()
     try:
-        return name, box(item.findtext(f"bndbox/{corner}") for corner in CORNERS)
+        return LabelledBox(box(item.findtext(f"bndbox/{corner}") for corner in CORNERS), name)
     except ValueError as error:
         raise ValueError(f"{name}: its bndbox: {error}") from error
 

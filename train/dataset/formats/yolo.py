@@ -1,113 +1,118 @@
 """YOLO: a text file a picture, a line a box: class, centre x, centre y, width, height.
 
-The four are parts of the picture's size. A picture without a text file has no plate.
+The four are parts of the picture's size. A polygon, x and y of its corners, stands for the box
+around it, as in ultralytics. A picture without a text file has no plate.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml  # type: ignore[import-untyped]
 from pydantic import BaseModel, ValidationError
 
-from plateid.core.records import Box
 from train.dataset.formats.labelled import (
-    PICTURES,
-    TEST,
     Labelled,
+    LabelledBox,
     below,
     image_row,
+    in_test,
     numbers,
-    plate_classes,
     text_of,
 )
 
 DATA = ("data.yaml", "data.yml", "dataset.yaml")
-CLASSES = "classes.txt"
-"""Names of the classes, one a line, as LabelImg and Label Studio write them."""
+LISTS = ("classes.txt", "labels/classes.txt", "obj.names")
+"""Names of the classes, one a line, as LabelImg, Label Studio and CVAT write them."""
+CLASSES = "data.yaml, classes.txt or obj.names"
 
 
 class _Data(BaseModel):
     names: dict[int, str] | list[str]
+    kpt_shape: list[int] | None = None
 
 
 def find(folder: Path) -> list[Path]:
     """`data.yaml`, folders named `labels`, and text files beside pictures."""
     named = [folder / name for name in DATA if (folder / name).is_file()]
     inside = (path for path in sorted(folder.rglob("labels")) if path.is_dir())
-    folders = [path for path in inside if TEST not in path.relative_to(folder).parts]
-    beside = (path.with_suffix(".txt") for path in below(folder, *PICTURES))
+    folders = [path for path in inside if not in_test(folder, path)]
+    beside = (path.with_suffix(".txt") for path in below(folder))
     return named + folders + [label for label in beside if label.is_file()]
 
 
-def read(folder: Path, files: list[Path], problems: list[str]) -> list[Labelled]:
-    """All pictures; labels without a picture are problems."""
+def read(folder: Path, files: list[Path], problems: list[str]) -> tuple[list[Labelled], set[str]]:
+    """All pictures, and the classes; labels without a picture are problems."""
     names = _names(folder, files[0], problems)
-    plates = plate_classes(folder, names.values(), problems)
-    labels = {path: _label(folder, path) for path in below(folder, *PICTURES)}
-    strays = set(_label_files(folder)) - set(labels.values())
-    problems += [f"{file}: labels without a picture" for file in sorted(strays)]
-    found = []
-    for path, label in labels.items():
-        boxes = _boxes(label, names, problems) if label.is_file() and plates else []
-        found.append(
-            Labelled(
-                folder=folder,
-                path=path,
-                source=label,
-                boxes=tuple(box for name, box in boxes if name in plates),
-                row=image_row(folder, path),
-                relative=True,
-                others=tuple(name for name, _ in boxes if name not in plates),
-            )
+    labels = [
+        Labelled(
+            folder=folder,
+            path=path,
+            source=label,
+            boxes=tuple(_boxes(label, names, problems)) if names and label.is_file() else (),
+            row=image_row(folder, path),
+            relative=True,
         )
-    return found
+        for path in below(folder)
+        for label in [_label(folder, path)]
+    ]
+    strays = {*_label_files(folder)} - {each.source for each in labels}
+    problems += [f"{file}: labels without a picture" for file in sorted(strays)]
+    return labels, {*names.values()}
 
 
 def _names(folder: Path, file: Path, problems: list[str]) -> dict[int, str]:
-    """The classes by data.yaml or classes.txt; where there is neither, 0 is a plate."""
+    """The classes by data.yaml or a list; where there is neither, 0 is a plate."""
     if file.name in DATA:
         try:
-            names = _Data.model_validate(yaml.safe_load(text_of(file, problems))).names
+            data = _Data.model_validate(yaml.safe_load(text_of(file, problems)))
         except (yaml.YAMLError, ValidationError) as error:
             problems.append(f"{file}: no names of classes: {' '.join(str(error).split())}")
             return {}
-        return names if isinstance(names, dict) else dict(enumerate(names))
-    lists = (folder / CLASSES, folder / "labels" / CLASSES)
-    lines = next((text_of(path, problems) for path in lists if path.is_file()), "plate")
+        if data.kpt_shape:
+            problems.append(f"{file}: kpt_shape: labels of keypoints are not read")
+            return {}
+        return data.names if isinstance(data.names, dict) else dict(enumerate(data.names))
+    lists = (folder / name for name in LISTS)
+    lines = next((text_of(path, problems) for path in lists if path.is_file()), "unnamed")
     return dict(enumerate(line.strip() for line in lines.strip().splitlines()))
 
 
 def _label(folder: Path, picture: Path) -> Path:
-    """As ultralytics finds it: the last `images` of the path becomes `labels`."""
-    parts = list(picture.relative_to(folder).with_suffix(".txt").parts)
-    if "images" in parts:
+    """Beside the picture, or as ultralytics finds it: the last `images` becomes `labels`."""
+    beside = picture.with_suffix(".txt")
+    parts = list(beside.relative_to(folder).parts)
+    if "images" in parts and not beside.is_file():
         parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
     return folder.joinpath(*parts)
 
 
 def _label_files(folder: Path) -> list[Path]:
-    texts = (path for path in below(folder, ".txt") if path.name != CLASSES)
+    texts = (path for path in below(folder, ".txt") if path.name != "classes.txt")
     return [path for path in texts if "labels" in path.relative_to(folder).parts]
 
 
-def _boxes(label: Path, names: dict[int, str], problems: list[str]) -> list[tuple[str, Box]]:
-    """The name and the corners of each box."""
-    boxes = []
+def _boxes(label: Path, names: dict[int, str], problems: list[str]) -> Iterator[LabelledBox]:
     for number, line in enumerate(text_of(label, problems).splitlines(), 1):
         if line.strip():
             try:
-                boxes.append(_parsed(line.split(), names))
+                yield _box(line.split(), names)
             except ValueError as error:
                 problems.append(f"{label}:{number}: {error}")
-    return boxes
 
 
-def _parsed(words: list[str], names: dict[int, str]) -> tuple[str, Box]:
-    if len(words) != 5:
+def _box(words: list[str], names: dict[int, str]) -> LabelledBox:
+    if len(words) != 5 and (len(words) < 7 or len(words) % 2 == 0):
         raise ValueError(
-            f"{len(words)} numbers, not class, centre x, centre y, width, height; no polygons"
+            f"{len(words)} numbers, not class, centre x, centre y, width, height, or a polygon"
         )
-    kind, x, y, width, height = numbers(words)
+    kind, *values = numbers(words)
     if kind not in names:
         known = ", ".join(f"{number} ({name})" for number, name in names.items())
-        raise ValueError(f"class {words[0]}, but the classes are {known}; name them in data.yaml")
-    return names[int(kind)], (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+        raise ValueError(f"class {words[0]}, but the classes are {known}; name them in {CLASSES}")
+    if len(words) == 5:
+        x, y, width, height = values
+        xyxy = x - width / 2, y - height / 2, x + width / 2, y + height / 2
+    else:
+        xs, ys = values[::2], values[1::2]
+        xyxy = min(xs), min(ys), max(xs), max(ys)
+    return LabelledBox(xyxy, names[int(kind)])

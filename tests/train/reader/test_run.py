@@ -9,11 +9,12 @@ import torch
 from plateid.config import DEFAULT_BUNDLE
 from plateid.core.text import CHARSET
 from plateid.models.bundle import Bundle
-from train.crops import background, read_plates
-from train.dataset.pictures import held_out
+from train.dataset.checks import checked_pictures
+from train.dataset.pictures import split
 from train.errors import TrainError
-from train.reader import ReaderRun, ctc_loss, train_reader
-from train.synth import patterns, random_text, render_crop
+from train.reader.crops import background, read_plates
+from train.reader.run import ReaderRun, ctc_loss, train_reader
+from train.reader.synth import patterns, random_text, render_crop
 
 ENGLISH_G2 = Path(easyocr_en_models.__file__).parent / "models"
 
@@ -34,28 +35,45 @@ def ride(tmp_path: Path) -> Path:
 
 
 def test_one_line_plates_are_read_and_the_illegible_say_nothing(ride):
-    plates = read_plates(ride)
-    assert [p.text for p in plates] == [f"AB{n:02d}" for n in range(24)] + [""]
-    assert plates[0].image[0:1].shape == (1, 181, 3)
-    assert plates[0].box == (30, 15, 150, 45)
+    plates = [plate for side in read_plates([ride]) for plate in side]
+    assert sorted(p.text for p in plates) == ["", *(f"AB{n:02d}" for n in range(24))]
+    (plate,) = (plate for plate in plates if plate.text == "AB00")
+    assert plate.image.shape == (61, 181, 3)
+    assert (plate.box, plate.source) == ((30, 15, 150, 45), "ride")
 
 
-def test_some_groups_are_held_out_and_never_in_part(ride):
-    groups = {p.group for p in read_plates(ride)}
-    assert {held_out(group) for group in groups} == {True, False}
-    assert groups == {f"ride/{number}.png" for number in range(24)}
+def test_crops_are_parted_as_the_pictures_of_a_detector(ride):
+    (ride / "texts.csv").write_text("image,x1,y1,x2,y2,text\n2.png,60,40,180,70,NEW\n")
+    cv2.imwrite(str(ride / "images" / "3.png"), cv2.imread(str(ride / "images" / "2.png")) // 2)
+    train, val = read_plates([ride])
+    pictures = split(checked_pictures([ride])[0])
+    for plates, side in zip((train, val), pictures, strict=True):
+        numbers = {"NEW" if p.path.stem == "2" else f"AB{int(p.path.stem):02d}" for p in side}
+        assert {plate.text for plate in plates} - {""} == numbers
+    assert any({"NEW", "AB03"} <= {plate.text for plate in side} for side in (train, val))
 
 
-def test_a_folder_without_texts_or_pictures_is_named(ride, tmp_path):
-    with pytest.raises(TrainError, match=r"neither texts.csv nor labels.csv"):
-        read_plates(tmp_path / "nowhere")
+def test_plates_that_are_cut_out_need_no_boxes(ride):
+    (ride / "labels.csv").write_text("image,text\n" + "".join(f"{n}.png,A{n}\n" for n in range(9)))
+    plates = [plate for side in read_plates([ride]) for plate in side]
+    assert len(plates) == 9
+    assert {plate.box for plate in plates} == {(0, 0, 240, 120)}
+
+
+def test_what_is_wrong_with_texts_or_pictures_is_told_together(ride, tmp_path):
     (ride / "images" / "3.png").write_bytes(b"")
-    with pytest.raises(TrainError, match=r"3.png: not a readable picture"):
-        read_plates(ride)
+    (ride / "texts.csv").write_text("image,x1,y1,x2,y2,text\n4.png,1,2,3,4,AB1\n")
+    with pytest.raises(TrainError) as caught:
+        read_plates([tmp_path / "nowhere", ride])
+    said = str(caught.value)
+    assert "nowhere/labels.csv: [Errno 2]" in said
+    assert "texts.csv: 4.png: " in said
+    assert "labels.csv has no box (1.0, 2.0, 3.0, 4.0)" in said
+    assert "3.png: is empty" in said
 
 
 def test_background_shows_no_plate_and_has_no_text(ride):
-    crop = background(np.random.default_rng(0), read_plates(ride)[0])
+    crop = background(np.random.default_rng(0), read_plates([ride])[0][0])
     assert crop.text == ""
     assert min(crop.image.shape[:2]) >= 8
 

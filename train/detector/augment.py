@@ -5,19 +5,21 @@ plate. While they are loaded, other plates take the place of theirs, signs and t
 beside them, and the whole is stretched; after mosaic and perspective the camera's own faults come.
 """
 
+import functools
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from ultralytics.data.augment import Compose
 from ultralytics.data.dataset import YOLODataset
 
 from plateid.core.records import Image
+from train.detector.signs import render_board
 from train.errors import TrainError
-from train.signs import render_board
-from train.synth import random_text, render_plate
+from train.reader.synth import random_text, render_plate
 
 Boxes = NDArray[np.float64]
 Rng = np.random.Generator
@@ -27,13 +29,15 @@ DISTRACTED = 0.25
 """Share of the pictures that get text that is no plate."""
 STRETCHED = 0.4
 """Share of the pictures that are made wider or narrower."""
+SMALLEST = 4
+"""Pixels a side, of a box that another plate is put into."""
 CANDIDATES = 12
 WORST_FIT = 1.5
 """Greatest ratio between the shapes of a plate and of the box that it is put into."""
 MAX_PLATE_HEIGHT = 96
 
 
-def read_plates(folders: tuple[str, ...]) -> list[Image]:
+def read_cut_outs(folders: tuple[str, ...]) -> list[Image]:
     """Plates already cut out: every picture in the folders' `images`.
 
     Raises:
@@ -44,11 +48,11 @@ def read_plates(folders: tuple[str, ...]) -> list[Image]:
         paths = sorted((Path(folder) / "images").glob("*"))
         if not paths:
             raise TrainError(f"{folder}/images: no pictures of plates")
-        plates += [_read_plate(path) for path in paths]
+        plates += [_read_cut_out(path) for path in paths]
     return plates
 
 
-def _read_plate(path: Path) -> Image:
+def _read_cut_out(path: Path) -> Image:
     plate = cv2.imread(str(path))
     if plate is None:
         raise TrainError(f"{path}: not a readable picture")
@@ -56,16 +60,17 @@ def _read_plate(path: Path) -> Image:
     return np.asarray(cv2.resize(plate, None, fx=scale, fy=scale), np.uint8)
 
 
-def render_plates(count: int, rng: Rng) -> list[Image]:
+def render_plates(count: int, *, seed: int) -> list[Image]:
     """Plates of many countries, rendered flat and clean."""
+    rng = np.random.default_rng(seed)
     plates = (render_plate(rng, random_text(rng)) for _ in range(count))
     return [np.asarray(cv2.resize(plate, None, fx=0.6, fy=0.6), np.uint8) for plate in plates]
 
 
 def transplant(image: Image, boxes: Boxes, plates: list[Image], rng: Rng) -> None:
-    """Puts other plates, in the same light, into some of the boxes of `image`, in place."""
+    """Puts other plates, in the same light, into boxes of their shape in `image`, in place."""
     for x1, y1, x2, y2 in boxes.round().astype(int):
-        if rng.random() >= TRANSPLANTED or min(x2 - x1, y2 - y1) < 4:
+        if min(x2 - x1, y2 - y1) < SMALLEST:
             continue
         shape = np.log((x2 - x1) / (y2 - y1))
         drawn = [plates[i] for i in rng.integers(len(plates), size=CANDIDATES)]
@@ -96,7 +101,7 @@ def distract(image: Image, boxes: Boxes, rng: Rng) -> None:
             place[:] = board[:, :, :3] * shown + place * (1 - shown)
 
 
-def camera(image: Image, rng: Rng) -> Image:
+def camera_faults(image: Image, rng: Rng) -> Image:
     """What a camera does: infra-red, a cast, exposure, blur, noise and compression, each at times.
 
     Args:
@@ -129,7 +134,13 @@ class PlateDataset(YOLODataset):  # type: ignore[misc] - ultralytics is untyped
     """ultralytics' dataset with these augmentations on its training side."""
 
     plates: list[Image] = []  # noqa: RUF012 - none while ultralytics fills its cache
-    rng: Rng
+    seed = 0
+
+    @functools.cached_property
+    def rng(self) -> Rng:
+        """A stream of chance for each worker."""
+        worker = torch.utils.data.get_worker_info()
+        return np.random.default_rng([self.seed, worker.id if worker else 0])
 
     def load_image(self, i: int, *args: Any, **kwargs: Any) -> tuple[Image, Any, tuple[int, ...]]:
         """The picture, changed; its labels are relative and stay as they are."""
@@ -140,7 +151,8 @@ class PlateDataset(YOLODataset):  # type: ignore[misc] - ultralytics is untyped
         middles, sizes = np.split(self.labels[i]["bboxes"].astype(float), 2, axis=1)
         boxes = np.hstack([middles - sizes / 2, middles + sizes / 2]) * ([width, height] * 2)
         image = image.copy()
-        transplant(image, boxes, self.plates, self.rng)
+        picked = boxes[self.rng.random(len(boxes)) < TRANSPLANTED]
+        transplant(image, picked, self.plates, self.rng)
         if self.rng.random() < DISTRACTED:
             distract(image, boxes, self.rng)
         if self.rng.random() < STRETCHED:
@@ -157,5 +169,5 @@ class PlateDataset(YOLODataset):  # type: ignore[misc] - ultralytics is untyped
         return transforms
 
     def _camera(self, labels: dict[str, Any]) -> dict[str, Any]:
-        labels["img"] = camera(labels["img"], self.rng)
+        labels["img"] = camera_faults(labels["img"], self.rng)
         return labels

@@ -1,6 +1,6 @@
 """Runs a bundle's networks over labelled pictures and over pictures and clips without plates."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,16 +9,17 @@ import numpy as np
 from plateid.capture.pictures import find_sources, is_picture, read_picture
 from plateid.capture.stream import read_clip
 from plateid.config import ModelsConfig
-from plateid.core import records
 from plateid.core.geometry import Boxes, Letterbox
 from plateid.core.reading import read_once
+from plateid.core.records import Box, Picture
 from plateid.models.networks import Networks
-from train.dataset.pictures import Picture
+from train.dataset.pictures import LabelledPicture
 from train.evaluation.metrics import NONE, Flags, Floats, Sample, match
-from train.evaluation.sources import Source
 
 FLOOR = 0.001
-"""Least score of a box that mAP takes into account, as in ultralytics."""
+"""The detector's threshold here, as in ultralytics: mAP is the area under the whole curve, so boxes
+count down to next to nothing. The bundle's threshold is applied to them afterwards. Graphs of new
+bundles give 300 candidates; of what NMS leaves of them, metrics.MAX_BOXES count."""
 REFERENCE = (640, 384)
 """Heights of plates are those in a picture that is scaled to fit into it, whatever the bundle's
 input, so that bundles stay comparable."""
@@ -40,8 +41,8 @@ class Shot:
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
-    """What the networks made of one picture.
+class Result:
+    """What is in one picture, and what the networks made of it.
 
     Attributes:
         source: The name of its source.
@@ -52,8 +53,7 @@ class Judged:
         scores: Shape (N,).
         truths: Shape (M, 4).
         texts: What the plates say; "" where nobody transcribed it.
-        reads: What was read of each plate that was found at the bundle's threshold, or "".
-        is_open: Plates may be there unlabelled.
+        reads: What was read of each plate that has a text and a box, whatever its score, or "".
     """
 
     source: str
@@ -63,9 +63,8 @@ class Judged:
     boxes: Boxes
     scores: Floats
     truths: Boxes
-    texts: tuple[str, ...]
-    reads: tuple[str, ...]
-    is_open: bool = False
+    texts: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -78,13 +77,13 @@ class Judged:
         return _within(self.truths, self.scale, band)
 
     def sample(self, band: tuple[float, float] = (0, np.inf)) -> Sample:
-        """For metrics; plates and false boxes of other heights are left aside."""
+        """For metrics; plates and false boxes of other heights are ignored."""
         return Sample(
             self.boxes,
             self.scores,
             self.truths,
-            boxes_aside=~_within(self.boxes, self.scale, band),
-            truths_aside=~self.within(band),
+            boxes_ignored=~_within(self.boxes, self.scale, band),
+            truths_ignored=~self.within(band),
         )
 
 
@@ -93,7 +92,13 @@ def _within(boxes: Boxes, scale: float, band: tuple[float, float]) -> Flags:
     return np.asarray((heights >= band[0]) & (heights < band[1]))
 
 
-class Judge:
+def box_of(row: Floats) -> Box:
+    """A row of boxes."""
+    x1, y1, x2, y2 = row.tolist()
+    return x1, y1, x2, y2
+
+
+class Predictor:
     """The networks of a bundle, asked as the device asks them."""
 
     def __init__(self, bundle: Path) -> None:
@@ -108,65 +113,51 @@ class Judge:
         self._detector = networks.detector(threshold=FLOOR)
         self._reader = networks.reader()
 
-    def labelled(self, source: Source, labelled: Picture) -> Judged:
+    def labelled(self, source: str, labelled: LabelledPicture) -> Result:
         """Finds the plates of a labelled picture and reads those that have a text.
 
         Raises:
             PlateidError: The picture cannot be read.
         """
         picture = read_picture(labelled.path)
-        texts = source.texts_of(labelled)
-        sample = self._sample(picture, labelled.boxes)
-        reads = self._reads(picture, sample, texts)
-        judged = _judged(source.name, Shot(labelled.path), picture, sample)
-        return replace(judged, texts=texts, reads=reads, is_open=source.is_open)
+        result = replace(
+            self._result(source, Shot(labelled.path), picture),
+            truths=np.array(labelled.boxes, np.float32).reshape(-1, 4),
+            texts=labelled.texts,
+        )
+        return replace(result, reads=self._reads(picture, result))
 
-    def negatives(self, path: Path) -> Iterator[Judged]:
+    def negatives(self, path: Path) -> Iterator[Result]:
         """Looks for plates in a picture, a clip or a folder of them where there are none.
 
         Raises:
             PlateidError: Something cannot be read.
         """
         for shot, picture in _shots(path):
-            yield _judged(path.name, shot, picture, self._sample(picture, ()))
+            yield self._result(path.name, shot, picture)
 
-    def _sample(self, picture: records.Picture, truths: tuple[records.Box, ...]) -> Sample:
+    def _result(self, source: str, shot: Shot, picture: Picture) -> Result:
         found = self._detector.detect(picture)
-        return Sample(
+        return Result(
+            source=source,
+            shot=shot,
+            luma=float(picture.luma(*LUMA_SIZE).mean()),
+            scale=Letterbox.fit((picture.width, picture.height), REFERENCE).scale,
             boxes=np.array([d.box for d in found], np.float32).reshape(-1, 4),
             scores=np.array([d.score for d in found], np.float32),
-            truths=np.array(truths, np.float32).reshape(-1, 4),
+            truths=np.zeros((0, 4), np.float32),
         )
 
-    def _reads(
-        self, picture: records.Picture, sample: Sample, texts: Sequence[str]
-    ) -> tuple[str, ...]:
-        matches, reads = match(sample), [""] * len(sample.truths)
-        sure = sample.scores[matches.boxes] >= self.spec.detector.threshold
-        for box, truth in zip(matches.boxes[sure], matches.truths[sure], strict=True):
-            if truth != NONE and texts[truth]:
-                x1, y1, x2, y2 = (float(value) for value in sample.boxes[box])
-                (read,) = self._reader.read(picture, [(x1, y1, x2, y2)])
+    def _reads(self, picture: Picture, result: Result) -> tuple[str, ...]:
+        matches, reads = match(result.sample()), [""] * len(result.truths)
+        for box, truth in zip(matches.boxes, matches.truths, strict=True):
+            if truth != NONE and result.texts[truth]:
+                (read,) = self._reader.read(picture, [box_of(result.boxes[box])])
                 reads[truth] = read_once(read).plate
         return tuple(reads)
 
 
-def _judged(source: str, shot: Shot, picture: records.Picture, sample: Sample) -> Judged:
-    """As far as it needs no labels but the boxes."""
-    return Judged(
-        source=source,
-        shot=shot,
-        luma=float(picture.luma(*LUMA_SIZE).mean()),
-        scale=Letterbox.fit((picture.width, picture.height), REFERENCE).scale,
-        boxes=sample.boxes,
-        scores=sample.scores,
-        truths=sample.truths,
-        texts=("",) * len(sample.truths),
-        reads=("",) * len(sample.truths),
-    )
-
-
-def _shots(path: Path) -> Iterator[tuple[Shot, records.Picture]]:
+def _shots(path: Path) -> Iterator[tuple[Shot, Picture]]:
     for file in find_sources(path):
         if is_picture(file):
             yield Shot(file), read_picture(file)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,13 @@ import pytest
 import torch
 from ultralytics import YOLO
 
-from train.dataset.pictures import Picture
-from train.detector import DetectorRun, chosen, load_detector, train_detector
+from train.detector.fit import load_detector
+from train.detector.run import DetectorRun, chosen, train_detector
 from train.errors import TrainError
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 SMALL = {"imgsz": 64, "batch": 4}
-RELU = str(Path(__file__).parents[2] / "train" / "yolov8n-relu.yaml")
+RELU = str(Path(__file__).parents[3] / "train" / "detector" / "yolov8n-relu.yaml")
 PATIENCE_S = 90
 
 
@@ -62,13 +63,33 @@ def test_a_killed_run_goes_on_where_it_was(data, tmp_path):
     assert len(epochs) <= 10, "all but the epoch that was cut off are there once"
 
 
+def test_a_run_of_other_settings_does_not_go_on(data, tmp_path):
+    out = tmp_path / "run"
+    run = DetectorRun((str(data),), "none.pt", str(out), epochs=1, **SMALL)
+    with pytest.raises(TrainError, match="not a detector"):
+        train_detector(run)
+    with pytest.raises(TrainError, match=r"unfinished run with other base, epochs; choose another"):
+        train_detector(replace(run, base="yolov8n.yaml", epochs=2))
+
+
+def test_a_run_that_was_killed_before_its_record_is_measured_again(data, tmp_path):
+    out = tmp_path / "run"
+    run = DetectorRun((str(data),), "yolov8n.yaml", str(out), epochs=1, **SMALL)
+    record = train_detector(run)
+    (out / "run.json").unlink()
+    (out / "fit" / "weights" / "best.pt").write_bytes(b"cut off")
+    again = train_detector(run)
+    assert again["metrics"].keys() <= record["metrics"].keys()
+    assert again["minutes"] == record["minutes"]
+
+
 def test_a_full_disk_is_named_and_the_run_goes_on_later(data, tmp_path):
     out = tmp_path / "run"
     limited = f"ulimit -f 2000; exec {' '.join(command(data, out, epochs=1))}"
     done = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert f"{out}: [Errno 27] File too large" in done.stderr
-    assert "the same command goes on" in done.stderr
+    assert "once mended, the same command goes on" in done.stderr
     assert "Traceback" not in done.stderr
     train_detector(DetectorRun((str(data),), "yolov8n.yaml", str(out), epochs=1, **SMALL))
 
@@ -94,7 +115,7 @@ def test_a_student_starts_from_its_teacher_and_learns_from_it(data, tmp_path):
     [
         (None, "base.pt: not a detector"),
         (b"hello", "base.pt: not a detector"),
-        ("yolov8n-seg.yaml", "base.pt: is made to segment, not to detect"),
+        ("yolov8n-seg.yaml", "base.pt: is a YOLO to segment, no YOLO detector"),
     ],
 )
 def test_a_base_that_is_no_detector_is_refused(data, tmp_path, content, reason):
@@ -109,10 +130,10 @@ def test_a_base_that_is_no_detector_is_refused(data, tmp_path, content, reason):
 
 
 def test_a_smaller_part_of_the_pictures_lies_in_a_larger_one():
-    pictures = [Picture(Path(f"{n}.png"), (), str(n), 64, 64) for n in range(50)]
+    pictures = list(range(50))
     few, more, every = (
         chosen(pictures, DetectorRun((), "", "", seed=3, limit=limit)) for limit in (5, 20, None)
     )
     assert few == more[:5]
-    assert sorted(every, key=lambda p: int(p.group)) == pictures
+    assert sorted(every) == pictures
     assert np.any([a != b for a, b in zip(every, pictures, strict=True)])

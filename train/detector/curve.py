@@ -12,7 +12,8 @@ from matplotlib import pyplot as plt
 
 from train.dataset.checks import checked_pictures
 from train.dataset.pictures import split
-from train.detector import DetectorRun, train_detector
+from train.detector.run import DetectorRun, train_detector
+from train.errors import TrainError
 from train.record import write_whole
 
 STARTS = ("fine-tuned", "from scratch")
@@ -86,26 +87,34 @@ def _point(curve: Curve, out: Path, *, start: str, size: int, seed: int) -> dict
         validate=False,
     )
     done = Path(run.out) / "run.json"
-    record = json.loads(done.read_text()) if done.is_file() else train_detector(run)
+    record = _finished(done, run) if done.is_file() else train_detector(run)
     return {
         "start": start,
         "pictures": size,
         "seed": seed,
         "epochs": run.epochs,
         "minutes": record["minutes"],
-        "AP50": record["metrics"]["metrics/mAP50(B)"],
-        "AP": record["metrics"]["metrics/mAP50-95(B)"],
+        "mAP50": record["metrics"]["metrics/mAP50(B)"],
+        "mAP50_95": record["metrics"]["metrics/mAP50-95(B)"],
     }
 
 
+def _finished(path: Path, run: DetectorRun) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(path.read_text())
+    wanted = json.loads(json.dumps(asdict(run)))
+    if changed := [key for key, value in wanted.items() if record[key] != value]:
+        raise TrainError(f"{path}: was run with other {', '.join(changed)}; choose another --out")
+    return record
+
+
 def draw(points: list[dict[str, Any]], path: Path) -> None:
-    """Draws AP50 against the number of pictures: the mean of the seeds, and their range."""
+    """Draws mAP50 against the number of pictures: the mean of the seeds, and their range."""
     mpl.rcParams["svg.hashsalt"] = "plateid"  # the same points are the same file
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     for start in STARTS:
         drawn = [point for point in points if point["start"] == start]
         sizes = sorted({point["pictures"] for point in drawn})
-        scores = [[p["AP50"] for p in drawn if p["pictures"] == size] for size in sizes]
+        scores = [[p["mAP50"] for p in drawn if p["pictures"] == size] for size in sizes]
         means = [sum(each) / len(each) for each in scores]
         (line,) = axes.plot(sizes, means, marker="o", label=start)
         low, high = [min(each) for each in scores], [max(each) for each in scores]
@@ -114,8 +123,11 @@ def draw(points: list[dict[str, Any]], path: Path) -> None:
     axes.set_xscale("log")
     axes.set_xticks(ticks, [str(tick) for tick in ticks], minor=False)
     axes.minorticks_off()
-    axes.set(xlabel="pictures to fine-tune with", ylabel="AP50 on the validation part", ylim=(0, 1))
+    axes.set(
+        xlabel="pictures to fine-tune with", ylabel="mAP50 on the validation part", ylim=(0, 1)
+    )
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
-    figure.savefig(path, metadata={"Date": None})
+    figure.savefig(path.with_suffix(".tmp"), format="svg", metadata={"Date": None})
+    path.with_suffix(".tmp").replace(path)
     plt.close(figure)

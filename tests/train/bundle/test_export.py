@@ -12,18 +12,20 @@ from ultralytics import YOLO
 
 from plateid.config import DEFAULT_BUNDLE, ModelsConfig
 from plateid.core.text import slots_text
+from plateid.models.bundle import Bundle
 from plateid.models.networks import Networks
 from tests.pictures import ArrayPicture
-from train.candidates import COUNT
-from train.easyocr_reader import load
+from train.bundle import quantise
+from train.bundle.candidates import COUNT
+from train.bundle.export import Export, export_bundle
+from train.bundle.proof import check_candidates, check_equal, run
+from train.bundle.quantise import sensitive
 from train.errors import TrainError
-from train.export import check_candidates, check_equal, export_bundle, run
-from train.quantise import sensitive
 
 # Of torch's exporter, which says what its next versions will do.
 pytestmark = pytest.mark.filterwarnings("ignore")
 ENGLISH_G2 = Path(easyocr_en_models.__file__).parent / "models"
-RELU = str(Path(__file__).parents[2] / "train" / "yolov8n-relu.yaml")
+RELU = str(Path(__file__).parents[3] / "train" / "detector" / "yolov8n-relu.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,7 @@ def weights(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory, weights) -> Path:
     folder = tmp_path_factory.mktemp("export") / "bundle"
-    export_bundle(weights, load(ENGLISH_G2), folder, size="192x96", precision="float16")
+    export_bundle(Export(folder, weights, easyocr=ENGLISH_G2, size="192x96"))
     return folder
 
 
@@ -65,7 +67,7 @@ def test_the_graph_keeps_the_best_candidates_and_their_boxes_are_those_of_ultral
     tmp_path, weights, size, count
 ):
     out = tmp_path / "bundle"
-    export_bundle(weights, None, out, size=size, precision="float32")
+    export_bundle(Export(out, weights, size=size, precision="float32"))
     width, height = (int(side) for side in size.split("x"))
     inputs = np.random.default_rng(0).random((1, 3, height, width), np.float32)
     got = run(out / "detector.onnx", inputs)
@@ -77,24 +79,39 @@ def test_the_graph_keeps_the_best_candidates_and_their_boxes_are_those_of_ultral
     check_candidates(out, got, every[:, :, best], box=1.0, score=1e-3)
 
 
-def test_in_8_bits_it_is_smaller_and_finds_the_same(tmp_path, weights, data):
+def test_in_8_bits_it_is_smaller_and_says_what_it_is(tmp_path, weights, data):
     out = tmp_path / "bundle"
-    export_bundle(weights, None, out, size="64x64", precision="int8", data=[str(data)])
+    export_bundle(Export(out, weights, size="64x64", precision="int8", data=(str(data),)))
     spec = tomllib.loads((out / "bundle.toml").read_text())["detector"]
     assert spec["precision"] == "int8"
     assert (out / "detector.onnx").stat().st_size < 4_000_000
-    assert Networks(ModelsConfig(bundle=out)).detector(threshold=0.1)
+    inputs = np.random.default_rng(0).random((1, 3, 64, 64), np.float32)
+    exact = tmp_path / "exact"
+    export_bundle(Export(exact, weights, size="64x64", precision="float32"))
+    scores = [np.sort(run(folder / "detector.onnx", inputs)[0, 4]) for folder in (out, exact)]
+    assert 0 < np.abs(scores[0] - scores[1]).max() < 0.1
 
 
-def test_a_network_that_is_not_named_stays_and_the_card_says_what_the_bundle_does(
+def test_8_bits_that_cost_accuracy_are_refused(tmp_path, weights, data, monkeypatch):
+    monkeypatch.setattr(quantise, "LOSS", -2.0)
+    with pytest.raises(TrainError, match=r"mAP50 falls from \d\.\d+ to \d\.\d+ in 8 bits"):
+        export_bundle(
+            Export(tmp_path / "b", weights, size="64x64", precision="int8", data=(str(data),))
+        )
+
+
+def test_a_new_bundle_has_its_own_name_and_none_of_the_figures_of_the_one_that_ships(
     tmp_path, weights
 ):
-    out = tmp_path / "bundle"
-    export_bundle(weights, None, out, size="64x64", precision="float32")
+    out = tmp_path / "new" / "my-gate"
+    export_bundle(Export(out, weights, size="64x64"))
+    spec = Bundle(out).spec
+    assert (spec.name, spec.detector.name, spec.metrics) == ("my-gate", "my-gate", {})
     assert (out / "reader.onnx").read_bytes() == (DEFAULT_BUNDLE / "reader.onnx").read_bytes()
-    card = (out / "MODEL_CARD.md").read_text()
-    assert "64 x 64, RGB" in card
-    assert "RobertLucian/license-plate-dataset | MIT" in card
+    assert "64 x 64, RGB" in (out / "MODEL_CARD.md").read_text()
+    export_bundle(Export(out, weights, name="other"))
+    spec = Bundle(out).spec
+    assert (spec.name, spec.detector.name, spec.detector.width) == ("other", "other", 64)
 
 
 @pytest.mark.parametrize(
@@ -108,18 +125,28 @@ def test_a_network_that_is_not_named_stays_and_the_card_says_what_the_bundle_doe
 )
 def test_a_refused_export_leaves_the_bundle_as_it_was(tmp_path, weights, options, reason):
     out = tmp_path / "bundle"
-    export_bundle(weights, None, out, size="64x64", precision="float32")
+    export_bundle(Export(out, weights, size="64x64"))
     before = {file.name: file.read_bytes() for file in out.iterdir()}
     with pytest.raises(TrainError, match=reason):
-        export_bundle(weights, None, out, **options)
+        export_bundle(Export(out, weights, **options))
     assert {file.name: file.read_bytes() for file in out.iterdir()} == before
     assert list(tmp_path.iterdir()) == [out], "nothing is left beside it"
+
+
+def test_a_folder_that_is_no_bundle_is_never_replaced(tmp_path, weights):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "mine.pt").write_text("precious")
+    with pytest.raises(TrainError, match="holds something that is not a bundle"):
+        export_bundle(Export(tmp_path / "runs", weights, size="64x64"))
+    assert (tmp_path / "runs" / "mine.pt").read_text() == "precious"
+    with pytest.raises(TrainError, match="--out"):
+        export_bundle(Export(tmp_path / "runs" / "mine.pt" / "bundle", weights, size="64x64"))
 
 
 def test_a_detector_of_several_classes_is_refused(tmp_path):
     YOLO("yolov8n.yaml", verbose=False).save(tmp_path / "coco.pt")
     with pytest.raises(TrainError, match=r"coco.pt: not a detector of one class"):
-        export_bundle(tmp_path / "coco.pt", None, tmp_path / "bundle")
+        export_bundle(Export(tmp_path / "bundle", tmp_path / "coco.pt"))
 
 
 def test_a_network_that_answers_otherwise_is_refused(tmp_path):

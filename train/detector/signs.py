@@ -11,7 +11,7 @@ from PIL import Image as PilImage
 from PIL import ImageDraw, ImageFont
 
 from train.errors import TrainError
-from train.synth import FONT_FOLDER, fonts
+from train.reader.synth import FONT_FOLDER, fonts
 
 CHINESE = "DroidSansFallbackFull.ttf"
 """Of the Debian package fonts-droid-fallback."""
@@ -33,8 +33,14 @@ def chinese() -> str:
     """
     found = next(FONT_FOLDER.rglob(CHINESE), None)
     if found is None:
-        raise TrainError(f"{FONT_FOLDER}: {CHINESE}: not installed; see train/signs.py")
+        raise TrainError(f"{FONT_FOLDER}: {CHINESE}: not installed; see train/detector/signs.py")
     return str(found)
+
+
+def check_fonts() -> None:
+    """Raises TrainError where a font is missing, before hours of training are lost to it."""
+    fonts()
+    chinese()
 
 
 def render_board(rng: np.random.Generator, *, height: int) -> NDArray[np.uint8]:
@@ -72,26 +78,26 @@ def _colours(rng: np.random.Generator) -> tuple[tuple[int, ...], tuple[int, ...]
 
 
 def _lines(rng: np.random.Generator) -> tuple[list[str], ImageFont.FreeTypeFont]:
+    """Chinese or Japanese, a time stamp, a price, or words; and a font that has the characters."""
     kind = rng.random()
-    count = int(rng.integers(1, 4))
     if kind < 0.35:
-        script = HAN if rng.random() < 0.7 else KANA
-        if rng.random() < 0.3:  # a column
-            return [chr(c) for c in rng.integers(*script, int(rng.integers(2, 6)))], _font(
-                chinese()
-            )
-        return [
-            "".join(chr(c) for c in rng.integers(*script, int(rng.integers(1, 9))))
-            for _ in range(count)
-        ], _font(chinese())
+        return _chinese(rng), _font(chinese())
     font = _font(fonts()[rng.integers(len(fonts()))])
     if kind < 0.45:
-        return [
-            f"20{rng.integers(10, 40)}-{rng.integers(10, 13)}-{rng.integers(10, 31)} 18:03"
-        ], font
+        year, month, day = rng.integers([2010, 10, 10], [2040, 13, 31])
+        return [f"{year}-{month}-{day} 18:03"], font
     if kind < 0.55:
         return [f"{rng.integers(1, 1000)}{rng.choice(['', '.-', '%', ' EUR', '.99'])}"], font
-    return [_words(rng) for _ in range(count)], font
+    return [_words(rng) for _ in range(int(rng.integers(1, 4)))], font
+
+
+def _chinese(rng: np.random.Generator) -> list[str]:
+    """Lines, or a column."""
+    script = HAN if rng.random() < 0.7 else KANA
+    if rng.random() < 0.3:
+        return [chr(c) for c in rng.integers(*script, int(rng.integers(2, 6)))]
+    lengths = rng.integers(1, 9, int(rng.integers(1, 4)))
+    return ["".join(chr(c) for c in rng.integers(*script, length)) for length in lengths]
 
 
 def _words(rng: np.random.Generator) -> str:

@@ -1,11 +1,22 @@
+import random
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from ultralytics.cfg import get_cfg
 
-from train import augment
-from train.augment import camera, distract, read_plates, render_plates, transplant
+from train.dataset.checks import checked_pictures
+from train.dataset.pictures import write_yolo
+from train.detector.augment import (
+    PlateDataset,
+    camera_faults,
+    distract,
+    read_cut_outs,
+    render_plates,
+    transplant,
+)
+from train.detector.fit import AUGMENTATION
 from train.errors import TrainError
 
 BOXES = np.array([[30, 40, 110, 60], [150, 20, 190, 40]], float)
@@ -16,8 +27,7 @@ def picture() -> np.ndarray:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_another_plate_fills_its_box_and_nothing_else(monkeypatch, seed):
-    monkeypatch.setattr(augment, "TRANSPLANTED", 1.0)
+def test_another_plate_fills_its_box_and_nothing_else(seed):
     rng = np.random.default_rng(seed)
     image = picture()
     transplant(image, BOXES, [np.full((20, 80, 3), 200, np.uint8)], rng)
@@ -45,22 +55,48 @@ def test_signs_are_drawn():
 @pytest.mark.parametrize("seed", range(20))
 def test_a_camera_keeps_the_shape_of_what_it_sees(seed):
     rng = np.random.default_rng(seed)
-    seen = camera(rng.integers(0, 256, (48, 96, 3)).astype(np.uint8), rng)
+    seen = camera_faults(rng.integers(0, 256, (48, 96, 3)).astype(np.uint8), rng)
     assert (seen.shape, seen.dtype) == ((48, 96, 3), np.uint8)
 
 
 def test_plates_come_from_folders_and_from_the_renderer(tmp_path):
     (tmp_path / "images").mkdir()
     cv2.imwrite(str(tmp_path / "images" / "a.png"), np.zeros((300, 900, 3), np.uint8))
-    (plate,) = read_plates((str(tmp_path),))
+    (plate,) = read_cut_outs((str(tmp_path),))
     assert plate.shape == (96, 288, 3)
-    assert len(render_plates(3, np.random.default_rng(0))) == 3
+    assert len(render_plates(3, seed=0)) == 3
 
 
 def test_a_folder_without_plates_or_with_a_broken_one_is_named(tmp_path: Path):
     with pytest.raises(TrainError, match="images: no pictures of plates"):
-        read_plates((str(tmp_path),))
+        read_cut_outs((str(tmp_path),))
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.png").write_bytes(b"no picture")
     with pytest.raises(TrainError, match=r"a.png: not a readable picture"):
-        read_plates((str(tmp_path),))
+        read_cut_outs((str(tmp_path),))
+
+
+def test_boxes_stay_on_their_plates_through_all_that_is_done_to_a_picture(data, tmp_path):
+    pictures, _ = checked_pictures([data])
+    yaml = write_yolo((pictures, pictures[:1]), tmp_path / "yolo")
+    random.seed(0)
+    dataset = PlateDataset(
+        img_path=str(tmp_path / "yolo" / "images" / "train"),
+        data={"names": {0: "plate"}, "nc": 1, "path": yaml.parent, "channels": 3},
+        imgsz=128,
+        augment=True,
+        hyp=get_cfg(overrides=AUGMENTATION),
+        cache="ram",
+    )
+    cached = [image.copy() for image in dataset.ims]
+    dataset.plates = [np.full((16, 40, 3), 235, np.uint8)]
+    seen = 0
+    for sample in [dataset[i % len(dataset)] for i in range(60)]:
+        image = sample["img"].numpy().mean(axis=0)
+        for cx, cy, w, h in sample["bboxes"].numpy() * 128:
+            if min(w, h) > 12:
+                middle = image[int(cy - h / 6) : int(cy + h / 6), int(cx - w / 6) : int(cx + w / 6)]
+                assert middle.mean() > np.quantile(image, 0.5)
+                seen += 1
+    assert seen > 60
+    assert all((a == b).all() for a, b in zip(cached, dataset.ims, strict=True))

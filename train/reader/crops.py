@@ -1,17 +1,19 @@
 """Crops of real plates: their texts, a split without leakage, and small differences."""
 
-import csv
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from plateid.capture.pictures import read_picture
 from plateid.core.records import Box, Image
-from plateid.core.text import normalise
-from train.dataset.pictures import group_of
-from train.errors import TrainError
-from train.synth import Crop, camera, jittered
+from train.dataset.formats import table
+from train.dataset.formats.labelled import LabelledBox
+from train.dataset.look import look_at, refuse
+from train.dataset.pictures import LabelledPicture, grouped, split
+from train.reader.synth import Crop, camera, jittered
 
 LEGIBLE = {"clear", "hard", ""}
 ILLEGIBLE = {"unreadable", "notplate"}
@@ -20,33 +22,44 @@ ILLEGIBLE = {"unreadable", "notplate"}
 
 @dataclass(frozen=True)
 class Plate:
-    """A transcribed plate: the picture around it, its box there, and the group it belongs to."""
+    """A transcribed plate: the picture around it, and its box there."""
 
     image: Image
     box: Box
     text: str
     source: str
-    group: str
 
 
-def read_plates(folder: Path) -> list[Plate]:
-    """The one-line plates of a folder that have a text, and what is illegible, with an empty one.
+def read_plates(folders: Sequence[Path]) -> tuple[list[Plate], list[Plate]]:
+    """The one-line plates that have a text, and what is illegible, with an empty one.
+
+    Returns:
+        Those of the training side and those of the validation side, as the detector parts them.
 
     Raises:
-        TrainError: No labels, or a picture is missing.
+        TrainError: Of a line for each thing that is wrong with labels.csv, texts.csv or a picture.
     """
-    labels = next((folder / n for n in ("texts.csv", "labels.csv") if (folder / n).is_file()), None)
-    if labels is None:
-        raise TrainError(f"{folder}: neither texts.csv nor labels.csv")
-    with labels.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row.get("lines", "1") != "2"]
-    return [_plate(folder, row) for row in rows if _usable(row)]
+    problems: list[str] = []
+    files = [(folder, [folder / "labels.csv"]) for folder in folders]
+    labels = [each for found in files for each in table.read(*found, problems, cut_out=True)[0]]
+    pictures = grouped(look_at(labels, problems))
+    refuse(problems)
+    train, validation = (
+        [plate for picture in side for plate in _plates(picture)] for side in split(pictures)
+    )
+    return train, validation
 
 
-def _usable(row: dict[str, str]) -> bool:
-    legibility = row.get("legibility", "")
-    boxed = bool(row.get("x1", "whole"))
-    return boxed and (legibility in LEGIBLE if row["text"] else legibility in ILLEGIBLE)
+def _plates(picture: LabelledPicture) -> Iterator[Plate]:
+    image = read_picture(picture.path).resized(picture.width, picture.height)
+    for xyxy, said in zip(picture.boxes, picture.labels.boxes, strict=True):
+        if _usable(said):
+            source = picture.labels.folder.resolve().name
+            yield Plate(*_surroundings(image, xyxy), said.text, source)
+
+
+def _usable(said: LabelledBox) -> bool:
+    return said.lines != "2" and said.legibility in (LEGIBLE if said.text else ILLEGIBLE)
 
 
 def background(rng: np.random.Generator, plate: Plate) -> Crop:
@@ -55,20 +68,6 @@ def background(rng: np.random.Generator, plate: Plate) -> Crop:
     x1, y1, x2, y2 = (round(value) for value in plate.box)
     above, below = plate.image[: max(1, y1), x1:x2], plate.image[min(height - 1, y2) :, x1:x2]
     return Crop(camera(rng, above if rng.random() < 0.5 else below), "")
-
-
-def _plate(folder: Path, row: dict[str, str]) -> Plate:
-    path = folder / "images" / row["image"]
-    image = cv2.imread(str(path))
-    if image is None:
-        raise TrainError(f"{path}: not a readable picture")
-    height, width = image.shape[:2]
-    x1, y1, x2, y2 = (
-        float(row.get(key, default))
-        for key, default in zip(("x1", "y1", "x2", "y2"), (0, 0, width, height), strict=True)
-    )
-    around, box = _surroundings(image, (x1, y1, x2, y2))
-    return Plate(around, box, normalise(row["text"]), folder.name, group_of(folder, row))
 
 
 def _surroundings(image: Image, box: Box) -> tuple[Image, Box]:

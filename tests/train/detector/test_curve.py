@@ -1,11 +1,13 @@
 """A real, very small curve."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from ultralytics import YOLO
 
-from train.curve import Curve, run_curve
+from train.detector.curve import Curve, run_curve
+from train.errors import TrainError
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -38,3 +40,5 @@ def test_a_curve_is_run_once_and_drawn_the_same_again(data, tmp_path):
     assert len(written) == 4
     assert run_curve(curve).read_bytes() == first
     assert [record.stat().st_mtime_ns for record in records] == written
+    with pytest.raises(TrainError, match=r"was run with other epochs; choose another --out"):
+        run_curve(replace(curve, steps=4))

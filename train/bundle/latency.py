@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from ultralytics import YOLO
 
 from plateid.models.bundle import Bundle
@@ -71,5 +70,4 @@ def _reference() -> Session:
                 format="onnx", imgsz=REFERENCE_PX, simplify=False, opset=17
             )
         )
-        torch.set_num_threads(1)
         return Session(path.name, path.read_bytes())

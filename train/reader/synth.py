@@ -50,7 +50,9 @@ def fonts() -> tuple[str, ...]:
     """
     found = {path.name: str(path) for path in FONT_FOLDER.rglob("*.[ot]tf")}
     if missing := [name for name in FONTS if name not in found]:
-        raise TrainError(f"{FONT_FOLDER}: {', '.join(missing)}: not installed; see train/synth.py")
+        raise TrainError(
+            f"{FONT_FOLDER}: {', '.join(missing)}: not installed; see train/reader/synth.py"
+        )
     return tuple(found[name] for name in FONTS)
 
 

@@ -15,12 +15,11 @@ from torch import Tensor, nn
 from plateid.core.text import CHARSET, ctc_slots, slots_text
 from plateid.models.bundle import ReaderSpec
 from plateid.models.reader import fitted
-from train import easyocr_reader
-from train.crops import Plate, augmented, background, framed, read_plates
-from train.dataset.pictures import held_out
 from train.errors import TrainError
-from train.evaluation.figures import fold
-from train.synth import render_crop
+from train.reader import easyocr_reader
+from train.reader.crops import Plate, augmented, background, framed, read_plates
+from train.reader.synth import render_crop
+from train.text import fold
 
 BACKGROUND = 0.05
 """Share of crops that show anything but a plate."""
@@ -96,9 +95,7 @@ def train_reader(run: ReaderRun, spec: ReaderSpec) -> dict[str, Any]:
     """
     out = Path(run.out)
     out.mkdir(parents=True, exist_ok=True)
-    plates = [plate for folder in run.data for plate in read_plates(Path(folder))]
-    train = [plate for plate in plates if not held_out(plate.group)]
-    val = [plate for plate in plates if held_out(plate.group)]
+    train, val = read_plates([Path(folder) for folder in run.data])
     model = easyocr_reader.load(run.easyocr)
     optimiser = torch.optim.AdamW(model.parameters(), weight_decay=0.01)
     state = _resumed(out / "last.pt", model, optimiser)

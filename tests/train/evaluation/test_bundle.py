@@ -1,0 +1,99 @@
+"""Figures that `python -m train evaluate --write` leaves in a bundle."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from plateid.config import SHIPPED
+from plateid.models.bundle import Bundle
+from tests.bundles import detector_network, reader_network, write_bundle
+from tests.train.evaluation.test_evaluate import ELSEWHERE, PLATE, folder
+from train.__main__ import main
+from train.errors import TrainError
+from train.evaluation.bundle import update_bundle
+from train.evaluation.evaluate import EvaluationRun, evaluate
+
+BEFORE = """
+# Mine to keep.
+[metrics]
+data_recall = 0.1
+data_exact = 0.2
+data_2_recall = 0.3 # another source
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """Finds a plate in the middle of a picture, sure at 0.2 only, and reads AO12."""
+    detector = detector_network([(32, 16, 20, 8, 0.2)])
+    made = write_bundle(tmp_path / "bundle", detector, reader_network("AA-O-1-2"))
+    with (made / "bundle.toml").open("a") as file:
+        file.write(BEFORE)
+    return made
+
+
+def command(*words: object) -> str:
+    ran = CliRunner().invoke(main, ["evaluate", *map(str, words)])
+    assert ran.exit_code == 0, ran.output
+    return ran.output
+
+
+def test_a_chosen_threshold_and_the_figures_at_it_go_into_the_bundle(tmp_path, tiny):
+    rows = [f"{n}.png,{PLATE},A012" for n in range(60)]
+    folders = [
+        folder(tmp_path / "one data", *rows),
+        folder(tmp_path / "other", *rows, *(f"{n}.png,{ELSEWHERE}," for n in range(60))),
+    ]
+    options = ("--held-out", "--choose-threshold", "--write", "--out", tmp_path / "out")
+    page = command(*folders, "--bundle", tiny, *options)
+    spec = Bundle(tiny).spec
+    assert spec.detector.threshold == 0.2
+    assert {name: spec.metrics[name] for name in spec.metrics if name.startswith("one")} == {
+        "one_data_recall": 1,
+        "one_data_mAP50": 1,
+        "one_data_mAP50_95": 1,
+        "one_data_exact": 0,
+        "one_data_folded": 1,
+    }
+    assert spec.metrics["other_recall"] == 0.5
+    assert "one_data_recall | 1" in (tiny / "MODEL_CARD.md").read_text()
+    assert "threshold | 0.2" in (tiny / "MODEL_CARD.md").read_text()
+    (line,) = (line for line in page.splitlines() if line.startswith("all"))
+    assert line.split()[3] == f"{spec.metrics['all_recall']:.3f}", (
+        "the report is of what is written"
+    )
+
+
+def test_figures_replace_those_of_the_same_source_only(tmp_path, tiny):
+    command(
+        folder(tmp_path / "data", f"a.png,{PLATE},"), "--bundle", tiny, "--write", "--out", tiny
+    )
+    text = (tiny / "bundle.toml").read_text()
+    assert tomllib.loads(text)["metrics"] == {
+        "data_2_recall": 0.3,
+        **dict.fromkeys(("data_recall", "all_recall"), 0),
+        **dict.fromkeys(("data_mAP50", "data_mAP50_95", "all_mAP50", "all_mAP50_95"), 1),
+    }
+    assert "# Mine to keep." in text
+    assert "# another source" in text
+    assert Bundle(tiny).spec.detector.threshold == 0.3
+    assert not list(tiny.glob("*.tmp"))
+
+
+def test_a_bundle_that_cannot_be_written_is_named(tmp_path, tiny):
+    data = folder(tmp_path / "data", f"a.png,{PLATE},")
+    evaluation = evaluate(EvaluationRun((data,), tiny, write=True, out=tmp_path / "out"))
+    (tiny / "MODEL_CARD.md").mkdir()
+    with pytest.raises(TrainError, match=r"MODEL_CARD\.md.*: Is a directory"):
+        update_bundle(evaluation)
+
+
+def test_a_bundle_that_ships_is_named_by_its_name(tmp_path):
+    data = folder(tmp_path / "kaggle", f"a.png,{PLATE},")
+    lines = command(data, "--bundle", "default", "--out", tmp_path / "out").splitlines()
+    assert lines[0].startswith(f"{data}: the bundle seems to be trained on it (Kaggle ")
+    record = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert record["run"]["bundle"] == str(SHIPPED / "default")

@@ -1,0 +1,45 @@
+"""What is evaluated of folders."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from train.dataset.checks import checked_pictures
+from train.dataset.pictures import held_out, split
+from train.errors import TrainError
+from train.evaluation.sources import read_sources
+
+
+def data_set(root: Path, *seeds: int, shade: int = 0) -> Path:
+    """A picture for each seed, `shade` darker than in other folders, with one plate."""
+    (root / "images").mkdir(parents=True)
+    for seed in seeds:
+        cells = np.random.default_rng(seed).integers(30, 255, (12, 24, 3)).astype(np.uint8)
+        image = cv2.resize(cells - np.uint8(shade), (200, 100), interpolation=cv2.INTER_LINEAR)
+        cv2.imwrite(str(root / "images" / f"{root.name}{seed}.png"), image)
+    rows = (f"{root.name}{seed}.png,60,40,140,60\n" for seed in seeds)
+    (root / "labels.csv").write_text("image,x1,y1,x2,y2\n" + "".join(rows))
+    return root
+
+
+def test_what_a_training_on_several_folders_held_out_is_evaluated_by_folder(tmp_path):
+    day = data_set(tmp_path / "day", *range(30))
+    dusk = data_set(tmp_path / "dusk", *range(15, 45), shade=20)
+    sources = read_sources([day, dusk], held_out=True)
+    expected = split(checked_pictures([day, dusk])[0])[1]
+    assert [picture for source in sources for picture in source.pictures] == expected
+    assert [source.name for source in sources] == ["day", "dusk"]
+    assert {p.labels.folder for p in sources[0].pictures} == {day}
+    alone = {p.path for p in split(checked_pictures([dusk])[0])[1]}
+    assert alone != {p.path for p in sources[1].pictures}, "twins of day's go where day's are"
+
+
+def test_a_folder_of_which_nothing_is_held_out_is_named(tmp_path):
+    day = data_set(tmp_path / "day", *range(30))
+    seed = next(n for n in range(99, 199) if not held_out(f"one/one{n}.png"))
+    one = data_set(tmp_path / "one", seed)
+    assert [len(source.pictures) for source in read_sources([day, one], held_out=False)] == [30, 1]
+    with pytest.raises(TrainError, match="one: no picture is held out"):
+        read_sources([day, one], held_out=True)

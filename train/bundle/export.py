@@ -1,0 +1,121 @@
+"""From trained weights to a bundle that a device can use."""
+
+import hashlib
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from plateid.config import DEFAULT_BUNDLE
+from plateid.models.bundle import Bundle
+from train.bundle.card import card, origin
+from train.bundle.networks import Form, export_detector, export_reader
+from train.errors import TrainError
+from train.reader.easyocr_reader import load
+
+STRIDE = 32
+"""Of the coarsest map of a YOLO network, in pixels."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """Configuration and command line of an export.
+
+    Attributes:
+        out: Folder of the bundle; a new one starts as a copy of the one that ships, less its name
+            and figures.
+        detector: Weights as ultralytics saves them; None: the one that the bundle has.
+        reader: Weights of `train reader`; None: the one that the bundle has.
+        easyocr: Folder of EasyOCR's weights; without `reader`, they become the bundle's reader.
+        name: Of the bundle and its detector; None: as it is, or that of the folder if it is new.
+        size: WIDTHxHEIGHT of the detector's input; None: as it is.
+        precision: Of the detector, see `Form`.
+        data: Folders of labelled pictures; they calibrate and judge "int8".
+    """
+
+    out: Path
+    detector: Path | None = None
+    reader: Path | None = None
+    easyocr: Path | None = None
+    name: str | None = None
+    size: str | None = None
+    precision: str = "float16"
+    data: tuple[str, ...] = ()
+
+
+def export_bundle(export: Export) -> None:
+    """Fills the bundle with networks; it is as before, or whole.
+
+    Raises:
+        TrainError: `out` is something else than a bundle, a network's answers differ from those of
+            its weights, or nothing can be written.
+    """
+    out = export.out
+    is_new = not (out / "bundle.toml").is_file()
+    if is_new and out.exists() and any(out.iterdir()):
+        raise TrainError(f"--out {out}: holds something that is not a bundle")
+    before = DEFAULT_BUNDLE if is_new else out
+    spec = Bundle(before).spec.detector
+    form = Form(
+        *(_pixels(export.size) if export.size else (spec.width, spec.height)), export.precision
+    )
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
+            made = Path(shutil.copytree(before, Path(folder) / "made"))
+            if is_new or export.name:
+                rename(made, export.name or out.resolve().name)
+            if export.detector:
+                export_detector(export.detector, made / "detector.onnx", form, export.data)
+                edit_spec(made, {**asdict(form), "origin": origin(export.detector)})
+            if export.reader or export.easyocr:
+                export_reader(load(export.easyocr, export.reader), made / "reader.onnx")
+                edit_spec(made, {})
+            (made / "MODEL_CARD.md").write_text(card(Bundle(made).spec))
+            replace_folder(made, out)
+    except OSError as error:
+        raise TrainError(f"--out {out}: {error}") from error
+
+
+def rename(folder: Path, name: str) -> None:
+    """Gives the bundle and its detector another name."""
+    path = folder / "bundle.toml"
+    table: Any = tomlkit.parse(path.read_text())
+    table["name"] = table["detector"]["name"] = name
+    path.write_text(tomlkit.dumps(table))
+
+
+def replace_folder(made: Path, out: Path) -> None:
+    """Puts `made` in the place of `out`; at a failure `out` is as before."""
+    aside = made.with_name("before")
+    if out.exists():
+        out.rename(aside)
+    try:
+        made.rename(out)
+    except OSError:
+        if aside.exists():
+            aside.rename(out)
+        raise
+
+
+def edit_spec(folder: Path, detector: dict[str, Any]) -> None:
+    """Sets values of the detector and each hash in `bundle.toml`; figures of before go."""
+    path = folder / "bundle.toml"
+    table: Any = tomlkit.parse(path.read_text())
+    table["detector"].update(detector)
+    table["metrics"] = {}
+    for network in (table["detector"], table["reader"]):
+        network["sha256"] = hashlib.sha256((folder / network["file"]).read_bytes()).hexdigest()
+    path.write_text(tomlkit.dumps(table))
+
+
+def _pixels(size: str) -> tuple[int, int]:
+    width, times, height = size.partition("x")
+    if not (times and width.isdecimal() and height.isdecimal()):
+        raise TrainError(f"--size {size}: must be WIDTHxHEIGHT, as 640x384")
+    if int(width) % STRIDE or int(height) % STRIDE or not int(width) * int(height):
+        raise TrainError(f"--size {size}: both must be multiples of {STRIDE}")
+    return int(width), int(height)

@@ -1,0 +1,114 @@
+"""Writes a detector or a reader as ONNX, in the form that was asked for, and proves it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from ultralytics.nn.modules.head import Detect
+
+from train.bundle.candidates import BestCandidates
+from train.bundle.proof import check_candidates, check_equal, run, street
+from train.bundle.quantise import as_input, in_8_bits
+from train.detector.fit import load_detector
+from train.errors import TrainError
+from train.reader import easyocr_reader
+
+TOLERANCE = 1e-3
+"""Greatest difference of a score or probability between torch and ONNX Runtime."""
+HALF_TOLERANCE = 1e-2
+"""The same after the weights were rounded to float16."""
+BOX_TOLERANCE_PX = 0.5
+HALF_BOX_TOLERANCE_PX = 2.0
+WORTH_HALVING = 1024
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a detector is to be written.
+
+    Attributes:
+        width, height: Of its input, in pixels.
+        precision: Of its weights: "float32", "float16" (widened when loaded) or "int8" (with
+            activations, for CPUs).
+    """
+
+    width: int
+    height: int
+    precision: str = "float16"
+
+
+def export_detector(weights: Path, out: Path, form: Form, data: Sequence[str] = ()) -> None:
+    """Writes a detector with a fixed input as ONNX.
+
+    Raises:
+        TrainError: It has not one class, or its answers differ from those of the weights.
+    """
+    model = load_detector(str(weights)).model.float().eval()
+    head = model.model[-1]
+    if not isinstance(head, Detect) or head.nc != 1:
+        raise TrainError(f"{weights}: not a detector of one class")
+    head.end2end = False  # or fusing drops the head whose candidates the device suppresses
+    model.fuse()
+    network = BestCandidates(model, width=form.width, height=form.height).eval()
+    inputs = as_input(street(form.width, form.height))
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(inputs)).numpy()
+    torch.onnx.export(network, torch.from_numpy(inputs), str(out), opset_version=17, dynamo=False)
+    strip(out)
+    check_candidates(out, run(out, inputs), expected, box=BOX_TOLERANCE_PX, score=TOLERANCE)
+    if form.precision == "float16":
+        store_in_half(out)
+        got = run(out, inputs)
+        check_candidates(out, got, expected, box=HALF_BOX_TOLERANCE_PX, score=HALF_TOLERANCE)
+    elif form.precision == "int8":
+        size = (form.width, form.height)
+        in_8_bits(out, data, size, head=f"/model/model.{head.i}/")
+
+
+def export_reader(model: easyocr_reader.PlateRecogniser, out: Path) -> None:
+    """Writes EasyOCR's recogniser as ONNX.
+
+    Raises:
+        TrainError: Its answers to strips of a picture differ from those of the weights.
+    """
+    easyocr_reader.export(model, out)
+    height, width = easyocr_reader.HEIGHT, easyocr_reader.WIDTH
+    inputs = cv2.cvtColor(street(width, 8 * height), cv2.COLOR_BGR2GRAY)
+    inputs = inputs.reshape(8, 1, height, width).astype(np.float32)
+    with torch.inference_mode():
+        expected = model(torch.from_numpy(inputs)).numpy()
+    check_equal(out, run(out, inputs), expected, tolerance=TOLERANCE)
+    store_in_half(out)
+    strip(out)
+    check_equal(out, run(out, inputs), expected, tolerance=HALF_TOLERANCE)
+
+
+def store_in_half(path: Path) -> None:
+    """Stores a network's large weights in float16, to be widened when it is loaded.
+
+    Half the bytes to ship; ONNX Runtime folds the widening into the weights and computes as before.
+    """
+    model = onnx.load(path)
+    for weights in [w for w in model.graph.initializer if w.data_type == onnx.TensorProto.FLOAT]:
+        values = numpy_helper.to_array(weights)
+        if values.size >= WORTH_HALVING:
+            half = f"{weights.name}_half"
+            to_float = onnx.TensorProto.FLOAT
+            widen = onnx.helper.make_node("Cast", [half], [weights.name], to=to_float)
+            model.graph.node.insert(0, widen)
+            weights.CopyFrom(numpy_helper.from_array(values.astype(np.float16), half))
+    onnx.save(model, path)
+
+
+def strip(path: Path) -> None:
+    """Takes out what exporters write beside the network: the same weights are the same file."""
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    for node in model.graph.node:
+        node.doc_string = ""
+    onnx.save(model, path)

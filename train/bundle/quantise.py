@@ -1,0 +1,154 @@
+"""A detector's convolutions in 8-bit integers: static QDQ, calibrated on pictures with plates."""
+
+import logging
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from plateid.capture.pictures import read_picture
+from plateid.config import DEFAULT_BUNDLE
+from plateid.core.geometry import letterboxed
+from plateid.core.records import Image
+from plateid.models.bundle import Bundle
+from plateid.models.detector import OnnxDetector
+from plateid.models.session import Session
+from train.dataset.checks import checked_pictures
+from train.dataset.pictures import LabelledPicture, split
+from train.errors import TrainError
+from train.evaluation.metrics import Sample, rank
+
+Array = NDArray[np.float32]
+CALIBRATION = 200
+"""Pictures that show the quantiser the range of each activation, and as many to judge it."""
+LOSS = 0.01
+"""Greatest fall of mAP50 by quantisation."""
+LOWEST = 0.01
+OPERATORS = ["Conv", "MaxPool", "Concat", "Add", "Resize", "Split"]
+
+
+class _Inputs(CalibrationDataReader):  # type: ignore[misc] - onnxruntime is untyped
+    def __init__(self, name: str, inputs: Iterator[Array]) -> None:
+        self._name, self._inputs = name, inputs
+
+    def get_next(self) -> dict[str, Array] | None:
+        batch = next(self._inputs, None)
+        return None if batch is None else {self._name: batch}
+
+
+def quantise(path: Path, out: Path, inputs: Iterator[Array], *, head: str) -> None:
+    """Writes `path` with weights and activations in 8 bits.
+
+    Weights have a scale for each channel and use 7 bits: processors without VNNI instructions add
+    two products of 8 bits in 16 and overflow.
+
+    Args:
+        path: A network in float32.
+        out: The file to write.
+        inputs: What the network is shown for the ranges of its activations.
+        head: Prefix of the names of the head's nodes; its last convolutions and what decodes their
+            answers stay in float32.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(path, prepared, skip_symbolic_shape=True)
+        graph = onnx.load(prepared).graph
+        logging.disable(logging.WARNING)  # it advises what was done above
+        try:
+            quantize_static(
+                prepared,
+                out,
+                _Inputs(graph.input[0].name, inputs),
+                quant_format=QuantFormat.QDQ,
+                op_types_to_quantize=OPERATORS,
+                nodes_to_exclude=[n.name for n in graph.node if sensitive(n.name, head=head)],
+                per_channel=True,
+                reduce_range=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                calibrate_method=CalibrationMethod.MinMax,
+            )
+        finally:
+            logging.disable(logging.NOTSET)
+
+
+def sensitive(node: str, *, head: str) -> bool:
+    """Whether a node of the head gives an answer or decodes it, by its name in ultralytics' graph.
+
+    `cv2` and `cv3` are the towers of boxes and scores; the last of their three steps answers.
+    """
+    if not node.startswith(head):
+        return "/model." not in node
+    tower = node.removeprefix(head).split("/")
+    return not tower[0].startswith(("cv2", "cv3")) or tower[1].endswith(".2")
+
+
+def in_8_bits(path: Path, data: Sequence[str], size: tuple[int, int], *, head: str) -> None:
+    """Replaces a network by its quantised form, if that finds plates as well.
+
+    Args:
+        path: A detector in float32.
+        data: Folders of labelled pictures: their training part calibrates, the held-out one judges.
+        size: Width and height of the input.
+        head: See `quantise`.
+
+    Raises:
+        TrainError: There are no pictures, or its mAP50 falls by more than LOSS.
+    """
+    if not data:
+        raise TrainError("int8 is calibrated with pictures of plates; name their folders: --data")
+    train, held_out = split(checked_pictures(map(Path, data))[0])
+    exact = path.with_suffix(".float.onnx")
+    path.replace(exact)
+    quantise(exact, path, _inputs(_some(train), size), head=head)
+    before, after = (_map50(each, _some(held_out), size) for each in (exact, path))
+    exact.unlink()
+    if not after >= before - LOSS:
+        raise TrainError(f"{path}: mAP50 falls from {before:.3f} to {after:.3f} in 8 bits")
+
+
+def _some(pictures: Sequence[LabelledPicture]) -> list[LabelledPicture]:
+    with_plates = [picture for picture in pictures if picture.boxes]
+    order = np.random.default_rng(0).permutation(len(with_plates))
+    return [with_plates[i] for i in order[:CALIBRATION]]
+
+
+def _inputs(pictures: Sequence[LabelledPicture], size: tuple[int, int]) -> Iterator[Array]:
+    canvas = np.empty((size[1], size[0], 3), np.uint8)
+    for picture in pictures:
+        letterboxed(read_picture(picture.path), canvas)
+        yield as_input(canvas)
+
+
+def _map50(path: Path, pictures: Sequence[LabelledPicture], size: tuple[int, int]) -> float:
+    """Of a file, on pictures of a validation part."""
+    network = Session(str(path), path.read_bytes())
+    spec = Bundle(DEFAULT_BUNDLE).spec.detector.model_copy(
+        update={"width": size[0], "height": size[1]}
+    )
+    detector = OnnxDetector(network, spec, threshold=LOWEST)
+    return rank([_sample(detector, picture) for picture in pictures], 0.5).average_precision()
+
+
+def _sample(detector: OnnxDetector, picture: LabelledPicture) -> Sample:
+    found = detector.detect(read_picture(picture.path))
+    boxes = np.array([each.box for each in found], np.float32).reshape(-1, 4)
+    truths = np.array(picture.boxes, np.float32).reshape(-1, 4)
+    return Sample(boxes, np.array([each.score for each in found], np.float32), truths)
+
+
+def as_input(image: Image) -> Array:
+    """BGR (H, W, 3) as the detector's input (1, 3, H, W), RGB, 0 to 1."""
+    planes = image[None, :, :, ::-1].transpose(0, 3, 1, 2)
+    return np.ascontiguousarray(planes, np.float32) / np.float32(255)

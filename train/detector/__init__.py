@@ -1,0 +1,1 @@
+"""Fine-tunes a detector: pictures with plates in, weights and a record out."""

@@ -1,0 +1,181 @@
+"""The training itself, by ultralytics, with plateid's pictures; safe to kill at any moment."""
+
+import functools
+import os
+import pickle
+import shutil
+import time
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import yaml
+from ultralytics import YOLO
+from ultralytics.engine import trainer
+from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.utils import LOGGER
+
+from train.detector.augment import PlateDataset, read_cut_outs, render_plates
+from train.errors import TrainError
+
+if TYPE_CHECKING:
+    from train.detector.run import DetectorRun
+
+AUGMENTATION = {  # nothing that turns or skews: it makes upright boxes loose
+    "scale": (0.4, 2.0),
+    "hsv_h": 0.05,
+    "hsv_v": 0.5,
+    "mosaic": 0.7,
+    "flipud": 0.1,
+}
+WARMUP_STEPS = 50
+RENDERED = 600
+"""Plates drawn for putting into pictures, beside those of `DetectorRun.plates`."""
+BROKEN = (OSError, RuntimeError, TypeError, KeyError, ValueError, EOFError)
+"""What torch and ultralytics raise for files that hold no network."""
+
+
+def fit(run: "DetectorRun", data: Path, out: Path, *, steps: int) -> dict[str, float]:
+    """Trains to the end, from the last checkpoint in `out` where there is one.
+
+    Args:
+        run: The configuration.
+        data: `data.yaml` as ultralytics wants it.
+        out: Folder for `weights/best.pt`, `weights/last.pt` and `results.csv`.
+        steps: Of an epoch.
+
+    Raises:
+        TrainError: The base or the teacher is no detector.
+        OSError: Nothing more can be written.
+
+    Returns:
+        The validation metrics, by ultralytics' names.
+    """
+    use_bfloat16_on_cpu()
+    best, unfinished = out / "weights" / "best.pt", checkpoint(out / "weights")
+    if unfinished and not zipfile.is_zipfile(best):
+        shutil.copy(unfinished, best)
+    if unfinished and is_last(unfinished, epochs=run.epochs):
+        options = {"imgsz": run.imgsz, "single_cls": True, "plots": False, "verbose": False}
+        metrics = YOLO(best).val(data=str(data), project=str(out.parent), name="val", **options)
+        return dict(metrics.results_dict)
+    teacher = load_detector(run.teacher) if run.teacher else None
+    model = load_detector(str(unfinished or run.base))
+    if teacher and not unfinished and run.base.endswith(".yaml"):
+        model.load(run.teacher)
+    model.add_callback("on_fit_epoch_end", _Progress(run.epochs))
+    results = model.train(
+        trainer=functools.partial(PlateTrainer, run=run),
+        resume=bool(unfinished),
+        data=str(data),
+        epochs=run.epochs,
+        imgsz=run.imgsz,
+        batch=run.batch,
+        nbs=run.batch,
+        lr0=run.lr0,
+        lrf=0.02,
+        cos_lr=True,
+        optimizer="AdamW",
+        warmup_epochs=min(WARMUP_STEPS / steps, run.epochs / 4),
+        distill_model=run.teacher,
+        seed=run.seed,
+        workers=min(8, os.cpu_count() or 1),  # on a CPU, ultralytics uses none
+        cache="ram",
+        single_cls=True,
+        val=run.validate,
+        close_mosaic=max(1, round(run.epochs / 6)),
+        plots=False,
+        project=str(out.parent),
+        name=out.name,
+        exist_ok=True,
+        **AUGMENTATION,
+    )
+    return dict(results.results_dict)
+
+
+def checkpoint(weights: Path) -> Path | None:
+    """The newest whole checkpoint of a run; a kill may have cut the last one off."""
+    for path in (weights / "last.pt", weights / "previous.pt"):
+        if path.is_file() and zipfile.is_zipfile(path):
+            return path
+    return None
+
+
+def is_last(path: Path, *, epochs: int) -> bool:
+    """Whether a checkpoint of our own is that of the last epoch; -1: it was stripped as well."""
+    epoch: int = torch.load(path, map_location="cpu", weights_only=False)["epoch"]
+    return epoch == -1 or epoch >= epochs - 1
+
+
+def load_detector(path: str) -> YOLO:
+    """A YOLO detector of ultralytics, from its weights or its yaml.
+
+    Raises:
+        TrainError: The file is missing or broken, or its network does something else.
+    """
+    try:
+        model = YOLO(path)
+    except (*BROKEN, pickle.UnpicklingError, yaml.YAMLError) as error:
+        raise TrainError(f"{path}: not a detector that can be loaded: {error}") from error
+    if type(model) is not YOLO or model.task != "detect":
+        raise TrainError(f"{path}: is a {type(model).__name__} to {model.task}, no YOLO detector")
+    return model
+
+
+class _Progress:
+    """Says after each epoch how far the training is and how long it will take."""
+
+    def __init__(self, epochs: int) -> None:
+        self._epochs = epochs
+        self._began: float | None = None
+        self._first = 0
+
+    def __call__(self, trainer: Any) -> None:
+        now = time.monotonic()
+        if self._began is None:
+            self._began, self._first = now, trainer.epoch
+        elif trainer.epoch < self._epochs:  # ultralytics calls once more after the last
+            each = (now - self._began) / (trainer.epoch - self._first)
+            left = each * (self._epochs - trainer.epoch - 1)
+            LOGGER.info(f"epoch {trainer.epoch + 1} of {self._epochs}, {left / 60:.0f} min left")
+
+
+class PlateTrainer(DetectionTrainer):  # type: ignore[misc] - ultralytics is untyped
+    """ultralytics' trainer, fed with plateid's augmentations."""
+
+    def __init__(self, *args: Any, run: "DetectorRun", **kwargs: Any) -> None:
+        """Takes what ultralytics' trainer takes, and the run."""
+        super().__init__(*args, **kwargs)
+        self._run = run
+
+    def save_model(self) -> Any:
+        """As ultralytics does, but a kill while it writes leaves the checkpoint before."""
+        if self.last.exists():
+            self.last.replace(self.wdir / "previous.pt")
+        return super().save_model()
+
+    def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
+        """As ultralytics does, with another class for the training side."""
+        if mode != "train":
+            return super().build_dataset(img_path, mode, batch)
+        dataset = PlateDataset(
+            img_path=img_path,
+            data=self.data,
+            imgsz=self.args.imgsz,
+            augment=True,
+            hyp=self.args,
+            cache=self.args.cache,
+            single_cls=True,
+            batch_size=batch,
+        )
+        rendered = render_plates(RENDERED, seed=self._run.seed)
+        dataset.plates = [*read_cut_outs(self._run.plates), *rendered]
+        dataset.seed = self._run.seed
+        return dataset
+
+
+def use_bfloat16_on_cpu() -> None:
+    """Makes ultralytics use bfloat16 on a CPU, where it refuses to: two to three times as fast."""
+    if not torch.cuda.is_available():
+        trainer.autocast = lambda *_args, **_kwargs: torch.autocast("cpu", dtype=torch.bfloat16)

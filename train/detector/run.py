@@ -1,0 +1,122 @@
+"""One run of fine-tuning: what was asked for, what came out, and how it goes on after a kill."""
+
+import csv
+import json
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from train.dataset.checks import checked_pictures
+from train.dataset.pictures import LabelledPicture, split, write_yolo
+from train.detector.fit import fit
+from train.detector.signs import check_fonts
+from train.errors import TrainError
+from train.record import commit, data_hash, write_whole
+
+
+@dataclass(frozen=True)
+class DetectorRun:
+    """Configuration, command line and record of one fine-tuning run.
+
+    Attributes:
+        data: Folders of labelled pictures.
+        base: What to start from: weights of any YOLO detector of ultralytics, or a network's yaml.
+        out: Folder of the run.
+        epochs: Times that each picture is seen.
+        imgsz: Longest side of the pictures in training, in pixels.
+        batch: Pictures a step.
+        lr0: Greatest learning rate.
+        seed: Of all that is left to chance.
+        plates: Folders of plates cut out, to be put into the pictures.
+        teacher: Weights of a detector to distil. Where `base` is a yaml, also its start.
+        limit: How many of the training pictures to use; None: all.
+        validate: Whether to measure after each epoch, or at the end only.
+    """
+
+    data: tuple[str, ...]
+    base: str
+    out: str
+    epochs: int = 20
+    imgsz: int = 640
+    batch: int = 16
+    lr0: float = 1e-3
+    seed: int = 0
+    plates: tuple[str, ...] = ()
+    teacher: str | None = None
+    limit: int | None = None
+    validate: bool = True
+
+
+def train_detector(run: DetectorRun) -> dict[str, Any]:
+    """Trains, or resumes when `run.out` holds an unfinished run, and writes `run.json`.
+
+    Raises:
+        TrainError: The data, the base or the teacher cannot be used; the folder holds a finished
+            run, or one of other settings; or nothing more can be written.
+
+    Returns:
+        What `run.json` says: the configuration, the commit, a hash of the data, what the checks
+        did, and the validation metrics.
+    """
+    out = Path(run.out).resolve()
+    if (out / "run.json").is_file():
+        raise TrainError(f"{out}: holds a finished run; choose another --out")
+    check_fonts()
+    pictures, summary = checked_pictures(map(Path, run.data))
+    click.echo(summary, err=True)
+    train, val = split(pictures)
+    sides = chosen(train, run), val
+    asked = {
+        **asdict(run),
+        "pictures": {"train": len(sides[0]), "val": len(val)},
+        "checks": asdict(summary),
+        "data_sha256": data_hash(pictures),
+    }
+    try:
+        begun = _begin(out / "begun.json", asked)
+        steps = ceil(len(sides[0]) / run.batch)
+        metrics = fit(run, write_yolo(sides, out / "data"), out / "fit", steps=steps)
+        record = {
+            **begun,
+            "minutes": _minutes(out / "fit" / "results.csv"),
+            "metrics": {name: round(float(value), 4) for name, value in metrics.items()},
+        }
+        write_whole(out / "run.json", json.dumps(record, indent=2))
+    except OSError as error:
+        raise TrainError(f"{out}: {error}; once mended, the same command goes on") from error
+    return record
+
+
+def chosen(pictures: list[LabelledPicture], run: DetectorRun) -> list[LabelledPicture]:
+    """The first `run.limit` in an order that only the seed decides: more hold all of fewer."""
+    order = np.random.default_rng(run.seed).permutation(len(pictures))
+    return [pictures[i] for i in order[: run.limit]]
+
+
+def _begin(path: Path, asked: dict[str, Any]) -> dict[str, Any]:
+    """Notes what a run begins with; one that goes on must be asked for the same."""
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps({**asked, "commit": commit()}, indent=2))
+    begun: dict[str, Any] = json.loads(path.read_text())
+    wanted = json.loads(json.dumps(asked))  # tuples are lists there
+    changed = [key for key, value in wanted.items() if begun.get(key) != value]
+    if changed:
+        raise TrainError(
+            f"{path.parent}: holds an unfinished run with other {', '.join(changed)}; "
+            "choose another --out"
+        )
+    return begun
+
+
+def _minutes(results: Path) -> float:
+    """Of all legs of the run; ultralytics' clock starts at 0 in each."""
+    with results.open(newline="") as file:
+        times = [float(row["time"]) for row in csv.DictReader(file)]
+    legs = [time for time, after in pairwise([*times, 0.0]) if after < time]
+    return round(sum(legs) / 60, 1)
