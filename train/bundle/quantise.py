@@ -35,7 +35,18 @@ CALIBRATION = 200
 LOSS = 0.01
 """Greatest fall of mAP50 by quantisation."""
 LOWEST = 0.01
-OPERATORS = ["Conv", "MaxPool", "Concat", "Add", "Resize", "Split"]
+OPERATORS = [
+    "Conv",
+    "Relu",
+    "Sigmoid",
+    "Mul",
+    "MaxPool",
+    "Concat",
+    "Add",
+    "Resize",
+    "Split",
+    "Slice",
+]
 
 
 class _Inputs(CalibrationDataReader):  # type: ignore[misc] - onnxruntime is untyped

@@ -15,6 +15,7 @@ from ultralytics import YOLO
 from ultralytics.engine import trainer
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import LOGGER
+from ultralytics.utils.torch_utils import intersect_dicts
 
 from train.detector.augment import PlateDataset, read_cut_outs, render_plates
 from train.errors import TrainError
@@ -63,7 +64,10 @@ def fit(run: "DetectorRun", data: Path, out: Path, *, steps: int) -> dict[str, f
     teacher = load_detector(run.teacher) if run.teacher else None
     model = load_detector(str(unfinished or run.base))
     if teacher and not unfinished and run.base.endswith(".yaml"):
-        model.load(run.teacher)
+        # model.load() would also take the activations of the teacher's class head
+        weights = intersect_dicts(teacher.model.float().state_dict(), model.model.state_dict())
+        model.model.load_state_dict(weights, strict=False)
+        model.ckpt = {"model": model.model}  # what tells model.train() that there are weights
     model.add_callback("on_fit_epoch_end", _Progress(run.epochs))
     results = model.train(
         trainer=functools.partial(PlateTrainer, run=run),
@@ -82,6 +86,7 @@ def fit(run: "DetectorRun", data: Path, out: Path, *, steps: int) -> dict[str, f
         seed=run.seed,
         workers=min(8, os.cpu_count() or 1),  # on a CPU, ultralytics uses none
         cache="ram",
+        cls_remap=False,
         single_cls=True,
         val=run.validate,
         close_mosaic=max(1, round(run.epochs / 6)),

@@ -26,7 +26,7 @@ def update_bundle(evaluation: Evaluation) -> None:
         table: Any = tomlkit.parse(path.read_text(encoding="utf-8"))
         table["detector"]["threshold"] = evaluation.threshold
         metrics = table.setdefault("metrics", tomlkit.table())
-        for part in (*evaluation.parts["source"], *evaluation.parts["all"]):
+        for part in evaluation.parts["source"]:
             name = re.sub(r"\W+", "_", part.name).strip("_")
             for kind in KINDS:
                 key = f"{name}_{kind}"

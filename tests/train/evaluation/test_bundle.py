@@ -62,7 +62,7 @@ def test_a_chosen_threshold_and_the_figures_at_it_go_into_the_bundle(tmp_path, t
     assert "one_data_recall | 1" in (tiny / "MODEL_CARD.md").read_text()
     assert "threshold | 0.2" in (tiny / "MODEL_CARD.md").read_text()
     (line,) = (line for line in page.splitlines() if line.startswith("all"))
-    assert line.split()[3] == f"{spec.metrics['all_recall']:.3f}", (
+    assert line.split()[3] == f"{spec.metrics['data_recall']:.3f}", (
         "the report is of what is written"
     )
 
@@ -74,8 +74,8 @@ def test_figures_replace_those_of_the_same_source_only(tmp_path, tiny):
     text = (tiny / "bundle.toml").read_text()
     assert tomllib.loads(text)["metrics"] == {
         "data_2_recall": 0.3,
-        **dict.fromkeys(("data_recall", "all_recall"), 0),
-        **dict.fromkeys(("data_mAP50", "data_mAP50_95", "all_mAP50", "all_mAP50_95"), 1),
+        **dict.fromkeys(("data_recall",), 0),
+        **dict.fromkeys(("data_mAP50", "data_mAP50_95"), 1),
     }
     assert "# Mine to keep." in text
     assert "# another source" in text
