@@ -2,14 +2,17 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from plateid.models.bundle import BundleSpec
 
+KINDS = ("recall", "mAP50", "mAP50_95", "exact", "folded")
+"""Figures of a source, in `bundle.toml` as SOURCE_KIND."""
 CARD = """# {spec.name}
 
-A model bundle of plateid. Licence: {spec.licence}. Written by `python -m train export` from
+A model bundle of plateid. Licence: {spec.licence}. Written by `python -m train` from
 `bundle.toml`.
 
 | | {spec.detector.file} | {spec.reader.file} |
@@ -29,8 +32,9 @@ A model bundle of plateid. Licence: {spec.licence}. Written by `python -m train 
 
 ## Figures
 
-| | |
-|---|---|
+Of the detector at its threshold, and of reading what it finds (folded: O as 0, I as 1); where a
+source was trained on, of its held-out pictures.
+
 {metrics}
 
 ## Limits
@@ -44,9 +48,19 @@ def card(spec: BundleSpec) -> str:
     return CARD.format(
         spec=spec,
         data="\n".join(f"| {d.name} | {d.licence} | {d.used_for} |" for d in spec.training_data),
-        metrics="\n".join(f"| {name} | {value:g} |" for name, value in spec.metrics.items()),
+        metrics=_metrics(spec.metrics),
         limits="\n".join(f"- {limit}" for limit in spec.limits),
     )
+
+
+def _metrics(metrics: Mapping[str, float]) -> str:
+    """A line a source, a column for each of KINDS."""
+    sources = dict.fromkeys(name.removesuffix("_recall") for name in metrics if "_recall" in name)
+    rows = [["source", *KINDS], ["---"] * (1 + len(KINDS))]
+    for source in sources:
+        values = (metrics.get(f"{source}_{kind}") for kind in KINDS)
+        rows.append([source, *("" if value is None else f"{value:.3f}" for value in values)])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def origin(weights: Path) -> str:

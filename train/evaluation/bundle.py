@@ -6,12 +6,10 @@ from typing import Any
 import tomlkit
 
 from plateid.models.bundle import Bundle
-from train.bundle.card import card
+from train.bundle.card import KINDS, card
 from train.errors import TrainError
 from train.evaluation.evaluate import Evaluation
 from train.record import write_whole
-
-KINDS = ("recall", "mAP50", "mAP50_95", "exact", "folded")
 
 
 def update_bundle(evaluation: Evaluation) -> None:

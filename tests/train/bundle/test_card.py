@@ -1,0 +1,13 @@
+import pytest
+
+from plateid.config import SHIPPED, shipped_bundles
+from plateid.models.bundle import Bundle
+from train.bundle.card import card
+
+
+@pytest.mark.parametrize("name", shipped_bundles())
+def test_the_card_of_a_bundle_that_ships_says_what_its_bundle_toml_says(name):
+    spec = Bundle(SHIPPED / name).spec
+    assert (SHIPPED / name / "MODEL_CARD.md").read_text() == card(spec)
+    assert f"| {spec.metrics['us_recall']:.3f} |" in card(spec)
+    assert all(limit in card(spec) for limit in spec.limits)
