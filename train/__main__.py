@@ -12,6 +12,15 @@ from plateid.models.bundle import Bundle
 from train.errors import TrainError
 
 FOLDER = click.Path(path_type=Path)
+COUNT = click.IntRange(min=1)
+SIDE = click.IntRange(min=32)
+
+
+def to_bundle(text: str | Path) -> Path:
+    """The folder of a bundle that is given by its name or its path."""
+    return Path(bundle_path(text))
+
+
 DATA = click.option(
     "--data", multiple=True, required=True, help="Folder of labelled pictures; may be repeated."
 )
@@ -31,14 +40,16 @@ def main() -> None:
     "--base", default="yolov8n.pt", show_default=True, help="Weights or yaml of any YOLO detector."
 )
 @click.option("--out", default="runs/detector", show_default=True, help="Folder of the run.")
-@click.option("--epochs", default=20, show_default=True)
-@click.option("--imgsz", default=640, show_default=True, help="Longest side in training, pixels.")
-@click.option("--batch", default=16, show_default=True)
+@click.option("--epochs", default=20, show_default=True, type=COUNT)
+@click.option(
+    "--imgsz", default=640, show_default=True, type=SIDE, help="Longest side in training, pixels."
+)
+@click.option("--batch", default=16, show_default=True, type=COUNT)
 @click.option(
     "--plates", multiple=True, help="Folder of plates cut out, to be put into the pictures."
 )
 @click.option("--teacher", help="Weights of a detector to distil.")
-@click.option("--limit", type=int, help="How many of the training pictures to use.")
+@click.option("--limit", type=COUNT, help="How many of the training pictures to use.")
 @click.option("--seed", default=0, show_default=True)
 def detector(**options: Any) -> None:
     """Fine-tunes a detector; call it again to go on after an interruption."""
@@ -55,9 +66,11 @@ def detector(**options: Any) -> None:
     "--scratch", default="yolov8n.yaml", show_default=True, help="The same network without weights."
 )
 @click.option("--out", default="runs/curve", show_default=True, help="Folder of the runs.")
-@click.option("--seeds", default=3, show_default=True, help="Runs of each point.")
-@click.option("--steps", default=200, show_default=True, help="Of each run.")
-@click.option("--imgsz", default=416, show_default=True, help="Longest side in training, pixels.")
+@click.option("--seeds", default=3, show_default=True, type=COUNT, help="Runs of each point.")
+@click.option("--steps", default=200, show_default=True, type=COUNT, help="Of each run.")
+@click.option(
+    "--imgsz", default=416, show_default=True, type=SIDE, help="Longest side in training, pixels."
+)
 def curve(seeds: int, **options: Any) -> None:
     """Draws AP50 against the number of pictures; call it again to go on."""
     from train.detector.curve import Curve, run_curve  # noqa: PLC0415 - as above
@@ -122,7 +135,7 @@ def export(**options: Any) -> None:
 
 
 @main.command()
-@click.argument("bundles", nargs=-1, type=FOLDER)
+@click.argument("bundles", nargs=-1, type=to_bundle)
 def latency(bundles: tuple[Path, ...]) -> None:
     """Times the detectors of bundles on one core, beside YOLOv8n at 640 x 640."""
     from train.bundle.latency import measure  # noqa: PLC0415 - as above
@@ -135,7 +148,7 @@ def latency(bundles: tuple[Path, ...]) -> None:
 @click.argument("folders", nargs=-1, required=True, type=FOLDER)
 @click.option(
     "--bundle",
-    type=lambda text: Path(bundle_path(text)),
+    type=to_bundle,
     default=DEFAULT_BUNDLE,
     metavar="NAME|DIRECTORY",
     help="Bundle to evaluate: one that ships with plateid, by its name, or a directory.",

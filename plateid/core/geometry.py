@@ -45,6 +45,12 @@ def nms(boxes: Boxes, scores: NDArray[np.float32], *, iou_threshold: float) -> N
     return np.asarray(kept, dtype=np.intp)
 
 
+def corners(rows: NDArray[np.float32]) -> Boxes:
+    """Rows that begin with cx, cy, w, h, as rows x1, y1, x2, y2."""
+    half = rows[:, 2:4] / 2
+    return np.hstack([rows[:, :2] - half, rows[:, :2] + half])
+
+
 def expanded(box: Box, *, x: float, y: float) -> Box:
     """The box with `x` of its width added at each side, and `y` of its height above and below."""
     x1, y1, x2, y2 = box

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plateid.core.geometry import iou
+from plateid.core.geometry import corners, iou
 from plateid.core.records import Picture
 from plateid.errors import ModelError
+from plateid.models.detector import as_input
 from plateid.models.networks import Networks
 from plateid.models.reader import fitted
 
@@ -82,18 +83,13 @@ def worst_iou(got: Rows, expected: Rows, threshold: float) -> float:
     partners = got[got[:, 4] >= threshold - SCORE_TOLERANCE]
     if not len(plates):
         return 1.0
-    return float(iou(_corners(plates), _corners(partners)).max(axis=1, initial=0.0).min())
-
-
-def _corners(rows: Rows) -> Rows:
-    half = rows[:, 2:4] / 2
-    return np.hstack([rows[:, :2] - half, rows[:, :2] + half])
+    return float(iou(corners(plates), corners(partners)).max(axis=1, initial=0.0).min())
 
 
 def _rows(picture: Picture, networks: Networks) -> Rows:
     spec = networks.spec.detector
-    rgb = picture.resized(spec.width, spec.height)[None, :, :, ::-1].transpose(0, 3, 1, 2)
-    rows: Rows = networks.detector_session.run(rgb.astype(np.float32) / np.float32(255))[0].T
+    inputs = as_input(picture.resized(spec.width, spec.height))
+    rows: Rows = networks.detector_session.run(inputs)[0].T
     return rows
 
 

@@ -1,9 +1,10 @@
 """Finds plates in a picture with a YOLO network."""
 
 import numpy as np
+from numpy.typing import NDArray
 
-from plateid.core.geometry import letterboxed, nms
-from plateid.core.records import Detection, Picture
+from plateid.core.geometry import corners, letterboxed, nms
+from plateid.core.records import Detection, Image, Picture
 from plateid.models.bundle import DetectorSpec
 from plateid.models.session import Session
 
@@ -33,8 +34,7 @@ class OnnxDetector:
         np.multiply(rgb, np.float32(1 / 255), out=self._blob[0])
         rows = self._session.run(self._blob)[0].T
         rows = rows[rows[:, 4] >= self._threshold]
-        half = rows[:, 2:4] / 2
-        boxes = letterbox.to_picture(np.hstack([rows[:, :2] - half, rows[:, :2] + half]))
+        boxes = letterbox.to_picture(corners(rows))
         boxes = np.clip(boxes, 0, [picture.width, picture.height] * 2).astype(np.float32)
         return [
             Detection((float(x1), float(y1), float(x2), float(y2)), float(rows[i, 4]))
@@ -42,3 +42,9 @@ class OnnxDetector:
             for x1, y1, x2, y2 in [boxes[i]]
             if x2 > x1 and y2 > y1
         ]
+
+
+def as_input(image: Image) -> NDArray[np.float32]:
+    """A picture of the input's size, BGR (H, W, 3), as a batch of one, RGB (1, 3, H, W), 0 to 1."""
+    planes = image[None, :, :, ::-1].transpose(0, 3, 1, 2)
+    return np.ascontiguousarray(planes, np.float32) / np.float32(255)

@@ -1,6 +1,5 @@
 """The model card of a bundle: `bundle.toml`, written out for people."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -73,15 +72,10 @@ def origin(weights: Path) -> str:
     if not path.is_file():
         return ""
     run: dict[str, Any] = json.loads(path.read_text())
-    teacher = f", distilled from {_digest(run['teacher'])}" if run.get("teacher") else ""
+    teacher = f", distilled from {run['teacher_sha256'][:12]}" if run.get("teacher") else ""
     data = ", ".join(Path(folder).name for folder in run["data"])
     return (
         f"{Path(run['base']).name}{teacher}; {run['epochs']} epochs at {run['imgsz']} px on "
         f"{run['pictures']['train']} pictures ({data}), data {run['data_sha256'][:12]}, "
         f"commit {run['commit']}"
     )
-
-
-def _digest(weights: str) -> str:
-    """All weights of ultralytics have one name; the first digits of their hash tell them apart."""
-    return hashlib.sha256(Path(weights).read_bytes()).hexdigest()[:12]

@@ -11,9 +11,10 @@ import torch
 from onnx import numpy_helper
 from ultralytics.nn.modules.head import Detect
 
+from plateid.models.detector import as_input
 from train.bundle.candidates import BestCandidates
 from train.bundle.proof import check_candidates, check_equal, run, street
-from train.bundle.quantise import as_input, in_8_bits
+from train.bundle.quantise import in_8_bits
 from train.detector.fit import load_detector
 from train.errors import TrainError
 from train.reader import easyocr_reader

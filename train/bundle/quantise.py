@@ -20,9 +20,8 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from plateid.capture.pictures import read_picture
 from plateid.config import DEFAULT_BUNDLE
 from plateid.core.geometry import letterboxed
-from plateid.core.records import Image
 from plateid.models.bundle import Bundle
-from plateid.models.detector import OnnxDetector
+from plateid.models.detector import OnnxDetector, as_input
 from plateid.models.session import Session
 from train.dataset.checks import checked_pictures
 from train.dataset.pictures import LabelledPicture, split
@@ -157,9 +156,3 @@ def _sample(detector: OnnxDetector, picture: LabelledPicture) -> Sample:
     boxes = np.array([each.box for each in found], np.float32).reshape(-1, 4)
     truths = np.array(picture.boxes, np.float32).reshape(-1, 4)
     return Sample(boxes, np.array([each.score for each in found], np.float32), truths)
-
-
-def as_input(image: Image) -> Array:
-    """BGR (H, W, 3) as the detector's input (1, 3, H, W), RGB, 0 to 1."""
-    planes = image[None, :, :, ::-1].transpose(0, 3, 1, 2)
-    return np.ascontiguousarray(planes, np.float32) / np.float32(255)

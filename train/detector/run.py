@@ -1,6 +1,7 @@
 """One run of fine-tuning: what was asked for, what came out, and how it goes on after a kill."""
 
 import csv
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -76,6 +77,7 @@ def train_detector(run: DetectorRun) -> dict[str, Any]:
         "pictures": {"train": len(sides[0]), "val": len(val)},
         "checks": asdict(summary),
         "data_sha256": data_hash(pictures),
+        "teacher_sha256": _file_hash(run.teacher),
     }
     try:
         begun = _begin(out / "begun.json", asked)
@@ -90,6 +92,16 @@ def train_detector(run: DetectorRun) -> dict[str, Any]:
     except OSError as error:
         raise TrainError(f"{out}: {error}; once mended, the same command goes on") from error
     return record
+
+
+def _file_hash(path: str | None) -> str | None:
+    """All weights of ultralytics have one name: their hash tells them apart."""
+    if path is None:
+        return None
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError as error:
+        raise TrainError(f"{path}: {error.strerror}") from error
 
 
 def chosen(pictures: list[LabelledPicture], run: DetectorRun) -> list[LabelledPicture]:
