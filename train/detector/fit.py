@@ -123,6 +123,8 @@ def load_detector(path: str) -> YOLO:
         model = YOLO(path)
     except (*BROKEN, pickle.UnpicklingError, yaml.YAMLError) as error:
         raise TrainError(f"{path}: not a detector that can be loaded: {error}") from error
+    if not isinstance(model.model, torch.nn.Module):  # only its name: an exported network, a text
+        raise TrainError(f"{path}: not a detector that can be loaded: neither weights nor a yaml")
     if type(model) is not YOLO or model.task != "detect":
         raise TrainError(f"{path}: is a {type(model).__name__} to {model.task}, no YOLO detector")
     return model

@@ -130,6 +130,13 @@ def test_a_base_that_is_no_detector_is_refused(data, tmp_path, content, reason):
     assert not (out / "fit").exists()
 
 
+@pytest.mark.parametrize("name", ["base.onnx", "base.md", "base.yaml"])
+def test_a_file_that_is_neither_weights_nor_a_network_is_refused(tmp_path, name):
+    (tmp_path / name).write_text("# text: [")
+    with pytest.raises(TrainError, match=f"{name}: not a detector that can be loaded"):
+        load_detector(str(tmp_path / name))
+
+
 def test_a_smaller_part_of_the_pictures_lies_in_a_larger_one():
     pictures = list(range(50))
     few, more, every = (
