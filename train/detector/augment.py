@@ -2,7 +2,7 @@
 
 A few hundred pictures show few shapes of plate, one kind of light and hardly any text that is no
 plate. While they are loaded, other plates take the place of theirs, signs and time stamps are put
-beside them, and the whole is stretched; after mosaic and perspective the camera's own faults come.
+beside them, and the whole is stretched; after mosaic and zoom the camera's own faults come.
 """
 
 import functools
@@ -32,6 +32,10 @@ STRETCHED = 0.4
 SMALLEST = 4
 """Pixels a side, of a box that another plate is put into."""
 CANDIDATES = 12
+RECESSED = 0.3
+"""Share of the replaced wide plates that a narrow one replaces, in the recess of the wide one."""
+WIDE, NARROW = 3.2, (1.2, 2.6)
+"""Width by height, of European plates; and of those of motorcycles and of North America."""
 WORST_FIT = 1.5
 """Greatest ratio between the shapes of a plate and of the box that it is put into."""
 MAX_PLATE_HEIGHT = 96
@@ -67,23 +71,47 @@ def render_plates(count: int, *, seed: int) -> list[Image]:
     return [np.asarray(cv2.resize(plate, None, fx=0.6, fy=0.6), np.uint8) for plate in plates]
 
 
-def transplant(image: Image, boxes: Boxes, plates: list[Image], rng: Rng) -> None:
-    """Puts other plates, in the same light, into boxes of their shape in `image`, in place."""
-    for x1, y1, x2, y2 in boxes.round().astype(int):
-        if min(x2 - x1, y2 - y1) < SMALLEST:
-            continue
-        shape = np.log((x2 - x1) / (y2 - y1))
-        drawn = [plates[i] for i in rng.integers(len(plates), size=CANDIDATES)]
-        misfits = [abs(np.log(p.shape[1] / p.shape[0]) - shape) for p in drawn]
-        best = int(np.argmin(misfits))
-        if misfits[best] > np.log(WORST_FIT):
-            continue
+def transplant(image: Image, boxes: Boxes, plates: list[Image], rng: Rng) -> Boxes:
+    """Puts other plates, in the same light, into boxes of `image`, in place.
+
+    Args:
+        image: BGR (H, W, 3) uint8.
+        boxes: (N, 4) of x1, y1, x2, y2 in pixels.
+        plates: What to put in; the best fit of some is taken.
+        rng: Where chance comes from.
+
+    Returns:
+        The boxes around the plates as they are now, of the same shape.
+    """
+    return np.array([_transplanted(image, box, plates, rng) for box in boxes]).reshape(-1, 4)
+
+
+def _transplanted(image: Image, box: NDArray[np.float64], plates: list[Image], rng: Rng) -> Boxes:
+    x1, y1, x2, y2 = box.round().astype(int)
+    width, height = x2 - x1, y2 - y1
+    if min(width, height) < SMALLEST:
+        return box
+    place = image[y1:y2, x1:x2]
+    narrow = width / height > WIDE and rng.random() < RECESSED
+    shape = np.log(rng.uniform(*NARROW) if narrow else width / height)
+    drawn = [plates[i] for i in rng.integers(len(plates), size=CANDIDATES)]
+    misfits = [abs(np.log(p.shape[1] / p.shape[0]) - shape) for p in drawn]
+    best = int(np.argmin(misfits))
+    if misfits[best] > np.log(WORST_FIT):
+        return box
+    light, cast = place.mean(), place.mean(axis=(0, 1))
+    if narrow:
+        ring = image[max(0, y1 - height // 2) : y2 + height // 2, max(0, x1 - height) : x2 + height]
+        place[:] = np.clip(np.median(ring, axis=(0, 1)) * rng.uniform(0.4, 1.1), 0, 255)
+        x1 += round((width - height * np.exp(shape)) * rng.uniform(0.3, 0.7))
+        x2 = x1 + round(height * np.exp(shape))
+        y1 += int(rng.integers(0, height // 6 + 1))
+        y2 -= int(rng.integers(0, height // 6 + 1))
         place = image[y1:y2, x1:x2]
-        plate = cv2.resize(drawn[best], place.shape[1::-1], interpolation=cv2.INTER_AREA)
-        light = (place.mean() + 20) / (plate.mean() + 20)
-        cast = (place.mean(axis=(0, 1)) + 20) / (plate.mean(axis=(0, 1)) + 20)
-        gain = np.clip(np.sqrt(light * cast), 0.2, 1.5) * rng.uniform(0.8, 1.25)
-        place[:] = np.clip(plate * gain, 0, 255)
+    plate = cv2.resize(drawn[best], place.shape[1::-1], interpolation=cv2.INTER_AREA)
+    ratio = np.sqrt((light + 20) / (plate.mean() + 20) * (cast + 20) / (plate.mean((0, 1)) + 20))
+    place[:] = np.clip(plate * np.clip(ratio, 0.2, 1.5) * rng.uniform(0.8, 1.25), 0, 255)
+    return np.array([x1, y1, x2, y2], float) if narrow else box
 
 
 def distract(image: Image, boxes: Boxes, rng: Rng) -> None:
@@ -142,24 +170,26 @@ class PlateDataset(YOLODataset):  # type: ignore[misc] - ultralytics is untyped
         worker = torch.utils.data.get_worker_info()
         return np.random.default_rng([self.seed, worker.id if worker else 0])
 
-    def load_image(self, i: int, *args: Any, **kwargs: Any) -> tuple[Image, Any, tuple[int, ...]]:
-        """The picture, changed; its labels are relative and stay as they are."""
-        image, original, size = super().load_image(i, *args, **kwargs)
+    def get_image_and_label(self, index: int) -> dict[str, Any]:
+        """The picture and its labels, both changed."""
+        labels: dict[str, Any] = super().get_image_and_label(index)
         if not self.plates:
-            return image, original, size
+            return labels
+        image, instances = labels["img"].copy(), labels["instances"]
         height, width = image.shape[:2]
-        middles, sizes = np.split(self.labels[i]["bboxes"].astype(float), 2, axis=1)
-        boxes = np.hstack([middles - sizes / 2, middles + sizes / 2]) * ([width, height] * 2)
-        image = image.copy()
-        picked = boxes[self.rng.random(len(boxes)) < TRANSPLANTED]
-        transplant(image, picked, self.plates, self.rng)
+        instances.convert_bbox("xyxy")
+        instances.denormalize(width, height)
+        boxes = instances.bboxes
+        picked = self.rng.random(len(boxes)) < TRANSPLANTED
+        boxes[picked] = transplant(image, boxes[picked].astype(float), self.plates, self.rng)
         if self.rng.random() < DISTRACTED:
             distract(image, boxes, self.rng)
+        instances.normalize(width, height)
         if self.rng.random() < STRETCHED:
             factor = float(np.exp(self.rng.uniform(-0.35, 0.35)))
             fit = min(1.0, max(width, height) / max(width * factor, height))
             image = cv2.resize(image, None, fx=factor * fit, fy=fit)
-        return image, original, image.shape[:2]
+        return {**labels, "img": image, "resized_shape": image.shape[:2]}
 
     def build_transforms(self, hyp: Any = None) -> Compose:
         """Those of ultralytics, and the camera's faults before the last, which makes the tensor."""

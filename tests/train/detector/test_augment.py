@@ -19,7 +19,7 @@ from train.detector.augment import (
 from train.detector.fit import AUGMENTATION
 from train.errors import TrainError
 
-BOXES = np.array([[30, 40, 110, 60], [150, 20, 190, 40]], float)
+BOXES = np.array([[30, 40, 90, 60], [150, 20, 190, 40]], float)
 
 
 def picture() -> np.ndarray:
@@ -30,11 +30,30 @@ def picture() -> np.ndarray:
 def test_another_plate_fills_its_box_and_nothing_else(seed):
     rng = np.random.default_rng(seed)
     image = picture()
-    transplant(image, BOXES, [np.full((20, 80, 3), 200, np.uint8)], rng)
-    assert (image[40:60, 30:110] != 77).all(), "a plate of the box's shape is put in"
+    boxes = transplant(image, BOXES, [np.full((20, 60, 3), 200, np.uint8)], rng)
+    assert (boxes == BOXES).all()
+    assert (image[40:60, 30:90] != 77).all(), "a plate of the box's shape is put in"
     assert (image[20:40, 150:190] == 77).all(), "one of another shape is not"
-    image[40:60, 30:110] = 77
+    image[40:60, 30:90] = 77
     assert (image == 77).all()
+
+
+def test_a_narrow_plate_in_a_wide_recess_has_a_box_of_its_own():
+    narrow = 0
+    for seed in range(40):
+        image = picture()
+        image[40:60, 30:110] = 250
+        wide = np.array([[30, 40, 110, 60]], float)
+        plate = np.full((40, 80, 3), 200, np.uint8)
+        (box,) = transplant(image, wide, [plate], np.random.default_rng(seed))
+        x1, y1, x2, y2 = box.astype(int)
+        if x2 - x1 == 80:
+            continue
+        narrow += 1
+        inside = image[y1:y2, x1:x2].copy()
+        image[y1:y2, x1:x2] = 0
+        assert inside.min() > image.max(), "all of the plate is in the box, and nothing else"
+    assert 4 < narrow < 25
 
 
 @pytest.mark.parametrize("seed", range(20))
