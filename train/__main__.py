@@ -37,10 +37,14 @@ def main() -> None:
 @main.command()
 @DATA
 @click.option(
-    "--base", default="yolov8n.pt", show_default=True, help="Weights or yaml of any YOLO detector."
+    "--base",
+    default="yolov8n.pt",
+    show_default=True,
+    help="Weights or yaml of any YOLO detector, or a bundle: accurate starts from what ships.",
 )
 @click.option("--out", default="runs/detector", show_default=True, help="Folder of the run.")
 @click.option("--epochs", default=20, show_default=True, type=COUNT)
+@click.option("--lr0", default=1e-3, show_default=True, help="Greatest learning rate.")
 @click.option(
     "--imgsz", default=640, show_default=True, type=SIDE, help="Longest side in training, pixels."
 )
@@ -48,7 +52,7 @@ def main() -> None:
 @click.option(
     "--plates", multiple=True, help="Folder of plates cut out, to be put into the pictures."
 )
-@click.option("--teacher", help="Weights of a detector to distil.")
+@click.option("--teacher", help="Weights of a detector to distil, or a bundle.")
 @click.option("--limit", type=COUNT, help="How many of the training pictures to use.")
 @click.option("--seed", default=0, show_default=True)
 def detector(**options: Any) -> None:

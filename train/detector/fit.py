@@ -6,6 +6,7 @@ import pickle
 import shutil
 import time
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,9 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import LOGGER
 from ultralytics.utils.torch_utils import intersect_dicts
 
+from plateid.config import bundle_path
 from train.detector.augment import PlateDataset, read_cut_outs, render_plates
+from train.detector.thaw import thaw
 from train.errors import TrainError
 
 if TYPE_CHECKING:
@@ -61,8 +64,13 @@ def fit(run: "DetectorRun", data: Path, out: Path, *, steps: int) -> dict[str, f
         options = {"imgsz": run.imgsz, "single_cls": True, "plots": False, "verbose": False}
         metrics = YOLO(best).val(data=str(data), project=str(out.parent), name="val", **options)
         return dict(metrics.results_dict)
-    teacher = load_detector(run.teacher) if run.teacher else None
-    model = load_detector(str(unfinished or run.base))
+    pictures = sorted((data.parent / "images" / "train").iterdir())
+    base, teacher_path = (
+        _weights(each, out.parent / f"{name}.pt", pictures)
+        for name, each in (("base", run.base), ("teacher", run.teacher))
+    )
+    teacher = load_detector(teacher_path) if teacher_path else None
+    model = load_detector(str(unfinished or base))
     if teacher and not unfinished and run.base.endswith(".yaml"):
         # model.load() would also take the activations of the teacher's class head
         weights = intersect_dicts(teacher.model.float().state_dict(), model.model.state_dict())
@@ -82,7 +90,7 @@ def fit(run: "DetectorRun", data: Path, out: Path, *, steps: int) -> dict[str, f
         cos_lr=True,
         optimizer="AdamW",
         warmup_epochs=min(WARMUP_STEPS / steps, run.epochs / 4),
-        distill_model=run.teacher,
+        distill_model=teacher_path,
         seed=run.seed,
         workers=min(8, os.cpu_count() or 1),  # on a CPU, ultralytics uses none
         cache="ram",
@@ -97,6 +105,14 @@ def fit(run: "DetectorRun", data: Path, out: Path, *, steps: int) -> dict[str, f
         **AUGMENTATION,
     )
     return dict(results.results_dict)
+
+
+def _weights(base: str | None, out: Path, pictures: Sequence[Path]) -> str | None:
+    """What ultralytics can load; the detector of a bundle is written to `out`."""
+    folder = Path(bundle_path(base)) if base else None
+    if folder and folder.is_dir():
+        return str(thaw(folder, out, pictures))
+    return base
 
 
 def checkpoint(weights: Path) -> Path | None:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 import numpy as np
 
+from plateid.config import bundle_path
 from train.dataset.checks import checked_pictures
 from train.dataset.pictures import LabelledPicture, split, write_yolo
 from train.detector.fit import fit
@@ -26,7 +27,8 @@ class DetectorRun:
 
     Attributes:
         data: Folders of labelled pictures.
-        base: What to start from: weights of any YOLO detector of ultralytics, or a network's yaml.
+        base: What to start from: weights of any YOLO detector of ultralytics, a network's yaml, or
+            a bundle with a YOLOv8n.
         out: Folder of the run.
         epochs: Times that each picture is seen.
         imgsz: Longest side of the pictures in training, in pixels.
@@ -34,7 +36,8 @@ class DetectorRun:
         lr0: Greatest learning rate.
         seed: Of all that is left to chance.
         plates: Folders of plates cut out, to be put into the pictures.
-        teacher: Weights of a detector to distil. Where `base` is a yaml, also its start.
+        teacher: Weights of a detector to distil, or a bundle. Where `base` is a yaml, also its
+            start.
         limit: How many of the training pictures to use; None: all.
         validate: Whether to measure after each epoch, or at the end only.
     """
@@ -98,8 +101,10 @@ def _file_hash(path: str | None) -> str | None:
     """All weights of ultralytics have one name: their hash tells them apart."""
     if path is None:
         return None
+    folder = Path(bundle_path(path))
     try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        file = folder / "detector.onnx" if folder.is_dir() else Path(path)
+        return hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as error:
         raise TrainError(f"{path}: {error.strerror}") from error
 

@@ -1,0 +1,61 @@
+"""The detectors that ship, put back into torch."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from plateid.config import SHIPPED
+from plateid.models.detector import as_input
+from train.bundle.candidates import BestCandidates
+from train.bundle.export import edit_spec
+from train.bundle.proof import run, street
+from train.detector.fit import load_detector
+from train.detector.run import DetectorRun, train_detector
+from train.detector.thaw import thaw
+from train.errors import TrainError
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.mark.parametrize(("bundle", "tolerance"), [("accurate", 0.1), ("default", 9)])
+def test_a_thawed_detector_answers_as_its_bundle(data, tmp_path, bundle, tolerance):
+    pictures = sorted((data / "images").iterdir())
+    model = load_detector(str(thaw(SHIPPED / bundle, tmp_path / "w.pt", pictures))).model.float()
+    means = [m.running_mean for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert all(float(mean.abs().max()) > 0 for mean in means), "statistics were measured"
+    inputs = as_input(street(640, 384))
+    network = BestCandidates(model.eval().fuse(), width=640, height=384).eval()
+    with torch.inference_mode():
+        got = network(torch.from_numpy(inputs)).numpy()[0].T
+    expected = run(SHIPPED / bundle / "detector.onnx", inputs)[0].T
+    best, likely = expected[expected[:, 4].argmax()], got[got[:, 4] > 0.3]
+    assert best[4] > 0.5
+    assert np.abs(likely[:, :4] - best[:4]).max(axis=1).min() < tolerance
+
+
+def test_a_run_starts_from_a_bundle_by_its_name(data, tmp_path):
+    out = tmp_path / "run"
+    train_detector(
+        DetectorRun((str(data),), "accurate", str(out), epochs=1, imgsz=64, teacher="accurate")
+    )
+    trained = load_detector(str(out / "fit/weights/last.pt")).model
+    start = load_detector(str(out / "base.pt")).model
+    moved = (trained.model[0].conv.weight - start.model[0].conv.weight).abs().max()
+    assert 0 < float(moved.detach()) < 0.1
+
+
+def test_another_network_is_refused(tmp_path):
+    bundle = Path(shutil.copytree(SHIPPED / "accurate", tmp_path / "bundle"))
+    model = onnx.load(bundle / "detector.onnx")
+    (first,) = (w for w in model.graph.initializer if w.name == "model.model.0.conv.weight")
+    first.name = "backbone"
+    for node in model.graph.node:
+        node.input[:] = ["backbone" if n == "model.model.0.conv.weight" else n for n in node.input]
+    onnx.save(model, bundle / "detector.onnx")
+    edit_spec(bundle, {})
+    with pytest.raises(TrainError, match="not a YOLOv8n of one class"):
+        thaw(bundle, tmp_path / "w.pt", [])
