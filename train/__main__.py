@@ -8,12 +8,12 @@ import click
 
 from plateid.config import DEFAULT_BUNDLE, bundle_path
 from plateid.errors import PlateidError
-from plateid.models.bundle import Bundle
 from train.errors import TrainError
 
 FOLDER = click.Path(path_type=Path)
 COUNT = click.IntRange(min=1)
 SIDE = click.IntRange(min=32)
+SHARE = click.FloatRange(0, 1)
 
 
 def to_bundle(text: str | Path) -> Path:
@@ -84,29 +84,51 @@ def curve(seeds: int, **options: Any) -> None:
 
 @main.command()
 @DATA
-@EASYOCR
 @click.option(
-    "--bundle", type=FOLDER, default=DEFAULT_BUNDLE, help="Whose reader section to train for."
+    "--network",
+    type=click.Choice(["plateid", "english_g2"]),
+    default="plateid",
+    show_default=True,
+    help="plateid's own, or EasyOCR's recogniser to fine-tune.",
 )
+@EASYOCR
+@click.option("--store", type=FOLDER, help="File of `train synth`; left out: rendered as needed.")
+@click.option("--base", type=FOLDER, help="Checkpoint of another run to start from.")
 @click.option("--out", default="runs/reader", show_default=True, help="Folder of the run.")
 @click.option("--minutes", default=60.0, show_default=True, help="How long to train.")
-def reader(bundle: Path, **options: Any) -> None:
-    """Fine-tunes EasyOCR's recogniser; call it again to go on after an interruption."""
+@click.option("--processes", default=1, show_default=True, type=COUNT, help="Train together.")
+@click.option("--batch", default=64, show_default=True, type=COUNT, help="Crops a step.")
+@click.option("--lr", default=1e-3, show_default=True, help="Greatest learning rate.")
+@click.option("--real", default=0.2, show_default=True, type=SHARE, help="Share of the real crops.")
+@click.option("--seed", default=0, show_default=True)
+def reader(**options: Any) -> None:
+    """Trains a reader; call it again to go on after an interruption."""
     from train.reader.run import ReaderRun, train_reader  # noqa: PLC0415 - as above
 
     run = ReaderRun(**options)
-    record = train_reader(run, Bundle(bundle).spec.reader)
-    click.echo(f"{run.out}/run.json: {record['metrics']}")
+    click.echo(f"{run.out}/run.json: {train_reader(run)['metrics']}")
 
 
 @main.command()
-@click.option("--out", type=FOLDER, default=Path("sheet.png"), show_default=True)
+@click.option("--sheet", type=FOLDER, help="Picture to draw, of some crops and their texts.")
+@click.option("--beside", type=FOLDER, help="Folder of real plates, drawn into it as well.")
+@click.option("--out", type=FOLDER, help="File of samples to fill, for `train reader --store`.")
+@click.option("--count", default=300_000, show_default=True, type=COUNT, help="Of its samples.")
+@click.option("--workers", type=COUNT, help="Processes; left out: one a core.")
 @click.option("--seed", default=0, show_default=True)
-def sheet(out: Path, seed: int) -> None:
-    """Draws a contact sheet of rendered crops."""
-    from train.reader.synth import draw_sheet  # noqa: PLC0415 - as above
+def synth(
+    sheet: Path | None, beside: Path | None, out: Path | None, seed: int, **options: Any
+) -> None:
+    """Renders plates as a camera sees them; call it again to go on after an interruption."""
+    from train.reader.sheet import write_sheet  # noqa: PLC0415 - as above
+    from train.synth.store import prerender  # noqa: PLC0415
 
-    draw_sheet(out, seed=seed)
+    if not (sheet or out):
+        raise click.UsageError("give --sheet or --out")
+    if sheet:
+        write_sheet(sheet, beside=beside, seed=seed)
+    if out:
+        prerender(out, seed=seed, **options)
 
 
 @main.command()
@@ -149,7 +171,13 @@ def latency(bundles: tuple[Path, ...]) -> None:
 
 
 @main.command()
-@click.argument("folders", nargs=-1, required=True, type=FOLDER)
+@click.argument("folders", nargs=-1, type=FOLDER)
+@click.option(
+    "--crops",
+    multiple=True,
+    type=FOLDER,
+    help="Folder of plates cut out already: labels.csv of image and text; may be repeated.",
+)
 @click.option(
     "--bundle",
     type=to_bundle,
@@ -173,7 +201,13 @@ def latency(bundles: tuple[Path, ...]) -> None:
     "--choose-threshold", is_flag=True, help="Pick the detector's threshold; needs --held-out."
 )
 @click.option(
-    "--write", is_flag=True, help="Put the figures, and the threshold chosen, into the bundle."
+    "--calibrate",
+    is_flag=True,
+    help="Fit the reader's temperature, so that confidence is right; needs --held-out.",
+)
+@click.option("--jitter", is_flag=True, help="Read boxes that are 5 % off at each side as well.")
+@click.option(
+    "--write", is_flag=True, help="Put the figures, and what was chosen, into the bundle."
 )
 @click.option(
     "--out",
@@ -185,15 +219,18 @@ def latency(bundles: tuple[Path, ...]) -> None:
 def evaluate(**options: Any) -> None:
     """Finds and reads the labelled plates of folders, as the device does."""
     from train.evaluation import bundle, report  # noqa: PLC0415 - as above
-    from train.evaluation import evaluate as evaluation  # noqa: PLC0415
+    from train.evaluation.evaluate import evaluate as evaluated  # noqa: PLC0415
+    from train.evaluation.run import EvaluationRun, leaks  # noqa: PLC0415
 
-    run = evaluation.EvaluationRun(**options)
-    for leak in evaluation.leaks(run):
+    run = EvaluationRun(**options)
+    if not (run.folders or run.crops):
+        raise click.UsageError("give folders of labelled pictures, or --crops")
+    for leak in leaks(run):
         click.echo(leak, err=True)
-    evaluated = evaluation.evaluate(run)
-    click.echo(f"{report.table(evaluated)}\n{report.write(evaluated)}")
+    evaluation = evaluated(run)
+    click.echo(f"{report.table(evaluation)}\n{report.write(evaluation)}")
     if run.write:
-        bundle.update_bundle(evaluated)
+        bundle.update_bundle(evaluation)
 
 
 @main.command()

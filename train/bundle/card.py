@@ -7,7 +7,9 @@ from typing import Any
 
 from plateid.models.bundle import BundleSpec
 
-KINDS = ("recall", "mAP50", "mAP50_95", "exact", "folded")
+FOUND = ("recall", "mAP50", "mAP50_95")
+READ = ("exact", "folded", "cer", "sure", "sure_right", "fused")
+KINDS = FOUND + READ
 """Figures of a source, in `bundle.toml` as SOURCE_KIND."""
 CARD = """# {spec.name}
 
@@ -31,8 +33,9 @@ A model bundle of plateid. Licence: {spec.licence}. Written by `python -m train`
 
 ## Figures
 
-Of the detector at its threshold, and of reading what it finds (folded: O as 0, I as 1); where a
-source was trained on, of its held-out pictures.
+Of the detector at its threshold, and of reading what it finds; where a source was trained on, of
+its held-out pictures. Folded: O as 0, I as 1. Cer: wrong characters by characters. Sure: read with a
+confidence of 0.9 and more, and how many of these are right. Fused: passes of several frames.
 
 {metrics}
 
@@ -60,6 +63,21 @@ def _metrics(metrics: Mapping[str, float]) -> str:
         values = (metrics.get(f"{source}_{kind}") for kind in KINDS)
         rows.append([source, *("" if value is None else f"{value:.3f}" for value in values)])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def origin_of_reader(checkpoint: Path) -> str:
+    """How a reader's weights came to be, from the `run.json` beside its checkpoint."""
+    path = checkpoint.resolve().parent / "run.json"
+    if not path.is_file():
+        return ""
+    run: dict[str, Any] = json.loads(path.read_text())
+    data = ", ".join(Path(folder).name for folder in run["data"])
+    base = f" from {run['base']}" if run["base"] else ""
+    return (
+        f"{run['network']}{base}; {run['minutes']:.0f} minutes in {run['processes']} processes, "
+        f"{run['step']} steps of {run['batch']} crops each, {run['real']:.0%} real ({data}), "
+        f"the others rendered, commit {run['commit']}"
+    )
 
 
 def origin(weights: Path) -> str:

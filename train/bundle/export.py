@@ -11,10 +11,10 @@ import tomlkit
 
 from plateid.config import DEFAULT_BUNDLE
 from plateid.models.bundle import Bundle
-from train.bundle.card import card, origin
+from train.bundle.card import card, origin, origin_of_reader
 from train.bundle.networks import Form, export_detector, export_reader
 from train.errors import TrainError
-from train.reader.easyocr_reader import load
+from train.reader.candidates import Candidate, candidate, trained
 
 STRIDE = 32
 """Of the coarsest map of a YOLO network, in pixels."""
@@ -70,10 +70,11 @@ def export_bundle(export: Export) -> None:
                 rename(made, export.name or out.resolve().name)
             if export.detector:
                 export_detector(export.detector, made / "detector.onnx", form, export.data)
-                edit_spec(made, {**asdict(form), "origin": origin(export.detector)})
+                edit_spec(made, "detector", {**asdict(form), "origin": origin(export.detector)})
             if export.reader or export.easyocr:
-                export_reader(load(export.easyocr, export.reader), made / "reader.onnx")
-                edit_spec(made, {})
+                chosen = _reader(export)
+                export_reader(chosen, made / "reader.onnx")
+                edit_spec(made, "reader", _described(chosen, export.reader))
             (made / "MODEL_CARD.md").write_text(card(Bundle(made).spec))
             replace_folder(made, out)
     except OSError as error:
@@ -101,11 +102,24 @@ def replace_folder(made: Path, out: Path) -> None:
         raise
 
 
-def edit_spec(folder: Path, detector: dict[str, Any]) -> None:
-    """Sets values of the detector and each hash in `bundle.toml`; figures of before go."""
+def _reader(export: Export) -> Candidate:
+    if export.reader:
+        return trained(export.reader, export.easyocr)
+    return candidate("english_g2", export.easyocr)
+
+
+def _described(chosen: Candidate, checkpoint: Path | None) -> dict[str, Any]:
+    """What bundle.toml says of a reader; its confidence is to be calibrated anew."""
+    spec = chosen.spec.model_dump(exclude={"file", "sha256"})
+    made = origin_of_reader(checkpoint) if checkpoint else "EasyOCR english_g2, no plate training"
+    return spec | {"regions": list(chosen.regions), "precision": "float16", "origin": made}
+
+
+def edit_spec(folder: Path, section: str, values: dict[str, Any]) -> None:
+    """Sets values of a network and each hash in `bundle.toml`; figures of before go."""
     path = folder / "bundle.toml"
     table: Any = tomlkit.parse(path.read_text())
-    table["detector"].update(detector)
+    table[section].update(values)
     table["metrics"] = {}
     for network in (table["detector"], table["reader"]):
         network["sha256"] = hashlib.sha256((folder / network["file"]).read_bytes()).hexdigest()

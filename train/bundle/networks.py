@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import onnx
 import torch
@@ -12,12 +11,14 @@ from onnx import numpy_helper
 from ultralytics.nn.modules.head import Detect
 
 from plateid.models.detector import as_input
+from plateid.models.reader import fitted
+from plateid.models.session import Session
 from train.bundle.candidates import BestCandidates
-from train.bundle.proof import check_candidates, check_equal, run, street
+from train.bundle.proof import Array, check_candidates, check_equal, run, street
 from train.bundle.quantise import in_8_bits
 from train.detector.fit import load_detector
 from train.errors import TrainError
-from train.reader import easyocr_reader
+from train.reader.candidates import Candidate, Probabilities
 
 TOLERANCE = 1e-3
 """Greatest difference of a score or probability between torch and ONNX Runtime."""
@@ -26,6 +27,8 @@ HALF_TOLERANCE = 1e-2
 BOX_TOLERANCE_PX = 0.5
 HALF_BOX_TOLERANCE_PX = 2.0
 WORTH_HALVING = 1024
+STRIPS = 8
+"""Of a picture, that a reader is proved with."""
 
 
 @dataclass(frozen=True)
@@ -71,22 +74,37 @@ def export_detector(weights: Path, out: Path, form: Form, data: Sequence[str] = 
         in_8_bits(out, data, size, head=f"/model/model.{head.i}/")
 
 
-def export_reader(model: easyocr_reader.PlateRecogniser, out: Path) -> None:
-    """Writes EasyOCR's recogniser as ONNX.
+def export_reader(chosen: Candidate, out: Path) -> None:
+    """Writes a reader as ONNX; batches may have any size.
 
     Raises:
         TrainError: Its answers to strips of a picture differ from those of the weights.
     """
-    easyocr_reader.export(model, out)
-    height, width = easyocr_reader.HEIGHT, easyocr_reader.WIDTH
-    inputs = cv2.cvtColor(street(width, 8 * height), cv2.COLOR_BGR2GRAY)
-    inputs = inputs.reshape(8, 1, height, width).astype(np.float32)
+    network, spec = Probabilities(chosen.network).eval(), chosen.spec
+    strips = np.split(street(spec.width, STRIPS * spec.height), STRIPS)
+    inputs = np.stack([fitted(strip, spec) for strip in strips])
+    names = ["probabilities", "regions"][: 2 if chosen.regions else 1]
+    torch.backends.mha.set_fastpath_enabled(False)  # the exporter does not know it
     with torch.inference_mode():
-        expected = model(torch.from_numpy(inputs)).numpy()
-    check_equal(out, run(out, inputs), expected, tolerance=TOLERANCE)
+        expected = [answer.numpy() for answer in network(torch.from_numpy(inputs))]
+        torch.onnx.export(
+            network, (torch.from_numpy(inputs[:2]),), str(out), opset_version=17, dynamo=False,
+            input_names=["crops"], output_names=names,
+            dynamic_axes={name: {0: "batch"} for name in ["crops", *names]},
+        )  # fmt: skip
+    check_answers(out, inputs, expected, tolerance=TOLERANCE)
     store_in_half(out)
     strip(out)
-    check_equal(out, run(out, inputs), expected, tolerance=HALF_TOLERANCE)
+    check_answers(out, inputs, expected, tolerance=HALF_TOLERANCE)
+
+
+def check_answers(
+    path: Path, inputs: Array, expected: Sequence[Array], *, tolerance: float
+) -> None:
+    """Raises TrainError unless ONNX Runtime gives each of the answers."""
+    got = Session(str(path), path.read_bytes()).outputs(inputs)
+    for each, wanted in zip(got, expected, strict=True):
+        check_equal(path, each, wanted, tolerance=tolerance)
 
 
 def store_in_half(path: Path) -> None:

@@ -17,9 +17,9 @@ from ultralytics.data.augment import Compose
 from ultralytics.data.dataset import YOLODataset
 
 from plateid.core.records import Image
-from train.detector.signs import render_board
 from train.errors import TrainError
-from train.reader.synth import random_text, render_plate
+from train.synth.render import render_plate
+from train.synth.signs import render_board
 
 Boxes = NDArray[np.float64]
 Rng = np.random.Generator
@@ -67,7 +67,7 @@ def _read_cut_out(path: Path) -> Image:
 def render_plates(count: int, *, seed: int) -> list[Image]:
     """Plates of many countries, rendered flat and clean."""
     rng = np.random.default_rng(seed)
-    plates = (render_plate(rng, random_text(rng)) for _ in range(count))
+    plates = (render_plate(rng) for _ in range(count))
     return [np.asarray(cv2.resize(plate, None, fx=0.6, fy=0.6), np.uint8) for plate in plates]
 
 

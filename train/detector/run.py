@@ -16,9 +16,9 @@ from plateid.config import bundle_path
 from train.dataset.checks import checked_pictures
 from train.dataset.pictures import LabelledPicture, split, write_yolo
 from train.detector.fit import fit
-from train.detector.signs import check_fonts
 from train.errors import TrainError
 from train.record import commit, data_hash, write_whole
+from train.synth.fonts import font_files
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def train_detector(run: DetectorRun) -> dict[str, Any]:
     out = Path(run.out).resolve()
     if (out / "run.json").is_file():
         raise TrainError(f"{out}: holds a finished run; choose another --out")
-    check_fonts()
+    font_files()  # before hours are lost to one that is missing
     pictures, summary = checked_pictures(map(Path, run.data))
     click.echo(summary, err=True)
     train, val = split(pictures)

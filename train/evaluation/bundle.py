@@ -1,19 +1,25 @@
 """Writes the figures of an evaluation into the bundle that was evaluated."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import tomlkit
 
 from plateid.models.bundle import Bundle
-from train.bundle.card import KINDS, card
+from train.bundle.card import card
 from train.errors import TrainError
 from train.evaluation.evaluate import Evaluation
 from train.record import write_whole
 
+FOUND = ("recall", "mAP50", "mAP50_95")
+READ = ("exact", "folded", "cer", "sure", "sure_right", "crops_exact", "crops_folded", "crops_cer")
+FUSED = ("fused",)
+"""Figures of a source, in `bundle.toml` as SOURCE_KIND."""
+
 
 def update_bundle(evaluation: Evaluation) -> None:
-    """Sets the threshold and the metrics of these sources in `bundle.toml`, and the model card.
+    """Sets what was chosen and the metrics of these sources in `bundle.toml`, and the model card.
 
     Raises:
         TrainError: A file cannot be written.
@@ -23,15 +29,27 @@ def update_bundle(evaluation: Evaluation) -> None:
     try:
         table: Any = tomlkit.parse(path.read_text(encoding="utf-8"))
         table["detector"]["threshold"] = evaluation.threshold
+        if evaluation.reader and evaluation.reader.temperature:
+            table["reader"]["temperature"] = evaluation.reader.temperature.value
         metrics = table.setdefault("metrics", tomlkit.table())
-        for part in evaluation.parts["source"]:
-            name = re.sub(r"\W+", "_", part.name).strip("_")
-            for kind in KINDS:
-                key = f"{name}_{kind}"
-                metrics.pop(key, None)
-                if (value := getattr(part, kind)) is not None:
-                    metrics[key] = round(value, 3)
+        for key, value in _metrics(evaluation):
+            metrics.pop(key, None)
+            if value is not None:
+                metrics[key] = round(value, 3)
         write_whole(path, tomlkit.dumps(table))
         write_whole(path.with_name("MODEL_CARD.md"), card(Bundle(path.parent).spec))
     except OSError as error:
         raise TrainError(f"{error.filename}: {error.strerror}") from error
+
+
+def _metrics(evaluation: Evaluation) -> Iterator[tuple[str, float | None]]:
+    """All figures of the sources; None: a figure that there was before is no longer."""
+    reader = evaluation.reader
+    for kinds, rows in (
+        (FOUND, evaluation.parts["source"]),
+        (READ, reader.parts["source"] if reader else evaluation.parts["source"]),
+        (FUSED, reader.passes if reader else ()),
+    ):
+        for row in rows:
+            name = re.sub(r"\W+", "_", row.name).strip("_")
+            yield from ((f"{name}_{kind}", getattr(row, kind, None)) for kind in kinds)

@@ -1,63 +1,28 @@
 """How well a bundle finds and reads plates, through the code that runs on the device."""
 
-import re
-import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import track
 
-from plateid.models.bundle import BundleSpec, read_spec
+from plateid.models.bundle import BundleSpec
 from train.errors import TrainError
+from train.evaluation.calibration import fit
 from train.evaluation.figures import Figures, parts
 from train.evaluation.metrics import rank
-from train.evaluation.predictor import Predictor, Result
-from train.evaluation.sources import Source, read_sources
+from train.evaluation.predictor import Predictor
+from train.evaluation.reader import SHIFTS, ReaderEvaluation, evaluate_reader
+from train.evaluation.results import Result, Transcribed
+from train.evaluation.run import EvaluationRun
+from train.evaluation.sources import Source, read_crops, read_sources
 from train.evaluation.threshold import Choice, choose, per_frame
 from train.record import commit, data_hash
 
-
-@dataclass(frozen=True)
-class EvaluationRun:
-    """Configuration, command line and record of an evaluation.
-
-    Attributes:
-        folders: Of labelled pictures.
-        bundle: What is evaluated.
-        held_out: Only the validation part of the folders: for those that were trained on.
-        is_open: Pictures may show plates that have no label.
-        negatives: Pictures, clips and folders of them without plates.
-        choose_threshold: Whether to pick one; only with `held_out`.
-        write: Whether the figures, and the threshold if it is chosen, go into the bundle.
-        out: Folder of the report.
-    """
-
-    folders: tuple[Path, ...]
-    bundle: Path
-    held_out: bool = False
-    is_open: bool = False
-    negatives: tuple[Path, ...] = ()
-    choose_threshold: bool = False
-    write: bool = False
-    out: Path = Path("runs/evaluation")
-
-    @property
-    def command(self) -> str:
-        """The command that does this."""
-        flags = {
-            "--held-out": self.held_out,
-            "--open": self.is_open,
-            "--choose-threshold": self.choose_threshold,
-            "--write": self.write,
-        }
-        words = ["python", "-m", "train", "evaluate", *map(str, self.folders)]
-        words += ["--bundle", str(self.bundle), *(flag for flag in flags if flags[flag])]
-        words += [word for path in self.negatives for word in ("--negatives", str(path))]
-        return shlex.join([*words, "--out", str(self.out)])
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -79,12 +44,14 @@ class Evaluation:
         spec: Of the bundle, as it was.
         threshold: That of all figures: the bundle's, or the chosen one if that is written into it.
         commit: Of this code.
-        data_sha256: Of the labelled pictures.
-        results: The labelled pictures.
+        data_sha256: Of the labelled pictures, those of cut-out plates included.
+        results: The labelled pictures; empty where there are only plates that are cut out.
         blanks: The pictures and frames without plates.
         parts: Figures of "all", and by "source", "height" and "light".
         negatives: One for each of `run.negatives`, less what a threshold was chosen with.
         choice: None unless it was asked for.
+        reader: None where no plate has a text. Its figures too are those of what the bundle has
+            when all is done.
     """
 
     run: EvaluationRun
@@ -97,25 +64,7 @@ class Evaluation:
     parts: dict[str, list[Figures]]
     negatives: list[Negatives]
     choice: Choice | None
-
-
-def leaks(run: EvaluationRun) -> Iterator[str]:
-    """A line for each folder that the bundle seems to be trained on and that is not held out.
-
-    Raises:
-        BundleError: `bundle.toml` cannot be used.
-    """
-    spec = read_spec(run.bundle)
-    folders = re.findall(r"\(([^)]*)\)", spec.detector.origin)  # as train.bundle.card writes it
-    said = [*folders, *(data.name for data in spec.training_data)]
-    for folder in () if run.held_out else run.folders:
-        name = re.escape(folder.resolve().name)
-        trained = [text for text in said if re.search(rf"(?i)(?<![\w-]){name}(?![\w-])", text)]
-        if trained:
-            yield (
-                f"{folder}: the bundle seems to be trained on it ({trained[0]}); without --held-out"
-                " the figures flatter"
-            )
+    reader: ReaderEvaluation | None
 
 
 def evaluate(run: EvaluationRun) -> Evaluation:
@@ -125,30 +74,39 @@ def evaluate(run: EvaluationRun) -> Evaluation:
 
     Raises:
         TrainError: That cannot be done, a folder has no labels or nothing to evaluate, or a
-            threshold was to be chosen on pictures that are not held out.
+            threshold or a temperature was to be chosen on pictures that are not held out, or
+            cannot be told from them.
         PlateidError: A picture, a clip or the bundle cannot be read.
     """
-    if run.choose_threshold and not run.held_out:
-        raise TrainError("--choose-threshold: only with --held-out, or the figures would flatter")
+    for option, asked in (
+        ("--choose-threshold", run.choose_threshold),
+        ("--calibrate", run.calibrate),
+    ):
+        if asked and not run.held_out:
+            raise TrainError(f"{option}: only with --held-out, or the figures would flatter")
     _create(run.out)
-    predictor = Predictor(run.bundle)
+    predictor = Predictor(run.bundle, SHIFTS if run.jitter else ())
     sources = read_sources(run.folders, held_out=run.held_out)
+    crops = read_crops(run.crops, held_out=run.held_out)
     results, blanks = _results(predictor, sources, run.negatives)
+    plates = [plate for each in results for plate in each.plates] + _cut_out(predictor, crops)
     threshold = predictor.spec.detector.threshold
     choice = _choice(results, blanks, threshold) if run.choose_threshold else None
     if choice and run.write:
         threshold = choice.threshold
+    pictures = (picture for source in (*sources, *crops) for picture in source.pictures)
     return Evaluation(
         run=run,
         spec=predictor.spec,
         threshold=threshold,
         commit=commit(),
-        data_sha256=data_hash(picture for source in sources for picture in source.pictures),
+        data_sha256=data_hash(pictures),
         results=results,
         blanks=[each for part in blanks for each in part],
         parts=parts(results, threshold),
         negatives=[_negatives(part, threshold, halved=run.choose_threshold) for part in blanks],
         choice=choice,
+        reader=_reader(run, predictor.spec, plates, threshold),
     )
 
 
@@ -164,10 +122,19 @@ def _results(
 ) -> tuple[list[Result], list[list[Result]]]:
     """Of the labelled pictures, and of each of `negatives`."""
     pictures = [(source.name, picture) for source in sources for picture in source.pictures]
+    results = [predictor.labelled(*each) for each in _shown(pictures, "pictures")]
+    return results, [list(_shown(predictor.negatives(path), path.name)) for path in negatives]
+
+
+def _cut_out(predictor: Predictor, sources: Sequence[Source]) -> list[Transcribed]:
+    pictures = [(source.name, picture) for source in sources for picture in source.pictures]
+    return [plate for each in _shown(pictures, "crops") for plate in predictor.cut_out(*each)]
+
+
+def _shown(items: Iterable[Item], title: str) -> Iterable[Item]:
+    """The same, with a bar on a terminal."""
     console = Console(stderr=True)
-    shown = partial(track, console=console, transient=True, disable=not sys.stderr.isatty())
-    results = [predictor.labelled(*each) for each in shown(pictures, "pictures")]
-    return results, [list(shown(predictor.negatives(path), path.name)) for path in negatives]
+    return track(items, title, console=console, transient=True, disable=not sys.stderr.isatty())
 
 
 def _choice(results: Sequence[Result], blanks: Sequence[list[Result]], threshold: float) -> Choice:
@@ -187,3 +154,13 @@ def _negatives(blanks: list[Result], threshold: float, *, halved: bool) -> Negat
     rate = per_frame([each.scores for each in shown], threshold)
     name = f"{name}, second half" if halved else name
     return Negatives(name, len(shown), round(rate * len(shown)), rate)
+
+
+def _reader(
+    run: EvaluationRun, spec: BundleSpec, plates: Sequence[Transcribed], threshold: float
+) -> ReaderEvaluation | None:
+    if not plates and not run.calibrate:
+        return None
+    current = spec.reader.temperature
+    fitted = fit(plates, threshold, current=current) if run.calibrate else None
+    return evaluate_reader(plates, threshold, temperature=fitted, applied=run.write)

@@ -1,14 +1,13 @@
 """The figures of a bundle, of all pictures and by source, by height of the plate, by light."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from train.evaluation.metrics import match, mean_average_precision, rank
-from train.evaluation.predictor import Result
+from train.evaluation.metrics import mean_average_precision, rank
+from train.evaluation.results import Result
 from train.evaluation.threshold import LOWEST
-from train.text import fold
 
 Band = tuple[float, float]
 EVERY: Band = (0, np.inf)
@@ -18,10 +17,15 @@ HEIGHTS: dict[str, Band] = {
     "20-40 px": (20, 40),
     "> 40 px": (40, np.inf),
 }
-"""Of plates, in a picture that is scaled to fit into predictor.REFERENCE."""
+"""Of plates, in a picture that is scaled to fit into results.REFERENCE."""
 NIGHT_LUMA = 55
 """Pictures with a lower mean brightness count as night. It parts the street scenes of the training
 sources as a person would, but it also takes a car before a black wall for a night."""
+
+
+def share(number: float | None) -> str:
+    """As it is shown: three places, or a dash where there is nothing to have a share of."""
+    return "-" if number is None else f"{number:.3f}"
 
 
 @dataclass(frozen=True)
@@ -34,9 +38,6 @@ class Figures:
         recall: Plates that a box of their own covers with an IoU of at least 0.5, at the threshold.
         recall_at_05: The same at the score threshold.LOWEST.
         mean_iou: Of the plates found.
-        texts: Plates that were transcribed.
-        exact: Share of them that were found and read as they are.
-        folded: The same, with O as 0 and I as 1.
         curve: Precision at metrics.RECALLS.
     """
 
@@ -51,9 +52,6 @@ class Figures:
     mAP50: float | None  # noqa: N815 - the field's word
     mAP50_95: float | None  # noqa: N815 - as above
     mean_iou: float | None
-    texts: int
-    exact: float | None
-    folded: float | None
     curve: tuple[float, ...]
 
 
@@ -80,7 +78,6 @@ def figures(
     samples = [each.sample(band) for each in results]
     ranking = rank(samples)
     counts = ranking.at(threshold)
-    texts = [pair for each in results for pair in _texts(each, threshold, band)]
     return Figures(
         name=name,
         pictures=sum(band == EVERY or bool(each.within(band).any()) for each in results),
@@ -93,25 +90,5 @@ def figures(
         mAP50=ranking.average_precision(),
         mAP50_95=mean_average_precision(samples),
         mean_iou=counts.mean_iou,
-        texts=len(texts),
-        exact=_share(text == read for text, read in texts),
-        folded=_share(fold(text) == fold(read) for text, read in texts),
         curve=tuple(ranking.curve().tolist()),
     )
-
-
-def _texts(result: Result, threshold: float, band: Band) -> list[tuple[str, str]]:
-    """What each transcribed plate says, and what was read of it; "" where it was not found."""
-    matches = match(result.sample())
-    found = matches.truths[result.scores[matches.boxes] >= threshold]
-    lines = zip(result.texts, result.reads, result.within(band), strict=True)
-    return [
-        (text, read if truth in found else "")
-        for truth, (text, read, counts) in enumerate(lines)
-        if text and counts
-    ]
-
-
-def _share(right: Iterable[bool]) -> float | None:
-    each = list(right)
-    return sum(each) / len(each) if each else None

@@ -1,7 +1,7 @@
 """Runs a bundle's networks over labelled pictures and over pictures and clips without plates."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,100 +9,30 @@ import numpy as np
 from plateid.capture.pictures import find_sources, is_picture, read_picture
 from plateid.capture.stream import read_clip
 from plateid.config import ModelsConfig
-from plateid.core.geometry import Boxes, Letterbox
-from plateid.core.reading import read_once
-from plateid.core.records import Box, Picture
+from plateid.core.geometry import Letterbox, expanded
+from plateid.core.records import Picture
 from plateid.models.networks import Networks
 from train.dataset.pictures import LabelledPicture
-from train.evaluation.metrics import NONE, Flags, Floats, Sample, match
+from train.evaluation.metrics import NONE, match
+from train.evaluation.results import REFERENCE, Result, Shot, Transcribed, box_of
 
 FLOOR = 0.001
 """The detector's threshold here, as in ultralytics: mAP is the area under the whole curve, so boxes
 count down to next to nothing. The bundle's threshold is applied to them afterwards. Graphs of new
 bundles give 300 candidates; of what NMS leaves of them, metrics.MAX_BOXES count."""
-REFERENCE = (640, 384)
-"""Heights of plates are those in a picture that is scaled to fit into it, whatever the bundle's
-input, so that bundles stay comparable."""
 LUMA_SIZE = (64, 36)
-
-
-@dataclass(frozen=True)
-class Shot:
-    """A picture's file, or a frame of a clip."""
-
-    path: Path
-    frame: int | None = None
-    media_time_s: float = 0.0
-
-    def __str__(self) -> str:
-        """For people."""
-        moment = "" if self.frame is None else f", {self.media_time_s:.1f} s"
-        return f"{self.path.name}{moment}"
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """What is in one picture, and what the networks made of it.
-
-    Attributes:
-        source: The name of its source.
-        shot: Where it is.
-        luma: Mean brightness, 0 to 255.
-        scale: Pixels of REFERENCE for one of the picture.
-        boxes: Shape (N, 4), best first, with scores of FLOOR and more.
-        scores: Shape (N,).
-        truths: Shape (M, 4).
-        texts: What the plates say; "" where nobody transcribed it.
-        reads: What was read of each plate that has a text and a box, whatever its score, or "".
-    """
-
-    source: str
-    shot: Shot
-    luma: float
-    scale: float
-    boxes: Boxes
-    scores: Floats
-    truths: Boxes
-    texts: tuple[str, ...] = ()
-    reads: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """For people: source and picture."""
-        named = self.shot.path.name == self.source
-        return str(self.shot) if named else f"{self.source} / {self.shot}"
-
-    def within(self, band: tuple[float, float]) -> Flags:
-        """Shape (M,): which plates are in REFERENCE as high as the first, and not as the second."""
-        return _within(self.truths, self.scale, band)
-
-    def sample(self, band: tuple[float, float] = (0, np.inf)) -> Sample:
-        """For metrics; plates and false boxes of other heights are ignored."""
-        return Sample(
-            self.boxes,
-            self.scores,
-            self.truths,
-            boxes_ignored=~_within(self.boxes, self.scale, band),
-            truths_ignored=~self.within(band),
-        )
-
-
-def _within(boxes: Boxes, scale: float, band: tuple[float, float]) -> Flags:
-    heights = (boxes[:, 3] - boxes[:, 1]) * scale
-    return np.asarray((heights >= band[0]) & (heights < band[1]))
-
-
-def box_of(row: Floats) -> Box:
-    """A row of boxes."""
-    x1, y1, x2, y2 = row.tolist()
-    return x1, y1, x2, y2
 
 
 class Predictor:
     """The networks of a bundle, asked as the device asks them."""
 
-    def __init__(self, bundle: Path) -> None:
+    def __init__(self, bundle: Path, jitter: Sequence[tuple[float, float]] = ()) -> None:
         """Loads the bundle.
+
+        Args:
+            bundle: Its folder.
+            jitter: Parts of a true box's width and height that are added at each side, to read it
+                once more each.
 
         Raises:
             PlateidError: It cannot be used.
@@ -112,6 +42,7 @@ class Predictor:
         # The device's threshold later drops boxes that NMS was done with: the rest is the same.
         self._detector = networks.detector(threshold=FLOOR)
         self._reader = networks.reader()
+        self._jitter = jitter
 
     def labelled(self, source: str, labelled: LabelledPicture) -> Result:
         """Finds the plates of a labelled picture and reads those that have a text.
@@ -123,9 +54,27 @@ class Predictor:
         result = replace(
             self._result(source, Shot(labelled.path), picture),
             truths=np.array(labelled.boxes, np.float32).reshape(-1, 4),
-            texts=labelled.texts,
         )
-        return replace(result, reads=self._reads(picture, result))
+        matches = match(result.sample())
+        found = {
+            truth: box
+            for box, truth in zip(matches.boxes.tolist(), matches.truths.tolist(), strict=True)
+            if truth != NONE
+        }
+        plates = (
+            self._found(picture, result, plate, found.get(truth))
+            for truth, plate in self._plates(picture, result.source, labelled).items()
+        )
+        return replace(result, plates=tuple(plates))
+
+    def cut_out(self, source: str, labelled: LabelledPicture) -> list[Transcribed]:
+        """Reads a picture that is nothing but a plate, if that has a text.
+
+        Raises:
+            PlateidError: The picture cannot be read.
+        """
+        plates = self._plates(read_picture(labelled.path), source, labelled)
+        return [replace(plate, is_cut_out=True) for plate in plates.values()]
 
     def negatives(self, path: Path) -> Iterator[Result]:
         """Looks for plates in a picture, a clip or a folder of them where there are none.
@@ -141,20 +90,50 @@ class Predictor:
         return Result(
             source=source,
             shot=shot,
-            luma=float(picture.luma(*LUMA_SIZE).mean()),
+            luma=_luma(picture),
             scale=Letterbox.fit((picture.width, picture.height), REFERENCE).scale,
             boxes=np.array([d.box for d in found], np.float32).reshape(-1, 4),
             scores=np.array([d.score for d in found], np.float32),
             truths=np.zeros((0, 4), np.float32),
         )
 
-    def _reads(self, picture: Picture, result: Result) -> tuple[str, ...]:
-        matches, reads = match(result.sample()), [""] * len(result.truths)
-        for box, truth in zip(matches.boxes, matches.truths, strict=True):
-            if truth != NONE and result.texts[truth]:
-                (read,) = self._reader.read(picture, [box_of(result.boxes[box])])
-                reads[truth] = read_once(read).plate
-        return tuple(reads)
+    def _plates(
+        self, picture: Picture, source: str, labelled: LabelledPicture
+    ) -> dict[int, Transcribed]:
+        """The plates that have a text, read in their true boxes, by their place among all."""
+        plates, luma, moment = {}, _luma(picture), _moment(labelled.labels.row)
+        pairs = zip(labelled.boxes, labelled.labels.boxes, strict=True)
+        for place, (box, said) in enumerate(pairs):
+            if said.text:
+                jittered = (expanded(box, x=x, y=y) for x, y in self._jitter)
+                crop, *others = self._reader.read(picture, [box, *jittered])
+                plates[place] = Transcribed(
+                    source=source,
+                    shot=Shot(labelled.path),
+                    labels=said,
+                    box=box,
+                    luma=luma,
+                    moment=moment,
+                    crop=crop,
+                    jittered=tuple(others),
+                )
+        return plates
+
+    def _found(
+        self, picture: Picture, result: Result, plate: Transcribed, box: int | None
+    ) -> Transcribed:
+        if box is None:
+            return plate
+        (read,) = self._reader.read(picture, [box_of(result.boxes[box])])
+        return replace(plate, found=read, score=float(result.scores[box]))
+
+
+def _luma(picture: Picture) -> float:
+    return float(picture.luma(*LUMA_SIZE).mean())
+
+
+def _moment(row: Mapping[str, str]) -> tuple[str, float] | None:
+    return (row["video"], float(row["t"])) if row.get("video") else None
 
 
 def _shots(path: Path) -> Iterator[tuple[Shot, Picture]]:

@@ -12,11 +12,13 @@ import jinja2
 from markupsafe import Markup
 
 from train.errors import TrainError
-from train.evaluation.chart import chart
+from train.evaluation.chart import precision_recall
 from train.evaluation.evaluate import Evaluation
-from train.evaluation.figures import NIGHT_LUMA, Figures
+from train.evaluation.figures import NIGHT_LUMA, Figures, share
 from train.evaluation.metrics import RECALLS
-from train.evaluation.predictor import REFERENCE
+from train.evaluation.reader_page import reader_page
+from train.evaluation.reader_table import reader_record, reader_table
+from train.evaluation.results import REFERENCE
 from train.evaluation.threshold import LOWEST, RULE
 from train.evaluation.worst import WorstPicture, draw, worst
 from train.record import write_whole
@@ -30,8 +32,6 @@ COLUMNS = {
     "mAP50": "mAP50",
     "mAP50-95": "mAP50_95",
     "IoU": "mean_iou",
-    "exact": "exact",
-    "folded": "folded",
 }
 """Heading and attribute of Figures."""
 BOUNDS = {"precision", "mAP50", "mAP50_95"}
@@ -39,8 +39,10 @@ BOUNDS = {"precision", "mAP50", "mAP50_95"}
 
 
 def table(evaluation: Evaluation) -> str:
-    """For the terminal: figures, false boxes without plates, and the choice of the threshold."""
-    return "\n".join([*_figures(evaluation), *_negatives(evaluation), *_choice(evaluation)])
+    """For the terminal: of the detector, then of the reader."""
+    detector = [*_figures(evaluation), *_negatives(evaluation), *_choice(evaluation)]
+    reader = ["", *reader_table(evaluation.reader)] if evaluation.reader else []
+    return "\n".join([*(detector if evaluation.results else []), *reader]).lstrip("\n")
 
 
 def _figures(evaluation: Evaluation) -> Iterator[str]:
@@ -78,11 +80,6 @@ def value(figures: Figures, attribute: str, *, is_open: bool) -> str:
         return str(number)
     bound = is_open and attribute in BOUNDS and number is not None
     return f"{'≥' * bound}{share(number)}"
-
-
-def share(number: float | None) -> str:
-    """Three places, or a dash where there is nothing to have a share of."""
-    return "-" if number is None else f"{number:.3f}"
 
 
 def write(evaluation: Evaluation) -> Path:
@@ -123,6 +120,7 @@ def record(evaluation: Evaluation, pictures: Sequence[WorstPicture]) -> dict[str
             "curve_recalls": RECALLS.tolist(),
             "negatives": list(map(asdict, evaluation.negatives)),
             "choice": evaluation.choice and {"rule": RULE, **asdict(evaluation.choice)},
+            "reader": evaluation.reader and reader_record(evaluation.reader),
             "worst": [{"picture": name, "faults": faults} for name, faults in wrong],
         },
         default=str,
@@ -133,7 +131,6 @@ def record(evaluation: Evaluation, pictures: Sequence[WorstPicture]) -> dict[str
 
 def html(evaluation: Evaluation, pictures: Sequence[WorstPicture]) -> str:
     """The page: one file, with its pictures in it."""
-    jpegs = [base64.b64encode(jpeg).decode() for jpeg in draw(pictures, evaluation.threshold)]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -142,17 +139,22 @@ def html(evaluation: Evaluation, pictures: Sequence[WorstPicture]) -> str:
         lstrip_blocks=True,
     )
     cell = partial(value, is_open=evaluation.run.is_open)
-    environment.filters |= {"share": share, "value": cell}
+    environment.filters |= {"share": share, "value": cell, "base64": _base64}
     return environment.get_template("report.html.j2").render(
-        chart=Markup(chart(evaluation)),  # noqa: S704 - matplotlib escapes the names
+        chart=Markup(precision_recall(evaluation)),  # noqa: S704 - matplotlib escapes the names
         columns=COLUMNS,
         evaluation=evaluation,
         lowest=LOWEST,
         most=max(part.plates + part.false_boxes for part in evaluation.parts["height"]) or 1,
         night_luma=NIGHT_LUMA,
+        reader=evaluation.reader and reader_page(evaluation.reader, evaluation.spec.reader),
         reference=REFERENCE,
         rule=RULE,
         run=evaluation.run,
         spec=evaluation.spec,
-        worst=list(zip(pictures, jpegs, strict=True)),
+        worst=list(zip(pictures, draw(pictures, evaluation.threshold), strict=True)),
     )
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from train.dataset.checks import checked_pictures
-from train.dataset.look import read_pictures
-from train.dataset.pictures import LabelledPicture, split
+from train.dataset.formats import table
+from train.dataset.look import look_at, read_pictures, refuse
+from train.dataset.pictures import LabelledPicture, grouped, split
 from train.errors import TrainError
 
 
@@ -32,10 +33,28 @@ def read_sources(folders: Sequence[Path], *, held_out: bool) -> list[Source]:
     Raises:
         TrainError: A folder cannot be read, or there is nothing to evaluate.
     """
-    if held_out:
+    if held_out and folders:
         pictures = split(checked_pictures(folders)[0])[1]
     else:
         pictures = [picture for folder in folders for picture in read_pictures(folder)]
+    return _by_folder(folders, pictures, held_out=held_out)
+
+
+def read_crops(folders: Sequence[Path], *, held_out: bool) -> list[Source]:
+    """Folders of plates that are cut out: labels.csv with `image` and `text`; else as above."""
+    problems: list[str] = []
+    files = [(folder, [folder / "labels.csv"]) for folder in folders]
+    labels = [each for found in files for each in table.read(*found, problems, cut_out=True)[0]]
+    pictures = look_at(labels, problems)
+    refuse(problems)
+    if held_out:
+        pictures = split(grouped(pictures))[1]
+    return _by_folder(folders, pictures, held_out=held_out)
+
+
+def _by_folder(
+    folders: Sequence[Path], pictures: Sequence[LabelledPicture], *, held_out: bool
+) -> list[Source]:
     names = Counter(folder.resolve().name for folder in folders)
     sources = []
     for folder in folders:

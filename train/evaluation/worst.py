@@ -15,7 +15,7 @@ from plateid.core.drawing import FONT
 from plateid.core.geometry import iou
 from plateid.core.records import Box, Image, Picture
 from train.evaluation.metrics import NONE, Floats, match
-from train.evaluation.predictor import Result, box_of
+from train.evaluation.results import Result, box_of
 from train.evaluation.threshold import LOWEST
 
 LIMIT = 40
@@ -37,7 +37,7 @@ class Fault:
 
     Attributes:
         kind: One of KINDS.
-        weight: How bad, among those of its kind: height of a missed plate in predictor.REFERENCE,
+        weight: How bad, among those of its kind: height of a missed plate in results.REFERENCE,
             score of a false box, missing IoU of a loose one.
         box: Where, in pixels of the picture.
         about: In words.

@@ -13,11 +13,22 @@ from train.dataset.formats import table
 from train.dataset.formats.labelled import LabelledBox
 from train.dataset.look import look_at, refuse
 from train.dataset.pictures import LabelledPicture, grouped, split
-from train.reader.synth import Crop, camera, jittered
+from train.synth.optics import Subject, photographed
+from train.synth.render import CAPS, Sample
 
 LEGIBLE = {"clear", "hard", ""}
 ILLEGIBLE = {"unreadable", "notplate"}
 """These have no text to read, and the reader learns to say so."""
+REGIONS = {"us-crops": "us"}
+"""Sources whose plates are all of one country."""
+UNKNOWN = "?"
+"""A country that nobody said."""
+WORSE = 0.4
+"""Share of the real plates that a worse camera sees."""
+OFF, FARTHEST = (0.015, 0.035), (-0.06, 0.11)
+"""How far a side of a crop is off, in parts of the plate: mean and deviation, least and most."""
+CAP = 0.55
+"""Of a crop's height, that of its characters."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +41,12 @@ class Plate:
     source: str
 
 
-def read_plates(folders: Sequence[Path]) -> tuple[list[Plate], list[Plate]]:
-    """The one-line plates that have a text, and what is illegible, with an empty one.
+def read_plates(folders: Sequence[Path], *, two_lines: bool) -> tuple[list[Plate], list[Plate]]:
+    """The plates that have a text, and what is illegible, with an empty one.
+
+    Args:
+        folders: Of labelled pictures, or of plates that are cut out.
+        two_lines: Whether plates of two lines are wanted as well.
 
     Returns:
         Those of the training side and those of the validation side, as the detector parts them.
@@ -45,29 +60,30 @@ def read_plates(folders: Sequence[Path]) -> tuple[list[Plate], list[Plate]]:
     pictures = grouped(look_at(labels, problems))
     refuse(problems)
     train, validation = (
-        [plate for picture in side for plate in _plates(picture)] for side in split(pictures)
+        [plate for picture in side for plate in _plates(picture, two_lines=two_lines)]
+        for side in split(pictures)
     )
     return train, validation
 
 
-def _plates(picture: LabelledPicture) -> Iterator[Plate]:
+def _plates(picture: LabelledPicture, *, two_lines: bool) -> Iterator[Plate]:
     image = read_picture(picture.path).resized(picture.width, picture.height)
     for xyxy, said in zip(picture.boxes, picture.labels.boxes, strict=True):
-        if _usable(said):
+        if (two_lines or said.lines == "1") and _usable(said):
             source = picture.labels.folder.resolve().name
             yield Plate(*_surroundings(image, xyxy), said.text, source)
 
 
 def _usable(said: LabelledBox) -> bool:
-    return said.lines != "2" and said.legibility in (LEGIBLE if said.text else ILLEGIBLE)
+    return said.legibility in (LEGIBLE if said.text else ILLEGIBLE)
 
 
-def background(rng: np.random.Generator, plate: Plate) -> Crop:
+def background(rng: np.random.Generator, plate: Plate) -> Sample:
     """A strip above or below a plate, of about its shape."""
     height = plate.image.shape[0]
     x1, y1, x2, y2 = (round(value) for value in plate.box)
     above, below = plate.image[: max(1, y1), x1:x2], plate.image[min(height - 1, y2) :, x1:x2]
-    return Crop(camera(rng, above if rng.random() < 0.5 else below), "")
+    return _sample(_seen(rng, above if rng.random() < 0.5 else below), "", UNKNOWN)
 
 
 def _surroundings(image: Image, box: Box) -> tuple[Image, Box]:
@@ -79,16 +95,38 @@ def _surroundings(image: Image, box: Box) -> tuple[Image, Box]:
     return part, (x1 - left, y1 - top, x2 - left, y2 - top)
 
 
-def augmented(rng: np.random.Generator, plate: Plate) -> Crop:
-    """A real plate, tilted, cut out a little differently, half of the time by a worse camera."""
+def augmented(rng: np.random.Generator, plate: Plate) -> Sample:
+    """A real plate, tilted, cut out a little differently, often by a worse camera."""
     height, width = plate.image.shape[:2]
     turn = cv2.getRotationMatrix2D(
         (width / 2, height / 2), rng.normal(0, 2.5), rng.uniform(0.95, 1.05)
     )
     turn[0, 1] += rng.normal(0, 0.05)
     seen = cv2.warpAffine(plate.image, turn, (width, height), borderMode=cv2.BORDER_REPLICATE)
-    crop = jittered(rng, np.asarray(seen, np.uint8), plate.box)
-    return Crop(camera(rng, crop) if rng.random() < 0.5 else crop, plate.text)
+    crop = _cut_out(rng, np.asarray(seen, np.uint8), plate.box)
+    region = REGIONS.get(plate.source, UNKNOWN)
+    return _sample(_seen(rng, crop) if rng.random() < WORSE else crop, plate.text, region)
+
+
+def _cut_out(rng: np.random.Generator, image: Image, box: Box) -> Image:
+    """The box cut out, each side off as far as our detector's are."""
+    x1, y1, x2, y2 = box
+    off = np.clip(rng.normal(*OFF, 4), *FARTHEST) * ([x2 - x1, 1.5 * (y2 - y1)] * 2)
+    rows = slice(max(0, round(y1 - off[1])), max(1, round(y2 + off[3])))
+    columns = slice(max(0, round(x1 - off[0])), max(1, round(x2 + off[2])))
+    return image[rows, columns]
+
+
+def _seen(rng: np.random.Generator, crop: Image) -> Image:
+    """The crop from farther away, through another camera."""
+    cap = CAP * crop.shape[0]
+    farther = float(np.exp(rng.uniform(np.log(min(CAPS[0], cap)), np.log(cap))))
+    return photographed(rng, crop, Subject(cap / farther, farther))
+
+
+def _sample(image: Image, text: str, region: str) -> Sample:
+    """Where the characters of real plates are, nobody said."""
+    return Sample(image, text, np.zeros((0, 2), np.float32), (), region)
 
 
 def framed(plate: Plate, *, margin_x: float, margin_y: float) -> Image:

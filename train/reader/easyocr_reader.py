@@ -46,12 +46,11 @@ class PlateRecogniser(nn.Module):
         return kept / kept.sum(dim=2, keepdim=True)
 
 
-def load(folder: Path | None, weights: Path | None = None) -> PlateRecogniser:
-    """The pretrained recogniser, or a fine-tuned one.
+def load(folder: Path | None) -> PlateRecogniser:
+    """The pretrained recogniser.
 
     Args:
         folder: Where `english_g2.pth` lies; None: EasyOCR's own folder and download.
-        weights: What `train reader` saved; None: no plate training.
     """
     reader = easyocr.Reader(
         ["en"],
@@ -62,22 +61,4 @@ def load(folder: Path | None, weights: Path | None = None) -> PlateRecogniser:
         download_enabled=folder is None,
         verbose=False,
     )
-    model = PlateRecogniser(reader.recognizer, reader.converter.character)
-    if weights is not None:
-        model.load_state_dict(torch.load(weights, weights_only=True)["model"])
-    return model.eval()
-
-
-def export(model: PlateRecogniser, path: Path) -> None:
-    """Writes the ONNX file; batches may have any size."""
-    with torch.inference_mode():
-        torch.onnx.export(
-            model,
-            (torch.zeros(1, 1, HEIGHT, WIDTH),),
-            str(path),
-            input_names=["crops"],
-            output_names=["probabilities"],
-            dynamic_axes={"crops": {0: "batch"}, "probabilities": {0: "batch"}},
-            opset_version=17,
-            dynamo=False,
-        )
+    return PlateRecogniser(reader.recognizer, reader.converter.character).eval()

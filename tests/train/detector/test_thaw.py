@@ -56,6 +56,6 @@ def test_another_network_is_refused(tmp_path):
     for node in model.graph.node:
         node.input[:] = ["backbone" if n == "model.model.0.conv.weight" else n for n in node.input]
     onnx.save(model, bundle / "detector.onnx")
-    edit_spec(bundle, {})
+    edit_spec(bundle, "detector", {})
     with pytest.raises(TrainError, match="not a YOLOv8n of one class"):
         thaw(bundle, tmp_path / "w.pt", [])

@@ -3,6 +3,7 @@
 import json
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -14,7 +15,8 @@ from tests.train.evaluation.test_evaluate import ELSEWHERE, PLATE, folder
 from train.__main__ import main
 from train.errors import TrainError
 from train.evaluation.bundle import update_bundle
-from train.evaluation.evaluate import EvaluationRun, evaluate
+from train.evaluation.evaluate import evaluate
+from train.evaluation.run import EvaluationRun
 
 BEFORE = """
 # Mine to keep.
@@ -41,6 +43,12 @@ def command(*words: object) -> str:
     return ran.output
 
 
+def lower_threshold(tiny: Path) -> None:
+    """The plate is found at it."""
+    spec = tiny / "bundle.toml"
+    spec.write_text(spec.read_text().replace("threshold = 0.3", "threshold = 0.2"))
+
+
 def test_a_chosen_threshold_and_the_figures_at_it_go_into_the_bundle(tmp_path, tiny):
     rows = [f"{n}.png,{PLATE},A012" for n in range(60)]
     folders = [
@@ -57,11 +65,16 @@ def test_a_chosen_threshold_and_the_figures_at_it_go_into_the_bundle(tmp_path, t
         "one_data_mAP50_95": 1,
         "one_data_exact": 0,
         "one_data_folded": 1,
+        "one_data_cer": 0.25,
+        "one_data_sure": 0,
+        "one_data_crops_exact": 0,
+        "one_data_crops_folded": 1,
+        "one_data_crops_cer": 0.25,
     }
     assert spec.metrics["other_recall"] == 0.5
     assert "| one_data | 1.000 |" in (tiny / "MODEL_CARD.md").read_text()
     assert "threshold | 0.2" in (tiny / "MODEL_CARD.md").read_text()
-    (line,) = (line for line in page.splitlines() if line.startswith("other"))
+    line, _ = (line for line in page.splitlines() if line.startswith("other"))
     assert line.split()[3] == f"{spec.metrics['other_recall']:.3f}", (
         "the report is of what is written"
     )
@@ -83,6 +96,44 @@ def test_figures_replace_those_of_the_same_source_only(tmp_path, tiny):
     assert not list(tiny.glob("*.tmp"))
 
 
+def test_a_temperature_that_was_fitted_makes_the_device_as_sure_as_it_is_right(tmp_path, tiny):
+    rows = [f"{n}.png,{PLATE},{'XX99' if n % 3 else 'AO12'}" for n in range(60)]
+    options = ("--bundle", tiny, "--held-out", "--out", tmp_path / "out")
+    data = folder(tmp_path / "data", *rows)
+    lower_threshold(tiny)
+    said = command(data, *options, "--calibrate", "--write")
+    temperature = Bundle(tiny).spec.reader.temperature
+    assert temperature > 1
+    assert f"temperature {temperature}: " in said
+
+    def record() -> dict[str, Any]:
+        return json.loads((tmp_path / "out" / "report.json").read_text())["reader"]
+
+    fitted = record()
+    assert fitted["temperature"]["before"]["error"] > 0.2
+    command(data, *options)
+    again = record()
+    assert again["calibration"] == fitted["temperature"]["after"] == fitted["calibration"]
+    assert again["calibration"]["error"] < 0.01
+    assert again["temperature"] is None
+
+
+def test_figures_of_passes_and_of_plates_that_are_cut_out_go_into_the_bundle(tmp_path, tiny):
+    rows = [f"{n}.png,{PLATE},AO12,ride,{n}" for n in range(3)]
+    ride = folder(tmp_path / "ride", *rows, header="image,x1,y1,x2,y2,text,video,t")
+    crops = folder(tmp_path / "cut out", "a.png,AO12", "b.png,XX", header="image,text")
+    lower_threshold(tiny)
+    command(ride, "--crops", crops, "--bundle", tiny, "--write", "--out", tmp_path / "out")
+    metrics = Bundle(tiny).spec.metrics
+    assert {key: metrics[key] for key in metrics if key.startswith(("ride_f", "cut"))} == {
+        "ride_folded": 1,
+        "ride_fused": 1,
+        "cut_out_crops_exact": 0.5,
+        "cut_out_crops_folded": 0.5,
+        "cut_out_crops_cer": 0.667,
+    }
+
+
 def test_a_bundle_that_cannot_be_written_is_named(tmp_path, tiny):
     data = folder(tmp_path / "data", f"a.png,{PLATE},")
     evaluation = evaluate(EvaluationRun((data,), tiny, write=True, out=tmp_path / "out"))
@@ -97,3 +148,9 @@ def test_a_bundle_that_ships_is_named_by_its_name(tmp_path):
     assert lines[0].startswith(f"{data}: the bundle seems to be trained on it (")
     record = json.loads((tmp_path / "out" / "report.json").read_text())
     assert record["run"]["bundle"] == str(SHIPPED / "default")
+
+
+def test_something_must_be_given():
+    ran = CliRunner().invoke(main, ["evaluate"])
+    assert ran.exit_code == 2
+    assert "give folders of labelled pictures, or --crops" in ran.output

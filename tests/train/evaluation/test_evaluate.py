@@ -14,7 +14,8 @@ from plateid.errors import PlateidError
 from tests.bundles import detector_network, reader_network, write_bundle
 from train.dataset.pictures import held_out
 from train.errors import TrainError
-from train.evaluation.evaluate import EvaluationRun, evaluate, leaks
+from train.evaluation.evaluate import evaluate
+from train.evaluation.run import EvaluationRun, leaks
 from train.text import fold
 
 PLATE = "220,120,420,200"
@@ -29,7 +30,9 @@ def tiny(tmp_path: Path) -> Path:
     return write_bundle(tmp_path / "bundle", detector, reader_network("AA-O-1-2"))
 
 
-def folder(path: Path, *rows: str, level: int = 200) -> Path:
+def folder(
+    path: Path, *rows: str, level: int = 200, header: str = "image,x1,y1,x2,y2,text"
+) -> Path:
     """Pictures and labels; a row begins with the picture's name."""
     (path / "images").mkdir(parents=True)
     for name in {row.split(",")[0] for row in rows}:
@@ -38,7 +41,7 @@ def folder(path: Path, *rows: str, level: int = 200) -> Path:
         )
         picture = cv2.resize((level + blocks).astype(np.uint8), (640, 320))
         cv2.imwrite(str(path / "images" / name), picture)
-    (path / "labels.csv").write_text("\n".join(["image,x1,y1,x2,y2,text", *rows]))
+    (path / "labels.csv").write_text("\n".join([header, *rows]))
     return path
 
 
@@ -63,11 +66,13 @@ def test_found_exact_and_folded_are_shares_of_the_labelled_plates(tmp_path, tiny
         f"e.png,{PLATE},",
         "f.png,,,,,",
     )
-    (all_,) = evaluate(run(tiny, data)).parts["all"]
+    evaluation = evaluate(run(tiny, data))
+    (all_,), (read,) = evaluation.parts["all"], evaluation.reader.parts["all"]
     assert (all_.pictures, all_.plates, all_.missed, all_.false_boxes) == (6, 5, 1, 2)
     assert (all_.recall, all_.recall_at_05) == (0.8, 0.8)
     assert all_.precision == pytest.approx(4 / 6)
-    assert (all_.texts, all_.exact, all_.folded) == (4, 0.25, 0.5)
+    assert (read.plates, read.exact, read.folded) == (4, 0.25, 0.5)
+    assert (read.crops, read.crops_exact, read.crops_folded) == (4, 0.5, 0.75)
     assert all_.mean_iou == pytest.approx(1.0, abs=1e-3)
     # Right, right, right, wrong, right, wrong: 1 up to a recall of 0.6, and 0.8 up to 0.8.
     assert all_.mAP50 == all_.mAP50_95 == pytest.approx((61 + 20 * 0.8) / 101)
@@ -75,8 +80,9 @@ def test_found_exact_and_folded_are_shares_of_the_labelled_plates(tmp_path, tiny
 
 def test_a_plate_that_is_doubted_is_found_at_the_lowest_threshold_only(tmp_path, tiny):
     data = folder(tmp_path / "data", "a.png,60,260,140,300,AB1")
-    (all_,) = evaluate(run(tiny, data)).parts["all"]
-    assert (all_.recall, all_.recall_at_05, all_.exact) == (0, 1, 0)
+    evaluation = evaluate(run(tiny, data))
+    (all_,), (read,) = evaluation.parts["all"], evaluation.reader.parts["all"]
+    assert (all_.recall, all_.recall_at_05, read.folded) == (0, 1, 0)
 
 
 def test_figures_are_given_by_source_by_height_and_by_light(tmp_path, tiny):
@@ -127,10 +133,15 @@ def test_negatives_are_pictures_clips_and_folders_of_them(tmp_path, tiny):
     assert evaluation.parts["all"][0].false_boxes == 0
 
 
-def test_a_threshold_is_chosen_on_held_out_pictures_only(tmp_path, tiny):
+@pytest.mark.parametrize("option", ["choose_threshold", "calibrate"])
+def test_nothing_is_chosen_on_pictures_that_are_not_held_out(tmp_path, tiny, option):
+    name = option.replace("_", "-")
+    with pytest.raises(TrainError, match=f"--{name}: only with --held-out"):
+        evaluate(run(tiny, tmp_path / "not looked at", **{option: True}))
+
+
+def test_a_threshold_is_chosen_on_held_out_pictures(tmp_path, tiny):
     data = folder(tmp_path / "data", *(f"{n}.png,{PLATE}," for n in range(30)))
-    with pytest.raises(TrainError, match="--choose-threshold: only with --held-out"):
-        evaluate(run(tiny, data, choose_threshold=True))
     evaluation = evaluate(run(tiny, data, held_out=True, choose_threshold=True))
     assert (evaluation.choice.threshold, evaluation.threshold) == (0.9, 0.3)
     assert evaluate(run(tiny, data)).choice is None
@@ -170,10 +181,12 @@ def test_a_run_says_its_command():
     assert asked.command == (
         "python -m train evaluate 'a b' c --bundle x --held-out --negatives n --out runs/evaluation"
     )
-    flags = {"is_open": True, "choose_threshold": True, "write": True}
-    chosen = EvaluationRun((Path("c"),), Path("x"), out=Path("o"), **flags).command
-    assert chosen == (
-        "python -m train evaluate c --bundle x --open --choose-threshold --write --out o"
+    names = ("is_open", "choose_threshold", "calibrate", "jitter", "write")
+    flags = dict.fromkeys(names, True)
+    chosen = EvaluationRun((), Path("x"), crops=(Path("c"), Path("d")), out=Path("o"), **flags)
+    assert chosen.command == (
+        "python -m train evaluate --crops c --crops d --bundle x --open --choose-threshold"
+        " --calibrate --jitter --write --out o"
     )
 
 

@@ -10,11 +10,13 @@ import pytest
 from tests.bundles import detector_network, reader_network, write_bundle
 from tests.train.evaluation.test_evaluate import ELSEWHERE, PLATE, folder, write_clip
 from train.errors import TrainError
-from train.evaluation.chart import chart
-from train.evaluation.evaluate import Evaluation, EvaluationRun, evaluate
-from train.evaluation.report import share, table, write
+from train.evaluation.chart import precision_recall
+from train.evaluation.evaluate import Evaluation, evaluate
+from train.evaluation.figures import share
+from train.evaluation.report import table, write
+from train.evaluation.run import EvaluationRun
 
-VOID = {"meta", "img"}
+VOID = {"meta", "img", "br"}
 
 
 @pytest.fixture
@@ -26,14 +28,19 @@ def tiny(tmp_path: Path) -> Path:
 @pytest.fixture
 def evaluation(tmp_path: Path, tiny: Path) -> Evaluation:
     """Everything that a report can hold."""
-    rows = [f"{n}.png,{PLATE},AO12" for n in range(60)]
-    a = folder(tmp_path / "a & <b>", *rows)
+    rows = [f"{n}.png,{PLATE},{'AO12' if n % 2 else 'X9'}" for n in range(60)]
+    timed = [f"{row},ride,{60 * n}" for n, row in enumerate(rows)]
+    a = folder(tmp_path / "a & <b>", *timed, header="image,x1,y1,x2,y2,text,video,t")
     c = folder(tmp_path / "c", *rows, *(f"{n}.png,{ELSEWHERE}," for n in range(60)))
+    crops = folder(tmp_path / "cut", *(f"{n}.png,A012" for n in range(30)), header="image,text")
     clip = write_clip(tmp_path / "street.mp4", 15)
     return evaluate(
         EvaluationRun(
             (a, c),
             tiny,
+            crops=(crops,),
+            calibrate=True,
+            jitter=True,
             held_out=True,
             is_open=True,
             negatives=(clip,),
@@ -82,12 +89,15 @@ def test_the_page_is_one_file_that_says_what_was_found(evaluation):
     assert page.links
     assert all(link.startswith("data:image/jpeg;base64,") for link in page.links)
     assert set(re.findall('[^ ]+="http', html)) == {'xmlns="http', 'xmlns:xlink="http'}
-    assert html.count("<svg") == 1
-    assert page.figures == min(40, len(page.links))
+    assert html.count("<svg") == 3
+    assert page.figures == len(page.links)
     for text in ("tiny-detector", "tiny-reader", evaluation.run.command, "≥", "a & <b>"):
         assert text in page.text
     assert "street.mp4, 1.0 s" in page.text
     assert "Threshold: 0.9" in page.text
+    for title in ("A pass against a frame", "Boxes that are a little off", "Characters taken"):
+        assert title in page.text
+    assert f"Temperature {evaluation.reader.temperature.value}: " in page.text
 
 
 def test_the_record_holds_all_figures(evaluation):
@@ -103,6 +113,14 @@ def test_the_record_holds_all_figures(evaluation):
     assert len(all_["curve"]) == len(record["curve_recalls"]) == 101
     assert record["negatives"][0]["false_per_frame"] == 1
     assert record["choice"]["threshold"] == 0.9
+    reader = record["reader"]
+    assert [part["name"] for part in reader["parts"]["source"]] == ["a & <b>", "c", "cut"]
+    assert reader["temperature"]["value"] == evaluation.reader.temperature.value
+    assert [each["name"] for each in reader["passes"]] == ["a & <b>"]
+    assert [(each["x"], each["y"]) for each in reader["jitter"]["shares"]][4] == (0, 0)
+    assert {len(row) for row in reader["confusion"]["matrix"]} == {37}
+    assert {each["read"] for each in reader["worst"]} == {"AO12"}
+    assert {each["truth"] for each in reader["worst"]} == {"X9"}
     kinds = {fault["kind"] for picture in record["worst"] for fault in picture["faults"]}
     assert kinds == {"missed", "false box"}
 
@@ -120,6 +138,17 @@ def test_where_nothing_is_wrong_and_nothing_was_asked_the_page_is_short(tmp_path
     assert "Nothing is wrong with any." in page.text
     for text in ("texts read", "Where there are no plates", "Threshold:", "≥"):
         assert text not in page.text
+
+
+def test_plates_that_are_cut_out_are_all_that_a_page_is_about(tmp_path, tiny):
+    crops = folder(tmp_path / "cut", "a.png,AO12", "b.png,X9", "c.png,", header="image,text")
+    evaluation = evaluate(EvaluationRun((), tiny, crops=(crops,), out=tmp_path / "out"))
+    assert table(evaluation).startswith("reader ")
+    page = Page(write(evaluation).read_text(encoding="utf-8"))
+    assert page.figures == 1
+    assert "of 2 crops read" in page.text
+    assert "mAP50" not in page.text
+    assert "recall" not in page.text
 
 
 def test_a_folder_without_plates_gives_a_page_too(tmp_path, tiny):
@@ -147,7 +176,25 @@ def test_the_table_shows_parts_negatives_and_the_choice(evaluation):
         "street.mp4, second half: 8 false boxes in 8 frames without plates, 1.000 a frame"
     )
     assert lines[12].startswith("threshold 0.9: the lowest")
-    assert lines[-1].split() == ["0.95", "0.000", "-", "0.000"]
+    assert lines[lines.index("") - 1].split() == ["0.95", "0.000", "-", "0.000"]
+
+
+def test_the_table_shows_what_was_read(evaluation):
+    lines = table(evaluation).splitlines()
+    reader = lines[lines.index("") + 1 :]
+    assert reader[0].split()[:4] == ["reader", "plates", "exact", "folded"]
+    rows = {line[:14].strip(): line.split()[-10:] for line in reader[1:9]}
+    assert list(rows)[:3] == ["a & <b>", "c", "cut"]
+    assert list(rows)[-1] == "all"
+    assert rows["cut"][:2] == ["0", "-"]
+    assert rows["cut"][-3:] == ["0.000", "1.000", "0.250"]
+    text = "\n".join(reader[9:])
+    for said in ("expected calibration error", "at 0.9 and more", "temperature ", "as it was: "):
+        assert said in text
+    assert "a & <b>: " in text
+    assert "at most 0.0 points worse" in text
+    assert "0 for O" not in text
+    assert "O for 0 " in text
 
 
 @pytest.mark.parametrize(("number", "text"), [(None, "-"), (0.0, "0.000"), (0.98765, "0.988")])
@@ -160,7 +207,7 @@ def test_curves_begin_where_there_is_something_to_see(tmp_path, tiny):
     poor = folder(tmp_path / "<poor>", *(f"{n}.png,{ELSEWHERE}," for n in range(3)))
 
     def texts(*folders: Path) -> list[str]:
-        svg = chart(evaluate(EvaluationRun(folders, tiny, out=tmp_path / "out")))
+        svg = precision_recall(evaluate(EvaluationRun(folders, tiny, out=tmp_path / "out")))
         assert svg.count("currentColor") > 10
         return re.findall("<text[^>]*>(.*?)</text>", svg)
 

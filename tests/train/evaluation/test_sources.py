@@ -9,7 +9,7 @@ import pytest
 from train.dataset.checks import checked_pictures
 from train.dataset.pictures import held_out, split
 from train.errors import TrainError
-from train.evaluation.sources import read_sources
+from train.evaluation.sources import read_crops, read_sources
 
 
 def data_set(root: Path, *seeds: int, shade: int = 0) -> Path:
@@ -34,6 +34,40 @@ def test_what_a_training_on_several_folders_held_out_is_evaluated_by_folder(tmp_
     assert {p.labels.folder for p in sources[0].pictures} == {day}
     alone = {p.path for p in split(checked_pictures([dusk])[0])[1]}
     assert alone != {p.path for p in sources[1].pictures}, "twins of day's go where day's are"
+
+
+def cut_out(root: Path, *seeds: int) -> Path:
+    """Plates that fill their pictures."""
+    folder = data_set(root, *seeds)
+    rows = (f"{root.name}{seed}.png,AB{seed}\n" for seed in seeds)
+    (folder / "labels.csv").write_text("image,text\n" + "".join(rows))
+    return folder
+
+
+def test_plates_that_are_cut_out_fill_their_pictures_and_are_held_out_alike(tmp_path):
+    one, two = cut_out(tmp_path / "one", *range(30)), cut_out(tmp_path / "two", *range(30, 60))
+    every = read_crops([one, two], held_out=False)
+    assert [(source.name, len(source.pictures)) for source in every] == [("one", 30), ("two", 30)]
+    assert {picture.boxes for picture in every[0].pictures} == {((0, 0, 200, 100),)}
+    assert every[0].pictures[0].texts == ("AB0",)
+    for source in read_crops([one, two], held_out=True):
+        names = {picture.path.name for picture in source.pictures}
+        assert names == {
+            picture.path.name
+            for whole in every
+            for picture in whole.pictures
+            if whole.name == source.name and held_out(picture.group)
+        }
+        assert 0 < len(names) < 30
+
+
+def test_what_is_wrong_with_crops_is_told_together(tmp_path):
+    one = cut_out(tmp_path / "one", 1, 2)
+    (one / "images" / "one1.png").write_bytes(b"")
+    with pytest.raises(TrainError) as caught:
+        read_crops([tmp_path / "nowhere", one], held_out=False)
+    assert "nowhere/labels.csv: [Errno 2]" in str(caught.value)
+    assert "one1.png: is empty" in str(caught.value)
 
 
 def test_a_folder_of_which_nothing_is_held_out_is_named(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 from plateid.capture.writer import ClipWriter
 from plateid.errors import SourceError
-from train.evaluation.predictor import Result, Shot
+from train.evaluation.results import Result, Shot
 from train.evaluation.worst import SURE, TRUTH, WEAK, WIDTH, draw, faults, worst
 
 PICTURE = Shot(Path("a.png"))

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -6,15 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from plateid.config import DEFAULT_BUNDLE
-from plateid.core.text import CHARSET
-from plateid.models.bundle import Bundle
 from train.dataset.checks import checked_pictures
 from train.dataset.pictures import split
 from train.errors import TrainError
+from train.reader.candidates import trained
 from train.reader.crops import background, read_plates
-from train.reader.run import ReaderRun, ctc_loss, train_reader
-from train.reader.synth import patterns, random_text, render_crop
+from train.reader.fit import load_weights
+from train.reader.network import PlateNet
+from train.reader.run import ReaderRun, train_reader
 
 ENGLISH_G2 = Path(easyocr_en_models.__file__).parent / "models"
 
@@ -35,7 +35,7 @@ def ride(tmp_path: Path) -> Path:
 
 
 def test_one_line_plates_are_read_and_the_illegible_say_nothing(ride):
-    plates = [plate for side in read_plates([ride]) for plate in side]
+    plates = [plate for side in read_plates([ride], two_lines=False) for plate in side]
     assert sorted(p.text for p in plates) == ["", *(f"AB{n:02d}" for n in range(24))]
     (plate,) = (plate for plate in plates if plate.text == "AB00")
     assert plate.image.shape == (61, 181, 3)
@@ -45,7 +45,7 @@ def test_one_line_plates_are_read_and_the_illegible_say_nothing(ride):
 def test_crops_are_parted_as_the_pictures_of_a_detector(ride):
     (ride / "texts.csv").write_text("image,x1,y1,x2,y2,text\n2.png,60,40,180,70,NEW\n")
     cv2.imwrite(str(ride / "images" / "3.png"), cv2.imread(str(ride / "images" / "2.png")) // 2)
-    train, val = read_plates([ride])
+    train, val = read_plates([ride], two_lines=False)
     pictures = split(checked_pictures([ride])[0])
     for plates, side in zip((train, val), pictures, strict=True):
         numbers = {"NEW" if p.path.stem == "2" else f"AB{int(p.path.stem):02d}" for p in side}
@@ -55,7 +55,7 @@ def test_crops_are_parted_as_the_pictures_of_a_detector(ride):
 
 def test_plates_that_are_cut_out_need_no_boxes(ride):
     (ride / "labels.csv").write_text("image,text\n" + "".join(f"{n}.png,A{n}\n" for n in range(9)))
-    plates = [plate for side in read_plates([ride]) for plate in side]
+    plates = [plate for side in read_plates([ride], two_lines=True) for plate in side]
     assert len(plates) == 9
     assert {plate.box for plate in plates} == {(0, 0, 240, 120)}
 
@@ -64,7 +64,7 @@ def test_what_is_wrong_with_texts_or_pictures_is_told_together(ride, tmp_path):
     (ride / "images" / "3.png").write_bytes(b"")
     (ride / "texts.csv").write_text("image,x1,y1,x2,y2,text\n4.png,1,2,3,4,AB1\n")
     with pytest.raises(TrainError) as caught:
-        read_plates([tmp_path / "nowhere", ride])
+        read_plates([tmp_path / "nowhere", ride], two_lines=False)
     said = str(caught.value)
     assert "nowhere/labels.csv: [Errno 2]" in said
     assert "texts.csv: 4.png: " in said
@@ -73,44 +73,48 @@ def test_what_is_wrong_with_texts_or_pictures_is_told_together(ride, tmp_path):
 
 
 def test_background_shows_no_plate_and_has_no_text(ride):
-    crop = background(np.random.default_rng(0), read_plates([ride])[0][0])
+    crop = background(np.random.default_rng(0), read_plates([ride], two_lines=False)[0][0])
     assert crop.text == ""
     assert min(crop.image.shape[:2]) >= 8
 
 
-def test_rendered_texts_are_plates_and_crops_are_pictures():
-    rng = np.random.default_rng(0)
-    for _ in range(300):
-        text = random_text(rng).replace(" ", "")
-        assert 2 <= len(text) <= 11
-        assert set(text) <= set(CHARSET)
-    crop = render_crop(rng)
-    assert crop.image.dtype == np.uint8
-    assert crop.image.std() > 1
-    assert len(patterns()) > 100
-
-
-def test_the_same_seed_renders_the_same_crop():
-    first, again = (render_crop(np.random.default_rng(5)) for _ in range(2))
-    assert first.text == again.text
-    assert (first.image == again.image).all()
-
-
-def test_the_loss_is_small_for_the_right_text_and_takes_an_empty_one():
-    steps = torch.full((2, 8, 37), 1e-4)
-    steps[0, :, 0] = steps[1, :, 0] = 0.99
-    steps[0, 2], steps[0, 5] = torch.eye(37)[11], torch.eye(37)[12]
-    assert ctc_loss(steps, ["AB", ""]) < ctc_loss(steps, ["AC", ""])
-    assert torch.isfinite(ctc_loss(steps, ["", ""]))
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("network", "easyocr"), [("plateid", None), ("english_g2", ENGLISH_G2)])
+def test_a_run_that_was_interrupted_goes_on_and_leaves_its_record(ride, tmp_path, network, easyocr):
+    run = ReaderRun(
+        (str(ride),), str(tmp_path / "run"), network=network, easyocr=easyocr, minutes=0.01, batch=4
+    )
+    first = train_reader(run)
+    assert first["step"] >= 1
+    assert first["crops"]["train"] + first["crops"]["val"] == 26 if network == "plateid" else 25
+    second = train_reader(replace(run, minutes=first["minutes"] + 0.01))
+    assert second["step"] > first["step"]
+    assert {p.name for p in Path(run.out).iterdir()} == {"last.pt", "run.json"}
+    chosen = trained(Path(run.out) / "last.pt", easyocr)
+    assert chosen.spec.name == network
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_run_that_was_interrupted_goes_on_and_leaves_its_record(ride, tmp_path):
-    spec = Bundle(DEFAULT_BUNDLE).spec.reader
-    run = ReaderRun((str(ride),), ENGLISH_G2, str(tmp_path / "run"), minutes=0.01, batch=2)
-    first = train_reader(run, spec)
-    assert first["step"] >= 1
-    more = ReaderRun((str(ride),), ENGLISH_G2, run.out, minutes=first["minutes"] + 0.01, batch=2)
-    second = train_reader(more, spec)
-    assert second["step"] > first["step"]
+def test_processes_train_together_and_one_of_them_keeps_the_record(ride, tmp_path):
+    run = ReaderRun((str(ride),), str(tmp_path / "run"), minutes=0.02, batch=2, processes=2)
+    record = train_reader(run)
+    assert record["step"] >= 1
     assert {p.name for p in Path(run.out).iterdir()} == {"last.pt", "run.json"}
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no checkpoint", {"model": {}}])
+def test_what_is_no_checkpoint_is_refused_by_its_name(tmp_path, content):
+    path = tmp_path / "base.pt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content:
+        torch.save(content, path)
+    with pytest.raises(TrainError, match=r"base.pt: not a checkpoint of a reader"):
+        trained(path, None)
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    path = tmp_path / "base.pt"
+    torch.save({"about": {}, "model": {"layer": torch.zeros(1)}}, path)
+    with pytest.raises(TrainError, match=r"base.pt: of another network"):
+        load_weights(PlateNet(2), path)

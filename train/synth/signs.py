@@ -3,18 +3,13 @@
 A detector that has seen few streets takes any board with characters for a plate.
 """
 
-import functools
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PilImage
 from PIL import ImageDraw, ImageFont
 
-from train.errors import TrainError
-from train.reader.synth import FONT_FOLDER, fonts
+from train.synth.fonts import CHINESE, font_files, sized
 
-CHINESE = "DroidSansFallbackFull.ttf"
-"""Of the Debian package fonts-droid-fallback."""
 HAN = (0x4E00, 0x9F00)
 KANA = (0x3041, 0x30F0)
 LATIN = "ABCDEFGHIJKLMNOPRSTUVWYabcdefghiklmnoprstuvwyz"
@@ -22,25 +17,6 @@ OVERLAYS = 0.2
 """Share of boards that are text without a board."""
 SIZE = 48
 LONGEST_PLATE = 9
-
-
-@functools.cache
-def chinese() -> str:
-    """Path of the font of Chinese and Japanese characters.
-
-    Raises:
-        TrainError: It is not installed.
-    """
-    found = next(FONT_FOLDER.rglob(CHINESE), None)
-    if found is None:
-        raise TrainError(f"{FONT_FOLDER}: {CHINESE}: not installed; see train/detector/signs.py")
-    return str(found)
-
-
-def check_fonts() -> None:
-    """Raises TrainError where a font is missing, before hours of training are lost to it."""
-    fonts()
-    chinese()
 
 
 def render_board(rng: np.random.Generator, *, height: int) -> NDArray[np.uint8]:
@@ -81,8 +57,8 @@ def _lines(rng: np.random.Generator) -> tuple[list[str], ImageFont.FreeTypeFont]
     """Chinese or Japanese, a time stamp, a price, or words; and a font that has the characters."""
     kind = rng.random()
     if kind < 0.35:
-        return _chinese(rng), _font(chinese())
-    font = _font(fonts()[rng.integers(len(fonts()))])
+        return _chinese(rng), sized(CHINESE, SIZE)
+    font = sized(str(rng.choice(list(font_files()))), SIZE)
     if kind < 0.45:
         year, month, day = rng.integers([2010, 10, 10], [2040, 13, 31])
         return [f"{year}-{month}-{day} 18:03"], font
@@ -105,8 +81,3 @@ def _words(rng: np.random.Generator) -> str:
     first, second = ("".join(rng.choice(list(LATIN), int(rng.integers(3, 11)))) for _ in range(2))
     text = f"{first} {second}" if rng.random() < 0.5 else first.capitalize()
     return text.upper() if len(text) > LONGEST_PLATE and rng.random() < 0.5 else text
-
-
-@functools.lru_cache
-def _font(path: str) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(path, SIZE)

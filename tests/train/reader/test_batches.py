@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+import torch
+
+from train.reader.batches import UNKNOWN, Mix, batches, steps_of, varied
+from train.reader.candidates import candidate
+from train.reader.network import COLUMNS, HEIGHT, ROWS, WIDTH
+from train.synth.render import Sample
+
+
+def sample(text: str, centres: list[tuple[float, float]], rows: tuple[int, ...]) -> Sample:
+    image = np.zeros((20, 60, 3), np.uint8)
+    return Sample(image, text, np.array(centres, np.float32).reshape(-1, 2), rows, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "centres", "rows", "expected"),
+    [
+        ("", [], (), {}),
+        ("A1", [(0.0, 0.5), (0.999, 0.5)], (0, 0), {0: 11, 35: 2}),
+        ("AB", [(0.5, 0.3), (0.5, 0.7)], (0, 0), {18: 11, 19: 12}),
+        ("A1", [(0.5, 0.3), (0.25, 0.7)], (0, 1), {18: 11, COLUMNS + 9: 2}),
+        ("AB", [(0.99, 0.3), (0.99, 0.7)], (0, 0), {35: 11}),
+    ],
+)
+def test_each_character_has_the_step_of_its_middle(text, centres, rows, expected):
+    steps = steps_of(sample(text, centres, rows))
+    assert steps.shape == (ROWS * COLUMNS,)
+    assert {int(i): int(steps[i]) for i in np.flatnonzero(steps != UNKNOWN)} == expected
+
+
+def test_crops_vary_little_and_stay_pictures():
+    crops = torch.full((64, 3, HEIGHT, WIDTH), 100.0)
+    crops[:, 0] = 160
+    seen = varied(crops, np.random.default_rng(0))
+    assert seen.shape == crops.shape
+    assert 0 <= float(seen.min()) <= float(seen.max()) <= 255
+    grey = (seen[:, 0] - seen[:, 1]).abs().amax(dim=(1, 2)) < 1
+    assert 0 < int(grey.sum()) < 20, "some have lost their colour"
+
+
+def test_rendered_batches_need_no_data_and_are_repeated_by_their_seed():
+    chosen = candidate("plateid", None)
+    mix = Mix([], None, real=0.2, size=4, regions=chosen.regions)
+    first, again = (next(batches(mix, chosen.spec, seed=(1,))) for _ in range(2))
+    assert first.inputs.shape == (4, 3, HEIGHT, WIDTH)
+    assert torch.equal(first.inputs, again.inputs)
+    assert first.texts == again.texts
+    assert first.regions.max() < len(chosen.regions)

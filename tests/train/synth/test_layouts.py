@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from plateid.core.formats import shipped_formats
+from plateid.core.text import CHARSET
+from train.errors import TrainError
+from train.synth.layouts import layouts, read_layout, regions
+from train.synth.plate import draw_plate
+from train.synth.render import random_flat
+
+GOOD = """region = "ro"
+weight = 1
+[[plates]]
+size = [520, 112]
+paper = ["#ffffff"]
+ink = ["#101010"]
+patterns = ["LL DD LLL"]
+family = "din"
+aspect = [0.5, 0.6]
+cap = [76]
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "xx.toml"
+    path.write_text(GOOD)
+    return path
+
+
+def test_every_layout_can_be_drawn_and_its_characters_are_where_it_says():
+    rng = np.random.default_rng(0)
+    for layout in layouts():
+        for kind in layout.plates:
+            flat = draw_plate(rng, kind, layout.region, cap=24)
+            height, width = flat.image.shape[:2]
+            assert len(flat.text) == len(flat.boxes) == len(flat.rows) > 0
+            assert set(flat.text) <= set(CHARSET)
+            assert (flat.boxes > (-2, -2, -2, -2)).all(), layout.region
+            assert (flat.boxes < (width + 2, height + 2, width + 2, height + 2)).all()
+            lines = len(kind.cap)
+            assert set(flat.rows) == set(range(lines))
+
+
+def test_rendered_plates_obey_the_syntax_that_the_device_knows():
+    formats = shipped_formats()
+    rng = np.random.default_rng(1)
+    for region in sorted({"ro", "it", "fr", "gb", "de", "pl", "hu"} & set(regions())):
+        texts = [random_flat(rng, cap=12, region=region).text for _ in range(12)]
+        known = [formats.fits(text) for text in texts]
+        assert sum(known) >= 6, (region, texts)
+
+
+def test_a_good_file_is_read(file):
+    assert read_layout(file).region == "ro"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"ro"', '"Romania"', "region: String should match"),
+        ('"LL DD LLL"', '"LL DD ÄÖÜ"', "plates[0].patterns: Ä Ö Ü: not in the charset"),
+        ('"LL DD LLL"', '"LL / DD LLL"', "plates[0]: cap has 1 heights, 'LL / DD LLL' has 2 rows"),
+        ('family = "din"', 'family = "comic"', "plates[0].family: no family 'comic'"),
+        ("weight = 1", "weight = heavy", "line 2"),
+        ('ink = ["#101010"]', "", "plates[0].ink: Field required"),
+        ("cap = [76]", "cap = [76]\nfonts = 1", "plates[0].fonts: Extra inputs"),
+    ],
+)
+def test_an_error_names_the_file_the_place_and_the_reason(file, old, new, said):
+    file.write_text(GOOD.replace(old, new))
+    with pytest.raises(TrainError) as caught:
+        read_layout(file)
+    assert "xx.toml: " in str(caught.value)
+    assert said in str(caught.value)

@@ -1,0 +1,87 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from plateid.core.text import CHARSET
+from train.errors import TrainError
+from train.reader.sheet import write_sheet
+from train.synth.render import NO_PLATE, render_plate, render_sample
+from train.synth.store import Store, prerender
+
+
+def test_samples_say_where_their_characters_are():
+    samples = [render_sample(np.random.default_rng((7, n))) for n in range(200)]
+    silent = [sample for sample in samples if not sample.text]
+    assert 0 < len(silent) < 4 * NO_PLATE * len(samples)
+    for sample in samples:
+        assert min(sample.image.shape[:2]) >= 6
+        assert set(sample.text) <= set(CHARSET)
+        assert len(sample.centres) == len(sample.rows) == len(sample.text)
+        if sample.text:
+            assert ((sample.centres >= 0) & (sample.centres <= 1)).all()
+    assert {1} < {max(sample.rows, default=0) + 1 for sample in samples} == {1, 2}
+
+
+def test_the_characters_can_be_told_from_the_paper():
+    contrasts = []
+    for number in range(60):
+        sample = render_sample(np.random.default_rng((8, number)))
+        if sample.text:
+            height, width = sample.image.shape[:2]
+            x1, y1 = (sample.centres.min(axis=0) * (width, height)).astype(int)
+            x2, y2 = (sample.centres.max(axis=0) * (width, height)).astype(int)
+            inside = sample.image[max(0, y1 - 2) : y2 + 3, x1 : x2 + 1].mean(axis=2)
+            contrasts.append(np.ptp(np.percentile(inside, (5, 95))))
+    assert np.percentile(contrasts, 2) > 8
+    assert np.median(contrasts) > 30
+
+
+def test_a_clean_plate_has_the_height_that_is_asked_for():
+    assert render_plate(np.random.default_rng(0), region="ro", height=40).shape[0] == 40
+
+
+def test_a_store_goes_on_and_gives_what_was_rendered(tmp_path):
+    path = tmp_path / "new" / "samples.sqlite3"
+    prerender(path, 6, seed=3, workers=1)
+    prerender(path, 9, seed=3, workers=1)
+    store = Store(path)
+    assert len(store) == 9
+    for number in (0, 8):
+        expected = render_sample(np.random.default_rng((3, number)))
+        got = store[number]
+        assert (got.text, got.rows, got.region) == (expected.text, expected.rows, expected.region)
+        assert np.array_equal(got.centres, expected.centres)
+        assert got.image.shape == expected.image.shape
+        difference = np.abs(got.image.astype(int) - expected.image.astype(int))
+        assert difference.mean() < 6, "but for the JPEG"
+    with pytest.raises(IndexError):
+        store[9]
+
+
+def test_what_is_no_store_is_refused_by_its_name(tmp_path):
+    (tmp_path / "text").write_text("no database" * 99)
+    for name in ("text", "missing"):
+        with pytest.raises(TrainError, match=f"{name}: not a store"):
+            Store(tmp_path / name)
+    with pytest.raises(TrainError, match=r"text: file is not a database"):
+        prerender(tmp_path / "text", 1)
+
+
+def test_a_sheet_shows_rendered_plates_beside_real_ones(tmp_path):
+    folder = tmp_path / "mine"
+    (folder / "images").mkdir(parents=True)
+    for number in range(4):
+        plate = render_plate(np.random.default_rng(number), height=40)
+        cv2.imwrite(str(folder / "images" / f"{number}.png"), plate)
+    rows = "".join(f"{n}.png,AB{n}\n" for n in range(4))
+    (folder / "labels.csv").write_text(f"image,text\n{rows}")
+    alone, both = tmp_path / "alone.png", tmp_path / "both.png"
+    write_sheet(alone, beside=None, seed=0)
+    write_sheet(both, beside=folder, seed=0)
+    tall, taller = cv2.imread(str(alone)), cv2.imread(str(both))
+    assert taller.shape[0] == 2 * tall.shape[0]
+    assert np.array_equal(taller[: len(tall)], tall)
+    with pytest.raises(TrainError, match=r"sheet.png: cannot be written"):
+        write_sheet(Path("/proc/sheet.png"), beside=None, seed=0)

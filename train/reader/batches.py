@@ -1,0 +1,129 @@
+"""Batches of crops for training a reader: real ones, rendered ones, and such that show no plate."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from plateid.core.text import CHARSET
+from plateid.models.bundle import ReaderSpec
+from plateid.models.reader import fitted
+from train.reader.crops import Plate, augmented, background
+from train.reader.network import COLUMNS, ROWS
+from train.synth.render import Sample, render_sample
+from train.synth.store import Store
+
+BACKGROUND = 0.1
+"""Share of the real crops that show a place beside the plate."""
+UNKNOWN = -100
+"""A class that no loss looks at."""
+SHIFT, ZOOM = 0.03, 0.05
+"""Standard deviation of the changes of a crop's frame, in parts of its size."""
+GREY = 0.1
+"""Share of the crops without colour, as by infra-red."""
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Crops and what they say.
+
+    Attributes:
+        inputs: Shape (N, C, H, W), 0 to 255.
+        texts: One a crop; empty where nothing is to be read.
+        steps: Class of each step where the middle of a rendered character is, else UNKNOWN; of
+            PlateNet's steps, shape (N, ROWS * COLUMNS).
+        regions: Index of the country, or UNKNOWN; shape (N,).
+    """
+
+    inputs: Tensor
+    texts: list[str]
+    steps: Tensor
+    regions: Tensor
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Where the crops of a batch come from.
+
+    Attributes:
+        plates: Real ones; each source counts the same.
+        store: Rendered ones; None: each is rendered when it is needed.
+        real: Share of the real ones.
+        size: Crops a batch.
+        regions: Countries by their index; the first is any other.
+    """
+
+    plates: Sequence[Plate]
+    store: Store | None
+    real: float
+    size: int
+    regions: tuple[str, ...]
+
+
+def batches(mix: Mix, spec: ReaderSpec, *, seed: Sequence[int]) -> Iterator[Batch]:
+    """Endless batches."""
+    rng = np.random.default_rng(seed)
+    sources = sorted({plate.source for plate in mix.plates})
+    by_source = [[plate for plate in mix.plates if plate.source == source] for source in sources]
+    count = round(mix.size * mix.real) if sources else 0
+    while True:
+        real = [_real(rng, by_source[rng.integers(len(by_source))]) for _ in range(count)]
+        samples = [*real, *(_rendered(rng, mix.store) for _ in range(mix.size - count))]
+        inputs = np.stack([fitted(sample.image, spec) for sample in samples])
+        yield Batch(
+            inputs=varied(torch.from_numpy(inputs), rng),
+            texts=[sample.text for sample in samples],
+            steps=torch.from_numpy(np.stack([steps_of(sample) for sample in samples])),
+            regions=torch.tensor([_region(sample, mix.regions) for sample in samples]),
+        )
+
+
+def _real(rng: np.random.Generator, plates: Sequence[Plate]) -> Sample:
+    plate = plates[rng.integers(len(plates))]
+    return background(rng, plate) if rng.random() < BACKGROUND else augmented(rng, plate)
+
+
+def _rendered(rng: np.random.Generator, store: Store | None) -> Sample:
+    return render_sample(rng) if store is None else store[int(rng.integers(len(store)))]
+
+
+def varied(inputs: Tensor, rng: np.random.Generator) -> Tensor:
+    """Each crop framed and lit a little differently, some without colour."""
+    count = len(inputs)
+    zoom = 1 + ZOOM * rng.standard_normal((count, 2))
+    frames = np.zeros((count, 2, 3))
+    frames[:, (0, 1), (0, 1)] = zoom
+    frames[:, :, 2] = 2 * SHIFT * rng.standard_normal((count, 2))
+    grid = functional.affine_grid(
+        torch.from_numpy(frames).float(), list(inputs.shape), align_corners=False
+    )
+    moved = functional.grid_sample(inputs, grid, padding_mode="border", align_corners=False)
+    grey = torch.from_numpy(rng.random((count, 1, 1, 1)) < GREY)
+    moved = torch.where(grey, moved.mean(dim=1, keepdim=True), moved)
+    gain = torch.from_numpy(np.exp(0.2 * rng.standard_normal((count, 1, 1, 1)))).float()
+    lift = torch.from_numpy(10 * rng.standard_normal((count, 1, 1, 1))).float()
+    return (moved * gain + lift).clamp(0, 255)
+
+
+def steps_of(sample: Sample) -> NDArray[np.int64]:
+    """The class of each of PlateNet's steps that a character's middle is in, else UNKNOWN.
+
+    Characters one above the other, as in the prefixes of American plates, get neighbouring steps.
+    """
+    steps = np.full(ROWS * COLUMNS, UNKNOWN)
+    free = [0] * ROWS
+    if len(sample.centres):
+        for character, (x, _), row in zip(sample.text, sample.centres, sample.rows, strict=True):
+            column = max(free[row], min(COLUMNS - 1, int(x * COLUMNS)))
+            free[row] = column + 1
+            if column < COLUMNS:
+                steps[row * COLUMNS + column] = 1 + CHARSET.index(character)
+    return steps
+
+
+def _region(sample: Sample, regions: tuple[str, ...]) -> int:
+    return regions.index(sample.region) if sample.region in regions else UNKNOWN

@@ -1,0 +1,1 @@
+"""Pictures of plates that nobody had to photograph: layouts as data, and the camera after them."""

@@ -1,0 +1,81 @@
+"""What a detector cuts out that is no plate: signs, grilles, badges, lamps, words on a bumper."""
+
+import cv2
+import numpy as np
+
+from plateid.core.records import Image
+from train.synth.decor import words, write
+from train.synth.fonts import families
+from train.synth.marks import any_colour, blob, disc
+from train.synth.mount import mounted, patches
+from train.synth.signs import render_board
+
+
+def render_distractor(rng: np.random.Generator) -> Image:
+    """A picture without a plate, of about a plate's shape, 40 to 160 pixels high."""
+    height = int(rng.integers(40, 160))
+    width = round(height * rng.uniform(1.2, 5))
+    kinds = (_board, _grille, _clutter, _bumper_words, _lamps)
+    return kinds[rng.integers(len(kinds))](rng, width, height)
+
+
+def _board(rng: np.random.Generator, width: int, height: int) -> Image:
+    board = render_board(rng, height=height)
+    board = board[:, : max(8, width)]
+    behind = _clutter(rng, board.shape[1], height)
+    opacity = board[:, :, 3:].astype(np.float32) / 255
+    return (behind + (board[:, :, :3] - behind.astype(np.float32)) * opacity).astype(np.uint8)
+
+
+def _grille(rng: np.random.Generator, width: int, height: int) -> Image:
+    image = _clutter(rng, width, height)
+    step = max(3, round(height * rng.uniform(0.06, 0.25)))
+    dark, light = rng.integers(0, 60), rng.integers(60, 230)
+    thick = max(1, step // int(rng.integers(2, 5)))
+    image[:] = (image // 6 + dark).astype(np.uint8)
+    for y in range(0, height, step):
+        cv2.line(image, (0, y), (width, y), (int(light),) * 3, thick)
+    if rng.random() < 0.5:
+        for x in range(0, width, round(step * rng.uniform(1, 3))):
+            cv2.line(image, (x, 0), (x, height), (int(light),) * 3, thick)
+    return image
+
+
+def _clutter(rng: np.random.Generator, width: int, height: int) -> Image:
+    if rng.random() < 0.5:
+        scene, _ = mounted(
+            rng, np.full((height // 2 + 4, width // 2 + 4, 3), any_colour(rng), np.uint8)
+        )
+        return np.asarray(cv2.resize(scene, (width, height)), np.uint8)
+    image = np.stack([patches(rng, (width, height), (9, 5)) for _ in range(3)], axis=2)
+    grey = image.mean(axis=2, keepdims=True)
+    image = grey + (image - grey) * rng.uniform(0, 0.6)
+    picture = np.clip(image * rng.uniform(60, 255) + rng.uniform(0, 40), 0, 255).astype(np.uint8)
+    for _ in range(int(rng.integers(0, 6))):
+        x, y, half = rng.uniform(0, width), rng.uniform(0, height), rng.uniform(0.05, 0.5) * height
+        blob(rng, picture, (x - half, y - half, x + half, y + half), any_colour(rng))
+    return picture
+
+
+def _bumper_words(rng: np.random.Generator, width: int, height: int) -> Image:
+    """A make or a model in letters of chrome, in lower case or longer than any plate's."""
+    image = _clutter(rng, width, height)
+    text = words(rng, ("*", "* *", "*.de", "www.*.com", "* 4x4", "*tdi", "taxi *", "* & *"))
+    text = text.lower() if rng.random() < 0.7 else f"{text}{text}".capitalize()
+    font = families()["caption"].files[rng.integers(len(families()["caption"].files))]
+    box = (0.05 * width, 0.3 * height, 0.95 * width, rng.uniform(0.5, 0.8) * height)
+    write(image, text, box, ink=any_colour(rng), font=font)
+    return image
+
+
+def _lamps(rng: np.random.Generator, width: int, height: int) -> Image:
+    """A blank plate, or lamps and badges on paint."""
+    image = _clutter(rng, width, height)
+    if rng.random() < 0.4:
+        x1, y1 = round(0.06 * width), round(0.1 * height)
+        grey = int(rng.integers(120, 245))
+        cv2.rectangle(image, (x1, y1), (width - x1, height - y1), (grey,) * 3, -1)
+    for _ in range(int(rng.integers(1, 5))):
+        at = (rng.uniform(0, width), rng.uniform(0, height))
+        disc(image, at, rng.uniform(0.05, 0.4) * height, any_colour(rng))
+    return image

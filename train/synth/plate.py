@@ -1,0 +1,137 @@
+"""A flat plate, drawn from its layout, and where its characters stand."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from plateid.core.records import Image
+from train.synth.decor import draw_band, draw_caption, draw_fittings, draw_paper, stamp
+from train.synth.fonts import CHINESE, Face, line_mask
+from train.synth.layouts import PlateLayout, layouts
+from train.synth.marks import Colour, draw_mark, jittered_colour
+from train.synth.setting import Item, Setter, set_rows
+from train.synth.strokes import CAP
+from train.synth.texts import random_rows
+
+
+@dataclass(frozen=True)
+class Flat:
+    """A plate seen from the front.
+
+    Attributes:
+        boxes: Of the characters, xyxy in pixels of the image, shape (N, 4).
+        rows: The line that each character is in.
+    """
+
+    image: Image
+    text: str
+    boxes: NDArray[np.float32]
+    rows: tuple[int, ...]
+    region: str
+
+
+def random_layout(rng: np.random.Generator, region: str | None = None) -> tuple[str, PlateLayout]:
+    """A country and a kind of its plates, as often as they are wanted."""
+    files = [each for each in layouts() if region is None or each.region == region]
+    weights = np.array([each.weight for each in files])
+    chosen = files[rng.choice(len(files), p=weights / weights.sum())]
+    weights = np.array([each.weight for each in chosen.plates])
+    return chosen.region, chosen.plates[rng.choice(len(weights), p=weights / weights.sum())]
+
+
+def draw_plate(rng: np.random.Generator, layout: PlateLayout, region: str, *, cap: float) -> Flat:
+    """A random plate of the layout; its tallest characters are `cap` pixels high."""
+    scale = cap / max(layout.cap)
+    stretch = rng.uniform(0.96, 1.04, 2)
+    size = (
+        max(16, round(layout.size[0] * scale * stretch[0])),
+        max(8, round(layout.size[1] * scale * stretch[1])),
+    )
+    sheet = draw_paper(rng, layout, size)
+    ink = jittered_colour(rng, str(rng.choice(layout.ink)), 12)
+    x1, y1, x2, y2 = draw_band(rng, sheet, layout.band) if layout.band else (0, 0, *size)
+    for caption in layout.captions:
+        draw_caption(rng, sheet, caption, (x1, y1, x2, y2), ink=ink)
+    draw_fittings(rng, sheet, layout, ink)
+    margin = rng.uniform(0.012, 0.03) * size[0]
+    setter = Setter(rng, layout)
+    area = (x1 + margin, y1, x2 - margin, y2)
+    rows = random_rows(rng, layout)
+    items = set_rows(rng, rows, layout, setter=setter, area=area, scale=scale)
+    _draw_items(rng, sheet, items, face=setter.face, ink=ink, emboss=layout.emboss)
+    text = [item for item in items if item.is_text]
+    boxes = [(item.x, item.y, item.x + item.width, item.y + item.height) for item in text]
+    return Flat(
+        sheet,
+        "".join(item.kind for item in text),
+        np.array(boxes, np.float32).reshape(-1, 4),
+        tuple(item.row for item in text),
+        region,
+    )
+
+
+def _draw_items(
+    rng: np.random.Generator,
+    sheet: Image,
+    items: list[Item],
+    *,
+    face: Face,
+    ink: Colour,
+    emboss: float,
+) -> None:
+    opacity = np.zeros(sheet.shape[:2], np.uint8)
+    for item in items:
+        if len(item.kind) == 1:
+            _draw_glyph(opacity, item, face)
+        else:
+            box = (item.x, item.y, item.x + item.width, item.y + item.height)
+            draw_mark(rng, sheet, item.kind, box, ink=ink)
+    opacity = _weighted(rng, opacity)
+    if rng.random() < emboss:
+        _emboss(rng, sheet, opacity)
+    stamp(sheet, _worn(rng, opacity), (0, 0), ink)
+
+
+def _draw_glyph(opacity: NDArray[np.uint8], item: Item, face: Face) -> None:
+    """Joins the character's mask, its tail included, to what is there."""
+    mask = line_mask(CHINESE, item.kind, CAP) if item.lead else face.glyph(item.kind)
+    tail = 1.0 if item.lead else mask.shape[0] / CAP
+    size = (max(1, round(item.width)), max(1, round(item.height * tail)))
+    small = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
+    x, y = round(item.x), round(item.y)
+    small = small[max(0, -y) : opacity.shape[0] - y, max(0, -x) : opacity.shape[1] - x]
+    y, x = max(0, y), max(0, x)
+    part = opacity[y : y + small.shape[0], x : x + small.shape[1]]
+    np.maximum(part, small, out=part)
+
+
+def _weighted(rng: np.random.Generator, opacity: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Strokes a little heavier or lighter, as ink runs and paint wears."""
+    chance = rng.random()
+    if chance > 0.3 or opacity.shape[0] < 40:
+        return opacity
+    kernel = np.ones((2, 2) if opacity.shape[0] < 90 else (3, 3), np.uint8)
+    changed = cv2.dilate(opacity, kernel) if chance < 0.18 else cv2.erode(opacity, kernel)
+    return np.asarray(changed, np.uint8)
+
+
+def _emboss(rng: np.random.Generator, sheet: Image, opacity: NDArray[np.uint8]) -> None:
+    """Light and shadow at the edges of raised characters."""
+    step = max(1, round(sheet.shape[0] * rng.uniform(0.005, 0.014)))
+    raised = cv2.dilate(opacity, np.ones((2 * step + 1, 2 * step + 1), np.uint8)).astype(np.int16)
+    slope = raised - np.roll(raised, (step, round(rng.normal(0, step))), (0, 1))
+    change = (slope * rng.uniform(0.05, 0.3)).astype(np.int16)[:, :, None]
+    sheet[:] = np.clip(sheet + change, 0, 255).astype(np.uint8)
+
+
+def _worn(rng: np.random.Generator, opacity: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Ink that has come off in places, or is thin all over."""
+    if rng.random() < 0.75:
+        return opacity
+    coarse = rng.uniform(0.5, 1.9, (int(rng.integers(2, 9)), int(rng.integers(3, 20))))
+    patches = cv2.resize(
+        coarse.astype(np.float32), opacity.shape[::-1], interpolation=cv2.INTER_CUBIC
+    )
+    return np.asarray(opacity * np.clip(patches, rng.uniform(0.35, 1), 1), np.uint8)

@@ -1,0 +1,164 @@
+"""Fonts that are drawn: skeletons as data, with random proportions, corners and variants.
+
+Open copies of the typefaces of plates hardly exist; a few dozen random ones around them teach more
+than any single one.
+"""
+
+import functools
+import tomllib
+from collections.abc import Iterator
+from importlib import resources
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+CAP = 64
+"""Height of a capital in a mask, in pixels."""
+FINE = 3
+"""Masks are drawn so much larger, then averaged."""
+OVERHANG = 0.2
+"""Of the height: what may stick out of the box, as a Q's tail does."""
+TAILED = "Q"
+CURVE = np.linspace(0.0, 1.0, 9)[:, None]
+Range = tuple[float, float]
+Points = NDArray[np.float64]
+
+
+class Style(BaseModel):
+    """What the fonts of a style have in common; see glyphs.toml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    count: int = Field(ge=1)
+    aspect: Range
+    weight: Range
+    radius: Range
+    oval: Range
+    round: float = Field(ge=0, le=1)
+    sharp: float = Field(ge=0, le=1)
+    variants: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+
+
+@functools.cache
+def _table() -> dict[str, Any]:
+    return tomllib.loads(resources.files("train.synth").joinpath("glyphs.toml").read_text())
+
+
+@functools.cache
+def skeletons() -> dict[str, list[str]]:
+    """The variants of each glyph."""
+    return {name: list(lines) for name, lines in _table()["glyphs"].items()}
+
+
+@functools.cache
+def styles() -> dict[str, Style]:
+    """The styles by name."""
+    return {name: Style.model_validate(entry) for name, entry in _table()["styles"].items()}
+
+
+class StrokeFont:
+    """One font of a style; the same number draws the same glyphs for ever."""
+
+    def __init__(self, style: str, number: int) -> None:
+        """Draws the font's measures."""
+        spec = styles()[style]
+        rng = np.random.default_rng([number, *style.encode()])
+        self._height = CAP * FINE
+        self._width = rng.uniform(*spec.aspect) * self._height
+        self._stroke = rng.uniform(*spec.weight) * self._height
+        self._radius = rng.uniform(*spec.radius) * self._width
+        self._oval = rng.uniform(*spec.oval)
+        self._round_ends = bool(rng.random() < spec.round)
+        self._sharp = bool(rng.random() < spec.sharp)
+        self._chosen = {
+            glyph: lines[rng.choice(spec.variants.get(glyph, range(len(lines))))]
+            for glyph, lines in skeletons().items()
+        }
+
+    def mask(self, character: str) -> NDArray[np.uint8]:
+        """The glyph as opacity; the first CAP rows are the box, what follows is overhang."""
+        before, _, path = self._chosen[character].rpartition(":")
+        inner = max(0.0, float(before or 1) * self._width - self._stroke)
+        size = (round(inner + self._stroke), round(self._height * (1 + OVERHANG)))
+        canvas = np.zeros((size[1], size[0] + round(OVERHANG * self._height)), np.uint8)
+        for points, closed in _parsed(path, self._corner()):
+            self._draw(canvas, points * (inner, self._height - self._stroke), closed=closed)
+        if character != TAILED:
+            canvas = canvas[: self._height, : size[0]]
+        used = np.flatnonzero(canvas.any(axis=0))
+        canvas = canvas[:, used[0] : used[-1] + 1]
+        small = (max(1, round(canvas.shape[1] / FINE)), max(1, round(canvas.shape[0] / FINE)))
+        return np.asarray(cv2.resize(canvas, small, interpolation=cv2.INTER_AREA), np.uint8)
+
+    def _corner(self) -> tuple[float, float]:
+        """Radii of round corners, in boxes."""
+        inner = max(1.0, self._width - self._stroke)
+        return self._radius / inner, self._radius * self._oval / (self._height - self._stroke)
+
+    def _draw(self, canvas: NDArray[np.uint8], points: Points, *, closed: bool) -> None:
+        half = self._stroke / 2
+        points = points + half
+        if closed:
+            points = np.vstack([points, points[:1]])
+        steps = np.diff(points, axis=0)
+        ways = steps / np.maximum(np.linalg.norm(steps, axis=1, keepdims=True), 1e-6)
+        for number, way in enumerate(ways):
+            ends = points[number : number + 2].copy()
+            ends[0] -= way * half * self._reach(ways, number - 1, closed=closed)
+            ends[1] += way * half * self._reach(ways, number, closed=closed)
+            side = half * np.array([-way[1], way[0]])
+            quad = np.vstack([ends + side, ends[::-1] - side])
+            cv2.fillPoly(canvas, [np.round(quad).astype(np.int32)], 255)
+        for joint in points if closed or self._round_ends else points[1:-1]:
+            x, y = (round(float(value)) for value in joint)
+            cv2.circle(canvas, (x, y), round(half), 255, -1)
+
+    def _reach(self, ways: Points, joint: int, *, closed: bool) -> float:
+        """How far a segment goes on beyond a joint: to the box at a flat end, or for a corner."""
+        if not 0 <= joint < len(ways) - 1:
+            return 0.0 if closed or self._round_ends else 1.0
+        turn = abs(float(np.dot(ways[joint], ways[joint + 1])))
+        return 1.0 if self._sharp and turn < 0.15 else 0.0
+
+
+def _parsed(path: str, radii: tuple[float, float]) -> Iterator[tuple[Points, bool]]:
+    """The strokes of a skeleton as points with round corners, and whether each is closed."""
+    for stroke in path.split("|"):
+        words = stroke.split()
+        closed = words[-1] == "z"
+        words = words[: len(words) - closed]
+        points = np.array([[float(v) for v in word.lstrip("r").split(",")] for word in words])
+        rounded = [word.startswith("r") for word in words]
+        yield _rounded(points, rounded, np.array(radii), closed=closed), closed
+
+
+def _rounded(points: Points, rounded: list[bool], radii: Points, *, closed: bool) -> Points:
+    """The points with an arc in place of each round corner (a cubic that is near an ellipse)."""
+    result: list[Points] = []
+    for number, (corner, is_round) in enumerate(zip(points, rounded, strict=True)):
+        if not is_round or (not closed and number in (0, len(points) - 1)):
+            result.append(corner[None])
+            continue
+        start, end = (
+            corner + _towards(corner, points[at % len(points)], radii, rounded[at % len(points)])
+            for at in (number - 1, number + 1)
+        )
+        result.append(_arc(start, corner, end))
+    return np.vstack(result)
+
+
+def _towards(corner: Points, other: Points, radii: Points, shared: bool) -> Points:  # noqa: FBT001
+    """From a corner along one of its sides to where the arc begins."""
+    side = other - corner
+    room = 0.5 if shared else 1.0
+    wanted = 1.0 / max(1e-6, float(np.linalg.norm(side / radii)))
+    return side * min(room, wanted)
+
+
+def _arc(start: Points, corner: Points, end: Points) -> Points:
+    near, far = start + 0.5523 * (corner - start), end + 0.5523 * (corner - end)
+    t, u = CURVE, 1 - CURVE
+    return u**3 * start + 3 * u**2 * t * near + 3 * u * t**2 * far + t**3 * end
