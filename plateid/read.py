@@ -21,6 +21,7 @@ from plateid.capture.stream import clip_length, read_clip
 from plateid.capture.writer import ClipWriter
 from plateid.config import Config, EventsConfig, ModelsConfig
 from plateid.core.drawing import draw_plate
+from plateid.core.formats import Formats
 from plateid.core.records import Detection, Frame, Image, Picture, PlateEvent
 from plateid.errors import ConfigError, SourceError
 from plateid.models.networks import Networks
@@ -37,7 +38,7 @@ class ReadOptions:
 
     as_json: bool
     out: Path | None
-    regions: tuple[str, ...]
+    formats: Formats
     min_score: float | None
     crops: bool
     bundle: Path
@@ -159,7 +160,7 @@ class ReadCommand:
         decoded = time.perf_counter()
         detections = [_whole(picture)] if self._options.crops else self._detector.detect(picture)
         detected = time.perf_counter()
-        results = read_detections(picture, detections, self._reader, self._options.regions)
+        results = read_detections(picture, detections, self._reader, self._options.formats)
         ended = time.perf_counter()
         stages = {
             "decode": decoded - started,
@@ -208,7 +209,8 @@ class ReadCommand:
                 next_seq=lambda: next(self._sequence),
                 clock_synced=lambda: None,
             ),
-            EventsConfig(regions=self._options.regions),
+            EventsConfig(),
+            formats=self._options.formats,
             detector=self._detector,
             reader=self._reader,
             sink=sink,

@@ -1,6 +1,7 @@
 """Bundles of tiny networks, built in the test."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,26 +11,35 @@ from onnx import TensorProto, helper, numpy_helper
 CHARSET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def constant_network(input_shape: list, answer: np.ndarray) -> bytes:
-    """A network that answers the same to whatever it is shown, once for each item of the batch."""
+def constant_network(input_shape: list, *answers: np.ndarray) -> bytes:
+    """A network that answers the same to whatever it is shown, once for each item of the batch.
+
+    One output, "y0", "y1" and so on, for each answer of shape (1, ...).
+    """
     batch = input_shape[0]
     weights = {
-        "answer": answer.astype(np.float32),
         "axes": np.array(list(range(1, len(input_shape))), np.int64),
         "nothing": np.zeros(1, np.float32),
     }
     nodes = [
-        helper.make_node("ReduceSum", ["x", "axes"], ["sum"], keepdims=1),
-        helper.make_node("Squeeze", ["sum", "last"], ["flat"]),
-        helper.make_node("Mul", ["flat", "nothing"], ["zero"]),
-        helper.make_node("Add", ["zero", "answer"], ["y"]),
+        helper.make_node("ReduceSum", ["x", "axes"], ["sum"], keepdims=0),
+        helper.make_node("Mul", ["sum", "nothing"], ["zero"]),
     ]
-    weights["last"] = np.array([len(input_shape) - 1], np.int64)
+    for n, answer in enumerate(answers):
+        weights[f"answer{n}"] = answer.astype(np.float32)
+        weights[f"shape{n}"] = np.array([-1, *[1] * (answer.ndim - 1)], np.int64)
+        nodes += [
+            helper.make_node("Reshape", ["zero", f"shape{n}"], [f"zero{n}"]),
+            helper.make_node("Add", [f"zero{n}", f"answer{n}"], [f"y{n}"]),
+        ]
     graph = helper.make_graph(
         nodes,
         "constant",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, input_shape)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [batch, *answer.shape[1:]])],
+        [
+            helper.make_tensor_value_info(f"y{n}", TensorProto.FLOAT, [batch, *answer.shape[1:]])
+            for n, answer in enumerate(answers)
+        ],
         [numpy_helper.from_array(value, name) for name, value in weights.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
@@ -43,12 +53,13 @@ def detector_network(rows: list[tuple[float, ...]], *, width: int = 64, height: 
     return constant_network([1, 3, height, width], answer)
 
 
-def reader_network(path: str) -> bytes:
-    """A reader that always says this CTC path, '-' being the blank."""
+def reader_network(path: str, *, regions: Sequence[float] = ()) -> bytes:
+    """A reader that always says this CTC path, '-' being the blank; and these regions if any."""
     answer = np.full((1, len(path), 1 + len(CHARSET)), 0.001, np.float32)
     for step, character in enumerate(path):
         answer[0, step, 0 if character == "-" else 1 + CHARSET.index(character)] = 0.964
-    return constant_network(["n", 1, 16, 48], answer)
+    seen = [np.array([regions], np.float32)] if regions else []
+    return constant_network(["n", 1, 16, 48], answer, *seen)
 
 
 BUNDLE = """
@@ -80,8 +91,8 @@ charset = "{charset}"
 """
 
 
-def write_bundle(folder: Path, detector: bytes, reader: bytes) -> Path:
-    """A bundle whose hashes are right."""
+def write_bundle(folder: Path, detector: bytes, reader: bytes, *, of_reader: str = "") -> Path:
+    """A bundle whose hashes are right; `of_reader`: more lines of its section."""
     folder.mkdir(exist_ok=True)
     for name, data in (("detector", detector), ("reader", reader)):
         (folder / f"{name}.onnx").write_bytes(data)
@@ -89,5 +100,5 @@ def write_bundle(folder: Path, detector: bytes, reader: bytes) -> Path:
         "detector": hashlib.sha256(detector).hexdigest(),
         "reader": hashlib.sha256(reader).hexdigest(),
     }
-    (folder / "bundle.toml").write_text(BUNDLE.format(charset=CHARSET, **hashes))
+    (folder / "bundle.toml").write_text(BUNDLE.format(charset=CHARSET, **hashes) + of_reader)
     return folder

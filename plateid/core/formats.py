@@ -1,151 +1,172 @@
 """Country syntax: does a text look like a plate of a country, which one, and how is it shown?
 
-The tables are data (`formats.toml`). They are a soft prior: a text that fits no table is still a
-plate.
+It is a prior, soft unless strictness is asked for: a text that fits no table is still a plate.
 """
 
 import functools
-import math
-import re
-import tomllib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from importlib import resources
+from types import MappingProxyType
 
 from plateid.core.records import Region
+from plateid.core.tables import Format, parse_tables
+from plateid.core.text import CHARSET
 from plateid.errors import ConfigError
 
-CLASSES = {"L": ("[A-Z]", 26), "D": ("[0-9]", 10), "X": ("[0-9A-Z]", 36)}
-EUROPEAN_UNION = frozenset(
-    {
-        "at",
-        "be",
-        "bg",
-        "cy",
-        "cz",
-        "de",
-        "dk",
-        "ee",
-        "es",
-        "fi",
-        "fr",
-        "gr",
-        "hr",
-        "hu",
-        "ie",
-        "it",
-        "lt",
-        "lu",
-        "lv",
-        "mt",
-        "nl",
-        "pl",
-        "pt",
-        "ro",
-        "se",
-        "si",
-        "sk",
-    }
+EUROPEAN_UNION = (
+    *("at", "be", "bg", "cy", "cz", "de", "dk", "ee", "es", "fi", "fr", "gr", "hr", "hu"),
+    *("ie", "it", "lt", "lu", "lv", "mt", "nl", "pl", "pt", "ro", "se", "si", "sk"),
 )
 ALIASES = {"uk": "gb"}
 MISFIT = 0.1
 """Prior of a text that none of the regions given can have issued."""
 MISFIT_ANYWHERE = 0.5
 """Prior of a text that no table knows, where no region is given."""
+OFF_TABLE = 0.02
+"""Share of a country's plates that its table lacks (vanity, old, special), taken as any text."""
+TELLING = 0.5
+"""What a country must reach to be told though its syntax does not fit."""
+LONGEST = 64
+"""Characters; longer texts are no likelier than these."""
+NOTHING_SEEN: Mapping[str, float] = MappingProxyType({"": 1.0})
+"""What a reader that does not tell countries sees."""
 
 
 @dataclass(frozen=True)
-class Format:
-    """One pattern of one country.
+class Formats:
+    """The tables of all countries, and what is expected of a plate here.
 
     Attributes:
-        code: The country, ISO 3166-1 alpha-2 in lower case.
-        regex: Matches the whole compact text; one group for each part of the display form.
-        size: How many texts fit.
+        entries: Every pattern of every country.
+        regions: Codes of the countries to expect; empty: any.
+        strict: Whether only what one of the regions can have issued is a plate.
     """
 
-    code: str
-    regex: re.Pattern[str]
-    size: int
+    entries: tuple[Format, ...]
+    regions: tuple[str, ...] = ()
+    strict: bool = False
 
-    def display(self, plate: str) -> str | None:
-        """The plate with the country's gaps, or None where it does not fit."""
-        match = self.regex.fullmatch(plate)
-        return match and " ".join(match.groups())
+    def expecting(self, codes: Iterable[str], *, key: str, strict: bool = False) -> "Formats":
+        """These tables where plates of some countries are expected.
+
+        Args:
+            codes: Of countries; `eu` stands for every member of the European Union.
+            key: What they were given as, for errors.
+            strict: Whether anything else is no plate.
+
+        Raises:
+            ConfigError: A region has no table, or strictness has no region.
+        """
+        wanted = [ALIASES.get(code, code) for code in (c.strip().lower() for c in codes) if code]
+        regions = [c for code in wanted for c in (EUROPEAN_UNION if code == "eu" else [code])]
+        known = {entry.code for entry in self.entries}
+        if unknown := sorted(set(regions) - known):
+            reason = f"unknown region {', '.join(unknown)}; known: eu {' '.join(sorted(known))}"
+            raise ConfigError(key, reason)
+        if strict and not regions:
+            raise ConfigError(key, "strict needs at least one region")
+        return replace(self, regions=tuple(dict.fromkeys(regions)), strict=strict)
+
+    def fits(self, plate: str) -> bool:
+        """Whether one of the regions (without any: one of all countries) can have issued it."""
+        return any(entry.regex.fullmatch(plate) for entry in self._expected.get(len(plate), ()))
+
+    def prior(self, plate: str) -> float:
+        """1 where the text fits, less where it does not.
+
+        Without regions a misfit costs little: there are more plates than tables.
+        """
+        if self.fits(plate):
+            return 1.0
+        return MISFIT if self.regions else MISFIT_ANYWHERE
+
+    def region_of(self, plate: str, seen: Mapping[str, float] = NOTHING_SEEN) -> Region | None:
+        """The likeliest country of a plate, among the regions when some are given.
+
+        By Bayes: how likely the picture makes the country, times how likely the country issues
+        this text. The latter is 1 / the size of its tightest pattern that fits, and little, but
+        not nothing, where none fits. So either alone decides where the other is silent, and where
+        they contradict each other the country is as doubtful as that makes it. The confidence is
+        the share among all countries: a car of one that is not expected may pass, at MISFIT.
+
+        Args:
+            plate: The text.
+            seen: What the reader sees in the picture, by country; "" is what it leaves open, and
+                counts for all countries alike.
+
+        Returns:
+            None where no syntax fits and the picture tells nothing.
+        """
+        codes = {entry.code for entry in self.entries} | (set(seen) - {""})
+        by_chance = OFF_TABLE * float(len(CHARSET)) ** -min(len(plate), LONGEST)
+        left_open = seen.get("", 0.0) / len(codes)
+        issued = self._issued(plate)
+        weight = {
+            code: (issued.get(code, 0.0) + by_chance)
+            * (seen.get(code, 0.0) + left_open)
+            * (1.0 if self._expects(code) else MISFIT)
+            for code in sorted(codes)
+        }
+        total = sum(weight.values())
+        told = [
+            code
+            for code in weight
+            if self._expects(code) and (code in issued or weight[code] >= TELLING * total)
+        ]
+        if not told:
+            return None
+        best = max(told, key=lambda code: weight[code])
+        return Region(best, weight[best] / total)
+
+    def display(self, plate: str, region: Region | None) -> str:
+        """The plate with the gaps of its region; as it is where no syntax fits."""
+        own = [e for e in self._by_length.get(len(plate), ()) if region and e.code == region.code]
+        shown = [(entry.size, text) for entry in own if (text := entry.display(plate))]
+        return min(shown)[1] if shown else plate
+
+    def _expects(self, code: str) -> bool:
+        return not self.regions or code in self.regions
+
+    def _issued(self, plate: str) -> dict[str, float]:
+        """How likely each country whose syntax fits issues this plate."""
+        fitting = [e for e in self._by_length.get(len(plate), ()) if e.regex.fullmatch(plate)]
+        return {e.code: 1 / e.size for e in sorted(fitting, key=lambda e: -e.size)}
+
+    @functools.cached_property
+    def _by_length(self) -> dict[int, list[Format]]:
+        groups = defaultdict(list)
+        for entry in self.entries:
+            for length in entry.lengths:
+                groups[length].append(entry)
+        return groups
+
+    @functools.cached_property
+    def _expected(self) -> dict[int, list[Format]]:
+        return {
+            length: [e for e in entries if self._expects(e.code)]
+            for length, entries in self._by_length.items()
+        }
 
 
 @functools.cache
-def formats() -> tuple[Format, ...]:
-    """All tables that plateid knows."""
-    table = tomllib.loads(resources.files("plateid.core").joinpath("formats.toml").read_text())
-    return tuple(_format(code, text) for code, entry in table.items() for text in entry["patterns"])
+def shipped_formats() -> Formats:
+    """The tables that ship with plateid."""
+    return Formats(tuple(entry for table in _shipped().values() for entry in table))
 
 
-def parse_regions(codes: Iterable[str], *, key: str) -> tuple[str, ...]:
-    """Country codes, lower-case; `eu` stands for every member of the European Union.
+def with_tables(text: str, source: object) -> Formats:
+    """The tables that ship, and those of a user's file, which replace those of the same country.
 
     Raises:
-        ConfigError: A region has no table; names `key`.
+        ConfigError: The file is wrong; names `source`, the line and the reason.
     """
-    wanted = [ALIASES.get(code, code) for code in (c.strip().lower() for c in codes) if code]
-    countries = [c for code in wanted for c in (sorted(EUROPEAN_UNION) if code == "eu" else [code])]
-    known = {entry.code for entry in formats()}
-    if unknown := sorted(set(countries) - known):
-        reason = f"unknown region {', '.join(unknown)}; known: eu {' '.join(sorted(known))}"
-        raise ConfigError(key, reason)
-    return tuple(dict.fromkeys(countries))
+    tables = _shipped() | parse_tables(text, source)
+    return Formats(tuple(entry for table in tables.values() for entry in table))
 
 
-def region_of(plate: str, regions: Sequence[str] = ()) -> Region | None:
-    """The likeliest country of a plate, among `regions` when some are given.
-
-    Each country counts as much as its tightest pattern that fits is unlikely to fit by chance; the
-    confidence is the country's share among all, since a car from elsewhere may pass.
-    """
-    weight: dict[str, float] = {}
-    for entry in _fitting(plate, ()):
-        weight[entry.code] = max(weight.get(entry.code, 0.0), 1.0 / entry.size)
-    expected = [code for code in weight if not regions or code in regions]
-    if not expected:
-        return None
-    best = max(expected, key=lambda code: weight[code])
-    return Region(best, weight[best] / sum(weight.values()))
-
-
-def display(plate: str, region: Region | None) -> str:
-    """The plate with the gaps of its region; as it is where no syntax fits."""
-    codes = (region.code,) if region else ()
-    shown = (
-        [(entry.size, entry.display(plate)) for entry in _fitting(plate, codes)] if codes else []
-    )
-    return min(shown)[1] or plate if shown else plate
-
-
-def prior(plate: str, regions: Sequence[str] = ()) -> float:
-    """A text's prior: 1 when one of the regions can have issued it, less when none can.
-
-    Without regions every table counts, and a misfit costs little: there are more plates than
-    tables.
-    """
-    if _fitting(plate, regions):
-        return 1.0
-    return MISFIT if regions else MISFIT_ANYWHERE
-
-
-def _fitting(plate: str, regions: Sequence[str]) -> list[Format]:
-    return [e for e in formats() if (not regions or e.code in regions) and e.regex.fullmatch(plate)]
-
-
-def _format(code: str, pattern: str) -> Format:
-    parts = [[_piece(piece) for piece in part.split("+")] for part in pattern.split(" ")]
-    regex = "".join(f"({''.join(piece for piece, _ in part)})" for part in parts)
-    return Format(code, re.compile(regex), math.prod(size for part in parts for _, size in part))
-
-
-def _piece(piece: str) -> tuple[str, int]:
-    """A piece of a pattern as a regular expression, and how many texts fit it."""
-    words = piece.split("|")
-    if len(words) > 1:
-        return f"(?:{piece})", len(words)
-    classes = [CLASSES.get(character, (character, 1)) for character in piece]
-    return "".join(expression for expression, _ in classes), math.prod(size for _, size in classes)
+@functools.cache
+def _shipped() -> dict[str, tuple[Format, ...]]:
+    file = resources.files("plateid.core").joinpath("formats.toml")
+    return parse_tables(file.read_text(), file)

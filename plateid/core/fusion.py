@@ -5,7 +5,8 @@ Each read is aligned with what is fused so far by the cheapest edit path, as in 
 how well the crop shows them.
 """
 
-from collections import Counter
+import math
+from collections import Counter, defaultdict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,7 @@ class Fusion:
         self._logs: NDArray[np.float64] = np.zeros((0, 1 + len(CHARSET)))
         self._weight = 0.0
         self._squared_weight = 0.0
+        self._region_logs: defaultdict[str, float] = defaultdict(float)
         self._texts: Counter[str] = Counter()
         self.reads = 0
 
@@ -44,9 +46,12 @@ class Fusion:
         if not len(read.probabilities):
             return
         self._remember(slots_text(read.probabilities))
-        weight = read_weight(read)
-        logs = np.log(_floored(read.probabilities, _doubt(read.height))) * weight
+        weight, doubt = read_weight(read), _doubt(read.height)
+        logs = np.log(_floored(read.probabilities, doubt)) * weight
         self._logs = self._merged(logs, read.probabilities, weight)
+        for code, probability in read.regions.items():
+            floored = (1 - doubt) * probability + doubt / len(read.regions)
+            self._region_logs[code] += weight * math.log(floored)
         self._weight += weight
         self._squared_weight += weight**2
 
@@ -54,12 +59,23 @@ class Fusion:
         """The fused distribution of each slot, likeliest text left in `slots_text` of it."""
         if not self._weight:
             return np.zeros((0, 1 + len(CHARSET)), dtype=np.float32)
-        effective_reads = self._weight**2 / self._squared_weight
-        return _softmax(self._logs / self._weight * effective_reads**CORRELATION).astype(np.float32)
+        return self._together(self._logs).astype(np.float32)
+
+    def regions(self) -> dict[str, float]:
+        """How likely the plate is one of each country, fused alike; empty where no read tells."""
+        if not self._region_logs:
+            return {}
+        logs = np.array([list(self._region_logs.values())])
+        return dict(zip(self._region_logs, self._together(logs)[0].tolist(), strict=True))
 
     def agreeing(self, text: str, *, edits: int = 0) -> int:
         """How many reads said `text`, or something at most so many edits away."""
         return sum(n for said, n in self._texts.items() if edit_distance(said, text) <= edits)
+
+    def _together(self, logs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probabilities from the sums of the reads' log-probabilities; rows sum to 1."""
+        effective_reads = self._weight**2 / self._squared_weight
+        return _softmax(logs / self._weight * effective_reads**CORRELATION)
 
     def _remember(self, text: str) -> None:
         self._texts[text] += 1

@@ -1,12 +1,14 @@
 """One vehicle on its way through the picture."""
 
-from collections.abc import Sequence
 from datetime import datetime
 
+from plateid.core.formats import Formats
 from plateid.core.fusion import Fusion, read_weight
 from plateid.core.ids import uuid7
 from plateid.core.reading import read_of
 from plateid.core.records import Box, PathPoint, PlateRead, Reading
+from plateid.core.standing import Standing
+from plateid.core.text import slots_text
 
 MAX_PATH = 64
 FIRST_PATH_STEP_S = 0.25
@@ -20,7 +22,8 @@ class Pass:
         first_seen, last_seen: Of its plate, whether it could be read or not.
         box: The plate's box on the best shot so far: large and sharp.
         path: Where the plate was; its steps grow with time, so that it stays short.
-        announced: The plate that `plate_seen` or a correction told last; None before.
+        announced: What `plate_seen` or a correction told last; None before.
+        standing: Whether it moves.
     """
 
     def __init__(self, box: Box, now: datetime) -> None:
@@ -29,7 +32,8 @@ class Pass:
         self.first_seen = self.last_seen = now
         self.box = box
         self.path: list[PathPoint] = []
-        self.announced: str | None = None
+        self.announced: Reading | None = None
+        self.standing = Standing(box, now)
         self._path_step_s = FIRST_PATH_STEP_S
         self._best_shot = 0.0
         self._fusion = Fusion()
@@ -42,6 +46,7 @@ class Pass:
     def follow(self, box: Box, now: datetime) -> None:
         """The plate is seen again."""
         self.last_seen = now
+        self.standing.follow(box, now)
         t = self.age_s(now)
         if not self.path or t - self.path[-1].t >= self._path_step_s:
             self.path.append(PathPoint(t, box))
@@ -52,15 +57,16 @@ class Pass:
     def add(self, read: PlateRead, box: Box) -> None:
         """The plate was read."""
         self._fusion.add(read)
+        self.standing.add(slots_text(read.probabilities), self.last_seen)
         self._reading = None
         shot = read_weight(read) * read.height
         if shot >= self._best_shot:
             self._best_shot, self.box = shot, box
 
-    def reading(self, regions: Sequence[str]) -> Reading:
+    def reading(self, formats: Formats) -> Reading:
         """What all reads say together."""
         if self._reading is None:
-            self._reading = read_of(self._fusion, regions)
+            self._reading = read_of(self._fusion, formats)
         return self._reading
 
     def similar_reads(self, plate: str) -> int:
@@ -72,3 +78,4 @@ class Pass:
         gap_s = later.age_s(self.first_seen)
         self.path += [PathPoint(point.t - gap_s, point.box) for point in later.path]
         self.last_seen = later.last_seen
+        self.standing.go_on_as(later.standing, later.last_seen)

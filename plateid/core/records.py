@@ -1,7 +1,8 @@
 """What the stages hand to each other, from the frame to the published event."""
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
@@ -14,6 +15,8 @@ Grey = NDArray[np.uint8]
 """Shape (H, W)."""
 Box = tuple[float, float, float, float]
 """Corners x1, y1, x2, y2 in pixels of the full picture."""
+ListKind = Literal["allow", "deny", "watch"]
+Way = Literal["in", "out"]
 
 
 class Picture(Protocol):
@@ -103,11 +106,14 @@ class PlateRead:
             character".
         sharpness: Of the crop, 0 to 1, whatever its brightness; see `core.geometry.sharpness`.
         height: Of the crop, in pixels.
+        regions: How likely the plate is one of each country, by code; "" stands for those that the
+            reader does not know. Empty: it does not tell.
     """
 
     probabilities: NDArray[np.float32]
     sharpness: float
     height: float
+    regions: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -120,7 +126,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Region:
-    """Where the plate's syntax says that it comes from: a lower-case country code."""
+    """The country that the plate is of, by syntax and by sight: a lower-case code."""
 
     code: str
     confidence: float
@@ -131,12 +137,13 @@ class Reading:
     """The text of one plate, after fusion and syntax.
 
     Attributes:
-        plate: Upper-case letters and digits; empty when nothing is legible.
+        plate: Upper-case letters and digits; empty when nothing is legible, or, where syntax is
+            strict, nothing that it allows.
         plate_raw: The text before country syntax.
         confidence: Of the whole text.
         char_confidences: One for each character of `plate`.
         candidates: Best first; the first is `plate`.
-        region: None when no known syntax fits.
+        region: None when neither syntax nor the picture tells.
         reads: Reads that were fused.
         agreeing_reads: Those whose own text is `plate_raw`.
     """
@@ -157,6 +164,42 @@ class PathPoint:
 
     t: float
     box: Box
+
+
+@dataclass(frozen=True)
+class ListMatch:
+    """The entry of a list of known plates that a plate fits.
+
+    Attributes:
+        name: Of the entry.
+        kind: The list that it stands on.
+        distance: Characters in which plate and entry differ.
+    """
+
+    name: str
+    kind: ListKind
+    distance: int
+
+
+@dataclass(frozen=True)
+class Direction:
+    """Which way a vehicle went.
+
+    Attributes:
+        way: None where the camera's view tells no inside from outside.
+        degrees: In the picture, from 0 to below 360: 0 is up, 90 is right.
+    """
+
+    way: Way | None
+    degrees: float
+
+
+@dataclass(frozen=True)
+class Position:
+    """Degrees north and east, WGS 84."""
+
+    lat: float
+    lon: float
 
 
 @dataclass(frozen=True)
@@ -195,12 +238,12 @@ class PlateEvent:
     model: ModelNames
     schema: str = "plate-event.v1"
     corrected: bool = False
-    list: None = None
+    list: ListMatch | None = None
     sent_at: datetime | None = None
     clock_synced: bool | None = None
-    direction: None = None
+    direction: Direction | None = None
     parked: bool = False
-    gps: None = None
+    gps: Position | None = None
     snapshot: None = None
     replayed: bool = False
 

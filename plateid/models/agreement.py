@@ -22,7 +22,7 @@ SCORE_TOLERANCE = 0.02
 LEAST_IOU = 0.9
 """Of a plate's box with the nearest one of the other side."""
 PROBABILITY_TOLERANCE = 0.05
-"""Greatest difference of a character's probability in one step of the reader."""
+"""Greatest difference of a character's probability in one step of the reader, or of a country's."""
 Rows = NDArray[np.float32]
 """Shape (N, 5): cx, cy, w, h, score, in any order."""
 
@@ -34,7 +34,7 @@ class Agreement:
     Attributes:
         score: Of a detection.
         iou: The worst of a plate's box with its partner; 1 where there is no plate.
-        probability: Of a character.
+        probability: Of a character or a country.
     """
 
     score: float
@@ -51,11 +51,11 @@ def check_agreement(picture: Picture, networks: Networks, reference: Networks) -
     threshold = reference.spec.detector.threshold
     got, expected = _rows(picture, networks), _rows(picture, reference)
     crops = _crops(picture, reference)
-    read, truth = networks.reader_session.run(crops), reference.reader_session.run(crops)
+    read, truth = networks.reader_session.outputs(crops), reference.reader_session.outputs(crops)
     found = Agreement(
         score_difference(got, expected),
         min(worst_iou(got, expected, threshold), worst_iou(expected, got, threshold)),
-        float(np.abs(read - truth).max()),
+        max(float(np.abs(one - other).max()) for one, other in zip(read, truth, strict=True)),
     )
     if found.score > SCORE_TOLERANCE or found.iou < LEAST_IOU:
         raise ModelError(

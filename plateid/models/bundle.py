@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from plateid.core.text import CHARSET
 from plateid.errors import BundleError
@@ -14,6 +14,8 @@ FORMAT = 1
 Pixels = Annotated[int, Field(ge=8, le=4096)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Margin = Annotated[float, Field(gt=-0.5, le=1)]
+Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Country = Annotated[str, Field(pattern=r"^([a-z]{2})?$")]
 
 
 class Section(BaseModel):
@@ -45,13 +47,33 @@ class DetectorSpec(NetworkSpec):
 
 
 class ReaderSpec(NetworkSpec):
-    """CTC: (N, C, H, W) 0 to 255 in, probabilities (N, T, 1 + charset), blank first, out."""
+    """CTC: (N, C, H, W) 0 to 255 in, probabilities (N, T, 1 + charset), blank first, out.
+
+    With `regions`, a second output (N, regions): how likely the plate is one of each country.
+    """
 
     colour: Literal["grey", "bgr"] = Field(description="Channels of the input: 1 or 3")
     fit: Literal["pad", "stretch"] = Field(description="How a crop of another shape is fitted in")
     margin_x: Margin = Field(description="Box widths added on the left and right before cropping")
     margin_y: Margin = Field(description="Box heights added above and below before cropping")
     charset: str = Field(description="Characters of the output columns, from column 1")
+    regions: tuple[Country, ...] = Field(
+        default=(),
+        description='Countries of the second output\'s columns, "" for all others; empty: it has '
+        "no such output",
+    )
+    temperature: Temperature = Field(
+        default=1.0,
+        description="Calibration: each step's probabilities are raised to 1 / temperature and "
+        "brought back to a sum of 1 (Guo et al. 2017); fitted on held-out plates",
+    )
+
+    @field_validator("regions")
+    @classmethod
+    def _told_apart(cls, regions: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(regions)) < len(regions):
+            raise ValueError("a country has two columns")
+        return regions
 
 
 class TrainingData(Section):

@@ -1,4 +1,4 @@
-"""A bundle's two networks, loaded once and shared by all cameras."""
+"""A bundle's two networks, or EasyOCR in place of its reader, loaded once for all cameras."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ from plateid.core.records import ModelNames
 from plateid.errors import ModelError
 from plateid.models.bundle import Bundle, BundleSpec, NetworkSpec
 from plateid.models.detector import OnnxDetector
+from plateid.models.easyocr import NAME, EasyOcrReader
 from plateid.models.engine import engine_session
 from plateid.models.reader import OnnxReader
 from plateid.models.session import Placement, Session
@@ -20,7 +21,8 @@ class Networks:
 
         Raises:
             BundleError: The bundle cannot be used.
-            ModelError: The provider is not to be had, or did not prove itself.
+            ModelError: The provider is not to be had, or did not prove itself; EasyOCR is asked
+                for and is not there.
         """
         bundle = Bundle(config.bundle)
         self.spec = bundle.spec
@@ -29,19 +31,25 @@ class Networks:
             config, bundle.folder, self.spec.detector, model=bundle.detector
         )
         self.reader_session = _session(config, bundle.folder, self.spec.reader, model=bundle.reader)
+        self._easyocr = (
+            EasyOcrReader(config.easyocr_folder, threads=config.threads)
+            if config.reader == "easyocr"
+            else None
+        )
 
     @property
     def names(self) -> ModelNames:
         """As published in events."""
-        return ModelNames(self.spec.detector.name, self.spec.reader.name, self.spec.name)
+        reader = NAME if self._easyocr else self.spec.reader.name
+        return ModelNames(self.spec.detector.name, reader, self.spec.name)
 
     def detector(self, *, threshold: float | None = None) -> OnnxDetector:
         """A detector with buffers of its own; `threshold` replaces the bundle's."""
         return OnnxDetector(self.detector_session, self.spec.detector, threshold=threshold)
 
-    def reader(self) -> OnnxReader:
-        """A reader."""
-        return OnnxReader(self.reader_session, self.spec.reader)
+    def reader(self) -> OnnxReader | EasyOcrReader:
+        """The bundle's reader, or EasyOCR's where the configuration asks for it."""
+        return self._easyocr or OnnxReader(self.reader_session, self.spec.reader)
 
     def self_test(self, *, runs: int = 1) -> tuple[float, float]:
         """Median milliseconds of one inference of the detector and of the reader.
@@ -52,7 +60,8 @@ class Networks:
         """
         self.detector()
         self.reader()
-        return self.detector_session.probe(runs=runs), self.reader_session.probe(runs=runs)
+        reader = self._easyocr or self.reader_session
+        return self.detector_session.probe(runs=runs), reader.probe(runs=runs)
 
 
 def _check_precision(config: ModelsConfig, spec: BundleSpec) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from plateid.core.geometry import expanded, sharpness
 from plateid.core.records import Box, Image, Picture, PlateRead
-from plateid.core.text import ctc_slots
+from plateid.core.text import ctc_slots, tempered
 from plateid.models.bundle import ReaderSpec
 from plateid.models.session import Session
 
@@ -19,8 +19,11 @@ class OnnxReader:
     def __init__(self, session: Session, spec: ReaderSpec) -> None:
         """Checks that the network is what the bundle says."""
         channels = 1 if spec.colour == "grey" else 3
+        regions = [[None, len(spec.regions)]] if spec.regions else []
         session.check_shapes(
-            [None, channels, spec.height, spec.width], [None, None, 1 + len(spec.charset)]
+            [None, channels, spec.height, spec.width],
+            [None, None, 1 + len(spec.charset)],
+            *regions,
         )
         self._session = session
         self._spec = spec
@@ -35,11 +38,16 @@ class OnnxReader:
             return []
         margins = {"x": self._spec.margin_x, "y": self._spec.margin_y}
         crops = [picture.crop(expanded(box, **margins)) for box in boxes]
-        outputs = self._session.run(np.stack([fitted(crop, self._spec) for crop in crops]))
+        outputs = self._session.outputs(np.stack([fitted(crop, self._spec) for crop in crops]))
+        steps = tempered(outputs[0], self._spec.temperature)
+        regions = outputs[1] if self._spec.regions else np.empty((len(boxes), 0), np.float32)
         return [
-            PlateRead(ctc_slots(steps), sharpness(crop), y2 - y1)
-            for steps, crop, (_, y1, _, y2) in zip(outputs, crops, boxes, strict=True)
+            PlateRead(ctc_slots(path), sharpness(crop), y2 - y1, self._by_code(row))
+            for path, row, crop, (_, y1, _, y2) in zip(steps, regions, crops, boxes, strict=True)
         ]
+
+    def _by_code(self, row: NDArray[np.float32]) -> dict[str, float]:
+        return dict(zip(self._spec.regions, row.tolist(), strict=True))
 
 
 def fitted(crop: Image, spec: ReaderSpec) -> NDArray[np.float32]:

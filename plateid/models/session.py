@@ -39,6 +39,8 @@ RUN_ERRORS = (
 )
 ERRORS_ONLY = 3
 GREY = 0.5
+Shape = Sequence[int | None]
+"""None stands for an axis of any size."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ ON_CPU = Placement()
 
 
 class Session:
-    """One network with one input and one output; may be called from several threads.
+    """One network with one input; may be called from several threads.
 
     Attributes:
         name: For error messages.
@@ -129,27 +131,33 @@ class Session:
             raise ModelError(self.name, f"{wanted} could not be started; ONNX Runtime printed why")
         return session
 
-    def check_shapes(self, inputs: Sequence[int | None], outputs: Sequence[int | None]) -> None:
-        """Compares the shapes that the network declares; None stands for an axis of any size.
+    def check_shapes(self, inputs: Shape, *outputs: Shape) -> None:
+        """Compares the shapes that the network declares.
 
         Raises:
-            BundleError: They differ, or there is more than one input or output.
+            BundleError: They differ, or there are more or fewer inputs or outputs.
         """
         for kind, declared, wanted in (
-            ("input", self._session.get_inputs(), inputs),
+            ("input", self._session.get_inputs(), [inputs]),
             ("output", self._session.get_outputs(), outputs),
         ):
-            shape = declared[0].shape
-            fits = len(shape) == len(wanted) and all(
-                w is None or s == w for s, w in zip(shape, wanted, strict=True)
-            )
-            if len(declared) != 1 or not fits:
-                raise BundleError(
-                    self.name, f"{kind} shape is {shape}; bundle.toml says {list(wanted)}"
+            shapes = [each.shape for each in declared]
+            if len(shapes) != len(wanted) or not all(map(_fits, shapes, wanted)):
+                found, said = (
+                    " and ".join(str(list(s)) for s in all_) for all_ in (shapes, wanted)
                 )
+                raise BundleError(self.name, f"{kind} shape is {found}; bundle.toml says {said}")
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The answer to a batch.
+        """The answer to a batch; of a network with several outputs, the first.
+
+        Raises:
+            ModelError: As `outputs`.
+        """
+        return self.outputs(batch)[0]
+
+    def outputs(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """All that the network answers to a batch.
 
         Raises:
             ModelError: ONNX Runtime failed; never the same as an answer without plates.
@@ -157,13 +165,17 @@ class Session:
         parts = np.split(batch, len(batch)) if self.placement.one_by_one else [batch]
         source = self._session.get_inputs()[0].name
         try:
-            answers = [self._session.run(None, {source: part})[0] for part in parts]
+            answers = [self._session.run(None, {source: part}) for part in parts]
         except RUN_ERRORS as error:
             raise ModelError(self.name, f"inference failed: {_line(error)}") from error
-        output: NDArray[np.float32] = answers[0] if len(answers) == 1 else np.concatenate(answers)
-        if not np.isfinite(output).all():
+        outputs = (
+            answers[0]
+            if len(answers) == 1
+            else [np.concatenate(parts) for parts in zip(*answers, strict=True)]
+        )
+        if not all(np.isfinite(output).all() for output in outputs):
             raise ModelError(self.name, "its answer has numbers that are not finite")
-        return output
+        return outputs
 
     def probe(self, *, runs: int = 1) -> float:
         """Runs it on a grey input; the median milliseconds of one inference.
@@ -190,6 +202,12 @@ def check_provider(name: str, provider: str) -> None:
             f"this ONNX Runtime has no {PROVIDERS[provider]}: install a build that has it, "
             "or choose another models.provider",
         )
+
+
+def _fits(shape: Sequence[int | str | None], wanted: Shape) -> bool:
+    return len(shape) == len(wanted) and all(
+        w is None or s == w for s, w in zip(shape, wanted, strict=True)
+    )
 
 
 def _line(error: Exception) -> str:

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from plateid.core.formats import shipped_formats
 from plateid.core.fusion import Fusion, align, read_weight
 from plateid.core.reading import read_of, read_once
 from plateid.core.records import PlateRead
@@ -24,13 +27,13 @@ def fused(*reads: PlateRead) -> Fusion:
 
 
 def test_nothing_read_is_an_empty_reading_without_confidence():
-    reading = read_of(fused(read(""), read("")))
+    reading = read_of(fused(read(""), read("")), shipped_formats())
     assert (reading.plate, reading.confidence) == ("", 0.0)
 
 
 @given(plates)
 def test_equal_reads_say_the_same_and_are_surer_than_one(text):
-    one, many = read_once(read(text)), read_of(fused(*[read(text)] * 6))
+    one, many = read_once(read(text)), read_of(fused(*[read(text)] * 6), shipped_formats())
     assert one.plate_raw == many.plate_raw == text
     assert many.confidence > one.confidence
     assert (many.reads, many.agreeing_reads) == (6, 6)
@@ -58,6 +61,29 @@ def test_sharp_and_large_crops_outvote_more_blurred_and_small_ones():
     blurred = [read("AB123", sharpness=0.05, height=8)] * 2
     assert slots_text(fused(*blurred, read("AB128")).slots()) == "AB128"
     assert read_weight(read("A")) > 3 * read_weight(blurred[0])
+
+
+def telling(regions: dict[str, float], *, height: float = 30) -> PlateRead:
+    return replace(read("AB123", height=height), regions=regions)
+
+
+def test_countries_that_reads_see_are_fused_like_characters():
+    ro, de = {"ro": 0.8, "de": 0.1, "": 0.1}, {"ro": 0.1, "de": 0.8, "": 0.1}
+    seen = fused(telling(ro), telling(de), telling(ro)).regions()
+    assert seen["ro"] > 0.6 > seen["de"]
+    assert sum(seen.values()) == pytest.approx(1)
+    assert fused(*[telling(ro)] * 6).regions()["ro"] > seen["ro"]
+    small = fused(telling(ro), telling(de, height=7), telling(de, height=7)).regions()
+    assert small["ro"] > small["de"]
+
+
+def test_a_country_that_is_ruled_out_by_one_read_may_come_back():
+    seen = fused(telling({"ro": 0.0, "": 1.0}), *[telling({"ro": 0.9, "": 0.1})] * 4).regions()
+    assert seen["ro"] > 0.5
+
+
+def test_reads_that_tell_no_country_tell_none_together():
+    assert fused(read("AB123")).regions() == fused().regions() == {}
 
 
 def test_one_doubtful_character_lowers_the_whole_confidence():

@@ -3,7 +3,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plateid.core.text import CHARSET, ctc_slots, edit_distance, n_best, normalise, slots_text
+from plateid.core.text import (
+    CHARSET,
+    ctc_slots,
+    edit_distance,
+    n_best,
+    normalise,
+    slots_text,
+    tempered,
+    with_look_alikes,
+)
 
 texts = st.text(alphabet=CHARSET, max_size=9)
 
@@ -66,6 +75,41 @@ def test_two_ways_to_one_text_add_up():
     both = {h.text: h.probability for h in n_best(rows / rows.sum(axis=1, keepdims=True), 9)}
     single = float(rows[0, 11] * rows[1, 0] / rows.sum(axis=1).prod())
     assert both["A"] == pytest.approx(2 * single, rel=1e-3)
+
+
+def test_unlikely_choices_are_not_tried():
+    rows = slots("AB", sure=0.5)
+    rows[0, 1 + CHARSET.index("8")] = 0.2
+    assert [h.text for h in n_best(rows, 9, least=0.3)] == ["AB", "8B"]
+    assert len(n_best(rows, 9)) == 9
+
+
+@pytest.mark.parametrize("pair", ["O0", "I1", "B8", "S5", "Z2", "D0", "Q0", "G6"])
+def test_look_alikes_come_into_reach_and_the_likeliest_text_stays(pair):
+    for one, other in (pair, pair[::-1]):
+        rows = with_look_alikes(slots(one, sure=0.99))
+        assert slots_text(rows) == one
+        assert other in {h.text for h in n_best(rows, 4, least=0.01)}
+        assert other not in {h.text for h in n_best(slots(one, sure=0.99), 4, least=0.01)}
+
+
+def test_no_slots_have_no_look_alikes():
+    assert with_look_alikes(np.zeros((0, 37), np.float32)).shape == (0, 37)
+
+
+@given(st.floats(0.2, 5), st.lists(st.floats(0.001, 1), min_size=2, max_size=9))
+def test_tempered_rows_sum_to_one_and_keep_their_order(temperature, weights):
+    row = np.array(weights, np.float32) / np.float32(sum(weights))
+    warm = tempered(row[None], temperature)[0]
+    assert warm.sum() == pytest.approx(1, abs=1e-5)
+    assert warm[row.argmax()] == warm.max()
+    assert (warm.max() - row.max()) * (temperature - 1) <= 1e-4
+
+
+def test_the_temperature_of_one_changes_nothing_and_temperatures_multiply():
+    rows = slots("AB12", sure=0.8)
+    np.testing.assert_allclose(tempered(rows, 1.0), rows, atol=1e-6)
+    np.testing.assert_allclose(tempered(tempered(rows, 2.0), 1.5), tempered(rows, 3.0), atol=1e-6)
 
 
 def test_no_slots_hold_the_empty_text():

@@ -51,6 +51,26 @@ def test_one_by_one_the_reader_answers_as_in_a_batch():
     np.testing.assert_array_equal(one_by_one, at_once)
 
 
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_each_output_of_a_network_with_two_is_answered(one_by_one):
+    session = Session(
+        "tiny", reader_network("A-B", regions=(0.3, 0.7)), Placement(one_by_one=one_by_one)
+    )
+    batch = 1 if one_by_one else "n"
+    session.check_shapes([batch, 1, 16, 48], [batch, 3, 37], [batch, 2])
+    probabilities, regions = session.outputs(np.zeros((4, 1, 16, 48), np.float32))
+    assert probabilities.shape == (4, 3, 37)
+    np.testing.assert_allclose(regions, [[0.3, 0.7]] * 4)
+    with pytest.raises(BundleError, match=r"tiny: output shape is .* and .*; bundle.toml says"):
+        session.check_shapes([batch, 1, 16, 48], [batch, 3, 37])
+
+
+def test_a_second_output_that_is_not_finite_is_refused():
+    session = Session("tiny", reader_network("A", regions=(float("inf"), 0)))
+    with pytest.raises(ModelError, match=r"tiny: .*not finite"):
+        session.run(np.zeros((1, 1, 16, 48), np.float32))
+
+
 def test_a_free_axis_without_a_name_cannot_be_fixed():
     with pytest.raises(BundleError, match="tiny: an axis of its input has neither"):
         Session("tiny", convolution(None), Placement(one_by_one=True))

@@ -1,0 +1,150 @@
+"""Reads tables of plate syntax; `formats.toml` describes how they are written."""
+
+import functools
+import itertools
+import math
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from plateid.core.text import CHARSET
+from plateid.errors import ConfigError
+
+DIGITS, LETTERS = CHARSET[:10], CHARSET[10:]
+RESERVED = ("eu", "uk")
+"""Names of regions that are no country's code."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """One pattern of one country.
+
+    Attributes:
+        code: The country, ISO 3166-1 alpha-2 in lower case.
+        expression: Matches the whole compact text; one group for each part of the display form.
+        size: How many texts fit.
+        lengths: Characters that they have.
+    """
+
+    code: str
+    expression: str
+    size: int
+    lengths: frozenset[int]
+
+    @functools.cached_property
+    def regex(self) -> re.Pattern[str]:
+        """Compiled when first used: most countries never are."""
+        return re.compile(self.expression)
+
+    def display(self, plate: str) -> str | None:
+        """The plate with the country's gaps, or None where it does not fit."""
+        match = self.regex.fullmatch(plate)
+        return match and " ".join(match.groups())
+
+
+def parse_tables(text: str, source: object) -> dict[str, tuple[Format, ...]]:
+    """The formats of each country in a file of tables.
+
+    Args:
+        text: The file's content.
+        source: Its path, for errors.
+
+    Raises:
+        ConfigError: It is no TOML, or not such tables; names the source, the line and the reason.
+    """
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(source, error) from error
+    file = _File(source, text)
+    return {code: tuple(_country(file, code, table)) for code, table in tables.items()}
+
+
+@dataclass(frozen=True)
+class _File:
+    source: object
+    text: str
+
+    def error(self, name: str, reason: str, found: object = None) -> ConfigError:
+        """An error in the table `name`, at the line where `found` stands as a string, if any."""
+        table = re.compile(rf"^[ \t]*\[?[ \t]*{re.escape(name)}\b", re.MULTILINE)
+        start = match.start() if (match := table.search(self.text)) else 0
+        string = re.compile(f"[\"']{re.escape(str(found))}[\"']")
+        place = match.start() if (match := string.search(self.text, start)) else start
+        line = self.text.count("\n", 0, place) + 1
+        return ConfigError(f"{self.source}: line {line}", f"{name}: {reason}")
+
+
+def _country(file: _File, code: str, table: object) -> Iterator[Format]:
+    if not re.fullmatch("[a-z]{2}", code) or code in RESERVED:
+        raise file.error(code, "is not a country's code: two lower-case letters, as in ro")
+    yield from _series(file, code, table)
+
+
+def _series(file: _File, name: str, table: object) -> Iterator[Format]:
+    """The formats of a country's table, and of the tables inside it."""
+    if not isinstance(table, dict):
+        raise file.error(name, "is neither a table nor letters or patterns", table)
+    letters = _letters(file, name, table.get("letters", LETTERS))
+    for pattern in _patterns(file, name, table):
+        try:
+            yield _format(name[:2], pattern, letters)
+        except ValueError as error:
+            raise file.error(name, f'pattern "{pattern}": {error}', pattern) from error
+    for key in table.keys() - {"letters", "patterns"}:
+        yield from _series(file, f"{name}.{key}", table[key])
+
+
+def _letters(file: _File, name: str, letters: Any) -> str:
+    if not isinstance(letters, str) or not letters or not set(letters) <= set(LETTERS):
+        raise file.error(name, f"letters: {letters!r} are not all of {LETTERS}", letters)
+    return "".join(sorted(set(letters)))
+
+
+def _patterns(file: _File, name: str, table: dict[str, Any]) -> list[str]:
+    patterns = table.get("patterns")
+    if not isinstance(patterns, list) or not patterns:
+        raise file.error(name, "has no list of patterns")
+    if wrong := [pattern for pattern in patterns if not isinstance(pattern, str)]:
+        raise file.error(name, f"pattern {wrong[0]!r} is not a string")
+    return patterns
+
+
+def _format(code: str, pattern: str, letters: str) -> Format:
+    parts = [[_piece(piece, letters) for piece in part.split("+")] for part in pattern.split(" ")]
+    pieces = list(itertools.chain.from_iterable(parts))
+    return Format(
+        code,
+        "".join(f"({''.join(piece.expression for piece in part)})" for part in parts),
+        math.prod(piece.size for piece in pieces),
+        frozenset(map(sum, itertools.product(*(piece.lengths for piece in pieces)))),
+    )
+
+
+@dataclass(frozen=True)
+class _Piece:
+    expression: str
+    size: int
+    lengths: frozenset[int]
+
+
+def _piece(piece: str, letters: str) -> _Piece:
+    """A piece of a pattern; raises ValueError with the reason where it is none."""
+    words = frozenset(piece.split("|"))
+    if "" in words:
+        raise ValueError("is empty, or has an empty piece or word")
+    for character in "".join(words):
+        if character not in CHARSET:
+            kind = "the charset lacks" if character.isalnum() else "unknown pattern character"
+            raise ValueError(f"{kind} {character!r}")
+    if "|" in piece:
+        return _Piece(f"(?:{'|'.join(sorted(words))})", len(words), frozenset(map(len, words)))
+    classes = {"L": letters, "D": DIGITS, "X": DIGITS + letters}
+    sets = [classes.get(character, character) for character in piece]
+    return _Piece(
+        "".join(f"[{characters}]" for characters in sets),
+        math.prod(len(characters) for characters in sets),
+        frozenset({len(sets)}),
+    )

@@ -1,0 +1,117 @@
+"""EasyOCR's recogniser as it is, never trained on plates: slow, and far weaker than the bundle's.
+
+It needs the extra `easyocr`, which brings torch; nothing else on the device does.
+"""
+
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from plateid.core.geometry import sharpness
+from plateid.core.records import Box, Image, Picture, PlateRead
+from plateid.core.text import CHARSET, NO_CHARACTER, ctc_slots
+from plateid.errors import ModelError
+
+NAME = "easyocr english_g2"
+HEIGHT = 64
+"""Of the recogniser's input; its width follows the crop's shape, within these limits."""
+NARROWEST, WIDEST = 64, 1024
+GREY = 128
+
+
+class EasyOcrReader:
+    """Reads plate crops with `english_g2`; may be shared between threads."""
+
+    def __init__(self, folder: Path | None, *, threads: int = 1) -> None:
+        """Loads it, on the CPU.
+
+        Args:
+            folder: Where `english_g2.pth` lies; None: EasyOCR's own folder, downloaded if missing.
+            threads: Of torch, in the whole process.
+
+        Raises:
+            ModelError: EasyOCR is not installed, or has no weights.
+        """
+        try:
+            import easyocr  # noqa: PLC0415 - an extra
+            import torch  # noqa: PLC0415
+        except ImportError as error:
+            raise ModelError(
+                'models.reader = "easyocr"', f"needs pip install plateid[easyocr] ({error})"
+            ) from error
+        if folder is not None and not folder.is_dir():
+            raise ModelError("models.easyocr_folder", f"{folder}: No such directory")
+        torch.set_num_threads(threads)
+        try:
+            reader = easyocr.Reader(
+                ["en"],
+                gpu=False,
+                quantize=False,
+                detector=False,
+                verbose=False,
+                model_storage_directory=folder and str(folder),
+                download_enabled=folder is None,
+            )
+        except (OSError, AssertionError) as error:  # missing, altered, or no network to fetch it
+            raise ModelError(NAME, f"has no weights: {error}") from error
+        self._torch = torch
+        self._network = reader.recognizer.eval()
+        self._allowed = _allowed(reader.converter.character)
+
+    def read(self, picture: Picture, boxes: Sequence[Box]) -> list[PlateRead]:
+        """One read for each box, in order.
+
+        Raises:
+            ModelError: The network failed.
+        """
+        crops = [picture.crop(box) for box in boxes]
+        return [
+            PlateRead(ctc_slots(self._steps(crop)), sharpness(crop), y2 - y1)
+            for crop, (_, y1, _, y2) in zip(crops, boxes, strict=True)
+        ]
+
+    def probe(self, *, runs: int = 1) -> float:
+        """Reads a grey crop; the median milliseconds of one inference.
+
+        Raises:
+            ModelError: The network failed.
+        """
+        grey = np.full((HEIGHT, 4 * HEIGHT, 3), GREY, np.uint8)
+        times_ms = []
+        for _ in range(runs):
+            started = time.perf_counter()
+            self._steps(grey)
+            times_ms.append(1000 * (time.perf_counter() - started))
+        return statistics.median(times_ms)
+
+    def _steps(self, crop: Image) -> NDArray[np.float32]:
+        """CTC probabilities of the charset alone, as EasyOCR's allow-list: the rest is left out."""
+        inputs = self._torch.from_numpy(_fitted(crop)[None, None])
+        try:
+            with self._torch.inference_mode():
+                logits = self._network(inputs, "")[0]
+        except RuntimeError as error:
+            raise ModelError(NAME, f"inference failed: {error}") from error
+        kept = self._torch.softmax(logits[:, self._allowed], dim=1).numpy()
+        if not np.isfinite(kept).all():
+            raise ModelError(NAME, "its answer has numbers that are not finite")
+        return np.asarray(kept, dtype=np.float32)
+
+
+def _allowed(characters: Sequence[str]) -> list[int]:
+    """Columns of the network's answer: the blank, then the charset."""
+    return [NO_CHARACTER, *(characters.index(character) for character in CHARSET)]
+
+
+def _fitted(crop: Image) -> NDArray[np.float32]:
+    """Grey, -1 to 1, shape (HEIGHT, W), its shape kept as far as the limits allow."""
+    height, width = crop.shape[:2]
+    wanted = min(max(NARROWEST, round(HEIGHT * width / height)), WIDEST)
+    grey = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
+    scaled = cv2.resize(grey, (wanted, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(scaled, dtype=np.float32) / 127.5 - 1.0

@@ -1,0 +1,101 @@
+"""The bundle's reader: its second output, its temperature, and crops that show no plate."""
+
+import numpy as np
+import pytest
+
+from plateid.capture.stream import read_clip
+from plateid.config import EventsConfig, ModelsConfig
+from plateid.core.geometry import sharpness
+from plateid.core.reading import read_once
+from plateid.core.records import Image, PlateRead
+from plateid.core.text import slots_text
+from plateid.demo import CLIP
+from plateid.errors import BundleError
+from plateid.models.networks import Networks
+from tests.bundles import detector_network, reader_network, write_bundle
+from tests.pictures import ArrayPicture, plain
+
+DETECTOR = detector_network([(32, 16, 20, 8, 0.9)])
+BOXES = [(0.0, 0.0, 40.0, 20.0), (5.0, 5.0, 60.0, 40.0)]
+PLATE_FRAME, PLATE = 125, (953, 464, 1098, 501)
+"""A frame of the demo's clip, and where it shows KX73LPH."""
+
+
+def reads(folder, reader: bytes, of_reader: str = "") -> list[PlateRead]:
+    bundle = write_bundle(folder / "bundle", DETECTOR, reader, of_reader=of_reader)
+    return Networks(ModelsConfig(bundle=bundle)).reader().read(plain(), BOXES)
+
+
+def test_the_second_output_says_the_country_of_each_plate(tmp_path):
+    both = reads(
+        tmp_path, reader_network("A1", regions=(0.1, 0.7, 0.2)), 'regions = ["", "ro", "de"]'
+    )
+    for read in both:
+        assert read.regions == pytest.approx({"": 0.1, "ro": 0.7, "de": 0.2})
+        assert read_once(read).region.code == "ro"
+
+
+def test_a_reader_without_regions_tells_none(tmp_path):
+    assert [read.regions for read in reads(tmp_path, reader_network("A1"))] == [{}, {}]
+
+
+def test_temperature_makes_a_reader_less_sure_and_changes_no_text(tmp_path):
+    hot = "temperature = 2.0"
+    surest = [reads(tmp_path, reader_network("-A-1"), text)[0] for text in ("", hot)]
+    assert [slots_text(read.probabilities) for read in surest] == ["A1", "A1"]
+    as_it_is, tempered = (read.probabilities.max(axis=1) for read in surest)
+    assert as_it_is == pytest.approx(0.964, abs=0.001)
+    assert tempered == pytest.approx(0.964**0.5 / (0.964**0.5 + 36 * 0.001**0.5), abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("network", "of_reader", "reason"),
+    [
+        (reader_network("A"), 'regions = ["ro"]', r"output shape is \['n', 1, 37\]; bundle.toml"),
+        (reader_network("A", regions=(1,)), "", r"output shape is \['n', 1, 37\] and \['n', 1\];"),
+        (reader_network("A", regions=(1, 0)), 'regions = ["ro"]', r"and \[None, 1\]"),
+        (reader_network("A"), 'regions = ["ro", "ro"]', "regions: .*a country has two columns"),
+        (reader_network("A"), 'regions = ["Romania"]', "regions.0: .*pattern"),
+        (reader_network("A"), "temperature = 0", "temperature: .*greater than 0"),
+        (reader_network("A"), "temperature = nan", "temperature: .*"),
+    ],
+)
+def test_a_reader_that_is_not_what_its_bundle_says_is_refused(tmp_path, network, of_reader, reason):
+    with pytest.raises(BundleError, match=reason):
+        reads(tmp_path, network, of_reader)
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return Networks(ModelsConfig()).reader()
+
+
+@pytest.fixture(scope="module")
+def plate() -> Image:
+    frame = next(frame for frame in read_clip(CLIP) if frame.sequence == PLATE_FRAME)
+    return frame.picture.crop(PLATE)
+
+
+def confidence(reader, crop: Image) -> float:
+    height, width = crop.shape[:2]
+    (read,) = reader.read(ArrayPicture(np.ascontiguousarray(crop)), [(0, 0, width, height)])
+    return read_once(read).confidence
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (90, 1), (100, 25)])
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_a_crop_of_one_colour_is_not_published_whatever_its_size(shipped, size, level):
+    picture = plain(*size, level=level)
+    assert confidence(shipped, picture.image) < EventsConfig().min_confidence
+    assert sharpness(picture.image) == 0
+
+
+def test_noise_is_not_published(shipped):
+    noise = np.random.default_rng(0).integers(0, 256, (25, 100, 3)).astype(np.uint8)
+    assert confidence(shipped, noise) < EventsConfig().min_confidence
+
+
+def test_a_mirrored_or_turned_plate_is_never_sure(shipped, plate):
+    assert confidence(shipped, plate) > EventsConfig().sure_confidence
+    assert confidence(shipped, plate[:, ::-1]) < EventsConfig().sure_confidence
+    assert confidence(shipped, plate[::-1, ::-1]) < EventsConfig().sure_confidence
