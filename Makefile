@@ -1,20 +1,23 @@
 # `make demo` and `make test` do all the set-up; the rest are parts of them.
 PYTHON ?= python3
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
-DEBIAN := mosquitto mosquitto-clients ffmpeg python3-gi gir1.2-gst-rtsp-server-1.0 \
+DEBIAN := mosquitto mosquitto-clients gpsd ffmpeg python3-gi gir1.2-gst-rtsp-server-1.0 \
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
   gstreamer1.0-plugins-ugly gstreamer1.0-libav libgl1 fonts-roadgeek \
   fonts-routed-gothic fonts-bebas-neue fonts-national-park fonts-opendin fonts-osifont \
-  fonts-roboto-unhinted fonts-liberation fonts-droid-fallback gcc libc6-dev
+  fonts-roboto-unhinted fonts-liberation fonts-liberation-sans-narrow fonts-droid-fallback \
+  fonts-b612 fonts-dosis fonts-motoya-l-maruberi fonts-paratype fonts-play fonts-quicksand \
+  fonts-adf-universalis fonts-tuffy gcc libc6-dev systemd-container
 
-.PHONY: demo test lint debian
+.PHONY: demo test lint debian install install-units
 .DELETE_ON_ERROR:
 
 demo: .venv/demo.stamp
 	.venv/bin/plateid demo
 
 test: debian lint .venv-train/stamp
-	.venv/bin/pytest --ignore=tests/train
+	.venv/bin/pytest --ignore=tests/train --ignore=tests/systemd
+	$(SUDO) .venv/bin/python -B -m pytest -p no:cacheprovider tests/systemd
 	.venv-train/bin/pytest tests/train
 
 lint: .venv/dev.stamp
@@ -44,3 +47,19 @@ debian:
 .venv-train/stamp: pyproject.toml | .venv-train/bin/python
 	.venv-train/bin/python -m pip install --quiet --editable '.[train,test]'
 	touch $@
+
+# The service: the program in /opt/plateid, systemd's files and an example configuration in /etc.
+install:
+	$(PYTHON) -m venv /opt/plateid
+	/opt/plateid/bin/python -m pip install --quiet .
+	$(MAKE) install-units
+	systemd-sysusers plateid.conf
+	systemd-tmpfiles --create plateid.conf
+	systemctl daemon-reload
+
+install-units:
+	install -D --mode=644 systemd/plateid.service $(DESTDIR)/etc/systemd/system/plateid.service
+	install -D --mode=644 systemd/plateid.sysusers $(DESTDIR)/etc/sysusers.d/plateid.conf
+	install -D --mode=644 systemd/plateid.tmpfiles $(DESTDIR)/etc/tmpfiles.d/plateid.conf
+	test -e $(DESTDIR)/etc/plateid/plateid.toml || \
+	  install -D --mode=640 systemd/plateid.toml $(DESTDIR)/etc/plateid/plateid.toml

@@ -2,6 +2,9 @@
 
 import fcntl
 import functools
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from io import FileIO
 from pathlib import Path
 
@@ -9,22 +12,33 @@ import structlog
 
 from plateid.capture.camera import Camera
 from plateid.capture.mailbox import Mailboxes
-from plateid.config import CameraConfig, Config
-from plateid.core.formats import parse_regions
+from plateid.config import CameraConfig, Config, formats_of, rules_of
+from plateid.core.formats import Formats
 from plateid.core.records import PlateEvent
-from plateid.errors import StoreError
+from plateid.errors import PlateidError, StoreError
+from plateid.events.announcer import Announcer
 from plateid.events.backlog import Backlog
+from plateid.events.box import Box
+from plateid.events.gps import Gpsd, NoGps
+from plateid.events.health import BoxHealth, CameraHealth, Health
+from plateid.events.lists import ListFile
 from plateid.events.mqtt import MqttPublisher
+from plateid.events.overflow import Overflow
+from plateid.events.sinks import Sinks
 from plateid.events.store import EventStore
 from plateid.models.networks import Networks
 from plateid.pipeline import CameraPipeline, Origin
+from plateid.reload import merged
 from plateid.service.clock import clock_synced
-from plateid.service.supervisor import Supervisor
+from plateid.service.notify import Notifier
+from plateid.service.supervisor import Request, Supervisor
+from plateid.service.watchdog import Watchdog
 
 log = structlog.get_logger()
 
 TICK_S = 2.0
 """How often unstored events are tried again, and cameras are asked whether they hang."""
+MAX_LISTED = 100
 DRAIN_S = 0.5
 JOIN_S = 0.5
 PUBLISHER_STOP_S = 1.0
@@ -34,29 +48,49 @@ PUBLISHER_STOP_S = 1.0
 class App:
     """`plateid run`: the cameras, inference workers and publisher of one configuration."""
 
-    def __init__(self, config: Config, supervisor: Supervisor) -> None:
+    def __init__(
+        self,
+        config: Config,
+        supervisor: Supervisor,
+        *,
+        load: Callable[[], Config] | None = None,
+    ) -> None:
         """Builds everything; nothing runs yet.
 
         Args:
             config: What to watch, and whom to tell.
             supervisor: Ends `run` when it is told to stop.
+            load: Gives the configuration anew when the supervisor asks for a reload.
 
         Raises:
             PlateidError: The configuration, the bundle or the store cannot be used.
         """
         self._config = config
         self._supervisor = supervisor
-        names = [camera.name for camera in config.camera]
-        regions = parse_regions(config.events.regions, key="events.regions")
-        self._rules = config.events.model_copy(update={"regions": regions})
+        self._load = load or (lambda: config)
+        self._refused = ""
+        self._notifier = Notifier.from_environment()
+        self._watchdog = Watchdog(self._notifier, supervisor)
+        names = tuple(camera.name for camera in config.camera)
+        self._formats = formats_of(config)
+        self._lists = ListFile(config.lists, names)
         self._networks = Networks(config.models)
-        self._store = EventStore(config.store.path)
         self._lock = only_one(config.store.path)
-        self._publisher = MqttPublisher(
-            config.mqtt, config.device, store=self._store, cameras=names
-        )
-        self._backlog = Backlog(self._store, self._publisher.notify)
+        self._store = EventStore(config.store.path, replaces_corrupt=True)
         self._mailboxes = Mailboxes(names)
+        self._online = dict.fromkeys(names, False)
+        self._publisher = self._mqtt_publisher(names)
+        self._sinks = Sinks(config, config.store.path)
+        self._gps = Gpsd(config.gps) if config.gps else NoGps()
+        self._backlog = Backlog(self._store, self._notify)
+        self._overflow = Overflow(config.store, self._store)
+        self._health = Health(
+            self._store,
+            self._backlog,
+            self._overflow,
+            bundle=self._networks.names.bundle,
+            box=self._box_health,
+        )
         self._pipelines = {name: self._pipeline(name) for name in names}
         self._cameras = [self._camera(camera) for camera in config.camera]
 
@@ -69,34 +103,99 @@ class App:
         """
         log.info("started", device=self._config.device, cameras=len(self._cameras))
         self._publisher.start()
+        self._sinks.start()
+        self._gps.start()
         for number in range(self._config.models.workers):
             self._supervisor.start(f"worker-{number}", self._work)
         for camera in self._cameras:
             self._supervisor.start("camera", camera.run)
-        while not self._supervisor.wait(timeout_s=TICK_S):
+        self._notifier.ready()
+        while (request := self._supervisor.wait(timeout_s=TICK_S)) is not Request.STOP:
+            if request is Request.RELOAD:
+                self._reload()
             self._backlog.flush()
+            self._overflow.check()
+            self._lists.check()
             for camera in self._cameras:
                 camera.notice_stall()
+            self._watchdog.tell(self._refused or self._status(), self._steps())
+        self._notifier.stopping()
         self._shut_down()
 
     def accept(self, event: PlateEvent) -> None:
         """Takes an event of any pipeline."""
         confidence = round(event.confidence, 3)
         log.info(event.event_type, camera=event.camera, plate=event.plate, confidence=confidence)
-        self._backlog.accept(event)
+        self._health.rate.count(event)
+        known, position = self._lists.match(event), self._gps.position()
+        self._backlog.accept(replace(event, list=known, gps=position))
+        if known is not None:
+            self._publisher.report()
+
+    def _notify(self) -> None:
+        self._publisher.notify()
+        self._sinks.notify()
 
     def _work(self) -> None:
         """One worker's thread: the next camera that has a frame, until no camera goes on."""
         while (frame := self._mailboxes.wait_any()) is not None:
-            self._pipelines[frame.camera].process(frame)
+            with self._supervisor.working():
+                self._pipelines[frame.camera].process(frame)
             self._mailboxes.done(frame.camera)
         self._supervisor.stop()
 
+    def _steps(self) -> dict[str, float]:
+        """Of the publishers; cameras deliver, or `notice_stall` has reported their outage."""
+        couriers = {courier.name: courier.moved_at for courier in self._sinks.couriers}
+        return {"mqtt": self._publisher.moved_at} | couriers
+
+    def _status(self) -> str:
+        offline = [name for name, online in self._online.items() if not online]
+        cameras = f"{len(self._online) - len(offline)} of {len(self._online)} cameras online"
+        away = f" (offline: {', '.join(offline)})" if offline else ""
+        return f"{cameras}{away}, {self._undelivered()} events to send"
+
+    def _reload(self) -> None:
+        """Takes over what can change while running; a bad configuration changes nothing."""
+        self._notifier.reloading()
+        try:
+            wanted = self._load()
+            formats = formats_of(wanted)
+            self._lists.reload()
+        except PlateidError as error:
+            log.error("configuration refused, the old one stays", reason=str(error))  # noqa: TRY400
+            self._refused = f"configuration refused, the old one stays: {error}"
+        else:
+            self._refused = ""
+            self._go_on_with(wanted, formats)
+        self._notifier.ready()
+
+    def _go_on_with(self, wanted: Config, formats: dict[str, Formats]) -> None:
+        """Passes end only where a camera's own settings, or the rules of all, have changed."""
+        cameras, rules = self._config.camera, (self._config.events, self._formats)
+        self._config, waiting = merged(self._config, wanted)
+        self._formats = self._formats | formats
+        same_rules = rules == (self._config.events, self._formats)
+        for camera, before, now in zip(self._cameras, cameras, self._config.camera, strict=True):
+            if before != now:
+                camera.use(now)
+            if before != now or not same_rules:
+                self._renew_pipeline(now.name)
+        log.info("configuration reloaded")
+        if waiting:
+            log.warning("change waits for a restart", sections=", ".join(waiting))
+
+    def _renew_pipeline(self, camera: str) -> None:
+        before, self._pipelines[camera] = self._pipelines[camera], self._pipeline(camera)
+        self._mailboxes.wait_idle(camera, timeout_s=DRAIN_S)  # a worker may still be in the old one
+        before.finish()
+
     def _on_status(self, camera: str, online: bool) -> None:  # noqa: FBT001 - a callback
-        """What a vehicle did while its camera is away, nobody knows: its pass ends."""
+        """What moves while its camera is away, nobody knows: its pass ends."""
         if not online:
             self._mailboxes.wait_idle(camera, timeout_s=DRAIN_S)
-            self._pipelines[camera].finish()
+            self._pipelines[camera].interrupt()
+        self._online[camera] = online
         self._publisher.set_camera_status(camera, online=online)
 
     def _shut_down(self) -> None:
@@ -112,7 +211,11 @@ class App:
             for pipeline in self._pipelines.values():
                 pipeline.finish()
             self._backlog.flush()
+            stop_at = time.monotonic() + PUBLISHER_STOP_S
+            self._sinks.stop(stop_at)
+            self._gps.stop()
             self._publisher.stop(PUBLISHER_STOP_S)
+            self._sinks.close(stop_at)
             log.info("stopped", undelivered=self._undelivered())
             self._store.close()
             self._lock.close()
@@ -122,17 +225,50 @@ class App:
     def _undelivered(self) -> int | None:
         """Events that wait for the broker; None when the store cannot tell."""
         try:
-            return self._store.counts().outbox
+            return self._store.outbox().events
         except StoreError:
             return None
 
-    def _pipeline(self, camera: str) -> CameraPipeline:
+    def _mqtt_publisher(self, cameras: tuple[str, ...]) -> MqttPublisher:
+        config = self._config
+        box = Box(config.mqtt.prefix, config.device, self._store.instance, cameras)
+        return MqttPublisher(
+            config.mqtt,
+            box,
+            store=self._store,
+            announcer=Announcer(config.homeassistant, box, self._store, listed=self._listed),
+            health=self._report,
+        )
+
+    def _listed(self) -> tuple[str, ...]:
+        """Names of the lists; a device of Home Assistant can show so many."""
+        names = dict.fromkeys(entry.name for entry in self._lists.lists.entries)
+        return tuple(names)[:MAX_LISTED]
+
+    def _report(self) -> str:
+        return self._health.to_json()
+
+    def _box_health(self) -> BoxHealth:
+        cameras = {
+            name: CameraHealth(online, self._mailboxes[name].frames, self._mailboxes[name].dropped)
+            for name, online in self._online.items()
+        }
+        return BoxHealth(cameras, self._listed(), clock_synced())
+
+    def _pipeline(self, name: str) -> CameraPipeline:
+        (camera,) = (camera for camera in self._config.camera if camera.name == name)
         origin = Origin(
-            self._config.device, camera, self._networks.names, self._store.next_seq, clock_synced
+            self._config.device,
+            name,
+            self._networks.names,
+            self._store.next_seq,
+            clock_synced,
+            camera.view,
         )
         return CameraPipeline(
             origin,
-            self._rules,
+            rules_of(self._config, camera),
+            formats=self._formats[name],
             detector=self._networks.detector(),
             reader=self._networks.reader(),
             sink=self,
@@ -147,9 +283,13 @@ def only_one(store: Path) -> FileIO:
     """Locks a store for this process: two would fight for one client id and tell each car twice.
 
     Raises:
-        StoreError: Another process has it.
+        StoreError: Another process has it, or its folder cannot be used.
     """
-    lock = FileIO(store.with_name(f"{store.name}.lock"), "w")
+    try:
+        store.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileIO(store.with_name(f"{store.name}.lock"), "w")
+    except OSError as error:
+        raise StoreError(store, error.strerror) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

@@ -9,11 +9,12 @@ from pathlib import Path
 import click
 
 from plateid.capture.stream import probe
-from plateid.config import Config, load_config
-from plateid.core.formats import parse_regions
+from plateid.config import Config, WebhookConfig, expected_formats, formats_of, load_config
 from plateid.errors import PlateidError, StoreError
+from plateid.events.lists import ListFile
 from plateid.events.mqtt import check_broker
 from plateid.events.store import EventStore
+from plateid.events.webhook import Webhook
 from plateid.models.networks import Networks
 from plateid.service.clock import clock_synced
 
@@ -37,6 +38,8 @@ def run_checks(path: Path) -> bool:
     click.echo(f"ok    config   {path}")
     checks: list[tuple[str, Callable[[], str]]] = [
         ("regions", lambda: _regions(config)),
+        *([("lists", lambda: _lists(config))] if config.lists.file else []),
+        *((f"webhook {w.name}", functools.partial(_webhook, w)) for w in config.webhook),
         ("bundle", lambda: _bundle(config)),
         *((f"camera {c.name}", functools.partial(_camera, c.url)) for c in config.camera),
         ("broker", lambda: _broker(config)),
@@ -57,7 +60,20 @@ def _passes(name: str, check: Callable[[], str]) -> bool:
 
 
 def _regions(config: Config) -> str:
-    return " ".join(parse_regions(config.events.regions, key="events.regions")) or "any"
+    formats_of(config)
+    formats = expected_formats(config.events)
+    added = f", formats of {config.events.formats}" if config.events.formats else ""
+    return (" ".join(formats.regions) or "any") + (", strict" if formats.strict else "") + added
+
+
+def _lists(config: Config) -> str:
+    lists = ListFile(config.lists, [camera.name for camera in config.camera]).lists
+    return f"{config.lists.file}: {len(lists.entries)} plates"
+
+
+def _webhook(config: WebhookConfig) -> str:
+    Webhook(config)  # nothing is sent: a gate might open
+    return f"{'signed' if config.secret_file else 'not signed'}, not tried"
 
 
 def _camera(url: str) -> str:
@@ -69,12 +85,12 @@ def _camera(url: str) -> str:
 def _bundle(config: Config) -> str:
     networks = Networks(config.models)
     networks.self_test()
-    return f"{networks.spec.name} ({networks.spec.detector.name}, {networks.spec.reader.name})"
+    return f"{networks.names.bundle} ({networks.names.detector}, {networks.names.reader})"
 
 
 def _broker(config: Config) -> str:
     check_broker(config.mqtt)
-    return f"{config.mqtt.host}:{config.mqtt.port}"
+    return f"{config.mqtt.host}:{config.mqtt.port}{', TLS' if config.mqtt.tls else ''}"
 
 
 def _disk(config: Config) -> str:

@@ -1,5 +1,7 @@
 """The command line."""
 
+import faulthandler
+import functools
 import io
 import math
 import signal
@@ -10,8 +12,7 @@ from typing import Any
 import click
 
 from plateid import __version__
-from plateid.config import DEFAULT_BUNDLE, ModelsConfig, bundle_path, load_config
-from plateid.core.formats import parse_regions
+from plateid.config import DEFAULT_BUNDLE, ModelsConfig, bundle_path, load_config, load_formats
 from plateid.errors import ConfigError, PlateidError
 from plateid.service.logs import configure_logs
 from plateid.service.supervisor import Supervisor
@@ -80,30 +81,43 @@ def stopped_by_signals() -> Supervisor:
 @click.option(
     "--regions", default="", metavar="ro,eu", help="Countries to expect; eu: all of the Union."
 )
+@click.option("--strict", is_flag=True, help="Only texts that the regions' syntax allows.")
+@click.option(
+    "--formats",
+    "tables",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="More plate syntax, or other, in the form of plateid/core/formats.toml.",
+)
 @click.option(
     "--min-score", type=click.FloatRange(0, 1), help="Detection threshold instead of the bundle's."
 )
 @click.option("--crops", is_flag=True, help="Each picture is one plate that is already cut out.")
 @BUNDLE
-def read(sources: tuple[str, ...], *, regions: str, bundle: Path, **options: Any) -> None:
+def read(
+    sources: tuple[str, ...], *, regions: str, strict: bool, tables: Path | None, **options: Any
+) -> None:
     """Reads pictures, folders and clips once."""
     if math.isnan(options["min_score"] or 0):
         raise click.BadParameter("is not a number", param_hint="--min-score")
     from plateid.read import ReadCommand, ReadOptions  # noqa: PLC0415 - networks load slowly
 
-    codes = parse_regions(regions.split(","), key="--regions")
-    command = ReadCommand(ReadOptions(regions=codes, bundle=bundle, **options))
+    formats = load_formats(tables).expecting(regions.split(","), key="--regions", strict=strict)
+    command = ReadCommand(ReadOptions(formats=formats, **options))
     sys.exit(0 if command.run([Path(source) for source in sources]) else 1)
 
 
 @main.command()
 @CONFIG
 def run(path: Path) -> None:
-    """Watches the cameras until it is told to stop."""
+    """Watches the cameras until it is told to stop; SIGHUP makes it read its configuration anew."""
     supervisor = stopped_by_signals()
+    signal.signal(signal.SIGHUP, lambda *_: supervisor.reload())
+    faulthandler.enable()  # the watchdog's SIGABRT shows where each thread hangs
     from plateid.app import App  # noqa: PLC0415 - as above
 
-    App(load_config(path), supervisor).run()
+    load = functools.partial(load_config, path)
+    App(load(), supervisor, load=load).run()
 
 
 @main.command()
@@ -151,12 +165,12 @@ OF_BUNDLE = click.argument("bundle", callback=to_bundle, required=False)
 
 
 def models_config(bundle: Path | None, path: Path | None) -> ModelsConfig:
-    """The section of a configuration, or defaults with another bundle."""
+    """The section of a configuration, or defaults with another bundle; its own reader reads."""
     if path is None:
         return ModelsConfig(bundle=bundle or DEFAULT_BUNDLE)
     if bundle is not None:
         raise click.UsageError("give BUNDLE or --config, not both")
-    return load_config(path).models
+    return load_config(path).models.model_copy(update={"reader": "bundle"})
 
 
 @models.command("list")

@@ -1,5 +1,6 @@
 """`plateid.toml`: one file, every key described, unknown keys refused."""
 
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -15,10 +16,17 @@ from pydantic import (
     model_validator,
 )
 
+from plateid.core.formats import Formats, shipped_formats, with_tables
+from plateid.core.records import ListKind, Way
+from plateid.core.view import View
 from plateid.errors import ConfigError
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+Topic = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]+(/[a-zA-Z0-9_-]+){0,7}$")]
 Probability = Annotated[float, Field(ge=0, le=1)]
+Point = tuple[Probability, Probability]
+"""x and y in parts of the picture, from its top left corner."""
+Polygon = Annotated[tuple[Point, ...], Field(min_length=3)]
 SHIPPED = Path(__file__).parent / "models"
 DEFAULT_BUNDLE = SHIPPED / "default"
 
@@ -40,6 +48,50 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class EventsConfig(Section):
+    """Section `[events]`."""
+
+    min_confidence: Probability = Field(default=0.5, description="No plate_seen below it")
+    sure_confidence: Probability = Field(
+        default=0.95, description="plate_seen is sent as soon as this is reached"
+    )
+    max_wait_s: float = Field(
+        default=3.0, ge=0, description="Seconds after which min_confidence is enough for plate_seen"
+    )
+    min_reads: int = Field(
+        default=3, ge=1, description="Frames that must read alike before a vehicle is published"
+    )
+    lost_s: float = Field(
+        default=2.0, gt=0, description="Seconds unseen after which a vehicle has left"
+    )
+    parked_s: float = Field(
+        default=60.0, gt=0, description="Seconds after which a vehicle that stands is parked"
+    )
+    parked_lost_s: float = Field(
+        default=300.0,
+        gt=0,
+        description="Seconds unseen after which one that was parked has left; it may be hidden",
+    )
+    regions: tuple[str, ...] = Field(
+        default=(),
+        description="Countries to expect, as in ro, gb, de; eu: all of the Union; empty: any",
+    )
+    strict: bool = Field(
+        default=False, description="Publish only what the syntax of one of the regions allows"
+    )
+    formats: Path | None = Field(
+        default=None,
+        description="File of plate syntax as plateid/core/formats.toml; its countries come on top, "
+        "or replace those of the same code",
+    )
+
+    @model_validator(mode="after")
+    def _sure_is_surer(self) -> "EventsConfig":
+        if self.sure_confidence < self.min_confidence:
+            raise ValueError("sure_confidence is lower than min_confidence")
+        return self
+
+
 class CameraConfig(Section):
     """Section `[[camera]]`."""
 
@@ -49,16 +101,93 @@ class CameraConfig(Section):
         description="rtsp://, http(s)://, /dev/videoN, or the path of a clip that is played once",
     )
     loop: bool = Field(default=False, description="Play a clip again and again")
+    roi: Polygon | None = Field(
+        default=None,
+        description="Polygon that a plate's centre has to be in: [[x, y], ...] in parts of the "
+        "picture, from its top left corner; default: the whole picture",
+    )
+    masks: tuple[Polygon, ...] = Field(
+        default=(),
+        description="Polygons where there is no plate, as a clock in the picture or a sign",
+    )
+    min_plate_height: float = Field(
+        default=0.0, ge=0, description="Lower plates are ignored, in pixels of the full picture"
+    )
+    line: tuple[Point, Point] | None = Field(
+        default=None,
+        description="Who crosses it from its left to its right, as one looks from its first point "
+        "to its second, goes in; who crosses it the other way goes out",
+    )
+    approaching: Way | None = Field(
+        default=None, description="in or out: which way those go who come nearer; instead of line"
+    )
+    events: EventsConfig | None = Field(
+        default=None, description="Values of [events] that differ for this camera"
+    )
+
+    @property
+    def view(self) -> View:
+        """What counts in its picture."""
+        return View(self.roi or (), self.masks, self.min_plate_height, self.line, self.approaching)
+
+    @model_validator(mode="after")
+    def _one_way_to_tell_the_way(self) -> "CameraConfig":
+        if self.line and self.approaching:
+            raise ValueError("line and approaching: choose one")
+        if self.line and self.line[0] == self.line[1]:
+            raise ValueError("line: its two points are one")
+        return self
 
 
 class MqttConfig(Section):
-    """Section `[mqtt]`."""
+    """Section `[mqtt]`; a file that systemd hands over as a credential is named without a path."""
 
     host: str = Field(default="127.0.0.1", min_length=1, description="Broker")
-    port: int = Field(default=1883, ge=1, le=65535, description="Port of the broker")
+    tls: bool = Field(default=False, description="Encrypt, and check the broker's certificate")
+    port: int = Field(
+        default_factory=lambda known: 8883 if known.get("tls") else 1883,
+        ge=1,
+        le=65535,
+        description="Port of the broker; default: 1883, with tls 8883",
+    )
+    ca_file: Path | None = Field(
+        default=None,
+        description="PEM file of whoever signed the broker's certificate; default: the system's",
+    )
+    certificate_file: Path | None = Field(
+        default=None, description="PEM file of our own certificate, where the broker wants one"
+    )
+    key_file: Path | None = Field(
+        default=None, description="PEM file of its key, unencrypted; default: in certificate_file"
+    )
     username: str | None = Field(default=None, description="User at the broker")
     password_file: Path | None = Field(default=None, description="File that holds the password")
     prefix: Name = Field(default="plateid", description="First level of every topic")
+
+    @model_validator(mode="after")
+    def _nothing_is_said_in_vain(self) -> "MqttConfig":
+        for key, needed in (
+            ("ca_file", "tls"),
+            ("certificate_file", "tls"),
+            ("key_file", "certificate_file"),
+            ("password_file", "username"),
+        ):
+            if getattr(self, key) and not getattr(self, needed):
+                message = f"{key} needs {needed}"
+                raise ValueError(message)
+        return self
+
+
+class HomeAssistantConfig(Section):
+    """Section `[homeassistant]`."""
+
+    enabled: bool = Field(default=True, description="Announce entities to Home Assistant")
+    prefix: Topic = Field(
+        default="homeassistant", description="Discovery prefix, as Home Assistant has it"
+    )
+    status_topic: Topic = Field(
+        default="homeassistant/status", description="Where Home Assistant says that it is online"
+    )
 
 
 class ModelsConfig(Section):
@@ -80,34 +209,14 @@ class ModelsConfig(Section):
         default=1, ge=1, le=64, description="Threads of one inference; TensorRT needs none"
     )
     workers: int = Field(default=1, ge=1, le=64, description="Inferences at the same time")
-
-
-class EventsConfig(Section):
-    """Section `[events]`."""
-
-    min_confidence: Probability = Field(default=0.5, description="No plate_seen below it")
-    sure_confidence: Probability = Field(
-        default=0.95, description="plate_seen is sent as soon as this is reached"
+    reader: Literal["bundle", "easyocr"] = Field(
+        default="bundle",
+        description="Who reads: the bundle's network, or EasyOCR's english_g2, slow and weak, on "
+        "the CPU (pip install plateid[easyocr])",
     )
-    max_wait_s: float = Field(
-        default=3.0, ge=0, description="Seconds after which min_confidence is enough for plate_seen"
+    easyocr_folder: Path | None = Field(
+        default=None, description="Folder of english_g2.pth; default: EasyOCR downloads it"
     )
-    min_reads: int = Field(
-        default=3, ge=1, description="Frames that must read alike before a vehicle is published"
-    )
-    lost_s: float = Field(
-        default=2.0, gt=0, description="Seconds unseen after which a vehicle has left"
-    )
-    regions: tuple[str, ...] = Field(
-        default=(),
-        description="Countries to expect, as in ro, gb, de; eu: all of the Union; empty: any",
-    )
-
-    @model_validator(mode="after")
-    def _sure_is_surer(self) -> "EventsConfig":
-        if self.sure_confidence < self.min_confidence:
-            raise ValueError("sure_confidence is lower than min_confidence")
-        return self
 
 
 class StoreConfig(Section):
@@ -115,6 +224,72 @@ class StoreConfig(Section):
 
     path: Path = Field(
         default=Path("plateid.sqlite3"), description="Event store; created when missing"
+    )
+    max_outbox_events: int = Field(
+        default=100_000, ge=1, description="Events that may wait for the broker; the oldest go"
+    )
+    max_outbox_days: float = Field(
+        default=30.0, gt=0, description="Days that an event may wait for the broker"
+    )
+
+
+class ListsConfig(Section):
+    """Section `[lists]`."""
+
+    file: Path | None = Field(
+        default=None,
+        description="CSV file of known plates: plate,list,name,note,valid_from,valid_to,cameras; "
+        "list is allow, deny or watch; read again when it changes",
+    )
+    max_distance: float = Field(
+        default=0.5,
+        ge=0,
+        le=3,
+        description="How far a plate may be from an entry: a look-alike, as O for 0, is 0.25, any "
+        "other edit 1; 0: exact only",
+    )
+
+
+class WebhookConfig(Section):
+    """Section `[[webhook]]`."""
+
+    name: Name = Field(description="Name in the log; what waits for it is kept under it")
+    url: str = Field(
+        pattern=r"^https?://[^/@\s]+(/\S*)?$",
+        description="Where each event is sent by POST, http:// or https://",
+    )
+    secret_file: Path | None = Field(
+        default=None,
+        description="File of a base64 secret, as of `openssl rand -base64 32`, to sign with; a "
+        "credential of systemd is named without a path; default: no signature",
+    )
+    ca_file: Path | None = Field(
+        default=None,
+        description="PEM file of whoever signed the server's certificate; default: the system's",
+    )
+    timeout_s: float = Field(default=10.0, gt=0, le=60, description="Longest wait for an answer")
+    lists: tuple[ListKind | Literal["none"], ...] = Field(
+        default=(),
+        description="Send only plates of these lists; none: those of no list; empty: all",
+    )
+
+
+class LogfileConfig(Section):
+    """Section `[logfile]`; a file that is moved away, as logrotate does, is begun anew."""
+
+    csv: Path | None = Field(default=None, description="File that gets a row for each event")
+    jsonl: Path | None = Field(
+        default=None, description="File that gets each event as a line of JSON"
+    )
+
+
+class GpsConfig(Section):
+    """Section `[gps]`: events bear the position that gpsd tells."""
+
+    host: str = Field(default="127.0.0.1", min_length=1, description="Where gpsd runs")
+    port: int = Field(default=2947, ge=1, le=65535, description="Its port")
+    max_age_s: float = Field(
+        default=10.0, gt=0, description="An older position is none: the box has moved on"
     )
 
 
@@ -127,6 +302,20 @@ class Config(Section):
     models: ModelsConfig = ModelsConfig()
     events: EventsConfig = EventsConfig()
     store: StoreConfig = StoreConfig()
+    homeassistant: HomeAssistantConfig = HomeAssistantConfig()
+    lists: ListsConfig = ListsConfig()
+    webhook: tuple[WebhookConfig, ...] = Field(default=(), description="Servers that get events")
+    logfile: LogfileConfig = LogfileConfig()
+    gps: GpsConfig | None = Field(default=None, description="Without it, events bear no position")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cameras_differ_from_events(cls, table: Any) -> Any:
+        """A camera's own [events] are those of the file, less what it says itself."""
+        match table:
+            case {"events": dict() as events, "camera": list() as cameras}:
+                return table | {"camera": [_with_events(camera, events) for camera in cameras]}
+        return table
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "Config":
@@ -134,7 +323,18 @@ class Config(Section):
         if repeated := {name for name in names if names.count(name) > 1}:
             message = f"camera name used twice: {', '.join(sorted(repeated))}"
             raise ValueError(message)
+        webhooks = [webhook.name for webhook in self.webhook]
+        if repeated := {name for name in webhooks if webhooks.count(name) > 1}:
+            message = f"webhook name used twice: {', '.join(sorted(repeated))}"
+            raise ValueError(message)
         return self
+
+
+def _with_events(camera: Any, events: dict[str, Any]) -> Any:
+    match camera:
+        case {"events": dict() as own}:
+            return camera | {"events": events | own}
+    return camera
 
 
 def load_config(path: Path) -> Config:
@@ -155,6 +355,52 @@ def load_config(path: Path) -> Config:
     return _anchored(config, path.resolve().parent)
 
 
+def load_formats(path: Path | None) -> Formats:
+    """The tables of plate syntax that ship, and those of a user's file, which go first.
+
+    Raises:
+        ConfigError: The file cannot be read or is wrong; names the file, the line and the reason.
+    """
+    if path is None:
+        return shipped_formats()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(path, getattr(error, "strerror", None) or error) from error
+    return with_tables(text, path)
+
+
+def expected_formats(events: EventsConfig) -> Formats:
+    """The plates that a configuration expects.
+
+    Raises:
+        ConfigError: As `load_formats`, or a region is unknown, or strictness has none.
+    """
+    formats = load_formats(events.formats)
+    return formats.expecting(events.regions, key="events.regions", strict=events.strict)
+
+
+def rules_of(config: Config, camera: CameraConfig) -> EventsConfig:
+    """What holds for the events of one camera."""
+    return camera.events or config.events
+
+
+def formats_of(config: Config) -> dict[str, Formats]:
+    """The plates that each camera expects, by its name.
+
+    Raises:
+        ConfigError: As `expected_formats`; names the camera where the value is its own.
+    """
+    common = expected_formats(config.events)
+    formats = {}
+    for camera in config.camera:
+        try:
+            formats[camera.name] = expected_formats(camera.events) if camera.events else common
+        except ConfigError as error:
+            raise ConfigError(f"camera {camera.name}: {error.subject}", error.reason) from error
+    return formats
+
+
 def _key(location: tuple[int | str, ...]) -> str:
     """`('camera', 0, 'url')` as `camera[0].url`."""
     dotted = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
@@ -166,27 +412,59 @@ def _reason(error: Any) -> str:
 
 
 def _anchored(config: Config, folder: Path) -> Config:
-    password_file, engine_cache = config.mqtt.password_file, config.models.engine_cache
     return config.model_copy(
         update={
             "camera": tuple(_anchored_camera(camera, folder) for camera in config.camera),
             "models": config.models.model_copy(
                 update={
                     "bundle": folder / config.models.bundle,
-                    "engine_cache": engine_cache and folder / engine_cache,
+                    "engine_cache": _joined(folder, config.models.engine_cache),
+                    "easyocr_folder": _joined(folder, config.models.easyocr_folder),
+                }
+            ),
+            "events": _anchored_events(config.events, folder),
+            "lists": config.lists.model_copy(update={"file": _joined(folder, config.lists.file)}),
+            "webhook": tuple(_anchored_webhook(webhook, folder) for webhook in config.webhook),
+            "logfile": config.logfile.model_copy(
+                update={
+                    "csv": _joined(folder, config.logfile.csv),
+                    "jsonl": _joined(folder, config.logfile.jsonl),
                 }
             ),
             "store": config.store.model_copy(update={"path": folder / config.store.path}),
-            "mqtt": config.mqtt.model_copy(
-                update={"password_file": password_file and folder / password_file}
-            ),
+            "mqtt": _anchored_mqtt(config.mqtt, folder),
         }
     )
 
 
+def _joined(folder: Path, path: Path | None) -> Path | None:
+    return path and folder / path
+
+
+def _anchored_mqtt(mqtt: MqttConfig, folder: Path) -> MqttConfig:
+    keys = ("ca_file", "certificate_file", "key_file", "password_file")
+    files = {key: path for key in keys if (path := getattr(mqtt, key))}
+    return mqtt.model_copy(update={key: _credential(path, folder) for key, path in files.items()})
+
+
+def _credential(path: Path, folder: Path) -> Path:
+    """The file that systemd hands over under this name (systemd.exec(5), CREDENTIALS), or ours."""
+    handed_over = Path(os.environ.get("CREDENTIALS_DIRECTORY", folder)) / path
+    return handed_over if handed_over.exists() else folder / path
+
+
 def _anchored_camera(camera: CameraConfig, folder: Path) -> CameraConfig:
-    return (
-        camera
-        if "://" in camera.url
-        else camera.model_copy(update={"url": str(folder / camera.url)})
+    url = camera.url if "://" in camera.url else str(folder / camera.url)
+    events = camera.events and _anchored_events(camera.events, folder)
+    return camera.model_copy(update={"url": url, "events": events})
+
+
+def _anchored_events(events: EventsConfig, folder: Path) -> EventsConfig:
+    return events.model_copy(update={"formats": _joined(folder, events.formats)})
+
+
+def _anchored_webhook(webhook: WebhookConfig, folder: Path) -> WebhookConfig:
+    secret = webhook.secret_file and _credential(webhook.secret_file, folder)
+    return webhook.model_copy(
+        update={"secret_file": secret, "ca_file": _joined(folder, webhook.ca_file)}
     )

@@ -39,3 +39,15 @@ class StoreError(PlateidError):
 
 class BrokerError(PlateidError):
     """The MQTT broker cannot be reached or refuses us."""
+
+
+class SinkError(PlateidError):
+    """A webhook or a log file does not take events now."""
+
+
+class RefusedError(SinkError):
+    """A sink that works says that this one event is wrong: trying again is no use."""
+
+
+class GpsError(PlateidError):
+    """gpsd cannot be reached, or does not speak as it should."""

@@ -2,14 +2,18 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
 
+import structlog
+
 from plateid.config import EventsConfig
-from plateid.core.formats import display
+from plateid.core.formats import Formats
 from plateid.core.ids import uuid7
 from plateid.core.motion import MotionGate
+from plateid.core.overlays import Overlays
+from plateid.core.parking import Parking
 from plateid.core.passes import Pass
 from plateid.core.reading import read_once
 from plateid.core.records import (
@@ -23,7 +27,9 @@ from plateid.core.records import (
     Reading,
     Track,
 )
+from plateid.core.standing import STILL_S
 from plateid.core.tracking import Tracker, TrackerSettings
+from plateid.core.view import View, parts
 
 EDGE = 0.25
 """A plate nearer to the border than this, in heights of its box, may be cut off: it is not read."""
@@ -33,6 +39,7 @@ MIN_AGE_S = 0.3
 """Reads of one moment err alike: a vehicle has to be in view for this long."""
 UNKNOWN_SYNTAX = 2
 """A text that no country issues may be a sign: it needs this many times the reads and the time."""
+log = structlog.get_logger()
 
 
 class Detector(Protocol):
@@ -68,6 +75,7 @@ class Origin:
     model: ModelNames
     next_seq: Callable[[], int]
     clock_synced: Callable[[], bool | None]
+    view: View = field(default_factory=View)
 
 
 @dataclass(frozen=True)
@@ -79,16 +87,25 @@ class PlateResult:
 
 
 def read_detections(
-    picture: Picture, detections: Sequence[Detection], reader: PlateReader, regions: Sequence[str]
+    picture: Picture,
+    detections: Sequence[Detection],
+    reader: PlateReader,
+    formats: Formats | None = None,
 ) -> list[PlateResult]:
     """Reads each detection of a still picture by itself, best first.
+
+    Args:
+        picture: Where they are.
+        detections: The plates.
+        reader: Who reads them.
+        formats: Which texts are expected; by default, those of any country.
 
     Raises:
         ModelError: The reader failed.
     """
     reads = reader.read(picture, [detection.box for detection in detections])
     results = [
-        PlateResult(detection, read_once(read, regions))
+        PlateResult(detection, read_once(read, formats))
         for detection, read in zip(detections, reads, strict=True)
     ]
     return sorted(results, key=lambda result: -result.reading.confidence)
@@ -102,13 +119,15 @@ class CameraPipeline:
         origin: Origin,
         rules: EventsConfig,
         *,
+        formats: Formats,
         detector: Detector,
         reader: PlateReader,
         sink: Sink,
     ) -> None:
-        """Starts with an empty road; `rules.regions` are country codes that are known."""
+        """Starts with an empty road."""
         self._origin = origin
         self._rules = rules
+        self._formats = formats
         self._detector = detector
         self._reader = reader
         self._sink = sink
@@ -117,6 +136,9 @@ class CameraPipeline:
         self._tracker = Tracker(TrackerSettings(lost_s=rules.lost_s))
         self._tracks: list[Track] = []
         self._passes: dict[int, Pass] = {}
+        self._parking = Parking(rules.parked_lost_s)
+        self._overlays = Overlays()
+        self._size = (1, 1)
         self._last_at: datetime | None = None
 
     def process(self, frame: Frame) -> list[PlateResult]:
@@ -142,11 +164,18 @@ class CameraPipeline:
                 self._tracker.hold(now)
                 for track in self._tracks:
                     self._passes[track.id].last_seen = now
-                self._close_lost()
+                self._close_lost(now)
             self._announce(now)
             return [
                 PlateResult(t.detection, self._reading(self._passes[t.id])) for t in self._tracks
             ]
+
+    def interrupt(self) -> None:
+        """Ends every pass but those of parked vehicles: the camera is away, and may come back."""
+        with self._lock:
+            self._park(set(self._passes))
+            self._parking.pause()
+            self._end_tracks()
 
     def finish(self) -> None:
         """Ends every pass: the source stopped, or plateid does."""
@@ -154,6 +183,11 @@ class CameraPipeline:
             self._end_all()
 
     def _end_all(self) -> None:
+        self._end_tracks()
+        for vehicle in self._parking.clear():
+            self._emit("plate_left", vehicle)
+
+    def _end_tracks(self) -> None:
         self._close(set(self._passes))
         self._gate = MotionGate()
         self._tracker = Tracker(TrackerSettings(lost_s=self._rules.lost_s))
@@ -163,11 +197,18 @@ class CameraPipeline:
     def _undecided(self, now: datetime) -> bool:
         """Whether a vehicle that stands still is not yet read well enough, and still may be."""
         vehicles = (self._passes[track.id] for track in self._tracks)
-        return any(v.announced is None and v.age_s(now) < self._rules.max_wait_s for v in vehicles)
+        return any(v.announced is None and v.age_s(now) < self._longest_wait_s(v) for v in vehicles)
+
+    def _longest_wait_s(self, vehicle: Pass) -> float:
+        """What never moved needs time: it may be text that the camera writes into the picture."""
+        return max(self._rules.max_wait_s, 0.0 if vehicle.standing.moved else STILL_S)
 
     def _look(self, picture: Picture, now: datetime) -> None:
-        self._tracks = self._tracker.update(self._detector.detect(picture), now)
-        self._close_lost()
+        self._size = picture.width, picture.height
+        view = self._origin.view
+        detections = [d for d in self._detector.detect(picture) if view.shows(d.box, self._size)]
+        self._tracks = self._tracker.update(detections, now)
+        self._close_lost(now)
         self._follow(now)
         self._read(picture)
         self._rejoin()
@@ -189,43 +230,63 @@ class CameraPipeline:
         """A track that was lost and found again under a new number goes on with the old pass."""
         for track in self._tracks:
             vehicle = self._passes[track.id]
-            lost = self._lost_like(vehicle) if vehicle.announced is None else None
-            if lost is not None:
-                older = self._passes.pop(lost)
+            older = self._taken_out_like(vehicle) if vehicle.announced is None else None
+            if older is not None:
                 older.go_on_as(vehicle)
                 self._passes[track.id] = older
 
-    def _lost_like(self, vehicle: Pass) -> int | None:
+    def _taken_out_like(self, vehicle: Pass) -> Pass | None:
         plate = self._reading(vehicle).plate
+        if len(plate) < MIN_CHARACTERS:
+            return None
+        lost = self._lost_with(plate)
+        return self._parking.take(plate, vehicle.standing.box) if lost is None else lost
+
+    def _lost_with(self, plate: str) -> Pass | None:
         in_view = {track.id for track in self._tracks}
-        if len(plate) >= MIN_CHARACTERS:
-            for track_id, other in self._passes.items():
-                if track_id not in in_view and plate == self._reading(other).plate:
-                    return track_id
+        for track_id, other in self._passes.items():
+            if track_id not in in_view and plate == self._reading(other).plate:
+                return self._passes.pop(track_id)
         return None
 
     def _announce(self, now: datetime) -> None:
         for vehicle in self._passes.values():
-            if vehicle.announced is None:
+            if vehicle.announced is None and not self._may_be_overlay(vehicle, now):
                 waited = vehicle.age_s(now) >= self._rules.max_wait_s
                 enough = self._rules.min_confidence if waited else self._rules.sure_confidence
                 if self._publishable(vehicle, enough):
                     self._emit("plate_seen", vehicle)
 
-    def _close_lost(self) -> None:
-        self._close(set(self._passes) - self._tracker.alive())
+    def _close_lost(self, now: datetime) -> None:
+        lost = set(self._passes) - self._tracker.alive()
+        self._park(lost)
+        self._close(lost & self._passes.keys())
+        for vehicle in self._parking.gone(now):
+            self._emit("plate_left", vehicle)
+
+    def _park(self, lost: set[int]) -> None:
+        """A vehicle that was announced, stood for long and is lost may only be hidden."""
+        for track_id in sorted(lost):
+            vehicle = self._passes[track_id]
+            stood_s = vehicle.standing.stood_s(vehicle.last_seen)
+            if vehicle.announced is not None and stood_s >= self._rules.parked_s:
+                self._parking.add(self._passes.pop(track_id))
 
     def _close(self, ended: set[int]) -> None:
         for track_id in sorted(ended):
             vehicle = self._passes.pop(track_id)
-            if vehicle.announced is None and self._publishable(vehicle, self._rules.min_confidence):
+            if (
+                vehicle.announced is None
+                and self._publishable(vehicle, self._rules.min_confidence)
+                and not self._is_overlay(vehicle)
+            ):
                 self._emit("plate_seen", vehicle)
             if vehicle.announced is not None:
                 self._emit("plate_left", vehicle)
 
     def _publishable(self, vehicle: Pass, confidence: float) -> bool:
         reading = self._reading(vehicle)
-        strictness = 1 if reading.region else UNKNOWN_SYNTAX
+        strictness = 1 if self._formats.fits(reading.plate) else UNKNOWN_SYNTAX
         return (
             reading.confidence >= confidence
             and len(reading.plate) >= MIN_CHARACTERS
@@ -233,13 +294,29 @@ class CameraPipeline:
             and vehicle.age_s(vehicle.last_seen) >= strictness * MIN_AGE_S
         )
 
+    def _may_be_overlay(self, vehicle: Pass, now: datetime) -> bool:
+        too_early = not vehicle.standing.moved and vehicle.age_s(now) < STILL_S
+        return too_early or self._is_overlay(vehicle)
+
+    def _is_overlay(self, vehicle: Pass) -> bool:
+        known = len(self._overlays.places)
+        held = self._overlays.hold(vehicle.standing, vehicle.age_s(vehicle.last_seen))
+        if len(self._overlays.places) > known:
+            place = parts(vehicle.standing.box, self._size)
+            log.info("clock in the picture", camera=self._origin.camera, box=place)
+        return held
+
     def _reading(self, vehicle: Pass) -> Reading:
-        return vehicle.reading(self._rules.regions)
+        return vehicle.reading(self._formats)
 
     def _emit(self, event_type: Literal["plate_seen", "plate_left"], vehicle: Pass) -> None:
-        reading = self._reading(vehicle)
-        corrected = vehicle.announced is not None and vehicle.announced != reading.plate
-        vehicle.announced = reading.plate
+        reading, told = self._reading(vehicle), vehicle.announced
+        if told is not None and not reading.plate:  # strict syntax may refuse what later reads say
+            reading = told
+        corrected = told is not None and told.plate != reading.plate
+        vehicle.announced = reading
+        path = [*(point.box for point in vehicle.path), vehicle.standing.box]
+        stood_s = vehicle.standing.longest_s(vehicle.last_seen)
         self._sink.accept(
             PlateEvent(
                 event_type=event_type,
@@ -250,7 +327,7 @@ class CameraPipeline:
                 seq=self._origin.next_seq(),
                 plate=reading.plate,
                 plate_raw=reading.plate_raw,
-                plate_display=display(reading.plate, reading.region),
+                plate_display=self._formats.display(reading.plate, reading.region),
                 confidence=reading.confidence,
                 char_confidences=reading.char_confidences,
                 candidates=reading.candidates,
@@ -265,6 +342,8 @@ class CameraPipeline:
                 model=self._origin.model,
                 clock_synced=self._origin.clock_synced(),
                 corrected=corrected,
+                direction=self._origin.view.direction(path, self._size),
+                parked=stood_s >= self._rules.parked_s,
             )
         )
 

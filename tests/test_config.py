@@ -2,7 +2,15 @@ from pathlib import Path
 
 import pytest
 
-from plateid.config import DEFAULT_BUNDLE, ModelsConfig, bundle_path, load_config, shipped_bundles
+from plateid.config import (
+    DEFAULT_BUNDLE,
+    EventsConfig,
+    ModelsConfig,
+    bundle_path,
+    expected_formats,
+    load_config,
+    shipped_bundles,
+)
 from plateid.errors import ConfigError
 
 GOOD = """
@@ -25,7 +33,9 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_what_is_not_said_has_a_default_and_paths_are_relative_to_the_file(tmp_path):
-    config = load_config(write(tmp_path, GOOD + '[mqtt]\npassword_file = "secret"\n'))
+    config = load_config(
+        write(tmp_path, GOOD + '[mqtt]\nusername = "a"\npassword_file = "secret"\n')
+    )
     assert config.camera[0].url == "rtsp://camera.local/stream"
     assert config.camera[1].url == str(tmp_path / "clips/a.mp4")
     assert config.mqtt.password_file == tmp_path / "secret"
@@ -43,6 +53,7 @@ def test_what_is_not_said_has_a_default_and_paths_are_relative_to_the_file(tmp_p
         ("bundle", "/srv/mine", "/srv/mine"),
         ("engine_cache", "engines", "{folder}/engines"),
         ("engine_cache", "/var/cache/plateid", "/var/cache/plateid"),
+        ("easyocr_folder", "easyocr", "{folder}/easyocr"),
     ],
 )
 def test_a_bundle_is_named_or_a_path_and_paths_are_relative_to_the_file(tmp_path, key, text, path):
@@ -78,6 +89,7 @@ def test_the_bundles_that_ship_are_known_by_name_and_the_default_is_the_first():
         (GOOD + "[mqtt]\nport = 70000\n", r"mqtt.port: .*less than or equal to 65535"),
         (GOOD + "[modles]\n", r"modles: Extra inputs are not permitted"),
         (GOOD + '[models]\nprovider = "gpu"\n', r"models.provider: Input should be 'cpu'"),
+        (GOOD + '[models]\nreader = "tesseract"\n', r"models.reader: Input should be 'bundle'"),
         (GOOD + "[models]\nbundle = 3\n", r"models.bundle: Input is not a valid path"),
         ('device = "gate"\n', r"camera: Field required"),
         ("device = \n", r"plateid.toml: Invalid value"),
@@ -86,6 +98,36 @@ def test_the_bundles_that_ship_are_known_by_name_and_the_default_is_the_first():
 def test_a_wrong_key_is_named_with_the_reason(tmp_path, text, message):
     with pytest.raises(ConfigError, match=message):
         load_config(write(tmp_path, text))
+
+
+def events(folder: Path, text: str) -> EventsConfig:
+    return load_config(write(folder, GOOD + "[events]\n" + text)).events
+
+
+def test_formats_come_from_the_tables_that_ship_and_a_file_beside_the_configuration(tmp_path):
+    (tmp_path / "own.toml").write_text('[xx]\npatterns = ["LL DD"]\n# ä\n', encoding="utf-8")
+    text = 'regions = ["xx", "ro"]\nstrict = true\nformats = "own.toml"\n'
+    formats = expected_formats(events(tmp_path, text))
+    assert (formats.regions, formats.strict) == (("xx", "ro"), True)
+    assert formats.fits("AB12") and formats.fits("B68SPK")
+    by_default = expected_formats(events(tmp_path, ""))
+    assert (by_default.regions, by_default.strict) == ((), False)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("strict = true\n", "events.regions: strict needs at least one region"),
+        ('regions = ["xx"]\n', "events.regions: unknown region xx"),
+        ('formats = "nowhere.toml"\n', "/nowhere.toml: No such file"),
+        ('formats = "plateid.toml"\n', "plateid.toml: line .*: device: is not a country's code"),
+        ('formats = "binary.toml"\n', "/binary.toml: .*decode"),
+    ],
+)
+def test_regions_or_formats_that_cannot_be_expected_are_named(tmp_path, text, message):
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match=message):
+        expected_formats(events(tmp_path, text))
 
 
 def test_a_missing_or_binary_file_is_named(tmp_path):

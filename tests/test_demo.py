@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 
 from plateid.capture.stream import read_clip
 from plateid.config import EventsConfig, ModelsConfig
+from plateid.core.formats import shipped_formats
 from plateid.core.records import ModelNames, PlateEvent
 from plateid.demo import CLIP
 from plateid.models.networks import Networks
@@ -39,6 +40,7 @@ def test_each_vehicle_is_one_pass_at_any_frame_rate(networks, rate):
     pipeline = CameraPipeline(
         Origin("box", "street", ModelNames("d", "r", "b"), lambda: next(sequence), lambda: None),
         EventsConfig(),
+        formats=shipped_formats(),
         detector=networks.detector(),
         reader=networks.reader(),
         sink=events,

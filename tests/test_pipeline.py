@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from plateid.config import EventsConfig
+from plateid.core.formats import Formats, shipped_formats
 from plateid.core.records import Box, Detection, Frame, ModelNames, PlateEvent, PlateRead
+from plateid.core.view import View
 from plateid.pipeline import CameraPipeline, Origin, read_detections
 from tests.core.test_text import slots
 from tests.pictures import ArrayPicture
@@ -91,17 +93,30 @@ def frames(vehicles: list[Vehicle], *, rate: float, until_s: float) -> list[Fram
     return result
 
 
-def pipeline(drive: Drive, rules: EventsConfig = RULES) -> CameraPipeline:
+def pipeline(
+    drive: Drive,
+    rules: EventsConfig = RULES,
+    view: View | None = None,
+    formats: Formats | None = None,
+) -> CameraPipeline:
     sequence = iter(range(1, 1000))
-    origin = Origin("box", "gate", ModelNames("d", "r", "b"), lambda: next(sequence), lambda: True)
-    return CameraPipeline(origin, rules, detector=drive.eyes, reader=drive.eyes, sink=drive)
+    names = ModelNames("d", "r", "b")
+    origin = Origin("box", "gate", names, lambda: next(sequence), lambda: True, view or View())
+    formats = formats or shipped_formats()
+    return CameraPipeline(
+        origin, rules, formats=formats, detector=drive.eyes, reader=drive.eyes, sink=drive
+    )
 
 
 def drive(
-    *vehicles: Vehicle, rate: float = 15, until_s: float = 8, rules: EventsConfig = RULES
+    *vehicles: Vehicle,
+    rate: float = 15,
+    until_s: float = 8,
+    rules: EventsConfig = RULES,
+    formats: Formats | None = None,
 ) -> Drive:
     result = Drive()
-    way = pipeline(result, rules)
+    way = pipeline(result, rules, formats=formats)
     for frame in frames(list(vehicles), rate=rate, until_s=until_s):
         way.process(frame)
     way.finish()
@@ -157,9 +172,34 @@ def test_misreads_of_single_frames_are_outvoted():
     assert told == [("plate_seen", "B68SPK"), ("plate_left", "B68SPK")]
 
 
+@pytest.mark.parametrize(("strict", "told"), [(False, ["PARKING"] * 2), (True, [])])
+def test_strict_syntax_publishes_nothing_that_it_does_not_allow(strict, told):
+    romania = shipped_formats().expecting(["ro"], key="regions", strict=strict)
+    sign = drive(Vehicle("PARKING", 0, 4), formats=romania)
+    assert [event.plate for event in sign.events] == told
+
+
+def test_an_event_has_the_plate_that_syntax_chose_and_what_was_read():
+    romania = shipped_formats().expecting(["ro"], key="regions", strict=True)
+    seen, left = drive(Vehicle("BO1SPK", 0, 4), formats=romania).events
+    for event in (seen, left):
+        assert (event.plate, event.plate_raw) == ("B01SPK", "BO1SPK")
+        assert (event.plate_display, event.region.code) == ("B 01 SPK", "ro")
+        assert event.reads == event.agreeing_reads
+
+
+def test_what_was_published_stays_though_strict_syntax_refuses_the_later_reads():
+    romania = shipped_formats().expecting(["ro"], key="regions", strict=True)
+    first = Vehicle("B68SPK", 0, 0.5, speed=80, sure=0.99)
+    then = Vehicle("MMMMMM", 0.51, 6, x=140, speed=10, sure=0.99)
+    result = drive(first, then, formats=romania)
+    assert result.told() == [("plate_seen", "B68SPK"), ("plate_left", "B68SPK")]
+    assert [event.corrected for event in result.events] == [False, False]
+
+
 def test_a_reading_that_changes_after_it_was_published_is_corrected_on_leaving():
-    first = Vehicle("AB128", 0, 0.5, speed=0, y=300, sure=0.99)
-    then = Vehicle("AB123", 0.51, 6, speed=10, y=301, sure=0.99)
+    first = Vehicle("AB128", 0, 0.5, speed=80, y=300, sure=0.99)
+    then = Vehicle("AB123", 0.51, 6, x=140, speed=10, y=301, sure=0.99)
     result = drive(first, then)
     assert result.told() == [("plate_seen", "AB128"), ("plate_left", "AB123")]
     assert [event.corrected for event in result.events] == [False, True]
@@ -252,6 +292,6 @@ def test_still_pictures_are_read_one_by_one_best_first():
         ((300.0, 100.0, 400.0, 125.0), "GOOD12", 0.99),
     ]
     eyes, road = Eyes(), Road(boxes)
-    results = read_detections(road, eyes.detect(road), eyes, ())
+    results = read_detections(road, eyes.detect(road), eyes)
     assert [result.reading.plate for result in results] == ["GOOD12", "BAD123"]
-    assert read_detections(Road([]), [], eyes, ()) == []
+    assert read_detections(Road([]), [], eyes) == []

@@ -55,6 +55,34 @@ def test_a_picture_without_a_plate_still_gives_its_line(picture, bundle):
     assert json.loads(done.stdout)["plates"] == []
 
 
+def plates(*arguments: object) -> list[str]:
+    done = read("--json", *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    return [plate["plate"] for plate in json.loads(done.stdout)["plates"]]
+
+
+def test_strict_syntax_leaves_only_what_the_regions_issue(picture, bundle):
+    assert plates("--bundle", bundle, "--regions", "ro", picture) == ["AB12"]
+    assert plates("--bundle", bundle, "--regions", "ro", "--strict", picture) == [""]
+
+
+def test_a_file_of_formats_adds_countries_and_replaces_those_that_it_names(
+    picture, bundle, tmp_path
+):
+    own = tmp_path / "own.toml"
+    own.write_text('[ro]\npatterns = ["LL DD"]\n')
+    options = ["--bundle", bundle, "--strict", "--formats", own]
+    assert plates(*options, "--regions", "ro", picture) == ["AB12"]
+    assert plates(*options, "--regions", "br", picture) == [""]
+
+
+def test_an_error_in_a_file_of_formats_ends_with_its_line_and_the_reason(picture, tmp_path):
+    (tmp_path / "own.toml").write_text('[ro]\npatterns = ["LL-DD"]\n')
+    done = read("--formats", tmp_path / "own.toml", picture)
+    reason = "line 2: ro: pattern \"LL-DD\": unknown pattern character '-'"
+    assert (done.returncode, done.stderr) == (2, f"{tmp_path}/own.toml: {reason}\n")
+
+
 def test_crops_are_read_whole_and_without_detection(picture, bundle):
     (plate,) = json.loads(read("--json", "--crops", "--bundle", bundle, picture).stdout)["plates"]
     assert plate["box"] == [0.0, 0.0, 640.0, 320.0]
@@ -162,6 +190,8 @@ def test_a_clip_without_a_vehicle_says_so_to_people(bundle, tmp_path):
     ("option", "message"),
     [
         (["--regions", "xx"], "--regions: unknown region xx"),
+        (["--strict"], "--regions: strict needs at least one region"),
+        (["--formats", "nowhere.toml"], "nowhere.toml: No such file"),
         (["--min-score", "2"], "--min-score"),
         (["--min-score", "nan"], "--min-score"),
         (["--colour"], "--colour"),

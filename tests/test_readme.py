@@ -12,6 +12,7 @@ import pytest
 from plateid.capture.stream import read_clip
 from plateid.config import load_config
 from plateid.demo import CLIP
+from plateid.events.lists import ListFile
 
 README = Path("README.md").read_text()
 BRIGHT_DAY = 125
@@ -37,7 +38,12 @@ def test_the_python_example_reads_a_picture(car):
 
 
 def test_the_configuration_example_is_valid(tmp_path):
-    (example,) = blocks("toml")
+    example, rules = blocks("toml")
+    (tmp_path / "plateid.toml").write_text(rules)
+    (tmp_path / "plates.csv").write_text(blocks("csv")[0])
+    config = load_config(tmp_path / "plateid.toml")
+    assert config.camera[0].view.roi
+    assert len(ListFile(config.lists, ("drive", "gate")).lists.entries) == 2
     (tmp_path / "plateid.toml").write_text(example)
     config = load_config(tmp_path / "plateid.toml")
     assert config.camera[0].name == "drive"

@@ -12,6 +12,8 @@ Boxes = NDArray[np.float32]
 """Shape (N, 4), rows x1, y1, x2, y2."""
 
 PADDING = 114
+SAME_PLACE = 0.5
+"""IoU."""
 
 
 def iou(a: Boxes, b: Boxes) -> NDArray[np.float32]:
@@ -32,6 +34,12 @@ def iou(a: Boxes, b: Boxes) -> NDArray[np.float32]:
 def _areas(boxes: Boxes) -> NDArray[np.float32]:
     sides = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None)
     return np.asarray(sides[:, 0] * sides[:, 1], dtype=boxes.dtype)
+
+
+def same_place(a: Box, b: Box) -> bool:
+    """Whether two boxes overlap by half."""
+    boxes = np.array([a, b], dtype=np.float32)
+    return bool(iou(boxes[:1], boxes[1:])[0, 0] >= SAME_PLACE)
 
 
 def nms(boxes: Boxes, scores: NDArray[np.float32], *, iou_threshold: float) -> NDArray[np.intp]:

@@ -1,0 +1,148 @@
+"""Where the box is, as gpsd tells (https://gpsd.gitlab.io/gpsd/gpsd_json.html)."""
+
+import json
+import math
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Protocol
+
+from plateid.backoff import Backoff, Outage
+from plateid.config import GpsConfig
+from plateid.core.records import Position
+from plateid.errors import GpsError
+
+WATCH = b'?WATCH={"enable":true,"json":true};\n'
+CONNECT_TIMEOUT_S = 5.0
+SILENCE_S = 30.0
+"""A receiver reports each second, with a fix or without."""
+STOP_S = 0.2
+"""A connection that is being made is left to itself."""
+MAX_LINE = 65536
+FIX_2D = 2
+BACKOFF = Backoff()
+
+
+class Gps(Protocol):
+    """Who knows where the box is."""
+
+    def start(self) -> None:
+        """Begins to find out."""
+        ...
+
+    def position(self) -> Position | None:
+        """Where the box is now; None when that is not known."""
+        ...
+
+    def stop(self) -> None:
+        """Ends it."""
+        ...
+
+
+class NoGps:
+    """Knows nothing."""
+
+    def start(self) -> None:
+        """Does nothing."""
+
+    def position(self) -> Position | None:
+        """Unknown."""
+        return None
+
+    def stop(self) -> None:
+        """Does nothing."""
+
+
+class Gpsd:
+    """Listens to gpsd in a thread of its own, and connects again for ever."""
+
+    def __init__(self, config: GpsConfig, *, backoff: Backoff = BACKOFF) -> None:
+        """Does not connect yet."""
+        self._address = config.host, config.port
+        self._endpoint = f"gpsd {config.host}:{config.port}"
+        self._max_age_s = config.max_age_s
+        self._last: tuple[Position, float] | None = None
+        self._outage = Outage("gpsd", backoff)
+        self._stopping = threading.Event()
+        self._socket: socket.socket | None = None
+        self._thread = threading.Thread(target=self._run, name="gpsd", daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def position(self) -> Position | None:
+        """The last position, if it is not too old; from any thread."""
+        last = self._last
+        if last is None or time.monotonic() - last[1] > self._max_age_s:
+            return None
+        return last[0]
+
+    def stop(self) -> None:
+        """Ends the thread."""
+        self._stopping.set()
+        with suppress(AttributeError, OSError):  # not connected
+            self._socket.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
+        self._thread.join(STOP_S)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                with socket.create_connection(self._address, CONNECT_TIMEOUT_S) as connection:
+                    self._socket = connection
+                    self._listen(connection)
+            except (OSError, GpsError) as error:
+                if not self._stopping.is_set():
+                    reason = getattr(error, "strerror", None) or error
+                    self._outage.failed(reason)
+                    self._stopping.wait(self._outage.wait_s)
+
+    def _listen(self, connection: socket.socket) -> None:
+        connection.sendall(WATCH)
+        connection.settimeout(SILENCE_S)
+        for line in self._lines(connection):
+            report = self._report(line)
+            position = position_of(report)
+            if position is not None:
+                self._last = position, time.monotonic()
+            if report.get("class") == "TPV":  # gpsd greets also where there is no receiver
+                self._outage.recovered()
+
+    def _lines(self, connection: socket.socket) -> Iterator[bytes]:
+        buffered = b""
+        while not self._stopping.is_set():
+            try:
+                received = connection.recv(4096)
+            except TimeoutError as error:
+                reason = f"no word for {SILENCE_S:.0f} s: is a receiver attached?"
+                raise GpsError(self._endpoint, reason) from error
+            if not received:
+                raise GpsError(self._endpoint, "connection lost")
+            *lines, buffered = (buffered + received).split(b"\n")
+            yield from lines
+            if len(buffered) > MAX_LINE:
+                raise GpsError(self._endpoint, f"a line has no end within {MAX_LINE} bytes")
+
+    def _report(self, line: bytes) -> dict[str, Any]:
+        try:
+            report = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise GpsError(self._endpoint, f"no JSON: {line[:40]!r}") from error
+        if not isinstance(report, dict):
+            raise GpsError(self._endpoint, f"no report: {line[:40]!r}")
+        return report
+
+
+def position_of(report: dict[str, Any]) -> Position | None:
+    """The position of a report (TPV) that has a fix; None in all others."""
+    lat, lon, mode = report.get("lat"), report.get("lon"), report.get("mode")
+    fixed = report.get("class") == "TPV" and isinstance(mode, int) and mode >= FIX_2D
+    if not fixed or not _within(lat, 90) or not _within(lon, 180):
+        return None
+    return Position(float(lat), float(lon))  # type: ignore[arg-type]
+
+
+def _within(value: Any, limit: float) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value) and abs(value) <= limit

@@ -1,0 +1,62 @@
+"""The sinks beside MQTT: webhooks and log files, each with its queue and its thread."""
+
+import time
+from pathlib import Path
+
+from plateid.config import Config, LogfileConfig
+from plateid.events.courier import Courier, Target
+from plateid.events.logfile import csv_file, jsonl_file
+from plateid.events.queues import Queues
+from plateid.events.webhook import Webhook
+
+
+class Sinks:
+    """All of a configuration."""
+
+    def __init__(self, config: Config, store: Path) -> None:
+        """Opens their queues in the file of an EventStore that is open; nothing is sent yet.
+
+        Raises:
+            ConfigError: A secret or a certificate cannot be used.
+            StoreError: The file cannot be used.
+        """
+        targets: dict[str, Target] = {
+            **{f"webhook {webhook.name}": Webhook(webhook) for webhook in config.webhook},
+            **log_files(config.logfile),
+        }
+        self._queues = Queues(store, targets)
+        self.couriers = [
+            Courier(name, target, queues=self._queues, bounds=config.store)
+            for name, target in targets.items()
+        ]
+
+    def start(self) -> None:
+        """Starts their threads."""
+        for courier in self.couriers:
+            courier.start()
+
+    def notify(self) -> None:
+        """Says that there are new events."""
+        for courier in self.couriers:
+            courier.notify()
+
+    def stop(self, stop_at: float) -> None:
+        """Has them deliver what goes at the first try until `time.monotonic()` is `stop_at`."""
+        for courier in self.couriers:
+            courier.stop(stop_at)
+
+    def close(self, stop_at: float) -> None:
+        """Waits for their end until then; what was not delivered stays in the queues."""
+        for courier in self.couriers:
+            courier.join(max(0.0, stop_at - time.monotonic()))
+        self._queues.close()
+
+
+def log_files(config: LogfileConfig) -> dict[str, Target]:
+    """Those that are configured, by the names that their queues have."""
+    files = {}
+    if config.csv is not None:
+        files["csv"] = csv_file(config.csv)
+    if config.jsonl is not None:
+        files["jsonl"] = jsonl_file(config.jsonl)
+    return dict(files)

@@ -1,0 +1,132 @@
+"""Webhooks: an event is one POST, signed as https://www.standardwebhooks.com says."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import http.client
+import json
+import ssl
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from plateid import __version__
+from plateid.config import WebhookConfig
+from plateid.core.records import rfc3339
+from plateid.errors import ConfigError, RefusedError, SinkError
+from plateid.events.queues import Queued
+
+SECRET_BYTES = range(24, 65)
+THE_EVENT_IS_WRONG = (400, 413, 422)
+"""Statuses that blame the request; all others that are no success may be mended at the server."""
+
+
+class Webhook:
+    """One server that gets events."""
+
+    def __init__(self, config: WebhookConfig) -> None:
+        """Connects to nobody yet.
+
+        Raises:
+            ConfigError: The secret or the certificate cannot be used.
+        """
+        self._config = config
+        self._secret = read_secret(config.secret_file) if config.secret_file else None
+        self._context = _trusting(config.ca_file) if config.url.startswith("https:") else None
+        url = urlsplit(config.url)
+        try:
+            self._address = url.hostname or "", url.port
+        except ValueError as error:
+            raise ConfigError(f"webhook {config.name}: url", error) from error
+        self._path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        self._endpoint = f"{url.scheme}://{url.netloc}"  # path and query may hold a secret
+
+    def deliver(self, queued: Queued) -> None:
+        """Sends an event, if it is one that is wanted here; a redirect is not followed.
+
+        Raises:
+            RefusedError: The server says that the event is wrong.
+            SinkError: The server cannot be reached, or answers anything but 2xx.
+        """
+        event = json.loads(queued.payload)
+        if not self._wanted(event):
+            return
+        event |= {"sent_at": rfc3339(datetime.now(UTC)), "replayed": queued.sent}
+        body = json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
+        status, reason = self._post(body, self._headers(queued.id, body))
+        if not 200 <= status < 300:  # noqa: PLR2004 - RFC 9110, section 15.3
+            error = RefusedError if status in THE_EVENT_IS_WRONG else SinkError
+            raise error(self._endpoint, f"answers {status} {reason}")
+
+    def _wanted(self, event: dict[str, Any]) -> bool:
+        kind = event["list"]["kind"] if event["list"] else "none"
+        return not self._config.lists or kind in self._config.lists
+
+    def _headers(self, id_: str, body: bytes) -> dict[str, str]:
+        stamp = str(int(time.time()))
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": f"plateid/{__version__}",
+            "webhook-id": id_,
+            "webhook-timestamp": stamp,
+        }
+        if self._secret is not None:
+            headers["webhook-signature"] = signature(self._secret, id_, stamp, body)
+        return headers
+
+    def _post(self, body: bytes, headers: dict[str, str]) -> tuple[int, str]:
+        connection = self._connection()
+        try:
+            connection.request("POST", self._path, body, headers)
+            answer = connection.getresponse()
+        except ssl.SSLCertVerificationError as error:
+            reason = f"the server's certificate is refused: {error.verify_message.rstrip('.')}"
+            raise SinkError(self._endpoint, reason) from error
+        except (OSError, http.client.HTTPException, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise SinkError(self._endpoint, reason) from error
+        finally:
+            connection.close()
+        return answer.status, answer.reason
+
+    def _connection(self) -> http.client.HTTPConnection:
+        timeout_s = self._config.timeout_s
+        if self._context is None:
+            return http.client.HTTPConnection(*self._address, timeout=timeout_s)
+        return http.client.HTTPSConnection(*self._address, timeout=timeout_s, context=self._context)
+
+
+def signature(secret: bytes, id_: str, stamp: str, body: bytes) -> str:
+    """HMAC-SHA256 of identifier, Unix seconds and body, as `v1,` and base64."""
+    mac = hmac.new(secret, f"{id_}.{stamp}.".encode() + body, hashlib.sha256)
+    return f"v1,{base64.b64encode(mac.digest()).decode()}"
+
+
+def read_secret(file: Path) -> bytes:
+    """The secret of a file: base64 of 24 to 64 bytes, with `whsec_` before it or without.
+
+    Raises:
+        ConfigError: The file cannot be read, or holds something else.
+    """
+    try:
+        text = file.read_text().strip()
+        secret = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ConfigError(file, "is not base64, as of `openssl rand -base64 32`") from error
+    except OSError as error:
+        raise ConfigError(file, error.strerror) from error
+    if len(secret) not in SECRET_BYTES:
+        raise ConfigError(file, f"holds {len(secret)} bytes; a secret has 24 to 64")
+    return secret
+
+
+def _trusting(ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except ssl.SSLError as error:
+        raise ConfigError(ca_file, "no certificate in PEM form") from error
+    except OSError as error:
+        raise ConfigError(ca_file, error.strerror) from error

@@ -1,0 +1,123 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plateid.core.records import Box, Direction
+from plateid.core.view import View, inside, parts
+
+SIZE = (1000, 500)
+SQUARE = ((0.2, 0.2), (0.8, 0.2), (0.8, 0.8), (0.2, 0.8))
+HOLLOW = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.2), (0.0, 1.0))
+numbers = st.floats(-2000, 2000)
+
+
+def at(x: float, y: float, height: float = 20) -> Box:
+    return x - 2 * height, y - height / 2, x + 2 * height, y + height / 2
+
+
+@pytest.mark.parametrize(
+    ("point", "polygon", "expected"),
+    [
+        ((0.5, 0.5), SQUARE, True),
+        ((0.2, 0.5), SQUARE, True),
+        ((0.1, 0.5), SQUARE, False),
+        ((0.5, 0.1), HOLLOW, True),
+        ((0.5, 0.6), HOLLOW, False),
+        ((0.1, 0.6), HOLLOW, True),
+    ],
+)
+def test_a_point_is_in_a_polygon_or_on_its_border(point, polygon, expected):
+    assert inside(point, polygon) == expected
+
+
+def test_everything_is_shown_unless_something_is_said():
+    assert View().shows(at(0, 0, 0.1), SIZE)
+
+
+@pytest.mark.parametrize(
+    ("view", "shown"),
+    [
+        (View(roi=SQUARE), (True, False)),
+        (View(masks=(SQUARE,)), (False, True)),
+        (View(roi=SQUARE, masks=(SQUARE,)), (False, False)),
+        (View(min_plate_height=20.5), (False, False)),
+    ],
+)
+def test_centre_and_height_decide(view, shown):
+    assert (view.shows(at(500, 250), SIZE), view.shows(at(100, 250), SIZE)) == shown
+
+
+@pytest.mark.parametrize(
+    ("end", "degrees"),
+    [((500, 150), 0), ((600, 250), 90), ((500, 350), 180), ((400, 250), 270), ((600, 150), 45)],
+)
+def test_degrees_go_clockwise_from_up(end, degrees):
+    assert View().direction([at(500, 250), at(*end)], SIZE) == Direction(None, degrees)
+
+
+def test_what_did_not_move_by_its_own_height_has_no_direction():
+    assert View().direction([at(500, 250), at(519, 250)], SIZE) is None
+    assert View().direction([at(500, 250)], SIZE) is None
+
+
+@given(st.lists(st.tuples(numbers, numbers), min_size=1, max_size=9))
+def test_degrees_are_always_a_direction(points):
+    direction = View().direction([at(x, y) for x, y in points], SIZE)
+    assert direction is None or 0 <= direction.degrees < 360
+
+
+LEVEL = ((0.2, 0.5), (0.8, 0.5))
+"""Looking along it, its right is below."""
+
+
+@pytest.mark.parametrize(
+    ("ys", "way"),
+    [
+        ((100, 400), "in"),
+        ((400, 100), "out"),
+        ((100, 400, 100), "out"),
+        ((100, 400, 100, 400), "in"),
+        ((100, 200), None),
+        ((400, 300), None),
+    ],
+)
+def test_who_crosses_the_line_last_to_its_right_goes_in(ys, way):
+    direction = View(line=LEVEL).direction([at(500, y) for y in ys], SIZE)
+    assert (direction and direction.way) == way
+    mirrored = View(line=LEVEL[::-1]).direction([at(500, y) for y in ys], SIZE)
+    assert (mirrored and mirrored.way) == {"in": "out", "out": "in", None: None}[way]
+
+
+def test_who_passes_beside_the_line_does_not_cross_it():
+    direction = View(line=LEVEL).direction([at(100, 100), at(100, 400)], SIZE)
+    assert direction == Direction(None, 180.0)
+
+
+@pytest.mark.parametrize(
+    ("heights", "approaching", "way"),
+    [
+        ((20, 22, 40, 42), "in", "in"),
+        ((20, 22, 40, 42), "out", "out"),
+        ((42, 40, 22, 20), "in", "out"),
+        ((42, 40, 22, 20), "out", "in"),
+        ((20, 21, 22, 21), "in", None),
+        ((20, 22, 40, 42), None, None),
+    ],
+)
+def test_growth_tells_the_way_where_no_line_does(heights, approaching, way):
+    path = [at(500, 100 + 50 * i, height) for i, height in enumerate(heights)]
+    direction = View(approaching=approaching).direction(path, SIZE)
+    assert direction == Direction(way, 180.0)
+
+
+def test_who_comes_straight_on_has_a_way_though_the_plate_stays_where_it_is():
+    direction = View(approaching="in").direction([at(500, 250, h) for h in (20, 30, 60)], SIZE)
+    assert direction is not None
+    assert direction.way == "in"
+    assert math.isfinite(direction.degrees)
+
+
+def test_a_box_is_told_as_parts_of_the_picture():
+    assert parts((100, 50, 200, 75), SIZE) == (0.1, 0.1, 0.2, 0.15)

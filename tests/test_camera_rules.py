@@ -1,0 +1,187 @@
+"""What one camera's rules make of its picture: places, directions, parked vehicles, overlays."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from plateid.core.records import Box, Direction, Frame
+from plateid.core.view import View
+from plateid.pipeline import CameraPipeline
+from tests.test_pipeline import RULES, START, Drive, Road, Vehicle, frames, pipeline
+
+PARKING = RULES.model_copy(update={"parked_s": 10.0, "parked_lost_s": 20.0})
+CLOCK_BOX: Box = (900.0, 30.0, 1050.0, 55.0)
+LEFT_HALF = ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))
+UPRIGHT_LINE = ((0.3, 1.0), (0.3, 0.0))
+"""Seen upwards: what comes from the picture's left goes in."""
+
+
+def seen_by(
+    *vehicles: Vehicle, view: View | None = None, until_s: float = 8, rules=RULES, rate: float = 10
+) -> Drive:
+    result = Drive()
+    way = pipeline(result, rules, view)
+    show(way, frames(list(vehicles), rate=rate, until_s=until_s))
+    way.finish()
+    return result
+
+
+def show(way: CameraPipeline, shown: list[Frame], *, after_s: float = 0) -> None:
+    for frame in shown:
+        way.process(replace(frame, captured_at=frame.captured_at + timedelta(seconds=after_s)))
+
+
+def clock_frames(texts: list[str], *, rate: float, until_s: float) -> list[Frame]:
+    """A picture in which each text stands for a second, and a vehicle passes below."""
+    result = []
+    for number in range(int(until_s * rate) + 1):
+        t = number / rate
+        plates = [(CLOCK_BOX, texts[int(t) % len(texts)], 0.99)]
+        car = Vehicle("B68SPK", 5, 9)
+        if car.visible(t):
+            plates.append((car.box(t), car.text, car.sure))
+        result.append(Frame("gate", number, START + timedelta(seconds=t), t, Road(plates)))
+    return result
+
+
+@pytest.mark.parametrize(
+    ("view", "told"),
+    [
+        (View(), 2),
+        (View(roi=LEFT_HALF), 2),
+        (View(masks=(((0, 0), (1, 0), (1, 1), (0, 1)),)), 0),
+        (View(roi=((0.5, 0.5), (1, 0.5), (1, 1), (0.5, 1))), 0),
+        (View(min_plate_height=25), 2),
+        (View(min_plate_height=25.1), 0),
+    ],
+)
+def test_plates_outside_of_a_cameras_view_do_not_exist(view, told):
+    assert len(seen_by(Vehicle("B68SPK", 0.5, 3), view=view).events) == told
+
+
+def test_a_vehicle_behind_a_mask_is_one_pass():
+    mask = ((0.25, 0.3), (0.3, 0.3), (0.3, 0.5), (0.25, 0.5))
+    assert len(seen_by(Vehicle("B68SPK", 0.5, 5), view=View(masks=(mask,))).events) == 2
+
+
+@pytest.mark.parametrize(
+    ("vehicle", "view", "direction"),
+    [
+        (Vehicle("B68SPK", 0, 5), View(), Direction(None, 90.0)),
+        (Vehicle("B68SPK", 0, 5, x=900, speed=-150), View(), Direction(None, 270.0)),
+        (Vehicle("B68SPK", 0, 5), View(line=UPRIGHT_LINE), Direction("in", 90.0)),
+        (Vehicle("B68SPK", 0, 5), View(line=UPRIGHT_LINE[::-1]), Direction("out", 90.0)),
+        (
+            Vehicle("B68SPK", 0, 5, x=900, speed=-150),
+            View(line=UPRIGHT_LINE),
+            Direction("out", 270.0),
+        ),
+        (Vehicle("B68SPK", 0, 2, x=500), View(line=UPRIGHT_LINE), Direction(None, 90.0)),
+        (Vehicle("B68SPK", 0, 6, speed=0), View(line=UPRIGHT_LINE), None),
+    ],
+)
+def test_a_pass_ends_with_the_way_that_it_took(vehicle, view, direction):
+    assert seen_by(vehicle, view=view).events[-1].direction == direction
+
+
+def test_a_vehicle_that_turns_round_goes_the_way_that_it_took_last():
+    there = Vehicle("B68SPK", 0, 3, x=200)
+    back = Vehicle("B68SPK", 3.01, 6, x=650, speed=-150)
+    left = seen_by(there, back, view=View(line=UPRIGHT_LINE)).events[-1]
+    assert left.direction is not None
+    assert left.direction.way == "out"
+
+
+def test_a_parked_vehicle_is_told_once_though_it_is_hidden_for_long():
+    hidden = seen_by(
+        Vehicle("B68SPK", 0, 70, speed=0, hidden=(30, 45)), rules=PARKING, until_s=80, rate=5
+    )
+    assert hidden.told() == [("plate_seen", "B68SPK"), ("plate_left", "B68SPK")]
+    assert [event.parked for event in hidden.events] == [False, True]
+    assert hidden.events[-1].dwell_s == pytest.approx(70, abs=0.3)
+
+
+def test_a_parked_vehicle_that_comes_back_misread_is_still_the_same():
+    before = Vehicle("B68SPK", 0, 30, speed=0)
+    after = Vehicle("B68SFK", 40, 70, speed=0)
+    assert len(seen_by(before, after, rules=PARKING, until_s=75, rate=5).events) == 2
+
+
+def test_another_vehicle_on_the_same_spot_is_another_pass():
+    before = Vehicle("B68SPK", 0, 30, speed=0)
+    after = Vehicle("CJ12ABC", 40, 70, speed=0)
+    told = seen_by(before, after, rules=PARKING, until_s=100, rate=5).told()
+    assert told == [
+        ("plate_seen", "B68SPK"),
+        ("plate_seen", "CJ12ABC"),
+        ("plate_left", "B68SPK"),
+        ("plate_left", "CJ12ABC"),
+    ]
+
+
+def test_a_parked_vehicle_that_is_gone_has_left_when_it_was_last_seen():
+    gone = seen_by(Vehicle("B68SPK", 0, 30, speed=0), rules=PARKING, until_s=60, rate=5)
+    assert gone.events[-1].last_seen == START + timedelta(seconds=30)
+
+
+def test_a_vehicle_that_was_parked_and_drives_off_leaves_at_once():
+    stands = Vehicle("B68SPK", 0, 30, speed=0)
+    goes = Vehicle("B68SPK", 30.01, 33, speed=150)
+    result = Drive()
+    show(pipeline(result, PARKING), frames([stands, goes], rate=10, until_s=36))
+    assert result.told() == [("plate_seen", "B68SPK"), ("plate_left", "B68SPK")]
+    assert result.events[-1].parked
+
+
+@pytest.mark.parametrize("away_s", [5, 3600])
+def test_a_parked_vehicle_outlives_an_outage_of_the_camera(away_s):
+    result = Drive()
+    way = pipeline(result, PARKING)
+    stands = frames([Vehicle("B68SPK", 0, 20, speed=0)], rate=5, until_s=20)
+    show(way, stands)
+    way.interrupt()
+    show(way, stands, after_s=20 + away_s)
+    way.finish()
+    assert result.told() == [("plate_seen", "B68SPK"), ("plate_left", "B68SPK")]
+    assert result.events[-1].dwell_s == pytest.approx(40 + away_s)
+
+
+def test_a_moving_vehicle_ends_with_an_outage_of_the_camera():
+    result = Drive()
+    way = pipeline(result, PARKING)
+    show(way, frames([Vehicle("B68SPK", 0, 3)], rate=10, until_s=2))
+    way.interrupt()
+    assert result.told() == [("plate_seen", "B68SPK"), ("plate_left", "B68SPK")]
+
+
+@pytest.mark.parametrize("rate", [3, 10, 15])
+@pytest.mark.parametrize("start", [0, 0.3, 0.7])
+def test_a_clock_in_the_picture_is_no_plate_and_the_vehicle_below_it_is(rate, start, logs):
+    texts = [f"1200{second:02}" for second in range(60)]
+    result = Drive()
+    way = pipeline(result)
+    shift = int(start * rate)
+    show(way, clock_frames(texts, rate=rate, until_s=12)[shift:])
+    way.finish()
+    assert result.told() == [("plate_seen", "B68SPK"), ("plate_left", "B68SPK")]
+    (found,) = [entry for entry in logs if entry["event"] == "clock in the picture"]
+    assert found["box"] == (0.703, 0.042, 0.82, 0.076)
+
+
+def test_a_glimpse_of_a_clock_that_is_known_is_no_plate_either():
+    texts = [f"1200{second:02}" for second in range(60)]
+    shown = clock_frames(texts, rate=10, until_s=10)
+    result = Drive()
+    way = pipeline(result)
+    show(way, shown)
+    show(way, frames([], rate=10, until_s=3), after_s=11)
+    show(way, clock_frames(["120100"], rate=10, until_s=2), after_s=15)
+    way.finish()
+    assert {event.plate for event in result.events} == {"B68SPK"}
+
+
+def test_a_vehicle_that_stands_and_is_misread_half_of_the_time_is_no_clock():
+    misread = ("868SPK", "B68SPX", "B6BSPK", "B68SPK", "B68SPK", "B68SPK")
+    told = seen_by(Vehicle("B68SPK", 0, 20, speed=0, misread=misread), until_s=24).told()
+    assert told == [("plate_seen", "B68SPK"), ("plate_left", "B68SPK")]
