@@ -18,7 +18,8 @@ from plateid.config import CameraConfig
 from plateid.core.records import Frame
 from plateid.errors import SourceError
 
-BACKOFF = Backoff(cap_s=30.0)
+BACKOFF = Backoff(cap_s=3.0)
+"""A camera that is back is seen within ten seconds: this wait, and what it takes to open it."""
 STALLED_S = 4 * STALL_S
 """Longer than the time-outs of a network stream take, which notice a stall by themselves."""
 
@@ -56,33 +57,45 @@ class Camera:
         self._on_status = on_status
         self._timeout_s = timeout_s
         self._backoff = backoff
-        self._stopping = threading.Event()
+        self._stopping = False
+        self._interrupted = threading.Event()
         self._sequence = itertools.count()
         self._online: bool | None = None
         self._reporting = threading.Lock()
-        self._last_frame_at = 0.0
+        self._last_frame_at = time.monotonic()
         self._failures = 0
         self._ended = False
 
     def run(self) -> None:
         """Reads until `stop` is called, or until the end of a clip that does not loop."""
         try:
-            while not self._stopping.wait(self._wait_s()) and not self._ended:
-                self._read()
+            while True:
+                self._interrupted.clear()  # first: whoever interrupts has said why before
+                if self._stopping or self._ended:
+                    return
+                self._read(self._config)
+                self._interrupted.wait(self._wait_s())
         finally:
             self._mailbox.close()
 
     def stop(self) -> None:
         """Ends `run` at once, or at the time-out where a source sends nothing; does not wait."""
-        self._stopping.set()
+        self._stopping = True
+        self._interrupted.set()
+
+    def use(self, config: CameraConfig) -> None:
+        """Goes over to another source as soon as `stop` would have ended `run`."""
+        self._config = config
+        self._failures = 0
+        self._interrupted.set()
 
     def notice_stall(self) -> None:
         """Reports the camera offline when it hangs; to be called now and then by another thread.
 
-        A USB camera may block a read for ever: FFmpeg has no time-out for V4L2.
+        A USB camera may block for ever: FFmpeg has no time-out for V4L2.
         """
         silent_s = time.monotonic() - self._last_frame_at
-        if self._online and not is_file(self._config.url) and silent_s > STALLED_S:
+        if self._online is not False and not is_file(self._config.url) and silent_s > STALLED_S:
             log.warning("camera stalled", camera=self._config.name, silent_s=round(silent_s, 1))
             self._report(online=False)
 
@@ -90,11 +103,12 @@ class Camera:
         failing = self._failures and not self._ended
         return self._backoff.delay_s(self._failures) if failing else 0.0
 
-    def _read(self) -> None:
-        once = is_file(self._config.url) and not self._config.loop
+    def _read(self, config: CameraConfig) -> None:
+        once = is_file(config.url) and not config.loop
         try:
-            for frame in self._frames():
-                if self._stopping.is_set():
+            for frame in self._frames(config):
+                if self._stopping or self._config is not config:
+                    self._ended = False
                     return
                 self._ended = once  # with this round, be it whole or damaged
                 self._deliver(frame)
@@ -103,11 +117,10 @@ class Camera:
         if self._ended:
             self._report(online=False)
 
-    def _frames(self) -> Iterator[Frame]:
-        url = self._config.url
-        if is_file(url):
-            return play_clip(Path(url), loop=self._config.loop, wait=self._stopping.wait)
-        return read_stream(self._config.name, url, timeout_s=self._timeout_s)
+    def _frames(self, config: CameraConfig) -> Iterator[Frame]:
+        if is_file(config.url):
+            return play_clip(Path(config.url), loop=config.loop, wait=self._interrupted.wait)
+        return read_stream(config.name, config.url, timeout_s=self._timeout_s)
 
     def _deliver(self, frame: Frame) -> None:
         if not self._online:

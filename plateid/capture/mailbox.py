@@ -11,6 +11,7 @@ class Mailbox:
     """The slot of one camera.
 
     Attributes:
+        frames: Frames that came.
         dropped: Frames that nobody took before the next one came.
     """
 
@@ -18,6 +19,7 @@ class Mailbox:
         """Empty; `changed` guards the slot, and is notified of everything that happens to it."""
         self._changed = changed
         self._frame: Frame | None = None
+        self.frames = 0
         self.dropped = 0
         self.closed = False
 
@@ -25,6 +27,7 @@ class Mailbox:
         """Replaces the frame that waits; a closed mailbox takes no more."""
         with self._changed:
             if not self.closed:
+                self.frames += 1
                 self.dropped += self._frame is not None
                 self._frame = frame
                 self._changed.notify_all()

@@ -1,18 +1,28 @@
-"""Threads whose death is noticed: the first exception ends the process."""
+"""Threads whose death or standstill is noticed: the first exception ends the process."""
 
+import enum
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Request(enum.Enum):
+    """What the main thread is asked to do."""
+
+    STOP = enum.auto()
+    RELOAD = enum.auto()
 
 
 class Supervisor:
-    """Starts threads and waits for a reason to stop."""
+    """Starts threads, sees that they move, and waits for a reason to stop."""
 
     def __init__(self) -> None:
         """No threads yet; from now on the death of any thread of the process is noticed."""
-        self._stop_requests: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self._working_since: dict[str, float] = {}
         self._failure: BaseException | None = None
         threading.excepthook = self._died
 
@@ -22,17 +32,33 @@ class Supervisor:
         self._threads.append(thread)
         thread.start()
 
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """The calling thread's heartbeat: one piece of work, which ends, unless it hangs."""
+        name = threading.current_thread().name
+        self._working_since[name] = time.monotonic()
+        yield
+        del self._working_since[name]
+
+    def hanging(self, limit_s: float) -> list[str]:
+        """The threads that have been at one piece of work for longer than this."""
+        since = time.monotonic() - limit_s
+        return sorted(name for name, at in list(self._working_since.items()) if at < since)
+
     def stop(self) -> None:
         """Lets `wait` return; safe in a signal handler, where a lock would not be."""
-        self._stop_requests.put(None)
+        self._requests.put(Request.STOP)
 
-    def wait(self, *, timeout_s: float) -> bool:
-        """Blocks for so long, or until `stop` is called or a thread has died; whether it did."""
+    def reload(self) -> None:
+        """As `stop`, to ask for another look at the configuration."""
+        self._requests.put(Request.RELOAD)
+
+    def wait(self, *, timeout_s: float) -> Request | None:
+        """Blocks for so long, or until there is a request; a thread that dies requests a stop."""
         try:
-            self._stop_requests.get(timeout=timeout_s)
+            return self._requests.get(timeout=timeout_s)
         except queue.Empty:
-            return False
-        return True
+            return None
 
     def join(self, *, timeout_s: float) -> None:
         """Waits for the threads to end, no longer than this for all of them.

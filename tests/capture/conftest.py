@@ -55,21 +55,32 @@ def cut_clip(clip):
 class RtspServer:
     """A process that serves a moving ball; `kill` and `start` keep the port."""
 
+    width, height = 320, 240
+
     def __init__(self) -> None:
         self.port = free_port()
         self.url = f"rtsp://admin:s3cret@127.0.0.1:{self.port}/live"
         self.process = None
 
     def start(self) -> None:
+        arguments = map(str, (self.port, 25, 5, self.width, self.height))
         self.process = subprocess.Popen(
-            ["/usr/bin/python3", str(SERVER), str(self.port), "25", "5"],
-            stdout=subprocess.PIPE,
-            text=True,
+            ["/usr/bin/python3", str(SERVER), *arguments], stdout=subprocess.PIPE, text=True
         )
         assert self.process.stdout.readline() == "ready\n"
 
     def freeze(self) -> None:
         self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+    def mute(self) -> None:
+        """Connections stay, but no picture comes any more."""
+        self.process.send_signal(signal.SIGUSR1)
+
+    def unmute(self) -> None:
+        self.process.send_signal(signal.SIGUSR2)
 
     def kill(self) -> None:
         self.process.kill()

@@ -1,5 +1,9 @@
-"""Serves rtsp://127.0.0.1:PORT/live; run with the Python that has Debian's GStreamer bindings."""
+"""Serves rtsp://127.0.0.1:PORT/live; run with the Python that has Debian's GStreamer bindings.
 
+SIGUSR1 makes it hold its pictures back while connections stay open; SIGUSR2 lets them go on.
+"""
+
+import signal
 import sys
 
 import gi
@@ -9,20 +13,44 @@ gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
 
 PIPELINE = (
-    "( videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=240,framerate={fps}/1"
+    "( videotestsrc is-live=true pattern=ball"
+    " ! video/x-raw,width={width},height={height},framerate={fps}/1 ! valve name=valve"
     " ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max={gop} ! rtph264pay name=pay0 )"
 )
 
 
-def main(port: str, fps: str, gop: str) -> None:
+def main(port: str, *values: str) -> None:
     Gst.init(None)
     server = GstRtspServer.RTSPServer(service=port, address="127.0.0.1")
-    factory = GstRtspServer.RTSPMediaFactory(launch=PIPELINE.format(fps=fps, gop=gop), shared=True)
+    launch = PIPELINE.format(**dict(zip(("fps", "gop", "width", "height"), values, strict=True)))
+    factory = GstRtspServer.RTSPMediaFactory(launch=launch, shared=True)
+    valves = Valves()
+    factory.connect("media-configure", valves.add)
     server.get_mount_points().add_factory("/live", factory)
     server.attach(None)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     GLib.MainLoop().run()
+
+
+class Valves:
+    """Those of all sessions, open or shut as the last signal said."""
+
+    def __init__(self) -> None:
+        self._all = []
+        self._shut = False
+        for number, shut in ((signal.SIGUSR1, True), (signal.SIGUSR2, False)):
+            GLib.unix_signal_add(GLib.PRIORITY_DEFAULT, number, self._set, shut)
+
+    def add(self, _factory: GstRtspServer.RTSPMediaFactory, media: GstRtspServer.RTSPMedia) -> None:
+        self._all.append(media.get_element().get_by_name("valve"))
+        self._set(self._shut)
+
+    def _set(self, shut: bool) -> bool:
+        self._shut = shut
+        for valve in self._all:
+            valve.set_property("drop", shut)
+        return GLib.SOURCE_CONTINUE
 
 
 main(*sys.argv[1:])

@@ -42,6 +42,9 @@ class Watched:
             backoff=backoff,
         )
 
+    def use(self, path) -> None:
+        self.camera.use(CameraConfig(name="gate", url=str(path)))
+
     def frames(self):
         while frame := self.boxes.wait_any():
             self.boxes.done("gate")
@@ -176,6 +179,34 @@ def test_a_stream_that_breaks_off_is_picked_up_again(rtsp):
     assert events == ["camera online", "camera offline", "camera online"]
     assert logs[2]["failures"] >= 1
     assert "s3cret" not in repr(logs)
+
+
+def test_another_source_is_taken_at_once_from_a_frame_and_from_a_long_wait(tmp_path):
+    slow, wide = (tmp_path / name for name in ("slow.mp4", "wide.mp4"))
+    write_clip(slow, fps=1, count=10)
+    write_clip(wide, rotation=90)
+    watched = Watched(slow, backoff=Waits(60.0))
+    with watched.running():
+        frames = watched.frames()
+        assert next(frames).picture.width == 64
+        watched.use(tmp_path / "gone.mp4")
+        watched.until(True, False)
+        watched.use(wide)
+        assert next(frames).picture.width == 48
+        last = list(frames)[-1]
+    assert last.sequence > 1
+    assert watched.statuses == [True, False, True, False]
+
+
+def test_a_camera_that_hangs_from_the_start_is_reported(monkeypatch):
+    monkeypatch.setattr("plateid.capture.camera.STALLED_S", 0.1)
+    watched = Watched("/dev/video97")  # never opened: `run` is not called
+    watched.camera.notice_stall()
+    assert watched.statuses == []
+    time.sleep(0.15)
+    watched.camera.notice_stall()
+    watched.camera.notice_stall()
+    assert watched.statuses == [False]
 
 
 def test_what_nobody_expected_is_raised_and_the_mailbox_is_closed(clip):

@@ -1,0 +1,88 @@
+"""A machine of its own for the service: systemd as PID 1 in a container (systemd-nspawn).
+
+Its /usr is the host's, read-only; all else is a folder. The network is the host's.
+"""
+
+import os
+import shutil
+import site
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.events.broker import until
+
+REPOSITORY = Path(__file__).parents[2]
+PROGRAM = f"""#!/bin/sh
+export LD_LIBRARY_PATH=/opt/python/lib PYTHONPATH=/opt/plateid/source:/opt/plateid/packages
+exec /opt/python/{Path(sys._base_executable).relative_to(sys.base_prefix)} -m plateid "$@"
+"""
+NSPAWN = ["systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--console=pipe"]
+
+
+class Machine:
+    """Boots with plateid installed as `make install` does; its files are under `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.chmod(0o755)  # pytest's folders are for their owner alone
+        for folder in ("usr", "var", "opt/python", "opt/plateid/source/plateid"):
+            (root / folder).mkdir(parents=True)
+        for folder in ("bin", "sbin", "lib", "lib64"):
+            if Path("/", folder).exists():
+                (root / folder).symlink_to(f"usr/{folder}")
+        install = ["make", "--silent", "install-units", f"DESTDIR={root}"]
+        subprocess.run(install, cwd=REPOSITORY, check=True)
+        shutil.copy("/usr/lib/os-release", root / "etc/os-release")
+        (root / "etc/nsswitch.conf").write_text("passwd: files systemd\ngroup: files systemd\n")
+        (root / "etc/machine-id").write_text(f"{os.getpid():032x}\n")  # not its first boot
+        program = root / "opt/plateid/bin/plateid"
+        program.parent.mkdir()
+        program.write_text(PROGRAM)
+        program.chmod(0o755)
+        self._console = root.with_name(f"{root.name}.log")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        binds = {
+            "/usr": "/usr",
+            sys.base_prefix: "/opt/python",
+            site.getsitepackages()[0]: "/opt/plateid/packages",
+            REPOSITORY / "plateid": "/opt/plateid/source/plateid",
+        }
+        options = [f"--bind-ro={host}:{here}" for host, here in binds.items()]
+        options.append(f"--machine=plateid-{os.getpid()}")
+        command = [*NSPAWN, f"--directory={self.root}", *options, "systemd.unit=basic.target"]
+        with self._console.open("wb") as console:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=console, stderr=console
+            )
+        until(lambda: self.run("systemctl", "is-active", "basic.target").returncode == 0)
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """A command inside."""
+        enter = ["nsenter", f"--target={self._leader()}", "--all", "--root", "--wd", *command]
+        return subprocess.run(enter, capture_output=True, text=True, check=False)
+
+    def systemctl(self, *command: str) -> None:
+        done = self.run("systemctl", *command)
+        assert done.returncode == 0, done.stderr + self.journal()
+
+    def show(self, key: str) -> str:
+        """A property of plateid.service."""
+        return self.run("systemctl", "show", "--value", "-p", key, "plateid").stdout.strip()
+
+    def journal(self) -> str:
+        return self.run("journalctl", "--no-pager", "-o", "cat", "-u", "plateid").stdout
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.terminate()  # which powers it off
+            self._process.wait(30)
+
+    def _leader(self) -> int:
+        """Process id of its PID 1; nsenter fails with 0, before there is one."""
+        pid = self._process.pid
+        assert self._process.poll() is None, self._console.read_text()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return int(children[0]) if children else 0

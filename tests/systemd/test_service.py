@@ -1,0 +1,165 @@
+"""plateid.service under a real systemd, with a real broker."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.bundles import detector_network, reader_network, write_bundle
+from tests.capture.conftest import write_clip
+from tests.events.broker import Broker, until
+from tests.systemd.machine import Machine
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="containers need root: see Makefile")
+DYNAMIC_USERS = range(61184, 65520)
+"""Of systemd's (its UIDS-GIDS document)."""
+QUICK_WATCHDOG = "[Service]\nWatchdogSec=8\nTimeoutAbortSec=1\n"
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory) -> Iterator[Broker]:
+    """Lets in nobody but plateid, with its password."""
+    with closing(Broker(tmp_path_factory.mktemp("broker"))) as made:
+        made.options = "allow_anonymous false"
+        made.set_passwords(plateid="right")
+        made.start()
+        yield made
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory, broker) -> Iterator[Machine]:
+    with closing(Machine(tmp_path_factory.mktemp("machine"))) as made:
+        configure(made, broker.port)
+        made.start()
+        yield made
+
+
+@pytest.fixture
+def service(machine) -> Iterator[Machine]:
+    """The machine with plateid started."""
+    machine.systemctl("start", "plateid")
+    until(lambda: status(machine).startswith("1 of 1 cameras online"))
+    yield machine
+    machine.systemctl("stop", "plateid")
+
+
+def configure(machine: Machine, port: int) -> None:
+    etc = machine.root / "etc"
+    network = detector_network([(32, 16, 20, 8, 0.9)])
+    write_bundle(etc / "plateid/bundle", network, reader_network("-AA-B-11-2"))
+    write_clip(etc / "plateid/clip.mp4", count=45)
+    (etc / "credstore").mkdir(mode=0o700)
+    (etc / "credstore/mqtt-password").write_text("right\n")
+    (etc / "plateid/plateid.toml").write_text(
+        f"""
+camera = [{{name = "gate", url = "clip.mp4", loop = true}}]
+models.bundle = "bundle"
+mqtt = {{port = {port}, username = "plateid", password_file = "mqtt-password"}}
+store.path = "/var/lib/plateid/plateid.sqlite3"
+"""
+    )
+
+
+def drop_in(machine: Machine, text: str) -> None:
+    folder = machine.root / "etc/systemd/system/plateid.service.d"
+    folder.mkdir(exist_ok=True)
+    (folder / "test.conf").write_text(text)
+    machine.systemctl("daemon-reload")
+
+
+def status(machine: Machine) -> str:
+    return machine.show("StatusText")
+
+
+def events(machine: Machine) -> tuple[int, int]:
+    """How many are in the store, and how many of them wait for the broker."""
+    path = machine.root / "var/lib/private/plateid/plateid.sqlite3"
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+        return db.execute(
+            "SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM outbox)"
+        ).fetchone()
+
+
+def test_it_starts_and_delivers_with_the_password_of_its_credential(service):
+    assert (service.show("ActiveState"), service.show("WatchdogUSec")) == ("active", "30s")
+    until(lambda: events(service)[0] >= 1 and events(service)[1] == 0)
+    assert "outage" not in service.journal()
+
+
+def test_it_runs_as_nobody_in_particular_and_its_configuration_is_not_for_all(service):
+    user = service.run("stat", "-c", "%u", f"/proc/{service.show('MainPID')}").stdout
+    assert int(user) in DYNAMIC_USERS
+    stat = service.run("stat", "-c", "%A %U %G", "/etc/plateid", "/etc/plateid/plateid.toml")
+    assert stat.stdout.splitlines() == [
+        "drwxr-x--- root plateid-config",
+        "-rw-r----- root plateid-config",
+    ]
+
+
+def test_a_process_that_stands_still_is_killed_and_started_again(machine):
+    drop_in(machine, QUICK_WATCHDOG)
+    machine.systemctl("start", "plateid")
+    until(lambda: events(machine)[0])
+    pid, before = machine.show("MainPID"), events(machine)[0]
+    machine.systemctl("kill", "--signal=STOP", "plateid")
+    until(lambda: machine.show("NRestarts") == "1", 30)
+    assert "Watchdog timeout" in machine.journal()
+    until(lambda: status(machine).startswith("1 of 1 cameras online"))
+    assert machine.show("MainPID") != pid
+    until(lambda: events(machine)[0] > before)
+    machine.systemctl("stop", "plateid")
+    drop_in(machine, "")
+
+
+def test_a_process_that_is_killed_is_started_again_and_its_store_goes_on(service):
+    pid = service.show("MainPID")
+    until(lambda: events(service)[0])
+    before = events(service)[0]
+    service.systemctl("kill", "--signal=KILL", "plateid")
+    until(lambda: service.show("MainPID") not in {"0", pid} and "cameras online" in status(service))
+    assert service.show("NRestarts") == "1"
+    until(lambda: events(service)[0] > before and events(service)[1] == 0)
+
+
+def test_a_reload_takes_over_what_is_good_and_keeps_the_old_where_it_is_not(service):
+    file = service.root / "etc/plateid/plateid.toml"
+    good, pid = file.read_text(), service.show("MainPID")
+
+    def reload(text: str) -> None:
+        file.write_text(text)
+        service.systemctl("reload", "plateid")
+
+    reload(good.replace("loop", "lop"))
+    until(lambda: "refused" in status(service))
+    message = "/etc/plateid/plateid.toml: camera[0].lop: Extra inputs are not permitted"
+    assert status(service) == f"configuration refused, the old one stays: {message}"
+    assert message in service.journal()
+    reload(good.replace("clip.mp4", "gone.mp4").replace("[{", '[{name = "b", url = "b"}, {'))
+    until(lambda: "0 of 1 cameras online (offline: gate)" in status(service))
+    assert "change waits for a restart" in service.journal()
+    reload(good)
+    until(lambda: "1 of 1 cameras online" in status(service))
+    assert service.show("MainPID") == pid
+
+
+def test_stopping_takes_less_than_two_seconds_and_is_no_failure(service):
+    stop = service.run("sh", "-c", "time -p systemctl stop plateid")
+    assert float(stop.stderr.split()[1]) < 2
+    assert service.show("Result") == "success"
+
+
+@pytest.mark.parametrize("name", [None, "usb-camera", "jetson"])
+def test_its_exposure_is_low(machine, name):
+    if name:
+        drop_in(machine, (Path("systemd/drop-ins") / f"{name}.conf").read_text())
+    analysis = machine.run("systemd-analyze", "security", "--threshold=20", "plateid.service")
+    drop_in(machine, "")
+    assert analysis.returncode == 0, analysis.stdout.splitlines()[-1]
+
+
+def test_systemd_finds_no_fault_with_the_unit(machine):
+    verify = machine.run("systemd-analyze", "verify", "plateid.service")
+    assert (verify.returncode, verify.stderr) == (0, "")
