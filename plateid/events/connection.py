@@ -1,24 +1,32 @@
 """One connection to the MQTT broker, from CONNECT to its end."""
 
+import re
 import select
+import ssl
 import time
 from dataclasses import dataclass
 from typing import Any
 
 import paho.mqtt.client as mqtt
+import structlog
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from plateid.config import MqttConfig
 from plateid.errors import BrokerError
+from plateid.events.credentials import read_password, tls_context, tls_reason
 from plateid.events.wake import Wake
 
 KEEPALIVE_S = 30
 CONNECT_TIMEOUT_S = 5.0
 WINDOW = 20
 """Messages that may wait for their PUBACK at one time; a broker may allow fewer."""
+MAX_PACKET_BYTES = 65536
+"""What we subscribe to is short; a broker of MQTT 5 keeps longer messages to itself."""
 ONLINE, OFFLINE = "online", "offline"
+log = structlog.get_logger()
 
 
 class UnknownProtocolError(BrokerError):
@@ -36,6 +44,19 @@ class Ack:
 
     message: int
     failure: str | None
+
+
+@dataclass(frozen=True)
+class Message:
+    """What came from a topic that we subscribe to.
+
+    Attributes:
+        payload: Anything at all: whoever may publish there wrote it.
+        retained: Whether it is older than our subscription.
+    """
+
+    payload: bytes
+    retained: bool
 
 
 class Connection:
@@ -64,23 +85,38 @@ class Connection:
         self.window = WINDOW
         self._endpoint = f"{config.host}:{config.port}"
         self._wake = wake
+        self._user = config.username
+        unset = [key for key in ("tls", "certificate_file") if not getattr(config, key)]
+        hint = f"; mqtt.{unset[0]} is not set" if unset else ""
+        self._lost = f"it hangs up without an answer{hint}"
         self._acks: list[Ack] = []
+        self._messages: list[Message] = []
         self._established = False
+        self._alert: str | None = None
         self._end: str | None = None
         self._client = _client(config, client_id, will_topic, protocol)
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_publish = self._on_publish
-        try:
-            self._client.connect(config.host, config.port, KEEPALIVE_S)
-        except (OSError, UnicodeError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise BrokerError(self._endpoint, reason) from error
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_message = self._on_message
+        self._client.on_log = self._on_log
+        limited = will_topic is not None and protocol == MQTTProtocolVersion.MQTTv5
+        self._connect(config, properties=_limits() if limited else None)
         self._await_answer()
 
     def publish(self, topic: str, payload: str, *, qos: int, retain: bool) -> int:
         """Sends a message and gives the number that its `Ack` will bear, if `qos` is 1."""
         return self._client.publish(topic, payload, qos=qos, retain=retain).mid
+
+    def subscribe(self, topic: str) -> None:
+        """Asks for a topic: its messages come with `take_messages`."""
+        self._client.subscribe(topic, qos=1)
+
+    def take_messages(self) -> list[Message]:
+        """What the last `poll` brought."""
+        messages, self._messages = self._messages, []
+        return messages
 
     def poll(self, timeout_s: float) -> list[Ack]:
         """Waits for the network, `Wake`, or the time to pass; gives what the broker answered.
@@ -103,6 +139,15 @@ class Connection:
         if (sock := self._client.socket()) is not None:
             sock.close()
 
+    def _connect(self, config: MqttConfig, *, properties: Properties | None) -> None:
+        try:
+            self._client.connect(config.host, config.port, KEEPALIVE_S, properties=properties)
+        except ssl.SSLError as error:
+            raise BrokerError(self._endpoint, tls_reason(error)) from error
+        except (OSError, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise BrokerError(self._endpoint, reason) from error
+
     def _await_answer(self) -> None:
         deadline = time.monotonic() + CONNECT_TIMEOUT_S
         while not self._established and self._end is None:
@@ -123,10 +168,11 @@ class Connection:
             return
         writers = [sock.fileno()] if client.want_write() else []
         readers = [sock.fileno(), self._wake.fileno()]
-        readable, writable, _ = select.select(readers, writers, [], timeout_s)
+        buffered = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+        readable, writable, _ = select.select(readers, writers, [], 0 if buffered else timeout_s)
         if readers[1] in readable:
             self._wake.clear()
-        if readers[0] in readable:
+        if buffered or readers[0] in readable:
             client.loop_read()
         if writable:
             client.loop_write()
@@ -136,23 +182,42 @@ class Connection:
         self, _: Any, __: Any, ___: Any, reason: ReasonCode, properties: Properties | None
     ) -> None:
         self._established = not reason.is_failure
-        self._end = str(reason) if reason.is_failure else None
+        self._lost = "connection lost"
+        if reason in ("Bad user name or password", "Not authorized"):
+            self._end = f"{reason}: {f'user {self._user}' if self._user else 'no mqtt.username'}"
+        elif reason.is_failure:
+            self._end = str(reason)
         self.window = min(WINDOW, getattr(properties, "ReceiveMaximum", WINDOW))
 
     def _on_disconnect(
         self, _: Any, __: Any, flags: mqtt.DisconnectFlags, reason: ReasonCode, ___: Any
     ) -> None:
         told = flags.is_disconnect_packet_from_server or reason == "Keep alive timeout"
-        self._end = self._end or (str(reason) if told else "connection lost")
+        self._end = self._end or (str(reason) if told else self._alert or self._lost)
 
     def _on_publish(self, _: Any, __: Any, message: int, reason: ReasonCode, ___: Any) -> None:
         self._acks.append(Ack(message, str(reason) if reason.is_failure else None))
+
+    def _on_log(self, _: Any, __: Any, ___: int, text: str) -> None:
+        """What the broker dislikes of our certificate, it says after the handshake of TLS 1.3."""
+        if alert := re.search(r"\[SSL: (\w+)\]", text):
+            self._alert = f"TLS: {alert[1].replace('_', ' ').lower()}"
+
+    def _on_subscribe(
+        self, _: Any, __: Any, ___: Any, reasons: list[ReasonCode], ____: Any
+    ) -> None:
+        for reason in reasons:
+            if reason.is_failure:
+                log.warning("broker refuses subscription", reason=str(reason))
+
+    def _on_message(self, _: Any, __: Any, message: mqtt.MQTTMessage) -> None:
+        self._messages.append(Message(bytes(message.payload), message.retain))
 
 
 def newest_protocol(config: MqttConfig, client_id: str, wake: Wake) -> MQTTProtocolVersion:
     """MQTT 5, or 3.1.1 where the broker knows nothing newer; connects and disconnects to find out.
 
-    Without a last will: amqtt does not answer a CONNECT of version 5 that has one.
+    Without last will and limits: amqtt does not answer a CONNECT of version 5 that has them.
 
     Raises:
         BrokerError: The broker cannot be reached, refuses us, or does not answer in time.
@@ -168,6 +233,12 @@ def newest_protocol(config: MqttConfig, client_id: str, wake: Wake) -> MQTTProto
     return newest
 
 
+def _limits() -> Properties:
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.MaximumPacketSize = MAX_PACKET_BYTES
+    return properties
+
+
 def _client(
     config: MqttConfig, client_id: str, will_topic: str | None, protocol: MQTTProtocolVersion
 ) -> mqtt.Client:
@@ -176,17 +247,9 @@ def _client(
     )
     client.connect_timeout = CONNECT_TIMEOUT_S
     client.max_inflight_messages = 0  # the caller keeps to `window`
-    client.username_pw_set(config.username, _password(config))
+    client.username_pw_set(config.username, read_password(config))
+    if (context := tls_context(config)) is not None:
+        client.tls_set_context(context)
     if will_topic is not None:
         client.will_set(will_topic, OFFLINE, qos=1, retain=True)
     return client
-
-
-def _password(config: MqttConfig) -> str | None:
-    if config.password_file is None:
-        return None
-    try:
-        return config.password_file.read_text().rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8"
-        raise BrokerError(config.password_file, f"password file: {reason}") from error

@@ -1,4 +1,4 @@
-"""What goes out over one connection: statuses, and the outbox in order."""
+"""What goes out over one connection: retained messages, and the outbox in order."""
 
 import json
 import time
@@ -11,7 +11,7 @@ from plateid.backoff import Backoff, Outage
 from plateid.core.records import rfc3339
 from plateid.errors import StoreError
 from plateid.events.connection import Connection
-from plateid.events.statuses import Statuses
+from plateid.events.retained import Retained
 from plateid.events.store import EventStore, Outgoing
 
 log = structlog.get_logger()
@@ -63,18 +63,18 @@ class Delivery:
         store: EventStore,
         *,
         root: str,
-        statuses: Statuses,
+        retained: Retained,
         outages: Outages,
     ) -> None:
-        """Topics are `root`/camera/event and `root`/camera/last; every status is due."""
+        """Topics are `root`/camera/event and `root`/camera/last; all of `retained` is due."""
         self._connection = connection
         self._store = store
         self._root = root
-        self._statuses = statuses
+        self._retained = retained
         self._outages = outages
         self._in_flight: dict[int, tuple[str, Outgoing | None]] = {}
         self._acknowledged: deque[Outgoing] = deque()
-        statuses.renew()
+        retained.renew()
 
     def step(self, timeout_s: float) -> None:
         """Sends what can be sent, then takes what the broker answers within the time.
@@ -97,9 +97,9 @@ class Delivery:
             self._send()
 
     def _send(self) -> None:
-        while self._room() and (due := self._statuses.take()):
-            topic, state = due
-            message = self._connection.publish(topic, state, qos=1, retain=True)
+        while self._room() and (due := self._retained.take()):
+            topic, payload = due
+            message = self._connection.publish(topic, payload, qos=1, retain=True)
             self._in_flight[message] = topic, None
         if self._outages.store.wait_s:
             return
@@ -142,13 +142,18 @@ class Delivery:
         for ack in self._connection.poll(timeout_s):
             topic, outgoing = self._in_flight.pop(ack.message, ("", None))
             if outgoing is None:
-                if ack.failure is not None:
-                    log.warning("broker refuses status", topic=topic, reason=ack.failure)
+                self._settle(topic, ack.failure)
             elif ack.failure is not None:
                 self._outages.refused(outgoing, f"{topic}: {ack.failure}")
             else:
                 self._outages.taken(outgoing)
                 self._acknowledged.append(outgoing)
+
+    def _settle(self, topic: str, failure: str | None) -> None:
+        if failure is None:
+            self._retained.acknowledged(topic)
+        else:
+            log.warning("broker refuses message", topic=topic, reason=failure)
 
     def _forget_acknowledged(self) -> None:
         if self._acknowledged:

@@ -3,7 +3,7 @@
 import secrets
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import closing
 
 from paho.mqtt.enums import MQTTProtocolVersion
@@ -11,48 +11,66 @@ from paho.mqtt.enums import MQTTProtocolVersion
 from plateid.backoff import Backoff, Outage
 from plateid.config import MqttConfig
 from plateid.errors import BrokerError
+from plateid.events.announcer import Announcer
+from plateid.events.box import Box
 from plateid.events.connection import Connection, newest_protocol
 from plateid.events.delivery import Delivery, Outages
-from plateid.events.statuses import Statuses
+from plateid.events.retained import Retained
 from plateid.events.store import EventStore
 from plateid.events.wake import Wake
 
 TICK_S = 1.0
 """Longest wait for the network; keep-alive and refused events are looked after this often."""
+HEALTH_S = 30.0
+SETTLE_S = 5.0
+"""Home Assistant, once told of an entity, listens after about so long."""
 BACKOFF = Backoff()
 
 
 class MqttPublisher:
-    """Publishes the events of a store and the statuses of the device and its cameras.
+    """Publishes the events of a store, and how the device and its cameras are.
 
     The topics are `prefix`/`device`/..., as README.md lists them. Only `stop` ends it: a broker
     that is away or refuses us and a store that fails are retried for ever. Methods may be called
     from any thread.
+
+    Attributes:
+        moved_at: When the thread last began a step, as `time.monotonic()`; it begins one at least
+            every minute or two, unless it hangs.
     """
 
     def __init__(
         self,
         config: MqttConfig,
-        device: str,
+        box: Box,
         *,
         store: EventStore,
-        cameras: Sequence[str],
+        announcer: Announcer,
+        health: Callable[[], str],
         backoff: Backoff = BACKOFF,
     ) -> None:
-        """Does not connect yet; each camera is offline until `set_camera_status`."""
+        """Does not connect yet; each camera is offline until `set_camera_status`.
+
+        `health` gives what is published every 30 seconds; it is called by the publisher's thread.
+        """
         self._config = config
         self._store = store
         self._backoff = backoff
-        self._root = f"{config.prefix}/{device}"
+        self._box = box
+        self._announcer = announcer
+        self._health = health
+        self._health_at = 0.0
+        self._report = threading.Event()
         # The same after a restart: the broker ends what is left of our older connection, and
         # publishes its will, before it answers this one.
-        self._client_id = f"plateid-{device}-{store.instance}"
+        self._client_id = f"plateid-{box.device}-{box.instance}"
         self._wake = Wake()
-        self._statuses = Statuses()
-        self._statuses.set(f"{self._root}/status", online=True)
-        for camera in cameras:
+        self._retained = Retained()
+        self._retained.set_status(box.status_topic, online=True)
+        for camera in box.cameras:
             self.set_camera_status(camera, online=False)
         self._protocol: MQTTProtocolVersion | None = None
+        self.moved_at = time.monotonic()
         self._stop_at = 0.0
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
 
@@ -64,9 +82,14 @@ class MqttPublisher:
         """Says that the outbox has something new."""
         self._wake.set()
 
+    def report(self) -> None:
+        """Publishes the health now, not only when it is time again."""
+        self._report.set()
+        self._wake.set()
+
     def set_camera_status(self, camera: str, *, online: bool) -> None:
         """Publishes the state of a camera, now and on every connection."""
-        self._statuses.set(f"{self._root}/{camera}/status", online=online)
+        self._retained.set_status(f"{self._box.root}/{camera}/status", online=online)
         self._wake.set()
 
     def stop(self, timeout_s: float) -> None:
@@ -83,6 +106,7 @@ class MqttPublisher:
         outages = Outages(self._backoff)
         with closing(self._wake):
             while not self._wake.stopping:
+                self.moved_at = time.monotonic()
                 try:
                     self._converse(broker, outages)
                 except BrokerError as error:
@@ -99,22 +123,42 @@ class MqttPublisher:
             self._config,
             self._client_id,
             wake=self._wake,
-            will_topic=f"{self._root}/status",
+            will_topic=self._box.status_topic,
             protocol=self._protocol,
         )
         broker.recovered()
         with closing(connection):
             delivery = Delivery(
-                connection, self._store, root=self._root, statuses=self._statuses, outages=outages
+                connection,
+                self._store,
+                root=self._box.root,
+                retained=self._retained,
+                outages=outages,
             )
+            self._announcer.renew()
+            if self._announcer.subscription is not None:
+                connection.subscribe(self._announcer.subscription)
             while not self._wake.stopping:
+                self.moved_at = time.monotonic()
+                self._say_what_is_due(connection)
                 delivery.step(TICK_S)
             self._leave(connection, delivery)
+
+    def _say_what_is_due(self, connection: Connection) -> None:
+        for message in connection.take_messages():
+            self._announcer.receive(message)
+        now = time.monotonic()
+        if self._announcer.step(self._retained) and not now < self._health_at < now + SETTLE_S:
+            self._health_at = now + SETTLE_S
+        if now >= self._health_at or self._report.is_set():
+            self._report.clear()
+            self._health_at = now + HEALTH_S
+            connection.publish(self._box.health_topic, self._health(), qos=0, retain=False)
 
     def _leave(self, connection: Connection, delivery: Delivery) -> None:
         left_s = max(0.0, self._stop_at - time.monotonic())
         delivery.drain(time.monotonic() + left_s / 2)
-        self._statuses.all_offline()
+        self._retained.all_offline()
         delivery.drain(self._stop_at)
         connection.disconnect()
 

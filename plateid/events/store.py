@@ -4,43 +4,27 @@ import itertools
 import json
 import sqlite3
 import threading
-from collections.abc import Collection, Iterable, Iterator
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from plateid.core.records import PlateEvent, rfc3339
 from plateid.errors import StoreError
+from plateid.events.layout import CorruptError, is_corrupt, open_database, set_aside
 
-BUSY_S = 0.25
-"""How long another process may hold the file; whoever calls tries again later."""
-STEPS = (
-    """CREATE TABLE event (
-        position INTEGER PRIMARY KEY,
-        id TEXT NOT NULL UNIQUE,
-        pass_id TEXT NOT NULL,
-        event_type TEXT NOT NULL,
-        camera TEXT NOT NULL,
-        plate TEXT NOT NULL,
-        confidence REAL NOT NULL,
-        first_seen TEXT NOT NULL,
-        payload TEXT NOT NULL
-    ) STRICT""",
-    "CREATE INDEX event_plate ON event (plate)",
-    "CREATE INDEX event_first_seen ON event (first_seen)",
-    """CREATE TABLE outbox (
-        position INTEGER PRIMARY KEY REFERENCES event (position),
-        sent INTEGER NOT NULL DEFAULT 0
-    ) STRICT""",
-    "CREATE TABLE box (instance TEXT NOT NULL, last_seq INTEGER NOT NULL) STRICT",
-    "INSERT INTO box VALUES (lower(hex(randomblob(4))), 0)",
-)
-"""Steps of the layout; `PRAGMA user_version` counts those that a file has gone through."""
 INSERT = """
     INSERT INTO event (id, pass_id, event_type, camera, plate, confidence, first_seen, payload)
     VALUES (:id, :pass_id, :event_type, :camera, :plate, :confidence, :first_seen, :payload)
     ON CONFLICT (id) DO NOTHING"""
+LAST = """
+    INSERT INTO listed (name, position) VALUES (?, ?)
+    ON CONFLICT (name) DO UPDATE SET position = excluded.position"""
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -66,58 +50,88 @@ class Counts:
     outbox: int
 
 
+@dataclass(frozen=True)
+class Outbox:
+    """What waits for the broker.
+
+    Attributes:
+        events: How many.
+        since: When the oldest began to wait, as `time.time()`; None where no clock knew.
+    """
+
+    events: int
+    since: float | None
+
+
 class EventStore:
     """Events on disk, each with its place in the outbox until the broker acknowledges it.
 
     Every method may be called from any thread. Those that touch the file raise StoreError where it
     cannot be read or written; nothing has changed then, and the store stays usable.
 
+    What leaves the outbox stays in the history. Whoever deletes history has to leave alone, or to
+    take along, what is in the outbox: it holds positions, not events.
+
     Attributes:
+        path: The file.
         instance: Eight random hex digits, made with the file.
+        replaced: How often a corrupt file made room for a new one.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, replaces_corrupt: bool = False) -> None:
         """Opens or creates the store, and brings an older layout up to date.
+
+        With `replaces_corrupt`, which is for the one process that writes, a file that turns out to
+        be corrupt, now or later, is renamed (`.corrupt`) and a new one made.
 
         Raises:
             StoreError: The file or its folder cannot be used, or a newer plateid made it.
         """
-        self._path = path
+        self.path = path
+        self.instance = ""
+        self.replaced = 0
+        self._replaces_corrupt = replaces_corrupt
         self._lock = threading.Lock()
+        self._db: sqlite3.Connection | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(
-                path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
-            )
-        except (OSError, sqlite3.Error) as error:
-            raise StoreError(path, getattr(error, "strerror", None) or error) from error
+        except OSError as error:
+            raise StoreError(path, error.strerror) from error
         try:
-            self._set_up()
-            self.instance: str
-            last_seq: int
-            self.instance, last_seq = self._rows("SELECT instance, last_seq FROM box")[0]
+            last_seq = self._read_box()
         except StoreError:
-            self._db.close()
-            raise
+            if not self.replaced:
+                raise
+            last_seq = self._read_box()
         self._seq = itertools.count(last_seq + 1)
 
     def append(self, event: PlateEvent) -> None:
-        """Adds an event to the history and the outbox, both or none; a known id is left alone."""
+        """Adds an event to the history and the outbox, both or none; a known id is left alone.
+
+        An event from before the clock was set has no age: the first jump would make it years old.
+        """
         columns = {"first_seen": rfc3339(event.first_seen), "payload": event.to_json()}
         with self._transaction() as db:
             added = db.execute(INSERT, vars(event) | columns)
             if added.rowcount:
-                db.execute("INSERT INTO outbox (position) VALUES (?)", (added.lastrowid,))
+                row = added.lastrowid, None if event.clock_synced is False else time.time()
+                db.execute("INSERT INTO outbox (position, queued_at) VALUES (?, ?)", row)
                 db.execute("UPDATE box SET last_seq = max(last_seq, ?)", (event.seq,))
+                if event.list is not None:
+                    db.execute(LAST, (event.list.name, added.lastrowid))
 
     def pending(self, limit: int, *, skip: Collection[str] = ()) -> list[Outgoing]:
         """The oldest events of the outbox, in order, without those of the cameras in `skip`."""
-        rows = self._rows(
-            "SELECT id, camera, payload, sent FROM outbox JOIN event USING (position)"
-            " WHERE camera NOT IN (SELECT value FROM json_each(?)) ORDER BY position LIMIT ?",
-            (json.dumps([*skip]), limit),
+        query = (
+            "SELECT id, camera, payload, sent, json_valid(payload) FROM outbox"
+            " JOIN event USING (position) WHERE camera NOT IN (SELECT value FROM json_each(?))"
+            " ORDER BY position LIMIT ?"
         )
-        return [Outgoing(id_, camera, payload, bool(sent)) for id_, camera, payload, sent in rows]
+        with self._locked() as db:
+            rows = db.execute(query, (json.dumps([*skip]), limit)).fetchall()
+            if not all(valid for *_, valid in rows):
+                raise CorruptError("the outbox holds something else than events")
+        return [Outgoing(id_, camera, text, bool(sent)) for id_, camera, text, sent, _ in rows]
 
     def mark_sent(self, ids: Iterable[str]) -> None:
         """Notes, before they are sent, that these events may reach the broker from now on."""
@@ -126,6 +140,44 @@ class EventStore:
     def acknowledge(self, ids: Iterable[str]) -> None:
         """Takes events that the broker has out of the outbox; the history keeps them."""
         self._for_each("DELETE FROM outbox", ids)
+
+    def outbox(self) -> Outbox:
+        """What waits for the broker."""
+        return Outbox(*self._rows("SELECT count(*), min(queued_at) FROM outbox")[0])
+
+    def trim_outbox(self, max_events: int, not_before: float) -> int:
+        """Takes the oldest events out of the outbox; the history keeps them.
+
+        Args:
+            max_events: So many may stay.
+            not_before: Those that wait since before this `time.time()` may not.
+
+        Returns:
+            How many were taken out.
+        """
+        with self._transaction() as db:
+            aged = db.execute("DELETE FROM outbox WHERE queued_at < ?", (not_before,))
+            excess = db.execute(
+                "DELETE FROM outbox WHERE position IN (SELECT position FROM outbox"
+                " ORDER BY position LIMIT max(0, (SELECT count(*) FROM outbox) - ?))",
+                (max_events,),
+            )
+        return aged.rowcount + excess.rowcount
+
+    def last_seen(self) -> dict[str, str]:
+        """When each entry of the lists, by its name, was seen last, as far as history knows."""
+        query = "SELECT name, payload ->> '$.last_seen' FROM listed JOIN event USING (position)"
+        return dict(self._rows(query))
+
+    def announced(self) -> dict[str, str]:
+        """The components that Home Assistant was told of, with their platforms."""
+        return dict(self._rows("SELECT component, platform FROM announced"))
+
+    def set_announced(self, components: Mapping[str, str]) -> None:
+        """Replaces what `announced` gives."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM announced")
+            db.executemany("INSERT INTO announced VALUES (?, ?)", components.items())
 
     def next_seq(self) -> int:
         """The next sequence number: greater than that of any event that was ever appended.
@@ -147,21 +199,15 @@ class EventStore:
 
     def close(self) -> None:
         """Closes the file; each later call raises StoreError."""
-        with self._lock:
-            self._db.close()
+        with self._locked() as db:
+            db.close()
 
-    def _set_up(self) -> None:
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-            self._rows(f"PRAGMA {pragma}")
-        with self._transaction() as db:
-            (version,) = db.execute("PRAGMA user_version").fetchone()
-            if version > len(STEPS):
-                raise StoreError(
-                    self._path, f"made by a newer plateid (layout {version}, known {len(STEPS)})"
-                )
-            for step in STEPS[version:]:
-                db.execute(step)
-            db.execute(f"PRAGMA user_version = {len(STEPS)}")
+    def _read_box(self) -> int:
+        """Sets `instance`, and gives the last sequence number."""
+        with self._locked() as db:
+            last_seq: int
+            self.instance, last_seq = db.execute("SELECT instance, last_seq FROM box").fetchone()
+            return last_seq
 
     def _for_each(self, change: str, ids: Iterable[str]) -> None:
         where = " WHERE position = (SELECT position FROM event WHERE id = ?)"
@@ -186,6 +232,25 @@ class EventStore:
     def _locked(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
             try:
-                yield self._db
+                yield self._opened()
             except sqlite3.Error as error:
-                raise StoreError(self._path, error) from error
+                if self._replaces_corrupt and is_corrupt(error):
+                    self._replace(error)
+                raise StoreError(self.path, error) from error
+
+    def _opened(self) -> sqlite3.Connection:
+        """A file that replaces another one is made here, as soon as the disk allows it."""
+        if self._db is None:
+            self._db = open_database(self.path, instance=self.instance)
+        return self._db
+
+    def _replace(self, error: sqlite3.Error) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+        try:
+            aside = set_aside(self.path)
+        except OSError as failure:
+            raise StoreError(self.path, failure.strerror) from failure
+        self.replaced += 1
+        log.error("event store corrupt, a new one is made", set_aside=str(aside), reason=str(error))

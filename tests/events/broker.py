@@ -44,12 +44,19 @@ def running(module: str, *arguments: object) -> Iterator[subprocess.Popen[bytes]
             process.kill()
 
 
+def _is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 class Broker:
     """A mosquitto that may be killed, stopped and started again on the same port."""
 
     def __init__(self, folder: Path) -> None:
         self.options = ""
+        self.tls = ""
         self.port = free_port()
+        self.tls_port = free_port()
         self._config = folder / "mosquitto.conf"
         self._log = folder / "mosquitto.log"
         self._passwords = folder / "passwords"
@@ -66,6 +73,7 @@ class Broker:
         self._config.write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\nuser root\n"
             f"password_file {self._passwords}\nacl_file {self._rules}\n{self.options}\n"
+            + (f"listener {self.tls_port} 127.0.0.1\n{self.tls}" if self.tls else "")
         )
         command = ["/usr/sbin/mosquitto", "-c", str(self._config)]
         with self._log.open("ab") as log:
@@ -110,8 +118,7 @@ class Broker:
             self.signal(signal.SIGHUP)
 
     def _listens(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+        return all(_is_open(port) for port in (self.port, *([self.tls_port] if self.tls else ())))
 
 
 class Subscriber:
@@ -126,6 +133,7 @@ class Subscriber:
         self._client.on_disconnect = lambda *_: self._ready.clear()
         self._client.on_subscribe = lambda *_: self._ready.set()
         self._client.on_message = lambda _, __, message: self.messages.append(message)
+        self._client.reconnect_delay_set(0.05, 0.2)
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
         self.wait_ready()
@@ -152,6 +160,9 @@ class Subscriber:
 
     def seqs(self) -> list[int]:
         return [event["seq"] for event in self.events()]
+
+    def publish(self, topic: str, payload: str | bytes, *, retain: bool = False) -> None:
+        self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(TIMEOUT_S)
 
     def close(self) -> None:
         self._client.disconnect()

@@ -8,14 +8,11 @@ from typing import Any
 
 import pytest
 
-from plateid.backoff import Backoff
 from plateid.config import MqttConfig
 from plateid.events.mqtt import MqttPublisher
 from plateid.events.store import EventStore
 from tests.events.broker import Broker, Subscriber
-from tests.events.samples import Publish
-
-QUICK = Backoff(first_s=0.02, cap_s=0.1)
+from tests.events.samples import Publish, make_publisher
 
 
 @pytest.fixture
@@ -45,8 +42,7 @@ def publish(store: EventStore) -> Iterator[Publish]:
     with ExitStack() as stack:
 
         def start(config: MqttConfig, **changes: Any) -> MqttPublisher:
-            options: dict[str, Any] = {"store": store, "cameras": ["gate"], "backoff": QUICK}
-            publisher = MqttPublisher(config, "box", **options | changes)
+            publisher = make_publisher(config, **{"store": store} | changes)
             publisher.start()
             stack.callback(publisher.stop, 0.5)
             return publisher

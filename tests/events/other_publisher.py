@@ -5,10 +5,10 @@ import threading
 from pathlib import Path
 
 from plateid.config import MqttConfig
-from plateid.events.mqtt import MqttPublisher
 from plateid.events.store import EventStore
+from tests.events.samples import make_publisher
 
 if __name__ == "__main__":
     config = MqttConfig(port=int(sys.argv[2]))
-    MqttPublisher(config, "box", store=EventStore(Path(sys.argv[1])), cameras=[]).start()
+    make_publisher(config, EventStore(Path(sys.argv[1])), cameras=[]).start()
     threading.Event().wait()

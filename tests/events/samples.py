@@ -1,16 +1,24 @@
 """Events as the pipeline makes them, and short words for what tests do with them."""
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from plateid.backoff import Backoff
+from plateid.config import HomeAssistantConfig, MqttConfig, StoreConfig
 from plateid.core.ids import uuid7
 from plateid.core.records import Candidate, ModelNames, PathPoint, PlateEvent, Region
+from plateid.events.announcer import Announcer
+from plateid.events.backlog import Backlog
+from plateid.events.box import Box
+from plateid.events.health import BoxHealth, CameraHealth, Health
 from plateid.events.mqtt import MqttPublisher
+from plateid.events.overflow import Overflow
 from plateid.events.store import EventStore
 
 Logs = list[MutableMapping[str, Any]]
 Publish = Callable[..., MqttPublisher]
+QUICK = Backoff(first_s=0.02, cap_s=0.1)
 NOON = datetime(2026, 11, 24, 12, 0, 0, 123456, UTC)
 BOX = (562.125, 413.6, 649.1, 436.2)
 SEEN = PlateEvent(
@@ -41,6 +49,43 @@ SEEN = PlateEvent(
 def event(seq: int, **changes: Any) -> PlateEvent:
     """`SEEN` with an id of its own."""
     return PlateEvent(**vars(SEEN) | {"id": uuid7(), "seq": seq} | changes)
+
+
+def make_publisher(
+    config: MqttConfig,
+    store: EventStore,
+    *,
+    cameras: Sequence[str] = ("gate",),
+    listed: Callable[[], Sequence[str]] = tuple,
+    health: Callable[[], str] = lambda: "{}",
+    backoff: Backoff = QUICK,
+    **homeassistant: Any,
+) -> MqttPublisher:
+    box = Box(config.prefix, "box", store.instance, tuple(cameras))
+    settings = HomeAssistantConfig(**homeassistant)
+    announcer = Announcer(settings, box, store, listed=listed, birth_delay_s=0.05)
+    return MqttPublisher(
+        config, box, store=store, announcer=announcer, health=health, backoff=backoff
+    )
+
+
+def make_health(
+    store: EventStore,
+    *,
+    backlog: Backlog | None = None,
+    overflow: Overflow | None = None,
+    cameras: Sequence[str] = ("gate",),
+    listed: Sequence[str] = (),
+    clock_synced: bool | None = True,
+) -> Health:
+    states = {camera: CameraHealth(online=True, frames=10, dropped=1) for camera in cameras}
+    return Health(
+        store,
+        Backlog(store, lambda: None) if backlog is None else backlog,
+        overflow or Overflow(StoreConfig(), store),
+        bundle="tiny",
+        box=lambda: BoxHealth(states, listed, clock_synced),
+    )
 
 
 def append(store: EventStore, *seqs: int, **changes: Any) -> None:

@@ -25,7 +25,9 @@ def test_events_wait_for_a_broker_that_comes_later(
         until(lambda: said(logs, "outage ends"))
     (first,) = said(logs, "outage starts")
     assert first == f"127.0.0.1:{broker.port}: Connection refused"
-    assert set(said(logs, "outage goes on")) <= {f"127.0.0.1:{broker.port}: Not authorized"}
+    assert set(said(logs, "outage goes on")) <= {
+        f"127.0.0.1:{broker.port}: Not authorized: user plateid"
+    }
 
 
 def test_a_killed_broker_costs_no_event_and_duplicates_are_marked(
@@ -90,7 +92,7 @@ def test_a_refused_password_is_named_once_and_a_mended_one_is_taken(
     broker.set_passwords(plateid="other")
     publish(login)
     until(lambda: broker.log().count("not authorised") > 5)
-    assert said(logs, "outage starts") == [f"127.0.0.1:{broker.port}: Not authorized"]
+    assert said(logs, "outage starts") == [f"127.0.0.1:{broker.port}: Not authorized: user plateid"]
     assert login.password_file is not None
     login.password_file.write_text("other\n")
     until(lambda: subscriber.texts("box/status") == ["online"])
@@ -107,7 +109,7 @@ def test_a_password_file_that_is_missing_is_named(
     login.password_file.unlink()
     publish(login)
     until(lambda: said(logs, "outage starts"))
-    reason = f"{login.password_file}: password file: No such file or directory"
+    reason = f"mqtt.password_file: {login.password_file}: No such file or directory"
     assert said(logs, "outage starts") == [reason]
 
 
@@ -167,5 +169,5 @@ def test_an_event_that_the_broker_refuses_waits_until_it_is_taken(
 def test_a_refused_status_is_named(broker: Broker, publish: Publish, logs: Logs) -> None:
     broker.set_rules("topic read #")
     broker.start()
-    publish(broker.config)
-    until(lambda: said(logs, "broker refuses status") == ["Not authorized"] * 2)
+    publish(broker.config, enabled=False)
+    until(lambda: said(logs, "broker refuses message") == ["Not authorized"] * 2)

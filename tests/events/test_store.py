@@ -7,14 +7,15 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from plateid.errors import StoreError
-from plateid.events.store import STEPS, Counts, EventStore
-from tests.events.samples import SEEN, event
+from plateid.events.layout import STEPS
+from plateid.events.store import Counts, EventStore
+from tests.events.samples import SEEN, Logs, event
 
 NOBODY = 65534
 
@@ -227,3 +228,90 @@ def test_a_closed_store_is_an_error(store: EventStore) -> None:
     store.close()
     with pytest.raises(StoreError, match="closed"):
         store.append(SEEN)
+
+
+def damaged(path: Path, what: str) -> bytes:
+    """A store of 50 events with one thing broken: the header, a table, or what an event says.
+
+    Gives what follows the header, which to open it writes to.
+    """
+    with closing(EventStore(path)) as store:
+        for seq in range(1, 51):
+            store.append(event(seq))
+    with closing(sqlite3.connect(path)) as db:
+        query = "SELECT name, rootpage FROM sqlite_schema WHERE rootpage > 0"
+        pages = dict(db.execute(query).fetchall())
+        if what == "payload":
+            db.execute("UPDATE event SET payload = '\x7f' WHERE position = 40")
+        elif what == "text":
+            db.execute("UPDATE event SET payload = CAST(x'7bff7d' AS TEXT) WHERE position = 40")
+        db.commit()
+    content = bytearray(path.read_bytes())
+    if what in pages or what == "header":
+        start = (pages.get(what, 1) - 1) * 4096
+        content[start : start + 4096] = b"\xa5" * 4096
+    path.write_bytes(content)
+    return bytes(content[4096:])
+
+
+@pytest.mark.parametrize("what", ["header", "event", "outbox", "box", "payload", "text"])
+def test_a_corrupt_file_is_set_aside_and_a_new_one_goes_on(
+    tmp_path: Path, what: str, logs: Logs
+) -> None:
+    path = tmp_path / "events.sqlite3"
+    broken = damaged(path, what)
+    with closing(EventStore(path, replaces_corrupt=True)) as store:
+        with suppress(StoreError):  # this is how it is found, unless on opening
+            store.pending(50)
+        store.append(event(51))
+        assert [json.loads(each.payload)["seq"] for each in store.pending(50)] == [51]
+        assert store.replaced == 1
+        instance = store.instance
+    assert path.with_name("events.sqlite3.corrupt").read_bytes()[4096:] == broken
+    (told,) = [entry for entry in logs if entry["log_level"] == "error"]
+    assert told["event"] == "event store corrupt, a new one is made"
+    assert told["set_aside"] == f"{path}.corrupt"
+    with closing(EventStore(path)) as store:
+        assert (store.counts(), store.instance) == (Counts(1, 1), instance)
+
+
+def test_a_new_file_has_the_name_of_the_corrupt_one(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite3"
+    damaged(path, "outbox")
+    with closing(EventStore(path, replaces_corrupt=True)) as store:
+        before = store.instance
+        with pytest.raises(StoreError, match="malformed"):
+            store.pending(50)
+        assert store.counts() == Counts(0, 0)
+    with closing(EventStore(path)) as store:
+        assert store.instance == before
+
+
+def test_a_full_disk_puts_off_the_new_file(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite3"
+    damaged(path, "outbox")
+    with closing(EventStore(path, replaces_corrupt=True)) as store:
+        with full_disk():
+            for _ in range(3):
+                with pytest.raises(StoreError):
+                    store.pending(50)
+        store.append(event(51))
+        assert (store.counts(), store.replaced) == (Counts(1, 1), 1)
+
+
+def test_only_who_writes_may_set_a_corrupt_file_aside(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite3"
+    broken = damaged(path, "outbox")
+    with closing(EventStore(path)) as store, pytest.raises(StoreError, match="malformed"):
+        store.pending(50)
+    assert path.read_bytes()[4096:] == broken
+
+
+def test_what_was_set_aside_before_makes_room(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite3"
+    for _ in range(2):
+        broken = damaged(path, "header")
+        EventStore(path, replaces_corrupt=True).close()
+        path.unlink()
+        assert path.with_name("events.sqlite3.corrupt").read_bytes()[4096:] == broken
+    assert [file.name for file in tmp_path.iterdir()] == ["events.sqlite3.corrupt"]

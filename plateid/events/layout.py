@@ -1,0 +1,100 @@
+"""The tables of the event store, and how an older file is brought up to date."""
+
+import sqlite3
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from plateid.errors import StoreError
+
+BUSY_S = 0.25
+"""How long another process may hold the file; whoever calls tries again later."""
+STEPS = (
+    """CREATE TABLE event (
+        position INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        pass_id TEXT NOT NULL,
+        event_type TEXT NOT NULL,
+        camera TEXT NOT NULL,
+        plate TEXT NOT NULL,
+        confidence REAL NOT NULL,
+        first_seen TEXT NOT NULL,
+        payload TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX event_plate ON event (plate)",
+    "CREATE INDEX event_first_seen ON event (first_seen)",
+    """CREATE TABLE outbox (
+        position INTEGER PRIMARY KEY REFERENCES event (position),
+        sent INTEGER NOT NULL DEFAULT 0
+    ) STRICT""",
+    "CREATE TABLE box (instance TEXT NOT NULL, last_seq INTEGER NOT NULL) STRICT",
+    "INSERT INTO box VALUES (lower(hex(randomblob(4))), 0)",
+    "ALTER TABLE outbox ADD COLUMN queued_at REAL",
+    "UPDATE outbox SET queued_at = unixepoch()",
+    "CREATE INDEX outbox_queued_at ON outbox (queued_at)",
+    "CREATE TABLE announced (component TEXT PRIMARY KEY, platform TEXT NOT NULL) STRICT",
+    """CREATE TABLE listed (
+        name TEXT PRIMARY KEY,
+        position INTEGER NOT NULL UNIQUE REFERENCES event (position) ON DELETE CASCADE
+    ) STRICT""",
+)
+"""Steps of the layout; `PRAGMA user_version` counts those that a file has gone through."""
+CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+class CorruptError(sqlite3.DatabaseError):
+    """The file is one of SQLite, but what it holds is not ours."""
+
+
+def open_database(path: Path, *, instance: str = "") -> sqlite3.Connection:
+    """Opens or creates the file, and brings an older layout up to date.
+
+    Args:
+        path: The file.
+        instance: Whose it is, if it has to be that of one before.
+
+    Raises:
+        StoreError: A newer plateid made it.
+        sqlite3.Error: It cannot be used.
+    """
+    with ExitStack() as stack:
+        db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        stack.enter_context(closing(db))
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            db.execute(f"PRAGMA {pragma}").fetchall()
+        _update(db, path, instance)
+        stack.pop_all()
+        return db
+
+
+def is_corrupt(error: sqlite3.Error) -> bool:
+    """Whether the file holds something else than SQLite wrote."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest of the code is the detail
+    return code in CORRUPT or isinstance(error, CorruptError) or "decode to UTF-8" in str(error)
+
+
+def set_aside(path: Path) -> Path:
+    """Gives a file another name, in the place of one that was set aside before; what it is now."""
+    aside = path.with_name(f"{path.name}.corrupt")
+    path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
+    for ending in ("-wal", ""):
+        file = path.with_name(f"{path.name}{ending}")
+        if file.exists():
+            file.replace(path.with_name(f"{aside.name}{ending}"))
+    return aside
+
+
+def _update(db: sqlite3.Connection, path: Path, instance: str) -> None:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if version > len(STEPS):
+            reason = f"made by a newer plateid (layout {version}, known {len(STEPS)})"
+            raise StoreError(path, reason)
+        for step in STEPS[version:]:
+            db.execute(step)
+        db.execute(f"PRAGMA user_version = {len(STEPS)}")  # fails where nothing can be written
+        if instance:
+            db.execute("UPDATE box SET instance = ?", (instance,))
+        db.execute("COMMIT")
+    finally:
+        db.rollback()

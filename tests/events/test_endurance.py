@@ -1,0 +1,99 @@
+"""Twenty times killed, on either side: what was on disk arrives, once if its id is looked at."""
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from plateid.config import MqttConfig
+from plateid.events.mqtt import MqttPublisher
+from plateid.events.store import EventStore
+from tests.events.broker import Broker, Subscriber, running, until
+from tests.events.samples import Publish, append, outbox
+from tests.events.test_schema import VALIDATOR
+
+KILLS = 20
+
+
+def check(received: list[dict[str, Any]], store: EventStore) -> None:
+    """All that is on disk arrived, nothing else did, and what came twice says so."""
+    ids: set[str] = set()
+    for each in received:
+        VALIDATOR.validate(each)
+        assert each["replayed"] or each["id"] not in ids
+        ids.add(each["id"])
+    stored = store.pending(10**6)
+    assert stored == []
+    assert ids == {row[0] for row in store._rows("SELECT id FROM event")}
+
+
+@contextmanager
+def stream(store: EventStore, publisher: MqttPublisher) -> Iterator[None]:
+    """An event every few milliseconds."""
+    ended = threading.Event()
+
+    def run() -> None:
+        while not ended.wait(0.005):
+            append(store, store.next_seq())
+            publisher.notify()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_a_broker_that_is_killed_twenty_times_costs_no_event(
+    store: EventStore,
+    broker: Broker,
+    *,
+    subscriber: Subscriber,
+    login: MqttConfig,
+    publish: Publish,
+) -> None:
+    """It lets us in only when the subscriber is there to see what we send."""
+    chance = random.Random(5)
+    publisher = publish(login)
+    with stream(store, publisher):
+        for _ in range(KILLS):
+            before = len(subscriber.seqs())
+            broker.set_passwords(plateid="right")
+            until(lambda before=before: len(subscriber.seqs()) > before)
+            time.sleep(chance.uniform(0, 0.2))
+            broker.kill()
+            subscriber.wait_lost()
+            broker.set_passwords()
+            broker.start()
+            subscriber.wait_ready()
+        broker.set_passwords(plateid="right")
+    until(lambda: outbox(store) == 0)
+    until(lambda: len(set(subscriber.seqs())) == store.counts().events)
+    check(subscriber.events(), store)
+    assert any(each["replayed"] for each in subscriber.events())
+
+
+def test_a_process_that_is_killed_twenty_times_costs_no_event_that_was_on_disk(
+    subscriber: Subscriber, broker: Broker, tmp_path: Path
+) -> None:
+    chance = random.Random(6)
+    path = tmp_path / "events.sqlite3"
+    for _ in range(KILLS):
+        before = len(subscriber.seqs())
+        with running("busy_box", path, broker.port, 10**6) as process:
+            until(lambda before=before: len(subscriber.seqs()) > before)
+            time.sleep(chance.uniform(0, 0.2))
+            process.kill()
+    with closing(EventStore(path)) as store:
+        waiting = outbox(store)
+        with running("busy_box", path, broker.port, 0):
+            until(lambda: outbox(store) == 0)
+        until(lambda: len(set(subscriber.seqs())) == store.counts().events)
+        check(subscriber.events(), store)
+        assert waiting
+        assert any(each["replayed"] for each in subscriber.events())
