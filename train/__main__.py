@@ -93,7 +93,7 @@ def curve(seeds: int, **options: Any) -> None:
 )
 @EASYOCR
 @click.option("--store", type=FOLDER, help="File of `train synth`; left out: rendered as needed.")
-@click.option("--base", type=FOLDER, help="Checkpoint of another run to start from.")
+@click.option("--base", type=FOLDER, help="Checkpoint of another run, or a bundle: default.")
 @click.option("--out", default="runs/reader", show_default=True, help="Folder of the run.")
 @click.option("--minutes", default=60.0, show_default=True, help="How long to train.")
 @click.option("--processes", default=1, show_default=True, type=COUNT, help="Train together.")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -18,7 +19,7 @@ from train.bundle.proof import Array, check_candidates, check_equal, run, street
 from train.bundle.quantise import in_8_bits
 from train.detector.fit import load_detector
 from train.errors import TrainError
-from train.reader.candidates import Candidate, Probabilities
+from train.reader.candidates import HALF, Candidate, Probabilities
 
 TOLERANCE = 1e-3
 """Greatest difference of a score or probability between torch and ONNX Runtime."""
@@ -27,6 +28,12 @@ HALF_TOLERANCE = 1e-2
 BOX_TOLERANCE_PX = 0.5
 HALF_BOX_TOLERANCE_PX = 2.0
 WORTH_HALVING = 1024
+AS_TRAINED: dict[str, Any] = {
+    "training": torch.onnx.TrainingMode.PRESERVE,
+    "do_constant_folding": False,
+}
+"""Keeps weights apart and by their names, so that training can go on from the file; ONNX Runtime
+folds them together when it loads it."""
 STRIPS = 8
 """Of a picture, that a reader is proved with."""
 
@@ -91,6 +98,7 @@ def export_reader(chosen: Candidate, out: Path) -> None:
             network, (torch.from_numpy(inputs[:2]),), str(out), opset_version=17, dynamo=False,
             input_names=["crops"], output_names=names,
             dynamic_axes={name: {0: "batch"} for name in ["crops", *names]},
+            **AS_TRAINED,
         )  # fmt: skip
     check_answers(out, inputs, expected, tolerance=TOLERANCE)
     store_in_half(out)
@@ -116,7 +124,7 @@ def store_in_half(path: Path) -> None:
     for weights in [w for w in model.graph.initializer if w.data_type == onnx.TensorProto.FLOAT]:
         values = numpy_helper.to_array(weights)
         if values.size >= WORTH_HALVING:
-            half = f"{weights.name}_half"
+            half = f"{weights.name}{HALF}"
             to_float = onnx.TensorProto.FLOAT
             widen = onnx.helper.make_node("Cast", [half], [weights.name], to=to_float)
             model.graph.node.insert(0, widen)

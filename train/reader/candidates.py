@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import onnx
+import torch
+from onnx import numpy_helper
 from torch import Tensor, nn
 
 from plateid.core.text import CHARSET
-from plateid.models.bundle import ReaderSpec
+from plateid.models.bundle import Bundle, ReaderSpec
 from train.errors import TrainError
 from train.reader import easyocr_reader, network
 from train.reader.fit import load_weights, loaded
@@ -15,6 +18,10 @@ from train.synth.layouts import regions
 
 Name = Literal["plateid", "english_g2"]
 SMALLEST = 1e-8
+COUNTER = "num_batches_tracked"
+"""Of training only: no bundle holds it."""
+HALF = "_half"
+"""Ends the names of weights that a bundle stores in float16."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +80,32 @@ def candidate(name: Name, easyocr: Path | None) -> Candidate:
     countries = ("", *regions())
     spec = _spec(name, network.WIDTH, network.HEIGHT, colour="bgr", fit="stretch")
     return Candidate(network.PlateNet(len(countries)), spec, countries, two_lines=True)
+
+
+def load_base(chosen: Candidate, base: Path) -> None:
+    """Starts from what another run kept, or from the reader of a bundle.
+
+    Raises:
+        TrainError: It is neither, or of another network.
+        BundleError: The bundle is broken.
+    """
+    if not base.is_dir():
+        load_weights(chosen.network, base)
+        return
+    bundle = Bundle(base)
+    initializers = onnx.load_from_string(bundle.reader).graph.initializer
+    weights = {
+        weight.name.removesuffix(HALF): torch.from_numpy(numpy_helper.to_array(weight).copy())
+        for weight in initializers
+    }
+    network = Probabilities(chosen.network)
+    wanted = {name for name in network.state_dict() if not name.endswith(COUNTER)}
+    if not wanted <= weights.keys():
+        raise TrainError(f"{base}: its reader {bundle.spec.reader.name} is another network")
+    try:
+        network.load_state_dict({name: weights[name] for name in wanted}, strict=False)
+    except RuntimeError as error:
+        raise TrainError(f"{base}: of another network: {error}") from error
 
 
 def trained(checkpoint: Path, easyocr: Path | None) -> Candidate:

@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 import torch
 
+from plateid.config import bundle_path
 from train.reader.batches import Mix, batches
-from train.reader.candidates import candidate
+from train.reader.candidates import candidate, load_base
 from train.reader.crops import read_plates
-from train.reader.fit import Schedule, Training, load_weights
+from train.reader.fit import Schedule, Training
 from train.reader.parallel import in_processes, rank
 from train.reader.scores import scores
 from train.record import commit, write_whole
@@ -27,7 +28,7 @@ class ReaderRun:
         network: plateid's own, or EasyOCR's recogniser.
         easyocr: Folder of EasyOCR's weights; None: its own download.
         store: Folder of `train synth`; None: plates are rendered as they are needed.
-        base: Checkpoint of another run to start from.
+        base: Checkpoint of another run to start from, or a bundle.
         minutes: How long to train.
         batch: Crops a step.
         lr: Greatest learning rate.
@@ -77,7 +78,7 @@ def _train(run: ReaderRun) -> None:
     store = Store(run.store) if run.store else None
     mix = Mix(train, store, real=run.real, size=run.batch, regions=chosen.regions)
     if run.base:
-        load_weights(chosen.network, run.base)
+        load_base(chosen, Path(bundle_path(str(run.base))))
     about = {"network": run.network, "regions": list(chosen.regions)}
     schedule = Schedule(run.minutes, run.lr)
     training = Training(chosen.network, schedule, out / "last.pt", about)

@@ -21,6 +21,7 @@ from train.bundle.export import Export, export_bundle
 from train.bundle.proof import check_candidates, check_equal, run
 from train.bundle.quantise import sensitive
 from train.errors import TrainError
+from train.reader.candidates import candidate, load_base
 
 # Of torch's exporter, which says what its next versions will do.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -60,6 +61,29 @@ def test_the_exported_reader_reads_clean_print(bundle):
     reader = Networks(ModelsConfig(bundle=bundle)).reader()
     (read,) = reader.read(ArrayPicture(image), [(0.0, 0.0, 400.0, 64.0)])
     assert slots_text(read.probabilities) == "HX47TKE"
+
+
+def test_training_goes_on_from_the_reader_of_a_bundle(tmp_path, bundle):
+    torch.manual_seed(0)
+    ours = candidate("plateid", None)
+    for weights in ours.network.state_dict().values():  # as training does: no two are alike
+        weights.add_(0.01 * torch.rand_like(weights.float()).to(weights.dtype))
+    about = {"network": "plateid", "regions": list(ours.regions)}
+    torch.save({"about": about, "model": ours.network.state_dict()}, tmp_path / "last.pt")
+    out = tmp_path / "bundle"
+    export_bundle(Export(out, reader=tmp_path / "last.pt"))
+    spec = Bundle(out).spec.reader
+    assert (spec.name, spec.width, spec.height, spec.colour) == ("plateid", 144, 48, "bgr")
+    assert spec.regions == ours.regions
+    fresh = candidate("plateid", None)
+    load_base(fresh, out)
+    crops = torch.rand(2, 3, 48, 144) * 255
+    with torch.inference_mode():
+        before, after = (each.network.eval()(crops) for each in (ours, fresh))
+    for one, other in zip(before, after, strict=True):
+        assert torch.allclose(one, other, atol=0.02), "but for the rounding to float16"
+    with pytest.raises(TrainError, match=r"bundle: its reader english_g2 is another network"):
+        load_base(fresh, bundle)
 
 
 @pytest.mark.parametrize(("size", "count"), [("64x64", 84), ("640x384", COUNT)])
