@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from plateid.backoff import began
 from plateid.capture.camera import Camera
 from plateid.capture.mailbox import Mailboxes
 from plateid.config import CameraConfig, Config, formats_of, rules_of
@@ -24,15 +25,19 @@ from plateid.events.health import BoxHealth, CameraHealth, Health
 from plateid.events.lists import ListFile
 from plateid.events.mqtt import MqttPublisher
 from plateid.events.overflow import Overflow
+from plateid.events.privacy import Privacy
+from plateid.events.retention import Retention
 from plateid.events.sinks import Sinks
 from plateid.events.store import EventStore
 from plateid.models.networks import Networks
 from plateid.pipeline import CameraPipeline, Origin
 from plateid.reload import merged
 from plateid.service.clock import clock_synced
+from plateid.service.metrics import Metrics, MetricsServer
 from plateid.service.notify import Notifier
 from plateid.service.supervisor import Request, Supervisor
 from plateid.service.watchdog import Watchdog
+from plateid.timed import TimedDetector, TimedReader
 
 log = structlog.get_logger()
 
@@ -80,7 +85,9 @@ class App:
         self._mailboxes = Mailboxes(names)
         self._online = dict.fromkeys(names, False)
         self._publisher = self._mqtt_publisher(names)
-        self._sinks = Sinks(config, config.store.path)
+        self._privacy = Privacy(config.privacy, config.store.path)
+        self._retention = Retention(config.privacy, self._store, self._privacy)
+        self._sinks = Sinks(config, config.store.path, privacy=self._privacy)
         self._gps = Gpsd(config.gps) if config.gps else NoGps()
         self._backlog = Backlog(self._store, self._notify)
         self._overflow = Overflow(config.store, self._store)
@@ -91,6 +98,8 @@ class App:
             bundle=self._networks.names.bundle,
             box=self._box_health,
         )
+        self._metrics = Metrics(self._health.report)
+        self._metrics_server = MetricsServer(config.metrics, self._metrics)
         self._pipelines = {name: self._pipeline(name) for name in names}
         self._cameras = [self._camera(camera) for camera in config.camera]
 
@@ -115,6 +124,8 @@ class App:
                 self._reload()
             self._backlog.flush()
             self._overflow.check()
+            self._retention.check()
+            self._metrics_server.check()
             self._lists.check()
             for camera in self._cameras:
                 camera.notice_stall()
@@ -124,10 +135,11 @@ class App:
 
     def accept(self, event: PlateEvent) -> None:
         """Takes an event of any pipeline."""
-        confidence = round(event.confidence, 3)
-        log.info(event.event_type, camera=event.camera, plate=event.plate, confidence=confidence)
-        self._health.rate.count(event)
         known, position = self._lists.match(event), self._gps.position()
+        plate = self._privacy.plate(event.plate, listed=known is not None)
+        confidence = round(event.confidence, 3)
+        log.info(event.event_type, camera=event.camera, plate=plate, confidence=confidence)
+        self._health.rate.count(event)
         self._backlog.accept(replace(event, list=known, gps=position))
         if known is not None:
             self._publisher.report()
@@ -193,6 +205,7 @@ class App:
     def _on_status(self, camera: str, online: bool) -> None:  # noqa: FBT001 - a callback
         """What moves while its camera is away, nobody knows: its pass ends."""
         if not online:
+            began[f"camera {camera}"] += 1
             self._mailboxes.wait_idle(camera, timeout_s=DRAIN_S)
             self._pipelines[camera].interrupt()
         self._online[camera] = online
@@ -216,6 +229,8 @@ class App:
             self._gps.stop()
             self._publisher.stop(PUBLISHER_STOP_S)
             self._sinks.close(stop_at)
+            self._retention.finish()
+            self._metrics_server.stop()
             log.info("stopped", undelivered=self._undelivered())
             self._store.close()
             self._lock.close()
@@ -253,7 +268,9 @@ class App:
             name: CameraHealth(online, self._mailboxes[name].frames, self._mailboxes[name].dropped)
             for name, online in self._online.items()
         }
-        return BoxHealth(cameras, self._listed(), clock_synced())
+        return BoxHealth(
+            cameras, self._listed(), clock_synced(), sinks=self._sinks.health(), outages=began
+        )
 
     def _pipeline(self, name: str) -> CameraPipeline:
         (camera,) = (camera for camera in self._config.camera if camera.name == name)
@@ -269,8 +286,10 @@ class App:
             origin,
             rules_of(self._config, camera),
             formats=self._formats[name],
-            detector=self._networks.detector(),
-            reader=self._networks.reader(),
+            detector=TimedDetector(
+                self._networks.detector(), self._metrics.detector_s.labels(name).time
+            ),
+            reader=TimedReader(self._networks.reader(), self._metrics.reader_s.labels(name).time),
             sink=self,
         )
 

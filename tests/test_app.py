@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -16,6 +17,7 @@ from plateid.errors import ModelError
 from plateid.events.store import EventStore
 from tests.capture.conftest import write_clip
 from tests.events.broker import Broker, Subscriber, free_port, until
+from tests.events.test_store import damaged
 
 PLATEID = [sys.executable, "-m", "plateid"]
 
@@ -150,6 +152,41 @@ def test_events_that_cannot_be_stored_to_the_end_are_an_error(config, broker):
         code, errors = finished(process)
     assert code == 1
     assert f"{store_path}: 2 events could not be stored" in errors
+
+
+def test_a_full_disk_is_said_and_costs_no_event(config, broker):
+    config.write_text(config.read_text().replace('"clip.mp4"', '"clip.mp4", loop = true'))
+    subscriber = Subscriber(broker.port)
+    process = run(with_port(config, broker.port))
+    until(lambda: "started" in process.stderr.readline())
+    limits = resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    until(lambda: "outage starts" in (line := process.stderr.readline()) and "I/O error" in line)
+    until(lambda: any(health["unstored"] for health in subscriber.events("box/health")))
+    assert process.poll() is None
+    assert subscriber.texts("gate/status")[-1] == "online"
+    assert told(subscriber) == []
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, limits)
+    until(lambda: told(subscriber) == [("plate_seen", "AB12")])
+    process.terminate()
+    code, errors = finished(process)
+    assert code == 0, errors
+    assert "outage ends" in errors
+    until(lambda: told(subscriber)[1:] == [("plate_left", "AB12")])
+    subscriber.close()
+
+
+@pytest.mark.parametrize("what", ["header", "outbox"])
+def test_a_corrupt_database_is_set_aside_and_the_service_is_up(config, broker, what):
+    store_path = load_config(config).store.path
+    damaged(store_path, what)
+    subscriber = Subscriber(broker.port)
+    code, errors = finished(run(with_port(config, broker.port)))
+    assert code == 0, errors
+    assert f"set_aside={store_path}.corrupt" in errors
+    until(lambda: len(told(subscriber)) == 2)
+    subscriber.close()
+    with contextlib.closing(EventStore(store_path)) as store:
+        assert (store.counts().events, store.counts().outbox) == (2, 0)
 
 
 def test_a_signal_during_an_outage_of_camera_and_broker_is_as_quick(config):

@@ -45,6 +45,23 @@ def test_what_is_not_said_has_a_default_and_paths_are_relative_to_the_file(tmp_p
 
 
 @pytest.mark.parametrize(
+    ("text", "port"), [("", 1883), ("tls = true", 8883), ("port = 1\ntls = true", 1)]
+)
+def test_the_port_is_that_of_the_protocol_unless_it_is_said(tmp_path, text, port):
+    assert load_config(write(tmp_path, f"{GOOD}[mqtt]\n{text}\n")).mqtt.port == port
+
+
+def test_what_systemd_hands_over_goes_before_a_file_of_that_name(tmp_path, monkeypatch):
+    mqtt = 'tls = true\nca_file = "ca.pem"\nusername = "a"\npassword_file = "mqtt"\n'
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    (credentials / "mqtt").touch()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
+    config = load_config(write(tmp_path, f"{GOOD}[mqtt]\n{mqtt}")).mqtt
+    assert (config.password_file, config.ca_file) == (credentials / "mqtt", tmp_path / "ca.pem")
+
+
+@pytest.mark.parametrize(
     ("key", "text", "path"),
     [
         ("bundle", "default", str(DEFAULT_BUNDLE)),
@@ -87,6 +104,11 @@ def test_the_bundles_that_ship_are_known_by_name_and_the_default_is_the_first():
         (GOOD.replace('"drive"', '"dri/ve"'), r"camera\[0\].name: String should match"),
         (GOOD.replace('"drive"', '"clip"'), r"camera name used twice: clip"),
         (GOOD + "[mqtt]\nport = 70000\n", r"mqtt.port: .*less than or equal to 65535"),
+        (GOOD + '[mqtt]\nca_file = "ca.pem"\n', r"mqtt: ca_file needs tls"),
+        (GOOD + '[mqtt]\ntls = true\nkey_file = "a"\n', r"mqtt: key_file needs certificate_file"),
+        (GOOD + '[mqtt]\npassword_file = "a"\n', r"mqtt: password_file needs username"),
+        (GOOD + "[store]\nmax_outbox_events = 0\n", r"store.max_outbox_events: .*greater than"),
+        (GOOD + '[homeassistant]\nprefix = "a/#"\n', r"homeassistant.prefix: String should match"),
         (GOOD + "[modles]\n", r"modles: Extra inputs are not permitted"),
         (GOOD + '[models]\nprovider = "gpu"\n', r"models.provider: Input should be 'cpu'"),
         (GOOD + '[models]\nreader = "tesseract"\n', r"models.reader: Input should be 'bundle'"),

@@ -2,10 +2,11 @@
 
 import json
 import shutil
+import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,21 @@ class CameraHealth:
 
 
 @dataclass(frozen=True)
+class SinkHealth:
+    """A webhook or a log file.
+
+    Attributes:
+        events: Those that wait for it; None where the store cannot tell.
+        refused: Those that it would not take.
+        dropped: Those that waited for too long, or were too many.
+    """
+
+    events: int | None
+    refused: int
+    dropped: int
+
+
+@dataclass(frozen=True)
 class BoxHealth:
     """What the rest of the box says.
 
@@ -44,22 +60,30 @@ class BoxHealth:
         cameras: By their names.
         listed: Names of the lists whose last sight is reported.
         clock_synced: None where the kernel does not say.
+        sinks: Those beside MQTT, by their names.
+        outages: How many began, by what failed.
     """
 
     cameras: Mapping[str, CameraHealth]
     listed: Sequence[str]
     clock_synced: bool | None
+    sinks: Mapping[str, SinkHealth] = field(default_factory=dict)
+    outages: Mapping[str, int] = field(default_factory=dict)
 
 
 class Rate:
-    """How many reads (`plate_seen`) each camera had within the last minute."""
+    """How many events each camera had, and how many reads (`plate_seen`) of the last minute."""
 
     def __init__(self) -> None:
         """None."""
         self._seen: dict[str, deque[float]] = {}
+        self._events: Counter[tuple[str, str]] = Counter()
+        self._lock = threading.Lock()
 
     def count(self, event: PlateEvent) -> None:
         """Takes an event; may be called from any thread."""
+        with self._lock:
+            self._events[event.camera, event.event_type] += 1
         if event.event_type == "plate_seen":
             self._seen.setdefault(event.camera, deque(maxlen=1000)).append(time.monotonic())
 
@@ -67,6 +91,10 @@ class Rate:
         """Reads within the last minute."""
         since = time.monotonic() - MINUTE_S
         return sum(moment > since for moment in list(self._seen.get(camera, ())))
+
+    def events(self, camera: str) -> dict[str, int]:
+        """All events since the start, by their type."""
+        return {kind: self._events[camera, kind] for kind in ("plate_seen", "plate_left")}
 
 
 class Health:
@@ -91,15 +119,21 @@ class Health:
         self._started = time.monotonic()
 
     def to_json(self) -> str:
-        """One line; None stands for what cannot be told."""
+        """The report as one line."""
+        return json.dumps(self.report(), separators=(",", ":"))
+
+    def report(self) -> dict[str, Any]:
+        """What the health topic and the metrics say; None stands for what cannot be told."""
         box = self._box()
-        report = {
+        return {
             "sent_at": rfc3339(datetime.now(UTC)),
             "uptime_s": round(time.monotonic() - self._started),
             "version": __version__,
             "bundle": self._bundle,
             "cameras": {name: self._camera(name, camera) for name, camera in box.cameras.items()},
             "outbox": self._outbox(),
+            "sinks": {name: asdict(sink) for name, sink in box.sinks.items()},
+            "outages": dict(box.outages),
             "unstored": len(self._backlog),
             "lost": self._backlog.dropped,
             "stores_replaced": self._store.replaced,
@@ -108,10 +142,13 @@ class Health:
             "disk_free_mb": free_mb(self._store.path.parent),
             "temperature_c": temperature_c(),
         }
-        return json.dumps(report, separators=(",", ":"))
 
     def _camera(self, name: str, camera: CameraHealth) -> dict[str, Any]:
-        return asdict(camera) | {"reads_per_minute": self.rate.per_minute(name)}
+        counts = {
+            "reads_per_minute": self.rate.per_minute(name),
+            "events": self.rate.events(name),
+        }
+        return asdict(camera) | counts
 
     def _last_seen(self, names: Sequence[str]) -> dict[str, str | None]:
         try:

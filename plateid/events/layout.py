@@ -36,8 +36,30 @@ STEPS = (
         name TEXT PRIMARY KEY,
         position INTEGER NOT NULL UNIQUE REFERENCES event (position) ON DELETE CASCADE
     ) STRICT""",
+    "CREATE TABLE IF NOT EXISTS sink (name TEXT PRIMARY KEY) STRICT",
+    """CREATE TABLE IF NOT EXISTS sink_outbox (
+        sink TEXT NOT NULL REFERENCES sink (name) ON DELETE CASCADE,
+        position INTEGER NOT NULL REFERENCES event (position) ON DELETE CASCADE,
+        sent INTEGER NOT NULL DEFAULT 0,
+        queued_at REAL,
+        PRIMARY KEY (sink, position)
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX IF NOT EXISTS sink_outbox_position ON sink_outbox (position)",
+    # part of the transaction that stores an event: it waits for all sinks or for none
+    """CREATE TRIGGER IF NOT EXISTS event_to_sinks AFTER INSERT ON outbox BEGIN
+        INSERT INTO sink_outbox (sink, position, queued_at)
+        SELECT name, NEW.position, NEW.queued_at FROM sink;
+    END""",
+    # events that neither the broker nor another sink waits for
+    """CREATE VIEW settled AS SELECT position FROM event
+        WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.position = event.position)
+        AND NOT EXISTS (SELECT 1 FROM sink_outbox WHERE sink_outbox.position = event.position)""",
+    "ALTER TABLE event ADD COLUMN treated INTEGER NOT NULL DEFAULT 0",
+    "CREATE INDEX event_untreated ON event (position) WHERE NOT treated",
+    "ALTER TABLE box ADD COLUMN privacy TEXT NOT NULL DEFAULT ''",
 )
 """Steps of the layout; `PRAGMA user_version` counts those that a file has gone through."""
+PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON")
 CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -59,7 +81,7 @@ def open_database(path: Path, *, instance: str = "") -> sqlite3.Connection:
     with ExitStack() as stack:
         db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         stack.enter_context(closing(db))
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        for pragma in PRAGMAS:
             db.execute(f"PRAGMA {pragma}").fetchall()
         _update(db, path, instance)
         stack.pop_all()

@@ -111,7 +111,7 @@ class EventStore:
         An event from before the clock was set has no age: the first jump would make it years old.
         """
         columns = {"first_seen": rfc3339(event.first_seen), "payload": event.to_json()}
-        with self._transaction() as db:
+        with self.transaction() as db:
             added = db.execute(INSERT, vars(event) | columns)
             if added.rowcount:
                 row = added.lastrowid, None if event.clock_synced is False else time.time()
@@ -127,7 +127,7 @@ class EventStore:
             " JOIN event USING (position) WHERE camera NOT IN (SELECT value FROM json_each(?))"
             " ORDER BY position LIMIT ?"
         )
-        with self._locked() as db:
+        with self.locked() as db:
             rows = db.execute(query, (json.dumps([*skip]), limit)).fetchall()
             if not all(valid for *_, valid in rows):
                 raise CorruptError("the outbox holds something else than events")
@@ -155,7 +155,7 @@ class EventStore:
         Returns:
             How many were taken out.
         """
-        with self._transaction() as db:
+        with self.transaction() as db:
             aged = db.execute("DELETE FROM outbox WHERE queued_at < ?", (not_before,))
             excess = db.execute(
                 "DELETE FROM outbox WHERE position IN (SELECT position FROM outbox"
@@ -175,7 +175,7 @@ class EventStore:
 
     def set_announced(self, components: Mapping[str, str]) -> None:
         """Replaces what `announced` gives."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.execute("DELETE FROM announced")
             db.executemany("INSERT INTO announced VALUES (?, ?)", components.items())
 
@@ -197,30 +197,10 @@ class EventStore:
         rows = self._rows("SELECT payload FROM event ORDER BY position DESC LIMIT ?", (limit,))
         return [payload for (payload,) in rows]
 
-    def close(self) -> None:
-        """Closes the file; each later call raises StoreError."""
-        with self._locked() as db:
-            db.close()
-
-    def _read_box(self) -> int:
-        """Sets `instance`, and gives the last sequence number."""
-        with self._locked() as db:
-            last_seq: int
-            self.instance, last_seq = db.execute("SELECT instance, last_seq FROM box").fetchone()
-            return last_seq
-
-    def _for_each(self, change: str, ids: Iterable[str]) -> None:
-        where = " WHERE position = (SELECT position FROM event WHERE id = ?)"
-        with self._transaction() as db:
-            db.executemany(change + where, [(id_,) for id_ in ids])
-
-    def _rows(self, query: str, values: Iterable[object] = ()) -> list[tuple[Any, ...]]:
-        with self._locked() as db:
-            return db.execute(query, tuple(values)).fetchall()
-
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._locked() as db:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for changes that are made together or not at all."""
+        with self.locked() as db:
             try:
                 db.execute("BEGIN IMMEDIATE")
                 yield db
@@ -229,7 +209,8 @@ class EventStore:
                 db.rollback()
 
     @contextmanager
-    def _locked(self) -> Iterator[sqlite3.Connection]:
+    def locked(self) -> Iterator[sqlite3.Connection]:
+        """The connection, which nobody else of this process uses meanwhile."""
         with self._lock:
             try:
                 yield self._opened()
@@ -237,6 +218,27 @@ class EventStore:
                 if self._replaces_corrupt and is_corrupt(error):
                     self._replace(error)
                 raise StoreError(self.path, error) from error
+
+    def close(self) -> None:
+        """Closes the file; each later call raises StoreError."""
+        with self.locked() as db:
+            db.close()
+
+    def _read_box(self) -> int:
+        """Sets `instance`, and gives the last sequence number."""
+        with self.locked() as db:
+            last_seq: int
+            self.instance, last_seq = db.execute("SELECT instance, last_seq FROM box").fetchone()
+            return last_seq
+
+    def _for_each(self, change: str, ids: Iterable[str]) -> None:
+        where = " WHERE position = (SELECT position FROM event WHERE id = ?)"
+        with self.transaction() as db:
+            db.executemany(change + where, [(id_,) for id_ in ids])
+
+    def _rows(self, query: str, values: Iterable[object] = ()) -> list[tuple[Any, ...]]:
+        with self.locked() as db:
+            return db.execute(query, tuple(values)).fetchall()
 
     def _opened(self) -> sqlite3.Connection:
         """A file that replaces another one is made here, as soon as the disk allows it."""

@@ -19,13 +19,12 @@ def announced(broker: Broker, store: EventStore) -> dict[str, Any] | None:
     with closing(Subscriber(broker.port, "homeassistant/#")) as late:
         late.publish("homeassistant/end", "")
         until(lambda: late.of("/end"))
-        found = [message for message in late.messages if message.topic == topic]
-    if not found or not found[-1].payload:
-        return None
-    assert found[0].retain
-    made: dict[str, Any] = json.loads(found[-1].payload)
-    VALIDATOR.validate(made)
-    return made
+        found = [message for message in late.messages if message.topic == topic and message.retain]
+    for message in found:
+        made: dict[str, Any] = json.loads(message.payload)
+        VALIDATOR.validate(made)
+        return made
+    return None
 
 
 def keys(made: dict[str, Any] | None) -> set[str]:

@@ -28,7 +28,13 @@ def report(made: health.Health) -> dict[str, Any]:
 def test_it_tells_of_cameras_bundle_clock_and_disk(store: EventStore) -> None:
     told = report(make_health(store, cameras=["gate"], clock_synced=None))
     assert told["cameras"] == {
-        "gate": {"online": True, "frames": 10, "dropped": 1, "reads_per_minute": 0}
+        "gate": {
+            "online": True,
+            "frames": 10,
+            "dropped": 1,
+            "reads_per_minute": 0,
+            "events": {"plate_seen": 0, "plate_left": 0},
+        }
     }
     assert (told["version"], told["bundle"], told["clock_synced"]) == (__version__, "tiny", None)
     assert told["disk_free_mb"] == pytest.approx(health.free_mb(store.path.parent), rel=0.1)
@@ -93,6 +99,7 @@ def test_reads_are_counted_by_camera_and_forgotten_after_a_minute(
     rate.count(event(4, event_type="plate_left"))
     rate.count(event(5, camera="yard"))
     assert (rate.per_minute("gate"), rate.per_minute("yard"), rate.per_minute("x")) == (3, 1, 0)
+    assert rate.events("gate") == {"plate_seen": 3, "plate_left": 1}
     monkeypatch.setattr(time, "monotonic", lambda: now + 61)
     assert rate.per_minute("gate") == 0
 

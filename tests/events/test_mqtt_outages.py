@@ -118,7 +118,7 @@ def test_nothing_is_sent_while_the_store_cannot_note_it(
 ) -> None:
     append(store, 1)
     with full_disk():
-        publish(broker.config)
+        publish(broker.config, enabled=False)
         until(lambda: said(logs, "outage starts"))
         until(lambda: subscriber.texts("gate/status") == ["offline"])
         assert subscriber.seqs() == []
