@@ -18,6 +18,10 @@ FLOOR = 0.005
 """Of each read this much is spread evenly: no read is sure enough to veto all others."""
 GAP = 0.75
 """Cost of a slot that one side lacks; exchanging characters that share nothing costs 1."""
+LEAST_MISSED, MOST_MISSED = 0.02, 0.5
+"""How likely a read leaves out a character, by how sure it is of the others."""
+INVENTED = 0.03
+"""How likely a reader shows a character where there is none."""
 CORRELATION = 0.5
 """Frames of one pass err alike: n equally good reads count as n to this power."""
 GOOD_HEIGHT = 24.0
@@ -26,6 +30,8 @@ ILLEGIBLE_HEIGHT, LEGIBLE_HEIGHT = 6.0, 16.0
 """Below the first, in pixels, a crop shows almost nothing, whatever a reader says of it; from the
 second on nothing is taken off."""
 KEPT_TEXTS = 64
+Logs = NDArray[np.float64]
+"""Sums of the reads' log-probabilities, a row for each slot."""
 
 
 class Fusion:
@@ -33,7 +39,8 @@ class Fusion:
 
     def __init__(self) -> None:
         """Starts without a read."""
-        self._logs: NDArray[np.float64] = np.zeros((0, 1 + len(CHARSET)))
+        self._logs: Logs = np.zeros((0, 1 + len(CHARSET)))
+        self._absent_logs: Logs = np.zeros(1 + len(CHARSET))
         self._weight = 0.0
         self._squared_weight = 0.0
         self._region_logs: defaultdict[str, float] = defaultdict(float)
@@ -48,7 +55,9 @@ class Fusion:
         self._remember(slots_text(read.probabilities))
         weight, doubt = read_weight(read), _doubt(read.height)
         logs = np.log(_floored(read.probabilities, doubt)) * weight
-        self._logs = self._merged(logs, read.probabilities, weight)
+        absent_logs = np.log(_absent(read.probabilities)) * weight
+        self._logs = self._merged(logs, read.probabilities, absent_logs, weight)
+        self._absent_logs = self._absent_logs + absent_logs
         for code, probability in read.regions.items():
             floored = (1 - doubt) * probability + doubt / len(read.regions)
             self._region_logs[code] += weight * math.log(floored)
@@ -72,7 +81,7 @@ class Fusion:
         """How many reads said `text`, or something at most so many edits away."""
         return sum(n for said, n in self._texts.items() if edit_distance(said, text) <= edits)
 
-    def _together(self, logs: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _together(self, logs: Logs) -> Logs:
         """Probabilities from the sums of the reads' log-probabilities; rows sum to 1."""
         effective_reads = self._weight**2 / self._squared_weight
         return _softmax(logs / self._weight * effective_reads**CORRELATION)
@@ -82,16 +91,15 @@ class Fusion:
         if len(self._texts) > 2 * KEPT_TEXTS:
             self._texts = Counter(dict(self._texts.most_common(KEPT_TEXTS)))
 
-    def _merged(
-        self, logs: NDArray[np.float64], slots: Slots, weight: float
-    ) -> NDArray[np.float64]:
-        absent_then = _absent() * self._weight
-        absent_now = _absent() * weight
-        rows = [
-            (self._logs[old] if old is not None else absent_then)
-            + (logs[new] if new is not None else absent_now)
-            for old, new in align(self.slots(), slots)
-        ]
+    def _merged(self, logs: Logs, slots: Slots, absent_logs: Logs, weight: float) -> Logs:
+        rows = []
+        for old, new in align(self.slots(), slots):
+            if old is None:
+                rows.append(self._absent_logs + _perhaps_invented(logs[new], weight))
+            elif new is None:
+                rows.append(_perhaps_invented(self._logs[old], self._weight) + absent_logs)
+            else:
+                rows.append(self._logs[old] + logs[new])
         return np.stack(rows)
 
 
@@ -116,7 +124,7 @@ def align(a: Slots, b: Slots) -> list[tuple[int | None, int | None]]:
     return _path(cost, exchange)
 
 
-def _path(cost: NDArray[np.float64], exchange: Slots) -> list[tuple[int | None, int | None]]:
+def _path(cost: Logs, exchange: Slots) -> list[tuple[int | None, int | None]]:
     """Back from the last corner, by the step that cost least."""
     i, j = cost.shape[0] - 1, cost.shape[1] - 1
     path: list[tuple[int | None, int | None]] = []
@@ -142,21 +150,32 @@ def _doubt(height: float) -> float:
     return 1.0 - (1.0 - FLOOR) * min(max(legible, 0.1), 1.0)
 
 
-def _floored(probabilities: Slots, doubt: float = FLOOR) -> NDArray[np.float64]:
-    floored: NDArray[np.float64] = probabilities.astype(np.float64)
+def _floored(probabilities: Slots, doubt: float = FLOOR) -> Logs:
+    floored: Logs = probabilities.astype(np.float64)
     floored *= 1 - doubt
     floored += doubt / floored.shape[1]
     return floored
 
 
-def _absent() -> NDArray[np.float64]:
-    """Log-probabilities of a read that shows nothing where another shows a character."""
-    row = np.zeros((1, 1 + len(CHARSET)), dtype=np.float32)
-    row[0, NO_CHARACTER] = 1.0
-    logs: NDArray[np.float64] = np.log(_floored(row))[0]
-    return logs
+def _perhaps_invented(row: Logs, weight: float) -> Logs:
+    """A slot that other reads lack: no character is at least so likely there."""
+    least = row.max() + weight * math.log(INVENTED)
+    changed = row.copy()
+    changed[NO_CHARACTER] = max(row[NO_CHARACTER], least)
+    return changed
 
 
-def _softmax(logs: NDArray[np.float64]) -> NDArray[np.float64]:
+def _absent(slots: Slots) -> Logs:
+    """How likely a read shows nothing where each character is, and where there is none.
+
+    A reader leaves out more than it invents, and more of a crop that it is not sure of.
+    """
+    missed = min(max(1.0 - float(slots.max(axis=1).mean()), LEAST_MISSED), MOST_MISSED)
+    row = np.full(slots.shape[1], missed)
+    row[NO_CHARACTER] = 1.0 - missed
+    return row
+
+
+def _softmax(logs: Logs) -> Logs:
     shifted = np.exp(logs - logs.max(axis=1, keepdims=True))
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
