@@ -71,6 +71,7 @@ def prerender(path: Path, count: int, *, seed: int = 0, workers: int | None = No
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(path)) as file:
+            file.execute("PRAGMA journal_mode = WAL")  # readers need not wait
             file.execute(SCHEMA)
             (done,) = file.execute("SELECT count(*) FROM samples").fetchone()
             with multiprocessing.get_context("spawn").Pool(workers or os.cpu_count()) as pool:
