@@ -7,7 +7,7 @@ DEBIAN := mosquitto mosquitto-clients gpsd ffmpeg python3-gi gir1.2-gst-rtsp-ser
   fonts-routed-gothic fonts-bebas-neue fonts-national-park fonts-opendin fonts-osifont \
   fonts-roboto-unhinted fonts-liberation fonts-liberation-sans-narrow fonts-droid-fallback \
   fonts-b612 fonts-dosis fonts-motoya-l-maruberi fonts-paratype fonts-play fonts-quicksand \
-  fonts-adf-universalis fonts-tuffy gcc libc6-dev systemd-container
+  fonts-adf-universalis fonts-tuffy gcc libc6-dev systemd-container chromium chromium-driver
 
 .PHONY: demo test lint debian install install-units
 .DELETE_ON_ERROR:

@@ -15,8 +15,9 @@ from plateid.capture.camera import Camera
 from plateid.capture.mailbox import Mailboxes
 from plateid.config import CameraConfig, Config, formats_of, rules_of
 from plateid.core.formats import Formats
-from plateid.core.records import PlateEvent
+from plateid.core.records import PlateEvent, Shot
 from plateid.errors import PlateidError, StoreError
+from plateid.events.album import Album
 from plateid.events.announcer import Announcer
 from plateid.events.backlog import Backlog
 from plateid.events.box import Box
@@ -28,6 +29,7 @@ from plateid.events.overflow import Overflow
 from plateid.events.privacy import Privacy
 from plateid.events.retention import Retention
 from plateid.events.sinks import Sinks
+from plateid.events.snapshots import Snapshots
 from plateid.events.store import EventStore
 from plateid.models.networks import Networks
 from plateid.pipeline import CameraPipeline, Origin
@@ -38,6 +40,7 @@ from plateid.service.notify import Notifier
 from plateid.service.supervisor import Request, Supervisor
 from plateid.service.watchdog import Watchdog
 from plateid.timed import TimedDetector, TimedReader
+from plateid.web.server import WebServer
 
 log = structlog.get_logger()
 
@@ -59,6 +62,7 @@ class App:
         supervisor: Supervisor,
         *,
         load: Callable[[], Config] | None = None,
+        file: Path | None = None,
     ) -> None:
         """Builds everything; nothing runs yet.
 
@@ -66,6 +70,7 @@ class App:
             config: What to watch, and whom to tell.
             supervisor: Ends `run` when it is told to stop.
             load: Gives the configuration anew when the supervisor asks for a reload.
+            file: Where it comes from, for the live page to write a camera's view into.
 
         Raises:
             PlateidError: The configuration, the bundle or the store cannot be used.
@@ -85,6 +90,12 @@ class App:
         self._mailboxes = Mailboxes(names)
         self._online = dict.fromkeys(names, False)
         self._publisher = self._mqtt_publisher(names)
+        self._snapshots = Snapshots(
+            config.snapshots,
+            config.shown,
+            Album(config.store.path),
+            publish=self._publisher.set_snapshot,
+        )
         self._privacy = Privacy(config.privacy, config.store.path)
         self._retention = Retention(config.privacy, self._store, self._privacy)
         self._sinks = Sinks(config, config.store.path, privacy=self._privacy)
@@ -100,6 +111,7 @@ class App:
         )
         self._metrics = Metrics(self._health.report)
         self._metrics_server = MetricsServer(config.metrics, self._metrics)
+        self._web = WebServer(config, self._health.report, file=file, reload=supervisor.reload)
         self._pipelines = {name: self._pipeline(name) for name in names}
         self._cameras = [self._camera(camera) for camera in config.camera]
 
@@ -125,7 +137,9 @@ class App:
             self._backlog.flush()
             self._overflow.check()
             self._retention.check()
+            self._snapshots.check()
             self._metrics_server.check()
+            self._web.check()
             self._lists.check()
             for camera in self._cameras:
                 camera.notice_stall()
@@ -133,14 +147,17 @@ class App:
         self._notifier.stopping()
         self._shut_down()
 
-    def accept(self, event: PlateEvent) -> None:
+    def accept(self, event: PlateEvent, shot: Shot | None) -> None:
         """Takes an event of any pipeline."""
         known, position = self._lists.match(event), self._gps.position()
         plate = self._privacy.plate(event.plate, listed=known is not None)
         confidence = round(event.confidence, 3)
         log.info(event.event_type, camera=event.camera, plate=plate, confidence=confidence)
         self._health.rate.count(event)
-        self._backlog.accept(replace(event, list=known, gps=position))
+        snapshot = self._snapshots.take(event, shot, listed=known is not None)
+        event = replace(event, list=known, gps=position, snapshot=snapshot)
+        self._backlog.accept(event)
+        self._web.tell(event)
         if known is not None:
             self._publisher.report()
 
@@ -152,7 +169,8 @@ class App:
         """One worker's thread: the next camera that has a frame, until no camera goes on."""
         while (frame := self._mailboxes.wait_any()) is not None:
             with self._supervisor.working():
-                self._pipelines[frame.camera].process(frame)
+                results = self._pipelines[frame.camera].process(frame)
+            self._web.show(frame, [(result.detection, result.reading) for result in results])
             self._mailboxes.done(frame.camera)
         self._supervisor.stop()
 
@@ -186,6 +204,7 @@ class App:
         """Passes end only where a camera's own settings, or the rules of all, have changed."""
         cameras, rules = self._config.camera, (self._config.events, self._formats)
         self._config, waiting = merged(self._config, wanted)
+        self._web.use(self._config)
         self._formats = self._formats | formats
         same_rules = rules == (self._config.events, self._formats)
         for camera, before, now in zip(self._cameras, cameras, self._config.camera, strict=True):
@@ -231,6 +250,7 @@ class App:
             self._sinks.close(stop_at)
             self._retention.finish()
             self._metrics_server.stop()
+            self._web.stop()
             log.info("stopped", undelivered=self._undelivered())
             self._store.close()
             self._lock.close()
@@ -246,7 +266,8 @@ class App:
 
     def _mqtt_publisher(self, cameras: tuple[str, ...]) -> MqttPublisher:
         config = self._config
-        box = Box(config.mqtt.prefix, config.device, self._store.instance, cameras)
+        pictures = any(shown != "off" for shown in config.shown.values())
+        box = Box(config.mqtt.prefix, config.device, self._store.instance, cameras, pictures)
         return MqttPublisher(
             config.mqtt,
             box,
@@ -269,7 +290,12 @@ class App:
             for name, online in self._online.items()
         }
         return BoxHealth(
-            cameras, self._listed(), clock_synced(), sinks=self._sinks.health(), outages=began
+            cameras,
+            self._listed(),
+            clock_synced(),
+            sinks=self._sinks.health(),
+            outages=began,
+            snapshots=self._snapshots.health(),
         )
 
     def _pipeline(self, name: str) -> CameraPipeline:

@@ -2,10 +2,13 @@
 
 import random
 import time
+from collections import Counter
 from dataclasses import dataclass
 
 import structlog
 
+began: Counter[str] = Counter()
+"""Outages of this process, by what failed."""
 log = structlog.get_logger()
 
 
@@ -46,7 +49,9 @@ class Outage:
     def failed(self, reason: object) -> None:
         """Puts off the next try; logs each reason of an outage once."""
         now = time.monotonic()
-        self._since = self._since if self._failures else now
+        if not self._failures:
+            self._since = now
+            began[self._what] += 1
         self._failures += 1
         self._next_try = now + self._backoff.delay_s(self._failures)
         if str(reason) not in self._reasons:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from plateid.capture.stream import read_clip
 from plateid.config import EventsConfig, ModelsConfig
 from plateid.core.formats import shipped_formats
-from plateid.core.records import Frame, PlateEvent
+from plateid.core.records import Frame, PlateEvent, Shot
 from plateid.demo import CLIP
 from plateid.models.networks import Networks
 from plateid.models.session import Session
@@ -57,7 +57,7 @@ class Counter:
         """Nothing yet."""
         self.events = 0
 
-    def accept(self, event: PlateEvent) -> None:
+    def accept(self, event: PlateEvent, _shot: Shot | None) -> None:
         """Counts one."""
         self.events += event.seq > 0
 

@@ -17,6 +17,7 @@ from plateid.events.store import EventStore
 from plateid.events.webhook import Webhook
 from plateid.models.networks import Networks
 from plateid.service.clock import clock_synced
+from plateid.web.access import check_password, key_file, read_keys
 
 LEAST_FREE_MB = 200
 CLOCK = {
@@ -44,6 +45,7 @@ def run_checks(path: Path) -> bool:
         *((f"camera {c.name}", functools.partial(_camera, c.url)) for c in config.camera),
         ("broker", lambda: _broker(config)),
         ("disk", lambda: _disk(config)),
+        *([("web", lambda: _web(config))] if config.web.enabled else []),
     ]
     passed = [_passes(name, check) for name, check in checks]
     click.echo(CLOCK[clock_synced()])
@@ -91,6 +93,12 @@ def _bundle(config: Config) -> str:
 def _broker(config: Config) -> str:
     check_broker(config.mqtt)
     return f"{config.mqtt.host}:{config.mqtt.port}{', TLS' if config.mqtt.tls else ''}"
+
+
+def _web(config: Config) -> str:
+    web, file = config.web, key_file(config.store.path)
+    check_password(web, read_keys(file))
+    return f"{web.host}:{web.port}, {'password' if read_keys(file).admin else 'no password'}"
 
 
 def _disk(config: Config) -> str:

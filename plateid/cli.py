@@ -4,8 +4,11 @@ import faulthandler
 import functools
 import io
 import math
+import secrets
 import signal
 import sys
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import click
 
 from plateid import __version__
 from plateid.config import DEFAULT_BUNDLE, ModelsConfig, bundle_path, load_config, load_formats
+from plateid.core.text import CHARSET
 from plateid.errors import ConfigError, PlateidError
 from plateid.service.logs import configure_logs
 from plateid.service.supervisor import Supervisor
@@ -117,7 +121,7 @@ def run(path: Path) -> None:
     from plateid.app import App  # noqa: PLC0415 - as above
 
     load = functools.partial(load_config, path)
-    App(load(), supervisor, load=load).run()
+    App(load(), supervisor, load=load, file=path).run()
 
 
 @main.command()
@@ -200,3 +204,87 @@ def build_engine(bundle: Path | None, path: Path | None) -> None:
     from plateid.bundles import build_engines  # noqa: PLC0415 - as above
 
     build_engines(models_config(bundle, path))
+
+
+@main.group()
+def events() -> None:
+    """The events that this box keeps."""
+
+
+@events.command()
+@CONFIG
+@click.option(
+    "--before",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]),
+    metavar="DATE",
+    help="What was seen before, local time: 2026-11-24, 2026-11-24T18:30.",
+)
+@click.option("--plate", metavar="TEXT", help="Every pass for which this plate was held possible.")
+@click.option("--all", "everything", is_flag=True, help="Every event.")
+def purge(path: Path, *, before: datetime | None, plate: str | None, everything: bool) -> None:
+    """Deletes events, sent or not, so that nothing of them is left in the store's file."""
+    if (before is not None) + (plate is not None) + everything != 1:
+        raise click.UsageError("give one of --before, --plate and --all")
+    config = load_config(path)
+    from plateid.events.purge import Purge, compact  # noqa: PLC0415 - as above
+    from plateid.web.labels import Labels  # noqa: PLC0415 - as above
+
+    if plate is not None and not set(compact(plate) or " ") <= set(CHARSET):
+        raise click.BadParameter("is not of the letters A to Z and digits", param_hint="--plate")
+    purging = Purge(config.store.path)
+    if plate is not None:
+        purged = purging.plate(plate)
+    else:
+        purged = purging.before(before.astimezone()) if before else purging.all()
+    Labels(config.store.path).forget()
+    click.echo(f"{purged.events} events deleted, {purged.unsent} of them before they were sent")
+    for file in purged.files:
+        click.echo(f"{file} deleted")
+    for log_file in (config.logfile.csv, config.logfile.jsonl):
+        if log_file is not None and log_file.exists():
+            click.echo(f"{log_file} is left alone")
+
+
+@main.group()
+def web() -> None:
+    """Who may see the live page."""
+
+
+@web.command("set-password")
+@CONFIG
+@click.option("--viewer", is_flag=True, help="Of viewers, who change nothing.")
+@click.option("--remove", is_flag=True, help="Nobody has it any more.")
+def set_password(path: Path, *, viewer: bool, remove: bool) -> None:
+    """Sets the password of the live page: typed twice, or a line of standard input."""
+    from plateid.web import access  # noqa: PLC0415 - as above
+
+    file = access.key_file(load_config(path).store.path)
+    role = "viewer" if viewer else "admin"
+    password = "" if remove else typed_password()
+    try:
+        hashed = password and access.hashed(password)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    access.write_keys(file, replace(access.read_keys(file), **{role: hashed}))
+    click.echo(f"{file}: password of {role}s {'removed' if remove else 'set'}")
+
+
+def typed_password() -> str:
+    """Nobody sees it."""
+    if sys.stdin.isatty():
+        password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+        return password
+    return sys.stdin.readline().rstrip("\n")
+
+
+@web.command("new-token")
+@CONFIG
+def new_token(path: Path) -> None:
+    """Makes a token for the JSON API and prints it, once; the one before is void."""
+    from plateid.web import access  # noqa: PLC0415 - as above
+
+    file = access.key_file(load_config(path).store.path)
+    token = secrets.token_urlsafe(32)
+    keys = replace(access.read_keys(file), token=access.token_hash(token))
+    access.write_keys(file, keys)
+    click.echo(token)

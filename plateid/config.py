@@ -3,6 +3,7 @@
 import os
 import re
 import tomllib
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    IPvAnyAddress,
     StringConstraints,
     ValidationError,
     model_validator,
@@ -23,6 +25,9 @@ from plateid.errors import ConfigError
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 Topic = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]+(/[a-zA-Z0-9_-]+){0,7}$")]
+Kept = Literal["keep", "hash", "drop"]
+Shown = Literal["keep", "vehicle", "blur", "off"]
+LONGEST_DAYS = 36500
 Probability = Annotated[float, Field(ge=0, le=1)]
 Point = tuple[Probability, Probability]
 """x and y in parts of the picture, from its top left corner."""
@@ -233,6 +238,58 @@ class StoreConfig(Section):
     )
 
 
+class PrivacyConfig(Section):
+    """Section `[privacy]`: what stays on this box; MQTT and webhooks get each event as it is."""
+
+    unknown: Kept = Field(
+        default="keep",
+        description="Plates of no list, in the store once they are sent, in log files and in the "
+        "log: keep; hash (HMAC-SHA256 by a key that only this box has); or drop, which leaves an "
+        "event without a plate",
+    )
+    listed: Kept = Field(
+        default="keep",
+        description="The same for plates of a list, and for the names of its entries",
+    )
+    key_days: float = Field(
+        default=30.0,
+        gt=0,
+        le=LONGEST_DAYS,
+        description="Days after which another key is made and the old one is gone: hashes of one "
+        "plate are alike within this time only",
+    )
+    history_days: float = Field(
+        default=90.0, gt=0, le=LONGEST_DAYS, description="Days that an event stays in the store"
+    )
+    history_mb: float = Field(
+        default=1000.0,
+        ge=1,
+        le=1e6,
+        description="Megabytes of the store from which on its oldest events go, sent ones only",
+    )
+
+
+class SnapshotsConfig(Section):
+    """Section `[snapshots]`: pictures of passes, in a folder beside the store and over MQTT."""
+
+    enabled: bool = Field(default=True, description="Keep and publish the best shot of each pass")
+    unknown: Shown | None = Field(
+        default=None,
+        description="Of vehicles of no list: keep; vehicle (all around it is blurred); blur (its "
+        "plate cannot be read); or off; default: keep where [privacy] keeps the plate, else blur. "
+        "Other plates in the picture are blurred unless all pictures are of keep",
+    )
+    listed: Shown | None = Field(default=None, description="The same for vehicles of a list")
+    max_side: int = Field(
+        default=1280, ge=160, le=4096, description="Longest side in pixels; larger ones are scaled"
+    )
+    quality: int = Field(default=80, ge=10, le=95, description="Of the JPEG")
+    days: float = Field(default=30.0, gt=0, le=LONGEST_DAYS, description="Days that one is kept")
+    mb: float = Field(
+        default=1000.0, ge=1, le=1e6, description="Megabytes of all, from which on the oldest go"
+    )
+
+
 class ListsConfig(Section):
     """Section `[lists]`."""
 
@@ -283,6 +340,53 @@ class LogfileConfig(Section):
     )
 
 
+class MetricsConfig(Section):
+    """Section `[metrics]`: what Prometheus scrapes, at http://host:port/metrics."""
+
+    host: IPvAnyAddress = Field(
+        default=IPv4Address("127.0.0.1"),
+        description="Address to listen at; whoever reaches it may read, so 0.0.0.0 is for networks "
+        "that you trust",
+    )
+    port: int = Field(default=9797, ge=1, le=65535, description="Port to listen at")
+
+
+class WebConfig(Section):
+    """Section `[web]`: the live page."""
+
+    enabled: bool = Field(default=False, description="Serve the live page")
+    host: IPvAnyAddress = Field(
+        default=IPv4Address("127.0.0.1"),
+        description="Address to listen at; one that others reach, as 0.0.0.0, needs a password, "
+        "which `plateid web set-password` sets",
+    )
+    port: int = Field(default=8480, ge=1, le=65535, description="Port to listen at")
+    certificate_file: Path | None = Field(
+        default=None, description="PEM file of a certificate: the page is served by https only"
+    )
+    key_file: Path | None = Field(
+        default=None, description="PEM file of its key, unencrypted; default: in certificate_file"
+    )
+    proxy: IPvAnyAddress | None = Field(
+        default=None,
+        description="Address of a proxy that stands before the page, and says who asks "
+        "(X-Forwarded-For, X-Forwarded-Proto); needs a password",
+    )
+    fps: int = Field(default=5, ge=1, le=25, description="Pictures a second of the live view")
+    width: int = Field(default=960, ge=160, le=3840, description="Its width, in pixels at most")
+
+    @model_validator(mode="after")
+    def _a_key_has_a_certificate(self) -> "WebConfig":
+        if self.key_file and not self.certificate_file:
+            raise ValueError("key_file needs certificate_file")
+        return self
+
+    @property
+    def needs_password(self) -> bool:
+        """Whether others than the users of this machine get here."""
+        return not self.host.is_loopback or self.proxy is not None
+
+
 class GpsConfig(Section):
     """Section `[gps]`: events bear the position that gpsd tells."""
 
@@ -302,11 +406,29 @@ class Config(Section):
     models: ModelsConfig = ModelsConfig()
     events: EventsConfig = EventsConfig()
     store: StoreConfig = StoreConfig()
+    privacy: PrivacyConfig = PrivacyConfig()
+    snapshots: SnapshotsConfig = SnapshotsConfig()
     homeassistant: HomeAssistantConfig = HomeAssistantConfig()
     lists: ListsConfig = ListsConfig()
     webhook: tuple[WebhookConfig, ...] = Field(default=(), description="Servers that get events")
     logfile: LogfileConfig = LogfileConfig()
     gps: GpsConfig | None = Field(default=None, description="Without it, events bear no position")
+    metrics: MetricsConfig | None = Field(
+        default=None, description="Without it, nothing listens for Prometheus"
+    )
+    web: WebConfig = WebConfig()
+
+    @property
+    def shown(self) -> dict[bool, Shown]:
+        """What the pictures show of vehicles of a list (True), and of the others."""
+        kinds = {True: "listed", False: "unknown"}
+        if not self.snapshots.enabled:
+            return dict.fromkeys(kinds, "off")
+        return {
+            listed: getattr(self.snapshots, kind)
+            or ("keep" if getattr(self.privacy, kind) == "keep" else "blur")
+            for listed, kind in kinds.items()
+        }
 
     @model_validator(mode="before")
     @classmethod
@@ -327,6 +449,17 @@ class Config(Section):
         if repeated := {name for name in webhooks if webhooks.count(name) > 1}:
             message = f"webhook name used twice: {', '.join(sorted(repeated))}"
             raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _pictures_tell_no_more_than_events(self) -> "Config":
+        for kind in ("unknown", "listed"):
+            shown, kept = getattr(self.snapshots, kind), getattr(self.privacy, kind)
+            if shown in ("keep", "vehicle") and kept != "keep":
+                message = (
+                    f"snapshots.{kind}: {shown} shows plates, of which privacy.{kind} is {kept}"
+                )
+                raise ValueError(message)
         return self
 
 
@@ -433,6 +566,12 @@ def _anchored(config: Config, folder: Path) -> Config:
             ),
             "store": config.store.model_copy(update={"path": folder / config.store.path}),
             "mqtt": _anchored_mqtt(config.mqtt, folder),
+            "web": config.web.model_copy(
+                update={
+                    "certificate_file": _joined(folder, config.web.certificate_file),
+                    "key_file": _joined(folder, config.web.key_file),
+                }
+            ),
         }
     )
 

@@ -12,9 +12,14 @@ class PlateidError(Exception):
 
     def __init__(self, subject: object, reason: object) -> None:
         """What failed, and why."""
-        super().__init__(f"{subject}: {reason}")
+        super().__init__(_printable(f"{subject}: {reason}"))
         self.subject = str(subject)
         self.reason = str(reason)
+
+
+def _printable(text: str) -> str:
+    """On one line: a key, a file's name or a server's answer may hold anything."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class ConfigError(PlateidError):

@@ -25,6 +25,7 @@ from plateid.core.records import (
     PlateEvent,
     PlateRead,
     Reading,
+    Shot,
     Track,
 )
 from plateid.core.standing import STILL_S
@@ -61,8 +62,12 @@ class PlateReader(Protocol):
 class Sink(Protocol):
     """Where events go."""
 
-    def accept(self, event: PlateEvent) -> None:
-        """Takes one event; it is the sink's from here on."""
+    def accept(self, event: PlateEvent, shot: Shot | None) -> None:
+        """Takes one event; it is the sink's from here on.
+
+        `shot` is the best one of its pass; None when that went with an event before. The sink may
+        not keep it: it holds the decoder's frame.
+        """
         ...
 
 
@@ -206,11 +211,12 @@ class CameraPipeline:
     def _look(self, picture: Picture, now: datetime) -> None:
         self._size = picture.width, picture.height
         view = self._origin.view
-        detections = [d for d in self._detector.detect(picture) if view.shows(d.box, self._size)]
+        seen = self._detector.detect(picture)
+        detections = [d for d in seen if view.shows(d.box, self._size)]
         self._tracks = self._tracker.update(detections, now)
         self._close_lost(now)
         self._follow(now)
-        self._read(picture)
+        self._read(picture, tuple(d.box for d in seen))
         self._rejoin()
 
     def _follow(self, now: datetime) -> None:
@@ -220,11 +226,11 @@ class CameraPipeline:
                 self._passes[track.id] = Pass(box, now)
             self._passes[track.id].follow(box, now)
 
-    def _read(self, picture: Picture) -> None:
+    def _read(self, picture: Picture, plates: tuple[Box, ...]) -> None:
         whole = [track for track in self._tracks if _inside(track.detection.box, picture)]
         reads = self._reader.read(picture, [track.detection.box for track in whole])
         for track, read in zip(whole, reads, strict=True):
-            self._passes[track.id].add(read, track.detection.box)
+            self._passes[track.id].add(read, Shot(picture, track.detection.box, plates))
 
     def _rejoin(self) -> None:
         """A track that was lost and found again under a new number goes on with the old pass."""
@@ -344,7 +350,8 @@ class CameraPipeline:
                 corrected=corrected,
                 direction=self._origin.view.direction(path, self._size),
                 parked=stood_s >= self._rules.parked_s,
-            )
+            ),
+            vehicle.take_shot(),
         )
 
 

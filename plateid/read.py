@@ -22,7 +22,7 @@ from plateid.capture.writer import ClipWriter
 from plateid.config import Config, EventsConfig, ModelsConfig
 from plateid.core.drawing import draw_plate
 from plateid.core.formats import Formats
-from plateid.core.records import Detection, Frame, Image, Picture, PlateEvent
+from plateid.core.records import Detection, Frame, Image, Picture, PlateEvent, Shot
 from plateid.errors import ConfigError, SourceError
 from plateid.models.networks import Networks
 from plateid.pipeline import CameraPipeline, Origin, PlateResult, read_detections
@@ -72,7 +72,7 @@ class EventPrinter:
         self._as_json = as_json
         self.printed = 0
 
-    def accept(self, event: PlateEvent) -> None:
+    def accept(self, event: PlateEvent, _shot: Shot | None) -> None:
         """Prints the event."""
         self.printed += 1
         about = (

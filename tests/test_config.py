@@ -106,6 +106,8 @@ def test_the_bundles_that_ship_are_known_by_name_and_the_default_is_the_first():
         (GOOD + "[mqtt]\nport = 70000\n", r"mqtt.port: .*less than or equal to 65535"),
         (GOOD + '[mqtt]\nca_file = "ca.pem"\n', r"mqtt: ca_file needs tls"),
         (GOOD + '[mqtt]\ntls = true\nkey_file = "a"\n', r"mqtt: key_file needs certificate_file"),
+        (GOOD + '[web]\nkey_file = "a"\n', r"web: key_file needs certificate_file"),
+        (GOOD + '[web]\nhost = "localhost"\n', r"web.host: value is not a valid IPv4 or IPv6"),
         (GOOD + '[mqtt]\npassword_file = "a"\n', r"mqtt: password_file needs username"),
         (GOOD + "[store]\nmax_outbox_events = 0\n", r"store.max_outbox_events: .*greater than"),
         (GOOD + '[homeassistant]\nprefix = "a/#"\n', r"homeassistant.prefix: String should match"),
@@ -165,7 +167,8 @@ def test_every_key_says_what_it_is_for():
     from plateid import config
 
     sections = [config.Config, config.CameraConfig, config.MqttConfig, config.ModelsConfig]
-    for section in [*sections, config.EventsConfig, config.StoreConfig]:
+    sections += [config.EventsConfig, config.StoreConfig, config.PrivacyConfig]
+    for section in [*sections, config.MetricsConfig]:
         for name, field in section.model_fields.items():
             nested = getattr(field.annotation, "model_fields", None)
             assert field.description or nested, f"{section.__name__}.{name}"

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from plateid.capture.stream import read_clip
 from plateid.config import EventsConfig, ModelsConfig
 from plateid.core.formats import shipped_formats
-from plateid.core.records import ModelNames, PlateEvent
+from plateid.core.records import ModelNames, PlateEvent, Shot
 from plateid.demo import CLIP
 from plateid.models.networks import Networks
 from plateid.pipeline import CameraPipeline, Origin
@@ -29,7 +29,7 @@ def networks() -> Networks:
 class Events(list[PlateEvent]):
     """A sink."""
 
-    def accept(self, event: PlateEvent) -> None:
+    def accept(self, event: PlateEvent, _shot: Shot | None) -> None:
         self.append(event)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from plateid.config import EventsConfig
 from plateid.core.formats import Formats, shipped_formats
-from plateid.core.records import Box, Detection, Frame, ModelNames, PlateEvent, PlateRead
+from plateid.core.records import Box, Detection, Frame, ModelNames, PlateEvent, PlateRead, Shot
 from plateid.core.view import View
 from plateid.pipeline import CameraPipeline, Origin, read_detections
 from tests.core.test_text import slots
@@ -71,10 +71,12 @@ class Drive:
     """Everything a drive gave."""
 
     events: list[PlateEvent] = field(default_factory=list)
+    shots: list[Shot | None] = field(default_factory=list)
     eyes: Eyes = field(default_factory=Eyes)
 
-    def accept(self, event: PlateEvent) -> None:
+    def accept(self, event: PlateEvent, shot: Shot | None) -> None:
         self.events.append(event)
+        self.shots.append(shot)
 
     def told(self) -> list[tuple[str, str]]:
         return [(event.event_type, event.plate) for event in self.events]
@@ -284,6 +286,16 @@ def test_events_carry_the_pass_and_count_upwards():
     assert 2 < len(left.path) <= 64
     assert left.path[0].t == 0
     assert left.reads >= left.agreeing_reads > 40
+
+
+def test_an_event_comes_with_the_shot_of_its_box_and_all_plates_that_are_in_it():
+    result = drive(Vehicle("AAA111", 0.2, 5), Vehicle("BBB222", 0.2, 5, y=600))
+    for event, shot in zip(result.events, result.shots, strict=True):
+        assert shot is not None
+        assert shot.box == event.box
+        assert {box for box, _, _ in shot.picture.plates} == set(shot.plates)
+        assert len(shot.plates) == 2
+    assert result.shots[0] is not result.shots[2]
 
 
 def test_still_pictures_are_read_one_by_one_best_first():

@@ -38,7 +38,13 @@ def test_the_python_example_reads_a_picture(car):
 
 
 def test_the_configuration_example_is_valid(tmp_path):
-    example, rules = blocks("toml")
+    example, rules, page, privacy = blocks("toml")
+    (tmp_path / "plateid.toml").write_text(page)
+    assert load_config(tmp_path / "plateid.toml").web.enabled
+    (tmp_path / "plateid.toml").write_text(privacy)
+    config = load_config(tmp_path / "plateid.toml")
+    assert config.privacy.unknown == "hash"
+    assert config.metrics is not None
     (tmp_path / "plateid.toml").write_text(rules)
     (tmp_path / "plates.csv").write_text(blocks("csv")[0])
     config = load_config(tmp_path / "plateid.toml")
@@ -65,3 +71,16 @@ def test_each_command_exists_with_its_options():
 def test_every_file_that_is_linked_is_there():
     for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
         assert Path(target).exists(), target
+
+
+FAULTS = Path("docs/faults.md").read_text()
+
+
+def test_every_fault_has_a_test():
+    rows = [line for line in FAULTS.splitlines() if line.startswith("|") and "**" not in line][2:]
+    assert len(rows) >= 30
+    for row in rows:
+        proofs = re.findall(r"`(tests/\S+\.py)::(test_\w+)`", row.split("|")[3])
+        assert proofs, row
+        for file, test in proofs:
+            assert f"def {test}(" in Path(file).read_text(), row

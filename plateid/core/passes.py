@@ -6,7 +6,7 @@ from plateid.core.formats import Formats
 from plateid.core.fusion import Fusion, read_weight
 from plateid.core.ids import uuid7
 from plateid.core.reading import read_of
-from plateid.core.records import Box, PathPoint, PlateRead, Reading
+from plateid.core.records import Box, PathPoint, PlateRead, Reading, Shot
 from plateid.core.standing import Standing
 from plateid.core.text import slots_text
 
@@ -36,6 +36,7 @@ class Pass:
         self.standing = Standing(box, now)
         self._path_step_s = FIRST_PATH_STEP_S
         self._best_shot = 0.0
+        self._shot: Shot | None = None
         self._fusion = Fusion()
         self._reading: Reading | None = None
 
@@ -54,14 +55,19 @@ class Pass:
             self.path = self.path[::2]
             self._path_step_s *= 2
 
-    def add(self, read: PlateRead, box: Box) -> None:
+    def add(self, read: PlateRead, shot: Shot) -> None:
         """The plate was read."""
         self._fusion.add(read)
         self.standing.add(slots_text(read.probabilities), self.last_seen)
         self._reading = None
-        shot = read_weight(read) * read.height
-        if shot >= self._best_shot:
-            self._best_shot, self.box = shot, box
+        worth = read_weight(read) * read.height
+        if worth >= self._best_shot:
+            self._best_shot, self.box, self._shot = worth, shot.box, shot
+
+    def take_shot(self) -> Shot | None:
+        """The best shot, which is let go: the decoder has its frame back; None unless it is new."""
+        shot, self._shot = self._shot, None
+        return shot
 
     def reading(self, formats: Formats) -> Reading:
         """What all reads say together."""

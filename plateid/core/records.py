@@ -69,6 +69,21 @@ class Frame:
     picture: Picture
 
 
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """A frame that shows a vehicle's plate.
+
+    Attributes:
+        picture: The frame.
+        box: The plate.
+        plates: All plates that the detector sees in it, in pixels of the picture, as `box`.
+    """
+
+    picture: Picture
+    box: Box
+    plates: tuple[Box, ...]
+
+
 @dataclass(frozen=True)
 class Detection:
     """A plate that the detector sees in one picture.
@@ -203,6 +218,19 @@ class Position:
 
 
 @dataclass(frozen=True)
+class Snapshot:
+    """The picture of an event.
+
+    Attributes:
+        file: Its JPEG in the box's snapshot folder, as in 2026/11/24/ID.jpg.
+        sha256: Of the JPEG.
+    """
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class ModelNames:
     """Which networks read the plate."""
 
@@ -244,7 +272,7 @@ class PlateEvent:
     direction: Direction | None = None
     parked: bool = False
     gps: Position | None = None
-    snapshot: None = None
+    snapshot: Snapshot | None = None
     replayed: bool = False
 
     def to_json(self) -> str:

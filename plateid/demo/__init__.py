@@ -14,7 +14,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from plateid.app import App
-from plateid.config import CameraConfig, Config, MqttConfig, StoreConfig
+from plateid.config import CameraConfig, Config, MqttConfig, StoreConfig, WebConfig
 from plateid.errors import BrokerError
 from plateid.service.supervisor import Supervisor
 
@@ -39,6 +39,7 @@ def run_demo(supervisor: Supervisor, *, loop: bool) -> None:
             camera=(CameraConfig(name="street", url=str(CLIP), loop=loop),),
             mqtt=MqttConfig(host=HOST, port=port),
             store=StoreConfig(path=Path(folder) / "events.sqlite3"),
+            web=WebConfig(enabled=True),
         )
         app = App(config, supervisor)
         with _printing_subscriber(port, f"{config.mqtt.prefix}/{config.device}"):

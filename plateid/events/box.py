@@ -12,17 +12,23 @@ class Box:
         device: Its name, the second level.
         instance: Random, and the same for as long as its store lives.
         cameras: Their names.
+        pictures: Whether they have snapshots.
     """
 
     prefix: str
     device: str
     instance: str
     cameras: tuple[str, ...]
+    pictures: bool = True
 
     @property
     def root(self) -> str:
         """What all its topics begin with."""
         return f"{self.prefix}/{self.device}"
+
+    def snapshot_topic(self, camera: str) -> str:
+        """Where the best shots of a camera go."""
+        return f"{self.root}/{camera}/snapshot"
 
     @property
     def status_topic(self) -> str:

@@ -25,6 +25,8 @@ WINDOW = 20
 """Messages that may wait for their PUBACK at one time; a broker may allow fewer."""
 MAX_PACKET_BYTES = 65536
 """What we subscribe to is short; a broker of MQTT 5 keeps longer messages to itself."""
+LONGEST_PACKET_BYTES = 268_435_455
+"""By the protocol."""
 ONLINE, OFFLINE = "online", "offline"
 log = structlog.get_logger()
 
@@ -64,6 +66,7 @@ class Connection:
 
     Attributes:
         window: Messages that the broker allows to be unacknowledged at one time.
+        max_packet_bytes: The longest message that it takes, its header included.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class Connection:
             BrokerError: The broker cannot be reached, refuses us, or does not answer in time.
         """
         self.window = WINDOW
+        self.max_packet_bytes = LONGEST_PACKET_BYTES
         self._endpoint = f"{config.host}:{config.port}"
         self._wake = wake
         self._user = config.username
@@ -105,7 +109,7 @@ class Connection:
         self._connect(config, properties=_limits() if limited else None)
         self._await_answer()
 
-    def publish(self, topic: str, payload: str, *, qos: int, retain: bool) -> int:
+    def publish(self, topic: str, payload: str | bytes, *, qos: int, retain: bool) -> int:
         """Sends a message and gives the number that its `Ack` will bear, if `qos` is 1."""
         return self._client.publish(topic, payload, qos=qos, retain=retain).mid
 
@@ -188,6 +192,7 @@ class Connection:
         elif reason.is_failure:
             self._end = str(reason)
         self.window = min(WINDOW, getattr(properties, "ReceiveMaximum", WINDOW))
+        self.max_packet_bytes = getattr(properties, "MaximumPacketSize", LONGEST_PACKET_BYTES)
 
     def _on_disconnect(
         self, _: Any, __: Any, flags: mqtt.DisconnectFlags, reason: ReasonCode, ___: Any

@@ -14,6 +14,8 @@ from plateid.events.connection import Connection
 from plateid.events.retained import Retained
 from plateid.events.store import EventStore, Outgoing
 
+HEADER_BYTES = 16
+"""What MQTT needs for a PUBLISH, beside topic and payload."""
 log = structlog.get_logger()
 
 
@@ -29,6 +31,7 @@ class Outages:
         self._backoff = backoff
         self._refused: dict[str, set[str]] = {}
         self._cameras: dict[str, Outage] = {}
+        self._too_large: set[str] = set()
 
     def refused(self, outgoing: Outgoing, reason: str) -> None:
         """The broker refuses an event: its camera has to wait."""
@@ -48,6 +51,12 @@ class Outages:
     def one_by_one(self, camera: str) -> bool:
         """Whether the camera's events are to be sent singly, so that they stay in order."""
         return bool(self._refused.get(camera))
+
+    def too_large(self, topic: str, limit: int) -> None:
+        """The broker takes no messages of a picture's size; said once for each topic."""
+        if topic not in self._too_large:
+            self._too_large.add(topic)
+            log.warning("picture too large for broker", topic=topic, broker_takes=limit)
 
     def waiting(self) -> list[str]:
         """Cameras whose turn has not come again."""
@@ -97,6 +106,7 @@ class Delivery:
             self._send()
 
     def _send(self) -> None:
+        self._send_pictures()
         while self._room() and (due := self._retained.take()):
             topic, payload = due
             message = self._connection.publish(topic, payload, qos=1, retain=True)
@@ -108,6 +118,15 @@ class Delivery:
             self._send_events()
         except StoreError as error:
             self._outages.store.failed(error)
+
+    def _send_pictures(self) -> None:
+        """At QoS 0, before their events: the PUBACK of the event says that the broker has both."""
+        while self._room() and (due := self._retained.take_picture()):
+            topic, picture = due
+            if len(picture) + HEADER_BYTES + len(topic) > self._connection.max_packet_bytes:
+                self._outages.too_large(topic, self._connection.max_packet_bytes)
+            else:
+                self._connection.publish(topic, picture, qos=0, retain=True)
 
     def _send_events(self) -> None:
         chosen = self._choose()[: self._room()]

@@ -53,6 +53,23 @@ class SinkHealth:
 
 
 @dataclass(frozen=True)
+class SnapshotHealth:
+    """The pictures.
+
+    Attributes:
+        mb: Megabytes of them on disk, as of the last sweep, ten minutes ago at most; None before.
+        written: Those that were written.
+        deleted: Those that were too old or too many.
+        lost: Those that could not be written.
+    """
+
+    mb: float | None = None
+    written: int = 0
+    deleted: int = 0
+    lost: int = 0
+
+
+@dataclass(frozen=True)
 class BoxHealth:
     """What the rest of the box says.
 
@@ -62,6 +79,7 @@ class BoxHealth:
         clock_synced: None where the kernel does not say.
         sinks: Those beside MQTT, by their names.
         outages: How many began, by what failed.
+        snapshots: The pictures.
     """
 
     cameras: Mapping[str, CameraHealth]
@@ -69,6 +87,7 @@ class BoxHealth:
     clock_synced: bool | None
     sinks: Mapping[str, SinkHealth] = field(default_factory=dict)
     outages: Mapping[str, int] = field(default_factory=dict)
+    snapshots: SnapshotHealth = SnapshotHealth()
 
 
 class Rate:
@@ -134,6 +153,7 @@ class Health:
             "outbox": self._outbox(),
             "sinks": {name: asdict(sink) for name, sink in box.sinks.items()},
             "outages": dict(box.outages),
+            "snapshots": asdict(box.snapshots),
             "unstored": len(self._backlog),
             "lost": self._backlog.dropped,
             "stores_replaced": self._store.replaced,

@@ -26,6 +26,8 @@ def components(box: Box, listed: Iterable[str] = ()) -> dict[str, Component]:
     parts = dict(_of_device(box))
     for camera in box.cameras:
         parts |= {(camera, key): part for key, part in _of_camera(box, camera).items()}
+        if not box.pictures:
+            del parts[camera, "snapshot"]
     parts |= {("listed", name): _last_seen(box, name) for name in listed}
     return {
         unique_id: {
@@ -76,7 +78,7 @@ def _of_camera(box: Box, camera: str) -> dict[str, Component]:
         "snapshot": {
             "platform": "image",
             "name": f"{camera} snapshot",
-            "image_topic": f"{root}/snapshot",
+            "image_topic": box.snapshot_topic(camera),
             "content_type": "image/jpeg",
         },
         "online": DIAGNOSTIC

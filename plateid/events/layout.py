@@ -1,13 +1,19 @@
 """The tables of the event store, and how an older file is brought up to date."""
 
+import functools
 import sqlite3
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+from plateid.core.text import LOOK_ALIKES
 from plateid.errors import StoreError
 
 BUSY_S = 0.25
 """How long another process may hold the file; whoever calls tries again later."""
+FOLDED = functools.reduce(
+    lambda sql, pair: f"replace({sql}, '{pair[0]}', '{pair[1]}')", LOOK_ALIKES, "plate"
+)
+MIRRORED = " || ".join(f"substr(folded, -{back}, 1)" for back in range(1, 13))
 STEPS = (
     """CREATE TABLE event (
         position INTEGER PRIMARY KEY,
@@ -57,6 +63,40 @@ STEPS = (
     "ALTER TABLE event ADD COLUMN treated INTEGER NOT NULL DEFAULT 0",
     "CREATE INDEX event_untreated ON event (position) WHERE NOT treated",
     "ALTER TABLE box ADD COLUMN privacy TEXT NOT NULL DEFAULT ''",
+    # what the web page searches by: newest first, filters answered from the index alone
+    "CREATE INDEX event_pass ON event (pass_id)",
+    "DROP INDEX event_plate",
+    "CREATE INDEX event_plate ON event (plate, first_seen)",
+    "DROP INDEX event_first_seen",
+    "CREATE INDEX event_first_seen ON event (first_seen, plate)",
+    "CREATE INDEX event_camera ON event (camera, first_seen, plate)",
+    "CREATE INDEX event_unsure ON event (first_seen, confidence) WHERE confidence < 0.8",
+    """CREATE INDEX event_camera_unsure ON event (camera, first_seen, confidence)
+        WHERE confidence < 0.8""",
+    """ALTER TABLE event ADD COLUMN list_kind TEXT
+        AS (CASE WHEN json_valid(payload) THEN payload ->> '$.list.kind' END) VIRTUAL""",
+    "CREATE INDEX event_list ON event (list_kind, first_seen) WHERE list_kind IS NOT NULL",
+    # each plate once; look-alikes become one (core.lists.FOLDED), and mirrored is its end reversed
+    f"""CREATE TABLE plate (
+        plate TEXT PRIMARY KEY,
+        folded TEXT NOT NULL AS ({FOLDED}) VIRTUAL,
+        mirrored TEXT NOT NULL AS ({MIRRORED}) VIRTUAL
+    ) STRICT, WITHOUT ROWID""",
+    "INSERT INTO plate SELECT DISTINCT plate FROM event",
+    "CREATE INDEX plate_folded ON plate (folded)",
+    "CREATE INDEX plate_mirrored ON plate (mirrored)",
+    """CREATE TRIGGER plate_added AFTER INSERT ON event BEGIN
+        INSERT OR IGNORE INTO plate VALUES (NEW.plate);
+    END""",
+    """CREATE TRIGGER plate_changed AFTER UPDATE OF plate ON event BEGIN
+        INSERT OR IGNORE INTO plate VALUES (NEW.plate);
+        DELETE FROM plate WHERE plate = OLD.plate
+        AND NOT EXISTS (SELECT 1 FROM event WHERE plate = OLD.plate);
+    END""",
+    """CREATE TRIGGER plate_removed AFTER DELETE ON event BEGIN
+        DELETE FROM plate WHERE plate = OLD.plate
+        AND NOT EXISTS (SELECT 1 FROM event WHERE plate = OLD.plate);
+    END""",
 )
 """Steps of the layout; `PRAGMA user_version` counts those that a file has gone through."""
 PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON")

@@ -69,6 +69,8 @@ class MqttPublisher:
         self._retained.set_status(box.status_topic, online=True)
         for camera in box.cameras:
             self.set_camera_status(camera, online=False)
+            if not box.pictures:  # what the broker has from before is deleted
+                self._retained.set(box.snapshot_topic(camera), "")
         self._protocol: MQTTProtocolVersion | None = None
         self.moved_at = time.monotonic()
         self._stop_at = 0.0
@@ -90,6 +92,11 @@ class MqttPublisher:
     def set_camera_status(self, camera: str, *, online: bool) -> None:
         """Publishes the state of a camera, now and on every connection."""
         self._retained.set_status(f"{self._box.root}/{camera}/status", online=online)
+        self._wake.set()
+
+    def set_snapshot(self, camera: str, jpeg: bytes) -> None:
+        """Publishes a picture, before any event that is stored later."""
+        self._retained.set_picture(self._box.snapshot_topic(camera), jpeg)
         self._wake.set()
 
     def stop(self, timeout_s: float) -> None:

@@ -11,23 +11,6 @@ from typing import Any
 from plateid.errors import StoreError
 
 BUSY_S = 2.0
-LAYOUT = """
-    CREATE TABLE IF NOT EXISTS sink (name TEXT PRIMARY KEY) STRICT;
-    CREATE TABLE IF NOT EXISTS sink_outbox (
-        sink TEXT NOT NULL REFERENCES sink (name) ON DELETE CASCADE,
-        position INTEGER NOT NULL REFERENCES event (position) ON DELETE CASCADE,
-        sent INTEGER NOT NULL DEFAULT 0,
-        queued_at REAL,
-        PRIMARY KEY (sink, position)
-    ) STRICT, WITHOUT ROWID;
-    CREATE INDEX IF NOT EXISTS sink_outbox_position ON sink_outbox (position);
-    CREATE TRIGGER IF NOT EXISTS event_to_sinks AFTER INSERT ON outbox BEGIN
-        INSERT INTO sink_outbox (sink, position, queued_at)
-        SELECT name, NEW.position, NEW.queued_at FROM sink;
-    END;
-"""
-"""The trigger is part of the transaction that stores an event: it waits for all sinks or for none.
-What deletes an event takes along that it waits."""
 
 
 @dataclass(frozen=True)
@@ -76,13 +59,11 @@ class Queues:
 
     def mark_sent(self, name: str, queued: Queued) -> None:
         """Notes, before it is sent, that the sink may have the event from now on."""
-        self._run(
-            "UPDATE sink_outbox SET sent = 1 WHERE sink = ? AND position = ?", name, queued.position
-        )
+        self._change("UPDATE sink_outbox SET sent = 1", name, queued)
 
     def remove(self, name: str, queued: Queued) -> None:
         """The sink has the event, or will never take it."""
-        self._run("DELETE FROM sink_outbox WHERE sink = ? AND position = ?", name, queued.position)
+        self._change("DELETE FROM sink_outbox", name, queued)
 
     def trim(self, name: str, max_events: int, not_before: float) -> int:
         """Takes out the oldest that are too many, and those that wait since before `not_before`.
@@ -97,6 +78,13 @@ class Queues:
             *(name, not_before, max_events),
         )
         return len(rows)
+
+    def lengths(self) -> dict[str, int]:
+        """How many events wait for each sink."""
+        query = (
+            "SELECT name, count(position) FROM sink LEFT JOIN sink_outbox ON sink = name GROUP BY 1"
+        )
+        return dict(self._run(query))
 
     def close(self) -> None:
         """Closes the file; each later call raises StoreError."""
@@ -113,7 +101,6 @@ class Queues:
             stack.enter_context(closing(db))
             for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
                 db.execute(f"PRAGMA {pragma}")
-            db.executescript(LAYOUT)
             known = {name for (name,) in db.execute("SELECT name FROM sink")}
             gone, new = known - self._names, self._names - known
             db.executemany("DELETE FROM sink WHERE name = ?", [(name,) for name in gone])
@@ -132,6 +119,11 @@ class Queues:
         )
         self._db.close()
         self._file, self._db = file, db
+
+    def _change(self, statement: str, name: str, queued: Queued) -> None:
+        """By its id: its position may be that of another event, once it was deleted."""
+        where = " WHERE sink = ? AND position = (SELECT position FROM event WHERE id = ?)"
+        self._run(statement + where, name, queued.id)
 
     def _run(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         with self._lock:

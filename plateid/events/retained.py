@@ -13,6 +13,7 @@ class Retained:
         self._lock = threading.Lock()
         self._payloads: dict[str, str] = {}
         self._due: dict[str, str] = {}
+        self._pictures: dict[str, bytes] = {}
         self._statuses: set[str] = set()
         self._known: set[str] = set()
 
@@ -26,6 +27,16 @@ class Retained:
         """Makes a state due, which `all_offline` ends."""
         self._statuses.add(topic)
         self.set(topic, ONLINE if online else OFFLINE)
+
+    def set_picture(self, topic: str, picture: bytes) -> None:
+        """Makes a picture due, once: a connection that it ended would not outlive it again."""
+        with self._lock:
+            self._pictures[topic] = picture
+
+    def take_picture(self) -> tuple[str, bytes] | None:
+        """A topic and its latest picture, which is no longer due; None when none is."""
+        with self._lock:
+            return self._pictures.popitem() if self._pictures else None
 
     def renew(self) -> None:
         """Makes every payload due again: the broker may be another one."""

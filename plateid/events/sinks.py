@@ -4,8 +4,11 @@ import time
 from pathlib import Path
 
 from plateid.config import Config, LogfileConfig
+from plateid.errors import StoreError
 from plateid.events.courier import Courier, Target
+from plateid.events.health import SinkHealth
 from plateid.events.logfile import csv_file, jsonl_file
+from plateid.events.privacy import Privacy, Private
 from plateid.events.queues import Queues
 from plateid.events.webhook import Webhook
 
@@ -13,8 +16,10 @@ from plateid.events.webhook import Webhook
 class Sinks:
     """All of a configuration."""
 
-    def __init__(self, config: Config, store: Path) -> None:
+    def __init__(self, config: Config, store: Path, *, privacy: Privacy) -> None:
         """Opens their queues in the file of an EventStore that is open; nothing is sent yet.
+
+        Webhooks get events as they are, log files as `privacy` lets them be kept.
 
         Raises:
             ConfigError: A secret or a certificate cannot be used.
@@ -22,7 +27,7 @@ class Sinks:
         """
         targets: dict[str, Target] = {
             **{f"webhook {webhook.name}": Webhook(webhook) for webhook in config.webhook},
-            **log_files(config.logfile),
+            **{name: Private(f, privacy) for name, f in log_files(config.logfile).items()},
         }
         self._queues = Queues(store, targets)
         self.couriers = [
@@ -39,6 +44,16 @@ class Sinks:
         """Says that there are new events."""
         for courier in self.couriers:
             courier.notify()
+
+    def health(self) -> dict[str, SinkHealth]:
+        """What waits, and what did not arrive, by sink."""
+        try:
+            waiting = self._queues.lengths() if self.couriers else {}
+        except StoreError:
+            waiting = {}
+        return {
+            c.name: SinkHealth(waiting.get(c.name), c.refused, c.dropped) for c in self.couriers
+        }
 
     def stop(self, stop_at: float) -> None:
         """Has them deliver what goes at the first try until `time.monotonic()` is `stop_at`."""

@@ -59,11 +59,13 @@ def make_publisher(
     listed: Callable[[], Sequence[str]] = tuple,
     health: Callable[[], str] = lambda: "{}",
     backoff: Backoff = QUICK,
-    **homeassistant: Any,
+    **settings: Any,
 ) -> MqttPublisher:
-    box = Box(config.prefix, "box", store.instance, tuple(cameras))
-    settings = HomeAssistantConfig(**homeassistant)
-    announcer = Announcer(settings, box, store, listed=listed, birth_delay_s=0.05)
+    """`settings` are of `[homeassistant]`, and `pictures` of the box."""
+    pictures = settings.pop("pictures", True)
+    box = Box(config.prefix, "box", store.instance, tuple(cameras), pictures)
+    homeassistant = HomeAssistantConfig(**settings)
+    announcer = Announcer(homeassistant, box, store, listed=listed, birth_delay_s=0.05)
     return MqttPublisher(
         config, box, store=store, announcer=announcer, health=health, backoff=backoff
     )

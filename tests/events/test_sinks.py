@@ -19,6 +19,7 @@ from plateid.core.records import Direction, ListMatch, Position
 from plateid.errors import ConfigError, RefusedError, SinkError, StoreError
 from plateid.events.courier import Courier
 from plateid.events.logfile import COLUMNS, csv_file, jsonl_file
+from plateid.events.privacy import Privacy
 from plateid.events.queues import Queued, Queues
 from plateid.events.sinks import Sinks
 from plateid.events.store import EventStore
@@ -446,7 +447,7 @@ def test_all_sinks_of_a_configuration_get_every_event_and_a_stop_loses_none(tmp_
         }
     )
     with closing(EventStore(tmp_path / "events.sqlite3")) as store:
-        sinks = Sinks(config, store.path)
+        sinks = Sinks(config, store.path, privacy=Privacy(config.privacy, store.path))
         sinks.start()
         for seq in range(1, 31):
             store.append(replace(event(seq)))

@@ -1,0 +1,51 @@
+"""What a picture must not show: nothing of it is left from which it could be restored."""
+
+from collections.abc import Iterable
+
+import cv2
+
+from plateid.core.geometry import expanded
+from plateid.core.records import Box, Image
+
+PLATE_MARGIN = 0.1, 0.3
+"""Of the plate's width and height, on each side: a detector's box may cut its characters."""
+VEHICLE = 2.5, 3.0, 1.0
+"""How far a vehicle may reach from the middle of its plate to each side, up and down, in widths of
+the plate."""
+CELLS = 32
+"""So many cells across are left of what is blurred; a face in a street is smaller than one."""
+
+
+def without_plates(image: Image, plates: Iterable[Box]) -> Image:
+    """A copy in which each of these boxes, with a margin, has one colour, its mean.
+
+    Smoothed or pixelated characters can be guessed, a mean cannot.
+    """
+    copy = image.copy()
+    x, y = PLATE_MARGIN
+    for plate in plates:
+        x1, y1, x2, y2 = _within(image, expanded(plate, x=x, y=y))
+        if x1 < x2 and y1 < y2:
+            copy[y1:y2, x1:x2] = cv2.mean(image[y1:y2, x1:x2])[:3]
+    return copy
+
+
+def vehicle_only(image: Image, plate: Box) -> Image:
+    """A copy that is blurred all around the vehicle with this plate, as far as its size tells."""
+    height, width = image.shape[:2]
+    rows = max(1, round(CELLS * height / width))
+    cells = cv2.resize(image, (CELLS, rows), interpolation=cv2.INTER_AREA)
+    copy: Image = cv2.resize(cells, (width, height), interpolation=cv2.INTER_LINEAR)
+    x1, y1, x2, y2 = plate
+    x, y, w = (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1
+    aside, up, down = (w * reach for reach in VEHICLE)
+    x1, y1, x2, y2 = _within(image, (x - aside, y - up, x + aside, y + down))
+    copy[y1:y2, x1:x2] = image[y1:y2, x1:x2]
+    return copy
+
+
+def _within(image: Image, box: Box) -> tuple[int, int, int, int]:
+    """The pixels that a box touches; may be none."""
+    height, width = image.shape[:2]
+    x1, y1, x2, y2 = box
+    return max(0, int(x1)), max(0, int(y1)), min(width, int(x2) + 1), min(height, int(y2) + 1)

@@ -1,0 +1,168 @@
+"""The snapshots of a store's events: JPEG files in a folder for each day."""
+
+import hashlib
+import re
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from plateid.backoff import Backoff, Outage
+from plateid.config import SnapshotsConfig
+from plateid.core.ids import first_id
+from plateid.core.records import Snapshot
+from plateid.errors import StoreError
+from plateid.events.overflow import DAY_S
+
+SWEEP_S = 600.0
+STEP_S = 0.2
+"""The longest that one call of a sweep works on, so that it keeps nobody waiting."""
+CLOCKS_ARE_SET = first_id(datetime(2020, 1, 1, tzinfo=UTC).timestamp())
+"""Ids before it are from before the clock was set, and have no age."""
+ID = r"0[0-9a-f]{7}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+FILE = re.compile(ID + r"(-hidden)?\.jpg(\.new)?")
+DAY = "[0-9]" * 4 + "/[0-9][0-9]/[0-9][0-9]"
+log = structlog.get_logger()
+
+
+class Album:
+    """The pictures by the ids of their events. May be used from any thread and process.
+
+    What is in the folder and has no name of a picture is left alone.
+    """
+
+    def __init__(self, store: Path) -> None:
+        """Those of this store; touches nothing yet."""
+        self.folder = store.with_name(f"{store.stem}-snapshots")
+
+    def add(self, event_id: str, jpeg: bytes, *, hidden: bool) -> Snapshot:
+        """Writes a picture, all of it or nothing; `hidden` says that it shows no plate.
+
+        Not flushed to the disk: that would hold up the camera, and a power cut may have a picture.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        name = f"{_stem(event_id)}{'-hidden' if hidden else ''}.jpg"
+        file = self.folder / name
+        new = file.with_name(f"{file.name}.new")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            new.write_bytes(jpeg)
+            new.replace(file)
+        except OSError as error:
+            with suppress(OSError):
+                new.unlink(missing_ok=True)
+            raise StoreError(self.folder, error.strerror) from error
+        return Snapshot(name, hashlib.sha256(jpeg).hexdigest())
+
+    def remove(self, event_ids: Iterable[str], *, hidden: bool = True) -> None:
+        """Deletes the pictures of events; without `hidden`, only those that show plates.
+
+        Raises:
+            StoreError: One cannot be deleted.
+        """
+        endings = (".jpg", "-hidden.jpg") if hidden else (".jpg",)
+        for event_id in event_ids:
+            if re.fullmatch(ID, event_id):  # what else an altered store holds names no file
+                self._delete(self.folder / f"{_stem(event_id)}{ending}" for ending in endings)
+
+    def clear(self, *, before: float | None = None) -> None:
+        """Deletes all pictures, or those that were made before a `time.time()`.
+
+        Raises:
+            StoreError: One cannot be deleted.
+        """
+        first = "g" if before is None else first_id(before)
+        self._delete(file for file in self.files() if file.name < first)
+
+    def files(self) -> Iterator[Path]:
+        """All pictures, oldest first, with what a power cut left of unfinished ones."""
+        for day in sorted(self.folder.glob(DAY)):
+            yield from sorted(file for file in day.iterdir() if FILE.fullmatch(file.name))
+
+    def forget_empty_days(self) -> None:
+        """Deletes the folders of days that have no pictures any more, except the latest."""
+        for day in sorted(self.folder.glob(DAY))[:-1]:
+            with suppress(OSError):
+                for folder in (day, day.parent, day.parent.parent):
+                    folder.rmdir()
+
+    def _delete(self, files: Iterable[Path]) -> None:
+        try:
+            for file in files:
+                file.unlink(missing_ok=True)
+        except NotADirectoryError:
+            return
+        except OSError as error:
+            raise StoreError(self.folder, error.strerror) from error
+
+
+class Sweep:
+    """Deletes the oldest pictures that are too old or too many; all calls come from one thread.
+
+    Attributes:
+        deleted: Pictures that it deleted.
+        held_bytes: What all take, as of the last sweep; None before the first.
+    """
+
+    def __init__(self, config: SnapshotsConfig, album: Album) -> None:
+        """Does nothing yet."""
+        self.deleted = 0
+        self.held_bytes: int | None = None
+        self._max_age_s = config.days * DAY_S
+        self._max_bytes = config.mb * 1e6
+        self._album = album
+        self._outage = Outage("snapshot sweep", Backoff())
+        self._steps: Iterator[None] = iter(())
+        self._due_at = 0.0
+
+    def check(self) -> None:
+        """Does some of what is due, every ten minutes; to be called now and then."""
+        until = time.monotonic() + STEP_S
+        if until >= self._due_at:
+            self._due_at = until + SWEEP_S
+            self._steps = self._sweep()
+        try:
+            for _ in self._steps:
+                if time.monotonic() >= until:
+                    return
+        except OSError as error:
+            self._outage.failed(f"{self._album.folder}: {error.strerror}")
+
+    def _sweep(self) -> Iterator[None]:
+        held = 0
+        for file in self._album.files():
+            held += _size(file)
+            yield
+        before, first = self.deleted, first_id(time.time() - self._max_age_s)
+        for file in self._album.files():
+            if held > self._max_bytes or CLOCKS_ARE_SET <= file.name < first:
+                held -= _size(file)
+                file.unlink(missing_ok=True)
+                self.deleted += 1
+            elif file.name >= first:
+                break
+            yield
+        self._album.forget_empty_days()
+        self.held_bytes = held
+        self._outage.recovered()
+        if self.deleted > before:
+            log.info("old snapshots deleted", snapshots=self.deleted - before)
+
+
+def _stem(event_id: str) -> str:
+    """The name of an event's picture without its ending; the day is that of the id, UTC."""
+    seconds = int(event_id[:8] + event_id[9:13], 16) / 1000
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y/%m/%d}/{event_id}"
+
+
+def _size(file: Path) -> int:
+    """0 where somebody else deleted it meanwhile."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -1,0 +1,174 @@
+"""How long the history is kept, and that plates do not stay in it that may not."""
+
+import sqlite3
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+
+from plateid.backoff import Backoff, Outage
+from plateid.config import PrivacyConfig
+from plateid.core.ids import first_id
+from plateid.errors import StoreError
+from plateid.events.album import Album
+from plateid.events.layout import CorruptError
+from plateid.events.overflow import DAY_S
+from plateid.events.privacy import Privacy
+from plateid.events.store import EventStore
+
+TREAT_S = 60.0
+"""So long, at most, does a plate that may not stay outlast the last of those who wait for it."""
+STEP_S = 0.2
+"""The longest that one call works on, so that it keeps nobody waiting."""
+BATCH = 200
+log = structlog.get_logger()
+
+
+class Retention:
+    """Treats events by `[privacy]` once nobody waits for them, and deletes the oldest ones.
+
+    What waits for the broker or for another sink stays as it is: the outbox has bounds of its own.
+    All calls come from one thread.
+    """
+
+    def __init__(self, config: PrivacyConfig, store: EventStore, privacy: Privacy) -> None:
+        """Does nothing yet."""
+        self._config = config
+        self._store = store
+        self._privacy = privacy
+        self._album = Album(store.path)
+        self._treat_at = self._sweep_at = 0.0
+        self._deleted = 0
+        self._traces = False
+        self._outage = Outage("retention", Backoff())
+
+    def check(self) -> None:
+        """Does some of what is due: plates each minute, deletions at the start and each day."""
+        now = time.monotonic()
+        if self._outage.wait_s:
+            return
+        try:
+            if now >= self._treat_at:
+                self._treat(now + STEP_S)
+            if now >= self._sweep_at:
+                self._sweep(now + STEP_S)
+            self._outage.recovered()
+        except StoreError as error:
+            self._outage.failed(error)
+
+    def finish(self) -> None:
+        """The last call: treats what was sent until now, as far as the store allows."""
+        with suppress(StoreError):
+            self._treat(time.monotonic() + STEP_S)
+
+    def _treat(self, until: float) -> None:
+        self._privacy.renew_key()
+        while self._privacy.hides and self._treat_some():
+            self._traces = True
+            if time.monotonic() >= until:
+                return
+        self._treat_at = time.monotonic() + TREAT_S
+        if self._traces:  # the write-ahead log has the plates still
+            self._traces = not emptied_log(self._store)
+
+    def _treat_some(self) -> bool:
+        """Whether there were any."""
+        with self._store.transaction() as db:
+            begun = db.execute("UPDATE box SET privacy = ?1 WHERE privacy <> ?1", (self._policy,))
+            if begun.rowcount:
+                db.execute("UPDATE event SET treated = 0 WHERE treated")
+            rows = db.execute(
+                "SELECT position, id, payload, json_valid(payload) FROM event"
+                " JOIN settled USING (position) WHERE NOT treated ORDER BY position LIMIT ?",
+                (BATCH,),
+            ).fetchall()
+            changed = []
+            for position, id_, payload, valid in rows:
+                if not valid:
+                    raise CorruptError("the history holds something else than events")
+                if self._replace(db, position, payload):
+                    changed.append(id_)
+        self._album.remove(changed, hidden=False)  # from before the plates had to be hidden
+        return bool(rows)
+
+    @property
+    def _policy(self) -> str:
+        return self._privacy.policy
+
+    def _replace(self, db: sqlite3.Connection, position: int, payload: str) -> bool:
+        """Whether anything may not be kept.
+
+        A list's entry whose name is not kept was not seen, as far as anybody can tell.
+        """
+        kept = self._privacy.payload(payload)
+        db.execute(
+            "UPDATE event SET treated = 1, payload = ?1, plate = ?1 ->> '$.plate'"
+            " WHERE position = ?2",
+            (kept, position),
+        )
+        if kept != payload:
+            db.execute("DELETE FROM listed WHERE position = ?", (position,))
+        return kept != payload
+
+    def _sweep(self, until: float) -> None:
+        not_before = time.time() - self._config.history_days * DAY_S
+        while deleted := self._delete_some(not_before):
+            self._deleted += deleted
+            if time.monotonic() >= until:
+                return
+        self._sweep_at = time.monotonic() + DAY_S
+        for file in set_aside_files(self._store.path):
+            with suppress(OSError):
+                if file.stat().st_mtime < not_before:
+                    file.unlink()
+        if self._deleted:
+            log.info("old events deleted", events=self._deleted)
+            self._deleted, self._traces = 0, True
+            self._treat_at = 0.0
+
+    def _delete_some(self, not_before: float) -> int:
+        with self._store.transaction() as db:
+            if (last := self._last_to_go(db, not_before)) is None:
+                return 0
+            gone = db.execute(
+                "DELETE FROM event WHERE position IN (SELECT position FROM settled"
+                " WHERE position <= ? ORDER BY position LIMIT ?) RETURNING id",
+                (last, BATCH),
+            ).fetchall()
+        self._album.remove(id_ for (id_,) in gone)
+        return len(gone)
+
+    def _last_to_go(self, db: sqlite3.Connection, not_before: float) -> int | None:
+        """The latest event that may go, by when it was stored, which its id says.
+
+        One from before the clock was set has no age, and goes with those that came after it.
+        """
+        pragmas = ("page_count", "freelist_count", "page_size")
+        pages, free, size = (_number(db, f"PRAGMA {name}") or 0 for name in pragmas)
+        if (pages - free) * size > self._config.history_mb * 1e6:
+            return _number(db, "SELECT max(position) FROM event")
+        return _number(
+            db,
+            "SELECT max(position) FROM event WHERE id < ?"
+            " AND instr(payload, '\"clock_synced\":false') = 0",
+            first_id(not_before),
+        )
+
+
+def emptied_log(store: EventStore) -> bool:
+    """Moves the write-ahead log into the file and empties it; False while somebody reads it."""
+    with store.locked() as db:
+        return not _number(db, "PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def set_aside_files(store: Path) -> list[Path]:
+    """Corrupt stores that were set aside: nobody can tell what is in there."""
+    files = (store.with_name(f"{store.name}.corrupt{ending}") for ending in ("", "-wal"))
+    return [file for file in files if file.exists()]
+
+
+def _number(db: sqlite3.Connection, query: str, *values: object) -> int | None:
+    """The first column of the first row."""
+    number: int | None = db.execute(query, values).fetchone()[0]
+    return number

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+
+from plateid.core.blur import CELLS, vehicle_only, without_plates
+from plateid.core.records import Image
+
+PLATE = (300.0, 200.0, 380.0, 220.0)
+
+
+def noise(width: int = 640, height: int = 360) -> Image:
+    return np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def test_a_plate_and_its_margin_become_one_colour_and_the_rest_stays():
+    image = noise()
+    hidden = without_plates(image, [PLATE])
+    assert len(np.unique(hidden[196:225, 294:387].reshape(-1, 3), axis=0)) == 1
+    changed = np.argwhere((hidden != image).any(axis=2))
+    assert changed.min(axis=0).tolist() == [194, 292]
+    assert changed.max(axis=0).tolist() == [226, 388]
+    assert (image == noise()).all()
+
+
+@pytest.mark.parametrize(
+    "box",
+    [(-50, -9, 20, 9), (630, 350, 700, 400), (900, 10, 950, 30), (-90, 5, -40, 9), (5, 5, 5, 5)],
+)
+def test_plates_at_and_beyond_the_border_are_no_trouble(box):
+    hidden = without_plates(noise(), [box])
+    assert hidden.shape == (360, 640, 3)
+
+
+@pytest.mark.parametrize("size", [(640, 360), (37, 211), (8, 1)])
+def test_around_the_vehicle_nothing_finer_than_a_cell_is_left(size):
+    width, height = size
+    image = noise(width, height)
+    left, right, top = 0.45 * width, 0.5 * width, 0.6 * height
+    plate = (left, top, right, top + (right - left) / 4)
+    shown = vehicle_only(image, plate)
+    kept = (shown == image).all(axis=2)
+    columns = np.nonzero(kept)[1]
+    assert kept[int(top) : int(plate[3]) + 1, int(left) : int(right) + 1].all()
+    if width > CELLS:
+        assert columns.min() >= 0.3 * width
+        assert columns.max() <= 0.65 * width
+        corner = shown[:, : width // 4].astype(int)
+        assert np.abs(np.diff(corner, axis=1)).max() < 2 * 256 * CELLS / width
+    assert (image == noise(width, height)).all()

@@ -1,0 +1,158 @@
+"""What Prometheus gets."""
+
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from plateid.backoff import Backoff, Outage
+from plateid.config import MetricsConfig
+from plateid.events.store import EventStore
+from plateid.service.metrics import Metrics, MetricsServer
+from tests.events.broker import free_port, until
+from tests.events.samples import Logs, append, event, make_health, said
+
+Samples = dict[str, dict[tuple[str, ...], float]]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[EventStore]:
+    with closing(EventStore(tmp_path / "events.sqlite3")) as opened:
+        yield opened
+
+
+def scraped(port: int) -> Samples:
+    """The value of each sample, by its name and its labels' values."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        text = answer.read().decode()
+    samples: Samples = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = tuple(sample.labels[key] for key in sorted(sample.labels))
+            samples.setdefault(sample.name, {})[labels] = sample.value
+    return samples
+
+
+@contextmanager
+def served(metrics: Metrics) -> Iterator[int]:
+    port = free_port()
+    server = MetricsServer(MetricsConfig(port=port), metrics)
+    server.check()
+    try:
+        yield port
+    finally:
+        server.stop()
+
+
+def test_they_are_what_the_health_topic_says(store):
+    append(store, 1, 2)
+    store._rows("UPDATE outbox SET queued_at = ?", (time.time() - 100,))
+    health = make_health(store, cameras=["gate", "yard"], clock_synced=False)
+    for event_type in ("plate_seen", "plate_seen", "plate_left"):
+        health.rate.count(event(1, event_type=event_type))
+    report = health.report()
+    with served(Metrics(health.report)) as port:
+        samples = scraped(port)
+    assert samples["plateid_info"] == {("tiny", report["version"]): 1}
+    assert samples["plateid_camera_online"] == {("gate",): 1, ("yard",): 1}
+    assert samples["plateid_frames_total"] == {("gate",): 10, ("yard",): 10}
+    assert samples["plateid_frames_dropped_total"] == {("gate",): 1, ("yard",): 1}
+    assert samples["plateid_events_total"][("gate", "plate_seen")] == 2
+    assert samples["plateid_events_total"][("yard", "plate_left")] == 0
+    assert samples["plateid_outbox_events"] == {(): 2}
+    assert samples["plateid_outbox_oldest_seconds"][()] == pytest.approx(100, abs=3)
+    assert samples["plateid_clock_synced"] == {(): 0}
+    assert samples["plateid_disk_free_bytes"][()] == pytest.approx(
+        report["disk_free_mb"] * 1e6, rel=0.1
+    )
+    for name in ("outbox_dropped", "lost_events", "stores_replaced"):
+        assert samples[f"plateid_{name}_total"] == {(): 0}
+
+
+def test_what_cannot_be_told_is_left_out(store):
+    health = make_health(store, clock_synced=None)
+    store.close()
+    with served(Metrics(health.report)) as port:
+        samples = scraped(port)
+    assert not {"plateid_outbox_events", "plateid_clock_synced"} & samples.keys()
+    assert samples["plateid_outbox_dropped_total"] == {(): 0}
+
+
+def test_sinks_and_outages_have_their_names():
+    report: dict[str, Any] = {
+        "version": "1",
+        "bundle": "b",
+        "uptime_s": 1,
+        "cameras": {},
+        "outbox": {"events": 0, "oldest_s": None, "dropped": 0},
+        "unstored": 0,
+        "lost": 0,
+        "stores_replaced": 0,
+        "disk_free_mb": None,
+        "temperature_c": 61.7,
+        "clock_synced": True,
+        "sinks": {
+            "webhook gate": {"events": 3, "refused": 1, "dropped": 2},
+            "csv": {"events": None, "refused": 0, "dropped": 0},
+        },
+        "outages": {"broker": 4},
+    }
+    with served(Metrics(lambda: report)) as port:
+        samples = scraped(port)
+    assert samples["plateid_sink_events"] == {("webhook gate",): 3}
+    assert samples["plateid_sink_refused_total"] == {("webhook gate",): 1, ("csv",): 0}
+    assert samples["plateid_sink_dropped_total"] == {("webhook gate",): 2, ("csv",): 0}
+    assert samples["plateid_outages_total"] == {("broker",): 4}
+    assert samples["plateid_temperature_celsius"] == {(): 61.7}
+    assert "plateid_disk_free_bytes" not in samples
+
+
+def test_an_outage_is_counted_when_it_begins():
+    from plateid.backoff import began
+
+    outage = Outage("what is tested here", Backoff())
+    for _ in range(2):
+        outage.failed("x")
+        outage.failed("x")
+        outage.recovered()
+    assert began.pop("what is tested here") == 2
+
+
+def test_it_listens_on_this_machine_only_and_not_without_a_configuration(store):
+    metrics = Metrics(make_health(store).report)
+    with served(metrics) as port, socket.socket() as other:
+        other.settimeout(2)
+        with pytest.raises(OSError, match="refused"):
+            other.connect(("127.0.0.2", port))
+    before = threading.active_count()
+    MetricsServer(None, metrics).check()
+    assert threading.active_count() == before
+
+
+def test_an_address_that_is_taken_is_an_outage_until_it_is_free(store, logs: Logs):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        server = MetricsServer(MetricsConfig(port=port), Metrics(make_health(store).report))
+        server.check()
+    (reason,) = said(logs, "outage starts")
+    assert reason == f"127.0.0.1:{port}: Address already in use"
+    server._outage._next_try = 0.0
+    server.check()
+    assert scraped(port)["plateid_outbox_events"] == {(): 0}
+    server.stop()
+    until(lambda: refused(port))
+
+
+def refused(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except ConnectionError as error:  # one that it was about to take is reset
+        return isinstance(error, ConnectionRefusedError)
+    return False
