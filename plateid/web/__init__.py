@@ -1,0 +1,1 @@
+"""The live page: see it, search it, correct it."""

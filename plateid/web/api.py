@@ -1,0 +1,59 @@
+"""The JSON API: the same data for programs, described by an OpenAPI document."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from plateid.core.records import rfc3339
+from plateid.web.list_file import read_entries
+from plateid.web.search import find, find_pass, parse_query
+from plateid.web.site import FOLDER, site_of
+
+OPENAPI = FOLDER / "openapi.json"
+SCHEMA = FOLDER.parent / "events" / "schema" / "plate-event.v1.json"
+
+
+def openapi(_request: Request) -> Response:
+    """The document; an event in it is as `plate-event.v1.json` says."""
+    document = json.loads(OPENAPI.read_text())
+    event = json.loads(SCHEMA.read_text().replace("#/$defs/", "#/components/schemas/"))
+    parts = event.pop("$defs", {})
+    del event["$schema"], event["$id"]
+    document["components"]["schemas"] |= parts | {"Event": event}
+    return JSONResponse(document)
+
+
+def events(request: Request) -> Response:
+    """A page of what a search finds, and the key of the next one."""
+    found = find(site_of(request).history, parse_query(dict(request.query_params)))
+    return JSONResponse({"events": found.events, "after": found.after or None})
+
+
+def event(request: Request) -> Response:
+    """All events of one pass."""
+    found = find_pass(site_of(request).history, request.path_params["id"])
+    if not found:
+        raise HTTPException(404, "there is no such event")
+    return JSONResponse({"events": found})
+
+
+def health(request: Request) -> Response:
+    """What the health topic says."""
+    return JSONResponse(site_of(request).report())
+
+
+def lists(request: Request) -> Response:
+    """The entries of the lists."""
+    site = site_of(request)
+    entries = read_entries(site.config.lists.file, site.cameras)
+    return JSONResponse({"entries": [_entry(asdict(entry)) for entry in entries]})
+
+
+def _entry(entry: dict[str, Any]) -> dict[str, Any]:
+    for key in ("valid_from", "valid_to"):
+        entry[key] = entry[key] and rfc3339(entry[key])
+    return entry | {"cameras": sorted(entry["cameras"])}

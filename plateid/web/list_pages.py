@@ -1,0 +1,113 @@
+"""Lists: who is on them, when they were seen last, and changes with undo."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import structlog
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from plateid.core.lists import COLUMNS
+from plateid.errors import ConfigError, StoreError
+from plateid.web.guard import read_change
+from plateid.web.history import History
+from plateid.web.list_file import (
+    Change,
+    read_text,
+    rows_of,
+    state_of,
+    with_row,
+    without_row,
+    write_text,
+)
+from plateid.web.site import Site, page, site_of
+
+log = structlog.get_logger()
+
+
+def show(request: Request) -> Response:
+    """The entries."""
+    site = site_of(request)
+    return _page(request, site, problem="")
+
+
+def _page(
+    request: Request, site: Site, *, problem: str, cells: Mapping[str, str] | None = None
+) -> Response:
+    file = site.config.lists.file
+    text = read_text(file) if file else ""
+    try:
+        rows = rows_of(text)
+    except ValueError as error:
+        rows, problem = [], f"{file}: {error}"
+    edited = request.query_params.get("row", "") or (cells or {}).get("row", "")
+    return page(
+        request,
+        "lists.html",
+        status=400 if problem else 200,
+        rows=rows,
+        state=state_of(text),
+        seen=_last_seen(site.history),
+        undo=site.undo.last(text),
+        problem=problem,
+        cells=dict.fromkeys(COLUMNS, "") | dict(cells) if cells else None,
+        chosen=next((row for row in rows if str(row.number) == edited), None),
+    )
+
+
+async def change(request: Request) -> Response:
+    """Adds, replaces or deletes a row, or undoes the last change."""
+    site = site_of(request)
+    form = await read_change(request)
+    if (file := site.config.lists.file) is None:
+        raise HTTPException(404, "lists.file is not set")
+    try:
+        await run_in_threadpool(_change, site, file, form)
+    except (ConfigError, ValueError, IndexError) as error:
+        return await run_in_threadpool(_page, request, site, problem=str(error), cells=form)
+    return RedirectResponse("/lists", 303)
+
+
+def _change(site: Site, file: Path, form: Mapping[str, str]) -> None:
+    before, undo = read_text(file), site.undo
+    if form.get("state") != state_of(before):
+        raise ValueError("The list has changed meanwhile: look at it again.")
+    done = undo.last(before)
+    if form.get("do") == "undo":
+        if done is None:
+            raise ValueError("There is nothing to undo.")
+        write_text(file, done.before, site.cameras)
+        undo.drop()
+        return
+    after, words = _changed(before, form)
+    write_text(file, after, site.cameras)
+    undo.add(Change(words, before, after))
+    log.info("list changed on the page", file=str(file))
+
+
+def _changed(before: str, form: Mapping[str, str]) -> tuple[str, str]:
+    rows = {row.number: row for row in rows_of(before)}
+    number = int(form["row"]) if form.get("row") else None
+    if number is not None and number not in rows:
+        raise ValueError("There is no such row.")
+    cells = {column: form.get(column, "").strip() for column in COLUMNS}
+    if form.get("do") == "delete" and number is not None:
+        return without_row(before, number), f"delete {rows[number].cells['plate']}"
+    if number is None:
+        return with_row(before, None, cells), f"add {cells['plate']}"
+    return with_row(before, number, cells), f"change {rows[number].cells['plate']}"
+
+
+def _last_seen(history: History) -> dict[str, str]:
+    """By the name of the entry."""
+    query = (
+        "SELECT name, payload ->> '$.last_seen' FROM listed JOIN event USING (position)"
+        " WHERE json_valid(payload)"
+    )
+    try:
+        with history.opened() as db:
+            return dict(db.execute(query).fetchall())
+    except StoreError:
+        return {}

@@ -1,0 +1,139 @@
+"""The live page, its streams, and the way from no camera to the first plate."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from plateid.errors import StoreError
+from plateid.web.live import MAX_STREAMS, RECENT, Live, Ticker
+from plateid.web.search import Query, find
+from plateid.web.site import Site, camera_of, page, site_of
+
+BOUNDARY = "plateid"
+EVENTS_S = 0.5
+STATE_TICKS = 8
+"""The state of the box goes out with every so many looks at the events."""
+
+
+def live(request: Request) -> Response:
+    """The cameras, the last plates, the state of the box."""
+    site = site_of(request)
+    return page(request, "live.html", latest=_latest(site), state=state(site))
+
+
+def start(request: Request) -> Response:
+    """What is done, and what to do next."""
+    site = site_of(request)
+    latest = _latest(site)
+    return page(request, "start.html", latest=latest, state=state(site))
+
+
+def state(site: Site) -> dict[str, Any]:
+    """Of the health report what the page shows; asked for by whoever looks."""
+    report = site.report()
+    outbox, synced = report["outbox"], report["clock_synced"]
+    waiting = outbox["events"]
+    return {
+        "cameras": {name: camera["online"] for name, camera in report["cameras"].items()},
+        "rates": {name: c["reads_per_minute"] for name, c in report["cameras"].items()},
+        "waiting": waiting,
+        "broker": "unknown" if waiting is None else "ok" if waiting < RECENT else "away",
+        "disk_free_mb": report["disk_free_mb"],
+        "clock": {True: "ok", False: "not set", None: "unknown"}[synced],
+        "temperature_c": report["temperature_c"],
+        "lost": report["lost"],
+    }
+
+
+def _latest(site: Site) -> list[dict[str, Any]]:
+    """The last passes, newest first; none where the store cannot be read."""
+    try:
+        return find(site.history, Query(limit=RECENT)).events
+    except StoreError:
+        return []
+
+
+class Stream(StreamingResponse):
+    """One that counts among those that are open, and ends when the viewer leaves."""
+
+    def __init__(self, live: Live, parts: AsyncIterator[bytes], media_type: str) -> None:
+        """Raises HTTPException where there are enough of them."""
+        if live.streams >= MAX_STREAMS:
+            raise HTTPException(503, f"{MAX_STREAMS} viewers are enough")
+        super().__init__(parts, media_type=media_type)
+        self._live = live
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends, at the pace at which the viewer takes."""
+        self._live.streams += 1
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._live.streams -= 1
+
+
+async def mjpeg(request: Request) -> Response:
+    """The annotated pictures of a camera, each as soon as the viewer has taken the last."""
+    site = site_of(request)
+    pictures = _pictures(site, camera_of(request))
+    return Stream(site.live, pictures, f"multipart/x-mixed-replace; boundary={BOUNDARY}")
+
+
+async def _pictures(site: Site, camera: str) -> AsyncIterator[bytes]:
+    ticker, number = Ticker(1 / site.config.web.fps), -2
+    while not site.live.closing:
+        await ticker.wait()
+        number, jpeg = await site.live.next_jpeg(camera, number)
+        if jpeg:
+            head = (
+                f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+            )
+            yield head.encode() + jpeg + b"\r\n"
+
+
+async def still(request: Request) -> Response:
+    """The newest picture of a camera."""
+    _, jpeg = await site_of(request).live.next_jpeg(camera_of(request), -2)
+    if not jpeg:
+        raise HTTPException(404, "no picture yet")
+    return Response(jpeg, media_type="image/jpeg")
+
+
+async def events(request: Request) -> Response:
+    """Server-sent events: `plate` for each event of the box, `state` every few seconds."""
+    site = site_of(request)
+    return Stream(site.live, _events(site), "text/event-stream")
+
+
+async def _events(site: Site) -> AsyncIterator[bytes]:
+    live, ticks = site.live, 0
+    told = live.events[-1][0] if live.events else 0
+    while not live.closing:
+        for number, event in live.events_after(told):
+            told = number
+            yield message("plate", event)
+        if ticks % STATE_TICKS == 0:
+            yield message("state", await run_in_threadpool(state, site))
+        ticks += 1
+        await asyncio.sleep(EVENTS_S)
+
+
+def message(kind: str, value: Any) -> bytes:
+    """One server-sent event."""
+    return f"event: {kind}\ndata: {json.dumps(value)}\n\n".encode()
+
+
+async def repeated(
+    live: Live, kind: str, look: Callable[[], Any], interval_s: float
+) -> AsyncIterator[bytes]:
+    """Server-sent events of what `look` gives, in a thread, again and again."""
+    while not live.closing:
+        yield message(kind, await run_in_threadpool(look))
+        await asyncio.sleep(interval_s)

@@ -1,0 +1,188 @@
+"""The web server: a thread of its own beside the recognition, which never waits for it."""
+
+import asyncio
+import logging
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from plateid.backoff import Backoff, Outage
+from plateid.config import Config
+from plateid.core.records import Frame, PlateEvent
+from plateid.errors import PlateidError, StoreError
+from plateid.web.labels import Labels
+from plateid.web.live import Live, Plates
+
+if TYPE_CHECKING:
+    import uvicorn
+
+MAX_CONNECTIONS = 100
+STUCK_MS = 15_000
+"""A viewer that takes nothing for so long is cut off by the kernel."""
+QUIET_S = 10.0
+"""A client that connects has so long to ask for something."""
+STOP_S = 0.5
+FORGET_S = 600.0
+log = structlog.get_logger()
+
+
+class WebServer:
+    """Serves the page where `[web]` says so; all calls but `show` come from one thread.
+
+    `show` and `tell` cost the recognition a reference each.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        report: Callable[[], Mapping[str, Any]],
+        *,
+        file: Path | None = None,
+        reload: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Does not listen yet.
+
+        Args:
+            config: Of the whole box.
+            report: Gives what the health topic says.
+            file: Where the configuration came from, to write a camera's view back.
+            reload: Called when that was done.
+        """
+        self._config = config
+        self._enabled = config.web.enabled
+        self._live = Live(config.web, [camera.name for camera in config.camera])
+        self._parts = report, file, reload
+        self._outage = Outage("live page", Backoff())
+        self._running: tuple[uvicorn.Server, threading.Thread] | None = None
+        self._site: Any = None
+        self._forget_at = 0.0
+
+    def show(self, frame: Frame, plates: Plates) -> None:
+        """A frame was looked at."""
+        if self._enabled:
+            self._live.show(frame, plates)
+
+    def tell(self, event: PlateEvent) -> None:
+        """An event was stored."""
+        if self._enabled:
+            self._live.tell(event)
+
+    def use(self, config: Config) -> None:
+        """The configuration has changed."""
+        self._config = config
+        if self._site is not None:
+            self._site.config = config
+
+    def check(self) -> None:
+        """Listens, as soon as that is possible; to be called now and then."""
+        if time.monotonic() >= self._forget_at:
+            self._forget_at = time.monotonic() + FORGET_S
+            self._forget()
+        if not self._enabled or self._running is not None or self._outage.wait_s:
+            return
+        try:
+            self._start()
+        except PlateidError as error:
+            self._outage.failed(error)
+        else:
+            self._outage.recovered()
+
+    def stop(self) -> None:
+        """Ends all streams and listens no more; does not wait for it."""
+        self._live.closing = True
+        if self._running is not None:
+            server, thread = self._running
+            server.should_exit = True
+            thread.join(STOP_S)
+
+    def _forget(self) -> None:
+        """Labels are kept no longer than events, page or not."""
+        try:
+            Labels(self._config.store.path).forget()
+        except StoreError as error:
+            log.warning("labels not looked through", reason=str(error))
+
+    def _start(self) -> None:
+        import uvicorn  # noqa: PLC0415 - loads slowly, for those who want the page only
+
+        from plateid.web.pages import make_site  # noqa: PLC0415 - as above
+
+        report, file, reload = self._parts
+        self._site, app = make_site(self._config, self._live, report, file=file, reload=reload)
+        web = self._config.web
+        settings = uvicorn.Config(
+            app,
+            http=_protocol(),
+            ws="none",
+            lifespan="off",
+            loop="asyncio",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_graceful_shutdown=0,
+            proxy_headers=web.proxy is not None,
+            forwarded_allow_ips=str(web.proxy or ""),
+            ssl_certfile=web.certificate_file,
+            ssl_keyfile=web.key_file,
+        )
+        logging.getLogger("uvicorn.error").disabled = True  # what pages raise, they log themselves
+        try:
+            settings.load()
+        except (OSError, ssl.SSLError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise PlateidError(web.certificate_file, reason) from error
+        listener = listening(str(web.host), web.port)
+        server = uvicorn.Server(settings)
+        thread = threading.Thread(
+            target=lambda: asyncio.run(server.serve(sockets=[listener])), name="web", daemon=True
+        )
+        thread.start()
+        self._running = server, thread
+        scheme = "https" if web.certificate_file else "http"
+        host = f"[{web.host}]" if web.host.version == 6 else str(web.host)  # noqa: PLR2004
+        log.info("live page", address=f"{scheme}://{host}:{web.port}")
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket whose connections end when the other side takes nothing for STUCK_MS (tcp(7)).
+
+    Raises:
+        PlateidError: The address cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STUCK_MS)
+        listener.bind((host, port))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise PlateidError(f"{host}:{port}", error.strerror) from error
+    return listener
+
+
+def _protocol() -> type[asyncio.Protocol]:
+    """HTTP/1.1 by h11, for clients that ask soon."""
+    from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415 - as above
+
+    class Impatient(H11Protocol):
+        """Hangs up on who connects and does not send a whole request head."""
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            """A client is there."""
+            super().connection_made(transport)
+            self.loop.call_later(QUIET_S, self._check)
+
+        def _check(self) -> None:
+            if self.cycle is None:
+                self.transport.abort()
+
+    return Impatient

@@ -1,0 +1,63 @@
+// The last plates as they happen, and the state of the box.
+import { watch } from "./streams.js";
+
+const KEPT = 20;
+const list = document.querySelector("#latest ul");
+
+function element(tag, className, text) {
+  const made = document.createElement(tag);
+  made.className = className;
+  made.textContent = text;
+  return made;
+}
+
+function row(event) {
+  const item = element("li", "new", "");
+  item.dataset.pass = event.pass_id;
+  const link = document.createElement("a");
+  link.href = `/events/${encodeURIComponent(event.id)}`;
+  link.append(element("span", "plate", event.plate_display || event.plate));
+  const way = event.direction?.way ? ` · ${event.direction.way}` : "";
+  const time = element("time", "", new Date(event.first_seen).toLocaleString());
+  time.dateTime = event.first_seen;
+  item.append(
+    link,
+    element("span", "sure", `${Math.round(100 * event.confidence)} %`),
+    element("span", "where", event.camera + way),
+    time,
+  );
+  if (event.list) item.append(element("span", `tag ${event.list.kind}`, `${event.list.kind} · ${event.list.name}`));
+  return item;
+}
+
+function showPlate(event) {
+  const before = [...list.children].find((item) => item.dataset.pass === event.pass_id);
+  if (before) before.replaceWith(row(event));
+  else list.prepend(row(event));
+  while (list.children.length > KEPT) list.lastElementChild.remove();
+}
+
+function set(selector, text, className) {
+  const found = document.querySelector(selector);
+  if (!found) return;
+  found.textContent = text;
+  if (className) found.className = className;
+}
+
+function showState(state) {
+  for (const [name, online] of Object.entries(state.cameras)) {
+    set(`[data-online="${CSS.escape(name)}"]`, online ? "online" : "offline", `state ${online ? "ok" : "away"}`);
+    set(`[data-rate="${CSS.escape(name)}"]`, state.rates[name]);
+  }
+  const broker = { ok: "reached", away: `${state.waiting} events wait`, unknown: "unknown" };
+  set('[data-fact="broker"]', broker[state.broker], state.broker);
+  if (state.disk_free_mb !== null) set('[data-fact="disk"]', `${(state.disk_free_mb / 1000).toFixed(1)} GB free`);
+  set('[data-fact="clock"]', state.clock);
+  if (state.temperature_c !== null) set('[data-fact="temperature"]', `${Math.round(state.temperature_c)} °C`);
+}
+
+const events = new EventSource("/stream/events");
+events.addEventListener("plate", (message) => showPlate(JSON.parse(message.data)));
+events.addEventListener("state", (message) => showState(JSON.parse(message.data)));
+addEventListener("pagehide", () => events.close());
+watch();

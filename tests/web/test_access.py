@@ -1,0 +1,381 @@
+"""Who gets in, and what the page refuses."""
+
+import http.client
+import json
+import re
+import socket
+import ssl
+import stat
+import subprocess
+import sys
+import time
+from contextlib import closing
+from datetime import timedelta
+
+import pytest
+from selenium.webdriver import Keys
+from selenium.webdriver.common.by import By
+
+from plateid.config import load_config
+from plateid.core.records import ListMatch
+from plateid.events.store import EventStore
+from plateid.web import access
+from plateid.web.access import Access, hashed, key_file, read_keys, write_keys
+from plateid.web.server import WebServer
+from tests.events.broker import free_port, until
+from tests.events.certificates import Authority
+from tests.events.samples import NOON, event, make_health
+from tests.web.conftest import CONFIG
+from tests.web.test_pages import screenshot, serious_issues, texts, wait
+
+PASSWORD, VIEWER = "correct horse", "battery staple"
+FORM = "application/x-www-form-urlencoded"
+EVIL = (
+    """<script>document.title='hacked'</script><img src=x onerror="document.title='hacked'">'"--"""
+)
+
+
+@pytest.fixture
+def locked(box):
+    write_keys(
+        key_file(box.config.store.path),
+        access.Keys(hashed(PASSWORD), hashed(VIEWER), access.token_hash("token")),
+    )
+    return box
+
+
+def cookie(box, password):
+    status, _, headers = box.ask("/login", {"password": password})
+    assert status == 303
+    assert re.search(r"HttpOnly.*SameSite=strict", headers["Set-Cookie"], re.IGNORECASE)
+    return headers["Set-Cookie"].split(";")[0]
+
+
+def test_without_a_password_nothing_but_the_form_is_served(locked):
+    for path in ("/", "/events", "/lists", "/review", "/cameras/drive", "/events.csv", "/nothing"):
+        status, _, headers = locked.ask(path)
+        assert (status, headers["Location"]) == (303, "/login"), path
+    for path in ("/api/v1/events", "/api/v1/health", "/api/v1/openapi.json", "/api/"):
+        assert locked.ask(path)[0] == 401, path
+    assert locked.ask("/lists", {"do": "save"})[0] == 401
+    assert locked.ask("/login")[0] == locked.ask("/static/style.css")[0] == 200
+
+
+def test_one_logs_in_and_out_by_hand(locked, browser, pictured):
+    browser.get(locked.address)
+    assert serious_issues(browser) == []
+    screenshot(browser, pictured / "web-login.jpg")
+    browser.find_element(By.NAME, "password").send_keys(PASSWORD, Keys.ENTER)
+    wait(browser, lambda: "Live" in texts(browser, "nav a"))
+    browser.find_element(By.CSS_SELECTOR, ".logout button").click()
+    wait(browser, lambda: texts(browser, "h1") == ["Log in"])
+    browser.get(f"{locked.address}/events")
+    assert texts(browser, "h1") == ["Log in"]
+
+
+def test_forged_cookies_and_old_sessions_are_no_sessions(locked):
+    known = cookie(locked, PASSWORD)
+    assert locked.ask("/lists", Cookie=known)[0] == 200
+    for forged in ("plateid=", "plateid=admin", "plateid=" + "A" * 5000, known[:-1], "x; " * 300):
+        assert locked.ask("/lists", Cookie=forged)[0] in (303, 400), forged[:20]
+    keys = read_keys(key_file(locked.config.store.path))
+    time.sleep(0.01)
+    write_keys(key_file(locked.config.store.path), access.Keys(hashed("another one"), keys.viewer))
+    assert locked.ask("/lists", Cookie=known)[0] == 303
+
+
+def test_viewers_see_all_and_change_nothing(locked):
+    known = cookie(locked, VIEWER)
+    status, text, _ = locked.ask("/lists", Cookie=known)
+    assert status == 200
+    assert 'value="save"' not in text
+    before = locked.list_file.read_text()
+    for path in ("/lists", "/review", "/cameras/drive"):
+        assert locked.ask(path, {"csrf": "x", "do": "save"}, Cookie=known)[0] == 403
+    assert locked.list_file.read_text() == before
+
+
+def test_a_token_reads_the_api_and_nothing_else(locked):
+    header = {"Authorization": "Bearer token"}
+    status, text, _ = locked.ask("/api/v1/events?plate=KX73LPH", **header)
+    assert status == 200
+    assert {each["plate"] for each in json.loads(text)["events"]} == {"KX73LPH"}
+    assert locked.ask("/lists", **header)[0] == 303
+    for wrong in ("Bearer", "Bearer x", "Basic token", "token"):
+        assert locked.ask("/api/v1/events", Authorization=wrong)[0] == 401
+
+
+def test_wrong_passwords_have_to_wait_also_the_right_one_then(locked, logs):
+    for _ in range(access.FAILURES):
+        assert locked.ask("/login", {"password": "wrong"})[0] == 403
+    status, _, headers = locked.ask("/login", {"password": PASSWORD})
+    assert status == 429
+    assert 0 < int(headers["Retry-After"]) <= access.RETRY_S
+    assert [entry["event"] for entry in logs].count("wrong password") == access.FAILURES
+
+
+def test_forms_of_other_sites_and_without_our_token_are_refused(box):
+    token, before = box.csrf(), box.list_file.read_text()
+    form = {"csrf": token, "do": "save", "plate": "AB12CD", "list": "allow"}
+    assert box.ask("/lists", form, Origin="http://evil.example")[0] == 403
+    assert box.ask("/lists", form, Sec_Fetch_Site="cross-site")[0] == 403
+    assert box.ask("/lists", form | {"csrf": ""})[0] == 403
+    assert box.ask("/lists", form | {"csrf": "é" * 43})[0] == 403
+    assert box.list_file.read_text() == before
+    assert box.ask("/lists", form)[0] == 400  # nor does it say which state of the list it is for
+    assert box.list_file.read_text() == before
+
+
+def test_a_name_that_a_stranger_points_at_this_machine_is_not_served(box):
+    assert box.ask("/events", Host="evil.example")[0] == 403
+    assert box.ask("/events", Host="localhost.evil.example:8480")[0] == 403
+    assert box.ask("/events", Host=f"[::1]:{box.config.web.port}")[0] == 200
+
+
+def test_every_answer_has_the_headers_that_browsers_need(box):
+    for path in ("/", "/static/style.css", "/nothing", "/api/v1/events", "/events?plate=%27"):
+        headers = box.ask(path)[2]
+        policy = headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["X-Frame-Options"] == "DENY"
+        assert "Server" not in headers
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../site.py",
+        "/static/..%2fsite.py",
+        "/static/%2e%2e/%2e%2e/config.py",
+        "/static//etc/passwd",
+        "/events/..%2f..%2fplates.csv/picture.jpg",
+        "/events/%00/picture.jpg",
+        "/stream/..%2fplates.csv.jpg",
+        "/cameras/..",
+        "/cameras/%3Cscript%3E",
+    ],
+)
+def test_no_path_leads_out(box, path):
+    assert box.ask(path)[0] in (404, 405)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../plates.csv", "/etc/passwd", "2026/11/24/../../../plates.csv", "2026/11/24/x.jpg", "", 7],
+)
+def test_an_altered_store_names_no_file_of_others(box, name):
+    last = json.loads(box.store.history(1)[0])
+    last["snapshot"] = {"file": name, "sha256": ""} if name else None
+    with box.store.transaction() as db:
+        db.execute("UPDATE event SET payload = ? WHERE id = ?", (json.dumps(last), last["id"]))
+    assert box.ask(f"/events/{last['id']}/picture.jpg")[0] == 404
+    assert box.ask(f"/events/{last['id']}")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("plate=' OR 1=1 --", 400),
+        ("plate=%25", 400),
+        ("plate=" + "A" * 1000, 400),
+        ("camera=' OR '1'='1", 200),
+        ("listed=x", 400),
+        ("min=nan", 400),
+        ("limit=1e9", 400),
+        ("limit=-1", 400),
+        ("since=0000", 400),
+        ("since=9999-12-31T23:59:59%2B00:00", 200),
+        ("after=x~1", 400),
+        ("after=2026-11-24T12:00:00Z~99999999999999999999", 400),
+        ("fuzzy=1&plate=AB*", 400),
+        ("order=plate", 400),
+    ],
+)
+def test_a_search_that_is_none_is_refused_with_the_field(box, query, status):
+    query = query.replace(" ", "%20").replace("'", "%27")
+    found, text, _ = box.ask(f"/api/v1/events?{query}")
+    assert found == status
+    if status == 400:
+        assert json.loads(text)["error"].startswith(query.split("=")[0].replace("fuzzy", "plate"))
+    else:
+        assert json.loads(text)["events"] == []
+
+
+def test_what_is_no_form_is_refused_and_logged_once(box, logs):
+    token = box.csrf()
+    assert box.ask("/lists", "{}", Content_Type="application/json")[0] == 415
+    assert box.ask("/lists", "x=%ff%fe", Content_Type=FORM)[0] == 400
+    assert box.ask("/lists", "&".join(f"a{n}=1" for n in range(500)), Content_Type=FORM)[0] == 400
+    assert box.ask("/lists", f"csrf={token}&note=" + "x" * 2_100_000, Content_Type=FORM)[0] == 413
+    assert box.ask("/lists", method="DELETE")[0] == 405
+    assert [entry["event"] for entry in logs].count("request refused") == 1
+
+
+def test_texts_that_look_like_scripts_are_texts(box, browser):
+    late = {"camera": "drive", "first_seen": NOON + timedelta(days=1)}
+    made = event(1, plate="XSS1", plate_display=EVIL, plate_raw=EVIL, **late)
+    box.store.append(made)
+    box.list_file.write_text(
+        'plate,list,name,note\nAB12,allow,"' + EVIL.replace('"', '""') + '",=1\n'
+    )
+    browser.get(box.address)
+    wait(browser, lambda: texts(browser, "#latest .plate"))
+    box.server.tell(event(2, plate_display=EVIL, camera="drive"))
+    wait(browser, lambda: texts(browser, "#latest .plate")[0] == EVIL)
+    for path in ("/events", f"/events/{made.id}", "/lists"):
+        browser.get(box.address + path)
+        assert browser.title != "hacked"
+        assert any(EVIL in text for text in texts(browser, "main"))
+
+
+def test_a_spreadsheet_gets_no_formula(box):
+    box.store.append(event(1, list=ListMatch('=HYPERLINK("http://evil")', "watch", 0)))
+    assert "\"'=HYPERLINK(" in box.ask("/events.csv")[1]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        {"plate": "", "list": "allow"},
+        {"plate": "Ü 1", "list": "allow"},
+        {"plate": "AB12", "list": "friends"},
+        {"plate": "AB12", "list": "allow", "cameras": "roof"},
+        {"plate": "AB12", "list": "allow", "valid_to": "soon"},
+        {"plate": "AB12", "list": "allow", "note": "a\nEVIL,allow"},
+        {"plate": "AB12", "list": "allow", "row": "99"},
+        {"plate": "AB12", "list": "allow", "row": "x"},
+    ],
+)
+def test_a_row_that_is_wrong_leaves_the_list_as_it_is(box, cells):
+    before = box.list_file.read_text()
+    page = box.ask("/lists")[1]
+    state = page.split('name="state" value="')[1].split('"')[0]
+    form = {"csrf": box.csrf(), "state": state, "do": "save"} | cells
+    status, text, _ = box.ask("/lists", form)
+    assert status == 400
+    assert 'role="alert"' in text
+    assert box.list_file.read_text() == before
+
+
+def test_a_list_that_somebody_else_changed_meanwhile_is_not_overwritten(box):
+    page = box.ask("/lists")[1]
+    state = page.split('name="state" value="')[1].split('"')[0]
+    box.list_file.write_text("plate,list\nXY99ZZ,deny\n")
+    form = {"csrf": box.csrf(), "state": state, "do": "delete", "row": "1"}
+    assert box.ask("/lists", form)[0] == 400
+    assert "XY99ZZ" in box.list_file.read_text()
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        {"roi": "[[0,0],[2,0],[1,1]]"},
+        {"roi": "[[0,0]]"},
+        {"line": "[[0,0],[0,0]]"},
+        {"masks": '"x"'},
+        {"roi": "[" * 5000},
+        {"roi": "NaN"},
+    ],
+)
+def test_a_drawing_that_is_none_leaves_the_configuration_as_it_is(box, view):
+    before = (box.folder / "plateid.toml").read_text()
+    form = {"csrf": box.csrf()} | view
+    assert box.ask("/cameras/drive", form)[0] == 400
+    assert (box.folder / "plateid.toml").read_text() == before
+    assert box.reloads == []
+
+
+def test_who_connects_and_says_nothing_is_hung_up_on(box):
+    with closing(socket.create_connection(("127.0.0.1", box.config.web.port))) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+        client.settimeout(15)
+        assert client.recv(100) == b""
+
+
+def served(tmp_path, text):
+    port = free_port()
+    (tmp_path / "plates.csv").write_text("plate,list\n")
+    (tmp_path / "plateid.toml").write_text(CONFIG.format(port=port) + text)
+    return load_config(tmp_path / "plateid.toml")
+
+
+@pytest.mark.parametrize("text", ['host = "0.0.0.0"', 'proxy = "127.0.0.1"'])
+def test_others_are_not_served_before_there_is_a_password(tmp_path, logs, text):
+    config = served(tmp_path, text)
+    with closing(EventStore(config.store.path)) as store:
+        server = WebServer(config, make_health(store, cameras=("drive", "yard")).report)
+        server.check()
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(("127.0.0.1", config.web.port))
+        (outage,) = [entry for entry in logs if entry["event"] == "outage starts"]
+        assert "plateid web set-password" in outage["reason"]
+        write_keys(key_file(config.store.path), access.Keys(hashed(PASSWORD)))
+        until(lambda: server.check() or server._running, 10)
+        server.stop()
+
+
+def test_a_port_that_is_taken_is_an_outage_and_nothing_else(tmp_path, logs):
+    config = served(tmp_path, "")
+    with closing(EventStore(config.store.path)) as store:
+        server = WebServer(config, make_health(store).report)
+        with socket.create_server(("127.0.0.1", config.web.port)):
+            server.check()
+        (outage,) = [entry for entry in logs if entry["event"] == "outage starts"]
+        assert "Address already in use" in outage["reason"]
+
+
+def test_the_command_line_sets_passwords_and_tokens(tmp_path):
+    config = served(tmp_path, "")
+
+    def run(*arguments, text=""):
+        command = [sys.executable, "-m", "plateid", "web", *arguments, "-c", "plateid.toml"]
+        return subprocess.run(
+            command, cwd=tmp_path, input=text, capture_output=True, text=True, check=False
+        )
+
+    file = key_file(config.store.path)
+    short = run("set-password", text="short\n")
+    assert short.returncode == 1
+    assert "8 to 256 characters" in short.stderr
+    assert not file.exists()
+    assert run("set-password", text=f"{PASSWORD}\n").returncode == 0
+    assert run("set-password", "--viewer", text=f"{VIEWER}\n").returncode == 0
+    token = run("new-token").stdout.strip()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert PASSWORD not in file.read_text()
+    known = Access(file, needs_password=True)
+    assert known.knows_token(token)
+    for password, role in ((PASSWORD, "admin"), (VIEWER, "viewer")):
+        assert known.session(known.log_in(password, "a") or "").role == role
+    assert run("set-password", "--remove").returncode == 0
+    assert known.log_in(PASSWORD, "a") is None
+
+
+def test_with_a_certificate_it_is_https_and_the_cookie_is_for_https_only(tmp_path):
+    issued = Authority(tmp_path).issue("127.0.0.1")
+    config = served(tmp_path, f'certificate_file = "{issued.file}"\nkey_file = "{issued.key}"')
+    write_keys(key_file(config.store.path), access.Keys(hashed(PASSWORD)))
+    with closing(EventStore(config.store.path)) as store:
+        server = WebServer(config, make_health(store).report)
+        server.check()
+        context = ssl.create_default_context(cafile=tmp_path / "authority.pem")
+        port = config.web.port
+        with closing(http.client.HTTPSConnection("127.0.0.1", port, context=context)) as client:
+            client.request("POST", "/login", f"password={PASSWORD}", {"Content-Type": FORM})
+            answer = client.getresponse()
+            assert answer.status == 303
+            assert "; Secure" in answer.headers["Set-Cookie"]
+        server.stop()
+
+
+@pytest.mark.parametrize("text", ["", "no certificate"])
+def test_a_certificate_that_is_none_is_an_outage_that_names_it(tmp_path, logs, text):
+    if text:
+        (tmp_path / "web.pem").write_text(text)
+    config = served(tmp_path, 'certificate_file = "web.pem"')
+    with closing(EventStore(config.store.path)) as store:
+        WebServer(config, make_health(store).report).check()
+        (outage,) = [entry for entry in logs if entry["event"] == "outage starts"]
+        assert "web.pem" in outage["reason"]

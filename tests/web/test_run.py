@@ -1,0 +1,65 @@
+"""`plateid run` with `[web]`: the page of a box that works."""
+
+import http.client
+import json
+import time
+from contextlib import closing
+from urllib.parse import urlencode
+
+import pytest
+
+from tests.capture.conftest import write_clip
+from tests.events.broker import free_port, until
+from tests.test_app import finished, run
+
+
+@pytest.fixture
+def config(tmp_path, bundle):
+    write_clip(tmp_path / "clip.mp4", count=45)
+    file = tmp_path / "plateid.toml"
+    file.write_text(
+        f"""
+device = "box"
+models.bundle = "{bundle}"
+mqtt.port = {free_port()}
+store.path = "events.sqlite3"
+web = {{enabled = true, port = {free_port()}}}
+
+[[camera]]
+name = "gate"
+url = "clip.mp4"   # again and again
+loop = true
+"""
+    )
+    return file
+
+
+def ask(config, path, form=None):
+    port = int(config.read_text().split("enabled = true, port = ")[1].split("}")[0])
+    with closing(http.client.HTTPConnection("localhost", port, timeout=5)) as connection:
+        body = form and urlencode(form)
+        kind = {"Content-Type": "application/x-www-form-urlencoded"} if form else {}
+        connection.request("POST" if form else "GET", path, body, kind)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+
+
+def test_what_the_camera_sees_is_on_the_page_and_a_drawing_is_in_force_at_once(config):
+    process = run(config)
+    until(lambda: "live page" in process.stderr.readline(), 30)
+    until(lambda: json.loads(ask(config, "/api/v1/events")[1])["events"], 30)
+    (event,) = json.loads(ask(config, "/api/v1/events?plate=AB12&limit=1")[1])["events"]
+    assert event["plate"] == "AB12"
+    assert ask(config, f"/events/{event['id']}/picture.jpg")[1].startswith(b"\xff\xd8")
+    assert ask(config, "/stream/gate.jpg")[1].startswith(b"\xff\xd8")
+    token = ask(config, "/cameras/gate")[1].decode().split('name="csrf" value="')[1].split('"')[0]
+    corner = [[0, 0], [0.01, 0], [0, 0.01]]
+    assert ask(config, "/cameras/gate", {"csrf": token, "roi": json.dumps(corner)})[0] == 303
+    until(lambda: "configuration reloaded" in process.stderr.readline(), 10)
+    assert "# again and again" in config.read_text()
+    assert b"0.01" in ask(config, "/cameras/gate")[1]
+    process.terminate()
+    started = time.monotonic()
+    code, errors = finished(process)
+    assert code == 0, errors
+    assert time.monotonic() - started < 4
