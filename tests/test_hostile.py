@@ -177,7 +177,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # files
 
 
-EXAMPLE, RULES, _ = blocks("toml")
+EXAMPLE, RULES, *_ = blocks("toml")
 ALL = tomllib.loads(RULES) | {
     "device": "box",
     "mqtt": {"host": "broker.local", "port": 8883, "tls": True, "username": "a"},
