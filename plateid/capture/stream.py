@@ -82,7 +82,10 @@ def _frames(container: InputContainer, stream: VideoStream) -> Iterator[av.Video
         damaged = 0 if frames else damaged + (frames is None)
         if damaged > MAX_DAMAGED:
             raise SourceError(redacted(container.name), "sends damaged video only")
-        yield from frames or ()
+        for frame in frames or ():
+            if stream.codec_context.name == "rawvideo":
+                frame.make_writable()  # of V4L2 it is the driver's buffer, gone with the device
+            yield frame
 
 
 def clip_length(path: Path) -> int | None:
