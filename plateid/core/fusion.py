@@ -92,6 +92,8 @@ class Fusion:
             self._texts = Counter(dict(self._texts.most_common(KEPT_TEXTS)))
 
     def _merged(self, logs: Logs, slots: Slots, absent_logs: Logs, weight: float) -> Logs:
+        if not self._weight:
+            return logs
         rows = []
         for old, new in align(self.slots(), slots):
             if old is None:

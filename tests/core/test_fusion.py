@@ -108,3 +108,7 @@ def test_a_thousand_different_reads_stay_bounded_and_normal():
         fusion.add(read("".join(rng.choice(list(CHARSET), 7))))
     assert np.allclose(fusion.slots().sum(axis=1), 1, atol=1e-3)
     assert len(fusion.slots()) < 100
+
+
+def test_a_single_sure_read_stays_sure():
+    assert read_once(read("B68SPK", sure=0.999)).confidence > 0.9
