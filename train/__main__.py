@@ -144,6 +144,9 @@ def synth(
 )
 @click.option("--data", multiple=True, help="Folder of labelled pictures that calibrate int8.")
 @click.option("--reader", type=FOLDER, help="Weights of `train reader`.")
+@click.option(
+    "--regions/--no-regions", default=True, help="Whether the reader tells countries apart."
+)
 @EASYOCR
 @click.option(
     "--out", type=FOLDER, default=Path("runs/bundle"), show_default=True, help="Folder to fill."

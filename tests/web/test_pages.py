@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from plateid.events.lists import ListFile
@@ -106,9 +107,12 @@ def test_a_search_by_form_pages_through_what_it_finds_and_exports_it(box, browse
     browser.get(f"{box.address}/events")
     Select(find(browser, "[name=camera]")).select_by_visible_text("yard")
     find(browser, "[name=plate]").send_keys("b*", Keys.ENTER)
+    wait(browser, lambda: "plate=b" in browser.current_url)
     first = texts(browser, "tbody .plate")
     assert len(first) == 50
-    find(browser, "a[rel=next]").click()
+    link = find(browser, "a[rel=next]")
+    link.click()
+    wait(browser, lambda: staleness_of(link)(browser))
     second = texts(browser, "tbody .plate")
     assert len(second) == 14
     assert browser.find_elements(By.CSS_SELECTOR, "a[rel=next]") == []

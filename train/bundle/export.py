@@ -30,6 +30,7 @@ class Export:
         detector: Weights as ultralytics saves them; None: the one that the bundle has.
         reader: Weights of `train reader`; None: the one that the bundle has.
         easyocr: Folder of EasyOCR's weights; without `reader`, they become the bundle's reader.
+        regions: Whether the reader tells countries apart, where it can.
         name: Of the bundle and its detector; None: as it is, or that of the folder if it is new.
         size: WIDTHxHEIGHT of the detector's input; None: as it is.
         precision: Of the detector, see `Form`.
@@ -40,6 +41,7 @@ class Export:
     detector: Path | None = None
     reader: Path | None = None
     easyocr: Path | None = None
+    regions: bool = True
     name: str | None = None
     size: str | None = None
     precision: str = "float16"
@@ -73,8 +75,8 @@ def export_bundle(export: Export) -> None:
                 edit_spec(made, "detector", {**asdict(form), "origin": origin(export.detector)})
             if export.reader or export.easyocr:
                 chosen = _reader(export)
-                export_reader(chosen, made / "reader.onnx")
-                edit_spec(made, "reader", _described(chosen, export.reader))
+                export_reader(chosen, made / "reader.onnx", regions=export.regions)
+                edit_spec(made, "reader", _described(chosen, export))
             (made / "MODEL_CARD.md").write_text(card(Bundle(made).spec))
             replace_folder(made, out)
     except OSError as error:
@@ -108,11 +110,14 @@ def _reader(export: Export) -> Candidate:
     return candidate("english_g2", export.easyocr)
 
 
-def _described(chosen: Candidate, checkpoint: Path | None) -> dict[str, Any]:
+def _described(chosen: Candidate, export: Export) -> dict[str, Any]:
     """What bundle.toml says of a reader; its confidence is to be calibrated anew."""
     spec = chosen.spec.model_dump(exclude={"file", "sha256"})
-    made = origin_of_reader(checkpoint) if checkpoint else "EasyOCR english_g2, no plate training"
-    return spec | {"regions": list(chosen.regions), "precision": "float16", "origin": made}
+    made = "EasyOCR english_g2, no plate training"
+    if export.reader:
+        made = origin_of_reader(export.reader)
+    regions = list(chosen.regions) if export.regions else []
+    return spec | {"regions": regions, "precision": "float16", "origin": made}
 
 
 def edit_spec(folder: Path, section: str, values: dict[str, Any]) -> None:

@@ -81,16 +81,16 @@ def export_detector(weights: Path, out: Path, form: Form, data: Sequence[str] = 
         in_8_bits(out, data, size, head=f"/model/model.{head.i}/")
 
 
-def export_reader(chosen: Candidate, out: Path) -> None:
-    """Writes a reader as ONNX; batches may have any size.
+def export_reader(chosen: Candidate, out: Path, *, regions: bool) -> None:
+    """Writes a reader as ONNX; batches may have any size; `regions`: whether it tells countries.
 
     Raises:
         TrainError: Its answers to strips of a picture differ from those of the weights.
     """
-    network, spec = Probabilities(chosen.network).eval(), chosen.spec
+    network, spec = Probabilities(chosen.network, regions=regions).eval(), chosen.spec
     strips = np.split(street(spec.width, STRIPS * spec.height), STRIPS)
     inputs = np.stack([fitted(strip, spec) for strip in strips])
-    names = ["probabilities", "regions"][: 2 if chosen.regions else 1]
+    names = ["probabilities", "regions"][: 2 if regions and chosen.regions else 1]
     torch.backends.mha.set_fastpath_enabled(False)  # the exporter does not know it
     with torch.inference_mode():
         expected = [answer.numpy() for answer in network(torch.from_numpy(inputs))]

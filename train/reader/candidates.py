@@ -20,6 +20,8 @@ Name = Literal["plateid", "english_g2"]
 SMALLEST = 1e-8
 COUNTER = "num_batches_tracked"
 """Of training only: no bundle holds it."""
+OF_REGIONS = "network.regions."
+"""Begins the names of weights that a bundle lacks which tells no countries."""
 HALF = "_half"
 """Ends the names of weights that a bundle stores in float16."""
 
@@ -55,16 +57,18 @@ class Logits(nn.Module):
 
 
 class Probabilities(nn.Module):
-    """What is exported: probabilities in place of logits; those of the regions where there are."""
+    """What is exported: probabilities in place of logits; those of the regions where wanted."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, *, regions: bool = True) -> None:
         """Wraps a `Candidate.network`."""
         super().__init__()
         self.network = network
+        self.count = 2 if regions else 1
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
         """Reads crops."""
-        return tuple(each.softmax(dim=-1) for each in self.network(crops) if each is not None)
+        logits = self.network(crops)[: self.count]
+        return tuple(each.softmax(dim=-1) for each in logits if each is not None)
 
 
 def candidate(name: Name, easyocr: Path | None) -> Candidate:
@@ -100,6 +104,7 @@ def load_base(chosen: Candidate, base: Path) -> None:
     }
     network = Probabilities(chosen.network)
     wanted = {name for name in network.state_dict() if not name.endswith(COUNTER)}
+    wanted -= {name for name in wanted - weights.keys() if name.startswith(OF_REGIONS)}
     if not wanted <= weights.keys():
         raise TrainError(f"{base}: its reader {bundle.spec.reader.name} is another network")
     try:

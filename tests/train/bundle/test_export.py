@@ -83,6 +83,11 @@ def test_training_goes_on_from_the_reader_of_a_bundle(tmp_path, bundle):
         before, after = (each.network.eval()(crops) for each in (ours, fresh))
     for one, other in zip(before, after, strict=True):
         assert torch.allclose(one, other, atol=0.02), "but for the rounding to float16"
+    silent = tmp_path / "silent"
+    export_bundle(Export(silent, reader=tmp_path / "last.pt", regions=False))
+    assert Bundle(silent).spec.reader.regions == ()
+    assert Networks(ModelsConfig(bundle=silent)).self_test()
+    load_base(candidate("plateid", None), silent)
     with pytest.raises(TrainError, match=r"bundle: its reader english_g2 is another network"):
         load_base(fresh, bundle)
 
