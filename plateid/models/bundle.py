@@ -64,7 +64,7 @@ class ReaderSpec(NetworkSpec):
     )
     temperature: Temperature = Field(
         default=1.0,
-        description="Calibration: each step's probabilities are raised to 1 / temperature and "
+        description="Calibration: a character's probabilities are raised to 1 / temperature and "
         "brought back to a sum of 1 (Guo et al. 2017); fitted on held-out plates",
     )
 

@@ -39,11 +39,11 @@ class OnnxReader:
         margins = {"x": self._spec.margin_x, "y": self._spec.margin_y}
         crops = [picture.crop(expanded(box, **margins)) for box in boxes]
         outputs = self._session.outputs(np.stack([fitted(crop, self._spec) for crop in crops]))
-        steps = tempered(outputs[0], self._spec.temperature)
+        slots = [tempered(ctc_slots(steps), self._spec.temperature) for steps in outputs[0]]
         regions = outputs[1] if self._spec.regions else np.empty((len(boxes), 0), np.float32)
         return [
-            PlateRead(ctc_slots(path), sharpness(crop), y2 - y1, self._by_code(row))
-            for path, row, crop, (_, y1, _, y2) in zip(steps, regions, crops, boxes, strict=True)
+            PlateRead(read, sharpness(crop), y2 - y1, self._by_code(row))
+            for read, row, crop, (_, y1, _, y2) in zip(slots, regions, crops, boxes, strict=True)
         ]
 
     def _by_code(self, row: NDArray[np.float32]) -> dict[str, float]:

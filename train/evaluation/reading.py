@@ -76,7 +76,7 @@ def published(read: PlateRead | None, temperature: float = 1.0) -> Reading:
 def retempered(read: PlateRead, temperature: float) -> PlateRead:
     """The read of the same reader if its bundle's temperature were so many times as high.
 
-    Slots are single steps of its output, so this does what the device does to the steps.
+    This is what the device does to them.
     """
     if temperature == 1.0:
         return read
