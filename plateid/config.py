@@ -1,7 +1,6 @@
 """`plateid.toml`: one file, every key described, unknown keys refused."""
 
 import os
-import re
 import tomllib
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -483,8 +482,8 @@ def load_config(path: Path) -> Config:
     try:
         config = Config.model_validate(table)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(f"{path}: {_key(first['loc'])}", _reason(first)) from error
+        key, reason = first_problem(error)
+        raise ConfigError(f"{path}: {key}", reason) from error
     return _anchored(config, path.resolve().parent)
 
 
@@ -534,14 +533,11 @@ def formats_of(config: Config) -> dict[str, Formats]:
     return formats
 
 
-def _key(location: tuple[int | str, ...]) -> str:
-    """`('camera', 0, 'url')` as `camera[0].url`."""
-    dotted = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    return dotted.lstrip(".") or "whole file"
-
-
-def _reason(error: Any) -> str:
-    return re.sub("^Value error, ", "", error["msg"])
+def first_problem(error: ValidationError) -> tuple[str, str]:
+    """Where it is, as `camera[0].url`, and what is wrong there."""
+    first = error.errors()[0]
+    dotted = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"])
+    return dotted.lstrip(".") or "whole file", first["msg"].removeprefix("Value error, ")
 
 
 def _anchored(config: Config, folder: Path) -> Config:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 from plateid.backoff import Backoff, Outage
 from plateid.config import GpsConfig
@@ -23,22 +23,6 @@ STOP_S = 0.2
 MAX_LINE = 65536
 FIX_2D = 2
 BACKOFF = Backoff()
-
-
-class Gps(Protocol):
-    """Who knows where the box is."""
-
-    def start(self) -> None:
-        """Begins to find out."""
-        ...
-
-    def position(self) -> Position | None:
-        """Where the box is now; None when that is not known."""
-        ...
-
-    def stop(self) -> None:
-        """Ends it."""
-        ...
 
 
 class NoGps:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from plateid.config import first_problem
 from plateid.core.text import CHARSET
 from train.errors import TrainError
 from train.synth.fonts import families
@@ -162,16 +163,9 @@ def read_layout(file: Traversable) -> Layout:
     try:
         return Layout.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
     except ValidationError as error:
-        first = error.errors()[0]
-        reason = first["msg"].removeprefix("Value error, ")
-        raise TrainError(f"{file}: {_key(first['loc'])}: {reason}") from error
+        raise TrainError(f"{file}: {': '.join(first_problem(error))}") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise TrainError(f"{file}: {getattr(error, 'strerror', None) or error}") from error
-
-
-def _key(location: tuple[int | str, ...]) -> str:
-    words = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in location]
-    return "".join(words).lstrip(".")
 
 
 def _refuse_foreign(characters: str) -> None:
