@@ -17,6 +17,7 @@ from plateid.web.search import Query, find
 from plateid.web.site import Site, camera_of, page, site_of
 
 BOUNDARY = "plateid"
+PART_HEAD = f"\r\n--{BOUNDARY}\r\nContent-Type: image/jpeg\r\n\r\n".encode()
 EVENTS_S = 0.5
 STATE_TICKS = 8
 """The state of the box goes out with every so many looks at the events."""
@@ -87,15 +88,14 @@ async def mjpeg(request: Request) -> Response:
 
 
 async def _pictures(site: Site, camera: str) -> AsyncIterator[bytes]:
+    """Browsers show a part when the head of the next one arrives, hence that follows at once."""
     ticker, number = Ticker(1 / site.config.web.fps), -2
+    yield PART_HEAD
     while not site.live.closing:
         await ticker.wait()
         number, jpeg = await site.live.next_jpeg(camera, number)
         if jpeg:
-            head = (
-                f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
-            )
-            yield head.encode() + jpeg + b"\r\n"
+            yield jpeg + PART_HEAD
 
 
 async def still(request: Request) -> Response:

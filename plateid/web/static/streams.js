@@ -26,5 +26,7 @@ export function watch() {
   const follow = () => images.forEach(document.hidden ? stop : start);
   document.addEventListener("visibilitychange", follow);
   addEventListener("pagehide", () => images.forEach(stop));
-  follow();
+  // A stream that starts earlier keeps the page from being loaded until its first picture.
+  if (document.readyState === "complete") follow();
+  else addEventListener("load", follow, { once: true });
 }
