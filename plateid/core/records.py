@@ -224,10 +224,13 @@ class Snapshot:
     Attributes:
         file: Its JPEG in the box's snapshot folder, as in 2026/11/24/ID.jpg.
         sha256: Of the JPEG.
+        frame: (width, height) of the frame that `PlateEvent.box` is measured in: the JPEG may be
+            smaller. None where nobody noted it.
     """
 
     file: str
     sha256: str
+    frame: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,14 @@ BUSY_S = 0.25
 FOLDED = functools.reduce(
     lambda sql, pair: f"replace({sql}, '{pair[0]}', '{pair[1]}')", LOOK_ALIKES, "plate"
 )
+MAX_PLATE = 24
+"""Characters; what is longer is a hash."""
 MIRRORED = " || ".join(f"substr(folded, -{back}, 1)" for back in range(1, 13))
+PARTS = (
+    "SELECT substr(folded, column1, 4), plate FROM plate"  # noqa: S608 - constants
+    f" JOIN (VALUES {', '.join(f'({place})' for place in range(1, MAX_PLATE + 1))})"
+    f" ON column1 <= length(plate) AND length(plate) <= {MAX_PLATE}"
+)
 STEPS = (
     """CREATE TABLE event (
         position INTEGER PRIMARY KEY,
@@ -97,6 +104,25 @@ STEPS = (
         DELETE FROM plate WHERE plate = OLD.plate
         AND NOT EXISTS (SELECT 1 FROM event WHERE plate = OLD.plate);
     END""",
+    # what a plate has anywhere in it, by the few characters that begin at each place; no hashes
+    """CREATE TABLE part (
+        part TEXT NOT NULL,
+        plate TEXT NOT NULL,
+        PRIMARY KEY (part, plate)
+    ) STRICT, WITHOUT ROWID""",
+    f"INSERT OR IGNORE INTO part {PARTS}",
+    f"""CREATE TRIGGER part_added AFTER INSERT ON plate BEGIN
+        INSERT OR IGNORE INTO part {PARTS} WHERE plate = NEW.plate;
+    END""",
+    f"""CREATE TRIGGER part_removed BEFORE DELETE ON plate BEGIN
+        DELETE FROM part WHERE (part, plate) IN ({PARTS} WHERE plate = OLD.plate);
+    END""",  # noqa: S608 - as above
+    "DROP INDEX plate_mirrored",
+    "ALTER TABLE plate DROP COLUMN mirrored",
+    "DROP INDEX event_first_seen",
+    "CREATE INDEX event_first_seen ON event (first_seen, plate, confidence)",
+    "DROP INDEX event_camera",
+    "CREATE INDEX event_camera ON event (camera, first_seen, plate, confidence)",
 )
 """Steps of the layout; `PRAGMA user_version` counts those that a file has gone through."""
 PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON")

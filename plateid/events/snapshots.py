@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from plateid.backoff import Backoff, Outage
 from plateid.config import Shown, SnapshotsConfig
 from plateid.core.blur import vehicle_only, without_plates
-from plateid.core.records import Box, Image, PlateEvent, Shot, Snapshot
+from plateid.core.records import Box, Image, Picture, PlateEvent, Shot, Snapshot
 from plateid.errors import StoreError
 from plateid.events.album import Album, Sweep
 from plateid.events.health import SnapshotHealth
@@ -57,7 +58,7 @@ class Snapshots:
         else:
             jpeg = encoded(self._image(shot, shown), self._config.quality)
             self._publish(event.camera, jpeg)
-            snapshot = self._keep(event.id, jpeg, hidden=shown == "blur")
+            snapshot = self._keep(event.id, jpeg, shot.picture, hidden=shown == "blur")
         with self._lock:
             self._of_pass[event.pass_id] = shown, snapshot
             if event.event_type == "plate_left":
@@ -95,7 +96,9 @@ class Snapshots:
             hidden.discard(own)
         return without_plates(image, hidden) if hidden else image
 
-    def _keep(self, event_id: str, jpeg: bytes, *, hidden: bool) -> Snapshot | None:
+    def _keep(
+        self, event_id: str, jpeg: bytes, picture: Picture, *, hidden: bool
+    ) -> Snapshot | None:
         try:
             snapshot = self._album.add(event_id, jpeg, hidden=hidden)
         except StoreError as error:
@@ -106,7 +109,7 @@ class Snapshots:
         with self._lock:
             self._written += 1
             self._outage.recovered()
-        return snapshot
+        return replace(snapshot, frame=(picture.width, picture.height))
 
 
 def encoded(image: Image, quality: int) -> bytes:

@@ -1,11 +1,9 @@
-"""Labels that people gave to plates: which to look at first, what was said, and training data.
+"""Labels that people gave to plates: which to look at first, and what was said.
 
 They live in a file of their own beside the store, and no longer than what the event itself says:
 once its plate is not kept any more, or it is gone, so is the label.
 """
 
-import csv
-import io
 import json
 import sqlite3
 import time
@@ -19,7 +17,6 @@ from urllib.parse import quote
 from plateid.core.lists import Entry, distance
 from plateid.core.records import Box
 from plateid.errors import StoreError
-from plateid.web import snapshots
 
 Verdict = Literal["plate", "unreadable", "notplate", "skip"]
 VERDICTS: tuple[Verdict, ...] = ("plate", "unreadable", "notplate", "skip")
@@ -170,51 +167,3 @@ def _near(plate: str, listed: set[str]) -> bool:
         for other in listed
         if abs(len(other) - len(plate)) <= 1
     )
-
-
-def training_files(
-    labels: Iterable[tuple[Label, dict[str, Any]]], store: Path, *, yolo: bool = False
-) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of the files of a data set that `python -m train` reads.
-
-    `labels.csv` has a row a plate with its text; a picture of something else has an empty box. With
-    `yolo` a text file a picture. What nobody can read is a plate without a text.
-    """
-    rows = []
-    for label, event in labels:
-        file = snapshots.file_of(store, event, legible=True)
-        image = snapshots.read_image(file) if file and label.verdict != "skip" else None
-        if file is None or image is None:
-            continue
-        yield f"images/{label.id}.jpg", file.read_bytes()
-        height, width = image.shape[:2]
-        box = snapshots.clipped(label.box, image)
-        if yolo:
-            yield f"labels/{label.id}.txt", _yolo(label, box, (width, height)).encode()
-        rows.append(_row(label, box))
-    if yolo:
-        yield "data.yaml", b"train: images\nval: images\nnames: {0: plate}\n"
-    else:
-        yield "labels.csv", _table(rows).encode()
-
-
-def _row(label: Label, box: Box) -> list[Any]:
-    is_plate = label.verdict != "notplate"
-    corners = [round(value, 1) for value in box] if is_plate else [""] * 4
-    legibility = {"plate": "clear", "unreadable": "unreadable"}.get(label.verdict, "")
-    return [f"{label.id}.jpg", *corners, label.text, legibility]
-
-
-def _table(rows: list[list[Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([["image", "x1", "y1", "x2", "y2", "text", "legibility"], *rows])
-    return text.getvalue()
-
-
-def _yolo(label: Label, box: Box, size: tuple[int, int]) -> str:
-    if label.verdict == "notplate":
-        return ""
-    (x1, y1, x2, y2), (width, height) = box, size
-    values = ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height)
-    return "0 " + " ".join(f"{value:.6f}" for value in values) + "\n"

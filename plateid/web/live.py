@@ -39,7 +39,6 @@ class Live:
 
     Attributes:
         events: The last ones as JSON, each with a number that counts from 1; the newest is last.
-        widths: Of the frames of each camera that has sent some, in pixels.
         closing: Whether all streams have to end.
         streams: How many there are.
     """
@@ -47,7 +46,6 @@ class Live:
     def __init__(self, config: WebConfig, cameras: Iterable[str]) -> None:
         """Nothing has happened."""
         self.events: deque[tuple[int, str]] = deque(maxlen=RECENT)
-        self.widths: dict[str, int] = {}
         self.closing = False
         self.streams = 0
         self._config = config
@@ -58,7 +56,6 @@ class Live:
     def show(self, frame: Frame, plates: Plates) -> None:
         """Takes a frame that was looked at; called by the recognition for each."""
         self._sights[frame.camera] = Sight(frame, plates)
-        self.widths[frame.camera] = frame.picture.width
 
     def tell(self, event: PlateEvent) -> None:
         """Takes an event; called by one thread at a time."""

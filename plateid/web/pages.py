@@ -39,6 +39,7 @@ ROUTES = [
     Route("/api/v1/events/{id}", api.event),
     Route("/api/v1/health", api.health),
     Route("/api/v1/lists", api.lists),
+    Route("/api/v1/labels.zip", review_pages.export),
 ]
 
 

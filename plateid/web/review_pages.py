@@ -15,10 +15,11 @@ from plateid.core.text import normalise
 from plateid.errors import ConfigError
 from plateid.web import snapshots
 from plateid.web.guard import read_change
-from plateid.web.labels import Label, Labels, Verdict, training_files
+from plateid.web.labels import Label, Labels, Verdict
 from plateid.web.list_file import read_entries
 from plateid.web.search import find_pass
 from plateid.web.site import Site, page, site_of
+from plateid.web.training import FORMS, training_files
 
 MAX_TEXT = 16
 CHUNK = 1 << 16
@@ -40,7 +41,8 @@ def crop(request: Request) -> Response:
     image = _image(site, event)
     if image is None:
         raise HTTPException(404, "the picture is gone")
-    return Response(snapshots.crop_jpeg(image, _box(site, image, event)), media_type="image/jpeg")
+    jpeg = snapshots.crop_jpeg(image, snapshots.box_in(image, event))
+    return Response(jpeg, media_type="image/jpeg")
 
 
 def review(request: Request) -> Response:
@@ -52,7 +54,7 @@ def review(request: Request) -> Response:
     values["last"] = request.query_params.get("last", "")
     for task in tasks:
         if (image := _image(site, task.event)) is not None:
-            box = [round(value, 1) for value in _box(site, image, task.event)]
+            box = [round(value, 1) for value in snapshots.box_in(image, task.event)]
             size = image.shape[1], image.shape[0]
             return page(request, "review.html", task=task, box=box, size=size, **values)
     return page(request, "review.html", task=None, **values)
@@ -69,14 +71,16 @@ async def label(request: Request) -> Response:
 def export(request: Request) -> Response:
     """All labels with their pictures, as a ZIP file."""
     site = site_of(request)
-    yolo = request.query_params.get("format") == "yolo"
+    form = request.query_params.get("format", "csv")
+    if form not in FORMS:
+        raise HTTPException(400, f"format: is one of {', '.join(FORMS)}")
     packed = tempfile.TemporaryFile()  # noqa: SIM115 - closed when it was sent
     with zipfile.ZipFile(packed, "w") as archive:
         labels = Labels(site.history.path).all()
-        for name, data in training_files(labels, site.history.path, yolo=yolo):
+        for name, data in training_files(labels, site.history.path, form):
             archive.writestr(name, data)
     packed.seek(0)
-    name = "labels-yolo.zip" if yolo else "labels.zip"
+    name = "labels.zip" if form == "csv" else f"labels-{form}.zip"
     disposition = {"Content-Disposition": f'attachment; filename="{name}"'}
     return StreamingResponse(_chunks(packed), media_type="application/zip", headers=disposition)
 
@@ -124,10 +128,6 @@ def _event(site: Site, id_: str) -> dict[str, Any]:
 def _image(site: Site, event: dict[str, Any]) -> Image | None:
     file = snapshots.file_of(site.history.path, event, legible=True)
     return snapshots.read_image(file) if file else None
-
-
-def _box(site: Site, image: Image, event: dict[str, Any]) -> Box:
-    return snapshots.box_in(image, event, site.live.widths.get(event["camera"]))
 
 
 def _entries(site: Site) -> Any:

@@ -28,14 +28,15 @@ NEAR = 1.0
 """How far a fuzzy search reaches: one edit, or look-alikes as O for 0, which cost less."""
 MIN_FUZZY = 4
 """Halves of shorter texts would fit everything."""
-FEW = 300
-"""Plates that are looked up one by one; what fits more is found by looking at events in order."""
+FEW, FEW_EVENTS = 300, 1000
+"""Plates, and events of them, that are looked up one by one; what fits more is found by looking at
+all events in order."""
 UNSURE = 0.8
 """Events below it have an index of their own in the store."""
-ENDING = 12
-"""Characters of `mirrored`."""
-HEAD = "folded >= :head AND folded < :head_end"
-TAIL = "mirrored >= :tail AND mirrored < :tail_end"
+PART = 4
+"""Characters that the store finds a plate by, wherever they are in it."""
+IS_PLATE = "length(plate) <= 24"
+"""What is longer is a hash, and is found as a whole only."""
 PATTERN = re.compile(rf"[{CHARSET}*?]{{1,32}}")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d(T|$)", re.ASCII)
 CURSOR = re.compile(r"(\S{20,30})~(\d{1,18})")
@@ -134,7 +135,7 @@ def find(history: History, query: Query) -> Page:
             conditions.insert(0, condition)
             values |= more
         rows = db.execute(
-            "SELECT first_seen, position, payload FROM event"  # noqa: S608 - see _conditions
+            f"SELECT first_seen, position, payload FROM event {_index(query)}"  # noqa: S608
             f" WHERE {' AND '.join(conditions)}"
             " ORDER BY first_seen DESC, position DESC LIMIT :limit",
             values | {"limit": query.limit + 1},
@@ -199,31 +200,57 @@ def _conditions(query: Query) -> tuple[list[str], dict[str, Any]]:
     return conditions, values
 
 
+def _index(query: Query) -> str:
+    """Of two that SQLite cannot tell apart."""
+    unsure = query.max_confidence < UNSURE and not (query.plate or query.listed)
+    return "INDEXED BY event_camera_unsure" if query.camera and unsure else ""
+
+
 def _plates(db: sqlite3.Connection, query: Query) -> tuple[str, dict[str, Any]]:
-    """The condition on the plate: the few that it names, or a pattern that many fit."""
+    """The condition on the plate: the few that it names, or a pattern that many fit.
+
+    A plus has SQLite leave the index of plates alone.
+    """
     text = query.plate
     if not query.fuzzy and not set(text) & set("*?"):
         return "plate = :plate", {"plate": text}
-    condition, values = _alike(text) if query.fuzzy else _pattern(text)
-    select = f"SELECT plate FROM plate WHERE {condition} LIMIT {FEW + 1}"  # noqa: S608 - constants
-    plates = [plate for (plate,) in db.execute(select, values | {"plate": text})]
-    if len(plates) > FEW and not query.fuzzy:
-        return "plate GLOB :plate", {"plate": text}  # a look at the newest events finds enough
-    return "plate IN (SELECT value FROM json_each(:plates))", {"plates": json.dumps(plates)}
+    select, values = _alike(text) if query.fuzzy else _pattern(text)
+    most = -1 if query.fuzzy else FEW + 1  # no more are alike than there are edits
+    found = db.execute(f"SELECT DISTINCT plate {select} LIMIT {most}", values | {"plate": text})
+    plates = [plate for (plate,) in found]
+    if len(plates) == FEW + 1 and not query.fuzzy:
+        return f"+plate GLOB :plate AND {IS_PLATE}", {"plate": text}
+    listed = {"plates": json.dumps(plates)}
+    among = "plate IN (SELECT value FROM json_each(:plates))"
+    (events,) = db.execute(
+        f"SELECT count(*) FROM (SELECT 1 FROM event WHERE {among} LIMIT {FEW_EVENTS})",  # noqa: S608
+        listed,
+    ).fetchone()
+    return (among if events < FEW_EVENTS else f"+{among}"), listed
 
 
 def _alike(text: str) -> tuple[str, dict[str, Any]]:
     """An edit leaves one of the halves as it is."""
     folded = text.translate(FOLDED)
-    half = len(folded) // 2
-    values = _range("head", folded[:half]) | _range("tail", folded[half:][::-1][:ENDING])
-    return f"({HEAD} OR {TAIL}) AND near(plate, :plate)", values
+    half = (len(folded) + 1) // 2
+    values = _range("head", folded[:half]) | {"tail": folded[half:][-PART:]}
+    return (
+        "FROM (SELECT plate FROM plate WHERE folded >= :head AND folded < :head_end"
+        " UNION SELECT plate FROM part WHERE part = :tail) WHERE near(plate, :plate)"
+    ), values
 
 
 def _pattern(text: str) -> tuple[str, dict[str, Any]]:
-    """What begins or ends with something is found by it."""
-    ending = re.split(r"[*?]", text)[-1].translate(FOLDED)[::-1][:ENDING]
-    return f"{TAIL} AND plate GLOB :plate", _range("tail", ending)
+    """By what it begins with, or the longest piece in it."""
+    pieces = re.split(r"[*?]", text)
+    longest = max(pieces, key=len)
+    if longest and longest != pieces[0]:
+        select = "FROM part WHERE part >= :head AND part < :head_end"
+        values = _range("head", longest.translate(FOLDED)[:PART])
+    else:
+        select = f"FROM plate WHERE plate >= :head AND plate < :head_end AND {IS_PLATE}"
+        values = _range("head", pieces[0])
+    return f"{select} AND plate GLOB :plate", values
 
 
 def _range(name: str, prefix: str) -> dict[str, str]:

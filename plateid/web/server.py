@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 MAX_CONNECTIONS = 100
 STUCK_MS = 15_000
 """A viewer that takes nothing for so long is cut off by the kernel."""
+SEND_BYTES = 1 << 17
+"""That wait for a viewer in the kernel: two or three pictures, not megabytes of old ones."""
 QUIET_S = 10.0
 """A client that connects has so long to ask for something."""
 STOP_S = 0.5
@@ -161,6 +163,7 @@ def listening(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STUCK_MS)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
         listener.bind((host, port))
         listener.listen()
     except OSError as error:

@@ -45,14 +45,13 @@ def read_image(file: Path) -> Image | None:
     return image
 
 
-def box_in(image: Image, event: dict[str, Any], frame_width: int | None) -> Box:
-    """The event's box in pixels of its picture, which may be smaller than the camera's frame.
-
-    `frame_width` is that of the camera's frames; None, where it is not known: they are alike.
-    """
-    scale = image.shape[1] / frame_width if frame_width else 1.0
-    x1, y1, x2, y2 = (min(1.0, scale) * value for value in event["box"])
-    return clipped((x1, y1, x2, y2), image)
+def box_in(image: Image, event: dict[str, Any]) -> Box:
+    """The event's box in pixels of its picture, which may be smaller than the camera's frame."""
+    height, width = image.shape[:2]
+    frame = (event["snapshot"] or {}).get("frame") or (width, height)
+    sx, sy = width / frame[0], height / frame[1]
+    x1, y1, x2, y2 = event["box"]
+    return clipped((x1 * sx, y1 * sy, x2 * sx, y2 * sy), image)
 
 
 def clipped(box: Box, image: Image) -> Box:

@@ -127,6 +127,7 @@ def test_anything_else_is_invalid(change: dict[str, Any]) -> None:
         {"gps": {"lat": 44.43, "lon": 26.1}},
         {"direction": {"way": "in", "degrees": 181.5}},
         {"snapshot": {"file": "01939d2c.jpg", "sha256": "0f" * 32}},
+        {"snapshot": {"file": "01939d2c.jpg", "sha256": "0f" * 32, "frame": [1920, 1080]}},
     ],
 )
 def test_what_later_versions_fill_is_valid(change: dict[str, Any]) -> None:

@@ -125,8 +125,10 @@ def test_a_large_picture_is_scaled_to_its_longest_side(passes, store_path):
     told, shot = of_plate(passes, "MM93LXN")
     for side, size in ((640, (360, 640)), (1280, (720, 1280)), (4096, (720, 1280))):
         taken = Taken(store_path, snapshots={"max_side": side})
-        jpeg = taken.bytes_of(taken.take(told, shot))
+        snapshot = taken.take(told, shot)
+        jpeg = taken.bytes_of(snapshot)
         assert cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).shape[:2] == size
+        assert snapshot.frame == (1280, 720), "box is measured in it"
 
 
 @pytest.mark.parametrize(

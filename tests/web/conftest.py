@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ from plateid.events.album import Album
 from plateid.events.snapshots import encoded
 from plateid.events.store import EventStore
 from plateid.models.networks import Networks
-from plateid.pipeline import read_detections
+from plateid.pipeline import MIN_CHARACTERS, read_detections
 from plateid.web.live import Plates
 from plateid.web.server import WebServer
 from tests.events.broker import free_port, until
@@ -108,12 +109,13 @@ class Box:
 
 @pytest.fixture(scope="session")
 def scene() -> tuple[Frame, Plates]:
-    """A frame of the demo clip, and what the networks that ship see in it."""
+    """A frame of the demo clip, and the plates that the networks that ship read in it."""
     frame = next(frame for frame in read_clip(CLIP) if frame.sequence == BRIGHT_DAY)
     networks = Networks(ModelsConfig())
     detections = networks.detector().detect(frame.picture)
     results = read_detections(frame.picture, detections, networks.reader())
-    return frame, [(result.detection, result.reading) for result in results]
+    read = [(result.detection, result.reading) for result in results]
+    return frame, [each for each in read if len(each[1].plate) >= MIN_CHARACTERS]
 
 
 def passes(scene: tuple[Frame, Plates]) -> Iterator[PlateEvent]:
@@ -142,21 +144,30 @@ def passing(index: int, plate: str, **changes: object) -> PlateEvent:
     )
 
 
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory, scene: tuple[Frame, Plates]) -> Path:
+    """The folder of a box with seventy passes, to be copied."""
+    folder = tmp_path_factory.mktemp("box")
+    store_file, picture = folder / "plateid.sqlite3", scene[0].picture
+    album, jpeg = Album(store_file), encoded(picture.resized(picture.width, picture.height), 80)
+    with closing(EventStore(store_file)) as store:
+        for made in passes(scene):
+            shown = made.camera == "drive"
+            store.append(
+                replace(made, snapshot=album.add(made.id, jpeg, hidden=False) if shown else None)
+            )
+    return folder
+
+
 @pytest.fixture
-def box(tmp_path: Path, scene: tuple[Frame, Plates]) -> Iterator[Box]:
+def box(tmp_path: Path, scene: tuple[Frame, Plates], filled: Path) -> Iterator[Box]:
     """A box without a password, on loopback."""
+    shutil.copytree(filled, tmp_path, dirs_exist_ok=True)
     (tmp_path / "plateid.toml").write_text(CONFIG.format(port=free_port()))
     (tmp_path / "plates.csv").write_text(LIST)
     config = load_config(tmp_path / "plateid.toml")
     frame, plates = scene
-    album = Album(config.store.path)
-    picture = encoded(frame.picture.resized(frame.picture.width, frame.picture.height), 80)
     with closing(EventStore(config.store.path)) as store:
-        for made in passes(scene):
-            shown = made.camera == "drive"
-            store.append(
-                replace(made, snapshot=album.add(made.id, picture, hidden=False) if shown else None)
-            )
         health, reloads = make_health(store, cameras=("drive", "yard")), []
         server = WebServer(
             config,

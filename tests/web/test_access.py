@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import timedelta
 
 import pytest
@@ -18,8 +18,9 @@ from selenium.webdriver.common.by import By
 
 from plateid.config import load_config
 from plateid.core.records import ListMatch
+from plateid.errors import ConfigError
 from plateid.events.store import EventStore
-from plateid.web import access
+from plateid.web import access, guard, server
 from plateid.web.access import Access, hashed, key_file, read_keys, write_keys
 from plateid.web.server import WebServer
 from tests.events.broker import free_port, until
@@ -213,6 +214,62 @@ def test_what_is_no_form_is_refused_and_logged_once(box, logs):
     assert [entry["event"] for entry in logs].count("request refused") == 1
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)),  # TLS, where none is
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 200_000 + b"\r\n\r\n",
+        b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /\x00\xff HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: localhost\r\n\r\n",
+        b"POST /lists HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+        (
+            b"POST /lists HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /lists HTTP/1.1\r\n\r\n"
+        ),
+        b"\r\n" * 1000,
+    ],
+)
+def test_what_is_no_request_is_refused_and_the_next_one_served(box, monkeypatch, request_):
+    monkeypatch.setattr(server, "QUIET_S", 1.0)
+    with closing(socket.create_connection(("127.0.0.1", box.config.web.port), 10)) as client:
+        client.settimeout(10)
+        with suppress(ConnectionError):  # it may hang up before it has all
+            client.sendall(request_)
+            answer = client.recv(100)
+            assert answer == b"" or re.match(rb"HTTP/1\.1 4\d\d ", answer)
+    assert box.ask("/events")[0] == 200
+
+
+def test_a_form_that_comes_slowly_is_given_up_and_holds_up_nobody(box, monkeypatch):
+    monkeypatch.setattr(guard, "BODY_S", 0.5)
+    with closing(socket.create_connection(("127.0.0.1", box.config.web.port), 10)) as client:
+        head = f"POST /lists HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM}\r\n"
+        client.sendall(f"{head}Content-Length: 1000\r\n\r\ncsrf=".encode())
+        assert box.ask("/events")[0] == 200
+        assert client.recv(100).startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "a' OR 1=1", "../x", "a/b", ""])
+def test_a_camera_has_no_name_that_could_do_harm(tmp_path, name):
+    text = CONFIG.format(port=free_port()).replace('"drive"', json.dumps(name))
+    (tmp_path / "plateid.toml").write_text(text)
+    with pytest.raises(ConfigError, match=r"camera\[0\].name"):
+        load_config(tmp_path / "plateid.toml")
+
+
+@pytest.mark.parametrize("text", ["'; DROP TABLE event; --", "' OR '1'='1", "%' UNION SELECT 1"])
+def test_texts_that_look_like_sql_are_texts(box, text):
+    made = event(1, plate=text, plate_display=text, camera="drive", list=ListMatch(text, "deny", 0))
+    box.store.append(made)
+    box.list_file.write_text(f'plate,list,name,note\nAB12,allow,"{text}","{text}"\n')
+    for path in ("/events", f"/events/{made.id}", "/lists", "/review"):
+        assert box.ask(path)[0] == 200
+    found = json.loads(box.ask("/api/v1/events?listed=deny")[1])["events"]
+    assert [each["list"]["name"] for each in found] == [text]
+    assert len(json.loads(box.ask("/api/v1/events?limit=500")[1])["events"]) == 71
+
+
 def test_texts_that_look_like_scripts_are_texts(box, browser):
     late = {"camera": "drive", "first_seen": NOON + timedelta(days=1)}
     made = event(1, plate="XSS1", plate_display=EVIL, plate_raw=EVIL, **late)
@@ -287,7 +344,8 @@ def test_a_drawing_that_is_none_leaves_the_configuration_as_it_is(box, view):
     assert box.reloads == []
 
 
-def test_who_connects_and_says_nothing_is_hung_up_on(box):
+def test_who_connects_and_says_nothing_is_hung_up_on(box, monkeypatch):
+    monkeypatch.setattr(server, "QUIET_S", 1.0)
     with closing(socket.create_connection(("127.0.0.1", box.config.web.port))) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
         client.settimeout(15)

@@ -6,10 +6,16 @@ import sys
 from dataclasses import replace
 
 import pytest
+from selenium.webdriver import Keys
+from selenium.webdriver.common.by import By
 
 from plateid.core.lists import Entry
 from plateid.core.records import ListMatch, Snapshot
-from plateid.web.labels import Label, Labels, training_files
+from plateid.events.album import Album
+from plateid.events.snapshots import encoded
+from plateid.web.labels import Label, Labels
+from plateid.web.training import training_files
+from tests.events.broker import until
 from tests.events.samples import event
 
 BOX = (1.0, 2.0, 30.0, 12.0)
@@ -72,6 +78,26 @@ def test_the_most_useful_come_first_and_each_says_why(box, labels):
         ("DDDDDD", "no country issues it"),
         ("AAAAAA", "low confidence"),
     ]
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (640, 360), (333, 187)])
+def test_the_box_is_right_in_a_picture_of_any_size(box, browser, scene, size):
+    """Where the frame is larger, the page shows the box where the plate is, and keeps it so."""
+    picture, ((detection, reading), *_) = scene[0].picture, scene[1]
+    made = event(1, plate=reading.plate, box=detection.box, confidence=0.1, camera="drive")
+    made = replace(made, pass_id=made.id, char_confidences=(0.1,) * len(reading.plate))
+    album = Album(box.config.store.path)
+    kept = album.add(made.id, encoded(picture.resized(*size), 90), hidden=False)
+    frame = picture.width, picture.height
+    box.store.append(replace(made, snapshot=replace(kept, frame=frame)))
+    browser.get(f"{box.address}/review")
+    expected = [value * size[0] / frame[0] for value in detection.box]
+    shown = browser.find_element(By.NAME, "box").get_attribute("value")
+    assert [float(value) for value in shown.split(",")] == pytest.approx(expected, abs=0.6)
+    browser.find_element(By.NAME, "text").send_keys(Keys.ENTER)
+    until(lambda: Labels(box.config.store.path).all(), 10)
+    ((label, _),) = Labels(box.config.store.path).all()
+    assert label.box == pytest.approx(expected, abs=0.6)
 
 
 def test_a_picture_that_is_gone_is_left_out(box, labels):

@@ -207,8 +207,12 @@ def test_review_goes_by_keys_from_the_most_useful_and_trains_the_reader(box, bro
     (other,) = (row for row in rows if not row["text"])
     assert other["x1"] == ""
     assert {f"images/{row['image']}" for row in rows} < set(archive.namelist())
-    for path in ("/review/labels.zip", "/review/labels.zip?format=yolo"):
-        folder, problems = box.folder / path[-8:], []
+    for path in (
+        "/review/labels.zip",
+        "/review/labels.zip?format=yolo",
+        "/api/v1/labels.zip?format=coco",
+    ):
+        folder, problems = box.folder / path[-4:], []
         downloaded(box, path).extractall(folder)
         labelled = read_labels(folder, problems)
         assert problems == []

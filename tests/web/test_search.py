@@ -9,14 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plateid.core.lists import distance
+from plateid.core.lists import FOLDED, distance
 from plateid.core.records import ListMatch
 from plateid.events.purge import Purge
 from plateid.events.store import EventStore
+from plateid.web import search
 from plateid.web.history import History, SlowQueryError
 from plateid.web.search import QueryError, find, find_all, find_pass, parse_query
 from tests.events.samples import NOON, event
 
+HASH = "0123456789ABCDEF0123456789ABCDEF"
 PLATES = (
     "B68SPK",
     "B685PK",
@@ -27,6 +29,7 @@ PLATES = (
     "IF07XYZ",
     "B68SP",
     "0O0O0O",
+    HASH,
 )
 
 
@@ -59,14 +62,10 @@ def everything(history):
 
 
 def fits(found, fields):
-    plate, listed = fields.get("plate", "*"), fields.get("listed", "")
+    listed = fields.get("listed", "")
     kind = found["list"]["kind"] if found["list"] else "none"
     return (
-        (
-            distance(found["plate"], plate) <= 1
-            if fields.get("fuzzy")
-            else fnmatch.fnmatchcase(found["plate"], plate)
-        )
+        ("plate" not in fields or plate_fits(found["plate"], fields))
         and fields.get("camera", found["camera"]) == found["camera"]
         and (listed in ("", kind) or (listed == "any" and kind != "none"))
         and float(fields.get("min", 0)) <= found["confidence"] <= float(fields.get("max", 1))
@@ -74,10 +73,19 @@ def fits(found, fields):
     )
 
 
+def plate_fits(plate, fields):
+    """A hash is found as a whole only."""
+    if fields.get("fuzzy"):
+        return distance(plate, fields["plate"]) <= 1
+    is_pattern = set(fields["plate"]) & set("*?")
+    return fnmatch.fnmatchcase(plate, fields["plate"]) and not (is_pattern and plate == HASH)
+
+
 moments = st.integers(0, 30).map(lambda m: f"2026-11-24T12:{m:02}:00.000Z")
 texts = st.one_of(
     st.sampled_from(PLATES),
     st.sampled_from(("B*", "*SPK", "*6*S*", "?68SPK", "*", "CJ12AB?", "X*", "*5PK", "B68SP?")),
+    st.lists(st.sampled_from("*?0B68SPKCJ12"), min_size=1, max_size=8).map("".join),
 )
 
 
@@ -97,11 +105,19 @@ texts = st.one_of(
     ),
     st.booleans(),
     st.integers(1, 20),
+    st.sampled_from((1, 4, 1000)),
 )
-def test_pages_together_are_what_fits_newest_first(history, fields, fuzzy, limit):
+def test_pages_together_are_what_fits_newest_first(history, fields, fuzzy, limit, few):  # noqa: PLR0917
     plate = fields.get("plate", "")
-    if fuzzy and plate and not set(plate) & set("*?"):
+    if fuzzy and len(plate) >= search.MIN_FUZZY and not set(plate) & set("*?"):
         fields = fields | {"fuzzy": "1"}
+    with pytest.MonkeyPatch.context() as patch:  # what is many here is few in a real history
+        patch.setattr(search, "FEW", few)
+        patch.setattr(search, "FEW_EVENTS", 4 * few)
+        check_pages(history, fields, limit)
+
+
+def check_pages(history, fields, limit):
     expected = [found["id"] for found in everything(history) if fits(found, fields)]
     found, after = [], ""
     while after is not None:
@@ -148,6 +164,8 @@ def test_the_dictionary_of_plates_is_that_of_the_history_whatever_happens(tmp_pa
         with History(file).opened() as db:
             kept = db.execute("SELECT plate FROM plate ORDER BY 1").fetchall()
             assert kept == db.execute("SELECT DISTINCT plate FROM event ORDER BY 1").fetchall()
+            parts = {(p.translate(FOLDED)[n : n + 4], p) for (p,) in kept for n in range(len(p))}
+            assert set(db.execute("SELECT part, plate FROM part").fetchall()) == parts
             return [plate for (plate,) in kept]
 
     file = tmp_path / "events.sqlite3"

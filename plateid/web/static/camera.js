@@ -82,6 +82,7 @@ aid.addEventListener("aid", (message) => {
   set("plate", seen.plate || "unreadable");
   set("height", `${seen.height} px`);
   set("sharpness", seen.sharpness.toFixed(2));
+  set("angle", `${seen.tilt.toFixed(0)}°, ${seen.skew.toFixed(0)}°`);
   set("brightness", `${seen.brightness} of 255`);
   const hints = seen.hints.map((hint) => Object.assign(document.createElement("li"), { textContent: hint }));
   document.querySelector("#hints").replaceChildren(...hints);

@@ -1,0 +1,86 @@
+"""From what people correct on the review page to a reader that was trained with it."""
+
+import io
+import re
+import zipfile
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from plateid.capture.pictures import ImagePicture
+from plateid.config import ModelsConfig
+from plateid.events.album import Album
+from plateid.events.store import EventStore
+from plateid.models.networks import Networks
+from plateid.web.labels import Label, Labels
+from plateid.web.training import training_files
+from tests.events.samples import event
+from train.__main__ import main
+from train.dataset.checks import checked_pictures
+from train.reader.crops import read_plates
+
+README = (Path(__file__).parents[3] / "README.md").read_text()
+BOX = (60.0, 40.0, 180.0, 70.0)
+PLATES = 20
+
+
+@pytest.fixture
+def corrections(tmp_path: Path) -> tuple[Labels, Path]:
+    """The labels of twenty plates and of two other things, and the store."""
+    store_file, rng = tmp_path / "plateid.sqlite3", np.random.default_rng(0)
+    album, labels = Album(store_file), Labels(store_file)
+    with closing(EventStore(store_file)) as store:
+        for number in range(PLATES + 2):
+            picture = rng.integers(0, 255, (120, 240, 3)).astype(np.uint8)
+            cv2.putText(picture, f"AB{number:02d}", (65, 65), cv2.FONT_HERSHEY_PLAIN, 2, (0, 0, 0))
+            made = event(number)
+            jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
+            store.append(replace(made, snapshot=album.add(made.id, jpeg, hidden=False)))
+            is_plate = number < PLATES
+            text, verdict = (f"AB{number:02d}", "plate") if is_plate else ("", "notplate")
+            labels.add(Label(made.id, verdict, text, BOX))
+    return labels, store_file
+
+
+def unpacked(corrections: tuple[Labels, Path], form: str, folder: Path) -> Path:
+    """What the page's ZIP file holds."""
+    labels, store_file = corrections
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, content in training_files(labels.all(), store_file, form):
+            archive.writestr(name, content)
+        archive.extractall(folder)
+    return folder
+
+
+@pytest.mark.parametrize("form", ["csv", "yolo", "coco"])
+def test_each_export_is_read_with_its_boxes(corrections, tmp_path, form):
+    pictures, _ = checked_pictures([unpacked(corrections, form, tmp_path / form)])
+    assert len(pictures) == PLATES + 2
+    boxes = [box for picture in pictures for box in picture.boxes]
+    assert len(boxes) == PLATES
+    assert np.abs(np.array(boxes) - BOX).max() < 0.2
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_commands_of_the_readme_make_a_bundle_of_twenty_corrections(corrections, tmp_path):
+    folder = unpacked(corrections, "csv", tmp_path / "my-plates")
+    train, val = read_plates([folder], two_lines=True)
+    assert sorted(each.text for each in train + val) == [f"AB{n:02d}" for n in range(PLATES)]
+    commands = re.findall(r"^\.venv-train/bin/python -m train (.*)$", README, re.MULTILINE)
+    assert [command.split()[0] for command in commands] == ["reader", "export"]
+    runner = CliRunner()
+    with runner.isolated_filesystem(tmp_path) as here:
+        folder.rename(Path(here) / "my-plates")
+        for command in commands:
+            short = command.replace("--minutes 20", "--minutes 0.01 --batch 4")
+            done = runner.invoke(main, short.split(), catch_exceptions=False)
+            assert done.exit_code == 0, done.output
+        reader = Networks(ModelsConfig(bundle=Path("my-bundle"))).reader()
+        (read,) = reader.read(ImagePicture(np.full((120, 240, 3), 127, np.uint8)), [BOX])
+        assert np.allclose(read.probabilities.sum(axis=1), 1, atol=1e-3)

@@ -1,0 +1,158 @@
+"""What viewers cost the recognition, side by side: python -m tests.web.bench_viewers."""
+
+# ruff: noqa: T201 - it prints what it measured
+import itertools
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+from plateid.capture.stream import read_clip
+from plateid.config import Config, EventsConfig, ModelsConfig
+from plateid.core.formats import shipped_formats
+from plateid.core.records import Frame, PlateEvent, Shot
+from plateid.demo import CLIP
+from plateid.events.store import EventStore
+from plateid.models.networks import Networks
+from plateid.pipeline import CameraPipeline, Origin
+from plateid.web.server import WebServer
+from tests.events.broker import free_port, until
+from tests.events.samples import NOON, make_health
+from tests.web.viewer import connected
+
+ROUNDS, ROUND_S, SETTLE_S = 12, 2.0, 1.0
+FRAMES, FPS = 100, 15
+WATCHING, STUCK = (0, 1, 4, 0), (0, 0, 0, 20)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one round.
+
+    Attributes:
+        frame_ms: What the recognition took for a frame, by the clock.
+        frame_cpu_ms: Of processor time of its thread.
+        others: Cores that all other threads were busy on, the page's among them.
+    """
+
+    frame_ms: float
+    frame_cpu_ms: float
+    others: float
+
+
+class Nowhere:
+    """A sink that keeps nothing."""
+
+    def accept(self, event: PlateEvent, shot: Shot | None) -> None:
+        """Forgets it."""
+
+
+class Recognition:
+    """One camera's, as fast as it goes, in the calling thread."""
+
+    def __init__(self, server: WebServer) -> None:
+        """Shows each frame on the page, as the service does."""
+        self._server = server
+        self._frames = list(itertools.islice(read_clip(CLIP), FRAMES))
+        self._count = itertools.count()
+        networks = Networks(ModelsConfig())
+        self._pipeline = CameraPipeline(
+            Origin("box", "drive", networks.names, lambda: next(self._count), lambda: None),
+            EventsConfig(),
+            formats=shipped_formats(),
+            detector=networks.detector(),
+            reader=networks.reader(),
+            sink=Nowhere(),
+        )
+
+    def work(self, seconds: float) -> Cost:
+        """Looks at frames for some time."""
+        begun, spent, own, count = time.perf_counter(), time.process_time(), time.thread_time(), 0
+        while (passed := time.perf_counter() - begun) < seconds:
+            self._look(self._next())
+            count += 1
+        own = time.thread_time() - own
+        others = time.process_time() - spent - own
+        return Cost(1000 * passed / count, 1000 * own / count, others / passed)
+
+    def _look(self, frame: Frame) -> None:
+        results = self._pipeline.process(frame)
+        self._server.show(frame, [(each.detection, each.reading) for each in results])
+
+    def _next(self) -> Frame:
+        number = next(self._count)
+        at = NOON + timedelta(seconds=number / FPS)
+        frame = self._frames[number % FRAMES]
+        return replace(frame, camera="drive", sequence=number, captured_at=at)
+
+
+@contextmanager
+def viewers(server: WebServer, port: int, watching: int, stuck: int) -> Iterator[None]:
+    with ExitStack() as stack:
+        if watching:
+            command = [sys.executable, "-m", "tests.web.viewer", str(port), str(watching)]
+            process = stack.enter_context(subprocess.Popen(command))
+            stack.callback(process.kill)
+        for _ in range(stuck):
+            stack.enter_context(closing(connected(port, receive=4096)))
+        until(lambda: server._live.streams == watching + stuck, 60)
+        yield
+    until(lambda: server._live.streams == 0, 60)
+
+
+def measured(server: WebServer, port: int) -> list[list[Cost]]:
+    """Rounds of each number of viewers, one after the other, again and again."""
+    recognition, rounds = Recognition(server), []
+    recognition.work(SETTLE_S)
+    for _ in range(ROUNDS):
+        costs = []
+        for watching, stuck in zip(WATCHING, STUCK, strict=True):
+            with viewers(server, port, watching, stuck):
+                recognition.work(SETTLE_S)
+                costs.append(recognition.work(ROUND_S))
+        rounds.append(costs)
+    return rounds
+
+
+def table(rounds: list[list[Cost]]) -> Iterator[str]:
+    """Medians, and of each round the ratio to the same round without viewers."""
+    heads = "viewers", "ms a frame", "ratio", "CPU ms", "ratio", "others"
+    yield "{:>10} {:>12} {:>18} {:>8} {:>18} {:>8}".format(*heads)
+    for index, (watching, stuck) in enumerate(zip(WATCHING, STUCK, strict=True)):
+        costs = [each[index] for each in rounds]
+        clock = [each[index].frame_ms / each[0].frame_ms for each in rounds]
+        cpu = [each[index].frame_cpu_ms / each[0].frame_cpu_ms for each in rounds]
+        yield (
+            f"{f'{stuck} stuck' if stuck else watching:>10}"
+            f" {statistics.median(cost.frame_ms for cost in costs):12.1f} {spread(clock):>18}"
+            f" {statistics.median(cost.frame_cpu_ms for cost in costs):8.1f} {spread(cpu):>18}"
+            f" {statistics.median(cost.others for cost in costs):8.1%}"
+        )
+
+
+def spread(ratios: list[float]) -> str:
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    return f"{middle:.3f} ({low:.2f}-{high:.2f})"
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        port = free_port()
+        tables = {"camera": [{"name": "drive", "url": "-"}], "web": {"enabled": True, "port": port}}
+        config = Config.model_validate(tables | {"store": {"path": Path(folder) / "box.sqlite3"}})
+        with closing(EventStore(config.store.path)) as store:
+            server = WebServer(config, make_health(store, cameras=("drive",)).report)
+            server.check()
+            print(f"{ROUNDS} rounds of {ROUND_S:g} s each, {config.web.fps} pictures a second")
+            print(*table(measured(server, port)), sep="\n")
+            server.stop()
+
+
+if __name__ == "__main__":
+    main()
