@@ -35,6 +35,7 @@ from plateid.models.networks import Networks
 from plateid.pipeline import CameraPipeline, Origin
 from plateid.reload import merged
 from plateid.service.clock import clock_synced
+from plateid.service.memory import Memory
 from plateid.service.metrics import Metrics, MetricsServer
 from plateid.service.notify import Notifier
 from plateid.service.supervisor import Request, Supervisor
@@ -109,6 +110,7 @@ class App:
             bundle=self._networks.names.bundle,
             box=self._box_health,
         )
+        self._memory = Memory()
         self._metrics = Metrics(self._health.report)
         self._metrics_server = MetricsServer(config.metrics, self._metrics)
         self._web = WebServer(config, self._health.report, file=file, reload=supervisor.reload)
@@ -122,7 +124,8 @@ class App:
             StoreError: Events could not be stored to the end.
             BaseException: What a thread died of.
         """
-        log.info("started", device=self._config.device, cameras=len(self._cameras))
+        bundle = self._networks.names.bundle
+        log.info("started", device=self._config.device, cameras=len(self._cameras), bundle=bundle)
         self._publisher.start()
         self._sinks.start()
         self._gps.start()
@@ -138,6 +141,7 @@ class App:
             self._overflow.check()
             self._retention.check()
             self._snapshots.check()
+            self._memory.check()
             self._metrics_server.check()
             self._web.check()
             self._lists.check()

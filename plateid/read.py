@@ -24,6 +24,7 @@ from plateid.core.drawing import draw_plate
 from plateid.core.formats import Formats
 from plateid.core.records import Detection, Frame, Image, Picture, PlateEvent, Shot
 from plateid.errors import ConfigError, SourceError
+from plateid.models.close import CloseReader
 from plateid.models.networks import Networks
 from plateid.pipeline import CameraPipeline, Origin, PlateResult, read_detections
 
@@ -129,6 +130,7 @@ class ReadCommand:
         self._networks = Networks(ModelsConfig(bundle=options.bundle))
         self._detector = self._networks.detector(threshold=options.min_score)
         self._reader = self._networks.reader()
+        self._closely = CloseReader(self._reader)
         self._sequence = itertools.count(1)
         self._printer = Printer()
 
@@ -160,7 +162,7 @@ class ReadCommand:
         decoded = time.perf_counter()
         detections = [_whole(picture)] if self._options.crops else self._detector.detect(picture)
         detected = time.perf_counter()
-        results = read_detections(picture, detections, self._reader, self._options.formats)
+        results = read_detections(picture, detections, self._closely, self._options.formats)
         ended = time.perf_counter()
         stages = {
             "decode": decoded - started,

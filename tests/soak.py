@@ -25,7 +25,6 @@ from tests.capture.conftest import RtspServer
 from tests.events.broker import Broker
 
 PACE = 2
-CAMERAS = 3
 WARM_UP = 2
 """Minutes that are not judged: networks, decoders and memory pools take their shares."""
 MAX_GROWTH = 0.05
@@ -59,9 +58,11 @@ def usage(pid: int) -> dict[str, float]:
 
 
 @contextmanager
-def service(folder: Path, broker: Broker, rtsp: RtspServer) -> Iterator[subprocess.Popen[bytes]]:
+def service(
+    folder: Path, broker: Broker, rtsp: RtspServer, clips: int
+) -> Iterator[subprocess.Popen[bytes]]:
     clip = faster(CLIP, folder / "clip.mp4")
-    cameras = {f"clip-{n}": f'url = "{clip}"\nloop = true' for n in range(CAMERAS)}
+    cameras = {f"clip-{n}": f'url = "{clip}"\nloop = true' for n in range(clips)}
     cameras["rtsp"] = f'url = "{rtsp.url}"'
     tables = "".join(f'[[camera]]\nname = "{n}"\n{keys}\n' for n, keys in cameras.items())
     config = folder / "plateid.toml"
@@ -74,10 +75,10 @@ def service(folder: Path, broker: Broker, rtsp: RtspServer) -> Iterator[subproce
             sys.exit((folder / "log").read_text())
 
 
-def soak(minutes: int, folder: Path) -> list[dict[str, float]]:
+def soak(minutes: int, clips: int, folder: Path) -> list[dict[str, float]]:
     rows = []
     rtsp = RtspServer()
-    with closing(Broker(folder)) as broker, service(folder, broker, rtsp) as process:
+    with closing(Broker(folder)) as broker, service(folder, broker, rtsp, clips) as process:
         faults = {
             10: broker.kill,
             20: broker.start,
@@ -130,9 +131,10 @@ def growth(rows: list[dict[str, float]]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=int, default=60)
-    minutes = parser.parse_args().minutes
+    parser.add_argument("--clips", type=int, default=3, help="cameras beside the RTSP camera")
+    asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="plateid-soak-") as folder:
-        rows = soak(minutes, Path(folder))
+        rows = soak(asked.minutes, asked.clips, Path(folder))
     grown = growth(rows)
     sys.stdout.write(json.dumps({"minutes": rows, "growth": grown}) + "\n")
     memory_is_flat = max(grown["rss"], grown["anonymous"]) <= MAX_GROWTH

@@ -90,7 +90,7 @@ def test_crops_are_read_whole_and_without_detection(picture, bundle):
 
 
 def test_people_get_a_line_a_picture(picture, bundle):
-    assert read("--bundle", bundle, picture).stdout == f"{picture}: AB12 85%\n"
+    assert read("--bundle", bundle, picture).stdout == f"{picture}: AB12 97%\n"
 
 
 def test_a_bad_source_is_one_line_on_stderr_and_the_others_go_on(picture, bundle, tmp_path):
@@ -225,7 +225,7 @@ def test_progress_is_shown_on_a_terminal_only(picture, bundle):
     assert process.returncode == 0
     assert b"reading" in shown
     lines = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]|\r", b"\n", shown).splitlines()
-    assert sum(line.endswith(b".png: AB12 85%") for line in lines) == 2
+    assert sum(line.endswith(b".png: AB12 97%") for line in lines) == 2
     assert all(line.startswith(b"/") for line in lines if b"AB12" in line)
     assert "reading" not in read("--bundle", bundle, picture.parent).stderr
 

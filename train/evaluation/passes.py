@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from plateid.core.formats import shipped_formats
 from plateid.core.fusion import Fusion
@@ -82,14 +82,18 @@ def fused(frames: Pass, threshold: float, temperature: float = 1.0) -> Answer:
     fusion = Fusion()
     for plate in frames:
         if plate.found is not None and plate.score >= threshold:
-            fusion.add(retempered(plate.found, temperature))
+            fusion.add(retempered(plate.found[0], temperature))
     return Answer(frames[0], read_of(fusion, shipped_formats()))
 
 
 def _figures(
     name: str, every: Sequence[Pass], threshold: float, *, temperature: float
 ) -> PassFigures:
-    singles = [end_to_end(frames, threshold, temperature) for frames in every]
+    glances = (
+        [replace(plate, found=plate.found and plate.found[:1]) for plate in frames]
+        for frames in every
+    )
+    singles = [end_to_end(frames, threshold, temperature) for frames in glances]
     best = [max(each, key=lambda answer: answer.reading.confidence) for each in singles]
     last = [fused(frames, threshold, temperature) for frames in every]
     sure = [each for each in last if each.reading.confidence >= SURE]

@@ -10,11 +10,12 @@ from plateid.capture.pictures import find_sources, is_picture, read_picture
 from plateid.capture.stream import read_clip
 from plateid.config import ModelsConfig
 from plateid.core.geometry import Letterbox, expanded
-from plateid.core.records import Picture
+from plateid.core.records import Box, Picture
+from plateid.models.close import other_cuts
 from plateid.models.networks import Networks
 from train.dataset.pictures import LabelledPicture
 from train.evaluation.metrics import NONE, match
-from train.evaluation.results import REFERENCE, Result, Shot, Transcribed, box_of
+from train.evaluation.results import REFERENCE, Look, Result, Shot, Transcribed, box_of
 
 FLOOR = 0.001
 """The detector's threshold here, as in ultralytics: mAP is the area under the whole curve, so boxes
@@ -106,7 +107,7 @@ class Predictor:
         for place, (box, said) in enumerate(pairs):
             if said.text:
                 jittered = (expanded(box, x=x, y=y) for x, y in self._jitter)
-                crop, *others = self._reader.read(picture, [box, *jittered])
+                crop, *others = (self._look(picture, each) for each in (box, *jittered))
                 plates[place] = Transcribed(
                     source=source,
                     shot=Shot(labelled.path),
@@ -124,8 +125,11 @@ class Predictor:
     ) -> Transcribed:
         if box is None:
             return plate
-        (read,) = self._reader.read(picture, [box_of(result.boxes[box])])
-        return replace(plate, found=read, score=float(result.scores[box]))
+        found = self._look(picture, box_of(result.boxes[box]))
+        return replace(plate, found=found, score=float(result.scores[box]))
+
+    def _look(self, picture: Picture, box: Box) -> Look:
+        return tuple(self._reader.read(picture, [box, *other_cuts(box)]))
 
 
 def _luma(picture: Picture) -> float:

@@ -8,8 +8,9 @@ import numpy as np
 from plateid.core.reading import EMPTY, read_once
 from plateid.core.records import PlateRead, Reading
 from plateid.core.text import edit_distance, tempered
+from plateid.models.close import together
 from train.evaluation.figures import NIGHT_LUMA, Band
-from train.evaluation.results import Transcribed
+from train.evaluation.results import Look, Transcribed
 from train.text import fold
 
 SURE = 0.9
@@ -68,9 +69,11 @@ def on_crops(plates: Iterable[Transcribed], temperature: float = 1.0) -> list[An
     return [Answer(plate, published(plate.crop, temperature)) for plate in plates]
 
 
-def published(read: PlateRead | None, temperature: float = 1.0) -> Reading:
-    """The reading of a single read, as the device publishes it."""
-    return EMPTY if read is None else read_once(retempered(read, temperature))
+def published(look: Look | None, temperature: float = 1.0) -> Reading:
+    """The reading of a plate in a still picture, as `plateid read` gives it."""
+    if look is None:
+        return EMPTY
+    return read_once(together([retempered(read, temperature) for read in look]))
 
 
 def retempered(read: PlateRead, temperature: float) -> PlateRead:

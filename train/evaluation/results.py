@@ -32,6 +32,10 @@ class Shot:
         return f"{self.path.name}{moment}"
 
 
+Look = tuple[PlateRead, ...]
+"""The read of a box, and those of its `other_cuts`."""
+
+
 @dataclass(frozen=True, eq=False)
 class Transcribed:
     """A plate whose text is known, and what the reader saw of it.
@@ -56,10 +60,10 @@ class Transcribed:
     box: Box
     luma: float
     moment: tuple[str, float] | None
-    crop: PlateRead
-    found: PlateRead | None = None
+    crop: Look
+    found: Look | None = None
     score: float = 0.0
-    jittered: tuple[PlateRead, ...] = ()
+    jittered: tuple[Look, ...] = ()
     is_cut_out: bool = False
 
     @property

@@ -25,6 +25,8 @@ def plate(text: str, crop: PlateRead | None = None, **changes) -> Transcribed:
     labels = LabelledBox((0, 0, 200, 40), text=text, **changes.pop("labels", {}))
     crop = crop or read(text)
     every = {"found": crop, "score": 0.9, **changes}
+    every["found"] = every["found"] and (every["found"],)
+    every["jittered"] = tuple((each,) for each in every.get("jittered", ()))
     made = Transcribed(
         source="data",
         shot=Shot(Path("a.png")),
@@ -32,7 +34,7 @@ def plate(text: str, crop: PlateRead | None = None, **changes) -> Transcribed:
         box=labels.xyxy,
         luma=100.0,
         moment=None,
-        crop=crop,
+        crop=(crop,),
     )
     return replace(made, **every)
 

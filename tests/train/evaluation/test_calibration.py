@@ -26,8 +26,9 @@ def honest(rng: np.random.Generator, length: int = 5) -> Transcribed:
 
 
 def bent(honest: Transcribed, power: float) -> Transcribed:
-    crop = replace(honest.crop, probabilities=tempered(honest.crop.probabilities, power))
-    return replace(honest, crop=crop, found=crop)
+    (crop,) = honest.crop
+    crop = replace(crop, probabilities=tempered(crop.probabilities, power))
+    return replace(honest, crop=(crop,), found=(crop,))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,36 @@
+"""A closer look at the plates of the demo's clip, frame by frame as if each were a picture."""
+
+from plateid.capture.stream import read_clip
+from plateid.config import ModelsConfig
+from plateid.core.reading import read_once
+from plateid.demo import CLIP
+from plateid.models.close import SURE, CloseReader
+from plateid.models.networks import Networks
+
+PLATES = {"MM93LXN", "KX73LPH", "7KXH349"}
+EVERY = 7
+
+
+def test_what_is_sure_stays_and_what_is_wrong_gets_less_sure():
+    networks = Networks(ModelsConfig())
+    detector, reader = networks.detector(), networks.reader()
+    pairs = []
+    for frame in read_clip(CLIP):
+        if frame.sequence % EVERY == 0:
+            boxes = [detection.box for detection in detector.detect(frame.picture)]
+            looks = (each.read(frame.picture, boxes) for each in (reader, CloseReader(reader)))
+            pairs.extend(zip(*(map(read_once, look) for look in looks), strict=True))
+    sure = [(once, closely) for once, closely in pairs if once.confidence >= SURE]
+    unsure = [(once, closely) for once, closely in pairs if once.confidence < SURE]
+    assert len(sure) > len(unsure) > 0
+    assert all(once == closely for once, closely in sure)
+    wrong = [(once, closely) for once, closely in unsure if once.plate not in PLATES]
+    before, after = (sum(look.confidence for look in each) for each in zip(*wrong, strict=True))
+    assert after < 0.7 * before
+    right = [sum(look.plate in PLATES for look in each) for each in zip(*unsure, strict=True)]
+    assert right[1] >= right[0]
+
+
+def test_no_box_is_no_read():
+    reader = CloseReader(Networks(ModelsConfig()).reader())
+    assert reader.read(next(read_clip(CLIP)).picture, []) == []
