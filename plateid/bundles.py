@@ -14,6 +14,7 @@ from plateid.models.bundle import BundleSpec, NetworkSpec, read_spec
 from plateid.models.engine import CACHE_PATH
 from plateid.models.networks import Networks
 from plateid.models.session import Session
+from plateid.models.shelf import Shelf
 
 SHOWN_FRAME = 125
 """Of the demo's clip: two vehicles by day."""
@@ -21,12 +22,13 @@ RUNS = 20
 
 
 def list_bundles(config: ModelsConfig | None) -> None:
-    """Prints the bundles that ship with plateid, and that of a configuration.
+    """Prints the bundles that ship with plateid, those installed, and that of a configuration.
 
     Raises:
         BundleError: One of them cannot be described.
     """
-    folders = [SHIPPED / name for name in shipped_bundles()]
+    shelf = Shelf((config or ModelsConfig()).installed)
+    folders = [*(SHIPPED / name for name in shipped_bundles()), *shelf.bundles]
     if config is not None and config.bundle not in folders:
         folders.append(config.bundle)
     for folder in folders:
@@ -34,8 +36,14 @@ def list_bundles(config: ModelsConfig | None) -> None:
         name = folder.name if folder.parent == SHIPPED else str(folder)
         default = " (default)" if folder == DEFAULT_BUNDLE else ""
         configured = " (configured)" if config is not None and folder == config.bundle else ""
-        click.echo(f"{name}{default}{configured}")
+        click.echo(f"{name}{default}{_place(folder, shelf)}{configured}")
         _describe(folder, spec)
+
+
+def _place(folder: Path, shelf: Shelf) -> str:
+    if not shelf.bundles:
+        return ""
+    return {shelf.previous: " (before)", shelf.active: " (active)"}.get(folder, "")
 
 
 def verify_bundle(config: ModelsConfig) -> None:

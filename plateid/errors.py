@@ -38,6 +38,10 @@ class ModelError(PlateidError):
     """A network could not be loaded, or failed to answer; never the same as an empty answer."""
 
 
+class ServiceError(PlateidError):
+    """The service manager cannot start the service, or does not see it run."""
+
+
 class StoreError(PlateidError):
     """The event store cannot be opened, read or written."""
 

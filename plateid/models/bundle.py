@@ -40,7 +40,11 @@ class NetworkSpec(Section):
 
 
 class DetectorSpec(NetworkSpec):
-    """YOLO with one class: RGB (1, 3, H, W) 0 to 1 in, (1, 5, N) cx, cy, w, h, score out."""
+    """YOLO with one class: a picture in, (1, 5, N) cx, cy, w, h, score out.
+
+    In is RGB (1, 3, H, W) 0 to 1, or, where the network declares bytes, BGR (1, H, W, 3) 0 to 255:
+    pictures as they are, so that nobody has to convert them.
+    """
 
     threshold: Probability = Field(description="Detections below it are no plates")
     nms_iou: Probability = Field(description="Boxes that overlap more than this are one plate")
@@ -84,6 +88,14 @@ class TrainingData(Section):
     used_for: Literal["detector", "reader", "both"]
 
 
+class GoldenPicture(Section):
+    """A picture that the bundle must read right wherever it is installed."""
+
+    file: str = Field(pattern=r"^golden/\w[\w.-]*$", description="Inside the bundle")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the file")
+    plates: tuple[str, ...] = Field(min_length=1, description="What it shows, at least")
+
+
 class BundleSpec(Section):
     """The whole of `bundle.toml`."""
 
@@ -95,6 +107,9 @@ class BundleSpec(Section):
     training_data: tuple[TrainingData, ...]
     metrics: dict[str, float] = Field(default_factory=dict, description="Figures of the model card")
     limits: tuple[str, ...] = Field(default=(), description="What it cannot do, as far as is known")
+    golden: tuple[GoldenPicture, ...] = Field(
+        default=(), description="What `plateid models install` tests it with"
+    )
 
 
 class Bundle:

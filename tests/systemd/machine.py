@@ -1,10 +1,11 @@
-"""A machine of its own for the service: systemd as PID 1 in a container (systemd-nspawn).
+"""Machines of their own for the service: systemd as PID 1 in a container (systemd-nspawn).
 
-Its /usr is the host's, read-only; all else is a folder. The network is the host's.
+The network is the host's.
 """
 
 import os
 import shutil
+import signal
 import site
 import subprocess
 import sys
@@ -20,39 +21,18 @@ exec /opt/python/{Path(sys._base_executable).relative_to(sys.base_prefix)} -m pl
 NSPAWN = ["systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--console=pipe"]
 
 
-class Machine:
-    """Boots with plateid installed as `make install` does; its files are under `root`."""
+class Container:
+    """A root file system that boots."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        root.chmod(0o755)  # pytest's folders are for their owner alone
-        for folder in ("usr", "var", "opt/python", "opt/plateid/source/plateid"):
-            (root / folder).mkdir(parents=True)
-        for folder in ("bin", "sbin", "lib", "lib64"):
-            if Path("/", folder).exists():
-                (root / folder).symlink_to(f"usr/{folder}")
-        install = ["make", "--silent", "install-units", f"DESTDIR={root}"]
-        subprocess.run(install, cwd=REPOSITORY, check=True)
-        shutil.copy("/usr/lib/os-release", root / "etc/os-release")
-        (root / "etc/nsswitch.conf").write_text("passwd: files systemd\ngroup: files systemd\n")
-        (root / "etc/machine-id").write_text(f"{os.getpid():032x}\n")  # not its first boot
-        program = root / "opt/plateid/bin/plateid"
-        program.parent.mkdir()
-        program.write_text(PROGRAM)
-        program.chmod(0o755)
         self._console = root.with_name(f"{root.name}.log")
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        binds = {
-            "/usr": "/usr",
-            sys.base_prefix: "/opt/python",
-            site.getsitepackages()[0]: "/opt/plateid/packages",
-            REPOSITORY / "plateid": "/opt/plateid/source/plateid",
-        }
-        options = [f"--bind-ro={host}:{here}" for host, here in binds.items()]
-        options.append(f"--machine=plateid-{os.getpid()}")
-        command = [*NSPAWN, f"--directory={self.root}", *options, "systemd.unit=basic.target"]
+    def start(self, *options: str) -> None:
+        """Boots, with options of systemd-nspawn, and parameters of the kernel after them."""
+        name = f"--machine=plateid-{os.getpid()}"
+        command = [*NSPAWN, f"--directory={self.root}", name, *options]
         with self._console.open("wb") as console:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=console, stderr=console
@@ -80,9 +60,46 @@ class Machine:
             self._process.terminate()  # which powers it off
             self._process.wait(30)
 
+    def cut_power(self) -> None:
+        """Its processes and all that is in memory are gone at once."""
+        os.kill(self._leader(), signal.SIGKILL)
+        self._process.wait(30)
+
     def _leader(self) -> int:
         """Process id of its PID 1; nsenter fails with 0, before there is one."""
         pid = self._process.pid
         assert self._process.poll() is None, self._console.read_text()
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return int(children[0]) if children else 0
+
+
+class Machine(Container):
+    """Boots with plateid installed as `make install` does; its /usr is the host's, read-only."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        root.chmod(0o755)  # pytest's folders are for their owner alone
+        for folder in ("usr", "var", "opt/python", "opt/plateid/source/plateid"):
+            (root / folder).mkdir(parents=True)
+        for folder in ("bin", "sbin", "lib", "lib64"):
+            if Path("/", folder).exists():
+                (root / folder).symlink_to(f"usr/{folder}")
+        install = ["make", "--silent", "install-units", f"DESTDIR={root}"]
+        subprocess.run(install, cwd=REPOSITORY, check=True)
+        shutil.copy("/usr/lib/os-release", root / "etc/os-release")
+        (root / "etc/nsswitch.conf").write_text("passwd: files systemd\ngroup: files systemd\n")
+        (root / "etc/machine-id").write_text(f"{os.getpid():032x}\n")  # not its first boot
+        program = root / "opt/plateid/bin/plateid"
+        program.parent.mkdir()
+        program.write_text(PROGRAM)
+        program.chmod(0o755)
+
+    def start(self, *options: str) -> None:
+        binds = {
+            "/usr": "/usr",
+            sys.base_prefix: "/opt/python",
+            site.getsitepackages()[0]: "/opt/plateid/packages",
+            REPOSITORY / "plateid": "/opt/plateid/source/plateid",
+        }
+        shown = [f"--bind-ro={host}:{here}" for host, here in binds.items()]
+        super().start(*shown, *options, "systemd.unit=basic.target")

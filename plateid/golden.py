@@ -1,0 +1,49 @@
+"""The self-test of a bundle: it reads the pictures that it brings along as it promises."""
+
+import hashlib
+from pathlib import Path
+
+from plateid.capture.pictures import read_picture
+from plateid.config import ModelsConfig
+from plateid.errors import BundleError
+from plateid.models.bundle import GoldenPicture
+from plateid.models.networks import Networks
+from plateid.pipeline import read_detections
+
+
+def check_golden(config: ModelsConfig) -> int:
+    """Finds and reads the plates of a bundle's golden pictures, on the provider that is configured.
+
+    Returns:
+        How many pictures there are.
+
+    Raises:
+        BundleError: The bundle cannot be used, has no such picture, or reads one otherwise.
+        ModelError: A network, or the provider, does not answer.
+        SourceError: A picture cannot be read.
+    """
+    networks = Networks(config.model_copy(update={"reader": "bundle"}))
+    networks.self_test()
+    golden = networks.spec.golden
+    if not golden:
+        raise BundleError(config.bundle, "has no golden pictures to test it with")
+    for picture in golden:
+        _check_picture(config.bundle / picture.file, picture, networks)
+    return len(golden)
+
+
+def _check_picture(path: Path, golden: GoldenPicture, networks: Networks) -> None:
+    try:
+        intact = hashlib.sha256(path.read_bytes()).hexdigest() == golden.sha256
+    except OSError as error:
+        raise BundleError(path, error.strerror) from error
+    if not intact:
+        raise BundleError(path, "its SHA-256 is not the one in bundle.toml")
+    picture = read_picture(path)
+    found = read_detections(picture, networks.detector().detect(picture), networks.reader())
+    texts = [result.reading.plate for result in found]
+    if missing := [plate for plate in golden.plates if plate not in texts]:
+        read = f"only {', '.join(texts)}" if texts else "nothing"
+        raise BundleError(
+            f"{networks.spec.name}: {golden.file}", f"{', '.join(missing)} is not read; {read}"
+        )

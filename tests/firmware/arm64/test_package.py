@@ -1,0 +1,76 @@
+"""The package for arm64 in a clean Debian 13, whose programs run in emulation (qemu-user).
+
+It proves that all is there and computes; it says nothing about speed, nor about systemd on arm64.
+"""
+
+import os
+import shutil
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+import cv2
+import pytest
+
+from plateid.capture.stream import read_clip
+from plateid.demo import CLIP
+from tests.events.broker import Broker
+from tests.firmware.debian import APT, INSTALL, build_package, debian
+
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="containers need root: see Makefile"),
+    pytest.mark.timeout(3600),
+]
+NSPAWN = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--console=pipe"]
+BRIGHT_DAY = 125
+"""Of the demo's clip: two vehicles."""
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    """With the package installed."""
+    made = debian(tmp_path_factory.mktemp("debian") / "root", "arm64")
+    package = build_package(tmp_path_factory.mktemp("package"), "arm64")
+    shutil.copy(package, made / "plateid.deb")
+    run(made, *APT, "update")
+    run(made, *INSTALL, "/plateid.deb")
+    return made
+
+
+def run(root: Path, *command: str) -> str:
+    """What a command inside says; it has to work."""
+    inside = [*NSPAWN, "--resolv-conf=replace-host", f"--directory={root}", *command]
+    done = subprocess.run(inside, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_both_bundles_answer(root):
+    assert run(root, "uname", "-m") == "aarch64\n"
+    for bundle in ("default", "accurate"):
+        assert run(root, "plateid", "models", "verify", bundle).startswith("ok ")
+
+
+def test_it_reads_a_picture_as_it_does_here(root):
+    frame = next(frame for frame in read_clip(CLIP) if frame.sequence == BRIGHT_DAY)
+    picture = frame.picture.resized(frame.picture.width, frame.picture.height)
+    cv2.imwrite(str(root / "car.png"), picture)
+    assert "KX73LPH" in run(root, "plateid", "read", "/car.png")
+
+
+def test_it_passes_its_check(root, tmp_path):
+    with closing(Broker(tmp_path)) as broker:
+        broker.start()
+        shutil.copy(CLIP, root / "etc/plateid/demo.mp4")
+        (root / "etc/plateid/plateid.toml").write_text(
+            'camera = [{name = "gate", url = "demo.mp4"}]\n'
+            f'mqtt.port = {broker.port}\nstore.path = "/var/lib/plateid/plateid.sqlite3"\n'
+        )
+        checks = run(root, "plateid", "check", "-c", "/etc/plateid/plateid.toml").splitlines()
+    assert {line.split()[0] for line in checks} <= {"ok", "warn"}
+
+
+def test_removed_and_purged_it_leaves_nothing(root):
+    run(root, *APT, "purge", "plateid")
+    found = run(root, "find", "/", "-xdev", "-path", "*plateid*", "-not", "-name", "plateid.deb")
+    assert found == ""

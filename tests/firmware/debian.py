@@ -1,0 +1,46 @@
+"""Clean Debian systems, and the package that is installed in them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]
+MIRROR = "http://deb.debian.org/debian"
+APT = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes", "--quiet")
+INSTALL = (*APT, "--no-install-recommends", "install")
+
+
+def build_package(folder: Path, architecture: str) -> Path:
+    """As `firmware/deb/build` does it."""
+    path = f"{sys.prefix}/bin:{os.environ['PATH']}"  # its Python can make environments
+    settings = {"OUT": str(folder), "PATH": path, "SOURCE_DATE_EPOCH": "1700000000"}
+    environment = os.environ | settings
+    command = [REPOSITORY / "firmware/deb/build", architecture]
+    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    (package,) = folder.glob(f"plateid_*_{architecture}.deb")
+    return package
+
+
+def newer(package: Path) -> Path:
+    """The same package with a higher version and another default configuration."""
+    root = package.with_suffix("")
+    subprocess.run(["dpkg-deb", "--raw-extract", package, root], check=True)
+    control = root / "DEBIAN/control"
+    control.write_text(control.read_text().replace("\nVersion: ", "\nVersion: 9:"))
+    with (root / "etc/plateid/plateid.toml").open("a") as file:
+        file.write("# of the newer version\n")
+    made = package.with_name("plateid_newer.deb")
+    build = ["dpkg-deb", "--root-owner-group", "-Znone", "--build", root, made]
+    subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
+    return made
+
+
+def debian(root: Path, architecture: str) -> Path:
+    """Debian 13 with nothing but systemd, as its mirror has it today."""
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", "--include=systemd-sysv,dbus"]
+    command += [f"--architectures={architecture}", "--format=directory"]
+    command += ["--dpkgopt=force-unsafe-io", "trixie", str(root)]  # no power cut threatens it
+    subprocess.run([*command, MIRROR], check=True)
+    root.chmod(0o755)
+    return root

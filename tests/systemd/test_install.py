@@ -1,0 +1,185 @@
+"""`plateid models install` where the service runs: tried first, and back if that fails."""
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from tests.capture.conftest import write_clip
+from tests.events.broker import Broker, until
+from tests.packed import write_keys, write_packed
+from tests.systemd.machine import Machine
+
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="containers need root: see Makefile"),
+    pytest.mark.timeout(600),  # each install starts two services
+]
+PATIENCE_S = 60
+INSTALL = ("/opt/plateid/bin/plateid", "models", "install")
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory) -> Iterator[Broker]:
+    with closing(Broker(tmp_path_factory.mktemp("broker"))) as made:
+        made.start()
+        yield made
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory) -> Path:
+    """Signed: one that works, and one that the service has not enough memory for."""
+    folder = tmp_path_factory.mktemp("archives")
+    key = write_keys(folder, "ours")
+    for name in ("one", "two", "three"):
+        write_packed(folder, key, name=name)
+    write_packed(folder, key, name="hungry", detector=hungry_detector())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory, broker, archives) -> Iterator[Machine]:
+    with closing(Machine(tmp_path_factory.mktemp("machine"))) as made:
+        etc = made.root / "etc"
+        write_clip(etc / "plateid/clip.mp4", count=45)
+        (archives / "trusted").rename(etc / "plateid/keys")
+        for archive in archives.glob("*.tar*"):
+            archive.rename(etc / archive.name)
+        (etc / "plateid/plateid.toml").write_text(
+            f"""
+camera = [{{name = "gate", url = "clip.mp4", loop = true}}]
+mqtt.port = {broker.port}
+store.path = "/var/lib/plateid/plateid.sqlite3"
+"""
+        )
+        made.start()
+        yield made
+
+
+@pytest.fixture
+def service(machine) -> Iterator[Machine]:
+    machine.systemctl("start", "plateid")
+    until(lambda: "1 of 1 cameras online" in machine.show("StatusText"))
+    if active(machine) != "one":
+        install(machine, "one")
+    yield machine
+    machine.systemctl("stop", "plateid")
+    drop_in(machine, "")
+
+
+def hungry_detector() -> bytes:
+    """Needs a gigabyte for each picture, to find a plate in the middle of it."""
+    plate = np.array([32, 16, 20, 8, 0.9], np.float32).reshape(1, 5, 1)
+    size = 1 << 28
+    nodes = [
+        helper.make_node("ReduceMin", ["x"], ["least"], keepdims=0),
+        helper.make_node("Expand", ["least", "size"], ["filled"]),
+        helper.make_node("ReduceMax", ["filled"], ["most"], keepdims=0),
+        helper.make_node("Mul", ["most", "nothing"], ["zero"]),
+        helper.make_node("Add", ["plate", "zero"], ["y"]),
+    ]
+    values = {
+        "size": np.array([size], np.int64),
+        "nothing": np.zeros(1, np.float32),
+        "plate": plate,
+    }
+    graph = helper.make_graph(
+        nodes,
+        "hungry",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 32, 64])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, plate.shape)],
+        [onnx.numpy_helper.from_array(value, name) for name, value in values.items()],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    return helper.make_model(graph, opset_imports=opset, ir_version=9).SerializeToString()
+
+
+def drop_in(machine: Machine, text: str) -> None:
+    folder = machine.root / "etc/systemd/system/plateid.service.d"
+    folder.mkdir(exist_ok=True)
+    (folder / "test.conf").write_text(text)
+    machine.systemctl("daemon-reload")
+
+
+def install(machine: Machine, name: str, watch_s: int = 3) -> tuple[int, str]:
+    """Exit code and last line."""
+    done = machine.run(*INSTALL, f"/etc/{name}.tar", f"--watch={watch_s}")
+    assert "Traceback" not in done.stderr
+    return done.returncode, (done.stderr or done.stdout).splitlines()[-1]
+
+
+def active(machine: Machine) -> str:
+    link = machine.root / "var/lib/plateid-models/active"
+    return link.readlink().name.split("-")[0] if link.is_symlink() else "default"
+
+
+def running(machine: Machine) -> str:
+    """The bundle that the service says it has."""
+    log = machine.run("journalctl", "--no-pager", "-o", "cat", "-u", "plateid").stdout
+    return [line.split("bundle=")[1].split()[0] for line in log.splitlines() if "bundle=" in line][
+        -1
+    ]
+
+
+def test_the_service_runs_with_it_before_it_is_used_for_good(service):
+    pid = service.show("MainPID")
+    for name in ("two", "one"):
+        code, line = install(service, name)
+        assert (code, line.split("-")[0]) == (0, f"in use    {name}"), line
+        assert (active(service), running(service)) == (name, name)
+    assert service.show("MainPID") != pid
+    assert service.run("test", "-L", "/run/plateid-trial").returncode == 1
+
+
+def test_a_bundle_that_ends_the_service_goes_and_the_one_before_is_back(service):
+    peak = service.run("sh", "-c", f"grep VmPeak /proc/{service.show('MainPID')}/status")
+    drop_in(service, f"[Service]\nLimitAS={int(peak.stdout.split()[1]) + 400_000}K\n")
+    code, line = install(service, "hungry", watch_s=60)
+    assert (code, line) == (1, "plateid.service: ended; journalctl -u plateid.service says why")
+    assert (active(service), running(service)) == ("one", "one")
+    until(lambda: "1 of 1 cameras online" in service.show("StatusText"))
+
+
+def test_a_bundle_with_which_the_service_does_not_start_goes_too(service):
+    drop_in(service, "[Service]\nExecStartPre=test ! -e /run/plateid-trial\n")
+    code, line = install(service, "two")
+    assert (code, line) == (
+        1,
+        "plateid.service: does not start; journalctl -u plateid.service says why",
+    )
+    assert (active(service), running(service)) == ("one", "one")
+
+
+def test_an_install_that_is_told_to_end_takes_itself_back(service):
+    service.run(
+        "systemd-run", "--collect", "--unit=install", *INSTALL, "/etc/two.tar", "--watch=600"
+    )
+    until(lambda: running(service) == "two", PATIENCE_S)
+    service.systemctl("stop", "install")
+    until(lambda: running(service) == "one", PATIENCE_S)
+    assert active(service) == "one"
+
+
+def test_a_power_cut_during_the_trial_ends_it(service):
+    service.run(
+        "systemd-run", "--collect", "--unit=install", *INSTALL, "/etc/three.tar", "--watch=600"
+    )
+    until(lambda: running(service) == "three", PATIENCE_S)
+    service.cut_power()
+    service.start()
+    service.systemctl("start", "plateid")
+    until(lambda: "1 of 1 cameras online" in service.show("StatusText"))
+    assert running(service) == "one"
+
+
+def test_a_disk_that_is_full_leaves_the_old_bundle_at_work(service):
+    folder = "/var/lib/plateid-models"
+    service.run("mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", folder)
+    code, line = install(service, "two")
+    service.run("umount", folder)
+    assert (code, "No space left on device" in line) == (1, True), line
+    assert (active(service), running(service)) == ("one", "one")
