@@ -7,23 +7,38 @@ DEBIAN := mosquitto mosquitto-clients gpsd ffmpeg python3-gi gir1.2-gst-rtsp-ser
   fonts-routed-gothic fonts-bebas-neue fonts-national-park fonts-opendin fonts-osifont \
   fonts-roboto-unhinted fonts-liberation fonts-liberation-sans-narrow fonts-droid-fallback \
   fonts-b612 fonts-dosis fonts-motoya-l-maruberi fonts-paratype fonts-play fonts-quicksand \
-  fonts-adf-universalis fonts-tuffy gcc libc6-dev systemd-container chromium chromium-driver
+  fonts-adf-universalis fonts-tuffy gcc libc6-dev systemd-container chromium chromium-driver \
+  mmdebstrap shellcheck nftables grub-common openssh-client
+# What firmware/build and the boot of its images need besides.
+QEMU := systemd-repart rauc squashfs-tools mtools dosfstools zstd fdisk openssl \
+  grub-efi-amd64-bin qemu-system-x86 qemu-system-arm ovmf qemu-efi-aarch64
 
-.PHONY: demo test lint debian install install-units
+.PHONY: demo test test-firmware lint debian install install-units
 .DELETE_ON_ERROR:
 
 demo: .venv/demo.stamp
 	.venv/bin/plateid demo
 
 test: debian lint .venv-train/stamp
-	.venv/bin/pytest --ignore=tests/train --ignore=tests/systemd
-	$(SUDO) .venv/bin/python -B -m pytest -p no:cacheprovider tests/systemd
+	.venv/bin/pytest --ignore=tests/train --ignore=tests/systemd \
+	  --ignore=tests/firmware/deb --ignore=tests/firmware/arm64 \
+	  --ignore=tests/firmware/qemu
+	$(SUDO) .venv/bin/python -B -m pytest -p no:cacheprovider tests/systemd tests/firmware/deb
 	.venv-train/bin/pytest tests/train
+
+# Takes long, and what CI's machine lacks.
+test-firmware: debian .venv/dev.stamp
+	$(SUDO) apt-get install --yes --no-install-recommends qemu-user-binfmt arch-test $(QEMU)
+	$(SUDO) firmware/build uefi-amd64
+	$(SUDO) firmware/build uefi-arm64
+	$(SUDO) .venv/bin/python -B -m pytest -p no:cacheprovider tests/firmware/arm64 \
+	  tests/firmware/qemu
 
 lint: .venv/dev.stamp
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	.venv/bin/mypy
+	.venv/bin/mypy firmware/tree/usr/lib/plateid/first_boot.py
 	.venv/bin/lint-imports
 
 debian:
@@ -52,6 +67,7 @@ debian:
 install:
 	$(PYTHON) -m venv /opt/plateid
 	/opt/plateid/bin/python -m pip install --quiet .
+	ln -sf /opt/plateid/bin/plateid /usr/local/bin/plateid
 	$(MAKE) install-units
 	systemd-sysusers plateid.conf
 	systemd-tmpfiles --create plateid.conf

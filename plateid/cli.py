@@ -15,7 +15,8 @@ from typing import Any
 import click
 
 from plateid import __version__
-from plateid.config import DEFAULT_BUNDLE, ModelsConfig, bundle_path, load_config, load_formats
+from plateid.cli_models import models, to_bundle
+from plateid.config import DEFAULT_BUNDLE, load_config, load_formats
 from plateid.core.text import CHARSET
 from plateid.errors import ConfigError, PlateidError
 from plateid.service.logs import configure_logs
@@ -30,11 +31,6 @@ CONFIG = click.option(
     show_default=True,
     help="Configuration file.",
 )
-
-
-def to_bundle(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Any:
-    """The directory of a bundle that is given by its name or its path."""
-    return None if text is None else Path(bundle_path(text))
 
 
 BUNDLE = click.option(
@@ -143,67 +139,44 @@ def check(path: Path) -> None:
     sys.exit(0 if run_checks(path) else 1)
 
 
+def to_counts(_context: click.Context, _parameter: click.Parameter, text: str) -> Any:
+    """Numbers of cameras."""
+    try:
+        counts = tuple(int(part) for part in text.split(",") if part)
+    except ValueError:
+        counts = (0,)
+    if any(count < 1 for count in counts):
+        raise click.BadParameter("must be numbers from 1 on, as 1,2,4; or empty")
+    return counts
+
+
 @main.command()
 @click.option("--clip", type=click.Path(path_type=Path), help="Clip to use instead of the demo's.")
 @BUNDLE
-def bench(clip: Path | None, bundle: Path) -> None:
-    """Measures this machine: the time of each stage of a frame."""
-    from plateid.bench import run_bench  # noqa: PLC0415 - as above
-
-    run_bench(clip, bundle)
-
-
-@main.group()
-def models() -> None:
-    """Lists and verifies model bundles, and builds TensorRT engines."""
-
-
-OF_CONFIG = click.option(
-    "-c",
-    "--config",
-    "path",
-    type=click.Path(path_type=Path),
-    help="Use the [models] section of a configuration file.",
+@click.option(
+    "--cameras",
+    callback=to_counts,
+    default="1,2,4,8,16",
+    show_default=True,
+    help="Numbers of cameras to try; empty: only what one frame costs.",
 )
-OF_BUNDLE = click.argument("bundle", callback=to_bundle, required=False)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(1),
+    default=24.0,
+    show_default=True,
+    help="How long each number of cameras is watched.",
+)
+@click.option("--json", type=click.Path(path_type=Path), help="File for all figures.")
+@click.option("--picture", type=click.Path(path_type=Path), help="File for a picture, SVG.")
+def bench(**options: Any) -> None:
+    """Measures this machine: each stage of a frame, and how many cameras it holds."""
+    from plateid.bench import BenchOptions, run_bench  # noqa: PLC0415 - as above
+
+    run_bench(BenchOptions(**options))
 
 
-def models_config(bundle: Path | None, path: Path | None) -> ModelsConfig:
-    """The section of a configuration, or defaults with another bundle; its own reader reads."""
-    if path is None:
-        return ModelsConfig(bundle=bundle or DEFAULT_BUNDLE)
-    if bundle is not None:
-        raise click.UsageError("give BUNDLE or --config, not both")
-    return load_config(path).models.model_copy(update={"reader": "bundle"})
-
-
-@models.command("list")
-@OF_CONFIG
-def list_(path: Path | None) -> None:
-    """Prints the bundles that ship with plateid, and that of a configuration."""
-    from plateid.bundles import list_bundles  # noqa: PLC0415 - as above
-
-    list_bundles(load_config(path).models if path else None)
-
-
-@models.command()
-@OF_BUNDLE
-@OF_CONFIG
-def verify(bundle: Path | None, path: Path | None) -> None:
-    """Checks a bundle's hashes, loads it, and lets both networks answer."""
-    from plateid.bundles import verify_bundle  # noqa: PLC0415 - as above
-
-    verify_bundle(models_config(bundle, path))
-
-
-@models.command("build-engine")
-@OF_BUNDLE
-@OF_CONFIG
-def build_engine(bundle: Path | None, path: Path | None) -> None:
-    """Builds a bundle's TensorRT engines on this device, and compares them with the CPU."""
-    from plateid.bundles import build_engines  # noqa: PLC0415 - as above
-
-    build_engines(models_config(bundle, path))
+main.add_command(models)
 
 
 @main.group()

@@ -33,6 +33,10 @@ Point = tuple[Probability, Probability]
 Polygon = Annotated[tuple[Point, ...], Field(min_length=3)]
 SHIPPED = Path(__file__).parent / "models"
 DEFAULT_BUNDLE = SHIPPED / "default"
+ACTIVE = "active"
+"""Name of the link that shows to the installed bundle in use."""
+TRIAL = Path("/run/plateid-trial")
+"""Link to the bundle that `plateid models install` lets the service try."""
 
 
 def shipped_bundles() -> tuple[str, ...]:
@@ -44,6 +48,32 @@ def shipped_bundles() -> tuple[str, ...]:
 def bundle_path(bundle: Any) -> Any:
     """The folder of a bundle that ships, where text is its name; all else is left as it is."""
     return SHIPPED / bundle if bundle in shipped_bundles() else bundle
+
+
+def bundle_of(link: Path) -> Path | None:
+    """What a link shows to, which need not exist; None where there is no link.
+
+    Raises:
+        ConfigError: Nobody can tell.
+    """
+    try:
+        return Path(os.path.realpath(link.parent / link.readlink()))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ConfigError(link, error.strerror) from error
+
+
+def bundle_in_use(installed: Path) -> Path:
+    """The bundle on trial, else the one installed last, else the one that ships.
+
+    Raises:
+        ConfigError: The folder of installed bundles cannot be searched.
+    """
+    trial = bundle_of(TRIAL)
+    if trial is not None and trial in (DEFAULT_BUNDLE.resolve(), installed.resolve() / trial.name):
+        return trial
+    return bundle_of(installed / ACTIVE) or DEFAULT_BUNDLE
 
 
 class Section(BaseModel):
@@ -199,7 +229,16 @@ class ModelsConfig(Section):
 
     bundle: Annotated[Path, BeforeValidator(bundle_path)] = Field(
         default=DEFAULT_BUNDLE,
-        description="Model bundle: the name of one that ships (default, accurate), or a directory",
+        description="Model bundle: the name of one that ships (default, accurate, small), or a "
+        "directory; without this key, what `plateid models install` installed last, else default",
+    )
+    installed: Path = Field(
+        default=Path("/var/lib/plateid-models"),
+        description="Directory of the bundles that `plateid models install` installs",
+    )
+    trusted_keys: Path = Field(
+        default=Path("/etc/plateid/keys"),
+        description="Directory of public keys (Ed25519, *.pem) whose bundles may be installed",
     )
     provider: Literal["cpu", "cuda", "tensorrt"] = Field(
         default="cpu", description="ONNX Runtime execution provider; never exchanged silently"
@@ -212,7 +251,12 @@ class ModelsConfig(Section):
     threads: int = Field(
         default=1, ge=1, le=64, description="Threads of one inference; TensorRT needs none"
     )
-    workers: int = Field(default=1, ge=1, le=64, description="Inferences at the same time")
+    workers: int = Field(
+        default_factory=lambda: min(64, len(os.sched_getaffinity(0))),
+        ge=1,
+        le=64,
+        description="Inferences at the same time; default: one for each processor core",
+    )
     reader: Literal["bundle", "easyocr"] = Field(
         default="bundle",
         description="Who reads: the bundle's network, or EasyOCR's english_g2, slow and weak, on "
@@ -544,13 +588,7 @@ def _anchored(config: Config, folder: Path) -> Config:
     return config.model_copy(
         update={
             "camera": tuple(_anchored_camera(camera, folder) for camera in config.camera),
-            "models": config.models.model_copy(
-                update={
-                    "bundle": folder / config.models.bundle,
-                    "engine_cache": _joined(folder, config.models.engine_cache),
-                    "easyocr_folder": _joined(folder, config.models.easyocr_folder),
-                }
-            ),
+            "models": _anchored_models(config.models, folder),
             "events": _anchored_events(config.events, folder),
             "lists": config.lists.model_copy(update={"file": _joined(folder, config.lists.file)}),
             "webhook": tuple(_anchored_webhook(webhook, folder) for webhook in config.webhook),
@@ -568,6 +606,20 @@ def _anchored(config: Config, folder: Path) -> Config:
                     "key_file": _joined(folder, config.web.key_file),
                 }
             ),
+        }
+    )
+
+
+def _anchored_models(models: ModelsConfig, folder: Path) -> ModelsConfig:
+    installed = folder / models.installed
+    chosen = "bundle" in models.model_fields_set
+    return models.model_copy(
+        update={
+            "bundle": folder / models.bundle if chosen else bundle_in_use(installed),
+            "installed": installed,
+            "trusted_keys": folder / models.trusted_keys,
+            "engine_cache": _joined(folder, models.engine_cache),
+            "easyocr_folder": _joined(folder, models.easyocr_folder),
         }
     )
 

@@ -11,7 +11,7 @@ import structlog
 from plateid.config import EventsConfig
 from plateid.core.formats import Formats
 from plateid.core.ids import uuid7
-from plateid.core.motion import MotionGate
+from plateid.core.motion import SIZE, MotionGate
 from plateid.core.overlays import Overlays
 from plateid.core.parking import Parking
 from plateid.core.passes import Pass
@@ -38,6 +38,12 @@ MIN_CHARACTERS = 3
 """What is shorter is no plate to act on: a badge, a house number, a glimpse of one."""
 MIN_AGE_S = 0.3
 """Reads of one moment err alike: a vehicle has to be in view for this long."""
+READ_AGAIN_S = 0.5
+"""A vehicle that is read surely is read so often all the same: a track may go on with another."""
+BETTER = 1.1
+"""Or at once where its plate is higher than ever by this factor."""
+MAX_READS = 6
+"""Crops of one frame that are read, those first that waited longest: a car park would take long."""
 UNKNOWN_SYNTAX = 2
 """A text that no country issues may be a sign: it needs this many times the reads and the time."""
 log = structlog.get_logger()
@@ -137,7 +143,7 @@ class CameraPipeline:
         self._reader = reader
         self._sink = sink
         self._lock = threading.Lock()
-        self._gate = MotionGate()
+        self._gate = self._new_gate()
         self._tracker = Tracker(TrackerSettings(lost_s=rules.lost_s))
         self._tracks: list[Track] = []
         self._passes: dict[int, Pass] = {}
@@ -194,10 +200,14 @@ class CameraPipeline:
 
     def _end_tracks(self) -> None:
         self._close(set(self._passes))
-        self._gate = MotionGate()
+        self._gate = self._new_gate()
         self._tracker = Tracker(TrackerSettings(lost_s=self._rules.lost_s))
         self._tracks = []
         self._last_at = None
+
+    def _new_gate(self) -> MotionGate:
+        view = self._origin.view
+        return MotionGate(view.shown(SIZE) if view.roi or view.masks else None)
 
     def _undecided(self, now: datetime) -> bool:
         """Whether a vehicle that stands still is not yet read well enough, and still may be."""
@@ -216,7 +226,7 @@ class CameraPipeline:
         self._tracks = self._tracker.update(detections, now)
         self._close_lost(now)
         self._follow(now)
-        self._read(picture, tuple(d.box for d in seen))
+        self._read(picture, tuple(d.box for d in seen), now)
         self._rejoin()
 
     def _follow(self, now: datetime) -> None:
@@ -226,11 +236,33 @@ class CameraPipeline:
                 self._passes[track.id] = Pass(box, now)
             self._passes[track.id].follow(box, now)
 
-    def _read(self, picture: Picture, plates: tuple[Box, ...]) -> None:
-        whole = [track for track in self._tracks if _inside(track.detection.box, picture)]
-        reads = self._reader.read(picture, [track.detection.box for track in whole])
-        for track, read in zip(whole, reads, strict=True):
+    def _read(self, picture: Picture, plates: tuple[Box, ...], now: datetime) -> None:
+        due = [
+            track
+            for track in self._tracks
+            if _inside(track.detection.box, picture) and self._may_learn(track, now)
+        ]
+        due = sorted(due, key=lambda track: self._passes[track.id].unread_s(now), reverse=True)
+        due = due[:MAX_READS]
+        reads = self._reader.read(picture, [track.detection.box for track in due])
+        for track, read in zip(due, reads, strict=True):
             self._passes[track.id].add(read, Shot(picture, track.detection.box, plates))
+
+    def _may_learn(self, track: Track, now: datetime) -> bool:
+        """Whether reading a plate once more can change what is told of it."""
+        vehicle = self._passes[track.id]
+        _, y1, _, y2 = track.detection.box
+        return (
+            vehicle.unread_s(now) >= READ_AGAIN_S
+            or y2 - y1 > BETTER * vehicle.read_height
+            or not self._certain(vehicle, now)
+        )
+
+    def _certain(self, vehicle: Pass, now: datetime) -> bool:
+        """Whether it was told surely, or has had all the time that there is."""
+        if vehicle.announced is None:
+            return vehicle.age_s(now) >= self._longest_wait_s(vehicle)
+        return self._reading(vehicle).confidence >= self._rules.sure_confidence
 
     def _rejoin(self) -> None:
         """A track that was lost and found again under a new number goes on with the old pass."""

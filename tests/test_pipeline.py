@@ -9,7 +9,7 @@ from plateid.config import EventsConfig
 from plateid.core.formats import Formats, shipped_formats
 from plateid.core.records import Box, Detection, Frame, ModelNames, PlateEvent, PlateRead, Shot
 from plateid.core.view import View
-from plateid.pipeline import CameraPipeline, Origin, read_detections
+from plateid.pipeline import MAX_READS, CameraPipeline, Origin, read_detections
 from tests.core.test_text import slots
 from tests.pictures import ArrayPicture
 
@@ -54,7 +54,7 @@ class Eyes:
     """A detector and reader that see what is on the road."""
 
     def __init__(self) -> None:
-        self.looks = self.read_boxes = 0
+        self.looks = self.read_boxes = self.most_at_once = 0
 
     def detect(self, picture: Road) -> list[Detection]:
         self.looks += 1
@@ -62,8 +62,22 @@ class Eyes:
 
     def read(self, picture: Road, boxes: Sequence[Box]) -> list[PlateRead]:
         self.read_boxes += len(boxes)
+        self.most_at_once = max(self.most_at_once, len(boxes))
         known = {box: (text, sure) for box, text, sure in picture.plates}
         return [PlateRead(slots(known[box][0], sure=known[box][1]), 0.8, 25.0) for box in boxes]
+
+
+class Growing(Eyes):
+    """Sees each plate larger than it saw it before."""
+
+    def detect(self, picture: Road) -> list[Detection]:
+        found = super().detect(picture)
+        self.grown = 1.03**self.looks
+        return [replace(each, box=(*each.box[:3], each.box[1] + 25 * self.grown)) for each in found]
+
+    def read(self, picture: Road, boxes: Sequence[Box]) -> list[PlateRead]:
+        own = [(x1, y1, x2, y1 + 25) for x1, y1, x2, _ in boxes]
+        return [replace(r, height=25 * self.grown) for r in super().read(picture, own)]
 
 
 @dataclass
@@ -269,6 +283,38 @@ def test_a_parked_vehicle_in_a_still_scene_stays_one_pass_and_costs_little():
     assert result.eyes.looks < 70
 
 
+def test_what_is_read_surely_is_read_now_and_then_only():
+    result = drive(Vehicle("B68SPK", 0, 6, sure=0.99))
+    assert 12 <= result.eyes.read_boxes <= 24
+    assert result.eyes.looks > 80
+
+
+def test_a_doubtful_plate_is_read_in_each_frame_also_after_it_was_told():
+    rules = RULES.model_copy(update={"sure_confidence": 1.0, "max_wait_s": 0.5})
+    misread = ("B68SPX", "868SPK", "B6BSPK", "B68SPK")
+    result = drive(Vehicle("B68SPK", 0, 3, sure=0.6, misread=misread), rules=rules)
+    assert result.told()[0][0] == "plate_seen"
+    assert result.eyes.read_boxes >= 40
+
+
+def test_a_plate_that_comes_nearer_is_read_again_at_once():
+    result, eyes = Drive(), Growing()
+    way = pipeline(replace(result, eyes=eyes))
+    for frame in frames([Vehicle("B68SPK", 0, 4, sure=0.99)], rate=15, until_s=4):
+        way.process(frame)
+    still = drive(Vehicle("B68SPK", 0, 4, sure=0.99), until_s=4)
+    assert eyes.read_boxes > still.eyes.read_boxes + 5
+
+
+def test_a_car_park_is_read_a_few_plates_at_a_time_and_all_of_it():
+    park = [
+        Vehicle(f"AB{n:02}CDE", 0, 3, x=20 + 70 * n, y=20 + 60 * n, speed=40) for n in range(10)
+    ]
+    result = drive(*park)
+    assert {plate for _, plate in result.told()} == {vehicle.text for vehicle in park}
+    assert result.eyes.most_at_once == MAX_READS
+
+
 def test_a_plate_that_is_cut_by_the_border_is_not_read():
     assert drive(Vehicle("B68SPK", 0, 3, x=-20, speed=0)).eyes.read_boxes == 0
 
@@ -285,7 +331,7 @@ def test_events_carry_the_pass_and_count_upwards():
     assert left.first_seen == seen.first_seen == START + timedelta(seconds=8 / 15)
     assert 2 < len(left.path) <= 64
     assert left.path[0].t == 0
-    assert left.reads >= left.agreeing_reads > 40
+    assert left.reads >= left.agreeing_reads > 5
 
 
 def test_an_event_comes_with_the_shot_of_its_box_and_all_plates_that_are_in_it():

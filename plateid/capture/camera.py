@@ -120,7 +120,12 @@ class Camera:
     def _frames(self, config: CameraConfig) -> Iterator[Frame]:
         if is_file(config.url):
             return play_clip(Path(config.url), loop=config.loop, wait=self._interrupted.wait)
-        return read_stream(config.name, config.url, timeout_s=self._timeout_s)
+        return read_stream(
+            config.name,
+            config.url,
+            timeout_s=self._timeout_s,
+            behind=lambda: self._mailbox.waiting,
+        )
 
     def _deliver(self, frame: Frame) -> None:
         if not self._online:

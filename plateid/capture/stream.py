@@ -1,6 +1,6 @@
 """Frames from clips and cameras."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -59,25 +59,31 @@ def probe(url: str, *, timeout_s: float = STALL_S) -> SourceInfo:
     raise SourceError(redacted(url), "gives no picture")
 
 
-def read_stream(name: str, url: str, *, timeout_s: float = STALL_S) -> Iterator[Frame]:
+def read_stream(
+    name: str, url: str, *, timeout_s: float = STALL_S, behind: Callable[[], bool] = lambda: False
+) -> Iterator[Frame]:
     """The frames of a live source (rtsp://, http(s)://, /dev/videoN), for as long as it lasts.
 
-    A frame's `captured_at` is the clock after decoding. The iterator never just ends.
+    A frame's `captured_at` is the clock after decoding. The iterator never just ends. While
+    `behind` says that nobody has time for more, frames that no other is made of are not decoded.
 
     Raises:
         SourceError: It cannot be opened, stops, or sends nothing for `timeout_s` (FFmpeg takes up
             to three times as long).
     """
     with opened(live_source(url, timeout_s)) as (container, stream):
-        for sequence, frame in enumerate(_frames(container, stream)):
+        for sequence, frame in enumerate(_frames(container, stream, behind)):
             yield Frame(name, sequence, datetime.now(UTC), None, VideoPicture(frame))
     raise SourceError(redacted(url), "the stream ended")
 
 
-def _frames(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+def _frames(
+    container: InputContainer, stream: VideoStream, behind: Callable[[], bool] = lambda: False
+) -> Iterator[av.VideoFrame]:
     """What decodes; a stream that is joined between key frames starts with packets that do not."""
     damaged = 0
     for packet in container.demux(stream):
+        stream.codec_context.skip_frame = "NONREF" if behind() else "DEFAULT"
         frames = decoded(packet)
         damaged = 0 if frames else damaged + (frames is None)
         if damaged > MAX_DAMAGED:

@@ -44,6 +44,8 @@ def same_place(a: Box, b: Box) -> bool:
 
 def nms(boxes: Boxes, scores: NDArray[np.float32], *, iou_threshold: float) -> NDArray[np.intp]:
     """Greedy non-maximum suppression; indices of the boxes that stay, best score first."""
+    if len(boxes) == 1:
+        return np.zeros(1, np.intp)
     order = np.argsort(-scores, kind="stable")
     kept: list[int] = []
     while order.size:

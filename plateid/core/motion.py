@@ -3,10 +3,14 @@
 from datetime import datetime, timedelta
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plateid.core.records import Frame, Grey
 
 SIZE = (160, 90)
+BUSY, CHECK_EVERY = 15, 3
+"""After so many frames in a row that passed, one in three is compared: the next will pass too."""
+_MOST = 255
 
 
 class MotionGate:
@@ -16,25 +20,37 @@ class MotionGate:
     """
 
     def __init__(
-        self, *, threshold: int = 16, min_pixels: int = 4, max_still_s: float = 5.0
+        self,
+        shown: NDArray[np.bool_] | None = None,
+        *,
+        threshold: int = 16,
+        min_pixels: int = 4,
+        max_still_s: float = 5.0,
     ) -> None:
         """Has seen nothing yet.
 
         Args:
+            shown: Where motion counts, shape (90, 160); None: everywhere.
             threshold: Grey levels that count as a change.
             min_pixels: Changed pixels, of 160 x 90, that count as motion.
             max_still_s: Seconds after which a still scene is looked at all the same.
         """
+        self._shown = True if shown is None else shown
         self._threshold = threshold
         self._min_pixels = min_pixels
         self._max_still = timedelta(seconds=max_still_s)
         self._reference: Grey | None = None
+        self._busy = 0
         self._passed_at: datetime | None = None
 
     def passes(self, frame: Frame) -> bool:
         """Whether the frame differs from the last one that passed, or that one is too long ago."""
+        self._busy += 1
+        if self._busy > BUSY and self._busy % CHECK_EVERY:
+            return True
         luma = frame.picture.luma(*SIZE)
         if self._still(luma, frame.captured_at):
+            self._busy = 0
             return False
         self._reference, self._passed_at = luma, frame.captured_at
         return True
@@ -46,6 +62,13 @@ class MotionGate:
             or now - self._passed_at >= self._max_still
         ):
             return False
-        change = luma.astype(np.int16) - self._reference
-        change -= np.int16(np.median(change))  # a change of exposure moves every pixel alike
-        return int(np.count_nonzero(np.abs(change) > self._threshold)) < self._min_pixels
+        change = np.subtract(luma, self._reference, dtype=np.int16)
+        change -= _median(change)  # a change of exposure moves every pixel alike
+        moved = (np.abs(change) > self._threshold) & self._shown
+        return int(np.count_nonzero(moved)) < self._min_pixels
+
+
+def _median(change: NDArray[np.int16]) -> np.int16:
+    """Of differences of 8-bit samples; counting them is a fifth of the work of sorting them."""
+    counts = np.bincount((change + _MOST).ravel())
+    return np.int16(np.searchsorted(counts.cumsum(), change.size / 2) - _MOST)

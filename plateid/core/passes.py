@@ -1,5 +1,6 @@
 """One vehicle on its way through the picture."""
 
+import math
 from datetime import datetime
 
 from plateid.core.formats import Formats
@@ -24,6 +25,8 @@ class Pass:
         path: Where the plate was; its steps grow with time, so that it stays short.
         announced: What `plate_seen` or a correction told last; None before.
         standing: Whether it moves.
+        read_at: When it was read last; None before.
+        read_height: Of the highest crop that was read, in pixels.
     """
 
     def __init__(self, box: Box, now: datetime) -> None:
@@ -34,6 +37,8 @@ class Pass:
         self.path: list[PathPoint] = []
         self.announced: Reading | None = None
         self.standing = Standing(box, now)
+        self.read_at: datetime | None = None
+        self.read_height = 0.0
         self._path_step_s = FIRST_PATH_STEP_S
         self._best_shot = 0.0
         self._shot: Shot | None = None
@@ -43,6 +48,10 @@ class Pass:
     def age_s(self, now: datetime) -> float:
         """Seconds since the first sight."""
         return (now - self.first_seen).total_seconds()
+
+    def unread_s(self, now: datetime) -> float:
+        """Seconds since it was read; infinite when it never was."""
+        return math.inf if self.read_at is None else (now - self.read_at).total_seconds()
 
     def follow(self, box: Box, now: datetime) -> None:
         """The plate is seen again."""
@@ -58,6 +67,7 @@ class Pass:
     def add(self, read: PlateRead, shot: Shot) -> None:
         """The plate was read."""
         self._fusion.add(read)
+        self.read_at, self.read_height = self.last_seen, max(self.read_height, read.height)
         self.standing.add(slots_text(read.probabilities), self.last_seen)
         self._reading = None
         worth = read_weight(read) * read.height

@@ -46,6 +46,8 @@ def tempered(probabilities: NDArray[np.float32], temperature: float) -> NDArray[
         probabilities: Shape (..., columns).
         temperature: Above 0; fitted on held-out plates.
     """
+    if temperature == 1.0:
+        return probabilities
     floored = np.maximum(probabilities, 1e-12)
     powers = (floored / floored.max(axis=-1, keepdims=True)) ** (1 / temperature)
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True), dtype=np.float32)
@@ -128,9 +130,10 @@ def n_best(slots: Slots, count: int, *, least: float = 0.0) -> list[Hypothesis]:
 
 def _likeliest(slots: Slots, count: int, least: float) -> Iterator[tuple[tuple[int, ...], float]]:
     """The `count` likeliest choices of one column for each slot, and their probabilities."""
-    ranked = np.argsort(-slots, axis=1)[:, :CHOICES]
-    costs = -np.log(np.maximum(np.take_along_axis(slots, ranked, axis=1), 1e-12))
-    start, cheapest = (0,) * len(slots), float(costs[:, 0].sum())
+    best = np.argsort(-slots, axis=1)[:, :CHOICES]
+    best_costs = -np.log(np.maximum(np.take_along_axis(slots, best, axis=1), 1e-12))
+    ranked, costs = best.tolist(), best_costs.tolist()  # lists: numpy is slow one by one
+    start, cheapest = (0,) * len(slots), math.fsum(cost[0] for cost in costs)
     dearest = cheapest - math.log(least) if least else math.inf
     heap, seen = [(cheapest, start)], {start}
     for _ in range(count):
@@ -138,15 +141,15 @@ def _likeliest(slots: Slots, count: int, least: float) -> Iterator[tuple[tuple[i
             return
         cost, ranks = heapq.heappop(heap)
         yield (
-            tuple(int(ranked[slot, rank]) for slot, rank in enumerate(ranks)),
-            float(np.exp(-cost)),
+            tuple(columns[rank] for columns, rank in zip(ranked, ranks, strict=True)),
+            math.exp(-cost),
         )
         for slot, rank in enumerate(ranks):
             following = (*ranks[:slot], rank + 1, *ranks[slot + 1 :])
             if rank + 1 == CHOICES or following in seen:
                 continue
             seen.add(following)
-            dearer = cost + float(costs[slot, rank + 1] - costs[slot, rank])
+            dearer = cost + costs[slot][rank + 1] - costs[slot][rank]
             if dearer <= dearest:
                 heapq.heappush(heap, (dearer, following))
 

@@ -107,6 +107,8 @@ class Tracker:
         self, states: list[_State], detections: list[Detection], now: datetime
     ) -> tuple[list[_State], list[_State], list[Detection]]:
         """Corrects tracks by their detections; returns these, other tracks, other detections."""
+        if not states or not detections:
+            return [], states, detections
         predicted = _boxes([_cornered(state.predicted(now)) for state in states])
         overlap = iou(self._widened(predicted), self._widened(_boxes([d.box for d in detections])))
         pairs = _best_pairs(overlap, self._settings.min_iou)

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from plateid.core.records import Box, Direction, Way
 
@@ -53,6 +54,16 @@ class View:
             and (not self.roi or inside(point, self.roi))
             and not any(inside(point, mask) for mask in self.masks)
         )
+
+    def shown(self, size: Size) -> NDArray[np.bool_]:
+        """What counts in a picture of this size, shape (H, W)."""
+        scale = np.array(size, dtype=np.float32)
+        shown = np.full(size[::-1], not self.roi, dtype=np.uint8)
+        for polygon, value in ((self.roi, 1), *((mask, 0) for mask in self.masks)):
+            if polygon:
+                corners = np.rint(np.asarray(polygon, dtype=np.float32) * scale).astype(np.int32)
+                cv2.fillPoly(shown, [corners], value)
+        return shown.astype(bool)
 
     def direction(self, path: Sequence[Box], size: Size) -> Direction | None:
         """Which way a plate went that was in these places, the oldest first.

@@ -33,7 +33,7 @@ def run_demo(supervisor: Supervisor, *, loop: bool) -> None:
     Raises:
         BrokerError: The broker inside the process does not start, or `amqtt` is not installed.
     """
-    with tempfile.TemporaryDirectory(prefix="plateid-demo-") as folder, _broker() as port:
+    with tempfile.TemporaryDirectory(prefix="plateid-demo-") as folder, broker() as port:
         config = Config(
             device="demo",
             camera=(CameraConfig(name="street", url=str(CLIP), loop=loop),),
@@ -47,7 +47,7 @@ def run_demo(supervisor: Supervisor, *, loop: bool) -> None:
 
 
 @contextmanager
-def _broker() -> Iterator[int]:
+def broker() -> Iterator[int]:
     """An MQTT broker in a thread of its own; gives its port."""
     try:
         from amqtt.broker import Broker  # noqa: PLC0415 - an extra
@@ -57,7 +57,7 @@ def _broker() -> Iterator[int]:
         raise BrokerError("demo", "needs the extra: pip install 'plateid[demo]'") from error
     logging.getLogger("amqtt").setLevel(logging.CRITICAL)  # it complains of our MQTT 5
     logging.getLogger("transitions").setLevel(logging.ERROR)
-    port = _free_port()
+    port = free_port()
     settings = {
         "listeners": {"default": {"type": "tcp", "bind": f"{HOST}:{port}"}},
         "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
@@ -83,7 +83,8 @@ def _broker() -> Iterator[int]:
         loop.close()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port on this machine that nobody listens at."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]

@@ -2,6 +2,7 @@
 
 import re
 import select
+import socket
 import ssl
 import time
 from dataclasses import dataclass
@@ -244,6 +245,11 @@ def _limits() -> Properties:
     return properties
 
 
+def _without_delay(_client: mqtt.Client, _data: object, connection: Any) -> None:
+    """Nagle's algorithm would hold an event back for 40 ms, until a snapshot is acknowledged."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 def _client(
     config: MqttConfig, client_id: str, will_topic: str | None, protocol: MQTTProtocolVersion
 ) -> mqtt.Client:
@@ -252,6 +258,7 @@ def _client(
     )
     client.connect_timeout = CONNECT_TIMEOUT_S
     client.max_inflight_messages = 0  # the caller keeps to `window`
+    client.on_socket_open = _without_delay
     client.username_pw_set(config.username, read_password(config))
     if (context := tls_context(config)) is not None:
         client.tls_set_context(context)

@@ -88,8 +88,8 @@ def worst_iou(got: Rows, expected: Rows, threshold: float) -> float:
 
 def _rows(picture: Picture, networks: Networks) -> Rows:
     spec = networks.spec.detector
-    inputs = as_input(picture.resized(spec.width, spec.height))
-    rows: Rows = networks.detector_session.run(inputs)[0].T
+    image, session = picture.resized(spec.width, spec.height), networks.detector_session
+    rows: Rows = session.run(image[None] if session.takes_bytes else as_input(image))[0].T
     return rows
 
 

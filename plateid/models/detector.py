@@ -16,12 +16,12 @@ class OnnxDetector:
         self, session: Session, spec: DetectorSpec, *, threshold: float | None = None
     ) -> None:
         """Checks that the network is what the bundle says; `threshold` replaces the bundle's."""
-        session.check_shapes([1, 3, spec.height, spec.width], [1, 5, None])
+        size = (spec.height, spec.width)
+        session.check_shapes([1, *size, 3] if session.takes_bytes else [1, 3, *size], [1, 5, None])
         self._session = session
         self._nms_iou = spec.nms_iou
         self._threshold = spec.threshold if threshold is None else threshold
-        self._canvas = np.empty((spec.height, spec.width, 3), dtype=np.uint8)
-        self._blob = np.empty((1, 3, spec.height, spec.width), dtype=np.float32)
+        self._canvas = np.empty((*size, 3), dtype=np.uint8)
 
     def detect(self, picture: Picture) -> list[Detection]:
         """The plates of a picture, best first.
@@ -30,10 +30,13 @@ class OnnxDetector:
             ModelError: The network failed.
         """
         letterbox = letterboxed(picture, self._canvas)
-        rgb = self._canvas[:, :, ::-1].transpose(2, 0, 1)
-        np.multiply(rgb, np.float32(1 / 255), out=self._blob[0])
-        rows = self._session.run(self._blob)[0].T
-        rows = rows[rows[:, 4] >= self._threshold]
+        candidates = self._session.run(
+            self._canvas[None] if self._session.takes_bytes else as_input(self._canvas)
+        )[0]
+        likely = candidates[4] >= self._threshold
+        if not likely.any():
+            return []
+        rows = candidates[:, likely].T
         boxes = letterbox.to_picture(corners(rows))
         boxes = np.clip(boxes, 0, [picture.width, picture.height] * 2).astype(np.float32)
         return [

@@ -1,5 +1,6 @@
 """ONNX Runtime, told exactly where to run; it never falls back to another provider."""
 
+import functools
 import statistics
 import tempfile
 import time
@@ -38,7 +39,8 @@ RUN_ERRORS = (
     ort_errors.EPFail,
 )
 ERRORS_ONLY = 3
-GREY = 0.5
+GREY, GREY_BYTE = 0.5, 128
+Batch = NDArray[np.float32] | NDArray[np.uint8]
 Shape = Sequence[int | None]
 """None stands for an axis of any size."""
 
@@ -148,7 +150,7 @@ class Session:
                 )
                 raise BundleError(self.name, f"{kind} shape is {found}; bundle.toml says {said}")
 
-    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(self, batch: Batch) -> NDArray[np.float32]:
         """The answer to a batch; of a network with several outputs, the first.
 
         Raises:
@@ -156,16 +158,29 @@ class Session:
         """
         return self.outputs(batch)[0]
 
-    def outputs(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    @functools.cached_property
+    def takes_bytes(self) -> bool:
+        """Whether its input is of 8-bit samples, not of floating-point numbers."""
+        return bool(self._session.get_inputs()[0].type == "tensor(uint8)")
+
+    @functools.cached_property
+    def _input(self) -> str:
+        name: str = self._session.get_inputs()[0].name
+        return name
+
+    def bare(self, batch: Batch) -> None:
+        """Runs ONNX Runtime on a batch and does nothing else: what cannot be saved."""
+        self._session.run(None, {self._input: batch})
+
+    def outputs(self, batch: Batch) -> list[NDArray[np.float32]]:
         """All that the network answers to a batch.
 
         Raises:
             ModelError: ONNX Runtime failed; never the same as an answer without plates.
         """
         parts = np.split(batch, len(batch)) if self.placement.one_by_one else [batch]
-        source = self._session.get_inputs()[0].name
         try:
-            answers = [self._session.run(None, {source: part}) for part in parts]
+            answers = [self._session.run(None, {self._input: part}) for part in parts]
         except RUN_ERRORS as error:
             raise ModelError(self.name, f"inference failed: {_line(error)}") from error
         outputs = (
@@ -185,7 +200,7 @@ class Session:
         """
         declared = self._session.get_inputs()[0].shape
         shape = [size if isinstance(size, int) else 1 for size in declared]
-        grey = np.full(shape, GREY, np.float32)
+        grey = np.full(shape, *((GREY_BYTE, np.uint8) if self.takes_bytes else (GREY, np.float32)))
         times_ms = []
         for _ in range(runs):
             started = time.perf_counter()

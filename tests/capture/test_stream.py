@@ -212,6 +212,15 @@ def test_a_clip_over_http_is_live_and_its_end_is_a_disconnect(web, clip):
     assert error.reason == "the stream ended"
 
 
+def test_while_nobody_has_time_frames_that_no_other_needs_are_not_decoded(web, clip):
+    url = f"{web}/{clip.name}"
+    all_of_it, _ = reading(read_stream("gate", url))
+    needed, _ = reading(read_stream("gate", url, behind=lambda: True))
+    turns = itertools.cycle([True, False])
+    some, _ = reading(read_stream("gate", url, behind=lambda: next(turns)))
+    assert 3 < len(needed) < len(some) < len(all_of_it)
+
+
 def test_mjpeg_over_http_gives_frames(web):
     frames = read_stream("gate", f"{web}/mjpeg", timeout_s=1)
     first = next(frames)

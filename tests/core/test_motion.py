@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from plateid.core.motion import MotionGate
+from plateid.core.motion import BUSY, CHECK_EVERY, SIZE, MotionGate
 from plateid.core.records import Frame
 from tests.pictures import ArrayPicture
 
@@ -64,3 +64,35 @@ def test_a_still_scene_is_looked_at_now_and_then():
     gate.passes(frame(scene(), 0))
     assert not gate.passes(frame(scene(), 4.9))
     assert gate.passes(frame(scene(), 5.0))
+
+
+def test_motion_that_is_not_shown_does_not_count():
+    shown = np.ones(SIZE[::-1], bool)
+    shown[:, : SIZE[0] // 2] = False
+    gate = MotionGate(shown)
+    gate.passes(frame(with_plate(scene(), 100), 0))
+    assert not gate.passes(frame(with_plate(scene(), 110), 0.1))
+    assert gate.passes(frame(with_plate(scene(), 500), 0.2))
+
+
+class Counted(ArrayPicture):
+    looks = 0
+
+    def luma(self, width, height):
+        Counted.looks += 1
+        return super().luma(width, height)
+
+
+def test_a_busy_scene_is_compared_now_and_then_and_a_still_one_each_time():
+    gate = MotionGate()
+    busy, still = BUSY + 10 * CHECK_EVERY, 20
+    for n in range(busy):
+        picture = Counted(with_plate(scene(), 10 + 10 * n))
+        assert gate.passes(Frame("gate", n, START + timedelta(seconds=n / 15), None, picture))
+    assert Counted.looks == BUSY + 10
+    passed = [
+        gate.passes(Frame("gate", n, START + timedelta(seconds=n / 15), None, picture))
+        for n in range(busy, busy + still)
+    ]
+    assert sum(passed) < CHECK_EVERY
+    assert Counted.looks >= BUSY + 10 + still - CHECK_EVERY

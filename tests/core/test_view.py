@@ -121,3 +121,14 @@ def test_who_comes_straight_on_has_a_way_though_the_plate_stays_where_it_is():
 
 def test_a_box_is_told_as_parts_of_the_picture():
     assert parts((100, 50, 200, 75), SIZE) == (0.1, 0.1, 0.2, 0.15)
+
+
+@pytest.mark.parametrize(
+    "view", [View(), View(roi=SQUARE), View(masks=(SQUARE,)), View(roi=HOLLOW, masks=(SQUARE,))]
+)
+def test_what_is_shown_is_inside_the_roi_and_no_mask(view):
+    shown = view.shown((160, 90))
+    assert shown.shape == (90, 160)
+    for y, x in ((10, 10), (45, 80), (80, 150), (5, 150), (60, 5), (20, 100)):
+        box = at((x + 0.5) / 160 * SIZE[0], (y + 0.5) / 90 * SIZE[1])
+        assert shown[y, x] == view.shows(box, SIZE)

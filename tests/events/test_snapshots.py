@@ -118,7 +118,8 @@ def test_each_event_has_a_jpeg_that_shows_its_plate(passes, networks, store_path
         assert same_place(read_again(networks, jpeg)[told.plate], told.box)
         full = PlateEvent(**vars(told) | {"snapshot": snapshot})
         Draft202012Validator(SCHEMA).validate(json.loads(full.to_json()))
-    assert len(taken.published) == len(passes)
+    assert len(taken.published) == sum(shot is not None for _, shot in passes)
+    assert all(shot is not None for told, shot in passes if told.event_type == "plate_seen")
 
 
 def test_a_large_picture_is_scaled_to_its_longest_side(passes, store_path):
@@ -168,7 +169,7 @@ def test_around_the_vehicle_is_blurred_and_its_plate_is_not(passes, networks, st
     assert told.plate in read_again(networks, jpeg)
     image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
     whole = cv2.cvtColor(shot.picture.resized(1280, 720), cv2.COLOR_BGR2GRAY)
-    corner = slice(500, 720), slice(0, 300)
+    corner = slice(0, 200), slice(0, 600)  # houses and trees
     assert detail(image[corner]) < 0.2 * detail(whole[corner])
 
 

@@ -13,6 +13,7 @@ from plateid.config import DEFAULT_BUNDLE
 from plateid.models.bundle import Bundle
 from train.bundle.card import card, origin, origin_of_reader
 from train.bundle.networks import Form, export_detector, export_reader
+from train.bundle.resize import resize_detector
 from train.errors import TrainError
 from train.reader.candidates import Candidate, candidate, trained
 
@@ -73,6 +74,9 @@ def export_bundle(export: Export) -> None:
             if export.detector:
                 export_detector(export.detector, made / "detector.onnx", form, export.data)
                 edit_spec(made, "detector", {**asdict(form), "origin": origin(export.detector)})
+            elif (form.width, form.height) != (spec.width, spec.height):
+                resize_detector(made / "detector.onnx", form.width, form.height)
+                edit_spec(made, "detector", {"width": form.width, "height": form.height})
             if export.reader or export.easyocr:
                 chosen = _reader(export)
                 export_reader(chosen, made / "reader.onnx", regions=export.regions)

@@ -1,7 +1,6 @@
 """What detectors cost on one core, beside YOLOv8n at 640 x 640 in the same minute."""
 
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,20 +37,16 @@ def measure(bundles: list[Path], *, rounds: int = 40) -> list[Latency]:
     Raises:
         PlateidError: A bundle cannot be used.
     """
-    sessions = {"YOLOv8n, one class": (_reference(), (REFERENCE_PX, REFERENCE_PX))}
+    sessions = {"YOLOv8n, one class": (reference_session(), (REFERENCE_PX, REFERENCE_PX))}
     for folder in bundles:
         bundle = Bundle(folder)
         spec = bundle.spec.detector
         sessions[str(folder)] = Session(spec.name, bundle.detector), (spec.width, spec.height)
     times: dict[str, list[float]] = {name: [] for name in sessions}
-    rng = np.random.default_rng(0)
     for _ in range(rounds):
-        for name, (session, (width, height)) in sessions.items():
-            inputs = rng.random((1, 3, height, width), np.float32)
-            began = time.perf_counter()
-            session.run(inputs)
-            times[name].append(time.perf_counter() - began)
-    medians = {name: 1e3 * float(np.median(values)) for name, values in times.items()}
+        for name, (session, _size) in sessions.items():
+            times[name].append(session.probe())
+    medians = {name: float(np.median(values)) for name, values in times.items()}
     reference = next(iter(medians.values()))
     return [
         Latency(name, f"{width}x{height}", medians[name], medians[name] / reference)
@@ -59,7 +54,7 @@ def measure(bundles: list[Path], *, rounds: int = 40) -> list[Latency]:
     ]
 
 
-def _reference() -> Session:
+def reference_session() -> Session:
     """YOLOv8n as ultralytics exports it; its speed does not depend on its weights."""
     model = YOLO(REFERENCE, verbose=False)
     model.model = type(model.model)(REFERENCE, nc=1, verbose=False)

@@ -1,5 +1,6 @@
 """From weights to a bundle, with the real networks."""
 
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -10,16 +11,20 @@ import pytest
 import torch
 from ultralytics import YOLO
 
-from plateid.config import DEFAULT_BUNDLE, ModelsConfig
+from plateid.config import DEFAULT_BUNDLE, SHIPPED, ModelsConfig
+from plateid.core.geometry import same_place
 from plateid.core.text import slots_text
 from plateid.models.bundle import Bundle
+from plateid.models.detector import as_input
 from plateid.models.networks import Networks
+from tests.bundles import detector_network
 from tests.pictures import ArrayPicture
 from train.bundle import quantise
 from train.bundle.candidates import COUNT
 from train.bundle.export import Export, export_bundle
-from train.bundle.proof import check_candidates, check_equal, run
+from train.bundle.proof import check_candidates, check_equal, run, street
 from train.bundle.quantise import sensitive
+from train.bundle.resize import resize_detector
 from train.errors import TrainError
 from train.reader.candidates import candidate, load_base
 
@@ -115,11 +120,34 @@ def test_in_8_bits_it_is_smaller_and_says_what_it_is(tmp_path, weights, data):
     spec = tomllib.loads((out / "bundle.toml").read_text())["detector"]
     assert spec["precision"] == "int8"
     assert (out / "detector.onnx").stat().st_size < 4_000_000
-    inputs = np.random.default_rng(0).random((1, 3, 64, 64), np.float32)
     exact = tmp_path / "exact"
     export_bundle(Export(exact, weights, size="64x64", precision="float32"))
-    scores = [np.sort(run(folder / "detector.onnx", inputs)[0, 4]) for folder in (out, exact)]
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    answers = run(out / "detector.onnx", image[None]), run(exact / "detector.onnx", as_input(image))
+    scores = [np.sort(answer[0, 4]) for answer in answers]
     assert 0 < np.abs(scores[0] - scores[1]).max() < 0.1
+
+
+@pytest.mark.parametrize("bundle", ["default", "accurate"])
+def test_a_detector_of_another_size_finds_the_same_plates(tmp_path, bundle):
+    out = tmp_path / "small"
+    shutil.copytree(SHIPPED / bundle, out)
+    export_bundle(Export(out, size="320x192"))
+    found = []
+    for folder in (SHIPPED / bundle, out):
+        networks = Networks(ModelsConfig(bundle=folder))
+        found.append(networks.detector().detect(ArrayPicture(street(640, 384))))
+    assert Bundle(out).spec.detector.width == 320
+    assert any(same_place(found[1][0].box, each.box) for each in found[0])
+
+
+def test_what_export_did_not_write_cannot_be_resized(tmp_path):
+    file = tmp_path / "other.onnx"
+    file.write_bytes(detector_network([(1, 1, 1, 1, 0.5)]))
+    with pytest.raises(TrainError, match="not a detector of `train export`"):
+        resize_detector(file, 320, 192)
+    with pytest.raises(TrainError, match="--size 64x64: fewer than 300 places"):
+        resize_detector(file, 64, 64)
 
 
 def test_8_bits_that_cost_accuracy_are_refused(tmp_path, weights, data, monkeypatch):

@@ -1,0 +1,107 @@
+"""Clips and pictures to measure with, made of the demo's clip."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from plateid.capture.stream import read_clip
+from plateid.capture.video import VideoPicture
+from plateid.core.records import Box, Frame, Image
+from plateid.demo import CLIP
+
+WIDTH, HEIGHT, FPS = 1920, 1080, 15
+BITS_A_SECOND = 4_000_000
+"""As cameras are set."""
+NOISE = 2.0
+"""Grey levels, of a camera by day."""
+STILL_S = 10
+COLUMNS = 5
+"""Plates side by side."""
+STEP_PX = 6
+"""From frame to frame."""
+PLATE_HEIGHT = 24
+AROUND = 1.0, 3.0
+"""Of the plate's width and height that is cut out with it, on each side: a detector looks for
+vehicles around plates."""
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def write_traffic(path: Path, clip: Path) -> None:
+    """The clip as a camera sends it: 1080p, 15 frames a second."""
+    source_fps = _rate(clip)
+    frames = (
+        frame.picture.resized(WIDTH, HEIGHT)
+        for frame in read_clip(clip)
+        if frame.sequence * FPS // source_fps != (frame.sequence - 1) * FPS // source_fps
+    )
+    _write(path, frames)
+
+
+def write_still(path: Path, clip: Path) -> None:
+    """A street where nothing moves: the clip's first picture, with a camera's noise."""
+    frame = next(read_clip(clip))
+    image = frame.picture.resized(WIDTH, HEIGHT).astype(np.float32)
+    rng = np.random.default_rng(0)
+    noise = [rng.normal(0, NOISE, image.shape).astype(np.float32) for _ in range(FPS)]
+    _write(
+        path,
+        (np.clip(image + noise[n % FPS], 0, 255).astype(np.uint8) for n in range(STILL_S * FPS)),
+    )
+
+
+def crowded(count: int, frames: int) -> Iterator[Frame]:
+    """Frames of 1080p with so many of the demo's plates, all of which move."""
+    patch = _patch()
+    height, width = patch.shape[:2]
+    rng = np.random.default_rng(0)
+    road = rng.normal(90, NOISE, (HEIGHT, WIDTH, 3)).astype(np.uint8)
+    for n in range(frames):
+        image = road.copy()
+        for plate in range(count):
+            row, column = divmod(plate, COLUMNS)
+            x = column * WIDTH // COLUMNS + n * STEP_PX % (WIDTH // COLUMNS - width)
+            y = (row + 1) * HEIGHT // (COLUMNS + 1) - height // 2
+            image[y : y + height, x : x + width] = patch
+        picture = av.VideoFrame.from_ndarray(image, "bgr24").reformat(format="yuv420p")
+        at = START + timedelta(seconds=n / FPS)
+        yield Frame("crowd", n, at, n / FPS, VideoPicture(picture))
+
+
+def _patch() -> Image:
+    """A plate of the demo's clip and what is around it."""
+    vehicle = json.loads(CLIP.with_suffix(".json").read_text())["vehicles"][0]
+    heights = [y2 - y1 for _, y1, _, y2 in vehicle["boxes"]]
+    index = int(np.argmin(np.abs(np.array(heights) - PLATE_HEIGHT)))
+    wanted = vehicle["first_frame"] + index
+    frame = next(frame for frame in read_clip(CLIP) if frame.sequence == wanted)
+    return frame.picture.crop(_around(vehicle["boxes"][index]))
+
+
+def _around(box: list[float]) -> Box:
+    x1, y1, x2, y2 = box
+    dx, dy = AROUND[0] * (x2 - x1), AROUND[1] * (y2 - y1)
+    return x1 - dx, y1 - dy, x2 + dx, y2 + dy
+
+
+def _rate(clip: Path) -> float:
+    with av.open(str(clip)) as container:
+        stream = container.streams.video[0]
+        return float(stream.average_rate or stream.guessed_rate or FPS)
+
+
+def _write(path: Path, images: Iterator[Image]) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=FPS, options={"preset": "superfast"})
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.bit_rate, stream.gop_size = BITS_A_SECOND, 2 * FPS
+        stream.codec_context.max_b_frames = 0
+        for number, image in enumerate(images):
+            frame = av.VideoFrame.from_ndarray(image, "bgr24")
+            frame.pts, frame.time_base = number, Fraction(1, FPS)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))

@@ -1,0 +1,227 @@
+"""The service as it runs on a box, with cameras and a broker: what it costs, what it holds."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from prometheus_client.parser import text_string_to_metric_families
+
+from plateid.demo import HOST, broker, free_port
+from plateid.errors import PlateidError
+
+START_S = 60.0
+WARM_UP_S = 12.0
+"""A vehicle that stands is looked at for some seconds, until it is read or given up."""
+POLL_S = 0.2
+REAL_TIME = 0.01
+"""Share of frames that may be lost where streams count as held."""
+
+
+class BenchError(PlateidError):
+    """The service did not do what was to be measured."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What so many cameras cost.
+
+    Attributes:
+        cameras: All of them play the same clip.
+        cores: Processor seconds of the service in one second.
+        dropped: Share of frames for which there was no time.
+        least, most: Frames a second that were looked at, of the camera with the fewest, and of
+            that with the most.
+        latency_ms: From capture to receipt by a subscriber, of each `plate_seen`.
+        memory_mb: Resident, at the end.
+    """
+
+    cameras: int
+    cores: float
+    dropped: float
+    least: float
+    most: float
+    latency_ms: list[float]
+    memory_mb: float
+
+    @property
+    def held(self) -> bool:
+        """Whether all streams were kept up with."""
+        return self.dropped <= REAL_TIME
+
+    def latency(self, percent: float) -> float | None:
+        """A percentile in milliseconds; None without an event."""
+        return float(np.percentile(self.latency_ms, percent)) if self.latency_ms else None
+
+
+def measure(clip: Path, cameras: int, *, folder: Path, bundle: Path, seconds: float) -> Load:
+    """Runs `plateid run` with so many cameras that play a clip again and again.
+
+    Raises:
+        PlateidError: The broker or the service does not start.
+    """
+    folder.mkdir()
+    with _broker(folder) as port, _subscriber(port) as received:
+        metrics = f"http://{HOST}:{free_port()}/metrics"
+        config = _write_config(folder, clip, cameras, bundle=bundle, mqtt=port, metrics=metrics)
+        with _service(config) as process:
+            _wait_online(process, metrics, cameras)
+            time.sleep(WARM_UP_S)
+            before, began = _sample(process, metrics), len(received)
+            time.sleep(seconds)
+            after, ended = _sample(process, metrics), len(received)
+    elapsed_s = after.at - before.at
+    frames = {name: after.frames[name] - before.frames[name] for name in after.frames}
+    dropped = {name: after.dropped[name] - before.dropped[name] for name in after.frames}
+    rates = [(frames[name] - dropped[name]) / elapsed_s for name in frames]
+    return Load(
+        cameras,
+        (after.cpu_s - before.cpu_s) / elapsed_s,
+        sum(dropped.values()) / max(1, sum(frames.values())),
+        min(rates),
+        max(rates),
+        received[began:ended],
+        after.memory_mb,
+    )
+
+
+@dataclass(frozen=True)
+class _Sample:
+    at: float
+    cpu_s: float
+    memory_mb: float
+    frames: dict[str, float]
+    dropped: dict[str, float]
+
+
+@contextmanager
+def _broker(folder: Path) -> Iterator[int]:
+    """Mosquitto where it is installed, else the demo's, which is slower; gives its port."""
+    mosquitto = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if mosquitto is None:
+        with broker() as port:
+            yield port
+        return
+    port, file = free_port(), folder / "mosquitto.conf"
+    file.write_text(
+        f"listener {port} {HOST}\nallow_anonymous true\nlog_dest none\nset_tcp_nodelay true\n"
+    )
+    with subprocess.Popen([mosquitto, "-c", str(file)]) as process:  # noqa: S603 - found above
+        try:
+            _wait_listens(port)
+            yield port
+        finally:
+            process.terminate()
+
+
+def _wait_listens(port: int) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex((HOST, port)) == 0:
+                return
+        time.sleep(POLL_S)
+    raise BenchError("mosquitto", "did not start")
+
+
+def _write_config(
+    folder: Path, clip: Path, cameras: int, *, bundle: Path, mqtt: int, metrics: str
+) -> Path:
+    tables = "".join(
+        f'[[camera]]\nname = "camera-{n}"\nurl = {json.dumps(str(clip))}\nloop = true\n'
+        for n in range(cameras)
+    )
+    metrics_port = urllib.parse.urlsplit(metrics).port
+    file = folder / "plateid.toml"
+    file.write_text(
+        f'device = "bench"\n{tables}'
+        f"[models]\nbundle = {json.dumps(str(bundle))}\n"
+        f"[mqtt]\nport = {mqtt}\n[metrics]\nport = {metrics_port}\n"
+    )
+    return file
+
+
+@contextmanager
+def _service(config: Path) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "plateid", "run", "-c", str(config)]
+    with (
+        config.with_name("log").open("wb") as log,
+        subprocess.Popen(  # noqa: S603 - ourselves
+            command, stderr=log
+        ) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def _subscriber(port: int) -> Iterator[list[float]]:
+    """The latencies in milliseconds of all `plate_seen` so far."""
+    latencies: list[float] = []
+    subscribed = threading.Event()
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="plateid-bench")
+
+    def on_message(_client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+        event = json.loads(message.payload)
+        if event["event_type"] == "plate_seen":
+            late = datetime.now(UTC) - datetime.fromisoformat(event["last_seen"])
+            latencies.append(1000 * late.total_seconds())
+
+    def on_connect(*_: object) -> None:
+        client.subscribe("plateid/bench/+/event", qos=1)
+
+    client.on_connect = on_connect
+    client.on_subscribe = lambda *_: subscribed.set()
+    client.on_message = on_message
+    client.connect(HOST, port)
+    client.loop_start()
+    try:
+        if not subscribed.wait(START_S):
+            raise BenchError("the broker", "takes no subscription")
+        yield latencies
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
+def _wait_online(process: subprocess.Popen[bytes], metrics: str, cameras: int) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if sum(count > 0 for count in _sample(process, metrics).frames.values()) == cameras:
+                return
+        except urllib.error.URLError:
+            pass
+        time.sleep(POLL_S)
+    raise BenchError("plateid run", "did not start")
+
+
+def _sample(process: subprocess.Popen[bytes], metrics: str) -> _Sample:
+    with urllib.request.urlopen(metrics, timeout=START_S) as answer:  # noqa: S310 - on loopback
+        families = {f.name: f for f in text_string_to_metric_families(answer.read().decode())}
+    frames, dropped = (
+        {sample.labels["camera"]: sample.value for sample in families[name].samples}
+        for name in ("plateid_frames", "plateid_frames_dropped")
+    )
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    cpu_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
+    memory_mb = pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return _Sample(time.monotonic(), cpu_s, memory_mb, frames, dropped)

@@ -1,0 +1,209 @@
+"""One stream in one thread: where its time goes, beside what cannot be saved."""
+
+import functools
+import itertools
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plateid.bench.scenes import crowded
+from plateid.bench.stopwatch import Stopwatch
+from plateid.capture.container import Source, opened
+from plateid.capture.stream import read_clip
+from plateid.capture.video import VideoPicture
+from plateid.config import EventsConfig, ModelsConfig, SnapshotsConfig
+from plateid.core.formats import shipped_formats
+from plateid.core.motion import MotionGate
+from plateid.core.passes import Pass
+from plateid.core.records import PlateEvent, Shot
+from plateid.core.tracking import Tracker
+from plateid.events.album import Album
+from plateid.events.snapshots import Snapshots
+from plateid.events.store import EventStore
+from plateid.models.detector import OnnxDetector
+from plateid.models.networks import Networks
+from plateid.models.reader import OnnxReader
+from plateid.models.session import Session
+from plateid.pipeline import CameraPipeline, Origin
+
+STAGES = {
+    "decode": "FFmpeg",
+    "motion": "is it worth a look",
+    "scale": "to the detector's input",
+    "detector": "its network",
+    "boxes": "candidates to plates",
+    "crop": "plates to the reader's input",
+    "reader": "its network",
+    "tracking": "plates to vehicles",
+    "fusion": "reads to a text",
+    "store": "events and pictures to disk",
+    "rest": "rules, and Python between the stages",
+}
+CROWDED_FRAMES = 30
+Inference = tuple[Session, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a clip took, frame by frame.
+
+    Attributes:
+        times_ms: Of each stage, shape (frames,).
+        read: Whether a frame shows plates, shape (frames,).
+        cpu_ms: Processor time of all stages of all frames.
+        bare_ms: Of decoding, and of ONNX Runtime with the same inputs, by turns with the former.
+        events: Published.
+    """
+
+    times_ms: dict[str, NDArray[np.float64]]
+    read: NDArray[np.bool_]
+    cpu_ms: float
+    bare_ms: float
+    events: int
+
+    @property
+    def ratio(self) -> float:
+        """Of the pipeline's time to the bare one."""
+        return self.cpu_ms / self.bare_ms
+
+    @property
+    def frame_ms(self) -> NDArray[np.float64]:
+        """Of all stages together."""
+        return np.asarray(np.sum(list(self.times_ms.values()), axis=0))
+
+
+class Shelf:
+    """A sink as the service has it: the picture to the album, the event to the store."""
+
+    def __init__(self, folder: Path) -> None:
+        """Empty."""
+        path = folder / "events.sqlite3"
+        self._store = EventStore(path)
+        self._snapshots = Snapshots(
+            SnapshotsConfig(),
+            {True: "keep", False: "keep"},
+            Album(path),
+            publish=lambda _camera, _jpeg: None,
+        )
+        self._sequence = itertools.count(1)
+        self.next_seq = lambda: next(self._sequence)
+        self.events = 0
+
+    def accept(self, event: PlateEvent, shot: Shot | None) -> None:
+        """Keeps both."""
+        snapshot = self._snapshots.take(event, shot, listed=False)
+        self._store.append(replace(event, snapshot=snapshot))
+        self.events += 1
+
+    def close(self) -> None:
+        """Closes the store."""
+        self._store.close()
+
+
+class Bench:
+    """The networks of a bundle, and pipelines that use them."""
+
+    def __init__(self, bundle: Path) -> None:
+        """Loads the bundle.
+
+        Raises:
+            PlateidError: It cannot be used.
+        """
+        self.networks = Networks(ModelsConfig(bundle=bundle))
+
+    def profile(self, clip: Path) -> Profile:
+        """Plays a clip as fast as it goes.
+
+        Raises:
+            SourceError: The clip cannot be read.
+        """
+        stopwatch, inferences = Stopwatch(), list[Inference]()
+        self._watch(stopwatch, inferences)
+        try:
+            with tempfile.TemporaryDirectory(prefix="plateid-bench-") as folder:
+                return self._played(clip, Shelf(Path(folder)), stopwatch, inferences)
+        finally:
+            stopwatch.stop()
+
+    def _watch(self, stopwatch: Stopwatch, inferences: list[Inference]) -> None:
+        for owner, method, stage in (
+            (MotionGate, "passes", "motion"),
+            (OnnxDetector, "detect", "boxes"),
+            (VideoPicture, "resized", "scale"),
+            (OnnxReader, "read", "crop"),
+            (Tracker, "update", "tracking"),
+            (Tracker, "hold", "tracking"),
+            (Pass, "add", "fusion"),
+            (Pass, "reading", "fusion"),
+            (Pass, "similar_reads", "fusion"),
+            (Shelf, "accept", "store"),
+        ):
+            stopwatch.watch(owner, method, stage)
+        for session, stage in (
+            (self.networks.detector_session, "detector"),
+            (self.networks.reader_session, "reader"),
+        ):
+            keep = functools.partial(_keep, inferences, session)
+            stopwatch.watch(session, "outputs", stage, seen=keep)
+
+    def _played(
+        self, clip: Path, shelf: Shelf, stopwatch: Stopwatch, inferences: list[Inference]
+    ) -> Profile:
+        pipeline = self.pipeline(shelf)
+        read, cpu_ms, bare_ms = [], 0.0, 0.0
+        frames = read_clip(clip)
+        with opened(Source(str(clip))) as (container, stream):
+            decode = container.decode(stream)
+            while True:
+                stopwatch.next_frame()
+                inferences.clear()
+                started = time.process_time()
+                with stopwatch.stage("rest"):
+                    with stopwatch.stage("decode"):
+                        frame = next(frames, None)
+                    plates = pipeline.process(frame) if frame else []
+                ended = time.process_time()
+                if frame is None:
+                    break
+                next(decode, None)
+                for session, batch in inferences:
+                    session.bare(batch)
+                cpu_ms += 1000 * (ended - started)
+                bare_ms += 1000 * (time.process_time() - ended)
+                read.append(bool(plates))
+        pipeline.finish()
+        shelf.close()
+        times = {stage: stopwatch.times(stage)[:-1] for stage in STAGES}
+        return Profile(times, np.array(read), cpu_ms, bare_ms, shelf.events)
+
+    def pipeline(self, shelf: Shelf) -> CameraPipeline:
+        """One camera's."""
+        return CameraPipeline(
+            Origin("bench", "bench", self.networks.names, shelf.next_seq, lambda: None),
+            EventsConfig(),
+            formats=shipped_formats(),
+            detector=self.networks.detector(),
+            reader=self.networks.reader(),
+            sink=shelf,
+        )
+
+    def crowd(self, plates: int) -> tuple[float, float]:
+        """Median milliseconds of a frame with so many plates, and how many were found in it."""
+        times, found = [], []
+        with tempfile.TemporaryDirectory(prefix="plateid-bench-") as folder:
+            shelf = Shelf(Path(folder))
+            pipeline = self.pipeline(shelf)
+            for frame in crowded(plates, CROWDED_FRAMES):
+                started = time.perf_counter()
+                found.append(len(pipeline.process(frame)))
+                times.append(1000 * (time.perf_counter() - started))
+            shelf.close()
+        return float(np.median(times)), float(np.median(found))
+
+
+def _keep(inferences: list[Inference], session: Session, batch: NDArray[np.float32]) -> None:
+    inferences.append((session, batch))

@@ -1,0 +1,109 @@
+"""`python -m tests.against --reader cct_xs.onnx PICTURES...`: beside fast-alpr's kind of pipeline.
+
+YOLO nano at 640 x 640 and CCT-XS in ONNX Runtime, with the steps that open-image-models and
+fast-plate-ocr take around them, on the same pictures by turns, one thread each. Time does not
+depend on weights, so the detector has random ones (`train latency`), and CCT-XS those of
+`fast_plate_ocr.train.model.model_builders.build_model` from models/cct_xs_v1.yaml, exported as
+ONNX; what it reads is the plates that plateid found. Accuracy is not compared: their weights are on
+a hub. Needs the trainer's environment.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from plateid.capture.pictures import find_sources, read_picture
+from plateid.config import ModelsConfig, bundle_path
+from plateid.models.networks import Networks
+from plateid.models.session import Session
+from plateid.pipeline import read_detections
+from train.bundle.latency import reference_session
+
+DETECTOR_PX = 640
+READER_SIZE = 128, 64
+SCORE, IOU = 0.25, 0.45
+ROUNDS = 3
+
+
+class Other:
+    """What fast-alpr does with a picture."""
+
+    def __init__(self, reader: Path) -> None:
+        self._detector = reference_session()
+        self._reader = Session(str(reader), reader.read_bytes())
+
+    def detect(self, image: np.ndarray) -> np.ndarray:
+        """open_image_models.detection.core.yolo_v9: letterbox, RGB, 0 to 1, NMS."""
+        height, width = image.shape[:2]
+        scale = min(DETECTOR_PX / height, DETECTOR_PX / width)
+        size = round(width * scale), round(height * scale)
+        left, top = (DETECTOR_PX - size[0]) // 2, (DETECTOR_PX - size[1]) // 2
+        scaled = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+        canvas = cv2.copyMakeBorder(
+            scaled,
+            top,
+            DETECTOR_PX - size[1] - top,
+            left,
+            DETECTOR_PX - size[0] - left,
+            cv2.BORDER_CONSTANT,
+            value=(114, 114, 114),
+        )
+        blob = np.ascontiguousarray(canvas[:, :, ::-1].transpose(2, 0, 1))[None]
+        rows = self._detector.run(blob.astype(np.float32) / 255)[0].T
+        rows = rows[rows[:, 4] >= SCORE]
+        corner = np.hstack([rows[:, :2] - rows[:, 2:4] / 2, rows[:, 2:4]])
+        kept = cv2.dnn.NMSBoxes(corner.tolist(), rows[:, 4].tolist(), SCORE, IOU)
+        return rows[np.asarray(kept, dtype=int).ravel()]
+
+    def read(self, image: np.ndarray, box: tuple[float, float, float, float]) -> str:
+        """fast_plate_ocr.core.process: RGB, aspect kept, one crop an inference."""
+        x1, y1, x2, y2 = (max(0, int(value)) for value in box)
+        crop = cv2.cvtColor(image[y1 : y2 + 1, x1 : x2 + 1], cv2.COLOR_BGR2RGB)
+        width, height = READER_SIZE
+        scale = min(width / crop.shape[1], height / crop.shape[0])
+        size = max(1, round(crop.shape[1] * scale)), max(1, round(crop.shape[0] * scale))
+        canvas = np.full((height, width, 3), 114, np.uint8)
+        left, top = (width - size[0]) // 2, (height - size[1]) // 2
+        canvas[top : top + size[1], left : left + size[0]] = cv2.resize(crop, size)
+        slots = self._reader.run(canvas[None].astype(np.float32))
+        return str(slots.argmax(axis=-1))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("pictures", nargs="+", type=Path)
+    parser.add_argument("--reader", type=Path, required=True)
+    parser.add_argument("--bundle", default="default")
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    networks = Networks(ModelsConfig(bundle=Path(bundle_path(options.bundle))))
+    detector, reader, other = networks.detector(), networks.reader(), Other(options.reader)
+    files = [file for folder in options.pictures for file in find_sources(folder)]
+    ours, theirs, plates = [], [], 0
+    for picture in map(read_picture, files):
+        image = picture.resized(picture.width, picture.height)
+        for _ in range(ROUNDS):
+            started = time.perf_counter()
+            found = detector.detect(picture)
+            read_detections(picture, found, reader)
+            ours.append(time.perf_counter() - started)
+            started = time.perf_counter()
+            other.detect(image)
+            for each in found:
+                other.read(image, each.box)
+            theirs.append(time.perf_counter() - started)
+        plates += len(found)
+    a, b = (1000 * float(np.median(times)) for times in (ours, theirs))
+    sys.stdout.write(
+        f"{len(files)} pictures, {plates} plates found; median of a picture: plateid {a:.1f} ms, "
+        f"YOLO nano at {DETECTOR_PX} and CCT-XS {b:.1f} ms; ratio {a / b:.3f}, "
+        f"of all {sum(ours) / sum(theirs):.3f}\n"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""A box that was set up by files on its boot partition, and a clip on its data partition."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.events.certificates import Authority
+from tests.firmware.qemu.appliance import BOARDS, REPOSITORY, Appliance
+from tests.firmware.qemu.subscriber import Subscriber
+
+IMAGES = Path(os.environ.get("OUT", REPOSITORY / "build/firmware"))
+PLATE = "EK749HX"
+"""Of the vehicle in the clip."""
+CONFIG = """
+# Emulation reads a frame in seconds: nothing may count as gone in between.
+camera = [{name = "gate", url = "/var/lib/appliance/clip.mp4", loop = true}]
+events = {min_reads = 2, lost_s = 25, regions = ["fr"]}
+store.path = "/var/lib/plateid/plateid.sqlite3"
+web = {enabled = true, host = "0.0.0.0"}
+"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        item.add_marker(pytest.mark.timeout(3 * 3600))
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory) -> Path:
+    """One vehicle of the demo's, twenty times as slow, and an empty road after it."""
+    made = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    demo = REPOSITORY / "plateid/demo/demo.mp4"
+    options = ["-an", "-vf", "setpts=20*(PTS-STARTPTS),fps=2", "-g", "4", "-bf", "0"]
+    command = ["ffmpeg", "-v", "error", "-ss", "19.4", "-i", demo, *options, made]
+    subprocess.run(command, check=True)
+    return made
+
+
+@pytest.fixture(scope="module", params=BOARDS)
+def board(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def box(board, tmp_path_factory, clip) -> Iterator[Appliance]:
+    """Set up, and not yet started."""
+    folder = tmp_path_factory.mktemp(board)
+    with closing(Appliance(board, IMAGES / f"plateid-{board}.img", folder)) as made:
+        authority = Authority(folder)
+        issued = authority.issue("127.0.0.1")
+        texts = {"plateid.toml": CONFIG, "web-password": "correct horse", "mqtt-users": "host:word"}
+        files = {"authorized_keys": made.public_key, "mqtt-server.crt": issued.file}
+        files["mqtt-server.key"] = issued.key
+        for name, text in texts.items():
+            files[name] = folder / name
+            files[name].write_text(text)
+        for name, file in files.items():
+            made.lay(f"plateid/{name}", file)
+        made.debugfs(f"write {clip} lib/appliance/clip.mp4", "-w")
+        made.authority = authority.certificate.file
+        yield made
+
+
+@pytest.fixture(scope="module")
+def subscriber(box) -> Iterator[Subscriber]:
+    """Hears what the box publishes, from the host."""
+    with closing(Subscriber(box.mqtt_port, box.authority)) as made:
+        yield made
