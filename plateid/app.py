@@ -133,6 +133,7 @@ class App:
             self._supervisor.start(f"worker-{number}", self._work)
         for camera in self._cameras:
             self._supervisor.start("camera", camera.run)
+        self._web.check()  # loads its modules, which takes long on a slow box, before READY
         self._notifier.ready()
         while (request := self._supervisor.wait(timeout_s=TICK_S)) is not Request.STOP:
             if request is Request.RELOAD:
