@@ -28,7 +28,7 @@ def config(tmp_path, bundle, broker):
     return Config(
         camera=(CameraConfig(name="gate", url=str(clip), loop=True),),
         mqtt=broker.config,
-        models=ModelsConfig(bundle=bundle),
+        models=ModelsConfig(bundle=bundle, workers=1),
         store=StoreConfig(path=tmp_path / "events.sqlite3"),
     )
 
