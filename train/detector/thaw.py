@@ -25,6 +25,7 @@ from plateid.models.detector import as_input
 from train.errors import TrainError
 
 NETWORK = "yolov8n.yaml"
+FIRST = "model.0.conv"
 SIDE = 640
 """Of the pictures that the statistics are measured on, in pixels."""
 ENOUGH = 96
@@ -49,6 +50,9 @@ def thaw(bundle: Path, out: Path, pictures: Sequence[Path]) -> Path:
     """
     graph = onnx.load_from_string(Bundle(bundle).detector).graph
     found = weights(graph)
+    if FIRST in found and graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8:
+        kernel, bias = found[FIRST]  # for colours in the order of pictures
+        found[FIRST] = np.ascontiguousarray(kernel[:, ::-1]), bias
     tower = found.get("model.22.cv3.0.0.conv")
     model: Any = DetectionModel(NETWORK, nc=len(tower[0]) if tower else 1, verbose=False).eval()
     head = model.model[-1]
