@@ -6,7 +6,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.parse
@@ -19,10 +18,9 @@ from pathlib import Path
 
 import numpy as np
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
 from prometheus_client.parser import text_string_to_metric_families
 
-from plateid.demo import HOST, broker, free_port
+from plateid.demo import HOST, broker, free_port, subscriber
 from plateid.errors import PlateidError
 
 START_S = 60.0
@@ -76,7 +74,7 @@ def measure(clip: Path, cameras: int, *, folder: Path, bundle: Path, seconds: fl
         PlateidError: The broker or the service does not start.
     """
     folder.mkdir()
-    with _broker(folder) as port, _subscriber(port) as received:
+    with _broker(folder) as port, _latencies(port) as received:
         metrics = f"http://{HOST}:{free_port()}/metrics"
         config = _write_config(folder, clip, cameras, bundle=bundle, mqtt=port, metrics=metrics)
         with _service(config) as process:
@@ -172,33 +170,18 @@ def _service(config: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @contextmanager
-def _subscriber(port: int) -> Iterator[list[float]]:
+def _latencies(port: int) -> Iterator[list[float]]:
     """The latencies in milliseconds of all `plate_seen` so far."""
     latencies: list[float] = []
-    subscribed = threading.Event()
-    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="plateid-bench")
 
-    def on_message(_client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+    def take(message: mqtt.MQTTMessage) -> None:
         event = json.loads(message.payload)
         if event["event_type"] == "plate_seen":
             late = datetime.now(UTC) - datetime.fromisoformat(event["last_seen"])
             latencies.append(1000 * late.total_seconds())
 
-    def on_connect(*_: object) -> None:
-        client.subscribe("plateid/bench/+/event", qos=1)
-
-    client.on_connect = on_connect
-    client.on_subscribe = lambda *_: subscribed.set()
-    client.on_message = on_message
-    client.connect(HOST, port)
-    client.loop_start()
-    try:
-        if not subscribed.wait(START_S):
-            raise BenchError("the broker", "takes no subscription")
+    with subscriber(port, ["plateid/bench/+/event"], take):
         yield latencies
-    finally:
-        client.disconnect()
-        client.loop_stop()
 
 
 def _wait_online(process: subprocess.Popen[bytes], metrics: str, cameras: int) -> None:

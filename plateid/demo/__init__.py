@@ -5,7 +5,7 @@ import logging
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -92,30 +92,45 @@ def free_port() -> int:
 
 
 @contextmanager
-def _printing_subscriber(port: int, root: str) -> Iterator[None]:
-    """Prints events as any subscriber would get them, until the device says that it is offline."""
-    subscribed, offline = threading.Event(), threading.Event()
-    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="plateid-demo-subscriber")
+def subscriber(
+    port: int, topics: Sequence[str], take: Callable[[mqtt.MQTTMessage], None]
+) -> Iterator[None]:
+    """Has a thread take what a broker on this machine publishes to the topics.
+
+    Raises:
+        BrokerError: It takes no subscription.
+    """
+    subscribed = threading.Event()
+    client = mqtt.Client(CallbackAPIVersion.VERSION2)
 
     def on_connect(*_: object) -> None:
-        client.subscribe([(f"{root}/+/event", 1), (f"{root}/status", 1)])
+        client.subscribe([(topic, 1) for topic in topics])
 
-    def on_message(_client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+    client.on_connect = on_connect
+    client.on_subscribe = lambda *_: subscribed.set()
+    client.on_message = lambda _client, _data, message: take(message)
+    client.connect(HOST, port)
+    client.loop_start()
+    try:
+        if not subscribed.wait(WAIT_S):
+            raise BrokerError(f"{HOST}:{port}", "the broker takes no subscription")
+        yield
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
+@contextmanager
+def _printing_subscriber(port: int, root: str) -> Iterator[None]:
+    """Prints events as any subscriber would get them, until the device says that it is offline."""
+    offline = threading.Event()
+
+    def take(message: mqtt.MQTTMessage) -> None:
         if message.topic.endswith("/event"):
             click.echo(message.payload.decode())
         elif message.payload == b"offline" and not message.retain:
             offline.set()
 
-    client.on_connect = on_connect
-    client.on_subscribe = lambda *_: subscribed.set()
-    client.on_message = on_message
-    client.connect(HOST, port)
-    client.loop_start()
-    try:
-        if not subscribed.wait(WAIT_S):
-            raise BrokerError(f"{HOST}:{port}", "the demo's broker does not answer")
+    with subscriber(port, (f"{root}/+/event", f"{root}/status"), take):
         yield
         offline.wait(WAIT_S)
-    finally:
-        client.disconnect()
-        client.loop_stop()
