@@ -43,7 +43,7 @@ class CloseReader:
         unsure = [n for n, read in enumerate(reads) if not _is_sure(read)]
         others = self._reader.read(picture, [cut for n in unsure for cut in other_cuts(boxes[n])])
         for n, start in zip(unsure, range(0, len(others), len(CUTS)), strict=True):
-            reads[n] = together([reads[n], *others[start : start + len(CUTS)]])
+            reads[n] = _fused([reads[n], *others[start : start + len(CUTS)]])
         return reads
 
 
@@ -54,8 +54,10 @@ def other_cuts(box: Box) -> list[Box]:
 
 def together(reads: Sequence[PlateRead]) -> PlateRead:
     """What a box and its other cuts say, in this order: the first alone where it is sure."""
-    if len(reads) == 1 or _is_sure(reads[0]):
-        return reads[0]
+    return reads[0] if len(reads) == 1 or _is_sure(reads[0]) else _fused(reads)
+
+
+def _fused(reads: Sequence[PlateRead]) -> PlateRead:
     fusion = Fusion()
     for read in reads:
         fusion.add(read)
