@@ -167,8 +167,8 @@ def to_counts(_context: click.Context, _parameter: click.Parameter, text: str) -
     show_default=True,
     help="How long each number of cameras is watched.",
 )
-@click.option("--json", type=click.Path(path_type=Path), help="File for all figures.")
-@click.option("--picture", type=click.Path(path_type=Path), help="File for a picture, SVG.")
+@click.option("--json", type=click.File("w", lazy=False), help="File for all figures.")
+@click.option("--picture", type=click.File("w", lazy=False), help="File for a picture, SVG.")
 def bench(**options: Any) -> None:
     """Measures this machine: each stage of a frame, and how many cameras it holds."""
     from plateid.bench import BenchOptions, run_bench  # noqa: PLC0415 - as above

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 import numpy as np
@@ -40,8 +40,8 @@ class BenchOptions:
     bundle: Path
     cameras: tuple[int, ...]
     seconds: float
-    json: Path | None
-    picture: Path | None
+    json: TextIO | None
+    picture: TextIO | None
 
 
 def run_bench(options: BenchOptions) -> None:
@@ -73,9 +73,9 @@ def run_bench(options: BenchOptions) -> None:
         _print_held(loads)
         figures = _figures(profile, crowds, quiet, loads) | {"still_decode_ms": decode_ms(still)}
     if options.json:
-        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+        options.json.write(json.dumps(figures, indent=1) + "\n")
     if options.picture:
-        options.picture.write_text(picture(profile, crowds, loads))
+        options.picture.write(picture(profile, crowds, loads))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from plateid.capture.container import Source, opened
 from plateid.capture.stream import read_clip
 from plateid.capture.video import VideoPicture
 from plateid.core.records import Box, Frame, Image
@@ -89,8 +90,7 @@ def _around(box: list[float]) -> Box:
 
 
 def _rate(clip: Path) -> float:
-    with av.open(str(clip)) as container:
-        stream = container.streams.video[0]
+    with opened(Source(str(clip))) as (_, stream):
         return float(stream.average_rate or stream.guessed_rate or FPS)
 
 

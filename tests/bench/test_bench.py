@@ -86,3 +86,19 @@ def test_numbers_of_cameras_are_numbers(cameras):
     done = CliRunner().invoke(main, ["bench", "--cameras", cameras])
     assert done.exit_code == 2
     assert "must be numbers from 1 on" in done.output
+
+
+def test_a_clip_or_a_file_that_cannot_be_used_is_one_error(tmp_path):
+    text, clip = tmp_path / "notes.mp4", tmp_path / "clip.mp4"
+    text.write_text("no video")
+    write_clip(clip, count=5)
+    nowhere = tmp_path / "missing" / "figures.json"
+    for words, named, code in (
+        (["--clip", tmp_path / "none.mp4"], "none.mp4: does not exist", 1),
+        (["--clip", text], "notes.mp4: is not a video", 1),
+        (["--clip", clip, "--json", nowhere], f"{nowhere}': No such file", 2),
+    ):
+        done = CliRunner().invoke(main, ["bench", "--cameras", "", *map(str, words)])
+        assert done.exit_code == code, done.output
+        assert named in done.output
+        assert "Traceback" not in done.output
