@@ -21,10 +21,15 @@ BACKGROUND = 0.1
 """Share of the real crops that show a place beside the plate."""
 UNKNOWN = -100
 """A class that no loss looks at."""
-SHIFT, ZOOM = 0.03, 0.05
+SHIFT, ZOOM = 0.035, 0.07
 """Standard deviation of the changes of a crop's frame, in parts of its size."""
 GREY = 0.1
 """Share of the crops without colour, as by infra-red."""
+NEGATIVE = 0.06
+"""Share of the crops with light and dark exchanged: few plates have light letters, and few of the
+real ones to learn from."""
+FADED, FAINTEST = 0.2, 0.3
+"""Share of the crops that have lost contrast, and what is left of it at least."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +97,7 @@ def _rendered(rng: np.random.Generator, store: Store | None) -> Sample:
 
 
 def varied(inputs: Tensor, rng: np.random.Generator) -> Tensor:
-    """Each crop framed and lit a little differently, some without colour."""
+    """Each crop framed and lit a little differently; some are grey, faint or negatives."""
     count = len(inputs)
     zoom = 1 + ZOOM * rng.standard_normal((count, 2))
     frames = np.zeros((count, 2, 3))
@@ -102,8 +107,15 @@ def varied(inputs: Tensor, rng: np.random.Generator) -> Tensor:
         torch.from_numpy(frames).float(), list(inputs.shape), align_corners=False
     )
     moved = functional.grid_sample(inputs, grid, padding_mode="border", align_corners=False)
-    grey = torch.from_numpy(rng.random((count, 1, 1, 1)) < GREY)
-    moved = torch.where(grey, moved.mean(dim=1, keepdim=True), moved)
+
+    def some(share: float) -> Tensor:
+        return torch.from_numpy(rng.random((count, 1, 1, 1)) < share)
+
+    moved = torch.where(some(GREY), moved.mean(dim=1, keepdim=True), moved)
+    moved = torch.where(some(NEGATIVE), 255 - moved, moved)
+    left = torch.from_numpy(rng.uniform(FAINTEST, 1, (count, 1, 1, 1))).float()
+    mean = moved.mean(dim=(2, 3), keepdim=True)
+    moved = torch.where(some(FADED), mean + left * (moved - mean), moved)
     gain = torch.from_numpy(np.exp(0.2 * rng.standard_normal((count, 1, 1, 1)))).float()
     lift = torch.from_numpy(10 * rng.standard_normal((count, 1, 1, 1))).float()
     return (moved * gain + lift).clamp(0, 255)

@@ -24,7 +24,7 @@ UNKNOWN = "?"
 network took every real plate of America for that country's, 41 of 43 Brazilian ones."""
 WORSE = 0.4
 """Share of the real plates that a worse camera sees."""
-OFF, FARTHEST = (0.015, 0.035), (-0.06, 0.11)
+OFF, FARTHEST = (0.015, 0.045), (-0.08, 0.13)
 """How far a side of a crop is off, in parts of the plate: mean and deviation, least and most."""
 CAP = 0.55
 """Of a crop's height, that of its characters."""

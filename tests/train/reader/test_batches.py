@@ -39,6 +39,15 @@ def test_crops_vary_little_and_stay_pictures():
     assert 0 < int(grey.sum()) < 20, "some have lost their colour"
 
 
+def test_some_crops_are_negatives_and_some_are_faint():
+    crops = torch.full((256, 3, HEIGHT, WIDTH), 60.0)
+    crops[..., WIDTH // 2 :] = 180
+    seen = varied(crops, np.random.default_rng(0))
+    contrast = (seen[..., -20:] - seen[..., :20]).mean(dim=(1, 2, 3))
+    assert 0 < int((contrast < 0).sum()) < 40
+    assert 0 < int((contrast.abs() < 50).sum()) < 60
+
+
 def test_rendered_batches_need_no_data_and_are_repeated_by_their_seed():
     chosen = candidate("plateid", None)
     mix = Mix([], None, real=0.2, size=4, regions=chosen.regions)
