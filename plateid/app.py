@@ -13,7 +13,9 @@ import structlog
 from plateid.backoff import began
 from plateid.capture.camera import Camera
 from plateid.capture.mailbox import Mailboxes
-from plateid.config import CameraConfig, Config, formats_of, rules_of
+from plateid.config.camera import CameraConfig
+from plateid.config.file import Config
+from plateid.config.syntax import formats_of, rules_of
 from plateid.core.formats import Formats
 from plateid.core.records import PlateEvent, Shot
 from plateid.errors import PlateidError, StoreError

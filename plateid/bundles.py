@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from plateid.capture.stream import read_clip
-from plateid.config import DEFAULT_BUNDLE, SHIPPED, ModelsConfig, shipped_bundles
+from plateid.config.models import DEFAULT_BUNDLE, SHIPPED, ModelsConfig, shipped_bundles
 from plateid.core.records import Picture
 from plateid.demo import CLIP
 from plateid.errors import BundleError, ModelError

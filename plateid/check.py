@@ -9,7 +9,10 @@ from pathlib import Path
 import click
 
 from plateid.capture.stream import probe
-from plateid.config import Config, WebhookConfig, expected_formats, formats_of, load_config
+from plateid.config.delivery import WebhookConfig
+from plateid.config.file import Config
+from plateid.config.load import load_config
+from plateid.config.syntax import expected_formats, formats_of
 from plateid.errors import PlateidError, StoreError
 from plateid.events.lists import ListFile
 from plateid.events.mqtt import check_broker

@@ -16,7 +16,9 @@ import click
 
 from plateid import __version__
 from plateid.cli_models import models, to_bundle
-from plateid.config import DEFAULT_BUNDLE, load_config, load_formats
+from plateid.config.load import load_config
+from plateid.config.models import DEFAULT_BUNDLE
+from plateid.config.syntax import load_formats
 from plateid.core.text import CHARSET
 from plateid.errors import ConfigError, PlateidError
 from plateid.service.logs import configure_logs

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from plateid.config import DEFAULT_BUNDLE, ModelsConfig, bundle_path, load_config
+from plateid.config.load import load_config
+from plateid.config.models import DEFAULT_BUNDLE, ModelsConfig, bundle_path
 from plateid.core.text import CHARSET
 
 

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from plateid.capture.pictures import read_picture
-from plateid.config import ModelsConfig
+from plateid.config.models import ModelsConfig
 from plateid.errors import BundleError
 from plateid.models.bundle import GoldenPicture
 from plateid.models.networks import Networks

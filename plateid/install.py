@@ -18,7 +18,8 @@ import tomlkit
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
-from plateid.config import ModelsConfig, bundle_in_use, load_config
+from plateid.config.load import load_config
+from plateid.config.models import ModelsConfig, bundle_in_use
 from plateid.errors import BundleError
 from plateid.golden import check_golden
 from plateid.models.archive import CARD, files_of, pack, unpack, write_synced

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 import structlog
 
-from plateid.config import EventsConfig
+from plateid.config.camera import EventsConfig
 from plateid.core.formats import Formats
 from plateid.core.ids import uuid7
 from plateid.core.motion import SIZE, MotionGate

@@ -19,7 +19,9 @@ from rich.progress import MofNCompleteColumn, Progress
 from plateid.capture.pictures import find_sources, is_picture, read_picture
 from plateid.capture.stream import clip_length, read_clip
 from plateid.capture.writer import ClipWriter
-from plateid.config import Config, EventsConfig, ModelsConfig
+from plateid.config.camera import EventsConfig
+from plateid.config.file import Config
+from plateid.config.models import ModelsConfig
 from plateid.core.drawing import draw_plate
 from plateid.core.formats import Formats
 from plateid.core.records import Detection, Frame, Image, Picture, PlateEvent, Shot

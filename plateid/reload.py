@@ -1,6 +1,6 @@
 """Which changes of a configuration take effect at once, and which at the next start."""
 
-from plateid.config import Config
+from plateid.config.file import Config
 
 LIVE = ("events",)
 """Sections that may change while plateid runs; so may the values of each camera."""

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from plateid.capture.pictures import find_sources, read_picture
-from plateid.config import ModelsConfig, bundle_path
+from plateid.config.models import ModelsConfig, bundle_path
 from plateid.models.networks import Networks
 from plateid.models.session import Session
 from plateid.pipeline import read_detections

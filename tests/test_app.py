@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from plateid.config import load_config
+from plateid.config.load import load_config
 from plateid.errors import ModelError
 from plateid.events.store import EventStore
 from tests.capture.conftest import write_clip

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from plateid.capture.pictures import ImagePicture
-from plateid.config import ModelsConfig
+from plateid.config.models import ModelsConfig
 from plateid.core.geometry import same_place
 from plateid.core.records import Box
 from plateid.demo import CLIP

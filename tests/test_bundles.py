@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from plateid.bundles import build_engines, list_bundles, verify_bundle
-from plateid.config import ModelsConfig, shipped_bundles
+from plateid.config.models import ModelsConfig, shipped_bundles
 from plateid.errors import BundleError, ModelError
 from tests.bundles import detector_network, reader_network, write_bundle
 

@@ -9,7 +9,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from plateid.capture.stream import read_clip
-from plateid.config import EventsConfig, ModelsConfig
+from plateid.config.camera import EventsConfig
+from plateid.config.models import ModelsConfig
 from plateid.core.formats import shipped_formats
 from plateid.core.records import ModelNames, PlateEvent, Shot
 from plateid.demo import CLIP

@@ -21,15 +21,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from plateid.capture.stream import clip_length, probe, read_clip
-from plateid.config import (
-    HomeAssistantConfig,
-    ListsConfig,
-    ModelsConfig,
-    MqttConfig,
-    formats_of,
-    load_config,
-    load_formats,
-)
+from plateid.config.delivery import HomeAssistantConfig, ListsConfig, MqttConfig
+from plateid.config.load import load_config
+from plateid.config.models import ModelsConfig
+from plateid.config.syntax import formats_of, load_formats
 from plateid.demo import CLIP
 from plateid.errors import (
     BrokerError,

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from plateid.config import DEFAULT_BUNDLE, load_config
+from plateid.config.load import load_config
+from plateid.config.models import DEFAULT_BUNDLE
 from plateid.errors import BundleError, ConfigError, PlateidError
 from plateid.install import Box, install_bundle, pack_bundle, rollback_bundle
 from plateid.models.archive import pack

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from plateid.config import EventsConfig
+from plateid.config.camera import EventsConfig
 from plateid.core.formats import Formats, shipped_formats
 from plateid.core.records import Box, Detection, Frame, ModelNames, PlateEvent, PlateRead, Shot
 from plateid.core.view import View

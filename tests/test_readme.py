@@ -10,7 +10,7 @@ import cv2
 import pytest
 
 from plateid.capture.stream import read_clip
-from plateid.config import load_config
+from plateid.config.load import load_config
 from plateid.demo import CLIP
 from plateid.events.lists import ListFile
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from plateid.config import load_config
+from plateid.config.load import load_config
 from plateid.reload import merged
 from tests.capture.conftest import write_clip
 from tests.events.broker import free_port, until

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from plateid.config import DEFAULT_BUNDLE, bundle_path
+from plateid.config.models import DEFAULT_BUNDLE, bundle_path
 from plateid.errors import PlateidError
 from train.errors import TrainError
 

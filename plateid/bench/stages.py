@@ -15,7 +15,9 @@ from plateid.bench.stopwatch import Stopwatch
 from plateid.capture.container import Source, opened
 from plateid.capture.stream import read_clip
 from plateid.capture.video import VideoPicture
-from plateid.config import EventsConfig, ModelsConfig, SnapshotsConfig
+from plateid.config.camera import EventsConfig
+from plateid.config.models import ModelsConfig
+from plateid.config.store import SnapshotsConfig
 from plateid.core.formats import shipped_formats
 from plateid.core.motion import MotionGate
 from plateid.core.passes import Pass

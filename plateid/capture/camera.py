@@ -14,7 +14,7 @@ from plateid.capture.container import STALL_S, is_file
 from plateid.capture.mailbox import Mailbox
 from plateid.capture.playback import play_clip
 from plateid.capture.stream import read_stream
-from plateid.config import CameraConfig
+from plateid.config.camera import CameraConfig
 from plateid.core.records import Frame
 from plateid.errors import SourceError
 

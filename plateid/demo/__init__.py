@@ -14,7 +14,11 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from plateid.app import App
-from plateid.config import CameraConfig, Config, MqttConfig, StoreConfig, WebConfig
+from plateid.config.camera import CameraConfig
+from plateid.config.delivery import MqttConfig
+from plateid.config.file import Config
+from plateid.config.service import WebConfig
+from plateid.config.store import StoreConfig
 from plateid.errors import BrokerError
 from plateid.service.supervisor import Supervisor
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from plateid.backoff import Backoff, Outage
-from plateid.config import SnapshotsConfig
+from plateid.config.store import SnapshotsConfig
 from plateid.core.ids import first_id
 from plateid.core.records import Snapshot
 from plateid.errors import StoreError

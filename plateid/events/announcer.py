@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from plateid.backoff import Backoff, Outage
-from plateid.config import HomeAssistantConfig
+from plateid.config.delivery import HomeAssistantConfig
 from plateid.errors import StoreError
 from plateid.events.box import Box
 from plateid.events.connection import OFFLINE, ONLINE, Message

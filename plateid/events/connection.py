@@ -15,7 +15,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from plateid.config import MqttConfig
+from plateid.config.delivery import MqttConfig
 from plateid.errors import BrokerError
 from plateid.events.credentials import read_password, tls_context, tls_reason
 from plateid.events.wake import Wake

@@ -7,7 +7,7 @@ from typing import Protocol
 import structlog
 
 from plateid.backoff import Backoff, Outage
-from plateid.config import StoreConfig
+from plateid.config.store import StoreConfig
 from plateid.errors import RefusedError, SinkError, StoreError
 from plateid.events.overflow import DAY_S
 from plateid.events.queues import Queued, Queues

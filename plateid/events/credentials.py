@@ -3,7 +3,7 @@
 import ssl
 from pathlib import Path
 
-from plateid.config import MqttConfig
+from plateid.config.delivery import MqttConfig
 from plateid.errors import BrokerError
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from plateid.backoff import Backoff, Outage
-from plateid.config import GpsConfig
+from plateid.config.service import GpsConfig
 from plateid.core.records import Position
 from plateid.errors import GpsError
 

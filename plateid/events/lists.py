@@ -5,7 +5,7 @@ from pathlib import Path
 
 import structlog
 
-from plateid.config import ListsConfig
+from plateid.config.delivery import ListsConfig
 from plateid.core.lists import Lists, parse_entries
 from plateid.core.records import ListMatch, PlateEvent
 from plateid.errors import ConfigError

@@ -9,7 +9,7 @@ from contextlib import closing
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from plateid.backoff import Backoff, Outage
-from plateid.config import MqttConfig
+from plateid.config.delivery import MqttConfig
 from plateid.errors import BrokerError
 from plateid.events.announcer import Announcer
 from plateid.events.box import Box

@@ -4,7 +4,7 @@ import time
 from contextlib import suppress
 
 from plateid.backoff import Backoff, Outage
-from plateid.config import StoreConfig
+from plateid.config.store import StoreConfig
 from plateid.errors import StoreError
 from plateid.events.store import EventStore, Outbox
 

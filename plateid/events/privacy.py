@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from plateid.config import Kept, PrivacyConfig
+from plateid.config.store import Kept, PrivacyConfig
 from plateid.errors import StoreError
 from plateid.events.courier import Target
 from plateid.events.overflow import DAY_S

@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 
 from plateid.backoff import Backoff, Outage
-from plateid.config import PrivacyConfig
+from plateid.config.store import PrivacyConfig
 from plateid.core.ids import first_id
 from plateid.errors import StoreError
 from plateid.events.album import Album

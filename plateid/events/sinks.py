@@ -3,7 +3,8 @@
 import time
 from pathlib import Path
 
-from plateid.config import Config, LogfileConfig
+from plateid.config.delivery import LogfileConfig
+from plateid.config.file import Config
 from plateid.errors import StoreError
 from plateid.events.courier import Courier, Target
 from plateid.events.health import SinkHealth

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from plateid.backoff import Backoff, Outage
-from plateid.config import Shown, SnapshotsConfig
+from plateid.config.store import Shown, SnapshotsConfig
 from plateid.core.blur import vehicle_only, without_plates
 from plateid.core.records import Box, Image, Picture, PlateEvent, Shot, Snapshot
 from plateid.errors import StoreError

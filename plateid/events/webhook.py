@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from plateid import __version__
-from plateid.config import WebhookConfig
+from plateid.config.delivery import WebhookConfig
 from plateid.core.records import rfc3339
 from plateid.errors import ConfigError, RefusedError, SinkError
 from plateid.events.queues import Queued

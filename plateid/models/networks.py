@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from plateid.config import ModelsConfig
+from plateid.config.models import ModelsConfig
 from plateid.core.records import ModelNames
 from plateid.errors import ModelError
 from plateid.models.bundle import Bundle, BundleSpec, NetworkSpec

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from plateid.config import ACTIVE, DEFAULT_BUNDLE, TRIAL, bundle_of
+from plateid.config.models import ACTIVE, DEFAULT_BUNDLE, TRIAL, bundle_of
 from plateid.errors import BundleError
 from plateid.models.archive import sync_folder
 from plateid.models.bundle import Bundle

@@ -19,7 +19,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from plateid.backoff import Backoff, Outage
-from plateid.config import MetricsConfig
+from plateid.config.service import MetricsConfig
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 Report = Mapping[str, Any]

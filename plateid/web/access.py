@@ -15,7 +15,7 @@ from typing import Literal
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
-from plateid.config import WebConfig
+from plateid.config.service import WebConfig
 from plateid.errors import ConfigError, StoreError
 
 Role = Literal["admin", "viewer"]

@@ -14,7 +14,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from tomlkit.exceptions import TOMLKitError
 
-from plateid.config import CameraConfig, load_config
+from plateid.config.camera import CameraConfig
+from plateid.config.load import load_config
 from plateid.errors import ConfigError
 from plateid.web import aid as aids
 from plateid.web.guard import read_change

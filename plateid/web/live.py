@@ -15,7 +15,7 @@ from typing import Any
 
 import cv2
 
-from plateid.config import WebConfig
+from plateid.config.service import WebConfig
 from plateid.core.drawing import draw_plate
 from plateid.core.records import Detection, Frame, PlateEvent, Reading
 

@@ -7,7 +7,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from plateid.config import Config
+from plateid.config.file import Config
 from plateid.web import api, camera_pages, event_pages, list_pages, live_pages, review_pages
 from plateid.web.access import Access, check_password, key_file
 from plateid.web.history import History

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from plateid.backoff import Backoff, Outage
-from plateid.config import Config
+from plateid.config.file import Config
 from plateid.core.records import Frame, PlateEvent
 from plateid.errors import PlateidError, StoreError
 from plateid.web.labels import Labels

@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from plateid import __version__
-from plateid.config import Config
+from plateid.config.file import Config
 from plateid.errors import PlateidError
 from plateid.web.access import Access
 from plateid.web.guard import COOKIE, Guard, SecurityHeaders, check_origin, read_form

@@ -12,7 +12,7 @@ from plateid.bench.scenes import crowded
 from plateid.bench.stages import STAGES
 from plateid.bench.stopwatch import Stopwatch
 from plateid.cli import main
-from plateid.config import ModelsConfig
+from plateid.config.models import ModelsConfig
 from plateid.models.networks import Networks
 from tests.capture.conftest import write_clip
 

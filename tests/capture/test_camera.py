@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from plateid.backoff import Backoff
 from plateid.capture.camera import Camera
 from plateid.capture.mailbox import Mailboxes
-from plateid.config import CameraConfig
+from plateid.config.camera import CameraConfig
 from tests.capture.conftest import CREATED, write_clip
 
 SOON = Backoff(first_s=0.05, cap_s=0.05)

@@ -18,7 +18,7 @@ import pytest
 from plateid.app import TICK_S
 from plateid.capture.camera import Camera
 from plateid.capture.mailbox import Mailboxes
-from plateid.config import CameraConfig
+from plateid.config.camera import CameraConfig
 from tests.capture.conftest import RtspServer
 
 NOTICED_S, BACK_S = 15.0, 10.0

@@ -15,7 +15,7 @@ from typing import Any
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from plateid.config import MqttConfig
+from plateid.config.delivery import MqttConfig
 
 TIMEOUT_S = 20.0
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from plateid.config import MqttConfig
+from plateid.config.delivery import MqttConfig
 from plateid.events.mqtt import MqttPublisher
 from plateid.events.store import EventStore
 from tests.events.broker import Broker, Subscriber

@@ -4,7 +4,7 @@ import sys
 import threading
 from pathlib import Path
 
-from plateid.config import MqttConfig
+from plateid.config.delivery import MqttConfig
 from plateid.events.store import EventStore
 from tests.events.samples import make_publisher
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from plateid.backoff import Backoff
-from plateid.config import HomeAssistantConfig, MqttConfig, StoreConfig
+from plateid.config.delivery import HomeAssistantConfig, MqttConfig
+from plateid.config.store import StoreConfig
 from plateid.core.ids import uuid7
 from plateid.core.records import Candidate, ModelNames, PathPoint, PlateEvent, Region
 from plateid.events.announcer import Announcer

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from plateid.config import PrivacyConfig, SnapshotsConfig
+from plateid.config.store import PrivacyConfig, SnapshotsConfig
 from plateid.core.ids import first_id, uuid7
 from plateid.errors import StoreError
 from plateid.events import album as album_module

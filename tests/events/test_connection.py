@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from plateid.config import MqttConfig
+from plateid.config.delivery import MqttConfig
 from plateid.errors import BrokerError
 from plateid.events.connection import Connection
 from plateid.events.mqtt import check_broker

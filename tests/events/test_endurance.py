@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from plateid.config import MqttConfig
+from plateid.config.delivery import MqttConfig
 from plateid.events.mqtt import MqttPublisher
 from plateid.events.store import EventStore
 from tests.events.broker import Broker, Subscriber, running, until

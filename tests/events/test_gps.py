@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plateid.config import GpsConfig
+from plateid.config.service import GpsConfig
 from plateid.core.records import Position
 from plateid.events import gps
 from plateid.events.gps import Gpsd, NoGps, position_of

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from plateid import __version__
-from plateid.config import StoreConfig
+from plateid.config.store import StoreConfig
 from plateid.core.records import ListMatch
 from plateid.events import health
 from plateid.events.backlog import Backlog

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from plateid.config import ListsConfig
+from plateid.config.delivery import ListsConfig
 from plateid.core.records import ListMatch
 from plateid.errors import ConfigError
 from plateid.events.lists import ListFile

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from plateid.backoff import Backoff
-from plateid.config import MqttConfig
+from plateid.config.delivery import MqttConfig
 from plateid.events.mqtt import MqttPublisher
 from plateid.events.store import EventStore
 from tests.events.broker import Broker, Subscriber, free_port, running, until

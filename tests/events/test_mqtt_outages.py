@@ -4,7 +4,7 @@ import signal
 from contextlib import closing
 from pathlib import Path
 
-from plateid.config import MqttConfig
+from plateid.config.delivery import MqttConfig
 from plateid.events.store import EventStore
 from tests.events.broker import Broker, Subscriber, until
 from tests.events.samples import Logs, Publish, append, outbox, said

@@ -2,7 +2,7 @@
 
 from contextlib import closing
 
-from plateid.config import MqttConfig
+from plateid.config.delivery import MqttConfig
 from plateid.events.store import EventStore
 from tests.events.broker import Broker, Subscriber, free_port, until
 from tests.events.samples import Logs, Publish, append, outbox, said

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from plateid.config import StoreConfig
+from plateid.config.store import StoreConfig
 from plateid.events.overflow import DAY_S, Overflow
 from plateid.events.store import EventStore
 from tests.events.samples import Logs, append, outbox, said

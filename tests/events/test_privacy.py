@@ -16,7 +16,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from plateid.config import PrivacyConfig
+from plateid.config.store import PrivacyConfig
 from plateid.core.records import Candidate, ListMatch, PlateEvent
 from plateid.errors import StoreError
 from plateid.events.layout import STEPS

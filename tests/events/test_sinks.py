@@ -14,7 +14,9 @@ from dataclasses import replace
 import pytest
 
 from plateid.backoff import Backoff
-from plateid.config import Config, StoreConfig, WebhookConfig
+from plateid.config.delivery import WebhookConfig
+from plateid.config.file import Config
+from plateid.config.store import StoreConfig
 from plateid.core.records import Direction, ListMatch, Position
 from plateid.errors import ConfigError, RefusedError, SinkError, StoreError
 from plateid.events.courier import Courier

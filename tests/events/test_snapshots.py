@@ -12,7 +12,10 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from plateid.capture.pictures import ImagePicture
 from plateid.capture.stream import read_clip
-from plateid.config import Config, EventsConfig, ModelsConfig, load_config
+from plateid.config.camera import EventsConfig
+from plateid.config.file import Config
+from plateid.config.load import load_config
+from plateid.config.models import ModelsConfig
 from plateid.core.formats import shipped_formats
 from plateid.core.geometry import same_place
 from plateid.core.records import Box, Image, PlateEvent, Shot, Snapshot

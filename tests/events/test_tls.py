@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from plateid.config import MqttConfig
+from plateid.config.delivery import MqttConfig
 from plateid.errors import BrokerError
 from plateid.events.mqtt import check_broker
 from plateid.events.store import EventStore

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from plateid.config import ModelsConfig
+from plateid.config.models import ModelsConfig
 from plateid.errors import ModelError
 from plateid.models.agreement import check_agreement, score_difference, worst_iou
 from plateid.models.networks import Networks

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plateid.config import ModelsConfig, shipped_bundles
+from plateid.config.models import ModelsConfig, shipped_bundles
 from plateid.errors import BundleError, ModelError
 from plateid.models.bundle import Bundle
 from plateid.models.networks import Networks

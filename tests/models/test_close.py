@@ -1,7 +1,7 @@
 """A closer look at the plates of the demo's clip, frame by frame as if each were a picture."""
 
 from plateid.capture.stream import read_clip
-from plateid.config import ModelsConfig
+from plateid.config.models import ModelsConfig
 from plateid.core.reading import read_once
 from plateid.demo import CLIP
 from plateid.models.close import SURE, CloseReader

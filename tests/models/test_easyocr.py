@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from plateid.config import ModelsConfig
+from plateid.config.models import ModelsConfig
 from plateid.errors import ModelError
 from plateid.models.networks import Networks
 

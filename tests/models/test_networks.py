@@ -1,6 +1,6 @@
 import pytest
 
-from plateid.config import ModelsConfig
+from plateid.config.models import ModelsConfig
 from plateid.core.text import slots_text
 from plateid.models.networks import Networks
 from tests.pictures import plain

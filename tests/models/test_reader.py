@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from plateid.capture.stream import read_clip
-from plateid.config import EventsConfig, ModelsConfig
+from plateid.config.camera import EventsConfig
+from plateid.config.models import ModelsConfig
 from plateid.core.geometry import sharpness
 from plateid.core.reading import read_once
 from plateid.core.records import Image, PlateRead

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from plateid.backoff import Backoff, Outage
-from plateid.config import MetricsConfig
+from plateid.config.service import MetricsConfig
 from plateid.events.store import EventStore
 from plateid.service.metrics import Metrics, MetricsServer
 from tests.events.broker import free_port, until

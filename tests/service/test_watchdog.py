@@ -7,7 +7,11 @@ from contextlib import closing, contextmanager
 import pytest
 
 from plateid import app
-from plateid.config import CameraConfig, Config, ModelsConfig, MqttConfig, StoreConfig
+from plateid.config.camera import CameraConfig
+from plateid.config.delivery import MqttConfig
+from plateid.config.file import Config
+from plateid.config.models import ModelsConfig
+from plateid.config.store import StoreConfig
 from plateid.models.detector import OnnxDetector
 from plateid.service import watchdog
 from plateid.service.supervisor import Supervisor

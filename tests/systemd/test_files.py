@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from plateid.config import load_config
+from plateid.config.load import load_config
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 

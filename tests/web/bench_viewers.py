@@ -14,7 +14,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from plateid.capture.stream import read_clip
-from plateid.config import Config, EventsConfig, ModelsConfig
+from plateid.config.camera import EventsConfig
+from plateid.config.file import Config
+from plateid.config.models import ModelsConfig
 from plateid.core.formats import shipped_formats
 from plateid.core.records import Frame, PlateEvent, Shot
 from plateid.demo import CLIP

@@ -20,7 +20,9 @@ from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
 from plateid.capture.stream import read_clip
-from plateid.config import Config, ModelsConfig, load_config
+from plateid.config.file import Config
+from plateid.config.load import load_config
+from plateid.config.models import ModelsConfig
 from plateid.core.records import Direction, Frame, ListMatch, PlateEvent
 from plateid.demo import CLIP
 from plateid.events.album import Album

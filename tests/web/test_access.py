@@ -16,7 +16,7 @@ import pytest
 from selenium.webdriver import Keys
 from selenium.webdriver.common.by import By
 
-from plateid.config import load_config
+from plateid.config.load import load_config
 from plateid.core.records import ListMatch
 from plateid.errors import ConfigError
 from plateid.events.store import EventStore

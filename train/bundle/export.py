@@ -9,7 +9,7 @@ from typing import Any
 
 import tomlkit
 
-from plateid.config import DEFAULT_BUNDLE
+from plateid.config.models import DEFAULT_BUNDLE
 from plateid.models.bundle import Bundle
 from train.bundle.card import card, origin, origin_of_reader
 from train.bundle.networks import Form, export_detector, export_reader

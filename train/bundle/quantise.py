@@ -19,7 +19,7 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from plateid.capture.pictures import read_picture
-from plateid.config import DEFAULT_BUNDLE
+from plateid.config.models import DEFAULT_BUNDLE
 from plateid.core.geometry import letterboxed
 from plateid.models.bundle import Bundle
 from plateid.models.detector import OnnxDetector, as_input

@@ -18,7 +18,7 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import LOGGER
 from ultralytics.utils.torch_utils import intersect_dicts
 
-from plateid.config import bundle_path
+from plateid.config.models import bundle_path
 from train.detector.augment import PlateDataset, read_cut_outs, render_plates
 from train.detector.thaw import thaw
 from train.errors import TrainError

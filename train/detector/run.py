@@ -12,7 +12,7 @@ from typing import Any
 import click
 import numpy as np
 
-from plateid.config import bundle_path
+from plateid.config.models import bundle_path
 from train.dataset.checks import checked_pictures
 from train.dataset.pictures import LabelledPicture, split, write_yolo
 from train.detector.fit import fit

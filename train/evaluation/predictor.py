@@ -8,7 +8,7 @@ import numpy as np
 
 from plateid.capture.pictures import find_sources, is_picture, read_picture
 from plateid.capture.stream import read_clip
-from plateid.config import ModelsConfig
+from plateid.config.models import ModelsConfig
 from plateid.core.geometry import Letterbox, expanded
 from plateid.core.records import Box, Picture
 from plateid.models.close import other_cuts

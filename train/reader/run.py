@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import torch
 
-from plateid.config import bundle_path
+from plateid.config.models import bundle_path
 from train.reader.batches import Mix, batches
 from train.reader.candidates import candidate, load_base
 from train.reader.crops import read_plates

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from plateid.config import first_problem
+from plateid.config.load import first_problem
 from plateid.core.text import CHARSET
 from train.errors import TrainError
 from train.synth.fonts import families

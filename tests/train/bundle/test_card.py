@@ -1,6 +1,6 @@
 import pytest
 
-from plateid.config import SHIPPED, shipped_bundles
+from plateid.config.models import SHIPPED, shipped_bundles
 from plateid.models.bundle import Bundle
 from train.bundle.card import card
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from ultralytics import YOLO
 
-from plateid.config import DEFAULT_BUNDLE, SHIPPED, ModelsConfig
+from plateid.config.models import DEFAULT_BUNDLE, SHIPPED, ModelsConfig
 from plateid.core.geometry import same_place
 from plateid.core.text import slots_text
 from plateid.models.bundle import Bundle

@@ -8,7 +8,7 @@ import onnx
 import pytest
 import torch
 
-from plateid.config import SHIPPED
+from plateid.config.models import SHIPPED
 from plateid.models.detector import as_input
 from train.bundle.candidates import BestCandidates
 from train.bundle.export import edit_spec

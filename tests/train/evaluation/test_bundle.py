@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from plateid.config import SHIPPED
+from plateid.config.models import SHIPPED
 from plateid.models.bundle import Bundle
 from tests.bundles import detector_network, reader_network, write_bundle
 from tests.train.evaluation.test_evaluate import ELSEWHERE, PLATE, folder

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from plateid.capture.stream import read_clip
 from plateid.cli import main
-from plateid.config import DEFAULT_BUNDLE
+from plateid.config.models import DEFAULT_BUNDLE
 from plateid.core.geometry import iou
 from plateid.demo import CLIP
 from train.evaluation.evaluate import Evaluation, evaluate

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from plateid.capture.pictures import ImagePicture
-from plateid.config import ModelsConfig
+from plateid.config.models import ModelsConfig
 from plateid.events.album import Album
 from plateid.events.store import EventStore
 from plateid.models.networks import Networks

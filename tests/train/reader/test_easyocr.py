@@ -7,7 +7,8 @@ import easyocr_en_models
 import numpy as np
 import pytest
 
-from plateid.config import EventsConfig, ModelsConfig
+from plateid.config.camera import EventsConfig
+from plateid.config.models import ModelsConfig
 from plateid.core.reading import read_once
 from plateid.errors import ModelError
 from plateid.models.easyocr import NAME

@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plateid import config as sections
-from plateid.config import Config, Section, formats_of, load_config, rules_of
+from plateid.config.file import Config
+from plateid.config.load import load_config
+from plateid.config.syntax import formats_of, rules_of
 from plateid.core.view import View
 from plateid.errors import ConfigError
-from tests.test_config import write
+from tests.config.test_load import write
 
 CAMERA = """
 [[camera]]
@@ -133,12 +134,3 @@ def test_no_table_breaks_the_merging_of_events(table):
 
     with pytest.raises(ValidationError):
         Config.model_validate(table)
-
-
-def test_every_section_describes_every_key():
-    kinds = [kind for kind in vars(sections).values() if isinstance(kind, type)]
-    for kind in kinds:
-        if issubclass(kind, Section):
-            for name, field in kind.model_fields.items():
-                nested = getattr(field.annotation, "model_fields", None)
-                assert field.description or nested, f"{kind.__name__}.{name}"

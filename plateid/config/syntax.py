@@ -1,0 +1,54 @@
+"""Which plates a configuration expects."""
+
+from pathlib import Path
+
+from plateid.config.camera import CameraConfig, EventsConfig
+from plateid.config.file import Config
+from plateid.core.formats import Formats, shipped_formats, with_tables
+from plateid.errors import ConfigError
+
+
+def load_formats(path: Path | None) -> Formats:
+    """The tables of plate syntax that ship, and those of a user's file, which go first.
+
+    Raises:
+        ConfigError: The file cannot be read or is wrong; names the file, the line and the reason.
+    """
+    if path is None:
+        return shipped_formats()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(path, getattr(error, "strerror", None) or error) from error
+    return with_tables(text, path)
+
+
+def expected_formats(events: EventsConfig) -> Formats:
+    """The plates that a configuration expects.
+
+    Raises:
+        ConfigError: As `load_formats`, or a region is unknown, or strictness has none.
+    """
+    formats = load_formats(events.formats)
+    return formats.expecting(events.regions, key="events.regions", strict=events.strict)
+
+
+def rules_of(config: Config, camera: CameraConfig) -> EventsConfig:
+    """What holds for the events of one camera."""
+    return camera.events or config.events
+
+
+def formats_of(config: Config) -> dict[str, Formats]:
+    """The plates that each camera expects, by its name.
+
+    Raises:
+        ConfigError: As `expected_formats`; names the camera where the value is its own.
+    """
+    common = expected_formats(config.events)
+    formats = {}
+    for camera in config.camera:
+        try:
+            formats[camera.name] = expected_formats(camera.events) if camera.events else common
+        except ConfigError as error:
+            raise ConfigError(f"camera {camera.name}: {error.subject}", error.reason) from error
+    return formats
