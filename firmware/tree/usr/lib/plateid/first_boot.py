@@ -23,7 +23,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from plateid.config import Config, formats_of, load_config
+from plateid.config.file import Config
+from plateid.config.load import load_config
+from plateid.config.syntax import formats_of
 from plateid.errors import ConfigError, PlateidError
 from plateid.events.lists import ListFile
 from plateid.web import access
