@@ -34,7 +34,8 @@ from plateid.events.sinks import Sinks
 from plateid.events.snapshots import Snapshots
 from plateid.events.store import EventStore
 from plateid.models.networks import Networks
-from plateid.pipeline import CameraPipeline, Origin
+from plateid.pipeline.camera import CameraPipeline
+from plateid.pipeline.traffic import Origin
 from plateid.reload import merged
 from plateid.service.clock import clock_synced
 from plateid.service.memory import Memory

@@ -8,7 +8,7 @@ from plateid.config.models import ModelsConfig
 from plateid.errors import BundleError
 from plateid.models.bundle import GoldenPicture
 from plateid.models.networks import Networks
-from plateid.pipeline import read_detections
+from plateid.pipeline.stills import read_detections
 
 
 def check_golden(config: ModelsConfig) -> int:

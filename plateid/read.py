@@ -28,7 +28,9 @@ from plateid.core.records import Detection, Frame, Image, Picture, PlateEvent, S
 from plateid.errors import ConfigError, SourceError
 from plateid.models.close import CloseReader
 from plateid.models.networks import Networks
-from plateid.pipeline import CameraPipeline, Origin, PlateResult, read_detections
+from plateid.pipeline.camera import CameraPipeline
+from plateid.pipeline.stills import PlateResult, read_detections
+from plateid.pipeline.traffic import Origin
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 CLIPS = (".mp4",)

@@ -5,7 +5,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from plateid.core.records import Box, Detection, Picture, PlateRead
-from plateid.pipeline import Detector, PlateReader
+from plateid.pipeline.camera import Detector
+from plateid.pipeline.stills import PlateReader
 
 Stopwatch = Callable[[], AbstractContextManager[object]]
 """Takes the time of what is done within."""

@@ -20,7 +20,7 @@ from plateid.capture.pictures import find_sources, read_picture
 from plateid.config.models import ModelsConfig, bundle_path
 from plateid.models.networks import Networks
 from plateid.models.session import Session
-from plateid.pipeline import read_detections
+from plateid.pipeline.stills import read_detections
 from train.bundle.latency import reference_session
 
 DETECTOR_PX = 640

@@ -18,7 +18,7 @@ from plateid.core.geometry import same_place
 from plateid.core.records import Box
 from plateid.demo import CLIP
 from plateid.models.networks import Networks
-from plateid.pipeline import read_detections
+from plateid.pipeline.stills import read_detections
 from tests.events.broker import Broker, Subscriber, until
 from tests.events.test_schema import VALIDATOR
 from tests.test_app import finished, run

@@ -15,7 +15,8 @@ from plateid.core.formats import shipped_formats
 from plateid.core.records import ModelNames, PlateEvent, Shot
 from plateid.demo import CLIP
 from plateid.models.networks import Networks
-from plateid.pipeline import CameraPipeline, Origin
+from plateid.pipeline.camera import CameraPipeline
+from plateid.pipeline.traffic import Origin
 
 TRUTH = json.loads(CLIP.with_suffix(".json").read_text())
 PLATES = sorted(vehicle["plate"] for vehicle in TRUTH["vehicles"])

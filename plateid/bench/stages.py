@@ -30,7 +30,8 @@ from plateid.models.detector import OnnxDetector
 from plateid.models.networks import Networks
 from plateid.models.reader import OnnxReader
 from plateid.models.session import Session
-from plateid.pipeline import CameraPipeline, Origin
+from plateid.pipeline.camera import CameraPipeline
+from plateid.pipeline.traffic import Origin
 
 STAGES = {
     "decode": "FFmpeg",

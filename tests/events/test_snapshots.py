@@ -24,7 +24,9 @@ from plateid.errors import ConfigError
 from plateid.events.album import Album
 from plateid.events.snapshots import MAX_BYTES, Snapshots, encoded
 from plateid.models.networks import Networks
-from plateid.pipeline import CameraPipeline, Origin, read_detections
+from plateid.pipeline.camera import CameraPipeline
+from plateid.pipeline.stills import read_detections
+from plateid.pipeline.traffic import Origin
 from tests.events.samples import SEEN, Logs, event, said
 from tests.events.test_schema import SCHEMA
 from tests.events.test_store import full_disk

@@ -22,7 +22,8 @@ from plateid.core.records import Frame, PlateEvent, Shot
 from plateid.demo import CLIP
 from plateid.events.store import EventStore
 from plateid.models.networks import Networks
-from plateid.pipeline import CameraPipeline, Origin
+from plateid.pipeline.camera import CameraPipeline
+from plateid.pipeline.traffic import Origin
 from plateid.web.server import WebServer
 from tests.events.broker import free_port, until
 from tests.events.samples import NOON, make_health

@@ -29,7 +29,8 @@ from plateid.events.album import Album
 from plateid.events.snapshots import encoded
 from plateid.events.store import EventStore
 from plateid.models.networks import Networks
-from plateid.pipeline import MIN_CHARACTERS, read_detections
+from plateid.pipeline.stills import read_detections
+from plateid.pipeline.traffic import MIN_CHARACTERS
 from plateid.web.live import Plates
 from plateid.web.server import WebServer
 from tests.events.broker import free_port, until

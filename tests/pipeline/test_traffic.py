@@ -9,7 +9,9 @@ from plateid.config.camera import EventsConfig
 from plateid.core.formats import Formats, shipped_formats
 from plateid.core.records import Box, Detection, Frame, ModelNames, PlateEvent, PlateRead, Shot
 from plateid.core.view import View
-from plateid.pipeline import MAX_READS, CameraPipeline, Origin, read_detections
+from plateid.pipeline.camera import MAX_READS, CameraPipeline
+from plateid.pipeline.stills import read_detections
+from plateid.pipeline.traffic import Origin
 from tests.core.test_text import slots
 from tests.pictures import ArrayPicture
 

@@ -1,0 +1,121 @@
+"""A camera's frames: which are looked at, and which of their plates are read."""
+
+import threading
+from datetime import datetime
+from typing import Protocol
+
+from plateid.config.camera import EventsConfig
+from plateid.core.formats import Formats
+from plateid.core.motion import SIZE, MotionGate
+from plateid.core.records import Box, Detection, Frame, Picture, Shot, Track
+from plateid.core.tracking import Tracker, TrackerSettings
+from plateid.pipeline.stills import PlateReader, PlateResult
+from plateid.pipeline.traffic import Origin, Sink, Traffic
+
+EDGE = 0.25
+"""A plate nearer to the border than this, in heights of its box, may be cut off: it is not read."""
+MAX_READS = 6
+"""Crops of one frame that are read, those first that waited longest: a car park would take long."""
+
+
+class Detector(Protocol):
+    """Finds plates."""
+
+    def detect(self, picture: Picture) -> list[Detection]:
+        """The plates of a picture, best first; raises ModelError when it cannot tell."""
+        ...
+
+
+class CameraPipeline:
+    """One camera's tracks and passes; may be called from any thread."""
+
+    def __init__(
+        self,
+        origin: Origin,
+        rules: EventsConfig,
+        *,
+        formats: Formats,
+        detector: Detector,
+        reader: PlateReader,
+        sink: Sink,
+    ) -> None:
+        """Starts with an empty road."""
+        self._view = origin.view
+        self._lost_s = rules.lost_s
+        self._detector = detector
+        self._reader = reader
+        self._traffic = Traffic(origin, rules, formats, sink)
+        self._lock = threading.Lock()
+        self._last_at: datetime | None = None
+        self._forget()
+
+    def process(self, frame: Frame) -> list[PlateResult]:
+        """Takes the next frame and hands the sink whatever events it brings about.
+
+        A frame that is older than the one before says that the clock was set back: what was on the
+        road then has left.
+
+        Returns:
+            The plates in this frame.
+
+        Raises:
+            ModelError: A network failed.
+        """
+        with self._lock:
+            now = frame.captured_at
+            if self._last_at is not None and now < self._last_at:
+                self._traffic.finish()
+                self._forget()
+            self._last_at = now
+            if self._gate.passes(frame) or self._traffic.undecided(self._tracks, now):
+                self._look(frame.picture, now)
+            else:
+                self._tracker.hold(now)
+                self._traffic.hold(self._tracks, now)
+                self._traffic.close_lost(self._tracker.alive(), now)
+            self._traffic.announce(now)
+            return [PlateResult(t.detection, self._traffic.reading(t)) for t in self._tracks]
+
+    def interrupt(self) -> None:
+        """Ends every pass but those of parked vehicles: the camera is away, and may come back."""
+        with self._lock:
+            self._traffic.interrupt()
+            self._forget()
+
+    def finish(self) -> None:
+        """Ends every pass: the source stopped, or plateid does."""
+        with self._lock:
+            self._traffic.finish()
+            self._forget()
+
+    def _forget(self) -> None:
+        """What was in the last frame says nothing of the next one."""
+        shown = self._view.shown(SIZE) if self._view.roi or self._view.masks else None
+        self._gate = MotionGate(shown)
+        self._tracker = Tracker(TrackerSettings(lost_s=self._lost_s))
+        self._tracks: list[Track] = []
+        self._last_at = None
+
+    def _look(self, picture: Picture, now: datetime) -> None:
+        size = picture.width, picture.height
+        seen = self._detector.detect(picture)
+        detections = [d for d in seen if self._view.shows(d.box, size)]
+        self._tracks = self._tracker.update(detections, now)
+        self._traffic.close_lost(self._tracker.alive(), now)
+        self._traffic.follow(self._tracks, size, now)
+        self._read(picture, tuple(d.box for d in seen), now)
+        self._traffic.rejoin(self._tracks)
+
+    def _read(self, picture: Picture, plates: tuple[Box, ...], now: datetime) -> None:
+        whole = [track for track in self._tracks if _inside(track.detection.box, picture)]
+        due = self._traffic.due(whole, now)[:MAX_READS]
+        reads = self._reader.read(picture, [track.detection.box for track in due])
+        for track, read in zip(due, reads, strict=True):
+            self._traffic.add(track, read, Shot(picture, track.detection.box, plates))
+
+
+def _inside(box: Box, picture: Picture) -> bool:
+    x1, y1, x2, y2 = box
+    edge = EDGE * (y2 - y1)
+    right, bottom = picture.width - edge, picture.height - edge
+    return x1 >= edge and y1 >= edge and x2 <= right and y2 <= bottom
