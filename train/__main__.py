@@ -113,22 +113,35 @@ def reader(**options: Any) -> None:
 @click.option("--sheet", type=FOLDER, help="Picture to draw, of some crops and their texts.")
 @click.option("--beside", type=FOLDER, help="Folder of real plates, drawn into it as well.")
 @click.option("--out", type=FOLDER, help="File of samples to fill, for `train reader --store`.")
-@click.option("--count", default=300_000, show_default=True, type=COUNT, help="Of its samples.")
+@click.option(
+    "--plates",
+    type=FOLDER,
+    help="Folder to make of pictures and their texts, for `train evaluate --crops`; give a --seed "
+    "that no reader was trained with.",
+)
+@click.option("--count", default=300_000, show_default=True, type=COUNT, help="Samples of both.")
 @click.option("--workers", type=COUNT, help="Processes; left out: one a core.")
 @click.option("--seed", default=0, show_default=True)
 def synth(
-    sheet: Path | None, beside: Path | None, out: Path | None, seed: int, **options: Any
+    sheet: Path | None,
+    beside: Path | None,
+    out: Path | None,
+    plates: Path | None,
+    **options: Any,
 ) -> None:
     """Renders plates as a camera sees them; call it again to go on after an interruption."""
     from train.reader.sheet import write_sheet  # noqa: PLC0415 - as above
+    from train.synth.folder import write_plates  # noqa: PLC0415
     from train.synth.store import prerender  # noqa: PLC0415
 
-    if not (sheet or out):
-        raise click.UsageError("give --sheet or --out")
+    if not (sheet or out or plates):
+        raise click.UsageError("give --sheet, --out or --plates")
     if sheet:
-        write_sheet(sheet, beside=beside, seed=seed)
+        write_sheet(sheet, beside=beside, seed=options["seed"])
     if out:
-        prerender(out, seed=seed, **options)
+        prerender(out, **options)
+    if plates:
+        write_plates(plates, **options)
 
 
 @main.command()

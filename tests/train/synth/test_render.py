@@ -6,7 +6,9 @@ import pytest
 
 from plateid.core.text import CHARSET
 from train.errors import TrainError
+from train.reader.crops import read_plates
 from train.reader.sheet import write_sheet
+from train.synth.folder import write_plates
 from train.synth.render import NO_PLATE, render_plate, render_sample
 from train.synth.store import Store, prerender
 
@@ -67,6 +69,20 @@ def test_what_is_no_store_is_refused_by_its_name(tmp_path):
             Store(tmp_path / name)
     with pytest.raises(TrainError, match=r"text: file is not a database"):
         prerender(tmp_path / "text", 1)
+
+
+def test_rendered_plates_can_be_a_folder_for_the_evaluation(tmp_path):
+    folder = tmp_path / "new" / "plates"
+    write_plates(folder, 40, seed=9, workers=1)
+    train, validation = read_plates([folder], two_lines=True)
+    expected = [render_sample(np.random.default_rng((9, number))) for number in range(40)]
+    texts = {sample.text for sample in expected if sample.text}
+    assert {plate.text for plate in [*train, *validation]} == texts
+    rows = (folder / "labels.csv").read_text().splitlines()
+    assert rows[0] == "image,text,lines,region"
+    assert sum(",2," in row for row in rows) == sum(1 in sample.rows for sample in expected)
+    with pytest.raises(TrainError, match=r"plates: File exists"):
+        write_plates(tmp_path / "new" / "plates", 1)
 
 
 def test_a_sheet_shows_rendered_plates_beside_real_ones(tmp_path):

@@ -1,0 +1,55 @@
+"""Rendered plates as a folder of pictures: to look at, and for `train evaluate --crops`."""
+
+import csv
+import multiprocessing
+import os
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from rich.progress import track
+
+from train.errors import TrainError
+from train.synth.render import render_sample
+
+COLUMNS = ("image", "text", "lines", "region")
+Row = tuple[str, str, int, str]
+
+
+def write_plates(folder: Path, count: int, *, seed: int = 0, workers: int | None = None) -> None:
+    """Fills a new folder with pictures of plates and `labels.csv`.
+
+    Args:
+        folder: Where to.
+        count: Samples to render; those that show no plate are left out.
+        seed: Another one than that of the samples that a reader was trained with.
+        workers: Processes; None: one a core.
+
+    Raises:
+        TrainError: The folder is there already, or cannot be written.
+    """
+    try:
+        (folder / "images").mkdir(parents=True)
+        with multiprocessing.get_context("spawn").Pool(workers or os.cpu_count()) as pool:
+            rows = pool.imap(partial(_write, folder / "images", seed), range(count), chunksize=32)
+            _label(folder / "labels.csv", track(rows, "Rendering", total=count))
+    except OSError as error:
+        raise TrainError(f"{folder}: {error.strerror}") from error
+
+
+def _label(path: Path, rows: Iterable[Row]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(COLUMNS)
+        table.writerows(row for row in rows if row[1])
+
+
+def _write(folder: Path, seed: int, number: int) -> Row:
+    cv2.setNumThreads(1)
+    sample = render_sample(np.random.default_rng((seed, number)))
+    name = f"{number:06d}.png"
+    if sample.text:
+        (folder / name).write_bytes(cv2.imencode(".png", sample.image)[1].tobytes())
+    return name, sample.text, 1 + max(sample.rows, default=0), sample.region
