@@ -1,5 +1,6 @@
 """`plateid models`: what bundles there are, whether they are sound, and engines for this device."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
@@ -19,6 +20,8 @@ from plateid.models.shelf import Shelf
 SHOWN_FRAME = 125
 """Of the demo's clip: two vehicles by day."""
 RUNS = 20
+SHOWN = {"found": "_recall", "read": "_folded"}
+"""Figures of a bundle that are listed: of plates in pictures, by source; its model card has all."""
 
 
 def list_bundles(config: ModelsConfig | None) -> None:
@@ -101,9 +104,17 @@ def _describe(folder: Path, spec: BundleSpec) -> None:
             f"  {kind:9} {network.name:22} {size:8} {network.precision:8} "
             f"{_megabytes(folder, network):.1f} MB"
         )
-    if spec.metrics:
-        figures = (f"{name} {value:.3f}" for name, value in spec.metrics.items())
-        click.echo(f"  metrics   {', '.join(figures)}")
+    for word, suffix in SHOWN.items():
+        shares = ", ".join(_shares(spec.metrics, suffix))
+        if shares:
+            click.echo(f"  {word:9} {shares}")
+
+
+def _shares(metrics: Mapping[str, float], suffix: str) -> Iterator[str]:
+    for name, share in metrics.items():
+        source = name.removesuffix(suffix)
+        if source not in (name, f"{source.removesuffix('_crops')}_crops"):
+            yield f"{source} {share:.1%}"
 
 
 def _megabytes(folder: Path, network: NetworkSpec) -> float:

@@ -41,7 +41,9 @@ def test_a_bundle_is_listed_with_its_networks_and_their_figures(capsys, bundle):
     text = (bundle / "bundle.toml").read_text()
     named = 'name = "tiny-detector"'
     text = text.replace(named, named + '\nprecision = "int8"')
-    (bundle / "bundle.toml").write_text(text + "\n[metrics]\nfound = 0.94\nfolded = 0.9\n")
+    (bundle / "bundle.toml").write_text(
+        text + "\n[metrics]\ngate_recall = 0.94\ngate_folded = 0.905\ngate_crops_folded = 1\n"
+    )
     list_bundles(ModelsConfig(bundle=bundle))
     lines = capsys.readouterr().out.splitlines()
     lines = lines[lines.index(f"{bundle} (configured)") + 1 :]
@@ -50,7 +52,8 @@ def test_a_bundle_is_listed_with_its_networks_and_their_figures(capsys, bundle):
         ["bundle", "tiny,", "AGPL-3.0-or-later"],
         ["detector", "tiny-detector", "64x32", "int8", "0.0", "MB"],
         ["reader", "tiny-reader", "48x16", "float32", size, "MB"],
-        ["metrics", "found", "0.940,", "folded", "0.900"],
+        ["found", "gate", "94.0%"],
+        ["read", "gate", "90.5%"],
     ]
 
 
