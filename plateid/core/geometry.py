@@ -43,15 +43,12 @@ def same_place(a: Box, b: Box) -> bool:
 
 
 def nms(boxes: Boxes, scores: NDArray[np.float32], *, iou_threshold: float) -> NDArray[np.intp]:
-    """Greedy non-maximum suppression; indices of the boxes that stay, best score first."""
-    if len(boxes) == 1:
-        return np.zeros(1, np.intp)
-    order = np.argsort(-scores, kind="stable")
-    kept: list[int] = []
-    while order.size:
-        best, order = order[0], order[1:]
-        kept.append(int(best))
-        order = order[iou(boxes[best : best + 1], boxes[order])[0] <= iou_threshold]
+    """Greedy non-maximum suppression; indices of the boxes that stay, best score first.
+
+    Scores are above 0.
+    """
+    sized = np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
+    kept = cv2.dnn.NMSBoxes(sized.tolist(), scores.tolist(), 0.0, iou_threshold)
     return np.asarray(kept, dtype=np.intp)
 
 

@@ -33,16 +33,17 @@ class OnnxDetector:
         candidates = self._session.run(
             self._canvas[None] if self._session.takes_bytes else as_input(self._canvas)
         )[0]
-        likely = candidates[4] >= self._threshold
-        if not likely.any():
+        rows = candidates[:, candidates[4] >= self._threshold].T
+        if not len(rows):
             return []
-        rows = candidates[:, likely].T
         boxes = letterbox.to_picture(corners(rows))
-        boxes = np.clip(boxes, 0, [picture.width, picture.height] * 2).astype(np.float32)
+        boxes = np.clip(boxes, 0, np.array([picture.width, picture.height] * 2, np.float32))
+        kept = nms(boxes, rows[:, 4], iou_threshold=self._nms_iou)
         return [
-            Detection((float(x1), float(y1), float(x2), float(y2)), float(rows[i, 4]))
-            for i in nms(boxes, rows[:, 4], iou_threshold=self._nms_iou)
-            for x1, y1, x2, y2 in [boxes[i]]
+            Detection((x1, y1, x2, y2), score)
+            for (x1, y1, x2, y2), score in zip(
+                boxes[kept].tolist(), rows[kept, 4].tolist(), strict=True
+            )
             if x2 > x1 and y2 > y1
         ]
 
