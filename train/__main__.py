@@ -158,7 +158,9 @@ def synth(
 @click.option("--data", multiple=True, help="Folder of labelled pictures that calibrate int8.")
 @click.option("--reader", type=FOLDER, help="Weights of `train reader`.")
 @click.option(
-    "--regions/--no-regions", default=True, help="Whether the reader tells countries apart."
+    "--regions",
+    is_flag=True,
+    help="The reader tells countries apart, beside the patterns of their plates.",
 )
 @EASYOCR
 @click.option(
@@ -242,6 +244,8 @@ def evaluate(**options: Any) -> None:
     if not (run.folders or run.crops):
         raise click.UsageError("give folders of labelled pictures, or --crops")
     for leak in leaks(run):
+        if run.write:
+            raise TrainError(f"--write: {leak}")
         click.echo(leak, err=True)
     evaluation = evaluated(run)
     click.echo(f"{report.table(evaluation)}\n{report.write(evaluation)}")

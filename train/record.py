@@ -1,11 +1,14 @@
 """What every record of a run says of the code and the data, and how it is written."""
 
 import hashlib
+import json
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from train.dataset.pictures import LabelledPicture
+from train.errors import TrainError
 
 
 def commit() -> str:
@@ -32,3 +35,22 @@ def write_whole(path: Path, text: str) -> None:
     temporary = path.with_name(f"{path.name}.tmp")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
+
+
+def begin(path: Path, asked: dict[str, Any]) -> dict[str, Any]:
+    """Notes what a run begins with, and the commit; one that goes on must be asked for the same.
+
+    Raises:
+        TrainError: It was asked for something else.
+    """
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps({**asked, "commit": commit()}, indent=2, default=str))
+    begun: dict[str, Any] = json.loads(path.read_text())
+    wanted = json.loads(json.dumps(asked, default=str))  # tuples are lists there
+    changed = [key for key, value in wanted.items() if begun.get(key) != value]
+    if changed:
+        raise TrainError(
+            f"{path.parent}: holds a run with other {', '.join(changed)}; choose another --out"
+        )
+    return begun

@@ -42,7 +42,7 @@ class Export:
     detector: Path | None = None
     reader: Path | None = None
     easyocr: Path | None = None
-    regions: bool = True
+    regions: bool = False
     name: str | None = None
     size: str | None = None
     precision: str = "float16"

@@ -14,7 +14,7 @@ from train.dataset.checks import checked_pictures
 from train.dataset.pictures import split
 from train.detector.run import DetectorRun, train_detector
 from train.errors import TrainError
-from train.record import write_whole
+from train.record import data_hash, write_whole
 
 STARTS = ("fine-tuned", "from scratch")
 
@@ -58,11 +58,12 @@ def run_curve(curve: Curve) -> Path:
     out = Path(curve.out)
     out.mkdir(parents=True, exist_ok=True)
     pictures, _ = checked_pictures(map(Path, curve.data))
+    data = data_hash(pictures)
     everything = len(split(pictures)[0])
     sizes = [*(size for size in curve.sizes if size < everything), everything]
     points: list[dict[str, Any]] = []
     for seed, size, start in _order(curve, sizes):
-        points.append(_point(curve, out, start=start, size=size, seed=seed))
+        points.append(_point(curve, out, data, start=start, size=size, seed=seed))
         record = {**asdict(curve), "points": points}
         write_whole(out / "curve.json", json.dumps(record, indent=1))
         draw(points, out / "curve.svg")
@@ -74,7 +75,9 @@ def _order(curve: Curve, sizes: list[int]) -> Iterator[tuple[int, int, str]]:
     return ((seed, size, start) for seed in curve.seeds for size in sizes for start in STARTS)
 
 
-def _point(curve: Curve, out: Path, *, start: str, size: int, seed: int) -> dict[str, Any]:
+def _point(
+    curve: Curve, out: Path, data: str, *, start: str, size: int, seed: int
+) -> dict[str, Any]:
     run = DetectorRun(
         data=curve.data,
         base=curve.base if start == STARTS[0] else curve.scratch,
@@ -87,7 +90,7 @@ def _point(curve: Curve, out: Path, *, start: str, size: int, seed: int) -> dict
         validate=False,
     )
     done = Path(run.out) / "run.json"
-    record = _finished(done, run) if done.is_file() else train_detector(run)
+    record = _finished(done, run, data) if done.is_file() else train_detector(run)
     return {
         "start": start,
         "pictures": size,
@@ -99,9 +102,9 @@ def _point(curve: Curve, out: Path, *, start: str, size: int, seed: int) -> dict
     }
 
 
-def _finished(path: Path, run: DetectorRun) -> dict[str, Any]:
+def _finished(path: Path, run: DetectorRun, data: str) -> dict[str, Any]:
     record: dict[str, Any] = json.loads(path.read_text())
-    wanted = json.loads(json.dumps(asdict(run)))
+    wanted = json.loads(json.dumps({**asdict(run), "data_sha256": data}))
     if changed := [key for key, value in wanted.items() if record[key] != value]:
         raise TrainError(f"{path}: was run with other {', '.join(changed)}; choose another --out")
     return record

@@ -17,7 +17,7 @@ from train.dataset.checks import checked_pictures
 from train.dataset.pictures import LabelledPicture, split, write_yolo
 from train.detector.fit import fit
 from train.errors import TrainError
-from train.record import commit, data_hash, write_whole
+from train.record import begin, data_hash, write_whole
 from train.synth.fonts import font_files
 
 
@@ -83,7 +83,7 @@ def train_detector(run: DetectorRun) -> dict[str, Any]:
         "teacher_sha256": _file_hash(run.teacher),
     }
     try:
-        begun = _begin(out / "begun.json", asked)
+        begun = begin(out / "begun.json", asked)
         steps = ceil(len(sides[0]) / run.batch)
         metrics = fit(run, write_yolo(sides, out / "data"), out / "fit", steps=steps)
         record = {
@@ -113,22 +113,6 @@ def chosen(pictures: list[LabelledPicture], run: DetectorRun) -> list[LabelledPi
     """The first `run.limit` in an order that only the seed decides: more hold all of fewer."""
     order = np.random.default_rng(run.seed).permutation(len(pictures))
     return [pictures[i] for i in order[: run.limit]]
-
-
-def _begin(path: Path, asked: dict[str, Any]) -> dict[str, Any]:
-    """Notes what a run begins with; one that goes on must be asked for the same."""
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps({**asked, "commit": commit()}, indent=2))
-    begun: dict[str, Any] = json.loads(path.read_text())
-    wanted = json.loads(json.dumps(asked))  # tuples are lists there
-    changed = [key for key, value in wanted.items() if begun.get(key) != value]
-    if changed:
-        raise TrainError(
-            f"{path.parent}: holds an unfinished run with other {', '.join(changed)}; "
-            "choose another --out"
-        )
-    return begun
 
 
 def _minutes(results: Path) -> float:

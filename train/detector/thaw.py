@@ -5,6 +5,7 @@ back into the network with a normalisation that changes nothing, whose statistic
 pictures: it answers as the bundle's, and trains as one that was never exported.
 """
 
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,7 +69,9 @@ def thaw(bundle: Path, out: Path, pictures: Sequence[Path]) -> Path:
     if not _fill(model, found):
         raise TrainError(f"{bundle}: its detector is not a YOLOv8n of one class")
     _measure(model, pictures[:ENOUGH])
-    torch.save({"model": model, "train_args": {"task": "detect"}}, out)
+    whole = io.BytesIO()  # of a full disk, torch.save says something else than Python
+    torch.save({"model": model, "train_args": {"task": "detect"}}, whole)
+    out.write_bytes(whole.getbuffer())
     return out
 
 

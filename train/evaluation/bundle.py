@@ -28,9 +28,12 @@ def update_bundle(evaluation: Evaluation) -> None:
     path = evaluation.run.bundle / "bundle.toml"
     try:
         table: Any = tomlkit.parse(path.read_text(encoding="utf-8"))
+        before = _chosen(table)
         table["detector"]["threshold"] = evaluation.threshold
         if evaluation.reader and evaluation.reader.temperature:
             table["reader"]["temperature"] = evaluation.reader.temperature.value
+        if before != _chosen(table):
+            table["metrics"] = tomlkit.table()  # figures of other sources were of what was before
         metrics = table.setdefault("metrics", tomlkit.table())
         for key, value in _metrics(evaluation):
             metrics.pop(key, None)
@@ -40,6 +43,10 @@ def update_bundle(evaluation: Evaluation) -> None:
         write_whole(path.with_name("MODEL_CARD.md"), card(Bundle(path.parent).spec))
     except OSError as error:
         raise TrainError(f"{error.filename}: {error.strerror}") from error
+
+
+def _chosen(table: Any) -> tuple[float, float]:
+    return float(table["detector"]["threshold"]), float(table["reader"].get("temperature", 1.0))
 
 
 def _metrics(evaluation: Evaluation) -> Iterator[tuple[str, float | None]]:

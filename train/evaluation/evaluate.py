@@ -106,7 +106,7 @@ def evaluate(run: EvaluationRun) -> Evaluation:
         parts=parts(results, threshold),
         negatives=[_negatives(part, threshold, halved=run.choose_threshold) for part in blanks],
         choice=choice,
-        reader=_reader(run, predictor.spec, plates, threshold),
+        reader=_reader(run, predictor.spec, plates, threshold, trained=_trained(*sources, *crops)),
     )
 
 
@@ -156,11 +156,22 @@ def _negatives(blanks: list[Result], threshold: float, *, halved: bool) -> Negat
     return Negatives(name, len(shown), round(rate * len(shown)), rate)
 
 
+def _trained(*sources: Source) -> set[tuple[str, str]]:
+    return {(source.name, text) for source in sources for text in source.trained}
+
+
 def _reader(
-    run: EvaluationRun, spec: BundleSpec, plates: Sequence[Transcribed], threshold: float
+    run: EvaluationRun,
+    spec: BundleSpec,
+    plates: Sequence[Transcribed],
+    threshold: float,
+    *,
+    trained: set[tuple[str, str]],
 ) -> ReaderEvaluation | None:
     if not plates and not run.calibrate:
         return None
     current = spec.reader.temperature
     fitted = fit(plates, threshold, current=current) if run.calibrate else None
-    return evaluate_reader(plates, threshold, temperature=fitted, applied=run.write)
+    return evaluate_reader(
+        plates, threshold, temperature=fitted, applied=run.write, trained=trained
+    )

@@ -1,6 +1,7 @@
 """All figures of a reader."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import product
 
@@ -44,7 +45,7 @@ class ReaderEvaluation:
     """How well a bundle reads.
 
     Attributes:
-        parts: Figures of "all", and by "source", "characters", "lines", "legibility" and "light".
+        parts: As of `reader_parts`.
         calibration: Of what is published.
         passes: Of each source whose labels know the time.
         confusion: Of reading the true boxes.
@@ -70,6 +71,7 @@ def evaluate_reader(
     *,
     temperature: Temperature | None,
     applied: bool,
+    trained: AbstractSet[tuple[str, str]] = frozenset(),
 ) -> ReaderEvaluation:
     """Judges what was read.
 
@@ -78,11 +80,12 @@ def evaluate_reader(
         threshold: Of the detector.
         temperature: If one was fitted.
         applied: Whether all figures are those with it.
+        trained: Sources and texts of the parts that are not held out.
     """
     factor = temperature.factor if temperature and applied else 1.0
     found, crops = end_to_end(plates, threshold, factor), on_crops(plates, factor)
     return ReaderEvaluation(
-        parts=reader_parts(found, crops),
+        parts=reader_parts(found, crops, trained),
         calibration=calibration(judged(plates, threshold, factor)),
         passes=pass_figures(plates, threshold, factor),
         confusion=confusion(crops),

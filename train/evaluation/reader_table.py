@@ -31,6 +31,7 @@ GROUPS = {
     "by lines": "lines",
     "by legibility": "legibility",
     "by light": "light",
+    "by whether other pictures of the plate were trained on": "text",
     "together": "all",
 }
 SHOWN = 8

@@ -1,6 +1,7 @@
 """How many plates are read right: all of them, and by what makes them hard."""
 
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +23,9 @@ CHARACTERS: dict[str, Band] = {
     "> 20 px": (20, np.inf),
 }
 """By `Transcribed.character_height`."""
+
+NEW, TRAINED = "new text", "trained text"
+"""Whether the same plate stands in other pictures, which were trained on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,9 +140,17 @@ def reader_figures(name: str, found: Sequence[Answer], crops: Sequence[Answer]) 
 
 
 def reader_parts(
-    found: Sequence[Answer], crops: Sequence[Answer]
+    found: Sequence[Answer],
+    crops: Sequence[Answer],
+    trained: AbstractSet[tuple[str, str]] = frozenset(),
 ) -> dict[str, list[ReaderFigures]]:
-    """The figures of "all", and by "source", "characters", "lines", "legibility" and "light"."""
+    """Figures of "all", and by "source", "characters", "lines", "legibility", "light" and "text".
+
+    Args:
+        found: What is published end to end.
+        crops: What is read in true boxes.
+        trained: Sources and texts of the parts that are not held out; none: no figures by "text".
+    """
 
     def by(key: Callable[[Transcribed], str], names: Iterable[str]) -> list[ReaderFigures]:
         parts = {
@@ -156,6 +168,10 @@ def reader_parts(
         "lines": by(_lines, ("1 line", "2 lines")),
         "legibility": by(_legibility, dict.fromkeys(legibility)),
         "light": by(_light, ("day", "night")),
+        "text": by(
+            lambda plate: TRAINED if (plate.source, plate.text) in trained else NEW,
+            (NEW, TRAINED) if trained else (),
+        ),
     }
 
 

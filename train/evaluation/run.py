@@ -64,7 +64,8 @@ def leaks(run: EvaluationRun) -> Iterator[str]:
         BundleError: `bundle.toml` cannot be used.
     """
     spec = read_spec(run.bundle)
-    folders = re.findall(r"\(([^)]*)\)", spec.detector.origin)  # as train.bundle.card writes it
+    origins = spec.detector.origin + spec.reader.origin
+    folders = re.findall(r"\(([^)]*)\)", origins)  # as train.bundle.card writes them
     said = [*folders, *(data.name for data in spec.training_data)]
     for folder in () if run.held_out else (*run.folders, *run.crops):
         name = re.escape(folder.resolve().name)

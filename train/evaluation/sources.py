@@ -19,10 +19,12 @@ class Source:
     Attributes:
         name: Unique among the sources of an evaluation.
         pictures: Not empty.
+        trained: Texts of the part that is not held out: a car is seen in many minutes.
     """
 
     name: str
     pictures: tuple[LabelledPicture, ...]
+    trained: frozenset[str] = frozenset()
 
 
 def read_sources(folders: Sequence[Path], *, held_out: bool) -> list[Source]:
@@ -34,10 +36,8 @@ def read_sources(folders: Sequence[Path], *, held_out: bool) -> list[Source]:
         TrainError: A folder cannot be read, or there is nothing to evaluate.
     """
     if held_out and folders:
-        pictures = split(checked_pictures(folders)[0])[1]
-    else:
-        pictures = [picture for folder in folders for picture in read_pictures(folder)]
-    return _by_folder(folders, pictures, held_out=held_out)
+        return _by_folder(folders, *split(checked_pictures(folders)[0]))
+    return _by_folder(folders, [], [each for folder in folders for each in read_pictures(folder)])
 
 
 def read_crops(folders: Sequence[Path], *, held_out: bool) -> list[Source]:
@@ -47,13 +47,13 @@ def read_crops(folders: Sequence[Path], *, held_out: bool) -> list[Source]:
     labels = [each for found in files for each in table.read(*found, problems, cut_out=True)[0]]
     pictures = look_at(labels, problems)
     refuse(problems)
-    if held_out:
-        pictures = split(grouped(pictures))[1]
-    return _by_folder(folders, pictures, held_out=held_out)
+    return _by_folder(folders, *(split(grouped(pictures)) if held_out else ([], pictures)))
 
 
 def _by_folder(
-    folders: Sequence[Path], pictures: Sequence[LabelledPicture], *, held_out: bool
+    folders: Sequence[Path],
+    trained: Sequence[LabelledPicture],
+    pictures: Sequence[LabelledPicture],
 ) -> list[Source]:
     names = Counter(folder.resolve().name for folder in folders)
     sources = []
@@ -61,6 +61,7 @@ def _by_folder(
         name = folder.resolve().name
         own = tuple(picture for picture in pictures if picture.labels.folder == folder)
         if not own:
-            raise TrainError(f"{folder}: no picture{' is held out' * held_out}")
-        sources.append(Source(name if names[name] == 1 else str(folder), own))
+            raise TrainError(f"{folder}: no picture{' is held out' * bool(trained)}")
+        texts = {text for each in trained if each.labels.folder == folder for text in each.texts}
+        sources.append(Source(name if names[name] == 1 else str(folder), own, frozenset(texts)))
     return sources

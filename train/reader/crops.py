@@ -13,6 +13,7 @@ from train.dataset.formats import table
 from train.dataset.formats.labelled import LabelledBox
 from train.dataset.look import look_at, refuse
 from train.dataset.pictures import LabelledPicture, grouped, split
+from train.errors import TrainError
 from train.synth.optics import Subject, photographed
 from train.synth.render import CAPS, Sample
 
@@ -51,7 +52,8 @@ def read_plates(folders: Sequence[Path], *, two_lines: bool) -> tuple[list[Plate
         Those of the training side and those of the validation side, as the detector parts them.
 
     Raises:
-        TrainError: Of a line for each thing that is wrong with labels.csv, texts.csv or a picture.
+        TrainError: Of a line for each thing that is wrong with labels.csv, texts.csv or a picture;
+            or no plate of the training side has a text.
     """
     problems: list[str] = []
     files = [(folder, [folder / "labels.csv"]) for folder in folders]
@@ -62,6 +64,8 @@ def read_plates(folders: Sequence[Path], *, two_lines: bool) -> tuple[list[Plate
         [plate for picture in side for plate in _plates(picture, two_lines=two_lines)]
         for side in split(pictures)
     )
+    if not any(plate.text for plate in train):
+        raise TrainError(f"{', '.join(map(str, folders))}: no plate to train with has a text")
     return train, validation
 
 
@@ -81,7 +85,8 @@ def background(rng: np.random.Generator, plate: Plate) -> Sample:
     """A strip above or below a plate, of about its shape."""
     height = plate.image.shape[0]
     x1, y1, x2, y2 = (round(value) for value in plate.box)
-    above, below = plate.image[: max(1, y1), x1:x2], plate.image[min(height - 1, y2) :, x1:x2]
+    columns = slice(x1, max(x1 + 1, x2))
+    above, below = plate.image[: max(1, y1), columns], plate.image[min(height - 1, y2) :, columns]
     return _sample(_seen(rng, above if rng.random() < 0.5 else below), "")
 
 
@@ -110,9 +115,9 @@ def _cut_out(rng: np.random.Generator, image: Image, box: Box) -> Image:
     """The box cut out, each side off as far as our detector's are."""
     x1, y1, x2, y2 = box
     off = np.clip(rng.normal(*OFF, 4), *FARTHEST) * ([x2 - x1, 1.5 * (y2 - y1)] * 2)
-    rows = slice(max(0, round(y1 - off[1])), max(1, round(y2 + off[3])))
-    columns = slice(max(0, round(x1 - off[0])), max(1, round(x2 + off[2])))
-    return image[rows, columns]
+    left, top = (max(0, round(value)) for value in (x1 - off[0], y1 - off[1]))
+    right, bottom = max(left + 1, round(x2 + off[2])), max(top + 1, round(y2 + off[3]))
+    return image[top:bottom, left:right]
 
 
 def _seen(rng: np.random.Generator, crop: Image) -> Image:

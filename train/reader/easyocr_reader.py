@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from plateid.core.text import CHARSET
+from train.errors import TrainError
 
 HEIGHT, WIDTH = 64, 256
 
@@ -51,14 +52,20 @@ def load(folder: Path | None) -> PlateRecogniser:
 
     Args:
         folder: Where `english_g2.pth` lies; None: EasyOCR's own folder and download.
+
+    Raises:
+        TrainError: It is not there, altered, or cannot be fetched.
     """
-    reader = easyocr.Reader(
-        ["en"],
-        gpu=False,
-        quantize=False,
-        detector=False,
-        model_storage_directory=folder and str(folder),
-        download_enabled=folder is None,
-        verbose=False,
-    )
+    try:
+        reader = easyocr.Reader(
+            ["en"],
+            gpu=False,
+            quantize=False,
+            detector=False,
+            model_storage_directory=folder and str(folder),
+            download_enabled=folder is None,
+            verbose=False,
+        )
+    except (OSError, AssertionError) as error:
+        raise TrainError(f"{folder or 'easyocr'}: has no weights of english_g2: {error}") from error
     return PlateRecogniser(reader.recognizer, reader.converter.character).eval()

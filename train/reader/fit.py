@@ -1,5 +1,6 @@
 """The training loop of a reader, which may be killed at any moment."""
 
+import io
 import math
 import pickle
 import time
@@ -130,18 +131,18 @@ class Training:
 
     def _save(self) -> None:
         """The checkpoint has its name only when it is whole."""
+        state = {
+            "about": self._about,
+            "model": self._average.module.state_dict(),
+            "network": self._network.state_dict(),
+            "average": self._average.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "progress": asdict(self.progress),
+        }
+        whole = io.BytesIO()  # of a full disk, torch.save says something else than Python
+        torch.save(state, whole)
         temporary = self._checkpoint.with_suffix(".tmp")
-        torch.save(
-            {
-                "about": self._about,
-                "model": self._average.module.state_dict(),
-                "network": self._network.state_dict(),
-                "average": self._average.state_dict(),
-                "optimiser": self._optimiser.state_dict(),
-                "progress": asdict(self.progress),
-            },
-            temporary,
-        )
+        temporary.write_bytes(whole.getbuffer())
         temporary.replace(self._checkpoint)
 
     def _restore(self) -> None:

@@ -6,27 +6,47 @@ other within every layer.
 
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import distributed, nn
+from torch.multiprocessing.spawn import ProcessException
 from torch.nn.parallel import DistributedDataParallel
+
+from plateid.errors import PlateidError
+from train.errors import TrainError
+from train.record import write_whole
 
 
 def in_processes(count: int, work: Callable[[Any], None], argument: Any) -> None:
-    """Calls `work(argument)` in `count` processes; an exception of one of them is raised here."""
+    """Calls `work(argument)` in `count` processes.
+
+    Raises:
+        TrainError: One of them did, or met bad input or a full disk.
+    """
     with tempfile.TemporaryDirectory(prefix="plateid-train-") as folder:
-        torch.multiprocessing.spawn(  # type: ignore[no-untyped-call]
-            _process, ((count, f"file://{folder}/meeting"), work, argument), nprocs=count
-        )
+        said = Path(folder) / "error"
+        try:
+            torch.multiprocessing.spawn(  # type: ignore[no-untyped-call]
+                _process, ((count, folder), work, argument), nprocs=count
+            )
+        except ProcessException as error:
+            if said.is_file():
+                raise TrainError(said.read_text()) from error
+            raise
 
 
 def _process(rank: int, place: tuple[int, str], work: Callable[[Any], None], argument: Any) -> None:
     torch.set_num_threads(1)
-    count, meeting = place
+    count, folder = place
+    meeting = f"file://{folder}/meeting"
     distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=count)
     try:
         work(argument)
+    except (TrainError, PlateidError, OSError) as error:
+        write_whole(Path(folder) / "error", str(error))
+        raise
     finally:
         distributed.destroy_process_group()
 

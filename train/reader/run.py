@@ -1,6 +1,8 @@
 """One run of training a reader: what was asked for, and what came out."""
 
+import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -8,13 +10,14 @@ from typing import Any, Literal
 import torch
 
 from plateid.config.models import bundle_path
+from train.errors import TrainError
 from train.reader.batches import Mix, batches
 from train.reader.candidates import candidate, load_base
-from train.reader.crops import read_plates
+from train.reader.crops import Plate, read_plates
 from train.reader.fit import Schedule, Training
 from train.reader.parallel import in_processes, rank
 from train.reader.scores import scores
-from train.record import commit, write_whole
+from train.record import begin, write_whole
 from train.synth.store import Store
 
 
@@ -55,17 +58,21 @@ def train_reader(run: ReaderRun) -> dict[str, Any]:
     """Trains for a time, from the last checkpoint if there is one.
 
     Raises:
-        TrainError: The data or a checkpoint cannot be used, or the loss is no longer a number.
+        TrainError: The data or a checkpoint cannot be used; the folder holds a run with other
+            settings, but for the minutes; the loss is no longer a number; or nothing more can be
+            written.
 
     Returns:
         What `run.json` says.
     """
-    Path(run.out).mkdir(parents=True, exist_ok=True)
-    if run.processes > 1:
-        in_processes(run.processes, _train, run)
-    else:
-        _train(run)
-    record: dict[str, Any] = json.loads((Path(run.out) / "run.json").read_text())
+    try:
+        if run.processes > 1:
+            in_processes(run.processes, _train, run)
+        else:
+            _train(run)
+        record: dict[str, Any] = json.loads((Path(run.out) / "run.json").read_text())
+    except OSError as error:
+        raise TrainError(f"{run.out}: {error}; once mended, the same command goes on") from error
     return record
 
 
@@ -76,22 +83,30 @@ def _train(run: ReaderRun) -> None:
     chosen = candidate(run.network, run.easyocr)
     train, val = read_plates([Path(folder) for folder in run.data], two_lines=chosen.two_lines)
     store = Store(run.store) if run.store else None
+    asked = {
+        **{key: value for key, value in asdict(run).items() if key != "minutes"},
+        "crops": {"train": len(train), "val": len(val), "rendered": store and len(store)},
+        "data_sha256": _hash([*train, *val]),
+    }
     mix = Mix(train, store, real=run.real, size=run.batch, regions=chosen.regions)
     if run.base:
         load_base(chosen, Path(bundle_path(str(run.base))))
     about = {"network": run.network, "regions": list(chosen.regions)}
     schedule = Schedule(run.minutes, run.lr)
     training = Training(chosen.network, schedule, out / "last.pt", about)
+    begun = begin(out / "begun.json", asked) if rank() == 0 else {}
     seed = (run.seed, training.progress.step, rank())
     progress = training.fit(
         batches(mix, chosen.spec, seed=seed), lambda network: scores(network, chosen.spec, val)
     )
     if rank() != 0:
         return
-    record = {
-        **asdict(run),
-        "commit": commit(),
-        "crops": {"train": len(train), "val": len(val), "rendered": store and len(store)},
-        **asdict(progress),
-    }
-    write_whole(out / "run.json", json.dumps(record, indent=2, default=str))
+    write_whole(out / "run.json", json.dumps({**begun, **asdict(progress)}, indent=2))
+
+
+def _hash(plates: Iterable[Plate]) -> str:
+    digest = hashlib.sha256()
+    for plate in plates:
+        digest.update(f"{plate.source} {plate.text} {plate.box}\n".encode())
+        digest.update(plate.image.tobytes())
+    return digest.hexdigest()

@@ -34,7 +34,11 @@ def write_sheet(path: Path, *, beside: Path | None, seed: int) -> None:
     if beside:
         plates = read_plates([beside], two_lines=True)[0]
         samples += [augmented(rng, plates[rng.integers(len(plates))]) for _ in range(COUNT)]
-    if not cv2.imwrite(str(path), draw_sheet(samples)):
+    try:
+        written = cv2.imwrite(str(path), draw_sheet(samples))
+    except cv2.error as error:  # a suffix that names no format
+        raise TrainError(f"{path}: {error.err}") from error
+    if not written:
         raise TrainError(f"{path}: cannot be written")
 
 

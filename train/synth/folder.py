@@ -3,6 +3,7 @@
 import csv
 import multiprocessing
 import os
+import shutil
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -31,10 +32,15 @@ def write_plates(folder: Path, count: int, *, seed: int = 0, workers: int | None
         TrainError: The folder is there already, or cannot be written.
     """
     try:
-        (folder / "images").mkdir(parents=True)
+        if folder.exists():
+            raise TrainError(f"{folder}: is there already")
+        new = folder.with_name(f"{folder.name}.new")
+        shutil.rmtree(new, ignore_errors=True)
+        (new / "images").mkdir(parents=True)
         with multiprocessing.get_context("spawn").Pool(workers or os.cpu_count()) as pool:
-            rows = pool.imap(partial(_write, folder / "images", seed), range(count), chunksize=32)
-            _label(folder / "labels.csv", track(rows, "Rendering", total=count))
+            rows = pool.imap(partial(_write, new / "images", seed), range(count), chunksize=32)
+            _label(new / "labels.csv", track(rows, "Rendering", total=count))
+        new.rename(folder)
     except OSError as error:
         raise TrainError(f"{folder}: {error.strerror}") from error
 

@@ -15,6 +15,7 @@ from train.errors import TrainError
 from train.synth.fonts import families
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Length = Annotated[float, Field(gt=0)]
 Range = tuple[float, float]
 Colour = Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
 Gap = Literal[
@@ -76,19 +77,21 @@ class PlateLayout(Section):
     """One kind of plate."""
 
     weight: float = Field(default=1.0, gt=0)
-    size: tuple[float, float] = Field(description="Width and height, mm")
-    paper: tuple[Colour, ...]
-    ink: tuple[Colour, ...]
+    size: tuple[Length, Length] = Field(description="Width and height, mm")
+    paper: tuple[Colour, ...] = Field(min_length=1)
+    ink: tuple[Colour, ...] = Field(min_length=1)
     patterns: tuple[str, ...] = Field(min_length=1, description="As formats.toml, / and [] besides")
-    letters: str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    digits: str = "0123456789"
+    letters: str = Field(default="ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_length=1)
+    digits: str = Field(default="0123456789", min_length=1)
     family: str
     aspect: Range = Field(description="Width of an ordinary letter, in heights of it")
-    cap: tuple[float, ...] = Field(min_length=1, max_length=2, description="Height of rows, mm")
+    cap: tuple[Length, ...] = Field(min_length=1, max_length=2, description="Height of rows, mm")
     spacing: Range = Field(default=(0.1, 0.2), description="Between characters, in heights")
     cell: Share = Field(default=0.0, description="How often every character has the same room")
     centres: tuple[float, ...] = Field(default=(), description="Of rows, in heights of the plate")
-    gaps: tuple[tuple[Gap, ...], ...] = Field(default=(("space",),), description="By their order")
+    gaps: tuple[Annotated[tuple[Gap, ...], Field(min_length=1)], ...] = Field(
+        default=(("space",),), min_length=1, description="By their order"
+    )
     lead: str = Field(default="", description="Characters of which one is drawn before the text")
     frame: Share = 0.5
     band: Band | None = None

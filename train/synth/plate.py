@@ -9,11 +9,14 @@ from numpy.typing import NDArray
 from plateid.core.records import Image
 from train.synth.decor import draw_band, draw_caption, draw_fittings, draw_paper, stamp
 from train.synth.fonts import CHINESE, Face, line_mask
-from train.synth.layouts import PlateLayout, layouts
+from train.synth.layouts import ROW, PlateLayout, layouts
 from train.synth.marks import Colour, draw_mark, jittered_colour
 from train.synth.setting import Item, Setter, set_rows
 from train.synth.strokes import CAP
 from train.synth.texts import random_rows
+
+TWO_LINES = 2.0
+"""Plates of two lines are harder to read: so many times as many are drawn."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,13 @@ def random_layout(rng: np.random.Generator, region: str | None = None) -> tuple[
     files = [each for each in layouts() if region is None or each.region == region]
     weights = np.array([each.weight for each in files])
     chosen = files[rng.choice(len(files), p=weights / weights.sum())]
-    weights = np.array([each.weight for each in chosen.plates])
+    weights = np.array([_wanted(each) for each in chosen.plates])
     return chosen.region, chosen.plates[rng.choice(len(weights), p=weights / weights.sum())]
+
+
+def _wanted(layout: PlateLayout) -> float:
+    two_lines = any(ROW in pattern.split() for pattern in layout.patterns)
+    return layout.weight * (TWO_LINES if two_lines else 1.0)
 
 
 def draw_plate(rng: np.random.Generator, layout: PlateLayout, region: str, *, cap: float) -> Flat:

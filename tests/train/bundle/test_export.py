@@ -77,7 +77,7 @@ def test_training_goes_on_from_the_reader_of_a_bundle(tmp_path, bundle):
     about = {"network": "plateid", "regions": list(ours.regions)}
     torch.save({"about": about, "model": ours.network.state_dict()}, tmp_path / "last.pt")
     out = tmp_path / "bundle"
-    export_bundle(Export(out, reader=tmp_path / "last.pt"))
+    export_bundle(Export(out, reader=tmp_path / "last.pt", regions=True))
     spec = Bundle(out).spec.reader
     assert (spec.name, spec.width, spec.height, spec.colour) == ("plateid", 144, 48, "bgr")
     assert spec.regions == ours.regions
@@ -89,7 +89,7 @@ def test_training_goes_on_from_the_reader_of_a_bundle(tmp_path, bundle):
     for one, other in zip(before, after, strict=True):
         assert torch.allclose(one, other, atol=0.02), "but for the rounding to float16"
     silent = tmp_path / "silent"
-    export_bundle(Export(silent, reader=tmp_path / "last.pt", regions=False))
+    export_bundle(Export(silent, reader=tmp_path / "last.pt"))
     assert Bundle(silent).spec.reader.regions == ()
     assert Networks(ModelsConfig(bundle=silent)).self_test()
     load_base(candidate("plateid", None), silent)

@@ -68,7 +68,7 @@ def test_a_run_of_other_settings_does_not_go_on(data, tmp_path):
     run = DetectorRun((str(data),), "none.pt", str(out), epochs=1, **SMALL)
     with pytest.raises(TrainError, match="not a detector"):
         train_detector(run)
-    with pytest.raises(TrainError, match=r"unfinished run with other base, epochs; choose another"):
+    with pytest.raises(TrainError, match=r"holds a run with other base, epochs; choose another"):
         train_detector(replace(run, base="yolov8n.yaml", epochs=2))
 
 

@@ -32,6 +32,7 @@ def test_what_a_training_on_several_folders_held_out_is_evaluated_by_folder(tmp_
     assert [picture for source in sources for picture in source.pictures] == expected
     assert [source.name for source in sources] == ["day", "dusk"]
     assert {p.labels.folder for p in sources[0].pictures} == {day}
+    assert all(source.trained == {""} for source in sources), "none of them is transcribed"
     alone = {p.path for p in split(checked_pictures([dusk])[0])[1]}
     assert alone != {p.path for p in sources[1].pictures}, "twins of day's go where day's are"
 
@@ -58,6 +59,7 @@ def test_plates_that_are_cut_out_fill_their_pictures_and_are_held_out_alike(tmp_
             for picture in whole.pictures
             if whole.name == source.name and held_out(picture.group)
         }
+        assert len(source.trained) == 30 - len(names)
         assert 0 < len(names) < 30
 
 

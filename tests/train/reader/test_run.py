@@ -11,7 +11,7 @@ from train.dataset.checks import checked_pictures
 from train.dataset.pictures import split
 from train.errors import TrainError
 from train.reader.candidates import trained
-from train.reader.crops import background, read_plates
+from train.reader.crops import augmented, background, read_plates
 from train.reader.fit import load_weights
 from train.reader.network import PlateNet
 from train.reader.run import ReaderRun, train_reader
@@ -72,6 +72,22 @@ def test_what_is_wrong_with_texts_or_pictures_is_told_together(ride, tmp_path):
     assert "3.png: is empty" in said
 
 
+def test_without_a_text_there_is_nothing_to_train_with(ride):
+    (ride / "labels.csv").write_text("image,x1,y1,x2,y2\n0.png,60,40,180,70\n")
+    with pytest.raises(TrainError, match=r"ride: no plate to train with has a text"):
+        read_plates([ride], two_lines=True)
+
+
+def test_plates_of_a_pixel_are_crops_as_well(ride):
+    (ride / "labels.csv").write_text(
+        "image,x1,y1,x2,y2,text\n" + "".join(f"{n}.png,60,40,60.6,40.6,A{n}\n" for n in range(9))
+    )
+    rng = np.random.default_rng(0)
+    for plate in read_plates([ride], two_lines=True)[0]:
+        for made in (background, augmented):
+            assert all(min(made(rng, plate).image.shape) >= 1 for _ in range(30))
+
+
 def test_background_shows_no_plate_and_has_no_text(ride):
     crop = background(np.random.default_rng(0), read_plates([ride], two_lines=False)[0][0])
     assert crop.text == ""
@@ -89,7 +105,9 @@ def test_a_run_that_was_interrupted_goes_on_and_leaves_its_record(ride, tmp_path
     assert first["crops"]["train"] + first["crops"]["val"] == 26 if network == "plateid" else 25
     second = train_reader(replace(run, minutes=first["minutes"] + 0.01))
     assert second["step"] > first["step"]
-    assert {p.name for p in Path(run.out).iterdir()} == {"last.pt", "run.json"}
+    assert {p.name for p in Path(run.out).iterdir()} == {"begun.json", "last.pt", "run.json"}
+    with pytest.raises(TrainError, match=r"run: holds a run with other real; choose another --out"):
+        train_reader(replace(run, real=0.5))
     chosen = trained(Path(run.out) / "last.pt", easyocr)
     assert chosen.spec.name == network
 
@@ -99,7 +117,9 @@ def test_processes_train_together_and_one_of_them_keeps_the_record(ride, tmp_pat
     run = ReaderRun((str(ride),), str(tmp_path / "run"), minutes=0.02, batch=2, processes=2)
     record = train_reader(run)
     assert record["step"] >= 1
-    assert {p.name for p in Path(run.out).iterdir()} == {"last.pt", "run.json"}
+    with pytest.raises(TrainError, match=r"run: holds a run with other batch"):
+        train_reader(replace(run, batch=3))
+    assert {p.name for p in Path(run.out).iterdir()} == {"begun.json", "last.pt", "run.json"}
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no checkpoint", {"model": {}}])

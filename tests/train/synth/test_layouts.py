@@ -66,6 +66,10 @@ def test_a_good_file_is_read(file):
         ('family = "din"', 'family = "comic"', "plates[0].family: no family 'comic'"),
         ("weight = 1", "weight = heavy", "line 2"),
         ('ink = ["#101010"]', "", "plates[0].ink: Field required"),
+        ('ink = ["#101010"]', "ink = []", "plates[0].ink: Tuple should have at least 1 item"),
+        ("cap = [76]", "cap = [0]", "plates[0].cap[0]: Input should be greater than 0"),
+        ("cap = [76]", 'cap = [76]\nletters = ""', "plates[0].letters: String should have"),
+        ("cap = [76]", "cap = [76]\ngaps = []", "plates[0].gaps: Tuple should have"),
         ("cap = [76]", "cap = [76]\nfonts = 1", "plates[0].fonts: Extra inputs"),
     ],
 )
