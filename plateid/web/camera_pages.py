@@ -45,7 +45,7 @@ async def aid(request: Request) -> Response:
         seen = sight and aids.look(sight)
         return asdict(seen) if seen else None
 
-    return Stream(site.live, repeated(site.live, "aid", look, AID_S), "text/event-stream")
+    return Stream(request, repeated(site.live, "aid", look, AID_S), "text/event-stream")
 
 
 async def save(request: Request) -> Response:

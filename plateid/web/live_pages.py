@@ -12,6 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from plateid.errors import StoreError
+from plateid.web.guard import COOKIE
 from plateid.web.live import MAX_STREAMS, RECENT, Live, Ticker
 from plateid.web.search import Query, find
 from plateid.web.site import Site, camera_of, page, site_of
@@ -62,14 +63,14 @@ def _latest(site: Site) -> list[dict[str, Any]]:
 
 
 class Stream(StreamingResponse):
-    """One that counts among those that are open, and ends when the viewer leaves."""
+    """One that counts among those that are open; it ends when the viewer leaves or logs out."""
 
-    def __init__(self, live: Live, parts: AsyncIterator[bytes], media_type: str) -> None:
+    def __init__(self, request: Request, parts: AsyncIterator[bytes], media_type: str) -> None:
         """Raises HTTPException where there are enough of them."""
-        if live.streams >= MAX_STREAMS:
+        self._live = site_of(request).live
+        if self._live.streams >= MAX_STREAMS:
             raise HTTPException(503, f"{MAX_STREAMS} viewers are enough")
-        super().__init__(parts, media_type=media_type)
-        self._live = live
+        super().__init__(_while_logged_in(request, parts), media_type=media_type)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends, at the pace at which the viewer takes."""
@@ -80,11 +81,19 @@ class Stream(StreamingResponse):
             self._live.streams -= 1
 
 
+async def _while_logged_in(request: Request, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    access, cookie = site_of(request).access, request.cookies.get(COOKIE, "")
+    async for part in parts:
+        if access.session(cookie) is None:
+            return
+        yield part
+
+
 async def mjpeg(request: Request) -> Response:
     """The annotated pictures of a camera, each as soon as the viewer has taken the last."""
     site = site_of(request)
     pictures = _pictures(site, camera_of(request))
-    return Stream(site.live, pictures, f"multipart/x-mixed-replace; boundary={BOUNDARY}")
+    return Stream(request, pictures, f"multipart/x-mixed-replace; boundary={BOUNDARY}")
 
 
 async def _pictures(site: Site, camera: str) -> AsyncIterator[bytes]:
@@ -108,8 +117,7 @@ async def still(request: Request) -> Response:
 
 async def events(request: Request) -> Response:
     """Server-sent events: `plate` for each event of the box, `state` every few seconds."""
-    site = site_of(request)
-    return Stream(site.live, _events(site), "text/event-stream")
+    return Stream(request, _events(site_of(request)), "text/event-stream")
 
 
 async def _events(site: Site) -> AsyncIterator[bytes]:

@@ -85,6 +85,19 @@ def test_forged_cookies_and_old_sessions_are_no_sessions(locked):
     assert locked.ask("/lists", Cookie=known)[0] == 303
 
 
+def test_a_stream_ends_with_its_session(locked):
+    known = cookie(locked, PASSWORD)
+    headers = {"Cookie": known, "Host": "localhost"}
+    with closing(
+        http.client.HTTPConnection("localhost", locked.config.web.port, timeout=30)
+    ) as viewer:
+        viewer.request("GET", "/stream/events", headers=headers)
+        answer = viewer.getresponse()
+        assert answer.readline() == b"event: state\n"
+        assert locked.ask("/logout", {}, Cookie=known)[0] == 303
+        answer.read()  # its end; without one, the time-out
+
+
 def test_viewers_see_all_and_change_nothing(locked):
     known = cookie(locked, VIEWER)
     status, text, _ = locked.ask("/lists", Cookie=known)
