@@ -10,10 +10,11 @@ DEBIAN := mosquitto mosquitto-clients gpsd ffmpeg python3-gi gir1.2-gst-rtsp-ser
   fonts-adf-universalis fonts-tuffy gcc libc6-dev systemd-container chromium chromium-driver \
   mmdebstrap shellcheck nftables grub-common openssh-client
 # What firmware/build and the boot of its images need besides.
-QEMU := systemd-repart rauc squashfs-tools mtools dosfstools zstd fdisk openssl \
-  grub-efi-amd64-bin qemu-system-x86 qemu-system-arm ovmf qemu-efi-aarch64
+QEMU := qemu-user-binfmt arch-test systemd-repart rauc squashfs-tools mtools dosfstools zstd fdisk openssl \
+  grub-efi-amd64-bin qemu-system-x86 qemu-system-arm ovmf qemu-efi-aarch64 \
+  initramfs-tools-core
 
-.PHONY: demo test test-firmware lint debian install install-units
+.PHONY: demo test test-firmware firmware-debian lint debian install install-units
 .DELETE_ON_ERROR:
 
 demo: .venv/demo.stamp
@@ -27,12 +28,13 @@ test: debian lint .venv-train/stamp
 	.venv-train/bin/pytest tests/train
 
 # Takes long, and what CI's machine lacks.
-test-firmware: debian .venv/dev.stamp
-	$(SUDO) apt-get install --yes --no-install-recommends qemu-user-binfmt arch-test $(QEMU)
-	$(SUDO) firmware/build uefi-amd64
-	$(SUDO) firmware/build uefi-arm64
-	$(SUDO) .venv/bin/python -B -m pytest -p no:cacheprovider tests/firmware/arm64 \
-	  tests/firmware/qemu
+test-firmware: firmware-debian .venv/dev.stamp
+	for board in uefi-amd64 uefi-arm64 raspberrypi5; do $(SUDO) firmware/build $$board || exit; done
+	$(SUDO) .venv/bin/python -B -m pytest -p no:cacheprovider --log-cli-level=info \
+	  tests/firmware/arm64 tests/firmware/qemu
+
+firmware-debian: debian
+	$(SUDO) apt-get install --yes --no-install-recommends $(QEMU)
 
 lint: .venv/dev.stamp
 	.venv/bin/ruff format --check

@@ -12,6 +12,9 @@ from plateid.config.file import Config
 from plateid.config.models import ModelsConfig, bundle_in_use
 from plateid.errors import ConfigError
 
+CREDSTORE = Path("/etc/credstore")
+"""From where systemd takes the credentials of the service."""
+
 
 def load_config(path: Path) -> Config:
     """Reads and checks a configuration file; its relative paths become relative to its folder.
@@ -89,9 +92,12 @@ def _anchored_mqtt(mqtt: MqttConfig, folder: Path) -> MqttConfig:
 
 
 def _credential(path: Path, folder: Path) -> Path:
-    """The file that systemd hands over under this name (systemd.exec(5), CREDENTIALS), or ours."""
-    handed_over = Path(os.environ.get("CREDENTIALS_DIRECTORY", folder)) / path
-    return handed_over if handed_over.exists() else folder / path
+    """What systemd hands over under this name (systemd.exec(5), CREDENTIALS), ours, or its source.
+
+    The last is for `plateid check` as root, to which nothing is handed over.
+    """
+    folders = (Path(os.environ.get("CREDENTIALS_DIRECTORY", folder)), folder, CREDSTORE)
+    return next((file for each in folders if (file := each / path).exists()), folder / path)
 
 
 def _anchored_camera(camera: CameraConfig, folder: Path) -> CameraConfig:

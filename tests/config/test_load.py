@@ -56,6 +56,16 @@ def test_what_systemd_hands_over_goes_before_a_file_of_that_name(tmp_path, monke
     assert (config.password_file, config.ca_file) == (credentials / "mqtt", tmp_path / "ca.pem")
 
 
+def test_by_hand_it_is_read_from_where_systemd_has_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("plateid.config.load.CREDSTORE", tmp_path / "credstore")
+    (tmp_path / "credstore").mkdir()
+    (tmp_path / "credstore/mqtt").touch()
+    text = write(tmp_path, f'{GOOD}[mqtt]\nusername = "a"\npassword_file = "mqtt"\n')
+    assert load_config(text).mqtt.password_file == tmp_path / "credstore/mqtt"
+    (tmp_path / "mqtt").touch()
+    assert load_config(text).mqtt.password_file == tmp_path / "mqtt"
+
+
 @pytest.mark.parametrize(
     ("key", "text", "path"),
     [

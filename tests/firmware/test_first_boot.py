@@ -20,7 +20,8 @@ from plateid.web.access import Access, read_keys
 from tests.events.broker import free_port, until
 from tests.events.certificates import Authority
 
-SCRIPT = Path(__file__).parents[2] / "firmware/tree/usr/lib/plateid/first_boot.py"
+FIRMWARE = Path(__file__).parents[2] / "firmware"
+SCRIPT = FIRMWARE / "tree/usr/lib/plateid/first_boot.py"
 GOOD = """
 camera = [{name = "gate", url = "rtsp://camera.local/stream"}]
 store.path = "/var/lib/plateid/plateid.sqlite3"
@@ -114,6 +115,52 @@ def test_files_that_it_names_may_come_along(box):
     assert box.taken("etc/plateid/plates.csv")[1].endswith("B68SPK,allow\n")
 
 
+def test_a_list_that_is_wrong_does_not_replace_the_one_in_use(box):
+    box.lay("plateid.toml", f'{GOOD}lists.file = "plates.csv"\n')
+    box.lay("plates.csv", "plate,list\nB68SPK,allow\n")
+    box.start()
+    box.lay("plates.csv", "plate,list\nB68SPK,friends\n")
+    assert "WRONG: plates.csv: " in box.start()
+    assert box.taken("etc/plateid/plates.csv")[1].endswith("B68SPK,allow\n")
+
+
+@pytest.mark.parametrize("name", ["gate.secret", "formats.toml", "broker.pem"])
+def test_what_else_a_configuration_may_name_goes_beside_it(box, name):
+    box.lay(name, "x")
+    box.start()
+    assert box.taken(f"etc/plateid/{name}") == ("640", "x")
+
+
+def test_whose_model_bundles_may_be_installed_goes_where_they_are_looked_for(box):
+    box.lay("model-key.pem", "key")
+    box.start()
+    assert box.taken("etc/plateid/keys/model-key.pem") == ("640", "key")
+
+
+def test_the_example_on_the_boot_partition_is_accepted(box):
+    box.lay("plateid.toml", (FIRMWARE / "plateid.toml.example").read_bytes())
+    box.lay("web-password", "correct horse\n")
+    box.start()
+    assert box.left() == []
+
+
+def test_the_firewall_opens_the_ports_that_the_configuration_names(box):
+    ports = box.root / "var/lib/appliance/ports.nft"
+    box.lay("plateid.toml", GOOD)
+    box.start()
+    assert ports.read_text() == ""
+    page = OPEN_PAGE.replace("}", ", port = 8000}")
+    box.lay("plateid.toml", f'{GOOD}{page}metrics.host = "::"\n')
+    box.lay("web-password", "correct horse\n")
+    box.start()
+    assert ports.read_text() == "add element inet appliance open { 8000, 9797 }\n"
+    rules = box.root / "rules"
+    main = (FIRMWARE / "tree/etc/nftables.conf").read_text()
+    rules.write_text(main.replace("/var/lib/appliance", str(ports.parent)))
+    command = ["unshare", "--map-root-user", "--net", "nft", "--check", "--file", rules]
+    subprocess.run(command, check=True)
+
+
 def test_a_page_for_the_network_may_come_with_its_password(box):
     box.lay("plateid.toml", GOOD + OPEN_PAGE)
     box.lay("web-password", "correct horse\n")
@@ -134,6 +181,12 @@ def test_a_page_for_the_network_may_come_with_its_password(box):
         (f"{GOOD}events.regions = ['xx']", "events.regions: "),
         (GOOD.replace("/var/lib/", "/srv/"), "store.path: has to be a file in /var/lib/plateid"),
         (f"{GOOD}lists.file = 'gone.csv'", "gone.csv: No such file"),
+        (f"{GOOD}models.bundle = 'gone'", "gone"),
+        (f"{GOOD}models.provider = 'cuda'", "models.provider: this box has no cuda"),
+        (
+            f"{GOOD}webhook = [{{name = 'gate', url = 'http://gate/', secret_file = 'x'}}]",
+            "etc/plateid/x: No such file",
+        ),
         (GOOD + OPEN_PAGE, "web.host: 0.0.0.0 needs a password"),
     ],
 )
@@ -191,11 +244,15 @@ def test_ssh_keys_let_in_and_the_box_makes_its_own_once(box, tmp_path):
         made.append(host_key.read_text())
     assert made[0] == made[1]
     assert box.left() == []
+    host_key.write_bytes(b"")  # what a plug that was pulled may leave
+    box.lay("authorized_keys", key.with_suffix(".pub").read_text())
+    box.start()
+    assert host_key.read_text().startswith("-----BEGIN")
     box.lay("authorized_keys", "no key")
     assert "WRONG: authorized_keys: ssh-keygen: " in box.start()
 
 
-@pytest.mark.parametrize("users", ["ann", "ann:", ":secret", "ann:secret\nbob"])
+@pytest.mark.parametrize("users", ["ann", "ann:", ":secret", "ann:secret\nbob", "a:b:c"])
 def test_users_of_the_broker_have_a_name_and_a_password(box, users):
     box.lay("mqtt-users", users)
     assert "is not name:password" in box.start()
@@ -234,6 +291,46 @@ def test_its_broker_opens_a_port_with_tls_for_users_with_a_password(box, tmp_pat
         finally:
             broker.terminate()
     assert answers == ["Success", "Not authorized"]
+
+
+def test_half_a_pair_and_what_is_none_do_not_reach_the_broker(box, tmp_path):
+    authority = Authority(tmp_path)
+    first, second = authority.issue("127.0.0.1"), authority.issue("localhost")
+    box.lay("mqtt-server.crt", first.file.read_bytes())
+    assert "WRONG: mqtt-server.crt: not a pair with mqtt-server.key: " in box.start()
+    box.lay("mqtt-server.key", first.key.read_bytes())
+    box.start()
+    assert box.left() == []
+    before = box.taken("var/lib/appliance/mosquitto/mqtt-server.key")
+    for content in (second.key.read_bytes(), b"", b"no key"):
+        box.lay("mqtt-server.key", content)
+        assert "WRONG: mqtt-server.key: not a pair with mqtt-server.crt: " in box.start()
+        assert box.taken("var/lib/appliance/mosquitto/mqtt-server.key") == before
+
+
+def test_a_boot_partition_that_takes_no_file_is_told_on_the_console(box):
+    box.lay("Plateid.toml", GOOD)
+    (box.drop / "ERROR.txt").mkdir()
+    console = box.start()
+    assert "WRONG: Plateid.toml: unknown file" in console
+    assert "WRONG: ERROR.txt: Is a directory" in console
+
+
+def test_the_boot_loader_gets_its_memory_back_after_a_cut(tmp_path):
+    grubenv, cmdline = tmp_path / "grubenv", tmp_path / "cmdline"
+    cmdline.write_text("root=PARTLABEL=plateid-root-b ro rauc.slot=B panic=10\n")
+    script = SCRIPT.with_name("mend-grubenv")
+
+    def mended() -> str:
+        subprocess.run([script, grubenv, cmdline], check=True)
+        command = ["grub-editenv", grubenv, "list"]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    grubenv.write_bytes(b"")
+    anew = "ORDER=B A\nB_OK=1\nB_TRY=0\nA_OK=0\nA_TRY=0\n"
+    assert mended() == anew
+    subprocess.run(["grub-editenv", grubenv, "set", "A_OK=1"], check=True)
+    assert "A_OK=1\n" in mended(), "one that is whole stays as it is"
 
 
 def _listens(port: int) -> bool:

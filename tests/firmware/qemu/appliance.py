@@ -39,6 +39,7 @@ BOARDS = {
         "/usr/share/AAVMF/AAVMF_VARS.fd",
     ),
 }
+BOARDS["raspberrypi5"] = BOARDS["uefi-arm64"]  # QEMU has no Pi 5
 
 
 class Appliance:
@@ -135,6 +136,17 @@ class Appliance:
         """Onto the boot partition, as its user does on a PC."""
         place = f"{self.disk}@@{self.offset('plateid-esp')}"
         subprocess.run(["mcopy", "-o", "-i", place, file, f"::/{name}"], check=True)
+
+    def set_kernel_options(self, words: str) -> None:
+        """OPTIONS of the boot loader, while the box is off."""
+        environment = self._folder / "grubenv"
+        place = f"{self.disk}@@{self.offset('plateid-esp')}"
+        for command in (
+            ["mcopy", "-n", "-i", place, "::/grub/grubenv", environment],
+            ["grub-editenv", environment, "set", f"OPTIONS={words}"],
+            ["mcopy", "-o", "-i", place, environment, "::/grub/grubenv"],
+        ):
+            subprocess.run(command, check=True)
 
     def debugfs(self, request: str, *options: str) -> str:
         """A request to the file system of /var while the box is off."""

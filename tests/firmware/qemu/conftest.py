@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.events.certificates import Authority
-from tests.firmware.qemu.appliance import BOARDS, REPOSITORY, Appliance
+from tests.firmware.qemu.appliance import REPOSITORY, Appliance
 from tests.firmware.qemu.subscriber import Subscriber
 
 IMAGES = Path(os.environ.get("OUT", REPOSITORY / "build/firmware"))
@@ -27,20 +27,24 @@ web = {enabled = true, host = "0.0.0.0"}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         item.add_marker(pytest.mark.timeout(3 * 3600))
+        # paho leaves a socket open whose other side went away in the handshake
+        item.add_marker(
+            pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
+        )
 
 
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory) -> Path:
-    """One vehicle of the demo's, twenty times as slow, and an empty road after it."""
+    """One vehicle of the demo's, sixty times as slow, and an empty road after it."""
     made = tmp_path_factory.mktemp("clip") / "clip.mp4"
     demo = REPOSITORY / "plateid/demo/demo.mp4"
-    options = ["-an", "-vf", "setpts=20*(PTS-STARTPTS),fps=2", "-g", "4", "-bf", "0"]
+    options = ["-an", "-vf", "setpts=60*(PTS-STARTPTS),fps=1", "-g", "4", "-bf", "0"]
     command = ["ffmpeg", "-v", "error", "-ss", "19.4", "-i", demo, *options, made]
     subprocess.run(command, check=True)
     return made
 
 
-@pytest.fixture(scope="module", params=BOARDS)
+@pytest.fixture(scope="module", params=["uefi-amd64", "uefi-arm64"])
 def board(request) -> str:
     return request.param
 

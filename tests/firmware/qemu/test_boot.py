@@ -1,5 +1,7 @@
 """A box is set up by files on its boot partition, starts, and says what it sees."""
 
+import logging
+import time
 import urllib.request
 
 import pytest
@@ -8,13 +10,22 @@ from tests.events.broker import until
 from tests.firmware.qemu.appliance import BOOT_S
 from tests.firmware.qemu.conftest import PLATE
 
+_log = logging.getLogger(__name__)
+
 
 @pytest.fixture(scope="module", autouse=True)
 def started(box, subscriber):
     """Of the first start; its event comes first, as nothing else may be asked for."""
+    box.set_kernel_options("systemd.journald.forward_to_console=1")
+    started = time.monotonic()
     box.start()
     until(lambda: PLATE in subscriber.plates(), BOOT_S)
+    _log.info("%s on the host %.0f s after power-on", PLATE, time.monotonic() - started)
     box.wait_until_good()
+    assert "event=plate_seen" in box.console.read_text(errors="replace")
+    _log.info("its serial log: %s", box.console)
+    _log.info(box.answer("systemd-analyze time"))
+    _log.info(box.answer("systemd-analyze critical-chain plateid.service"))
     yield
     box.stop()
     assert box.fsck().returncode == 0

@@ -6,12 +6,20 @@ import sqlite3
 import time
 from contextlib import closing
 
+import pytest
+
 from tests.events.broker import until
 from tests.firmware.qemu.appliance import BOOT_S
 
 CUTS = 10
 LONGEST_S = 20.0
 """After an event; the next one comes within a minute or two."""
+
+
+@pytest.fixture(scope="module")
+def board() -> str:
+    """One of them: what is tested here is the same in all, and takes most of the time."""
+    return "uefi-amd64"
 
 
 def test_ten_cuts_lose_nothing_that_was_acknowledged(box, subscriber, tmp_path):

@@ -11,7 +11,13 @@ from tests.firmware.qemu.appliance import BOOT_S, Appliance
 from tests.firmware.qemu.bundles import altered_root, make_bundle, make_key
 from tests.firmware.qemu.conftest import IMAGES, PLATE
 
-KEYS = Path(os.environ.get("KEYS", Path.home() / ".cache/plateid-firmware/keys"))
+KEYS = Path(os.environ.get("KEYS", Path.home() / ".local/share/plateid-firmware"))
+
+
+@pytest.fixture(scope="module")
+def board() -> str:
+    """One of them: what is tested here is the same in all, and takes most of the time."""
+    return "uefi-amd64"
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,7 +1,8 @@
 """Takes over what was laid into the folder plateid/ of the boot partition.
 
     plateid.toml      the configuration; without `device` the box is called by its host name
-    *.csv *.crt *.pem go beside it: lists, certificates
+    *.csv *.crt *.pem *.secret, formats.toml: go beside it
+    model-key.pem     whose model bundles may be installed
     mqtt-password     of the broker (mqtt.password_file), mqtt-key: key of our own certificate
     web-password      of the live page
     authorized_keys   who may log in by ssh, as root
@@ -16,6 +17,7 @@ what it had.
 import html
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import tomllib
@@ -28,10 +30,15 @@ from plateid.config.load import load_config
 from plateid.config.syntax import formats_of
 from plateid.errors import ConfigError, PlateidError
 from plateid.events.lists import ListFile
+from plateid.events.webhook import Webhook
+from plateid.models.bundle import Bundle
 from plateid.web import access
 
 ERRORS = "ERROR.txt"
 STORE = Path("var/lib/plateid")
+BESIDE = (".csv", ".crt", ".pem", ".secret")
+PAIR = ("mqtt-server.crt", "mqtt-server.key")
+PORTS = "add element inet appliance open {{ {ports} }}\n"
 LISTENER = """listener 8883
 certfile {folder}/mqtt-server.crt
 keyfile {folder}/mqtt-server.key
@@ -76,32 +83,40 @@ class Box:
 
 def main(box: Box) -> None:
     """Goes through the files; those that plateid.toml may name come first."""
-    (box.drop / ERRORS).unlink(missing_ok=True)
-    names = [file.name for file in box.drop.iterdir() if not file.name.startswith(".")]
+    names = {file.name for file in box.drop.iterdir() if not file.name.startswith(".")}
     problems = []
-    for name in sorted(names, key=lambda name: (name in LATE, name == LATE[-1], name)):
+    for name in sorted(names - {ERRORS}, key=lambda name: (name in LATE, name == LATE[-1], name)):
         try:
             taker(name)(box, box.drop / name)
+            os.sync()  # what other programs wrote, before the original goes
+            (box.drop / name).unlink()
         except (PlateidError, OSError, UnicodeDecodeError, ValueError) as error:
             problems.append(f"{name}: {error}")
         else:
-            (box.drop / name).unlink(missing_ok=True)
             say(box, f"{name} taken over")
     if problems:
         report(box, problems)
+    try:
+        if problems:
+            (box.drop / ERRORS).write_text("".join(f"{problem}\r\n" for problem in problems))
+        elif ERRORS in names:
+            (box.drop / ERRORS).unlink()
+    except OSError as error:  # the boot partition is full or read-only
+        say(box, f"WRONG: {ERRORS}: {error.strerror}")
 
 
 def taker(name: str) -> Callable[[Box, Path], None]:
     """What takes a file over."""
     if name in TAKERS:
         return TAKERS[name]
-    return take_beside if Path(name).suffix in {".csv", ".crt", ".pem"} else refuse
+    return take_beside if Path(name).suffix in BESIDE else refuse
 
 
 def refuse(_box: Box, file: Path) -> None:
     """A file of another name: a typing error, or plateid.toml.txt."""
     known = ", ".join(sorted(TAKERS))
-    raise ConfigError("unknown file", f"only {known} and *.csv, *.crt, *.pem; not {file.name}")
+    kinds = ", ".join(f"*{suffix}" for suffix in BESIDE)
+    raise ConfigError("unknown file", f"only {known} and {kinds}; not {file.name}")
 
 
 def take_config(box: Box, file: Path) -> None:
@@ -112,12 +127,14 @@ def take_config(box: Box, file: Path) -> None:
         if "device" not in tomllib.loads(text):
             text = f'device = "{box.name}"\n{text}'
         put(new, text, 0o640)
-        check(box, load_config(new))
+        config = load_config(new)
+        check(box, config)
     except (PlateidError, tomllib.TOMLDecodeError) as error:
         raise ConfigError("refused", str(error).removeprefix(f"{new}: ")) from error
     else:
         new.replace(box.etc / "plateid.toml")
         sync(box.etc)
+        open_ports(box, config)
     finally:
         new.unlink(missing_ok=True)
 
@@ -129,12 +146,26 @@ def check(box: Box, config: Config) -> None:
         PlateidError: What it says.
     """
     formats_of(config)
-    names = [camera.name for camera in config.camera]
-    ListFile(config.lists, names)
+    ListFile(config.lists, [camera.name for camera in config.camera])
+    for webhook in config.webhook:
+        Webhook(webhook)
+    Bundle(config.models.bundle)
+    if config.models.provider != "cpu":
+        raise ConfigError("models.provider", f"this box has no {config.models.provider}")
     if config.store.path.parent != Path("/", STORE):
         raise ConfigError("store.path", f"has to be a file in /{STORE}")
     if config.web.enabled:
         access.check_password(config.web, access.read_keys(keys_of(box, config)))
+
+
+def open_ports(box: Box, config: Config) -> None:
+    """For the firewall: where the page and the metrics listen, if others may reach them."""
+    listening = [
+        section for section in (config.metrics, config.web.enabled and config.web) if section
+    ]
+    ports = {section.port for section in listening if not section.host.is_loopback}
+    rules = PORTS.format(ports=", ".join(map(str, sorted(ports)))) if ports else ""
+    put(box.path("var/lib/appliance/ports.nft"), rules, 0o644)
 
 
 def keys_of(box: Box, config: Config) -> Path:
@@ -154,8 +185,26 @@ def take_web_password(box: Box, file: Path) -> None:
 
 
 def take_beside(box: Box, file: Path) -> None:
-    """Goes beside plateid.toml."""
-    put(box.etc / file.name, file.read_bytes(), 0o640)
+    """Goes beside plateid.toml, which may name it, and then has to be able to use it."""
+    place, config = box.etc / file.name, box.etc / "plateid.toml"
+    before = place.read_bytes() if place.exists() else None
+    put(place, file.read_bytes(), 0o640)
+    try:
+        if config.exists():
+            check(box, load_config(config))
+    except PlateidError:
+        if before is None:
+            place.unlink()
+        else:
+            put(place, before, 0o640)
+        raise
+
+
+def take_model_key(box: Box, file: Path) -> None:
+    """Its owner's bundles may be installed."""
+    folder = box.etc / "keys"
+    folder.mkdir(mode=0o750, exist_ok=True)
+    put(folder / file.name, file.read_bytes(), 0o640)
 
 
 def take_secret(box: Box, file: Path) -> None:
@@ -168,7 +217,8 @@ def take_ssh_keys(box: Box, file: Path) -> None:
     run("ssh-keygen", "-l", "-f", file)
     folder = box.path("var/lib/appliance/ssh")
     key = folder / "ssh_host_ed25519_key"
-    if not key.exists():
+    if not is_whole(key):
+        key.unlink(missing_ok=True)
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", box.name, "-f", key)
     put(folder / "authorized_keys", read(file), 0o600)
 
@@ -177,15 +227,15 @@ def take_mqtt_users(box: Box, file: Path) -> None:
     """Opens the broker to others."""
     lines = [line.strip() for line in read(file).splitlines() if line.strip()]
     for number, line in enumerate(lines, start=1):
-        if not all(line.partition(":")):
-            raise ConfigError(f"line {number}", "is not name:password")
+        if not all(line.partition(":")) or line.count(":") > 1:
+            raise ConfigError(f"line {number}", "is not name:password, neither with a colon")
     folder = box.path("var/lib/appliance/mosquitto")
     users = folder / "users.new"
     put(users, "".join(f"{line}\n" for line in lines), 0o600)
     run("mosquitto_passwd", "-U", users)
     own(users)
     users.replace(folder / "users")
-    if not (folder / "mqtt-server.crt").exists():
+    if not all(is_whole(folder / name) for name in PAIR):
         sign_certificate(box, folder)
     place = Path("/var/lib/appliance/mosquitto")
     put(folder / "listener.conf", LISTENER.format(folder=place), 0o600)
@@ -203,8 +253,16 @@ def sign_certificate(box: Box, folder: Path) -> None:
 
 
 def take_mqtt_certificate(box: Box, file: Path) -> None:
-    """For the broker of this box."""
-    put(box.path("var/lib/appliance/mosquitto") / file.name, file.read_bytes(), 0o600)
+    """For the broker of this box, which does not start with half a pair."""
+    folder = box.path("var/lib/appliance/mosquitto")
+    pair = [laid if (laid := box.drop / name).exists() else folder / name for name in PAIR]
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(pair[0], pair[1], password="")
+    except OSError as error:
+        raise ConfigError(f"not a pair with {pair[file.name == PAIR[0]].name}", error) from error
+    for each in pair:
+        if each.parent == box.drop:
+            put(folder / each.name, each.read_bytes(), 0o600)
 
 
 def read(file: Path) -> str:
@@ -224,6 +282,11 @@ def put(file: Path, content: str | bytes, mode: int) -> None:
     own(new)
     new.replace(file)
     sync(file.parent)
+
+
+def is_whole(file: Path) -> bool:
+    """Whether it is there; a plug that was pulled leaves empty ones."""
+    return file.is_file() and file.stat().st_size > 0
 
 
 def own(file: Path) -> None:
@@ -252,14 +315,13 @@ def run(*command: str | Path) -> None:
 
 
 def report(box: Box, problems: list[str]) -> None:
-    """Says what is wrong, wherever somebody may look."""
-    (box.drop / ERRORS).write_text("".join(f"{problem}\r\n" for problem in problems))
+    """Says what is wrong, wherever somebody may look who has the box only."""
+    for problem in problems:
+        say(box, f"WRONG: {problem}")
     items = "".join(f"<li>{html.escape(problem)}" for problem in problems)
     write(box.path("run/appliance/page/index.html"), PAGE.format(name=box.name, items=items))
     short = problems[0].replace("%", "%%").replace('"', "'")[:200]
     write(box.path("run/systemd/dnssd/plateid.dnssd"), SERVICE.format(problem=f'"{short}"'))
-    for problem in problems:
-        say(box, f"WRONG: {problem}")
 
 
 def write(file: Path, text: str) -> None:
@@ -276,6 +338,8 @@ def say(box: Box, text: str) -> None:
 
 TAKERS: dict[str, Callable[[Box, Path], None]] = {
     "authorized_keys": take_ssh_keys,
+    "formats.toml": take_beside,
+    "model-key.pem": take_model_key,
     "mqtt-key": take_secret,
     "mqtt-password": take_secret,
     "mqtt-server.crt": take_mqtt_certificate,
