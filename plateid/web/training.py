@@ -1,4 +1,8 @@
-"""Labels as a data set that `python -m train` reads."""
+"""Labels as a data set that `python -m train` reads.
+
+Nobody said whether there are other plates in a picture: what is farther away from the box than
+AROUND is grey, or a detector would learn to overlook them.
+"""
 
 import csv
 import io
@@ -8,12 +12,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from plateid.core.records import Box
+import numpy as np
+
+from plateid.core.geometry import expanded
+from plateid.core.records import Box, Image
 from plateid.web import snapshots
 from plateid.web.labels import Label
+from plateid.web.live import jpeg
 
 Files = Iterator[tuple[str, bytes]]
 """Names and contents."""
+AROUND = 2.0
+"""Widths of the box, on each side: plates of cars that stand side by side are farther apart."""
+GREY = 114
+"""With which ultralytics fills pictures up."""
+QUALITY = 95
 
 
 @dataclass(frozen=True)
@@ -47,8 +60,21 @@ def training_files(
             continue
         size = image.shape[1], image.shape[0]
         labelled.append(Labelled(label, size, snapshots.clipped(label.box, image)))
-        yield f"images/{labelled[-1].picture}", file.read_bytes()
+        yield (
+            f"images/{labelled[-1].picture}",
+            jpeg(_surroundings(image, labelled[-1].box), QUALITY),
+        )
     yield from FORMS[form](labelled)
+
+
+def _surroundings(image: Image, box: Box) -> Image:
+    """What was looked at, in its place in the picture."""
+    margin = AROUND * (box[2] - box[0])
+    wide = expanded(box, x=AROUND, y=margin / (box[3] - box[1]))
+    x1, y1, x2, y2 = (round(value) for value in snapshots.clipped(wide, image))
+    seen = np.full_like(image, GREY)
+    seen[y1:y2, x1:x2] = image[y1:y2, x1:x2]
+    return seen
 
 
 def _csv(labelled: list[Labelled]) -> Files:

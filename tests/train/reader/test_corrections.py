@@ -18,7 +18,7 @@ from plateid.events.album import Album
 from plateid.events.store import EventStore
 from plateid.models.networks import Networks
 from plateid.web.labels import Label, Labels
-from plateid.web.training import training_files
+from plateid.web.training import GREY, training_files
 from tests.events.samples import event
 from train.__main__ import main
 from train.dataset.checks import checked_pictures
@@ -36,7 +36,7 @@ def corrections(tmp_path: Path) -> tuple[Labels, Path]:
     album, labels = Album(store_file), Labels(store_file)
     with closing(EventStore(store_file)) as store:
         for number in range(PLATES + 2):
-            picture = rng.integers(0, 255, (120, 240, 3)).astype(np.uint8)
+            picture = rng.integers(0, 255, (120, 600, 3)).astype(np.uint8)
             cv2.putText(picture, f"AB{number:02d}", (65, 65), cv2.FONT_HERSHEY_PLAIN, 2, (0, 0, 0))
             made = event(number)
             jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
@@ -65,6 +65,16 @@ def test_each_export_is_read_with_its_boxes(corrections, tmp_path, form):
     boxes = [box for picture in pictures for box in picture.boxes]
     assert len(boxes) == PLATES
     assert np.abs(np.array(boxes) - BOX).max() < 0.2
+
+
+def test_where_nobody_looked_there_is_no_background(corrections, tmp_path):
+    folder = unpacked(corrections, "yolo", tmp_path / "yolo")
+    x1, y1, x2, y2 = (round(value) for value in BOX)
+    for file in (folder / "images").iterdir():
+        image = cv2.imread(str(file))
+        far = image[:, x2 + round(2.1 * (x2 - x1)) :]
+        assert np.abs(far.astype(int) - GREY).max() < 20
+        assert image[y1:y2, x1:x2].std() > 20
 
 
 @pytest.mark.filterwarnings("ignore")
