@@ -209,16 +209,17 @@ class App:
         self._notifier.ready()
 
     def _go_on_with(self, wanted: Config, formats: dict[str, Formats]) -> None:
-        """Passes end only where a camera's own settings, or the rules of all, have changed."""
-        cameras, rules = self._config.camera, (self._config.events, self._formats)
-        self._config, waiting = merged(self._config, wanted)
+        """Passes end only where a camera's own settings, or the rules for it, have changed."""
+        old, old_formats = self._config, self._formats
+        self._config, waiting = merged(old, wanted)
         self._web.use(self._config)
-        self._formats = self._formats | formats
-        same_rules = rules == (self._config.events, self._formats)
-        for camera, before, now in zip(self._cameras, cameras, self._config.camera, strict=True):
-            if before != now:
-                camera.use(now)
-            if before != now or not same_rules:
+        self._formats = old_formats | formats
+        for camera, before, now in zip(self._cameras, old.camera, self._config.camera, strict=True):
+            same_source = (before.url, before.loop) == (now.url, now.loop)
+            if not (same_source or camera.use(now)) and "camera" not in waiting:
+                waiting.append("camera")
+            rules = rules_of(old, before), old_formats[now.name]
+            if before != now or rules != (rules_of(self._config, now), self._formats[now.name]):
                 self._renew_pipeline(now.name)
         log.info("configuration reloaded")
         if waiting:

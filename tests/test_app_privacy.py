@@ -9,6 +9,7 @@ import pytest
 from plateid.events.store import EventStore
 from tests.capture.conftest import write_clip
 from tests.events.broker import Broker, Subscriber, free_port, until
+from tests.events.samples import payloads
 from tests.service.test_metrics import scraped
 from tests.test_app import finished, run
 
@@ -57,7 +58,7 @@ def test_subscribers_get_the_plate_and_the_box_keeps_what_it_may(config, broker,
         events = subscriber.events("/event")
     assert [event["plate"] for event in events] == [PLATE, PLATE]
     with closing(EventStore(config.parent / "box" / "events.sqlite3")) as store:
-        kept = {json.loads(payload)["plate"] for payload in store.history(10)}
+        kept = {json.loads(payload)["plate"] for payload in payloads(store)}
     lines = (config.parent / "box" / "log.jsonl").read_text().splitlines()
     logged = {json.loads(line)["plate"] for line in lines}
     said = set(re.findall(r'plate=(?:"")?(\S*)', errors))

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 
 import pytest
 
+from plateid.app import App
 from plateid.config.load import load_config
 from plateid.reload import merged
+from plateid.service.supervisor import Supervisor
 from tests.capture.conftest import write_clip
 from tests.events.broker import free_port, until
 
@@ -112,6 +114,57 @@ def test_a_running_service_takes_over_what_is_good(file):
         service.until("configuration reloaded")
         service.until("change waits for a restart", "sections=device")
         service.until("camera online", "camera=yard")
+
+
+@contextmanager
+def running_app(file):
+    supervisor = Supervisor()
+    app = App(load_config(file), supervisor, load=lambda: load_config(file))
+    thread = threading.Thread(target=app.run)
+    thread.start()
+    try:
+        yield app
+    finally:
+        supervisor.stop()
+        thread.join()
+
+
+def reloaded(app, logs) -> tuple[set[str], set[str]]:
+    """The cameras whose passes a reload ended, and those that it opened anew."""
+    pipelines, sources = dict(app._pipelines), [camera._config for camera in app._cameras]
+    app._supervisor.reload()
+    until(lambda: any(entry["event"] == "configuration reloaded" for entry in logs))
+    ended = {name for name, pipeline in app._pipelines.items() if pipeline is not pipelines[name]}
+    pairs = zip(app._cameras, sources, strict=True)
+    return ended, {old.name for camera, old in pairs if camera._config is not old}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "ended", "opened"),
+    [
+        ("camera = [", 'camera = [{name = "roof", url = "clip.mp4"}, ', set(), set()),
+        ("loop", "min_plate_height = 9, loop", {"gate"}, set()),
+        ("gone.mp4", "clip.mp4", {"yard"}, {"yard"}),
+        ('"ro"', '"de"', {"gate", "yard"}, set()),
+        ("loop", "events.lost_s = 2.0, loop", {"gate"}, set()),
+        ("loop = true", "loop = false", {"gate"}, {"gate"}),
+    ],
+)
+def test_a_change_touches_only_the_cameras_that_it_is_about(
+    file, logs, *, before, after, ended, opened
+):
+    with running_app(file) as app:
+        change(file, (before, after))
+        assert reloaded(app, logs) == (ended, opened)
+
+
+def test_another_source_of_a_clip_that_has_ended_waits_for_a_restart(file, logs):
+    change(file, ('"gone.mp4"', '"clip.mp4"'))
+    with running_app(file) as app:
+        until(lambda: app._mailboxes["yard"].closed)
+        change(file, ('yard", url = "clip.mp4"', 'yard", url = "other.mp4"'))
+        reloaded(app, logs)
+        until(lambda: any(entry.get("sections") == "camera" for entry in logs))
 
 
 @pytest.mark.parametrize(

@@ -83,11 +83,12 @@ class Camera:
         self._stopping = True
         self._interrupted.set()
 
-    def use(self, config: CameraConfig) -> None:
-        """Goes over to another source as soon as `stop` would have ended `run`."""
+    def use(self, config: CameraConfig) -> bool:
+        """Goes over to another source as soon as `stop` would end `run`; False if it is over."""
         self._config = config
         self._failures = 0
         self._interrupted.set()
+        return not self._mailbox.closed
 
     def notice_stall(self) -> None:
         """Reports the camera offline when it hangs; to be called now and then by another thread.

@@ -1,5 +1,6 @@
 """Writes annotated clips."""
 
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -66,8 +67,24 @@ class ClipWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Writes what is left and closes the file."""
-        if self._started:
-            self._mux(None)
-        self._container.close()
-        self._part.replace(self._path)
+        """Writes what is left; a clip that did not become whole is deleted.
+
+        Raises:
+            SourceError: The file cannot be written.
+        """
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            with suppress(OSError, av.error.FFmpegError):
+                self._container.close()
+            self._part.unlink(missing_ok=True)
+
+    def _finish(self) -> None:
+        try:
+            if self._started:
+                self._mux(None)
+            self._container.close()
+            self._part.replace(self._path)
+        except (OSError, av.error.FFmpegError) as error:
+            raise SourceError(self._path, error.strerror) from error

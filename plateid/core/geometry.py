@@ -94,11 +94,6 @@ class Letterbox:
         offset = np.array([self.left, self.top, self.left, self.top], dtype=np.float32)
         return (boxes - offset) / np.float32(self.scale)
 
-    def to_canvas(self, boxes: Boxes) -> Boxes:
-        """Boxes in pixels of the picture, shape (N, 4), as boxes in input pixels."""
-        offset = np.array([self.left, self.top, self.left, self.top], dtype=np.float32)
-        return boxes * np.float32(self.scale) + offset
-
 
 def letterboxed(picture: Picture, canvas: Image) -> Letterbox:
     """Overwrites `canvas`, shape (H, W, 3), with the scaled picture, and grey around it."""

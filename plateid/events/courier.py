@@ -32,7 +32,7 @@ class Courier:
         name: Of the sink.
         refused: Events that it would not take.
         dropped: Events that waited for too long, or were too many.
-        moved_at: When the thread last began a step, as `time.monotonic()`.
+        moved_at: When the thread last began a step or a wait, as `time.monotonic()`.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Courier:
         self._bounds = bounds
         self._outage = Outage(name, backoff)
         self._store_outage = Outage(f"outbox of {name}", backoff)
-        self._overflow = Outage(f"outbox of {name}", backoff)
+        self._overflow = Outage(f"overflow of {name}", backoff)
         self._trim_at = 0.0
         self._wake = threading.Event()
         self._stop_at: float | None = None
@@ -82,6 +82,7 @@ class Courier:
             if not self._step():
                 if self._stop_at is not None:
                     return
+                self.moved_at = time.monotonic()
                 waits = (outage.wait_s for outage in (self._outage, self._store_outage))
                 self._pause(max(waits) or TICK_S)
 
@@ -102,7 +103,9 @@ class Courier:
         try:
             self._trim()
             queued = self._queues.first(self.name)
-            if queued is not None:
+            if queued is None:
+                self._overflow.recovered()
+            else:
                 self._deliver(queued)
             self._store_outage.recovered()
         except SinkError as error:
@@ -124,7 +127,6 @@ class Courier:
             log.error("event refused", sink=self.name, id=queued.id, reason=reason)  # noqa: TRY400
         self._outage.recovered()
         self._queues.remove(self.name, queued)
-        self._overflow.recovered()
 
     def _trim(self) -> None:
         if time.monotonic() < self._trim_at:

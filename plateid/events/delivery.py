@@ -20,14 +20,15 @@ log = structlog.get_logger()
 
 
 class Outages:
-    """What fails at present: the store, and the cameras whose events the broker refuses.
+    """What fails at present: broker, store, and the cameras whose events the broker refuses.
 
     Outlives a connection.
     """
 
     def __init__(self, backoff: Backoff) -> None:
         """Everything is in working order."""
-        self.store = Outage("event store", backoff)
+        self.broker = Outage("broker", backoff)
+        self.store = Outage("outbox of mqtt", backoff)
         self._backoff = backoff
         self._refused: dict[str, set[str]] = {}
         self._cameras: dict[str, Outage] = {}
@@ -42,9 +43,13 @@ class Outages:
             outage.failed(reason)
 
     def taken(self, outgoing: Outgoing) -> None:
-        """The broker has an event; its camera is well when none is left that was refused."""
+        """The broker has an event; its camera is well when none is left that was refused.
+
+        Older ones that were refused left the outbox another way: they were too many, or purged.
+        """
+        self.broker.recovered()
         if refused := self._refused.get(outgoing.camera):
-            refused.discard(outgoing.id)
+            refused -= {id_ for id_ in refused if id_ <= outgoing.id}
             if not refused:
                 self._cameras[outgoing.camera].recovered()
 

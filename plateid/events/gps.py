@@ -1,7 +1,6 @@
 """Where the box is, as gpsd tells (https://gpsd.gitlab.io/gpsd/gpsd_json.html)."""
 
 import json
-import math
 import socket
 import threading
 import time
@@ -77,7 +76,7 @@ class Gpsd:
                 with socket.create_connection(self._address, CONNECT_TIMEOUT_S) as connection:
                     self._socket = connection
                     self._listen(connection)
-            except (OSError, GpsError) as error:
+            except (OSError, UnicodeError, GpsError) as error:
                 if not self._stopping.is_set():
                     reason = getattr(error, "strerror", None) or error
                     self._outage.failed(reason)
@@ -113,9 +112,9 @@ class Gpsd:
         try:
             report = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise GpsError(self._endpoint, f"no JSON: {line[:40]!r}") from error
+            raise GpsError(self._endpoint, "no JSON") from error
         if not isinstance(report, dict):
-            raise GpsError(self._endpoint, f"no report: {line[:40]!r}")
+            raise GpsError(self._endpoint, "no report")
         return report
 
 
@@ -129,4 +128,4 @@ def position_of(report: dict[str, Any]) -> Position | None:
 
 
 def _within(value: Any, limit: float) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value) and abs(value) <= limit
+    return isinstance(value, int | float) and abs(value) <= limit

@@ -8,7 +8,7 @@ from contextlib import closing
 
 from paho.mqtt.enums import MQTTProtocolVersion
 
-from plateid.backoff import Backoff, Outage
+from plateid.backoff import Backoff
 from plateid.config.delivery import MqttConfig
 from plateid.errors import BrokerError
 from plateid.events.announcer import Announcer
@@ -24,6 +24,8 @@ TICK_S = 1.0
 HEALTH_S = 30.0
 SETTLE_S = 5.0
 """Home Assistant, once told of an entity, listens after about so long."""
+LASTS_S = 10.0
+"""A connection that lived so long works, even if there is no event for the broker to take."""
 BACKOFF = Backoff()
 
 
@@ -35,8 +37,8 @@ class MqttPublisher:
     from any thread.
 
     Attributes:
-        moved_at: When the thread last began a step, as `time.monotonic()`; it begins one at least
-            every minute or two, unless it hangs.
+        moved_at: When the thread last began a step or a wait, as `time.monotonic()`; it begins
+            one at least every minute or two, unless it hangs.
     """
 
     def __init__(
@@ -109,20 +111,20 @@ class MqttPublisher:
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        broker = Outage("broker", self._backoff)
         outages = Outages(self._backoff)
         with closing(self._wake):
             while not self._wake.stopping:
                 self.moved_at = time.monotonic()
                 try:
-                    self._converse(broker, outages)
+                    self._converse(outages)
                 except BrokerError as error:
                     self._protocol = None  # it may be another broker next time
                     if not self._wake.stopping:
-                        broker.failed(error)
-                        self._wake.pause(broker.wait_s)
+                        outages.broker.failed(error)
+                        self.moved_at = time.monotonic()
+                        self._wake.pause(outages.broker.wait_s)
 
-    def _converse(self, broker: Outage, outages: Outages) -> None:
+    def _converse(self, outages: Outages) -> None:
         """One connection, until it ends or `stop` is called."""
         if self._protocol is None:
             self._protocol = newest_protocol(self._config, self._client_id, self._wake)
@@ -133,7 +135,7 @@ class MqttPublisher:
             will_topic=self._box.status_topic,
             protocol=self._protocol,
         )
-        broker.recovered()
+        works_at = time.monotonic() + LASTS_S
         with closing(connection):
             delivery = Delivery(
                 connection,
@@ -147,6 +149,8 @@ class MqttPublisher:
                 connection.subscribe(self._announcer.subscription)
             while not self._wake.stopping:
                 self.moved_at = time.monotonic()
+                if self.moved_at >= works_at:
+                    outages.broker.recovered()
                 self._say_what_is_due(connection)
                 delivery.step(TICK_S)
             self._leave(connection, delivery)

@@ -49,11 +49,13 @@ class Queues:
     def first(self, name: str) -> Queued | None:
         """The oldest event that waits for a sink."""
         rows = self._run(
-            "SELECT position, id, payload, sent FROM sink_outbox JOIN event USING (position)"
-            " WHERE sink = ? ORDER BY position LIMIT 1",
+            "SELECT position, id, payload, sent, json_valid(payload) FROM sink_outbox"
+            " JOIN event USING (position) WHERE sink = ? ORDER BY position LIMIT 1",
             name,
         )
-        for position, id_, payload, sent in rows:
+        for position, id_, payload, sent, valid in rows:
+            if not valid:
+                raise StoreError(self._path, "the outbox holds something else than events")
             return Queued(position, id_, payload, bool(sent))
         return None
 

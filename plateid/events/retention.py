@@ -89,7 +89,7 @@ class Retention:
                     raise CorruptError("the history holds something else than events")
                 if self._replace(db, position, payload):
                     changed.append(id_)
-        self._album.remove(changed, hidden=False)  # from before the plates had to be hidden
+            self._album.remove(changed, hidden=False)  # from before the plates had to be hidden
         return bool(rows)
 
     @property
@@ -136,7 +136,7 @@ class Retention:
                 " WHERE position <= ? ORDER BY position LIMIT ?) RETURNING id",
                 (last, BATCH),
             ).fetchall()
-        self._album.remove(id_ for (id_,) in gone)
+            self._album.remove(id_ for (id_,) in gone)
         return len(gone)
 
     def _last_to_go(self, db: sqlite3.Connection, not_before: float) -> int | None:

@@ -192,11 +192,6 @@ class EventStore:
         query = "SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM outbox)"
         return Counts(*self._rows(query)[0])
 
-    def history(self, limit: int) -> list[str]:
-        """The latest events as they were appended, one JSON object each, newest first."""
-        rows = self._rows("SELECT payload FROM event ORDER BY position DESC LIMIT ?", (limit,))
-        return [payload for (payload,) in rows]
-
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """The connection, for changes that are made together or not at all."""

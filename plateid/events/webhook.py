@@ -5,9 +5,12 @@ import binascii
 import hashlib
 import hmac
 import http.client
+import io
 import json
+import socket
 import ssl
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,13 +34,13 @@ class Webhook:
         """Connects to nobody yet.
 
         Raises:
-            ConfigError: The secret or the certificate cannot be used.
+            ConfigError: The secret, the certificate or the URL cannot be used.
         """
         self._config = config
         self._secret = read_secret(config.secret_file) if config.secret_file else None
         self._context = _trusting(config.ca_file) if config.url.startswith("https:") else None
-        url = urlsplit(config.url)
         try:
+            url = urlsplit(config.url)
             self._address = url.hostname or "", url.port
         except ValueError as error:
             raise ConfigError(f"webhook {config.name}: url", error) from error
@@ -78,25 +81,44 @@ class Webhook:
         return headers
 
     def _post(self, body: bytes, headers: dict[str, str]) -> tuple[int, str]:
-        connection = self._connection()
+        until = time.monotonic() + self._config.timeout_s
         try:
-            connection.request("POST", self._path, body, headers)
-            answer = connection.getresponse()
+            with closing(self._connection()) as connection:
+                connection.request("POST", self._path, body, headers)
+                answer = http.client.HTTPResponse(_Answer(connection.sock, until))  # type: ignore[arg-type]
+                answer.begin()
         except ssl.SSLCertVerificationError as error:
             reason = f"the server's certificate is refused: {error.verify_message.rstrip('.')}"
             raise SinkError(self._endpoint, reason) from error
         except (OSError, http.client.HTTPException, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise SinkError(self._endpoint, reason) from error
-        finally:
-            connection.close()
         return answer.status, answer.reason
 
     def _connection(self) -> http.client.HTTPConnection:
-        timeout_s = self._config.timeout_s
+        """The addresses of a host share the time: they are tried one after the other."""
+        addresses = socket.getaddrinfo(*self._address, type=socket.SOCK_STREAM)
+        timeout_s = self._config.timeout_s / len(addresses)
         if self._context is None:
             return http.client.HTTPConnection(*self._address, timeout=timeout_s)
         return http.client.HTTPSConnection(*self._address, timeout=timeout_s, context=self._context)
+
+
+class _Answer(io.RawIOBase):
+    """What a socket gives until a time; its own time-out begins anew with each byte."""
+
+    def __init__(self, sock: socket.socket, until: float) -> None:
+        self._sock, self._until = sock, until
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._sock.settimeout(max(0.001, self._until - time.monotonic()))
+        return self._sock.recv_into(buffer)
 
 
 def signature(secret: bytes, id_: str, stamp: str, body: bytes) -> str:

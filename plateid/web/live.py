@@ -52,15 +52,18 @@ class Live:
         self._sights: dict[str, Sight | None] = dict.fromkeys(cameras)
         self._jpegs = {camera: _Jpeg() for camera in self._sights}
         self._count = 0
+        self._telling = threading.Lock()
 
     def show(self, frame: Frame, plates: Plates) -> None:
         """Takes a frame that was looked at; called by the recognition for each."""
         self._sights[frame.camera] = Sight(frame, plates)
 
     def tell(self, event: PlateEvent) -> None:
-        """Takes an event; called by one thread at a time."""
-        self._count += 1
-        self.events.append((self._count, event.to_json()))
+        """Takes an event; called by the recognition, as `show` is."""
+        text = event.to_json()
+        with self._telling:
+            self._count += 1
+            self.events.append((self._count, text))
 
     def events_after(self, number: int) -> list[tuple[int, dict[str, Any]]]:
         """Events that came after the one of this number, oldest first."""

@@ -35,7 +35,7 @@ log = structlog.get_logger()
 
 
 class WebServer:
-    """Serves the page where `[web]` says so; all calls but `show` come from one thread.
+    """Serves the page where `[web]` says so; calls but `show` and `tell` come from one thread.
 
     `show` and `tell` cost the recognition a reference each.
     """

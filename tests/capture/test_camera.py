@@ -42,8 +42,8 @@ class Watched:
             backoff=backoff,
         )
 
-    def use(self, path) -> None:
-        self.camera.use(CameraConfig(name="gate", url=str(path)))
+    def use(self, path) -> bool:
+        return self.camera.use(CameraConfig(name="gate", url=str(path)))
 
     def frames(self):
         while frame := self.boxes.wait_any():
@@ -196,6 +196,7 @@ def test_another_source_is_taken_at_once_from_a_frame_and_from_a_long_wait(tmp_p
         last = list(frames)[-1]
     assert last.sequence > 1
     assert watched.statuses == [True, False, True, False]
+    assert not watched.use(wide)
 
 
 def test_a_camera_that_hangs_from_the_start_is_reported(monkeypatch):

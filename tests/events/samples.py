@@ -96,6 +96,12 @@ def append(store: EventStore, *seqs: int, **changes: Any) -> None:
         store.append(event(seq, **changes))
 
 
+def payloads(store: EventStore) -> list[str]:
+    """The JSON of all events, newest first."""
+    rows = store._rows("SELECT payload FROM event ORDER BY position DESC")
+    return [payload for (payload,) in rows]
+
+
 def outbox(store: EventStore) -> int:
     return store.counts().outbox
 

@@ -11,6 +11,7 @@ from plateid.events.connection import Connection
 from plateid.events.mqtt import check_broker
 from plateid.events.store import EventStore
 from plateid.events.wake import Wake
+from tests.capture.test_camera import Waits
 from tests.events.broker import Broker, Subscriber, free_port, running, until
 from tests.events.samples import Logs, Publish, append, outbox, said
 
@@ -22,8 +23,23 @@ def test_a_connection_that_another_client_takes_over_is_named(
     until(lambda: subscriber.texts("gate/status") == ["offline"])
     client_id = f"plateid-box-{store.instance}"
     with closing(Wake()) as wake, closing(Connection(broker.config, client_id, wake=wake)):
+        append(store, 1)
         until(lambda: said(logs, "outage ends"))
     assert said(logs, "outage starts") == [f"127.0.0.1:{broker.port}: Session taken over"]
+
+
+def test_a_connection_that_is_taken_over_again_and_again_is_waited_for_longer(
+    store: EventStore, subscriber: Subscriber, broker: Broker, publish: Publish
+) -> None:
+    waits = Waits()
+    publish(broker.config, backoff=waits)
+    client_id = f"plateid-box-{store.instance}"
+    with closing(Wake()) as wake:
+        for times in range(1, 4):
+            until(lambda times=times: subscriber.texts("box/status").count("online") == times)
+            with closing(Connection(broker.config, client_id, wake=wake)):
+                until(lambda times=times: len(waits.failures) >= times)
+    assert waits.failures == [1, 2, 3]
 
 
 def test_the_broker_may_allow_a_smaller_window(

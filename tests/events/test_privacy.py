@@ -19,6 +19,7 @@ import pytest
 from plateid.config.store import PrivacyConfig
 from plateid.core.records import Candidate, ListMatch, PlateEvent
 from plateid.errors import StoreError
+from plateid.events.album import Album
 from plateid.events.layout import STEPS
 from plateid.events.logfile import jsonl_file
 from plateid.events.privacy import Privacy, Private, digest, key_file, read_key
@@ -26,7 +27,7 @@ from plateid.events.purge import Purge
 from plateid.events.queues import Queued, Queues
 from plateid.events.retention import Retention, first_id
 from plateid.events.store import EventStore
-from tests.events.samples import NOON, SEEN, Logs, append, event, said
+from tests.events.samples import NOON, SEEN, Logs, append, event, payloads, said
 from tests.events.test_schema import SCHEMA
 from tests.events.test_store import full_disk
 from tests.test_app import PLATEID
@@ -54,7 +55,7 @@ def sent(store: EventStore) -> None:
 
 
 def kept(store: EventStore) -> list[dict[str, Any]]:
-    return [json.loads(payload) for payload in reversed(store.history(100_000))]
+    return [json.loads(payload) for payload in reversed(payloads(store))]
 
 
 def stored_at(moment: float) -> str:
@@ -401,6 +402,26 @@ def test_a_store_that_fails_is_an_outage_and_afterwards_all_goes_on(
     keeper._outage._next_try = 0.0
     keeper.check()
     assert kept(store)[0]["plate"] == ""
+
+
+@pytest.mark.parametrize("settings", [{"history_days": 7}, {"unknown": "drop"}])
+def test_a_picture_that_could_not_be_deleted_is_tried_again(
+    store: EventStore, settings: dict[str, Any]
+) -> None:
+    album, id_ = Album(store.path), stored_at(time.time() - 8 * DAY_S)
+    store.append(event(1, id=id_))
+    sent(store)
+    file = album.folder / album.add(id_, b"", hidden=False).file
+    file.unlink()
+    file.mkdir()
+    keeper = retention(store, **settings)
+    keeper.check()
+    assert kept(store)[0]["plate"] == SEEN.plate
+    file.rmdir()
+    file.touch()
+    keeper._outage._next_try = 0.0
+    keeper.check()
+    assert not file.exists()
 
 
 # on demand

@@ -6,9 +6,11 @@ import hashlib
 import hmac
 import json
 import random
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 
 import pytest
@@ -154,6 +156,37 @@ def test_a_server_that_is_not_there_or_silent_is_an_outage(server):
         webhook(server.port, timeout_s=0.1).deliver(queued())
 
 
+def test_a_server_that_answers_by_the_byte_is_timed_out():
+    def trickle(listener):
+        with listener.accept()[0] as client, suppress(OSError):
+            client.sendall(b"HTTP/1.1 204 ")
+            for _ in range(40):
+                time.sleep(0.05)
+                client.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=trickle, args=[listener])
+        thread.start()
+        with pytest.raises(SinkError, match="timed out"):
+            webhook(listener.getsockname()[1], timeout_s=0.2).deliver(queued())
+        thread.join()
+
+
+def test_the_addresses_of_a_server_that_is_away_share_its_time(monkeypatch):
+    known = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: 8 * known(*a, **k))
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        port, began = full.getsockname()[1], time.monotonic()
+        with socket.create_connection(("127.0.0.1", port)), pytest.raises(SinkError, match="timed"):
+            webhook(port, timeout_s=0.4).deliver(queued())
+    assert time.monotonic() - began < 8 * 0.4 / 2
+
+
+def test_an_address_that_is_none_is_named():
+    with pytest.raises(ConfigError, match="webhook gate: url: Invalid IPv6 URL"):
+        Webhook(WebhookConfig(name="gate", url="http://[fe80/x"))
+
+
 def test_what_may_be_secret_in_an_address_is_not_told():
     with pytest.raises(SinkError) as got:
         webhook(free_port(), "/api/webhook/SECRET?token=SECRET").deliver(queued())
@@ -259,6 +292,17 @@ def test_a_new_event_does_not_shorten_the_wait_of_an_outage(server, start, store
     assert len(server.posts) < 5  # full jitter: a first wait may be short
 
 
+def test_a_wait_is_no_hanging(server, start, store, logs):
+    server.status = None
+    courier = start(webhook(server.port, timeout_s=0.2), backoff=Backoff(60.0))
+    append(store, 1)
+    courier.notify()
+    until(lambda: server.posts)
+    began = time.monotonic()
+    until(lambda: said(logs, "outage starts"))
+    until(lambda: courier.moved_at > began + 0.1, 5)
+
+
 def test_what_waits_outlives_the_process(store):
     with closing(Queues(store.path, ["a", "b"])):
         append(store, 1, 2)
@@ -304,6 +348,23 @@ def test_a_queue_is_bounded_the_oldest_go_and_it_is_said(start, store, server, l
     assert "full (3 events, 30 days)" in said(logs, "outage starts")[0]
 
 
+def test_a_sink_that_is_slower_than_the_traffic_is_one_overflow(start, store, logs, monkeypatch):
+    monkeypatch.setattr("plateid.events.courier.TICK_S", 0.0)  # each step looks how many there are
+
+    class Slow:
+        taken = 0
+
+        def deliver(self, _) -> None:
+            self.taken += 1
+            append(store, *range(3 if self.taken < 5 else 0))
+
+    start(Slow(), max_outbox_events=2)
+    append(store, 1)
+    until(lambda: said(logs, "outage ends"))
+    told = [(entry["event"], entry["what"]) for entry in logs]
+    assert told == [(f"outage {what}", "overflow of sink") for what in ("starts", "ends")]
+
+
 def test_what_waits_for_too_long_goes_and_what_was_before_the_clock_was_set_does_not(store):
     with closing(Queues(store.path, ["a"])) as queues:
         append(store, 1)
@@ -325,6 +386,15 @@ def test_a_store_that_fails_is_an_outage_of_the_store(server, start, store, logs
         courier._queues._db.execute("ALTER TABLE away RENAME TO sink_outbox")
     append(store, 1)
     until(lambda: seqs(server) == [1])
+
+
+def test_an_event_that_is_none_is_an_outage_of_the_store(server, start, store, logs):
+    Queues(store.path, ["sink"]).close()
+    append(store, 1)
+    store._rows("UPDATE event SET payload = '{'")
+    start(webhook(server.port))
+    until(lambda: said(logs, "outage starts"))
+    assert "holds something else than events" in said(logs, "outage starts")[0]
 
 
 def test_a_store_that_makes_a_new_file_is_followed(server, start, tmp_path):

@@ -25,7 +25,7 @@ from plateid.web.access import Access, hashed, key_file, read_keys, write_keys
 from plateid.web.server import WebServer
 from tests.events.broker import free_port, until
 from tests.events.certificates import Authority
-from tests.events.samples import NOON, event, make_health
+from tests.events.samples import NOON, event, make_health, payloads
 from tests.web.conftest import CONFIG
 from tests.web.test_pages import screenshot, serious_issues, texts, wait
 
@@ -180,7 +180,7 @@ def test_no_path_leads_out(box, path):
     ["../plates.csv", "/etc/passwd", "2026/11/24/../../../plates.csv", "2026/11/24/x.jpg", "", 7],
 )
 def test_an_altered_store_names_no_file_of_others(box, name):
-    last = json.loads(box.store.history(1)[0])
+    last = json.loads(payloads(box.store)[0])
     last["snapshot"] = {"file": name, "sha256": ""} if name else None
     with box.store.transaction() as db:
         db.execute("UPDATE event SET payload = ? WHERE id = ?", (json.dumps(last), last["id"]))

@@ -16,7 +16,7 @@ from plateid.events.snapshots import encoded
 from plateid.web.labels import Label, Labels
 from plateid.web.training import training_files
 from tests.events.broker import until
-from tests.events.samples import event
+from tests.events.samples import event, payloads
 
 BOX = (1.0, 2.0, 30.0, 12.0)
 SHOT = Snapshot("2026/11/24/01939d2c-1a2b-7c3d-8e4f-5a6b7c8d9e0f.jpg", "0" * 64)
@@ -28,7 +28,7 @@ def labels(box):
 
 
 def labelled(box, labels):
-    made = json.loads(box.store.history(1)[0])
+    made = json.loads(payloads(box.store)[0])
     labels.add(Label(made["id"], "plate", "NEW123", BOX))
     assert [label.text for label, _ in labels.all()] == ["NEW123"]
     return made

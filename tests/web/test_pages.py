@@ -15,6 +15,7 @@ from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from plateid.events.lists import ListFile
+from tests.events.samples import payloads
 from tests.web.conftest import passing, screenshot, serious_issues
 from train.dataset.formats import read_labels
 
@@ -63,7 +64,7 @@ def fits(browser):
 
 
 def last_id(box):
-    return json.loads(box.store.history(1)[0])["id"]
+    return json.loads(payloads(box.store)[0])["id"]
 
 
 @pytest.fixture(params=["light", "dark"])

@@ -12,9 +12,12 @@ import numpy as np
 import psutil
 import pytest
 
+from plateid.config.service import WebConfig
+from plateid.core.records import PlateEvent
 from plateid.web import server
-from plateid.web.live import MAX_STREAMS
+from plateid.web.live import MAX_STREAMS, Live
 from tests.events.broker import until
+from tests.events.samples import event
 
 STUCK = 20
 
@@ -52,6 +55,18 @@ def filming(box, scene):
     yield box
     stop.set()
     thread.join()
+
+
+def test_events_of_several_workers_have_numbers_in_order():
+    live = Live(WebConfig(), ["drive"])
+
+    class Overtaken(PlateEvent):
+        def to_json(self):
+            live.tell(event(2))
+            return super().to_json()
+
+    live.tell(Overtaken(**vars(event(1))))
+    assert [number for number, _ in live.events_after(0)] == [1, 2]
 
 
 def test_a_stream_is_pictures_with_boxes_at_the_rate_that_is_set(filming, scene):
