@@ -59,7 +59,7 @@ class Appliance:
         self.console = folder / "console.log"
         self.mqtt_port, self.ssh_port, self.page_port = free_port(), free_port(), free_port()
         subprocess.run(["cp", "--sparse=always", image, self.disk], check=True)
-        subprocess.run(["truncate", "--size=+1G", self.disk], check=True)  # a larger card
+        subprocess.run(["truncate", "--size=+3G", self.disk], check=True)  # a larger card
         shutil.copy(self._board.variables, folder / "variables.fd")
         key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "key"]
         subprocess.run(key, check=True)

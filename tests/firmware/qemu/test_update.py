@@ -26,6 +26,7 @@ def started(box, board, tmp_path_factory):
     folder = tmp_path_factory.mktemp("updates")
     tiny = folder / "tiny"
     tiny.mkdir()
+    (tiny / "anything").write_bytes(os.urandom(100_000))  # rauc wants more than a block
     stranger = make_bundle(board, tiny, make_key(folder / "keys"), folder / "stranger.raucb")
     dead = altered_root(box, folder / "dead", lambda root: shutil.rmtree(root / "usr/lib/systemd"))
     ill = altered_root(box, folder / "ill", lambda root: shutil.rmtree(root / "opt/plateid/lib"))
