@@ -29,7 +29,7 @@ def make_key(folder: Path) -> Path:
 
 def make_bundle(board: str, root: Path, keys: Path, bundle: Path) -> Path:
     """Packs and signs the folder of a root."""
-    content = bundle.with_suffix("")
+    content = bundle.with_suffix(".content")
     content.mkdir()
     pack = ["mksquashfs", root, content / "rootfs.squashfs", "-quiet", "-comp", "gzip"]
     subprocess.run(pack, check=True, capture_output=True)
