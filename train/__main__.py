@@ -243,9 +243,9 @@ def evaluate(**options: Any) -> None:
     run = EvaluationRun(**options)
     if not (run.folders or run.crops):
         raise click.UsageError("give folders of labelled pictures, or --crops")
+    if run.write and (leak := next(leaks(run, certain=True), None)):
+        raise TrainError(f"--write: {leak}")
     for leak in leaks(run):
-        if run.write:
-            raise TrainError(f"--write: {leak}")
         click.echo(leak, err=True)
     evaluation = evaluated(run)
     click.echo(f"{report.table(evaluation)}\n{report.write(evaluation)}")

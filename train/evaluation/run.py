@@ -57,8 +57,12 @@ class EvaluationRun:
         return shlex.join([*words, "--out", str(self.out)])
 
 
-def leaks(run: EvaluationRun) -> Iterator[str]:
+def leaks(run: EvaluationRun, *, certain: bool = False) -> Iterator[str]:
     """A line for each folder that the bundle seems to be trained on and that is not held out.
+
+    Args:
+        run: What is asked for.
+        certain: Only by the folders that the trainings wrote down, not by the names of the data.
 
     Raises:
         BundleError: `bundle.toml` cannot be used.
@@ -66,7 +70,7 @@ def leaks(run: EvaluationRun) -> Iterator[str]:
     spec = read_spec(run.bundle)
     origins = spec.detector.origin + spec.reader.origin
     folders = re.findall(r"\(([^)]*)\)", origins)  # as train.bundle.card writes them
-    said = [*folders, *(data.name for data in spec.training_data)]
+    said = [*folders, *(data.name for data in spec.training_data if not certain)]
     for folder in () if run.held_out else (*run.folders, *run.crops):
         name = re.escape(folder.resolve().name)
         trained = [text for text in said if re.search(rf"(?i)(?<![\w-]){name}(?![\w-])", text)]

@@ -151,6 +151,33 @@ def test_a_bundle_that_ships_is_named_by_its_name(tmp_path):
     assert record["run"]["bundle"] == str(SHIPPED / "default")
 
 
+def test_figures_of_what_it_was_trained_on_are_not_written(tmp_path, tiny):
+    spec, data = tiny / "bundle.toml", folder(tmp_path / "data", f"a.png,{PLATE},A012")
+    origin = 'origin = "PlateNet; 20% real (data), the others rendered"'
+    spec.write_text(spec.read_text().replace("[reader]", f"[reader]\n{origin}"))
+    before = spec.read_text()
+    words = [
+        "evaluate",
+        str(data),
+        "--bundle",
+        str(tiny),
+        "--write",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    ran = CliRunner().invoke(main, words)
+    assert "--write: " in str(ran.exception)
+    assert spec.read_text() == before
+
+
+def test_figures_of_another_threshold_go(tmp_path, tiny):
+    rows = [f"{n}.png,{PLATE},A012" for n in range(60)]
+    data = folder(tmp_path / "new data", *rows, *(f"{n}.png,{ELSEWHERE}," for n in range(60)))
+    options = ("--held-out", "--choose-threshold", "--write", "--out", tmp_path / "out")
+    command(data, "--bundle", tiny, *options)
+    assert "data_2_recall" not in Bundle(tiny).spec.metrics
+
+
 def test_something_must_be_given():
     ran = CliRunner().invoke(main, ["evaluate"])
     assert ran.exit_code == 2

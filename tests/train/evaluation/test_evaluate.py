@@ -165,6 +165,7 @@ def test_a_folder_that_a_bundle_says_it_was_trained_on_is_named(tmp_path, tiny, 
     said = list(leaks(run(tiny, tmp_path / "other", tmp_path / name)))
     assert len(said) == warned
     assert all(s.startswith(f"{tmp_path / name}: the bundle seems to be trained") for s in said)
+    assert len(list(leaks(run(tiny, tmp_path / name), certain=True))) == (name == "useu")
     assert not list(leaks(run(tiny, tmp_path / name, held_out=True)))
 
 
