@@ -8,32 +8,20 @@ import secrets
 import signal
 import sys
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
 from plateid import __version__
+from plateid.cli_events import CONFIG, events
 from plateid.cli_models import models, to_bundle
 from plateid.config.load import load_config
 from plateid.config.models import DEFAULT_BUNDLE
 from plateid.config.syntax import load_formats
-from plateid.core.text import CHARSET
 from plateid.errors import ConfigError, PlateidError
 from plateid.service.logs import configure_logs
 from plateid.service.supervisor import Supervisor
-
-CONFIG = click.option(
-    "-c",
-    "--config",
-    "path",
-    type=click.Path(path_type=Path),
-    default=Path("plateid.toml"),
-    show_default=True,
-    help="Configuration file.",
-)
-
 
 BUNDLE = click.option(
     "--bundle",
@@ -179,45 +167,7 @@ def bench(**options: Any) -> None:
 
 
 main.add_command(models)
-
-
-@main.group()
-def events() -> None:
-    """The events that this box keeps."""
-
-
-@events.command()
-@CONFIG
-@click.option(
-    "--before",
-    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]),
-    metavar="DATE",
-    help="What was seen before, local time: 2026-11-24, 2026-11-24T18:30.",
-)
-@click.option("--plate", metavar="TEXT", help="Every pass for which this plate was held possible.")
-@click.option("--all", "everything", is_flag=True, help="Every event.")
-def purge(path: Path, *, before: datetime | None, plate: str | None, everything: bool) -> None:
-    """Deletes events, sent or not, so that nothing of them is left in the store's file."""
-    if (before is not None) + (plate is not None) + everything != 1:
-        raise click.UsageError("give one of --before, --plate and --all")
-    config = load_config(path)
-    from plateid.events.purge import Purge, compact  # noqa: PLC0415 - as above
-    from plateid.web.labels import Labels  # noqa: PLC0415 - as above
-
-    if plate is not None and not set(compact(plate) or " ") <= set(CHARSET):
-        raise click.BadParameter("is not of the letters A to Z and digits", param_hint="--plate")
-    purging = Purge(config.store.path)
-    if plate is not None:
-        purged = purging.plate(plate)
-    else:
-        purged = purging.before(before.astimezone()) if before else purging.all()
-    Labels(config.store.path).forget()
-    click.echo(f"{purged.events} events deleted, {purged.unsent} of them before they were sent")
-    for file in purged.files:
-        click.echo(f"{file} deleted")
-    for log_file in (config.logfile.csv, config.logfile.jsonl):
-        if log_file is not None and log_file.exists():
-            click.echo(f"{log_file} is left alone")
+main.add_command(events)
 
 
 @main.group()

@@ -1,10 +1,6 @@
 """Events: the search, one pass, and what is found as a file."""
 
-import csv
-import io
-import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
@@ -12,16 +8,11 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from plateid.web import snapshots
+from plateid.web.files import csv_lines, json_lines
 from plateid.web.search import FIELDS, QueryError, find, find_all, find_pass, parse_query
 from plateid.web.site import page, site_of
 
 MAX_EXPORT = 100_000
-COLUMNS = (
-    *("first_seen", "last_seen", "camera", "plate", "confidence", "region", "list", "list_kind"),
-    *("direction", "dwell_s", "parked", "reads", "agreeing_reads", "event_type", "id", "pass_id"),
-)
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for a formula; no plate begins so, a name in a list may."""
 
 
 def search(request: Request) -> Response:
@@ -67,15 +58,14 @@ def as_csv(request: Request) -> Response:
     """What a search finds, a row a pass."""
     query = parse_query(_fields(request))
     events = find_all(site_of(request).history, query, MAX_EXPORT)
-    return _file(_csv(events), "text/csv; charset=utf-8", "events.csv")
+    return _file(csv_lines(events), "text/csv; charset=utf-8", "events.csv")
 
 
 def as_json(request: Request) -> Response:
     """What a search finds, an event a line."""
     query = parse_query(_fields(request))
     events = find_all(site_of(request).history, query, MAX_EXPORT)
-    lines = (json.dumps(event, ensure_ascii=False) + "\n" for event in events)
-    return _file(lines, "application/x-ndjson", "events.json")
+    return _file(json_lines(events), "application/x-ndjson", "events.json")
 
 
 def _fields(request: Request) -> dict[str, str]:
@@ -86,26 +76,3 @@ def _fields(request: Request) -> dict[str, str]:
 def _file(lines: Iterator[str], kind: str, name: str) -> Response:
     disposition = {"Content-Disposition": f'attachment; filename="{name}"'}
     return StreamingResponse(lines, media_type=kind, headers=disposition)
-
-
-def _csv(events: Iterator[Mapping[str, Any]]) -> Iterator[str]:
-    yield ",".join(COLUMNS) + "\r\n"
-    for event in events:
-        line = io.StringIO()
-        csv.writer(line).writerow([_cell(value) for value in _row(event)])
-        yield line.getvalue()
-
-
-def _row(event: Mapping[str, Any]) -> list[Any]:
-    listed, region, direction = event["list"] or {}, event["region"] or {}, event["direction"] or {}
-    nested = {
-        "list": listed.get("name"),
-        "list_kind": listed.get("kind"),
-        "region": region.get("code"),
-        "direction": direction.get("way"),
-    }
-    return [(event | nested)[column] for column in COLUMNS]  # type: ignore[operator]
-
-
-def _cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
