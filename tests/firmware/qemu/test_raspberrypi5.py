@@ -16,12 +16,11 @@ BOARD = "raspberrypi5"
 IMAGE = IMAGES / f"plateid-{BOARD}.img"
 MODULES = {
     "sdhci-brcmstb",
-    "mmc_block",
     "gpio-brcmstb",
     "gpio-regulator",
     "pinctrl-brcmstb-bcm2712",
 }
-"""Of the initrd: what the SD card's slot hangs on."""
+"""Of the initrd: what the SD card's slot hangs on, beside what is built in."""
 
 
 @pytest.fixture(scope="module")
