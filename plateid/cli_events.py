@@ -6,12 +6,15 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from plateid.config.load import load_config
 from plateid.core.text import CHARSET
+
+if TYPE_CHECKING:
+    from plateid.web.search import Query
 
 CONFIG = click.option(
     "-c",
@@ -56,8 +59,12 @@ def fields_of(**options: Any) -> dict[str, str]:
     return {name: "1" if value is True else str(value) for name, value in given.items()}
 
 
-def query_of(**options: Any) -> Any:
-    """A `plateid.web.search.Query`."""
+def query_of(**options: Any) -> "Query":
+    """What the options look for.
+
+    Raises:
+        click.UsageError: They cannot be understood.
+    """
     from plateid.web.search import QueryError, parse_query  # noqa: PLC0415 - --help is fast
 
     try:
@@ -82,7 +89,7 @@ def search(path: Path, *, limit: int, as_json: bool, **options: Any) -> None:
     for event in found.events:
         click.echo(json.dumps(event, ensure_ascii=False) if as_json else _line(event))
     if found.after and not as_json:
-        click.echo(f"and more; --limit {limit}", err=True)
+        click.echo(f"and more than {limit}: a larger --limit, or plateid events export", err=True)
 
 
 def _line(event: dict[str, Any]) -> str:

@@ -72,7 +72,7 @@ def test_a_search_may_be_narrowed(ask, options, plates):
 
 
 def test_what_is_left_out_is_said(ask):
-    assert "and more; --limit 1" in ask("search", "--limit", "1")
+    assert "and more than 1: a larger --limit" in ask("search", "--limit", "1")
 
 
 def test_an_export_is_a_table_that_does_nothing_in_a_spreadsheet_or_lines_of_json(ask):

@@ -97,7 +97,8 @@ def _credential(path: Path, folder: Path) -> Path:
     The last is for `plateid check` as root, to which nothing is handed over.
     """
     folders = (Path(os.environ.get("CREDENTIALS_DIRECTORY", folder)), folder, CREDSTORE)
-    return next((file for each in folders if (file := each / path).exists()), folder / path)
+    found = (file for each in folders if os.access(file := each / path, os.F_OK))
+    return next(found, folder / path)
 
 
 def _anchored_camera(camera: CameraConfig, folder: Path) -> CameraConfig:

@@ -73,7 +73,8 @@ class Retention:
             self._traces = not emptied_log(self._store)
 
     def _treat_some(self) -> bool:
-        """Whether there were any."""
+        """Whether there were any; one whose picture cannot be deleted waits, others do not."""
+        failure: StoreError | None = None
         with self._store.transaction() as db:
             begun = db.execute("UPDATE box SET privacy = ?1 WHERE privacy <> ?1", (self._policy,))
             if begun.rowcount:
@@ -83,33 +84,24 @@ class Retention:
                 " JOIN settled USING (position) WHERE NOT treated ORDER BY position LIMIT ?",
                 (BATCH,),
             ).fetchall()
-            changed = []
             for position, id_, payload, valid in rows:
                 if not valid:
                     raise CorruptError("the history holds something else than events")
-                if self._replace(db, position, payload):
-                    changed.append(id_)
-            self._album.remove(changed, hidden=False)  # from before the plates had to be hidden
+                kept = self._privacy.payload(payload)
+                try:
+                    if kept != payload:  # its picture is from before the plates had to be hidden
+                        self._album.remove([id_], hidden=False)
+                except StoreError as error:
+                    failure = error
+                else:
+                    _replace(db, position, payload, kept)
+        if failure is not None:
+            raise failure
         return bool(rows)
 
     @property
     def _policy(self) -> str:
         return self._privacy.policy
-
-    def _replace(self, db: sqlite3.Connection, position: int, payload: str) -> bool:
-        """Whether anything may not be kept.
-
-        A list's entry whose name is not kept was not seen, as far as anybody can tell.
-        """
-        kept = self._privacy.payload(payload)
-        db.execute(
-            "UPDATE event SET treated = 1, payload = ?1, plate = ?1 ->> '$.plate'"
-            " WHERE position = ?2",
-            (kept, position),
-        )
-        if kept != payload:
-            db.execute("DELETE FROM listed WHERE position = ?", (position,))
-        return kept != payload
 
     def _sweep(self, until: float) -> None:
         not_before = time.time() - self._config.history_days * DAY_S
@@ -128,16 +120,26 @@ class Retention:
             self._treat_at = 0.0
 
     def _delete_some(self, not_before: float) -> int:
+        """How many; as above."""
+        failure: StoreError | None = None
         with self._store.transaction() as db:
             if (last := self._last_to_go(db, not_before)) is None:
                 return 0
-            gone = db.execute(
-                "DELETE FROM event WHERE position IN (SELECT position FROM settled"
-                " WHERE position <= ? ORDER BY position LIMIT ?) RETURNING id",
+            rows = db.execute(
+                "SELECT position, id FROM event JOIN settled USING (position)"
+                " WHERE position <= ? ORDER BY position LIMIT ?",
                 (last, BATCH),
             ).fetchall()
-            self._album.remove(id_ for (id_,) in gone)
-        return len(gone)
+            for position, id_ in rows:
+                try:
+                    self._album.remove([id_])
+                except StoreError as error:
+                    failure = error
+                else:
+                    db.execute("DELETE FROM event WHERE position = ?", (position,))
+        if failure is not None:
+            raise failure
+        return len(rows)
 
     def _last_to_go(self, db: sqlite3.Connection, not_before: float) -> int | None:
         """The latest event that may go, by when it was stored, which its id says.
@@ -166,6 +168,16 @@ def set_aside_files(store: Path) -> list[Path]:
     """Corrupt stores that were set aside: nobody can tell what is in there."""
     files = (store.with_name(f"{store.name}.corrupt{ending}") for ending in ("", "-wal"))
     return [file for file in files if file.exists()]
+
+
+def _replace(db: sqlite3.Connection, position: int, payload: str, kept: str) -> None:
+    """A list's entry whose name is not kept was not seen, as far as anybody can tell."""
+    db.execute(
+        "UPDATE event SET treated = 1, payload = ?1, plate = ?1 ->> '$.plate' WHERE position = ?2",
+        (kept, position),
+    )
+    if kept != payload:
+        db.execute("DELETE FROM listed WHERE position = ?", (position,))
 
 
 def _number(db: sqlite3.Connection, query: str, *values: object) -> int | None:

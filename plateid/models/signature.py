@@ -51,14 +51,19 @@ def check_signature(name: str, data: bytes, signature: bytes, keys: Path) -> Pat
         raise BundleError(f"{name}{SUFFIX}", f"is no signature: {len(signature)} bytes, not 64")
     for file in trusted:
         try:
-            _public_key(file).verify(signature, data)
+            public_key(file).verify(signature, data)
         except InvalidSignature:
             continue
         return file
     raise BundleError(name, f"is not signed by a key of {keys}, or was altered or cut off")
 
 
-def _public_key(file: Path) -> Ed25519PublicKey:
+def public_key(file: Path) -> Ed25519PublicKey:
+    """The key of a PEM file.
+
+    Raises:
+        BundleError: It holds none of this kind.
+    """
     try:
         key = load_pem_public_key(file.read_bytes())
     except OSError as error:

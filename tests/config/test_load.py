@@ -66,6 +66,13 @@ def test_by_hand_it_is_read_from_where_systemd_has_it(tmp_path, monkeypatch):
     assert load_config(text).mqtt.password_file == tmp_path / "mqtt"
 
 
+def test_what_cannot_be_looked_at_is_not_there(tmp_path, monkeypatch):
+    """The service may not look into /etc/credstore; root may, so here its name is too long."""
+    monkeypatch.setattr("plateid.config.load.CREDSTORE", tmp_path / ("x" * 300))
+    path = write(tmp_path, f'{GOOD}[mqtt]\nusername = "a"\npassword_file = "mqtt"\n')
+    assert load_config(path).mqtt.password_file == tmp_path / "mqtt"
+
+
 @pytest.mark.parametrize(
     ("key", "text", "path"),
     [

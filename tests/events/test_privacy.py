@@ -410,6 +410,7 @@ def test_a_picture_that_could_not_be_deleted_is_tried_again(
 ) -> None:
     album, id_ = Album(store.path), stored_at(time.time() - 8 * DAY_S)
     store.append(event(1, id=id_))
+    store.append(event(2))
     sent(store)
     file = album.folder / album.add(id_, b"", hidden=False).file
     file.unlink()

@@ -131,10 +131,27 @@ def test_what_else_a_configuration_may_name_goes_beside_it(box, name):
     assert box.taken(f"etc/plateid/{name}") == ("640", "x")
 
 
-def test_whose_model_bundles_may_be_installed_goes_where_they_are_looked_for(box):
-    box.lay("model-key.pem", "key")
+def test_whose_model_bundles_may_be_installed_goes_where_they_are_looked_for(box, tmp_path):
+    key = tmp_path / "key"
+    made = ["openssl", "genpkey", "-quiet", "-algorithm", "ed25519", "-out", key]
+    subprocess.run(made, check=True)
+    public = ["openssl", "pkey", "-in", key, "-pubout"]
+    text = subprocess.run(public, check=True, capture_output=True, text=True).stdout
+    box.lay("model-key.pem", text)
     box.start()
-    assert box.taken("etc/plateid/keys/model-key.pem") == ("640", "key")
+    assert box.taken("etc/plateid/keys/model-key.pem") == ("640", text)
+    box.lay("model-key.pem", key.read_bytes())
+    assert "WRONG: model-key.pem: " in box.start()
+    assert box.taken("etc/plateid/keys/model-key.pem") == ("640", text)
+
+
+def test_a_list_and_a_configuration_may_change_together(box):
+    for camera in ("gate", "back"):
+        renamed = GOOD.replace('"gate"', f'"{camera}"')
+        box.lay("plateid.toml", f'{renamed}lists.file = "plates.csv"\n')
+        box.lay("plates.csv", f"plate,list,cameras\nB68SPK,allow,{camera}\n")
+        box.start()
+        assert box.left() == []
 
 
 def test_the_example_on_the_boot_partition_is_accepted(box):

@@ -84,8 +84,8 @@ def _train(run: ReaderRun) -> None:
     train, val = read_plates([Path(folder) for folder in run.data], two_lines=chosen.two_lines)
     store = Store(run.store) if run.store else None
     asked = {
-        **{key: value for key, value in asdict(run).items() if key != "minutes"},
-        "crops": {"train": len(train), "val": len(val), "rendered": store and len(store)},
+        **{key: value for key, value in asdict(run).items() if key not in ("minutes", "out")},
+        "crops": {"train": len(train), "val": len(val)},
         "data_sha256": _hash([*train, *val]),
     }
     mix = Mix(train, store, real=run.real, size=run.batch, regions=chosen.regions)
@@ -101,7 +101,8 @@ def _train(run: ReaderRun) -> None:
     )
     if rank() != 0:
         return
-    write_whole(out / "run.json", json.dumps({**begun, **asdict(progress)}, indent=2))
+    record = {**begun, "rendered": store and len(store), **asdict(progress)}
+    write_whole(out / "run.json", json.dumps(record, indent=2))
 
 
 def _hash(plates: Iterable[Plate]) -> str:

@@ -32,6 +32,7 @@ from plateid.errors import ConfigError, PlateidError
 from plateid.events.lists import ListFile
 from plateid.events.webhook import Webhook
 from plateid.models.bundle import Bundle
+from plateid.models.signature import public_key
 from plateid.web import access
 
 ERRORS = "ERROR.txt"
@@ -185,12 +186,15 @@ def take_web_password(box: Box, file: Path) -> None:
 
 
 def take_beside(box: Box, file: Path) -> None:
-    """Goes beside plateid.toml, which may name it, and then has to be able to use it."""
+    """Goes beside plateid.toml, which may name it, and then has to be able to use it.
+
+    Where there is a new plateid.toml as well, the two are checked together.
+    """
     place, config = box.etc / file.name, box.etc / "plateid.toml"
     before = place.read_bytes() if place.exists() else None
     put(place, file.read_bytes(), 0o640)
     try:
-        if config.exists():
+        if config.exists() and not (box.drop / config.name).exists():
             check(box, load_config(config))
     except PlateidError:
         if before is None:
@@ -202,6 +206,7 @@ def take_beside(box: Box, file: Path) -> None:
 
 def take_model_key(box: Box, file: Path) -> None:
     """Its owner's bundles may be installed."""
+    public_key(file)
     folder = box.etc / "keys"
     folder.mkdir(mode=0o750, exist_ok=True)
     put(folder / file.name, file.read_bytes(), 0o640)
