@@ -43,6 +43,19 @@ def write_traffic(path: Path, clip: Path) -> None:
     _write(path, frames)
 
 
+def write_turned(path: Path, clip: Path, part: float) -> None:
+    """A clip that begins after a part of itself, 0 to 1, and ends with that; no new encoding."""
+    with av.open(str(clip)) as source, av.open(str(path), "w") as container:
+        packets = [packet for packet in source.demux(video=0) if packet.dts is not None]
+        times = [(packet.pts, packet.dts) for packet in packets]
+        wanted = int(part * len(packets))
+        start = max(n for n, packet in enumerate(packets[: wanted + 1]) if packet.is_keyframe)
+        stream = container.add_stream_from_template(source.streams.video[0])
+        for packet, (pts, dts) in zip(packets[start:] + packets[:start], times, strict=True):
+            packet.pts, packet.dts, packet.stream = pts, dts, stream
+            container.mux(packet)
+
+
 def write_still(path: Path, clip: Path) -> None:
     """A street where nothing moves: the clip's first picture, with a camera's noise."""
     frame = next(read_clip(clip))

@@ -20,6 +20,7 @@ import numpy as np
 import paho.mqtt.client as mqtt
 from prometheus_client.parser import text_string_to_metric_families
 
+from plateid.bench.scenes import write_turned
 from plateid.demo import HOST, broker, free_port, subscriber
 from plateid.errors import PlateidError
 
@@ -27,6 +28,8 @@ START_S = 60.0
 WARM_UP_S = 12.0
 """A vehicle that stands is looked at for some seconds, until it is read or given up."""
 POLL_S = 0.2
+MOMENTS = 8
+"""Of the clip, from which cameras begin; more cameras share them."""
 REAL_TIME = 0.01
 """Share of frames that may be lost where streams count as held."""
 
@@ -40,7 +43,7 @@ class Load:
     """What so many cameras cost.
 
     Attributes:
-        cameras: All of them play the same clip.
+        cameras: All of them play the same clip, each from another moment on.
         cores: Processor seconds of the service in one second.
         dropped: Share of frames for which there was no time.
         least, most: Frames a second that were looked at, of the camera with the fewest, and of
@@ -70,13 +73,17 @@ class Load:
 def measure(clip: Path, cameras: int, *, folder: Path, bundle: Path, seconds: float) -> Load:
     """Runs `plateid run` with so many cameras that play a clip again and again.
 
+    Each begins elsewhere in it: vehicles do not come to all cameras of a place at one moment.
+
     Raises:
         PlateidError: The broker or the service does not start.
     """
     folder.mkdir()
     with _broker(folder) as port, _latencies(port) as received:
         metrics = f"http://{HOST}:{free_port()}/metrics"
-        config = _write_config(folder, clip, cameras, bundle=bundle, mqtt=port, metrics=metrics)
+        clips = _turned(folder, clip, min(cameras, MOMENTS))
+        urls = [str(clips[n % len(clips)]) for n in range(cameras)]
+        config = _write_config(folder, urls, bundle=bundle, mqtt=port, metrics=metrics)
         with _service(config) as process:
             _wait_online(process, metrics, cameras)
             time.sleep(WARM_UP_S)
@@ -137,12 +144,18 @@ def _wait_listens(port: int) -> None:
     raise BenchError("mosquitto", "did not start")
 
 
-def _write_config(
-    folder: Path, clip: Path, cameras: int, *, bundle: Path, mqtt: int, metrics: str
-) -> Path:
+def _turned(folder: Path, clip: Path, count: int) -> list[Path]:
+    """The clip from so many moments on, evenly spread."""
+    files = [folder / f"from-{n}{clip.suffix}" for n in range(count)]
+    for n, file in enumerate(files):
+        write_turned(file, clip, n / count)
+    return files
+
+
+def _write_config(folder: Path, urls: list[str], *, bundle: Path, mqtt: int, metrics: str) -> Path:
     tables = "".join(
-        f'[[camera]]\nname = "camera-{n}"\nurl = {json.dumps(str(clip))}\nloop = true\n'
-        for n in range(cameras)
+        f'[[camera]]\nname = "camera-{n}"\nurl = {json.dumps(url)}\nloop = true\n'
+        for n, url in enumerate(urls)
     )
     metrics_port = urllib.parse.urlsplit(metrics).port
     file = folder / "plateid.toml"

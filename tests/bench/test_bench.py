@@ -8,9 +8,10 @@ from click.testing import CliRunner
 
 from plateid.bench import service
 from plateid.bench.chart import Line, bars, plot, svg
-from plateid.bench.scenes import crowded
+from plateid.bench.scenes import crowded, write_turned
 from plateid.bench.stages import STAGES
 from plateid.bench.stopwatch import Stopwatch
+from plateid.capture.stream import read_clip
 from plateid.cli import main
 from plateid.config.models import ModelsConfig
 from plateid.models.networks import Networks
@@ -47,6 +48,19 @@ def test_a_crowd_has_so_many_plates_and_they_move(count):
     first, second = (detector.detect(frame.picture) for frame in crowded(count, 2))
     assert 0.8 * count <= len(first) <= count
     assert {each.box for each in first}.isdisjoint(each.box for each in second)
+
+
+def test_a_turned_clip_has_the_same_pictures_from_another_moment_on(tmp_path):
+    whole, turned = tmp_path / "whole.mp4", tmp_path / "turned.mp4"
+    write_clip(whole, count=40)
+    write_turned(turned, whole, 0.5)
+    frames, others = list(read_clip(whole)), list(read_clip(turned))
+    assert len(frames) == len(others)
+    assert [each.media_time_s for each in frames] == [each.media_time_s for each in others]
+    pictures = [[each.picture.resized(64, 48).tobytes() for each in f] for f in (frames, others)]
+    start = pictures[0].index(pictures[1][0])
+    assert start == 20
+    assert pictures[1] == pictures[0][start:] + pictures[0][:start]
 
 
 def test_the_picture_is_svg_with_all_that_it_was_given():
