@@ -37,7 +37,8 @@ class Container:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=console, stderr=console
             )
-        until(lambda: self.run("systemctl", "is-active", "basic.target").returncode == 0)
+        # by its word: before there is a PID 1, it takes the container for a chroot and exits with 0
+        until(lambda: self.run("systemctl", "is-active", "basic.target").stdout == "active\n")
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """A command inside."""
