@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from plateid.config.models import SHIPPED
+from plateid.models.bundle import Bundle
 from plateid.models.detector import as_input
 from train.bundle.candidates import BestCandidates
 from train.bundle.export import edit_spec
@@ -27,9 +28,10 @@ def test_a_thawed_detector_answers_as_its_bundle(data, tmp_path, bundle, toleran
     model = load_detector(str(thaw(SHIPPED / bundle, tmp_path / "w.pt", pictures))).model.float()
     means = [m.running_mean for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert all(float(mean.abs().max()) > 0 for mean in means), "statistics were measured"
-    picture = street(640, 384)
+    spec = Bundle(SHIPPED / bundle).spec.detector
+    picture = street(spec.width, spec.height)
     inputs = as_input(picture)
-    network = BestCandidates(model.eval().fuse(), width=640, height=384).eval()
+    network = BestCandidates(model.eval().fuse(), width=spec.width, height=spec.height).eval()
     with torch.inference_mode():
         got = network(torch.from_numpy(inputs)).numpy()[0].T
     taken = picture[None] if bundle == "default" else inputs

@@ -81,7 +81,7 @@ def test_rendered_plates_can_be_a_folder_for_the_evaluation(tmp_path):
     rows = (folder / "labels.csv").read_text().splitlines()
     assert rows[0] == "image,text,lines,region"
     assert sum(",2," in row for row in rows) == sum(1 in sample.rows for sample in expected)
-    with pytest.raises(TrainError, match=r"plates: File exists"):
+    with pytest.raises(TrainError, match=r"plates: is there already"):
         write_plates(tmp_path / "new" / "plates", 1)
 
 
