@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,6 +25,32 @@ NARROWEST, WIDEST = 64, 1024
 GREY = 128
 
 
+def load_english_g2(folder: Path | None) -> Any:
+    """An `easyocr.Reader` with nothing but the recogniser, on the CPU.
+
+    Args:
+        folder: Where `english_g2.pth` lies; None: EasyOCR's own folder, downloaded if missing.
+
+    Raises:
+        ModelError: There are no weights.
+        ImportError: EasyOCR is not installed.
+    """
+    import easyocr  # noqa: PLC0415 - an extra
+
+    try:
+        return easyocr.Reader(
+            ["en"],
+            gpu=False,
+            quantize=False,
+            detector=False,
+            verbose=False,
+            model_storage_directory=folder and str(folder),
+            download_enabled=folder is None,
+        )
+    except (OSError, AssertionError) as error:  # missing, altered, or no network to fetch it
+        raise ModelError(NAME, f"has no weights: {error}") from error
+
+
 class EasyOcrReader:
     """Reads plate crops with `english_g2`; may be shared between threads."""
 
@@ -37,28 +64,17 @@ class EasyOcrReader:
         Raises:
             ModelError: EasyOCR is not installed, or has no weights.
         """
+        if folder is not None and not folder.is_dir():
+            raise ModelError("models.easyocr_folder", f"{folder}: No such directory")
         try:
-            import easyocr  # noqa: PLC0415 - an extra
-            import torch  # noqa: PLC0415
+            import torch  # noqa: PLC0415 - an extra
+
+            reader = load_english_g2(folder)
         except ImportError as error:
             raise ModelError(
                 'models.reader = "easyocr"', f"needs pip install plateid[easyocr] ({error})"
             ) from error
-        if folder is not None and not folder.is_dir():
-            raise ModelError("models.easyocr_folder", f"{folder}: No such directory")
         torch.set_num_threads(threads)
-        try:
-            reader = easyocr.Reader(
-                ["en"],
-                gpu=False,
-                quantize=False,
-                detector=False,
-                verbose=False,
-                model_storage_directory=folder and str(folder),
-                download_enabled=folder is None,
-            )
-        except (OSError, AssertionError) as error:  # missing, altered, or no network to fetch it
-            raise ModelError(NAME, f"has no weights: {error}") from error
         self._torch = torch
         self._network = reader.recognizer.eval()
         self._allowed = _allowed(reader.converter.character)

@@ -7,12 +7,11 @@ as EasyOCR's allow-list does.
 
 from pathlib import Path
 
-import easyocr
 import torch
 from torch import Tensor, nn
 
 from plateid.core.text import CHARSET
-from train.errors import TrainError
+from plateid.models.easyocr import load_english_g2
 
 HEIGHT, WIDTH = 64, 256
 
@@ -54,18 +53,7 @@ def load(folder: Path | None) -> PlateRecogniser:
         folder: Where `english_g2.pth` lies; None: EasyOCR's own folder and download.
 
     Raises:
-        TrainError: It is not there, altered, or cannot be fetched.
+        ModelError: It is not there, altered, or cannot be fetched.
     """
-    try:
-        reader = easyocr.Reader(
-            ["en"],
-            gpu=False,
-            quantize=False,
-            detector=False,
-            model_storage_directory=folder and str(folder),
-            download_enabled=folder is None,
-            verbose=False,
-        )
-    except (OSError, AssertionError) as error:
-        raise TrainError(f"{folder or 'easyocr'}: has no weights of english_g2: {error}") from error
+    reader = load_english_g2(folder)
     return PlateRecogniser(reader.recognizer, reader.converter.character).eval()
