@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from plateid.core.text import CHARSET
 from plateid.models.easyocr import load_english_g2
+from train.errors import TrainError
 
 HEIGHT, WIDTH = 64, 256
 
@@ -53,7 +54,10 @@ def load(folder: Path | None) -> PlateRecogniser:
         folder: Where `english_g2.pth` lies; None: EasyOCR's own folder and download.
 
     Raises:
+        TrainError: There is no such folder, which EasyOCR would make.
         ModelError: It is not there, altered, or cannot be fetched.
     """
+    if folder is not None and not folder.is_dir():
+        raise TrainError(f"--easyocr {folder}: No such directory")
     reader = load_english_g2(folder)
     return PlateRecogniser(reader.recognizer, reader.converter.character).eval()

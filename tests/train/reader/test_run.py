@@ -78,6 +78,15 @@ def test_without_a_text_there_is_nothing_to_train_with(ride):
         read_plates([ride], two_lines=True)
 
 
+def test_a_folder_of_easyocr_that_is_not_there_is_named_and_not_made(ride, tmp_path):
+    nowhere = tmp_path / "nowhere"
+    with pytest.raises(TrainError, match=r"--easyocr .*nowhere: No such directory"):
+        train_reader(
+            ReaderRun((str(ride),), str(tmp_path / "run"), network="english_g2", easyocr=nowhere)
+        )
+    assert not nowhere.exists()
+
+
 def test_plates_of_a_pixel_are_crops_as_well(ride):
     (ride / "labels.csv").write_text(
         "image,x1,y1,x2,y2,text\n" + "".join(f"{n}.png,60,40,60.6,40.6,A{n}\n" for n in range(9))
