@@ -23,6 +23,9 @@ UNKNOWN = -100
 """A class that no loss looks at."""
 SHIFT, ZOOM = 0.035, 0.07
 """Standard deviation of the changes of a crop's frame, in parts of its size."""
+TILTED, SLOPE = 0.25, 0.3
+"""Share of the crops that are tilted further, and the deviation of how far: in a box of 4 to 1, 0.3
+are 4 degrees. As a detector's box does, the frame grows with it."""
 GREY = 0.1
 """Share of the crops without colour, as by infra-red."""
 NEGATIVE = 0.06
@@ -97,11 +100,14 @@ def _rendered(rng: np.random.Generator, store: Store | None) -> Sample:
 
 
 def varied(inputs: Tensor, rng: np.random.Generator) -> Tensor:
-    """Each crop framed and lit a little differently; some are grey, faint or negatives."""
+    """Each crop framed and lit a little differently; some are tilted, grey, faint or negatives."""
     count = len(inputs)
     zoom = 1 + ZOOM * rng.standard_normal((count, 2))
+    slope = SLOPE * rng.standard_normal(count) * (rng.random(count) < TILTED)
+    zoom[:, 1] *= 1 + abs(slope)
     frames = np.zeros((count, 2, 3))
     frames[:, (0, 1), (0, 1)] = zoom
+    frames[:, 1, 0] = slope
     frames[:, :, 2] = 2 * SHIFT * rng.standard_normal((count, 2))
     grid = functional.affine_grid(
         torch.from_numpy(frames).float(), list(inputs.shape), align_corners=False

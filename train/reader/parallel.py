@@ -4,6 +4,7 @@ On a busy box this is several times as fast as one process with several threads,
 other within every layer.
 """
 
+import signal
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +40,8 @@ def in_processes(count: int, work: Callable[[Any], None], argument: Any) -> None
 
 def _process(rank: int, place: tuple[int, str], work: Callable[[Any], None], argument: Any) -> None:
     torch.set_num_threads(1)
+    # torch sends it when the parent is gone; what a shell starts with & ignores it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     count, folder = place
     meeting = f"file://{folder}/meeting"
     distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=count)

@@ -48,6 +48,17 @@ def test_some_crops_are_negatives_and_some_are_faint():
     assert 0 < int((contrast.abs() < 50).sum()) < 60
 
 
+def test_some_crops_are_tilted_and_the_frame_grows_with_them():
+    crops = torch.zeros(256, 3, HEIGHT, WIDTH)
+    crops[:, :, HEIGHT // 4 : -HEIGHT // 4] = 200
+    seen = varied(crops, np.random.default_rng(0)).mean(dim=1)
+    seen = (seen > seen.mean(dim=(1, 2), keepdim=True)).float()
+    middle = (seen * torch.arange(HEIGHT)[:, None]).sum(dim=1) / seen.sum(dim=1)
+    drop = (middle[:, -10] - middle[:, 9]).abs()
+    assert 20 < int((drop > 4).sum()) < 80
+    assert seen[drop > 10].mean() < seen[drop < 1].mean() - 0.1
+
+
 def test_rendered_batches_need_no_data_and_are_repeated_by_their_seed():
     chosen = candidate("plateid", None)
     mix = Mix([], None, real=0.2, size=4, regions=chosen.regions)

@@ -1,9 +1,13 @@
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import easyocr_en_models
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -129,6 +133,22 @@ def test_processes_train_together_and_one_of_them_keeps_the_record(ride, tmp_pat
     with pytest.raises(TrainError, match=r"run: holds a run with other batch"):
         train_reader(replace(run, batch=3))
     assert {p.name for p in Path(run.out).iterdir()} == {"begun.json", "last.pt", "run.json"}
+
+
+def test_processes_of_a_run_in_the_background_end_with_it(ride, tmp_path):
+    """A shell's `&` leaves SIGINT ignored, and torch tells by SIGINT that the parent is gone."""
+    command = f"{sys.executable} -m train reader --data {ride} --out {tmp_path}/run --processes 2"
+    done = subprocess.run(
+        ["sh", "-c", f"{command} > /dev/null 2>&1 & echo $!"], stdout=subprocess.PIPE, check=True
+    )
+    run = psutil.Process(int(done.stdout))
+    while not (tmp_path / "run" / "begun.json").exists():
+        assert run.is_running(), "ended before it began"
+        time.sleep(0.1)
+    trainers = [child for child in run.children() if "--multiprocessing-fork" in child.cmdline()]
+    assert len(trainers) == 2
+    run.kill()
+    assert psutil.wait_procs(trainers, timeout=60)[1] == []
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no checkpoint", {"model": {}}])
