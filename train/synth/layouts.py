@@ -5,7 +5,7 @@ import re
 import tomllib
 from importlib import resources
 from importlib.resources.abc import Traversable
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -133,11 +133,23 @@ class PlateLayout(Section):
 
 
 class Layout(Section):
-    """All plates of a country; `region` is empty for what no country issues."""
+    """All plates of a country; `region` is empty for what no country issues.
+
+    What a file's table `every` says goes for all of its plates that do not say otherwise.
+    """
 
     region: str = Field(pattern=r"^([a-z]{2})?$")
     weight: float = Field(gt=0, description="Among all files")
     plates: tuple[PlateLayout, ...] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled_in(cls, said: Any) -> Any:
+        match said:
+            case {"every": dict(every), "plates": [*plates], **others}:
+                filled = [{**every, **p} if isinstance(p, dict) else p for p in plates]
+                return {**others, "plates": filled}
+        return said
 
 
 @functools.cache

@@ -57,6 +57,13 @@ def test_a_good_file_is_read(file):
     assert read_layout(file).region == "ro"
 
 
+def test_what_a_file_says_of_every_plate_a_plate_may_say_otherwise(file):
+    every = "[every]\nink = ['#202020']\nbolts = 0.9\n[[plates]]"
+    file.write_text(GOOD.replace("[[plates]]", every))
+    (plate,) = read_layout(file).plates
+    assert (plate.ink, plate.bolts) == (("#101010",), 0.9)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -71,6 +78,9 @@ def test_a_good_file_is_read(file):
         ("cap = [76]", 'cap = [76]\nletters = ""', "plates[0].letters: String should have"),
         ("cap = [76]", "cap = [76]\ngaps = []", "plates[0].gaps: Tuple should have"),
         ("cap = [76]", "cap = [76]\nfonts = 1", "plates[0].fonts: Extra inputs"),
+        ("[[plates]]", "[every]\nfonts = 1\n[[plates]]", "plates[0].fonts: Extra inputs"),
+        ("weight = 1", "weight = 1\nevery = 1", "every: Extra inputs"),
+        (GOOD[GOOD.index("[[") :], "plates = [1]\n[every]", "plates[0]: Input should be"),
     ],
 )
 def test_an_error_names_the_file_the_place_and_the_reason(file, old, new, said):
