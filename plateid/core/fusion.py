@@ -48,11 +48,11 @@ class Fusion:
         self.reads = 0
 
     def add(self, read: PlateRead) -> None:
-        """Fuses one more read; a read without a single slot only counts."""
+        """Fuses one more read; a read without a text only counts."""
         self.reads += 1
-        if not len(read.probabilities):
+        if not (text := slots_text(read.probabilities)):
             return
-        self._remember(slots_text(read.probabilities))
+        self._remember(text)
         weight, doubt = read_weight(read), _doubt(read.height)
         logs = np.log(_floored(read.probabilities, doubt)) * weight
         absent_logs = np.log(_absent(read.probabilities)) * weight

@@ -22,9 +22,10 @@ def read_of(fusion: Fusion, formats: Formats) -> Reading:
     allow is left out, and makes the rest no surer; if nothing is left, only `plate_raw` is told.
     """
     slots = fusion.slots()
-    said = [h for h in n_best(slots, CANDIDATES) if h.text]
-    if not said:
+    said = n_best(slots, CANDIDATES)
+    if not said or not said[0].text:
         return EMPTY
+    said = [h for h in said if h.text]
     weighed = [(h.probability * formats.prior(h.text), h) for h in _possible(said, slots, formats)]
     scale = sum(h.probability for h in said) / sum(weight for weight, _ in weighed)
     if formats.strict:

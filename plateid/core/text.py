@@ -14,6 +14,8 @@ CHARSET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 NO_CHARACTER = 0
 """Column of the slots that says "no character here"; CHARSET[i] is column i + 1."""
 
+DOUBTFUL = 0.05
+"""Where a reader left out a character that was at least so likely, its slot is kept."""
 CHOICES = 4
 """Characters that are tried in each slot when looking for other texts."""
 
@@ -54,22 +56,28 @@ def tempered(probabilities: NDArray[np.float32], temperature: float) -> NDArray[
 
 
 def ctc_slots(probabilities: NDArray[np.float32]) -> Slots:
-    """Collapses a CTC output to one row for each character of its best path.
+    """Collapses a CTC output to one row for each character of its best path, and each doubt.
 
-    A character's row is the sharpest step of its run; steps of blank between runs only separate.
+    A character's row is the sharpest step of its run. Where a run of blanks may hide a character,
+    at DOUBTFUL or more, the step that is least sure of its blank makes a row as well. A step
+    beside a run may be one more of it: it is no doubt.
 
     Args:
         probabilities: Shape (T, 1 + len(CHARSET)), column 0 is the blank.
     """
     best = probabilities.argmax(axis=1)
-    starts = np.flatnonzero(np.diff(best, prepend=-1))
-    runs = np.split(np.arange(len(best)), starts[1:])
-    peaks = [
-        run[probabilities[run, best[run[0]]].argmax()]
-        for run in runs
-        if best[run[0]] != NO_CHARACTER
-    ]
-    return probabilities[np.asarray(peaks, dtype=np.intp)]
+    doubts = probabilities.copy()
+    steps = np.arange(1, len(best))
+    for step, beside in ((steps, steps - 1), (steps - 1, steps)):
+        doubts[step, best[beside]] = 0
+    doubts[:, NO_CHARACTER] = 1 - doubts[:, 1:].sum(axis=1)
+    rows = []
+    for run in np.split(np.arange(len(best)), np.flatnonzero(np.diff(best)) + 1):
+        if best[run[0]] != NO_CHARACTER:
+            rows.append(probabilities[run[probabilities[run, best[run[0]]].argmax()]])
+        elif (least := doubts[run[doubts[run, NO_CHARACTER].argmin()]])[0] <= 1 - DOUBTFUL:
+            rows.append(least)
+    return np.array(rows, dtype=np.float32).reshape(-1, probabilities.shape[1])
 
 
 def with_look_alikes(slots: Slots) -> Slots:

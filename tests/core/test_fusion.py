@@ -57,6 +57,27 @@ def test_an_extra_or_missing_character_is_outvoted(odd):
         assert slots_text(fused(*reads).slots()) == "B68SPK"
 
 
+def perhaps(text: str, at: int, *, missed: float = 0.4) -> PlateRead:
+    """A read that leaves out a character, which it holds for nearly as likely as none."""
+    rows = slots(text)
+    rows[at] *= missed
+    rows[at, 0] += 1 - missed
+    return replace(read(text), probabilities=rows)
+
+
+def test_what_a_read_nearly_showed_helps_one_that_shows_it():
+    one, other = perhaps("B68SPK", 0), perhaps("B68SPK", 3)
+    assert (slots_text(one.probabilities), slots_text(other.probabilities)) == ("68SPK", "B68PK")
+    assert slots_text(fused(one, other).slots()) == "B68SPK"
+
+
+def test_a_read_with_a_doubt_is_less_sure_and_one_of_doubts_alone_says_nothing():
+    assert read_once(perhaps("B68SPK", 0)).confidence < read_once(read("68SPK")).confidence
+    doubts = perhaps("B", 0)
+    assert read_once(doubts).plate == ""
+    assert (fused(doubts, read("B68SPK")).slots() == fused(read("B68SPK")).slots()).all()
+
+
 def test_sharp_and_large_crops_outvote_more_blurred_and_small_ones():
     blurred = [read("AB123", sharpness=0.05, height=8)] * 2
     assert slots_text(fused(*blurred, read("AB128")).slots()) == "AB128"

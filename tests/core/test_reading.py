@@ -44,6 +44,13 @@ def test_soft_syntax_respells_what_fonts_draw_alike(said, region, plate):
     assert len(found.char_confidences) == len(plate)
 
 
+def test_soft_syntax_keeps_a_character_that_the_reader_nearly_left_out():
+    rows = slots("CJ12ABC", sure=0.97)
+    rows[2] = (slots("1", sure=0.9)[0] + np.eye(1, rows.shape[1])[0] * 1.1) / 2
+    found = read_once(PlateRead(rows, 0.8, 30), shipped_formats().expecting(["ro"], key="regions"))
+    assert (found.plate_raw, found.plate) == ("CJ2ABC", "CJ12ABC")
+
+
 @pytest.mark.parametrize(
     ("said", "region", "plate"),
     [
