@@ -33,6 +33,7 @@ from plateid.events.retention import Retention
 from plateid.events.sinks import Sinks
 from plateid.events.snapshots import Snapshots
 from plateid.events.store import EventStore
+from plateid.events.unfinished import unfinished_passes
 from plateid.models.networks import Networks
 from plateid.pipeline.camera import CameraPipeline
 from plateid.pipeline.traffic import Origin
@@ -118,6 +119,9 @@ class App:
         self._metrics_server = MetricsServer(config.metrics, self._metrics)
         self._web = WebServer(config, self._health.report, file=file, reload=supervisor.reload)
         self._pipelines = {name: self._pipeline(name) for name in names}
+        for name, vehicles in unfinished_passes(self._store).items():
+            if name in self._pipelines:
+                self._pipelines[name].resume(vehicles)
         self._cameras = [self._camera(camera) for camera in config.camera]
 
     def run(self) -> None:
@@ -228,7 +232,7 @@ class App:
     def _renew_pipeline(self, camera: str) -> None:
         before, self._pipelines[camera] = self._pipelines[camera], self._pipeline(camera)
         self._mailboxes.wait_idle(camera, timeout_s=DRAIN_S)  # a worker may still be in the old one
-        before.finish()
+        self._pipelines[camera].resume(before.leave())
 
     def _on_status(self, camera: str, online: bool) -> None:  # noqa: FBT001 - a callback
         """What moves while its camera is away, nobody knows: its pass ends."""
@@ -240,7 +244,11 @@ class App:
         self._publisher.set_camera_status(camera, online=online)
 
     def _shut_down(self) -> None:
-        """Frames that wait are still looked at; open passes end; all events reach the disk."""
+        """Frames that wait are still looked at; open passes end; all events reach the disk.
+
+        A parked vehicle is there when we come back, unless there is no more to come.
+        """
+        goes_on = not all(self._mailboxes[name].closed for name in self._pipelines)
         for camera in self._cameras:
             camera.stop()
         self._mailboxes.close()
@@ -250,7 +258,7 @@ class App:
             self._supervisor.join(timeout_s=JOIN_S)
         finally:
             for pipeline in self._pipelines.values():
-                pipeline.finish()
+                pipeline.leave() if goes_on else pipeline.finish()
             self._backlog.flush()
             stop_at = time.monotonic() + PUBLISHER_STOP_S
             self._sinks.stop(stop_at)

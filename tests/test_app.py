@@ -95,6 +95,21 @@ def test_without_a_broker_everything_is_kept_for_later(config, broker):
     subscriber.close()
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_vehicle_that_stands_there_after_a_restart_is_not_told_again(config, broker, number):
+    clip = '"clip.mp4", loop = true, events.parked_s = 0.5'
+    config.write_text(config.read_text().replace('"clip.mp4"', clip))
+    subscriber = Subscriber(broker.port)
+    for _ in range(2):
+        process = run(with_port(config, broker.port))
+        until(lambda: told(subscriber))
+        time.sleep(6)
+        process.send_signal(number)
+        finished(process)
+    subscriber.close()
+    assert told(subscriber) == [("plate_seen", "AB12")]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_service_within_two_seconds_and_loses_nothing(config, broker, number):
     config.write_text(config.read_text().replace('"clip.mp4"', '"clip.mp4", loop = true'))

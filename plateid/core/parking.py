@@ -1,4 +1,4 @@
-"""Parked vehicles that are lost from sight: they may only be hidden, or the camera is away."""
+"""Vehicles that may still be there though they are not seen: hidden, or the camera was away."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from plateid.core.text import edit_distance
 
 
 class Parking:
-    """Passes that were announced and stood for long when they were lost."""
+    """Passes that were announced and may go on: of parked vehicles, and of before a restart."""
 
     def __init__(self, lost_s: float) -> None:
         """Empty; `lost_s` is how long a vehicle is waited for, while there are pictures."""
@@ -24,9 +24,14 @@ class Parking:
         """No pictures come: waiting begins anew with the next one."""
         self._vehicles = dict.fromkeys(self._vehicles)
 
-    def take(self, plate: str, box: Box) -> Pass | None:
-        """The vehicle with this plate; in the same place one character may be misread."""
+    def take(self, plate: str, box: Box, *, stands: bool) -> Pass | None:
+        """The vehicle with this plate; in the same place one character may be misread.
+
+        One that does not stand is another pass than any before a restart: it has come back.
+        """
         for vehicle in self._vehicles:
+            if vehicle.resumed and not stands:
+                continue
             edits = 1 if same_place(vehicle.standing.box, box) else 0
             if vehicle.announced and edit_distance(plate, vehicle.announced.plate) <= edits:
                 del self._vehicles[vehicle]

@@ -7,7 +7,7 @@ from plateid.core.formats import Formats
 from plateid.core.fusion import Fusion, read_weight
 from plateid.core.ids import uuid7
 from plateid.core.reading import read_of
-from plateid.core.records import Box, PathPoint, PlateRead, Reading, Shot
+from plateid.core.records import Box, PathPoint, PlateEvent, PlateRead, Reading, Shot
 from plateid.core.standing import Standing
 from plateid.core.text import slots_text
 
@@ -27,6 +27,7 @@ class Pass:
         standing: Whether it moves.
         read_at: When it was read last; None before.
         read_height: Of the highest crop that was read, in pixels.
+        resumed: Whether it is only known by what was told of it, by a process before this one.
     """
 
     def __init__(self, box: Box, now: datetime) -> None:
@@ -39,11 +40,30 @@ class Pass:
         self.standing = Standing(box, now)
         self.read_at: datetime | None = None
         self.read_height = 0.0
+        self.resumed = False
         self._path_step_s = FIRST_PATH_STEP_S
         self._best_shot = 0.0
         self._shot: Shot | None = None
         self._fusion = Fusion()
         self._reading: Reading | None = None
+
+    @classmethod
+    def after(cls, told: PlateEvent) -> "Pass":
+        """A pass as it was when this was told of it."""
+        vehicle = cls(told.box, told.first_seen)
+        vehicle.id, vehicle.last_seen, vehicle.path = told.pass_id, told.last_seen, [*told.path]
+        vehicle.resumed = True
+        vehicle.announced = Reading(
+            plate=told.plate,
+            plate_raw=told.plate_raw,
+            confidence=told.confidence,
+            char_confidences=told.char_confidences,
+            candidates=told.candidates,
+            region=told.region,
+            reads=told.reads,
+            agreeing_reads=told.agreeing_reads,
+        )
+        return vehicle
 
     def age_s(self, now: datetime) -> float:
         """Seconds since the first sight."""
@@ -94,4 +114,5 @@ class Pass:
         gap_s = later.age_s(self.first_seen)
         self.path += [PathPoint(point.t - gap_s, point.box) for point in later.path]
         self.last_seen = later.last_seen
+        self.resumed = False
         self.standing.go_on_as(later.standing, later.last_seen)

@@ -24,6 +24,7 @@ INSERT = """
 LAST = """
     INSERT INTO listed (name, position) VALUES (?, ?)
     ON CONFLICT (name) DO UPDATE SET position = excluded.position"""
+LATE_EVENTS = 10_000
 log = structlog.get_logger()
 
 
@@ -168,6 +169,19 @@ class EventStore:
         """When each entry of the lists, by its name, was seen last, as far as history knows."""
         query = "SELECT name, payload ->> '$.last_seen' FROM listed JOIN event USING (position)"
         return dict(self._rows(query))
+
+    def unfinished(self) -> list[str]:
+        """What was told last, as JSON, of each pass of late that has not left, in their order.
+
+        What `Retention` has treated is left out: its plate is no longer the plate.
+        """
+        query = """
+            SELECT payload FROM event WHERE NOT treated AND position IN (
+                SELECT max(position) FROM event
+                WHERE position > (SELECT max(position) FROM event) - ?
+                GROUP BY pass_id HAVING NOT max(event_type = 'plate_left')
+            ) ORDER BY position"""
+        return [payload for (payload,) in self._rows(query, [LATE_EVENTS])]
 
     def announced(self) -> dict[str, str]:
         """The components that Home Assistant was told of, with their platforms."""

@@ -1,12 +1,14 @@
 """A camera's frames: which are looked at, and which of their plates are read."""
 
 import threading
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Protocol
 
 from plateid.config.camera import EventsConfig
 from plateid.core.formats import Formats
 from plateid.core.motion import SIZE, MotionGate
+from plateid.core.passes import Pass
 from plateid.core.records import Box, Detection, Frame, Picture, Shot, Track
 from plateid.core.tracking import Tracker, TrackerSettings
 from plateid.pipeline.stills import PlateReader, PlateResult
@@ -73,6 +75,7 @@ class CameraPipeline:
                 self._tracker.hold(now)
                 self._traffic.hold(self._tracks, now)
                 self._traffic.close_lost(self._tracker.alive(), now)
+            self._traffic.rejoin(self._tracks)
             self._traffic.announce(now)
             return [PlateResult(t.detection, self._traffic.reading(t)) for t in self._tracks]
 
@@ -82,8 +85,20 @@ class CameraPipeline:
             self._traffic.interrupt()
             self._forget()
 
+    def leave(self) -> list[Pass]:
+        """As `interrupt`, for good; the parked vehicles are for another pipeline to `resume`."""
+        with self._lock:
+            vehicles = self._traffic.leave()
+            self._forget()
+            return vehicles
+
+    def resume(self, vehicles: Iterable[Pass]) -> None:
+        """These were seen before this pipeline was made; those that are not there leave in time."""
+        with self._lock:
+            self._traffic.resume(vehicles)
+
     def finish(self) -> None:
-        """Ends every pass: the source stopped, or plateid does."""
+        """Ends every pass: the source has come to its end."""
         with self._lock:
             self._traffic.finish()
             self._forget()
@@ -104,7 +119,6 @@ class CameraPipeline:
         self._traffic.close_lost(self._tracker.alive(), now)
         self._traffic.follow(self._tracks, size, now)
         self._read(picture, tuple(d.box for d in seen), now)
-        self._traffic.rejoin(self._tracks)
 
     def _read(self, picture: Picture, plates: tuple[Box, ...], now: datetime) -> None:
         whole = [track for track in self._tracks if _inside(track.detection.box, picture)]

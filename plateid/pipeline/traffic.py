@@ -129,6 +129,16 @@ class Traffic:
         self._parking.pause()
         self._close(set(self._passes))
 
+    def leave(self) -> list[Pass]:
+        """Ends every pass but those of parked vehicles, and gives these away."""
+        self.interrupt()
+        return self._parking.clear()
+
+    def resume(self, vehicles: Iterable[Pass]) -> None:
+        """These may still be there."""
+        for vehicle in vehicles:
+            self._parking.add(vehicle)
+
     def finish(self) -> None:
         """Ends every pass."""
         self._close(set(self._passes))
@@ -169,7 +179,8 @@ class Traffic:
         for track_id, other in self._passes.items():
             if track_id not in in_view and plate == self._reading(other).plate:
                 return self._passes.pop(track_id)
-        return self._parking.take(plate, vehicle.standing.box)
+        stands = not vehicle.standing.moved and vehicle.age_s(vehicle.last_seen) >= STILL_S
+        return self._parking.take(plate, vehicle.standing.box, stands=stands)
 
     def _park(self, lost: set[int]) -> None:
         """A vehicle that was announced, stood for long and is lost may only be hidden."""

@@ -237,7 +237,7 @@ def damaged(path: Path, what: str) -> bytes:
     """
     with closing(EventStore(path)) as store:
         for seq in range(1, 51):
-            store.append(event(seq))
+            store.append(event(seq, event_type="plate_left"))
     with closing(sqlite3.connect(path)) as db:
         query = "SELECT name, rootpage FROM sqlite_schema WHERE rootpage > 0"
         pages = dict(db.execute(query).fetchall())

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from plateid.core.passes import Pass
 from plateid.core.records import Box, Direction, Frame
 from plateid.core.view import View
 from plateid.pipeline.camera import CameraPipeline
@@ -145,6 +146,53 @@ def test_a_parked_vehicle_outlives_an_outage_of_the_camera(away_s):
     way.finish()
     assert result.told() == [("plate_seen", "B68SPK"), ("plate_left", "B68SPK")]
     assert result.events[-1].dwell_s == pytest.approx(40 + away_s)
+
+
+def test_a_parked_vehicle_is_handed_on_and_a_moving_one_has_left():
+    result = Drive()
+    old, new = pipeline(result, PARKING), pipeline(result, PARKING)
+    stands = Vehicle("B68SPK", 0, 40, speed=0)
+    shown = frames([stands, Vehicle("CJ12ABC", 14, 17, y=500)], rate=5, until_s=30)
+    show(old, shown[:80])
+    new.resume(old.leave())
+    assert result.told()[1:] == [("plate_seen", "CJ12ABC"), ("plate_left", "CJ12ABC")]
+    show(new, shown[90:])
+    new.finish()
+    assert result.told()[3:] == [("plate_left", "B68SPK")]
+    assert result.events[-1].pass_id == result.events[0].pass_id
+    assert result.events[-1].dwell_s == pytest.approx(30)
+
+
+def after_a_restart(*vehicles: Vehicle, until_s: float) -> Drive:
+    """B68SPK was told a minute before."""
+    before = Drive()
+    show(pipeline(before, PARKING), frames([Vehicle("B68SPK", 0, 4)], rate=10, until_s=2))
+    result = Drive(before.events)
+    way = pipeline(result, PARKING)
+    way.resume([Pass.after(event) for event in before.events])
+    show(way, frames(list(vehicles), rate=10, until_s=until_s), after_s=60)
+    way.finish()
+    return result
+
+
+def test_a_vehicle_that_still_stands_after_a_restart_is_the_same_pass():
+    result = after_a_restart(Vehicle("B68SPK", 0, 10, x=500, speed=0), until_s=12)
+    assert result.told() == [("plate_seen", "B68SPK"), ("plate_left", "B68SPK")]
+    seen, left = result.events
+    assert (left.pass_id, left.first_seen) == (seen.pass_id, seen.first_seen)
+    assert left.dwell_s == pytest.approx(70, abs=0.2)
+
+
+def test_a_vehicle_that_comes_back_after_a_restart_is_another_pass():
+    result = after_a_restart(Vehicle("B68SPK", 5, 8), until_s=30)
+    assert result.told() == [("plate_seen", "B68SPK")] * 2 + [("plate_left", "B68SPK")] * 2
+    assert len({event.pass_id for event in result.events}) == 2
+
+
+def test_a_vehicle_that_is_gone_after_a_restart_leaves_when_it_was_waited_for():
+    seen, left = after_a_restart(until_s=21).events
+    assert (left.event_type, left.plate, left.pass_id) == ("plate_left", "B68SPK", seen.pass_id)
+    assert left.last_seen == seen.last_seen
 
 
 def test_a_moving_vehicle_ends_with_an_outage_of_the_camera():
