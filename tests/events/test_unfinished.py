@@ -8,10 +8,15 @@ from tests.events.samples import NOON, SEEN, Logs, append, event, said
 
 
 def test_passes_that_have_not_left_are_as_they_were_told(store):
-    append(store, 1, pass_id="open")  # noqa: S106
-    append(store, 2, 3, pass_id="over", event_type="plate_seen")
-    append(store, 4, pass_id="over", event_type="plate_left")
-    append(store, 5, pass_id="other", camera="yard", plate="CJ12ABC")
+    for seq, (pass_id, event_type, camera) in enumerate(
+        [
+            ("open", "plate_seen", "gate"),
+            ("over", "plate_seen", "gate"),
+            ("over", "plate_left", "gate"),
+            ("other", "plate_seen", "yard"),
+        ]
+    ):
+        append(store, seq, pass_id=pass_id, event_type=event_type, camera=camera)
     passes = unfinished_passes(store)
     assert {camera: [p.id for p in found] for camera, found in passes.items()} == {
         "gate": ["open"],
