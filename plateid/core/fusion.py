@@ -7,6 +7,7 @@ how well the crop shows them.
 
 import math
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,8 @@ from plateid.core.text import CHARSET, NO_CHARACTER, Slots, edit_distance, slots
 FLOOR = 0.005
 """Of each read this much is spread evenly: no read is sure enough to veto all others."""
 GAP = 0.75
-"""Cost of a slot that one side lacks; exchanging characters that share nothing costs 1."""
+"""Greatest cost of a slot that one side lacks, of one that is perhaps no character less; exchanging
+characters that share nothing costs 1."""
 LEAST_MISSED, MOST_MISSED = 0.02, 0.5
 """How likely a read leaves out a character, by how sure it is of the others."""
 INVENTED = 0.03
@@ -113,27 +115,29 @@ def read_weight(read: PlateRead) -> float:
 def align(a: Slots, b: Slots) -> list[tuple[int | None, int | None]]:
     """The cheapest edit path between two reads: pairs of slots, None where one side has none."""
     exchange = 1.0 - a @ b.T
+    gaps = [np.minimum(GAP, 1.0 - slots[:, NO_CHARACTER]) for slots in (a, b)]
     cost = np.zeros((len(a) + 1, len(b) + 1))
-    cost[:, 0] = GAP * np.arange(len(a) + 1)
-    cost[0, :] = GAP * np.arange(len(b) + 1)
+    cost[1:, 0], cost[0, 1:] = (np.cumsum(gap) for gap in gaps)
     for i in range(1, len(a) + 1):
         for j in range(1, len(b) + 1):
             cost[i, j] = min(
                 cost[i - 1, j - 1] + exchange[i - 1, j - 1],
-                cost[i - 1, j] + GAP,
-                cost[i, j - 1] + GAP,
+                cost[i - 1, j] + gaps[0][i - 1],
+                cost[i, j - 1] + gaps[1][j - 1],
             )
-    return _path(cost, exchange)
+    return _path(cost, exchange, gaps)
 
 
-def _path(cost: Logs, exchange: Slots) -> list[tuple[int | None, int | None]]:
+def _path(
+    cost: Logs, exchange: Slots, gaps: Sequence[Slots]
+) -> list[tuple[int | None, int | None]]:
     """Back from the last corner, by the step that cost least."""
     i, j = cost.shape[0] - 1, cost.shape[1] - 1
     path: list[tuple[int | None, int | None]] = []
     while i or j:
         both = cost[i - 1, j - 1] + exchange[i - 1, j - 1] if i and j else np.inf
-        only_a = cost[i - 1, j] + GAP if i else np.inf
-        only_b = cost[i, j - 1] + GAP if j else np.inf
+        only_a = cost[i - 1, j] + gaps[0][i - 1] if i else np.inf
+        only_b = cost[i, j - 1] + gaps[1][j - 1] if j else np.inf
         if both <= min(only_a, only_b):
             i, j = i - 1, j - 1
             path.append((i, j))

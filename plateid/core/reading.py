@@ -3,7 +3,7 @@
 from plateid.core.formats import NOTHING_SEEN, Formats, shipped_formats
 from plateid.core.fusion import Fusion
 from plateid.core.records import Candidate, PlateRead, Reading
-from plateid.core.text import Hypothesis, Slots, n_best, with_look_alikes
+from plateid.core.text import Hypothesis, Slots, n_best, slots_text, with_look_alikes
 
 CANDIDATES = 5
 RESPELLINGS = 64
@@ -22,10 +22,9 @@ def read_of(fusion: Fusion, formats: Formats) -> Reading:
     allow is left out, and makes the rest no surer; if nothing is left, only `plate_raw` is told.
     """
     slots = fusion.slots()
-    said = n_best(slots, CANDIDATES)
-    if not said or not said[0].text:
+    if not slots_text(slots):
         return EMPTY
-    said = [h for h in said if h.text]
+    said = [h for h in n_best(slots, CANDIDATES) if h.text]
     weighed = [(h.probability * formats.prior(h.text), h) for h in _possible(said, slots, formats)]
     scale = sum(h.probability for h in said) / sum(weight for weight, _ in weighed)
     if formats.strict:

@@ -29,7 +29,7 @@ class OnnxReader:
         self._spec = spec
 
     def read(self, picture: Picture, boxes: Sequence[Box]) -> list[PlateRead]:
-        """One read for each box, in order; a read may have no slots, when nothing is legible.
+        """One read for each box, in order; where nothing is legible its slots hold no text.
 
         Raises:
             ModelError: The network failed.

@@ -71,6 +71,13 @@ def test_what_a_read_nearly_showed_helps_one_that_shows_it():
     assert slots_text(fused(one, other).slots()) == "B68SPK"
 
 
+@pytest.mark.parametrize("share", [0.06, 0.2, 0.3])
+def test_a_doubt_about_another_character_takes_none_away(share):
+    other = perhaps("B6XSPK", 2, missed=share)
+    for reads in ((read("B68SPK"), other), (other, read("B68SPK"))):
+        assert slots_text(fused(*reads).slots()) == "B68SPK"
+
+
 def test_a_read_with_a_doubt_is_less_sure_and_one_of_doubts_alone_says_nothing():
     assert read_once(perhaps("B68SPK", 0)).confidence < read_once(read("68SPK")).confidence
     doubts = perhaps("B", 0)
