@@ -33,7 +33,7 @@ from plateid.events.retention import Retention
 from plateid.events.sinks import Sinks
 from plateid.events.snapshots import Snapshots
 from plateid.events.store import EventStore
-from plateid.events.unfinished import unfinished_passes
+from plateid.events.unfinished import passes_before
 from plateid.models.networks import Networks
 from plateid.pipeline.camera import CameraPipeline
 from plateid.pipeline.traffic import Origin
@@ -119,7 +119,7 @@ class App:
         self._metrics_server = MetricsServer(config.metrics, self._metrics)
         self._web = WebServer(config, self._health.report, file=file, reload=supervisor.reload)
         self._pipelines = {name: self._pipeline(name) for name in names}
-        for name, vehicles in unfinished_passes(self._store).items():
+        for name, vehicles in passes_before(self._store).items():
             if name in self._pipelines:
                 self._pipelines[name].resume(vehicles)
         self._cameras = [self._camera(camera) for camera in config.camera]
@@ -224,15 +224,18 @@ class App:
                 waiting.append("camera")
             rules = rules_of(old, before), old_formats[now.name]
             if before != now or rules != (rules_of(self._config, now), self._formats[now.name]):
-                self._renew_pipeline(now.name)
+                self._renew_pipeline(now.name, same_source=same_source)
         log.info("configuration reloaded")
         if waiting:
             log.warning("change waits for a restart", sections=", ".join(waiting))
 
-    def _renew_pipeline(self, camera: str) -> None:
+    def _renew_pipeline(self, camera: str, *, same_source: bool) -> None:
         before, self._pipelines[camera] = self._pipelines[camera], self._pipeline(camera)
         self._mailboxes.wait_idle(camera, timeout_s=DRAIN_S)  # a worker may still be in the old one
-        self._pipelines[camera].resume(before.leave())
+        if same_source:
+            self._pipelines[camera].resume(before.leave())
+        else:
+            before.finish()
 
     def _on_status(self, camera: str, online: bool) -> None:  # noqa: FBT001 - a callback
         """What moves while its camera is away, nobody knows: its pass ends."""
@@ -244,11 +247,7 @@ class App:
         self._publisher.set_camera_status(camera, online=online)
 
     def _shut_down(self) -> None:
-        """Frames that wait are still looked at; open passes end; all events reach the disk.
-
-        A parked vehicle is there when we come back, unless there is no more to come.
-        """
-        goes_on = not all(self._mailboxes[name].closed for name in self._pipelines)
+        """Frames that wait are still looked at; open passes end; all events reach the disk."""
         for camera in self._cameras:
             camera.stop()
         self._mailboxes.close()
@@ -258,7 +257,7 @@ class App:
             self._supervisor.join(timeout_s=JOIN_S)
         finally:
             for pipeline in self._pipelines.values():
-                pipeline.leave() if goes_on else pipeline.finish()
+                pipeline.finish()
             self._backlog.flush()
             stop_at = time.monotonic() + PUBLISHER_STOP_S
             self._sinks.stop(stop_at)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from plateid.config.load import load_config
+from plateid.core.standing import STILL_S
 from plateid.errors import ModelError
 from plateid.events.store import EventStore
 from tests.capture.conftest import write_clip
@@ -95,19 +96,20 @@ def test_without_a_broker_everything_is_kept_for_later(config, broker):
     subscriber.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_vehicle_that_stands_there_after_a_restart_is_not_told_again(config, broker, number):
-    clip = '"clip.mp4", loop = true, events.parked_s = 0.5'
-    config.write_text(config.read_text().replace('"clip.mp4"', clip))
-    subscriber = Subscriber(broker.port)
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [(signal.SIGKILL, ["plate_seen"]), (signal.SIGTERM, ["plate_seen", "plate_left"])],
+)
+def test_a_vehicle_that_stands_there_after_a_restart_is_not_told_again(config, number, expected):
+    config.write_text(config.read_text().replace('"clip.mp4"', '"clip.mp4", loop = true'))
     for _ in range(2):
-        process = run(with_port(config, broker.port))
-        until(lambda: told(subscriber))
-        time.sleep(6)
+        process = run(config)
+        until(lambda process=process: "camera online" in process.stderr.readline())
+        time.sleep(STILL_S + 2)
         process.send_signal(number)
         finished(process)
-    subscriber.close()
-    assert told(subscriber) == [("plate_seen", "AB12")]
+    with contextlib.closing(EventStore(load_config(config).store.path)) as store:
+        assert [json.loads(each.payload)["event_type"] for each in store.pending(9)] == expected
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -75,12 +75,12 @@ class Service:
         self._thread.start()
 
     def until(self, *parts: str) -> None:
-        """Waits for a line with these parts, and forgets it and all before."""
+        """Waits for a line with these parts, and forgets it; threads log in any order."""
 
         def logged() -> bool:
             for index, line in enumerate(self.lines):
                 if all(part in line for part in parts):
-                    del self.lines[: index + 1]
+                    del self.lines[index]
                     return True
             return False
 

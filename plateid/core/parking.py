@@ -4,15 +4,18 @@ from datetime import datetime
 
 from plateid.core.geometry import same_place
 from plateid.core.passes import Pass
-from plateid.core.records import Box
+from plateid.core.standing import STILL_S
 from plateid.core.text import edit_distance
+
+RESUMED_S = 10.0
+"""What stood there before a restart is in the first pictures after it, or has left."""
 
 
 class Parking:
-    """Passes that were announced and may go on: of parked vehicles, and of before a restart."""
+    """Passes that were announced and may go on: of parked vehicles, or of before a restart."""
 
     def __init__(self, lost_s: float) -> None:
-        """Empty; `lost_s` is how long a vehicle is waited for, while there are pictures."""
+        """Empty; `lost_s` is how long a parked vehicle is waited for, while there are pictures."""
         self._lost_s = lost_s
         self._vehicles: dict[Pass, datetime | None] = {}
 
@@ -24,17 +27,21 @@ class Parking:
         """No pictures come: waiting begins anew with the next one."""
         self._vehicles = dict.fromkeys(self._vehicles)
 
-    def take(self, plate: str, box: Box, *, stands: bool) -> Pass | None:
-        """The vehicle with this plate; in the same place one character may be misread.
+    def take(self, plate: str, seen: Pass) -> Pass | None:
+        """Takes out the vehicle with this plate, if `seen` is that one."""
+        vehicle = self.find(plate, seen)
+        if vehicle is None or (vehicle.is_resumed and seen.age_s(seen.last_seen) < STILL_S):
+            return None
+        del self._vehicles[vehicle]
+        return vehicle
 
-        One that does not stand is another pass than any before a restart: it has come back.
-        """
-        for vehicle in self._vehicles:
-            if vehicle.resumed and not stands:
-                continue
-            edits = 1 if same_place(vehicle.standing.box, box) else 0
-            if vehicle.announced and edit_distance(plate, vehicle.announced.plate) <= edits:
-                del self._vehicles[vehicle]
+    def find(self, plate: str, seen: Pass) -> Pass | None:
+        """The vehicle that `seen` is, so far; in the same place one character may be misread."""
+        for vehicle in reversed(self._vehicles):
+            moves = seen.standing.moved or seen.first_seen < vehicle.last_seen
+            edits = 1 if same_place(vehicle.standing.box, seen.standing.box) else 0
+            alike = vehicle.announced and edit_distance(plate, vehicle.announced.plate) <= edits
+            if alike and not (vehicle.is_resumed and moves):
                 return vehicle
         return None
 
@@ -44,7 +51,7 @@ class Parking:
         gone = [
             vehicle
             for vehicle, since in self._vehicles.items()
-            if since and (now - since).total_seconds() > self._lost_s
+            if since and (now - since).total_seconds() > self._waits_s(vehicle)
         ]
         for vehicle in gone:
             del self._vehicles[vehicle]
@@ -54,3 +61,6 @@ class Parking:
         """Takes out all."""
         vehicles, self._vehicles = self._vehicles, {}
         return list(vehicles)
+
+    def _waits_s(self, vehicle: Pass) -> float:
+        return RESUMED_S if vehicle.is_resumed else self._lost_s

@@ -1,6 +1,7 @@
 """One vehicle on its way through the picture."""
 
 import math
+from dataclasses import fields
 from datetime import datetime
 
 from plateid.core.formats import Formats
@@ -27,7 +28,8 @@ class Pass:
         standing: Whether it moves.
         read_at: When it was read last; None before.
         read_height: Of the highest crop that was read, in pixels.
-        resumed: Whether it is only known by what was told of it, by a process before this one.
+        is_resumed: Whether it is known only by what was told of it before a restart.
+        is_over: Whether its `plate_left` was told then: it told a vehicle that still stands there.
     """
 
     def __init__(self, box: Box, now: datetime) -> None:
@@ -40,7 +42,7 @@ class Pass:
         self.standing = Standing(box, now)
         self.read_at: datetime | None = None
         self.read_height = 0.0
-        self.resumed = False
+        self.is_resumed = self.is_over = False
         self._path_step_s = FIRST_PATH_STEP_S
         self._best_shot = 0.0
         self._shot: Shot | None = None
@@ -48,21 +50,14 @@ class Pass:
         self._reading: Reading | None = None
 
     @classmethod
-    def after(cls, told: PlateEvent) -> "Pass":
-        """A pass as it was when this was told of it."""
-        vehicle = cls(told.box, told.first_seen)
-        vehicle.id, vehicle.last_seen, vehicle.path = told.pass_id, told.last_seen, [*told.path]
-        vehicle.resumed = True
-        vehicle.announced = Reading(
-            plate=told.plate,
-            plate_raw=told.plate_raw,
-            confidence=told.confidence,
-            char_confidences=told.char_confidences,
-            candidates=told.candidates,
-            region=told.region,
-            reads=told.reads,
-            agreeing_reads=told.agreeing_reads,
-        )
+    def told(cls, event: PlateEvent) -> "Pass":
+        """What an event tells of its pass; the reads are lost."""
+        last = event.path[-1].box if event.path else event.box
+        vehicle = cls(last, event.last_seen)
+        vehicle.id, vehicle.first_seen = event.pass_id, event.first_seen
+        vehicle.box, vehicle.path = event.box, [*event.path]
+        vehicle.announced = Reading(**{f.name: getattr(event, f.name) for f in fields(Reading)})
+        vehicle.is_resumed, vehicle.is_over = True, event.event_type == "plate_left"
         return vehicle
 
     def age_s(self, now: datetime) -> float:
@@ -114,5 +109,11 @@ class Pass:
         gap_s = later.age_s(self.first_seen)
         self.path += [PathPoint(point.t - gap_s, point.box) for point in later.path]
         self.last_seen = later.last_seen
-        self.resumed = False
         self.standing.go_on_as(later.standing, later.last_seen)
+
+    def continue_from(self, before: "Pass") -> None:
+        """It is the vehicle that was told of before a restart; the reads are those of now."""
+        gap_s = before.age_s(self.first_seen)
+        self.path = [*before.path, *(PathPoint(p.t + gap_s, p.box) for p in self.path)]
+        self.id, self.first_seen, self.announced = before.id, before.first_seen, before.announced
+        self.is_over = before.is_over

@@ -24,7 +24,6 @@ INSERT = """
 LAST = """
     INSERT INTO listed (name, position) VALUES (?, ?)
     ON CONFLICT (name) DO UPDATE SET position = excluded.position"""
-LATE_EVENTS = 10_000
 log = structlog.get_logger()
 
 
@@ -170,18 +169,20 @@ class EventStore:
         query = "SELECT name, payload ->> '$.last_seen' FROM listed JOIN event USING (position)"
         return dict(self._rows(query))
 
-    def unfinished(self) -> list[str]:
-        """What was told last, as JSON, of each pass of late that has not left, in their order.
+    def last_told(self, *, open_since: str, left_since: str) -> list[str]:
+        """What was told last of each pass, as JSON, in their order.
 
-        What `Retention` has treated is left out: its plate is no longer the plate.
+        What `Retention` has treated is left out: its plate may no longer be the plate.
+
+        Args:
+            open_since: Least id where that is no `plate_left`.
+            left_since: Least id where it is one.
         """
         query = """
-            SELECT payload FROM event WHERE NOT treated AND position IN (
-                SELECT max(position) FROM event
-                WHERE position > (SELECT max(position) FROM event) - ?
-                GROUP BY pass_id HAVING NOT max(event_type = 'plate_left')
-            ) ORDER BY position"""
-        return [payload for (payload,) in self._rows(query, [LATE_EVENTS])]
+            SELECT payload FROM event WHERE NOT treated
+            AND position IN (SELECT max(position) FROM event WHERE id >= ? GROUP BY pass_id)
+            AND (event_type <> 'plate_left' OR id >= ?) ORDER BY position"""
+        return [payload for (payload,) in self._rows(query, [open_since, left_since])]
 
     def announced(self) -> dict[str, str]:
         """The components that Home Assistant was told of, with their platforms."""

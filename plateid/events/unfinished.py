@@ -1,25 +1,38 @@
-"""Passes that an earlier process did not bring to their end: a kill, a power cut, a restart."""
+"""Passes of before a restart, whose vehicles may still stand there; a kill leaves some open."""
 
+import time
 from collections import defaultdict
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
+from plateid.config.load import first_problem
+from plateid.core.ids import first_id
 from plateid.core.passes import Pass
 from plateid.core.records import PlateEvent
 from plateid.errors import StoreError
 from plateid.events.store import EventStore
 
+OPEN_S, LEFT_S = 86_400.0, 600.0
+"""For how long passes are known that were left open, and such that a stop has ended."""
+EVENT = TypeAdapter(PlateEvent)
 log = structlog.get_logger()
 
 
-def unfinished_passes(store: EventStore) -> dict[str, list[Pass]]:
-    """Of each camera; where the store cannot be read that is logged, and the service starts."""
+def passes_before(store: EventStore) -> dict[str, list[Pass]]:
+    """Of each camera; what cannot be read is logged, and the service starts without it."""
     passes: dict[str, list[Pass]] = defaultdict(list)
+    open_since, left_since = (first_id(time.time() - age_s) for age_s in (OPEN_S, LEFT_S))
     try:
-        for payload in store.unfinished():
-            told = TypeAdapter(PlateEvent).validate_json(payload)
-            passes[told.camera].append(Pass.after(told))
-    except (StoreError, ValidationError) as error:
+        payloads = store.last_told(open_since=open_since, left_since=left_since)
+    except StoreError as error:
         log.warning("passes before the start not known", reason=str(error))
+        return passes
+    for payload in payloads:
+        try:
+            event = EVENT.validate_json(payload)
+            if len(event.plate) == len(event.char_confidences):  # else it is a hash of one
+                passes[event.camera].append(Pass.told(event))
+        except ValidationError as error:
+            log.warning("pass before the start not known", reason=": ".join(first_problem(error)))
     return passes

@@ -86,7 +86,7 @@ class CameraPipeline:
             self._forget()
 
     def leave(self) -> list[Pass]:
-        """As `interrupt`, for good; the parked vehicles are for another pipeline to `resume`."""
+        """Ends every pass but those of parked vehicles, which another pipeline is to `resume`."""
         with self._lock:
             vehicles = self._traffic.leave()
             self._forget()
@@ -98,7 +98,7 @@ class CameraPipeline:
             self._traffic.resume(vehicles)
 
     def finish(self) -> None:
-        """Ends every pass: the source has come to its end."""
+        """Ends every pass: the source stopped, or plateid does."""
         with self._lock:
             self._traffic.finish()
             self._forget()

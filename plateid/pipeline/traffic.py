@@ -102,14 +102,16 @@ class Traffic:
         for track in tracks:
             vehicle = self._passes[track.id]
             older = self._taken_out_like(vehicle, in_view) if vehicle.announced is None else None
-            if older is not None:
+            if older is not None and older.is_resumed:
+                vehicle.continue_from(older)
+            elif older is not None:
                 older.go_on_as(vehicle)
                 self._passes[track.id] = older
 
     def announce(self, now: datetime) -> None:
         """Tells of each vehicle that is read well enough by now."""
         for vehicle in self._passes.values():
-            if vehicle.announced is None and not self._may_be_overlay(vehicle, now):
+            if vehicle.announced is None and not self._may_be_overlay(vehicle):
                 waited = vehicle.age_s(now) >= self._rules.max_wait_s
                 enough = self._rules.min_confidence if waited else self._rules.sure_confidence
                 if self._publishable(vehicle, enough):
@@ -131,7 +133,8 @@ class Traffic:
 
     def leave(self) -> list[Pass]:
         """Ends every pass but those of parked vehicles, and gives these away."""
-        self.interrupt()
+        self._park(set(self._passes))
+        self._close(set(self._passes))
         return self._parking.clear()
 
     def resume(self, vehicles: Iterable[Pass]) -> None:
@@ -179,8 +182,7 @@ class Traffic:
         for track_id, other in self._passes.items():
             if track_id not in in_view and plate == self._reading(other).plate:
                 return self._passes.pop(track_id)
-        stands = not vehicle.standing.moved and vehicle.age_s(vehicle.last_seen) >= STILL_S
-        return self._parking.take(plate, vehicle.standing.box, stands=stands)
+        return self._parking.take(plate, vehicle)
 
     def _park(self, lost: set[int]) -> None:
         """A vehicle that was announced, stood for long and is lost may only be hidden."""
@@ -197,6 +199,7 @@ class Traffic:
                 vehicle.announced is None
                 and self._publishable(vehicle, self._rules.min_confidence)
                 and not self._is_overlay(vehicle)
+                and not self._parking.find(self._reading(vehicle).plate, vehicle)
             ):
                 self._emit("plate_seen", vehicle)
             if vehicle.announced is not None:
@@ -212,8 +215,8 @@ class Traffic:
             and vehicle.age_s(vehicle.last_seen) >= strictness * MIN_AGE_S
         )
 
-    def _may_be_overlay(self, vehicle: Pass, now: datetime) -> bool:
-        too_early = not vehicle.standing.moved and vehicle.age_s(now) < STILL_S
+    def _may_be_overlay(self, vehicle: Pass) -> bool:
+        too_early = not vehicle.standing.moved and vehicle.age_s(vehicle.last_seen) < STILL_S
         return too_early or self._is_overlay(vehicle)
 
     def _is_overlay(self, vehicle: Pass) -> bool:
@@ -225,6 +228,8 @@ class Traffic:
         return held
 
     def _emit(self, event_type: Literal["plate_seen", "plate_left"], vehicle: Pass) -> None:
+        if vehicle.is_over:
+            return
         reading, told = self._reading(vehicle), vehicle.announced
         if told is not None and not reading.plate:  # strict syntax may refuse what later reads say
             reading = told

@@ -1,56 +1,66 @@
 import json
+import time
 
 import pytest
 
+from plateid.core.ids import first_id
 from plateid.events.store import EventStore
-from plateid.events.unfinished import unfinished_passes
+from plateid.events.unfinished import LEFT_S, OPEN_S, passes_before
 from tests.events.samples import NOON, SEEN, Logs, append, event, said
 
 
-def test_passes_that_have_not_left_are_as_they_were_told(store):
+def test_passes_before_are_those_that_were_left_open_and_such_as_a_stop_has_ended(store):
+    ago = {
+        pass_id: first_id(time.time() - s)
+        for pass_id, s in (("old", OPEN_S + 9), ("gone", LEFT_S + 9))
+    }
     for seq, (pass_id, event_type, camera) in enumerate(
         [
+            ("old", "plate_seen", "gate"),
+            ("gone", "plate_left", "gate"),
             ("open", "plate_seen", "gate"),
             ("over", "plate_seen", "gate"),
             ("over", "plate_left", "gate"),
             ("other", "plate_seen", "yard"),
         ]
     ):
-        append(store, seq, pass_id=pass_id, event_type=event_type, camera=camera)
-    passes = unfinished_passes(store)
-    assert {camera: [p.id for p in found] for camera, found in passes.items()} == {
-        "gate": ["open"],
-        "yard": ["other"],
+        told = {"pass_id": pass_id, "event_type": event_type, "camera": camera}
+        append(store, seq, **told, **({"id": ago[pass_id]} if pass_id in ago else {}))
+    before = passes_before(store)
+    assert {camera: [(p.id, p.is_over) for p in found] for camera, found in before.items()} == {
+        "gate": [("open", False), ("over", True)],
+        "yard": [("other", False)],
     }
-    (vehicle,) = passes["gate"]
-    assert (vehicle.first_seen.replace(microsecond=0), vehicle.box) == (
-        NOON.replace(microsecond=0),
-        pytest.approx(SEEN.box, abs=1e-3),
-    )
+    vehicle = before["gate"][0]
+    assert abs(vehicle.first_seen - NOON).total_seconds() < 0.001
+    assert vehicle.box == pytest.approx(SEEN.box, abs=1e-3)
     assert vehicle.announced is not None
-    assert vehicle.announced.plate == "B68SPK"
-    assert vehicle.announced.candidates == SEEN.candidates
-    assert vehicle.resumed
+    assert (vehicle.announced.plate, vehicle.announced.candidates) == ("B68SPK", SEEN.candidates)
 
 
 def test_what_privacy_has_treated_is_no_longer_known(store):
     append(store, 1)
+    append(store, 2, plate="0A" * 16, char_confidences=())
     with store.transaction() as db:
-        db.execute("UPDATE event SET treated = 1")
-    assert unfinished_passes(store) == {}
+        db.execute("UPDATE event SET treated = 1, pass_id = 'other' WHERE position = 1")
+    assert passes_before(store) == {}
 
 
-@pytest.mark.parametrize("payload", ["{}", "half", json.dumps({"camera": 1})])
-def test_what_is_no_event_is_logged_and_the_service_starts(store, payload, logs: Logs):
-    append(store, 1)
+@pytest.mark.parametrize("payload", ["{}", "half", json.dumps({"camera": 1, "plate": "CJ12ABC"})])
+def test_what_is_no_event_is_logged_without_its_plate_and_the_others_are_known(
+    store, payload, logs: Logs
+):
+    append(store, 1, 2)
     with store.transaction() as db:
-        db.execute("UPDATE event SET payload = ?", (payload,))
-    assert unfinished_passes(store) == {}
-    assert said(logs, "passes before the start not known")
+        change = "UPDATE event SET payload = ?, pass_id = 'other' WHERE position = 1"
+        db.execute(change, (payload,))
+    assert [vehicle.id for vehicle in passes_before(store)["gate"]] == [SEEN.pass_id]
+    (reason,) = said(logs, "pass before the start not known")
+    assert "CJ12ABC" not in reason
 
 
 def test_a_store_that_cannot_be_read_is_logged_and_the_service_starts(store: EventStore, logs):
     store.append(event(1))
     store.close()
-    assert unfinished_passes(store) == {}
+    assert passes_before(store) == {}
     assert said(logs, "passes before the start not known")

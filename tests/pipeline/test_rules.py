@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -163,36 +164,64 @@ def test_a_parked_vehicle_is_handed_on_and_a_moving_one_has_left():
     assert result.events[-1].dwell_s == pytest.approx(30)
 
 
-def after_a_restart(*vehicles: Vehicle, until_s: float) -> Drive:
-    """B68SPK was told a minute before."""
+SEEN, LEFT = ("plate_seen", "B68SPK"), ("plate_left", "B68SPK")
+STANDS = Vehicle("B68SPK", 0, 20, x=500, speed=0)
+
+
+def after_a_restart(
+    *vehicles: Vehicle, stopped: bool = False, after_s: float = 60, until_s: float = 22
+) -> Drive:
+    """B68SPK came and stood still; then the process was killed, or told to stop."""
     before = Drive()
-    show(pipeline(before, PARKING), frames([Vehicle("B68SPK", 0, 4)], rate=10, until_s=2))
-    result = Drive(before.events)
-    way = pipeline(result, PARKING)
-    way.resume([Pass.after(event) for event in before.events])
-    show(way, frames(list(vehicles), rate=10, until_s=until_s), after_s=60)
+    way = pipeline(before, PARKING)
+    came = [Vehicle("B68SPK", 0, 2.01, x=200), replace(STANDS, from_s=2.01)]
+    show(way, frames(came, rate=10, until_s=5))
+    if stopped:
+        way.finish()
+    way = pipeline(before, PARKING)
+    way.resume([Pass.told(before.events[-1])])
+    show(way, frames(list(vehicles), rate=10, until_s=until_s), after_s=after_s)
     way.finish()
-    return result
+    return before
 
 
-def test_a_vehicle_that_still_stands_after_a_restart_is_the_same_pass():
-    result = after_a_restart(Vehicle("B68SPK", 0, 10, x=500, speed=0), until_s=12)
-    assert result.told() == [("plate_seen", "B68SPK"), ("plate_left", "B68SPK")]
+@pytest.mark.parametrize("stopped", [False, True])
+@pytest.mark.parametrize(
+    "stands", [STANDS, replace(STANDS, hidden=(3.9, 4.2)), replace(STANDS, hidden=(2, 4))]
+)
+def test_a_vehicle_that_still_stands_after_a_restart_is_not_told_again(stands, stopped):
+    result = after_a_restart(stands, stopped=stopped)
+    assert result.told() == [SEEN, LEFT]
     seen, left = result.events
     assert (left.pass_id, left.first_seen) == (seen.pass_id, seen.first_seen)
-    assert left.dwell_s == pytest.approx(70, abs=0.2)
+    assert left.dwell_s == pytest.approx(5 if stopped else 80, abs=0.3)
 
 
-def test_a_vehicle_that_comes_back_after_a_restart_is_another_pass():
-    result = after_a_restart(Vehicle("B68SPK", 5, 8), until_s=30)
-    assert result.told() == [("plate_seen", "B68SPK")] * 2 + [("plate_left", "B68SPK")] * 2
+def test_who_drives_off_after_a_restart_goes_on_where_it_was_and_is_read_as_before():
+    goes = Vehicle("B68SPX", 20.01, 23, x=500)
+    left = after_a_restart(STANDS, goes, until_s=26).events[-1]
+    assert (left.plate, left.corrected, left.reads > 20) == ("B68SPK", False, True)
+    assert all(a.t < b.t for a, b in pairwise(left.path))
+    assert left.path[0].box[0] == 200
+
+
+@pytest.mark.parametrize("comes", [Vehicle("B68SPK", 5, 8), replace(STANDS, from_s=12)])
+def test_a_vehicle_that_comes_back_after_a_restart_is_another_pass(comes):
+    result = after_a_restart(comes, until_s=30)
+    assert sorted(result.told()) == [LEFT, LEFT, SEEN, SEEN]
     assert len({event.pass_id for event in result.events}) == 2
 
 
-def test_a_vehicle_that_is_gone_after_a_restart_leaves_when_it_was_waited_for():
-    seen, left = after_a_restart(until_s=21).events
-    assert (left.event_type, left.plate, left.pass_id) == ("plate_left", "B68SPK", seen.pass_id)
+def test_a_vehicle_that_is_gone_after_a_restart_left_when_it_was_last_told():
+    seen, left = after_a_restart(until_s=11).events
+    assert (left.event_type, left.plate, left.pass_id) == (*LEFT, seen.pass_id)
     assert left.last_seen == seen.last_seen
+
+
+def test_a_clock_that_is_behind_after_a_restart_makes_another_pass_and_no_negative_time():
+    result = after_a_restart(STANDS, after_s=-3600)
+    assert len({event.pass_id for event in result.events}) == 2
+    assert all(event.dwell_s >= 0 for event in result.events)
 
 
 def test_a_moving_vehicle_ends_with_an_outage_of_the_camera():

@@ -4,7 +4,9 @@ On a busy box this is several times as fast as one process with several threads,
 other within every layer.
 """
 
+import os
 import signal
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -40,8 +42,9 @@ def in_processes(count: int, work: Callable[[Any], None], argument: Any) -> None
 
 def _process(rank: int, place: tuple[int, str], work: Callable[[Any], None], argument: Any) -> None:
     torch.set_num_threads(1)
-    # torch sends it when the parent is gone; what a shell starts with & ignores it
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's `&`
+        parent = os.getppid()  # torch sends SIGINT when it is gone
+        signal.signal(signal.SIGINT, lambda *_: None if os.getppid() == parent else sys.exit(1))
     count, folder = place
     meeting = f"file://{folder}/meeting"
     distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=count)

@@ -1,4 +1,4 @@
-import subprocess
+import signal
 import sys
 import time
 from dataclasses import replace
@@ -137,18 +137,28 @@ def test_processes_train_together_and_one_of_them_keeps_the_record(ride, tmp_pat
 
 def test_processes_of_a_run_in_the_background_end_with_it(ride, tmp_path):
     """A shell's `&` leaves SIGINT ignored, and torch tells by SIGINT that the parent is gone."""
-    command = f"{sys.executable} -m train reader --data {ride} --out {tmp_path}/run --processes 2"
-    done = subprocess.run(
-        ["sh", "-c", f"{command} > /dev/null 2>&1 & echo $!"], stdout=subprocess.PIPE, check=True
-    )
-    run = psutil.Process(int(done.stdout))
-    while not (tmp_path / "run" / "begun.json").exists():
-        assert run.is_running(), "ended before it began"
-        time.sleep(0.1)
-    trainers = [child for child in run.children() if "--multiprocessing-fork" in child.cmdline()]
-    assert len(trainers) == 2
-    run.kill()
-    assert psutil.wait_procs(trainers, timeout=60)[1] == []
+    command = [sys.executable, "-m", "train", "reader", "--data", ride, "--out", tmp_path / "run"]
+    with (tmp_path / "log").open("wb") as log:
+        run = psutil.Popen(
+            [*map(str, command), "--processes", "2"],
+            stderr=log,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+        )
+    try:
+        while not (tmp_path / "run" / "begun.json").exists():
+            assert run.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.1)
+        trainers = [
+            child for child in run.children() if "--multiprocessing-fork" in child.cmdline()
+        ]
+        assert len(trainers) == 2
+    finally:
+        run.kill()
+        run.wait()
+    _, alive = psutil.wait_procs(trainers, timeout=60)
+    for trainer in alive:
+        trainer.kill()
+    assert not alive
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no checkpoint", {"model": {}}])
