@@ -1,5 +1,7 @@
 """A closer look at the plates of the demo's clip, frame by frame as if each were a picture."""
 
+import json
+
 from plateid.capture.stream import read_clip
 from plateid.config.models import ModelsConfig
 from plateid.core.reading import read_once
@@ -7,7 +9,8 @@ from plateid.demo import CLIP
 from plateid.models.close import SURE, CloseReader
 from plateid.models.networks import Networks
 
-PLATES = {"MM93LXN", "KX73LPH", "7KXH349"}
+TRUTH = json.loads(CLIP.with_suffix(".json").read_text())
+PLATES = {vehicle["plate"] for vehicle in TRUTH["vehicles"]}
 EVERY = 7
 
 
