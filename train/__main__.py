@@ -158,6 +158,11 @@ def synth(
 @click.option("--data", multiple=True, help="Folder of labelled pictures that calibrate int8.")
 @click.option("--reader", type=FOLDER, help="Weights of `train reader`.")
 @click.option(
+    "--mean",
+    type=FOLDER,
+    help="Other weights, or a bundle as default: the reader becomes the mean of both.",
+)
+@click.option(
     "--regions",
     is_flag=True,
     help="The reader tells countries apart, beside the patterns of their plates.",

@@ -9,13 +9,13 @@ from typing import Any
 
 import tomlkit
 
-from plateid.config.models import DEFAULT_BUNDLE
+from plateid.config.models import DEFAULT_BUNDLE, bundle_path
 from plateid.models.bundle import Bundle
 from train.bundle.card import card, origin, origin_of_reader
 from train.bundle.networks import Form, export_detector, export_reader
 from train.bundle.resize import resize_detector
 from train.errors import TrainError
-from train.reader.candidates import Candidate, candidate, trained
+from train.reader.candidates import Candidate, average_with, candidate, trained
 
 STRIDE = 32
 """Of the coarsest map of a YOLO network, in pixels."""
@@ -30,6 +30,7 @@ class Export:
             and figures.
         detector: Weights as ultralytics saves them; None: the one that the bundle has.
         reader: Weights of `train reader`; None: the one that the bundle has.
+        mean: Checkpoint, or a bundle: the reader gets the mean of its weights and of `reader`'s.
         easyocr: Folder of EasyOCR's weights; without `reader`, they become the bundle's reader.
         regions: Whether the reader tells countries apart, where it can.
         name: Of the bundle and its detector; None: as it is, or that of the folder if it is new.
@@ -41,6 +42,7 @@ class Export:
     out: Path
     detector: Path | None = None
     reader: Path | None = None
+    mean: Path | None = None
     easyocr: Path | None = None
     regions: bool = False
     name: str | None = None
@@ -53,9 +55,12 @@ def export_bundle(export: Export) -> None:
     """Fills the bundle with networks; it is as before, or whole.
 
     Raises:
-        TrainError: `out` is something else than a bundle, a network's answers differ from those of
-            its weights, or nothing can be written.
+        TrainError: `out` is something else than a bundle, `mean` is of another network or without
+            `reader`, a network's answers differ from those of its weights, or nothing can be
+            written.
     """
+    if export.mean and not export.reader:
+        raise TrainError(f"--mean {export.mean}: only with --reader")
     out = export.out
     is_new = not (out / "bundle.toml").is_file()
     if is_new and out.exists() and any(out.iterdir()):
@@ -109,9 +114,12 @@ def replace_folder(made: Path, out: Path) -> None:
 
 
 def _reader(export: Export) -> Candidate:
-    if export.reader:
-        return trained(export.reader, export.easyocr)
-    return candidate("english_g2", export.easyocr)
+    if not export.reader:
+        return candidate("english_g2", export.easyocr)
+    chosen = trained(export.reader, export.easyocr)
+    if export.mean:
+        average_with(chosen, bundle_path(str(export.mean)))
+    return chosen
 
 
 def _described(chosen: Candidate, export: Export) -> dict[str, Any]:
@@ -120,6 +128,8 @@ def _described(chosen: Candidate, export: Export) -> dict[str, Any]:
     made = "EasyOCR english_g2, no plate training"
     if export.reader:
         made = origin_of_reader(export.reader)
+    if export.mean:
+        made += f"; the mean of its weights and those of {export.mean.name}"
     regions = list(chosen.regions) if export.regions else []
     return spec | {"regions": regions, "precision": "float16", "origin": made}
 

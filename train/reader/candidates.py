@@ -113,6 +113,19 @@ def load_base(chosen: Candidate, base: Path) -> None:
         raise TrainError(f"{base}: of another network: {error}") from error
 
 
+def average_with(chosen: Candidate, base: Path) -> None:
+    """Takes the mean of its weights and of what `load_base` would put there.
+
+    After a long training, the mean with the weights that it began with is often better than either
+    (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
+    """
+    own = {name: weight.clone() for name, weight in chosen.network.state_dict().items()}
+    load_base(chosen, base)
+    for name, weight in chosen.network.state_dict().items():
+        if weight.is_floating_point():
+            weight.lerp_(own[name], 0.5)
+
+
 def trained(checkpoint: Path, easyocr: Path | None) -> Candidate:
     """The network of a run, with the weights that it kept.
 

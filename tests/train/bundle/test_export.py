@@ -26,7 +26,7 @@ from train.bundle.proof import check_candidates, check_equal, run, street
 from train.bundle.quantise import sensitive
 from train.bundle.resize import resize_detector
 from train.errors import TrainError
-from train.reader.candidates import candidate, load_base
+from train.reader.candidates import average_with, candidate, load_base
 
 # Of torch's exporter, which says what its next versions will do.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -88,6 +88,18 @@ def test_training_goes_on_from_the_reader_of_a_bundle(tmp_path, bundle):
         before, after = (each.network.eval()(crops) for each in (ours, fresh))
     for one, other in zip(before, after, strict=True):
         assert torch.allclose(one, other, atol=0.02), "but for the rounding to float16"
+    own = {name: weight.clone() for name, weight in ours.network.state_dict().items()}
+    average_with(ours, DEFAULT_BUNDLE)
+    load_base(fresh, DEFAULT_BUNDLE)
+    for name, weight in fresh.network.state_dict().items():
+        if weight.is_floating_point() and not name.startswith("regions."):
+            between = ours.network.state_dict()[name]
+            assert torch.allclose(between, (own[name] + weight) / 2, atol=1e-6), name
+    mean = tmp_path / "mean"
+    export_bundle(Export(mean, reader=tmp_path / "last.pt", mean=Path("default")))
+    assert Bundle(mean).spec.reader.origin.endswith("the mean of its weights and those of default")
+    with pytest.raises(TrainError, match=r"--mean default: only with --reader"):
+        export_bundle(Export(mean, mean=Path("default")))
     silent = tmp_path / "silent"
     export_bundle(Export(silent, reader=tmp_path / "last.pt"))
     assert Bundle(silent).spec.reader.regions == ()
