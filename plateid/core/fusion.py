@@ -7,7 +7,6 @@ how well the crop shows them.
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +17,7 @@ from plateid.core.text import CHARSET, NO_CHARACTER, Slots, edit_distance, slots
 FLOOR = 0.005
 """Of each read this much is spread evenly: no read is sure enough to veto all others."""
 GAP = 0.75
-"""Greatest cost of a slot that one side lacks, of one that is perhaps no character less; exchanging
-characters that share nothing costs 1."""
+"""Cost of a slot that one side lacks; exchanging characters that share nothing costs 1."""
 LEAST_MISSED, MOST_MISSED = 0.02, 0.5
 """How likely a read leaves out a character, by how sure it is of the others."""
 INVENTED = 0.03
@@ -37,10 +35,16 @@ Logs = NDArray[np.float64]
 
 
 class Fusion:
-    """The fused reads of one pass."""
+    """The fused reads of one pass, or of the cuts of one picture."""
 
-    def __init__(self) -> None:
-        """Starts without a read."""
+    def __init__(self, *, doubts: bool = False) -> None:
+        """Starts without a read.
+
+        Args:
+            doubts: Whether it matters what reads may have left out. In a pass some read shows it,
+                and the doubts of all would draw its characters apart.
+        """
+        self._doubts = doubts
         self._logs: Logs = np.zeros((0, 1 + len(CHARSET)))
         self._absent_logs: Logs = np.zeros(1 + len(CHARSET))
         self._weight = 0.0
@@ -55,10 +59,13 @@ class Fusion:
         if not (text := slots_text(read.probabilities)):
             return
         self._remember(text)
+        slots = read.probabilities
+        if not self._doubts:
+            slots = slots[slots.argmax(axis=1) != NO_CHARACTER]
         weight, doubt = read_weight(read), _doubt(read.height)
-        logs = np.log(_floored(read.probabilities, doubt)) * weight
-        absent_logs = np.log(_absent(read.probabilities)) * weight
-        self._logs = self._merged(logs, read.probabilities, absent_logs, weight)
+        logs = np.log(_floored(slots, doubt)) * weight
+        absent_logs = np.log(_absent(slots)) * weight
+        self._logs = self._merged(logs, slots, absent_logs, weight)
         self._absent_logs = self._absent_logs + absent_logs
         for code, probability in read.regions.items():
             floored = (1 - doubt) * probability + doubt / len(read.regions)
@@ -115,29 +122,27 @@ def read_weight(read: PlateRead) -> float:
 def align(a: Slots, b: Slots) -> list[tuple[int | None, int | None]]:
     """The cheapest edit path between two reads: pairs of slots, None where one side has none."""
     exchange = 1.0 - a @ b.T
-    gaps = [np.minimum(GAP, 1.0 - slots[:, NO_CHARACTER]) for slots in (a, b)]
     cost = np.zeros((len(a) + 1, len(b) + 1))
-    cost[1:, 0], cost[0, 1:] = (np.cumsum(gap) for gap in gaps)
+    cost[:, 0] = GAP * np.arange(len(a) + 1)
+    cost[0, :] = GAP * np.arange(len(b) + 1)
     for i in range(1, len(a) + 1):
         for j in range(1, len(b) + 1):
             cost[i, j] = min(
                 cost[i - 1, j - 1] + exchange[i - 1, j - 1],
-                cost[i - 1, j] + gaps[0][i - 1],
-                cost[i, j - 1] + gaps[1][j - 1],
+                cost[i - 1, j] + GAP,
+                cost[i, j - 1] + GAP,
             )
-    return _path(cost, exchange, gaps)
+    return _path(cost, exchange)
 
 
-def _path(
-    cost: Logs, exchange: Slots, gaps: Sequence[Slots]
-) -> list[tuple[int | None, int | None]]:
+def _path(cost: Logs, exchange: Slots) -> list[tuple[int | None, int | None]]:
     """Back from the last corner, by the step that cost least."""
     i, j = cost.shape[0] - 1, cost.shape[1] - 1
     path: list[tuple[int | None, int | None]] = []
     while i or j:
         both = cost[i - 1, j - 1] + exchange[i - 1, j - 1] if i and j else np.inf
-        only_a = cost[i - 1, j] + gaps[0][i - 1] if i else np.inf
-        only_b = cost[i, j - 1] + gaps[1][j - 1] if j else np.inf
+        only_a = cost[i - 1, j] + GAP if i else np.inf
+        only_b = cost[i, j - 1] + GAP if j else np.inf
         if both <= min(only_a, only_b):
             i, j = i - 1, j - 1
             path.append((i, j))

@@ -56,6 +56,6 @@ def _possible(said: list[Hypothesis], slots: Slots, formats: Formats) -> list[Hy
 
 def read_once(read: PlateRead, formats: Formats | None = None) -> Reading:
     """The reading of a single crop; without `formats`, those that ship, of any country."""
-    fusion = Fusion()
+    fusion = Fusion(doubts=True)
     fusion.add(read)
     return read_of(fusion, formats or shipped_formats())

@@ -58,7 +58,7 @@ def together(reads: Sequence[PlateRead]) -> PlateRead:
 
 
 def _fused(reads: Sequence[PlateRead]) -> PlateRead:
-    fusion = Fusion()
+    fusion = Fusion(doubts=True)
     for read in reads:
         fusion.add(read)
     slots = tempered(fusion.slots(), ALIKE)

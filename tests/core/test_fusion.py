@@ -65,17 +65,26 @@ def perhaps(text: str, at: int, *, missed: float = 0.4) -> PlateRead:
     return replace(read(text), probabilities=rows)
 
 
-def test_what_a_read_nearly_showed_helps_one_that_shows_it():
-    one, other = perhaps("B68SPK", 0), perhaps("B68SPK", 3)
-    assert (slots_text(one.probabilities), slots_text(other.probabilities)) == ("68SPK", "B68PK")
-    assert slots_text(fused(one, other).slots()) == "B68SPK"
-
-
 @pytest.mark.parametrize("share", [0.06, 0.2])
 def test_a_doubt_about_another_character_takes_none_away(share):
     other = perhaps("B6XSPK", 2, missed=share)
     for reads in ((read("B68SPK"), other), (other, read("B68SPK"))):
         assert slots_text(fused(*reads).slots()) == "B68SPK"
+
+
+def test_what_one_cut_of_a_picture_nearly_showed_helps_another_that_shows_it():
+    one, other = perhaps("B68SPK", 0), perhaps("B68SPK", 3)
+    assert (slots_text(one.probabilities), slots_text(other.probabilities)) == ("68SPK", "B68PK")
+    cuts = Fusion(doubts=True)
+    for cut in (one, other):
+        cuts.add(cut)
+    assert slots_text(cuts.slots()) == "B68SPK"
+
+
+def test_doubts_draw_the_characters_of_a_pass_not_apart():
+    """As of a plate that comes from afar: each misread hides something at another place."""
+    afar = [perhaps("TKX13498", n, missed=0.2) for n in range(8)] * 3
+    assert slots_text(fused(*afar, *[read("7KXH349", sharpness=1)] * 40).slots()) == "7KXH349"
 
 
 def test_a_read_with_a_doubt_is_less_sure_and_one_of_doubts_alone_says_nothing():
