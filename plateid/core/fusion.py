@@ -104,7 +104,7 @@ class Fusion:
         if not self._weight:
             return logs
         rows = []
-        for old, new in align(self.slots(), slots):
+        for old, new in align(self.slots(), slots, doubts=self._doubts):
             if old is None:
                 rows.append(self._absent_logs + _perhaps_invented(logs[new], weight))
             elif new is None:
@@ -119,30 +119,36 @@ def read_weight(read: PlateRead) -> float:
     return max(0.05, min(read.height / GOOD_HEIGHT, 1.0) * (0.3 + 0.7 * read.sharpness))
 
 
-def align(a: Slots, b: Slots) -> list[tuple[int | None, int | None]]:
-    """The cheapest edit path between two reads: pairs of slots, None where one side has none."""
+def align(a: Slots, b: Slots, *, doubts: bool = False) -> list[tuple[int | None, int | None]]:
+    """The cheapest edit path between two reads: pairs of slots, None where one side has none.
+
+    With `doubts`, a slot that is perhaps no character costs less to leave out.
+    """
     exchange = 1.0 - a @ b.T
+    least = 0.0 if doubts else GAP
+    gap_a, gap_b = (np.clip(1.0 - slots[:, NO_CHARACTER], least, GAP) for slots in (a, b))
     cost = np.zeros((len(a) + 1, len(b) + 1))
-    cost[:, 0] = GAP * np.arange(len(a) + 1)
-    cost[0, :] = GAP * np.arange(len(b) + 1)
+    cost[1:, 0], cost[0, 1:] = np.cumsum(gap_a), np.cumsum(gap_b)
     for i in range(1, len(a) + 1):
         for j in range(1, len(b) + 1):
             cost[i, j] = min(
                 cost[i - 1, j - 1] + exchange[i - 1, j - 1],
-                cost[i - 1, j] + GAP,
-                cost[i, j - 1] + GAP,
+                cost[i - 1, j] + gap_a[i - 1],
+                cost[i, j - 1] + gap_b[j - 1],
             )
-    return _path(cost, exchange)
+    return _path(cost, exchange, gap_a, gap_b)
 
 
-def _path(cost: Logs, exchange: Slots) -> list[tuple[int | None, int | None]]:
+def _path(
+    cost: Logs, exchange: Slots, gap_a: Slots, gap_b: Slots
+) -> list[tuple[int | None, int | None]]:
     """Back from the last corner, by the step that cost least."""
     i, j = cost.shape[0] - 1, cost.shape[1] - 1
     path: list[tuple[int | None, int | None]] = []
     while i or j:
         both = cost[i - 1, j - 1] + exchange[i - 1, j - 1] if i and j else np.inf
-        only_a = cost[i - 1, j] + GAP if i else np.inf
-        only_b = cost[i, j - 1] + GAP if j else np.inf
+        only_a = cost[i - 1, j] + gap_a[i - 1] if i else np.inf
+        only_b = cost[i, j - 1] + gap_b[j - 1] if j else np.inf
         if both <= min(only_a, only_b):
             i, j = i - 1, j - 1
             path.append((i, j))

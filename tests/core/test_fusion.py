@@ -69,7 +69,10 @@ def perhaps(text: str, at: int, *, missed: float = 0.4) -> PlateRead:
 def test_a_doubt_about_another_character_takes_none_away(share):
     other = perhaps("B6XSPK", 2, missed=share)
     for reads in ((read("B68SPK"), other), (other, read("B68SPK"))):
-        assert slots_text(fused(*reads).slots()) == "B68SPK"
+        cuts = Fusion(doubts=True)
+        for each in reads:
+            cuts.add(each)
+        assert slots_text(cuts.slots()) == "B68SPK"
 
 
 def test_what_one_cut_of_a_picture_nearly_showed_helps_another_that_shows_it():
