@@ -1,11 +1,9 @@
 """The composition root: builds the service from its configuration, starts it and stops it."""
 
-import fcntl
 import functools
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from io import FileIO
 from pathlib import Path
 
 import structlog
@@ -26,6 +24,7 @@ from plateid.events.box import Box
 from plateid.events.gps import Gpsd, NoGps
 from plateid.events.health import BoxHealth, CameraHealth, Health
 from plateid.events.lists import ListFile
+from plateid.events.lock import only_one
 from plateid.events.mqtt import MqttPublisher
 from plateid.events.overflow import Overflow
 from plateid.events.privacy import Privacy
@@ -338,22 +337,3 @@ class App:
     def _camera(self, config: CameraConfig) -> Camera:
         on_status = functools.partial(self._on_status, config.name)
         return Camera(config, self._mailboxes[config.name], on_status=on_status)
-
-
-def only_one(store: Path) -> FileIO:
-    """Locks a store for this process: two would fight for one client id and tell each car twice.
-
-    Raises:
-        StoreError: Another process has it, or its folder cannot be used.
-    """
-    try:
-        store.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileIO(store.with_name(f"{store.name}.lock"), "w")
-    except OSError as error:
-        raise StoreError(store, error.strerror) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        lock.close()
-        raise StoreError(store, "another plateid uses it") from error
-    return lock

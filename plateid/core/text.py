@@ -16,7 +16,7 @@ NO_CHARACTER = 0
 
 DOUBTFUL = 0.05
 """Where a reader left out a character that was at least so likely, its slot is kept. Of rendered
-plates read at .9 and more, .984 are right with it and .972 without (train/README.md)."""
+plates read once at .9 and more, .984 were right with it and .972 without (platenet-0.1)."""
 CHOICES = 4
 """Characters that are tried in each slot when looking for other texts."""
 

@@ -133,8 +133,7 @@ class Traffic:
 
     def leave(self) -> list[Pass]:
         """Ends every pass but those of parked vehicles, and gives these away."""
-        self._park(set(self._passes))
-        self._close(set(self._passes))
+        self.interrupt()
         return self._parking.clear()
 
     def resume(self, vehicles: Iterable[Pass]) -> None:

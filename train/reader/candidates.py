@@ -116,7 +116,7 @@ def load_base(chosen: Candidate, base: Path) -> None:
 def average_with(chosen: Candidate, base: Path) -> None:
     """Takes the mean of its weights and of what `load_base` would put there.
 
-    After a long training, the mean with the weights that it began with is often better than either
+    After a long training, the mean with the weights that it began with may be better than either
     (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
     """
     own = {name: weight.clone() for name, weight in chosen.network.state_dict().items()}

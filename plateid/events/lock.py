@@ -1,0 +1,26 @@
+"""One process a store."""
+
+import fcntl
+from io import FileIO
+from pathlib import Path
+
+from plateid.errors import StoreError
+
+
+def only_one(store: Path) -> FileIO:
+    """Locks a store for this process: two would fight for one client id and tell each car twice.
+
+    Raises:
+        StoreError: Another process has it, or its folder cannot be used.
+    """
+    try:
+        store.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileIO(store.with_name(f"{store.name}.lock"), "w")
+    except OSError as error:
+        raise StoreError(store, error.strerror) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise StoreError(store, "another plateid uses it") from error
+    return lock
