@@ -118,7 +118,7 @@ def _reader(export: Export) -> Candidate:
         return candidate("english_g2", export.easyocr)
     chosen = trained(export.reader, export.easyocr)
     if export.mean:
-        average_with(chosen, bundle_path(str(export.mean)))
+        average_with(chosen, Path(bundle_path(str(export.mean))))
     return chosen
 
 

@@ -98,6 +98,8 @@ def test_training_goes_on_from_the_reader_of_a_bundle(tmp_path, bundle):
     mean = tmp_path / "mean"
     export_bundle(Export(mean, reader=tmp_path / "last.pt", mean=Path("default")))
     assert Bundle(mean).spec.reader.origin.endswith("the mean of its weights and those of default")
+    with pytest.raises(TrainError, match=r"nowhere: not a checkpoint of a reader"):
+        export_bundle(Export(mean, reader=tmp_path / "last.pt", mean=tmp_path / "nowhere"))
     with pytest.raises(TrainError, match=r"--mean default: only with --reader"):
         export_bundle(Export(mean, mean=Path("default")))
     silent = tmp_path / "silent"
