@@ -54,6 +54,26 @@ def test_a_character_takes_the_sharpest_step_of_its_run():
     assert ctc_slots(run)[0, 11] == pytest.approx(0.99)
 
 
+def test_a_long_run_with_a_faint_gap_is_the_character_twice():
+    path = steps("AAAA-222222-BBBB-2222")
+    assert slots_text(ctc_slots(path)) == "A2B2"
+    path[8, [0, 3]] = 0.4, 0.5
+    assert slots_text(ctc_slots(path)) == "A22B2"
+    path[[7, 8]] = path[[8, 7]]
+    assert slots_text(ctc_slots(path)) == "A22B2"
+    path[18, [0, 3]] = 0.4, 0.5  # this run is no longer than the others
+    assert slots_text(ctc_slots(path)) == "A22B2"
+
+
+def test_two_short_runs_in_a_row_are_one_character():
+    path = steps("AAAA-0Q-BBBB0QQQCCCC")
+    path[5, 1], path[6, 27] = 0.5, 0.6
+    found = ctc_slots(path)
+    assert slots_text(found) == "AQB0QC"
+    assert found[1, 27] == pytest.approx(0.6)
+    assert slots_text(ctc_slots(steps("AQB0QC"))) == "AQB0QC", "where all runs are short, none is"
+
+
 def test_a_character_that_may_have_been_left_out_keeps_its_slot():
     path = steps("A---B--")
     path[2, [0, 12]] = path[5, [0, 12]] = 0.63, 0.3  # perhaps a B; the B before goes on

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from plateid.core.text import CHARSET
+from plateid.core.text import CHARSET, NO_CHARACTER
 from plateid.models.bundle import ReaderSpec
 from plateid.models.reader import fitted
 from train.reader.crops import Plate, augmented, background
@@ -131,16 +131,20 @@ def steps_of(sample: Sample) -> NDArray[np.int64]:
     """The class of each of PlateNet's steps that a character's middle is in, else UNKNOWN.
 
     Characters one above the other, as in the prefixes of American plates, get neighbouring steps.
+    Halfway between two that are alike is a blank, without which CTC takes them for one.
     """
-    steps = np.full(ROWS * COLUMNS, UNKNOWN)
-    free = [0] * ROWS
+    steps = np.full((ROWS, COLUMNS), UNKNOWN)
+    last = [-1] * ROWS
     if len(sample.centres):
         for character, (x, _), row in zip(sample.text, sample.centres, sample.rows, strict=True):
-            column = max(free[row], min(COLUMNS - 1, int(x * COLUMNS)))
-            free[row] = column + 1
+            before = last[row]
+            column = max(before + 1, min(COLUMNS - 1, int(x * COLUMNS)))
+            last[row] = column
             if column < COLUMNS:
-                steps[row * COLUMNS + column] = 1 + CHARSET.index(character)
-    return steps
+                steps[row, column] = 1 + CHARSET.index(character)
+                if column > before + 1 > 0 and steps[row, before] == steps[row, column]:
+                    steps[row, (before + 1 + column) // 2] = NO_CHARACTER
+    return steps.ravel()
 
 
 def _region(sample: Sample, regions: tuple[str, ...]) -> int:

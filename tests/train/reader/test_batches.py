@@ -21,9 +21,12 @@ def sample(text: str, centres: list[tuple[float, float]], rows: tuple[int, ...])
         ("AB", [(0.5, 0.3), (0.5, 0.7)], (0, 0), {18: 11, 19: 12}),
         ("A1", [(0.5, 0.3), (0.25, 0.7)], (0, 1), {18: 11, COLUMNS + 9: 2}),
         ("AB", [(0.99, 0.3), (0.99, 0.7)], (0, 0), {35: 11}),
+        ("AA", [(0.2, 0.5), (0.4, 0.5)], (0, 0), {7: 11, 11: 0, 14: 11}),
+        ("AA", [(0.2, 0.5), (0.21, 0.5)], (0, 0), {7: 11, 8: 11}),
+        ("AA", [(0.2, 0.3), (0.4, 0.7)], (0, 1), {7: 11, COLUMNS + 14: 11}),
     ],
 )
-def test_each_character_has_the_step_of_its_middle(text, centres, rows, expected):
+def test_each_character_has_the_step_of_its_middle_and_a_blank_parts_two_alike(text, centres, rows, expected):
     steps = steps_of(sample(text, centres, rows))
     assert steps.shape == (ROWS * COLUMNS,)
     assert {int(i): int(steps[i]) for i in np.flatnonzero(steps != UNKNOWN)} == expected
