@@ -119,6 +119,12 @@ def reader(**options: Any) -> None:
     help="Folder to make of pictures and their texts, for `train evaluate --crops`; give a --seed "
     "that no reader was trained with.",
 )
+@click.option(
+    "--like",
+    multiple=True,
+    type=FOLDER,
+    help="Folder of real plates with texts; for --plates, those of countries that look like these.",
+)
 @click.option("--count", default=300_000, show_default=True, type=COUNT, help="Samples of both.")
 @click.option("--workers", type=COUNT, help="Processes; left out: one a core.")
 @click.option("--seed", default=0, show_default=True)
@@ -127,21 +133,26 @@ def synth(
     beside: Path | None,
     out: Path | None,
     plates: Path | None,
+    *,
+    like: tuple[Path, ...],
     **options: Any,
 ) -> None:
     """Renders plates as a camera sees them; call it again to go on after an interruption."""
-    from train.reader.sheet import write_sheet  # noqa: PLC0415 - as above
+    from train.reader.crops import look_of  # noqa: PLC0415 - as above
+    from train.reader.sheet import write_sheet  # noqa: PLC0415
     from train.synth.folder import write_plates  # noqa: PLC0415
     from train.synth.store import prerender  # noqa: PLC0415
 
     if not (sheet or out or plates):
         raise click.UsageError("give --sheet, --out or --plates")
+    if like and not plates:
+        raise click.UsageError("--like is for --plates")
     if sheet:
         write_sheet(sheet, beside=beside, seed=options["seed"])
     if out:
         prerender(out, **options)
     if plates:
-        write_plates(plates, **options)
+        write_plates(plates, like=look_of(like) if like else None, **options)
 
 
 @main.command()

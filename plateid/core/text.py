@@ -20,11 +20,11 @@ DOUBTFUL = 0.05
 """Where a reader left out a character that was at least so likely, its slot is kept. Of rendered
 plates read once at .9 and more, .984 were right with it and .972 without (platenet-0.1)."""
 LONG, NEARLY_BLANK = 1.4, 0.1
-"""A run of so many times the usual length, with so much blank inside, is a character twice: of 44
-that lacked one of two, 25 are told apart, and of 19,343 that lacked none 3 are (rendered plates)."""
+"""A run of so many times the usual length, with so much blank inside, is a character twice. That
+parts 25 of 44 that were one too few, and 3 of 19,343 that were right (rendered plates)."""
 SHORT = 0.8
-"""Two runs in a row that together have so many times the usual length at most are one character: of
-112 pairs with one too many 51 are joined, and of 9,257 that were two none (rendered plates)."""
+"""Two runs in a row that together have so many times the usual length at most are one character.
+That joins 51 of 112 pairs that were one too many, and none of 9,257 that were right."""
 CHOICES = 4
 """Characters that are tried in each slot when looking for other texts."""
 
@@ -94,7 +94,7 @@ def _best_path(probabilities: NDArray[np.float32]) -> NDArray[np.intp]:
     A long one that nearly has a blank inside is a character twice ("22"), two short ones in a row
     are one character that may be either ("0Q").
     """
-    best = probabilities.argmax(axis=1)
+    best: NDArray[np.intp] = probabilities.argmax(axis=1)
     blank = probabilities[:, NO_CHARACTER]
     runs = _runs(best)
     lengths = [end - start for start, end in runs if best[start] != NO_CHARACTER]

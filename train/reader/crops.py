@@ -14,6 +14,7 @@ from train.dataset.formats.labelled import LabelledBox
 from train.dataset.look import look_at, refuse
 from train.dataset.pictures import LabelledPicture, grouped, split
 from train.errors import TrainError
+from train.synth.likeness import Likeness
 from train.synth.optics import Subject, photographed
 from train.synth.render import CAPS, Sample
 
@@ -79,6 +80,16 @@ def _plates(picture: LabelledPicture, *, two_lines: bool) -> Iterator[Plate]:
 
 def _usable(said: LabelledBox) -> bool:
     return said.legibility in (LEGIBLE if said.text else ILLEGIBLE)
+
+
+def look_of(folders: Sequence[Path]) -> Likeness:
+    """How the plates of the training side look.
+
+    Raises:
+        TrainError: As `read_plates`.
+    """
+    plates, _ = read_plates(folders, two_lines=True)
+    return Likeness.of(framed(plate, margin_x=0, margin_y=0) for plate in plates if plate.text)
 
 
 def background(rng: np.random.Generator, plate: Plate) -> Sample:

@@ -13,18 +13,27 @@ import numpy as np
 from rich.progress import track
 
 from train.errors import TrainError
-from train.synth.render import render_sample
+from train.synth.likeness import Likeness
+from train.synth.render import Sample, render_sample
 
 COLUMNS = ("image", "text", "lines", "region")
 Row = tuple[str, str, int, str]
 
 
-def write_plates(folder: Path, count: int, *, seed: int = 0, workers: int | None = None) -> None:
+def write_plates(
+    folder: Path,
+    count: int,
+    *,
+    like: Likeness | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+) -> None:
     """Fills a new folder with pictures of plates and `labels.csv`.
 
     Args:
         folder: Where to.
         count: Samples to render; those that show no plate are left out.
+        like: Where given, plates that look otherwise are left out as well, and those of no country.
         seed: Another one than that of the samples that a reader was trained with.
         workers: Processes; None: one a core.
 
@@ -38,7 +47,9 @@ def write_plates(folder: Path, count: int, *, seed: int = 0, workers: int | None
         shutil.rmtree(new, ignore_errors=True)
         (new / "images").mkdir(parents=True)
         with multiprocessing.get_context("spawn").Pool(workers or os.cpu_count()) as pool:
-            rows = pool.imap(partial(_write, new / "images", seed), range(count), chunksize=32)
+            rows = pool.imap(
+                partial(_write, new / "images", like, seed), range(count), chunksize=32
+            )
             _label(new / "labels.csv", track(rows, "Rendering", total=count))
         new.rename(folder)
     except OSError as error:
@@ -52,10 +63,15 @@ def _label(path: Path, rows: Iterable[Row]) -> None:
         table.writerows(row for row in rows if row[1])
 
 
-def _write(folder: Path, seed: int, number: int) -> Row:
+def _write(folder: Path, like: Likeness | None, seed: int, number: int) -> Row:
     cv2.setNumThreads(1)
     sample = render_sample(np.random.default_rng((seed, number)))
     name = f"{number:06d}.png"
-    if sample.text:
-        (folder / name).write_bytes(cv2.imencode(".png", sample.image)[1].tobytes())
-    return name, sample.text, 1 + max(sample.rows, default=0), sample.region
+    if not _wanted(sample, like):
+        return name, "", 1, ""
+    (folder / name).write_bytes(cv2.imencode(".png", sample.image)[1].tobytes())
+    return name, sample.text, 1 + max(sample.rows), sample.region
+
+
+def _wanted(sample: Sample, like: Likeness | None) -> bool:
+    return bool(sample.text) and (like is None or (sample.region != "" and like.fits(sample.image)))

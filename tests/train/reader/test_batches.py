@@ -26,7 +26,9 @@ def sample(text: str, centres: list[tuple[float, float]], rows: tuple[int, ...])
         ("AA", [(0.2, 0.3), (0.4, 0.7)], (0, 1), {7: 11, COLUMNS + 14: 11}),
     ],
 )
-def test_each_character_has_the_step_of_its_middle_and_a_blank_parts_two_alike(text, centres, rows, expected):
+def test_each_character_has_the_step_of_its_middle_and_a_blank_parts_two_alike(
+    text, centres, rows, expected
+):
     steps = steps_of(sample(text, centres, rows))
     assert steps.shape == (ROWS * COLUMNS,)
     assert {int(i): int(steps[i]) for i in np.flatnonzero(steps != UNKNOWN)} == expected

@@ -1,0 +1,57 @@
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from train.__main__ import main
+from train.reader.crops import look_of, read_plates
+from train.synth.folder import write_plates
+from train.synth.likeness import Likeness
+from train.synth.render import render_plate
+
+REAL = [render_plate(np.random.default_rng(n), region="de", height=40) // 2 + 60 for n in range(9)]
+
+
+@pytest.mark.parametrize(
+    ("fits", "worse"),
+    [
+        (True, lambda crop: crop),
+        (True, lambda crop: cv2.GaussianBlur(crop, (0, 0), 0.4)),
+        (True, lambda crop: cv2.resize(crop, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)),
+        (False, lambda crop: crop // 3 + 40),
+        (False, lambda crop: cv2.GaussianBlur(crop, (0, 0), 6)),
+        (False, lambda crop: crop // np.array([4, 1, 1], np.uint8)),
+        (False, lambda crop: cv2.rectangle(crop.copy(), (0, 0), (70, 40), (255, 255, 255), -1)),
+    ],
+)
+def test_crops_that_are_worse_than_real_ones_do_not_look_like_them(fits, worse):
+    look = Likeness.of(REAL)
+    share = np.mean([look.fits(np.asarray(worse(crop), np.uint8)) for crop in REAL])
+    assert share > 0.4 if fits else share == 0
+
+
+def test_the_smallest_crops_have_a_look():
+    assert isinstance(Likeness.of(REAL).fits(np.zeros((1, 1, 3), np.uint8)), bool)
+
+
+def test_rendered_plates_may_be_those_that_look_like_real_ones(tmp_path):
+    real = tmp_path / "real"
+    write_plates(real, 40, seed=9, workers=1)
+    look = look_of([real])
+    write_plates(tmp_path / "alike", 60, like=look, seed=10, workers=1)
+    alike, of_all = (
+        {plate.text: plate for side in read_plates([folder], two_lines=True) for plate in side}
+        for folder in (tmp_path / "alike", real)
+    )
+    assert 0 < len(alike) < 1.3 * len(of_all)
+    assert all(look.fits(plate.image) for plate in alike.values())
+    rows = (tmp_path / "alike" / "labels.csv").read_text().splitlines()[1:]
+    assert all(row.rpartition(",")[2] for row in rows), "each is of a country"
+    assert len(list((tmp_path / "alike" / "images").iterdir())) == len(rows)
+
+
+def test_like_is_for_plates(tmp_path):
+    options = ["synth", "--out", str(tmp_path / "store"), "--like", str(tmp_path)]
+    result = CliRunner().invoke(main, options)
+    assert result.exit_code == 2
+    assert "--like is for --plates" in result.output
