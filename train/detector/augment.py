@@ -25,8 +25,14 @@ Boxes = NDArray[np.float64]
 Rng = np.random.Generator
 TRANSPLANTED = 0.3
 """Share of the plates that another one replaces."""
-DISTRACTED = 0.25
+DISTRACTED = 0.4
 """Share of the pictures that get text that is no plate."""
+ELSEWHERE = 0.8
+"""Share of these texts that are kept off the vehicle: on walls, where most of a street's are. What
+a blurred text says tells little; where it is tells more."""
+AROUND = np.array([-1.5, -3.0, 1.5, 3.0])
+"""What is the vehicle's: so many widths of a plate left and right of it, and heights above and
+below."""
 STRETCHED = 0.4
 """Share of the pictures that are made wider or narrower."""
 SMALLEST = 4
@@ -117,13 +123,15 @@ def _transplanted(image: Image, box: NDArray[np.float64], plates: list[Image], r
 def distract(image: Image, boxes: Boxes, rng: Rng) -> None:
     """Puts signs and overlays beside the plates of `image`, in place."""
     height, width = image.shape[:2]
-    for _ in range(int(rng.integers(1, 5))):
+    vehicles = boxes + AROUND * np.tile(boxes[:, 2:] - boxes[:, :2], 2)
+    for _ in range(int(rng.integers(1, 6))):
         x, y = int(rng.integers(0, width)), int(rng.integers(0, height))
         board = render_board(rng, height=max(12, int(height * rng.uniform(0.02, 0.15))))
         board = board[: height - y, : width - x]
         h, w = board.shape[:2]
-        beside = (boxes[:, 0] > x + w) | (boxes[:, 2] < x)
-        if np.all(beside | (boxes[:, 1] > y + h) | (boxes[:, 3] < y)):
+        free = vehicles if rng.random() < ELSEWHERE else boxes
+        beside = (free[:, 0] > x + w) | (free[:, 2] < x)
+        if np.all(beside | (free[:, 1] > y + h) | (free[:, 3] < y)):
             place = image[y : y + h, x : x + w]
             shown = board[:, :, 3:] / 255
             place[:] = board[:, :, :3] * shown + place * (1 - shown)

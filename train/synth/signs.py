@@ -9,12 +9,15 @@ from PIL import Image as PilImage
 from PIL import ImageDraw, ImageFont
 
 from train.synth.fonts import CHINESE, font_files, sized
+from train.synth.marks import any_colour, blob
 
 HAN = (0x4E00, 0x9F00)
 KANA = (0x3041, 0x30F0)
 LATIN = "ABCDEFGHIJKLMNOPRSTUVWYabcdefghiklmnoprstuvwyz"
 OVERLAYS = 0.2
 """Share of boards that are text without a board."""
+ILLUSTRATED = 0.3
+"""Share of boards that show what they are for beside the text: bottles, dishes, arrows."""
 SIZE = 48
 LONGEST_PLATE = 9
 
@@ -38,9 +41,29 @@ def render_board(rng: np.random.Generator, *, height: int) -> NDArray[np.uint8]:
         draw.rectangle((1, 1, size[0] - 2, size[1] - 2), outline=ink, width=int(rng.integers(1, 6)))
     for number, line in enumerate(lines):
         draw.text((gap, gap // 2 + number * line_height), line, font=font, fill=(*ink, 255))
-    width = max(4, round(size[0] * height / size[1]))
+    if opacity and rng.random() < ILLUSTRATED:
+        picture = _illustrated(rng, picture, board)
+    width = max(4, round(picture.width * height / picture.height))
     scaled = np.asarray(picture.resize((width, height), PilImage.Resampling.BOX))
     return scaled[:, :, [2, 1, 0, 3]]
+
+
+def _illustrated(
+    rng: np.random.Generator, text: PilImage.Image, colour: tuple[int, ...]
+) -> PilImage.Image:
+    """The text on a larger board of its colour, with blobs below or beside."""
+    below = rng.random() < 0.5
+    room = round((text.height if below else text.width) * rng.uniform(0.4, 1.2))
+    shape = (room, text.width, 3) if below else (text.height, room, 3)
+    drawn = np.full(shape, colour, np.uint8)
+    for _ in range(int(rng.integers(1, 7))):
+        (x, y), (w, h) = rng.uniform(0, shape[1::-1]), rng.uniform(0.1, 0.6, 2) * min(shape[:2])
+        blob(rng, drawn, (x - w, y - h, x + w, y + h), any_colour(rng))
+    size = (text.width, text.height + room) if below else (text.width + room, text.height)
+    whole = PilImage.new("RGBA", size)
+    whole.paste(text, (0, 0))
+    whole.paste(PilImage.fromarray(drawn), (0, text.height) if below else (text.width, 0))
+    return whole
 
 
 def _colours(rng: np.random.Generator) -> tuple[tuple[int, ...], tuple[int, ...]]:

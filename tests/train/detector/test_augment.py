@@ -8,6 +8,7 @@ from ultralytics.cfg import get_cfg
 
 from train.dataset.checks import checked_pictures
 from train.dataset.pictures import write_yolo
+from train.detector import augment
 from train.detector.augment import (
     PlateDataset,
     camera_faults,
@@ -69,6 +70,18 @@ def test_signs_are_drawn():
     for seed, image in enumerate(images):
         distract(image, BOXES, np.random.default_rng(seed))
     assert sum((image != 77).any() for image in images) > 10
+
+
+def test_most_signs_are_kept_off_the_vehicles(monkeypatch):
+    monkeypatch.setattr(augment, "ELSEWHERE", 1)
+    small = np.array([[100.0, 80.0, 120.0, 85.0]])
+    seen = np.zeros(picture().shape[:2], bool)
+    for seed in range(60):
+        image = picture()
+        distract(image, small, np.random.default_rng(seed))
+        seen |= (image != 77).any(axis=2)
+    assert not seen[65:100, 70:150].any()
+    assert seen.any()
 
 
 @pytest.mark.parametrize("seed", range(20))
