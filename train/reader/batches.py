@@ -82,10 +82,12 @@ def batches(mix: Mix, spec: ReaderSpec, *, seed: Sequence[int]) -> Iterator[Batc
         real = [_real(rng, by_source[rng.integers(len(by_source))]) for _ in range(count)]
         samples = [*real, *(_rendered(rng, mix.store) for _ in range(mix.size - count))]
         inputs = np.stack([fitted(sample.image, spec) for sample in samples])
+        seen, frames = varied(torch.from_numpy(inputs), rng)
+        steps = [steps_of(*each) for each in zip(samples, frames, strict=True)]
         yield Batch(
-            inputs=varied(torch.from_numpy(inputs), rng),
+            inputs=seen,
             texts=[sample.text for sample in samples],
-            steps=torch.from_numpy(np.stack([steps_of(sample) for sample in samples])),
+            steps=torch.from_numpy(np.stack(steps)),
             regions=torch.tensor([_region(sample, mix.regions) for sample in samples]),
         )
 
@@ -99,8 +101,12 @@ def _rendered(rng: np.random.Generator, store: Store | None) -> Sample:
     return render_sample(rng) if store is None else store[int(rng.integers(len(store)))]
 
 
-def varied(inputs: Tensor, rng: np.random.Generator) -> Tensor:
-    """Each crop framed and lit a little differently; some are tilted, grey, faint or negatives."""
+def varied(inputs: Tensor, rng: np.random.Generator) -> tuple[Tensor, NDArray[np.float64]]:
+    """Each crop framed and lit a little differently; some are tilted, grey, faint or negatives.
+
+    Returns:
+        The crops, and their frames as torch's affine_grid takes them, shape (N, 2, 3).
+    """
     count = len(inputs)
     zoom = 1 + ZOOM * rng.standard_normal((count, 2))
     slope = SLOPE * rng.standard_normal(count) * (rng.random(count) < TILTED)
@@ -124,26 +130,32 @@ def varied(inputs: Tensor, rng: np.random.Generator) -> Tensor:
     moved = torch.where(some(FADED), mean + left * (moved - mean), moved)
     gain = torch.from_numpy(np.exp(0.2 * rng.standard_normal((count, 1, 1, 1)))).float()
     lift = torch.from_numpy(10 * rng.standard_normal((count, 1, 1, 1))).float()
-    return (moved * gain + lift).clamp(0, 255)
+    return (moved * gain + lift).clamp(0, 255), frames
 
 
-def steps_of(sample: Sample) -> NDArray[np.int64]:
+def steps_of(sample: Sample, frame: NDArray[np.float64]) -> NDArray[np.int64]:
     """The class of each of PlateNet's steps that a character's middle is in, else UNKNOWN.
 
     Characters one above the other, as in the prefixes of American plates, get neighbouring steps.
     Halfway between two that are alike is a blank, without which CTC takes them for one.
+
+    Args:
+        sample: The crop before it was varied.
+        frame: What `varied` made of it, shape (2, 3).
     """
     steps = np.full((ROWS, COLUMNS), UNKNOWN)
     last = [-1] * ROWS
     if len(sample.centres):
-        for character, (x, _), row in zip(sample.text, sample.centres, sample.rows, strict=True):
-            before = last[row]
-            column = max(before + 1, min(COLUMNS - 1, int(x * COLUMNS)))
+        places = np.linalg.solve(frame[:, :2], (2 * sample.centres - 1 - frame[:, 2]).T)
+        columns = np.floor((places[0] + 1) / 2 * COLUMNS).astype(int)
+        for character, middle, row in zip(sample.text, columns, sample.rows, strict=True):
+            before, column = last[row], max(last[row] + 1, middle)
+            if middle < 0 or column >= COLUMNS:
+                continue  # cut off
             last[row] = column
-            if column < COLUMNS:
-                steps[row, column] = 1 + CHARSET.index(character)
-                if column > before + 1 > 0 and steps[row, before] == steps[row, column]:
-                    steps[row, (before + 1 + column) // 2] = NO_CHARACTER
+            steps[row, column] = 1 + CHARSET.index(character)
+            if column > before + 1 > 0 and steps[row, before] == steps[row, column]:
+                steps[row, (before + 1 + column) // 2] = NO_CHARACTER
     return steps.ravel()
 
 

@@ -8,6 +8,9 @@ from train.reader.network import COLUMNS, HEIGHT, ROWS, WIDTH
 from train.synth.render import Sample
 
 
+AS_IT_IS = np.array([[1.0, 0, 0], [0, 1, 0]])
+
+
 def sample(text: str, centres: list[tuple[float, float]], rows: tuple[int, ...]) -> Sample:
     image = np.zeros((20, 60, 3), np.uint8)
     return Sample(image, text, np.array(centres, np.float32).reshape(-1, 2), rows, "")
@@ -29,15 +32,36 @@ def sample(text: str, centres: list[tuple[float, float]], rows: tuple[int, ...])
 def test_each_character_has_the_step_of_its_middle_and_a_blank_parts_two_alike(
     text, centres, rows, expected
 ):
-    steps = steps_of(sample(text, centres, rows))
+    steps = steps_of(sample(text, centres, rows), AS_IT_IS)
     assert steps.shape == (ROWS * COLUMNS,)
     assert {int(i): int(steps[i]) for i in np.flatnonzero(steps != UNKNOWN)} == expected
+
+
+def test_the_steps_follow_a_crop_that_is_framed_otherwise(monkeypatch):
+    monkeypatch.setattr("train.reader.batches.NEGATIVE", 0)
+    crops = torch.zeros(256, 3, HEIGHT, WIDTH)
+    crops[:, :, 18:30, 40:46] = 250
+    seen, frames = varied(crops, np.random.default_rng(0))
+    light = seen.mean(dim=(1, 2)).numpy()
+    light -= light.min(axis=1, keepdims=True)
+    shown = light @ np.arange(0.5, WIDTH) / light.sum(axis=1) / WIDTH * COLUMNS
+    dot = sample("A", [(43 / WIDTH, 0.5)], (0,))
+    told = np.array([np.flatnonzero(steps_of(dot, frame) == 11)[0] for frame in frames])
+    assert np.abs(told + 0.5 - shown).max() < 0.9
+    assert told.std() > 1
+
+
+def test_what_is_cut_off_has_no_step():
+    left, right = (np.array([[1.0, 0, shift], [0, 1, 0]]) for shift in (0.5, -0.5))
+    crop = sample("ABA", [(0.1, 0.5), (0.5, 0.5), (0.9, 0.5)], (0, 0, 0))
+    assert np.flatnonzero(steps_of(crop, left) != UNKNOWN).tolist() == [9, 23]
+    assert np.flatnonzero(steps_of(crop, right) != UNKNOWN).tolist() == [12, 27]
 
 
 def test_crops_vary_little_and_stay_pictures():
     crops = torch.full((64, 3, HEIGHT, WIDTH), 100.0)
     crops[:, 0] = 160
-    seen = varied(crops, np.random.default_rng(0))
+    seen, _ = varied(crops, np.random.default_rng(0))
     assert seen.shape == crops.shape
     assert 0 <= float(seen.min()) <= float(seen.max()) <= 255
     grey = (seen[:, 0] - seen[:, 1]).abs().amax(dim=(1, 2)) < 1
@@ -47,7 +71,7 @@ def test_crops_vary_little_and_stay_pictures():
 def test_some_crops_are_negatives_and_some_are_faint():
     crops = torch.full((256, 3, HEIGHT, WIDTH), 60.0)
     crops[..., WIDTH // 2 :] = 180
-    seen = varied(crops, np.random.default_rng(0))
+    seen, _ = varied(crops, np.random.default_rng(0))
     contrast = (seen[..., -20:] - seen[..., :20]).mean(dim=(1, 2, 3))
     assert 0 < int((contrast < 0).sum()) < 40
     assert 0 < int((contrast.abs() < 50).sum()) < 60
@@ -56,7 +80,7 @@ def test_some_crops_are_negatives_and_some_are_faint():
 def test_some_crops_are_tilted_and_the_frame_grows_with_them():
     crops = torch.zeros(256, 3, HEIGHT, WIDTH)
     crops[:, :, HEIGHT // 4 : -HEIGHT // 4] = 200
-    seen = varied(crops, np.random.default_rng(0)).mean(dim=1)
+    seen = varied(crops, np.random.default_rng(0))[0].mean(dim=1)
     seen = (seen > seen.mean(dim=(1, 2), keepdim=True)).float()
     middle = (seen * torch.arange(HEIGHT)[:, None]).sum(dim=1) / seen.sum(dim=1)
     drop = (middle[:, -10] - middle[:, 9]).abs()
