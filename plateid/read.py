@@ -5,7 +5,7 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,10 @@ class Copies:
         self._folder = folder
         self._taken: set[Path] = set()
 
+    def spare(self, sources: Iterable[Path]) -> None:
+        """Files that are still to be read, or were: no copy takes their place."""
+        self._taken |= {source.resolve() for source in sources}
+
     def target(self, source: Path, suffixes: Collection[str]) -> Path:
         """Where the copy of a source goes: its name, with the first suffix if it has none of them.
 
@@ -110,13 +114,13 @@ class Copies:
         """
         suffix = source.suffix if source.suffix.lower() in suffixes else next(iter(suffixes))
         target = self._folder / f"{source.stem}{suffix}"
-        number = 1
-        while target in self._taken:
-            number += 1
-            target = self._folder / f"{source.stem}-{number}{suffix}"
-        self._taken.add(target)
         if target.resolve() == source.resolve():
             raise SourceError(source, "--out would write the copy over it")
+        number = 1
+        while target.resolve() in self._taken:
+            number += 1
+            target = self._folder / f"{source.stem}-{number}{suffix}"
+        self._taken.add(target.resolve())
         return target
 
 
@@ -146,6 +150,8 @@ class ReadCommand:
                 files.extend(find_sources(source))
             except SourceError as error:
                 failures += _report(error)
+        if self._copies is not None:
+            self._copies.spare(files)
         with self._printer.progress as progress:
             for file in progress.track(files, description="reading"):
                 try:

@@ -148,6 +148,17 @@ def test_out_never_writes_over_a_source_nor_over_another_copy(picture, bundle, t
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"car.png", "car-2.png"}
 
 
+def test_a_copy_does_not_take_the_place_of_another_source(picture, tmp_path, bundle):
+    other = tmp_path / "other" / "car.png"
+    other.parent.mkdir()
+    untouched = b"not read yet"
+    other.write_bytes(untouched)
+    done = read("--bundle", bundle, "--out", other.parent, picture, other)
+    assert done.returncode == 1, "the second is no picture"
+    assert other.read_bytes() == untouched
+    assert {path.name for path in other.parent.iterdir()} == {"car.png", "car-2.png"}
+
+
 def test_a_clip_that_is_cut_off_gives_its_events_and_one_line(bundle, tmp_path):
     clip = write_clip(tmp_path / "clip.mp4", count=90)
     clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
