@@ -106,11 +106,14 @@ def _web(config: Config) -> str:
 
 def _disk(config: Config) -> str:
     path = config.store.path
-    folder = next(parent for parent in path.parents if parent.exists())
-    free_mb = shutil.disk_usage(folder).free // 1_000_000
+    try:
+        folder = next(parent for parent in path.parents if parent.exists())
+        free_mb, exists = shutil.disk_usage(folder).free // 1_000_000, path.exists()
+    except OSError as error:
+        raise StoreError(path, error.strerror) from error
     if free_mb < LEAST_FREE_MB:
         raise StoreError(path, f"only {free_mb} MB free, {LEAST_FREE_MB} needed")
-    if path.exists():
+    if exists:
         store = EventStore(path)
         counts = store.counts()
         store.close()

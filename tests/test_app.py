@@ -257,6 +257,17 @@ def test_check_prints_a_line_each_and_fails_with_what_fails(config, broker):
     ]
 
 
+def test_check_of_a_store_that_cannot_be_looked_at_is_a_line_as_well(config):
+    text = config.read_text().replace("events.sqlite3", f"{'a' * 300}/events.sqlite3")
+    config.write_text(text)
+    command = [*PLATEID, "check", "-c", str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "File name too long" in next(x for x in done.stdout.splitlines() if "disk" in x)
+    assert "clock" in done.stdout, "all other checks are made"
+    assert done.stderr == ""
+
+
 def test_a_network_that_fails_ends_the_process_with_its_reason(config, monkeypatch):
     from plateid.app import App
     from plateid.models.detector import OnnxDetector
