@@ -1,5 +1,6 @@
 """The training itself, by ultralytics, with plateid's pictures; safe to kill at any moment."""
 
+import copy
 import functools
 import os
 import pickle
@@ -177,6 +178,15 @@ class PlateTrainer(DetectionTrainer):  # type: ignore[misc] - ultralytics is unt
         if self.last.exists():
             self.last.replace(self.wdir / "previous.pt")
         return super().save_model()
+
+    def get_model(self, cfg: Any = None, weights: Any = None, **options: Any) -> Any:
+        """As ultralytics does, which builds it anew, but each activation stays what it was."""
+        model = super().get_model(cfg, weights, **options)
+        blocks = dict(model.named_modules())
+        for name, block in weights.named_modules() if weights else ():
+            if name in blocks and isinstance(getattr(block, "act", None), torch.nn.Module):
+                blocks[name].act = copy.deepcopy(block.act)
+        return model
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
         """As ultralytics does, with another class for the training side."""

@@ -29,6 +29,7 @@ NETWORK = "yolov8n.yaml"
 FIRST = "model.0.conv"
 SIDE = 640
 """Of the pictures that the statistics are measured on, in pixels."""
+CONVERSIONS = {"QuantizeLinear", "DequantizeLinear", "Cast"}
 ENOUGH = 96
 """Pictures to measure on."""
 Weights = dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
@@ -61,11 +62,12 @@ def thaw(bundle: Path, out: Path, pictures: Sequence[Path]) -> Path:
         scores[-1] = nn.Conv2d(scores[-1].in_channels, 1, 1)
     head.nc, head.no, model.nc, model.names = 1, 1 + 4 * head.reg_max, 1, {0: "plate"}
     model.yaml["nc"] = 1
-    if any(node.op_type == "Relu" for node in graph.node):
-        model.yaml["activation"] = "torch.nn.ReLU()"
-        for block in model.modules():
-            if isinstance(getattr(block, "act", None), nn.SiLU):
-                block.act = nn.ReLU()
+    with_silu = set(_followed_by_sigmoid(graph))
+    for name, block in model.named_modules():
+        if isinstance(getattr(block, "act", None), nn.SiLU) and f"{name}.conv" not in with_silu:
+            block.act = (
+                nn.ReLU()
+            )  # the graph may show none: in 8 bits it is part of the convolution
     if not _fill(model, found):
         raise TrainError(f"{bundle}: its detector is not a YOLOv8n of one class")
     _measure(model, pictures[:ENOUGH])
@@ -75,10 +77,26 @@ def thaw(bundle: Path, out: Path, pictures: Sequence[Path]) -> Path:
     return out
 
 
+def _followed_by_sigmoid(graph: onnx.GraphProto) -> Iterator[str]:
+    """The modules of the convolutions whose activation is SiLU."""
+    makers = _makers(graph)
+    for node in graph.node:
+        if node.op_type == "Sigmoid":
+            before = makers[node.input[0]]
+            while before.op_type in CONVERSIONS:
+                before = makers[before.input[0]]
+            if before.op_type == "Conv":
+                yield _name(before.input[1], makers)
+
+
+def _makers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
+    return {output: node for node in graph.node for output in node.output}
+
+
 def weights(graph: onnx.GraphProto) -> Weights:
     """Weight and bias of each convolution that has both, by the name of its module."""
     known = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
-    makers = {output: node for node in graph.node for output in node.output}
+    makers = _makers(graph)
     return {
         _name(node.input[1], makers): (
             _value(node.input[1], known, makers),
