@@ -1,11 +1,13 @@
 """The model card of a bundle: `bundle.toml`, written out for people."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from plateid.models.bundle import BundleSpec
+from plateid.config.models import bundle_path
+from plateid.models.bundle import BundleSpec, read_spec
 
 FOUND = ("recall", "mAP50", "mAP50_95")
 READ = ("exact", "folded", "cer", "sure", "sure_right", "fused")
@@ -71,13 +73,18 @@ def origin_of_reader(checkpoint: Path) -> str:
     if not path.is_file():
         return ""
     run: dict[str, Any] = json.loads(path.read_text())
-    data = ", ".join(Path(folder).name for folder in run["data"])
     base = f" from {run['base']}" if run["base"] else ""
     return (
         f"{run['network']}{base}; {run['minutes']:.0f} minutes in {run['processes']} processes, "
-        f"{run['step']} steps of {run['batch']} crops each, {run['real']:.0%} real ({data}), "
-        f"the others rendered, commit {run['commit']}"
+        f"{run['step']} steps of {run['batch']} crops each, {run['real']:.0%} real "
+        f"({_data('reader', run['base'], *run['data'])}), the others rendered, "
+        f"commit {run['commit']}"
     )
+
+
+def mean_with(reader: Path) -> str:
+    """What is added to the origin of a reader that becomes the mean of its weights and others."""
+    return f"; the mean of its weights and those of {reader.name} ({_data('reader', str(reader))})"
 
 
 def origin(weights: Path) -> str:
@@ -91,9 +98,25 @@ def origin(weights: Path) -> str:
         return ""
     run: dict[str, Any] = json.loads(path.read_text())
     teacher = f", distilled from {run['teacher_sha256'][:12]}" if run.get("teacher") else ""
-    data = ", ".join(Path(folder).name for folder in run["data"])
     return (
         f"{Path(run['base']).name}{teacher}; {run['epochs']} epochs at {run['imgsz']} px on "
-        f"{run['pictures']['train']} pictures ({data}), data {run['data_sha256'][:12]}, "
-        f"commit {run['commit']}"
+        f"{run['pictures']['train']} pictures ({_data('detector', run['base'], *run['data'])}), "
+        f"data {run['data_sha256'][:12]}, commit {run['commit']}"
     )
+
+
+def _data(network: Literal["detector", "reader"], base: str | None, *folders: str) -> str:
+    """What a network was trained on: these folders, and those of the weights it began with."""
+    names = [Path(folder).name for folder in folders]
+    path = Path(bundle_path(base or ""))
+    if base and path.is_dir():
+        names += trained_on(getattr(read_spec(path), network).origin)
+    elif base:
+        names += trained_on(origin(path) if network == "detector" else origin_of_reader(path))
+    return ", ".join(dict.fromkeys(names))
+
+
+def trained_on(text: str) -> list[str]:
+    """The folders that an origin names."""
+    listed = re.findall(r"(?:real|pictures|those of [^(;]*) \(([^)]*)\)", text)
+    return [name for names in listed for name in names.split(", ") if name]

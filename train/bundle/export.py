@@ -11,7 +11,7 @@ import tomlkit
 
 from plateid.config.models import DEFAULT_BUNDLE, bundle_path
 from plateid.models.bundle import Bundle
-from train.bundle.card import card, origin, origin_of_reader
+from train.bundle.card import card, mean_with, origin, origin_of_reader
 from train.bundle.networks import Form, export_detector, export_reader
 from train.bundle.resize import resize_detector
 from train.errors import TrainError
@@ -35,7 +35,7 @@ class Export:
         regions: Whether the reader tells countries apart, where it can.
         name: Of the bundle and its detector; None: as it is, or that of the folder if it is new.
         size: WIDTHxHEIGHT of the detector's input; None: as it is.
-        precision: Of the detector, see `Form`.
+        precision: Of the detector, see `Form`; None: float16.
         data: Folders of labelled pictures; they calibrate and judge "int8".
     """
 
@@ -47,7 +47,7 @@ class Export:
     regions: bool = False
     name: str | None = None
     size: str | None = None
-    precision: str = "float16"
+    precision: str | None = None
     data: tuple[str, ...] = ()
 
 
@@ -55,27 +55,27 @@ def export_bundle(export: Export) -> None:
     """Fills the bundle with networks; it is as before, or whole.
 
     Raises:
-        TrainError: `out` is something else than a bundle, `mean` is of another network or without
-            `reader`, a network's answers differ from those of its weights, or nothing can be
-            written.
+        TrainError: `out` is something else than a bundle, an option lacks the network that it is
+            for, `mean` is of another one, a network's answers differ from those of its weights, or
+            nothing can be written.
     """
-    if export.mean and not export.reader:
-        raise TrainError(f"--mean {export.mean}: only with --reader")
+    _check(export)
     out = export.out
     is_new = not (out / "bundle.toml").is_file()
-    if is_new and out.exists() and any(out.iterdir()):
+    if is_new and out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise TrainError(f"--out {out}: holds something that is not a bundle")
     before = DEFAULT_BUNDLE if is_new else out
     spec = Bundle(before).spec.detector
     form = Form(
-        *(_pixels(export.size) if export.size else (spec.width, spec.height)), export.precision
+        *(_pixels(export.size) if export.size else (spec.width, spec.height)),
+        export.precision or "float16",
     )
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
             made = Path(shutil.copytree(before, Path(folder) / "made"))
             if is_new or export.name:
-                rename(made, export.name or out.resolve().name)
+                rename(made, export.name or out.resolve().name, keep_figures=not is_new)
             if export.detector:
                 export_detector(export.detector, made / "detector.onnx", form, export.data)
                 edit_spec(made, "detector", {**asdict(form), "origin": origin(export.detector)})
@@ -92,11 +92,25 @@ def export_bundle(export: Export) -> None:
         raise TrainError(f"--out {out}: {error}") from error
 
 
-def rename(folder: Path, name: str) -> None:
+def _check(export: Export) -> None:
+    """Refuses what would have no effect."""
+    for name, given, of, needed in (
+        ("mean", export.mean, "reader", export.reader),
+        ("regions", export.regions, "reader", export.reader),
+        ("precision", export.precision, "detector", export.detector),
+        ("data", export.data, "detector", export.detector),
+    ):
+        if given and not needed:
+            raise TrainError(f"--{name}: only with --{of}")
+
+
+def rename(folder: Path, name: str, *, keep_figures: bool) -> None:
     """Gives the bundle and its detector another name."""
     path = folder / "bundle.toml"
     table: Any = tomlkit.parse(path.read_text())
     table["name"] = table["detector"]["name"] = name
+    if not keep_figures:
+        table["metrics"] = {}
     path.write_text(tomlkit.dumps(table))
 
 
@@ -129,7 +143,7 @@ def _described(chosen: Candidate, export: Export) -> dict[str, Any]:
     if export.reader:
         made = origin_of_reader(export.reader)
     if export.mean:
-        made += f"; the mean of its weights and those of {export.mean.name}"
+        made += mean_with(export.mean)
     regions = list(chosen.regions) if export.regions else []
     return spec | {"regions": regions, "precision": "float16", "origin": made}
 

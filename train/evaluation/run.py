@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plateid.models.bundle import read_spec
+from train.bundle.card import trained_on
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,7 @@ def leaks(run: EvaluationRun, *, certain: bool = False) -> Iterator[str]:
         BundleError: `bundle.toml` cannot be used.
     """
     spec = read_spec(run.bundle)
-    origins = spec.detector.origin + spec.reader.origin
-    folders = re.findall(r"\(([^)]*)\)", origins)  # as train.bundle.card writes them
+    folders = trained_on(f"{spec.detector.origin} {spec.reader.origin}")
     said = [*folders, *(data.name for data in spec.training_data if not certain)]
     for folder in () if run.held_out else (*run.folders, *run.crops):
         name = re.escape(folder.resolve().name)

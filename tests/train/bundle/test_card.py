@@ -1,8 +1,13 @@
+import json
+from pathlib import Path
+
 import pytest
 
 from plateid.config.models import SHIPPED, shipped_bundles
 from plateid.models.bundle import Bundle
-from train.bundle.card import card
+from train.bundle.card import card, mean_with, origin, origin_of_reader, trained_on
+
+OURS = ["romanian", "kaggle", "useu"]
 
 
 @pytest.mark.parametrize("name", shipped_bundles())
@@ -11,3 +16,37 @@ def test_the_card_of_a_bundle_that_ships_says_what_its_bundle_toml_says(name):
     assert (SHIPPED / name / "MODEL_CARD.md").read_text() == card(spec)
     assert f"| {spec.metrics['us_recall']:.3f} |" in card(spec)
     assert all(limit in card(spec) for limit in spec.limits)
+
+
+@pytest.mark.parametrize("name", shipped_bundles())
+def test_what_the_networks_that_ship_were_trained_on_can_be_told(name):
+    spec = Bundle(SHIPPED / name).spec
+    assert trained_on(spec.detector.origin) == OURS
+    assert trained_on(spec.reader.origin) == [*OURS, "us-crops"]
+
+
+def test_weights_are_trained_on_what_those_were_that_they_began_with(tmp_path):
+    run = {"network": "plateid", "minutes": 20, "processes": 1, "step": 9, "batch": 64, "real": 0.2}
+    first = record(tmp_path / "first", run | {"data": ["my plates"], "base": "default"})
+    text = origin_of_reader(first / "last.pt")
+    assert trained_on(text) == ["my plates", *OURS, "us-crops"]
+    second = record(tmp_path / "second", run | {"data": ["b"], "base": str(first / "last.pt")})
+    assert trained_on(origin_of_reader(second / "last.pt")) == ["b", *trained_on(text)]
+    alone = record(tmp_path / "alone", run | {"data": ["/data/b"], "base": None})
+    text = origin_of_reader(alone / "last.pt")
+    assert trained_on(text) == ["b"]
+    assert trained_on(text + mean_with(Path("default"))) == ["b", *OURS, "us-crops"]
+    assert not origin_of_reader(tmp_path / "last.pt")
+
+
+def test_a_detector_is_trained_on_what_its_base_was(tmp_path):
+    run = {"data": ["mine"], "base": "accurate", "epochs": 9, "imgsz": 640, "data_sha256": "ab"}
+    found = record(tmp_path / "run", run | {"pictures": {"train": 5}})
+    weights = found / "fit" / "weights" / "last.pt"
+    assert trained_on(origin(weights)) == ["mine", *OURS]
+
+
+def record(folder: Path, run: dict[str, object]) -> Path:
+    folder.mkdir()
+    (folder / "run.json").write_text(json.dumps(run | {"commit": "c"}))
+    return folder

@@ -97,10 +97,12 @@ def test_training_goes_on_from_the_reader_of_a_bundle(tmp_path, bundle):
             assert torch.allclose(between, (own[name] + weight) / 2, atol=1e-6), name
     mean = tmp_path / "mean"
     export_bundle(Export(mean, reader=tmp_path / "last.pt", mean=Path("default")))
-    assert Bundle(mean).spec.reader.origin.endswith("the mean of its weights and those of default")
+    assert Bundle(mean).spec.reader.origin.endswith(
+        "the mean of its weights and those of default (romanian, kaggle, useu, us-crops)"
+    )
     with pytest.raises(TrainError, match=r"nowhere: not a checkpoint of a reader"):
         export_bundle(Export(mean, reader=tmp_path / "last.pt", mean=tmp_path / "nowhere"))
-    with pytest.raises(TrainError, match=r"--mean default: only with --reader"):
+    with pytest.raises(TrainError, match=r"--mean: only with --reader"):
         export_bundle(Export(mean, mean=Path("default")))
     silent = tmp_path / "silent"
     export_bundle(Export(silent, reader=tmp_path / "last.pt"))
@@ -205,7 +207,23 @@ def test_a_refused_export_leaves_the_bundle_as_it_was(tmp_path, weights, options
     assert list(tmp_path.iterdir()) == [out], "nothing is left beside it"
 
 
+@pytest.mark.parametrize("option", [{"regions": True}, {"precision": "int8"}, {"data": ("d",)}])
+def test_an_option_without_its_network_is_refused(tmp_path, option):
+    with pytest.raises(TrainError, match=rf"--{next(iter(option))}: only with --"):
+        export_bundle(Export(tmp_path / "bundle", **option))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_copy_under_another_name_has_no_figures(tmp_path):
+    export_bundle(Export(tmp_path / "mine"))
+    spec = Bundle(tmp_path / "mine").spec
+    assert (spec.name, spec.metrics) == ("mine", {})
+
+
 def test_a_folder_that_is_no_bundle_is_never_replaced(tmp_path, weights):
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(TrainError, match="file: holds something that is not a bundle"):
+        export_bundle(Export(tmp_path / "file", weights, size="64x64"))
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "mine.pt").write_text("precious")
     with pytest.raises(TrainError, match="holds something that is not a bundle"):
