@@ -91,9 +91,11 @@ def checked_pictures(folders: Iterable[Path]) -> tuple[list[LabelledPicture], Da
     """
     folders, problems = list(folders), list[str]()
     labels = _labels(folders, problems)
-    before = _once(look_at(labels, problems), problems)
+    looked = look_at(labels, problems)
+    before = _once(looked, problems)
     refuse(problems)
-    after = grouped(before)
+    # which of two same files is left must not move their group: the reader's split has both
+    after = _once(grouped(looked), problems)
     train, validation = split(after)
     upright = without_turned_copies(train)
     _check_sides(upright, validation)

@@ -118,6 +118,19 @@ def test_the_same_files_are_used_once(good, tmp_path, again):
     assert summary.duplicates == (1 if again == "a copy" else 30)
 
 
+def test_which_of_two_same_files_is_left_moves_nothing_to_the_other_side(good, tmp_path):
+    copy = data_set(
+        tmp_path / "copy",
+        {f"z{n}.png": scene(n) for n in range(30)},
+        "".join(line(f"z{n}.png", (61, 40, 140, 60)) for n in range(30)),
+    )
+    sides = [
+        {p.digest for p in split(checked_pictures(folders)[0])[1]}
+        for folders in ([good, copy], [copy, good])
+    ]
+    assert sides[0] == sides[1]
+
+
 @pytest.mark.parametrize("box", [None, (70, 40, 140, 60)])
 def test_the_same_file_with_other_boxes_is_refused_and_both_are_named(good, tmp_path, box):
     copy = data_set(tmp_path / "copy", {"z.png": scene(3)}, line("z.png", box))
