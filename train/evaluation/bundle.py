@@ -13,7 +13,8 @@ from train.evaluation.evaluate import Evaluation
 from train.record import write_whole
 
 FOUND = ("recall", "mAP50", "mAP50_95")
-READ = ("exact", "folded", "cer", "sure", "sure_right", "crops_exact", "crops_folded", "crops_cer")
+READ = ("exact", "folded", "cer", "sure", "sure_right")
+CROPS = ("crops_exact", "crops_folded", "crops_cer")
 FUSED = ("fused",)
 """Figures of a source, in `bundle.toml` as SOURCE_KIND."""
 
@@ -51,10 +52,11 @@ def _chosen(table: Any) -> tuple[float, float]:
 
 def _metrics(evaluation: Evaluation) -> Iterator[tuple[str, float | None]]:
     """All figures of the sources; None: a figure that there was before is no longer."""
-    reader = evaluation.reader
+    found, reader = evaluation.parts["source"], evaluation.reader
     for kinds, rows in (
-        (FOUND, evaluation.parts["source"]),
-        (READ, reader.parts["source"] if reader else evaluation.parts["source"]),
+        (FOUND, found),
+        (READ, [row for row in reader.parts["source"] if row.plates] if reader else found),
+        (CROPS, reader.parts["source"] if reader else found),
         (FUSED, reader.passes if reader else ()),
     ):
         for row in rows:

@@ -121,7 +121,8 @@ def fit(plates: Sequence[Transcribed], threshold: float, *, current: float) -> T
     best = int(np.argmin([loss(each) for each in grid]))
     around = grid[max(0, best - 1)], grid[min(STEPS - 1, best + 1)]
     fine = minimize_scalar(loss, bounds=around, method="bounded", options={"xatol": 0.005})
-    value = round(current * float(np.exp(fine.x)), 3)
+    log_factor = min((0.0, float(grid[best]), float(fine.x)), key=loss)  # not smooth, not convex
+    value = round(current * float(np.exp(log_factor)), 3)
     after = calibration(judged(plates, threshold, value / current))
     return Temperature(value, value / current, calibration(before), after)
 

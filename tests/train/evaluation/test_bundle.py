@@ -135,6 +135,17 @@ def test_figures_of_passes_and_of_plates_that_are_cut_out_go_into_the_bundle(tmp
     }
 
 
+def test_figures_of_plates_cut_out_are_not_those_of_a_source_that_is_called_alike(tmp_path, tiny):
+    us = folder(tmp_path / "us", f"a.png,{PLATE},AO12")
+    crops = folder(tmp_path / "us-crops", "a.png,AO12", "b.png,XX", header="image,text")
+    lower_threshold(tiny)
+    for words in ((us, "--crops", crops), ("--crops", crops)):
+        command(*words, "--bundle", tiny, "--write", "--out", tmp_path / "out")
+        metrics = Bundle(tiny).spec.metrics
+        assert (metrics["us_crops_exact"], metrics["us_crops_folded"]) == (1.0, 1.0)
+        assert metrics["us_crops_crops_exact"] == 0.5
+
+
 def test_a_bundle_that_cannot_be_written_is_named(tmp_path, tiny):
     data = folder(tmp_path / "data", f"a.png,{PLATE},")
     evaluation = evaluate(EvaluationRun((data,), tiny, write=True, out=tmp_path / "out"))
