@@ -137,7 +137,7 @@ def synth(
     like: tuple[Path, ...],
     **options: Any,
 ) -> None:
-    """Renders plates as a camera sees them; call it again to go on after an interruption."""
+    """Renders plates as a camera sees them; --out goes on after an interruption."""
     from train.reader.crops import look_of  # noqa: PLC0415 - as above
     from train.reader.sheet import write_sheet  # noqa: PLC0415
     from train.synth.folder import write_plates  # noqa: PLC0415
@@ -162,9 +162,7 @@ def synth(
 @click.option(
     "--precision",
     type=click.Choice(["float32", "float16", "int8"]),
-    default="float16",
-    show_default=True,
-    help="Of the detector's weights; int8 is for CPUs.",
+    help="Of the detector's weights; int8 is for CPUs.  [default: float16]",
 )
 @click.option("--data", multiple=True, help="Folder of labelled pictures that calibrate int8.")
 @click.option("--reader", type=FOLDER, help="Weights of `train reader`.")

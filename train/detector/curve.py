@@ -50,12 +50,20 @@ def run_curve(curve: Curve) -> Path:
     """Runs what points are missing and draws them all.
 
     Raises:
-        TrainError: The data or a base cannot be used.
+        TrainError: The data or a base cannot be used, or nothing more can be written.
 
     Returns:
         The picture, an SVG; `curve.json` is beside it.
     """
-    out = Path(curve.out)
+    try:
+        return _run_curve(curve, Path(curve.out))
+    except OSError as error:
+        raise TrainError(
+            f"--out {curve.out}: {error.strerror}; once mended, the same command goes on"
+        ) from error
+
+
+def _run_curve(curve: Curve, out: Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     pictures, _ = checked_pictures(map(Path, curve.data))
     data = data_hash(pictures)
@@ -105,7 +113,7 @@ def _point(
 def _finished(path: Path, run: DetectorRun, data: str) -> dict[str, Any]:
     record: dict[str, Any] = json.loads(path.read_text())
     wanted = json.loads(json.dumps({**asdict(run), "data_sha256": data}))
-    if changed := [key for key, value in wanted.items() if record[key] != value]:
+    if changed := [key for key, value in wanted.items() if record.get(key) != value]:
         raise TrainError(f"{path}: was run with other {', '.join(changed)}; choose another --out")
     return record
 

@@ -83,7 +83,7 @@ class Training:
         """
         evaluated = time.monotonic()
         while self.progress.minutes < self._schedule.minutes:
-            loss = self._step(next(batches))
+            loss = self._step(batches)
             if not math.isfinite(loss):
                 raise TrainError(
                     f"{self._checkpoint.parent}: the loss is {loss} at step {self.progress.step}"
@@ -96,9 +96,10 @@ class Training:
                 evaluated = time.monotonic()
         return self.progress
 
-    def _step(self, batch: Batch) -> float:
-        """One update in bfloat16; gives the loss."""
+    def _step(self, batches: Iterator[Batch]) -> float:
+        """One update in bfloat16, rendering included; gives the loss."""
         started = time.monotonic()
+        batch = next(batches)
         self._set_learning_rate()
         self._shared.train()
         # on a CPU, flash attention takes a quarter longer for a step, most of it backwards

@@ -58,13 +58,16 @@ def train_reader(run: ReaderRun) -> dict[str, Any]:
     """Trains for a time, from the last checkpoint if there is one.
 
     Raises:
-        TrainError: The data or a checkpoint cannot be used; the folder holds a run with other
-            settings, but for the minutes; the loss is no longer a number; or nothing more can be
-            written.
+        TrainError: The data, a number or a checkpoint cannot be used; the folder holds a run with
+            other settings, but for the minutes; the loss is no longer a number; or nothing more can
+            be written.
 
     Returns:
         What `run.json` says.
     """
+    for name, value in (("minutes", run.minutes), ("lr", run.lr)):
+        if not value > 0:  # nor nan
+            raise TrainError(f"--{name} {value}: must be more than 0")
     try:
         if run.processes > 1:
             in_processes(run.processes, _train, run)

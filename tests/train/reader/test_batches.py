@@ -7,7 +7,6 @@ from train.reader.candidates import candidate
 from train.reader.network import COLUMNS, HEIGHT, ROWS, WIDTH
 from train.synth.render import Sample
 
-
 AS_IT_IS = np.array([[1.0, 0, 0], [0, 1, 0]])
 
 

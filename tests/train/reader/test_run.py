@@ -126,6 +126,14 @@ def test_a_run_that_was_interrupted_goes_on_and_leaves_its_record(ride, tmp_path
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("number", [{"minutes": 0}, {"minutes": float("nan")}, {"lr": -1.0}])
+def test_a_number_that_trains_nothing_is_refused(ride, tmp_path, number):
+    (name,) = number
+    with pytest.raises(TrainError, match=rf"--{name} .*: must be more than 0"):
+        train_reader(ReaderRun((str(ride),), str(tmp_path / "run"), **number))
+    assert not (tmp_path / "run").exists()
+
+
 def test_processes_train_together_and_one_of_them_keeps_the_record(ride, tmp_path):
     run = ReaderRun((str(ride),), str(tmp_path / "run"), minutes=0.02, batch=2, processes=2)
     record = train_reader(run)
