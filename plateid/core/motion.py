@@ -17,6 +17,9 @@ class MotionGate:
     """Compares a frame's luma with that of the last frame that was let through.
 
     Comparing with the last one let through, not with the last one, lets slow changes add up.
+
+    Attributes:
+        still: Whether nothing has moved, as far as the last frame was compared.
     """
 
     def __init__(
@@ -42,25 +45,25 @@ class MotionGate:
         self._reference: Grey | None = None
         self._busy = 0
         self._passed_at: datetime | None = None
+        self.still = False
 
     def passes(self, frame: Frame) -> bool:
         """Whether the frame differs from the last one that passed, or that one is too long ago."""
         self._busy += 1
+        self.still = False
         if self._busy > BUSY and self._busy % CHECK_EVERY:
             return True
-        luma = frame.picture.luma(*SIZE)
-        if self._still(luma, frame.captured_at):
+        luma, now = frame.picture.luma(*SIZE), frame.captured_at
+        self.still = self._is_like_reference(luma)
+        if self.still:
             self._busy = 0
-            return False
-        self._reference, self._passed_at = luma, frame.captured_at
+            if self._passed_at is not None and now - self._passed_at < self._max_still:
+                return False
+        self._reference, self._passed_at = luma, now
         return True
 
-    def _still(self, luma: Grey, now: datetime) -> bool:
-        if (
-            self._reference is None
-            or self._passed_at is None
-            or now - self._passed_at >= self._max_still
-        ):
+    def _is_like_reference(self, luma: Grey) -> bool:
+        if self._reference is None:
             return False
         change = np.subtract(luma, self._reference, dtype=np.int16)
         change -= _median(change)  # a change of exposure moves every pixel alike

@@ -57,6 +57,10 @@ class _State:
         self.seen_at = now
         self.track = replace(self.track, detection=detection, hits=self.track.hits + 1)
 
+    def stand(self, now: datetime) -> None:
+        self.seen_at = now
+        self.velocity[:] = 0
+
 
 class Tracker:
     """Follows the plates of one camera."""
@@ -68,30 +72,35 @@ class Tracker:
         self._last_id = 0
         self._updated_at: datetime | None = None
 
-    def update(self, detections: list[Detection], now: datetime) -> list[Track]:
+    def update(
+        self, detections: list[Detection], now: datetime, *, still: bool = False
+    ) -> list[Track]:
         """Takes the detections of one frame and returns the tracks that one of them belongs to.
 
         Args:
             detections: After non-maximum suppression; those below `low_score` are ignored.
             now: `captured_at` of the frame, not before that of the last call.
+            still: Nothing moved since the last call: what that saw is there, detected or not.
         """
         settings = self._settings
-        self._updated_at = now
+        before, self._updated_at = self._updated_at, now
         self._end_lost(now)
         high = [d for d in detections if d.score >= settings.high_score]
         low = [d for d in detections if settings.low_score <= d.score < settings.high_score]
         matched, unmatched, new = self._associate(self._states, high, now)
-        prolonged, _, _ = self._associate(unmatched, low, now)
+        prolonged, missed, _ = self._associate(unmatched, low, now)
+        held = [state for state in missed if still and state.seen_at == before]
+        for state in held:
+            state.stand(now)
         started = [self._start(detection, now) for detection in new]
         self._states.extend(started)
-        return [state.track for state in (*matched, *prolonged, *started)]
+        return [state.track for state in (*matched, *prolonged, *held, *started)]
 
     def hold(self, now: datetime) -> None:
         """The scene is still: what the last update saw is where it was."""
         for state in self._states:
             if state.seen_at == self._updated_at:
-                state.seen_at = now
-                state.velocity[:] = 0
+                state.stand(now)
         self._updated_at = now
         self._end_lost(now)
 

@@ -115,10 +115,11 @@ class CameraPipeline:
         size = picture.width, picture.height
         seen = self._detector.detect(picture)
         detections = [d for d in seen if self._view.shows(d.box, size)]
-        self._tracks = self._tracker.update(detections, now)
+        self._tracks = self._tracker.update(detections, now, still=self._gate.still)
         self._traffic.close_lost(self._tracker.alive(), now)
         self._traffic.follow(self._tracks, size, now)
-        self._read(picture, tuple(d.box for d in seen), now)
+        boxes = (*(d.box for d in seen), *(t.detection.box for t in self._tracks))
+        self._read(picture, tuple(dict.fromkeys(boxes)), now)
 
     def _read(self, picture: Picture, plates: tuple[Box, ...], now: datetime) -> None:
         whole = [track for track in self._tracks if _inside(track.detection.box, picture)]

@@ -66,6 +66,14 @@ def test_a_still_scene_is_looked_at_now_and_then():
     assert gate.passes(frame(scene(), 5.0))
 
 
+def test_the_gate_says_whether_the_scene_it_lets_through_is_a_still_one():
+    gate = MotionGate(max_still_s=5)
+    told = []
+    for image, seconds in ((scene(), 0), (scene(), 5), (scene(), 6), (with_plate(scene(), 9), 7)):
+        told.append((gate.passes(frame(image, seconds)), gate.still))
+    assert told == [(True, False), (True, True), (False, True), (True, False)]
+
+
 def test_motion_that_is_not_shown_does_not_count():
     shown = np.ones(SIZE[::-1], bool)
     shown[:, : SIZE[0] // 2] = False

@@ -74,6 +74,17 @@ def test_what_is_held_in_a_still_scene_lives_on_and_what_was_lost_before_does_no
     assert ids(tracker, [plate(100), plate(800)], 10.2) == [1, 3]
 
 
+def test_what_a_look_misses_in_a_still_scene_is_where_it_was():
+    tracker = Tracker(TrackerSettings(lost_s=1.0))
+    ids(tracker, [plate(100), plate(800)], 0)
+    ids(tracker, [plate(100)], 0.5)
+    for step in range(1, 20):
+        (held,) = tracker.update([], at(0.5 + 0.5 * step), still=True)
+        assert (held.id, held.detection, held.hits) == (1, plate(100), 2)
+    assert ids(tracker, [plate(102), plate(800)], 10.2) == [1, 3]
+    assert ids(tracker, [], 10.4) == []
+
+
 def test_hits_count_the_detections_of_a_track():
     tracker = Tracker()
     hits = [tracker.update([plate(100 + step)], at(step / 10))[0].hits for step in range(4)]

@@ -69,6 +69,18 @@ class Eyes:
         return [PlateRead(slots(known[box][0], sure=known[box][1]), 0.8, 25.0) for box in boxes]
 
 
+class Blinking(Eyes):
+    """Misses the plate in some looks."""
+
+    def __init__(self, misses: set[int]) -> None:
+        super().__init__()
+        self.misses = misses
+
+    def detect(self, picture: Road) -> list[Detection]:
+        found = super().detect(picture)
+        return [] if self.looks in self.misses else found
+
+
 class Growing(Eyes):
     """Sees each plate larger than it saw it before."""
 
@@ -132,8 +144,9 @@ def drive(
     until_s: float = 8,
     rules: EventsConfig = RULES,
     formats: Formats | None = None,
+    eyes: Eyes | None = None,
 ) -> Drive:
-    result = Drive()
+    result = Drive(eyes=eyes or Eyes())
     way = pipeline(result, rules, formats=formats)
     for frame in frames(list(vehicles), rate=rate, until_s=until_s):
         way.process(frame)
@@ -276,6 +289,17 @@ def test_the_same_vehicle_much_later_is_a_new_pass():
     result = drive(Vehicle("B68SPK", 0, 2), Vehicle("B68SPK", 5, 7), until_s=10)
     assert len(result.events) == 4
     assert len({event.pass_id for event in result.events}) == 2
+
+
+@pytest.mark.parametrize("missed", [{24}, {25, 26}, {27, 28, 29, 30}])
+def test_a_look_that_misses_the_plate_of_who_waits_does_not_split_the_pass(missed):
+    comes = Vehicle("B68SPK", 0, 2.01, x=200)
+    waits = Vehicle("B68SPK", 2.01, 40, x=500, speed=0)
+    eyes = Blinking(missed)
+    told = drive(comes, waits, eyes=eyes, rate=10, until_s=45)
+    assert told.told() == [("plate_seen", "B68SPK"), ("plate_left", "B68SPK")]
+    assert eyes.looks > max(missed)
+    assert (told.events[1].last_seen - START).total_seconds() == pytest.approx(40, abs=0.2)
 
 
 def test_a_parked_vehicle_in_a_still_scene_stays_one_pass_and_costs_little():
