@@ -3,6 +3,7 @@
 No label and no value tells a plate, or the name of an entry of a list.
 """
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -21,6 +22,8 @@ from prometheus_client.registry import Collector
 from plateid.backoff import Backoff, Outage
 from plateid.config.service import MetricsConfig
 
+QUIET_S = 10.0
+"""A client has so long to ask."""
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 Report = Mapping[str, Any]
 log = structlog.get_logger()
@@ -121,6 +124,19 @@ def _counter(name: str, text: str, label: str, values: Mapping[str, float]) -> M
     return family
 
 
+def _impatient(handler: Any) -> Any:
+    """A request handler that hangs up on clients that say nothing."""
+
+    class Impatient(handler):  # type: ignore[misc]
+        timeout = QUIET_S
+
+        def handle(self) -> None:
+            with contextlib.suppress(TimeoutError):
+                super().handle()
+
+    return Impatient
+
+
 class MetricsServer:
     """Serves metrics over HTTP from a thread of its own; all calls come from one other thread."""
 
@@ -137,7 +153,9 @@ class MetricsServer:
             return
         host, port = str(self._config.host), self._config.port
         try:
-            self._running = start_http_server(port, host, self._metrics.registry)
+            server, thread = start_http_server(port, host, self._metrics.registry)
+            server.RequestHandlerClass = _impatient(server.RequestHandlerClass)
+            self._running = server, thread
         except OSError as error:
             self._outage.failed(f"{host}:{port}: {error.strerror}")
         else:

@@ -49,7 +49,7 @@ class Notifier:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
                 manager.connect(self._address)
                 manager.send(message.encode())
-        except (ConnectionRefusedError, FileNotFoundError) as error:  # it is being restarted itself
-            self._outage.failed(error.strerror)
+        except OSError as error:  # it may be restarted itself; the work goes on without it
+            self._outage.failed(error.strerror or error)
         else:
             self._outage.recovered()

@@ -2,7 +2,7 @@
 
 import asyncio
 import hmac
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -68,25 +68,25 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers, or raises."""
         if scope["type"] == "http":
-            request = HTTPConnection(scope)
+            request = HTTPConnection(scope)  # of which the url is what the Host header says
             self._check_host(request)
             if scope["method"] not in SAFE:
                 check_origin(request)
             session = self._session(request)
             scope.setdefault("state", {})["session"] = session
-            if session is None and not request.url.path.startswith(OPEN_PATHS):
+            if session is None and not scope["path"].startswith(OPEN_PATHS):
                 raise HTTPException(401)
         await self._app(scope, receive, send)
 
     def _check_host(self, request: HTTPConnection) -> None:
         """A page of a stranger may point its own name at this box (DNS rebinding)."""
-        host = urlsplit(f"//{request.headers.get('host', '')}").hostname
+        host = _address(f"//{request.headers.get('host', '')}").hostname
         if self._access.is_open and host not in LOCAL:
             raise HTTPException(403, "without a password, only http://localhost is served")
 
     def _session(self, request: HTTPConnection) -> Session | None:
         kind, _, token = request.headers.get("authorization", "").partition(" ")
-        if kind.lower() == "bearer" and request.url.path.startswith("/api/"):
+        if kind.lower() == "bearer" and request.scope["path"].startswith("/api/"):
             return Session("viewer") if self._access.knows_token(token.strip()) else None
         return self._access.session(request.cookies.get(COOKIE, ""))
 
@@ -95,13 +95,20 @@ def check_origin(request: HTTPConnection) -> None:
     """Refuses what another site's page sends: browsers say where it comes from.
 
     Raises:
-        HTTPException: 403.
+        HTTPException: 403, or 400.
     """
     origin, host = request.headers.get("origin"), request.headers.get("host")
-    if origin is not None and urlsplit(origin).netloc != host:
+    if origin is not None and _address(origin).netloc != host:
         raise HTTPException(403, "the form is one of another site")
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise HTTPException(403, "the form is one of another site")
+
+
+def _address(text: str) -> SplitResult:
+    try:
+        return urlsplit(text)
+    except ValueError as error:
+        raise HTTPException(400, f"no address: {error}") from error
 
 
 async def read_form(request: Request) -> dict[str, str]:

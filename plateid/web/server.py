@@ -23,12 +23,15 @@ if TYPE_CHECKING:
     import uvicorn
 
 MAX_CONNECTIONS = 100
+"""That are answered; more are told to come again."""
+MOST_OPEN = 150
+"""Connections in all; more are hung up on, since file descriptors are for the recognition, too."""
 STUCK_MS = 15_000
 """A viewer that takes nothing for so long is cut off by the kernel."""
 SEND_BYTES = 1 << 17
 """That wait for a viewer in the kernel: two or three pictures, not megabytes of old ones."""
 QUIET_S = 10.0
-"""A client that connects has so long to ask for something."""
+"""A client has so long to ask for something, and then for something else."""
 STOP_S = 0.5
 FORGET_S = 600.0
 log = structlog.get_logger()
@@ -158,8 +161,7 @@ def listening(host: str, port: int) -> socket.socket:
     Raises:
         PlateidError: The address cannot be had.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
+    listener = _Listener(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STUCK_MS)
@@ -172,20 +174,50 @@ def listening(host: str, port: int) -> socket.socket:
     return listener
 
 
+class _Listener(socket.socket):
+    """Has MOST_OPEN connections at once, those included that never come to TLS or HTTP."""
+
+    def __init__(self, family: socket.AddressFamily) -> None:
+        super().__init__(family)
+        self._open: set[socket.socket] = set()
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """As of any socket; asyncio goes on after a connection that was aborted."""
+        connection, address = super().accept()
+        self._open = {each for each in self._open if each.fileno() >= 0}
+        if len(self._open) >= MOST_OPEN:
+            connection.close()
+            raise ConnectionAbortedError
+        self._open.add(connection)
+        return connection, address
+
+
 def _protocol() -> type[asyncio.Protocol]:
     """HTTP/1.1 by h11, for clients that ask soon."""
     from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415 - as above
 
     class Impatient(H11Protocol):
-        """Hangs up on who connects and does not send a whole request head."""
+        """Hangs up on who does not send a whole request head, the first or a later one."""
+
+        _quiet: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             """A client is there."""
             super().connection_made(transport)
-            self.loop.call_later(QUIET_S, self._check)
+            self._wait()
+
+        def on_response_complete(self) -> None:
+            """An answer was given."""
+            self._wait()
+            super().on_response_complete()
+
+        def _wait(self) -> None:
+            if self._quiet is not None:
+                self._quiet.cancel()
+            self._quiet = self.loop.call_later(QUIET_S, self._check)
 
         def _check(self) -> None:
-            if self.cycle is None:
+            if self.cycle is None or self.cycle.response_complete:
                 self.transport.abort()
 
     return Impatient

@@ -116,7 +116,7 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
         "site": site,
         "config": site.config,
         "session": session,
-        "path": request.url.path,
+        "path": request.scope["path"],
         "lists": site.config.lists.file is not None,
     }
     return HTMLResponse(pages.get_template(template).render(shared | values), status)
@@ -124,7 +124,7 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
 
 def wants_json(request: Request) -> bool:
     """Whether a program asks."""
-    return request.url.path.startswith("/api/")
+    return str(request.scope["path"]).startswith("/api/")
 
 
 def failed(request: Request, status: int, reason: str) -> Response:
@@ -166,13 +166,13 @@ def on_query_error(request: Request, error: Exception) -> Response:
 
 def on_failure(request: Request, error: Exception) -> Response:
     """The store cannot be read, a file cannot be written."""
-    log.warning("page not served", path=request.url.path, reason=str(error))
+    log.warning("page not served", path=request.scope["path"], reason=str(error))
     return failed(request, 503, str(error))
 
 
 def on_fault(request: Request, error: Exception) -> Response:
     """A fault of our own: the recognition goes on."""
-    log.error("page failed", path=request.url.path, exc_info=error)
+    log.error("page failed", path=request.scope["path"], exc_info=error)
     return failed(request, 500, "plateid failed to make this page; its log says more")
 
 
@@ -204,7 +204,7 @@ async def log_in(request: Request) -> Response:
         log.warning("wrong password", address=address)
         return page(request, "login.html", status=403, problem="The password is wrong.")
     response = RedirectResponse("/", 303)
-    secure = request.url.scheme == "https"
+    secure = request.scope["scheme"] == "https"
     response.set_cookie(COOKIE, cookie, httponly=True, samesite="strict", secure=secure)
     return response
 

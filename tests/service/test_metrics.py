@@ -150,6 +150,15 @@ def test_an_address_that_is_taken_is_an_outage_until_it_is_free(store, logs: Log
     until(lambda: refused(port))
 
 
+def test_who_connects_and_says_nothing_is_hung_up_on(store, monkeypatch, capfd):
+    monkeypatch.setattr("plateid.service.metrics.QUIET_S", 0.5)
+    metrics = Metrics(make_health(store).report)
+    with served(metrics) as port, socket.create_connection(("127.0.0.1", port), 10) as client:
+        assert client.recv(100) == b""
+        assert scraped(port)
+    assert capfd.readouterr().err == ""
+
+
 def refused(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), 1).close()

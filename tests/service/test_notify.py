@@ -40,6 +40,11 @@ def test_without_a_manager_nobody_is_told(address):
     Notifier(address).ready()
 
 
+def test_an_address_that_cannot_be_is_an_outage_as_well(logs):
+    Notifier("/" + "x" * 200).ready()
+    assert [entry["event"] for entry in logs] == ["outage starts"]
+
+
 def test_a_manager_that_is_away_is_an_outage_that_is_logged_once(tmp_path, logs):
     address = str(tmp_path / "notify")
     notifier = Notifier(address)

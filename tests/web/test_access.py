@@ -146,6 +146,19 @@ def test_a_name_that_a_stranger_points_at_this_machine_is_not_served(box):
     assert box.ask("/events", Host=f"[::1]:{box.config.web.port}")[0] == 200
 
 
+@pytest.mark.parametrize("host", ["localhost/login?", "localhost/static/?", "x/api/v1/events?"])
+def test_what_is_asked_for_is_the_path_whatever_the_host_header_says(locked, host):
+    assert locked.ask("/events.csv", Host=host)[0] == 303
+    assert locked.ask("/api/v1/events", Host=host)[0] == 401
+    assert locked.ask("/events.csv", Host=host, Authorization="Bearer token")[0] == 303
+
+
+@pytest.mark.parametrize("headers", [{"Host": "["}, {"Origin": "http://["}])
+def test_an_address_that_is_none_is_refused(box, logs, headers):
+    assert box.ask("/lists", {"do": "save"}, **headers)[0] == 400
+    assert [entry["event"] for entry in logs if "failed" in entry["event"]] == []
+
+
 def test_every_answer_has_the_headers_that_browsers_need(box):
     for path in ("/", "/static/style.css", "/nothing", "/api/v1/events", "/events?plate=%27"):
         headers = box.ask(path)[2]
@@ -363,6 +376,36 @@ def test_who_connects_and_says_nothing_is_hung_up_on(box, monkeypatch):
         client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
         client.settimeout(15)
         assert client.recv(100) == b""
+
+
+def test_who_asks_once_and_then_half_a_thing_is_hung_up_on(box, monkeypatch):
+    monkeypatch.setattr(server, "QUIET_S", 1.0)
+    with closing(socket.create_connection(("127.0.0.1", box.config.web.port))) as client:
+        client.settimeout(15)
+        client.sendall(b"GET /static/style.css HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 200 ")
+        client.sendall(b"G")
+        while client.recv(1 << 16):
+            pass
+
+
+def test_only_so_many_are_connected_at_once(box, monkeypatch):
+    monkeypatch.setattr(server, "MOST_OPEN", 5)
+    address = ("127.0.0.1", box.config.web.port)
+    clients = [socket.create_connection(address) for _ in range(9)]
+    for client in clients[5:]:
+        client.settimeout(5)
+        assert client.recv(100) == b""
+    for client in clients:
+        client.close()
+    until(lambda: is_served(box))
+
+
+def is_served(box):
+    try:
+        return box.ask("/events")[0] == 200
+    except OSError:
+        return False
 
 
 def served(tmp_path, text):
