@@ -1,5 +1,6 @@
 """Frames from clips and cameras."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,8 @@ from plateid.errors import SourceError
 
 MAX_DAMAGED = 250
 """Damaged packets in a row after which a camera counts as broken; ten seconds of most."""
+LONGEST = 3
+"""A stream without pictures ends after so many times the time-out, as FFmpeg's own may."""
 _KNOWS_ITS_LENGTH = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flv", "asf"}
 """Containers that say how long they are; of others FFmpeg guesses it."""
 _SLACK_S, _SLACK_FRAMES = 0.2, 2
@@ -52,7 +55,7 @@ def probe(url: str, *, timeout_s: float = STALL_S) -> SourceInfo:
     """
     source = Source(url) if is_file(url) else live_source(url, timeout_s)
     with opened(source) as (container, stream):
-        for frame in _frames(container, stream):
+        for frame in _frames(container, stream, timeout_s):
             picture = VideoPicture(frame)
             rate = stream.average_rate or stream.guessed_rate
             return SourceInfo(picture.width, picture.height, float(rate) if rate else None)
@@ -68,23 +71,30 @@ def read_stream(
     `behind` says that nobody has time for more, frames that no other is made of are not decoded.
 
     Raises:
-        SourceError: It cannot be opened, stops, or sends nothing for `timeout_s` (FFmpeg takes up
-            to three times as long).
+        SourceError: It cannot be opened, stops, or sends no picture for `timeout_s` (it takes up to
+            three times as long).
     """
     with opened(live_source(url, timeout_s)) as (container, stream):
-        for sequence, frame in enumerate(_frames(container, stream, behind)):
+        for sequence, frame in enumerate(_frames(container, stream, timeout_s, behind)):
             yield Frame(name, sequence, datetime.now(UTC), None, VideoPicture(frame))
     raise SourceError(redacted(url), "the stream ended")
 
 
 def _frames(
-    container: InputContainer, stream: VideoStream, behind: Callable[[], bool] = lambda: False
+    container: InputContainer,
+    stream: VideoStream,
+    timeout_s: float,
+    behind: Callable[[], bool] = lambda: False,
 ) -> Iterator[av.VideoFrame]:
     """What decodes; a stream that is joined between key frames starts with packets that do not."""
-    damaged = 0
-    for packet in container.demux(stream):
+    damaged, last = 0, time.monotonic()
+    for packet in container.demux():  # sound may go on without the pictures
+        if time.monotonic() - last > LONGEST * timeout_s:
+            raise SourceError(redacted(container.name), "sends no picture any more")
+        if packet.stream.index != stream.index:
+            continue
         stream.codec_context.skip_frame = "NONREF" if behind() else "DEFAULT"
-        frames = decoded(packet)
+        frames = decoded(cast("Packet[VideoStream]", packet))
         damaged = 0 if frames else damaged + (frames is None)
         if damaged > MAX_DAMAGED:
             raise SourceError(redacted(container.name), "sends damaged video only")
@@ -92,6 +102,7 @@ def _frames(
             if stream.codec_context.name == "rawvideo":
                 frame.make_writable()  # of V4L2 it is the driver's buffer, gone with the device
             yield frame
+            last = time.monotonic()
 
 
 def clip_length(path: Path) -> int | None:

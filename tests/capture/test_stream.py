@@ -5,6 +5,7 @@ import itertools
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 
 import av
 import cv2
@@ -178,9 +179,23 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     """Files, and at /mjpeg what a cheap camera sends: JPEGs without end."""
 
     def do_GET(self) -> None:
-        if self.path != "/mjpeg":
+        if self.path == "/mjpeg":
+            self.send_mjpeg()
+        else:
             super().do_GET()
+
+    def copyfile(self, source, outputfile) -> None:
+        """Clips at once, sound in its own time but for what makes the stream known."""
+        if self.path != "/talk.ts":
+            super().copyfile(source, outputfile)
             return
+        outputfile.write(source.read(150_000))
+        with contextlib.suppress(ConnectionError):
+            while data := source.read(9400):
+                outputfile.write(data)
+                time.sleep(0.1)
+
+    def send_mjpeg(self) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
         self.end_headers()
@@ -228,6 +243,32 @@ def test_mjpeg_over_http_gives_frames(web):
     assert np.abs(first.picture.crop((9, 9, 20, 20)).astype(int) - 99).max() < 4
     assert next(frames).sequence == 1
     frames.close()
+
+
+def test_a_stream_that_only_its_sound_goes_on_of_ends(web, tmp_path):
+    write_talk(tmp_path / "talk.ts", pictures_s=1, sound_s=90)
+    started = time.monotonic()
+    frames, error = reading(read_stream("gate", f"{web}/talk.ts", timeout_s=0.5))
+    assert 5 < len(frames) < 11
+    assert error.reason == "sends no picture any more"
+    assert 1.5 < time.monotonic() - started < 8
+
+
+def write_talk(path, *, pictures_s: int, sound_s: int) -> None:
+    with av.open(str(path), "w") as container:
+        video, audio = container.add_stream("mpeg2video", 10), container.add_stream("mp2", 32000)
+        video.width, video.height, video.pix_fmt = 160, 120, "yuv420p"
+        packets = []
+        for number in range(10 * pictures_s):
+            frame = av.VideoFrame(160, 120, "yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, 10)
+            packets += video.encode(frame)
+        for start in range(0, 32000 * sound_s, 1152):
+            sound = av.AudioFrame.from_ndarray(np.zeros((1, 2304), np.int16), layout="stereo")
+            sound.sample_rate, sound.pts, sound.time_base = 32000, start, Fraction(1, 32000)
+            packets += audio.encode(sound)
+        packets += [*video.encode(None), *audio.encode(None)]
+        container.mux(sorted(packets, key=lambda packet: (packet.dts or 0) * packet.time_base))
 
 
 def test_an_http_error_is_named(web):
