@@ -172,15 +172,15 @@ class EventStore:
     def last_told(self, *, open_since: str, left_since: str) -> list[str]:
         """What was told last of each pass, as JSON, in their order.
 
-        What `Retention` has treated is left out: its plate may no longer be the plate.
+        Of what `Retention` has treated, the plate may no longer be the plate.
 
         Args:
             open_since: Least id where that is no `plate_left`.
             left_since: Least id where it is one.
         """
         query = """
-            SELECT payload FROM event WHERE NOT treated
-            AND position IN (SELECT max(position) FROM event WHERE id >= ? GROUP BY pass_id)
+            SELECT payload FROM event
+            WHERE position IN (SELECT max(position) FROM event WHERE id >= ? GROUP BY pass_id)
             AND (event_type <> 'plate_left' OR id >= ?) ORDER BY position"""
         return [payload for (payload,) in self._rows(query, [open_since, left_since])]
 

@@ -31,7 +31,8 @@ def passes_before(store: EventStore) -> dict[str, list[Pass]]:
     for payload in payloads:
         try:
             event = EVENT.validate_json(payload)
-            if len(event.plate) == len(event.char_confidences):  # else it is a hash of one
+            # else privacy has dropped it, or made a hash of it
+            if event.plate and len(event.plate) == len(event.char_confidences):
                 passes[event.camera].append(Pass.told(event))
         except ValidationError as error:
             log.warning("pass before the start not known", reason=": ".join(first_problem(error)))

@@ -3,7 +3,11 @@ import time
 
 import pytest
 
+from plateid.config.store import PrivacyConfig
 from plateid.core.ids import first_id
+from plateid.core.records import ListMatch
+from plateid.events.privacy import Privacy
+from plateid.events.retention import Retention
 from plateid.events.store import EventStore
 from plateid.events.unfinished import LEFT_S, OPEN_S, passes_before
 from tests.events.samples import NOON, SEEN, Logs, append, event, said
@@ -38,12 +42,14 @@ def test_passes_before_are_those_that_were_left_open_and_such_as_a_stop_has_ende
     assert (vehicle.announced.plate, vehicle.announced.candidates) == ("B68SPK", SEEN.candidates)
 
 
-def test_what_privacy_has_treated_is_no_longer_known(store):
-    append(store, 1)
-    append(store, 2, plate="0A" * 16, char_confidences=())
-    with store.transaction() as db:
-        db.execute("UPDATE event SET treated = 1, pass_id = 'other' WHERE position = 1")
-    assert passes_before(store) == {}
+@pytest.mark.parametrize(("kept", "known"), [("keep", 1), ("hash", 0), ("drop", 0)])
+def test_what_privacy_does_not_keep_is_no_longer_known(store, kept, known):
+    append(store, 1, list=ListMatch("Ana", "allow", 0))
+    store.acknowledge([id_ for (id_,) in store._rows("SELECT id FROM event")])
+    config = PrivacyConfig(unknown="hash", listed=kept)
+    Retention(config, store, Privacy(config, store.path)).check()
+    assert store._rows("SELECT treated FROM event") == [(1,)]
+    assert len(passes_before(store)) == known
 
 
 @pytest.mark.parametrize("payload", ["{}", "half", json.dumps({"camera": 1, "plate": "CJ12ABC"})])
