@@ -58,10 +58,10 @@ class Outages:
         return bool(self._refused.get(camera))
 
     def too_large(self, topic: str, limit: int) -> None:
-        """The broker takes no messages of a picture's size; said once for each topic."""
+        """The broker takes no message so long, and none was sent; said once for each topic."""
         if topic not in self._too_large:
             self._too_large.add(topic)
-            log.warning("picture too large for broker", topic=topic, broker_takes=limit)
+            log.warning("message too large for broker", topic=topic, broker_takes=limit)
 
     def waiting(self) -> list[str]:
         """Cameras whose turn has not come again."""
@@ -111,11 +111,11 @@ class Delivery:
             self._send()
 
     def _send(self) -> None:
-        self._send_pictures()
         while self._room() and (due := self._retained.take()):
             topic, payload = due
-            message = self._connection.publish(topic, payload, qos=1, retain=True)
-            self._in_flight[message] = topic, None
+            if self._fits(topic, payload.encode()):
+                message = self._connection.publish(topic, payload, qos=1, retain=True)
+                self._in_flight[message] = topic, None
         if self._outages.store.wait_s:
             return
         try:
@@ -128,13 +128,20 @@ class Delivery:
         """At QoS 0, before their events: the PUBACK of the event says that the broker has both."""
         while self._room() and (due := self._retained.take_picture()):
             topic, picture = due
-            if len(picture) + HEADER_BYTES + len(topic) > self._connection.max_packet_bytes:
-                self._outages.too_large(topic, self._connection.max_packet_bytes)
-            else:
+            if self._fits(topic, picture):
                 self._connection.publish(topic, picture, qos=0, retain=True)
+
+    def _fits(self, topic: str, payload: bytes) -> bool:
+        """Whether the broker takes it: one that does not would hang up."""
+        limit = self._connection.max_packet_bytes
+        fits = len(payload) + HEADER_BYTES + len(topic) <= limit
+        if not fits:
+            self._outages.too_large(topic, limit)
+        return fits
 
     def _send_events(self) -> None:
         chosen = self._choose()[: self._room()]
+        self._send_pictures()  # now: each was set before its event was stored
         if first_time := [outgoing.id for outgoing in chosen if not outgoing.sent]:
             self._store.mark_sent(first_time)
         for outgoing in chosen:
@@ -156,6 +163,9 @@ class Delivery:
         """`last` goes first, at QoS 0: the PUBACK of the event says that the broker has both."""
         topic = f"{self._root}/{outgoing.camera}/event"
         payload = _payload(outgoing, datetime.now(UTC))
+        if not self._fits(topic, payload.encode()):
+            self._outages.refused(outgoing, f"{topic}: larger than the broker takes")
+            return
         self._connection.publish(
             f"{self._root}/{outgoing.camera}/last", payload, qos=0, retain=True
         )

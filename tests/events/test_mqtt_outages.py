@@ -193,6 +193,23 @@ def test_what_was_refused_and_is_trimmed_since_does_not_hold_up_its_camera(
     until(lambda: said(logs, "outage ends"))
 
 
+def test_what_is_larger_than_the_broker_takes_holds_up_nothing_else(
+    store: EventStore, broker: Broker, publish: Publish, logs: Logs
+) -> None:
+    broker.options = "max_packet_size 3000"
+    broker.start()
+    append(store, 1)
+    append(store, 2, camera="yard", device="x" * 3000)
+    append(store, 3)
+    with closing(Subscriber(broker.port)) as subscriber:
+        publish(broker.config)
+        until(lambda: subscriber.seqs() == [1, 3])
+    until(lambda: outbox(store) == 1)
+    (reason,) = said(logs, "outage starts")
+    assert reason.endswith("/yard/event: larger than the broker takes")
+    assert broker.log().count(" as plateid-") <= 2, "it never hangs up"
+
+
 def test_a_wait_is_no_hanging(
     silent: MqttConfig, publish: Publish, logs: Logs, monkeypatch: pytest.MonkeyPatch
 ) -> None:

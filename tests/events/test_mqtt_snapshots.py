@@ -59,7 +59,7 @@ def test_a_broker_that_takes_no_large_messages_still_gets_the_events(
     with closing(Subscriber(broker.port)) as subscriber:
         until(lambda: pictures(subscriber) == [JPEG[:19_000]])
     assert said(logs, "outage starts") == []
-    assert len(said(logs, "picture too large for broker")) == 1
+    assert len(said(logs, "message too large for broker")) == 1
 
 
 def test_a_picture_that_a_connection_dies_of_is_not_sent_again(
