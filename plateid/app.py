@@ -55,6 +55,8 @@ DRAIN_S = 0.5
 JOIN_S = 0.5
 PUBLISHER_STOP_S = 1.0
 """All of a stop takes less than the two seconds that a service manager is promised."""
+STORE_S = 5.0
+"""But what a full disk did not take has so long; systemd waits for ten seconds."""
 
 
 class App:
@@ -257,7 +259,7 @@ class App:
         finally:
             for pipeline in self._pipelines.values():
                 pipeline.finish()
-            self._backlog.flush()
+            self._backlog.flush(STORE_S)
             stop_at = time.monotonic() + PUBLISHER_STOP_S
             self._sinks.stop(stop_at)
             self._gps.stop()

@@ -24,7 +24,7 @@ def load_config(path: Path) -> Config:
     """
     try:
         table = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(path, getattr(error, "strerror", None) or error) from error
     try:
         config = Config.model_validate(table)
@@ -35,9 +35,13 @@ def load_config(path: Path) -> Config:
 
 
 def first_problem(error: ValidationError) -> tuple[str, str]:
-    """Where it is, as `camera[0].url`, and what is wrong there."""
-    first = error.errors()[0]
-    dotted = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"])
+    """Where it is, as `camera[0].url`, and what is wrong there.
+
+    What is wrong in `[events]` is in `camera[0].events` as well, and is told where it was written.
+    """
+    first, *others = error.errors()
+    place = next((e["loc"] for e in others if first["loc"][-len(e["loc"]) :] == e["loc"]), None)
+    dotted = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in place or first["loc"])
     return dotted.lstrip(".") or "whole file", first["msg"].removeprefix("Value error, ")
 
 

@@ -56,7 +56,7 @@ def parse_tables(text: str, source: object) -> dict[str, tuple[Format, ...]]:
     """
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(source, error) from error
     file = _File(source, text)
     return {code: tuple(_country(file, code, table)) for code, table in tables.items()}

@@ -1,6 +1,7 @@
 """What happens to events while the store fails."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -12,6 +13,8 @@ from plateid.errors import StoreError
 from plateid.events.store import EventStore
 
 CAPACITY = 1000
+STEP_S = 1.0
+"""The longest that one call stores: on a slow card, all may take longer than a watchdog waits."""
 log = structlog.get_logger()
 
 
@@ -46,10 +49,10 @@ class Backlog:
             self._waiting.append(event)
         self.flush()
 
-    def flush(self) -> None:
-        """Stores what waits, in order, as far as the store allows; to be called now and then."""
+    def flush(self, step_s: float = STEP_S) -> None:
+        """Stores what waits, in order, as far as the store allows in the time; call it often."""
         with self._lock:
-            stored = self._store_waiting()
+            stored = self._store_waiting(time.monotonic() + step_s)
             while len(self._waiting) > self._capacity:
                 lost = self._waiting.popleft()
                 self.dropped += 1
@@ -57,10 +60,10 @@ class Backlog:
         if stored:
             self._stored()
 
-    def _store_waiting(self) -> int:
+    def _store_waiting(self, until: float) -> int:
         before = len(self._waiting)
         try:
-            while self._waiting:
+            while self._waiting and time.monotonic() < until:
                 self._store.append(self._waiting[0])
                 self._waiting.popleft()
             self._outage.recovered()

@@ -137,7 +137,7 @@ def read_spec(folder: Path) -> BundleSpec:
     path = folder / "bundle.toml"
     try:
         table = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BundleError(path, getattr(error, "strerror", None) or error) from error
     _check_format(path, table)
     try:

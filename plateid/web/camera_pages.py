@@ -20,6 +20,7 @@ from plateid.errors import ConfigError
 from plateid.web import aid as aids
 from plateid.web.guard import read_change
 from plateid.web.live_pages import Stream, repeated
+from plateid.web.replace import replace_text
 from plateid.web.site import Site, camera_of, page, site_of
 
 AID_S = 0.5
@@ -79,18 +80,14 @@ def write_view(file: Path, camera: str, view: dict[str, Any]) -> None:
                 table[key] = _rounded(value)
             else:
                 table.pop(key, None)
-        new = file.with_name(f".{file.name}.new")
-        new.write_text(tomlkit.dumps(document))
-        new.chmod(file.stat().st_mode & 0o777)
     except (TOMLKitError, KeyError, ValueError, TypeError) as error:
         raise ConfigError(file, f"no camera {camera} that can be changed here") from error
     except OSError as error:
         raise ConfigError(file, error.strerror) from error
     try:
-        load_config(new)
-        new.replace(file)
-    finally:
-        new.unlink(missing_ok=True)
+        replace_text(file, tomlkit.dumps(document), check=load_config)
+    except OSError as error:
+        raise ConfigError(file, error.strerror) from error
 
 
 def _rounded(value: Any) -> Any:

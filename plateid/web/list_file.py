@@ -3,7 +3,6 @@
 import csv
 import hashlib
 import io
-import os
 import re
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from plateid.core.lists import COLUMNS, SEPARATORS, Entry, parse_entries
 from plateid.errors import ConfigError
+from plateid.web.replace import replace_text
 
 MAX_UNDO = 50
 LINE_BREAK = re.compile(r"[\r\n\x00]")
@@ -126,15 +126,8 @@ def write_text(file: Path, text: str, cameras: Sequence[str]) -> None:
         ConfigError: It is not, or cannot be written; the old one stays.
     """
     parse_entries(text, file, cameras)
-    new = file.with_name(f".{file.name}.new")
     try:
-        with new.open("w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        if file.exists():
-            new.chmod(file.stat().st_mode & 0o777)
-        new.replace(file)
+        replace_text(file, text)
     except OSError as error:
         raise ConfigError(file, error.strerror) from error
 

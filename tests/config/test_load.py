@@ -128,7 +128,13 @@ def test_the_bundles_that_ship_are_known_by_name_and_the_default_is_the_first():
         (GOOD + '[models]\nreader = "tesseract"\n', r"models.reader: Input should be 'bundle'"),
         (GOOD + "[models]\nbundle = 3\n", r"models.bundle: Input is not a valid path"),
         ('device = "gate"\n', r"camera: Field required"),
+        (
+            f"{GOOD}[camera.events]\nmin_reads = 4\n[events]\nmin_confidense = 0.5\n",
+            r"plateid.toml: events.min_confidense: Extra inputs are not permitted",
+        ),
         ("device = \n", r"plateid.toml: Invalid value"),
+        (f"device = {'9' * 5000}\n", r"plateid.toml: Exceeds the limit"),
+        (f"device = {'[' * 3000}\n", r"plateid.toml: maximum recursion depth"),
     ],
 )
 def test_a_wrong_key_is_named_with_the_reason(tmp_path, text, message):

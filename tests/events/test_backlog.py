@@ -6,7 +6,7 @@ import pytest
 
 from plateid.events.backlog import Backlog
 from plateid.events.store import EventStore
-from tests.events.samples import Logs, event
+from tests.events.samples import Logs, event, said
 from tests.events.test_store import full_disk
 
 
@@ -53,6 +53,21 @@ def test_flush_stores_what_waits(store: EventStore, bell: Bell) -> None:
     backlog.flush()
     backlog.flush()
     assert (len(backlog), seqs(store), bell.rings) == (0, [1], 1)
+
+
+def test_a_slow_store_takes_what_waits_in_several_calls(
+    store: EventStore, bell: Bell, logs: Logs
+) -> None:
+    backlog = Backlog(store, bell)
+    with full_disk():
+        for seq in range(1, 40):
+            backlog.accept(event(seq))
+    backlog.flush(0.002)
+    assert 0 < len(backlog) < 39
+    while backlog:
+        backlog.flush(0.002)
+    assert seqs(store) == list(range(1, 40))
+    assert len(said(logs, "outage ends")) == 1
 
 
 def test_a_full_memory_drops_the_oldest(store: EventStore, bell: Bell, logs: Logs) -> None:

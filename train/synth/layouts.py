@@ -179,7 +179,7 @@ def read_layout(file: Traversable) -> Layout:
         return Layout.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
     except ValidationError as error:
         raise TrainError(f"{file}: {': '.join(first_problem(error))}") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise TrainError(f"{file}: {getattr(error, 'strerror', None) or error}") from error
 
 

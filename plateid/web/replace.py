@@ -1,0 +1,35 @@
+"""Files that people write as well, replaced from the page."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+
+def replace_text(
+    file: Path, text: str, *, check: Callable[[Path], object] = lambda _: None
+) -> None:
+    """Replaces a file, or makes it; a power cut leaves the one or the other, whole.
+
+    Its mode stays; a new one is for its owner and group.
+
+    Args:
+        file: May hold passwords: until it is whole, nobody else can read what is written.
+        text: All of it.
+        check: Called with the new file before it takes the place; what it raises keeps the old one.
+
+    Raises:
+        OSError: It cannot be written; the old one stays.
+    """
+    new = file.with_name(f".{file.name}.new")
+    try:
+        new.unlink(missing_ok=True)
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        check(new)
+        new.chmod(file.stat().st_mode & 0o777 if file.exists() else 0o640)
+        new.replace(file)
+    finally:
+        new.unlink(missing_ok=True)
