@@ -62,12 +62,10 @@ def thaw(bundle: Path, out: Path, pictures: Sequence[Path]) -> Path:
         scores[-1] = nn.Conv2d(scores[-1].in_channels, 1, 1)
     head.nc, head.no, model.nc, model.names = 1, 1 + 4 * head.reg_max, 1, {0: "plate"}
     model.yaml["nc"] = 1
-    with_silu = set(_followed_by_sigmoid(graph))
+    with_silu = set(_followed_by_sigmoid(graph))  # in 8 bits, a ReLU is part of its convolution
     for name, block in model.named_modules():
         if isinstance(getattr(block, "act", None), nn.SiLU) and f"{name}.conv" not in with_silu:
-            block.act = (
-                nn.ReLU()
-            )  # the graph may show none: in 8 bits it is part of the convolution
+            block.act = nn.ReLU()
     if not _fill(model, found):
         raise TrainError(f"{bundle}: its detector is not a YOLOv8n of one class")
     _measure(model, pictures[:ENOUGH])
