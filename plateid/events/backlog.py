@@ -50,7 +50,7 @@ class Backlog:
         self.flush()
 
     def flush(self, step_s: float = STEP_S) -> None:
-        """Stores what waits, in order, as far as the store allows in the time; call it often."""
+        """Stores what waits, in order, one at least, as far as store and time allow; call it often."""
         with self._lock:
             stored = self._store_waiting(time.monotonic() + step_s)
             while len(self._waiting) > self._capacity:
@@ -63,9 +63,11 @@ class Backlog:
     def _store_waiting(self, until: float) -> int:
         before = len(self._waiting)
         try:
-            while self._waiting and time.monotonic() < until:
+            while self._waiting:
                 self._store.append(self._waiting[0])
                 self._waiting.popleft()
+                if time.monotonic() >= until:
+                    break
             self._outage.recovered()
         except StoreError as error:
             self._outage.failed(error)
