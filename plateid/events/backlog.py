@@ -50,7 +50,7 @@ class Backlog:
         self.flush()
 
     def flush(self, step_s: float = STEP_S) -> None:
-        """Stores what waits, in order, one at least, as far as store and time allow; call it often."""
+        """Stores what waits, in order, one at least, as far as store and time allow."""
         with self._lock:
             stored = self._store_waiting(time.monotonic() + step_s)
             while len(self._waiting) > self._capacity:

@@ -140,12 +140,25 @@ class Delivery:
         return fits
 
     def _send_events(self) -> None:
-        chosen = self._choose()[: self._room()]
+        now = datetime.now(UTC)
+        chosen = [(each, _payload(each, now)) for each in self._choose()[: self._room()]]
         self._send_pictures()  # now: each was set before its event was stored
-        if first_time := [outgoing.id for outgoing in chosen if not outgoing.sent]:
+        chosen = [pair for pair in chosen if self._takes(*pair)]
+        if first_time := [outgoing.id for outgoing, _ in chosen if not outgoing.sent]:
             self._store.mark_sent(first_time)
-        for outgoing in chosen:
-            self._send_event(outgoing)
+        for outgoing, payload in chosen:
+            self._send_event(outgoing, payload)
+
+    def _takes(self, outgoing: Outgoing, payload: str) -> bool:
+        """Whether the broker takes an event of this length; else it is refused, unsent."""
+        topic = self._topic(outgoing)
+        fits = self._fits(topic, payload.encode())
+        if not fits:
+            self._outages.refused(outgoing, f"{topic}: larger than the broker takes")
+        return fits
+
+    def _topic(self, outgoing: Outgoing) -> str:
+        return f"{self._root}/{outgoing.camera}/event"
 
     def _choose(self) -> list[Outgoing]:
         in_flight = [outgoing for _, outgoing in self._in_flight.values() if outgoing]
@@ -159,13 +172,9 @@ class Delivery:
                 cameras.add(outgoing.camera)
         return chosen
 
-    def _send_event(self, outgoing: Outgoing) -> None:
+    def _send_event(self, outgoing: Outgoing, payload: str) -> None:
         """`last` goes first, at QoS 0: the PUBACK of the event says that the broker has both."""
-        topic = f"{self._root}/{outgoing.camera}/event"
-        payload = _payload(outgoing, datetime.now(UTC))
-        if not self._fits(topic, payload.encode()):
-            self._outages.refused(outgoing, f"{topic}: larger than the broker takes")
-            return
+        topic = self._topic(outgoing)
         self._connection.publish(
             f"{self._root}/{outgoing.camera}/last", payload, qos=0, retain=True
         )

@@ -205,6 +205,7 @@ def test_what_is_larger_than_the_broker_takes_holds_up_nothing_else(
         publish(broker.config)
         until(lambda: subscriber.seqs() == [1, 3])
     until(lambda: outbox(store) == 1)
+    assert [waiting.sent for waiting in store.pending(9)] == [False]
     (reason,) = said(logs, "outage starts")
     assert reason.endswith("/yard/event: larger than the broker takes")
     assert broker.log().count(" as plateid-") <= 2, "it never hangs up"
