@@ -241,3 +241,11 @@ def serious_issues(browser: Chrome) -> list[str]:
         for issue in found["violations"]
         if issue["impact"] in SERIOUS
     ]
+
+
+def served(tmp_path: Path, text: str) -> Config:
+    """A configuration of its own, whose page is on a free port."""
+    port = free_port()
+    (tmp_path / "plates.csv").write_text("plate,list\n")
+    (tmp_path / "plateid.toml").write_text(CONFIG.format(port=port) + text)
+    return load_config(tmp_path / "plateid.toml")
