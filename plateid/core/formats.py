@@ -61,9 +61,9 @@ class Formats:
         """
         wanted = [ALIASES.get(code, code) for code in (c.strip().lower() for c in codes) if code]
         regions = [c for code in wanted for c in (EUROPEAN_UNION if code == "eu" else [code])]
-        known = {entry.code for entry in self.entries}
-        if unknown := sorted(set(regions) - known):
-            reason = f"unknown region {', '.join(unknown)}; known: eu {' '.join(sorted(known))}"
+        if unknown := sorted(set(regions) - self._codes):
+            known = " ".join(sorted(self._codes))
+            reason = f"unknown region {', '.join(unknown)}; known: eu {known}"
             raise ConfigError(key, reason)
         if strict and not regions:
             raise ConfigError(key, "strict needs at least one region")
@@ -99,7 +99,7 @@ class Formats:
         Returns:
             None where no syntax fits and the picture tells nothing.
         """
-        codes = {entry.code for entry in self.entries} | (set(seen) - {""})
+        codes = sorted(self._codes.union(seen) - {""})
         by_chance = OFF_TABLE * float(len(CHARSET)) ** -min(len(plate), LONGEST)
         left_open = seen.get("", 0.0) / len(codes)
         issued = self._issued(plate)
@@ -107,7 +107,7 @@ class Formats:
             code: (issued.get(code, 0.0) + by_chance)
             * (seen.get(code, 0.0) + left_open)
             * (1.0 if self._expects(code) else MISFIT)
-            for code in sorted(codes)
+            for code in codes
         }
         total = sum(weight.values())
         told = [
@@ -133,6 +133,10 @@ class Formats:
         """How likely each country whose syntax fits issues this plate."""
         fitting = [e for e in self._by_length.get(len(plate), ()) if e.regex.fullmatch(plate)]
         return {e.code: 1 / e.size for e in sorted(fitting, key=lambda e: -e.size)}
+
+    @functools.cached_property
+    def _codes(self) -> frozenset[str]:
+        return frozenset(entry.code for entry in self.entries)
 
     @functools.cached_property
     def _by_length(self) -> dict[int, list[Format]]:

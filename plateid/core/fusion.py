@@ -5,6 +5,7 @@ Each read is aligned with what is fused so far by the cheapest edit path, as in 
 how well the crop shows them.
 """
 
+import itertools
 import math
 from collections import Counter, defaultdict
 
@@ -88,6 +89,8 @@ class Fusion:
 
     def agreeing(self, text: str, *, edits: int = 0) -> int:
         """How many reads said `text`, or something at most so many edits away."""
+        if not edits:
+            return self._texts[text]
         return sum(n for said, n in self._texts.items() if edit_distance(said, text) <= edits)
 
     def _together(self, logs: Logs) -> Logs:
@@ -124,31 +127,32 @@ def align(a: Slots, b: Slots, *, doubts: bool = False) -> list[tuple[int | None,
 
     With `doubts`, a slot that is perhaps no character costs less to leave out.
     """
-    exchange = 1.0 - a @ b.T
     least = 0.0 if doubts else GAP
-    gap_a, gap_b = (np.clip(1.0 - slots[:, NO_CHARACTER], least, GAP) for slots in (a, b))
-    cost = np.zeros((len(a) + 1, len(b) + 1))
-    cost[1:, 0], cost[0, 1:] = np.cumsum(gap_a), np.cumsum(gap_b)
-    for i in range(1, len(a) + 1):
-        for j in range(1, len(b) + 1):
-            cost[i, j] = min(
-                cost[i - 1, j - 1] + exchange[i - 1, j - 1],
-                cost[i - 1, j] + gap_a[i - 1],
-                cost[i, j - 1] + gap_b[j - 1],
-            )
-    return _path(cost, exchange, gap_a, gap_b)
+    gap_a, gap_b = (np.clip(1.0 - slots[:, NO_CHARACTER], least, GAP).tolist() for slots in (a, b))
+    exchange = (1.0 - a @ b.T).tolist()  # lists: numpy is slow one by one
+    costs = [[0.0, *itertools.accumulate(gap_b)]]
+    for i, gap in enumerate(gap_a):
+        above = costs[-1]
+        row = [above[0] + gap]
+        for j, other_gap in enumerate(gap_b):
+            row.append(min(above[j] + exchange[i][j], above[j + 1] + gap, row[j] + other_gap))
+        costs.append(row)
+    return _path(costs, exchange, gap_a, gap_b)
 
 
 def _path(
-    cost: Logs, exchange: Slots, gap_a: Slots, gap_b: Slots
+    costs: list[list[float]],
+    exchange: list[list[float]],
+    gap_a: list[float],
+    gap_b: list[float],
 ) -> list[tuple[int | None, int | None]]:
     """Back from the last corner, by the step that cost least."""
-    i, j = cost.shape[0] - 1, cost.shape[1] - 1
+    i, j = len(gap_a), len(gap_b)
     path: list[tuple[int | None, int | None]] = []
     while i or j:
-        both = cost[i - 1, j - 1] + exchange[i - 1, j - 1] if i and j else np.inf
-        only_a = cost[i - 1, j] + gap_a[i - 1] if i else np.inf
-        only_b = cost[i, j - 1] + gap_b[j - 1] if j else np.inf
+        both = costs[i - 1][j - 1] + exchange[i - 1][j - 1] if i and j else math.inf
+        only_a = costs[i - 1][j] + gap_a[i - 1] if i else math.inf
+        only_b = costs[i][j - 1] + gap_b[j - 1] if j else math.inf
         if both <= min(only_a, only_b):
             i, j = i - 1, j - 1
             path.append((i, j))

@@ -112,6 +112,8 @@ def sharpness(crop: Image) -> float:
 
     Dividing by the variance makes a dim crop and a bright one comparable.
     """
-    grey = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY).astype(np.float32)
-    energy = float(np.mean(np.square(cv2.Laplacian(grey, cv2.CV_32F)))) / (float(grey.var()) + 1.0)
+    grey = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
+    _, deviation = cv2.meanStdDev(grey)
+    edges = float(cv2.norm(cv2.Laplacian(grey, cv2.CV_32F), cv2.NORM_L2SQR))
+    energy: float = edges / grey.size / (float(deviation[0, 0]) ** 2 + 1.0)
     return energy / (1.0 + energy)

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 CHARSET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 NO_CHARACTER = 0
 """Column of the slots that says "no character here"; CHARSET[i] is column i + 1."""
+SHOWN = ("", *CHARSET)
+"""What each column stands for."""
 
 DOUBTFUL = 0.05
 """Where a reader left out a character that was at least so likely, its slot is kept. Of rendered
@@ -136,7 +138,7 @@ def _likeness() -> NDArray[np.float32]:
 
 def slots_text(slots: Slots) -> str:
     """The likeliest character of each slot; slots that hold none are left out."""
-    return "".join(CHARSET[column - 1] for column in slots.argmax(axis=1) if column != NO_CHARACTER)
+    return "".join(SHOWN[column] for column in slots.argmax(axis=1).tolist())
 
 
 @dataclass(frozen=True)
@@ -158,49 +160,52 @@ def n_best(slots: Slots, count: int, *, least: float = 0.0) -> list[Hypothesis]:
         count: At most so many texts.
         least: Choices less likely than this share of the likeliest are not tried.
     """
-    found: dict[str, Hypothesis] = {}
+    totals: dict[str, float] = {}
+    ways: dict[str, tuple[int, ...]] = {}
     for columns, probability in _likeliest(slots, 4 * count, least):
-        held = [(slot, column) for slot, column in enumerate(columns) if column != NO_CHARACTER]
-        text = "".join(CHARSET[column - 1] for _, column in held)
-        before = found.get(text)
-        found[text] = Hypothesis(
-            text,
-            min(1.0, probability + (before.probability if before else 0.0)),
-            before.characters
-            if before
-            else tuple(float(slots[slot, column]) for slot, column in held),
-        )
-    return sorted(found.values(), key=lambda h: -h.probability)[:count]
+        text = "".join([SHOWN[column] for column in columns])
+        totals[text] = totals.get(text, 0.0) + probability
+        ways.setdefault(text, columns)
+    best = sorted(totals, key=lambda text: -totals[text])[:count]
+    return [Hypothesis(text, min(1.0, totals[text]), _held(slots, ways[text])) for text in best]
+
+
+def _held(slots: Slots, columns: tuple[int, ...]) -> tuple[float, ...]:
+    """The probability of each character of one choice of columns."""
+    chosen = slots[np.arange(len(slots)), columns].tolist()
+    return tuple(p for p, column in zip(chosen, columns, strict=True) if column != NO_CHARACTER)
 
 
 def _likeliest(slots: Slots, count: int, least: float) -> Iterator[tuple[tuple[int, ...], float]]:
-    """The `count` likeliest choices of one column for each slot, and their probabilities."""
+    """The `count` likeliest choices of one column for each slot, and their probabilities.
+
+    A choice follows from the one with a better column in its last slot that has not the best.
+    """
     best = np.argsort(-slots, axis=1)[:, :CHOICES]
     best_costs = -np.log(np.maximum(np.take_along_axis(slots, best, axis=1), 1e-12))
     ranked, costs = best.tolist(), best_costs.tolist()  # lists: numpy is slow one by one
-    start, cheapest = (0,) * len(slots), math.fsum(cost[0] for cost in costs)
+    cheapest = math.fsum(cost[0] for cost in costs)
     dearest = cheapest - math.log(least) if least else math.inf
-    heap, seen = [(cheapest, start)], {start}
+    heap = [(cheapest, (0,) * len(slots), 0)]
     for _ in range(count):
         if not heap:
             return
-        cost, ranks = heapq.heappop(heap)
-        yield (
-            tuple(columns[rank] for columns, rank in zip(ranked, ranks, strict=True)),
-            math.exp(-cost),
-        )
-        for slot, rank in enumerate(ranks):
-            following = (*ranks[:slot], rank + 1, *ranks[slot + 1 :])
-            if rank + 1 == CHOICES or following in seen:
+        cost, ranks, last = heapq.heappop(heap)
+        columns = tuple([of[rank] for of, rank in zip(ranked, ranks, strict=True)])
+        yield columns, math.exp(-cost)
+        for slot in range(last, len(ranks)):
+            rank = ranks[slot] + 1
+            if rank == CHOICES:
                 continue
-            seen.add(following)
-            dearer = cost + costs[slot][rank + 1] - costs[slot][rank]
+            dearer = cost + costs[slot][rank] - costs[slot][rank - 1]
             if dearer <= dearest:
-                heapq.heappush(heap, (dearer, following))
+                heapq.heappush(heap, (dearer, (*ranks[:slot], rank, *ranks[slot + 1 :]), slot))
 
 
 def edit_distance(a: str, b: str) -> int:
     """Levenshtein distance: insertions, deletions and exchanges."""
+    if a == b:
+        return 0
     row = list(range(len(b) + 1))
     for i, left in enumerate(a, 1):
         diagonal, row[0] = row[0], i

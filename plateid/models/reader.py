@@ -59,6 +59,7 @@ def fitted(crop: Image, spec: ReaderSpec) -> NDArray[np.float32]:
     if spec.fit == "pad":
         filled = min(spec.width, max(1, round(pixels.shape[1] * spec.height / pixels.shape[0])))
     scaled = cv2.resize(pixels, (filled, spec.height), interpolation=cv2.INTER_CUBIC)
-    columns = scaled.reshape(spec.height, filled, -1)
-    padded = np.pad(columns, ((0, 0), (0, spec.width - filled), (0, 0)), mode="edge")
-    return padded.transpose(2, 0, 1).astype(np.float32)
+    columns: NDArray[np.uint8] = scaled.reshape(spec.height, filled, -1)
+    if filled < spec.width:
+        columns = np.pad(columns, ((0, 0), (0, spec.width - filled), (0, 0)), mode="edge")
+    return columns.transpose(2, 0, 1).astype(np.float32)
