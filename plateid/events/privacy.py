@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import json
-import os
 import secrets
 import time
 from dataclasses import replace
@@ -16,6 +15,7 @@ from plateid.errors import StoreError
 from plateid.events.courier import Target
 from plateid.events.overflow import DAY_S
 from plateid.events.queues import Queued
+from plateid.replace import replace_text
 
 KEY_BYTES = 32
 DIGITS = 32
@@ -58,14 +58,8 @@ def write_key(file: Path) -> tuple[float, bytes]:
         StoreError: The file cannot be written; the old one stays.
     """
     made_at, key = time.time(), secrets.token_bytes(KEY_BYTES)
-    new = file.with_name(f"{file.name}.new")
     try:
-        new.unlink(missing_ok=True)
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-            stream.write(f"{made_at:.0f} {key.hex()}\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        new.replace(file)
+        replace_text(file, f"{made_at:.0f} {key.hex()}\n", mode=0o600)
     except OSError as error:
         raise StoreError(file, error.strerror) from error
     return made_at, key

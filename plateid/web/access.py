@@ -17,6 +17,7 @@ from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
 from plateid.config.service import WebConfig
 from plateid.errors import ConfigError, StoreError
+from plateid.replace import replace_text
 
 Role = Literal["admin", "viewer"]
 ROLES: tuple[Role, ...] = ("admin", "viewer")
@@ -92,20 +93,17 @@ def write_keys(file: Path, keys: Keys) -> None:
     Raises:
         StoreError: It cannot be written; the old one stays.
     """
-    new = file.with_name(f"{file.name}.new")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        new.unlink(missing_ok=True)
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-            json.dump(vars(keys), stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        if os.geteuid() == 0:
-            owner = file.parent.stat()
-            os.chown(new, owner.st_uid, owner.st_gid)
-        new.replace(file)
+        replace_text(file, json.dumps(vars(keys)), mode=0o600, first=_give_to_owner_of_folder)
     except OSError as error:
         raise StoreError(file, error.strerror) from error
+
+
+def _give_to_owner_of_folder(file: Path) -> None:
+    if os.geteuid() == 0:
+        owner = file.parent.stat()
+        os.chown(file, owner.st_uid, owner.st_gid)
 
 
 def check_password(web: WebConfig, keys: Keys) -> None:

@@ -17,10 +17,10 @@ from tomlkit.exceptions import TOMLKitError
 from plateid.config.camera import CameraConfig
 from plateid.config.load import load_config
 from plateid.errors import ConfigError
+from plateid.replace import replace_text
 from plateid.web import aid as aids
 from plateid.web.guard import read_change
 from plateid.web.live_pages import Stream, repeated
-from plateid.web.replace import replace_text
 from plateid.web.site import Site, camera_of, page, site_of
 
 AID_S = 0.5
@@ -85,7 +85,7 @@ def write_view(file: Path, camera: str, view: dict[str, Any]) -> None:
     except OSError as error:
         raise ConfigError(file, error.strerror) from error
     try:
-        replace_text(file, tomlkit.dumps(document), check=load_config)
+        replace_text(file, tomlkit.dumps(document), first=load_config)
     except OSError as error:
         raise ConfigError(file, error.strerror) from error
 

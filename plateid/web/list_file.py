@@ -11,7 +11,7 @@ from pathlib import Path
 
 from plateid.core.lists import COLUMNS, SEPARATORS, Entry, parse_entries
 from plateid.errors import ConfigError
-from plateid.web.replace import replace_text
+from plateid.replace import replace_text
 
 MAX_UNDO = 50
 LINE_BREAK = re.compile(r"[\r\n\x00]")

@@ -1,4 +1,4 @@
-"""Files that people write as well, replaced from the page."""
+"""Small files that must survive a power cut, replaced whole."""
 
 import os
 from collections.abc import Callable
@@ -6,16 +6,19 @@ from pathlib import Path
 
 
 def replace_text(
-    file: Path, text: str, *, check: Callable[[Path], object] = lambda _: None
+    file: Path,
+    text: str,
+    *,
+    mode: int | None = None,
+    first: Callable[[Path], object] = lambda _: None,
 ) -> None:
     """Replaces a file, or makes it; a power cut leaves the one or the other, whole.
 
-    Its mode stays; a new one is for its owner and group.
-
     Args:
-        file: May hold passwords: until it is whole, nobody else can read what is written.
+        file: May hold secrets: until it is whole, nobody else can read what is written.
         text: All of it.
-        check: Called with the new file before it takes the place; what it raises keeps the old one.
+        mode: Of the file; by default its mode stays, and a new one is for its owner and group.
+        first: Called with the new file before it takes the place; what it raises keeps the old one.
 
     Raises:
         OSError: It cannot be written; the old one stays.
@@ -28,8 +31,10 @@ def replace_text(
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
-        check(new)
-        new.chmod(file.stat().st_mode & 0o777 if file.exists() else 0o640)
+        first(new)
+        if mode is None:
+            mode = file.stat().st_mode & 0o777 if file.exists() else 0o640
+        new.chmod(mode)
         new.replace(file)
     finally:
         new.unlink(missing_ok=True)
