@@ -169,7 +169,8 @@ def synth(
 @click.option(
     "--mean",
     type=FOLDER,
-    help="Other weights, or a bundle as default: the reader becomes the mean of both.",
+    multiple=True,
+    help="Other weights, or a bundle as default: the reader becomes the mean of all.",
 )
 @click.option(
     "--regions",

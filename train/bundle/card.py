@@ -82,9 +82,10 @@ def origin_of_reader(checkpoint: Path) -> str:
     )
 
 
-def mean_with(reader: Path) -> str:
+def mean_with(*readers: Path) -> str:
     """What is added to the origin of a reader that becomes the mean of its weights and others."""
-    return f"; the mean of its weights and those of {reader.name} ({_data('reader', str(reader))})"
+    others = [f"and those of {each.name} ({_data('reader', str(each))})" for each in readers]
+    return f"; the mean of its weights {' '.join(others)}"
 
 
 def origin(weights: Path) -> str:

@@ -30,7 +30,7 @@ class Export:
             and figures.
         detector: Weights as ultralytics saves them; None: the one that the bundle has.
         reader: Weights of `train reader`; None: the one that the bundle has.
-        mean: Checkpoint, or a bundle: the reader gets the mean of its weights and of `reader`'s.
+        mean: Checkpoints, or bundles: the reader gets the mean of their weights and `reader`'s.
         easyocr: Folder of EasyOCR's weights; without `reader`, they become the bundle's reader.
         regions: Whether the reader tells countries apart, where it can.
         name: Of the bundle and its detector; None: as it is, or that of the folder if it is new.
@@ -42,7 +42,7 @@ class Export:
     out: Path
     detector: Path | None = None
     reader: Path | None = None
-    mean: Path | None = None
+    mean: tuple[Path, ...] = ()
     easyocr: Path | None = None
     regions: bool = False
     name: str | None = None
@@ -56,8 +56,8 @@ def export_bundle(export: Export) -> None:
 
     Raises:
         TrainError: `out` is something else than a bundle, an option lacks the network that it is
-            for, `mean` is of another one, a network's answers differ from those of its weights, or
-            nothing can be written.
+            for, one of `mean` is another network, a network's answers differ from those of its
+            weights, or nothing can be written.
     """
     _check(export)
     out = export.out
@@ -131,8 +131,7 @@ def _reader(export: Export) -> Candidate:
     if not export.reader:
         return candidate("english_g2", export.easyocr)
     chosen = trained(export.reader, export.easyocr)
-    if export.mean:
-        average_with(chosen, Path(bundle_path(str(export.mean))))
+    average_with(chosen, [Path(bundle_path(str(other))) for other in export.mean])
     return chosen
 
 
@@ -143,7 +142,7 @@ def _described(chosen: Candidate, export: Export) -> dict[str, Any]:
     if export.reader:
         made = origin_of_reader(export.reader)
     if export.mean:
-        made += mean_with(export.mean)
+        made += mean_with(*export.mean)
     regions = list(chosen.regions) if export.regions else []
     return spec | {"regions": regions, "precision": "float16", "origin": made}
 

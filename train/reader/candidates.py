@@ -1,5 +1,6 @@
 """The networks that may become the reader, and how each wants its crops."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -113,17 +114,18 @@ def load_base(chosen: Candidate, base: Path) -> None:
         raise TrainError(f"{base}: of another network: {error}") from error
 
 
-def average_with(chosen: Candidate, base: Path) -> None:
+def average_with(chosen: Candidate, bases: Sequence[Path]) -> None:
     """Takes the mean of its weights and of what `load_base` would put there.
 
     After a long training, the mean with the weights that it began with may be better than either
     (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
     """
-    own = {name: weight.clone() for name, weight in chosen.network.state_dict().items()}
-    load_base(chosen, base)
-    for name, weight in chosen.network.state_dict().items():
-        if weight.is_floating_point():
-            weight.lerp_(own[name], 0.5)
+    for count, base in enumerate(bases, 1):
+        mean = {name: weight.clone() for name, weight in chosen.network.state_dict().items()}
+        load_base(chosen, base)
+        for name, weight in chosen.network.state_dict().items():
+            if weight.is_floating_point():
+                weight.lerp_(mean[name], count / (count + 1))
 
 
 def trained(checkpoint: Path, easyocr: Path | None) -> Candidate:

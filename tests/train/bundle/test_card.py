@@ -35,7 +35,9 @@ def test_weights_are_trained_on_what_those_were_that_they_began_with(tmp_path):
     alone = record(tmp_path / "alone", run | {"data": ["/data/b"], "base": None})
     text = origin_of_reader(alone / "last.pt")
     assert trained_on(text) == ["b"]
-    assert trained_on(text + mean_with(Path("default"))) == ["b", *OURS, "us-crops"]
+    ours = [*OURS, "us-crops"]
+    mean = text + mean_with(Path("default"), first / "last.pt")
+    assert trained_on(mean) == ["b", *ours, "my plates", *ours]
     assert not origin_of_reader(tmp_path / "last.pt")
 
 

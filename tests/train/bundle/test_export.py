@@ -89,21 +89,22 @@ def test_training_goes_on_from_the_reader_of_a_bundle(tmp_path, bundle):
     for one, other in zip(before, after, strict=True):
         assert torch.allclose(one, other, atol=0.02), "but for the rounding to float16"
     own = {name: weight.clone() for name, weight in ours.network.state_dict().items()}
-    average_with(ours, DEFAULT_BUNDLE)
+    average_with(ours, [DEFAULT_BUNDLE, out])
+    another = {name: weight.clone() for name, weight in fresh.network.state_dict().items()}
     load_base(fresh, DEFAULT_BUNDLE)
     for name, weight in fresh.network.state_dict().items():
         if weight.is_floating_point() and not name.startswith("regions."):
-            between = ours.network.state_dict()[name]
-            assert torch.allclose(between, (own[name] + weight) / 2, atol=1e-6), name
+            mean = (own[name] + weight + another[name]) / 3
+            assert torch.allclose(ours.network.state_dict()[name], mean, atol=1e-6), name
     mean = tmp_path / "mean"
-    export_bundle(Export(mean, reader=tmp_path / "last.pt", mean=Path("default")))
+    export_bundle(Export(mean, reader=tmp_path / "last.pt", mean=(Path("default"),)))
     assert Bundle(mean).spec.reader.origin.endswith(
         "the mean of its weights and those of default (romanian, kaggle, useu, us-crops)"
     )
     with pytest.raises(TrainError, match=r"nowhere: not a checkpoint of a reader"):
-        export_bundle(Export(mean, reader=tmp_path / "last.pt", mean=tmp_path / "nowhere"))
+        export_bundle(Export(mean, reader=tmp_path / "last.pt", mean=(tmp_path / "nowhere",)))
     with pytest.raises(TrainError, match=r"--mean: only with --reader"):
-        export_bundle(Export(mean, mean=Path("default")))
+        export_bundle(Export(mean, mean=(Path("default"),)))
     silent = tmp_path / "silent"
     export_bundle(Export(silent, reader=tmp_path / "last.pt"))
     assert Bundle(silent).spec.reader.regions == ()
