@@ -170,7 +170,7 @@ def synth(
     "--mean",
     type=FOLDER,
     multiple=True,
-    help="Other weights, or a bundle as default: the reader becomes the mean of all.",
+    help="Other weights, or a bundle as default; may be repeated: the reader becomes their mean.",
 )
 @click.option(
     "--regions",
