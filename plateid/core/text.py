@@ -77,46 +77,48 @@ def ctc_slots(probabilities: NDArray[np.float32]) -> Slots:
         probabilities: Shape (T, 1 + len(CHARSET)), column 0 is the blank.
     """
     best = _best_path(probabilities)
+    steps = np.arange(len(best))
+    sharpness = probabilities[steps, best].tolist()
     doubts = probabilities.copy()
-    steps = np.arange(len(best) - 1)
-    doubts[1:][steps, best[:-1]] = doubts[:-1][steps, best[1:]] = 0
+    doubts[1:][steps[:-1], best[:-1]] = doubts[:-1][steps[:-1], best[1:]] = 0
     doubts[:, NO_CHARACTER] = 1 - doubts[:, 1:].sum(axis=1)
+    hidden = doubts[:, 1:].max(axis=1).tolist()
     rows = []
     for start, end in _runs(best):
         if best[start] != NO_CHARACTER:
-            rows.append(probabilities[start + probabilities[start:end, best[start]].argmax()])
-        elif (hidden := doubts[start:end, 1:].max(axis=1)).max() >= DOUBTFUL:
-            rows.append(doubts[start + hidden.argmax()])
+            rows.append(probabilities[max(range(start, end), key=sharpness.__getitem__)])
+        elif max(hidden[start:end]) >= DOUBTFUL:
+            rows.append(doubts[max(range(start, end), key=hidden.__getitem__)])
     return np.array(rows, dtype=np.float32).reshape(-1, probabilities.shape[1])
 
 
-def _best_path(probabilities: NDArray[np.float32]) -> NDArray[np.intp]:
+def _best_path(probabilities: NDArray[np.float32]) -> list[int]:
     """The likeliest column of each step, but runs are about as long as the read's others.
 
     A long one that nearly has a blank inside is a character twice ("22"), two short ones in a row
     are one character that may be either ("0Q").
     """
-    best: NDArray[np.intp] = probabilities.argmax(axis=1)
-    blank = probabilities[:, NO_CHARACTER]
+    best: list[int] = probabilities.argmax(axis=1).tolist()
+    blank = probabilities[:, NO_CHARACTER].tolist()
     runs = _runs(best)
     lengths = [end - start for start, end in runs if best[start] != NO_CHARACTER]
     usual = statistics.median(lengths) if lengths else 0
     for start, end in runs:
         if best[start] != NO_CHARACTER and end - start >= max(3, LONG * usual):
-            gap = start + 1 + blank[start + 1 : end - 1].argmax()
+            gap = max(range(start + 1, end - 1), key=blank.__getitem__)
             if blank[gap] >= NEARLY_BLANK:
                 best[gap] = NO_CHARACTER
     for (start, _), (_, end) in itertools.pairwise(runs):
         if end - start <= SHORT * usual and NO_CHARACTER not in best[start:end]:
-            sharpest = probabilities[np.arange(start, end), best[start:end]].argmax()
-            best[start:end] = best[start + sharpest]
+            sharpest = max(range(start, end), key=lambda step: probabilities[step, best[step]])
+            best[start:end] = [best[sharpest]] * (end - start)
     return best
 
 
-def _runs(best: NDArray[np.intp]) -> list[tuple[int, int]]:
+def _runs(best: list[int]) -> list[tuple[int, int]]:
     """Start and end of each stretch of one column."""
-    edges = [0, *(np.flatnonzero(np.diff(best)) + 1).tolist(), len(best)]
-    return list(itertools.pairwise(edges))
+    changes = (step for step in range(1, len(best)) if best[step] != best[step - 1])
+    return list(itertools.pairwise([0, *changes, len(best)]))
 
 
 def with_look_alikes(slots: Slots) -> Slots:

@@ -5,14 +5,17 @@ dropped frame costs nothing, and boxes are compared after both are widened (C-BI
 WACV 2023), since a plate moves by more than its own height between two frames.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-import numpy as np
-from numpy.typing import NDArray
-
-from plateid.core.geometry import Boxes, iou
+from plateid.core.geometry import expanded, overlap
 from plateid.core.records import Box, Detection, Track
+
+Vector = tuple[float, float, float, float]
+"""Centre x, centre y, width and height of a box, in pixels, or their speeds, in pixels a second.
+
+No arrays: a frame has few plates, and numpy is slow for few numbers.
+"""
 
 
 @dataclass(frozen=True)
@@ -40,26 +43,28 @@ class _State:
     """A track's motion: a steady-state Kalman filter (alpha-beta) of centre, width and height."""
 
     track: Track
-    position: NDArray[np.float64]
+    position: Vector
     seen_at: datetime
-    velocity: NDArray[np.float64] = field(default_factory=lambda: np.zeros(4))
+    velocity: Vector = (0.0, 0.0, 0.0, 0.0)
 
-    def predicted(self, now: datetime) -> NDArray[np.float64]:
-        return self.position + self.velocity * (now - self.seen_at).total_seconds()
+    def predicted(self, now: datetime) -> Vector:
+        return _moved(self.position, self.velocity, (now - self.seen_at).total_seconds())
 
     def correct(self, detection: Detection, now: datetime) -> None:
         elapsed_s = max((now - self.seen_at).total_seconds(), 1e-3)
-        residual = _centred(detection.box) - self.predicted(now)
+        predicted = self.predicted(now)
+        residual = _moved(_centred(detection.box), predicted, -1)
         beta = 1.0 if self.track.hits == 1 else 0.4  # the second sight alone sets the speed
-        self.position = self.predicted(now) + 0.85 * residual
-        self.velocity = self.velocity + beta * residual / elapsed_s
-        self.velocity[2:] *= 0.5  # what the residual says of the size is mostly noise
+        self.position = _moved(predicted, residual, 0.85)
+        vx, vy, growth_x, growth_y = _moved(self.velocity, residual, beta / elapsed_s)
+        # what the residual says of the size is mostly noise
+        self.velocity = vx, vy, 0.5 * growth_x, 0.5 * growth_y
         self.seen_at = now
         self.track = replace(self.track, detection=detection, hits=self.track.hits + 1)
 
     def stand(self, now: datetime) -> None:
         self.seen_at = now
-        self.velocity[:] = 0
+        self.velocity = 0.0, 0.0, 0.0, 0.0
 
 
 class Tracker:
@@ -118,9 +123,9 @@ class Tracker:
         """Corrects tracks by their detections; returns these, other tracks, other detections."""
         if not states or not detections:
             return [], states, detections
-        predicted = _boxes([_cornered(state.predicted(now)) for state in states])
-        overlap = iou(self._widened(predicted), self._widened(_boxes([d.box for d in detections])))
-        pairs = _best_pairs(overlap, self._settings.min_iou)
+        predicted = [self._widened(_cornered(state.predicted(now))) for state in states]
+        seen = [self._widened(detection.box) for detection in detections]
+        pairs = _best_pairs(predicted, seen, self._settings.min_iou)
         for row, column in pairs.items():
             states[row].correct(detections[column], now)
         matched = [states[row] for row in pairs]
@@ -128,37 +133,42 @@ class Tracker:
         taken = set(pairs.values())
         return matched, others, [d for column, d in enumerate(detections) if column not in taken]
 
-    def _widened(self, boxes: Boxes) -> Boxes:
-        sides = (boxes[:, 2:] - boxes[:, :2]) * np.asarray(self._settings.widen, dtype=np.float32)
-        return np.hstack([boxes[:, :2] - sides, boxes[:, 2:] + sides])
+    def _widened(self, box: Box) -> Box:
+        x, y = self._settings.widen
+        return expanded(box, x=x, y=y)
 
     def _start(self, detection: Detection, now: datetime) -> _State:
         self._last_id += 1
         return _State(Track(self._last_id, detection, hits=1), _centred(detection.box), now)
 
 
-def _best_pairs(overlap: NDArray[np.float32], minimum: float) -> dict[int, int]:
-    """Row to column, the greatest overlap first; each row and column once."""
+def _best_pairs(rows: list[Box], columns: list[Box], minimum: float) -> dict[int, int]:
+    """Row to column, those that overlap most first; each row and column once."""
     pairs: dict[int, int] = {}
-    for flat in np.argsort(-overlap, axis=None, kind="stable"):
-        row, column = divmod(int(flat), overlap.shape[1])
-        if overlap[row, column] < minimum:
+    overlaps = (
+        (-overlap(a, b), row, column)
+        for row, a in enumerate(rows)
+        for column, b in enumerate(columns)
+    )
+    for negative, row, column in sorted(overlaps):
+        if -negative < minimum:
             break
         if row not in pairs and column not in pairs.values():
             pairs[row] = column
     return pairs
 
 
-def _boxes(boxes: list[Box]) -> Boxes:
-    return np.asarray(boxes, dtype=np.float32).reshape(-1, 4)
+def _moved(start: Vector, by: Vector, times: float) -> Vector:
+    (x, y, width, height), (dx, dy, dw, dh) = start, by
+    return x + times * dx, y + times * dy, width + times * dw, height + times * dh
 
 
-def _centred(box: Box) -> NDArray[np.float64]:
+def _centred(box: Box) -> Vector:
     x1, y1, x2, y2 = box
-    return np.array([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1])
+    return (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
 
 
-def _cornered(state: NDArray[np.float64]) -> Box:
-    x, y, width, height = (float(value) for value in state)
+def _cornered(state: Vector) -> Box:
+    x, y, width, height = state
     width, height = max(width, 1.0), max(height, 1.0)
     return x - width / 2, y - height / 2, x + width / 2, y + height / 2

@@ -123,7 +123,9 @@ def test_scaling_is_near_to_that_of_the_converted_picture(name):
     picture = VideoPicture(frame)
     whole = frame.to_ndarray(format="bgr24")
     reference = cv2.resize(whole, (160, 96), interpolation=cv2.INTER_AREA)
-    assert difference(picture.resized(160, 96), reference) < 12
+    scaled = picture.resized(160, 96)
+    assert np.abs(scaled.astype(int) - reference).mean() < 2.5
+    assert difference(scaled, reference) < 16  # of 4:2:0, colours have half as many rows
     luma, grey = picture.luma(160, 96), cv2.cvtColor(reference, cv2.COLOR_BGR2GRAY)
     assert luma.shape == (96, 160)
     assert np.corrcoef(luma.ravel(), grey.ravel())[0, 1] > 0.99
