@@ -181,9 +181,14 @@ class App:
     def _work(self) -> None:
         """One worker's thread: the next camera that has a frame, until no camera goes on."""
         while (frame := self._mailboxes.wait_any()) is not None:
+            pipeline, mailbox = self._pipelines[frame.camera], self._mailboxes[frame.camera]
             with self._supervisor.working():
-                results = self._pipelines[frame.camera].process(frame)
-            self._web.show(frame, [(result.detection, result.reading) for result in results])
+                spared = self._mailboxes.crowded and not pipeline.wants(frame)
+                results = [] if spared else pipeline.process(frame)
+            if spared:
+                mailbox.spared += 1
+            else:
+                self._web.show(frame, [(result.detection, result.reading) for result in results])
             self._mailboxes.done(frame.camera)
         self._supervisor.stop()
 
@@ -303,8 +308,9 @@ class App:
 
     def _box_health(self) -> BoxHealth:
         cameras = {
-            name: CameraHealth(online, self._mailboxes[name].frames, self._mailboxes[name].dropped)
+            name: CameraHealth(online, box.frames, box.dropped, box.spared)
             for name, online in self._online.items()
+            for box in (self._mailboxes[name],)
         }
         return BoxHealth(
             cameras,

@@ -14,11 +14,13 @@ import pytest
 
 from plateid.config.load import load_config
 from plateid.core.standing import STILL_S
+from plateid.demo import CLIP
 from plateid.errors import ModelError
 from plateid.events.store import EventStore
 from tests.capture.conftest import write_clip
 from tests.events.broker import Broker, Subscriber, free_port, until
 from tests.events.test_store import damaged
+from tests.service.test_metrics import scraped
 
 PLATEID = [sys.executable, "-m", "plateid"]
 
@@ -279,3 +281,23 @@ def test_a_network_that_fails_ends_the_process_with_its_reason(config, monkeypat
     monkeypatch.setattr(OnnxDetector, "detect", fail)
     with pytest.raises(ModelError, match="out of memory"):
         App(load_config(config), Supervisor()).run()
+
+
+def test_where_time_is_short_frames_that_tell_nothing_new_are_passed_over(tmp_path):
+    port = free_port()
+    cameras = "".join(f'[[camera]]\nname = "c{n}"\nurl = "{CLIP}"\nloop = true\n' for n in range(2))
+    config = tmp_path / "plateid.toml"
+    config.write_text(
+        f'store.path = "events.sqlite3"\nmodels = {{workers = 1, threads = 1}}\n'
+        f"metrics.port = {port}\n{cameras}"
+    )
+    process = run(config)
+    until(lambda: "metrics served" in process.stderr.readline())
+    until(lambda: min(scraped(port)["plateid_frames_spared_total"].values()) > 0, timeout_s=60)
+    samples = scraped(port)
+    process.terminate()
+    assert finished(process)[0] == 0
+    for camera, frames in samples["plateid_frames_total"].items():
+        passed_over = samples["plateid_frames_spared_total"][camera]
+        looks = samples["plateid_detector_seconds_count"][camera]
+        assert passed_over + samples["plateid_frames_dropped_total"][camera] + looks <= frames

@@ -143,7 +143,8 @@ def _print_load(load: Load) -> None:
     late = "no event" if median is None else f"{median:.0f} ms, 95 % within {high:.0f} ms"
     click.echo(
         f"{load.cameras:2} cameras of 1080p, {FPS} frames a second: {load.cores:.2f} cores, "
-        f"{load.dropped:.1%} dropped ({load.least:.1f} to {load.most:.1f} a second looked at), "
+        f"{load.dropped:.1%} dropped, {load.spared:.1%} spared "
+        f"({load.least:.1f} to {load.most:.1f} a second looked at), "
         f"capture to MQTT {late}, {load.memory_mb:.0f} MB"
     )
 
@@ -201,7 +202,9 @@ def picture(profile: Profile, crowds: dict[int, tuple[float, float]], loads: Seq
         ),
     ]
     if loads:
-        looked_at = [(load.cameras, load.cameras * FPS * (1 - load.dropped)) for load in loads]
+        looked_at = [
+            (load.cameras, load.cameras * FPS * (1 - load.dropped - load.spared)) for load in loads
+        ]
         sent = [(load.cameras, float(load.cameras * FPS)) for load in loads]
         parts += [
             plot(

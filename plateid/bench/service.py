@@ -46,6 +46,7 @@ class Load:
         cameras: All of them play the same clip, each from another moment on.
         cores: Processor seconds of the service in one second.
         dropped: Share of frames for which there was no time.
+        spared: Share of frames that were passed over, since all in view was told.
         least, most: Frames a second that were looked at, of the camera with the fewest, and of
             that with the most.
         latency_ms: From capture to receipt by a subscriber, of each `plate_seen`.
@@ -55,6 +56,7 @@ class Load:
     cameras: int
     cores: float
     dropped: float
+    spared: float
     least: float
     most: float
     latency_ms: list[float]
@@ -93,11 +95,13 @@ def measure(clip: Path, cameras: int, *, folder: Path, bundle: Path, seconds: fl
     elapsed_s = after.at - before.at
     frames = {name: after.frames[name] - before.frames[name] for name in after.frames}
     dropped = {name: after.dropped[name] - before.dropped[name] for name in after.frames}
-    rates = [(frames[name] - dropped[name]) / elapsed_s for name in frames]
+    spared = {name: after.spared[name] - before.spared[name] for name in after.frames}
+    rates = [(frames[name] - dropped[name] - spared[name]) / elapsed_s for name in frames]
     return Load(
         cameras,
         (after.cpu_s - before.cpu_s) / elapsed_s,
         sum(dropped.values()) / max(1, sum(frames.values())),
+        sum(spared.values()) / max(1, sum(frames.values())),
         min(rates),
         max(rates),
         received[began:ended],
@@ -112,6 +116,7 @@ class _Sample:
     memory_mb: float
     frames: dict[str, float]
     dropped: dict[str, float]
+    spared: dict[str, float]
 
 
 @contextmanager
@@ -212,12 +217,12 @@ def _wait_online(process: subprocess.Popen[bytes], metrics: str, cameras: int) -
 def _sample(process: subprocess.Popen[bytes], metrics: str) -> _Sample:
     with urllib.request.urlopen(metrics, timeout=START_S) as answer:  # noqa: S310 - on loopback
         families = {f.name: f for f in text_string_to_metric_families(answer.read().decode())}
-    frames, dropped = (
+    frames, dropped, spared = (
         {sample.labels["camera"]: sample.value for sample in families[name].samples}
-        for name in ("plateid_frames", "plateid_frames_dropped")
+        for name in ("plateid_frames", "plateid_frames_dropped", "plateid_frames_spared")
     )
     fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
     cpu_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
     memory_mb = pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-    return _Sample(time.monotonic(), cpu_s, memory_mb, frames, dropped)
+    return _Sample(time.monotonic(), cpu_s, memory_mb, frames, dropped, spared)

@@ -13,6 +13,7 @@ class Mailbox:
     Attributes:
         frames: Frames that came.
         dropped: Frames that nobody took before the next one came.
+        spared: Frames that were taken and not looked at, for those of other cameras.
     """
 
     def __init__(self, changed: threading.Condition) -> None:
@@ -21,6 +22,7 @@ class Mailbox:
         self._frame: Frame | None = None
         self.frames = 0
         self.dropped = 0
+        self.spared = 0
         self.closed = False
 
     def put(self, frame: Frame) -> None:
@@ -63,6 +65,12 @@ class Mailboxes:
     def __getitem__(self, camera: str) -> Mailbox:
         """The mailbox of one camera."""
         return self._boxes[camera]
+
+    @property
+    def crowded(self) -> bool:
+        """Whether a frame waits that no worker has time for yet."""
+        with self._changed:
+            return any(b.waiting for camera, b in self._boxes.items() if camera not in self._busy)
 
     def wait_any(self) -> Frame | None:
         """Blocks until a camera has a frame; the next one is kept back until `done` is called.

@@ -40,7 +40,9 @@ class WebConfig(Section):
         description="Address of a proxy that stands before the page, and says who asks "
         "(X-Forwarded-For, X-Forwarded-Proto); needs a password",
     )
-    fps: int = Field(default=5, ge=1, le=25, description="Pictures a second of the live view")
+    fps: int = Field(
+        default=5, ge=1, le=25, description="Pictures a second of the live view, at most"
+    )
     width: int = Field(default=960, ge=160, le=3840, description="Its width, in pixels at most")
 
     @model_validator(mode="after")

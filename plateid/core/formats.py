@@ -4,8 +4,9 @@ It is a prior, soft unless strictness is asked for: a text that fits no table is
 """
 
 import functools
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
 from types import MappingProxyType
@@ -28,6 +29,8 @@ OFF_TABLE = 0.02
 """Share of a country's plates that its table lacks (vanity, old, special), taken as any text."""
 TELLING = 0.5
 """What a country must reach to be told though its syntax does not fit."""
+NEVER = "(?!)"
+"""Matches nothing."""
 LONGEST = 64
 """Characters; longer texts are no likelier than these."""
 NOTHING_SEEN: Mapping[str, float] = MappingProxyType({"": 1.0})
@@ -71,7 +74,7 @@ class Formats:
 
     def fits(self, plate: str) -> bool:
         """Whether one of the regions (without any: one of all countries) can have issued it."""
-        return any(entry.regex.fullmatch(plate) for entry in self._expected.get(len(plate), ()))
+        return self._expected(len(plate)).fullmatch(plate) is not None
 
     def prior(self, plate: str) -> float:
         """1 where the text fits, less where it does not.
@@ -147,11 +150,13 @@ class Formats:
         return groups
 
     @functools.cached_property
-    def _expected(self) -> dict[int, list[Format]]:
-        return {
-            length: [e for e in entries if self._expects(e.code)]
-            for length, entries in self._by_length.items()
-        }
+    def _expected(self) -> Callable[[int], re.Pattern[str]]:
+        """All that is expected of a length as one expression, compiled when first used."""
+        return functools.cache(self._any_of_length)
+
+    def _any_of_length(self, length: int) -> re.Pattern[str]:
+        entries = [e for e in self._by_length.get(length, ()) if self._expects(e.code)]
+        return re.compile("|".join(entry.expression for entry in entries) or NEVER)
 
 
 @functools.cache

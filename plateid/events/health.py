@@ -30,11 +30,13 @@ class CameraHealth:
         online: Whether frames come.
         frames: Those that came.
         dropped: Those of them that no worker had time for.
+        spared: Those that were passed over for other cameras, since all in view was told.
     """
 
     online: bool
     frames: int
     dropped: int
+    spared: int
 
 
 @dataclass(frozen=True)

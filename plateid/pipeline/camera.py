@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from plateid.config.camera import EventsConfig
@@ -18,6 +18,9 @@ EDGE = 0.25
 """A plate nearer to the border than this, in heights of its box, may be cut off: it is not read."""
 MAX_READS = 6
 """Crops of one frame that are read, those first that waited longest: a car park would take long."""
+PAUSE = timedelta(seconds=0.18)
+"""Where there is nothing left to learn, a look may be so long ago: a plate that comes into view is
+seen so much later at most."""
 
 
 class Detector(Protocol):
@@ -50,6 +53,16 @@ class CameraPipeline:
         self._lock = threading.Lock()
         self._last_at: datetime | None = None
         self._forget()
+
+    def wants(self, frame: Frame) -> bool:
+        """Whether it may tell something new; not where all is told and the last look was just now.
+
+        For a box that is short of time: it may be processed all the same.
+        """
+        with self._lock:
+            now, before = frame.captured_at, self._last_at
+            soon = before is not None and before <= now < before + PAUSE
+            return not soon or not self._traffic.settled(now)
 
     def process(self, frame: Frame) -> list[PlateResult]:
         """Takes the next frame and hands the sink whatever events it brings about.

@@ -87,6 +87,10 @@ class Traffic:
         vehicles = (self._passes[track.id] for track in tracks)
         return any(v.announced is None and v.age_s(now) < self._longest_wait_s(v) for v in vehicles)
 
+    def settled(self, now: datetime) -> bool:
+        """Whether reading once more would tell nothing new of any vehicle."""
+        return all(self._certain(vehicle, now) for vehicle in self._passes.values())
+
     def due(self, tracks: Iterable[Track], now: datetime) -> list[Track]:
         """Those that reading once more may tell something of; who waited longest is first."""
         due = [track for track in tracks if self._may_learn(track, now)]

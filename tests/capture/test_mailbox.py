@@ -43,6 +43,17 @@ def test_a_frame_that_was_taken_in_time_is_not_dropped(boxes):
     assert boxes["gate"].dropped == 0
 
 
+def test_it_is_crowded_while_a_frame_waits_that_nobody_is_working_on(boxes):
+    boxes["gate"].put(frame("gate", 0))
+    assert boxes.crowded
+    assert served(boxes) == ("gate", 0)
+    assert not boxes.crowded
+    boxes["gate"].put(frame("gate", 1))  # its worker comes back for it
+    assert not boxes.crowded
+    boxes["yard"].put(frame("yard", 0))
+    assert boxes.crowded
+
+
 def test_a_busy_camera_does_not_starve_the_others(boxes):
     order = []
     for sequence in range(9):

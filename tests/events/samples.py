@@ -81,7 +81,9 @@ def make_health(
     listed: Sequence[str] = (),
     clock_synced: bool | None = True,
 ) -> Health:
-    states = {camera: CameraHealth(online=True, frames=10, dropped=1) for camera in cameras}
+    states = {
+        camera: CameraHealth(online=True, frames=10, dropped=1, spared=2) for camera in cameras
+    }
     return Health(
         store,
         Backlog(store, lambda: None) if backlog is None else backlog,

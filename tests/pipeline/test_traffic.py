@@ -145,11 +145,13 @@ def drive(
     rules: EventsConfig = RULES,
     formats: Formats | None = None,
     eyes: Eyes | None = None,
+    only_wanted: bool = False,
 ) -> Drive:
     result = Drive(eyes=eyes or Eyes())
     way = pipeline(result, rules, formats=formats)
     for frame in frames(list(vehicles), rate=rate, until_s=until_s):
-        way.process(frame)
+        if not only_wanted or way.wants(frame):
+            way.process(frame)
     way.finish()
     return result
 
@@ -289,6 +291,40 @@ def test_the_same_vehicle_much_later_is_a_new_pass():
     result = drive(Vehicle("B68SPK", 0, 2), Vehicle("B68SPK", 5, 7), until_s=10)
     assert len(result.events) == 4
     assert len({event.pass_id for event in result.events}) == 2
+
+
+@pytest.mark.parametrize(("rate", "looks"), [(5, 5), (10, 5), (15, 5), (25, 5), (30, 5)])
+def test_while_all_is_told_frames_in_quick_succession_are_not_wanted(rate, looks):
+    sure, eyes = Vehicle("B68SPK", 0, 9.9), Eyes()
+    drive(sure, rate=rate, until_s=2, eyes=eyes, only_wanted=True)
+    before = eyes.looks
+    again = Eyes()
+    drive(sure, rate=rate, until_s=6, eyes=again, only_wanted=True)
+    assert again.looks - before == pytest.approx(4 * looks, abs=1)
+
+
+def test_as_long_as_a_vehicle_may_be_read_better_each_frame_is_wanted():
+    vehicle = Vehicle("B68SPK", 0, 4, sure=0.03)
+    result = drive(vehicle, until_s=RULES.max_wait_s, only_wanted=True)
+    assert result.eyes.looks == 15 * RULES.max_wait_s
+
+
+@pytest.mark.parametrize("rate", [5, 8, 10, 15, 25, 30])
+def test_what_is_wanted_is_enough_to_tell_every_vehicle(rate):
+    vehicles = Vehicle("B68SPK", 0, 4), Vehicle("B69SPK", 3, 6, y=500)
+    told = drive(*vehicles, rate=rate, only_wanted=True)
+    assert sorted(told.told()) == sorted(drive(*vehicles, rate=rate).told())
+    seen = [event for event in told.events if event.plate == "B69SPK"]
+    assert (seen[0].first_seen - START).total_seconds() == pytest.approx(3, abs=0.21)
+
+
+def test_after_the_clock_is_set_back_a_frame_is_wanted():
+    way = pipeline(Drive())
+    first, second = frames([], rate=30, until_s=1 / 30)
+    assert way.wants(second)
+    way.process(second)
+    assert not way.wants(replace(second, captured_at=second.captured_at + timedelta(seconds=0.01)))
+    assert way.wants(first)
 
 
 @pytest.mark.parametrize("missed", [{24}, {25, 26}, {27, 28, 29, 30}])
