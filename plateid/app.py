@@ -183,10 +183,11 @@ class App:
         while (frame := self._mailboxes.wait_any()) is not None:
             pipeline, mailbox = self._pipelines[frame.camera], self._mailboxes[frame.camera]
             with self._supervisor.working():
-                spared = self._mailboxes.crowded and not pipeline.wants(frame)
+                short_of_time = self._mailboxes.crowded and not mailbox.closed
+                spared = short_of_time and not pipeline.wants(frame)
                 results = [] if spared else pipeline.process(frame)
             if spared:
-                mailbox.spared += 1
+                mailbox.spare()
             else:
                 self._web.show(frame, [(result.detection, result.reading) for result in results])
             self._mailboxes.done(frame.camera)
@@ -258,7 +259,8 @@ class App:
             camera.stop()
         self._mailboxes.close()
         for name in self._pipelines:
-            log.info("frames", camera=name, dropped=self._mailboxes[name].dropped)
+            mailbox = self._mailboxes[name]
+            log.info("frames", camera=name, dropped=mailbox.dropped, spared=mailbox.spared)
         try:
             self._supervisor.join(timeout_s=JOIN_S)
         finally:
@@ -306,11 +308,13 @@ class App:
     def _report(self) -> str:
         return self._health.to_json()
 
+    def _camera_health(self, name: str, *, online: bool) -> CameraHealth:
+        mailbox = self._mailboxes[name]
+        return CameraHealth(online, mailbox.frames, mailbox.dropped, mailbox.spared)
+
     def _box_health(self) -> BoxHealth:
         cameras = {
-            name: CameraHealth(online, box.frames, box.dropped, box.spared)
-            for name, online in self._online.items()
-            for box in (self._mailboxes[name],)
+            name: self._camera_health(name, online=online) for name, online in self._online.items()
         }
         return BoxHealth(
             cameras,

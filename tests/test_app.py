@@ -285,19 +285,19 @@ def test_a_network_that_fails_ends_the_process_with_its_reason(config, monkeypat
 
 def test_where_time_is_short_frames_that_tell_nothing_new_are_passed_over(tmp_path):
     port = free_port()
-    cameras = "".join(f'[[camera]]\nname = "c{n}"\nurl = "{CLIP}"\nloop = true\n' for n in range(2))
+    cameras = "".join(f'[[camera]]\nname = "c{n}"\nurl = "{CLIP}"\nloop = true\n' for n in range(4))
     config = tmp_path / "plateid.toml"
     config.write_text(
         f'store.path = "events.sqlite3"\nmodels = {{workers = 1, threads = 1}}\n'
-        f"metrics.port = {port}\n{cameras}"
+        f"metrics.port = {port}\nmqtt.port = {free_port()}\n{cameras}"
     )
     process = run(config)
-    until(lambda: "metrics served" in process.stderr.readline())
-    until(lambda: min(scraped(port)["plateid_frames_spared_total"].values()) > 0, timeout_s=60)
-    samples = scraped(port)
-    process.terminate()
+    try:
+        until(lambda: "metrics served" in process.stderr.readline())
+        until(lambda: max(scraped(port)["plateid_frames_spared_total"].values()) > 10, timeout_s=60)
+        looks = scraped(port)["plateid_detector_seconds_count"]
+        frames = scraped(port)["plateid_frames_total"]
+    finally:
+        process.terminate()
     assert finished(process)[0] == 0
-    for camera, frames in samples["plateid_frames_total"].items():
-        passed_over = samples["plateid_frames_spared_total"][camera]
-        looks = samples["plateid_detector_seconds_count"][camera]
-        assert passed_over + samples["plateid_frames_dropped_total"][camera] + looks <= frames
+    assert all(0 < looks[camera] < frames[camera] for camera in frames)

@@ -46,7 +46,7 @@ class Load:
         cameras: All of them play the same clip, each from another moment on.
         cores: Processor seconds of the service in one second.
         dropped: Share of frames for which there was no time.
-        spared: Share of frames that were passed over, since all in view was told.
+        spared: Share of frames that were passed over, since nothing was left to learn.
         least, most: Frames a second that were looked at, of the camera with the fewest, and of
             that with the most.
         latency_ms: From capture to receipt by a subscriber, of each `plate_seen`.
@@ -64,7 +64,7 @@ class Load:
 
     @property
     def held(self) -> bool:
-        """Whether all streams were kept up with."""
+        """Whether all streams were kept up with; what is spared was not needed."""
         return self.dropped <= REAL_TIME
 
     def latency(self, percent: float) -> float | None:

@@ -45,6 +45,11 @@ class Mailbox:
         """Whether there is a frame to take."""
         return self._frame is not None
 
+    def spare(self) -> None:
+        """The frame that was taken is not looked at."""
+        with self._changed:
+            self.spared += 1
+
     def close(self) -> None:
         """No more frames will come; one that waits may still be taken."""
         with self._changed:
@@ -61,6 +66,7 @@ class Mailboxes:
         self._boxes = {camera: Mailbox(self._changed) for camera in cameras}
         self._turns = deque(self._boxes)
         self._busy: set[str] = set()
+        self._idle = 0
 
     def __getitem__(self, camera: str) -> Mailbox:
         """The mailbox of one camera."""
@@ -68,9 +74,10 @@ class Mailboxes:
 
     @property
     def crowded(self) -> bool:
-        """Whether a frame waits that no worker has time for yet."""
+        """Whether more frames wait than workers for them."""
         with self._changed:
-            return any(b.waiting for camera, b in self._boxes.items() if camera not in self._busy)
+            waiting = [c for c, box in self._boxes.items() if box.waiting and c not in self._busy]
+            return len(waiting) > self._idle
 
     def wait_any(self) -> Frame | None:
         """Blocks until a camera has a frame; the next one is kept back until `done` is called.
@@ -87,7 +94,9 @@ class Mailboxes:
                         return self._serve(camera)
                 if all(box.closed and not box.waiting for box in self._boxes.values()):
                     return None
+                self._idle += 1
                 self._changed.wait()
+                self._idle -= 1
 
     def _serve(self, camera: str) -> Frame | None:
         self._turns.remove(camera)

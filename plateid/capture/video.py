@@ -30,7 +30,7 @@ FAR = 2.5
 two thirds of its time."""
 _SCALED_FIRST = ("yuv420p", "yuvj420p")
 """There, scaling the planes and then converting takes three quarters of the time of both at once:
-swscale converts these without scaling in a loop of its own."""
+swscale converts these, at even sizes, without scaling in a loop of its own."""
 LUMA_ROWS = 3
 """Of a picture that is looked at for motion, so many rows of samples make a row at least; the
 others are not touched."""
@@ -78,7 +78,8 @@ class VideoPicture:
         """The whole picture, scaled."""
         size, frame = self._swapped(width, height), self._frame
         how = Interpolation.AREA if frame.width >= FAR * size[0] else Interpolation.BILINEAR
-        if how is Interpolation.AREA and frame.format.name in _SCALED_FIRST:
+        even = size[0] % 2 == size[1] % 2 == 0
+        if even and how is Interpolation.AREA and frame.format.name in _SCALED_FIRST:
             planes = frame.format.name
             frame = _scalers.planes.reformat(frame, *size, planes, interpolation=how, threads=1)
         return self._turned(_bgr(_scalers.whole, frame, size, how))

@@ -24,10 +24,10 @@ def iou(a: Boxes, b: Boxes) -> NDArray[np.float32]:
     """
     top_left = np.maximum(a[:, None, :2], b[None, :, :2])
     bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    shared = np.prod(np.clip(bottom_right - top_left, 0, None), axis=2)
-    union = _areas(a)[:, None] + _areas(b)[None, :] - shared
-    result: NDArray[np.float32] = np.zeros_like(shared)
-    np.divide(shared, union, out=result, where=union > 0)
+    overlap = np.prod(np.clip(bottom_right - top_left, 0, None), axis=2)
+    union = _areas(a)[:, None] + _areas(b)[None, :] - overlap
+    result: NDArray[np.float32] = np.zeros_like(overlap)
+    np.divide(overlap, union, out=result, where=union > 0)
     return result
 
 
@@ -36,8 +36,8 @@ def _areas(boxes: Boxes) -> NDArray[np.float32]:
     return np.asarray(sides[:, 0] * sides[:, 1], dtype=boxes.dtype)
 
 
-def overlap(a: Box, b: Box) -> float:
-    """Intersection over union of two boxes; 0 where both have no area."""
+def box_iou(a: Box, b: Box) -> float:
+    """`iou` of two boxes."""
     (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = a, b
     width, height = min(ax2, bx2) - max(ax1, bx1), min(ay2, by2) - max(ay1, by1)
     if width <= 0 or height <= 0:
@@ -48,7 +48,7 @@ def overlap(a: Box, b: Box) -> float:
 
 def same_place(a: Box, b: Box) -> bool:
     """Whether two boxes overlap by half."""
-    return overlap(a, b) >= SAME_PLACE
+    return box_iou(a, b) >= SAME_PLACE
 
 
 def nms(boxes: Boxes, scores: NDArray[np.float32], *, iou_threshold: float) -> NDArray[np.intp]:

@@ -78,7 +78,7 @@ def ctc_slots(probabilities: NDArray[np.float32]) -> Slots:
     """
     best = _best_path(probabilities)
     steps = np.arange(len(best))
-    sharpness = probabilities[steps, best].tolist()
+    peaks = probabilities[steps, best].tolist()
     doubts = probabilities.copy()
     doubts[1:][steps[:-1], best[:-1]] = doubts[:-1][steps[:-1], best[1:]] = 0
     doubts[:, NO_CHARACTER] = 1 - doubts[:, 1:].sum(axis=1)
@@ -86,7 +86,7 @@ def ctc_slots(probabilities: NDArray[np.float32]) -> Slots:
     rows = []
     for start, end in _runs(best):
         if best[start] != NO_CHARACTER:
-            rows.append(probabilities[max(range(start, end), key=sharpness.__getitem__)])
+            rows.append(probabilities[max(range(start, end), key=peaks.__getitem__)])
         elif max(hidden[start:end]) >= DOUBTFUL:
             rows.append(doubts[max(range(start, end), key=hidden.__getitem__)])
     return np.array(rows, dtype=np.float32).reshape(-1, probabilities.shape[1])

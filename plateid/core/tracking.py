@@ -8,11 +8,11 @@ WACV 2023), since a plate moves by more than its own height between two frames.
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from plateid.core.geometry import expanded, overlap
+from plateid.core.geometry import box_iou, expanded
 from plateid.core.records import Box, Detection, Track
 
 Vector = tuple[float, float, float, float]
-"""Centre x, centre y, width and height of a box, in pixels, or their speeds, in pixels a second.
+"""Centre x, centre y, width and height of a box, in pixels, or their changes in a second.
 
 No arrays: a frame has few plates, and numpy is slow for few numbers.
 """
@@ -48,15 +48,15 @@ class _State:
     velocity: Vector = (0.0, 0.0, 0.0, 0.0)
 
     def predicted(self, now: datetime) -> Vector:
-        return _moved(self.position, self.velocity, (now - self.seen_at).total_seconds())
+        return _plus(self.position, self.velocity, (now - self.seen_at).total_seconds())
 
     def correct(self, detection: Detection, now: datetime) -> None:
         elapsed_s = max((now - self.seen_at).total_seconds(), 1e-3)
         predicted = self.predicted(now)
-        residual = _moved(_centred(detection.box), predicted, -1)
+        residual = _plus(_centred(detection.box), predicted, -1)
         beta = 1.0 if self.track.hits == 1 else 0.4  # the second sight alone sets the speed
-        self.position = _moved(predicted, residual, 0.85)
-        vx, vy, growth_x, growth_y = _moved(self.velocity, residual, beta / elapsed_s)
+        self.position = _plus(predicted, residual, 0.85)
+        vx, vy, growth_x, growth_y = _plus(self.velocity, residual, beta / elapsed_s)
         # what the residual says of the size is mostly noise
         self.velocity = vx, vy, 0.5 * growth_x, 0.5 * growth_y
         self.seen_at = now
@@ -146,7 +146,7 @@ def _best_pairs(rows: list[Box], columns: list[Box], minimum: float) -> dict[int
     """Row to column, those that overlap most first; each row and column once."""
     pairs: dict[int, int] = {}
     overlaps = (
-        (-overlap(a, b), row, column)
+        (-box_iou(a, b), row, column)
         for row, a in enumerate(rows)
         for column, b in enumerate(columns)
     )
@@ -158,8 +158,8 @@ def _best_pairs(rows: list[Box], columns: list[Box], minimum: float) -> dict[int
     return pairs
 
 
-def _moved(start: Vector, by: Vector, times: float) -> Vector:
-    (x, y, width, height), (dx, dy, dw, dh) = start, by
+def _plus(a: Vector, b: Vector, times: float) -> Vector:
+    (x, y, width, height), (dx, dy, dw, dh) = a, b
     return x + times * dx, y + times * dy, width + times * dw, height + times * dh
 
 

@@ -30,7 +30,7 @@ class CameraHealth:
         online: Whether frames come.
         frames: Those that came.
         dropped: Those of them that no worker had time for.
-        spared: Those that were passed over for other cameras, since all in view was told.
+        spared: Those that were passed over for other cameras, since nothing was left to learn.
     """
 
     online: bool

@@ -20,7 +20,7 @@ MAX_READS = 6
 """Crops of one frame that are read, those first that waited longest: a car park would take long."""
 PAUSE = timedelta(seconds=0.18)
 """Where there is nothing left to learn, a look may be so long ago: a plate that comes into view is
-seen so much later at most."""
+seen so much and one frame later at most."""
 
 
 class Detector(Protocol):
@@ -55,7 +55,7 @@ class CameraPipeline:
         self._forget()
 
     def wants(self, frame: Frame) -> bool:
-        """Whether it may tell something new; not where all is told and the last look was just now.
+        """Whether it may tell something new: not if all is settled and the last look was just now.
 
         For a box that is short of time: it may be processed all the same.
         """

@@ -88,8 +88,11 @@ class Traffic:
         return any(v.announced is None and v.age_s(now) < self._longest_wait_s(v) for v in vehicles)
 
     def settled(self, now: datetime) -> bool:
-        """Whether reading once more would tell nothing new of any vehicle."""
-        return all(self._certain(vehicle, now) for vehicle in self._passes.values())
+        """Whether each vehicle is told surely, or has had all the time that there is."""
+        return all(
+            vehicle.age_s(now) >= self._longest_wait_s(vehicle) or self._certain(vehicle, now)
+            for vehicle in self._passes.values()
+        )
 
     def due(self, tracks: Iterable[Track], now: datetime) -> list[Track]:
         """Those that reading once more may tell something of; who waited longest is first."""

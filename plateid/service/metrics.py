@@ -92,7 +92,7 @@ def _of_cameras(cameras: Mapping[str, Report]) -> Iterator[Metric]:
     for key, name, text in (
         ("frames", "frames", "Frames that came"),
         ("dropped", "frames_dropped", "Frames that no worker had time for"),
-        ("spared", "frames_spared", "Frames passed over for other cameras: all in view was told"),
+        ("spared", "frames_spared", "Frames passed over for others: nothing was left to learn"),
     ):
         counts = {camera: told[key] for camera, told in cameras.items()}
         yield _counter(name, text, "camera", counts)

@@ -7,6 +7,7 @@ import pytest
 
 from plateid.capture.mailbox import Mailboxes
 from plateid.core.records import Frame
+from tests.events.broker import until
 from tests.pictures import plain
 
 
@@ -52,6 +53,20 @@ def test_it_is_crowded_while_a_frame_waits_that_nobody_is_working_on(boxes):
     assert not boxes.crowded
     boxes["yard"].put(frame("yard", 0))
     assert boxes.crowded
+
+
+def test_it_is_not_crowded_while_there_is_a_worker_for_each_frame(boxes):
+    taken = []
+    worker = threading.Thread(target=lambda: taken.append(boxes.wait_any()))
+    worker.start()
+    until(lambda: boxes._idle == 1)
+    with boxes._changed:  # it cannot wake up yet
+        boxes["gate"].put(frame("gate", 0))
+        assert not boxes.crowded
+        boxes["yard"].put(frame("yard", 0))
+        assert boxes.crowded
+    worker.join()
+    assert len(taken) == 1
 
 
 def test_a_busy_camera_does_not_starve_the_others(boxes):

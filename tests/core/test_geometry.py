@@ -3,7 +3,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plateid.core.geometry import PADDING, Letterbox, expanded, iou, letterboxed, nms, sharpness
+from plateid.core.geometry import (
+    PADDING,
+    Letterbox,
+    box_iou,
+    expanded,
+    iou,
+    letterboxed,
+    nms,
+    sharpness,
+)
 from tests.pictures import ArrayPicture
 
 sizes = st.tuples(st.integers(1, 5000), st.integers(1, 5000))
@@ -26,6 +35,12 @@ def boxes(*rows: tuple[float, float, float, float]) -> np.ndarray:
 )
 def test_iou_of_known_pairs(a, b, expected):
     assert iou(boxes(a), boxes(b))[0, 0] == pytest.approx(expected)
+
+
+@given(*2 * [st.tuples(*[st.integers(0, 40)] * 2, *[st.integers(0, 30)] * 2)])
+def test_iou_of_two_boxes_is_that_of_arrays(a, b):
+    one, other = ((x, y, x + w, y + h) for x, y, w, h in (a, b))
+    assert box_iou(one, other) == pytest.approx(iou(boxes(one), boxes(other))[0, 0], abs=1e-6)
 
 
 def test_iou_without_boxes_is_an_empty_matrix():
