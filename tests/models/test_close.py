@@ -11,7 +11,9 @@ from plateid.models.networks import Networks
 
 TRUTH = json.loads(CLIP.with_suffix(".json").read_text())
 PLATES = {vehicle["plate"] for vehicle in TRUTH["vehicles"]}
-EVERY = 7
+EVERY = 4
+"""Of all 192 doubtful reads of the frames that were tried, 62 are right at first and 66 in the end; of
+fewer, as the 48 of every seventh frame, it may be one less."""
 
 
 def test_what_is_sure_stays_and_what_is_wrong_gets_less_sure():
@@ -31,7 +33,7 @@ def test_what_is_sure_stays_and_what_is_wrong_gets_less_sure():
     before, after = (sum(look.confidence for look in each) for each in zip(*wrong, strict=True))
     assert after < 0.9 * before
     right = [sum(look.plate in PLATES for look in each) for each in zip(*unsure, strict=True)]
-    assert right[1] >= right[0]
+    assert right[1] > right[0]
 
 
 def test_no_box_is_no_read():
