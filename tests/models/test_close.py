@@ -12,8 +12,8 @@ from plateid.models.networks import Networks
 TRUTH = json.loads(CLIP.with_suffix(".json").read_text())
 PLATES = {vehicle["plate"] for vehicle in TRUTH["vehicles"]}
 EVERY = 4
-"""Of all 192 doubtful reads of the frames that were tried, 62 are right at first and 66 in the end; of
-fewer, as the 48 of every seventh frame, it may be one less."""
+"""Of 192 doubtful reads, 62 are right at first and 66 in the end; of fewer, as the 48 of every
+seventh frame, it may be one less."""
 
 
 def test_what_is_sure_stays_and_what_is_wrong_gets_less_sure():
