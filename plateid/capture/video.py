@@ -28,9 +28,9 @@ colours that it has in the whole picture."""
 FAR = 2.5
 """From this reduction on, plain means are as good as the bilinear filter (docs/speed.md), and take
 two thirds of its time."""
-_SCALED_FIRST = ("yuv420p", "yuvj420p")
-"""There, scaling the planes and then converting takes three quarters of the time of both at once:
-swscale converts these, at even sizes, without scaling in a loop of its own."""
+_SCALED_FIRST = {"yuv420p": "yuv422p", "yuvj420p": "yuvj422p"}
+"""Scaling these to planes that keep all rows of colour, and then converting, is faster than both at
+once (docs/speed.md): at even sizes, swscale converts without scaling in a loop of its own."""
 LUMA_ROWS = 3
 """Of a picture that is looked at for motion, so many rows of samples make a row at least; the
 others are not touched."""
@@ -80,7 +80,7 @@ class VideoPicture:
         how = Interpolation.AREA if frame.width >= FAR * size[0] else Interpolation.BILINEAR
         even = size[0] % 2 == size[1] % 2 == 0
         if even and how is Interpolation.AREA and frame.format.name in _SCALED_FIRST:
-            planes = frame.format.name
+            planes = _SCALED_FIRST[frame.format.name]
             frame = _scalers.planes.reformat(frame, *size, planes, interpolation=how, threads=1)
         return self._turned(_bgr(_scalers.whole, frame, size, how))
 

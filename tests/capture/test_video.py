@@ -126,7 +126,7 @@ def test_scaling_is_near_to_that_of_the_converted_picture(name):
         reference = cv2.resize(whole, size, interpolation=cv2.INTER_AREA)
         scaled = picture.resized(*size)
         assert np.abs(scaled.astype(int) - reference).mean() < 2.5
-        assert difference(scaled, reference) < 16  # of 4:2:0, colours have half as many rows
+        assert difference(scaled, reference) < 12
     luma, grey = picture.luma(160, 96), cv2.cvtColor(reference, cv2.COLOR_BGR2GRAY)
     assert luma.shape == (96, 160)
     assert np.corrcoef(luma.ravel(), grey.ravel())[0, 1] > 0.99
