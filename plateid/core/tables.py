@@ -35,7 +35,7 @@ class Format:
 
     @functools.cached_property
     def regex(self) -> re.Pattern[str]:
-        """Compiled when first used: most countries never are."""
+        """Compiled when first used."""
         return re.compile(self.expression)
 
     def display(self, plate: str) -> str | None:

@@ -44,7 +44,8 @@ class CameraPipeline:
         reader: PlateReader,
         sink: Sink,
     ) -> None:
-        """Starts with an empty road."""
+        """Starts with an empty road, and with all syntax compiled: no vehicle waits for that."""
+        formats.compile()
         self._view = origin.view
         self._lost_s = rules.lost_s
         self._detector = detector
