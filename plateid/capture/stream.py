@@ -172,7 +172,7 @@ class _Clip:
         self._stream = stream
         self._first_s: float | None = None
         self._media_time_s = 0.0
-        self._end_s = 0.0
+        self._ends: dict[int, int] = {}
         self._damaged_s: float | None = None
 
     def frames(self) -> Iterator[av.VideoFrame]:
@@ -208,14 +208,20 @@ class _Clip:
             raise SourceError(self._path, "no picture of it can be decoded")
         length_s = (self._container.duration or 0) / av.time_base
         slack_s = max(_SLACK_S, _SLACK_FRAMES / float(self._stream.average_rate or 25))
-        if self._container.format.name in _KNOWS_ITS_LENGTH and self._end_s < length_s - slack_s:
+        if self._container.format.name in _KNOWS_ITS_LENGTH and self._end_s() < length_s - slack_s:
             reason = f"is cut off: it stops after {self._media_time_s:.1f} s of {length_s:.1f} s"
             raise SourceError(self._path, reason)
         if self._damaged_s is not None:
             raise SourceError(self._path, f"is damaged after {self._damaged_s:.1f} s")
 
     def _note_end(self, packet: "Packet[Stream]") -> None:
-        time = packet.dts if packet.pts is None else packet.pts
+        """In ticks of the stream, since fractions take time."""
+        time, index = packet.dts if packet.pts is None else packet.pts, packet.stream.index
         if time is not None:
-            end_s = float((time + (packet.duration or 0)) * packet.time_base)
-            self._end_s = max(self._end_s, end_s - (self._container.start_time or 0) / av.time_base)
+            end = time + (packet.duration or 0)
+            self._ends[index] = max(self._ends.get(index, end), end)
+
+    def _end_s(self) -> float:
+        streams = self._container.streams
+        ends = [float(end * (streams[i].time_base or 0)) for i, end in self._ends.items()]
+        return max(ends, default=0.0) - (self._container.start_time or 0) / av.time_base
