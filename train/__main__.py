@@ -157,7 +157,9 @@ def synth(
 
 @main.command()
 @click.option("--detector", type=FOLDER, help="Weights of `train detector`.")
-@click.option("--name", help="Of the bundle; left out: as it is, or that of the folder.")
+@click.option(
+    "--name", help="Of the bundle and its new networks; left out: as it is, or that of the folder."
+)
 @click.option("--size", help="Of the detector's input: WIDTHxHEIGHT, multiples of 32.")
 @click.option(
     "--precision",

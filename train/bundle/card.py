@@ -84,8 +84,14 @@ def origin_of_reader(checkpoint: Path) -> str:
 
 def mean_with(*readers: Path) -> str:
     """What is added to the origin of a reader that becomes the mean of its weights and others."""
-    others = [f"and those of {each.name} ({_data('reader', str(each))})" for each in readers]
-    return f"; the mean of its weights {' '.join(others)}"
+    others = "".join(f" and those of {each.name}{_listed(each)}" for each in readers)
+    return f"; the mean of its weights{others}"
+
+
+def _listed(reader: Path) -> str:
+    """What a reader was trained on, where that is known."""
+    data = _data("reader", str(reader))
+    return f" ({data})" if data else ""
 
 
 def origin(weights: Path) -> str:

@@ -33,7 +33,8 @@ class Export:
         mean: Checkpoints, or bundles: the reader gets the mean of their weights and `reader`'s.
         easyocr: Folder of EasyOCR's weights; without `reader`, they become the bundle's reader.
         regions: Whether the reader tells countries apart, where it can.
-        name: Of the bundle and its detector; None: as it is, or that of the folder if it is new.
+        name: Of the bundle and of the networks that it gets; None: as it is, or that of the folder
+            if it is new.
         size: WIDTHxHEIGHT of the detector's input; None: as it is.
         precision: Of the detector, see `Form`; None: float16.
         data: Folders of labelled pictures; they calibrate and judge "int8".
@@ -74,8 +75,6 @@ def export_bundle(export: Export) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
             made = Path(shutil.copytree(before, Path(folder) / "made"))
-            if is_new or export.name:
-                rename(made, export.name or out.resolve().name, keep_figures=not is_new)
             if export.detector:
                 export_detector(export.detector, made / "detector.onnx", form, export.data)
                 edit_spec(made, "detector", {**asdict(form), "origin": origin(export.detector)})
@@ -86,6 +85,8 @@ def export_bundle(export: Export) -> None:
                 chosen = _reader(export)
                 export_reader(chosen, made / "reader.onnx", regions=export.regions)
                 edit_spec(made, "reader", _described(chosen, export))
+            if is_new or export.name:
+                rename(made, export.name or out.resolve().name, export, keep_figures=not is_new)
             (made / "MODEL_CARD.md").write_text(card(Bundle(made).spec))
             replace_folder(made, out)
     except OSError as error:
@@ -104,11 +105,15 @@ def _check(export: Export) -> None:
             raise TrainError(f"--{name}: only with --{of}")
 
 
-def rename(folder: Path, name: str, *, keep_figures: bool) -> None:
-    """Gives the bundle and its detector another name."""
+def rename(folder: Path, name: str, export: Export, *, keep_figures: bool) -> None:
+    """Gives the bundle and the networks that it got another name."""
     path = folder / "bundle.toml"
     table: Any = tomlkit.parse(path.read_text())
-    table["name"] = table["detector"]["name"] = name
+    table["name"] = name
+    if export.detector:
+        table["detector"]["name"] = name
+    if export.reader:
+        table["reader"]["name"] = name
     if not keep_figures:
         table["metrics"] = {}
     path.write_text(tomlkit.dumps(table))

@@ -39,6 +39,7 @@ def test_weights_are_trained_on_what_those_were_that_they_began_with(tmp_path):
     mean = text + mean_with(Path("default"), first / "last.pt")
     assert trained_on(mean) == ["b", *ours, "my plates", *ours]
     assert not origin_of_reader(tmp_path / "last.pt")
+    assert mean_with(tmp_path / "last.pt").endswith("and those of last.pt")
 
 
 def test_a_detector_is_trained_on_what_its_base_was(tmp_path):

@@ -79,7 +79,7 @@ def test_training_goes_on_from_the_reader_of_a_bundle(tmp_path, bundle):
     out = tmp_path / "bundle"
     export_bundle(Export(out, reader=tmp_path / "last.pt", regions=True))
     spec = Bundle(out).spec.reader
-    assert (spec.name, spec.width, spec.height, spec.colour) == ("plateid", 144, 48, "bgr")
+    assert (spec.name, spec.width, spec.height, spec.colour) == ("bundle", 144, 48, "bgr")
     assert spec.regions == ours.regions
     fresh = candidate("plateid", None)
     load_base(fresh, out)
@@ -98,6 +98,8 @@ def test_training_goes_on_from_the_reader_of_a_bundle(tmp_path, bundle):
             assert torch.allclose(ours.network.state_dict()[name], mean, atol=1e-6), name
     mean = tmp_path / "mean"
     export_bundle(Export(mean, reader=tmp_path / "last.pt", mean=(Path("default"),)))
+    spec = Bundle(mean).spec
+    assert (spec.reader.name, spec.detector) == ("mean", Bundle(DEFAULT_BUNDLE).spec.detector)
     assert Bundle(mean).spec.reader.origin.endswith(
         "the mean of its weights and those of default (romanian, kaggle, useu, us-crops)"
     )
@@ -182,6 +184,7 @@ def test_a_new_bundle_has_its_own_name_and_none_of_the_figures_of_the_one_that_s
     export_bundle(Export(out, weights, size="64x64"))
     spec = Bundle(out).spec
     assert (spec.name, spec.detector.name, spec.metrics) == ("my-gate", "my-gate", {})
+    assert spec.reader == Bundle(DEFAULT_BUNDLE).spec.reader
     assert (out / "reader.onnx").read_bytes() == (DEFAULT_BUNDLE / "reader.onnx").read_bytes()
     assert "64 x 64, RGB" in (out / "MODEL_CARD.md").read_text()
     export_bundle(Export(out, weights, name="other"))
