@@ -164,7 +164,7 @@ def synth(
 @click.option(
     "--precision",
     type=click.Choice(["float32", "float16", "int8"]),
-    help="Of the detector's weights; int8 is for CPUs.  [default: float16]",
+    help="Of the new networks' weights; int8 is for CPUs.  [default: float16]",
 )
 @click.option("--data", multiple=True, help="Folder of labelled pictures that calibrate int8.")
 @click.option("--reader", type=FOLDER, help="Weights of `train reader`.")
@@ -198,11 +198,11 @@ def export(**options: Any) -> None:
 @main.command()
 @click.argument("bundles", nargs=-1, type=to_bundle)
 def latency(bundles: tuple[Path, ...]) -> None:
-    """Times the detectors of bundles on one core, beside YOLOv8n at 640 x 640."""
+    """Times the networks of bundles on one core, beside YOLOv8n at 640 x 640."""
     from train.bundle.latency import measure  # noqa: PLC0415 - as above
 
     for row in measure(list(bundles) or [DEFAULT_BUNDLE]):
-        click.echo(f"{row.name:32} {row.size:>8} {row.median_ms:6.1f} ms  ratio {row.ratio:.2f}")
+        click.echo(f"{row.name:40} {row.size:>8} {row.median_ms:6.1f} ms  ratio {row.ratio:.2f}")
 
 
 @main.command()

@@ -73,7 +73,7 @@ class Formats:
         return replace(self, regions=tuple(dict.fromkeys(regions)), strict=strict)
 
     def compile(self) -> None:
-        """Does now what is otherwise done when a plate of a length is first read, for 0.1 s."""
+        """Compiles each expression, for which the first plate of its length would have to wait."""
         for length, entries in self._by_length.items():
             self._expected(length)
             for entry in entries:

@@ -1,5 +1,3 @@
-import re
-
 import pytest
 
 from plateid.core.formats import shipped_formats
@@ -146,12 +144,3 @@ def test_an_unknown_region_and_strictness_about_nothing_are_refused():
         expecting("ro", "xx")
     with pytest.raises(ConfigError, match="--regions: strict needs at least one region"):
         expecting(strict=True)
-
-
-def test_what_is_compiled_beforehand_is_not_compiled_with_a_vehicle_waiting(monkeypatch):
-    formats = expecting("ro", "de")
-    formats.compile()
-    monkeypatch.setattr(re, "compile", None)
-    for plate in ("IF02DAD", "BAB12", "8A12345", "QQQQQQQ"):
-        formats.display(plate, formats.region_of(plate))
-        formats.prior(plate)

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -173,6 +174,16 @@ def test_two_vehicles_one_behind_the_other_are_two_passes():
     assert sorted(told) == sorted(
         [(kind, plate) for kind in ("plate_seen", "plate_left") for plate in ("AAA111", "BBB222")]
     )
+
+
+def test_no_syntax_is_compiled_while_a_vehicle_passes(monkeypatch):
+    formats = Formats(tuple(replace(entry) for entry in shipped_formats().entries))
+    result = Drive()
+    way = pipeline(result, formats=formats)
+    monkeypatch.setattr(re, "compile", None)
+    for frame in frames([Vehicle("B123ABC", 0, 4)], rate=15, until_s=8):
+        way.process(frame)
+    assert result.told()[0] == ("plate_seen", "B123ABC")
 
 
 def test_seen_comes_as_soon_as_the_reading_is_sure():

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import tomlkit
 from plateid.config.models import DEFAULT_BUNDLE, bundle_path
 from plateid.models.bundle import Bundle
 from train.bundle.card import card, mean_with, origin, origin_of_reader
-from train.bundle.networks import Form, export_detector, export_reader
+from train.bundle.networks import Form, Precision, export_detector, export_reader
 from train.bundle.resize import resize_detector
 from train.errors import TrainError
 from train.reader.candidates import Candidate, average_with, candidate, trained
@@ -33,10 +34,10 @@ class Export:
         mean: Checkpoints, or bundles: the reader gets the mean of their weights and `reader`'s.
         easyocr: Folder of EasyOCR's weights; without `reader`, they become the bundle's reader.
         regions: Whether the reader tells countries apart, where it can.
-        name: Of the bundle and of the networks that it gets; None: as it is, or that of the folder
-            if it is new.
+        name: Of the bundle, and of its networks that are trained or resized; None: as it is, or
+            that of the folder if it is new.
         size: WIDTHxHEIGHT of the detector's input; None: as it is.
-        precision: Of the detector, see `Form`; None: float16.
+        precision: Of the networks that the bundle gets, see `Form`; None: float16.
         data: Folders of labelled pictures; they calibrate and judge "int8".
     """
 
@@ -48,7 +49,7 @@ class Export:
     regions: bool = False
     name: str | None = None
     size: str | None = None
-    precision: str | None = None
+    precision: Precision | None = None
     data: tuple[str, ...] = ()
 
 
@@ -83,10 +84,22 @@ def export_bundle(export: Export) -> None:
                 edit_spec(made, "detector", {"width": form.width, "height": form.height})
             if export.reader or export.easyocr:
                 chosen = _reader(export)
-                export_reader(chosen, made / "reader.onnx", regions=export.regions)
+                export_reader(
+                    chosen,
+                    made / "reader.onnx",
+                    regions=export.regions,
+                    precision=form.precision if export.reader else "float16",
+                    data=export.data,
+                )
                 edit_spec(made, "reader", _described(chosen, export))
             if is_new or export.name:
-                rename(made, export.name or out.resolve().name, export, keep_figures=not is_new)
+                networks = {"detector": export.detector or export.size, "reader": export.reader}
+                rename(
+                    made,
+                    export.name or out.resolve().name,
+                    networks=[network for network, ours in networks.items() if ours],
+                    keep_figures=not is_new,
+                )
             (made / "MODEL_CARD.md").write_text(card(Bundle(made).spec))
             replace_folder(made, out)
     except OSError as error:
@@ -94,26 +107,28 @@ def export_bundle(export: Export) -> None:
 
 
 def _check(export: Export) -> None:
-    """Refuses what would have no effect."""
+    """Refuses what would have no effect, and 8 bits without data."""
+    trained_ones = export.detector or export.reader
+    int8 = export.precision == "int8"
     for name, given, of, needed in (
         ("mean", export.mean, "reader", export.reader),
         ("regions", export.regions, "reader", export.reader),
-        ("precision", export.precision, "detector", export.detector),
-        ("data", export.data, "detector", export.detector),
+        ("precision", export.precision, "detector or --reader", trained_ones),
+        ("data", export.data, "precision int8", int8),
     ):
         if given and not needed:
             raise TrainError(f"--{name}: only with --{of}")
+    if int8 and not export.data:
+        raise TrainError("int8 is calibrated with pictures of plates; name their folders: --data")
 
 
-def rename(folder: Path, name: str, export: Export, *, keep_figures: bool) -> None:
-    """Gives the bundle and the networks that it got another name."""
+def rename(folder: Path, name: str, *, networks: Sequence[str], keep_figures: bool) -> None:
+    """Gives the bundle and some of its networks another name."""
     path = folder / "bundle.toml"
     table: Any = tomlkit.parse(path.read_text())
     table["name"] = name
-    if export.detector:
-        table["detector"]["name"] = name
-    if export.reader:
-        table["reader"]["name"] = name
+    for network in networks:
+        table[network]["name"] = name
     if not keep_figures:
         table["metrics"] = {}
     path.write_text(tomlkit.dumps(table))
@@ -146,10 +161,12 @@ def _described(chosen: Candidate, export: Export) -> dict[str, Any]:
     made = "EasyOCR english_g2, no plate training"
     if export.reader:
         made = origin_of_reader(export.reader)
+        del spec["name"]
     if export.mean:
         made += mean_with(*export.mean)
     regions = list(chosen.regions) if export.regions else []
-    return spec | {"regions": regions, "precision": "float16", "origin": made}
+    precision = (export.reader and export.precision) or "float16"
+    return spec | {"regions": regions, "precision": precision, "origin": made}
 
 
 def edit_spec(folder: Path, section: str, values: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What detectors cost on one core, beside YOLOv8n at 640 x 640 in the same minute."""
+"""What networks cost on one core, beside YOLOv8n at 640 x 640 in the same minute."""
 
 import tempfile
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ REFERENCE_PX = 640
 
 @dataclass(frozen=True)
 class Latency:
-    """Of one detector, batch 1, one thread.
+    """Of one network, batch 1, one thread.
 
     Attributes:
-        name: The bundle's folder, or the reference.
+        name: The bundle's folder and the kind of network, or the reference.
         size: WIDTHxHEIGHT of the input.
         median_ms: Of one inference in ONNX Runtime.
         ratio: Of its median to that of the reference.
@@ -32,7 +32,7 @@ class Latency:
 
 
 def measure(bundles: list[Path], *, rounds: int = 40) -> list[Latency]:
-    """Times the reference and each bundle's detector by turns, so that all see the same machine.
+    """Times the reference and each bundle's networks by turns, so that all see the same machine.
 
     Raises:
         PlateidError: A bundle cannot be used.
@@ -40,8 +40,10 @@ def measure(bundles: list[Path], *, rounds: int = 40) -> list[Latency]:
     sessions = {"YOLOv8n, one class": (reference_session(), (REFERENCE_PX, REFERENCE_PX))}
     for folder in bundles:
         bundle = Bundle(folder)
-        spec = bundle.spec.detector
-        sessions[str(folder)] = Session(spec.name, bundle.detector), (spec.width, spec.height)
+        for kind in ("detector", "reader"):
+            spec = getattr(bundle.spec, kind)
+            network = Session(spec.name, getattr(bundle, kind))
+            sessions[f"{folder} {kind}"] = network, (spec.width, spec.height)
     times: dict[str, list[float]] = {name: [] for name in sessions}
     for _ in range(rounds):
         for name, (session, _size) in sessions.items():

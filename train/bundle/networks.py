@@ -3,23 +3,24 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
 import torch
-from onnx import numpy_helper
 from ultralytics.nn.modules.head import Detect
 
 from plateid.models.detector import as_input
 from plateid.models.reader import fitted
 from plateid.models.session import Session
 from train.bundle.candidates import BestCandidates
+from train.bundle.detector_8_bits import detector_in_8_bits
+from train.bundle.half import store_in_half
 from train.bundle.proof import Array, check_candidates, check_equal, run, street
-from train.bundle.quantise import in_8_bits
+from train.bundle.reader_8_bits import reader_in_8_bits
 from train.detector.fit import load_detector
 from train.errors import TrainError
-from train.reader.candidates import HALF, Candidate, Probabilities
+from train.reader.candidates import Candidate, Probabilities
 
 TOLERANCE = 1e-3
 """Greatest difference of a score or probability between torch and ONNX Runtime."""
@@ -27,7 +28,7 @@ HALF_TOLERANCE = 1e-2
 """The same after the weights were rounded to float16."""
 BOX_TOLERANCE_PX = 0.5
 HALF_BOX_TOLERANCE_PX = 2.0
-WORTH_HALVING = 1024
+Precision = Literal["float32", "float16", "int8"]
 AS_TRAINED: dict[str, Any] = {
     "training": torch.onnx.TrainingMode.PRESERVE,
     "do_constant_folding": False,
@@ -40,17 +41,17 @@ STRIPS = 8
 
 @dataclass(frozen=True)
 class Form:
-    """How a detector is to be written.
+    """How networks are to be written.
 
     Attributes:
-        width, height: Of its input, in pixels.
-        precision: Of its weights: "float32", "float16" (widened when loaded) or "int8" (with
+        width, height: Of the detector's input, in pixels.
+        precision: Of the weights: "float32", "float16" (widened when loaded) or "int8" (with
             activations, for CPUs).
     """
 
     width: int
     height: int
-    precision: str = "float16"
+    precision: Precision = "float16"
 
 
 def export_detector(weights: Path, out: Path, form: Form, data: Sequence[str] = ()) -> None:
@@ -78,14 +79,24 @@ def export_detector(weights: Path, out: Path, form: Form, data: Sequence[str] = 
         check_candidates(out, got, expected, box=HALF_BOX_TOLERANCE_PX, score=HALF_TOLERANCE)
     elif form.precision == "int8":
         size = (form.width, form.height)
-        in_8_bits(out, data, size, head=f"/model/model.{head.i}/")
+        detector_in_8_bits(out, data, size, head=f"/model/model.{head.i}/")
 
 
-def export_reader(chosen: Candidate, out: Path, *, regions: bool) -> None:
-    """Writes a reader as ONNX; batches may have any size; `regions`: whether it tells countries.
+def export_reader(
+    chosen: Candidate, out: Path, *, regions: bool, precision: Precision, data: Sequence[str] = ()
+) -> None:
+    """Writes a reader as ONNX; batches may have any size.
+
+    Args:
+        chosen: The reader.
+        out: The file to write.
+        regions: Whether it tells countries.
+        precision: See `Form`.
+        data: Folders of transcribed plates, which "int8" needs.
 
     Raises:
-        TrainError: Its answers to strips of a picture differ from those of the weights.
+        TrainError: Its answers to strips of a picture differ from those of the weights, or it reads
+            worse in 8 bits.
     """
     network, spec = Probabilities(chosen.network, regions=regions).eval(), chosen.spec
     strips = np.split(street(spec.width, STRIPS * spec.height), STRIPS)
@@ -100,10 +111,13 @@ def export_reader(chosen: Candidate, out: Path, *, regions: bool) -> None:
             dynamic_axes={name: {0: "batch"} for name in ["crops", *names]},
             **AS_TRAINED,
         )  # fmt: skip
-    check_answers(out, inputs, expected, tolerance=TOLERANCE)
-    store_in_half(out)
     strip(out)
-    check_answers(out, inputs, expected, tolerance=HALF_TOLERANCE)
+    check_answers(out, inputs, expected, tolerance=TOLERANCE)
+    if precision == "float16":
+        store_in_half(out)
+        check_answers(out, inputs, expected, tolerance=HALF_TOLERANCE)
+    elif precision == "int8":
+        reader_in_8_bits(out, chosen, data)
 
 
 def check_answers(
@@ -113,23 +127,6 @@ def check_answers(
     got = Session(str(path), path.read_bytes()).outputs(inputs)
     for each, wanted in zip(got, expected, strict=True):
         check_equal(path, each, wanted, tolerance=tolerance)
-
-
-def store_in_half(path: Path) -> None:
-    """Stores a network's large weights in float16, to be widened when it is loaded.
-
-    Half the bytes to ship; ONNX Runtime folds the widening into the weights and computes as before.
-    """
-    model = onnx.load(path)
-    for weights in [w for w in model.graph.initializer if w.data_type == onnx.TensorProto.FLOAT]:
-        values = numpy_helper.to_array(weights)
-        if values.size >= WORTH_HALVING:
-            half = f"{weights.name}{HALF}"
-            to_float = onnx.TensorProto.FLOAT
-            widen = onnx.helper.make_node("Cast", [half], [weights.name], to=to_float)
-            model.graph.node.insert(0, widen)
-            weights.CopyFrom(numpy_helper.from_array(values.astype(np.float16), half))
-    onnx.save(model, path)
 
 
 def strip(path: Path) -> None:

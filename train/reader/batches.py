@@ -12,7 +12,7 @@ from torch.nn import functional
 from plateid.core.text import CHARSET, NO_CHARACTER
 from plateid.models.bundle import ReaderSpec
 from plateid.models.reader import fitted
-from train.reader.crops import Plate, augmented, background
+from train.reader.crops import Plate, augmented, background, by_source
 from train.reader.network import COLUMNS, ROWS
 from train.synth.render import Sample, render_sample
 from train.synth.store import Store
@@ -31,6 +31,11 @@ GREY = 0.1
 NEGATIVE = 0.06
 """Share of the crops with light and dark exchanged: few plates have light letters, and few of the
 real ones to learn from."""
+UNEVEN, PATCHES = 0.15, (3, 8)
+"""Share of the crops that are lit unevenly, and how many patches they have, down and across."""
+GLARE, GLARES, SHADOW = 0.6, (15, 80), 0.4
+"""Share of them with glare, the others lie in broken shadow. A patch of strength 1 (they have 0 to
+2, mostly little) is so many grey levels brighter, or darker by exp(-SHADOW)."""
 FADED, FAINTEST = 0.2, 0.3
 """Share of the crops that have lost contrast, and what is left of it at least."""
 
@@ -75,11 +80,10 @@ class Mix:
 def batches(mix: Mix, spec: ReaderSpec, *, seed: Sequence[int]) -> Iterator[Batch]:
     """Endless batches."""
     rng = np.random.default_rng(seed)
-    sources = sorted({plate.source for plate in mix.plates})
-    by_source = [[plate for plate in mix.plates if plate.source == source] for source in sources]
+    sources = by_source(mix.plates)
     count = round(mix.size * mix.real) if sources else 0
     while True:
-        real = [_real(rng, by_source[rng.integers(len(by_source))]) for _ in range(count)]
+        real = [_real(rng, sources[rng.integers(len(sources))]) for _ in range(count)]
         samples = [*real, *(_rendered(rng, mix.store) for _ in range(mix.size - count))]
         inputs = np.stack([fitted(sample.image, spec) for sample in samples])
         seen, frames = varied(torch.from_numpy(inputs), rng)
@@ -102,7 +106,9 @@ def _rendered(rng: np.random.Generator, store: Store | None) -> Sample:
 
 
 def varied(inputs: Tensor, rng: np.random.Generator) -> tuple[Tensor, NDArray[np.float64]]:
-    """Each crop framed and lit a little differently; some are tilted, grey, faint or negatives.
+    """Each crop framed and lit a little differently.
+
+    Some are tilted, grey, faint, negatives, or have glare or shadows.
 
     Returns:
         The crops, and their frames as torch's affine_grid takes them, shape (N, 2, 3).
@@ -125,12 +131,23 @@ def varied(inputs: Tensor, rng: np.random.Generator) -> tuple[Tensor, NDArray[np
 
     moved = torch.where(some(GREY), moved.mean(dim=1, keepdim=True), moved)
     moved = torch.where(some(NEGATIVE), 255 - moved, moved)
+    moved = torch.where(some(UNEVEN), _unevenly_lit(moved, rng), moved)
     left = torch.from_numpy(rng.uniform(FAINTEST, 1, (count, 1, 1, 1))).float()
     mean = moved.mean(dim=(2, 3), keepdim=True)
     moved = torch.where(some(FADED), mean + left * (moved - mean), moved)
     gain = torch.from_numpy(np.exp(0.2 * rng.standard_normal((count, 1, 1, 1)))).float()
     lift = torch.from_numpy(10 * rng.standard_normal((count, 1, 1, 1))).float()
     return (moved * gain + lift).clamp(0, 255), frames
+
+
+def _unevenly_lit(crops: Tensor, rng: np.random.Generator) -> Tensor:
+    """Crops, shape (N, C, H, W), with glare or shadow in places; light ones may exceed 255."""
+    count, _, height, width = crops.shape
+    patches = torch.from_numpy(rng.gamma(0.5, 1.0, (count, 1, *PATCHES))).float()
+    strength = functional.interpolate(patches, (height, width), mode="bicubic").clamp(0, 2)
+    levels = torch.from_numpy(rng.uniform(*GLARES, (count, 1, 1, 1))).float()
+    glare = torch.from_numpy(rng.random((count, 1, 1, 1)) < GLARE)
+    return torch.where(glare, crops + levels * strength, crops * torch.exp(-SHADOW * strength))
 
 
 def steps_of(sample: Sample, frame: NDArray[np.float64]) -> NDArray[np.int64]:

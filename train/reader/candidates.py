@@ -25,6 +25,8 @@ OF_REGIONS = "network.regions."
 """Begins the names of weights that a bundle lacks which tells no countries."""
 HALF = "_half"
 """Ends the names of weights that a bundle stores in float16."""
+KEPT = "_trained"
+"""Ends the names of weights that a reader in 8 bits keeps, unused: training goes on from them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,10 +100,11 @@ def load_base(chosen: Candidate, base: Path) -> None:
         load_weights(chosen.network, base)
         return
     bundle = Bundle(base)
-    initializers = onnx.load_from_string(bundle.reader).graph.initializer
+    stored = {w.name: w for w in onnx.load_from_string(bundle.reader).graph.initializer}
+    kept = {name.removesuffix(KEPT): w for name, w in stored.items() if name.endswith(KEPT)}
     weights = {
-        weight.name.removesuffix(HALF): torch.from_numpy(numpy_helper.to_array(weight).copy())
-        for weight in initializers
+        name.removesuffix(HALF): torch.from_numpy(numpy_helper.to_array(weight).copy())
+        for name, weight in (kept or stored).items()
     }
     network = Probabilities(chosen.network)
     wanted = {name for name in network.state_dict() if not name.endswith(COUNTER)}

@@ -1,6 +1,7 @@
 """Crops of real plates: their texts, a split without leakage, and small differences."""
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from train.synth.optics import Subject, photographed
 from train.synth.render import CAPS, Sample
 
 LEGIBLE = {"clear", "hard", ""}
-ILLEGIBLE = {"unreadable", "notplate"}
-"""These have no text to read, and the reader learns to say so."""
+NO_PLATE = "notplate"
+"""Legibility of a box that shows no plate: the reader learns to say nothing there. What is called
+unreadable is left out, since much of that can be read, and the reader would learn not to."""
 UNKNOWN = "?"
 """A country that nobody said: of all real plates. With those of one country told (us-crops), the
 network took every real plate of America for that country's, 41 of 43 Brazilian ones."""
@@ -43,7 +45,7 @@ class Plate:
 
 
 def read_plates(folders: Sequence[Path], *, two_lines: bool) -> tuple[list[Plate], list[Plate]]:
-    """The plates that have a text, and what is illegible, with an empty one.
+    """The plates that have a text, and boxes of what is no plate, with an empty one.
 
     Args:
         folders: Of labelled pictures, or of plates that are cut out.
@@ -70,6 +72,14 @@ def read_plates(folders: Sequence[Path], *, two_lines: bool) -> tuple[list[Plate
     return train, validation
 
 
+def by_source(plates: Iterable[Plate]) -> list[list[Plate]]:
+    """A list for each source, sorted by its name."""
+    groups = defaultdict(list)
+    for plate in plates:
+        groups[plate.source].append(plate)
+    return [groups[source] for source in sorted(groups)]
+
+
 def _plates(picture: LabelledPicture, *, two_lines: bool) -> Iterator[Plate]:
     image = read_picture(picture.path).resized(picture.width, picture.height)
     for xyxy, said in zip(picture.boxes, picture.labels.boxes, strict=True):
@@ -79,7 +89,7 @@ def _plates(picture: LabelledPicture, *, two_lines: bool) -> Iterator[Plate]:
 
 
 def _usable(said: LabelledBox) -> bool:
-    return said.legibility in (LEGIBLE if said.text else ILLEGIBLE)
+    return said.legibility in LEGIBLE if said.text else said.legibility == NO_PLATE
 
 
 def look_of(folders: Sequence[Path]) -> Likeness:

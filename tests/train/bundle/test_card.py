@@ -8,6 +8,7 @@ from plateid.models.bundle import Bundle
 from train.bundle.card import card, mean_with, origin, origin_of_reader, trained_on
 
 OURS = ["romanian", "kaggle", "useu"]
+CROPS = [*OURS, "us-crops", "cn-crops"]
 
 
 @pytest.mark.parametrize("name", shipped_bundles())
@@ -22,22 +23,21 @@ def test_the_card_of_a_bundle_that_ships_says_what_its_bundle_toml_says(name):
 def test_what_the_networks_that_ship_were_trained_on_can_be_told(name):
     spec = Bundle(SHIPPED / name).spec
     assert trained_on(spec.detector.origin) == OURS
-    assert trained_on(spec.reader.origin) == [*OURS, "us-crops"]
+    assert trained_on(spec.reader.origin) == CROPS
 
 
 def test_weights_are_trained_on_what_those_were_that_they_began_with(tmp_path):
     run = {"network": "plateid", "minutes": 20, "processes": 1, "step": 9, "batch": 64, "real": 0.2}
     first = record(tmp_path / "first", run | {"data": ["my plates"], "base": "default"})
     text = origin_of_reader(first / "last.pt")
-    assert trained_on(text) == ["my plates", *OURS, "us-crops"]
+    assert trained_on(text) == ["my plates", *CROPS]
     second = record(tmp_path / "second", run | {"data": ["b"], "base": str(first / "last.pt")})
     assert trained_on(origin_of_reader(second / "last.pt")) == ["b", *trained_on(text)]
     alone = record(tmp_path / "alone", run | {"data": ["/data/b"], "base": None})
     text = origin_of_reader(alone / "last.pt")
     assert trained_on(text) == ["b"]
-    ours = [*OURS, "us-crops"]
     mean = text + mean_with(Path("default"), first / "last.pt")
-    assert trained_on(mean) == ["b", *ours, "my plates", *ours]
+    assert trained_on(mean) == ["b", *CROPS, "my plates", *CROPS]
     assert not origin_of_reader(tmp_path / "last.pt")
     assert mean_with(tmp_path / "last.pt").endswith("and those of last.pt")
 

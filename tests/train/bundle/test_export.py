@@ -17,16 +17,18 @@ from plateid.core.text import slots_text
 from plateid.models.bundle import Bundle
 from plateid.models.detector import as_input
 from plateid.models.networks import Networks
+from plateid.models.reader import fitted
 from tests.bundles import detector_network
 from tests.pictures import ArrayPicture
-from train.bundle import quantise
+from train.bundle import detector_8_bits, reader_8_bits
 from train.bundle.candidates import COUNT
+from train.bundle.detector_8_bits import sensitive
 from train.bundle.export import Export, export_bundle
 from train.bundle.proof import check_candidates, check_equal, run, street
-from train.bundle.quantise import sensitive
 from train.bundle.resize import resize_detector
 from train.errors import TrainError
 from train.reader.candidates import average_with, candidate, load_base
+from train.synth.folder import write_plates
 
 # Of torch's exporter, which says what its next versions will do.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -101,7 +103,7 @@ def test_training_goes_on_from_the_reader_of_a_bundle(tmp_path, bundle):
     spec = Bundle(mean).spec
     assert (spec.reader.name, spec.detector) == ("mean", Bundle(DEFAULT_BUNDLE).spec.detector)
     assert Bundle(mean).spec.reader.origin.endswith(
-        "the mean of its weights and those of default (romanian, kaggle, useu, us-crops)"
+        "the mean of its weights and those of default (romanian, kaggle, useu, us-crops, cn-crops)"
     )
     with pytest.raises(TrainError, match=r"nowhere: not a checkpoint of a reader"):
         export_bundle(Export(mean, reader=tmp_path / "last.pt", mean=(tmp_path / "nowhere",)))
@@ -147,6 +149,65 @@ def test_in_8_bits_it_is_smaller_and_says_what_it_is(tmp_path, weights, data):
     assert 0 < np.abs(scores[0] - scores[1]).max() < 0.1
 
 
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory) -> Path:
+    """A checkpoint of the one that ships in float."""
+    ours = candidate("plateid", None)
+    load_base(ours, SHIPPED / "accurate")
+    about = {"network": "plateid", "regions": list(ours.regions)}
+    path = tmp_path_factory.mktemp("reader") / "last.pt"
+    torch.save({"about": about, "model": ours.network.state_dict()}, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def plates(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("rendered") / "plates"
+    write_plates(folder, 60, seed=5)
+    return folder
+
+
+def test_a_reader_in_8_bits_answers_alike_and_training_goes_on_from_it(tmp_path, reader, plates):
+    out, exact = tmp_path / "int8", tmp_path / "float"
+    export_bundle(Export(out, reader=reader, precision="int8", data=(str(plates),)))
+    export_bundle(Export(exact, reader=reader, precision="float32"))
+    spec = Bundle(out).spec
+    assert (spec.reader.precision, spec.reader.name) == ("int8", "int8")
+    assert (out / "reader.onnx").stat().st_size < (exact / "reader.onnx").stat().st_size
+    image = cv2.imread(str(min((plates / "images").iterdir())))
+    crop = fitted(image, spec.reader)[None]
+    answers = run(out / "reader.onnx", crop), run(exact / "reader.onnx", crop)
+    assert 0 < np.abs(answers[0] - answers[1]).mean() < 0.01
+    fresh, ours = candidate("plateid", None), candidate("plateid", None)
+    load_base(fresh, out)
+    load_base(ours, SHIPPED / "accurate")
+    kept = fresh.network.state_dict()
+    for name, weight in ours.network.state_dict().items():
+        if weight.is_floating_point() and not name.startswith("regions."):
+            assert torch.allclose(kept[name], weight, rtol=1e-3, atol=1e-4), name
+    export_bundle(Export(out, reader=reader))
+    assert Bundle(out).spec.reader.name == "int8", "as it was, without a --name"
+
+
+def test_8_bits_that_no_plate_can_judge_are_refused(tmp_path, reader, plates):
+    one = tmp_path / "one"
+    shutil.copytree(plates, one)
+    head, first, *_ = (one / "labels.csv").read_text().splitlines()
+    (one / "labels.csv").write_text(f"{head}\n{first}\n")
+    with pytest.raises(TrainError, match="one: no plate with a text is held out to judge 8 bits"):
+        export_bundle(Export(tmp_path / "b", reader=reader, precision="int8", data=(str(one),)))
+
+
+def test_8_bits_that_read_fewer_plates_are_refused(tmp_path, reader, plates, monkeypatch):
+    def dark(_plates, spec):
+        yield np.zeros((1, 3, spec.height, spec.width), np.float32)
+
+    monkeypatch.setattr(reader_8_bits, "_inputs", dark)
+    with pytest.raises(TrainError, match=r"of \d+ held-out plates it reads \d+ in 8 bits, and"):
+        export_bundle(Export(tmp_path / "b", reader=reader, precision="int8", data=(str(plates),)))
+    assert not (tmp_path / "b").exists()
+
+
 @pytest.mark.parametrize("bundle", ["default", "accurate"])
 def test_a_detector_of_another_size_finds_the_same_plates(tmp_path, bundle):
     out = tmp_path / "small"
@@ -170,7 +231,7 @@ def test_what_export_did_not_write_cannot_be_resized(tmp_path):
 
 
 def test_8_bits_that_cost_accuracy_are_refused(tmp_path, weights, data, monkeypatch):
-    monkeypatch.setattr(quantise, "LOSS", -2.0)
+    monkeypatch.setattr(detector_8_bits, "LOSS", -2.0)
     with pytest.raises(TrainError, match=r"mAP50 falls from \d\.\d+ to \d\.\d+ in 8 bits"):
         export_bundle(
             Export(tmp_path / "b", weights, size="64x64", precision="int8", data=(str(data),))
@@ -187,7 +248,9 @@ def test_a_new_bundle_has_its_own_name_and_none_of_the_figures_of_the_one_that_s
     assert spec.reader == Bundle(DEFAULT_BUNDLE).spec.reader
     assert (out / "reader.onnx").read_bytes() == (DEFAULT_BUNDLE / "reader.onnx").read_bytes()
     assert "64 x 64, RGB" in (out / "MODEL_CARD.md").read_text()
-    export_bundle(Export(out, weights, name="other"))
+    export_bundle(Export(out, size="128x128", name="smaller"))
+    assert Bundle(out).spec.detector.name == "smaller"
+    export_bundle(Export(out, weights, size="64x64", name="other"))
     spec = Bundle(out).spec
     assert (spec.name, spec.detector.name, spec.detector.width) == ("other", "other", 64)
 
@@ -199,6 +262,7 @@ def test_a_new_bundle_has_its_own_name_and_none_of_the_figures_of_the_one_that_s
         ({"size": "640x380"}, "--size 640x380: both must be multiples of 32"),
         ({"size": "0x64"}, "--size 0x64"),
         ({"size": "64x64", "precision": "int8"}, "int8 is calibrated with pictures"),
+        ({"data": ("pictures",)}, "--data: only with --precision int8"),
     ],
 )
 def test_a_refused_export_leaves_the_bundle_as_it_was(tmp_path, weights, options, reason):

@@ -38,6 +38,7 @@ def test_each_character_has_the_step_of_its_middle_and_a_blank_parts_two_alike(
 
 def test_the_steps_follow_a_crop_that_is_framed_otherwise(monkeypatch):
     monkeypatch.setattr("train.reader.batches.NEGATIVE", 0)
+    monkeypatch.setattr("train.reader.batches.UNEVEN", 0)
     crops = torch.zeros(256, 3, HEIGHT, WIDTH)
     crops[:, :, 18:30, 40:46] = 250
     seen, frames = varied(crops, np.random.default_rng(0))
@@ -95,3 +96,14 @@ def test_rendered_batches_need_no_data_and_are_repeated_by_their_seed():
     assert torch.equal(first.inputs, again.inputs)
     assert first.texts == again.texts
     assert first.regions.max() < len(chosen.regions)
+
+
+def test_some_crops_have_glare_and_some_lie_in_broken_shadow():
+    seen, _ = varied(torch.full((512, 3, HEIGHT, WIDTH), 120.0), np.random.default_rng(0))
+    light = seen.mean(dim=1).flatten(1)
+    middle = light.median(dim=1).values
+    brighter, darker = light.amax(dim=1) - middle, middle - light.amin(dim=1)
+    uneven = brighter + darker > 10
+    assert 40 < int(uneven.sum()) < 120, "most are lit evenly"
+    assert int((uneven & (brighter > 1.5 * darker)).sum()) > 10
+    assert int((uneven & (darker > 1.5 * brighter)).sum()) > 10

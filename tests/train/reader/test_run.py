@@ -33,12 +33,16 @@ def ride(tmp_path: Path) -> Path:
         picture = rng.integers(0, 255, (120, 240, 3)).astype(np.uint8)
         cv2.imwrite(str(folder / "images" / f"{number}.png"), picture)
         rows.append(f"{number}.png,60,40,180,70,AB{number:02d},clear,1")
-    rows += ["0.png,10,10,50,20,,unreadable,1", "1.png,10,10,50,30,AB12,clear,2"]
+    rows += [
+        "0.png,10,10,50,20,,notplate,1",
+        "2.png,10,10,50,20,,unreadable,1",
+        "1.png,10,10,50,30,AB12,clear,2",
+    ]
     (folder / "labels.csv").write_text("\n".join(rows))
     return folder
 
 
-def test_one_line_plates_are_read_and_the_illegible_say_nothing(ride):
+def test_one_line_plates_are_read_and_what_is_no_plate_says_nothing(ride):
     plates = [plate for side in read_plates([ride], two_lines=False) for plate in side]
     assert sorted(p.text for p in plates) == ["", *(f"AB{n:02d}" for n in range(24))]
     (plate,) = (plate for plate in plates if plate.text == "AB00")
