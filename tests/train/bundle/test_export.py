@@ -199,10 +199,8 @@ def test_8_bits_that_no_plate_can_judge_are_refused(tmp_path, reader, plates):
 
 
 def test_8_bits_that_read_fewer_plates_are_refused(tmp_path, reader, plates, monkeypatch):
-    def dark(_plates, spec):
-        yield np.zeros((1, 3, spec.height, spec.width), np.float32)
-
-    monkeypatch.setattr(reader_8_bits, "_inputs", dark)
+    monkeypatch.setattr(reader_8_bits, "LOSS", -2.0)
+    monkeypatch.setattr(reader_8_bits, "CHANCE", -100)
     with pytest.raises(TrainError, match=r"of \d+ held-out plates it reads \d+ in 8 bits, and"):
         export_bundle(Export(tmp_path / "b", reader=reader, precision="int8", data=(str(plates),)))
     assert not (tmp_path / "b").exists()
