@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from plateid.core.text import ctc_slots, slots_text
 from plateid.models.bundle import ReaderSpec
 from plateid.models.reader import fitted
 from plateid.models.session import Session
@@ -14,8 +13,8 @@ from train.bundle.half import store_in_half
 from train.bundle.quantise import Array, quantise
 from train.errors import TrainError
 from train.reader.candidates import KEPT, Candidate
-from train.reader.crops import Plate, augmented, by_source, framed, read_plates
-from train.text import fold
+from train.reader.crops import Plate, augmented, by_source, read_plates
+from train.reader.scores import read_right
 
 CALIBRATION = 512
 """Crops that show the quantiser the range of each activation; each source counts the same."""
@@ -77,9 +76,7 @@ def _in_float(graph: onnx.GraphProto) -> Iterator[str]:
 def _right(path: Path, plates: Sequence[Plate], spec: ReaderSpec) -> int:
     """How many plates a file reads."""
     network = Session(str(path), path.read_bytes())
-    crops = (framed(plate, margin_x=spec.margin_x, margin_y=spec.margin_y) for plate in plates)
-    texts = [slots_text(ctc_slots(network.run(fitted(crop, spec)[None])[0])) for crop in crops]
-    return sum(fold(t) == fold(plate.text) for t, plate in zip(texts, plates, strict=True))
+    return sum(read_right(lambda crop: network.run(crop)[0], spec, plates))
 
 
 def _keep(exact: Path, path: Path) -> None:
