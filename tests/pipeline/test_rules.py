@@ -10,7 +10,7 @@ from plateid.core.passes import Pass
 from plateid.core.records import Box, Direction, Frame
 from plateid.core.view import View
 from plateid.pipeline.camera import CameraPipeline
-from tests.pipeline.test_traffic import RULES, START, Drive, Road, Vehicle, frames, pipeline
+from tests.pipeline.road import RULES, START, Drive, Road, Vehicle, frames, pipeline
 
 PARKING = RULES.model_copy(update={"parked_s": 10.0, "parked_lost_s": 20.0})
 CLOCK_BOX: Box = (900.0, 30.0, 1050.0, 55.0)

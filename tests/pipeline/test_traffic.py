@@ -1,160 +1,25 @@
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 
-import numpy as np
 import pytest
 
-from plateid.config.camera import EventsConfig
 from plateid.core.formats import Formats, shipped_formats
-from plateid.core.records import Box, Detection, Frame, ModelNames, PlateEvent, PlateRead, Shot
-from plateid.core.view import View
-from plateid.pipeline.camera import MAX_READS, CameraPipeline
+from plateid.pipeline.camera import MAX_READS
 from plateid.pipeline.stills import read_detections
-from plateid.pipeline.traffic import Origin
-from tests.core.test_text import slots
-from tests.pictures import ArrayPicture
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
-RULES = EventsConfig(min_reads=2, lost_s=1.0)
-
-
-@dataclass(frozen=True)
-class Vehicle:
-    """A plate that crosses the picture, and what a reader makes of it in each frame."""
-
-    text: str
-    from_s: float
-    to_s: float
-    x: float = 100
-    y: float = 300
-    speed: float = 150
-    sure: float = 0.97
-    misread: tuple[str, ...] = ()
-    hidden: tuple[float, float] = (0, 0)
-
-    def box(self, t: float) -> Box:
-        x = self.x + self.speed * (t - self.from_s)
-        return x, self.y, x + 100, self.y + 25
-
-    def visible(self, t: float) -> bool:
-        return self.from_s <= t <= self.to_s and not self.hidden[0] <= t < self.hidden[1]
-
-
-class Road(ArrayPicture):
-    """A picture that knows which plates are in it; the pixels move with them."""
-
-    def __init__(self, plates: list[tuple[Box, str, float]]) -> None:
-        image = np.zeros((720, 1280, 3), np.uint8)
-        for (x1, y1, x2, y2), _, _ in plates:
-            image[int(y1) : int(y2), max(0, int(x1)) : max(0, int(x2))] = 255
-        super().__init__(image)
-        self.plates = plates
-
-
-class Eyes:
-    """A detector and reader that see what is on the road."""
-
-    def __init__(self) -> None:
-        self.looks = self.read_boxes = self.most_at_once = 0
-
-    def detect(self, picture: Road) -> list[Detection]:
-        self.looks += 1
-        return [Detection(box, 0.9) for box, _, _ in picture.plates]
-
-    def read(self, picture: Road, boxes: Sequence[Box]) -> list[PlateRead]:
-        self.read_boxes += len(boxes)
-        self.most_at_once = max(self.most_at_once, len(boxes))
-        known = {box: (text, sure) for box, text, sure in picture.plates}
-        return [PlateRead(slots(known[box][0], sure=known[box][1]), 0.8, 25.0) for box in boxes]
-
-
-class Blinking(Eyes):
-    """Misses the plate in some looks."""
-
-    def __init__(self, misses: set[int]) -> None:
-        super().__init__()
-        self.misses = misses
-
-    def detect(self, picture: Road) -> list[Detection]:
-        found = super().detect(picture)
-        return [] if self.looks in self.misses else found
-
-
-class Growing(Eyes):
-    """Sees each plate larger than it saw it before."""
-
-    def detect(self, picture: Road) -> list[Detection]:
-        found = super().detect(picture)
-        self.grown = 1.03**self.looks
-        return [replace(each, box=(*each.box[:3], each.box[1] + 25 * self.grown)) for each in found]
-
-    def read(self, picture: Road, boxes: Sequence[Box]) -> list[PlateRead]:
-        own = [(x1, y1, x2, y1 + 25) for x1, y1, x2, _ in boxes]
-        return [replace(r, height=25 * self.grown) for r in super().read(picture, own)]
-
-
-@dataclass
-class Drive:
-    """Everything a drive gave."""
-
-    events: list[PlateEvent] = field(default_factory=list)
-    shots: list[Shot | None] = field(default_factory=list)
-    eyes: Eyes = field(default_factory=Eyes)
-
-    def accept(self, event: PlateEvent, shot: Shot | None) -> None:
-        self.events.append(event)
-        self.shots.append(shot)
-
-    def told(self) -> list[tuple[str, str]]:
-        return [(event.event_type, event.plate) for event in self.events]
-
-
-def frames(vehicles: list[Vehicle], *, rate: float, until_s: float) -> list[Frame]:
-    result = []
-    for number in range(int(until_s * rate) + 1):
-        t = number / rate
-        plates = []
-        for vehicle in vehicles:
-            if vehicle.visible(t):
-                texts = (vehicle.text, *vehicle.misread)
-                plates.append((vehicle.box(t), texts[number % len(texts)], vehicle.sure))
-        result.append(Frame("gate", number, START + timedelta(seconds=t), t, Road(plates)))
-    return result
-
-
-def pipeline(
-    drive: Drive,
-    rules: EventsConfig = RULES,
-    view: View | None = None,
-    formats: Formats | None = None,
-) -> CameraPipeline:
-    sequence = iter(range(1, 1000))
-    names = ModelNames("d", "r", "b")
-    origin = Origin("box", "gate", names, lambda: next(sequence), lambda: True, view or View())
-    formats = formats or shipped_formats()
-    return CameraPipeline(
-        origin, rules, formats=formats, detector=drive.eyes, reader=drive.eyes, sink=drive
-    )
-
-
-def drive(
-    *vehicles: Vehicle,
-    rate: float = 15,
-    until_s: float = 8,
-    rules: EventsConfig = RULES,
-    formats: Formats | None = None,
-    eyes: Eyes | None = None,
-    only_wanted: bool = False,
-) -> Drive:
-    result = Drive(eyes=eyes or Eyes())
-    way = pipeline(result, rules, formats=formats)
-    for frame in frames(list(vehicles), rate=rate, until_s=until_s):
-        if not only_wanted or way.wants(frame):
-            way.process(frame)
-    way.finish()
-    return result
+from tests.pipeline.road import (
+    RULES,
+    START,
+    Blinking,
+    Drive,
+    Eyes,
+    Growing,
+    Road,
+    Vehicle,
+    drive,
+    frames,
+    pipeline,
+)
 
 
 @pytest.mark.parametrize("rate", [5, 8, 10, 15, 25, 30])
