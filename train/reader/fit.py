@@ -183,6 +183,6 @@ def loaded(checkpoint: Path) -> dict[str, Any]:
         if saved.keys() >= {"about", "model"}:
             return saved
     except (OSError, RuntimeError, AttributeError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).partition("\n")[0]  # torch goes on with advice
+        reason = str(error).partition("\n")[0].partition(". ")[0]  # torch goes on with advice
         raise TrainError(f"{checkpoint}: not a checkpoint of a reader: {reason}") from error
     raise TrainError(f"{checkpoint}: not a checkpoint of a reader")

@@ -68,13 +68,19 @@ def test_plates_that_are_cut_out_need_no_boxes(ride):
     assert {plate.box for plate in plates} == {(0, 0, 240, 120)}
 
 
+def test_a_folder_without_labels_is_told_in_one_line(tmp_path):
+    with pytest.raises(TrainError) as caught:
+        read_plates([tmp_path], two_lines=True)
+    assert str(caught.value) == f"{tmp_path / 'labels.csv'}: No such file or directory"
+
+
 def test_what_is_wrong_with_texts_or_pictures_is_told_together(ride, tmp_path):
     (ride / "images" / "3.png").write_bytes(b"")
     (ride / "texts.csv").write_text("image,x1,y1,x2,y2,text\n4.png,1,2,3,4,AB1\n")
     with pytest.raises(TrainError) as caught:
         read_plates([tmp_path / "nowhere", ride], two_lines=False)
     said = str(caught.value)
-    assert "nowhere/labels.csv: [Errno 2]" in said
+    assert "nowhere/labels.csv: No such file or directory\n" in said
     assert "texts.csv: 4.png: " in said
     assert "labels.csv has no box (1.0, 2.0, 3.0, 4.0)" in said
     assert "3.png: is empty" in said

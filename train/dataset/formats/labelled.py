@@ -119,5 +119,6 @@ def text_of(file: Path, problems: list[str]) -> str:
     try:
         return file.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        problems.append(f"{file}: {error}")
+        reason = error.strerror if isinstance(error, OSError) else error
+        problems.append(f"{file}: {reason}")
         return ""

@@ -48,7 +48,10 @@ def _rows(
     file: Path, problems: list[str], *needed: str, cut_out: bool = False
 ) -> Iterator[tuple[Row, LabelledBox | None]]:
     """The rows, and the plate of each; None: its picture has none."""
+    known = len(problems)
     reader = csv.DictReader(io.StringIO(text_of(file, problems), newline=""), restval="")
+    if len(problems) > known:
+        return
     columns = reader.fieldnames or ()
     corners = () if cut_out and not {*CORNERS} & {*columns} else CORNERS
     needed = ("image", *corners, *needed, *(("t",) if "video" in columns else ()))
