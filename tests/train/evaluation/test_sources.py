@@ -68,7 +68,7 @@ def test_what_is_wrong_with_crops_is_told_together(tmp_path):
     (one / "images" / "one1.png").write_bytes(b"")
     with pytest.raises(TrainError) as caught:
         read_crops([tmp_path / "nowhere", one], held_out=False)
-    assert "nowhere/labels.csv: [Errno 2]" in str(caught.value)
+    assert "nowhere/labels.csv: No such file or directory" in str(caught.value)
     assert "one1.png: is empty" in str(caught.value)
 
 
