@@ -123,15 +123,33 @@ class Tracker:
         """Corrects tracks by their detections; returns these, other tracks, other detections."""
         if not states or not detections:
             return [], states, detections
-        predicted = [self._widened(_cornered(state.predicted(now))) for state in states]
-        seen = [self._widened(detection.box) for detection in detections]
-        pairs = _best_pairs(predicted, seen, self._settings.min_iou)
+        predicted = [_cornered(state.predicted(now)) for state in states]
+        pairs = self._best_pairs(predicted, [detection.box for detection in detections])
         for row, column in pairs.items():
             states[row].correct(detections[column], now)
         matched = [states[row] for row in pairs]
         others = [state for row, state in enumerate(states) if row not in pairs]
         taken = set(pairs.values())
         return matched, others, [d for column, d in enumerate(detections) if column not in taken]
+
+    def _best_pairs(self, rows: list[Box], columns: list[Box]) -> dict[int, int]:
+        """Row to column, those that overlap most first; each row and column once.
+
+        They need only meet when widened; of two that do, the one that is nearer as it is counts
+        more: a detector may see one plate in two boxes.
+        """
+        wide_rows, wide_columns = ([self._widened(box) for box in each] for each in (rows, columns))
+        overlaps = (
+            (-wide - box_iou(rows[row], columns[column]), row, column)
+            for row, a in enumerate(wide_rows)
+            for column, b in enumerate(wide_columns)
+            if (wide := box_iou(a, b)) >= self._settings.min_iou
+        )
+        pairs: dict[int, int] = {}
+        for _, row, column in sorted(overlaps):
+            if row not in pairs and column not in pairs.values():
+                pairs[row] = column
+        return pairs
 
     def _widened(self, box: Box) -> Box:
         x, y = self._settings.widen
@@ -140,22 +158,6 @@ class Tracker:
     def _start(self, detection: Detection, now: datetime) -> _State:
         self._last_id += 1
         return _State(Track(self._last_id, detection, hits=1), _centred(detection.box), now)
-
-
-def _best_pairs(rows: list[Box], columns: list[Box], minimum: float) -> dict[int, int]:
-    """Row to column, those that overlap most first; each row and column once."""
-    pairs: dict[int, int] = {}
-    overlaps = (
-        (-box_iou(a, b), row, column)
-        for row, a in enumerate(rows)
-        for column, b in enumerate(columns)
-    )
-    for negative, row, column in sorted(overlaps):
-        if -negative < minimum:
-            break
-        if row not in pairs and column not in pairs.values():
-            pairs[row] = column
-    return pairs
 
 
 def _plus(a: Vector, b: Vector, times: float) -> Vector:

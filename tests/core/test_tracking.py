@@ -49,6 +49,15 @@ def test_two_plates_side_by_side_never_swap():
         assert {first.id: first, second.id: second}[1].detection.box[0] == x + 6
 
 
+def test_of_two_boxes_of_one_plate_the_nearer_prolongs_its_track():
+    tracker = Tracker()
+    for step in range(6):
+        tracker.update([plate(500, 200 + step, 40)], at(step / 30))
+    nearer, other = (Detection(box, 0.3) for box in ((501, 208, 537, 216), (500, 201, 540, 211)))
+    (track,) = tracker.update([other, nearer], at(6 / 30))
+    assert track.detection == nearer
+
+
 def test_a_gap_shorter_than_lost_s_is_bridged_and_a_longer_one_is_not():
     tracker = Tracker(TrackerSettings(lost_s=1.0))
     ids(tracker, [plate(100)], 0)
