@@ -167,3 +167,4 @@ class Subscriber:
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        del self._client  # its sockets are closed with it, not when cycles are collected
