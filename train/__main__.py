@@ -54,6 +54,12 @@ def main() -> None:
 )
 @click.option("--teacher", help="Weights of a detector to distil, or a bundle.")
 @click.option("--limit", type=COUNT, help="How many of the training pictures to use.")
+@click.option(
+    "--validate/--no-validate",
+    default=True,
+    show_default=True,
+    help="Measure after each epoch, or at the end only.",
+)
 @click.option("--seed", default=0, show_default=True)
 def detector(**options: Any) -> None:
     """Fine-tunes a detector; call it again to go on after an interruption."""

@@ -16,7 +16,7 @@ import yaml
 from ultralytics import YOLO
 from ultralytics.engine import trainer
 from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.utils import LOGGER
+from ultralytics.utils import LOGGER, torch_utils
 from ultralytics.utils.torch_utils import intersect_dicts
 
 from plateid.config.models import bundle_path
@@ -57,7 +57,7 @@ def fit(run: "DetectorRun", data: Path, out: Path, *, steps: int) -> dict[str, f
     Returns:
         The validation metrics, by ultralytics' names.
     """
-    use_bfloat16_on_cpu()
+    use_whole_cpu()
     best, unfinished = out / "weights" / "best.pt", checkpoint(out / "weights")
     if unfinished and not zipfile.is_zipfile(best):
         shutil.copy(unfinished, best)
@@ -208,7 +208,11 @@ class PlateTrainer(DetectionTrainer):  # type: ignore[misc] - ultralytics is unt
         return dataset
 
 
-def use_bfloat16_on_cpu() -> None:
-    """Makes ultralytics use bfloat16 on a CPU, where it refuses to: two to three times as fast."""
+def use_whole_cpu() -> None:
+    """Makes ultralytics use bfloat16 on a CPU, two to three times as fast, and the last core.
+
+    It refuses the one, and spares the other: half of a machine with two.
+    """
+    torch_utils.NUM_THREADS = os.cpu_count() or 1
     if not torch.cuda.is_available():
         trainer.autocast = lambda *_args, **_kwargs: torch.autocast("cpu", dtype=torch.bfloat16)

@@ -1,6 +1,7 @@
 """Real, very small trainings."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -37,6 +38,7 @@ def test_a_run_leaves_weights_and_a_record_and_is_not_repeated_by_mistake(data, 
     assert record["pictures"]["train"] + record["pictures"]["val"] == 14
     assert "metrics/mAP50(B)" in record["metrics"]
     assert (out / "fit" / "weights" / "best.pt").is_file()
+    assert torch.get_num_threads() == os.cpu_count(), "ultralytics would leave one core idle"
     with pytest.raises(TrainError, match="holds a finished run"):
         train_detector(run)
 
