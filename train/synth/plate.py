@@ -15,7 +15,7 @@ from train.synth.setting import Item, Setter, set_rows
 from train.synth.strokes import CAP
 from train.synth.texts import random_rows
 
-TWO_LINES = 2.0
+TWO_LINES = 3.5
 """Plates of two lines are harder to read: so many times as many are drawn."""
 
 
