@@ -1,10 +1,10 @@
-import random
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from ultralytics.cfg import get_cfg
+from ultralytics.utils.torch_utils import init_seeds
 
 from train.dataset.checks import checked_pictures
 from train.dataset.pictures import write_yolo
@@ -111,7 +111,7 @@ def test_a_folder_without_plates_or_with_a_broken_one_is_named(tmp_path: Path):
 def test_boxes_stay_on_their_plates_through_all_that_is_done_to_a_picture(data, tmp_path):
     pictures, _ = checked_pictures([data])
     yaml = write_yolo((pictures, pictures[:1]), tmp_path / "yolo")
-    random.seed(0)
+    init_seeds(0)
     dataset = PlateDataset(
         img_path=str(tmp_path / "yolo" / "images" / "train"),
         data={"names": {0: "plate"}, "nc": 1, "path": yaml.parent, "channels": 3},
@@ -125,10 +125,12 @@ def test_boxes_stay_on_their_plates_through_all_that_is_done_to_a_picture(data, 
     seen = 0
     for sample in [dataset[i % len(dataset)] for i in range(60)]:
         image = sample["img"].numpy().mean(axis=0)
+        if np.median(image) == 255:
+            continue  # so overexposed that the plate cannot be told from what is around it
         for cx, cy, w, h in sample["bboxes"].numpy() * 128:
             if min(w, h) > 12:
                 middle = image[int(cy - h / 6) : int(cy + h / 6), int(cx - w / 6) : int(cx + w / 6)]
-                assert middle.mean() > np.quantile(image, 0.5)
+                assert middle.mean() > np.median(image)
                 seen += 1
     assert seen > 60
     assert all((a == b).all() for a, b in zip(cached, dataset.ims, strict=True))
