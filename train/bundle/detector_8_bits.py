@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto, numpy_helper
 
 from plateid.capture.pictures import read_picture
 from plateid.config.models import DEFAULT_BUNDLE
@@ -13,6 +12,7 @@ from plateid.core.geometry import letterboxed
 from plateid.models.bundle import Bundle
 from plateid.models.detector import OnnxDetector, as_input
 from plateid.models.session import Session
+from train.bundle.kernels import rearrange
 from train.bundle.quantise import Array, quantise
 from train.dataset.checks import checked_pictures
 from train.dataset.pictures import LabelledPicture, split
@@ -63,42 +63,13 @@ def detector_in_8_bits(
         operators=OPERATORS,
         in_float=lambda graph: [n.name for n in graph.node if sensitive(n.name, head=head)],
     )
-    take_bytes(path)
+    model = onnx.load(path)
+    rearrange(model)
+    onnx.save(model, path)
     before, after = (_map50(each, _some(held_out), size) for each in (exact, path))
     exact.unlink()
     if not after >= before - LOSS:
         raise TrainError(f"{path}: mAP50 falls from {before:.3f} to {after:.3f} in 8 bits")
-
-
-def take_bytes(path: Path) -> None:
-    """Gives a quantised network an input of BGR (1, H, W, 3) 0 to 255 in place of RGB 0 to 1.
-
-    Its first step made bytes of the numbers that the device had made of bytes. The weights of the
-    first convolution change places with the colours.
-    """
-    model = onnx.load(path)
-    graph = model.graph
-    source = graph.input[0]
-    _, colours, height, width = (axis.dim_value for axis in source.type.tensor_type.shape.dim)
-    (quantise_it,) = (node for node in graph.node if source.name in node.input)
-    (widen,) = (node for node in graph.node if quantise_it.output[0] in node.input)
-    weights = {weight.name: weight for weight in graph.initializer}
-    _, scale, zero = quantise_it.input
-    weights[scale].CopyFrom(numpy_helper.from_array(np.float32(1 / 255), scale))
-    weights[zero].CopyFrom(numpy_helper.from_array(np.uint8(0), zero))
-    for convolution in [node for node in graph.node if widen.output[0] in node.input]:
-        (kernel,) = (node for node in graph.node if convolution.input[1] in node.output)
-        name = kernel.input[0]
-        turned = numpy_helper.to_array(weights[name])[:, ::-1]
-        weights[name].CopyFrom(numpy_helper.from_array(np.ascontiguousarray(turned), name))
-    shape = [1, height, width, colours]
-    source.CopyFrom(onnx.helper.make_tensor_value_info(source.name, TensorProto.UINT8, shape))
-    planes = onnx.helper.make_node(
-        "Transpose", [source.name], [quantise_it.output[0]], perm=[0, 3, 1, 2]
-    )
-    graph.node.remove(quantise_it)
-    graph.node.insert(0, planes)
-    onnx.save(model, path)
 
 
 def sensitive(node: str, *, head: str) -> bool:

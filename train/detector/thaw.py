@@ -23,10 +23,12 @@ from plateid.capture.pictures import read_picture
 from plateid.core.geometry import letterboxed
 from plateid.models.bundle import Bundle
 from plateid.models.detector import as_input
+from train.bundle.kernels import one_by_one
 from train.errors import TrainError
 
 NETWORK = "yolov8n.yaml"
 FIRST = "model.0.conv"
+COLOURS = 3
 SIDE = 640
 """Of the pictures that the statistics are measured on, in pixels."""
 CONVERSIONS = {"QuantizeLinear", "DequantizeLinear", "Cast"}
@@ -53,8 +55,10 @@ def thaw(bundle: Path, out: Path, pictures: Sequence[Path]) -> Path:
     graph = onnx.load_from_string(Bundle(bundle).detector).graph
     found = weights(graph)
     if FIRST in found and graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8:
-        kernel, bias = found[FIRST]  # for colours in the order of pictures
-        found[FIRST] = np.ascontiguousarray(kernel[:, ::-1]), bias
+        kernel, bias = found[FIRST]
+        if kernel.shape[1] != COLOURS:
+            kernel, bias = one_by_one(kernel), bias[: len(bias) // 2]
+        found[FIRST] = np.ascontiguousarray(kernel[:, ::-1]), bias  # colours, as pictures have them
     tower = found.get("model.22.cv3.0.0.conv")
     model: Any = DetectionModel(NETWORK, nc=len(tower[0]) if tower else 1, verbose=False).eval()
     head = model.model[-1]
