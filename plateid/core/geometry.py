@@ -92,8 +92,11 @@ class Letterbox:
 
     @classmethod
     def fit(cls, picture: tuple[int, int], canvas: tuple[int, int]) -> "Letterbox":
-        """The largest centred placement of a picture in a canvas, both (width, height)."""
-        scale = min(canvas[0] / picture[0], canvas[1] / picture[1])
+        """The largest centred placement of a picture in a canvas, both (width, height).
+
+        It is never enlarged: what must be, to be found, is mostly too small to be read.
+        """
+        scale = min(canvas[0] / picture[0], canvas[1] / picture[1], 1.0)
         width = min(canvas[0], max(1, round(picture[0] * scale)))
         height = min(canvas[1], max(1, round(picture[1] * scale)))
         return cls(scale, (canvas[0] - width) // 2, (canvas[1] - height) // 2, width, height)
