@@ -178,7 +178,7 @@ def synth(
     "--mean",
     type=FOLDER,
     multiple=True,
-    help="Other weights, or a bundle as default; may be repeated: the reader becomes their mean.",
+    help="Other weights, or a bundle as default; may be repeated: new networks become the mean.",
 )
 @click.option(
     "--regions",

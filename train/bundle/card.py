@@ -9,6 +9,7 @@ from typing import Any, Literal
 from plateid.config.models import bundle_path
 from plateid.models.bundle import BundleSpec, read_spec
 
+Network = Literal["detector", "reader"]
 FOUND = ("recall", "mAP50", "mAP50_95")
 READ = ("exact", "folded", "cer", "sure", "sure_right", "fused")
 KINDS = FOUND + READ
@@ -82,15 +83,15 @@ def origin_of_reader(checkpoint: Path) -> str:
     )
 
 
-def mean_with(*readers: Path) -> str:
-    """What is added to the origin of a reader that becomes the mean of its weights and others."""
-    others = "".join(f" and those of {each.name}{_listed(each)}" for each in readers)
-    return f"; the mean of its weights{others}"
+def mean_with(network: Network, *others: Path) -> str:
+    """What is added to the origin of a network that becomes the mean of its weights and others."""
+    those = "".join(f" and those of {each.name}{_listed(network, each)}" for each in others)
+    return f"; the mean of its weights{those}" if others else ""
 
 
-def _listed(reader: Path) -> str:
-    """What a reader was trained on, where that is known."""
-    data = _data("reader", str(reader))
+def _listed(network: Network, weights: Path) -> str:
+    """What it was trained on, where that is known."""
+    data = _data(network, str(weights))
     return f" ({data})" if data else ""
 
 
@@ -112,7 +113,7 @@ def origin(weights: Path) -> str:
     )
 
 
-def _data(network: Literal["detector", "reader"], base: str | None, *folders: str) -> str:
+def _data(network: Network, base: str | None, *folders: str) -> str:
     """What a network was trained on: these folders, and those of the weights it began with."""
     names = [Path(folder).name for folder in folders]
     path = Path(bundle_path(base or ""))

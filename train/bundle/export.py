@@ -31,7 +31,7 @@ class Export:
             and figures.
         detector: Weights as ultralytics saves them; None: the one that the bundle has.
         reader: Weights of `train reader`; None: the one that the bundle has.
-        mean: Checkpoints, or bundles: the reader gets the mean of their weights and `reader`'s.
+        mean: Other weights, or bundles: the networks that are given become the mean of all.
         easyocr: Folder of EasyOCR's weights; without `reader`, they become the bundle's reader.
         regions: Whether the reader tells countries apart, where it can.
         name: Of the bundle, and of its networks that are trained or resized; None: as it is, or
@@ -77,8 +77,15 @@ def export_bundle(export: Export) -> None:
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
             made = Path(shutil.copytree(before, Path(folder) / "made"))
             if export.detector:
-                export_detector(export.detector, made / "detector.onnx", form, export.data)
-                edit_spec(made, "detector", {**asdict(form), "origin": origin(export.detector)})
+                export_detector(
+                    export.detector,
+                    made / "detector.onnx",
+                    form,
+                    mean=_paths(export.mean),
+                    data=export.data,
+                )
+                came = origin(export.detector) + mean_with("detector", *export.mean)
+                edit_spec(made, "detector", {**asdict(form), "origin": came})
             elif (form.width, form.height) != (spec.width, spec.height):
                 resize_detector(made / "detector.onnx", form.width, form.height)
                 edit_spec(made, "detector", {"width": form.width, "height": form.height})
@@ -111,7 +118,7 @@ def _check(export: Export) -> None:
     trained_ones = export.detector or export.reader
     int8 = export.precision == "int8"
     for name, given, of, needed in (
-        ("mean", export.mean, "reader", export.reader),
+        ("mean", export.mean, "detector or --reader", trained_ones),
         ("regions", export.regions, "reader", export.reader),
         ("precision", export.precision, "detector or --reader", trained_ones),
         ("data", export.data, "precision int8", int8),
@@ -151,8 +158,12 @@ def _reader(export: Export) -> Candidate:
     if not export.reader:
         return candidate("english_g2", export.easyocr)
     chosen = trained(export.reader, export.easyocr)
-    average_with(chosen, [Path(bundle_path(str(other))) for other in export.mean])
+    average_with(chosen, _paths(export.mean))
     return chosen
+
+
+def _paths(mean: Sequence[Path]) -> list[Path]:
+    return [Path(bundle_path(str(each))) for each in mean]
 
 
 def _described(chosen: Candidate, export: Export) -> dict[str, Any]:
@@ -162,8 +173,7 @@ def _described(chosen: Candidate, export: Export) -> dict[str, Any]:
     if export.reader:
         made = origin_of_reader(export.reader)
         del spec["name"]
-    if export.mean:
-        made += mean_with(*export.mean)
+    made += mean_with("reader", *export.mean)
     regions = list(chosen.regions) if export.regions else []
     precision = (export.reader and export.precision) or "float16"
     return spec | {"regions": regions, "precision": precision, "origin": made}

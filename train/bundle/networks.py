@@ -19,6 +19,7 @@ from train.bundle.half import store_in_half
 from train.bundle.proof import Array, check_candidates, check_equal, run, street
 from train.bundle.reader_8_bits import reader_in_8_bits
 from train.detector.fit import load_detector
+from train.detector.mean import average_with
 from train.errors import TrainError
 from train.reader.candidates import Candidate, Probabilities
 
@@ -54,11 +55,21 @@ class Form:
     precision: Precision = "float16"
 
 
-def export_detector(weights: Path, out: Path, form: Form, data: Sequence[str] = ()) -> None:
+def export_detector(
+    weights: Path, out: Path, form: Form, *, mean: Sequence[Path] = (), data: Sequence[str] = ()
+) -> None:
     """Writes a detector with a fixed input as ONNX.
 
+    Args:
+        weights: As ultralytics saves them.
+        out: The file to write.
+        form: How.
+        mean: Other weights or bundles; it becomes the mean of all.
+        data: Folders of labelled pictures, which "int8" needs.
+
     Raises:
-        TrainError: It has not one class, or its answers differ from those of the weights.
+        TrainError: It has not one class, one of `mean` is another network, or its answers differ
+            from those of the weights.
     """
     model = load_detector(str(weights)).model.float().eval()
     head = model.model[-1]
@@ -66,6 +77,7 @@ def export_detector(weights: Path, out: Path, form: Form, data: Sequence[str] = 
         raise TrainError(f"{weights}: not a detector of one class")
     head.end2end = False  # or fusing drops the head whose candidates the device suppresses
     model.fuse()
+    average_with(model, mean)
     network = BestCandidates(model, width=form.width, height=form.height).eval()
     inputs = as_input(street(form.width, form.height))
     with torch.inference_mode():

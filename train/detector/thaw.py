@@ -54,11 +54,6 @@ def thaw(bundle: Path, out: Path, pictures: Sequence[Path]) -> Path:
     """
     graph = onnx.load_from_string(Bundle(bundle).detector).graph
     found = weights(graph)
-    if FIRST in found and graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8:
-        kernel, bias = found[FIRST]
-        if kernel.shape[1] != COLOURS:
-            kernel, bias = one_by_one(kernel), bias[: len(bias) // 2]
-        found[FIRST] = np.ascontiguousarray(kernel[:, ::-1]), bias  # colours, as pictures have them
     tower = found.get("model.22.cv3.0.0.conv")
     model: Any = DetectionModel(NETWORK, nc=len(tower[0]) if tower else 1, verbose=False).eval()
     head = model.model[-1]
@@ -66,9 +61,9 @@ def thaw(bundle: Path, out: Path, pictures: Sequence[Path]) -> Path:
         scores[-1] = nn.Conv2d(scores[-1].in_channels, 1, 1)
     head.nc, head.no, model.nc, model.names = 1, 1 + 4 * head.reg_max, 1, {0: "plate"}
     model.yaml["nc"] = 1
-    with_silu = set(_followed_by_sigmoid(graph))  # in 8 bits, a ReLU is part of its convolution
+    silu = set(before_silu(graph))  # in 8 bits, a ReLU is part of its convolution
     for name, block in model.named_modules():
-        if isinstance(getattr(block, "act", None), nn.SiLU) and f"{name}.conv" not in with_silu:
+        if isinstance(getattr(block, "act", None), nn.SiLU) and f"{name}.conv" not in silu:
             block.act = nn.ReLU()
     if not _fill(model, found):
         raise TrainError(f"{bundle}: its detector is not a YOLOv8n of one class")
@@ -79,7 +74,7 @@ def thaw(bundle: Path, out: Path, pictures: Sequence[Path]) -> Path:
     return out
 
 
-def _followed_by_sigmoid(graph: onnx.GraphProto) -> Iterator[str]:
+def before_silu(graph: onnx.GraphProto) -> Iterator[str]:
     """The modules of the convolutions whose activation is SiLU."""
     makers = _makers(graph)
     for node in graph.node:
@@ -96,10 +91,10 @@ def _makers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
 
 
 def weights(graph: onnx.GraphProto) -> Weights:
-    """Weight and bias of each convolution that has both, by the name of its module."""
+    """Weight and bias of each convolution that has both, by the name of its module, for RGB."""
     known = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
     makers = _makers(graph)
-    return {
+    found = {
         _name(node.input[1], makers): (
             _value(node.input[1], known, makers),
             _value(node.input[2], known, makers),
@@ -107,6 +102,12 @@ def weights(graph: onnx.GraphProto) -> Weights:
         for node in graph.node
         if node.op_type == "Conv" and len(node.input) > 2  # one without a bias sums up DFL
     }
+    if FIRST in found and graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8:
+        kernel, bias = found[FIRST]
+        if kernel.shape[1] != COLOURS:
+            kernel, bias = one_by_one(kernel), bias[: len(bias) // 2]
+        found[FIRST] = np.ascontiguousarray(kernel[:, ::-1]), bias
+    return found
 
 
 def _name(tensor: str, makers: dict[str, onnx.NodeProto]) -> str:

@@ -36,10 +36,10 @@ def test_weights_are_trained_on_what_those_were_that_they_began_with(tmp_path):
     alone = record(tmp_path / "alone", run | {"data": ["/data/b"], "base": None})
     text = origin_of_reader(alone / "last.pt")
     assert trained_on(text) == ["b"]
-    mean = text + mean_with(Path("default"), first / "last.pt")
+    mean = text + mean_with("reader", Path("default"), first / "last.pt")
     assert trained_on(mean) == ["b", *CROPS, "my plates", *CROPS]
     assert not origin_of_reader(tmp_path / "last.pt")
-    assert mean_with(tmp_path / "last.pt").endswith("and those of last.pt")
+    assert mean_with("reader", tmp_path / "last.pt").endswith("and those of last.pt")
 
 
 def test_a_detector_is_trained_on_what_its_base_was(tmp_path):

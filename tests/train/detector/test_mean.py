@@ -1,0 +1,55 @@
+"""A detector that becomes the mean of some."""
+
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from ultralytics import YOLO
+
+from plateid.config.models import DEFAULT_BUNDLE
+from plateid.models.bundle import Bundle
+from train.bundle.export import Export, export_bundle
+from train.detector.fit import load_detector
+from train.detector.thaw import thaw, weights
+from train.errors import TrainError
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def changed(base: Path, out: Path, *, by: float) -> Path:
+    network = torch.load(base, weights_only=False)
+    for parameter in network["model"].parameters():
+        parameter.data *= by
+    torch.save(network, out)
+    return out
+
+
+def test_an_exported_detector_may_be_the_mean_of_weights_and_of_bundles(data, tmp_path):
+    base = thaw(DEFAULT_BUNDLE, tmp_path / "base.pt", sorted((data / "images").iterdir())[:2])
+    ours, other = (changed(base, tmp_path / f"{by}.pt", by=by) for by in (0.9, 1.2))
+    out = tmp_path / "bundle"
+    form = {"size": "64x64", "precision": "float32"}
+    export_bundle(Export(out, ours, mean=(Path("default"), other), **form))
+    got = weights(onnx.load(out / "detector.onnx").graph)
+    files = [load_detector(str(path)).model.float().eval().fuse() for path in (ours, other)]
+    for name, (kernel, bias) in weights(onnx.load(DEFAULT_BUNDLE / "detector.onnx").graph).items():
+        each = [dict(network.named_modules())[name] for network in files]
+        for mean, first, rest in (
+            (got[name][0], kernel, [module.weight for module in each]),
+            (got[name][1], bias, [module.bias for module in each]),
+        ):
+            wanted = (torch.from_numpy(first) + sum(part.detach() for part in rest)) / 3
+            assert torch.allclose(torch.from_numpy(mean), wanted, atol=1e-4, rtol=1e-4), name
+    assert Bundle(out).spec.detector.origin.endswith(
+        "the mean of its weights and those of default (romanian, kaggle, useu) and those of 1.2.pt"
+    )
+    YOLO("yolov8n.yaml", verbose=False).save(tmp_path / "coco.pt")
+    with pytest.raises(TrainError, match=r"--mean .*coco.pt: its detector is another network"):
+        export_bundle(Export(out, ours, mean=(tmp_path / "coco.pt",), **form))
+    with pytest.raises(TrainError, match=r"--mean .*accurate: its detector is another network"):
+        export_bundle(Export(out, ours, mean=(Path("accurate"),), **form))
+    with pytest.raises(TrainError, match=r"nowhere: not a detector that can be loaded"):
+        export_bundle(Export(out, ours, mean=(tmp_path / "nowhere",), **form))
+    with pytest.raises(TrainError, match=r"--mean: only with --detector or --reader"):
+        export_bundle(Export(out, mean=(Path("default"),)))
