@@ -107,7 +107,7 @@ def test_training_goes_on_from_the_reader_of_a_bundle(tmp_path, bundle):
     )
     with pytest.raises(TrainError, match=r"nowhere: not a checkpoint of a reader"):
         export_bundle(Export(mean, reader=tmp_path / "last.pt", mean=(tmp_path / "nowhere",)))
-    with pytest.raises(TrainError, match=r"--mean: only with --reader"):
+    with pytest.raises(TrainError, match=r"--mean: only with --detector or --reader"):
         export_bundle(Export(mean, mean=(Path("default"),)))
     silent = tmp_path / "silent"
     export_bundle(Export(silent, reader=tmp_path / "last.pt"))
