@@ -18,7 +18,7 @@ from train.bundle.detector_8_bits import detector_in_8_bits
 from train.bundle.half import store_in_half
 from train.bundle.proof import Array, check_candidates, check_equal, run, street
 from train.bundle.reader_8_bits import reader_in_8_bits
-from train.detector.fit import load_detector
+from train.detector.fit import load_fused
 from train.detector.mean import average_with
 from train.errors import TrainError
 from train.reader.candidates import Candidate, Probabilities
@@ -71,12 +71,10 @@ def export_detector(
         TrainError: It has not one class, one of `mean` is another network, or its answers differ
             from those of the weights.
     """
-    model = load_detector(str(weights)).model.float().eval()
+    model = load_fused(str(weights))
     head = model.model[-1]
     if not isinstance(head, Detect) or head.nc != 1:
         raise TrainError(f"{weights}: not a detector of one class")
-    head.end2end = False  # or fusing drops the head whose candidates the device suppresses
-    model.fuse()
     average_with(model, mean)
     network = BestCandidates(model, width=form.width, height=form.height).eval()
     inputs = as_input(street(form.width, form.height))

@@ -147,6 +147,20 @@ def load_detector(path: str) -> YOLO:
     return model
 
 
+def load_fused(path: str) -> Any:
+    """The network of a detector for inference, its normalisations part of its convolutions.
+
+    Raises:
+        TrainError: As `load_detector`.
+    """
+    network: Any = load_detector(path).model
+    network = network.float().eval()
+    network.model[
+        -1
+    ].end2end = False  # or that drops the head whose candidates the device suppresses
+    return network.fuse()
+
+
 class _Progress:
     """Says after each epoch how far the training is and how long it will take."""
 

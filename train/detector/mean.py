@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from plateid.models.bundle import Bundle
-from train.detector.fit import load_detector
+from train.detector.fit import load_fused
 from train.detector.thaw import Weights, before_silu, weights
 from train.errors import TrainError
 
@@ -60,7 +60,7 @@ def _of_bundle(folder: Path) -> tuple[Weights, set[str]]:
 
 
 def _of_file(path: Path) -> tuple[Weights, set[str]]:
-    network = load_detector(str(path)).model.float().eval().fuse()
+    network = load_fused(str(path))
     found = {
         name: (module.weight.detach().numpy(), module.bias.detach().numpy())
         for name, module in _convolutions(network).items()

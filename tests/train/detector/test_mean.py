@@ -10,7 +10,8 @@ from ultralytics import YOLO
 from plateid.config.models import DEFAULT_BUNDLE
 from plateid.models.bundle import Bundle
 from train.bundle.export import Export, export_bundle
-from train.detector.fit import load_detector
+from train.detector.fit import load_fused
+from train.detector.mean import average_with
 from train.detector.thaw import thaw, weights
 from train.errors import TrainError
 
@@ -32,7 +33,7 @@ def test_an_exported_detector_may_be_the_mean_of_weights_and_of_bundles(data, tm
     form = {"size": "64x64", "precision": "float32"}
     export_bundle(Export(out, ours, mean=(Path("default"), other), **form))
     got = weights(onnx.load(out / "detector.onnx").graph)
-    files = [load_detector(str(path)).model.float().eval().fuse() for path in (ours, other)]
+    files = [load_fused(str(path)) for path in (ours, other)]
     for name, (kernel, bias) in weights(onnx.load(DEFAULT_BUNDLE / "detector.onnx").graph).items():
         each = [dict(network.named_modules())[name] for network in files]
         for mean, first, rest in (
@@ -53,3 +54,14 @@ def test_an_exported_detector_may_be_the_mean_of_weights_and_of_bundles(data, tm
         export_bundle(Export(out, ours, mean=(tmp_path / "nowhere",), **form))
     with pytest.raises(TrainError, match=r"--mean: only with --detector or --reader"):
         export_bundle(Export(out, mean=(Path("default"),)))
+
+
+def test_of_networks_with_two_heads_the_one_that_is_exported_is_averaged(tmp_path):
+    for seed in range(2):
+        torch.manual_seed(seed)
+        YOLO("yolo26n.yaml", verbose=False).save(tmp_path / f"{seed}.pt")
+    first, second, mean = (load_fused(str(tmp_path / f"{seed}.pt")) for seed in (0, 1, 0))
+    average_with(mean, [tmp_path / "1.pt"])
+    kernels = [model.model[-1].cv2[0][0].conv.weight for model in (first, second, mean)]
+    assert not torch.allclose(kernels[0], kernels[1])
+    assert torch.allclose((kernels[0] + kernels[1]) / 2, kernels[2], atol=1e-6)
