@@ -52,7 +52,13 @@ def main() -> None:
 @click.option(
     "--plates", multiple=True, help="Folder of plates cut out, to be put into the pictures."
 )
-@click.option("--teacher", help="Weights of a detector to distil, or a bundle.")
+@click.option(
+    "--teacher",
+    "teachers",
+    multiple=True,
+    help="Weights of a detector, or a bundle, to answer as; may be repeated: as their mean.",
+)
+@click.option("--towers", type=COUNT, help="Channels of new score towers; all else stays.")
 @click.option("--limit", type=COUNT, help="How many of the training pictures to use.")
 @click.option(
     "--validate/--no-validate",

@@ -2,6 +2,7 @@
 
 import re
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -64,7 +65,8 @@ class _Handler(BaseHTTPRequestHandler):
         if owner.length:
             self.send_header("Content-Length", str(len(data) - start))
         self.end_headers()
-        self.wfile.write(data[start:][: owner.break_after])
+        with suppress(ConnectionError):  # who asked may have left, as with a full disk
+            self.wfile.write(data[start:][: owner.break_after])
 
     def _start(self) -> int:
         """Of the part that is wanted of the version that we have."""

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -78,7 +78,7 @@ def origin_of_reader(checkpoint: Path) -> str:
     return (
         f"{run['network']}{base}; {run['minutes']:.0f} minutes in {run['processes']} processes, "
         f"{run['step']} steps of {run['batch']} crops each, {run['real']:.0%} real "
-        f"({_data('reader', run['base'], *run['data'])}), the others rendered, "
+        f"({_data('reader', [run['base']], run['data'])}), the others rendered, "
         f"commit {run['commit']}"
     )
 
@@ -91,7 +91,7 @@ def mean_with(network: Network, *others: Path) -> str:
 
 def _listed(network: Network, weights: Path) -> str:
     """What it was trained on, where that is known."""
-    data = _data(network, str(weights))
+    data = _data(network, [str(weights)])
     return f" ({data})" if data else ""
 
 
@@ -105,22 +105,26 @@ def origin(weights: Path) -> str:
     if not path.is_file():
         return ""
     run: dict[str, Any] = json.loads(path.read_text())
-    teacher = f", distilled from {run['teacher_sha256'][:12]}" if run.get("teacher") else ""
+    teachers = run.get("teachers", [])
+    names = " and ".join(Path(each).name for each in teachers)
+    taught = f", taught by {names}" if names else ""
+    data = _data("detector", (run["base"], *teachers), run["data"])
     return (
-        f"{Path(run['base']).name}{teacher}; {run['epochs']} epochs at {run['imgsz']} px on "
-        f"{run['pictures']['train']} pictures ({_data('detector', run['base'], *run['data'])}), "
+        f"{Path(run['base']).name}{taught}; {run['epochs']} epochs at {run['imgsz']} px on "
+        f"{run['pictures']['train']} pictures ({data}), "
         f"data {run['data_sha256'][:12]}, commit {run['commit']}"
     )
 
 
-def _data(network: Network, base: str | None, *folders: str) -> str:
-    """What a network was trained on: these folders, and those of the weights it began with."""
+def _data(network: Network, bases: Iterable[str | None], folders: Iterable[str] = ()) -> str:
+    """What a network was trained on: these folders, and those of the weights behind it."""
     names = [Path(folder).name for folder in folders]
-    path = Path(bundle_path(base or ""))
-    if base and path.is_dir():
-        names += trained_on(getattr(read_spec(path), network).origin)
-    elif base:
-        names += trained_on(origin(path) if network == "detector" else origin_of_reader(path))
+    for base in filter(None, bases):
+        path = Path(bundle_path(base))
+        if path.is_dir():
+            names += trained_on(getattr(read_spec(path), network).origin)
+        else:
+            names += trained_on(origin(path) if network == "detector" else origin_of_reader(path))
     return ", ".join(dict.fromkeys(names))
 
 

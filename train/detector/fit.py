@@ -20,8 +20,10 @@ from ultralytics.utils import LOGGER, torch_utils
 from ultralytics.utils.torch_utils import intersect_dicts
 
 from plateid.config.models import bundle_path
+from train.detector.answers import Answers, answers_alike
 from train.detector.augment import PlateDataset, read_cut_outs, render_plates
 from train.detector.thaw import thaw
+from train.detector.towers import have_towers, score_towers
 from train.errors import TrainError
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ def fit(run: "DetectorRun", data: Path, out: Path, *, steps: int) -> dict[str, f
         steps: Of an epoch.
 
     Raises:
-        TrainError: The base or the teacher is no detector.
+        TrainError: The base or a teacher is no detector, or its head is not that of a YOLOv8.
         OSError: Nothing more can be written.
 
     Returns:
@@ -66,20 +68,25 @@ def fit(run: "DetectorRun", data: Path, out: Path, *, steps: int) -> dict[str, f
         metrics = YOLO(best).val(data=str(data), project=str(out.parent), name="val", **options)
         return dict(metrics.results_dict)
     pictures = sorted((data.parent / "images" / "train").iterdir())
-    base, teacher_path = (
-        _weights(each, out.parent / f"{name}.pt", pictures)
-        for name, each in (("base", run.base), ("teacher", run.teacher))
-    )
-    teacher = load_detector(teacher_path) if teacher_path else None
+    base = _weights(run.base, out.parent / "base.pt", pictures)
+    teachers = {
+        each: load_detector(_weights(each, out.parent / f"teacher{number}.pt", pictures)).model
+        for number, each in enumerate(run.teachers)
+    }
+    answers = Answers(teachers) if teachers else None
     model = load_detector(str(unfinished or base))
-    if teacher and not unfinished and run.base.endswith(".yaml"):
+    if teachers and not unfinished and run.base.endswith(".yaml"):
         # model.load() would also take the activations of the teacher's class head
-        weights = intersect_dicts(teacher.model.float().state_dict(), model.model.state_dict())
+        weights = teachers[run.teachers[0]].state_dict()
+        weights = intersect_dicts(weights, model.model.state_dict())
         model.model.load_state_dict(weights, strict=False)
         model.ckpt = {"model": model.model}  # what tells model.train() that there are weights
+    head = model.model.model[-1]
+    if (run.towers and not have_towers(head)) or (teachers and not answers_alike(head)):
+        raise TrainError(f"{run.base}: --towers and --teacher need the head of a YOLOv8")
     model.add_callback("on_fit_epoch_end", _Progress(run.epochs))
     results = model.train(
-        trainer=functools.partial(PlateTrainer, run=run),
+        trainer=functools.partial(PlateTrainer, run=run, answers=answers),
         resume=bool(unfinished),
         data=str(data),
         epochs=run.epochs,
@@ -91,7 +98,7 @@ def fit(run: "DetectorRun", data: Path, out: Path, *, steps: int) -> dict[str, f
         cos_lr=True,
         optimizer="AdamW",
         warmup_epochs=min(WARMUP_STEPS / steps, run.epochs / 4),
-        distill_model=teacher_path,
+        freeze=[*range(head.i), f"{head.i}.cv2"] if run.towers else None,
         seed=run.seed,
         workers=min(8, os.cpu_count() or 1),  # on a CPU, ultralytics uses none
         cache="ram",
@@ -108,10 +115,10 @@ def fit(run: "DetectorRun", data: Path, out: Path, *, steps: int) -> dict[str, f
     return dict(results.results_dict)
 
 
-def _weights(base: str | None, out: Path, pictures: Sequence[Path]) -> str | None:
+def _weights(base: str, out: Path, pictures: Sequence[Path]) -> str:
     """What ultralytics can load; the detector of a bundle is written to `out`."""
-    folder = Path(bundle_path(base)) if base else None
-    if folder and folder.is_dir():
+    folder = Path(bundle_path(base))
+    if folder.is_dir():
         return str(thaw(folder, out, pictures))
     return base
 
@@ -182,10 +189,13 @@ class _Progress:
 class PlateTrainer(DetectionTrainer):  # type: ignore[misc] - ultralytics is untyped
     """ultralytics' trainer, fed with plateid's augmentations."""
 
-    def __init__(self, *args: Any, run: "DetectorRun", **kwargs: Any) -> None:
-        """Takes what ultralytics' trainer takes, and the run."""
+    def __init__(
+        self, *args: Any, run: "DetectorRun", answers: Answers | None, **kwargs: Any
+    ) -> None:
+        """Takes what ultralytics' trainer takes, the run, and the answers that it is to learn."""
         super().__init__(*args, **kwargs)
         self._run = run
+        self._answers = answers
 
     def save_model(self) -> Any:
         """As ultralytics does, but a kill while it writes leaves the checkpoint before."""
@@ -194,12 +204,20 @@ class PlateTrainer(DetectionTrainer):  # type: ignore[misc] - ultralytics is unt
         return super().save_model()
 
     def get_model(self, cfg: Any = None, weights: Any = None, **options: Any) -> Any:
-        """As ultralytics does, which builds it anew, but each activation stays what it was."""
+        """As ultralytics does, which builds it anew, but each activation stays what it was.
+
+        Towers are new, where the run asks for some of another width.
+        """
         model = super().get_model(cfg, weights, **options)
         blocks = dict(model.named_modules())
         for name, block in weights.named_modules() if weights else ():
             if name in blocks and isinstance(getattr(block, "act", None), torch.nn.Module):
                 blocks[name].act = copy.deepcopy(block.act)
+        head = model.model[-1]
+        if self._run.towers and head.cv3[0][-1].in_channels != self._run.towers:
+            head.cv3 = score_towers(head, self._run.towers)
+        if self._answers:
+            model.criterion = self._answers
         return model
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:

@@ -36,8 +36,9 @@ class DetectorRun:
         lr0: Greatest learning rate.
         seed: Of all that is left to chance.
         plates: Folders of plates cut out, to be put into the pictures.
-        teacher: Weights of a detector to distil, or a bundle. Where `base` is a yaml, also its
-            start.
+        teachers: Weights of detectors, or bundles, whose answers are learnt in the place of the
+            labels. Where `base` is a yaml, the first is also its start.
+        towers: Channels of new score towers; all else stays as in the base. None: all is trained.
         limit: How many of the training pictures to use; None: all.
         validate: Whether to measure after each epoch, or at the end only.
     """
@@ -51,7 +52,8 @@ class DetectorRun:
     lr0: float = 1e-3
     seed: int = 0
     plates: tuple[str, ...] = ()
-    teacher: str | None = None
+    teachers: tuple[str, ...] = ()
+    towers: int | None = None
     limit: int | None = None
     validate: bool = True
 
@@ -60,7 +62,7 @@ def train_detector(run: DetectorRun) -> dict[str, Any]:
     """Trains, or resumes when `run.out` holds an unfinished run, and writes `run.json`.
 
     Raises:
-        TrainError: The data, the base or the teacher cannot be used; the folder holds a finished
+        TrainError: The data, the base or a teacher cannot be used; the folder holds a finished
             run, or one of other settings; or nothing more can be written.
 
     Returns:
@@ -80,7 +82,7 @@ def train_detector(run: DetectorRun) -> dict[str, Any]:
         "pictures": {"train": len(sides[0]), "val": len(val)},
         "checks": asdict(summary),
         "data_sha256": data_hash(pictures),
-        "teacher_sha256": _file_hash(run.teacher),
+        "teachers_sha256": [_file_hash(each) for each in run.teachers],
     }
     try:
         begun = begin(out / "begun.json", asked)
@@ -97,10 +99,8 @@ def train_detector(run: DetectorRun) -> dict[str, Any]:
     return record
 
 
-def _file_hash(path: str | None) -> str | None:
+def _file_hash(path: str) -> str:
     """All weights of ultralytics have one name: their hash tells them apart."""
-    if path is None:
-        return None
     folder = Path(bundle_path(path))
     try:
         file = folder / "detector.onnx" if folder.is_dir() else Path(path)

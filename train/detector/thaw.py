@@ -24,10 +24,11 @@ from plateid.core.geometry import letterboxed
 from plateid.models.bundle import Bundle
 from plateid.models.detector import as_input
 from train.bundle.kernels import one_by_one
+from train.detector.towers import score_towers
 from train.errors import TrainError
 
 NETWORK = "yolov8n.yaml"
-FIRST = "model.0.conv"
+FIRST, TOWER = "model.0.conv", "model.22.cv3.0.0.conv"
 COLOURS = 3
 SIDE = 640
 """Of the pictures that the statistics are measured on, in pixels."""
@@ -54,17 +55,16 @@ def thaw(bundle: Path, out: Path, pictures: Sequence[Path]) -> Path:
     """
     graph = onnx.load_from_string(Bundle(bundle).detector).graph
     found = weights(graph)
-    tower = found.get("model.22.cv3.0.0.conv")
-    model: Any = DetectionModel(NETWORK, nc=len(tower[0]) if tower else 1, verbose=False).eval()
-    head = model.model[-1]
-    for scores in head.cv3:
-        scores[-1] = nn.Conv2d(scores[-1].in_channels, 1, 1)
-    head.nc, head.no, model.nc, model.names = 1, 1 + 4 * head.reg_max, 1, {0: "plate"}
-    model.yaml["nc"] = 1
+    model: Any = DetectionModel(NETWORK, nc=1, verbose=False)
+    model.names = {0: "plate"}
+    if TOWER in found:
+        kernel, _bias = found[TOWER]
+        model.model[-1].cv3 = score_towers(model.model[-1], len(kernel))
+    model.eval()
     silu = set(before_silu(graph))  # in 8 bits, a ReLU is part of its convolution
     for name, block in model.named_modules():
-        if isinstance(getattr(block, "act", None), nn.SiLU) and f"{name}.conv" not in silu:
-            block.act = nn.ReLU()
+        if isinstance(getattr(block, "act", None), nn.SiLU | nn.ReLU):
+            block.act = nn.SiLU() if f"{name}.conv" in silu else nn.ReLU()
     if not _fill(model, found):
         raise TrainError(f"{bundle}: its detector is not a YOLOv8n of one class")
     _measure(model, pictures[:ENOUGH])

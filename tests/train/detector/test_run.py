@@ -96,23 +96,6 @@ def test_a_full_disk_is_named_and_the_run_goes_on_later(data, tmp_path):
     train_detector(DetectorRun((str(data),), "yolov8n.yaml", str(out), epochs=1, **SMALL))
 
 
-def test_a_student_starts_from_its_teacher_and_learns_from_it(data, tmp_path):
-    torch.manual_seed(0)
-    teacher = YOLO("yolov8n.yaml", verbose=False)
-    teacher.save(tmp_path / "teacher.pt")
-    out = tmp_path / "run"
-    run = DetectorRun(
-        (str(data),), RELU, str(out), epochs=1, teacher=str(tmp_path / "teacher.pt"), **SMALL
-    )
-    train_detector(run)
-    assert "train/dis_loss" in (out / "fit" / "results.csv").read_text()
-    student = load_detector(str(out / "fit/weights/last.pt")).model
-    activations = {type(m.act) for m in student.modules() if hasattr(m, "act")}
-    assert torch.nn.SiLU not in activations
-    before, after = (m.model[0].conv.weight.detach() for m in (teacher.model, student))
-    assert 0 < float((before - after).abs().max()) < 0.1
-
-
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
