@@ -6,6 +6,7 @@ recalls.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,7 +133,8 @@ def match(sample: Sample, iou_threshold: float = IOU_THRESHOLDS[0]) -> Matches:
     truths = np.full(len(order), NONE, np.intp)
     overlaps = np.zeros(len(order), np.float32)
     free = np.ones(len(sample.truths), bool)
-    for row, overlap in enumerate(iou(sample.boxes[order], sample.truths)):
+    boxes: Any = sample.boxes[order].astype(float)  # in float32, 0.8 may be 0.79999995
+    for row, overlap in enumerate(iou(boxes, sample.truths)):
         # A plate that counts is preferred to one that is ignored.
         for group in (~sample.truths_ignored, sample.truths_ignored):
             open_to = np.flatnonzero(free & group & (overlap >= iou_threshold))
