@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, kl_div
+from ultralytics.utils.metrics import bbox_iou
 
 from train.errors import TrainError
 
@@ -77,11 +78,8 @@ def _sides(boxes: Tensor) -> Tensor:
 def _iou(ours: Tensor, theirs: Tensor) -> Tensor:
     """Of the mean boxes of two distributions of sides."""
     bins = torch.arange(BINS, dtype=ours.dtype, device=ours.device)
-    a, b = ours @ bins, theirs @ bins
-    shared = torch.minimum(a[:, :2], b[:, :2]) + torch.minimum(a[:, 2:], b[:, 2:])
-    overlap = shared.prod(1)
-    areas = [(each[:, :2] + each[:, 2:]).prod(1) for each in (a, b)]
-    return overlap / (areas[0] + areas[1] - overlap).clamp_min(1e-6)
+    boxes = (torch.cat([-far[:, :2], far[:, 2:]], 1) for far in (ours @ bins, theirs @ bins))
+    return bbox_iou(*boxes, xywh=False).squeeze(-1)
 
 
 def _entropy(logits: Tensor, wanted: Tensor) -> Tensor:

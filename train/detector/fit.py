@@ -160,11 +160,9 @@ def load_fused(path: str) -> Any:
     Raises:
         TrainError: As `load_detector`.
     """
-    network: Any = load_detector(path).model
-    network = network.float().eval()
-    network.model[
-        -1
-    ].end2end = False  # or that drops the head whose candidates the device suppresses
+    network: Any = load_detector(path).model.float().eval()
+    head = network.model[-1]
+    head.end2end = False  # or fusing drops the head whose candidates the device suppresses
     return network.fuse()
 
 
