@@ -34,6 +34,8 @@ _KNOWS_ITS_LENGTH = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flv", "
 """Containers that say how long they are; of others FFmpeg guesses it."""
 _SLACK_S, _SLACK_FRAMES = 0.2, 2
 """A clip that ends by more than both before its time has been cut off."""
+_REORDERED_S = 1.0
+"""Times that go back by more begin anew: recordings were joined, or the time before was wrong."""
 _FIRST_CAMERAS = datetime(2000, 1, 1, tzinfo=UTC)
 """Creation times before it are those of unset clocks."""
 
@@ -192,14 +194,15 @@ class _Clip:
 
     def media_time_s(self, frame: av.VideoFrame) -> float:
         """Seconds after the first frame; by the frame rate where the container has no times."""
-        if frame.time is None:
-            step_s = 1 / (self._stream.guessed_rate or 25) if self._first_s is not None else 0
-            frame_s = (self._first_s or 0.0) + self._media_time_s + float(step_s)
-        else:
-            frame_s = frame.time
         if self._first_s is None:
-            self._first_s = frame_s
-        self._media_time_s = max(self._media_time_s, frame_s - self._first_s)
+            self._first_s = frame.time or 0.0
+            return 0.0
+        next_s = self._media_time_s + 1 / float(self._stream.guessed_rate or 25)
+        time_s = next_s if frame.time is None else frame.time - self._first_s
+        if time_s < self._media_time_s - _REORDERED_S:
+            self._first_s += time_s - next_s
+            time_s = next_s
+        self._media_time_s = max(self._media_time_s, time_s)
         return self._media_time_s
 
     def check(self) -> None:

@@ -35,19 +35,22 @@ class ClipWriter:
         )
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = MILLISECONDS
-        self._started = False
+        self._last_pts = -1
 
     def write(self, image: Image, media_time_s: float) -> None:
         """Appends a picture; all have the size of the first, rounded down to even numbers.
+
+        One that is of the same millisecond as the last is shown a millisecond after it.
 
         Raises:
             SourceError: The file cannot be written.
         """
         height, width = (side // 2 * 2 for side in image.shape[:2])
-        if not self._started:
-            self._stream.width, self._stream.height, self._started = width, height, True
+        if self._last_pts < 0:
+            self._stream.width, self._stream.height = width, height
         frame = av.VideoFrame.from_ndarray(image[:height, :width].copy(), format="bgr24")
-        frame.pts, frame.time_base = round(1000 * media_time_s), MILLISECONDS
+        self._last_pts = max(self._last_pts + 1, round(1000 * media_time_s))
+        frame.pts, frame.time_base = self._last_pts, MILLISECONDS
         self._mux(frame)
 
     def _mux(self, frame: av.VideoFrame | None) -> None:
@@ -82,7 +85,7 @@ class ClipWriter:
 
     def _finish(self) -> None:
         try:
-            if self._started:
+            if self._last_pts >= 0:
                 self._mux(None)
             self._container.close()
             self._part.replace(self._path)

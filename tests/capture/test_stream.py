@@ -48,6 +48,16 @@ def test_a_clip_without_times_gets_them_from_its_rate(tmp_path):
     assert times == pytest.approx([index / 25 for index in range(30)])
 
 
+def test_time_goes_on_where_recordings_were_joined(tmp_path):
+    parts = [write_clip(tmp_path / f"{n}.ts", count=60).read_bytes() for n in (1, 2)]
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(parts))
+    frames, error = reading(read_clip(joined))
+    assert error.reason.startswith("is damaged")  # where they meet
+    times = [frame.media_time_s for frame in frames]
+    assert times == pytest.approx([index / 30 for index in range(120)], abs=0.002)
+
+
 @pytest.mark.parametrize(
     ("created", "start"),
     [(CREATED, datetime(2026, 11, 24, 9, 12, 7, tzinfo=UTC)), ("1980-01-01T00:00:00Z", None)],

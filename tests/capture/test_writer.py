@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from plateid.capture.stream import read_clip
 from plateid.capture.writer import ClipWriter
 from plateid.errors import SourceError
 from tests.events.test_store import full_disk
@@ -13,6 +14,15 @@ def test_a_clip_that_finds_no_room_at_its_end_is_an_error_and_leaves_nothing(tmp
         with ClipWriter(tmp_path / "a.mp4") as writer:
             writer.write(PICTURE, 0.0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_of_one_moment_are_all_kept(tmp_path):
+    times = [0, 0.04, 0.04, 0.0404, 0.08]
+    with ClipWriter(tmp_path / "a.mp4") as writer:
+        for time_s in times:
+            writer.write(PICTURE, time_s)
+    written = [frame.media_time_s for frame in read_clip(tmp_path / "a.mp4")]
+    assert written == pytest.approx(times, abs=0.003)
 
 
 def test_a_clip_that_is_interrupted_leaves_nothing(tmp_path):
