@@ -19,7 +19,8 @@ class MotionGate:
     Comparing with the last one let through, not with the last one, lets slow changes add up.
 
     Attributes:
-        still: Whether nothing has moved, as far as the last frame was compared.
+        still: Whether nothing has moved between the last frame that passed and this one; of those
+            that passed without being compared, nobody knows.
     """
 
     def __init__(
@@ -54,12 +55,14 @@ class MotionGate:
         if self._busy > BUSY and self._busy % CHECK_EVERY:
             return True
         luma, now = frame.picture.luma(*SIZE), frame.captured_at
-        self.still = self._is_like_reference(luma)
-        if self.still:
+        alike, seen_all = self._is_like_reference(luma), self._busy <= BUSY
+        self.still = alike and seen_all
+        if alike:
             self._busy = 0
-            if self._passed_at is not None and now - self._passed_at < self._max_still:
-                return False
-        self._reference, self._passed_at = luma, now
+        if self.still and self._passed_at and now - self._passed_at < self._max_still:
+            return False
+        self._reference = luma
+        self._passed_at = now if seen_all or not alike else None  # None: look twice at what is left
         return True
 
     def _is_like_reference(self, luma: Grey) -> bool:

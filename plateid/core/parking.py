@@ -1,5 +1,6 @@
 """Vehicles that may still be there though they are not seen: hidden, or the camera was away."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 from plateid.core.geometry import same_place
@@ -9,6 +10,8 @@ from plateid.core.text import edit_distance
 
 RESUMED_S = 10.0
 """What stood there before a restart is in the first pictures after it, or has left."""
+LONGEST_STEP_S = 2.0
+"""Of the time between two pictures no more is waited for: the clock may have been set forward."""
 
 
 class Parking:
@@ -17,27 +20,29 @@ class Parking:
     def __init__(self, lost_s: float) -> None:
         """Empty; `lost_s` is how long a parked vehicle is waited for, while there are pictures."""
         self._lost_s = lost_s
-        self._vehicles: dict[Pass, datetime | None] = {}
+        self._waited_s: dict[Pass, float] = {}
+        self._now: datetime | None = None
 
     def add(self, vehicle: Pass) -> None:
         """It is lost from now on."""
-        self._vehicles[vehicle] = None
+        self._waited_s[vehicle] = 0.0
 
     def pause(self) -> None:
         """No pictures come: waiting begins anew with the next one."""
-        self._vehicles = dict.fromkeys(self._vehicles)
+        self._waited_s = dict.fromkeys(self._waited_s, 0.0)
+        self._now = None
 
     def take(self, plate: str, seen: Pass) -> Pass | None:
         """Takes out the vehicle with this plate, if `seen` is that one."""
         vehicle = self.find(plate, seen)
         if vehicle is None or (vehicle.is_resumed and seen.age_s(seen.last_seen) < STILL_S):
             return None
-        del self._vehicles[vehicle]
+        del self._waited_s[vehicle]
         return vehicle
 
     def find(self, plate: str, seen: Pass) -> Pass | None:
         """The vehicle that `seen` is, so far; in the same place one character may be misread."""
-        for vehicle in reversed(self._vehicles):
+        for vehicle in reversed(self._waited_s):
             moves = seen.standing.moved or seen.first_seen < vehicle.last_seen
             edits = 1 if same_place(vehicle.standing.box, seen.standing.box) else 0
             alike = vehicle.announced and edit_distance(plate, vehicle.announced.plate) <= edits
@@ -47,20 +52,25 @@ class Parking:
 
     def gone(self, now: datetime) -> list[Pass]:
         """Takes out those that were waited for in vain."""
-        self._vehicles = {vehicle: since or now for vehicle, since in self._vehicles.items()}
-        gone = [
-            vehicle
-            for vehicle, since in self._vehicles.items()
-            if since and (now - since).total_seconds() > self._waits_s(vehicle)
-        ]
-        for vehicle in gone:
-            del self._vehicles[vehicle]
-        return gone
+        step_s = (now - self._now).total_seconds() if self._now else 0.0
+        self._now = now
+        for vehicle in self._waited_s:
+            self._waited_s[vehicle] += min(step_s, LONGEST_STEP_S)
+        return self._take_out(lambda vehicle: self._waited_s[vehicle] > self._waits_s(vehicle))
+
+    def later_than(self, now: datetime) -> list[Pass]:
+        """Takes out those that came later than it is: the clock was set back."""
+        return self._take_out(lambda vehicle: vehicle.first_seen > now)
 
     def clear(self) -> list[Pass]:
         """Takes out all."""
-        vehicles, self._vehicles = self._vehicles, {}
-        return list(vehicles)
+        return self._take_out(lambda _: True)
+
+    def _take_out(self, these: Callable[[Pass], bool]) -> list[Pass]:
+        vehicles = [vehicle for vehicle in self._waited_s if these(vehicle)]
+        for vehicle in vehicles:
+            del self._waited_s[vehicle]
+        return vehicles
 
     def _waits_s(self, vehicle: Pass) -> float:
         return RESUMED_S if vehicle.is_resumed else self._lost_s

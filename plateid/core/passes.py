@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import fields
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from plateid.core.formats import Formats
 from plateid.core.fusion import Fusion, read_weight
@@ -52,9 +52,10 @@ class Pass:
     @classmethod
     def told(cls, event: PlateEvent) -> "Pass":
         """What an event tells of its pass; the reads are lost."""
-        last = event.path[-1].box if event.path else event.box
-        vehicle = cls(last, event.last_seen)
-        vehicle.id, vehicle.first_seen = event.pass_id, event.first_seen
+        vehicle = cls(event.path[0].box if event.path else event.box, event.first_seen)
+        for point in event.path:
+            vehicle.standing.follow(point.box, event.first_seen + timedelta(seconds=point.t))
+        vehicle.id, vehicle.last_seen = event.pass_id, event.last_seen
         vehicle.box, vehicle.path = event.box, [*event.path]
         vehicle.announced = Reading(**{f.name: getattr(event, f.name) for f in fields(Reading)})
         vehicle.is_resumed, vehicle.is_over = True, event.event_type == "plate_left"
@@ -117,3 +118,5 @@ class Pass:
         self.path = [*before.path, *(PathPoint(p.t + gap_s, p.box) for p in self.path)]
         self.id, self.first_seen, self.announced = before.id, before.first_seen, before.announced
         self.is_over = before.is_over
+        before.standing.go_on_as(self.standing, self.last_seen)
+        self.standing = before.standing

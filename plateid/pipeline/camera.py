@@ -68,8 +68,8 @@ class CameraPipeline:
     def process(self, frame: Frame) -> list[PlateResult]:
         """Takes the next frame and hands the sink whatever events it brings about.
 
-        A frame that is older than the one before says that the clock was set back: what was on the
-        road then has left.
+        A frame that is older than the one before says that the clock was set back: what was moving
+        then has left.
 
         Returns:
             The plates in this frame.
@@ -80,7 +80,7 @@ class CameraPipeline:
         with self._lock:
             now = frame.captured_at
             if self._last_at is not None and now < self._last_at:
-                self._traffic.finish()
+                self._traffic.set_back(now)
                 self._forget()
             self._last_at = now
             if self._gate.passes(frame) or self._traffic.undecided(self._tracks, now):

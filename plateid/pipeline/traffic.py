@@ -138,6 +138,12 @@ class Traffic:
         self._parking.pause()
         self._close(set(self._passes))
 
+    def set_back(self, now: datetime) -> None:
+        """The clock was: ends every pass but those of vehicles that were parked by `now`."""
+        self.interrupt()
+        for vehicle in self._parking.later_than(now):
+            self._emit("plate_left", vehicle)
+
     def leave(self) -> list[Pass]:
         """Ends every pass but those of parked vehicles, and gives these away."""
         self.interrupt()

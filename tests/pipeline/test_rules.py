@@ -197,6 +197,44 @@ def test_a_vehicle_that_still_stands_after_a_restart_is_not_told_again(stands, s
     assert left.dwell_s == pytest.approx(5 if stopped else 80, abs=0.3)
 
 
+@pytest.mark.parametrize("forward_from_s", [2, 6, 99])
+def test_a_vehicle_that_was_parked_before_a_restart_may_be_hidden_right_after_it(forward_from_s):
+    """And a clock without a battery is set by the network after a while."""
+    before = Drive()
+    show(pipeline(before, PARKING), frames([STANDS], rate=10, until_s=14))
+    way = pipeline(before, PARKING)
+    way.resume([Pass.told(before.events[-1])])
+    for frame in frames([replace(STANDS, hidden=(7, 12))], rate=10, until_s=18):
+        late = frame.sequence / 10 >= forward_from_s
+        at = frame.captured_at + timedelta(seconds=60, hours=1 if late else 0)
+        way.process(replace(frame, captured_at=at))
+    way.finish()
+    assert before.told() == [SEEN, LEFT]
+
+
+@pytest.mark.parametrize("back", [timedelta(seconds=0.6), timedelta(seconds=13)])
+def test_a_parked_vehicle_outlives_a_clock_that_is_set_back_a_little(back):
+    result = Drive()
+    way = pipeline(result, PARKING)
+    for frame in frames([STANDS], rate=10, until_s=20):
+        late = back if frame.sequence >= 140 else timedelta()
+        way.process(replace(frame, captured_at=frame.captured_at - late))
+    way.finish()
+    assert result.told() == [SEEN, LEFT]
+    assert result.events[-1].dwell_s == pytest.approx(20 - back.total_seconds())
+
+
+def test_a_parked_vehicle_that_came_later_than_it_is_now_has_left():
+    result = Drive()
+    way = pipeline(result, PARKING)
+    stands = frames([STANDS], rate=10, until_s=14)
+    show(way, stands)
+    show(way, stands, after_s=-3600)
+    way.finish()
+    assert result.told() == [SEEN, LEFT, SEEN, LEFT]
+    assert all(event.dwell_s >= 0 for event in result.events)
+
+
 def test_who_drives_off_after_a_restart_goes_on_where_it_was_and_is_read_as_before():
     goes = Vehicle("B68SPX", 20.01, 23, x=500)
     left = after_a_restart(STANDS, goes, until_s=26).events[-1]

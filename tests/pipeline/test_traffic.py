@@ -208,6 +208,14 @@ def test_after_the_clock_is_set_back_a_frame_is_wanted():
     assert way.wants(first)
 
 
+@pytest.mark.parametrize("hidden_s", [3.2, 3.4, 3.6])
+def test_who_leaves_a_busy_scene_unseen_for_a_frame_has_left(hidden_s):
+    """At 5 frames a second one in three is compared, those of 3.4 s and 4 s among them."""
+    comes = Vehicle("B68SPK", 0, 3.8, hidden=(hidden_s, hidden_s + 0.1))
+    left = drive(comes, rate=5, until_s=40).events[-1]
+    assert (left.event_type, left.dwell_s, left.parked) == ("plate_left", 3.8, False)
+
+
 @pytest.mark.parametrize("missed", [{24}, {25, 26}, {27, 28, 29, 30}])
 def test_a_look_that_misses_the_plate_of_who_waits_does_not_split_the_pass(missed):
     comes = Vehicle("B68SPK", 0, 2.01, x=200)
