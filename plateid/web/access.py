@@ -192,7 +192,6 @@ class Access:
         with self._checking:  # one at a time: each takes 19 MiB and a core
             role = next((role for role in ROLES if _fits(getattr(keys, role), password)), None)
         if role is None:
-            self._count_failure(address)
             return None
         cookie = secrets.token_urlsafe(32)
         until = time.monotonic() + SESSION_S
@@ -209,24 +208,25 @@ class Access:
             self._sessions.pop(cookie, None)
 
     def wait_s(self, address: str) -> float:
-        """How long an address has to wait before its next password is looked at."""
+        """How long an address has to wait before its next password is looked at.
+
+        Where that is now, it counts as a wrong one until it turns out to be right: whoever sends
+        many at once tries no more of them.
+        """
         now = time.monotonic()
         with self._lock:
             self._checks = [at for at in self._checks if now - at < RETRY_S]
             if len(self._checks) >= MAX_CHECKS:
                 return RETRY_S - (now - self._checks[0])
             at, count = self._failures.get(address, (0.0, 0))
-            wait_s = at + RETRY_S - now if count >= FAILURES else 0.0
-            if wait_s <= 0:
-                self._checks.append(now)
-            return max(0.0, wait_s)
-
-    def _count_failure(self, address: str) -> None:
-        with self._lock:
-            _, count = self._failures.pop(address, (0.0, 0))
-            self._failures[address] = time.monotonic(), count + 1
+            if count >= FAILURES and now < at + RETRY_S:
+                return at + RETRY_S - now
+            self._checks.append(now)
+            self._failures[address] = now, count + 1
+            self._failures.move_to_end(address)
             while len(self._failures) > MAX_ADDRESSES:
                 self._failures.popitem(last=False)
+            return 0.0
 
 
 def _fits(known: str, password: str) -> bool:

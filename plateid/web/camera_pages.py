@@ -60,18 +60,27 @@ async def save(request: Request) -> Response:
         CameraConfig(name=name, url="-", **{k: v for k, v in view.items() if v})
     except (ValueError, TypeError, RecursionError) as error:
         raise HTTPException(400, f"the drawing cannot be read: {error}") from error
-    await run_in_threadpool(write_view, file, name, view)
+    await run_in_threadpool(_write_view, site, file, name, view)
     site.reload()
     log.info("view of camera changed", camera=name)
     return RedirectResponse(f"/cameras/{name}?saved=1", 303)
 
 
-def write_view(file: Path, camera: str, view: dict[str, Any]) -> None:
+def _write_view(site: Site, file: Path, camera: str, view: dict[str, Any]) -> None:
     """Puts a camera's view into the file and leaves all else, comments too, as it is.
 
     Raises:
         ConfigError: The file cannot be read or written, or would be wrong then; it stays as it is.
     """
+    try:
+        with site.changing:
+            text = _with_view(file, camera, view)
+            replace_text(file, text, first=load_config)
+    except OSError as error:
+        raise ConfigError(file, error.strerror) from error
+
+
+def _with_view(file: Path, camera: str, view: dict[str, Any]) -> str:
     try:
         document = tomlkit.parse(file.read_text())
         (table,) = (t for t in document["camera"] if t["name"] == camera)
@@ -82,12 +91,7 @@ def write_view(file: Path, camera: str, view: dict[str, Any]) -> None:
                 table.pop(key, None)
     except (TOMLKitError, KeyError, ValueError, TypeError) as error:
         raise ConfigError(file, f"no camera {camera} that can be changed here") from error
-    except OSError as error:
-        raise ConfigError(file, error.strerror) from error
-    try:
-        replace_text(file, tomlkit.dumps(document), first=load_config)
-    except OSError as error:
-        raise ConfigError(file, error.strerror) from error
+    return tomlkit.dumps(document)
 
 
 def _rounded(value: Any) -> Any:

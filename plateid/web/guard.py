@@ -6,7 +6,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from plateid.web.access import Access, Session
@@ -131,6 +131,8 @@ async def read_form(request: Request) -> dict[str, str]:
         )
     except TimeoutError as error:
         raise HTTPException(408, "the form came too slowly") from error
+    except ClientDisconnect as error:
+        raise HTTPException(400, "the form did not come whole") from error
     except ValueError as error:
         raise HTTPException(400, "the form cannot be read") from error
     return dict(pairs)

@@ -71,19 +71,21 @@ async def change(request: Request) -> Response:
 
 
 def _change(site: Site, file: Path, form: Mapping[str, str]) -> None:
-    before, undo = read_text(file), site.undo
-    if form.get("state") != state_of(before):
-        raise ValueError("The list has changed meanwhile: look at it again.")
-    done = undo.last(before)
-    if form.get("do") == "undo":
-        if done is None:
-            raise ValueError("There is nothing to undo.")
-        write_text(file, done.before, site.cameras)
-        undo.drop()
-        return
-    after, words = _changed(before, form)
-    write_text(file, after, site.cameras)
-    undo.add(Change(words, before, after))
+    undo = site.undo
+    with site.changing:
+        before = read_text(file)
+        if form.get("state") != state_of(before):
+            raise ValueError("The list has changed meanwhile: look at it again.")
+        done = undo.last(before)
+        if form.get("do") == "undo":
+            if done is None:
+                raise ValueError("There is nothing to undo.")
+            write_text(file, done.before, site.cameras)
+            undo.drop()
+            return
+        after, words = _changed(before, form)
+        write_text(file, after, site.cameras)
+        undo.add(Change(words, before, after))
     log.info("list changed on the page", file=str(file))
 
 

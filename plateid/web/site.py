@@ -1,5 +1,6 @@
 """The site: what every page shares, how one is made, and where each is."""
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ class Site:
         file: It was read from here; None where nobody may write it back.
         report: Gives what the health topic says.
         reload: Asks for another look at `file`.
+        changing: Held by who reads a file, and writes what it makes of it.
     """
 
     config: Config
@@ -53,6 +55,7 @@ class Site:
     reload: Callable[[], None]
     undo: Undo = field(default_factory=Undo)
     refused: dict[str, float] = field(default_factory=dict)
+    changing: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def cameras(self) -> tuple[str, ...]:

@@ -2,11 +2,15 @@
 
 import http.client
 import json
+import os
 import re
+import socket
 import stat
 import subprocess
 import sys
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 
@@ -19,7 +23,7 @@ from plateid.core.records import ListMatch
 from plateid.errors import ConfigError
 from plateid.web import access
 from plateid.web.access import Access, hashed, key_file, read_keys, write_keys
-from tests.events.broker import free_port
+from tests.events.broker import free_port, until
 from tests.events.samples import NOON, event, payloads
 from tests.web.conftest import CONFIG, served
 from tests.web.test_pages import screenshot, serious_issues, texts, wait
@@ -121,6 +125,14 @@ def test_wrong_passwords_have_to_wait_also_the_right_one_then(locked, logs):
     assert status == 429
     assert 0 < int(headers["Retry-After"]) <= access.RETRY_S
     assert [entry["event"] for entry in logs].count("wrong password") == access.FAILURES
+
+
+def test_many_passwords_at_once_are_no_more_tries_than_one_after_another(locked):
+    with ThreadPoolExecutor(30) as pool:
+        answers = list(
+            pool.map(lambda _: locked.ask("/login", {"password": "wrong"})[0], range(30))
+        )
+    assert Counter(answers) == {403: access.FAILURES, 429: 30 - access.FAILURES}
 
 
 def test_forms_of_other_sites_and_without_our_token_are_refused(box):
@@ -229,6 +241,16 @@ def test_what_is_no_form_is_refused_and_logged_once(box, logs):
     assert [entry["event"] for entry in logs].count("request refused") == 1
 
 
+def test_who_leaves_in_the_middle_of_a_form_is_no_fault_of_ours(locked, logs):
+    head = f"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM}\r\n"
+    with socket.create_connection(("localhost", locked.config.web.port)) as client:
+        client.sendall(f"{head}Content-Length: 100\r\n\r\npassword=".encode())
+        time.sleep(0.2)
+        logs.clear()
+    until(lambda: logs, 5)
+    assert [entry["event"] for entry in logs] == ["request refused"]
+
+
 @pytest.mark.parametrize("name", ["<script>alert(1)</script>", "a' OR 1=1", "../x", "a/b", ""])
 def test_a_camera_has_no_name_that_could_do_harm(tmp_path, name):
     text = CONFIG.format(port=free_port()).replace('"drive"', json.dumps(name))
@@ -302,6 +324,23 @@ def test_a_list_that_somebody_else_changed_meanwhile_is_not_overwritten(box):
     form = {"csrf": box.csrf(), "state": state, "do": "delete", "row": "1"}
     assert box.ask("/lists", form)[0] == 400
     assert "XY99ZZ" in box.list_file.read_text()
+
+
+def test_of_two_who_change_a_list_at_once_one_is_told_and_the_other_saved(box, monkeypatch):
+    page = box.ask("/lists")[1]
+    state = page.split('name="state" value="')[1].split('"')[0]
+    form = {"csrf": box.csrf(), "state": state, "do": "save", "list": "allow"}
+    slow = os.fsync
+    monkeypatch.setattr("os.fsync", lambda file: (time.sleep(0.2), slow(file)))
+    plates = ("CC33CC", "DD44DD")
+    with ThreadPoolExecutor(2) as pool:
+        answers = [
+            answer[0]
+            for answer in pool.map(lambda p: box.ask("/lists", form | {"plate": p}), plates)
+        ]
+    assert sorted(answers) == [303, 400]
+    written = box.list_file.read_text()
+    assert [plate in written for plate in plates] == [answer == 303 for answer in answers]
 
 
 @pytest.mark.parametrize(
