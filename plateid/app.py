@@ -103,7 +103,7 @@ class App:
             publish=self._publisher.set_snapshot,
         )
         self._privacy = Privacy(config.privacy, config.store.path)
-        self._retention = Retention(config.privacy, self._store, self._privacy)
+        self._retention = Retention(config.privacy, self._store, self._privacy, clock_synced)
         self._sinks = Sinks(config, config.store.path, privacy=self._privacy)
         self._gps = Gpsd(config.gps) if config.gps else NoGps()
         self._backlog = Backlog(self._store, self._notify)

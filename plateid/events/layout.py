@@ -123,6 +123,8 @@ STEPS = (
     "CREATE INDEX event_first_seen ON event (first_seen, plate, confidence)",
     "DROP INDEX event_camera",
     "CREATE INDEX event_camera ON event (camera, first_seen, plate, confidence)",
+    # events up to here were treated by the policy before, newest first they are treated anew
+    "ALTER TABLE box ADD COLUMN treated_before INTEGER NOT NULL DEFAULT 0",
 )
 """Steps of the layout; `PRAGMA user_version` counts those that a file has gone through."""
 PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON")

@@ -2,6 +2,7 @@
 
 import sqlite3
 import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from plateid.backoff import Backoff, Outage
 from plateid.config.store import PrivacyConfig
 from plateid.core.ids import first_id
 from plateid.errors import StoreError
-from plateid.events.album import Album
+from plateid.events.album import CLOCKS_ARE_SET, Album
 from plateid.events.layout import CorruptError
 from plateid.events.overflow import DAY_S
 from plateid.events.privacy import Privacy
@@ -22,6 +23,23 @@ TREAT_S = 60.0
 STEP_S = 0.2
 """The longest that one call works on, so that it keeps nobody waiting."""
 BATCH = 200
+NEW_POLICY = """
+    UPDATE box SET privacy = ?1, treated_before = CASE privacy WHEN '' THEN 0
+        ELSE (SELECT coalesce(max(position), 0) FROM event) END WHERE privacy <> ?1"""
+SETTLED = """
+    SELECT position, id, payload, json_valid(payload) FROM event JOIN settled USING (position)"""
+UNTREATED = f"{SETTLED} WHERE NOT treated ORDER BY position LIMIT ?"
+TREATED_BEFORE = f"""{SETTLED}
+    WHERE treated AND position <= (SELECT treated_before FROM box)
+    ORDER BY position DESC LIMIT ?"""  # noqa: S608 - constants
+OLD = """
+    SELECT max(position) FROM event WHERE id < :not_before AND (
+        instr(payload, '"clock_synced":false') = 0
+        OR :unset AND id >= :set AND position > (
+            SELECT coalesce(max(position), 0) FROM event
+            WHERE instr(payload, '"clock_synced":false') = 0))"""
+"""No age has what is from before the clock was set: it goes with what came after it. Where no clock
+is ever set, as on a box without a network, its own is believed, unless it is one of the factory."""
 log = structlog.get_logger()
 
 
@@ -32,9 +50,16 @@ class Retention:
     All calls come from one thread.
     """
 
-    def __init__(self, config: PrivacyConfig, store: EventStore, privacy: Privacy) -> None:
+    def __init__(
+        self,
+        config: PrivacyConfig,
+        store: EventStore,
+        privacy: Privacy,
+        clock_synced: Callable[[], bool | None] = lambda: None,
+    ) -> None:
         """Does nothing yet."""
         self._config = config
+        self._clock_synced = clock_synced
         self._store = store
         self._privacy = privacy
         self._album = Album(store.path)
@@ -76,14 +101,13 @@ class Retention:
         """Whether there were any; one whose picture cannot be deleted waits, others do not."""
         failure: StoreError | None = None
         with self._store.transaction() as db:
-            begun = db.execute("UPDATE box SET privacy = ?1 WHERE privacy <> ?1", (self._policy,))
-            if begun.rowcount:
-                db.execute("UPDATE event SET treated = 0 WHERE treated")
-            rows = db.execute(
-                "SELECT position, id, payload, json_valid(payload) FROM event"
-                " JOIN settled USING (position) WHERE NOT treated ORDER BY position LIMIT ?",
-                (BATCH,),
-            ).fetchall()
+            db.execute(NEW_POLICY, (self._policy,))
+            rows = db.execute(UNTREATED, (BATCH,)).fetchall()
+            if len(rows) < BATCH:
+                before = db.execute(TREATED_BEFORE, (BATCH - len(rows),)).fetchall()
+                rest = before[-1][0] - 1 if before else 0
+                db.execute("UPDATE box SET treated_before = ?1 WHERE treated_before > ?1", (rest,))
+                rows += before
             for position, id_, payload, valid in rows:
                 if not valid:
                     raise CorruptError("the history holds something else than events")
@@ -93,6 +117,7 @@ class Retention:
                         self._album.remove([id_], hidden=False)
                 except StoreError as error:
                     failure = error
+                    db.execute("UPDATE event SET treated = 0 WHERE position = ?", (position,))
                 else:
                     _replace(db, position, payload, kept)
         if failure is not None:
@@ -142,20 +167,14 @@ class Retention:
         return len(rows)
 
     def _last_to_go(self, db: sqlite3.Connection, not_before: float) -> int | None:
-        """The latest event that may go, by when it was stored, which its id says.
-
-        One from before the clock was set has no age, and goes with those that came after it.
-        """
+        """The latest event that may go, by when it was stored, which its id says."""
         pragmas = ("page_count", "freelist_count", "page_size")
         pages, free, size = (_number(db, f"PRAGMA {name}") or 0 for name in pragmas)
         if (pages - free) * size > self._config.history_mb * 1e6:
             return _number(db, "SELECT max(position) FROM event")
-        return _number(
-            db,
-            "SELECT max(position) FROM event WHERE id < ?"
-            " AND instr(payload, '\"clock_synced\":false') = 0",
-            first_id(not_before),
-        )
+        unset = self._clock_synced() is False
+        ids = {"not_before": first_id(not_before), "set": CLOCKS_ARE_SET, "unset": unset}
+        return _number(db, OLD, ids)
 
 
 def emptied_log(store: EventStore) -> bool:
@@ -180,7 +199,9 @@ def _replace(db: sqlite3.Connection, position: int, payload: str, kept: str) -> 
         db.execute("DELETE FROM listed WHERE position = ?", (position,))
 
 
-def _number(db: sqlite3.Connection, query: str, *values: object) -> int | None:
+def _number(
+    db: sqlite3.Connection, query: str, values: Mapping[str, object] | None = None
+) -> int | None:
     """The first column of the first row."""
-    number: int | None = db.execute(query, values).fetchone()[0]
+    number: int | None = db.execute(query, values or {}).fetchone()[0]
     return number

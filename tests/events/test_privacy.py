@@ -245,6 +245,30 @@ def test_a_stricter_rule_holds_for_what_was_kept_before(store: EventStore) -> No
         assert [len(left["plate"]) for left in kept(store)] == lengths, settings
 
 
+def test_another_rule_is_applied_in_small_steps_and_goes_on_after_a_restart(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A history of a gigabyte in one go would keep every camera waiting."""
+    for seq in range(1, 51):
+        append(store, seq)
+    sent(store)
+    retention(store, unknown="hash").finish()
+    append(store, 51)
+    sent(store)
+    monkeypatch.setattr("plateid.events.retention.BATCH", 8)
+    monkeypatch.setattr("plateid.events.retention.STEP_S", 0.0)
+    hashes = [50]
+    while hashes[-1]:
+        with store.locked() as db:
+            before = db.total_changes
+        retention(store, unknown="drop").finish()
+        with store.locked() as db:
+            assert db.total_changes - before < 5 * 8
+        hashes.append(sum(len(left["plate"]) == 32 for left in kept(store)))
+    assert hashes == [50, 43, 35, 27, 19, 11, 3, 0]
+    assert {left["plate"] for left in kept(store)} == {""}
+
+
 def test_treated_events_are_not_looked_at_again(
     store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -344,6 +368,26 @@ def test_an_event_from_before_the_clock_was_set_goes_with_those_after_it(
     keeper._sweep_at = 0.0
     keeper.check()
     assert seqs(store) == []
+
+
+def test_on_a_box_whose_clock_nobody_sets_its_own_counts(store: EventStore) -> None:
+    """Until somebody sets it: then it may have jumped, and what is from before has no age."""
+    now, config = time.time(), PrivacyConfig(history_days=7)
+    for seq, moment in enumerate((0, now - 9 * DAY_S, now - 8 * DAY_S, now), 1):
+        store.append(event(seq, id=stored_at(moment), clock_synced=False))
+    sent(store)
+    for synced, left in ((True, [1, 2, 3, 4]), (None, [1, 2, 3, 4]), (False, [4])):
+        Retention(config, store, Privacy(config, store.path), lambda s=synced: s).check()
+        assert seqs(store) == left, synced
+
+
+def test_an_unset_clock_says_nothing_of_what_is_older_than_a_set_one(store: EventStore) -> None:
+    now, config = time.time(), PrivacyConfig(history_days=7)
+    store.append(event(1, id=stored_at(now - 300 * DAY_S), clock_synced=False))
+    store.append(event(2, id=stored_at(now - DAY_S), clock_synced=True))
+    sent(store)
+    Retention(config, store, Privacy(config, store.path), lambda: False).check()
+    assert seqs(store) == [1, 2]
 
 
 def test_too_many_megabytes_cost_the_oldest(store: EventStore, tmp_path: Path) -> None:
