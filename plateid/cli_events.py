@@ -1,7 +1,6 @@
 """`plateid events` on the command line."""
 
 import json
-import sys
 from collections.abc import Callable
 from datetime import datetime
 from functools import reduce
@@ -115,7 +114,7 @@ def export(path: Path, *, form: str, **options: Any) -> None:
     from plateid.web.search import find_all  # noqa: PLC0415
 
     history = History(load_config(path).store.path)
-    found = find_all(history, query_of(**options), sys.maxsize)
+    found = find_all(history, query_of(**options))
     for line in (csv_lines if form == "csv" else json_lines)(found):
         click.echo(line, nl=False)
 

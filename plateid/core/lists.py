@@ -9,16 +9,17 @@ import functools
 import io
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time
-from typing import TypeVar, get_args
+from itertools import pairwise
+from typing import get_args
 
 from plateid.core.records import ListKind, ListMatch
 from plateid.core.text import CHARSET, LOOK_ALIKES, edit_distance
 from plateid.errors import ConfigError
 
-Key = TypeVar("Key")
 COLUMNS = ("plate", "list", "name", "note", "valid_from", "valid_to", "cameras")
 REQUIRED = COLUMNS[:2]
 SEPARATORS = ",;\t"
@@ -76,18 +77,22 @@ class Lists:
     max_distance: float = 0.5
 
     @functools.cached_property
-    def _by_length(self) -> dict[int, list[Entry]]:
-        return _grouped(self.entries, key=lambda entry: len(entry.plate))
-
-    @functools.cached_property
-    def _by_folded(self) -> dict[str, list[Entry]]:
-        return _grouped(self.entries, key=lambda entry: entry.plate.translate(FOLDED))
+    def _by_piece(self) -> dict[str, set[int]]:
+        """Numbers of the entries, by the pieces that as many edits as may be leave one of."""
+        pieces: dict[str, set[int]] = defaultdict(set)
+        count = int(self.max_distance) + 1
+        for number, entry in enumerate(self.entries):
+            folded = entry.plate.translate(FOLDED)
+            ends = [len(folded) * n // count for n in range(count + 1)]
+            for start, end in pairwise(ends):
+                pieces[folded[start:end]].add(number)
+        return dict(pieces)
 
     def match(self, plate: str, *, camera: str, at: datetime) -> ListMatch | None:
         """The nearest entry that counts for this camera at this moment; None where none is near."""
         found = [
             (away, PRECEDENCE.index(entry.kind), number, entry)
-            for number, (away, entry) in enumerate(self._near(plate))
+            for number, (away, entry) in enumerate(self.near(plate))
             if entry.counts(camera, at)
         ]
         if not found:
@@ -95,27 +100,20 @@ class Lists:
         entry = min(found)[-1]
         return ListMatch(entry.name, entry.kind, edit_distance(plate, entry.plate))
 
-    def _near(self, plate: str) -> Iterator[tuple[float, Entry]]:
+    def near(self, plate: str) -> Iterator[tuple[float, Entry]]:
+        """The entries that a plate fits, wherever and whenever they count, and how far they are."""
         for entry in self._possible(plate):
             away = distance(plate, entry.plate, at_most=self.max_distance)
             if away <= self.max_distance:
                 yield away, entry
 
     def _possible(self, plate: str) -> Iterator[Entry]:
-        """Those that are worth a look, of thousands: an edit that changes the length costs 1."""
-        if self.max_distance < 1:
-            yield from self._by_folded.get(plate.translate(FOLDED), ())
-            return
-        reach = int(self.max_distance)
-        for length in range(len(plate) - reach, len(plate) + reach + 1):
-            yield from self._by_length.get(length, ())
-
-
-def _grouped(entries: Iterable[Entry], key: Callable[[Entry], Key]) -> dict[Key, list[Entry]]:
-    groups: dict[Key, list[Entry]] = defaultdict(list)
-    for entry in entries:
-        groups[key(entry)].append(entry)
-    return dict(groups)
+        """Those that are worth a look, of thousands, in their order."""
+        folded = plate.translate(FOLDED)
+        ends = range(len(folded) + 1)
+        parts = {folded[start:end] for end in ends for start in range(end + 1)}
+        numbers = set().union(*(self._by_piece.get(part, ()) for part in parts))
+        return (self.entries[number] for number in sorted(numbers))
 
 
 def distance(a: str, b: str, *, at_most: float = float("inf")) -> float:
@@ -238,7 +236,7 @@ def _moment(column: str, text: str, of_day: time) -> datetime | None:
     if not text:
         return None
     try:
-        if len(text) == len("2026-11-24"):
+        with suppress(ValueError):
             return datetime.combine(date.fromisoformat(text), of_day)
         return datetime.fromisoformat(text).astimezone().replace(tzinfo=None)
     except (ValueError, OverflowError) as error:

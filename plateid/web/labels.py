@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
-from plateid.core.lists import Entry, distance
+from plateid.core.lists import Entry, Lists
 from plateid.core.records import Box
 from plateid.errors import StoreError
 
@@ -103,7 +103,7 @@ class Labels:
                 " AND NOT EXISTS (SELECT 1 FROM label WHERE label.id = event.id)",
                 (2 * LOOKED_AT,),
             ).fetchall()
-        listed = {entry.plate for entry in entries}
+        listed = Lists(tuple(entries), NEAR_MISS)
         events = (json.loads(payload) for (payload,) in rows)
         tasks = [_task(event, listed) for event in events if _kept(event)]
         return sorted(tasks, key=lambda task: -task.use)
@@ -149,7 +149,7 @@ def _kept(event: dict[str, Any]) -> bool:
     return bool(event["plate"]) and len(event["char_confidences"]) == len(event["plate"])
 
 
-def _task(event: dict[str, Any], listed: set[str]) -> Task:
+def _task(event: dict[str, Any], listed: Lists) -> Task:
     agreeing = event["agreeing_reads"] / max(1, event["reads"])
     reasons = [
         (1 - event["confidence"], "low confidence"),
@@ -161,9 +161,5 @@ def _task(event: dict[str, Any], listed: set[str]) -> Task:
     return Task(event, *max(reasons))
 
 
-def _near(plate: str, listed: set[str]) -> bool:
-    return plate not in listed and any(
-        distance(plate, other, at_most=NEAR_MISS) <= NEAR_MISS
-        for other in listed
-        if abs(len(other) - len(plate)) <= 1
-    )
+def _near(plate: str, listed: Lists) -> bool:
+    return min((away for away, _ in listed.near(plate)), default=0) > 0

@@ -8,7 +8,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
@@ -145,16 +145,17 @@ def find(history: History, query: Query) -> Page:
     return Page(events, "{}~{}".format(*rows[query.limit - 1][:2]) if full else "")
 
 
-def find_all(history: History, query: Query, most: int) -> Iterator[dict[str, Any]]:
-    """All that a query finds, up to `most`, page by page; raises as `find`."""
-    found = 0
-    while found < most:
-        page = find(history, Query(**vars(query) | {"limit": MAX_PAGE}))
-        yield from page.events[: most - found]
-        found += len(page.events)
-        if not page.after:
-            return
-        query = Query(**vars(query) | {"after": page.after})
+def find_all(history: History, query: Query) -> Iterator[dict[str, Any]]:
+    """All that a query finds, page by page; raises as `find`, also while it goes on."""
+    query = replace(query, limit=MAX_PAGE)
+    return _from_page(history, query, find(history, query))
+
+
+def _from_page(history: History, query: Query, page: Page) -> Iterator[dict[str, Any]]:
+    yield from page.events
+    while page.after:
+        page = find(history, replace(query, after=page.after))
+        yield from page.events
 
 
 def find_pass(history: History, id_: str) -> list[dict[str, Any]]:

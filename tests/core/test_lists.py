@@ -125,7 +125,7 @@ def test_a_bound_changes_nothing_within_it(a, b, at_most):
     assert bounded == distance(a, b) or min(bounded, distance(a, b)) > at_most
 
 
-@given(plates, plates, st.sampled_from([0, 0.25, 0.5, 1, 2]))
+@given(plates, plates, st.sampled_from([0, 0.25, 0.5, 1, 2, 3]))
 def test_an_entry_fits_if_and_only_if_it_is_near(a, b, max_distance):
     fits = matched(entry(b), plate=a, max_distance=max_distance) is not None
     assert fits == (distance(a, b) <= max_distance)
@@ -141,6 +141,13 @@ def test_one_look_alike_is_always_within_the_default(data, plate):
 def matched(*entries: Entry, plate="B68SPK", camera="gate", at=NOW, max_distance=0.5):
     found = Lists(entries, max_distance).match(plate, camera=camera, at=at)
     return found and (found.name, found.distance)
+
+
+@pytest.mark.parametrize("last_day", ["2026-11-24", "20261124", "2026-W48-2"])
+def test_the_last_day_counts_however_it_is_written(last_day):
+    text = f"plate,list,valid_to\nB68SPK,allow,{last_day}\n"
+    (guest,) = parse_entries(text, "plates.csv", ())
+    assert guest.valid_to == datetime(2026, 11, 24, 23, 59, 59, 999999)  # noqa: DTZ001
 
 
 @pytest.mark.parametrize(
