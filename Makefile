@@ -8,7 +8,7 @@ DEBIAN := mosquitto mosquitto-clients gpsd ffmpeg python3-gi gir1.2-gst-rtsp-ser
   fonts-roboto-unhinted fonts-liberation fonts-liberation-sans-narrow fonts-droid-fallback \
   fonts-b612 fonts-dosis fonts-motoya-l-maruberi fonts-paratype fonts-play fonts-quicksand \
   fonts-adf-universalis fonts-tuffy gcc libc6-dev systemd-container chromium chromium-driver \
-  mmdebstrap shellcheck nftables grub-common openssh-client
+  mmdebstrap shellcheck nftables grub-common openssh-client python3-venv
 # What firmware/build and the boot of its images need besides.
 QEMU := qemu-user-binfmt arch-test systemd-repart rauc squashfs-tools mtools dosfstools zstd fdisk openssl \
   grub-efi-amd64-bin qemu-system-x86 qemu-system-arm ovmf qemu-efi-aarch64 \
@@ -48,9 +48,11 @@ debian:
 	  ($(SUDO) apt-get update && $(SUDO) apt-get install --yes --no-install-recommends $(DEBIAN))
 
 # Debian's Python comes without venv.
+venv = $(PYTHON) -m venv $(1) || ($(SUDO) apt-get update && \
+  $(SUDO) apt-get install --yes python3-venv && $(PYTHON) -m venv --clear $(1))
+
 .venv/bin/python .venv-train/bin/python:
-	$(PYTHON) -m venv $(dir $(@D)) || ($(SUDO) apt-get update && \
-	  $(SUDO) apt-get install --yes python3-venv && $(PYTHON) -m venv --clear $(dir $(@D)))
+	$(call venv,$(dir $(@D)))
 
 .venv/demo.stamp: pyproject.toml | .venv/bin/python
 	.venv/bin/python -m pip install --quiet --no-compile --editable '.[demo]'
@@ -67,13 +69,14 @@ debian:
 
 # The service: the program in /opt/plateid, systemd's files and an example configuration in /etc.
 install:
-	$(PYTHON) -m venv /opt/plateid
+	$(call venv,/opt/plateid)
 	/opt/plateid/bin/python -m pip install --quiet .
 	ln -sf /opt/plateid/bin/plateid /usr/local/bin/plateid
 	$(MAKE) install-units
 	systemd-sysusers plateid.conf
 	systemd-tmpfiles --create plateid.conf
 	systemctl daemon-reload
+	systemctl try-restart plateid
 
 install-units:
 	install -D --mode=644 systemd/plateid.service $(DESTDIR)/etc/systemd/system/plateid.service

@@ -5,6 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 
+def is_replaceable(file: Path) -> bool:
+    """Whether this process may replace a file, or make it: its folder counts."""
+    return os.access(file.parent, os.W_OK)
+
+
 def replace_text(
     file: Path,
     text: str,

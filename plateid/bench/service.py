@@ -166,7 +166,7 @@ def _write_config(folder: Path, urls: list[str], *, bundle: Path, mqtt: int, met
     file = folder / "plateid.toml"
     file.write_text(
         f'device = "bench"\n{tables}'
-        f"[models]\nbundle = {json.dumps(str(bundle))}\n"
+        f"[models]\nbundle = {json.dumps(str(bundle.resolve()))}\n"
         f"[mqtt]\nport = {mqtt}\n[metrics]\nport = {metrics_port}\n"
     )
     return file

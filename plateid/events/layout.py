@@ -125,8 +125,13 @@ STEPS = (
     "CREATE INDEX event_camera ON event (camera, first_seen, plate, confidence)",
     # events up to here were treated by the policy before, newest first they are treated anew
     "ALTER TABLE box ADD COLUMN treated_before INTEGER NOT NULL DEFAULT 0",
+    # the least layout whose plateid can use the file: an update may be taken back
+    "ALTER TABLE box ADD COLUMN usable_from INTEGER NOT NULL DEFAULT 0",
 )
 """Steps of the layout; `PRAGMA user_version` counts those that a file has gone through."""
+USABLE_FROM = 48
+"""The first layout of which plateid can use what this one writes. A step that only adds, such as a
+column with a default or an index, leaves it as it is."""
 PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON")
 CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -177,12 +182,14 @@ def _update(db: sqlite3.Connection, path: Path, instance: str) -> None:
     db.execute("BEGIN IMMEDIATE")
     try:
         (version,) = db.execute("PRAGMA user_version").fetchone()
-        if version > len(STEPS):
-            reason = f"made by a newer plateid (layout {version}, known {len(STEPS)})"
-            raise StoreError(path, reason)
         for step in STEPS[version:]:
             db.execute(step)
-        db.execute(f"PRAGMA user_version = {len(STEPS)}")  # fails where nothing can be written
+        (usable_from,) = db.execute("SELECT usable_from FROM box").fetchone()
+        if usable_from > len(STEPS):
+            reason = f"made by a newer plateid (layout {version}, known {len(STEPS)})"
+            raise StoreError(path, reason)
+        db.execute("UPDATE box SET usable_from = max(usable_from, ?)", (USABLE_FROM,))
+        db.execute(f"PRAGMA user_version = {max(version, len(STEPS))}")
         if instance:
             db.execute("UPDATE box SET instance = ?", (instance,))
         db.execute("COMMIT")

@@ -1,7 +1,6 @@
 """One camera: how well it sees plates, and the drawing of what counts in its picture."""
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from tomlkit.exceptions import TOMLKitError
 from plateid.config.camera import CameraConfig
 from plateid.config.load import load_config
 from plateid.errors import ConfigError
-from plateid.replace import replace_text
+from plateid.replace import is_replaceable, replace_text
 from plateid.web import aid as aids
 from plateid.web.guard import read_change
 from plateid.web.live_pages import Stream, repeated
@@ -106,4 +105,4 @@ def _file(site: Site) -> Path | None:
     """The configuration file, if it can be replaced from here."""
     if site.file is None:
         return None
-    return site.file if os.access(site.file.parent, os.W_OK) else None
+    return site.file if is_replaceable(site.file) else None

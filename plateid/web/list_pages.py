@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from plateid.core.lists import COLUMNS
 from plateid.errors import ConfigError, StoreError
+from plateid.replace import is_replaceable
 from plateid.web.guard import read_change
 from plateid.web.history import History
 from plateid.web.list_file import (
@@ -47,6 +48,8 @@ def _page(
         request,
         "lists.html",
         status=400 if problem else 200,
+        file=file,
+        writable=file is not None and is_replaceable(file),
         rows=rows,
         state=state_of(text),
         seen=_last_seen(site.history),

@@ -15,7 +15,7 @@ import pytest
 from plateid.errors import StoreError
 from plateid.events.layout import STEPS
 from plateid.events.store import Counts, EventStore
-from tests.events.samples import SEEN, Logs, event, payloads
+from tests.events.samples import SEEN, Logs, append, event, payloads
 
 NOBODY = 65534
 
@@ -201,16 +201,31 @@ def test_a_file_in_place_of_the_folder_is_an_error(tmp_path: Path) -> None:
         EventStore(tmp_path / "file" / "events.sqlite3")
 
 
-def test_a_newer_layout_is_an_error_and_left_alone(tmp_path: Path) -> None:
+def test_an_update_that_only_added_to_the_store_can_be_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "events.sqlite3"
+    more = "ALTER TABLE event ADD COLUMN colour TEXT NOT NULL DEFAULT ''"
+    for steps in ((*STEPS, more), STEPS, (*STEPS, more)):
+        monkeypatch.setattr("plateid.events.layout.STEPS", steps)
+        with closing(EventStore(path)) as store:
+            append(store, store.next_seq())
     with closing(sqlite3.connect(path)) as db:
-        db.execute(f"PRAGMA user_version = {len(STEPS) + 1}")
+        assert db.execute("SELECT count(*), max(colour) FROM event").fetchone() == (3, "")
+
+
+def test_a_newer_layout_that_cannot_be_used_is_an_error_and_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "events.sqlite3"
+    with monkeypatch.context() as newer:
+        newer.setattr("plateid.events.layout.STEPS", (*STEPS, "DROP VIEW settled"))
+        newer.setattr("plateid.events.layout.USABLE_FROM", len(STEPS) + 1)
+        EventStore(path).close()
     before = path.read_bytes()
     with pytest.raises(StoreError, match="made by a newer plateid"):
         EventStore(path)
-    with closing(sqlite3.connect(path)) as db:
-        assert db.execute("SELECT * FROM sqlite_master").fetchall() == []
-    assert len(path.read_bytes()) == len(before)
+    assert path.read_bytes() == before
 
 
 def test_an_older_layout_is_brought_up_to_date(tmp_path: Path) -> None:

@@ -326,6 +326,15 @@ def test_a_list_that_somebody_else_changed_meanwhile_is_not_overwritten(box):
     assert "XY99ZZ" in box.list_file.read_text()
 
 
+def test_a_list_that_plateid_may_not_write_is_shown_and_it_is_said(box, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, _: path != box.folder)
+    status, text, _ = box.ask("/lists")
+    assert status == 200
+    assert f"plateid may not write {box.list_file}" in text
+    assert "KX73LPH" in text
+    assert 'action="/lists"' not in text
+
+
 def test_of_two_who_change_a_list_at_once_one_is_told_and_the_other_saved(box, monkeypatch):
     page = box.ask("/lists")[1]
     state = page.split('name="state" value="')[1].split('"')[0]
