@@ -118,7 +118,7 @@ def origin(weights: Path) -> str:
 
 def _data(network: Network, bases: Iterable[str | None], folders: Iterable[str] = ()) -> str:
     """What a network was trained on: these folders, and those of the weights behind it."""
-    names = [Path(folder).name for folder in folders]
+    names = [data_name(Path(folder)) for folder in folders]
     for base in filter(None, bases):
         path = Path(bundle_path(base))
         if path.is_dir():
@@ -126,6 +126,11 @@ def _data(network: Network, bases: Iterable[str | None], folders: Iterable[str] 
         else:
             names += trained_on(origin(path) if network == "detector" else origin_of_reader(path))
     return ", ".join(dict.fromkeys(names))
+
+
+def data_name(folder: Path) -> str:
+    """How an origin names a folder of pictures: without what parts such names there."""
+    return re.sub(r"[(),;]", "_", folder.resolve().name)
 
 
 def trained_on(text: str) -> list[str]:

@@ -107,9 +107,8 @@ def fit(run: "DetectorRun", data: Path, out: Path, *, steps: int) -> dict[str, f
         val=run.validate,
         close_mosaic=max(1, round(run.epochs / 6)),
         plots=False,
-        project=str(out.parent),
-        name=out.name,
-        exist_ok=True,
+        patience=0,  # to the end of the cosine
+        save_dir=str(out),  # not where it was before somebody moved it
         **AUGMENTATION,
     )
     return dict(results.results_dict)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plateid.models.bundle import read_spec
-from train.bundle.card import trained_on
+from train.bundle.card import data_name, trained_on
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,9 @@ class EvaluationRun:
 def leaks(run: EvaluationRun, *, certain: bool = False) -> Iterator[str]:
     """A line for each folder that the bundle seems to be trained on and that is not held out.
 
+    Of which pictures were held out the name of the folder decides, so with `held_out` for each
+    whose name the trainings did not write down.
+
     Args:
         run: What is asked for.
         certain: Only by the folders that the trainings wrote down, not by the names of the data.
@@ -71,8 +74,15 @@ def leaks(run: EvaluationRun, *, certain: bool = False) -> Iterator[str]:
     spec = read_spec(run.bundle)
     folders = trained_on(f"{spec.detector.origin} {spec.reader.origin}")
     said = [*folders, *(data.name for data in spec.training_data if not certain)]
-    for folder in () if run.held_out else (*run.folders, *run.crops):
-        name = re.escape(folder.resolve().name)
+    for folder in (*run.folders, *run.crops):
+        if run.held_out:
+            if folders and not certain and data_name(folder) not in folders:
+                yield (
+                    f"{folder}: the bundle was trained on {', '.join(dict.fromkeys(folders))}; if"
+                    " this is one of them under another name, what is held out is another part"
+                )
+            continue
+        name = re.escape(data_name(folder))
         trained = [text for text in said if re.search(rf"(?i)(?<![\w-]){name}(?![\w-])", text)]
         if trained:
             yield (

@@ -181,6 +181,10 @@ BAD = {
         {"labels.csv": "image", "labels/a.txt": ROW, "images/a.jpg": "", "images/a.xml": voc()},
         r"more than one format, keep one: labels.csv \(labels.csv\), YOLO \(labels\), VOC \(imag",
     ),
+    "an open quote": (
+        {"labels.csv": 'image,x1,y1,x2,y2,text\na.jpg,1,1,9,9,"AB 12\nb.jpg,1,1,9,9,CD1\n'},
+        "labels.csv: after line 1: is not CSV: unexpected end",
+    ),
     "labels.csv in no code": ({"labels.csv": b"image,\xff\xfe"}, "labels.csv: 'utf-8' codec"),
     "yolo, another class": (
         {"images/a.jpg": "", "labels/a.txt": f"{ROW}\n2{ROW[1:]}"},
@@ -226,6 +230,14 @@ BAD = {
         {"data.yaml": "nc: 1", "images/a.jpg": ""},
         "data.yaml: no names of classes",
     ),
+    "yolo, empty list of names": (
+        {"classes.txt": "\n", "images/a.jpg": "", "labels/a.txt": ROW},
+        "classes.txt: names no class",
+    ),
+    "yolo, no names in the list": (
+        {"data.yaml": "names: []", "images/a.jpg": "", "labels/a.txt": ROW},
+        "data.yaml: names no class",
+    ),
     "yolo, no yaml": ({"data.yaml": "a: [", "images/a.jpg": ""}, "data.yaml: no names of classes"),
     "yolo, no plates": (
         {"data.yaml": "names: [dog, Kennzeichen]", "images/a.jpg": "", "labels/a.txt": ROW},
@@ -243,6 +255,14 @@ BAD = {
     "coco, no image": (
         {"a.json": coco("a.jpg", boxes=(5,)), "a.jpg": ""},
         "a.json: a box of image 5, which is not listed",
+    ),
+    "coco, two of one number": (
+        {
+            "a.json": coco("a.jpg", "b.jpg").replace('"id": 1,', '"id": 0,'),
+            "a.jpg": "",
+            "b.jpg": "",
+        },
+        "a.json: image 0 is listed 2 times",
     ),
     "coco, no class": (
         {"a.json": coco("a.jpg", classes=()), "a.jpg": ""},
@@ -266,6 +286,10 @@ BAD = {
         {"a.xml": f"<!DOCTYPE x [<!ENTITY y 'z'>]>{voc('plate')}", "a.jpg": ""},
         r"a.xml: has a DOCTYPE \(x\), which is not read",
     ),
+    "voc, no code": (
+        {"a.xml": f'<?xml version="1.0" encoding="utf8mb4"?>{voc("plate")}', "a.jpg": ""},
+        "a.xml: unknown encoding: utf8mb4",
+    ),
     "voc, no box": (
         {"a.xml": voc("plate").replace("ymax", "ymux"), "a.jpg": ""},
         "a.xml: plate: its bndbox: could not convert",
@@ -287,6 +311,19 @@ def test_what_is_wrong_with_labels_is_told(tmp_path, case):
     folder = lay_out(tmp_path, files) if files else tmp_path / "gone"
     with pytest.raises(TrainError, match=reason):
         read_pictures(folder)
+
+
+def test_what_coco_lists_of_a_test_part_is_nobody_s_to_learn_from(tmp_path):
+    names = ("train/a.jpg", "test/b.jpg")
+    folder = lay_out(tmp_path, {"a.json": coco(*names)} | dict.fromkeys(names, ""))
+    assert [picture.path.name for picture in read_pictures(folder)] == ["a.jpg"]
+
+
+def test_a_link_to_nothing_is_no_label_file(tmp_path):
+    folder = lay_out(tmp_path, {"a.jpg": "", "a.txt": ROW})
+    for name in ("x.json", "x.xml"):
+        (folder / name).symlink_to(tmp_path / "gone")
+    assert len(read_pictures(folder)) == 1
 
 
 def test_problems_of_several_pictures_are_told_together(tmp_path):

@@ -43,10 +43,14 @@ def test_a_run_leaves_weights_and_a_record_and_is_not_repeated_by_mistake(data, 
         train_detector(run)
 
 
-def test_a_killed_run_goes_on_where_it_was(data, tmp_path):
-    out = tmp_path / "run"
-    weights = out / "fit" / "weights"
-    killed = subprocess.Popen(command(data, out, epochs=9), stdout=subprocess.DEVNULL)
+def test_a_killed_run_goes_on_where_it_was_also_in_another_folder(data, tmp_path, monkeypatch):
+    before, after = tmp_path / "before", tmp_path / "after"
+    before.mkdir()
+    weights = before / "run" / "fit" / "weights"
+    words = command(data, Path("run"), epochs=9)
+    root = Path(__file__).parents[3]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    killed = subprocess.Popen(words, stdout=subprocess.DEVNULL, cwd=before, env=environment)
     deadline = time.monotonic() + PATIENCE_S
     while not (weights / "previous.pt").exists():
         assert time.monotonic() < deadline
@@ -55,10 +59,14 @@ def test_a_killed_run_goes_on_where_it_was(data, tmp_path):
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     (weights / "last.pt").write_bytes((weights / "previous.pt").read_bytes()[:1000])
+    before.rename(after)
+    monkeypatch.chdir(after)
+    out = Path("run")
     done = len((out / "fit" / "results.csv").read_text().splitlines()) - 1
     assert not (out / "run.json").exists()
     record = train_detector(DetectorRun((str(data),), "yolov8n.yaml", str(out), epochs=9, **SMALL))
     assert record["epochs"] == 9
+    assert not before.exists()
     epochs = [r.split(",")[0] for r in (out / "fit/results.csv").read_text().splitlines()[1:]]
     assert 1 <= done < 9
     assert epochs[-1] == "9"

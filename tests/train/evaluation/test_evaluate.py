@@ -1,6 +1,7 @@
 """Evaluations of tiny bundles, which find the same in every picture."""
 
 import contextlib
+import json
 import os
 import pty
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from plateid.capture.writer import ClipWriter
 from plateid.errors import PlateidError
 from tests.bundles import detector_network, reader_network, write_bundle
+from train.bundle.card import origin
 from train.dataset.pictures import held_out
 from train.errors import TrainError
 from train.evaluation.evaluate import evaluate
@@ -166,7 +168,26 @@ def test_a_folder_that_a_bundle_says_it_was_trained_on_is_named(tmp_path, tiny, 
     assert len(said) == warned
     assert all(s.startswith(f"{tmp_path / name}: the bundle seems to be trained") for s in said)
     assert len(list(leaks(run(tiny, tmp_path / name), certain=True))) == (name == "useu")
-    assert not list(leaks(run(tiny, tmp_path / name, held_out=True)))
+    renamed = list(leaks(run(tiny, tmp_path / name, held_out=True)))
+    assert [": the bundle was trained on dash, useu; if" in each for each in renamed] == (
+        [] if name == "useu" else [True]
+    )
+    assert not list(leaks(run(tiny, tmp_path / name, held_out=True), certain=True))
+
+
+@pytest.mark.parametrize("name", [".", "plates (1)", "a, b; c"])
+def test_a_folder_of_any_name_is_known_again(tmp_path, tiny, monkeypatch, name):
+    data = tmp_path / "my, own (2)" if name == "." else tmp_path / name
+    data.mkdir()
+    monkeypatch.chdir(data if name == "." else tmp_path)
+    trained = {"data": [name], "base": "yolov8n.pt", "epochs": 2, "imgsz": 640, "commit": "c"}
+    trained |= {"data_sha256": "1f", "pictures": {"train": 9}}
+    (tmp_path / "run.json").write_text(json.dumps(trained))
+    spec = tiny / "bundle.toml"
+    said = json.dumps(origin(tmp_path / "fit" / "weights" / "last.pt"))
+    spec.write_text(spec.read_text().replace("[detector]", f"[detector]\norigin = {said}"))
+    assert len(list(leaks(run(tiny, data), certain=True))) == 1
+    assert not list(leaks(run(tiny, data, held_out=True)))
 
 
 def test_a_threshold_cannot_be_chosen_where_nothing_is_found(tmp_path, tiny):

@@ -41,7 +41,11 @@ def read_labels(folder: Path, problems: list[str]) -> list[Labelled]:
     if not folder.is_dir():
         problems.append(f"{folder}: no such folder")
         return []
-    found = [(form, files) for form in FORMATS if (files := form.find(folder))]
+    try:
+        found = [(form, files) for form in FORMATS if (files := form.find(folder))]
+    except OSError as error:
+        problems.append(f"{error.filename}: {error.strerror}")
+        return []
     if len(found) == 1:
         return _read(folder, *found[0], problems)
     if found:

@@ -1,13 +1,20 @@
 """COCO: one JSON file for all pictures (https://cocodataset.org/#format-data)."""
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from pydantic import BaseModel, FiniteFloat, ValidationError
 
-from train.dataset.formats.labelled import Labelled, LabelledBox, below, by_name, image_row
+from train.dataset.formats.labelled import (
+    Labelled,
+    LabelledBox,
+    below,
+    by_name,
+    image_row,
+    in_test,
+)
 
 KEYS = (b'"images"', b'"annotations"', b'"categories"')
 
@@ -68,10 +75,14 @@ def read(folder: Path, files: list[Path], problems: list[str]) -> tuple[list[Lab
 
 def _labelled(folder: Path, file: Path, coco: _Coco, problems: list[str]) -> Iterator[Labelled]:
     pictures, boxes = by_name(below(folder)), _boxes(file, coco, problems)
+    times = Counter(image.id for image in coco.images)
+    problems += [f"{file}: image {id_} is listed {n} times" for id_, n in times.items() if n > 1]
     for image in coco.images:
         path = _path(folder, file, image.file_name, pictures)
         if path is None:
             problems.append(f"{file}: {image.file_name}: no such picture")
+            continue
+        if folder in path.parents and in_test(folder, path):
             continue
         yield Labelled(
             folder=folder,

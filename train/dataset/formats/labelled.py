@@ -66,9 +66,13 @@ def below(folder: Path, *suffixes: str) -> list[Path]:
 
 
 def all_below(folder: Path, *suffixes: str) -> list[Path]:
-    """Files of a data set that are not hidden; without suffixes, its pictures."""
+    """Files of a data set that are not hidden; without suffixes, its pictures.
+
+    A picture that is a link to nothing is one that cannot be read; of others nobody knows.
+    """
     kinds = suffixes or PICTURE_SUFFIXES
     files = (path for path in folder.rglob("*") if path.suffix.lower() in kinds)
+    files = (path for path in files if path.is_file() or not suffixes)
     return sorted(f for f in files if not any(n[0] == "." for n in f.relative_to(folder).parts))
 
 

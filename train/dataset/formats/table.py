@@ -49,9 +49,24 @@ def _rows(
 ) -> Iterator[tuple[Row, LabelledBox | None]]:
     """The rows, and the plate of each; None: its picture has none."""
     known = len(problems)
-    reader = csv.DictReader(io.StringIO(text_of(file, problems), newline=""), restval="")
+    text = io.StringIO(text_of(file, problems), newline="")
+    reader = csv.DictReader(text, restval="", strict=True)
     if len(problems) > known:
         return
+    try:
+        yield from _read(reader, file, problems, needed, cut_out=cut_out)
+    except csv.Error as error:
+        problems.append(f"{file}: after line {reader.line_num}: is not CSV: {error}")
+
+
+def _read(
+    reader: "csv.DictReader[str]",
+    file: Path,
+    problems: list[str],
+    needed: tuple[str, ...],
+    *,
+    cut_out: bool,
+) -> Iterator[tuple[Row, LabelledBox | None]]:
     columns = reader.fieldnames or ()
     corners = () if cut_out and not {*CORNERS} & {*columns} else CORNERS
     needed = ("image", *corners, *needed, *(("t",) if "video" in columns else ()))

@@ -52,7 +52,7 @@ def _parsed(
         width, height = (int(side) for side in numbers(sides))
         path = _path(file, root.findtext("filename", ""), named)
         boxes = tuple(_named_box(each) for each in root.iter("object"))
-    except (ET.ParseError, ValueError) as error:
+    except (ET.ParseError, LookupError, ValueError) as error:
         problems.append(f"{file}: {error}")
         return None
     size = (width, height) if width and height else None

@@ -71,10 +71,14 @@ def _names(folder: Path, file: Path, problems: list[str]) -> dict[int, str]:
         if data.kpt_shape:
             problems.append(f"{file}: kpt_shape: labels of keypoints are not read")
             return {}
-        return data.names if isinstance(data.names, dict) else dict(enumerate(data.names))
-    lists = (folder / name for name in LISTS)
-    lines = next((text_of(path, problems) for path in lists if path.is_file()), "unnamed")
-    return dict(enumerate(line.strip() for line in lines.strip().splitlines()))
+        names = data.names if isinstance(data.names, dict) else dict(enumerate(data.names))
+    else:
+        listed = next((folder / name for name in LISTS if (folder / name).is_file()), None)
+        file, lines = listed or file, text_of(listed, problems) if listed else "unnamed"
+        names = dict(enumerate(line.strip() for line in lines.strip().splitlines()))
+    if not names:
+        problems.append(f"{file}: names no class")
+    return names
 
 
 def _label(folder: Path, picture: Path) -> Path:
