@@ -56,11 +56,14 @@ async def save(request: Request) -> Response:
         raise HTTPException(403, "the configuration file cannot be written by plateid")
     try:
         view = {key: json.loads(form.get(key) or "null") for key in KEYS}
-        CameraConfig(name=name, url="-", **{k: v for k, v in view.items() if v})
+        parsed = CameraConfig(name=name, url="-", **{k: v for k, v in view.items() if v})
     except (ValueError, TypeError, RecursionError) as error:
         raise HTTPException(400, f"the drawing cannot be read: {error}") from error
     await run_in_threadpool(_write_view, site, file, name, view)
     site.reload()
+    drawn = {key: getattr(parsed, key) for key in KEYS}
+    cameras = [c.model_copy(update=drawn) if c.name == name else c for c in site.config.camera]
+    site.config = site.config.model_copy(update={"camera": cameras})  # until it is read again
     log.info("view of camera changed", camera=name)
     return RedirectResponse(f"/cameras/{name}?saved=1", 303)
 

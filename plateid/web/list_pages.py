@@ -28,6 +28,10 @@ from plateid.web.site import Site, page, site_of
 log = structlog.get_logger()
 
 
+class StaleError(ValueError):
+    """The file is another one than that which the page showed."""
+
+
 def show(request: Request) -> Response:
     """The entries."""
     site = site_of(request)
@@ -68,6 +72,8 @@ async def change(request: Request) -> Response:
         raise HTTPException(404, "lists.file is not set")
     try:
         await run_in_threadpool(_change, site, file, form)
+    except StaleError as error:  # rows have other numbers now: what was typed may be another's
+        return await run_in_threadpool(_page, request, site, problem=str(error))
     except (ConfigError, ValueError, IndexError) as error:
         return await run_in_threadpool(_page, request, site, problem=str(error), cells=form)
     return RedirectResponse("/lists", 303)
@@ -78,7 +84,7 @@ def _change(site: Site, file: Path, form: Mapping[str, str]) -> None:
     with site.changing:
         before = read_text(file)
         if form.get("state") != state_of(before):
-            raise ValueError("The list has changed meanwhile: look at it again.")
+            raise StaleError("The list has changed meanwhile: look at it again.")
         done = undo.last(before)
         if form.get("do") == "undo":
             if done is None:
@@ -105,8 +111,8 @@ def _changed(before: str, form: Mapping[str, str]) -> tuple[str, str]:
     return with_row(before, number, cells), f"change {rows[number].cells['plate']}"
 
 
-def _last_seen(history: History) -> dict[str, str]:
-    """By the name of the entry."""
+def _last_seen(history: History) -> dict[str, str] | None:
+    """By the name of the entry; None where the store cannot be read."""
     query = (
         "SELECT name, payload ->> '$.last_seen' FROM listed JOIN event USING (position)"
         " WHERE json_valid(payload)"
@@ -115,4 +121,4 @@ def _last_seen(history: History) -> dict[str, str]:
         with history.opened() as db:
             return dict(db.execute(query).fetchall())
     except StoreError:
-        return {}
+        return None

@@ -65,6 +65,11 @@ class Live:
             self._count += 1
             self.events.append((self._count, text))
 
+    def number_of(self, id_: str) -> int:
+        """That of the event with this id; 0 where it is too old, or from before a restart."""
+        known = list(self.events)
+        return next((number for number, text in known if json.loads(text)["id"] == id_), 0)
+
     def events_after(self, number: int) -> list[tuple[int, dict[str, Any]]]:
         """Events that came after the one of this number, oldest first."""
         return [(count, json.loads(text)) for count, text in list(self.events) if count > number]

@@ -15,11 +15,12 @@ from plateid.errors import StoreError
 from plateid.web.guard import COOKIE
 from plateid.web.live import MAX_STREAMS, RECENT, Live, Ticker
 from plateid.web.search import Query, find
-from plateid.web.site import Site, camera_of, page, site_of
+from plateid.web.site import Site, camera_of, local_time, page, site_of
 
 BOUNDARY = "plateid"
 PART_HEAD = f"\r\n--{BOUNDARY}\r\nContent-Type: image/jpeg\r\n\r\n".encode()
 EVENTS_S = 0.5
+ON_THE_WAY_S = 30.0
 STATE_TICKS = 8
 """The state of the box goes out with every so many looks at the events."""
 
@@ -27,7 +28,9 @@ STATE_TICKS = 8
 def live(request: Request) -> Response:
     """The cameras, the last plates, the state of the box."""
     site = site_of(request)
-    return page(request, "live.html", latest=_latest(site), state=state(site))
+    told = site.live.events_after(0)[-1:]  # before the history is read: what comes now is streamed
+    after = told[0][1]["id"] if told else ""
+    return page(request, "live.html", latest=_latest(site), state=state(site), after=after)
 
 
 def start(request: Request) -> Response:
@@ -46,7 +49,7 @@ def state(site: Site) -> dict[str, Any]:
         "cameras": {name: camera["online"] for name, camera in report["cameras"].items()},
         "rates": {name: c["reads_per_minute"] for name, c in report["cameras"].items()},
         "waiting": waiting,
-        "broker": "unknown" if waiting is None else "ok" if waiting < RECENT else "away",
+        "broker": _broker(waiting, outbox["oldest_s"] or 0),
         "disk_free_mb": report["disk_free_mb"],
         "clock": {True: "ok", False: "not set", None: "unknown"}[synced],
         "temperature_c": report["temperature_c"],
@@ -54,12 +57,19 @@ def state(site: Site) -> dict[str, Any]:
     }
 
 
-def _latest(site: Site) -> list[dict[str, Any]]:
-    """The last passes, newest first; none where the store cannot be read."""
+def _broker(waiting: int | None, oldest_s: float) -> str:
+    """A few events are always on their way."""
+    if waiting is None:
+        return "unknown"
+    return "away" if waiting >= RECENT or (waiting and oldest_s > ON_THE_WAY_S) else "ok"
+
+
+def _latest(site: Site) -> list[dict[str, Any]] | None:
+    """The last passes, newest first; None where the store cannot be read."""
     try:
         return find(site.history, Query(limit=RECENT)).events
     except StoreError:
-        return []
+        return None
 
 
 class Stream(StreamingResponse):
@@ -116,17 +126,23 @@ async def still(request: Request) -> Response:
 
 
 async def events(request: Request) -> Response:
-    """Server-sent events: `plate` for each event of the box, `state` every few seconds."""
-    return Stream(request, _events(site_of(request)), "text/event-stream")
+    """Server-sent events: `plate` for each event of the box, `state` every few seconds.
+
+    It begins after the event that the page was made with, or that was the last to arrive.
+    """
+    asked = request.query_params.get("after", "")
+    after = request.headers.get("last-event-id", asked)
+    return Stream(request, _events(site_of(request), after), "text/event-stream")
 
 
-async def _events(site: Site) -> AsyncIterator[bytes]:
+async def _events(site: Site, after: str) -> AsyncIterator[bytes]:
     live, ticks = site.live, 0
-    told = live.events[-1][0] if live.events else 0
+    told = live.number_of(after)
     while not live.closing:
         for number, event in live.events_after(told):
             told = number
-            yield message("plate", event)
+            shown = event | {"local": local_time(event["first_seen"])}
+            yield f"id: {event['id']}\n".encode() + message("plate", shown)
         if ticks % STATE_TICKS == 0:
             yield message("state", await run_in_threadpool(state, site))
         ticks += 1

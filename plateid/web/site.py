@@ -96,7 +96,7 @@ def build(site: Site, routes: list[BaseRoute]) -> Starlette:
     return app
 
 
-def _local(text: str, form: str = "%Y-%m-%d %H:%M:%S") -> str:
+def local_time(text: str, form: str = "%Y-%m-%d %H:%M:%S") -> str:
     """A time of an event in the box's local time."""
     return datetime.fromisoformat(text).astimezone().strftime(form)
 
@@ -108,7 +108,7 @@ pages = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-pages.filters["local"] = _local
+pages.filters["local"] = local_time
 pages.globals["version"] = __version__
 
 

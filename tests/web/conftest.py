@@ -105,6 +105,16 @@ class Box:
             answer = connection.getresponse()
             return answer.status, answer.read().decode(errors="replace"), answer.headers
 
+    def again(self, scene: tuple[Frame, Plates]) -> WebServer:
+        """Serves the page anew, after its server was stopped."""
+        health = make_health(self.store, cameras=("drive", "yard"))
+        file = self.folder / "plateid.toml"
+        self.server = WebServer(self.config, health.report, file=file, reload=lambda: None)
+        self.server.check()
+        for camera in ("drive", "yard"):
+            self.server.show(replace(scene[0], camera=camera), scene[1])
+        return self.server
+
     def csrf(self, path: str = "/lists", **headers: str) -> str:
         """The token of a page's forms."""
         return self.ask(path, **headers)[1].split('name="csrf" value="')[1].split('"')[0]
@@ -184,7 +194,7 @@ def box(tmp_path: Path, scene: tuple[Frame, Plates], filled: Path) -> Iterator[B
         made_box = Box(tmp_path, config, store, server, reloads)
         until(lambda: answers(made_box), 10)
         yield made_box
-        server.stop()
+        made_box.server.stop()
 
 
 def answers(box: Box) -> bool:

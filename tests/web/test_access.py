@@ -1,5 +1,6 @@
 """Who gets in, and what the page refuses."""
 
+import html
 import http.client
 import json
 import os
@@ -95,6 +96,20 @@ def test_a_stream_ends_with_its_session(locked):
         assert answer.readline() == b"event: state\n"
         assert locked.ask("/logout", {}, Cookie=known)[0] == 303
         answer.read()  # its end; without one, the time-out
+
+
+@pytest.mark.parametrize("page", ["/", "/cameras/drive"])
+def test_a_page_whose_session_ends_says_so(locked, browser, page):
+    browser.get(locked.address)
+    browser.find_element(By.NAME, "password").send_keys(PASSWORD, Keys.ENTER)
+    wait(browser, lambda: "Live" in texts(browser, "nav a"))
+    browser.get(locked.address + page)
+    known = browser.get_cookie("plateid")["value"]
+    locked.ask("/logout", {}, Cookie=f"plateid={known}")
+    said, selector = ("Log in", "h1") if page == "/" else ("You are logged out", "#hints li")
+    wait(browser, lambda: said in " ".join(texts(browser, selector)), patience_s=20)
+    browser.get("about:blank")
+    browser.get_log("browser")  # says that the stream is none any more
 
 
 def test_viewers_see_all_and_change_nothing(locked):
@@ -321,9 +336,41 @@ def test_a_list_that_somebody_else_changed_meanwhile_is_not_overwritten(box):
     page = box.ask("/lists")[1]
     state = page.split('name="state" value="')[1].split('"')[0]
     box.list_file.write_text("plate,list\nXY99ZZ,deny\n")
-    form = {"csrf": box.csrf(), "state": state, "do": "delete", "row": "1"}
-    assert box.ask("/lists", form)[0] == 400
+    form = {"csrf": box.csrf(), "state": state, "do": "save", "row": "1", "plate": "KX73LPX"}
+    status, text, _ = box.ask("/lists", form)
+    assert (status, "XY99ZZ" in text) == (400, True)
+    assert "KX73LPX" not in text, "a second press must not put it in the place of another row"
+    assert 'name="row" value="1"><button class="quiet"' in text
+    assert 'name="row" value="1">\n<label>' not in text
     assert "XY99ZZ" in box.list_file.read_text()
+
+
+def test_a_history_that_cannot_be_read_is_not_an_empty_one(box):
+    box.config.store.path.rename(box.folder / "gone")
+    assert "The history cannot be read" in box.ask("/")[1]
+    assert "The history cannot be read" in box.ask("/start")[1]
+    lists = box.ask("/lists")[1]
+    assert ">unknown</td>" in lists
+    assert ">never</td>" not in lists
+
+
+def test_a_few_events_that_wait_for_long_are_not_on_their_way(box):
+    box.store.acknowledge([each.id for each in box.store.pending(1000)][3:])
+    with box.store.transaction() as db:
+        db.execute("UPDATE outbox SET queued_at = unixepoch()")
+    assert "The broker has the events" in box.ask("/start")[1]
+    assert 'class="ok">reached' in box.ask("/")[1]
+    with box.store.transaction() as db:
+        db.execute("UPDATE outbox SET queued_at = queued_at - 60")
+    assert "Events wait for the broker" in box.ask("/start")[1]
+    assert 'class="away">3 events wait' in box.ask("/")[1]
+
+
+def test_what_was_drawn_is_shown_before_it_is_read_again(box):
+    roi = "[[0.1,0.1],[0.9,0.1],[0.5,0.9]]"
+    assert box.ask("/cameras/drive", {"csrf": box.csrf(), "roi": roi})[0] == 303
+    page = html.unescape(box.ask("/cameras/drive?saved=1")[1])
+    assert "[[0.1, 0.1], [0.9, 0.1], [0.5, 0.9]]" in page
 
 
 def test_a_list_that_plateid_may_not_write_is_shown_and_it_is_said(box, monkeypatch):

@@ -30,8 +30,8 @@ PAGES = {
 }
 
 
-def wait(browser, condition):
-    return WebDriverWait(browser, 8).until(lambda _: condition())
+def wait(browser, condition, patience_s=8):
+    return WebDriverWait(browser, patience_s).until(lambda _: condition())
 
 
 def texts(browser, selector):
@@ -102,6 +102,35 @@ def test_plates_come_in_as_they_happen_and_a_pass_stays_one_row(box, browser):
     wait(browser, lambda: texts(browser, "#latest .plate")[0] == "NEW128")
     assert texts(browser, "#latest .plate").count("NEW123") == 0
     assert len(texts(browser, "#latest li")) == 20
+
+
+def test_what_the_page_shows_already_is_corrected_in_its_place(box, browser):
+    shown = json.loads(box.ask("/api/v1/events?limit=1")[1])["events"][0]
+    browser.get(box.address)
+    wait(browser, lambda: texts(browser, '[data-fact="clock"]') == ["ok"])
+    later = replace(passing(70, "NEW123", camera="drive"), pass_id=shown["pass_id"])
+    box.server.tell(later)
+    wait(browser, lambda: texts(browser, "#latest .plate")[0] == "NEW123")
+    assert len(texts(browser, "#latest li")) == 20
+    assert texts(browser, "#latest time")[0] == later.first_seen.astimezone().strftime(
+        "%Y-%m-%d %H:%M:%S"
+    )
+
+
+def test_a_page_goes_on_after_a_restart_with_pictures_and_what_it_has_missed(box, browser, scene):
+    browser.get(box.address)
+    wait(browser, lambda: loaded(browser))
+    before = texts(browser, "#latest .plate")
+    box.server.stop()
+    again = box.again(scene)
+    again.tell(passing(98, "MISSED1", camera="drive"))
+    pictures = '[...document.querySelectorAll("img.stream")].map((image) => image.src)'
+    old = browser.execute_script(f"return {pictures}")
+    wait(browser, lambda: texts(browser, "#latest .plate")[:2] == ["MISSED1", before[0]])
+    wait(browser, lambda: not set(old) & set(browser.execute_script(f"return {pictures}")))
+    wait(browser, lambda: loaded(browser))
+    browser.get("about:blank")
+    browser.get_log("browser")  # says that the connection was lost
 
 
 def test_a_search_by_form_pages_through_what_it_finds_and_exports_it(box, browser):

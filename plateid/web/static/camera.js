@@ -1,5 +1,5 @@
 // Drawing of region, masks and line on the picture, and how well plates are seen.
-import { watch } from "./streams.js";
+import { listen, watch } from "./streams.js";
 
 const setup = document.querySelector("#setup");
 const drawing = document.querySelector("#drawing");
@@ -74,9 +74,14 @@ document.querySelector("#clear").addEventListener("click", () => {
   draw();
 });
 
-const aid = new EventSource(`/cameras/${encodeURIComponent(setup.dataset.camera)}/aid`);
-aid.addEventListener("aid", (message) => {
-  const seen = JSON.parse(message.data);
+document.querySelector("#save")?.addEventListener("submit", finish);
+
+function showHints(hints) {
+  const lines = hints.map((hint) => Object.assign(document.createElement("li"), { textContent: hint }));
+  document.querySelector("#hints").replaceChildren(...lines);
+}
+
+function showAid(seen) {
   if (!seen) return; // the last plate stays to be read
   const set = (id, value) => { document.querySelector(`#aid-${id}`).textContent = value; };
   set("plate", seen.plate || "unreadable");
@@ -84,9 +89,13 @@ aid.addEventListener("aid", (message) => {
   set("sharpness", seen.sharpness.toFixed(2));
   set("angle", `${seen.tilt.toFixed(0)}°, ${seen.skew.toFixed(0)}°`);
   set("brightness", `${seen.brightness} of 255`);
-  const hints = seen.hints.map((hint) => Object.assign(document.createElement("li"), { textContent: hint }));
-  document.querySelector("#hints").replaceChildren(...hints);
-});
-addEventListener("pagehide", () => aid.close());
+  showHints(seen.hints);
+}
+
+listen(
+  `/cameras/${encodeURIComponent(setup.dataset.camera)}/aid`,
+  { aid: showAid },
+  () => showHints(["You are logged out: log in on another page, and this one goes on."]),
+);
 draw();
 watch();

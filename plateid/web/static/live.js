@@ -1,8 +1,9 @@
 // The last plates as they happen, and the state of the box.
-import { watch } from "./streams.js";
+import { listen, watch } from "./streams.js";
 
 const KEPT = 20;
-const list = document.querySelector("#latest ul");
+const latest = document.querySelector("#latest");
+const list = latest.querySelector("ul");
 
 function element(tag, className, text) {
   const made = document.createElement(tag);
@@ -18,7 +19,7 @@ function row(event) {
   link.href = `/events/${encodeURIComponent(event.id)}`;
   link.append(element("span", "plate", event.plate_display || event.plate));
   const way = event.direction?.way ? ` · ${event.direction.way}` : "";
-  const time = element("time", "", new Date(event.first_seen).toLocaleString());
+  const time = element("time", "", event.local);
   time.dateTime = event.first_seen;
   item.append(
     link,
@@ -34,6 +35,7 @@ function showPlate(event) {
   const before = [...list.children].find((item) => item.dataset.pass === event.pass_id);
   if (before) before.replaceWith(row(event));
   else list.prepend(row(event));
+  document.querySelector("#none")?.remove();
   while (list.children.length > KEPT) list.lastElementChild.remove();
 }
 
@@ -56,8 +58,6 @@ function showState(state) {
   if (state.temperature_c !== null) set('[data-fact="temperature"]', `${Math.round(state.temperature_c)} °C`);
 }
 
-const events = new EventSource("/stream/events");
-events.addEventListener("plate", (message) => showPlate(JSON.parse(message.data)));
-events.addEventListener("state", (message) => showState(JSON.parse(message.data)));
-addEventListener("pagehide", () => events.close());
+const stream = `/stream/events?after=${encodeURIComponent(latest.dataset.after)}`;
+listen(stream, { plate: showPlate, state: showState }, () => location.reload());
 watch();

@@ -52,7 +52,7 @@ if (form) {
       event.preventDefault();
       draw();
     }
-    const verdict = { u: "unreadable", n: "notplate", s: "skip" }[event.key.toLowerCase()];
+    const verdict = { KeyU: "unreadable", KeyN: "notplate", KeyS: "skip" }[event.code];
     if (event.altKey && verdict) {
       event.preventDefault();
       form.querySelector(`[value="${verdict}"]`)?.click();
