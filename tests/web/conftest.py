@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlencode
@@ -75,8 +75,8 @@ class Box:
     folder: Path
     config: Config
     store: EventStore
-    server: WebServer
-    reloads: list[float]
+    reloads: list[float] = field(default_factory=list)
+    server: WebServer = field(init=False)
 
     @property
     def address(self) -> str:
@@ -105,15 +105,17 @@ class Box:
             answer = connection.getresponse()
             return answer.status, answer.read().decode(errors="replace"), answer.headers
 
-    def again(self, scene: tuple[Frame, Plates]) -> WebServer:
-        """Serves the page anew, after its server was stopped."""
-        health = make_health(self.store, cameras=("drive", "yard"))
-        file = self.folder / "plateid.toml"
-        self.server = WebServer(self.config, health.report, file=file, reload=lambda: None)
+    def serve(self, scene: tuple[Frame, Plates]) -> None:
+        """Serves the page; anew, where its server was stopped."""
+        self.server = WebServer(
+            self.config,
+            make_health(self.store, cameras=("drive", "yard")).report,
+            file=self.folder / "plateid.toml",
+            reload=lambda: self.reloads.append(time.monotonic()),
+        )
         self.server.check()
         for camera in ("drive", "yard"):
             self.server.show(replace(scene[0], camera=camera), scene[1])
-        return self.server
 
     def csrf(self, path: str = "/lists", **headers: str) -> str:
         """The token of a page's forms."""
@@ -179,19 +181,9 @@ def box(tmp_path: Path, scene: tuple[Frame, Plates], filled: Path) -> Iterator[B
     (tmp_path / "plateid.toml").write_text(CONFIG.format(port=free_port()))
     (tmp_path / "plates.csv").write_text(LIST)
     config = load_config(tmp_path / "plateid.toml")
-    frame, plates = scene
     with closing(EventStore(config.store.path)) as store:
-        health, reloads = make_health(store, cameras=("drive", "yard")), []
-        server = WebServer(
-            config,
-            health.report,
-            file=tmp_path / "plateid.toml",
-            reload=lambda: reloads.append(time.monotonic()),
-        )
-        server.check()
-        for camera in ("drive", "yard"):
-            server.show(replace(frame, camera=camera), plates)
-        made_box = Box(tmp_path, config, store, server, reloads)
+        made_box = Box(tmp_path, config, store)
+        made_box.serve(scene)
         until(lambda: answers(made_box), 10)
         yield made_box
         made_box.server.stop()

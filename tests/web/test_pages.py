@@ -122,8 +122,8 @@ def test_a_page_goes_on_after_a_restart_with_pictures_and_what_it_has_missed(box
     wait(browser, lambda: loaded(browser))
     before = texts(browser, "#latest .plate")
     box.server.stop()
-    again = box.again(scene)
-    again.tell(passing(98, "MISSED1", camera="drive"))
+    box.serve(scene)
+    box.server.tell(passing(98, "MISSED1", camera="drive"))
     pictures = '[...document.querySelectorAll("img.stream")].map((image) => image.src)'
     old = browser.execute_script(f"return {pictures}")
     wait(browser, lambda: texts(browser, "#latest .plate")[:2] == ["MISSED1", before[0]])
