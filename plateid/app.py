@@ -3,6 +3,7 @@
 import functools
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -207,17 +208,24 @@ class App:
     def _reload(self) -> None:
         """Takes over what can change while running; a bad configuration changes nothing."""
         self._notifier.reloading()
+        self._refused = ""
+        try:
+            self._lists.reload()
+        except PlateidError as error:
+            self._refuse("lists refused, the old ones stay", error)
         try:
             wanted = self._load()
             formats = formats_of(wanted)
-            self._lists.reload()
         except PlateidError as error:
-            log.error("configuration refused, the old one stays", reason=str(error))  # noqa: TRY400
-            self._refused = f"configuration refused, the old one stays: {error}"
+            self._refuse("configuration refused, the old one stays", error)
+            self._web.use(self._config)  # the page may have changed it
         else:
-            self._refused = ""
             self._go_on_with(wanted, formats)
         self._notifier.ready()
+
+    def _refuse(self, what: str, error: PlateidError) -> None:
+        log.error(what, reason=str(error))
+        self._refused = f"{what}: {error}"
 
     def _go_on_with(self, wanted: Config, formats: dict[str, Formats]) -> None:
         """Passes end only where a camera's own settings, or the rules for it, have changed."""
@@ -264,9 +272,10 @@ class App:
         try:
             self._supervisor.join(timeout_s=JOIN_S)
         finally:
-            for pipeline in self._pipelines.values():
-                pipeline.finish()
+            standing = [id_ for each in self._pipelines.values() for id_ in each.finish()]
             self._backlog.flush(STORE_S)
+            with suppress(StoreError):
+                self._store.set_standing(standing)
             stop_at = time.monotonic() + PUBLISHER_STOP_S
             self._sinks.stop(stop_at)
             self._gps.stop()

@@ -55,9 +55,21 @@ def with_port(config: Path, port: int) -> Path:
     return config
 
 
+STARTED: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_goes_on():
+    """What a test that failed has left running would slow those after it."""
+    yield
+    while STARTED:
+        STARTED.pop().kill()
+
+
 def run(config: Path) -> subprocess.Popen[str]:
     command = [*PLATEID, "run", "-c", str(config)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    STARTED.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
+    return STARTED[-1]
 
 
 def finished(process: subprocess.Popen[str], timeout_s: float = 30) -> tuple[int, str]:
@@ -295,8 +307,8 @@ def test_where_time_is_short_frames_that_tell_nothing_new_are_passed_over(tmp_pa
     try:
         until(lambda: "metrics served" in process.stderr.readline())
         until(lambda: max(scraped(port)["plateid_frames_spared_total"].values()) > 10, timeout_s=60)
-        looks = scraped(port)["plateid_detector_seconds_count"]
-        frames = scraped(port)["plateid_frames_total"]
+        metrics = scraped(port)
+        looks, frames = metrics["plateid_detector_seconds_count"], metrics["plateid_frames_total"]
     finally:
         process.terminate()
     assert finished(process)[0] == 0

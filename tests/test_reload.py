@@ -158,6 +158,17 @@ def test_a_change_touches_only_the_cameras_that_it_is_about(
         assert reloaded(app, logs) == (ended, opened)
 
 
+def test_a_list_that_is_refused_holds_up_no_other_change(file, logs):
+    plates = file.with_name("plates.csv")
+    plates.write_text("plate,list,name\nB68SPK,allow,Ana\n")
+    file.write_text(f'lists.file = "plates.csv"\n{file.read_text()}')
+    with running_app(file) as app:
+        plates.write_text("plate,list,name\nB68SPK,perhaps,Ana\n")
+        change(file, ("loop", "min_plate_height = 9, loop"))
+        assert reloaded(app, logs) == ({"gate"}, set())
+        assert app._refused.startswith("lists refused, the old ones stay: ")
+
+
 def test_another_source_of_a_clip_that_has_ended_waits_for_a_restart(file, logs):
     change(file, ('"gone.mp4"', '"clip.mp4"'))
     with running_app(file) as app:

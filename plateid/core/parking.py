@@ -1,6 +1,6 @@
 """Vehicles that may still be there though they are not seen: hidden, or the camera was away."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from plateid.core.geometry import same_place
@@ -22,6 +22,10 @@ class Parking:
         self._lost_s = lost_s
         self._waited_s: dict[Pass, float] = {}
         self._now: datetime | None = None
+
+    def __iter__(self) -> Iterator[Pass]:
+        """Those that are waited for."""
+        return iter(self._waited_s)
 
     def add(self, vehicle: Pass) -> None:
         """It is lost from now on."""

@@ -30,10 +30,12 @@ class Pass:
         read_height: Of the highest crop that was read, in pixels.
         is_resumed: Whether it is known only by what was told of it before a restart.
         is_over: Whether its `plate_left` was told then: it told a vehicle that still stands there.
+        clock_synced: Whether `first_seen` is by a clock that was set; None: not known.
     """
 
-    def __init__(self, box: Box, now: datetime) -> None:
+    def __init__(self, box: Box, now: datetime, *, clock_synced: bool | None = None) -> None:
         """First sight."""
+        self.clock_synced = clock_synced
         self.id = uuid7()
         self.first_seen = self.last_seen = now
         self.box = box
@@ -52,7 +54,8 @@ class Pass:
     @classmethod
     def told(cls, event: PlateEvent) -> "Pass":
         """What an event tells of its pass; the reads are lost."""
-        vehicle = cls(event.path[0].box if event.path else event.box, event.first_seen)
+        box = event.path[0].box if event.path else event.box
+        vehicle = cls(box, event.first_seen, clock_synced=event.clock_synced)
         for point in event.path:
             vehicle.standing.follow(point.box, event.first_seen + timedelta(seconds=point.t))
         vehicle.id, vehicle.last_seen = event.pass_id, event.last_seen
@@ -117,6 +120,6 @@ class Pass:
         gap_s = before.age_s(self.first_seen)
         self.path = [*before.path, *(PathPoint(p.t + gap_s, p.box) for p in self.path)]
         self.id, self.first_seen, self.announced = before.id, before.first_seen, before.announced
-        self.is_over = before.is_over
+        self.is_over, self.clock_synced = before.is_over, before.clock_synced
         before.standing.go_on_as(self.standing, self.last_seen)
         self.standing = before.standing

@@ -28,18 +28,19 @@ NEW_POLICY = """
         ELSE (SELECT coalesce(max(position), 0) FROM event) END WHERE privacy <> ?1"""
 SETTLED = """
     SELECT position, id, payload, json_valid(payload) FROM event JOIN settled USING (position)"""
-UNTREATED = f"{SETTLED} WHERE NOT treated ORDER BY position LIMIT ?"
+UNTREATED = f"{SETTLED} WHERE NOT treated AND position > ? ORDER BY position LIMIT ?"
 TREATED_BEFORE = f"""{SETTLED}
     WHERE treated AND position <= (SELECT treated_before FROM box)
     ORDER BY position DESC LIMIT ?"""  # noqa: S608 - constants
 OLD = """
-    SELECT max(position) FROM event WHERE id < :not_before AND (
+    SELECT coalesce(max(+position), 0) FROM event WHERE id < :not_before AND (
         instr(payload, '"clock_synced":false') = 0
         OR :unset AND id >= :set AND position > (
             SELECT coalesce(max(position), 0) FROM event
             WHERE instr(payload, '"clock_synced":false') = 0))"""
 """No age has what is from before the clock was set: it goes with what came after it. Where no clock
-is ever set, as on a box without a network, its own is believed, unless it is one of the factory."""
+is ever set, as on a box without a network, its own is believed, unless it is one of the factory.
+(A `+` has SQLite look at the old ones only, not backwards from the newest.)"""
 log = structlog.get_logger()
 
 
@@ -64,6 +65,8 @@ class Retention:
         self._privacy = privacy
         self._album = Album(store.path)
         self._treat_at = self._sweep_at = 0.0
+        self._treated_to = self._deleted_to = 0  # since a picture before that cannot be deleted
+        self._old: int | None = None
         self._deleted = 0
         self._traces = False
         self._outage = Outage("retention", Backoff())
@@ -98,11 +101,12 @@ class Retention:
             self._traces = not emptied_log(self._store)
 
     def _treat_some(self) -> bool:
-        """Whether there were any; one whose picture cannot be deleted waits, others do not."""
+        """Whether there were any; those whose pictures cannot be deleted wait, others do not."""
         failure: StoreError | None = None
         with self._store.transaction() as db:
             db.execute(NEW_POLICY, (self._policy,))
-            rows = db.execute(UNTREATED, (BATCH,)).fetchall()
+            rows = db.execute(UNTREATED, (self._treated_to, BATCH)).fetchall()
+            reached = rows[-1][0] if len(rows) == BATCH else 0
             if len(rows) < BATCH:
                 before = db.execute(TREATED_BEFORE, (BATCH - len(rows),)).fetchall()
                 rest = before[-1][0] - 1 if before else 0
@@ -120,6 +124,7 @@ class Retention:
                     db.execute("UPDATE event SET treated = 0 WHERE position = ?", (position,))
                 else:
                     _replace(db, position, payload, kept)
+        self._treated_to = reached if failure or self._treated_to else 0
         if failure is not None:
             raise failure
         return bool(rows)
@@ -130,10 +135,13 @@ class Retention:
 
     def _sweep(self, until: float) -> None:
         not_before = time.time() - self._config.history_days * DAY_S
-        while deleted := self._delete_some(not_before):
+        if self._old is None:
+            self._old = self._last_old(not_before)
+        while deleted := self._delete_some(self._old):
             self._deleted += deleted
             if time.monotonic() >= until:
                 return
+        self._old = None
         self._sweep_at = time.monotonic() + DAY_S
         for file in set_aside_files(self._store.path):
             with suppress(OSError):
@@ -144,17 +152,16 @@ class Retention:
             self._deleted, self._traces = 0, True
             self._treat_at = 0.0
 
-    def _delete_some(self, not_before: float) -> int:
-        """How many; as above."""
+    def _delete_some(self, old: int) -> int:
+        """How many, of those up to the position `old` or more; as above."""
         failure: StoreError | None = None
         with self._store.transaction() as db:
-            if (last := self._last_to_go(db, not_before)) is None:
-                return 0
             rows = db.execute(
                 "SELECT position, id FROM event JOIN settled USING (position)"
-                " WHERE position <= ? ORDER BY position LIMIT ?",
-                (last, BATCH),
+                " WHERE position > ? AND position <= ? ORDER BY position LIMIT ?",
+                (self._deleted_to, self._last_to_go(db, old), BATCH),
             ).fetchall()
+            reached = rows[-1][0] if len(rows) == BATCH else 0
             for position, id_ in rows:
                 try:
                     self._album.remove([id_])
@@ -162,19 +169,25 @@ class Retention:
                     failure = error
                 else:
                     db.execute("DELETE FROM event WHERE position = ?", (position,))
+        self._deleted_to = reached if failure or self._deleted_to else 0
         if failure is not None:
             raise failure
         return len(rows)
 
-    def _last_to_go(self, db: sqlite3.Connection, not_before: float) -> int | None:
-        """The latest event that may go, by when it was stored, which its id says."""
+    def _last_to_go(self, db: sqlite3.Connection, old: int) -> int:
+        """The latest event that may go: an old one, or any where there are too many."""
         pragmas = ("page_count", "freelist_count", "page_size")
         pages, free, size = (_number(db, f"PRAGMA {name}") or 0 for name in pragmas)
         if (pages - free) * size > self._config.history_mb * 1e6:
-            return _number(db, "SELECT max(position) FROM event")
+            return _number(db, "SELECT max(position) FROM event") or 0
+        return old
+
+    def _last_old(self, not_before: float) -> int:
+        """The latest old event, by when it was stored, which its id says; 0: there is none."""
         unset = self._clock_synced() is False
         ids = {"not_before": first_id(not_before), "set": CLOCKS_ARE_SET, "unset": unset}
-        return _number(db, OLD, ids)
+        with self._store.locked() as db:
+            return _number(db, OLD, ids) or 0
 
 
 def emptied_log(store: EventStore) -> bool:

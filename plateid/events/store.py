@@ -24,6 +24,8 @@ INSERT = """
 LAST = """
     INSERT INTO listed (name, position) VALUES (?, ?)
     ON CONFLICT (name) DO UPDATE SET position = excluded.position"""
+TOLD = 2000
+"""Of so many events at most, `last_told` tells."""
 log = structlog.get_logger()
 
 
@@ -172,17 +174,28 @@ class EventStore:
     def last_told(self, *, open_since: str, left_since: str) -> list[str]:
         """What was told last of each pass, as JSON, in their order.
 
-        Of what `Retention` has treated, the plate may no longer be the plate.
+        Only of the last `TOLD` events: to a clock that is behind, the whole history is young. Of
+        what `Retention` has treated, the plate may no longer be the plate.
 
         Args:
             open_since: Least id where that is no `plate_left`.
-            left_since: Least id where it is one.
+            left_since: Least id where it is one, but for those of `set_standing`.
         """
         query = """
             SELECT payload FROM event
-            WHERE position IN (SELECT max(position) FROM event WHERE id >= ? GROUP BY pass_id)
-            AND (event_type <> 'plate_left' OR id >= ?) ORDER BY position"""
-        return [payload for (payload,) in self._rows(query, [open_since, left_since])]
+            WHERE position IN (
+                SELECT max(position) FROM event
+                WHERE position > (SELECT max(position) FROM event) - ? AND +id >= ?
+                GROUP BY pass_id
+            ) AND (event_type <> 'plate_left' OR id >= ?
+                OR pass_id IN (SELECT pass_id FROM standing)) ORDER BY position"""
+        return [payload for (payload,) in self._rows(query, [TOLD, open_since, left_since])]
+
+    def set_standing(self, passes: Iterable[str]) -> None:
+        """Notes the passes that a stop before this one has ended, in the place of those before."""
+        with self.transaction() as db:
+            db.execute("DELETE FROM standing")
+            db.executemany("INSERT OR IGNORE INTO standing VALUES (?)", [(id_,) for id_ in passes])
 
     def announced(self) -> dict[str, str]:
         """The components that Home Assistant was told of, with their platforms."""

@@ -111,11 +111,12 @@ class CameraPipeline:
         with self._lock:
             self._traffic.resume(vehicles)
 
-    def finish(self) -> None:
-        """Ends every pass: the source stopped, or plateid does."""
+    def finish(self) -> list[str]:
+        """Ends every pass: the source stopped, or plateid does; gives as `Traffic.finish`."""
         with self._lock:
-            self._traffic.finish()
+            before = self._traffic.finish()
             self._forget()
+            return before
 
     def _forget(self) -> None:
         """What was in the last frame says nothing of the next one."""

@@ -74,7 +74,8 @@ class Traffic:
         for track in tracks:
             box = track.detection.box
             if track.id not in self._passes:
-                self._passes[track.id] = Pass(box, now)
+                synced = self._origin.clock_synced()
+                self._passes[track.id] = Pass(box, now, clock_synced=synced)
             self._passes[track.id].follow(box, now)
 
     def hold(self, tracks: Iterable[Track], now: datetime) -> None:
@@ -154,11 +155,13 @@ class Traffic:
         for vehicle in vehicles:
             self._parking.add(vehicle)
 
-    def finish(self) -> None:
-        """Ends every pass."""
+    def finish(self) -> list[str]:
+        """Ends every pass, and gives the ids of those that a stop had ended before this one."""
+        before = [each.id for each in (*self._passes.values(), *self._parking) if each.is_over]
         self._close(set(self._passes))
         for vehicle in self._parking.clear():
             self._emit("plate_left", vehicle)
+        return before
 
     def reading(self, track: Track) -> Reading:
         """What all reads of a track's vehicle say together."""
@@ -272,7 +275,7 @@ class Traffic:
                 path=tuple(vehicle.path),
                 dwell_s=(vehicle.last_seen - vehicle.first_seen).total_seconds(),
                 model=self._origin.model,
-                clock_synced=self._origin.clock_synced(),
+                clock_synced=vehicle.clock_synced is not False and self._origin.clock_synced(),
                 corrected=corrected,
                 direction=self._origin.view.direction(path, self._size),
                 parked=stood_s >= self._rules.parked_s,

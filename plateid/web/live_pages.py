@@ -49,7 +49,7 @@ def state(site: Site) -> dict[str, Any]:
         "cameras": {name: camera["online"] for name, camera in report["cameras"].items()},
         "rates": {name: c["reads_per_minute"] for name, c in report["cameras"].items()},
         "waiting": waiting,
-        "broker": _broker(waiting, outbox["oldest_s"] or 0),
+        "broker": _broker(waiting, outbox["oldest_s"]),
         "disk_free_mb": report["disk_free_mb"],
         "clock": {True: "ok", False: "not set", None: "unknown"}[synced],
         "temperature_c": report["temperature_c"],
@@ -57,11 +57,13 @@ def state(site: Site) -> dict[str, Any]:
     }
 
 
-def _broker(waiting: int | None, oldest_s: float) -> str:
-    """A few events are always on their way."""
-    if waiting is None:
-        return "unknown"
-    return "away" if waiting >= RECENT or (waiting and oldest_s > ON_THE_WAY_S) else "ok"
+def _broker(waiting: int | None, oldest_s: float | None) -> str:
+    """A few events are always on their way; for how long, without a clock nobody knows."""
+    if not waiting:
+        return "ok" if waiting == 0 else "unknown"
+    if waiting >= RECENT or (oldest_s or 0) > ON_THE_WAY_S:
+        return "away"
+    return "unknown" if oldest_s is None else "ok"
 
 
 def _latest(site: Site) -> list[dict[str, Any]] | None:
@@ -128,7 +130,8 @@ async def still(request: Request) -> Response:
 async def events(request: Request) -> Response:
     """Server-sent events: `plate` for each event of the box, `state` every few seconds.
 
-    It begins after the event that the page was made with, or that was the last to arrive.
+    It begins after the event that the page was made with, or that was the last to arrive. Where
+    that is too old, or from before a restart, it says `reload`: nobody knows what came since.
     """
     asked = request.query_params.get("after", "")
     after = request.headers.get("last-event-id", asked)
@@ -138,6 +141,8 @@ async def events(request: Request) -> Response:
 async def _events(site: Site, after: str) -> AsyncIterator[bytes]:
     live, ticks = site.live, 0
     told = live.number_of(after)
+    if after and not told:
+        yield message("reload", None)
     while not live.closing:
         for number, event in live.events_after(told):
             told = number

@@ -25,7 +25,7 @@ from plateid.events.logfile import jsonl_file
 from plateid.events.privacy import Privacy, Private, digest, key_file, read_key
 from plateid.events.purge import Purge
 from plateid.events.queues import Queued, Queues
-from plateid.events.retention import Retention, first_id
+from plateid.events.retention import OLD, Retention, first_id
 from plateid.events.store import EventStore
 from tests.events.samples import NOON, SEEN, Logs, append, event, payloads, said
 from tests.events.test_schema import SCHEMA
@@ -467,6 +467,44 @@ def test_a_picture_that_could_not_be_deleted_is_tried_again(
     keeper._outage._next_try = 0.0
     keeper.check()
     assert not file.exists()
+
+
+@pytest.mark.parametrize("settings", [{"history_days": 7}, {"unknown": "drop"}])
+def test_pictures_that_cannot_be_deleted_hold_up_no_others(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("plateid.events.retention.BATCH", 2)
+    album, long_ago = Album(store.path), time.time() - 8 * DAY_S
+    files = []
+    for seq in range(1, 6):
+        id_ = stored_at(long_ago + seq)
+        store.append(event(seq, id=id_))
+        if seq <= 3:
+            file = album.folder / album.add(id_, b"", hidden=False).file
+            file.unlink()
+            file.mkdir()
+            files.append(file)
+    sent(store)
+    keeper = retention(store, **settings)
+    for _ in range(6):
+        keeper._outage._next_try = 0.0
+        keeper.check()
+    assert [left["seq"] for left in kept(store) if left["plate"]] == [1, 2, 3]
+    for file in files:
+        file.rmdir()
+    for _ in range(6):
+        keeper._outage._next_try = 0.0
+        keeper.check()
+    assert [left["seq"] for left in kept(store) if left["plate"]] == []
+
+
+def test_what_is_old_is_looked_for_in_an_index(store: EventStore) -> None:
+    ids = {"not_before": first_id(time.time()), "set": first_id(1.7e9), "unset": True}
+    with store.locked() as db:
+        plan = " ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {OLD}", ids))
+    assert "USING INDEX sqlite_autoindex_event_1 (id<?)" in plan
+    assert "event_synced" in plan
+    assert plan.count("SCAN") <= 1
 
 
 # on demand

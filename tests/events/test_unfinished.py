@@ -35,11 +35,23 @@ def test_passes_before_are_those_that_were_left_open_and_such_as_a_stop_has_ende
         "gate": [("open", False), ("over", True)],
         "yard": [("other", False)],
     }
+    store.set_standing(["gone", "never told"])
+    assert [vehicle.id for vehicle in passes_before(store)["gate"]] == ["gone", "open", "over"]
+    store.set_standing([])
+    assert [vehicle.id for vehicle in passes_before(store)["gate"]] == ["open", "over"]
     vehicle = before["gate"][0]
     assert abs(vehicle.first_seen - NOON).total_seconds() < 0.001
     assert vehicle.box == pytest.approx(SEEN.box, abs=1e-3)
     assert vehicle.announced is not None
     assert (vehicle.announced.plate, vehicle.announced.candidates) == ("B68SPK", SEEN.candidates)
+
+
+def test_a_clock_that_is_behind_does_not_bring_all_of_the_history_back(store, monkeypatch):
+    monkeypatch.setattr("plateid.events.store.TOLD", 3)
+    for seq in range(1, 9):
+        append(store, seq, pass_id=f"p{seq}", event_type="plate_left")
+    monkeypatch.setattr(time, "time", lambda: 1e9)
+    assert [vehicle.id for vehicle in passes_before(store)["gate"]] == ["p6", "p7", "p8"]
 
 
 @pytest.mark.parametrize(("kept", "known"), [("keep", 1), ("hash", 0), ("drop", 0)])

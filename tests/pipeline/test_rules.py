@@ -197,6 +197,19 @@ def test_a_vehicle_that_still_stands_after_a_restart_is_not_told_again(stands, s
     assert left.dwell_s == pytest.approx(5 if stopped else 80, abs=0.3)
 
 
+def test_at_each_stop_those_are_given_that_one_before_has_ended():
+    result = after_a_restart(STANDS, stopped=True, until_s=8)
+    way = pipeline(result, PARKING)
+    way.resume([Pass.told(result.events[-1])])
+    show(way, frames([STANDS], rate=10, until_s=8), after_s=120)
+    assert way.finish() == [result.events[0].pass_id]
+    assert way.finish() == []
+    way = pipeline(result, PARKING)
+    way.resume([Pass.told(result.events[-1])])
+    assert way.finish() == [result.events[0].pass_id], "it may still be there"
+    assert result.told() == [SEEN, LEFT]
+
+
 @pytest.mark.parametrize("forward_from_s", [2, 6, 99])
 def test_a_vehicle_that_was_parked_before_a_restart_may_be_hidden_right_after_it(forward_from_s):
     """And a clock without a battery is set by the network after a while."""

@@ -160,7 +160,20 @@ def test_a_clock_that_is_set_forward_adds_nothing_to_a_pass():
         late = frame.captured_at if frame.sequence < 20 else frame.captured_at + timedelta(hours=1)
         way.process(replace(frame, captured_at=late))
     way.finish()
+    assert [event.event_type for event in result.events] == 2 * ["plate_seen", "plate_left"]
     assert all(0 <= event.dwell_s < 3 for event in result.events)
+
+
+def test_a_pass_that_began_before_the_clock_was_set_is_told_as_by_an_unset_one():
+    result = Drive()
+    way = pipeline(result)
+    synced = iter([False])
+    way._traffic._origin = replace(way._traffic._origin, clock_synced=lambda: next(synced, True))
+    for frame in frames([Vehicle("B68SPK", 0, 4), Vehicle("CJ12ABC", 2, 6)], rate=10, until_s=8):
+        way.process(frame)
+    way.finish()
+    told = [(event.plate, event.clock_synced) for event in result.events]
+    assert sorted(told) == 2 * [("B68SPK", False)] + 2 * [("CJ12ABC", True)]
 
 
 def test_the_same_vehicle_much_later_is_a_new_pass():

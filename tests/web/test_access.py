@@ -98,6 +98,13 @@ def test_a_stream_ends_with_its_session(locked):
         answer.read()  # its end; without one, the time-out
 
 
+@pytest.mark.parametrize(("after", "kind"), [("long-ago", b"reload"), ("", b"state")])
+def test_who_comes_back_too_late_is_told_to_begin_anew(box, after, kind):
+    with closing(http.client.HTTPConnection("localhost", box.config.web.port, timeout=30)) as late:
+        late.request("GET", f"/stream/events?after={after}", headers={"Host": "localhost"})
+        assert late.getresponse().readline() == b"event: " + kind + b"\n"
+
+
 @pytest.mark.parametrize("page", ["/", "/cameras/drive"])
 def test_a_page_whose_session_ends_says_so(locked, browser, page):
     browser.get(locked.address)
@@ -363,6 +370,15 @@ def test_a_few_events_that_wait_for_long_are_not_on_their_way(box):
         db.execute("UPDATE outbox SET queued_at = queued_at - 60")
     assert "Events wait for the broker" in box.ask("/start")[1]
     assert 'class="away">3 events wait' in box.ask("/")[1]
+
+
+def test_without_a_clock_nobody_knows_how_long_events_wait(box):
+    box.store.acknowledge([each.id for each in box.store.pending(1000)][3:])
+    with box.store.transaction() as db:
+        db.execute("UPDATE outbox SET queued_at = NULL")
+    assert 'class="unknown">unknown' in box.ask("/")[1]
+    box.store.acknowledge([each.id for each in box.store.pending(1000)])
+    assert 'class="ok">reached' in box.ask("/")[1]
 
 
 def test_what_was_drawn_is_shown_before_it_is_read_again(box):

@@ -133,6 +133,20 @@ def test_a_page_goes_on_after_a_restart_with_pictures_and_what_it_has_missed(box
     browser.get_log("browser")  # says that the connection was lost
 
 
+def test_a_page_that_hears_nothing_says_since_when(box, browser, scene):
+    browser.get(box.address)
+    wait(browser, lambda: texts(browser, '[data-fact="clock"]') == ["ok"])
+    assert not browser.find_element(By.ID, "silent").is_displayed()
+    box.server.stop()
+    browser.execute_script("const now = Date.now; Date.now = () => now() + 60000")
+    wait(browser, lambda: browser.find_element(By.ID, "silent").is_displayed(), patience_s=20)
+    assert texts(browser, "#silent")[0].startswith("Nothing heard from the box since ")
+    box.serve(scene)
+    wait(browser, lambda: not browser.find_element(By.ID, "silent").is_displayed(), patience_s=20)
+    browser.get("about:blank")
+    browser.get_log("browser")  # says that the connection was lost
+
+
 def test_a_search_by_form_pages_through_what_it_finds_and_exports_it(box, browser):
     browser.get(f"{box.address}/events")
     Select(find(browser, "[name=camera]")).select_by_visible_text("yard")

@@ -53,11 +53,19 @@ function showState(state) {
   }
   const broker = { ok: "reached", away: `${state.waiting} events wait`, unknown: "unknown" };
   set('[data-fact="broker"]', broker[state.broker], state.broker);
-  if (state.disk_free_mb !== null) set('[data-fact="disk"]', `${(state.disk_free_mb / 1000).toFixed(1)} GB free`);
+  set('[data-fact="disk"]', state.disk_free_mb === null ? "unknown" : `${(state.disk_free_mb / 1000).toFixed(1)} GB free`);
   set('[data-fact="clock"]', state.clock);
-  if (state.temperature_c !== null) set('[data-fact="temperature"]', `${Math.round(state.temperature_c)} °C`);
+  set('[data-fact="temperature"]', state.temperature_c === null ? "unknown" : `${Math.round(state.temperature_c)} °C`);
+  set('[data-fact="lost"]', state.lost, state.lost ? "away" : "ok");
+}
+
+function showSilence(since) {
+  const told = document.querySelector("#silent");
+  told.hidden = since === null;
+  told.textContent = since && `Nothing heard from the box since ${since.toLocaleTimeString()}: this is how it was then.`;
 }
 
 const stream = `/stream/events?after=${encodeURIComponent(latest.dataset.after)}`;
-listen(stream, { plate: showPlate, state: showState }, () => location.reload());
+const reload = () => location.reload();
+listen(stream, { plate: showPlate, state: showState, reload }, reload, showSilence);
 watch();

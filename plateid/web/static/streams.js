@@ -28,8 +28,8 @@ const follow = () => images().forEach(document.hidden ? stop : start);
 
 // Server-sent events, again and again: a box starts anew, a session ends, a phone sleeps. Pictures
 // begin anew with them, since a browser does not say that a stream of pictures has ended.
-export function listen(url, handlers, loggedOut) {
-  let source, heard, again = false;
+export function listen(url, handlers, loggedOut, silence = () => {}) {
+  let source, heard, said = Date.now(), again = false;
   const open = () => {
     source?.close();
     heard = Date.now();
@@ -40,7 +40,8 @@ export function listen(url, handlers, loggedOut) {
     };
     for (const [kind, handle] of Object.entries(handlers)) {
       source.addEventListener(kind, (message) => {
-        heard = Date.now();
+        heard = said = Date.now();
+        silence(null);
         handle(JSON.parse(message.data));
       });
     }
@@ -53,7 +54,10 @@ export function listen(url, handlers, loggedOut) {
     if (answer?.redirected) loggedOut();
     else open();
   };
-  setInterval(() => { if (Date.now() - heard > SILENT_MS) open(); }, SILENT_MS / 4);
+  setInterval(() => {
+    if (Date.now() - said > SILENT_MS) silence(new Date(said));
+    if (Date.now() - heard > SILENT_MS) open();
+  }, SILENT_MS / 4);
   addEventListener("pagehide", () => source.close());
   open();
 }
