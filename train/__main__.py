@@ -137,7 +137,7 @@ def reader(**options: Any) -> None:
     type=FOLDER,
     help="Folder of real plates with texts; for --plates, those of countries that look like these.",
 )
-@click.option("--count", default=300_000, show_default=True, type=COUNT, help="Samples of both.")
+@click.option("--count", default=300_000, show_default=True, type=COUNT, help="Samples, or plates.")
 @click.option("--workers", type=COUNT, help="Processes; left out: one a core.")
 @click.option("--seed", default=0, show_default=True)
 def synth(
@@ -159,6 +159,8 @@ def synth(
         raise click.UsageError("give --sheet, --out or --plates")
     if like and not plates:
         raise click.UsageError("--like is for --plates")
+    if out and plates:
+        raise click.UsageError("--out and --plates: one at a time, each with a --seed of its own")
     if sheet:
         write_sheet(sheet, beside=beside, seed=options["seed"])
     if out:

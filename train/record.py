@@ -37,15 +37,20 @@ def write_whole(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def begin(path: Path, asked: dict[str, Any]) -> dict[str, Any]:
+def begin(path: Path, asked: dict[str, Any], **noted: Any) -> dict[str, Any]:
     """Notes what a run begins with, and the commit; one that goes on must be asked for the same.
+
+    Args:
+        path: The note.
+        asked: What decides what comes out.
+        **noted: What may be another the next time, as where the run lies.
 
     Raises:
         TrainError: It was asked for something else.
     """
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps({**asked, "commit": commit()}, indent=2, default=str))
+        write_whole(path, json.dumps({**asked, **noted, "commit": commit()}, indent=2, default=str))
     begun: dict[str, Any] = json.loads(path.read_text())
     wanted = json.loads(json.dumps(asked, default=str))  # tuples are lists there
     changed = [key for key, value in wanted.items() if begun.get(key) != value]

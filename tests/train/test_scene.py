@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from plateid.core.formats import shipped_formats
 from plateid.core.text import normalise
 from train.errors import TrainError
-from train.scene import plate, render_frame
+from train.scene import plate, render_clip, render_frame
 from train.scene.camera import Camera
 from train.scene.clip import READABLE_PX, truth
 from train.scene.plate import PX_PER_M, plate_texture, text_mask
@@ -74,6 +74,12 @@ def test_a_missing_font_names_its_package(monkeypatch, tmp_path):
     plate._face.cache_clear()
     with pytest.raises(TrainError, match="apt-get install fonts-roadgeek"):
         plate._face("RG2014C.ttf")
+
+
+def test_a_clip_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(TrainError, match=r"file/demo: Not a directory"):
+        render_clip(tmp_path / "file" / "demo")
 
 
 @pytest.mark.parametrize("car", range(len(PASSES)))

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -68,17 +68,27 @@ def _metrics(metrics: Mapping[str, float]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def origin_of_reader(checkpoint: Path) -> str:
-    """How a reader's weights came to be, from the `run.json` beside its checkpoint."""
-    path = checkpoint.resolve().parent / "run.json"
-    if not path.is_file():
+def origin_of_reader(checkpoint: Path, *after: Path) -> str:
+    """How a reader's weights came to be, from the record of the run beside its checkpoint.
+
+    Args:
+        checkpoint: As `train reader` leaves it; others give an empty text.
+        *after: Folders of runs that went on from it.
+    """
+    folder = checkpoint.resolve().parent
+    run = _record(folder, after)
+    if not run:
         return ""
-    run: dict[str, Any] = json.loads(path.read_text())
     base = f" from {run['base']}" if run["base"] else ""
+    done = (
+        f"{run['minutes']:.0f} minutes in {run['processes']} processes, {run['step']} steps of "
+        f"{run['batch']} crops each"
+        if "step" in run
+        else "not to the end"
+    )
     return (
-        f"{run['network']}{base}; {run['minutes']:.0f} minutes in {run['processes']} processes, "
-        f"{run['step']} steps of {run['batch']} crops each, {run['real']:.0%} real "
-        f"({_data('reader', [run['base']], run['data'])}), the others rendered, "
+        f"{run['network']}{base}; {done}, {run['real']:.0%} real "
+        f"({_data('reader', [run['base']], run['data'], (*after, folder))}), the others rendered, "
         f"commit {run['commit']}"
     )
 
@@ -95,20 +105,21 @@ def _listed(network: Network, weights: Path) -> str:
     return f" ({data})" if data else ""
 
 
-def origin(weights: Path) -> str:
-    """How a detector's weights came to be, from the `run.json` of their run.
+def origin(weights: Path, *after: Path) -> str:
+    """How a detector's weights came to be, from the record of their run.
 
     Args:
         weights: As `train detector` leaves them, in `RUN/fit/weights`; others give an empty text.
+        *after: Folders of runs that went on from them.
     """
-    path = weights.resolve().parent.parent.parent / "run.json"
-    if not path.is_file():
+    folder = weights.resolve().parent.parent.parent
+    run = _record(folder, after)
+    if not run:
         return ""
-    run: dict[str, Any] = json.loads(path.read_text())
     teachers = run.get("teachers", [])
     names = " and ".join(Path(each).name for each in teachers)
     taught = f", taught by {names}" if names else ""
-    data = _data("detector", (run["base"], *teachers), run["data"])
+    data = _data("detector", (run["base"], *teachers), run["data"], (*after, folder))
     return (
         f"{Path(run['base']).name}{taught}; {run['epochs']} epochs at {run['imgsz']} px on "
         f"{run['pictures']['train']} pictures ({data}), "
@@ -116,7 +127,24 @@ def origin(weights: Path) -> str:
     )
 
 
-def _data(network: Network, bases: Iterable[str | None], folders: Iterable[str] = ()) -> str:
+def _record(folder: Path, after: Sequence[Path]) -> dict[str, Any] | None:
+    """Of a run, finished or not; None: there is none, or only one that went on from itself.
+
+    The latter was moved to where its base had been.
+    """
+    for name in ("run.json", "begun.json"):
+        if (folder / name).is_file() and folder not in after:
+            run: dict[str, Any] = json.loads((folder / name).read_text())
+            return run
+    return None
+
+
+def _data(
+    network: Network,
+    bases: Iterable[str | None],
+    folders: Iterable[str] = (),
+    after: Sequence[Path] = (),
+) -> str:
     """What a network was trained on: these folders, and those of the weights behind it."""
     names = [data_name(Path(folder)) for folder in folders]
     for base in filter(None, bases):
@@ -124,7 +152,8 @@ def _data(network: Network, bases: Iterable[str | None], folders: Iterable[str] 
         if path.is_dir():
             names += trained_on(getattr(read_spec(path), network).origin)
         else:
-            names += trained_on(origin(path) if network == "detector" else origin_of_reader(path))
+            came = origin if network == "detector" else origin_of_reader
+            names += trained_on(came(path, *after))
     return ", ".join(dict.fromkeys(names))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from plateid.capture.pictures import PICTURE_SUFFIXES
 from plateid.core.records import Box
 from train.dataset.fingerprint import Fingerprint, near_duplicates
 from train.dataset.formats import Labelled
@@ -182,6 +183,8 @@ def _write_side(root: Path, side: str, pictures: Sequence[LabelledPicture]) -> N
     for number, picture in enumerate(pictures):
         # Two folders may have pictures of one name, and one folder two that differ in the suffix.
         name = f"{number:05}_{picture.path.name}"
+        if picture.path.suffix.lower() not in PICTURE_SUFFIXES:
+            name += ".jpg"  # ultralytics goes by names before it looks
         (images / name).symlink_to(picture.path.resolve())
         (labels / name).with_suffix(".txt").write_text(_yolo_lines(picture))
 

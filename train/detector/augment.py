@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from ultralytics.data.augment import Compose
+from ultralytics.data.augment import Compose, RandomPerspective
 from ultralytics.data.dataset import YOLODataset
 
 from plateid.core.records import Image
@@ -45,6 +45,8 @@ WIDE, NARROW = 3.2, (1.2, 2.6)
 WORST_FIT = 1.5
 """Greatest ratio between the shapes of a plate and of the box that it is put into."""
 MAX_PLATE_HEIGHT = 96
+WHOLE = 0.5
+"""Of a plate that zoom cuts off at the border, what must be left of it to be one still."""
 
 
 def read_cut_outs(folders: tuple[str, ...]) -> list[Image]:
@@ -166,6 +168,12 @@ def camera_faults(image: Image, rng: Rng) -> Image:
     return np.asarray(pixels, np.uint8)
 
 
+def _whole_enough(box1: Boxes, box2: Boxes, **_options: Any) -> NDArray[np.bool_]:
+    """Which boxes (4, N) are still boxes of something after zoom, for ultralytics."""
+    kept: NDArray[np.bool_] = RandomPerspective.box_candidates(box1, box2, area_thr=WHOLE)
+    return kept
+
+
 class PlateDataset(YOLODataset):  # type: ignore[misc] - ultralytics is untyped
     """ultralytics' dataset with these augmentations on its training side."""
 
@@ -203,6 +211,9 @@ class PlateDataset(YOLODataset):  # type: ignore[misc] - ultralytics is untyped
         """Those of ultralytics, and the camera's faults before the last, which makes the tensor."""
         transforms = super().build_transforms(hyp)
         if self.augment:
+            for each in transforms.transforms[0].transforms:
+                if isinstance(each, RandomPerspective):
+                    each.box_candidates = _whole_enough
             transforms.insert(len(transforms.transforms) - 1, self._camera)
         return transforms
 

@@ -30,7 +30,7 @@ class Curve:
         out: Folder of the runs; a point that is there is not run again.
         sizes: Numbers of pictures; the last point is all of them.
         seeds: Runs of each point; the seed also draws the pictures.
-        steps: Of each run, whatever its number of pictures.
+        steps: Of each run, whatever its number of pictures; to the next whole epoch, one at least.
         imgsz: Longest side of the pictures, in pixels.
         batch: Pictures a step.
     """
@@ -112,7 +112,8 @@ def _point(
 
 def _finished(path: Path, run: DetectorRun, data: str) -> dict[str, Any]:
     record: dict[str, Any] = json.loads(path.read_text())
-    wanted = json.loads(json.dumps({**asdict(run), "data_sha256": data}))
+    asked = {key: value for key, value in asdict(run).items() if key != "out"}
+    wanted = json.loads(json.dumps({**asked, "data_sha256": data}))
     if changed := [key for key, value in wanted.items() if record.get(key) != value]:
         raise TrainError(f"{path}: was run with other {', '.join(changed)}; choose another --out")
     return record

@@ -196,7 +196,7 @@ class PlateTrainer(DetectionTrainer):  # type: ignore[misc] - ultralytics is unt
 
     def save_model(self) -> Any:
         """As ultralytics does, but a kill while it writes leaves the checkpoint before."""
-        if self.last.exists():
+        if zipfile.is_zipfile(self.last):  # not one that a full disk cut off
             self.last.replace(self.wdir / "previous.pt")
         return super().save_model()
 

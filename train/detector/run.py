@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from math import ceil
@@ -70,22 +71,20 @@ def train_detector(run: DetectorRun) -> dict[str, Any]:
         did, and the validation metrics.
     """
     out = Path(run.out).resolve()
-    if (out / "run.json").is_file():
-        raise TrainError(f"{out}: holds a finished run; choose another --out")
+    _check_out(out, run.data)
     font_files()  # before hours are lost to one that is missing
     pictures, summary = checked_pictures(map(Path, run.data))
     click.echo(summary, err=True)
     train, val = split(pictures)
     sides = chosen(train, run), val
     asked = {
-        **asdict(run),
+        **{key: value for key, value in asdict(run).items() if key != "out"},
         "pictures": {"train": len(sides[0]), "val": len(val)},
-        "checks": asdict(summary),
         "data_sha256": data_hash(pictures),
         "teachers_sha256": [_file_hash(each) for each in run.teachers],
     }
     try:
-        begun = begin(out / "begun.json", asked)
+        begun = begin(out / "begun.json", asked, out=run.out, checks=asdict(summary))
         steps = ceil(len(sides[0]) / run.batch)
         metrics = fit(run, write_yolo(sides, out / "data"), out / "fit", steps=steps)
         record = {
@@ -97,6 +96,18 @@ def train_detector(run: DetectorRun) -> dict[str, Any]:
     except OSError as error:
         raise TrainError(f"{out}: {error}; once mended, the same command goes on") from error
     return record
+
+
+def _check_out(out: Path, data: Iterable[str]) -> None:
+    """Refuses a folder with something else in the places where a run's is replaced."""
+    if (out / "run.json").is_file():
+        raise TrainError(f"{out}: holds a finished run; choose another --out")
+    for folder in data:
+        if out.is_relative_to(Path(folder).resolve()):
+            raise TrainError(f"--out {out}: lies in --data {folder}; choose another")
+    others = [name for name in ("data", "data.new", "fit") if (out / name).exists()]
+    if others and not (out / "begun.json").is_file():
+        raise TrainError(f"--out {out}: holds {others[0]}, and no run; choose another")
 
 
 def _file_hash(path: str) -> str:

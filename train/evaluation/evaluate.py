@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -94,19 +94,20 @@ def evaluate(run: EvaluationRun) -> Evaluation:
     choice = _choice(results, blanks, threshold) if run.choose_threshold else None
     if choice and run.write:
         threshold = choice.threshold
-    pictures = (picture for source in (*sources, *crops) for picture in source.pictures)
+    everything = (*sources, *crops)
+    trained = {text for source in everything for text in source.trained}
     return Evaluation(
         run=run,
         spec=predictor.spec,
         threshold=threshold,
         commit=commit(),
-        data_sha256=data_hash(pictures),
+        data_sha256=data_hash(p for source in everything for p in source.pictures),
         results=results,
         blanks=[each for part in blanks for each in part],
         parts=parts(results, threshold),
         negatives=[_negatives(part, threshold, halved=run.choose_threshold) for part in blanks],
         choice=choice,
-        reader=_reader(run, predictor.spec, plates, threshold, trained=_trained(*sources, *crops)),
+        reader=_reader(run, predictor.spec, plates, threshold, trained=trained),
     )
 
 
@@ -120,10 +121,15 @@ def _create(folder: Path) -> None:
 def _results(
     predictor: Predictor, sources: Sequence[Source], negatives: Sequence[Path]
 ) -> tuple[list[Result], list[list[Result]]]:
-    """Of the labelled pictures, and of each of `negatives`."""
+    """Of the labelled pictures, and of each of `negatives`; single pictures are one of these."""
     pictures = [(source.name, picture) for source in sources for picture in source.pictures]
     results = [predictor.labelled(*each) for each in _shown(pictures, "pictures")]
-    return results, [list(_shown(predictor.negatives(path), path.name)) for path in negatives]
+    blanks = [list(_shown(predictor.negatives(path), path.name)) for path in negatives]
+    singles = [
+        replace(each, source="pictures") for part in blanks if len(part) == 1 for each in part
+    ]
+    several = [part for part in blanks if len(part) > 1]
+    return results, [*several, singles] if len(singles) > 1 else blanks
 
 
 def _cut_out(predictor: Predictor, sources: Sequence[Source]) -> list[Transcribed]:
@@ -156,17 +162,13 @@ def _negatives(blanks: list[Result], threshold: float, *, halved: bool) -> Negat
     return Negatives(name, len(shown), round(rate * len(shown)), rate)
 
 
-def _trained(*sources: Source) -> set[tuple[str, str]]:
-    return {(source.name, text) for source in sources for text in source.trained}
-
-
 def _reader(
     run: EvaluationRun,
     spec: BundleSpec,
     plates: Sequence[Transcribed],
     threshold: float,
     *,
-    trained: set[tuple[str, str]],
+    trained: set[str],
 ) -> ReaderEvaluation | None:
     if not plates and not run.calibrate:
         return None

@@ -71,7 +71,7 @@ def evaluate_reader(
     *,
     temperature: Temperature | None,
     applied: bool,
-    trained: AbstractSet[tuple[str, str]] = frozenset(),
+    trained: AbstractSet[str] = frozenset(),
 ) -> ReaderEvaluation:
     """Judges what was read.
 
@@ -80,7 +80,7 @@ def evaluate_reader(
         threshold: Of the detector.
         temperature: If one was fitted.
         applied: Whether all figures are those with it.
-        trained: Sources and texts of the parts that are not held out.
+        trained: Texts of the parts that are not held out.
     """
     factor = temperature.factor if temperature and applied else 1.0
     found, crops = end_to_end(plates, threshold, factor), on_crops(plates, factor)

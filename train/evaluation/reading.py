@@ -142,14 +142,14 @@ def reader_figures(name: str, found: Sequence[Answer], crops: Sequence[Answer]) 
 def reader_parts(
     found: Sequence[Answer],
     crops: Sequence[Answer],
-    trained: AbstractSet[tuple[str, str]] = frozenset(),
+    trained: AbstractSet[str] = frozenset(),
 ) -> dict[str, list[ReaderFigures]]:
     """Figures of "all", and by "source", "characters", "lines", "legibility", "light" and "text".
 
     Args:
         found: What is published end to end.
         crops: What is read in true boxes.
-        trained: Sources and texts of the parts that are not held out; none: no figures by "text".
+        trained: Texts of the parts that are not held out; none: no figures by "text".
     """
 
     def by(key: Callable[[Transcribed], str], names: Iterable[str]) -> list[ReaderFigures]:
@@ -169,7 +169,7 @@ def reader_parts(
         "legibility": by(_legibility, dict.fromkeys(legibility)),
         "light": by(_light, ("day", "night")),
         "text": by(
-            lambda plate: TRAINED if (plate.source, plate.text) in trained else NEW,
+            lambda plate: TRAINED if plate.text in trained else NEW,
             (NEW, TRAINED) if trained else (),
         ),
     }

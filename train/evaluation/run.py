@@ -61,6 +61,8 @@ class EvaluationRun:
 def leaks(run: EvaluationRun, *, certain: bool = False) -> Iterator[str]:
     """A line for each folder that the bundle seems to be trained on and that is not held out.
 
+    And one where the bundle does not say it.
+
     Of which pictures were held out the name of the folder decides, so with `held_out` for each
     whose name the trainings did not write down.
 
@@ -73,6 +75,13 @@ def leaks(run: EvaluationRun, *, certain: bool = False) -> Iterator[str]:
     """
     spec = read_spec(run.bundle)
     folders = trained_on(f"{spec.detector.origin} {spec.reader.origin}")
+    networks = {"detector": spec.detector, "reader": spec.reader}
+    unsaid = [name for name in networks if not trained_on(networks[name].origin)]
+    if unsaid and not (run.held_out or certain):
+        yield (
+            f"{run.bundle}: does not say what its {' and '.join(unsaid)} was trained on; if these"
+            " pictures are among it, the figures flatter without --held-out"
+        )
     said = [*folders, *(data.name for data in spec.training_data if not certain)]
     for folder in (*run.folders, *run.crops):
         if run.held_out:

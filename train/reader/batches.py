@@ -23,6 +23,9 @@ UNKNOWN = -100
 """A class that no loss looks at."""
 SHIFT, ZOOM = 0.035, 0.07
 """Standard deviation of the changes of a crop's frame, in parts of its size."""
+INSIDE = 0.03
+"""So far from the border, in parts of the crop, the middle of each character stays: about what
+`train.synth.view.CUT` leaves of it."""
 TILTED, SLOPE = 0.25, 0.3
 """Share of the crops that are tilted further, and the deviation of how far: in a box of 4 to 1, 0.3
 are 4 degrees. As a detector's box does, the frame grows with it."""
@@ -86,7 +89,7 @@ def batches(mix: Mix, spec: ReaderSpec, *, seed: Sequence[int]) -> Iterator[Batc
         real = [_real(rng, sources[rng.integers(len(sources))]) for _ in range(count)]
         samples = [*real, *(_rendered(rng, mix.store) for _ in range(mix.size - count))]
         inputs = np.stack([fitted(sample.image, spec) for sample in samples])
-        seen, frames = varied(torch.from_numpy(inputs), rng)
+        seen, frames = varied(torch.from_numpy(inputs), rng, [each.centres for each in samples])
         steps = [steps_of(*each) for each in zip(samples, frames, strict=True)]
         yield Batch(
             inputs=seen,
@@ -105,10 +108,18 @@ def _rendered(rng: np.random.Generator, store: Store | None) -> Sample:
     return render_sample(rng) if store is None else store[int(rng.integers(len(store)))]
 
 
-def varied(inputs: Tensor, rng: np.random.Generator) -> tuple[Tensor, NDArray[np.float64]]:
+def varied(
+    inputs: Tensor, rng: np.random.Generator, centres: Sequence[NDArray[np.float32]] = ()
+) -> tuple[Tensor, NDArray[np.float64]]:
     """Each crop framed and lit a little differently.
 
     Some are tilted, grey, faint, negatives, or have glare or shadows.
+
+    Args:
+        inputs: The crops, shape (N, C, H, W).
+        rng: Chance.
+        centres: Of the characters of each, shape (M, 2), in parts of the crop; a frame that would
+            cut one off stays as it is.
 
     Returns:
         The crops, and their frames as torch's affine_grid takes them, shape (N, 2, 3).
@@ -121,6 +132,9 @@ def varied(inputs: Tensor, rng: np.random.Generator) -> tuple[Tensor, NDArray[np
     frames[:, (0, 1), (0, 1)] = zoom
     frames[:, 1, 0] = slope
     frames[:, :, 2] = 2 * SHIFT * rng.standard_normal((count, 2))
+    for frame, places in zip(frames, centres, strict=False):
+        if (np.abs(_framed(places, frame)) > 1 - 2 * INSIDE).any():
+            frame[:] = np.eye(2, 3)
     grid = functional.affine_grid(
         torch.from_numpy(frames).float(), list(inputs.shape), align_corners=False
     )
@@ -154,7 +168,7 @@ def steps_of(sample: Sample, frame: NDArray[np.float64]) -> NDArray[np.int64]:
     """The class of each of PlateNet's steps that a character's middle is in, else UNKNOWN.
 
     Characters one above the other, as in the prefixes of American plates, get neighbouring steps.
-    Halfway between two that are alike is a blank, without which CTC takes them for one.
+    Between two that are alike is a blank, without which CTC takes them for one.
 
     Args:
         sample: The crop before it was varied.
@@ -163,17 +177,23 @@ def steps_of(sample: Sample, frame: NDArray[np.float64]) -> NDArray[np.int64]:
     steps = np.full((ROWS, COLUMNS), UNKNOWN)
     last = [-1] * ROWS
     if len(sample.centres):
-        places = np.linalg.solve(frame[:, :2], (2 * sample.centres - 1 - frame[:, 2]).T)
-        columns = np.floor((places[0] + 1) / 2 * COLUMNS).astype(int)
+        columns = np.floor((_framed(sample.centres, frame)[:, 0] + 1) / 2 * COLUMNS).astype(int)
         for character, middle, row in zip(sample.text, columns, sample.rows, strict=True):
-            before, column = last[row], max(last[row] + 1, middle)
+            label, before = 1 + CHARSET.index(character), last[row]
+            alike = before >= 0 and steps[row, before] == label
+            column = max(before + 1 + alike, middle)
             if middle < 0 or column >= COLUMNS:
-                continue  # cut off
+                continue  # no step is left
             last[row] = column
-            steps[row, column] = 1 + CHARSET.index(character)
-            if column > before + 1 > 0 and steps[row, before] == steps[row, column]:
+            steps[row, column] = label
+            if alike:
                 steps[row, (before + 1 + column) // 2] = NO_CHARACTER
     return steps.ravel()
+
+
+def _framed(places: NDArray[np.float32], frame: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where places (M, 2) of a crop, 0 to 1, are in what was made of it, -1 to 1."""
+    return np.linalg.solve(frame[:, :2], (2 * places - 1 - frame[:, 2]).T).T
 
 
 def _region(sample: Sample, regions: tuple[str, ...]) -> int:

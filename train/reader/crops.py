@@ -30,6 +30,8 @@ WORSE = 0.4
 """Share of the real plates that a worse camera sees."""
 OFF, FARTHEST = (0.015, 0.045), (-0.08, 0.13)
 """How far a side of a crop is off, in parts of the plate: mean and deviation, least and most."""
+STRIP = 0.25
+"""Heights of a plate that a strip beside it has at least."""
 CAP = 0.55
 """Of a crop's height, that of its characters."""
 
@@ -103,12 +105,15 @@ def look_of(folders: Sequence[Path]) -> Likeness:
 
 
 def background(rng: np.random.Generator, plate: Plate) -> Sample:
-    """A strip above or below a plate, of about its shape."""
+    """A strip above or below a plate, of about its shape; the plate itself where there is none."""
     height = plate.image.shape[0]
     x1, y1, x2, y2 = (round(value) for value in plate.box)
     columns = slice(x1, max(x1 + 1, x2))
-    above, below = plate.image[: max(1, y1), columns], plate.image[min(height - 1, y2) :, columns]
-    return _sample(_seen(rng, above if rng.random() < 0.5 else below), "")
+    strips = [plate.image[: max(0, y1), columns], plate.image[min(height, y2) :, columns]]
+    high = [strip for strip in strips if len(strip) >= max(1, STRIP * (y2 - y1))]
+    if not high:
+        return augmented(rng, plate)
+    return _sample(_seen(rng, high[rng.integers(len(high))]), "")
 
 
 def _surroundings(image: Image, box: Box) -> tuple[Image, Box]:

@@ -10,6 +10,8 @@ from rich.progress import track
 
 from plateid.core.records import Box
 from plateid.core.text import normalise
+from train.errors import TrainError
+from train.record import write_whole
 from train.scene.render import CAMERA, FRAMES, plate_box, render_frame
 from train.scene.scenario import FPS, PASSES
 
@@ -23,10 +25,20 @@ def render_clip(out: Path, *, seed: int = 0) -> None:
     """Writes `demo.mp4` and `demo.json` into the folder `out`.
 
     Raises:
-        TrainError: The Debian package with the font is missing.
+        TrainError: The Debian package with the font is missing, or nothing can be written.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    with av.open(str(out / CLIP), "w", options={"movflags": CODEC["movflags"]}) as container:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        new = out / f"new-{CLIP}"
+        _render(new, seed)
+        new.replace(out / CLIP)
+        write_whole(out / TRUTH, _as_lines(truth()))
+    except OSError as error:
+        raise TrainError(f"{out}: {error.strerror}") from error
+
+
+def _render(path: Path, seed: int) -> None:
+    with av.open(str(path), "w", options={"movflags": CODEC["movflags"]}) as container:
         stream = container.add_stream(
             "libx264", rate=FPS, options={k: v for k, v in CODEC.items() if k != "movflags"}
         )
@@ -35,7 +47,6 @@ def render_clip(out: Path, *, seed: int = 0) -> None:
             picture = av.VideoFrame.from_ndarray(render_frame(index, seed=seed), format="bgr24")
             container.mux(stream.encode(picture))
         container.mux(stream.encode())
-    (out / TRUTH).write_text(_as_lines(truth()))
 
 
 def truth() -> dict[str, Any]:

@@ -37,6 +37,10 @@ ROW = "/"
 """The part of a pattern that begins the second line."""
 STACK = re.compile(r"\[(.+)\]")
 """A part whose characters stand above each other."""
+_PIECE = r"[^][/|+ ]+(\|[^][/|+ ]+)*"
+_PART = rf"{_PIECE}(\+{_PIECE})*"
+_ROW = rf"({_PART}|\[{_PART}\])( ({_PART}|\[{_PART}\]))*"
+PATTERN = re.compile(rf"{_ROW}( / {_ROW})?")
 
 
 class Section(BaseModel):
@@ -49,7 +53,7 @@ class Band(Section):
     """A coloured strip at a side: the country's, or a state's name above."""
 
     side: Literal["left", "right", "both", "top"]
-    colour: tuple[Colour, ...]
+    colour: tuple[Colour, ...] = Field(min_length=1)
     width: float = Field(gt=0, lt=0.5, description="In widths of the plate, heights at the top")
     codes: tuple[str, ...] = Field(default=(), description="What stands in it; no part of the text")
     ink: Colour = "#f4f4f4"
@@ -60,7 +64,9 @@ class Band(Section):
 class Caption(Section):
     """Words beside the text: a state, a slogan, a dealer; no part of the text."""
 
-    words: tuple[str, ...] = Field(description="One is chosen; * stands for random letters")
+    words: tuple[str, ...] = Field(
+        min_length=1, description="One is chosen; * stands for random letters"
+    )
     place: Literal["top", "bottom", "left", "right"]
     height: Range = Field(description="Of its capitals, in heights of the plate")
     family: str = "caption"
@@ -121,6 +127,8 @@ class PlateLayout(Section):
             _refuse_foreign(re.sub(r"[ |+/\[\]]", "", pattern))
             if pattern.split(" ").count(ROW) > 1:
                 raise ValueError(f"{pattern!r} has more than two rows")
+            if not PATTERN.fullmatch(pattern):
+                raise ValueError(f"{pattern!r} is no pattern, as 'LL DD LLL', 'L|A+DD / [LL] DDD'")
         return patterns
 
     @model_validator(mode="after")
@@ -129,6 +137,8 @@ class PlateLayout(Section):
             rows = pattern.split(" ").count(ROW) + 1
             if rows != len(self.cap):
                 raise ValueError(f"cap has {len(self.cap)} heights, {pattern!r} has {rows} rows")
+        if self.centres and len(self.centres) != len(self.cap):
+            raise ValueError(f"centres has {len(self.centres)} rows, cap has {len(self.cap)}")
         return self
 
 

@@ -20,7 +20,8 @@ QUALITY = 97
 """Of the JPEG; most samples were one before, of less."""
 COMMIT_EVERY = 256
 SCHEMA = """CREATE TABLE IF NOT EXISTS samples
-(id INTEGER PRIMARY KEY, jpeg BLOB, text TEXT, centres BLOB, rows TEXT, region TEXT)"""
+(id INTEGER PRIMARY KEY, jpeg BLOB, text TEXT, centres BLOB, rows TEXT, region TEXT);
+CREATE TABLE IF NOT EXISTS begun (seed INTEGER);"""
 Row = tuple[int, bytes, str, bytes, str, str]
 
 
@@ -66,19 +67,28 @@ def prerender(path: Path, count: int, *, seed: int = 0, workers: int | None = No
         workers: Processes; None: one a core.
 
     Raises:
-        TrainError: The file cannot be written or is something else.
+        TrainError: The file cannot be written, is something else, or was begun with another seed.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(path)) as file:
             file.execute("PRAGMA journal_mode = WAL")  # readers need not wait
-            file.execute(SCHEMA)
+            file.executescript(SCHEMA)
+            _begin(file, path, seed)
             (done,) = file.execute("SELECT count(*) FROM samples").fetchone()
             with multiprocessing.get_context("spawn").Pool(workers or os.cpu_count()) as pool:
                 rows = pool.imap(partial(_row, seed), range(done, count), chunksize=32)
                 _insert(file, track(rows, "Rendering", total=max(0, count - done)))
     except (sqlite3.Error, OSError) as error:
         raise TrainError(f"{path}: {error}") from error
+
+
+def _begin(file: sqlite3.Connection, path: Path, seed: int) -> None:
+    (begun,) = file.execute("SELECT max(seed) FROM begun").fetchone()
+    if begun not in (None, seed):
+        raise TrainError(f"{path}: was begun with --seed {begun}; repeat that, or choose another")
+    with file:
+        file.execute("INSERT INTO begun SELECT ? WHERE NOT EXISTS (SELECT 1 FROM begun)", (seed,))
 
 
 def _insert(file: sqlite3.Connection, rows: Iterator[Row]) -> None:

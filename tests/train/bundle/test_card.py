@@ -49,7 +49,29 @@ def test_a_detector_is_trained_on_what_its_base_was(tmp_path):
     assert trained_on(origin(weights)) == ["mine", *OURS]
 
 
-def record(folder: Path, run: dict[str, object]) -> Path:
+def test_what_a_training_that_goes_on_is_trained_on_can_be_told(tmp_path):
+    run = {"data": ["mine"], "base": "default", "epochs": 9, "imgsz": 640, "data_sha256": "ab"}
+    found = record(tmp_path / "run", run | {"pictures": {"train": 5}}, name="begun.json")
+    assert trained_on(origin(found / "fit" / "weights" / "last.pt")) == ["mine", *OURS]
+    run = {"network": "plateid", "processes": 2, "batch": 64, "real": 0.2, "base": None}
+    found = record(tmp_path / "reader", run | {"data": ["mine"]}, name="begun.json")
+    text = origin_of_reader(found / "last.pt")
+    assert text.startswith("plateid; not to the end, 20% real (mine)")
+    assert trained_on(text) == ["mine"]
+
+
+def test_a_run_that_was_moved_to_where_its_base_was_has_an_origin(tmp_path):
+    base = str(tmp_path / "run" / "fit" / "weights" / "best.pt")
+    run = {"data": ["mine"], "base": base, "epochs": 9, "imgsz": 640, "data_sha256": "ab"}
+    record(tmp_path / "run", run | {"pictures": {"train": 5}})
+    assert trained_on(origin(Path(base))) == ["mine"]
+    base = str(tmp_path / "reader" / "last.pt")
+    run = {"network": "plateid", "minutes": 20, "processes": 1, "step": 9, "batch": 64, "real": 0.2}
+    record(tmp_path / "reader", run | {"data": ["mine"], "base": base})
+    assert trained_on(origin_of_reader(Path(base))) == ["mine"]
+
+
+def record(folder: Path, run: dict[str, object], name: str = "run.json") -> Path:
     folder.mkdir()
-    (folder / "run.json").write_text(json.dumps(run | {"commit": "c"}))
+    (folder / name).write_text(json.dumps(run | {"commit": "c"}))
     return folder

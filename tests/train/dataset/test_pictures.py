@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ultralytics.data.dataset import YOLODataset
 
 from train.dataset.fingerprint import Fingerprint
 from train.dataset.formats import Labelled
@@ -271,6 +272,16 @@ def test_pictures_of_one_name_do_not_overwrite_each_other(tmp_path):
     write_yolo((both, []), tmp_path / "yolo")
     assert len(list((tmp_path / "yolo/images/train").iterdir())) == 4
     assert len(list((tmp_path / "yolo/labels/train").iterdir())) == 4
+
+
+def test_a_picture_of_any_name_is_one_that_ultralytics_sees(tmp_path):
+    rows = "a.jfif,1,2,30,40,,clear,v,0\nb.jpg,1,2,30,40,,clear,v,0\n"
+    data = folder(tmp_path / "d", rows, pictures=("a.jpg", "b.jpg"))
+    (data / "images" / "a.jpg").rename(data / "images" / "a.jfif")
+    write_yolo((read_pictures(data), []), tmp_path / "yolo")
+    names = {"train": "images/train", "names": {0: "plate"}, "channels": 3}
+    seen = YOLODataset(img_path=str(tmp_path / "yolo/images/train"), data=names, augment=False)
+    assert [len(each["bboxes"]) for each in seen.labels] == [1, 1]
 
 
 def test_what_was_written_for_ultralytics_is_read_back_and_replaced_only_when_complete(tmp_path):

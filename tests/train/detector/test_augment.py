@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from ultralytics.cfg import get_cfg
+from ultralytics.data.augment import RandomPerspective
 from ultralytics.utils.torch_utils import init_seeds
 
 from train.dataset.checks import checked_pictures
@@ -134,3 +135,23 @@ def test_boxes_stay_on_their_plates_through_all_that_is_done_to_a_picture(data, 
                 seen += 1
     assert seen > 60
     assert all((a == b).all() for a, b in zip(cached, dataset.ims, strict=True))
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.45, 0.55, 1.0])
+def test_a_plate_of_which_zoom_leaves_less_than_half_is_none(data, tmp_path, monkeypatch, kept):
+    monkeypatch.setattr(augment, "DISTRACTED", 0)
+    yaml = write_yolo((checked_pictures([data])[0], []), tmp_path / "yolo")
+    dataset = PlateDataset(
+        img_path=str(tmp_path / "yolo" / "images" / "train"),
+        data={"names": {0: "plate"}, "nc": 1, "path": yaml.parent, "channels": 3},
+        imgsz=64,
+        augment=True,
+        hyp=get_cfg(overrides=AUGMENTATION),
+    )
+    (affine,) = (
+        each
+        for each in dataset.transforms.transforms[0].transforms
+        if isinstance(each, RandomPerspective)
+    )
+    before, after = np.array([[0.0], [10], [40], [20]]), np.array([[0.0], [10], [40 * kept], [20]])
+    assert affine.box_candidates(box1=before, box2=after, area_thr=0.1).tolist() == [kept > 0.5]

@@ -14,7 +14,7 @@ import pytest
 import torch
 from ultralytics import YOLO
 
-from train.detector.fit import load_detector
+from train.detector.fit import DetectionTrainer, PlateTrainer, checkpoint, load_detector
 from train.detector.run import DetectorRun, chosen, train_detector
 from train.errors import TrainError
 
@@ -61,7 +61,7 @@ def test_a_killed_run_goes_on_where_it_was_also_in_another_folder(data, tmp_path
     (weights / "last.pt").write_bytes((weights / "previous.pt").read_bytes()[:1000])
     before.rename(after)
     monkeypatch.chdir(after)
-    out = Path("run")
+    out = Path("run").rename("moved")
     done = len((out / "fit" / "results.csv").read_text().splitlines()) - 1
     assert not (out / "run.json").exists()
     record = train_detector(DetectorRun((str(data),), "yolov8n.yaml", str(out), epochs=9, **SMALL))
@@ -71,6 +71,26 @@ def test_a_killed_run_goes_on_where_it_was_also_in_another_folder(data, tmp_path
     assert 1 <= done < 9
     assert epochs[-1] == "9"
     assert len(epochs) <= 10, "all but the epoch that was cut off are there once"
+
+
+@pytest.mark.parametrize(
+    ("out", "reason"), [(".", "holds data, and no run"), ("data/run", "lies in --data .*data")]
+)
+def test_a_folder_of_something_else_is_left_as_it_is(data, tmp_path, out, reason):
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(TrainError, match=reason):
+        train_detector(DetectorRun((str(data),), "yolov8n.yaml", str(tmp_path / out), epochs=1))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_checkpoint_that_was_cut_off_takes_the_place_of_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(DetectionTrainer, "save_model", lambda self: self.last.write_bytes(b"cut"))
+    trainer = object.__new__(PlateTrainer)
+    trainer.wdir, trainer.last = tmp_path, tmp_path / "last.pt"
+    torch.save({"epoch": 1}, trainer.last)
+    for _ in range(3):
+        trainer.save_model()
+        assert torch.load(checkpoint(tmp_path)) == {"epoch": 1}
 
 
 def test_a_run_of_other_settings_does_not_go_on(data, tmp_path):

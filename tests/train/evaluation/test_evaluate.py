@@ -157,6 +157,18 @@ def test_negatives_that_a_threshold_was_chosen_with_are_not_reported(tmp_path, t
     assert (negatives.name, negatives.frames) == ("street.mp4, second half", 3)
 
 
+def test_single_pictures_without_plates_are_halved_together(tmp_path, tiny):
+    data = folder(tmp_path / "data", *(f"{n}.png,{PLATE}," for n in range(30)))
+    names = [f"{n}.png" for n in range(4)]
+    walls = folder(tmp_path / "walls", *(f"{name},,,,," for name in names)) / "images"
+    options = {"held_out": True, "choose_threshold": True}
+    singles = tuple(walls / name for name in names)
+    evaluation = evaluate(run(tiny, data, negatives=singles, **options))
+    assert [(n.name, n.frames) for n in evaluation.negatives] == [("pictures, second half", 2)]
+    assert evaluation.choice == evaluate(run(tiny, data, negatives=(walls,), **options)).choice
+    assert evaluation.choice != evaluate(run(tiny, data, **options)).choice
+
+
 @pytest.mark.parametrize(("name", "warned"), [("Kaggle", 1), ("useu", 1), ("eu", 0), ("data", 0)])
 def test_a_folder_that_a_bundle_says_it_was_trained_on_is_named(tmp_path, tiny, name, warned):
     spec = tiny / "bundle.toml"
@@ -164,7 +176,8 @@ def test_a_folder_that_a_bundle_says_it_was_trained_on_is_named(tmp_path, tiny, 
     text = spec.read_text().replace("training_data = []", f"training_data = {data}")
     origin = "a.pt; 2 epochs on 9 pictures (dash, useu), data 1f"
     spec.write_text(text.replace("[detector]", f'[detector]\norigin = "{origin}"'))
-    said = list(leaks(run(tiny, tmp_path / "other", tmp_path / name)))
+    (unsaid, *said) = leaks(run(tiny, tmp_path / "other", tmp_path / name))
+    assert unsaid.startswith(f"{tiny}: does not say what its reader was trained on; if these")
     assert len(said) == warned
     assert all(s.startswith(f"{tmp_path / name}: the bundle seems to be trained") for s in said)
     assert len(list(leaks(run(tiny, tmp_path / name), certain=True))) == (name == "useu")

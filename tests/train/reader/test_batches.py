@@ -24,7 +24,14 @@ def sample(text: str, centres: list[tuple[float, float]], rows: tuple[int, ...])
         ("A1", [(0.5, 0.3), (0.25, 0.7)], (0, 1), {18: 11, COLUMNS + 9: 2}),
         ("AB", [(0.99, 0.3), (0.99, 0.7)], (0, 0), {35: 11}),
         ("AA", [(0.2, 0.5), (0.4, 0.5)], (0, 0), {7: 11, 11: 0, 14: 11}),
-        ("AA", [(0.2, 0.5), (0.21, 0.5)], (0, 0), {7: 11, 8: 11}),
+        ("AA", [(0.2, 0.5), (0.21, 0.5)], (0, 0), {7: 11, 8: 0, 9: 11}),
+        (
+            "111",
+            [(0.2, 0.5), (0.23, 0.5), (0.26, 0.5)],
+            (0, 0, 0),
+            {7: 2, 8: 0, 9: 2, 10: 0, 11: 2},
+        ),
+        ("AA", [(0.95, 0.3), (0.95, 0.7)], (0, 0), {34: 11}),
         ("AA", [(0.2, 0.3), (0.4, 0.7)], (0, 1), {7: 11, COLUMNS + 14: 11}),
     ],
 )
@@ -56,6 +63,19 @@ def test_what_is_cut_off_has_no_step():
     crop = sample("ABA", [(0.1, 0.5), (0.5, 0.5), (0.9, 0.5)], (0, 0, 0))
     assert np.flatnonzero(steps_of(crop, left) != UNKNOWN).tolist() == [9, 23]
     assert np.flatnonzero(steps_of(crop, right) != UNKNOWN).tolist() == [12, 27]
+
+
+def test_no_frame_cuts_a_character_off():
+    centres = np.array([(0.06, 0.5), (0.5, 0.5), (0.94, 0.5)], np.float32)
+    crops = torch.zeros(256, 3, HEIGHT, WIDTH)
+    _, free = varied(crops, np.random.default_rng(0))
+    _, frames = varied(crops, np.random.default_rng(0), [centres] * 256)
+    as_they_are = (frames == AS_IT_IS).all(axis=(1, 2))
+    assert 20 < as_they_are.sum() < 200
+    assert (frames[~as_they_are] == free[~as_they_are]).all()
+    plate = sample("A1B", centres.tolist(), (0, 0, 0))
+    assert {np.count_nonzero(steps_of(plate, frame) > 0) for frame in frames} == {3}
+    assert {np.count_nonzero(steps_of(plate, frame) > 0) for frame in free} >= {2, 3}
 
 
 def test_crops_vary_little_and_stay_pictures():

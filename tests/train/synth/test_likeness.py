@@ -50,8 +50,12 @@ def test_rendered_plates_may_be_those_that_look_like_real_ones(tmp_path):
     assert len(list((tmp_path / "alike" / "images").iterdir())) == len(rows)
 
 
-def test_like_is_for_plates(tmp_path):
-    options = ["synth", "--out", str(tmp_path / "store"), "--like", str(tmp_path)]
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [("--like", "--like is for --plates"), ("--plates", "--out and --plates: one at a time")],
+)
+def test_what_does_not_go_with_out_is_refused(tmp_path, option, said):
+    options = ["synth", "--out", str(tmp_path / "store"), option, str(tmp_path)]
     result = CliRunner().invoke(main, options)
     assert result.exit_code == 2
-    assert "--like is for --plates" in result.output
+    assert said in result.output

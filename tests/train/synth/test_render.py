@@ -48,6 +48,8 @@ def test_a_store_goes_on_and_gives_what_was_rendered(tmp_path):
     path = tmp_path / "new" / "samples.sqlite3"
     prerender(path, 6, seed=3, workers=1)
     prerender(path, 9, seed=3, workers=1)
+    with pytest.raises(TrainError, match=r"samples.sqlite3: was begun with --seed 3; repeat that"):
+        prerender(path, 12, workers=1)
     store = Store(path)
     assert len(store) == 9
     for number in (0, 8):
