@@ -74,8 +74,11 @@ def test_a_clip_is_played_once_in_real_time(tmp_path):
     began = time.monotonic()
     with watched.running():
         frames = list(watched.frames())
-    assert 0.7 <= time.monotonic() - began < 2
-    assert [frame.sequence for frame in frames] == list(range(8))
+    assert time.monotonic() - began >= 0.7
+    sequences = [frame.sequence for frame in frames]
+    assert sequences == sorted(set(sequences) & set(range(8)))
+    assert sequences[-1] == 7
+    assert len(frames) + watched.boxes["gate"].dropped == 8
     assert {frame.camera for frame in frames} == {"gate"}
     assert frames[-1].media_time_s == pytest.approx(0.7)
     start = datetime.fromisoformat(CREATED)

@@ -5,8 +5,11 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from plateid.backoff import Backoff
 from plateid.config.delivery import MqttConfig
+from plateid.events import mqtt
 from plateid.events.mqtt import MqttPublisher
 from plateid.events.store import EventStore
 from tests.events.broker import Broker, Subscriber, free_port, running, until
@@ -33,15 +36,19 @@ def test_events_arrive_in_order_and_leave_the_outbox(
 
 
 def test_a_notified_event_does_not_wait_for_the_tick(
-    store: EventStore, subscriber: Subscriber, broker: Broker, publish: Publish
+    store: EventStore,
+    subscriber: Subscriber,
+    broker: Broker,
+    publish: Publish,
+    *,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(mqtt, "TICK_S", 60.0)
     publisher = publish(broker.config)
     until(lambda: subscriber.texts("box/status") == ["online"])
-    started = time.monotonic()
     append(store, 1)
     publisher.notify()
     until(lambda: subscriber.seqs() == [1])
-    assert time.monotonic() - started < 0.5
 
 
 def test_a_late_subscriber_gets_statuses_and_last_but_no_event(
@@ -128,7 +135,7 @@ def test_a_stop_is_in_time_when_the_broker_never_answers(
 ) -> None:
     append(store, 1)
     publisher = publish(silent)
-    assert stop_time_s(publisher, 1.0) <= 1.0
+    assert stop_time_s(publisher, 2.0) < 2.0
     assert outbox(store) == 1
 
 
@@ -141,7 +148,7 @@ def test_a_stop_is_in_time_when_the_broker_falls_silent(
     append(store, 1)
     publisher.notify()
     until(lambda: store.pending(1)[0].sent)
-    assert stop_time_s(publisher, 1.0) <= 1.0
+    assert stop_time_s(publisher, 2.0) < 2.0
     assert outbox(store) == 1
     broker.signal(signal.SIGCONT)
 
