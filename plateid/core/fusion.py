@@ -125,11 +125,22 @@ def read_weight(read: PlateRead) -> float:
 def align(a: Slots, b: Slots, *, doubts: bool = False) -> list[tuple[int | None, int | None]]:
     """The cheapest edit path between two reads: pairs of slots, None where one side has none.
 
-    With `doubts`, a slot that is perhaps no character costs less to leave out.
+    With `doubts`, a slot that is perhaps no character costs less to leave out. Without, those of `b`
+    are characters, and costs are what is to be expected of those of `a`: what one read showed too
+    many costs little to leave out, or all later ones would be divided between it and its neighbour.
     """
-    least = 0.0 if doubts else GAP
-    gap_a, gap_b = (np.clip(1.0 - slots[:, NO_CHARACTER], least, GAP).tolist() for slots in (a, b))
-    exchange = (1.0 - a @ b.T).tolist()  # lists: numpy is slow one by one
+    exchange = 1.0 - a @ b.T
+    gap_a, gap_b = (np.minimum(1.0 - slots[:, NO_CHARACTER], GAP) for slots in (a, b))
+    if not doubts:
+        none = a[:, NO_CHARACTER, np.newaxis]
+        exchange -= (1.0 - GAP) * none
+        gap_a, gap_b = GAP * (1.0 - none[:, 0]), np.full(len(b), GAP)
+    return _cheapest(exchange.tolist(), gap_a.tolist(), gap_b.tolist())  # lists: numpy is slow here
+
+
+def _cheapest(
+    exchange: list[list[float]], gap_a: list[float], gap_b: list[float]
+) -> list[tuple[int | None, int | None]]:
     costs = [[0.0, *itertools.accumulate(gap_b)]]
     for i, gap in enumerate(gap_a):
         above = costs[-1]

@@ -57,6 +57,14 @@ def test_an_extra_or_missing_character_is_outvoted(odd):
         assert slots_text(fused(*reads).slots()) == "B68SPK"
 
 
+def test_a_read_that_showed_one_character_too_many_does_not_divide_those_after_it():
+    far = [read("TKXM349", sure=0.7, height=14)] * 20
+    near = [read("7KXH349", height=24)] * 12
+    odd = read("7TKXM349", sure=0.7, height=14)
+    for reads in ([*far, *near], [*far, odd, *near]):
+        assert slots_text(fused(*reads).slots()) == "7KXH349"
+
+
 def perhaps(text: str, at: int, *, missed: float = 0.4) -> PlateRead:
     """A read that leaves out a character, which it holds for nearly as likely as none."""
     rows = slots(text)

@@ -48,7 +48,7 @@ def test_a_thawed_detector_answers_as_its_bundle(data, tmp_path, bundle, toleran
 
 @pytest.mark.parametrize(
     ("bundle", "activations"),
-    [("accurate", {nn.SiLU}), ("default", {nn.SiLU, nn.ReLU})],
+    [("accurate", {nn.SiLU}), ("default", {nn.ReLU}), ("small", {nn.SiLU, nn.ReLU})],
 )
 def test_a_run_starts_from_a_bundle_by_its_name(data, tmp_path, bundle, activations):
     out = tmp_path / "run"
