@@ -16,6 +16,7 @@ from plateid.config.camera import CameraConfig
 from plateid.config.file import Config
 from plateid.config.syntax import formats_of, rules_of
 from plateid.core.formats import Formats
+from plateid.core.ids import first_id
 from plateid.core.records import PlateEvent, Shot
 from plateid.errors import PlateidError, StoreError
 from plateid.events.album import Album
@@ -206,7 +207,7 @@ class App:
         return f"{cameras}{away}, {self._undelivered()} events to send"
 
     def _reload(self) -> None:
-        """Takes over what can change while running; a bad configuration changes nothing."""
+        """Takes over what can change while running; of what is bad, the old stays."""
         self._notifier.reloading()
         self._refused = ""
         try:
@@ -275,7 +276,7 @@ class App:
             standing = [id_ for each in self._pipelines.values() for id_ in each.finish()]
             self._backlog.flush(STORE_S)
             with suppress(StoreError):
-                self._store.set_standing(standing)
+                self._store.set_standing(standing, stopped=first_id(time.time()))
             stop_at = time.monotonic() + PUBLISHER_STOP_S
             self._sinks.stop(stop_at)
             self._gps.stop()

@@ -126,8 +126,8 @@ def align(a: Slots, b: Slots, *, doubts: bool = False) -> list[tuple[int | None,
     """The cheapest edit path between two reads: pairs of slots, None where one side has none.
 
     With `doubts`, a slot that is perhaps no character costs less to leave out. Without, those of
-    `b` are characters, and costs are what is to be expected of those of `a`: what one read showed
-    too many costs little to leave out, or later ones would be divided between it and its neighbour.
+    `b` are characters, and one of `a` counts by how likely it is one: what a single read invented
+    costs little to leave out, or later reads would be divided between it and its neighbour.
     """
     exchange = 1.0 - a @ b.T
     gap_a, gap_b = (np.minimum(1.0 - slots[:, NO_CHARACTER], GAP) for slots in (a, b))

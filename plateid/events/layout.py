@@ -129,8 +129,8 @@ STEPS = (
     "ALTER TABLE box ADD COLUMN usable_from INTEGER NOT NULL DEFAULT 0",
     """CREATE INDEX event_synced ON event (position)
         WHERE instr(payload, '"clock_synced":false') = 0""",
-    # their plate_left was told by a stop before the last one: they still stand there
-    "CREATE TABLE standing (pass_id TEXT PRIMARY KEY) STRICT",
+    # passes that a stop had ended before the last one, which found them standing there still
+    "CREATE TABLE standing (pass_id TEXT PRIMARY KEY, stopped TEXT NOT NULL) STRICT",
 )
 """Steps of the layout; `PRAGMA user_version` counts those that a file has gone through."""
 USABLE_FROM = 48

@@ -73,17 +73,19 @@ class Retention:
 
     def check(self) -> None:
         """Does some of what is due: plates each minute, deletions at the start and each day."""
-        now = time.monotonic()
         if self._outage.wait_s:
             return
-        try:
-            if now >= self._treat_at:
-                self._treat(now + STEP_S)
-            if now >= self._sweep_at:
-                self._sweep(now + STEP_S)
+        failure: StoreError | None = None
+        for due_at, work in ((self._treat_at, self._treat), (self._sweep_at, self._sweep)):
+            try:
+                if time.monotonic() >= due_at:
+                    work(time.monotonic() + STEP_S)
+            except StoreError as error:
+                failure, self._old = error, None
+        if failure is None:
             self._outage.recovered()
-        except StoreError as error:
-            self._outage.failed(error)
+        else:
+            self._outage.failed(failure)
 
     def finish(self) -> None:
         """The last call: treats what was sent until now, as far as the store allows."""

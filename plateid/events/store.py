@@ -179,7 +179,7 @@ class EventStore:
 
         Args:
             open_since: Least id where that is no `plate_left`.
-            left_since: Least id where it is one, but for those of `set_standing`.
+            left_since: Least id where it is one, or of the last stop that found it there still.
         """
         query = """
             SELECT payload FROM event
@@ -187,15 +187,24 @@ class EventStore:
                 SELECT max(position) FROM event
                 WHERE position > (SELECT max(position) FROM event) - ? AND +id >= ?
                 GROUP BY pass_id
-            ) AND (event_type <> 'plate_left' OR id >= ?
-                OR pass_id IN (SELECT pass_id FROM standing)) ORDER BY position"""
-        return [payload for (payload,) in self._rows(query, [TOLD, open_since, left_since])]
+            ) AND (
+                event_type <> 'plate_left' OR id >= ?
+                OR pass_id IN (SELECT pass_id FROM standing WHERE stopped >= ?)
+            ) ORDER BY position"""
+        since = [open_since, left_since, left_since]
+        return [payload for (payload,) in self._rows(query, [TOLD, *since])]
 
-    def set_standing(self, passes: Iterable[str]) -> None:
-        """Notes the passes that a stop before this one has ended, in the place of those before."""
+    def set_standing(self, passes: Iterable[str], *, stopped: str) -> None:
+        """Notes, in the place of those before, the passes that a stop before this one has ended.
+
+        Args:
+            passes: Their ids.
+            stopped: Least id of an event from now on.
+        """
+        rows = [(pass_id, stopped) for pass_id in passes]
         with self.transaction() as db:
             db.execute("DELETE FROM standing")
-            db.executemany("INSERT OR IGNORE INTO standing VALUES (?)", [(id_,) for id_ in passes])
+            db.executemany("INSERT OR IGNORE INTO standing VALUES (?, ?)", rows)
 
     def announced(self) -> dict[str, str]:
         """The components that Home Assistant was told of, with their platforms."""

@@ -14,7 +14,8 @@ from plateid.errors import StoreError
 from plateid.events.store import EventStore
 
 OPEN_S, LEFT_S = 30 * 86_400.0, 600.0
-"""For how long passes are known that were left open, and such that a stop has ended."""
+"""For how long passes are known that were left open, and such that a stop has ended or has found
+there still."""
 EVENT = TypeAdapter(PlateEvent)
 log = structlog.get_logger()
 

@@ -498,6 +498,26 @@ def test_pictures_that_cannot_be_deleted_hold_up_no_others(
     assert [left["seq"] for left in kept(store) if left["plate"]] == []
 
 
+def test_a_picture_that_cannot_be_deleted_stops_neither_rule(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    album, now = Album(store.path), time.time()
+    ids = [stored_at(now - age_days * DAY_S) for age_days in (9, 8, 6)]
+    for seq, id_ in enumerate(ids, 1):
+        store.append(event(seq, id=id_))
+    file = album.folder / album.add(ids[0], b"", hidden=False).file
+    file.unlink()
+    file.mkdir()
+    sent(store)
+    keeper = retention(store, history_days=7, unknown="drop")
+    for later_days, left in ((0, [1, 3]), (2, [1])):
+        monkeypatch.setattr(time, "time", lambda days=later_days: now + days * DAY_S)
+        for _ in range(3):
+            keeper._outage._next_try = 0.0
+            keeper.check()
+        assert seqs(store) == left
+
+
 def test_what_is_old_is_looked_for_in_an_index(store: EventStore) -> None:
     ids = {"not_before": first_id(time.time()), "set": first_id(1.7e9), "unset": True}
     with store.locked() as db:

@@ -35,10 +35,11 @@ def test_passes_before_are_those_that_were_left_open_and_such_as_a_stop_has_ende
         "gate": [("open", False), ("over", True)],
         "yard": [("other", False)],
     }
-    store.set_standing(["gone", "never told"])
+    store.set_standing(["gone", "never told"], stopped=first_id(time.time() - LEFT_S + 9))
     assert [vehicle.id for vehicle in passes_before(store)["gate"]] == ["gone", "open", "over"]
-    store.set_standing([])
-    assert [vehicle.id for vehicle in passes_before(store)["gate"]] == ["open", "over"]
+    for standing, stopped in ((["gone"], first_id(time.time() - LEFT_S - 9)), ([], "")):
+        store.set_standing(standing, stopped=stopped)
+        assert [vehicle.id for vehicle in passes_before(store)["gate"]] == ["open", "over"]
     vehicle = before["gate"][0]
     assert abs(vehicle.first_seen - NOON).total_seconds() < 0.001
     assert vehicle.box == pytest.approx(SEEN.box, abs=1e-3)

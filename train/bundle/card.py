@@ -119,18 +119,19 @@ def origin(weights: Path, *after: Path) -> str:
     teachers = run.get("teachers", [])
     names = " and ".join(Path(each).name for each in teachers)
     taught = f", taught by {names}" if names else ""
+    stopped = "" if "metrics" in run else ", not to the end,"
     data = _data("detector", (run["base"], *teachers), run["data"], (*after, folder))
     return (
-        f"{Path(run['base']).name}{taught}; {run['epochs']} epochs at {run['imgsz']} px on "
-        f"{run['pictures']['train']} pictures ({data}), "
+        f"{Path(run['base']).name}{taught}; {run['epochs']} epochs at {run['imgsz']} px{stopped} "
+        f"on {run['pictures']['train']} pictures ({data}), "
         f"data {run['data_sha256'][:12]}, commit {run['commit']}"
     )
 
 
 def _record(folder: Path, after: Sequence[Path]) -> dict[str, Any] | None:
-    """Of a run, finished or not; None: there is none, or only one that went on from itself.
+    """Of a run, finished or not; None: there is none, or `folder` is among `after`.
 
-    The latter was moved to where its base had been.
+    The latter is a run that was moved to where its base was.
     """
     for name in ("run.json", "begun.json"):
         if (folder / name).is_file() and folder not in after:

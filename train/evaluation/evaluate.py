@@ -121,7 +121,7 @@ def _create(folder: Path) -> None:
 def _results(
     predictor: Predictor, sources: Sequence[Source], negatives: Sequence[Path]
 ) -> tuple[list[Result], list[list[Result]]]:
-    """Of the labelled pictures, and of each of `negatives`; single pictures are one of these."""
+    """Of the labelled pictures, and of each of `negatives`; those of one frame are one of these."""
     pictures = [(source.name, picture) for source in sources for picture in source.pictures]
     results = [predictor.labelled(*each) for each in _shown(pictures, "pictures")]
     blanks = [list(_shown(predictor.negatives(path), path.name)) for path in negatives]

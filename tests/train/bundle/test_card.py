@@ -52,7 +52,9 @@ def test_a_detector_is_trained_on_what_its_base_was(tmp_path):
 def test_what_a_training_that_goes_on_is_trained_on_can_be_told(tmp_path):
     run = {"data": ["mine"], "base": "default", "epochs": 9, "imgsz": 640, "data_sha256": "ab"}
     found = record(tmp_path / "run", run | {"pictures": {"train": 5}}, name="begun.json")
-    assert trained_on(origin(found / "fit" / "weights" / "last.pt")) == ["mine", *OURS]
+    text = origin(found / "fit" / "weights" / "last.pt")
+    assert "; 9 epochs at 640 px, not to the end, on 5 pictures (mine, " in text
+    assert trained_on(text) == ["mine", *OURS]
     run = {"network": "plateid", "processes": 2, "batch": 64, "real": 0.2, "base": None}
     found = record(tmp_path / "reader", run | {"data": ["mine"]}, name="begun.json")
     text = origin_of_reader(found / "last.pt")
