@@ -33,7 +33,7 @@ TREATED_BEFORE = f"""{SETTLED}
     WHERE treated AND position <= (SELECT treated_before FROM box)
     ORDER BY position DESC LIMIT ?"""  # noqa: S608 - constants
 OLD = """
-    SELECT coalesce(max(+position), 0) FROM event WHERE id < :not_before AND (
+    SELECT max(+position) FROM event WHERE id < :not_before AND (
         instr(payload, '"clock_synced":false') = 0
         OR :unset AND id >= :set AND position > (
             SELECT coalesce(max(position), 0) FROM event

@@ -62,10 +62,9 @@ async def save(request: Request) -> Response:
     await run_in_threadpool(_write_view, site, file, name, view)
     site.reload()
     drawn = {key: getattr(parsed, key) for key in KEYS}
-    cameras = (c.model_copy(update=drawn) if c.name == name else c for c in site.config.camera)
-    site.config = site.config.model_copy(
-        update={"camera": tuple(cameras)}
-    )  # until it is read again
+    seen = (c.model_copy(update=drawn) if c.name == name else c for c in site.config.camera)
+    cameras = tuple(seen)  # until they are read again
+    site.config = site.config.model_copy(update={"camera": cameras})
     log.info("view of camera changed", camera=name)
     return RedirectResponse(f"/cameras/{name}?saved=1", 303)
 

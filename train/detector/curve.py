@@ -112,8 +112,7 @@ def _point(
 
 def _finished(path: Path, run: DetectorRun, data: str) -> dict[str, Any]:
     record: dict[str, Any] = json.loads(path.read_text())
-    asked = {key: value for key, value in asdict(run).items() if key != "out"}
-    wanted = json.loads(json.dumps({**asked, "data_sha256": data}))
+    wanted = json.loads(json.dumps({**run.asked, "data_sha256": data}))
     if changed := [key for key, value in wanted.items() if record.get(key) != value]:
         raise TrainError(f"{path}: was run with other {', '.join(changed)}; choose another --out")
     return record

@@ -58,6 +58,11 @@ class DetectorRun:
     limit: int | None = None
     validate: bool = True
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What decides what comes out: all but where that is."""
+        return {key: value for key, value in asdict(self).items() if key != "out"}
+
 
 def train_detector(run: DetectorRun) -> dict[str, Any]:
     """Trains, or resumes when `run.out` holds an unfinished run, and writes `run.json`.
@@ -78,7 +83,7 @@ def train_detector(run: DetectorRun) -> dict[str, Any]:
     train, val = split(pictures)
     sides = chosen(train, run), val
     asked = {
-        **{key: value for key, value in asdict(run).items() if key != "out"},
+        **run.asked,
         "pictures": {"train": len(sides[0]), "val": len(val)},
         "data_sha256": data_hash(pictures),
         "teachers_sha256": [_file_hash(each) for each in run.teachers],

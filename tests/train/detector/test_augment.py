@@ -109,18 +109,21 @@ def test_a_folder_without_plates_or_with_a_broken_one_is_named(tmp_path: Path):
         read_cut_outs((str(tmp_path),))
 
 
-def test_boxes_stay_on_their_plates_through_all_that_is_done_to_a_picture(data, tmp_path):
-    pictures, _ = checked_pictures([data])
-    yaml = write_yolo((pictures, pictures[:1]), tmp_path / "yolo")
-    init_seeds(0)
-    dataset = PlateDataset(
-        img_path=str(tmp_path / "yolo" / "images" / "train"),
-        data={"names": {0: "plate"}, "nc": 1, "path": yaml.parent, "channels": 3},
+def training_side(data: Path, root: Path, **options: str) -> PlateDataset:
+    write_yolo((checked_pictures([data])[0], []), root)
+    return PlateDataset(
+        img_path=str(root / "images" / "train"),
+        data={"names": {0: "plate"}, "nc": 1, "path": root, "channels": 3},
         imgsz=128,
         augment=True,
         hyp=get_cfg(overrides=AUGMENTATION),
-        cache="ram",
+        **options,
     )
+
+
+def test_boxes_stay_on_their_plates_through_all_that_is_done_to_a_picture(data, tmp_path):
+    init_seeds(0)
+    dataset = training_side(data, tmp_path / "yolo", cache="ram")
     cached = [image.copy() for image in dataset.ims]
     dataset.plates = [np.full((16, 40, 3), 235, np.uint8)]
     seen = 0
@@ -138,16 +141,8 @@ def test_boxes_stay_on_their_plates_through_all_that_is_done_to_a_picture(data, 
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.45, 0.55, 1.0])
-def test_a_plate_of_which_zoom_leaves_less_than_half_is_none(data, tmp_path, monkeypatch, kept):
-    monkeypatch.setattr(augment, "DISTRACTED", 0)
-    yaml = write_yolo((checked_pictures([data])[0], []), tmp_path / "yolo")
-    dataset = PlateDataset(
-        img_path=str(tmp_path / "yolo" / "images" / "train"),
-        data={"names": {0: "plate"}, "nc": 1, "path": yaml.parent, "channels": 3},
-        imgsz=64,
-        augment=True,
-        hyp=get_cfg(overrides=AUGMENTATION),
-    )
+def test_a_plate_of_which_zoom_leaves_less_than_half_is_none(data, tmp_path, kept):
+    dataset = training_side(data, tmp_path / "yolo")
     (affine,) = (
         each
         for each in dataset.transforms.transforms[0].transforms
