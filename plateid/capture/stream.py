@@ -36,6 +36,8 @@ _SLACK_S, _SLACK_FRAMES = 0.2, 2
 """A clip that ends by more than both before its time has been cut off."""
 _REORDERED_S = 1.0
 """Times that go back by more begin anew: recordings were joined, or the time before was wrong."""
+_BETWEEN_BLOCKS = 1024
+"""More bytes than Matroska puts between two packets, headers of clusters included (25)."""
 _FIRST_CAMERAS = datetime(2000, 1, 1, tzinfo=UTC)
 """Creation times before it are those of unset clocks."""
 
@@ -175,21 +177,22 @@ class _Clip:
         self._first_s: float | None = None
         self._media_time_s = 0.0
         self._ends: dict[int, int] = {}  # of each stream
+        self._read_to: tuple[int, int] | None = None  # where the last block begins and ends
         self._damaged_s: float | None = None
 
     def frames(self) -> Iterator[av.VideoFrame]:
         """Every frame that can be decoded. Audio is read for its times: a clip ends as both do."""
         for packet in self._container.demux():
             self._note_end(packet)
+            self._note_hole(packet)
             if packet.stream.index == self._stream.index:
                 yield from self._decoded(cast("Packet[VideoStream]", packet))
 
     def _decoded(self, packet: "Packet[VideoStream]") -> list[av.VideoFrame]:
         """A clip may begin between key frames, with packets that nobody can decode."""
         frames = decoded(packet)
-        damaged = frames is None or packet.is_corrupt or any(frame.is_corrupt for frame in frames)
-        if damaged and self._first_s is not None and self._damaged_s is None:
-            self._damaged_s = self._media_time_s
+        if frames is None or packet.is_corrupt or any(frame.is_corrupt for frame in frames):
+            self._note_damage()
         return frames or []
 
     def media_time_s(self, frame: av.VideoFrame) -> float:
@@ -223,6 +226,23 @@ class _Clip:
         if time is not None:
             index, end = packet.stream.index, time + (packet.duration or 0)
             self._ends[index] = max(self._ends.get(index, end), end)
+
+    def _note_hole(self, packet: "Packet[Stream]") -> None:
+        """FFmpeg skips damaged Matroska without a word, up to the next cluster it understands."""
+        if self._container.format.name != "matroska,webm" or packet.pos is None:
+            return
+        begin, end = self._read_to or (packet.pos, packet.pos)
+        if packet.pos == begin:  # one block may hold several packets
+            self._read_to = (begin, end + packet.size)
+            return
+        if packet.pos - end > _BETWEEN_BLOCKS:
+            self._note_damage()
+        self._read_to = (packet.pos, packet.pos + packet.size)
+
+    def _note_damage(self) -> None:
+        """After the first picture: before it, a clip that begins between key frames looks so."""
+        if self._first_s is not None and self._damaged_s is None:
+            self._damaged_s = self._media_time_s
 
     def _end_s(self) -> float:
         """Of the longest stream, after the start of the container."""

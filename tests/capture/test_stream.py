@@ -95,16 +95,18 @@ def test_a_clip_that_was_cut_gives_what_is_there_and_says_where_it_stops(tmp_pat
     assert error.reason == f"is cut off: it stops after {frames[-1].media_time_s:.1f} s of 3.0 s"
 
 
+@pytest.mark.parametrize("at", [0.3, 0.4, 0.5, 0.6, 0.7])
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv"])
-def test_a_clip_with_a_hole_gives_the_rest_and_says_where_it_is(tmp_path, name):
+def test_a_clip_with_a_hole_gives_the_rest_and_says_where_it_is(tmp_path, name, at):
     path = write_clip(tmp_path / name, count=90)
     data = bytearray(path.read_bytes())
-    hole = slice(len(data) // 2, len(data) // 2 + 900)
-    data[hole] = np.random.default_rng(1).bytes(900)
+    hole = slice(int(at * len(data)), int(at * len(data)) + 4000)  # more than two pictures
+    data[hole] = np.random.default_rng(1).bytes(4000)
     path.write_bytes(data)
     frames, error = reading(read_clip(path))
     assert len(frames) > 60 and frames[-1].media_time_s > 2.5
-    assert error.reason.startswith("is damaged after 1.")
+    assert error.reason.startswith("is damaged after ")
+    assert float(error.reason.split()[3]) == pytest.approx(3 * at, abs=0.4)
 
 
 def test_what_is_not_a_clip_is_an_error_with_its_reason(tmp_path):
