@@ -17,6 +17,7 @@ from plateid.config.file import Config
 from plateid.config.syntax import formats_of, rules_of
 from plateid.core.formats import Formats
 from plateid.core.ids import first_id
+from plateid.core.passes import Pass
 from plateid.core.records import PlateEvent, Shot
 from plateid.errors import PlateidError, StoreError
 from plateid.events.album import Album
@@ -34,7 +35,7 @@ from plateid.events.retention import Retention
 from plateid.events.sinks import Sinks
 from plateid.events.snapshots import Snapshots
 from plateid.events.store import EventStore
-from plateid.events.unfinished import passes_before
+from plateid.events.unfinished import told_before
 from plateid.models.networks import Networks
 from plateid.pipeline.camera import CameraPipeline
 from plateid.pipeline.traffic import Origin
@@ -58,7 +59,7 @@ JOIN_S = 0.5
 PUBLISHER_STOP_S = 1.0
 """All of a stop takes less than the two seconds that a service manager is promised."""
 STORE_S = 5.0
-"""But what a full disk did not take has so long; systemd waits for ten seconds."""
+"""But what a full disk refused gets so long; systemd waits for ten seconds."""
 
 
 class App:
@@ -122,9 +123,10 @@ class App:
         self._metrics_server = MetricsServer(config.metrics, self._metrics)
         self._web = WebServer(config, self._health.report, file=file, reload=supervisor.reload)
         self._pipelines = {name: self._pipeline(name) for name in names}
-        for name, vehicles in passes_before(self._store).items():
+        for name, told in told_before(self._store).items():
             if name in self._pipelines:
-                self._pipelines[name].resume(vehicles)
+                self._snapshots.resume(told)
+                self._pipelines[name].resume(map(Pass.told, told))
         self._cameras = [self._camera(camera) for camera in config.camera]
 
     def run(self) -> None:

@@ -3,6 +3,7 @@
 import functools
 import os
 import shutil
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from plateid.events.webhook import Webhook
 from plateid.models.networks import Networks
 from plateid.service.clock import clock_synced
 from plateid.web.access import check_password, key_file, read_keys
+from plateid.web.certificate import Certificate
 
 LEAST_FREE_MB = 200
 CLOCK = {
@@ -101,6 +103,7 @@ def _broker(config: Config) -> str:
 def _web(config: Config) -> str:
     web, file = config.web, key_file(config.store.path)
     check_password(web, read_keys(file))
+    Certificate(web).load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
     return f"{web.host}:{web.port}, {'password' if read_keys(file).admin else 'no password'}"
 
 

@@ -1,5 +1,6 @@
 """The command line."""
 
+import errno
 import faulthandler
 import functools
 import io
@@ -19,7 +20,7 @@ from plateid.cli_models import models, to_bundle
 from plateid.config.load import load_config
 from plateid.config.models import DEFAULT_BUNDLE
 from plateid.config.syntax import load_formats
-from plateid.errors import ConfigError, PlateidError
+from plateid.errors import ConfigError, PlateidError, reason_of
 from plateid.service.logs import configure_logs
 from plateid.service.supervisor import Supervisor
 
@@ -44,6 +45,11 @@ class Commands(click.Group):
             sys.exit(2)
         except PlateidError as error:
             click.echo(error, err=True)
+            sys.exit(1)
+        except OSError as error:
+            if error.errno != errno.ENOSPC or error.filename is not None:
+                raise
+            click.echo(f"the output cannot be written: {error.strerror}", err=True)
             sys.exit(1)
 
 
@@ -185,17 +191,17 @@ def set_password(path: Path, *, viewer: bool, remove: bool) -> None:
 
     file = access.key_file(load_config(path).store.path)
     role = "viewer" if viewer else "admin"
-    password = "" if remove else typed_password()
     try:
+        password = "" if remove else typed_password()
         hashed = password and access.hashed(password)
     except ValueError as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(reason_of(error)) from error
     access.write_keys(file, replace(access.read_keys(file), **{role: hashed}))
     click.echo(f"{file}: password of {role}s {'removed' if remove else 'set'}")
 
 
 def typed_password() -> str:
-    """Nobody sees it."""
+    """Typed twice without echo on a terminal, else a line of standard input."""
     if sys.stdin.isatty():
         password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
         return password

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from plateid.config.load import load_config
+from plateid.core.lists import compact
 from plateid.core.text import CHARSET
 
 if TYPE_CHECKING:
@@ -119,6 +120,13 @@ def export(path: Path, *, form: str, **options: Any) -> None:
         click.echo(line, nl=False)
 
 
+def _local(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone()
+    except (ValueError, OverflowError) as error:
+        raise click.BadParameter("is before all time zones", param_hint="--before") from error
+
+
 @events.command()
 @CONFIG
 @click.option(
@@ -134,7 +142,7 @@ def purge(path: Path, *, before: datetime | None, plate: str | None, everything:
     if (before is not None) + (plate is not None) + everything != 1:
         raise click.UsageError("give one of --before, --plate and --all")
     config = load_config(path)
-    from plateid.events.purge import Purge, compact  # noqa: PLC0415 - --help is fast
+    from plateid.events.purge import Purge  # noqa: PLC0415 - --help is fast
     from plateid.web.labels import Labels  # noqa: PLC0415
 
     if plate is not None and not set(compact(plate) or " ") <= set(CHARSET):
@@ -143,7 +151,7 @@ def purge(path: Path, *, before: datetime | None, plate: str | None, everything:
     if plate is not None:
         purged = purging.plate(plate)
     else:
-        purged = purging.before(before.astimezone()) if before else purging.all()
+        purged = purging.before(_local(before)) if before else purging.all()
     Labels(config.store.path).forget()
     click.echo(f"{purged.events} events deleted, {purged.unsent} of them before they were sent")
     for file in purged.files:

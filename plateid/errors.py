@@ -17,6 +17,14 @@ class PlateidError(Exception):
         self.reason = str(reason)
 
 
+def reason_of(error: Exception) -> str:
+    """Why, in the system's words where it has some, else in the error's own."""
+    if isinstance(error, UnicodeDecodeError):
+        line = error.object.count(b"\n", 0, error.start) + 1
+        return f"line {line} is not UTF-8"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
 def _printable(text: str) -> str:
     """On one line: a key, a file's name or a server's answer may hold anything."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
 from plateid.config.load import load_config
-from plateid.config.models import ModelsConfig, bundle_in_use
+from plateid.config.models import ModelsConfig
 from plateid.errors import BundleError
 from plateid.golden import check_golden
 from plateid.models.archive import CARD, files_of, pack, unpack, write_synced
@@ -118,7 +118,7 @@ def pack_bundle(folder: Path, golden: Sequence[tuple[Path, str]], *, key: Path, 
 def _not_chosen(config: Path) -> ModelsConfig:
     """The section of a configuration that leaves the choice of a bundle to what is installed."""
     models = load_config(config).models
-    if models.bundle != bundle_in_use(models.installed):
+    if "bundle" in tomlkit.parse(config.read_text("utf-8-sig")).get("models", {}):
         reason = "names a bundle; without this key, the installed one is used"
         raise BundleError(f"{config}: models.bundle", reason)
     return models

@@ -240,8 +240,9 @@ def test_two_at_a_time_are_one_too_many(tmp_path, box, key):
     os.close(lock)
 
 
-def test_a_configuration_that_names_a_bundle_would_not_use_it(tmp_path, box, key):
-    box.config.write_text(CONFIG.replace("{inst", '{bundle = "accurate", inst'))
+@pytest.mark.parametrize("name", ["accurate", "default"])
+def test_a_configuration_that_names_a_bundle_would_not_use_it(tmp_path, box, key, name):
+    box.config.write_text(CONFIG.replace("{inst", f'{{bundle = "{name}", inst'))
     with pytest.raises(BundleError, match=r"models.bundle: names a bundle; without this key"):
         install_bundle(str(write_packed(tmp_path, key)), box)
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
+from tests.bundles import detector_network, reader_network, write_bundle
 from tests.capture.conftest import write_clip
 
 SCHEMA = Path("plateid/events/schema/plate-event.v1.json")
@@ -157,6 +158,32 @@ def test_a_copy_does_not_take_the_place_of_another_source(picture, tmp_path, bun
     assert done.returncode == 1, "the second is no picture"
     assert other.read_bytes() == untouched
     assert {path.name for path in other.parent.iterdir()} == {"car.png", "car-2.png"}
+
+
+def test_a_copy_that_is_being_written_takes_no_name_of_a_source(bundle, tmp_path):
+    sources = [write_clip(tmp_path / name, count=5) for name in ("gate.mkv", "gate.part.mp4")]
+    before = [source.read_bytes() for source in sources]
+    read("--bundle", bundle, "--out", tmp_path, tmp_path / "gate.mkv")
+    assert [source.read_bytes() for source in sources] == before
+    names = {path.name for path in tmp_path.glob("*.m*")}
+    assert names == {"gate.mkv", "gate.part.mp4", "gate.mp4"}
+
+
+def test_a_lower_score_finds_more_in_clips_too(tmp_path):
+    unsure = write_bundle(
+        tmp_path / "unsure", detector_network([(32, 16, 20, 8, 0.3)]), reader_network("-AA-B-11-2")
+    )
+    clip = write_clip(tmp_path / "clip.mp4", count=40)
+    assert "no vehicle" in read("--bundle", unsure, clip).stdout
+    assert "AB12" in read("--bundle", unsure, "--min-score", "0.2", clip).stdout
+
+
+def test_a_full_disk_behind_the_output_is_one_line(picture, bundle):
+    with Path("/dev/full").open("w") as full:
+        command = [*PLATEID, "read", "--json", "--bundle", str(bundle), str(picture)]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0] == "the output cannot be written: No space left on device"
 
 
 def test_a_clip_that_is_cut_off_gives_its_events_and_one_line(bundle, tmp_path):

@@ -2,8 +2,15 @@
 
 dataset     reads and checks labelled pictures, and holds a part of them out
 detector    fine-tunes the network that finds plates; the small-data curve
-reader      fine-tunes the network that reads them; renders plates
+reader      fine-tunes the network that reads them
+synth       renders plates as a camera sees them
 bundle      writes the networks as ONNX, proves them, and describes them
 evaluation  judges a bundle through the code that runs on the device
 scene       renders the clip of `plateid demo`
 """
+
+import os
+
+os.environ.setdefault(
+    "YOLO_AUTOINSTALL", "false"
+)  # of whatever module a strange file of weights names

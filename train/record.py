@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,7 +26,7 @@ def data_hash(pictures: Iterable[LabelledPicture]) -> str:
     """SHA-256 of the pictures' names, boxes and bytes, in their order."""
     digest = hashlib.sha256()
     for picture in pictures:
-        digest.update(f"{picture.path.name} {picture.boxes}\n".encode())
+        digest.update(os.fsencode(f"{picture.path.name} {picture.boxes}\n"))
         digest.update(picture.path.read_bytes())
     return digest.hexdigest()
 

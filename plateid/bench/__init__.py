@@ -56,6 +56,7 @@ def run_bench(options: BenchOptions) -> None:
         traffic, still = folder / "traffic.mp4", folder / "still.mp4"
         write_traffic(traffic, clip)
         write_still(still, clip)
+        still_ms = decode_ms(still)
         bench = Bench(options.bundle)
         profile = bench.profile(traffic)
         _print_profile(profile)
@@ -65,13 +66,13 @@ def run_bench(options: BenchOptions) -> None:
         run = _Runs(folder, options.bundle, options.seconds)
         quiet = run(still, 1, "still") if options.cameras else None
         if quiet:
-            _print_still(quiet, decode_ms(still))
+            _print_still(quiet, still_ms)
         loads = []
         for cameras in options.cameras:
             loads.append(run(traffic, cameras, f"traffic-{cameras}"))
             _print_load(loads[-1])
         _print_held(loads)
-        figures = _figures(profile, crowds, quiet, loads) | {"still_decode_ms": decode_ms(still)}
+        figures = _figures(profile, crowds, quiet, loads) | {"still_decode_ms": still_ms}
     if options.json:
         options.json.write(json.dumps(figures, indent=1) + "\n")
     if options.picture:
@@ -208,7 +209,7 @@ def picture(profile: Profile, crowds: dict[int, tuple[float, float]], loads: Seq
         sent = [(load.cameras, float(load.cameras * FPS)) for load in loads]
         parts += [
             plot(
-                "Cameras of 1080p, 15 frames a second",
+                f"Cameras of 1080p, {FPS} frames a second",
                 [Line("sent", sent, ORANGE), Line("looked at", looked_at)],
                 x="cameras",
                 y="frames a second",

@@ -12,7 +12,8 @@ import numpy as np
 from plateid.capture.container import Source, opened
 from plateid.capture.stream import read_clip
 from plateid.capture.video import VideoPicture
-from plateid.core.records import Box, Frame, Image
+from plateid.core.geometry import expanded
+from plateid.core.records import Frame, Image
 from plateid.demo import CLIP
 
 WIDTH, HEIGHT, FPS = 1920, 1080, 15
@@ -93,13 +94,8 @@ def _patch() -> Image:
     index = int(np.argmin(np.abs(np.array(heights) - PLATE_HEIGHT)))
     wanted = vehicle["first_frame"] + index
     frame = next(frame for frame in read_clip(CLIP) if frame.sequence == wanted)
-    return frame.picture.crop(_around(vehicle["boxes"][index]))
-
-
-def _around(box: list[float]) -> Box:
-    x1, y1, x2, y2 = box
-    dx, dy = AROUND[0] * (x2 - x1), AROUND[1] * (y2 - y1)
-    return x1 - dx, y1 - dy, x2 + dx, y2 + dy
+    box = expanded(vehicle["boxes"][index], x=AROUND[0], y=AROUND[1])
+    return frame.picture.crop(box)
 
 
 def _rate(clip: Path) -> float:

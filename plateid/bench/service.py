@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 import urllib.error
-import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,10 +81,11 @@ def measure(clip: Path, cameras: int, *, folder: Path, bundle: Path, seconds: fl
     """
     folder.mkdir()
     with _broker(folder) as port, _latencies(port) as received:
-        metrics = f"http://{HOST}:{free_port()}/metrics"
+        metrics_port = free_port()
+        metrics = f"http://{HOST}:{metrics_port}/metrics"
         clips = _turned(folder, clip, min(cameras, MOMENTS))
         urls = [str(clips[n % len(clips)]) for n in range(cameras)]
-        config = _write_config(folder, urls, bundle=bundle, mqtt=port, metrics=metrics)
+        config = _write_config(folder, urls, bundle=bundle, ports=(port, metrics_port))
         with _service(config) as process:
             _wait_online(process, metrics, cameras)
             time.sleep(WARM_UP_S)
@@ -157,17 +157,16 @@ def _turned(folder: Path, clip: Path, count: int) -> list[Path]:
     return files
 
 
-def _write_config(folder: Path, urls: list[str], *, bundle: Path, mqtt: int, metrics: str) -> Path:
+def _write_config(folder: Path, urls: list[str], *, bundle: Path, ports: tuple[int, int]) -> Path:
     tables = "".join(
         f'[[camera]]\nname = "camera-{n}"\nurl = {json.dumps(url)}\nloop = true\n'
         for n, url in enumerate(urls)
     )
-    metrics_port = urllib.parse.urlsplit(metrics).port
     file = folder / "plateid.toml"
     file.write_text(
         f'device = "bench"\n{tables}'
         f"[models]\nbundle = {json.dumps(str(bundle.resolve()))}\n"
-        f"[mqtt]\nport = {mqtt}\n[metrics]\nport = {metrics_port}\n"
+        f"[mqtt]\nport = {ports[0]}\n[metrics]\nport = {ports[1]}\n"
     )
     return file
 

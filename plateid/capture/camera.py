@@ -61,6 +61,7 @@ class Camera:
         self._interrupted = threading.Event()
         self._sequence = itertools.count()
         self._online: bool | None = None
+        self._changing = threading.Lock()
         self._reporting = threading.Lock()
         self._last_frame_at = time.monotonic()
         self._failures = 0
@@ -70,10 +71,12 @@ class Camera:
         """Reads until `stop` is called, or until the end of a clip that does not loop."""
         try:
             while True:
-                self._interrupted.clear()  # first: whoever interrupts has said why before
+                with self._changing:
+                    self._interrupted.clear()  # first: whoever interrupts has said why before
+                    config = self._config
                 if self._stopping or self._ended:
                     return
-                self._read(self._config)
+                self._read(config)
                 self._interrupted.wait(self._wait_s())
         finally:
             self._mailbox.close()
@@ -85,9 +88,10 @@ class Camera:
 
     def use(self, config: CameraConfig) -> bool:
         """Goes over to another source as soon as `stop` would end `run`; False if it is over."""
-        self._config = config
-        self._failures = 0
-        self._interrupted.set()
+        with self._changing:  # or the new source would be interrupted
+            self._config = config
+            self._failures = 0
+            self._interrupted.set()
         return not self._mailbox.closed
 
     def notice_stall(self) -> None:

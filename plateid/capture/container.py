@@ -22,6 +22,8 @@ _ANY_TEXT: dict[str, Any] = (
     {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < _SURROGATES_SINCE else {}
 )
 """Tags are not always UTF-8; older PyAV, the last for Python 3.11, refuses such clips."""
+_NO_VIDEO = {"tty", "gif"}
+"""FFmpeg draws texts as terminal art, and plays GIF pictures as clips."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,6 @@ def redacted(url: str) -> str:
     return re.sub(r"://.*@", "://", url)
 
 
-_NO_VIDEO = {"tty", "gif"}
-"""FFmpeg draws texts as terminal art, and plays GIF pictures as clips."""
-
-
 @contextmanager
 def opened(source: Source) -> Iterator[tuple[InputContainer, VideoStream]]:
     """An open container and its main video stream.
@@ -89,6 +87,8 @@ def opened(source: Source) -> Iterator[tuple[InputContainer, VideoStream]]:
             if container.format.name in _NO_VIDEO:
                 raise SourceError(subject, "is not a video")
             yield container, _video(container, subject)
+    except IndexError:  # PyAV's, at the end of one whose sound began late
+        raise SourceError(subject, "the stream ended") from None
     except av.error.FFmpegError as error:
         # from None: FFmpeg's own error holds the URL with its password
         raise SourceError(subject, _reason(error, source)) from None

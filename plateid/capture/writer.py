@@ -25,7 +25,7 @@ class ClipWriter:
             SourceError: It cannot be created.
         """
         self._path = path
-        self._part = path.with_suffix(f".part{path.suffix}")
+        self._part = path.with_name(f".{path.stem}.part{path.suffix}")
         try:
             self._container = av.open(str(self._part), "w")
         except (OSError, av.error.FFmpegError) as error:

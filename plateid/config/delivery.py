@@ -101,6 +101,18 @@ class WebhookConfig(Section):
         default=(),
         description="Send only plates of these lists; none: those of no list; empty: all",
     )
+    cameras: tuple[Name, ...] = Field(
+        default=(), description="Send only what these cameras saw; empty: what all saw"
+    )
+    events: tuple[Literal["plate_seen", "plate_left"], ...] = Field(
+        default=(), description="Send only these; a gate wants plate_seen; empty: both"
+    )
+    max_age_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="Seconds after its vehicle was last seen from which on an event is not sent: a "
+        "gate opens for nobody who has gone; default: sent whenever it can be",
+    )
 
 
 class LogfileConfig(Section):

@@ -62,14 +62,18 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "Config":
-        names = [camera.name for camera in self.camera]
-        if repeated := {name for name in names if names.count(name) > 1}:
-            message = f"camera name used twice: {', '.join(sorted(repeated))}"
-            raise ValueError(message)
-        webhooks = [webhook.name for webhook in self.webhook]
-        if repeated := {name for name in webhooks if webhooks.count(name) > 1}:
-            message = f"webhook name used twice: {', '.join(sorted(repeated))}"
-            raise ValueError(message)
+        for kind, tables in (("camera", self.camera), ("webhook", self.webhook)):
+            names = [each.name for each in tables]
+            if repeated := {name for name in names if names.count(name) > 1}:
+                raise ValueError(f"{kind} name used twice: {', '.join(sorted(repeated))}")
+        return self
+
+    @model_validator(mode="after")
+    def _webhooks_know_the_cameras(self) -> "Config":
+        known = {camera.name for camera in self.camera}
+        for webhook in self.webhook:
+            if unknown := sorted(set(webhook.cameras) - known):
+                raise ValueError(f"webhook {webhook.name}: there is no camera {unknown[0]}")
         return self
 
     @model_validator(mode="after")
@@ -77,10 +81,9 @@ class Config(Section):
         for kind in ("unknown", "listed"):
             shown, kept = getattr(self.snapshots, kind), getattr(self.privacy, kind)
             if shown in ("keep", "vehicle") and kept != "keep":
-                message = (
+                raise ValueError(
                     f"snapshots.{kind}: {shown} shows plates, of which privacy.{kind} is {kept}"
                 )
-                raise ValueError(message)
         return self
 
 

@@ -3,15 +3,18 @@
 import os
 import tomllib
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 
-from plateid.config.camera import CameraConfig, EventsConfig
+from plateid.config.camera import CameraConfig
 from plateid.config.delivery import MqttConfig, WebhookConfig
 from plateid.config.file import Config
 from plateid.config.models import ModelsConfig, bundle_in_use
-from plateid.errors import ConfigError
+from plateid.config.section import Section
+from plateid.errors import ConfigError, reason_of
 
+S = TypeVar("S", bound=Section)
 CREDSTORE = Path("/etc/credstore")
 """From where systemd takes the credentials of the service."""
 
@@ -23,9 +26,9 @@ def load_config(path: Path) -> Config:
         ConfigError: The file cannot be read, is not TOML, or a key is wrong; names the key.
     """
     try:
-        table = tomllib.loads(path.read_text())
+        table = tomllib.loads(path.read_text("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(path, getattr(error, "strerror", None) or error) from error
+        raise ConfigError(path, reason_of(error)) from error
     try:
         config = Config.model_validate(table)
     except ValidationError as error:
@@ -50,43 +53,29 @@ def _anchored(config: Config, folder: Path) -> Config:
         update={
             "camera": tuple(_anchored_camera(camera, folder) for camera in config.camera),
             "models": _anchored_models(config.models, folder),
-            "events": _anchored_events(config.events, folder),
-            "lists": config.lists.model_copy(update={"file": _joined(folder, config.lists.file)}),
+            "events": _joined(config.events, folder, "formats"),
+            "lists": _joined(config.lists, folder, "file"),
             "webhook": tuple(_anchored_webhook(webhook, folder) for webhook in config.webhook),
-            "logfile": config.logfile.model_copy(
-                update={
-                    "csv": _joined(folder, config.logfile.csv),
-                    "jsonl": _joined(folder, config.logfile.jsonl),
-                }
-            ),
-            "store": config.store.model_copy(update={"path": folder / config.store.path}),
+            "logfile": _joined(config.logfile, folder, "csv", "jsonl"),
+            "store": _joined(config.store, folder, "path"),
             "mqtt": _anchored_mqtt(config.mqtt, folder),
-            "web": config.web.model_copy(
-                update={
-                    "certificate_file": _joined(folder, config.web.certificate_file),
-                    "key_file": _joined(folder, config.web.key_file),
-                }
-            ),
+            "web": _joined(config.web, folder, "certificate_file", "key_file"),
         }
     )
 
 
 def _anchored_models(models: ModelsConfig, folder: Path) -> ModelsConfig:
-    installed = folder / models.installed
-    chosen = "bundle" in models.model_fields_set
-    return models.model_copy(
-        update={
-            "bundle": folder / models.bundle if chosen else bundle_in_use(installed),
-            "installed": installed,
-            "trusted_keys": folder / models.trusted_keys,
-            "engine_cache": _joined(folder, models.engine_cache),
-            "easyocr_folder": _joined(folder, models.easyocr_folder),
-        }
-    )
+    keys = ("bundle", "installed", "trusted_keys", "engine_cache", "easyocr_folder")
+    joined = _joined(models, folder, *keys)
+    if "bundle" in models.model_fields_set:
+        return joined
+    return joined.model_copy(update={"bundle": bundle_in_use(joined.installed)})
 
 
-def _joined(folder: Path, path: Path | None) -> Path | None:
-    return path and folder / path
+def _joined(section: S, folder: Path, *keys: str) -> S:
+    """The section, with its paths at these keys relative to the folder."""
+    paths = {key: path for key in keys if (path := getattr(section, key))}
+    return section.model_copy(update={key: folder / path for key, path in paths.items()})
 
 
 def _anchored_mqtt(mqtt: MqttConfig, folder: Path) -> MqttConfig:
@@ -107,16 +96,10 @@ def _credential(path: Path, folder: Path) -> Path:
 
 def _anchored_camera(camera: CameraConfig, folder: Path) -> CameraConfig:
     url = camera.url if "://" in camera.url else str(folder / camera.url)
-    events = camera.events and _anchored_events(camera.events, folder)
+    events = camera.events and _joined(camera.events, folder, "formats")
     return camera.model_copy(update={"url": url, "events": events})
-
-
-def _anchored_events(events: EventsConfig, folder: Path) -> EventsConfig:
-    return events.model_copy(update={"formats": _joined(folder, events.formats)})
 
 
 def _anchored_webhook(webhook: WebhookConfig, folder: Path) -> WebhookConfig:
     secret = webhook.secret_file and _credential(webhook.secret_file, folder)
-    return webhook.model_copy(
-        update={"secret_file": secret, "ca_file": _joined(folder, webhook.ca_file)}
-    )
+    return _joined(webhook, folder, "ca_file").model_copy(update={"secret_file": secret})

@@ -5,7 +5,7 @@ from pathlib import Path
 from plateid.config.camera import CameraConfig, EventsConfig
 from plateid.config.file import Config
 from plateid.core.formats import Formats, shipped_formats, with_tables
-from plateid.errors import ConfigError
+from plateid.errors import ConfigError, reason_of
 
 
 def load_formats(path: Path | None) -> Formats:
@@ -19,7 +19,7 @@ def load_formats(path: Path | None) -> Formats:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(path, getattr(error, "strerror", None) or error) from error
+        raise ConfigError(path, reason_of(error)) from error
     return with_tables(text, path)
 
 

@@ -26,9 +26,9 @@ INVENTED = 0.03
 CORRELATION = 0.5
 """Frames of one pass err alike: n equally good reads count as n to this power."""
 GOOD_HEIGHT = 24.0
-"""Crops of this height and more get full weight, in pixels."""
+"""Plates of this height and more get full weight, in pixels."""
 ILLEGIBLE_HEIGHT, LEGIBLE_HEIGHT = 6.0, 16.0
-"""Below the first, in pixels, a crop shows almost nothing, whatever a reader says of it; from the
+"""Below the first, in pixels, a plate shows almost nothing, whatever a reader says of it; from the
 second on nothing is taken off."""
 KEPT_TEXTS = 64
 Logs = NDArray[np.float64]

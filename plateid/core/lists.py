@@ -217,8 +217,13 @@ def _entry(cells: dict[str, str], cameras: Collection[str]) -> Entry:
     return entry
 
 
+def compact(text: str) -> str:
+    """A plate as people write it, without its gaps."""
+    return GAPS.sub("", text).upper()
+
+
 def _plate(text: str) -> str:
-    plate = GAPS.sub("", text).upper()
+    plate = compact(text)
     if not plate or not set(plate) <= set(CHARSET):
         raise ValueError(f"plate: {text!r} is not of the letters A to Z and digits")
     return plate

@@ -10,6 +10,10 @@ from plateid.core.records import Frame, Grey
 SIZE = (160, 90)
 BUSY, CHECK_EVERY = 15, 3
 """After so many frames in a row that passed, one in three is compared: the next will pass too."""
+CHANGE, MIN_PIXELS = 16, 4
+"""More grey levels than the first are a change; so many pixels of it, of 160 x 90, are motion."""
+MAX_STILL = timedelta(seconds=5)
+"""After it a still scene is looked at all the same."""
 _MOST = 255
 
 
@@ -23,26 +27,13 @@ class MotionGate:
             that passed without being compared, nobody knows.
     """
 
-    def __init__(
-        self,
-        shown: NDArray[np.bool_] | None = None,
-        *,
-        threshold: int = 16,
-        min_pixels: int = 4,
-        max_still_s: float = 5.0,
-    ) -> None:
+    def __init__(self, shown: NDArray[np.bool_] | None = None) -> None:
         """Has seen nothing yet.
 
         Args:
             shown: Where motion counts, shape (90, 160); None: everywhere.
-            threshold: Grey levels that count as a change.
-            min_pixels: Changed pixels, of 160 x 90, that count as motion.
-            max_still_s: Seconds after which a still scene is looked at all the same.
         """
         self._shown = True if shown is None else shown
-        self._threshold = threshold
-        self._min_pixels = min_pixels
-        self._max_still = timedelta(seconds=max_still_s)
         self._reference: Grey | None = None
         self._busy = 0
         self._passed_at: datetime | None = None
@@ -59,7 +50,7 @@ class MotionGate:
         self.still = alike and seen_all
         if alike:
             self._busy = 0
-        if self.still and self._passed_at and now - self._passed_at < self._max_still:
+        if self.still and self._passed_at and now - self._passed_at < MAX_STILL:
             return False
         self._reference = luma
         self._passed_at = now if seen_all or not alike else None  # None: look twice at what is left
@@ -70,8 +61,8 @@ class MotionGate:
             return False
         change = np.subtract(luma, self._reference, dtype=np.int16)
         change -= _median(change)  # a change of exposure moves every pixel alike
-        moved = (np.abs(change) > self._threshold) & self._shown
-        return int(np.count_nonzero(moved)) < self._min_pixels
+        moved = (np.abs(change) > CHANGE) & self._shown
+        return int(np.count_nonzero(moved)) < MIN_PIXELS
 
 
 def _median(change: NDArray[np.int16]) -> np.int16:

@@ -32,8 +32,11 @@ class Parking:
         self._waited_s[vehicle] = 0.0
 
     def pause(self) -> None:
-        """No pictures come: waiting begins anew with the next one."""
-        self._waited_s = dict.fromkeys(self._waited_s, 0.0)
+        """No pictures come: each has at least `RESUMED_S` from the next one on."""
+        self._waited_s = {
+            vehicle: max(0.0, min(waited_s, self._waits_s(vehicle) - RESUMED_S))
+            for vehicle, waited_s in self._waited_s.items()
+        }
         self._now = None
 
     def take(self, plate: str, seen: Pass) -> Pass | None:

@@ -27,7 +27,7 @@ class Pass:
         announced: What `plate_seen` or a correction told last; None before.
         standing: Whether it moves.
         read_at: When it was read last; None before.
-        read_height: Of the highest crop that was read, in pixels.
+        read_height: Of the highest box that was read, in pixels.
         is_resumed: Whether it is known only by what was told of it before a restart.
         is_over: Whether its `plate_left` was told then: it told a vehicle that still stands there.
         clock_synced: Whether `first_seen` is by a clock that was set; None: not known.

@@ -120,7 +120,7 @@ class PlateRead:
         probabilities: Shape (slots, 1 + len(CHARSET)), each row a distribution; column 0 is "no
             character".
         sharpness: Of the crop, 0 to 1, whatever its brightness; see `core.geometry.sharpness`.
-        height: Of the crop, in pixels.
+        height: Of the plate's box, in pixels; the crop is higher by the bundle's margins.
         regions: How likely the plate is one of each country, by code; "" stands for those that the
             reader does not know. Empty: it does not tell.
     """
@@ -280,7 +280,12 @@ class PlateEvent:
 
     def to_json(self) -> str:
         """One line; times as UTC RFC 3339 with milliseconds, numbers rounded to 4 places."""
-        return json.dumps(_plain(asdict(self)), separators=(",", ":"), ensure_ascii=False)
+        return json_line(_plain(asdict(self)))
+
+
+def json_line(value: Any) -> str:
+    """JSON without spaces, as events are published and kept."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def rfc3339(moment: datetime) -> str:

@@ -23,6 +23,8 @@ STEP_S = 0.2
 CLOCKS_ARE_SET = first_id(datetime(2020, 1, 1, tzinfo=UTC).timestamp())
 """Ids before it are from before the clock was set, and have no age."""
 ID = r"0[0-9a-f]{7}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+HIDDEN_JPG = "-hidden.jpg"
+"""How the name of a picture ends that shows no plate."""
 FILE = re.compile(ID + r"(-hidden)?\.jpg(\.new)?")
 DAY = "[0-9]" * 4 + "/[0-9][0-9]/[0-9][0-9]"
 log = structlog.get_logger()
@@ -46,7 +48,7 @@ class Album:
         Raises:
             StoreError: It cannot be written.
         """
-        name = f"{_stem(event_id)}{'-hidden' if hidden else ''}.jpg"
+        name = f"{_stem(event_id)}{HIDDEN_JPG if hidden else '.jpg'}"
         file = self.folder / name
         new = file.with_name(f"{file.name}.new")
         try:
@@ -65,7 +67,7 @@ class Album:
         Raises:
             StoreError: One cannot be deleted.
         """
-        endings = (".jpg", "-hidden.jpg") if hidden else (".jpg",)
+        endings = (".jpg", HIDDEN_JPG) if hidden else (".jpg",)
         for event_id in event_ids:
             if re.fullmatch(ID, event_id):  # what else an altered store holds names no file
                 self._delete(self.folder / f"{_stem(event_id)}{ending}" for ending in endings)

@@ -16,7 +16,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from plateid.config.delivery import MqttConfig
-from plateid.errors import BrokerError
+from plateid.errors import BrokerError, reason_of
 from plateid.events.credentials import read_password, tls_context, tls_reason
 from plateid.events.wake import Wake
 
@@ -150,7 +150,7 @@ class Connection:
         except ssl.SSLError as error:
             raise BrokerError(self._endpoint, tls_reason(error)) from error
         except (OSError, UnicodeError) as error:
-            reason = getattr(error, "strerror", None) or error
+            reason = reason_of(error)
             raise BrokerError(self._endpoint, reason) from error
 
     def _await_answer(self) -> None:

@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 import structlog
 
 from plateid.backoff import Backoff, Outage
-from plateid.core.records import rfc3339
-from plateid.errors import StoreError
+from plateid.core.records import json_line, rfc3339
+from plateid.errors import BrokerError, StoreError
 from plateid.events.connection import Connection
 from plateid.events.retained import Retained
 from plateid.events.store import EventStore, Outgoing
 
+ACKNOWLEDGED_S = 60.0
+"""A broker that takes longer for a message has lost it; only a new connection sends it again."""
 HEADER_BYTES = 16
 """What MQTT needs for a PUBLISH, beside topic and payload."""
 log = structlog.get_logger()
@@ -86,7 +88,7 @@ class Delivery:
         self._root = root
         self._retained = retained
         self._outages = outages
-        self._in_flight: dict[int, tuple[str, Outgoing | None]] = {}
+        self._in_flight: dict[int, tuple[str, Outgoing | None, float]] = {}
         self._acknowledged: deque[Outgoing] = deque()
         retained.renew()
 
@@ -115,7 +117,7 @@ class Delivery:
             topic, payload = due
             if self._fits(topic, payload.encode()):
                 message = self._connection.publish(topic, payload, qos=1, retain=True)
-                self._in_flight[message] = topic, None
+                self._in_flight[message] = topic, None, time.monotonic()
         if self._outages.store.wait_s:
             return
         try:
@@ -161,7 +163,7 @@ class Delivery:
         return f"{self._root}/{outgoing.camera}/event"
 
     def _choose(self) -> list[Outgoing]:
-        in_flight = [outgoing for _, outgoing in self._in_flight.values() if outgoing]
+        in_flight = [outgoing for _, outgoing, _ in self._in_flight.values() if outgoing]
         ids = {outgoing.id for outgoing in in_flight}
         cameras = {outgoing.camera for outgoing in in_flight}
         chosen = []
@@ -179,11 +181,11 @@ class Delivery:
             f"{self._root}/{outgoing.camera}/last", payload, qos=0, retain=True
         )
         message = self._connection.publish(topic, payload, qos=1, retain=False)
-        self._in_flight[message] = topic, outgoing
+        self._in_flight[message] = topic, outgoing, time.monotonic()
 
     def _receive(self, timeout_s: float) -> None:
         for ack in self._connection.poll(timeout_s):
-            topic, outgoing = self._in_flight.pop(ack.message, ("", None))
+            topic, outgoing, _ = self._in_flight.pop(ack.message, ("", None, 0.0))
             if outgoing is None:
                 self._settle(topic, ack.failure)
             elif ack.failure is not None:
@@ -191,6 +193,10 @@ class Delivery:
             else:
                 self._outages.taken(outgoing)
                 self._acknowledged.append(outgoing)
+        for topic, _, sent_at in self._in_flight.values():
+            if time.monotonic() - sent_at > ACKNOWLEDGED_S:
+                raise BrokerError(topic, f"not acknowledged within {ACKNOWLEDGED_S:g} s")
+            break  # the others were sent later
 
     def _settle(self, topic: str, failure: str | None) -> None:
         if failure is None:
@@ -210,4 +216,4 @@ class Delivery:
 
 def _payload(outgoing: Outgoing, now: datetime) -> str:
     fields = json.loads(outgoing.payload) | {"sent_at": rfc3339(now), "replayed": outgoing.sent}
-    return json.dumps(fields, separators=(",", ":"), ensure_ascii=False)
+    return json_line(fields)

@@ -11,7 +11,7 @@ from typing import Any
 from plateid.backoff import Backoff, Outage
 from plateid.config.service import GpsConfig
 from plateid.core.records import Position
-from plateid.errors import GpsError
+from plateid.errors import GpsError, reason_of
 
 WATCH = b'?WATCH={"enable":true,"json":true};\n'
 CONNECT_TIMEOUT_S = 5.0
@@ -78,7 +78,7 @@ class Gpsd:
                     self._listen(connection)
             except (OSError, UnicodeError, GpsError) as error:
                 if not self._stopping.is_set():
-                    reason = getattr(error, "strerror", None) or error
+                    reason = reason_of(error)
                     self._outage.failed(reason)
                     self._stopping.wait(self._outage.wait_s)
 

@@ -96,7 +96,7 @@ class Rate:
     """How many events each camera had, and how many reads (`plate_seen`) of the last minute."""
 
     def __init__(self) -> None:
-        """None."""
+        """Nothing counted yet."""
         self._seen: dict[str, deque[float]] = {}
         self._events: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()

@@ -64,6 +64,7 @@ def _of_camera(box: Box, camera: str) -> dict[str, Component]:
             "name": f"{camera} plate",
             "state_topic": f"{root}/event",
             "event_types": ["plate_seen", "plate_left"],
+            "availability": [],  # else it has its last event anew when the box comes back
             "icon": "mdi:car",
         },
         "last": {

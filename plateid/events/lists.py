@@ -8,7 +8,7 @@ import structlog
 from plateid.config.delivery import ListsConfig
 from plateid.core.lists import Lists, parse_entries
 from plateid.core.records import ListMatch, PlateEvent
-from plateid.errors import ConfigError
+from plateid.errors import ConfigError, reason_of
 
 State = tuple[int, int, int]
 """Of a file: inode, size, and time of its last change."""
@@ -70,7 +70,7 @@ class ListFile:
         try:
             text = file.read_bytes().decode()
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(file, getattr(error, "strerror", None) or error) from error
+            raise ConfigError(file, reason_of(error)) from error
         return Lists(parse_entries(text, file, self._cameras), self._config.max_distance)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 
 from plateid.config.store import Kept, PrivacyConfig
+from plateid.core.records import json_line
 from plateid.errors import StoreError
 from plateid.events.courier import Target
 from plateid.events.overflow import DAY_S
@@ -119,7 +120,7 @@ class Privacy:
         event |= {"char_confidences": [], "candidates": []}
         if event["list"] is not None:
             event["list"]["name"] = ""
-        return json.dumps(event, separators=(",", ":"), ensure_ascii=False)
+        return json_line(event)
 
     def _rule(self, *, listed: bool) -> Kept:
         return self._config.listed if listed else self._config.unknown

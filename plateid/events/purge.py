@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from plateid.core.lists import GAPS
+from plateid.core.lists import compact
 from plateid.core.records import rfc3339
 from plateid.errors import StoreError
 from plateid.events.album import Album
@@ -123,8 +123,3 @@ def _tells(payload: str, wanted: str) -> bool:
     texts += [candidate["plate"] for candidate in event["candidates"]]
     texts += [event["list"]["name"]] if event["list"] else []
     return any(compact(text) in plates for text in texts)
-
-
-def compact(text: str) -> str:
-    """A plate as people write it, without its gaps."""
-    return GAPS.sub("", text).upper()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from plateid.errors import StoreError
+from plateid.errors import StoreError, reason_of
 
 BUSY_S = 2.0
 
@@ -44,7 +44,7 @@ class Queues:
         try:
             self._file, self._db = self._open()
         except (OSError, sqlite3.Error) as error:
-            raise StoreError(path, getattr(error, "strerror", None) or error) from error
+            raise StoreError(path, reason_of(error)) from error
 
     def first(self, name: str) -> Queued | None:
         """The oldest event that waits for a sink."""
@@ -133,5 +133,5 @@ class Queues:
                 self._follow()
                 return self._db.execute(statement, values).fetchall()
             except (OSError, sqlite3.Error) as error:
-                reason = getattr(error, "strerror", None) or error
+                reason = reason_of(error)
                 raise StoreError(self._path, reason) from error

@@ -33,14 +33,16 @@ TREATED_BEFORE = f"""{SETTLED}
     WHERE treated AND position <= (SELECT treated_before FROM box)
     ORDER BY position DESC LIMIT ?"""  # noqa: S608 - constants
 OLD = """
-    SELECT max(+position) FROM event WHERE id < :not_before AND (
+    SELECT count(*), max(id), max(CASE WHEN
         instr(payload, '"clock_synced":false') = 0
         OR :unset AND id >= :set AND position > (
             SELECT coalesce(max(position), 0) FROM event
-            WHERE instr(payload, '"clock_synced":false') = 0))"""
-"""No age has what is from before the clock was set: it goes with what came after it. Where no clock
-is ever set, as on a box without a network, its own is believed, unless it is one of the factory.
-(A `+` has SQLite look at the old ones only, not backwards from the newest.)"""
+            WHERE instr(payload, '"clock_synced":false') = 0)
+    THEN position END) FROM (
+        SELECT id, position, payload FROM event
+        WHERE id > :after AND id < :not_before ORDER BY id LIMIT :batch)"""
+"""What is from before the clock was set has no age: it goes with what came after it. Where no clock
+is ever set, as on a box without a network, its own is believed, unless it is one of the factory."""
 log = structlog.get_logger()
 
 
@@ -67,6 +69,8 @@ class Retention:
         self._treat_at = self._sweep_at = 0.0
         self._treated_to = self._deleted_to = 0  # since a picture before that cannot be deleted
         self._old: int | None = None
+        self._looked_to, self._found = "", 0  # an id, and what is to be `_old`
+        self._replaced = store.replaced
         self._deleted = 0
         self._traces = False
         self._outage = Outage("retention", Backoff())
@@ -75,6 +79,9 @@ class Retention:
         """Does some of what is due: plates each minute, deletions at the start and each day."""
         if self._outage.wait_s:
             return
+        if self._replaced != self._store.replaced:  # positions of another file
+            self._replaced = self._store.replaced
+            self._old, self._looked_to, self._found = None, "", 0
         failure: StoreError | None = None
         for due_at, work in ((self._treat_at, self._treat), (self._sweep_at, self._sweep)):
             try:
@@ -106,7 +113,7 @@ class Retention:
         """Whether there were any; those whose pictures cannot be deleted wait, others do not."""
         failure: StoreError | None = None
         with self._store.transaction() as db:
-            db.execute(NEW_POLICY, (self._policy,))
+            db.execute(NEW_POLICY, (self._privacy.policy,))
             rows = db.execute(UNTREATED, (self._treated_to, BATCH)).fetchall()
             reached = rows[-1][0] if len(rows) == BATCH else 0
             if len(rows) < BATCH:
@@ -131,15 +138,11 @@ class Retention:
             raise failure
         return bool(rows)
 
-    @property
-    def _policy(self) -> str:
-        return self._privacy.policy
-
     def _sweep(self, until: float) -> None:
         not_before = time.time() - self._config.history_days * DAY_S
-        if self._old is None:
-            self._old = self._last_old(not_before)
-        while deleted := self._delete_some(self._old):
+        if self._old is None and not self._look_for_old(not_before, until):
+            return
+        while deleted := self._delete_some(self._old or 0):
             self._deleted += deleted
             if time.monotonic() >= until:
                 return
@@ -155,7 +158,7 @@ class Retention:
             self._treat_at = 0.0
 
     def _delete_some(self, old: int) -> int:
-        """How many, of those up to the position `old` or more; as above."""
+        """How many of those up to position `old`, or later where the store is full; a batch."""
         failure: StoreError | None = None
         with self._store.transaction() as db:
             rows = db.execute(
@@ -184,12 +187,21 @@ class Retention:
             return _number(db, "SELECT max(position) FROM event") or 0
         return old
 
-    def _last_old(self, not_before: float) -> int:
-        """The latest old event, by when it was stored, which its id says; 0: there is none."""
+    def _look_for_old(self, not_before: float, until: float) -> bool:
+        """Notes the latest old event, by when it was stored, as its id says; whether it is done."""
+        ids = {"not_before": first_id(not_before), "set": CLOCKS_ARE_SET, "batch": BATCH}
         unset = self._clock_synced() is False
-        ids = {"not_before": first_id(not_before), "set": CLOCKS_ARE_SET, "unset": unset}
-        with self._store.locked() as db:
-            return _number(db, OLD, ids) or 0
+        while True:
+            with self._store.locked() as db:
+                values = {**ids, "unset": unset, "after": self._looked_to}
+                count, last, position = db.execute(OLD, values).fetchone()
+            self._found = max(self._found, position or 0)
+            if count < BATCH:
+                self._old, self._looked_to, self._found = self._found, "", 0
+                return True
+            self._looked_to = last
+            if time.monotonic() >= until:
+                return False
 
 
 def emptied_log(store: EventStore) -> bool:

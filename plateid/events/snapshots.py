@@ -1,7 +1,7 @@
 """The best shot of a pass as a picture: what it may show, on disk, and for the broker."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 import cv2
@@ -12,7 +12,7 @@ from plateid.config.store import Shown, SnapshotsConfig
 from plateid.core.blur import vehicle_only, without_plates
 from plateid.core.records import Box, Image, Picture, PlateEvent, Shot, Snapshot
 from plateid.errors import StoreError
-from plateid.events.album import Album, Sweep
+from plateid.events.album import HIDDEN_JPG, Album, Sweep
 from plateid.events.health import SnapshotHealth
 
 MAX_BYTES = 500_000
@@ -45,6 +45,14 @@ class Snapshots:
         self._outage = Outage("snapshots", Backoff())
         self._of_pass: dict[str, tuple[Shown, Snapshot | None]] = {}
         self._written = self._lost = 0
+
+    def resume(self, told: Iterable[PlateEvent]) -> None:
+        """The passes of these events, of before a restart, have the pictures that are kept."""
+        for event in told:
+            if event.snapshot is not None:
+                shown = self._shown[event.list is not None]
+                if (shown == "blur") == event.snapshot.file.endswith(HIDDEN_JPG):
+                    self._of_pass[event.pass_id] = shown, event.snapshot
 
     def take(self, event: PlateEvent, shot: Shot | None, *, listed: bool) -> Snapshot | None:
         """Publishes and keeps the best shot of an event's pass.

@@ -8,7 +8,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from plateid.config.load import first_problem
 from plateid.core.ids import first_id
-from plateid.core.passes import Pass
 from plateid.core.records import PlateEvent
 from plateid.errors import StoreError
 from plateid.events.store import EventStore
@@ -20,21 +19,24 @@ EVENT = TypeAdapter(PlateEvent)
 log = structlog.get_logger()
 
 
-def passes_before(store: EventStore) -> dict[str, list[Pass]]:
-    """Of each camera; what cannot be read is logged, and the service starts without it."""
-    passes: dict[str, list[Pass]] = defaultdict(list)
+def told_before(store: EventStore) -> dict[str, list[PlateEvent]]:
+    """Their last events, of each camera.
+
+    What cannot be read is logged, and the service starts without it.
+    """
+    told: dict[str, list[PlateEvent]] = defaultdict(list)
     open_since, left_since = (first_id(time.time() - age_s) for age_s in (OPEN_S, LEFT_S))
     try:
         payloads = store.last_told(open_since=open_since, left_since=left_since)
     except StoreError as error:
         log.warning("passes before the start not known", reason=str(error))
-        return passes
+        return told
     for payload in payloads:
         try:
             event = EVENT.validate_json(payload)
             # else privacy has dropped it, or made a hash of it
             if event.plate and len(event.plate) == len(event.char_confidences):
-                passes[event.camera].append(Pass.told(event))
+                told[event.camera].append(event)
         except ValidationError as error:
             log.warning("pass before the start not known", reason=": ".join(first_problem(error)))
-    return passes
+    return told

@@ -18,12 +18,14 @@ from urllib.parse import urlsplit
 
 from plateid import __version__
 from plateid.config.delivery import WebhookConfig
-from plateid.core.records import rfc3339
-from plateid.errors import ConfigError, RefusedError, SinkError
+from plateid.core.records import json_line, rfc3339
+from plateid.errors import ConfigError, RefusedError, SinkError, reason_of
 from plateid.events.queues import Queued
 
 SECRET_BYTES = range(24, 65)
-THE_EVENT_IS_WRONG = (400, 413, 422)
+BAD_REQUEST = 400
+"""Also what is answered to a signature: the secret, or one of the clocks, may be mended."""
+THE_EVENT_IS_WRONG = (BAD_REQUEST, 413, 422)
 """Statuses that blame the request; all others that are no success may be mended at the server."""
 
 
@@ -58,15 +60,24 @@ class Webhook:
         if not self._wanted(event):
             return
         event |= {"sent_at": rfc3339(datetime.now(UTC)), "replayed": queued.sent}
-        body = json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
+        body = json_line(event).encode()
         status, reason = self._post(body, self._headers(queued.id, body))
         if not 200 <= status < 300:  # noqa: PLR2004 - RFC 9110, section 15.3
-            error = RefusedError if status in THE_EVENT_IS_WRONG else SinkError
-            raise error(self._endpoint, f"answers {status} {reason}")
+            is_signature = status == BAD_REQUEST and self._secret is not None
+            is_refused = status in THE_EVENT_IS_WRONG and not is_signature
+            raise (RefusedError if is_refused else SinkError)(
+                self._endpoint, f"answers {status} {reason}"
+            )
 
     def _wanted(self, event: dict[str, Any]) -> bool:
-        kind = event["list"]["kind"] if event["list"] else "none"
-        return not self._config.lists or kind in self._config.lists
+        config, kind = self._config, event["list"]["kind"] if event["list"] else "none"
+        age = datetime.now(UTC) - datetime.fromisoformat(event["last_seen"])
+        return (
+            (not config.lists or kind in config.lists)
+            and (not config.cameras or event["camera"] in config.cameras)
+            and (not config.events or event["event_type"] in config.events)
+            and (config.max_age_s is None or abs(age.total_seconds()) <= config.max_age_s)
+        )
 
     def _headers(self, id_: str, body: bytes) -> dict[str, str]:
         stamp = str(int(time.time()))
@@ -91,7 +102,7 @@ class Webhook:
             reason = f"the server's certificate is refused: {error.verify_message.rstrip('.')}"
             raise SinkError(self._endpoint, reason) from error
         except (OSError, http.client.HTTPException, UnicodeError) as error:
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            reason = reason_of(error)
             raise SinkError(self._endpoint, reason) from error
         return answer.status, answer.reason
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from plateid.core.text import CHARSET
-from plateid.errors import BundleError
+from plateid.errors import BundleError, reason_of
 
 FORMAT = 1
 Pixels = Annotated[int, Field(ge=8, le=4096)]
@@ -138,7 +138,7 @@ def read_spec(folder: Path) -> BundleSpec:
     try:
         table = tomllib.loads(path.read_text())
     except (OSError, ValueError, RecursionError) as error:
-        raise BundleError(path, getattr(error, "strerror", None) or error) from error
+        raise BundleError(path, reason_of(error)) from error
     _check_format(path, table)
     try:
         spec = BundleSpec.model_validate(table)

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from plateid import __version__
-from plateid.errors import BundleError
+from plateid.errors import BundleError, reason_of
 
 TIMEOUT_S = 30.0
 CHUNK = 64 * 1024
@@ -170,4 +170,4 @@ def _said(error: Exception) -> object:
         return _said(error.reason) if isinstance(error.reason, Exception) else error.reason
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the server's certificate is refused: {error.verify_message.rstrip('.')}"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return reason_of(error)

@@ -47,7 +47,7 @@ class CameraPipeline:
         """Starts with an empty road, and with all syntax compiled: no vehicle waits for that."""
         formats.compile()
         self._view = origin.view
-        self._lost_s = rules.lost_s
+        self._tracking = TrackerSettings(high_score=origin.sure_score, lost_s=rules.lost_s)
         self._detector = detector
         self._reader = reader
         self._traffic = Traffic(origin, rules, formats, sink)
@@ -122,7 +122,7 @@ class CameraPipeline:
         """What was in the last frame says nothing of the next one."""
         shown = self._view.shown(SIZE) if self._view.roi or self._view.masks else None
         self._gate = MotionGate(shown)
-        self._tracker = Tracker(TrackerSettings(lost_s=self._lost_s))
+        self._tracker = Tracker(self._tracking)
         self._tracks: list[Track] = []
         self._last_at = None
 

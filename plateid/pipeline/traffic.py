@@ -15,6 +15,7 @@ from plateid.core.parking import Parking
 from plateid.core.passes import Pass
 from plateid.core.records import ModelNames, PlateEvent, PlateRead, Reading, Shot, Track
 from plateid.core.standing import STILL_S
+from plateid.core.tracking import TrackerSettings
 from plateid.core.view import View, parts
 
 MIN_CHARACTERS = 3
@@ -44,7 +45,16 @@ class Sink(Protocol):
 
 @dataclass(frozen=True)
 class Origin:
-    """Where events come from."""
+    """Where events come from.
+
+    Attributes:
+        device, camera: Their names.
+        model: Of the bundle.
+        next_seq: Number of the next event.
+        clock_synced: Whether the clock is set now; None: not known.
+        view: What of the picture counts.
+        sure_score: A plate is followed from the first detection on that is at least so sure.
+    """
 
     device: str
     camera: str
@@ -52,6 +62,7 @@ class Origin:
     next_seq: Callable[[], int]
     clock_synced: Callable[[], bool | None]
     view: View = field(default_factory=View)
+    sure_score: float = TrackerSettings.high_score
 
 
 class Traffic:

@@ -84,7 +84,7 @@ def read_keys(file: Path) -> Keys:
     except OSError as error:
         raise StoreError(file, error.strerror) from error
     except (ValueError, TypeError, AttributeError) as error:
-        raise StoreError(file, "holds no keys; set the password anew") from error
+        raise StoreError(file, "holds no keys: delete it, and set the password anew") from error
 
 
 def write_keys(file: Path, keys: Keys) -> None:

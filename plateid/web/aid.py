@@ -33,7 +33,7 @@ class Aid:
         brightness: Mean, 0 to 255.
         clipped: Share of pixels that are white.
         tilt, skew: Degrees, see `Angle`.
-        hints: What to do, in words; one that says that all is well where it is.
+        hints: What to do, in words; where nothing is wrong, one that says so.
     """
 
     plate: str

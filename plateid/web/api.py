@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -55,5 +56,13 @@ def lists(request: Request) -> Response:
 
 def _entry(entry: dict[str, Any]) -> dict[str, Any]:
     for key in ("valid_from", "valid_to"):
-        entry[key] = entry[key] and rfc3339(entry[key])
+        entry[key] = entry[key] and _utc(entry[key])
     return entry | {"cameras": sorted(entry["cameras"])}
+
+
+def _utc(moment: datetime) -> str:
+    """Of a local time; the first and the last days of all, meant as never, are any zone's."""
+    try:
+        return rfc3339(moment)
+    except (ValueError, OverflowError):
+        return rfc3339(moment.replace(tzinfo=UTC))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plateid.core.lists import COLUMNS, SEPARATORS, Entry, parse_entries
-from plateid.errors import ConfigError
+from plateid.errors import ConfigError, reason_of
 from plateid.replace import replace_text
 
 MAX_UNDO = 50
@@ -50,7 +50,7 @@ def read_text(file: Path) -> str:
     except FileNotFoundError:
         return ",".join(COLUMNS) + "\n"
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(file, getattr(error, "strerror", None) or error) from error
+        raise ConfigError(file, reason_of(error)) from error
 
 
 def read_entries(file: Path | None, cameras: Sequence[str]) -> tuple[Entry, ...]:
@@ -136,7 +136,7 @@ class Undo:
     """The last changes that were made on the page, until plateid ends."""
 
     def __init__(self) -> None:
-        """None."""
+        """No change yet."""
         self._changes: deque[Change] = deque(maxlen=MAX_UNDO)
 
     def add(self, change: Change) -> None:

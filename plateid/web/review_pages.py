@@ -3,7 +3,7 @@
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
-from typing import IO, Any, get_args
+from typing import IO, Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -15,7 +15,7 @@ from plateid.core.text import normalise
 from plateid.errors import ConfigError
 from plateid.web import snapshots
 from plateid.web.guard import read_change
-from plateid.web.labels import Label, Labels, Verdict
+from plateid.web.labels import VERDICTS, Label, Labels
 from plateid.web.list_file import read_entries
 from plateid.web.search import find_pass
 from plateid.web.site import Site, page, site_of
@@ -98,7 +98,7 @@ def _keep(site: Site, form: Mapping[str, str]) -> None:
     if image is None:
         raise HTTPException(404, "the picture is gone")
     verdict, text = form.get("verdict", ""), normalise(form.get("text", ""))
-    if verdict not in get_args(Verdict):
+    if verdict not in VERDICTS:
         raise HTTPException(400, "there is no such verdict")
     if verdict == "plate" and not 0 < len(text) <= MAX_TEXT:
         raise HTTPException(400, f"a plate has 1 to {MAX_TEXT} letters and digits")

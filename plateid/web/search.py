@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
-from plateid.core.lists import FOLDED, distance
+from plateid.core.lists import FOLDED, compact, distance
 from plateid.core.records import rfc3339
 from plateid.core.text import CHARSET, normalise
 from plateid.errors import PlateidError
@@ -95,7 +95,7 @@ def parse_query(fields: Mapping[str, str]) -> Query:
     """
     if unknown := sorted(fields.keys() - set(FIELDS)):
         raise QueryError(unknown[0][:40], "there is no such field")
-    plate = re.sub(r"[\s.·-]", "", fields.get("plate", "")).upper()
+    plate = compact(fields.get("plate", ""))
     if plate and not PATTERN.fullmatch(plate):
         raise QueryError("plate", "is up to 32 letters A to Z, digits, * and ?")
     if (fuzzy := fields.get("fuzzy", "0")) not in ("0", "1"):
@@ -136,7 +136,7 @@ def find(history: History, query: Query) -> Page:
             values |= more
         rows = db.execute(
             f"SELECT first_seen, position, payload FROM event {_index(query)}"  # noqa: S608
-            f" WHERE {' AND '.join(conditions)}"
+            f" WHERE {' AND '.join([*conditions, 'json_valid(payload)'])}"
             " ORDER BY first_seen DESC, position DESC LIMIT :limit",
             values | {"limit": query.limit + 1},
         ).fetchall()
@@ -162,7 +162,7 @@ def find_pass(history: History, id_: str) -> list[dict[str, Any]]:
     """All events of the pass that an event belongs to, oldest first; none if it is not there."""
     query = (
         "SELECT payload FROM event WHERE pass_id ="
-        " (SELECT pass_id FROM event WHERE id = ?) ORDER BY position"
+        " (SELECT pass_id FROM event WHERE id = ?) AND json_valid(payload) ORDER BY position"
     )
     with history.opened() as db:
         return [json.loads(payload) for (payload,) in db.execute(query, (id_,))]

@@ -15,7 +15,8 @@ import structlog
 from plateid.backoff import Backoff, Outage
 from plateid.config.file import Config
 from plateid.core.records import Frame, PlateEvent
-from plateid.errors import PlateidError, StoreError
+from plateid.errors import PlateidError, StoreError, reason_of
+from plateid.web.certificate import Certificate
 from plateid.web.labels import Labels
 from plateid.web.live import Live, Plates
 
@@ -65,6 +66,8 @@ class WebServer:
         self._parts = report, file, reload
         self._outage = Outage("live page", Backoff())
         self._running: tuple[uvicorn.Server, threading.Thread] | None = None
+        self._certificate = Certificate(config.web)
+        self._context: ssl.SSLContext | None = None
         self._site: Any = None
         self._forget_at = 0.0
 
@@ -85,14 +88,17 @@ class WebServer:
             self._site.config = config
 
     def check(self) -> None:
-        """Listens, as soon as that is possible; to be called now and then."""
+        """Listens, as soon as that is possible, with the present certificate; for now and then."""
         if time.monotonic() >= self._forget_at:
             self._forget_at = time.monotonic() + FORGET_S
             self._forget()
-        if not self._enabled or self._running is not None or self._outage.wait_s:
+        if not self._enabled or self._outage.wait_s:
             return
         try:
-            self._start()
+            if self._running is None:
+                self._start()
+            elif self._context is not None:
+                self._certificate.load(self._context)
         except PlateidError as error:
             self._outage.failed(error)
         else:
@@ -138,11 +144,12 @@ class WebServer:
             ssl_keyfile=web.key_file,
         )
         logging.getLogger("uvicorn.error").disabled = True  # what pages raise, they log themselves
+        Certificate(web).load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))  # its errors name the file
         try:
             settings.load()
-        except (OSError, ssl.SSLError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise PlateidError(web.certificate_file, reason) from error
+        except (OSError, ssl.SSLError) as error:  # it is renewed at this moment
+            raise PlateidError(web.certificate_file, reason_of(error)) from error
+        self._context = settings.ssl
         listener = listening(str(web.host), web.port)
         server = uvicorn.Server(settings)
         thread = threading.Thread(

@@ -1,4 +1,4 @@
-"""The site: what every page shares, how one is made, and where each is."""
+"""The site: what every page shares, how one is made, the login, and the answers to errors."""
 
 import threading
 import time
@@ -96,9 +96,9 @@ def build(site: Site, routes: list[BaseRoute]) -> Starlette:
     return app
 
 
-def local_time(text: str, form: str = "%Y-%m-%d %H:%M:%S") -> str:
+def local_time(text: str) -> str:
     """A time of an event in the box's local time."""
-    return datetime.fromisoformat(text).astimezone().strftime(form)
+    return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 pages = jinja2.Environment(

@@ -163,7 +163,7 @@ def test_formats_come_from_the_tables_that_ship_and_a_file_beside_the_configurat
         ('regions = ["xx"]\n', "events.regions: unknown region xx"),
         ('formats = "nowhere.toml"\n', "/nowhere.toml: No such file"),
         ('formats = "plateid.toml"\n', "plateid.toml: line .*: device: is not a country's code"),
-        ('formats = "binary.toml"\n', "/binary.toml: .*decode"),
+        ('formats = "binary.toml"\n', "/binary.toml: line 1 is not UTF-8"),
     ],
 )
 def test_regions_or_formats_that_cannot_be_expected_are_named(tmp_path, text, message):
@@ -172,10 +172,16 @@ def test_regions_or_formats_that_cannot_be_expected_are_named(tmp_path, text, me
         expected_formats(events(tmp_path, text))
 
 
+def test_windows_may_have_written_it(tmp_path):
+    file = write(tmp_path, GOOD)
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
+    assert load_config(file).camera
+
+
 def test_a_missing_or_binary_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"nowhere.toml: No such file"):
         load_config(tmp_path / "nowhere.toml")
     binary = tmp_path / "plateid.toml"
     binary.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigError, match=r"plateid.toml: .*decode"):
+    with pytest.raises(ConfigError, match=r"plateid.toml: line 1 is not UTF-8"):
         load_config(binary)

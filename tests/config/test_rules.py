@@ -110,6 +110,10 @@ def test_gps_is_asked_only_where_its_section_is_there(tmp_path):
             '[[webhook]]\nname = "a"\nurl = "http://x/"\nlists = ["white"]',
             r"webhook\[0\].lists\[0\]",
         ),
+        (
+            '[[webhook]]\nname = "a"\nurl = "http://x/"\ncameras = ["yard"]',
+            r"webhook a: there is no camera yard",
+        ),
         (2 * '[[webhook]]\nname = "a"\nurl = "http://x/"\n', r"webhook name used twice: a"),
         ("[lists]\nmax_distance = 9", r"lists.max_distance: .*less than or equal to 3"),
         ("[gps]\nport = 0", r"gps.port: "),

@@ -61,14 +61,14 @@ def test_slow_changes_add_up():
 
 
 def test_a_still_scene_is_looked_at_now_and_then():
-    gate = MotionGate(max_still_s=5)
+    gate = MotionGate()
     gate.passes(frame(scene(), 0))
     assert not gate.passes(frame(scene(), 4.9))
     assert gate.passes(frame(scene(), 5.0))
 
 
 def test_the_gate_says_whether_the_scene_it_lets_through_is_a_still_one():
-    gate = MotionGate(max_still_s=5)
+    gate = MotionGate()
     told = []
     for image, seconds in ((scene(), 0), (scene(), 5), (scene(), 6), (with_plate(scene(), 9), 7)):
         told.append((gate.passes(frame(image, seconds)), gate.still))

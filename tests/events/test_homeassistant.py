@@ -53,6 +53,7 @@ def test_every_announcement_is_valid_and_no_id_is_there_twice(
     for key, part in parts.items():
         assert part["unique_id"] == key
         assert part["default_entity_id"].split(".")[0] == part["platform"]
+        assert (part["platform"] == "event") == (part.get("availability") == [])
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,11 @@ def test_a_reload_reads_at_once_or_says_why_not(file):
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(None, "No such file"), (b"\xff\xfe\x00", "decode"), (BAD.encode(), "line 2: list: 'white'")],
+    [
+        (None, "No such file"),
+        (b"plate,list\n\xff", "line 2 is not UTF-8"),
+        (BAD.encode(), "line 2: list: 'white'"),
+    ],
 )
 def test_a_file_that_cannot_be_used_at_the_start_is_an_error(tmp_path, content, reason):
     file = tmp_path / "plates.csv"

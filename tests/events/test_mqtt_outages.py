@@ -1,18 +1,23 @@
 """The publisher against a mosquitto that is away, killed or refuses us, and on a full disk."""
 
 import signal
-from contextlib import closing
+import socket
+import socketserver
+import threading
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
 from plateid.backoff import Backoff
 from plateid.config.delivery import MqttConfig
-from plateid.events import connection, mqtt
+from plateid.events import connection, delivery, mqtt
 from plateid.events.store import EventStore
 from tests.events.broker import Broker, Subscriber, until
 from tests.events.samples import Logs, Publish, append, outbox, said
 from tests.events.test_store import full_disk
+
+PUBACK = 0x40
 
 
 def test_events_wait_for_a_broker_that_comes_later(
@@ -63,6 +68,65 @@ def test_a_killed_broker_costs_no_event_and_duplicates_are_marked(
         ids.add(sent["id"])
     assert len(ids) == len(seqs)
     assert 1 <= sum(sent["replayed"] for sent in subscriber.events()) <= 20
+
+
+class Forgetful(socketserver.ThreadingTCPServer):
+    """Passes on what is said to a broker, and what it answers, but for its first PUBACKs."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, port: int, forgets: int) -> None:
+        super().__init__(("127.0.0.1", 0), Passing)
+        self.broker_port, self.forgets = port, forgets
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}).start()
+
+    def close(self) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+class Passing(socketserver.StreamRequestHandler):
+    server: Forgetful
+
+    def handle(self) -> None:
+        with (
+            socket.create_connection(("127.0.0.1", self.server.broker_port)) as broker,
+            broker.makefile("rb") as answers,
+        ):
+            threading.Thread(target=self._ask, args=[broker], daemon=True).start()
+            while head := answers.read(2):  # all that a broker says here is shorter than 128 bytes
+                packet = head + answers.read(head[1])
+                if head[0] == PUBACK and self.server.forgets:
+                    self.server.forgets -= 1
+                else:
+                    self.wfile.write(packet)
+
+    def _ask(self, broker: socket.socket) -> None:
+        with suppress(OSError):
+            while said_ := self.request.recv(4096):
+                broker.sendall(said_)
+            broker.shutdown(socket.SHUT_WR)
+
+
+def test_a_broker_that_loses_what_it_was_sent_is_sent_it_again(
+    store: EventStore,
+    subscriber: Subscriber,
+    broker: Broker,
+    *,
+    publish: Publish,
+    logs: Logs,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(delivery, "ACKNOWLEDGED_S", 0.5)
+    append(store, 1, 2, 3)
+    with closing(Forgetful(broker.port, forgets=8)) as forgetful:
+        publish(MqttConfig(port=forgetful.server_address[1]))
+        until(lambda: outbox(store) == 0)
+    assert any("not acknowledged within 0.5 s" in each for each in said(logs, "outage starts"))
+    assert set(subscriber.seqs()) == {1, 2, 3}
+    last = {sent["seq"]: sent["replayed"] for sent in subscriber.events()}
+    assert last == {1: True, 2: True, 3: True}
 
 
 def test_an_event_sent_before_a_restart_is_replayed_after_it(

@@ -520,9 +520,10 @@ def test_a_picture_that_cannot_be_deleted_stops_neither_rule(
 
 def test_what_is_old_is_looked_for_in_an_index(store: EventStore) -> None:
     ids = {"not_before": first_id(time.time()), "set": first_id(1.7e9), "unset": True}
+    ids |= {"after": "", "batch": 9}
     with store.locked() as db:
         plan = " ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {OLD}", ids))
-    assert "USING INDEX sqlite_autoindex_event_1 (id<?)" in plan
+    assert "USING INDEX sqlite_autoindex_event_1 (id>? AND id<?)" in plan
     assert "event_synced" in plan
     assert plan.count("SCAN") <= 1
 

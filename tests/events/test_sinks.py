@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -131,6 +132,25 @@ def test_only_the_lists_that_are_wanted_are_sent(server, lists, kind, sent):
     assert bool(server.posts) == sent
 
 
+@pytest.mark.parametrize(
+    ("changes", "sent"),
+    [
+        ({"cameras": ("gate", "yard")}, True),
+        ({"cameras": ("yard",)}, False),
+        ({"events": ("plate_seen",)}, True),
+        ({"events": ("plate_left",)}, False),
+        ({"max_age_s": 60}, True),
+        ({"max_age_s": 5}, False),
+        ({"max_age_s": 5, "ahead_s": 60}, False),  # the clock was set back since
+    ],
+)
+def test_a_gate_is_told_only_what_it_asks_for(server, changes, sent):
+    changes, seen = {**changes}, datetime.now(UTC) - timedelta(seconds=20)
+    seen += timedelta(seconds=changes.pop("ahead_s", 0))
+    webhook(server.port, **changes).deliver(queued(first_seen=seen, last_seen=seen))
+    assert bool(server.posts) == sent
+
+
 @pytest.mark.parametrize("status", [301, 307, 401, 404, 408, 410, 429, 500, 503])
 def test_a_server_that_may_be_mended_is_an_outage(server, status):
     server.status = status
@@ -145,6 +165,14 @@ def test_a_server_that_blames_the_event_refuses_it(server, status):
     server.status = status
     with pytest.raises(RefusedError, match=f"answers {status}"):
         webhook(server.port).deliver(queued())
+
+
+def test_a_signature_that_is_refused_costs_no_event(server, tmp_path):
+    (tmp_path / "secret").write_text(SECRET)
+    server.status = 400
+    with pytest.raises(SinkError, match="answers 400") as got:
+        webhook(server.port, secret_file=tmp_path / "secret").deliver(queued())
+    assert not isinstance(got.value, RefusedError)
 
 
 def test_a_server_that_is_not_there_or_silent_is_an_outage(server):

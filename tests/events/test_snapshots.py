@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,22 @@ def test_without_a_better_shot_leaving_has_the_picture_of_seeing(passes, store_p
     assert taken.take(told_as(told, "plate_left"), None) == seen
     assert taken.take(told_as(told, "plate_left"), None) is None, "the pass is over"
     assert len(taken.published) == 1
+
+
+DROP = {"unknown": "drop"}
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "has_it"),
+    [({}, {}, True), (DROP, DROP, True), ({}, DROP, False)],
+)
+def test_after_a_kill_leaving_has_the_picture_of_seeing(passes, store_path, *, then, now, has_it):
+    told, shot = of_plate(passes, "MM93LXN")
+    seen = told_as(told, "plate_seen")
+    seen = replace(seen, snapshot=Taken(store_path, privacy=then).take(seen, shot))
+    again = Taken(store_path, privacy=now)
+    again.snapshots.resume([seen, told_as(told, "plate_seen")])
+    assert again.take(told_as(told, "plate_left"), None) == (seen.snapshot if has_it else None)
 
 
 def test_a_picture_that_shows_more_than_the_later_event_may_is_not_named_by_it(passes, store_path):

@@ -5,11 +5,12 @@ import pytest
 
 from plateid.config.store import PrivacyConfig
 from plateid.core.ids import first_id
+from plateid.core.passes import Pass
 from plateid.core.records import ListMatch
 from plateid.events.privacy import Privacy
 from plateid.events.retention import Retention
 from plateid.events.store import EventStore
-from plateid.events.unfinished import LEFT_S, OPEN_S, passes_before
+from plateid.events.unfinished import LEFT_S, OPEN_S, told_before
 from tests.events.samples import NOON, SEEN, Logs, append, event, said
 
 
@@ -30,17 +31,18 @@ def test_passes_before_are_those_that_were_left_open_and_such_as_a_stop_has_ende
     ):
         told = {"pass_id": pass_id, "event_type": event_type, "camera": camera}
         append(store, seq, **told, **({"id": ago[pass_id]} if pass_id in ago else {}))
-    before = passes_before(store)
-    assert {camera: [(p.id, p.is_over) for p in found] for camera, found in before.items()} == {
+    before = told_before(store)
+    passes = {camera: [*map(Pass.told, events)] for camera, events in before.items()}
+    assert {camera: [(p.id, p.is_over) for p in found] for camera, found in passes.items()} == {
         "gate": [("open", False), ("over", True)],
         "yard": [("other", False)],
     }
     store.set_standing(["gone", "never told"], stopped=first_id(time.time() - LEFT_S + 9))
-    assert [vehicle.id for vehicle in passes_before(store)["gate"]] == ["gone", "open", "over"]
+    assert [event.pass_id for event in told_before(store)["gate"]] == ["gone", "open", "over"]
     for standing, stopped in ((["gone"], first_id(time.time() - LEFT_S - 9)), ([], "")):
         store.set_standing(standing, stopped=stopped)
-        assert [vehicle.id for vehicle in passes_before(store)["gate"]] == ["open", "over"]
-    vehicle = before["gate"][0]
+        assert [event.pass_id for event in told_before(store)["gate"]] == ["open", "over"]
+    vehicle = passes["gate"][0]
     assert abs(vehicle.first_seen - NOON).total_seconds() < 0.001
     assert vehicle.box == pytest.approx(SEEN.box, abs=1e-3)
     assert vehicle.announced is not None
@@ -52,7 +54,7 @@ def test_a_clock_that_is_behind_does_not_bring_all_of_the_history_back(store, mo
     for seq in range(1, 9):
         append(store, seq, pass_id=f"p{seq}", event_type="plate_left")
     monkeypatch.setattr(time, "time", lambda: 1e9)
-    assert [vehicle.id for vehicle in passes_before(store)["gate"]] == ["p6", "p7", "p8"]
+    assert [event.pass_id for event in told_before(store)["gate"]] == ["p6", "p7", "p8"]
 
 
 @pytest.mark.parametrize(("kept", "known"), [("keep", 1), ("hash", 0), ("drop", 0)])
@@ -62,7 +64,7 @@ def test_what_privacy_does_not_keep_is_no_longer_known(store, kept, known):
     config = PrivacyConfig(unknown="hash", listed=kept)
     Retention(config, store, Privacy(config, store.path)).check()
     assert store._rows("SELECT treated FROM event") == [(1,)]
-    assert len(passes_before(store)) == known
+    assert len(told_before(store)) == known
 
 
 @pytest.mark.parametrize("payload", ["{}", "half", json.dumps({"camera": 1, "plate": "CJ12ABC"})])
@@ -73,7 +75,7 @@ def test_what_is_no_event_is_logged_without_its_plate_and_the_others_are_known(
     with store.transaction() as db:
         change = "UPDATE event SET payload = ?, pass_id = 'other' WHERE position = 1"
         db.execute(change, (payload,))
-    assert [vehicle.id for vehicle in passes_before(store)["gate"]] == [SEEN.pass_id]
+    assert [event.pass_id for event in told_before(store)["gate"]] == [SEEN.pass_id]
     (reason,) = said(logs, "pass before the start not known")
     assert "CJ12ABC" not in reason
 
@@ -81,5 +83,5 @@ def test_what_is_no_event_is_logged_without_its_plate_and_the_others_are_known(
 def test_a_store_that_cannot_be_read_is_logged_and_the_service_starts(store: EventStore, logs):
     store.append(event(1))
     store.close()
-    assert passes_before(store) == {}
+    assert told_before(store) == {}
     assert said(logs, "passes before the start not known")

@@ -194,7 +194,7 @@ def test_a_page_for_the_network_may_come_with_its_password(box):
         (GOOD.replace("url", "lop = 1, url"), "camera[0].lop: Extra inputs are not permitted"),
         ("camera = [", "plateid.toml: refused: "),
         ("", "camera: Field required"),
-        (GOOD.encode("utf-16"), "plateid.toml: 'utf-8' codec can't decode"),
+        (GOOD.encode("utf-16"), "plateid.toml: line 1 is not UTF-8"),
         (f"{GOOD}events.regions = ['xx']", "events.regions: "),
         (GOOD.replace("/var/lib/", "/srv/"), "store.path: has to be a file in /var/lib/plateid"),
         (f"{GOOD}lists.file = 'gone.csv'", "gone.csv: No such file"),

@@ -149,6 +149,16 @@ def test_a_parked_vehicle_outlives_an_outage_of_the_camera(away_s):
     assert result.events[-1].dwell_s == pytest.approx(40 + away_s)
 
 
+def test_a_vehicle_that_left_is_told_although_the_camera_breaks_off_again_and_again():
+    result = Drive()
+    way = pipeline(result, PARKING)
+    show(way, frames([Vehicle("B68SPK", 0, 20, speed=0)], rate=5, until_s=20))
+    for minute in range(1, 9):
+        way.interrupt()
+        show(way, frames([], rate=5, until_s=40), after_s=60 * minute)
+    assert result.told() == [("plate_seen", "B68SPK"), ("plate_left", "B68SPK")]
+
+
 def test_a_parked_vehicle_is_handed_on_and_a_moving_one_has_left():
     result = Drive()
     old, new = pipeline(result, PARKING), pipeline(result, PARKING)

@@ -42,3 +42,17 @@ def test_pages_follow_each_other_and_events_are_as_they_were_published(box):
     assert json.loads(text)["events"] == found[:1]
     entries = json.loads(box.ask("/api/v1/lists")[1])["entries"]
     assert [entry["plate"] for entry in entries] == ["KX73LPH", "B68SPK"]
+
+
+def test_an_entry_that_is_for_ever_is_told(box):
+    rows = "plate,list,valid_from,valid_to\nB68SPK,allow,0001-01-01,9999-12-31\n"
+    box.config.lists.file.write_text(rows)
+    (entry,) = json.loads(box.ask("/api/v1/lists")[1])["entries"]
+    assert entry["valid_from"][:4] == "0001" and entry["valid_to"][:4] == "9999"
+
+
+def test_an_event_that_a_fault_spoiled_hides_no_other(box):
+    with box.store.transaction() as db:
+        db.execute("UPDATE event SET payload = replace(payload, '{', '(') WHERE position = 3")
+    assert len(json.loads(box.ask("/api/v1/events?limit=100")[1])["events"]) == 69
+    assert box.ask("/events")[0] == box.ask("/")[0] == 200

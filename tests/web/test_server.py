@@ -145,6 +145,25 @@ def test_with_a_certificate_it_is_https_and_the_cookie_is_for_https_only(tmp_pat
         server.stop()
 
 
+def test_a_renewed_certificate_is_served_without_a_restart(tmp_path, logs):
+    old = Authority(tmp_path).issue("127.0.0.1")
+    config = served(tmp_path, f'certificate_file = "{old.file}"\nkey_file = "{old.key}"')
+    write_keys(key_file(config.store.path), access.Keys(hashed(PASSWORD)))
+    address = "127.0.0.1", config.web.port
+    with closing(EventStore(config.store.path)) as store:
+        server = WebServer(config, make_health(store).report)
+        server.check()
+        before = ssl.get_server_certificate(address)
+        old.key.rename(tmp_path / "key")
+        server.check()
+        (outage,) = [entry for entry in logs if entry["event"] == "outage starts"]
+        assert outage["reason"] == f"web.key_file: {old.key}: No such file or directory"
+        assert ssl.get_server_certificate(address) == before
+        Authority(tmp_path).issue("127.0.0.1")
+        until(lambda: server.check() or ssl.get_server_certificate(address) != before)
+        server.stop()
+
+
 @pytest.mark.parametrize("text", ["", "no certificate"])
 def test_a_certificate_that_is_none_is_an_outage_that_names_it(tmp_path, logs, text):
     if text:

@@ -9,7 +9,7 @@ import onnx
 from plateid.capture.pictures import read_picture
 from plateid.config.models import DEFAULT_BUNDLE
 from plateid.core.geometry import letterboxed
-from plateid.models.bundle import Bundle
+from plateid.models.bundle import read_spec
 from plateid.models.detector import OnnxDetector, as_input
 from plateid.models.session import Session
 from train.bundle.kernels import rearrange
@@ -99,7 +99,7 @@ def _inputs(pictures: Sequence[LabelledPicture], size: tuple[int, int]) -> Itera
 def _map50(path: Path, pictures: Sequence[LabelledPicture], size: tuple[int, int]) -> float:
     """Of a file, on pictures of a validation part."""
     network = Session(str(path), path.read_bytes())
-    spec = Bundle(DEFAULT_BUNDLE).spec.detector.model_copy(
+    spec = read_spec(DEFAULT_BUNDLE).detector.model_copy(
         update={"width": size[0], "height": size[1]}
     )
     detector = OnnxDetector(network, spec, threshold=LOWEST)

@@ -99,11 +99,15 @@ def take_bytes(graph: _Graph) -> None:
     (widen,) = graph.users[quantise.output[0]]
     convolutions = graph.users[widen.output[0]]
     _, scale, zero = quantise.input
+    larger = float(graph.value(scale)) * LEVELS  # than a level was, where no picture had a white
     graph.set(scale, np.float32(1 / LEVELS).reshape(()))
     graph.set(zero, np.uint8(0).reshape(()))
     for convolution in convolutions:
         kernel = graph.maker[convolution.input[1]].input[0]
         graph.set(kernel, graph.value(kernel)[:, ::-1])
+        bias, unit = graph.maker[convolution.input[2]].input[:2]  # in levels of input times weights
+        graph.set(bias, np.rint(graph.value(bias) * larger).astype(np.int32))
+        graph.set(unit, (graph.value(unit) / larger).astype(np.float32))
     shape = [1, height, width, colours]
     source.CopyFrom(helper.make_tensor_value_info(source.name, TensorProto.UINT8, shape))
     pixels, before = source.name, []

@@ -75,6 +75,9 @@ def export_detector(
     head = model.model[-1]
     if not isinstance(head, Detect) or head.nc != 1:
         raise TrainError(f"{weights}: not a detector of one class")
+    step = int(head.stride.max())
+    if form.width % step or form.height % step:
+        raise TrainError(f"--size: both must be multiples of {step} for {weights}")
     average_with(model, mean)
     network = BestCandidates(model, width=form.width, height=form.height).eval()
     inputs = as_input(street(form.width, form.height))

@@ -1,5 +1,6 @@
 """A detector of a bundle for another input size: its weights stay, only the places change."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,6 @@ from onnx import numpy_helper
 from train.bundle.candidates import COUNT
 from train.errors import TrainError
 from train.reader.candidates import HALF
-
-STRIDES = 8, 16, 32
-"""Of a YOLO network's three maps, in pixels."""
 
 
 def resize_detector(path: Path, width: int, height: int) -> None:
@@ -25,17 +23,18 @@ def resize_detector(path: Path, width: int, height: int) -> None:
     """
     model = onnx.load(path)
     graph = model.graph
-    anchors, strides = _places(width, height)
+    values = {each.name.removesuffix(HALF): each for each in graph.initializer}
+    if not {"anchors", "strides"} <= values.keys():
+        raise TrainError(f"{path}: not a detector of `train export`; export it from its weights")
+    steps = np.unique(numpy_helper.to_array(values["strides"])).astype(int).tolist()
+    if width % steps[-1] or height % steps[-1]:
+        raise TrainError(f"--size {width}x{height}: both must be multiples of {steps[-1]}")
+    anchors, strides = _places(width, height, steps)
     if len(strides) < COUNT:
         raise TrainError(f"--size {width}x{height}: fewer than {COUNT} places; must be larger")
-    wanted = {"anchors": anchors.T[None], "strides": strides[None, None]}
-    for weights in graph.initializer:
-        values = wanted.pop(weights.name.removesuffix(HALF), None)
-        if values is not None:
-            kind = numpy_helper.to_array(weights).dtype
-            weights.CopyFrom(numpy_helper.from_array(values.astype(kind), weights.name))
-    if wanted:
-        raise TrainError(f"{path}: not a detector of `train export`; export it from its weights")
+    for name, places in (("anchors", anchors.T[None]), ("strides", strides[None, None])):
+        kind = numpy_helper.to_array(values[name]).dtype
+        values[name].CopyFrom(numpy_helper.from_array(places.astype(kind), values[name].name))
     axes = graph.input[0].type.tensor_type.shape.dim
     rows, columns = (axes[1], axes[2]) if axes[3].dim_value == 3 else (axes[2], axes[3])
     rows.dim_value, columns.dim_value = height, width
@@ -43,10 +42,12 @@ def resize_detector(path: Path, width: int, height: int) -> None:
     onnx.save(model, path)
 
 
-def _places(width: int, height: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _places(
+    width: int, height: int, steps: Sequence[int]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Middles of all cells in cells of their map, shape (N, 2), and their strides, shape (N,)."""
     anchors, strides = [], []
-    for stride in STRIDES:
+    for stride in steps:
         y, x = np.mgrid[: height // stride, : width // stride]
         anchors.append(np.stack([x.ravel(), y.ravel()], axis=1) + 0.5)
         strides.append(np.full(x.size, stride))

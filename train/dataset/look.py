@@ -15,7 +15,7 @@ from plateid.capture.pictures import read_picture
 from plateid.core.records import Box, Image
 from plateid.errors import SourceError
 from train.dataset.fingerprint import fingerprint
-from train.dataset.formats import Labelled, read_labels
+from train.dataset.formats import Labelled, read_labels, table
 from train.dataset.pictures import LabelledPicture, group_of
 from train.errors import TrainError
 
@@ -39,6 +39,20 @@ def read_pictures(folder: Path) -> list[LabelledPicture]:
     """
     problems: list[str] = []
     pictures = look_at(read_labels(folder, problems), problems)
+    refuse(problems)
+    return pictures
+
+
+def read_tables(folders: Sequence[Path]) -> list[LabelledPicture]:
+    """Reads each folder's labels.csv; a picture without corners is a plate that is cut out.
+
+    Raises:
+        TrainError: Of a line for each thing that is wrong.
+    """
+    problems: list[str] = []
+    files = [(folder, [folder / "labels.csv"]) for folder in folders]
+    labels = [each for found in files for each in table.read(*found, problems, cut_out=True)[0]]
+    pictures = look_at(labels, problems)
     refuse(problems)
     return pictures
 

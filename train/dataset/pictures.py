@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections import Counter, defaultdict
@@ -21,6 +22,8 @@ COPIES = "scene"
 """The column that says which pictures are an exporter's copies of one."""
 ROBOFLOW = re.compile(r"(.+)\.rf\.\w+\.\w+")
 """How Roboflow names its copies of one picture: `NAME_jpg.rf.HASH.jpg`."""
+
+JPEG_BEGIN, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def held_out(group: str) -> bool:
 
 
 def _digest(group: str) -> bytes:
-    return hashlib.sha256(group.encode()).digest()
+    return hashlib.sha256(os.fsencode(group)).digest()
 
 
 def grouped(pictures: Sequence[LabelledPicture]) -> list[LabelledPicture]:
@@ -167,9 +170,10 @@ def write_yolo(
     shutil.rmtree(new, ignore_errors=True)
     for side, pictures in zip(("train", "val"), sides, strict=True):
         _write_side(new, side, pictures)
-    where = json.dumps(str(root.resolve()))
+    where = json.dumps(str(root.resolve()), ensure_ascii=False)  # YAML knows no pairs of surrogates
     (new / "data.yaml").write_text(
-        f"path: {where}\ntrain: images/train\nval: images/val\nnames: {{0: plate}}\n"
+        f"path: {where}\ntrain: images/train\nval: images/val\nnames: {{0: plate}}\n",
+        encoding="utf-8",
     )
     shutil.rmtree(root, ignore_errors=True)
     new.rename(root)
@@ -182,11 +186,23 @@ def _write_side(root: Path, side: str, pictures: Sequence[LabelledPicture]) -> N
         folder.mkdir(parents=True)
     for number, picture in enumerate(pictures):
         # Two folders may have pictures of one name, and one folder two that differ in the suffix.
-        name = f"{number:05}_{picture.path.name}"
+        name = f"{number:05}_{picture.path.name.encode('ascii', 'ignore').decode()}"
         if picture.path.suffix.lower() not in PICTURE_SUFFIXES:
             name += ".jpg"  # ultralytics goes by names before it looks
-        (images / name).symlink_to(picture.path.resolve())
+        _link(images / name, picture.path)
         (labels / name).with_suffix(".txt").write_text(_yolo_lines(picture))
+
+
+def _link(link: Path, picture: Path) -> None:
+    """A copy where more follows a JPEG's end, as in motion photos: ultralytics would mend that."""
+    link.symlink_to(picture.resolve())
+    with picture.open("rb") as file:
+        begin = file.read(len(JPEG_BEGIN))
+        file.seek(-len(JPEG_END), os.SEEK_END)
+        end = file.read()
+    if begin == JPEG_BEGIN and end != JPEG_END:
+        link.unlink()
+        link.write_bytes(picture.read_bytes() + JPEG_END)
 
 
 def _yolo_lines(picture: LabelledPicture) -> str:

@@ -21,7 +21,10 @@ from train.errors import TrainError
 from train.synth.render import render_plate
 from train.synth.signs import render_board
 
+Box = NDArray[np.float64]
+"""Shape (4,): x1, y1, x2, y2 in pixels."""
 Boxes = NDArray[np.float64]
+"""Shape (N, 4), of the same."""
 Rng = np.random.Generator
 TRANSPLANTED = 0.3
 """Share of the plates that another one replaces."""
@@ -79,7 +82,8 @@ def render_plates(count: int, *, seed: int) -> list[Image]:
     return [np.asarray(cv2.resize(plate, None, fx=0.6, fy=0.6), np.uint8) for plate in plates]
 
 
-def transplant(image: Image, boxes: Boxes, plates: list[Image], rng: Rng) -> Boxes:
+def transplant(image: Image, boxes: Boxes, plates: list[Image], rng: Rng) -> Box:
+    """The box around the plate as it is now."""
     """Puts other plates, in the same light, into boxes of `image`, in place.
 
     Args:
@@ -94,7 +98,7 @@ def transplant(image: Image, boxes: Boxes, plates: list[Image], rng: Rng) -> Box
     return np.array([_transplanted(image, box, plates, rng) for box in boxes]).reshape(-1, 4)
 
 
-def _transplanted(image: Image, box: NDArray[np.float64], plates: list[Image], rng: Rng) -> Boxes:
+def _transplanted(image: Image, box: Box, plates: list[Image], rng: Rng) -> Boxes:
     x1, y1, x2, y2 = box.round().astype(int)
     width, height = x2 - x1, y2 - y1
     if min(width, height) < SMALLEST:

@@ -12,7 +12,8 @@ from matplotlib import pyplot as plt
 
 from train.dataset.checks import checked_pictures
 from train.dataset.pictures import split
-from train.detector.run import DetectorRun, train_detector
+from train.detector.fit import load_detector
+from train.detector.run import DetectorRun, base_hash, train_detector
 from train.errors import TrainError
 from train.record import data_hash, write_whole
 
@@ -64,6 +65,7 @@ def run_curve(curve: Curve) -> Path:
 
 
 def _run_curve(curve: Curve, out: Path) -> Path:
+    _check_starts(curve)
     out.mkdir(parents=True, exist_ok=True)
     pictures, _ = checked_pictures(map(Path, curve.data))
     data = data_hash(pictures)
@@ -76,6 +78,14 @@ def _run_curve(curve: Curve, out: Path) -> Path:
         write_whole(out / "curve.json", json.dumps(record, indent=1))
         draw(points, out / "curve.svg")
     return out / "curve.svg"
+
+
+def _check_starts(curve: Curve) -> None:
+    """Raises a TrainError unless both starts are one network, but for its classes."""
+    starts = (load_detector(each).model.model for each in (curve.base, curve.scratch))
+    fine_tuned, scratch = ([weights.shape for weights in each[:-1].parameters()] for each in starts)
+    if fine_tuned != scratch:
+        raise TrainError(f"--scratch {curve.scratch}: is another network than --base {curve.base}")
 
 
 def _order(curve: Curve, sizes: list[int]) -> Iterator[tuple[int, int, str]]:
@@ -112,7 +122,8 @@ def _point(
 
 def _finished(path: Path, run: DetectorRun, data: str) -> dict[str, Any]:
     record: dict[str, Any] = json.loads(path.read_text())
-    wanted = json.loads(json.dumps({**run.asked, "data_sha256": data}))
+    asked = {**run.asked, "data_sha256": data, "base_sha256": base_hash(run.base)}
+    wanted = json.loads(json.dumps(asked))
     if changed := [key for key, value in wanted.items() if record.get(key) != value]:
         raise TrainError(f"{path}: was run with other {', '.join(changed)}; choose another --out")
     return record

@@ -16,7 +16,7 @@ import yaml
 from ultralytics import YOLO
 from ultralytics.engine import trainer
 from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.utils import LOGGER, torch_utils
+from ultralytics.utils import LOGGER, downloads, torch_utils
 from ultralytics.utils.torch_utils import intersect_dicts
 
 from plateid.config.models import bundle_path
@@ -39,8 +39,12 @@ AUGMENTATION = {  # nothing that turns or skews: it makes upright boxes loose
 WARMUP_STEPS = 50
 RENDERED = 600
 """Plates drawn for putting into pictures, beside those of `DetectorRun.plates`."""
-BROKEN = (OSError, RuntimeError, TypeError, KeyError, ValueError, EOFError)
+BROKEN = (
+    *(OSError, RuntimeError, TypeError, KeyError, ValueError, EOFError),
+    *(AttributeError, ImportError, MemoryError),
+)
 """What torch and ultralytics raise for files that hold no network."""
+FETCH = downloads.attempt_download_asset
 
 
 def fit(run: "DetectorRun", data: Path, out: Path, *, steps: int) -> dict[str, float]:
@@ -84,6 +88,9 @@ def fit(run: "DetectorRun", data: Path, out: Path, *, steps: int) -> dict[str, f
     head = model.model.model[-1]
     if (run.towers and not have_towers(head)) or (teachers and not answers_alike(head)):
         raise TrainError(f"{run.base}: --towers and --teacher need the head of a YOLOv8")
+    for each, teacher in teachers.items():
+        if teacher.stride.tolist() != model.model.stride.tolist():
+            raise TrainError(f"--teacher {each}: has other maps than {run.base}")
     model.add_callback("on_fit_epoch_end", _Progress(run.epochs))
     results = model.train(
         trainer=functools.partial(PlateTrainer, run=run, answers=answers),
@@ -142,6 +149,7 @@ def load_detector(path: str) -> YOLO:
     Raises:
         TrainError: The file is missing or broken, or its network does something else.
     """
+    downloads.attempt_download_asset = _found_or_fetched
     try:
         model = YOLO(path)
     except (*BROKEN, pickle.UnpicklingError, yaml.YAMLError) as error:
@@ -151,6 +159,11 @@ def load_detector(path: str) -> YOLO:
     if type(model) is not YOLO or model.task != "detect":
         raise TrainError(f"{path}: is a {type(model).__name__} to {model.task}, no YOLO detector")
     return model
+
+
+def _found_or_fetched(file: str | Path, *args: Any, **kwargs: Any) -> str:
+    """As ultralytics' own, which takes the apostrophes out of the path of a file that is there."""
+    return str(file) if Path(file).is_file() else str(FETCH(file, *args, **kwargs))
 
 
 def load_fused(path: str) -> Any:
@@ -220,7 +233,7 @@ class PlateTrainer(DetectionTrainer):  # type: ignore[misc] - ultralytics is unt
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
         """As ultralytics does, with another class for the training side."""
         if mode != "train":
-            return super().build_dataset(img_path, mode, batch)
+            return _whole(super().build_dataset(img_path, mode, batch), img_path)
         dataset = PlateDataset(
             img_path=img_path,
             data=self.data,
@@ -234,7 +247,15 @@ class PlateTrainer(DetectionTrainer):  # type: ignore[misc] - ultralytics is unt
         rendered = render_plates(RENDERED, seed=self._run.seed)
         dataset.plates = [*read_cut_outs(self._run.plates), *rendered]
         dataset.seed = self._run.seed
-        return dataset
+        return _whole(dataset, img_path)
+
+
+def _whole(dataset: Any, folder: str) -> Any:
+    """The dataset, if ultralytics could use all pictures: it leaves others out, and goes on."""
+    used = {Path(file).name for file in dataset.im_files}
+    if lost := sorted(file for file in Path(folder).iterdir() if file.name not in used):
+        raise TrainError(f"{lost[0].resolve()}: not used by ultralytics, nor {len(lost) - 1} more")
+    return dataset
 
 
 def use_whole_cpu() -> None:

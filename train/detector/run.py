@@ -86,6 +86,7 @@ def train_detector(run: DetectorRun) -> dict[str, Any]:
         **run.asked,
         "pictures": {"train": len(sides[0]), "val": len(val)},
         "data_sha256": data_hash(pictures),
+        "base_sha256": base_hash(run.base),
         "teachers_sha256": [_file_hash(each) for each in run.teachers],
     }
     try:
@@ -115,8 +116,13 @@ def _check_out(out: Path, data: Iterable[str]) -> None:
         raise TrainError(f"--out {out}: holds {others[0]}, and no run; choose another")
 
 
+def base_hash(base: str) -> str | None:
+    """Of what is started from; None of what ultralytics knows by its name."""
+    return _file_hash(base) if Path(bundle_path(base)).exists() else None
+
+
 def _file_hash(path: str) -> str:
-    """All weights of ultralytics have one name: their hash tells them apart."""
+    """Of weights, which all have one name with ultralytics, or of the detector of a bundle."""
     folder = Path(bundle_path(path))
     try:
         file = folder / "detector.onnx" if folder.is_dir() else Path(path)

@@ -7,12 +7,11 @@ from typing import Any
 import tomlkit
 
 from plateid.models.bundle import Bundle
-from train.bundle.card import card
+from train.bundle.card import FOUND, card
 from train.errors import TrainError
 from train.evaluation.evaluate import Evaluation
 from train.record import write_whole
 
-FOUND = ("recall", "mAP50", "mAP50_95")
 READ = ("exact", "folded", "cer", "sure", "sure_right")
 CROPS = ("crops_exact", "crops_folded", "crops_cer")
 FUSED = ("fused",)

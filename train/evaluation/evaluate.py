@@ -150,7 +150,7 @@ def _choice(results: Sequence[Result], blanks: Sequence[list[Result]], threshold
 
 
 def _half(blanks: list[Result], number: int) -> list[Result]:
-    """A threshold is chosen with half 0: of every second frame, the others would look the same."""
+    """Half 0 chooses the threshold, half 1 judges it; neighbouring frames look the same."""
     middle = len(blanks) // 2
     return blanks[middle:] if number else blanks[:middle]
 

@@ -59,12 +59,11 @@ class EvaluationRun:
 
 
 def leaks(run: EvaluationRun, *, certain: bool = False) -> Iterator[str]:
-    """A line for each folder that the bundle seems to be trained on and that is not held out.
+    """A line for each way in which the figures may flatter.
 
-    And one where the bundle does not say it.
-
-    Of which pictures were held out the name of the folder decides, so with `held_out` for each
-    whose name the trainings did not write down.
+    Without `held_out`: a folder that the bundle seems to be trained on, or a bundle that does not
+    say on what it was. With it: a folder whose name no training wrote down, for the name decides
+    which pictures are held out.
 
     Args:
         run: What is asked for.

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from train.dataset.checks import checked_pictures
-from train.dataset.formats import table
-from train.dataset.look import look_at, read_pictures, refuse
+from train.dataset.look import read_pictures, read_tables
 from train.dataset.pictures import LabelledPicture, grouped, split
 from train.errors import TrainError
 
@@ -42,11 +41,7 @@ def read_sources(folders: Sequence[Path], *, held_out: bool) -> list[Source]:
 
 def read_crops(folders: Sequence[Path], *, held_out: bool) -> list[Source]:
     """Folders of plates that are cut out: labels.csv with `image` and `text`; else as above."""
-    problems: list[str] = []
-    files = [(folder, [folder / "labels.csv"]) for folder in folders]
-    labels = [each for found in files for each in table.read(*found, problems, cut_out=True)[0]]
-    pictures = look_at(labels, problems)
-    refuse(problems)
+    pictures = read_tables(folders)
     return _by_folder(folders, *(split(grouped(pictures)) if held_out else ([], pictures)))
 
 

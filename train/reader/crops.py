@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 
 from plateid.capture.pictures import read_picture
+from plateid.core.geometry import expanded
 from plateid.core.records import Box, Image
-from train.dataset.formats import table
 from train.dataset.formats.labelled import LabelledBox
-from train.dataset.look import look_at, refuse
+from train.dataset.look import read_tables
 from train.dataset.pictures import LabelledPicture, grouped, split
 from train.errors import TrainError
 from train.synth.likeness import Likeness
@@ -60,11 +60,7 @@ def read_plates(folders: Sequence[Path], *, two_lines: bool) -> tuple[list[Plate
         TrainError: Of a line for each thing that is wrong with labels.csv, texts.csv or a picture;
             or no plate of the training side has a text.
     """
-    problems: list[str] = []
-    files = [(folder, [folder / "labels.csv"]) for folder in folders]
-    labels = [each for found in files for each in table.read(*found, problems, cut_out=True)[0]]
-    pictures = grouped(look_at(labels, problems))
-    refuse(problems)
+    pictures = grouped(read_tables(folders))
     train, validation = (
         [plate for picture in side for plate in _plates(picture, two_lines=two_lines)]
         for side in split(pictures)
@@ -160,8 +156,7 @@ def _sample(image: Image, text: str) -> Sample:
 
 def framed(plate: Plate, *, margin_x: float, margin_y: float) -> Image:
     """The plate's box cut out with the margins of a bundle."""
-    x1, y1, x2, y2 = plate.box
-    dx, dy = margin_x * (x2 - x1), margin_y * (y2 - y1)
-    rows = slice(max(0, round(y1 - dy)), max(1, round(y2 + dy)))
-    columns = slice(max(0, round(x1 - dx)), max(1, round(x2 + dx)))
+    x1, y1, x2, y2 = expanded(plate.box, x=margin_x, y=margin_y)
+    rows = slice(max(0, round(y1)), max(1, round(y2)))
+    columns = slice(max(0, round(x1)), max(1, round(x2)))
     return plate.image[rows, columns]

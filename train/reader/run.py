@@ -30,7 +30,7 @@ class ReaderRun:
         out: Folder of the run.
         network: plateid's own, or EasyOCR's recogniser.
         easyocr: Folder of EasyOCR's weights; None: its own download.
-        store: Folder of `train synth`; None: plates are rendered as they are needed.
+        store: File of `train synth`; None: plates are rendered as they are needed.
         base: Checkpoint of another run to start from, or a bundle.
         minutes: How long to train.
         batch: Crops a step.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from plateid.core.records import Grey, Image
 from train.errors import TrainError
-from train.scene.draw import pixel
+from train.scene.draw import over
 
 FONTS = Path("/usr/share/fonts/truetype/roadgeek")
 FONT_PACKAGE = "fonts-roadgeek"
@@ -56,8 +56,7 @@ def plate_texture(style: PlateStyle, text: str) -> Image:
     """
     width, height = (round(side * PX_PER_M) for side in style.size)
     picture = np.full((height, width, 3), style.ground, np.uint8)
-    inner = _paint_band(picture, style)
-    x, y, free, tall = inner
+    x, y, free, tall = _paint_band(picture, style)
     line = text_mask(style, text, free - round(2 * style.margin * PX_PER_M))
     _ink(
         picture, line, (x + (free - line.shape[1]) // 2, y + (tall - line.shape[0]) // 2), style.ink
@@ -116,8 +115,7 @@ def _ink(picture: Image, mask: Grey, corner: tuple[int, int], colour: Colour) ->
     """Blends `colour` into `picture` where `mask` is set, its top left at `corner`."""
     x, y = corner
     view = picture[y : y + mask.shape[0], x : x + mask.shape[1]]
-    weight = mask[..., None].astype(np.float32) / 255
-    view[:] = (view * (1 - weight) + pixel(colour) * weight + 0.5).astype(np.uint8)
+    over(view, colour, mask.astype(np.float32) / 255)
 
 
 def _paint_band(picture: Image, style: PlateStyle) -> tuple[int, int, int, int]:

@@ -140,7 +140,7 @@ def _band_words(
     rng: np.random.Generator, sheet: Image, band: Band, box: Box, *, ink: Colour
 ) -> None:
     if band.codes:
-        write(sheet, words(rng, band.codes), box, ink=ink, font=_font(rng, "sans"))
+        write(sheet, words(rng, band.codes), box, ink=ink, font=random_font(rng, "sans"))
 
 
 def draw_caption(
@@ -161,7 +161,7 @@ def draw_caption(
         "left": (x1 + edge, y1 + edge, x1 + edge + 2 * tall, y1 + edge + tall),
         "right": (x2 - edge - 2 * tall, y1 + edge, x2 - edge, y1 + edge + tall),
     }[caption.place]
-    write(sheet, words(rng, caption.words), box, ink=ink, font=_font(rng, caption.family))
+    write(sheet, words(rng, caption.words), box, ink=ink, font=random_font(rng, caption.family))
 
 
 def words(rng: np.random.Generator, choices: tuple[str, ...]) -> str:
@@ -173,7 +173,8 @@ def words(rng: np.random.Generator, choices: tuple[str, ...]) -> str:
     return text
 
 
-def _font(rng: np.random.Generator, family: str) -> str:
+def random_font(rng: np.random.Generator, family: str) -> str:
+    """A font file of the family."""
     files = families()[family].files
     return files[rng.integers(len(files))]
 

@@ -4,8 +4,7 @@ import cv2
 import numpy as np
 
 from plateid.core.records import Image
-from train.synth.decor import words, write
-from train.synth.fonts import families
+from train.synth.decor import random_font, words, write
 from train.synth.marks import any_colour, blob, disc
 from train.synth.mount import mounted, patches
 from train.synth.signs import render_board
@@ -62,7 +61,7 @@ def _bumper_words(rng: np.random.Generator, width: int, height: int) -> Image:
     image = _clutter(rng, width, height)
     text = words(rng, ("*", "* *", "*.de", "www.*.com", "* 4x4", "*tdi", "taxi *", "* & *"))
     text = text.lower() if rng.random() < 0.7 else f"{text}{text}".capitalize()
-    font = families()["caption"].files[rng.integers(len(families()["caption"].files))]
+    font = random_font(rng, "caption")
     box = (0.05 * width, 0.3 * height, 0.95 * width, rng.uniform(0.5, 0.8) * height)
     write(image, text, box, ink=any_colour(rng), font=font)
     return image

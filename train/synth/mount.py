@@ -5,8 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plateid.core.records import Image
-from train.synth.decor import LETTERS, write
-from train.synth.fonts import families
+from train.synth.decor import LETTERS, random_font, write
 from train.synth.marks import any_colour, blob
 
 MARGIN = 0.6
@@ -84,7 +83,7 @@ def _holder(rng: np.random.Generator, scene: Image, margin: int) -> None:
     )
     cv2.rectangle(scene, *corners, colour, -1)
     words = "".join(rng.choice([*LETTERS, " ", ".", "-"], int(rng.integers(5, 22))))
-    font = families()["caption"].files[rng.integers(len(families()["caption"].files))]
+    font = random_font(rng, "caption")
     light = (220, 220, 220) if grey < 128 else (40, 40, 40)
     box = (margin + 0.1 * width, margin + height + 1, margin + 0.9 * width, below - 1)
     write(scene, words, box, ink=light, font=font)

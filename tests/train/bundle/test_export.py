@@ -224,8 +224,32 @@ def test_what_export_did_not_write_cannot_be_resized(tmp_path):
     file.write_bytes(detector_network([(1, 1, 1, 1, 0.5)]))
     with pytest.raises(TrainError, match="not a detector of `train export`"):
         resize_detector(file, 320, 192)
-    with pytest.raises(TrainError, match="--size 64x64: fewer than 300 places"):
-        resize_detector(file, 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("size", "reason"),
+    [((64, 64), "fewer than 300 places"), ((320, 200), "both must be multiples of 32")],
+)
+def test_a_size_that_a_detector_cannot_have_is_refused(tmp_path, size, reason):
+    file = shutil.copy(SHIPPED / "default" / "detector.onnx", tmp_path)
+    with pytest.raises(TrainError, match=f"--size {size[0]}x{size[1]}: {reason}"):
+        resize_detector(file, *size)
+
+
+def test_a_network_of_larger_steps_wants_a_size_of_them_and_can_be_resized(tmp_path):
+    weights, out = tmp_path / "p6.pt", tmp_path / "bundle"
+    network = YOLO("yolov8n-p6.yaml", verbose=False)
+    network.model = type(network.model)(network.model.yaml, nc=1, verbose=False)
+    network.save(weights)
+    with pytest.raises(TrainError, match="--size: both must be multiples of 64"):
+        export_bundle(Export(out, weights, size="320x160"))
+    export_bundle(Export(out, weights, size="320x192"))
+    export_bundle(Export(out, size="384x256"))
+    picture = ArrayPicture(street(640, 384))
+    boxes = [
+        d.box for d in Networks(ModelsConfig(bundle=out)).detector(threshold=0).detect(picture)
+    ]
+    assert boxes and np.isfinite(boxes).all()
 
 
 def test_8_bits_that_cost_accuracy_are_refused(tmp_path, weights, data, monkeypatch):

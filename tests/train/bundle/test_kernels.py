@@ -90,6 +90,27 @@ def test_a_kernel_for_pixels_by_fours_gives_two_places_at_once_and_comes_back():
     assert np.array_equal(one_by_one(in_fours(kernel)), kernel)
 
 
+def test_pictures_without_white_do_not_shift_what_the_first_step_adds(quantised, monkeypatch):
+    """ONNX Runtime takes a bias to be in steps of input times weights, whatever it says."""
+    monkeypatch.setattr(kernels, "SINGLE", {"strides": []})
+    _, model = quantised
+    dim = onnx.ModelProto()
+    dim.CopyFrom(model)
+    graph = kernels._Graph(dim)
+    first = next(node for node in dim.graph.node if node.op_type == "Conv")
+    weights, (bias, unit) = graph.maker[first.input[1]], graph.maker[first.input[2]].input[:2]
+    (quantise_input,) = graph.users[dim.graph.input[0].name]
+    added = graph.value(bias) * graph.value(unit)
+    brightest = 180 / kernels.LEVELS
+    graph.set(quantise_input.input[1], np.float32(brightest / kernels.LEVELS).reshape(()))
+    graph.set(unit, (graph.value(unit) * brightest).astype(np.float32))
+    graph.set(bias, np.rint(graph.value(bias) / brightest).astype(np.int32))
+    kernels.take_bytes(graph)
+    steps = graph.value(weights.input[1]) / kernels.LEVELS
+    assert graph.value(unit) == pytest.approx(steps, rel=1e-3)
+    assert graph.value(bias) * steps == pytest.approx(added, abs=float(steps.max()) * 2)
+
+
 def test_a_first_step_of_another_form_stays_as_it_is(quantised, tmp_path):
     _, model = quantised
     wider = onnx.ModelProto()

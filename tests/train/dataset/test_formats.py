@@ -1,6 +1,7 @@
 """Small data sets in each format, as the tools that export them lay them out."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -149,6 +150,12 @@ LAYOUTS = {
         "valid/b.xml": voc(),
         "valid/b.jpg": "",
     },
+    "coco by Windows": {
+        "a.json": coco("images\\a.jpg", width=200, height=100),
+        "b.json": coco("images\\b.jpg", boxes=()),
+        "images/a.jpg": "",
+        "images/b.jpg": "",
+    },
     "voc by its filename": {
         "Annotations/1.xml": voc("Number Plate", "driver", filename="C:\\mine\\a.jpg", size=(0, 0)),
         "JPEGImages/a.jpg": "",
@@ -185,7 +192,7 @@ BAD = {
         {"labels.csv": 'image,x1,y1,x2,y2,text\na.jpg,1,1,9,9,"AB 12\nb.jpg,1,1,9,9,CD1\n'},
         "labels.csv: after line 1: is not CSV: unexpected end",
     ),
-    "labels.csv in no code": ({"labels.csv": b"image,\xff\xfe"}, "labels.csv: 'utf-8' codec"),
+    "labels.csv in no code": ({"labels.csv": b"image,\xff\xfe"}, "labels.csv: line 1 is not UTF-8"),
     "yolo, another class": (
         {"images/a.jpg": "", "labels/a.txt": f"{ROW}\n2{ROW[1:]}"},
         r"labels/a.txt:2: class 2, but the classes are 0 \(unnamed\); name them in data.yaml, cl",
@@ -201,6 +208,10 @@ BAD = {
     "yolo, half a polygon": (
         {"images/a.jpg": "", "labels/a.txt": f"{ROW} .1 .1 .1"},
         "labels/a.txt:1: 8 numbers",
+    ),
+    "yolo, a picture that is gone": (
+        {"a.jpg": "", "a.txt": ROW, "b.txt": ROW, "notes.txt": "to do", "list.txt": "a.jpg"},
+        "b.txt: labels without a picture$",
     ),
     "yolo, keypoints": (
         {"data.yaml": "{names: [plate], kpt_shape: [4, 2]}", "a.jpg": "", "a.txt": ROW},
@@ -324,6 +335,35 @@ def test_a_link_to_nothing_is_no_label_file(tmp_path):
     for name in ("x.json", "x.xml"):
         (folder / name).symlink_to(tmp_path / "gone")
     assert len(read_pictures(folder)) == 1
+
+
+def test_folders_that_are_links_are_looked_into_once(tmp_path):
+    folder = lay_out(tmp_path, {"2023/a.jpg": "", "2023/a.txt": ROW})
+    other = lay_out(tmp_path / "disk", {"b.jpg": "", "b.txt": ROW})
+    (folder / "2024").symlink_to(other)
+    (folder / "again").symlink_to(folder)
+    assert [picture.path.name for picture in read_pictures(folder)] == ["a.jpg", "b.jpg"]
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    folder = lay_out(tmp_path, {"2023/a.jpg": "", "2023/a.txt": ROW, "2024/b.jpg": ""})
+
+    def scandir(path):
+        if str(path).endswith("2024"):  # root may read all
+            raise PermissionError(13, "Permission denied", str(path))
+        return known(path)
+
+    known = os.scandir
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(TrainError, match="2024: Permission denied"):
+        read_pictures(folder)
+
+
+def test_a_test_part_has_the_classes_of_its_data_set(tmp_path):
+    files = {"data.yaml": "names: [car, plate]", "test/images/a.jpg": ""}
+    folder = lay_out(tmp_path, files | {"test/labels/a.txt": f"1{ROW[1:]}\n{ROW}"})
+    (one,) = read_pictures(folder / "test")
+    assert one.boxes == (pytest.approx(BOX),)
 
 
 def test_problems_of_several_pictures_are_told_together(tmp_path):

@@ -1,9 +1,11 @@
+import os
 import re
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from ultralytics.data.dataset import YOLODataset
@@ -21,6 +23,7 @@ from train.dataset.pictures import (
     write_yolo,
 )
 from train.errors import TrainError
+from train.record import data_hash
 
 HEADER = "image,x1,y1,x2,y2,text,legibility,video,t\n"
 
@@ -161,6 +164,12 @@ def test_what_cameras_append_to_a_picture_does_no_harm(tmp_path):
     (data / "images" / "a.png").write_bytes(exif_turned(jpeg(NOISE)) + clip)
     (one,) = read_pictures(data)
     assert (one.width, one.height) == (100, 200), "upright"
+    before = one.path.read_bytes()
+    write_yolo(([one], []), tmp_path / "yolo")
+    names = {"train": "images/train", "names": {0: "plate"}, "channels": 3}
+    seen = YOLODataset(img_path=str(tmp_path / "yolo/images/train"), data=names, augment=False)
+    assert Path(seen.im_files[0]).read_bytes() == before + b"\xff\xd9", "ultralytics mends none"
+    assert one.path.read_bytes() == before
 
 
 def test_copies_of_roboflow_are_of_one_group():
@@ -261,6 +270,18 @@ def test_yolo_labels_are_relative_and_cut_at_the_border(tmp_path):
     label = tmp_path / "yolo/labels/train/00000_a.txt"
     assert [float(v) for v in label.read_text().split()] == [0, 0.25, 0.5, 0.5, 0.5]
     assert (tmp_path / "yolo/images/train/00000_a.png").exists()
+
+
+def test_names_of_any_bytes_and_any_script_are_only_names(tmp_path):
+    odd = os.fsdecode(b"a\xe4.png")
+    data = folder(tmp_path / "\N{AUTOMOBILE}'", "b.png,1,2,30,40,,clear,v,0\n")
+    (data / "images" / "b.png").rename(data / "images" / odd)
+    (data / "labels.csv").unlink()
+    (data / "images" / odd).with_suffix(".txt").write_text("0 .5 .5 .2 .2")
+    pictures = read_pictures(data)
+    assert split(pictures) and data_hash(pictures)
+    said = yaml.safe_load(write_yolo((pictures, []), data / "yolo").read_text(encoding="utf-8"))
+    assert said["path"] == str(data / "yolo")
 
 
 def test_pictures_of_one_name_do_not_overwrite_each_other(tmp_path):

@@ -42,5 +42,10 @@ def test_a_curve_is_run_once_and_drawn_the_same_again(data, tmp_path):
     assert [record.stat().st_mtime_ns for record in records] == written
     with pytest.raises(TrainError, match=r"was run with other epochs; choose another --out"):
         run_curve(replace(curve, steps=4))
+    with pytest.raises(TrainError, match=r"--scratch yolo11n.yaml: is another network than"):
+        run_curve(replace(curve, scratch="yolo11n.yaml"))
+    YOLO("yolov8n.yaml", verbose=False).save(tmp_path / "base.pt")
+    with pytest.raises(TrainError, match=r"was run with other base_sha256; choose another"):
+        run_curve(curve)
     with pytest.raises(TrainError, match=r"--out /proc/curve: No such file"):
         run_curve(replace(curve, out="/proc/curve"))

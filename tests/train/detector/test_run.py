@@ -44,7 +44,7 @@ def test_a_run_leaves_weights_and_a_record_and_is_not_repeated_by_mistake(data, 
 
 
 def test_a_killed_run_goes_on_where_it_was_also_in_another_folder(data, tmp_path, monkeypatch):
-    before, after = tmp_path / "before", tmp_path / "after"
+    before, after = tmp_path / "before", tmp_path / "Anna's \N{AUTOMOBILE}"
     before.mkdir()
     weights = before / "run" / "fit" / "weights"
     words = command(data, Path("run"), epochs=9)
@@ -102,6 +102,29 @@ def test_a_run_of_other_settings_does_not_go_on(data, tmp_path):
         train_detector(replace(run, base="yolov8n.yaml", epochs=2))
 
 
+def test_a_base_that_is_another_one_by_now_does_not_go_on(data, tmp_path):
+    base = tmp_path / "base.pt"
+    base.write_bytes(b"none")
+    run = DetectorRun((str(data),), str(base), str(tmp_path / "run"), epochs=1, **SMALL)
+    with pytest.raises(TrainError, match="not a detector"):
+        train_detector(run)
+    base.write_bytes(b"another")
+    with pytest.raises(TrainError, match="holds a run with other base_sha256; choose another"):
+        train_detector(run)
+
+
+def test_pictures_that_ultralytics_leaves_out_are_an_error(data, tmp_path, monkeypatch):
+    def size(picture):
+        if "00000" in picture.filename:
+            raise OSError("cannot identify image file")
+        return picture.size
+
+    monkeypatch.setattr("ultralytics.data.utils.exif_size", size)
+    run = DetectorRun((str(data),), "yolov8n.yaml", str(tmp_path / "run"), epochs=1, **SMALL)
+    with pytest.raises(TrainError, match=r"\d.png: not used by ultralytics, nor 0 more"):
+        train_detector(run)
+
+
 def test_a_run_that_was_killed_before_its_record_is_measured_again(data, tmp_path):
     out = tmp_path / "run"
     run = DetectorRun((str(data),), "yolov8n.yaml", str(out), epochs=1, **SMALL)
@@ -109,7 +132,7 @@ def test_a_run_that_was_killed_before_its_record_is_measured_again(data, tmp_pat
     (out / "run.json").unlink()
     (out / "fit" / "weights" / "best.pt").write_bytes(b"cut off")
     again = train_detector(run)
-    assert again["metrics"].keys() <= record["metrics"].keys()
+    assert "metrics/mAP50(B)" in again["metrics"]
     assert again["minutes"] == record["minutes"]
 
 
@@ -129,6 +152,7 @@ def test_a_full_disk_is_named_and_the_run_goes_on_later(data, tmp_path):
     [
         (None, "base.pt: not a detector"),
         (b"hello", "base.pt: not a detector"),
+        (torch.nn.Linear(1, 1), "base.pt: not a detector"),
         ("yolov8n-seg.yaml", "base.pt: is a YOLO to segment, no YOLO detector"),
     ],
 )
@@ -136,6 +160,8 @@ def test_a_base_that_is_no_detector_is_refused(data, tmp_path, content, reason):
     base, out = tmp_path / "base.pt", tmp_path / "run"
     if isinstance(content, bytes):
         base.write_bytes(content)
+    elif isinstance(content, torch.nn.Module):
+        torch.save(content, base)
     elif content:
         YOLO(content, verbose=False).save(base)
     with pytest.raises(TrainError, match=reason):

@@ -112,6 +112,7 @@ def _boxes(file: Path, coco: _Coco, problems: list[str]) -> dict[int | str, list
 
 def _path(folder: Path, file: Path, name: str, pictures: dict[str, list[Path]]) -> Path | None:
     """Beside the JSON file, in images/ or where the name says; else the only one of that name."""
+    name = name.replace("\\", "/")
     parents = (file.parent, folder / "images", folder)
     likely = [Path(os.path.normpath(parent / name)) for parent in parents]
     named = pictures.get(PurePosixPath(name).name, [])

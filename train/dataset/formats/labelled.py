@@ -1,14 +1,17 @@
 """What every format of labels gives, and what reading one needs."""
 
 import math
+import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from plateid.capture.pictures import PICTURE_SUFFIXES
 from plateid.core.records import Box
+from plateid.errors import reason_of
+from train.errors import TrainError
 
 PLATE = re.compile(r"(?<!tem)plate|licen[cs]e|(?<![a-z])lp(?![a-z])", re.IGNORECASE)
 """Names a class of plates, where a data set has several classes."""
@@ -71,9 +74,28 @@ def all_below(folder: Path, *suffixes: str) -> list[Path]:
     A picture that is a link to nothing is one that cannot be read; of others nobody knows.
     """
     kinds = suffixes or PICTURE_SUFFIXES
-    files = (path for path in folder.rglob("*") if path.suffix.lower() in kinds)
-    files = (path for path in files if path.is_file() or not suffixes)
-    return sorted(f for f in files if not any(n[0] == "." for n in f.relative_to(folder).parts))
+    files = (Path(parent, name) for parent, _, names in walk(folder) for name in names)
+    files = (path for path in files if path.suffix.lower() in kinds and path.name[0] != ".")
+    return sorted(path for path in files if path.is_file() or not suffixes)
+
+
+def walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As `os.walk`, and into links, but each folder once, and none that is hidden.
+
+    Raises:
+        TrainError: A folder cannot be read.
+    """
+
+    def fail(error: OSError) -> None:
+        raise TrainError(f"{error.filename}: {error.strerror}") from error
+
+    known: set[str] = set()
+    for parent, folders, files in os.walk(folder, onerror=fail, followlinks=True):
+        place = os.path.realpath(parent)
+        folders[:] = sorted(name for name in folders if name[0] != "." and place not in known)
+        if place not in known:
+            known.add(place)
+            yield parent, folders, files
 
 
 def in_test(folder: Path, path: Path) -> bool:
@@ -123,6 +145,5 @@ def text_of(file: Path, problems: list[str]) -> str:
     try:
         return file.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        problems.append(f"{file}: {reason}")
+        problems.append(f"{file}: {reason_of(error)}")
         return ""

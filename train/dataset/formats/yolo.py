@@ -11,6 +11,7 @@ import yaml  # type: ignore[import-untyped]
 from pydantic import BaseModel, ValidationError
 
 from train.dataset.formats.labelled import (
+    TEST,
     Labelled,
     LabelledBox,
     below,
@@ -18,6 +19,7 @@ from train.dataset.formats.labelled import (
     in_test,
     numbers,
     text_of,
+    walk,
 )
 
 DATA = ("data.yaml", "data.yml", "dataset.yaml")
@@ -33,11 +35,16 @@ class _Data(BaseModel):
 
 def find(folder: Path) -> list[Path]:
     """`data.yaml`, folders named `labels`, and text files beside pictures."""
-    named = [folder / name for name in DATA if (folder / name).is_file()]
-    inside = (path for path in sorted(folder.rglob("labels")) if path.is_dir())
+    named = [home / name for home in _homes(folder) for name in DATA if (home / name).is_file()]
+    inside = (Path(parent, "labels") for parent, names, _ in walk(folder) if "labels" in names)
     folders = [path for path in inside if not in_test(folder, path)]
     beside = (path.with_suffix(".txt") for path in below(folder))
     return named + folders + [label for label in beside if label.is_file()]
+
+
+def _homes(folder: Path) -> list[Path]:
+    """Where classes may be named: a test part has no names of its own."""
+    return [folder, *([folder.parent] if folder.name.lower() == TEST else [])]
 
 
 def read(folder: Path, files: list[Path], problems: list[str]) -> tuple[list[Labelled], set[str]]:
@@ -73,7 +80,8 @@ def _names(folder: Path, file: Path, problems: list[str]) -> dict[int, str]:
             return {}
         names = data.names if isinstance(data.names, dict) else dict(enumerate(data.names))
     else:
-        listed = next((folder / name for name in LISTS if (folder / name).is_file()), None)
+        lists = (home / name for home in _homes(folder) for name in LISTS)
+        listed = next((file for file in lists if file.is_file()), None)
         file, lines = listed or file, text_of(listed, problems) if listed else "unnamed"
         names = dict(enumerate(line.strip() for line in lines.strip().splitlines()))
     if not names:
@@ -91,8 +99,22 @@ def _label(folder: Path, picture: Path) -> Path:
 
 
 def _label_files(folder: Path) -> list[Path]:
+    """In folders named `labels`, and what looks like labels beside pictures that have some."""
+    beside = {path.parent for path in below(folder) if path.with_suffix(".txt").is_file()}
     texts = (path for path in below(folder, ".txt") if path.name != "classes.txt")
-    return [path for path in texts if "labels" in path.relative_to(folder).parts]
+    return [
+        path
+        for path in texts
+        if "labels" in path.relative_to(folder).parts or (path.parent in beside and _is_label(path))
+    ]
+
+
+def _is_label(file: Path) -> bool:
+    words = file.read_text(errors="replace").split("\n", 1)[0].split()
+    try:
+        return len(numbers(words)) >= len(("class", "x", "y", "width", "height"))
+    except ValueError:
+        return False
 
 
 def _boxes(label: Path, names: dict[int, str], problems: list[str]) -> Iterator[LabelledBox]:
