@@ -96,7 +96,8 @@ def test_a_clip_that_ends_is_told_to_the_broker_and_ends_the_service(config, bro
     until(lambda: len(told(subscriber)) == 2)
     subscriber.close()
     assert told(subscriber) == [("plate_seen", "AB12"), ("plate_left", "AB12")]
-    assert EventStore(load_config(config).store.path).counts().outbox == 0
+    with contextlib.closing(EventStore(load_config(config).store.path)) as store:
+        assert store.counts().outbox == 0
 
 
 def test_without_a_broker_everything_is_kept_for_later(config, broker):

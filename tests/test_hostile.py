@@ -362,6 +362,7 @@ def test_what_a_broker_sends(liar: Liar, answer: bytes) -> None:
 def remuxed(path: Path) -> Path:
     """The beginning of the demo's clip, in another container; what describes it comes first."""
     options = {"movflags": "+faststart"} if path.suffix == ".mp4" else {}
+    options["fflags"] = "+bitexact"  # no numbers of chance: always the same is spoilt
     with av.open(str(CLIP)) as source, av.open(str(path), "w", options=options) as target:
         stream = source.streams.video[0]
         copy = target.add_stream_from_template(stream)

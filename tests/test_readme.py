@@ -69,7 +69,9 @@ def test_each_command_exists_with_its_options():
 
 
 def test_every_file_that_is_linked_is_there():
-    for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
+    targets = re.findall(r"\]\((?!http)([^)]+)\)", README)
+    assert len(targets) > 5
+    for target in targets:
         assert Path(target).exists(), target
 
 

@@ -5,6 +5,7 @@ import os
 import platform
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -60,6 +61,10 @@ def run_bench(options: BenchOptions) -> None:
         bench = Bench(options.bundle)
         profile = bench.profile(traffic)
         _print_profile(profile)
+        accuracy = None if options.clip else accuracy_of(profile.left)
+        if accuracy:
+            right, every, wrong = (accuracy[key] for key in ("right", "vehicles", "wrong"))
+            click.echo(f"accuracy: {right} of {every} vehicles told right, {wrong} wrong")
         crowds = {plates: bench.crowd(plates) for plates in PLATES}
         _print_crowds(crowds)
         del bench
@@ -72,7 +77,10 @@ def run_bench(options: BenchOptions) -> None:
             loads.append(run(traffic, cameras, f"traffic-{cameras}"))
             _print_load(loads[-1])
         _print_held(loads)
-        figures = _figures(profile, crowds, quiet, loads) | {"still_decode_ms": still_ms}
+        figures = _figures(profile, crowds, quiet, loads) | {
+            "still_decode_ms": still_ms,
+            "accuracy": accuracy,
+        }
     if options.json:
         options.json.write(json.dumps(figures, indent=1) + "\n")
     if options.picture:
@@ -115,6 +123,13 @@ def _print_profile(profile: Profile) -> None:
         f"processor time {profile.cpu_ms / len(profile.read):.2f} ms a frame, decoding and "
         f"networks alone {profile.bare_ms / len(profile.read):.2f} ms: {profile.ratio:.3f} times"
     )
+
+
+def accuracy_of(told: Sequence[str]) -> dict[str, int]:
+    """How many vehicles of the demo's clip were told right, and how many plates are none of it."""
+    vehicles = json.loads(CLIP.with_suffix(".json").read_text())["vehicles"]
+    right = (Counter(each["plate"] for each in vehicles) & Counter(told)).total()
+    return {"vehicles": len(vehicles), "right": right, "wrong": len(told) - right}
 
 
 def _rates(profile: Profile) -> tuple[float, float]:

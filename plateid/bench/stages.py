@@ -60,6 +60,7 @@ class Profile:
         cpu_ms: Processor time of all stages of all frames.
         bare_ms: Of decoding, and of ONNX Runtime with the same inputs, by turns with the former.
         events: Published.
+        left: Plates of the vehicles that left.
     """
 
     times_ms: dict[str, NDArray[np.float64]]
@@ -67,6 +68,7 @@ class Profile:
     cpu_ms: float
     bare_ms: float
     events: int
+    left: list[str]
 
     @property
     def ratio(self) -> float:
@@ -95,12 +97,14 @@ class Shelf:
         self._sequence = itertools.count(1)
         self.next_seq = lambda: next(self._sequence)
         self.events = 0
+        self.left: list[str] = []
 
     def accept(self, event: PlateEvent, shot: Shot | None) -> None:
         """Keeps both."""
         snapshot = self._snapshots.take(event, shot, listed=False)
         self._store.append(replace(event, snapshot=snapshot))
         self.events += 1
+        self.left += [event.plate] if event.event_type == "plate_left" else []
 
     def close(self) -> None:
         """Closes the store."""
@@ -181,7 +185,7 @@ class Bench:
         pipeline.finish()
         shelf.close()
         times = {stage: stopwatch.times(stage)[:-1] for stage in STAGES}
-        return Profile(times, np.array(read), cpu_ms, bare_ms, shelf.events)
+        return Profile(times, np.array(read), cpu_ms, bare_ms, shelf.events, shelf.left)
 
     def pipeline(self, shelf: Shelf) -> CameraPipeline:
         """One camera's."""

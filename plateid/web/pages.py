@@ -37,6 +37,8 @@ ROUTES = [
     Route("/api/v1/openapi.json", api.openapi),
     Route("/api/v1/events", api.events),
     Route("/api/v1/events/{id}", api.event),
+    Route("/api/v1/events/{id}/picture.jpg", review_pages.picture),
+    Route("/api/v1/events/{id}/crop.jpg", review_pages.crop),
     Route("/api/v1/health", api.health),
     Route("/api/v1/lists", api.lists),
     Route("/api/v1/labels.zip", review_pages.export),

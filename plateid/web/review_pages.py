@@ -103,7 +103,7 @@ def _keep(site: Site, form: Mapping[str, str]) -> None:
     if verdict == "plate" and not 0 < len(text) <= MAX_TEXT:
         raise HTTPException(400, f"a plate has 1 to {MAX_TEXT} letters and digits")
     box = snapshots.clipped(_corners(form.get("box", "")), image)
-    kept = Label(event["id"], verdict, text if verdict == "plate" else "", box)  # type: ignore[arg-type]
+    kept = Label(event["id"], verdict, text if verdict == "plate" else "", box)
     Labels(site.history.path).add(kept)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from plateid.bench import service
+from plateid.bench import accuracy_of, service
 from plateid.bench.chart import Line, bars, plot, svg
 from plateid.bench.scenes import crowded, write_turned
 from plateid.bench.stages import STAGES
@@ -14,13 +14,14 @@ from plateid.bench.stopwatch import Stopwatch
 from plateid.capture.stream import read_clip
 from plateid.cli import main
 from plateid.config.models import ModelsConfig
+from plateid.demo import CLIP
 from plateid.models.networks import Networks
 from tests.capture.conftest import write_clip
 
 
 class Cook:
     def boil(self):
-        time.sleep(0.02)
+        time.sleep(0.2)
         self.salt()
 
     def salt(self):
@@ -93,6 +94,14 @@ def test_a_bench_measures_frames_and_the_service_and_writes_it_down(tmp_path, bu
         assert load["least"] > 0 and load["memory_mb"] > 0 and load["cores"] > 0
     assert "<svg" in picture.read_text()
     assert "streams held in real time" in done.output
+
+
+def test_vehicles_that_are_told_right_are_counted():
+    plates = [v["plate"] for v in json.loads(CLIP.with_suffix(".json").read_text())["vehicles"]]
+    every = len(plates)
+    assert accuracy_of(plates) == {"vehicles": every, "right": every, "wrong": 0}
+    told = [*plates[1:], "B68SPK", plates[1]]
+    assert accuracy_of(told) == {"vehicles": every, "right": every - 1, "wrong": 2}
 
 
 @pytest.mark.parametrize("cameras", ["0", "1,x", "-1"])

@@ -28,6 +28,11 @@ def test_a_plate_and_its_margin_become_one_colour_and_the_rest_stays():
 def test_plates_at_and_beyond_the_border_are_no_trouble(box):
     hidden = without_plates(noise(), [box])
     assert hidden.shape == (360, 640, 3)
+    x1, y1, x2, y2 = (round(side) for side in box)
+    rows, columns = (hidden != noise()).any(axis=2).nonzero()
+    assert ((x1 - 9 < columns) & (columns < x2 + 9) & (y1 - 9 < rows) & (rows < y2 + 9)).all()
+    inside = hidden[max(0, y1) : max(0, y2), max(0, x1) : max(0, x2)].reshape(-1, 3)
+    assert len(np.unique(inside, axis=0)) <= 1
 
 
 @pytest.mark.parametrize("size", [(640, 360), (37, 211), (8, 1)])

@@ -48,12 +48,12 @@ def test_a_killed_broker_costs_no_event_and_duplicates_are_marked(
     login: MqttConfig,
 ) -> None:
     broker.set_passwords(plateid="right")
-    seqs = list(range(1, 201))
+    seqs = list(range(1, 1001))
     append(store, *seqs)
     publish(login)
     until(lambda: len(subscriber.seqs()) >= 30)
     broker.signal(signal.SIGSTOP)
-    until(lambda: sum(outgoing.sent for outgoing in store.pending(200)) == 20)
+    until(lambda: sum(outgoing.sent for outgoing in store.pending(1000)) == 20)
     broker.kill()
     subscriber.wait_lost()
     broker.set_passwords()

@@ -7,7 +7,15 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 MIRROR = "http://deb.debian.org/debian"
-APT = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes", "--quiet")
+APT = (
+    "env",
+    "DEBIAN_FRONTEND=noninteractive",
+    "apt-get",
+    "--yes",
+    "--quiet",
+    "-o",
+    "Acquire::Retries=5",
+)
 INSTALL = (*APT, "--no-install-recommends", "install")
 
 
@@ -39,7 +47,11 @@ def newer(package: Path) -> Path:
 def debian(root: Path, architecture: str) -> Path:
     """Debian 13 with nothing but systemd, as its mirror has it today."""
     command = ["mmdebstrap", "--quiet", "--variant=minbase", "--include=systemd-sysv,dbus"]
-    command += [f"--architectures={architecture}", "--format=directory"]
+    command += [
+        '--aptopt=Acquire::Retries "5"',
+        f"--architectures={architecture}",
+        "--format=directory",
+    ]
     command += ["--dpkgopt=force-unsafe-io", "trixie", str(root)]  # no power cut threatens it
     subprocess.run([*command, MIRROR], check=True)
     root.chmod(0o755)

@@ -113,7 +113,7 @@ class Box:
             file=self.folder / "plateid.toml",
             reload=lambda: self.reloads.append(time.monotonic()),
         )
-        self.server.check()
+        until(lambda: self.server.check() or self.server._running)  # once the port is free
         for camera in ("drive", "yard"):
             self.server.show(replace(scene[0], camera=camera), scene[1])
 

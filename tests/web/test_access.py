@@ -140,6 +140,17 @@ def test_a_token_reads_the_api_and_nothing_else(locked):
         assert locked.ask("/api/v1/events", Authorization=wrong)[0] == 401
 
 
+def test_a_token_fetches_pictures(locked):
+    header = {"Authorization": "Bearer token"}
+    found = json.loads(locked.ask("/api/v1/events", **header)[1])["events"]
+    shown = next(each for each in found if each["snapshot"])
+    for kind in ("picture", "crop"):
+        path = f"/api/v1/events/{shown['id']}/{kind}.jpg"
+        status, _, headers = locked.ask(path, **header)
+        assert (status, headers["Content-Type"]) == (200, "image/jpeg")
+        assert locked.ask(path)[0] == 401
+
+
 def test_wrong_passwords_have_to_wait_also_the_right_one_then(locked, logs):
     for _ in range(access.FAILURES):
         assert locked.ask("/login", {"password": "wrong"})[0] == 403

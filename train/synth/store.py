@@ -42,6 +42,10 @@ class Store:
         if not self._count:
             raise TrainError(f"{path}: holds no sample")
 
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
     def __len__(self) -> int:
         """How many."""
         return int(self._count)

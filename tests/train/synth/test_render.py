@@ -1,3 +1,4 @@
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -50,7 +51,11 @@ def test_a_store_goes_on_and_gives_what_was_rendered(tmp_path):
     prerender(path, 9, seed=3, workers=1)
     with pytest.raises(TrainError, match=r"samples.sqlite3: was begun with --seed 3; repeat that"):
         prerender(path, 12, workers=1)
-    store = Store(path)
+    with closing(Store(path)) as store:
+        compare(store)
+
+
+def compare(store):
     assert len(store) == 9
     for number in (0, 8):
         expected = render_sample(np.random.default_rng((3, number)))
