@@ -321,8 +321,8 @@ class App:
         return self._health.to_json()
 
     def _camera_health(self, name: str, *, online: bool) -> CameraHealth:
-        mailbox = self._mailboxes[name]
-        return CameraHealth(online, mailbox.frames, mailbox.dropped, mailbox.spared)
+        mailbox, untold = self._mailboxes[name], self._pipelines[name].untold
+        return CameraHealth(online, mailbox.frames, mailbox.dropped, mailbox.spared, untold)
 
     def _box_health(self) -> BoxHealth:
         cameras = {

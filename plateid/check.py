@@ -15,6 +15,7 @@ from plateid.config.file import Config
 from plateid.config.load import load_config
 from plateid.config.syntax import expected_formats, formats_of
 from plateid.errors import PlateidError, StoreError
+from plateid.events.album import LEAST_FREE_MB
 from plateid.events.lists import ListFile
 from plateid.events.mqtt import check_broker
 from plateid.events.store import EventStore
@@ -24,7 +25,6 @@ from plateid.service.clock import clock_synced
 from plateid.web.access import check_password, key_file, read_keys
 from plateid.web.certificate import Certificate
 
-LEAST_FREE_MB = 200
 CLOCK = {
     True: "ok    clock    synced",
     False: "warn  clock    no time service sets it",

@@ -73,5 +73,9 @@ class SnapshotsConfig(Section):
     quality: int = Field(default=80, ge=10, le=95, description="Of the JPEG")
     days: float = Field(default=30.0, gt=0, le=LONGEST_DAYS, description="Days that one is kept")
     mb: float = Field(
-        default=1000.0, ge=1, le=1e6, description="Megabytes of all, from which on the oldest go"
+        default=1000.0,
+        ge=1,
+        le=1e6,
+        description="Megabytes of all from which on the oldest go; so they do where less than 200 "
+        "are free",
     )

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -18,6 +19,8 @@ from plateid.errors import StoreError
 from plateid.events.overflow import DAY_S
 
 SWEEP_S = 600.0
+LEAST_FREE_MB = 200
+"""Of the disk: events need it more than pictures do."""
 STEP_S = 0.2
 """The longest that one call of a sweep works on, so that it keeps nobody waiting."""
 CLOCKS_ARE_SET = first_id(datetime(2020, 1, 1, tzinfo=UTC).timestamp())
@@ -104,7 +107,9 @@ class Album:
 
 
 class Sweep:
-    """Deletes the oldest pictures that are too old or too many; all calls come from one thread.
+    """Deletes the oldest pictures: those that are too old, too many, or too much for the disk.
+
+    All calls come from one thread.
 
     Attributes:
         deleted: Pictures that it deleted.
@@ -141,9 +146,11 @@ class Sweep:
             held += _size(file)
             yield
         before, first = self.deleted, first_id(time.time() - self._max_age_s)
+        wanted = LEAST_FREE_MB * 1e6 - shutil.disk_usage(self._album.folder).free if held else 0.0
         for file in self._album.files():
-            if held > self._max_bytes or CLOCKS_ARE_SET <= file.name < first:
-                held -= _size(file)
+            if held > self._max_bytes or wanted > 0 or CLOCKS_ARE_SET <= file.name < first:
+                size = _size(file)
+                held, wanted = held - size, wanted - size
                 file.unlink(missing_ok=True)
                 self.deleted += 1
             elif file.name >= first:

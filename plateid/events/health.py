@@ -31,12 +31,14 @@ class CameraHealth:
         frames: Those that came.
         dropped: Those of them that no worker had time for.
         spared: Those that were passed over for other cameras, since nothing was left to learn.
+        untold: Vehicles that left though their plate was never read well enough.
     """
 
     online: bool
     frames: int
     dropped: int
     spared: int
+    untold: int
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,11 @@ class CameraPipeline:
         self._last_at: datetime | None = None
         self._forget()
 
+    @property
+    def untold(self) -> int:
+        """How many passes ended though their plate was never read well enough."""
+        return self._traffic.untold
+
     def wants(self, frame: Frame) -> bool:
         """Whether it may tell something new: not if all is settled and the last look was just now.
 

@@ -66,7 +66,11 @@ class Origin:
 
 
 class Traffic:
-    """One camera's passes."""
+    """One camera's passes.
+
+    Attributes:
+        untold: Those that ended though their plate was never read well enough.
+    """
 
     def __init__(self, origin: Origin, rules: EventsConfig, formats: Formats, sink: Sink) -> None:
         """Starts with an empty road."""
@@ -78,6 +82,7 @@ class Traffic:
         self._parking = Parking(rules.parked_lost_s)
         self._overlays = Overlays()
         self._size = (1, 1)
+        self.untold = 0
 
     def follow(self, tracks: Iterable[Track], size: tuple[int, int], now: datetime) -> None:
         """These plates are in a picture of this width and height."""
@@ -221,15 +226,19 @@ class Traffic:
     def _close(self, ended: set[int]) -> None:
         for track_id in sorted(ended):
             vehicle = self._passes.pop(track_id)
-            if (
-                vehicle.announced is None
-                and self._publishable(vehicle, self._rules.min_confidence)
-                and not self._is_overlay(vehicle)
-                and not self._parking.find(self._reading(vehicle).plate, vehicle)
-            ):
-                self._emit("plate_seen", vehicle)
+            if vehicle.announced is None:
+                self._tell_late(vehicle)
             if vehicle.announced is not None:
                 self._emit("plate_left", vehicle)
+
+    def _tell_late(self, vehicle: Pass) -> None:
+        """It left before it was told; unless it may be told now, it is counted."""
+        if not self._publishable(vehicle, self._rules.min_confidence):
+            self.untold += vehicle.read_at is not None
+        elif not self._is_overlay(vehicle) and not self._parking.find(
+            self._reading(vehicle).plate, vehicle
+        ):
+            self._emit("plate_seen", vehicle)
 
     def _publishable(self, vehicle: Pass, confidence: float) -> bool:
         reading = self._reading(vehicle)

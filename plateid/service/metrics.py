@@ -93,6 +93,7 @@ def _of_cameras(cameras: Mapping[str, Report]) -> Iterator[Metric]:
         ("frames", "frames", "Frames that came"),
         ("dropped", "frames_dropped", "Frames that no worker had time for"),
         ("spared", "frames_spared", "Frames passed over for others: nothing was left to learn"),
+        ("untold", "vehicles_untold", "Vehicles that left though no read of their plate was good"),
     ):
         counts = {camera: told[key] for camera, told in cameras.items()}
         yield _counter(name, text, "camera", counts)

@@ -82,7 +82,8 @@ def make_health(
     clock_synced: bool | None = True,
 ) -> Health:
     states = {
-        camera: CameraHealth(online=True, frames=10, dropped=1, spared=2) for camera in cameras
+        camera: CameraHealth(online=True, frames=10, dropped=1, spared=2, untold=3)
+        for camera in cameras
     }
     return Health(
         store,

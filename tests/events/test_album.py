@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -116,6 +117,18 @@ def test_the_oldest_go_when_there_are_too_many_megabytes(album: Album) -> None:
     sweep = swept(album, mb=1)
     assert names(album) == [f"{id_}.jpg" for id_ in ids[40:]]
     assert (sweep.deleted, sweep.held_bytes) == (40, 1_000_000)
+
+
+def test_the_oldest_go_when_the_disk_is_nearly_full(
+    album: Album, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [made_at(time.time() - hours * 3600) for hours in range(9, 0, -1)]
+    for id_ in ids:
+        album.add(id_, bytes(50_000), hidden=False)
+    usage = shutil.disk_usage(album.folder)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=200_000_000 - 120_000))
+    assert swept(album).deleted == 3
+    assert names(album) == [f"{id_}.jpg" for id_ in ids[3:]]
 
 
 def test_what_a_clock_that_was_not_set_dated_has_no_age_but_goes_first(album: Album) -> None:

@@ -33,6 +33,7 @@ def test_it_tells_of_cameras_bundle_clock_and_disk(store: EventStore) -> None:
             "frames": 10,
             "dropped": 1,
             "spared": 2,
+            "untold": 3,
             "reads_per_minute": 0,
             "events": {"plate_seen": 0, "plate_left": 0},
         }

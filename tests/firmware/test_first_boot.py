@@ -178,8 +178,24 @@ def test_the_firewall_opens_the_ports_that_the_configuration_names(box):
     subprocess.run(command, check=True)
 
 
-def test_a_page_for_the_network_may_come_with_its_password(box):
-    box.lay("plateid.toml", GOOD + OPEN_PAGE)
+@pytest.mark.parametrize("name", ["Europe/Bucharest", "UTC"])
+def test_the_service_has_the_time_of_its_place(box, name):
+    box.lay("timezone", f"{name}\r\n")
+    box.start()
+    assert box.taken("var/lib/appliance/timezone") == ("644", f"TZ={name}\n")
+
+
+@pytest.mark.parametrize("name", ["", "Bucharest", "../../etc/passwd", "UTC\nPATH=/tmp"])
+def test_a_place_that_nobody_knows_is_named(box, name):
+    box.lay("timezone", name)
+    box.start()
+    assert box.errors().startswith("timezone: ")
+    assert not (box.root / "var/lib/appliance/timezone").exists()
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_page_for_the_network_may_come_with_its_password(box, mark):
+    box.lay("plateid.toml", mark + GOOD + OPEN_PAGE)
     box.lay("web-password", "correct horse\n")
     box.start()
     assert box.left() == []

@@ -66,6 +66,16 @@ def test_what_was_never_sure_enough_is_never_published():
     assert drive(Vehicle("B68SPK", 0, 4, sure=0.03)).events == []
 
 
+def test_who_leaves_without_being_told_is_counted():
+    result = Drive()
+    way = pipeline(result)
+    seen = [Vehicle("B68SPK", 0, 4, sure=0.03), Vehicle("CJ12ABC", 1, 5, y=500, sure=0.99)]
+    for frame in frames(seen, rate=10, until_s=9):
+        way.process(frame)
+    assert {plate for _, plate in result.told()} == {"CJ12ABC"}
+    assert way.untold == 1
+
+
 def test_a_single_glimpse_is_not_enough():
     assert drive(Vehicle("B68SPK", 1, 1.01), rate=10).events == []
 

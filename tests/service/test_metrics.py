@@ -65,6 +65,7 @@ def test_they_are_what_the_health_topic_says(store):
     assert samples["plateid_frames_total"] == {("gate",): 10, ("yard",): 10}
     assert samples["plateid_frames_dropped_total"] == {("gate",): 1, ("yard",): 1}
     assert samples["plateid_frames_spared_total"] == {("gate",): 2, ("yard",): 2}
+    assert samples["plateid_vehicles_untold_total"] == {("gate",): 3, ("yard",): 3}
     assert samples["plateid_events_total"][("gate", "plate_seen")] == 2
     assert samples["plateid_events_total"][("yard", "plate_left")] == 0
     assert samples["plateid_outbox_events"] == {(): 2}

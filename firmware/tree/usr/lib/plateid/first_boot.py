@@ -5,6 +5,7 @@
     model-key.pem     whose model bundles may be installed
     mqtt-password     of the broker (mqtt.password_file), mqtt-key: key of our own certificate
     web-password      of the live page
+    timezone          of the lists, the page and searches, as Europe/Bucharest; default: UTC
     authorized_keys   who may log in by ssh, as root
     mqtt-users        lines of name:password: opens port 8883 of the broker on this box, with TLS
     mqtt-server.crt, mqtt-server.key: its certificate; default: one that the box signs itself
@@ -24,11 +25,12 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from plateid.config.file import Config
 from plateid.config.load import load_config
 from plateid.config.syntax import formats_of
-from plateid.errors import ConfigError, PlateidError
+from plateid.errors import ConfigError, PlateidError, reason_of
 from plateid.events.lists import ListFile
 from plateid.events.webhook import Webhook
 from plateid.models.bundle import Bundle
@@ -92,7 +94,7 @@ def main(box: Box) -> None:
             os.sync()  # what other programs wrote, before the original goes
             (box.drop / name).unlink()
         except (PlateidError, OSError, UnicodeDecodeError, ValueError) as error:
-            problems.append(f"{name}: {error}")
+            problems.append(f"{name}: {reason_of(error)}")
         else:
             say(box, f"{name} taken over")
     if problems:
@@ -215,6 +217,16 @@ def take_model_key(box: Box, file: Path) -> None:
 def take_secret(box: Box, file: Path) -> None:
     """Becomes a credential of the service."""
     put(box.path("etc/credstore") / file.name, read(file).rstrip("\r\n"), 0o600)
+
+
+def take_timezone(box: Box, file: Path) -> None:
+    """Becomes the service's local time; the rest of the box has UTC."""
+    name = read(file).strip()
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ConfigError("refused", f"there is no zone {name}; as Europe/Bucharest") from error
+    put(box.path("var/lib/appliance/timezone"), f"TZ={name}\n", 0o644)
 
 
 def take_ssh_keys(box: Box, file: Path) -> None:
@@ -351,6 +363,7 @@ TAKERS: dict[str, Callable[[Box, Path], None]] = {
     "mqtt-server.key": take_mqtt_certificate,
     "mqtt-users": take_mqtt_users,
     "plateid.toml": take_config,
+    "timezone": take_timezone,
     "web-password": take_web_password,
 }
 LATE = ("web-password", "plateid.toml")
