@@ -2,6 +2,7 @@
 
 import functools
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -123,6 +124,7 @@ class App:
         self._metrics_server = MetricsServer(config.metrics, self._metrics)
         self._web = WebServer(config, self._health.report, file=file, reload=supervisor.reload)
         self._pipelines = {name: self._pipeline(name) for name in names}
+        self._untold = Counter[str]()  # by pipelines of before a reload
         for name, told in told_before(self._store).items():
             if name in self._pipelines:
                 self._snapshots.resume(told)
@@ -254,6 +256,7 @@ class App:
             self._pipelines[camera].resume(before.leave())
         else:
             before.finish()
+        self._untold[camera] += before.untold
 
     def _on_status(self, camera: str, online: bool) -> None:  # noqa: FBT001 - a callback
         """What moves while its camera is away, nobody knows: its pass ends."""
@@ -321,7 +324,7 @@ class App:
         return self._health.to_json()
 
     def _camera_health(self, name: str, *, online: bool) -> CameraHealth:
-        mailbox, untold = self._mailboxes[name], self._pipelines[name].untold
+        mailbox, untold = self._mailboxes[name], self._untold[name] + self._pipelines[name].untold
         return CameraHealth(online, mailbox.frames, mailbox.dropped, mailbox.spared, untold)
 
     def _box_health(self) -> BoxHealth:

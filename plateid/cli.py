@@ -47,7 +47,8 @@ class Commands(click.Group):
             click.echo(error, err=True)
             sys.exit(1)
         except OSError as error:
-            if error.errno != errno.ENOSPC or error.filename is not None:
+            is_ours = context.invoked_subcommand == "run" or error.filename is not None
+            if error.errno != errno.ENOSPC or is_ours:
                 raise
             click.echo(f"the output cannot be written: {error.strerror}", err=True)
             sys.exit(1)

@@ -11,6 +11,5 @@ scene       renders the clip of `plateid demo`
 
 import os
 
-os.environ.setdefault(
-    "YOLO_AUTOINSTALL", "false"
-)  # of whatever module a strange file of weights names
+# else ultralytics installs whatever module a file of weights names
+os.environ.setdefault("YOLO_AUTOINSTALL", "false")

@@ -54,7 +54,7 @@ def begin(path: Path, asked: dict[str, Any], **noted: Any) -> dict[str, Any]:
         write_whole(path, json.dumps({**asked, **noted, "commit": commit()}, indent=2, default=str))
     begun: dict[str, Any] = json.loads(path.read_text())
     wanted = json.loads(json.dumps(asked, default=str))  # tuples are lists there
-    changed = [key for key, value in wanted.items() if begun.get(key) != value]
+    changed = [key for key, value in wanted.items() if begun.get(key, value) != value]
     if changed:
         raise TrainError(
             f"{path.parent}: holds a run with other {', '.join(changed)}; choose another --out"

@@ -10,6 +10,7 @@ import av
 import av.error
 from av.container import InputContainer
 from av.packet import Packet
+from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -87,11 +88,17 @@ def opened(source: Source) -> Iterator[tuple[InputContainer, VideoStream]]:
             if container.format.name in _NO_VIDEO:
                 raise SourceError(subject, "is not a video")
             yield container, _video(container, subject)
-    except IndexError:  # PyAV's, at the end of one whose sound began late
-        raise SourceError(subject, "the stream ended") from None
     except av.error.FFmpegError as error:
         # from None: FFmpeg's own error holds the URL with its password
         raise SourceError(subject, _reason(error, source)) from None
+
+
+def packets(container: InputContainer) -> Iterator["Packet[Stream]"]:
+    """All packets, and an empty one of each stream at the end."""
+    try:
+        yield from container.demux()
+    except IndexError:  # PyAV's, at the end of one whose sound began late
+        return
 
 
 def _video(container: InputContainer, subject: str) -> VideoStream:

@@ -20,6 +20,7 @@ from plateid.capture.container import (
     is_file,
     live_source,
     opened,
+    packets,
     redacted,
 )
 from plateid.capture.video import VideoPicture
@@ -92,7 +93,7 @@ def _frames(
 ) -> Iterator[av.VideoFrame]:
     """What decodes; a stream that is joined between key frames starts with packets that do not."""
     damaged, last = 0, time.monotonic()
-    for packet in container.demux():  # sound may go on without the pictures
+    for packet in packets(container):  # sound may go on without the pictures
         if time.monotonic() - last > LONGEST * timeout_s:
             raise SourceError(redacted(container.name), "sends no picture any more")
         if packet.stream.index != stream.index:
@@ -182,7 +183,7 @@ class _Clip:
 
     def frames(self) -> Iterator[av.VideoFrame]:
         """Every frame that can be decoded. Audio is read for its times: a clip ends as both do."""
-        for packet in self._container.demux():
+        for packet in packets(self._container):
             self._note_end(packet)
             self._note_hole(packet)
             if packet.stream.index == self._stream.index:

@@ -76,6 +76,6 @@ class SnapshotsConfig(Section):
         default=1000.0,
         ge=1,
         le=1e6,
-        description="Megabytes of all from which on the oldest go; so they do where less than 200 "
-        "are free",
+        description="Megabytes of all, beyond which the oldest go; they also go while less than "
+        "200 MB of the disk are free",
     )

@@ -1,6 +1,7 @@
 """What goes out over one connection: retained messages, and the outbox in order."""
 
 import json
+import math
 import time
 from collections import deque
 from datetime import UTC, datetime
@@ -14,8 +15,8 @@ from plateid.events.connection import Connection
 from plateid.events.retained import Retained
 from plateid.events.store import EventStore, Outgoing
 
-ACKNOWLEDGED_S = 60.0
-"""A broker that takes longer for a message has lost it; only a new connection sends it again."""
+ACKNOWLEDGED_S = 180.0
+"""A broker that acknowledges nothing for so long has lost it; a new connection sends it again."""
 HEADER_BYTES = 16
 """What MQTT needs for a PUBLISH, beside topic and payload."""
 log = structlog.get_logger()
@@ -89,6 +90,7 @@ class Delivery:
         self._retained = retained
         self._outages = outages
         self._in_flight: dict[int, tuple[str, Outgoing | None, float]] = {}
+        self._answered_at = time.monotonic()
         self._acknowledged: deque[Outgoing] = deque()
         retained.renew()
 
@@ -185,6 +187,7 @@ class Delivery:
 
     def _receive(self, timeout_s: float) -> None:
         for ack in self._connection.poll(timeout_s):
+            self._answered_at = time.monotonic()
             topic, outgoing, _ = self._in_flight.pop(ack.message, ("", None, 0.0))
             if outgoing is None:
                 self._settle(topic, ack.failure)
@@ -193,10 +196,9 @@ class Delivery:
             else:
                 self._outages.taken(outgoing)
                 self._acknowledged.append(outgoing)
-        for topic, _, sent_at in self._in_flight.values():
-            if time.monotonic() - sent_at > ACKNOWLEDGED_S:
-                raise BrokerError(topic, f"not acknowledged within {ACKNOWLEDGED_S:g} s")
-            break  # the others were sent later
+        topic, _, sent_at = next(iter(self._in_flight.values()), ("", None, math.inf))  # the oldest
+        if time.monotonic() - max(sent_at, self._answered_at) > ACKNOWLEDGED_S:
+            raise BrokerError(topic, f"not acknowledged within {ACKNOWLEDGED_S:g} s")
 
     def _settle(self, topic: str, failure: str | None) -> None:
         if failure is None:

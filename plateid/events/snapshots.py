@@ -47,11 +47,14 @@ class Snapshots:
         self._written = self._lost = 0
 
     def resume(self, told: Iterable[PlateEvent]) -> None:
-        """The passes of these events, of before a restart, have the pictures that are kept."""
+        """The passes of these events, of before a restart, have the pictures that are kept.
+
+        Where all around the vehicle has to be blurred, nobody knows whether it was then.
+        """
         for event in told:
             if event.snapshot is not None:
                 shown = self._shown[event.list is not None]
-                if (shown == "blur") == event.snapshot.file.endswith(HIDDEN_JPG):
+                if shown == ("blur" if event.snapshot.file.endswith(HIDDEN_JPG) else "keep"):
                     self._of_pass[event.pass_id] = shown, event.snapshot
 
     def take(self, event: PlateEvent, shot: Shot | None, *, listed: bool) -> Snapshot | None:

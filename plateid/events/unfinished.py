@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 def told_before(store: EventStore) -> dict[str, list[PlateEvent]]:
-    """Their last events, of each camera.
+    """The last event of each pass from before the start, by camera.
 
     What cannot be read is logged, and the service starts without it.
     """

@@ -24,13 +24,13 @@ class Certificate:
         found = [self._state(key) for key in self._files]
         if self._files["certificate_file"] is None or found == self._loaded:
             return
-        try:
-            context.load_cert_chain(
-                self._files["certificate_file"], self._files["key_file"], password=""
-            )
+        files = self._files["certificate_file"], self._files["key_file"]
+        try:  # elsewhere first: of half a pair the context would keep a half
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*files, password="")
+            context.load_cert_chain(*files, password="")
         except (OSError, ssl.SSLError) as error:
-            files = ", ".join(str(file) for file in self._files.values() if file)
-            raise ConfigError("web.certificate_file", f"{files}: {error}") from error
+            named = ", ".join(str(file) for file in files if file)
+            raise ConfigError("web.certificate_file", f"{named}: {error}") from error
         self._loaded = found
 
     def _state(self, key: str) -> tuple[int, int] | None:

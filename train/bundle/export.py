@@ -11,7 +11,7 @@ from typing import Any
 import tomlkit
 
 from plateid.config.models import DEFAULT_BUNDLE, bundle_path
-from plateid.models.bundle import Bundle
+from plateid.models.bundle import Bundle, DetectorSpec
 from train.bundle.card import card, mean_with, origin, origin_of_reader
 from train.bundle.networks import Form, Precision, export_detector, export_reader
 from train.bundle.resize import resize_detector
@@ -76,41 +76,46 @@ def export_bundle(export: Export) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
             made = Path(shutil.copytree(before, Path(folder) / "made"))
-            if export.detector:
-                export_detector(
-                    export.detector,
-                    made / "detector.onnx",
-                    form,
-                    mean=_paths(export.mean),
-                    data=export.data,
-                )
-                came = origin(export.detector) + mean_with("detector", *export.mean)
-                edit_spec(made, "detector", {**asdict(form), "origin": came})
-            elif (form.width, form.height) != (spec.width, spec.height):
-                resize_detector(made / "detector.onnx", form.width, form.height)
-                edit_spec(made, "detector", {"width": form.width, "height": form.height})
-            if export.reader or export.easyocr:
-                chosen = _reader(export)
-                export_reader(
-                    chosen,
-                    made / "reader.onnx",
-                    regions=export.regions,
-                    precision=form.precision if export.reader else "float16",
-                    data=export.data,
-                )
-                edit_spec(made, "reader", _described(chosen, export))
+            _put_detector(export, made, form, spec)
+            _put_reader(export, made, form)
             if is_new or export.name:
-                networks = {"detector": export.detector or export.size, "reader": export.reader}
-                rename(
-                    made,
-                    export.name or out.resolve().name,
-                    networks=[network for network, ours in networks.items() if ours],
-                    keep_figures=not is_new,
-                )
+                _put_name(export, made, keep_figures=not is_new)
             (made / "MODEL_CARD.md").write_text(card(Bundle(made).spec))
             replace_folder(made, out)
     except OSError as error:
         raise TrainError(f"--out {out}: {error}") from error
+
+
+def _put_detector(export: Export, made: Path, form: Form, before: DetectorSpec) -> None:
+    if export.detector:
+        means = _paths(export.mean)
+        file = made / "detector.onnx"
+        export_detector(export.detector, file, form, mean=means, data=export.data)
+        came = origin(export.detector) + mean_with("detector", *export.mean)
+        edit_spec(made, "detector", {**asdict(form), "origin": came})
+    elif (form.width, form.height) != (before.width, before.height):
+        resize_detector(made / "detector.onnx", form.width, form.height)
+        edit_spec(made, "detector", {"width": form.width, "height": form.height})
+
+
+def _put_reader(export: Export, made: Path, form: Form) -> None:
+    if export.reader or export.easyocr:
+        chosen = _reader(export)
+        export_reader(
+            chosen,
+            made / "reader.onnx",
+            regions=export.regions,
+            precision=form.precision if export.reader else "float16",
+            data=export.data,
+        )
+        edit_spec(made, "reader", _described(chosen, export))
+
+
+def _put_name(export: Export, made: Path, *, keep_figures: bool) -> None:
+    networks = {"detector": export.detector or export.size, "reader": export.reader}
+    ours = [network for network, given in networks.items() if given]
+    name = export.name or export.out.resolve().name
+    rename(made, name, networks=ours, keep_figures=keep_figures)
 
 
 def _check(export: Export) -> None:

@@ -99,7 +99,9 @@ def take_bytes(graph: _Graph) -> None:
     (widen,) = graph.users[quantise.output[0]]
     convolutions = graph.users[widen.output[0]]
     _, scale, zero = quantise.input
-    larger = float(graph.value(scale)) * LEVELS  # than a level was, where no picture had a white
+    larger = (
+        float(graph.value(scale).item()) * LEVELS
+    )  # than a level was, where no picture had a white
     graph.set(scale, np.float32(1 / LEVELS).reshape(()))
     graph.set(zero, np.uint8(0).reshape(()))
     for convolution in convolutions:

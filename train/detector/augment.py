@@ -82,8 +82,7 @@ def render_plates(count: int, *, seed: int) -> list[Image]:
     return [np.asarray(cv2.resize(plate, None, fx=0.6, fy=0.6), np.uint8) for plate in plates]
 
 
-def transplant(image: Image, boxes: Boxes, plates: list[Image], rng: Rng) -> Box:
-    """The box around the plate as it is now."""
+def transplant(image: Image, boxes: Boxes, plates: list[Image], rng: Rng) -> Boxes:
     """Puts other plates, in the same light, into boxes of `image`, in place.
 
     Args:
@@ -98,7 +97,8 @@ def transplant(image: Image, boxes: Boxes, plates: list[Image], rng: Rng) -> Box
     return np.array([_transplanted(image, box, plates, rng) for box in boxes]).reshape(-1, 4)
 
 
-def _transplanted(image: Image, box: Box, plates: list[Image], rng: Rng) -> Boxes:
+def _transplanted(image: Image, box: Box, plates: list[Image], rng: Rng) -> Box:
+    """The box around the plate as it is now."""
     x1, y1, x2, y2 = box.round().astype(int)
     width, height = x2 - x1, y2 - y1
     if min(width, height) < SMALLEST:

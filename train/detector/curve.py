@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib import pyplot as plt
 
+from plateid.config.models import bundle_path
 from train.dataset.checks import checked_pictures
 from train.dataset.pictures import split
 from train.detector.fit import load_detector
@@ -82,6 +83,8 @@ def _run_curve(curve: Curve, out: Path) -> Path:
 
 def _check_starts(curve: Curve) -> None:
     """Raises a TrainError unless both starts are one network, but for its classes."""
+    if Path(bundle_path(curve.base)).is_dir():
+        return
     starts = (load_detector(each).model.model for each in (curve.base, curve.scratch))
     fine_tuned, scratch = ([weights.shape for weights in each[:-1].parameters()] for each in starts)
     if fine_tuned != scratch:
@@ -124,7 +127,7 @@ def _finished(path: Path, run: DetectorRun, data: str) -> dict[str, Any]:
     record: dict[str, Any] = json.loads(path.read_text())
     asked = {**run.asked, "data_sha256": data, "base_sha256": base_hash(run.base)}
     wanted = json.loads(json.dumps(asked))
-    if changed := [key for key, value in wanted.items() if record.get(key) != value]:
+    if changed := [key for key, value in wanted.items() if record.get(key, value) != value]:
         raise TrainError(f"{path}: was run with other {', '.join(changed)}; choose another --out")
     return record
 

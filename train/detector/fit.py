@@ -57,7 +57,8 @@ def fit(run: "DetectorRun", data: Path, out: Path, *, steps: int) -> dict[str, f
         steps: Of an epoch.
 
     Raises:
-        TrainError: The base or a teacher is no detector, or its head is not that of a YOLOv8.
+        TrainError: The base or a teacher is no detector, its head is not that of a YOLOv8, they
+            have other maps, or ultralytics cannot use a picture.
         OSError: Nothing more can be written.
 
     Returns:
@@ -68,13 +69,33 @@ def fit(run: "DetectorRun", data: Path, out: Path, *, steps: int) -> dict[str, f
     if unfinished and not zipfile.is_zipfile(best):
         shutil.copy(unfinished, best)
     if unfinished and is_last(unfinished, epochs=run.epochs):
-        options = {"imgsz": run.imgsz, "single_cls": True, "plots": False, "verbose": False}
-        metrics = YOLO(best).val(data=str(data), project=str(out.parent), name="val", **options)
-        return dict(metrics.results_dict)
+        return _measured(best, run, data, out)
     pictures = sorted((data.parent / "images" / "train").iterdir())
-    base = _weights(run.base, out.parent / "base.pt", pictures)
+    model, answers = _begun(run, unfinished, out.parent, pictures)
+    model.add_callback("on_fit_epoch_end", _Progress(run.epochs))
+    results = model.train(
+        trainer=functools.partial(PlateTrainer, run=run, answers=answers),
+        resume=bool(unfinished),
+        data=str(data),
+        save_dir=str(out),  # not where it was before somebody moved it
+        **_settings(run, model.model.model[-1], steps),
+    )
+    return dict(results.results_dict)
+
+
+def _measured(best: Path, run: "DetectorRun", data: Path, out: Path) -> dict[str, float]:
+    options = {"imgsz": run.imgsz, "single_cls": True, "plots": False, "verbose": False}
+    metrics = YOLO(best).val(data=str(data), project=str(out.parent), name="val", **options)
+    return dict(metrics.results_dict)
+
+
+def _begun(
+    run: "DetectorRun", unfinished: Path | None, folder: Path, pictures: Sequence[Path]
+) -> tuple[YOLO, Answers | None]:
+    """The network as it is before the next step, and the answers that it is to learn."""
+    base = _weights(run.base, folder / "base.pt", pictures)
     teachers = {
-        each: load_detector(_weights(each, out.parent / f"teacher{number}.pt", pictures)).model
+        each: load_detector(_weights(each, folder / f"teacher{number}.pt", pictures)).model
         for number, each in enumerate(run.teachers)
     }
     answers = Answers(teachers) if teachers else None
@@ -91,34 +112,33 @@ def fit(run: "DetectorRun", data: Path, out: Path, *, steps: int) -> dict[str, f
     for each, teacher in teachers.items():
         if teacher.stride.tolist() != model.model.stride.tolist():
             raise TrainError(f"--teacher {each}: has other maps than {run.base}")
-    model.add_callback("on_fit_epoch_end", _Progress(run.epochs))
-    results = model.train(
-        trainer=functools.partial(PlateTrainer, run=run, answers=answers),
-        resume=bool(unfinished),
-        data=str(data),
-        epochs=run.epochs,
-        imgsz=run.imgsz,
-        batch=run.batch,
-        nbs=run.batch,
-        lr0=run.lr0,
-        lrf=0.02,
-        cos_lr=True,
-        optimizer="AdamW",
-        warmup_epochs=min(WARMUP_STEPS / steps, run.epochs / 4),
-        freeze=[*range(head.i), f"{head.i}.cv2"] if run.towers else None,
-        seed=run.seed,
-        workers=min(8, os.cpu_count() or 1),  # on a CPU, ultralytics uses none
-        cache="ram",
-        cls_remap=False,
-        single_cls=True,
-        val=run.validate,
-        close_mosaic=max(1, round(run.epochs / 6)),
-        plots=False,
-        patience=0,  # to the end of the cosine
-        save_dir=str(out),  # not where it was before somebody moved it
+    return model, answers
+
+
+def _settings(run: "DetectorRun", head: Any, steps: int) -> dict[str, Any]:
+    """For ultralytics, by its names."""
+    return {
+        "epochs": run.epochs,
+        "imgsz": run.imgsz,
+        "batch": run.batch,
+        "nbs": run.batch,
+        "lr0": run.lr0,
+        "lrf": 0.02,
+        "cos_lr": True,
+        "optimizer": "AdamW",
+        "warmup_epochs": min(WARMUP_STEPS / steps, run.epochs / 4),
+        "freeze": [*range(head.i), f"{head.i}.cv2"] if run.towers else None,
+        "seed": run.seed,
+        "workers": min(8, os.cpu_count() or 1),  # on a CPU, ultralytics uses none
+        "cache": "ram",
+        "cls_remap": False,
+        "single_cls": True,
+        "val": run.validate,
+        "close_mosaic": max(1, round(run.epochs / 6)),
+        "plots": False,
+        "patience": 0,  # to the end of the cosine
         **AUGMENTATION,
-    )
-    return dict(results.results_dict)
+    }
 
 
 def _weights(base: str, out: Path, pictures: Sequence[Path]) -> str:

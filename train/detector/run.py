@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 import numpy as np
+from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
 
 from plateid.config.models import bundle_path
 from train.dataset.checks import checked_pictures
@@ -106,6 +107,8 @@ def train_detector(run: DetectorRun) -> dict[str, Any]:
 
 def _check_out(out: Path, data: Iterable[str]) -> None:
     """Refuses a folder with something else in the places where a run's is replaced."""
+    if any("\ud800" <= letter <= "\udfff" for letter in str(out)):
+        raise TrainError(f"--out {str(out)!a}: its name is not UTF-8")
     if (out / "run.json").is_file():
         raise TrainError(f"{out}: holds a finished run; choose another --out")
     for folder in data:
@@ -117,8 +120,9 @@ def _check_out(out: Path, data: Iterable[str]) -> None:
 
 
 def base_hash(base: str) -> str | None:
-    """Of what is started from; None of what ultralytics knows by its name."""
-    return _file_hash(base) if Path(bundle_path(base)).exists() else None
+    """Of what is started from; None of what ultralytics knows by its name, and fetches."""
+    is_known = base in GITHUB_ASSETS_NAMES or not Path(bundle_path(base)).exists()
+    return None if is_known else _file_hash(base)
 
 
 def _file_hash(path: str) -> str:

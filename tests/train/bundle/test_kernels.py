@@ -100,6 +100,7 @@ def test_pictures_without_white_do_not_shift_what_the_first_step_adds(quantised,
     first = next(node for node in dim.graph.node if node.op_type == "Conv")
     weights, (bias, unit) = graph.maker[first.input[1]], graph.maker[first.input[2]].input[:2]
     (quantise_input,) = graph.users[dim.graph.input[0].name]
+    graph.set(bias, np.arange(len(graph.value(bias)), dtype=np.int32) * 500)
     added = graph.value(bias) * graph.value(unit)
     brightest = 180 / kernels.LEVELS
     graph.set(quantise_input.input[1], np.float32(brightest / kernels.LEVELS).reshape(()))

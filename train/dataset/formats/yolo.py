@@ -35,7 +35,7 @@ class _Data(BaseModel):
 
 def find(folder: Path) -> list[Path]:
     """`data.yaml`, folders named `labels`, and text files beside pictures."""
-    named = [home / name for home in _homes(folder) for name in DATA if (home / name).is_file()]
+    named = [folder / name for name in DATA if (folder / name).is_file()]
     inside = (Path(parent, "labels") for parent, names, _ in walk(folder) if "labels" in names)
     folders = [path for path in inside if not in_test(folder, path)]
     beside = (path.with_suffix(".txt") for path in below(folder))
@@ -49,7 +49,9 @@ def _homes(folder: Path) -> list[Path]:
 
 def read(folder: Path, files: list[Path], problems: list[str]) -> tuple[list[Labelled], set[str]]:
     """All pictures, and the classes; labels without a picture are problems."""
-    names = _names(folder, files[0], problems)
+    homes = (home / name for home in _homes(folder) for name in DATA)
+    data = next((file for file in homes if file.is_file()), files[0])
+    names = _names(folder, data, problems)
     labels = [
         Labelled(
             folder=folder,
@@ -110,11 +112,12 @@ def _label_files(folder: Path) -> list[Path]:
 
 
 def _is_label(file: Path) -> bool:
-    words = file.read_text(errors="replace").split("\n", 1)[0].split()
+    """Whether its first line is that of a box, and not of a note."""
     try:
-        return len(numbers(words)) >= len(("class", "x", "y", "width", "height"))
-    except ValueError:
+        kind, *parts = numbers(file.read_text(errors="replace").split("\n", 1)[0].split())
+    except (OSError, ValueError):
         return False
+    return kind.is_integer() and len(parts) >= 4 and all(0 <= part <= 1 for part in parts)
 
 
 def _boxes(label: Path, names: dict[int, str], problems: list[str]) -> Iterator[LabelledBox]:

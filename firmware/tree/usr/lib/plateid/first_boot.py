@@ -94,7 +94,8 @@ def main(box: Box) -> None:
             os.sync()  # what other programs wrote, before the original goes
             (box.drop / name).unlink()
         except (PlateidError, OSError, UnicodeDecodeError, ValueError) as error:
-            problems.append(f"{name}: {reason_of(error)}")
+            reason = error if isinstance(error, OSError) else reason_of(error)
+            problems.append(f"{name}: {reason}")
         else:
             say(box, f"{name} taken over")
     if problems:
