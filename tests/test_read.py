@@ -175,7 +175,7 @@ def test_a_lower_score_finds_more_in_clips_too(tmp_path):
     )
     clip = write_clip(tmp_path / "clip.mp4", count=40)
     assert "no vehicle" in read("--bundle", unsure, clip).stdout
-    assert "AB12" in read("--bundle", unsure, "--min-score", "0.2", clip).stdout
+    assert "AB 12" in read("--bundle", unsure, "--min-score", "0.2", clip).stdout
 
 
 def test_a_full_disk_behind_the_output_is_one_line(picture, bundle):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from plateid.core.blur import CELLS, vehicle_only, without_plates
+from plateid.core.geometry import expanded
 from plateid.core.records import Image
 
 PLATE = (300.0, 200.0, 380.0, 220.0)
@@ -28,9 +29,10 @@ def test_a_plate_and_its_margin_become_one_colour_and_the_rest_stays():
 def test_plates_at_and_beyond_the_border_are_no_trouble(box):
     hidden = without_plates(noise(), [box])
     assert hidden.shape == (360, 640, 3)
-    x1, y1, x2, y2 = (round(side) for side in box)
+    left, top, right, bottom = expanded(box, x=0.5, y=0.5)
     rows, columns = (hidden != noise()).any(axis=2).nonzero()
-    assert ((x1 - 9 < columns) & (columns < x2 + 9) & (y1 - 9 < rows) & (rows < y2 + 9)).all()
+    assert ((left < columns) & (columns < right) & (top < rows) & (rows < bottom)).all()
+    x1, y1, x2, y2 = box
     inside = hidden[max(0, y1) : max(0, y2), max(0, x1) : max(0, x2)].reshape(-1, 3)
     assert len(np.unique(inside, axis=0)) <= 1
 
