@@ -28,9 +28,14 @@ class Certificate:
         try:  # elsewhere first: of half a pair the context would keep a half
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*files, password="")
             context.load_cert_chain(*files, password="")
-        except (OSError, ssl.SSLError) as error:
+        except ssl.SSLError as error:
             named = ", ".join(str(file) for file in files if file)
-            raise ConfigError("web.certificate_file", f"{named}: {error}") from error
+            reason = (
+                (error.reason or "no certificate and key in PEM form").replace("_", " ").lower()
+            )
+            raise ConfigError("web.certificate_file", f"{named}: {reason}") from error
+        except OSError as error:
+            raise ConfigError("web.certificate_file", f"{files[0]}: {error.strerror}") from error
         self._loaded = found
 
     def _state(self, key: str) -> tuple[int, int] | None:

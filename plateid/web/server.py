@@ -144,7 +144,7 @@ class WebServer:
             ssl_keyfile=web.key_file,
         )
         logging.getLogger("uvicorn.error").disabled = True  # what pages raise, they log themselves
-        Certificate(web).load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))  # its errors name the file
+        self._certificate.load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))  # its errors name the file
         try:
             settings.load()
         except (OSError, ssl.SSLError) as error:  # it is renewed at this moment

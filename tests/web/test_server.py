@@ -159,7 +159,8 @@ def test_a_renewed_certificate_is_served_without_a_restart(tmp_path, logs):
         old.key.write_bytes(key)
         server.check()
         (outage,) = [entry for entry in logs if entry["event"] == "outage starts"]
-        assert outage["reason"].startswith(f"web.certificate_file: {old.file}, {old.key}: ")
+        files = f"{old.file}, {old.key}"
+        assert outage["reason"] == f"web.certificate_file: {files}: key values mismatch"
         assert ssl.get_server_certificate(address) == before
         old.key.write_bytes(new)
         until(lambda: server.check() or ssl.get_server_certificate(address) != before)
