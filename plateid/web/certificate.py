@@ -6,6 +6,8 @@ from pathlib import Path
 from plateid.config.service import WebConfig
 from plateid.errors import ConfigError
 
+NO_PEM = "no certificate and key in PEM form"
+
 
 class Certificate:
     """The certificate of `[web]` and its key, as they were when they were last loaded."""
@@ -30,10 +32,8 @@ class Certificate:
             context.load_cert_chain(*files, password="")
         except ssl.SSLError as error:
             named = ", ".join(str(file) for file in files if file)
-            reason = (
-                (error.reason or "no certificate and key in PEM form").replace("_", " ").lower()
-            )
-            raise ConfigError("web.certificate_file", f"{named}: {reason}") from error
+            said = (error.reason or "").replace("_", " ").lower() or NO_PEM
+            raise ConfigError("web.certificate_file", f"{named}: {said}") from error
         except OSError as error:
             raise ConfigError("web.certificate_file", f"{files[0]}: {error.strerror}") from error
         self._loaded = found
