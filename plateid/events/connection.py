@@ -111,7 +111,7 @@ class Connection:
         self._await_answer()
 
     def publish(self, topic: str, payload: str | bytes, *, qos: int, retain: bool) -> int:
-        """Sends a message and gives the number that its `Ack` will bear, if `qos` is 1."""
+        """Has `poll` send a message; gives the number that its `Ack` will bear, if `qos` is 1."""
         return self._client.publish(topic, payload, qos=qos, retain=retain).mid
 
     def subscribe(self, topic: str) -> None:
@@ -138,6 +138,7 @@ class Connection:
     def disconnect(self) -> None:
         """Says good-bye: the broker keeps the last will to itself."""
         self._client.disconnect()
+        self._client.loop_write()
 
     def close(self) -> None:
         """Hangs up; without `disconnect` before, the broker publishes the last will."""
@@ -259,6 +260,9 @@ def _client(
     client.connect_timeout = CONNECT_TIMEOUT_S
     client.max_inflight_messages = 0  # the caller keeps to `window`
     client.on_socket_open = _without_delay
+    # Only `_wait` writes, after it has read: a failed write would end the connection before what
+    # the broker said when it hung up.
+    client.on_socket_register_write = lambda *_: None
     client.username_pw_set(config.username, read_password(config))
     if (context := tls_context(config)) is not None:
         client.tls_set_context(context)

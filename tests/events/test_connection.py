@@ -1,6 +1,9 @@
 """One connection: what the check says of a broker, and what brokers may ask for."""
 
 import signal
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -26,6 +29,29 @@ def test_a_connection_that_another_client_takes_over_is_named(
         append(store, 1)
         until(lambda: said(logs, "outage ends"))
     assert said(logs, "outage starts") == [f"127.0.0.1:{broker.port}: Session taken over"]
+
+
+def test_what_the_broker_says_when_it_hangs_up_comes_before_what_is_to_be_sent() -> None:
+    with (
+        closing(socket.create_server(("127.0.0.1", 0))) as server,
+        ThreadPoolExecutor(1) as threads,
+        closing(Wake()) as wake,
+    ):
+        hung_up = threads.submit(_take_over, server)
+        port = server.getsockname()[1]
+        with closing(Connection(MqttConfig(port=port), "box", wake=wake)) as connection:
+            hung_up.result()
+            for _ in range(3):  # what answers the first is a reset
+                connection.publish("box/status", "online", qos=1, retain=True)
+                time.sleep(0.1)
+            with pytest.raises(BrokerError, match="Session taken over"):
+                connection.poll(5)
+
+
+def _take_over(server: socket.socket) -> None:
+    with server.accept()[0] as client:
+        client.recv(4096)
+        client.sendall(b"\x20\x03\x00\x00\x00" + b"\xe0\x01\x8e")
 
 
 def test_a_connection_that_is_taken_over_again_and_again_is_waited_for_longer(
