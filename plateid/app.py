@@ -60,7 +60,7 @@ JOIN_S = 0.5
 PUBLISHER_STOP_S = 1.0
 """All of a stop takes less than the two seconds that a service manager is promised."""
 STORE_S = 5.0
-"""But what a full disk refused gets so long; systemd waits for ten seconds."""
+"""But what a full or busy store refuses gets so long; systemd waits for ten seconds."""
 
 
 class App:
@@ -279,7 +279,7 @@ class App:
             self._supervisor.join(timeout_s=JOIN_S)
         finally:
             standing = [id_ for each in self._pipelines.values() for id_ in each.finish()]
-            self._backlog.flush(STORE_S)
+            self._backlog.drain(STORE_S)
             with suppress(StoreError):
                 self._store.set_standing(standing, stopped=first_id(time.time()))
             stop_at = time.monotonic() + PUBLISHER_STOP_S

@@ -31,15 +31,15 @@ def replace_text(
     new = file.with_name(f".{file.name}.new")
     try:
         new.unlink(missing_ok=True)
+        if mode is None:
+            mode = file.stat().st_mode & 0o777 if file.exists() else 0o640
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
             stream.write(text)
             stream.flush()
-            os.fsync(stream.fileno())
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
         first(new)
-        if mode is None:
-            mode = file.stat().st_mode & 0o777 if file.exists() else 0o640
-        new.chmod(mode)
         new.replace(file)
     finally:
         new.unlink(missing_ok=True)

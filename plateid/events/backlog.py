@@ -15,6 +15,7 @@ from plateid.events.store import EventStore
 CAPACITY = 1000
 STEP_S = 1.0
 """The longest that one call stores: on a slow card, all may take longer than a watchdog waits."""
+AGAIN_S = 0.1
 log = structlog.get_logger()
 
 
@@ -59,6 +60,14 @@ class Backlog:
                 log.error("event lost", id=lost.id, camera=lost.camera, dropped=self.dropped)
         if stored:
             self._stored()
+
+    def drain(self, timeout_s: float) -> None:
+        """Stores what waits, for the last time: a store that is busy is asked again and again."""
+        until = time.monotonic() + timeout_s
+        self.flush(timeout_s)
+        while self._waiting and (left_s := until - time.monotonic()) > 0:
+            time.sleep(min(AGAIN_S, left_s))
+            self.flush(left_s)
 
     def _store_waiting(self, until: float) -> int:
         before = len(self._waiting)

@@ -94,6 +94,7 @@ class Connection:
         unset = [key for key in ("tls", "certificate_file") if not getattr(config, key)]
         hint = f"; mqtt.{unset[0]} is not set" if unset else ""
         self._lost = f"it hangs up without an answer{hint}"
+        self._awaited: set[int] = set()
         self._acks: list[Ack] = []
         self._messages: list[Message] = []
         self._established = False
@@ -112,7 +113,10 @@ class Connection:
 
     def publish(self, topic: str, payload: str | bytes, *, qos: int, retain: bool) -> int:
         """Has `poll` send a message; gives the number that its `Ack` will bear, if `qos` is 1."""
-        return self._client.publish(topic, payload, qos=qos, retain=retain).mid
+        message = self._client.publish(topic, payload, qos=qos, retain=retain).mid
+        if qos:
+            self._awaited.add(message)
+        return message
 
     def subscribe(self, topic: str) -> None:
         """Asks for a topic: its messages come with `take_messages`."""
@@ -203,7 +207,10 @@ class Connection:
         self._end = self._end or (str(reason) if told else self._alert or self._lost)
 
     def _on_publish(self, _: Any, __: Any, message: int, reason: ReasonCode, ___: Any) -> None:
-        self._acks.append(Ack(message, str(reason) if reason.is_failure else None))
+        """The broker has a message; of one at QoS 0, that it was written is all that is known."""
+        if message in self._awaited:
+            self._awaited.remove(message)
+            self._acks.append(Ack(message, str(reason) if reason.is_failure else None))
 
     def _on_log(self, _: Any, __: Any, ___: int, text: str) -> None:
         """What the broker dislikes of our certificate, it says after the handshake of TLS 1.3."""

@@ -20,8 +20,12 @@ log = structlog.get_logger()
 class Target(Protocol):
     """Where events go."""
 
-    def deliver(self, queued: Queued) -> None:
-        """Takes one event, or raises SinkError; RefusedError when it will never take it."""
+    def deliver(self, queued: Queued) -> bool:
+        """Takes one event; False when it is none for the sink, which was not asked.
+
+        Raises:
+            SinkError: It cannot be taken now; RefusedError: never.
+        """
         ...
 
 
@@ -119,13 +123,15 @@ class Courier:
     def _deliver(self, queued: Queued) -> None:
         if not queued.sent:
             self._queues.mark_sent(self.name, queued)
+        asked = True
         try:
-            self._target.deliver(queued)
+            asked = self._target.deliver(queued)
         except RefusedError as error:
             self.refused += 1
             reason = str(error)
             log.error("event refused", sink=self.name, id=queued.id, reason=reason)  # noqa: TRY400
-        self._outage.recovered()
+        if asked:
+            self._outage.recovered()
         self._queues.remove(self.name, queued)
 
     def _trim(self) -> None:

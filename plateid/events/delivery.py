@@ -188,7 +188,7 @@ class Delivery:
     def _receive(self, timeout_s: float) -> None:
         for ack in self._connection.poll(timeout_s):
             self._answered_at = time.monotonic()
-            topic, outgoing, _ = self._in_flight.pop(ack.message, ("", None, 0.0))
+            topic, outgoing, _ = self._in_flight.pop(ack.message)
             if outgoing is None:
                 self._settle(topic, ack.failure)
             elif ack.failure is not None:

@@ -51,7 +51,7 @@ class LogFile:
         self._line = line
         self._header = header
 
-    def deliver(self, queued: Queued) -> None:
+    def deliver(self, queued: Queued) -> bool:
         """Appends an event, on disk when this returns; or all of its line or nothing.
 
         Raises:
@@ -63,6 +63,7 @@ class LogFile:
                 _append(file, self._line(queued.payload), self._header)
         except OSError as error:
             raise SinkError(self._path, error.strerror) from error
+        return True
 
 
 def csv_file(path: Path) -> LogFile:

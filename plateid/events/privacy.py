@@ -139,6 +139,6 @@ class Private:
         self._target = target
         self._privacy = privacy
 
-    def deliver(self, queued: Queued) -> None:
+    def deliver(self, queued: Queued) -> bool:
         """As the sink itself does."""
-        self._target.deliver(replace(queued, payload=self._privacy.payload(queued.payload)))
+        return self._target.deliver(replace(queued, payload=self._privacy.payload(queued.payload)))

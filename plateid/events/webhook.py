@@ -23,6 +23,7 @@ from plateid.errors import ConfigError, RefusedError, SinkError, reason_of
 from plateid.events.queues import Queued
 
 SECRET_BYTES = range(24, 65)
+PORTS = {"http": http.client.HTTP_PORT, "https": http.client.HTTPS_PORT}
 BAD_REQUEST = 400
 """Also what is answered to a signature: the secret, or one of the clocks, may be mended."""
 THE_EVENT_IS_WRONG = (BAD_REQUEST, 413, 422)
@@ -43,13 +44,13 @@ class Webhook:
         self._context = _trusting(config.ca_file) if config.url.startswith("https:") else None
         try:
             url = urlsplit(config.url)
-            self._address = url.hostname or "", url.port
+            self._address = url.hostname or "", url.port or PORTS[url.scheme]
         except ValueError as error:
             raise ConfigError(f"webhook {config.name}: url", error) from error
         self._path = (url.path or "/") + (f"?{url.query}" if url.query else "")
         self._endpoint = f"{url.scheme}://{url.netloc}"  # path and query may hold a secret
 
-    def deliver(self, queued: Queued) -> None:
+    def deliver(self, queued: Queued) -> bool:
         """Sends an event, if it is one that is wanted here; a redirect is not followed.
 
         Raises:
@@ -58,7 +59,7 @@ class Webhook:
         """
         event = json.loads(queued.payload)
         if not self._wanted(event):
-            return
+            return False
         event |= {"sent_at": rfc3339(datetime.now(UTC)), "replayed": queued.sent}
         body = json_line(event).encode()
         status, reason = self._post(body, self._headers(queued.id, body))
@@ -68,6 +69,7 @@ class Webhook:
             raise (RefusedError if is_refused else SinkError)(
                 self._endpoint, f"answers {status} {reason}"
             )
+        return True
 
     def _wanted(self, event: dict[str, Any]) -> bool:
         config, kind = self._config, event["list"]["kind"] if event["list"] else "none"

@@ -103,7 +103,7 @@ def write_keys(file: Path, keys: Keys) -> None:
 def _give_to_owner_of_folder(file: Path) -> None:
     if os.geteuid() == 0:
         owner = file.parent.stat()
-        os.chown(file, owner.st_uid, owner.st_gid)
+        os.chown(file, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def check_password(web: WebConfig, keys: Keys) -> None:

@@ -5,6 +5,7 @@ once its plate is not kept any more, or it is gone, so is the label.
 """
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
@@ -122,8 +123,8 @@ class Labels:
             StoreError: One of them cannot be used.
         """
         try:
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
             with closing(sqlite3.connect(f"file:{quote(str(self.path))}", uri=True)) as db, db:
-                self.path.chmod(0o600)
                 db.execute(f"PRAGMA busy_timeout = {1000 * BUSY_S:.0f}")
                 db.execute("PRAGMA secure_delete = ON")
                 db.execute(LAYOUT)

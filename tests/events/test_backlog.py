@@ -1,6 +1,9 @@
 """While the store fails, events wait in memory; nothing is sent before it is on disk."""
 
 import json
+import sqlite3
+import threading
+from contextlib import closing
 
 import pytest
 
@@ -68,6 +71,28 @@ def test_a_slow_store_takes_what_waits_in_several_calls(
         waiting.append(len(backlog))
     assert (waiting, seqs(store), bell.rings) == ([3, 2, 1, 0], [1, 2, 3], 3)
     assert len(said(logs, "outage ends")) == 1
+
+
+def test_a_store_that_is_busy_at_the_stop_is_waited_for(store: EventStore, bell: Bell) -> None:
+    backlog = Backlog(store, bell)
+    other = sqlite3.connect(store.path, isolation_level=None, check_same_thread=False)
+    with closing(other):
+        other.execute("BEGIN IMMEDIATE")
+        backlog.accept(event(1))
+        assert len(backlog) == 1
+        timer = threading.Timer(0.7, other.execute, ["COMMIT"])
+        timer.start()
+        backlog.drain(10)
+        timer.join()
+    assert (len(backlog), seqs(store)) == (0, [1])
+
+
+def test_a_store_that_fails_ends_the_stop(store: EventStore, bell: Bell) -> None:
+    backlog = Backlog(store, bell)
+    with full_disk():
+        backlog.accept(event(1))
+        backlog.drain(0.3)
+    assert len(backlog) == 1
 
 
 def test_a_full_memory_drops_the_oldest(store: EventStore, bell: Bell, logs: Logs) -> None:

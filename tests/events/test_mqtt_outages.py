@@ -119,6 +119,9 @@ def test_a_broker_that_loses_what_it_was_sent_is_sent_it_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(delivery, "ACKNOWLEDGED_S", 0.5)
+    monkeypatch.setattr(mqtt, "HEALTH_S", 0.1)  # which is not acknowledged
+    monkeypatch.setattr(mqtt, "SETTLE_S", 0)
+    monkeypatch.setattr(mqtt, "TICK_S", 0.1)
     append(store, 1, 2, 3)
     with closing(Forgetful(broker.port, forgets=8)) as forgetful:
         publish(MqttConfig(port=forgetful.server_address[1]))

@@ -210,6 +210,20 @@ def test_the_addresses_of_a_server_that_is_away_share_its_time(monkeypatch):
     assert time.monotonic() - began < 8 * 0.4 / 2
 
 
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("http://[fd00::5]/hook", ("fd00::5", 80)),
+        ("https://[fd00::abcd]", ("fd00::abcd", 443)),
+        ("http://[::1]:8080", ("::1", 8080)),
+        ("https://localhost", ("localhost", 443)),
+    ],
+)
+def test_an_address_of_version_6_needs_no_port(url, address):
+    connection = Webhook(WebhookConfig(name="gate", url=url))._connection()
+    assert (connection.host, connection.port) == address
+
+
 def test_an_address_that_is_none_is_named():
     with pytest.raises(ConfigError, match="webhook gate: url: Invalid IPv6 URL"):
         Webhook(WebhookConfig(name="gate", url="http://[fe80/x"))
@@ -304,6 +318,25 @@ def test_an_event_that_is_refused_blocks_no_other(server, start, store, logs):
     courier.notify()
     until(lambda: seqs(server) == [1, 2])
     assert "answers 422" in said(logs, "event refused")[0]
+
+
+def test_an_event_that_has_become_too_old_ends_no_outage(server, start, store, logs):
+    def see(seq):
+        now = datetime.now(UTC)
+        store.append(event(seq, first_seen=now, last_seen=now))
+        courier.notify()
+
+    server.status = 503
+    courier = start(webhook(server.port, max_age_s=2))
+    see(1)
+    until(lambda: courier._queues.first("sink") is None)
+    see(2)
+    until(lambda: 2 in seqs(server))
+    assert (len(said(logs, "outage starts")), said(logs, "outage ends")) == (1, [])
+    server.status = 200
+    see(3)
+    until(lambda: said(logs, "outage ends"))
+    assert len(said(logs, "outage starts")) == 1
 
 
 def test_a_new_event_does_not_shorten_the_wait_of_an_outage(server, start, store):

@@ -11,6 +11,7 @@ from selenium.webdriver.common.by import By
 
 from plateid.core.lists import Entry
 from plateid.core.records import ListMatch, Snapshot
+from plateid.errors import StoreError
 from plateid.events.album import Album
 from plateid.events.snapshots import encoded
 from plateid.web.labels import Label, Labels
@@ -105,3 +106,11 @@ def test_a_picture_that_is_gone_is_left_out(box, labels):
     (box.folder / "plateid-snapshots" / made["snapshot"]["file"]).unlink()
     files = dict(training_files(labels.all(), box.config.store.path))
     assert files == {"labels.csv": b"image,x1,y1,x2,y2,text,legibility\n"}
+
+
+def test_labels_follow_no_link(labels, tmp_path):
+    other = tmp_path / "other"
+    other.touch(0o644)
+    labels.path.symlink_to(other)
+    with pytest.raises(StoreError, match=r"labels: Too many levels of symbolic links"):
+        labels.forget()
