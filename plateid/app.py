@@ -263,6 +263,7 @@ class App:
         if not online:
             began[f"camera {camera}"] += 1
             self._mailboxes.wait_idle(camera, timeout_s=DRAIN_S)
+            self._mailboxes[camera].take()  # if the box is late: looked at later, it began a pass
             self._pipelines[camera].interrupt()
         self._online[camera] = online
         self._publisher.set_camera_status(camera, online=online)

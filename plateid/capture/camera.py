@@ -65,7 +65,7 @@ class Camera:
         self._reporting = threading.Lock()
         self._last_frame_at = time.monotonic()
         self._failures = 0
-        self._ended = False
+        self._ended: CameraConfig | None = None
 
     def run(self) -> None:
         """Reads until `stop` is called, or until the end of a clip that does not loop."""
@@ -74,8 +74,9 @@ class Camera:
                 with self._changing:
                     self._interrupted.clear()  # first: whoever interrupts has said why before
                     config = self._config
-                if self._stopping or self._ended:
-                    return
+                    if self._stopping or self._ended is config:
+                        self._mailbox.close()
+                        return
                 self._read(config)
                 self._interrupted.wait(self._wait_s())
         finally:
@@ -92,7 +93,7 @@ class Camera:
             self._config = config
             self._failures = 0
             self._interrupted.set()
-        return not self._mailbox.closed
+            return not self._mailbox.closed
 
     def notice_stall(self) -> None:
         """Reports the camera offline when it hangs; to be called now and then by another thread.
@@ -109,13 +110,14 @@ class Camera:
         return self._backoff.delay_s(self._failures) if failing else 0.0
 
     def _read(self, config: CameraConfig) -> None:
+        self._ended = None
         once = is_file(config.url) and not config.loop
         try:
             for frame in self._frames(config):
                 if self._stopping or self._config is not config:
-                    self._ended = False
+                    self._ended = None
                     return
-                self._ended = once  # with this round, be it whole or damaged
+                self._ended = config if once else None  # with this round, be it whole or damaged
                 self._deliver(frame)
         except SourceError as error:
             self._fail(error)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import av
@@ -79,7 +80,8 @@ def opened(source: Source) -> Iterator[tuple[InputContainer, VideoStream]]:
     subject = redacted(source.url)
     try:
         with av.open(
-            source.url,
+            # of a bare name with a colon, FFmpeg takes what is before it for a protocol
+            str(Path(source.url).absolute()) if is_file(source.url) else source.url,
             format=source.format,
             options=source.options,
             timeout=source.timeout_s,

@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Thread
 from typing import cast
 
 import av
@@ -58,13 +60,30 @@ def probe(url: str, *, timeout_s: float = STALL_S) -> SourceInfo:
     Raises:
         SourceError: It cannot be opened, or gives no frame.
     """
-    source = Source(url) if is_file(url) else live_source(url, timeout_s)
+    if is_file(url):
+        return _probed(Source(url), timeout_s)
+    answer: Future[SourceInfo] = Future()
+
+    def ask() -> None:
+        try:
+            answer.set_result(_probed(live_source(url, timeout_s), timeout_s))
+        except Exception as error:  # noqa: BLE001 - for whoever waits
+            answer.set_exception(error)
+
+    Thread(target=ask, name="probe", daemon=True).start()  # V4L2 may block for ever
+    try:
+        return answer.result(2 * LONGEST * timeout_s)  # to open it, and for a picture
+    except TimeoutError:
+        raise SourceError(redacted(url), "gives no picture") from None
+
+
+def _probed(source: Source, timeout_s: float) -> SourceInfo:
     with opened(source) as (container, stream):
         for frame in _frames(container, stream, timeout_s):
             picture = VideoPicture(frame)
             rate = stream.average_rate or stream.guessed_rate
             return SourceInfo(picture.width, picture.height, float(rate) if rate else None)
-    raise SourceError(redacted(url), "gives no picture")
+    raise SourceError(redacted(source.url), "gives no picture")
 
 
 def read_stream(

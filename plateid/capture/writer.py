@@ -27,7 +27,7 @@ class ClipWriter:
         self._path = path
         self._part = path.with_name(f".{path.stem}.part{path.suffix}")
         try:
-            self._container = av.open(str(self._part), "w")
+            self._container = av.open(str(self._part.absolute()), "w")
         except (OSError, av.error.FFmpegError) as error:
             raise SourceError(path, error.strerror) from error
         self._stream = self._container.add_stream(

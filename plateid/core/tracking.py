@@ -11,6 +11,8 @@ from datetime import datetime
 from plateid.core.geometry import box_iou, expanded
 from plateid.core.records import Box, Detection, Track
 
+LONGEST_GAP_S = 5.0
+"""No frame for longer, as a stalled camera gives none: another vehicle may be where one was."""
 Vector = tuple[float, float, float, float]
 """Centre x, centre y, width and height of a box, in pixels, or their changes in a second.
 
@@ -28,7 +30,8 @@ class TrackerSettings:
         min_iou: Of the widened boxes, in both stages.
         widen: Each side of a box grows by this many of its widths (x) or heights (y) before it is
             compared.
-        lost_s: Seconds without a detection after which a track ends.
+        lost_s: Seconds without a detection after which a track ends; a gap between two frames
+            may be longer.
     """
 
     high_score: float = 0.4
@@ -89,7 +92,7 @@ class Tracker:
         """
         settings = self._settings
         before, self._updated_at = self._updated_at, now
-        self._end_lost(now)
+        self._end_lost(now, max(settings.lost_s, LONGEST_GAP_S))
         high = [d for d in detections if d.score >= settings.high_score]
         low = [d for d in detections if settings.low_score <= d.score < settings.high_score]
         matched, unmatched, new = self._associate(self._states, high, now)
@@ -99,6 +102,7 @@ class Tracker:
             state.stand(now)
         started = [self._start(detection, now) for detection in new]
         self._states.extend(started)
+        self._end_lost(now, settings.lost_s)
         return [state.track for state in (*matched, *prolonged, *held, *started)]
 
     def hold(self, now: datetime) -> None:
@@ -107,14 +111,18 @@ class Tracker:
             if state.seen_at == self._updated_at:
                 state.stand(now)
         self._updated_at = now
-        self._end_lost(now)
+        self._end_lost(now, self._settings.lost_s)
+
+    @property
+    def misses_one(self) -> bool:
+        """Whether a track that may still go on was not seen by the last update."""
+        return any(state.seen_at != self._updated_at for state in self._states)
 
     def alive(self) -> set[int]:
         """Ids of the tracks that may still go on."""
         return {state.track.id for state in self._states}
 
-    def _end_lost(self, now: datetime) -> None:
-        lost_s = self._settings.lost_s
+    def _end_lost(self, now: datetime, lost_s: float) -> None:
         self._states = [s for s in self._states if (now - s.seen_at).total_seconds() <= lost_s]
 
     def _associate(

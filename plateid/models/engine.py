@@ -4,11 +4,12 @@ An engine runs only on the kind of GPU and the TensorRT that built it, so none i
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
 
-from plateid.errors import ModelError
+from plateid.errors import BundleError, ModelError
 from plateid.models.bundle import NetworkSpec
 from plateid.models.device import Device, find_device
 from plateid.models.session import Placement, Session, check_provider
@@ -43,9 +44,8 @@ def engine_session(path: Path, model: bytes, spec: NetworkSpec, *, cache: Path |
             takes="minutes; plateid models build-engine does it beforehand",
         )
     options = engine_options(folder)
-    session = Session(
-        str(path), model, Placement("tensorrt", options=options, proved=True, one_by_one=True)
-    )
+    placement = Placement("tensorrt", options=options, proved=True, one_by_one=True)
+    session = _from_cache(folder, lambda: Session(str(path), model, placement))
     if not _has_engine(folder):
         raise ModelError(folder, "TensorRT left no engine in it; it would be built at each start")
     return session
@@ -86,6 +86,20 @@ def default_cache() -> Path:
             "models.engine_cache", "must be set: there is no home directory"
         ) from error
     return home / "plateid" / "engines"
+
+
+def _from_cache(folder: Path, load: Callable[[], Session]) -> Session:
+    """What `load` gives; ONNX Runtime never rebuilds an engine that a power cut cut off."""
+    had = _has_engine(folder)
+    try:
+        return load()
+    except BundleError as error:
+        if not had:
+            raise
+        log.warning("engine refused, built again", cache=str(folder), reason=str(error))
+        for file in folder.iterdir():
+            file.unlink()
+        return load()
 
 
 def _create(folder: Path) -> None:

@@ -88,7 +88,8 @@ class CameraPipeline:
                 self._traffic.set_back(now)
                 self._forget()
             self._last_at = now
-            if self._gate.passes(frame) or self._traffic.undecided(self._tracks, now):
+            moves, missed = self._gate.passes(frame), self._tracker.misses_one
+            if moves or missed or self._traffic.undecided(self._tracks, now):
                 self._look(frame.picture, now)
             else:
                 self._tracker.hold(now)
@@ -129,7 +130,6 @@ class CameraPipeline:
         self._gate = MotionGate(shown)
         self._tracker = Tracker(self._tracking)
         self._tracks: list[Track] = []
-        self._last_at = None
 
     def _look(self, picture: Picture, now: datetime) -> None:
         size = picture.width, picture.height

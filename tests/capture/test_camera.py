@@ -202,6 +202,21 @@ def test_another_source_is_taken_at_once_from_a_frame_and_from_a_long_wait(tmp_p
     assert not watched.use(wide)
 
 
+def test_another_source_is_taken_while_the_end_of_a_clip_is_told(clip, tmp_path):
+    wide, boxes, said = tmp_path / "wide.mp4", Mailboxes(["gate"]), []
+    write_clip(wide, rotation=90)
+
+    def on_status(online):
+        said.append(online)
+        if said == [True, False]:
+            assert camera.use(CameraConfig(name="gate", url=str(wide)))
+
+    camera = Camera(CameraConfig(name="gate", url=str(clip)), boxes["gate"], on_status=on_status)
+    camera.run()
+    assert said == [True, False, True, False]
+    assert boxes.wait_any().picture.width == 48
+
+
 def test_a_camera_that_hangs_from_the_start_is_reported(monkeypatch):
     monkeypatch.setattr("plateid.capture.camera.STALLED_S", 0.1)
     watched = Watched("/dev/video97")  # never opened: `run` is not called

@@ -6,6 +6,7 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import cv2
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from plateid.capture.container import packets, redacted
 from plateid.capture.stream import SourceInfo, clip_length, probe, read_clip, read_stream
+from plateid.capture.writer import ClipWriter
 from plateid.errors import SourceError
 from tests.capture.conftest import CREATED, free_port, write_clip
 
@@ -194,6 +196,29 @@ def test_a_source_that_cannot_be_had_is_an_error_with_its_reason():
         with pytest.raises(SourceError, match=reason) as error:
             probe(url)
         assert "s3cret" not in str(error.value)
+
+
+def test_a_device_that_blocks_for_ever_is_an_error_all_the_same(monkeypatch):
+    end = threading.Event()
+
+    def blocked(_source):
+        end.wait()
+        raise SourceError("/dev/video97", "ends too late")
+
+    monkeypatch.setattr("plateid.capture.stream.opened", blocked)
+    with pytest.raises(SourceError, match="/dev/video97: gives no picture"):
+        probe("/dev/video97", timeout_s=0.1)
+    end.set()
+
+
+def test_a_name_with_a_colon_is_the_name_of_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = write_clip(tmp_path / "written.mp4", count=3).rename("2026-11-24T10:15:00.mp4")
+    assert len(list(read_clip(path))) == 3
+    with ClipWriter(Path("out:0.mp4")) as writer:
+        for number in range(3):
+            writer.write(np.zeros((48, 64, 3), np.uint8), number / 30)
+    assert len(list(read_clip(Path("out:0.mp4")))) == 3
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):

@@ -63,7 +63,28 @@ def test_a_gap_shorter_than_lost_s_is_bridged_and_a_longer_one_is_not():
     ids(tracker, [plate(100)], 0)
     assert ids(tracker, [], 0.5) == []
     assert ids(tracker, [plate(104)], 0.9) == [1]
+    assert ids(tracker, [], 2.4) == []
     assert ids(tracker, [plate(104)], 2.5) == [2]
+
+
+@pytest.mark.parametrize(("gap_s", "id_"), [(1.5, 1), (4.9, 1), (5.2, 2)])
+def test_when_no_frame_came_nobody_has_left(gap_s, id_):
+    tracker = Tracker(TrackerSettings(lost_s=1.0))
+    ids(tracker, [plate(100)], 0)
+    assert ids(tracker, [plate(104)], gap_s) == [id_]
+
+
+def test_what_one_frame_misses_is_missed_until_it_is_lost():
+    tracker = Tracker(TrackerSettings(lost_s=1.0))
+    assert not tracker.misses_one
+    ids(tracker, [plate(100)], 0)
+    assert not tracker.misses_one
+    ids(tracker, [], 0.5)
+    assert tracker.misses_one
+    tracker.hold(at(0.9))
+    assert tracker.misses_one
+    tracker.hold(at(1.1))
+    assert not tracker.misses_one
 
 
 def test_a_weak_detection_prolongs_a_track_but_never_starts_one():

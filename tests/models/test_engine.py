@@ -2,11 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from plateid.errors import ModelError
+from plateid.errors import BundleError, ModelError
 from plateid.models.bundle import Bundle
 from plateid.models.device import Device
 from plateid.models.engine import (
     _create,
+    _from_cache,
     _has_engine,
     default_cache,
     engine_folder,
@@ -63,6 +64,23 @@ def test_an_engine_is_seen_by_its_file(tmp_path):
     assert not _has_engine(tmp_path)
     (tmp_path / "plateid_1_sm87.engine").touch()
     assert _has_engine(tmp_path)
+
+
+def test_an_engine_that_is_refused_is_built_again_and_a_network_is_not(tmp_path):
+    tries = []
+
+    def load():
+        tries.append(_has_engine(tmp_path))
+        if tries[-1] or len(tries) > 2:
+            raise BundleError("detector.onnx", "could not deserialize engine from cache")
+        return "session"
+
+    (tmp_path / "plateid_1_sm87.engine").touch()
+    assert _from_cache(tmp_path, load) == "session"
+    assert tries == [True, False]
+    with pytest.raises(BundleError, match="could not deserialize"):
+        _from_cache(tmp_path, load)
+    assert len(tries) == 3
 
 
 def test_a_cache_that_cannot_be_created_is_an_error(tmp_path):

@@ -247,11 +247,14 @@ def test_a_parked_vehicle_outlives_a_clock_that_is_set_back_a_little(back):
     assert result.events[-1].dwell_s == pytest.approx(20 - back.total_seconds())
 
 
-def test_a_parked_vehicle_that_came_later_than_it_is_now_has_left():
+@pytest.mark.parametrize("away", [False, True])
+def test_a_parked_vehicle_that_came_later_than_it_is_now_has_left(away):
     result = Drive()
     way = pipeline(result, PARKING)
     stands = frames([STANDS], rate=10, until_s=14)
     show(way, stands)
+    if away:
+        way.interrupt()
     show(way, stands, after_s=-3600)
     way.finish()
     assert result.told() == [SEEN, LEFT, SEEN, LEFT]

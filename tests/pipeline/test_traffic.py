@@ -250,6 +250,22 @@ def test_a_look_that_misses_the_plate_of_who_waits_does_not_split_the_pass(misse
     assert (told.events[1].last_seen - START).total_seconds() == pytest.approx(40, abs=0.2)
 
 
+def test_one_look_that_misses_who_has_just_come_to_a_stop_does_not_split_the_pass():
+    comes = Vehicle("B68SPK", 0, 1.21, x=200)
+    waits = Vehicle("B68SPK", 1.21, 40, x=395, speed=0)
+    told = drive(comes, waits, eyes=Blinking({14}), rate=10, until_s=45)
+    assert told.told() == [("plate_seen", "B68SPK"), ("plate_left", "B68SPK")]
+
+
+def test_a_camera_that_stalls_for_seconds_does_not_split_the_pass():
+    result = Drive()
+    way = pipeline(result)
+    for frame in frames([Vehicle("B68SPK", 0, 20, speed=0)], rate=10, until_s=25):
+        if not 3 < frame.media_time_s < 6:
+            way.process(frame)
+    assert result.told() == [("plate_seen", "B68SPK"), ("plate_left", "B68SPK")]
+
+
 def test_a_parked_vehicle_in_a_still_scene_stays_one_pass_and_costs_little():
     result = drive(Vehicle("B68SPK", 0, 60, speed=0), rate=10, until_s=70)
     assert [event.event_type for event in result.events] == ["plate_seen", "plate_left"]
