@@ -18,7 +18,7 @@ from plateid.demo import CLIP
 from plateid.errors import ModelError
 from plateid.events.store import EventStore
 from tests.capture.conftest import write_clip
-from tests.events.broker import Broker, Subscriber, free_port, until
+from tests.events.broker import Broker, Subscriber, free_port, free_ports, until
 from tests.events.test_store import damaged
 from tests.service.test_metrics import scraped
 
@@ -193,7 +193,7 @@ def test_a_full_disk_is_said_and_costs_no_event(config, broker):
     until(lambda: "started" in process.stderr.readline())
     limits = resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
     until(lambda: "outage starts" in (line := process.stderr.readline()) and "I/O error" in line)
-    until(lambda: any(health["unstored"] for health in subscriber.events("box/health")))
+    until(lambda: any(health["unstored"] for health in subscriber.events("box/health")), 45)
     assert process.poll() is None
     assert subscriber.texts("gate/status")[-1] == "online"
     assert told(subscriber) == []
@@ -297,12 +297,12 @@ def test_a_network_that_fails_ends_the_process_with_its_reason(config, monkeypat
 
 
 def test_where_time_is_short_frames_that_tell_nothing_new_are_passed_over(tmp_path):
-    port = free_port()
+    port, broker = free_ports(2)
     cameras = "".join(f'[[camera]]\nname = "c{n}"\nurl = "{CLIP}"\nloop = true\n' for n in range(4))
     config = tmp_path / "plateid.toml"
     config.write_text(
         f'store.path = "events.sqlite3"\nmodels = {{workers = 1, threads = 1}}\n'
-        f"metrics.port = {port}\nmqtt.port = {free_port()}\n{cameras}"
+        f"metrics.port = {port}\nmqtt.port = {broker}\n{cameras}"
     )
     process = run(config)
     try:

@@ -144,19 +144,20 @@ class CorruptError(sqlite3.DatabaseError):
     """The file is one of SQLite, but what it holds is not ours."""
 
 
-def open_database(path: Path, *, instance: str = "") -> sqlite3.Connection:
+def open_database(path: Path, *, instance: str = "", busy_s: float = BUSY_S) -> sqlite3.Connection:
     """Opens or creates the file, and brings an older layout up to date.
 
     Args:
         path: The file.
         instance: Whose it is, if it has to be that of one before.
+        busy_s: How long to wait for another process.
 
     Raises:
         StoreError: A newer plateid made it.
         sqlite3.Error: It cannot be used.
     """
     with ExitStack() as stack:
-        db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        db = sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
         stack.enter_context(closing(db))
         for pragma in PRAGMAS:
             db.execute(f"PRAGMA {pragma}").fetchall()

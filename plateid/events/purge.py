@@ -15,7 +15,7 @@ from plateid.events.privacy import digest, key_file, read_key
 from plateid.events.retention import emptied_log, set_aside_files
 from plateid.events.store import EventStore
 
-BUSY_MS = 20_000
+BUSY_S = 20.0
 """A service that runs lets us in between two events; meanwhile it keeps its events in memory."""
 
 
@@ -78,9 +78,8 @@ class Purge:
 
     def _purge(self, query: str, values: tuple[str, ...], before: float | None) -> Purged:
         """`before` is the time that the set-aside files must be older than to go, too."""
-        with closing(EventStore(self._path)) as store:
+        with closing(EventStore(self._path, busy_s=BUSY_S)) as store:
             with store.locked() as db:
-                db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
                 db.create_function("tells", 2, _tells, deterministic=True)
             with store.transaction() as db:
                 events, unsent = _delete(db, query, values, Album(self._path))

@@ -15,7 +15,7 @@ import structlog
 
 from plateid.core.records import PlateEvent, rfc3339
 from plateid.errors import StoreError
-from plateid.events.layout import CorruptError, is_corrupt, open_database, set_aside
+from plateid.events.layout import BUSY_S, CorruptError, is_corrupt, open_database, set_aside
 
 INSERT = """
     INSERT INTO event (id, pass_id, event_type, camera, plate, confidence, first_seen, payload)
@@ -80,11 +80,14 @@ class EventStore:
         replaced: How often a corrupt file made room for a new one.
     """
 
-    def __init__(self, path: Path, *, replaces_corrupt: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, replaces_corrupt: bool = False, busy_s: float = BUSY_S
+    ) -> None:
         """Opens or creates the store, and brings an older layout up to date.
 
         With `replaces_corrupt`, which is for the one process that writes, a file that turns out to
-        be corrupt, now or later, is renamed (`.corrupt`) and a new one made.
+        be corrupt, now or later, is renamed (`.corrupt`) and a new one made. For another process
+        that writes, each call waits up to `busy_s`.
 
         Raises:
             StoreError: The file or its folder cannot be used, or a newer plateid made it.
@@ -93,6 +96,7 @@ class EventStore:
         self.instance = ""
         self.replaced = 0
         self._replaces_corrupt = replaces_corrupt
+        self._busy_s = busy_s
         self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
         try:
@@ -275,7 +279,7 @@ class EventStore:
     def _opened(self) -> sqlite3.Connection:
         """A file that replaces another one is made here, as soon as the disk allows it."""
         if self._db is None:
-            self._db = open_database(self.path, instance=self.instance)
+            self._db = open_database(self.path, instance=self.instance, busy_s=self._busy_s)
         return self._db
 
     def _replace(self, error: sqlite3.Error) -> None:

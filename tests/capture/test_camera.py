@@ -3,12 +3,14 @@ import threading
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 
 import pytest
 from structlog.testing import capture_logs
 
 from plateid.backoff import Backoff
 from plateid.capture.camera import Camera
+from plateid.capture.container import STALL_S
 from plateid.capture.mailbox import Mailboxes
 from plateid.config.camera import CameraConfig
 from tests.capture.conftest import CREATED, write_clip
@@ -31,14 +33,14 @@ class Waits:
 class Watched:
     """A camera, its mailbox, and the statuses it reported."""
 
-    def __init__(self, url, *, loop=False, backoff=SOON) -> None:
+    def __init__(self, url, *, loop=False, backoff=SOON, timeout_s=0.5) -> None:
         self.boxes = Mailboxes(["gate"])
         self.statuses = []
         self.camera = Camera(
             CameraConfig(name="gate", url=str(url), loop=loop),
             self.boxes["gate"],
             on_status=self.statuses.append,
-            timeout_s=0.5,
+            timeout_s=timeout_s,
             backoff=backoff,
         )
 
@@ -148,13 +150,13 @@ def test_waits_begin_anew_after_a_frame(cut_clip):
 
 def test_stop_interrupts_a_long_wait(tmp_path):
     watched = Watched(tmp_path / "never.mp4", backoff=Waits(60.0))
-    with watched.running(stops_within_s=0.5):
+    with watched.running(stops_within_s=5):
         watched.until(False)
 
 
 def test_stop_interrupts_a_slow_clip(tmp_path):
-    watched = Watched(write_clip(tmp_path / "slow.mp4", fps=1, count=10))
-    with watched.running(stops_within_s=0.5):
+    watched = Watched(write_clip(tmp_path / "slow.mp4", fps=Fraction(1, 20), count=2))
+    with watched.running(stops_within_s=5):
         watched.until(True)
 
 
@@ -168,7 +170,7 @@ def test_a_silent_camera_is_offline_and_stops_at_its_time_out(silent_port):
 
 
 def test_a_stream_that_breaks_off_is_picked_up_again(rtsp):
-    watched = Watched(rtsp.url)
+    watched = Watched(rtsp.url, timeout_s=STALL_S)
     with capture_logs() as logs, watched.running(stops_within_s=3):
         first = next(watched.frames())
         rtsp.kill()

@@ -24,6 +24,7 @@ from tests.capture.conftest import RtspServer
 NOTICED_S, BACK_S = 15.0, 10.0
 LONG_S = 12.0
 """How long a fault lasts after it was noticed: long enough for waits to be at their longest."""
+BEAT_S = 0.05
 REFUSAL = b"RTSP/1.0 503 Service Unavailable\r\nCSeq: 1\r\n\r\n"
 
 
@@ -161,6 +162,26 @@ FAULTS = {
 }
 
 
+@contextmanager
+def heartbeat() -> Iterator[list[float]]:
+    """Gives the seconds by which this machine kept a thread waiting for too long."""
+    late, stopped = [0.0], threading.Event()
+
+    def beat() -> None:
+        while not stopped.is_set():
+            began = time.monotonic()
+            time.sleep(BEAT_S)
+            late.append(time.monotonic() - began - BEAT_S)
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    try:
+        yield late
+    finally:
+        stopped.set()
+        thread.join()
+
+
 @pytest.mark.timeout(180)
 def test_each_fault_of_a_stream_is_noticed_and_outlived_and_touches_no_other_camera():
     """All at once, each with a camera of its own: the waits are long."""
@@ -170,6 +191,7 @@ def test_each_fault_of_a_stream_is_noticed_and_outlived_and_touches_no_other_cam
             servers[name] = RtspServer()
             servers[name].start()
             stack.callback(servers[name].kill)
+        stalls = stack.enter_context(heartbeat())
         watched = Watched({name: server.url for name, server in servers.items()})
         stack.enter_context(watched.running())
         for name in servers:
@@ -195,6 +217,6 @@ def test_each_fault_of_a_stream_is_noticed_and_outlived_and_touches_no_other_cam
     assert watched.statuses["other"] == [True]
     times = [at for at, *_ in watched.frames["other"] if began <= at <= ended]
     gaps = [after - before for before, after in itertools.pairwise(times)]
-    assert max(gaps) < 1
+    assert max(gaps) < 1 + max(stalls)
     assert len(times) > 0.8 * 25 * (ended - began)
     assert watched.frames["resized"][-1][1:] == (480, 352)

@@ -204,9 +204,9 @@ def test_a_huge_png_costs_neither_time_nor_memory(tmp_path):
         + chunk(b"IEND", b""),
         "huge.png",
     )
-    peak_kib, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    peak_kib, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.thread_time()
     assert reason(path) == "is too large: 20000 x 20000 pixels"
-    assert time.monotonic() - began < 0.2
+    assert time.thread_time() - began < 0.2
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak_kib < 20_000
 
 

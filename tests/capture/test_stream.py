@@ -161,13 +161,13 @@ def test_a_killed_rtsp_server_is_an_error_not_an_end(rtsp):
 
 
 def test_a_frozen_rtsp_server_runs_into_the_time_out(rtsp):
-    frames = read_stream("gate", rtsp.url, timeout_s=0.5)
+    frames = read_stream("gate", rtsp.url, timeout_s=2)
     next(frames)
     rtsp.freeze()
     began = time.monotonic()
     _, error = reading(frames)
-    assert error.reason == "no answer or no video within 0.5 s"
-    assert time.monotonic() - began < 3 * 0.5 + 1
+    assert error.reason == "no answer or no video within 2 s"
+    assert time.monotonic() - began < 3 * 2 + 1
 
 
 def test_a_source_can_be_probed(rtsp, tmp_path):
@@ -294,10 +294,10 @@ def test_mjpeg_over_http_gives_frames(web):
 def test_a_stream_that_only_its_sound_goes_on_of_ends(web, tmp_path):
     write_talk(tmp_path / "talk.ts", pictures_s=1, sound_s=90)
     started = time.monotonic()
-    frames, error = reading(read_stream("gate", f"{web}/talk.ts", timeout_s=0.5))
+    frames, error = reading(read_stream("gate", f"{web}/talk.ts", timeout_s=1.5))
     assert 5 < len(frames) < 11
     assert error.reason == "sends no picture any more"
-    assert 1.5 < time.monotonic() - started < 8
+    assert 4.5 < time.monotonic() - started < 20
 
 
 def write_talk(path, *, pictures_s: int, sound_s: int) -> None:

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,16 @@ def until(condition: Callable[[], Any], timeout_s: float = TIMEOUT_S) -> None:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """Different ones."""
+    with ExitStack() as stack:
+        servers = [
+            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
+        ]
+        return [int(server.getsockname()[1]) for server in servers]
 
 
 @contextmanager
@@ -55,8 +63,7 @@ class Broker:
     def __init__(self, folder: Path) -> None:
         self.options = ""
         self.tls = ""
-        self.port = free_port()
-        self.tls_port = free_port()
+        self.port, self.tls_port = free_ports(2)
         self._config = folder / "mosquitto.conf"
         self._log = folder / "mosquitto.log"
         self._passwords = folder / "passwords"

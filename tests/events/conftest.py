@@ -9,10 +9,18 @@ from typing import Any
 import pytest
 
 from plateid.config.delivery import MqttConfig
+from plateid.events import album, retention
 from plateid.events.mqtt import MqttPublisher
 from plateid.events.store import EventStore
 from tests.events.broker import Broker, Subscriber
 from tests.events.samples import Publish, make_publisher
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What deletes in steps does all in one, also on a slow disk."""
+    monkeypatch.setattr(album, "STEP_S", 60.0)
+    monkeypatch.setattr(retention, "STEP_S", 60.0)
 
 
 @pytest.fixture

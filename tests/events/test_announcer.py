@@ -141,6 +141,7 @@ def test_where_it_is_turned_off_the_device_is_removed_once(
     announce_once(store, broker, publish)
     publisher = publish(broker.config, enabled=False)
     until(lambda: announced(broker, store) is None)
+    until(lambda: store.announced() == {})
     publisher.stop(5)
     with closing(hear(broker)) as heard:
         append(store, 1)

@@ -142,6 +142,7 @@ def test_an_event_sent_before_a_restart_is_replayed_after_it(
     publisher.notify()
     until(lambda: store.pending(1)[0].sent)
     publisher.stop(0.3)
+    until(lambda: not publisher._thread.is_alive())
     append(store, 2)
     store.close()
     broker.signal(signal.SIGCONT)

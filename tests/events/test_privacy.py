@@ -653,7 +653,7 @@ def test_a_queue_does_not_take_a_later_event_for_the_one_that_was_purged(
 
 
 def test_what_a_reader_keeps_in_the_log_is_said(history: EventStore, monkeypatch) -> None:
-    monkeypatch.setattr("plateid.events.purge.BUSY_MS", 50)
+    monkeypatch.setattr("plateid.events.purge.BUSY_S", 0.05)
     with closing(sqlite3.connect(history.path, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM event").fetchone()

@@ -12,6 +12,7 @@ from plateid.config.delivery import MqttConfig
 from plateid.config.file import Config
 from plateid.config.models import ModelsConfig
 from plateid.config.store import StoreConfig
+from plateid.events import mqtt
 from plateid.models.detector import OnnxDetector
 from plateid.service import watchdog
 from plateid.service.supervisor import Supervisor
@@ -40,6 +41,7 @@ def config(tmp_path, bundle, broker):
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch):
     monkeypatch.setattr(app, "TICK_S", 0.1)
+    monkeypatch.setattr(mqtt, "TICK_S", 0.1)
     monkeypatch.setattr(watchdog, "HANGS_S", 2.0)
 
 

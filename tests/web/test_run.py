@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.capture.conftest import write_clip
-from tests.events.broker import free_port, until
+from tests.events.broker import free_ports, until
 from tests.test_app import finished, run
 
 
@@ -17,13 +17,14 @@ from tests.test_app import finished, run
 def config(tmp_path, bundle):
     write_clip(tmp_path / "clip.mp4", count=45)
     file = tmp_path / "plateid.toml"
+    broker, web = free_ports(2)
     file.write_text(
         f"""
 device = "box"
 models.bundle = "{bundle}"
-mqtt.port = {free_port()}
+mqtt.port = {broker}
 store.path = "events.sqlite3"
-web = {{enabled = true, port = {free_port()}}}
+web = {{enabled = true, port = {web}}}
 
 [[camera]]
 name = "gate"

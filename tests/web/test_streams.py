@@ -116,5 +116,5 @@ def test_a_stop_does_not_wait_for_viewers(filming):
         assert b"event: state" in client.recv(4096) + client.recv(4096)
         started = time.monotonic()
         filming.server.stop()
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 4
         until(lambda: not client.recv(4096), 5)
