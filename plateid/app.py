@@ -21,13 +21,13 @@ from plateid.core.ids import first_id
 from plateid.core.passes import Pass
 from plateid.core.records import PlateEvent, Shot
 from plateid.errors import PlateidError, StoreError
-from plateid.events.album import Album
+from plateid.events.album import Album, make_room
 from plateid.events.announcer import Announcer
 from plateid.events.backlog import Backlog
 from plateid.events.box import Box
 from plateid.events.gps import Gpsd, NoGps
 from plateid.events.health import BoxHealth, CameraHealth, Health
-from plateid.events.lists import ListFile
+from plateid.events.lists import LISTS_REFUSED, ListFile
 from plateid.events.lock import only_one
 from plateid.events.mqtt import MqttPublisher
 from plateid.events.overflow import Overflow
@@ -55,6 +55,9 @@ log = structlog.get_logger()
 TICK_S = 2.0
 """How often unstored events are tried again, and cameras are asked whether they hang."""
 MAX_LISTED = 100
+REFUSED = "configuration refused, the old one stays"
+SOURCE = ("url", "loop", "timeout_s", "size", "format")
+"""Values of a camera that change where its frames come from."""
 DRAIN_S = 0.5
 JOIN_S = 0.5
 PUBLISHER_STOP_S = 1.0
@@ -96,6 +99,7 @@ class App:
         self._lists = ListFile(config.lists, names)
         self._networks = Networks(config.models)
         self._lock = only_one(config.store.path)
+        make_room(config.snapshots, Album(config.store.path))
         self._store = EventStore(config.store.path, replaces_corrupt=True)
         self._mailboxes = Mailboxes(names)
         self._online = dict.fromkeys(names, False)
@@ -108,7 +112,7 @@ class App:
         )
         self._privacy = Privacy(config.privacy, config.store.path)
         self._retention = Retention(config.privacy, self._store, self._privacy, clock_synced)
-        self._sinks = Sinks(config, config.store.path, privacy=self._privacy)
+        self._sinks = Sinks(config, self._store, privacy=self._privacy)
         self._gps = Gpsd(config.gps) if config.gps else NoGps()
         self._backlog = Backlog(self._store, self._notify)
         self._overflow = Overflow(config.store, self._store)
@@ -162,7 +166,7 @@ class App:
             self._lists.check()
             for camera in self._cameras:
                 camera.notice_stall()
-            self._watchdog.tell(self._refused or self._status(), self._steps())
+            self._watchdog.tell(self._status(), self._steps())
         self._notifier.stopping()
         self._shut_down()
 
@@ -205,6 +209,8 @@ class App:
         return {"mqtt": self._publisher.moved_at} | couriers
 
     def _status(self) -> str:
+        if self._refused or self._lists.refused:
+            return self._refused or f"{LISTS_REFUSED}: {self._lists.refused}"
         offline = [name for name, online in self._online.items() if not online]
         cameras = f"{len(self._online) - len(offline)} of {len(self._online)} cameras online"
         away = f" (offline: {', '.join(offline)})" if offline else ""
@@ -217,20 +223,17 @@ class App:
         try:
             self._lists.reload()
         except PlateidError as error:
-            self._refuse("lists refused, the old ones stay", error)
+            log.error(LISTS_REFUSED, reason=str(error))  # noqa: TRY400
         try:
             wanted = self._load()
             formats = formats_of(wanted)
         except PlateidError as error:
-            self._refuse("configuration refused, the old one stays", error)
+            log.error(REFUSED, reason=str(error))  # noqa: TRY400
+            self._refused = f"{REFUSED}: {error}"
             self._web.use(self._config)  # the page may have changed it
         else:
             self._go_on_with(wanted, formats)
         self._notifier.ready()
-
-    def _refuse(self, what: str, error: PlateidError) -> None:
-        log.error(what, reason=str(error))
-        self._refused = f"{what}: {error}"
 
     def _go_on_with(self, wanted: Config, formats: dict[str, Formats]) -> None:
         """Passes end only where a camera's own settings, or the rules for it, have changed."""
@@ -239,7 +242,7 @@ class App:
         self._web.use(self._config)
         self._formats = old_formats | formats
         for camera, before, now in zip(self._cameras, old.camera, self._config.camera, strict=True):
-            same_source = (before.url, before.loop) == (now.url, now.loop)
+            same_source = all(getattr(before, key) == getattr(now, key) for key in SOURCE)
             if not (same_source or camera.use(now)) and "camera" not in waiting:
                 waiting.append("camera")
             rules = rules_of(old, before), old_formats[now.name]

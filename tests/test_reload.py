@@ -166,7 +166,9 @@ def test_a_list_that_is_refused_holds_up_no_other_change(file, logs):
         plates.write_text("plate,list,name\nB68SPK,perhaps,Ana\n")
         change(file, ("loop", "min_plate_height = 9, loop"))
         assert reloaded(app, logs) == ({"gate"}, set())
-        assert app._refused.startswith("lists refused, the old ones stay: ")
+        assert app._status().startswith("lists refused, the old ones stay: ")
+        plates.write_text("plate,list,name\nB68SPK,deny,Ana\n")
+        until(lambda: "cameras online" in app._status())
 
 
 def test_another_source_of_a_clip_that_has_ended_waits_for_a_restart(file, logs):

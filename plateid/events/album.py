@@ -4,6 +4,7 @@ import hashlib
 import re
 import shutil
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -124,23 +125,26 @@ class Sweep:
         self._max_bytes = config.mb * 1e6
         self._album = album
         self._outage = Outage("snapshot sweep", Backoff())
-        self._steps: Iterator[None] = iter(())
+        self._steps: Iterator[None] | None = None
         self._due_at = 0.0
 
     def check(self) -> None:
-        """Does some of what is due, every ten minutes; to be called now and then."""
+        """Does some of what is due, ten minutes after the last; to be called now and then."""
         until = time.monotonic() + STEP_S
-        if until >= self._due_at:
-            self._due_at = until + SWEEP_S
-            self._steps = self._sweep()
+        if self._steps is None:
+            if until < self._due_at:
+                return
+            self._steps = self.all()
         try:
             for _ in self._steps:
                 if time.monotonic() >= until:
                     return
         except OSError as error:
             self._outage.failed(f"{self._album.folder}: {error.strerror}")
+        self._steps, self._due_at = None, time.monotonic() + SWEEP_S
 
-    def _sweep(self) -> Iterator[None]:
+    def all(self) -> Iterator[None]:
+        """A whole sweep, a picture a step; OSError says what cannot be deleted."""
         held = 0
         for file in self._album.files():
             held += _size(file)
@@ -161,6 +165,13 @@ class Sweep:
         self._outage.recovered()
         if self.deleted > before:
             log.info("old snapshots deleted", snapshots=self.deleted - before)
+
+
+def make_room(config: SnapshotsConfig, album: Album) -> None:
+    """Sweeps at once where the disk is so full that the store could not be opened."""
+    with suppress(OSError):
+        if shutil.disk_usage(album.folder).free < LEAST_FREE_MB * 1e6:
+            deque(Sweep(config, album).all(), maxlen=0)
 
 
 def _stem(event_id: str) -> str:

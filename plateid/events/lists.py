@@ -12,6 +12,7 @@ from plateid.errors import ConfigError, reason_of
 
 State = tuple[int, int, int]
 """Of a file: inode, size, and time of its last change."""
+LISTS_REFUSED = "lists refused, the old ones stay"
 log = structlog.get_logger()
 
 
@@ -22,6 +23,7 @@ class ListFile:
 
     Attributes:
         lists: The present ones, exchanged as a whole.
+        refused: Why the file is not as they are; empty where it is.
     """
 
     def __init__(self, config: ListsConfig, cameras: Sequence[str]) -> None:
@@ -33,6 +35,7 @@ class ListFile:
         self._config = config
         self._cameras = cameras
         self.lists = Lists()
+        self.refused = ""
         self._loaded = self._seen = _state(config.file)
         if config.file is not None:
             self.lists = self._read(config.file)
@@ -49,7 +52,11 @@ class ListFile:
         """
         if self._config.file is not None:
             self._loaded = self._seen = _state(self._config.file)
-            self.lists = self._read(self._config.file)
+            try:
+                self.lists, self.refused = self._read(self._config.file), ""
+            except ConfigError as error:
+                self.refused = str(error)
+                raise
             log.info("lists read", file=str(self._config.file), entries=len(self.lists.entries))
 
     def check(self) -> None:
@@ -64,7 +71,7 @@ class ListFile:
             try:
                 self.reload()
             except ConfigError as error:
-                log.error("lists refused, the old ones stay", reason=str(error))  # noqa: TRY400
+                log.error(LISTS_REFUSED, reason=str(error))  # noqa: TRY400
 
     def _read(self, file: Path) -> Lists:
         try:

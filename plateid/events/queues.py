@@ -2,13 +2,14 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from plateid.errors import StoreError, reason_of
+from plateid.events.layout import CorruptError
 
 BUSY_S = 2.0
 
@@ -32,17 +33,30 @@ class Queued:
 class Queues:
     """One queue for each sink. May be used from any thread; each method may raise StoreError."""
 
-    def __init__(self, path: Path, names: Iterable[str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        names: Iterable[str],
+        *,
+        failed: Callable[[sqlite3.Error], object] = lambda _: None,
+    ) -> None:
         """Uses the file of an EventStore that is open; what waits for other sinks is forgotten.
+
+        `failed` is told of errors, and may put a new file in the place of a corrupt one.
 
         Raises:
             StoreError: The file cannot be used.
         """
         self._path = path
+        self._failed = failed
         self._names = set(names)
         self._lock = threading.Lock()
         try:
-            self._file, self._db = self._open()
+            try:
+                self._file, self._db = self._open()
+            except sqlite3.Error as error:
+                failed(error)
+                self._file, self._db = self._open()
         except (OSError, sqlite3.Error) as error:
             raise StoreError(path, reason_of(error)) from error
 
@@ -55,7 +69,9 @@ class Queues:
         )
         for position, id_, payload, sent, valid in rows:
             if not valid:
-                raise StoreError(self._path, "the outbox holds something else than events")
+                error = CorruptError("the outbox holds something else than events")
+                self._failed(error)
+                raise StoreError(self._path, error)
             return Queued(position, id_, payload, bool(sent))
         return None
 
@@ -133,5 +149,6 @@ class Queues:
                 self._follow()
                 return self._db.execute(statement, values).fetchall()
             except (OSError, sqlite3.Error) as error:
-                reason = reason_of(error)
-                raise StoreError(self._path, reason) from error
+                if isinstance(error, sqlite3.Error):
+                    self._failed(error)
+                raise StoreError(self._path, reason_of(error)) from error

@@ -142,7 +142,8 @@ class Retention:
         not_before = time.time() - self._config.history_days * DAY_S
         if self._old is None and not self._look_for_old(not_before, until):
             return
-        while deleted := self._delete_some(self._old or 0):
+        young = first_id(not_before), first_id(time.time() + DAY_S)
+        while deleted := self._delete_some(self._old or 0, young):
             self._deleted += deleted
             if time.monotonic() >= until:
                 return
@@ -157,14 +158,20 @@ class Retention:
             self._deleted, self._traces = 0, True
             self._treat_at = 0.0
 
-    def _delete_some(self, old: int) -> int:
-        """How many of those up to position `old`, or later where the store is full; a batch."""
+    def _delete_some(self, old: int, young: tuple[str, str]) -> int:
+        """How many of those up to position `old`, or later where the store is full; a batch.
+
+        A clock that was wrong for a while may have put what looks old after ids that are young,
+        from the first on to before the second: these stay.
+        """
         failure: StoreError | None = None
         with self._store.transaction() as db:
+            last = self._last_to_go(db, old)
+            stay = young if last == old else ("", "")
             rows = db.execute(
-                "SELECT position, id FROM event JOIN settled USING (position)"
-                " WHERE position > ? AND position <= ? ORDER BY position LIMIT ?",
-                (self._deleted_to, self._last_to_go(db, old), BATCH),
+                "SELECT position, id FROM event JOIN settled USING (position) WHERE position > ?"
+                " AND position <= ? AND NOT (id >= ? AND id < ?) ORDER BY position LIMIT ?",
+                (self._deleted_to, last, *stay, BATCH),
             ).fetchall()
             reached = rows[-1][0] if len(rows) == BATCH else 0
             for position, id_ in rows:

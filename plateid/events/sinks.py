@@ -1,7 +1,6 @@
 """The sinks beside MQTT: webhooks and log files, each with its queue and its thread."""
 
 import time
-from pathlib import Path
 
 from plateid.config.delivery import LogfileConfig
 from plateid.config.file import Config
@@ -11,14 +10,15 @@ from plateid.events.health import SinkHealth
 from plateid.events.logfile import csv_file, jsonl_file
 from plateid.events.privacy import Privacy, Private
 from plateid.events.queues import Queues
+from plateid.events.store import EventStore
 from plateid.events.webhook import Webhook
 
 
 class Sinks:
     """All of a configuration."""
 
-    def __init__(self, config: Config, store: Path, *, privacy: Privacy) -> None:
-        """Opens their queues in the file of an EventStore that is open; nothing is sent yet.
+    def __init__(self, config: Config, store: EventStore, *, privacy: Privacy) -> None:
+        """Opens their queues in the file of the store; nothing is sent yet.
 
         Webhooks get events as they are, log files as `privacy` lets them be kept.
 
@@ -30,7 +30,7 @@ class Sinks:
             **{f"webhook {webhook.name}": Webhook(webhook) for webhook in config.webhook},
             **{name: Private(f, privacy) for name, f in log_files(config.logfile).items()},
         }
-        self._queues = Queues(store, targets)
+        self._queues = Queues(store.path, targets, failed=store.found_corrupt)
         self.couriers = [
             Courier(name, target, queues=self._queues, bounds=config.store)
             for name, target in targets.items()

@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -183,7 +183,8 @@ class EventStore:
 
         Args:
             open_since: Least id where that is no `plate_left`.
-            left_since: Least id where it is one, or of the last stop that found it there still.
+            left_since: Least id of the last stop that ended it, or found it there still, where it
+                is one.
         """
         query = """
             SELECT payload FROM event
@@ -192,14 +193,14 @@ class EventStore:
                 WHERE position > (SELECT max(position) FROM event) - ? AND +id >= ?
                 GROUP BY pass_id
             ) AND (
-                event_type <> 'plate_left' OR id >= ?
+                event_type <> 'plate_left'
                 OR pass_id IN (SELECT pass_id FROM standing WHERE stopped >= ?)
             ) ORDER BY position"""
-        since = [open_since, left_since, left_since]
-        return [payload for (payload,) in self._rows(query, [TOLD, *since])]
+        rows = self._rows(query, [TOLD, open_since, left_since])
+        return [payload for (payload,) in rows]
 
     def set_standing(self, passes: Iterable[str], *, stopped: str) -> None:
-        """Notes, in the place of those before, the passes that a stop before this one has ended.
+        """Notes, in the place of those before, the passes that a stop ends, or finds there still.
 
         Args:
             passes: Their ids.
@@ -254,6 +255,14 @@ class EventStore:
                 if self._replaces_corrupt and is_corrupt(error):
                     self._replace(error)
                 raise StoreError(self.path, error) from error
+
+    def found_corrupt(self, error: sqlite3.Error) -> None:
+        """Another connection of this process failed: a corrupt file makes room for a new one."""
+        with self._lock:
+            if self._replaces_corrupt and is_corrupt(error):
+                self._replace(error)
+                with suppress(sqlite3.Error):  # else it is made as soon as the disk allows it
+                    self._opened()
 
     def close(self) -> None:
         """Closes the file; each later call raises StoreError."""

@@ -34,8 +34,9 @@ def told_before(store: EventStore) -> dict[str, list[PlateEvent]]:
     for payload in payloads:
         try:
             event = EVENT.validate_json(payload)
-            # else privacy has dropped it, or made a hash of it
-            if event.plate and len(event.plate) == len(event.char_confidences):
+            # else privacy has dropped it, or made a hash of it: its pass can only be ended
+            is_whole = event.plate and len(event.plate) == len(event.char_confidences)
+            if is_whole or event.event_type != "plate_left":
                 told[event.camera].append(event)
         except ValidationError as error:
             log.warning("pass before the start not known", reason=": ".join(first_problem(error)))

@@ -172,12 +172,12 @@ class Traffic:
             self._parking.add(vehicle)
 
     def finish(self) -> list[str]:
-        """Ends every pass, and gives the ids of those that a stop had ended before this one."""
-        before = [each.id for each in (*self._passes.values(), *self._parking) if each.is_over]
+        """Ends every pass, and gives the ids of those that were told, which may still be there."""
+        vehicles = [*self._passes.values(), *self._parking]
         self._close(set(self._passes))
         for vehicle in self._parking.clear():
             self._emit("plate_left", vehicle)
-        return before
+        return [vehicle.id for vehicle in vehicles if vehicle.announced is not None]
 
     def reading(self, track: Track) -> Reading:
         """What all reads of a track's vehicle say together."""

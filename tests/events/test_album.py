@@ -16,7 +16,7 @@ from plateid.config.store import PrivacyConfig, SnapshotsConfig
 from plateid.core.ids import first_id, uuid7
 from plateid.errors import StoreError
 from plateid.events import album as album_module
-from plateid.events.album import Album, Sweep
+from plateid.events.album import Album, Sweep, make_room
 from plateid.events.privacy import Privacy
 from plateid.events.purge import Purge
 from plateid.events.retention import Retention
@@ -159,6 +159,31 @@ def test_a_long_sweep_is_done_bit_by_bit(album: Album, monkeypatch: pytest.Monke
     for _ in range(10):
         sweep.check()
     assert (sweep.deleted, sweep.held_bytes, names(album)) == (2, 0, [])
+
+
+def test_a_sweep_that_takes_longer_than_until_the_next_is_finished(
+    album: Album, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(album_module, "STEP_S", 0.0)
+    monkeypatch.setattr(album_module, "SWEEP_S", 0.0)
+    for days in range(9, 20):
+        album.add(made_at(time.time() - days * DAY_S), JPEG, hidden=False)
+    sweep = Sweep(SnapshotsConfig(days=7), album)
+    for _ in range(40):
+        sweep.check()
+    assert (sweep.deleted, names(album)) == (11, [])
+
+
+def test_a_full_disk_has_room_again_before_the_store_is_opened(
+    album: Album, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_room(SnapshotsConfig(), album)
+    album.add(uuid7(), JPEG, hidden=False)
+    make_room(SnapshotsConfig(), album)
+    assert len(names(album)) == 1
+    monkeypatch.setattr(album_module, "LEAST_FREE_MB", 1e12)
+    make_room(SnapshotsConfig(), album)
+    assert names(album) == []
 
 
 def test_a_sweep_that_fails_says_so(mine: Path, logs: Logs) -> None:  # noqa: F811

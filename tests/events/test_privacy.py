@@ -390,6 +390,17 @@ def test_an_unset_clock_says_nothing_of_what_is_older_than_a_set_one(store: Even
     assert seqs(store) == [1, 2]
 
 
+def test_a_clock_that_was_wrong_for_a_while_costs_no_young_event(store: EventStore) -> None:
+    """As one that began at the year of the system's making, until somebody set it by hand."""
+    now, config = time.time(), PrivacyConfig(history_days=7)
+    ages = (9, 1, 300, 299, 0)
+    for seq, days in enumerate(ages, 1):
+        store.append(event(seq, id=stored_at(now - days * DAY_S), clock_synced=False))
+    sent(store)
+    Retention(config, store, Privacy(config, store.path), lambda: False).check()
+    assert seqs(store) == [2, 5]
+
+
 def test_too_many_megabytes_cost_the_oldest(store: EventStore, tmp_path: Path) -> None:
     keeper = retention(store, history_mb=1)
     append(store, *range(1, 1001))

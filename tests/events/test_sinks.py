@@ -52,9 +52,15 @@ def start(store: EventStore) -> Iterator[Start]:
     with ExitStack() as stack:
 
         def started(
-            target, *, backoff: Backoff = QUICK, name: str = "sink", path=store.path, **bounds
+            target,
+            *,
+            backoff: Backoff = QUICK,
+            name: str = "sink",
+            path=store.path,
+            failed=lambda _: None,
+            **bounds,
         ) -> Courier:
-            queues = stack.enter_context(closing(Queues(path, [name])))
+            queues = stack.enter_context(closing(Queues(path, [name], failed=failed)))
             courier = Courier(
                 name, target, queues=queues, bounds=StoreConfig(**bounds), backoff=backoff
             )
@@ -320,6 +326,19 @@ def test_an_event_that_is_refused_blocks_no_other(server, start, store, logs):
     assert "answers 422" in said(logs, "event refused")[0]
 
 
+@pytest.mark.parametrize("what", ["sink", "sink_outbox", "payload"])
+def test_what_is_corrupt_for_the_queues_is_set_aside_with_the_store(server, start, tmp_path, what):
+    path = tmp_path / "corrupt.sqlite3"
+    with closing(EventStore(path)), closing(Queues(path, ["sink"])):
+        pass
+    damaged(path, what)
+    with closing(EventStore(path, replaces_corrupt=True)) as store:
+        start(webhook(server.port), path=path, failed=store.found_corrupt)
+        until(lambda: store.replaced)
+        store.append(event(99))
+        until(lambda: 99 in seqs(server))
+
+
 def test_an_event_that_has_become_too_old_ends_no_outage(server, start, store, logs):
     def see(seq):
         now = datetime.now(UTC)
@@ -580,7 +599,7 @@ def test_all_sinks_of_a_configuration_get_every_event_and_a_stop_loses_none(tmp_
         }
     )
     with closing(EventStore(tmp_path / "events.sqlite3")) as store:
-        sinks = Sinks(config, store.path, privacy=Privacy(config.privacy, store.path))
+        sinks = Sinks(config, store, privacy=Privacy(config.privacy, store.path))
         sinks.start()
         for seq in range(1, 31):
             store.append(replace(event(seq)))

@@ -31,17 +31,18 @@ def test_passes_before_are_those_that_were_left_open_and_such_as_a_stop_has_ende
     ):
         told = {"pass_id": pass_id, "event_type": event_type, "camera": camera}
         append(store, seq, **told, **({"id": ago[pass_id]} if pass_id in ago else {}))
+    store.set_standing(["over", "never told"], stopped=first_id(time.time() - 9))
     before = told_before(store)
     passes = {camera: [*map(Pass.told, events)] for camera, events in before.items()}
     assert {camera: [(p.id, p.is_over) for p in found] for camera, found in passes.items()} == {
         "gate": [("open", False), ("over", True)],
         "yard": [("other", False)],
     }
-    store.set_standing(["gone", "never told"], stopped=first_id(time.time() - LEFT_S + 9))
+    store.set_standing(["gone", "over"], stopped=first_id(time.time() - LEFT_S + 9))
     assert [event.pass_id for event in told_before(store)["gate"]] == ["gone", "open", "over"]
-    for standing, stopped in ((["gone"], first_id(time.time() - LEFT_S - 9)), ([], "")):
+    for standing, stopped in ((["over"], first_id(time.time() - LEFT_S - 9)), ([], "")):
         store.set_standing(standing, stopped=stopped)
-        assert [event.pass_id for event in told_before(store)["gate"]] == ["open", "over"]
+        assert [event.pass_id for event in told_before(store)["gate"]] == ["open"]
     vehicle = passes["gate"][0]
     assert abs(vehicle.first_seen - NOON).total_seconds() < 0.001
     assert vehicle.box == pytest.approx(SEEN.box, abs=1e-3)
@@ -53,13 +54,17 @@ def test_a_clock_that_is_behind_does_not_bring_all_of_the_history_back(store, mo
     monkeypatch.setattr("plateid.events.store.TOLD", 3)
     for seq in range(1, 9):
         append(store, seq, pass_id=f"p{seq}", event_type="plate_left")
+    store.set_standing([f"p{seq}" for seq in range(1, 9)], stopped=first_id(time.time()))
     monkeypatch.setattr(time, "time", lambda: 1e9)
     assert [event.pass_id for event in told_before(store)["gate"]] == ["p6", "p7", "p8"]
 
 
-@pytest.mark.parametrize(("kept", "known"), [("keep", 1), ("hash", 0), ("drop", 0)])
-def test_what_privacy_does_not_keep_is_no_longer_known(store, kept, known):
-    append(store, 1, list=ListMatch("Ana", "allow", 0))
+@pytest.mark.parametrize("event_type", ["plate_seen", "plate_left"])
+@pytest.mark.parametrize("kept", ["keep", "hash", "drop"])
+def test_of_what_privacy_does_not_keep_only_what_is_open_is_known(store, kept, event_type):
+    known = kept == "keep" or event_type == "plate_seen"
+    append(store, 1, list=ListMatch("Ana", "allow", 0), event_type=event_type)
+    store.set_standing([SEEN.pass_id], stopped=first_id(time.time()))
     store.acknowledge([id_ for (id_,) in store._rows("SELECT id FROM event")])
     config = PrivacyConfig(unknown="hash", listed=kept)
     Retention(config, store, Privacy(config, store.path)).check()

@@ -124,6 +124,36 @@ def test_a_list_that_is_wrong_does_not_replace_the_one_in_use(box):
     assert box.taken("etc/plateid/plates.csv")[1].endswith("B68SPK,allow\n")
 
 
+@pytest.mark.parametrize("reader", ["easyocr", "eyes"])
+def test_a_configuration_that_is_wrong_takes_nothing_along(box, reader):
+    lists = f'{GOOD}lists.file = "plates.csv"\n'
+    box.lay("plateid.toml", lists)
+    box.lay("plates.csv", "plate,list\nB68SPK,allow\n")
+    box.start()
+    box.lay("plateid.toml", f'{lists}models.reader = "{reader}"\n')
+    box.lay("plates.csv", "plate,list\nCJ12ABC,allow\n")
+    box.lay("new.csv", "plate,list\n")
+    assert "WRONG: plateid.toml: " in box.start()
+    assert box.left() == ["ERROR.txt", "new.csv", "plateid.toml", "plates.csv"]
+    assert box.taken("etc/plateid/plates.csv")[1].endswith("B68SPK,allow\n")
+    assert not (box.root / "etc/plateid/new.csv").exists()
+    box.lay("plateid.toml", lists)
+    box.start()
+    assert box.left() == []
+    assert box.taken("etc/plateid/plates.csv")[1].endswith("CJ12ABC,allow\n")
+
+
+def test_a_list_that_is_wrong_and_a_configuration_that_is_right_change_nothing(box):
+    box.lay("plateid.toml", f'{GOOD}lists.file = "plates.csv"\n')
+    box.lay("plates.csv", "plate,list\nB68SPK,allow\n")
+    box.start()
+    box.lay("plateid.toml", f'{GOOD}lists.file = "plates.csv"\nweb.enabled = false\n')
+    box.lay("plates.csv", "plate,list\nB68SPK,friends\n")
+    assert "WRONG: plateid.toml: " in box.start()
+    assert box.taken("etc/plateid/plates.csv")[1].endswith("B68SPK,allow\n")
+    assert "web" not in box.config()
+
+
 @pytest.mark.parametrize("name", ["gate.secret", "formats.toml", "broker.pem"])
 def test_what_else_a_configuration_may_name_goes_beside_it(box, name):
     box.lay(name, "x")

@@ -207,7 +207,7 @@ def test_a_vehicle_that_still_stands_after_a_restart_is_not_told_again(stands, s
     assert left.dwell_s == pytest.approx(5 if stopped else 80, abs=0.3)
 
 
-def test_at_each_stop_those_are_given_that_one_before_has_ended():
+def test_at_each_stop_those_are_given_that_may_still_be_there():
     result = after_a_restart(STANDS, stopped=True, until_s=8)
     way = pipeline(result, PARKING)
     way.resume([Pass.told(result.events[-1])])
@@ -274,6 +274,18 @@ def test_a_vehicle_that_comes_back_after_a_restart_is_another_pass(comes):
     result = after_a_restart(comes, until_s=30)
     assert sorted(result.told()) == [LEFT, LEFT, SEEN, SEEN]
     assert len({event.pass_id for event in result.events}) == 2
+
+
+@pytest.mark.parametrize("plate", ["", "0123456789ABCDEF0123456789ABCDEF"])
+def test_a_pass_whose_plate_was_not_kept_ends_after_a_restart(plate):
+    before = Drive()
+    show(pipeline(before, PARKING), frames([STANDS], rate=10, until_s=5))
+    (seen,) = before.events
+    way = pipeline(before, PARKING)
+    way.resume([Pass.told(replace(seen, plate=plate, char_confidences=(), candidates=()))])
+    show(way, frames([STANDS], rate=10, until_s=14), after_s=60)
+    ended = next(event for event in before.events if event.event_type == "plate_left")
+    assert (ended.pass_id, ended.plate) == (seen.pass_id, plate)
 
 
 def test_a_vehicle_that_is_gone_after_a_restart_left_when_it_was_last_told():

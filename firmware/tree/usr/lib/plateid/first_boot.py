@@ -88,6 +88,8 @@ def main(box: Box) -> None:
     """Goes through the files; those that plateid.toml may name come first."""
     names = {file.name for file in box.drop.iterdir() if not file.name.startswith(".")}
     problems = []
+    if "plateid.toml" in names:  # which takes them along
+        names -= {file.name for file in laid_beside(box)}
     for name in sorted(names - {ERRORS}, key=lambda name: (name in LATE, name == LATE[-1], name)):
         try:
             taker(name)(box, box.drop / name)
@@ -123,24 +125,52 @@ def refuse(_box: Box, file: Path) -> None:
     raise ConfigError("unknown file", f"only {known} and {kinds}; not {file.name}")
 
 
+def laid_beside(box: Box) -> list[Path]:
+    """Files that plateid.toml may name."""
+    files = (file for file in box.drop.iterdir() if not file.name.startswith("."))
+    return sorted(file for file in files if taker(file.name) is take_beside)
+
+
 def take_config(box: Box, file: Path) -> None:
-    """Checks it where it will be, as relative paths are relative to it."""
+    """Checks it where it will be, as relative paths are relative to it, with what it may name."""
     text = read(file)
     new = box.etc / "plateid.toml.new"
+    beside = {each: box.etc / each.name for each in laid_beside(box)}
+    before = {place: content_of(place) for place in beside.values()}
     try:
+        for each, place in beside.items():
+            put(place, each.read_bytes(), 0o640)
         if "device" not in tomllib.loads(text):
             text = f'device = "{box.name}"\n{text}'
         put(new, text, 0o640)
         config = load_config(new)
         check(box, config)
-    except (PlateidError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError("refused", str(error).removeprefix(f"{new}: ")) from error
+    except (PlateidError, OSError, ValueError) as error:
+        for place, content in before.items():
+            put_back(place, content)
+        reason = error if isinstance(error, OSError) else reason_of(error)
+        raise ConfigError("refused", str(reason).removeprefix(f"{new}: ")) from error
     else:
         new.replace(box.etc / "plateid.toml")
         sync(box.etc)
         open_ports(box, config)
+        for each in beside:
+            each.unlink()
     finally:
         new.unlink(missing_ok=True)
+
+
+def content_of(file: Path) -> bytes | None:
+    """None where there is no file."""
+    return file.read_bytes() if file.exists() else None
+
+
+def put_back(file: Path, content: bytes | None) -> None:
+    """As it was before."""
+    if content is not None:
+        put(file, content, 0o640)
+    else:
+        file.unlink(missing_ok=True)
 
 
 def check(box: Box, config: Config) -> None:
@@ -156,6 +186,8 @@ def check(box: Box, config: Config) -> None:
     Bundle(config.models.bundle)
     if config.models.provider != "cpu":
         raise ConfigError("models.provider", f"this box has no {config.models.provider}")
+    if config.models.reader != "bundle":
+        raise ConfigError("models.reader", f"this box has no {config.models.reader}")
     if config.store.path.parent != Path("/", STORE):
         raise ConfigError("store.path", f"has to be a file in /{STORE}")
     if config.web.enabled:
@@ -189,21 +221,15 @@ def take_web_password(box: Box, file: Path) -> None:
 
 
 def take_beside(box: Box, file: Path) -> None:
-    """Goes beside plateid.toml, which may name it, and then has to be able to use it.
-
-    Where there is a new plateid.toml as well, the two are checked together.
-    """
+    """Goes beside plateid.toml, which may name it, and then has to be able to use it."""
     place, config = box.etc / file.name, box.etc / "plateid.toml"
-    before = place.read_bytes() if place.exists() else None
+    before = content_of(place)
     put(place, file.read_bytes(), 0o640)
     try:
-        if config.exists() and not (box.drop / config.name).exists():
+        if config.exists():
             check(box, load_config(config))
     except PlateidError:
-        if before is None:
-            place.unlink()
-        else:
-            put(place, before, 0o640)
+        put_back(place, before)
         raise
 
 
