@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from plateid.capture.stream import probe
+from plateid.config.camera import CameraConfig
 from plateid.config.delivery import WebhookConfig
 from plateid.config.file import Config
 from plateid.config.load import load_config
@@ -47,7 +48,7 @@ def run_checks(path: Path) -> bool:
         *([("lists", lambda: _lists(config))] if config.lists.file else []),
         *((f"webhook {w.name}", functools.partial(_webhook, w)) for w in config.webhook),
         ("bundle", lambda: _bundle(config)),
-        *((f"camera {c.name}", functools.partial(_camera, c.url)) for c in config.camera),
+        *((f"camera {c.name}", functools.partial(_camera, c)) for c in config.camera),
         ("broker", lambda: _broker(config)),
         ("disk", lambda: _disk(config)),
         *([("web", lambda: _web(config))] if config.web.enabled else []),
@@ -83,8 +84,8 @@ def _webhook(config: WebhookConfig) -> str:
     return f"{'signed' if config.secret_file else 'not signed'}, not tried"
 
 
-def _camera(url: str) -> str:
-    info = probe(url)
+def _camera(config: CameraConfig) -> str:
+    info = probe(config.url, timeout_s=config.timeout_s, options=config.device_options)
     rate = f"{info.fps:.0f} frames a second" if info.fps else "unknown rate"
     return f"{info.width}x{info.height}, {rate}"
 

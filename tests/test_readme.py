@@ -49,7 +49,8 @@ def test_the_configuration_example_is_valid(tmp_path):
     (tmp_path / "plates.csv").write_text(blocks("csv")[0])
     config = load_config(tmp_path / "plateid.toml")
     assert config.camera[0].view.roi
-    assert len(ListFile(config.lists, ("drive", "gate")).lists.entries) == 2
+    cameras = [camera.name for camera in config.camera]
+    assert len(ListFile(config.lists, cameras).lists.entries) == 2
     (tmp_path / "plateid.toml").write_text(example)
     config = load_config(tmp_path / "plateid.toml")
     assert config.camera[0].name == "drive"

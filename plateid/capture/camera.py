@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from plateid.backoff import Backoff
-from plateid.capture.container import STALL_S, is_file
+from plateid.capture.container import is_file
 from plateid.capture.mailbox import Mailbox
 from plateid.capture.playback import play_clip
 from plateid.capture.stream import read_stream
@@ -20,8 +20,9 @@ from plateid.errors import SourceError
 
 BACKOFF = Backoff(cap_s=3.0)
 """A camera that is back is seen within ten seconds: this wait, and what it takes to open it."""
-STALLED_S = 4 * STALL_S
-"""Longer than the time-outs of a network stream take, which notice a stall by themselves."""
+STALLED = 4
+"""So many time-outs are longer than those of a network stream take, which notice a stall by
+themselves."""
 
 log = structlog.get_logger()
 
@@ -39,7 +40,6 @@ class Camera:
         mailbox: Mailbox,
         *,
         on_status: Callable[[bool], None],
-        timeout_s: float = STALL_S,
         backoff: Backoff = BACKOFF,
     ) -> None:
         """Opens nothing yet.
@@ -49,13 +49,11 @@ class Camera:
             mailbox: Gets the frames, and is closed when no more will come.
             on_status: Called from within `run`: True when frames begin to come, False when they
                 stop or do not even begin; at changes only.
-            timeout_s: As `read_stream` takes it.
             backoff: For the waits between tries.
         """
         self._config = config
         self._mailbox = mailbox
         self._on_status = on_status
-        self._timeout_s = timeout_s
         self._backoff = backoff
         self._stopping = False
         self._interrupted = threading.Event()
@@ -101,7 +99,8 @@ class Camera:
         A USB camera may block for ever: FFmpeg has no time-out for V4L2.
         """
         silent_s = time.monotonic() - self._last_frame_at
-        if self._online is not False and not is_file(self._config.url) and silent_s > STALLED_S:
+        stalled = not is_file(self._config.url) and silent_s > STALLED * self._config.timeout_s
+        if self._online is not False and stalled:
             log.warning("camera stalled", camera=self._config.name, silent_s=round(silent_s, 1))
             self._report(online=False)
 
@@ -130,7 +129,8 @@ class Camera:
         return read_stream(
             config.name,
             config.url,
-            timeout_s=self._timeout_s,
+            timeout_s=config.timeout_s,
+            options=config.device_options,
             behind=lambda: self._mailbox.waiting,
         )
 

@@ -1,10 +1,11 @@
 """Opens whatever holds video: files, network streams, V4L2 devices."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import av
@@ -24,6 +25,7 @@ _ANY_TEXT: dict[str, Any] = (
     {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < _SURROGATES_SINCE else {}
 )
 """Tags are not always UTF-8; older PyAV, the last for Python 3.11, refuses such clips."""
+NONE: Mapping[str, str] = MappingProxyType({})
 _NO_VIDEO = {"tty", "gif"}
 """FFmpeg draws texts as terminal art, and plays GIF pictures as clips."""
 
@@ -50,16 +52,19 @@ def is_file(url: str) -> bool:
     return "://" not in url and not url.startswith("/dev/")
 
 
-def live_source(url: str, timeout_s: float) -> Source:
-    """How to open a camera: RTSP over TCP, video only, and nothing may stall for ever."""
+def live_source(url: str, timeout_s: float, options: Mapping[str, str] = NONE) -> Source:
+    """How to open a camera: RTSP over TCP, video only, and nothing may stall for ever.
+
+    `options` are for devices.
+    """
     if "://" not in url:
-        return Source(url, format="v4l2")
+        return Source(url, format="v4l2", options={**options})
     # FFmpeg probes for up to 5 s, longer than the time-out, and hands those old frames out first.
     # (fflags=nobuffer drops them, key frame included: then the first picture can be 10 s away.)
-    options = {"timeout": str(round(1e6 * timeout_s)), "analyzeduration": "500000"}
+    network = {"timeout": str(round(1e6 * timeout_s)), "analyzeduration": "500000"}
     if url.startswith("rtsp"):
-        options |= {"rtsp_transport": "tcp", "allowed_media_types": "video"}
-    return Source(url, options=options, timeout_s=(timeout_s + 1, timeout_s))
+        network |= {"rtsp_transport": "tcp", "allowed_media_types": "video"}
+    return Source(url, options=network, timeout_s=(timeout_s + 1, timeout_s))
 
 
 def redacted(url: str) -> str:

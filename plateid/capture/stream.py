@@ -1,7 +1,7 @@
 """Frames from clips and cameras."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +16,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from plateid.capture.container import (
+    NONE,
     STALL_S,
     Source,
     decoded,
@@ -54,7 +55,7 @@ class SourceInfo:
     fps: float | None
 
 
-def probe(url: str, *, timeout_s: float = STALL_S) -> SourceInfo:
+def probe(url: str, *, timeout_s: float = STALL_S, options: Mapping[str, str] = NONE) -> SourceInfo:
     """Opens a camera or clip and decodes one frame.
 
     Raises:
@@ -66,7 +67,7 @@ def probe(url: str, *, timeout_s: float = STALL_S) -> SourceInfo:
 
     def ask() -> None:
         try:
-            answer.set_result(_probed(live_source(url, timeout_s), timeout_s))
+            answer.set_result(_probed(live_source(url, timeout_s, options), timeout_s))
         except Exception as error:  # noqa: BLE001 - for whoever waits
             answer.set_exception(error)
 
@@ -87,18 +88,24 @@ def _probed(source: Source, timeout_s: float) -> SourceInfo:
 
 
 def read_stream(
-    name: str, url: str, *, timeout_s: float = STALL_S, behind: Callable[[], bool] = lambda: False
+    name: str,
+    url: str,
+    *,
+    timeout_s: float = STALL_S,
+    options: Mapping[str, str] = NONE,
+    behind: Callable[[], bool] = lambda: False,
 ) -> Iterator[Frame]:
     """The frames of a live source (rtsp://, http(s)://, /dev/videoN), for as long as it lasts.
 
-    A frame's `captured_at` is the clock after decoding. The iterator never just ends. While
-    `behind` says that nobody has time for more, frames that no other is made of are not decoded.
+    A device is opened with `options`. A frame's `captured_at` is the clock after decoding. The
+    iterator never just ends. While `behind` says that nobody has time for more, frames that no
+    other is made of are not decoded.
 
     Raises:
         SourceError: It cannot be opened, stops, or sends no picture for `timeout_s` (it takes up to
             three times as long).
     """
-    with opened(live_source(url, timeout_s)) as (container, stream):
+    with opened(live_source(url, timeout_s, options)) as (container, stream):
         for sequence, frame in enumerate(_frames(container, stream, timeout_s, behind)):
             yield Frame(name, sequence, datetime.now(UTC), None, VideoPicture(frame))
     raise SourceError(redacted(url), "the stream ended")

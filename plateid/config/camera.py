@@ -67,6 +67,24 @@ class CameraConfig(Section):
         description="rtsp://, http(s)://, /dev/videoN, or the path of a clip that is played once",
     )
     loop: bool = Field(default=False, description="Play a clip again and again")
+    timeout_s: float = Field(
+        default=3.0,
+        gt=0,
+        le=60,
+        description="Seconds without an answer or a picture after which it is offline, and opened "
+        "anew; 10 for a server that starts its source when it is asked, as go2rtc",
+    )
+    size: str = Field(
+        default="",
+        pattern=r"^(\d+x\d+)?$",
+        description='Pixels to ask a USB camera for, as "1920x1080"; default: as it is set',
+    )
+    format: str = Field(
+        default="",
+        pattern=r"^\w*$",
+        description='What to ask a USB camera for, as "mjpeg", by the names of FFmpeg; many give '
+        "few pictures a second otherwise",
+    )
     roi: Polygon | None = Field(
         default=None,
         description="Polygon that a plate's centre has to be in: [[x, y], ...] in parts of the "
@@ -90,6 +108,18 @@ class CameraConfig(Section):
     events: EventsConfig | None = Field(
         default=None, description="Values of [events] that differ for this camera"
     )
+
+    @property
+    def device_options(self) -> dict[str, str]:
+        """What a USB camera is asked for, by the names of FFmpeg."""
+        asked = {"video_size": self.size, "input_format": self.format}
+        return {name: value for name, value in asked.items() if value}
+
+    @model_validator(mode="after")
+    def _only_devices_are_asked(self) -> "CameraConfig":
+        if self.device_options and not self.url.startswith("/dev/"):
+            raise ValueError("size and format are for USB cameras, /dev/videoN")
+        return self
 
     @property
     def view(self) -> View:

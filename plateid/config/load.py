@@ -8,13 +8,16 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from plateid.config.camera import CameraConfig
-from plateid.config.delivery import MqttConfig, WebhookConfig
+from plateid.config.delivery import WebhookConfig
 from plateid.config.file import Config
 from plateid.config.models import ModelsConfig, bundle_in_use
 from plateid.config.section import Section
+from plateid.config.store import StoreConfig
 from plateid.errors import ConfigError, reason_of
 
 S = TypeVar("S", bound=Section)
+SERVICE_FOLDER, STATE_FOLDER = Path("/etc/plateid"), Path("/var/lib/plateid")
+MQTT_FILES = ("ca_file", "certificate_file", "key_file", "password_file")
 CREDSTORE = Path("/etc/credstore")
 """From where systemd takes the credentials of the service."""
 
@@ -57,9 +60,9 @@ def _anchored(config: Config, folder: Path) -> Config:
             "lists": _joined(config.lists, folder, "file"),
             "webhook": tuple(_anchored_webhook(webhook, folder) for webhook in config.webhook),
             "logfile": _joined(config.logfile, folder, "csv", "jsonl"),
-            "store": _joined(config.store, folder, "path"),
-            "mqtt": _anchored_mqtt(config.mqtt, folder),
-            "web": _joined(config.web, folder, "certificate_file", "key_file"),
+            "store": _anchored_store(config.store, folder),
+            "mqtt": _with_credentials(config.mqtt, folder, *MQTT_FILES),
+            "web": _with_credentials(config.web, folder, "certificate_file", "key_file"),
         }
     )
 
@@ -78,10 +81,19 @@ def _joined(section: S, folder: Path, *keys: str) -> S:
     return section.model_copy(update={key: folder / path for key, path in paths.items()})
 
 
-def _anchored_mqtt(mqtt: MqttConfig, folder: Path) -> MqttConfig:
-    keys = ("ca_file", "certificate_file", "key_file", "password_file")
-    files = {key: path for key in keys if (path := getattr(mqtt, key))}
-    return mqtt.model_copy(update={key: _credential(path, folder) for key, path in files.items()})
+def _anchored_store(store: StoreConfig, folder: Path) -> StoreConfig:
+    """The service may not write beside its configuration."""
+    if folder == SERVICE_FOLDER and "path" not in store.model_fields_set:
+        folder = STATE_FOLDER
+    return _joined(store, folder, "path")
+
+
+def _with_credentials(section: S, folder: Path, *keys: str) -> S:
+    """The section, with what is in its files at these keys from wherever it is handed over."""
+    files = {key: path for key in keys if (path := getattr(section, key))}
+    return section.model_copy(
+        update={key: _credential(path, folder) for key, path in files.items()}
+    )
 
 
 def _credential(path: Path, folder: Path) -> Path:
@@ -101,5 +113,4 @@ def _anchored_camera(camera: CameraConfig, folder: Path) -> CameraConfig:
 
 
 def _anchored_webhook(webhook: WebhookConfig, folder: Path) -> WebhookConfig:
-    secret = webhook.secret_file and _credential(webhook.secret_file, folder)
-    return _joined(webhook, folder, "ca_file").model_copy(update={"secret_file": secret})
+    return _with_credentials(_joined(webhook, folder, "ca_file"), folder, "secret_file")

@@ -15,7 +15,8 @@ class StoreConfig(Section):
     """Section `[store]`."""
 
     path: Path = Field(
-        default=Path("plateid.sqlite3"), description="Event store; created when missing"
+        default=Path("plateid.sqlite3"),
+        description="Event store; created when missing; the service's: in /var/lib/plateid",
     )
     max_outbox_events: int = Field(
         default=100_000, ge=1, description="Events that may wait for the broker; the oldest go"

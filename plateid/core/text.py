@@ -6,6 +6,7 @@ import itertools
 import math
 import re
 import statistics
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -30,6 +31,8 @@ That joins 51 of 112 pairs that were one too many, and none of 9,257 that were r
 CHOICES = 4
 """Characters that are tried in each slot when looking for other texts."""
 
+LATIN = str.maketrans("АВЕКМНОРСТУХІΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "ABEKMHOPCTYXIABEZHIKMNOPTYX")  # noqa: RUF001
+"""Letters of other alphabets that plates have, and what they look like."""
 LOOK_ALIKES = (
     *(("O", "0", 0.9), ("I", "1", 0.9)),
     *((*pair, 0.05) for pair in ("B8", "S5", "Z2", "G6", "D0", "Q0")),
@@ -45,8 +48,13 @@ Slots = NDArray[np.float32]
 
 
 def normalise(text: str) -> str:
-    """Upper-case letters and digits of `text`, in order; everything else is dropped."""
-    return re.sub(f"[^{CHARSET}]", "", text.upper())
+    """Letters and digits of `text` as readers tell them, in order; everything else is dropped.
+
+    An umlaut is its letter, and a Cyrillic or Greek letter of plates the Latin one that it looks
+    like.
+    """
+    plain = unicodedata.normalize("NFKD", text).upper().translate(LATIN)
+    return re.sub(f"[^{CHARSET}]", "", plain)
 
 
 def tempered(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:

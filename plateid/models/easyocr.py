@@ -3,6 +3,7 @@
 It needs the extra `easyocr`, which brings torch; nothing else on the device does.
 """
 
+import os
 import statistics
 import time
 from collections.abc import Sequence
@@ -44,11 +45,18 @@ def load_english_g2(folder: Path | None) -> Any:
             quantize=False,
             detector=False,
             verbose=False,
-            model_storage_directory=folder and str(folder),
+            model_storage_directory=str(folder) if folder else _cache(),
+            user_network_directory=_cache(),  # which it makes, whatever it is for
             download_enabled=folder is None,
         )
     except (OSError, AssertionError) as error:  # missing, altered, or no network to fetch it
         raise ModelError(NAME, f"has no weights: {error}") from error
+
+
+def _cache() -> str | None:
+    """Of the service; None: EasyOCR's own folder."""
+    folder = os.environ.get("CACHE_DIRECTORY")
+    return folder and f"{folder.split(':')[0]}/easyocr"
 
 
 class EasyOcrReader:

@@ -19,6 +19,8 @@ BODY_S = 10.0
 FORM = "application/x-www-form-urlencoded"
 SAFE = ("GET", "HEAD")
 LOCAL = ("localhost", "127.0.0.1", "::1")
+PASSED_ON = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+"""What proxies add."""
 OPEN_PATHS = ("/login", "/static/")
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self';"
@@ -79,9 +81,13 @@ class Guard:
         await self._app(scope, receive, send)
 
     def _check_host(self, request: HTTPConnection) -> None:
-        """A page of a stranger may point its own name at this box (DNS rebinding)."""
+        """A page of a stranger may point its own name at this box (DNS rebinding).
+
+        Nor is everybody let in whom a proxy on this machine lets in.
+        """
         host = _address(f"//{request.headers.get('host', '')}").hostname
-        if self._access.is_open and host not in LOCAL:
+        is_passed_on = any(name in request.headers for name in PASSED_ON)
+        if self._access.is_open and (host not in LOCAL or is_passed_on):
             raise HTTPException(403, "without a password, only http://localhost is served")
 
     def _session(self, request: HTTPConnection) -> Session | None:

@@ -37,10 +37,9 @@ class Watched:
         self.boxes = Mailboxes(["gate"])
         self.statuses = []
         self.camera = Camera(
-            CameraConfig(name="gate", url=str(url), loop=loop),
+            CameraConfig(name="gate", url=str(url), loop=loop, timeout_s=timeout_s),
             self.boxes["gate"],
             on_status=self.statuses.append,
-            timeout_s=timeout_s,
             backoff=backoff,
         )
 
@@ -219,9 +218,8 @@ def test_another_source_is_taken_while_the_end_of_a_clip_is_told(clip, tmp_path)
     assert boxes.wait_any().picture.width == 48
 
 
-def test_a_camera_that_hangs_from_the_start_is_reported(monkeypatch):
-    monkeypatch.setattr("plateid.capture.camera.STALLED_S", 0.1)
-    watched = Watched("/dev/video97")  # never opened: `run` is not called
+def test_a_camera_that_hangs_from_the_start_is_reported():
+    watched = Watched("/dev/video97", timeout_s=0.025)  # never opened: `run` is not called
     watched.camera.notice_stall()
     assert watched.statuses == []
     time.sleep(0.15)

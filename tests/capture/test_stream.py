@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plateid.capture.container import packets, redacted
+from plateid.capture.container import live_source, packets, redacted
 from plateid.capture.stream import SourceInfo, clip_length, probe, read_clip, read_stream
 from plateid.capture.writer import ClipWriter
+from plateid.config.camera import CameraConfig
 from plateid.errors import SourceError
 from tests.capture.conftest import CREATED, free_port, write_clip
 
@@ -209,6 +210,14 @@ def test_a_device_that_blocks_for_ever_is_an_error_all_the_same(monkeypatch):
     with pytest.raises(SourceError, match="/dev/video97: gives no picture"):
         probe("/dev/video97", timeout_s=0.1)
     end.set()
+
+
+def test_a_usb_camera_is_asked_for_what_ffmpeg_knows():
+    config = CameraConfig(name="gate", url="/dev/video0", size="1920x1080", format="mjpeg")
+    known = {option.name for option in av.ContainerFormat("v4l2", "r").options}
+    assert known >= config.device_options.keys() == {"video_size", "input_format"}
+    source = live_source(config.url, 3.0, config.device_options)
+    assert source.options == {"video_size": "1920x1080", "input_format": "mjpeg"}
 
 
 def test_a_name_with_a_colon_is_the_name_of_a_file(tmp_path, monkeypatch):

@@ -56,6 +56,14 @@ def test_what_systemd_hands_over_goes_before_a_file_of_that_name(tmp_path, monke
     assert (config.password_file, config.ca_file) == (credentials / "mqtt", tmp_path / "ca.pem")
 
 
+@pytest.mark.parametrize("path", ["", 'path = "events.sqlite3"'])
+def test_the_service_keeps_its_events_where_it_may_write(tmp_path, monkeypatch, path):
+    monkeypatch.setattr("plateid.config.load.SERVICE_FOLDER", tmp_path)
+    config = load_config(write(tmp_path, f"{GOOD}[store]\n{path}\n"))
+    expected = tmp_path / "events.sqlite3" if path else Path("/var/lib/plateid/plateid.sqlite3")
+    assert config.store.path == expected
+
+
 def test_by_hand_it_is_read_from_where_systemd_has_it(tmp_path, monkeypatch):
     monkeypatch.setattr("plateid.config.load.CREDSTORE", tmp_path / "credstore")
     (tmp_path / "credstore").mkdir()

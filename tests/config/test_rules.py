@@ -91,6 +91,8 @@ def test_gps_is_asked_only_where_its_section_is_there(tmp_path):
         ("masks = [[[0, 0], [1, 1]]]", r"camera\[0\].masks\[0\]: .* at least 3 items"),
         ("line = [[0, 0]]", r"camera\[0\].line\[1\]: Field required"),
         ("line = [[0, nan], [1, 1]]", r"camera\[0\].line\[0\]\[1\]"),
+        ('size = "640x480"', r"camera\[0\]: size and format are for USB cameras, /dev/videoN"),
+        ('size = "large"', r"camera\[0\].size: String should match pattern"),
         ("line = [[0, 0], [0, 0]]", r"camera\[0\]: line: its two points are one"),
         ('approaching = "left"', r"camera\[0\].approaching: Input should be 'in' or 'out'"),
         (

@@ -163,3 +163,8 @@ def test_normalise_leaves_only_the_charset_and_does_it_once(text):
 
 def test_normalise_folds_lower_case_and_drops_separators():
     assert normalise("b 68-spk •") == "B68SPK"
+
+
+def test_normalise_keeps_what_looks_like_a_letter_of_plates():
+    assert normalise("GÖ-AB 123") == "GOAB123"
+    assert normalise("а 123 вс 77") == "A123BC77"  # noqa: RUF001

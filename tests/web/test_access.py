@@ -186,6 +186,11 @@ def test_a_name_that_a_stranger_points_at_this_machine_is_not_served(box):
     assert box.ask("/events", Host=f"[::1]:{box.config.web.port}")[0] == 200
 
 
+@pytest.mark.parametrize("header", ["Forwarded", "X-Forwarded-For", "X-Real-IP", "Via"])
+def test_without_a_password_nobody_comes_by_a_proxy_on_this_machine(box, header):
+    assert box.ask("/events", **{header: "192.0.2.1"})[0] == 403
+
+
 @pytest.mark.parametrize("host", ["localhost/login?", "localhost/static/?", "x/api/v1/events?"])
 def test_what_is_asked_for_is_the_path_whatever_the_host_header_says(locked, host):
     assert locked.ask("/events.csv", Host=host)[0] == 303
