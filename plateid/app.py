@@ -266,7 +266,8 @@ class App:
         if not online:
             began[f"camera {camera}"] += 1
             self._mailboxes.wait_idle(camera, timeout_s=DRAIN_S)
-            self._mailboxes[camera].take()  # if the box is late: looked at later, it began a pass
+            if self._mailboxes[camera].take():  # else a late worker would begin a pass with it
+                self._mailboxes[camera].spare()
             self._pipelines[camera].interrupt()
         self._online[camera] = online
         self._publisher.set_camera_status(camera, online=online)

@@ -25,7 +25,7 @@ _ANY_TEXT: dict[str, Any] = (
     {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < _SURROGATES_SINCE else {}
 )
 """Tags are not always UTF-8; older PyAV, the last for Python 3.11, refuses such clips."""
-NONE: Mapping[str, str] = MappingProxyType({})
+NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
 _NO_VIDEO = {"tty", "gif"}
 """FFmpeg draws texts as terminal art, and plays GIF pictures as clips."""
 
@@ -52,7 +52,7 @@ def is_file(url: str) -> bool:
     return "://" not in url and not url.startswith("/dev/")
 
 
-def live_source(url: str, timeout_s: float, options: Mapping[str, str] = NONE) -> Source:
+def live_source(url: str, timeout_s: float, options: Mapping[str, str] = NO_OPTIONS) -> Source:
     """How to open a camera: RTSP over TCP, video only, and nothing may stall for ever.
 
     `options` are for devices.

@@ -16,7 +16,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from plateid.capture.container import (
-    NONE,
+    NO_OPTIONS,
     STALL_S,
     Source,
     decoded,
@@ -55,7 +55,9 @@ class SourceInfo:
     fps: float | None
 
 
-def probe(url: str, *, timeout_s: float = STALL_S, options: Mapping[str, str] = NONE) -> SourceInfo:
+def probe(
+    url: str, *, timeout_s: float = STALL_S, options: Mapping[str, str] = NO_OPTIONS
+) -> SourceInfo:
     """Opens a camera or clip and decodes one frame.
 
     Raises:
@@ -68,7 +70,7 @@ def probe(url: str, *, timeout_s: float = STALL_S, options: Mapping[str, str] = 
     def ask() -> None:
         try:
             answer.set_result(_probed(live_source(url, timeout_s, options), timeout_s))
-        except Exception as error:  # noqa: BLE001 - for whoever waits
+        except SourceError as error:
             answer.set_exception(error)
 
     Thread(target=ask, name="probe", daemon=True).start()  # V4L2 may block for ever
@@ -92,7 +94,7 @@ def read_stream(
     url: str,
     *,
     timeout_s: float = STALL_S,
-    options: Mapping[str, str] = NONE,
+    options: Mapping[str, str] = NO_OPTIONS,
     behind: Callable[[], bool] = lambda: False,
 ) -> Iterator[Frame]:
     """The frames of a live source (rtsp://, http(s)://, /dev/videoN), for as long as it lasts.

@@ -72,16 +72,17 @@ class CameraConfig(Section):
         gt=0,
         le=60,
         description="Seconds without an answer or a picture after which it is offline, and opened "
-        "anew; 10 for a server that starts its source when it is asked, as go2rtc",
+        "anew (a USB camera that blocks: four times as long, and not opened anew); 10 for a server "
+        "that starts its source when it is asked, as go2rtc",
     )
-    size: str = Field(
-        default="",
-        pattern=r"^(\d+x\d+)?$",
+    size: str | None = Field(
+        default=None,
+        pattern=r"^\d+x\d+$",
         description='Pixels to ask a USB camera for, as "1920x1080"; default: as it is set',
     )
-    format: str = Field(
-        default="",
-        pattern=r"^\w*$",
+    format: str | None = Field(
+        default=None,
+        pattern=r"^\w+$",
         description='What to ask a USB camera for, as "mjpeg", by the names of FFmpeg; many give '
         "few pictures a second otherwise",
     )

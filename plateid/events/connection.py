@@ -267,7 +267,7 @@ def _client(
     client.connect_timeout = CONNECT_TIMEOUT_S
     client.max_inflight_messages = 0  # the caller keeps to `window`
     client.on_socket_open = _without_delay
-    # Only `_wait` writes, after it has read: a failed write would end the connection before what
+    # `_wait` writes, after it has read: a failed write would end the connection before what
     # the broker said when it hung up.
     client.on_socket_register_write = lambda *_: None
     client.username_pw_set(config.username, read_password(config))

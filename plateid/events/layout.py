@@ -129,7 +129,7 @@ STEPS = (
     "ALTER TABLE box ADD COLUMN usable_from INTEGER NOT NULL DEFAULT 0",
     """CREATE INDEX event_synced ON event (position)
         WHERE instr(payload, '"clock_synced":false') = 0""",
-    # passes that a stop had ended before the last one, which found them standing there still
+    # passes that the last stop has ended, or still waited for, and that had been told
     "CREATE TABLE standing (pass_id TEXT PRIMARY KEY, stopped TEXT NOT NULL) STRICT",
 )
 """Steps of the layout; `PRAGMA user_version` counts those that a file has gone through."""

@@ -38,11 +38,11 @@ class Queues:
         path: Path,
         names: Iterable[str],
         *,
-        failed: Callable[[sqlite3.Error], object] = lambda _: None,
+        failed: Callable[[sqlite3.Error, int], object] = lambda *_: None,
     ) -> None:
         """Uses the file of an EventStore that is open; what waits for other sinks is forgotten.
 
-        `failed` is told of errors, and may put a new file in the place of a corrupt one.
+        `failed` is told of errors with the file's inode; it may put a new file in the place.
 
         Raises:
             StoreError: The file cannot be used.
@@ -52,10 +52,11 @@ class Queues:
         self._names = set(names)
         self._lock = threading.Lock()
         try:
+            inode = path.stat().st_ino
             try:
                 self._file, self._db = self._open()
             except sqlite3.Error as error:
-                failed(error)
+                failed(error, inode)
                 self._file, self._db = self._open()
         except (OSError, sqlite3.Error) as error:
             raise StoreError(path, reason_of(error)) from error
@@ -70,7 +71,7 @@ class Queues:
         for position, id_, payload, sent, valid in rows:
             if not valid:
                 error = CorruptError("the outbox holds something else than events")
-                self._failed(error)
+                self._failed(error, self._file)
                 raise StoreError(self._path, error)
             return Queued(position, id_, payload, bool(sent))
         return None
@@ -150,5 +151,5 @@ class Queues:
                 return self._db.execute(statement, values).fetchall()
             except (OSError, sqlite3.Error) as error:
                 if isinstance(error, sqlite3.Error):
-                    self._failed(error)
+                    self._failed(error, self._file)
                 raise StoreError(self._path, reason_of(error)) from error

@@ -166,8 +166,9 @@ class Retention:
         """
         failure: StoreError | None = None
         with self._store.transaction() as db:
-            last = self._last_to_go(db, old)
-            stay = young if last == old else ("", "")
+            full = self._is_full(db)
+            last = (_number(db, "SELECT max(position) FROM event") or 0) if full else old
+            stay = ("", "") if full else young
             rows = db.execute(
                 "SELECT position, id FROM event JOIN settled USING (position) WHERE position > ?"
                 " AND position <= ? AND NOT (id >= ? AND id < ?) ORDER BY position LIMIT ?",
@@ -186,13 +187,11 @@ class Retention:
             raise failure
         return len(rows)
 
-    def _last_to_go(self, db: sqlite3.Connection, old: int) -> int:
-        """The latest event that may go: an old one, or any where there are too many."""
+    def _is_full(self, db: sqlite3.Connection) -> bool:
+        """Whether there are too many events: then the oldest go, however young."""
         pragmas = ("page_count", "freelist_count", "page_size")
         pages, free, size = (_number(db, f"PRAGMA {name}") or 0 for name in pragmas)
-        if (pages - free) * size > self._config.history_mb * 1e6:
-            return _number(db, "SELECT max(position) FROM event") or 0
-        return old
+        return (pages - free) * size > self._config.history_mb * 1e6
 
     def _look_for_old(self, not_before: float, until: float) -> bool:
         """Notes the latest old event, by when it was stored, as its id says; whether it is done."""

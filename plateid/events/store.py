@@ -256,10 +256,10 @@ class EventStore:
                     self._replace(error)
                 raise StoreError(self.path, error) from error
 
-    def found_corrupt(self, error: sqlite3.Error) -> None:
-        """Another connection of this process failed: a corrupt file makes room for a new one."""
+    def found_corrupt(self, error: sqlite3.Error, inode: int) -> None:
+        """Another connection to this file failed: if it is corrupt, it makes room for a new one."""
         with self._lock:
-            if self._replaces_corrupt and is_corrupt(error):
+            if self._replaces_corrupt and is_corrupt(error) and _inode(self.path) == inode:
                 self._replace(error)
                 with suppress(sqlite3.Error):  # else it is made as soon as the disk allows it
                     self._opened()
@@ -301,3 +301,10 @@ class EventStore:
             raise StoreError(self.path, failure.strerror) from failure
         self.replaced += 1
         log.error("event store corrupt, a new one is made", set_aside=str(aside), reason=str(error))
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None

@@ -120,9 +120,9 @@ class CameraPipeline:
     def finish(self) -> list[str]:
         """Ends every pass: the source stopped, or plateid does; gives as `Traffic.finish`."""
         with self._lock:
-            before = self._traffic.finish()
+            told = self._traffic.finish()
             self._forget()
-            return before
+            return told
 
     def _forget(self) -> None:
         """What was in the last frame says nothing of the next one."""

@@ -212,10 +212,8 @@ def test_a_device_that_blocks_for_ever_is_an_error_all_the_same(monkeypatch):
     end.set()
 
 
-def test_a_usb_camera_is_asked_for_what_ffmpeg_knows():
+def test_a_usb_camera_is_asked_for_what_the_configuration_says():
     config = CameraConfig(name="gate", url="/dev/video0", size="1920x1080", format="mjpeg")
-    known = {option.name for option in av.ContainerFormat("v4l2", "r").options}
-    assert known >= config.device_options.keys() == {"video_size", "input_format"}
     source = live_source(config.url, 3.0, config.device_options)
     assert source.options == {"video_size": "1920x1080", "input_format": "mjpeg"}
 
