@@ -58,7 +58,7 @@ def main() -> None:
     multiple=True,
     help="Weights of a detector, or a bundle, to answer as; may be repeated: as their mean.",
 )
-@click.option("--towers", type=COUNT, help="Channels of new score towers; all else stays.")
+@click.option("--towers", type=COUNT, help="Channels of new towers; all else stays.")
 @click.option("--limit", type=COUNT, help="How many of the training pictures to use.")
 @click.option(
     "--validate/--no-validate",

@@ -22,6 +22,7 @@ RESIZE = ("X", "roi", "scales")
 STRIDES = "strides"
 """Initializer of `BestCandidates`: the stride of each place, map by map."""
 BETWEEN = {"Relu", "QuantizeLinear", "DequantizeLinear"}
+CUT = "DequantizeLinear", "QuantizeLinear", "Slice"
 TO_LAST, TO_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 """Permutations that put channels last, and first again."""
 Bytes = NDArray[np.int8]
@@ -82,6 +83,7 @@ def rearrange(model: onnx.ModelProto) -> None:
     graph = _Graph(model)
     take_bytes(graph)
     copy_to_enlarge(graph)
+    join_whole(graph)
     box_the_best(graph)
     graph.forget_unused()
     del model.graph.value_info[:]
@@ -209,6 +211,37 @@ def _doubles(graph: _Graph, node: NodeProto) -> bool:
     if node.op_type != "Resize" or modes != [b"nearest"] or len(node.input) != len(RESIZE):
         return False
     return graph.value(node.input[2]).tolist() == [1, 1, 2, 2]
+
+
+def join_whole(graph: _Graph) -> None:
+    """Joins a map whole where its halves, which were cut apart, are joined again."""
+    for join in [node for node in graph.graph.node if node.op_type == "Concat"]:
+        halves = [list(_cut(graph, name)) for name in join.input[:2]]
+        if [len(half) for half in halves] != [len(CUT), len(CUT)]:
+            continue
+        if any(len(graph.users[node.output[0]]) > 1 for node in halves[0]):
+            continue
+        (*_, first), (*_, second) = halves
+        cuts = [[graph.value(name).tolist() for name in cut.input[1:3]] for cut in (first, second)]
+        (begin, middle), (after, _) = cuts
+        if first.input[0] != second.input[0] or begin != [0] or middle != after:
+            continue
+        whole = [first.input[0], *join.input[2:]]
+        del join.input[:]
+        join.input.extend(whole)
+        for node in halves[0]:
+            graph.graph.node.remove(node)
+        graph.index()
+
+
+def _cut(graph: _Graph, tensor: str) -> Iterator[NodeProto]:
+    """What a part of a map comes from, back to where it was cut out."""
+    for kind in CUT:
+        node = graph.maker.get(tensor)
+        if node is None or node.op_type != kind:
+            return
+        yield node
+        tensor = node.input[0]
 
 
 def box_the_best(graph: _Graph) -> None:

@@ -35,7 +35,7 @@ class DataSummary:
         clipped: Boxes that lay partly outside and were cut.
         others: How many boxes of which other classes were ignored.
         duplicates: Pictures left out, since they are the same file as another.
-        merged: Groups that joined another, since they share near-duplicates.
+        merged: Groups that joined another, since they share near-duplicates or copies.
         moved: Pictures that changed side by that.
         turned: Pictures left out, since an exporter turned them.
         unlabelled: Pictures left out, since no label file names them or a folder is named `test`.

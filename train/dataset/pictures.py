@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -92,10 +92,19 @@ def _digest(group: str) -> bytes:
 
 
 def grouped(pictures: Sequence[LabelledPicture]) -> list[LabelledPicture]:
-    """The same pictures, but groups that share near-duplicates are one."""
-    pairs = near_duplicates([picture.looks for picture in pictures])
+    """The same pictures, but groups that share near-duplicates, or Roboflow's copies, are one."""
+    pairs = [*near_duplicates([picture.looks for picture in pictures]), *_copies(pictures)]
     names = joined([picture.group for picture in pictures], pairs)
     return [replace(p, group=name) for p, name in zip(pictures, names, strict=True)]
+
+
+def _copies(pictures: Sequence[LabelledPicture]) -> Iterator[tuple[int, int]]:
+    """Pairs that Roboflow made of one picture, in whatever export of it."""
+    first: dict[str, int] = {}
+    for number, picture in enumerate(pictures):
+        copied = ROBOFLOW.fullmatch(picture.path.name)
+        if copied and (one := first.setdefault(copied[1], number)) != number:
+            yield one, number
 
 
 def joined(groups: Sequence[str], pairs: Iterable[tuple[int, int]]) -> list[str]:
@@ -155,8 +164,8 @@ def without_turned_copies(pictures: Sequence[LabelledPicture]) -> list[LabelledP
     Their boxes stand upright around a leaning plate and teach loose boxes.
     """
     upright = [p for p in pictures if not (p.is_copy and p.is_turned)]
-    scenes = {p.group for p in upright}
-    return upright + [p for p in pictures if p.group not in scenes]
+    scenes = {(p.labels.folder, p.group) for p in upright}
+    return upright + [p for p in pictures if (p.labels.folder, p.group) not in scenes]
 
 
 def write_yolo(

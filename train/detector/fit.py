@@ -23,7 +23,7 @@ from plateid.config.models import bundle_path
 from train.detector.answers import Answers, answers_alike
 from train.detector.augment import PlateDataset, read_cut_outs, render_plates
 from train.detector.thaw import thaw
-from train.detector.towers import have_towers, score_towers
+from train.detector.towers import have_towers, renew_towers
 from train.errors import TrainError
 
 if TYPE_CHECKING:
@@ -127,7 +127,8 @@ def _settings(run: "DetectorRun", head: Any, steps: int) -> dict[str, Any]:
         "cos_lr": True,
         "optimizer": "AdamW",
         "warmup_epochs": min(WARMUP_STEPS / steps, run.epochs / 4),
-        "freeze": [*range(head.i), f"{head.i}.cv2"] if run.towers else None,
+        "warmup_bias_lr": 0.0,  # 0.1 is for SGD: Adam would move each bias by it
+        "freeze": [*range(head.i)] if run.towers else None,
         "seed": run.seed,
         "workers": min(8, os.cpu_count() or 1),  # on a CPU, ultralytics uses none
         "cache": "ram",
@@ -239,13 +240,15 @@ class PlateTrainer(DetectionTrainer):  # type: ignore[misc] - ultralytics is unt
         Towers are new, where the run asks for some of another width.
         """
         model = super().get_model(cfg, weights, **options)
+        head, before = model.model[-1], weights.model[-1] if weights else None
+        if before is not None and have_towers(before) and _width(head.cv2) != _width(before.cv2):
+            head.cv2 = copy.deepcopy(before.cv2).requires_grad_()  # it kept the width of cv3 only
         blocks = dict(model.named_modules())
         for name, block in weights.named_modules() if weights else ():
             if name in blocks and isinstance(getattr(block, "act", None), torch.nn.Module):
                 blocks[name].act = copy.deepcopy(block.act)
-        head = model.model[-1]
-        if self._run.towers and head.cv3[0][-1].in_channels != self._run.towers:
-            head.cv3 = score_towers(head, self._run.towers)
+        if self._run.towers:
+            renew_towers(head, self._run.towers, self._run.towers)
         if self._answers:
             model.criterion = self._answers
         return model
@@ -268,6 +271,11 @@ class PlateTrainer(DetectionTrainer):  # type: ignore[misc] - ultralytics is unt
         dataset.plates = [*read_cut_outs(self._run.plates), *rendered]
         dataset.seed = self._run.seed
         return _whole(dataset, img_path)
+
+
+def _width(towers: Any) -> int:
+    width: int = towers[0][-1].in_channels
+    return width
 
 
 def _whole(dataset: Any, folder: str) -> Any:

@@ -40,7 +40,8 @@ class DetectorRun:
         plates: Folders of plates cut out, to be put into the pictures.
         teachers: Weights of detectors, or bundles, whose answers are learnt in the place of the
             labels. Where `base` is a yaml, the first is also its start.
-        towers: Channels of new score towers; all else stays as in the base. None: all is trained.
+        towers: Channels of new towers for boxes and scores; all else stays as in the base. None:
+            all is trained.
         limit: How many of the training pictures to use; None: all.
         validate: Whether to measure after each epoch, or at the end only.
     """

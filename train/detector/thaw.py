@@ -24,11 +24,12 @@ from plateid.core.geometry import letterboxed
 from plateid.models.bundle import Bundle
 from plateid.models.detector import as_input
 from train.bundle.kernels import one_by_one
-from train.detector.towers import score_towers
+from train.detector.towers import renew_towers
 from train.errors import TrainError
 
 NETWORK = "yolov8n.yaml"
-FIRST, TOWER = "model.0.conv", "model.22.cv3.0.0.conv"
+FIRST = "model.0.conv"
+TOWERS = "model.22.cv2.0.0.conv", "model.22.cv3.0.0.conv"
 COLOURS = 3
 SIDE = 640
 """Of the pictures that the statistics are measured on, in pixels."""
@@ -57,9 +58,8 @@ def thaw(bundle: Path, out: Path, pictures: Sequence[Path]) -> Path:
     found = weights(graph)
     model: Any = DetectionModel(NETWORK, nc=1, verbose=False)
     model.names = {0: "plate"}
-    if TOWER in found:
-        kernel, _bias = found[TOWER]
-        model.model[-1].cv3 = score_towers(model.model[-1], len(kernel))
+    if found.keys() >= {*TOWERS}:
+        renew_towers(model.model[-1], *(len(found[tower][0]) for tower in TOWERS))
     model.eval()
     silu = set(before_silu(graph))  # in 8 bits, a ReLU is part of its convolution
     for name, block in model.named_modules():

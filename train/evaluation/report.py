@@ -40,9 +40,10 @@ BOUNDS = {"precision", "mAP50", "mAP50_95"}
 
 def table(evaluation: Evaluation) -> str:
     """For the terminal: of the detector, then of the reader."""
-    detector = [*_figures(evaluation), *_negatives(evaluation), *_choice(evaluation)]
+    found = _figures(evaluation) if evaluation.results else ()
     reader = ["", *reader_table(evaluation.reader)] if evaluation.reader else []
-    return "\n".join([*(detector if evaluation.results else []), *reader]).lstrip("\n")
+    lines = [*found, *_negatives(evaluation), *_choice(evaluation), *reader]
+    return "\n".join(lines).lstrip("\n")
 
 
 def _figures(evaluation: Evaluation) -> Iterator[str]:

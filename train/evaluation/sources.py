@@ -30,19 +30,33 @@ def read_sources(folders: Sequence[Path], *, held_out: bool) -> list[Source]:
     """The sources by their folders' names, or by their paths where two have the same name.
 
     What is held out depends on all folders: only with those of a training it is what that held out.
+    A folder of which nothing is held out is no source.
 
     Raises:
         TrainError: A folder cannot be read, or there is nothing to evaluate.
     """
-    if held_out and folders:
-        return _by_folder(folders, *split(checked_pictures(folders)[0]))
+    if held_out:
+        return _held_out(folders, *split(checked_pictures(folders)[0])) if folders else []
     return _by_folder(folders, [], [each for folder in folders for each in read_pictures(folder)])
 
 
 def read_crops(folders: Sequence[Path], *, held_out: bool) -> list[Source]:
     """Folders of plates that are cut out: labels.csv with `image` and `text`; else as above."""
     pictures = read_tables(folders)
-    return _by_folder(folders, *(split(grouped(pictures)) if held_out else ([], pictures)))
+    if held_out:
+        return _held_out(folders, *split(grouped(pictures))) if folders else []
+    return _by_folder(folders, [], pictures)
+
+
+def _held_out(
+    folders: Sequence[Path],
+    trained: Sequence[LabelledPicture],
+    pictures: Sequence[LabelledPicture],
+) -> list[Source]:
+    with_some = [f for f in folders if any(each.labels.folder == f for each in pictures)]
+    if not with_some:
+        raise TrainError(f"{', '.join(map(str, folders))}: no picture is held out")
+    return _by_folder(with_some, trained, pictures)
 
 
 def _by_folder(
@@ -56,7 +70,7 @@ def _by_folder(
         name = folder.resolve().name
         own = tuple(picture for picture in pictures if picture.labels.folder == folder)
         if not own:
-            raise TrainError(f"{folder}: no picture{' is held out' * bool(trained)}")
+            raise TrainError(f"{folder}: no picture")
         texts = {text for each in trained if each.labels.folder == folder for text in each.texts}
         sources.append(Source(name if names[name] == 1 else str(folder), own, frozenset(texts)))
     return sources

@@ -54,10 +54,11 @@ def test_a_rearranged_network_answers_bit_by_bit_as_before(quantised, tmp_path, 
     activation, model = quantised
     operators, answer = rearranged(model, tmp_path / "new.onnx")
     monkeypatch.setattr(kernels, "SINGLE", {"strides": []})
-    for step in (kernels.copy_to_enlarge, kernels.box_the_best):
+    for step in (kernels.copy_to_enlarge, kernels.join_whole, kernels.box_the_best):
         monkeypatch.setattr(kernels, step.__name__, lambda graph: graph)
     before, expected = rearranged(model, tmp_path / "old.onnx")
     assert operators.count("Resize") == (0 if "ReLU" in activation else 2)
+    assert operators.count("Slice") == before.count("Slice") - 8  # of each C2f
     assert operators.count("Gather") == before.count("Gather") + 2
     assert (before[:2], before.count("Resize")) == (["Transpose", "DequantizeLinear"], 2)
     assert np.array_equal(answer, expected)

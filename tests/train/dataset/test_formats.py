@@ -162,6 +162,16 @@ LAYOUTS = {
         "Annotations/b.xml": voc(size=("", " ")),
         "JPEGImages/b.jpg": "",
     },
+    "voc in folders of labels": {
+        "images/a.jpg": "",
+        "labels/a.xml": voc("plate"),
+        "images/b.jpg": "",
+    },
+    "coco in a folder of labels": {
+        "images/a.jpg": "",
+        "images/b.jpg": "",
+        "labels/instances.json": coco("../images/a.jpg", "../images/b.jpg"),
+    },
     "hidden files": {
         "images/a.jpg": "",
         "images/._a.jpg": "what macOS adds",
@@ -322,6 +332,17 @@ def test_what_is_wrong_with_labels_is_told(tmp_path, case):
     folder = lay_out(tmp_path, files) if files else tmp_path / "gone"
     with pytest.raises(TrainError, match=reason):
         read_pictures(folder)
+
+
+def test_pictures_of_one_name_go_with_the_voc_of_their_part(tmp_path):
+    files = {f"{part}/images/1.jpg": "" for part in ("train", "valid")}
+    files |= {"train/annotations/1.xml": voc("plate"), "valid/annotations/1.xml": voc()}
+    one, other = read_pictures(lay_out(tmp_path, files))
+    assert (one.path.parts[-3], len(one.boxes)) == ("train", 1)
+    assert (other.path.parts[-3], len(other.boxes)) == ("valid", 0)
+    beside = {"1.jpg": "", "1.xml": voc("plate"), "aug/1.jpg": ""}
+    pictures = read_pictures(lay_out(tmp_path / "beside", beside))
+    assert [(p.path.parent.name, len(p.boxes)) for p in pictures] == [("beside", 1), ("aug", 0)]
 
 
 def test_what_coco_lists_of_a_test_part_is_nobody_s_to_learn_from(tmp_path):

@@ -1,5 +1,6 @@
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ from train.dataset.look import read_pictures
 from train.dataset.pictures import (
     LabelledPicture,
     group_of,
+    grouped,
     held_out,
     joined,
     split,
@@ -77,6 +79,7 @@ def test_a_plate_that_cannot_be_read_by_us_is_a_plate(tmp_path):
     [
         ("missing.png,1,2,3,4,,clear,v,0\n", "missing.png: does not exist"),
         ("a.png,1,2,x,4,,clear,v,0\n", "labels.csv:2: a.png: could not convert"),
+        ("a.png,1,2,3,4,AB?1,,v,0\n", "a.png: text 'AB?1': leave out a text with ?"),
         ("a.png,1,2\n", "labels.csv:2: a.png: could not convert string to float: ''"),
         ("a.png,,2,3,4,,clear,v,0\n", "a.png: could not convert"),
         ("a.png,1,2,inf,4,,clear,v,0\n", "a.png: not a finite number"),
@@ -179,6 +182,16 @@ def test_copies_of_roboflow_are_of_one_group():
     ]
     assert copies == ["d/cam 1_png", "d/cam 1_png"]
     assert group_of(Path("d"), {"image": "sub/car.rf.jpg"}) == "d/sub/car.rf.jpg"
+
+
+def test_copies_of_roboflow_are_of_one_group_in_two_exports_too():
+    copies = [
+        picture(f"{export}/train/images/cam_jpg.rf.{copy}.jpg", f"{export}/cam_jpg", (0, 0, 9, 9))
+        for export, copy in (("v1", "0a"), ("v2", "1b"))
+    ]
+    looks = (Fingerprint(bytes(64), bytes(16)), Fingerprint(b"\xff" * 64, bytes(16)))
+    one, other = grouped([replace(p, looks=q) for p, q in zip(copies, looks, strict=True)])
+    assert one.group == other.group
 
 
 def test_the_groups_of_a_folder_are_the_same_from_within_it(tmp_path, monkeypatch):

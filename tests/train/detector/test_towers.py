@@ -1,4 +1,4 @@
-"""Score towers that learn to answer as wider ones."""
+"""Towers that learn to answer as wider ones."""
 
 import csv
 from pathlib import Path
@@ -44,16 +44,33 @@ def test_new_towers_learn_the_answers_of_those_before_and_all_else_stays(
     with (out / "fit/results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4, 5, 6, 7, 8]
-    losses = [float(row["train/score_loss"]) for row in rows]
-    assert losses[-1] < losses[0] / 2
+    for loss in ("score", "box"):
+        losses = [float(row[f"train/{loss}_loss"]) for row in rows]
+        assert losses[-1] < losses[0] / 2, loss
 
     before, after = network(out / "base.pt"), network(out / "fit/weights/last.pt")
     for name, tensor in after.state_dict().items():
-        if ".cv3." not in name and "num_batches" not in name:
+        if ".cv2." not in name and ".cv3." not in name and "num_batches" not in name:
             assert torch.allclose(tensor, before.state_dict()[name], atol=1e-2, rtol=1e-3), name
-    head = after.model[-1]
-    assert [tower[-1].in_channels for tower in head.cv3] == [16, 16, 16]
-    assert {type(block.act) for tower in head.cv3 for block in tower[:2]} == {torch.nn.ReLU}
+    towers = [*after.model[-1].cv2, *after.model[-1].cv3]
+    assert [tower[-1].in_channels for tower in towers] == 6 * [16]
+    assert {type(block.act) for tower in towers for block in tower[:2]} == {torch.nn.ReLU}
+
+
+def test_training_goes_on_with_narrow_towers(data, tmp_path):
+    """ultralytics builds box towers anew, 64 channels wide."""
+    first = DetectorRun((str(data),), "default", str(tmp_path / "first"), epochs=1, **SMALL)
+    train_detector(first)
+    base = tmp_path / "first/fit/weights/last.pt"
+    options = {**SMALL, "towers": None}
+    run = DetectorRun(
+        (str(data),), str(base), str(tmp_path / "then"), epochs=1, lr0=1e-6, **options
+    )
+    train_detector(run)
+    before, after = network(base), network(tmp_path / "then/fit/weights/last.pt")
+    for name, tensor in before.state_dict().items():
+        if "num_batches" not in name and "running" not in name:
+            assert torch.allclose(after.state_dict()[name], tensor, atol=2e-3), name
 
 
 def test_they_go_through_a_bundle_and_back(data, tmp_path):

@@ -151,6 +151,16 @@ def test_plates_that_are_cut_out_are_all_that_a_page_is_about(tmp_path, tiny):
     assert "recall" not in page.text
 
 
+def test_negatives_beside_plates_that_are_cut_out_are_told(tmp_path, tiny):
+    crops = folder(tmp_path / "cut", "a.png,AO12", header="image,text")
+    street = write_clip(tmp_path / "street.mp4", 3)
+    run = EvaluationRun((), tiny, crops=(crops,), negatives=(street,), out=tmp_path / "out")
+    evaluation = evaluate(run)
+    assert "street.mp4: 3 false boxes in 3 frames without plates" in table(evaluation)
+    page = Page(write(evaluation).read_text(encoding="utf-8"))
+    assert "Where there are no plates" in page.text
+
+
 def test_a_folder_without_plates_gives_a_page_too(tmp_path, tiny):
     data = folder(tmp_path / "data", "a.png,,,,,")
     evaluation = evaluate(EvaluationRun((data,), tiny, out=tmp_path / "out"))

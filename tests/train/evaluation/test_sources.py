@@ -72,10 +72,12 @@ def test_what_is_wrong_with_crops_is_told_together(tmp_path):
     assert "one1.png: is empty" in str(caught.value)
 
 
-def test_a_folder_of_which_nothing_is_held_out_is_named(tmp_path):
+def test_a_folder_of_which_nothing_is_held_out_is_no_source(tmp_path):
     day = data_set(tmp_path / "day", *range(30))
     seed = next(n for n in range(99, 199) if not held_out(f"one/one{n}.png"))
     one = data_set(tmp_path / "one", seed)
     assert [len(source.pictures) for source in read_sources([day, one], held_out=False)] == [30, 1]
-    with pytest.raises(TrainError, match="one: no picture is held out"):
-        read_sources([day, one], held_out=True)
+    assert [source.name for source in read_sources([day, one], held_out=True)] == ["day"]
+    cut = cut_out(tmp_path / "cut", next(n for n in range(99) if not held_out(f"cut/cut{n}.png")))
+    with pytest.raises(TrainError, match="cut: no picture is held out"):
+        read_crops([cut], held_out=True)

@@ -14,6 +14,8 @@ from train.dataset.formats.labelled import Labelled, LabelledBox, box, numbers, 
 
 CORNERS = ("x1", "y1", "x2", "y2")
 WHOLE = (0.0, 0.0, 1.0, 1.0)
+UNREAD = {*"?*_"}
+"""What people write for a character that they cannot read."""
 Row = dict[str, str]
 
 
@@ -86,11 +88,13 @@ def _plate(row: Row) -> LabelledBox | None:
     """The plate of a row, if it has one.
 
     Raises:
-        ValueError: No picture is named, or a corner or a time is no number.
+        ValueError: No picture is named, a corner or a time is no number, or the text is not whole.
     """
     if not row["image"]:
         raise ValueError("no picture is named")
     numbers([row["t"]] if "video" in row else [])
+    if unread := sorted({*row.get("text", "")} & UNREAD):
+        raise ValueError(f"text {row['text']!r}: leave out a text with {' '.join(unread)}")
     corners = [row[key] for key in CORNERS if key in row]
     if corners and not any(corners):
         return None

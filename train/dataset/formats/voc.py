@@ -1,5 +1,6 @@
 """Pascal VOC: an XML file a picture. A picture without one has no plate."""
 
+import os
 import re
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
@@ -67,11 +68,21 @@ def _named_box(item: ET.Element) -> LabelledBox:
         raise ValueError(f"{name}: its bndbox: {error}") from error
 
 
+def _nearest(file: Path, choice: list[Path]) -> list[Path]:
+    """Those of some pictures that are beside it, or else in the same part of the data set."""
+
+    def near(path: Path) -> tuple[bool, int]:
+        shared = os.path.commonpath([path.parent, file.parent])
+        return path.parent == file.parent, len(Path(shared).parts)
+
+    most = max(map(near, choice), default=None)
+    return [path for path in choice if near(path) == most]
+
+
 def _path(file: Path, filename: str, named: dict[str, list[Path]]) -> Path:
     """By the XML file's own name first: <filename> is often that of another time or computer."""
     name = PurePosixPath(filename.strip().replace("\\", "/")).name
-    stems = named.get(file.stem, [])
-    for choice in ([p for p in stems if p.parent == file.parent], stems, named.get(name, [])):
-        if len(choice) == 1:
-            return choice[0]
+    for choice in (named.get(file.stem, []), named.get(name, [])):
+        if len(nearest := _nearest(file, choice)) == 1:
+            return nearest[0]
     raise ValueError(f"no such picture as {file.stem}.* or {name}, or more than one")

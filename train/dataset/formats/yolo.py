@@ -34,10 +34,14 @@ class _Data(BaseModel):
 
 
 def find(folder: Path) -> list[Path]:
-    """`data.yaml`, folders named `labels`, and text files beside pictures."""
+    """`data.yaml`, folders named `labels`, unless others keep theirs there, and texts beside."""
     named = [folder / name for name in DATA if (folder / name).is_file()]
     inside = (Path(parent, "labels") for parent, names, _ in walk(folder) if "labels" in names)
-    folders = [path for path in inside if not in_test(folder, path)]
+    folders = [
+        path
+        for path in inside
+        if not in_test(folder, path) and (below(path, ".txt") or not below(path, ".xml", ".json"))
+    ]
     beside = (path.with_suffix(".txt") for path in below(folder))
     return named + folders + [label for label in beside if label.is_file()]
 
