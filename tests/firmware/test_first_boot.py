@@ -26,6 +26,8 @@ GOOD = """
 camera = [{name = "gate", url = "rtsp://camera.local/stream"}]
 store.path = "/var/lib/plateid/plateid.sqlite3"
 """
+LISTED = f'{GOOD}lists.file = "plates.csv"\n'
+LIST = "plate,list\nB68SPK,allow\n"
 OPEN_PAGE = 'web = {enabled = true, host = "0.0.0.0"}\n'
 
 
@@ -44,6 +46,11 @@ class Box(NamedTuple):
     def lay(self, name: str, content: str | bytes) -> None:
         path = self.drop / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    def start_with_list(self) -> None:
+        self.lay("plateid.toml", LISTED)
+        self.lay("plates.csv", LIST)
+        self.start()
 
     def start(self) -> str:
         """What it says on the console."""
@@ -108,17 +115,13 @@ def test_windows_may_have_written_it(box):
 
 
 def test_files_that_it_names_may_come_along(box):
-    box.lay("plateid.toml", f'{GOOD}lists.file = "plates.csv"\n')
-    box.lay("plates.csv", "plate,list\nB68SPK,allow\n")
-    box.start()
+    box.start_with_list()
     assert box.left() == []
     assert box.taken("etc/plateid/plates.csv")[1].endswith("B68SPK,allow\n")
 
 
 def test_a_list_that_is_wrong_does_not_replace_the_one_in_use(box):
-    box.lay("plateid.toml", f'{GOOD}lists.file = "plates.csv"\n')
-    box.lay("plates.csv", "plate,list\nB68SPK,allow\n")
-    box.start()
+    box.start_with_list()
     box.lay("plates.csv", "plate,list\nB68SPK,friends\n")
     assert "WRONG: plates.csv: " in box.start()
     assert box.taken("etc/plateid/plates.csv")[1].endswith("B68SPK,allow\n")
@@ -126,28 +129,23 @@ def test_a_list_that_is_wrong_does_not_replace_the_one_in_use(box):
 
 @pytest.mark.parametrize("reader", ["easyocr", "eyes"])
 def test_a_configuration_that_is_wrong_takes_nothing_along(box, reader):
-    lists = f'{GOOD}lists.file = "plates.csv"\n'
-    box.lay("plateid.toml", lists)
-    box.lay("plates.csv", "plate,list\nB68SPK,allow\n")
-    box.start()
-    box.lay("plateid.toml", f'{lists}models.reader = "{reader}"\n')
+    box.start_with_list()
+    box.lay("plateid.toml", f'{LISTED}models.reader = "{reader}"\n')
     box.lay("plates.csv", "plate,list\nCJ12ABC,allow\n")
     box.lay("new.csv", "plate,list\n")
     assert "WRONG: plateid.toml: " in box.start()
     assert box.left() == ["ERROR.txt", "new.csv", "plateid.toml", "plates.csv"]
     assert box.taken("etc/plateid/plates.csv")[1].endswith("B68SPK,allow\n")
     assert not (box.root / "etc/plateid/new.csv").exists()
-    box.lay("plateid.toml", lists)
-    box.start()
+    box.lay("plateid.toml", LISTED)
+    assert "plates.csv taken over" in box.start()
     assert box.left() == []
     assert box.taken("etc/plateid/plates.csv")[1].endswith("CJ12ABC,allow\n")
 
 
 def test_a_list_that_is_wrong_and_a_configuration_that_is_right_change_nothing(box):
-    box.lay("plateid.toml", f'{GOOD}lists.file = "plates.csv"\n')
-    box.lay("plates.csv", "plate,list\nB68SPK,allow\n")
-    box.start()
-    box.lay("plateid.toml", f'{GOOD}lists.file = "plates.csv"\nweb.enabled = false\n')
+    box.start_with_list()
+    box.lay("plateid.toml", f"{LISTED}web.enabled = false\n")
     box.lay("plates.csv", "plate,list\nB68SPK,friends\n")
     assert "WRONG: plateid.toml: " in box.start()
     assert box.taken("etc/plateid/plates.csv")[1].endswith("B68SPK,allow\n")

@@ -1,7 +1,7 @@
 """Towers of another width.
 
-YOLOv8n's score towers have 80 channels with SiLU, as COCO has 80 classes, and its box towers 64: a
-third of the time of a detector in 8 bits. For one class fewer do, with ReLU.
+YOLOv8n's score towers have 80 channels with SiLU, as COCO has 80 classes, and its box towers 64:
+much of the time of a detector in 8 bits. For one class fewer do, with ReLU.
 """
 
 from typing import Any

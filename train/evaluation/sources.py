@@ -35,16 +35,16 @@ def read_sources(folders: Sequence[Path], *, held_out: bool) -> list[Source]:
     Raises:
         TrainError: A folder cannot be read, or there is nothing to evaluate.
     """
-    if held_out:
-        return _held_out(folders, *split(checked_pictures(folders)[0])) if folders else []
+    if held_out and folders:
+        return _held_out(folders, *split(checked_pictures(folders)[0]))
     return _by_folder(folders, [], [each for folder in folders for each in read_pictures(folder)])
 
 
 def read_crops(folders: Sequence[Path], *, held_out: bool) -> list[Source]:
     """Folders of plates that are cut out: labels.csv with `image` and `text`; else as above."""
     pictures = read_tables(folders)
-    if held_out:
-        return _held_out(folders, *split(grouped(pictures))) if folders else []
+    if held_out and folders:
+        return _held_out(folders, *split(grouped(pictures)))
     return _by_folder(folders, [], pictures)
 
 

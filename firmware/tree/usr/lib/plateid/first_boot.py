@@ -156,6 +156,7 @@ def take_config(box: Box, file: Path) -> None:
         open_ports(box, config)
         for each in beside:
             each.unlink()
+            say(box, f"{each.name} taken over")
     finally:
         new.unlink(missing_ok=True)
 
