@@ -353,7 +353,7 @@ class App:
             self._networks.names,
             self._store.next_seq,
             clock_synced,
-            camera.view,
+            replace(camera.view, zoom=not self._config.hides_plates),
         )
         return CameraPipeline(
             origin,

@@ -20,6 +20,9 @@ class ArrayPicture:
         x1, y1, x2, y2 = (round(value) for value in box)
         return self.image[max(0, y1) : max(1, y2), max(0, x1) : max(1, x2)]
 
+    def part(self, box: Box) -> "ArrayPicture":
+        return ArrayPicture(self.crop(box))
+
     def luma(self, width: int, height: int) -> Grey:
         return cv2.resize(cv2.cvtColor(self.image, cv2.COLOR_BGR2GRAY), (width, height))
 

@@ -184,7 +184,8 @@ def synth(
 @click.option("--reader", type=FOLDER, help="Weights of `train reader`.")
 @click.option(
     "--mean",
-    type=FOLDER,
+    type=to_bundle,
+    metavar="NAME|PATH",
     multiple=True,
     help="Other weights, or a bundle as default; may be repeated: new networks become the mean.",
 )

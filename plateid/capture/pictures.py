@@ -49,6 +49,10 @@ class ImagePicture:
         x1, y1, x2, y2 = pixels_of(box, self.width, self.height)
         return self._image[y1:y2, x1:x2]
 
+    def part(self, box: Box) -> "ImagePicture":
+        """The part of the picture inside `box`."""
+        return ImagePicture(self.crop(box))
+
     def luma(self, width: int, height: int) -> Grey:
         """The brightness of the whole picture, scaled to this size."""
         grey: Grey = cv2.cvtColor(self.resized(width, height), cv2.COLOR_BGR2GRAY)

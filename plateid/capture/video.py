@@ -11,7 +11,7 @@ from av.video.plane import VideoPlane
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from plateid.capture.pictures import pixels_of
+from plateid.capture.pictures import ImagePicture, pixels_of
 from plateid.core.records import Box, Grey, Image
 
 _STEPS = {
@@ -59,10 +59,10 @@ class VideoPicture:
     Every method may be called from any thread.
     """
 
-    def __init__(self, frame: av.VideoFrame) -> None:
-        """Keeps the frame."""
+    def __init__(self, frame: av.VideoFrame, *, turns: int | None = None) -> None:
+        """Keeps the frame; `turns`, quarters to the left, replaces what its matrix says."""
         self._frame = frame
-        self._turns = round(frame.rotation / 90) % 4
+        self._turns = round(frame.rotation / 90) % 4 if turns is None else turns
 
     @property
     def width(self) -> int:
@@ -90,11 +90,17 @@ class VideoPicture:
         Only 8-bit 4:2:0 and 4:2:2 of even size can be cut; other frames are converted whole, once.
         """
         stored = self._stored(pixels_of(box, self.width, self.height))
-        even = self._frame.width % 2 == self._frame.height % 2 == 0  # swscale differs at odd sizes
-        if even and self._frame.format.name in _STEPS:
-            return self._turned(_part(self._frame, stored))
+        if self._can_be_cut:
+            return self._turned(_crop(self._frame, stored))
         x1, y1, x2, y2 = stored
         return self._turned(self._whole[y1:y2, x1:x2])
+
+    def part(self, box: Box) -> "VideoPicture | ImagePicture":
+        """The part of the picture inside `box`, of even numbers; its planes, if they can be cut."""
+        if not self._can_be_cut:
+            return ImagePicture(self.crop(box))
+        stored = self._stored(pixels_of(box, self.width, self.height))
+        return VideoPicture(_cut(self._frame, stored), turns=self._turns)
 
     def luma(self, width: int, height: int) -> Grey:
         """The Y plane scaled to this size; black is 16 where the camera sends limited range."""
@@ -105,6 +111,11 @@ class VideoPicture:
         step = max(1, self._frame.height // (LUMA_ROWS * size[1]))
         plane = _samples(self._frame.planes[0])[: self._frame.height : step, : self._frame.width]
         return self._turned(cv2.resize(plane, size, interpolation=cv2.INTER_AREA))
+
+    @property
+    def _can_be_cut(self) -> bool:
+        even = self._frame.width % 2 == self._frame.height % 2 == 0  # swscale differs at odd sizes
+        return even and self._frame.format.name in _STEPS
 
     @functools.cached_property
     def _whole(self) -> Image:
@@ -143,12 +154,20 @@ def _bgr(
     return rows.reshape(height, width, 3)
 
 
-def _part(frame: av.VideoFrame, box: tuple[int, int, int, int]) -> Image:
-    """Copies a part of the planes, at even coordinates, into a small frame to convert."""
+def _crop(frame: av.VideoFrame, box: tuple[int, int, int, int]) -> Image:
+    """Converts a part of a frame, and no more of it than the part's colours need."""
     x1, y1, x2, y2 = box
     left, top = (max(0, low - _MARGIN) // 2 * 2 for low in (x1, y1))
     right = min((x2 + _MARGIN + 1) // 2 * 2, frame.width)
     bottom = min((y2 + _MARGIN + 1) // 2 * 2, frame.height)
+    part = _cut(frame, (left, top, right, bottom))
+    image = _bgr(_scalers.part, part, (part.width, part.height))
+    return image[y1 - top : y2 - top, x1 - left : x2 - left]
+
+
+def _cut(frame: av.VideoFrame, box: tuple[int, int, int, int]) -> av.VideoFrame:
+    """Copies a part of the planes, which begins and ends at even numbers."""
+    left, top, right, bottom = box
     part = av.VideoFrame(right - left, bottom - top, frame.format.name)
     part.color_range, part.colorspace = frame.color_range, frame.colorspace
     for index, (source, target) in enumerate(zip(frame.planes, part.planes, strict=True)):
@@ -158,8 +177,7 @@ def _part(frame: av.VideoFrame, box: tuple[int, int, int, int]) -> Image:
         into[:] = _samples(source, channels)[top // down :, left // across :][
             : target.height, : target.width
         ]
-    image = _bgr(_scalers.part, part, (part.width, part.height))
-    return image[y1 - top : y2 - top, x1 - left : x2 - left]
+    return part
 
 
 def _samples(plane: VideoPlane, channels: int = 1) -> NDArray[np.uint8]:

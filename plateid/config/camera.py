@@ -89,7 +89,8 @@ class CameraConfig(Section):
     roi: Polygon | None = Field(
         default=None,
         description="Polygon that a plate's centre has to be in: [[x, y], ...] in parts of the "
-        "picture, from its top left corner; default: the whole picture",
+        "picture, from its top left corner; default: the whole picture. The detector sees a small "
+        "one larger, unless [privacy] or [snapshots] hide other vehicles' plates in pictures",
     )
     masks: tuple[Polygon, ...] = Field(
         default=(),

@@ -51,6 +51,11 @@ class Config(Section):
             for listed, kind in kinds.items()
         }
 
+    @property
+    def hides_plates(self) -> bool:
+        """Whether some pictures hide plates, those of other vehicles too: all have to be seen."""
+        return set(self.shown.values()) not in ({"keep"}, {"off"})
+
     @model_validator(mode="before")
     @classmethod
     def _cameras_differ_from_events(cls, table: Any) -> Any:

@@ -74,6 +74,12 @@ def expanded(box: Box, *, x: float, y: float) -> Box:
     return x1 - dx, y1 - dy, x2 + dx, y2 + dy
 
 
+def moved(box: Box, dx: float, dy: float) -> Box:
+    """The box so far to the right, and down."""
+    x1, y1, x2, y2 = box
+    return x1 + dx, y1 + dy, x2 + dx, y2 + dy
+
+
 @dataclass(frozen=True)
 class Letterbox:
     """How a picture was scaled and centred in a network's input.

@@ -43,6 +43,10 @@ class Picture(Protocol):
         """
         ...
 
+    def part(self, box: Box) -> "Picture":
+        """As `crop`, but not converted yet; `box` in even numbers of pixels."""
+        ...
+
     def luma(self, width: int, height: int) -> Grey:
         """The brightness of the whole picture, scaled to this size."""
         ...

@@ -22,6 +22,9 @@ Size = tuple[int, int]
 
 APPROACHED = 1.25
 """A plate that grew by this factor came nearer; one that shrank by it went away."""
+AROUND = 0.1
+"""Of the picture's sides, so much is shown around `roi` where it is zoomed: a plate whose centre is
+inside may reach out, and the detector knows it by the vehicle."""
 ENDS = 3
 """At most so many boxes at each end of a path: their median height tells how far it was."""
 
@@ -37,6 +40,7 @@ class View:
         line: Who crosses it from its left to its right, as one looks from its first point to its
             second, goes in.
         approaching: Which way those go who come nearer; where there is no line.
+        zoom: The detector is shown `part` only.
     """
 
     roi: Polygon = ()
@@ -44,6 +48,20 @@ class View:
     min_plate_height: float = 0.0
     line: Line | None = None
     approaching: Way | None = None
+    zoom: bool = False
+
+    def part(self, size: Size) -> Box:
+        """Where plates are looked for: the smallest part of the picture's shape around `roi`.
+
+        In even numbers of pixels where the picture has such; the whole picture without `zoom`.
+        """
+        corners = np.array(self.roi if self.zoom and self.roi else ((0, 0), (1, 1)))
+        low, high = corners.min(axis=0), corners.max(axis=0)
+        side = min(1.0, (high - low).max() + 2 * AROUND)
+        start = np.clip((low + high - side) / 2, 0, 1 - side)
+        x1, y1 = (2 * math.floor(n / 2) for n in start * size)
+        x2, y2 = (2 * math.ceil(n / 2) for n in (start + side) * size)
+        return x1, y1, min(x2, size[0]), min(y2, size[1])
 
     def shows(self, box: Box, size: Size) -> bool:
         """Whether a plate is one to look at: its centre decides where it is."""

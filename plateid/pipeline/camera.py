@@ -2,11 +2,13 @@
 
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from plateid.config.camera import EventsConfig
 from plateid.core.formats import Formats
+from plateid.core.geometry import moved
 from plateid.core.motion import SIZE, MotionGate
 from plateid.core.passes import Pass
 from plateid.core.records import Box, Detection, Frame, Picture, Shot, Track
@@ -133,24 +135,36 @@ class CameraPipeline:
 
     def _look(self, picture: Picture, now: datetime) -> None:
         size = picture.width, picture.height
-        seen = self._detector.detect(picture)
+        part = self._view.part(size)
+        seen = self._detected(picture, part)
         detections = [d for d in seen if self._view.shows(d.box, size)]
         self._tracks = self._tracker.update(detections, now, still=self._gate.still)
         self._traffic.close_lost(self._tracker.alive(), now)
         self._traffic.follow(self._tracks, size, now)
         boxes = (*(d.box for d in seen), *(t.detection.box for t in self._tracks))
-        self._read(picture, tuple(dict.fromkeys(boxes)), now)
+        whole = [track for track in self._tracks if _inside(track.detection.box, part)]
+        self._read(picture, whole, tuple(dict.fromkeys(boxes)), now)
 
-    def _read(self, picture: Picture, plates: tuple[Box, ...], now: datetime) -> None:
-        whole = [track for track in self._tracks if _inside(track.detection.box, picture)]
+    def _detected(self, picture: Picture, part: Box) -> list[Detection]:
+        x1, y1, x2, y2 = part
+        if (x2 - x1, y2 - y1) == (picture.width, picture.height):
+            return self._detector.detect(picture)
+        found = self._detector.detect(picture.part(part))
+        return [replace(each, box=moved(each.box, x1, y1)) for each in found]
+
+    def _read(
+        self, picture: Picture, whole: list[Track], plates: tuple[Box, ...], now: datetime
+    ) -> None:
+        """Reads those that are due of `whole`, the plates that are not cut off."""
         due = self._traffic.due(whole, now)[:MAX_READS]
         reads = self._reader.read(picture, [track.detection.box for track in due])
         for track, read in zip(due, reads, strict=True):
             self._traffic.add(track, read, Shot(picture, track.detection.box, plates))
 
 
-def _inside(box: Box, picture: Picture) -> bool:
+def _inside(box: Box, part: Box) -> bool:
+    """Whether a plate is not cut off by the border of what the detector saw."""
     x1, y1, x2, y2 = box
+    left, top, right, bottom = part
     edge = EDGE * (y2 - y1)
-    right, bottom = picture.width - edge, picture.height - edge
-    return x1 >= edge and y1 >= edge and x2 <= right and y2 <= bottom
+    return x1 - left >= edge and y1 - top >= edge and right - x2 >= edge and bottom - y2 >= edge

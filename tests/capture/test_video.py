@@ -114,6 +114,28 @@ def test_crops_of_turned_clips_lie_where_the_whole_picture_has_them(tmp_path, ro
         assert difference(picture.crop(box), whole[y1:y2, x1:x2]) <= 1
 
 
+@pytest.mark.parametrize("rotation", [0, 90, 180, -90])
+def test_parts_of_turned_clips_are_pictures_of_what_lies_there(tmp_path, rotation):
+    picture = VideoPicture(decoded(write_clip(tmp_path / "c.mp4", count=1, rotation=rotation)))
+    for box in ((0, 0, 16, 10), (20, 12, 40, 44), (20, 30, 500, 500)):
+        part = picture.part(box)
+        x1, y1, x2, y2 = pixels_of(box, picture.width, picture.height)
+        assert (part.width, part.height) == (x2 - x1, y2 - y1)
+        edge = (2, 2, part.width - 2, part.height - 2)  # colours of the outermost samples are mixed
+        expected = picture.crop((x1 + 2, y1 + 2, x2 - 2, y2 - 2))
+        assert difference(part.crop(edge), expected) <= 2
+        grey = cv2.cvtColor(part.resized(part.width, part.height), cv2.COLOR_BGR2GRAY)
+        assert difference(part.luma(part.width, part.height), grey) < 30  # limited range
+
+
+@pytest.mark.parametrize(("name", "color_range"), FORMATS)
+def test_parts_of_every_kind_of_frame_lie_where_they_were_cut(name, color_range):
+    picture = VideoPicture(noise(name, color_range))
+    part = picture.part((10, 20, 60, 46))
+    assert difference(part.crop((4, 4, 46, 22)), picture.crop((14, 24, 56, 42))) <= 1
+    assert part.resized(25, 13).shape == (13, 25, 3)
+
+
 @pytest.mark.parametrize("name", ["yuv420p", "nv12", "yuyv422", "yuv420p10le"])
 def test_scaling_is_near_to_that_of_the_converted_picture(name):
     frame = av.VideoFrame.from_ndarray(

@@ -34,6 +34,20 @@ def test_a_camera_looks_everywhere_unless_it_is_told_where(tmp_path):
     assert loaded(tmp_path, line).camera[0].view == View(line=((0.2, 0.5), (0.8, 0.5)))
 
 
+@pytest.mark.parametrize(
+    ("text", "hides"),
+    [
+        ("", False),
+        ("snapshots.enabled = false\nprivacy.unknown = 'drop'\n", False),
+        ("privacy.listed = 'hash'\n", True),
+        ("snapshots.unknown = 'vehicle'\n", True),
+        ("snapshots.unknown = 'off'\n", True),
+    ],
+)
+def test_pictures_hide_plates_unless_all_may_be_shown_or_there_are_none(tmp_path, text, hides):
+    assert loaded(tmp_path, text + CAMERA).hides_plates == hides
+
+
 def test_a_camera_may_differ_from_the_events_of_all(tmp_path):
     own = '[camera.events]\nmin_confidence = 0.96\nformats = "own.toml"\n'
     common = '[events]\nsure_confidence = 0.97\nregions = ["ro"]\n'

@@ -50,6 +50,33 @@ def test_centre_and_height_decide(view, shown):
 
 
 @pytest.mark.parametrize(
+    ("view", "part"),
+    [
+        (View(zoom=True), (0, 0, 1000, 500)),
+        (View(roi=SQUARE), (0, 0, 1000, 500)),
+        (View(roi=SQUARE, zoom=True), (100, 50, 900, 450)),
+        (View(roi=((0.7, 0.1), (0.9, 0.1), (0.9, 0.2)), zoom=True), (600, 0, 1000, 200)),
+        (View(roi=((0.0, 0.5), (1.0, 0.5), (0.5, 0.6)), zoom=True), (0, 0, 1000, 500)),
+    ],
+)
+def test_the_detector_is_shown_a_part_of_the_pictures_shape_around_a_small_roi(view, part):
+    assert view.part(SIZE) == pytest.approx(part, abs=2)
+
+
+@given(
+    roi=st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=3, max_size=6),
+    size=st.tuples(st.integers(1, 4000), st.integers(1, 4000)),
+)
+def test_the_part_around_a_roi_holds_it_and_lies_in_the_picture(roi, size):
+    x1, y1, x2, y2 = View(roi=tuple(roi), zoom=True).part(size)
+    assert 0 <= x1 < x2 <= size[0] and 0 <= y1 < y2 <= size[1]
+    assert x1 % 2 == y1 % 2 == 0
+    for x, y in roi:
+        assert x1 <= x * size[0] + 1e-6 and x * size[0] <= x2 + 1e-6
+        assert y1 <= y * size[1] + 1e-6 and y * size[1] <= y2 + 1e-6
+
+
+@pytest.mark.parametrize(
     ("end", "degrees"),
     [((500, 150), 0), ((600, 250), 90), ((500, 350), 180), ((400, 250), 270), ((600, 150), 45)],
 )

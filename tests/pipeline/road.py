@@ -8,6 +8,7 @@ import numpy as np
 
 from plateid.config.camera import EventsConfig
 from plateid.core.formats import Formats, shipped_formats
+from plateid.core.geometry import moved
 from plateid.core.records import Box, Detection, Frame, ModelNames, PlateEvent, PlateRead, Shot
 from plateid.core.view import View
 from plateid.pipeline.camera import CameraPipeline
@@ -50,6 +51,21 @@ class Road(ArrayPicture):
             image[int(y1) : int(y2), max(0, int(x1)) : max(0, int(x2))] = 255
         super().__init__(image)
         self.plates = plates
+
+    def part(self, box: Box) -> "Road":
+        x1, y1, x2, y2 = box
+        seen = [(moved(plate, -x1, -y1), *rest) for plate, *rest in self.plates]
+        size = x2 - x1, y2 - y1
+        part = Road([(cut, *rest) for plate, *rest in seen if (cut := within(plate, size))])
+        part.image = self.crop(box)
+        part.height, part.width = part.image.shape[:2]
+        return part
+
+
+def within(box: Box, size: tuple[float, float]) -> Box | None:
+    """What a picture of this size shows of a plate."""
+    x1, y1, x2, y2 = max(box[0], 0), max(box[1], 0), min(box[2], size[0]), min(box[3], size[1])
+    return (x1, y1, x2, y2) if x1 < x2 and y1 < y2 else None
 
 
 class Eyes:

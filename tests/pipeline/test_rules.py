@@ -15,6 +15,8 @@ from tests.pipeline.road import RULES, START, Drive, Road, Vehicle, frames, pipe
 PARKING = RULES.model_copy(update={"parked_s": 10.0, "parked_lost_s": 20.0})
 CLOCK_BOX: Box = (900.0, 30.0, 1050.0, 55.0)
 LEFT_HALF = ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))
+LANE = ((0.3, 0.3), (0.6, 0.3), (0.6, 0.6), (0.3, 0.6))
+"""Zoomed, the detector sees what lies from x = 256 to 896, in a picture of 1280."""
 UPRIGHT_LINE = ((0.3, 1.0), (0.3, 0.0))
 """Seen upwards: what comes from the picture's left goes in."""
 
@@ -60,6 +62,27 @@ def clock_frames(texts: list[str], *, rate: float, until_s: float) -> list[Frame
 )
 def test_plates_outside_of_a_cameras_view_do_not_exist(view, told):
     assert len(seen_by(Vehicle("B68SPK", 0.5, 3), view=view).events) == told
+
+
+def test_a_small_roi_is_all_that_the_detector_is_shown():
+    road, elsewhere = Vehicle("B68SPK", 0.5, 8), Vehicle("CJ07RTA", 1, 8, x=1100, speed=0)
+    whole, zoomed = (seen_by(road, elsewhere, view=View(roi=LANE, zoom=z)) for z in (False, True))
+    assert whole.told() == zoomed.told()
+    assert [shot and shot.box for shot in zoomed.shots] == [s and s.box for s in whole.shots]
+    assert {len(shot.plates) for shot in zoomed.shots if shot} == {1}
+    assert {len(shot.plates) for shot in whole.shots if shot} == {2}
+
+
+def test_a_plate_that_the_border_of_the_part_cuts_off_is_not_read():
+    class Near(Vehicle):
+        def box(self, t: float) -> Box:
+            x1, y1, *_ = super().box(t)
+            return x1, y1, x1 + 400, y1 + 100
+
+    near = Near("B68SPK", 0.5, 3, x=200, speed=0)
+    whole, zoomed = (seen_by(near, view=View(roi=LANE, zoom=z)).eyes for z in (False, True))
+    assert whole.looks == zoomed.looks > 0
+    assert (whole.read_boxes > 0, zoomed.read_boxes) == (True, 0)
 
 
 def test_a_vehicle_behind_a_mask_is_one_pass():

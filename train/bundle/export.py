@@ -10,7 +10,7 @@ from typing import Any
 
 import tomlkit
 
-from plateid.config.models import DEFAULT_BUNDLE, bundle_path
+from plateid.config.models import DEFAULT_BUNDLE
 from plateid.models.bundle import Bundle, DetectorSpec
 from train.bundle.card import card, mean_with, origin, origin_of_reader
 from train.bundle.networks import Form, Precision, export_detector, export_reader
@@ -88,9 +88,8 @@ def export_bundle(export: Export) -> None:
 
 def _put_detector(export: Export, made: Path, form: Form, before: DetectorSpec) -> None:
     if export.detector:
-        means = _paths(export.mean)
         file = made / "detector.onnx"
-        export_detector(export.detector, file, form, mean=means, data=export.data)
+        export_detector(export.detector, file, form, mean=export.mean, data=export.data)
         came = origin(export.detector) + mean_with("detector", *export.mean)
         edit_spec(made, "detector", {**asdict(form), "origin": came})
     elif (form.width, form.height) != (before.width, before.height):
@@ -163,12 +162,8 @@ def _reader(export: Export) -> Candidate:
     if not export.reader:
         return candidate("english_g2", export.easyocr)
     chosen = trained(export.reader, export.easyocr)
-    average_with(chosen, _paths(export.mean))
+    average_with(chosen, export.mean)
     return chosen
-
-
-def _paths(mean: Sequence[Path]) -> list[Path]:
-    return [Path(bundle_path(str(each))) for each in mean]
 
 
 def _described(chosen: Candidate, export: Export) -> dict[str, Any]:

@@ -70,6 +70,10 @@ class DataSummary:
             ("plates are", classes),
             ("median height", f"{median:.0f} pixels"),
             ("warning", self.tiny and f"{self.tiny} plates are smaller than {TINY:.0f} pixels"),
+            (
+                "warning",
+                2 * self.validation > self.pictures and "most is held out: few groups",
+            ),
             ("cut at the border", self.clipped and f"{self.clipped} boxes"),
             ("ignored, other classes", others),
             ("left out, same files", self.duplicates),

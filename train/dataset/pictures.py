@@ -76,7 +76,7 @@ def group_of(folder: Path, row: Mapping[str, str]) -> str:
     Numbers in the names of pictures tell nothing: frames of a clip need `video` and `t`.
     """
     name = folder.resolve().name
-    if "video" in row:
+    if row.get("video"):
         return f"{name}/{row['video']}/{int(float(row['t'])) // BLOCK_S}"
     copied = ROBOFLOW.fullmatch(PurePosixPath(row["image"]).name)
     return f"{name}/{row.get(COPIES) or (copied[1] if copied else row['image'])}"

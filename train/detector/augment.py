@@ -17,6 +17,7 @@ from ultralytics.data.augment import Compose, RandomPerspective
 from ultralytics.data.dataset import YOLODataset
 
 from plateid.core.records import Image
+from train.dataset.formats.labelled import all_below
 from train.errors import TrainError
 from train.synth.render import render_plate
 from train.synth.signs import render_board
@@ -60,7 +61,7 @@ def read_cut_outs(folders: tuple[str, ...]) -> list[Image]:
     """
     plates = []
     for folder in folders:
-        paths = sorted((Path(folder) / "images").glob("*"))
+        paths = all_below(Path(folder, "images"))
         if not paths:
             raise TrainError(f"{folder}/images: no pictures of plates")
         plates += [_read_cut_out(path) for path in paths]

@@ -1,6 +1,7 @@
 """The training itself, by ultralytics, with plateid's pictures; safe to kill at any moment."""
 
 import copy
+import csv
 import functools
 import os
 import pickle
@@ -25,6 +26,7 @@ from train.detector.augment import PlateDataset, read_cut_outs, render_plates
 from train.detector.thaw import thaw
 from train.detector.towers import have_towers, renew_towers
 from train.errors import TrainError
+from train.machine import computes_bfloat16
 
 if TYPE_CHECKING:
     from train.detector.run import DetectorRun
@@ -72,6 +74,8 @@ def fit(run: "DetectorRun", data: Path, out: Path, *, steps: int) -> dict[str, f
         return _measured(best, run, data, out)
     pictures = sorted((data.parent / "images" / "train").iterdir())
     model, answers = _begun(run, unfinished, out.parent, pictures)
+    model.add_callback("on_train_start", functools.partial(_go_on_counting, out / "results.csv"))
+    model.add_callback("on_train_epoch_end", _check_loss)
     model.add_callback("on_fit_epoch_end", _Progress(run.epochs))
     results = model.train(
         trainer=functools.partial(PlateTrainer, run=run, answers=answers),
@@ -199,6 +203,25 @@ def load_fused(path: str) -> Any:
     return network.fuse()
 
 
+def _go_on_counting(results: Path, trainer: Any) -> None:
+    """Of a run that goes on, the seconds of before count as well."""
+    if trainer.start_epoch:
+        trainer.train_time_start -= seconds(results)
+
+
+def seconds(results: Path) -> float:
+    """How long a run has been trained, as its last row says."""
+    with results.open(newline="") as file:
+        *_, last = csv.DictReader(file)
+    return float(last["time"])
+
+
+def _check_loss(trainer: Any) -> None:
+    """Ultralytics would keep the weights of the first epoch all the same."""
+    if not all(loss.isfinite().all() for loss in trainer.tloss.values()):
+        raise TrainError(f"the loss is no number in epoch {trainer.epoch + 1}: take a lower --lr0")
+
+
 class _Progress:
     """Says after each epoch how far the training is and how long it will take."""
 
@@ -292,5 +315,5 @@ def use_whole_cpu() -> None:
     It refuses the one, and spares the other: half of a machine with two.
     """
     torch_utils.NUM_THREADS = os.cpu_count() or 1
-    if not torch.cuda.is_available():
+    if not torch.cuda.is_available() and computes_bfloat16():
         trainer.autocast = lambda *_args, **_kwargs: torch.autocast("cpu", dtype=torch.bfloat16)

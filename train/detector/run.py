@@ -1,11 +1,10 @@
 """One run of fine-tuning: what was asked for, what came out, and how it goes on after a kill."""
 
-import csv
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,14 @@ from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
 from plateid.config.models import bundle_path
 from train.dataset.checks import checked_pictures
 from train.dataset.pictures import LabelledPicture, split, write_yolo
-from train.detector.fit import fit
+from train.detector.fit import checkpoint, fit, seconds
 from train.errors import TrainError
+from train.machine import alone_in
 from train.record import begin, data_hash, write_whole
 from train.synth.fonts import font_files
+
+PLACES = ("data", "data.new", "fit")
+"""Of a run in its folder; what is there is replaced."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ def train_detector(run: DetectorRun) -> dict[str, Any]:
         What `run.json` says: the configuration, the commit, a hash of the data, what the checks
         did, and the validation metrics.
     """
+    if not run.lr0 > 0:  # nor nan
+        raise TrainError(f"--lr0 {run.lr0}: must be more than 0")
     out = Path(run.out).resolve()
     _check_out(out, run.data)
     font_files()  # before hours are lost to one that is missing
@@ -92,18 +97,33 @@ def train_detector(run: DetectorRun) -> dict[str, Any]:
         "teachers_sha256": [_file_hash(each) for each in run.teachers],
     }
     try:
-        begun = begin(out / "begun.json", asked, out=run.out, checks=asdict(summary))
-        steps = ceil(len(sides[0]) / run.batch)
-        metrics = fit(run, write_yolo(sides, out / "data"), out / "fit", steps=steps)
-        record = {
-            **begun,
-            "minutes": _minutes(out / "fit" / "results.csv"),
-            "metrics": {name: round(float(value), 4) for name, value in metrics.items()},
-        }
-        write_whole(out / "run.json", json.dumps(record, indent=2))
+        with alone_in(out):
+            begun = begin(out / "begun.json", asked, out=run.out, checks=asdict(summary))
+            metrics = _fitted(run, out, sides)
+            record = {
+                **begun,
+                "minutes": round(seconds(out / "fit" / "results.csv") / 60, 1),
+                "metrics": {name: round(float(value), 4) for name, value in metrics.items()},
+            }
+            write_whole(out / "run.json", json.dumps(record, indent=2))
     except OSError as error:
         raise TrainError(f"{out}: {error}; once mended, the same command goes on") from error
     return record
+
+
+def _fitted(
+    run: DetectorRun, out: Path, sides: tuple[list[LabelledPicture], list[LabelledPicture]]
+) -> dict[str, float]:
+    """The metrics; of a run that could not begin nothing stays, so that it can be asked anew."""
+    steps = ceil(len(sides[0]) / run.batch)
+    try:
+        return fit(run, write_yolo(sides, out / "data"), out / "fit", steps=steps)
+    except TrainError:
+        if checkpoint(out / "fit" / "weights") is None:
+            (out / "begun.json").unlink()
+            for place in PLACES:
+                shutil.rmtree(out / place, ignore_errors=True)
+        raise
 
 
 def _check_out(out: Path, data: Iterable[str]) -> None:
@@ -115,7 +135,7 @@ def _check_out(out: Path, data: Iterable[str]) -> None:
     for folder in data:
         if out.is_relative_to(Path(folder).resolve()):
             raise TrainError(f"--out {out}: lies in --data {folder}; choose another")
-    others = [name for name in ("data", "data.new", "fit") if (out / name).exists()]
+    others = [name for name in PLACES if (out / name).exists()]
     if others and not (out / "begun.json").is_file():
         raise TrainError(f"--out {out}: holds {others[0]}, and no run; choose another")
 
@@ -140,11 +160,3 @@ def chosen(pictures: list[LabelledPicture], run: DetectorRun) -> list[LabelledPi
     """The first `run.limit` in an order that only the seed decides: more hold all of fewer."""
     order = np.random.default_rng(run.seed).permutation(len(pictures))
     return [pictures[i] for i in order[: run.limit]]
-
-
-def _minutes(results: Path) -> float:
-    """Of all legs of the run; ultralytics' clock starts at 0 in each."""
-    with results.open(newline="") as file:
-        times = [float(row["time"]) for row in csv.DictReader(file)]
-    legs = [time for time, after in pairwise([*times, 0.0]) if after < time]
-    return round(sum(legs) / 60, 1)

@@ -19,7 +19,7 @@ from train.synth.likeness import Likeness
 from train.synth.optics import Subject, photographed
 from train.synth.render import CAPS, Sample
 
-LEGIBLE = {"clear", "hard", ""}
+LEFT_OUT = {"partial", "unreadable", "mirrored", "notplate"}
 NO_PLATE = "notplate"
 """Legibility of a box that shows no plate: the reader learns to say nothing there. What is called
 unreadable is left out, since much of that can be read, and the reader would learn not to."""
@@ -87,7 +87,8 @@ def _plates(picture: LabelledPicture, *, two_lines: bool) -> Iterator[Plate]:
 
 
 def _usable(said: LabelledBox) -> bool:
-    return said.legibility in LEGIBLE if said.text else said.legibility == NO_PLATE
+    legibility = said.legibility.lower()
+    return legibility not in LEFT_OUT if said.text else legibility == NO_PLATE
 
 
 def look_of(folders: Sequence[Path]) -> Likeness:

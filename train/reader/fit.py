@@ -16,6 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from train.errors import TrainError
+from train.machine import computes_bfloat16
 from train.reader.batches import Batch
 from train.reader.losses import loss_of
 from train.reader.parallel import agreed, rank, shared
@@ -68,6 +69,7 @@ class Training:
         self._checkpoint = checkpoint
         self._about = about
         self._shared = shared(network)
+        self._computes_bfloat16 = computes_bfloat16()
         self._average = averaged(network)
         self._optimiser = torch.optim.AdamW(network.parameters(), weight_decay=WEIGHT_DECAY)
         if checkpoint.is_file():
@@ -97,13 +99,14 @@ class Training:
         return self.progress
 
     def _step(self, batches: Iterator[Batch]) -> float:
-        """One update in bfloat16, rendering included; gives the loss."""
+        """One update, in bfloat16 if it can be, rendering included; gives the loss."""
         started = time.monotonic()
         batch = next(batches)
         self._set_learning_rate()
         self._shared.train()
         # on a CPU, flash attention takes a quarter longer for a step, most of it backwards
-        with sdpa_kernel(SDPBackend.MATH), torch.autocast("cpu", dtype=torch.bfloat16):
+        bfloat16 = torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._computes_bfloat16)
+        with sdpa_kernel(SDPBackend.MATH), bfloat16:
             inputs = batch.inputs.to(memory_format=torch.channels_last)
             logits, regions = self._shared(inputs)
         loss = loss_of(logits, regions, batch)

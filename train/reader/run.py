@@ -11,6 +11,7 @@ import torch
 
 from plateid.config.models import bundle_path
 from train.errors import TrainError
+from train.machine import alone_in
 from train.reader.batches import Mix, batches
 from train.reader.candidates import candidate, load_base
 from train.reader.crops import Plate, read_plates
@@ -69,10 +70,11 @@ def train_reader(run: ReaderRun) -> dict[str, Any]:
         if not value > 0:  # nor nan
             raise TrainError(f"--{name} {value}: must be more than 0")
     try:
-        if run.processes > 1:
-            in_processes(run.processes, _train, run)
-        else:
-            _train(run)
+        with alone_in(Path(run.out)):
+            if run.processes > 1:
+                in_processes(run.processes, _train, run)
+            else:
+                _train(run)
         record: dict[str, Any] = json.loads((Path(run.out) / "run.json").read_text())
     except OSError as error:
         raise TrainError(f"{run.out}: {error}; once mended, the same command goes on") from error

@@ -99,7 +99,7 @@ def test_training_goes_on_from_the_reader_of_a_bundle(tmp_path, bundle):
             mean = (own[name] + weight + another[name]) / 3
             assert torch.allclose(ours.network.state_dict()[name], mean, atol=1e-6), name
     mean = tmp_path / "mean"
-    export_bundle(Export(mean, reader=tmp_path / "last.pt", mean=(Path("default"),)))
+    export_bundle(Export(mean, reader=tmp_path / "last.pt", mean=(DEFAULT_BUNDLE,)))
     spec = Bundle(mean).spec
     assert (spec.reader.name, spec.detector) == ("mean", Bundle(DEFAULT_BUNDLE).spec.detector)
     assert Bundle(mean).spec.reader.origin.endswith(
@@ -108,7 +108,7 @@ def test_training_goes_on_from_the_reader_of_a_bundle(tmp_path, bundle):
     with pytest.raises(TrainError, match=r"nowhere: not a checkpoint of a reader"):
         export_bundle(Export(mean, reader=tmp_path / "last.pt", mean=(tmp_path / "nowhere",)))
     with pytest.raises(TrainError, match=r"--mean: only with --detector or --reader"):
-        export_bundle(Export(mean, mean=(Path("default"),)))
+        export_bundle(Export(mean, mean=(DEFAULT_BUNDLE,)))
     silent = tmp_path / "silent"
     export_bundle(Export(silent, reader=tmp_path / "last.pt"))
     assert Bundle(silent).spec.reader.regions == ()

@@ -59,6 +59,18 @@ def test_good_data_are_as_they_were_and_are_summed_up(good):
     ]
 
 
+def test_that_most_is_held_out_is_said(tmp_path):
+    folder = data_set(tmp_path / "yard", {f"{n}.png": scene(n) for n in range(9)})
+    names = [f"view {n}" for n in range(99)]
+    large = next(name for name in names if held_out(f"yard/{name}"))
+    small = next(name for name in names if not held_out(f"yard/{name}"))
+    rows = [f"{line(f'{n}.png').strip()},{large if n else small}" for n in range(9)]
+    (folder / "labels.csv").write_text("\n".join([f"{HEADER.strip()},scene", *rows]))
+    summary = checked_pictures([folder])[1]
+    assert (summary.pictures, summary.validation) == (9, 8)
+    assert "warning                 most is held out: few groups" in str(summary)
+
+
 def test_the_data_that_other_tests_train_on_pass(data):
     assert checked_pictures([data])[1].pictures == 14
 

@@ -387,6 +387,13 @@ def test_a_test_part_has_the_classes_of_its_data_set(tmp_path):
     assert one.boxes == (pytest.approx(BOX),)
 
 
+def test_a_test_part_among_pictures_has_its_labels_among_labels(tmp_path):
+    files = {"data.yaml": "names: [plate, car]", "images/test/a.jpg": "", "images/test/b.jpg": ""}
+    folder = lay_out(tmp_path, files | {"labels/test/a.txt": f"1{ROW[1:]}\n{ROW}"})
+    pictures = read_pictures(folder / "images" / "test")
+    assert [picture.boxes for picture in pictures] == [(pytest.approx(BOX),), ()]
+
+
 def test_problems_of_several_pictures_are_told_together(tmp_path):
     files = {f"images/{n}.jpg": "" for n in range(3)} | {f"labels/{n}.txt": "9" for n in range(3)}
     with pytest.raises(TrainError) as caught:

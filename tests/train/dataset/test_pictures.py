@@ -69,6 +69,17 @@ def test_plates_of_one_picture_are_read_together_and_a_negative_has_none(tmp_pat
     assert (a.width, a.height) == (200, 100)
 
 
+def test_stills_may_stand_among_frames(tmp_path):
+    rows = "a.png,10,20,30,40,,,v,70\nb.png,10,20,30,40,,,,\n"
+    a, b = read_pictures(folder(tmp_path / "ride", rows))
+    assert (a.group, b.group) == ("ride/v/1", "ride/b.png")
+
+
+def test_rows_of_a_test_part_are_nobody_s_to_learn_from(tmp_path):
+    rows = "a.png,10,20,30,40,,,,\ntest/b.png,10,20,30,40,,,,\n"
+    assert [p.path.name for p in read_pictures(folder(tmp_path / "d", rows))] == ["a.png"]
+
+
 def test_a_plate_that_cannot_be_read_by_us_is_a_plate(tmp_path):
     (one,) = read_pictures(folder(tmp_path / "d", "a.png,10,20,30,40,,notplate,v,3\n"))
     assert one.boxes == ((10, 20, 30, 40),)

@@ -31,7 +31,7 @@ def test_an_exported_detector_may_be_the_mean_of_weights_and_of_bundles(data, tm
     ours, other = (changed(base, tmp_path / f"{by}.pt", by=by) for by in (0.9, 1.2))
     out = tmp_path / "bundle"
     form = {"size": "64x64", "precision": "float32"}
-    export_bundle(Export(out, ours, mean=(Path("default"), other), **form))
+    export_bundle(Export(out, ours, mean=(DEFAULT_BUNDLE, other), **form))
     got = weights(onnx.load(out / "detector.onnx").graph)
     files = [load_fused(str(path)) for path in (ours, other)]
     for name, (kernel, bias) in weights(onnx.load(DEFAULT_BUNDLE / "detector.onnx").graph).items():
@@ -53,7 +53,7 @@ def test_an_exported_detector_may_be_the_mean_of_weights_and_of_bundles(data, tm
     with pytest.raises(TrainError, match=r"nowhere: not a detector that can be loaded"):
         export_bundle(Export(out, ours, mean=(tmp_path / "nowhere",), **form))
     with pytest.raises(TrainError, match=r"--mean: only with --detector or --reader"):
-        export_bundle(Export(out, mean=(Path("default"),)))
+        export_bundle(Export(out, mean=(DEFAULT_BUNDLE,)))
 
 
 def test_of_networks_with_two_heads_the_one_that_is_exported_is_averaged(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from ultralytics import YOLO
 from train.detector.fit import DetectionTrainer, PlateTrainer, checkpoint, load_detector
 from train.detector.run import DetectorRun, chosen, train_detector
 from train.errors import TrainError
+from train.machine import alone_in
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 SMALL = {"imgsz": 64, "batch": 4}
@@ -94,23 +96,47 @@ def test_a_checkpoint_that_was_cut_off_takes_the_place_of_none(tmp_path, monkeyp
 
 
 def test_a_run_of_other_settings_does_not_go_on(data, tmp_path):
-    out = tmp_path / "run"
-    run = DetectorRun((str(data),), "none.pt", str(out), epochs=1, **SMALL)
-    with pytest.raises(TrainError, match="not a detector"):
-        train_detector(run)
-    with pytest.raises(TrainError, match=r"holds a run with other base, epochs; choose another"):
-        train_detector(replace(run, base="yolov8n.yaml", epochs=2))
-
-
-def test_a_base_that_is_another_one_by_now_does_not_go_on(data, tmp_path):
-    base = tmp_path / "base.pt"
-    base.write_bytes(b"none")
+    base = Path(shutil.copy(RELU, tmp_path / "yolov8n-own.yaml"))
     run = DetectorRun((str(data),), str(base), str(tmp_path / "run"), epochs=1, **SMALL)
-    with pytest.raises(TrainError, match="not a detector"):
-        train_detector(run)
-    base.write_bytes(b"another")
+    train_detector(run)
+    (tmp_path / "run" / "run.json").unlink()
+    with pytest.raises(TrainError, match=r"holds a run with other epochs, seed; choose another"):
+        train_detector(replace(run, epochs=2, seed=1))
+    base.write_text(base.read_text() + "# another one\n")
     with pytest.raises(TrainError, match="holds a run with other base_sha256; choose another"):
         train_detector(run)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"base": "none.pt"}, "none.pt: not a detector"),
+        ({"plates": ("none",)}, "none/images: no pictures of plates"),
+        ({"lr0": 1e30}, "the loss is no number in epoch 1: take a lower --lr0"),
+    ],
+)
+def test_a_run_that_could_not_begin_can_be_asked_otherwise(data, tmp_path, wrong, reason):
+    run = DetectorRun((str(data),), "yolov8n.yaml", str(tmp_path / "run"), epochs=1, **SMALL)
+    with pytest.raises(TrainError, match=reason):
+        train_detector(replace(run, **wrong))
+    assert not [*(tmp_path / "run").iterdir()]
+    if "lr0" in wrong:
+        assert train_detector(run)["lr0"] == run.lr0
+
+
+@pytest.mark.parametrize("lr0", [0, -1e-3, float("nan")])
+def test_a_learning_rate_is_more_than_nothing(data, tmp_path, lr0):
+    run = DetectorRun((str(data),), "yolov8n.yaml", str(tmp_path / "run"), lr0=lr0)
+    with pytest.raises(TrainError, match=r"--lr0 .*: must be more than 0"):
+        train_detector(run)
+
+
+def test_two_runs_do_not_share_a_folder(data, tmp_path):
+    out = tmp_path / "run"
+    run = DetectorRun((str(data),), "yolov8n.yaml", str(out), **SMALL)
+    with alone_in(out), pytest.raises(TrainError, match="run: a run is at work in it"):
+        train_detector(run)
+    assert not [*out.iterdir()]
 
 
 def test_pictures_that_ultralytics_leaves_out_are_an_error(data, tmp_path, monkeypatch):

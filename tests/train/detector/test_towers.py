@@ -7,6 +7,7 @@ import pytest
 import torch
 from ultralytics import YOLO
 
+from plateid.config.models import DEFAULT_BUNDLE
 from train.bundle.export import Export, export_bundle
 from train.detector import fit
 from train.detector.fit import load_detector
@@ -86,7 +87,7 @@ def test_they_go_through_a_bundle_and_back(data, tmp_path):
         assert torch.allclose(thawed(picture)[0], ours(picture)[0], atol=1e-2)
     export_bundle(Export(tmp_path / "mean", weights, mean=(bundle,), **form))
     with pytest.raises(TrainError, match=r"--mean .*default: its detector is another network"):
-        export_bundle(Export(tmp_path / "other", weights, mean=(Path("default"),), **form))
+        export_bundle(Export(tmp_path / "other", weights, mean=(DEFAULT_BUNDLE,), **form))
 
 
 @pytest.mark.parametrize("base", ["yolo11n", "yolo26n"])

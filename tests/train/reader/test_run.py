@@ -50,6 +50,15 @@ def test_one_line_plates_are_read_and_what_is_no_plate_says_nothing(ride):
     assert (plate.box, plate.source) == ((30, 15, 150, 45), "ride")
 
 
+def test_words_for_legibility_and_lines_may_be_others_or_left_out(ride):
+    rows = ["0.png,A1,Good,", "1.png,B2,Partial,", "2.png,C3,,1", "3.png,D4,clear,2"]
+    rows += [f"{n}.png,E{n},," for n in range(4, 24)]
+    (ride / "labels.csv").write_text("\n".join(["image,text,legibility,lines", *rows]))
+    plates = [plate.text for side in read_plates([ride], two_lines=False) for plate in side]
+    assert {"A1", "C3"} <= {*plates}
+    assert not {"B2", "D4"} & {*plates}
+
+
 def test_crops_are_parted_as_the_pictures_of_a_detector(ride):
     (ride / "texts.csv").write_text("image,x1,y1,x2,y2,text\n2.png,60,40,180,70,NEW\n")
     cv2.imwrite(str(ride / "images" / "3.png"), cv2.imread(str(ride / "images" / "2.png")) // 2)

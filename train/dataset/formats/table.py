@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from plateid.core.text import normalise
-from train.dataset.formats.labelled import Labelled, LabelledBox, box, numbers, text_of
+from train.dataset.formats.labelled import Labelled, LabelledBox, box, in_test, numbers, text_of
 
 CORNERS = ("x1", "y1", "x2", "y2")
 WHOLE = (0.0, 0.0, 1.0, 1.0)
@@ -81,7 +81,8 @@ def _read(
         except ValueError as error:
             problems.append(f"{file}:{reader.line_num}: {row['image']}: {error}")
         else:
-            yield row, plate
+            if not in_test(file.parent, Path(file.parent, "images", row["image"])):
+                yield row, plate
 
 
 def _plate(row: Row) -> LabelledBox | None:
@@ -92,7 +93,7 @@ def _plate(row: Row) -> LabelledBox | None:
     """
     if not row["image"]:
         raise ValueError("no picture is named")
-    numbers([row["t"]] if "video" in row else [])
+    numbers([row["t"]] if row.get("video") else [])
     if unread := sorted({*row.get("text", "")} & UNREAD):
         raise ValueError(f"text {row['text']!r}: leave out a text with {' '.join(unread)}")
     corners = [row[key] for key in CORNERS if key in row]
@@ -102,5 +103,5 @@ def _plate(row: Row) -> LabelledBox | None:
         box(corners) if corners else WHOLE,
         text=normalise(row.get("text", "")),
         legibility=row.get("legibility", ""),
-        lines=row.get("lines", "1"),
+        lines=row.get("lines") or "1",
     )

@@ -34,7 +34,7 @@ class _Data(BaseModel):
 
 
 def find(folder: Path) -> list[Path]:
-    """`data.yaml`, folders named `labels`, unless others keep theirs there, and texts beside."""
+    """`data.yaml`, folders named `labels`, unless others keep theirs there, and pictures' texts."""
     named = [folder / name for name in DATA if (folder / name).is_file()]
     inside = (Path(parent, "labels") for parent, names, _ in walk(folder) if "labels" in names)
     folders = [
@@ -42,13 +42,14 @@ def find(folder: Path) -> list[Path]:
         for path in inside
         if not in_test(folder, path) and (below(path, ".txt") or not below(path, ".xml", ".json"))
     ]
-    beside = (path.with_suffix(".txt") for path in below(folder))
-    return named + folders + [label for label in beside if label.is_file()]
+    labels = (label for path in below(folder) if (label := _label(path)).is_file())
+    return named + folders + [label for label in labels if not {*folders} & {*label.parents}]
 
 
 def _homes(folder: Path) -> list[Path]:
-    """Where classes may be named: a test part has no names of its own."""
-    return [folder, *([folder.parent] if folder.name.lower() == TEST else [])]
+    """Where classes may be named: `test`, or `images/test`, has no names of its own."""
+    above = folder.parents[folder.parent.name == "images"]
+    return [folder, *([above] if folder.name.lower() == TEST else [])]
 
 
 def read(folder: Path, files: list[Path], problems: list[str]) -> tuple[list[Labelled], set[str]]:
@@ -66,7 +67,7 @@ def read(folder: Path, files: list[Path], problems: list[str]) -> tuple[list[Lab
             relative=True,
         )
         for path in below(folder)
-        for label in [_label(folder, path)]
+        for label in [_label(path)]
     ]
     strays = {*_label_files(folder)} - {each.source for each in labels}
     problems += [f"{file}: labels without a picture" for file in sorted(strays)]
@@ -95,13 +96,13 @@ def _names(folder: Path, file: Path, problems: list[str]) -> dict[int, str]:
     return names
 
 
-def _label(folder: Path, picture: Path) -> Path:
+def _label(picture: Path) -> Path:
     """Beside the picture, or as ultralytics finds it: the last `images` becomes `labels`."""
     beside = picture.with_suffix(".txt")
-    parts = list(beside.relative_to(folder).parts)
+    parts = list(beside.parts)
     if "images" in parts and not beside.is_file():
         parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
-    return folder.joinpath(*parts)
+    return Path(*parts)
 
 
 def _label_files(folder: Path) -> list[Path]:
