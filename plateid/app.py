@@ -97,9 +97,9 @@ class App:
         names = tuple(camera.name for camera in config.camera)
         self._formats = formats_of(config)
         self._lists = ListFile(config.lists, names)
-        self._networks = Networks(config.models)
         self._lock = only_one(config.store.path)
         make_room(config.snapshots, Album(config.store.path))
+        self._networks = Networks(config.models)  # some need room for a proof
         self._store = EventStore(config.store.path, replaces_corrupt=True)
         self._mailboxes = Mailboxes(names)
         self._online = dict.fromkeys(names, False)
@@ -214,7 +214,8 @@ class App:
         offline = [name for name, online in self._online.items() if not online]
         cameras = f"{len(self._online) - len(offline)} of {len(self._online)} cameras online"
         away = f" (offline: {', '.join(offline)})" if offline else ""
-        return f"{cameras}{away}, {self._undelivered()} events to send"
+        waiting = self._undelivered()
+        return f"{cameras}{away}, {'unknown' if waiting is None else waiting} events to send"
 
     def _reload(self) -> None:
         """Takes over what can change while running; of what is bad, the old stays."""
@@ -227,6 +228,7 @@ class App:
         try:
             wanted = self._load()
             formats = formats_of(wanted)
+            self._check_lists(wanted)
         except PlateidError as error:
             log.error(REFUSED, reason=str(error))  # noqa: TRY400
             self._refused = f"{REFUSED}: {error}"
@@ -234,6 +236,12 @@ class App:
         else:
             self._go_on_with(wanted, formats)
         self._notifier.ready()
+
+    def _check_lists(self, wanted: Config) -> None:
+        """Refuses what would not start: lists that are wrong, or name a camera that is gone."""
+        names, old = [[c.name for c in config.camera] for config in (wanted, self._config)]
+        if (wanted.lists, names) != (self._config.lists, old):
+            ListFile(wanted.lists, names)
 
     def _go_on_with(self, wanted: Config, formats: dict[str, Formats]) -> None:
         """Passes end only where a camera's own settings, or the rules for it, have changed."""

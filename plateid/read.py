@@ -208,10 +208,12 @@ class ReadCommand:
         """The frames of a clip, with a bar of their own."""
         progress = self._printer.progress
         task = progress.add_task(file.name, total=clip_length(file))
-        for frame in frames:
-            yield frame
-            progress.advance(task)
-        progress.remove_task(task)
+        try:
+            for frame in frames:
+                yield frame
+                progress.advance(task)
+        finally:
+            progress.remove_task(task)
 
     def _pipeline(self, file: Path, sink: EventPrinter) -> CameraPipeline:
         least, sure = self._options.min_score, TrackerSettings.high_score
@@ -279,6 +281,8 @@ def _write_picture(path: Path, image: Image) -> None:
     try:
         path.write_bytes(np.asarray(data).tobytes())
     except OSError as error:
+        with contextlib.suppress(OSError):
+            path.unlink()  # half of it may be there
         raise SourceError(path, error.strerror) from error
 
 

@@ -387,6 +387,7 @@ def test_a_clip(tmp_path: Path, suffix: str) -> None:
         clip_length(file)
         for frame in read_clip(file):
             frame.picture.luma(16, 16)
+            frame.picture.resized(16, 16)
 
     @settings(hostile, max_examples=EXAMPLES // len(CONTAINERS))
     @given(spoilt(good))

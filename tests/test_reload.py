@@ -171,6 +171,18 @@ def test_a_list_that_is_refused_holds_up_no_other_change(file, logs):
         until(lambda: "cameras online" in app._status())
 
 
+def test_a_camera_that_a_list_names_does_not_go(file):
+    file.with_name("plates.csv").write_text("plate,list,name,cameras\nB68SPK,allow,Ana,yard\n")
+    file.write_text(f'lists.file = "plates.csv"\n{file.read_text()}')
+    with running_app(file) as app:
+        change(file, ('"yard"', '"shed"'))
+        app._reload()
+        assert "there is no 'yard'" in app._status()
+        change(file, ('"shed"', '"yard"'))
+        app._reload()
+        assert "cameras online" in app._status()
+
+
 def test_another_source_of_a_clip_that_has_ended_waits_for_a_restart(file, logs):
     change(file, ('"gone.mp4"', '"clip.mp4"'))
     with running_app(file) as app:

@@ -119,7 +119,8 @@ class Camera:
                 self._ended = config if once else None  # with this round, be it whole or damaged
                 self._deliver(frame)
         except SourceError as error:
-            self._fail(error)
+            if self._config is config:  # else the next try tells of the source that is wanted now
+                self._fail(error)
         if self._ended:
             self._report(online=False)
 

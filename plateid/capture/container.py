@@ -26,6 +26,7 @@ _ANY_TEXT: dict[str, Any] = (
 )
 """Tags are not always UTF-8; older PyAV, the last for Python 3.11, refuses such clips."""
 NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
+_HIDDEN = r"(?i)\b((?:user|login|pass|ps?wd?|pin|secret|token|auth|key|sig)[^=&/?]*)=[^&/]*"
 _NO_VIDEO = {"tty", "gif"}
 """FFmpeg draws texts as terminal art, and plays GIF pictures as clips."""
 
@@ -71,7 +72,7 @@ def redacted(url: str) -> str:
     """The URL without user and password, wherever vendors put them; rather hides too much."""
     if "://" not in url:
         return url
-    url = re.sub(r"(?i)\b(user|login|pass|pwd|token|auth|key)([^=&/?]*)=[^&/]*", r"\1\2=***", url)
+    url = re.sub(_HIDDEN, r"\1=***", url)
     return re.sub(r"://.*@", "://", url)
 
 

@@ -22,6 +22,9 @@ _STEPS = {
     "yuvj422p": (2, 1),
 }
 """Luma samples per chroma sample, across and down; 422 is what USB cameras send as MJPEG."""
+_MATRICES = frozenset({0, 1, 2, 4, 5, 6, 7, 9})
+"""Those that swscale converts from (ITU-T H.273); the others are rare."""
+_UNSPECIFIED = 2
 _MARGIN = 8
 """swscale mixes neighbouring chroma samples: with this many pixels around it, a crop gets the
 colours that it has in the whole picture."""
@@ -61,6 +64,8 @@ class VideoPicture:
 
     def __init__(self, frame: av.VideoFrame, *, turns: int | None = None) -> None:
         """Keeps the frame; `turns`, quarters to the left, replaces what its matrix says."""
+        if frame.colorspace not in _MATRICES:
+            frame.colorspace = _UNSPECIFIED
         self._frame = frame
         self._turns = round(frame.rotation / 90) % 4 if turns is None else turns
 

@@ -9,16 +9,23 @@ from plateid.core.standing import STILL_S
 from plateid.core.text import edit_distance
 
 RESUMED_S = 10.0
-"""What stood there before a restart is in the first pictures after it, or has left."""
+"""What stood there before a restart, or an outage, is in the first pictures after it, or has left:
+but for parked vehicles after an outage."""
 LONGEST_STEP_S = 2.0
 """Of the time between two pictures no more is waited for: the clock may have been set forward."""
 
 
 class Parking:
-    """Passes that were announced and may go on: of parked vehicles, or of before a restart."""
+    """Passes that were announced and may go on: of vehicles that stand, or of before a restart."""
 
-    def __init__(self, lost_s: float) -> None:
-        """Empty; `lost_s` is how long a parked vehicle is waited for, while there are pictures."""
+    def __init__(self, parked_s: float, lost_s: float) -> None:
+        """Empty.
+
+        Args:
+            parked_s: Who has stood for so long is parked.
+            lost_s: How long a parked vehicle is waited for, while there are pictures.
+        """
+        self._parked_s = parked_s
         self._lost_s = lost_s
         self._waited_s: dict[Pass, float] = {}
         self._now: datetime | None = None
@@ -80,4 +87,5 @@ class Parking:
         return vehicles
 
     def _waits_s(self, vehicle: Pass) -> float:
-        return RESUMED_S if vehicle.is_resumed else self._lost_s
+        parked = vehicle.standing.stood_s(vehicle.last_seen) >= self._parked_s
+        return self._lost_s if parked and not vehicle.is_resumed else RESUMED_S

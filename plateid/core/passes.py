@@ -8,7 +8,7 @@ from plateid.core.formats import Formats
 from plateid.core.fusion import Fusion, read_weight
 from plateid.core.ids import uuid7
 from plateid.core.reading import read_of
-from plateid.core.records import Box, PathPoint, PlateEvent, PlateRead, Reading, Shot
+from plateid.core.records import Box, Direction, PathPoint, PlateEvent, PlateRead, Reading, Shot
 from plateid.core.standing import Standing
 from plateid.core.text import slots_text
 
@@ -30,6 +30,7 @@ class Pass:
         read_height: Of the highest box that was read, in pixels.
         is_resumed: Whether it is known only by what was told of it before a restart.
         is_over: Whether its `plate_left` was told then: it told a vehicle that still stands there.
+        direction: Where it went before a restart, as told then.
         clock_synced: Whether `first_seen` is by a clock that was set; None: not known.
     """
 
@@ -45,6 +46,7 @@ class Pass:
         self.read_at: datetime | None = None
         self.read_height = 0.0
         self.is_resumed = self.is_over = False
+        self.direction: Direction | None = None
         self._path_step_s = FIRST_PATH_STEP_S
         self._best_shot = 0.0
         self._shot: Shot | None = None
@@ -61,6 +63,7 @@ class Pass:
         vehicle.id, vehicle.last_seen = event.pass_id, event.last_seen
         vehicle.box, vehicle.path = event.box, [*event.path]
         vehicle.announced = Reading(**{f.name: getattr(event, f.name) for f in fields(Reading)})
+        vehicle.direction = event.direction
         vehicle.is_resumed, vehicle.is_over = True, event.event_type == "plate_left"
         return vehicle
 

@@ -5,7 +5,7 @@ import re
 import shutil
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,10 +85,21 @@ class Album:
         first = "g" if before is None else first_id(before)
         self._delete(file for file in self.files() if file.name < first)
 
-    def files(self) -> Iterator[Path]:
-        """All pictures, oldest first, with what a power cut left of unfinished ones."""
+    def files(self, failed: Callable[[OSError], object] | None = None) -> Iterator[Path]:
+        """All pictures, oldest first, with what a power cut left of unfinished ones.
+
+        `failed` gets what a day cannot be looked through for, and the next one follows; without it,
+        that is raised.
+        """
         for day in sorted(self.folder.glob(DAY)):
-            yield from sorted(file for file in day.iterdir() if FILE.fullmatch(file.name))
+            try:
+                files = sorted(file for file in day.iterdir() if FILE.fullmatch(file.name))
+            except OSError as error:
+                if failed is None:
+                    raise
+                failed(error)
+            else:
+                yield from files
 
     def forget_empty_days(self) -> None:
         """Deletes the folders of days that have no pictures any more, except the latest."""
@@ -144,27 +155,33 @@ class Sweep:
         self._steps, self._due_at = None, time.monotonic() + SWEEP_S
 
     def all(self) -> Iterator[None]:
-        """A whole sweep, a picture a step; OSError says what cannot be deleted."""
-        held = 0
-        for file in self._album.files():
+        """A whole sweep, a picture a step; at its end OSError says what could not be deleted."""
+        held, errors = 0, list[OSError]()
+        for file in self._album.files(errors.append):
             held += _size(file)
             yield
         before, first = self.deleted, first_id(time.time() - self._max_age_s)
         wanted = LEAST_FREE_MB * 1e6 - shutil.disk_usage(self._album.folder).free if held else 0.0
-        for file in self._album.files():
+        for file in self._album.files(errors.append):
             if held > self._max_bytes or wanted > 0 or CLOCKS_ARE_SET <= file.name < first:
                 size = _size(file)
-                held, wanted = held - size, wanted - size
-                file.unlink(missing_ok=True)
-                self.deleted += 1
+                try:
+                    file.unlink(missing_ok=True)
+                except OSError as error:
+                    errors.append(error)
+                else:
+                    held, wanted = held - size, wanted - size
+                    self.deleted += 1
             elif file.name >= first:
                 break
             yield
         self._album.forget_empty_days()
         self.held_bytes = held
-        self._outage.recovered()
         if self.deleted > before:
             log.info("old snapshots deleted", snapshots=self.deleted - before)
+        if errors:
+            raise errors[-1]
+        self._outage.recovered()
 
 
 def make_room(config: SnapshotsConfig, album: Album) -> None:
@@ -181,8 +198,8 @@ def _stem(event_id: str) -> str:
 
 
 def _size(file: Path) -> int:
-    """0 where somebody else deleted it meanwhile."""
+    """0 where it cannot be said, or somebody else deleted it meanwhile."""
     try:
         return file.stat().st_size
-    except FileNotFoundError:
+    except OSError:
         return 0

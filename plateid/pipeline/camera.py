@@ -13,6 +13,7 @@ from plateid.core.motion import SIZE, MotionGate
 from plateid.core.passes import Pass
 from plateid.core.records import Box, Detection, Frame, Picture, Shot, Track
 from plateid.core.tracking import Tracker, TrackerSettings
+from plateid.core.view import Size
 from plateid.pipeline.stills import PlateReader, PlateResult
 from plateid.pipeline.traffic import Origin, Sink, Traffic
 
@@ -55,6 +56,7 @@ class CameraPipeline:
         self._traffic = Traffic(origin, rules, formats, sink)
         self._lock = threading.Lock()
         self._last_at: datetime | None = None
+        self._size: Size | None = None
         self._forget()
 
     @property
@@ -76,7 +78,7 @@ class CameraPipeline:
         """Takes the next frame and hands the sink whatever events it brings about.
 
         A frame that is older than the one before says that the clock was set back: what was moving
-        then has left.
+        then has left. One of another size begins anew: in it, boxes of before are somewhere else.
 
         Returns:
             The plates in this frame.
@@ -89,7 +91,11 @@ class CameraPipeline:
             if self._last_at is not None and now < self._last_at:
                 self._traffic.set_back(now)
                 self._forget()
-            self._last_at = now
+            size = frame.picture.width, frame.picture.height
+            if self._size not in (None, size):
+                self._traffic.finish()
+                self._forget()
+            self._last_at, self._size = now, size
             moves, missed = self._gate.passes(frame), self._tracker.misses_one
             if moves or missed or self._traffic.undecided(self._tracks, now):
                 self._look(frame.picture, now)
@@ -102,13 +108,13 @@ class CameraPipeline:
             return [PlateResult(t.detection, self._traffic.reading(t)) for t in self._tracks]
 
     def interrupt(self) -> None:
-        """Ends every pass but those of parked vehicles: the camera is away, and may come back."""
+        """Ends every pass but those of vehicles that stand: the camera may come back."""
         with self._lock:
             self._traffic.interrupt()
             self._forget()
 
     def leave(self) -> list[Pass]:
-        """Ends every pass but those of parked vehicles, which another pipeline is to `resume`."""
+        """Ends every pass but those of vehicles that stand: another pipeline may `resume` these."""
         with self._lock:
             vehicles = self._traffic.leave()
             self._forget()

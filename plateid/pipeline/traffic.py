@@ -16,7 +16,7 @@ from plateid.core.passes import Pass
 from plateid.core.records import ModelNames, PlateEvent, PlateRead, Reading, Shot, Track
 from plateid.core.standing import STILL_S
 from plateid.core.tracking import TrackerSettings
-from plateid.core.view import View, parts
+from plateid.core.view import Size, View, parts
 
 MIN_CHARACTERS = 3
 """What is shorter is no plate to act on: a badge, a house number, a glimpse of one."""
@@ -79,12 +79,12 @@ class Traffic:
         self._formats = formats
         self._sink = sink
         self._passes: dict[int, Pass] = {}
-        self._parking = Parking(rules.parked_lost_s)
+        self._parking = Parking(rules.parked_s, rules.parked_lost_s)
         self._overlays = Overlays()
-        self._size = (1, 1)
+        self._size: Size | None = None
         self.untold = 0
 
-    def follow(self, tracks: Iterable[Track], size: tuple[int, int], now: datetime) -> None:
+    def follow(self, tracks: Iterable[Track], size: Size, now: datetime) -> None:
         """These plates are in a picture of this width and height."""
         self._size = size
         for track in tracks:
@@ -144,25 +144,25 @@ class Traffic:
     def close_lost(self, alive: set[int], now: datetime) -> None:
         """Ends the passes of all tracks but these, and of parked vehicles that are long gone."""
         lost = set(self._passes) - alive
-        self._park(lost)
+        self._park(lost, self._rules.parked_s)
         self._close(lost & self._passes.keys())
         for vehicle in self._parking.gone(now):
             self._emit("plate_left", vehicle)
 
     def interrupt(self) -> None:
-        """Ends every pass but those of parked vehicles."""
-        self._park(set(self._passes))
+        """Ends every pass but those of vehicles that stand: they may stand there afterwards."""
+        self._park(set(self._passes), min(STILL_S, self._rules.parked_s))
         self._parking.pause()
         self._close(set(self._passes))
 
     def set_back(self, now: datetime) -> None:
-        """The clock was: ends every pass but those of vehicles that were parked by `now`."""
+        """The clock was: ends every pass but those of vehicles that stood there by `now`."""
         self.interrupt()
         for vehicle in self._parking.later_than(now):
             self._emit("plate_left", vehicle)
 
     def leave(self) -> list[Pass]:
-        """Ends every pass but those of parked vehicles, and gives these away."""
+        """Ends every pass but those of vehicles that stand, and gives these away."""
         self.interrupt()
         return self._parking.clear()
 
@@ -215,12 +215,12 @@ class Traffic:
                 return self._passes.pop(track_id)
         return self._parking.take(plate, vehicle)
 
-    def _park(self, lost: set[int]) -> None:
-        """A vehicle that was announced, stood for long and is lost may only be hidden."""
+    def _park(self, lost: set[int], least_s: float) -> None:
+        """A vehicle that was announced, stood for so long and is lost may only be hidden."""
         for track_id in sorted(lost):
             vehicle = self._passes[track_id]
             stood_s = vehicle.standing.stood_s(vehicle.last_seen)
-            if vehicle.announced is not None and stood_s >= self._rules.parked_s:
+            if vehicle.announced is not None and stood_s >= least_s:
                 self._parking.add(self._passes.pop(track_id))
 
     def _close(self, ended: set[int]) -> None:
@@ -258,7 +258,7 @@ class Traffic:
         known = len(self._overlays.places)
         held = self._overlays.hold(vehicle.standing, vehicle.age_s(vehicle.last_seen))
         if len(self._overlays.places) > known:
-            place = parts(vehicle.standing.box, self._size)
+            place = parts(vehicle.standing.box, self._size or (1, 1))
             log.info("clock in the picture", camera=self._origin.camera, box=place)
         return held
 
@@ -297,7 +297,9 @@ class Traffic:
                 model=self._origin.model,
                 clock_synced=vehicle.clock_synced is not False and self._origin.clock_synced(),
                 corrected=corrected,
-                direction=self._origin.view.direction(path, self._size),
+                direction=self._origin.view.direction(path, self._size)
+                if self._size
+                else vehicle.direction,
                 parked=stood_s >= self._rules.parked_s,
             ),
             vehicle.take_shot(),

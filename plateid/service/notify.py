@@ -7,6 +7,9 @@ import time
 
 from plateid.backoff import Backoff, Outage
 
+MAX_STATUS = 500
+"""Characters; systemd ignores a message of more than 4096 bytes as a whole."""
+
 
 class Notifier:
     """The manager's socket; without one (`None`), nobody is told and nothing fails."""
@@ -27,11 +30,11 @@ class Notifier:
 
     def alive(self, status: str) -> None:
         """Restarts the watchdog's time, and shows one line in `systemctl status`."""
-        self._send(f"WATCHDOG=1\nSTATUS={status}")
+        self._send(f"WATCHDOG=1\nSTATUS={status[:MAX_STATUS]}")
 
     def status(self, status: str) -> None:
         """Shows one line, and lets the watchdog's time run."""
-        self._send(f"STATUS={status}")
+        self._send(f"STATUS={status[:MAX_STATUS]}")
 
     def reloading(self) -> None:
         """The configuration is read again; `ready` ends it (systemd.service(5), notify-reload)."""

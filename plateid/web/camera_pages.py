@@ -85,7 +85,7 @@ def _write_view(site: Site, file: Path, camera: str, view: dict[str, Any]) -> No
 
 def _with_view(file: Path, camera: str, view: dict[str, Any]) -> str:
     try:
-        document = tomlkit.parse(file.read_text())
+        document = tomlkit.parse(file.read_text("utf-8-sig"))
         (table,) = (t for t in document["camera"] if t["name"] == camera)
         for key, value in view.items():
             if value:
@@ -106,7 +106,7 @@ def _config(site: Site, name: str) -> CameraConfig:
 
 
 def _file(site: Site) -> Path | None:
-    """The configuration file, if it can be replaced from here."""
-    if site.file is None:
+    """The configuration file, if it can be replaced from here; a link is left to who made it."""
+    if site.file is None or site.file.is_symlink():
         return None
     return site.file if is_replaceable(site.file) else None

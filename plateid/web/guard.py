@@ -86,7 +86,10 @@ class Guard:
         Nor is everybody let in whom a proxy on this machine lets in.
         """
         host = _address(f"//{request.headers.get('host', '')}").hostname
-        is_passed_on = any(name in request.headers for name in PASSED_ON)
+        is_passed_on = (
+            any(name in request.headers for name in PASSED_ON)
+            or request.scope["http_version"] == "1.0"  # which nginx speaks unless told otherwise
+        )
         if self._access.is_open and (host not in LOCAL or is_passed_on):
             raise HTTPException(403, "without a password, only http://localhost is served")
 

@@ -74,7 +74,7 @@ def rows_of(text: str) -> list[Row]:
         ValueError: A cell goes over several lines: that is for a spreadsheet.
     """
     lines = _lines(text.removeprefix("\ufeff"))
-    numbers = [n for n, line in enumerate(lines) if line.strip() and not line.startswith("#")]
+    numbers = [number for number, line in enumerate(lines) if _counts(line)]
     if not numbers:
         return []
     separator = separator_of(text)
@@ -89,8 +89,7 @@ def rows_of(text: str) -> list[Row]:
 
 def separator_of(text: str) -> str:
     """What parts its cells, as `core.lists` finds it."""
-    lines = (line for line in _lines(text) if line.strip() and not line.startswith("#"))
-    first = next(lines, ",")
+    first = next(filter(_counts, _lines(text)), ",")
     return max(SEPARATORS, key=first.count)
 
 
@@ -127,7 +126,7 @@ def write_text(file: Path, text: str, cameras: Sequence[str]) -> None:
     """
     parse_entries(text, file, cameras)
     try:
-        replace_text(file, text)
+        replace_text(file.resolve(), text)  # of a link, what it leads to
     except OSError as error:
         raise ConfigError(file, error.strerror) from error
 
@@ -154,7 +153,7 @@ class Undo:
 
 def _with_columns(text: str, needed: Sequence[str]) -> tuple[str, list[str]]:
     separator, lines = separator_of(text), _lines(text)
-    heads = [n for n, line in enumerate(lines) if line.strip() and not line.startswith("#")]
+    heads = [number for number, line in enumerate(lines) if _counts(line)]
     if not heads:
         return text + ",".join(COLUMNS) + "\n", list(COLUMNS)
     names = _cells(lines[heads[0]].removeprefix("\ufeff"), separator)
@@ -162,6 +161,11 @@ def _with_columns(text: str, needed: Sequence[str]) -> tuple[str, list[str]]:
     if missing := [column for column in needed if column not in columns]:
         lines[heads[0]] = _line([*names, *missing], separator)
     return "\n".join(lines) + "\n", [*columns, *missing]
+
+
+def _counts(line: str) -> bool:
+    """Whether it is neither empty nor a remark."""
+    return bool(line.strip()) and not line.removeprefix("\ufeff").startswith("#")
 
 
 def _lines(text: str) -> list[str]:

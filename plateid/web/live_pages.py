@@ -82,7 +82,8 @@ class Stream(StreamingResponse):
         self._live = site_of(request).live
         if self._live.streams >= MAX_STREAMS:
             raise HTTPException(503, f"{MAX_STREAMS} viewers are enough")
-        super().__init__(_while_logged_in(request, parts), media_type=media_type)
+        at_once = {"X-Accel-Buffering": "no"}  # nginx would hold it back
+        super().__init__(_while_logged_in(request, parts), headers=at_once, media_type=media_type)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends, at the pace at which the viewer takes."""

@@ -46,12 +46,11 @@ def crop(request: Request) -> Response:
 
 
 def review(request: Request) -> Response:
-    """The next plate, or one that was asked for again."""
+    """The next plate."""
     site = site_of(request)
     labels = Labels(site.history.path)
     tasks = labels.tasks(_entries(site))
     values: dict[str, Any] = {"counts": labels.counts(), "left": len(tasks)}
-    values["last"] = request.query_params.get("last", "")
     for task in tasks:
         if (image := _image(site, task.event)) is not None:
             box = [round(value, 1) for value in snapshots.box_in(image, task.event)]

@@ -9,7 +9,7 @@ import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from typing import Any, Literal, get_args
 
 from plateid.core.lists import FOLDED, compact, distance
@@ -264,12 +264,15 @@ def _near(plate: str, wanted: str) -> bool:
 
 
 def _moment(name: str, fields: Mapping[str, str]) -> datetime | None:
-    """One with a zone, or one of the box's local time."""
+    """One with a zone, or one of the box's local time; a day is until its end."""
     text = fields.get(name)
     if text is None:
         return None
     try:
-        return datetime.fromisoformat(text if MOMENT.match(text) else "").astimezone(UTC)
+        moment = datetime.fromisoformat(text if MOMENT.match(text) else "")
+        if name == "until" and len(text) == len("2026-11-24"):
+            moment = datetime.combine(moment, time.max)
+        return moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise QueryError(name, "is a time as 2026-11-24T18:30") from error
 

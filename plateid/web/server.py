@@ -28,6 +28,7 @@ MAX_CONNECTIONS = 100
 MOST_OPEN = 150
 """Connections in all; more are hung up on, since file descriptors are for the recognition, too."""
 STUCK_MS = 15_000
+KEEP_ALIVE_S = 60
 """A viewer that takes nothing for so long is cut off by the kernel."""
 SEND_BYTES = 1 << 17
 """That wait for a viewer in the kernel: two or three pictures, not megabytes of old ones."""
@@ -139,7 +140,7 @@ class WebServer:
             limit_concurrency=MAX_CONNECTIONS,
             timeout_graceful_shutdown=0,
             proxy_headers=web.proxy is not None,
-            forwarded_allow_ips=str(web.proxy or ""),
+            forwarded_allow_ips=f"{web.proxy},::ffff:{web.proxy}",  # as a listener for both sees it
             ssl_certfile=web.certificate_file,
             ssl_keyfile=web.key_file,
         )
@@ -172,6 +173,10 @@ def listening(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STUCK_MS)
+        listener.setsockopt(
+            socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1
+        )
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEP_ALIVE_S)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
         listener.bind((host, port))
         listener.listen()

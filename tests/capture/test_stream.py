@@ -345,6 +345,7 @@ def test_a_password_is_never_shown(password):
             "rtsp://c:554/user=me&password=x&channel=1",
             "rtsp://c:554/user=***&password=***&channel=1",
         ),
+        ("http://c/v?id=a&pw=x&psw=y&w=9", "http://c/v?id=a&pw=***&psw=***&w=9"),
         ("/dev/video0", "/dev/video0"),
         ("/clips/key=1@home.mp4", "/clips/key=1@home.mp4"),
     ],

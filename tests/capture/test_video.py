@@ -154,6 +154,13 @@ def test_scaling_is_near_to_that_of_the_converted_picture(name):
     assert np.corrcoef(luma.ravel(), grey.ravel())[0, 1] > 0.99
 
 
+@pytest.mark.parametrize("colorspace", range(18))
+def test_pictures_whose_matrix_nobody_knows_are_shown_all_the_same(colorspace):
+    picture = VideoPicture(noise("yuv420p", colorspace=colorspace))
+    for image in (picture.resized(16, 16), picture.crop((0, 0, 16, 16))):
+        assert image.shape == (16, 16, 3)
+
+
 def test_a_picture_can_be_used_by_several_threads():
     picture = VideoPicture(noise("nv12", size=(640, 480)))
     sizes = [(64 + 8 * step, 48) for step in range(8)] * 20

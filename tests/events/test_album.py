@@ -196,6 +196,19 @@ def test_a_sweep_that_fails_says_so(mine: Path, logs: Logs) -> None:  # noqa: F8
     assert file.exists()
 
 
+def test_a_picture_that_cannot_be_deleted_holds_up_no_other(album: Album, logs: Logs) -> None:
+    now = time.time()
+    ids = [made_at(now - days * DAY_S) for days in (40, 30, 20, 0)]
+    files = [album.folder / album.add(id_, JPEG, hidden=False).file for id_ in ids]
+    files[0].unlink()
+    files[0].mkdir()
+    shutil.rmtree(files[1].parent)
+    files[1].parent.touch()
+    assert swept(album, days=7).deleted == 1
+    assert [file.exists() for file in files] == [True, False, False, True]
+    assert len(said(logs, "outage starts")) == 1
+
+
 def stored(store: EventStore, album: Album, seq: int, **changes: Any) -> str:
     made = event(seq, **changes)
     store.append(made)

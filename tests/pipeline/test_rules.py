@@ -17,6 +17,7 @@ CLOCK_BOX: Box = (900.0, 30.0, 1050.0, 55.0)
 LEFT_HALF = ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))
 LANE = ((0.3, 0.3), (0.6, 0.3), (0.6, 0.6), (0.3, 0.6))
 """Zoomed, the detector sees what lies from x = 256 to 896, in a picture of 1280."""
+SEEN, LEFT = ("plate_seen", "B68SPK"), ("plate_left", "B68SPK")
 UPRIGHT_LINE = ((0.3, 1.0), (0.3, 0.0))
 """Seen upwards: what comes from the picture's left goes in."""
 
@@ -172,6 +173,35 @@ def test_a_parked_vehicle_outlives_an_outage_of_the_camera(away_s):
     assert result.events[-1].dwell_s == pytest.approx(40 + away_s)
 
 
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_vehicle_that_stands_before_the_gate_outlives_an_outage_and_is_not_waited_for(stays):
+    result = Drive()
+    way = pipeline(result, PARKING)
+    waits = frames([Vehicle("B68SPK", 0, 8, speed=0)], rate=5, until_s=8)
+    show(way, waits)
+    for minute in (1, 2, 3):
+        way.interrupt()
+        show(way, waits if stays else frames([], rate=5, until_s=11), after_s=60 * minute)
+        told = [("plate_seen", "B68SPK"), ("plate_left", "B68SPK")]
+        assert result.told() == told[:1] if stays else told
+    way.finish()
+    assert result.told() == told
+
+
+def test_pictures_of_another_size_begin_anew():
+    result = Drive()
+    way = pipeline(result, PARKING, View(line=UPRIGHT_LINE))
+    stands = frames([Vehicle("B68SPK", 0, 20, x=500, speed=0)], rate=5, until_s=20)
+    show(way, stands)
+    way.interrupt()
+    for frame in stands:
+        frame.picture.width = 2 * frame.picture.width
+    show(way, stands, after_s=30)
+    way.finish()
+    assert result.told() == [SEEN, LEFT, SEEN, LEFT]
+    assert [event.direction for event in result.events] == [None] * 4
+
+
 def test_a_vehicle_that_left_is_told_although_the_camera_breaks_off_again_and_again():
     result = Drive()
     way = pipeline(result, PARKING)
@@ -197,7 +227,6 @@ def test_a_parked_vehicle_is_handed_on_and_a_moving_one_has_left():
     assert result.events[-1].dwell_s == pytest.approx(30)
 
 
-SEEN, LEFT = ("plate_seen", "B68SPK"), ("plate_left", "B68SPK")
 STANDS = Vehicle("B68SPK", 0, 20, x=500, speed=0)
 
 
@@ -228,6 +257,18 @@ def test_a_vehicle_that_still_stands_after_a_restart_is_not_told_again(stands, s
     seen, left = result.events
     assert (left.pass_id, left.first_seen) == (seen.pass_id, seen.first_seen)
     assert left.dwell_s == pytest.approx(5 if stopped else 80, abs=0.3)
+
+
+def test_without_a_picture_after_a_restart_the_way_is_what_was_told():
+    before = Drive()
+    way = pipeline(before, PARKING, View(line=UPRIGHT_LINE))
+    show(way, frames([Vehicle("B68SPK", 0, 5)], rate=10, until_s=5))
+    way.finish()
+    assert before.events[-1].direction.way == "in"
+    way = pipeline(before, PARKING, View(line=UPRIGHT_LINE))
+    way.resume([Pass.told(replace(before.events[-1], event_type="plate_seen"))])
+    way.finish()
+    assert before.events[-1].direction == before.events[-2].direction
 
 
 def test_at_each_stop_those_are_given_that_may_still_be_there():

@@ -19,6 +19,13 @@ def test_the_manager_of_the_environment_hears_each_word(manager):
     assert manager.hear() == {"STOPPING": "1"}
 
 
+def test_a_long_status_is_cut_off_or_systemd_would_not_hear_that_all_is_well(manager):
+    Notifier.from_environment().alive("lists refused: " + 9999 * "\N{AUTOMOBILE}")
+    heard = manager.hear()
+    assert heard["WATCHDOG"] == "1"
+    assert 100 < len(heard["STATUS"].encode()) < 4000
+
+
 def test_a_reload_comes_with_the_time_that_systemd_compares(manager):
     before_us = time.monotonic_ns() // 1000
     Notifier.from_environment().reloading()

@@ -191,6 +191,12 @@ def test_without_a_password_nobody_comes_by_a_proxy_on_this_machine(box, header)
     assert box.ask("/events", **{header: "192.0.2.1"})[0] == 403
 
 
+def test_without_a_password_nobody_comes_by_a_proxy_that_does_not_say_that_it_is_one(box):
+    with socket.create_connection(("127.0.0.1", box.config.web.port), timeout=10) as nginx:
+        nginx.sendall(b"GET /events HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        assert nginx.recv(99).startswith(b"HTTP/1.1 403 ")
+
+
 @pytest.mark.parametrize("host", ["localhost/login?", "localhost/static/?", "x/api/v1/events?"])
 def test_what_is_asked_for_is_the_path_whatever_the_host_header_says(locked, host):
     assert locked.ask("/events.csv", Host=host)[0] == 303
@@ -355,6 +361,20 @@ def test_a_row_that_is_wrong_leaves_the_list_as_it_is(box, cells):
     assert box.list_file.read_text() == before
 
 
+def test_a_list_of_a_spreadsheet_behind_a_link_is_changed_where_it_lies(box):
+    elsewhere = box.folder / "share.csv"
+    elsewhere.write_text("\ufeff# ours\nplate;list\nXY99ZZ;deny\n")
+    box.list_file.unlink()
+    box.list_file.symlink_to(elsewhere)
+    page = box.ask("/lists")[1]
+    assert "XY99ZZ" in page
+    state = page.split('name="state" value="')[1].split('"')[0]
+    form = {"csrf": box.csrf(), "state": state, "do": "save", "plate": "AB12", "list": "allow"}
+    assert box.ask("/lists", form)[0] == 303
+    assert box.list_file.is_symlink()
+    assert elsewhere.read_text() == "\ufeff# ours\nplate;list\nXY99ZZ;deny\nAB12;allow\n"
+
+
 def test_a_list_that_somebody_else_changed_meanwhile_is_not_overwritten(box):
     page = box.ask("/lists")[1]
     state = page.split('name="state" value="')[1].split('"')[0]
@@ -381,7 +401,7 @@ def test_a_few_events_that_wait_for_long_are_not_on_their_way(box):
     with box.store.transaction() as db:
         db.execute("UPDATE outbox SET queued_at = unixepoch()")
     assert "The broker has the events" in box.ask("/start")[1]
-    assert 'class="ok">reached' in box.ask("/")[1]
+    assert 'class="ok">nothing waits' in box.ask("/")[1]
     with box.store.transaction() as db:
         db.execute("UPDATE outbox SET queued_at = queued_at - 60")
     assert "Events wait for the broker" in box.ask("/start")[1]
@@ -394,7 +414,7 @@ def test_without_a_clock_nobody_knows_how_long_events_wait(box):
         db.execute("UPDATE outbox SET queued_at = NULL")
     assert 'class="unknown">unknown' in box.ask("/")[1]
     box.store.acknowledge([each.id for each in box.store.pending(1000)])
-    assert 'class="ok">reached' in box.ask("/")[1]
+    assert 'class="ok">nothing waits' in box.ask("/")[1]
 
 
 def test_what_was_drawn_is_shown_before_it_is_read_again(box):

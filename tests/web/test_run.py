@@ -46,6 +46,7 @@ def ask(config, path, form=None):
 
 
 def test_what_the_camera_sees_is_on_the_page_and_a_drawing_is_in_force_at_once(config):
+    config.write_text("\ufeff" + config.read_text())  # as some editors begin a file
     process = run(config)
     until(lambda: "live page" in process.stderr.readline(), 30)
     until(lambda: json.loads(ask(config, "/api/v1/events")[1])["events"], 30)

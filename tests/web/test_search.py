@@ -3,7 +3,7 @@
 import fnmatch
 import json
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -133,6 +133,12 @@ def test_a_pass_is_found_by_any_of_its_events(history):
     first, second = find_pass(history, everything(history)[0]["id"])
     assert find_pass(history, first["id"]) == [first, second]
     assert find_pass(history, "nothing") == []
+
+
+def test_a_day_is_searched_until_its_end():
+    query = parse_query({"since": "2026-11-01", "until": "2026-11-30"})
+    assert query.since == datetime(2026, 11, 1).astimezone(UTC)
+    assert query.until == datetime(2026, 11, 30, 23, 59, 59, 999999).astimezone(UTC)
 
 
 def test_a_query_that_takes_too_long_is_given_up(history):

@@ -57,6 +57,12 @@ def filming(box, scene):
     thread.join()
 
 
+@pytest.mark.parametrize("path", ["/stream/events", "/stream/drive.mjpeg"])
+def test_a_proxy_is_asked_to_hold_no_part_back(box, path):
+    with closing(connect(box, path)) as client:
+        assert b"\r\nx-accel-buffering: no\r\n" in client.recv(4096)
+
+
 def test_events_of_several_workers_have_numbers_in_order():
     live = Live(WebConfig(), ["drive"])
 

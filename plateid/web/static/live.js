@@ -51,7 +51,7 @@ function showState(state) {
     set(`[data-online="${CSS.escape(name)}"]`, online ? "online" : "offline", `state ${online ? "ok" : "away"}`);
     set(`[data-rate="${CSS.escape(name)}"]`, state.rates[name]);
   }
-  const broker = { ok: "reached", away: `${state.waiting} events wait`, unknown: "unknown" };
+  const broker = { ok: "nothing waits", away: `${state.waiting} events wait`, unknown: "unknown" };
   set('[data-fact="broker"]', broker[state.broker], state.broker);
   set('[data-fact="disk"]', state.disk_free_mb === null ? "unknown" : `${(state.disk_free_mb / 1000).toFixed(1)} GB free`);
   set('[data-fact="clock"]', state.clock);
