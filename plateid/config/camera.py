@@ -25,7 +25,10 @@ class EventsConfig(Section):
         default=3.0, ge=0, description="Seconds after which min_confidence is enough for plate_seen"
     )
     min_reads: int = Field(
-        default=3, ge=1, description="Frames that must read alike before a vehicle is published"
+        default=3,
+        ge=1,
+        description="Frames that must read alike, but for one character in five, before a vehicle "
+        "is published; twice as many where no country of `regions` has such a plate",
     )
     lost_s: float = Field(
         default=2.0, gt=0, description="Seconds unseen after which a vehicle has left"
