@@ -10,6 +10,7 @@ from threading import Thread
 from typing import cast
 
 import av
+import structlog
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
@@ -26,6 +27,7 @@ from plateid.capture.container import (
     packets,
     redacted,
 )
+from plateid.capture.lag import Lag
 from plateid.capture.video import VideoPicture
 from plateid.core.records import Frame
 from plateid.errors import SourceError
@@ -44,6 +46,7 @@ _BETWEEN_BLOCKS = 1024
 """More bytes than Matroska puts between two packets, headers of clusters included (25)."""
 _FIRST_CAMERAS = datetime(2000, 1, 1, tzinfo=UTC)
 """Creation times before it are those of unset clocks."""
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ def read_stream(
 
     A device is opened with `options`. A frame's `captured_at` is the clock after decoding. The
     iterator never just ends. While `behind` says that nobody has time for more, frames that no
-    other is made of are not decoded.
+    other is made of are not decoded; what is decoded too slowly is caught up with (`Lag`).
 
     Raises:
         SourceError: It cannot be opened, stops, or sends no picture for `timeout_s` (it takes up to
@@ -120,11 +123,19 @@ def _frames(
     behind: Callable[[], bool] = lambda: False,
 ) -> Iterator[av.VideoFrame]:
     """What decodes; a stream that is joined between key frames starts with packets that do not."""
-    damaged, last = 0, time.monotonic()
+    damaged, slow, last = 0, False, time.monotonic()
+    lag = Lag() if container.format.name == "rtsp" else None  # others have times of their own
     for packet in packets(container):  # sound may go on without the pictures
         if time.monotonic() - last > LONGEST * timeout_s:
             raise SourceError(redacted(container.name), "sends no picture any more")
         if packet.stream.index != stream.index:
+            continue
+        if lag and lag.is_to_skip(packet):
+            if not slow:
+                log.warning(
+                    "decoded too slowly, some is passed over", source=redacted(container.name)
+                )
+            slow, last = True, time.monotonic()
             continue
         stream.codec_context.skip_frame = "NONREF" if behind() else "DEFAULT"
         frames = decoded(cast("Packet[VideoStream]", packet))

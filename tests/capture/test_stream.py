@@ -151,6 +151,19 @@ def test_rtsp_frames_come_with_the_clock(rtsp):
     assert any((a != b).any() for a, b in itertools.pairwise(balls))
 
 
+def test_a_stream_that_is_decoded_too_slowly_is_shown_in_time_all_the_same(rtsp):
+    frames = read_stream("gate", rtsp.url)
+    next(frames)
+    began, first_s = time.monotonic(), next(frames).picture._frame.time
+    for frame in frames:
+        time.sleep(0.2)  # of 25 a second
+        shown_s, gone_s = frame.picture._frame.time - first_s, time.monotonic() - began
+        if gone_s > 9:
+            break
+    assert shown_s > gone_s - 4
+    assert frame.sequence < 60
+
+
 def test_a_killed_rtsp_server_is_an_error_not_an_end(rtsp):
     frames = read_stream("gate", rtsp.url, timeout_s=1)
     next(frames)
