@@ -37,8 +37,9 @@ A model bundle of plateid. Licence: {spec.licence}. Written by `python -m train`
 ## Figures
 
 Of the detector at its threshold, and of reading what it finds; where a source was trained on, of
-its held-out pictures. Folded: O as 0, I as 1. Cer: wrong characters by characters. Sure: read with
-a confidence of 0.9 and more, and how many of these are right. Fused: passes of one or more frames.
+its held-out pictures, by which the threshold was chosen. Folded: O as 0, I as 1. Cer: wrong
+characters by characters. Sure: read with a confidence of 0.9 and more, and how many of these are
+right. Fused: passes of one or more frames.
 
 {metrics}
 
