@@ -278,11 +278,13 @@ def _write_picture(path: Path, image: Image) -> None:
     encoded, data = cv2.imencode(path.suffix, image)
     if not encoded:
         raise SourceError(path, "cannot be encoded")
+    new = path.with_name(f".{path.name}.new")
     try:
-        path.write_bytes(np.asarray(data).tobytes())
+        new.write_bytes(np.asarray(data).tobytes())
+        new.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
-            path.unlink()  # half of it may be there
+            new.unlink(missing_ok=True)
         raise SourceError(path, error.strerror) from error
 
 

@@ -27,9 +27,11 @@ def alone_in(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     place = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise TrainError(f"--out {folder}: a run is at work in it") from error
         yield
-    except BlockingIOError as error:
-        raise TrainError(f"--out {folder}: a run is at work in it") from error
+        fcntl.flock(place, fcntl.LOCK_UN)  # workers that were forked have it, too
     finally:
         os.close(place)

@@ -7,15 +7,20 @@ from collections.abc import Callable
 from av.packet import Packet
 from av.stream import Stream
 
-BEHIND_S = 1.5
-"""So much later than the promptest of the last minute, a picture is too late to open a gate."""
+from plateid.backoff import Outage
+
+BEHIND_S, LASTS_S = 1.5, 1.0
+"""So much later than the promptest, and for so long, a picture is too late to open a gate. What
+waited through a pause of the network is decoded in less."""
 CAUGHT_UP_S = 0.3
 CATCHING_UP_S = 2.0
-"""What waited is read in less; who is late for longer is not behind: the camera's clock was set."""
+"""What waits is read in less; who is late for longer is not behind: the camera's clock was set."""
 LONGEST_S = 10.0
 """Some cameras never send a key frame, but renew the picture bit by bit."""
-WINDOW_S = 30.0
-"""The camera's clock and ours part slowly: of the promptest, those of so long ago are forgotten."""
+DRIFT = 1e-3
+"""More than the camera's clock and ours part."""
+IN_TIME_S = 60.0
+"""After so long in time, one that was decoded too slowly is not any more."""
 
 
 class Lag:
@@ -25,36 +30,56 @@ class Lag:
     waits is passed over, up to a key frame, which nothing before it is needed for.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Nothing has come yet."""
+    def __init__(
+        self, tick_s: float, outage: Outage, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Nothing has come yet.
+
+        Args:
+            tick_s: The unit of the camera's times.
+            outage: Told when something is passed over.
+            clock: Ours.
+        """
+        self._tick_s = tick_s
+        self._outage = outage
         self._clock = clock
-        self._since: float | None = None
-        self._promptest = [math.inf, math.inf]
-        self._window_from = clock()
+        self._promptest = math.inf
+        self._last = clock()
+        self._late_since: float | None = None
+        self._skips_since: float | None = None
+        self._skipped_at = -math.inf
 
     def is_to_skip(self, packet: "Packet[Stream]") -> bool:
         """Whether not to decode a packet."""
         now, ticks = self._clock(), packet.dts if packet.pts is None else packet.pts
-        if ticks is None or packet.time_base is None:
+        if ticks is None:
             return False
-        offset_s = now - float(ticks * packet.time_base)
-        self._note(offset_s, now)
-        behind_s = offset_s - min(self._promptest)
-        if self._since is None and behind_s > BEHIND_S:
-            self._since = now
-        if self._since is None:
-            return False
-        tried_s = now - self._since
-        in_vain = behind_s > CAUGHT_UP_S and tried_s > CATCHING_UP_S
-        if (packet.is_keyframe and (in_vain or behind_s <= CAUGHT_UP_S)) or tried_s > LONGEST_S:
-            self._since = None
-            if in_vain:
-                self._promptest = [offset_s, offset_s]
-        return self._since is not None
+        offset_s = now - ticks * self._tick_s
+        self._promptest = min(offset_s, self._promptest + DRIFT * (now - self._last))
+        self._last = now
+        behind_s = offset_s - self._promptest
+        if self._skips_since is None:
+            self._notice(behind_s, now)
+        else:
+            self._catch_up(behind_s, now, is_keyframe=packet.is_keyframe)
+        return self._skips_since is not None
 
-    def _note(self, offset_s: float, now: float) -> None:
-        """Keeps the least offset of this window, and that of the one before."""
-        if now - self._window_from > WINDOW_S:
-            self._promptest = [math.inf, self._promptest[0]]
-            self._window_from = now
-        self._promptest[0] = min(self._promptest[0], offset_s)
+    def _notice(self, behind_s: float, now: float) -> None:
+        if behind_s <= BEHIND_S:
+            self._late_since = None
+            if now - self._skipped_at > IN_TIME_S:
+                self._outage.recovered()
+            return
+        if self._late_since is None:
+            self._late_since = now
+        if now - self._late_since > LASTS_S:
+            self._skips_since = now
+            self._outage.failed("more slowly than the camera films")
+
+    def _catch_up(self, behind_s: float, now: float, *, is_keyframe: bool) -> None:
+        self._skipped_at, tried_s = now, now - (self._skips_since or 0.0)
+        in_vain = behind_s > CAUGHT_UP_S and tried_s > CATCHING_UP_S
+        if (is_keyframe and (in_vain or behind_s <= CAUGHT_UP_S)) or tried_s > LONGEST_S:
+            self._skips_since = self._late_since = None
+            if in_vain:
+                self._promptest += behind_s

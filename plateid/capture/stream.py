@@ -10,12 +10,12 @@ from threading import Thread
 from typing import cast
 
 import av
-import structlog
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
+from plateid.backoff import Backoff, Outage
 from plateid.capture.container import (
     NO_OPTIONS,
     STALL_S,
@@ -46,7 +46,6 @@ _BETWEEN_BLOCKS = 1024
 """More bytes than Matroska puts between two packets, headers of clusters included (25)."""
 _FIRST_CAMERAS = datetime(2000, 1, 1, tzinfo=UTC)
 """Creation times before it are those of unset clocks."""
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,10 @@ def read_stream(
             three times as long).
     """
     with opened(live_source(url, timeout_s, options)) as (container, stream):
-        for sequence, frame in enumerate(_frames(container, stream, timeout_s, behind)):
+        lag = None
+        if container.format.name == "rtsp" and stream.time_base:  # others have times of their own
+            lag = Lag(float(stream.time_base), Outage(f"decoding of {name}", Backoff()))
+        for sequence, frame in enumerate(_frames(container, stream, timeout_s, behind, lag=lag)):
             yield Frame(name, sequence, datetime.now(UTC), None, VideoPicture(frame))
     raise SourceError(redacted(url), "the stream ended")
 
@@ -121,22 +123,22 @@ def _frames(
     stream: VideoStream,
     timeout_s: float,
     behind: Callable[[], bool] = lambda: False,
+    *,
+    lag: Lag | None = None,
 ) -> Iterator[av.VideoFrame]:
     """What decodes; a stream that is joined between key frames starts with packets that do not."""
-    damaged, slow, last = 0, False, time.monotonic()
-    lag = Lag() if container.format.name == "rtsp" else None  # others have times of their own
+    damaged, skipped, last = 0, False, time.monotonic()
     for packet in packets(container):  # sound may go on without the pictures
         if time.monotonic() - last > LONGEST * timeout_s:
             raise SourceError(redacted(container.name), "sends no picture any more")
         if packet.stream.index != stream.index:
             continue
         if lag and lag.is_to_skip(packet):
-            if not slow:
-                log.warning(
-                    "decoded too slowly, some is passed over", source=redacted(container.name)
-                )
-            slow, last = True, time.monotonic()
+            skipped, last = True, time.monotonic()
             continue
+        if skipped:
+            stream.codec_context.flush_buffers()  # it needs nothing of before
+            skipped = False
         stream.codec_context.skip_frame = "NONREF" if behind() else "DEFAULT"
         frames = decoded(cast("Packet[VideoStream]", packet))
         damaged = 0 if frames else damaged + (frames is None)

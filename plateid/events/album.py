@@ -156,7 +156,7 @@ class Sweep:
 
     def all(self) -> Iterator[None]:
         """A whole sweep, a picture a step; at its end OSError says what could not be deleted."""
-        held, errors = 0, list[OSError]()
+        held, errors = 0, deque[OSError](maxlen=1)
         for file in self._album.files(errors.append):
             held += _size(file)
             yield
@@ -180,7 +180,7 @@ class Sweep:
         if self.deleted > before:
             log.info("old snapshots deleted", snapshots=self.deleted - before)
         if errors:
-            raise errors[-1]
+            raise errors[0]
         self._outage.recovered()
 
 

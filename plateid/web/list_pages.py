@@ -53,7 +53,7 @@ def _page(
         "lists.html",
         status=400 if problem else 200,
         file=file,
-        writable=file is not None and is_replaceable(file),
+        writable=file is not None and is_replaceable(file.resolve()),
         rows=rows,
         state=state_of(text),
         seen=_last_seen(site.history),

@@ -28,8 +28,9 @@ MAX_CONNECTIONS = 100
 MOST_OPEN = 150
 """Connections in all; more are hung up on, since file descriptors are for the recognition, too."""
 STUCK_MS = 15_000
-KEEP_ALIVE_S = 60
 """A viewer that takes nothing for so long is cut off by the kernel."""
+KEEP_ALIVE_S = 60
+"""One to whom there is nothing to send is asked so often whether it is there."""
 SEND_BYTES = 1 << 17
 """That wait for a viewer in the kernel: two or three pictures, not megabytes of old ones."""
 QUIET_S = 10.0

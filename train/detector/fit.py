@@ -210,16 +210,17 @@ def _go_on_counting(results: Path, trainer: Any) -> None:
 
 
 def seconds(results: Path) -> float:
-    """How long a run has been trained, as its last row says."""
+    """How long a run has been trained, as the last row says that is whole."""
     with results.open(newline="") as file:
-        *_, last = csv.DictReader(file)
-    return float(last["time"])
+        rows = [row for row in csv.DictReader(file) if row["time"]]
+    return float(rows[-1]["time"]) if rows else 0.0
 
 
 def _check_loss(trainer: Any) -> None:
-    """Ultralytics would keep the weights of the first epoch all the same."""
-    if not all(loss.isfinite().all() for loss in trainer.tloss.values()):
-        raise TrainError(f"the loss is no number in epoch {trainer.epoch + 1}: take a lower --lr0")
+    """Ultralytics goes on from the last checkpoint, but keeps the first epoch all the same."""
+    losses, epoch = trainer.tloss.values(), trainer.epoch
+    if epoch == trainer.start_epoch and not all(loss.isfinite().all() for loss in losses):
+        raise TrainError(f"the loss is no number in epoch {epoch + 1}: take a lower --lr0")
 
 
 class _Progress:

@@ -114,7 +114,7 @@ def train_detector(run: DetectorRun) -> dict[str, Any]:
 def _fitted(
     run: DetectorRun, out: Path, sides: tuple[list[LabelledPicture], list[LabelledPicture]]
 ) -> dict[str, float]:
-    """The metrics; of a run that could not begin nothing stays, so that it can be asked anew."""
+    """The metrics; a run that could not begin leaves nothing that keeps it from another try."""
     steps = ceil(len(sides[0]) / run.batch)
     try:
         return fit(run, write_yolo(sides, out / "data"), out / "fit", steps=steps)

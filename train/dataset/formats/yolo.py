@@ -48,7 +48,8 @@ def find(folder: Path) -> list[Path]:
 
 def _homes(folder: Path) -> list[Path]:
     """Where classes may be named: `test`, or `images/test`, has no names of its own."""
-    above = folder.parents[folder.parent.name == "images"]
+    above = folder.absolute().parent
+    above = above.parent if above.name == "images" else above
     return [folder, *([above] if folder.name.lower() == TEST else [])]
 
 
@@ -98,7 +99,7 @@ def _names(folder: Path, file: Path, problems: list[str]) -> dict[int, str]:
 
 def _label(picture: Path) -> Path:
     """Beside the picture, or as ultralytics finds it: the last `images` becomes `labels`."""
-    beside = picture.with_suffix(".txt")
+    beside = picture.absolute().with_suffix(".txt")
     parts = list(beside.parts)
     if "images" in parts and not beside.is_file():
         parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
