@@ -171,6 +171,14 @@ def test_a_list_that_is_refused_holds_up_no_other_change(file, logs):
         until(lambda: "cameras online" in app._status())
 
 
+@pytest.mark.parametrize(("text", "zoom"), [("", True), ('privacy.unknown = "drop"\n', False)])
+def test_a_roi_is_shown_larger_unless_pictures_have_to_hide_what_is_around_it(file, text, zoom):
+    change(file, ("loop", "roi = [[0, 0], [0.1, 0], [0, 0.1]], loop"))
+    file.write_text(text + file.read_text())
+    with running_app(file) as app:
+        assert app._pipelines["gate"]._view.zoom == zoom
+
+
 def test_a_camera_that_a_list_names_does_not_go(file):
     file.with_name("plates.csv").write_text("plate,list,name,cameras\nB68SPK,allow,Ana,yard\n")
     file.write_text(f'lists.file = "plates.csv"\n{file.read_text()}')
