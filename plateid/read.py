@@ -202,7 +202,8 @@ class ReadCommand:
                 if writer is not None:
                     writer.write(annotated(frame.picture, results), frame.media_time_s or 0.0)
         if not sink.printed and not self._options.as_json:
-            self._printer.line(f"{file}: no vehicle")
+            unsure = f" that can be read surely, of {pipeline.untold}" if pipeline.untold else ""
+            self._printer.line(f"{file}: no vehicle{unsure}")
 
     def _shown(self, frames: Iterator[Frame], file: Path) -> Iterator[Frame]:
         """The frames of a clip, with a bar of their own."""

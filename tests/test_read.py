@@ -174,7 +174,7 @@ def test_a_lower_score_finds_more_in_clips_too(tmp_path):
         tmp_path / "unsure", detector_network([(32, 16, 20, 8, 0.3)]), reader_network("-AA-B-11-2")
     )
     clip = write_clip(tmp_path / "clip.mp4", count=40)
-    assert "no vehicle" in read("--bundle", unsure, clip).stdout
+    assert "no vehicle that can be read surely, of 1" in read("--bundle", unsure, clip).stdout
     assert "AB 12" in read("--bundle", unsure, "--min-score", "0.2", clip).stdout
 
 

@@ -22,7 +22,7 @@ A model bundle of plateid. Licence: {spec.licence}. Written by `python -m train`
 | | {spec.detector.file} | {spec.reader.file} |
 |---|---|---|
 | name | `{spec.detector.name}` | `{spec.reader.name}` |
-| input | {spec.detector.width} x {spec.detector.height}, RGB, letterboxed \
+| input | {spec.detector.width} x {spec.detector.height}, colour, letterboxed \
 | {spec.reader.width} x {spec.reader.height}, {spec.reader.colour}, {spec.reader.fit} |
 | weights | {spec.detector.precision} | {spec.reader.precision} |
 | threshold | {spec.detector.threshold} | |
