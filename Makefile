@@ -18,7 +18,7 @@ QEMU := qemu-user-binfmt arch-test systemd-repart rauc squashfs-tools mtools dos
 .DELETE_ON_ERROR:
 
 demo: .venv/demo.stamp
-	.venv/bin/plateid demo
+	.venv/bin/python -m plateid demo
 
 test: debian lint .venv-train/stamp
 	.venv/bin/pytest --ignore=tests/train --ignore=tests/systemd \
@@ -69,8 +69,8 @@ venv = $(PYTHON) -m venv $(1) || ($(SUDO) apt-get update && \
 
 # The service: the program in /opt/plateid, systemd's files and an example configuration in /etc.
 install:
-	$(call venv,/opt/plateid)
-	/opt/plateid/bin/python -m pip install --quiet .
+	umask 022; $(call venv,/opt/plateid)
+	umask 022; /opt/plateid/bin/python -m pip install --quiet .
 	ln -sf /opt/plateid/bin/plateid /usr/local/bin/plateid
 	$(MAKE) install-units
 	systemd-sysusers plateid.conf

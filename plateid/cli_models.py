@@ -42,7 +42,7 @@ def models_config(bundle: Path | None, path: Path | None) -> ModelsConfig:
 @models.command("list")
 @OF_CONFIG
 def list_(path: Path | None) -> None:
-    """Prints the bundles that ship with plateid, and that of a configuration."""
+    """Prints the bundles that ship, those installed, and that of a configuration."""
     from plateid.bundles import list_bundles  # noqa: PLC0415 - networks load slowly
 
     list_bundles(load_config(path).models if path else None)

@@ -31,7 +31,7 @@ def _printable(text: str) -> str:
 
 
 class ConfigError(PlateidError):
-    """The configuration cannot be used; the process ends with exit code 2."""
+    """A configuration, list or file of formats cannot be used; at the start it is exit code 2."""
 
 
 class SourceError(PlateidError):

@@ -1,12 +1,11 @@
 """The self-test of a bundle: it reads the pictures that it brings along as it promises."""
 
-import hashlib
 from pathlib import Path
 
 from plateid.capture.pictures import read_picture
 from plateid.config.models import ModelsConfig
 from plateid.errors import BundleError
-from plateid.models.bundle import GoldenPicture
+from plateid.models.bundle import GoldenPicture, verified
 from plateid.models.networks import Networks
 from plateid.pipeline.stills import read_detections
 
@@ -33,12 +32,7 @@ def check_golden(config: ModelsConfig) -> int:
 
 
 def _check_picture(path: Path, golden: GoldenPicture, networks: Networks) -> None:
-    try:
-        intact = hashlib.sha256(path.read_bytes()).hexdigest() == golden.sha256
-    except OSError as error:
-        raise BundleError(path, error.strerror) from error
-    if not intact:
-        raise BundleError(path, "its SHA-256 is not the one in bundle.toml")
+    verified(path, golden.sha256)
     picture = read_picture(path)
     found = read_detections(picture, networks.detector().detect(picture), networks.reader())
     texts = [result.reading.plate for result in found]

@@ -64,6 +64,8 @@ def install_bundle(source: str, box: Box) -> None:
     os.umask(0o022)  # the service is another user
     with shelf.changing() as folder:
         data, signature = _fetched(source, shelf.folder / "downloads")
+        for part in (shelf.folder / "downloads").glob("*"):  # of others that broke off
+            part.unlink()
         key = check_signature(name, data, signature, models.trusted_keys)
         click.echo(f"signed    {key.stem}")
         made = folder / "bundle"
@@ -178,12 +180,14 @@ def _switch(shelf: Shelf, bundle: Path, box: Box) -> None:
     if bundle == before:
         click.echo(f"in use    {bundle.name}, as before")
         return
-    if box.unit.runs(box.config):
+    if is_tried := box.unit.runs(box.config):
         _try(shelf, bundle, box)
         click.echo(f"tried     {box.unit.name} runs with it")
     else:
         shelf.activate(bundle)
     click.echo(f"in use    {bundle.name}; before: {before.name}")
+    if not is_tried:
+        click.echo(f"not tried {box.unit.name} does not run with {box.config}")
 
 
 def _try(shelf: Shelf, bundle: Path, box: Box) -> None:

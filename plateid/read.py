@@ -25,7 +25,7 @@ from plateid.config.models import ModelsConfig
 from plateid.core.drawing import draw_plate
 from plateid.core.formats import Formats
 from plateid.core.records import Detection, Frame, Image, Picture, PlateEvent, Shot
-from plateid.core.tracking import TrackerSettings
+from plateid.core.tracking import HIGH_SCORE
 from plateid.errors import ConfigError, SourceError
 from plateid.models.close import CloseReader
 from plateid.models.networks import Networks
@@ -217,7 +217,7 @@ class ReadCommand:
             progress.remove_task(task)
 
     def _pipeline(self, file: Path, sink: EventPrinter) -> CameraPipeline:
-        least, sure = self._options.min_score, TrackerSettings.high_score
+        least = self._options.min_score
         return CameraPipeline(
             Origin(
                 device=Config.model_fields["device"].default,
@@ -225,7 +225,7 @@ class ReadCommand:
                 model=self._networks.names,
                 next_seq=lambda: next(self._sequence),
                 clock_synced=lambda: None,
-                sure_score=sure if least is None else min(least, sure),
+                sure_score=HIGH_SCORE if least is None else min(least, HIGH_SCORE),
             ),
             EventsConfig(),
             formats=self._options.formats,

@@ -1,5 +1,6 @@
 """What every test gets: a thread that outlives its test fails it."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator, MutableMapping
@@ -13,6 +14,7 @@ from structlog.testing import capture_logs
 from tests.bundles import detector_network, reader_network, write_bundle
 
 PATIENCE_S = 3.0
+os.environ["no_proxy"] = "127.0.0.1,localhost"
 settings.register_profile("plateid", deadline=None)  # tests never judge times
 settings.load_profile("plateid")
 

@@ -16,6 +16,7 @@ from plateid.errors import BundleError, ConfigError, PlateidError
 from plateid.install import Box, install_bundle, pack_bundle, rollback_bundle
 from plateid.models.archive import pack
 from plateid.models.bundle import Bundle, read_spec
+from plateid.models.shelf import Shelf
 from plateid.models.signature import sign
 from plateid.reload import merged
 from plateid.service.unit import Unit
@@ -54,6 +55,14 @@ def used(box: Box) -> str:
 
 def resigned(archive: Path, key: Path) -> None:
     archive.with_name(f"{archive.name}.sig").write_bytes(sign(archive.read_bytes(), key))
+
+
+def test_the_trial_of_an_install_that_was_killed_is_over(tmp_path, monkeypatch):
+    trial = tmp_path / "trial"
+    monkeypatch.setattr("plateid.models.shelf.TRIAL", trial)
+    trial.symlink_to(tmp_path)
+    with Shelf(tmp_path / "models").changing():
+        assert not trial.is_symlink()
 
 
 def test_without_an_installed_bundle_the_one_that_ships_is_used(box):

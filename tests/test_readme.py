@@ -18,6 +18,13 @@ README = Path("README.md").read_text()
 BRIGHT_DAY = 125
 
 
+@pytest.mark.parametrize("room", ["core", "capture", "models", "events", "service", "web"])
+def test_a_room_says_what_is_in_it(room):
+    said = Path(f"plateid/{room}/__init__.py").read_text().split('"""')[1]
+    modules = {path.stem for path in Path(f"plateid/{room}").glob("[!_]*.py")}
+    assert set(re.findall(r"\w+", re.sub(r"  \S.*", "", said.partition("\n")[2]))) == modules
+
+
 def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 

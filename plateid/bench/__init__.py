@@ -1,5 +1,6 @@
 """`plateid bench`: what this machine does with a frame, and how many cameras it holds."""
 
+import functools
 import json
 import os
 import platform
@@ -68,13 +69,13 @@ def run_bench(options: BenchOptions) -> None:
         crowds = {plates: bench.crowd(plates) for plates in PLATES}
         _print_crowds(crowds)
         del bench
-        run = _Runs(folder, options.bundle, options.seconds)
-        quiet = run(still, 1, "still") if options.cameras else None
+        measured = functools.partial(measure, bundle=options.bundle, seconds=options.seconds)
+        quiet = measured(still, 1, folder=folder / "still") if options.cameras else None
         if quiet:
             _print_still(quiet, still_ms)
         loads = []
         for cameras in options.cameras:
-            loads.append(run(traffic, cameras, f"traffic-{cameras}"))
+            loads.append(measured(traffic, cameras, folder=folder / f"traffic-{cameras}"))
             _print_load(loads[-1])
         _print_held(loads)
         figures = _figures(profile, crowds, quiet, loads) | {
@@ -85,18 +86,6 @@ def run_bench(options: BenchOptions) -> None:
         options.json.write(json.dumps(figures, indent=1) + "\n")
     if options.picture:
         options.picture.write(picture(profile, crowds, loads))
-
-
-@dataclass(frozen=True)
-class _Runs:
-    folder: Path
-    bundle: Path
-    seconds: float
-
-    def __call__(self, clip: Path, cameras: int, name: str) -> Load:
-        return measure(
-            clip, cameras, folder=self.folder / name, bundle=self.bundle, seconds=self.seconds
-        )
 
 
 def decode_ms(clip: Path) -> float:

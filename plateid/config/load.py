@@ -19,6 +19,8 @@ S = TypeVar("S", bound=Section)
 SERVICE_FOLDER, STATE_FOLDER = Path("/etc/plateid"), Path("/var/lib/plateid")
 MQTT_FILES = ("ca_file", "certificate_file", "key_file", "password_file")
 CREDSTORE = Path("/etc/credstore")
+CREDENTIALS = frozenset({"mqtt-password", "mqtt-key", "webhook-secret", "web-key"})
+"""What the unit of the service hands over from there."""
 """From where systemd takes the credentials of the service."""
 
 
@@ -101,7 +103,9 @@ def _credential(path: Path, folder: Path) -> Path:
 
     The last is for `plateid check` as root, to which nothing is handed over.
     """
-    folders = (Path(os.environ.get("CREDENTIALS_DIRECTORY", folder)), folder, CREDSTORE)
+    folders = [Path(os.environ.get("CREDENTIALS_DIRECTORY", folder)), folder]
+    if str(path) in CREDENTIALS:
+        folders.append(CREDSTORE)
     found = (file for each in folders if os.access(file := each / path, os.F_OK))
     return next(found, folder / path)
 

@@ -1,4 +1,4 @@
-"""What all tables of the file have in common."""
+"""What all tables of a TOML file have in common."""
 
 from typing import Annotated
 
@@ -10,6 +10,6 @@ LONGEST_DAYS = 36500
 
 
 class Section(BaseModel):
-    """A table of the file: immutable, nothing unknown, relative paths are relative to the file."""
+    """A table: immutable, and nothing unknown in it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -11,6 +11,14 @@ from datetime import datetime
 from plateid.core.geometry import box_iou, expanded
 from plateid.core.records import Box, Detection, Track
 
+HIGH_SCORE, LOW_SCORE = 0.4, 0.1
+"""Detections at least so sure may start a track and are matched first; those between the two only
+prolong one."""
+MIN_IOU = 0.2
+"""Of the widened boxes, in both stages."""
+WIDEN = {"x": 0.6, "y": 1.5}
+"""Each side of a box grows by so many of its widths and heights before it is compared."""
+LOST_S = 2.0
 LONGEST_GAP_S = 5.0
 """No frame for longer, as a stalled camera gives none: another vehicle may be where one was."""
 Vector = tuple[float, float, float, float]
@@ -18,27 +26,6 @@ Vector = tuple[float, float, float, float]
 
 No arrays: a frame has few plates, and numpy is slow for few numbers.
 """
-
-
-@dataclass(frozen=True)
-class TrackerSettings:
-    """How detections become tracks.
-
-    Attributes:
-        high_score: Detections at least this sure may start a track and are matched first.
-        low_score: Those between the two only prolong one.
-        min_iou: Of the widened boxes, in both stages.
-        widen: Each side of a box grows by this many of its widths (x) or heights (y) before it is
-            compared.
-        lost_s: Seconds without a detection after which a track ends; a gap between two frames
-            may be longer.
-    """
-
-    high_score: float = 0.4
-    low_score: float = 0.1
-    min_iou: float = 0.2
-    widen: tuple[float, float] = (0.6, 1.5)
-    lost_s: float = 2.0
 
 
 @dataclass
@@ -73,9 +60,16 @@ class _State:
 class Tracker:
     """Follows the plates of one camera."""
 
-    def __init__(self, settings: TrackerSettings | None = None) -> None:
-        """Starts with no tracks."""
-        self._settings = settings or TrackerSettings()
+    def __init__(self, *, high_score: float = HIGH_SCORE, lost_s: float = LOST_S) -> None:
+        """Starts with no tracks.
+
+        Args:
+            high_score: What may start one, in place of HIGH_SCORE.
+            lost_s: Seconds without a detection after which one ends; a gap between two frames may
+                be longer.
+        """
+        self._high_score = high_score
+        self._lost_s = lost_s
         self._states: list[_State] = []
         self._last_id = 0
         self._updated_at: datetime | None = None
@@ -86,15 +80,14 @@ class Tracker:
         """Takes the detections of one frame and returns the tracks that one of them belongs to.
 
         Args:
-            detections: After non-maximum suppression; those below `low_score` are ignored.
+            detections: After non-maximum suppression; those below LOW_SCORE are ignored.
             now: `captured_at` of the frame, not before that of the last call.
             still: Nothing moved since the last call: what that saw is there, detected or not.
         """
-        settings = self._settings
         before, self._updated_at = self._updated_at, now
-        self._end_lost(now, max(settings.lost_s, LONGEST_GAP_S))
-        high = [d for d in detections if d.score >= settings.high_score]
-        low = [d for d in detections if settings.low_score <= d.score < settings.high_score]
+        self._end_lost(now, max(self._lost_s, LONGEST_GAP_S))
+        high = [d for d in detections if d.score >= self._high_score]
+        low = [d for d in detections if LOW_SCORE <= d.score < self._high_score]
         matched, unmatched, new = self._associate(self._states, high, now)
         prolonged, missed, _ = self._associate(unmatched, low, now)
         held = [state for state in missed if still and state.seen_at == before]
@@ -102,7 +95,7 @@ class Tracker:
             state.stand(now)
         started = [self._start(detection, now) for detection in new]
         self._states.extend(started)
-        self._end_lost(now, settings.lost_s)
+        self._end_lost(now, self._lost_s)
         return [state.track for state in (*matched, *prolonged, *held, *started)]
 
     def hold(self, now: datetime) -> None:
@@ -111,7 +104,7 @@ class Tracker:
             if state.seen_at == self._updated_at:
                 state.stand(now)
         self._updated_at = now
-        self._end_lost(now, self._settings.lost_s)
+        self._end_lost(now, self._lost_s)
 
     @property
     def misses_one(self) -> bool:
@@ -146,22 +139,18 @@ class Tracker:
         They need only meet when widened; of two that do, the one that is nearer as it is counts
         more: a detector may see one plate in two boxes.
         """
-        wide_rows, wide_columns = ([self._widened(box) for box in each] for each in (rows, columns))
+        wide_rows, wide_columns = ([expanded(b, **WIDEN) for b in each] for each in (rows, columns))
         overlaps = (
             (-wide - box_iou(rows[row], columns[column]), row, column)
             for row, a in enumerate(wide_rows)
             for column, b in enumerate(wide_columns)
-            if (wide := box_iou(a, b)) >= self._settings.min_iou
+            if (wide := box_iou(a, b)) >= MIN_IOU
         )
         pairs: dict[int, int] = {}
         for _, row, column in sorted(overlaps):
             if row not in pairs and column not in pairs.values():
                 pairs[row] = column
         return pairs
-
-    def _widened(self, box: Box) -> Box:
-        x, y = self._settings.widen
-        return expanded(box, x=x, y=y)
 
     def _start(self, detection: Detection, now: datetime) -> _State:
         self._last_id += 1

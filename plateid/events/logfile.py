@@ -1,6 +1,5 @@
 """Events as lines of a file, written as they happen: CSV for spreadsheets, JSON for programs."""
 
-import csv
 import functools
 import io
 import json
@@ -9,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from plateid.core.cells import csv_line
 from plateid.errors import SinkError
 from plateid.events.queues import Queued
 
@@ -68,7 +68,7 @@ class LogFile:
 
 def csv_file(path: Path) -> LogFile:
     """A row for each event, below a row of names."""
-    return LogFile(path, _csv_line, _row(list(COLUMNS)))
+    return LogFile(path, _csv_line, csv_line(COLUMNS, end=""))
 
 
 def jsonl_file(path: Path) -> LogFile:
@@ -103,14 +103,9 @@ def _last_byte(file: io.FileIO) -> bytes:
 
 def _csv_line(payload: str) -> str:
     event = json.loads(payload)
-    return _row([functools.reduce(_part, path.split("."), event) for path in COLUMNS.values()])
+    cells = (functools.reduce(_part, path.split("."), event) for path in COLUMNS.values())
+    return csv_line(cells, end="")
 
 
 def _part(value: Any, key: str) -> Any:
     return value and value[key]
-
-
-def _row(cells: list[Any]) -> str:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(cells)
-    return line.getvalue()

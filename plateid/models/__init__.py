@@ -1,4 +1,12 @@
-"""The networks: verified bundles, ONNX Runtime sessions, detector and reader."""
+"""The networks.
+
+bundle, signature, archive   two networks and what feeds them: checked, signed, as one file
+shelf, download              installed bundles, and how one comes
+networks, session, device    loaded once for all cameras, by ONNX Runtime, on what is here
+proof, agreement, engine     who computed it, whether it answers as on the CPU, TensorRT
+detector, reader, close      finds plates, reads them, looks at one in a still picture twice
+easyocr                      another reader
+"""
 
 import os
 

@@ -5,23 +5,17 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
+from plateid.config.section import Probability, Section
 from plateid.core.text import CHARSET
 from plateid.errors import BundleError, reason_of
 
 FORMAT = 1
 Pixels = Annotated[int, Field(ge=8, le=4096)]
-Probability = Annotated[float, Field(ge=0, le=1)]
 Margin = Annotated[float, Field(gt=-0.5, le=1)]
 Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Country = Annotated[str, Field(pattern=r"^([a-z]{2})?$")]
-
-
-class Section(BaseModel):
-    """A table of `bundle.toml`; unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class NetworkSpec(Section):
@@ -124,8 +118,9 @@ class Bundle:
         """
         self.folder = folder
         self.spec = read_spec(folder)
-        self.detector = _verified(folder, self.spec.detector)
-        self.reader = _verified(folder, self.spec.reader)
+        detector, reader = self.spec.detector, self.spec.reader
+        self.detector = verified(folder / detector.file, detector.sha256)
+        self.reader = verified(folder / reader.file, reader.sha256)
 
 
 def read_spec(folder: Path) -> BundleSpec:
@@ -157,13 +152,17 @@ def _check_format(path: Path, table: dict[str, Any]) -> None:
         )
 
 
-def _verified(folder: Path, spec: NetworkSpec) -> bytes:
-    path = folder / spec.file
+def verified(path: Path, sha256: str) -> bytes:
+    """What a file of a bundle holds.
+
+    Raises:
+        BundleError: It cannot be read, or is another one.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise BundleError(path, error.strerror) from error
-    if hashlib.sha256(data).hexdigest() != spec.sha256:
+    if hashlib.sha256(data).hexdigest() != sha256:
         raise BundleError(
             path, "its SHA-256 is not the one in bundle.toml; the file was altered or cut off"
         )

@@ -57,6 +57,7 @@ class Shelf:
             raise BundleError(self.folder, error.strerror) from error
         try:
             _lock(self.folder, lock)
+            TRIAL.unlink(missing_ok=True)  # of an install that was killed
             for left in self.folder.glob(".new-*"):  # by a power cut
                 shutil.rmtree(left)
             with tempfile.TemporaryDirectory(dir=self.folder, prefix=".new-") as made:

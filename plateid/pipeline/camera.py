@@ -12,7 +12,7 @@ from plateid.core.geometry import moved
 from plateid.core.motion import SIZE, MotionGate
 from plateid.core.passes import Pass
 from plateid.core.records import Box, Detection, Frame, Picture, Shot, Track
-from plateid.core.tracking import Tracker, TrackerSettings
+from plateid.core.tracking import Tracker
 from plateid.core.view import Size
 from plateid.pipeline.stills import PlateReader, PlateResult
 from plateid.pipeline.traffic import Origin, Sink, Traffic
@@ -50,7 +50,7 @@ class CameraPipeline:
         """Starts with an empty road, and with all syntax compiled: no vehicle waits for that."""
         formats.compile()
         self._view = origin.view
-        self._tracking = TrackerSettings(high_score=origin.sure_score, lost_s=rules.lost_s)
+        self._tracking = {"high_score": origin.sure_score, "lost_s": rules.lost_s}
         self._detector = detector
         self._reader = reader
         self._traffic = Traffic(origin, rules, formats, sink)
@@ -136,7 +136,7 @@ class CameraPipeline:
         """What was in the last frame says nothing of the next one."""
         shown = self._view.shown(SIZE) if self._view.roi or self._view.masks else None
         self._gate = MotionGate(shown)
-        self._tracker = Tracker(self._tracking)
+        self._tracker = Tracker(**self._tracking)
         self._tracks: list[Track] = []
 
     def _look(self, picture: Picture, now: datetime) -> None:

@@ -15,7 +15,7 @@ from plateid.core.parking import Parking
 from plateid.core.passes import Pass
 from plateid.core.records import ModelNames, PlateEvent, PlateRead, Reading, Shot, Track
 from plateid.core.standing import STILL_S
-from plateid.core.tracking import TrackerSettings
+from plateid.core.tracking import HIGH_SCORE
 from plateid.core.view import Size, View, parts
 
 MIN_CHARACTERS = 3
@@ -62,7 +62,7 @@ class Origin:
     next_seq: Callable[[], int]
     clock_synced: Callable[[], bool | None]
     view: View = field(default_factory=View)
-    sure_score: float = TrackerSettings.high_score
+    sure_score: float = HIGH_SCORE
 
 
 class Traffic:

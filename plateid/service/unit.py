@@ -24,8 +24,8 @@ class Unit:
             state, command = self._show("ActiveState"), self._show("ExecStart")
         except FileNotFoundError:
             return False
-        words = command.split()
-        return state not in {"", "inactive", "failed"} and str(config.resolve()) in words
+        files = {str(config.absolute()), str(config.resolve())}
+        return state not in {"", "inactive", "failed"} and any(file in command for file in files)
 
     def restart(self) -> None:
         """Waits until it says that it is ready.

@@ -1,17 +1,15 @@
 """What a search found, as a file."""
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+from plateid.core.cells import csv_line
 
 COLUMNS = (
     *("first_seen", "last_seen", "camera", "plate", "confidence", "region", "list", "list_kind"),
     *("direction", "dwell_s", "parked", "reads", "agreeing_reads", "event_type", "id", "pass_id"),
 )
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for a formula; no plate begins so, a name in a list may."""
 
 
 def json_lines(events: Iterable[Mapping[str, Any]]) -> Iterator[str]:
@@ -23,9 +21,7 @@ def csv_lines(events: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """A heading, and a row an event: RFC 4180, harmless in a spreadsheet."""
     yield ",".join(COLUMNS) + "\r\n"
     for event in events:
-        line = io.StringIO()
-        csv.writer(line).writerow([_cell(value) for value in _row(event)])
-        yield line.getvalue()
+        yield csv_line(_row(event), end="\r\n")
 
 
 def _row(event: Mapping[str, Any]) -> list[Any]:
@@ -37,7 +33,3 @@ def _row(event: Mapping[str, Any]) -> list[Any]:
         "direction": direction.get("way"),
     }
     return [(event | nested)[column] for column in COLUMNS]  # type: ignore[operator]
-
-
-def _cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

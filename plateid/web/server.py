@@ -79,7 +79,7 @@ class WebServer:
             self._live.show(frame, plates)
 
     def tell(self, event: PlateEvent) -> None:
-        """An event was stored."""
+        """There is another event."""
         if self._enabled:
             self._live.tell(event)
 

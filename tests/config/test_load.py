@@ -67,18 +67,25 @@ def test_the_service_keeps_its_events_where_it_may_write(tmp_path, monkeypatch, 
 def test_by_hand_it_is_read_from_where_systemd_has_it(tmp_path, monkeypatch):
     monkeypatch.setattr("plateid.config.load.CREDSTORE", tmp_path / "credstore")
     (tmp_path / "credstore").mkdir()
-    (tmp_path / "credstore/mqtt").touch()
-    text = write(tmp_path, f'{GOOD}[mqtt]\nusername = "a"\npassword_file = "mqtt"\n')
-    assert load_config(text).mqtt.password_file == tmp_path / "credstore/mqtt"
-    (tmp_path / "mqtt").touch()
-    assert load_config(text).mqtt.password_file == tmp_path / "mqtt"
+    for name in ("mqtt-password", "another"):
+        (tmp_path / "credstore" / name).touch()
+    text = f'{GOOD}[mqtt]\nusername = "a"\npassword_file = "{{}}"\n'
+    ours, other = (
+        load_config(write(tmp_path, text.format(name))).mqtt.password_file
+        for name in ("mqtt-password", "another")
+    )
+    assert ours == tmp_path / "credstore/mqtt-password"
+    assert other == tmp_path / "another", "the service does not get that one"
+    (tmp_path / "mqtt-password").touch()
+    file = write(tmp_path, text.format("mqtt-password"))
+    assert load_config(file).mqtt.password_file == tmp_path / "mqtt-password"
 
 
 def test_what_cannot_be_looked_at_is_not_there(tmp_path, monkeypatch):
     """The service may not look into /etc/credstore; root may, so here its name is too long."""
     monkeypatch.setattr("plateid.config.load.CREDSTORE", tmp_path / ("x" * 300))
-    path = write(tmp_path, f'{GOOD}[mqtt]\nusername = "a"\npassword_file = "mqtt"\n')
-    assert load_config(path).mqtt.password_file == tmp_path / "mqtt"
+    path = write(tmp_path, f'{GOOD}[mqtt]\nusername = "a"\npassword_file = "mqtt-key"\n')
+    assert load_config(path).mqtt.password_file == tmp_path / "mqtt-key"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from plateid.core.records import Box, Detection
-from plateid.core.tracking import Tracker, TrackerSettings
+from plateid.core.tracking import Tracker
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -59,7 +59,7 @@ def test_of_two_boxes_of_one_plate_the_nearer_prolongs_its_track():
 
 
 def test_a_gap_shorter_than_lost_s_is_bridged_and_a_longer_one_is_not():
-    tracker = Tracker(TrackerSettings(lost_s=1.0))
+    tracker = Tracker(lost_s=1.0)
     ids(tracker, [plate(100)], 0)
     assert ids(tracker, [], 0.5) == []
     assert ids(tracker, [plate(104)], 0.9) == [1]
@@ -69,13 +69,13 @@ def test_a_gap_shorter_than_lost_s_is_bridged_and_a_longer_one_is_not():
 
 @pytest.mark.parametrize(("gap_s", "id_"), [(1.5, 1), (4.9, 1), (5.2, 2)])
 def test_when_no_frame_came_nobody_has_left(gap_s, id_):
-    tracker = Tracker(TrackerSettings(lost_s=1.0))
+    tracker = Tracker(lost_s=1.0)
     ids(tracker, [plate(100)], 0)
     assert ids(tracker, [plate(104)], gap_s) == [id_]
 
 
 def test_what_one_frame_misses_is_missed_until_it_is_lost():
-    tracker = Tracker(TrackerSettings(lost_s=1.0))
+    tracker = Tracker(lost_s=1.0)
     assert not tracker.misses_one
     ids(tracker, [plate(100)], 0)
     assert not tracker.misses_one
@@ -96,7 +96,7 @@ def test_a_weak_detection_prolongs_a_track_but_never_starts_one():
 
 
 def test_what_is_held_in_a_still_scene_lives_on_and_what_was_lost_before_does_not():
-    tracker = Tracker(TrackerSettings(lost_s=1.0))
+    tracker = Tracker(lost_s=1.0)
     ids(tracker, [plate(100), plate(800)], 0)
     ids(tracker, [plate(100)], 0.5)
     for step in range(1, 20):
@@ -105,7 +105,7 @@ def test_what_is_held_in_a_still_scene_lives_on_and_what_was_lost_before_does_no
 
 
 def test_what_a_look_misses_in_a_still_scene_is_where_it_was():
-    tracker = Tracker(TrackerSettings(lost_s=1.0))
+    tracker = Tracker(lost_s=1.0)
     ids(tracker, [plate(100), plate(800)], 0)
     ids(tracker, [plate(100)], 0.5)
     for step in range(1, 20):

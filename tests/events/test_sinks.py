@@ -533,6 +533,13 @@ def test_each_event_is_a_row_below_the_names(tmp_path):
     assert plain["first_seen"] == "2026-11-24T12:00:00.123Z"
 
 
+def test_a_spreadsheet_takes_no_name_for_a_formula(tmp_path):
+    log = csv_file(tmp_path / "plates.csv")
+    log.deliver(queued(list=ListMatch('=HYPERLINK("http://evil")', "allow", 0)))
+    (row,) = csv.DictReader((tmp_path / "plates.csv").open(newline=""))
+    assert row["list_name"] == """'=HYPERLINK("http://evil")"""
+
+
 def test_each_event_is_a_line_of_json(tmp_path):
     log = jsonl_file(tmp_path / "plates.jsonl")
     log.deliver(queued())

@@ -35,7 +35,7 @@ def test_nftables_understands_the_rules():
         "unshare",
         "--map-root-user",
         "--net",
-        "nft",
+        "/usr/sbin/nft",
         "--check",
         "--file",
         TREE / "etc/nftables.conf",

@@ -202,7 +202,7 @@ def test_the_firewall_opens_the_ports_that_the_configuration_names(box):
     rules = box.root / "rules"
     main = (FIRMWARE / "tree/etc/nftables.conf").read_text()
     rules.write_text(main.replace("/var/lib/appliance", str(ports.parent)))
-    command = ["unshare", "--map-root-user", "--net", "nft", "--check", "--file", rules]
+    command = ["unshare", "--map-root-user", "--net", "/usr/sbin/nft", "--check", "--file", rules]
     subprocess.run(command, check=True)
 
 

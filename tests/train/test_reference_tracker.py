@@ -9,11 +9,10 @@ from ultralytics.engine.results import Boxes
 from ultralytics.trackers.byte_tracker import BYTETracker
 
 from plateid.core.records import Detection
-from plateid.core.tracking import Tracker, TrackerSettings
+from plateid.core.tracking import Tracker
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 RATE = 25
-SETTINGS = TrackerSettings(high_score=0.4, low_score=0.1, lost_s=1.0)
 REFERENCE = Namespace(
     track_high_thresh=0.4,
     track_low_thresh=0.1,
@@ -45,7 +44,7 @@ def traffic(seed: int, *, seconds: int = 20) -> list[list[Detection]]:
 
 
 def ours(frames: list[list[Detection]]) -> dict[tuple[int, float], int]:
-    tracker, found = Tracker(SETTINGS), {}
+    tracker, found = Tracker(high_score=0.4, lost_s=1.0), {}
     for number, detections in enumerate(frames):
         now = START + timedelta(seconds=number / RATE)
         for track in tracker.update(detections, now):

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PilImage
 from PIL import ImageDraw, ImageFont
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from plateid.config.section import Section
 from train.errors import TrainError
 from train.synth.strokes import CAP, StrokeFont, styles
 
@@ -22,19 +23,15 @@ CHINESE = "DroidSansFallbackFull.ttf"
 Mask = NDArray[np.uint8]
 
 
-class Strokes(BaseModel):
+class Strokes(Section):
     """The drawn fonts of a family, and how often one of them is taken."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     style: str
     share: float = Field(ge=0, le=1)
 
 
-class Family(BaseModel):
+class Family(Section):
     """Fonts that look alike; see fonts.toml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     files: tuple[str, ...]
     strokes: Strokes | None = None

@@ -7,9 +7,10 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from plateid.config.load import first_problem
+from plateid.config.section import Section
 from plateid.core.text import CHARSET
 from train.errors import TrainError
 from train.synth.fonts import families
@@ -41,12 +42,6 @@ _PIECE = r"[^][/|+ ]+(\|[^][/|+ ]+)*"
 _PART = rf"{_PIECE}(\+{_PIECE})*"
 _ROW = rf"({_PART}|\[{_PART}\])( ({_PART}|\[{_PART}\]))*"
 PATTERN = re.compile(rf"{_ROW}( / {_ROW})?")
-
-
-class Section(BaseModel):
-    """A table of a layout; unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Band(Section):

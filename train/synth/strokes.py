@@ -13,7 +13,9 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from plateid.config.section import Section
 
 CAP = 64
 """Height of a capital in a mask, in pixels."""
@@ -27,10 +29,8 @@ Range = tuple[float, float]
 Points = NDArray[np.float64]
 
 
-class Style(BaseModel):
+class Style(Section):
     """What the fonts of a style have in common; see glyphs.toml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     count: int = Field(ge=1)
     aspect: Range
