@@ -81,20 +81,12 @@ def pick_face(rng: np.random.Generator, family: str) -> Face:
     """A font of the family."""
     spec = families()[family]
     if spec.strokes and rng.random() < spec.strokes.share:
-        return _stroke_face(
-            spec.strokes.style, int(rng.integers(styles()[spec.strokes.style].count))
-        )
-    return _file_face(spec.files[rng.integers(len(spec.files))])
+        return _face(spec.strokes.style, int(rng.integers(styles()[spec.strokes.style].count)))
+    return _face(spec.files[rng.integers(len(spec.files))])
 
 
-@functools.cache
-def _stroke_face(style: str, number: int) -> Face:
-    return Face(style, number)
-
-
-@functools.cache
-def _file_face(name: str) -> Face:
-    return Face(name)
+_face = functools.cache(Face)
+_stroke_font = functools.cache(StrokeFont)
 
 
 @functools.cache
@@ -102,11 +94,6 @@ def _glyph(face: Face, character: str) -> Mask:
     if face.number >= 0:
         return _stroke_font(face.name, face.number).mask(character)
     return _from_file(face.name, character)
-
-
-@functools.cache
-def _stroke_font(style: str, number: int) -> StrokeFont:
-    return StrokeFont(style, number)
 
 
 @functools.lru_cache(maxsize=512)
