@@ -174,8 +174,16 @@ def test_a_lower_score_finds_more_in_clips_too(tmp_path):
         tmp_path / "unsure", detector_network([(32, 16, 20, 8, 0.3)]), reader_network("-AA-B-11-2")
     )
     clip = write_clip(tmp_path / "clip.mp4", count=40)
-    assert "no vehicle that can be read surely, of 1" in read("--bundle", unsure, clip).stdout
+    assert "no vehicle" in read("--bundle", unsure, clip).stdout
     assert "AB 12" in read("--bundle", unsure, "--min-score", "0.2", clip).stdout
+
+
+def test_vehicles_that_nobody_can_read_are_not_said_to_be_none(tmp_path):
+    detector, reader = detector_network([(32, 16, 20, 8, 0.9)]), reader_network("-A-")
+    bundle = write_bundle(tmp_path / "short", detector, reader)
+    clip = write_clip(tmp_path / "clip.mp4", count=40)
+    said = read("--bundle", bundle, clip).stdout
+    assert said == f"{clip}: no vehicle that can be read surely, of 1\n"
 
 
 def test_a_full_disk_behind_the_output_is_one_line(picture, bundle):
