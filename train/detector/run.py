@@ -80,8 +80,8 @@ def train_detector(run: DetectorRun) -> dict[str, Any]:
         What `run.json` says: the configuration, the commit, a hash of the data, what the checks
         did, and the validation metrics.
     """
-    if not run.lr0 > 0:  # nor nan
-        raise TrainError(f"--lr0 {run.lr0}: must be more than 0")
+    if not 0 < run.lr0 <= 1:  # nor nan
+        raise TrainError(f"--lr0 {run.lr0}: must be more than 0, and 1 at most")
     out = Path(run.out).resolve()
     _check_out(out, run.data)
     font_files()  # before hours are lost to one that is missing

@@ -101,7 +101,7 @@ def test_plates_come_from_folders_and_from_the_renderer(tmp_path):
 
 
 def test_a_folder_without_plates_or_with_a_broken_one_is_named(tmp_path: Path):
-    with pytest.raises(TrainError, match="images: no pictures of plates"):
+    with pytest.raises(TrainError, match="images: No such file"):
         read_cut_outs((str(tmp_path),))
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.png").write_bytes(b"no picture")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from ultralytics import YOLO
 
-from plateid.config.models import DEFAULT_BUNDLE
+from plateid.config.models import DEFAULT_BUNDLE, SHIPPED
 from plateid.models.bundle import Bundle
 from train.bundle.export import Export, export_bundle
 from train.detector.fit import load_fused
@@ -49,7 +49,7 @@ def test_an_exported_detector_may_be_the_mean_of_weights_and_of_bundles(data, tm
     with pytest.raises(TrainError, match=r"--mean .*coco.pt: its detector is another network"):
         export_bundle(Export(out, ours, mean=(tmp_path / "coco.pt",), **form))
     with pytest.raises(TrainError, match=r"--mean .*accurate: its detector is another network"):
-        export_bundle(Export(out, ours, mean=(Path("accurate"),), **form))
+        export_bundle(Export(out, ours, mean=(SHIPPED / "accurate",), **form))
     with pytest.raises(TrainError, match=r"nowhere: not a detector that can be loaded"):
         export_bundle(Export(out, ours, mean=(tmp_path / "nowhere",), **form))
     with pytest.raises(TrainError, match=r"--mean: only with --detector or --reader"):

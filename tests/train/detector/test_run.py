@@ -111,21 +111,27 @@ def test_a_run_of_other_settings_does_not_go_on(data, tmp_path):
     ("wrong", "reason"),
     [
         ({"base": "none.pt"}, "none.pt: not a detector"),
-        ({"plates": ("none",)}, "none/images: no pictures of plates"),
-        ({"lr0": 1e30}, "the loss is no number in epoch 1: take a lower --lr0"),
+        ({"plates": ("none",)}, "none/images: No such file"),
+        ({"base": "nan.pt"}, "the loss is no number in epoch 1: take a lower --lr0"),
     ],
 )
-def test_a_run_that_could_not_begin_can_be_asked_otherwise(data, tmp_path, wrong, reason):
+def test_a_run_that_could_not_begin_can_be_asked_otherwise(
+    data, tmp_path, monkeypatch, *, wrong, reason
+):
+    monkeypatch.chdir(tmp_path)
+    spoilt = YOLO("yolov8n.yaml")
+    next(spoilt.model.parameters()).data.fill_(float("nan"))
+    spoilt.save("nan.pt")
     run = DetectorRun((str(data),), "yolov8n.yaml", str(tmp_path / "run"), epochs=1, **SMALL)
     with pytest.raises(TrainError, match=reason):
         train_detector(replace(run, **wrong))
     assert not [*(tmp_path / "run").iterdir()]
-    if "lr0" in wrong:
-        assert train_detector(run)["lr0"] == run.lr0
+    if wrong == {"base": "nan.pt"}:
+        assert train_detector(run)["base"] == run.base
 
 
-@pytest.mark.parametrize("lr0", [0, -1e-3, float("nan")])
-def test_a_learning_rate_is_more_than_nothing(data, tmp_path, lr0):
+@pytest.mark.parametrize("lr0", [0, -1e-3, 1.1, float("nan")])
+def test_a_learning_rate_is_more_than_nothing_and_not_too_much(data, tmp_path, lr0):
     run = DetectorRun((str(data),), "yolov8n.yaml", str(tmp_path / "run"), lr0=lr0)
     with pytest.raises(TrainError, match=r"--lr0 .*: must be more than 0"):
         train_detector(run)
