@@ -269,7 +269,7 @@ def test_a_new_bundle_has_its_own_name_and_none_of_the_figures_of_the_one_that_s
     assert (spec.name, spec.detector.name, spec.metrics) == ("my-gate", "my-gate", {})
     assert spec.reader == Bundle(DEFAULT_BUNDLE).spec.reader
     assert (out / "reader.onnx").read_bytes() == (DEFAULT_BUNDLE / "reader.onnx").read_bytes()
-    assert "64 x 64, RGB" in (out / "MODEL_CARD.md").read_text()
+    assert "64 x 64, colour" in (out / "MODEL_CARD.md").read_text()
     export_bundle(Export(out, size="128x128", name="smaller"))
     assert Bundle(out).spec.detector.name == "smaller"
     export_bundle(Export(out, weights, size="64x64", name="other"))
