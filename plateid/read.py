@@ -32,6 +32,7 @@ from plateid.models.networks import Networks
 from plateid.pipeline.camera import CameraPipeline
 from plateid.pipeline.stills import PlateResult, read_detections
 from plateid.pipeline.traffic import Origin
+from plateid.replace import write_whole
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 CLIPS = (".mp4",)
@@ -279,13 +280,9 @@ def _write_picture(path: Path, image: Image) -> None:
     encoded, data = cv2.imencode(path.suffix, image)
     if not encoded:
         raise SourceError(path, "cannot be encoded")
-    new = path.with_name(f".{path.name}.new")
     try:
-        new.write_bytes(np.asarray(data).tobytes())
-        new.replace(path)
+        write_whole(path, np.asarray(data).tobytes())
     except OSError as error:
-        with contextlib.suppress(OSError):
-            new.unlink(missing_ok=True)
         raise SourceError(path, error.strerror) from error
 
 

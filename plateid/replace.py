@@ -1,13 +1,30 @@
-"""Small files that must survive a power cut, replaced whole."""
+"""Files that are replaced whole."""
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 
 def is_replaceable(file: Path) -> bool:
     """Whether this process may replace a file, or make it: its folder counts."""
     return os.access(file.parent, os.W_OK)
+
+
+def write_whole(file: Path, data: bytes) -> None:
+    """Replaces a file, or makes it: all of it or nothing, but for a power cut; it is not flushed.
+
+    Raises:
+        OSError: It cannot be written; the old one stays.
+    """
+    new = file.with_name(f"{file.name}.new")
+    try:
+        new.write_bytes(data)
+        new.replace(file)
+    except OSError:
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise
 
 
 def replace_text(

@@ -12,7 +12,7 @@ from train.errors import TrainError
 
 
 def computes_bfloat16() -> bool:
-    """Whether bfloat16 is fast on this CPU; without AVX-512, torch's convolutions take 25 times."""
+    """Whether oneDNN has kernels for it on this CPU; else torch's own are slower than float32."""
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001 - as inductor asks
 
 

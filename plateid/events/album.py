@@ -18,6 +18,7 @@ from plateid.core.ids import first_id
 from plateid.core.records import Snapshot
 from plateid.errors import StoreError
 from plateid.events.overflow import DAY_S
+from plateid.replace import write_whole
 
 SWEEP_S = 600.0
 LEAST_FREE_MB = 200
@@ -54,14 +55,10 @@ class Album:
         """
         name = f"{_stem(event_id)}{HIDDEN_JPG if hidden else '.jpg'}"
         file = self.folder / name
-        new = file.with_name(f"{file.name}.new")
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            new.write_bytes(jpeg)
-            new.replace(file)
+            write_whole(file, jpeg)
         except OSError as error:
-            with suppress(OSError):
-                new.unlink(missing_ok=True)
             raise StoreError(self.folder, error.strerror) from error
         return Snapshot(name, hashlib.sha256(jpeg).hexdigest())
 

@@ -1,5 +1,6 @@
 """A camera's frames: which are looked at, and which of their plates are read."""
 
+import functools
 import threading
 from collections.abc import Iterable
 from dataclasses import replace
@@ -50,7 +51,9 @@ class CameraPipeline:
         """Starts with an empty road, and with all syntax compiled: no vehicle waits for that."""
         formats.compile()
         self._view = origin.view
-        self._tracking = {"high_score": origin.sure_score, "lost_s": rules.lost_s}
+        self._new_tracker = functools.partial(
+            Tracker, high_score=origin.sure_score, lost_s=rules.lost_s
+        )
         self._detector = detector
         self._reader = reader
         self._traffic = Traffic(origin, rules, formats, sink)
@@ -136,7 +139,7 @@ class CameraPipeline:
         """What was in the last frame says nothing of the next one."""
         shown = self._view.shown(SIZE) if self._view.roi or self._view.masks else None
         self._gate = MotionGate(shown)
-        self._tracker = Tracker(**self._tracking)
+        self._tracker = self._new_tracker()
         self._tracks: list[Track] = []
 
     def _look(self, picture: Picture, now: datetime) -> None:
