@@ -88,8 +88,7 @@ class Guard:
         host = _address(f"//{request.headers.get('host', '')}").hostname
         is_passed_on = (
             any(name in request.headers for name in PASSED_ON)
-            or request.scope["http_version"]
-            == "1.0"  # as nginx of before 2026 speaks
+            or request.scope["http_version"] == "1.0"  # as nginx before 1.29.7 speaks
         )
         if self._access.is_open and (host not in LOCAL or is_passed_on):
             raise HTTPException(403, "without a password, only http://localhost is served")
