@@ -21,7 +21,7 @@ from plateid.config.models import ModelsConfig, bundle_path
 from plateid.models.networks import Networks
 from plateid.models.session import Session
 from plateid.pipeline.stills import read_detections
-from train.bundle.latency import reference_session
+from train.export.latency import reference_session
 
 DETECTOR_PX = 640
 READER_SIZE = 128, 64

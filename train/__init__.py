@@ -4,7 +4,7 @@ dataset     reads and checks labelled pictures, and holds a part of them out
 detector    fine-tunes the network that finds plates; the small-data curve
 reader      fine-tunes the network that reads them
 synth       renders plates as a camera sees them
-bundle      writes the networks as ONNX, proves them, and describes them
+export      writes the networks as ONNX, proves them, and describes them
 evaluation  judges a bundle through the code that runs on the device
 scene       renders the clip of `plateid demo`
 """

@@ -8,7 +8,7 @@ import click
 
 from plateid.config.models import DEFAULT_BUNDLE, bundle_path
 from plateid.errors import PlateidError
-from train.errors import TrainError
+from train.train_error import TrainError
 
 FOLDER = click.Path(path_type=Path)
 COUNT = click.IntRange(min=1)
@@ -69,7 +69,7 @@ def main() -> None:
 @click.option("--seed", default=0, show_default=True)
 def detector(**options: Any) -> None:
     """Fine-tunes a detector; call it again to go on after an interruption."""
-    from train.detector.run import DetectorRun, train_detector  # noqa: PLC0415 - torch loads slowly
+    from train.detector.finetune import DetectorRun, train_detector  # noqa: PLC0415 - torch loads slowly
 
     run = DetectorRun(**options)
     click.echo(f"{run.out}/run.json: {train_detector(run)['metrics']}")
@@ -205,7 +205,7 @@ def export(**options: Any) -> None:
     the one that ships; what its bundle.toml says of data, licences and limits is yours to edit.
     --easyocr without --reader puts in EasyOCR's recogniser without any plate training.
     """
-    from train.bundle.export import Export, export_bundle  # noqa: PLC0415 - as above
+    from train.export.bundle_export import Export, export_bundle  # noqa: PLC0415 - as above
 
     export_bundle(Export(**options))
 
@@ -214,7 +214,7 @@ def export(**options: Any) -> None:
 @click.argument("bundles", nargs=-1, type=to_bundle)
 def latency(bundles: tuple[Path, ...]) -> None:
     """Times the networks of bundles on one core, beside YOLOv8n at 640 x 640."""
-    from train.bundle.latency import measure  # noqa: PLC0415 - as above
+    from train.export.latency import measure  # noqa: PLC0415 - as above
 
     for row in measure(list(bundles) or [DEFAULT_BUNDLE]):
         click.echo(f"{row.name:40} {row.size:>8} {row.median_ms:6.1f} ms  ratio {row.ratio:.2f}")

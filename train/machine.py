@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from train.errors import TrainError
+from train.train_error import TrainError
 
 
 def computes_bfloat16() -> bool:

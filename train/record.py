@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from train.dataset.pictures import LabelledPicture
-from train.errors import TrainError
+from train.dataset.labelled_images import LabelledImage
+from train.train_error import TrainError
 
 
 def commit() -> str:
@@ -22,7 +22,7 @@ def commit() -> str:
     return answer.stdout.strip() or "unknown"
 
 
-def data_hash(pictures: Iterable[LabelledPicture]) -> str:
+def data_hash(pictures: Iterable[LabelledImage]) -> str:
     """SHA-256 of the pictures' names, boxes and bytes, in their order."""
     digest = hashlib.sha256()
     for picture in pictures:

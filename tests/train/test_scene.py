@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from plateid.core.formats import shipped_formats
 from plateid.core.text import normalise
-from train.errors import TrainError
 from train.scene import plate, render_clip, render_frame
 from train.scene.camera import Camera
 from train.scene.clip import READABLE_PX, truth
@@ -22,6 +21,7 @@ from train.scene.scenery import build_scenery
 from train.scene.styles import BRITAIN, CALIFORNIA, ROMANIA
 from train.scene.vehicle import build_vehicle, draw_vehicle
 from train.scene.warp import texture
+from train.train_error import TrainError
 
 DEMO = Path(__file__).parents[2] / "plateid" / "demo"
 SMALL = Camera(width=640, height=360, focal=1100.0, horizon=75.0)

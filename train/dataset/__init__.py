@@ -1,1 +1,1 @@
-"""Labelled pictures: read from any common format, checked, and split without leakage."""
+"""ImageLabels pictures: read from any common format, checked, and split without leakage."""

@@ -17,10 +17,10 @@ from ultralytics.data.augment import Compose, RandomPerspective
 from ultralytics.data.dataset import YOLODataset
 
 from plateid.core.records import Image
-from train.dataset.formats.labelled import all_below
-from train.errors import TrainError
+from train.dataset.formats.image_labels import all_below
 from train.synth.render import render_plate
 from train.synth.signs import render_board
+from train.train_error import TrainError
 
 Box = NDArray[np.float64]
 """Shape (4,): x1, y1, x2, y2 in pixels."""

@@ -11,12 +11,12 @@ import matplotlib as mpl
 from matplotlib import pyplot as plt
 
 from plateid.config.models import bundle_path
-from train.dataset.checks import checked_pictures
-from train.dataset.pictures import split
-from train.detector.fit import load_detector
-from train.detector.run import DetectorRun, base_hash, train_detector
-from train.errors import TrainError
+from train.dataset.labelled_images import split
+from train.dataset.splits import checked_pictures
+from train.detector.finetune import DetectorRun, base_hash, train_detector
+from train.detector.ultralytics_training import load_detector
 from train.record import data_hash, write_whole
+from train.train_error import TrainError
 
 STARTS = ("fine-tuned", "from scratch")
 

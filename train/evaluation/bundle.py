@@ -7,10 +7,10 @@ from typing import Any
 import tomlkit
 
 from plateid.models.bundle import Bundle
-from train.bundle.card import FOUND, card
-from train.errors import TrainError
 from train.evaluation.evaluate import Evaluation
+from train.manifest.model_card import FOUND, card
 from train.record import write_whole
+from train.train_error import TrainError
 
 READ = ("exact", "folded", "cer", "sure", "sure_right")
 CROPS = ("crops_exact", "crops_folded", "crops_cer")

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from train.errors import TrainError
 from train.evaluation.metrics import Doubles, Flags
 from train.evaluation.reading import Answer, end_to_end, on_crops
 from train.evaluation.results import Transcribed
+from train.train_error import TrainError
 
 BINS = 10
 FEWEST = 10

@@ -13,7 +13,7 @@ from plateid.core.geometry import Letterbox, expanded
 from plateid.core.records import Box, Picture
 from plateid.models.close import other_cuts
 from plateid.models.networks import Networks
-from train.dataset.pictures import LabelledPicture
+from train.dataset.labelled_images import LabelledImage
 from train.evaluation.metrics import NONE, match
 from train.evaluation.results import REFERENCE, Look, Result, Shot, Transcribed, box_of
 
@@ -45,7 +45,7 @@ class Predictor:
         self._reader = networks.reader()
         self._jitter = jitter
 
-    def labelled(self, source: str, labelled: LabelledPicture) -> Result:
+    def labelled(self, source: str, labelled: LabelledImage) -> Result:
         """Finds the plates of a labelled picture and reads those that have a text.
 
         Raises:
@@ -68,7 +68,7 @@ class Predictor:
         )
         return replace(result, plates=tuple(plates))
 
-    def cut_out(self, source: str, labelled: LabelledPicture) -> list[Transcribed]:
+    def cut_out(self, source: str, labelled: LabelledImage) -> list[Transcribed]:
         """Reads a picture that is nothing but a plate, if that has a text.
 
         Raises:
@@ -99,7 +99,7 @@ class Predictor:
         )
 
     def _plates(
-        self, picture: Picture, source: str, labelled: LabelledPicture
+        self, picture: Picture, source: str, labelled: LabelledImage
     ) -> dict[int, Transcribed]:
         """The plates that have a text, read in their true boxes, by their place among all."""
         plates, luma, moment = {}, _luma(picture), _moment(labelled.labels.row)

@@ -12,7 +12,7 @@ from plateid.core.text import edit_distance, tempered
 from plateid.models.close import together
 from train.evaluation.figures import NIGHT_LUMA, Band
 from train.evaluation.results import Look, Transcribed
-from train.text import fold
+from train.folding import fold
 
 SURE = 0.9
 """Reads with this confidence can be acted upon: there should be few that are wrong."""

@@ -11,7 +11,6 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from train.errors import TrainError
 from train.evaluation.chart import precision_recall
 from train.evaluation.evaluate import Evaluation
 from train.evaluation.figures import NIGHT_LUMA, Figures, share
@@ -22,6 +21,7 @@ from train.evaluation.results import REFERENCE
 from train.evaluation.threshold import LOWEST, RULE
 from train.evaluation.worst import WorstPicture, draw, worst
 from train.record import write_whole
+from train.train_error import TrainError
 
 COLUMNS = {
     "pictures": "pictures",

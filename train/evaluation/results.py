@@ -7,7 +7,7 @@ import numpy as np
 
 from plateid.core.geometry import Boxes
 from plateid.core.records import Box, PlateRead
-from train.dataset.formats.labelled import LabelledBox
+from train.dataset.formats.image_labels import LabelledBox
 from train.evaluation.metrics import Flags, Floats, Sample
 
 REFERENCE = (640, 384)

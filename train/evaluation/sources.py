@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from train.dataset.checks import checked_pictures
-from train.dataset.look import read_pictures, read_tables
-from train.dataset.pictures import LabelledPicture, grouped, split
-from train.errors import TrainError
+from train.dataset.image_reading import read_images, read_tables
+from train.dataset.labelled_images import LabelledImage, grouped, split
+from train.dataset.splits import checked_pictures
+from train.train_error import TrainError
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Source:
     """
 
     name: str
-    pictures: tuple[LabelledPicture, ...]
+    pictures: tuple[LabelledImage, ...]
     trained: frozenset[str] = frozenset()
 
 
@@ -37,7 +37,7 @@ def read_sources(folders: Sequence[Path], *, held_out: bool) -> list[Source]:
     """
     if held_out and folders:
         return _held_out(folders, *split(checked_pictures(folders)[0]))
-    return _by_folder(folders, [], [each for folder in folders for each in read_pictures(folder)])
+    return _by_folder(folders, [], [each for folder in folders for each in read_images(folder)])
 
 
 def read_crops(folders: Sequence[Path], *, held_out: bool) -> list[Source]:
@@ -50,8 +50,8 @@ def read_crops(folders: Sequence[Path], *, held_out: bool) -> list[Source]:
 
 def _held_out(
     folders: Sequence[Path],
-    trained: Sequence[LabelledPicture],
-    pictures: Sequence[LabelledPicture],
+    trained: Sequence[LabelledImage],
+    pictures: Sequence[LabelledImage],
 ) -> list[Source]:
     with_some = [f for f in folders if any(each.labels.folder == f for each in pictures)]
     if not with_some:
@@ -61,8 +61,8 @@ def _held_out(
 
 def _by_folder(
     folders: Sequence[Path],
-    trained: Sequence[LabelledPicture],
-    pictures: Sequence[LabelledPicture],
+    trained: Sequence[LabelledImage],
+    pictures: Sequence[LabelledImage],
 ) -> list[Source]:
     names = Counter(folder.resolve().name for folder in folders)
     sources = []

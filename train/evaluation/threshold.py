@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from train.errors import TrainError
 from train.evaluation.metrics import Floats, Ranking
+from train.train_error import TrainError
 
 LOWEST = 0.05
 """Below it a score says next to nothing: "what the detector can find at all" is found here."""

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from plateid.core.text import CHARSET
 from plateid.models.bundle import Bundle, ReaderSpec
-from train.errors import TrainError
 from train.reader import easyocr_reader, network
 from train.reader.fit import load_weights, loaded
 from train.synth.layouts import regions
+from train.train_error import TrainError
 
 Name = Literal["plateid", "english_g2"]
 SMALLEST = 1e-8

@@ -11,13 +11,13 @@ import numpy as np
 from plateid.capture.pictures import read_picture
 from plateid.core.geometry import expanded
 from plateid.core.records import Box, Image
-from train.dataset.formats.labelled import LabelledBox
-from train.dataset.look import read_tables
-from train.dataset.pictures import LabelledPicture, grouped, split
-from train.errors import TrainError
+from train.dataset.formats.image_labels import LabelledBox
+from train.dataset.image_reading import read_tables
+from train.dataset.labelled_images import LabelledImage, grouped, split
 from train.synth.likeness import Likeness
 from train.synth.optics import Subject, photographed
 from train.synth.render import CAPS, Sample
+from train.train_error import TrainError
 
 LEFT_OUT = {"partial", "unreadable", "mirrored", "notplate"}
 NO_PLATE = "notplate"
@@ -78,7 +78,7 @@ def by_source(plates: Iterable[Plate]) -> list[list[Plate]]:
     return [groups[source] for source in sorted(groups)]
 
 
-def _plates(picture: LabelledPicture, *, two_lines: bool) -> Iterator[Plate]:
+def _plates(picture: LabelledImage, *, two_lines: bool) -> Iterator[Plate]:
     image = read_picture(picture.path).resized(picture.width, picture.height)
     for xyxy, said in zip(picture.boxes, picture.labels.boxes, strict=True):
         if (two_lines or said.lines == "1") and _usable(said):

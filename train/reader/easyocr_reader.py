@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from plateid.core.text import CHARSET
 from plateid.models.easyocr import load_english_g2
-from train.errors import TrainError
+from train.train_error import TrainError
 
 HEIGHT, WIDTH = 64, 256
 

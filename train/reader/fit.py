@@ -15,11 +15,11 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from train.errors import TrainError
 from train.machine import computes_bfloat16
 from train.reader.batches import Batch
 from train.reader.losses import loss_of
 from train.reader.parallel import agreed, rank, shared
+from train.train_error import TrainError
 
 CLIP_NORM = 5.0
 WEIGHT_DECAY = 0.02

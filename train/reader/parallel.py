@@ -18,8 +18,8 @@ from torch.multiprocessing.spawn import ProcessException
 from torch.nn.parallel import DistributedDataParallel
 
 from plateid.errors import PlateidError
-from train.errors import TrainError
 from train.record import write_whole
+from train.train_error import TrainError
 
 
 def in_processes(count: int, work: Callable[[Any], None], argument: Any) -> None:

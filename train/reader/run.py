@@ -10,7 +10,6 @@ from typing import Any, Literal
 import torch
 
 from plateid.config.models import bundle_path
-from train.errors import TrainError
 from train.machine import alone_in
 from train.reader.batches import Mix, batches
 from train.reader.candidates import candidate, load_base
@@ -20,6 +19,7 @@ from train.reader.parallel import in_processes, rank
 from train.reader.scores import scores
 from train.record import begin, write_whole
 from train.synth.store import Store
+from train.train_error import TrainError
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from torch import nn
 from plateid.core.text import ctc_slots, slots_text
 from plateid.models.bundle import ReaderSpec
 from plateid.models.reader import fitted
+from train.folding import fold
 from train.reader.crops import Plate, framed
-from train.text import fold
 
 Array = NDArray[np.float32]
 

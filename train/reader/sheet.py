@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 
 from plateid.core.records import Image
-from train.errors import TrainError
 from train.reader.crops import augmented, read_plates
 from train.synth.render import Sample, render_sample
+from train.train_error import TrainError
 
 WIDTH, HEIGHT, LABEL = 200, 72, 18
 """Of a cell, and of the line with its text, in pixels."""

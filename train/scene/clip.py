@@ -10,10 +10,10 @@ from rich.progress import track
 
 from plateid.core.records import Box
 from plateid.core.text import normalise
-from train.errors import TrainError
 from train.record import write_whole
 from train.scene.render import CAMERA, FRAMES, plate_box, render_frame
 from train.scene.scenario import FPS, PASSES
+from train.train_error import TrainError
 
 CLIP, TRUTH = "demo.mp4", "demo.json"
 READABLE_PX = 16

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plateid.core.records import Grey, Image
-from train.errors import TrainError
 from train.scene.draw import over
+from train.train_error import TrainError
 
 FONTS = Path("/usr/share/fonts/truetype/roadgeek")
 FONT_PACKAGE = "fonts-roadgeek"

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from rich.progress import track
 
-from train.errors import TrainError
 from train.synth.likeness import Likeness
 from train.synth.render import Sample, render_sample
+from train.train_error import TrainError
 
 COLUMNS = ("image", "text", "lines", "region")
 Row = tuple[str, str, int, str]

@@ -13,8 +13,8 @@ from PIL import ImageDraw, ImageFont
 from pydantic import Field
 
 from plateid.config.section import Section
-from train.errors import TrainError
 from train.synth.strokes import CAP, StrokeFont, styles
+from train.train_error import TrainError
 
 FONT_FOLDER = Path("/usr/share/fonts")
 REFERENCE = "H"

@@ -12,8 +12,8 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from plateid.config.load import first_problem
 from plateid.config.section import Section
 from plateid.core.text import CHARSET
-from train.errors import TrainError
 from train.synth.fonts import families
+from train.train_error import TrainError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Length = Annotated[float, Field(gt=0)]

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from rich.progress import track
 
-from train.errors import TrainError
 from train.synth.render import Sample, render_sample
+from train.train_error import TrainError
 
 QUALITY = 97
 """Of the JPEG; most samples were one before, of less."""

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.train.dataset.test_pictures import exif_turned
+from tests.train.dataset.test_labelled_images import exif_turned
 from train.dataset.formats import read_labels
-from train.dataset.formats.labelled import LabelledBox, plate_classes
-from train.dataset.look import read_pictures
-from train.errors import TrainError
+from train.dataset.formats.image_labels import LabelledBox, plate_classes
+from train.dataset.image_reading import read_images
+from train.train_error import TrainError
 
 BOX = (20.0, 30.0, 120.0, 60.0)
 ROW = "0 0.35 0.45 0.5 0.3"
@@ -184,7 +184,7 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_same_plate_and_negative_are_read_from_every_format(tmp_path, layout):
-    a, b = read_pictures(lay_out(tmp_path, LAYOUTS[layout]))
+    a, b = read_images(lay_out(tmp_path, LAYOUTS[layout]))
     assert (a.path.stem, b.path.stem) == ("a", "b")
     assert a.boxes == (pytest.approx(BOX),)
     assert b.boxes == ()
@@ -331,31 +331,31 @@ def test_what_is_wrong_with_labels_is_told(tmp_path, case):
     files, reason = BAD[case]
     folder = lay_out(tmp_path, files) if files else tmp_path / "gone"
     with pytest.raises(TrainError, match=reason):
-        read_pictures(folder)
+        read_images(folder)
 
 
 def test_pictures_of_one_name_go_with_the_voc_of_their_part(tmp_path):
     files = {f"{part}/images/1.jpg": "" for part in ("train", "valid")}
     files |= {"train/annotations/1.xml": voc("plate"), "valid/annotations/1.xml": voc()}
-    one, other = read_pictures(lay_out(tmp_path, files))
+    one, other = read_images(lay_out(tmp_path, files))
     assert (one.path.parts[-3], len(one.boxes)) == ("train", 1)
     assert (other.path.parts[-3], len(other.boxes)) == ("valid", 0)
     beside = {"1.jpg": "", "1.xml": voc("plate"), "aug/1.jpg": ""}
-    pictures = read_pictures(lay_out(tmp_path / "beside", beside))
+    pictures = read_images(lay_out(tmp_path / "beside", beside))
     assert [(p.path.parent.name, len(p.boxes)) for p in pictures] == [("beside", 1), ("aug", 0)]
 
 
 def test_what_coco_lists_of_a_test_part_is_nobody_s_to_learn_from(tmp_path):
     names = ("train/a.jpg", "test/b.jpg")
     folder = lay_out(tmp_path, {"a.json": coco(*names)} | dict.fromkeys(names, ""))
-    assert [picture.path.name for picture in read_pictures(folder)] == ["a.jpg"]
+    assert [picture.path.name for picture in read_images(folder)] == ["a.jpg"]
 
 
 def test_a_link_to_nothing_is_no_label_file(tmp_path):
     folder = lay_out(tmp_path, {"a.jpg": "", "a.txt": ROW})
     for name in ("x.json", "x.xml"):
         (folder / name).symlink_to(tmp_path / "gone")
-    assert len(read_pictures(folder)) == 1
+    assert len(read_images(folder)) == 1
 
 
 def test_folders_that_are_links_are_looked_into_once(tmp_path):
@@ -363,7 +363,7 @@ def test_folders_that_are_links_are_looked_into_once(tmp_path):
     other = lay_out(tmp_path / "disk", {"b.jpg": "", "b.txt": ROW})
     (folder / "2024").symlink_to(other)
     (folder / "again").symlink_to(folder)
-    assert [picture.path.name for picture in read_pictures(folder)] == ["a.jpg", "b.jpg"]
+    assert [picture.path.name for picture in read_images(folder)] == ["a.jpg", "b.jpg"]
 
 
 def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
@@ -377,36 +377,34 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
     known = os.scandir
     monkeypatch.setattr(os, "scandir", scandir)
     with pytest.raises(TrainError, match="2024: Permission denied"):
-        read_pictures(folder)
+        read_images(folder)
 
 
 def test_a_test_part_has_the_classes_of_its_data_set(tmp_path):
     files = {"data.yaml": "names: [car, plate]", "test/images/a.jpg": ""}
     folder = lay_out(tmp_path, files | {"test/labels/a.txt": f"1{ROW[1:]}\n{ROW}"})
-    (one,) = read_pictures(folder / "test")
+    (one,) = read_images(folder / "test")
     assert one.boxes == (pytest.approx(BOX),)
 
 
 def test_a_test_part_among_pictures_has_its_labels_among_labels(tmp_path):
     files = {"data.yaml": "names: [plate, car]", "images/test/a.jpg": "", "images/test/b.jpg": ""}
     folder = lay_out(tmp_path, files | {"labels/test/a.txt": f"1{ROW[1:]}\n{ROW}"})
-    pictures = read_pictures(folder / "images" / "test")
+    pictures = read_images(folder / "images" / "test")
     assert [picture.boxes for picture in pictures] == [(pytest.approx(BOX),), ()]
 
 
 def test_problems_of_several_pictures_are_told_together(tmp_path):
     files = {f"images/{n}.jpg": "" for n in range(3)} | {f"labels/{n}.txt": "9" for n in range(3)}
     with pytest.raises(TrainError) as caught:
-        read_pictures(lay_out(tmp_path, files))
+        read_images(lay_out(tmp_path, files))
     assert len(str(caught.value).splitlines()) == 3
 
 
 def test_the_box_of_a_picture_that_exif_turns_is_where_it_is_seen(tmp_path):
     image = cv2.imencode(".jpg", np.zeros((100, 200, 3), np.uint8))[1].tobytes()
     files = {"a.jpg": exif_turned(image), "a.xml": voc("plate", size=(100, 200))}
-    (one,) = read_pictures(
-        lay_out(tmp_path, files | {"a.xml": files["a.xml"].replace("120", "90")})
-    )
+    (one,) = read_images(lay_out(tmp_path, files | {"a.xml": files["a.xml"].replace("120", "90")}))
     assert (one.width, one.height) == (100, 200)
     assert one.boxes == ((20, 30, 90, 60),)
 
@@ -454,7 +452,7 @@ def test_a_box_is_the_same_in_every_format(tmp_path_factory, spans):
         folders.append(tmp_path_factory.mktemp("set"))
         write(folders[-1], boxes)
     for folder in folders:
-        (one,) = read_pictures(folder)
+        (one,) = read_images(folder)
         assert [pytest.approx(box, abs=1e-4) for box in boxes] == list(one.boxes)
 
 

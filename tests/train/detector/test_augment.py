@@ -7,8 +7,8 @@ from ultralytics.cfg import get_cfg
 from ultralytics.data.augment import RandomPerspective
 from ultralytics.utils.torch_utils import init_seeds
 
-from train.dataset.checks import checked_pictures
-from train.dataset.pictures import write_yolo
+from train.dataset.labelled_images import write_yolo
+from train.dataset.splits import checked_pictures
 from train.detector import augment
 from train.detector.augment import (
     PlateDataset,
@@ -18,8 +18,8 @@ from train.detector.augment import (
     render_plates,
     transplant,
 )
-from train.detector.fit import AUGMENTATION
-from train.errors import TrainError
+from train.detector.ultralytics_training import AUGMENTATION
+from train.train_error import TrainError
 
 BOXES = np.array([[30, 40, 90, 60], [150, 20, 190, 40]], float)
 

@@ -7,7 +7,7 @@ import pytest
 from ultralytics import YOLO
 
 from train.detector.curve import Curve, run_curve
-from train.errors import TrainError
+from train.train_error import TrainError
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from plateid.core.records import PlateRead
 from plateid.core.text import CHARSET
-from train.dataset.formats.labelled import LabelledBox
+from train.dataset.formats.image_labels import LabelledBox
 from train.evaluation.reading import Answer, published
 from train.evaluation.results import Shot, Transcribed
 

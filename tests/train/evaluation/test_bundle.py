@@ -13,10 +13,10 @@ from plateid.models.bundle import Bundle
 from tests.bundles import detector_network, reader_network, write_bundle
 from tests.train.evaluation.test_evaluate import ELSEWHERE, PLATE, folder
 from train.__main__ import main
-from train.errors import TrainError
 from train.evaluation.bundle import update_bundle
 from train.evaluation.evaluate import evaluate
 from train.evaluation.run import EvaluationRun
+from train.train_error import TrainError
 
 BEFORE = """
 # Mine to keep.

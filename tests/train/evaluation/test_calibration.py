@@ -6,9 +6,9 @@ import pytest
 from plateid.core.records import PlateRead
 from plateid.core.text import CHARSET, tempered
 from tests.train.evaluation.samples import answer, plate, read
-from train.errors import TrainError
 from train.evaluation.calibration import Level, calibration, fit, judged, log_loss
 from train.evaluation.results import Transcribed
+from train.train_error import TrainError
 
 THRESHOLD = 0.3
 PLAIN = [1 + CHARSET.index(character) for character in "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"]

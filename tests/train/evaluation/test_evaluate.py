@@ -13,12 +13,12 @@ import pytest
 from plateid.capture.writer import ClipWriter
 from plateid.errors import PlateidError
 from tests.bundles import detector_network, reader_network, write_bundle
-from train.bundle.card import origin
-from train.dataset.pictures import held_out
-from train.errors import TrainError
+from train.dataset.labelled_images import held_out
 from train.evaluation.evaluate import evaluate
 from train.evaluation.run import EvaluationRun, leaks
-from train.text import fold
+from train.folding import fold
+from train.manifest.model_card import origin
+from train.train_error import TrainError
 
 PLATE = "220,120,420,200"
 """Where the tiny detector finds its plate in a picture of 640x320; 80 pixels high."""

@@ -9,12 +9,12 @@ import pytest
 
 from tests.bundles import detector_network, reader_network, write_bundle
 from tests.train.evaluation.test_evaluate import ELSEWHERE, PLATE, folder, write_clip
-from train.errors import TrainError
 from train.evaluation.chart import precision_recall
 from train.evaluation.evaluate import Evaluation, evaluate
 from train.evaluation.figures import share
 from train.evaluation.report import table, write
 from train.evaluation.run import EvaluationRun
+from train.train_error import TrainError
 
 VOID = {"meta", "img", "br"}
 

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from train.dataset.checks import checked_pictures
-from train.dataset.pictures import held_out, split
-from train.errors import TrainError
+from train.dataset.labelled_images import held_out, split
+from train.dataset.splits import checked_pictures
 from train.evaluation.sources import read_crops, read_sources
+from train.train_error import TrainError
 
 
 def data_set(root: Path, *seeds: int, shade: int = 0) -> Path:

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from train.errors import TrainError
 from train.evaluation.metrics import Ranking
 from train.evaluation.threshold import choose, per_frame
+from train.train_error import TrainError
 
 
 def ranking(right: list[float], wrong: list[float], plates: int) -> Ranking:

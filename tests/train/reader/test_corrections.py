@@ -21,7 +21,7 @@ from plateid.web.labels import Label, Labels
 from plateid.web.training import GREY, training_files
 from tests.events.samples import event
 from train.__main__ import main
-from train.dataset.checks import checked_pictures
+from train.dataset.splits import checked_pictures
 from train.reader.crops import read_plates
 
 README = (Path(__file__).parents[3] / "README.md").read_text()

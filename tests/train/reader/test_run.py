@@ -11,14 +11,14 @@ import psutil
 import pytest
 import torch
 
-from train.dataset.checks import checked_pictures
-from train.dataset.pictures import split
-from train.errors import TrainError
+from train.dataset.labelled_images import split
+from train.dataset.splits import checked_pictures
 from train.reader.candidates import trained
 from train.reader.crops import augmented, background, read_plates
 from train.reader.fit import load_weights
 from train.reader.network import PlateNet
 from train.reader.run import ReaderRun, train_reader
+from train.train_error import TrainError
 
 ENGLISH_G2 = Path(easyocr_en_models.__file__).parent / "models"
 

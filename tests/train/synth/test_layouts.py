@@ -5,10 +5,10 @@ import pytest
 
 from plateid.core.formats import shipped_formats
 from plateid.core.text import CHARSET
-from train.errors import TrainError
 from train.synth.layouts import layouts, read_layout, regions
 from train.synth.plate import draw_plate
 from train.synth.texts import random_rows
+from train.train_error import TrainError
 
 KNOWN = {entry.code for entry in shipped_formats().entries} & set(regions())
 GOOD = """region = "ro"

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from plateid.core.text import CHARSET
-from train.errors import TrainError
 from train.reader.crops import read_plates
 from train.reader.sheet import write_sheet
 from train.synth.folder import write_plates
 from train.synth.render import NO_PLATE, render_plate, render_sample
 from train.synth.store import Store, prerender
+from train.train_error import TrainError
 
 
 def test_samples_say_where_their_characters_are():

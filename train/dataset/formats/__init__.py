@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from train.dataset.formats import coco, table, voc, yolo
-from train.dataset.formats.labelled import Labelled, plate_classes
+from train.dataset.formats import coco, labels_csv, voc, yolo
+from train.dataset.formats.image_labels import ImageLabels, plate_classes
 
-__all__ = ["Labelled", "read_labels"]
+__all__ = ["ImageLabels", "read_labels"]
 
 
 class Format(NamedTuple):
@@ -20,12 +20,12 @@ class Format(NamedTuple):
     name: str
     looks: str
     find: Callable[[Path], list[Path]]
-    read: Callable[[Path, list[Path], list[str]], tuple[list[Labelled], set[str]]]
+    read: Callable[[Path, list[Path], list[str]], tuple[list[ImageLabels], set[str]]]
     classes: str = ""
 
 
 FORMATS = (
-    Format("labels.csv", "labels.csv with images/", table.find, table.read),
+    Format("labels.csv", "labels.csv with images/", labels_csv.find, labels_csv.read),
     Format(
         "COCO", "a .json of images, annotations and categories", coco.find, coco.read, "categories"
     ),
@@ -36,7 +36,7 @@ FORMATS = (
 )
 
 
-def read_labels(folder: Path, problems: list[str]) -> list[Labelled]:
+def read_labels(folder: Path, problems: list[str]) -> list[ImageLabels]:
     """Reads a data set in whatever of the formats it is; empty where there is a problem."""
     if not folder.is_dir():
         problems.append(f"{folder}: no such folder")
@@ -57,7 +57,7 @@ def read_labels(folder: Path, problems: list[str]) -> list[Labelled]:
     return []
 
 
-def _read(folder: Path, form: Format, files: list[Path], problems: list[str]) -> list[Labelled]:
+def _read(folder: Path, form: Format, files: list[Path], problems: list[str]) -> list[ImageLabels]:
     """What is labelled; boxes of other classes than plates are no more than counted."""
     labels, classes = form.read(folder, files, problems)
     plates = plate_classes(classes)

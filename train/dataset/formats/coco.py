@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import BaseModel, FiniteFloat, ValidationError
 
-from train.dataset.formats.labelled import (
-    Labelled,
+from train.dataset.formats.image_labels import (
+    ImageLabels,
     LabelledBox,
     below,
     by_name,
@@ -58,7 +58,9 @@ def find(folder: Path) -> list[Path]:
     return [file for file, content in contents if all(key in content for key in KEYS)]
 
 
-def read(folder: Path, files: list[Path], problems: list[str]) -> tuple[list[Labelled], set[str]]:
+def read(
+    folder: Path, files: list[Path], problems: list[str]
+) -> tuple[list[ImageLabels], set[str]]:
     """The pictures that are listed, and the classes; those without a box have no plate."""
     labels, classes = [], set[str]()
     for file in files:
@@ -73,7 +75,7 @@ def read(folder: Path, files: list[Path], problems: list[str]) -> tuple[list[Lab
     return labels, classes
 
 
-def _labelled(folder: Path, file: Path, coco: _Coco, problems: list[str]) -> Iterator[Labelled]:
+def _labelled(folder: Path, file: Path, coco: _Coco, problems: list[str]) -> Iterator[ImageLabels]:
     pictures, boxes = by_name(below(folder)), _boxes(file, coco, problems)
     times = Counter(image.id for image in coco.images)
     problems += [f"{file}: image {id_} is listed {n} times" for id_, n in times.items() if n > 1]
@@ -84,7 +86,7 @@ def _labelled(folder: Path, file: Path, coco: _Coco, problems: list[str]) -> Ite
             continue
         if folder in path.parents and in_test(folder, path):
             continue
-        yield Labelled(
+        yield ImageLabels(
             folder=folder,
             path=path,
             source=file,

@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath
 from typing import NoReturn
 from xml.etree import ElementTree as ET
 
-from train.dataset.formats.labelled import (
-    Labelled,
+from train.dataset.formats.image_labels import (
+    ImageLabels,
     LabelledBox,
     below,
     box,
@@ -33,19 +33,21 @@ def find(folder: Path) -> list[Path]:
     return [file for file in below(folder, ".xml") if ROOT.search(file.read_bytes())]
 
 
-def read(folder: Path, files: list[Path], problems: list[str]) -> tuple[list[Labelled], set[str]]:
+def read(
+    folder: Path, files: list[Path], problems: list[str]
+) -> tuple[list[ImageLabels], set[str]]:
     """All pictures, what the XML files say of them, and the classes that they name."""
     pictures = below(folder)
     named = by_name(pictures)
     labels = [each for file in files if (each := _parsed(folder, file, named, problems))]
     negatives = sorted({*pictures} - {each.path for each in labels})
-    labels += [Labelled(folder, path, path, (), image_row(folder, path)) for path in negatives]
+    labels += [ImageLabels(folder, path, path, (), image_row(folder, path)) for path in negatives]
     return labels, {box.name for each in labels for box in each.boxes}
 
 
 def _parsed(
     folder: Path, file: Path, named: dict[str, list[Path]], problems: list[str]
-) -> Labelled | None:
+) -> ImageLabels | None:
     try:
         parser = ET.XMLParser(target=_NoDoctype())  # noqa: S314 - declares no entities
         root = ET.parse(file, parser).getroot()  # noqa: S314 - as above
@@ -57,7 +59,7 @@ def _parsed(
         problems.append(f"{file}: {error}")
         return None
     size = (width, height) if width and height else None
-    return Labelled(folder, path, file, boxes, image_row(folder, path), size=size)
+    return ImageLabels(folder, path, file, boxes, image_row(folder, path), size=size)
 
 
 def _named_box(item: ET.Element) -> LabelledBox:

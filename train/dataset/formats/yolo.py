@@ -10,9 +10,9 @@ from pathlib import Path
 import yaml  # type: ignore[import-untyped]
 from pydantic import BaseModel, ValidationError
 
-from train.dataset.formats.labelled import (
+from train.dataset.formats.image_labels import (
     TEST,
-    Labelled,
+    ImageLabels,
     LabelledBox,
     below,
     image_row,
@@ -53,13 +53,15 @@ def _homes(folder: Path) -> list[Path]:
     return [folder, *([above] if folder.name.lower() == TEST else [])]
 
 
-def read(folder: Path, files: list[Path], problems: list[str]) -> tuple[list[Labelled], set[str]]:
+def read(
+    folder: Path, files: list[Path], problems: list[str]
+) -> tuple[list[ImageLabels], set[str]]:
     """All pictures, and the classes; labels without a picture are problems."""
     homes = (home / name for home in _homes(folder) for name in DATA)
     data = next((file for file in homes if file.is_file()), files[0])
     names = _names(folder, data, problems)
     labels = [
-        Labelled(
+        ImageLabels(
             folder=folder,
             path=path,
             source=label,

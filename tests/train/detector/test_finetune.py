@@ -1,0 +1,223 @@
+"""Real, very small trainings."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ultralytics import YOLO
+
+from train.detector.finetune import DetectorRun, chosen, train_detector
+from train.detector.ultralytics_training import (
+    DetectionTrainer,
+    PlateTrainer,
+    checkpoint,
+    load_detector,
+)
+from train.machine import alone_in
+from train.train_error import TrainError
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+SMALL = {"imgsz": 64, "batch": 4}
+RELU = str(Path(__file__).parents[3] / "train" / "detector" / "yolov8n-relu.yaml")
+PATIENCE_S = 90
+
+
+def command(data: Path, out: Path, *, epochs: int) -> list[str]:
+    words = ["-m", "train", "detector", "--data", data, "--base", "yolov8n.yaml", "--out", out]
+    sizes = ["--imgsz", 64, "--batch", 4, "--epochs", epochs]
+    return [sys.executable, *(str(word) for word in [*words, *sizes])]
+
+
+def test_a_run_leaves_weights_and_a_record_and_is_not_repeated_by_mistake(data, tmp_path):
+    out = tmp_path / "run"
+    run = DetectorRun((str(data),), "yolov8n.yaml", str(out), epochs=1, **SMALL)
+    record = train_detector(run)
+    assert json.loads(json.dumps(record)) == json.loads((out / "run.json").read_text())
+    assert record["pictures"]["train"] + record["pictures"]["val"] == 14
+    assert "metrics/mAP50(B)" in record["metrics"]
+    assert (out / "fit" / "weights" / "best.pt").is_file()
+    assert torch.get_num_threads() == os.cpu_count(), "ultralytics would leave one core idle"
+    with pytest.raises(TrainError, match="holds a finished run"):
+        train_detector(run)
+
+
+def test_a_killed_run_goes_on_where_it_was_also_in_another_folder(data, tmp_path, monkeypatch):
+    before, after = tmp_path / "before", tmp_path / "Anna's \N{AUTOMOBILE}"
+    before.mkdir()
+    weights = before / "run" / "fit" / "weights"
+    words = command(data, Path("run"), epochs=9)
+    root = Path(__file__).parents[3]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    killed = subprocess.Popen(words, stdout=subprocess.DEVNULL, cwd=before, env=environment)
+    deadline = time.monotonic() + PATIENCE_S
+    while not (weights / "previous.pt").exists():
+        assert time.monotonic() < deadline
+        assert killed.poll() is None
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    (weights / "last.pt").write_bytes((weights / "previous.pt").read_bytes()[:1000])
+    before.rename(after)
+    monkeypatch.chdir(after)
+    out = Path("run").rename("moved")
+    done = len((out / "fit" / "results.csv").read_text().splitlines()) - 1
+    assert not (out / "run.json").exists()
+    record = train_detector(DetectorRun((str(data),), "yolov8n.yaml", str(out), epochs=9, **SMALL))
+    assert record["epochs"] == 9
+    assert not before.exists()
+    epochs = [r.split(",")[0] for r in (out / "fit/results.csv").read_text().splitlines()[1:]]
+    assert 1 <= done < 9
+    assert epochs[-1] == "9"
+    assert len(epochs) <= 10, "all but the epoch that was cut off are there once"
+
+
+@pytest.mark.parametrize(
+    ("out", "reason"), [(".", "holds data, and no run"), ("data/run", "lies in --data .*data")]
+)
+def test_a_folder_of_something_else_is_left_as_it_is(data, tmp_path, out, reason):
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(TrainError, match=reason):
+        train_detector(DetectorRun((str(data),), "yolov8n.yaml", str(tmp_path / out), epochs=1))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_checkpoint_that_was_cut_off_takes_the_place_of_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(DetectionTrainer, "save_model", lambda self: self.last.write_bytes(b"cut"))
+    trainer = object.__new__(PlateTrainer)
+    trainer.wdir, trainer.last = tmp_path, tmp_path / "last.pt"
+    torch.save({"epoch": 1}, trainer.last)
+    for _ in range(3):
+        trainer.save_model()
+        assert torch.load(checkpoint(tmp_path)) == {"epoch": 1}
+
+
+def test_a_run_of_other_settings_does_not_go_on(data, tmp_path):
+    base = Path(shutil.copy(RELU, tmp_path / "yolov8n-own.yaml"))
+    run = DetectorRun((str(data),), str(base), str(tmp_path / "run"), epochs=1, **SMALL)
+    train_detector(run)
+    (tmp_path / "run" / "run.json").unlink()
+    with pytest.raises(TrainError, match=r"holds a run with other epochs, seed; choose another"):
+        train_detector(replace(run, epochs=2, seed=1))
+    base.write_text(base.read_text() + "# another one\n")
+    with pytest.raises(TrainError, match="holds a run with other base_sha256; choose another"):
+        train_detector(run)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"base": "none.pt"}, "none.pt: not a detector"),
+        ({"plates": ("none",)}, "none/images: No such file"),
+        ({"base": "nan.pt"}, "the loss is no number in epoch 1: take a lower --lr0"),
+    ],
+)
+def test_a_run_that_could_not_begin_can_be_asked_otherwise(
+    data, tmp_path, monkeypatch, *, wrong, reason
+):
+    monkeypatch.chdir(tmp_path)
+    spoilt = YOLO("yolov8n.yaml")
+    next(spoilt.model.parameters()).data.fill_(float("nan"))
+    spoilt.save("nan.pt")
+    run = DetectorRun((str(data),), "yolov8n.yaml", str(tmp_path / "run"), epochs=1, **SMALL)
+    with pytest.raises(TrainError, match=reason):
+        train_detector(replace(run, **wrong))
+    assert not [*(tmp_path / "run").iterdir()]
+    if wrong == {"base": "nan.pt"}:
+        assert train_detector(run)["base"] == run.base
+
+
+@pytest.mark.parametrize("lr0", [0, -1e-3, 1.1, float("nan")])
+def test_a_learning_rate_is_more_than_nothing_and_not_too_much(data, tmp_path, lr0):
+    run = DetectorRun((str(data),), "yolov8n.yaml", str(tmp_path / "run"), lr0=lr0)
+    with pytest.raises(TrainError, match=r"--lr0 .*: must be more than 0"):
+        train_detector(run)
+
+
+def test_two_runs_do_not_share_a_folder(data, tmp_path):
+    out = tmp_path / "run"
+    run = DetectorRun((str(data),), "yolov8n.yaml", str(out), **SMALL)
+    with alone_in(out), pytest.raises(TrainError, match="run: a run is at work in it"):
+        train_detector(run)
+    assert not [*out.iterdir()]
+
+
+def test_pictures_that_ultralytics_leaves_out_are_an_error(data, tmp_path, monkeypatch):
+    def size(picture):
+        if "00000" in picture.filename:
+            raise OSError("cannot identify image file")
+        return picture.size
+
+    monkeypatch.setattr("ultralytics.data.utils.exif_size", size)
+    run = DetectorRun((str(data),), "yolov8n.yaml", str(tmp_path / "run"), epochs=1, **SMALL)
+    with pytest.raises(TrainError, match=r"\d.png: not used by ultralytics, nor 0 more"):
+        train_detector(run)
+
+
+def test_a_run_that_was_killed_before_its_record_is_measured_again(data, tmp_path):
+    out = tmp_path / "run"
+    run = DetectorRun((str(data),), "yolov8n.yaml", str(out), epochs=1, **SMALL)
+    record = train_detector(run)
+    (out / "run.json").unlink()
+    (out / "fit" / "weights" / "best.pt").write_bytes(b"cut off")
+    again = train_detector(run)
+    assert "metrics/mAP50(B)" in again["metrics"]
+    assert again["minutes"] == record["minutes"]
+
+
+def test_a_full_disk_is_named_and_the_run_goes_on_later(data, tmp_path):
+    out = tmp_path / "run"
+    limited = f"ulimit -f 2000; exec {' '.join(command(data, out, epochs=1))}"
+    done = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"{out}: [Errno 27] File too large" in done.stderr
+    assert "once mended, the same command goes on" in done.stderr
+    assert "Traceback" not in done.stderr
+    train_detector(DetectorRun((str(data),), "yolov8n.yaml", str(out), epochs=1, **SMALL))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "base.pt: not a detector"),
+        (b"hello", "base.pt: not a detector"),
+        (torch.nn.Linear(1, 1), "base.pt: not a detector"),
+        ("yolov8n-seg.yaml", "base.pt: is a YOLO to segment, no YOLO detector"),
+    ],
+)
+def test_a_base_that_is_no_detector_is_refused(data, tmp_path, content, reason):
+    base, out = tmp_path / "base.pt", tmp_path / "run"
+    if isinstance(content, bytes):
+        base.write_bytes(content)
+    elif isinstance(content, torch.nn.Module):
+        torch.save(content, base)
+    elif content:
+        YOLO(content, verbose=False).save(base)
+    with pytest.raises(TrainError, match=reason):
+        train_detector(DetectorRun((str(data),), str(base), str(out), epochs=1, **SMALL))
+    assert not (out / "fit").exists()
+
+
+@pytest.mark.parametrize("name", ["base.onnx", "base.md", "base.yaml"])
+def test_a_file_that_is_neither_weights_nor_a_network_is_refused(tmp_path, name):
+    (tmp_path / name).write_text("# text: [")
+    with pytest.raises(TrainError, match=f"{name}: not a detector that can be loaded"):
+        load_detector(str(tmp_path / name))
+
+
+def test_a_smaller_part_of_the_pictures_lies_in_a_larger_one():
+    pictures = list(range(50))
+    few, more, every = (
+        chosen(pictures, DetectorRun((), "", "", seed=3, limit=limit)) for limit in (5, 20, None)
+    )
+    assert few == more[:5]
+    assert sorted(every) == pictures
+    assert np.any([a != b for a, b in zip(every, pictures, strict=True)])
