@@ -8,6 +8,7 @@ import torch
 from ultralytics import YOLO
 
 from plateid.config.models import DEFAULT_BUNDLE
+from train.detector import ultralytics_training
 from train.detector.finetune import DetectorRun, train_detector
 from train.detector.restore import thaw
 from train.detector.ultralytics_training import load_detector

@@ -6,6 +6,7 @@ import pytest
 import torch
 from ultralytics import YOLO
 
+from train.export import int8_layout
 from train.export.int8_detector import OPERATORS, sensitive
 from train.export.int8_layout import in_fours, one_by_one, rearrange
 from train.export.onnx_networks import Form, export_detector
