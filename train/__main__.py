@@ -150,10 +150,10 @@ def synth(
     **options: Any,
 ) -> None:
     """Renders plates as a camera sees them; --out goes on after an interruption."""
-    from train.reader.crops import look_of  # noqa: PLC0415 - as above
+    from train.reader.crops import appearance_of  # noqa: PLC0415 - as above
     from train.reader.sheet import write_sheet  # noqa: PLC0415
-    from train.synth.folder import write_plates  # noqa: PLC0415
-    from train.synth.store import prerender  # noqa: PLC0415
+    from train.synth.crop_database import fill_crop_database  # noqa: PLC0415
+    from train.synth.crop_folder import write_crop_folder  # noqa: PLC0415
 
     if not (sheet or out or plates):
         raise click.UsageError("give --sheet, --out or --plates")
@@ -164,9 +164,9 @@ def synth(
     if sheet:
         write_sheet(sheet, beside=beside, seed=options["seed"])
     if out:
-        prerender(out, **options)
+        fill_crop_database(out, **options)
     if plates:
-        write_plates(plates, like=look_of(like) if like else None, **options)
+        write_crop_folder(plates, like=appearance_of(like) if like else None, **options)
 
 
 @main.command()

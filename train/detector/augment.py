@@ -18,8 +18,8 @@ from ultralytics.data.dataset import YOLODataset
 
 from plateid.core.records import Image
 from train.dataset.formats.image_labels import all_below
-from train.synth.render import render_plate
-from train.synth.signs import render_board
+from train.synth.rendering import render_plate
+from train.synth.signs import render_sign
 from train.train_error import TrainError
 
 Box = NDArray[np.float64]
@@ -133,7 +133,7 @@ def distract(image: Image, boxes: Boxes, rng: Rng) -> None:
     vehicles = boxes + AROUND * np.tile(boxes[:, 2:] - boxes[:, :2], 2)
     for _ in range(int(rng.integers(1, 6))):
         x, y = int(rng.integers(0, width)), int(rng.integers(0, height))
-        board = render_board(rng, height=max(12, int(height * rng.uniform(0.02, 0.15))))
+        board = render_sign(rng, height=max(12, int(height * rng.uniform(0.02, 0.15))))
         board = board[: height - y, : width - x]
         h, w = board.shape[:2]
         free = vehicles if rng.random() < ELSEWHERE else boxes

@@ -14,8 +14,8 @@ from plateid.models.bundle import ReaderSpec
 from plateid.models.reader import fitted
 from train.reader.crops import Plate, augmented, background, by_source
 from train.reader.network import COLUMNS, ROWS
-from train.synth.render import Sample, render_sample
-from train.synth.store import Store
+from train.synth.crop_database import CropDatabase
+from train.synth.rendering import LabelledCrop, render_crop
 
 BACKGROUND = 0.1
 """Share of the real crops that show a place beside the plate."""
@@ -25,7 +25,7 @@ SHIFT, ZOOM = 0.035, 0.07
 """Standard deviation of the changes of a crop's frame, in parts of its size."""
 INSIDE = 0.03
 """So far from the border, in parts of the crop, the middle of each character stays: about what
-`train.synth.view.CUT` leaves of it."""
+`train.synth.viewpoint.CUT` leaves of it."""
 TILTED, SLOPE = 0.25, 0.3
 """Share of the crops that are tilted further, and the deviation of how far: in a box of 4 to 1, 0.3
 are 4 degrees. As a detector's box does, the frame grows with it."""
@@ -74,7 +74,7 @@ class Mix:
     """
 
     plates: Sequence[Plate]
-    store: Store | None
+    store: CropDatabase | None
     real: float
     size: int
     regions: tuple[str, ...]
@@ -99,13 +99,13 @@ def batches(mix: Mix, spec: ReaderSpec, *, seed: Sequence[int]) -> Iterator[Batc
         )
 
 
-def _real(rng: np.random.Generator, plates: Sequence[Plate]) -> Sample:
+def _real(rng: np.random.Generator, plates: Sequence[Plate]) -> LabelledCrop:
     plate = plates[rng.integers(len(plates))]
     return background(rng, plate) if rng.random() < BACKGROUND else augmented(rng, plate)
 
 
-def _rendered(rng: np.random.Generator, store: Store | None) -> Sample:
-    return render_sample(rng) if store is None else store[int(rng.integers(len(store)))]
+def _rendered(rng: np.random.Generator, store: CropDatabase | None) -> LabelledCrop:
+    return render_crop(rng) if store is None else store[int(rng.integers(len(store)))]
 
 
 def varied(
@@ -164,7 +164,7 @@ def _unevenly_lit(crops: Tensor, rng: np.random.Generator) -> Tensor:
     return torch.where(glare, crops + levels * strength, crops * torch.exp(-SHADOW * strength))
 
 
-def steps_of(sample: Sample, frame: NDArray[np.float64]) -> NDArray[np.int64]:
+def steps_of(sample: LabelledCrop, frame: NDArray[np.float64]) -> NDArray[np.int64]:
     """The class of each of PlateNet's steps that a character's middle is in, else UNKNOWN.
 
     Characters one above the other, as in the prefixes of American plates, get neighbouring steps.
@@ -196,5 +196,5 @@ def _framed(places: NDArray[np.float32], frame: NDArray[np.float64]) -> NDArray[
     return np.linalg.solve(frame[:, :2], (2 * places - 1 - frame[:, 2]).T).T
 
 
-def _region(sample: Sample, regions: tuple[str, ...]) -> int:
+def _region(sample: LabelledCrop, regions: tuple[str, ...]) -> int:
     return regions.index(sample.region) if sample.region in regions else UNKNOWN

@@ -14,9 +14,9 @@ from plateid.core.records import Box, Image
 from train.dataset.formats.image_labels import LabelledBox
 from train.dataset.image_reading import read_tables
 from train.dataset.labelled_images import LabelledImage, grouped, split
-from train.synth.likeness import Likeness
-from train.synth.optics import Subject, photographed
-from train.synth.render import CAPS, Sample
+from train.synth.appearance import AppearanceLimits
+from train.synth.camera_effects import CropGeometry, simulate_camera
+from train.synth.rendering import CAPS, LabelledCrop
 from train.train_error import TrainError
 
 LEFT_OUT = {"partial", "unreadable", "mirrored", "notplate"}
@@ -91,17 +91,19 @@ def _usable(said: LabelledBox) -> bool:
     return legibility not in LEFT_OUT if said.text else legibility == NO_PLATE
 
 
-def look_of(folders: Sequence[Path]) -> Likeness:
+def appearance_of(folders: Sequence[Path]) -> AppearanceLimits:
     """How the plates of the training side look.
 
     Raises:
         TrainError: As `read_plates`.
     """
     plates, _ = read_plates(folders, two_lines=True)
-    return Likeness.of(framed(plate, margin_x=0, margin_y=0) for plate in plates if plate.text)
+    return AppearanceLimits.measured_on(
+        framed(plate, margin_x=0, margin_y=0) for plate in plates if plate.text
+    )
 
 
-def background(rng: np.random.Generator, plate: Plate) -> Sample:
+def background(rng: np.random.Generator, plate: Plate) -> LabelledCrop:
     """A strip above or below a plate, of about its shape; the plate itself where there is none."""
     height = plate.image.shape[0]
     x1, y1, x2, y2 = (round(value) for value in plate.box)
@@ -122,7 +124,7 @@ def _surroundings(image: Image, box: Box) -> tuple[Image, Box]:
     return part, (x1 - left, y1 - top, x2 - left, y2 - top)
 
 
-def augmented(rng: np.random.Generator, plate: Plate) -> Sample:
+def augmented(rng: np.random.Generator, plate: Plate) -> LabelledCrop:
     """A real plate, tilted, cut out a little differently, often by a worse camera."""
     height, width = plate.image.shape[:2]
     turn = cv2.getRotationMatrix2D(
@@ -147,12 +149,12 @@ def _seen(rng: np.random.Generator, crop: Image) -> Image:
     """The crop from farther away, through another camera."""
     cap = CAP * crop.shape[0]
     farther = float(np.exp(rng.uniform(np.log(min(CAPS[0], cap)), np.log(cap))))
-    return photographed(rng, crop, Subject(cap / farther, farther))
+    return simulate_camera(rng, crop, CropGeometry(cap / farther, farther))
 
 
-def _sample(image: Image, text: str) -> Sample:
+def _sample(image: Image, text: str) -> LabelledCrop:
     """Where the characters of real plates are, nobody said either."""
-    return Sample(image, text, np.zeros((0, 2), np.float32), (), UNKNOWN)
+    return LabelledCrop(image, text, np.zeros((0, 2), np.float32), (), UNKNOWN)
 
 
 def framed(plate: Plate, *, margin_x: float, margin_y: float) -> Image:

@@ -18,7 +18,7 @@ from train.reader.fit import Schedule, Training
 from train.reader.parallel import in_processes, rank
 from train.reader.scores import scores
 from train.record import begin, write_whole
-from train.synth.store import Store
+from train.synth.crop_database import CropDatabase
 from train.train_error import TrainError
 
 
@@ -87,7 +87,7 @@ def _train(run: ReaderRun) -> None:
     torch.manual_seed(run.seed)
     chosen = candidate(run.network, run.easyocr)
     train, val = read_plates([Path(folder) for folder in run.data], two_lines=chosen.two_lines)
-    store = Store(run.store) if run.store else None
+    store = CropDatabase(run.store) if run.store else None
     asked = {
         **{key: value for key, value in asdict(run).items() if key not in ("minutes", "out")},
         "crops": {"train": len(train), "val": len(val)},

@@ -8,7 +8,7 @@ import numpy as np
 
 from plateid.core.records import Image
 from train.reader.crops import augmented, read_plates
-from train.synth.render import Sample, render_sample
+from train.synth.rendering import LabelledCrop, render_crop
 from train.train_error import TrainError
 
 WIDTH, HEIGHT, LABEL = 200, 72, 18
@@ -30,7 +30,7 @@ def write_sheet(path: Path, *, beside: Path | None, seed: int) -> None:
         TrainError: The data cannot be used, or the picture cannot be written.
     """
     rng = np.random.default_rng(seed)
-    samples = [render_sample(rng) for _ in range(COUNT)]
+    samples = [render_crop(rng) for _ in range(COUNT)]
     if beside:
         plates = read_plates([beside], two_lines=True)[0]
         samples += [augmented(rng, plates[rng.integers(len(plates))]) for _ in range(COUNT)]
@@ -42,7 +42,7 @@ def write_sheet(path: Path, *, beside: Path | None, seed: int) -> None:
         raise TrainError(f"{path}: cannot be written")
 
 
-def draw_sheet(samples: Iterable[Sample]) -> Image:
+def draw_sheet(samples: Iterable[LabelledCrop]) -> Image:
     """Crops in rows, each as large as its cell allows."""
     cells = [_cell(sample) for sample in samples]
     cells += [np.zeros_like(cells[0])] * (-len(cells) % COLUMNS)
@@ -50,7 +50,7 @@ def draw_sheet(samples: Iterable[Sample]) -> Image:
     return np.vstack(rows)
 
 
-def _cell(sample: Sample) -> Image:
+def _cell(sample: LabelledCrop) -> Image:
     cell = np.zeros((HEIGHT + LABEL, WIDTH, 3), np.uint8)
     height, width = sample.image.shape[:2]
     scale = min(WIDTH / width, HEIGHT / height)

@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 
 from plateid.core.records import Image
-from train.synth.decor import random_font, words, write
-from train.synth.marks import any_colour, blob, disc
-from train.synth.mount import mounted, patches
-from train.synth.signs import render_board
+from train.synth.decorations import random_font, words, write
+from train.synth.signs import render_sign
+from train.synth.surroundings import mount_on_vehicle, patches
+from train.synth.symbols import any_colour, blob, disc
 
 
 def render_distractor(rng: np.random.Generator) -> Image:
@@ -19,7 +19,7 @@ def render_distractor(rng: np.random.Generator) -> Image:
 
 
 def _board(rng: np.random.Generator, width: int, height: int) -> Image:
-    board = render_board(rng, height=height)
+    board = render_sign(rng, height=height)
     board = board[:, : max(8, width)]
     behind = _clutter(rng, board.shape[1], height)
     opacity = board[:, :, 3:].astype(np.float32) / 255
@@ -42,7 +42,7 @@ def _grille(rng: np.random.Generator, width: int, height: int) -> Image:
 
 def _clutter(rng: np.random.Generator, width: int, height: int) -> Image:
     if rng.random() < 0.5:
-        scene, _ = mounted(
+        scene, _ = mount_on_vehicle(
             rng, np.full((height // 2 + 4, width // 2 + 4, 3), any_colour(rng), np.uint8)
         )
         return np.asarray(cv2.resize(scene, (width, height)), np.uint8)

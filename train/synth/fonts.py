@@ -13,7 +13,7 @@ from PIL import ImageDraw, ImageFont
 from pydantic import Field
 
 from plateid.config.section import Section
-from train.synth.strokes import CAP, StrokeFont, styles
+from train.synth.stroke_fonts import CAP, StrokeFont, styles
 from train.train_error import TrainError
 
 FONT_FOLDER = Path("/usr/share/fonts")
@@ -23,7 +23,7 @@ CHINESE = "DroidSansFallbackFull.ttf"
 Mask = NDArray[np.uint8]
 
 
-class Strokes(Section):
+class StrokeChoice(Section):
     """The drawn fonts of a family, and how often one of them is taken."""
 
     style: str
@@ -34,11 +34,11 @@ class Family(Section):
     """Fonts that look alike; see fonts.toml."""
 
     files: tuple[str, ...]
-    strokes: Strokes | None = None
+    strokes: StrokeChoice | None = None
 
 
 @dataclass(frozen=True)
-class Face:
+class FontFace:
     """One font: a file's name, or a style and its number."""
 
     name: str
@@ -74,10 +74,10 @@ def font_files() -> dict[str, Path]:
         raise TrainError(
             f"{FONT_FOLDER}: {', '.join(missing)}: not installed; `make debian` installs them"
         )
-    return {name: found[name] for name in wanted}
+    return {name: found[name] for name in sorted(wanted)}
 
 
-def pick_face(rng: np.random.Generator, family: str) -> Face:
+def pick_face(rng: np.random.Generator, family: str) -> FontFace:
     """A font of the family."""
     spec = families()[family]
     if spec.strokes and rng.random() < spec.strokes.share:
@@ -85,12 +85,12 @@ def pick_face(rng: np.random.Generator, family: str) -> Face:
     return _face(spec.files[rng.integers(len(spec.files))])
 
 
-_face = functools.cache(Face)
+_face = functools.cache(FontFace)
 _stroke_font = functools.cache(StrokeFont)
 
 
 @functools.cache
-def _glyph(face: Face, character: str) -> Mask:
+def _glyph(face: FontFace, character: str) -> Mask:
     if face.number >= 0:
         return _stroke_font(face.name, face.number).mask(character)
     return _from_file(face.name, character)

@@ -9,7 +9,7 @@ from PIL import Image as PilImage
 from PIL import ImageDraw, ImageFont
 
 from train.synth.fonts import CHINESE, font_files, sized
-from train.synth.marks import any_colour, blob
+from train.synth.symbols import any_colour, blob
 
 HAN = (0x4E00, 0x9F00)
 KANA = (0x3041, 0x30F0)
@@ -22,7 +22,7 @@ SIZE = 48
 LONGEST_PLATE = 9
 
 
-def render_board(rng: np.random.Generator, *, height: int) -> NDArray[np.uint8]:
+def render_sign(rng: np.random.Generator, *, height: int) -> NDArray[np.uint8]:
     """A sign of some lines.
 
     Returns:

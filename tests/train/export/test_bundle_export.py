@@ -27,7 +27,7 @@ from train.export.input_size import resize_detector
 from train.export.int8_detector import sensitive
 from train.export.torch_parity import check_candidates, check_equal, run, street
 from train.reader.candidates import average_with, candidate, load_base
-from train.synth.folder import write_plates
+from train.synth.crop_folder import write_crop_folder
 from train.train_error import TrainError
 
 # Of torch's exporter, which says what its next versions will do.
@@ -163,7 +163,7 @@ def reader(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def plates(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("rendered") / "plates"
-    write_plates(folder, 60, seed=5)
+    write_crop_folder(folder, 60, seed=5)
     return folder
 
 

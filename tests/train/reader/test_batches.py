@@ -5,14 +5,14 @@ import torch
 from train.reader.batches import UNKNOWN, Mix, batches, steps_of, varied
 from train.reader.candidates import candidate
 from train.reader.network import COLUMNS, HEIGHT, ROWS, WIDTH
-from train.synth.render import Sample
+from train.synth.rendering import LabelledCrop
 
 AS_IT_IS = np.array([[1.0, 0, 0], [0, 1, 0]])
 
 
-def sample(text: str, centres: list[tuple[float, float]], rows: tuple[int, ...]) -> Sample:
+def sample(text: str, centres: list[tuple[float, float]], rows: tuple[int, ...]) -> LabelledCrop:
     image = np.zeros((20, 60, 3), np.uint8)
-    return Sample(image, text, np.array(centres, np.float32).reshape(-1, 2), rows, "")
+    return LabelledCrop(image, text, np.array(centres, np.float32).reshape(-1, 2), rows, "")
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ import pytest
 
 from plateid.core.formats import shipped_formats
 from plateid.core.text import CHARSET
+from train.synth.flat_plate import draw_plate
 from train.synth.layouts import layouts, read_layout, regions
-from train.synth.plate import draw_plate
-from train.synth.texts import random_rows
+from train.synth.plate_texts import random_rows
 from train.train_error import TrainError
 
 KNOWN = {entry.code for entry in shipped_formats().entries} & set(regions())

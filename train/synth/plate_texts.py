@@ -11,7 +11,7 @@ TWIN = 0.08
 
 
 @dataclass(frozen=True)
-class Part:
+class TextPart:
     """Characters that stand together, and the gap before them."""
 
     characters: str
@@ -19,13 +19,13 @@ class Part:
     stacked: bool = False
 
 
-Row = tuple[Part, ...]
+Row = tuple[TextPart, ...]
 
 
 def random_rows(rng: np.random.Generator, layout: PlateLayout) -> tuple[Row, ...]:
     """A text of the layout, row by row."""
     pattern = layout.patterns[rng.integers(len(layout.patterns))]
-    rows: list[list[Part]] = [[]]
+    rows: list[list[TextPart]] = [[]]
     number = 0
     for word in pattern.split(" "):
         if word == ROW:
@@ -38,7 +38,7 @@ def random_rows(rng: np.random.Generator, layout: PlateLayout) -> tuple[Row, ...
             number += 1
         stack = STACK.fullmatch(word)
         characters = random_part(rng, stack[1] if stack else word, layout)
-        rows[-1].append(Part(characters, gap, bool(stack)))
+        rows[-1].append(TextPart(characters, gap, bool(stack)))
     return tuple(tuple(row) for row in rows)
 
 

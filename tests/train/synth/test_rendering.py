@@ -8,14 +8,14 @@ import pytest
 from plateid.core.text import CHARSET
 from train.reader.crops import read_plates
 from train.reader.sheet import write_sheet
-from train.synth.folder import write_plates
-from train.synth.render import NO_PLATE, render_plate, render_sample
-from train.synth.store import Store, prerender
+from train.synth.crop_database import CropDatabase, fill_crop_database
+from train.synth.crop_folder import write_crop_folder
+from train.synth.rendering import NO_PLATE, render_crop, render_plate
 from train.train_error import TrainError
 
 
 def test_samples_say_where_their_characters_are():
-    samples = [render_sample(np.random.default_rng((7, n))) for n in range(200)]
+    samples = [render_crop(np.random.default_rng((7, n))) for n in range(200)]
     silent = [sample for sample in samples if not sample.text]
     assert 0 < len(silent) < 4 * NO_PLATE * len(samples)
     for sample in samples:
@@ -30,7 +30,7 @@ def test_samples_say_where_their_characters_are():
 def test_the_characters_can_be_told_from_the_paper():
     contrasts = []
     for number in range(60):
-        sample = render_sample(np.random.default_rng((8, number)))
+        sample = render_crop(np.random.default_rng((8, number)))
         if sample.text:
             height, width = sample.image.shape[:2]
             x1, y1 = (sample.centres.min(axis=0) * (width, height)).astype(int)
@@ -47,18 +47,18 @@ def test_a_clean_plate_has_the_height_that_is_asked_for():
 
 def test_a_store_goes_on_and_gives_what_was_rendered(tmp_path):
     path = tmp_path / "new" / "samples.sqlite3"
-    prerender(path, 6, seed=3, workers=1)
-    prerender(path, 9, seed=3, workers=1)
+    fill_crop_database(path, 6, seed=3, workers=1)
+    fill_crop_database(path, 9, seed=3, workers=1)
     with pytest.raises(TrainError, match=r"samples.sqlite3: was begun with --seed 3; repeat that"):
-        prerender(path, 12, workers=1)
-    with closing(Store(path)) as store:
+        fill_crop_database(path, 12, workers=1)
+    with closing(CropDatabase(path)) as store:
         compare(store)
 
 
 def compare(store):
     assert len(store) == 9
     for number in (0, 8):
-        expected = render_sample(np.random.default_rng((3, number)))
+        expected = render_crop(np.random.default_rng((3, number)))
         got = store[number]
         assert (got.text, got.rows, got.region) == (expected.text, expected.rows, expected.region)
         assert np.array_equal(got.centres, expected.centres)
@@ -73,23 +73,23 @@ def test_what_is_no_store_is_refused_by_its_name(tmp_path):
     (tmp_path / "text").write_text("no database" * 99)
     for name in ("text", "missing"):
         with pytest.raises(TrainError, match=f"{name}: not a store"):
-            Store(tmp_path / name)
+            CropDatabase(tmp_path / name)
     with pytest.raises(TrainError, match=r"text: file is not a database"):
-        prerender(tmp_path / "text", 1)
+        fill_crop_database(tmp_path / "text", 1)
 
 
 def test_rendered_plates_can_be_a_folder_for_the_evaluation(tmp_path):
     folder = tmp_path / "new" / "plates"
-    write_plates(folder, 40, seed=9, workers=1)
+    write_crop_folder(folder, 40, seed=9, workers=1)
     train, validation = read_plates([folder], two_lines=True)
-    expected = [render_sample(np.random.default_rng((9, number))) for number in range(40)]
+    expected = [render_crop(np.random.default_rng((9, number))) for number in range(40)]
     texts = {sample.text for sample in expected if sample.text}
     assert {plate.text for plate in [*train, *validation]} == texts
     rows = (folder / "labels.csv").read_text().splitlines()
     assert rows[0] == "image,text,lines,region"
     assert sum(",2," in row for row in rows) == sum(1 in sample.rows for sample in expected)
     with pytest.raises(TrainError, match=r"plates: is there already"):
-        write_plates(tmp_path / "new" / "plates", 1)
+        write_crop_folder(tmp_path / "new" / "plates", 1)
 
 
 def test_a_sheet_shows_rendered_plates_beside_real_ones(tmp_path):

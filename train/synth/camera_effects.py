@@ -15,8 +15,8 @@ Look = Callable[[np.random.Generator, Light], Light]
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What is photographed.
+class CropGeometry:
+    """What is simulate_camera.
 
     Attributes:
         shrink: How many times smaller it is on the sensor.
@@ -39,7 +39,7 @@ class Subject:
         return light[y1 : max(y2, y1 + 2), x1 : max(x2, x1 + 2)]
 
 
-def photographed(rng: np.random.Generator, image: Image, subject: Subject) -> Image:
+def simulate_camera(rng: np.random.Generator, image: Image, subject: CropGeometry) -> Image:
     """The picture as a camera gives it: blurred, smaller, lit, noisy, compressed."""
     light = _blurred(rng, image, subject).astype(np.float32)
     light = _legible(rng, _look(rng)(rng, _lit(rng, light)), subject)
@@ -52,7 +52,7 @@ def _look(rng: np.random.Generator) -> Look:
     return LOOKS[np.searchsorted(np.cumsum(CHANCES), rng.random())]
 
 
-def _legible(rng: np.random.Generator, light: Light, subject: Subject) -> Light:
+def _legible(rng: np.random.Generator, light: Light, subject: CropGeometry) -> Light:
     """Enough contrast between the characters and the paper for a person, if with effort."""
     inside = subject.part(light)
     dark, bright = (float(value) for value in np.percentile(inside.mean(axis=2), (10, 82)))
@@ -65,7 +65,7 @@ def _legible(rng: np.random.Generator, light: Light, subject: Subject) -> Light:
     return (light - np.float32(dark)) * np.float32(gain) + np.float32(low - over)
 
 
-def _blurred(rng: np.random.Generator, image: Image, subject: Subject) -> Image:
+def _blurred(rng: np.random.Generator, image: Image, subject: CropGeometry) -> Image:
     """Out of focus and moving, then at the size of the sensor; now and then enlarged from less."""
     picture, shrink, cap = image, subject.shrink, subject.cap
     hazy, moving = rng.random(2) < (0.6, 0.25)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from rich.progress import track
 
-from train.synth.render import Sample, render_sample
+from train.synth.rendering import LabelledCrop, render_crop
 from train.train_error import TrainError
 
 QUALITY = 97
@@ -25,11 +25,11 @@ CREATE TABLE IF NOT EXISTS begun (seed INTEGER);"""
 Row = tuple[int, bytes, str, bytes, str, str]
 
 
-class Store:
+class CropDatabase:
     """Rendered samples by their number."""
 
     def __init__(self, path: Path) -> None:
-        """Opens the file of `prerender`.
+        """Opens the file of `fill_crop_database`.
 
         Raises:
             TrainError: It is missing, empty or no store.
@@ -50,7 +50,7 @@ class Store:
         """How many."""
         return int(self._count)
 
-    def __getitem__(self, index: int) -> Sample:
+    def __getitem__(self, index: int) -> LabelledCrop:
         """A sample; IndexError beyond the last."""
         row = self._file.execute("SELECT * FROM samples WHERE id = ?", (index,)).fetchone()
         if row is None:
@@ -58,10 +58,14 @@ class Store:
         _, jpeg, text, centres, rows, region = row
         image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
         places = np.frombuffer(centres, np.float32).reshape(-1, 2)
-        return Sample(np.asarray(image, np.uint8), text, places, tuple(json.loads(rows)), region)
+        return LabelledCrop(
+            np.asarray(image, np.uint8), text, places, tuple(json.loads(rows)), region
+        )
 
 
-def prerender(path: Path, count: int, *, seed: int = 0, workers: int | None = None) -> None:
+def fill_crop_database(
+    path: Path, count: int, *, seed: int = 0, workers: int | None = None
+) -> None:
     """Renders until the file holds `count` samples; one that was cut off goes on.
 
     Args:
@@ -105,7 +109,7 @@ def _insert(file: sqlite3.Connection, rows: Iterator[Row]) -> None:
 
 def _row(seed: int, number: int) -> Row:
     cv2.setNumThreads(1)
-    sample = render_sample(np.random.default_rng((seed, number)))
+    sample = render_crop(np.random.default_rng((seed, number)))
     jpeg = cv2.imencode(".jpg", sample.image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
     rows = json.dumps(sample.rows)
     return number, jpeg, sample.text, sample.centres.tobytes(), rows, sample.region

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from plateid.core.records import Image
 from train.synth.fonts import families, line_mask
 from train.synth.layouts import Band, Caption, PlateLayout
-from train.synth.marks import (
+from train.synth.symbols import (
     Box,
     Colour,
     blob,

@@ -21,7 +21,7 @@ GLARING = 250
 
 
 @dataclass(frozen=True)
-class Likeness:
+class AppearanceLimits:
     """How real crops look.
 
     Attributes:
@@ -38,7 +38,7 @@ class Likeness:
     glare: float
 
     @classmethod
-    def of(cls, crops: Iterable[Image]) -> "Likeness":
+    def of(cls, crops: Iterable[Image]) -> "AppearanceLimits":
         """Of crops of plates, BGR."""
         looks = np.array([_look(crop) for crop in crops])
         least, most = np.percentile(looks, (PART, 100 - PART), axis=0)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from train.synth.fonts import Face, pick_face
+from train.synth.fonts import FontFace, pick_face
 from train.synth.layouts import PlateLayout
-from train.synth.strokes import CAP
-from train.synth.texts import Part, Row
+from train.synth.plate_texts import Row, TextPart
+from train.synth.stroke_fonts import CAP
 
 WIDTHS = {
     "none": 0.0,
@@ -31,7 +31,7 @@ SQUEEZE = (0.62, 1.5)
 
 
 @dataclass(frozen=True)
-class Item:
+class PlacedSymbol:
     """A character or a mark, in heights of a capital until it is placed, then in pixels.
 
     Attributes:
@@ -52,7 +52,7 @@ class Item:
         """Whether it is a character of the plate's text."""
         return len(self.kind) == 1 and not self.lead
 
-    def moved(self, scale: NDArray[np.float64], offset: NDArray[np.float64]) -> "Item":
+    def moved(self, scale: NDArray[np.float64], offset: NDArray[np.float64]) -> "PlacedSymbol":
         """Scaled (x, y), then shifted (x, y)."""
         return replace(
             self,
@@ -63,12 +63,12 @@ class Item:
         )
 
 
-class Setter:
+class Typesetter:
     """The font and the spacing of one plate."""
 
     def __init__(self, rng: np.random.Generator, layout: PlateLayout) -> None:
         """Picks them."""
-        self.face: Face = pick_face(rng, layout.family)
+        self.face: FontFace = pick_face(rng, layout.family)
         aspect = rng.uniform(*layout.aspect)
         self._squeeze = float(np.clip(aspect / self.face.width, *SQUEEZE))
         self._spacing = rng.uniform(*layout.spacing)
@@ -76,57 +76,59 @@ class Setter:
         self._gap = rng.uniform(0.75, 1.3)
         self._lead = layout.lead and layout.lead[rng.integers(len(layout.lead))]
 
-    def row(self, row: Row, number: int) -> tuple[list[Item], float]:
+    def row(self, row: Row, number: int) -> tuple[list[PlacedSymbol], float]:
         """The items of a row, and its width."""
-        items: list[Item] = []
+        items: list[PlacedSymbol] = []
         x = 0.0
         if self._lead and number == 0:
-            items.append(Item(self._lead, 0, 0, 0.55, 1, number, lead=True))
+            items.append(PlacedSymbol(self._lead, 0, 0, 0.55, 1, number, lead=True))
             x = 0.55 + 2 * self._spacing
         for part in row:
             if part.gap != "none":
                 width = WIDTHS[part.gap] * self._gap
-                items.append(Item(part.gap, x - self._spacing, 0, width + self._spacing, 1, number))
+                items.append(
+                    PlacedSymbol(part.gap, x - self._spacing, 0, width + self._spacing, 1, number)
+                )
                 x += width
             items += self._part(part, x, number)
             x = max(item.x + item.width for item in items if len(item.kind) == 1) + self._spacing
         return items, x - self._spacing
 
-    def _part(self, part: Part, x: float, number: int) -> Iterator[Item]:
+    def _part(self, part: TextPart, x: float, number: int) -> Iterator[PlacedSymbol]:
         if part.stacked:
             count = len(part.characters)
             height = (1 - 0.08 * (count - 1)) / count
             narrow = min(1.0, 1.3 * height)
             for place, character in enumerate(part.characters):
                 width = self._width(character) * narrow
-                yield Item(character, x, place * (height + 0.08), width, height, number)
+                yield PlacedSymbol(character, x, place * (height + 0.08), width, height, number)
             return
         for character in part.characters:
             width = self._width(character)
             room = max(width, self._cell)
-            yield Item(character, x + (room - width) / 2, 0, width, 1, number)
+            yield PlacedSymbol(character, x + (room - width) / 2, 0, width, 1, number)
             x += room + self._spacing
 
     def _width(self, character: str) -> float:
         return self._squeeze * self.face.glyph(character).shape[1] / CAP
 
 
-def set_rows(
+def typeset(
     rng: np.random.Generator,
     rows: tuple[Row, ...],
     layout: PlateLayout,
     *,
-    setter: Setter,
+    typesetter: Typesetter,
     area: tuple[float, float, float, float],
     scale: float,
-) -> list[Item]:
+) -> list[PlacedSymbol]:
     """The items of all rows, placed in the area (xyxy, pixels) that bands leave of the plate.
 
     Args:
         rng: Chance.
         rows: The text.
         layout: Its layout.
-        setter: Its font and spacing.
+        typesetter: Its font and spacing.
         area: Room for the text.
         scale: Pixels of a millimetre.
 
@@ -138,7 +140,7 @@ def set_rows(
     shift = rng.normal(0, 0.012)
     result = []
     for number, row in enumerate(rows):
-        items, width = setter.row(row, number)
+        items, width = typesetter.row(row, number)
         cap = layout.cap[number] * scale
         room = (right - left) * rng.uniform(0.93, 0.985)
         narrow = min(1.0, room / (width * cap)) if width else 1.0

@@ -29,7 +29,7 @@ Range = tuple[float, float]
 Points = NDArray[np.float64]
 
 
-class Style(Section):
+class StrokeStyle(Section):
     """What the fonts of a style have in common; see glyphs.toml."""
 
     count: int = Field(ge=1)
@@ -54,9 +54,9 @@ def skeletons() -> dict[str, list[str]]:
 
 
 @functools.cache
-def styles() -> dict[str, Style]:
+def styles() -> dict[str, StrokeStyle]:
     """The styles by name."""
-    return {name: Style.model_validate(entry) for name, entry in _table()["styles"].items()}
+    return {name: StrokeStyle.model_validate(entry) for name, entry in _table()["styles"].items()}
 
 
 class StrokeFont:

@@ -4,10 +4,10 @@ import pytest
 from click.testing import CliRunner
 
 from train.__main__ import main
-from train.reader.crops import look_of, read_plates
-from train.synth.folder import write_plates
-from train.synth.likeness import Likeness
-from train.synth.render import render_plate
+from train.reader.crops import appearance_of, read_plates
+from train.synth.appearance import AppearanceLimits
+from train.synth.crop_folder import write_crop_folder
+from train.synth.rendering import render_plate
 
 REAL = [render_plate(np.random.default_rng(n), region="de", height=40) // 2 + 60 for n in range(9)]
 
@@ -25,20 +25,20 @@ REAL = [render_plate(np.random.default_rng(n), region="de", height=40) // 2 + 60
     ],
 )
 def test_crops_that_are_worse_than_real_ones_do_not_look_like_them(fits, worse):
-    look = Likeness.of(REAL)
+    look = AppearanceLimits.measured_on(REAL)
     share = np.mean([look.fits(np.asarray(worse(crop), np.uint8)) for crop in REAL])
     assert share > 0.4 if fits else share == 0
 
 
 def test_the_smallest_crops_have_a_look():
-    assert isinstance(Likeness.of(REAL).fits(np.zeros((1, 1, 3), np.uint8)), bool)
+    assert isinstance(AppearanceLimits.measured_on(REAL).fits(np.zeros((1, 1, 3), np.uint8)), bool)
 
 
 def test_rendered_plates_may_be_those_that_look_like_real_ones(tmp_path):
     real = tmp_path / "real"
-    write_plates(real, 40, seed=9, workers=1)
-    look = look_of([real])
-    write_plates(tmp_path / "alike", 60, like=look, seed=10, workers=1)
+    write_crop_folder(real, 40, seed=9, workers=1)
+    look = appearance_of([real])
+    write_crop_folder(tmp_path / "alike", 60, like=look, seed=10, workers=1)
     alike, of_all = (
         {plate.text: plate for side in read_plates([folder], two_lines=True) for plate in side}
         for folder in (tmp_path / "alike", real)

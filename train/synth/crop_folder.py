@@ -12,19 +12,19 @@ import cv2
 import numpy as np
 from rich.progress import track
 
-from train.synth.likeness import Likeness
-from train.synth.render import Sample, render_sample
+from train.synth.appearance import AppearanceLimits
+from train.synth.rendering import LabelledCrop, render_crop
 from train.train_error import TrainError
 
 COLUMNS = ("image", "text", "lines", "region")
 Row = tuple[str, str, int, str]
 
 
-def write_plates(
+def write_crop_folder(
     folder: Path,
     count: int,
     *,
-    like: Likeness | None = None,
+    like: AppearanceLimits | None = None,
     seed: int = 0,
     workers: int | None = None,
 ) -> None:
@@ -63,9 +63,9 @@ def _label(path: Path, rows: Iterable[Row]) -> None:
         table.writerows(row for row in rows if row[1])
 
 
-def _write(folder: Path, like: Likeness | None, seed: int, number: int) -> Row:
+def _write(folder: Path, like: AppearanceLimits | None, seed: int, number: int) -> Row:
     cv2.setNumThreads(1)
-    sample = render_sample(np.random.default_rng((seed, number)))
+    sample = render_crop(np.random.default_rng((seed, number)))
     name = f"{number:06d}.png"
     if not _wanted(sample, like):
         return name, "", 1, ""
@@ -73,5 +73,5 @@ def _write(folder: Path, like: Likeness | None, seed: int, number: int) -> Row:
     return name, sample.text, 1 + max(sample.rows), sample.region
 
 
-def _wanted(sample: Sample, like: Likeness | None) -> bool:
+def _wanted(sample: LabelledCrop, like: AppearanceLimits | None) -> bool:
     return bool(sample.text) and (like is None or (sample.region != "" and like.fits(sample.image)))

@@ -5,14 +5,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plateid.core.records import Image
-from train.synth.decor import LETTERS, random_font, write
-from train.synth.marks import any_colour, blob
+from train.synth.decorations import LETTERS, random_font, write
+from train.synth.symbols import any_colour, blob
 
 MARGIN = 0.6
 """Of a plate's height: what is drawn around it."""
 
 
-def mounted(rng: np.random.Generator, plate: Image) -> tuple[Image, int]:
+def mount_on_vehicle(rng: np.random.Generator, plate: Image) -> tuple[Image, int]:
     """The plate on a car.
 
     Returns:

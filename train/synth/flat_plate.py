@@ -7,20 +7,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plateid.core.records import Image
-from train.synth.decor import draw_band, draw_caption, draw_fittings, draw_paper, stamp
-from train.synth.fonts import CHINESE, Face, line_mask
+from train.synth.decorations import draw_band, draw_caption, draw_fittings, draw_paper, stamp
+from train.synth.fonts import CHINESE, FontFace, line_mask
 from train.synth.layouts import ROW, PlateLayout, layouts
-from train.synth.marks import Colour, draw_mark, jittered_colour
-from train.synth.setting import Item, Setter, set_rows
-from train.synth.strokes import CAP
-from train.synth.texts import random_rows
+from train.synth.plate_texts import random_rows
+from train.synth.stroke_fonts import CAP
+from train.synth.symbols import Colour, draw_mark, jittered_colour
+from train.synth.typesetting import PlacedSymbol, Typesetter, typeset
 
 TWO_LINES = 3.5
 """Plates of two lines are harder to read: so many times as many are drawn."""
 
 
 @dataclass(frozen=True)
-class Flat:
+class FlatPlate:
     """A plate seen from the front.
 
     Attributes:
@@ -49,7 +49,9 @@ def _wanted(layout: PlateLayout) -> float:
     return layout.weight * (TWO_LINES if two_lines else 1.0)
 
 
-def draw_plate(rng: np.random.Generator, layout: PlateLayout, region: str, *, cap: float) -> Flat:
+def draw_plate(
+    rng: np.random.Generator, layout: PlateLayout, region: str, *, cap: float
+) -> FlatPlate:
     """A random plate of the layout; its tallest characters are `cap` pixels high."""
     scale = cap / max(layout.cap)
     stretch = rng.uniform(0.96, 1.04, 2)
@@ -64,14 +66,14 @@ def draw_plate(rng: np.random.Generator, layout: PlateLayout, region: str, *, ca
         draw_caption(rng, sheet, caption, (x1, y1, x2, y2), ink=ink)
     draw_fittings(rng, sheet, layout, ink)
     margin = rng.uniform(0.012, 0.03) * size[0]
-    setter = Setter(rng, layout)
+    typesetter = Typesetter(rng, layout)
     area = (x1 + margin, y1, x2 - margin, y2)
     rows = random_rows(rng, layout)
-    items = set_rows(rng, rows, layout, setter=setter, area=area, scale=scale)
-    _draw_items(rng, sheet, items, face=setter.face, ink=ink, emboss=layout.emboss)
+    items = typeset(rng, rows, layout, typesetter=typesetter, area=area, scale=scale)
+    _draw_items(rng, sheet, items, face=typesetter.face, ink=ink, emboss=layout.emboss)
     text = [item for item in items if item.is_text]
     boxes = [(item.x, item.y, item.x + item.width, item.y + item.height) for item in text]
-    return Flat(
+    return FlatPlate(
         sheet,
         "".join(item.kind for item in text),
         np.array(boxes, np.float32).reshape(-1, 4),
@@ -83,9 +85,9 @@ def draw_plate(rng: np.random.Generator, layout: PlateLayout, region: str, *, ca
 def _draw_items(
     rng: np.random.Generator,
     sheet: Image,
-    items: list[Item],
+    items: list[PlacedSymbol],
     *,
-    face: Face,
+    face: FontFace,
     ink: Colour,
     emboss: float,
 ) -> None:
@@ -102,7 +104,7 @@ def _draw_items(
     stamp(sheet, _worn(rng, opacity), (0, 0), ink)
 
 
-def _draw_glyph(opacity: NDArray[np.uint8], item: Item, face: Face) -> None:
+def _draw_glyph(opacity: NDArray[np.uint8], item: PlacedSymbol, face: FontFace) -> None:
     """Joins the character's mask, its tail included, to what is there."""
     mask = line_mask(CHINESE, item.kind, CAP) if item.lead else face.glyph(item.kind)
     tail = 1.0 if item.lead else mask.shape[0] / CAP
@@ -116,7 +118,7 @@ def _draw_glyph(opacity: NDArray[np.uint8], item: Item, face: Face) -> None:
 
 
 def _weighted(rng: np.random.Generator, opacity: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Strokes a little heavier or lighter, as ink runs and paint wears."""
+    """StrokeChoice a little heavier or lighter, as ink runs and paint wears."""
     chance = rng.random()
     if chance > 0.3 or opacity.shape[0] < 40:
         return opacity

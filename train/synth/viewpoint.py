@@ -14,7 +14,7 @@ CUT = 0.22
 
 
 @dataclass(frozen=True)
-class View:
+class PlateCrop:
     """A picture that was cut out, and where points of the flat plate are in it."""
 
     image: Image
@@ -43,10 +43,10 @@ def random_homography(rng: np.random.Generator, size: tuple[float, float]) -> Po
     return np.asarray(cv2.getPerspectiveTransform(start, moved.astype(np.float32)), np.float64)
 
 
-def cut_out(
+def crop_plate(
     rng: np.random.Generator, scene: Image, margin: int, boxes: NDArray[np.float32]
-) -> View:
-    """The mounted plate as a camera sees it, cut out as a detector does.
+) -> PlateCrop:
+    """The mount_on_vehicle plate as a camera sees it, cut out as a detector does.
 
     Args:
         rng: Chance.
@@ -64,7 +64,7 @@ def cut_out(
     image = cv2.warpPerspective(
         scene, shift @ view @ unmounted, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
     )
-    return View(np.asarray(image, np.uint8), shift @ view)
+    return PlateCrop(np.asarray(image, np.uint8), shift @ view)
 
 
 def _mapped(homography: Points, points: Points) -> Points:
