@@ -38,13 +38,13 @@ class AppearanceLimits:
     glare: float
 
     @classmethod
-    def of(cls, crops: Iterable[Image]) -> "AppearanceLimits":
+    def measured_on(cls, crops: Iterable[Image]) -> "AppearanceLimits":
         """Of crops of plates, BGR."""
         looks = np.array([_look(crop) for crop in crops])
         least, most = np.percentile(looks, (PART, 100 - PART), axis=0)
         return cls(*least[:2].tolist(), *most[2:].tolist())
 
-    def fits(self, crop: Image) -> bool:
+    def accepts(self, crop: Image) -> bool:
         """Whether a crop looks like them."""
         contrast, edges, colour, glare = _look(crop)
         well_lit = contrast >= self.contrast and glare <= self.glare

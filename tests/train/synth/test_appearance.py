@@ -26,12 +26,12 @@ REAL = [render_plate(np.random.default_rng(n), region="de", height=40) // 2 + 60
 )
 def test_crops_that_are_worse_than_real_ones_do_not_look_like_them(fits, worse):
     look = AppearanceLimits.measured_on(REAL)
-    share = np.mean([look.fits(np.asarray(worse(crop), np.uint8)) for crop in REAL])
+    share = np.mean([look.accepts(np.asarray(worse(crop), np.uint8)) for crop in REAL])
     assert share > 0.4 if fits else share == 0
 
 
 def test_the_smallest_crops_have_a_look():
-    assert isinstance(AppearanceLimits.measured_on(REAL).fits(np.zeros((1, 1, 3), np.uint8)), bool)
+    assert isinstance(AppearanceLimits.measured_on(REAL).accepts(np.zeros((1, 1, 3), np.uint8)), bool)
 
 
 def test_rendered_plates_may_be_those_that_look_like_real_ones(tmp_path):
@@ -44,7 +44,7 @@ def test_rendered_plates_may_be_those_that_look_like_real_ones(tmp_path):
         for folder in (tmp_path / "alike", real)
     )
     assert 0 < len(alike) < 1.3 * len(of_all)
-    assert all(look.fits(plate.image) for plate in alike.values())
+    assert all(look.accepts(plate.image) for plate in alike.values())
     rows = (tmp_path / "alike" / "labels.csv").read_text().splitlines()[1:]
     assert all(row.rpartition(",")[2] for row in rows), "each is of a country"
     assert len(list((tmp_path / "alike" / "images").iterdir())) == len(rows)
