@@ -74,4 +74,6 @@ def _write(folder: Path, like: AppearanceLimits | None, seed: int, number: int) 
 
 
 def _wanted(sample: LabelledCrop, like: AppearanceLimits | None) -> bool:
-    return bool(sample.text) and (like is None or (sample.region != "" and like.accepts(sample.image)))
+    return bool(sample.text) and (
+        like is None or (sample.region != "" and like.accepts(sample.image))
+    )

@@ -31,7 +31,9 @@ def test_crops_that_are_worse_than_real_ones_do_not_look_like_them(fits, worse):
 
 
 def test_the_smallest_crops_have_a_look():
-    assert isinstance(AppearanceLimits.measured_on(REAL).accepts(np.zeros((1, 1, 3), np.uint8)), bool)
+    assert isinstance(
+        AppearanceLimits.measured_on(REAL).accepts(np.zeros((1, 1, 3), np.uint8)), bool
+    )
 
 
 def test_rendered_plates_may_be_those_that_look_like_real_ones(tmp_path):
