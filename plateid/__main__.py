@@ -1,5 +1,5 @@
 """`python -m plateid` is `plateid`."""
 
-from plateid.cli import main
+from plateid.commands.main import main
 
 main(prog_name="plateid")

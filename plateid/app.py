@@ -13,41 +13,41 @@ import structlog
 from plateid.backoff import began
 from plateid.capture.camera import Camera
 from plateid.capture.mailbox import Mailboxes
-from plateid.config.camera import CameraConfig
-from plateid.config.file import Config
+from plateid.config.cameras import CameraConfig
+from plateid.config.reload import merged
+from plateid.config.root import Config
 from plateid.config.syntax import formats_of, rules_of
 from plateid.core.formats import Formats
 from plateid.core.ids import first_id
-from plateid.core.passes import Pass
 from plateid.core.records import PlateEvent, Shot
 from plateid.errors import PlateidError, StoreError
-from plateid.events.album import Album, make_room
-from plateid.events.announcer import Announcer
-from plateid.events.backlog import Backlog
-from plateid.events.box import Box
-from plateid.events.gps import Gpsd, NoGps
-from plateid.events.health import BoxHealth, CameraHealth, Health
-from plateid.events.lists import LISTS_REFUSED, ListFile
-from plateid.events.lock import only_one
-from plateid.events.mqtt import MqttPublisher
-from plateid.events.overflow import Overflow
-from plateid.events.privacy import Privacy
-from plateid.events.retention import Retention
-from plateid.events.sinks import Sinks
-from plateid.events.snapshots import Snapshots
-from plateid.events.store import EventStore
-from plateid.events.unfinished import told_before
 from plateid.models.networks import Networks
-from plateid.pipeline.camera import CameraPipeline
+from plateid.outputs.all_outputs import Sinks
+from plateid.outputs.discovery import Announcer
+from plateid.outputs.mqtt import MqttPublisher
+from plateid.outputs.mqtt_device import Box
+from plateid.pipeline.camera_pipeline import CameraPipeline
+from plateid.pipeline.passes import Pass
+from plateid.pipeline.timed import TimedDetector, TimedReader
 from plateid.pipeline.traffic import Origin
-from plateid.reload import merged
 from plateid.service.clock import clock_synced
+from plateid.service.gps import Gpsd, NoGps
+from plateid.service.health import BoxHealth, CameraHealth, Health
 from plateid.service.memory import Memory
 from plateid.service.metrics import Metrics, MetricsServer
-from plateid.service.notify import Notifier
 from plateid.service.supervisor import Request, Supervisor
+from plateid.service.systemd_notify import Notifier
 from plateid.service.watchdog import Watchdog
-from plateid.timed import TimedDetector, TimedReader
+from plateid.store.backlog import Backlog
+from plateid.store.event_store import EventStore
+from plateid.store.list_file import LISTS_REFUSED, ListFile
+from plateid.store.lock import only_one
+from plateid.store.open_passes import told_before
+from plateid.store.overflow import Overflow
+from plateid.store.privacy import Privacy
+from plateid.store.retention import Retention
+from plateid.store.snapshot_files import Album, make_room
+from plateid.store.snapshots import Snapshots
 from plateid.web.server import WebServer
 
 log = structlog.get_logger()
@@ -318,8 +318,8 @@ class App:
 
     def _mqtt_publisher(self, cameras: tuple[str, ...]) -> MqttPublisher:
         config = self._config
-        pictures = any(shown != "off" for shown in config.shown.values())
-        box = Box(config.mqtt.prefix, config.device, self._store.instance, cameras, pictures)
+        images = any(shown != "off" for shown in config.shown.values())
+        box = Box(config.mqtt.prefix, config.device, self._store.instance, cameras, images)
         return MqttPublisher(
             config.mqtt,
             box,

@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from plateid.capture.pictures import find_sources, read_picture
+from plateid.capture.images import find_sources, read_image
 from plateid.config.models import ModelsConfig, bundle_path
 from plateid.models.networks import Networks
 from plateid.models.session import Session
@@ -82,19 +82,19 @@ def main() -> None:
     cv2.setNumThreads(1)
     networks = Networks(ModelsConfig(bundle=Path(bundle_path(options.bundle))))
     detector, reader, other = networks.detector(), networks.reader(), Other(options.reader)
-    files = [file for folder in options.pictures for file in find_sources(folder)]
+    files = [file for folder in options.images for file in find_sources(folder)]
     ours, theirs, plates = [], [], 0
-    for picture in map(read_picture, files):
-        image = picture.resized(picture.width, picture.height)
+    for image in map(read_image, files):
+        pixels = image.resized(image.width, image.height)
         for _ in range(ROUNDS):
             started = time.perf_counter()
-            found = detector.detect(picture)
-            read_detections(picture, found, reader)
+            found = detector.detect(image)
+            read_detections(image, found, reader)
             ours.append(time.perf_counter() - started)
             started = time.perf_counter()
-            other.detect(image)
+            other.detect(pixels)
             for each in found:
-                other.read(image, each.box)
+                other.read(pixels, each.box)
             theirs.append(time.perf_counter() - started)
         plates += len(found)
     a, b = (1000 * float(np.median(times)) for times in (ours, theirs))

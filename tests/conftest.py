@@ -11,8 +11,9 @@ import pytest
 from hypothesis import settings
 from structlog.testing import capture_logs
 
-from tests.bundles import detector_network, reader_network, write_bundle
+from tests.support.bundles import detector_network, reader_network, write_bundle
 
+pytest_plugins = ["tests.support.fixtures"]
 PATIENCE_S = 3.0
 os.environ["no_proxy"] = "127.0.0.1,localhost"
 settings.register_profile("plateid", deadline=None)  # tests never judge times

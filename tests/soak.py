@@ -20,9 +20,9 @@ from pathlib import Path
 import av
 
 from plateid.demo import CLIP
-from plateid.events.store import EventStore
+from plateid.store.event_store import EventStore
 from tests.capture.conftest import RtspServer
-from tests.events.broker import Broker
+from tests.support.broker import Broker
 
 PACE = 2
 WARM_UP = 2

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plateid.backoff import Backoff, Outage
-from tests.events.samples import Logs
+from tests.support.samples import Logs
 
 
 @given(st.floats(0.01, 10), st.floats(0.01, 100), st.integers(1, 10**6))

@@ -21,9 +21,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from plateid.capture.stream import clip_length, probe, read_clip
-from plateid.config.delivery import HomeAssistantConfig, ListsConfig, MqttConfig
 from plateid.config.load import load_config
 from plateid.config.models import ModelsConfig
+from plateid.config.outputs import HomeAssistantConfig, ListsConfig, MqttConfig
 from plateid.config.syntax import formats_of, load_formats
 from plateid.demo import CLIP
 from plateid.errors import (
@@ -34,16 +34,16 @@ from plateid.errors import (
     PlateidError,
     SourceError,
 )
-from plateid.events.announcer import Announcer
-from plateid.events.box import Box
-from plateid.events.connection import Connection, Message
-from plateid.events.lists import ListFile
-from plateid.events.retained import Retained
-from plateid.events.store import EventStore
-from plateid.events.wake import Wake
 from plateid.models.networks import Networks
-from tests.bundles import detector_network, reader_network, write_bundle
-from tests.events.samples import SEEN
+from plateid.outputs.discovery import Announcer
+from plateid.outputs.mqtt_connection import Connection, Message
+from plateid.outputs.mqtt_device import Box
+from plateid.outputs.retained import Retained
+from plateid.outputs.self_pipe import Wake
+from plateid.store.event_store import EventStore
+from plateid.store.list_file import ListFile
+from tests.support.bundles import detector_network, reader_network, write_bundle
+from tests.support.samples import SEEN
 from tests.test_readme import blocks
 
 EXAMPLES = int(os.environ.get("HOSTILE", "200"))
@@ -386,8 +386,8 @@ def test_a_clip(tmp_path: Path, suffix: str) -> None:
     def play() -> None:
         clip_length(file)
         for frame in read_clip(file):
-            frame.picture.luma(16, 16)
-            frame.picture.resized(16, 16)
+            frame.image.luma(16, 16)
+            frame.image.resized(16, 16)
 
     @settings(hostile, max_examples=EXAMPLES // len(CONTAINERS))
     @given(spoilt(good))

@@ -12,7 +12,7 @@ import pytest
 from plateid.capture.stream import read_clip
 from plateid.config.load import load_config
 from plateid.demo import CLIP
-from plateid.events.lists import ListFile
+from plateid.store.list_file import ListFile
 
 README = Path("README.md").read_text()
 BRIGHT_DAY = 125
@@ -32,8 +32,8 @@ def blocks(language: str) -> list[str]:
 @pytest.fixture
 def car(tmp_path: Path) -> Path:
     frame = next(frame for frame in read_clip(CLIP) if frame.sequence == BRIGHT_DAY)
-    picture = frame.picture.resized(frame.picture.width, frame.picture.height)
-    cv2.imwrite(str(tmp_path / "car.jpg"), picture)
+    image = frame.image.resized(frame.image.width, frame.image.height)
+    cv2.imwrite(str(tmp_path / "car.jpg"), image)
     return tmp_path / "car.jpg"
 
 

@@ -15,9 +15,9 @@ from typing import Any, TextIO
 import click
 import numpy as np
 
+from plateid.bench.capacity import Load, measure
 from plateid.bench.chart import ORANGE, Line, bars, plot, svg
 from plateid.bench.scenes import FPS, write_still, write_traffic
-from plateid.bench.service import Load, measure
 from plateid.bench.stages import STAGES, Bench, Profile
 from plateid.capture.stream import read_clip
 from plateid.demo import CLIP
@@ -43,7 +43,7 @@ class BenchOptions:
     cameras: tuple[int, ...]
     seconds: float
     json: TextIO | None
-    picture: TextIO | None
+    image: TextIO | None
 
 
 def run_bench(options: BenchOptions) -> None:
@@ -84,8 +84,8 @@ def run_bench(options: BenchOptions) -> None:
         }
     if options.json:
         options.json.write(json.dumps(figures, indent=1) + "\n")
-    if options.picture:
-        options.picture.write(picture(profile, crowds, loads))
+    if options.image:
+        options.image.write(image(profile, crowds, loads))
 
 
 def decode_ms(clip: Path) -> float:
@@ -191,7 +191,7 @@ def _figures(
     }
 
 
-def picture(profile: Profile, crowds: dict[int, tuple[float, float]], loads: Sequence[Load]) -> str:
+def image(profile: Profile, crowds: dict[int, tuple[float, float]], loads: Sequence[Load]) -> str:
     """All of it as SVG."""
     parts = [
         bars(

@@ -11,7 +11,7 @@ import numpy as np
 
 from plateid.capture.container import Source, opened
 from plateid.capture.stream import read_clip
-from plateid.capture.video import VideoPicture
+from plateid.capture.video import VideoImage
 from plateid.core.geometry import expanded
 from plateid.core.records import Frame, Image
 from plateid.demo import CLIP
@@ -37,7 +37,7 @@ def write_traffic(path: Path, clip: Path) -> None:
     """The clip as a camera sends it: 1080p, 15 frames a second."""
     source_fps = _rate(clip)
     frames = (
-        frame.picture.resized(WIDTH, HEIGHT)
+        frame.image.resized(WIDTH, HEIGHT)
         for frame in read_clip(clip)
         if frame.sequence * FPS // source_fps != (frame.sequence - 1) * FPS // source_fps
     )
@@ -60,7 +60,7 @@ def write_turned(path: Path, clip: Path, part: float) -> None:
 def write_still(path: Path, clip: Path) -> None:
     """A street where nothing moves: the clip's first picture, with a camera's noise."""
     frame = next(read_clip(clip))
-    image = frame.picture.resized(WIDTH, HEIGHT).astype(np.float32)
+    image = frame.image.resized(WIDTH, HEIGHT).astype(np.float32)
     rng = np.random.default_rng(0)
     noise = [rng.normal(0, NOISE, image.shape).astype(np.float32) for _ in range(FPS)]
     _write(
@@ -76,15 +76,15 @@ def crowded(count: int, frames: int) -> Iterator[Frame]:
     rng = np.random.default_rng(0)
     road = rng.normal(90, NOISE, (HEIGHT, WIDTH, 3)).astype(np.uint8)
     for n in range(frames):
-        image = road.copy()
+        pixels = road.copy()
         for plate in range(count):
             row, column = divmod(plate, COLUMNS)
             x = column * WIDTH // COLUMNS + n * STEP_PX % (WIDTH // COLUMNS - width)
             y = (row + 1) * HEIGHT // (COLUMNS + 1) - height // 2
-            image[y : y + height, x : x + width] = patch
-        picture = av.VideoFrame.from_ndarray(image, "bgr24").reformat(format="yuv420p")
+            pixels[y : y + height, x : x + width] = patch
+        image = av.VideoFrame.from_ndarray(pixels, "bgr24").reformat(format="yuv420p")
         at = START + timedelta(seconds=n / FPS)
-        yield Frame("crowd", n, at, n / FPS, VideoPicture(picture))
+        yield Frame("crowd", n, at, n / FPS, VideoImage(image))
 
 
 def _patch() -> Image:
@@ -95,7 +95,7 @@ def _patch() -> Image:
     wanted = vehicle["first_frame"] + index
     frame = next(frame for frame in read_clip(CLIP) if frame.sequence == wanted)
     box = expanded(vehicle["boxes"][index], x=AROUND[0], y=AROUND[1])
-    return frame.picture.crop(box)
+    return frame.image.crop(box)
 
 
 def _rate(clip: Path) -> float:

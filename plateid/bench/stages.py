@@ -14,24 +14,24 @@ from plateid.bench.scenes import crowded
 from plateid.bench.stopwatch import Stopwatch
 from plateid.capture.container import Source, opened
 from plateid.capture.stream import read_clip
-from plateid.capture.video import VideoPicture
-from plateid.config.camera import EventsConfig
+from plateid.capture.video import VideoImage
+from plateid.config.cameras import EventsConfig
 from plateid.config.models import ModelsConfig
-from plateid.config.store import SnapshotsConfig
+from plateid.config.storage import SnapshotsConfig
 from plateid.core.formats import shipped_formats
-from plateid.core.motion import MotionGate
-from plateid.core.passes import Pass
 from plateid.core.records import PlateEvent, Shot
-from plateid.core.tracking import Tracker
-from plateid.events.album import Album
-from plateid.events.snapshots import Snapshots
-from plateid.events.store import EventStore
 from plateid.models.detector import OnnxDetector
 from plateid.models.networks import Networks
 from plateid.models.reader import OnnxReader
 from plateid.models.session import Session
-from plateid.pipeline.camera import CameraPipeline
+from plateid.pipeline.camera_pipeline import CameraPipeline
+from plateid.pipeline.motion import MotionGate
+from plateid.pipeline.passes import Pass
+from plateid.pipeline.tracking import Tracker
 from plateid.pipeline.traffic import Origin
+from plateid.store.event_store import EventStore
+from plateid.store.snapshot_files import Album
+from plateid.store.snapshots import Snapshots
 
 STAGES = {
     "decode": "FFmpeg",
@@ -140,7 +140,7 @@ class Bench:
         for owner, method, stage in (
             (MotionGate, "passes", "motion"),
             (OnnxDetector, "detect", "boxes"),
-            (VideoPicture, "resized", "scale"),
+            (VideoImage, "resized", "scale"),
             (OnnxReader, "read", "crop"),
             (Tracker, "update", "tracking"),
             (Tracker, "hold", "tracking"),

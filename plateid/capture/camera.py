@@ -14,7 +14,7 @@ from plateid.capture.container import is_file
 from plateid.capture.mailbox import Mailbox
 from plateid.capture.playback import play_clip
 from plateid.capture.stream import read_stream
-from plateid.config.camera import CameraConfig
+from plateid.config.cameras import CameraConfig
 from plateid.core.records import Frame
 from plateid.errors import SourceError
 
@@ -137,7 +137,7 @@ class Camera:
 
     def _deliver(self, frame: Frame) -> None:
         if not self._online:
-            size = f"{frame.picture.width}x{frame.picture.height}"
+            size = f"{frame.image.width}x{frame.image.height}"
             log.info("camera online", camera=self._config.name, size=size, failures=self._failures)
         self._failures = 0
         self._last_frame_at = time.monotonic()

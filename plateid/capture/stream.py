@@ -28,7 +28,7 @@ from plateid.capture.container import (
     redacted,
 )
 from plateid.capture.lag import Lag
-from plateid.capture.video import VideoPicture
+from plateid.capture.video import VideoImage
 from plateid.core.records import Frame
 from plateid.errors import SourceError
 
@@ -85,9 +85,9 @@ def probe(
 def _probed(source: Source, timeout_s: float) -> SourceInfo:
     with opened(source) as (container, stream):
         for frame in _frames(container, stream, timeout_s):
-            picture = VideoPicture(frame)
+            image = VideoImage(frame)
             rate = stream.average_rate or stream.guessed_rate
-            return SourceInfo(picture.width, picture.height, float(rate) if rate else None)
+            return SourceInfo(image.width, image.height, float(rate) if rate else None)
     raise SourceError(redacted(source.url), "gives no picture")
 
 
@@ -114,7 +114,7 @@ def read_stream(
         if container.format.name == "rtsp" and stream.time_base:  # others have times of their own
             lag = Lag(float(stream.time_base), Outage(f"decoding of {name}", Backoff()))
         for sequence, frame in enumerate(_frames(container, stream, timeout_s, behind, lag=lag)):
-            yield Frame(name, sequence, datetime.now(UTC), None, VideoPicture(frame))
+            yield Frame(name, sequence, datetime.now(UTC), None, VideoImage(frame))
     raise SourceError(redacted(url), "the stream ended")
 
 
@@ -182,7 +182,7 @@ def read_clip(path: Path) -> Iterator[Frame]:
         for sequence, frame in enumerate(clip.frames()):
             media_time_s = clip.media_time_s(frame)
             captured_at = start + timedelta(seconds=media_time_s)
-            yield Frame(str(path), sequence, captured_at, media_time_s, VideoPicture(frame))
+            yield Frame(str(path), sequence, captured_at, media_time_s, VideoImage(frame))
         clip.check()
         if sequence == 0:  # HEIC and AVIF pictures look like clips
             raise SourceError(path, "holds a single picture; convert it to JPEG or PNG")

@@ -11,7 +11,7 @@ from av.video.plane import VideoPlane
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from plateid.capture.pictures import ImagePicture, pixels_of
+from plateid.capture.images import ArrayImage, pixels_of
 from plateid.core.records import Box, Grey, Image
 
 _STEPS = {
@@ -56,7 +56,7 @@ class _Scalers(threading.local):
 _scalers = _Scalers()
 
 
-class VideoPicture:
+class VideoImage:
     """A decoder's frame as `core.records.Picture`, turned (not mirrored) as its matrix says.
 
     Every method may be called from any thread.
@@ -100,12 +100,12 @@ class VideoPicture:
         x1, y1, x2, y2 = stored
         return self._turned(self._whole[y1:y2, x1:x2])
 
-    def part(self, box: Box) -> "VideoPicture | ImagePicture":
+    def part(self, box: Box) -> "VideoImage | ArrayImage":
         """The part of the picture inside `box`, of even numbers; its planes, if they can be cut."""
         if not self._can_be_cut:
-            return ImagePicture(self.crop(box))
+            return ArrayImage(self.crop(box))
         stored = self._stored(pixels_of(box, self.width, self.height))
-        return VideoPicture(_cut(self._frame, stored), turns=self._turns)
+        return VideoImage(_cut(self._frame, stored), turns=self._turns)
 
     def luma(self, width: int, height: int) -> Grey:
         """The Y plane scaled to this size; black is 16 where the camera sends limited range."""

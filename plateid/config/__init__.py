@@ -1,18 +1,18 @@
 """`plateid.toml`: one file, every key described, unknown keys refused."""
 
-from plateid.config.camera import CameraConfig, EventsConfig
-from plateid.config.delivery import (
+from plateid.config.cameras import CameraConfig, EventsConfig
+from plateid.config.load import load_config
+from plateid.config.models import DEFAULT_BUNDLE, ModelsConfig, bundle_path, shipped_bundles
+from plateid.config.outputs import (
     HomeAssistantConfig,
     ListsConfig,
     LogfileConfig,
     MqttConfig,
     WebhookConfig,
 )
-from plateid.config.file import Config
-from plateid.config.load import load_config
-from plateid.config.models import DEFAULT_BUNDLE, ModelsConfig, bundle_path, shipped_bundles
+from plateid.config.root import Config
 from plateid.config.service import GpsConfig, MetricsConfig, WebConfig
-from plateid.config.store import PrivacyConfig, SnapshotsConfig, StoreConfig
+from plateid.config.storage import PrivacyConfig, SnapshotsConfig, StoreConfig
 from plateid.config.syntax import expected_formats, formats_of, load_formats, rules_of
 
 __all__ = [

@@ -7,12 +7,12 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from plateid.config.camera import CameraConfig
-from plateid.config.delivery import WebhookConfig
-from plateid.config.file import Config
+from plateid.config.cameras import CameraConfig
 from plateid.config.models import ModelsConfig, bundle_in_use
+from plateid.config.outputs import WebhookConfig
+from plateid.config.root import Config
 from plateid.config.section import Section
-from plateid.config.store import StoreConfig
+from plateid.config.storage import StoreConfig
 from plateid.errors import ConfigError, reason_of
 
 S = TypeVar("S", bound=Section)

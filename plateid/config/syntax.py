@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from plateid.config.camera import CameraConfig, EventsConfig
-from plateid.config.file import Config
+from plateid.config.cameras import CameraConfig, EventsConfig
+from plateid.config.root import Config
 from plateid.core.formats import Formats, shipped_formats, with_tables
 from plateid.errors import ConfigError, reason_of
 

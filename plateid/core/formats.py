@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from types import MappingProxyType
 
+from plateid.core.format_tables import Format, parse_tables
 from plateid.core.records import Region
-from plateid.core.tables import Format, parse_tables
 from plateid.core.text import CHARSET
 from plateid.errors import ConfigError
 

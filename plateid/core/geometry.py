@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from plateid.core.records import Box, Image, Picture
+from plateid.core.records import Box, Image, LazyImage
 
 Boxes = NDArray[np.float32]
 """Shape (N, 4), rows x1, y1, x2, y2."""
@@ -97,29 +97,29 @@ class Letterbox:
     height: int
 
     @classmethod
-    def fit(cls, picture: tuple[int, int], canvas: tuple[int, int]) -> "Letterbox":
+    def fit(cls, image: tuple[int, int], canvas: tuple[int, int]) -> "Letterbox":
         """The largest centred placement of a picture in a canvas, both (width, height).
 
         It is never enlarged: what must be, to be found, is mostly too small to be read.
         """
-        scale = min(canvas[0] / picture[0], canvas[1] / picture[1], 1.0)
-        width = min(canvas[0], max(1, round(picture[0] * scale)))
-        height = min(canvas[1], max(1, round(picture[1] * scale)))
+        scale = min(canvas[0] / image[0], canvas[1] / image[1], 1.0)
+        width = min(canvas[0], max(1, round(image[0] * scale)))
+        height = min(canvas[1], max(1, round(image[1] * scale)))
         return cls(scale, (canvas[0] - width) // 2, (canvas[1] - height) // 2, width, height)
 
-    def to_picture(self, boxes: Boxes) -> Boxes:
+    def to_image(self, boxes: Boxes) -> Boxes:
         """Boxes in input pixels, shape (N, 4), as boxes in pixels of the picture."""
         offset = np.array([self.left, self.top, self.left, self.top], dtype=np.float32)
         return (boxes - offset) / np.float32(self.scale)
 
 
-def letterboxed(picture: Picture, canvas: Image) -> Letterbox:
+def letterboxed(image: LazyImage, canvas: Image) -> Letterbox:
     """Overwrites `canvas`, shape (H, W, 3), with the scaled picture, and grey around it."""
     height, width = canvas.shape[:2]
-    box = Letterbox.fit((picture.width, picture.height), (width, height))
+    box = Letterbox.fit((image.width, image.height), (width, height))
     canvas[: box.top] = canvas[box.top + box.height :] = PADDING
     canvas[:, : box.left] = canvas[:, box.left + box.width :] = PADDING
-    canvas[box.top : box.top + box.height, box.left : box.left + box.width] = picture.resized(
+    canvas[box.top : box.top + box.height, box.left : box.left + box.width] = image.resized(
         box.width, box.height
     )
     return box

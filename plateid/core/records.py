@@ -19,7 +19,7 @@ ListKind = Literal["allow", "deny", "watch"]
 Way = Literal["in", "out"]
 
 
-class Picture(Protocol):
+class LazyImage(Protocol):
     """A decoded picture as the decoder left it; converted only where somebody looks."""
 
     @property
@@ -43,7 +43,7 @@ class Picture(Protocol):
         """
         ...
 
-    def part(self, box: Box) -> "Picture":
+    def part(self, box: Box) -> "LazyImage":
         """As `crop`, but not converted yet; `box` in even numbers of pixels."""
         ...
 
@@ -70,7 +70,7 @@ class Frame:
     sequence: int
     captured_at: datetime
     media_time_s: float | None
-    picture: Picture
+    image: LazyImage
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +83,7 @@ class Shot:
         plates: All plates that the detector sees in it, in pixels of the picture, as `box`.
     """
 
-    picture: Picture
+    image: LazyImage
     box: Box
     plates: tuple[Box, ...]
 
@@ -248,7 +248,7 @@ class ModelNames:
 
 @dataclass(frozen=True)
 class PlateEvent:
-    """What subscribers get; `plateid/events/schema/plate-event.v1.json` describes each field."""
+    """What subscribers get; `plateid/core/schema/plate-event.v1.json` describes each field."""
 
     event_type: Literal["plate_seen", "plate_left"]
     id: str

@@ -14,11 +14,11 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from plateid.app import App
-from plateid.config.camera import CameraConfig
-from plateid.config.delivery import MqttConfig
-from plateid.config.file import Config
+from plateid.config.cameras import CameraConfig
+from plateid.config.outputs import MqttConfig
+from plateid.config.root import Config
 from plateid.config.service import WebConfig
-from plateid.config.store import StoreConfig
+from plateid.config.storage import StoreConfig
 from plateid.errors import BrokerError
 from plateid.service.supervisor import Supervisor
 

@@ -82,7 +82,7 @@ class TrainingData(Section):
     used_for: Literal["detector", "reader", "both"]
 
 
-class GoldenPicture(Section):
+class GoldenImage(Section):
     """A picture that the bundle must read right wherever it is installed."""
 
     file: str = Field(pattern=r"^golden/\w[\w.-]*$", description="Inside the bundle")
@@ -101,7 +101,7 @@ class BundleSpec(Section):
     training_data: tuple[TrainingData, ...]
     metrics: dict[str, float] = Field(default_factory=dict, description="Figures of the model card")
     limits: tuple[str, ...] = Field(default=(), description="What it cannot do, as far as is known")
-    golden: tuple[GoldenPicture, ...] = Field(
+    golden: tuple[GoldenImage, ...] = Field(
         default=(), description="What `plateid models install` tests it with"
     )
 

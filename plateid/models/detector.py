@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plateid.core.geometry import corners, letterboxed, nms
-from plateid.core.records import Detection, Image, Picture
+from plateid.core.records import Detection, Image, LazyImage
 from plateid.models.bundle import DetectorSpec
 from plateid.models.session import Session
 
@@ -23,21 +23,21 @@ class OnnxDetector:
         self._threshold = spec.threshold if threshold is None else threshold
         self._canvas = np.empty((*size, 3), dtype=np.uint8)
 
-    def detect(self, picture: Picture) -> list[Detection]:
+    def detect(self, image: LazyImage) -> list[Detection]:
         """The plates of a picture, best first.
 
         Raises:
             ModelError: The network failed.
         """
-        letterbox = letterboxed(picture, self._canvas)
+        letterbox = letterboxed(image, self._canvas)
         candidates = self._session.run(
             self._canvas[None] if self._session.takes_bytes else as_input(self._canvas)
         )[0]
         rows = candidates[:, candidates[4] >= self._threshold].T
         if not len(rows):
             return []
-        boxes = letterbox.to_picture(corners(rows))
-        boxes = np.clip(boxes, 0, np.array([picture.width, picture.height] * 2, np.float32))
+        boxes = letterbox.to_image(corners(rows))
+        boxes = np.clip(boxes, 0, np.array([image.width, image.height] * 2, np.float32))
         kept = nms(boxes, rows[:, 4], iou_threshold=self._nms_iou)
         return [
             Detection((x1, y1, x2, y2), score)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plateid.core.geometry import sharpness
-from plateid.core.records import Box, Image, Picture, PlateRead
+from plateid.core.records import Box, Image, LazyImage, PlateRead
 from plateid.core.text import CHARSET, NO_CHARACTER, ctc_slots
 from plateid.errors import ModelError
 
@@ -87,13 +87,13 @@ class EasyOcrReader:
         self._network = reader.recognizer.eval()
         self._allowed = _allowed(reader.converter.character)
 
-    def read(self, picture: Picture, boxes: Sequence[Box]) -> list[PlateRead]:
+    def read(self, image: LazyImage, boxes: Sequence[Box]) -> list[PlateRead]:
         """One read for each box, in order.
 
         Raises:
             ModelError: The network failed.
         """
-        crops = [picture.crop(box) for box in boxes]
+        crops = [image.crop(box) for box in boxes]
         return [
             PlateRead(ctc_slots(self._steps(crop)), sharpness(crop), y2 - y1)
             for crop, (_, y1, _, y2) in zip(crops, boxes, strict=True)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plateid.core.geometry import expanded, sharpness
-from plateid.core.records import Box, Image, Picture, PlateRead
+from plateid.core.records import Box, Image, LazyImage, PlateRead
 from plateid.core.text import ctc_slots, tempered
 from plateid.models.bundle import ReaderSpec
 from plateid.models.session import Session
@@ -28,7 +28,7 @@ class OnnxReader:
         self._session = session
         self._spec = spec
 
-    def read(self, picture: Picture, boxes: Sequence[Box]) -> list[PlateRead]:
+    def read(self, image: LazyImage, boxes: Sequence[Box]) -> list[PlateRead]:
         """One read for each box, in order; where nothing is legible its slots hold no text.
 
         Raises:
@@ -37,7 +37,7 @@ class OnnxReader:
         if not boxes:
             return []
         margins = {"x": self._spec.margin_x, "y": self._spec.margin_y}
-        crops = [picture.crop(expanded(box, **margins)) for box in boxes]
+        crops = [image.crop(expanded(box, **margins)) for box in boxes]
         outputs = self._session.outputs(np.stack([fitted(crop, self._spec) for crop in crops]))
         slots = [tempered(ctc_slots(steps), self._spec.temperature) for steps in outputs[0]]
         regions = outputs[1] if self._spec.regions else np.empty((len(boxes), 0), np.float32)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from plateid.errors import BundleError, ModelError
-from plateid.models.proof import check_computed_by, computed_by
+from plateid.models.provider_check import check_computed_by, computed_by
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",

@@ -1,6 +1,6 @@
 """The way of a plate: from a camera's frame to the two events of a vehicle's pass."""
 
-from plateid.pipeline.camera import CameraPipeline, Detector
+from plateid.pipeline.camera_pipeline import CameraPipeline, Detector
 from plateid.pipeline.stills import PlateReader, PlateResult, read_detections
 from plateid.pipeline.traffic import Origin, Sink
 

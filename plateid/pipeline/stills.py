@@ -6,13 +6,13 @@ from typing import Protocol
 
 from plateid.core.formats import Formats
 from plateid.core.reading import read_once
-from plateid.core.records import Box, Detection, Picture, PlateRead, Reading
+from plateid.core.records import Box, Detection, LazyImage, PlateRead, Reading
 
 
 class PlateReader(Protocol):
     """Reads plates."""
 
-    def read(self, picture: Picture, boxes: Sequence[Box]) -> list[PlateRead]:
+    def read(self, image: LazyImage, boxes: Sequence[Box]) -> list[PlateRead]:
         """One read for each box; raises ModelError when it cannot tell."""
         ...
 
@@ -26,7 +26,7 @@ class PlateResult:
 
 
 def read_detections(
-    picture: Picture,
+    image: LazyImage,
     detections: Sequence[Detection],
     reader: PlateReader,
     formats: Formats | None = None,
@@ -34,7 +34,7 @@ def read_detections(
     """Reads each detection of a still picture by itself, best first.
 
     Args:
-        picture: Where they are.
+        image: Where they are.
         detections: The plates.
         reader: Who reads them.
         formats: Which texts are expected; by default, those of any country.
@@ -42,7 +42,7 @@ def read_detections(
     Raises:
         ModelError: The reader failed.
     """
-    reads = reader.read(picture, [detection.box for detection in detections])
+    reads = reader.read(image, [detection.box for detection in detections])
     results = [
         PlateResult(detection, read_once(read, formats))
         for detection, read in zip(detections, reads, strict=True)

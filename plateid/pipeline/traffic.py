@@ -7,16 +7,16 @@ from typing import Literal, Protocol
 
 import structlog
 
-from plateid.config.camera import EventsConfig
+from plateid.config.cameras import EventsConfig
 from plateid.core.formats import Formats
 from plateid.core.ids import uuid7
-from plateid.core.overlays import Overlays
-from plateid.core.parking import Parking
-from plateid.core.passes import Pass
 from plateid.core.records import ModelNames, PlateEvent, PlateRead, Reading, Shot, Track
-from plateid.core.standing import STILL_S
-from plateid.core.tracking import HIGH_SCORE
 from plateid.core.view import Size, View, parts
+from plateid.pipeline.clock_overlays import Overlays
+from plateid.pipeline.lost_passes import Parking
+from plateid.pipeline.passes import Pass
+from plateid.pipeline.stationary import STILL_S
+from plateid.pipeline.tracking import HIGH_SCORE
 
 MIN_CHARACTERS = 3
 """What is shorter is no plate to act on: a badge, a house number, a glimpse of one."""

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import structlog
 
-from plateid.service.notify import Notifier
 from plateid.service.supervisor import Supervisor
+from plateid.service.systemd_notify import Notifier
 
 HANGS_S = 120.0
 """No frame takes a worker that long, nor does any step of another thread, waits included."""

@@ -17,7 +17,7 @@ from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
 from plateid.config.service import WebConfig
 from plateid.errors import ConfigError, StoreError
-from plateid.replace import replace_text
+from plateid.files import replace_text
 
 Role = Literal["admin", "viewer"]
 ROLES: tuple[Role, ...] = ("admin", "viewer")

@@ -52,7 +52,7 @@ def look(sight: Sight) -> Aid | None:
     if not sight.plates:
         return None
     detection, reading = max(sight.plates, key=lambda plate: _height(plate[0].box))
-    crop = sight.frame.picture.crop(detection.box)
+    crop = sight.frame.image.crop(detection.box)
     grey = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
     crisp, brightness = sharpness(crop), float(grey.mean())
     clipped = float(np.mean(grey >= 250))  # noqa: PLR2004 - JPEG and H.264 blur the 255

@@ -10,12 +10,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from plateid.core.records import rfc3339
-from plateid.web.list_file import read_entries
-from plateid.web.search import find, find_pass, parse_query
+from plateid.store.list_editor import read_entries
+from plateid.store.search import find, find_pass, parse_query
 from plateid.web.site import FOLDER, site_of
 
 OPENAPI = FOLDER / "openapi.json"
-SCHEMA = FOLDER.parent / "events" / "schema" / "plate-event.v1.json"
+SCHEMA = FOLDER.parent / "core" / "schema" / "plate-event.v1.json"
 
 
 def openapi(_request: Request) -> Response:

@@ -13,10 +13,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from tomlkit.exceptions import TOMLKitError
 
-from plateid.config.camera import CameraConfig
+from plateid.config.cameras import CameraConfig
 from plateid.config.load import load_config
 from plateid.errors import ConfigError
-from plateid.replace import is_replaceable, replace_text
+from plateid.files import is_replaceable, replace_text
 from plateid.web import aid as aids
 from plateid.web.guard import read_change
 from plateid.web.live_pages import Stream, repeated

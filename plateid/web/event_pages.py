@@ -7,9 +7,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from plateid.web import snapshots
-from plateid.web.files import csv_lines, json_lines
-from plateid.web.search import FIELDS, QueryError, find, find_all, find_pass, parse_query
+from plateid.store.export import csv_lines, json_lines
+from plateid.store.search import FIELDS, QueryError, find, find_all, find_pass, parse_query
+from plateid.web import event_images as snapshots
 from plateid.web.site import page, site_of
 
 
@@ -47,7 +47,7 @@ def detail(request: Request) -> Response:
         events=events,
         event=last,
         characters=characters,
-        picture=snapshots.file_of(store, last),
+        image=snapshots.file_of(store, last),
         legible=snapshots.file_of(store, last, legible=True),
     )
 

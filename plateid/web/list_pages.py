@@ -11,10 +11,9 @@ from starlette.responses import RedirectResponse, Response
 
 from plateid.core.lists import COLUMNS
 from plateid.errors import ConfigError, StoreError
-from plateid.replace import is_replaceable
-from plateid.web.guard import read_change
-from plateid.web.history import History
-from plateid.web.list_file import (
+from plateid.files import is_replaceable
+from plateid.store.history import History
+from plateid.store.list_editor import (
     Change,
     read_text,
     rows_of,
@@ -23,6 +22,7 @@ from plateid.web.list_file import (
     without_row,
     write_text,
 )
+from plateid.web.guard import read_change
 from plateid.web.site import Site, page, site_of
 
 log = structlog.get_logger()

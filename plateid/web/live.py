@@ -114,15 +114,15 @@ class _Jpeg:
 
 def annotated(sight: Sight, width: int) -> bytes:
     """The whole picture as JPEG, at most so wide, with boxes and texts."""
-    picture = sight.frame.picture
-    width = min(width, picture.width) & ~1
-    height = max(2, round(picture.height * width / picture.width) & ~1)
-    image = picture.resized(width, height).copy()
-    sx, sy = width / picture.width, height / picture.height
+    image = sight.frame.image
+    width = min(width, image.width) & ~1
+    height = max(2, round(image.height * width / image.width) & ~1)
+    pixels = image.resized(width, height).copy()
+    sx, sy = width / image.width, height / image.height
     for detection, reading in sight.plates:
         x1, y1, x2, y2 = detection.box
-        draw_plate(image, (x1 * sx, y1 * sy, x2 * sx, y2 * sy), reading.plate, reading.confidence)
-    return jpeg(image)
+        draw_plate(pixels, (x1 * sx, y1 * sy, x2 * sx, y2 * sy), reading.plate, reading.confidence)
+    return jpeg(pixels)
 
 
 def jpeg(image: Any, quality: int = QUALITY) -> bytes:

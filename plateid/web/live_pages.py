@@ -12,9 +12,9 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from plateid.errors import StoreError
+from plateid.store.search import Query, find
 from plateid.web.guard import COOKIE
 from plateid.web.live import MAX_STREAMS, RECENT, Live, Ticker
-from plateid.web.search import Query, find
 from plateid.web.site import Site, camera_of, local_time, page, site_of
 
 BOUNDARY = "plateid"
@@ -105,11 +105,11 @@ async def _while_logged_in(request: Request, parts: AsyncIterator[bytes]) -> Asy
 async def mjpeg(request: Request) -> Response:
     """The annotated pictures of a camera, each as soon as the viewer has taken the last."""
     site = site_of(request)
-    pictures = _pictures(site, camera_of(request))
-    return Stream(request, pictures, f"multipart/x-mixed-replace; boundary={BOUNDARY}")
+    images = _images(site, camera_of(request))
+    return Stream(request, images, f"multipart/x-mixed-replace; boundary={BOUNDARY}")
 
 
-async def _pictures(site: Site, camera: str) -> AsyncIterator[bytes]:
+async def _images(site: Site, camera: str) -> AsyncIterator[bytes]:
     """Browsers show a part when the head of the next one arrives, hence that follows at once."""
     ticker, number = Ticker(1 / site.config.web.fps), -2
     yield PART_HEAD

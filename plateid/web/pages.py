@@ -7,10 +7,10 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from plateid.config.file import Config
+from plateid.config.root import Config
+from plateid.store.history import History
 from plateid.web import api, camera_pages, event_pages, list_pages, live_pages, review_pages
 from plateid.web.access import Access, check_password, key_file
-from plateid.web.history import History
 from plateid.web.live import Live
 from plateid.web.site import Site, build
 
@@ -27,7 +27,7 @@ ROUTES = [
     Route("/events.csv", event_pages.as_csv),
     Route("/events.json", event_pages.as_json),
     Route("/events/{id}", event_pages.detail),
-    Route("/events/{id}/picture.jpg", review_pages.picture),
+    Route("/events/{id}/picture.jpg", review_pages.image),
     Route("/events/{id}/crop.jpg", review_pages.crop),
     Route("/review", review_pages.review),
     Route("/review", review_pages.label, methods=["POST"]),
@@ -37,7 +37,7 @@ ROUTES = [
     Route("/api/v1/openapi.json", api.openapi),
     Route("/api/v1/events", api.events),
     Route("/api/v1/events/{id}", api.event),
-    Route("/api/v1/events/{id}/picture.jpg", review_pages.picture),
+    Route("/api/v1/events/{id}/picture.jpg", review_pages.image),
     Route("/api/v1/events/{id}/crop.jpg", review_pages.crop),
     Route("/api/v1/health", api.health),
     Route("/api/v1/lists", api.lists),

@@ -13,19 +13,19 @@ from starlette.responses import FileResponse, RedirectResponse, Response, Stream
 from plateid.core.records import Box, Image
 from plateid.core.text import normalise
 from plateid.errors import ConfigError
-from plateid.web import snapshots
+from plateid.store.label_export import FORMS, training_files
+from plateid.store.labels import VERDICTS, Label, Labels
+from plateid.store.list_editor import read_entries
+from plateid.store.search import find_pass
+from plateid.web import event_images as snapshots
 from plateid.web.guard import read_change
-from plateid.web.labels import VERDICTS, Label, Labels
-from plateid.web.list_file import read_entries
-from plateid.web.search import find_pass
 from plateid.web.site import Site, page, site_of
-from plateid.web.training import FORMS, training_files
 
 MAX_TEXT = 16
 CHUNK = 1 << 16
 
 
-def picture(request: Request) -> Response:
+def image(request: Request) -> Response:
     """The whole picture of an event."""
     site = site_of(request)
     file = snapshots.file_of(site.history.path, _event(site, request.path_params["id"]))

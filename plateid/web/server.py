@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from plateid.backoff import Backoff, Outage
-from plateid.config.file import Config
+from plateid.config.root import Config
 from plateid.core.records import Frame, PlateEvent
 from plateid.errors import PlateidError, StoreError, reason_of
+from plateid.store.labels import Labels
 from plateid.web.certificate import Certificate
-from plateid.web.labels import Labels
 from plateid.web.live import Live, Plates
 
 if TYPE_CHECKING:

@@ -21,14 +21,14 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from plateid import __version__
-from plateid.config.file import Config
+from plateid.config.root import Config
 from plateid.errors import PlateidError
+from plateid.store.history import History
+from plateid.store.list_editor import Undo
+from plateid.store.search import QueryError
 from plateid.web.access import Access
 from plateid.web.guard import COOKIE, Guard, SecurityHeaders, check_origin, read_form
-from plateid.web.history import History
-from plateid.web.list_file import Undo
 from plateid.web.live import Live
-from plateid.web.search import QueryError
 
 FOLDER = Path(__file__).parent
 log = structlog.get_logger()

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from plateid.bench import accuracy_of, service
+from plateid.bench import accuracy_of, capacity
 from plateid.bench.chart import Line, bars, plot, svg
 from plateid.bench.scenes import crowded, write_turned
 from plateid.bench.stages import STAGES
 from plateid.bench.stopwatch import Stopwatch
 from plateid.capture.stream import read_clip
-from plateid.cli import main
+from plateid.commands.main import main
 from plateid.config.models import ModelsConfig
 from plateid.demo import CLIP
 from plateid.models.networks import Networks
@@ -46,7 +46,7 @@ def test_the_time_of_an_inner_stage_is_not_that_of_the_outer_one():
 @pytest.mark.parametrize("count", [0, 1, 5, 20])
 def test_a_crowd_has_so_many_plates_and_they_move(count):
     detector = Networks(ModelsConfig()).detector()
-    first, second = (detector.detect(frame.picture) for frame in crowded(count, 2))
+    first, second = (detector.detect(frame.image) for frame in crowded(count, 2))
     assert 0.8 * count <= len(first) <= count
     assert {each.box for each in first}.isdisjoint(each.box for each in second)
 
@@ -58,10 +58,10 @@ def test_a_turned_clip_has_the_same_pictures_from_another_moment_on(tmp_path):
     frames, others = list(read_clip(whole)), list(read_clip(turned))
     assert len(frames) == len(others)
     assert [each.media_time_s for each in frames] == [each.media_time_s for each in others]
-    pictures = [[each.picture.resized(64, 48).tobytes() for each in f] for f in (frames, others)]
-    start = pictures[0].index(pictures[1][0])
+    images = [[each.image.resized(64, 48).tobytes() for each in f] for f in (frames, others)]
+    start = images[0].index(images[1][0])
     assert start == 20
-    assert pictures[1] == pictures[0][start:] + pictures[0][:start]
+    assert images[1] == images[0][start:] + images[0][:start]
 
 
 def test_the_picture_is_svg_with_all_that_it_was_given():
@@ -70,19 +70,19 @@ def test_the_picture_is_svg_with_all_that_it_was_given():
         bars("Stages", {"decode": 5.0, "scale": 0.0}, unit="ms"),
         plot("x", lines, x="n", y="f"),
     ]
-    picture = ET.fromstring(svg(parts))  # noqa: S314 - our own
-    texts = "".join(picture.itertext())
+    image = ET.fromstring(svg(parts))  # noqa: S314 - our own
+    texts = "".join(image.itertext())
     for text in ("Stages", "decode", "5 ms", "0 ms", "sent <all>", "seen"):
         assert text in texts
-    assert len(picture.findall(".//{*}polyline")) == 2
+    assert len(image.findall(".//{*}polyline")) == 2
 
 
 def test_a_bench_measures_frames_and_the_service_and_writes_it_down(tmp_path, bundle, monkeypatch):
-    monkeypatch.setattr(service, "WARM_UP_S", 0.5)
-    clip, figures, picture = (tmp_path / name for name in ("clip.mp4", "f.json", "p.svg"))
+    monkeypatch.setattr(capacity, "WARM_UP_S", 0.5)
+    clip, figures, image = (tmp_path / name for name in ("clip.mp4", "f.json", "p.svg"))
     write_clip(clip, count=60)
     command = ["bench", "--clip", clip, "--bundle", bundle, "--cameras", "1,2", "--seconds", 3]
-    files = ["--json", figures, "--picture", picture]
+    files = ["--json", figures, "--picture", image]
     done = CliRunner().invoke(main, [str(word) for word in (*command, *files)])
     assert done.exit_code == 0, done.output
     told = json.loads(figures.read_text())
@@ -92,7 +92,7 @@ def test_a_bench_measures_frames_and_the_service_and_writes_it_down(tmp_path, bu
     assert [load["cameras"] for load in told["cameras"]] == [1, 2]
     for load in told["cameras"]:
         assert load["least"] > 0 and load["memory_mb"] > 0 and load["cores"] > 0
-    assert "<svg" in picture.read_text()
+    assert "<svg" in image.read_text()
     assert "streams held in real time" in done.output
 
 

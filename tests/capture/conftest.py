@@ -19,7 +19,7 @@ QUADRANTS = np.array([[(0, 0, 200), (0, 200, 0)], [(200, 0, 0), (220, 220, 220)]
 def write_clip(path, *, fps=30, count=30, rotation=0, created=None):
     """64x48, four quadrants of the colours above, with noise, so that every frame has its bytes."""
     random = np.random.default_rng(1)
-    picture = np.kron(QUADRANTS, np.ones((24, 32, 1), np.uint8))
+    image = np.kron(QUADRANTS, np.ones((24, 32, 1), np.uint8))
     options = {"movflags": "+faststart"} if path.suffix == ".mp4" else {}
     with av.open(str(path), "w", options=options) as container:
         stream = container.add_stream(
@@ -31,8 +31,8 @@ def write_clip(path, *, fps=30, count=30, rotation=0, created=None):
         if created:
             container.metadata["creation_time"] = created
         for index in range(count):
-            noise = random.integers(0, 8, picture.shape, np.uint8)
-            frame = av.VideoFrame.from_ndarray(picture + noise, format="bgr24")
+            noise = random.integers(0, 8, image.shape, np.uint8)
+            frame = av.VideoFrame.from_ndarray(image + noise, format="bgr24")
             frame.pts, frame.time_base = index, Fraction(1, fps)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())

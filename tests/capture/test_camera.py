@@ -12,7 +12,7 @@ from plateid.backoff import Backoff
 from plateid.capture.camera import Camera
 from plateid.capture.container import STALL_S
 from plateid.capture.mailbox import Mailboxes
-from plateid.config.camera import CameraConfig
+from plateid.config.cameras import CameraConfig
 from tests.capture.conftest import CREATED, write_clip
 
 SOON = Backoff(first_s=0.05, cap_s=0.05)
@@ -192,11 +192,11 @@ def test_another_source_is_taken_at_once_from_a_frame_and_from_a_long_wait(tmp_p
     watched = Watched(slow, backoff=Waits(60.0))
     with watched.running():
         frames = watched.frames()
-        assert next(frames).picture.width == 64
+        assert next(frames).image.width == 64
         watched.use(tmp_path / "gone.mp4")
         watched.until(True, False)
         watched.use(wide)
-        assert next(frames).picture.width == 48
+        assert next(frames).image.width == 48
         last = list(frames)[-1]
     assert last.sequence > 1
     assert watched.statuses == [True, False, True, False]
@@ -215,7 +215,7 @@ def test_another_source_is_taken_while_the_end_of_a_clip_is_told(clip, tmp_path)
     camera = Camera(CameraConfig(name="gate", url=str(clip)), boxes["gate"], on_status=on_status)
     camera.run()
     assert said == [True, False, True, False]
-    assert boxes.wait_any().picture.width == 48
+    assert boxes.wait_any().image.width == 48
 
 
 def test_a_camera_that_hangs_from_the_start_is_reported():

@@ -7,8 +7,8 @@ import pytest
 
 from plateid.capture.mailbox import Mailboxes
 from plateid.core.records import Frame
-from tests.events.broker import until
-from tests.pictures import plain
+from tests.support.broker import until
+from tests.support.images import plain
 
 
 def frame(camera, sequence=0):

@@ -18,7 +18,7 @@ import pytest
 from plateid.app import TICK_S
 from plateid.capture.camera import Camera
 from plateid.capture.mailbox import Mailboxes
-from plateid.config.camera import CameraConfig
+from plateid.config.cameras import CameraConfig
 from tests.capture.conftest import RtspServer
 
 NOTICED_S, BACK_S = 15.0, 10.0
@@ -67,8 +67,8 @@ class Watched:
 
     def _take(self) -> None:
         while frame := self._boxes.wait_any():
-            picture = frame.picture
-            self.frames[frame.camera].append((time.monotonic(), picture.width, picture.height))
+            image = frame.image
+            self.frames[frame.camera].append((time.monotonic(), image.width, image.height))
             self._boxes.done(frame.camera)
 
     def _look_after(self) -> None:

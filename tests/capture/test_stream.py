@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from plateid.capture.container import live_source, packets, redacted
 from plateid.capture.stream import SourceInfo, clip_length, probe, read_clip, read_stream
 from plateid.capture.writer import ClipWriter
-from plateid.config.camera import CameraConfig
+from plateid.config.cameras import CameraConfig
 from plateid.errors import SourceError
 from tests.capture.conftest import CREATED, free_port, write_clip
 
@@ -43,7 +43,7 @@ def test_every_frame_of_a_clip_comes_with_its_time(tmp_path, fps, name):
     changed_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     assert frames[0].captured_at == changed_at
     assert frames[-1].captured_at - changed_at == timedelta(seconds=times[-1])
-    assert (frames[0].picture.width, frames[0].picture.height) == (64, 48)
+    assert (frames[0].image.width, frames[0].image.height) == (64, 48)
 
 
 def test_a_clip_without_times_gets_them_from_its_rate(tmp_path):
@@ -147,17 +147,17 @@ def test_rtsp_frames_come_with_the_clock(rtsp):
     assert {(frame.camera, frame.media_time_s) for frame in frames} == {("gate", None)}
     times = [frame.captured_at for frame in frames]
     assert began < times[0] and times == sorted(times) and times[-1] <= datetime.now(UTC)
-    balls = [frame.picture.luma(32, 24) for frame in frames]
+    balls = [frame.image.luma(32, 24) for frame in frames]
     assert any((a != b).any() for a, b in itertools.pairwise(balls))
 
 
 def test_a_stream_that_is_decoded_too_slowly_is_shown_in_time_all_the_same(rtsp, logs):
     frames = read_stream("gate", rtsp.url)
     next(frames)
-    began, first_s = time.monotonic(), next(frames).picture._frame.time
+    began, first_s = time.monotonic(), next(frames).image._frame.time
     for frame in frames:
         time.sleep(0.2)  # of 25 a second
-        shown_s, gone_s = frame.picture._frame.time - first_s, time.monotonic() - began
+        shown_s, gone_s = frame.image._frame.time - first_s, time.monotonic() - began
         if gone_s > 9:
             break
     assert shown_s > gone_s - 4
@@ -172,7 +172,7 @@ def test_a_killed_rtsp_server_is_an_error_not_an_end(rtsp):
     _, error = reading(frames)
     assert error.subject == f"rtsp://127.0.0.1:{rtsp.port}/live"
     rtsp.start()
-    assert next(read_stream("gate", rtsp.url)).picture.width == 320
+    assert next(read_stream("gate", rtsp.url)).image.width == 320
 
 
 def test_a_frozen_rtsp_server_runs_into_the_time_out(rtsp):
@@ -306,8 +306,8 @@ def test_while_nobody_has_time_frames_that_no_other_needs_are_not_decoded(web, c
 def test_mjpeg_over_http_gives_frames(web):
     frames = read_stream("gate", f"{web}/mjpeg", timeout_s=1)
     first = next(frames)
-    assert (first.picture.width, first.picture.height) == (64, 48)
-    assert np.abs(first.picture.crop((9, 9, 20, 20)).astype(int) - 99).max() < 4
+    assert (first.image.width, first.image.height) == (64, 48)
+    assert np.abs(first.image.crop((9, 9, 20, 20)).astype(int) - 99).max() < 4
     assert next(frames).sequence == 1
     frames.close()
 

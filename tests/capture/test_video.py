@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plateid.capture.pictures import pixels_of
-from plateid.capture.video import VideoPicture
+from plateid.capture.images import pixels_of
+from plateid.capture.video import VideoImage
 from tests.capture.conftest import QUADRANTS, write_clip
 
 LIMITED, FULL = 1, 2
@@ -37,7 +37,7 @@ def flat(y, u, v, *, color_range, colorspace):
     frame.color_range, frame.colorspace = color_range, colorspace
     for plane, level in zip(frame.planes, (y, u, v), strict=True):
         np.frombuffer(plane, np.uint8)[:] = level
-    return VideoPicture(frame)
+    return VideoImage(frame)
 
 
 def decoded(path):
@@ -57,7 +57,7 @@ def test_a_crop_is_the_same_part_of_the_whole_picture(name, color_range, box):
     frame = noise(name, color_range)
     x1, y1, x2, y2 = pixels_of(box, 70, 50)
     whole = frame.to_ndarray(format="bgr24")
-    assert difference(VideoPicture(frame).crop(box), whole[y1:y2, x1:x2]) <= 1
+    assert difference(VideoImage(frame).crop(box), whole[y1:y2, x1:x2]) <= 1
 
 
 @pytest.mark.parametrize("name", ["yuv420p", "nv12", "yuvj422p"])
@@ -65,10 +65,10 @@ def test_a_crop_is_the_same_part_of_the_whole_picture(name, color_range, box):
 def test_odd_and_tiny_frames_can_be_cropped(name, size):
     frame = noise(name, size=size)
     whole = frame.to_ndarray(format="bgr24")
-    picture = VideoPicture(frame)
+    image = VideoImage(frame)
     width, height = size
     for x1, y1 in ((0, 0), (width // 2, height // 3), (width - 1, height - 1)):
-        assert difference(picture.crop((x1, y1, width, height)), whole[y1:, x1:]) <= 1
+        assert difference(image.crop((x1, y1, width, height)), whole[y1:, x1:]) <= 1
 
 
 @pytest.mark.parametrize(
@@ -83,46 +83,46 @@ def test_odd_and_tiny_frames_can_be_cropped(name, size):
     ],
 )
 def test_crops_keep_the_colour_range_and_matrix(yuv, color_range, colorspace, bgr):
-    picture = flat(*yuv, color_range=color_range, colorspace=colorspace)
-    for image in (picture.crop((3, 3, 9, 9)), picture.resized(8, 8)):
-        assert np.abs(image.astype(int) - bgr).max() <= 3
+    image = flat(*yuv, color_range=color_range, colorspace=colorspace)
+    for pixels in (image.crop((3, 3, 9, 9)), image.resized(8, 8)):
+        assert np.abs(pixels.astype(int) - bgr).max() <= 3
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, -90])
 def test_a_turned_clip_is_shown_upright(tmp_path, rotation):
     frame = decoded(write_clip(tmp_path / "clip.mp4", count=1, rotation=rotation))
-    picture = VideoPicture(frame)
+    image = VideoImage(frame)
     upright = np.rot90(QUADRANTS, rotation // 90)
     size = (48, 64) if rotation % 180 else (64, 48)
-    assert (picture.width, picture.height) == size
-    assert difference(picture.resized(16, 16)[4::8, 4::8], upright) < 20
+    assert (image.width, image.height) == size
+    assert difference(image.resized(16, 16)[4::8, 4::8], upright) < 20
     brightness = cv2.cvtColor(upright, cv2.COLOR_BGR2GRAY)
-    assert difference(picture.luma(16, 16)[4::8, 4::8], brightness) < 30  # limited range
+    assert difference(image.luma(16, 16)[4::8, 4::8], brightness) < 30  # limited range
     for row, column in np.ndindex(2, 2):
         x, y = column * size[0] // 2 + 8, row * size[1] // 2 + 8
-        crop = picture.crop((x, y, x + 5, y + 3))
+        crop = image.crop((x, y, x + 5, y + 3))
         assert crop.shape == (3, 5, 3)
         assert difference(crop.mean((0, 1)), upright[row, column]) < 20
 
 
 @pytest.mark.parametrize("rotation", [90, 180, -90])
 def test_crops_of_turned_clips_lie_where_the_whole_picture_has_them(tmp_path, rotation):
-    picture = VideoPicture(decoded(write_clip(tmp_path / "c.mp4", count=1, rotation=rotation)))
-    whole = picture.resized(picture.width, picture.height)
+    image = VideoImage(decoded(write_clip(tmp_path / "c.mp4", count=1, rotation=rotation)))
+    whole = image.resized(image.width, image.height)
     for box in ((0, 0, 7, 5), (21.5, 13.2, 40, 44), (-9, 30, 500, 500), (33, 21, 33, 21)):
-        x1, y1, x2, y2 = pixels_of(box, picture.width, picture.height)
-        assert difference(picture.crop(box), whole[y1:y2, x1:x2]) <= 1
+        x1, y1, x2, y2 = pixels_of(box, image.width, image.height)
+        assert difference(image.crop(box), whole[y1:y2, x1:x2]) <= 1
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, -90])
 def test_parts_of_turned_clips_are_pictures_of_what_lies_there(tmp_path, rotation):
-    picture = VideoPicture(decoded(write_clip(tmp_path / "c.mp4", count=1, rotation=rotation)))
+    image = VideoImage(decoded(write_clip(tmp_path / "c.mp4", count=1, rotation=rotation)))
     for box in ((0, 0, 16, 10), (20, 12, 40, 44), (20, 30, 500, 500)):
-        part = picture.part(box)
-        x1, y1, x2, y2 = pixels_of(box, picture.width, picture.height)
+        part = image.part(box)
+        x1, y1, x2, y2 = pixels_of(box, image.width, image.height)
         assert (part.width, part.height) == (x2 - x1, y2 - y1)
         edge = (2, 2, part.width - 2, part.height - 2)  # colours of the outermost samples are mixed
-        expected = picture.crop((x1 + 2, y1 + 2, x2 - 2, y2 - 2))
+        expected = image.crop((x1 + 2, y1 + 2, x2 - 2, y2 - 2))
         assert difference(part.crop(edge), expected) <= 2
         grey = cv2.cvtColor(part.resized(part.width, part.height), cv2.COLOR_BGR2GRAY)
         assert difference(part.luma(part.width, part.height), grey) < 30  # limited range
@@ -130,9 +130,9 @@ def test_parts_of_turned_clips_are_pictures_of_what_lies_there(tmp_path, rotatio
 
 @pytest.mark.parametrize(("name", "color_range"), FORMATS)
 def test_parts_of_every_kind_of_frame_lie_where_they_were_cut(name, color_range):
-    picture = VideoPicture(noise(name, color_range))
-    part = picture.part((10, 20, 60, 46))
-    assert difference(part.crop((4, 4, 46, 22)), picture.crop((14, 24, 56, 42))) <= 1
+    image = VideoImage(noise(name, color_range))
+    part = image.part((10, 20, 60, 46))
+    assert difference(part.crop((4, 4, 46, 22)), image.crop((14, 24, 56, 42))) <= 1
     assert part.resized(25, 13).shape == (13, 25, 3)
 
 
@@ -142,29 +142,29 @@ def test_scaling_is_near_to_that_of_the_converted_picture(name):
         cv2.resize(np.random.default_rng(3).integers(0, 255, (5, 7, 3), np.uint8), (640, 480)),
         format="bgr24",
     ).reformat(format=name)
-    picture = VideoPicture(frame)
+    image = VideoImage(frame)
     whole = frame.to_ndarray(format="bgr24")
     for size in ((155, 97), (162, 97), (155, 96), (160, 96)):
         reference = cv2.resize(whole, size, interpolation=cv2.INTER_AREA)
-        scaled = picture.resized(*size)
+        scaled = image.resized(*size)
         assert np.abs(scaled.astype(int) - reference).mean() < 2.5
         assert difference(scaled, reference) < 12
-    luma, grey = picture.luma(160, 96), cv2.cvtColor(reference, cv2.COLOR_BGR2GRAY)
+    luma, grey = image.luma(160, 96), cv2.cvtColor(reference, cv2.COLOR_BGR2GRAY)
     assert luma.shape == (96, 160)
     assert np.corrcoef(luma.ravel(), grey.ravel())[0, 1] > 0.99
 
 
 @pytest.mark.parametrize("colorspace", range(18))
 def test_pictures_whose_matrix_nobody_knows_are_shown_all_the_same(colorspace):
-    picture = VideoPicture(noise("yuv420p", colorspace=colorspace))
-    for image in (picture.resized(16, 16), picture.crop((0, 0, 16, 16))):
-        assert image.shape == (16, 16, 3)
+    image = VideoImage(noise("yuv420p", colorspace=colorspace))
+    for pixels in (image.resized(16, 16), image.crop((0, 0, 16, 16))):
+        assert pixels.shape == (16, 16, 3)
 
 
 def test_a_picture_can_be_used_by_several_threads():
-    picture = VideoPicture(noise("nv12", size=(640, 480)))
+    image = VideoImage(noise("nv12", size=(640, 480)))
     sizes = [(64 + 8 * step, 48) for step in range(8)] * 20
-    alone = [picture.resized(*size) for size in sizes]
+    alone = [image.resized(*size) for size in sizes]
     with ThreadPoolExecutor(4) as threads:
-        together = list(threads.map(lambda size: picture.resized(*size), sizes))
+        together = list(threads.map(lambda size: image.resized(*size), sizes))
     assert all((a == b).all() for a, b in zip(alone, together, strict=True))

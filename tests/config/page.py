@@ -6,8 +6,8 @@ from typing import Any, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from plateid.config.file import Config
 from plateid.config.models import DEFAULT_BUNDLE
+from plateid.config.root import Config
 from plateid.config.section import Section
 
 HEAD = """# Configuration

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from plateid.config.camera import EventsConfig
+from plateid.config.cameras import EventsConfig
 from plateid.config.load import load_config
 from plateid.config.models import DEFAULT_BUNDLE, ModelsConfig, bundle_path, shipped_bundles
 from plateid.config.syntax import expected_formats

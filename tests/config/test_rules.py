@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plateid.config.file import Config
 from plateid.config.load import load_config
+from plateid.config.root import Config
 from plateid.config.syntax import formats_of, rules_of
 from plateid.core.view import View
 from plateid.errors import ConfigError

@@ -13,7 +13,7 @@ from plateid.core.geometry import (
     nms,
     sharpness,
 )
-from tests.pictures import ArrayPicture
+from tests.support.images import ArrayLazyImage
 
 sizes = st.tuples(st.integers(1, 5000), st.integers(1, 5000))
 inputs = st.tuples(st.integers(32, 1280), st.integers(32, 1280))
@@ -66,27 +66,27 @@ def test_nms_leaves_no_two_boxes_that_overlap_more_than_the_threshold(rows):
 
 
 @given(sizes, inputs)
-def test_letterbox_fits_touches_and_inverts(picture, canvas):
-    box = Letterbox.fit(picture, canvas)
+def test_letterbox_fits_touches_and_inverts(image, canvas):
+    box = Letterbox.fit(image, canvas)
     assert box.left >= 0 and box.left + box.width <= canvas[0]
     assert box.top >= 0 and box.top + box.height <= canvas[1]
     touches = box.width == canvas[0] or box.height == canvas[1]
-    assert touches if box.scale < 1 else (box.width, box.height) == picture
-    corners = boxes((0, 0, picture[0], picture[1]))
+    assert touches if box.scale < 1 else (box.width, box.height) == image
+    corners = boxes((0, 0, image[0], image[1]))
     offset = np.array(2 * [box.left, box.top], np.float32)
-    assert np.allclose(box.to_picture(box.scale * corners + offset), corners, atol=0.1)
+    assert np.allclose(box.to_image(box.scale * corners + offset), corners, atol=0.1)
 
 
 def test_letterboxed_draws_the_picture_in_the_middle_and_grey_around_it():
     canvas = np.zeros((40, 40, 3), np.uint8)
-    letterboxed(ArrayPicture(np.full((40, 80, 3), 200, np.uint8)), canvas)
+    letterboxed(ArrayLazyImage(np.full((40, 80, 3), 200, np.uint8)), canvas)
     assert (canvas[:10] == PADDING).all() and (canvas[-10:] == PADDING).all()
     assert (canvas[10:30] == 200).all()
 
 
 def test_a_small_picture_is_not_enlarged():
     canvas = np.zeros((40, 40, 3), np.uint8)
-    letterboxed(ArrayPicture(np.full((10, 20, 3), 200, np.uint8)), canvas)
+    letterboxed(ArrayLazyImage(np.full((10, 20, 3), 200, np.uint8)), canvas)
     assert (canvas[15:25, 10:30] == 200).all()
     assert (canvas == 200).sum() == 10 * 20 * 3
 

@@ -17,8 +17,8 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from plateid.web.access import Access, read_keys
-from tests.events.broker import free_port, until
-from tests.events.certificates import Authority
+from tests.support.broker import free_port, until
+from tests.support.certificates import Authority
 
 FIRMWARE = Path(__file__).parents[2] / "firmware"
 SCRIPT = FIRMWARE / "tree/usr/lib/plateid/first_boot.py"

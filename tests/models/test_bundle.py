@@ -8,8 +8,8 @@ from plateid.errors import BundleError, ModelError
 from plateid.models.bundle import Bundle
 from plateid.models.networks import Networks
 from plateid.models.session import PROVIDERS, Session
-from tests.bundles import detector_network, reader_network, write_bundle
-from tests.pictures import plain
+from tests.support.bundles import detector_network, reader_network, write_bundle
+from tests.support.images import plain
 
 
 def edit(bundle: Path, before: str, after: str) -> None:

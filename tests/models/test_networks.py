@@ -3,7 +3,7 @@ import pytest
 from plateid.config.models import ModelsConfig
 from plateid.core.text import slots_text
 from plateid.models.networks import Networks
-from tests.pictures import plain
+from tests.support.images import plain
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from plateid.capture.stream import read_clip
-from plateid.config.camera import EventsConfig
+from plateid.config.cameras import EventsConfig
 from plateid.config.models import ModelsConfig
 from plateid.core.geometry import sharpness
 from plateid.core.reading import read_once
@@ -13,8 +13,8 @@ from plateid.core.text import slots_text
 from plateid.demo import CLIP
 from plateid.errors import BundleError
 from plateid.models.networks import Networks
-from tests.bundles import detector_network, reader_network, write_bundle
-from tests.pictures import ArrayPicture, plain
+from tests.support.bundles import detector_network, reader_network, write_bundle
+from tests.support.images import ArrayLazyImage, plain
 
 DETECTOR = detector_network([(32, 16, 20, 8, 0.9)])
 BOXES = [(0.0, 0.0, 40.0, 20.0), (5.0, 5.0, 60.0, 40.0)]
@@ -74,21 +74,21 @@ def shipped():
 @pytest.fixture(scope="module")
 def plate() -> Image:
     frame = next(frame for frame in read_clip(CLIP) if frame.sequence == PLATE_FRAME)
-    return frame.picture.crop(PLATE)
+    return frame.image.crop(PLATE)
 
 
 def confidence(reader, crop: Image) -> float:
     height, width = crop.shape[:2]
-    (read,) = reader.read(ArrayPicture(np.ascontiguousarray(crop)), [(0, 0, width, height)])
+    (read,) = reader.read(ArrayLazyImage(np.ascontiguousarray(crop)), [(0, 0, width, height)])
     return read_once(read).confidence
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (90, 1), (100, 25)])
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_a_crop_of_one_colour_is_not_published_whatever_its_size(shipped, size, level):
-    picture = plain(*size, level=level)
-    assert confidence(shipped, picture.image) < EventsConfig().min_confidence
-    assert sharpness(picture.image) == 0
+    image = plain(*size, level=level)
+    assert confidence(shipped, image.image) < EventsConfig().min_confidence
+    assert sharpness(image.image) == 0
 
 
 def test_noise_is_not_published(shipped):

@@ -3,9 +3,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from plateid.errors import BundleError, ModelError
-from plateid.models.proof import check_computed_by
+from plateid.models.provider_check import check_computed_by
 from plateid.models.session import PROVIDERS, Placement, Session
-from tests.bundles import detector_network, reader_network
+from tests.support.bundles import detector_network, reader_network
 
 CPU, CUDA, TENSORRT = (PROVIDERS[key] for key in ("cpu", "cuda", "tensorrt"))
 KERNEL = "TRTKernel_graph_main_graph_1_0"

@@ -6,15 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from plateid.config.camera import EventsConfig
+from plateid.config.cameras import EventsConfig
 from plateid.core.formats import Formats, shipped_formats
 from plateid.core.geometry import moved
 from plateid.core.records import Box, Detection, Frame, ModelNames, PlateEvent, PlateRead, Shot
 from plateid.core.view import View
-from plateid.pipeline.camera import CameraPipeline
+from plateid.pipeline.camera_pipeline import CameraPipeline
 from plateid.pipeline.traffic import Origin
 from tests.core.test_text import slots
-from tests.pictures import ArrayPicture
+from tests.support.images import ArrayLazyImage
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 RULES = EventsConfig(min_reads=2, lost_s=1.0)
@@ -42,7 +42,7 @@ class Vehicle:
         return self.from_s <= t <= self.to_s and not self.hidden[0] <= t < self.hidden[1]
 
 
-class Road(ArrayPicture):
+class Road(ArrayLazyImage):
     """A picture that knows which plates are in it; the pixels move with them."""
 
     def __init__(self, plates: list[tuple[Box, str, float]]) -> None:
@@ -74,14 +74,14 @@ class Eyes:
     def __init__(self) -> None:
         self.looks = self.read_boxes = self.most_at_once = 0
 
-    def detect(self, picture: Road) -> list[Detection]:
+    def detect(self, image: Road) -> list[Detection]:
         self.looks += 1
-        return [Detection(box, 0.9) for box, _, _ in picture.plates]
+        return [Detection(box, 0.9) for box, _, _ in image.plates]
 
-    def read(self, picture: Road, boxes: Sequence[Box]) -> list[PlateRead]:
+    def read(self, image: Road, boxes: Sequence[Box]) -> list[PlateRead]:
         self.read_boxes += len(boxes)
         self.most_at_once = max(self.most_at_once, len(boxes))
-        known = {box: (text, sure) for box, text, sure in picture.plates}
+        known = {box: (text, sure) for box, text, sure in image.plates}
         return [PlateRead(slots(known[box][0], sure=known[box][1]), 0.8, 25.0) for box in boxes]
 
 
@@ -92,22 +92,22 @@ class Blinking(Eyes):
         super().__init__()
         self.misses = misses
 
-    def detect(self, picture: Road) -> list[Detection]:
-        found = super().detect(picture)
+    def detect(self, image: Road) -> list[Detection]:
+        found = super().detect(image)
         return [] if self.looks in self.misses else found
 
 
 class Growing(Eyes):
     """Sees each plate larger than it saw it before."""
 
-    def detect(self, picture: Road) -> list[Detection]:
-        found = super().detect(picture)
+    def detect(self, image: Road) -> list[Detection]:
+        found = super().detect(image)
         self.grown = 1.03**self.looks
         return [replace(each, box=(*each.box[:3], each.box[1] + 25 * self.grown)) for each in found]
 
-    def read(self, picture: Road, boxes: Sequence[Box]) -> list[PlateRead]:
+    def read(self, image: Road, boxes: Sequence[Box]) -> list[PlateRead]:
         own = [(x1, y1, x2, y1 + 25) for x1, y1, x2, _ in boxes]
-        return [replace(r, height=25 * self.grown) for r in super().read(picture, own)]
+        return [replace(r, height=25 * self.grown) for r in super().read(image, own)]
 
 
 @dataclass

@@ -6,10 +6,10 @@ from itertools import pairwise
 
 import pytest
 
-from plateid.core.passes import Pass
 from plateid.core.records import Box, Direction, Frame
 from plateid.core.view import View
-from plateid.pipeline.camera import CameraPipeline
+from plateid.pipeline.camera_pipeline import CameraPipeline
+from plateid.pipeline.passes import Pass
 from tests.pipeline.road import RULES, START, Drive, Road, Vehicle, frames, pipeline
 
 PARKING = RULES.model_copy(update={"parked_s": 10.0, "parked_lost_s": 20.0})
@@ -194,7 +194,7 @@ def test_pictures_of_another_size_begin_anew():
     show(way, stands)
     way.interrupt()
     for frame in stands:
-        frame.picture.width = 2 * frame.picture.width
+        frame.image.width = 2 * frame.image.width
     show(way, stands, after_s=30)
     way.finish()
     assert result.told() == [SEEN, LEFT, SEEN, LEFT]

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from plateid.core.formats import Formats, shipped_formats
-from plateid.pipeline.camera import MAX_READS
+from plateid.pipeline.camera_pipeline import MAX_READS
 from plateid.pipeline.stills import read_detections
 from tests.pipeline.road import (
     RULES,
@@ -329,7 +329,7 @@ def test_an_event_comes_with_the_shot_of_its_box_and_all_plates_that_are_in_it()
     for event, shot in zip(result.events, result.shots, strict=True):
         assert shot is not None
         assert shot.box == event.box
-        assert {box for box, _, _ in shot.picture.plates} == set(shot.plates)
+        assert {box for box, _, _ in shot.image.plates} == set(shot.plates)
         assert len(shot.plates) == 2
     assert result.shots[0] is not result.shots[2]
 

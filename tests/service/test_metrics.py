@@ -14,10 +14,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from plateid.backoff import Backoff, Outage
 from plateid.config.service import MetricsConfig
-from plateid.events.store import EventStore
 from plateid.service.metrics import Metrics, MetricsServer
-from tests.events.broker import free_port, until
-from tests.events.samples import Logs, append, event, make_health, said
+from plateid.store.event_store import EventStore
+from tests.support.broker import free_port, until
+from tests.support.samples import Logs, append, event, make_health, said
 
 Samples = dict[str, dict[tuple[str, ...], float]]
 

@@ -7,17 +7,17 @@ from contextlib import closing, contextmanager
 import pytest
 
 from plateid import app
-from plateid.config.camera import CameraConfig
-from plateid.config.delivery import MqttConfig
-from plateid.config.file import Config
+from plateid.config.cameras import CameraConfig
 from plateid.config.models import ModelsConfig
-from plateid.config.store import StoreConfig
-from plateid.events import mqtt
+from plateid.config.outputs import MqttConfig
+from plateid.config.root import Config
+from plateid.config.storage import StoreConfig
 from plateid.models.detector import OnnxDetector
+from plateid.outputs import mqtt
 from plateid.service import watchdog
 from plateid.service.supervisor import Supervisor
 from tests.capture.conftest import free_port, write_clip
-from tests.events.broker import Broker
+from tests.support.broker import Broker
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.events.broker import until
+from tests.support.broker import until
 
 REPOSITORY = Path(__file__).parents[2]
 PROGRAM = f"""#!/bin/sh

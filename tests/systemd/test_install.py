@@ -11,8 +11,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from tests.capture.conftest import write_clip
-from tests.events.broker import Broker, until
-from tests.packed import write_keys, write_packed
+from tests.support.broker import Broker, until
+from tests.support.packed import write_keys, write_packed
 from tests.systemd.machine import Machine
 
 pytestmark = [

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.bundles import detector_network, reader_network, write_bundle
 from tests.capture.conftest import write_clip
-from tests.events.broker import Broker, until
+from tests.support.broker import Broker, until
+from tests.support.bundles import detector_network, reader_network, write_bundle
 from tests.systemd.machine import Machine
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="containers need root: see Makefile")

@@ -9,7 +9,7 @@ from ultralytics.engine.results import Boxes
 from ultralytics.trackers.byte_tracker import BYTETracker
 
 from plateid.core.records import Detection
-from plateid.core.tracking import Tracker
+from plateid.pipeline.tracking import Tracker
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 RATE = 25

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from plateid.core.ids import uuid7
 from plateid.core.records import rfc3339
-from plateid.events.store import EventStore
-from plateid.web.history import History
-from plateid.web.search import find, parse_query
-from tests.events.samples import NOON, SEEN, event
+from plateid.store.event_store import EventStore
+from plateid.store.history import History
+from plateid.store.search import find, parse_query
+from tests.support.samples import NOON, SEEN, event
 
 EVENTS = 1_000_000
 VEHICLES = 300_000

@@ -14,19 +14,19 @@ from datetime import timedelta
 from pathlib import Path
 
 from plateid.capture.stream import read_clip
-from plateid.config.camera import EventsConfig
-from plateid.config.file import Config
+from plateid.config.cameras import EventsConfig
 from plateid.config.models import ModelsConfig
+from plateid.config.root import Config
 from plateid.core.formats import shipped_formats
 from plateid.core.records import Frame, PlateEvent, Shot
 from plateid.demo import CLIP
-from plateid.events.store import EventStore
 from plateid.models.networks import Networks
-from plateid.pipeline.camera import CameraPipeline
+from plateid.pipeline.camera_pipeline import CameraPipeline
 from plateid.pipeline.traffic import Origin
+from plateid.store.event_store import EventStore
 from plateid.web.server import WebServer
-from tests.events.broker import free_port, until
-from tests.events.samples import NOON, make_health
+from tests.support.broker import free_port, until
+from tests.support.samples import NOON, make_health
 from tests.web.viewer import connected
 
 ROUNDS, ROUND_S, SETTLE_S = 12, 2.0, 1.0

@@ -20,21 +20,21 @@ from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
 from plateid.capture.stream import read_clip
-from plateid.config.file import Config
 from plateid.config.load import load_config
 from plateid.config.models import ModelsConfig
+from plateid.config.root import Config
 from plateid.core.records import Direction, Frame, ListMatch, PlateEvent
 from plateid.demo import CLIP
-from plateid.events.album import Album
-from plateid.events.snapshots import encoded
-from plateid.events.store import EventStore
 from plateid.models.networks import Networks
 from plateid.pipeline.stills import read_detections
 from plateid.pipeline.traffic import MIN_CHARACTERS
+from plateid.store.event_store import EventStore
+from plateid.store.snapshot_files import Album
+from plateid.store.snapshots import encoded
 from plateid.web.live import Plates
 from plateid.web.server import WebServer
-from tests.events.broker import free_port, until
-from tests.events.samples import NOON, event, make_health
+from tests.support.broker import free_port, until
+from tests.support.samples import NOON, event, make_health
 
 BRIGHT_DAY = 125
 CONFIG = """
@@ -127,8 +127,8 @@ def scene() -> tuple[Frame, Plates]:
     """A frame of the demo clip, and the plates that the networks that ship read in it."""
     frame = next(frame for frame in read_clip(CLIP) if frame.sequence == BRIGHT_DAY)
     networks = Networks(ModelsConfig())
-    detections = networks.detector().detect(frame.picture)
-    results = read_detections(frame.picture, detections, networks.reader())
+    detections = networks.detector().detect(frame.image)
+    results = read_detections(frame.image, detections, networks.reader())
     read = [(result.detection, result.reading) for result in results]
     return frame, [each for each in read if len(each[1].plate) >= MIN_CHARACTERS]
 
@@ -163,8 +163,8 @@ def passing(index: int, plate: str, **changes: object) -> PlateEvent:
 def filled(tmp_path_factory: pytest.TempPathFactory, scene: tuple[Frame, Plates]) -> Path:
     """The folder of a box with seventy passes, to be copied."""
     folder = tmp_path_factory.mktemp("box")
-    store_file, picture = folder / "plateid.sqlite3", scene[0].picture
-    album, jpeg = Album(store_file), encoded(picture.resized(picture.width, picture.height), 80)
+    store_file, image = folder / "plateid.sqlite3", scene[0].image
+    album, jpeg = Album(store_file), encoded(image.resized(image.width, image.height), 80)
     with closing(EventStore(store_file)) as store:
         for made in passes(scene):
             shown = made.camera == "drive"

@@ -24,8 +24,8 @@ from plateid.core.records import ListMatch
 from plateid.errors import ConfigError
 from plateid.web import access
 from plateid.web.access import Access, hashed, key_file, read_keys, write_keys
-from tests.events.broker import free_port, until
-from tests.events.samples import NOON, event, payloads
+from tests.support.broker import free_port, until
+from tests.support.samples import NOON, event, payloads
 from tests.web.conftest import CONFIG, served
 from tests.web.test_pages import screenshot, serious_issues, texts, wait
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from plateid.capture.pictures import ImagePicture
+from plateid.capture.images import ArrayImage
 from plateid.core.records import Detection
 from plateid.web.aid import look
 from plateid.web.angle import angle_of
@@ -37,7 +37,7 @@ def plate_at(tilt, lean, height):
 )
 def test_the_angle_is_right_by_two_degrees(tilt, lean, height):
     image, box = plate_at(tilt, lean, height)
-    angle = angle_of(ImagePicture(image).crop(box))
+    angle = angle_of(ArrayImage(image).crop(box))
     assert (angle.tilt, angle.skew) == pytest.approx((tilt, lean - tilt), abs=2)
 
 
@@ -72,6 +72,4 @@ def test_light_and_focus_are_looked_at(scene, change, hint):
 
 def seen(scene, image, box):
     frame, ((_, reading), *_) = scene
-    return look(
-        Sight(replace(frame, picture=ImagePicture(image)), [(Detection(box, 0.9), reading)])
-    )
+    return look(Sight(replace(frame, image=ArrayImage(image)), [(Detection(box, 0.9), reading)]))

@@ -12,12 +12,12 @@ from selenium.webdriver.common.by import By
 from plateid.core.lists import Entry
 from plateid.core.records import ListMatch, Snapshot
 from plateid.errors import StoreError
-from plateid.events.album import Album
-from plateid.events.snapshots import encoded
-from plateid.web.labels import Label, Labels
-from plateid.web.training import training_files
-from tests.events.broker import until
-from tests.events.samples import event, payloads
+from plateid.store.label_export import training_files
+from plateid.store.labels import Label, Labels
+from plateid.store.snapshot_files import Album
+from plateid.store.snapshots import encoded
+from tests.support.broker import until
+from tests.support.samples import event, payloads
 
 BOX = (1.0, 2.0, 30.0, 12.0)
 SHOT = Snapshot("2026/11/24/01939d2c-1a2b-7c3d-8e4f-5a6b7c8d9e0f.jpg", "0" * 64)
@@ -84,12 +84,12 @@ def test_the_most_useful_come_first_and_each_says_why(box, labels):
 @pytest.mark.parametrize("size", [(1280, 720), (640, 360), (333, 187)])
 def test_the_box_is_right_in_a_picture_of_any_size(box, browser, scene, size):
     """Where the frame is larger, the page shows the box where the plate is, and keeps it so."""
-    picture, ((detection, reading), *_) = scene[0].picture, scene[1]
+    image, ((detection, reading), *_) = scene[0].image, scene[1]
     made = event(1, plate=reading.plate, box=detection.box, confidence=0.1, camera="drive")
     made = replace(made, pass_id=made.id, char_confidences=(0.1,) * len(reading.plate))
     album = Album(box.config.store.path)
-    kept = album.add(made.id, encoded(picture.resized(*size), 90), hidden=False)
-    frame = picture.width, picture.height
+    kept = album.add(made.id, encoded(image.resized(*size), 90), hidden=False)
+    frame = image.width, image.height
     box.store.append(replace(made, snapshot=replace(kept, frame=frame)))
     browser.get(f"{box.address}/review")
     expected = [value * size[0] / frame[0] for value in detection.box]

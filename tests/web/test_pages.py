@@ -14,8 +14,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from plateid.events.lists import ListFile
-from tests.events.samples import payloads
+from plateid.store.list_file import ListFile
+from tests.support.samples import payloads
 from tests.web.conftest import passing, screenshot, serious_issues
 from train.dataset.formats import read_labels
 
@@ -124,10 +124,10 @@ def test_a_page_goes_on_after_a_restart_with_pictures_and_what_it_has_missed(box
     box.server.stop()
     box.serve(scene)
     box.server.tell(passing(98, "MISSED1", camera="drive"))
-    pictures = '[...document.querySelectorAll("img.stream")].map((image) => image.src)'
-    old = browser.execute_script(f"return {pictures}")
+    images = '[...document.querySelectorAll("img.stream")].map((image) => image.src)'
+    old = browser.execute_script(f"return {images}")
     wait(browser, lambda: texts(browser, "#latest .plate")[:2] == ["MISSED1", before[0]])
-    wait(browser, lambda: not set(old) & set(browser.execute_script(f"return {pictures}")))
+    wait(browser, lambda: not set(old) & set(browser.execute_script(f"return {images}")))
     wait(browser, lambda: loaded(browser))
     browser.get("about:blank")
     browser.get_log("browser")  # says that the connection was lost

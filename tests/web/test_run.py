@@ -8,9 +8,9 @@ from urllib.parse import urlencode
 
 import pytest
 
+from tests.app.test_app import finished, run
 from tests.capture.conftest import write_clip
-from tests.events.broker import free_ports, until
-from tests.test_app import finished, run
+from tests.support.broker import free_ports, until
 
 
 @pytest.fixture

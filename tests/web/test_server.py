@@ -8,13 +8,13 @@ from contextlib import ExitStack, closing, suppress
 
 import pytest
 
-from plateid.events.store import EventStore
+from plateid.store.event_store import EventStore
 from plateid.web import access, guard, server
 from plateid.web.access import hashed, key_file, write_keys
 from plateid.web.server import WebServer
-from tests.events.broker import until
-from tests.events.certificates import Authority
-from tests.events.samples import make_health
+from tests.support.broker import until
+from tests.support.certificates import Authority
+from tests.support.samples import make_health
 from tests.web.conftest import served
 from tests.web.test_access import FORM, PASSWORD
 

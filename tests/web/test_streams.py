@@ -16,8 +16,8 @@ from plateid.config.service import WebConfig
 from plateid.core.records import PlateEvent
 from plateid.web import server
 from plateid.web.live import MAX_STREAMS, Live
-from tests.events.broker import until
-from tests.events.samples import event
+from tests.support.broker import until
+from tests.support.samples import event
 
 STUCK = 20
 
@@ -80,12 +80,12 @@ def test_a_stream_is_pictures_with_boxes_at_the_rate_that_is_set(filming, scene)
         data, until_at = b"", time.monotonic() + 3
         while time.monotonic() < until_at:
             data += client.recv(1 << 16)
-    pictures = [part for part in data.split(b"--plateid\r\n") if b"\xff\xd9" in part]
-    assert 8 <= len(pictures) <= 3 * filming.config.web.fps + 2
-    start = pictures[0].index(b"\xff\xd8")
-    image = cv2.imdecode(np.frombuffer(pictures[0][start:], np.uint8), cv2.IMREAD_COLOR)
+    images = [part for part in data.split(b"--plateid\r\n") if b"\xff\xd9" in part]
+    assert 8 <= len(images) <= 3 * filming.config.web.fps + 2
+    start = images[0].index(b"\xff\xd8")
+    image = cv2.imdecode(np.frombuffer(images[0][start:], np.uint8), cv2.IMREAD_COLOR)
     assert image.shape == (540, 960, 3)
-    plain = scene[0].picture.resized(960, 540)
+    plain = scene[0].image.resized(960, 540)
     drawn = (np.abs(image.astype(int) - plain).max(axis=2) > 60).sum()
     assert drawn > 500
 

@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from plateid.capture.pictures import read_picture
+from plateid.capture.images import read_image
 from plateid.core.records import Box, Image
 from plateid.errors import SourceError
 from train.dataset.formats import ImageLabels, labels_csv, read_labels
@@ -97,7 +97,7 @@ def _look(labels: ImageLabels) -> LabelledImage:
         TrainError: It is too small or of another size than its labels say, or a box has no size or
             lies outside.
     """
-    picture = read_picture(labels.path)
+    picture = read_image(labels.path)
     width, height = picture.width, picture.height
     _check_size(labels, width, height)
     wide, high = (width, height) if labels.relative else (1, 1)

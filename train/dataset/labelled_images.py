@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from plateid.capture.pictures import PICTURE_SUFFIXES
+from plateid.capture.images import IMAGE_SUFFIXES
 from plateid.core.records import Box
 from train.dataset.formats import ImageLabels
 from train.dataset.perceptual_hash import PerceptualHash, near_duplicates
@@ -194,7 +194,7 @@ def _write_side(root: Path, side: str, pictures: Sequence[LabelledImage]) -> Non
     for number, picture in enumerate(pictures):
         # Two folders may have pictures of one name, and one folder two that differ in the suffix.
         name = f"{number:05}_{picture.path.name.encode('ascii', 'ignore').decode()}"
-        if picture.path.suffix.lower() not in PICTURE_SUFFIXES:
+        if picture.path.suffix.lower() not in IMAGE_SUFFIXES:
             name += ".jpg"  # ultralytics goes by names before it looks
         _link(images / name, picture.path)
         (labels / name).with_suffix(".txt").write_text(_yolo_lines(picture))

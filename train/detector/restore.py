@@ -19,7 +19,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 from ultralytics.nn.tasks import DetectionModel
 
-from plateid.capture.pictures import read_picture
+from plateid.capture.images import read_image
 from plateid.core.geometry import letterboxed
 from plateid.models.bundle import Bundle
 from plateid.models.detector import as_input
@@ -162,7 +162,7 @@ def _measure(model: nn.Module, pictures: Iterable[Path]) -> None:
     canvas = np.empty((SIDE, SIDE, 3), np.uint8)
     with torch.no_grad(), _moments(blocks) as moments:
         for path in pictures:
-            letterboxed(read_picture(path), canvas)
+            letterboxed(read_image(path), canvas)
             model(torch.from_numpy(as_input(canvas)))
     for block in blocks:
         count, total, squares = moments[block]

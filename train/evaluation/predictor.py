@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from plateid.capture.pictures import find_sources, is_picture, read_picture
+from plateid.capture.images import find_sources, is_image, read_image
 from plateid.capture.stream import read_clip
 from plateid.config.models import ModelsConfig
 from plateid.core.geometry import Letterbox, expanded
-from plateid.core.records import Box, Picture
-from plateid.models.close import other_cuts
+from plateid.core.records import Box, LazyImage
 from plateid.models.networks import Networks
+from plateid.models.tta import other_cuts
 from train.dataset.labelled_images import LabelledImage
 from train.evaluation.metrics import NONE, match
 from train.evaluation.results import REFERENCE, Look, Result, Shot, Transcribed, box_of
@@ -51,7 +51,7 @@ class Predictor:
         Raises:
             PlateidError: The picture cannot be read.
         """
-        picture = read_picture(labelled.path)
+        picture = read_image(labelled.path)
         result = replace(
             self._result(source, Shot(labelled.path), picture),
             truths=np.array(labelled.boxes, np.float32).reshape(-1, 4),
@@ -74,7 +74,7 @@ class Predictor:
         Raises:
             PlateidError: The picture cannot be read.
         """
-        plates = self._plates(read_picture(labelled.path), source, labelled)
+        plates = self._plates(read_image(labelled.path), source, labelled)
         return [replace(plate, is_cut_out=True) for plate in plates.values()]
 
     def negatives(self, path: Path) -> Iterator[Result]:
@@ -86,7 +86,7 @@ class Predictor:
         for shot, picture in _shots(path):
             yield self._result(path.name, shot, picture)
 
-    def _result(self, source: str, shot: Shot, picture: Picture) -> Result:
+    def _result(self, source: str, shot: Shot, picture: LazyImage) -> Result:
         found = self._detector.detect(picture)
         return Result(
             source=source,
@@ -99,7 +99,7 @@ class Predictor:
         )
 
     def _plates(
-        self, picture: Picture, source: str, labelled: LabelledImage
+        self, picture: LazyImage, source: str, labelled: LabelledImage
     ) -> dict[int, Transcribed]:
         """The plates that have a text, read in their true boxes, by their place among all."""
         plates, luma, moment = {}, _luma(picture), _moment(labelled.labels.row)
@@ -121,18 +121,18 @@ class Predictor:
         return plates
 
     def _found(
-        self, picture: Picture, result: Result, plate: Transcribed, box: int | None
+        self, picture: LazyImage, result: Result, plate: Transcribed, box: int | None
     ) -> Transcribed:
         if box is None:
             return plate
         found = self._look(picture, box_of(result.boxes[box]))
         return replace(plate, found=found, score=float(result.scores[box]))
 
-    def _look(self, picture: Picture, box: Box) -> Look:
+    def _look(self, picture: LazyImage, box: Box) -> Look:
         return tuple(self._reader.read(picture, [box, *other_cuts(box)]))
 
 
-def _luma(picture: Picture) -> float:
+def _luma(picture: LazyImage) -> float:
     return float(picture.luma(*LUMA_SIZE).mean())
 
 
@@ -140,10 +140,10 @@ def _moment(row: Mapping[str, str]) -> tuple[str, float] | None:
     return (row["video"], float(row["t"])) if row.get("video") else None
 
 
-def _shots(path: Path) -> Iterator[tuple[Shot, Picture]]:
+def _shots(path: Path) -> Iterator[tuple[Shot, LazyImage]]:
     for file in find_sources(path):
-        if is_picture(file):
-            yield Shot(file), read_picture(file)
+        if is_image(file):
+            yield Shot(file), read_image(file)
         else:
             for frame in read_clip(file):
-                yield Shot(file, frame.sequence, frame.media_time_s or 0.0), frame.picture
+                yield Shot(file, frame.sequence, frame.media_time_s or 0.0), frame.image

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from markupsafe import Markup
 
-from plateid.capture.pictures import read_picture
+from plateid.capture.images import read_image
 from plateid.core.geometry import expanded
 from plateid.models.bundle import ReaderSpec
 from train.evaluation.calibration import RULE
@@ -89,7 +89,7 @@ def cards(reader: ReaderEvaluation, spec: ReaderSpec) -> list[Card]:
 
 
 def _jpeg(answer: Answer, spec: ReaderSpec) -> bytes:
-    picture = read_picture(answer.plate.shot.path)
+    picture = read_image(answer.plate.shot.path)
     crop = picture.crop(expanded(answer.plate.box, x=spec.margin_x, y=spec.margin_y))
     height = min(2 * WIDTH, max(1, round(crop.shape[0] * WIDTH / crop.shape[1])))
     scaled = cv2.resize(crop, (WIDTH, height), interpolation=cv2.INTER_CUBIC)

@@ -9,7 +9,7 @@ import numpy as np
 from plateid.core.reading import EMPTY, read_once
 from plateid.core.records import PlateRead, Reading
 from plateid.core.text import edit_distance, tempered
-from plateid.models.close import together
+from plateid.models.tta import together
 from train.evaluation.figures import NIGHT_LUMA, Band
 from train.evaluation.results import Look, Transcribed
 from train.folding import fold

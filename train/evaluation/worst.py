@@ -9,11 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from plateid.capture.pictures import read_picture
+from plateid.capture.images import read_image
 from plateid.capture.stream import read_clip
 from plateid.core.drawing import FONT
 from plateid.core.geometry import iou
-from plateid.core.records import Box, Image, Picture
+from plateid.core.records import Box, Image, LazyImage
 from train.evaluation.metrics import NONE, Floats, match
 from train.evaluation.results import Result, box_of
 from train.evaluation.threshold import LOWEST
@@ -132,17 +132,17 @@ def draw(pictures: Sequence[WorstPicture], threshold: float) -> list[bytes]:
     return [drawn[each] for each in pictures]
 
 
-def _frames(path: Path, wanted: Iterable[int | None]) -> Iterator[tuple[int | None, Picture]]:
+def _frames(path: Path, wanted: Iterable[int | None]) -> Iterator[tuple[int | None, LazyImage]]:
     """The picture of a file, or these frames of a clip, which is decoded once."""
     frames = [frame for frame in wanted if frame is not None]
     if not frames:
-        yield None, read_picture(path)
+        yield None, read_image(path)
     for frame in itertools.islice(read_clip(path), max(frames) + 1) if frames else ():
         if frame.sequence in frames:
-            yield frame.sequence, frame.picture
+            yield frame.sequence, frame.image
 
 
-def _jpeg(worst: WorstPicture, picture: Picture, threshold: float) -> bytes:
+def _jpeg(worst: WorstPicture, picture: LazyImage, threshold: float) -> bytes:
     window = _window([fault.box for fault in worst.faults], picture.width, picture.height)
     crop = picture.crop(window)
     scale = min(1.0, WIDTH / crop.shape[1])

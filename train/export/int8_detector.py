@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from plateid.capture.pictures import read_picture
+from plateid.capture.images import read_image
 from plateid.config.models import DEFAULT_BUNDLE
 from plateid.core.geometry import letterboxed
 from plateid.models.bundle import read_spec
@@ -92,7 +92,7 @@ def _some(pictures: Sequence[LabelledImage]) -> list[LabelledImage]:
 def _inputs(pictures: Sequence[LabelledImage], size: tuple[int, int]) -> Iterator[Array]:
     canvas = np.empty((size[1], size[0], 3), np.uint8)
     for picture in pictures:
-        letterboxed(read_picture(picture.path), canvas)
+        letterboxed(read_image(picture.path), canvas)
         yield as_input(canvas)
 
 
@@ -107,7 +107,7 @@ def _map50(path: Path, pictures: Sequence[LabelledImage], size: tuple[int, int])
 
 
 def _sample(detector: OnnxDetector, picture: LabelledImage) -> Sample:
-    found = detector.detect(read_picture(picture.path))
+    found = detector.detect(read_image(picture.path))
     boxes = np.array([each.box for each in found], np.float32).reshape(-1, 4)
     truths = np.array(picture.boxes, np.float32).reshape(-1, 4)
     return Sample(boxes, np.array([each.score for each in found], np.float32), truths)

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from plateid.capture.pictures import read_picture
+from plateid.capture.images import read_image
 from plateid.core.geometry import expanded
 from plateid.core.records import Box, Image
 from train.dataset.formats.image_labels import LabelledBox
@@ -79,7 +79,7 @@ def by_source(plates: Iterable[Plate]) -> list[list[Plate]]:
 
 
 def _plates(picture: LabelledImage, *, two_lines: bool) -> Iterator[Plate]:
-    image = read_picture(picture.path).resized(picture.width, picture.height)
+    image = read_image(picture.path).resized(picture.width, picture.height)
     for xyxy, said in zip(picture.boxes, picture.labels.boxes, strict=True):
         if (two_lines or said.lines == "1") and _usable(said):
             source = picture.labels.folder.resolve().name

@@ -14,8 +14,8 @@ import pytest
 
 from plateid.capture.stream import read_clip
 from plateid.demo import CLIP
-from tests.events.broker import Broker
 from tests.firmware.debian import APT, INSTALL, build_package, debian
+from tests.support.broker import Broker
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="containers need root: see Makefile"),
@@ -53,8 +53,8 @@ def test_both_bundles_answer(root):
 
 def test_it_reads_a_picture_as_it_does_here(root):
     frame = next(frame for frame in read_clip(CLIP) if frame.sequence == BRIGHT_DAY)
-    picture = frame.picture.resized(frame.picture.width, frame.picture.height)
-    cv2.imwrite(str(root / "car.png"), picture)
+    image = frame.image.resized(frame.image.width, frame.image.height)
+    cv2.imwrite(str(root / "car.png"), image)
     assert "KX73LPH" in run(root, "plateid", "read", "/car.png")
 
 

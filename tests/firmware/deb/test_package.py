@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from plateid.demo import CLIP
-from tests.events.broker import Broker, Subscriber, until
 from tests.firmware.debian import APT, INSTALL, build_package, debian, newer
+from tests.support.broker import Broker, Subscriber, until
 from tests.systemd.machine import Container
 
 pytestmark = [

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.events.broker import free_port, until
+from tests.support.broker import free_port, until
 
 REPOSITORY = Path(__file__).parents[3]
 BOOT_S = 1800.0

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.events.certificates import Authority
 from tests.firmware.qemu.appliance import REPOSITORY, Appliance
 from tests.firmware.qemu.subscriber import Subscriber
+from tests.support.certificates import Authority
 
 IMAGES = Path(os.environ.get("OUT", REPOSITORY / "build/firmware"))
 PLATE = "EK749HX"

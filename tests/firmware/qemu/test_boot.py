@@ -6,9 +6,9 @@ import urllib.request
 
 import pytest
 
-from tests.events.broker import until
 from tests.firmware.qemu.appliance import BOOT_S
 from tests.firmware.qemu.conftest import PLATE
+from tests.support.broker import until
 
 _log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from contextlib import closing
 
 import pytest
 
-from tests.events.broker import until
 from tests.firmware.qemu.appliance import BOOT_S
+from tests.support.broker import until
 
 CUTS = 10
 LONGEST_S = 20.0

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.events.broker import until
 from tests.firmware.qemu.appliance import BOOT_S, Appliance
 from tests.firmware.qemu.bundles import altered_root, make_bundle, make_key
 from tests.firmware.qemu.conftest import IMAGES, PLATE
+from tests.support.broker import until
 
 KEYS = Path(os.environ.get("KEYS", Path.home() / ".local/share/plateid-firmware"))
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from plateid.config.models import SHIPPED
 from plateid.models.bundle import Bundle
-from tests.bundles import detector_network, reader_network, write_bundle
+from tests.support.bundles import detector_network, reader_network, write_bundle
 from tests.train.evaluation.test_evaluate import ELSEWHERE, PLATE, folder
 from train.__main__ import main
 from train.evaluation.bundle import update_bundle

@@ -11,7 +11,7 @@ import tomlkit
 from click.testing import CliRunner
 
 from plateid.capture.stream import read_clip
-from plateid.cli import main
+from plateid.commands.main import main
 from plateid.config.models import DEFAULT_BUNDLE
 from plateid.core.geometry import iou
 from plateid.demo import CLIP
@@ -43,7 +43,7 @@ def folders(tmp_path_factory) -> tuple[Path, Path, Path]:
                 boxes.setdefault(frame, []).append((car["plate"], np.array(box)))
     rows: dict[Path, list[str]] = {near: [], far: [], cut_out: []}
     for frame in read_clip(CLIP):
-        number, picture = frame.sequence, frame.picture
+        number, picture = frame.sequence, frame.image
         for text, box in boxes.get(number, ()):
             for folder, scale in ((near, 1), (far, 2)):
                 image = picture.resized(picture.width // scale, picture.height // scale)

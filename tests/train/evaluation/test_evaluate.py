@@ -12,7 +12,7 @@ import pytest
 
 from plateid.capture.writer import ClipWriter
 from plateid.errors import PlateidError
-from tests.bundles import detector_network, reader_network, write_bundle
+from tests.support.bundles import detector_network, reader_network, write_bundle
 from train.dataset.labelled_images import held_out
 from train.evaluation.evaluate import evaluate
 from train.evaluation.run import EvaluationRun, leaks

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bundles import detector_network, reader_network, write_bundle
+from tests.support.bundles import detector_network, reader_network, write_bundle
 from tests.train.evaluation.test_evaluate import ELSEWHERE, PLATE, folder, write_clip
 from train.evaluation.chart import precision_recall
 from train.evaluation.evaluate import Evaluation, evaluate

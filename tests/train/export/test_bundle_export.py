@@ -18,8 +18,8 @@ from plateid.models.bundle import Bundle
 from plateid.models.detector import as_input
 from plateid.models.networks import Networks
 from plateid.models.reader import fitted
-from tests.bundles import detector_network
-from tests.pictures import ArrayPicture
+from tests.support.bundles import detector_network
+from tests.support.images import ArrayLazyImage
 from train.export import int8_detector, int8_reader
 from train.export.best_candidates import COUNT
 from train.export.bundle_export import Export, export_bundle
@@ -58,7 +58,7 @@ def bundle(tmp_path_factory, weights) -> Path:
 def test_an_exported_bundle_is_verified_and_runs(bundle):
     networks = Networks(ModelsConfig(bundle=bundle))
     assert (networks.spec.detector.width, networks.spec.detector.height) == (192, 96)
-    picture = ArrayPicture(np.full((360, 640, 3), 127, np.uint8))
+    picture = ArrayLazyImage(np.full((360, 640, 3), 127, np.uint8))
     assert networks.detector(threshold=0.1).detect(picture)
 
 
@@ -66,7 +66,7 @@ def test_the_exported_reader_reads_clean_print(bundle):
     image = np.full((64, 400, 3), 240, np.uint8)
     cv2.putText(image, "HX4 7TKE", (12, 50), cv2.FONT_HERSHEY_SIMPLEX, 1.9, (20, 20, 20), 4)
     reader = Networks(ModelsConfig(bundle=bundle)).reader()
-    (read,) = reader.read(ArrayPicture(image), [(0.0, 0.0, 400.0, 64.0)])
+    (read,) = reader.read(ArrayLazyImage(image), [(0.0, 0.0, 400.0, 64.0)])
     assert slots_text(read.probabilities) == "HX47TKE"
 
 
@@ -214,7 +214,7 @@ def test_a_detector_of_another_size_finds_the_same_plates(tmp_path, bundle):
     found = []
     for folder in (SHIPPED / bundle, out):
         networks = Networks(ModelsConfig(bundle=folder))
-        found.append(networks.detector().detect(ArrayPicture(street(640, 384))))
+        found.append(networks.detector().detect(ArrayLazyImage(street(640, 384))))
     assert Bundle(out).spec.detector.width == 320
     assert any(same_place(found[1][0].box, each.box) for each in found[0])
 
@@ -245,7 +245,7 @@ def test_a_network_of_larger_steps_wants_a_size_of_them_and_can_be_resized(tmp_p
         export_bundle(Export(out, weights, size="320x160"))
     export_bundle(Export(out, weights, size="320x192"))
     export_bundle(Export(out, size="384x256"))
-    picture = ArrayPicture(street(640, 384))
+    picture = ArrayLazyImage(street(640, 384))
     boxes = [
         d.box for d in Networks(ModelsConfig(bundle=out)).detector(threshold=0).detect(picture)
     ]

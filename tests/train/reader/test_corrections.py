@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from plateid.capture.pictures import ImagePicture
+from plateid.capture.images import ArrayImage
 from plateid.config.models import ModelsConfig
-from plateid.events.album import Album
-from plateid.events.store import EventStore
 from plateid.models.networks import Networks
-from plateid.web.labels import Label, Labels
-from plateid.web.training import GREY, training_files
-from tests.events.samples import event
+from plateid.store.event_store import EventStore
+from plateid.store.label_export import GREY, training_files
+from plateid.store.labels import Label, Labels
+from plateid.store.snapshot_files import Album
+from tests.support.samples import event
 from train.__main__ import main
 from train.dataset.splits import checked_pictures
 from train.reader.crops import read_plates
@@ -92,5 +92,5 @@ def test_the_commands_of_the_readme_make_a_bundle_of_twenty_corrections(correcti
             done = runner.invoke(main, short.split(), catch_exceptions=False)
             assert done.exit_code == 0, done.output
         reader = Networks(ModelsConfig(bundle=Path("my-bundle"))).reader()
-        (read,) = reader.read(ImagePicture(np.full((120, 240, 3), 127, np.uint8)), [BOX])
+        (read,) = reader.read(ArrayImage(np.full((120, 240, 3), 127, np.uint8)), [BOX])
         assert np.allclose(read.probabilities.sum(axis=1), 1, atol=1e-3)

@@ -7,13 +7,13 @@ import easyocr_en_models
 import numpy as np
 import pytest
 
-from plateid.config.camera import EventsConfig
+from plateid.config.cameras import EventsConfig
 from plateid.config.models import ModelsConfig
 from plateid.core.reading import read_once
 from plateid.errors import ModelError
 from plateid.models.easyocr import NAME
 from plateid.models.networks import Networks
-from tests.pictures import ArrayPicture, plain
+from tests.support.images import ArrayLazyImage, plain
 
 WEIGHTS = Path(easyocr_en_models.__file__).parent / "models"
 
@@ -23,13 +23,13 @@ def networks() -> Networks:
     return Networks(ModelsConfig(reader="easyocr", easyocr_folder=WEIGHTS))
 
 
-def lettering(text: str) -> ArrayPicture:
+def lettering(text: str) -> ArrayLazyImage:
     image = np.full((48, 30 * len(text), 3), 235, np.uint8)
     cv2.putText(image, text, (8, 38), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (20, 20, 20), 3)
-    return ArrayPicture(image)
+    return ArrayLazyImage(image)
 
 
-def whole(picture: ArrayPicture) -> tuple[float, float, float, float]:
+def whole(picture: ArrayLazyImage) -> tuple[float, float, float, float]:
     return (0.0, 0.0, float(picture.width), float(picture.height))
 
 
@@ -43,7 +43,7 @@ def test_clean_lettering_is_read(networks):
 
 def test_each_box_is_read_in_order_and_no_box_is_no_read(networks):
     assert networks.reader().read(plain(), []) == []
-    both = ArrayPicture(np.vstack([lettering("AB12").image, lettering("CD34").image]))
+    both = ArrayLazyImage(np.vstack([lettering("AB12").image, lettering("CD34").image]))
     reads = networks.reader().read(both, [(0, 48, 120, 96), (0, 0, 120, 48)])
     assert [read_once(read).plate for read in reads] == ["CD34", "AB12"]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from plateid.capture.pictures import PICTURE_SUFFIXES
+from plateid.capture.images import IMAGE_SUFFIXES
 from plateid.core.records import Box
 from plateid.errors import reason_of
 from train.train_error import TrainError
@@ -73,7 +73,7 @@ def all_below(folder: Path, *suffixes: str) -> list[Path]:
 
     A picture that is a link to nothing is one that cannot be read; of others nobody knows.
     """
-    kinds = suffixes or PICTURE_SUFFIXES
+    kinds = suffixes or IMAGE_SUFFIXES
     files = (Path(parent, name) for parent, _, names in walk(folder) for name in names)
     files = (path for path in files if path.suffix.lower() in kinds and path.name[0] != ".")
     return sorted(path for path in files if path.is_file() or not suffixes)

@@ -27,14 +27,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from plateid.config.file import Config
+from plateid.bundles.signature import public_key
 from plateid.config.load import load_config
+from plateid.config.root import Config
 from plateid.config.syntax import formats_of
 from plateid.errors import ConfigError, PlateidError, reason_of
-from plateid.events.lists import ListFile
-from plateid.events.webhook import Webhook
 from plateid.models.bundle import Bundle
-from plateid.models.signature import public_key
+from plateid.outputs.webhook import Webhook
+from plateid.store.list_file import ListFile
 from plateid.web import access
 
 ERRORS = "ERROR.txt"

@@ -1,0 +1,1 @@
+"""plateid.commands."""

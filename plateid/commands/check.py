@@ -1,0 +1,127 @@
+"""`plateid check`: one line for each thing that must work before a box is left alone."""
+
+import functools
+import os
+import shutil
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from plateid.capture.stream import probe
+from plateid.config.cameras import CameraConfig
+from plateid.config.load import load_config
+from plateid.config.outputs import WebhookConfig
+from plateid.config.root import Config
+from plateid.config.syntax import expected_formats, formats_of
+from plateid.errors import PlateidError, StoreError
+from plateid.models.networks import Networks
+from plateid.outputs.mqtt import check_broker
+from plateid.outputs.webhook import Webhook
+from plateid.service.clock import clock_synced
+from plateid.store.event_store import EventStore
+from plateid.store.list_file import ListFile
+from plateid.store.snapshot_files import LEAST_FREE_MB
+from plateid.web.access import check_password, key_file, read_keys
+from plateid.web.certificate import Certificate
+
+CLOCK = {
+    True: "ok    clock    synced",
+    False: "warn  clock    no time service sets it",
+    None: "warn  clock    the kernel does not say whether it is synced",
+}
+
+
+def run_checks(path: Path) -> bool:
+    """Prints a line for each check; whether none failed.
+
+    A clock that no time service sets is a warning: it makes times wrong, not plates.
+
+    Raises:
+        ConfigError: There is nothing to check by.
+    """
+    config = load_config(path)
+    click.echo(f"ok    config   {path}")
+    checks: list[tuple[str, Callable[[], str]]] = [
+        ("regions", lambda: _regions(config)),
+        *([("lists", lambda: _lists(config))] if config.lists.file else []),
+        *((f"webhook {w.name}", functools.partial(_webhook, w)) for w in config.webhook),
+        ("bundle", lambda: _bundle(config)),
+        *((f"camera {c.name}", functools.partial(_camera, c)) for c in config.camera),
+        ("broker", lambda: _broker(config)),
+        ("disk", lambda: _disk(config)),
+        *([("web", lambda: _web(config))] if config.web.enabled else []),
+    ]
+    passed = [_passes(name, check) for name, check in checks]
+    click.echo(CLOCK[clock_synced()])
+    return all(passed)
+
+
+def _passes(name: str, check: Callable[[], str]) -> bool:
+    try:
+        click.echo(f"ok    {name:8} {check()}")
+    except PlateidError as error:
+        click.echo(f"FAIL  {name:8} {error}")
+        return False
+    return True
+
+
+def _regions(config: Config) -> str:
+    formats_of(config)
+    formats = expected_formats(config.events)
+    added = f", formats of {config.events.formats}" if config.events.formats else ""
+    return (" ".join(formats.regions) or "any") + (", strict" if formats.strict else "") + added
+
+
+def _lists(config: Config) -> str:
+    lists = ListFile(config.lists, [camera.name for camera in config.camera]).lists
+    return f"{config.lists.file}: {len(lists.entries)} plates"
+
+
+def _webhook(config: WebhookConfig) -> str:
+    Webhook(config)  # nothing is sent: a gate might open
+    return f"{'signed' if config.secret_file else 'not signed'}, not tried"
+
+
+def _camera(config: CameraConfig) -> str:
+    info = probe(config.url, timeout_s=config.timeout_s, options=config.device_options)
+    rate = f"{info.fps:.0f} frames a second" if info.fps else "unknown rate"
+    return f"{info.width}x{info.height}, {rate}"
+
+
+def _bundle(config: Config) -> str:
+    networks = Networks(config.models)
+    networks.self_test()
+    return f"{networks.names.bundle} ({networks.names.detector}, {networks.names.reader})"
+
+
+def _broker(config: Config) -> str:
+    check_broker(config.mqtt)
+    return f"{config.mqtt.host}:{config.mqtt.port}{', TLS' if config.mqtt.tls else ''}"
+
+
+def _web(config: Config) -> str:
+    web, file = config.web, key_file(config.store.path)
+    check_password(web, read_keys(file))
+    Certificate(web).load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    return f"{web.host}:{web.port}, {'password' if read_keys(file).admin else 'no password'}"
+
+
+def _disk(config: Config) -> str:
+    path = config.store.path
+    try:
+        folder = next(parent for parent in path.parents if parent.exists())
+        free_mb, exists = shutil.disk_usage(folder).free // 1_000_000, path.exists()
+    except OSError as error:
+        raise StoreError(path, error.strerror) from error
+    if free_mb < LEAST_FREE_MB:
+        raise StoreError(path, f"only {free_mb} MB free, {LEAST_FREE_MB} needed")
+    if exists:
+        store = EventStore(path)
+        counts = store.counts()
+        store.close()
+        return f"{path}: {counts.events} events, {counts.outbox} to send, {free_mb} MB free"
+    if not os.access(folder, os.W_OK):  # the service creates it, with its own rights
+        raise StoreError(path, f"{folder} cannot be written")
+    return f"{path}: to be created, {free_mb} MB free"

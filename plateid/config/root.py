@@ -1,0 +1,99 @@
+"""The whole of `plateid.toml`, and what its tables say of each other."""
+
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from plateid.config.cameras import CameraConfig, EventsConfig
+from plateid.config.models import ModelsConfig
+from plateid.config.outputs import (
+    HomeAssistantConfig,
+    ListsConfig,
+    LogfileConfig,
+    MqttConfig,
+    WebhookConfig,
+)
+from plateid.config.section import Name, Section
+from plateid.config.service import GpsConfig, MetricsConfig, WebConfig
+from plateid.config.storage import PrivacyConfig, Shown, SnapshotsConfig, StoreConfig
+
+
+class Config(Section):
+    """The whole of `plateid.toml`."""
+
+    device: Name = Field(default="plateid", description="Name of this box in topics and events")
+    camera: tuple[CameraConfig, ...] = Field(min_length=1, description="Cameras")
+    mqtt: MqttConfig = MqttConfig()
+    models: ModelsConfig = ModelsConfig()
+    events: EventsConfig = EventsConfig()
+    store: StoreConfig = StoreConfig()
+    privacy: PrivacyConfig = PrivacyConfig()
+    snapshots: SnapshotsConfig = SnapshotsConfig()
+    homeassistant: HomeAssistantConfig = HomeAssistantConfig()
+    lists: ListsConfig = ListsConfig()
+    webhook: tuple[WebhookConfig, ...] = Field(default=(), description="Servers that get events")
+    logfile: LogfileConfig = LogfileConfig()
+    gps: GpsConfig | None = Field(default=None, description="Without it, events bear no position")
+    metrics: MetricsConfig | None = Field(
+        default=None, description="Without it, nothing listens for Prometheus"
+    )
+    web: WebConfig = WebConfig()
+
+    @property
+    def shown(self) -> dict[bool, Shown]:
+        """What the pictures show of vehicles of a list (True), and of the others."""
+        kinds = {True: "listed", False: "unknown"}
+        if not self.snapshots.enabled:
+            return dict.fromkeys(kinds, "off")
+        return {
+            listed: getattr(self.snapshots, kind)
+            or ("keep" if getattr(self.privacy, kind) == "keep" else "blur")
+            for listed, kind in kinds.items()
+        }
+
+    @property
+    def hides_plates(self) -> bool:
+        """Whether some pictures hide plates, those of other vehicles too: all have to be seen."""
+        return set(self.shown.values()) not in ({"keep"}, {"off"})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cameras_differ_from_events(cls, table: Any) -> Any:
+        """A camera's own [events] are those of the file, less what it says itself."""
+        match table:
+            case {"events": dict() as events, "camera": list() as cameras}:
+                return table | {"camera": [_with_events(camera, events) for camera in cameras]}
+        return table
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> "Config":
+        for kind, tables in (("camera", self.camera), ("webhook", self.webhook)):
+            names = [each.name for each in tables]
+            if repeated := {name for name in names if names.count(name) > 1}:
+                raise ValueError(f"{kind} name used twice: {', '.join(sorted(repeated))}")
+        return self
+
+    @model_validator(mode="after")
+    def _webhooks_know_the_cameras(self) -> "Config":
+        known = {camera.name for camera in self.camera}
+        for webhook in self.webhook:
+            if unknown := sorted(set(webhook.cameras) - known):
+                raise ValueError(f"webhook {webhook.name}: there is no camera {unknown[0]}")
+        return self
+
+    @model_validator(mode="after")
+    def _pictures_tell_no_more_than_events(self) -> "Config":
+        for kind in ("unknown", "listed"):
+            shown, kept = getattr(self.snapshots, kind), getattr(self.privacy, kind)
+            if shown in ("keep", "vehicle") and kept != "keep":
+                raise ValueError(
+                    f"snapshots.{kind}: {shown} shows plates, of which privacy.{kind} is {kept}"
+                )
+        return self
+
+
+def _with_events(camera: Any, events: dict[str, Any]) -> Any:
+    match camera:
+        case {"events": dict() as own}:
+            return camera | {"events": events | own}
+    return camera

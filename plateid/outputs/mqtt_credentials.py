@@ -1,0 +1,84 @@
+"""What we show a broker, and whom we believe: password and certificates, read at each connect."""
+
+import ssl
+from pathlib import Path
+
+from plateid.config.outputs import MqttConfig
+from plateid.errors import BrokerError
+
+
+def read_password(config: MqttConfig) -> str | None:
+    """The password, less the end of its line.
+
+    Raises:
+        BrokerError: The file cannot be read.
+    """
+    if config.password_file is None:
+        return None
+    try:
+        return _read("password_file", config.password_file).decode().rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise BrokerError("mqtt.password_file", f"{config.password_file}: not UTF-8") from error
+
+
+def tls_context(config: MqttConfig) -> ssl.SSLContext | None:
+    """How to speak TLS (1.2 or newer); None where `mqtt.tls` is off.
+
+    Raises:
+        BrokerError: A file cannot be read, or holds something else.
+    """
+    if not config.tls:
+        return None
+    context = _trusting(config.ca_file)
+    context.sslsocket_class = _ClosedOnFailure
+    if config.certificate_file is not None:
+        _load_certificate(context, config.certificate_file, config.key_file)
+    return context
+
+
+def tls_reason(error: ssl.SSLError) -> str:
+    """Why TLS failed, in OpenSSL's words, less its codes and line numbers."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the broker's certificate is refused: {error.verify_message.rstrip('.')}"
+    return f"TLS: {(error.reason or str(error)).replace('_', ' ').lower()}"
+
+
+def _trusting(ca_file: Path | None) -> ssl.SSLContext:
+    if ca_file is not None:
+        _read("ca_file", ca_file)
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except ssl.SSLError as error:
+        raise BrokerError("mqtt.ca_file", f"{ca_file}: no certificate in PEM form") from error
+
+
+def _load_certificate(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
+    _read("certificate_file", certificate)
+    if key is not None:
+        _read("key_file", key)
+    try:
+        context.load_cert_chain(certificate, key, password="")  # or OpenSSL asks
+    except ssl.SSLError as error:
+        where = f"{certificate}{f', {key}' if key else ''}"
+        raise BrokerError("mqtt.certificate_file", f"{where}: {tls_reason(error)}") from error
+
+
+def _read(key: str, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BrokerError(f"mqtt.{key}", f"{path}: {error.strerror}") from error
+
+
+class _ClosedOnFailure(ssl.SSLSocket):
+    """A socket that paho would leave open when the broker is not who it should be."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - as in ssl
+        try:
+            super().do_handshake(block)
+        except OSError as error:
+            self.close()
+            if isinstance(error, ssl.SSLError):
+                raise
+            what = "times out" if isinstance(error, TimeoutError) else "hangs up"
+            raise ConnectionError(f"it {what} at the TLS handshake") from error

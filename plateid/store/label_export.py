@@ -1,0 +1,123 @@
+"""Labels as a data set that `python -m train` reads.
+
+Nobody said whether there are other plates in a picture: what is farther away from the box than
+AROUND is grey, or a detector would learn to overlook them.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from plateid.core.geometry import expanded
+from plateid.core.records import Box, Image
+from plateid.store.labels import Label
+from plateid.web import event_images as snapshots
+from plateid.web.live import jpeg
+
+Files = Iterator[tuple[str, bytes]]
+"""Names and contents."""
+AROUND = 2.0
+"""Widths of the box, on each side: plates of cars that stand side by side are farther apart."""
+GREY = 114
+"""With which ultralytics fills pictures up."""
+QUALITY = 95
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A label with the size of its picture, (width, height), and its box within that."""
+
+    label: Label
+    size: tuple[int, int]
+    box: Box
+
+    @property
+    def image(self) -> str:
+        """The name of its file in `images/`."""
+        return f"{self.label.id}.jpg"
+
+    @property
+    def is_plate(self) -> bool:
+        """What nobody can read is one."""
+        return self.label.verdict != "notplate"
+
+
+def training_files(
+    labels: Iterable[tuple[Label, dict[str, Any]]], store: Path, form: str = "csv"
+) -> Files:
+    """The files of a data set in one of `FORMS`; pictures that are gone are left out."""
+    labelled = []
+    for label, event in labels:
+        file = snapshots.file_of(store, event, legible=True)
+        image = snapshots.read_image(file) if file and label.verdict != "skip" else None
+        if file is None or image is None:
+            continue
+        size = image.shape[1], image.shape[0]
+        labelled.append(Labelled(label, size, snapshots.clipped(label.box, image)))
+        yield (
+            f"images/{labelled[-1].image}",
+            jpeg(_surroundings(image, labelled[-1].box), QUALITY),
+        )
+    yield from FORMS[form](labelled)
+
+
+def _surroundings(image: Image, box: Box) -> Image:
+    """What was looked at, in its place in the picture."""
+    margin = AROUND * (box[2] - box[0])
+    wide = expanded(box, x=AROUND, y=margin / (box[3] - box[1]))
+    x1, y1, x2, y2 = (round(value) for value in snapshots.clipped(wide, image))
+    seen = np.full_like(image, GREY)
+    seen[y1:y2, x1:x2] = image[y1:y2, x1:x2]
+    return seen
+
+
+def _csv(labelled: list[Labelled]) -> Files:
+    """A row a plate with its text; a picture of something else has an empty box."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image", "x1", "y1", "x2", "y2", "text", "legibility"])
+    for each in labelled:
+        corners = [round(value, 1) for value in each.box] if each.is_plate else [""] * 4
+        verdict = {"plate": "clear", "unreadable": "unreadable"}.get(each.label.verdict, "")
+        writer.writerow([each.image, *corners, each.label.text, verdict])
+    yield "labels.csv", text.getvalue().encode()
+
+
+def _yolo(labelled: list[Labelled]) -> Files:
+    """A text file a picture, which is empty where there is no plate."""
+    for each in labelled:
+        (x1, y1, x2, y2), (width, height) = each.box, each.size
+        middle = (x1 + x2) / 2 / width, (y1 + y2) / 2 / height
+        values = (*middle, (x2 - x1) / width, (y2 - y1) / height)
+        line = "0 " + " ".join(f"{value:.6f}" for value in values) + "\n"
+        yield f"labels/{each.label.id}.txt", (line if each.is_plate else "").encode()
+    yield "data.yaml", b"train: images\nval: images\nnames: {0: plate}\n"
+
+
+def _coco(labelled: list[Labelled]) -> Files:
+    """One JSON file; a picture without an annotation has no plate."""
+    images, annotations = [], []
+    for number, each in enumerate(labelled, 1):
+        width, height = each.size
+        images.append({"id": number, "file_name": each.image, "width": width, "height": height})
+        x1, y1, x2, y2 = (round(value, 1) for value in each.box)
+        place = {"bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1)}
+        known = {"id": number, "image_id": number, "category_id": 1, "iscrowd": 0}
+        if each.is_plate:
+            annotations.append(known | place | {"text": each.label.text})
+    categories = [{"id": 1, "name": "plate"}]
+    whole = {"images": images, "annotations": annotations, "categories": categories}
+    yield "annotations.json", json.dumps(whole).encode()
+
+
+FORMS: Mapping[str, Callable[[list[Labelled]], Files]] = {
+    "csv": _csv,
+    "yolo": _yolo,
+    "coco": _coco,
+}

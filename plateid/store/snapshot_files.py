@@ -1,0 +1,202 @@
+"""The snapshots of a store's events: JPEG files in a folder for each day."""
+
+import hashlib
+import re
+import shutil
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from plateid.backoff import Backoff, Outage
+from plateid.config.storage import SnapshotsConfig
+from plateid.core.ids import first_id
+from plateid.core.records import Snapshot
+from plateid.errors import StoreError
+from plateid.files import write_whole
+from plateid.store.overflow import DAY_S
+
+SWEEP_S = 600.0
+LEAST_FREE_MB = 200
+"""Of the disk: events need it more than pictures do."""
+STEP_S = 0.2
+"""The longest that one call of a sweep works on, so that it keeps nobody waiting."""
+CLOCKS_ARE_SET = first_id(datetime(2020, 1, 1, tzinfo=UTC).timestamp())
+"""Ids before it are from before the clock was set, and have no age."""
+ID = r"0[0-9a-f]{7}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+HIDDEN_JPG = "-hidden.jpg"
+"""How the name of a picture ends that shows no plate."""
+FILE = re.compile(ID + r"(-hidden)?\.jpg(\.new)?")
+DAY = "[0-9]" * 4 + "/[0-9][0-9]/[0-9][0-9]"
+log = structlog.get_logger()
+
+
+class Album:
+    """The pictures by the ids of their events. May be used from any thread and process.
+
+    What is in the folder and has no name of a picture is left alone.
+    """
+
+    def __init__(self, store: Path) -> None:
+        """Those of this store; touches nothing yet."""
+        self.folder = store.with_name(f"{store.stem}-snapshots")
+
+    def add(self, event_id: str, jpeg: bytes, *, hidden: bool) -> Snapshot:
+        """Writes a picture, all of it or nothing; `hidden` says that it shows no plate.
+
+        Not flushed to the disk: that would hold up the camera, and a power cut may have a picture.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        name = f"{_stem(event_id)}{HIDDEN_JPG if hidden else '.jpg'}"
+        file = self.folder / name
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(file, jpeg)
+        except OSError as error:
+            raise StoreError(self.folder, error.strerror) from error
+        return Snapshot(name, hashlib.sha256(jpeg).hexdigest())
+
+    def remove(self, event_ids: Iterable[str], *, hidden: bool = True) -> None:
+        """Deletes the pictures of events; without `hidden`, only those that show plates.
+
+        Raises:
+            StoreError: One cannot be deleted.
+        """
+        endings = (".jpg", HIDDEN_JPG) if hidden else (".jpg",)
+        for event_id in event_ids:
+            if re.fullmatch(ID, event_id):  # what else an altered store holds names no file
+                self._delete(self.folder / f"{_stem(event_id)}{ending}" for ending in endings)
+
+    def clear(self, *, before: float | None = None) -> None:
+        """Deletes all pictures, or those that were made before a `time.time()`.
+
+        Raises:
+            StoreError: One cannot be deleted.
+        """
+        first = "g" if before is None else first_id(before)
+        self._delete(file for file in self.files() if file.name < first)
+
+    def files(self, failed: Callable[[OSError], object] | None = None) -> Iterator[Path]:
+        """All pictures, oldest first, with what a power cut left of unfinished ones.
+
+        `failed` gets what a day cannot be looked through for, and the next one follows; without it,
+        that is raised.
+        """
+        for day in sorted(self.folder.glob(DAY)):
+            try:
+                files = sorted(file for file in day.iterdir() if FILE.fullmatch(file.name))
+            except OSError as error:
+                if failed is None:
+                    raise
+                failed(error)
+            else:
+                yield from files
+
+    def forget_empty_days(self) -> None:
+        """Deletes the folders of days that have no pictures any more, except the latest."""
+        for day in sorted(self.folder.glob(DAY))[:-1]:
+            with suppress(OSError):
+                for folder in (day, day.parent, day.parent.parent):
+                    folder.rmdir()
+
+    def _delete(self, files: Iterable[Path]) -> None:
+        try:
+            for file in files:
+                file.unlink(missing_ok=True)
+        except NotADirectoryError:
+            return
+        except OSError as error:
+            raise StoreError(self.folder, error.strerror) from error
+
+
+class Sweep:
+    """Deletes the oldest pictures: those that are too old, too many, or too much for the disk.
+
+    All calls come from one thread.
+
+    Attributes:
+        deleted: Pictures that it deleted.
+        held_bytes: What all take, as of the last sweep; None before the first.
+    """
+
+    def __init__(self, config: SnapshotsConfig, album: Album) -> None:
+        """Does nothing yet."""
+        self.deleted = 0
+        self.held_bytes: int | None = None
+        self._max_age_s = config.days * DAY_S
+        self._max_bytes = config.mb * 1e6
+        self._album = album
+        self._outage = Outage("snapshot sweep", Backoff())
+        self._steps: Iterator[None] | None = None
+        self._due_at = 0.0
+
+    def check(self) -> None:
+        """Does some of what is due, ten minutes after the last; to be called now and then."""
+        until = time.monotonic() + STEP_S
+        if self._steps is None:
+            if until < self._due_at:
+                return
+            self._steps = self.all()
+        try:
+            for _ in self._steps:
+                if time.monotonic() >= until:
+                    return
+        except OSError as error:
+            self._outage.failed(f"{self._album.folder}: {error.strerror}")
+        self._steps, self._due_at = None, time.monotonic() + SWEEP_S
+
+    def all(self) -> Iterator[None]:
+        """A whole sweep, a picture a step; at its end OSError says what could not be deleted."""
+        held, errors = 0, deque[OSError](maxlen=1)
+        for file in self._album.files(errors.append):
+            held += _size(file)
+            yield
+        before, first = self.deleted, first_id(time.time() - self._max_age_s)
+        wanted = LEAST_FREE_MB * 1e6 - shutil.disk_usage(self._album.folder).free if held else 0.0
+        for file in self._album.files(errors.append):
+            if held > self._max_bytes or wanted > 0 or CLOCKS_ARE_SET <= file.name < first:
+                size = _size(file)
+                try:
+                    file.unlink(missing_ok=True)
+                except OSError as error:
+                    errors.append(error)
+                else:
+                    held, wanted = held - size, wanted - size
+                    self.deleted += 1
+            elif file.name >= first:
+                break
+            yield
+        self._album.forget_empty_days()
+        self.held_bytes = held
+        if self.deleted > before:
+            log.info("old snapshots deleted", snapshots=self.deleted - before)
+        if errors:
+            raise errors[0]
+        self._outage.recovered()
+
+
+def make_room(config: SnapshotsConfig, album: Album) -> None:
+    """Sweeps at once where the disk is so full that the store could not be opened."""
+    with suppress(OSError):
+        if shutil.disk_usage(album.folder).free < LEAST_FREE_MB * 1e6:
+            deque(Sweep(config, album).all(), maxlen=0)
+
+
+def _stem(event_id: str) -> str:
+    """The name of an event's picture without its ending; the day is that of the id, UTC."""
+    seconds = int(event_id[:8] + event_id[9:13], 16) / 1000
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y/%m/%d}/{event_id}"
+
+
+def _size(file: Path) -> int:
+    """0 where it cannot be said, or somebody else deleted it meanwhile."""
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,316 @@
+"""`plateid run` as a process, with a real broker."""
+
+import contextlib
+import json
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from plateid.config.load import load_config
+from plateid.demo import CLIP
+from plateid.errors import ModelError
+from plateid.pipeline.stationary import STILL_S
+from plateid.store.event_store import EventStore
+from tests.capture.conftest import write_clip
+from tests.service.test_metrics import scraped
+from tests.store.test_event_store import damaged
+from tests.support.broker import Broker, Subscriber, free_port, free_ports, until
+
+PLATEID = [sys.executable, "-m", "plateid"]
+
+
+@pytest.fixture
+def broker(tmp_path):
+    broker = Broker(tmp_path)
+    broker.start()
+    yield broker
+    broker.close()
+
+
+@pytest.fixture
+def config(tmp_path, bundle) -> Path:
+    write_clip(tmp_path / "clip.mp4", count=45)
+    file = tmp_path / "plateid.toml"
+    file.write_text(
+        f"""
+device = "box"
+camera = [{{name = "gate", url = "clip.mp4"}}]
+models.bundle = "{bundle}"
+mqtt.port = {free_port()}
+store.path = "events.sqlite3"
+"""
+    )
+    return file
+
+
+def with_port(config: Path, port: int) -> Path:
+    lines = [f"mqtt.port = {port}" if "port" in x else x for x in config.read_text().splitlines()]
+    config.write_text("\n".join(lines))
+    return config
+
+
+STARTED: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_goes_on():
+    """What a test that failed has left running would slow those after it."""
+    yield
+    while STARTED:
+        STARTED.pop().kill()
+
+
+def run(config: Path) -> subprocess.Popen[str]:
+    command = [*PLATEID, "run", "-c", str(config)]
+    STARTED.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
+    return STARTED[-1]
+
+
+def finished(process: subprocess.Popen[str], timeout_s: float = 30) -> tuple[int, str]:
+    _, errors = process.communicate(timeout=timeout_s)
+    return process.returncode, errors
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal, by /proc/PID/status."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    mask = int(status.split("SigCgt:")[1].split()[0], 16)
+    return bool(mask >> (number - 1) & 1)
+
+
+def told(subscriber: Subscriber) -> list[tuple[str, str]]:
+    events = [m for m in subscriber.messages if m.topic == "plateid/box/gate/event"]
+    return [(e["event_type"], e["plate"]) for e in map(json.loads, (m.payload for m in events))]
+
+
+def test_a_clip_that_ends_is_told_to_the_broker_and_ends_the_service(config, broker):
+    subscriber = Subscriber(broker.port)
+    code, errors = finished(run(with_port(config, broker.port)))
+    assert code == 0, errors
+    until(lambda: len(told(subscriber)) == 2)
+    subscriber.close()
+    assert told(subscriber) == [("plate_seen", "AB12"), ("plate_left", "AB12")]
+    with contextlib.closing(EventStore(load_config(config).store.path)) as store:
+        assert store.counts().outbox == 0
+
+
+def test_without_a_broker_everything_is_kept_for_later(config, broker):
+    assert finished(run(config))[0] == 0
+    store = EventStore(load_config(config).store.path)
+    assert (store.counts().events, store.counts().outbox) == (2, 2)
+    store.close()
+    subscriber = Subscriber(broker.port)
+    assert finished(run(with_port(config, broker.port)))[0] == 0
+    until(lambda: len(told(subscriber)) == 4)
+    subscriber.close()
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [(signal.SIGKILL, ["plate_seen"]), (signal.SIGTERM, ["plate_seen", "plate_left"])],
+)
+def test_a_vehicle_that_stands_there_after_a_restart_is_not_told_again(config, number, expected):
+    config.write_text(config.read_text().replace('"clip.mp4"', '"clip.mp4", loop = true'))
+    for _ in range(2):
+        process = run(config)
+        until(lambda process=process: "camera online" in process.stderr.readline())
+        time.sleep(STILL_S + 2)
+        process.send_signal(number)
+        finished(process)
+    with contextlib.closing(EventStore(load_config(config).store.path)) as store:
+        assert [json.loads(each.payload)["event_type"] for each in store.pending(9)] == expected
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_service_within_two_seconds_and_loses_nothing(config, broker, number):
+    config.write_text(config.read_text().replace('"clip.mp4"', '"clip.mp4", loop = true'))
+    subscriber = Subscriber(broker.port)
+    process = run(with_port(config, broker.port))
+    until(lambda: told(subscriber))
+    started = time.monotonic()
+    process.send_signal(number)
+    code, errors = finished(process)
+    assert time.monotonic() - started < 2
+    assert code == 0, errors
+    until(lambda: len(told(subscriber)) == 2)
+    assert told(subscriber)[-1] == ("plate_left", "AB12")
+    until(lambda: subscriber.messages[-1].payload == b"offline")
+    subscriber.close()
+
+
+def test_a_signal_while_it_starts_is_as_good(config):
+    process = run(config)
+    until(lambda: catches(process.pid, signal.SIGTERM))
+    process.terminate()
+    code, errors = finished(process)
+    assert code == 0, errors
+
+
+def test_a_second_process_on_one_store_is_refused(config):
+    config.write_text(config.read_text().replace('"clip.mp4"', '"clip.mp4", loop = true'))
+    first = run(config)
+    until(lambda: "camera online" in first.stderr.readline())
+    code, errors = finished(run(config))
+    assert code == 1
+    assert "events.sqlite3: another plateid uses it" in errors
+    first.terminate()
+    assert finished(first)[0] == 0
+
+
+def test_a_dead_camera_touches_no_other(config, broker):
+    dead = f'{{name = "dead", url = "rtsp://127.0.0.1:{free_port()}/x"}}'
+    config.write_text(config.read_text().replace("camera = [", f"camera = [{dead}, "))
+    subscriber = Subscriber(broker.port)
+    process = run(with_port(config, broker.port))
+    until(lambda: len(told(subscriber)) == 2)
+    process.terminate()
+    assert finished(process)[0] == 0
+    subscriber.close()
+
+
+def test_events_that_cannot_be_stored_to_the_end_are_an_error(config, broker):
+    store_path = load_config(config).store.path
+    EventStore(store_path).close()
+    with contextlib.closing(sqlite3.connect(store_path)) as other:
+        process = run(with_port(config, broker.port))
+        until(lambda: "camera online" in process.stderr.readline())
+        other.execute("BEGIN IMMEDIATE")
+        code, errors = finished(process)
+    assert code == 1
+    assert f"{store_path}: 2 events could not be stored" in errors
+
+
+def test_a_full_disk_is_said_and_costs_no_event(config, broker):
+    config.write_text(config.read_text().replace('"clip.mp4"', '"clip.mp4", loop = true'))
+    subscriber = Subscriber(broker.port)
+    process = run(with_port(config, broker.port))
+    until(lambda: "started" in process.stderr.readline())
+    limits = resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    until(lambda: "outage starts" in (line := process.stderr.readline()) and "I/O error" in line)
+    until(lambda: any(health["unstored"] for health in subscriber.events("box/health")), 45)
+    assert process.poll() is None
+    assert subscriber.texts("gate/status")[-1] == "online"
+    assert told(subscriber) == []
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, limits)
+    until(lambda: told(subscriber) == [("plate_seen", "AB12")])
+    process.terminate()
+    code, errors = finished(process)
+    assert code == 0, errors
+    assert "outage ends" in errors
+    until(lambda: told(subscriber)[1:] == [("plate_left", "AB12")])
+    subscriber.close()
+
+
+@pytest.mark.parametrize("what", ["header", "outbox"])
+def test_a_corrupt_database_is_set_aside_and_the_service_is_up(config, broker, what):
+    store_path = load_config(config).store.path
+    damaged(store_path, what)
+    subscriber = Subscriber(broker.port)
+    code, errors = finished(run(with_port(config, broker.port)))
+    assert code == 0, errors
+    assert f"set_aside={store_path}.corrupt" in errors
+    until(lambda: len(told(subscriber)) == 2)
+    subscriber.close()
+    with contextlib.closing(EventStore(store_path)) as store:
+        assert (store.counts().events, store.counts().outbox) == (2, 0)
+
+
+def test_a_signal_during_an_outage_of_camera_and_broker_is_as_quick(config):
+    config.write_text(config.read_text().replace("clip.mp4", f"rtsp://127.0.0.1:{free_port()}/x"))
+    process = run(config)
+    until(lambda: "camera offline" in process.stderr.readline())
+    started = time.monotonic()
+    process.terminate()
+    assert finished(process)[0] == 0
+    assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "message"),
+    [
+        (('url = "clip.mp4"', 'url = "clip.mp4", sorce = 1'), 2, "camera[0].sorce: Extra inputs"),
+        (
+            ("store.path", 'events.regions = ["xx"]\nstore.path'),
+            2,
+            "events.regions: unknown region",
+        ),
+        (('"events.sqlite3"', '"/proc/events.sqlite3"'), 1, "/proc/events.sqlite3: "),
+        (("models.bundle", 'models.provider = "cuda"\nmodels.bundle'), 1, "CUDAExecutionProvider"),
+    ],
+)
+def test_what_cannot_work_is_one_line_and_an_exit_code(config, change, code, message):
+    text = config.read_text()
+    assert change[0] in text
+    config.write_text(text.replace(*change))
+    got, errors = finished(run(config))
+    assert got == code
+    assert message in errors
+    assert "Traceback" not in errors
+
+
+def test_check_prints_a_line_each_and_fails_with_what_fails(config, broker):
+    def check() -> subprocess.CompletedProcess[str]:
+        command = [*PLATEID, "check", "-c", str(config)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    done = check()
+    assert done.returncode == 1
+    failed = [line for line in done.stdout.splitlines() if line.startswith("FAIL")]
+    assert len(failed) == 1
+    assert "broker" in failed[0]
+    with_port(config, broker.port)
+    done = check()
+    assert done.returncode == 0, done.stdout
+    assert [line.split()[1] for line in done.stdout.splitlines()] == [
+        *("config", "regions", "bundle", "camera", "broker", "disk", "clock")
+    ]
+
+
+def test_check_of_a_store_that_cannot_be_looked_at_is_a_line_as_well(config):
+    text = config.read_text().replace("events.sqlite3", f"{'a' * 300}/events.sqlite3")
+    config.write_text(text)
+    command = [*PLATEID, "check", "-c", str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "File name too long" in next(x for x in done.stdout.splitlines() if "disk" in x)
+    assert "clock" in done.stdout, "all other checks are made"
+    assert done.stderr == ""
+
+
+def test_a_network_that_fails_ends_the_process_with_its_reason(config, monkeypatch):
+    from plateid.app import App
+    from plateid.models.detector import OnnxDetector
+    from plateid.service.supervisor import Supervisor
+
+    def fail(*_: object) -> None:
+        raise ModelError("detector.onnx", "inference failed: out of memory")
+
+    monkeypatch.setattr(OnnxDetector, "detect", fail)
+    with pytest.raises(ModelError, match="out of memory"):
+        App(load_config(config), Supervisor()).run()
+
+
+def test_where_time_is_short_frames_that_tell_nothing_new_are_passed_over(tmp_path):
+    port, broker = free_ports(2)
+    cameras = "".join(f'[[camera]]\nname = "c{n}"\nurl = "{CLIP}"\nloop = true\n' for n in range(4))
+    config = tmp_path / "plateid.toml"
+    config.write_text(
+        f'store.path = "events.sqlite3"\nmodels = {{workers = 1, threads = 1}}\n'
+        f"metrics.port = {port}\nmqtt.port = {broker}\n{cameras}"
+    )
+    process = run(config)
+    try:
+        until(lambda: "metrics served" in process.stderr.readline())
+        until(lambda: max(scraped(port)["plateid_frames_spared_total"].values()) > 10, timeout_s=60)
+        metrics = scraped(port)
+        looks, frames = metrics["plateid_detector_seconds_count"], metrics["plateid_frames_total"]
+    finally:
+        process.terminate()
+    assert finished(process)[0] == 0
+    assert all(0 < looks[camera] < frames[camera] for camera in frames)

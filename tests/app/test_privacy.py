@@ -1,0 +1,93 @@
+"""`plateid run` with `[privacy]` and `[metrics]`, from a clip to what is told and what is kept."""
+
+import json
+import re
+from contextlib import closing
+
+import pytest
+
+from plateid.store.event_store import EventStore
+from tests.app.test_app import finished, run
+from tests.capture.conftest import write_clip
+from tests.service.test_metrics import scraped
+from tests.support.broker import Broker, Subscriber, free_port, until
+from tests.support.samples import payloads
+
+PLATE = "AB12"
+
+
+@pytest.fixture
+def broker(tmp_path):
+    (tmp_path / "broker").mkdir()
+    with closing(Broker(tmp_path / "broker")) as made:
+        made.start()
+        yield made
+
+
+@pytest.fixture
+def config(tmp_path, bundle, broker):
+    write_clip(tmp_path / "clip.mp4", count=45)
+    (tmp_path / "box").mkdir()
+    (tmp_path / "plates.csv").write_text("plate,list,name\n")
+    file = tmp_path / "plateid.toml"
+    file.write_text(
+        f"""
+device = "box"
+models.bundle = "{bundle}"
+mqtt.port = {broker.port}
+store.path = "box/events.sqlite3"
+lists.file = "plates.csv"
+logfile = {{csv = "box/log.csv", jsonl = "box/log.jsonl"}}
+privacy = {{unknown = "hash", listed = "drop"}}
+
+[[camera]]
+name = "gate"
+url = "clip.mp4"
+"""
+    )
+    return file
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_subscribers_get_the_plate_and_the_box_keeps_what_it_may(config, broker, listed):
+    if listed:
+        (config.parent / "plates.csv").write_text(f"plate,list,name\n{PLATE},allow,Ana\n")
+    with closing(Subscriber(broker.port)) as subscriber:
+        code, errors = finished(run(config))
+        assert code == 0, errors
+        events = subscriber.events("/event")
+    assert [event["plate"] for event in events] == [PLATE, PLATE]
+    with closing(EventStore(config.parent / "box" / "events.sqlite3")) as store:
+        kept = {json.loads(payload)["plate"] for payload in payloads(store)}
+    lines = (config.parent / "box" / "log.jsonl").read_text().splitlines()
+    logged = {json.loads(line)["plate"] for line in lines}
+    said = set(re.findall(r'plate=(?:"")?(\S*)', errors))
+    assert kept == logged == said
+    (plate,) = kept
+    assert bool(re.fullmatch("" if listed else "[0-9A-F]{32}", plate))
+    for file in (path for path in (config.parent / "box").rglob("*") if path.is_file()):
+        assert PLATE.encode() not in file.read_bytes().replace(plate.encode(), b""), file
+    assert PLATE not in errors.replace(plate, "")
+
+
+def test_metrics_tell_of_frames_networks_and_events_and_of_no_plate(config):
+    port = free_port()
+    text = config.read_text().replace('"clip.mp4"', '"clip.mp4"\nloop = true')
+    (config.parent / "plates.csv").write_text(f"plate,list,name\n{PLATE},allow,Ana\n")
+    config.write_text(f"{text}\n[metrics]\nport = {port}\n")
+    process = run(config)
+    until(lambda: "metrics served" in process.stderr.readline())
+    until(lambda: scraped(port)["plateid_events_total"][("gate", "plate_seen")] == 1)
+    samples = scraped(port)
+    process.terminate()
+    code, errors = finished(process)
+    assert code == 0, errors
+    assert samples["plateid_camera_online"] == {("gate",): 1}
+    frames = samples["plateid_frames_total"][("gate",)]
+    dropped = samples["plateid_frames_dropped_total"][("gate",)]
+    for stage in ("detector", "reader"):
+        assert 0 < samples[f"plateid_{stage}_seconds_count"][("gate",)] <= frames - dropped
+        assert samples[f"plateid_{stage}_seconds_sum"][("gate",)] > 0
+    assert samples["plateid_sink_events"].keys() == {("csv",), ("jsonl",)}
+    assert PLATE not in str(samples)
+    assert "Ana" not in str(samples)

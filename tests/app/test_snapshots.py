@@ -1,0 +1,164 @@
+"""`plateid run` with the networks that ship: from a clip to the pictures of its events."""
+
+import hashlib
+import json
+import resource
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from plateid.capture.images import ArrayImage
+from plateid.config.models import ModelsConfig
+from plateid.core.geometry import same_place
+from plateid.core.records import Box
+from plateid.demo import CLIP
+from plateid.models.networks import Networks
+from plateid.pipeline.stills import read_detections
+from tests.app.test_app import finished, run
+from tests.core.test_schema import VALIDATOR
+from tests.support.broker import Broker, Subscriber, until
+
+UNTIL_S = 5.8
+PLATES = ["KX73LPH", "MM93LXN"]
+
+
+@pytest.fixture
+def broker(tmp_path):
+    (tmp_path / "broker").mkdir()
+    with closing(Broker(tmp_path / "broker")) as made:
+        made.start()
+        yield made
+
+
+@pytest.fixture
+def config(tmp_path, broker):
+    with av.open(str(CLIP)) as source, av.open(str(tmp_path / "clip.mp4"), "w") as target:
+        stream = source.streams.video[0]
+        copy = target.add_stream_from_template(stream)
+        for packet in source.demux(stream):
+            if packet.dts is not None and packet.pts * packet.time_base < UNTIL_S:
+                packet.stream = copy
+                target.mux(packet)
+    file = tmp_path / "plateid.toml"
+    file.write_text(
+        f"""
+device = "box"
+mqtt.port = {broker.port}
+store.path = "box/events.sqlite3"
+[[camera]]
+name = "street"
+url = "clip.mp4"
+"""
+    )
+    return file
+
+
+def folder(config: Path) -> Path:
+    return config.parent / "box" / "events-snapshots"
+
+
+def plates_in(jpeg: bytes) -> dict[str, Box]:
+    networks = Networks(ModelsConfig())
+    image = ArrayImage(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR))
+    found = networks.detector().detect(image)
+    results = read_detections(image, found, networks.reader())
+    return {result.reading.plate: result.detection.box for result in results}
+
+
+def test_events_name_pictures_that_show_their_plates_and_subscribers_had_them_before(
+    config, broker
+):
+    with closing(Subscriber(broker.port)) as subscriber:
+        code, errors = finished(run(config), timeout_s=60)
+        assert code == 0, errors
+        messages = [*subscriber.messages]
+    images: set[str] = set()
+    events = []
+    for message in messages:
+        if message.topic == "plateid/box/street/snapshot":
+            images.add(hashlib.sha256(message.payload).hexdigest())
+        elif message.topic == "plateid/box/street/event":
+            events.append(json.loads(message.payload))
+            assert events[-1]["snapshot"]["sha256"] in images
+    assert left(events) == PLATES
+    read: set[str] = set()
+    for event in events:
+        VALIDATOR.validate(event)
+        jpeg = (folder(config) / event["snapshot"]["file"]).read_bytes()
+        assert hashlib.sha256(jpeg).hexdigest() == event["snapshot"]["sha256"]
+        found = plates_in(jpeg)
+        assert any(same_place(box, event["box"]) for box in found.values())
+        read |= found.keys() & {event["plate"]}
+    assert sorted(read) == PLATES  # a single frame may be read wrong
+    with closing(Subscriber(broker.port, "plateid/box/street/snapshot")) as late:
+        until(lambda: len(late.messages) == 1)
+        assert late.messages[0].retain
+        assert plates_in(late.messages[0].payload)
+
+
+def test_home_assistant_is_told_of_the_pictures_where_there_are_any(config, broker):
+    def platforms() -> set[str]:
+        with closing(Subscriber(broker.port, "homeassistant/#")) as subscriber:
+            code, errors = finished(run(config), timeout_s=60)
+            assert code == 0, errors
+            parts = subscriber.events("/config")[-1]["cmps"]
+        return {part["p"] for part in parts.values() if "image_topic" in part}
+
+    assert platforms() == {"image"}
+    config.write_text("snapshots.enabled = false\n" + config.read_text())
+    assert platforms() == set()
+
+
+def test_plates_that_are_not_kept_are_in_no_picture(config, broker):
+    config.write_text('privacy.unknown = "drop"\n' + config.read_text())
+    with closing(Subscriber(broker.port, "plateid/box/street/snapshot")) as subscriber:
+        code, errors = finished(run(config), timeout_s=60)
+        assert code == 0, errors
+        sent = [message.payload for message in subscriber.messages]
+    kept = [file.read_bytes() for file in folder(config).rglob("*.jpg")]
+    assert len(sent) >= 2
+    assert len(kept) == len(sent)
+    for jpeg in sent + kept:
+        assert not plates_in(jpeg).keys() & set(PLATES)
+
+
+def test_a_folder_that_cannot_be_written_costs_the_pictures_and_is_said_once(config, broker):
+    folder(config).parent.mkdir()
+    folder(config).write_text("in the way")
+    with closing(Subscriber(broker.port)) as subscriber:
+        code, errors = finished(run(config), timeout_s=60)
+        assert code == 0, errors
+        events = subscriber.events()
+        images = subscriber.of("street/snapshot")
+    assert left(events) == PLATES
+    assert [event["snapshot"] for event in events] == [None] * len(events)
+    assert len(images) >= 2
+    assert errors.count("what=snapshots") == 1
+
+
+def test_a_full_disk_costs_pictures_and_no_event(config, broker):
+    with closing(Subscriber(broker.port)) as subscriber:
+        process = run(config)
+        until(lambda: "camera online" in process.stderr.readline())
+        limits = resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        until(lambda: "what=snapshots" in process.stderr.readline())
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, limits)
+        code, errors = finished(process, timeout_s=60)
+        assert code == 0, errors
+        events = subscriber.events()
+        images = subscriber.of("street/snapshot")
+    assert left(events) == PLATES
+    assert events[0]["snapshot"] is None
+    assert events[-1]["snapshot"] is not None
+    assert len(images) >= 3
+    (end,) = [line for line in errors.splitlines() if "what=snapshots" in line]
+    assert "outage ends" in end
+
+
+def left(events: list[dict[str, Any]]) -> list[str]:
+    return sorted(event["plate"] for event in events if event["event_type"] == "plate_left")

@@ -1,0 +1,333 @@
+"""`plateid models install` without a service; with one: tests/systemd/test_install.py."""
+
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from plateid.bundles.archive import pack
+from plateid.bundles.install import Box, install_bundle, pack_bundle, rollback_bundle
+from plateid.bundles.installed import Shelf
+from plateid.bundles.signature import sign
+from plateid.config.load import load_config
+from plateid.config.models import DEFAULT_BUNDLE
+from plateid.config.reload import merged
+from plateid.errors import BundleError, ConfigError, PlateidError
+from plateid.models.bundle import Bundle, read_spec
+from plateid.service.systemd_unit import Unit
+from tests.store.test_event_store import full_disk
+from tests.support.file_server import FileServer
+from tests.support.packed import write_keys, write_packed
+
+CONFIG = """
+camera = [{name = "gate", url = "a.mp4"}]
+models = {installed = "models", trusted_keys = "trusted"}
+"""
+
+
+@pytest.fixture(autouse=True)
+def umask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture
+def box(tmp_path) -> Box:
+    (tmp_path / "plateid.toml").write_text(CONFIG)
+    return Box(tmp_path / "plateid.toml", Unit("plateid-of-no-test.service"), 0)
+
+
+@pytest.fixture
+def key(tmp_path) -> Path:
+    return write_keys(tmp_path, "ours")
+
+
+def used(box: Box) -> str:
+    """Name of the bundle that a service would load."""
+    return Bundle(load_config(box.config).models.bundle).spec.name
+
+
+def resigned(archive: Path, key: Path) -> None:
+    archive.with_name(f"{archive.name}.sig").write_bytes(sign(archive.read_bytes(), key))
+
+
+def test_the_trial_of_an_install_that_was_killed_is_over(tmp_path, monkeypatch):
+    trial = tmp_path / "trial"
+    monkeypatch.setattr("plateid.bundles.installed.TRIAL", trial)
+    trial.symlink_to(tmp_path)
+    with Shelf(tmp_path / "models").changing():
+        assert not trial.is_symlink()
+
+
+def test_without_an_installed_bundle_the_one_that_ships_is_used(box):
+    assert load_config(box.config).models.bundle == DEFAULT_BUNDLE
+
+
+def test_an_installed_bundle_is_used_from_the_next_start_on(tmp_path, box, key, capsys):
+    before = load_config(box.config)
+    install_bundle(str(write_packed(tmp_path, key)), box)
+    assert used(box) == "tiny"
+    assert "signed    ours\ntested    1 golden pictures read\n" in capsys.readouterr().out
+    assert merged(before, load_config(box.config))[1] == ["models"]
+
+
+def test_two_bundles_are_kept_and_one_may_go_back(tmp_path, box, key):
+    for name in ("first", "second", "third"):
+        install_bundle(str(write_packed(tmp_path, key, name=name)), box)
+    folder = tmp_path / "models"
+    kept = [link for link in folder.iterdir() if not link.is_symlink()]
+    assert {path.name.split("-")[0] for path in kept} == {"second", "third"}
+    rollback_bundle(box)
+    assert used(box) == "second"
+    rollback_bundle(box)
+    assert used(box) == "third"
+
+
+def test_the_way_back_may_lead_to_the_bundle_that_ships(tmp_path, box, key):
+    with pytest.raises(BundleError, match=r"models: has no other bundle"):
+        rollback_bundle(box)
+    install_bundle(str(write_packed(tmp_path, key)), box)
+    rollback_bundle(box)
+    assert load_config(box.config).models.bundle == DEFAULT_BUNDLE
+    rollback_bundle(box)
+    assert used(box) == "tiny"
+
+
+def test_one_that_is_there_already_is_mended_if_somebody_altered_it(tmp_path, box, key, capsys):
+    archive = str(write_packed(tmp_path, key))
+    install_bundle(archive, box)
+    (load_config(box.config).models.bundle / "reader.onnx").write_bytes(b"")
+    with pytest.raises(BundleError, match=r"altered"):
+        used(box)
+    install_bundle(archive, box)
+    assert used(box) == "tiny"
+    assert "as before" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("scheme", ["http", "file"])
+def test_it_comes_from_a_server_or_a_file(tmp_path, box, key, scheme):
+    archive = write_packed(tmp_path, key, name="tiny")
+    files = {path.name: path.read_bytes() for path in tmp_path.glob("*.tar*")}
+    with closing(FileServer(**files)) as server:
+        server.break_after = 3000
+        url = f"{server.url}/{archive.name}?token=secret" if scheme == "http" else archive.as_uri()
+        if scheme == "http":
+            with pytest.raises(BundleError, match=r"broke off at 3000 of"):
+                install_bundle(url, box)
+            assert load_config(box.config).models.bundle == DEFAULT_BUNDLE
+        server.break_after = None
+        install_bundle(url, box)
+        assert server.asked == ([None, "bytes=3000-"] if scheme == "http" else [])
+    assert used(box) == "tiny"
+
+
+def test_an_error_does_not_tell_the_query_of_a_url(tmp_path, box, key):
+    archive = write_packed(tmp_path, key)
+    altered(archive, key)
+    files = {path.name: path.read_bytes() for path in tmp_path.glob("*.tar*")}
+    refused = pytest.raises(BundleError, match=r"^http://127.0.0.1:\d+/tiny.tar: is not signed")
+    with closing(FileServer(**files)) as server, refused:
+        install_bundle(f"{server.url}/{archive.name}?token=secret", box)
+    assert list((tmp_path / "models/downloads").iterdir()) == []
+
+
+def wrong_signature(archive: Path, key: Path) -> str:
+    resigned(archive, write_keys(key.parent.parent, "stranger"))
+    return "is not signed by a key of"
+
+
+def no_signature(archive: Path, _key: Path) -> str:
+    archive.with_name(f"{archive.name}.sig").unlink()
+    return r"new.tar.sig: No such file"
+
+
+def altered(archive: Path, _key: Path) -> str:
+    data = archive.read_bytes()
+    archive.write_bytes(data.replace(b"tiny-detector", b"tiny-detectOr"))
+    return "is not signed by a key of .*, or was altered"
+
+
+def wrong_hash(archive: Path, key: Path) -> str:
+    data = archive.read_bytes()
+    at = data.index(b'sha256 = "') + 10
+    archive.write_bytes(data[:at] + b"0" * 64 + data[at + 64 :])
+    resigned(archive, key)
+    return "onnx: its SHA-256 is not the one in bundle.toml"
+
+
+def no_archive(archive: Path, key: Path) -> str:
+    archive.write_bytes(b"<html>not found</html>" * 100)
+    resigned(archive, key)
+    return "new.tar: is no tar archive of a bundle"
+
+
+def escaping(archive: Path, key: Path) -> str:
+    data = bytearray(archive.read_bytes())
+    header = data.index(b"detector.onnx\0\0")
+    data[header : header + 15] = b"../../evil.onnx"
+    data[header + 148 : header + 156] = b" " * 8
+    data[header + 148 : header + 156] = b"%06o\0 " % sum(data[header : header + 512])
+    archive.write_bytes(data)
+    resigned(archive, key)
+    return r"new.tar: holds '../../evil.onnx', which is no file of a bundle"
+
+
+def reads_wrong(archive: Path, key: Path) -> str:
+    other = write_packed(archive.parent, key, name="other", path="-AA-B-11-3")
+    archive.write_bytes(other.read_bytes().replace(b'plates = ["AB13"]', b'plates = ["AB12"]'))
+    resigned(archive, key)
+    return "other: golden/1.png: AB12 is not read; only AB13"
+
+
+def without_golden(archive: Path, key: Path) -> str:
+    archive.write_bytes(pack(archive.parent / "new-bundle"))
+    resigned(archive, key)
+    return "has no golden pictures"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        wrong_signature,
+        no_signature,
+        altered,
+        wrong_hash,
+        no_archive,
+        escaping,
+        reads_wrong,
+        without_golden,
+    ],
+)
+def test_what_is_wrong_is_one_error_and_the_bundle_before_stays(tmp_path, box, key, spoil):
+    install_bundle(str(write_packed(tmp_path, key, name="old")), box)
+    stranger = tmp_path / "elsewhere"
+    stranger.mkdir()
+    archive = write_packed(tmp_path, key, name="new")
+    reason = spoil(archive, stranger / key.name if spoil is wrong_signature else key)
+    (tmp_path / "trusted/stranger.pem").unlink(missing_ok=True)
+    with pytest.raises(BundleError, match=reason):
+        install_bundle(str(archive), box)
+    assert used(box) == "old"
+    assert [path.name for path in tmp_path.rglob("evil*")] == []
+    assert len(list((tmp_path / "models").iterdir())) == 2  # it, and the link to it
+
+
+def test_a_full_disk_is_one_error_and_the_bundle_before_stays(tmp_path, box, key, capsys):
+    install_bundle(str(write_packed(tmp_path, key, name="old")), box)
+    archive = write_packed(tmp_path, key, name="new")
+    with full_disk(), pytest.raises(BundleError, match=r"models/.*: File too large"):
+        install_bundle(str(archive), box)
+    assert used(box) == "old"
+    assert len(list((tmp_path / "models").iterdir())) == 2
+    assert "new-" not in capsys.readouterr().out
+
+
+def test_where_nothing_can_be_written_the_folder_is_named(tmp_path, box, key):
+    (tmp_path / "models").write_text("")
+    with pytest.raises(PlateidError, match=r"models/active: Not a directory"):
+        install_bundle(str(write_packed(tmp_path, key)), box)
+
+
+def test_a_name_that_is_none_for_a_folder_is_refused(tmp_path, box, key):
+    archive = write_packed(tmp_path, key, name="..")
+    with pytest.raises(BundleError, match=r"bundle.toml: name: '..' is no name"):
+        install_bundle(str(archive), box)
+
+
+def test_two_at_a_time_are_one_too_many(tmp_path, box, key):
+    (tmp_path / "models").mkdir()
+    lock = os.open(tmp_path / "models", os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    with pytest.raises(BundleError, match=r"models: another install is at work"):
+        install_bundle(str(write_packed(tmp_path, key)), box)
+    os.close(lock)
+
+
+@pytest.mark.parametrize("name", ["accurate", "default"])
+def test_a_configuration_that_names_a_bundle_would_not_use_it(tmp_path, box, key, name):
+    box.config.write_text(CONFIG.replace("{inst", f'{{bundle = "{name}", inst'))
+    with pytest.raises(BundleError, match=r"models.bundle: names a bundle; without this key"):
+        install_bundle(str(write_packed(tmp_path, key)), box)
+
+
+def test_what_a_power_cut_left_is_swept_up(tmp_path, box, key):
+    left = tmp_path / "models/.new-left"
+    left.mkdir(parents=True)
+    (left / "detector.onnx").write_bytes(b"half")
+    install_bundle(str(write_packed(tmp_path, key)), box)
+    assert not left.exists()
+
+
+def test_one_that_is_gone_is_an_error_and_can_be_replaced(tmp_path, box, key):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/active").symlink_to("gone")
+    with pytest.raises(BundleError, match=r"models/gone/bundle.toml: No such file"):
+        used(box)
+    install_bundle(str(write_packed(tmp_path, key)), box)
+    assert used(box) == "tiny"
+
+
+def test_nothing_is_packed_that_would_not_be_installed(tmp_path, bundle, key):
+    write_packed(tmp_path, key)
+    wrong = [(tmp_path / "street.png", "AB13")]
+    for golden, reason in ((wrong, "AB13 is not read; only AB12"), ([], "has no golden")):
+        with pytest.raises(BundleError, match=reason):
+            pack_bundle(bundle, golden, key=key, out=tmp_path / "out.tar")
+        assert not (tmp_path / "out.tar").exists()
+
+
+def test_an_installed_bundle_can_be_packed_again_with_its_own_pictures(tmp_path, box, key):
+    archive = write_packed(tmp_path, key)
+    install_bundle(str(archive), box)
+    again = tmp_path / "again.tar"
+    pack_bundle(load_config(box.config).models.bundle, [], key=key, out=again)
+    assert again.read_bytes() == archive.read_bytes()
+
+
+def test_a_folder_of_bundles_that_cannot_be_searched_is_an_error(tmp_path, box):
+    (tmp_path / "models").symlink_to("models")
+    with pytest.raises(ConfigError, match=r"models/active: Too many levels"):
+        load_config(box.config)
+
+
+def models(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "plateid", "models", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_the_commands_pack_install_list_and_go_back(tmp_path, box, key, bundle):
+    write_packed(tmp_path, key)
+    golden = f"{tmp_path}/street.png=AB12"
+    out = tmp_path / "packed.tar"
+    done = models("pack", bundle, "--key", key, "--out", out, "--golden", golden)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert models("install", out, "-c", box.config).returncode == 0
+    listed = models("list", "-c", box.config).stdout
+    assert f"{read_spec(bundle).name}-" in listed
+    assert "(active) (configured)\n" in listed
+    assert "default (default) (before)\n" in listed
+    assert models("rollback", "-c", box.config).stdout.startswith(
+        "in use    default; before: tiny-"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "reason"),
+    [
+        (["install", "nowhere.tar", "-c", "CONFIG"], 1, "nowhere.tar: No such file"),
+        (["install", "ftp://host/b.tar", "-c", "CONFIG"], 1, "is no file, and no URL of http"),
+        (["install", "b.tar", "-c", "nowhere.toml"], 2, "nowhere.toml: No such file"),
+        (["pack", "default", "--out", "o", "--key", "k", "--golden", "x"], 2, "not PICTURE=PLATE"),
+    ],
+)
+def test_what_cannot_work_is_an_exit_code_with_its_reason(box, arguments, code, reason):
+    done = models(*(box.config if text == "CONFIG" else text for text in arguments))
+    assert (done.returncode, reason in done.stderr) == (code, True), done.stderr

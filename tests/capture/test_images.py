@@ -1,0 +1,290 @@
+import resource
+import struct
+import time
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plateid.capture import headers
+from plateid.capture.images import (
+    ArrayImage,
+    find_sources,
+    is_image,
+    pixels_of,
+    read_image,
+)
+from plateid.errors import SourceError
+
+RANDOM = np.random.default_rng(0)
+IMAGE = cv2.resize(RANDOM.integers(0, 255, (6, 8, 3), np.uint8), (80, 60))
+SUFFIXES = (".jpg", ".png", ".webp", ".bmp", ".tiff")
+
+
+def encoded(suffix, image=IMAGE, *options):
+    done, data = cv2.imencode(suffix, image, options)
+    assert done
+    return data.tobytes()
+
+
+def saved(tmp_path, data, name="picture.jpg"):
+    (tmp_path / name).write_bytes(data)
+    return tmp_path / name
+
+
+def pixels(image):
+    return image.resized(image.width, image.height)
+
+
+def reason(path):
+    with pytest.raises(SourceError) as error:
+        read_image(path)
+    assert error.value.subject == str(path)
+    return error.value.reason
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_every_format_is_read_whatever_its_name(tmp_path, suffix):
+    path = saved(tmp_path, encoded(suffix), "wrong.mp4")
+    assert is_image(path)
+    image = read_image(path)
+    assert (image.width, image.height) == (80, 60)
+    lossy = suffix in {".jpg", ".webp"}
+    assert np.abs(pixels(image).astype(int) - IMAGE).mean() < (4 if lossy else 0.01)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_one_pixel_is_a_picture(tmp_path, suffix):
+    grey = np.full((1, 1, 3), 200, np.uint8)
+    image = read_image(saved(tmp_path, encoded(suffix, grey)))
+    assert pixels(image).shape == (1, 1, 3) and abs(int(pixels(image)[0, 0, 0]) - 200) < 3
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_sixteen_bits_are_scaled_to_eight(tmp_path, suffix, channels):
+    deep = (np.arange(48 * 64) * 21).reshape(48, 64, 1).repeat(channels, axis=2)
+    image = read_image(saved(tmp_path, encoded(suffix, deep.astype(np.uint16))))
+    assert pixels(image).dtype == np.uint8 and pixels(image).shape == (48, 64, 3)
+    assert np.abs(pixels(image)[:, :, 0].astype(int) - deep[:, :, 0] // 256).max() <= 1
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp", ".tiff"])
+def test_grey_pictures_come_out_as_bgr(tmp_path, suffix):
+    grey = cv2.cvtColor(IMAGE, cv2.COLOR_BGR2GRAY)
+    image = pixels(read_image(saved(tmp_path, encoded(suffix, grey))))
+    assert image.shape == IMAGE.shape
+    assert np.abs(image.astype(int) - grey[:, :, None]).mean() < 4
+
+
+def test_transparency_is_dropped(tmp_path):
+    image = np.dstack([IMAGE, np.full(IMAGE.shape[:2], 128, np.uint8)])
+    assert (pixels(read_image(saved(tmp_path, encoded(".png", image)))) == IMAGE).all()
+
+
+def cmyk_jpeg(*levels):
+    """8x8 pixels of one colour in four components, inverted, as Adobe writes them."""
+
+    def segment(marker, data):
+        return bytes([0xFF, marker]) + struct.pack(">H", len(data) + 2) + data
+
+    bits = ""
+    for level in levels:  # the DC coefficient is all there is; its code is its length, in 4 bits
+        value = 8 * (level - 128)
+        size = abs(value).bit_length()
+        low = value if value > 0 else value + (1 << size) - 1
+        bits += f"{size:04b}" + (f"{low:0{size}b}" if size else "") + "0"
+    bits += "1" * (-len(bits) % 8)
+    scan = int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\xff", b"\xff\0")
+    return (
+        b"\xff\xd8"
+        + segment(0xEE, b"Adobe\0\x64\0\0\0\0\0")
+        + segment(0xDB, b"\0" + b"\1" * 64)
+        + segment(0xC0, b"\x08\0\x08\0\x08\4" + b"".join(bytes([i, 0x11, 0]) for i in range(4)))
+        + segment(0xC4, b"\0" + bytes([0, 0, 0, 12] + [0] * 12) + bytes(range(12)))
+        + segment(0xC4, b"\x10" + bytes([1] + [0] * 15) + b"\0")
+        + segment(0xDA, b"\4" + b"".join(bytes([i, 0]) for i in range(4)) + b"\0\x3f\0")
+        + scan
+        + b"\xff\xd9"
+    )
+
+
+@pytest.mark.parametrize(
+    ("inks", "bgr"),
+    [
+        ((255, 255, 255, 255), (255, 255, 255)),
+        ((0, 255, 255, 255), (255, 255, 0)),
+        ((255, 255, 0, 255), (0, 255, 255)),
+        ((255, 255, 255, 0), (0, 0, 0)),
+    ],
+    ids=["no ink", "cyan", "yellow", "black"],
+)
+def test_cmyk_comes_out_as_bgr(tmp_path, inks, bgr):
+    image = pixels(read_image(saved(tmp_path, cmyk_jpeg(*inks))))
+    assert image.shape == (8, 8, 3)
+    assert np.abs(image.astype(int) - bgr).max() <= 4
+
+
+@pytest.mark.parametrize(
+    ("orientation", "turn"),
+    [
+        (1, lambda image: image),
+        (2, lambda image: image[:, ::-1]),
+        (3, lambda image: np.rot90(image, 2)),
+        (6, lambda image: np.rot90(image, -1)),
+        (8, lambda image: np.rot90(image, 1)),
+    ],
+)
+def test_a_picture_is_turned_as_its_exif_says(tmp_path, orientation, turn):
+    tiff = struct.pack(">2sHIHHHIHHI", b"MM", 42, 8, 1, 0x0112, 3, 1, orientation, 0, 0)
+    exif = b"\xff\xe1" + struct.pack(">H", 8 + len(tiff)) + b"Exif\0\0" + tiff
+    plain = encoded(".jpg")
+    image = read_image(saved(tmp_path, plain[:2] + exif + plain[2:]))
+    upright = turn(pixels(read_image(saved(tmp_path, plain))))
+    assert (image.height, image.width) == upright.shape[:2]
+    assert np.abs(pixels(image).astype(int) - upright).mean() < 1
+
+
+def test_what_is_not_there_empty_or_no_picture_is_an_error_of_its_own(tmp_path):
+    assert reason(tmp_path / "gone.jpg") == "does not exist"
+    assert reason(tmp_path) == "Is a directory"
+    assert reason(saved(tmp_path, b"")) == "is empty"
+    text = saved(tmp_path, b"BMW and other cars")
+    assert reason(text) == "is not a JPEG, PNG, WebP, BMP or TIFF picture"
+    assert is_image(text)  # by its suffix: the reason then names pictures, not clips
+    assert not is_image(saved(tmp_path, b"BMW and other cars", "list.txt"))
+    assert not is_image(tmp_path / "gone.mp4")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("part", [0.3, 0.6, 0.97])
+def test_half_a_picture_is_an_error(tmp_path, suffix, part):
+    data = encoded(suffix)
+    assert reason(saved(tmp_path, data[: int(part * len(data))])) == "is truncated"
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_every_way_to_cut_a_picture_is_an_error(tmp_path, suffix):
+    data = encoded(suffix, IMAGE[:6, :6])
+    for size in range(1, len(data), 3):
+        assert reason(saved(tmp_path, data[:size]))
+
+
+def test_the_end_of_a_thumbnail_is_not_the_end_of_the_picture(tmp_path):
+    thumbnail = b"\xff\xe1" + struct.pack(">H", 2 + len(encoded(".jpg"))) + encoded(".jpg")
+    data = encoded(".jpg")[:2] + thumbnail + encoded(".jpg")[2:]
+    assert read_image(saved(tmp_path, data)).width == 80
+    assert reason(saved(tmp_path, data[:-500])) == "is truncated"
+
+
+def test_what_phones_append_to_a_jpeg_does_no_harm(tmp_path):
+    assert read_image(saved(tmp_path, encoded(".jpg") + b"MotionPhoto" * 99)).width == 80
+
+
+def test_a_damaged_picture_is_an_error(tmp_path):
+    data = bytearray(encoded(".png"))
+    data[60:80] = bytes(20)
+    assert "damaged" in reason(saved(tmp_path, bytes(data)))
+
+
+def test_a_huge_png_costs_neither_time_nor_memory(tmp_path):
+    def chunk(kind, data):
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    path = saved(
+        tmp_path,
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 20_000, 20_000, 1, 0, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(bytes(2501 * 20_000)))
+        + chunk(b"IEND", b""),
+        "huge.png",
+    )
+    peak_kib, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.thread_time()
+    assert reason(path) == "is too large: 20000 x 20000 pixels"
+    assert time.thread_time() - began < 0.2
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak_kib < 20_000
+
+
+@pytest.mark.parametrize("size", [(1, 1), (31, 17), (640, 480)])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        (".jpg",),
+        (".jpg", cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
+        (".png",),
+        (".webp", cv2.IMWRITE_WEBP_QUALITY, 50),
+        (".webp", cv2.IMWRITE_WEBP_QUALITY, 101),
+        (".bmp",),
+        (".tiff",),
+    ],
+)
+@pytest.mark.parametrize("channels", [3, 4])
+def test_headers_say_the_size_of_what_opencv_writes(size, kind, channels):
+    image = np.full((*size[::-1], channels), 99, np.uint8)
+    header = headers.parse(encoded(kind[0], image, *kind[1:]))
+    assert header == headers.Header(*size, complete=True)
+
+
+def test_headers_that_opencv_does_not_write():
+    entries = struct.pack(">HHII HHIHxx", 257, 4, 1, 70_000, 256, 3, 1, 50_000)
+    big_endian = b"MM\0*" + struct.pack(">IH", 8, 2) + entries
+    assert headers.parse(big_endian) == headers.Header(50_000, 70_000, complete=True)
+    os2 = b"BM" + struct.pack("<I8xIHH", 22, 12, 300, 200)
+    assert headers.parse(os2) == headers.Header(300, 200, complete=True)
+    filled = encoded(".jpg").replace(b"\xff\xc0", b"\xff\xff\xff\xc0")
+    assert headers.parse(filled) == headers.Header(80, 60, complete=True)
+
+
+@given(st.binary(max_size=300), st.sampled_from([encoded(suffix) for suffix in SUFFIXES]))
+def test_a_header_of_garbage_is_no_crash(garbage, data):
+    assert headers.parse(data[:40] + garbage) is not None
+    headers.parse(garbage)
+
+
+BOX = st.tuples(*[st.floats(-30, 130)] * 4)
+
+
+@given(BOX)
+def test_a_crop_is_a_part_of_the_picture_and_never_empty(box):
+    x1, y1, x2, y2 = pixels_of(box, 80, 60)
+    assert 0 <= x1 < x2 <= 80 and 0 <= y1 < y2 <= 60
+    assert ArrayImage(IMAGE).crop(box).shape == (y2 - y1, x2 - x1, 3)
+
+
+@given(st.tuples(st.floats(0, 79), st.floats(0, 59), st.floats(0.1, 80), st.floats(0.1, 60)))
+def test_a_crop_holds_every_pixel_that_its_box_touches(box):
+    left, top, width, height = box
+    right, bottom = min(left + width, 80), min(top + height, 60)
+    x1, y1, x2, y2 = pixels_of((left, top, right, bottom), 80, 60)
+    assert left - 1 < x1 <= left and top - 1 < y1 <= top
+    assert right <= x2 <= right + 1 and bottom <= y2 <= bottom + 1
+
+
+def test_a_picture_is_scaled_and_its_brightness_too():
+    image = ArrayImage(IMAGE)
+    for size in ((40, 30), (160, 90), (1, 1)):
+        assert image.resized(*size).shape == (*size[::-1], 3)
+        assert image.luma(*size).shape == size[::-1]
+    grey = cv2.cvtColor(IMAGE, cv2.COLOR_BGR2GRAY)
+    assert abs(float(image.luma(8, 6).mean()) - float(grey.mean())) < 2
+
+
+def test_a_folder_gives_its_pictures_and_clips_in_order(tmp_path):
+    for name in ("b.JPG", "a.mp4", "notes.txt", ".hidden.jpg", "c.png"):
+        saved(tmp_path, b"x", name)
+    (tmp_path / "below.jpg").mkdir()
+    saved(tmp_path / "below.jpg", b"x", "deep.jpg")
+    assert [path.name for path in find_sources(tmp_path)] == ["a.mp4", "b.JPG", "c.png"]
+    assert find_sources(tmp_path / "notes.txt") == [tmp_path / "notes.txt"]
+
+
+def test_a_folder_without_pictures_and_a_missing_one_are_errors(tmp_path):
+    with pytest.raises(SourceError, match="holds no pictures or clips"):
+        find_sources(tmp_path)
+    with pytest.raises(SourceError, match="does not exist"):
+        find_sources(tmp_path / "gone")

@@ -1,0 +1,104 @@
+"""The clip that ships, through the networks that ship."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from jsonschema import Draft202012Validator
+
+from plateid.capture.images import ArrayImage
+from plateid.capture.stream import read_clip
+from plateid.config.cameras import EventsConfig
+from plateid.config.models import ModelsConfig
+from plateid.core.formats import shipped_formats
+from plateid.core.records import ModelNames, PlateEvent, Shot
+from plateid.core.view import View
+from plateid.demo import CLIP
+from plateid.models.networks import Networks
+from plateid.pipeline.camera_pipeline import CameraPipeline
+from plateid.pipeline.traffic import Origin
+
+TRUTH = json.loads(CLIP.with_suffix(".json").read_text())
+PLATES = sorted(vehicle["plate"] for vehicle in TRUTH["vehicles"])
+SCHEMA = json.loads(Path("plateid/core/schema/plate-event.v1.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def networks() -> Networks:
+    return Networks(ModelsConfig())
+
+
+class Events(list[PlateEvent]):
+    """A sink."""
+
+    def accept(self, event: PlateEvent, _shot: Shot | None) -> None:
+        self.append(event)
+
+    def left(self) -> list[str]:
+        return sorted(event.plate for event in self if event.event_type == "plate_left")
+
+
+def street(networks: Networks, events: Events, view: View | None = None) -> CameraPipeline:
+    names, sequence = ModelNames("d", "r", "b"), iter(range(1, 100))
+    return CameraPipeline(
+        Origin("box", "street", names, lambda: next(sequence), lambda: None, view or View()),
+        EventsConfig(),
+        formats=shipped_formats(),
+        detector=networks.detector(),
+        reader=networks.reader(),
+        sink=events,
+    )
+
+
+@pytest.mark.parametrize("rate", [5, 10, 15, 30])
+def test_each_vehicle_is_one_pass_at_any_frame_rate(networks, rate):
+    events = Events()
+    pipeline = street(networks, events)
+    for frame in read_clip(CLIP):
+        if frame.sequence % (TRUTH["fps"] // rate) == 0:
+            pipeline.process(frame)
+    pipeline.finish()
+    seen = [event.pass_id for event in events if event.event_type == "plate_seen"]
+    assert events.left() == PLATES
+    assert sorted(seen) == sorted(e.pass_id for e in events if e.event_type == "plate_left")
+
+
+def test_a_roi_brings_vehicles_nearer_that_a_4k_camera_shows_small(networks):
+    image = np.full((2160, 3840, 3), 90, np.uint8)
+    drive = image[1200:1920, 2000:3280]
+    left, top, right, bottom = 2000 / 3840, 1200 / 2160, 3280 / 3840, 1920 / 2160
+    roi = ((left, top), (right, top), (right, bottom), (left, bottom))
+    whole, zoomed = Events(), Events()
+    pipelines = [
+        street(networks, events, View(roi=roi, zoom=events is zoomed)) for events in (whole, zoomed)
+    ]
+    for frame in read_clip(CLIP):
+        if frame.sequence % (TRUTH["fps"] // 5) == 0:
+            drive[:] = frame.image.resized(1280, 720)
+            for pipeline in pipelines:
+                pipeline.process(replace(frame, image=ArrayImage(image.copy())))
+    for pipeline in pipelines:
+        pipeline.finish()
+    assert zoomed.left() == PLATES
+    first, before = ({e.plate: e.first_seen for e in events} for events in (zoomed, whole))
+    assert (
+        sum(
+            (before[plate] - first[plate]).total_seconds() for plate in before.keys() & first.keys()
+        )
+        > 1
+    )
+
+
+def test_the_demo_prints_two_valid_events_a_vehicle_and_ends():
+    command = [sys.executable, "-m", "plateid", "demo"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=90)
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    for event in events:
+        Draft202012Validator(SCHEMA).validate(event)
+    assert sorted(e["plate"] for e in events if e["event_type"] == "plate_left") == PLATES
+    assert len(events) == 2 * len(PLATES)

@@ -1,0 +1,53 @@
+"""A closer look at the plates of the demo's clip, frame by frame as if each were a picture."""
+
+import json
+
+from plateid.capture.stream import read_clip
+from plateid.config.models import ModelsConfig
+from plateid.core.geometry import expanded
+from plateid.core.reading import read_once
+from plateid.core.records import Reading
+from plateid.demo import CLIP
+from plateid.models.networks import Networks
+from plateid.models.tta import SURE, CloseReader
+
+TRUTH = json.loads(CLIP.with_suffix(".json").read_text())
+PLATES = {vehicle["plate"] for vehicle in TRUTH["vehicles"]}
+
+
+def looks(
+    tighter: float = 0.0,
+) -> tuple[list[tuple[Reading, Reading]], list[tuple[Reading, Reading]]]:
+    """Sure reads and others of a box, once and closely, each side of the box so much tighter."""
+    networks = Networks(ModelsConfig())
+    detector, reader = networks.detector(), networks.reader()
+    pairs = []
+    for frame in read_clip(CLIP):
+        found = detector.detect(frame.image)
+        boxes = [expanded(each.box, x=-tighter, y=-tighter) for each in found]
+        reads = (each.read(frame.image, boxes) for each in (reader, CloseReader(reader)))
+        pairs.extend(zip(*(map(read_once, look) for look in reads), strict=True))
+    sure = [(once, closely) for once, closely in pairs if once.confidence >= SURE]
+    return sure, [(once, closely) for once, closely in pairs if once.confidence < SURE]
+
+
+def test_what_is_sure_stays_and_what_is_wrong_gets_less_sure():
+    sure, unsure = looks()
+    assert len(sure) > len(unsure) > 0
+    assert all(once == closely for once, closely in sure)
+    wrong = [(once, closely) for once, closely in unsure if once.plate not in PLATES]
+    before, after = (sum(look.confidence for look in each) for each in zip(*wrong, strict=True))
+    assert after < 0.9 * before
+
+
+def test_more_is_read_right_of_boxes_that_are_too_tight():
+    _, unsure = looks(tighter=0.1)
+    once, closely = (
+        sum(look.plate in PLATES for look in each) for each in zip(*unsure, strict=True)
+    )
+    assert closely > 1.2 * once > 0
+
+
+def test_no_box_is_no_read():
+    reader = CloseReader(Networks(ModelsConfig()).reader())
+    assert reader.read(next(read_clip(CLIP)).image, []) == []

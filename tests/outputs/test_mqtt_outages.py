@@ -1,0 +1,298 @@
+"""The publisher against a mosquitto that is away, killed or refuses us, and on a full disk."""
+
+import signal
+import socket
+import socketserver
+import threading
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+from plateid.backoff import Backoff
+from plateid.config.outputs import MqttConfig
+from plateid.outputs import mqtt
+from plateid.outputs import mqtt_connection as connection
+from plateid.outputs import mqtt_delivery as delivery
+from plateid.store.event_store import EventStore
+from tests.store.test_event_store import full_disk
+from tests.support.broker import Broker, Subscriber, until
+from tests.support.samples import Logs, Publish, append, outbox, said
+
+PUBACK = 0x40
+
+
+def test_events_wait_for_a_broker_that_comes_later(
+    store: EventStore, broker: Broker, login: MqttConfig, *, publish: Publish, logs: Logs
+) -> None:
+    append(store, 1, 2, 3)
+    publish(login)
+    until(lambda: said(logs, "outage starts"))
+    broker.start()
+    with closing(Subscriber(broker.port)) as subscriber:
+        broker.set_passwords(plateid="right")
+        until(lambda: subscriber.seqs() == [1, 2, 3])
+        assert [sent["replayed"] for sent in subscriber.events()] == [False] * 3
+        until(lambda: said(logs, "outage ends"))
+    (first,) = said(logs, "outage starts")
+    assert first == f"127.0.0.1:{broker.port}: Connection refused"
+    assert set(said(logs, "outage goes on")) <= {
+        f"127.0.0.1:{broker.port}: Not authorized: user plateid"
+    }
+
+
+def test_a_killed_broker_costs_no_event_and_duplicates_are_marked(
+    store: EventStore,
+    subscriber: Subscriber,
+    broker: Broker,
+    *,
+    publish: Publish,
+    login: MqttConfig,
+) -> None:
+    broker.set_passwords(plateid="right")
+    seqs = list(range(1, 1001))
+    append(store, *seqs)
+    publish(login)
+    until(lambda: len(subscriber.seqs()) >= 30)
+    broker.signal(signal.SIGSTOP)
+    until(lambda: sum(outgoing.sent for outgoing in store.pending(1000)) == 20)
+    broker.kill()
+    subscriber.wait_lost()
+    broker.set_passwords()
+    broker.start()
+    subscriber.wait_ready()
+    broker.set_passwords(plateid="right")
+    until(lambda: outbox(store) == 0)
+    until(lambda: set(subscriber.seqs()) == set(seqs))
+    ids: set[str] = set()
+    for sent in subscriber.events():
+        assert sent["replayed"] or sent["id"] not in ids
+        ids.add(sent["id"])
+    assert len(ids) == len(seqs)
+    assert 1 <= sum(sent["replayed"] for sent in subscriber.events()) <= 20
+
+
+class Forgetful(socketserver.ThreadingTCPServer):
+    """Passes on what is said to a broker, and what it answers, but for its first PUBACKs."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, port: int, forgets: int) -> None:
+        super().__init__(("127.0.0.1", 0), Passing)
+        self.broker_port, self.forgets = port, forgets
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}).start()
+
+    def close(self) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+class Passing(socketserver.StreamRequestHandler):
+    server: Forgetful
+
+    def handle(self) -> None:
+        with (
+            socket.create_connection(("127.0.0.1", self.server.broker_port)) as broker,
+            broker.makefile("rb") as answers,
+        ):
+            threading.Thread(target=self._ask, args=[broker], daemon=True).start()
+            while head := answers.read(2):  # all that a broker says here is shorter than 128 bytes
+                packet = head + answers.read(head[1])
+                if head[0] == PUBACK and self.server.forgets:
+                    self.server.forgets -= 1
+                else:
+                    self.wfile.write(packet)
+
+    def _ask(self, broker: socket.socket) -> None:
+        with suppress(OSError):
+            while said_ := self.request.recv(4096):
+                broker.sendall(said_)
+            broker.shutdown(socket.SHUT_WR)
+
+
+def test_a_broker_that_loses_what_it_was_sent_is_sent_it_again(
+    store: EventStore,
+    subscriber: Subscriber,
+    broker: Broker,
+    *,
+    publish: Publish,
+    logs: Logs,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(delivery, "ACKNOWLEDGED_S", 0.5)
+    monkeypatch.setattr(mqtt, "HEALTH_S", 0.1)  # which is not acknowledged
+    monkeypatch.setattr(mqtt, "SETTLE_S", 0)
+    monkeypatch.setattr(mqtt, "TICK_S", 0.1)
+    append(store, 1, 2, 3)
+    with closing(Forgetful(broker.port, forgets=8)) as forgetful:
+        publish(MqttConfig(port=forgetful.server_address[1]))
+        until(lambda: outbox(store) == 0)
+    assert any("not acknowledged within 0.5 s" in each for each in said(logs, "outage starts"))
+    assert set(subscriber.seqs()) == {1, 2, 3}
+    last = {sent["seq"]: sent["replayed"] for sent in subscriber.events()}
+    assert last == {1: True, 2: True, 3: True}
+
+
+def test_an_event_sent_before_a_restart_is_replayed_after_it(
+    store: EventStore, subscriber: Subscriber, broker: Broker, *, publish: Publish, tmp_path: Path
+) -> None:
+    publisher = publish(broker.config)
+    until(lambda: subscriber.texts("gate/status") == ["offline"])
+    broker.signal(signal.SIGSTOP)
+    append(store, 1)
+    publisher.notify()
+    until(lambda: store.pending(1)[0].sent)
+    publisher.stop(0.3)
+    until(lambda: not publisher._thread.is_alive())
+    append(store, 2)
+    store.close()
+    broker.signal(signal.SIGCONT)
+    until(lambda: subscriber.seqs() == [1])
+    with closing(EventStore(tmp_path / "events.sqlite3")) as reopened:
+        publisher = publish(broker.config, store=reopened)
+        until(lambda: outbox(reopened) == 0)
+        publisher.stop(5)
+    until(lambda: subscriber.seqs() == [1, 1, 2])
+    first, again, new = subscriber.events()
+    assert (first["replayed"], again["replayed"], new["replayed"]) == (False, True, False)
+    assert first["id"] == again["id"]
+    assert again["sent_at"] > first["sent_at"]
+
+
+def test_a_refused_password_is_named_once_and_a_mended_one_is_taken(
+    subscriber: Subscriber,
+    broker: Broker,
+    login: MqttConfig,
+    *,
+    publish: Publish,
+    logs: Logs,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mqtt, "LASTS_S", 0.1)
+    broker.set_passwords(plateid="other")
+    publish(login)
+    until(lambda: broker.log().count("not authorised") > 5)
+    assert said(logs, "outage starts") == [f"127.0.0.1:{broker.port}: Not authorized: user plateid"]
+    assert login.password_file is not None
+    login.password_file.write_text("other\n")
+    until(lambda: subscriber.texts("box/status") == ["online"])
+    until(lambda: said(logs, "outage ends") == [""])
+    assert not said(logs, "outage goes on")
+    assert "right" not in str(logs)
+    assert "other" not in str(logs)
+
+
+def test_a_password_file_that_is_missing_is_named(
+    login: MqttConfig, publish: Publish, logs: Logs
+) -> None:
+    assert login.password_file is not None
+    login.password_file.unlink()
+    publish(login)
+    until(lambda: said(logs, "outage starts"))
+    reason = f"mqtt.password_file: {login.password_file}: No such file or directory"
+    assert said(logs, "outage starts") == [reason]
+
+
+def test_nothing_is_sent_while_the_store_cannot_note_it(
+    store: EventStore, subscriber: Subscriber, broker: Broker, *, publish: Publish, logs: Logs
+) -> None:
+    append(store, 1)
+    with full_disk():
+        publish(broker.config, enabled=False)
+        until(lambda: said(logs, "outage starts"))
+        until(lambda: subscriber.texts("gate/status") == ["offline"])
+        assert subscriber.seqs() == []
+    until(lambda: outbox(store) == 0)
+    until(lambda: subscriber.seqs() == [1])
+    assert subscriber.events()[0]["replayed"] is False
+    assert "events.sqlite3" in said(logs, "outage starts")[0]
+    assert {entry["what"] for entry in logs if "what" in entry} == {"outbox of mqtt"}
+    until(lambda: said(logs, "outage ends") == [""])
+
+
+def test_an_acknowledged_event_is_sent_once_also_when_the_disk_is_full(
+    store: EventStore, subscriber: Subscriber, broker: Broker, *, publish: Publish, logs: Logs
+) -> None:
+    publisher = publish(broker.config)
+    until(lambda: subscriber.texts("gate/status") == ["offline"])
+    broker.signal(signal.SIGSTOP)
+    append(store, 1)
+    publisher.notify()
+    until(lambda: store.pending(1)[0].sent)
+    with full_disk():
+        broker.signal(signal.SIGCONT)
+        until(lambda: said(logs, "outage starts"))
+        assert outbox(store) == 1
+    until(lambda: outbox(store) == 0)
+    publisher.stop(5)
+    until(lambda: subscriber.texts("box/status") == ["online", "offline"])
+    assert subscriber.seqs() == [1]
+
+
+def test_an_event_that_the_broker_refuses_waits_until_it_is_taken(
+    store: EventStore, subscriber: Subscriber, broker: Broker, *, publish: Publish, logs: Logs
+) -> None:
+    rule = "topic read #\ntopic write plateid/box/+/status\ntopic write plateid/box/status\n"
+    broker.set_rules(rule + "topic write plateid/box/yard/#")
+    append(store, *range(1, 31), camera="gate")
+    append(store, 31, 32, camera="yard")
+    publish(broker.config)
+    until(lambda: subscriber.seqs() == [31, 32] and outbox(store) == 30)
+    assert said(logs, "outage starts") == ["plateid/box/gate/event: Not authorized"]
+    broker.set_rules("topic readwrite #")
+    until(lambda: outbox(store) == 0)
+    until(lambda: len(subscriber.seqs()) == 32)
+    assert subscriber.seqs()[2:] == list(range(1, 31))
+    assert subscriber.events()[2]["replayed"] is True
+    assert said(logs, "outage ends") == [""]
+
+
+def test_what_was_refused_and_is_trimmed_since_does_not_hold_up_its_camera(
+    store: EventStore, broker: Broker, publish: Publish, logs: Logs
+) -> None:
+    broker.set_rules("topic read #\ntopic write plateid/box/+/status")
+    broker.start()
+    append(store, 1, 2)
+    publisher = publish(broker.config, enabled=False)
+    until(lambda: said(logs, "outage starts") == ["plateid/box/gate/event: Not authorized"])
+    store.trim_outbox(0, 0.0)
+    broker.set_rules("topic readwrite #")
+    append(store, 3)
+    publisher.notify()
+    until(lambda: said(logs, "outage ends"))
+
+
+def test_what_is_larger_than_the_broker_takes_holds_up_nothing_else(
+    store: EventStore, broker: Broker, publish: Publish, logs: Logs
+) -> None:
+    broker.options = "max_packet_size 3000"
+    broker.start()
+    append(store, 1)
+    append(store, 2, camera="yard", device="x" * 3000)
+    append(store, 3)
+    with closing(Subscriber(broker.port)) as subscriber:
+        publish(broker.config)
+        until(lambda: subscriber.seqs() == [1, 3])
+    until(lambda: outbox(store) == 1)
+    assert [waiting.sent for waiting in store.pending(9)] == [False]
+    (reason,) = said(logs, "outage starts")
+    assert reason.endswith("/yard/event: larger than the broker takes")
+    assert broker.log().count(" as plateid-") <= 2, "it never hangs up"
+
+
+def test_a_wait_is_no_hanging(
+    silent: MqttConfig, publish: Publish, logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.2)
+    publisher = publish(silent, backoff=Backoff(60.0))
+    began = publisher.moved_at
+    until(lambda: said(logs, "outage starts"))
+    until(lambda: publisher.moved_at > began + 0.15, 5)
+
+
+def test_a_refused_status_is_named(broker: Broker, publish: Publish, logs: Logs) -> None:
+    broker.set_rules("topic read #")
+    broker.start()
+    publish(broker.config, enabled=False)
+    until(lambda: said(logs, "broker refuses message") == ["Not authorized"] * 2)

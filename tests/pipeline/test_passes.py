@@ -1,0 +1,61 @@
+import weakref
+from datetime import UTC, datetime
+
+import pytest
+
+from plateid.core.records import Box, PlateRead, Shot
+from plateid.pipeline.passes import Pass
+from tests.core.test_text import slots
+from tests.support.images import plain
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+BOX = (10.0, 10.0, 50.0, 20.0)
+
+
+def read(*, sharpness: float = 0.8, height: float = 20) -> PlateRead:
+    return PlateRead(slots("B68SPK", sure=0.97), sharpness, height)
+
+
+def shot(box: Box = BOX) -> Shot:
+    return Shot(plain(), box, (box,))
+
+
+@pytest.mark.parametrize(
+    ("reads", "best"),
+    [
+        ([read(), read(height=30), read(height=25)], 1),
+        ([read(), read(sharpness=0.2), read(height=10)], 0),
+        ([read(), read(), read()], 2),
+    ],
+)
+def test_the_best_shot_is_large_and_sharp_and_of_equals_the_latest(reads, best):
+    vehicle = Pass(BOX, NOW)
+    shots = [shot((n, 0, 40, 10)) for n in range(len(reads))]
+    for each, taken in zip(reads, shots, strict=True):
+        vehicle.add(each, taken)
+    assert vehicle.box == shots[best].box
+    assert vehicle.take_shot() is shots[best]
+
+
+def test_a_shot_is_taken_once_and_only_a_better_one_comes_after_it():
+    vehicle = Pass(BOX, NOW)
+    vehicle.add(read(), shot())
+    assert vehicle.take_shot() is not None
+    vehicle.add(read(height=10), shot())
+    assert vehicle.take_shot() is None
+    better = shot()
+    vehicle.add(read(height=40), better)
+    assert vehicle.take_shot() is better
+
+
+def test_at_most_one_frame_is_held_and_none_once_it_was_taken():
+    vehicle = Pass(BOX, NOW)
+    images = []
+    for height in (20, 30, 40):
+        taken = shot()
+        images.append(weakref.ref(taken.image))
+        vehicle.add(read(height=height), taken)
+        del taken
+    assert [image() is not None for image in images] == [False, False, True]
+    vehicle.take_shot()
+    assert images[-1]() is None

@@ -1,0 +1,126 @@
+"""The report of every 30 seconds."""
+
+import json
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plateid import __version__
+from plateid.config.storage import StoreConfig
+from plateid.core.records import ListMatch
+from plateid.service import health
+from plateid.store.backlog import Backlog
+from plateid.store.event_store import EventStore
+from plateid.store.overflow import Overflow
+from tests.store.test_event_store import damaged, full_disk
+from tests.support.broker import Broker, Subscriber, until
+from tests.support.samples import NOON, Publish, append, event, make_health
+
+
+def report(made: health.Health) -> dict[str, Any]:
+    fields: dict[str, Any] = json.loads(made.to_json())
+    return fields
+
+
+def test_it_tells_of_cameras_bundle_clock_and_disk(store: EventStore) -> None:
+    told = report(make_health(store, cameras=["gate"], clock_synced=None))
+    assert told["cameras"] == {
+        "gate": {
+            "online": True,
+            "frames": 10,
+            "dropped": 1,
+            "spared": 2,
+            "untold": 3,
+            "reads_per_minute": 0,
+            "events": {"plate_seen": 0, "plate_left": 0},
+        }
+    }
+    assert (told["version"], told["bundle"], told["clock_synced"]) == (__version__, "tiny", None)
+    assert told["disk_free_mb"] == pytest.approx(health.free_mb(store.path.parent), rel=0.1)
+    assert (told["unstored"], told["lost"], told["stores_replaced"]) == (0, 0, 0)
+
+
+def test_it_tells_how_much_waits_and_since_when(store: EventStore) -> None:
+    append(store, 1, 2)
+    store._rows("UPDATE outbox SET queued_at = ? WHERE position = 1", (time.time() - 100,))
+    outbox = report(make_health(store))["outbox"]
+    assert outbox["oldest_s"] == pytest.approx(100, abs=2)
+    assert (outbox["events"], outbox["dropped"]) == (2, 0)
+
+
+def test_it_tells_what_was_dropped(store: EventStore) -> None:
+    overflow = Overflow(StoreConfig(max_outbox_events=2), store)
+    append(store, 1, 2, 3, 4, 5)
+    overflow.check()
+    assert report(make_health(store, overflow=overflow))["outbox"]["dropped"] == 3
+
+
+def test_it_tells_what_a_full_disk_keeps_in_memory_and_what_was_lost(store: EventStore) -> None:
+    backlog = Backlog(store, lambda: None, capacity=2)
+    made = make_health(store, backlog=backlog)
+    with full_disk():
+        for seq in range(1, 4):
+            backlog.accept(event(seq))
+        told = report(made)
+    assert (told["unstored"], told["lost"]) == (2, 1)
+
+
+def test_it_tells_that_a_corrupt_store_was_replaced(tmp_path: Path) -> None:
+    damaged(tmp_path / "events.sqlite3", "header")
+    with closing(EventStore(tmp_path / "events.sqlite3", replaces_corrupt=True)) as store:
+        assert report(make_health(store))["stores_replaced"] == 1
+
+
+def test_a_store_that_fails_leaves_the_rest_of_the_report(store: EventStore) -> None:
+    made = make_health(store, listed=["Ana"])
+    store.close()
+    told = report(made)
+    assert told["outbox"] == {"events": None, "oldest_s": None, "dropped": 0}
+    assert told["last_seen"] == {"Ana": None}
+    assert told["cameras"]
+
+
+def test_each_name_of_the_lists_has_its_last_sight(store: EventStore) -> None:
+    for seq, name in enumerate(["Ana", "Bob", "Ana"], 1):
+        at = NOON.replace(hour=seq)
+        store.append(event(seq, list=ListMatch(name, "allow", 0), last_seen=at))
+    told = report(make_health(store, listed=["Ana", "Zoe"]))
+    assert told["last_seen"] == {"Ana": "2026-11-24T03:00:00.123Z", "Zoe": None}
+
+
+def test_reads_are_counted_by_camera_and_forgotten_after_a_minute(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.monotonic()
+    rate = make_health(store).rate
+    for seq in range(3):
+        rate.count(event(seq))
+    rate.count(event(4, event_type="plate_left"))
+    rate.count(event(5, camera="yard"))
+    assert (rate.per_minute("gate"), rate.per_minute("yard"), rate.per_minute("x")) == (3, 1, 0)
+    assert rate.events("gate") == {"plate_seen": 3, "plate_left": 1}
+    monkeypatch.setattr(time, "monotonic", lambda: now + 61)
+    assert rate.per_minute("gate") == 0
+
+
+def test_the_hottest_zone_counts_and_a_sleeping_one_does_not(tmp_path: Path) -> None:
+    assert health.temperature_c(tmp_path) is None
+    for zone, text in enumerate(["45250\n", "61700\n", ""]):
+        (tmp_path / f"thermal_zone{zone}").mkdir()
+        (tmp_path / f"thermal_zone{zone}" / "temp").write_text(text)
+    assert health.temperature_c(tmp_path) == 61.7
+
+
+def test_it_is_published_after_the_announcement_and_when_it_is_asked_for(
+    store: EventStore, subscriber: Subscriber, broker: Broker, publish: Publish
+) -> None:
+    publisher = publish(broker.config, health=make_health(store).to_json)
+    until(lambda: len(subscriber.texts("/health")) == 1)
+    publisher.report()
+    until(lambda: len(subscriber.texts("/health")) == 2)
+    (first, _) = subscriber.events("/health")
+    assert first["bundle"] == "tiny"
+    assert not any(message.retain for message in subscriber.of("/health"))

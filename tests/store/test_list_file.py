@@ -1,0 +1,110 @@
+from pathlib import Path
+
+import pytest
+
+from plateid.config.outputs import ListsConfig
+from plateid.core.records import ListMatch
+from plateid.errors import ConfigError
+from plateid.store.list_file import ListFile
+from tests.support.samples import SEEN, said
+
+FIRST = "plate,list,name\nB68SPK,allow,Ana\n"
+SECOND = "plate,list,name\nB68SPK,deny,Bob\n"
+BAD = "plate,list\nB68SPK,white\n"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "plates.csv").write_text(FIRST)
+    return tmp_path / "plates.csv"
+
+
+def opened(file: Path) -> ListFile:
+    return ListFile(ListsConfig(file=file), ("gate",))
+
+
+def who(lists: ListFile) -> str | None:
+    match = lists.match(SEEN)
+    return match and match.name
+
+
+def test_an_event_is_matched_and_keeps_what_was_read(file):
+    assert opened(file).match(SEEN) == ListMatch("Ana", "allow", 0)
+    assert who(ListFile(ListsConfig(), ("gate",))) is None
+
+
+@pytest.mark.parametrize("content", [SECOND, SECOND.replace("Bob", "Ano")])
+def test_a_file_that_was_edited_is_read_when_it_rests(file, content):
+    lists = opened(file)
+    file.write_text(content)
+    lists.check()
+    assert who(lists) == "Ana"  # it may be in the middle of being written
+    lists.check()
+    assert who(lists) != "Ana"
+
+
+def test_a_file_that_is_written_for_long_is_read_at_the_end(file, logs):
+    lists = opened(file)
+    for text in ("", "plate,list,na", "plate,list,name\nB6", SECOND):
+        file.write_text(text)
+        lists.check()
+        assert who(lists) == "Ana"
+    lists.check()
+    assert who(lists) == "Bob"
+    assert said(logs, "lists refused, the old ones stay") == []
+
+
+def test_a_file_that_is_replaced_is_read_and_one_that_is_not_edited_is_not(file, logs):
+    lists = opened(file)
+    for _ in range(3):
+        lists.check()
+    assert said(logs, "lists read") == []
+    other = file.with_suffix(".new")
+    other.write_text(SECOND)
+    other.replace(file)
+    for _ in range(3):
+        lists.check()
+    assert who(lists) == "Bob"
+    assert len(said(logs, "lists read")) == 1
+
+
+@pytest.mark.parametrize("spoil", [lambda f: f.write_text(BAD), lambda f: f.unlink()])
+def test_a_file_that_is_wrong_is_said_once_and_the_old_lists_stay(file, spoil, logs):
+    lists = opened(file)
+    spoil(file)
+    for _ in range(5):
+        lists.check()
+    assert who(lists) == "Ana"
+    (reason,) = said(logs, "lists refused, the old ones stay")
+    assert reason.startswith(str(file))
+    file.write_text(SECOND)
+    for _ in range(2):
+        lists.check()
+    assert who(lists) == "Bob"
+
+
+def test_a_reload_reads_at_once_or_says_why_not(file):
+    lists = opened(file)
+    file.write_text(SECOND)
+    lists.reload()
+    assert who(lists) == "Bob"
+    file.write_text(BAD)
+    with pytest.raises(ConfigError, match=r"plates.csv: line 2: list: 'white' is not one of"):
+        lists.reload()
+    assert who(lists) == "Bob"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "No such file"),
+        (b"plate,list\n\xff", "line 2 is not UTF-8"),
+        (BAD.encode(), "line 2: list: 'white'"),
+    ],
+)
+def test_a_file_that_cannot_be_used_at_the_start_is_an_error(tmp_path, content, reason):
+    file = tmp_path / "plates.csv"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ConfigError, match=f"plates.csv: .*{reason}"):
+        opened(file)

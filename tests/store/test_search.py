@@ -1,0 +1,196 @@
+"""What a search finds, beside a slow and simple answer to the same question."""
+
+import fnmatch
+import json
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plateid.core.lists import FOLDED, distance
+from plateid.core.records import ListMatch
+from plateid.store import search
+from plateid.store.event_store import EventStore
+from plateid.store.history import History, SlowQueryError
+from plateid.store.purge import Purge
+from plateid.store.search import QueryError, find, find_all, find_pass, parse_query
+from tests.support.samples import NOON, event
+
+HASH = "0123456789ABCDEF0123456789ABCDEF"
+PLATES = (
+    "B68SPK",
+    "B685PK",
+    "868SPK",
+    "B68SPX",
+    "CJ12ABC",
+    "CJ12ABD",
+    "IF07XYZ",
+    "B68SP",
+    "0O0O0O",
+    HASH,
+)
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory):
+    file = tmp_path_factory.mktemp("search") / "events.sqlite3"
+    with closing(EventStore(file)) as store:
+        for index in range(90):
+            kind = ("allow", "deny", None)[index % 3]
+            made = event(
+                index,
+                plate=PLATES[index % len(PLATES)],
+                pass_id=f"pass-{index // 2}",
+                camera=("gate", "yard")[index % 5 == 0],
+                confidence=round((index * 37 % 100) / 100, 2),
+                first_seen=NOON + timedelta(minutes=index // 3),
+                list=ListMatch("Ana", kind, 0) if kind else None,
+            )
+            store.append(made)
+    return History(file)
+
+
+def everything(history):
+    with history.opened() as db:
+        rows = db.execute("SELECT position, payload FROM event").fetchall()
+    last = {}
+    for position, payload in rows:
+        last[json.loads(payload)["pass_id"]] = (position, json.loads(payload))
+    return [e for _, e in sorted(last.values(), key=lambda p: (p[1]["first_seen"], p[0]))[::-1]]
+
+
+def fits(found, fields):
+    listed = fields.get("listed", "")
+    kind = found["list"]["kind"] if found["list"] else "none"
+    return (
+        ("plate" not in fields or plate_fits(found["plate"], fields))
+        and fields.get("camera", found["camera"]) == found["camera"]
+        and (listed in ("", kind) or (listed == "any" and kind != "none"))
+        and float(fields.get("min", 0)) <= found["confidence"] <= float(fields.get("max", 1))
+        and fields.get("since", "") <= found["first_seen"] <= fields.get("until", "9")
+    )
+
+
+def plate_fits(plate, fields):
+    """A hash is found as a whole only."""
+    if fields.get("fuzzy"):
+        return distance(plate, fields["plate"]) <= 1
+    is_pattern = set(fields["plate"]) & set("*?")
+    return fnmatch.fnmatchcase(plate, fields["plate"]) and not (is_pattern and plate == HASH)
+
+
+moments = st.integers(0, 30).map(lambda m: f"2026-11-24T12:{m:02}:00.000Z")
+texts = st.one_of(
+    st.sampled_from(PLATES),
+    st.sampled_from(("B*", "*SPK", "*6*S*", "?68SPK", "*", "CJ12AB?", "X*", "*5PK", "B68SP?")),
+    st.lists(st.sampled_from("*?0B68SPKCJ12"), min_size=1, max_size=8).map("".join),
+)
+
+
+@settings(max_examples=200)
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "plate": texts,
+            "camera": st.sampled_from(("gate", "yard", "roof")),
+            "listed": st.sampled_from(("any", "none", "allow", "deny", "watch")),
+            "min": st.sampled_from(("0.1", "0.5", "0.9")),
+            "max": st.sampled_from(("0.2", "0.75", "0.95")),
+            "since": moments,
+            "until": moments,
+        },
+    ),
+    st.booleans(),
+    st.integers(1, 20),
+    st.sampled_from((1, 4, 1000)),
+)
+def test_pages_together_are_what_fits_newest_first(history, fields, fuzzy, limit, few):  # noqa: PLR0917
+    plate = fields.get("plate", "")
+    if fuzzy and len(plate) >= search.MIN_FUZZY and not set(plate) & set("*?"):
+        fields = fields | {"fuzzy": "1"}
+    with pytest.MonkeyPatch.context() as patch:  # what is many here is few in a real history
+        patch.setattr(search, "FEW", few)
+        patch.setattr(search, "FEW_EVENTS", 4 * few)
+        check_pages(history, fields, limit)
+
+
+def check_pages(history, fields, limit):
+    expected = [found["id"] for found in everything(history) if fits(found, fields)]
+    found, after = [], ""
+    while after is not None:
+        page = find(history, parse_query(fields | {"limit": str(limit), "after": after}))
+        found += [each["id"] for each in page.events]
+        assert len(page.events) <= limit
+        after = page.after or None
+    assert found == expected
+    assert [each["id"] for each in find_all(history, parse_query(fields))] == expected
+
+
+def test_a_pass_is_found_by_any_of_its_events(history):
+    first, second = find_pass(history, everything(history)[0]["id"])
+    assert find_pass(history, first["id"]) == [first, second]
+    assert find_pass(history, "nothing") == []
+
+
+def test_a_day_is_searched_until_its_end():
+    query = parse_query({"since": "2026-11-01", "until": "2026-11-30"})
+    assert query.since == datetime(2026, 11, 1).astimezone(UTC)
+    assert query.until == datetime(2026, 11, 30, 23, 59, 59, 999999).astimezone(UTC)
+
+
+def test_a_query_that_takes_too_long_is_given_up(history):
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    with (
+        pytest.raises(SlowQueryError, match=r"no answer within 0.05 s"),
+        history.opened(0.05) as db,
+    ):
+        db.execute(endless).fetchall()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"plate": "Ä"}, "plate: is up to 32 letters"),
+        ({"plate": "AB", "fuzzy": "1"}, "plate: needs 4 characters"),
+        ({"min": "2"}, "min: is a number from 0 to 1"),
+        ({"since": "yesterday"}, "since: is a time as"),
+        ({"sort": "plate"}, "sort: there is no such field"),
+    ],
+)
+def test_what_is_wrong_is_named(fields, message):
+    with pytest.raises(QueryError, match=message):
+        parse_query(fields)
+
+
+def test_the_dictionary_of_plates_is_that_of_the_history_whatever_happens(tmp_path):
+    def plates():
+        with History(file).opened() as db:
+            kept = db.execute("SELECT plate FROM plate ORDER BY 1").fetchall()
+            assert kept == db.execute("SELECT DISTINCT plate FROM event ORDER BY 1").fetchall()
+            parts = {(p.translate(FOLDED)[n : n + 4], p) for (p,) in kept for n in range(len(p))}
+            assert set(db.execute("SELECT part, plate FROM part").fetchall()) == parts
+            return [plate for (plate,) in kept]
+
+    file = tmp_path / "events.sqlite3"
+    with closing(EventStore(file)) as store:
+        for index, plate in enumerate(("AB12", "AB12", "CD34", "EF56")):
+            store.append(
+                event(
+                    index,
+                    pass_id=plate,
+                    plate=plate,
+                    plate_raw=plate,
+                    plate_display=plate,
+                    candidates=(),
+                )
+            )
+        assert plates() == ["AB12", "CD34", "EF56"]
+        with store.transaction() as db:
+            db.execute("UPDATE event SET plate = '' WHERE plate = 'CD34'")
+        assert plates() == ["", "AB12", "EF56"]
+    Purge(file).plate("AB12")
+    assert plates() == ["", "EF56"]
+    assert b"AB12" not in file.read_bytes()

@@ -1,0 +1,22 @@
+"""`python -m tests.support.busy_box STORE PORT EVENTS`: makes so many events as fast as it can.
+
+Then it waits, as the box does that no vehicle passes.
+"""
+
+import sys
+import threading
+from pathlib import Path
+
+from plateid.config.outputs import MqttConfig
+from plateid.store.backlog import Backlog
+from plateid.store.event_store import EventStore
+from tests.support.samples import event, make_publisher
+
+if __name__ == "__main__":
+    store = EventStore(Path(sys.argv[1]), replaces_corrupt=True)
+    publisher = make_publisher(MqttConfig(port=int(sys.argv[2])), store)
+    backlog = Backlog(store, publisher.notify)
+    publisher.start()
+    for _ in range(int(sys.argv[3])):
+        backlog.accept(event(store.next_seq()))
+    threading.Event().wait()

@@ -1,0 +1,65 @@
+"""Fixtures of several rooms: an event store, a real MQTT broker and a subscriber."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plateid.config.outputs import MqttConfig
+from plateid.outputs.mqtt import MqttPublisher
+from plateid.store.event_store import EventStore
+from tests.support.broker import Broker, Subscriber
+from tests.support.samples import Publish, make_publisher
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[EventStore]:
+    with closing(EventStore(tmp_path / "events.sqlite3")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """A mosquitto on a free port; not started."""
+    with closing(Broker(tmp_path)) as made:
+        yield made
+
+
+@pytest.fixture
+def subscriber(broker: Broker) -> Iterator[Subscriber]:
+    """Starts the broker, and hears everything."""
+    broker.start()
+    with closing(Subscriber(broker.port)) as made:
+        yield made
+
+
+@pytest.fixture
+def publish(store: EventStore) -> Iterator[Publish]:
+    """Starts a publisher, and stops it after the test."""
+    with ExitStack() as stack:
+
+        def start(config: MqttConfig, **changes: Any) -> MqttPublisher:
+            publisher = make_publisher(config, **{"store": store} | changes)
+            publisher.start()
+            stack.callback(publisher.stop, 0.5)
+            return publisher
+
+        yield start
+
+
+@pytest.fixture
+def silent() -> Iterator[MqttConfig]:
+    """A server that accepts, and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield MqttConfig(port=server.getsockname()[1])
+
+
+@pytest.fixture
+def login(tmp_path: Path, broker: Broker) -> MqttConfig:
+    """Says that it is `plateid` with the password `right`; the broker knows no such user yet."""
+    path = tmp_path / "password"
+    path.write_text("right\n")
+    return broker.config.model_copy(update={"username": "plateid", "password_file": path})
