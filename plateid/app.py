@@ -195,11 +195,11 @@ class App:
             with self._supervisor.working():
                 short_of_time = self._mailboxes.crowded and not mailbox.closed
                 spared = short_of_time and not pipeline.wants(frame)
-                results = [] if spared else pipeline.process(frame)
+                plates = [] if spared else pipeline.process(frame)
             if spared:
                 mailbox.spare()
             else:
-                self._web.show(frame, [(result.detection, result.reading) for result in results])
+                self._web.show(frame, plates)
             self._mailboxes.done(frame.camera)
         self._supervisor.stop()
 

@@ -35,7 +35,7 @@ def _check_image(path: Path, golden: GoldenImage, networks: Networks) -> None:
     verified(path, golden.sha256)
     image = read_image(path)
     found = read_detections(image, networks.detector().detect(image), networks.reader())
-    texts = [result.reading.plate for result in found]
+    texts = [plate.text for plate in found]
     if missing := [plate for plate in golden.plates if plate not in texts]:
         read = f"only {', '.join(texts)}" if texts else "nothing"
         raise BundleError(

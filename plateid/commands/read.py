@@ -22,15 +22,15 @@ from plateid.capture.writer import ClipWriter
 from plateid.config.cameras import EventsConfig
 from plateid.config.models import ModelsConfig
 from plateid.config.root import Config
-from plateid.core.drawing import draw_plate
+from plateid.core.drawing import draw_plates
 from plateid.core.formats import Formats
-from plateid.core.records import Detection, Frame, Image, LazyImage, PlateEvent, Shot
+from plateid.core.records import Detection, Frame, Image, LazyImage, Plate, PlateEvent, Shot
 from plateid.errors import ConfigError, SourceError
 from plateid.files import write_whole
 from plateid.models.networks import Networks
 from plateid.models.tta import CloseReader
 from plateid.pipeline.camera_pipeline import CameraPipeline
-from plateid.pipeline.stills import PlateResult, read_detections
+from plateid.pipeline.stills import read_detections
 from plateid.pipeline.tracking import HIGH_SCORE
 from plateid.pipeline.traffic import Origin
 
@@ -184,9 +184,7 @@ class ReadCommand:
         if self._options.as_json:
             self._printer.line(json.dumps(_image_json(file, image, results, stages)))
         else:
-            plates = ", ".join(
-                f"{r.reading.plate or '?'} {r.reading.confidence:.0%}" for r in results
-            )
+            plates = ", ".join(f"{p.text or '?'} {p.confidence:.0%}" for p in results)
             self._printer.line(f"{file}: {plates or 'no plate'}")
         if self._copies is not None:
             _write_image(self._copies.target(file, IMAGES), annotated(image, results))
@@ -236,11 +234,10 @@ class ReadCommand:
         )
 
 
-def annotated(image: LazyImage, results: Sequence[PlateResult]) -> Image:
+def annotated(image: LazyImage, plates: Sequence[Plate]) -> Image:
     """A copy of the picture with each plate's box and text drawn into it."""
     pixels = image.resized(image.width, image.height).copy()
-    for result in results:
-        draw_plate(pixels, result.detection.box, result.reading.plate, result.reading.confidence)
+    draw_plates(pixels, plates)
     return pixels
 
 
@@ -249,30 +246,14 @@ def _whole(image: LazyImage) -> Detection:
 
 
 def _image_json(
-    file: Path, image: LazyImage, results: Sequence[PlateResult], stages: dict[str, float]
+    file: Path, image: LazyImage, plates: Sequence[Plate], stages: dict[str, float]
 ) -> dict[str, Any]:
     return {
         "source": str(file),
         "width": image.width,
         "height": image.height,
-        "plates": [_plate_json(result) for result in results],
+        "plates": [plate.to_dict() for plate in plates],
         "timing_ms": {stage: round(1000 * seconds, 2) for stage, seconds in stages.items()},
-    }
-
-
-def _plate_json(result: PlateResult) -> dict[str, Any]:
-    reading = result.reading
-    return {
-        "plate": reading.plate,
-        "confidence": round(reading.confidence, 4),
-        "char_confidences": [round(value, 4) for value in reading.char_confidences],
-        "candidates": [
-            {"plate": c.plate, "confidence": round(c.confidence, 4)} for c in reading.candidates
-        ],
-        "box": [round(value, 1) for value in result.detection.box],
-        "detection_confidence": round(result.detection.score, 4),
-        "region": reading.region
-        and {"code": reading.region.code, "confidence": round(reading.region.confidence, 4)},
     }
 
 

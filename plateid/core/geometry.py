@@ -75,9 +75,15 @@ def expanded(box: Box, *, x: float, y: float) -> Box:
 
 
 def moved(box: Box, dx: float, dy: float) -> Box:
-    """The box so far to the right, and down."""
+    """Returns the box moved right by `dx` and down by `dy` pixels."""
     x1, y1, x2, y2 = box
     return x1 + dx, y1 + dy, x2 + dx, y2 + dy
+
+
+def scaled(box: Box, x: float, y: float) -> Box:
+    """Returns the box in an image whose width changed by the factor `x` and height by `y`."""
+    x1, y1, x2, y2 = box
+    return x * x1, y * y1, x * x2, y * y2
 
 
 @dataclass(frozen=True)

@@ -178,6 +178,48 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Plate:
+    """One plate in one image; in a video, the fused result of all its reads so far.
+
+    Attributes:
+        text: Upper-case letters and digits; empty when the plate is illegible.
+        confidence: Probability that the whole text is right, 0 to 1.
+        char_confidences: One value for each character of `text`.
+        candidates: The most likely texts, best first.
+        box: (x1, y1, x2, y2) in pixels of the full image.
+        detection_confidence: The detector's score, 0 to 1.
+        region: The country; None when it is unknown.
+    """
+
+    text: str
+    confidence: float
+    char_confidences: tuple[float, ...]
+    candidates: tuple[Candidate, ...]
+    box: Box
+    detection_confidence: float
+    region: Region | None
+
+    @classmethod
+    def of(cls, detection: Detection, reading: Reading) -> "Plate":
+        """Combines what the detector and the reader say about one plate."""
+        return cls(
+            reading.plate,
+            reading.confidence,
+            reading.char_confidences,
+            reading.candidates,
+            detection.box,
+            detection.score,
+            reading.region,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the entry of `plates` that `plateid read --json` prints."""
+        values = {"plate": self.text} | asdict(self)
+        del values["text"]
+        return {**_plain(values), "box": [round(value, 1) for value in self.box]}
+
+
+@dataclass(frozen=True)
 class PathPoint:
     """Where the plate was, in frame pixels, `t` seconds after the pass was first seen."""
 

@@ -1,7 +1,7 @@
 """The way of a plate: from a camera's frame to the two events of a vehicle's pass."""
 
 from plateid.pipeline.camera_pipeline import CameraPipeline, Detector
-from plateid.pipeline.stills import PlateReader, PlateResult, read_detections
+from plateid.pipeline.stills import PlateReader, read_detections
 from plateid.pipeline.traffic import Origin, Sink
 
 __all__ = [
@@ -9,7 +9,6 @@ __all__ = [
     "Detector",
     "Origin",
     "PlateReader",
-    "PlateResult",
     "Sink",
     "read_detections",
 ]

@@ -10,11 +10,11 @@ from typing import Protocol
 from plateid.config.cameras import EventsConfig
 from plateid.core.formats import Formats
 from plateid.core.geometry import moved
-from plateid.core.records import Box, Detection, Frame, LazyImage, Shot, Track
+from plateid.core.records import Box, Detection, Frame, LazyImage, Plate, Shot, Track
 from plateid.core.view import Size
 from plateid.pipeline.motion import SIZE, MotionGate
 from plateid.pipeline.passes import Pass
-from plateid.pipeline.stills import PlateReader, PlateResult
+from plateid.pipeline.stills import PlateReader
 from plateid.pipeline.tracking import Tracker
 from plateid.pipeline.traffic import Origin, Sink, Traffic
 
@@ -77,7 +77,7 @@ class CameraPipeline:
             soon = before is not None and before <= now < before + PAUSE
             return not soon or not self._traffic.settled(now)
 
-    def process(self, frame: Frame) -> list[PlateResult]:
+    def process(self, frame: Frame) -> list[Plate]:
         """Takes the next frame and hands the sink whatever events it brings about.
 
         A frame that is older than the one before says that the clock was set back: what was moving
@@ -108,7 +108,7 @@ class CameraPipeline:
                 self._traffic.close_lost(self._tracker.alive(), now)
             self._traffic.rejoin(self._tracks)
             self._traffic.announce(now)
-            return [PlateResult(t.detection, self._traffic.reading(t)) for t in self._tracks]
+            return [Plate.of(t.detection, self._traffic.reading(t)) for t in self._tracks]
 
     def interrupt(self) -> None:
         """Ends every pass but those of vehicles that stand: the camera may come back."""

@@ -1,12 +1,11 @@
 """Plates of pictures that have no before and after."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from plateid.core.formats import Formats
 from plateid.core.reading import read_once
-from plateid.core.records import Box, Detection, LazyImage, PlateRead, Reading
+from plateid.core.records import Box, Detection, LazyImage, Plate, PlateRead
 
 
 class PlateReader(Protocol):
@@ -17,34 +16,26 @@ class PlateReader(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class PlateResult:
-    """One plate in a picture, and what it says (on video: all reads so far together)."""
-
-    detection: Detection
-    reading: Reading
-
-
 def read_detections(
     image: LazyImage,
     detections: Sequence[Detection],
     reader: PlateReader,
     formats: Formats | None = None,
-) -> list[PlateResult]:
-    """Reads each detection of a still picture by itself, best first.
+) -> list[Plate]:
+    """Reads each detected plate of a still image and returns the plates, best first.
 
     Args:
-        image: Where they are.
-        detections: The plates.
-        reader: Who reads them.
-        formats: Which texts are expected; by default, those of any country.
+        image: The image that was searched.
+        detections: The plates in it.
+        reader: The plate reader.
+        formats: The expected plate syntax; by default that of any country.
 
     Raises:
         ModelError: The reader failed.
     """
     reads = reader.read(image, [detection.box for detection in detections])
-    results = [
-        PlateResult(detection, read_once(read, formats))
+    plates = [
+        Plate.of(detection, read_once(read, formats))
         for detection, read in zip(detections, reads, strict=True)
     ]
-    return sorted(results, key=lambda result: -result.reading.confidence)
+    return sorted(plates, key=lambda plate: -plate.confidence)

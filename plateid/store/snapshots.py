@@ -10,7 +10,8 @@ import numpy as np
 from plateid.backoff import Backoff, Outage
 from plateid.config.storage import Shown, SnapshotsConfig
 from plateid.core.blur import vehicle_only, without_plates
-from plateid.core.records import Box, Image, LazyImage, PlateEvent, Shot, Snapshot
+from plateid.core.geometry import scaled
+from plateid.core.records import Image, LazyImage, PlateEvent, Shot, Snapshot
 from plateid.errors import StoreError
 from plateid.service.health import SnapshotHealth
 from plateid.store.snapshot_files import HIDDEN_JPG, Album, Sweep
@@ -97,10 +98,10 @@ class Snapshots:
         scale = min(1.0, self._config.max_side / max(image.width, image.height))
         width, height = (max(1, round(scale * n)) for n in (image.width, image.height))
         pixels = image.resized(width, height)
-        own = _scaled(shot.box, scale)
+        own = scaled(shot.box, scale, scale)
         if shown == "vehicle":
             pixels = vehicle_only(pixels, own)
-        hidden = {_scaled(box, scale) for box in shot.plates} if self._hides_others else set()
+        hidden = {scaled(box, scale, scale) for box in shot.plates} if self._hides_others else set()
         if shown == "blur":
             hidden.add(own)
         else:
@@ -130,8 +131,3 @@ def encoded(image: Image, quality: int) -> bytes:
         if data.size <= MAX_BYTES:
             return data.tobytes()
         image = cv2.resize(image, None, fx=SHRINK, fy=SHRINK, interpolation=cv2.INTER_AREA)
-
-
-def _scaled(box: Box, scale: float) -> Box:
-    x1, y1, x2, y2 = box
-    return scale * x1, scale * y1, scale * x2, scale * y2

@@ -51,17 +51,17 @@ def look(sight: Sight) -> Aid | None:
     """None where there is no plate in the picture."""
     if not sight.plates:
         return None
-    detection, reading = max(sight.plates, key=lambda plate: _height(plate[0].box))
-    crop = sight.frame.image.crop(detection.box)
+    plate = max(sight.plates, key=lambda plate: _height(plate.box))
+    crop = sight.frame.image.crop(plate.box)
     grey = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
     crisp, brightness = sharpness(crop), float(grey.mean())
     clipped = float(np.mean(grey >= 250))  # noqa: PLR2004 - JPEG and H.264 blur the 255
-    height, angle = round(_height(detection.box)), angle_of(crop)
+    height, angle = round(_height(plate.box)), angle_of(crop)
     seen = _about_size(height, crisp), _about_angle(angle), _about_light(brightness, clipped)
     return Aid(
-        plate=reading.plate,
+        plate=plate.text,
         height=height,
-        width=round(detection.box[2] - detection.box[0]),
+        width=round(plate.box[2] - plate.box[0]),
         sharpness=round(crisp, 3),
         brightness=round(brightness),
         clipped=round(clipped, 3),

@@ -10,20 +10,20 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 
 from plateid.config.service import WebConfig
-from plateid.core.drawing import draw_plate
-from plateid.core.records import Detection, Frame, PlateEvent, Reading
+from plateid.core.drawing import draw_plates
+from plateid.core.geometry import scaled
+from plateid.core.records import Frame, Plate, PlateEvent
 
 RECENT = 20
 QUALITY = 75
 MAX_STREAMS = 24
 """Of pictures or events, of all viewers together."""
-Plates = Sequence[tuple[Detection, Reading]]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Sight:
     """A frame that was looked at, and the plates in it."""
 
     frame: Frame
-    plates: Plates
+    plates: Sequence[Plate]
 
 
 class Live:
@@ -54,7 +54,7 @@ class Live:
         self._count = 0
         self._telling = threading.Lock()
 
-    def show(self, frame: Frame, plates: Plates) -> None:
+    def show(self, frame: Frame, plates: Sequence[Plate]) -> None:
         """Takes a frame that was looked at; called by the recognition for each."""
         self._sights[frame.camera] = Sight(frame, plates)
 
@@ -119,9 +119,7 @@ def annotated(sight: Sight, width: int) -> bytes:
     height = max(2, round(image.height * width / image.width) & ~1)
     pixels = image.resized(width, height).copy()
     sx, sy = width / image.width, height / image.height
-    for detection, reading in sight.plates:
-        x1, y1, x2, y2 = detection.box
-        draw_plate(pixels, (x1 * sx, y1 * sy, x2 * sx, y2 * sy), reading.plate, reading.confidence)
+    draw_plates(pixels, (replace(p, box=scaled(p.box, sx, sy)) for p in sight.plates))
     return jpeg(pixels)
 
 

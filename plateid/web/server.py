@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +14,11 @@ import structlog
 
 from plateid.backoff import Backoff, Outage
 from plateid.config.root import Config
-from plateid.core.records import Frame, PlateEvent
+from plateid.core.records import Frame, Plate, PlateEvent
 from plateid.errors import PlateidError, StoreError, reason_of
 from plateid.store.labels import Labels
 from plateid.web.certificate import Certificate
-from plateid.web.live import Live, Plates
+from plateid.web.live import Live
 
 if TYPE_CHECKING:
     import uvicorn
@@ -73,7 +73,7 @@ class WebServer:
         self._site: Any = None
         self._forget_at = 0.0
 
-    def show(self, frame: Frame, plates: Plates) -> None:
+    def show(self, frame: Frame, plates: Sequence[Plate]) -> None:
         """A frame was looked at."""
         if self._enabled:
             self._live.show(frame, plates)

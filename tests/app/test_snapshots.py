@@ -66,8 +66,8 @@ def plates_in(jpeg: bytes) -> dict[str, Box]:
     networks = Networks(ModelsConfig())
     image = ArrayImage(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR))
     found = networks.detector().detect(image)
-    results = read_detections(image, found, networks.reader())
-    return {result.reading.plate: result.detection.box for result in results}
+    plates = read_detections(image, found, networks.reader())
+    return {plate.text: plate.box for plate in plates}
 
 
 def test_events_name_pictures_that_show_their_plates_and_subscribers_had_them_before(

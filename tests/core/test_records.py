@@ -3,15 +3,15 @@ import uuid
 from datetime import datetime, timedelta, timezone
 
 from plateid.core.ids import uuid7
-from plateid.core.records import rfc3339
+from plateid.core.records import Candidate, Detection, Plate, Reading, Region, rfc3339
 
 
-def test_times_are_published_in_utc_with_milliseconds():
+def test_time_is_formatted_in_utc_with_milliseconds():
     local = datetime(2026, 11, 24, 12, 0, 1, 234567, timezone(timedelta(hours=2)))
     assert rfc3339(local) == "2026-11-24T10:00:01.234Z"
 
 
-def test_identifiers_are_version_7_sort_by_time_and_never_repeat():
+def test_uuid7_has_version_7_sorts_by_time_and_never_repeats():
     before = time.time_ns() // 1_000_000
     made = [uuid7() for _ in range(2000)]
     after = time.time_ns() // 1_000_000
@@ -20,3 +20,18 @@ def test_identifiers_are_version_7_sort_by_time_and_never_repeat():
         parsed = uuid.UUID(each)
         assert (parsed.version, parsed.variant) == (7, uuid.RFC_4122)
         assert before <= parsed.int >> 80 <= after
+
+
+def test_plate_gives_what_read_json_prints():
+    candidate, region = Candidate("B68SPK", 0.98), Region("ro", 0.9)
+    reading = Reading("B68SPK", "B68SPK", 0.98, (0.99999,), (candidate,), region)
+    plate = Plate.of(Detection((562.14, 413.6, 649.1, 436.2), 0.91), reading)
+    assert list(plate.to_dict().items()) == [
+        ("plate", "B68SPK"),
+        ("confidence", 0.98),
+        ("char_confidences", [1.0]),
+        ("candidates", [{"plate": "B68SPK", "confidence": 0.98}]),
+        ("box", [562.1, 413.6, 649.1, 436.2]),
+        ("detection_confidence", 0.91),
+        ("region", {"code": "ro", "confidence": 0.9}),
+    ]

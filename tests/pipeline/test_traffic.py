@@ -340,6 +340,6 @@ def test_still_pictures_are_read_one_by_one_best_first():
         ((300.0, 100.0, 400.0, 125.0), "GOOD12", 0.99),
     ]
     eyes, road = Eyes(), Road(boxes)
-    results = read_detections(road, eyes.detect(road), eyes)
-    assert [result.reading.plate for result in results] == ["GOOD12", "BAD123"]
+    plates = read_detections(road, eyes.detect(road), eyes)
+    assert [plate.text for plate in plates] == ["GOOD12", "BAD123"]
     assert read_detections(Road([]), [], eyes) == []

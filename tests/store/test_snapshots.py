@@ -99,8 +99,8 @@ def read_again(networks: Networks, jpeg: bytes) -> dict[str, Box]:
     """The plates that the shipped networks find in a JPEG."""
     image = ArrayImage(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR))
     found = networks.detector().detect(image)
-    results = read_detections(image, found, networks.reader())
-    return {result.reading.plate: result.detection.box for result in results}
+    plates = read_detections(image, found, networks.reader())
+    return {plate.text: plate.box for plate in plates}
 
 
 def of_plate(passes: list[tuple[PlateEvent, Shot | None]], plate: str) -> tuple[PlateEvent, Shot]:

@@ -85,8 +85,7 @@ class Recognition:
         return Cost(1000 * passed / count, 1000 * own / count, others / passed)
 
     def _look(self, frame: Frame) -> None:
-        results = self._pipeline.process(frame)
-        self._server.show(frame, [(each.detection, each.reading) for each in results])
+        self._server.show(frame, self._pipeline.process(frame))
 
     def _next(self) -> Frame:
         number = next(self._count)

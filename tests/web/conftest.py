@@ -23,7 +23,7 @@ from plateid.capture.stream import read_clip
 from plateid.config.load import load_config
 from plateid.config.models import ModelsConfig
 from plateid.config.root import Config
-from plateid.core.records import Direction, Frame, ListMatch, PlateEvent
+from plateid.core.records import Direction, Frame, ListMatch, Plate, PlateEvent
 from plateid.demo import CLIP
 from plateid.models.networks import Networks
 from plateid.pipeline.stills import read_detections
@@ -31,7 +31,6 @@ from plateid.pipeline.traffic import MIN_CHARACTERS
 from plateid.store.event_store import EventStore
 from plateid.store.snapshot_files import Album
 from plateid.store.snapshots import encoded
-from plateid.web.live import Plates
 from plateid.web.server import WebServer
 from tests.support.broker import free_port, until
 from tests.support.samples import NOON, event, make_health
@@ -105,7 +104,7 @@ class Box:
             answer = connection.getresponse()
             return answer.status, answer.read().decode(errors="replace"), answer.headers
 
-    def serve(self, scene: tuple[Frame, Plates]) -> None:
+    def serve(self, scene: tuple[Frame, list[Plate]]) -> None:
         """Serves the page; anew, where its server was stopped."""
         self.server = WebServer(
             self.config,
@@ -123,27 +122,26 @@ class Box:
 
 
 @pytest.fixture(scope="session")
-def scene() -> tuple[Frame, Plates]:
+def scene() -> tuple[Frame, list[Plate]]:
     """A frame of the demo clip, and the plates that the networks that ship read in it."""
     frame = next(frame for frame in read_clip(CLIP) if frame.sequence == BRIGHT_DAY)
     networks = Networks(ModelsConfig())
     detections = networks.detector().detect(frame.image)
-    results = read_detections(frame.image, detections, networks.reader())
-    read = [(result.detection, result.reading) for result in results]
-    return frame, [each for each in read if len(each[1].plate) >= MIN_CHARACTERS]
+    plates = read_detections(frame.image, detections, networks.reader())
+    return frame, [plate for plate in plates if len(plate.text) >= MIN_CHARACTERS]
 
 
-def passes(scene: tuple[Frame, Plates]) -> Iterator[PlateEvent]:
+def passes(scene: tuple[Frame, list[Plate]]) -> Iterator[PlateEvent]:
     """Seventy passes; the last ones are of the scene, and have pictures."""
     number = np.random.default_rng(1)
     for index in range(64):
         text = f"B{number.integers(10, 99)}{''.join(number.choice(list('ABCDEFGHK'), 3))}"
         yield passing(index, text, camera="yard", confidence=float(number.uniform(0.6, 1)))
     for index in range(64, 70):
-        detection, reading = scene[1][index % len(scene[1])]
-        made = passing(index, reading.plate, camera="drive", confidence=0.6 + index / 200)
-        listed = ListMatch("Ana", "allow", 0) if reading.plate == "KX73LPH" else None
-        yield replace(made, box=detection.box, list=listed, direction=Direction("in", 12.0))
+        plate = scene[1][index % len(scene[1])]
+        made = passing(index, plate.text, camera="drive", confidence=0.6 + index / 200)
+        listed = ListMatch("Ana", "allow", 0) if plate.text == "KX73LPH" else None
+        yield replace(made, box=plate.box, list=listed, direction=Direction("in", 12.0))
 
 
 def passing(index: int, plate: str, **changes: object) -> PlateEvent:
@@ -160,7 +158,7 @@ def passing(index: int, plate: str, **changes: object) -> PlateEvent:
 
 
 @pytest.fixture(scope="session")
-def filled(tmp_path_factory: pytest.TempPathFactory, scene: tuple[Frame, Plates]) -> Path:
+def filled(tmp_path_factory: pytest.TempPathFactory, scene: tuple[Frame, list[Plate]]) -> Path:
     """The folder of a box with seventy passes, to be copied."""
     folder = tmp_path_factory.mktemp("box")
     store_file, image = folder / "plateid.sqlite3", scene[0].image
@@ -175,7 +173,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory, scene: tuple[Frame, Plates]
 
 
 @pytest.fixture
-def box(tmp_path: Path, scene: tuple[Frame, Plates], filled: Path) -> Iterator[Box]:
+def box(tmp_path: Path, scene: tuple[Frame, list[Plate]], filled: Path) -> Iterator[Box]:
     """A box without a password, on loopback."""
     shutil.copytree(filled, tmp_path, dirs_exist_ok=True)
     (tmp_path / "plateid.toml").write_text(CONFIG.format(port=free_port()))

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from plateid.capture.images import ArrayImage
-from plateid.core.records import Detection
 from plateid.web.aid import look
 from plateid.web.angle import angle_of
 from plateid.web.live import Sight
@@ -71,5 +70,5 @@ def test_light_and_focus_are_looked_at(scene, change, hint):
 
 
 def seen(scene, image, box):
-    frame, ((_, reading), *_) = scene
-    return look(Sight(replace(frame, image=ArrayImage(image)), [(Detection(box, 0.9), reading)]))
+    frame, (plate, *_) = scene
+    return look(Sight(replace(frame, image=ArrayImage(image)), [replace(plate, box=box)]))

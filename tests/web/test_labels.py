@@ -84,15 +84,15 @@ def test_the_most_useful_come_first_and_each_says_why(box, labels):
 @pytest.mark.parametrize("size", [(1280, 720), (640, 360), (333, 187)])
 def test_the_box_is_right_in_a_picture_of_any_size(box, browser, scene, size):
     """Where the frame is larger, the page shows the box where the plate is, and keeps it so."""
-    image, ((detection, reading), *_) = scene[0].image, scene[1]
-    made = event(1, plate=reading.plate, box=detection.box, confidence=0.1, camera="drive")
-    made = replace(made, pass_id=made.id, char_confidences=(0.1,) * len(reading.plate))
+    image, (plate, *_) = scene[0].image, scene[1]
+    made = event(1, plate=plate.text, box=plate.box, confidence=0.1, camera="drive")
+    made = replace(made, pass_id=made.id, char_confidences=(0.1,) * len(plate.text))
     album = Album(box.config.store.path)
     kept = album.add(made.id, encoded(image.resized(*size), 90), hidden=False)
     frame = image.width, image.height
     box.store.append(replace(made, snapshot=replace(kept, frame=frame)))
     browser.get(f"{box.address}/review")
-    expected = [value * size[0] / frame[0] for value in detection.box]
+    expected = [value * size[0] / frame[0] for value in plate.box]
     shown = browser.find_element(By.NAME, "box").get_attribute("value")
     assert [float(value) for value in shown.split(",")] == pytest.approx(expected, abs=0.6)
     browser.find_element(By.NAME, "text").send_keys(Keys.ENTER)

@@ -246,7 +246,7 @@ def test_review_goes_by_keys_from_the_most_useful_and_trains_the_reader(box, bro
     rows = list(csv.DictReader(io.StringIO(archive.read("labels.csv").decode())))
     assert sorted(row["text"] for row in rows) == ["", "NEW123"]
     (plate,) = (row for row in rows if row["text"])
-    boxes = {reading.plate: detection.box for detection, reading in scene[1]}
+    boxes = {plate.text: plate.box for plate in scene[1]}
     assert float(plate["x1"]) == pytest.approx(boxes[read][0] + 1, abs=0.2)
     (other,) = (row for row in rows if not row["text"])
     assert other["x1"] == ""
