@@ -24,9 +24,6 @@ def to_bundle(text: str | Path) -> Path:
 DATA = click.option(
     "--data", multiple=True, required=True, help="Folder of labelled pictures; may be repeated."
 )
-EASYOCR = click.option(
-    "--easyocr", type=FOLDER, help="Folder of english_g2.pth; left out: EasyOCR's own download."
-)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -96,26 +93,21 @@ def curve(seeds: int, **options: Any) -> None:
 
 @main.command()
 @DATA
-@click.option(
-    "--network",
-    type=click.Choice(["plateid", "english_g2"]),
-    default="plateid",
-    show_default=True,
-    help="plateid's own, or EasyOCR's recogniser to fine-tune.",
-)
-@EASYOCR
-@click.option("--store", type=FOLDER, help="File of `train synth`; left out: rendered as needed.")
-@click.option("--base", type=FOLDER, help="Checkpoint of another run, or a bundle: default.")
+@click.option("--store", type=FOLDER, help="File of `train synth`; default: render as needed.")
+@click.option("--base", type=FOLDER, help="Checkpoint of another run, or a bundle, to start from.")
 @click.option("--out", default="runs/reader", show_default=True, help="Folder of the run.")
-@click.option("--minutes", default=60.0, show_default=True, help="How long to train.")
-@click.option("--processes", default=1, show_default=True, type=COUNT, help="Train together.")
-@click.option("--batch", default=64, show_default=True, type=COUNT, help="Crops a step.")
-@click.option("--lr", default=1e-3, show_default=True, help="Greatest learning rate.")
-@click.option("--real", default=0.2, show_default=True, type=SHARE, help="Share of the real crops.")
+@click.option("--minutes", default=60.0, show_default=True, help="Duration of the training.")
+@click.option("--processes", default=1, show_default=True, type=COUNT, help="Parallel processes.")
+@click.option("--batch", default=64, show_default=True, type=COUNT, help="Crops per step.")
+@click.option("--lr", default=1e-3, show_default=True, help="Maximum learning rate.")
+@click.option("--real", default=0.2, show_default=True, type=SHARE, help="Share of real crops.")
 @click.option("--seed", default=0, show_default=True)
 def reader(**options: Any) -> None:
-    """Trains a reader; call it again to go on after an interruption."""
-    from train.reader.run import ReaderRun, train_reader  # noqa: PLC0415 - as above
+    """Trains a reader. The same command resumes an interrupted run.
+
+    Example: python -m train reader --data my-images --base default --minutes 60
+    """
+    from train.reader.reader_run import ReaderRun, train_reader  # noqa: PLC0415 - torch loads slowly
 
     run = ReaderRun(**options)
     click.echo(f"{run.out}/run.json: {train_reader(run)['metrics']}")
@@ -150,8 +142,8 @@ def synth(
     **options: Any,
 ) -> None:
     """Renders plates as a camera sees them; --out goes on after an interruption."""
-    from train.reader.crops import appearance_of  # noqa: PLC0415 - as above
-    from train.reader.sheet import write_sheet  # noqa: PLC0415
+    from train.reader.contact_sheet import write_contact_sheet  # noqa: PLC0415 - as above
+    from train.reader.real_plates import appearance_of  # noqa: PLC0415
     from train.synth.crop_database import fill_crop_database  # noqa: PLC0415
     from train.synth.crop_folder import write_crop_folder  # noqa: PLC0415
 
@@ -162,7 +154,7 @@ def synth(
     if out and plates:
         raise click.UsageError("--out and --plates: one at a time, each with a --seed of its own")
     if sheet:
-        write_sheet(sheet, beside=beside, seed=options["seed"])
+        write_contact_sheet(sheet, beside=beside, seed=options["seed"])
     if out:
         fill_crop_database(out, **options)
     if plates:
@@ -190,12 +182,6 @@ def synth(
     help="Other weights, or a bundle as default; may be repeated: new networks become the mean.",
 )
 @click.option(
-    "--regions",
-    is_flag=True,
-    help="The reader tells countries apart, beside the patterns of their plates.",
-)
-@EASYOCR
-@click.option(
     "--out", type=FOLDER, default=Path("runs/bundle"), show_default=True, help="Folder to fill."
 )
 def export(**options: Any) -> None:
@@ -203,7 +189,6 @@ def export(**options: Any) -> None:
 
     A network that is not named stays that of the bundle. A bundle that is new starts as a copy of
     the one that ships; what its bundle.toml says of data, licences and limits is yours to edit.
-    --easyocr without --reader puts in EasyOCR's recogniser without any plate training.
     """
     from train.export.bundle_export import Export, export_bundle  # noqa: PLC0415 - as above
 

@@ -8,10 +8,11 @@ import tomlkit
 
 from plateid.models.bundle import Bundle
 from train.evaluation.evaluate import Evaluation
-from train.manifest.model_card import FOUND, card
+from train.manifest.model_card import card
 from train.record import write_whole
 from train.train_error import TrainError
 
+FOUND = ("recall", "mAP50", "mAP50_95")
 READ = ("exact", "folded", "cer", "sure", "sure_right")
 CROPS = ("crops_exact", "crops_folded", "crops_cer")
 FUSED = ("fused",)

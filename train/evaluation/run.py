@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plateid.models.bundle import read_spec
-from train.manifest.model_card import data_name, trained_on
+from train.manifest.weight_origin import data_name, trained_on
 
 
 @dataclass(frozen=True)

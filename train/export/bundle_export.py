@@ -14,8 +14,9 @@ from plateid.config.models import DEFAULT_BUNDLE
 from plateid.models.bundle import Bundle, DetectorSpec
 from train.export.input_size import resize_detector
 from train.export.onnx_networks import Form, Precision, export_detector, export_reader
-from train.manifest.model_card import card, mean_with, origin, origin_of_reader
-from train.reader.candidates import Candidate, average_with, candidate, trained
+from train.manifest.model_card import card
+from train.manifest.weight_origin import averaged_with, detector_origin, reader_origin
+from train.reader.reader_weights import SPEC, average_with, trained_reader
 from train.train_error import TrainError
 
 STRIDE = 32
@@ -32,8 +33,6 @@ class Export:
         detector: Weights as ultralytics saves them; None: the one that the bundle has.
         reader: Weights of `train reader`; None: the one that the bundle has.
         mean: Other weights, or bundles: the networks that are given become the mean of all.
-        easyocr: Folder of EasyOCR's weights; without `reader`, they become the bundle's reader.
-        regions: Whether the reader tells countries apart, where it can.
         name: Of the bundle, and of its networks that are trained or resized; None: as it is, or
             that of the folder if it is new.
         size: WIDTHxHEIGHT of the detector's input; None: as it is.
@@ -45,8 +44,6 @@ class Export:
     detector: Path | None = None
     reader: Path | None = None
     mean: tuple[Path, ...] = ()
-    easyocr: Path | None = None
-    regions: bool = False
     name: str | None = None
     size: str | None = None
     precision: Precision | None = None
@@ -90,24 +87,20 @@ def _put_detector(export: Export, made: Path, form: Form, before: DetectorSpec) 
     if export.detector:
         file = made / "detector.onnx"
         export_detector(export.detector, file, form, mean=export.mean, data=export.data)
-        came = origin(export.detector) + mean_with("detector", *export.mean)
-        edit_spec(made, "detector", {**asdict(form), "origin": came})
+        origin = detector_origin(export.detector) + averaged_with("detector", *export.mean)
+        edit_spec(made, "detector", {**asdict(form), "origin": origin})
     elif (form.width, form.height) != (before.width, before.height):
         resize_detector(made / "detector.onnx", form.width, form.height)
         edit_spec(made, "detector", {"width": form.width, "height": form.height})
 
 
 def _put_reader(export: Export, made: Path, form: Form) -> None:
-    if export.reader or export.easyocr:
-        chosen = _reader(export)
-        export_reader(
-            chosen,
-            made / "reader.onnx",
-            regions=export.regions,
-            precision=form.precision if export.reader else "float16",
-            data=export.data,
-        )
-        edit_spec(made, "reader", _described(chosen, export))
+    if export.reader:
+        network = trained_reader(export.reader)
+        average_with(network, export.mean)
+        out = made / "reader.onnx"
+        export_reader(network, out, precision=form.precision, data=export.data)
+        edit_spec(made, "reader", _described(export.reader, form.precision, export.mean))
 
 
 def _put_name(export: Export, made: Path, *, keep_figures: bool) -> None:
@@ -123,7 +116,6 @@ def _check(export: Export) -> None:
     int8 = export.precision == "int8"
     for name, given, of, needed in (
         ("mean", export.mean, "detector or --reader", trained_ones),
-        ("regions", export.regions, "reader", export.reader),
         ("precision", export.precision, "detector or --reader", trained_ones),
         ("data", export.data, "precision int8", int8),
     ):
@@ -158,25 +150,11 @@ def replace_folder(made: Path, out: Path) -> None:
         raise
 
 
-def _reader(export: Export) -> Candidate:
-    if not export.reader:
-        return candidate("english_g2", export.easyocr)
-    chosen = trained(export.reader, export.easyocr)
-    average_with(chosen, export.mean)
-    return chosen
-
-
-def _described(chosen: Candidate, export: Export) -> dict[str, Any]:
-    """What bundle.toml says of a reader; its confidence is to be calibrated anew."""
-    spec = chosen.spec.model_dump(exclude={"file", "sha256"})
-    made = "EasyOCR english_g2, no plate training"
-    if export.reader:
-        made = origin_of_reader(export.reader)
-        del spec["name"]
-    made += mean_with("reader", *export.mean)
-    regions = list(chosen.regions) if export.regions else []
-    precision = (export.reader and export.precision) or "float16"
-    return spec | {"regions": regions, "precision": precision, "origin": made}
+def _described(weights: Path, precision: Precision, mean: Sequence[Path]) -> dict[str, Any]:
+    """Returns the reader's section of bundle.toml, without a calibrated temperature."""
+    spec = SPEC.model_dump(exclude={"file", "sha256", "name"})
+    origin = reader_origin(weights) + averaged_with("reader", *mean)
+    return spec | {"precision": precision, "origin": origin}
 
 
 def edit_spec(folder: Path, section: str, values: dict[str, Any]) -> None:

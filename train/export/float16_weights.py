@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from train.reader.candidates import HALF
+from train.reader.reader_weights import HALF
 
 WORTH_HALVING = 1024
 

@@ -9,7 +9,7 @@ from onnx import numpy_helper
 from ultralytics.utils.tal import make_anchors
 
 from train.export.best_candidates import COUNT
-from train.reader.candidates import HALF
+from train.reader.reader_weights import HALF
 from train.train_error import TrainError
 
 

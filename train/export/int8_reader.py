@@ -6,14 +6,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from plateid.models.bundle import ReaderSpec
 from plateid.models.reader import fitted
 from plateid.models.session import Session
 from train.export.float16_weights import store_in_half
 from train.export.quantise import Array, quantise
-from train.reader.candidates import KEPT, Candidate
-from train.reader.crops import Plate, augmented, by_source, read_plates
-from train.reader.scores import read_right
+from train.reader.held_out_accuracy import correct_reads
+from train.reader.reader_weights import KEPT, SPEC
+from train.reader.real_plates import Plate, augmented, by_source, read_plates
 from train.train_error import TrainError
 
 CALIBRATION = 512
@@ -24,14 +23,13 @@ OPERATORS = ["Conv", "Relu", "Add"]
 OF_CONVOLUTIONS = {"Conv", "Relu"}
 
 
-def reader_in_8_bits(path: Path, chosen: Candidate, data: Sequence[str]) -> None:
+def reader_in_8_bits(path: Path, data: Sequence[str]) -> None:
     """Replaces a network by its quantised form, if that reads plates as well.
 
     The weights as they were trained stay in the file, unused: training goes on from them.
 
     Args:
         path: A reader in float32.
-        chosen: What it was made of.
         data: Folders of transcribed plates: the training part calibrates, the held-out one judges.
 
     Raises:
@@ -39,29 +37,29 @@ def reader_in_8_bits(path: Path, chosen: Candidate, data: Sequence[str]) -> None
     """
     train, held_out = (
         [plate for plate in side if plate.text]
-        for side in read_plates([Path(folder) for folder in data], two_lines=chosen.two_lines)
+        for side in read_plates([Path(folder) for folder in data])
     )
     if not held_out:
         raise TrainError(f"{', '.join(data)}: no plate with a text is held out to judge 8 bits by")
     exact = path.with_suffix(".float.onnx")
     path.replace(exact)
-    inputs = _inputs(train, chosen.spec)
+    inputs = _inputs(train)
     quantise(exact, path, inputs, operators=OPERATORS, in_float=_in_float)
     store_in_half(path)
     _keep(exact, path)
-    before, after = (_right(each, held_out, chosen.spec) for each in (exact, path))
+    before, after = (_right(each, held_out) for each in (exact, path))
     if before - after > max(CHANCE, LOSS * len(held_out)):
         of = f"of {len(held_out)} held-out plates it reads {after}"
         raise TrainError(f"{path}: {of} in 8 bits, and {before} in float")
     exact.unlink()
 
 
-def _inputs(plates: Sequence[Plate], spec: ReaderSpec) -> Iterator[Array]:
+def _inputs(plates: Sequence[Plate]) -> Iterator[Array]:
     rng = np.random.default_rng(0)
     sources = by_source(plates)
     for number in range(CALIBRATION):
         ours = sources[number % len(sources)]
-        yield fitted(augmented(rng, ours[rng.integers(len(ours))]).image, spec)[None]
+        yield fitted(augmented(rng, ours[rng.integers(len(ours))]).image, SPEC)[None]
 
 
 def _in_float(graph: onnx.GraphProto) -> Iterator[str]:
@@ -73,10 +71,10 @@ def _in_float(graph: onnx.GraphProto) -> Iterator[str]:
             yield node.name
 
 
-def _right(path: Path, plates: Sequence[Plate], spec: ReaderSpec) -> int:
+def _right(path: Path, plates: Sequence[Plate]) -> int:
     """How many plates a file reads."""
     network = Session(str(path), path.read_bytes())
-    return sum(read_right(lambda crop: network.run(crop)[0], spec, plates))
+    return sum(correct_reads(lambda crop: network.run(crop)[0], SPEC, plates))
 
 
 def _keep(exact: Path, path: Path) -> None:

@@ -12,15 +12,15 @@ from ultralytics.nn.modules.head import Detect
 
 from plateid.models.detector import as_input
 from plateid.models.reader import fitted
-from plateid.models.session import Session
 from train.detector.averaging import average_with
 from train.detector.ultralytics_training import load_fused
 from train.export.best_candidates import BestCandidates
 from train.export.float16_weights import store_in_half
 from train.export.int8_detector import detector_in_8_bits
 from train.export.int8_reader import reader_in_8_bits
-from train.export.torch_parity import Array, check_candidates, check_equal, run, street
-from train.reader.candidates import Candidate, Probabilities
+from train.export.torch_parity import check_candidates, check_equal, run, street
+from train.reader.platenet import PlateNet
+from train.reader.reader_weights import SPEC, ExportedReader
 from train.train_error import TrainError
 
 TOLERANCE = 1e-3
@@ -96,14 +96,13 @@ def export_detector(
 
 
 def export_reader(
-    chosen: Candidate, out: Path, *, regions: bool, precision: Precision, data: Sequence[str] = ()
+    reader: PlateNet, out: Path, *, precision: Precision, data: Sequence[str] = ()
 ) -> None:
     """Writes a reader as ONNX; batches may have any size.
 
     Args:
-        chosen: The reader.
+        reader: The reader.
         out: The file to write.
-        regions: Whether it tells countries.
         precision: See `Form`.
         data: Folders of transcribed plates, which "int8" needs.
 
@@ -111,35 +110,26 @@ def export_reader(
         TrainError: Its answers to strips of a picture differ from those of the weights, or it reads
             worse in 8 bits.
     """
-    network, spec = Probabilities(chosen.network, regions=regions).eval(), chosen.spec
-    strips = np.split(street(spec.width, STRIPS * spec.height), STRIPS)
-    inputs = np.stack([fitted(strip, spec) for strip in strips])
-    names = ["probabilities", "regions"][: 2 if regions and chosen.regions else 1]
+    network = ExportedReader(reader).eval()
+    strips = np.split(street(SPEC.width, STRIPS * SPEC.height), STRIPS)
+    inputs = np.stack([fitted(strip, SPEC) for strip in strips])
+    names = ["crops", "probabilities"]
     torch.backends.mha.set_fastpath_enabled(False)  # the exporter does not know it
     with torch.inference_mode():
-        expected = [answer.numpy() for answer in network(torch.from_numpy(inputs))]
+        expected = network(torch.from_numpy(inputs)).numpy()
         torch.onnx.export(
             network, (torch.from_numpy(inputs[:2]),), str(out), opset_version=17, dynamo=False,
-            input_names=["crops"], output_names=names,
-            dynamic_axes={name: {0: "batch"} for name in ["crops", *names]},
+            input_names=names[:1], output_names=names[1:],
+            dynamic_axes={name: {0: "batch"} for name in names},
             **AS_TRAINED,
         )  # fmt: skip
     strip(out)
-    check_answers(out, inputs, expected, tolerance=TOLERANCE)
+    check_equal(out, run(out, inputs), expected, tolerance=TOLERANCE)
     if precision == "float16":
         store_in_half(out)
-        check_answers(out, inputs, expected, tolerance=HALF_TOLERANCE)
+        check_equal(out, run(out, inputs), expected, tolerance=HALF_TOLERANCE)
     elif precision == "int8":
-        reader_in_8_bits(out, chosen, data)
-
-
-def check_answers(
-    path: Path, inputs: Array, expected: Sequence[Array], *, tolerance: float
-) -> None:
-    """Raises TrainError unless ONNX Runtime gives each of the answers."""
-    got = Session(str(path), path.read_bytes()).outputs(inputs)
-    for each, wanted in zip(got, expected, strict=True):
-        check_equal(path, each, wanted, tolerance=tolerance)
+        reader_in_8_bits(out, data)
 
 
 def strip(path: Path) -> None:

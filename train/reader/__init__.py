@@ -1,1 +1,1 @@
-"""Fine-tunes a reader on plates cut out and on plates that are rendered."""
+"""Trains the reader on real and on rendered plate crops."""

@@ -43,7 +43,7 @@ def test_an_exported_detector_may_be_the_mean_of_weights_and_of_bundles(data, tm
             wanted = (torch.from_numpy(first) + sum(part.detach() for part in rest)) / 3
             assert torch.allclose(torch.from_numpy(mean), wanted, atol=1e-4, rtol=1e-4), name
     assert Bundle(out).spec.detector.origin.endswith(
-        "the mean of its weights and those of default (romanian, kaggle, useu) and those of 1.2.pt"
+        "average of its weights and those of default (romanian, kaggle, useu) and those of 1.2.pt"
     )
     YOLO("yolov8n.yaml", verbose=False).save(tmp_path / "coco.pt")
     with pytest.raises(TrainError, match=r"--mean .*coco.pt: its detector is another network"):

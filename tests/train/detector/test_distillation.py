@@ -12,7 +12,7 @@ from train.detector.distillation import Answers
 from train.detector.finetune import DetectorRun, train_detector
 from train.detector.restore import thaw
 from train.detector.ultralytics_training import load_detector
-from train.manifest.model_card import origin, trained_on
+from train.manifest.weight_origin import detector_origin, trained_on
 from train.train_error import TrainError
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -52,8 +52,10 @@ def test_a_student_starts_from_its_teacher_and_learns_from_it(data, tmp_path):
     teacher = load_detector(str(out / "teacher0.pt")).model
     before, after = (m.model[0].conv.weight.float().detach() for m in (teacher, student))
     assert 0 < float((before - after).abs().max()) < 0.1
-    assert "yolov8n-relu.yaml, taught by accurate and default; 6 epochs" in origin(weights)
-    assert {"data", "romanian", "kaggle", "useu"} <= set(trained_on(origin(weights)))
+    assert "yolov8n-relu.yaml, distilled from accurate and default; 6 epochs" in detector_origin(
+        weights
+    )
+    assert {"data", "romanian", "kaggle", "useu"} <= set(trained_on(detector_origin(weights)))
     assert json.loads((out / "begun.json").read_text())["teachers"] == ["accurate", "default"]
 
 

@@ -17,7 +17,7 @@ from train.dataset.labelled_images import held_out
 from train.evaluation.evaluate import evaluate
 from train.evaluation.run import EvaluationRun, leaks
 from train.folding import fold
-from train.manifest.model_card import origin
+from train.manifest.weight_origin import detector_origin
 from train.train_error import TrainError
 
 PLATE = "220,120,420,200"
@@ -174,7 +174,7 @@ def test_a_folder_that_a_bundle_says_it_was_trained_on_is_named(tmp_path, tiny, 
     spec = tiny / "bundle.toml"
     data = '[{name = "kaggle cars, US-EU", licence = "MIT", used_for = "both"}]'
     text = spec.read_text().replace("training_data = []", f"training_data = {data}")
-    origin = "a.pt; 2 epochs on 9 pictures (dash, useu), data 1f"
+    origin = "a.pt; 2 epochs on 9 images (dash, useu), data 1f"
     spec.write_text(text.replace("[detector]", f'[detector]\norigin = "{origin}"'))
     (unsaid, *said) = leaks(run(tiny, tmp_path / "other", tmp_path / name))
     assert unsaid.startswith(f"{tiny}: does not say what its reader was trained on; if these")
@@ -197,7 +197,7 @@ def test_a_folder_of_any_name_is_known_again(tmp_path, tiny, monkeypatch, name):
     trained |= {"data_sha256": "1f", "pictures": {"train": 9}}
     (tmp_path / "run.json").write_text(json.dumps(trained))
     spec = tiny / "bundle.toml"
-    said = json.dumps(origin(tmp_path / "fit" / "weights" / "last.pt"))
+    said = json.dumps(detector_origin(tmp_path / "fit" / "weights" / "last.pt"))
     spec.write_text(spec.read_text().replace("[detector]", f"[detector]\norigin = {said}"))
     assert len(list(leaks(run(tiny, data), certain=True))) == 1
     assert not list(leaks(run(tiny, data, held_out=True)))

@@ -5,7 +5,6 @@ import tomllib
 from pathlib import Path
 
 import cv2
-import easyocr_en_models
 import numpy as np
 import pytest
 import torch
@@ -13,12 +12,11 @@ from ultralytics import YOLO
 
 from plateid.config.models import DEFAULT_BUNDLE, SHIPPED, ModelsConfig
 from plateid.core.geometry import same_place
-from plateid.core.text import slots_text
 from plateid.models.bundle import Bundle
 from plateid.models.detector import as_input
 from plateid.models.networks import Networks
 from plateid.models.reader import fitted
-from tests.support.bundles import detector_network
+from tests.support.bundles import detector_network, reader_network, write_bundle
 from tests.support.images import ArrayLazyImage
 from train.export import int8_detector, int8_reader
 from train.export.best_candidates import COUNT
@@ -26,13 +24,13 @@ from train.export.bundle_export import Export, export_bundle
 from train.export.input_size import resize_detector
 from train.export.int8_detector import sensitive
 from train.export.torch_parity import check_candidates, check_equal, run, street
-from train.reader.candidates import average_with, candidate, load_base
+from train.reader.platenet import PlateNet
+from train.reader.reader_weights import MODEL, average_with, load_base
 from train.synth.crop_folder import write_crop_folder
 from train.train_error import TrainError
 
 # Of torch's exporter, which says what its next versions will do.
 pytestmark = pytest.mark.filterwarnings("ignore")
-ENGLISH_G2 = Path(easyocr_en_models.__file__).parent / "models"
 RELU = str(Path(__file__).parents[3] / "train" / "detector" / "yolov8n-relu.yaml")
 
 
@@ -51,7 +49,7 @@ def weights(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory, weights) -> Path:
     folder = tmp_path_factory.mktemp("export") / "bundle"
-    export_bundle(Export(folder, weights, easyocr=ENGLISH_G2, size="192x96"))
+    export_bundle(Export(folder, weights, size="192x96"))
     return folder
 
 
@@ -62,60 +60,45 @@ def test_an_exported_bundle_is_verified_and_runs(bundle):
     assert networks.detector(threshold=0.1).detect(picture)
 
 
-def test_the_exported_reader_reads_clean_print(bundle):
-    image = np.full((64, 400, 3), 240, np.uint8)
-    cv2.putText(image, "HX4 7TKE", (12, 50), cv2.FONT_HERSHEY_SIMPLEX, 1.9, (20, 20, 20), 4)
-    reader = Networks(ModelsConfig(bundle=bundle)).reader()
-    (read,) = reader.read(ArrayLazyImage(image), [(0.0, 0.0, 400.0, 64.0)])
-    assert slots_text(read.probabilities) == "HX47TKE"
-
-
-def test_training_goes_on_from_the_reader_of_a_bundle(tmp_path, bundle):
+def test_training_resumes_from_the_reader_of_a_bundle(tmp_path):
     torch.manual_seed(0)
-    ours = candidate("plateid", None)
-    for weights in ours.network.state_dict().values():
+    ours = PlateNet()
+    for weights in ours.state_dict().values():
         if weights.is_floating_point():
             weights.add_(0.01 * torch.rand_like(weights))  # no two are alike, as after training
-    about = {"network": "plateid", "regions": list(ours.regions)}
-    torch.save({"about": about, "model": ours.network.state_dict()}, tmp_path / "last.pt")
+    torch.save({MODEL: ours.state_dict()}, tmp_path / "last.pt")
     out = tmp_path / "bundle"
-    export_bundle(Export(out, reader=tmp_path / "last.pt", regions=True))
+    export_bundle(Export(out, reader=tmp_path / "last.pt"))
     spec = Bundle(out).spec.reader
     assert (spec.name, spec.width, spec.height, spec.colour) == ("bundle", 144, 48, "bgr")
-    assert spec.regions == ours.regions
-    fresh = candidate("plateid", None)
+    fresh = PlateNet()
     load_base(fresh, out)
     crops = torch.rand(2, 3, 48, 144) * 255
     with torch.inference_mode():
-        before, after = (each.network.eval()(crops) for each in (ours, fresh))
-    for one, other in zip(before, after, strict=True):
-        assert torch.allclose(one, other, atol=0.02), "but for the rounding to float16"
-    own = {name: weight.clone() for name, weight in ours.network.state_dict().items()}
+        before, after = (each.eval()(crops) for each in (ours, fresh))
+    assert torch.allclose(before, after, atol=0.02), "but for the rounding to float16"
+    own = {name: weight.clone() for name, weight in ours.state_dict().items()}
     average_with(ours, [DEFAULT_BUNDLE, out])
-    another = {name: weight.clone() for name, weight in fresh.network.state_dict().items()}
+    another = {name: weight.clone() for name, weight in fresh.state_dict().items()}
     load_base(fresh, DEFAULT_BUNDLE)
-    for name, weight in fresh.network.state_dict().items():
-        if weight.is_floating_point() and not name.startswith("regions."):
+    for name, weight in fresh.state_dict().items():
+        if weight.is_floating_point():
             mean = (own[name] + weight + another[name]) / 3
-            assert torch.allclose(ours.network.state_dict()[name], mean, atol=1e-6), name
+            assert torch.allclose(ours.state_dict()[name], mean, atol=1e-6), name
     mean = tmp_path / "mean"
     export_bundle(Export(mean, reader=tmp_path / "last.pt", mean=(DEFAULT_BUNDLE,)))
     spec = Bundle(mean).spec
     assert (spec.reader.name, spec.detector) == ("mean", Bundle(DEFAULT_BUNDLE).spec.detector)
     assert Bundle(mean).spec.reader.origin.endswith(
-        "the mean of its weights and those of default (romanian, kaggle, useu, us-crops, cn-crops)"
+        "average of its weights and those of default (romanian, kaggle, useu, us-crops, cn-crops)"
     )
     with pytest.raises(TrainError, match=r"nowhere: not a checkpoint of a reader"):
         export_bundle(Export(mean, reader=tmp_path / "last.pt", mean=(tmp_path / "nowhere",)))
     with pytest.raises(TrainError, match=r"--mean: only with --detector or --reader"):
         export_bundle(Export(mean, mean=(DEFAULT_BUNDLE,)))
-    silent = tmp_path / "silent"
-    export_bundle(Export(silent, reader=tmp_path / "last.pt"))
-    assert Bundle(silent).spec.reader.regions == ()
-    assert Networks(ModelsConfig(bundle=silent)).self_test()
-    load_base(candidate("plateid", None), silent)
-    with pytest.raises(TrainError, match=r"bundle: its reader english_g2 is another network"):
-        load_base(fresh, bundle)
+    tiny = write_bundle(tmp_path / "tiny", detector_network([]), reader_network("A"))
+    with pytest.raises(TrainError, match=r"tiny: its reader tiny-reader is another network"):
+        load_base(fresh, tiny)
 
 
 @pytest.mark.parametrize(("size", "count"), [("64x64", 84), ("640x384", COUNT)])
@@ -152,11 +135,10 @@ def test_in_8_bits_it_is_smaller_and_says_what_it_is(tmp_path, weights, data):
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory) -> Path:
     """A checkpoint of the one that ships in float."""
-    ours = candidate("plateid", None)
+    ours = PlateNet()
     load_base(ours, SHIPPED / "accurate")
-    about = {"network": "plateid", "regions": list(ours.regions)}
     path = tmp_path_factory.mktemp("reader") / "last.pt"
-    torch.save({"about": about, "model": ours.network.state_dict()}, path)
+    torch.save({MODEL: ours.state_dict()}, path)
     return path
 
 
@@ -178,12 +160,12 @@ def test_a_reader_in_8_bits_answers_alike_and_training_goes_on_from_it(tmp_path,
     crop = fitted(image, spec.reader)[None]
     answers = run(out / "reader.onnx", crop), run(exact / "reader.onnx", crop)
     assert 0 < np.abs(answers[0] - answers[1]).mean() < 0.01
-    fresh, ours = candidate("plateid", None), candidate("plateid", None)
+    fresh, ours = PlateNet(), PlateNet()
     load_base(fresh, out)
     load_base(ours, SHIPPED / "accurate")
-    kept = fresh.network.state_dict()
-    for name, weight in ours.network.state_dict().items():
-        if weight.is_floating_point() and not name.startswith("regions."):
+    kept = fresh.state_dict()
+    for name, weight in ours.state_dict().items():
+        if weight.is_floating_point():
             assert torch.allclose(kept[name], weight, rtol=1e-3, atol=1e-4), name
     export_bundle(Export(out, reader=reader))
     assert Bundle(out).spec.reader.name == "int8", "as it was, without a --name"
@@ -269,7 +251,7 @@ def test_a_new_bundle_has_its_own_name_and_none_of_the_figures_of_the_one_that_s
     assert (spec.name, spec.detector.name, spec.metrics) == ("my-gate", "my-gate", {})
     assert spec.reader == Bundle(DEFAULT_BUNDLE).spec.reader
     assert (out / "reader.onnx").read_bytes() == (DEFAULT_BUNDLE / "reader.onnx").read_bytes()
-    assert "64 x 64, colour" in (out / "MODEL_CARD.md").read_text()
+    assert "64 x 64 pixels, colour" in (out / "MODEL_CARD.md").read_text()
     export_bundle(Export(out, size="128x128", name="smaller"))
     assert Bundle(out).spec.detector.name == "smaller"
     export_bundle(Export(out, weights, size="64x64", name="other"))
@@ -297,7 +279,7 @@ def test_a_refused_export_leaves_the_bundle_as_it_was(tmp_path, weights, options
     assert list(tmp_path.iterdir()) == [out], "nothing is left beside it"
 
 
-@pytest.mark.parametrize("option", [{"regions": True}, {"precision": "int8"}, {"data": ("d",)}])
+@pytest.mark.parametrize("option", [{"precision": "int8"}, {"data": ("d",)}])
 def test_an_option_without_its_network_is_refused(tmp_path, option):
     with pytest.raises(TrainError, match=rf"--{next(iter(option))}: only with --"):
         export_bundle(Export(tmp_path / "bundle", **option))

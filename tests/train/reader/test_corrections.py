@@ -22,7 +22,7 @@ from plateid.store.snapshot_files import Album
 from tests.support.samples import event
 from train.__main__ import main
 from train.dataset.splits import checked_pictures
-from train.reader.crops import read_plates
+from train.reader.real_plates import read_plates
 
 README = (Path(__file__).parents[3] / "README.md").read_text()
 BOX = (60.0, 40.0, 180.0, 70.0)
@@ -80,7 +80,7 @@ def test_where_nobody_looked_there_is_no_background(corrections, tmp_path):
 @pytest.mark.filterwarnings("ignore")
 def test_the_commands_of_the_readme_make_a_bundle_of_twenty_corrections(corrections, tmp_path):
     folder = unpacked(corrections, "csv", tmp_path / "my-plates")
-    train, val = read_plates([folder], two_lines=True)
+    train, val = read_plates([folder])
     assert sorted(each.text for each in train + val) == [f"AB{n:02d}" for n in range(PLATES)]
     commands = re.findall(r"^\.venv-train/bin/python -m train (.*)$", README, re.MULTILINE)
     assert [command.split()[0] for command in commands] == ["reader", "export"]

@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from train.__main__ import main
-from train.reader.crops import appearance_of, read_plates
+from train.reader.real_plates import appearance_of, read_plates
 from train.synth.appearance import AppearanceLimits
 from train.synth.crop_folder import write_crop_folder
 from train.synth.rendering import render_plate
@@ -42,7 +42,7 @@ def test_rendered_plates_may_be_those_that_look_like_real_ones(tmp_path):
     look = appearance_of([real])
     write_crop_folder(tmp_path / "alike", 60, like=look, seed=10, workers=1)
     alike, of_all = (
-        {plate.text: plate for side in read_plates([folder], two_lines=True) for plate in side}
+        {plate.text: plate for side in read_plates([folder]) for plate in side}
         for folder in (tmp_path / "alike", real)
     )
     assert 0 < len(alike) < 1.3 * len(of_all)

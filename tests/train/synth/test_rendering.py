@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from plateid.core.text import CHARSET
-from train.reader.crops import read_plates
-from train.reader.sheet import write_sheet
+from train.reader.contact_sheet import write_contact_sheet
+from train.reader.real_plates import read_plates
 from train.synth.crop_database import CropDatabase, fill_crop_database
 from train.synth.crop_folder import write_crop_folder
 from train.synth.rendering import NO_PLATE, render_crop, render_plate
@@ -81,7 +81,7 @@ def test_what_is_no_store_is_refused_by_its_name(tmp_path):
 def test_rendered_plates_can_be_a_folder_for_the_evaluation(tmp_path):
     folder = tmp_path / "new" / "plates"
     write_crop_folder(folder, 40, seed=9, workers=1)
-    train, validation = read_plates([folder], two_lines=True)
+    train, validation = read_plates([folder])
     expected = [render_crop(np.random.default_rng((9, number))) for number in range(40)]
     texts = {sample.text for sample in expected if sample.text}
     assert {plate.text for plate in [*train, *validation]} == texts
@@ -101,10 +101,10 @@ def test_a_sheet_shows_rendered_plates_beside_real_ones(tmp_path):
     rows = "".join(f"{n}.png,AB{n}\n" for n in range(4))
     (folder / "labels.csv").write_text(f"image,text\n{rows}")
     alone, both = tmp_path / "alone.png", tmp_path / "both.png"
-    write_sheet(alone, beside=None, seed=0)
-    write_sheet(both, beside=folder, seed=0)
+    write_contact_sheet(alone, beside=None, seed=0)
+    write_contact_sheet(both, beside=folder, seed=0)
     tall, taller = cv2.imread(str(alone)), cv2.imread(str(both))
     assert taller.shape[0] == 2 * tall.shape[0]
     assert np.array_equal(taller[: len(tall)], tall)
     with pytest.raises(TrainError, match=r"sheet.png: cannot be written"):
-        write_sheet(Path("/proc/sheet.png"), beside=None, seed=0)
+        write_contact_sheet(Path("/proc/sheet.png"), beside=None, seed=0)

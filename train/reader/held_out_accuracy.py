@@ -1,4 +1,4 @@
-"""How a reader reads the plates that are held out, in training and in 8 bits."""
+"""Plate accuracy of a reader on held-out plates, during training and after quantisation."""
 
 from collections.abc import Callable, Iterable
 
@@ -11,40 +11,41 @@ from plateid.core.text import ctc_slots, slots_text
 from plateid.models.bundle import ReaderSpec
 from plateid.models.reader import fitted
 from train.folding import fold
-from train.reader.crops import Plate, framed
+from train.reader.real_plates import Plate, framed
 
 Array = NDArray[np.float32]
 
 
-def scores(network: nn.Module, spec: ReaderSpec, plates: list[Plate]) -> dict[str, float]:
-    """Share of plates read exactly (folded), by source, on true boxes with their margins."""
+def accuracy_by_source(
+    network: nn.Module, spec: ReaderSpec, plates: list[Plate]
+) -> dict[str, float]:
+    """Returns `plate_accuracy_folded` of each source, read in the true boxes."""
 
     def read(crop: Array) -> Array:
-        logits, _ = network(torch.from_numpy(crop))
-        probabilities: Array = logits[0].softmax(dim=1).numpy()
+        probabilities: Array = network(torch.from_numpy(crop))[0].softmax(dim=1).numpy()
         return probabilities
 
     network.eval()
     by_source: dict[str, list[bool]] = {}
     with torch.inference_mode():
-        for plate, right in zip(plates, read_right(read, spec, plates), strict=True):
+        for plate, right in zip(plates, correct_reads(read, spec, plates), strict=True):
             by_source.setdefault(plate.source, []).append(right)
     return {source: round(float(np.mean(right)), 4) for source, right in sorted(by_source.items())}
 
 
-def read_right(
+def correct_reads(
     read: Callable[[Array], Array], spec: ReaderSpec, plates: Iterable[Plate]
 ) -> list[bool]:
-    """Whether each plate is read exactly (folded), in its true box with the margins of `spec`.
+    """Returns whether each plate is read correctly (O/0- and I/1-insensitive) in its true box.
 
     Args:
-        read: From a crop, shape (1, C, H, W), to the probabilities of its steps, (steps, classes).
-        spec: How crops are cut out and fitted in.
-        plates: What is to be read.
+        read: Maps a crop, shape (1, C, H, W), to CTC probabilities, shape (steps, classes).
+        spec: The margins and the input of the reader.
+        plates: The plates to read.
     """
-    answers = []
+    correct = []
     for plate in plates:
         crop = framed(plate, margin_x=spec.margin_x, margin_y=spec.margin_y)
         text = slots_text(ctc_slots(read(fitted(crop, spec)[None])))
-        answers.append(fold(text) == fold(plate.text))
-    return answers
+        correct.append(fold(text) == fold(plate.text))
+    return correct

@@ -1,7 +1,7 @@
 import torch
 
 from train.reader.batches import UNKNOWN, Batch
-from train.reader.losses import ctc_loss, loss_of
+from train.reader.reader_loss import ctc_loss, reader_loss
 
 BLANK, A, B, C = 0, 11, 12, 13
 
@@ -12,25 +12,21 @@ def logs(*classes: int) -> torch.Tensor:
     return steps.log()
 
 
-def test_the_loss_is_small_for_the_right_text_and_takes_an_empty_one():
+def test_ctc_loss_is_smallest_for_the_right_text_and_accepts_an_empty_one():
     both = torch.stack([logs(BLANK, A, BLANK, B), logs(BLANK, BLANK, BLANK, BLANK)])
     assert ctc_loss(both, ["AB", ""]) < ctc_loss(both, ["AC", ""])
     assert ctc_loss(both, ["AB", ""]) < ctc_loss(both, ["AB", "C"])
     assert torch.isfinite(ctc_loss(both, ["", ""]))
 
 
-def test_known_places_and_countries_count_and_unknown_ones_do_not():
+def test_only_known_character_positions_add_to_the_loss():
     logits = torch.stack([logs(BLANK, A, BLANK, B)])
-    regions = torch.tensor([[5.0, 0.0]])
     unknown = torch.full((1, 4), UNKNOWN)
-
-    def loss(steps: torch.Tensor, region: int) -> float:
-        batch = Batch(torch.zeros(1), ["AB"], steps, torch.tensor([region]))
-        return float(loss_of(logits, regions, batch))
-
-    plain = loss(unknown, UNKNOWN)
-    assert plain == float(loss_of(logits, None, Batch(torch.zeros(1), ["AB"], unknown, unknown)))
     right, wrong = unknown.clone(), unknown.clone()
     right[0, 1], wrong[0, 1] = A, C
-    assert plain <= loss(right, UNKNOWN) < loss(wrong, UNKNOWN)
-    assert loss(unknown, 0) < loss(unknown, 1)
+    no_positions, at_a, at_c = (
+        float(reader_loss(logits, Batch(torch.zeros(1), ["AB"], steps)))
+        for steps in (unknown, right, wrong)
+    )
+    assert no_positions == float(ctc_loss(logits.log_softmax(dim=2), ["AB"]))
+    assert no_positions <= at_a < at_c

@@ -1,7 +1,7 @@
-"""plateid's own reader: a convolution stem, two transformer layers, two rows of 36 CTC steps.
+"""PlateNet, the reader: a convolutional stem, two transformer layers and two rows of CTC steps.
 
-The steps are read row by row, so that a plate of two lines needs no special case: its upper line is
-in the first 36 steps, its lower line in the others. One line is all in the first.
+The CTC steps are read row by row. The upper line of a two-line plate is in the first 36 steps and
+the lower line in the last 36. A one-line plate uses the first row only.
 """
 
 import torch
@@ -10,20 +10,24 @@ from torch import Tensor, nn
 from plateid.core.text import CHARSET
 
 HEIGHT, WIDTH = 48, 144
-"""Of the input, in pixels; crops are stretched."""
+"""Input size in pixels. Crops are stretched to it."""
 ROWS, COLUMNS = 2, 36
-"""Of the steps."""
+"""Grid of CTC steps."""
 CLASSES = 1 + len(CHARSET)
+"""The CTC blank (class 0) and the characters."""
 CHANNELS = (32, 64, 96, 128)
+"""Channels of the stem's stages."""
 EMBEDDING = 192
+"""Features of a CTC step."""
 HEADS = 6
+"""Attention heads of a transformer layer."""
 
 
 class PlateNet(nn.Module):
-    """Crops to logits of characters, and of the country."""
+    """Turns crops into logits of characters, one row of classes per CTC step."""
 
-    def __init__(self, regions: int) -> None:
-        """`regions`: countries to tell apart, "unknown" among them."""
+    def __init__(self) -> None:
+        """Builds the network with random weights."""
         super().__init__()
         first, second, third, fourth = CHANNELS
         self.stem = nn.Sequential(
@@ -50,28 +54,27 @@ class PlateNet(nn.Module):
             layer, num_layers=2, norm=nn.LayerNorm(EMBEDDING), enable_nested_tensor=False
         )
         self.characters = nn.Linear(EMBEDDING, CLASSES)
-        self.regions = nn.Linear(EMBEDDING, regions)
 
-    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, crops: Tensor) -> Tensor:
         """Reads crops.
 
         Args:
             crops: Shape (N, 3, HEIGHT, WIDTH), BGR, 0 to 255.
 
         Returns:
-            Logits of the steps, shape (N, ROWS * COLUMNS, CLASSES), blank first; and of the
-            regions, shape (N, regions).
+            Logits, shape (N, ROWS * COLUMNS, CLASSES), blank first.
         """
-        features = self.stem(crops / 127.5 - 1.0)  # N, C, ROWS, COLUMNS
+        features: Tensor = self.stem(crops / 127.5 - 1.0)  # N, C, ROWS, COLUMNS
         steps = self.encoder(features.flatten(2).transpose(1, 2) + self.position)
-        return self.characters(steps), self.regions(steps.mean(dim=1))
+        logits: Tensor = self.characters(steps)
+        return logits
 
 
 class Residual(nn.Module):
-    """Two convolutions beside a short cut (He et al., CVPR 2016)."""
+    """Two convolutions with a skip connection (He et al., CVPR 2016)."""
 
     def __init__(self, channels: int) -> None:
-        """Keeps the shape."""
+        """Builds a block that keeps the number of channels."""
         super().__init__()
         self.body = nn.Sequential(
             _convolution(channels, channels),
@@ -81,8 +84,9 @@ class Residual(nn.Module):
         self.last = nn.ReLU()
 
     def forward(self, features: Tensor) -> Tensor:
-        """Adds."""
-        return self.last(features + self.body(features))
+        """Adds the convolutions' output to their input."""
+        total: Tensor = self.last(features + self.body(features))
+        return total
 
 
 def _convolution(inputs: int, outputs: int, stride: tuple[int, int] = (1, 1)) -> nn.Sequential:

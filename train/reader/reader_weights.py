@@ -1,0 +1,128 @@
+"""Loads PlateNet's weights from checkpoints and bundles, and averages them."""
+
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from plateid.core.text import CHARSET
+from plateid.models.bundle import Bundle, ReaderSpec
+from train.reader.platenet import HEIGHT, WIDTH, PlateNet
+from train.train_error import TrainError
+
+SPEC = ReaderSpec(
+    file="reader.onnx", sha256="0" * 64, name="platenet", width=WIDTH, height=HEIGHT,
+    colour="bgr", fit="stretch", margin_x=0, margin_y=0, charset=CHARSET,
+)  # fmt: skip
+"""How PlateNet takes its crops. The hash is a placeholder until a bundle has the file."""
+MODEL = "platenet"
+"""Key of the averaged weights in a checkpoint."""
+TRAINING_ONLY = "num_batches_tracked"
+"""Suffix of batch-norm counters, which no bundle holds."""
+HALF = "_half"
+"""Suffix of weights that a bundle stores in float16."""
+KEPT = "_trained"
+"""Suffix of the float weights in an INT8 reader. Inference ignores them; training starts there."""
+
+
+class ExportedReader(nn.Module):
+    """The network as it is exported: with probabilities instead of logits."""
+
+    def __init__(self, network: PlateNet) -> None:
+        """Wraps a network. The attribute's name is part of the weights' names in bundles."""
+        super().__init__()
+        self.network = network
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """Returns probabilities, shape (N, steps, classes)."""
+        logits: Tensor = self.network(crops)
+        return logits.softmax(dim=-1)
+
+
+def load_base(network: PlateNet, base: Path) -> None:
+    """Loads a run's checkpoint, or the reader of a bundle.
+
+    Raises:
+        TrainError: `base` is neither, or holds another network.
+        BundleError: The bundle is broken.
+    """
+    if base.is_dir():
+        _load_bundle(network, base)
+    else:
+        load_checkpoint(network, base)
+
+
+def _load_bundle(network: PlateNet, folder: Path) -> None:
+    bundle = Bundle(folder)
+    stored = {w.name: w for w in onnx.load_from_string(bundle.reader).graph.initializer}
+    kept = {name.removesuffix(KEPT): w for name, w in stored.items() if name.endswith(KEPT)}
+    weights = {
+        name.removesuffix(HALF): torch.from_numpy(numpy_helper.to_array(weight).copy())
+        for name, weight in (kept or stored).items()
+    }
+    exported = ExportedReader(network)
+    wanted = {name for name in exported.state_dict() if not name.endswith(TRAINING_ONLY)}
+    if not wanted <= weights.keys():
+        raise TrainError(f"{folder}: its reader {bundle.spec.reader.name} is another network")
+    try:
+        exported.load_state_dict({name: weights[name] for name in wanted}, strict=False)
+    except RuntimeError as error:
+        raise TrainError(f"{folder}: holds another network: {error}") from error
+
+
+def load_checkpoint(network: nn.Module, checkpoint: Path) -> None:
+    """Loads the weights that a run saved.
+
+    Raises:
+        TrainError: The file is no checkpoint of such a network.
+    """
+    try:
+        network.load_state_dict(read_checkpoint(checkpoint)[MODEL])
+    except RuntimeError as error:
+        raise TrainError(f"{checkpoint}: holds another network: {error}") from error
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Reads what a run saved.
+
+    Raises:
+        TrainError: The file is missing, truncated, or something else.
+    """
+    try:
+        saved: dict[str, Any] = torch.load(path, weights_only=True)
+        if MODEL in saved:
+            return saved
+    except (OSError, RuntimeError, AttributeError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).partition("\n")[0].partition(". ")[0]  # torch appends advice
+        raise TrainError(f"{path}: not a checkpoint of a reader: {reason}") from error
+    raise TrainError(f"{path}: not a checkpoint of a reader")
+
+
+def average_with(network: PlateNet, others: Sequence[Path]) -> None:
+    """Averages the network's weights with those of checkpoints or bundles, all counted equally.
+
+    After a long training, the average with the weights before it may be better than either
+    (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
+    """
+    for count, other in enumerate(others, 1):
+        average = {name: weight.clone() for name, weight in network.state_dict().items()}
+        load_base(network, other)
+        for name, weight in network.state_dict().items():
+            if weight.is_floating_point():
+                weight.lerp_(average[name], count / (count + 1))
+
+
+def trained_reader(checkpoint: Path) -> PlateNet:
+    """Returns the network of a run, with the weights that it saved.
+
+    Raises:
+        TrainError: The file is no checkpoint of a reader.
+    """
+    network = PlateNet()
+    load_checkpoint(network, checkpoint)
+    return network
