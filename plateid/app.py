@@ -98,7 +98,7 @@ class App:
         self._formats = formats_of(config)
         self._lists = ListFile(config.lists, names)
         self._lock = only_one(config.store.path)
-        make_room(config.snapshots, Album(config.store.path))
+        make_room(config.retention, Album(config.store.path))
         self._networks = Networks(config.models)  # some need room for a proof
         self._store = EventStore(config.store.path, replaces_corrupt=True)
         self._mailboxes = Mailboxes(names)
@@ -108,14 +108,15 @@ class App:
             config.snapshots,
             config.shown,
             Album(config.store.path),
+            retention=config.retention,
             publish=self._publisher.set_snapshot,
         )
         self._privacy = Privacy(config.privacy, config.store.path)
-        self._retention = Retention(config.privacy, self._store, self._privacy, clock_synced)
+        self._retention = Retention(config.retention, self._store, self._privacy, clock_synced)
         self._sinks = Sinks(config, self._store, privacy=self._privacy)
-        self._gps = Gpsd(config.gps) if config.gps else NoGps()
+        self._gps = Gpsd(config.gps) if config.gps.enabled else NoGps()
         self._backlog = Backlog(self._store, self._notify)
-        self._overflow = Overflow(config.store, self._store)
+        self._overflow = Overflow(config.retention, self._store)
         self._health = Health(
             self._store,
             self._backlog,

@@ -178,11 +178,12 @@ ALL = tomllib.loads(RULES) | {
     "mqtt": {"host": "broker.local", "port": 8883, "tls": True, "username": "a"},
     "events": {"regions": ["ro", "eu"], "strict": True, "max_wait_s": 3.0, "min_reads": 3},
     "models": {"bundle": "accurate", "provider": "cpu", "threads": 2},
-    "store": {"path": "events.sqlite3", "max_outbox_events": 10, "max_outbox_days": 2.5},
+    "store": {"path": "events.sqlite3"},
+    "retention": {"events_mb": 2, "outbox_events": 10, "outbox_days": 2.5},
     "homeassistant": {"enabled": True, "prefix": "homeassistant"},
-    "privacy": {"unknown": "hash", "listed": "drop", "key_days": 1, "history_mb": 2},
-    "gps": {"host": "::1", "port": 2947},
-    "metrics": {"host": "127.0.0.1", "port": 9797},
+    "privacy": {"unknown": "hash", "listed": "drop", "key_days": 1},
+    "gps": {"enabled": True, "host": "::1", "port": 2947},
+    "metrics": {"enabled": True, "host": "127.0.0.1", "port": 9797},
 }
 
 

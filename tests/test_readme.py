@@ -51,7 +51,7 @@ def test_the_configuration_example_is_valid(tmp_path):
     (tmp_path / "plateid.toml").write_text(privacy)
     config = load_config(tmp_path / "plateid.toml")
     assert config.privacy.unknown == "hash"
-    assert config.metrics is not None
+    assert config.metrics.enabled
     (tmp_path / "plateid.toml").write_text(rules)
     (tmp_path / "plates.csv").write_text(blocks("csv")[0])
     config = load_config(tmp_path / "plateid.toml")

@@ -166,7 +166,7 @@ def _write_config(folder: Path, urls: list[str], *, bundle: Path, ports: tuple[i
     file.write_text(
         f'device = "bench"\n{tables}'
         f"[models]\nbundle = {json.dumps(str(bundle.resolve()))}\n"
-        f"[mqtt]\nport = {ports[0]}\n[metrics]\nport = {ports[1]}\n"
+        f"[mqtt]\nport = {ports[0]}\n[metrics]\nenabled = true\nport = {ports[1]}\n"
     )
     return file
 

@@ -17,7 +17,7 @@ from plateid.capture.stream import read_clip
 from plateid.capture.video import VideoImage
 from plateid.config.cameras import EventsConfig
 from plateid.config.models import ModelsConfig
-from plateid.config.storage import SnapshotsConfig
+from plateid.config.storage import RetentionConfig, SnapshotsConfig
 from plateid.core.formats import shipped_formats
 from plateid.core.records import PlateEvent, Shot
 from plateid.models.detector import OnnxDetector
@@ -92,6 +92,7 @@ class Shelf:
             SnapshotsConfig(),
             {True: "keep", False: "keep"},
             Album(path),
+            retention=RetentionConfig(),
             publish=lambda _camera, _jpeg: None,
         )
         self._sequence = itertools.count(1)

@@ -12,7 +12,7 @@ from plateid.config.outputs import (
 )
 from plateid.config.root import Config
 from plateid.config.service import GpsConfig, MetricsConfig, WebConfig
-from plateid.config.storage import PrivacyConfig, SnapshotsConfig, StoreConfig
+from plateid.config.storage import PrivacyConfig, RetentionConfig, SnapshotsConfig, StoreConfig
 from plateid.config.syntax import expected_formats, formats_of, load_formats, rules_of
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "ModelsConfig",
     "MqttConfig",
     "PrivacyConfig",
+    "RetentionConfig",
     "SnapshotsConfig",
     "StoreConfig",
     "WebConfig",

@@ -1,4 +1,4 @@
-"""What is looked at, and when it is an event: `[[camera]]` and `[events]`."""
+"""What plateid watches and when it publishes: `[[camera]]` and `[events]`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,16 +10,18 @@ from plateid.core.records import Way
 from plateid.core.view import View
 
 Point = tuple[Probability, Probability]
-"""x and y in parts of the picture, from its top left corner."""
+"""x and y in normalised coordinates (0-1), from the top left corner."""
 Polygon = Annotated[tuple[Point, ...], Field(min_length=3)]
 
 
 class EventsConfig(Section):
     """Section `[events]`."""
 
-    min_confidence: Probability = Field(default=0.5, description="No plate_seen below it")
+    min_confidence: Probability = Field(
+        default=0.5, description="Minimum confidence of a plate_seen event"
+    )
     sure_confidence: Probability = Field(
-        default=0.95, description="plate_seen is sent as soon as this is reached"
+        default=0.95, description="Confidence at which plate_seen is published at once"
     )
     max_wait_s: float = Field(
         default=3.0, ge=0, description="Seconds after which min_confidence is enough for plate_seen"
@@ -27,35 +29,37 @@ class EventsConfig(Section):
     min_reads: int = Field(
         default=3,
         ge=1,
-        description="Frames that must read alike, but for one character in five, before a vehicle "
-        "is published; twice as many where no country of `regions` has such a plate",
+        description="Minimum number of agreeing reads (4 of 5 characters) before an event is "
+        "published; doubled if no country of `regions` has such a plate",
     )
     lost_s: float = Field(
-        default=2.0, gt=0, description="Seconds unseen after which a vehicle has left"
+        default=2.0, gt=0, description="Seconds without detection after which a vehicle has left"
     )
     parked_s: float = Field(
-        default=60.0, gt=0, description="Seconds after which a vehicle that stands is parked"
+        default=60.0, gt=0, description="Seconds after which a stationary vehicle is parked"
     )
     parked_lost_s: float = Field(
         default=300.0,
         gt=0,
-        description="Seconds unseen after which one that was parked has left; it may be hidden",
+        description="Seconds without detection after which a parked vehicle has left; it may be "
+        "occluded meanwhile",
     )
     regions: tuple[str, ...] = Field(
         default=(),
-        description="Countries to expect, as in ro, gb, de; eu: all of the Union; empty: any",
+        description="Expected countries, for example ro, gb, de; eu is the European Union; empty: "
+        "all countries",
     )
     strict: bool = Field(
-        default=False, description="Publish only what the syntax of one of the regions allows"
+        default=False, description="Publish only plates that match the syntax of `regions`"
     )
     formats: Path | None = Field(
         default=None,
-        description="File of plate syntax as plateid/core/formats.toml; its countries come on top, "
-        "or replace those of the same code",
+        description="TOML file of plate syntax, in the form of plateid/core/formats.toml; its "
+        "countries add to the shipped ones or replace those of the same code",
     )
 
     @model_validator(mode="after")
-    def _sure_is_surer(self) -> "EventsConfig":
+    def _check_thresholds(self) -> "EventsConfig":
         if self.sure_confidence < self.min_confidence:
             raise ValueError("sure_confidence is lower than min_confidence")
         return self
@@ -67,48 +71,49 @@ class CameraConfig(Section):
     name: Name = Field(description="Name in topics and events: letters, digits, - and _")
     url: str = Field(
         min_length=1,
-        description="rtsp://, http(s)://, /dev/videoN, or the path of a clip that is played once",
+        description="rtsp://, http(s)://, /dev/videoN, or the path of a video file, played once",
     )
-    loop: bool = Field(default=False, description="Play a clip again and again")
+    loop: bool = Field(default=False, description="Play the video file again and again")
     timeout_s: float = Field(
         default=3.0,
         gt=0,
         le=60,
-        description="Seconds without an answer or a picture after which it is offline, and opened "
-        "anew (a USB camera that blocks: four times as long, and not opened anew); 10 for a server "
-        "that starts its source when it is asked, as go2rtc",
+        description="Seconds without a frame after which the camera is offline and is reopened "
+        "(a USB camera that blocks: four times as long, without reopening). Use 10 for a server "
+        "that starts its source on demand, such as go2rtc",
     )
     size: str | None = Field(
         default=None,
         pattern=r"^\d+x\d+$",
-        description='Pixels to ask a USB camera for, as "1920x1080"; default: as it is set',
+        description='Frame size to request from a USB camera, for example "1920x1080"',
     )
     format: str | None = Field(
         default=None,
         pattern=r"^\w+$",
-        description='What to ask a USB camera for, as "mjpeg", by the names of FFmpeg; many give '
-        "few pictures a second otherwise",
+        description='Pixel format to request from a USB camera, by its FFmpeg name; with "mjpeg" '
+        "many cameras send more frames a second",
     )
     roi: Polygon | None = Field(
         default=None,
-        description="Polygon that a plate's centre has to be in: [[x, y], ...] in parts of the "
-        "picture, from its top left corner; default: the whole picture. The detector sees a small "
-        "one larger, unless [privacy] or [snapshots] hide other vehicles' plates in pictures",
+        description="Polygon that a plate's centre must be in: [[x, y], ...] in normalised "
+        "coordinates (0-1) from the top left; default: the whole image. A small polygon is "
+        "enlarged for the detector, unless [privacy] or [snapshots] hide plates in images",
     )
     masks: tuple[Polygon, ...] = Field(
         default=(),
-        description="Polygons where there is no plate, as a clock in the picture or a sign",
+        description="Polygons without plates, for example a clock overlay or a sign",
     )
     min_plate_height: float = Field(
-        default=0.0, ge=0, description="Lower plates are ignored, in pixels of the full picture"
+        default=0.0, ge=0, description="Minimum height of a plate, pixels of the full image"
     )
     line: tuple[Point, Point] | None = Field(
         default=None,
-        description="Who crosses it from its left to its right, as one looks from its first point "
-        "to its second, goes in; who crosses it the other way goes out",
+        description="A vehicle that crosses this line from its left to its right, seen from its "
+        "first point, goes in; in the other direction, it goes out",
     )
     approaching: Way | None = Field(
-        default=None, description="in or out: which way those go who come nearer; instead of line"
+        default=None,
+        description="in or out: the direction of vehicles that come nearer; instead of line",
     )
     events: EventsConfig | None = Field(
         default=None, description="Values of [events] that differ for this camera"
@@ -116,25 +121,25 @@ class CameraConfig(Section):
 
     @property
     def device_options(self) -> dict[str, str]:
-        """What a USB camera is asked for, by the names of FFmpeg."""
-        asked = {"video_size": self.size, "input_format": self.format}
-        return {name: value for name, value in asked.items() if value}
+        """FFmpeg options for a USB camera."""
+        options = {"video_size": self.size, "input_format": self.format}
+        return {name: value for name, value in options.items() if value}
+
+    @property
+    def view(self) -> View:
+        """The part of the image that counts, and its directions."""
+        return View(self.roi or (), self.masks, self.min_plate_height, self.line, self.approaching)
 
     @model_validator(mode="after")
-    def _only_devices_are_asked(self) -> "CameraConfig":
+    def _check_device_options(self) -> "CameraConfig":
         if self.device_options and not self.url.startswith("/dev/"):
             raise ValueError("size and format are for USB cameras, /dev/videoN")
         return self
 
-    @property
-    def view(self) -> View:
-        """What counts in its picture."""
-        return View(self.roi or (), self.masks, self.min_plate_height, self.line, self.approaching)
-
     @model_validator(mode="after")
-    def _one_way_to_tell_the_way(self) -> "CameraConfig":
+    def _check_direction(self) -> "CameraConfig":
         if self.line and self.approaching:
-            raise ValueError("line and approaching: choose one")
+            raise ValueError("set either line or approaching, not both")
         if self.line and self.line[0] == self.line[1]:
-            raise ValueError("line: its two points are one")
+            raise ValueError("line: both points are the same")
         return self

@@ -1,4 +1,4 @@
-"""Which networks are used: `[models]`, and the bundles that ship or were installed."""
+"""Which networks plateid runs: `[models]`, shipped and installed bundles."""
 
 import os
 from pathlib import Path
@@ -12,27 +12,27 @@ from plateid.errors import ConfigError
 SHIPPED = Path(__file__).parents[1] / "models"
 DEFAULT_BUNDLE = SHIPPED / "default"
 ACTIVE = "active"
-"""Name of the link that shows to the installed bundle in use."""
+"""Name of the symlink that points to the installed bundle in use."""
 TRIAL = Path("/run/plateid-trial")
-"""Link to the bundle that `plateid models install` lets the service try."""
+"""Symlink to the bundle on trial, which `plateid models install` sets; gone after a reboot."""
 
 
 def shipped_bundles() -> tuple[str, ...]:
-    """Names of the bundles that ship with plateid, the default first."""
+    """Returns the names of the shipped bundles, the default first."""
     names = (file.parent.name for file in SHIPPED.glob("*/bundle.toml"))
     return tuple(sorted(names, key=lambda name: (name != DEFAULT_BUNDLE.name, name)))
 
 
 def bundle_path(bundle: Any) -> Any:
-    """The folder of a bundle that ships, where text is its name; all else is left as it is."""
+    """Returns the directory of a shipped bundle, given its name; returns anything else unchanged."""
     return SHIPPED / bundle if bundle in shipped_bundles() else bundle
 
 
 def bundle_of(link: Path) -> Path | None:
-    """What a link shows to, which need not exist; None where there is no link.
+    """Returns the target of a symlink, which need not exist; None if there is no symlink.
 
     Raises:
-        ConfigError: Nobody can tell.
+        ConfigError: The symlink cannot be read.
     """
     try:
         return Path(os.path.realpath(link.parent / link.readlink()))
@@ -43,10 +43,10 @@ def bundle_of(link: Path) -> Path | None:
 
 
 def bundle_in_use(installed: Path) -> Path:
-    """The bundle on trial, else the one installed last, else the one that ships.
+    """Returns the bundle on trial, else the one installed last, else the default one.
 
     Raises:
-        ConfigError: The folder of installed bundles cannot be searched.
+        ConfigError: The directory of installed bundles cannot be read.
     """
     trial = bundle_of(TRIAL)
     if trial is not None and trial in (DEFAULT_BUNDLE.resolve(), installed.resolve() / trial.name):
@@ -59,39 +59,42 @@ class ModelsConfig(Section):
 
     bundle: Annotated[Path, BeforeValidator(bundle_path)] = Field(
         default=DEFAULT_BUNDLE,
-        description="Model bundle: the name of one that ships (default, accurate, small), or a "
-        "directory; without this key, what `plateid models install` installed last, else default",
+        description="Model bundle: the name of a shipped one (default, accurate, small) or a "
+        "directory; without this key, the bundle that `plateid models install` installed last, "
+        "else default",
     )
     installed: Path = Field(
         default=Path("/var/lib/plateid-models"),
-        description="Directory of the bundles that `plateid models install` installs",
+        description="Directory of installed bundles",
     )
     trusted_keys: Path = Field(
         default=Path("/etc/plateid/keys"),
-        description="Directory of public keys (Ed25519, *.pem) whose bundles may be installed",
+        description="Directory of the public keys (Ed25519, *.pem) that may sign bundles",
     )
     provider: Literal["cpu", "cuda", "tensorrt"] = Field(
-        default="cpu", description="ONNX Runtime execution provider; never exchanged silently"
+        default="cpu",
+        description="ONNX Runtime execution provider; plateid never falls back to another one",
     )
     engine_cache: Path | None = Field(
         default=None,
-        description="Directory of TensorRT engines; default: engines/ in the cache directory that "
-        "systemd gives the service, else plateid/engines/ in the user's cache",
+        description="Directory of TensorRT engines; default: engines/ in the service's cache "
+        "directory, else plateid/engines/ in the user's cache",
     )
     threads: int = Field(
-        default=1, ge=1, le=64, description="Threads of one inference; TensorRT needs none"
+        default=1, ge=1, le=64, description="Threads of one inference; TensorRT ignores it"
     )
     workers: int = Field(
         default_factory=lambda: min(64, len(os.sched_getaffinity(0))),
         ge=1,
         le=64,
-        description="Inferences at the same time; default: one for each processor core",
+        description="Parallel inferences; default: one for each CPU core",
     )
     reader: Literal["bundle", "easyocr"] = Field(
         default="bundle",
-        description="Who reads: the bundle's network, or EasyOCR's english_g2, slow and weak, on "
-        "the CPU (pip install plateid[easyocr])",
+        description="Reader: the bundle's network, or EasyOCR's english_g2 on the CPU, which is "
+        "slower and less accurate (pip install plateid[easyocr])",
     )
     easyocr_folder: Path | None = Field(
-        default=None, description="Folder of english_g2.pth; default: EasyOCR downloads it"
+        default=None,
+        description="Directory of english_g2.pth; default: EasyOCR downloads the file",
     )

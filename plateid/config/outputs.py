@@ -5,39 +5,37 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from plateid.config.section import Name, Section
+from plateid.config.section import Name, Port, Section
 from plateid.core.records import ListKind
 
 Topic = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]+(/[a-zA-Z0-9_-]+){0,7}$")]
 
 
 class MqttConfig(Section):
-    """Section `[mqtt]`; a file that systemd hands over as a credential is named without a path."""
+    """Section `[mqtt]`; a systemd credential is named without a path."""
 
-    host: str = Field(default="127.0.0.1", min_length=1, description="Broker")
-    tls: bool = Field(default=False, description="Encrypt, and check the broker's certificate")
-    port: int = Field(
+    host: str = Field(default="127.0.0.1", min_length=1, description="Host name of the broker")
+    tls: bool = Field(default=False, description="Use TLS and check the broker's certificate")
+    port: Port = Field(
         default_factory=lambda known: 8883 if known.get("tls") else 1883,
-        ge=1,
-        le=65535,
         description="Port of the broker; default: 1883, with tls 8883",
     )
     ca_file: Path | None = Field(
         default=None,
-        description="PEM file of whoever signed the broker's certificate; default: the system's",
+        description="PEM file of the CA of the broker's certificate; default: the system's CAs",
     )
     certificate_file: Path | None = Field(
-        default=None, description="PEM file of our own certificate, where the broker wants one"
+        default=None, description="PEM file of a client certificate, if the broker asks for one"
     )
     key_file: Path | None = Field(
-        default=None, description="PEM file of its key, unencrypted; default: in certificate_file"
+        default=None, description="PEM file of its unencrypted key; default: in certificate_file"
     )
-    username: str | None = Field(default=None, description="User at the broker")
+    username: str | None = Field(default=None, description="User name at the broker")
     password_file: Path | None = Field(default=None, description="File that holds the password")
     prefix: Name = Field(default="plateid", description="First level of every topic")
 
     @model_validator(mode="after")
-    def _nothing_is_said_in_vain(self) -> "MqttConfig":
+    def _check_dependent_keys(self) -> "MqttConfig":
         for key, needed in (
             ("ca_file", "tls"),
             ("certificate_file", "tls"),
@@ -53,12 +51,12 @@ class MqttConfig(Section):
 class HomeAssistantConfig(Section):
     """Section `[homeassistant]`."""
 
-    enabled: bool = Field(default=True, description="Announce entities to Home Assistant")
+    enabled: bool = Field(default=True, description="Publish entities for Home Assistant")
     prefix: Topic = Field(
-        default="homeassistant", description="Discovery prefix, as Home Assistant has it"
+        default="homeassistant", description="Discovery prefix, as set in Home Assistant"
     )
     status_topic: Topic = Field(
-        default="homeassistant/status", description="Where Home Assistant says that it is online"
+        default="homeassistant/status", description="Topic of Home Assistant's birth message"
     )
 
 
@@ -68,57 +66,60 @@ class ListsConfig(Section):
     file: Path | None = Field(
         default=None,
         description="CSV file of known plates: plate,list,name,note,valid_from,valid_to,cameras; "
-        "list is allow, deny or watch; read again when it changes",
+        "list is allow, deny or watch. plateid reads it again when it changes",
     )
     max_distance: float = Field(
         default=0.5,
         ge=0,
         le=3,
-        description="How far a plate may be from an entry: a look-alike, as O for 0, is 0.25, any "
-        "other edit 1; 0: exact only",
+        description="Maximum edit distance between a plate and an entry: confusable characters, "
+        "such as O and 0, count 0.25, other edits 1; 0: exact match",
     )
 
 
 class WebhookConfig(Section):
     """Section `[[webhook]]`."""
 
-    name: Name = Field(description="Name in the log; what waits for it is kept under it")
+    name: Name = Field(description="Name in the log; events that wait are stored under it")
     url: str = Field(
         pattern=r"^https?://[^/@\s]+(/\S*)?$",
-        description="Where each event is sent by POST, http:// or https://",
+        description="URL that each event is sent to by POST, http:// or https://",
     )
     secret_file: Path | None = Field(
         default=None,
-        description="File of a base64 secret, as of `openssl rand -base64 32`, to sign with; a "
-        "credential of systemd is named without a path; default: no signature",
+        description="File of a base64 secret (`openssl rand -base64 32`) that signs each request; "
+        "a systemd credential is named without a path; default: no signature",
     )
     ca_file: Path | None = Field(
         default=None,
-        description="PEM file of whoever signed the server's certificate; default: the system's",
+        description="PEM file of the CA of the server's certificate; default: the system's CAs",
     )
-    timeout_s: float = Field(default=10.0, gt=0, le=60, description="Longest wait for an answer")
+    timeout_s: float = Field(
+        default=10.0, gt=0, le=60, description="Maximum time until the server answers, seconds"
+    )
     lists: tuple[ListKind | Literal["none"], ...] = Field(
         default=(),
-        description="Send only plates of these lists; none: those of no list; empty: all",
+        description="Send only plates of these lists; none: unlisted plates; empty: all plates",
     )
     cameras: tuple[Name, ...] = Field(
-        default=(), description="Send only what these cameras saw; empty: what all saw"
+        default=(), description="Send only events of these cameras; empty: of all cameras"
     )
     events: tuple[Literal["plate_seen", "plate_left"], ...] = Field(
-        default=(), description="Send only these; a gate wants plate_seen; empty: both"
+        default=(), description="Send only these events; a gate needs plate_seen; empty: both"
     )
     max_age_s: float | None = Field(
         default=None,
         gt=0,
-        description="Seconds after its vehicle was last seen from which on an event is not sent: a "
-        "gate opens for nobody who has gone; default: sent whenever it can be",
+        description="Seconds after last_seen at which an event is no longer sent, so that a gate "
+        "does not open for a vehicle that has gone; default: no limit",
     )
 
 
 class LogfileConfig(Section):
-    """Section `[logfile]`; a file that is moved away, as logrotate does, is begun anew."""
+    """Section `[logfile]`; a file that logrotate moves away is created again."""
 
-    csv: Path | None = Field(default=None, description="File that gets a row for each event")
+    enabled: bool = Field(default=True, description="Write the files below")
+    csv: Path | None = Field(default=None, description="File that gets each event as a CSV row")
     jsonl: Path | None = Field(
         default=None, description="File that gets each event as a line of JSON"
     )

@@ -1,4 +1,4 @@
-"""The whole of `plateid.toml`, and what its tables say of each other."""
+"""The whole of `plateid.toml`, and the rules between its tables."""
 
 from typing import Any
 
@@ -15,33 +15,38 @@ from plateid.config.outputs import (
 )
 from plateid.config.section import Name, Section
 from plateid.config.service import GpsConfig, MetricsConfig, WebConfig
-from plateid.config.storage import PrivacyConfig, Shown, SnapshotsConfig, StoreConfig
+from plateid.config.storage import (
+    PrivacyConfig,
+    RetentionConfig,
+    SnapshotPolicy,
+    SnapshotsConfig,
+    StoreConfig,
+)
 
 
 class Config(Section):
     """The whole of `plateid.toml`."""
 
-    device: Name = Field(default="plateid", description="Name of this box in topics and events")
+    device: Name = Field(default="plateid", description="Name of this device in topics and events")
     camera: tuple[CameraConfig, ...] = Field(min_length=1, description="Cameras")
     mqtt: MqttConfig = MqttConfig()
     models: ModelsConfig = ModelsConfig()
     events: EventsConfig = EventsConfig()
     store: StoreConfig = StoreConfig()
+    retention: RetentionConfig = RetentionConfig()
     privacy: PrivacyConfig = PrivacyConfig()
     snapshots: SnapshotsConfig = SnapshotsConfig()
     homeassistant: HomeAssistantConfig = HomeAssistantConfig()
     lists: ListsConfig = ListsConfig()
     webhook: tuple[WebhookConfig, ...] = Field(default=(), description="Servers that get events")
     logfile: LogfileConfig = LogfileConfig()
-    gps: GpsConfig | None = Field(default=None, description="Without it, events bear no position")
-    metrics: MetricsConfig | None = Field(
-        default=None, description="Without it, nothing listens for Prometheus"
-    )
+    gps: GpsConfig = GpsConfig()
+    metrics: MetricsConfig = MetricsConfig()
     web: WebConfig = WebConfig()
 
     @property
-    def shown(self) -> dict[bool, Shown]:
-        """What the pictures show of vehicles of a list (True), and of the others."""
+    def shown(self) -> dict[bool, SnapshotPolicy]:
+        """What snapshots show of listed (True) and unlisted (False) vehicles."""
         kinds = {True: "listed", False: "unknown"}
         if not self.snapshots.enabled:
             return dict.fromkeys(kinds, "off")
@@ -53,20 +58,20 @@ class Config(Section):
 
     @property
     def hides_plates(self) -> bool:
-        """Whether some pictures hide plates, those of other vehicles too: all have to be seen."""
+        """Whether some images hide plates, which means that all plates must be detected."""
         return set(self.shown.values()) not in ({"keep"}, {"off"})
 
     @model_validator(mode="before")
     @classmethod
-    def _cameras_differ_from_events(cls, table: Any) -> Any:
-        """A camera's own [events] are those of the file, less what it says itself."""
+    def _inherit_events(cls, table: Any) -> Any:
+        """Fills the values of `[events]` into each camera's own events."""
         match table:
             case {"events": dict() as events, "camera": list() as cameras}:
                 return table | {"camera": [_with_events(camera, events) for camera in cameras]}
         return table
 
     @model_validator(mode="after")
-    def _names_are_unique(self) -> "Config":
+    def _check_names(self) -> "Config":
         for kind, tables in (("camera", self.camera), ("webhook", self.webhook)):
             names = [each.name for each in tables]
             if repeated := {name for name in names if names.count(name) > 1}:
@@ -74,7 +79,7 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _webhooks_know_the_cameras(self) -> "Config":
+    def _check_webhook_cameras(self) -> "Config":
         known = {camera.name for camera in self.camera}
         for webhook in self.webhook:
             if unknown := sorted(set(webhook.cameras) - known):
@@ -82,12 +87,12 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _pictures_tell_no_more_than_events(self) -> "Config":
+    def _check_snapshot_policies(self) -> "Config":
         for kind in ("unknown", "listed"):
             shown, kept = getattr(self.snapshots, kind), getattr(self.privacy, kind)
             if shown in ("keep", "vehicle") and kept != "keep":
                 raise ValueError(
-                    f"snapshots.{kind}: {shown} shows plates, of which privacy.{kind} is {kept}"
+                    f'snapshots.{kind} = "{shown}" shows plates, but privacy.{kind} is "{kept}"'
                 )
         return self
 

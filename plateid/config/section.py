@@ -1,4 +1,4 @@
-"""What all tables of a TOML file have in common."""
+"""What all tables of `plateid.toml` have in common."""
 
 from typing import Annotated
 
@@ -6,10 +6,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 Probability = Annotated[float, Field(ge=0, le=1)]
-LONGEST_DAYS = 36500
+Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class Section(BaseModel):
-    """A table: immutable, and nothing unknown in it."""
+    """One table of the file: immutable, without unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

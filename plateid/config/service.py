@@ -1,67 +1,73 @@
-"""What others ask this box, and it asks: `[metrics]`, `[web]` and `[gps]`."""
+"""What plateid serves and reads on this device: `[metrics]`, `[web]` and `[gps]`."""
 
 from ipaddress import IPv4Address
 from pathlib import Path
 
 from pydantic import Field, IPvAnyAddress, model_validator
 
-from plateid.config.section import Section
+from plateid.config.section import Port, Section
+
+LOOPBACK = IPv4Address("127.0.0.1")
 
 
 class MetricsConfig(Section):
-    """Section `[metrics]`: what Prometheus scrapes, at http://host:port/metrics."""
+    """Section `[metrics]`: metrics for Prometheus at http://host:port/metrics."""
 
+    enabled: bool = Field(default=False, description="Serve metrics")
     host: IPvAnyAddress = Field(
-        default=IPv4Address("127.0.0.1"),
-        description="Address to listen at; whoever reaches it may read, so 0.0.0.0 is for networks "
+        default=LOOPBACK,
+        description="Address to listen on. There is no password: use 0.0.0.0 only in a network "
         "that you trust",
     )
-    port: int = Field(default=9797, ge=1, le=65535, description="Port to listen at")
+    port: Port = Field(default=9797, description="Port to listen on")
 
 
 class WebConfig(Section):
-    """Section `[web]`: the live page."""
+    """Section `[web]`: the web UI."""
 
-    enabled: bool = Field(default=False, description="Serve the live page")
+    enabled: bool = Field(default=False, description="Serve the web UI")
     host: IPvAnyAddress = Field(
-        default=IPv4Address("127.0.0.1"),
-        description="Address to listen at; one that others reach, as 0.0.0.0, needs a password, "
-        "which `plateid web set-password` sets",
+        default=LOOPBACK,
+        description="Address to listen on; one that other devices reach, such as 0.0.0.0, needs a "
+        "password: `plateid web set-password`",
     )
-    port: int = Field(default=8480, ge=1, le=65535, description="Port to listen at")
+    port: Port = Field(default=8480, description="Port to listen on")
     certificate_file: Path | None = Field(
-        default=None, description="PEM file of a certificate: the page is served by https only"
+        default=None, description="PEM file of a certificate; with it, the web UI uses HTTPS only"
     )
     key_file: Path | None = Field(
-        default=None, description="PEM file of its key, unencrypted; default: in certificate_file"
+        default=None, description="PEM file of its unencrypted key; default: in certificate_file"
     )
     proxy: IPvAnyAddress | None = Field(
         default=None,
-        description="Address of a proxy that stands before the page, and says who asks "
-        "(X-Forwarded-For, X-Forwarded-Proto); needs a password",
+        description="Address of a reverse proxy that sets X-Forwarded-For and X-Forwarded-Proto; "
+        "needs a password",
     )
     fps: int = Field(
-        default=5, ge=1, le=25, description="Pictures a second of the live view, at most"
+        default=5, ge=1, le=25, description="Maximum frame rate of the live view, frames a second"
     )
-    width: int = Field(default=960, ge=160, le=3840, description="Its width, in pixels at most")
+    width: int = Field(
+        default=960, ge=160, le=3840, description="Maximum width of the live view, pixels"
+    )
 
     @model_validator(mode="after")
-    def _a_key_has_a_certificate(self) -> "WebConfig":
+    def _check_key(self) -> "WebConfig":
         if self.key_file and not self.certificate_file:
             raise ValueError("key_file needs certificate_file")
         return self
 
     @property
     def needs_password(self) -> bool:
-        """Whether others than the users of this machine get here."""
+        """Whether users of other devices reach the web UI."""
         return not self.host.is_loopback or self.proxy is not None
 
 
 class GpsConfig(Section):
-    """Section `[gps]`: events bear the position that gpsd tells."""
+    """Section `[gps]`: events carry the position that gpsd reports."""
 
-    host: str = Field(default="127.0.0.1", min_length=1, description="Where gpsd runs")
-    port: int = Field(default=2947, ge=1, le=65535, description="Its port")
+    enabled: bool = Field(default=False, description="Add the position to events")
+    host: str = Field(default="127.0.0.1", min_length=1, description="Host that gpsd runs on")
+    port: Port = Field(default=2947, description="Port of gpsd")
     max_age_s: float = Field(
-        default=10.0, gt=0, description="An older position is none: the box has moved on"
+        default=10.0, gt=0, description="Seconds after which a position is outdated and left out"
     )

@@ -1,14 +1,16 @@
-"""What stays on this box: `[store]`, `[privacy]` and `[snapshots]`."""
+"""What plateid keeps on disk: `[store]`, `[retention]`, `[privacy]` and `[snapshots]`."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from plateid.config.section import LONGEST_DAYS, Section
+from plateid.config.section import Section
 
-Kept = Literal["keep", "hash", "drop"]
-Shown = Literal["keep", "vehicle", "blur", "off"]
+PlatePolicy = Literal["keep", "hash", "drop"]
+SnapshotPolicy = Literal["keep", "vehicle", "blur", "off"]
+Days = Annotated[float, Field(gt=0, le=36500)]
+Megabytes = Annotated[float, Field(ge=1, le=1e6)]
 
 
 class StoreConfig(Section):
@@ -16,67 +18,69 @@ class StoreConfig(Section):
 
     path: Path = Field(
         default=Path("plateid.sqlite3"),
-        description="Event store; created when missing; the service's: in /var/lib/plateid",
+        description="SQLite file of the events, created if missing; the service's default is in "
+        "/var/lib/plateid",
     )
-    max_outbox_events: int = Field(
-        default=100_000, ge=1, description="Events that may wait for the broker; the oldest go"
+
+
+class RetentionConfig(Section):
+    """Section `[retention]`: how long plateid keeps events, snapshots and unsent events."""
+
+    events_days: Days = Field(
+        default=90.0, description="Days that an event and its label stay in the store"
     )
-    max_outbox_days: float = Field(
-        default=30.0, gt=0, description="Days that an event may wait for the broker"
+    events_mb: Megabytes = Field(
+        default=1000.0,
+        description="Maximum size of the store, megabytes; beyond it, the oldest sent events go",
+    )
+    snapshots_days: Days = Field(default=30.0, description="Days that a snapshot is kept")
+    snapshots_mb: Megabytes = Field(
+        default=1000.0,
+        description="Maximum size of all snapshots, megabytes; beyond it, and while the disk has "
+        "less than 200 MB free, the oldest go",
+    )
+    outbox_days: Days = Field(
+        default=30.0, description="Days that an event waits for an output, such as the broker"
+    )
+    outbox_events: int = Field(
+        default=100_000,
+        ge=1,
+        description="Maximum number of events that wait for one output; beyond it, the oldest go",
     )
 
 
 class PrivacyConfig(Section):
-    """Section `[privacy]`: what stays on this box; MQTT and webhooks get each event as it is."""
+    """Section `[privacy]`: what stays on this device; MQTT and webhooks get the full event."""
 
-    unknown: Kept = Field(
+    unknown: PlatePolicy = Field(
         default="keep",
-        description="Plates of no list, in the store once they are sent, in log files and in the "
-        "log: keep; hash (HMAC-SHA256 by a key that only this box has); or drop, which leaves an "
-        "event without a plate",
+        description="What the store (after sending), log files and the log keep of unlisted "
+        "plates: keep; hash (HMAC-SHA256 with a key that stays on this device); or drop",
     )
-    listed: Kept = Field(
-        default="keep",
-        description="The same for plates of a list, and for the names of its entries",
+    listed: PlatePolicy = Field(
+        default="keep", description="The same for listed plates and the names of their entries"
     )
-    key_days: float = Field(
+    key_days: Days = Field(
         default=30.0,
-        gt=0,
-        le=LONGEST_DAYS,
-        description="Days after which another key is made and the old one is gone: hashes of one "
-        "plate are alike within this time only",
-    )
-    history_days: float = Field(
-        default=90.0, gt=0, le=LONGEST_DAYS, description="Days that an event stays in the store"
-    )
-    history_mb: float = Field(
-        default=1000.0,
-        ge=1,
-        le=1e6,
-        description="Megabytes of the store from which on its oldest events go, sent ones only",
+        description="Days after which a new hash key replaces the old one; two hashes of one "
+        "plate are equal only within this time",
     )
 
 
 class SnapshotsConfig(Section):
-    """Section `[snapshots]`: pictures of passes, in a folder beside the store and over MQTT."""
+    """Section `[snapshots]`: one image of each pass, on disk beside the store and over MQTT."""
 
-    enabled: bool = Field(default=True, description="Keep and publish the best shot of each pass")
-    unknown: Shown | None = Field(
+    enabled: bool = Field(default=True, description="Keep and publish the best image of each pass")
+    unknown: SnapshotPolicy | None = Field(
         default=None,
-        description="Of vehicles of no list: keep; vehicle (all around it is blurred); blur (its "
-        "plate cannot be read); or off; default: keep where [privacy] keeps the plate, else blur. "
-        "Other plates in the picture are blurred unless all pictures are of keep",
+        description="What snapshots show of unlisted vehicles: keep (everything); vehicle (the "
+        "background is blurred); blur (the plate is blurred); or off. Default: keep if [privacy] "
+        "keeps the plate, else blur. Other plates in the image are blurred unless all is keep",
     )
-    listed: Shown | None = Field(default=None, description="The same for vehicles of a list")
+    listed: SnapshotPolicy | None = Field(
+        default=None, description="The same for listed vehicles"
+    )
     max_side: int = Field(
         default=1280, ge=160, le=4096, description="Longest side in pixels; larger ones are scaled"
     )
-    quality: int = Field(default=80, ge=10, le=95, description="Of the JPEG")
-    days: float = Field(default=30.0, gt=0, le=LONGEST_DAYS, description="Days that one is kept")
-    mb: float = Field(
-        default=1000.0,
-        ge=1,
-        le=1e6,
-        description="Megabytes of all, beyond which the oldest go; they also go while less than "
-        "200 MB of the disk are free",
-    )
+    quality: int = Field(default=80, ge=10, le=95, description="JPEG quality")

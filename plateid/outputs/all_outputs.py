@@ -32,7 +32,7 @@ class Sinks:
         }
         self._queues = Queues(store.path, targets, failed=store.found_corrupt)
         self.couriers = [
-            Courier(name, target, queues=self._queues, bounds=config.store)
+            Courier(name, target, queues=self._queues, bounds=config.retention)
             for name, target in targets.items()
         ]
 
@@ -71,8 +71,8 @@ class Sinks:
 def log_files(config: LogfileConfig) -> dict[str, Target]:
     """Those that are configured, by the names that their queues have."""
     files = {}
-    if config.csv is not None:
+    if config.enabled and config.csv is not None:
         files["csv"] = csv_file(config.csv)
-    if config.jsonl is not None:
+    if config.enabled and config.jsonl is not None:
         files["jsonl"] = jsonl_file(config.jsonl)
     return dict(files)

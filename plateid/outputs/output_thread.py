@@ -7,7 +7,7 @@ from typing import Protocol
 import structlog
 
 from plateid.backoff import Backoff, Outage
-from plateid.config.storage import StoreConfig
+from plateid.config.storage import RetentionConfig
 from plateid.errors import RefusedError, SinkError, StoreError
 from plateid.store.overflow import DAY_S
 from plateid.store.queues import Queued, Queues
@@ -45,7 +45,7 @@ class Courier:
         target: Target,
         *,
         queues: Queues,
-        bounds: StoreConfig,
+        bounds: RetentionConfig,
         backoff: Backoff = BACKOFF,
     ) -> None:
         """Does nothing yet."""
@@ -139,11 +139,11 @@ class Courier:
             return
         self._trim_at = time.monotonic() + TICK_S
         bounds = self._bounds
-        not_before = time.time() - bounds.max_outbox_days * DAY_S
-        dropped = self._queues.trim(self.name, bounds.max_outbox_events, not_before)
+        not_before = time.time() - bounds.outbox_days * DAY_S
+        dropped = self._queues.trim(self.name, bounds.outbox_events, not_before)
         if dropped:
             self.dropped += dropped
             self._overflow.failed(
-                f"full ({bounds.max_outbox_events} events, {bounds.max_outbox_days:g} days): "
+                f"full ({bounds.outbox_events} events, {bounds.outbox_days:g} days): "
                 "the oldest are not sent any more"
             )

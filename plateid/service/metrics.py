@@ -142,8 +142,8 @@ def _impatient(handler: Any) -> Any:
 class MetricsServer:
     """Serves metrics over HTTP from a thread of its own; all calls come from one other thread."""
 
-    def __init__(self, config: MetricsConfig | None, metrics: Metrics) -> None:
-        """Does not listen yet; without a configuration it never will."""
+    def __init__(self, config: MetricsConfig, metrics: Metrics) -> None:
+        """Does not listen yet; if metrics are switched off, it never does."""
         self._config = config
         self._metrics = metrics
         self._outage = Outage("metrics", Backoff())
@@ -151,7 +151,7 @@ class MetricsServer:
 
     def check(self) -> None:
         """Listens, as soon as the address can be had; to be called now and then."""
-        if self._config is None or self._running is not None or self._outage.wait_s:
+        if not self._config.enabled or self._running is not None or self._outage.wait_s:
             return
         host, port = str(self._config.host), self._config.port
         try:

@@ -4,7 +4,7 @@ import time
 from contextlib import suppress
 
 from plateid.backoff import Backoff, Outage
-from plateid.config.storage import StoreConfig
+from plateid.config.storage import RetentionConfig
 from plateid.errors import StoreError
 from plateid.store.event_store import EventStore, Outbox
 
@@ -18,11 +18,11 @@ class Overflow:
         dropped: Events that will not be sent; the history has them.
     """
 
-    def __init__(self, config: StoreConfig, store: EventStore) -> None:
+    def __init__(self, config: RetentionConfig, store: EventStore) -> None:
         """Drops nothing yet."""
         self.dropped = 0
-        self._max_events = config.max_outbox_events
-        self._max_age_s = config.max_outbox_days * DAY_S
+        self._max_events = config.outbox_events
+        self._max_age_s = config.outbox_days * DAY_S
         self._store = store
         self._outage = Outage("outbox", Backoff())
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from plateid.config.storage import Kept, PrivacyConfig
+from plateid.config.storage import PlatePolicy, PrivacyConfig
 from plateid.core.records import json_line
 from plateid.errors import StoreError
 from plateid.files import replace_text
@@ -122,10 +122,10 @@ class Privacy:
             event["list"]["name"] = ""
         return json_line(event)
 
-    def _rule(self, *, listed: bool) -> Kept:
+    def _rule(self, *, listed: bool) -> PlatePolicy:
         return self._config.listed if listed else self._config.unknown
 
-    def _kept(self, plate: str, rule: Kept) -> str:
+    def _kept(self, plate: str, rule: PlatePolicy) -> str:
         if rule == "keep" or not plate:
             return plate
         return digest(self._key, plate) if rule == "hash" else ""

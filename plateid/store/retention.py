@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 
 from plateid.backoff import Backoff, Outage
-from plateid.config.storage import PrivacyConfig
+from plateid.config.storage import RetentionConfig
 from plateid.core.ids import first_id
 from plateid.errors import StoreError
 from plateid.store.database import CorruptError
@@ -55,7 +55,7 @@ class Retention:
 
     def __init__(
         self,
-        config: PrivacyConfig,
+        config: RetentionConfig,
         store: EventStore,
         privacy: Privacy,
         clock_synced: Callable[[], bool | None] = lambda: None,
@@ -139,7 +139,7 @@ class Retention:
         return bool(rows)
 
     def _sweep(self, until: float) -> None:
-        not_before = time.time() - self._config.history_days * DAY_S
+        not_before = time.time() - self._config.events_days * DAY_S
         if self._old is None and not self._look_for_old(not_before, until):
             return
         young = first_id(not_before), first_id(time.time() + DAY_S)
@@ -191,7 +191,7 @@ class Retention:
         """Whether there are too many events: then the oldest go, however young."""
         pragmas = ("page_count", "freelist_count", "page_size")
         pages, free, size = (_number(db, f"PRAGMA {name}") or 0 for name in pragmas)
-        return (pages - free) * size > self._config.history_mb * 1e6
+        return (pages - free) * size > self._config.events_mb * 1e6
 
     def _look_for_old(self, not_before: float, until: float) -> bool:
         """Notes the latest old event, by when it was stored, as its id says; whether it is done."""

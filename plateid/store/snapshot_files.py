@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from plateid.backoff import Backoff, Outage
-from plateid.config.storage import SnapshotsConfig
+from plateid.config.storage import RetentionConfig
 from plateid.core.ids import first_id
 from plateid.core.records import Snapshot
 from plateid.errors import StoreError
@@ -125,12 +125,12 @@ class Sweep:
         held_bytes: What all take, as of the last sweep; None before the first.
     """
 
-    def __init__(self, config: SnapshotsConfig, album: Album) -> None:
+    def __init__(self, config: RetentionConfig, album: Album) -> None:
         """Does nothing yet."""
         self.deleted = 0
         self.held_bytes: int | None = None
-        self._max_age_s = config.days * DAY_S
-        self._max_bytes = config.mb * 1e6
+        self._max_age_s = config.snapshots_days * DAY_S
+        self._max_bytes = config.snapshots_mb * 1e6
         self._album = album
         self._outage = Outage("snapshot sweep", Backoff())
         self._steps: Iterator[None] | None = None
@@ -181,7 +181,7 @@ class Sweep:
         self._outage.recovered()
 
 
-def make_room(config: SnapshotsConfig, album: Album) -> None:
+def make_room(config: RetentionConfig, album: Album) -> None:
     """Sweeps at once where the disk is so full that the store could not be opened."""
     with suppress(OSError):
         if shutil.disk_usage(album.folder).free < LEAST_FREE_MB * 1e6:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from plateid.backoff import Backoff, Outage
-from plateid.config.storage import Shown, SnapshotsConfig
+from plateid.config.storage import RetentionConfig, SnapshotPolicy, SnapshotsConfig
 from plateid.core.blur import vehicle_only, without_plates
 from plateid.core.geometry import scaled
 from plateid.core.records import Image, LazyImage, PlateEvent, Shot, Snapshot
@@ -27,9 +27,10 @@ class Snapshots:
     def __init__(
         self,
         config: SnapshotsConfig,
-        shown: Mapping[bool, Shown],
+        shown: Mapping[bool, SnapshotPolicy],
         album: Album,
         *,
+        retention: RetentionConfig,
         publish: Callable[[str, bytes], None],
     ) -> None:
         """Pictures show what `Config.shown` says.
@@ -38,13 +39,13 @@ class Snapshots:
         """
         self._config = config
         self._album = album
-        self._sweep = Sweep(config, album)
+        self._sweep = Sweep(retention, album)
         self._publish = publish
         self._shown = shown
         self._hides_others = set(shown.values()) != {"keep"}
         self._lock = threading.Lock()
         self._outage = Outage("snapshots", Backoff())
-        self._of_pass: dict[str, tuple[Shown, Snapshot | None]] = {}
+        self._of_pass: dict[str, tuple[SnapshotPolicy, Snapshot | None]] = {}
         self._written = self._lost = 0
 
     def resume(self, told: Iterable[PlateEvent]) -> None:
@@ -87,13 +88,13 @@ class Snapshots:
         mb = None if held is None else round(held / 1e6, 1)
         return SnapshotHealth(mb, self._written, self._sweep.deleted, self._lost)
 
-    def _earlier(self, event: PlateEvent, shown: Shown) -> Snapshot | None:
+    def _earlier(self, event: PlateEvent, shown: SnapshotPolicy) -> Snapshot | None:
         """The list may have changed, or the plate: then what may be shown is another thing."""
         with self._lock:
             before, snapshot = self._of_pass.get(event.pass_id, ("off", None))
         return snapshot if shown == before else None
 
-    def _image(self, shot: Shot, shown: Shown) -> Image:
+    def _image(self, shot: Shot, shown: SnapshotPolicy) -> Image:
         image = shot.image
         scale = min(1.0, self._config.max_side / max(image.width, image.height))
         width, height = (max(1, round(scale * n)) for n in (image.width, image.height))

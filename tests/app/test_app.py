@@ -302,7 +302,7 @@ def test_where_time_is_short_frames_that_tell_nothing_new_are_passed_over(tmp_pa
     config = tmp_path / "plateid.toml"
     config.write_text(
         f'store.path = "events.sqlite3"\nmodels = {{workers = 1, threads = 1}}\n'
-        f"metrics.port = {port}\nmqtt.port = {broker}\n{cameras}"
+        f"metrics = {{enabled = true, port = {port}}}\nmqtt.port = {broker}\n{cameras}"
     )
     process = run(config)
     try:

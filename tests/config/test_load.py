@@ -136,7 +136,7 @@ def test_the_bundles_that_ship_are_known_by_name_and_the_default_is_the_first():
         (GOOD + '[web]\nkey_file = "a"\n', r"web: key_file needs certificate_file"),
         (GOOD + '[web]\nhost = "localhost"\n', r"web.host: value is not a valid IPv4 or IPv6"),
         (GOOD + '[mqtt]\npassword_file = "a"\n', r"mqtt: password_file needs username"),
-        (GOOD + "[store]\nmax_outbox_events = 0\n", r"store.max_outbox_events: .*greater than"),
+        (GOOD + "[retention]\noutbox_events = 0\n", r"retention.outbox_events: .*greater than"),
         (GOOD + '[homeassistant]\nprefix = "a/#"\n', r"homeassistant.prefix: String should match"),
         (GOOD + "[modles]\n", r"modles: Extra inputs are not permitted"),
         (GOOD + '[models]\nprovider = "gpu"\n', r"models.provider: Input should be 'cpu'"),

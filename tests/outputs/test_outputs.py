@@ -19,7 +19,7 @@ import pytest
 from plateid.backoff import Backoff
 from plateid.config.outputs import WebhookConfig
 from plateid.config.root import Config
-from plateid.config.storage import StoreConfig
+from plateid.config.storage import RetentionConfig
 from plateid.core.records import Direction, ListMatch, Position
 from plateid.errors import ConfigError, RefusedError, SinkError, StoreError
 from plateid.outputs.all_outputs import Sinks
@@ -62,7 +62,7 @@ def start(store: EventStore) -> Iterator[Start]:
         ) -> Courier:
             queues = stack.enter_context(closing(Queues(path, [name], failed=failed)))
             courier = Courier(
-                name, target, queues=queues, bounds=StoreConfig(**bounds), backoff=backoff
+                name, target, queues=queues, bounds=RetentionConfig(**bounds), backoff=backoff
             )
             stack.callback(courier.join, 3)
             stack.callback(lambda: courier.stop(time.monotonic() + 1))
@@ -417,7 +417,7 @@ def test_deleted_history_takes_along_what_waits(store):
 def test_a_queue_is_bounded_the_oldest_go_and_it_is_said(start, store, server, logs):
     Queues(store.path, ["sink"]).close()
     append(store, *range(1, 8))
-    courier = start(webhook(server.port), max_outbox_events=3)
+    courier = start(webhook(server.port), outbox_events=3)
     until(lambda: len(server.posts) == 3)
     assert seqs(server) == [5, 6, 7]
     assert courier.dropped == 4
@@ -437,7 +437,7 @@ def test_a_sink_that_is_slower_than_the_traffic_is_one_overflow(start, store, lo
             append(store, *range(3 if self.taken < 5 else 0))
             return True
 
-    start(Slow(), max_outbox_events=2)
+    start(Slow(), outbox_events=2)
     append(store, 1)
     until(lambda: said(logs, "outage ends"))
     told = [(entry["event"], entry["what"]) for entry in logs]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from plateid import __version__
-from plateid.config.storage import StoreConfig
+from plateid.config.storage import RetentionConfig
 from plateid.core.records import ListMatch
 from plateid.service import health
 from plateid.store.backlog import Backlog
@@ -52,7 +52,7 @@ def test_it_tells_how_much_waits_and_since_when(store: EventStore) -> None:
 
 
 def test_it_tells_what_was_dropped(store: EventStore) -> None:
-    overflow = Overflow(StoreConfig(max_outbox_events=2), store)
+    overflow = Overflow(RetentionConfig(outbox_events=2), store)
     append(store, 1, 2, 3, 4, 5)
     overflow.check()
     assert report(make_health(store, overflow=overflow))["outbox"]["dropped"] == 3

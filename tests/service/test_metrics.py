@@ -43,7 +43,7 @@ def scraped(port: int) -> Samples:
 @contextmanager
 def served(metrics: Metrics) -> Iterator[int]:
     port = free_port()
-    server = MetricsServer(MetricsConfig(port=port), metrics)
+    server = MetricsServer(MetricsConfig(enabled=True, port=port), metrics)
     server.check()
     try:
         yield port
@@ -134,14 +134,14 @@ def test_it_listens_on_this_machine_only_and_not_without_a_configuration(store):
         with pytest.raises(OSError, match="refused"):
             other.connect(("127.0.0.2", port))
     before = {*threading.enumerate()}
-    MetricsServer(None, metrics).check()
+    MetricsServer(MetricsConfig(), metrics).check()
     assert {*threading.enumerate()} <= before
 
 
 def test_an_address_that_is_taken_is_an_outage_until_it_is_free(store, logs: Logs):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        server = MetricsServer(MetricsConfig(port=port), Metrics(make_health(store).report))
+        server = MetricsServer(MetricsConfig(enabled=True, port=port), Metrics(make_health(store).report))
         server.check()
     (reason,) = said(logs, "outage starts")
     assert reason == f"127.0.0.1:{port}: Address already in use"

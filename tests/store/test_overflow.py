@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from plateid.config.storage import StoreConfig
+from plateid.config.storage import RetentionConfig
 from plateid.store.event_store import EventStore
 from plateid.store.overflow import DAY_S, Overflow
 from tests.support.samples import Logs, append, outbox, said
@@ -23,7 +23,7 @@ def age(store: EventStore, seq: int, days: float) -> None:
 def test_the_oldest_go_when_there_are_too_many_and_stay_in_the_history(
     store: EventStore, logs: Logs
 ) -> None:
-    overflow = Overflow(StoreConfig(max_outbox_events=3), store)
+    overflow = Overflow(RetentionConfig(outbox_events=3), store)
     append(store, 1, 2, 3)
     overflow.check()
     assert (waiting(store), overflow.dropped) == ([1, 2, 3], 0)
@@ -37,7 +37,7 @@ def test_the_oldest_go_when_there_are_too_many_and_stay_in_the_history(
 
 @pytest.mark.parametrize(("days", "left"), [(1.9, [1, 2]), (2.1, [2])])
 def test_those_that_waited_too_long_go(store: EventStore, days: float, left: list[int]) -> None:
-    overflow = Overflow(StoreConfig(max_outbox_days=2), store)
+    overflow = Overflow(RetentionConfig(outbox_days=2), store)
     append(store, 1, 2)
     age(store, 1, days)
     overflow.check()
@@ -46,14 +46,14 @@ def test_those_that_waited_too_long_go(store: EventStore, days: float, left: lis
 
 def test_an_event_from_before_the_clock_was_set_has_no_age(store: EventStore) -> None:
     append(store, 1, clock_synced=False)
-    Overflow(StoreConfig(max_outbox_days=1e-9), store).check()
+    Overflow(RetentionConfig(outbox_days=1e-9), store).check()
     assert waiting(store) == [1]
 
 
 def test_it_is_said_when_it_begins_and_when_half_is_free_again(
     store: EventStore, logs: Logs
 ) -> None:
-    overflow = Overflow(StoreConfig(max_outbox_events=4), store)
+    overflow = Overflow(RetentionConfig(outbox_events=4), store)
     for seq in range(1, 21):
         append(store, seq)
         overflow.check()
@@ -67,5 +67,5 @@ def test_it_is_said_when_it_begins_and_when_half_is_free_again(
 
 def test_a_store_that_fails_is_left_to_others(store: EventStore, logs: Logs) -> None:
     store.close()
-    Overflow(StoreConfig(), store).check()
+    Overflow(RetentionConfig(), store).check()
     assert logs == []

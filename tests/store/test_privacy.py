@@ -16,7 +16,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from plateid.config.storage import PrivacyConfig
+from plateid.config.storage import PrivacyConfig, RetentionConfig
 from plateid.core.records import Candidate, ListMatch, PlateEvent
 from plateid.errors import StoreError
 from plateid.outputs.logfile import jsonl_file
@@ -37,8 +37,9 @@ DAY_S = 86400
 
 
 def retention(store: EventStore, **settings: Any) -> Retention:
-    config = PrivacyConfig(**settings)
-    return Retention(config, store, Privacy(config, store.path))
+    bounds = {key: settings.pop(key) for key in RetentionConfig.model_fields if key in settings}
+    privacy = Privacy(PrivacyConfig(**settings), store.path)
+    return Retention(RetentionConfig(**bounds), store, privacy)
 
 
 def privacy(tmp_path: Path, **settings: Any) -> Privacy:
@@ -294,7 +295,7 @@ def test_a_layout_from_before_is_treated_too(tmp_path: Path) -> None:
         assert kept(store)[0]["plate"] == ""
 
 
-def test_a_history_that_holds_something_else_is_as_a_corrupt_file(tmp_path: Path) -> None:
+def test_a_events_that_holds_something_else_is_as_a_corrupt_file(tmp_path: Path) -> None:
     with closing(EventStore(tmp_path / "a", replaces_corrupt=True)) as store:
         append(store, 1)
         sent(store)
@@ -330,7 +331,7 @@ def seqs(store: EventStore) -> list[int]:
 
 def test_what_is_too_old_goes_when_it_was_sent(store: EventStore, logs: Logs) -> None:
     old_and_new(store)
-    keeper = retention(store, history_days=7)
+    keeper = retention(store, events_days=7)
     keeper.check()
     assert seqs(store) == [1, 2, 3, 4, 5]
     store.acknowledge([outgoing.id for outgoing in store.pending(2)])
@@ -345,12 +346,12 @@ def test_what_waits_for_another_sink_stays(store: EventStore) -> None:
     with closing(Queues(store.path, ["webhook"])) as queues:
         old_and_new(store)
         sent(store)
-        retention(store, history_days=7).check()
+        retention(store, events_days=7).check()
         assert seqs(store) == [1, 2, 3, 4, 5]
         first = queues.first("webhook")
         assert first is not None
         queues.remove("webhook", first)
-        retention(store, history_days=7).check()
+        retention(store, events_days=7).check()
         assert seqs(store) == [2, 3, 4, 5]
 
 
@@ -360,7 +361,7 @@ def test_an_event_from_before_the_clock_was_set_goes_with_those_after_it(
     unset, now = event(1, id=stored_at(0), clock_synced=False), time.time()
     store.append(unset)
     sent(store)
-    keeper = retention(store, history_days=7)
+    keeper = retention(store, events_days=7)
     keeper.check()
     assert seqs(store) == [1]
     store.append(event(2, id=stored_at(now - 8 * DAY_S)))
@@ -372,37 +373,37 @@ def test_an_event_from_before_the_clock_was_set_goes_with_those_after_it(
 
 def test_on_a_box_whose_clock_nobody_sets_its_own_counts(store: EventStore) -> None:
     """Until somebody sets it: then it may have jumped, and what is from before has no age."""
-    now, config = time.time(), PrivacyConfig(history_days=7)
+    now, config = time.time(), RetentionConfig(events_days=7)
     for seq, moment in enumerate((0, now - 9 * DAY_S, now - 8 * DAY_S, now), 1):
         store.append(event(seq, id=stored_at(moment), clock_synced=False))
     sent(store)
     for synced, left in ((True, [1, 2, 3, 4]), (None, [1, 2, 3, 4]), (False, [4])):
-        Retention(config, store, Privacy(config, store.path), lambda s=synced: s).check()
+        Retention(config, store, Privacy(PrivacyConfig(), store.path), lambda s=synced: s).check()
         assert seqs(store) == left, synced
 
 
 def test_an_unset_clock_says_nothing_of_what_is_older_than_a_set_one(store: EventStore) -> None:
-    now, config = time.time(), PrivacyConfig(history_days=7)
+    now, config = time.time(), RetentionConfig(events_days=7)
     store.append(event(1, id=stored_at(now - 300 * DAY_S), clock_synced=False))
     store.append(event(2, id=stored_at(now - DAY_S), clock_synced=True))
     sent(store)
-    Retention(config, store, Privacy(config, store.path), lambda: False).check()
+    Retention(config, store, Privacy(PrivacyConfig(), store.path), lambda: False).check()
     assert seqs(store) == [1, 2]
 
 
 def test_a_clock_that_was_wrong_for_a_while_costs_no_young_event(store: EventStore) -> None:
     """As one that began at the year of the system's making, until somebody set it by hand."""
-    now, config = time.time(), PrivacyConfig(history_days=7)
+    now, config = time.time(), RetentionConfig(events_days=7)
     ages = (9, 1, 300, 299, 0)
     for seq, days in enumerate(ages, 1):
         store.append(event(seq, id=stored_at(now - days * DAY_S), clock_synced=False))
     sent(store)
-    Retention(config, store, Privacy(config, store.path), lambda: False).check()
+    Retention(config, store, Privacy(PrivacyConfig(), store.path), lambda: False).check()
     assert seqs(store) == [2, 5]
 
 
 def test_too_many_megabytes_cost_the_oldest(store: EventStore, tmp_path: Path) -> None:
-    keeper = retention(store, history_mb=1)
+    keeper = retention(store, events_mb=1)
     append(store, *range(1, 1001))
     sent(store)
     assert (tmp_path / "events.sqlite3").stat().st_size > 1.2e6
@@ -419,7 +420,7 @@ def test_too_many_megabytes_cost_the_oldest(store: EventStore, tmp_path: Path) -
 def test_a_sweep_is_done_at_the_start_and_each_day(
     store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keeper = retention(store, history_days=7)
+    keeper = retention(store, events_days=7)
     keeper.check()
     old_and_new(store)
     sent(store)
@@ -438,7 +439,7 @@ def test_a_corrupt_store_that_was_set_aside_is_not_kept_for_longer(
     for age_days, stays in ((6, True), (8, False)):
         aside.write_text("B68SPK")
         os.utime(aside, times=2 * (time.time() - age_days * DAY_S,))
-        retention(store, history_days=7).check()
+        retention(store, events_days=7).check()
         assert aside.exists() is stays
 
 
@@ -459,7 +460,7 @@ def test_a_store_that_fails_is_an_outage_and_afterwards_all_goes_on(
     assert kept(store)[0]["plate"] == ""
 
 
-@pytest.mark.parametrize("settings", [{"history_days": 7}, {"unknown": "drop"}])
+@pytest.mark.parametrize("settings", [{"events_days": 7}, {"unknown": "drop"}])
 def test_a_picture_that_could_not_be_deleted_is_tried_again(
     store: EventStore, settings: dict[str, Any]
 ) -> None:
@@ -480,7 +481,7 @@ def test_a_picture_that_could_not_be_deleted_is_tried_again(
     assert not file.exists()
 
 
-@pytest.mark.parametrize("settings", [{"history_days": 7}, {"unknown": "drop"}])
+@pytest.mark.parametrize("settings", [{"events_days": 7}, {"unknown": "drop"}])
 def test_pictures_that_cannot_be_deleted_hold_up_no_others(
     store: EventStore, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
 ) -> None:
@@ -520,7 +521,7 @@ def test_a_picture_that_cannot_be_deleted_stops_neither_rule(
     file.unlink()
     file.mkdir()
     sent(store)
-    keeper = retention(store, history_days=7, unknown="drop")
+    keeper = retention(store, events_days=7, unknown="drop")
     for later_days, left in ((0, [1, 3]), (2, [1])):
         monkeypatch.setattr(time, "time", lambda days=later_days: now + days * DAY_S)
         for _ in range(3):

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from plateid.config.storage import PrivacyConfig, SnapshotsConfig
+from plateid.config.storage import PrivacyConfig, RetentionConfig
 from plateid.core.ids import first_id, uuid7
 from plateid.errors import StoreError
 from plateid.store import snapshot_files as album_module
@@ -43,7 +43,7 @@ def names(album: Album) -> list[str]:
 
 
 def swept(album: Album, **settings: Any) -> Sweep:
-    sweep = Sweep(SnapshotsConfig(**settings), album)
+    sweep = Sweep(RetentionConfig(**settings), album)
     sweep.check()
     return sweep
 
@@ -168,7 +168,7 @@ def test_a_sweep_that_takes_longer_than_until_the_next_is_finished(
     monkeypatch.setattr(album_module, "SWEEP_S", 0.0)
     for days in range(9, 20):
         album.add(made_at(time.time() - days * DAY_S), JPEG, hidden=False)
-    sweep = Sweep(SnapshotsConfig(days=7), album)
+    sweep = Sweep(RetentionConfig(snapshots_days=7), album)
     for _ in range(40):
         sweep.check()
     assert (sweep.deleted, names(album)) == (11, [])
@@ -177,12 +177,12 @@ def test_a_sweep_that_takes_longer_than_until_the_next_is_finished(
 def test_a_full_disk_has_room_again_before_the_store_is_opened(
     album: Album, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_room(SnapshotsConfig(), album)
+    make_room(RetentionConfig(), album)
     album.add(uuid7(), JPEG, hidden=False)
-    make_room(SnapshotsConfig(), album)
+    make_room(RetentionConfig(), album)
     assert len(names(album)) == 1
     monkeypatch.setattr(album_module, "LEAST_FREE_MB", 1e12)
-    make_room(SnapshotsConfig(), album)
+    make_room(RetentionConfig(), album)
     assert names(album) == []
 
 
@@ -268,8 +268,7 @@ def test_an_event_that_leaves_the_history_takes_its_picture_along(
     old = stored(store, album, 1, id=made_at(time.time() - 8 * DAY_S))
     new = stored(store, album, 2)
     store.acknowledge([old.removesuffix(".jpg"), new.removesuffix(".jpg")])
-    config = PrivacyConfig(history_days=7)
-    Retention(config, store, Privacy(config, store.path)).check()
+    Retention(RetentionConfig(events_days=7), store, Privacy(PrivacyConfig(), store.path)).check()
     assert names(album) == [new]
 
 
@@ -282,5 +281,5 @@ def test_pictures_from_before_plates_had_to_be_hidden_go_when_the_events_are_tre
     album.add(made.id, JPEG, hidden=True)
     store.acknowledge([file.removesuffix(".jpg"), made.id])
     config = PrivacyConfig(unknown="hash")
-    Retention(config, store, Privacy(config, store.path)).check()
+    Retention(RetentionConfig(), store, Privacy(config, store.path)).check()
     assert names(album) == [f"{made.id}-hidden.jpg"]

@@ -80,6 +80,7 @@ class Taken:
             config.snapshots,
             config.shown,
             self.album,
+            retention=config.retention,
             publish=lambda _camera, jpeg: self.published.append(jpeg),
         )
 
