@@ -24,7 +24,7 @@ def shipped_bundles() -> tuple[str, ...]:
 
 
 def bundle_path(bundle: Any) -> Any:
-    """Returns the directory of a shipped bundle, given its name; returns anything else unchanged."""
+    """Returns the directory of a shipped bundle, given its name; anything else is unchanged."""
     return SHIPPED / bundle if bundle in shipped_bundles() else bundle
 
 

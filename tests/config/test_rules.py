@@ -87,11 +87,10 @@ def test_files_of_lists_and_sinks_are_relative_to_the_configuration(tmp_path, mo
     assert handed_over == tmp_path / "credentials" / "secret"
 
 
-def test_gps_is_asked_only_where_its_section_is_there(tmp_path):
-    assert loaded(tmp_path, CAMERA).gps is None
-    gps = loaded(tmp_path, CAMERA + "[gps]\n").gps
-    assert gps is not None
-    assert (gps.host, gps.port) == ("127.0.0.1", 2947)
+@pytest.mark.parametrize("section", ["gps", "metrics", "web"])
+def test_optional_section_is_off_until_it_is_enabled(tmp_path, section):
+    assert not getattr(loaded(tmp_path, CAMERA), section).enabled
+    assert getattr(loaded(tmp_path, f"{CAMERA}[{section}]\nenabled = true\n"), section).enabled
 
 
 @pytest.mark.parametrize(
@@ -107,11 +106,11 @@ def test_gps_is_asked_only_where_its_section_is_there(tmp_path):
         ("line = [[0, nan], [1, 1]]", r"camera\[0\].line\[0\]\[1\]"),
         ('size = "640x480"', r"camera\[0\]: size and format are for USB cameras, /dev/videoN"),
         ('size = "large"', r"camera\[0\].size: String should match pattern"),
-        ("line = [[0, 0], [0, 0]]", r"camera\[0\]: line: its two points are one"),
+        ("line = [[0, 0], [0, 0]]", r"camera\[0\]: line: both points are the same"),
         ('approaching = "left"', r"camera\[0\].approaching: Input should be 'in' or 'out'"),
         (
             'line = [[0, 0], [1, 1]]\napproaching = "in"',
-            r"camera\[0\]: line and approaching: choose",
+            r"camera\[0\]: set either line or approaching",
         ),
         ("min_plate_height = -1", r"camera\[0\].min_plate_height: "),
         ("[camera.events]\nmin_confidense = 1", r"camera\[0\].events.min_confidense: Extra inputs"),

@@ -141,7 +141,8 @@ def test_it_listens_on_this_machine_only_and_not_without_a_configuration(store):
 def test_an_address_that_is_taken_is_an_outage_until_it_is_free(store, logs: Logs):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        server = MetricsServer(MetricsConfig(enabled=True, port=port), Metrics(make_health(store).report))
+        config = MetricsConfig(enabled=True, port=port)
+        server = MetricsServer(config, Metrics(make_health(store).report))
         server.check()
     (reason,) = said(logs, "outage starts")
     assert reason == f"127.0.0.1:{port}: Address already in use"

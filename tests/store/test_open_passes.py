@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from plateid.config.storage import PrivacyConfig
+from plateid.config.storage import PrivacyConfig, RetentionConfig
 from plateid.core.ids import first_id
 from plateid.core.records import ListMatch
 from plateid.pipeline.passes import Pass
@@ -67,7 +67,7 @@ def test_of_what_privacy_does_not_keep_only_what_is_open_is_known(store, kept, e
     store.set_standing([SEEN.pass_id], stopped=first_id(time.time()))
     store.acknowledge([id_ for (id_,) in store._rows("SELECT id FROM event")])
     config = PrivacyConfig(unknown="hash", listed=kept)
-    Retention(config, store, Privacy(config, store.path)).check()
+    Retention(RetentionConfig(), store, Privacy(config, store.path)).check()
     assert store._rows("SELECT treated FROM event") == [(1,)]
     assert len(told_before(store)) == known
 

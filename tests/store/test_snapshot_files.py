@@ -103,7 +103,7 @@ def test_the_oldest_go_after_their_time(album: Album) -> None:
     ids = [made_at(now - days * DAY_S) for days in (40, 8, 7.01, 6.99, 0)]
     for id_ in ids:
         album.add(id_, JPEG, hidden=False)
-    assert swept(album, days=7).deleted == 3
+    assert swept(album, snapshots_days=7).deleted == 3
     assert names(album) == [f"{id_}.jpg" for id_ in ids[3:]]
     days = {path.parent for path in album.files()}
     assert set(album.folder.glob("*/*/*")) == days
@@ -114,7 +114,7 @@ def test_the_oldest_go_when_there_are_too_many_megabytes(album: Album) -> None:
     ids = [made_at(now - hours * 3600) for hours in range(60, 0, -1)]
     for id_ in ids:
         album.add(id_, bytes(50_000), hidden=False)
-    sweep = swept(album, mb=1)
+    sweep = swept(album, snapshots_mb=1)
     assert names(album) == [f"{id_}.jpg" for id_ in ids[40:]]
     assert (sweep.deleted, sweep.held_bytes) == (40, 1_000_000)
 
@@ -135,9 +135,9 @@ def test_what_a_clock_that_was_not_set_dated_has_no_age_but_goes_first(album: Al
     unset, old, new = made_at(60), made_at(time.time() - 8 * DAY_S), made_at(time.time())
     for id_ in (unset, old, new):
         album.add(id_, bytes(600_000), hidden=False)
-    swept(album, days=7)
+    swept(album, snapshots_days=7)
     assert names(album) == [f"{unset}.jpg", f"{new}.jpg"]
-    swept(album, days=7, mb=1)
+    swept(album, snapshots_days=7, snapshots_mb=1)
     assert names(album) == [f"{new}.jpg"]
 
 
@@ -146,7 +146,7 @@ def test_what_is_no_picture_is_left_alone_and_what_a_power_cut_left_is_not(album
     day = (album.folder / album.add(old, JPEG, hidden=False).file).parent
     for name in ("notes.txt", f"{old}.jpg.new", f"{old}.png"):
         (day / name).write_bytes(JPEG)
-    swept(album, days=7)
+    swept(album, snapshots_days=7)
     assert sorted(file.name for file in day.iterdir()) == sorted(["notes.txt", f"{old}.png"])
 
 
@@ -154,7 +154,7 @@ def test_a_long_sweep_is_done_bit_by_bit(album: Album, monkeypatch: pytest.Monke
     monkeypatch.setattr(album_module, "STEP_S", 0.0)
     for days in (9, 8):
         album.add(made_at(time.time() - days * DAY_S), JPEG, hidden=False)
-    sweep = swept(album, days=7)
+    sweep = swept(album, snapshots_days=7)
     assert len(names(album)) == 2
     for _ in range(10):
         sweep.check()
@@ -204,7 +204,7 @@ def test_a_picture_that_cannot_be_deleted_holds_up_no_other(album: Album, logs: 
     files[0].mkdir()
     shutil.rmtree(files[1].parent)
     files[1].parent.touch()
-    assert swept(album, days=7).deleted == 1
+    assert swept(album, snapshots_days=7).deleted == 1
     assert [file.exists() for file in files] == [True, False, False, True]
     assert len(said(logs, "outage starts")) == 1
 
