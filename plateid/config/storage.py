@@ -77,9 +77,7 @@ class SnapshotsConfig(Section):
         "background is blurred); blur (the plate is blurred); or off. Default: keep if [privacy] "
         "keeps the plate, else blur. Other plates in the image are blurred unless all is keep",
     )
-    listed: SnapshotPolicy | None = Field(
-        default=None, description="The same for listed vehicles"
-    )
+    listed: SnapshotPolicy | None = Field(default=None, description="The same for listed vehicles")
     max_side: int = Field(
         default=1280, ge=160, le=4096, description="Longest side in pixels; larger ones are scaled"
     )

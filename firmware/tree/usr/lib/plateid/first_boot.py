@@ -197,9 +197,7 @@ def check(box: Box, config: Config) -> None:
 
 def open_ports(box: Box, config: Config) -> None:
     """For the firewall: where the page and the metrics listen, if others may reach them."""
-    listening = [
-        section for section in (config.metrics, config.web) if section.enabled
-    ]
+    listening = [section for section in (config.metrics, config.web) if section.enabled]
     ports = {section.port for section in listening if not section.host.is_loopback}
     rules = PORTS.format(ports=", ".join(map(str, sorted(ports)))) if ports else ""
     put(box.path("var/lib/appliance/ports.nft"), rules, 0o644)
