@@ -6,7 +6,7 @@ from typing import Any
 
 from plateid.backoff import Backoff
 from plateid.config.outputs import HomeAssistantConfig, MqttConfig
-from plateid.config.storage import StoreConfig
+from plateid.config.storage import RetentionConfig
 from plateid.core.ids import uuid7
 from plateid.core.records import Candidate, ModelNames, PathPoint, PlateEvent, Region
 from plateid.outputs.discovery import Announcer
@@ -88,7 +88,7 @@ def make_health(
     return Health(
         store,
         Backlog(store, lambda: None) if backlog is None else backlog,
-        overflow or Overflow(StoreConfig(), store),
+        overflow or Overflow(RetentionConfig(), store),
         bundle="tiny",
         box=lambda: BoxHealth(states, listed, clock_synced),
     )
