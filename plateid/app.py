@@ -166,7 +166,7 @@ class App:
             self._web.check()
             self._lists.check()
             for camera in self._cameras:
-                camera.notice_stall()
+                camera.report_stall()
             self._watchdog.tell(self._status(), self._steps())
         self._notifier.stopping()
         self._shut_down()
@@ -205,7 +205,7 @@ class App:
         self._supervisor.stop()
 
     def _steps(self) -> dict[str, float]:
-        """Of the publishers; cameras deliver, or `notice_stall` has reported their outage."""
+        """Of the publishers; cameras deliver, or `report_stall` has reported their outage."""
         couriers = {courier.name: courier.moved_at for courier in self._sinks.couriers}
         return {"mqtt": self._publisher.moved_at} | couriers
 

@@ -21,8 +21,8 @@ import av
 
 from plateid.demo import CLIP
 from plateid.store.event_store import EventStore
-from tests.capture.conftest import RtspServer
 from tests.support.broker import Broker
+from tests.support.rtsp import RtspServer
 
 PACE = 2
 WARM_UP = 2

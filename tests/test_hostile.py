@@ -20,7 +20,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from plateid.capture.stream import clip_length, probe, read_clip
+from plateid.capture.stream import probe
+from plateid.capture.video_file import frame_count, read_video
 from plateid.config.load import load_config
 from plateid.config.models import ModelsConfig
 from plateid.config.outputs import HomeAssistantConfig, ListsConfig, MqttConfig
@@ -381,12 +382,12 @@ CONTAINERS = (".mp4", ".h264", ".mkv", ".ts")
 @pytest.mark.parametrize("suffix", CONTAINERS)
 def test_a_clip(tmp_path: Path, suffix: str) -> None:
     good = remuxed(tmp_path / f"good{suffix}").read_bytes()
-    assert len(list(read_clip(tmp_path / f"good{suffix}"))) == PACKETS
+    assert len(list(read_video(tmp_path / f"good{suffix}"))) == PACKETS
     file = tmp_path / f"spoilt{suffix}"
 
     def play() -> None:
-        clip_length(file)
-        for frame in read_clip(file):
+        frame_count(file)
+        for frame in read_video(file):
             frame.image.luma(16, 16)
             frame.image.resized(16, 16)
 

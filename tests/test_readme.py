@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from plateid.capture.stream import read_clip
+from plateid.capture.video_file import read_video
 from plateid.config.load import load_config
 from plateid.demo import CLIP
 from plateid.store.list_file import ListFile
@@ -31,7 +31,7 @@ def blocks(language: str) -> list[str]:
 
 @pytest.fixture
 def car(tmp_path: Path) -> Path:
-    frame = next(frame for frame in read_clip(CLIP) if frame.sequence == BRIGHT_DAY)
+    frame = next(frame for frame in read_video(CLIP) if frame.sequence == BRIGHT_DAY)
     image = frame.image.resized(frame.image.width, frame.image.height)
     cv2.imwrite(str(tmp_path / "car.jpg"), image)
     return tmp_path / "car.jpg"

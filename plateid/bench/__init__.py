@@ -19,7 +19,7 @@ from plateid.bench.capacity import Load, measure
 from plateid.bench.chart import ORANGE, Line, bars, plot, svg
 from plateid.bench.scenes import FPS, write_still, write_traffic
 from plateid.bench.stages import STAGES, Bench, Profile
-from plateid.capture.stream import read_clip
+from plateid.capture.video_file import read_video
 from plateid.demo import CLIP
 
 PLATES = (0, 1, 5, 20)
@@ -91,7 +91,7 @@ def run_bench(options: BenchOptions) -> None:
 def decode_ms(clip: Path) -> float:
     """Processor milliseconds that decoding a frame of a clip takes."""
     started = time.process_time()
-    frames = sum(1 for _ in read_clip(clip))
+    frames = sum(1 for _ in read_video(clip))
     return 1000 * (time.process_time() - started) / frames
 
 

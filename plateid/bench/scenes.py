@@ -9,9 +9,9 @@ from pathlib import Path
 import av
 import numpy as np
 
-from plateid.capture.container import Source, opened
-from plateid.capture.stream import read_clip
-from plateid.capture.video import VideoImage
+from plateid.capture.container import MediaSource, open_container
+from plateid.capture.video_file import read_video
+from plateid.capture.video_image import VideoImage
 from plateid.core.geometry import expanded
 from plateid.core.records import Frame, Image
 from plateid.demo import CLIP
@@ -38,7 +38,7 @@ def write_traffic(path: Path, clip: Path) -> None:
     source_fps = _rate(clip)
     frames = (
         frame.image.resized(WIDTH, HEIGHT)
-        for frame in read_clip(clip)
+        for frame in read_video(clip)
         if frame.sequence * FPS // source_fps != (frame.sequence - 1) * FPS // source_fps
     )
     _write(path, frames)
@@ -59,7 +59,7 @@ def write_turned(path: Path, clip: Path, part: float) -> None:
 
 def write_still(path: Path, clip: Path) -> None:
     """A street where nothing moves: the clip's first picture, with a camera's noise."""
-    frame = next(read_clip(clip))
+    frame = next(read_video(clip))
     image = frame.image.resized(WIDTH, HEIGHT).astype(np.float32)
     rng = np.random.default_rng(0)
     noise = [rng.normal(0, NOISE, image.shape).astype(np.float32) for _ in range(FPS)]
@@ -93,13 +93,13 @@ def _patch() -> Image:
     heights = [y2 - y1 for _, y1, _, y2 in vehicle["boxes"]]
     index = int(np.argmin(np.abs(np.array(heights) - PLATE_HEIGHT)))
     wanted = vehicle["first_frame"] + index
-    frame = next(frame for frame in read_clip(CLIP) if frame.sequence == wanted)
+    frame = next(frame for frame in read_video(CLIP) if frame.sequence == wanted)
     box = expanded(vehicle["boxes"][index], x=AROUND[0], y=AROUND[1])
     return frame.image.crop(box)
 
 
 def _rate(clip: Path) -> float:
-    with opened(Source(str(clip))) as (_, stream):
+    with open_container(MediaSource(str(clip))) as (_, stream):
         return float(stream.average_rate or stream.guessed_rate or FPS)
 
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from plateid.bench.scenes import crowded
 from plateid.bench.stopwatch import Stopwatch
-from plateid.capture.container import Source, opened
-from plateid.capture.stream import read_clip
-from plateid.capture.video import VideoImage
+from plateid.capture.container import MediaSource, open_container
+from plateid.capture.video_file import read_video
+from plateid.capture.video_image import VideoImage
 from plateid.config.cameras import EventsConfig
 from plateid.config.models import ModelsConfig
 from plateid.config.storage import RetentionConfig, SnapshotsConfig
@@ -163,8 +163,8 @@ class Bench:
     ) -> Profile:
         pipeline = self.pipeline(shelf)
         read, cpu_ms, bare_ms = [], 0.0, 0.0
-        frames = read_clip(clip)
-        with opened(Source(str(clip))) as (container, stream):
+        frames = read_video(clip)
+        with open_container(MediaSource(str(clip))) as (container, stream):
             decode = container.decode(stream)
             while True:
                 stopwatch.next_frame()

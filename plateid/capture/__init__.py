@@ -1,9 +1,10 @@
-"""Where pictures come from, and where they wait.
+"""Where images come from, and where frames wait for a worker.
 
-pictures, headers           picture files, and what they say without being decoded
-container, stream, lag      clips and cameras: opened, decoded, and caught up with
-video                       a decoded frame that stays YUV until somebody looks
-playback, writer            a clip as if it were a camera; annotated copies
-camera                      one camera, read for ever through all outages
-mailbox                     one slot for each camera, and the newest frame wins
+images, image_headers      image files, and what their headers say without decoding
+container, stream, video_file   live streams and video files: opened, decoded
+decode_lag                 skips packets of a live stream that is decoded too slowly
+video_image                a decoded video frame that stays YUV until pixels are needed
+playback, video_writer     a video file played as if it were a camera; annotated copies
+camera                     one camera, read for ever through all outages
+mailbox                    one slot for each camera; the newest frame replaces an older one
 """

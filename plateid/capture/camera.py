@@ -12,17 +12,17 @@ import structlog
 from plateid.backoff import Backoff
 from plateid.capture.container import is_file
 from plateid.capture.mailbox import Mailbox
-from plateid.capture.playback import play_clip
+from plateid.capture.playback import play_video
 from plateid.capture.stream import read_stream
 from plateid.config.cameras import CameraConfig
 from plateid.core.records import Frame
 from plateid.errors import SourceError
 
 BACKOFF = Backoff(cap_s=3.0)
-"""A camera that is back is seen within ten seconds: this wait, and what it takes to open it."""
-STALLED = 4
-"""So many time-outs are longer than those of a network stream take, which notice a stall by
-themselves."""
+"""Short waits: a camera that is back delivers frames within ten seconds, opening it included."""
+STALL_TIMEOUTS = 4
+"""Time-outs without a frame after which a camera has stalled. A network stream ends by itself after
+three; a V4L2 device may block for ever."""
 
 log = structlog.get_logger()
 
@@ -30,8 +30,7 @@ log = structlog.get_logger()
 class Camera:
     """Puts the frames of one source into a mailbox.
 
-    `run` is the work of one thread. What it does not expect it raises, so whoever starts that
-    thread has to watch it.
+    `run` is the work of one thread. It raises unexpected exceptions; the supervisor sees them.
     """
 
     def __init__(
@@ -45,11 +44,11 @@ class Camera:
         """Opens nothing yet.
 
         Args:
-            config: Name and source; the path of a clip is played in real time.
-            mailbox: Gets the frames, and is closed when no more will come.
-            on_status: Called from within `run`: True when frames begin to come, False when they
-                stop or do not even begin; at changes only.
-            backoff: For the waits between tries.
+            config: Name and source; a video file is played in real time.
+            mailbox: Receives the frames; closed when no more will come.
+            on_status: Called at each change, by the thread of `run` or of `report_stall`: True when
+                frames start to come, False when they stop or do not start.
+            backoff: Waits between attempts.
         """
         self._config = config
         self._mailbox = mailbox
@@ -59,18 +58,18 @@ class Camera:
         self._interrupted = threading.Event()
         self._sequence = itertools.count()
         self._online: bool | None = None
-        self._changing = threading.Lock()
-        self._reporting = threading.Lock()
+        self._config_lock = threading.Lock()
+        self._status_lock = threading.Lock()
         self._last_frame_at = time.monotonic()
         self._failures = 0
         self._ended: CameraConfig | None = None
 
     def run(self) -> None:
-        """Reads until `stop` is called, or until the end of a clip that does not loop."""
+        """Reads until `stop` is called, or until a video file that does not loop has ended."""
         try:
             while True:
-                with self._changing:
-                    self._interrupted.clear()  # first: whoever interrupts has said why before
+                with self._config_lock:
+                    self._interrupted.clear()  # first: `stop` and `use` set it last
                     config = self._config
                     if self._stopping or self._ended is config:
                         self._mailbox.close()
@@ -81,25 +80,26 @@ class Camera:
             self._mailbox.close()
 
     def stop(self) -> None:
-        """Ends `run` at once, or at the time-out where a source sends nothing; does not wait."""
+        """Ends `run` at its next frame or time-out; does not wait for it."""
         self._stopping = True
         self._interrupted.set()
 
     def use(self, config: CameraConfig) -> bool:
-        """Goes over to another source as soon as `stop` would end `run`; False if it is over."""
-        with self._changing:  # or the new source would be interrupted
+        """Changes to another source; returns False if `run` has ended."""
+        with self._config_lock:  # else `run` could clear the interrupt of the new source
             self._config = config
             self._failures = 0
             self._interrupted.set()
             return not self._mailbox.closed
 
-    def notice_stall(self) -> None:
-        """Reports the camera offline when it hangs; to be called now and then by another thread.
+    def report_stall(self) -> None:
+        """Reports the camera offline if it has stalled; called every few seconds by another thread.
 
-        A USB camera may block for ever: FFmpeg has no time-out for V4L2.
+        FFmpeg has no time-out for V4L2: a USB camera may block for ever.
         """
         silent_s = time.monotonic() - self._last_frame_at
-        stalled = not is_file(self._config.url) and silent_s > STALLED * self._config.timeout_s
+        limit_s = STALL_TIMEOUTS * self._config.timeout_s
+        stalled = not is_file(self._config.url) and silent_s > limit_s
         if self._online is not False and stalled:
             log.warning("camera stalled", camera=self._config.name, silent_s=round(silent_s, 1))
             self._report(online=False)
@@ -116,17 +116,17 @@ class Camera:
                 if self._stopping or self._config is not config:
                     self._ended = None
                     return
-                self._ended = config if once else None  # with this round, be it whole or damaged
+                self._ended = config if once else None  # a file is played once, even if damaged
                 self._deliver(frame)
         except SourceError as error:
-            if self._config is config:  # else the next try tells of the source that is wanted now
+            if self._config is config:  # an error of a replaced source is of no interest
                 self._fail(error)
         if self._ended:
             self._report(online=False)
 
     def _frames(self, config: CameraConfig) -> Iterator[Frame]:
         if is_file(config.url):
-            return play_clip(Path(config.url), loop=config.loop, wait=self._interrupted.wait)
+            return play_video(Path(config.url), loop=config.loop, wait=self._interrupted.wait)
         return read_stream(
             config.name,
             config.url,
@@ -152,7 +152,7 @@ class Camera:
         self._report(online=False)
 
     def _report(self, *, online: bool) -> None:
-        with self._reporting:
+        with self._status_lock:
             if online is not self._online:
                 self._online = online
                 self._on_status(online)

@@ -1,4 +1,4 @@
-"""Pictures from files, and the files of a folder."""
+"""Image files, and the images and videos of a folder."""
 
 import math
 from pathlib import Path
@@ -6,23 +6,24 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from plateid.capture import headers
+from plateid.capture import image_headers
 from plateid.core.records import Box, Grey, Image
 from plateid.errors import SourceError
 
 MAX_PIXELS = 128_000_000
+"""Larger images are refused before decoding; decoded, this many pixels take 384 MB."""
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
-CLIP_SUFFIXES = frozenset(
+VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".flv", ".wmv"}
     | {".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".h264", ".h265"}
 )
 
 
 class ArrayImage:
-    """A BGR array, shape (H, W, 3), as `core.records.Picture`; it is not copied."""
+    """A `LazyImage` around a BGR array, shape (H, W, 3), which is not copied."""
 
     def __init__(self, image: Image) -> None:
-        """Keeps the array."""
+        """Wraps the array."""
         self._image = image
 
     @property
@@ -36,33 +37,33 @@ class ArrayImage:
         return int(self._image.shape[0])
 
     def resized(self, width: int, height: int) -> Image:
-        """The whole picture scaled to this size; the array itself where that is its size."""
+        """Returns the image scaled to this size; the array itself if that is its size."""
         if (width, height) == (self.width, self.height):
             return self._image
         smaller = width <= self.width and height <= self.height
-        way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-        scaled: Image = cv2.resize(self._image, (width, height), interpolation=way)
+        interpolation = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+        scaled: Image = cv2.resize(self._image, (width, height), interpolation=interpolation)
         return scaled
 
     def crop(self, box: Box) -> Image:
-        """A view of the pixels that `box` touches; at least one."""
+        """Returns a view of the pixels that `box` touches; at least one pixel."""
         x1, y1, x2, y2 = pixels_of(box, self.width, self.height)
         return self._image[y1:y2, x1:x2]
 
     def part(self, box: Box) -> "ArrayImage":
-        """The part of the picture inside `box`."""
+        """Returns the part of the image inside `box`."""
         return ArrayImage(self.crop(box))
 
     def luma(self, width: int, height: int) -> Grey:
-        """The brightness of the whole picture, scaled to this size."""
+        """Returns the brightness (grey) of the image, scaled to this size."""
         grey: Grey = cv2.cvtColor(self.resized(width, height), cv2.COLOR_BGR2GRAY)
         return grey
 
 
 def pixels_of(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
-    """The pixels that `box` touches in a picture of this size: x1, y1, and x2, y2 behind the last.
+    """Returns the pixel range x1, y1, x2, y2 (end exclusive) that `box` touches.
 
-    A box without area, or outside of the picture, gives the nearest pixel.
+    A box without area, or outside of the image, gives the nearest pixel.
     """
     x1, y1 = (
         min(max(math.floor(low), 0), size - 1)
@@ -73,18 +74,18 @@ def pixels_of(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
 
 
 def read_image(path: Path) -> ArrayImage:
-    """Decodes a JPEG, PNG, WebP, BMP or TIFF file, whatever its name, turned as its Exif says.
+    """Decodes a JPEG, PNG, WebP, BMP or TIFF file, by its content, and applies its Exif rotation.
 
     16 bits become 8, grey and CMYK become BGR, transparency is dropped.
 
     Raises:
-        SourceError: The file is missing, empty, not a picture, truncated, damaged, or has more than
-            MAX_PIXELS, which is found without decoding it.
+        SourceError: The file is missing, empty, not an image, truncated, damaged, or larger than
+            MAX_PIXELS.
     """
     data = _read(path)
-    header = headers.parse(data)
+    header = image_headers.parse(data)
     if header is None:
-        raise SourceError(path, "is not a JPEG, PNG, WebP, BMP or TIFF picture")
+        raise SourceError(path, "is not a JPEG, PNG, WebP, BMP or TIFF image")
     if header.width * header.height > MAX_PIXELS:
         raise SourceError(path, f"is too large: {header.width} x {header.height} pixels")
     if not header.complete:
@@ -93,11 +94,11 @@ def read_image(path: Path) -> ArrayImage:
 
 
 def _read(path: Path) -> bytes:
-    """The bytes of a picture; no more than the first of anything else, which may be a long clip."""
+    """Returns the bytes of an image; only the first bytes of any other file, which may be huge."""
     try:
         with path.open("rb") as file:
-            head = file.read(headers.MAGIC_BYTES)
-            data = head + file.read() if headers.is_known(head) else head
+            head = file.read(image_headers.MAGIC_BYTES)
+            data = head + file.read() if image_headers.is_known(head) else head
     except FileNotFoundError:
         raise SourceError(path, "does not exist") from None
     except OSError as error:
@@ -113,27 +114,27 @@ def _decode(path: Path, data: bytes) -> Image:
     except cv2.error as error:
         raise SourceError(path, f"is damaged: {error.err}") from error
     if image is None:
-        raise SourceError(path, "is damaged, or of a kind that OpenCV does not know")
+        raise SourceError(path, "is damaged, or of a kind that OpenCV cannot decode")
     return image
 
 
 def is_image(path: Path) -> bool:
-    """Whether to try `read_image`: by the file's first bytes, or else by its suffix."""
+    """Returns whether a file is an image, by its first bytes or else by its suffix."""
     try:
         with path.open("rb") as file:
-            known = headers.is_known(file.read(headers.MAGIC_BYTES))
+            known = image_headers.is_known(file.read(image_headers.MAGIC_BYTES))
     except OSError:
         known = False
     return known or path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def find_sources(path: Path) -> list[Path]:
-    """A file gives itself; a folder its pictures and clips by suffix, sorted by name.
+    """Returns the file itself, or a folder's images and videos by suffix, sorted by name.
 
-    Not those in folders below it, and not those whose names begin with a dot.
+    Sub-folders and names that begin with a dot are left out.
 
     Raises:
-        SourceError: It does not exist, cannot be listed, or is a folder without pictures or clips.
+        SourceError: It does not exist, cannot be listed, or is a folder without images and videos.
     """
     try:
         if not path.is_dir():
@@ -147,10 +148,10 @@ def find_sources(path: Path) -> list[Path]:
     except OSError as error:
         raise SourceError(path, error.strerror) from error
     if not files:
-        raise SourceError(path, "holds no pictures or clips")
+        raise SourceError(path, "holds no images or videos")
     return files
 
 
 def _is_source(file: Path) -> bool:
-    suffixes = IMAGE_SUFFIXES | CLIP_SUFFIXES
+    suffixes = IMAGE_SUFFIXES | VIDEO_SUFFIXES
     return file.suffix.lower() in suffixes and not file.name.startswith(".") and file.is_file()

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from plateid.bundles.installed import Shelf
-from plateid.capture.stream import read_clip
+from plateid.capture.video_file import read_video
 from plateid.config.models import DEFAULT_BUNDLE, SHIPPED, ModelsConfig, shipped_bundles
 from plateid.core.records import LazyImage
 from plateid.demo import CLIP
@@ -127,7 +127,7 @@ def _megabytes(folder: Path, network: NetworkSpec) -> float:
 
 def _street() -> LazyImage:
     """A picture with plates that every device has."""
-    for frame in read_clip(CLIP):
+    for frame in read_video(CLIP):
         if frame.sequence == SHOWN_FRAME:
             return frame.image
     raise ModelError(CLIP, "is shorter than it was")

@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
 from plateid.capture.images import find_sources, is_image, read_image
-from plateid.capture.stream import clip_length, read_clip
-from plateid.capture.writer import ClipWriter
+from plateid.capture.video_file import frame_count, read_video
+from plateid.capture.video_writer import VideoWriter
 from plateid.config.cameras import EventsConfig
 from plateid.config.models import ModelsConfig
 from plateid.config.root import Config
@@ -195,8 +195,8 @@ class ReadCommand:
         target = self._copies.target(file, CLIPS) if self._copies is not None else None
         with contextlib.ExitStack() as stack:
             stack.callback(pipeline.finish)
-            writer = stack.enter_context(ClipWriter(target)) if target is not None else None
-            for frame in self._shown(read_clip(file), file):
+            writer = stack.enter_context(VideoWriter(target)) if target is not None else None
+            for frame in self._shown(read_video(file), file):
                 results = pipeline.process(frame)
                 if writer is not None:
                     writer.write(annotated(frame.image, results), frame.media_time_s or 0.0)
@@ -207,7 +207,7 @@ class ReadCommand:
     def _shown(self, frames: Iterator[Frame], file: Path) -> Iterator[Frame]:
         """The frames of a clip, with a bar of their own."""
         progress = self._printer.progress
-        task = progress.add_task(file.name, total=clip_length(file))
+        task = progress.add_task(file.name, total=frame_count(file))
         try:
             for frame in frames:
                 yield frame

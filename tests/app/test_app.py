@@ -17,10 +17,10 @@ from plateid.demo import CLIP
 from plateid.errors import ModelError
 from plateid.pipeline.stationary import STILL_S
 from plateid.store.event_store import EventStore
-from tests.capture.conftest import write_clip
 from tests.service.test_metrics import scraped
 from tests.store.test_event_store import damaged
 from tests.support.broker import Broker, Subscriber, free_port, free_ports, until
+from tests.support.videos import write_video
 
 PLATEID = [sys.executable, "-m", "plateid"]
 
@@ -35,7 +35,7 @@ def broker(tmp_path):
 
 @pytest.fixture
 def config(tmp_path, bundle) -> Path:
-    write_clip(tmp_path / "clip.mp4", count=45)
+    write_video(tmp_path / "clip.mp4", count=45)
     file = tmp_path / "plateid.toml"
     file.write_text(
         f"""

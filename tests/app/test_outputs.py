@@ -9,8 +9,8 @@ from contextlib import closing
 import pytest
 
 from tests.app.test_app import PLATEID, finished, run
-from tests.capture.conftest import write_clip
 from tests.support.broker import free_port, until
+from tests.support.videos import write_video
 from tests.support.web_server import WebServer
 
 LIST = "plate,list,name\nA812,allow,Ana\n"
@@ -24,7 +24,7 @@ def server() -> Iterator[WebServer]:
 
 @pytest.fixture
 def config(tmp_path, bundle, server):
-    write_clip(tmp_path / "clip.mp4", count=45)
+    write_video(tmp_path / "clip.mp4", count=45)
     (tmp_path / "plates.csv").write_text(LIST)
     file = tmp_path / "plateid.toml"
     file.write_text(

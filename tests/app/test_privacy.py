@@ -8,10 +8,10 @@ import pytest
 
 from plateid.store.event_store import EventStore
 from tests.app.test_app import finished, run
-from tests.capture.conftest import write_clip
 from tests.service.test_metrics import scraped
 from tests.support.broker import Broker, Subscriber, free_port, until
 from tests.support.samples import payloads
+from tests.support.videos import write_video
 
 PLATE = "AB12"
 
@@ -26,7 +26,7 @@ def broker(tmp_path):
 
 @pytest.fixture
 def config(tmp_path, bundle, broker):
-    write_clip(tmp_path / "clip.mp4", count=45)
+    write_video(tmp_path / "clip.mp4", count=45)
     (tmp_path / "box").mkdir()
     (tmp_path / "plates.csv").write_text("plate,list,name\n")
     file = tmp_path / "plateid.toml"

@@ -12,13 +12,13 @@ from plateid.app import App
 from plateid.config.load import load_config
 from plateid.config.reload import merged
 from plateid.service.supervisor import Supervisor
-from tests.capture.conftest import write_clip
 from tests.support.broker import free_port, until
+from tests.support.videos import write_video
 
 
 @pytest.fixture
 def file(tmp_path, bundle):
-    write_clip(tmp_path / "clip.mp4")
+    write_video(tmp_path / "clip.mp4")
     path = tmp_path / "plateid.toml"
     path.write_text(
         f"""

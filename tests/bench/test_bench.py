@@ -11,12 +11,12 @@ from plateid.bench.chart import Line, bars, plot, svg
 from plateid.bench.scenes import crowded, write_turned
 from plateid.bench.stages import STAGES
 from plateid.bench.stopwatch import Stopwatch
-from plateid.capture.stream import read_clip
+from plateid.capture.video_file import read_video
 from plateid.commands.main import main
 from plateid.config.models import ModelsConfig
 from plateid.demo import CLIP
 from plateid.models.networks import Networks
-from tests.capture.conftest import write_clip
+from tests.support.videos import write_video
 
 
 class Cook:
@@ -53,9 +53,9 @@ def test_a_crowd_has_so_many_plates_and_they_move(count):
 
 def test_a_turned_clip_has_the_same_pictures_from_another_moment_on(tmp_path):
     whole, turned = tmp_path / "whole.mp4", tmp_path / "turned.mp4"
-    write_clip(whole, count=40)
+    write_video(whole, count=40)
     write_turned(turned, whole, 0.5)
-    frames, others = list(read_clip(whole)), list(read_clip(turned))
+    frames, others = list(read_video(whole)), list(read_video(turned))
     assert len(frames) == len(others)
     assert [each.media_time_s for each in frames] == [each.media_time_s for each in others]
     images = [[each.image.resized(64, 48).tobytes() for each in f] for f in (frames, others)]
@@ -80,7 +80,7 @@ def test_the_picture_is_svg_with_all_that_it_was_given():
 def test_a_bench_measures_frames_and_the_service_and_writes_it_down(tmp_path, bundle, monkeypatch):
     monkeypatch.setattr(capacity, "WARM_UP_S", 0.5)
     clip, figures, image = (tmp_path / name for name in ("clip.mp4", "f.json", "p.svg"))
-    write_clip(clip, count=60)
+    write_video(clip, count=60)
     command = ["bench", "--clip", clip, "--bundle", bundle, "--cameras", "1,2", "--seconds", 3]
     files = ["--json", figures, "--picture", image]
     done = CliRunner().invoke(main, [str(word) for word in (*command, *files)])
@@ -114,7 +114,7 @@ def test_numbers_of_cameras_are_numbers(cameras):
 def test_a_clip_or_a_file_that_cannot_be_used_is_one_error(tmp_path):
     text, clip = tmp_path / "notes.mp4", tmp_path / "clip.mp4"
     text.write_text("no video")
-    write_clip(clip, count=5)
+    write_video(clip, count=5)
     nowhere = tmp_path / "missing" / "figures.json"
     for words, named, code in (
         (["--clip", tmp_path / "none.mp4"], "none.mp4: does not exist", 1),

@@ -10,16 +10,16 @@ from structlog.testing import capture_logs
 
 from plateid.backoff import Backoff
 from plateid.capture.camera import Camera
-from plateid.capture.container import STALL_S
+from plateid.capture.container import TIMEOUT_S
 from plateid.capture.mailbox import Mailboxes
 from plateid.config.cameras import CameraConfig
-from tests.capture.conftest import CREATED, write_clip
+from tests.support.videos import CREATED, write_video
 
 SOON = Backoff(first_s=0.05, cap_s=0.05)
 
 
 class Waits:
-    """A back-off that remembers what it was asked."""
+    """A back-off that records its calls."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.failures = []
@@ -31,7 +31,7 @@ class Waits:
 
 
 class Watched:
-    """A camera, its mailbox, and the statuses it reported."""
+    """A camera, its mailbox and its reported statuses."""
 
     def __init__(self, url, *, loop=False, backoff=SOON, timeout_s=0.5) -> None:
         self.boxes = Mailboxes(["gate"])
@@ -69,8 +69,8 @@ class Watched:
         assert not thread.is_alive()
 
 
-def test_a_clip_is_played_once_in_real_time(tmp_path):
-    path = write_clip(tmp_path / "slow.mp4", fps=10, count=8, created=CREATED)
+def test_video_file_is_played_once_in_real_time(tmp_path):
+    path = write_video(tmp_path / "slow.mp4", fps=10, count=8, created=CREATED)
     watched = Watched(path)
     began = time.monotonic()
     with watched.running():
@@ -87,8 +87,8 @@ def test_a_clip_is_played_once_in_real_time(tmp_path):
     assert watched.statuses == [True, False]
 
 
-def test_a_looped_clip_goes_on_by_the_wall_clock(tmp_path):
-    path = write_clip(tmp_path / "loop.mp4", fps=20, count=5, created=CREATED)
+def test_looped_video_continues_by_the_wall_clock(tmp_path):
+    path = write_video(tmp_path / "loop.mp4", fps=20, count=5, created=CREATED)
     watched = Watched(path, loop=True)
     began = datetime.now(UTC)
     with watched.running():
@@ -104,12 +104,12 @@ def test_a_looped_clip_goes_on_by_the_wall_clock(tmp_path):
     assert watched.statuses == [True]
 
 
-def test_a_clip_that_is_not_there_yet_is_an_outage_that_is_logged_once(clip, tmp_path):
+def test_missing_video_file_is_logged_once_and_played_when_it_appears(video, tmp_path):
     watched = Watched(tmp_path / "later.mp4")
     with capture_logs() as logs, watched.running():
         watched.until(False)
         time.sleep(0.3)  # several more tries
-        shutil.copy(clip, tmp_path / "copying")
+        shutil.copy(video, tmp_path / "copying")
         (tmp_path / "copying").rename(tmp_path / "later.mp4")
         assert next(watched.frames()).camera == "gate"
     assert [(entry["event"], entry["camera"]) for entry in logs] == [
@@ -120,8 +120,8 @@ def test_a_clip_that_is_not_there_yet_is_an_outage_that_is_logged_once(clip, tmp
     assert watched.statuses[:2] == [False, True]
 
 
-def test_a_damaged_clip_is_played_once_all_the_same(cut_clip):
-    watched = Watched(cut_clip)
+def test_damaged_video_file_is_played_once(truncated_video):
+    watched = Watched(truncated_video)
     with capture_logs() as logs, watched.running():
         frames = list(watched.frames())
     assert 0 < len(frames) < 30
@@ -129,7 +129,7 @@ def test_a_damaged_clip_is_played_once_all_the_same(cut_clip):
     assert watched.statuses == [True, False]
 
 
-def test_each_failure_in_a_row_is_waited_for_longer(tmp_path):
+def test_backoff_grows_with_each_consecutive_failure(tmp_path):
     waits = Waits()
     watched = Watched(tmp_path / "never.mp4", backoff=waits)
     with watched.running():
@@ -138,9 +138,9 @@ def test_each_failure_in_a_row_is_waited_for_longer(tmp_path):
     assert waits.failures[:5] == [1, 2, 3, 4, 5]
 
 
-def test_waits_begin_anew_after_a_frame(cut_clip):
+def test_backoff_restarts_after_a_frame(truncated_video):
     waits = Waits()
-    watched = Watched(cut_clip, loop=True, backoff=waits)  # every round fails at its end
+    watched = Watched(truncated_video, loop=True, backoff=waits)  # every round fails at its end
     with watched.running():
         while len(watched.statuses) < 6:
             time.sleep(0.01)
@@ -153,13 +153,13 @@ def test_stop_interrupts_a_long_wait(tmp_path):
         watched.until(False)
 
 
-def test_stop_interrupts_a_slow_clip(tmp_path):
-    watched = Watched(write_clip(tmp_path / "slow.mp4", fps=Fraction(1, 20), count=2))
+def test_stop_interrupts_a_slow_video(tmp_path):
+    watched = Watched(write_video(tmp_path / "slow.mp4", fps=Fraction(1, 20), count=2))
     with watched.running(stops_within_s=5):
         watched.until(True)
 
 
-def test_a_silent_camera_is_offline_and_stops_at_its_time_out(silent_port):
+def test_silent_camera_is_reported_offline_at_its_timeout(silent_port):
     watched = Watched(f"rtsp://admin:s3cret@127.0.0.1:{silent_port}/live")
     with capture_logs() as logs, watched.running(stops_within_s=3 * 0.5 + 1):
         watched.until(False)
@@ -168,8 +168,8 @@ def test_a_silent_camera_is_offline_and_stops_at_its_time_out(silent_port):
     )
 
 
-def test_a_stream_that_breaks_off_is_picked_up_again(rtsp):
-    watched = Watched(rtsp.url, timeout_s=STALL_S)
+def test_broken_stream_is_reopened(rtsp):
+    watched = Watched(rtsp.url, timeout_s=TIMEOUT_S)
     with capture_logs() as logs, watched.running(stops_within_s=3):
         first = next(watched.frames())
         rtsp.kill()
@@ -185,10 +185,10 @@ def test_a_stream_that_breaks_off_is_picked_up_again(rtsp):
     assert "s3cret" not in repr(logs)
 
 
-def test_another_source_is_taken_at_once_from_a_frame_and_from_a_long_wait(tmp_path):
+def test_new_source_replaces_the_old_one_during_playback_and_during_backoff(tmp_path):
     slow, wide = (tmp_path / name for name in ("slow.mp4", "wide.mp4"))
-    write_clip(slow, fps=1, count=10)
-    write_clip(wide, rotation=90)
+    write_video(slow, fps=1, count=10)
+    write_video(wide, rotation=90)
     watched = Watched(slow, backoff=Waits(60.0))
     with watched.running():
         frames = watched.frames()
@@ -203,38 +203,38 @@ def test_another_source_is_taken_at_once_from_a_frame_and_from_a_long_wait(tmp_p
     assert not watched.use(wide)
 
 
-def test_another_source_is_taken_while_the_end_of_a_clip_is_told(clip, tmp_path):
+def test_new_source_is_used_if_it_arrives_while_the_end_of_a_video_is_reported(video, tmp_path):
     wide, boxes, said = tmp_path / "wide.mp4", Mailboxes(["gate"]), []
-    write_clip(wide, rotation=90)
+    write_video(wide, rotation=90)
 
     def on_status(online):
         said.append(online)
         if said == [True, False]:
             assert camera.use(CameraConfig(name="gate", url=str(wide)))
 
-    camera = Camera(CameraConfig(name="gate", url=str(clip)), boxes["gate"], on_status=on_status)
+    camera = Camera(CameraConfig(name="gate", url=str(video)), boxes["gate"], on_status=on_status)
     camera.run()
     assert said == [True, False, True, False]
     assert boxes.wait_any().image.width == 48
 
 
-def test_a_camera_that_hangs_from_the_start_is_reported():
+def test_camera_that_blocks_from_the_start_is_reported_offline():
     watched = Watched("/dev/video97", timeout_s=0.025)  # never opened: `run` is not called
-    watched.camera.notice_stall()
+    watched.camera.report_stall()
     assert watched.statuses == []
     time.sleep(0.15)
-    watched.camera.notice_stall()
-    watched.camera.notice_stall()
+    watched.camera.report_stall()
+    watched.camera.report_stall()
     assert watched.statuses == [False]
 
 
-def test_what_nobody_expected_is_raised_and_the_mailbox_is_closed(clip):
+def test_unexpected_exception_is_raised_and_closes_the_mailbox(video):
     boxes = Mailboxes(["gate"])
 
     def broken(_online):
         raise ZeroDivisionError
 
-    camera = Camera(CameraConfig(name="gate", url=str(clip)), boxes["gate"], on_status=broken)
+    camera = Camera(CameraConfig(name="gate", url=str(video)), boxes["gate"], on_status=broken)
     with pytest.raises(ZeroDivisionError):
         camera.run()
     assert boxes.wait_any() is None

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plateid.capture import headers
+from plateid.capture import image_headers
 from plateid.capture.images import (
     ArrayImage,
     find_sources,
@@ -30,7 +30,7 @@ def encoded(suffix, image=IMAGE, *options):
     return data.tobytes()
 
 
-def saved(tmp_path, data, name="picture.jpg"):
+def saved(tmp_path, data, name="image.jpg"):
     (tmp_path / name).write_bytes(data)
     return tmp_path / name
 
@@ -47,7 +47,7 @@ def reason(path):
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_every_format_is_read_whatever_its_name(tmp_path, suffix):
+def test_each_format_is_read_whatever_its_suffix(tmp_path, suffix):
     path = saved(tmp_path, encoded(suffix), "wrong.mp4")
     assert is_image(path)
     image = read_image(path)
@@ -57,7 +57,7 @@ def test_every_format_is_read_whatever_its_name(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_one_pixel_is_a_picture(tmp_path, suffix):
+def test_one_pixel_image_is_read(tmp_path, suffix):
     grey = np.full((1, 1, 3), 200, np.uint8)
     image = read_image(saved(tmp_path, encoded(suffix, grey)))
     assert pixels(image).shape == (1, 1, 3) and abs(int(pixels(image)[0, 0, 0]) - 200) < 3
@@ -65,7 +65,7 @@ def test_one_pixel_is_a_picture(tmp_path, suffix):
 
 @pytest.mark.parametrize("suffix", [".png", ".tiff"])
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_sixteen_bits_are_scaled_to_eight(tmp_path, suffix, channels):
+def test_sixteen_bit_images_are_scaled_to_eight_bits(tmp_path, suffix, channels):
     deep = (np.arange(48 * 64) * 21).reshape(48, 64, 1).repeat(channels, axis=2)
     image = read_image(saved(tmp_path, encoded(suffix, deep.astype(np.uint16))))
     assert pixels(image).dtype == np.uint8 and pixels(image).shape == (48, 64, 3)
@@ -73,7 +73,7 @@ def test_sixteen_bits_are_scaled_to_eight(tmp_path, suffix, channels):
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp", ".tiff"])
-def test_grey_pictures_come_out_as_bgr(tmp_path, suffix):
+def test_grey_image_becomes_bgr(tmp_path, suffix):
     grey = cv2.cvtColor(IMAGE, cv2.COLOR_BGR2GRAY)
     image = pixels(read_image(saved(tmp_path, encoded(suffix, grey))))
     assert image.shape == IMAGE.shape
@@ -86,7 +86,7 @@ def test_transparency_is_dropped(tmp_path):
 
 
 def cmyk_jpeg(*levels):
-    """8x8 pixels of one colour in four components, inverted, as Adobe writes them."""
+    """Returns a JPEG of 8x8 pixels in inverted CMYK, as Adobe writes it."""
 
     def segment(marker, data):
         return bytes([0xFF, marker]) + struct.pack(">H", len(data) + 2) + data
@@ -122,7 +122,7 @@ def cmyk_jpeg(*levels):
     ],
     ids=["no ink", "cyan", "yellow", "black"],
 )
-def test_cmyk_comes_out_as_bgr(tmp_path, inks, bgr):
+def test_cmyk_image_becomes_bgr(tmp_path, inks, bgr):
     image = pixels(read_image(saved(tmp_path, cmyk_jpeg(*inks))))
     assert image.shape == (8, 8, 3)
     assert np.abs(image.astype(int) - bgr).max() <= 4
@@ -138,7 +138,7 @@ def test_cmyk_comes_out_as_bgr(tmp_path, inks, bgr):
         (8, lambda image: np.rot90(image, 1)),
     ],
 )
-def test_a_picture_is_turned_as_its_exif_says(tmp_path, orientation, turn):
+def test_exif_rotation_is_applied(tmp_path, orientation, turn):
     tiff = struct.pack(">2sHIHHHIHHI", b"MM", 42, 8, 1, 0x0112, 3, 1, orientation, 0, 0)
     exif = b"\xff\xe1" + struct.pack(">H", 8 + len(tiff)) + b"Exif\0\0" + tiff
     plain = encoded(".jpg")
@@ -148,49 +148,49 @@ def test_a_picture_is_turned_as_its_exif_says(tmp_path, orientation, turn):
     assert np.abs(pixels(image).astype(int) - upright).mean() < 1
 
 
-def test_what_is_not_there_empty_or_no_picture_is_an_error_of_its_own(tmp_path):
+def test_missing_empty_and_foreign_files_have_their_own_errors(tmp_path):
     assert reason(tmp_path / "gone.jpg") == "does not exist"
     assert reason(tmp_path) == "Is a directory"
     assert reason(saved(tmp_path, b"")) == "is empty"
     text = saved(tmp_path, b"BMW and other cars")
-    assert reason(text) == "is not a JPEG, PNG, WebP, BMP or TIFF picture"
-    assert is_image(text)  # by its suffix: the reason then names pictures, not clips
+    assert reason(text) == "is not a JPEG, PNG, WebP, BMP or TIFF image"
+    assert is_image(text)  # by its suffix: the reason then names images, not videos
     assert not is_image(saved(tmp_path, b"BMW and other cars", "list.txt"))
     assert not is_image(tmp_path / "gone.mp4")
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("part", [0.3, 0.6, 0.97])
-def test_half_a_picture_is_an_error(tmp_path, suffix, part):
+def test_truncated_image_is_an_error(tmp_path, suffix, part):
     data = encoded(suffix)
     assert reason(saved(tmp_path, data[: int(part * len(data))])) == "is truncated"
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_every_way_to_cut_a_picture_is_an_error(tmp_path, suffix):
+def test_image_truncated_at_any_byte_is_an_error(tmp_path, suffix):
     data = encoded(suffix, IMAGE[:6, :6])
     for size in range(1, len(data), 3):
         assert reason(saved(tmp_path, data[:size]))
 
 
-def test_the_end_of_a_thumbnail_is_not_the_end_of_the_picture(tmp_path):
+def test_end_marker_of_a_thumbnail_is_not_the_end_of_the_image(tmp_path):
     thumbnail = b"\xff\xe1" + struct.pack(">H", 2 + len(encoded(".jpg"))) + encoded(".jpg")
     data = encoded(".jpg")[:2] + thumbnail + encoded(".jpg")[2:]
     assert read_image(saved(tmp_path, data)).width == 80
     assert reason(saved(tmp_path, data[:-500])) == "is truncated"
 
 
-def test_what_phones_append_to_a_jpeg_does_no_harm(tmp_path):
+def test_data_appended_to_a_jpeg_is_ignored(tmp_path):
     assert read_image(saved(tmp_path, encoded(".jpg") + b"MotionPhoto" * 99)).width == 80
 
 
-def test_a_damaged_picture_is_an_error(tmp_path):
+def test_damaged_image_is_an_error(tmp_path):
     data = bytearray(encoded(".png"))
     data[60:80] = bytes(20)
     assert "damaged" in reason(saved(tmp_path, bytes(data)))
 
 
-def test_a_huge_png_costs_neither_time_nor_memory(tmp_path):
+def test_huge_png_is_refused_without_decoding(tmp_path):
     def chunk(kind, data):
         return (
             struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -224,40 +224,40 @@ def test_a_huge_png_costs_neither_time_nor_memory(tmp_path):
     ],
 )
 @pytest.mark.parametrize("channels", [3, 4])
-def test_headers_say_the_size_of_what_opencv_writes(size, kind, channels):
+def test_header_size_matches_images_written_by_opencv(size, kind, channels):
     image = np.full((*size[::-1], channels), 99, np.uint8)
-    header = headers.parse(encoded(kind[0], image, *kind[1:]))
-    assert header == headers.Header(*size, complete=True)
+    header = image_headers.parse(encoded(kind[0], image, *kind[1:]))
+    assert header == image_headers.Header(*size, complete=True)
 
 
-def test_headers_that_opencv_does_not_write():
+def test_header_variants_that_opencv_does_not_write_are_parsed():
     entries = struct.pack(">HHII HHIHxx", 257, 4, 1, 70_000, 256, 3, 1, 50_000)
     big_endian = b"MM\0*" + struct.pack(">IH", 8, 2) + entries
-    assert headers.parse(big_endian) == headers.Header(50_000, 70_000, complete=True)
+    assert image_headers.parse(big_endian) == image_headers.Header(50_000, 70_000, complete=True)
     os2 = b"BM" + struct.pack("<I8xIHH", 22, 12, 300, 200)
-    assert headers.parse(os2) == headers.Header(300, 200, complete=True)
+    assert image_headers.parse(os2) == image_headers.Header(300, 200, complete=True)
     filled = encoded(".jpg").replace(b"\xff\xc0", b"\xff\xff\xff\xc0")
-    assert headers.parse(filled) == headers.Header(80, 60, complete=True)
+    assert image_headers.parse(filled) == image_headers.Header(80, 60, complete=True)
 
 
 @given(st.binary(max_size=300), st.sampled_from([encoded(suffix) for suffix in SUFFIXES]))
-def test_a_header_of_garbage_is_no_crash(garbage, data):
-    assert headers.parse(data[:40] + garbage) is not None
-    headers.parse(garbage)
+def test_garbage_header_never_raises(garbage, data):
+    assert image_headers.parse(data[:40] + garbage) is not None
+    image_headers.parse(garbage)
 
 
 BOX = st.tuples(*[st.floats(-30, 130)] * 4)
 
 
 @given(BOX)
-def test_a_crop_is_a_part_of_the_picture_and_never_empty(box):
+def test_crop_is_inside_the_image_and_never_empty(box):
     x1, y1, x2, y2 = pixels_of(box, 80, 60)
     assert 0 <= x1 < x2 <= 80 and 0 <= y1 < y2 <= 60
     assert ArrayImage(IMAGE).crop(box).shape == (y2 - y1, x2 - x1, 3)
 
 
 @given(st.tuples(st.floats(0, 79), st.floats(0, 59), st.floats(0.1, 80), st.floats(0.1, 60)))
-def test_a_crop_holds_every_pixel_that_its_box_touches(box):
+def test_crop_holds_every_pixel_that_its_box_touches(box):
     left, top, width, height = box
     right, bottom = min(left + width, 80), min(top + height, 60)
     x1, y1, x2, y2 = pixels_of((left, top, right, bottom), 80, 60)
@@ -265,7 +265,7 @@ def test_a_crop_holds_every_pixel_that_its_box_touches(box):
     assert right <= x2 <= right + 1 and bottom <= y2 <= bottom + 1
 
 
-def test_a_picture_is_scaled_and_its_brightness_too():
+def test_image_and_its_luma_are_scaled():
     image = ArrayImage(IMAGE)
     for size in ((40, 30), (160, 90), (1, 1)):
         assert image.resized(*size).shape == (*size[::-1], 3)
@@ -274,7 +274,7 @@ def test_a_picture_is_scaled_and_its_brightness_too():
     assert abs(float(image.luma(8, 6).mean()) - float(grey.mean())) < 2
 
 
-def test_a_folder_gives_its_pictures_and_clips_in_order(tmp_path):
+def test_folder_lists_images_and_videos_sorted_by_name(tmp_path):
     for name in ("b.JPG", "a.mp4", "notes.txt", ".hidden.jpg", "c.png"):
         saved(tmp_path, b"x", name)
     (tmp_path / "below.jpg").mkdir()
@@ -283,8 +283,8 @@ def test_a_folder_gives_its_pictures_and_clips_in_order(tmp_path):
     assert find_sources(tmp_path / "notes.txt") == [tmp_path / "notes.txt"]
 
 
-def test_a_folder_without_pictures_and_a_missing_one_are_errors(tmp_path):
-    with pytest.raises(SourceError, match="holds no pictures or clips"):
+def test_folder_without_images_and_missing_folder_are_errors(tmp_path):
+    with pytest.raises(SourceError, match="holds no images or videos"):
         find_sources(tmp_path)
     with pytest.raises(SourceError, match="does not exist"):
         find_sources(tmp_path / "gone")

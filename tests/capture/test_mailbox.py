@@ -25,11 +25,11 @@ def served(boxes):
     return taken and (taken.camera, taken.sequence)
 
 
-def test_an_empty_mailbox_gives_nothing(boxes):
+def test_empty_mailbox_returns_none(boxes):
     assert boxes["gate"].take() is None
 
 
-def test_the_newest_frame_wins_and_the_others_are_counted(boxes):
+def test_newest_frame_replaces_older_ones_which_count_as_dropped(boxes):
     for sequence in range(3):
         boxes["gate"].put(frame("gate", sequence))
     assert boxes["gate"].take().sequence == 2
@@ -37,14 +37,14 @@ def test_the_newest_frame_wins_and_the_others_are_counted(boxes):
     assert boxes["gate"].take() is None
 
 
-def test_a_frame_that_was_taken_in_time_is_not_dropped(boxes):
+def test_frame_taken_in_time_is_not_counted_as_dropped(boxes):
     boxes["gate"].put(frame("gate", 0))
     boxes["gate"].take()
     boxes["gate"].put(frame("gate", 1))
     assert boxes["gate"].dropped == 0
 
 
-def test_it_is_crowded_while_a_frame_waits_that_nobody_is_working_on(boxes):
+def test_mailboxes_are_crowded_while_a_frame_waits_without_a_worker(boxes):
     boxes["gate"].put(frame("gate", 0))
     assert boxes.crowded
     assert served(boxes) == ("gate", 0)
@@ -55,7 +55,7 @@ def test_it_is_crowded_while_a_frame_waits_that_nobody_is_working_on(boxes):
     assert boxes.crowded
 
 
-def test_it_is_not_crowded_while_there_is_a_worker_for_each_frame(boxes):
+def test_mailboxes_are_not_crowded_while_each_frame_has_a_worker(boxes):
     taken = []
     worker = threading.Thread(target=lambda: taken.append(boxes.wait_any()))
     worker.start()
@@ -69,7 +69,7 @@ def test_it_is_not_crowded_while_there_is_a_worker_for_each_frame(boxes):
     assert len(taken) == 1
 
 
-def test_a_busy_camera_does_not_starve_the_others(boxes):
+def test_busy_camera_does_not_starve_others(boxes):
     order = []
     for sequence in range(9):
         boxes["gate"].put(frame("gate", sequence))  # always there first
@@ -81,7 +81,7 @@ def test_a_busy_camera_does_not_starve_the_others(boxes):
     assert order == ["gate", "yard", "road"] * 3
 
 
-def test_a_camera_is_with_one_worker_at_a_time(boxes):
+def test_only_one_worker_serves_a_camera_at_a_time(boxes):
     boxes["gate"].put(frame("gate", 0))
     assert served(boxes) == ("gate", 0)
     boxes["gate"].put(frame("gate", 1))
@@ -96,7 +96,7 @@ def test_a_camera_is_with_one_worker_at_a_time(boxes):
         assert second.result(timeout=2) == ("gate", 1)
 
 
-def test_waiting_ends_with_a_frame_with_done_and_with_close(boxes):
+def test_worker_wakes_up_on_frame_done_and_close(boxes):
     with ThreadPoolExecutor(1) as worker:
         first = worker.submit(served, boxes)
         boxes["road"].put(frame("road", 0))
@@ -110,14 +110,14 @@ def test_waiting_ends_with_a_frame_with_done_and_with_close(boxes):
         assert third.result(timeout=2) is None
 
 
-def test_closing_wakes_every_worker(boxes):
+def test_close_wakes_every_worker(boxes):
     with ThreadPoolExecutor(3) as workers:
         waiting = [workers.submit(boxes.wait_any) for _ in range(3)]
         boxes.close()
         assert [future.result(timeout=2) for future in waiting] == [None] * 3
 
 
-def test_what_waits_when_the_mailboxes_close_is_still_handed_out(boxes):
+def test_waiting_frames_are_served_after_close(boxes):
     boxes["gate"].put(frame("gate", 0))
     assert served(boxes) == ("gate", 0)
     boxes["gate"].put(frame("gate", 1))
@@ -131,13 +131,13 @@ def test_what_waits_when_the_mailboxes_close_is_still_handed_out(boxes):
     assert served(boxes) is None
 
 
-def test_one_closed_camera_does_not_end_the_others(boxes):
+def test_closed_camera_does_not_end_the_others(boxes):
     boxes["gate"].close()
     boxes["yard"].put(frame("yard", 0))
     assert served(boxes) == ("yard", 0)
 
 
-def test_many_workers_process_a_camera_in_order_and_never_twice_at_once(boxes):
+def test_many_workers_process_each_camera_in_order_one_at_a_time(boxes):
     seen, busy, clashes = [], threading.Lock(), []
 
     def work():

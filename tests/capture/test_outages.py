@@ -19,7 +19,7 @@ from plateid.app import TICK_S
 from plateid.capture.camera import Camera
 from plateid.capture.mailbox import Mailboxes
 from plateid.config.cameras import CameraConfig
-from tests.capture.conftest import RtspServer
+from tests.support.rtsp import RtspServer
 
 NOTICED_S, BACK_S = 15.0, 10.0
 LONG_S = 12.0
@@ -29,7 +29,7 @@ REFUSAL = b"RTSP/1.0 503 Service Unavailable\r\nCSeq: 1\r\n\r\n"
 
 
 class Watched:
-    """Cameras as `plateid run` reads them, and when what was seen of them."""
+    """Cameras as `plateid run` reads them, with the times of their frames and statuses."""
 
     def __init__(self, urls: dict[str, str]) -> None:
         self.statuses = {name: [] for name in urls}
@@ -74,7 +74,7 @@ class Watched:
     def _look_after(self) -> None:
         while not self._stopped.wait(TICK_S):
             for camera in self._cameras:
-                camera.notice_stall()
+                camera.report_stall()
 
     def until(self, name: str, *statuses: bool, within_s: float) -> None:
         deadline = time.monotonic() + within_s
@@ -85,7 +85,7 @@ class Watched:
 
 @contextmanager
 def in_its_place(server: RtspServer, answer: Callable[[socket.socket], None]) -> Iterator[None]:
-    """Something else listens on the port of a server."""
+    """Replaces a server by another listener on its port."""
     with socket.create_server(("127.0.0.1", server.port)) as listener, ExitStack() as open_ones:
         listener.settimeout(0.1)
         stopped = threading.Event()
@@ -164,7 +164,7 @@ FAULTS = {
 
 @contextmanager
 def heartbeat() -> Iterator[list[float]]:
-    """Gives the seconds by which this machine kept a thread waiting for too long."""
+    """Measures how late this machine schedules a thread, seconds."""
     late, stopped = [0.0], threading.Event()
 
     def beat() -> None:
@@ -183,8 +183,8 @@ def heartbeat() -> Iterator[list[float]]:
 
 
 @pytest.mark.timeout(180)
-def test_each_fault_of_a_stream_is_noticed_and_outlived_and_touches_no_other_camera():
-    """All at once, each with a camera of its own: the waits are long."""
+def test_each_stream_fault_is_reported_and_recovered_without_affecting_other_cameras():
+    """Runs all faults at once, one camera each, because the waits are long."""
     with ExitStack() as stack:
         servers = {}
         for name in [*FAULTS, "other"]:

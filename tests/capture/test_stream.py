@@ -4,9 +4,8 @@ import http.server
 import itertools
 import threading
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from fractions import Fraction
-from pathlib import Path
 
 import av
 import cv2
@@ -15,132 +14,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plateid.capture.container import live_source, packets, redacted
-from plateid.capture.stream import SourceInfo, clip_length, probe, read_clip, read_stream
-from plateid.capture.writer import ClipWriter
+from plateid.capture.container import live_source, redacted
+from plateid.capture.stream import SourceInfo, probe, read_stream
 from plateid.config.cameras import CameraConfig
 from plateid.errors import SourceError
-from tests.capture.conftest import CREATED, free_port, write_clip
+from tests.support.broker import free_port
+from tests.support.videos import write_video
 
 
 def reading(frames):
-    """The frames, and the reason why there are no more."""
+    """Returns the frames and the final error."""
     taken = []
     with pytest.raises(SourceError) as error:
         taken.extend(frames)
     return taken, error.value
 
 
-@pytest.mark.parametrize("fps", [5, 30])
-@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.ts"])
-def test_every_frame_of_a_clip_comes_with_its_time(tmp_path, fps, name):
-    path = write_clip(tmp_path / name, fps=fps, count=12)
-    frames = list(read_clip(path))
-    assert [frame.sequence for frame in frames] == list(range(12))
-    times = [frame.media_time_s for frame in frames]
-    assert times == pytest.approx([index / fps for index in range(12)], abs=0.002)
-    assert {frame.camera for frame in frames} == {str(path)}
-    changed_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    assert frames[0].captured_at == changed_at
-    assert frames[-1].captured_at - changed_at == timedelta(seconds=times[-1])
-    assert (frames[0].image.width, frames[0].image.height) == (64, 48)
-
-
-def test_a_clip_without_times_gets_them_from_its_rate(tmp_path):
-    times = [f.media_time_s for f in read_clip(write_clip(tmp_path / "clip.h264", fps=25))]
-    assert times == pytest.approx([index / 25 for index in range(30)])
-
-
-def test_time_goes_on_where_recordings_were_joined(tmp_path):
-    parts = [write_clip(tmp_path / f"{n}.ts", count=60).read_bytes() for n in (1, 2)]
-    joined = tmp_path / "joined.ts"
-    joined.write_bytes(b"".join(parts))
-    frames, error = reading(read_clip(joined))
-    assert error.reason.startswith("is damaged")  # where they meet
-    times = [frame.media_time_s for frame in frames]
-    assert times == pytest.approx([index / 30 for index in range(120)], abs=0.002)
-
-
-@pytest.mark.parametrize(
-    ("created", "start"),
-    [(CREATED, datetime(2026, 11, 24, 9, 12, 7, tzinfo=UTC)), ("1980-01-01T00:00:00Z", None)],
-    ids=["set clock", "unset clock"],
-)
-def test_a_clip_starts_when_its_container_says_if_that_can_be(tmp_path, created, start):
-    path = write_clip(tmp_path / "clip.mp4", created=created)
-    expected = start or datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    assert next(read_clip(path)).captured_at == expected
-
-
-def test_tags_in_any_encoding_do_no_harm(tmp_path):
-    path = write_clip(tmp_path / "clip.mkv", created=CREATED)
-    data = path.read_bytes()
-    assert b"Lavf" in data
-    path.write_bytes(data.replace(b"Lavf", b"L\xe9vf"))
-    assert len(list(read_clip(path))) == 30
-
-
-def test_the_length_of_a_clip_is_known_without_decoding_it(clip, tmp_path):
-    assert clip_length(clip) == 30
-    assert clip_length(write_clip(tmp_path / "clip.mkv")) == 30
-    assert clip_length(write_clip(tmp_path / "clip.h264")) is None
-    with pytest.raises(SourceError, match="does not exist"):
-        clip_length(tmp_path / "gone.mp4")
-
-
-@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv"])
-def test_a_clip_that_was_cut_gives_what_is_there_and_says_where_it_stops(tmp_path, name):
-    path = write_clip(tmp_path / name, count=90)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    frames, error = reading(read_clip(path))
-    assert 20 < len(frames) < 60
-    assert error.subject == str(path)
-    assert error.reason == f"is cut off: it stops after {frames[-1].media_time_s:.1f} s of 3.0 s"
-
-
-@pytest.mark.parametrize("at", [0.3, 0.4, 0.5, 0.6, 0.7])
-@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv"])
-def test_a_clip_with_a_hole_gives_the_rest_and_says_where_it_is(tmp_path, name, at):
-    path = write_clip(tmp_path / name, count=90)
-    data = bytearray(path.read_bytes())
-    hole = slice(int(at * len(data)), int(at * len(data)) + 4000)  # more than two pictures
-    data[hole] = np.random.default_rng(1).bytes(4000)
-    path.write_bytes(data)
-    frames, error = reading(read_clip(path))
-    assert len(frames) > 60 and frames[-1].media_time_s > 2.5
-    assert error.reason.startswith("is damaged after ")
-    assert float(error.reason.split()[3]) == pytest.approx(3 * at, abs=0.4)
-
-
-def test_sound_that_began_late_is_no_fault():
-    class Late:
-        def demux(self):
-            yield "a packet"
-            raise IndexError  # as PyAV does, of a stream that it did not know at the start
-
-    assert list(packets(Late())) == ["a packet"]
-
-
-def test_what_is_not_a_clip_is_an_error_with_its_reason(tmp_path):
-    def reason(name, data=None):
-        if data is not None:
-            (tmp_path / name).write_bytes(data)
-        frames, error = reading(read_clip(tmp_path / name))
-        assert frames == [] and error.subject == str(tmp_path / name)
-        return error.reason
-
-    assert reason("gone.mp4") == "does not exist"
-    assert reason("empty.mp4", b"") == "is empty"
-    assert reason("text.mp4", b"no video\n" * 99) == "is not a video, or is damaged"
-    with av.open(str(tmp_path / "sound.wav"), "w") as container:
-        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
-        silence = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), layout="mono")
-        silence.sample_rate = 8000
-        container.mux(stream.encode(silence))
-    assert reason("sound.wav") == "holds no video that can be decoded"
-
-
-def test_rtsp_frames_come_with_the_clock(rtsp):
+def test_rtsp_frames_have_wall_clock_times(rtsp):
     began = datetime.now(UTC)
     frames = list(itertools.islice(read_stream("gate", rtsp.url), 40))
     assert [frame.sequence for frame in frames] == list(range(40))
@@ -151,7 +41,7 @@ def test_rtsp_frames_come_with_the_clock(rtsp):
     assert any((a != b).any() for a, b in itertools.pairwise(balls))
 
 
-def test_a_stream_that_is_decoded_too_slowly_is_shown_in_time_all_the_same(rtsp, logs):
+def test_rtsp_stream_decoded_too_slowly_stays_current(rtsp, logs):
     frames = read_stream("gate", rtsp.url)
     next(frames)
     began, first_s = time.monotonic(), next(frames).image._frame.time
@@ -165,7 +55,7 @@ def test_a_stream_that_is_decoded_too_slowly_is_shown_in_time_all_the_same(rtsp,
     assert [entry["what"] for entry in said] == ["decoding of gate"]
 
 
-def test_a_killed_rtsp_server_is_an_error_not_an_end(rtsp):
+def test_killed_rtsp_server_raises_an_error(rtsp):
     frames = read_stream("gate", rtsp.url, timeout_s=1)
     next(frames)
     rtsp.kill()
@@ -175,7 +65,7 @@ def test_a_killed_rtsp_server_is_an_error_not_an_end(rtsp):
     assert next(read_stream("gate", rtsp.url)).image.width == 320
 
 
-def test_a_frozen_rtsp_server_runs_into_the_time_out(rtsp):
+def test_frozen_rtsp_server_times_out(rtsp):
     frames = read_stream("gate", rtsp.url, timeout_s=2)
     next(frames)
     rtsp.freeze()
@@ -185,14 +75,14 @@ def test_a_frozen_rtsp_server_runs_into_the_time_out(rtsp):
     assert time.monotonic() - began < 3 * 2 + 1
 
 
-def test_a_source_can_be_probed(rtsp, tmp_path):
+def test_probe_reports_size_and_frame_rate(rtsp, tmp_path):
     assert probe(rtsp.url) == SourceInfo(320, 240, 25.0)
-    turned = write_clip(tmp_path / "clip.mp4", fps=5, rotation=90)
+    turned = write_video(tmp_path / "video.mp4", fps=5, rotation=90)
     assert probe(str(turned)) == SourceInfo(48, 64, 5.0)
 
 
 @pytest.mark.parametrize("scheme", ["rtsp", "http"])
-def test_a_silent_server_runs_into_the_time_out(silent_port, scheme):
+def test_silent_server_times_out(silent_port, scheme):
     began = time.monotonic()
     url = f"{scheme}://admin:s3cret@127.0.0.1:{silent_port}/live"
     with pytest.raises(SourceError) as error:
@@ -202,7 +92,7 @@ def test_a_silent_server_runs_into_the_time_out(silent_port, scheme):
     assert str(error.value) == f"{address}: no answer or no video within 0.3 s"
 
 
-def test_a_source_that_cannot_be_had_is_an_error_with_its_reason():
+def test_unreachable_source_is_an_error_with_the_reason():
     for url, reason in (
         (f"rtsp://admin:s3cret@127.0.0.1:{free_port()}/live", "Connection refused"),
         ("/dev/video97", "does not exist"),
@@ -213,37 +103,27 @@ def test_a_source_that_cannot_be_had_is_an_error_with_its_reason():
         assert "s3cret" not in str(error.value)
 
 
-def test_a_device_that_blocks_for_ever_is_an_error_all_the_same(monkeypatch):
+def test_probe_of_a_blocking_device_times_out(monkeypatch):
     end = threading.Event()
 
     def blocked(_source):
         end.wait()
         raise SourceError("/dev/video97", "ends too late")
 
-    monkeypatch.setattr("plateid.capture.stream.opened", blocked)
-    with pytest.raises(SourceError, match="/dev/video97: gives no picture"):
+    monkeypatch.setattr("plateid.capture.stream.open_container", blocked)
+    with pytest.raises(SourceError, match="/dev/video97: delivers no frame"):
         probe("/dev/video97", timeout_s=0.1)
     end.set()
 
 
-def test_a_usb_camera_is_asked_for_what_the_configuration_says():
+def test_usb_camera_gets_the_configured_options():
     config = CameraConfig(name="gate", url="/dev/video0", size="1920x1080", format="mjpeg")
     source = live_source(config.url, 3.0, config.device_options)
     assert source.options == {"video_size": "1920x1080", "input_format": "mjpeg"}
 
 
-def test_a_name_with_a_colon_is_the_name_of_a_file(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    path = write_clip(tmp_path / "written.mp4", count=3).rename("2026-11-24T10:15:00.mp4")
-    assert len(list(read_clip(path))) == 3
-    with ClipWriter(Path("out:0.mp4")) as writer:
-        for number in range(3):
-            writer.write(np.zeros((48, 64, 3), np.uint8), number / 30)
-    assert len(list(read_clip(Path("out:0.mp4")))) == 3
-
-
 class Handler(http.server.SimpleHTTPRequestHandler):
-    """Files, and at /mjpeg what a cheap camera sends: JPEGs without end."""
+    """Serves files, and at /mjpeg an endless MJPEG stream."""
 
     def do_GET(self) -> None:
         if self.path == "/mjpeg":
@@ -288,14 +168,14 @@ def web(tmp_path):
         thread.join()
 
 
-def test_a_clip_over_http_is_live_and_its_end_is_a_disconnect(web, clip):
-    frames, error = reading(read_stream("gate", f"{web}/{clip.name}"))
+def test_video_over_http_is_live_and_its_end_is_a_disconnect(web, video):
+    frames, error = reading(read_stream("gate", f"{web}/{video.name}"))
     assert len(frames) == 30 and frames[0].media_time_s is None
     assert error.reason == "the stream ended"
 
 
-def test_while_nobody_has_time_frames_that_no_other_needs_are_not_decoded(web, clip):
-    url = f"{web}/{clip.name}"
+def test_non_reference_frames_are_not_decoded_while_workers_are_behind(web, video):
+    url = f"{web}/{video.name}"
     all_of_it, _ = reading(read_stream("gate", url))
     needed, _ = reading(read_stream("gate", url, behind=lambda: True))
     turns = itertools.cycle([True, False])
@@ -303,7 +183,7 @@ def test_while_nobody_has_time_frames_that_no_other_needs_are_not_decoded(web, c
     assert 3 < len(needed) < len(some) < len(all_of_it)
 
 
-def test_mjpeg_over_http_gives_frames(web):
+def test_mjpeg_over_http_is_read(web):
     frames = read_stream("gate", f"{web}/mjpeg", timeout_s=1)
     first = next(frames)
     assert (first.image.width, first.image.height) == (64, 48)
@@ -312,12 +192,12 @@ def test_mjpeg_over_http_gives_frames(web):
     frames.close()
 
 
-def test_a_stream_that_only_its_sound_goes_on_of_ends(web, tmp_path):
+def test_stream_with_audio_but_no_video_ends(web, tmp_path):
     write_talk(tmp_path / "talk.ts", pictures_s=1, sound_s=90)
     started = time.monotonic()
     frames, error = reading(read_stream("gate", f"{web}/talk.ts", timeout_s=1.5))
     assert 5 < len(frames) < 11
-    assert error.reason == "sends no picture any more"
+    assert error.reason == "sends no video any more"
     assert 4.5 < time.monotonic() - started < 20
 
 
@@ -338,13 +218,13 @@ def write_talk(path, *, pictures_s: int, sound_s: int) -> None:
         container.mux(sorted(packets, key=lambda packet: (packet.dts or 0) * packet.time_base))
 
 
-def test_an_http_error_is_named(web):
+def test_http_error_names_its_status(web):
     _, error = reading(read_stream("gate", f"{web}/gone.mp4"))
     assert "404" in error.reason
 
 
 @given(st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), min_size=5))
-def test_a_password_is_never_shown(password):
+def test_redacted_url_hides_any_password(password):
     secret = f"<{password}>"
     assert secret not in redacted(f"rtsp://admin:{secret}@camera/live")
     assert redacted(f"rtsp://admin:{secret}@camera:554/live") == "rtsp://camera:554/live"
@@ -364,5 +244,5 @@ def test_a_password_is_never_shown(password):
         ("/clips/key=1@home.mp4", "/clips/key=1@home.mp4"),
     ],
 )
-def test_secrets_elsewhere_in_a_url_are_hidden_too(url, shown):
+def test_redacted_url_hides_secrets_in_path_and_query(url, shown):
     assert redacted(url) == shown

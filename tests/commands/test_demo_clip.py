@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from plateid.capture.images import ArrayImage
-from plateid.capture.stream import read_clip
+from plateid.capture.video_file import read_video
 from plateid.config.cameras import EventsConfig
 from plateid.config.models import ModelsConfig
 from plateid.core.formats import shipped_formats
@@ -58,7 +58,7 @@ def street(networks: Networks, events: Events, view: View | None = None) -> Came
 def test_each_vehicle_is_one_pass_at_any_frame_rate(networks, rate):
     events = Events()
     pipeline = street(networks, events)
-    for frame in read_clip(CLIP):
+    for frame in read_video(CLIP):
         if frame.sequence % (TRUTH["fps"] // rate) == 0:
             pipeline.process(frame)
     pipeline.finish()
@@ -76,7 +76,7 @@ def test_a_roi_brings_vehicles_nearer_that_a_4k_camera_shows_small(networks):
     pipelines = [
         street(networks, events, View(roi=roi, zoom=events is zoomed)) for events in (whole, zoomed)
     ]
-    for frame in read_clip(CLIP):
+    for frame in read_video(CLIP):
         if frame.sequence % (TRUTH["fps"] // 5) == 0:
             drive[:] = frame.image.resized(1280, 720)
             for pipeline in pipelines:

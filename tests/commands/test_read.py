@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.capture.conftest import write_clip
 from tests.support.bundles import detector_network, reader_network, write_bundle
+from tests.support.videos import write_video
 
 SCHEMA = Path("plateid/core/schema/plate-event.v1.json")
 VALIDATOR = Draft202012Validator(json.loads(SCHEMA.read_text()))
@@ -115,7 +115,7 @@ def test_a_folder_is_read_in_order_of_names(image, bundle):
 
 
 def test_a_clip_gives_two_valid_events(bundle, tmp_path):
-    clip = write_clip(tmp_path / "clip.mp4", count=40)
+    clip = write_video(tmp_path / "clip.mp4", count=40)
     done = read("--json", "--bundle", bundle, clip)
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert [event["event_type"] for event in events] == ["plate_seen", "plate_left"]
@@ -125,7 +125,7 @@ def test_a_clip_gives_two_valid_events(bundle, tmp_path):
 
 
 def test_out_gets_annotated_copies(image, bundle, tmp_path):
-    clip = write_clip(tmp_path / "clip.mp4", count=10)
+    clip = write_video(tmp_path / "clip.mp4", count=10)
     done = read("--bundle", bundle, "--out", tmp_path / "out", image, clip)
     assert done.returncode == 0, done.stderr
     drawn = cv2.imread(str(tmp_path / "out" / "car.png"))
@@ -159,7 +159,7 @@ def test_a_copy_does_not_take_the_place_of_another_source(image, tmp_path, bundl
 
 
 def test_a_copy_that_is_being_written_takes_no_name_of_a_source(bundle, tmp_path):
-    sources = [write_clip(tmp_path / name, count=5) for name in ("gate.mkv", "gate.part.mp4")]
+    sources = [write_video(tmp_path / name, count=5) for name in ("gate.mkv", "gate.part.mp4")]
     before = [source.read_bytes() for source in sources]
     read("--bundle", bundle, "--out", tmp_path, tmp_path / "gate.mkv")
     assert [source.read_bytes() for source in sources] == before
@@ -171,7 +171,7 @@ def test_a_lower_score_finds_more_in_clips_too(tmp_path):
     unsure = write_bundle(
         tmp_path / "unsure", detector_network([(32, 16, 20, 8, 0.3)]), reader_network("-AA-B-11-2")
     )
-    clip = write_clip(tmp_path / "clip.mp4", count=40)
+    clip = write_video(tmp_path / "clip.mp4", count=40)
     assert "no vehicle" in read("--bundle", unsure, clip).stdout
     assert "AB 12" in read("--bundle", unsure, "--min-score", "0.2", clip).stdout
 
@@ -179,7 +179,7 @@ def test_a_lower_score_finds_more_in_clips_too(tmp_path):
 def test_vehicles_that_nobody_can_read_are_not_said_to_be_none(tmp_path):
     detector, reader = detector_network([(32, 16, 20, 8, 0.9)]), reader_network("-A-")
     bundle = write_bundle(tmp_path / "short", detector, reader)
-    clip = write_clip(tmp_path / "clip.mp4", count=40)
+    clip = write_video(tmp_path / "clip.mp4", count=40)
     said = read("--bundle", bundle, clip).stdout
     assert said == f"{clip}: no vehicle that can be read surely, of 1\n"
 
@@ -193,12 +193,12 @@ def test_a_full_disk_behind_the_output_is_one_line(image, bundle):
 
 
 def test_a_clip_that_is_cut_off_gives_its_events_and_one_line(bundle, tmp_path):
-    clip = write_clip(tmp_path / "clip.mp4", count=90)
+    clip = write_video(tmp_path / "clip.mp4", count=90)
     clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
     done = read("--json", "--bundle", bundle, clip)
     assert done.returncode == 1
     assert len(done.stdout.splitlines()) == 2
-    assert done.stderr.startswith(f"{clip}: is cut off")
+    assert done.stderr.startswith(f"{clip}: is truncated")
 
 
 def test_a_name_too_long_and_a_name_of_odd_bytes_are_only_names(image, bundle):
@@ -212,7 +212,7 @@ def test_a_name_too_long_and_a_name_of_odd_bytes_are_only_names(image, bundle):
 
 def test_pictures_of_other_kinds_texts_and_pipes_are_refused_not_read_as_nothing(bundle, tmp_path):
     (tmp_path / "notes.txt").write_text(Path("README.md").read_text())
-    still = write_clip(tmp_path / "still.mp4", count=1)
+    still = write_video(tmp_path / "still.mp4", count=1)
     os.mkfifo(tmp_path / "pipe.jpg")
     done = read("--bundle", bundle, tmp_path / "notes.txt", still, tmp_path / "pipe.jpg")
     assert done.returncode == 1
@@ -226,7 +226,7 @@ def test_pictures_of_other_kinds_texts_and_pipes_are_refused_not_read_as_nothing
 
 
 def test_a_clip_without_a_vehicle_says_so_to_people(bundle, tmp_path):
-    clip = write_clip(tmp_path / "clip.mp4", count=5)
+    clip = write_video(tmp_path / "clip.mp4", count=5)
     assert read("--bundle", bundle, "--min-score", "0.99", clip).stdout == f"{clip}: no vehicle\n"
 
 

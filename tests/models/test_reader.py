@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from plateid.capture.stream import read_clip
+from plateid.capture.video_file import read_video
 from plateid.config.cameras import EventsConfig
 from plateid.config.models import ModelsConfig
 from plateid.core.geometry import sharpness
@@ -73,7 +73,7 @@ def shipped():
 
 @pytest.fixture(scope="module")
 def plate() -> Image:
-    frame = next(frame for frame in read_clip(CLIP) if frame.sequence == PLATE_FRAME)
+    frame = next(frame for frame in read_video(CLIP) if frame.sequence == PLATE_FRAME)
     return frame.image.crop(PLATE)
 
 

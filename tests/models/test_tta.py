@@ -2,7 +2,7 @@
 
 import json
 
-from plateid.capture.stream import read_clip
+from plateid.capture.video_file import read_video
 from plateid.config.models import ModelsConfig
 from plateid.core.geometry import expanded
 from plateid.core.reading import read_once
@@ -22,7 +22,7 @@ def looks(
     networks = Networks(ModelsConfig())
     detector, reader = networks.detector(), networks.reader()
     pairs = []
-    for frame in read_clip(CLIP):
+    for frame in read_video(CLIP):
         found = detector.detect(frame.image)
         boxes = [expanded(each.box, x=-tighter, y=-tighter) for each in found]
         reads = (each.read(frame.image, boxes) for each in (reader, CloseReader(reader)))
@@ -50,4 +50,4 @@ def test_more_is_read_right_of_boxes_that_are_too_tight():
 
 def test_no_box_is_no_read():
     reader = CloseReader(Networks(ModelsConfig()).reader())
-    assert reader.read(next(read_clip(CLIP)).image, []) == []
+    assert reader.read(next(read_video(CLIP)).image, []) == []

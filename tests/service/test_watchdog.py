@@ -16,8 +16,8 @@ from plateid.models.detector import OnnxDetector
 from plateid.outputs import mqtt
 from plateid.service import watchdog
 from plateid.service.supervisor import Supervisor
-from tests.capture.conftest import free_port, write_clip
-from tests.support.broker import Broker
+from tests.support.broker import Broker, free_port
+from tests.support.videos import write_video
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def broker(tmp_path):
 
 @pytest.fixture
 def config(tmp_path, bundle, broker):
-    clip = write_clip(tmp_path / "clip.mp4")
+    clip = write_video(tmp_path / "clip.mp4")
     return Config(
         camera=(CameraConfig(name="gate", url=str(clip), loop=True),),
         mqtt=broker.config,

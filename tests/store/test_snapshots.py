@@ -12,7 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from plateid.capture.images import ArrayImage
-from plateid.capture.stream import read_clip
+from plateid.capture.video_file import read_video
 from plateid.config.cameras import EventsConfig
 from plateid.config.load import load_config
 from plateid.config.models import ModelsConfig
@@ -60,7 +60,7 @@ def passes(networks: Networks) -> list[tuple[PlateEvent, Shot | None]]:
         reader=networks.reader(),
         sink=Sink(),
     )
-    for frame in read_clip(CLIP):
+    for frame in read_video(CLIP):
         if frame.media_time_s > UNTIL_S:
             break
         pipeline.process(frame)

@@ -10,9 +10,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from tests.capture.conftest import write_clip
 from tests.support.broker import Broker, until
 from tests.support.packed import write_keys, write_packed
+from tests.support.videos import write_video
 from tests.systemd.machine import Machine
 
 pytestmark = [
@@ -45,7 +45,7 @@ def archives(tmp_path_factory) -> Path:
 def machine(tmp_path_factory, broker, archives) -> Iterator[Machine]:
     with closing(Machine(tmp_path_factory.mktemp("machine"))) as made:
         etc = made.root / "etc"
-        write_clip(etc / "plateid/clip.mp4", count=45)
+        write_video(etc / "plateid/clip.mp4", count=45)
         (archives / "trusted").rename(etc / "plateid/keys")
         for archive in archives.glob("*.tar*"):
             archive.rename(etc / archive.name)

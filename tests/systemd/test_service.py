@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.capture.conftest import write_clip
 from tests.support.broker import Broker, until
 from tests.support.bundles import detector_network, reader_network, write_bundle
+from tests.support.videos import write_video
 from tests.systemd.machine import Machine
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="containers need root: see Makefile")
@@ -50,7 +50,7 @@ def configure(machine: Machine, port: int) -> None:
     etc = machine.root / "etc"
     network = detector_network([(32, 16, 20, 8, 0.9)])
     write_bundle(etc / "plateid/bundle", network, reader_network("-AA-B-11-2"))
-    write_clip(etc / "plateid/clip.mp4", count=45)
+    write_video(etc / "plateid/clip.mp4", count=45)
     (etc / "credstore").mkdir(mode=0o700)
     (etc / "credstore/mqtt-password").write_text("right\n")
     (etc / "plateid/plateid.toml").write_text(

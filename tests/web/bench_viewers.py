@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
-from plateid.capture.stream import read_clip
+from plateid.capture.video_file import read_video
 from plateid.config.cameras import EventsConfig
 from plateid.config.models import ModelsConfig
 from plateid.config.root import Config
@@ -62,7 +62,7 @@ class Recognition:
     def __init__(self, server: WebServer) -> None:
         """Shows each frame on the page, as the service does."""
         self._server = server
-        self._frames = list(itertools.islice(read_clip(CLIP), FRAMES))
+        self._frames = list(itertools.islice(read_video(CLIP), FRAMES))
         self._count = itertools.count()
         networks = Networks(ModelsConfig())
         self._pipeline = CameraPipeline(

@@ -19,7 +19,7 @@ from axe_core_python.base import AXE_SCRIPT
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
-from plateid.capture.stream import read_clip
+from plateid.capture.video_file import read_video
 from plateid.config.load import load_config
 from plateid.config.models import ModelsConfig
 from plateid.config.root import Config
@@ -124,7 +124,7 @@ class Box:
 @pytest.fixture(scope="session")
 def scene() -> tuple[Frame, list[Plate]]:
     """A frame of the demo clip, and the plates that the networks that ship read in it."""
-    frame = next(frame for frame in read_clip(CLIP) if frame.sequence == BRIGHT_DAY)
+    frame = next(frame for frame in read_video(CLIP) if frame.sequence == BRIGHT_DAY)
     networks = Networks(ModelsConfig())
     detections = networks.detector().detect(frame.image)
     plates = read_detections(frame.image, detections, networks.reader())

@@ -9,13 +9,13 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.app.test_app import finished, run
-from tests.capture.conftest import write_clip
 from tests.support.broker import free_ports, until
+from tests.support.videos import write_video
 
 
 @pytest.fixture
 def config(tmp_path, bundle):
-    write_clip(tmp_path / "clip.mp4", count=45)
+    write_video(tmp_path / "clip.mp4", count=45)
     file = tmp_path / "plateid.toml"
     broker, web = free_ports(2)
     file.write_text(

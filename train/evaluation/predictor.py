@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from plateid.capture.images import find_sources, is_image, read_image
-from plateid.capture.stream import read_clip
+from plateid.capture.video_file import read_video
 from plateid.config.models import ModelsConfig
 from plateid.core.geometry import Letterbox, expanded
 from plateid.core.records import Box, LazyImage
@@ -145,5 +145,5 @@ def _shots(path: Path) -> Iterator[tuple[Shot, LazyImage]]:
         if is_image(file):
             yield Shot(file), read_image(file)
         else:
-            for frame in read_clip(file):
+            for frame in read_video(file):
                 yield Shot(file, frame.sequence, frame.media_time_s or 0.0), frame.image

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from plateid.capture.images import read_image
-from plateid.capture.stream import read_clip
+from plateid.capture.video_file import read_video
 from plateid.core.drawing import FONT
 from plateid.core.geometry import iou
 from plateid.core.records import Box, Image, LazyImage
@@ -137,7 +137,7 @@ def _frames(path: Path, wanted: Iterable[int | None]) -> Iterator[tuple[int | No
     frames = [frame for frame in wanted if frame is not None]
     if not frames:
         yield None, read_image(path)
-    for frame in itertools.islice(read_clip(path), max(frames) + 1) if frames else ():
+    for frame in itertools.islice(read_video(path), max(frames) + 1) if frames else ():
         if frame.sequence in frames:
             yield frame.sequence, frame.image
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from plateid.capture.stream import read_clip
+from plateid.capture.video_file import read_video
 from plateid.demo import CLIP
 from tests.firmware.debian import APT, INSTALL, build_package, debian
 from tests.support.broker import Broker
@@ -52,7 +52,7 @@ def test_both_bundles_answer(root):
 
 
 def test_it_reads_a_picture_as_it_does_here(root):
-    frame = next(frame for frame in read_clip(CLIP) if frame.sequence == BRIGHT_DAY)
+    frame = next(frame for frame in read_video(CLIP) if frame.sequence == BRIGHT_DAY)
     image = frame.image.resized(frame.image.width, frame.image.height)
     cv2.imwrite(str(root / "car.png"), image)
     assert "KX73LPH" in run(root, "plateid", "read", "/car.png")

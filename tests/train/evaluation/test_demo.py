@@ -10,7 +10,7 @@ import pytest
 import tomlkit
 from click.testing import CliRunner
 
-from plateid.capture.stream import read_clip
+from plateid.capture.video_file import read_video
 from plateid.commands.main import main
 from plateid.config.models import DEFAULT_BUNDLE
 from plateid.core.geometry import iou
@@ -42,7 +42,7 @@ def folders(tmp_path_factory) -> tuple[Path, Path, Path]:
             if frame % EVERY == 0:
                 boxes.setdefault(frame, []).append((car["plate"], np.array(box)))
     rows: dict[Path, list[str]] = {near: [], far: [], cut_out: []}
-    for frame in read_clip(CLIP):
+    for frame in read_video(CLIP):
         number, picture = frame.sequence, frame.image
         for text, box in boxes.get(number, ()):
             for folder, scale in ((near, 1), (far, 2)):

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from plateid.capture.writer import ClipWriter
+from plateid.capture.video_writer import VideoWriter
 from plateid.errors import PlateidError
 from tests.support.bundles import detector_network, reader_network, write_bundle
 from train.dataset.labelled_images import held_out
@@ -47,8 +47,8 @@ def folder(
     return path
 
 
-def write_clip(path: Path, frames: int) -> Path:
-    with ClipWriter(path) as writer:
+def write_video(path: Path, frames: int) -> Path:
+    with VideoWriter(path) as writer:
         for frame in range(frames):
             writer.write(np.full((64, 128, 3), 90, np.uint8), frame / 10)
     return path
@@ -125,9 +125,9 @@ def test_folders_of_one_name_are_told_apart(tmp_path, tiny):
 
 def test_negatives_are_pictures_clips_and_folders_of_them(tmp_path, tiny):
     data = folder(tmp_path / "data", f"a.png,{PLATE},")
-    clip = write_clip(tmp_path / "street.mp4", 5)
+    clip = write_video(tmp_path / "street.mp4", 5)
     mixed = folder(tmp_path / "mixed", "a.png,,,,,", "b.png,,,,,") / "images"
-    write_clip(mixed / "c.mp4", 3)
+    write_video(mixed / "c.mp4", 3)
     evaluation = evaluate(run(tiny, data, negatives=(clip, mixed, mixed / "a.png")))
     found = [(each.name, each.frames, each.false_boxes) for each in evaluation.negatives]
     assert found == [("street.mp4", 5, 5), ("images", 5, 5), ("a.png", 1, 1)]
@@ -151,7 +151,7 @@ def test_a_threshold_is_chosen_on_held_out_pictures(tmp_path, tiny):
 
 def test_negatives_that_a_threshold_was_chosen_with_are_not_reported(tmp_path, tiny):
     data = folder(tmp_path / "data", *(f"{n}.png,{PLATE}," for n in range(30)))
-    clip = write_clip(tmp_path / "street.mp4", 5)
+    clip = write_video(tmp_path / "street.mp4", 5)
     options = {"held_out": True, "negatives": (clip,), "choose_threshold": True}
     (negatives,) = evaluate(run(tiny, data, **options)).negatives
     assert (negatives.name, negatives.frames) == ("street.mp4, second half", 3)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.bundles import detector_network, reader_network, write_bundle
-from tests.train.evaluation.test_evaluate import ELSEWHERE, PLATE, folder, write_clip
+from tests.train.evaluation.test_evaluate import ELSEWHERE, PLATE, folder, write_video
 from train.evaluation.chart import precision_recall
 from train.evaluation.evaluate import Evaluation, evaluate
 from train.evaluation.figures import share
@@ -33,7 +33,7 @@ def evaluation(tmp_path: Path, tiny: Path) -> Evaluation:
     a = folder(tmp_path / "a & <b>", *timed, header="image,x1,y1,x2,y2,text,video,t")
     c = folder(tmp_path / "c", *rows, *(f"{n}.png,{ELSEWHERE}," for n in range(60)))
     crops = folder(tmp_path / "cut", *(f"{n}.png,A012" for n in range(30)), header="image,text")
-    clip = write_clip(tmp_path / "street.mp4", 15)
+    clip = write_video(tmp_path / "street.mp4", 15)
     return evaluate(
         EvaluationRun(
             (a, c),
@@ -153,7 +153,7 @@ def test_plates_that_are_cut_out_are_all_that_a_page_is_about(tmp_path, tiny):
 
 def test_negatives_beside_plates_that_are_cut_out_are_told(tmp_path, tiny):
     crops = folder(tmp_path / "cut", "a.png,AO12", header="image,text")
-    street = write_clip(tmp_path / "street.mp4", 3)
+    street = write_video(tmp_path / "street.mp4", 3)
     run = EvaluationRun((), tiny, crops=(crops,), negatives=(street,), out=tmp_path / "out")
     evaluation = evaluate(run)
     assert "street.mp4: 3 false boxes in 3 frames without plates" in table(evaluation)

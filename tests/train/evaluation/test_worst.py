@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from plateid.capture.writer import ClipWriter
+from plateid.capture.video_writer import VideoWriter
 from plateid.errors import SourceError
 from train.evaluation.results import Result, Shot
 from train.evaluation.worst import SURE, TRUTH, WEAK, WIDTH, draw, faults, worst
@@ -148,7 +148,7 @@ def test_a_box_outside_of_the_part_that_is_shown_leaves_no_score_behind(tmp_path
 
 def test_frames_of_a_clip_are_found_again(tmp_path):
     path = tmp_path / "street.mp4"
-    with ClipWriter(path) as writer:
+    with VideoWriter(path) as writer:
         for n in range(20):
             writer.write(np.full((64, 128, 3), 10 * n, np.uint8), n / 2)
     box = (10, 10, 60, 30)

@@ -1,4 +1,4 @@
-"""What a picture file says of itself without being decoded: its size, and whether it is whole."""
+"""Reads the size and completeness of an image file without decoding it."""
 
 import re
 import struct
@@ -10,7 +10,7 @@ MAGIC_BYTES = 32
 
 @dataclass(frozen=True)
 class Header:
-    """The size in pixels before any rotation, and whether the file reaches its end mark."""
+    """The size in pixels before Exif rotation, and whether the file has its end marker."""
 
     width: int
     height: int
@@ -18,23 +18,23 @@ class Header:
 
 
 def is_known(data: bytes) -> bool:
-    """Whether the first MAGIC_BYTES are those of a JPEG, PNG, WebP, BMP or TIFF file."""
+    """Returns whether the first MAGIC_BYTES are those of a JPEG, PNG, WebP, BMP or TIFF file."""
     return any(magic.match(data) for magic in _PARSERS)
 
 
 def parse(data: bytes) -> Header | None:
-    """The header of a whole file; None when it is not JPEG, PNG, WebP, BMP or TIFF."""
+    """Parses the header of a file; returns None if it is not JPEG, PNG, WebP, BMP or TIFF."""
     for magic, parser in _PARSERS.items():
         if magic.match(data):
             try:
                 return parser(data)
-            except (struct.error, IndexError):  # the file ends before it has said its size
+            except (struct.error, IndexError):  # the file ends inside its header
                 return Header(0, 0, complete=False)
     return None
 
 
 def _jpeg(data: bytes) -> Header:
-    """Walks to the frame header; an end mark before it is that of an Exif thumbnail."""
+    """Skips segments up to the frame header: an earlier end marker belongs to an Exif thumbnail."""
     position = 2
     while data[position + 1] not in _START_OF_FRAME:
         if data[position] != _FILL_BYTE or data[position + 1] == _START_OF_SCAN:
@@ -51,7 +51,7 @@ def _png(data: bytes) -> Header:
 
 
 def _webp(data: bytes) -> Header:
-    """RFC 9649: a still (VP8), lossless (VP8L) or extended (VP8X) picture."""
+    """Parses a lossy (VP8), lossless (VP8L) or extended (VP8X) image (RFC 9649)."""
     complete = len(data) >= 8 + struct.unpack_from("<I", data, 4)[0]
     if data[15:16] == b"X":
         low, high, low_height, high_height = struct.unpack_from("<HBHB", data, 24)
@@ -64,14 +64,14 @@ def _webp(data: bytes) -> Header:
 
 
 def _bmp(data: bytes) -> Header:
-    """A negative height means that the rows go down."""
+    """Parses both header versions; a negative height means top-down rows."""
     file_size, header_size = struct.unpack_from("<2xI8xI", data)
     width, height = struct.unpack_from("<HH" if header_size == _OS2_HEADER else "<ii", data, 18)
     return Header(width, abs(height), complete=len(data) >= file_size)
 
 
 def _tiff(data: bytes) -> Header:
-    """The first directory of the file."""
+    """Parses the first image file directory."""
     order = "<" if data[:2] == b"II" else ">"
     start = struct.unpack_from(f"{order}I", data, 4)[0]
     sides = {_IMAGE_WIDTH: 0, _IMAGE_LENGTH: 0}

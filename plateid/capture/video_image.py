@@ -1,4 +1,4 @@
-"""A decoded video frame that stays YUV until somebody looks."""
+"""A decoded video frame that stays YUV until pixels are needed."""
 
 import functools
 import threading
@@ -21,22 +21,21 @@ _STEPS = {
     "yuv422p": (2, 1),
     "yuvj422p": (2, 1),
 }
-"""Luma samples per chroma sample, across and down; 422 is what USB cameras send as MJPEG."""
+"""Luma samples per chroma sample, across and down; USB cameras send MJPEG as 4:2:2."""
 _MATRICES = frozenset({0, 1, 2, 4, 5, 6, 7, 9})
-"""Those that swscale converts from (ITU-T H.273); the others are rare."""
+"""Colour matrices that swscale converts from (ITU-T H.273); the others are rare."""
 _UNSPECIFIED = 2
 _MARGIN = 8
-"""swscale mixes neighbouring chroma samples: with this many pixels around it, a crop gets the
-colours that it has in the whole picture."""
-FAR = 2.5
-"""From this reduction on, plain means are as good as the bilinear filter (docs/speed.md), and take
-two thirds of its time."""
+"""Pixels added around a crop: swscale mixes neighbouring chroma samples, and with this margin a
+crop has the same colours as in the whole image."""
+AREA_REDUCTION = 2.5
+"""Reduction from which on area averaging is as good as the bilinear filter and takes two thirds of
+its time (docs/speed.md)."""
 _SCALED_FIRST = {"yuv420p": "yuv422p", "yuvj420p": "yuvj422p"}
-"""Scaling these to planes that keep all rows of colour, and then converting, is faster than both at
-once (docs/speed.md): at even sizes, swscale converts without scaling in a loop of its own."""
+"""Formats that are first scaled to 4:2:2 and then converted, which is faster than both at once
+(docs/speed.md): at even sizes, swscale has a special loop for conversion without scaling."""
 LUMA_ROWS = 3
-"""Of a picture that is looked at for motion, so many rows of samples make a row at least; the
-others are not touched."""
+"""Rows of luma samples averaged for one row of the motion image; other rows are not read."""
 _TURNS = {
     1: cv2.ROTATE_90_COUNTERCLOCKWISE,
     2: cv2.ROTATE_180,
@@ -45,7 +44,7 @@ _TURNS = {
 
 
 class _Scalers(threading.local):
-    """swscale contexts; they are not thread-safe, and costly to set up for another size."""
+    """swscale contexts of one thread; they are costly to set up for another size."""
 
     def __init__(self) -> None:
         self.whole = VideoReformatter()
@@ -57,13 +56,13 @@ _scalers = _Scalers()
 
 
 class VideoImage:
-    """A decoder's frame as `core.records.Picture`, turned (not mirrored) as its matrix says.
+    """A `LazyImage` around a decoder's frame, rotated (not mirrored) by its display matrix.
 
     Every method may be called from any thread.
     """
 
     def __init__(self, frame: av.VideoFrame, *, turns: int | None = None) -> None:
-        """Keeps the frame; `turns`, quarters to the left, replaces what its matrix says."""
+        """Wraps the frame; `turns`, quarter turns to the left, overrides its display matrix."""
         if frame.colorspace not in _MATRICES:
             frame.colorspace = _UNSPECIFIED
         self._frame = frame
@@ -80,19 +79,20 @@ class VideoImage:
         return self._swapped(self._frame.width, self._frame.height)[1]
 
     def resized(self, width: int, height: int) -> Image:
-        """The whole picture, scaled."""
+        """Returns the whole image, scaled."""
         size, frame = self._swapped(width, height), self._frame
-        how = Interpolation.AREA if frame.width >= FAR * size[0] else Interpolation.BILINEAR
+        reduced = frame.width >= AREA_REDUCTION * size[0]
+        method = Interpolation.AREA if reduced else Interpolation.BILINEAR
         even = size[0] % 2 == size[1] % 2 == 0
-        if even and how is Interpolation.AREA and frame.format.name in _SCALED_FIRST:
+        if even and method is Interpolation.AREA and frame.format.name in _SCALED_FIRST:
             planes = _SCALED_FIRST[frame.format.name]
-            frame = _scalers.planes.reformat(frame, *size, planes, interpolation=how, threads=1)
-        return self._turned(_bgr(_scalers.whole, frame, size, how))
+            frame = _scalers.planes.reformat(frame, *size, planes, interpolation=method, threads=1)
+        return self._turned(_bgr(_scalers.whole, frame, size, method))
 
     def crop(self, box: Box) -> Image:
-        """The pixels that `box` touches, at least one; nothing else is converted.
+        """Returns the pixels that `box` touches, at least one; converts nothing else.
 
-        Only 8-bit 4:2:0 and 4:2:2 of even size can be cut; other frames are converted whole, once.
+        Only 8-bit 4:2:0 and 4:2:2 frames of even size can be cut; others are converted whole, once.
         """
         stored = self._stored(pixels_of(box, self.width, self.height))
         if self._can_be_cut:
@@ -101,14 +101,14 @@ class VideoImage:
         return self._turned(self._whole[y1:y2, x1:x2])
 
     def part(self, box: Box) -> "VideoImage | ArrayImage":
-        """The part of the picture inside `box`, of even numbers; its planes, if they can be cut."""
+        """Returns the part inside `box` (even numbers); copies planes if they can be cut."""
         if not self._can_be_cut:
             return ArrayImage(self.crop(box))
         stored = self._stored(pixels_of(box, self.width, self.height))
         return VideoImage(_cut(self._frame, stored), turns=self._turns)
 
     def luma(self, width: int, height: int) -> Grey:
-        """The Y plane scaled to this size; black is 16 where the camera sends limited range."""
+        """Returns the Y plane, scaled; black is 16 if the camera sends limited range."""
         if self._frame.format.name not in _STEPS:
             grey: Grey = cv2.cvtColor(self.resized(width, height), cv2.COLOR_BGR2GRAY)
             return grey
@@ -134,7 +134,7 @@ class VideoImage:
         return turned
 
     def _stored(self, box: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
-        """Where a box of the displayed picture lies in the stored one."""
+        """Maps a box of the displayed image to the stored one."""
         width, height = self.width, self.height
         for _ in range(self._turns):
             x1, y1, x2, y2 = box
@@ -147,20 +147,20 @@ def _bgr(
     scaler: VideoReformatter,
     frame: av.VideoFrame,
     size: tuple[int, int],
-    how: Interpolation = Interpolation.BILINEAR,
+    method: Interpolation = Interpolation.BILINEAR,
 ) -> Image:
-    """Of this width and height, shape (height, width, 3).
+    """Converts a frame to BGR of size (width, height), shape (height, width, 3).
 
-    One thread: for such small work, starting more costs more.
+    One thread: starting more costs more than they save.
     """
     width, height = size
-    scaled = scaler.reformat(frame, width, height, "bgr24", interpolation=how, threads=1)
+    scaled = scaler.reformat(frame, width, height, "bgr24", interpolation=method, threads=1)
     rows = _samples(scaled.planes[0])[:height, : 3 * width]
     return rows.reshape(height, width, 3)
 
 
 def _crop(frame: av.VideoFrame, box: tuple[int, int, int, int]) -> Image:
-    """Converts a part of a frame, and no more of it than the part's colours need."""
+    """Converts a part of a frame with the margin that its colours need."""
     x1, y1, x2, y2 = box
     left, top = (max(0, low - _MARGIN) // 2 * 2 for low in (x1, y1))
     right = min((x2 + _MARGIN + 1) // 2 * 2, frame.width)
@@ -171,7 +171,7 @@ def _crop(frame: av.VideoFrame, box: tuple[int, int, int, int]) -> Image:
 
 
 def _cut(frame: av.VideoFrame, box: tuple[int, int, int, int]) -> av.VideoFrame:
-    """Copies a part of the planes, which begins and ends at even numbers."""
+    """Copies a part of the planes; its borders are even numbers."""
     left, top, right, bottom = box
     part = av.VideoFrame(right - left, bottom - top, frame.format.name)
     part.color_range, part.colorspace = frame.color_range, frame.colorspace
@@ -186,7 +186,7 @@ def _cut(frame: av.VideoFrame, box: tuple[int, int, int, int]) -> av.VideoFrame:
 
 
 def _samples(plane: VideoPlane, channels: int = 1) -> NDArray[np.uint8]:
-    """A view of a plane with its row padding, shape (H, stride) or (H, stride, channels)."""
+    """Returns a view of a plane with row padding, (H, stride) or (H, stride, channels)."""
     samples = np.frombuffer(cast("memoryview[int]", plane), np.uint8)
     shape = (-1, plane.line_size) if channels == 1 else (-1, plane.line_size // channels, channels)
     return samples.reshape(shape)

@@ -4,17 +4,17 @@ from types import SimpleNamespace
 import pytest
 
 from plateid.backoff import Backoff, Outage
-from plateid.capture.lag import Lag
+from plateid.capture.decode_lag import DecodeLag
 
 FPS, GOP = 10, 20
 
 
 class Camera:
-    """Packets by its clock, and a box that takes them when it has time."""
+    """A camera with its own clock, and a decoder that takes packets when it has time."""
 
     def __init__(self, *, gop: int = GOP) -> None:
         self.now = 0.0
-        self.lag = Lag(1 / 90_000, Outage("decoding", Backoff()), lambda: self.now)
+        self.lag = DecodeLag(1 / 90_000, Outage("decoding", Backoff()), lambda: self.now)
         self.sent = 0
         self.gop = gop
 
@@ -24,7 +24,7 @@ class Camera:
         ticks = round(90_000 * (self.sent / FPS if pts_s is None else pts_s))
         key = bool(self.gop) and self.sent % self.gop == 0
         self.sent += 1
-        return self.lag.is_to_skip(SimpleNamespace(pts=ticks, dts=ticks, is_keyframe=key))
+        return self.lag.should_skip(SimpleNamespace(pts=ticks, dts=ticks, is_keyframe=key))
 
     def watched(self, decoding_s: float, *, until_s: float) -> list[tuple[float, bool]]:
         """How late each packet is taken, and whether it is passed over."""
@@ -38,14 +38,14 @@ class Camera:
 
 
 @pytest.mark.parametrize("pace", [0.9995, 1, 1.0005])
-def test_what_comes_in_time_is_taken_for_hours_though_clocks_part(pace, logs):
+def test_punctual_packets_are_never_skipped_despite_clock_drift(pace, logs):
     camera = Camera()
     assert not any(camera.skips(pace * n / FPS) for n in range(5 * 3600 * FPS))
     assert logs == []
 
 
 @pytest.mark.parametrize("decoding_s", [0.101, 0.12, 0.5])
-def test_who_decodes_more_slowly_than_the_camera_films_sees_it_in_time(decoding_s, logs):
+def test_slow_decoder_skips_packets_and_stays_current(decoding_s, logs):
     took = Camera().watched(decoding_s, until_s=1000)
     assert max(late_s for late_s, _ in took) < 4
     for number, ((_, before), (_, skipped)) in enumerate(pairwise(took), 1):
@@ -53,7 +53,7 @@ def test_who_decodes_more_slowly_than_the_camera_films_sees_it_in_time(decoding_
     assert logs[0]["event"] == "outage starts"
 
 
-def test_who_has_time_again_is_not_behind_any_more(logs):
+def test_outage_ends_when_decoding_is_fast_again(logs):
     camera = Camera()
     camera.watched(0.2, until_s=20)
     camera.watched(0.01, until_s=200)
@@ -61,7 +61,7 @@ def test_who_has_time_again_is_not_behind_any_more(logs):
 
 
 @pytest.mark.parametrize("pause_s", [1, 2, 9])
-def test_what_a_pause_of_the_network_held_back_is_decoded(pause_s, logs):
+def test_packets_delayed_by_a_network_pause_are_decoded(pause_s, logs):
     camera = Camera()
     assert not any(camera.skips(n / FPS) for n in range(100))
     held_back = pause_s * FPS
@@ -71,7 +71,7 @@ def test_what_a_pause_of_the_network_held_back_is_decoded(pause_s, logs):
 
 
 @pytest.mark.parametrize("back_s", [-3600, 3600])
-def test_a_clock_of_the_camera_that_is_set_costs_seconds_at_most(back_s):
+def test_camera_clock_change_skips_a_few_seconds_at_most(back_s):
     camera = Camera()
     assert not any(camera.skips(n / FPS) for n in range(100))
     took = [camera.skips(n / FPS, pts_s=n / FPS - back_s) for n in range(100, 200)]
@@ -79,7 +79,7 @@ def test_a_clock_of_the_camera_that_is_set_costs_seconds_at_most(back_s):
     assert not any(took[60:])
 
 
-def test_a_camera_without_key_frames_is_not_waited_for_for_ever():
+def test_skipping_ends_without_a_key_frame():
     camera = Camera(gop=0)
     took = camera.watched(0.2, until_s=60)
     skipped = [skipped for _, skipped in took]

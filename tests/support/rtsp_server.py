@@ -34,7 +34,7 @@ def main(port: str, *values: str) -> None:
 
 
 class Valves:
-    """Those of all sessions, open or shut as the last signal said."""
+    """The valves of all sessions; a signal opens or closes them."""
 
     def __init__(self) -> None:
         self._all = []

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plateid.capture.images import pixels_of
-from plateid.capture.video import VideoImage
-from tests.capture.conftest import QUADRANTS, write_clip
+from plateid.capture.video_image import VideoImage
+from tests.support.videos import QUADRANTS, write_video
 
 LIMITED, FULL = 1, 2
 BT709, BT601 = 1, 5
@@ -21,7 +21,7 @@ FORMATS = [
 
 
 def noise(name, color_range=LIMITED, *, size=(70, 50), colorspace=BT709):
-    """A frame of random samples, which is the hardest there is for chroma."""
+    """Returns a frame of random samples, the hardest case for chroma."""
     frame = av.VideoFrame(*size, name)
     frame.color_range, frame.colorspace = color_range, colorspace
     for seed, plane in enumerate(frame.planes):
@@ -53,7 +53,7 @@ def difference(a, b):
 @pytest.mark.parametrize(("name", "color_range"), FORMATS)
 @settings(max_examples=40, deadline=None)
 @given(box=st.tuples(*[st.floats(-20, 90)] * 4))
-def test_a_crop_is_the_same_part_of_the_whole_picture(name, color_range, box):
+def test_crop_equals_the_same_part_of_the_whole_image(name, color_range, box):
     frame = noise(name, color_range)
     x1, y1, x2, y2 = pixels_of(box, 70, 50)
     whole = frame.to_ndarray(format="bgr24")
@@ -62,7 +62,7 @@ def test_a_crop_is_the_same_part_of_the_whole_picture(name, color_range, box):
 
 @pytest.mark.parametrize("name", ["yuv420p", "nv12", "yuvj422p"])
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 5), (71, 49)])
-def test_odd_and_tiny_frames_can_be_cropped(name, size):
+def test_odd_and_tiny_frames_are_cropped(name, size):
     frame = noise(name, size=size)
     whole = frame.to_ndarray(format="bgr24")
     image = VideoImage(frame)
@@ -82,15 +82,15 @@ def test_odd_and_tiny_frames_can_be_cropped(name, size):
         ((81, 90, 240), LIMITED, BT601, (0, 0, 255)),  # red, by ITU-R BT.601
     ],
 )
-def test_crops_keep_the_colour_range_and_matrix(yuv, color_range, colorspace, bgr):
+def test_crop_keeps_colour_range_and_matrix(yuv, color_range, colorspace, bgr):
     image = flat(*yuv, color_range=color_range, colorspace=colorspace)
     for pixels in (image.crop((3, 3, 9, 9)), image.resized(8, 8)):
         assert np.abs(pixels.astype(int) - bgr).max() <= 3
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, -90])
-def test_a_turned_clip_is_shown_upright(tmp_path, rotation):
-    frame = decoded(write_clip(tmp_path / "clip.mp4", count=1, rotation=rotation))
+def test_rotated_video_is_upright(tmp_path, rotation):
+    frame = decoded(write_video(tmp_path / "video.mp4", count=1, rotation=rotation))
     image = VideoImage(frame)
     upright = np.rot90(QUADRANTS, rotation // 90)
     size = (48, 64) if rotation % 180 else (64, 48)
@@ -106,8 +106,8 @@ def test_a_turned_clip_is_shown_upright(tmp_path, rotation):
 
 
 @pytest.mark.parametrize("rotation", [90, 180, -90])
-def test_crops_of_turned_clips_lie_where_the_whole_picture_has_them(tmp_path, rotation):
-    image = VideoImage(decoded(write_clip(tmp_path / "c.mp4", count=1, rotation=rotation)))
+def test_crop_of_a_rotated_video_equals_the_part_of_the_whole_image(tmp_path, rotation):
+    image = VideoImage(decoded(write_video(tmp_path / "c.mp4", count=1, rotation=rotation)))
     whole = image.resized(image.width, image.height)
     for box in ((0, 0, 7, 5), (21.5, 13.2, 40, 44), (-9, 30, 500, 500), (33, 21, 33, 21)):
         x1, y1, x2, y2 = pixels_of(box, image.width, image.height)
@@ -115,8 +115,8 @@ def test_crops_of_turned_clips_lie_where_the_whole_picture_has_them(tmp_path, ro
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, -90])
-def test_parts_of_turned_clips_are_pictures_of_what_lies_there(tmp_path, rotation):
-    image = VideoImage(decoded(write_clip(tmp_path / "c.mp4", count=1, rotation=rotation)))
+def test_part_of_a_rotated_video_shows_the_same_pixels(tmp_path, rotation):
+    image = VideoImage(decoded(write_video(tmp_path / "c.mp4", count=1, rotation=rotation)))
     for box in ((0, 0, 16, 10), (20, 12, 40, 44), (20, 30, 500, 500)):
         part = image.part(box)
         x1, y1, x2, y2 = pixels_of(box, image.width, image.height)
@@ -129,7 +129,7 @@ def test_parts_of_turned_clips_are_pictures_of_what_lies_there(tmp_path, rotatio
 
 
 @pytest.mark.parametrize(("name", "color_range"), FORMATS)
-def test_parts_of_every_kind_of_frame_lie_where_they_were_cut(name, color_range):
+def test_part_shows_the_same_pixels_for_each_pixel_format(name, color_range):
     image = VideoImage(noise(name, color_range))
     part = image.part((10, 20, 60, 46))
     assert difference(part.crop((4, 4, 46, 22)), image.crop((14, 24, 56, 42))) <= 1
@@ -137,7 +137,7 @@ def test_parts_of_every_kind_of_frame_lie_where_they_were_cut(name, color_range)
 
 
 @pytest.mark.parametrize("name", ["yuv420p", "nv12", "yuyv422", "yuv420p10le"])
-def test_scaling_is_near_to_that_of_the_converted_picture(name):
+def test_scaled_image_is_close_to_scaling_after_conversion(name):
     frame = av.VideoFrame.from_ndarray(
         cv2.resize(np.random.default_rng(3).integers(0, 255, (5, 7, 3), np.uint8), (640, 480)),
         format="bgr24",
@@ -155,13 +155,13 @@ def test_scaling_is_near_to_that_of_the_converted_picture(name):
 
 
 @pytest.mark.parametrize("colorspace", range(18))
-def test_pictures_whose_matrix_nobody_knows_are_shown_all_the_same(colorspace):
+def test_frame_with_an_unknown_colour_matrix_is_converted(colorspace):
     image = VideoImage(noise("yuv420p", colorspace=colorspace))
     for pixels in (image.resized(16, 16), image.crop((0, 0, 16, 16))):
         assert pixels.shape == (16, 16, 3)
 
 
-def test_a_picture_can_be_used_by_several_threads():
+def test_image_is_usable_from_several_threads():
     image = VideoImage(noise("nv12", size=(640, 480)))
     sizes = [(64 + 8 * step, 48) for step in range(8)] * 20
     alone = [image.resized(*size) for size in sizes]

@@ -1,4 +1,4 @@
-"""Writes annotated clips."""
+"""Writes annotated videos."""
 
 from contextlib import suppress
 from fractions import Fraction
@@ -15,11 +15,11 @@ from plateid.errors import SourceError
 MILLISECONDS = Fraction(1, 1000)
 
 
-class ClipWriter:
-    """An H.264 clip in an MP4 file, which has its name when it is whole; a context manager."""
+class VideoWriter:
+    """An H.264 video in an MP4 file; a context manager that renames the complete file."""
 
     def __init__(self, path: Path) -> None:
-        """Creates the file.
+        """Creates a temporary file beside `path`.
 
         Raises:
             SourceError: It cannot be created.
@@ -38,9 +38,9 @@ class ClipWriter:
         self._last_pts = -1
 
     def write(self, image: Image, media_time_s: float) -> None:
-        """Appends a picture; all have the size of the first, rounded down to even numbers.
+        """Appends an image; all have the size of the first, rounded down to even numbers.
 
-        One that is of the same millisecond as the last is shown a millisecond after it.
+        Timestamps are at least one millisecond apart.
 
         Raises:
             SourceError: The file cannot be written.
@@ -61,7 +61,7 @@ class ClipWriter:
             raise SourceError(self._path, error.strerror) from error
 
     def __enter__(self) -> Self:
-        """The writer."""
+        """Returns the writer."""
         return self
 
     def __exit__(
@@ -70,7 +70,7 @@ class ClipWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Writes what is left; a clip that did not become whole is deleted.
+        """Flushes and renames the file; after an exception it deletes the incomplete file.
 
         Raises:
             SourceError: The file cannot be written.

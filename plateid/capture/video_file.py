@@ -1,0 +1,171 @@
+"""Frames of a video file, with its damage and truncation reported."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import cast
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from plateid.capture.container import MediaSource, decode, open_container, packets
+from plateid.capture.video_image import VideoImage
+from plateid.core.records import Frame
+from plateid.errors import SourceError
+
+_STATES_DURATION = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flv", "asf"}
+"""Container formats whose header states the duration; FFmpeg estimates it for all others."""
+_SLACK_S, _SLACK_FRAMES = 0.2, 2
+"""A file counts as truncated if it ends earlier than stated by more than both of these."""
+_REORDERED_S = 1.0
+"""Timestamps that go back by more than this start anew: the file consists of joined recordings."""
+_MATROSKA_GAP_BYTES = 1024
+"""More bytes than Matroska puts between two packets, cluster headers (25 bytes) included."""
+_FIRST_CAMERAS = datetime(2000, 1, 1, tzinfo=UTC)
+"""A creation time before this date comes from a clock that was not set."""
+_DEFAULT_FPS = 25
+
+
+def frame_count(path: Path) -> int | None:
+    """Returns the approximate number of frames, or None if the container does not state it.
+
+    Raises:
+        SourceError: The file cannot be opened.
+    """
+    with open_container(MediaSource(str(path))) as (container, stream):
+        if stream.frames:
+            return stream.frames
+        if container.duration and stream.average_rate:
+            return round(container.duration / av.time_base * stream.average_rate)
+        return None
+
+
+def read_video(path: Path) -> Iterator[Frame]:
+    """Yields every frame of a video file.
+
+    `captured_at` is the creation time in the container, or else the file's modification time,
+    plus the media time. The media time counts from the first frame.
+
+    Raises:
+        SourceError: The file is missing, empty or not a video; or, after all frames that can be
+            decoded, it is damaged or shorter than its container states.
+    """
+    modified_at = _modified_at(path)
+    with open_container(MediaSource(str(path))) as (container, stream):
+        video = _VideoFile(path, container, stream)
+        start = _created_at(container.metadata) or modified_at
+        for sequence, frame in enumerate(video.frames()):
+            media_time_s = video.media_time_s(frame)
+            captured_at = start + timedelta(seconds=media_time_s)
+            yield Frame(str(path), sequence, captured_at, media_time_s, VideoImage(frame))
+        video.check()
+        if sequence == 0:  # HEIC and AVIF images open as videos
+            raise SourceError(path, "holds a single image; convert it to JPEG or PNG")
+
+
+def _modified_at(path: Path) -> datetime:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        raise SourceError(path, "does not exist") from None
+    except OSError as error:
+        raise SourceError(path, error.strerror) from error
+    if status.st_size == 0:
+        raise SourceError(path, "is empty")
+    return datetime.fromtimestamp(status.st_mtime, UTC)
+
+
+def _created_at(metadata: dict[str, str]) -> datetime | None:
+    try:
+        created_at = datetime.fromisoformat(metadata.get("creation_time", ""))
+    except ValueError:
+        return None
+    aware = created_at if created_at.tzinfo else created_at.replace(tzinfo=UTC)
+    return aware if aware >= _FIRST_CAMERAS else None
+
+
+class _VideoFile:
+    """Decodes a file to its end, past damaged packets, and records how far it came."""
+
+    def __init__(self, path: Path, container: InputContainer, stream: VideoStream) -> None:
+        self._path = path
+        self._container = container
+        self._stream = stream
+        self._first_s: float | None = None
+        self._media_time_s = 0.0
+        self._end_ticks: dict[int, int] = {}  # by stream index
+        self._last_block: tuple[int, int] | None = None  # first byte, byte after the last
+        self._damaged_at_s: float | None = None
+
+    def frames(self) -> Iterator[av.VideoFrame]:
+        """Yields every decodable frame; reads audio packets as well, for their timestamps."""
+        for packet in packets(self._container):
+            self._note_end(packet)
+            self._note_gap(packet)
+            if packet.stream.index == self._stream.index:
+                yield from self._decode(cast("Packet[VideoStream]", packet))
+
+    def media_time_s(self, frame: av.VideoFrame) -> float:
+        """Returns seconds since the first frame; estimates them if the frame has no timestamp."""
+        if self._first_s is None:
+            self._first_s = frame.time or 0.0
+            return 0.0
+        next_s = self._media_time_s + 1 / float(self._stream.guessed_rate or _DEFAULT_FPS)
+        time_s = next_s if frame.time is None else frame.time - self._first_s
+        if time_s < self._media_time_s - _REORDERED_S:
+            self._first_s += time_s - next_s
+            time_s = next_s
+        self._media_time_s = max(self._media_time_s, time_s)
+        return self._media_time_s
+
+    def check(self) -> None:
+        """Raises SourceError unless the whole file was decoded."""
+        if self._first_s is None:
+            raise SourceError(self._path, "none of its frames can be decoded")
+        stated_s = (self._container.duration or 0) / av.time_base
+        slack_s = max(_SLACK_S, _SLACK_FRAMES / float(self._stream.average_rate or _DEFAULT_FPS))
+        states_duration = self._container.format.name in _STATES_DURATION
+        if states_duration and self._end_s() < stated_s - slack_s:
+            reason = f"is truncated: it ends after {self._media_time_s:.1f} s of {stated_s:.1f} s"
+            raise SourceError(self._path, reason)
+        if self._damaged_at_s is not None:
+            raise SourceError(self._path, f"is damaged after {self._damaged_at_s:.1f} s")
+
+    def _decode(self, packet: "Packet[VideoStream]") -> list[av.VideoFrame]:
+        frames = decode(packet)
+        if frames is None or packet.is_corrupt or any(frame.is_corrupt for frame in frames):
+            self._note_damage()
+        return frames or []
+
+    def _note_end(self, packet: "Packet[Stream]") -> None:
+        """Records the end of the packet's stream, in ticks: Fraction arithmetic takes 50 us."""
+        time = packet.dts if packet.pts is None else packet.pts
+        if time is not None:
+            index, end = packet.stream.index, time + (packet.duration or 0)
+            self._end_ticks[index] = max(self._end_ticks.get(index, end), end)
+
+    def _note_gap(self, packet: "Packet[Stream]") -> None:
+        """Detects damaged Matroska clusters, which FFmpeg skips without an error."""
+        if self._container.format.name != "matroska,webm" or packet.pos is None:
+            return
+        begin, end = self._last_block or (packet.pos, packet.pos)
+        if packet.pos == begin:  # one block may hold several packets
+            self._last_block = (begin, end + packet.size)
+            return
+        if packet.pos - end > _MATROSKA_GAP_BYTES:
+            self._note_damage()
+        self._last_block = (packet.pos, packet.pos + packet.size)
+
+    def _note_damage(self) -> None:
+        """Ignores damage before the first frame: a recording may begin between key frames."""
+        if self._first_s is not None and self._damaged_at_s is None:
+            self._damaged_at_s = self._media_time_s
+
+    def _end_s(self) -> float:
+        """Returns the end of the longest stream, seconds after the start of the container."""
+        streams = self._container.streams
+        ends = [float(end * (streams[i].time_base or 0)) for i, end in self._end_ticks.items()]
+        return max(ends, default=0.0) - (self._container.start_time or 0) / av.time_base
