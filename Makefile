@@ -1,6 +1,7 @@
-# `make demo` and `make test` do all the set-up; the rest are parts of them.
+# `make` prints the targets. Every target sets up what it needs.
 PYTHON ?= python3
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+# Packages that the tests need.
 DEBIAN := mosquitto mosquitto-clients gpsd ffmpeg python3-gi gir1.2-gst-rtsp-server-1.0 \
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
   gstreamer1.0-plugins-ugly gstreamer1.0-libav libgl1 fonts-roadgeek \
@@ -9,68 +10,96 @@ DEBIAN := mosquitto mosquitto-clients gpsd ffmpeg python3-gi gir1.2-gst-rtsp-ser
   fonts-b612 fonts-dosis fonts-motoya-l-maruberi fonts-paratype fonts-play fonts-quicksand \
   fonts-adf-universalis fonts-tuffy gcc libc6-dev systemd-container chromium chromium-driver \
   mmdebstrap shellcheck nftables grub-common openssh-client python3-venv
-# What firmware/build and the boot of its images need besides.
+# Packages that firmware/build and the QEMU tests need in addition.
 QEMU := qemu-user-binfmt arch-test systemd-repart rauc squashfs-tools mtools dosfstools zstd fdisk openssl \
   grub-efi-amd64-bin qemu-system-x86 qemu-system-arm ovmf qemu-efi-aarch64 \
   initramfs-tools-core
+# Rooms whose tests need no server, camera or network file: together less than 40 s on two cores.
+QUICK := tests/core tests/config tests/pipeline tests/docs tests/test_backoff.py
 
-.PHONY: demo test test-firmware firmware-debian lint debian install install-units
+.DEFAULT_GOAL := help
+.PHONY: help demo quick test test-firmware lint format docs lock debian firmware-debian install install-units
 .DELETE_ON_ERROR:
 
-demo: .venv/demo.stamp
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/demo.stamp ## Install the runtime into .venv and play the demo
 	.venv/bin/python -m plateid demo
 
-test: debian lint .venv-train/stamp
+quick: lint ## Run lint, types and the fast tests: about a minute
+	.venv/bin/pytest --quiet $(QUICK)
+
+test: debian lint .venv-train/stamp ## Install Debian packages and run all tests but those of the firmware
 	.venv/bin/pytest --ignore=tests/train --ignore=tests/systemd \
 	  --ignore=tests/firmware/deb --ignore=tests/firmware/arm64 \
 	  --ignore=tests/firmware/qemu
 	$(SUDO) .venv/bin/python -B -m pytest -p no:cacheprovider tests/systemd tests/firmware/deb
 	.venv-train/bin/pytest tests/train
 
-# Takes long, and what CI's machine lacks.
-test-firmware: firmware-debian .venv/dev.stamp
+# Takes hours, and needs packages and memory that the CI machine lacks.
+test-firmware: firmware-debian .venv/dev.stamp ## Build all images and boot them in QEMU
 	for board in uefi-amd64 uefi-arm64 raspberrypi5; do $(SUDO) firmware/build $$board || exit; done
 	$(SUDO) .venv/bin/python -B -m pytest -p no:cacheprovider --log-cli-level=info \
 	  tests/firmware/arm64 tests/firmware/qemu
 
-firmware-debian: debian
-	$(SUDO) apt-get install --yes --no-install-recommends $(QEMU)
-
-lint: .venv/dev.stamp
+lint: .venv/dev.stamp ## Check format, lint rules, types and imports
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	.venv/bin/mypy
 	.venv/bin/mypy firmware/tree/usr/lib/plateid/first_boot.py
 	.venv/bin/lint-imports
 
-debian:
+format: .venv/dev.stamp ## Format the code and fix what ruff can fix
+	.venv/bin/ruff format
+	.venv/bin/ruff check --fix
+
+docs: .venv-docs/stamp ## Build the documentation site into build/site; a dead link fails
+	.venv-docs/bin/mkdocs build --strict --site-dir build/site
+
+lock: | .venv/bin/python ## Update requirements.lock to the newest releases
+	.venv/bin/python -m pip install --quiet uv
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --all-extras \
+	  --no-emit-package torch --no-emit-package torchvision --no-annotate \
+	  --custom-compile-command 'make lock' --upgrade pyproject.toml --output-file $@.new
+	grep -Ev '^(nvidia-[cn]|cuda|triton|setuptools)' $@.new > requirements.lock
+	rm $@.new
+
+debian: ## Install the Debian packages that the tests need
 	@dpkg -s $(DEBIAN) > /dev/null 2>&1 || \
 	  ($(SUDO) apt-get update && $(SUDO) apt-get install --yes --no-install-recommends $(DEBIAN))
+
+firmware-debian: debian ## Install the Debian packages that firmware/build needs
+	$(SUDO) apt-get install --yes --no-install-recommends $(QEMU)
 
 # Debian's Python comes without venv.
 venv = $(PYTHON) -m venv $(1) || ($(SUDO) apt-get update && \
   $(SUDO) apt-get install --yes python3-venv && $(PYTHON) -m venv --clear $(1))
+pip_install = -m pip install --quiet --constraint requirements.lock
 
-.venv/bin/python .venv-train/bin/python:
+.venv/bin/python .venv-train/bin/python .venv-docs/bin/python:
 	$(call venv,$(dir $(@D)))
 
-.venv/demo.stamp: pyproject.toml | .venv/bin/python
-	.venv/bin/python -m pip install --quiet --no-compile --editable '.[demo]'
+.venv/demo.stamp: pyproject.toml requirements.lock | .venv/bin/python
+	.venv/bin/python $(pip_install) --no-compile --editable '.[demo]'
 	touch $@
 
-.venv/dev.stamp: pyproject.toml | .venv/bin/python
-	.venv/bin/python -m pip install --quiet --editable '.[dev]'
+.venv/dev.stamp: pyproject.toml requirements.lock | .venv/bin/python
+	.venv/bin/python $(pip_install) --editable '.[dev]'
 	touch $@
 
-# The trainer has an environment of its own: its OpenCV build would shadow the device's.
-.venv-train/stamp: pyproject.toml | .venv-train/bin/python
-	.venv-train/bin/python -m pip install --quiet --editable '.[train,test]'
+# The trainer has its own environment: its OpenCV build would shadow the one of the device.
+.venv-train/stamp: pyproject.toml requirements.lock | .venv-train/bin/python
+	.venv-train/bin/python $(pip_install) --editable '.[train,test]'
 	touch $@
 
-# The service: the program in /opt/plateid, systemd's files and an example configuration in /etc.
-install:
+.venv-docs/stamp: pyproject.toml requirements.lock | .venv-docs/bin/python
+	.venv-docs/bin/python $(pip_install) --editable '.[docs]'
+	touch $@
+
+install: ## Install the systemd service: program in /opt/plateid, configuration in /etc/plateid
 	umask 022; $(call venv,/opt/plateid)
-	umask 022; /opt/plateid/bin/python -m pip install --quiet .
+	umask 022; /opt/plateid/bin/python $(pip_install) .
 	ln -sf /opt/plateid/bin/plateid /usr/local/bin/plateid
 	$(MAKE) install-units
 	systemd-sysusers plateid.conf
@@ -78,7 +107,7 @@ install:
 	systemctl daemon-reload
 	systemctl try-restart plateid
 
-install-units:
+install-units: ## Install the systemd files alone; DESTDIR is honoured
 	install -D --mode=644 systemd/plateid.service $(DESTDIR)/etc/systemd/system/plateid.service
 	install -D --mode=644 systemd/plateid.sysusers $(DESTDIR)/etc/sysusers.d/plateid.conf
 	install -D --mode=644 systemd/plateid.tmpfiles $(DESTDIR)/etc/tmpfiles.d/plateid.conf
