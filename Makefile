@@ -55,7 +55,7 @@ format: .venv/dev.stamp ## Format the code and fix what ruff can fix
 	.venv/bin/ruff check --fix
 
 docs: .venv-docs/stamp ## Build the documentation site into build/site; a dead link fails
-	.venv-docs/bin/mkdocs build --strict --site-dir build/site
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --site-dir build/site
 
 lock: | .venv/bin/python ## Update requirements.lock to the newest releases
 	.venv/bin/python -m pip install --quiet uv

@@ -1,0 +1,127 @@
+"""The pages match the program: links, commands, configuration and code run as written."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import click
+import cv2
+import jsonschema
+import pytest
+
+from docs.generate import PAGES as GENERATED
+from docs.generate import configuration, rendered
+from plateid.capture.video_file import read_video
+from plateid.commands.main import main
+from plateid.config.load import load_config
+from plateid.demo import CLIP
+from tests.docs.markdown import PAGES, REPOSITORY, blocks, links
+
+BRIGHT_FRAME = 125
+"""Frame of the demo video with two legible plates."""
+CAMERA = '[[camera]]\nname = "drive"\nurl = "rtsp://camera.local/stream"\n\n'
+README_LINES = 150
+MANUAL = [page for page in PAGES if page.name != "training-log.md"]
+
+
+@pytest.mark.parametrize("page", GENERATED)
+def test_a_generated_page_is_up_to_date(page):
+    assert (REPOSITORY / "docs" / page).read_text() == rendered(page), "run python docs/generate.py"
+
+
+def test_every_configuration_key_has_a_description():
+    rows = [row.split(" | ") for part in configuration() for row in part.splitlines()]
+    keys = [row for row in rows if row[0].startswith("| `")]
+    assert len(keys) > 70
+    assert [row[0] for row in keys if row[-1].strip(" |") in ("", "None")] == []
+
+
+@pytest.mark.parametrize("page", MANUAL, ids=lambda page: page.name)
+def test_every_linked_file_exists(page):
+    assert [link for link in links(page) if not (page.parent / link).exists()] == []
+
+
+def test_the_readme_is_short():
+    assert len((REPOSITORY / "README.md").read_text().splitlines()) <= README_LINES
+
+
+@pytest.mark.parametrize(("page", "text"), blocks("toml", MANUAL))
+def test_a_configuration_example_is_valid(page, text, tmp_path):
+    file = tmp_path / f"{page}.toml"
+    file.write_text(text if "[[camera]]" in text else CAMERA + text)
+    assert load_config(file).camera
+
+
+@cache
+def options_of(*names: str) -> frozenset[str]:
+    """Returns the options of a plateid command."""
+    command: click.Command = main
+    for name in names:
+        assert isinstance(command, click.Group)
+        command = command.commands[name]
+    return frozenset(option for parameter in command.params for option in parameter.opts)
+
+
+def commands() -> list[list[str]]:
+    lines = [line.split(" # ")[0] for _, text in blocks("sh", MANUAL) for line in text.splitlines()]
+    words = [shlex.split(line.split(" > ")[0], comments=True) for line in lines]
+    words = [line[1:] if line[:1] == ["sudo"] else line for line in words]
+    return [line[1:] for line in words if line[:1] == ["plateid"]]
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_a_command_exists_with_its_options(words):
+    depth = 2 if isinstance(main.commands[words[0]], click.Group) else 1
+    known = options_of(*words[:depth])
+    assert {word for word in words[depth:] if word.startswith("-")} <= known
+
+
+def test_the_event_of_the_mqtt_page_follows_the_schema():
+    schema = REPOSITORY / "plateid/core/schema/plate-event.v1.json"
+    (event,) = (text for page, text in blocks("json") if page == "mqtt.md")
+    jsonschema.validate(json.loads(event), json.loads(schema.read_text()))
+
+
+@pytest.fixture(scope="module")
+def car(tmp_path_factory) -> Path:
+    """A folder with car.jpg."""
+    folder = tmp_path_factory.mktemp("car")
+    frame = next(frame for frame in read_video(CLIP) if frame.sequence == BRIGHT_FRAME)
+    image = frame.image.resized(frame.image.width, frame.image.height)
+    cv2.imwrite(str(folder / "car.jpg"), image)
+    (folder / "gate.mp4").symlink_to(CLIP)
+    return folder
+
+
+SNIPPETS = blocks("python", [REPOSITORY / "README.md", REPOSITORY / "docs/python-api.md"])
+
+
+@pytest.mark.parametrize(("page", "text"), SNIPPETS)
+def test_a_python_example_runs(page, text, car):
+    command = [sys.executable, "-W", "error", "-c", text]
+    done = subprocess.run(command, cwd=car, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{page}: {done.stderr}"
+    assert "print" not in text or "KX73LPH" in done.stdout
+
+
+def fault_rows() -> list[str]:
+    rows = (REPOSITORY / "docs/faults.md").read_text().splitlines()
+    return [row for row in rows if row.startswith("| ") and "tests/" in row]
+
+
+def test_every_fault_names_a_test_that_exists():
+    assert len(fault_rows()) >= 60
+    for row in fault_rows():
+        proofs = re.findall(r"`(tests/\S+\.py)::(test_\w+)`", row)
+        missing = [
+            f"{file}::{test}"
+            for file, test in proofs
+            if not (REPOSITORY / file).exists()
+            or f"def {test}(" not in (REPOSITORY / file).read_text()
+        ]
+        assert proofs
+        assert missing == [], row

@@ -1,0 +1,116 @@
+"""The examples run against plateid, and refer only to what plateid publishes."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+from paho.mqtt import publish
+from prometheus_client import generate_latest
+
+from plateid.config.outputs import WebhookConfig
+from plateid.outputs.homeassistant import components
+from plateid.outputs.mqtt_device import Box
+from plateid.outputs.webhook import Webhook
+from plateid.service.metrics import Metrics
+from plateid.store.event_store import EventStore
+from plateid.store.queues import Queued
+from tests.support.broker import Broker, free_port
+from tests.support.samples import event, make_health
+
+EXAMPLES = Path("examples")
+SCHEMA = json.loads(Path("plateid/core/schema/plate-event.v1.json").read_text())
+SECRET = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 - of the test
+
+
+@contextmanager
+def example(name: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """Runs an example and kills it at the end."""
+    command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def test_the_subscriber_prints_an_event_once(tmp_path):
+    with closing(Broker(tmp_path)) as broker:
+        broker.start()
+        with example("mqtt_subscriber.py", f"127.0.0.1:{broker.port}") as process:
+            assert line(process) == "subscribed"
+            first, other = event(1).to_json(), event(2, plate="KX73LPH").to_json()
+            messages = [("plateid/box/gate/event", text, 1) for text in (first, first, other)]
+            publish.multiple(messages, port=broker.port)
+            assert line(process) == "plate_seen gate B68SPK unlisted"
+            assert line(process) == "plate_seen gate KX73LPH unlisted"
+
+
+def test_the_receiver_accepts_a_signed_webhook_and_refuses_a_forged_one(tmp_path):
+    (tmp_path / "secret").write_text(SECRET)
+    (tmp_path / "other").write_text(SECRET[::-1])
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/"
+    seen = event(1)
+    queued = Queued(1, seen.id, seen.to_json(), sent=False)
+    with example("webhook_receiver.py", tmp_path / "secret", port) as process:
+        assert line(process) == f"listening at {port}"
+        genuine = WebhookConfig(name="a", url=url, secret_file=tmp_path / "secret")
+        assert Webhook(genuine).deliver(queued)
+        assert line(process) == "plate_seen gate B68SPK"
+        forged = WebhookConfig(name="b", url=url, secret_file=tmp_path / "other")
+        with pytest.raises(Exception, match="answers 400 wrong signature"):
+            Webhook(forged).deliver(queued)
+
+
+AUTOMATIONS = sorted(EXAMPLES.glob("home-assistant/*.yaml"))
+
+
+@pytest.mark.parametrize("file", AUTOMATIONS, ids=lambda file: file.name)
+def test_an_automation_uses_existing_entities_and_fields(file):
+    text = file.read_text()
+    automation = yaml.safe_load(text)
+    assert {"alias", "triggers", "actions"} <= automation.keys()
+    box = Box("plateid", "gate", "1234", ("drive",), True)
+    known = {part["default_entity_id"] for part in components(box).values()}
+    used = set(re.findall(r"\b(?:event|sensor|binary_sensor|image)\.gate_\w+", text))
+    assert used
+    assert used <= known
+    fields = set(re.findall(r"(?:attributes|plate)\.(?!list\.)(\w+)", text))
+    assert fields - {"event_type"} <= SCHEMA["properties"].keys()
+    listed = set(re.findall(r"\.list\.(\w+)", text))
+    assert listed <= SCHEMA["properties"]["list"]["properties"].keys()
+
+
+def test_the_node_red_flow_is_wired_and_uses_existing_fields():
+    nodes = {node["id"]: node for node in json.loads((EXAMPLES / "node-red-flow.json").read_text())}
+    wires = [to for node in nodes.values() for out in node.get("wires", []) for to in out]
+    assert set(wires) <= nodes.keys()
+    assert nodes["plateid_in"]["topic"] == "plateid/+/+/event"
+    code = " ".join(node.get("func", "") for node in nodes.values())
+    fields = set(re.findall(r"\bevent\.(\w+)", code))
+    assert fields
+    assert fields <= SCHEMA["properties"].keys()
+
+
+def test_the_dashboard_shows_only_metrics_that_plateid_has(tmp_path):
+    dashboard = json.loads((EXAMPLES / "grafana-dashboard.json").read_text())
+    shown = {target["expr"] for panel in dashboard["panels"] for target in panel["targets"]}
+    used = {name for text in shown for name in re.findall(r"plateid_\w+", text)}
+    with closing(EventStore(tmp_path / "events.sqlite3")) as store:
+        report = make_health(store).report() | {"temperature_c": 40.0}
+        metrics = Metrics(lambda: report)
+        text = generate_latest(metrics.registry).decode()
+    known = set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
+    assert len(used) >= 10
+    assert {re.sub("_bucket$", "", name) for name in used} <= known
