@@ -14,9 +14,9 @@ from plateid.backoff import began
 from plateid.capture.camera import Camera
 from plateid.capture.mailbox import Mailboxes
 from plateid.config.cameras import CameraConfig
+from plateid.config.plate_formats import formats_of, rules_of
 from plateid.config.reload import merged
 from plateid.config.root import Config
-from plateid.config.syntax import formats_of, rules_of
 from plateid.core.formats import Formats
 from plateid.core.ids import first_id
 from plateid.core.records import PlateEvent, Shot

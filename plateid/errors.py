@@ -1,5 +1,7 @@
 """Every failure that plateid expects, as one line that names the thing and the reason."""
 
+from collections.abc import Sequence
+
 
 class PlateidError(Exception):
     """An expected failure.
@@ -15,6 +17,11 @@ class PlateidError(Exception):
         super().__init__(_printable(f"{subject}: {reason}"))
         self.subject = str(subject)
         self.reason = str(reason)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The error as lines for a terminal."""
+        return (str(self),)
 
 
 def reason_of(error: Exception) -> str:
@@ -32,6 +39,20 @@ def _printable(text: str) -> str:
 
 class ConfigError(PlateidError):
     """A configuration, list or file of formats cannot be used; at the start it is exit code 2."""
+
+
+class InvalidConfigError(ConfigError):
+    """A configuration file has one or more problems."""
+
+    def __init__(self, file: object, problems: Sequence[str]) -> None:
+        """Joins all problems of a file."""
+        super().__init__(file, "; ".join(problems))
+        self._lines = tuple(_printable(f"{file}: {problem}") for problem in problems)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """One line for each problem."""
+        return self._lines
 
 
 class SourceError(PlateidError):

@@ -25,7 +25,7 @@ from plateid.capture.video_file import frame_count, read_video
 from plateid.config.load import load_config
 from plateid.config.models import ModelsConfig
 from plateid.config.outputs import HomeAssistantConfig, ListsConfig, MqttConfig
-from plateid.config.syntax import formats_of, load_formats
+from plateid.config.plate_formats import formats_of, load_formats
 from plateid.demo import CLIP
 from plateid.errors import (
     BrokerError,

@@ -13,8 +13,8 @@ from plateid.capture.stream import probe
 from plateid.config.cameras import CameraConfig
 from plateid.config.load import load_config
 from plateid.config.outputs import WebhookConfig
+from plateid.config.plate_formats import expected_formats, formats_of
 from plateid.config.root import Config
-from plateid.config.syntax import expected_formats, formats_of
 from plateid.errors import PlateidError, StoreError
 from plateid.models.networks import Networks
 from plateid.outputs.mqtt import check_broker

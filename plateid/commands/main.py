@@ -19,7 +19,7 @@ from plateid.commands.events import CONFIG, events
 from plateid.commands.models import models, to_bundle
 from plateid.config.load import load_config
 from plateid.config.models import DEFAULT_BUNDLE
-from plateid.config.syntax import load_formats
+from plateid.config.plate_formats import load_formats
 from plateid.errors import ConfigError, PlateidError, reason_of
 from plateid.service.logs import configure_logs
 from plateid.service.supervisor import Supervisor
@@ -40,12 +40,9 @@ class Commands(click.Group):
         """Runs the command."""
         try:
             return super().invoke(context)
-        except ConfigError as error:
-            click.echo(error, err=True)
-            sys.exit(2)
         except PlateidError as error:
-            click.echo(error, err=True)
-            sys.exit(1)
+            click.echo("\n".join(error.lines), err=True)
+            sys.exit(2 if isinstance(error, ConfigError) else 1)
         except OSError as error:
             is_ours = context.invoked_subcommand == "run" or error.filename is not None
             if error.errno != errno.ENOSPC or is_ours:

@@ -10,10 +10,10 @@ from plateid.config.outputs import (
     MqttConfig,
     WebhookConfig,
 )
+from plateid.config.plate_formats import expected_formats, formats_of, load_formats, rules_of
 from plateid.config.root import Config
 from plateid.config.service import GpsConfig, MetricsConfig, WebConfig
 from plateid.config.storage import PrivacyConfig, RetentionConfig, SnapshotsConfig, StoreConfig
-from plateid.config.syntax import expected_formats, formats_of, load_formats, rules_of
 
 __all__ = [
     "DEFAULT_BUNDLE",

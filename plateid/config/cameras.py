@@ -5,13 +5,14 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from plateid.config.section import Name, Probability, Section
+from plateid.config.section import Name, Probability, Section, matching
 from plateid.core.records import Way
 from plateid.core.view import View
 
 Point = tuple[Probability, Probability]
 """x and y in normalised coordinates (0-1), from the top left corner."""
 Polygon = Annotated[tuple[Point, ...], Field(min_length=3)]
+FrameSize = Annotated[str, matching(r"\d+x\d+", 'a width and a height, for example "1920x1080"')]
 
 
 class EventsConfig(Section):
@@ -82,14 +83,12 @@ class CameraConfig(Section):
         "(a USB camera that blocks: four times as long, without reopening). Use 10 for a server "
         "that starts its source on demand, such as go2rtc",
     )
-    size: str | None = Field(
+    size: FrameSize | None = Field(
         default=None,
-        pattern=r"^\d+x\d+$",
         description='Frame size to request from a USB camera, for example "1920x1080"',
     )
-    format: str | None = Field(
+    format: Annotated[str, matching(r"\w+", "an FFmpeg pixel format")] | None = Field(
         default=None,
-        pattern=r"^\w+$",
         description='Pixel format to request from a USB camera, by its FFmpeg name; with "mjpeg" '
         "many cameras send more frames a second",
     )

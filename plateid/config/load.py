@@ -1,56 +1,83 @@
-"""Reads `plateid.toml`, and the paths in it as relative to its folder."""
+"""Reads `plateid.toml`; relative paths in it are relative to its directory."""
 
 import os
+import re
 import tomllib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from plateid.config.cameras import CameraConfig
 from plateid.config.models import ModelsConfig, bundle_in_use
 from plateid.config.outputs import WebhookConfig
+from plateid.config.problems import Problem, line_of, problems_of
 from plateid.config.root import Config
 from plateid.config.section import Section
 from plateid.config.storage import StoreConfig
-from plateid.errors import ConfigError, reason_of
+from plateid.errors import ConfigError, InvalidConfigError, reason_of
 
 S = TypeVar("S", bound=Section)
+FILE = "plateid.toml"
 SERVICE_FOLDER, STATE_FOLDER = Path("/etc/plateid"), Path("/var/lib/plateid")
+OPTIONAL = tuple(
+    name
+    for name, field in Config.model_fields.items()
+    if getattr(field.default, "enabled", True) is False
+)
+"""Sections that are off by default."""
 MQTT_FILES = ("ca_file", "certificate_file", "key_file", "password_file")
 CREDSTORE = Path("/etc/credstore")
+"""Directory from which systemd takes the credentials of the service."""
 CREDENTIALS = frozenset({"mqtt-password", "mqtt-key", "webhook-secret", "web-key"})
-"""What the unit of the service hands over from there."""
-"""From where systemd takes the credentials of the service."""
+"""Names of the credentials that the service's unit loads from there."""
+
+
+def default_config() -> Path:
+    """Returns the configuration file in the current directory, else that of the service."""
+    file = Path(FILE)
+    return file if file.exists() else SERVICE_FOLDER / FILE
 
 
 def load_config(path: Path) -> Config:
-    """Reads and checks a configuration file; its relative paths become relative to its folder.
+    """Reads and checks a configuration file and makes its relative paths absolute.
 
     Raises:
-        ConfigError: The file cannot be read, is not TOML, or a key is wrong; names the key.
+        ConfigError: The file cannot be read, is not TOML, or has wrong keys; names all of them.
     """
     try:
-        table = tomllib.loads(path.read_text("utf-8-sig"))
+        text = path.read_text("utf-8-sig")
+        table = tomllib.loads(text)
     except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(path, reason_of(error)) from error
+        raise ConfigError(path, _syntax(reason_of(error))) from error
+    problems = list(_unswitched(table))
     try:
         config = Config.model_validate(table)
     except ValidationError as error:
-        key, reason = first_problem(error)
-        raise ConfigError(f"{path}: {key}", reason) from error
+        problems += problems_of(error, Config)
+    if problems:
+        raise InvalidConfigError(path, _located(problems, text))
     return _anchored(config, path.resolve().parent)
 
 
-def first_problem(error: ValidationError) -> tuple[str, str]:
-    """Where it is, as `camera[0].url`, and what is wrong there.
+def _syntax(reason: str) -> str:
+    """Puts the place of a syntax error first, as in all other messages."""
+    return re.sub(r"(?s)(.*) \(at (line \d+, column \d+)\)", r"\2: \1", reason)
 
-    What is wrong in `[events]` is in `camera[0].events` as well, and is told where it was written.
-    """
-    first, *others = error.errors()
-    place = next((e["loc"] for e in others if first["loc"][-len(e["loc"]) :] == e["loc"]), None)
-    dotted = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in place or first["loc"])
-    return dotted.lstrip(".") or "whole file", first["msg"].removeprefix("Value error, ")
+
+def _unswitched(table: dict[str, Any]) -> Iterator[Problem]:
+    """Finds optional sections that would have no effect."""
+    for name in OPTIONAL:
+        if isinstance(table.get(name), dict) and "enabled" not in table[name]:
+            yield Problem((name,), f"{name}: set enabled = true, or false to keep it off")
+
+
+def _located(problems: Iterable[Problem], text: str) -> list[str]:
+    """Returns the problems with their lines, in the order of the file."""
+    lines = [(line_of(text, problem.location), problem.text) for problem in problems]
+    lines.sort(key=lambda line: line[0] or 0)
+    return [f"line {number}: {words}" if number else words for number, words in lines]
 
 
 def _anchored(config: Config, folder: Path) -> Config:
@@ -78,20 +105,20 @@ def _anchored_models(models: ModelsConfig, folder: Path) -> ModelsConfig:
 
 
 def _joined(section: S, folder: Path, *keys: str) -> S:
-    """The section, with its paths at these keys relative to the folder."""
+    """Returns the section with the paths at these keys under the directory."""
     paths = {key: path for key in keys if (path := getattr(section, key))}
     return section.model_copy(update={key: folder / path for key, path in paths.items()})
 
 
 def _anchored_store(store: StoreConfig, folder: Path) -> StoreConfig:
-    """The service may not write beside its configuration."""
+    """Returns the section; the service cannot write beside its configuration."""
     if folder == SERVICE_FOLDER and "path" not in store.model_fields_set:
         folder = STATE_FOLDER
     return _joined(store, folder, "path")
 
 
 def _with_credentials(section: S, folder: Path, *keys: str) -> S:
-    """The section, with what is in its files at these keys from wherever it is handed over."""
+    """Returns the section with the credentials at these keys where they are found."""
     files = {key: path for key in keys if (path := getattr(section, key))}
     return section.model_copy(
         update={key: _credential(path, folder) for key, path in files.items()}
@@ -99,9 +126,9 @@ def _with_credentials(section: S, folder: Path, *keys: str) -> S:
 
 
 def _credential(path: Path, folder: Path) -> Path:
-    """What systemd hands over under this name (systemd.exec(5), CREDENTIALS), ours, or its source.
+    """Returns the file that systemd loaded (systemd.exec(5), CREDENTIALS), ours, or its source.
 
-    The last is for `plateid check` as root, to which nothing is handed over.
+    `plateid check` needs the last: systemd loads credentials for the service only.
     """
     folders = [Path(os.environ.get("CREDENTIALS_DIRECTORY", folder)), folder]
     if str(path) in CREDENTIALS:

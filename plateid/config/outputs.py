@@ -3,12 +3,16 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
-from plateid.config.section import Name, Port, Section
-from plateid.core.records import ListKind
+from plateid.config.section import Name, Port, Section, matching
 
-Topic = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]+(/[a-zA-Z0-9_-]+){0,7}$")]
+Topic = Annotated[
+    str, matching(r"[a-zA-Z0-9_-]+(/[a-zA-Z0-9_-]+){0,7}", "an MQTT topic without wildcards")
+]
+Url = Annotated[
+    str, matching(r"https?://[^/@\s]+(/\S*)?", "an http:// or https:// URL without a password")
+]
 
 
 class MqttConfig(Section):
@@ -81,10 +85,7 @@ class WebhookConfig(Section):
     """Section `[[webhook]]`."""
 
     name: Name = Field(description="Name in the log; events that wait are stored under it")
-    url: str = Field(
-        pattern=r"^https?://[^/@\s]+(/\S*)?$",
-        description="URL that each event is sent to by POST, http:// or https://",
-    )
+    url: Url = Field(description="URL that each event is sent to by POST, http:// or https://")
     secret_file: Path | None = Field(
         default=None,
         description="File of a base64 secret (`openssl rand -base64 32`) that signs each request; "
@@ -97,7 +98,7 @@ class WebhookConfig(Section):
     timeout_s: float = Field(
         default=10.0, gt=0, le=60, description="Maximum time until the server answers, seconds"
     )
-    lists: tuple[ListKind | Literal["none"], ...] = Field(
+    lists: tuple[Literal["allow", "deny", "watch", "none"], ...] = Field(
         default=(),
         description="Send only plates of these lists; none: unlisted plates; empty: all plates",
     )

@@ -6,7 +6,7 @@ from collections import defaultdict
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
-from plateid.config.load import first_problem
+from plateid.config.problems import problems_of
 from plateid.core.ids import first_id
 from plateid.core.records import PlateEvent
 from plateid.errors import StoreError
@@ -39,5 +39,6 @@ def told_before(store: EventStore) -> dict[str, list[PlateEvent]]:
             if is_whole or event.event_type != "plate_left":
                 told[event.camera].append(event)
         except ValidationError as error:
-            log.warning("pass before the start not known", reason=": ".join(first_problem(error)))
+            reason = "; ".join(problem.text for problem in problems_of(error))
+            log.warning("pass before the start not known", reason=reason)
     return told

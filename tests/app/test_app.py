@@ -234,7 +234,7 @@ def test_a_signal_during_an_outage_of_camera_and_broker_is_as_quick(config):
 @pytest.mark.parametrize(
     ("change", "code", "message"),
     [
-        (('url = "clip.mp4"', 'url = "clip.mp4", sorce = 1'), 2, "camera[0].sorce: Extra inputs"),
+        (('url = "clip.mp4"', 'url = "clip.mp4", sorce = 1'), 2, 'unknown key "camera[0].sorce"'),
         (
             ("store.path", 'events.regions = ["xx"]\nstore.path'),
             2,

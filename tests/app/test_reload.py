@@ -203,7 +203,7 @@ def test_another_source_of_a_clip_that_has_ended_waits_for_a_restart(file, logs)
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ("loop", "lop", "plateid.toml: camera[0].lop: Extra inputs are not permitted"),
+        ("loop", "lop", 'unknown key "camera[0].lop"'),
         ('"ro"', '"xx"', "events.regions: unknown region"),
         ("[events]", "[events", "plateid.toml: "),
         ('regions = ["ro"]', 'formats = "gone.toml"', "gone.toml: No such file or directory"),

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from plateid.config.load import first_problem
+from plateid.config.problems import problems_of
 from plateid.config.section import Section
 from plateid.core.text import CHARSET
 from train.synth.fonts import families
@@ -183,7 +183,8 @@ def read_layout(file: Traversable) -> Layout:
     try:
         return Layout.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
     except ValidationError as error:
-        raise TrainError(f"{file}: {': '.join(first_problem(error))}") from error
+        problems = "; ".join(problem.text for problem in problems_of(error, Layout))
+        raise TrainError(f"{file}: {problems}") from error
     except (OSError, ValueError, RecursionError) as error:
         raise TrainError(f"{file}: {getattr(error, 'strerror', None) or error}") from error
 

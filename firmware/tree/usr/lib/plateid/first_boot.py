@@ -29,8 +29,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from plateid.bundles.signature import public_key
 from plateid.config.load import load_config
+from plateid.config.plate_formats import formats_of
 from plateid.config.root import Config
-from plateid.config.syntax import formats_of
 from plateid.errors import ConfigError, PlateidError, reason_of
 from plateid.models.bundle import Bundle
 from plateid.outputs.webhook import Webhook
