@@ -19,7 +19,7 @@ import numpy as np
 from plateid.capture.images import find_sources, read_image
 from plateid.config.models import ModelsConfig, bundle_path
 from plateid.models.networks import Networks
-from plateid.models.session import Session
+from plateid.models.session import NetworkSession
 from plateid.pipeline.stills import read_detections
 from train.export.latency import reference_session
 
@@ -34,7 +34,7 @@ class Other:
 
     def __init__(self, reader: Path) -> None:
         self._detector = reference_session()
-        self._reader = Session(str(reader), reader.read_bytes())
+        self._reader = NetworkSession(str(reader), reader.read_bytes())
 
     def detect(self, image: np.ndarray) -> np.ndarray:
         """open_image_models.detection.core.yolo_v9: letterbox, RGB, 0 to 1, NMS."""

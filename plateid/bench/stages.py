@@ -20,10 +20,10 @@ from plateid.config.models import ModelsConfig
 from plateid.config.storage import RetentionConfig, SnapshotsConfig
 from plateid.core.formats import shipped_formats
 from plateid.core.records import PlateEvent, Shot
-from plateid.models.detector import OnnxDetector
 from plateid.models.networks import Networks
-from plateid.models.reader import OnnxReader
-from plateid.models.session import Session
+from plateid.models.onnx_detector import OnnxDetector
+from plateid.models.onnx_reader import OnnxReader
+from plateid.models.session import NetworkSession
 from plateid.pipeline.camera_pipeline import CameraPipeline
 from plateid.pipeline.motion import MotionGate
 from plateid.pipeline.passes import Pass
@@ -47,7 +47,7 @@ STAGES = {
     "rest": "rules, and Python between the stages",
 }
 CROWDED_FRAMES = 30
-Inference = tuple[Session, NDArray[np.float32]]
+Inference = tuple[NetworkSession, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class Bench:
                     break
                 next(decode, None)
                 for session, batch in inferences:
-                    session.bare(batch)
+                    session.run_unchecked(batch)
                 cpu_ms += 1000 * (ended - started)
                 bare_ms += 1000 * (time.process_time() - ended)
                 read.append(bool(plates))
@@ -213,5 +213,5 @@ class Bench:
         return float(np.median(times)), float(np.median(found))
 
 
-def _keep(inferences: list[Inference], session: Session, batch: NDArray[np.float32]) -> None:
+def _keep(inferences: list[Inference], session: NetworkSession, batch: NDArray[np.float32]) -> None:
     inferences.append((session, batch))

@@ -12,10 +12,10 @@ from plateid.core.records import LazyImage
 from plateid.demo import CLIP
 from plateid.errors import BundleError, ModelError
 from plateid.models.bundle import BundleSpec, NetworkSpec, read_spec
-from plateid.models.engine import CACHE_PATH
 from plateid.models.networks import Networks
-from plateid.models.parity import check_agreement
-from plateid.models.session import Session
+from plateid.models.parity import check_parity
+from plateid.models.session import NetworkSession
+from plateid.models.tensorrt import CACHE_PATH
 
 SHOWN_FRAME = 125
 """Of the demo's clip: two vehicles by day."""
@@ -79,7 +79,7 @@ def build_engines(config: ModelsConfig, provider: str = "tensorrt") -> None:
     reference = Networks(config.model_copy(update={"provider": "cpu"}))
     reference.self_test()  # a bad bundle is found before minutes of building
     networks = Networks(config.model_copy(update={"provider": provider}))
-    found = check_agreement(_street(), networks, reference)
+    found = check_parity(_street(), networks, reference)
     times_ms = networks.self_test(runs=RUNS)
     names = (networks.spec.detector.name, networks.spec.reader.name)
     sessions = (networks.detector_session, networks.reader_session)
@@ -91,8 +91,8 @@ def build_engines(config: ModelsConfig, provider: str = "tensorrt") -> None:
     )
 
 
-def _engine_line(name: str, session: Session, time_ms: float) -> str:
-    cache = session.placement.options.get(CACHE_PATH, "not kept")
+def _engine_line(name: str, session: NetworkSession, time_ms: float) -> str:
+    cache = session.session_options.options.get(CACHE_PATH, "not kept")
     return f"{name}  ready in {session.start_s:.1f} s  {time_ms:.2f} ms an inference  {cache}"
 
 

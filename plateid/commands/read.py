@@ -28,7 +28,7 @@ from plateid.core.records import Detection, Frame, Image, LazyImage, Plate, Plat
 from plateid.errors import ConfigError, SourceError
 from plateid.files import write_whole
 from plateid.models.networks import Networks
-from plateid.models.tta import CloseReader
+from plateid.models.tta import TtaReader
 from plateid.pipeline.camera_pipeline import CameraPipeline
 from plateid.pipeline.stills import read_detections
 from plateid.pipeline.tracking import HIGH_SCORE
@@ -140,7 +140,7 @@ class ReadCommand:
         self._networks = Networks(ModelsConfig(bundle=options.bundle))
         self._detector = self._networks.detector(threshold=options.min_score)
         self._reader = self._networks.reader()
-        self._closely = CloseReader(self._reader)
+        self._closely = TtaReader(self._reader)
         self._sequence = itertools.count(1)
         self._printer = Printer()
 

@@ -1,15 +1,16 @@
-"""The networks.
+"""Inference: model bundles, ONNX Runtime sessions, the detector and the reader.
 
-bundle, signature, archive   two networks and what feeds them: checked, signed, as one file
-shelf, download              installed bundles, and how one comes
-networks, session, device    loaded once for all cameras, by ONNX Runtime, on what is here
-proof, agreement, engine     who computed it, whether it answers as on the CPU, TensorRT
-detector, reader, close      finds plates, reads them, looks at one in a still picture twice
-easyocr                      another reader
+bundle                         two networks and their description, verified before use
+networks, session              a bundle's networks, loaded once by ONNX Runtime
+provider_check, parity         which execution provider ran; are its outputs those of the CPU
+tensorrt, gpu                  TensorRT engines, built and cached for the GPU of this device
+onnx_detector, onnx_reader     find plates, read plates
+tta                            test-time augmentation for still images
+easyocr_reader                 EasyOCR's recogniser in place of the bundle's reader
 """
 
 import os
 
-# Since 1.29 the official builds of ONNX Runtime keep a telemetry database unless this is set
-# before it is imported.
+# Official builds of ONNX Runtime since 1.29 keep a telemetry database unless this is set before
+# the import.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"

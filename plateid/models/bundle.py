@@ -1,81 +1,78 @@
-"""A model bundle: two networks, and all that one must know to feed them, checked before use."""
+"""A model bundle: two networks and the description that is needed to run them."""
 
 import hashlib
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError
 
 from plateid.config.section import Probability, Section
 from plateid.core.text import CHARSET
 from plateid.errors import BundleError, reason_of
 
 FORMAT = 1
+"""Version of `bundle.toml` that this version of plateid reads."""
 Pixels = Annotated[int, Field(ge=8, le=4096)]
 Margin = Annotated[float, Field(gt=-0.5, le=1)]
 Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Country = Annotated[str, Field(pattern=r"^([a-z]{2})?$")]
 
 
 class NetworkSpec(Section):
-    """What every network says of itself."""
+    """Description of one network."""
 
     file: str = Field(pattern=r"^[\w.-]+\.onnx$", description="File name inside the bundle")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the file")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file, hexadecimal")
     name: str = Field(description="Published as `model` in each event")
-    width: Pixels = Field(description="Of the input, in pixels")
-    height: Pixels = Field(description="Of the input, in pixels")
-    origin: str = Field(default="", description="The run that made it")
+    width: Pixels = Field(description="Width of the input, pixels")
+    height: Pixels = Field(description="Height of the input, pixels")
+    origin: str = Field(default="", description="Training run that produced it")
     precision: Literal["float32", "float16", "int8"] = Field(
         default="float32",
-        description="Of its weights; float16 is widened when loaded, int8 runs on CPUs only",
+        description="Precision of the weights; float16 is loaded as float32, int8 needs a CPU",
     )
 
 
 class DetectorSpec(NetworkSpec):
-    """YOLO with one class: a picture in, (1, 5, N) cx, cy, w, h, score out.
+    """A YOLO detector of one class.
 
-    In is RGB (1, 3, H, W) 0 to 1, or, where the network declares bytes, BGR (1, H, W, 3) 0 to 255:
-    pictures as they are, so that nobody has to convert them.
+    Input: RGB float32 (1, 3, H, W) in 0-1, or BGR uint8 (1, H, W, 3) if the network declares uint8.
+    Output: float32 (1, 5, N), rows cx, cy, w, h in input pixels and score.
     """
 
-    threshold: Probability = Field(description="Detections below it are no plates")
-    nms_iou: Probability = Field(description="Boxes that overlap more than this are one plate")
+    threshold: Probability = Field(description="Minimum score of a detection")
+    nms_iou: Probability = Field(
+        description="IoU above which non-maximum suppression drops the lower score"
+    )
 
 
 class ReaderSpec(NetworkSpec):
-    """CTC: (N, C, H, W) 0 to 255 in, probabilities (N, T, 1 + charset), blank first, out.
+    """A CTC reader.
 
-    With `regions`, a second output (N, regions): how likely the plate is one of each country.
+    Input: float32 (N, C, H, W) in 0-255. Output: probabilities float32 (N, T, 1 + len(charset)).
     """
 
-    colour: Literal["grey", "bgr"] = Field(description="Channels of the input: 1 or 3")
-    fit: Literal["pad", "stretch"] = Field(description="How a crop of another shape is fitted in")
-    margin_x: Margin = Field(description="Box widths added on the left and right before cropping")
-    margin_y: Margin = Field(description="Box heights added above and below before cropping")
-    charset: str = Field(description="Characters of the output columns, from column 1")
-    regions: tuple[Country, ...] = Field(
-        default=(),
-        description='Countries of the second output\'s columns, "" for all others; empty: it has '
-        "no such output",
+    colour: Literal["grey", "bgr"] = Field(description="Colour of the input: 1 or 3 channels")
+    fit: Literal["pad", "stretch"] = Field(description="How a crop is fitted into the input")
+    margin_x: Margin = Field(
+        description="Margin left and right of the box, as a fraction of its width"
     )
+    margin_y: Margin = Field(
+        description="Margin above and below the box, as a fraction of its height"
+    )
+    charset: str = Field(
+        description="Characters of output columns 1 and up; column 0 is the CTC blank"
+    )
+    regions: tuple[()] = Field(default=(), description="Reserved; empty")
     temperature: Temperature = Field(
         default=1.0,
-        description="Calibration: a character's probabilities are raised to 1 / temperature and "
-        "brought back to a sum of 1 (Guo et al. 2017); fitted on held-out plates",
+        description="Temperature scaling of the character probabilities (Guo et al. 2017), fitted "
+        "on held-out plates",
     )
-
-    @field_validator("regions")
-    @classmethod
-    def _told_apart(cls, regions: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(regions)) < len(regions):
-            raise ValueError("a country has two columns")
-        return regions
 
 
 class TrainingData(Section):
-    """Where a network's knowledge comes from."""
+    """One data set that the networks were trained on."""
 
     name: str
     licence: str
@@ -83,38 +80,37 @@ class TrainingData(Section):
 
 
 class GoldenImage(Section):
-    """A picture that the bundle must read right wherever it is installed."""
+    """An image that the bundle has to read correctly on every device."""
 
-    file: str = Field(pattern=r"^golden/\w[\w.-]*$", description="Inside the bundle")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the file")
-    plates: tuple[str, ...] = Field(min_length=1, description="What it shows, at least")
+    file: str = Field(pattern=r"^golden/\w[\w.-]*$", description="Path inside the bundle")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file, hexadecimal")
+    plates: tuple[str, ...] = Field(min_length=1, description="Plates that must be read in it")
 
 
 class BundleSpec(Section):
-    """The whole of `bundle.toml`."""
+    """The content of `bundle.toml`."""
 
-    format: int = Field(description="Version of this layout")
+    format: int = Field(description="Version of this file format")
     name: str
     licence: str
     detector: DetectorSpec
     reader: ReaderSpec
     training_data: tuple[TrainingData, ...]
-    metrics: dict[str, float] = Field(default_factory=dict, description="Figures of the model card")
-    limits: tuple[str, ...] = Field(default=(), description="What it cannot do, as far as is known")
+    metrics: dict[str, float] = Field(default_factory=dict, description="Metrics of the model card")
+    limits: tuple[str, ...] = Field(default=(), description="Known limitations")
     golden: tuple[GoldenImage, ...] = Field(
-        default=(), description="What `plateid models install` tests it with"
+        default=(), description="Images that `plateid models install` tests it with"
     )
 
 
 class Bundle:
-    """A checked bundle: `spec`, and the networks' bytes that had the right hashes."""
+    """A verified bundle: `spec` and the bytes of both ONNX files."""
 
     def __init__(self, folder: Path) -> None:
         """Reads and verifies the bundle in `folder`.
 
         Raises:
-            BundleError: The bundle is missing or incomplete, of another format, or a file was
-                altered.
+            BundleError: The bundle is missing, incomplete, altered, or has another format.
         """
         self.folder = folder
         self.spec = read_spec(folder)
@@ -124,10 +120,10 @@ class Bundle:
 
 
 def read_spec(folder: Path) -> BundleSpec:
-    """What the bundle in `folder` says of itself; its networks are not looked at.
+    """Reads `bundle.toml`; does not open the networks.
 
     Raises:
-        BundleError: `bundle.toml` is missing, wrong, or of another format.
+        BundleError: `bundle.toml` is missing, invalid, or has another format.
     """
     path = folder / "bundle.toml"
     try:
@@ -153,10 +149,10 @@ def _check_format(path: Path, table: dict[str, Any]) -> None:
 
 
 def verified(path: Path, sha256: str) -> bytes:
-    """What a file of a bundle holds.
+    """Returns the content of a bundle's file.
 
     Raises:
-        BundleError: It cannot be read, or is another one.
+        BundleError: It cannot be read, or has another hash.
     """
     try:
         data = path.read_bytes()
@@ -164,6 +160,6 @@ def verified(path: Path, sha256: str) -> bytes:
         raise BundleError(path, error.strerror) from error
     if hashlib.sha256(data).hexdigest() != sha256:
         raise BundleError(
-            path, "its SHA-256 is not the one in bundle.toml; the file was altered or cut off"
+            path, "its SHA-256 is not the one in bundle.toml; the file was altered or truncated"
         )
     return data

@@ -1,4 +1,4 @@
-"""A bundle's two networks, or EasyOCR in place of its reader, loaded once for all cameras."""
+"""Loads a bundle's networks once for all cameras."""
 
 from pathlib import Path
 
@@ -6,23 +6,23 @@ from plateid.config.models import ModelsConfig
 from plateid.core.records import ModelNames
 from plateid.errors import ModelError
 from plateid.models.bundle import Bundle, BundleSpec, NetworkSpec
-from plateid.models.detector import OnnxDetector
-from plateid.models.easyocr import NAME, EasyOcrReader
-from plateid.models.engine import engine_session
-from plateid.models.reader import OnnxReader
-from plateid.models.session import Placement, Session
+from plateid.models.easyocr_reader import NAME, EasyOcrReader
+from plateid.models.onnx_detector import OnnxDetector
+from plateid.models.onnx_reader import OnnxReader
+from plateid.models.session import NetworkSession, SessionOptions
+from plateid.models.tensorrt import tensorrt_session
 
 
 class Networks:
-    """The sessions of a bundle; makes detectors and readers that use them."""
+    """The sessions of a bundle; creates detectors and readers that share them."""
 
     def __init__(self, config: ModelsConfig) -> None:
-        """Verifies and loads the bundle; with TensorRT, engines that are missing are built.
+        """Verifies and loads the bundle; with TensorRT, builds missing engines.
 
         Raises:
             BundleError: The bundle cannot be used.
-            ModelError: The provider is not to be had, or did not prove itself; EasyOCR is asked
-                for and is not there.
+            ModelError: The execution provider is missing or did not run the networks, or EasyOCR is
+                configured and not installed.
         """
         bundle = Bundle(config.bundle)
         self.spec = bundle.spec
@@ -39,24 +39,24 @@ class Networks:
 
     @property
     def names(self) -> ModelNames:
-        """As published in events."""
+        """Returns the names that events carry."""
         reader = NAME if self._easyocr else self.spec.reader.name
         return ModelNames(self.spec.detector.name, reader, self.spec.name)
 
     def detector(self, *, threshold: float | None = None) -> OnnxDetector:
-        """A detector with buffers of its own; `threshold` replaces the bundle's."""
+        """Creates a detector for one thread; `threshold` (score, 0-1) overrides the bundle's."""
         return OnnxDetector(self.detector_session, self.spec.detector, threshold=threshold)
 
     def reader(self) -> OnnxReader | EasyOcrReader:
-        """The bundle's reader, or EasyOCR's where the configuration asks for it."""
+        """Returns the bundle's reader, or EasyOCR if it is configured."""
         return self._easyocr or OnnxReader(self.reader_session, self.spec.reader)
 
     def self_test(self, *, runs: int = 1) -> tuple[float, float]:
-        """Median milliseconds of one inference of the detector and of the reader.
+        """Returns the median milliseconds of one inference of the detector and of the reader.
 
         Raises:
-            BundleError: A network is not what the bundle says.
-            ModelError: A network does not answer with finite numbers.
+            BundleError: A network has other shapes than the bundle states.
+            ModelError: A network fails or returns a number that is not finite.
         """
         self.detector()
         self.reader()
@@ -74,9 +74,15 @@ def _check_precision(config: ModelsConfig, spec: BundleSpec) -> None:
             )
 
 
-def _session(config: ModelsConfig, folder: Path, spec: NetworkSpec, *, model: bytes) -> Session:
+def _session(
+    config: ModelsConfig, folder: Path, spec: NetworkSpec, *, model: bytes
+) -> NetworkSession:
     path = folder / spec.file
     if config.provider == "tensorrt":
-        return engine_session(path, model, spec, cache=config.engine_cache)
-    proved = config.provider != "cpu"
-    return Session(str(path), model, Placement(config.provider, config.threads, proved=proved))
+        return tensorrt_session(path, model, spec, cache=config.engine_cache)
+    verify_provider = config.provider != "cpu"
+    return NetworkSession(
+        str(path),
+        model,
+        SessionOptions(config.provider, config.threads, verify_provider=verify_provider),
+    )

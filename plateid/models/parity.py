@@ -1,8 +1,8 @@
-"""Whether a bundle answers on another provider as it does on the CPU, in float32.
+"""Numerical parity: compares a bundle's outputs on an execution provider with those on the CPU.
 
-An engine computes in float16, so equal is not to be had. Rounded to float16 after each operator,
-the first bundle differed over the demo's clip by 0.002 in scores, 0.965 in IoU and 0.003 in
-probabilities (emulated on a CPU); the tolerances leave room for another order of sums.
+TensorRT engines compute in float16. Emulated on a CPU (rounding after each operator), the demo
+video's scores differed by 0.002, boxes had an IoU of 0.965 or more, and probabilities differed by
+0.003. The tolerances leave room for another order of summation.
 """
 
 from dataclasses import dataclass
@@ -13,28 +13,28 @@ from numpy.typing import NDArray
 from plateid.core.geometry import corners, iou
 from plateid.core.records import LazyImage
 from plateid.errors import ModelError
-from plateid.models.detector import as_input
 from plateid.models.networks import Networks
-from plateid.models.reader import fitted
+from plateid.models.onnx_detector import to_detector_input
+from plateid.models.onnx_reader import to_reader_input
 
 SCORE_TOLERANCE = 0.02
-"""Greatest difference of the detector's scores, best against best."""
-LEAST_IOU = 0.9
-"""Of a plate's box with the nearest one of the other side."""
+"""Maximum difference of the detector's scores, compared in sorted order."""
+MIN_IOU = 0.9
+"""Minimum IoU of a plate's box with the best match of the other side."""
 PROBABILITY_TOLERANCE = 0.05
-"""Greatest difference of a character's probability in one step of the reader, or of a country's."""
-Rows = NDArray[np.float32]
-"""Shape (N, 5): cx, cy, w, h, score, in any order."""
+"""Maximum difference of a character's probability in one CTC step."""
+Candidates = NDArray[np.float32]
+"""Detector output, shape (N, 5): rows cx, cy, w, h, score in any order."""
 
 
 @dataclass(frozen=True)
-class Agreement:
-    """The greatest differences that were found, all within tolerance.
+class Parity:
+    """The largest differences found, all within tolerance.
 
     Attributes:
-        score: Of a detection.
-        iou: The worst of a plate's box with its partner; 1 where there is no plate.
-        probability: Of a character or a country.
+        score: Of the detector's scores.
+        iou: The minimum over all plates of the IoU with the best match; 1 without plates.
+        probability: Of the reader's character probabilities.
     """
 
     score: float
@@ -42,59 +42,60 @@ class Agreement:
     probability: float
 
 
-def check_agreement(image: LazyImage, networks: Networks, reference: Networks) -> Agreement:
-    """Shows a picture to both networks of both sides and compares what they answer.
+def check_parity(image: LazyImage, networks: Networks, reference: Networks) -> Parity:
+    """Runs both bundles' networks on an image and compares their outputs.
 
     Raises:
         ModelError: They differ by more than the tolerances.
     """
     threshold = reference.spec.detector.threshold
-    got, expected = _rows(image, networks), _rows(image, reference)
+    got, expected = _candidates(image, networks), _candidates(image, reference)
     crops = _crops(image, reference)
-    read, truth = networks.reader_session.outputs(crops), reference.reader_session.outputs(crops)
-    found = Agreement(
-        score_difference(got, expected),
-        min(worst_iou(got, expected, threshold), worst_iou(expected, got, threshold)),
-        max(float(np.abs(one - other).max()) for one, other in zip(read, truth, strict=True)),
+    read, expected_read = networks.reader_session.run(crops), reference.reader_session.run(crops)
+    parity = Parity(
+        max_score_difference(got, expected),
+        min(min_iou(got, expected, threshold), min_iou(expected, got, threshold)),
+        float(np.abs(read - expected_read).max()),
     )
-    if found.score > SCORE_TOLERANCE or found.iou < LEAST_IOU:
+    if parity.score > SCORE_TOLERANCE or parity.iou < MIN_IOU:
         raise ModelError(
             networks.detector_session.name,
-            f"its answer differs from the CPU's: scores by {found.score:.3f} "
-            f"(allowed {SCORE_TOLERANCE}), boxes' IoU {found.iou:.2f} (at least {LEAST_IOU})",
+            f"its output differs from the CPU's: scores by {parity.score:.3f} "
+            f"(allowed {SCORE_TOLERANCE}), IoU of boxes {parity.iou:.2f} (at least {MIN_IOU})",
         )
-    if found.probability > PROBABILITY_TOLERANCE:
+    if parity.probability > PROBABILITY_TOLERANCE:
         raise ModelError(
             networks.reader_session.name,
-            f"its answer differs from the CPU's by {found.probability:.3f} "
+            f"its output differs from the CPU's by {parity.probability:.3f} "
             f"(allowed {PROBABILITY_TOLERANCE})",
         )
-    return found
+    return parity
 
 
-def score_difference(got: Rows, expected: Rows) -> float:
-    """Between the best scores, the second-best scores, and so on."""
+def max_score_difference(got: Candidates, expected: Candidates) -> float:
+    """Returns the largest difference between the sorted scores."""
     return float(np.abs(np.sort(got[:, 4]) - np.sort(expected[:, 4])).max(initial=0.0))
 
 
-def worst_iou(got: Rows, expected: Rows, threshold: float) -> float:
-    """Of the expected plates, that with the worst partner among what was got; 1 without plates."""
+def min_iou(got: Candidates, expected: Candidates, threshold: float) -> float:
+    """Returns the minimum over the expected plates of the IoU with their best match; 1 if none."""
     plates = expected[expected[:, 4] >= threshold]
-    partners = got[got[:, 4] >= threshold - SCORE_TOLERANCE]
+    matches = got[got[:, 4] >= threshold - SCORE_TOLERANCE]
     if not len(plates):
         return 1.0
-    return float(iou(corners(plates), corners(partners)).max(axis=1, initial=0.0).min())
+    return float(iou(corners(plates), corners(matches)).max(axis=1, initial=0.0).min())
 
 
-def _rows(image: LazyImage, networks: Networks) -> Rows:
-    spec = networks.spec.detector
-    pixels, session = image.resized(spec.width, spec.height), networks.detector_session
-    rows: Rows = session.run(pixels[None] if session.takes_bytes else as_input(pixels))[0].T
+def _candidates(image: LazyImage, networks: Networks) -> Candidates:
+    spec, session = networks.spec.detector, networks.detector_session
+    pixels = image.resized(spec.width, spec.height)
+    batch = pixels[None] if session.takes_uint8 else to_detector_input(pixels)
+    rows: Candidates = session.run(batch)[0].T
     return rows
 
 
 def _crops(image: LazyImage, networks: Networks) -> NDArray[np.float32]:
-    """The plates that the detector finds, or the whole picture, as input of the reader."""
+    """Returns the detected plates, or else the whole image, as reader input."""
     whole = (0.0, 0.0, float(image.width), float(image.height))
     boxes = [found.box for found in networks.detector().detect(image)] or [whole]
-    return np.stack([fitted(image.crop(box), networks.spec.reader) for box in boxes])
+    return np.stack([to_reader_input(image.crop(box), networks.spec.reader) for box in boxes])

@@ -1,4 +1,7 @@
-"""Who computed an inference, by ONNX Runtime's own profile: its provider list proves nothing."""
+"""Checks which execution provider ran a network, by ONNX Runtime's profile.
+
+The provider list of a session only says what was loaded.
+"""
 
 import json
 from collections.abc import Sequence
@@ -7,26 +10,24 @@ from pathlib import Path
 from plateid.errors import ModelError
 
 HEAVY = ("Conv", "Gemm", "MatMul", "LSTM", "GRU", "Attention")
-"""Parts of the names of operators that hold nearly all of a network's arithmetic."""
+"""Substrings of the operators that do nearly all of a network's arithmetic."""
 
 
-def computed_by(profile: Path) -> list[tuple[str, str]]:
-    """Operator and provider of each node that ran, from a profile that ONNX Runtime wrote."""
+def nodes_run(profile: Path) -> list[tuple[str, str]]:
+    """Returns (operator, provider) of each node that ran, from an ONNX Runtime profile."""
     events = json.loads(profile.read_bytes())
     nodes = [event["args"] for event in events if event["cat"] == "Node"]
     return [(node["op_name"], node["provider"]) for node in nodes if "provider" in node]
 
 
-def check_computed_by(name: str, nodes: Sequence[tuple[str, str]], provider: str) -> None:
-    """Accepts an inference whose heavy nodes all ran on the provider.
-
-    Shapes, and what else is cheap, a provider may leave to the CPU.
+def check_provider_ran(name: str, nodes: Sequence[tuple[str, str]], provider: str) -> None:
+    """Checks that all heavy nodes ran on the provider; cheap ones may run on the CPU.
 
     Raises:
-        ModelError: The provider computed nothing, or another one did the work.
+        ModelError: The provider ran no node, or another one ran a heavy node.
     """
     if all(ran_on != provider for _, ran_on in nodes):
-        raise ModelError(name, f"{provider} was loaded, but computed nothing")
+        raise ModelError(name, f"{provider} was loaded, but ran no node")
     elsewhere = [
         f"{operator} on {ran_on}"
         for operator, ran_on in nodes

@@ -1,4 +1,4 @@
-"""ONNX Runtime, told exactly where to run; it never falls back to another provider."""
+"""Runs a network with ONNX Runtime on one execution provider, without falling back to another."""
 
 import functools
 import statistics
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from plateid.errors import BundleError, ModelError
-from plateid.models.provider_check import check_computed_by, computed_by
+from plateid.models.provider_check import check_provider_ran, nodes_run
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -31,7 +31,7 @@ LOAD_ERRORS = (
     ort_errors.RuntimeException,
 )
 START_ERRORS = (RuntimeError, ValueError)
-"""A provider whose libraries are missing, or that refuses its options."""
+"""Raised if a provider's libraries are missing, or if it refuses its options."""
 RUN_ERRORS = (
     ort_errors.Fail,
     ort_errors.InvalidArgument,
@@ -39,65 +39,68 @@ RUN_ERRORS = (
     ort_errors.EPFail,
 )
 ERRORS_ONLY = 3
-GREY, GREY_BYTE = 0.5, 128
+"""Log severity of ONNX Runtime: errors."""
+GREY, GREY_UINT8 = 0.5, 128
+"""Value of the input that `probe` uses."""
 Batch = NDArray[np.float32] | NDArray[np.uint8]
 Shape = Sequence[int | None]
-"""None stands for an axis of any size."""
+"""None is an axis of any size."""
 
 
 @dataclass(frozen=True)
-class Placement:
+class SessionOptions:
     """Where and how a network runs.
 
     Attributes:
         provider: A key of PROVIDERS.
-        threads: Of one inference.
-        options: Of ONNX Runtime's provider.
-        proved: Whether the provider must prove itself with an inference before it is believed.
-        one_by_one: Whether free axes are fixed to 1, and the pictures of a batch run one after the
-            other: for providers that compile a network for one shape.
+        threads: Threads of one inference.
+        options: Options of the execution provider.
+        verify_provider: Whether to check by a profiled inference that the provider ran the network.
+        batch_of_one: Whether to fix free axes to 1 and to run the images of a batch one by one, for
+            providers that compile a network for one shape.
     """
 
     provider: str = "cpu"
     threads: int = 1
     options: Mapping[str, str] = field(default_factory=dict)
-    proved: bool = False
-    one_by_one: bool = False
+    verify_provider: bool = False
+    batch_of_one: bool = False
 
 
-ON_CPU = Placement()
+CPU = SessionOptions()
+"""One thread on the CPU."""
 
 
-class Session:
-    """One network with one input; may be called from several threads.
+class NetworkSession:
+    """A network with one input; thread-safe.
 
     Attributes:
-        name: For error messages.
-        placement: Where it runs.
-        start_s: Seconds that loading took, building and proof included.
+        name: Name in error messages.
+        session_options: Where and how it runs.
+        start_s: Seconds it took to load, including engine building and the provider check.
     """
 
-    def __init__(self, name: str, model: bytes, placement: Placement = ON_CPU) -> None:
+    def __init__(self, name: str, model: bytes, session_options: SessionOptions = CPU) -> None:
         """Loads a network from the ONNX file's bytes.
 
         Raises:
-            BundleError: The bytes are no network that this ONNX Runtime can run.
-            ModelError: The provider is not to be had here, or did not compute the proof.
+            BundleError: This ONNX Runtime cannot run the network.
+            ModelError: The provider is not available, or did not run the network.
         """
         self.name = name
-        self.placement = placement
-        check_provider(name, placement.provider)
-        options = _options(placement.threads)
+        self.session_options = session_options
+        check_available(name, session_options.provider)
+        options = _options(session_options.threads)
         started = time.perf_counter()
-        if placement.one_by_one:
+        if session_options.batch_of_one:
             self._fix_free_axes(model, options)
         self._load(model, options)
         self.start_s = time.perf_counter() - started
 
     def _fix_free_axes(self, model: bytes, options: ort.SessionOptions) -> None:
-        as_written = _options(1)
-        as_written.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        session = self._created(model, as_written, ON_CPU)
+        unoptimised = _options(1)
+        unoptimised.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        session = self._create(model, unoptimised, CPU)
         for axis in session.get_inputs()[0].shape:
             if axis is None:
                 raise BundleError(self.name, "an axis of its input has neither a size nor a name")
@@ -105,39 +108,39 @@ class Session:
                 options.add_free_dimension_override_by_name(axis, 1)
 
     def _load(self, model: bytes, options: ort.SessionOptions) -> None:
-        if not self.placement.proved:
-            self._session = self._created(model, options, self.placement)
+        if not self.session_options.verify_provider:
+            self._session = self._create(model, options, self.session_options)
             return
         with tempfile.TemporaryDirectory(prefix="plateid-") as folder:
             options.enable_profiling = True
             options.profile_file_prefix = f"{folder}/profile"
-            self._session = self._created(model, options, self.placement)
+            self._session = self._create(model, options, self.session_options)
             self.probe()
-            nodes = computed_by(Path(self._session.end_profiling()))
-        check_computed_by(self.name, nodes, PROVIDERS[self.placement.provider])
+            nodes = nodes_run(Path(self._session.end_profiling()))
+        check_provider_ran(self.name, nodes, PROVIDERS[self.session_options.provider])
 
-    def _created(
-        self, model: bytes, options: ort.SessionOptions, placement: Placement
+    def _create(
+        self, model: bytes, options: ort.SessionOptions, session_options: SessionOptions
     ) -> ort.InferenceSession:
-        wanted = PROVIDERS[placement.provider]
-        providers = [(wanted, dict(placement.options))]
+        wanted = PROVIDERS[session_options.provider]
+        providers = [(wanted, dict(session_options.options))]
         try:
             session = ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
         except LOAD_ERRORS as error:
-            raise BundleError(
-                self.name, f"not a network that can be run here: {_line(error)}"
-            ) from error
+            raise BundleError(self.name, f"this network cannot be run: {_line(error)}") from error
         except START_ERRORS as error:
-            raise ModelError(self.name, f"{wanted} could not be started: {_line(error)}") from error
+            raise ModelError(self.name, f"{wanted} failed to start: {_line(error)}") from error
         if session.get_providers()[0] != wanted:
-            raise ModelError(self.name, f"{wanted} could not be started; ONNX Runtime printed why")
+            raise ModelError(
+                self.name, f"{wanted} failed to start; ONNX Runtime printed the reason"
+            )
         return session
 
     def check_shapes(self, inputs: Shape, *outputs: Shape) -> None:
-        """Compares the shapes that the network declares.
+        """Compares the declared shapes with the expected ones.
 
         Raises:
-            BundleError: They differ, or there are more or fewer inputs or outputs.
+            BundleError: They differ, or the number of inputs or outputs differs.
         """
         for kind, declared, wanted in (
             ("input", self._session.get_inputs(), [inputs]),
@@ -150,17 +153,9 @@ class Session:
                 )
                 raise BundleError(self.name, f"{kind} shape is {found}; bundle.toml says {said}")
 
-    def run(self, batch: Batch) -> NDArray[np.float32]:
-        """The answer to a batch; of a network with several outputs, the first.
-
-        Raises:
-            ModelError: As `outputs`.
-        """
-        return self.outputs(batch)[0]
-
     @functools.cached_property
-    def takes_bytes(self) -> bool:
-        """Whether its input is of 8-bit samples, not of floating-point numbers."""
+    def takes_uint8(self) -> bool:
+        """Whether the input is uint8, not float32."""
         return bool(self._session.get_inputs()[0].type == "tensor(uint8)")
 
     @functools.cached_property
@@ -168,39 +163,35 @@ class Session:
         name: str = self._session.get_inputs()[0].name
         return name
 
-    def bare(self, batch: Batch) -> None:
-        """Runs ONNX Runtime on a batch and does nothing else: what cannot be saved."""
-        self._session.run(None, {self._input: batch})
-
-    def outputs(self, batch: Batch) -> list[NDArray[np.float32]]:
-        """All that the network answers to a batch.
+    def run(self, batch: Batch) -> NDArray[np.float32]:
+        """Returns the network's output for a batch.
 
         Raises:
-            ModelError: ONNX Runtime failed; never the same as an answer without plates.
+            ModelError: ONNX Runtime failed, or the output has a number that is not finite.
         """
-        parts = np.split(batch, len(batch)) if self.placement.one_by_one else [batch]
+        parts = np.split(batch, len(batch)) if self.session_options.batch_of_one else [batch]
         try:
-            answers = [self._session.run(None, {self._input: part}) for part in parts]
+            outputs = [self._session.run(None, {self._input: part})[0] for part in parts]
         except RUN_ERRORS as error:
             raise ModelError(self.name, f"inference failed: {_line(error)}") from error
-        outputs = (
-            answers[0]
-            if len(answers) == 1
-            else [np.concatenate(parts) for parts in zip(*answers, strict=True)]
-        )
-        if not all(np.isfinite(output).all() for output in outputs):
-            raise ModelError(self.name, "its answer has numbers that are not finite")
-        return outputs
+        output = outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+        if not np.isfinite(output).all():
+            raise ModelError(self.name, "its output has numbers that are not finite")
+        return np.asarray(output, dtype=np.float32)
+
+    def run_unchecked(self, batch: Batch) -> None:
+        """Runs ONNX Runtime alone, without checks, to measure its share of the time."""
+        self._session.run(None, {self._input: batch})
 
     def probe(self, *, runs: int = 1) -> float:
-        """Runs it on a grey input; the median milliseconds of one inference.
+        """Runs the network on a grey input; returns the median milliseconds of one inference.
 
         Raises:
-            ModelError: It does not answer with finite numbers.
+            ModelError: It fails, or its output has numbers that are not finite.
         """
         declared = self._session.get_inputs()[0].shape
         shape = [size if isinstance(size, int) else 1 for size in declared]
-        grey = np.full(shape, *((GREY_BYTE, np.uint8) if self.takes_bytes else (GREY, np.float32)))
+        grey = np.full(shape, *((GREY_UINT8, np.uint8) if self.takes_uint8 else (GREY, np.float32)))
         times_ms = []
         for _ in range(runs):
             started = time.perf_counter()
@@ -209,8 +200,8 @@ class Session:
         return statistics.median(times_ms)
 
 
-def check_provider(name: str, provider: str) -> None:
-    """Raises ModelError where this build of ONNX Runtime does not have the provider."""
+def check_available(name: str, provider: str) -> None:
+    """Raises ModelError if this build of ONNX Runtime lacks the provider."""
     if PROVIDERS[provider] not in ort.get_available_providers():
         raise ModelError(
             name,

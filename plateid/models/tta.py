@@ -1,4 +1,4 @@
-"""A second look at the plates of a still picture: it has no other frame to compare with."""
+"""Test-time augmentation: reads doubtful plates of a still image in several crops."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,60 +10,60 @@ from plateid.core.reading import read_once
 from plateid.core.records import Box, LazyImage, PlateRead
 from plateid.core.text import tempered
 
-SURE = 0.9
-"""Reads of this confidence are not looked at again."""
-CUTS = ((0.05, 0.05), (-0.05, -0.05), (0.0, 0.1))
-"""The other cuts of a box: what each side moves outwards, in parts of its width and height."""
-ALIKE = 1.4
-"""Cuts of one picture err more alike than frames of a pass do: the temperature of what they say
-together."""
+SURE_CONFIDENCE = 0.9
+"""Minimum confidence at which a single read is final."""
+MARGINS = ((0.05, 0.05), (-0.05, -0.05), (0.0, 0.1))
+"""Margins (x, y) of the additional crops, as fractions of the box's width and height: wider,
+narrower, higher."""
+FUSED_TEMPERATURE = 1.4
+"""Temperature of the fused read: crops of one image have more correlated errors than frames."""
 
 
 class Reader(Protocol):
-    """Who reads boxes of a picture."""
+    """Reads boxes of an image."""
 
     def read(self, image: LazyImage, boxes: Sequence[Box]) -> list[PlateRead]:
-        """One read for each box."""
+        """Returns one read for each box."""
 
 
-class CloseReader:
-    """Reads a box of which the reader is unsure again, cut wider, narrower and higher."""
+class TtaReader:
+    """A reader that reads a doubtful box again, cropped wider, narrower and higher."""
 
     def __init__(self, reader: Reader) -> None:
-        """Who reads each cut."""
+        """Wraps the reader of single crops."""
         self._reader = reader
 
     def read(self, image: LazyImage, boxes: Sequence[Box]) -> list[PlateRead]:
-        """One read for each box, in order.
+        """Returns one read for each box, in order.
 
         Raises:
             ModelError: The network failed.
         """
         reads = self._reader.read(image, boxes)
-        unsure = [n for n, read in enumerate(reads) if not _is_sure(read)]
-        others = self._reader.read(image, [cut for n in unsure for cut in other_cuts(boxes[n])])
-        for n, start in zip(unsure, range(0, len(others), len(CUTS)), strict=True):
-            reads[n] = _fused([reads[n], *others[start : start + len(CUTS)]])
+        doubtful = [n for n, read in enumerate(reads) if not _is_sure(read)]
+        variants = [variant for n in doubtful for variant in crop_variants(boxes[n])]
+        more = self._reader.read(image, variants)
+        for n, start in zip(doubtful, range(0, len(more), len(MARGINS)), strict=True):
+            reads[n] = _fuse([reads[n], *more[start : start + len(MARGINS)]])
         return reads
 
 
-def other_cuts(box: Box) -> list[Box]:
-    """What is read as well where the box itself leaves doubt."""
-    return [expanded(box, x=x, y=y) for x, y in CUTS]
+def crop_variants(box: Box) -> list[Box]:
+    """Returns the boxes that are read as well if the read of the box itself is doubtful."""
+    return [expanded(box, x=x, y=y) for x, y in MARGINS]
 
 
-def together(reads: Sequence[PlateRead]) -> PlateRead:
-    """What a box and its other cuts say, in this order: the first alone where it is sure."""
-    return reads[0] if len(reads) == 1 or _is_sure(reads[0]) else _fused(reads)
+def fuse_variants(reads: Sequence[PlateRead]) -> PlateRead:
+    """Fuses the reads of a box and its variants, in this order; a sure first read is final."""
+    return reads[0] if len(reads) == 1 or _is_sure(reads[0]) else _fuse(reads)
 
 
-def _fused(reads: Sequence[PlateRead]) -> PlateRead:
+def _fuse(reads: Sequence[PlateRead]) -> PlateRead:
     fusion = Fusion(doubts=True)
     for read in reads:
         fusion.add(read)
-    slots = tempered(fusion.slots(), ALIKE)
-    return replace(reads[0], probabilities=slots, regions=fusion.regions())
+    return replace(reads[0], probabilities=tempered(fusion.slots(), FUSED_TEMPERATURE))
 
 
 def _is_sure(read: PlateRead) -> bool:
-    return read_once(read).confidence >= SURE
+    return read_once(read).confidence >= SURE_CONFIDENCE

@@ -285,7 +285,7 @@ def test_check_of_a_store_that_cannot_be_looked_at_is_a_line_as_well(config):
 
 def test_a_network_that_fails_ends_the_process_with_its_reason(config, monkeypatch):
     from plateid.app import App
-    from plateid.models.detector import OnnxDetector
+    from plateid.models.onnx_detector import OnnxDetector
     from plateid.service.supervisor import Supervisor
 
     def fail(*_: object) -> None:

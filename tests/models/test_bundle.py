@@ -7,7 +7,7 @@ from plateid.config.models import ModelsConfig, shipped_bundles
 from plateid.errors import BundleError, ModelError
 from plateid.models.bundle import Bundle
 from plateid.models.networks import Networks
-from plateid.models.session import PROVIDERS, Session
+from plateid.models.session import PROVIDERS, NetworkSession
 from tests.support.bundles import detector_network, reader_network, write_bundle
 from tests.support.images import plain
 
@@ -19,13 +19,13 @@ def edit(bundle: Path, before: str, after: str) -> None:
     file.write_text(text.replace(before, after))
 
 
-def test_a_good_bundle_names_its_networks(bundle):
+def test_valid_bundle_names_its_networks(bundle):
     names = Networks(ModelsConfig(bundle=bundle)).names
     assert (names.detector, names.reader, names.bundle) == ("tiny-detector", "tiny-reader", "tiny")
 
 
 @pytest.mark.parametrize("name", shipped_bundles())
-def test_a_bundle_that_ships_is_whole_fits_and_answers(name):
+def test_shipped_bundle_is_complete_and_passes_its_self_test(name):
     networks = Networks(ModelsConfig(bundle=name))
     assert min(networks.self_test()) > 0
 
@@ -43,13 +43,13 @@ def test_a_bundle_that_ships_is_whole_fits_and_answers(name):
         ("format = 1", "format = ", "Invalid value"),
     ],
 )
-def test_a_wrong_description_is_refused_by_key(bundle, before, after, reason):
+def test_invalid_description_is_refused_with_its_key(bundle, before, after, reason):
     edit(bundle, before, after)
     with pytest.raises(BundleError, match=f"bundle.toml: {reason}"):
         Bundle(bundle)
 
 
-def test_a_missing_bundle_and_a_missing_network_are_named(bundle):
+def test_missing_bundle_and_missing_network_are_named(bundle):
     with pytest.raises(BundleError, match=r"nowhere/bundle.toml: No such file"):
         Bundle(bundle.parent / "nowhere")
     (bundle / "reader.onnx").unlink()
@@ -57,7 +57,7 @@ def test_a_missing_bundle_and_a_missing_network_are_named(bundle):
         Bundle(bundle)
 
 
-def test_an_altered_network_is_refused(bundle):
+def test_altered_network_is_refused(bundle):
     data = bytearray((bundle / "detector.onnx").read_bytes())
     data[len(data) // 2] ^= 1
     (bundle / "detector.onnx").write_bytes(data)
@@ -73,27 +73,25 @@ def test_an_altered_network_is_refused(bundle):
         (
             b"not a network",
             reader_network("A"),
-            "detector.onnx: not a network that can be run here",
+            "detector.onnx: this network cannot be run",
         ),
     ],
 )
-def test_a_network_of_another_shape_is_refused(tmp_path, detector, reader, reason):
+def test_network_of_another_shape_is_refused(tmp_path, detector, reader, reason):
     write_bundle(tmp_path / "bundle", detector, reader)
     with pytest.raises(BundleError, match=reason):
         Networks(ModelsConfig(bundle=tmp_path / "bundle")).detector()
 
 
 @pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
-def test_a_provider_that_is_not_here_is_never_exchanged(bundle, provider):
+def test_missing_provider_is_an_error_without_fallback(bundle, provider):
     with pytest.raises(ModelError, match=f"detector.onnx: .*has no {PROVIDERS[provider]}"):
         Networks(ModelsConfig(bundle=bundle, provider=provider))
 
 
 @pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
 @pytest.mark.parametrize("network", ["detector", "reader"])
-def test_an_int8_network_is_for_cpus_and_the_error_names_the_other_bundle(
-    bundle, network, provider
-):
+def test_int8_network_on_a_gpu_is_refused_and_names_the_float_bundle(bundle, network, provider):
     edit(bundle, f'name = "tiny-{network}"', f'name = "tiny-{network}"\nprecision = "int8"')
     assert Networks(ModelsConfig(bundle=bundle)).spec.name == "tiny"
     with pytest.raises(ModelError, match=f'tiny-{network} is .*"{provider}" use .*"accurate"'):
@@ -101,20 +99,20 @@ def test_an_int8_network_is_for_cpus_and_the_error_names_the_other_bundle(
 
 
 @pytest.mark.parametrize("count", [1, 300, 5040])
-def test_a_detector_may_answer_with_any_number_of_candidates(tmp_path, count):
+def test_detector_may_output_any_number_of_candidates(tmp_path, count):
     rows = [(32, 16, 20, 8, 0.9)] * count
     write_bundle(tmp_path / "bundle", detector_network(rows), reader_network("A"))
     found = Networks(ModelsConfig(bundle=tmp_path / "bundle")).detector().detect(plain())
     assert len(found) == 1
 
 
-def test_an_answer_that_is_not_a_number_is_an_error_not_an_empty_answer():
-    session = Session("tiny", detector_network([(32, 16, 20, 8, float("nan"))]))
+def test_output_that_is_not_finite_is_an_error():
+    session = NetworkSession("tiny", detector_network([(32, 16, 20, 8, float("nan"))]))
     with pytest.raises(ModelError, match="not finite"):
         session.run(np.zeros((1, 3, 32, 64), np.float32))
 
 
-def test_a_failed_inference_is_an_error_not_an_empty_answer():
-    session = Session("tiny", reader_network("A"))
+def test_failed_inference_is_an_error():
+    session = NetworkSession("tiny", reader_network("A"))
     with pytest.raises(ModelError, match="tiny: inference failed"):
         session.run(np.zeros((1, 1, 16, 47), np.float32))

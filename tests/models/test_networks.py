@@ -11,30 +11,30 @@ def networks(bundle) -> Networks:
     return Networks(ModelsConfig(bundle=bundle))
 
 
-def test_boxes_come_back_in_pixels_of_the_picture_one_for_each_plate(networks):
+def test_detections_are_in_image_pixels_one_for_each_plate(networks):
     (found,) = networks.detector().detect(plain(640, 640))
     assert found.score == pytest.approx(0.9)
     assert found.box == pytest.approx((120, 240, 520, 400))
 
 
-def test_boxes_are_cut_at_the_border_of_the_picture(networks):
+def test_boxes_are_clipped_to_the_image(networks):
     (found,) = networks.detector().detect(plain(640, 80))
     x1, y1, x2, y2 = found.box
     assert 0 <= x1 < x2 <= 640
     assert 0 <= y1 < y2 <= 80
 
 
-def test_a_threshold_given_replaces_that_of_the_bundle(networks):
+def test_given_threshold_overrides_the_bundle(networks):
     assert networks.detector(threshold=0.95).detect(plain()) == []
     assert len(networks.detector(threshold=0.1).detect(plain(64, 32))) == 2
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 400), (4000, 3), (64, 32)])
-def test_a_picture_of_any_size_is_looked_at(networks, size):
+def test_image_of_any_size_is_accepted(networks, size):
     assert len(networks.detector().detect(plain(*size))) <= 2
 
 
-def test_each_box_is_read_in_order_and_no_box_is_no_read(networks):
+def test_each_box_is_read_in_order(networks):
     reader = networks.reader()
     assert reader.read(plain(), []) == []
     reads = reader.read(plain(100, 100), [(0, 0, 40, 10), (10.4, 20.2, 90, 60), (99, 99, 100, 100)])
@@ -42,6 +42,6 @@ def test_each_box_is_read_in_order_and_no_box_is_no_read(networks):
     assert [read.height for read in reads] == pytest.approx([10, 39.8, 1])
 
 
-def test_a_box_outside_of_the_picture_is_read_like_any_other(networks):
+def test_box_outside_the_image_is_read(networks):
     (read,) = networks.reader().read(plain(50, 50), [(-20.0, -20.0, -5.0, -10.0)])
     assert 0 <= read.sharpness <= 1

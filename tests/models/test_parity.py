@@ -4,7 +4,7 @@ import pytest
 from plateid.config.models import ModelsConfig
 from plateid.errors import ModelError
 from plateid.models.networks import Networks
-from plateid.models.parity import check_agreement, score_difference, worst_iou
+from plateid.models.parity import check_parity, max_score_difference, min_iou
 from tests.support.bundles import detector_network, reader_network, write_bundle
 from tests.support.images import plain
 
@@ -31,8 +31,8 @@ def made(tmp_path):
         [PLATE, OTHER, (5.0, 5.0, 1.0, 1.0, 0.09)],  # where no plate is, boxes are noise
     ],
 )
-def test_answers_that_rounding_explains_agree(made, rows):
-    found = check_agreement(plain(), made("got", rows), made("expected", [PLATE, OTHER, WEAK]))
+def test_outputs_within_rounding_errors_have_parity(made, rows):
+    found = check_parity(plain(), made("got", rows), made("expected", [PLATE, OTHER, WEAK]))
     assert found.score < 0.02
     assert 0.9 < found.iou <= 1
     assert found.probability == 0
@@ -42,26 +42,26 @@ def test_answers_that_rounding_explains_agree(made, rows):
     ("rows", "path", "reason"),
     [
         ([(*PLATE[:4], 0.8), OTHER, WEAK], "-AB-", "got/detector.onnx: .*scores by 0.100"),
-        ([(36, *PLATE[1:]), OTHER, WEAK], "-AB-", "got/detector.onnx: .*boxes' IoU 0.67"),
-        ([(90, *PLATE[1:]), OTHER, WEAK], "-AB-", "got/detector.onnx: .*boxes' IoU 0.00"),
+        ([(36, *PLATE[1:]), OTHER, WEAK], "-AB-", "got/detector.onnx: .*IoU of boxes 0.67"),
+        ([(90, *PLATE[1:]), OTHER, WEAK], "-AB-", "got/detector.onnx: .*IoU of boxes 0.00"),
         ([WEAK, WEAK, WEAK], "-AB-", "got/detector.onnx: .*scores by 0.800"),
         ([PLATE, OTHER, WEAK], "-AC-", "got/reader.onnx: .*differs from the CPU's by 0.963"),
     ],
 )
-def test_another_answer_is_an_error_of_the_network_that_gave_it(made, rows, path, reason):
+def test_different_output_is_an_error_that_names_the_network(made, rows, path, reason):
     with pytest.raises(ModelError, match=reason):
-        check_agreement(plain(), made("got", rows, path), made("expected", [PLATE, OTHER, WEAK]))
+        check_parity(plain(), made("got", rows, path), made("expected", [PLATE, OTHER, WEAK]))
 
 
-def test_without_a_plate_scores_and_the_whole_picture_are_compared(made):
+def test_image_without_plates_is_compared_by_scores_and_as_a_whole(made):
     networks, blind = made("got", [WEAK]), made("expected", [WEAK])
-    assert check_agreement(plain(), networks, blind).iou == 1
+    assert check_parity(plain(), networks, blind).iou == 1
     with pytest.raises(ModelError, match=r"reader.onnx"):
-        check_agreement(plain(), made("other", [WEAK], "-A--"), blind)
+        check_parity(plain(), made("other", [WEAK], "-A--"), blind)
 
 
-def test_no_candidates_at_all_are_no_difference():
+def test_empty_outputs_have_parity():
     none = np.zeros((0, 5), np.float32)
-    assert score_difference(none, none) == 0
-    assert worst_iou(none, none, 0.3) == 1
-    assert worst_iou(none, np.array([PLATE], np.float32), 0.3) == 0
+    assert max_score_difference(none, none) == 0
+    assert min_iou(none, none, 0.3) == 1
+    assert min_iou(none, np.array([PLATE], np.float32), 0.3) == 0

@@ -3,8 +3,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from plateid.errors import BundleError, ModelError
-from plateid.models.provider_check import check_computed_by
-from plateid.models.session import PROVIDERS, Placement, Session
+from plateid.models.provider_check import check_provider_ran
+from plateid.models.session import PROVIDERS, NetworkSession, SessionOptions
 from tests.support.bundles import detector_network, reader_network
 
 CPU, CUDA, TENSORRT = (PROVIDERS[key] for key in ("cpu", "cuda", "tensorrt"))
@@ -25,83 +25,69 @@ def convolution(batch: str | int | None) -> bytes:
     return helper.make_model(graph, opset_imports=opset, ir_version=9).SerializeToString()
 
 
-def test_a_provider_proves_itself_with_an_inference_and_works_on():
-    session = Session("tiny", convolution("n"), Placement(proved=True))
+def test_provider_check_passes_and_the_session_keeps_working():
+    session = NetworkSession("tiny", convolution("n"), SessionOptions(verify_provider=True))
     assert session.start_s > 0
     assert session.run(np.ones((3, 1, 4, 4), np.float32)).mean() == 2
 
 
-def test_a_network_that_cannot_answer_proves_nothing():
+def test_provider_check_fails_for_an_output_that_is_not_finite():
     with pytest.raises(ModelError, match=r"tiny: .*not finite"):
-        Session("tiny", detector_network([(1, 1, 1, 1, float("nan"))]), Placement(proved=True))
+        NetworkSession(
+            "tiny",
+            detector_network([(1, 1, 1, 1, float("nan"))]),
+            SessionOptions(verify_provider=True),
+        )
 
 
 @pytest.mark.parametrize("batch", ["n", 1])
-def test_a_network_compiled_for_one_picture_runs_a_batch_one_by_one(batch):
-    session = Session("tiny", convolution(batch), Placement(one_by_one=True))
+def test_batch_of_one_session_runs_a_batch_image_by_image(batch):
+    session = NetworkSession("tiny", convolution(batch), SessionOptions(batch_of_one=True))
     session.check_shapes([1, 1, 4, 4], [1, 1, 4, 4])
     inputs = np.arange(48, dtype=np.float32).reshape(3, 1, 4, 4)
     np.testing.assert_array_equal(session.run(inputs), 2 * inputs)
 
 
-def test_one_by_one_the_reader_answers_as_in_a_batch():
+def test_batch_of_one_session_equals_a_batched_one():
     inputs = np.zeros((4, 1, 16, 48), np.float32)
-    at_once = Session("tiny", reader_network("A-B")).run(inputs)
-    one_by_one = Session("tiny", reader_network("A-B"), Placement(one_by_one=True)).run(inputs)
-    np.testing.assert_array_equal(one_by_one, at_once)
+    at_once = NetworkSession("tiny", reader_network("A-B")).run(inputs)
+    batch_of_one = NetworkSession(
+        "tiny", reader_network("A-B"), SessionOptions(batch_of_one=True)
+    ).run(inputs)
+    np.testing.assert_array_equal(batch_of_one, at_once)
 
 
-@pytest.mark.parametrize("one_by_one", [False, True])
-def test_each_output_of_a_network_with_two_is_answered(one_by_one):
-    session = Session(
-        "tiny", reader_network("A-B", regions=(0.3, 0.7)), Placement(one_by_one=one_by_one)
-    )
-    batch = 1 if one_by_one else "n"
-    session.check_shapes([batch, 1, 16, 48], [batch, 3, 37], [batch, 2])
-    probabilities, regions = session.outputs(np.zeros((4, 1, 16, 48), np.float32))
-    assert probabilities.shape == (4, 3, 37)
-    np.testing.assert_allclose(regions, [[0.3, 0.7]] * 4)
-    with pytest.raises(BundleError, match=r"tiny: output shape is .* and .*; bundle.toml says"):
-        session.check_shapes([batch, 1, 16, 48], [batch, 3, 37])
-
-
-def test_a_second_output_that_is_not_finite_is_refused():
-    session = Session("tiny", reader_network("A", regions=(float("inf"), 0)))
-    with pytest.raises(ModelError, match=r"tiny: .*not finite"):
-        session.run(np.zeros((1, 1, 16, 48), np.float32))
-
-
-def test_a_free_axis_without_a_name_cannot_be_fixed():
+def test_unnamed_free_axis_cannot_be_fixed():
     with pytest.raises(BundleError, match="tiny: an axis of its input has neither"):
-        Session("tiny", convolution(None), Placement(one_by_one=True))
+        NetworkSession("tiny", convolution(None), SessionOptions(batch_of_one=True))
 
 
-def test_bytes_that_are_no_network_are_refused_before_axes_are_fixed():
-    with pytest.raises(BundleError, match="tiny: not a network"):
-        Session("tiny", b"not a network", Placement(one_by_one=True))
+def test_invalid_onnx_file_is_refused():
+    with pytest.raises(BundleError, match="tiny: this network cannot be run"):
+        NetworkSession("tiny", b"not a network", SessionOptions(batch_of_one=True))
 
 
-def test_a_probe_gives_the_milliseconds_of_an_inference():
-    assert 0 < Session("tiny", convolution("n")).probe(runs=3) < 1000
+def test_probe_returns_milliseconds():
+    assert 0 < NetworkSession("tiny", convolution("n")).probe(runs=3) < 1000
 
 
 @pytest.mark.parametrize(
     ("nodes", "reason"),
     [
-        ([], "computed nothing"),
-        ([("Conv", CPU), ("Softmax", CPU)], "computed nothing"),
+        ([], "ran no node"),
+        ([("Conv", CPU), ("Softmax", CPU)], "ran no node"),
         ([(KERNEL, TENSORRT), ("LSTM", CPU), ("Conv", CUDA)], "Conv on CUDA.*, LSTM on CPU"),
         ([(KERNEL, TENSORRT), ("QLinearConv", CPU)], "QLinearConv on CPU"),
         ([(KERNEL, TENSORRT), ("FusedMatMul", CPU)], "FusedMatMul on CPU"),
     ],
 )
-def test_a_provider_that_did_not_do_the_work_is_found_out(nodes, reason):
+def test_provider_that_did_not_run_heavy_nodes_is_refused(nodes, reason):
     with pytest.raises(ModelError, match=f"tiny: {TENSORRT} .*{reason}"):
-        check_computed_by("tiny", nodes, TENSORRT)
+        check_provider_ran("tiny", nodes, TENSORRT)
 
 
 @pytest.mark.parametrize(
     "nodes", [[(KERNEL, TENSORRT)], [(KERNEL, TENSORRT), ("Shape", CPU), ("Gather", CPU)]]
 )
-def test_the_arithmetic_of_shapes_may_stay_on_the_cpu(nodes):
-    check_computed_by("tiny", nodes, TENSORRT)
+def test_cheap_nodes_may_run_on_the_cpu(nodes):
+    check_provider_ran("tiny", nodes, TENSORRT)

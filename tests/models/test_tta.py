@@ -9,7 +9,7 @@ from plateid.core.reading import read_once
 from plateid.core.records import Reading
 from plateid.demo import CLIP
 from plateid.models.networks import Networks
-from plateid.models.tta import SURE, CloseReader
+from plateid.models.tta import SURE_CONFIDENCE, TtaReader
 
 TRUTH = json.loads(CLIP.with_suffix(".json").read_text())
 PLATES = {vehicle["plate"] for vehicle in TRUTH["vehicles"]}
@@ -25,13 +25,13 @@ def looks(
     for frame in read_video(CLIP):
         found = detector.detect(frame.image)
         boxes = [expanded(each.box, x=-tighter, y=-tighter) for each in found]
-        reads = (each.read(frame.image, boxes) for each in (reader, CloseReader(reader)))
+        reads = (each.read(frame.image, boxes) for each in (reader, TtaReader(reader)))
         pairs.extend(zip(*(map(read_once, look) for look in reads), strict=True))
-    sure = [(once, closely) for once, closely in pairs if once.confidence >= SURE]
-    return sure, [(once, closely) for once, closely in pairs if once.confidence < SURE]
+    sure = [(once, closely) for once, closely in pairs if once.confidence >= SURE_CONFIDENCE]
+    return sure, [(once, closely) for once, closely in pairs if once.confidence < SURE_CONFIDENCE]
 
 
-def test_what_is_sure_stays_and_what_is_wrong_gets_less_sure():
+def test_sure_reads_are_unchanged_and_wrong_reads_lose_confidence():
     sure, unsure = looks()
     assert len(sure) > len(unsure) > 0
     assert all(once == closely for once, closely in sure)
@@ -40,7 +40,7 @@ def test_what_is_sure_stays_and_what_is_wrong_gets_less_sure():
     assert after < 0.9 * before
 
 
-def test_more_is_read_right_of_boxes_that_are_too_tight():
+def test_tta_reads_more_plates_in_tight_boxes():
     _, unsure = looks(tighter=0.1)
     once, closely = (
         sum(look.plate in PLATES for look in each) for each in zip(*unsure, strict=True)
@@ -48,6 +48,6 @@ def test_more_is_read_right_of_boxes_that_are_too_tight():
     assert closely > 1.2 * once > 0
 
 
-def test_no_box_is_no_read():
-    reader = CloseReader(Networks(ModelsConfig()).reader())
+def test_no_boxes_give_no_reads():
+    reader = TtaReader(Networks(ModelsConfig()).reader())
     assert reader.read(next(read_video(CLIP)).image, []) == []

@@ -12,7 +12,7 @@ from plateid.config.models import ModelsConfig
 from plateid.config.outputs import MqttConfig
 from plateid.config.root import Config
 from plateid.config.storage import StoreConfig
-from plateid.models.detector import OnnxDetector
+from plateid.models.onnx_detector import OnnxDetector
 from plateid.outputs import mqtt
 from plateid.service import watchdog
 from plateid.service.supervisor import Supervisor

@@ -22,7 +22,7 @@ from ultralytics.nn.tasks import DetectionModel
 from plateid.capture.images import read_image
 from plateid.core.geometry import letterboxed
 from plateid.models.bundle import Bundle
-from plateid.models.detector import as_input
+from plateid.models.onnx_detector import to_detector_input
 from train.detector.head_width import renew_towers
 from train.export.int8_layout import one_by_one
 from train.train_error import TrainError
@@ -163,7 +163,7 @@ def _measure(model: nn.Module, pictures: Iterable[Path]) -> None:
     with torch.no_grad(), _moments(blocks) as moments:
         for path in pictures:
             letterboxed(read_image(path), canvas)
-            model(torch.from_numpy(as_input(canvas)))
+            model(torch.from_numpy(to_detector_input(canvas)))
     for block in blocks:
         count, total, squares = moments[block]
         if count:

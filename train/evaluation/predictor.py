@@ -12,7 +12,7 @@ from plateid.config.models import ModelsConfig
 from plateid.core.geometry import Letterbox, expanded
 from plateid.core.records import Box, LazyImage
 from plateid.models.networks import Networks
-from plateid.models.tta import other_cuts
+from plateid.models.tta import crop_variants
 from train.dataset.labelled_images import LabelledImage
 from train.evaluation.metrics import NONE, match
 from train.evaluation.results import REFERENCE, Look, Result, Shot, Transcribed, box_of
@@ -129,7 +129,7 @@ class Predictor:
         return replace(plate, found=found, score=float(result.scores[box]))
 
     def _look(self, picture: LazyImage, box: Box) -> Look:
-        return tuple(self._reader.read(picture, [box, *other_cuts(box)]))
+        return tuple(self._reader.read(picture, [box, *crop_variants(box)]))
 
 
 def _luma(picture: LazyImage) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from plateid.core.reading import EMPTY, read_once
 from plateid.core.records import PlateRead, Reading
 from plateid.core.text import edit_distance, tempered
-from plateid.models.tta import together
+from plateid.models.tta import fuse_variants
 from train.evaluation.figures import NIGHT_LUMA, Band
 from train.evaluation.results import Look, Transcribed
 from train.folding import fold
@@ -77,7 +77,7 @@ def published(look: Look | None, temperature: float = 1.0) -> Reading:
     """The reading of a plate in a still picture, as `plateid read` gives it."""
     if look is None:
         return EMPTY
-    return read_once(together([retempered(read, temperature) for read in look]))
+    return read_once(fuse_variants([retempered(read, temperature) for read in look]))
 
 
 def retempered(read: PlateRead, temperature: float) -> PlateRead:

@@ -33,7 +33,7 @@ class Shot:
 
 
 Look = tuple[PlateRead, ...]
-"""The read of a box, and those of its `other_cuts`."""
+"""The read of a box, and those of its `crop_variants`."""
 
 
 @dataclass(frozen=True, eq=False)

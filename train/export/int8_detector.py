@@ -10,8 +10,8 @@ from plateid.capture.images import read_image
 from plateid.config.models import DEFAULT_BUNDLE
 from plateid.core.geometry import letterboxed
 from plateid.models.bundle import read_spec
-from plateid.models.detector import OnnxDetector, as_input
-from plateid.models.session import Session
+from plateid.models.onnx_detector import OnnxDetector, to_detector_input
+from plateid.models.session import NetworkSession
 from train.dataset.labelled_images import LabelledImage, split
 from train.dataset.splits import checked_pictures
 from train.evaluation.metrics import Sample, rank
@@ -93,12 +93,12 @@ def _inputs(pictures: Sequence[LabelledImage], size: tuple[int, int]) -> Iterato
     canvas = np.empty((size[1], size[0], 3), np.uint8)
     for picture in pictures:
         letterboxed(read_image(picture.path), canvas)
-        yield as_input(canvas)
+        yield to_detector_input(canvas)
 
 
 def _map50(path: Path, pictures: Sequence[LabelledImage], size: tuple[int, int]) -> float:
     """Of a file, on pictures of a validation part."""
-    network = Session(str(path), path.read_bytes())
+    network = NetworkSession(str(path), path.read_bytes())
     spec = read_spec(DEFAULT_BUNDLE).detector.model_copy(
         update={"width": size[0], "height": size[1]}
     )

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from plateid.models.reader import fitted
-from plateid.models.session import Session
+from plateid.models.onnx_reader import to_reader_input
+from plateid.models.session import NetworkSession
 from train.export.float16_weights import store_in_half
 from train.export.quantise import Array, quantise
 from train.reader.held_out_accuracy import correct_reads
@@ -59,7 +59,7 @@ def _inputs(plates: Sequence[Plate]) -> Iterator[Array]:
     sources = by_source(plates)
     for number in range(CALIBRATION):
         ours = sources[number % len(sources)]
-        yield fitted(augmented(rng, ours[rng.integers(len(ours))]).image, SPEC)[None]
+        yield to_reader_input(augmented(rng, ours[rng.integers(len(ours))]).image, SPEC)[None]
 
 
 def _in_float(graph: onnx.GraphProto) -> Iterator[str]:
@@ -73,7 +73,7 @@ def _in_float(graph: onnx.GraphProto) -> Iterator[str]:
 
 def _right(path: Path, plates: Sequence[Plate]) -> int:
     """How many plates a file reads."""
-    network = Session(str(path), path.read_bytes())
+    network = NetworkSession(str(path), path.read_bytes())
     return sum(correct_reads(lambda crop: network.run(crop)[0], SPEC, plates))
 
 

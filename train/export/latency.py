@@ -8,7 +8,7 @@ import numpy as np
 from ultralytics import YOLO
 
 from plateid.models.bundle import Bundle
-from plateid.models.session import Session
+from plateid.models.session import NetworkSession
 
 REFERENCE = "yolov8n.yaml"
 REFERENCE_PX = 640
@@ -42,7 +42,7 @@ def measure(bundles: list[Path], *, rounds: int = 40) -> list[Latency]:
         bundle = Bundle(folder)
         for kind in ("detector", "reader"):
             spec = getattr(bundle.spec, kind)
-            network = Session(spec.name, getattr(bundle, kind))
+            network = NetworkSession(spec.name, getattr(bundle, kind))
             sessions[f"{folder} {kind}"] = network, (spec.width, spec.height)
     times: dict[str, list[float]] = {name: [] for name in sessions}
     for _ in range(rounds):
@@ -56,7 +56,7 @@ def measure(bundles: list[Path], *, rounds: int = 40) -> list[Latency]:
     ]
 
 
-def reference_session() -> Session:
+def reference_session() -> NetworkSession:
     """YOLOv8n as ultralytics exports it; its speed does not depend on its weights."""
     model = YOLO(REFERENCE, verbose=False)
     model.model = type(model.model)(REFERENCE, nc=1, verbose=False)
@@ -67,4 +67,4 @@ def reference_session() -> Session:
                 format="onnx", imgsz=REFERENCE_PX, simplify=False, opset=17
             )
         )
-        return Session(path.name, path.read_bytes())
+        return NetworkSession(path.name, path.read_bytes())

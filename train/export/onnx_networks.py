@@ -10,8 +10,8 @@ import onnx
 import torch
 from ultralytics.nn.modules.head import Detect
 
-from plateid.models.detector import as_input
-from plateid.models.reader import fitted
+from plateid.models.onnx_detector import to_detector_input
+from plateid.models.onnx_reader import to_reader_input
 from train.detector.averaging import average_with
 from train.detector.ultralytics_training import load_fused
 from train.export.best_candidates import BestCandidates
@@ -80,7 +80,7 @@ def export_detector(
         raise TrainError(f"--size: both must be multiples of {step} for {weights}")
     average_with(model, mean)
     network = BestCandidates(model, width=form.width, height=form.height).eval()
-    inputs = as_input(street(form.width, form.height))
+    inputs = to_detector_input(street(form.width, form.height))
     with torch.inference_mode():
         expected = network(torch.from_numpy(inputs)).numpy()
     torch.onnx.export(network, torch.from_numpy(inputs), str(out), opset_version=17, dynamo=False)
@@ -112,7 +112,7 @@ def export_reader(
     """
     network = ExportedReader(reader).eval()
     strips = np.split(street(SPEC.width, STRIPS * SPEC.height), STRIPS)
-    inputs = np.stack([fitted(strip, SPEC) for strip in strips])
+    inputs = np.stack([to_reader_input(strip, SPEC) for strip in strips])
     names = ["crops", "probabilities"]
     torch.backends.mha.set_fastpath_enabled(False)  # the exporter does not know it
     with torch.inference_mode():

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plateid.core.records import Image
-from plateid.models.session import Session
+from plateid.models.session import NetworkSession
 from train.train_error import TrainError
 
 CLIP = Path(__file__).parents[2] / "plateid" / "demo" / "demo.mp4"
@@ -18,7 +18,7 @@ UNLIKELY = 0.01
 
 def run(path: Path, inputs: Array) -> Array:
     """One inference of a file, as the device runs it."""
-    return Session(str(path), path.read_bytes()).run(inputs)
+    return NetworkSession(str(path), path.read_bytes()).run(inputs)
 
 
 def street(width: int, height: int) -> Image:

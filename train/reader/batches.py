@@ -10,7 +10,7 @@ from torch import Tensor
 
 from plateid.core.text import CHARSET, NO_CHARACTER
 from plateid.models.bundle import ReaderSpec
-from plateid.models.reader import fitted
+from plateid.models.onnx_reader import to_reader_input
 from train.reader.batch_augmentation import augmented_batch, reframed
 from train.reader.platenet import COLUMNS, ROWS
 from train.reader.real_plates import Plate, augmented, background, by_source
@@ -64,7 +64,7 @@ def batches(mix: Mix, spec: ReaderSpec, *, seed: Sequence[int]) -> Iterator[Batc
     while True:
         real = [_real(rng, sources[int(rng.integers(len(sources)))]) for _ in range(count)]
         crops = [*real, *(_rendered(rng, mix.store) for _ in range(mix.size - count))]
-        inputs = torch.from_numpy(np.stack([fitted(crop.image, spec) for crop in crops]))
+        inputs = torch.from_numpy(np.stack([to_reader_input(crop.image, spec) for crop in crops]))
         inputs, frames = augmented_batch(inputs, rng, [crop.centres for crop in crops])
         steps = [step_classes(*each) for each in zip(crops, frames, strict=True)]
         texts = [crop.text for crop in crops]

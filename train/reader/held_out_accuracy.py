@@ -9,7 +9,7 @@ from torch import nn
 
 from plateid.core.text import ctc_slots, slots_text
 from plateid.models.bundle import ReaderSpec
-from plateid.models.reader import fitted
+from plateid.models.onnx_reader import to_reader_input
 from train.folding import fold
 from train.reader.real_plates import Plate, framed
 
@@ -46,6 +46,6 @@ def correct_reads(
     correct = []
     for plate in plates:
         crop = framed(plate, margin_x=spec.margin_x, margin_y=spec.margin_y)
-        text = slots_text(ctc_slots(read(fitted(crop, spec)[None])))
+        text = slots_text(ctc_slots(read(to_reader_input(crop, spec)[None])))
         correct.append(fold(text) == fold(plate.text))
     return correct

@@ -11,7 +11,7 @@ from torch import nn
 
 from plateid.config.models import SHIPPED
 from plateid.models.bundle import Bundle
-from plateid.models.detector import as_input
+from plateid.models.onnx_detector import to_detector_input
 from train.detector.finetune import DetectorRun, train_detector
 from train.detector.restore import thaw
 from train.detector.ultralytics_training import load_detector
@@ -33,7 +33,7 @@ def test_a_thawed_detector_answers_as_its_bundle(data, tmp_path, bundle, toleran
     assert all(float(mean.abs().max()) > 0 for mean in means), "statistics were measured"
     spec = Bundle(SHIPPED / bundle).spec.detector
     picture = street(spec.width, spec.height)
-    inputs = as_input(picture)
+    inputs = to_detector_input(picture)
     network = BestCandidates(model.eval().fuse(), width=spec.width, height=spec.height).eval()
     with torch.inference_mode():
         got = network(torch.from_numpy(inputs)).numpy()[0].T

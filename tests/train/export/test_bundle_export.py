@@ -13,9 +13,9 @@ from ultralytics import YOLO
 from plateid.config.models import DEFAULT_BUNDLE, SHIPPED, ModelsConfig
 from plateid.core.geometry import same_place
 from plateid.models.bundle import Bundle
-from plateid.models.detector import as_input
 from plateid.models.networks import Networks
-from plateid.models.reader import fitted
+from plateid.models.onnx_detector import to_detector_input
+from plateid.models.onnx_reader import to_reader_input
 from tests.support.bundles import detector_network, reader_network, write_bundle
 from tests.support.images import ArrayLazyImage
 from train.export import int8_detector, int8_reader
@@ -127,7 +127,10 @@ def test_in_8_bits_it_is_smaller_and_says_what_it_is(tmp_path, weights, data):
     exact = tmp_path / "exact"
     export_bundle(Export(exact, weights, size="64x64", precision="float32"))
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    answers = run(out / "detector.onnx", image[None]), run(exact / "detector.onnx", as_input(image))
+    answers = (
+        run(out / "detector.onnx", image[None]),
+        run(exact / "detector.onnx", to_detector_input(image)),
+    )
     scores = [np.sort(answer[0, 4]) for answer in answers]
     assert 0 < np.abs(scores[0] - scores[1]).max() < 0.1
 
@@ -157,7 +160,7 @@ def test_a_reader_in_8_bits_answers_alike_and_training_goes_on_from_it(tmp_path,
     assert (spec.reader.precision, spec.reader.name) == ("int8", "int8")
     assert (out / "reader.onnx").stat().st_size < (exact / "reader.onnx").stat().st_size
     image = cv2.imread(str(min((plates / "images").iterdir())))
-    crop = fitted(image, spec.reader)[None]
+    crop = to_reader_input(image, spec.reader)[None]
     answers = run(out / "reader.onnx", crop), run(exact / "reader.onnx", crop)
     assert 0 < np.abs(answers[0] - answers[1]).mean() < 0.01
     fresh, ours = PlateNet(), PlateNet()

@@ -1,6 +1,6 @@
-"""TensorRT engines: built on the device, cached by GPU, versions and the network's hash.
+"""TensorRT engines: built on the device, cached by GPU, library versions and the network's hash.
 
-An engine runs only on the kind of GPU and the TensorRT that built it, so none is ever shipped.
+An engine runs only on the GPU model and TensorRT version that built it, so none is shipped.
 """
 
 import os
@@ -11,30 +11,34 @@ import structlog
 
 from plateid.errors import BundleError, ModelError
 from plateid.models.bundle import NetworkSpec
-from plateid.models.device import Device, find_device
-from plateid.models.session import Placement, Session, check_provider
+from plateid.models.gpu import Gpu, find_gpu
+from plateid.models.session import NetworkSession, SessionOptions, check_available
 
 log = structlog.get_logger()
 
 CACHE_PATH = "trt_engine_cache_path"
+"""ONNX Runtime's option for the engine cache folder."""
 HASH_DIGITS = 16
+"""Hexadecimal digits of the network's SHA-256 in the folder name."""
 
 
-def engine_session(path: Path, model: bytes, spec: NetworkSpec, *, cache: Path | None) -> Session:
-    """A network on TensorRT, from the cache; its engine is built first where there is none.
+def tensorrt_session(
+    path: Path, model: bytes, spec: NetworkSpec, *, cache: Path | None
+) -> NetworkSession:
+    """Loads a network on TensorRT from the cache; builds its engine first if it is missing.
 
     Args:
-        path: Of the ONNX file, for error messages.
-        model: Its bytes.
-        spec: Its description; the hash was verified.
+        path: Path of the ONNX file, for error messages.
+        model: Content of the verified ONNX file.
+        spec: Description of the network.
         cache: Folder of all engines; None: `default_cache()`.
 
     Raises:
         BundleError: TensorRT cannot run the network.
-        ModelError: There is no TensorRT or GPU here, or the cache cannot be used.
+        ModelError: TensorRT or a GPU is missing, or the cache cannot be used.
     """
-    check_provider(str(path), "tensorrt")
-    folder = engine_folder(cache or default_cache(), find_device(), spec.sha256)
+    check_available(str(path), "tensorrt")
+    folder = engine_folder(cache or default_cache(), find_gpu(), spec.sha256)
     _create(folder)
     if not _has_engine(folder):
         log.info(
@@ -44,22 +48,24 @@ def engine_session(path: Path, model: bytes, spec: NetworkSpec, *, cache: Path |
             takes="minutes; plateid models build-engine does it beforehand",
         )
     options = engine_options(folder)
-    placement = Placement("tensorrt", options=options, proved=True, one_by_one=True)
-    session = _from_cache(folder, lambda: Session(str(path), model, placement))
+    session_options = SessionOptions(
+        "tensorrt", options=options, verify_provider=True, batch_of_one=True
+    )
+    session = _from_cache(folder, lambda: NetworkSession(str(path), model, session_options))
     if not _has_engine(folder):
-        raise ModelError(folder, "TensorRT left no engine in it; it would be built at each start")
+        raise ModelError(folder, "TensorRT stored no engine here; it would be built at each start")
     return session
 
 
-def engine_folder(cache: Path, device: Device, sha256: str) -> Path:
-    """Where the engines of one network for one device are."""
+def engine_folder(cache: Path, device: Gpu, sha256: str) -> Path:
+    """Returns the folder of one network's engines for one GPU."""
     return cache / device.key / sha256[:HASH_DIGITS]
 
 
 def engine_options(folder: Path) -> dict[str, str]:
-    """What ONNX Runtime's TensorRT provider is told.
+    """Returns the options of ONNX Runtime's TensorRT provider.
 
-    The times of tried kernels are shared by the networks of a device: later builds are faster.
+    All networks of a GPU share a timing cache, which makes later builds faster.
     """
     return {
         "trt_fp16_enable": "True",
@@ -72,7 +78,7 @@ def engine_options(folder: Path) -> dict[str, str]:
 
 
 def default_cache() -> Path:
-    """The service's cache directory under systemd (CacheDirectory=), else the user's.
+    """Returns the service's cache directory (CacheDirectory= of systemd), else the user's.
 
     Raises:
         ModelError: The user has no home directory.
@@ -88,15 +94,17 @@ def default_cache() -> Path:
     return home / "plateid" / "engines"
 
 
-def _from_cache(folder: Path, load: Callable[[], Session]) -> Session:
-    """What `load` gives; ONNX Runtime never rebuilds an engine that a power cut cut off."""
+def _from_cache(folder: Path, load: Callable[[], NetworkSession]) -> NetworkSession:
+    """Loads an engine, and builds it again if the cached one is damaged, as after a power cut."""
     had = _has_engine(folder)
     try:
         return load()
     except BundleError as error:
         if not had:
             raise
-        log.warning("engine refused, built again", cache=str(folder), reason=str(error))
+        log.warning(
+            "cached engine refused, building it again", cache=str(folder), reason=str(error)
+        )
         for file in folder.iterdir():
             file.unlink()
         return load()

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from plateid.errors import ModelError
-from plateid.models.device import Device, find_device, tensorrt_version
+from plateid.models.gpu import Gpu, find_gpu, tensorrt_version
 
 LIBRARIES = """
 int cuInit(unsigned flags) {{ return {error}; }}
@@ -52,56 +52,56 @@ def provider(folder: Path, needs: str) -> Path:
         (110000, "11.0.0"),
     ],
 )
-def test_a_version_of_tensorrt_is_read_as_its_age_counts(number, version):
+def test_tensorrt_version_is_formatted_for_both_numbering_schemes(number, version):
     assert tensorrt_version(number) == version
 
 
 @pytest.mark.parametrize(
     ("device", "key"),
     [
-        (Device("Orin", (8, 7), "10.3.0", "1.22.0"), "orin-sm87-trt10.3.0-ort1.22.0"),
+        (Gpu("Orin", (8, 7), "10.3.0", "1.22.0"), "orin-sm87-trt10.3.0-ort1.22.0"),
         (
-            Device("NVIDIA GeForce RTX 4060 Ti", (8, 9), "10.9.1", "1.23.2"),
+            Gpu("NVIDIA GeForce RTX 4060 Ti", (8, 9), "10.9.1", "1.23.2"),
             "nvidia-geforce-rtx-4060-ti-sm89-trt10.9.1-ort1.23.2",
         ),
         (
-            Device("../Orin (nvgpu)", (8, 7), "8.6.2", "1.22.0"),
+            Gpu("../Orin (nvgpu)", (8, 7), "8.6.2", "1.22.0"),
             "orin-nvgpu-sm87-trt8.6.2-ort1.22.0",
         ),
     ],
 )
-def test_the_key_is_a_plain_folder_name_that_holds_all_an_engine_is_bound_to(device, key):
+def test_key_is_a_plain_folder_name_with_gpu_and_versions(device, key):
     assert device.key == key
 
 
-def test_gpu_and_tensorrt_are_asked_of_their_libraries(tmp_path):
+def test_gpu_and_tensorrt_version_come_from_their_libraries(tmp_path):
     stub = library(tmp_path, name="libnvinfer.so.997", functions=TENSORRT)
-    device = find_device(str(stub), provider(tmp_path, "libnvinfer.so.997"))
-    assert device == Device("Orin", (8, 7), "10.3.0")
+    device = find_gpu(str(stub), provider(tmp_path, "libnvinfer.so.997"))
+    assert device == Gpu("Orin", (8, 7), "10.3.0")
 
 
 @pytest.mark.parametrize(
     ("needs", "reason"),
     [
         ("libnvinfer.so.998", "libnvinfer.so.998: cannot be loaded"),
-        ("libnvinfer.so.999", "libnvinfer.so.999: does not tell its version"),
-        ("libnvinfer_plugin.so.10", "provider.so: does not say which libnvinfer"),
+        ("libnvinfer.so.999", "libnvinfer.so.999: does not report its version"),
+        ("libnvinfer_plugin.so.10", "provider.so: links no libnvinfer"),
     ],
 )
-def test_a_tensorrt_that_cannot_be_asked_is_an_error(tmp_path, needs, reason):
+def test_tensorrt_without_a_version_is_an_error(tmp_path, needs, reason):
     stub = library(tmp_path, name="libnvinfer.so.999")
     with pytest.raises(ModelError, match=reason):
-        find_device(str(stub), provider(tmp_path, needs))
+        find_gpu(str(stub), provider(tmp_path, needs))
 
 
-def test_an_onnx_runtime_without_the_provider_is_an_error(tmp_path):
+def test_missing_tensorrt_provider_is_an_error(tmp_path):
     with pytest.raises(ModelError, match=r"nowhere.so: No such file"):
-        find_device(str(library(tmp_path)), tmp_path / "nowhere.so")
+        find_gpu(str(library(tmp_path)), tmp_path / "nowhere.so")
 
 
-def test_a_driver_without_a_gpu_is_named_with_its_error(tmp_path):
-    with pytest.raises(ModelError, match=r"no GPU answers \(CUDA error 100\)"):
-        find_device(str(library(tmp_path, error=100)))
+def test_driver_without_a_gpu_is_an_error_with_its_code(tmp_path):
+    with pytest.raises(ModelError, match=r"no GPU responds \(CUDA error 100\)"):
+        find_gpu(str(library(tmp_path, error=100)))
 
 
 @pytest.mark.parametrize(
@@ -111,6 +111,6 @@ def test_a_driver_without_a_gpu_is_named_with_its_error(tmp_path):
         ("libc.so.6", "libc.so.6: is no CUDA driver"),
     ],
 )
-def test_a_driver_that_is_not_here_is_an_error(driver, reason):
+def test_missing_driver_is_an_error(driver, reason):
     with pytest.raises(ModelError, match=reason):
-        find_device(driver)
+        find_gpu(driver)

@@ -1,6 +1,6 @@
-"""EasyOCR's recogniser as it is, never trained on plates: slow, and far weaker than the bundle's.
+"""EasyOCR's recogniser, not fine-tuned on plates: slow, and less accurate than the bundle's reader.
 
-It needs the extra `easyocr`, which brings torch; nothing else on the device does.
+It needs the extra `easyocr`, which installs torch.
 """
 
 import os
@@ -20,20 +20,20 @@ from plateid.core.text import CHARSET, NO_CHARACTER, ctc_slots
 from plateid.errors import ModelError
 
 NAME = "easyocr english_g2"
-HEIGHT = 64
-"""Of the recogniser's input; its width follows the crop's shape, within these limits."""
-NARROWEST, WIDEST = 64, 1024
+HEIGHT, MIN_WIDTH, MAX_WIDTH = 64, 64, 1024
+"""Input size in pixels; the width follows the crop's aspect ratio within the limits."""
 GREY = 128
+"""Value of the input that `probe` uses."""
 
 
 def load_english_g2(folder: Path | None) -> Any:
-    """An `easyocr.Reader` with nothing but the recogniser, on the CPU.
+    """Loads an `easyocr.Reader` with the recogniser only, on the CPU.
 
     Args:
-        folder: Where `english_g2.pth` lies; None: EasyOCR's own folder, downloaded if missing.
+        folder: Folder of `english_g2.pth`; None: EasyOCR's own folder, downloaded if missing.
 
     Raises:
-        ModelError: There are no weights.
+        ModelError: The weights are missing or damaged, or cannot be downloaded.
         ImportError: EasyOCR is not installed.
     """
     import easyocr  # noqa: PLC0415 - an extra
@@ -46,28 +46,28 @@ def load_english_g2(folder: Path | None) -> Any:
             detector=False,
             verbose=False,
             model_storage_directory=str(folder) if folder else _cache(),
-            user_network_directory=_cache(),  # which it makes, whatever it is for
+            user_network_directory=_cache(),  # EasyOCR creates it though it is not used
             download_enabled=folder is None,
         )
-    except (OSError, AssertionError) as error:  # missing, altered, or no network to fetch it
+    except (OSError, AssertionError) as error:  # missing, damaged, or not downloaded
         raise ModelError(NAME, f"has no weights: {error}") from error
 
 
 def _cache() -> str | None:
-    """Of the service; None: EasyOCR's own folder."""
+    """Returns the service's cache folder; None: EasyOCR's own folder."""
     folder = os.environ.get("CACHE_DIRECTORY")
     return folder and f"{folder.split(':')[0]}/easyocr"
 
 
 class EasyOcrReader:
-    """Reads plate crops with `english_g2`; may be shared between threads."""
+    """A plate reader with EasyOCR's `english_g2`; thread-safe."""
 
     def __init__(self, folder: Path | None, *, threads: int = 1) -> None:
-        """Loads it, on the CPU.
+        """Loads the recogniser on the CPU.
 
         Args:
-            folder: Where `english_g2.pth` lies; None: EasyOCR's own folder, downloaded if missing.
-            threads: Of torch, in the whole process.
+            folder: Folder of `english_g2.pth`; None: EasyOCR's own folder, downloaded if missing.
+            threads: Threads of torch in the whole process.
 
         Raises:
             ModelError: EasyOCR is not installed, or has no weights.
@@ -88,7 +88,7 @@ class EasyOcrReader:
         self._allowed = _allowed(reader.converter.character)
 
     def read(self, image: LazyImage, boxes: Sequence[Box]) -> list[PlateRead]:
-        """One read for each box, in order.
+        """Returns one read for each box, in order.
 
         Raises:
             ModelError: The network failed.
@@ -100,7 +100,7 @@ class EasyOcrReader:
         ]
 
     def probe(self, *, runs: int = 1) -> float:
-        """Reads a grey crop; the median milliseconds of one inference.
+        """Reads a grey crop; returns the median milliseconds of one inference.
 
         Raises:
             ModelError: The network failed.
@@ -114,8 +114,8 @@ class EasyOcrReader:
         return statistics.median(times_ms)
 
     def _steps(self, crop: Image) -> NDArray[np.float32]:
-        """CTC probabilities of the charset alone, as EasyOCR's allow-list: the rest is left out."""
-        inputs = self._torch.from_numpy(_fitted(crop)[None, None])
+        """Returns CTC probabilities (T, 1 + len(CHARSET)) of the blank and the charset only."""
+        inputs = self._torch.from_numpy(_to_input(crop)[None, None])
         try:
             with self._torch.inference_mode():
                 logits = self._network(inputs, "")[0]
@@ -123,19 +123,19 @@ class EasyOcrReader:
             raise ModelError(NAME, f"inference failed: {error}") from error
         kept = self._torch.softmax(logits[:, self._allowed], dim=1).numpy()
         if not np.isfinite(kept).all():
-            raise ModelError(NAME, "its answer has numbers that are not finite")
+            raise ModelError(NAME, "its output has numbers that are not finite")
         return np.asarray(kept, dtype=np.float32)
 
 
 def _allowed(characters: Sequence[str]) -> list[int]:
-    """Columns of the network's answer: the blank, then the charset."""
+    """Returns the output columns of the blank and of each character of the charset."""
     return [NO_CHARACTER, *(characters.index(character) for character in CHARSET)]
 
 
-def _fitted(crop: Image) -> NDArray[np.float32]:
-    """Grey, -1 to 1, shape (HEIGHT, W), its shape kept as far as the limits allow."""
+def _to_input(crop: Image) -> NDArray[np.float32]:
+    """Converts a crop to grey float32 (HEIGHT, W) in -1 to 1, keeping its aspect ratio."""
     height, width = crop.shape[:2]
-    wanted = min(max(NARROWEST, round(HEIGHT * width / height)), WIDEST)
+    wanted = min(max(MIN_WIDTH, round(HEIGHT * width / height)), MAX_WIDTH)
     grey = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
     scaled = cv2.resize(grey, (wanted, HEIGHT), interpolation=cv2.INTER_CUBIC)
     return np.asarray(scaled, dtype=np.float32) / 127.5 - 1.0

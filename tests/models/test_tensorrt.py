@@ -4,26 +4,26 @@ import pytest
 
 from plateid.errors import BundleError, ModelError
 from plateid.models.bundle import Bundle
-from plateid.models.device import Device
-from plateid.models.engine import (
+from plateid.models.gpu import Gpu
+from plateid.models.tensorrt import (
     _create,
     _from_cache,
     _has_engine,
     default_cache,
     engine_folder,
     engine_options,
-    engine_session,
+    tensorrt_session,
 )
 
-ORIN = Device("Orin", (8, 7), "10.3.0", "1.22.0")
+ORIN = Gpu("Orin", (8, 7), "10.3.0", "1.22.0")
 
 
-def test_engines_are_kept_by_device_and_by_the_hash_of_the_file():
+def test_engine_folder_depends_on_gpu_and_file_hash():
     folder = engine_folder(Path("/cache"), ORIN, "0123456789abcdef" + 48 * "f")
     assert folder == Path("/cache/orin-sm87-trt10.3.0-ort1.22.0/0123456789abcdef")
 
 
-def test_onnx_runtime_is_told_to_keep_engines_and_to_share_timings():
+def test_engine_options_enable_engine_and_timing_caches():
     assert engine_options(Path("/cache/orin/0123")) == {
         "trt_fp16_enable": "True",
         "trt_engine_cache_enable": "True",
@@ -43,7 +43,7 @@ def test_onnx_runtime_is_told_to_keep_engines_and_to_share_timings():
         ({"CACHE_DIRECTORY": "/var/cache/a:/var/cache/b"}, "/var/cache/a/engines"),
     ],
 )
-def test_the_cache_is_the_services_or_the_users(monkeypatch, environment, folder):
+def test_default_cache_is_the_services_or_the_users(monkeypatch, environment, folder):
     for name in ("CACHE_DIRECTORY", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     for name, value in {"HOME": "/home/gate", **environment}.items():
@@ -51,14 +51,14 @@ def test_the_cache_is_the_services_or_the_users(monkeypatch, environment, folder
     assert default_cache() == Path(folder)
 
 
-def test_a_user_without_a_home_must_set_the_cache(monkeypatch):
+def test_user_without_a_home_must_configure_the_cache(monkeypatch):
     monkeypatch.delenv("CACHE_DIRECTORY", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", "~nobody-of-this-name/cache")
     with pytest.raises(ModelError, match=r"models.engine_cache: must be set"):
         default_cache()
 
 
-def test_an_engine_is_seen_by_its_file(tmp_path):
+def test_cached_engine_is_found_by_its_file(tmp_path):
     assert not _has_engine(tmp_path / "nowhere")
     (tmp_path / "plateid_1.profile").touch()
     assert not _has_engine(tmp_path)
@@ -66,7 +66,7 @@ def test_an_engine_is_seen_by_its_file(tmp_path):
     assert _has_engine(tmp_path)
 
 
-def test_an_engine_that_is_refused_is_built_again_and_a_network_is_not(tmp_path):
+def test_refused_engine_is_built_again_once(tmp_path):
     tries = []
 
     def load():
@@ -83,17 +83,17 @@ def test_an_engine_that_is_refused_is_built_again_and_a_network_is_not(tmp_path)
     assert len(tries) == 3
 
 
-def test_a_cache_that_cannot_be_created_is_an_error(tmp_path):
+def test_cache_that_cannot_be_created_is_an_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ModelError, match=r"file/engines: Not a directory"):
         _create(tmp_path / "file" / "engines")
 
 
-def test_without_tensorrt_no_cache_is_created(bundle, tmp_path):
+def test_no_cache_is_created_without_tensorrt(bundle, tmp_path):
     checked = Bundle(bundle)
     cache = tmp_path / "cache"
     with pytest.raises(ModelError, match=r"detector.onnx: .*no TensorrtExecutionProvider"):
-        engine_session(
+        tensorrt_session(
             bundle / "detector.onnx", checked.detector, checked.spec.detector, cache=cache
         )
     assert not cache.exists()

@@ -10,26 +10,23 @@ from plateid.core.geometry import expanded, sharpness
 from plateid.core.records import Box, Image, LazyImage, PlateRead
 from plateid.core.text import ctc_slots, tempered
 from plateid.models.bundle import ReaderSpec
-from plateid.models.session import Session
+from plateid.models.session import NetworkSession
 
 
 class OnnxReader:
-    """Reads the boxes of one picture in one inference; may be shared between threads."""
+    """A plate reader that reads all boxes of an image in one inference; thread-safe."""
 
-    def __init__(self, session: Session, spec: ReaderSpec) -> None:
-        """Checks that the network is what the bundle says."""
+    def __init__(self, session: NetworkSession, spec: ReaderSpec) -> None:
+        """Checks the network's shapes."""
         channels = 1 if spec.colour == "grey" else 3
-        regions = [[None, len(spec.regions)]] if spec.regions else []
         session.check_shapes(
-            [None, channels, spec.height, spec.width],
-            [None, None, 1 + len(spec.charset)],
-            *regions,
+            [None, channels, spec.height, spec.width], [None, None, 1 + len(spec.charset)]
         )
         self._session = session
         self._spec = spec
 
     def read(self, image: LazyImage, boxes: Sequence[Box]) -> list[PlateRead]:
-        """One read for each box, in order; where nothing is legible its slots hold no text.
+        """Returns one read for each box, in order; an illegible crop gives a read without text.
 
         Raises:
             ModelError: The network failed.
@@ -38,20 +35,17 @@ class OnnxReader:
             return []
         margins = {"x": self._spec.margin_x, "y": self._spec.margin_y}
         crops = [image.crop(expanded(box, **margins)) for box in boxes]
-        outputs = self._session.outputs(np.stack([fitted(crop, self._spec) for crop in crops]))
-        slots = [tempered(ctc_slots(steps), self._spec.temperature) for steps in outputs[0]]
-        regions = outputs[1] if self._spec.regions else np.empty((len(boxes), 0), np.float32)
+        batch = np.stack([to_reader_input(crop, self._spec) for crop in crops])
         return [
-            PlateRead(read, sharpness(crop), y2 - y1, self._by_code(row))
-            for read, row, crop, (_, y1, _, y2) in zip(slots, regions, crops, boxes, strict=True)
+            PlateRead(tempered(ctc_slots(steps), self._spec.temperature), sharpness(crop), y2 - y1)
+            for steps, crop, (_, y1, _, y2) in zip(
+                self._session.run(batch), crops, boxes, strict=True
+            )
         ]
 
-    def _by_code(self, row: NDArray[np.float32]) -> dict[str, float]:
-        return dict(zip(self._spec.regions, row.tolist(), strict=True))
 
-
-def fitted(crop: Image, spec: ReaderSpec) -> NDArray[np.float32]:
-    """The crop as input, shape (C, H, W); "pad" repeats the last column, as EasyOCR does."""
+def to_reader_input(crop: Image, spec: ReaderSpec) -> NDArray[np.float32]:
+    """Resizes a crop to float32 (C, H, W) in 0-255; "pad" repeats the last column like EasyOCR."""
     pixels: NDArray[np.uint8] = crop
     if spec.colour == "grey":
         pixels = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)[:, :, None]

@@ -27,20 +27,7 @@ def reads(folder, reader: bytes, of_reader: str = "") -> list[PlateRead]:
     return Networks(ModelsConfig(bundle=bundle)).reader().read(plain(), BOXES)
 
 
-def test_the_second_output_says_the_country_of_each_plate(tmp_path):
-    both = reads(
-        tmp_path, reader_network("A1", regions=(0.1, 0.7, 0.2)), 'regions = ["", "ro", "de"]'
-    )
-    for read in both:
-        assert read.regions == pytest.approx({"": 0.1, "ro": 0.7, "de": 0.2})
-        assert read_once(read).region.code == "ro"
-
-
-def test_a_reader_without_regions_tells_none(tmp_path):
-    assert [read.regions for read in reads(tmp_path, reader_network("A1"))] == [{}, {}]
-
-
-def test_temperature_makes_a_reader_less_sure_and_changes_no_text(tmp_path):
+def test_temperature_lowers_confidence_and_keeps_the_text(tmp_path):
     hot = "temperature = 2.0"
     surest = [reads(tmp_path, reader_network("-A-1"), text)[0] for text in ("", hot)]
     assert [slots_text(read.probabilities) for read in surest] == ["A1", "A1"]
@@ -52,16 +39,12 @@ def test_temperature_makes_a_reader_less_sure_and_changes_no_text(tmp_path):
 @pytest.mark.parametrize(
     ("network", "of_reader", "reason"),
     [
-        (reader_network("A"), 'regions = ["ro"]', r"output shape is \['n', 1, 37\]; bundle.toml"),
         (reader_network("A", regions=(1,)), "", r"output shape is \['n', 1, 37\] and \['n', 1\];"),
-        (reader_network("A", regions=(1, 0)), 'regions = ["ro"]', r"and \[None, 1\]"),
-        (reader_network("A"), 'regions = ["ro", "ro"]', "regions: .*a country has two columns"),
-        (reader_network("A"), 'regions = ["Romania"]', "regions.0: .*pattern"),
         (reader_network("A"), "temperature = 0", "temperature: .*greater than 0"),
         (reader_network("A"), "temperature = nan", "temperature: .*"),
     ],
 )
-def test_a_reader_that_is_not_what_its_bundle_says_is_refused(tmp_path, network, of_reader, reason):
+def test_reader_that_contradicts_its_description_is_refused(tmp_path, network, of_reader, reason):
     with pytest.raises(BundleError, match=reason):
         reads(tmp_path, network, of_reader)
 
@@ -85,18 +68,18 @@ def confidence(reader, crop: Image) -> float:
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (90, 1), (100, 25)])
 @pytest.mark.parametrize("level", [0, 128, 255])
-def test_a_crop_of_one_colour_is_not_published_whatever_its_size(shipped, size, level):
+def test_uniform_crop_is_below_the_publishing_confidence(shipped, size, level):
     image = plain(*size, level=level)
     assert confidence(shipped, image.image) < EventsConfig().min_confidence
     assert sharpness(image.image) == 0
 
 
-def test_noise_is_not_published(shipped):
+def test_noise_is_below_the_publishing_confidence(shipped):
     noise = np.random.default_rng(0).integers(0, 256, (25, 100, 3)).astype(np.uint8)
     assert confidence(shipped, noise) < EventsConfig().min_confidence
 
 
-def test_a_mirrored_or_turned_plate_is_never_sure(shipped, plate):
+def test_mirrored_or_rotated_plate_is_below_the_sure_confidence(shipped, plate):
     assert confidence(shipped, plate) > EventsConfig().sure_confidence
     assert confidence(shipped, plate[:, ::-1]) < EventsConfig().sure_confidence
     assert confidence(shipped, plate[::-1, ::-1]) < EventsConfig().sure_confidence

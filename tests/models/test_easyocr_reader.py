@@ -9,7 +9,7 @@ from plateid.errors import ModelError
 from plateid.models.networks import Networks
 
 
-def test_without_the_extra_it_says_what_to_install(bundle, monkeypatch):
+def test_missing_easyocr_says_what_to_install(bundle, monkeypatch):
     monkeypatch.setitem(sys.modules, "easyocr", None)
     with pytest.raises(ModelError, match=r'models.reader = "easyocr": needs pip install .*easyocr'):
         Networks(ModelsConfig(bundle=bundle, reader="easyocr"))

@@ -1,0 +1,102 @@
+"""Finds the GPU and the TensorRT version through the libraries that run the networks."""
+
+import ctypes
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnxruntime as ort
+
+from plateid.errors import ModelError
+
+CUDA_DRIVER = "libcuda.so.1"
+PROVIDER_LIBRARY = Path(ort.__file__).parent / "capi" / "libonnxruntime_providers_tensorrt.so"
+COMPUTE_CAPABILITY_MAJOR = 75
+"""CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR of cuda.h; the minor version is the next one."""
+TENSORRT_10 = 10_000
+"""Smallest version number of TensorRT 10, which counts major * 10000; before, it was * 1000."""
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """What a TensorRT engine is bound to besides its network.
+
+    Attributes:
+        gpu: Name of the GPU, from its driver.
+        capability: Compute capability, major and minor.
+        tensorrt: TensorRT version, for example 10.3.0.
+        onnxruntime: ONNX Runtime version; it partitions the network into engines.
+    """
+
+    gpu: str
+    capability: tuple[int, int]
+    tensorrt: str
+    onnxruntime: str = ort.__version__
+
+    @property
+    def key(self) -> str:
+        """Returns a folder name, for example orin-sm87-trt10.3.0-ort1.22.0."""
+        gpu = re.sub(r"[^a-z0-9]+", "-", self.gpu.lower()).strip("-")
+        major, minor = self.capability
+        return f"{gpu}-sm{major}{minor}-trt{self.tensorrt}-ort{self.onnxruntime}"
+
+
+def find_gpu(driver: str = CUDA_DRIVER, provider: Path = PROVIDER_LIBRARY) -> Gpu:
+    """Returns the first GPU and the TensorRT version that ONNX Runtime uses.
+
+    Needs neither nvidia-smi nor TensorRT's Python module.
+
+    Raises:
+        ModelError: There is no GPU or no TensorRT, or a library does not respond.
+    """
+    gpu, capability = _gpu(driver)
+    library = _tensorrt_library(provider)
+    try:
+        number = _loaded(library).getInferLibVersion()
+    except AttributeError as error:
+        raise ModelError(library, "does not report its version") from error
+    return Gpu(gpu, capability, tensorrt_version(number))
+
+
+def tensorrt_version(number: int) -> str:
+    """Formats the result of getInferLibVersion(), for example 10.3.0."""
+    step = 10_000 if number >= TENSORRT_10 else 1_000
+    return f"{number // step}.{number % step // 100}.{number % 100}"
+
+
+def _gpu(driver: str) -> tuple[str, tuple[int, int]]:
+    """Returns name and compute capability of the first GPU, from the CUDA driver API."""
+    cuda = _loaded(driver)
+    gpu, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
+    name = ctypes.create_string_buffer(256)
+    try:
+        codes = [
+            cuda.cuInit(0),
+            cuda.cuDeviceGet(ctypes.byref(gpu), 0),
+            cuda.cuDeviceGetName(name, len(name), gpu),
+            cuda.cuDeviceGetAttribute(ctypes.byref(major), COMPUTE_CAPABILITY_MAJOR, gpu),
+            cuda.cuDeviceGetAttribute(ctypes.byref(minor), COMPUTE_CAPABILITY_MAJOR + 1, gpu),
+        ]
+    except AttributeError as error:
+        raise ModelError(driver, f"is no CUDA driver: {error}") from error
+    if failed := next((code for code in codes if code), 0):
+        raise ModelError(driver, f"no GPU responds (CUDA error {failed})")
+    return name.value.decode(errors="replace"), (major.value, minor.value)
+
+
+def _tensorrt_library(provider: Path) -> str:
+    """Returns the file name of the TensorRT library that ONNX Runtime's provider links."""
+    try:
+        names = re.search(rb"\0(libnvinfer\.so\.\d+)\0", provider.read_bytes())
+    except OSError as error:
+        raise ModelError(provider, error.strerror) from error
+    if names is None:
+        raise ModelError(provider, "links no libnvinfer")
+    return names[1].decode()
+
+
+def _loaded(library: str) -> ctypes.CDLL:
+    try:
+        return ctypes.CDLL(library)
+    except OSError as error:
+        raise ModelError(library, f"cannot be loaded: {error}") from error
