@@ -19,7 +19,7 @@ from plateid.config.reload import merged
 from plateid.config.root import Config
 from plateid.core.formats import Formats
 from plateid.core.ids import first_id
-from plateid.core.records import PlateEvent, Shot
+from plateid.core.records import PlateEvent
 from plateid.errors import PlateidError, StoreError
 from plateid.models.networks import Networks
 from plateid.outputs.all_outputs import Sinks
@@ -27,9 +27,10 @@ from plateid.outputs.discovery import Announcer
 from plateid.outputs.mqtt import MqttPublisher
 from plateid.outputs.mqtt_device import Box
 from plateid.pipeline.camera_pipeline import CameraPipeline
+from plateid.pipeline.event_builder import EventServices, Origin
 from plateid.pipeline.passes import Pass
+from plateid.pipeline.settings import PipelineSettings
 from plateid.pipeline.timed import TimedDetector, TimedReader
-from plateid.pipeline.traffic import Origin
 from plateid.service.clock import clock_synced
 from plateid.service.gps import Gpsd, NoGps
 from plateid.service.health import BoxHealth, CameraHealth, Health
@@ -129,11 +130,12 @@ class App:
         self._metrics_server = MetricsServer(config.metrics, self._metrics)
         self._web = WebServer(config, self._health.report, file=file, reload=supervisor.reload)
         self._pipelines = {name: self._pipeline(name) for name in names}
-        self._untold = Counter[str]()  # by pipelines of before a reload
+        self._skipped = Counter[str]()  # of the pipelines before a reload
+        self._unpublished = Counter[str]()
         for name, told in told_before(self._store).items():
             if name in self._pipelines:
                 self._snapshots.resume(told)
-                self._pipelines[name].resume(map(Pass.told, told))
+                self._pipelines[name].resume(map(Pass.restored, told))
         self._cameras = [self._camera(camera) for camera in config.camera]
 
     def run(self) -> None:
@@ -171,18 +173,15 @@ class App:
         self._notifier.stopping()
         self._shut_down()
 
-    def accept(self, event: PlateEvent, shot: Shot | None) -> None:
+    def accept(self, event: PlateEvent) -> None:
         """Takes an event of any pipeline."""
-        known, position = self._lists.match(event), self._gps.position()
-        plate = self._privacy.plate(event.plate, listed=known is not None)
+        plate = self._privacy.plate(event.plate, listed=event.list is not None)
         confidence = round(event.confidence, 3)
         log.info(event.event_type, camera=event.camera, plate=plate, confidence=confidence)
         self._health.rate.count(event)
-        snapshot = self._snapshots.take(event, shot, listed=known is not None)
-        event = replace(event, list=known, gps=position, snapshot=snapshot)
         self._backlog.accept(event)
         self._web.tell(event)
-        if known is not None:
+        if event.list is not None:
             self._publisher.report()
 
     def _notify(self) -> None:
@@ -194,12 +193,9 @@ class App:
         while (frame := self._mailboxes.wait_any()) is not None:
             pipeline, mailbox = self._pipelines[frame.camera], self._mailboxes[frame.camera]
             with self._supervisor.working():
-                short_of_time = self._mailboxes.crowded and not mailbox.closed
-                spared = short_of_time and not pipeline.wants(frame)
-                plates = [] if spared else pipeline.process(frame)
-            if spared:
-                mailbox.spare()
-            else:
+                busy = self._mailboxes.crowded and not mailbox.closed
+                plates = pipeline.process_if_useful(frame) if busy else pipeline.process(frame)
+            if plates is not None:
                 self._web.show(frame, plates)
             self._mailboxes.done(frame.camera)
         self._supervisor.stop()
@@ -265,18 +261,18 @@ class App:
         before, self._pipelines[camera] = self._pipelines[camera], self._pipeline(camera)
         self._mailboxes.wait_idle(camera, timeout_s=DRAIN_S)  # a worker may still be in the old one
         if same_source:
-            self._pipelines[camera].resume(before.leave())
+            self._pipelines[camera].resume(before.hand_over())
         else:
             before.finish()
-        self._untold[camera] += before.untold
+        self._skipped[camera] += before.skipped
+        self._unpublished[camera] += before.unpublished
 
     def _on_status(self, camera: str, online: bool) -> None:  # noqa: FBT001 - a callback
         """What moves while its camera is away, nobody knows: its pass ends."""
         if not online:
             began[f"camera {camera}"] += 1
             self._mailboxes.wait_idle(camera, timeout_s=DRAIN_S)
-            if self._mailboxes[camera].take():  # else a late worker would begin a pass with it
-                self._mailboxes[camera].spare()
+            self._mailboxes[camera].discard()  # else a late worker would start a pass with it
             self._pipelines[camera].interrupt()
         self._online[camera] = online
         self._publisher.set_camera_status(camera, online=online)
@@ -286,9 +282,9 @@ class App:
         for camera in self._cameras:
             camera.stop()
         self._mailboxes.close()
-        for name in self._pipelines:
-            mailbox = self._mailboxes[name]
-            log.info("frames", camera=name, dropped=mailbox.dropped, spared=mailbox.spared)
+        for name, pipeline in self._pipelines.items():
+            skipped = self._skipped[name] + pipeline.skipped
+            log.info("frames", camera=name, dropped=self._mailboxes[name].dropped, skipped=skipped)
         try:
             self._supervisor.join(timeout_s=JOIN_S)
         finally:
@@ -338,8 +334,10 @@ class App:
         return self._health.to_json()
 
     def _camera_health(self, name: str, *, online: bool) -> CameraHealth:
-        mailbox, untold = self._mailboxes[name], self._untold[name] + self._pipelines[name].untold
-        return CameraHealth(online, mailbox.frames, mailbox.dropped, mailbox.spared, untold)
+        mailbox, pipeline = self._mailboxes[name], self._pipelines[name]
+        skipped = self._skipped[name] + pipeline.skipped
+        unpublished = self._unpublished[name] + pipeline.unpublished
+        return CameraHealth(online, mailbox.frames, mailbox.dropped, skipped, unpublished)
 
     def _box_health(self) -> BoxHealth:
         cameras = {
@@ -356,23 +354,27 @@ class App:
 
     def _pipeline(self, name: str) -> CameraPipeline:
         (camera,) = (camera for camera in self._config.camera if camera.name == name)
-        origin = Origin(
-            self._config.device,
-            name,
-            self._networks.names,
-            self._store.next_seq,
-            clock_synced,
-            replace(camera.view, zoom=not self._config.hides_plates),
-        )
         return CameraPipeline(
-            origin,
-            rules_of(self._config, camera),
-            formats=self._formats[name],
+            Origin(self._config.device, name, self._networks.names, self._event_services()),
+            PipelineSettings(
+                rules_of(self._config, camera),
+                self._formats[name],
+                replace(camera.view, zoom=not self._config.hides_plates),
+            ),
             detector=TimedDetector(
                 self._networks.detector(), self._metrics.detector_s.labels(name).time
             ),
             reader=TimedReader(self._networks.reader(), self._metrics.reader_s.labels(name).time),
             sink=self,
+        )
+
+    def _event_services(self) -> EventServices:
+        return EventServices(
+            next_seq=self._store.next_seq,
+            clock_synced=clock_synced,
+            position=self._gps.position,
+            lists=self._lists,
+            snapshots=self._snapshots,
         )
 
     def _camera(self, config: CameraConfig) -> Camera:

@@ -4,7 +4,7 @@ import functools
 import itertools
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,20 +15,19 @@ from plateid.bench.stopwatch import Stopwatch
 from plateid.capture.container import MediaSource, open_container
 from plateid.capture.video_file import read_video
 from plateid.capture.video_image import VideoImage
-from plateid.config.cameras import EventsConfig
 from plateid.config.models import ModelsConfig
 from plateid.config.storage import RetentionConfig, SnapshotsConfig
-from plateid.core.formats import shipped_formats
-from plateid.core.records import PlateEvent, Shot
+from plateid.core.records import BestFrame, PlateEvent, Snapshot
 from plateid.models.networks import Networks
 from plateid.models.onnx_detector import OnnxDetector
 from plateid.models.onnx_reader import OnnxReader
 from plateid.models.session import NetworkSession
 from plateid.pipeline.camera_pipeline import CameraPipeline
+from plateid.pipeline.event_builder import EventServices, Origin
 from plateid.pipeline.motion import MotionGate
 from plateid.pipeline.passes import Pass
+from plateid.pipeline.settings import PipelineSettings
 from plateid.pipeline.tracking import Tracker
-from plateid.pipeline.traffic import Origin
 from plateid.store.event_store import EventStore
 from plateid.store.snapshot_files import Album
 from plateid.store.snapshots import Snapshots
@@ -100,10 +99,13 @@ class Shelf:
         self.events = 0
         self.left: list[str] = []
 
-    def accept(self, event: PlateEvent, shot: Shot | None) -> None:
-        """Keeps both."""
-        snapshot = self._snapshots.take(event, shot, listed=False)
-        self._store.append(replace(event, snapshot=snapshot))
+    def take(self, event: PlateEvent, frame: BestFrame | None) -> Snapshot | None:
+        """Stores the snapshot of an event."""
+        return self._snapshots.take(event, frame)
+
+    def accept(self, event: PlateEvent) -> None:
+        """Stores an event."""
+        self._store.append(event)
         self.events += 1
         self.left += [event.plate] if event.event_type == "plate_left" else []
 
@@ -144,10 +146,11 @@ class Bench:
             (VideoImage, "resized", "scale"),
             (OnnxReader, "read", "crop"),
             (Tracker, "update", "tracking"),
-            (Tracker, "hold", "tracking"),
+            (Tracker, "keep", "tracking"),
             (Pass, "add", "fusion"),
             (Pass, "reading", "fusion"),
             (Pass, "similar_reads", "fusion"),
+            (Shelf, "take", "store"),
             (Shelf, "accept", "store"),
         ):
             stopwatch.watch(owner, method, stage)
@@ -190,10 +193,10 @@ class Bench:
 
     def pipeline(self, shelf: Shelf) -> CameraPipeline:
         """One camera's."""
+        services = EventServices(next_seq=shelf.next_seq, snapshots=shelf)
         return CameraPipeline(
-            Origin("bench", "bench", self.networks.names, shelf.next_seq, lambda: None),
-            EventsConfig(),
-            formats=shipped_formats(),
+            Origin("bench", "bench", self.networks.names, services),
+            PipelineSettings(),
             detector=self.networks.detector(),
             reader=self.networks.reader(),
             sink=shelf,

@@ -13,7 +13,6 @@ class Mailbox:
     Attributes:
         frames: Frames that came.
         dropped: Frames that nobody took before the next one came.
-        spared: Frames that were taken and not looked at, for those of other cameras.
     """
 
     def __init__(self, changed: threading.Condition) -> None:
@@ -22,7 +21,6 @@ class Mailbox:
         self._frame: Frame | None = None
         self.frames = 0
         self.dropped = 0
-        self.spared = 0
         self.closed = False
 
     def put(self, frame: Frame) -> None:
@@ -45,10 +43,9 @@ class Mailbox:
         """Whether there is a frame to take."""
         return self._frame is not None
 
-    def spare(self) -> None:
-        """The frame that was taken is not looked at."""
-        with self._changed:
-            self.spared += 1
+    def discard(self) -> None:
+        """Drops the frame that waits, if there is one."""
+        self.dropped += self.take() is not None
 
     def close(self) -> None:
         """No more frames will come; one that waits may still be taken."""

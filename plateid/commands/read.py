@@ -19,20 +19,20 @@ from rich.progress import MofNCompleteColumn, Progress
 from plateid.capture.images import find_sources, is_image, read_image
 from plateid.capture.video_file import frame_count, read_video
 from plateid.capture.video_writer import VideoWriter
-from plateid.config.cameras import EventsConfig
 from plateid.config.models import ModelsConfig
 from plateid.config.root import Config
 from plateid.core.drawing import draw_plates
 from plateid.core.formats import Formats
-from plateid.core.records import Detection, Frame, Image, LazyImage, Plate, PlateEvent, Shot
+from plateid.core.records import Detection, Frame, Image, LazyImage, Plate, PlateEvent
 from plateid.errors import ConfigError, SourceError
 from plateid.files import write_whole
 from plateid.models.networks import Networks
 from plateid.models.tta import TtaReader
 from plateid.pipeline.camera_pipeline import CameraPipeline
+from plateid.pipeline.event_builder import EventServices, Origin
+from plateid.pipeline.settings import PipelineSettings
 from plateid.pipeline.stills import read_detections
 from plateid.pipeline.tracking import HIGH_SCORE
-from plateid.pipeline.traffic import Origin
 
 IMAGES = (".png", ".jpg", ".jpeg", ".webp")
 CLIPS = (".mp4",)
@@ -79,7 +79,7 @@ class EventPrinter:
         self._as_json = as_json
         self.printed = 0
 
-    def accept(self, event: PlateEvent, _shot: Shot | None) -> None:
+    def accept(self, event: PlateEvent) -> None:
         """Prints the event."""
         self.printed += 1
         about = (
@@ -201,7 +201,11 @@ class ReadCommand:
                 if writer is not None:
                     writer.write(annotated(frame.image, results), frame.media_time_s or 0.0)
         if not sink.printed and not self._options.as_json:
-            unsure = f" that can be read surely, of {pipeline.untold}" if pipeline.untold else ""
+            unsure = (
+                f" that can be read surely, of {pipeline.unpublished}"
+                if pipeline.unpublished
+                else ""
+            )
             self._printer.line(f"{file}: no vehicle{unsure}")
 
     def _shown(self, frames: Iterator[Frame], file: Path) -> Iterator[Frame]:
@@ -222,12 +226,12 @@ class ReadCommand:
                 device=Config.model_fields["device"].default,
                 camera=str(file),
                 model=self._networks.names,
-                next_seq=lambda: next(self._sequence),
-                clock_synced=lambda: None,
-                sure_score=HIGH_SCORE if least is None else min(least, HIGH_SCORE),
+                services=EventServices(next_seq=lambda: next(self._sequence)),
             ),
-            EventsConfig(),
-            formats=self._options.formats,
+            PipelineSettings(
+                formats=self._options.formats,
+                high_score=HIGH_SCORE if least is None else min(least, HIGH_SCORE),
+            ),
             detector=self._detector,
             reader=self._reader,
             sink=sink,

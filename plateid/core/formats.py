@@ -4,12 +4,12 @@ It is a prior, soft unless strictness is asked for: a text that fits no table is
 """
 
 import functools
+import math
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from importlib import resources
-from types import MappingProxyType
 
 from plateid.core.format_tables import Format, parse_tables
 from plateid.core.records import Region
@@ -27,14 +27,10 @@ MISFIT_ANYWHERE = 0.5
 """Prior of a text that no table knows, where no region is given."""
 OFF_TABLE = 0.02
 """Share of a country's plates that its table lacks (vanity, old, special), taken as any text."""
-TELLING = 0.5
-"""What a country must reach to be told though its syntax does not fit."""
 NEVER = "(?!)"
 """Matches nothing."""
 LONGEST = 64
 """Characters; longer texts are no likelier than these."""
-NOTHING_SEEN: Mapping[str, float] = MappingProxyType({"": 1.0})
-"""What a reader that does not tell countries sees."""
 
 
 @dataclass(frozen=True)
@@ -92,43 +88,24 @@ class Formats:
             return 1.0
         return MISFIT if self.regions else MISFIT_ANYWHERE
 
-    def region_of(self, plate: str, seen: Mapping[str, float] = NOTHING_SEEN) -> Region | None:
-        """The likeliest country of a plate, among the regions when some are given.
+    def region_of(self, plate: str) -> Region | None:
+        """Returns the most likely country of a plate, one of the expected ones if there are any.
 
-        By Bayes: how likely the picture makes the country, times how likely the country issues
-        this text. The latter is 1 / the size of its tightest pattern that fits, and little, but
-        not nothing, where none fits. So either alone decides where the other is silent, and where
-        they contradict each other the country is as doubtful as that makes it. The confidence is
-        the share among all countries: a car of one that is not expected may pass, at MISFIT.
-
-        Args:
-            plate: The text.
-            seen: What the reader sees in the picture, by country; "" is what it leaves open, and
-                counts for all countries alike.
-
-        Returns:
-            None where no syntax fits and the picture tells nothing.
+        A country issues a text with probability 1 / size of its smallest matching pattern, plus
+        `OFF_TABLE` spread over all texts of this length. The confidence is the country's share of
+        the sum over all countries; those that are not expected count with the weight `MISFIT`.
         """
-        codes = sorted(self._codes.union(seen) - {""})
-        by_chance = OFF_TABLE * float(len(CHARSET)) ** -min(len(plate), LONGEST)
-        left_open = seen.get("", 0.0) / len(codes)
         issued = self._issued(plate)
-        weight = {
-            code: (issued.get(code, 0.0) + by_chance)
-            * (seen.get(code, 0.0) + left_open)
-            * (1.0 if self._expects(code) else MISFIT)
-            for code in codes
-        }
-        total = sum(weight.values())
-        told = [
-            code
-            for code in weight
-            if self._expects(code) and (code in issued or weight[code] >= TELLING * total)
-        ]
-        if not told:
+        expected = [code for code in issued if self._expects(code)]
+        if not expected:
             return None
-        best = max(told, key=lambda code: weight[code])
-        return Region(best, weight[best] / total)
+        by_chance = OFF_TABLE * float(len(CHARSET)) ** -min(len(plate), LONGEST)
+        weight = {
+            code: (issued.get(code, 0.0) + by_chance) * (1.0 if self._expects(code) else MISFIT)
+            for code in self._codes
+        }
+        best = max(sorted(expected), key=lambda code: weight[code])
+        return Region(best, weight[best] / math.fsum(weight.values()))
 
     def display(self, plate: str, region: Region | None) -> str:
         """The plate with the gaps of its region; as it is where no syntax fits."""

@@ -7,7 +7,7 @@ how well the crop shows them.
 
 import itertools
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +50,6 @@ class Fusion:
         self._absent_logs: Logs = np.zeros(1 + len(CHARSET))
         self._weight = 0.0
         self._squared_weight = 0.0
-        self._region_logs: defaultdict[str, float] = defaultdict(float)
         self._texts: Counter[str] = Counter()
         self.reads = 0
 
@@ -68,9 +67,6 @@ class Fusion:
         absent_logs = np.log(_absent(slots)) * weight
         self._logs = self._merged(logs, slots, absent_logs, weight)
         self._absent_logs = self._absent_logs + absent_logs
-        for code, probability in read.regions.items():
-            floored = (1 - doubt) * probability + doubt / len(read.regions)
-            self._region_logs[code] += weight * math.log(floored)
         self._weight += weight
         self._squared_weight += weight**2
 
@@ -79,13 +75,6 @@ class Fusion:
         if not self._weight:
             return np.zeros((0, 1 + len(CHARSET)), dtype=np.float32)
         return self._together(self._logs).astype(np.float32)
-
-    def regions(self) -> dict[str, float]:
-        """How likely the plate is one of each country, fused alike; empty where no read tells."""
-        if not self._region_logs:
-            return {}
-        logs = np.array([list(self._region_logs.values())])
-        return dict(zip(self._region_logs, self._together(logs)[0].tolist(), strict=True))
 
     def agreeing(self, text: str, *, edits: int = 0) -> int:
         """How many reads said `text`, or something at most so many edits away."""

@@ -1,6 +1,6 @@
 """From fused slots to a reading: n-best texts, weighed by country syntax."""
 
-from plateid.core.formats import NOTHING_SEEN, Formats, shipped_formats
+from plateid.core.formats import Formats, shipped_formats
 from plateid.core.fusion import Fusion
 from plateid.core.records import Candidate, PlateRead, Reading
 from plateid.core.text import Hypothesis, Slots, n_best, slots_text, with_look_alikes
@@ -31,7 +31,6 @@ def read_of(fusion: Fusion, formats: Formats) -> Reading:
         weighed = [(weight, h) for weight, h in weighed if formats.fits(h.text)]
     ranked = sorted(weighed, key=lambda pair: -pair[0])[:CANDIDATES]
     raw, best = said[0].text, ranked[0][1] if ranked else NO_TEXT
-    seen = fusion.regions() or NOTHING_SEEN
     candidates = tuple(Candidate(h.text, min(1.0, weight * scale)) for weight, h in ranked)
     return Reading(
         plate=best.text,
@@ -39,7 +38,7 @@ def read_of(fusion: Fusion, formats: Formats) -> Reading:
         confidence=candidates[0].confidence if candidates else 0.0,
         char_confidences=best.characters,
         candidates=candidates,
-        region=formats.region_of(best.text, seen) if best.text else None,
+        region=formats.region_of(best.text) if best.text else None,
         reads=fusion.reads,
         agreeing_reads=fusion.agreeing(raw),
     )

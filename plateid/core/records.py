@@ -1,8 +1,7 @@
-"""What the stages hand to each other, from the frame to the published event."""
+"""The records that the stages pass on, from the frame to the published event."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
@@ -14,56 +13,55 @@ Image = NDArray[np.uint8]
 Grey = NDArray[np.uint8]
 """Shape (H, W)."""
 Box = tuple[float, float, float, float]
-"""Corners x1, y1, x2, y2 in pixels of the full picture."""
+"""Corners x1, y1, x2, y2 in pixels of the full image."""
 ListKind = Literal["allow", "deny", "watch"]
 Way = Literal["in", "out"]
 
 
 class LazyImage(Protocol):
-    """A decoded picture as the decoder left it; converted only where somebody looks."""
+    """A decoded image in the decoder's pixel format; only the parts in use become BGR."""
 
     @property
     def width(self) -> int:
-        """Pixels, as displayed (after rotation)."""
+        """Width in pixels, after rotation."""
         ...
 
     @property
     def height(self) -> int:
-        """Pixels, as displayed (after rotation)."""
+        """Height in pixels, after rotation."""
         ...
 
     def resized(self, width: int, height: int) -> Image:
-        """The whole picture scaled to this size."""
+        """Returns the whole image scaled to this size."""
         ...
 
     def crop(self, box: Box) -> Image:
-        """The part of the picture inside `box`, at full resolution; parts outside are cut off.
+        """Returns the part inside `box` at full resolution, clipped to the image.
 
-        Never empty: at least one pixel is returned.
+        It has at least one pixel.
         """
         ...
 
     def part(self, box: Box) -> "LazyImage":
-        """As `crop`, but not converted yet; `box` in even numbers of pixels."""
+        """Returns the part inside `box` without converting it; `box` has even coordinates."""
         ...
 
     def luma(self, width: int, height: int) -> Grey:
-        """The brightness of the whole picture, scaled to this size."""
+        """Returns the brightness of the whole image, scaled to this size."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One picture of one camera.
+    """One frame of one camera.
 
     Attributes:
         camera: The camera's name, or the path of a file.
-        sequence: Counts the frames that the source decoded, from 0; gaps are frames that were
-            dropped.
-        captured_at: Aware UTC. A live source: the clock at decoding; a file: its start plus
+        sequence: Index of the frame among those that the source decoded; gaps are dropped frames.
+        captured_at: Aware UTC. Live source: the time of decoding. File: its start plus
             `media_time_s`.
-        media_time_s: Position in the file; None on a live source.
-        picture: The pixels.
+        media_time_s: Position in the file in seconds; None on a live source.
+        image: The pixels.
     """
 
     camera: str
@@ -74,13 +72,13 @@ class Frame:
 
 
 @dataclass(frozen=True, eq=False)
-class Shot:
-    """A frame that shows a vehicle's plate.
+class BestFrame:
+    """The image that shows a plate best.
 
     Attributes:
-        picture: The frame.
+        image: The image; it holds a buffer of the decoder.
         box: The plate.
-        plates: All plates that the detector sees in it, in pixels of the picture, as `box`.
+        plates: The boxes of all plates in the image, `box` included.
     """
 
     image: LazyImage
@@ -90,11 +88,11 @@ class Shot:
 
 @dataclass(frozen=True)
 class Detection:
-    """A plate that the detector sees in one picture.
+    """A plate that the detector found in an image.
 
     Attributes:
-        box: Where, in pixels of the full picture.
-        score: What the detector says, 0 to 1.
+        box: In pixels of the full image.
+        score: The detector's score, 0 to 1.
     """
 
     box: Box
@@ -103,12 +101,12 @@ class Detection:
 
 @dataclass(frozen=True)
 class Track:
-    """One vehicle's plate, followed over frames.
+    """One vehicle's plate, tracked over frames.
 
     Attributes:
         id: Counts from 1 within one camera.
-        detection: The detection of this frame.
-        hits: Detections so far, this one included.
+        detection: The detection in the current frame.
+        hits: Number of detections so far, this one included.
     """
 
     id: int
@@ -118,26 +116,23 @@ class Track:
 
 @dataclass(frozen=True, eq=False)
 class PlateRead:
-    """What the reader sees in one crop.
+    """The reader's output for one crop.
 
     Attributes:
-        probabilities: Shape (slots, 1 + len(CHARSET)), each row a distribution; column 0 is "no
-            character".
-        sharpness: Of the crop, 0 to 1, whatever its brightness; see `core.geometry.sharpness`.
-        height: Of the plate's box, in pixels; the crop is higher by the bundle's margins.
-        regions: How likely the plate is one of each country, by code; "" stands for those that the
-            reader does not know. Empty: it does not tell.
+        probabilities: Shape (positions, 1 + len(CHARSET)); each row sums to 1, and column 0 is
+            "no character".
+        sharpness: Of the crop, 0 to 1; see `core.geometry.sharpness`.
+        height: Height of the plate's box in pixels, without the bundle's margins.
     """
 
     probabilities: NDArray[np.float32]
     sharpness: float
     height: float
-    regions: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One possible text of a plate, and how sure it is."""
+    """One possible text of a plate, and the probability that it is right."""
 
     plate: str
     confidence: float
@@ -145,7 +140,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Region:
-    """The country that the plate is of, by syntax and by sight: a lower-case code."""
+    """The country of a plate (ISO 3166-1 alpha-2, lower case), and its probability."""
 
     code: str
     confidence: float
@@ -153,18 +148,18 @@ class Region:
 
 @dataclass(frozen=True)
 class Reading:
-    """The text of one plate, after fusion and syntax.
+    """The text of one plate, after fusion and country syntax.
 
     Attributes:
-        plate: Upper-case letters and digits; empty when nothing is legible, or, where syntax is
-            strict, nothing that it allows.
-        plate_raw: The text before country syntax.
-        confidence: Of the whole text.
-        char_confidences: One for each character of `plate`.
+        plate: Upper-case letters and digits. Empty when nothing is legible, or when strict syntax
+            rejects every candidate.
+        plate_raw: The most likely text before country syntax.
+        confidence: Probability that the whole text is right.
+        char_confidences: One value for each character of `plate`.
         candidates: Best first; the first is `plate`.
-        region: None when neither syntax nor the picture tells.
-        reads: Reads that were fused.
-        agreeing_reads: Those whose own text is `plate_raw`.
+        region: None when the text matches no known syntax.
+        reads: Number of fused reads.
+        agreeing_reads: Number of reads whose own text is `plate_raw`.
     """
 
     plate: str
@@ -221,7 +216,7 @@ class Plate:
 
 @dataclass(frozen=True)
 class PathPoint:
-    """Where the plate was, in frame pixels, `t` seconds after the pass was first seen."""
+    """Where a plate was `t` seconds after `first_seen`, in pixels of the frame."""
 
     t: float
     box: Box
@@ -229,12 +224,12 @@ class PathPoint:
 
 @dataclass(frozen=True)
 class ListMatch:
-    """The entry of a list of known plates that a plate fits.
+    """The entry of a list of known plates that matches a plate.
 
     Attributes:
-        name: Of the entry.
-        kind: The list that it stands on.
-        distance: Characters in which plate and entry differ.
+        name: The entry's name.
+        kind: The kind of list.
+        distance: Number of characters in which plate and entry differ.
     """
 
     name: str
@@ -244,11 +239,11 @@ class ListMatch:
 
 @dataclass(frozen=True)
 class Direction:
-    """Which way a vehicle went.
+    """The direction of a vehicle.
 
     Attributes:
-        way: None where the camera's view tells no inside from outside.
-        degrees: In the picture, from 0 to below 360: 0 is up, 90 is right.
+        way: None when the camera has neither `line` nor `approaching`.
+        degrees: Angle in the image, 0 to below 360: 0 is up, 90 is right.
     """
 
     way: Way | None
@@ -257,7 +252,7 @@ class Direction:
 
 @dataclass(frozen=True)
 class Position:
-    """Degrees north and east, WGS 84."""
+    """Latitude and longitude in degrees, WGS 84."""
 
     lat: float
     lon: float
@@ -265,13 +260,13 @@ class Position:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The picture of an event.
+    """The image of an event.
 
     Attributes:
-        file: Its JPEG in the box's snapshot folder, as in 2026/11/24/ID.jpg.
-        sha256: Of the JPEG.
-        frame: (width, height) of the frame that `PlateEvent.box` is measured in: the JPEG may be
-            smaller. None where nobody noted it.
+        file: Path of the JPEG in the snapshot folder, such as 2026/11/24/ID.jpg.
+        sha256: SHA-256 of the JPEG, hexadecimal.
+        frame: (width, height) of the frame that `PlateEvent.box` refers to, because the JPEG may
+            be smaller; None when unknown.
     """
 
     file: str
@@ -281,7 +276,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class ModelNames:
-    """Which networks read the plate."""
+    """The names of the networks that read a plate."""
 
     detector: str
     reader: str
@@ -290,7 +285,7 @@ class ModelNames:
 
 @dataclass(frozen=True)
 class PlateEvent:
-    """What subscribers get; `plateid/core/schema/plate-event.v1.json` describes each field."""
+    """A published event; `plateid/core/schema/plate-event.v1.json` describes each field."""
 
     event_type: Literal["plate_seen", "plate_left"]
     id: str
@@ -325,17 +320,17 @@ class PlateEvent:
     replayed: bool = False
 
     def to_json(self) -> str:
-        """One line; times as UTC RFC 3339 with milliseconds, numbers rounded to 4 places."""
+        """Returns one line: times in UTC (RFC 3339, milliseconds), numbers with 4 decimals."""
         return json_line(_plain(asdict(self)))
 
 
 def json_line(value: Any) -> str:
-    """JSON without spaces, as events are published and kept."""
+    """Returns JSON without spaces, as it is published and stored."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def rfc3339(moment: datetime) -> str:
-    """As in 2026-11-24T09:12:07.123Z."""
+    """Returns a time such as 2026-11-24T09:12:07.123Z."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -109,8 +109,8 @@ def centre(box: Box) -> Point:
     return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
 
 
-def parts(box: Box, size: Size) -> Box:
-    """A box in parts of the picture, as a mask is written."""
+def normalised(box: Box, size: Size) -> Box:
+    """Returns a box in normalised coordinates (0-1), as a mask is written."""
     (x1, y1, x2, y2), (width, height) = box, size
     return round(x1 / width, 3), round(y1 / height, 3), round(x2 / width, 3), round(y2 / height, 3)
 

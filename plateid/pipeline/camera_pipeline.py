@@ -1,4 +1,4 @@
-"""A camera's frames: which are looked at, and which of their plates are read."""
+"""One camera's pipeline: decides which frames are searched and which plates are read."""
 
 import functools
 import threading
@@ -7,152 +7,172 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from plateid.config.cameras import EventsConfig
-from plateid.core.formats import Formats
 from plateid.core.geometry import moved
-from plateid.core.records import Box, Detection, Frame, LazyImage, Plate, Shot, Track
+from plateid.core.records import BestFrame, Box, Detection, Frame, LazyImage, Plate, Track
 from plateid.core.view import Size
+from plateid.pipeline.event_builder import Origin
 from plateid.pipeline.motion import SIZE, MotionGate
 from plateid.pipeline.passes import Pass
+from plateid.pipeline.settings import PipelineSettings
 from plateid.pipeline.stills import PlateReader
 from plateid.pipeline.tracking import Tracker
-from plateid.pipeline.traffic import Origin, Sink, Traffic
+from plateid.pipeline.traffic import EventSink, Traffic
 
 EDGE = 0.25
-"""A plate nearer to the border than this, in heights of its box, may be cut off: it is not read."""
+"""Minimum distance of a plate from the border, in plate heights. A nearer plate may be cut off, and
+is not read."""
 MAX_READS = 6
-"""Crops of one frame that are read, those first that waited longest: a car park would take long."""
-PAUSE = timedelta(seconds=0.18)
-"""Where there is nothing left to learn, a look may be so long ago: a plate that comes into view is
-seen so much and one frame later at most."""
+"""Maximum number of plates that are read in one frame: it bounds the time that a car park takes."""
+MAX_SKIP = timedelta(seconds=0.18)
+"""Longest time without a processed frame on a busy device while all passes are settled. A new plate
+is detected at most this much and one frame later."""
 
 
 class Detector(Protocol):
     """Finds plates."""
 
     def detect(self, image: LazyImage) -> list[Detection]:
-        """The plates of a picture, best first; raises ModelError when it cannot tell."""
+        """Returns the plates of an image, best first; raises ModelError when inference fails."""
         ...
 
 
 class CameraPipeline:
-    """One camera's tracks and passes; may be called from any thread."""
+    """One camera's tracks and passes. Every method is thread-safe.
+
+    Attributes:
+        skipped: Number of frames that `process_if_useful` skipped.
+    """
 
     def __init__(
         self,
         origin: Origin,
-        rules: EventsConfig,
+        settings: PipelineSettings,
         *,
-        formats: Formats,
         detector: Detector,
         reader: PlateReader,
-        sink: Sink,
+        sink: EventSink,
     ) -> None:
-        """Starts with an empty road, and with all syntax compiled: no vehicle waits for that."""
-        formats.compile()
-        self._view = origin.view
+        """Starts without vehicles; compiles the plate syntax now, before the first vehicle."""
+        settings.formats.compile()
+        self._view = settings.view
         self._new_tracker = functools.partial(
-            Tracker, high_score=origin.sure_score, lost_s=rules.lost_s
+            Tracker, high_score=settings.high_score, lost_s=settings.rules.lost_s
         )
         self._detector = detector
         self._reader = reader
-        self._traffic = Traffic(origin, rules, formats, sink)
-        self._lock = threading.Lock()
+        self._traffic = Traffic(origin, settings, sink)
+        self._lock = threading.RLock()
         self._last_at: datetime | None = None
         self._size: Size | None = None
-        self._forget()
+        self.skipped = 0
+        self._reset()
 
     @property
-    def untold(self) -> int:
-        """How many passes ended though their plate was never read well enough."""
-        return self._traffic.untold
+    def unpublished(self) -> int:
+        """Number of passes that ended without an event although their plate was read."""
+        return self._traffic.unpublished
 
-    def wants(self, frame: Frame) -> bool:
-        """Whether it may tell something new: not if all is settled and the last look was just now.
+    def process_if_useful(self, frame: Frame) -> list[Plate] | None:
+        """Processes a frame on a busy device, or skips it.
 
-        For a box that is short of time: it may be processed all the same.
+        A frame is skipped when no pass can still change and the last frame was just processed.
+
+        Returns:
+            The plates in the frame; None when it was skipped.
         """
         with self._lock:
-            now, before = frame.captured_at, self._last_at
-            soon = before is not None and before <= now < before + PAUSE
-            return not soon or not self._traffic.settled(now)
+            now, last = frame.captured_at, self._last_at
+            soon = last is not None and last <= now < last + MAX_SKIP
+            if soon and self._traffic.settled(now):
+                self.skipped += 1
+                return None
+            return self.process(frame)
 
     def process(self, frame: Frame) -> list[Plate]:
-        """Takes the next frame and hands the sink whatever events it brings about.
+        """Processes the next frame, and hands its events to the sink.
 
-        A frame that is older than the one before says that the clock was set back: what was moving
-        then has left. One of another size begins anew: in it, boxes of before are somewhere else.
+        A frame that is older than the last one means that the clock was set back. A frame of
+        another size begins anew, because the boxes of before do not apply to it.
 
         Returns:
             The plates in this frame.
 
         Raises:
-            ModelError: A network failed.
+            ModelError: Inference failed.
         """
         with self._lock:
             now = frame.captured_at
-            if self._last_at is not None and now < self._last_at:
-                self._traffic.set_back(now)
-                self._forget()
-            size = frame.image.width, frame.image.height
-            if self._size not in (None, size):
-                self._traffic.finish()
-                self._forget()
-            self._last_at, self._size = now, size
-            moves, missed = self._gate.passes(frame), self._tracker.misses_one
-            if moves or missed or self._traffic.undecided(self._tracks, now):
-                self._look(frame.image, now)
+            self._start_frame(now, (frame.image.width, frame.image.height))
+            if self._needs_detection(frame):
+                self._search(frame.image, now)
             else:
-                self._tracker.hold(now)
-                self._traffic.hold(self._tracks, now)
-                self._traffic.close_lost(self._tracker.alive(), now)
+                self._tracker.keep(now)
+                self._traffic.keep(self._tracks, now)
+                self._traffic.end_lost(self._tracker.alive(), now)
             self._traffic.rejoin(self._tracks)
-            self._traffic.announce(now)
+            self._traffic.publish(now)
             return [Plate.of(t.detection, self._traffic.reading(t)) for t in self._tracks]
 
     def interrupt(self) -> None:
-        """Ends every pass but those of vehicles that stand: the camera may come back."""
+        """Ends the passes of moving vehicles, because the camera went offline."""
         with self._lock:
             self._traffic.interrupt()
-            self._forget()
+            self._reset()
 
-    def leave(self) -> list[Pass]:
-        """Ends every pass but those of vehicles that stand: another pipeline may `resume` these."""
+    def hand_over(self) -> list[Pass]:
+        """Ends the passes of moving vehicles; another pipeline may `resume` the returned ones."""
         with self._lock:
-            vehicles = self._traffic.leave()
-            self._forget()
+            vehicles = self._traffic.hand_over()
+            self._reset()
             return vehicles
 
     def resume(self, vehicles: Iterable[Pass]) -> None:
-        """These were seen before this pipeline was made; those that are not there leave in time."""
+        """Takes over passes from before this pipeline; vehicles that are gone leave in time."""
         with self._lock:
             self._traffic.resume(vehicles)
 
     def finish(self) -> list[str]:
-        """Ends every pass: the source stopped, or plateid does; gives as `Traffic.finish`."""
+        """Ends every pass, because the source or plateid stops; returns as `Traffic.finish`."""
         with self._lock:
-            told = self._traffic.finish()
-            self._forget()
-            return told
+            ids = self._traffic.finish()
+            self._reset()
+            return ids
 
-    def _forget(self) -> None:
-        """What was in the last frame says nothing of the next one."""
+    def _reset(self) -> None:
+        """Forgets the last frame, which has nothing to do with the next one."""
         shown = self._view.shown(SIZE) if self._view.roi or self._view.masks else None
         self._gate = MotionGate(shown)
         self._tracker = self._new_tracker()
         self._tracks: list[Track] = []
 
-    def _look(self, image: LazyImage, now: datetime) -> None:
+    def _start_frame(self, now: datetime, size: Size) -> None:
+        if self._last_at is not None and now < self._last_at:
+            self._traffic.clock_set_back(now)
+            self._reset()
+        if self._size not in (None, size):
+            self._traffic.finish()
+            self._reset()
+        self._last_at, self._size = now, size
+
+    def _needs_detection(self, frame: Frame) -> bool:
+        return (
+            self._gate.passes(frame)
+            or self._tracker.misses_one
+            or self._traffic.awaits_reading(self._tracks, frame.captured_at)
+        )
+
+    def _search(self, image: LazyImage, now: datetime) -> None:
+        """Detects, tracks and reads the plates of an image."""
         size = image.width, image.height
         part = self._view.part(size)
-        seen = self._detected(image, part)
-        detections = [d for d in seen if self._view.shows(d.box, size)]
+        found = self._detected(image, part)
+        detections = [d for d in found if self._view.shows(d.box, size)]
         self._tracks = self._tracker.update(detections, now, still=self._gate.still)
-        self._traffic.close_lost(self._tracker.alive(), now)
-        self._traffic.follow(self._tracks, size, now)
-        boxes = (*(d.box for d in seen), *(t.detection.box for t in self._tracks))
-        whole = [track for track in self._tracks if _inside(track.detection.box, part)]
-        self._read(image, whole, tuple(dict.fromkeys(boxes)), now)
+        self._traffic.end_lost(self._tracker.alive(), now)
+        self._traffic.update(self._tracks, size, now)
+        boxes = (*(d.box for d in found), *(t.detection.box for t in self._tracks))
+        whole = [track for track in self._tracks if _is_whole(track.detection.box, part)]
+        self._read(image, self._traffic.due(whole, now), tuple(dict.fromkeys(boxes)))
 
     def _detected(self, image: LazyImage, part: Box) -> list[Detection]:
         x1, y1, x2, y2 = part
@@ -161,18 +181,15 @@ class CameraPipeline:
         found = self._detector.detect(image.part(part))
         return [replace(each, box=moved(each.box, x1, y1)) for each in found]
 
-    def _read(
-        self, image: LazyImage, whole: list[Track], plates: tuple[Box, ...], now: datetime
-    ) -> None:
-        """Reads those that are due of `whole`, the plates that are not cut off."""
-        due = self._traffic.due(whole, now)[:MAX_READS]
+    def _read(self, image: LazyImage, due: list[Track], all_boxes: tuple[Box, ...]) -> None:
+        due = due[:MAX_READS]
         reads = self._reader.read(image, [track.detection.box for track in due])
         for track, read in zip(due, reads, strict=True):
-            self._traffic.add(track, read, Shot(image, track.detection.box, plates))
+            self._traffic.add(track, read, BestFrame(image, track.detection.box, all_boxes))
 
 
-def _inside(box: Box, part: Box) -> bool:
-    """Whether a plate is not cut off by the border of what the detector saw."""
+def _is_whole(box: Box, part: Box) -> bool:
+    """Returns whether the border of the searched part does not cut a plate off."""
     x1, y1, x2, y2 = box
     left, top, right, bottom = part
     edge = EDGE * (y2 - y1)

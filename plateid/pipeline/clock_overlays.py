@@ -1,35 +1,82 @@
-"""Text that a camera writes into its picture: a clock looks like a plate that never moves.
+"""Detects clock overlays: a time that the camera writes into the image looks like a parked plate.
 
-A clock is known by its text, which changes while it stands (`Standing.ticks`). Text that stands
-and never changes, as a camera's name, is no different from a parked vehicle, and told as rarely;
-a mask keeps it away for good.
+The text of a clock changes while it stays in one place. Overlays that never change, such as a
+camera name, cannot be told from a parked vehicle: they give one event, and a mask hides them.
 """
+
+from collections import Counter
+from datetime import datetime
+from itertools import permutations
 
 from plateid.core.geometry import same_place
 from plateid.core.records import Box
-from plateid.pipeline.stationary import STILL_S, Standing
+from plateid.pipeline.stationary import STATIONARY_S
 
-MAX_PLACES = 16
+MAX_OVERLAYS = 16
+MUCH_RARER = 0.6
+"""Highest ratio at which a text counts as much rarer in another third of the time. A clock's second
+that spans the border of two thirds is half as frequent in one of them."""
+MAX_TEXTS = 240
 
 
-class Overlays:
-    """The places where a camera shows the time.
+class TextHistory:
+    """The texts that were read from a plate while it was stationary."""
+
+    def __init__(self, first_at: datetime) -> None:
+        """Starts empty; `first_at` is the time of the first detection."""
+        self._first_at = first_at
+        self._texts: list[tuple[float, str]] = []
+        self._keep_every = self._since_kept = 1
+
+    def add(self, text: str, now: datetime) -> None:
+        """Adds the text of one read; a long history keeps only every n-th text."""
+        self._since_kept += 1
+        if self._since_kept < self._keep_every:
+            return
+        self._since_kept = 0
+        self._texts.append(((now - self._first_at).total_seconds(), text))
+        if len(self._texts) > MAX_TEXTS:
+            self._texts = self._texts[::2]
+            self._keep_every *= 2
+
+    def is_clock(self) -> bool:
+        """Returns whether the text changes and does not change back, like that of a clock.
+
+        In each third of the time another text is the most frequent one, and it is much rarer in
+        the other two thirds. Misreads of a bad image alternate instead.
+        """
+        if not self._texts or self._texts[-1][0] < 0.9 * STATIONARY_S:
+            return False
+        third_s = self._texts[-1][0] / 3
+        thirds = [Counter[str](), Counter[str](), Counter[str]()]
+        for t, text in self._texts:
+            thirds[min(2, int(t / third_s))][text] += 1
+        return all(thirds) and all(
+            other[text] <= MUCH_RARER * count
+            for own, other in permutations(thirds, 2)
+            for text, count in own.most_common(1)
+        )
+
+
+class ClockOverlays:
+    """The clock overlays of one camera.
 
     Attributes:
-        places: Those that were found.
+        boxes: Where clocks were detected.
     """
 
     def __init__(self) -> None:
-        """Knows none yet."""
-        self.places: list[Box] = []
+        """Starts without any."""
+        self.boxes: list[Box] = []
 
-    def hold(self, standing: Standing, age_s: float) -> bool:
-        """Whether this is such a text: it ticks, or is too short in a place where one ticked."""
-        if standing.moved:
-            return False
-        known = any(same_place(standing.box, place) for place in self.places)
-        if not standing.ticks():
-            return known and age_s < STILL_S
+    def include(self, box: Box, texts: TextHistory, *, age_s: float) -> bool:
+        """Returns whether a stationary plate is a clock, and remembers the place of a new one.
+
+        At the place of a known clock, a pass that is too short to decide is one as well.
+        """
+        known = any(same_place(box, clock) for clock in self.boxes)
+        if not texts.is_clock():
+            return known and age_s < STATIONARY_S
         if not known:
-            self.places = [*self.places, standing.box][-MAX_PLACES:]
+            self.boxes = [*self.boxes, box][-MAX_OVERLAYS:]
         return True

@@ -1,4 +1,4 @@
-"""Vehicles that may still be there though they are not seen: hidden, or the camera was away."""
+"""The lost-pass buffer: passes of undetected vehicles that may still be there."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -6,86 +6,92 @@ from datetime import datetime
 from plateid.core.geometry import same_place
 from plateid.core.text import edit_distance
 from plateid.pipeline.passes import Pass
-from plateid.pipeline.stationary import STILL_S
+from plateid.pipeline.stationary import STATIONARY_S
 
-RESUMED_S = 10.0
-"""What stood there before a restart, or an outage, is in the first pictures after it, or has left:
-but for parked vehicles after an outage."""
-LONGEST_STEP_S = 2.0
-"""Of the time between two pictures no more is waited for: the clock may have been set forward."""
+RETURN_S = 10.0
+"""Seconds of video in which a stationary vehicle must be detected again after a restart or a camera
+outage. Vehicles that were parked before an outage have `parked_lost_s` instead."""
+MAX_FRAME_GAP_S = 2.0
+"""Longest time between two frames that counts as waiting: the clock may have been set forward."""
 
 
-class Parking:
-    """Passes that were announced and may go on: of vehicles that stand, or of before a restart."""
+class LostPassBuffer:
+    """Published passes that may continue: of stationary vehicles, or from before a restart."""
 
-    def __init__(self, parked_s: float, lost_s: float) -> None:
-        """Empty.
+    def __init__(self, parked_s: float, parked_lost_s: float) -> None:
+        """Starts empty.
 
         Args:
-            parked_s: Who has stood for so long is parked.
-            lost_s: How long a parked vehicle is waited for, while there are pictures.
+            parked_s: Seconds after which a stationary vehicle is parked.
+            parked_lost_s: Seconds of video for which a lost parked vehicle is kept.
         """
         self._parked_s = parked_s
-        self._lost_s = lost_s
+        self._parked_lost_s = parked_lost_s
         self._waited_s: dict[Pass, float] = {}
         self._now: datetime | None = None
 
     def __iter__(self) -> Iterator[Pass]:
-        """Those that are waited for."""
+        """Iterates over the passes in the buffer."""
         return iter(self._waited_s)
 
     def add(self, vehicle: Pass) -> None:
-        """It is lost from now on."""
+        """Adds a pass that has just been lost."""
         self._waited_s[vehicle] = 0.0
 
     def pause(self) -> None:
-        """No pictures come: each has at least `RESUMED_S` from the next one on."""
+        """Stops the waiting times until the next frame, and leaves each pass `RETURN_S` at least.
+
+        To be called when the camera goes offline.
+        """
         self._waited_s = {
-            vehicle: max(0.0, min(waited_s, self._waits_s(vehicle) - RESUMED_S))
+            vehicle: max(0.0, min(waited_s, self._limit_s(vehicle) - RETURN_S))
             for vehicle, waited_s in self._waited_s.items()
         }
         self._now = None
 
     def take(self, plate: str, seen: Pass) -> Pass | None:
-        """Takes out the vehicle with this plate, if `seen` is that one."""
+        """Removes and returns the pass that `seen` continues, if there is one."""
         vehicle = self.find(plate, seen)
-        if vehicle is None or (vehicle.is_resumed and seen.age_s(seen.last_seen) < STILL_S):
+        if vehicle is None or (vehicle.is_restored and seen.age_s(seen.last_seen) < STATIONARY_S):
             return None
         del self._waited_s[vehicle]
         return vehicle
 
     def find(self, plate: str, seen: Pass) -> Pass | None:
-        """The vehicle that `seen` is, so far; in the same place one character may be misread."""
+        """Returns the pass that `seen` may continue: same plate, or one misread character in place.
+
+        A restored pass only continues at the place where the vehicle was stationary.
+        """
         for vehicle in reversed(self._waited_s):
-            moves = seen.standing.moved or seen.first_seen < vehicle.last_seen
-            edits = 1 if same_place(vehicle.standing.box, seen.standing.box) else 0
-            alike = vehicle.announced and edit_distance(plate, vehicle.announced.plate) <= edits
-            if alike and not (vehicle.is_resumed and moves):
+            moves = seen.movement.moved or seen.first_seen < vehicle.last_seen
+            edits = 1 if same_place(vehicle.movement.box, seen.movement.box) else 0
+            alike = vehicle.published and edit_distance(plate, vehicle.published.plate) <= edits
+            if alike and not (vehicle.is_restored and moves):
                 return vehicle
         return None
 
-    def gone(self, now: datetime) -> list[Pass]:
-        """Takes out those that were waited for in vain."""
+    def take_expired(self, now: datetime) -> list[Pass]:
+        """Removes and returns the passes whose time has run out."""
         step_s = (now - self._now).total_seconds() if self._now else 0.0
         self._now = now
         for vehicle in self._waited_s:
-            self._waited_s[vehicle] += min(step_s, LONGEST_STEP_S)
-        return self._take_out(lambda vehicle: self._waited_s[vehicle] > self._waits_s(vehicle))
+            self._waited_s[vehicle] += min(step_s, MAX_FRAME_GAP_S)
+        return self._take(lambda vehicle: self._waited_s[vehicle] > self._limit_s(vehicle))
 
-    def later_than(self, now: datetime) -> list[Pass]:
-        """Takes out those that came later than it is: the clock was set back."""
-        return self._take_out(lambda vehicle: vehicle.first_seen > now)
+    def take_later_than(self, now: datetime) -> list[Pass]:
+        """Removes and returns the passes that begin after `now`: the clock was set back."""
+        return self._take(lambda vehicle: vehicle.first_seen > now)
 
-    def clear(self) -> list[Pass]:
-        """Takes out all."""
-        return self._take_out(lambda _: True)
+    def take_all(self) -> list[Pass]:
+        """Removes and returns all passes."""
+        return self._take(lambda _: True)
 
-    def _take_out(self, these: Callable[[Pass], bool]) -> list[Pass]:
-        vehicles = [vehicle for vehicle in self._waited_s if these(vehicle)]
+    def _take(self, condition: Callable[[Pass], bool]) -> list[Pass]:
+        vehicles = [vehicle for vehicle in self._waited_s if condition(vehicle)]
         for vehicle in vehicles:
             del self._waited_s[vehicle]
         return vehicles
 
-    def _waits_s(self, vehicle: Pass) -> float:
-        parked = vehicle.standing.stood_s(vehicle.last_seen) >= self._parked_s
-        return self._lost_s if parked and not vehicle.is_resumed else RESUMED_S
+    def _limit_s(self, vehicle: Pass) -> float:
+        parked = vehicle.movement.stationary_s(vehicle.last_seen) >= self._parked_s
+        return self._parked_lost_s if parked and not vehicle.is_restored else RETURN_S

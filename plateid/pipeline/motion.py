@@ -1,4 +1,4 @@
-"""The motion gate: is it worth running the detector on this frame?"""
+"""The motion gate: decides whether a frame differs enough to run the detector on it."""
 
 from datetime import datetime, timedelta
 
@@ -8,27 +8,29 @@ from numpy.typing import NDArray
 from plateid.core.records import Frame, Grey
 
 SIZE = (160, 90)
+"""Width and height at which frames are compared, in pixels."""
 BUSY, CHECK_EVERY = 15, 3
-"""After so many frames in a row that passed, one in three is compared: the next will pass too."""
+"""After `BUSY` consecutive frames with motion, only every third frame is compared: the others pass
+without the cost of a comparison."""
 CHANGE, MIN_PIXELS = 16, 4
-"""More grey levels than the first are a change; so many pixels of it, of 160 x 90, are motion."""
+"""Motion is a change of more than `CHANGE` grey levels in at least `MIN_PIXELS` pixels."""
 MAX_STILL = timedelta(seconds=5)
-"""After it a still scene is looked at all the same."""
-_MOST = 255
+"""Longest time without a detection in a still scene."""
+_MAX_LUMA = 255
 
 
 class MotionGate:
-    """Compares a frame's luma with that of the last frame that was let through.
+    """Compares a frame's luma with that of the last frame that passed.
 
-    Comparing with the last one let through, not with the last one, lets slow changes add up.
+    Slow changes add up, because the reference is the last frame that passed, not the last frame.
 
     Attributes:
-        still: Whether nothing has moved between the last frame that passed and this one; of those
-            that passed without being compared, nobody knows.
+        still: Whether nothing has moved since the last frame that passed; False when this frame
+            passed without a comparison.
     """
 
     def __init__(self, shown: NDArray[np.bool_] | None = None) -> None:
-        """Has seen nothing yet.
+        """Starts without a reference.
 
         Args:
             shown: Where motion counts, shape (90, 160); None: everywhere.
@@ -40,32 +42,33 @@ class MotionGate:
         self.still = False
 
     def passes(self, frame: Frame) -> bool:
-        """Whether the frame differs from the last one that passed, or that one is too long ago."""
+        """Returns whether the frame shows motion, or the last one that passed is too long ago."""
         self._busy += 1
         self.still = False
         if self._busy > BUSY and self._busy % CHECK_EVERY:
             return True
         luma, now = frame.image.luma(*SIZE), frame.captured_at
-        alike, seen_all = self._is_like_reference(luma), self._busy <= BUSY
-        self.still = alike and seen_all
-        if alike:
+        same, compared_all = self._is_like_reference(luma), self._busy <= BUSY
+        self.still = same and compared_all
+        if same:
             self._busy = 0
         if self.still and self._passed_at and now - self._passed_at < MAX_STILL:
             return False
         self._reference = luma
-        self._passed_at = now if seen_all or not alike else None  # None: look twice at what is left
+        # None: motion may have ended in a frame that was not compared, so the next one passes too
+        self._passed_at = now if compared_all or not same else None
         return True
 
     def _is_like_reference(self, luma: Grey) -> bool:
         if self._reference is None:
             return False
         change = np.subtract(luma, self._reference, dtype=np.int16)
-        change -= _median(change)  # a change of exposure moves every pixel alike
+        change -= _median(change)  # a change of exposure changes every pixel alike
         moved = (np.abs(change) > CHANGE) & self._shown
         return int(np.count_nonzero(moved)) < MIN_PIXELS
 
 
 def _median(change: NDArray[np.int16]) -> np.int16:
-    """Of differences of 8-bit samples; counting them is a fifth of the work of sorting them."""
-    counts = np.bincount((change + _MOST).ravel())
-    return np.int16(np.searchsorted(counts.cumsum(), change.size / 2) - _MOST)
+    """Returns the median of luma differences; a histogram takes a fifth of the time of sorting."""
+    counts = np.bincount((change + _MAX_LUMA).ravel())
+    return np.int16(np.searchsorted(counts.cumsum(), change.size / 2) - _MAX_LUMA)

@@ -1,4 +1,4 @@
-"""One vehicle on its way through the picture."""
+"""A vehicle's pass: what is known of it from its first detection to its last."""
 
 import math
 from dataclasses import fields
@@ -8,77 +8,89 @@ from plateid.core.formats import Formats
 from plateid.core.fusion import Fusion, read_weight
 from plateid.core.ids import uuid7
 from plateid.core.reading import read_of
-from plateid.core.records import Box, Direction, PathPoint, PlateEvent, PlateRead, Reading, Shot
+from plateid.core.records import (
+    BestFrame,
+    Box,
+    Direction,
+    PathPoint,
+    PlateEvent,
+    PlateRead,
+    Reading,
+)
 from plateid.core.text import slots_text
-from plateid.pipeline.stationary import Standing
+from plateid.pipeline.clock_overlays import TextHistory
+from plateid.pipeline.stationary import Movement
 
 MAX_PATH = 64
 FIRST_PATH_STEP_S = 0.25
 
 
 class Pass:
-    """What is known of one vehicle from its first sight to its last.
+    """One vehicle's pass.
 
     Attributes:
         id: Published with each event of the pass.
-        first_seen, last_seen: Of its plate, whether it could be read or not.
-        box: The plate's box on the best shot so far: large and sharp.
-        path: Where the plate was; its steps grow with time, so that it stays short.
-        announced: What `plate_seen` or a correction told last; None before.
-        standing: Whether it moves.
-        read_at: When it was read last; None before.
-        read_height: Of the highest box that was read, in pixels.
-        is_resumed: Whether it is known only by what was told of it before a restart.
-        is_over: Whether its `plate_left` was told then: it told a vehicle that still stands there.
-        direction: Where it went before a restart, as told then.
-        clock_synced: Whether `first_seen` is by a clock that was set; None: not known.
+        first_seen, last_seen: Times of the first and the last detection.
+        box: The plate's box in the best frame so far: large and sharp.
+        path: Where the plate was; the steps grow with time, so that the path stays short.
+        published: The last published reading; None before `plate_seen`.
+        movement: Whether the plate is stationary.
+        texts: The texts that were read while the plate was stationary.
+        read_at: Time of the last read; None before the first one.
+        read_height: Greatest height of the boxes that were read, in pixels.
+        is_restored: Whether the pass comes from an event that was published before a restart.
+        is_over: Whether its `plate_left` was published before the restart, though the vehicle
+            may still be there.
+        direction: The direction that was published before the restart.
+        clock_synced: Whether the clock was synchronised at `first_seen`; None: unknown.
     """
 
     def __init__(self, box: Box, now: datetime, *, clock_synced: bool | None = None) -> None:
-        """First sight."""
+        """Starts a pass with its first detection."""
         self.clock_synced = clock_synced
         self.id = uuid7()
         self.first_seen = self.last_seen = now
         self.box = box
         self.path: list[PathPoint] = []
-        self.announced: Reading | None = None
-        self.standing = Standing(box, now)
+        self.published: Reading | None = None
+        self.movement = Movement(box, now)
+        self.texts = TextHistory(now)
         self.read_at: datetime | None = None
         self.read_height = 0.0
-        self.is_resumed = self.is_over = False
+        self.is_restored = self.is_over = False
         self.direction: Direction | None = None
         self._path_step_s = FIRST_PATH_STEP_S
-        self._best_shot = 0.0
-        self._shot: Shot | None = None
+        self._best_quality = 0.0
+        self._best_frame: BestFrame | None = None
         self._fusion = Fusion()
         self._reading: Reading | None = None
 
     @classmethod
-    def told(cls, event: PlateEvent) -> "Pass":
-        """What an event tells of its pass; the reads are lost."""
+    def restored(cls, event: PlateEvent) -> "Pass":
+        """Returns the pass of an event that was published before a restart; its reads are lost."""
         box = event.path[0].box if event.path else event.box
         vehicle = cls(box, event.first_seen, clock_synced=event.clock_synced)
         for point in event.path:
-            vehicle.standing.follow(point.box, event.first_seen + timedelta(seconds=point.t))
+            vehicle.movement.update(point.box, event.first_seen + timedelta(seconds=point.t))
         vehicle.id, vehicle.last_seen = event.pass_id, event.last_seen
         vehicle.box, vehicle.path = event.box, [*event.path]
-        vehicle.announced = Reading(**{f.name: getattr(event, f.name) for f in fields(Reading)})
+        vehicle.published = Reading(**{f.name: getattr(event, f.name) for f in fields(Reading)})
         vehicle.direction = event.direction
-        vehicle.is_resumed, vehicle.is_over = True, event.event_type == "plate_left"
+        vehicle.is_restored, vehicle.is_over = True, event.event_type == "plate_left"
         return vehicle
 
     def age_s(self, now: datetime) -> float:
-        """Seconds since the first sight."""
+        """Returns the seconds since the first detection."""
         return (now - self.first_seen).total_seconds()
 
     def unread_s(self, now: datetime) -> float:
-        """Seconds since it was read; infinite when it never was."""
+        """Returns the seconds since the last read; infinite before the first one."""
         return math.inf if self.read_at is None else (now - self.read_at).total_seconds()
 
-    def follow(self, box: Box, now: datetime) -> None:
-        """The plate is seen again."""
+    def detected(self, box: Box, now: datetime) -> None:
+        """Adds a detection."""
         self.last_seen = now
-        self.standing.follow(box, now)
+        self.movement.update(box, now)
         t = self.age_s(now)
         if not self.path or t - self.path[-1].t >= self._path_step_s:
             self.path.append(PathPoint(t, box))
@@ -86,43 +98,44 @@ class Pass:
             self.path = self.path[::2]
             self._path_step_s *= 2
 
-    def add(self, read: PlateRead, shot: Shot) -> None:
-        """The plate was read."""
+    def add(self, read: PlateRead, frame: BestFrame) -> None:
+        """Adds a read, and keeps its frame if it is the best one so far."""
         self._fusion.add(read)
-        self.read_at, self.read_height = self.last_seen, max(self.read_height, read.height)
-        self.standing.add(slots_text(read.probabilities), self.last_seen)
         self._reading = None
-        worth = read_weight(read) * read.height
-        if worth >= self._best_shot:
-            self._best_shot, self.box, self._shot = worth, shot.box, shot
+        self.read_at, self.read_height = self.last_seen, max(self.read_height, read.height)
+        if not self.movement.moved:
+            self.texts.add(slots_text(read.probabilities), self.last_seen)
+        quality = read_weight(read) * read.height
+        if quality >= self._best_quality:
+            self._best_quality, self.box, self._best_frame = quality, frame.box, frame
 
-    def take_shot(self) -> Shot | None:
-        """The best shot, which is let go: the decoder has its frame back; None unless it is new."""
-        shot, self._shot = self._shot, None
-        return shot
+    def take_best_frame(self) -> BestFrame | None:
+        """Returns and releases the best frame; None when there is no better one than before."""
+        frame, self._best_frame = self._best_frame, None
+        return frame
 
     def reading(self, formats: Formats) -> Reading:
-        """What all reads say together."""
+        """Returns the fused reading of all reads."""
         if self._reading is None:
             self._reading = read_of(self._fusion, formats)
         return self._reading
 
     def similar_reads(self, plate: str) -> int:
-        """Reads that say `plate`; one character in five may differ."""
+        """Returns how many reads differ from `plate` in at most one of five characters."""
         return self._fusion.agreeing(plate, edits=len(plate) // 5)
 
-    def go_on_as(self, later: "Pass") -> None:
-        """The vehicle was lost from sight, and `later` is the same one found again."""
+    def continue_with(self, later: "Pass") -> None:
+        """Appends the pass of the same vehicle after it was lost and found again."""
         gap_s = later.age_s(self.first_seen)
         self.path += [PathPoint(point.t - gap_s, point.box) for point in later.path]
         self.last_seen = later.last_seen
-        self.standing.go_on_as(later.standing, later.last_seen)
+        self.movement.continue_with(later.movement, later.last_seen)
 
     def continue_from(self, before: "Pass") -> None:
-        """It is the vehicle that was told of before a restart; the reads are those of now."""
+        """Prepends the restored pass of the same vehicle; only the reads of this pass remain."""
         gap_s = before.age_s(self.first_seen)
         self.path = [*before.path, *(PathPoint(p.t + gap_s, p.box) for p in self.path)]
-        self.id, self.first_seen, self.announced = before.id, before.first_seen, before.announced
+        self.id, self.first_seen, self.published = before.id, before.first_seen, before.published
         self.is_over, self.clock_synced = before.is_over, before.clock_synced
-        before.standing.go_on_as(self.standing, self.last_seen)
-        self.standing = before.standing
+        before.movement.continue_with(self.movement, self.last_seen)
+        self.movement, self.texts = before.movement, before.texts

@@ -1,4 +1,4 @@
-"""Plates of pictures that have no before and after."""
+"""Reads the plates of single images."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -12,7 +12,7 @@ class PlateReader(Protocol):
     """Reads plates."""
 
     def read(self, image: LazyImage, boxes: Sequence[Box]) -> list[PlateRead]:
-        """One read for each box; raises ModelError when it cannot tell."""
+        """Returns one read for each box; raises ModelError when inference fails."""
         ...
 
 
@@ -22,16 +22,16 @@ def read_detections(
     reader: PlateReader,
     formats: Formats | None = None,
 ) -> list[Plate]:
-    """Reads each detected plate of a still image and returns the plates, best first.
+    """Reads each detected plate of an image by itself, and returns the plates, best first.
 
     Args:
-        image: The image that was searched.
+        image: The image.
         detections: The plates in it.
         reader: The plate reader.
         formats: The expected plate syntax; by default that of any country.
 
     Raises:
-        ModelError: The reader failed.
+        ModelError: Inference failed.
     """
     reads = reader.read(image, [detection.box for detection in detections])
     plates = [

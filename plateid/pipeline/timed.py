@@ -1,4 +1,4 @@
-"""Detectors and readers whose time is taken."""
+"""A detector and a reader that measure how long inference takes."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -9,31 +9,31 @@ from plateid.pipeline.camera_pipeline import Detector
 from plateid.pipeline.stills import PlateReader
 
 Stopwatch = Callable[[], AbstractContextManager[object]]
-"""Takes the time of what is done within."""
+"""Returns a context manager that measures the time of its body."""
 
 
 @dataclass(frozen=True)
 class TimedDetector:
-    """As the detector itself."""
+    """Measures the time of each detection."""
 
     detector: Detector
     stopwatch: Stopwatch
 
     def detect(self, image: LazyImage) -> list[Detection]:
-        """The plates of a picture."""
+        """Returns the plates of an image."""
         with self.stopwatch():
             return self.detector.detect(image)
 
 
 @dataclass(frozen=True)
 class TimedReader:
-    """As the reader itself; frames without a plate are not counted."""
+    """Measures the time of each batch of plates; frames without a plate do not count."""
 
     reader: PlateReader
     stopwatch: Stopwatch
 
     def read(self, image: LazyImage, boxes: Sequence[Box]) -> list[PlateRead]:
-        """One read for each box."""
+        """Returns one read for each box."""
         if not boxes:
             return []
         with self.stopwatch():

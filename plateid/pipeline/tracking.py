@@ -1,8 +1,8 @@
-"""ByteTrack (Zhang et al., ECCV 2022) for plates: constant velocity, IoU in two stages.
+"""ByteTrack (Zhang et al., ECCV 2022) for plates: constant velocity, IoU matching in two stages.
 
-Two changes, since plates are small and boxes slow: time is in seconds, not frames, so that a
-dropped frame costs nothing, and boxes are compared after both are widened (C-BIoU, Yang et al.,
-WACV 2023), since a plate moves by more than its own height between two frames.
+Two changes, because plates are small and frame rates low. Time is in seconds, not frames, so that
+a dropped frame costs nothing. Boxes are expanded before they are compared (C-BIoU, Yang et al.,
+WACV 2023), because a plate moves by more than its own height between two frames.
 """
 
 from dataclasses import dataclass, replace
@@ -12,25 +12,27 @@ from plateid.core.geometry import box_iou, expanded
 from plateid.core.records import Box, Detection, Track
 
 HIGH_SCORE, LOW_SCORE = 0.4, 0.1
-"""Detections at least so sure may start a track and are matched first; those between the two only
-prolong one."""
+"""Scores (0-1): detections from `HIGH_SCORE` start tracks and are matched first. Those between the
+two thresholds only continue a track."""
 MIN_IOU = 0.2
-"""Of the widened boxes, in both stages."""
-WIDEN = {"x": 0.6, "y": 1.5}
-"""Each side of a box grows by so many of its widths and heights before it is compared."""
+"""Minimum IoU of two expanded boxes that match, in both stages."""
+EXPAND = {"x": 0.6, "y": 1.5}
+"""Margins that are added on each side before boxes are compared, in box widths and heights."""
 LOST_S = 2.0
-LONGEST_GAP_S = 5.0
-"""No frame for longer, as a stalled camera gives none: another vehicle may be where one was."""
+"""Default time without a detection after which a track ends, in seconds."""
+MAX_FRAME_GAP_S = 5.0
+"""Longest time between two frames that a track survives, in seconds. After a longer stall, another
+vehicle may be in the same place."""
 Vector = tuple[float, float, float, float]
-"""Centre x, centre y, width and height of a box, in pixels, or their changes in a second.
+"""Centre x, centre y, width and height of a box in pixels, or their rates per second.
 
-No arrays: a frame has few plates, and numpy is slow for few numbers.
+A tuple, because a frame has few plates and numpy is slow for few numbers.
 """
 
 
 @dataclass
 class _State:
-    """A track's motion: a steady-state Kalman filter (alpha-beta) of centre, width and height."""
+    """A track's motion model: an alpha-beta filter of centre, width and height."""
 
     track: Track
     position: Vector
@@ -38,35 +40,35 @@ class _State:
     velocity: Vector = (0.0, 0.0, 0.0, 0.0)
 
     def predicted(self, now: datetime) -> Vector:
-        return _plus(self.position, self.velocity, (now - self.seen_at).total_seconds())
+        return _add(self.position, self.velocity, (now - self.seen_at).total_seconds())
 
     def correct(self, detection: Detection, now: datetime) -> None:
         elapsed_s = max((now - self.seen_at).total_seconds(), 1e-3)
         predicted = self.predicted(now)
-        residual = _plus(_centred(detection.box), predicted, -1)
-        beta = 1.0 if self.track.hits == 1 else 0.4  # the second sight alone sets the speed
-        self.position = _plus(predicted, residual, 0.85)
-        vx, vy, growth_x, growth_y = _plus(self.velocity, residual, beta / elapsed_s)
-        # what the residual says of the size is mostly noise
+        residual = _add(_to_vector(detection.box), predicted, -1)
+        beta = 1.0 if self.track.hits == 1 else 0.4  # the second detection alone sets the velocity
+        self.position = _add(predicted, residual, 0.85)
+        vx, vy, growth_x, growth_y = _add(self.velocity, residual, beta / elapsed_s)
+        # the residual of the size is mostly noise
         self.velocity = vx, vy, 0.5 * growth_x, 0.5 * growth_y
         self.seen_at = now
         self.track = replace(self.track, detection=detection, hits=self.track.hits + 1)
 
-    def stand(self, now: datetime) -> None:
+    def stop(self, now: datetime) -> None:
         self.seen_at = now
         self.velocity = 0.0, 0.0, 0.0, 0.0
 
 
 class Tracker:
-    """Follows the plates of one camera."""
+    """Tracks the plates of one camera."""
 
     def __init__(self, *, high_score: float = HIGH_SCORE, lost_s: float = LOST_S) -> None:
-        """Starts with no tracks.
+        """Starts without tracks.
 
         Args:
-            high_score: What may start one, in place of HIGH_SCORE.
-            lost_s: Seconds without a detection after which one ends; a gap between two frames may
-                be longer.
+            high_score: Minimum detection score that starts a track.
+            lost_s: Seconds without a detection after which a track ends; a gap between two frames
+                may be longer.
         """
         self._high_score = high_score
         self._lost_s = lost_s
@@ -77,42 +79,42 @@ class Tracker:
     def update(
         self, detections: list[Detection], now: datetime, *, still: bool = False
     ) -> list[Track]:
-        """Takes the detections of one frame and returns the tracks that one of them belongs to.
+        """Matches the detections of a frame, and returns the tracks that are in the frame.
 
         Args:
             detections: After non-maximum suppression; those below LOW_SCORE are ignored.
             now: `captured_at` of the frame, not before that of the last call.
-            still: Nothing moved since the last call: what that saw is there, detected or not.
+            still: Nothing has moved since the last call, so its tracks stay even if undetected.
         """
         before, self._updated_at = self._updated_at, now
-        self._end_lost(now, max(self._lost_s, LONGEST_GAP_S))
+        self._end_lost(now, max(self._lost_s, MAX_FRAME_GAP_S))
         high = [d for d in detections if d.score >= self._high_score]
         low = [d for d in detections if LOW_SCORE <= d.score < self._high_score]
         matched, unmatched, new = self._associate(self._states, high, now)
-        prolonged, missed, _ = self._associate(unmatched, low, now)
-        held = [state for state in missed if still and state.seen_at == before]
-        for state in held:
-            state.stand(now)
+        continued, missed, _ = self._associate(unmatched, low, now)
+        kept = [state for state in missed if still and state.seen_at == before]
+        for state in kept:
+            state.stop(now)
         started = [self._start(detection, now) for detection in new]
         self._states.extend(started)
         self._end_lost(now, self._lost_s)
-        return [state.track for state in (*matched, *prolonged, *held, *started)]
+        return [state.track for state in (*matched, *continued, *kept, *started)]
 
-    def hold(self, now: datetime) -> None:
-        """The scene is still: what the last update saw is where it was."""
+    def keep(self, now: datetime) -> None:
+        """Keeps the tracks of the last update where they are, because nothing has moved."""
         for state in self._states:
             if state.seen_at == self._updated_at:
-                state.stand(now)
+                state.stop(now)
         self._updated_at = now
         self._end_lost(now, self._lost_s)
 
     @property
     def misses_one(self) -> bool:
-        """Whether a track that may still go on was not seen by the last update."""
+        """Whether the last update did not detect a track that is still alive."""
         return any(state.seen_at != self._updated_at for state in self._states)
 
     def alive(self) -> set[int]:
-        """Ids of the tracks that may still go on."""
+        """Returns the ids of the tracks that may continue."""
         return {state.track.id for state in self._states}
 
     def _end_lost(self, now: datetime, lost_s: float) -> None:
@@ -121,10 +123,14 @@ class Tracker:
     def _associate(
         self, states: list[_State], detections: list[Detection], now: datetime
     ) -> tuple[list[_State], list[_State], list[Detection]]:
-        """Corrects tracks by their detections; returns these, other tracks, other detections."""
+        """Updates tracks with their detections.
+
+        Returns:
+            Matched tracks, unmatched tracks, unmatched detections.
+        """
         if not states or not detections:
             return [], states, detections
-        predicted = [_cornered(state.predicted(now)) for state in states]
+        predicted = [_to_box(state.predicted(now)) for state in states]
         pairs = self._best_pairs(predicted, [detection.box for detection in detections])
         for row, column in pairs.items():
             states[row].correct(detections[column], now)
@@ -134,12 +140,14 @@ class Tracker:
         return matched, others, [d for column, d in enumerate(detections) if column not in taken]
 
     def _best_pairs(self, rows: list[Box], columns: list[Box]) -> dict[int, int]:
-        """Row to column, those that overlap most first; each row and column once.
+        """Pairs rows with columns greedily by overlap; each row and column occurs once.
 
-        They need only meet when widened; of two that do, the one that is nearer as it is counts
-        more: a detector may see one plate in two boxes.
+        The IoU of the unexpanded boxes is added, because the detector may return two boxes for
+        one plate: the nearer one wins.
         """
-        wide_rows, wide_columns = ([expanded(b, **WIDEN) for b in each] for each in (rows, columns))
+        wide_rows, wide_columns = (
+            [expanded(b, **EXPAND) for b in each] for each in (rows, columns)
+        )
         overlaps = (
             (-wide - box_iou(rows[row], columns[column]), row, column)
             for row, a in enumerate(wide_rows)
@@ -154,20 +162,20 @@ class Tracker:
 
     def _start(self, detection: Detection, now: datetime) -> _State:
         self._last_id += 1
-        return _State(Track(self._last_id, detection, hits=1), _centred(detection.box), now)
+        return _State(Track(self._last_id, detection, hits=1), _to_vector(detection.box), now)
 
 
-def _plus(a: Vector, b: Vector, times: float) -> Vector:
+def _add(a: Vector, b: Vector, factor: float) -> Vector:
     (x, y, width, height), (dx, dy, dw, dh) = a, b
-    return x + times * dx, y + times * dy, width + times * dw, height + times * dh
+    return x + factor * dx, y + factor * dy, width + factor * dw, height + factor * dh
 
 
-def _centred(box: Box) -> Vector:
+def _to_vector(box: Box) -> Vector:
     x1, y1, x2, y2 = box
     return (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
 
 
-def _cornered(state: Vector) -> Box:
+def _to_box(state: Vector) -> Box:
     x, y, width, height = state
     width, height = max(width, 1.0), max(height, 1.0)
     return x - width / 2, y - height / 2, x + width / 2, y + height / 2

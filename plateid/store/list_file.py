@@ -1,13 +1,14 @@
 """The file of lists, read again when somebody has edited it."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import structlog
 
 from plateid.config.outputs import ListsConfig
 from plateid.core.lists import Lists, parse_entries
-from plateid.core.records import ListMatch, PlateEvent
+from plateid.core.records import ListMatch
 from plateid.errors import ConfigError, reason_of
 
 State = tuple[int, int, int]
@@ -40,9 +41,9 @@ class ListFile:
         if config.file is not None:
             self.lists = self._read(config.file)
 
-    def match(self, event: PlateEvent) -> ListMatch | None:
-        """The entry that an event's plate fits; None where none does."""
-        return self.lists.match(event.plate, camera=event.camera, at=event.last_seen)
+    def match(self, plate: str, *, camera: str, at: datetime) -> ListMatch | None:
+        """Returns the nearest entry that is valid for `camera` at the time `at`, if any."""
+        return self.lists.match(plate, camera=camera, at=at)
 
     def reload(self) -> None:
         """Reads the file now; what is read right replaces all at once.

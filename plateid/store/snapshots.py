@@ -11,7 +11,7 @@ from plateid.backoff import Backoff, Outage
 from plateid.config.storage import RetentionConfig, SnapshotPolicy, SnapshotsConfig
 from plateid.core.blur import vehicle_only, without_plates
 from plateid.core.geometry import scaled
-from plateid.core.records import Image, LazyImage, PlateEvent, Shot, Snapshot
+from plateid.core.records import BestFrame, Image, LazyImage, PlateEvent, Snapshot
 from plateid.errors import StoreError
 from plateid.service.health import SnapshotHealth
 from plateid.store.snapshot_files import HIDDEN_JPG, Album, Sweep
@@ -59,19 +59,19 @@ class Snapshots:
                 if shown == ("blur" if event.snapshot.file.endswith(HIDDEN_JPG) else "keep"):
                     self._of_pass[event.pass_id] = shown, event.snapshot
 
-    def take(self, event: PlateEvent, shot: Shot | None, *, listed: bool) -> Snapshot | None:
-        """Publishes and keeps the best shot of an event's pass.
+    def take(self, event: PlateEvent, frame: BestFrame | None) -> Snapshot | None:
+        """Publishes and stores the snapshot of an event.
 
-        Without a new one, `plate_left` has that of `plate_seen`. A disk that fails costs the event
-        its picture; subscribers get it all the same.
+        Without a better frame, `plate_left` has the snapshot of `plate_seen`. When the disk fails,
+        subscribers get the image all the same, and the event has no snapshot.
         """
-        shown = self._shown[listed]
-        if shot is None or shown == "off":
+        shown = self._shown[event.list is not None]
+        if frame is None or shown == "off":
             snapshot = self._earlier(event, shown)
         else:
-            jpeg = encoded(self._image(shot, shown), self._config.quality)
+            jpeg = encoded(self._image(frame, shown), self._config.quality)
             self._publish(event.camera, jpeg)
-            snapshot = self._keep(event.id, jpeg, shot.image, hidden=shown == "blur")
+            snapshot = self._keep(event.id, jpeg, frame.image, hidden=shown == "blur")
         with self._lock:
             self._of_pass[event.pass_id] = shown, snapshot
             if event.event_type == "plate_left":
@@ -94,15 +94,17 @@ class Snapshots:
             before, snapshot = self._of_pass.get(event.pass_id, ("off", None))
         return snapshot if shown == before else None
 
-    def _image(self, shot: Shot, shown: SnapshotPolicy) -> Image:
-        image = shot.image
+    def _image(self, frame: BestFrame, shown: SnapshotPolicy) -> Image:
+        image = frame.image
         scale = min(1.0, self._config.max_side / max(image.width, image.height))
         width, height = (max(1, round(scale * n)) for n in (image.width, image.height))
         pixels = image.resized(width, height)
-        own = scaled(shot.box, scale, scale)
+        own = scaled(frame.box, scale, scale)
         if shown == "vehicle":
             pixels = vehicle_only(pixels, own)
-        hidden = {scaled(box, scale, scale) for box in shot.plates} if self._hides_others else set()
+        hidden = (
+            {scaled(box, scale, scale) for box in frame.plates} if self._hides_others else set()
+        )
         if shown == "blur":
             hidden.add(own)
         else:

@@ -15,7 +15,7 @@ import pytest
 from plateid.config.load import load_config
 from plateid.demo import CLIP
 from plateid.errors import ModelError
-from plateid.pipeline.stationary import STILL_S
+from plateid.pipeline.stationary import STATIONARY_S
 from plateid.store.event_store import EventStore
 from tests.service.test_metrics import scraped
 from tests.store.test_event_store import damaged
@@ -120,7 +120,7 @@ def test_a_vehicle_that_stands_there_after_a_restart_is_not_told_again(config, n
     for _ in range(2):
         process = run(config)
         until(lambda process=process: "camera online" in process.stderr.readline())
-        time.sleep(STILL_S + 2)
+        time.sleep(STATIONARY_S + 2)
         process.send_signal(number)
         finished(process)
     with contextlib.closing(EventStore(load_config(config).store.path)) as store:

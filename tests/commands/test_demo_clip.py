@@ -12,15 +12,14 @@ from jsonschema import Draft202012Validator
 
 from plateid.capture.images import ArrayImage
 from plateid.capture.video_file import read_video
-from plateid.config.cameras import EventsConfig
 from plateid.config.models import ModelsConfig
-from plateid.core.formats import shipped_formats
-from plateid.core.records import ModelNames, PlateEvent, Shot
+from plateid.core.records import ModelNames, PlateEvent
 from plateid.core.view import View
 from plateid.demo import CLIP
 from plateid.models.networks import Networks
 from plateid.pipeline.camera_pipeline import CameraPipeline
-from plateid.pipeline.traffic import Origin
+from plateid.pipeline.event_builder import EventServices, Origin
+from plateid.pipeline.settings import PipelineSettings
 
 TRUTH = json.loads(CLIP.with_suffix(".json").read_text())
 PLATES = sorted(vehicle["plate"] for vehicle in TRUTH["vehicles"])
@@ -35,7 +34,7 @@ def networks() -> Networks:
 class Events(list[PlateEvent]):
     """A sink."""
 
-    def accept(self, event: PlateEvent, _shot: Shot | None) -> None:
+    def accept(self, event: PlateEvent) -> None:
         self.append(event)
 
     def left(self) -> list[str]:
@@ -45,9 +44,8 @@ class Events(list[PlateEvent]):
 def street(networks: Networks, events: Events, view: View | None = None) -> CameraPipeline:
     names, sequence = ModelNames("d", "r", "b"), iter(range(1, 100))
     return CameraPipeline(
-        Origin("box", "street", names, lambda: next(sequence), lambda: None, view or View()),
-        EventsConfig(),
-        formats=shipped_formats(),
+        Origin("box", "street", names, EventServices(next_seq=lambda: next(sequence))),
+        PipelineSettings(view=view or View()),
         detector=networks.detector(),
         reader=networks.reader(),
         sink=events,

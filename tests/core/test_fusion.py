@@ -111,29 +111,6 @@ def test_sharp_and_large_crops_outvote_more_blurred_and_small_ones():
     assert read_weight(read("A")) > 3 * read_weight(blurred[0])
 
 
-def telling(regions: dict[str, float], *, height: float = 30) -> PlateRead:
-    return replace(read("AB123", height=height), regions=regions)
-
-
-def test_countries_that_reads_see_are_fused_like_characters():
-    ro, de = {"ro": 0.8, "de": 0.1, "": 0.1}, {"ro": 0.1, "de": 0.8, "": 0.1}
-    seen = fused(telling(ro), telling(de), telling(ro)).regions()
-    assert seen["ro"] > 0.6 > seen["de"]
-    assert sum(seen.values()) == pytest.approx(1)
-    assert fused(*[telling(ro)] * 6).regions()["ro"] > seen["ro"]
-    small = fused(telling(ro), telling(de, height=7), telling(de, height=7)).regions()
-    assert small["ro"] > small["de"]
-
-
-def test_a_country_that_is_ruled_out_by_one_read_may_come_back():
-    seen = fused(telling({"ro": 0.0, "": 1.0}), *[telling({"ro": 0.9, "": 0.1})] * 4).regions()
-    assert seen["ro"] > 0.5
-
-
-def test_reads_that_tell_no_country_tell_none_together():
-    assert fused(read("AB123")).regions() == fused().regions() == {}
-
-
 def test_one_doubtful_character_lowers_the_whole_confidence():
     doubtful = slots("B68SPK", sure=0.99)
     doubtful[2] = slots("8", sure=0.4)[0]

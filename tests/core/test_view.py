@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plateid.core.records import Box, Direction
-from plateid.core.view import View, inside, parts
+from plateid.core.view import View, inside, normalised
 
 SIZE = (1000, 500)
 SQUARE = ((0.2, 0.2), (0.8, 0.2), (0.8, 0.8), (0.2, 0.8))
@@ -147,7 +147,7 @@ def test_who_comes_straight_on_has_a_way_though_the_plate_stays_where_it_is():
 
 
 def test_a_box_is_told_as_parts_of_the_picture():
-    assert parts((100, 50, 200, 75), SIZE) == (0.1, 0.1, 0.2, 0.15)
+    assert normalised((100, 50, 200, 75), SIZE) == (0.1, 0.1, 0.2, 0.15)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """A road with vehicles, eyes that see what is on it, and who is told of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -9,10 +9,11 @@ import numpy as np
 from plateid.config.cameras import EventsConfig
 from plateid.core.formats import Formats, shipped_formats
 from plateid.core.geometry import moved
-from plateid.core.records import Box, Detection, Frame, ModelNames, PlateEvent, PlateRead, Shot
+from plateid.core.records import BestFrame, Box, Detection, Frame, ModelNames, PlateEvent, PlateRead
 from plateid.core.view import View
 from plateid.pipeline.camera_pipeline import CameraPipeline
-from plateid.pipeline.traffic import Origin
+from plateid.pipeline.event_builder import EventServices, Origin
+from plateid.pipeline.settings import PipelineSettings
 from tests.core.test_text import slots
 from tests.support.images import ArrayLazyImage
 
@@ -115,12 +116,15 @@ class Drive:
     """Everything a drive gave."""
 
     events: list[PlateEvent] = field(default_factory=list)
-    shots: list[Shot | None] = field(default_factory=list)
+    frames: list[BestFrame | None] = field(default_factory=list)
     eyes: Eyes = field(default_factory=Eyes)
+    clock_synced: Callable[[], bool | None] = lambda: True
 
-    def accept(self, event: PlateEvent, shot: Shot | None) -> None:
+    def take(self, _event: PlateEvent, frame: BestFrame | None) -> None:
+        self.frames.append(frame)
+
+    def accept(self, event: PlateEvent) -> None:
         self.events.append(event)
-        self.shots.append(shot)
 
     def told(self) -> list[tuple[str, str]]:
         return [(event.event_type, event.plate) for event in self.events]
@@ -147,10 +151,15 @@ def pipeline(
 ) -> CameraPipeline:
     sequence = iter(range(1, 1000))
     names = ModelNames("d", "r", "b")
-    origin = Origin("box", "gate", names, lambda: next(sequence), lambda: True, view or View())
-    formats = formats or shipped_formats()
+    services = EventServices(
+        next_seq=lambda: next(sequence), clock_synced=drive.clock_synced, snapshots=drive
+    )
     return CameraPipeline(
-        origin, rules, formats=formats, detector=drive.eyes, reader=drive.eyes, sink=drive
+        Origin("box", "gate", names, services),
+        PipelineSettings(rules, formats or shipped_formats(), view or View()),
+        detector=drive.eyes,
+        reader=drive.eyes,
+        sink=drive,
     )
 
 
@@ -161,12 +170,14 @@ def drive(
     rules: EventsConfig = RULES,
     formats: Formats | None = None,
     eyes: Eyes | None = None,
-    only_wanted: bool = False,
+    busy: bool = False,
 ) -> Drive:
     result = Drive(eyes=eyes or Eyes())
     way = pipeline(result, rules, formats=formats)
     for frame in frames(list(vehicles), rate=rate, until_s=until_s):
-        if not only_wanted or way.wants(frame):
+        if busy:
+            way.process_if_useful(frame)
+        else:
             way.process(frame)
     way.finish()
     return result

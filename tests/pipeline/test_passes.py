@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from plateid.core.records import Box, PlateRead, Shot
+from plateid.core.records import BestFrame, Box, PlateRead
 from plateid.pipeline.passes import Pass
 from tests.core.test_text import slots
 from tests.support.images import plain
@@ -16,8 +16,8 @@ def read(*, sharpness: float = 0.8, height: float = 20) -> PlateRead:
     return PlateRead(slots("B68SPK", sure=0.97), sharpness, height)
 
 
-def shot(box: Box = BOX) -> Shot:
-    return Shot(plain(), box, (box,))
+def shot(box: Box = BOX) -> BestFrame:
+    return BestFrame(plain(), box, (box,))
 
 
 @pytest.mark.parametrize(
@@ -34,18 +34,18 @@ def test_the_best_shot_is_large_and_sharp_and_of_equals_the_latest(reads, best):
     for each, taken in zip(reads, shots, strict=True):
         vehicle.add(each, taken)
     assert vehicle.box == shots[best].box
-    assert vehicle.take_shot() is shots[best]
+    assert vehicle.take_best_frame() is shots[best]
 
 
 def test_a_shot_is_taken_once_and_only_a_better_one_comes_after_it():
     vehicle = Pass(BOX, NOW)
     vehicle.add(read(), shot())
-    assert vehicle.take_shot() is not None
+    assert vehicle.take_best_frame() is not None
     vehicle.add(read(height=10), shot())
-    assert vehicle.take_shot() is None
+    assert vehicle.take_best_frame() is None
     better = shot()
     vehicle.add(read(height=40), better)
-    assert vehicle.take_shot() is better
+    assert vehicle.take_best_frame() is better
 
 
 def test_at_most_one_frame_is_held_and_none_once_it_was_taken():
@@ -57,5 +57,5 @@ def test_at_most_one_frame_is_held_and_none_once_it_was_taken():
         vehicle.add(read(height=height), taken)
         del taken
     assert [image() is not None for image in images] == [False, False, True]
-    vehicle.take_shot()
+    vehicle.take_best_frame()
     assert images[-1]() is None

@@ -217,7 +217,7 @@ def test_a_parked_vehicle_is_handed_on_and_a_moving_one_has_left():
     stands = Vehicle("B68SPK", 0, 40, speed=0)
     shown = frames([stands, Vehicle("CJ12ABC", 14, 17, y=500)], rate=5, until_s=30)
     show(old, shown[:80])
-    new.resume(old.leave())
+    new.resume(old.hand_over())
     assert result.told()[1:] == [("plate_seen", "CJ12ABC"), ("plate_left", "CJ12ABC")]
     show(new, shown[90:])
     new.finish()
@@ -240,7 +240,7 @@ def after_a_restart(
     if stopped:
         way.finish()
     way = pipeline(before, PARKING)
-    way.resume([Pass.told(before.events[-1])])
+    way.resume([Pass.restored(before.events[-1])])
     show(way, frames(list(vehicles), rate=10, until_s=until_s), after_s=after_s)
     way.finish()
     return before
@@ -265,7 +265,7 @@ def test_without_a_picture_after_a_restart_the_way_is_what_was_told():
     way.finish()
     assert before.events[-1].direction.way == "in"
     way = pipeline(before, PARKING, View(line=UPRIGHT_LINE))
-    way.resume([Pass.told(replace(before.events[-1], event_type="plate_seen"))])
+    way.resume([Pass.restored(replace(before.events[-1], event_type="plate_seen"))])
     way.finish()
     assert before.events[-1].direction == before.events[-2].direction
 
@@ -273,12 +273,12 @@ def test_without_a_picture_after_a_restart_the_way_is_what_was_told():
 def test_at_each_stop_those_are_given_that_may_still_be_there():
     result = after_a_restart(STANDS, stopped=True, until_s=8)
     way = pipeline(result, PARKING)
-    way.resume([Pass.told(result.events[-1])])
+    way.resume([Pass.restored(result.events[-1])])
     show(way, frames([STANDS], rate=10, until_s=8), after_s=120)
     assert way.finish() == [result.events[0].pass_id]
     assert way.finish() == []
     way = pipeline(result, PARKING)
-    way.resume([Pass.told(result.events[-1])])
+    way.resume([Pass.restored(result.events[-1])])
     assert way.finish() == [result.events[0].pass_id], "it may still be there"
     assert result.told() == [SEEN, LEFT]
 
@@ -289,7 +289,7 @@ def test_a_vehicle_that_was_parked_before_a_restart_may_be_hidden_right_after_it
     before = Drive()
     show(pipeline(before, PARKING), frames([STANDS], rate=10, until_s=14))
     way = pipeline(before, PARKING)
-    way.resume([Pass.told(before.events[-1])])
+    way.resume([Pass.restored(before.events[-1])])
     for frame in frames([replace(STANDS, hidden=(7, 12))], rate=10, until_s=18):
         late = frame.sequence / 10 >= forward_from_s
         at = frame.captured_at + timedelta(seconds=60, hours=1 if late else 0)
@@ -345,7 +345,7 @@ def test_a_pass_whose_plate_was_not_kept_ends_after_a_restart(plate):
     show(pipeline(before, PARKING), frames([STANDS], rate=10, until_s=5))
     (seen,) = before.events
     way = pipeline(before, PARKING)
-    way.resume([Pass.told(replace(seen, plate=plate, char_confidences=(), candidates=()))])
+    way.resume([Pass.restored(replace(seen, plate=plate, char_confidences=(), candidates=()))])
     show(way, frames([STANDS], rate=10, until_s=14), after_s=60)
     ended = next(event for event in before.events if event.event_type == "plate_left")
     assert (ended.pass_id, ended.plate) == (seen.pass_id, plate)
@@ -381,7 +381,7 @@ def test_a_clock_in_the_picture_is_no_plate_and_the_vehicle_below_it_is(rate, st
     show(way, clock_frames(texts, rate=rate, until_s=12)[shift:])
     way.finish()
     assert result.told() == [("plate_seen", "B68SPK"), ("plate_left", "B68SPK")]
-    (found,) = [entry for entry in logs if entry["event"] == "clock in the picture"]
+    (found,) = [entry for entry in logs if entry["event"] == "clock overlay detected"]
     assert found["box"] == (0.703, 0.042, 0.82, 0.076)
 
 

@@ -81,9 +81,9 @@ def test_what_one_frame_misses_is_missed_until_it_is_lost():
     assert not tracker.misses_one
     ids(tracker, [], 0.5)
     assert tracker.misses_one
-    tracker.hold(at(0.9))
+    tracker.keep(at(0.9))
     assert tracker.misses_one
-    tracker.hold(at(1.1))
+    tracker.keep(at(1.1))
     assert not tracker.misses_one
 
 
@@ -100,7 +100,7 @@ def test_what_is_held_in_a_still_scene_lives_on_and_what_was_lost_before_does_no
     ids(tracker, [plate(100), plate(800)], 0)
     ids(tracker, [plate(100)], 0.5)
     for step in range(1, 20):
-        tracker.hold(at(0.5 + 0.5 * step))
+        tracker.keep(at(0.5 + 0.5 * step))
     assert ids(tracker, [plate(100), plate(800)], 10.2) == [1, 3]
 
 
@@ -109,8 +109,8 @@ def test_what_a_look_misses_in_a_still_scene_is_where_it_was():
     ids(tracker, [plate(100), plate(800)], 0)
     ids(tracker, [plate(100)], 0.5)
     for step in range(1, 20):
-        (held,) = tracker.update([], at(0.5 + 0.5 * step), still=True)
-        assert (held.id, held.detection, held.hits) == (1, plate(100), 2)
+        (kept,) = tracker.update([], at(0.5 + 0.5 * step), still=True)
+        assert (kept.id, kept.detection, kept.hits) == (1, plate(100), 2)
     assert ids(tracker, [plate(102), plate(800)], 10.2) == [1, 3]
     assert ids(tracker, [], 10.4) == []
 

@@ -23,13 +23,17 @@ def opened(file: Path) -> ListFile:
     return ListFile(ListsConfig(file=file), ("gate",))
 
 
+def matched(lists: ListFile) -> ListMatch | None:
+    return lists.match(SEEN.plate, camera=SEEN.camera, at=SEEN.last_seen)
+
+
 def who(lists: ListFile) -> str | None:
-    match = lists.match(SEEN)
+    match = matched(lists)
     return match and match.name
 
 
 def test_an_event_is_matched_and_keeps_what_was_read(file):
-    assert opened(file).match(SEEN) == ListMatch("Ana", "allow", 0)
+    assert matched(opened(file)) == ListMatch("Ana", "allow", 0)
     assert who(ListFile(ListsConfig(), ("gate",))) is None
 
 

@@ -33,7 +33,7 @@ def test_passes_before_are_those_that_were_left_open_and_such_as_a_stop_has_ende
         append(store, seq, **told, **({"id": ago[pass_id]} if pass_id in ago else {}))
     store.set_standing(["over", "never told"], stopped=first_id(time.time() - 9))
     before = told_before(store)
-    passes = {camera: [*map(Pass.told, events)] for camera, events in before.items()}
+    passes = {camera: [*map(Pass.restored, events)] for camera, events in before.items()}
     assert {camera: [(p.id, p.is_over) for p in found] for camera, found in passes.items()} == {
         "gate": [("open", False), ("over", True)],
         "yard": [("other", False)],

@@ -13,19 +13,18 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from plateid.capture.images import ArrayImage
 from plateid.capture.video_file import read_video
-from plateid.config.cameras import EventsConfig
 from plateid.config.load import load_config
 from plateid.config.models import ModelsConfig
 from plateid.config.root import Config
-from plateid.core.formats import shipped_formats
 from plateid.core.geometry import same_place
-from plateid.core.records import Box, Image, PlateEvent, Shot, Snapshot
+from plateid.core.records import BestFrame, Box, Image, ListMatch, PlateEvent, Snapshot
 from plateid.demo import CLIP
 from plateid.errors import ConfigError
 from plateid.models.networks import Networks
 from plateid.pipeline.camera_pipeline import CameraPipeline
+from plateid.pipeline.event_builder import EventServices, Origin
+from plateid.pipeline.settings import PipelineSettings
 from plateid.pipeline.stills import read_detections
-from plateid.pipeline.traffic import Origin
 from plateid.store.snapshot_files import Album
 from plateid.store.snapshots import MAX_BYTES, Snapshots, encoded
 from tests.core.test_schema import SCHEMA
@@ -43,22 +42,25 @@ def networks() -> Networks:
 
 
 @pytest.fixture(scope="module")
-def passes(networks: Networks) -> list[tuple[PlateEvent, Shot | None]]:
+def passes(networks: Networks) -> list[tuple[PlateEvent, BestFrame | None]]:
     """What the pipeline tells of the clip; its frames outlive the decoder here."""
-    told: list[tuple[PlateEvent, Shot | None]] = []
+    told: list[tuple[PlateEvent, BestFrame | None]] = []
 
     class Sink:
-        def accept(self, event: PlateEvent, shot: Shot | None) -> None:
-            told.append((event, shot))
+        def take(self, event: PlateEvent, frame: BestFrame | None) -> None:
+            told.append((event, frame))
 
-    sequence = iter(range(1, 100))
+        def accept(self, event: PlateEvent) -> None:
+            pass
+
+    sequence, sink = iter(range(1, 100)), Sink()
+    services = EventServices(next_seq=lambda: next(sequence), snapshots=sink)
     pipeline = CameraPipeline(
-        Origin("box", "street", networks.names, lambda: next(sequence), lambda: None),
-        EventsConfig(),
-        formats=shipped_formats(),
+        Origin("box", "street", networks.names, services),
+        PipelineSettings(),
         detector=networks.detector(),
         reader=networks.reader(),
-        sink=Sink(),
+        sink=sink,
     )
     for frame in read_video(CLIP):
         if frame.media_time_s > UNTIL_S:
@@ -84,8 +86,9 @@ class Taken:
             publish=lambda _camera, jpeg: self.published.append(jpeg),
         )
 
-    def take(self, event: PlateEvent, shot: Shot | None, *, listed: bool = False) -> Any:
-        return self.snapshots.take(event, shot, listed=listed)
+    def take(self, event: PlateEvent, frame: BestFrame | None, *, listed: bool = False) -> Any:
+        known = ListMatch("Ana", "allow", 0) if listed else None
+        return self.snapshots.take(replace(event, list=known), frame)
 
     def bytes_of(self, snapshot: Snapshot) -> bytes:
         return (self.album.folder / snapshot.file).read_bytes()
@@ -104,7 +107,9 @@ def read_again(networks: Networks, jpeg: bytes) -> dict[str, Box]:
     return {plate.text: plate.box for plate in plates}
 
 
-def of_plate(passes: list[tuple[PlateEvent, Shot | None]], plate: str) -> tuple[PlateEvent, Shot]:
+def of_plate(
+    passes: list[tuple[PlateEvent, BestFrame | None]], plate: str
+) -> tuple[PlateEvent, BestFrame]:
     """When it leaves, best in view."""
     for told, shot in reversed(passes):
         if told.plate == plate and shot is not None:
@@ -273,7 +278,7 @@ def test_pictures_that_tell_what_events_may_not_are_refused(tmp_path, shown, kin
 def test_a_picture_is_not_changed_for_those_who_look_at_it_too(store_path):
     image: Image = np.full((48, 64, 3), 255, np.uint8)
     image[20:30, 20:40] = 0
-    shot = Shot(ArrayImage(image), (20, 20, 40, 30), ((20, 20, 40, 30),))
+    shot = BestFrame(ArrayImage(image), (20, 20, 40, 30), ((20, 20, 40, 30),))
     before = image.copy()
     for shown in ("keep", "vehicle", "blur"):
         assert Taken(store_path, snapshots={"unknown": shown}).take(SEEN, shot) is not None

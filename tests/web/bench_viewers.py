@@ -14,15 +14,14 @@ from datetime import timedelta
 from pathlib import Path
 
 from plateid.capture.video_file import read_video
-from plateid.config.cameras import EventsConfig
 from plateid.config.models import ModelsConfig
 from plateid.config.root import Config
-from plateid.core.formats import shipped_formats
-from plateid.core.records import Frame, PlateEvent, Shot
+from plateid.core.records import Frame, PlateEvent
 from plateid.demo import CLIP
 from plateid.models.networks import Networks
 from plateid.pipeline.camera_pipeline import CameraPipeline
-from plateid.pipeline.traffic import Origin
+from plateid.pipeline.event_builder import EventServices, Origin
+from plateid.pipeline.settings import PipelineSettings
 from plateid.store.event_store import EventStore
 from plateid.web.server import WebServer
 from tests.support.broker import free_port, until
@@ -52,7 +51,7 @@ class Cost:
 class Nowhere:
     """A sink that keeps nothing."""
 
-    def accept(self, event: PlateEvent, shot: Shot | None) -> None:
+    def accept(self, event: PlateEvent) -> None:
         """Forgets it."""
 
 
@@ -66,9 +65,10 @@ class Recognition:
         self._count = itertools.count()
         networks = Networks(ModelsConfig())
         self._pipeline = CameraPipeline(
-            Origin("box", "drive", networks.names, lambda: next(self._count), lambda: None),
-            EventsConfig(),
-            formats=shipped_formats(),
+            Origin(
+                "box", "drive", networks.names, EventServices(next_seq=lambda: next(self._count))
+            ),
+            PipelineSettings(),
             detector=networks.detector(),
             reader=networks.reader(),
             sink=Nowhere(),
