@@ -69,9 +69,9 @@ def test_a_small_roi_is_all_that_the_detector_is_shown():
     road, elsewhere = Vehicle("B68SPK", 0.5, 8), Vehicle("CJ07RTA", 1, 8, x=1100, speed=0)
     whole, zoomed = (seen_by(road, elsewhere, view=View(roi=LANE, zoom=z)) for z in (False, True))
     assert whole.told() == zoomed.told()
-    assert [shot and shot.box for shot in zoomed.shots] == [s and s.box for s in whole.shots]
-    assert {len(shot.plates) for shot in zoomed.shots if shot} == {1}
-    assert {len(shot.plates) for shot in whole.shots if shot} == {2}
+    assert [f and f.box for f in zoomed.frames] == [f and f.box for f in whole.frames]
+    assert {len(frame.plates) for frame in zoomed.frames if frame} == {1}
+    assert {len(frame.plates) for frame in whole.frames if frame} == {2}
 
 
 def test_a_plate_that_the_border_of_the_part_cuts_off_is_not_read():
