@@ -82,15 +82,23 @@ def read_image(path: Path) -> ArrayImage:
         SourceError: The file is missing, empty, not an image, truncated, damaged, or larger than
             MAX_PIXELS.
     """
-    data = _read(path)
+    return decode_image(_read(path), path)
+
+
+def decode_image(data: bytes, name: object = "image") -> ArrayImage:
+    """Decodes the bytes of an image file as `read_image` does; errors give its name.
+
+    Raises:
+        SourceError: As `read_image`.
+    """
     header = image_headers.parse(data)
     if header is None:
-        raise SourceError(path, "is not a JPEG, PNG, WebP, BMP or TIFF image")
+        raise SourceError(name, "is not a JPEG, PNG, WebP, BMP or TIFF image")
     if header.width * header.height > MAX_PIXELS:
-        raise SourceError(path, f"is too large: {header.width} x {header.height} pixels")
+        raise SourceError(name, f"is too large: {header.width} x {header.height} pixels")
     if not header.complete:
-        raise SourceError(path, "is truncated")
-    return ArrayImage(_decode(path, data))
+        raise SourceError(name, "is truncated")
+    return ArrayImage(_decode(name, data))
 
 
 def _read(path: Path) -> bytes:
@@ -108,13 +116,13 @@ def _read(path: Path) -> bytes:
     return data
 
 
-def _decode(path: Path, data: bytes) -> Image:
+def _decode(name: object, data: bytes) -> Image:
     try:
         image: Image | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
-        raise SourceError(path, f"is damaged: {error.err}") from error
+        raise SourceError(name, f"is damaged: {error.err}") from error
     if image is None:
-        raise SourceError(path, "is damaged, or of a kind that OpenCV cannot decode")
+        raise SourceError(name, "is damaged, or of a kind that OpenCV cannot decode")
     return image
 
 

@@ -1,0 +1,234 @@
+"""The Python API: reads plates in images, video files and live streams."""
+
+import itertools
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from plateid.capture.container import is_file, redacted
+from plateid.capture.images import ArrayImage, decode_image, read_image
+from plateid.capture.mailbox import Mailboxes
+from plateid.capture.stream import read_stream
+from plateid.capture.video_file import read_video
+from plateid.config.cameras import EventsConfig
+from plateid.config.models import ModelsConfig, bundle_path, shipped_bundles
+from plateid.config.plate_formats import load_formats
+from plateid.config.problems import problems_of
+from plateid.config.root import Config
+from plateid.core.drawing import draw_plates
+from plateid.core.records import Detection, Frame, Image, LazyImage, Plate, PlateEvent
+from plateid.errors import BundleError, InvalidConfigError, SourceError
+from plateid.models.networks import Networks
+from plateid.models.tta import TtaReader
+from plateid.pipeline.camera_pipeline import CameraPipeline
+from plateid.pipeline.event_builder import EventServices, Origin
+from plateid.pipeline.settings import PipelineSettings
+from plateid.pipeline.stills import read_detections
+from plateid.pipeline.tracking import HIGH_SCORE
+from plateid.pipeline.traffic import EventSink
+
+ImageSource = str | Path | bytes | NDArray[np.uint8]
+"""A file, the bytes of a file, or a BGR uint8 array of shape (H, W, 3)."""
+STOP_S = 10.0
+"""Maximum time until a closed stream has released its source; FFmpeg needs three time-outs."""
+
+
+class ALPR:
+    """An automatic licence-plate reader: one detector and one reader network.
+
+    An object belongs to one thread; objects of several threads may run at the same time.
+
+    Example:
+        >>> for plate in ALPR(regions=["gb"]).read("car.jpg"):
+        ...     print(plate.text, plate.confidence, plate.box)
+    """
+
+    def __init__(
+        self,
+        bundle: str | Path = "default",
+        regions: str | Iterable[str] = (),
+        *,
+        strict: bool = False,
+        provider: str = "cpu",
+        formats: Path | None = None,
+        min_score: float | None = None,
+    ) -> None:
+        """Loads the networks.
+
+        Args:
+            bundle: A shipped bundle (`default`, `accurate` or `small`) or a bundle's directory.
+            regions: Countries to expect, for example `["gb", "ie"]`; `eu` is the European Union.
+            strict: Return only texts that match the plate syntax of `regions`.
+            provider: ONNX Runtime execution provider: `cpu`, `cuda` or `tensorrt`.
+            formats: TOML file with more plate syntax.
+            min_score: Minimum detector score (0-1); by default that of the bundle.
+
+        Raises:
+            PlateidError: An argument is wrong, or the bundle cannot be used.
+        """
+        expected = regions.split(",") if isinstance(regions, str) else tuple(regions)
+        self._formats = load_formats(formats).expecting(expected, key="regions", strict=strict)
+        self.networks = Networks(_models_config(bundle, provider))
+        self._min_score = min_score
+        self._detector = self.networks.detector(threshold=min_score)
+        self._reader = self.networks.reader()
+        self._tta_reader = TtaReader(self._reader)
+        self._sequence = itertools.count(1)
+
+    def read(self, image: ImageSource) -> list[Plate]:
+        """Returns the plates of one image, the highest confidence first.
+
+        Args:
+            image: A path, the bytes of an image file, or a BGR uint8 array of shape (H, W, 3).
+
+        Raises:
+            SourceError: The image cannot be read.
+            ModelError: A network failed.
+        """
+        decoded = load_image(image)
+        return self.read_detections(decoded, self.detect(decoded))
+
+    def draw(self, image: ImageSource, plates: Iterable[Plate]) -> Image:
+        """Returns a BGR copy of the image with the box and text of each plate.
+
+        Raises:
+            SourceError: The image cannot be read.
+        """
+        return annotated(load_image(image), plates)
+
+    def watch(self, source: str | Path) -> Iterator[PlateEvent]:
+        """Yields the events of a video file or live stream: `plate_seen` and `plate_left`.
+
+        Each pass of a vehicle gives one event at its start and one at its end. A video file ends
+        the iterator; a live stream goes on until you close the iterator or the stream fails.
+
+        Args:
+            source: The path of a video file, or an rtsp://, http(s):// or /dev/videoN URL.
+
+        Raises:
+            SourceError: The source cannot be opened, is damaged, or stops.
+            ModelError: A network failed.
+        """
+        name, events = redacted(str(source)), _EventQueue()
+        pipeline, failure = self.pipeline(name, events), None
+        with closing(_frames(name, str(source))) as frames:
+            try:
+                for frame in frames:
+                    pipeline.process(frame)
+                    yield from events.taken()
+            except SourceError as error:  # after the passes so far have ended
+                failure = error
+        pipeline.finish()
+        yield from events.taken()
+        if failure is not None:
+            raise failure
+
+    def detect(self, image: LazyImage) -> list[Detection]:
+        """Returns the detected plates, best first: the first half of `read`."""
+        return self._detector.detect(image)
+
+    def read_detections(self, image: LazyImage, detections: Sequence[Detection]) -> list[Plate]:
+        """Returns what detected plates say, best first: the second half of `read`."""
+        return read_detections(image, detections, self._tta_reader, self._formats)
+
+    def pipeline(self, camera: str, sink: EventSink) -> CameraPipeline:
+        """Returns a pipeline for the frames of one source; `sink` receives its events."""
+        score = HIGH_SCORE if self._min_score is None else min(self._min_score, HIGH_SCORE)
+        services = EventServices(next_seq=lambda: next(self._sequence))
+        device = Config.model_fields["device"].default
+        return CameraPipeline(
+            Origin(device, camera, self.networks.names, services),
+            PipelineSettings(EventsConfig(), self._formats, high_score=score),
+            detector=self._detector,
+            reader=self._reader,
+            sink=sink,
+        )
+
+
+def annotated(image: LazyImage, plates: Iterable[Plate]) -> Image:
+    """Returns a BGR copy of an image with the box and text of each plate."""
+    pixels = image.resized(image.width, image.height).copy()
+    draw_plates(pixels, plates)
+    return pixels
+
+
+def load_image(image: ImageSource) -> LazyImage:
+    """Decodes an image.
+
+    Raises:
+        SourceError: It cannot be read, or is an array of another shape or type.
+    """
+    if isinstance(image, str | Path):
+        return read_image(Path(image))
+    if isinstance(image, bytes):
+        return decode_image(image)
+    if not isinstance(image, np.ndarray):
+        kind = type(image).__name__
+        raise SourceError("image", f"must be a path, bytes or a BGR uint8 array, not {kind}")
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:  # noqa: PLR2004 - (H, W, 3)
+        got = f"{image.dtype} of shape {image.shape}"
+        raise SourceError("image", f"must be a BGR uint8 array of shape (H, W, 3), not {got}")
+    return ArrayImage(image)
+
+
+class _EventQueue:
+    """Keeps the events of a pipeline until the caller takes them."""
+
+    def __init__(self) -> None:
+        self._events: deque[PlateEvent] = deque()
+
+    def accept(self, event: PlateEvent) -> None:
+        self._events.append(event)
+
+    def taken(self) -> Iterator[PlateEvent]:
+        while self._events:
+            yield self._events.popleft()
+
+
+def _models_config(bundle: str | Path, provider: str) -> ModelsConfig:
+    path = Path(bundle_path(str(bundle)))
+    if not path.is_dir():
+        shipped = ", ".join(shipped_bundles())
+        raise BundleError(bundle, f"is neither a shipped bundle ({shipped}) nor a directory")
+    try:
+        return ModelsConfig.model_validate({"bundle": path, "provider": provider})
+    except ValidationError as error:
+        raise InvalidConfigError("ALPR", [each.text for each in problems_of(error)]) from error
+
+
+def _frames(name: str, source: str) -> Generator[Frame]:
+    yield from read_video(Path(source)) if is_file(source) else _newest_frames(name, source)
+
+
+def _newest_frames(name: str, url: str) -> Iterator[Frame]:
+    """Yields the newest frame of a live stream; a thread decodes, so that none becomes old."""
+    mailboxes, failures = Mailboxes([name]), deque[SourceError]()
+    mailbox = mailboxes[name]
+
+    def decode() -> None:
+        try:
+            for frame in read_stream(name, url, behind=lambda: mailbox.waiting):
+                mailbox.put(frame)
+                if mailbox.closed:
+                    return
+        except SourceError as error:
+            failures.append(error)
+        finally:
+            mailbox.close()
+
+    thread = Thread(target=decode, name="watch", daemon=True)
+    thread.start()
+    try:
+        while (frame := mailboxes.wait_any()) is not None:
+            yield frame
+            mailboxes.done(name)
+    finally:
+        mailbox.close()
+        thread.join(STOP_S)
+    raise failures[0]
