@@ -18,6 +18,7 @@ from plateid.config.plate_formats import formats_of, rules_of
 from plateid.config.reload import merged
 from plateid.config.root import Config
 from plateid.core.formats import Formats
+from plateid.core.health import CameraHealth, DeviceHealth
 from plateid.core.ids import first_id
 from plateid.core.records import PlateEvent
 from plateid.errors import PlateidError, StoreError
@@ -33,11 +34,11 @@ from plateid.pipeline.settings import PipelineSettings
 from plateid.pipeline.timed import TimedDetector, TimedReader
 from plateid.service.clock import clock_synced
 from plateid.service.gps import Gpsd, NoGps
-from plateid.service.health import BoxHealth, CameraHealth, Health
-from plateid.service.memory import Memory
+from plateid.service.health_report import HealthReporter
+from plateid.service.memory import HeapTrimmer
 from plateid.service.metrics import Metrics, MetricsServer
 from plateid.service.supervisor import Request, Supervisor
-from plateid.service.systemd_notify import Notifier
+from plateid.service.systemd import Notifier
 from plateid.service.watchdog import Watchdog
 from plateid.store.backlog import Backlog
 from plateid.store.event_store import EventStore
@@ -49,6 +50,7 @@ from plateid.store.privacy import Privacy
 from plateid.store.retention import Retention
 from plateid.store.snapshot_files import Album, make_room
 from plateid.store.snapshots import Snapshots
+from plateid.store.storage_health import storage_health
 from plateid.web.server import WebServer
 
 log = structlog.get_logger()
@@ -118,14 +120,8 @@ class App:
         self._gps = Gpsd(config.gps) if config.gps.enabled else NoGps()
         self._backlog = Backlog(self._store, self._notify)
         self._overflow = Overflow(config.retention, self._store)
-        self._health = Health(
-            self._store,
-            self._backlog,
-            self._overflow,
-            bundle=self._networks.names.bundle,
-            box=self._box_health,
-        )
-        self._memory = Memory()
+        self._health = HealthReporter(self._device_health, bundle=self._networks.names.bundle)
+        self._heap = HeapTrimmer()
         self._metrics = Metrics(self._health.report)
         self._metrics_server = MetricsServer(config.metrics, self._metrics)
         self._web = WebServer(config, self._health.report, file=file, reload=supervisor.reload)
@@ -163,13 +159,13 @@ class App:
             self._overflow.check()
             self._retention.check()
             self._snapshots.check()
-            self._memory.check()
+            self._heap.check()
             self._metrics_server.check()
             self._web.check()
             self._lists.check()
             for camera in self._cameras:
                 camera.report_stall()
-            self._watchdog.tell(self._status(), self._steps())
+            self._watchdog.check(self._status(), self._steps())
         self._notifier.stopping()
         self._shut_down()
 
@@ -178,9 +174,9 @@ class App:
         plate = self._privacy.plate(event.plate, listed=event.list is not None)
         confidence = round(event.confidence, 3)
         log.info(event.event_type, camera=event.camera, plate=plate, confidence=confidence)
-        self._health.rate.count(event)
+        self._health.events.count(event)
         self._backlog.accept(event)
-        self._web.tell(event)
+        self._web.publish(event)
         if event.list is not None:
             self._publisher.report()
 
@@ -339,15 +335,16 @@ class App:
         unpublished = self._unpublished[name] + pipeline.unpublished
         return CameraHealth(online, mailbox.frames, mailbox.dropped, skipped, unpublished)
 
-    def _box_health(self) -> BoxHealth:
+    def _device_health(self) -> DeviceHealth:
         cameras = {
             name: self._camera_health(name, online=online) for name, online in self._online.items()
         }
-        return BoxHealth(
+        return DeviceHealth(
             cameras,
-            self._listed(),
+            storage_health(self._store, self._backlog, self._overflow),
             clock_synced(),
-            sinks=self._sinks.health(),
+            listed=self._listed(),
+            outputs=self._sinks.health(),
             outages=began,
             snapshots=self._snapshots.health(),
         )

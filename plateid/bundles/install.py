@@ -27,7 +27,7 @@ from plateid.config.load import load_config
 from plateid.config.models import ModelsConfig
 from plateid.errors import BundleError
 from plateid.models.bundle import Bundle, read_spec
-from plateid.service.systemd_unit import Unit
+from plateid.service.systemd import Unit
 
 MAX_BYTES = 200_000_000
 MAX_SIGNATURE_BYTES = 1000

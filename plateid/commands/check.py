@@ -23,8 +23,8 @@ from plateid.service.clock import clock_synced
 from plateid.store.event_store import EventStore
 from plateid.store.list_file import ListFile
 from plateid.store.snapshot_files import LEAST_FREE_MB
-from plateid.web.access import check_password, key_file, read_keys
 from plateid.web.certificate import Certificate
+from plateid.web.credentials import credentials_file, read_credentials, require_password
 
 CLOCK = {
     True: "ok    clock    synced",
@@ -102,10 +102,10 @@ def _broker(config: Config) -> str:
 
 
 def _web(config: Config) -> str:
-    web, file = config.web, key_file(config.store.path)
-    check_password(web, read_keys(file))
+    web, file = config.web, credentials_file(config.store.path)
+    require_password(web, read_credentials(file))
     Certificate(web).load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
-    return f"{web.host}:{web.port}, {'password' if read_keys(file).admin else 'no password'}"
+    return f"{web.host}:{web.port}, {'password' if read_credentials(file).admin else 'no password'}"
 
 
 def _disk(config: Config) -> str:

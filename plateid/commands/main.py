@@ -185,16 +185,17 @@ def web() -> None:
 @click.option("--remove", is_flag=True, help="Nobody has it any more.")
 def set_password(path: Path, *, viewer: bool, remove: bool) -> None:
     """Sets the password of the live page: typed twice, or a line of standard input."""
-    from plateid.web import access  # noqa: PLC0415 - as above
+    from plateid.web import credentials  # noqa: PLC0415 - as above
 
-    file = access.key_file(load_config(path).store.path)
+    file = credentials.credentials_file(load_config(path).store.path)
     role = "viewer" if viewer else "admin"
     try:
         password = "" if remove else typed_password()
-        hashed = password and access.hashed(password)
+        hashed = password and credentials.hash_password(password)
     except ValueError as error:
         raise click.ClickException(reason_of(error)) from error
-    access.write_keys(file, replace(access.read_keys(file), **{role: hashed}))
+    known = credentials.read_credentials(file)
+    credentials.write_credentials(file, replace(known, **{role: hashed}))
     click.echo(f"{file}: password of {role}s {'removed' if remove else 'set'}")
 
 
@@ -210,10 +211,10 @@ def typed_password() -> str:
 @CONFIG
 def new_token(path: Path) -> None:
     """Makes a token for the JSON API and prints it, once; the one before is void."""
-    from plateid.web import access  # noqa: PLC0415 - as above
+    from plateid.web import credentials  # noqa: PLC0415 - as above
 
-    file = access.key_file(load_config(path).store.path)
+    file = credentials.credentials_file(load_config(path).store.path)
     token = secrets.token_urlsafe(32)
-    keys = replace(access.read_keys(file), token=access.token_hash(token))
-    access.write_keys(file, keys)
+    known = credentials.read_credentials(file)
+    credentials.write_credentials(file, replace(known, token=credentials.hash_token(token)))
     click.echo(token)

@@ -100,7 +100,7 @@ def install(source: str, path: Path, service: str, watch_s: float) -> None:
     the test or the service, the bundle of before stays or comes back.
     """
     from plateid.bundles.install import Box, install_bundle  # noqa: PLC0415 - as above
-    from plateid.service.systemd_unit import Unit  # noqa: PLC0415 - as above
+    from plateid.service.systemd import Unit  # noqa: PLC0415 - as above
 
     install_bundle(source, Box(path, Unit(service), watch_s))
 
@@ -112,7 +112,7 @@ def install(source: str, path: Path, service: str, watch_s: float) -> None:
 def rollback(path: Path, service: str, watch_s: float) -> None:
     """Uses the bundle of before the last install again."""
     from plateid.bundles.install import Box, rollback_bundle  # noqa: PLC0415 - as above
-    from plateid.service.systemd_unit import Unit  # noqa: PLC0415 - as above
+    from plateid.service.systemd import Unit  # noqa: PLC0415 - as above
 
     rollback_bundle(Box(path, Unit(service), watch_s))
 

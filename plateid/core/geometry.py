@@ -86,6 +86,15 @@ def scaled(box: Box, x: float, y: float) -> Box:
     return x * x1, y * y1, x * x2, y * y2
 
 
+def clipped(box: Box, image: Image) -> Box:
+    """Returns the part of the box that is inside the image, with sides of at least one pixel."""
+    height, width = image.shape[:2]
+    x1, x2 = sorted(min(max(x, 0.0), float(width)) for x in (box[0], box[2]))
+    y1, y2 = sorted(min(max(y, 0.0), float(height)) for y in (box[1], box[3]))
+    x1, y1 = min(x1, width - 1.0), min(y1, height - 1.0)
+    return x1, y1, max(x2, x1 + 1.0), max(y2, y1 + 1.0)
+
+
 @dataclass(frozen=True)
 class Letterbox:
     """How a picture was scaled and centred in a network's input.

@@ -4,11 +4,11 @@ import time
 
 from plateid.config.outputs import LogfileConfig
 from plateid.config.root import Config
+from plateid.core.health import OutputHealth
 from plateid.errors import StoreError
 from plateid.outputs.logfile import csv_file, jsonl_file
 from plateid.outputs.output_thread import Courier, Target
 from plateid.outputs.webhook import Webhook
-from plateid.service.health import SinkHealth
 from plateid.store.event_store import EventStore
 from plateid.store.privacy import Privacy, Private
 from plateid.store.queues import Queues
@@ -46,14 +46,14 @@ class Sinks:
         for courier in self.couriers:
             courier.notify()
 
-    def health(self) -> dict[str, SinkHealth]:
+    def health(self) -> dict[str, OutputHealth]:
         """What waits, and what did not arrive, by sink."""
         try:
             waiting = self._queues.lengths() if self.couriers else {}
         except StoreError:
             waiting = {}
         return {
-            c.name: SinkHealth(waiting.get(c.name), c.refused, c.dropped) for c in self.couriers
+            c.name: OutputHealth(waiting.get(c.name), c.refused, c.dropped) for c in self.couriers
         }
 
     def stop(self, stop_at: float) -> None:

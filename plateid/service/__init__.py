@@ -1,7 +1,7 @@
-"""What keeps the process honest.
+"""What keeps the process running and observable.
 
-supervisor, watchdog   threads that die or hang are noticed, and the service manager ends them
-notify, unit           what that is told, and the service as it sees it
-clock, memory          is the clock set; what a burst of work leaves is given back
-metrics, logs          for Prometheus, and for people
+supervisor, watchdog             detect threads that died or hang
+systemd                          sd_notify messages, and the unit as systemctl sees it
+health_report, metrics, logs     the health report, Prometheus metrics, log lines
+clock, memory, gps               clock synchronisation, heap trimming, position
 """

@@ -1,4 +1,4 @@
-"""Where the box is, as gpsd tells (https://gpsd.gitlab.io/gpsd/gpsd_json.html)."""
+"""The position of the device, from gpsd (https://gpsd.gitlab.io/gpsd/gpsd_json.html)."""
 
 import json
 import socket
@@ -14,24 +14,26 @@ from plateid.core.records import Position
 from plateid.errors import GpsError, reason_of
 
 WATCH = b'?WATCH={"enable":true,"json":true};\n'
+"""Command that makes gpsd send reports."""
 CONNECT_TIMEOUT_S = 5.0
 SILENCE_S = 30.0
-"""A receiver reports each second, with a fix or without."""
+"""Time-out for the next report, seconds. A receiver reports every second, also without a fix."""
 STOP_S = 0.2
-"""A connection that is being made is left to itself."""
-MAX_LINE = 65536
+"""Longest time that a stop waits for the thread, seconds; a connect may take longer."""
+MAX_LINE_BYTES = 65536
 FIX_2D = 2
+"""Lowest `mode` of a report that holds a position."""
 BACKOFF = Backoff()
 
 
 class NoGps:
-    """Knows nothing."""
+    """The GPS of a device without one."""
 
     def start(self) -> None:
         """Does nothing."""
 
     def position(self) -> Position | None:
-        """Unknown."""
+        """Returns None."""
         return None
 
     def stop(self) -> None:
@@ -39,7 +41,7 @@ class NoGps:
 
 
 class Gpsd:
-    """Listens to gpsd in a thread of its own, and connects again for ever."""
+    """A client of gpsd in its own thread, which reconnects forever."""
 
     def __init__(self, config: GpsConfig, *, backoff: Backoff = BACKOFF) -> None:
         """Does not connect yet."""
@@ -57,7 +59,7 @@ class Gpsd:
         self._thread.start()
 
     def position(self) -> Position | None:
-        """The last position, if it is not too old; from any thread."""
+        """Returns the last position; None if it is older than `gps.max_age_s`. Thread-safe."""
         last = self._last
         if last is None or time.monotonic() - last[1] > self._max_age_s:
             return None
@@ -78,19 +80,18 @@ class Gpsd:
                     self._listen(connection)
             except (OSError, UnicodeError, GpsError) as error:
                 if not self._stopping.is_set():
-                    reason = reason_of(error)
-                    self._outage.failed(reason)
+                    self._outage.failed(reason_of(error))
                     self._stopping.wait(self._outage.wait_s)
 
     def _listen(self, connection: socket.socket) -> None:
         connection.sendall(WATCH)
         connection.settimeout(SILENCE_S)
         for line in self._lines(connection):
-            report = self._report(line)
+            report = self._parse(line)
             position = position_of(report)
             if position is not None:
                 self._last = position, time.monotonic()
-            if report.get("class") == "TPV":  # gpsd greets also where there is no receiver
+            if report.get("class") == "TPV":  # gpsd sends VERSION also without a receiver
                 self._outage.recovered()
 
     def _lines(self, connection: socket.socket) -> Iterator[bytes]:
@@ -99,33 +100,33 @@ class Gpsd:
             try:
                 received = connection.recv(4096)
             except TimeoutError as error:
-                reason = f"no word for {SILENCE_S:.0f} s: is a receiver attached?"
+                reason = f"no report for {SILENCE_S:.0f} s: is a receiver attached?"
                 raise GpsError(self._endpoint, reason) from error
             if not received:
                 raise GpsError(self._endpoint, "connection lost")
             *lines, buffered = (buffered + received).split(b"\n")
             yield from lines
-            if len(buffered) > MAX_LINE:
-                raise GpsError(self._endpoint, f"a line has no end within {MAX_LINE} bytes")
+            if len(buffered) > MAX_LINE_BYTES:
+                raise GpsError(self._endpoint, f"a line is longer than {MAX_LINE_BYTES} bytes")
 
-    def _report(self, line: bytes) -> dict[str, Any]:
+    def _parse(self, line: bytes) -> dict[str, Any]:
         try:
             report = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise GpsError(self._endpoint, "no JSON") from error
+            raise GpsError(self._endpoint, "not JSON") from error
         if not isinstance(report, dict):
-            raise GpsError(self._endpoint, "no report")
+            raise GpsError(self._endpoint, "not a report")
         return report
 
 
 def position_of(report: dict[str, Any]) -> Position | None:
-    """The position of a report (TPV) that has a fix; None in all others."""
+    """Returns the position of a TPV report with a fix; None for other reports."""
     lat, lon, mode = report.get("lat"), report.get("lon"), report.get("mode")
     fixed = report.get("class") == "TPV" and isinstance(mode, int) and mode >= FIX_2D
-    if not fixed or not _within(lat, 90) or not _within(lon, 180):
+    if not fixed or not _is_within(lat, 90) or not _is_within(lon, 180):
         return None
     return Position(float(lat), float(lon))  # type: ignore[arg-type]
 
 
-def _within(value: Any, limit: float) -> bool:
+def _is_within(value: Any, limit: float) -> bool:
     return isinstance(value, int | float) and abs(value) <= limit

@@ -1,4 +1,4 @@
-"""Log lines on standard error: readable on a terminal, logfmt elsewhere."""
+"""Log lines on standard error: coloured on a terminal, logfmt elsewhere."""
 
 import sys
 
@@ -6,11 +6,10 @@ import structlog
 
 
 def configure_logs() -> None:
-    """Sets structlog up for the whole process."""
-    terminal = sys.stderr.isatty()
+    """Configures structlog for the process."""
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer()
-        if terminal
+        if sys.stderr.isatty()
         else structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"])
     )
     structlog.configure(

@@ -1,24 +1,26 @@
-"""Gives back what the C library keeps of memory that a burst of work needed."""
+"""Returns free heap memory to the kernel."""
 
 import ctypes
 import time
 
 TRIM_S = 60.0
+"""Interval of trims, seconds."""
 
 
-class Memory:
-    """Trims the heap now and then; without it, a box that is up for months holds its worst moment.
+class HeapTrimmer:
+    """Trims the C heap periodically, so that the process does not keep its peak memory.
 
-    In an hour of `tests/soak.py` the process grew by 5 %, two thirds of it free pages.
+    Measured with `tests/soak.py`: without it, the process grew by 5 % in an hour, two thirds of
+    that free pages.
     """
 
     def __init__(self) -> None:
-        """Asks glibc, by malloc_trim(3); other C libraries have no such call, nor the need."""
+        """Looks up glibc's malloc_trim(3); other C libraries do not have it."""
         self._trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         self._due_at = time.monotonic() + TRIM_S
 
     def check(self) -> None:
-        """Trims when it is due; takes some milliseconds then."""
+        """Trims the heap if it is due, which takes some milliseconds. Call it periodically."""
         if self._trim is not None and time.monotonic() >= self._due_at:
             self._trim(0)
             self._due_at = time.monotonic() + TRIM_S

@@ -1,4 +1,4 @@
-"""Threads whose death or standstill is noticed: the first exception ends the process."""
+"""Starts threads and detects those that died or hang; an uncaught exception ends the process."""
 
 import enum
 import queue
@@ -9,62 +9,62 @@ from contextlib import contextmanager
 
 
 class Request(enum.Enum):
-    """What the main thread is asked to do."""
+    """A request to the main thread."""
 
     STOP = enum.auto()
     RELOAD = enum.auto()
 
 
 class Supervisor:
-    """Starts threads, sees that they move, and waits for a reason to stop."""
+    """Starts the threads of the process and passes requests to the main thread."""
 
     def __init__(self) -> None:
-        """No threads yet; from now on the death of any thread of the process is noticed."""
+        """Installs a hook: an uncaught exception in any thread of the process requests a stop."""
         self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._working_since: dict[str, float] = {}
         self._failure: BaseException | None = None
-        threading.excepthook = self._died
+        threading.excepthook = self._on_exception
 
     def start(self, name: str, target: Callable[[], None]) -> None:
-        """Runs `target` in a thread of its own."""
+        """Runs `target` in a new thread."""
         thread = threading.Thread(target=target, name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """The calling thread's heartbeat: one piece of work, which ends, unless it hangs."""
+        """Marks one piece of work of the calling thread, so that `hanging` can detect a hang."""
         name = threading.current_thread().name
         self._working_since[name] = time.monotonic()
         yield
         del self._working_since[name]
 
     def hanging(self, limit_s: float) -> list[str]:
-        """The threads that have been at one piece of work for longer than this."""
+        """Returns the names of threads whose present piece of work takes longer than `limit_s`."""
         since = time.monotonic() - limit_s
         return sorted(name for name, at in list(self._working_since.items()) if at < since)
 
     def stop(self) -> None:
-        """Lets `wait` return; safe in a signal handler, where a lock would not be."""
+        """Requests a stop. Takes no lock, so signal handlers may call it."""
         self._requests.put(Request.STOP)
 
     def reload(self) -> None:
-        """As `stop`, to ask for another look at the configuration."""
+        """Requests a reload of the configuration. Signal handlers may call it."""
         self._requests.put(Request.RELOAD)
 
     def wait(self, *, timeout_s: float) -> Request | None:
-        """Blocks for so long, or until there is a request; a thread that dies requests a stop."""
+        """Waits for a request; None after `timeout_s` without one."""
         try:
             return self._requests.get(timeout=timeout_s)
         except queue.Empty:
             return None
 
     def join(self, *, timeout_s: float) -> None:
-        """Waits for the threads to end, no longer than this for all of them.
+        """Waits for all threads to end, at most `timeout_s` in total.
 
         Raises:
-            BaseException: What the first of them died of, if one did.
+            BaseException: The first uncaught exception of a thread, if there was one.
         """
         deadline = time.monotonic() + timeout_s
         for thread in self._threads:
@@ -72,6 +72,6 @@ class Supervisor:
         if self._failure is not None:
             raise self._failure
 
-    def _died(self, death: threading.ExceptHookArgs) -> None:
-        self._failure = self._failure or death.exc_value
+    def _on_exception(self, uncaught: threading.ExceptHookArgs) -> None:
+        self._failure = self._failure or uncaught.exc_value
         self.stop()

@@ -1,4 +1,4 @@
-"""The service manager's watchdog: it ends a process in which a thread hangs."""
+"""The watchdog: systemd restarts the process if one of its threads hangs."""
 
 import time
 from collections.abc import Mapping
@@ -6,33 +6,34 @@ from collections.abc import Mapping
 import structlog
 
 from plateid.service.supervisor import Supervisor
-from plateid.service.systemd_notify import Notifier
+from plateid.service.systemd import Notifier
 
 HANGS_S = 120.0
-"""No frame takes a worker that long, nor does any step of another thread, waits included."""
+"""Time after which a thread counts as hanging, seconds. No frame and no other step, waits
+included, takes that long."""
 log = structlog.get_logger()
 
 
 class Watchdog:
-    """Restarts the manager's time while every thread moves, and only then."""
+    """Resets the service manager's watchdog timer as long as no thread hangs."""
 
     def __init__(self, notifier: Notifier, supervisor: Supervisor) -> None:
-        """Says nothing yet."""
+        """Sends nothing yet."""
         self._notifier = notifier
         self._supervisor = supervisor
         self._hanging: list[str] = []
 
-    def tell(self, status: str, steps: Mapping[str, float]) -> None:
-        """One sign of life with a line of status, or the names of the threads that hang.
+    def check(self, status: str, steps: Mapping[str, float]) -> None:
+        """Resets the timer, or reports the threads that hang. Call it periodically.
 
         Args:
-            status: For people.
-            steps: When each thread that is not the supervisor's began its last step, as
-                `time.monotonic()`.
+            status: Status line for `systemctl status`.
+            steps: Start of the present step (`time.monotonic()`) of each thread that the
+                supervisor does not track, by name.
         """
         since = time.monotonic() - HANGS_S
         hanging = self._supervisor.hanging(HANGS_S)
-        hanging += [name for name, moved_at in steps.items() if moved_at < since]
+        hanging += [name for name, step_at in steps.items() if step_at < since]
         if hanging and hanging != self._hanging:
             log.error("threads hang", threads=", ".join(hanging))
         self._hanging = hanging

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from plateid.core.geometry import expanded
+from plateid.core.geometry import clipped, expanded
+from plateid.core.jpeg import encode_jpeg
 from plateid.core.records import Box, Image
+from plateid.store.event_images import read_image, snapshot_file
 from plateid.store.labels import Label
-from plateid.web import event_images as snapshots
-from plateid.web.live import jpeg
 
 Files = Iterator[tuple[str, bytes]]
 """Names and contents."""
@@ -54,15 +54,15 @@ def training_files(
     """The files of a data set in one of `FORMS`; pictures that are gone are left out."""
     labelled = []
     for label, event in labels:
-        file = snapshots.file_of(store, event, legible=True)
-        image = snapshots.read_image(file) if file and label.verdict != "skip" else None
+        file = snapshot_file(store, event, legible=True)
+        image = read_image(file) if file and label.verdict != "skip" else None
         if file is None or image is None:
             continue
         size = image.shape[1], image.shape[0]
-        labelled.append(Labelled(label, size, snapshots.clipped(label.box, image)))
+        labelled.append(Labelled(label, size, clipped(label.box, image)))
         yield (
             f"images/{labelled[-1].image}",
-            jpeg(_surroundings(image, labelled[-1].box), QUALITY),
+            encode_jpeg(_surroundings(image, labelled[-1].box), QUALITY),
         )
     yield from FORMS[form](labelled)
 
@@ -71,7 +71,7 @@ def _surroundings(image: Image, box: Box) -> Image:
     """What was looked at, in its place in the picture."""
     margin = AROUND * (box[2] - box[0])
     wide = expanded(box, x=AROUND, y=margin / (box[3] - box[1]))
-    x1, y1, x2, y2 = (round(value) for value in snapshots.clipped(wide, image))
+    x1, y1, x2, y2 = (round(value) for value in clipped(wide, image))
     seen = np.full_like(image, GREY)
     seen[y1:y2, x1:x2] = image[y1:y2, x1:x2]
     return seen

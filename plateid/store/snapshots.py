@@ -11,9 +11,9 @@ from plateid.backoff import Backoff, Outage
 from plateid.config.storage import RetentionConfig, SnapshotPolicy, SnapshotsConfig
 from plateid.core.blur import vehicle_only, without_plates
 from plateid.core.geometry import scaled
+from plateid.core.health import SnapshotHealth
 from plateid.core.records import BestFrame, Image, LazyImage, PlateEvent, Snapshot
 from plateid.errors import StoreError
-from plateid.service.health import SnapshotHealth
 from plateid.store.snapshot_files import HIDDEN_JPG, Album, Sweep
 
 MAX_BYTES = 500_000

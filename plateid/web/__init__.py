@@ -1,12 +1,11 @@
-"""The live page: see it, search it, correct it.
+"""The web UI and the JSON API: HTTP only.
 
-server, certificate                 a thread beside the recognition, which never waits for it
-guard, access                       who asks, from where, and what they may
-site, pages                         what every page shares, and which is where
-live, live_pages                    what is going on now, and its streams
-camera_pages, aid, angle            one camera: how well it sees plates
-event_pages, search, history        what was, a page at a time
-files, api, snapshots               the same as files, for programs, as pictures
-list_pages, list_file               lists, changed a row at a time
-review_pages, labels, training      corrections, and what they are for
+server, connections, certificate    the server's thread, socket limits, TLS
+guard, access, credentials          middleware, login sessions, password hashes
+routes, site, error_pages           URL paths, shared state and templates, error responses
+live, streams, live_pages           newest frames and events, their streams, the page "Live"
+camera_pages                        image quality and drawing of a camera
+event_pages, review_pages           search, events and their images; labels
+list_pages                          the list file
+json_api                            the same data for programs
 """

@@ -1,203 +1,150 @@
-"""Who may see the page, and who may change things: passwords, tokens, sessions, and their file."""
+"""Login sessions of the web UI, API tokens, and the throttling of login attempts."""
 
-import hashlib
 import hmac
-import json
-import os
 import secrets
 import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerifyMismatchError
+from plateid.errors import StoreError
+from plateid.web.credentials import Credentials, Role, hash_token, read_credentials
 
-from plateid.config.service import WebConfig
-from plateid.errors import ConfigError, StoreError
-from plateid.files import replace_text
-
-Role = Literal["admin", "viewer"]
-ROLES: tuple[Role, ...] = ("admin", "viewer")
-HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-"""Argon2id as OWASP's Password Storage Cheat Sheet has it: 19 MiB, two passes."""
-MIN_LENGTH = 8
-MAX_LENGTH = 256
 SESSION_S = 12 * 3600.0
+"""Lifetime of a session, seconds."""
 MAX_SESSIONS = 256
-FAILURES = 5
-"""Wrong passwords that an address may try, and then one more each RETRY_S."""
+"""Maximum number of sessions; a new one ends the oldest."""
+FREE_ATTEMPTS = 5
+"""Wrong passwords an address may try at once; after that one per `RETRY_S`."""
 RETRY_S = 60.0
 MAX_ADDRESSES = 4096
+"""Maximum number of addresses whose failed attempts are remembered."""
 MAX_CHECKS = 60
-"""Passwords of all addresses that are checked within RETRY_S: a check takes a core's time."""
+"""Maximum number of password checks within `RETRY_S` for all addresses; each occupies a core."""
 
 
 @dataclass(frozen=True)
-class Keys:
-    """What the file holds: nothing that opens anything by itself.
+class LoginSession:
+    """The session of one browser.
 
     Attributes:
-        admin, viewer: Argon2 hashes of passwords; empty: there is none.
-        token: SHA-256 of the token of the JSON API, hexadecimal.
-    """
-
-    admin: str = ""
-    viewer: str = ""
-    token: str = ""
-
-
-@dataclass(frozen=True)
-class Session:
-    """One browser that has logged in.
-
-    Attributes:
-        role: What it may do.
-        csrf: What each of its forms has to bring along.
-        key: The hash of the password that it knew: another password ends the session.
-        until: On the monotonic clock.
+        role: The role of the user.
+        csrf: The token that each form of this session must send.
+        password_hash: Hash of the password of the login; a new password ends the session.
+        until: End of the session on the monotonic clock.
     """
 
     role: Role
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(32))
-    key: str = ""
+    password_hash: str = ""
     until: float = float("inf")
 
 
-def key_file(store: Path) -> Path:
-    """Where the keys of a box are: beside its store."""
-    return store.with_name(f"{store.name}.web")
+class LoginThrottle:
+    """Limits password checks per address and in total. Thread-safe."""
 
+    def __init__(self) -> None:
+        """Starts without attempts."""
+        self._attempts: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        self._checks: list[float] = []
+        self._lock = threading.Lock()
 
-def read_keys(file: Path) -> Keys:
-    """The keys of a file; none where there is no file.
+    def wait_s(self, address: str) -> float:
+        """Returns how long an address must wait; 0 allows one check and counts it as failed.
 
-    Raises:
-        StoreError: It cannot be read, or holds something else.
-    """
-    try:
-        return Keys(**{key: str(value) for key, value in json.loads(file.read_text()).items()})
-    except FileNotFoundError:
-        return Keys()
-    except OSError as error:
-        raise StoreError(file, error.strerror) from error
-    except (ValueError, TypeError, AttributeError) as error:
-        raise StoreError(file, "holds no keys: delete it, and set the password anew") from error
+        `forgive` takes that back after a right password. Counting first means that parallel
+        requests get no extra attempts.
+        """
+        now = time.monotonic()
+        with self._lock:
+            self._checks = [at for at in self._checks if now - at < RETRY_S]
+            if len(self._checks) >= MAX_CHECKS:
+                return RETRY_S - (now - self._checks[0])
+            at, count = self._attempts.get(address, (0.0, 0))
+            if count >= FREE_ATTEMPTS and now < at + RETRY_S:
+                return at + RETRY_S - now
+            self._checks.append(now)
+            self._attempts[address] = now, count + 1
+            self._attempts.move_to_end(address)
+            while len(self._attempts) > MAX_ADDRESSES:
+                self._attempts.popitem(last=False)
+            return 0.0
 
-
-def write_keys(file: Path, keys: Keys) -> None:
-    """Replaces the file; it is readable for the owner of its folder only, who runs the service.
-
-    Raises:
-        StoreError: It cannot be written; the old one stays.
-    """
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        replace_text(file, json.dumps(vars(keys)), mode=0o600, first=_give_to_owner_of_folder)
-    except OSError as error:
-        raise StoreError(file, error.strerror) from error
-
-
-def _give_to_owner_of_folder(file: Path) -> None:
-    if os.geteuid() == 0:
-        owner = file.parent.stat()
-        os.chown(file, owner.st_uid, owner.st_gid, follow_symlinks=False)
-
-
-def check_password(web: WebConfig, keys: Keys) -> None:
-    """Whoever else could reach the page needs a password.
-
-    Raises:
-        ConfigError: There is none.
-    """
-    if web.needs_password and not keys.admin:
-        raise ConfigError("web.host", f"{web.host} needs a password: plateid web set-password")
-
-
-def hashed(password: str) -> str:
-    """The Argon2 hash of a password.
-
-    Raises:
-        ValueError: It is too short or too long.
-    """
-    if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
-        raise ValueError(f"a password has {MIN_LENGTH} to {MAX_LENGTH} characters")
-    return HASHER.hash(password)
-
-
-def token_hash(token: str) -> str:
-    """SHA-256 is enough for 256 random bits."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    def forgive(self, address: str) -> None:
+        """Forgets the failed attempts of an address."""
+        with self._lock:
+            self._attempts.pop(address, None)
 
 
 class Access:
-    """Decides who is who. May be used from any thread.
+    """Decides which requests have access. Thread-safe.
 
     Attributes:
-        file: Where the keys are; looked at again for each decision, so that a new password counts
-            at once.
+        file: The credentials file; each decision checks it for changes, so that a new password is
+            valid at once.
+        throttle: Limits login attempts.
     """
 
     def __init__(self, file: Path, *, needs_password: bool) -> None:
-        """Without `needs_password`, whoever gets here is the owner while no password is set."""
+        """Without `needs_password`, everyone is admin until a password is set."""
         self.file = file
+        self.throttle = LoginThrottle()
         self._needs_password = needs_password
-        self._open = Session("admin")
-        self._sessions: OrderedDict[str, Session] = OrderedDict()
-        self._failures: OrderedDict[str, tuple[float, int]] = OrderedDict()
-        self._checks: list[float] = []
+        self._open_session = LoginSession("admin")
+        self._sessions: OrderedDict[str, LoginSession] = OrderedDict()
         self._lock = threading.Lock()
         self._checking = threading.Lock()
-        self._cached: tuple[int, Keys] | None = None
+        self._cached: tuple[int, Credentials] | None = None
 
     @property
-    def keys(self) -> Keys:
-        """The present ones; raises as `read_keys`."""
+    def credentials(self) -> Credentials:
+        """The present credentials; raises as `read_credentials`."""
         try:
-            changed = self.file.stat().st_mtime_ns
+            changed_ns = self.file.stat().st_mtime_ns
         except FileNotFoundError:
-            return Keys()
+            return Credentials()
         except OSError as error:
             raise StoreError(self.file, error.strerror) from error
-        if self._cached is None or self._cached[0] != changed:
-            self._cached = changed, read_keys(self.file)
+        if self._cached is None or self._cached[0] != changed_ns:
+            self._cached = changed_ns, read_credentials(self.file)
         return self._cached[1]
 
     @property
     def is_open(self) -> bool:
-        """Whether no password is asked for."""
-        return not self._needs_password and not self.keys.admin
+        """Whether everyone has access without a password."""
+        return not self._needs_password and not self.credentials.admin
 
-    def session(self, cookie: str) -> Session | None:
-        """Of a browser; None where it has to log in."""
+    def session(self, cookie: str) -> LoginSession | None:
+        """Returns the session of a cookie; None if the user must log in."""
         if self.is_open:
-            return self._open
+            return self._open_session
         with self._lock:
             session = self._sessions.get(cookie)
         if session is None or time.monotonic() > session.until:
             return None
-        current = getattr(self.keys, session.role)
-        return session if current and hmac.compare_digest(session.key, current) else None
+        current = getattr(self.credentials, session.role)
+        valid = current and hmac.compare_digest(session.password_hash, current)
+        return session if valid else None
 
-    def knows_token(self, token: str) -> bool:
-        """Whether it is that of the JSON API."""
-        known = self.keys.token
-        return bool(known) and hmac.compare_digest(token_hash(token), known)
+    def has_token(self, token: str) -> bool:
+        """Whether this is the token of the JSON API."""
+        known = self.credentials.token
+        return bool(known) and hmac.compare_digest(hash_token(token), known)
 
     def log_in(self, password: str, address: str) -> str | None:
-        """The cookie of a new session; None where no role has this password."""
-        keys = self.keys
-        with self._checking:  # one at a time: each takes 19 MiB and a core
-            role = next((role for role in ROLES if _fits(getattr(keys, role), password)), None)
+        """Starts a session and returns its cookie; None if the password is wrong."""
+        credentials = self.credentials
+        with self._checking:  # one at a time: each check takes 19 MiB and a core
+            role = credentials.role_of(password)
         if role is None:
             return None
+        self.throttle.forgive(address)
         cookie = secrets.token_urlsafe(32)
         until = time.monotonic() + SESSION_S
+        session = LoginSession(role, password_hash=getattr(credentials, role), until=until)
         with self._lock:
-            self._failures.pop(address, None)
-            self._sessions[cookie] = Session(role, key=getattr(keys, role), until=until)
+            self._sessions[cookie] = session
             while len(self._sessions) > MAX_SESSIONS:
                 self._sessions.popitem(last=False)
         return cookie
@@ -206,31 +153,3 @@ class Access:
         """Ends a session."""
         with self._lock:
             self._sessions.pop(cookie, None)
-
-    def wait_s(self, address: str) -> float:
-        """How long an address has to wait before its next password is looked at.
-
-        Where that is now, it counts as a wrong one until it turns out to be right: whoever sends
-        many at once tries no more of them.
-        """
-        now = time.monotonic()
-        with self._lock:
-            self._checks = [at for at in self._checks if now - at < RETRY_S]
-            if len(self._checks) >= MAX_CHECKS:
-                return RETRY_S - (now - self._checks[0])
-            at, count = self._failures.get(address, (0.0, 0))
-            if count >= FAILURES and now < at + RETRY_S:
-                return at + RETRY_S - now
-            self._checks.append(now)
-            self._failures[address] = now, count + 1
-            self._failures.move_to_end(address)
-            while len(self._failures) > MAX_ADDRESSES:
-                self._failures.popitem(last=False)
-            return 0.0
-
-
-def _fits(known: str, password: str) -> bool:
-    try:
-        return bool(known) and len(password) <= MAX_LENGTH and HASHER.verify(known, password)
-    except (VerifyMismatchError, InvalidHashError):
-        return False

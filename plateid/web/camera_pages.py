@@ -1,4 +1,4 @@
-"""One camera: how well it sees plates, and the drawing of what counts in its picture."""
+"""The page of a camera: live image quality, and a drawing of region, masks and line."""
 
 import json
 from dataclasses import asdict
@@ -15,70 +15,76 @@ from tomlkit.exceptions import TOMLKitError
 
 from plateid.config.cameras import CameraConfig
 from plateid.config.load import load_config
+from plateid.core.plate_quality import measure_quality
 from plateid.errors import ConfigError
 from plateid.files import is_replaceable, replace_text
-from plateid.web import aid as aids
 from plateid.web.guard import read_change
-from plateid.web.live_pages import Stream, repeated
 from plateid.web.site import Site, camera_of, page, site_of
+from plateid.web.streams import Stream, repeated
 
-AID_S = 0.5
+QUALITY_S = 0.5
+"""Interval between two measurements, seconds."""
 KEYS = ("roi", "masks", "line")
+"""Configuration keys that the drawing sets; coordinates are normalised (0-1)."""
 log = structlog.get_logger()
 
 
 def camera(request: Request) -> Response:
-    """The picture to draw on, and what is drawn."""
+    """Shows the live image with the drawing."""
     site, name = site_of(request), camera_of(request)
-    config = _config(site, name)
-    view = {"roi": config.roi, "masks": config.masks, "line": config.line}
+    config = next(camera for camera in site.config.camera if camera.name == name)
+    view = {key: getattr(config, key) for key in KEYS}
     saved = request.query_params.get("saved") == "1"
-    return page(request, "camera.html", camera=config, view=view, saved=saved, writable=_file(site))
+    file = _writable_file(site)
+    return page(request, "camera.html", camera=config, view=view, saved=saved, writable=file)
 
 
-async def aid(request: Request) -> Response:
-    """Server-sent events: how the largest plate of the present picture is seen."""
+async def quality(request: Request) -> Response:
+    """Streams the measurements of the largest plate in the newest frame."""
     site, name = site_of(request), camera_of(request)
 
-    def look() -> Any:
-        sight = site.live.sight(name)
-        seen = sight and aids.look(sight)
-        return asdict(seen) if seen else None
+    def measure() -> dict[str, Any] | None:
+        newest = site.live.frame(name)
+        found = newest and measure_quality(newest.frame.image, newest.plates)
+        return asdict(found) if found else None
 
-    return Stream(request, repeated(site.live, "aid", look, AID_S), "text/event-stream")
+    return Stream(request, repeated(site.live, "quality", measure, QUALITY_S), "text/event-stream")
 
 
 async def save(request: Request) -> Response:
-    """Writes the view into the configuration file, and has it read again."""
+    """Writes the drawing to the configuration file and requests a reload."""
     site, name = site_of(request), camera_of(request)
     form = await read_change(request)
-    if (file := _file(site)) is None:
-        raise HTTPException(403, "the configuration file cannot be written by plateid")
+    if (file := _writable_file(site)) is None:
+        raise HTTPException(403, "plateid cannot write the configuration file")
     try:
         view = {key: json.loads(form.get(key) or "null") for key in KEYS}
-        parsed = CameraConfig(name=name, url="-", **{k: v for k, v in view.items() if v})
+        drawn = CameraConfig(name=name, url="-", **{k: v for k, v in view.items() if v})
     except (ValueError, TypeError, RecursionError) as error:
-        raise HTTPException(400, f"the drawing cannot be read: {error}") from error
+        raise HTTPException(400, f"invalid drawing: {error}") from error
     await run_in_threadpool(_write_view, site, file, name, view)
+    _show_at_once(site, name, drawn)
     site.reload()
-    drawn = {key: getattr(parsed, key) for key in KEYS}
-    seen = (c.model_copy(update=drawn) if c.name == name else c for c in site.config.camera)
-    cameras = tuple(seen)  # until they are read again
-    site.config = site.config.model_copy(update={"camera": cameras})
-    log.info("view of camera changed", camera=name)
+    log.info("camera view changed", camera=name)
     return RedirectResponse(f"/cameras/{name}?saved=1", 303)
 
 
+def _show_at_once(site: Site, name: str, drawn: CameraConfig) -> None:
+    """Puts the drawing into the site's configuration until the reload replaces it."""
+    view = {key: getattr(drawn, key) for key in KEYS}
+    cameras = (c.model_copy(update=view) if c.name == name else c for c in site.config.camera)
+    site.config = site.config.model_copy(update={"camera": tuple(cameras)})
+
+
 def _write_view(site: Site, file: Path, camera: str, view: dict[str, Any]) -> None:
-    """Puts a camera's view into the file and leaves all else, comments too, as it is.
+    """Changes only the camera's view in the file; comments stay.
 
     Raises:
-        ConfigError: The file cannot be read or written, or would be wrong then; it stays as it is.
+        ConfigError: The file cannot be read or written, or would be invalid; it is unchanged.
     """
     try:
         with site.changing:
-            text = _with_view(file, camera, view)
-            replace_text(file, text, first=load_config)
+            replace_text(file, _with_view(file, camera, view), first=load_config)
     except OSError as error:
         raise ConfigError(file, error.strerror) from error
 
@@ -93,7 +99,7 @@ def _with_view(file: Path, camera: str, view: dict[str, Any]) -> str:
             else:
                 table.pop(key, None)
     except (TOMLKitError, KeyError, ValueError, TypeError) as error:
-        raise ConfigError(file, f"no camera {camera} that can be changed here") from error
+        raise ConfigError(file, f"no [[camera]] table named {camera} to change") from error
     return tomlkit.dumps(document)
 
 
@@ -101,12 +107,8 @@ def _rounded(value: Any) -> Any:
     return [_rounded(each) for each in value] if isinstance(value, list) else round(value, 3)
 
 
-def _config(site: Site, name: str) -> CameraConfig:
-    return next(camera for camera in site.config.camera if camera.name == name)
-
-
-def _file(site: Site) -> Path | None:
-    """The configuration file, if it can be replaced from here; a link is left to who made it."""
+def _writable_file(site: Site) -> Path | None:
+    """Returns the configuration file if plateid can replace it; symlinks are left alone."""
     if site.file is None or site.file.is_symlink():
         return None
     return site.file if is_replaceable(site.file) else None

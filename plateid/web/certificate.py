@@ -1,4 +1,4 @@
-"""The page's certificate, which somebody renews every few months."""
+"""The TLS certificate of the web UI, which is reloaded when its files change."""
 
 import ssl
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 from plateid.config.service import WebConfig
 from plateid.errors import ConfigError
 
-NO_PEM = "no certificate and key in PEM form"
+NO_PEM = "not a certificate and key in PEM form"
 
 
 class Certificate:
-    """The certificate of `[web]` and its key, as they were when they were last loaded."""
+    """The certificate and key files of `[web]`."""
 
     def __init__(self, web: WebConfig) -> None:
         """Loads nothing yet."""
@@ -18,27 +18,28 @@ class Certificate:
         self._loaded: list[tuple[int, int] | None] = []
 
     def load(self, context: ssl.SSLContext) -> None:
-        """Has new connections use what the files hold now, if that is something else.
+        """Loads the files into `context` for new connections if they have changed.
 
         Raises:
-            ConfigError: A file cannot be read, or they are no certificate and its key.
+            ConfigError: A file cannot be read, or they are not a certificate and its key.
         """
-        found = [self._state(key) for key in self._files]
+        found = [self._version(key) for key in self._files]
         if self._files["certificate_file"] is None or found == self._loaded:
             return
         files = self._files["certificate_file"], self._files["key_file"]
-        try:  # elsewhere first: of half a pair the context would keep a half
+        try:  # a new context first: a failed load would leave `context` with half of the pair
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*files, password="")
             context.load_cert_chain(*files, password="")
         except ssl.SSLError as error:
-            named = ", ".join(str(file) for file in files if file)
-            said = (error.reason or "").replace("_", " ").lower() or NO_PEM
-            raise ConfigError("web.certificate_file", f"{named}: {said}") from error
+            names = ", ".join(str(file) for file in files if file)
+            reason = (error.reason or "").replace("_", " ").lower() or NO_PEM
+            raise ConfigError("web.certificate_file", f"{names}: {reason}") from error
         except OSError as error:
             raise ConfigError("web.certificate_file", f"{files[0]}: {error.strerror}") from error
         self._loaded = found
 
-    def _state(self, key: str) -> tuple[int, int] | None:
+    def _version(self, key: str) -> tuple[int, int] | None:
+        """Returns the inode and modification time of a file."""
         file: Path | None = self._files[key]
         try:
             if file is None:

@@ -1,20 +1,32 @@
-"""Events: the search, one pass, and what is found as a file."""
+"""The pages "Events" and "Event", exports, and the images of an event."""
 
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlencode
 
+import cv2
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import FileResponse, Response, StreamingResponse
 
+from plateid.core.geometry import clipped, expanded
+from plateid.core.jpeg import encode_jpeg
+from plateid.core.records import Box, Image
+from plateid.store.event_images import plate_box, read_image, snapshot_file
 from plateid.store.export import csv_lines, json_lines
 from plateid.store.search import FIELDS, QueryError, find, find_all, find_pass, parse_query
-from plateid.web import event_images as snapshots
-from plateid.web.site import page, site_of
+from plateid.web.site import Site, page, site_of
+
+MARGIN_X, MARGIN_Y = 0.25, 0.6
+"""Margins that a crop shows around the plate, in widths and heights of its box."""
+CROP_HEIGHT_PX = 160
+"""Height to which smaller crops are enlarged."""
+CROP_QUALITY = 90
+"""JPEG quality of crops."""
 
 
 def search(request: Request) -> Response:
-    """The form, and what it finds."""
+    """Shows the search form and one page of results."""
     fields = _fields(request)
     try:
         found, problem = find(site_of(request).history, parse_query(fields)), ""
@@ -34,43 +46,86 @@ def search(request: Request) -> Response:
 
 
 def detail(request: Request) -> Response:
-    """One pass: all of its events."""
-    events = find_pass(site_of(request).history, request.path_params["id"])
+    """Shows one pass with all of its events."""
+    site = site_of(request)
+    events = find_pass(site.history, request.path_params["id"])
     if not events:
         raise HTTPException(404)
     last = events[-1]
-    characters = list(zip(last["plate"], last["char_confidences"], strict=False))
-    store = site_of(request).history.path
     return page(
         request,
         "event.html",
         events=events,
         event=last,
-        characters=characters,
-        image=snapshots.file_of(store, last),
-        legible=snapshots.file_of(store, last, legible=True),
+        characters=list(zip(last["plate"], last["char_confidences"], strict=False)),
+        image=snapshot_file(site.history.path, last),
+        legible=snapshot_file(site.history.path, last, legible=True),
     )
 
 
 def as_csv(request: Request) -> Response:
-    """What a search finds, a row a pass."""
-    query = parse_query(_fields(request))
-    events = find_all(site_of(request).history, query)
-    return _file(csv_lines(events), "text/csv; charset=utf-8", "events.csv")
+    """Exports the search results as CSV, one row per pass."""
+    found = find_all(site_of(request).history, parse_query(_fields(request)))
+    return _download(csv_lines(found), "text/csv; charset=utf-8", "events.csv")
 
 
 def as_json(request: Request) -> Response:
-    """What a search finds, an event a line."""
-    query = parse_query(_fields(request))
-    events = find_all(site_of(request).history, query)
-    return _file(json_lines(events), "application/x-ndjson", "events.json")
+    """Exports the search results as JSON Lines, one event per line."""
+    found = find_all(site_of(request).history, parse_query(_fields(request)))
+    return _download(json_lines(found), "application/x-ndjson", "events.json")
+
+
+def snapshot(request: Request) -> Response:
+    """Returns the snapshot of an event."""
+    site = site_of(request)
+    file = snapshot_file(site.history.path, event_of(site, request.path_params["id"]))
+    if file is None:
+        raise HTTPException(404, "this event has no image")
+    return FileResponse(file, media_type="image/jpeg")
+
+
+def crop(request: Request) -> Response:
+    """Returns the plate of an event, cut out of its snapshot."""
+    site = site_of(request)
+    event = event_of(site, request.path_params["id"])
+    image = legible_image(site, event)
+    if image is None:
+        raise HTTPException(404, "this event has no image of its plate")
+    return Response(_crop_jpeg(image, plate_box(image, event)), media_type="image/jpeg")
+
+
+def event_of(site: Site, event_id: str) -> dict[str, Any]:
+    """Returns an event of the store.
+
+    Raises:
+        HTTPException: 404, it does not exist.
+    """
+    for event in find_pass(site.history, event_id):
+        if event["id"] == event_id:
+            return event
+    raise HTTPException(404, "no such event")
+
+
+def legible_image(site: Site, event: dict[str, Any]) -> Image | None:
+    """Returns the snapshot of an event; None if it is gone or its plate is blurred."""
+    file = snapshot_file(site.history.path, event, legible=True)
+    return read_image(file) if file else None
+
+
+def _crop_jpeg(image: Image, box: Box) -> bytes:
+    margins = expanded(box, x=MARGIN_X, y=MARGIN_Y)
+    x1, y1, x2, y2 = (round(value) for value in clipped(margins, image))
+    crop = image[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)]
+    scale = max(1.0, CROP_HEIGHT_PX / crop.shape[0])
+    enlarged = cv2.resize(crop, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    return encode_jpeg(enlarged, CROP_QUALITY)
 
 
 def _fields(request: Request) -> dict[str, str]:
-    """Of the form's fields those that say something."""
+    """Returns the form's fields without the empty ones."""
     return {name: value for name, value in request.query_params.items() if value}
 
 
-def _file(lines: Iterator[str], kind: str, name: str) -> Response:
+def _download(lines: Iterator[str], media_type: str, name: str) -> Response:
     disposition = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return StreamingResponse(lines, media_type=kind, headers=disposition)
+    return StreamingResponse(lines, media_type=media_type, headers=disposition)

@@ -1,4 +1,4 @@
-"""What stands before every page: who asks, from where, how much, and what browsers may do."""
+"""Middleware before every page: host and origin checks, sessions, size limits, security headers."""
 
 import asyncio
 import hmac
@@ -9,19 +9,22 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from plateid.web.access import Access, Session
+from plateid.web.access import Access, LoginSession
 
 COOKIE = "plateid"
-MAX_BODY = 2_000_000
-"""Bytes; the largest form is a whole list."""
+MAX_BODY_BYTES = 2_000_000
+"""Maximum size of a request's body, bytes."""
 MAX_FIELDS = 50
-BODY_S = 10.0
+"""Maximum number of fields of a form."""
+BODY_TIMEOUT_S = 10.0
+"""Time-out for the body of a request, seconds."""
 FORM = "application/x-www-form-urlencoded"
-SAFE = ("GET", "HEAD")
-LOCAL = ("localhost", "127.0.0.1", "::1")
-PASSED_ON = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
-"""What proxies add."""
+SAFE_METHODS = ("GET", "HEAD")
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+"""Headers that reverse proxies add."""
 OPEN_PATHS = ("/login", "/static/")
+"""Paths that need no login."""
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self';"
     " img-src 'self' blob:; connect-src 'self'; form-action 'self'; base-uri 'none';"
@@ -36,14 +39,14 @@ HEADERS = {
 
 
 class SecurityHeaders:
-    """Adds `HEADERS` to every answer; what is not said to be kept is kept nowhere."""
+    """Middleware that adds `HEADERS` to every response, and `Cache-Control: no-store`."""
 
     def __init__(self, app: ASGIApp) -> None:
-        """Stands before `app`."""
+        """Wraps `app`."""
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers."""
+        """Handles a request."""
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -57,22 +60,22 @@ class SecurityHeaders:
 
 
 class Guard:
-    """Lets through who may; sets `session` of the request's state, None for the open paths.
+    """Middleware that checks host, origin and session; sets `session` of the request's state.
 
-    Raises HTTPException, for the application to answer.
+    It raises HTTPException for requests without access. `session` is None on open paths.
     """
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
-        """Stands before `app`."""
+        """Wraps `app`."""
         self._app = app
         self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers, or raises."""
+        """Handles a request, or raises HTTPException."""
         if scope["type"] == "http":
-            request = HTTPConnection(scope)  # of which the url is what the Host header says
+            request = HTTPConnection(scope)  # paths come from `scope`: `url` trusts the Host header
             self._check_host(request)
-            if scope["method"] not in SAFE:
+            if scope["method"] not in SAFE_METHODS:
                 check_origin(request)
             session = self._session(request)
             scope.setdefault("state", {})["session"] = session
@@ -81,82 +84,87 @@ class Guard:
         await self._app(scope, receive, send)
 
     def _check_host(self, request: HTTPConnection) -> None:
-        """A page of a stranger may point its own name at this box (DNS rebinding).
+        """Without a password, serves only local clients that came without a proxy.
 
-        Nor is everybody let in whom a proxy on this machine lets in.
+        The Host header must be local because of DNS rebinding.
         """
-        host = _address(f"//{request.headers.get('host', '')}").hostname
-        is_passed_on = (
-            any(name in request.headers for name in PASSED_ON)
-            or request.scope["http_version"] == "1.0"  # as nginx before 1.29.7 speaks
+        host = _split(f"//{request.headers.get('host', '')}").hostname
+        is_proxied = (
+            any(name in request.headers for name in PROXY_HEADERS)
+            or request.scope["http_version"] == "1.0"  # sent by nginx before 1.29.7
         )
-        if self._access.is_open and (host not in LOCAL or is_passed_on):
+        if self._access.is_open and (host not in LOCAL_HOSTS or is_proxied):
             raise HTTPException(403, "without a password, only http://localhost is served")
 
-    def _session(self, request: HTTPConnection) -> Session | None:
-        kind, _, token = request.headers.get("authorization", "").partition(" ")
-        if kind.lower() == "bearer" and request.scope["path"].startswith("/api/"):
-            return Session("viewer") if self._access.knows_token(token.strip()) else None
+    def _session(self, request: HTTPConnection) -> LoginSession | None:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and request.scope["path"].startswith("/api/"):
+            return LoginSession("viewer") if self._access.has_token(token.strip()) else None
         return self._access.session(request.cookies.get(COOKIE, ""))
 
 
 def check_origin(request: HTTPConnection) -> None:
-    """Refuses what another site's page sends: browsers say where it comes from.
+    """Refuses requests from pages of other sites, by the headers that browsers send.
 
     Raises:
-        HTTPException: 403, or 400.
+        HTTPException: 403, it comes from another site; 400, the Origin header is invalid.
     """
     origin, host = request.headers.get("origin"), request.headers.get("host")
-    if origin is not None and _address(origin).netloc != host:
-        raise HTTPException(403, "the form is one of another site")
+    if origin is not None and _split(origin).netloc != host:
+        raise HTTPException(403, "this form belongs to another site")
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        raise HTTPException(403, "the form is one of another site")
+        raise HTTPException(403, "this form belongs to another site")
 
 
-def _address(text: str) -> SplitResult:
+def _split(address: str) -> SplitResult:
     try:
-        return urlsplit(text)
+        return urlsplit(address)
     except ValueError as error:
-        raise HTTPException(400, f"no address: {error}") from error
+        raise HTTPException(400, f"invalid address: {error}") from error
 
 
 async def read_form(request: Request) -> dict[str, str]:
-    """The fields of a form.
+    """Returns the fields of a form.
 
     Raises:
-        HTTPException: 413, 415, 408 or 400: it is too large, of another kind, too slow, or none.
+        HTTPException: 413 too large, 415 wrong content type, 408 too slow, 400 invalid.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
-        raise HTTPException(415, f"a form is {FORM}")
-    body = b""
+        raise HTTPException(415, f"content type must be {FORM}")
     try:
-        async with asyncio.timeout(BODY_S):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > MAX_BODY:
-                    raise HTTPException(413, f"a form has up to {MAX_BODY} bytes")
+        body = await _read_body(request)
         pairs = parse_qsl(
             body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict"
         )
     except TimeoutError as error:
-        raise HTTPException(408, "the form came too slowly") from error
+        raise HTTPException(408, "the form arrived too slowly") from error
     except ClientDisconnect as error:
-        raise HTTPException(400, "the form did not come whole") from error
+        raise HTTPException(400, "the form is incomplete") from error
     except ValueError as error:
-        raise HTTPException(400, "the form cannot be read") from error
+        raise HTTPException(400, "the form is invalid") from error
     return dict(pairs)
 
 
+async def _read_body(request: Request) -> bytes:
+    body = b""
+    async with asyncio.timeout(BODY_TIMEOUT_S):
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                raise HTTPException(413, f"a form has up to {MAX_BODY_BYTES} bytes")
+    return body
+
+
 async def read_change(request: Request) -> dict[str, str]:
-    """The fields of a form that changes something, by who may.
+    """Returns the fields of a form that changes something.
 
     Raises:
-        HTTPException: As `read_form`; 403 for who may not, or whose form is not one of ours.
+        HTTPException: As `read_form`; 403 if the user is no admin or the CSRF token is wrong.
     """
-    session: Session = request.state.session
+    session: LoginSession = request.state.session
     if session.role != "admin":
-        raise HTTPException(403, "viewers change nothing")
+        raise HTTPException(403, "viewers cannot change anything")
     form = await read_form(request)
     if not hmac.compare_digest(form.pop("csrf", "").encode(), session.csrf.encode()):
-        raise HTTPException(403, "the form is too old: load the page again")
+        raise HTTPException(403, "the form has expired: reload the page")
     return form

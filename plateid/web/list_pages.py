@@ -1,4 +1,4 @@
-"""Lists: who is on them, when they were seen last, and changes with undo."""
+"""The page "Lists": shows the entries, and changes the list file with undo."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,13 +29,12 @@ log = structlog.get_logger()
 
 
 class StaleError(ValueError):
-    """The file is another one than that which the page showed."""
+    """The list file has changed since the page was loaded."""
 
 
 def show(request: Request) -> Response:
-    """The entries."""
-    site = site_of(request)
-    return _page(request, site, problem="")
+    """Shows the entries and the form."""
+    return _page(request, site_of(request), problem="")
 
 
 def _page(
@@ -65,14 +64,14 @@ def _page(
 
 
 async def change(request: Request) -> Response:
-    """Adds, replaces or deletes a row, or undoes the last change."""
+    """Adds, replaces or deletes an entry, or undoes the last change."""
     site = site_of(request)
     form = await read_change(request)
     if (file := site.config.lists.file) is None:
         raise HTTPException(404, "lists.file is not set")
     try:
         await run_in_threadpool(_change, site, file, form)
-    except StaleError as error:  # rows have other numbers now: what was typed may be another's
+    except StaleError as error:  # row numbers have changed: the form must not be offered again
         return await run_in_threadpool(_page, request, site, problem=str(error))
     except (ConfigError, ValueError, IndexError) as error:
         return await run_in_threadpool(_page, request, site, problem=str(error), cells=form)
@@ -84,7 +83,7 @@ def _change(site: Site, file: Path, form: Mapping[str, str]) -> None:
     with site.changing:
         before = read_text(file)
         if form.get("state") != state_of(before):
-            raise StaleError("The list has changed meanwhile: look at it again.")
+            raise StaleError("The list has changed since you loaded this page. Please check it.")
         done = undo.last(before)
         if form.get("do") == "undo":
             if done is None:
@@ -92,13 +91,14 @@ def _change(site: Site, file: Path, form: Mapping[str, str]) -> None:
             write_text(file, done.before, site.cameras)
             undo.drop()
             return
-        after, words = _changed(before, form)
+        after, description = _changed(before, form)
         write_text(file, after, site.cameras)
-        undo.add(Change(words, before, after))
-    log.info("list changed on the page", file=str(file))
+        undo.add(Change(description, before, after))
+    log.info("list changed in the web UI", file=str(file))
 
 
 def _changed(before: str, form: Mapping[str, str]) -> tuple[str, str]:
+    """Returns the new text of the file and a description of the change."""
     rows = {row.number: row for row in rows_of(before)}
     number = int(form["row"]) if form.get("row") else None
     if number is not None and number not in rows:
@@ -108,11 +108,11 @@ def _changed(before: str, form: Mapping[str, str]) -> tuple[str, str]:
         return without_row(before, number), f"delete {rows[number].cells['plate']}"
     if number is None:
         return with_row(before, None, cells), f"add {cells['plate']}"
-    return with_row(before, number, cells), f"change {rows[number].cells['plate']}"
+    return with_row(before, number, cells), f"edit {rows[number].cells['plate']}"
 
 
 def _last_seen(history: History) -> dict[str, str] | None:
-    """By the name of the entry; None where the store cannot be read."""
+    """Returns the time of the last pass by entry name; None if the store cannot be read."""
     query = (
         "SELECT name, payload ->> '$.last_seen' FROM listed JOIN event USING (position)"
         " WHERE json_valid(payload)"

@@ -1,7 +1,7 @@
-"""What is going on now: the newest frame of each camera, the last events, and who watches.
+"""The newest frame of each camera and the newest events, shared with all viewers.
 
-Threads of the recognition leave references here and go on; whatever costs time is done by those
-who watch, at a bounded rate, once for all of them.
+Recognition threads only leave references here. Encoding runs in the web server's threads, at a
+bounded rate, once for all viewers.
 """
 
 import asyncio
@@ -13,131 +13,124 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import cv2
-
 from plateid.config.service import WebConfig
 from plateid.core.drawing import draw_plates
 from plateid.core.geometry import scaled
+from plateid.core.jpeg import encode_jpeg
 from plateid.core.records import Frame, Plate, PlateEvent
 
 RECENT = 20
-QUALITY = 75
+"""Events kept for viewers, and rows of the list "Latest plates"."""
+JPEG_QUALITY = 75
 MAX_STREAMS = 24
-"""Of pictures or events, of all viewers together."""
+"""Maximum number of open image and event streams of all viewers together."""
+MAX_WAIT_S = 10
+"""Longest time without an image on a stream, seconds; then the last one is sent again."""
 
 
 @dataclass(frozen=True)
-class Sight:
-    """A frame that was looked at, and the plates in it."""
+class LiveFrame:
+    """A processed frame and the plates in it."""
 
     frame: Frame
     plates: Sequence[Plate]
 
 
 class Live:
-    """The meeting point of recognition and viewers.
+    """The newest frames and events.
 
     Attributes:
-        events: The last ones as JSON, each with a number that counts from 1; the newest is last.
-        closing: Whether all streams have to end.
-        streams: How many there are.
+        events: The newest events as JSON, oldest first, each with a number that counts from 1.
+        closing: Set when the server stops: all streams end.
+        streams: Number of open streams.
     """
 
     def __init__(self, config: WebConfig, cameras: Iterable[str]) -> None:
-        """Nothing has happened."""
+        """Starts without frames and events."""
         self.events: deque[tuple[int, str]] = deque(maxlen=RECENT)
         self.closing = False
         self.streams = 0
         self._config = config
-        self._sights: dict[str, Sight | None] = dict.fromkeys(cameras)
-        self._jpegs = {camera: _Jpeg() for camera in self._sights}
+        self._frames: dict[str, LiveFrame | None] = dict.fromkeys(cameras)
+        self._encoders = {camera: _Encoder() for camera in self._frames}
         self._count = 0
-        self._telling = threading.Lock()
+        self._publishing = threading.Lock()
 
     def show(self, frame: Frame, plates: Sequence[Plate]) -> None:
-        """Takes a frame that was looked at; called by the recognition for each."""
-        self._sights[frame.camera] = Sight(frame, plates)
+        """Takes a processed frame. Thread-safe."""
+        self._frames[frame.camera] = LiveFrame(frame, plates)
 
-    def tell(self, event: PlateEvent) -> None:
-        """Takes an event; called by the recognition, as `show` is."""
+    def publish(self, event: PlateEvent) -> None:
+        """Takes an event. Thread-safe."""
         text = event.to_json()
-        with self._telling:
+        with self._publishing:
             self._count += 1
             self.events.append((self._count, text))
 
-    def number_of(self, id_: str) -> int:
-        """That of the event with this id; 0 where it is too old, or from before a restart."""
+    def number_of(self, event_id: str) -> int:
+        """Returns the number of an event; 0 if it is too old or from before a restart."""
         known = list(self.events)
-        return next((number for number, text in known if json.loads(text)["id"] == id_), 0)
+        return next((number for number, text in known if json.loads(text)["id"] == event_id), 0)
 
     def events_after(self, number: int) -> list[tuple[int, dict[str, Any]]]:
-        """Events that came after the one of this number, oldest first."""
+        """Returns the events after the one with this number, oldest first."""
         return [(count, json.loads(text)) for count, text in list(self.events) if count > number]
 
-    def sight(self, camera: str) -> Sight | None:
-        """The newest of a camera; KeyError where there is no such camera."""
-        return self._sights[camera]
+    def frame(self, camera: str) -> LiveFrame | None:
+        """Returns the newest frame of a camera; None if there is none yet."""
+        return self._frames[camera]
 
     async def next_jpeg(self, camera: str, after: int) -> tuple[int, bytes]:
-        """The annotated picture of a camera that follows that of number `after`.
+        """Waits for a frame other than number `after`; returns its number and annotated JPEG.
 
-        Waits for it, but no longer than a viewer should be without a sign: then it is the same one.
-
-        Raises:
-            KeyError: There is no such camera.
+        After `MAX_WAIT_S` it returns the same frame again; -1 and no bytes if there is none.
         """
-        for _ in range(10 * self._config.fps):
-            sight = self.sight(camera)
-            if self.closing or (sight is not None and sight.frame.sequence != after):
+        for _ in range(MAX_WAIT_S * self._config.fps):
+            newest = self.frame(camera)
+            if self.closing or (newest is not None and newest.frame.sequence != after):
                 break
             await asyncio.sleep(1 / self._config.fps)
-        if sight is None:
+        if newest is None:
             return -1, b""
-        jpeg = await asyncio.to_thread(self._jpegs[camera].of, sight, self._config.width)
-        return sight.frame.sequence, jpeg
+        jpeg = await asyncio.to_thread(self._encoders[camera].encode, newest, self._config.width)
+        return newest.frame.sequence, jpeg
 
 
-class _Jpeg:
-    """The last picture that was encoded: all viewers share it."""
+class _Encoder:
+    """Encodes each frame of a camera once for all viewers."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._sight: Sight | None = None
-        self._data = b""
+        self._frame: LiveFrame | None = None
+        self._jpeg = b""
 
-    def of(self, sight: Sight, width: int) -> bytes:
+    def encode(self, live: LiveFrame, width: int) -> bytes:
         with self._lock:
-            if sight is not self._sight:
-                self._data, self._sight = annotated(sight, width), sight
-            return self._data
+            if live is not self._frame:
+                self._jpeg, self._frame = annotated_jpeg(live, width), live
+            return self._jpeg
 
 
-def annotated(sight: Sight, width: int) -> bytes:
-    """The whole picture as JPEG, at most so wide, with boxes and texts."""
-    image = sight.frame.image
+def annotated_jpeg(live: LiveFrame, width: int) -> bytes:
+    """Returns the frame as JPEG, scaled down to `width` pixels, with boxes and texts."""
+    image = live.frame.image
     width = min(width, image.width) & ~1
     height = max(2, round(image.height * width / image.width) & ~1)
     pixels = image.resized(width, height).copy()
     sx, sy = width / image.width, height / image.height
-    draw_plates(pixels, (replace(p, box=scaled(p.box, sx, sy)) for p in sight.plates))
-    return jpeg(pixels)
-
-
-def jpeg(image: Any, quality: int = QUALITY) -> bytes:
-    """A picture, shape (H, W, 3), BGR, as JPEG."""
-    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return bytes(data)
+    draw_plates(pixels, (replace(plate, box=scaled(plate.box, sx, sy)) for plate in live.plates))
+    return encode_jpeg(pixels, JPEG_QUALITY)
 
 
 class Ticker:
-    """Says when the next of something that is due at a fixed rate has its turn."""
+    """Paces a loop at a fixed rate."""
 
     def __init__(self, interval_s: float) -> None:
-        """The first is due at once."""
+        """The first tick is due at once."""
         self._interval_s = interval_s
         self._due_at = time.monotonic()
 
     async def wait(self) -> None:
-        """Until then; what was missed is not made up for."""
+        """Waits for the next tick; missed ticks are not repeated."""
         await asyncio.sleep(max(0.0, self._due_at - time.monotonic()))
         self._due_at = max(self._due_at + self._interval_s, time.monotonic())

@@ -1,79 +1,64 @@
-"""Review: the plates that are worth a look, one at a time, and the labels as training data."""
+"""The page "Review": labels plates one at a time, and exports the labels as training data."""
 
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 
-from plateid.core.records import Box, Image
+from plateid.core.geometry import clipped
+from plateid.core.lists import Entry
+from plateid.core.records import Box
 from plateid.core.text import normalise
 from plateid.errors import ConfigError
+from plateid.store.event_images import plate_box
 from plateid.store.label_export import FORMS, training_files
 from plateid.store.labels import VERDICTS, Label, Labels
 from plateid.store.list_editor import read_entries
-from plateid.store.search import find_pass
-from plateid.web import event_images as snapshots
+from plateid.web.event_pages import event_of, legible_image
 from plateid.web.guard import read_change
 from plateid.web.site import Site, page, site_of
 
 MAX_TEXT = 16
-CHUNK = 1 << 16
-
-
-def image(request: Request) -> Response:
-    """The whole picture of an event."""
-    site = site_of(request)
-    file = snapshots.file_of(site.history.path, _event(site, request.path_params["id"]))
-    if file is None:
-        raise HTTPException(404, "the picture is gone")
-    return FileResponse(file, media_type="image/jpeg")
-
-
-def crop(request: Request) -> Response:
-    """The plate in the picture of an event."""
-    site = site_of(request)
-    event = _event(site, request.path_params["id"])
-    image = _image(site, event)
-    if image is None:
-        raise HTTPException(404, "the picture is gone")
-    jpeg = snapshots.crop_jpeg(image, snapshots.box_in(image, event))
-    return Response(jpeg, media_type="image/jpeg")
+"""Maximum length of a plate's text."""
+MAX_PX = 1e5
+"""Coordinates beyond it are rejected; the comparison rejects NaN as well."""
+CHUNK_BYTES = 1 << 16
+"""Size of the pieces in which a ZIP file is sent."""
 
 
 def review(request: Request) -> Response:
-    """The next plate."""
+    """Shows the next plate to label."""
     site = site_of(request)
     labels = Labels(site.history.path)
     tasks = labels.tasks(_entries(site))
     values: dict[str, Any] = {"counts": labels.counts(), "left": len(tasks)}
     for task in tasks:
-        if (image := _image(site, task.event)) is not None:
-            box = [round(value, 1) for value in snapshots.box_in(image, task.event)]
+        if (image := legible_image(site, task.event)) is not None:
+            box = [round(value, 1) for value in plate_box(image, task.event)]
             size = image.shape[1], image.shape[0]
             return page(request, "review.html", task=task, box=box, size=size, **values)
     return page(request, "review.html", task=None, **values)
 
 
 async def label(request: Request) -> Response:
-    """Keeps what somebody says of a plate."""
-    site = site_of(request)
+    """Stores the label of a plate."""
     form = await read_change(request)
-    await run_in_threadpool(_keep, site, form)
+    await run_in_threadpool(_store_label, site_of(request), form)
     return RedirectResponse("/review", 303)
 
 
 def export(request: Request) -> Response:
-    """All labels with their pictures, as a ZIP file."""
+    """Exports all labels with their images as a ZIP file."""
     site = site_of(request)
     form = request.query_params.get("format", "csv")
     if form not in FORMS:
-        raise HTTPException(400, f"format: is one of {', '.join(FORMS)}")
-    packed = tempfile.TemporaryFile()  # noqa: SIM115 - closed when it was sent
+        raise HTTPException(400, f"format: must be one of {', '.join(FORMS)}")
+    packed = tempfile.TemporaryFile()  # noqa: SIM115 - _chunks closes it
     with zipfile.ZipFile(packed, "w") as archive:
         labels = Labels(site.history.path).all()
         for name, data in training_files(labels, site.history.path, form):
@@ -86,51 +71,38 @@ def export(request: Request) -> Response:
 
 def _chunks(file: IO[bytes]) -> Iterator[bytes]:
     with file:
-        while chunk := file.read(CHUNK):
+        while chunk := file.read(CHUNK_BYTES):
             yield chunk
 
 
-def _keep(site: Site, form: Mapping[str, str]) -> None:
-    """Raises HTTPException where the form is none of ours."""
-    event = _event(site, form.get("id", ""))
-    image = _image(site, event)
+def _store_label(site: Site, form: Mapping[str, str]) -> None:
+    """Raises HTTPException if the form is invalid."""
+    event = event_of(site, form.get("id", ""))
+    image = legible_image(site, event)
     if image is None:
-        raise HTTPException(404, "the picture is gone")
+        raise HTTPException(404, "this event has no image of its plate")
     verdict, text = form.get("verdict", ""), normalise(form.get("text", ""))
     if verdict not in VERDICTS:
-        raise HTTPException(400, "there is no such verdict")
+        raise HTTPException(400, f"verdict: must be one of {', '.join(VERDICTS)}")
     if verdict == "plate" and not 0 < len(text) <= MAX_TEXT:
-        raise HTTPException(400, f"a plate has 1 to {MAX_TEXT} letters and digits")
-    box = snapshots.clipped(_corners(form.get("box", "")), image)
-    kept = Label(event["id"], verdict, text if verdict == "plate" else "", box)
-    Labels(site.history.path).add(kept)
+        raise HTTPException(400, f"text: needs 1 to {MAX_TEXT} letters and digits")
+    box = clipped(_parse_box(form.get("box", "")), image)
+    stored = Label(event["id"], verdict, text if verdict == "plate" else "", box)
+    Labels(site.history.path).add(stored)
 
 
-def _corners(text: str) -> Box:
+def _parse_box(text: str) -> Box:
     try:
         x1, y1, x2, y2 = (float(value) for value in text.split(","))
     except ValueError as error:
-        raise HTTPException(400, "a box is x1,y1,x2,y2") from error
-    if not all(abs(value) < 1e5 for value in (x1, y1, x2, y2)):  # noqa: PLR2004 - nor is it NaN
-        raise HTTPException(400, "a box is x1,y1,x2,y2")
+        raise HTTPException(400, "box: must be x1,y1,x2,y2") from error
+    if not all(abs(value) < MAX_PX for value in (x1, y1, x2, y2)):
+        raise HTTPException(400, "box: must be x1,y1,x2,y2")
     return x1, y1, x2, y2
 
 
-def _event(site: Site, id_: str) -> dict[str, Any]:
-    """Raises HTTPException 404."""
-    for event in find_pass(site.history, id_):
-        if event["id"] == id_:
-            return event
-    raise HTTPException(404, "there is no such event")
-
-
-def _image(site: Site, event: dict[str, Any]) -> Image | None:
-    file = snapshots.file_of(site.history.path, event, legible=True)
-    return snapshots.read_image(file) if file else None
-
-
-def _entries(site: Site) -> Any:
+def _entries(site: Site) -> Sequence[Entry]:
     try:
         return read_entries(site.config.lists.file, site.cameras)
-    except ConfigError:  # the page of lists says so
+    except ConfigError:  # the page "Lists" shows this error
         return ()

@@ -1,8 +1,7 @@
-"""The web server: a thread of its own beside the recognition, which never waits for it."""
+"""The web server: a thread next to recognition, which never waits for it."""
 
 import asyncio
 import logging
-import socket
 import ssl
 import threading
 import time
@@ -18,32 +17,25 @@ from plateid.core.records import Frame, Plate, PlateEvent
 from plateid.errors import PlateidError, StoreError, reason_of
 from plateid.store.labels import Labels
 from plateid.web.certificate import Certificate
+from plateid.web.connections import http_protocol, listen
 from plateid.web.live import Live
 
 if TYPE_CHECKING:
     import uvicorn
 
 MAX_CONNECTIONS = 100
-"""That are answered; more are told to come again."""
-MOST_OPEN = 150
-"""Connections in all; more are hung up on, since file descriptors are for the recognition, too."""
-STUCK_MS = 15_000
-"""A viewer that takes nothing for so long is cut off by the kernel."""
-KEEP_ALIVE_S = 60
-"""One to whom there is nothing to send is asked so often whether it is there."""
-SEND_BYTES = 1 << 17
-"""That wait for a viewer in the kernel: two or three pictures, not megabytes of old ones."""
-QUIET_S = 10.0
-"""A client has so long to ask for something, and then for something else."""
+"""Maximum number of connections that get a page; further ones get status 503."""
 STOP_S = 0.5
+"""Longest time that a stop waits for the server's thread, seconds."""
+IPV6 = 6
 FORGET_S = 600.0
 log = structlog.get_logger()
 
 
 class WebServer:
-    """Serves the page where `[web]` says so; calls but `show` and `tell` come from one thread.
+    """Serves the web UI if `[web]` is enabled.
 
-    `show` and `tell` cost the recognition a reference each.
+    `show` and `publish` are thread-safe; all other methods belong to one thread.
     """
 
     def __init__(
@@ -57,16 +49,16 @@ class WebServer:
         """Does not listen yet.
 
         Args:
-            config: Of the whole box.
-            report: Gives what the health topic says.
-            file: Where the configuration came from, to write a camera's view back.
-            reload: Called when that was done.
+            config: The whole configuration.
+            report: Returns the health report.
+            file: The configuration file, to which the page of a camera writes.
+            reload: Called after it was written.
         """
         self._config = config
         self._enabled = config.web.enabled
         self._live = Live(config.web, [camera.name for camera in config.camera])
         self._parts = report, file, reload
-        self._outage = Outage("live page", Backoff())
+        self._outage = Outage("web UI", Backoff())
         self._running: tuple[uvicorn.Server, threading.Thread] | None = None
         self._certificate = Certificate(config.web)
         self._context: ssl.SSLContext | None = None
@@ -74,23 +66,23 @@ class WebServer:
         self._forget_at = 0.0
 
     def show(self, frame: Frame, plates: Sequence[Plate]) -> None:
-        """A frame was looked at."""
+        """Shows a processed frame to viewers."""
         if self._enabled:
             self._live.show(frame, plates)
 
-    def tell(self, event: PlateEvent) -> None:
-        """There is another event."""
+    def publish(self, event: PlateEvent) -> None:
+        """Shows an event to viewers."""
         if self._enabled:
-            self._live.tell(event)
+            self._live.publish(event)
 
     def use(self, config: Config) -> None:
-        """The configuration has changed."""
+        """Takes over a changed configuration."""
         self._config = config
         if self._site is not None:
             self._site.config = config
 
     def check(self) -> None:
-        """Listens, as soon as that is possible, with the present certificate; for now and then."""
+        """Starts the server or retries, and reloads a renewed certificate. Call it periodically."""
         if time.monotonic() >= self._forget_at:
             self._forget_at = time.monotonic() + FORGET_S
             self._forget()
@@ -107,7 +99,7 @@ class WebServer:
             self._outage.recovered()
 
     def stop(self) -> None:
-        """Ends all streams and listens no more; does not wait for it."""
+        """Ends all streams and stops listening."""
         self._live.closing = True
         if self._running is not None:
             server, thread = self._running
@@ -115,23 +107,39 @@ class WebServer:
             thread.join(STOP_S)
 
     def _forget(self) -> None:
-        """Labels are kept no longer than events, page or not."""
         try:
             Labels(self._config.store.path).forget()
         except StoreError as error:
             log.warning("labels not looked through", reason=str(error))
 
     def _start(self) -> None:
-        import uvicorn  # noqa: PLC0415 - loads slowly, for those who want the page only
+        import uvicorn  # noqa: PLC0415 - slow to load, needed with [web] only
 
-        from plateid.web.pages import make_site  # noqa: PLC0415 - as above
+        from plateid.web.routes import make_site  # noqa: PLC0415 - as above
 
         report, file, reload = self._parts
         self._site, app = make_site(self._config, self._live, report, file=file, reload=reload)
+        settings = self._settings(app)
+        web = self._config.web
+        listener = listen(str(web.host), web.port)
+        server = uvicorn.Server(settings)
+        thread = threading.Thread(
+            target=lambda: asyncio.run(server.serve(sockets=[listener])), name="web", daemon=True
+        )
+        thread.start()
+        self._running = server, thread
+        scheme = "https" if web.certificate_file else "http"
+        host = f"[{web.host}]" if web.host.version == IPV6 else str(web.host)
+        log.info("web UI started", address=f"{scheme}://{host}:{web.port}")
+
+    def _settings(self, app: Any) -> "uvicorn.Config":
+        """Returns uvicorn's settings, with the certificate loaded."""
+        import uvicorn  # noqa: PLC0415 - as above
+
         web = self._config.web
         settings = uvicorn.Config(
             app,
-            http=_protocol(),
+            http=http_protocol(),
             ws="none",
             lifespan="off",
             loop="asyncio",
@@ -141,94 +149,15 @@ class WebServer:
             limit_concurrency=MAX_CONNECTIONS,
             timeout_graceful_shutdown=0,
             proxy_headers=web.proxy is not None,
-            forwarded_allow_ips=f"{web.proxy},::ffff:{web.proxy}",  # as a listener for both sees it
+            forwarded_allow_ips=f"{web.proxy},::ffff:{web.proxy}",  # IPv4 at a dual-stack listener
             ssl_certfile=web.certificate_file,
             ssl_keyfile=web.key_file,
         )
-        logging.getLogger("uvicorn.error").disabled = True  # what pages raise, they log themselves
+        logging.getLogger("uvicorn.error").disabled = True  # error_pages logs exceptions
         self._certificate.load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))  # its errors name the file
         try:
             settings.load()
-        except (OSError, ssl.SSLError) as error:  # it is renewed at this moment
+        except (OSError, ssl.SSLError) as error:  # the file was replaced at this moment
             raise PlateidError(web.certificate_file, reason_of(error)) from error
         self._context = settings.ssl
-        listener = listening(str(web.host), web.port)
-        server = uvicorn.Server(settings)
-        thread = threading.Thread(
-            target=lambda: asyncio.run(server.serve(sockets=[listener])), name="web", daemon=True
-        )
-        thread.start()
-        self._running = server, thread
-        scheme = "https" if web.certificate_file else "http"
-        host = f"[{web.host}]" if web.host.version == 6 else str(web.host)  # noqa: PLR2004
-        log.info("live page", address=f"{scheme}://{host}:{web.port}")
-
-
-def listening(host: str, port: int) -> socket.socket:
-    """A socket whose connections end when the other side takes nothing for STUCK_MS (tcp(7)).
-
-    Raises:
-        PlateidError: The address cannot be had.
-    """
-    listener = _Listener(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STUCK_MS)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEP_ALIVE_S)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
-        listener.bind((host, port))
-        listener.listen()
-    except OSError as error:
-        listener.close()
-        raise PlateidError(f"{host}:{port}", error.strerror) from error
-    return listener
-
-
-class _Listener(socket.socket):
-    """Has MOST_OPEN connections at once, those included that never come to TLS or HTTP."""
-
-    def __init__(self, family: socket.AddressFamily) -> None:
-        super().__init__(family)
-        self._open: set[socket.socket] = set()
-
-    def accept(self) -> tuple[socket.socket, Any]:
-        """As of any socket; asyncio goes on after a connection that was aborted."""
-        connection, address = super().accept()
-        self._open = {each for each in self._open if each.fileno() >= 0}
-        if len(self._open) >= MOST_OPEN:
-            connection.close()
-            raise ConnectionAbortedError
-        self._open.add(connection)
-        return connection, address
-
-
-def _protocol() -> type[asyncio.Protocol]:
-    """HTTP/1.1 by h11, for clients that ask soon."""
-    from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415 - as above
-
-    class Impatient(H11Protocol):
-        """Hangs up on who does not send a whole request head, the first or a later one."""
-
-        _quiet: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            """A client is there."""
-            super().connection_made(transport)
-            self._wait()
-
-        def on_response_complete(self) -> None:
-            """An answer was given."""
-            self._wait()
-            super().on_response_complete()
-
-        def _wait(self) -> None:
-            if self._quiet is not None:
-                self._quiet.cancel()
-            self._quiet = self.loop.call_later(QUIET_S, self._check)
-
-        def _check(self) -> None:
-            if self.cycle is None or self.cycle.response_complete:
-                self.transport.abort()
-
-    return Impatient
+        return settings

@@ -307,7 +307,9 @@ def test_where_time_is_short_frames_that_tell_nothing_new_are_passed_over(tmp_pa
     process = run(config)
     try:
         until(lambda: "metrics served" in process.stderr.readline())
-        until(lambda: max(scraped(port)["plateid_frames_spared_total"].values()) > 10, timeout_s=60)
+        until(
+            lambda: max(scraped(port)["plateid_frames_skipped_total"].values()) > 10, timeout_s=60
+        )
         metrics = scraped(port)
         looks, frames = metrics["plateid_detector_seconds_count"], metrics["plateid_frames_total"]
     finally:

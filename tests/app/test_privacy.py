@@ -88,6 +88,6 @@ def test_metrics_tell_of_frames_networks_and_events_and_of_no_plate(config):
     for stage in ("detector", "reader"):
         assert 0 < samples[f"plateid_{stage}_seconds_count"][("gate",)] <= frames - dropped
         assert samples[f"plateid_{stage}_seconds_sum"][("gate",)] > 0
-    assert samples["plateid_sink_events"].keys() == {("csv",), ("jsonl",)}
+    assert samples["plateid_output_events"].keys() == {("csv",), ("jsonl",)}
     assert PLATE not in str(samples)
     assert "Ana" not in str(samples)

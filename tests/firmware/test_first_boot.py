@@ -16,7 +16,8 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from plateid.web.access import Access, read_keys
+from plateid.web.access import Access
+from plateid.web.credentials import read_credentials
 from tests.support.broker import free_port, until
 from tests.support.certificates import Authority
 
@@ -195,7 +196,7 @@ def test_the_firewall_opens_the_ports_that_the_configuration_names(box):
     box.start()
     assert ports.read_text() == ""
     page = OPEN_PAGE.replace("}", ", port = 8000}")
-    box.lay("plateid.toml", f'{GOOD}{page}metrics.host = "::"\n')
+    box.lay("plateid.toml", f'{GOOD}{page}metrics = {{enabled = true, host = "::"}}\n')
     box.lay("web-password", "correct horse\n")
     box.start()
     assert ports.read_text() == "add element inet appliance open { 8000, 9797 }\n"
@@ -228,7 +229,7 @@ def test_a_page_for_the_network_may_come_with_its_password(box, mark):
     box.start()
     assert box.left() == []
     keys = box.root / "var/lib/plateid/plateid.sqlite3.web"
-    assert read_keys(keys).admin
+    assert read_credentials(keys).admin
     assert Access(keys, needs_password=True).log_in("correct horse", "127.0.0.1")
 
 

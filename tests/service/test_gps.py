@@ -135,11 +135,11 @@ def test_a_gpsd_that_comes_late_or_again_is_found(receiver, logs):
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (b"hello\n", "no JSON$"),
-        (b"[1]\n", "no report$"),
-        (b"\xff\xfe\n", "no JSON"),
-        (b"[" * 60000 + b"\n", "no JSON"),
-        (b"x" * 200000, "a line has no end within 65536 bytes"),
+        (b"hello\n", "not JSON$"),
+        (b"[1]\n", "not a report$"),
+        (b"\xff\xfe\n", "not JSON"),
+        (b"[" * 60000 + b"\n", "not JSON"),
+        (b"x" * 200000, "a line is longer than 65536 bytes"),
         (b"", "connection lost"),
     ],
 )

@@ -11,16 +11,17 @@ import pytest
 from plateid import __version__
 from plateid.config.storage import RetentionConfig
 from plateid.core.records import ListMatch
-from plateid.service import health
+from plateid.service import health_report
 from plateid.store.backlog import Backlog
 from plateid.store.event_store import EventStore
 from plateid.store.overflow import Overflow
+from plateid.store.storage_health import free_mb
 from tests.store.test_event_store import damaged, full_disk
 from tests.support.broker import Broker, Subscriber, until
 from tests.support.samples import NOON, Publish, append, event, make_health
 
 
-def report(made: health.Health) -> dict[str, Any]:
+def report(made: health_report.HealthReporter) -> dict[str, Any]:
     fields: dict[str, Any] = json.loads(made.to_json())
     return fields
 
@@ -32,14 +33,14 @@ def test_it_tells_of_cameras_bundle_clock_and_disk(store: EventStore) -> None:
             "online": True,
             "frames": 10,
             "dropped": 1,
-            "spared": 2,
-            "untold": 3,
+            "skipped": 2,
+            "unpublished": 3,
             "reads_per_minute": 0,
             "events": {"plate_seen": 0, "plate_left": 0},
         }
     }
     assert (told["version"], told["bundle"], told["clock_synced"]) == (__version__, "tiny", None)
-    assert told["disk_free_mb"] == pytest.approx(health.free_mb(store.path.parent), rel=0.1)
+    assert told["disk_free_mb"] == pytest.approx(free_mb(store.path.parent), rel=0.1)
     assert (told["unstored"], told["lost"], told["stores_replaced"]) == (0, 0, 0)
 
 
@@ -95,7 +96,7 @@ def test_reads_are_counted_by_camera_and_forgotten_after_a_minute(
     store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = time.monotonic()
-    rate = make_health(store).rate
+    rate = make_health(store).events
     for seq in range(3):
         rate.count(event(seq))
     rate.count(event(4, event_type="plate_left"))
@@ -107,11 +108,11 @@ def test_reads_are_counted_by_camera_and_forgotten_after_a_minute(
 
 
 def test_the_hottest_zone_counts_and_a_sleeping_one_does_not(tmp_path: Path) -> None:
-    assert health.temperature_c(tmp_path) is None
+    assert health_report.temperature_c(tmp_path) is None
     for zone, text in enumerate(["45250\n", "61700\n", ""]):
         (tmp_path / f"thermal_zone{zone}").mkdir()
         (tmp_path / f"thermal_zone{zone}" / "temp").write_text(text)
-    assert health.temperature_c(tmp_path) == 61.7
+    assert health_report.temperature_c(tmp_path) == 61.7
 
 
 def test_it_is_published_after_the_announcement_and_when_it_is_asked_for(

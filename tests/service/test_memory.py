@@ -16,7 +16,7 @@ def resident_mb() -> float:
 def test_what_a_burst_left_is_given_back_when_it_is_due(monkeypatch):
     monkeypatch.setattr(memory, "TRIM_S", 0.0)
     burst = [ctypes.create_string_buffer(b"x" * BLOCK) for _ in range(100 * MB // BLOCK)]
-    trimmer, last = memory.Memory(), burst[-1]  # the end of the heap is in use
+    trimmer, last = memory.HeapTrimmer(), burst[-1]  # the end of the heap is in use
     del burst
     before = resident_mb()
     trimmer.check()
@@ -25,7 +25,7 @@ def test_what_a_burst_left_is_given_back_when_it_is_due(monkeypatch):
 
 
 def test_nothing_happens_before_that():
-    trimmer = memory.Memory()
+    trimmer = memory.HeapTrimmer()
     burst = [ctypes.create_string_buffer(b"x" * BLOCK) for _ in range(100 * MB // BLOCK)]
     last = burst[-1]
     del burst

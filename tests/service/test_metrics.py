@@ -56,7 +56,7 @@ def test_they_are_what_the_health_topic_says(store):
     store._rows("UPDATE outbox SET queued_at = ?", (time.time() - 100,))
     health = make_health(store, cameras=["gate", "yard"], clock_synced=False)
     for event_type in ("plate_seen", "plate_seen", "plate_left"):
-        health.rate.count(event(1, event_type=event_type))
+        health.events.count(event(1, event_type=event_type))
     report = health.report()
     with served(Metrics(health.report)) as port:
         samples = scraped(port)
@@ -64,8 +64,8 @@ def test_they_are_what_the_health_topic_says(store):
     assert samples["plateid_camera_online"] == {("gate",): 1, ("yard",): 1}
     assert samples["plateid_frames_total"] == {("gate",): 10, ("yard",): 10}
     assert samples["plateid_frames_dropped_total"] == {("gate",): 1, ("yard",): 1}
-    assert samples["plateid_frames_spared_total"] == {("gate",): 2, ("yard",): 2}
-    assert samples["plateid_vehicles_untold_total"] == {("gate",): 3, ("yard",): 3}
+    assert samples["plateid_frames_skipped_total"] == {("gate",): 2, ("yard",): 2}
+    assert samples["plateid_passes_unpublished_total"] == {("gate",): 3, ("yard",): 3}
     assert samples["plateid_events_total"][("gate", "plate_seen")] == 2
     assert samples["plateid_events_total"][("yard", "plate_left")] == 0
     assert samples["plateid_outbox_events"] == {(): 2}
@@ -100,7 +100,7 @@ def test_sinks_and_outages_have_their_names():
         "disk_free_mb": None,
         "temperature_c": 61.7,
         "clock_synced": True,
-        "sinks": {
+        "outputs": {
             "webhook gate": {"events": 3, "refused": 1, "dropped": 2},
             "csv": {"events": None, "refused": 0, "dropped": 0},
         },
@@ -108,9 +108,9 @@ def test_sinks_and_outages_have_their_names():
     }
     with served(Metrics(lambda: report)) as port:
         samples = scraped(port)
-    assert samples["plateid_sink_events"] == {("webhook gate",): 3}
-    assert samples["plateid_sink_refused_total"] == {("webhook gate",): 1, ("csv",): 0}
-    assert samples["plateid_sink_dropped_total"] == {("webhook gate",): 2, ("csv",): 0}
+    assert samples["plateid_output_events"] == {("webhook gate",): 3}
+    assert samples["plateid_output_refused_total"] == {("webhook gate",): 1, ("csv",): 0}
+    assert samples["plateid_output_dropped_total"] == {("webhook gate",): 2, ("csv",): 0}
     assert samples["plateid_outages_total"] == {("broker",): 4}
     assert samples["plateid_temperature_celsius"] == {(): 61.7}
     assert "plateid_disk_free_bytes" not in samples
@@ -154,7 +154,7 @@ def test_an_address_that_is_taken_is_an_outage_until_it_is_free(store, logs: Log
 
 
 def test_who_connects_and_says_nothing_is_hung_up_on(store, monkeypatch, capfd):
-    monkeypatch.setattr("plateid.service.metrics.QUIET_S", 0.5)
+    monkeypatch.setattr("plateid.service.metrics.REQUEST_TIMEOUT_S", 0.5)
     metrics = Metrics(make_health(store).report)
     with served(metrics) as port, socket.create_connection(("127.0.0.1", port), 10) as client:
         assert client.recv(100) == b""

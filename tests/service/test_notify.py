@@ -3,7 +3,7 @@ import uuid
 
 import pytest
 
-from plateid.service.systemd_notify import Notifier
+from plateid.service.systemd import Notifier
 from tests.service.conftest import Manager
 
 

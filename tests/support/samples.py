@@ -7,15 +7,17 @@ from typing import Any
 from plateid.backoff import Backoff
 from plateid.config.outputs import HomeAssistantConfig, MqttConfig
 from plateid.config.storage import RetentionConfig
+from plateid.core.health import CameraHealth, DeviceHealth
 from plateid.core.ids import uuid7
 from plateid.core.records import Candidate, ModelNames, PathPoint, PlateEvent, Region
 from plateid.outputs.discovery import Announcer
 from plateid.outputs.mqtt import MqttPublisher
 from plateid.outputs.mqtt_device import Box
-from plateid.service.health import BoxHealth, CameraHealth, Health
+from plateid.service.health_report import HealthReporter
 from plateid.store.backlog import Backlog
 from plateid.store.event_store import EventStore
 from plateid.store.overflow import Overflow
+from plateid.store.storage_health import storage_health
 
 Logs = list[MutableMapping[str, Any]]
 Publish = Callable[..., MqttPublisher]
@@ -80,18 +82,19 @@ def make_health(
     cameras: Sequence[str] = ("gate",),
     listed: Sequence[str] = (),
     clock_synced: bool | None = True,
-) -> Health:
+) -> HealthReporter:
     states = {
-        camera: CameraHealth(online=True, frames=10, dropped=1, spared=2, untold=3)
+        camera: CameraHealth(online=True, frames=10, dropped=1, skipped=2, unpublished=3)
         for camera in cameras
     }
-    return Health(
-        store,
-        Backlog(store, lambda: None) if backlog is None else backlog,
-        overflow or Overflow(RetentionConfig(), store),
-        bundle="tiny",
-        box=lambda: BoxHealth(states, listed, clock_synced),
-    )
+    backlog = Backlog(store, lambda: None) if backlog is None else backlog
+    overflow = overflow or Overflow(RetentionConfig(), store)
+
+    def device_health() -> DeviceHealth:
+        storage = storage_health(store, backlog, overflow)
+        return DeviceHealth(states, storage, clock_synced, listed=tuple(listed))
+
+    return HealthReporter(device_health, bundle="tiny")
 
 
 def append(store: EventStore, *seqs: int, **changes: Any) -> None:

@@ -139,7 +139,7 @@ def test_a_bundle_that_ends_the_service_goes_and_the_one_before_is_back(service)
     peak = service.run("sh", "-c", f"grep VmPeak /proc/{service.show('MainPID')}/status")
     drop_in(service, f"[Service]\nLimitAS={int(peak.stdout.split()[1]) + 400_000}K\n")
     code, line = install(service, "hungry", watch_s=60)
-    assert (code, line) == (1, "plateid.service: ended; journalctl -u plateid.service says why")
+    assert (code, line) == (1, "plateid.service: ended: see journalctl -u plateid.service")
     assert (active(service), running(service)) == ("one", "one")
     until(lambda: "1 of 1 cameras online" in service.show("StatusText"))
 
@@ -149,7 +149,7 @@ def test_a_bundle_with_which_the_service_does_not_start_goes_too(service):
     code, line = install(service, "two")
     assert (code, line) == (
         1,
-        "plateid.service: does not start; journalctl -u plateid.service says why",
+        "plateid.service: does not start: see journalctl -u plateid.service",
     )
     assert (active(service), running(service)) == ("one", "one")
 

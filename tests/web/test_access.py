@@ -23,7 +23,15 @@ from plateid.config.load import load_config
 from plateid.core.records import ListMatch
 from plateid.errors import ConfigError
 from plateid.web import access
-from plateid.web.access import Access, hashed, key_file, read_keys, write_keys
+from plateid.web.access import Access
+from plateid.web.credentials import (
+    Credentials,
+    credentials_file,
+    hash_password,
+    hash_token,
+    read_credentials,
+    write_credentials,
+)
 from tests.support.broker import free_port, until
 from tests.support.samples import NOON, event, payloads
 from tests.web.conftest import CONFIG, served
@@ -38,9 +46,9 @@ EVIL = (
 
 @pytest.fixture
 def locked(box):
-    write_keys(
-        key_file(box.config.store.path),
-        access.Keys(hashed(PASSWORD), hashed(VIEWER), access.token_hash("token")),
+    write_credentials(
+        credentials_file(box.config.store.path),
+        Credentials(hash_password(PASSWORD), hash_password(VIEWER), hash_token("token")),
     )
     return box
 
@@ -79,9 +87,10 @@ def test_forged_cookies_and_old_sessions_are_no_sessions(locked):
     assert locked.ask("/lists", Cookie=known)[0] == 200
     for forged in ("plateid=", "plateid=admin", "plateid=" + "A" * 5000, known[:-1], "x; " * 300):
         assert locked.ask("/lists", Cookie=forged)[0] in (303, 400), forged[:20]
-    keys = read_keys(key_file(locked.config.store.path))
+    keys = read_credentials(credentials_file(locked.config.store.path))
     time.sleep(0.01)
-    write_keys(key_file(locked.config.store.path), access.Keys(hashed("another one"), keys.viewer))
+    changed = Credentials(hash_password("another one"), keys.viewer)
+    write_credentials(credentials_file(locked.config.store.path), changed)
     assert locked.ask("/lists", Cookie=known)[0] == 303
 
 
@@ -144,7 +153,7 @@ def test_a_token_fetches_pictures(locked):
     header = {"Authorization": "Bearer token"}
     found = json.loads(locked.ask("/api/v1/events", **header)[1])["events"]
     shown = next(each for each in found if each["snapshot"])
-    for kind in ("picture", "crop"):
+    for kind in ("snapshot", "crop"):
         path = f"/api/v1/events/{shown['id']}/{kind}.jpg"
         status, _, headers = locked.ask(path, **header)
         assert (status, headers["Content-Type"]) == (200, "image/jpeg")
@@ -152,12 +161,12 @@ def test_a_token_fetches_pictures(locked):
 
 
 def test_wrong_passwords_have_to_wait_also_the_right_one_then(locked, logs):
-    for _ in range(access.FAILURES):
+    for _ in range(access.FREE_ATTEMPTS):
         assert locked.ask("/login", {"password": "wrong"})[0] == 403
     status, _, headers = locked.ask("/login", {"password": PASSWORD})
     assert status == 429
     assert 0 < int(headers["Retry-After"]) <= access.RETRY_S
-    assert [entry["event"] for entry in logs].count("wrong password") == access.FAILURES
+    assert [entry["event"] for entry in logs].count("wrong password") == access.FREE_ATTEMPTS
 
 
 def test_many_passwords_at_once_are_no_more_tries_than_one_after_another(locked):
@@ -165,7 +174,7 @@ def test_many_passwords_at_once_are_no_more_tries_than_one_after_another(locked)
         answers = list(
             pool.map(lambda _: locked.ask("/login", {"password": "wrong"})[0], range(30))
         )
-    assert Counter(answers) == {403: access.FAILURES, 429: 30 - access.FAILURES}
+    assert Counter(answers) == {403: access.FREE_ATTEMPTS, 429: 30 - access.FREE_ATTEMPTS}
 
 
 def test_forms_of_other_sites_and_without_our_token_are_refused(box):
@@ -222,8 +231,8 @@ def test_every_answer_has_the_headers_that_browsers_need(box):
         "/static/..%2fsite.py",
         "/static/%2e%2e/%2e%2e/config.py",
         "/static//etc/passwd",
-        "/events/..%2f..%2fplates.csv/picture.jpg",
-        "/events/%00/picture.jpg",
+        "/events/..%2f..%2fplates.csv/snapshot.jpg",
+        "/events/%00/snapshot.jpg",
         "/stream/..%2fplates.csv.jpg",
         "/cameras/..",
         "/cameras/%3Cscript%3E",
@@ -242,7 +251,7 @@ def test_an_altered_store_names_no_file_of_others(box, name):
     last["snapshot"] = {"file": name, "sha256": ""} if name else None
     with box.store.transaction() as db:
         db.execute("UPDATE event SET payload = ? WHERE id = ?", (json.dumps(last), last["id"]))
-    assert box.ask(f"/events/{last['id']}/picture.jpg")[0] == 404
+    assert box.ask(f"/events/{last['id']}/snapshot.jpg")[0] == 404
     assert box.ask(f"/events/{last['id']}")[0] == 200
 
 
@@ -324,7 +333,7 @@ def test_texts_that_look_like_scripts_are_texts(box, browser):
     )
     browser.get(box.address)
     wait(browser, lambda: texts(browser, "#latest .plate"))
-    box.server.tell(event(2, plate_display=EVIL, camera="drive"))
+    box.server.publish(event(2, plate_display=EVIL, camera="drive"))
     wait(browser, lambda: texts(browser, "#latest .plate")[0] == EVIL)
     for path in ("/events", f"/events/{made.id}", "/lists"):
         browser.get(box.address + path)
@@ -478,7 +487,7 @@ def test_the_command_line_sets_passwords_and_tokens(tmp_path):
             command, cwd=tmp_path, input=text, capture_output=True, text=True, check=False
         )
 
-    file = key_file(config.store.path)
+    file = credentials_file(config.store.path)
     short = run("set-password", text="short\n")
     assert short.returncode == 1
     assert "8 to 256 characters" in short.stderr
@@ -489,7 +498,7 @@ def test_the_command_line_sets_passwords_and_tokens(tmp_path):
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert PASSWORD not in file.read_text()
     known = Access(file, needs_password=True)
-    assert known.knows_token(token)
+    assert known.has_token(token)
     for password, role in ((PASSWORD, "admin"), (VIEWER, "viewer")):
         assert known.session(known.log_in(password, "a") or "").role == role
     assert run("set-password", "--remove").returncode == 0

@@ -7,13 +7,12 @@ from urllib.parse import quote
 
 from jsonschema import Draft202012Validator
 
-from plateid.web import access
-from plateid.web.access import key_file, write_keys
+from plateid.web.credentials import Credentials, credentials_file, hash_token, write_credentials
 
 
 def test_every_answer_is_as_the_document_says_whatever_is_asked(box):
-    write_keys(
-        key_file(box.config.store.path), access.Keys("set", token=access.token_hash("token"))
+    write_credentials(
+        credentials_file(box.config.store.path), Credentials("set", token=hash_token("token"))
     )
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "run", f"{box.address}/api/v1/openapi.json"),

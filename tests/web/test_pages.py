@@ -96,9 +96,9 @@ def test_plates_come_in_as_they_happen_and_a_pass_stays_one_row(box, browser):
     wait(browser, lambda: texts(browser, '[data-fact="clock"]') == ["ok"])
     assert len(texts(browser, "#latest li")) == 20
     seen = passing(99, "NEW123", camera="drive")
-    box.server.tell(seen)
+    box.server.publish(seen)
     wait(browser, lambda: texts(browser, "#latest .plate")[0] == "NEW123")
-    box.server.tell(replace(seen, plate="NEW128", plate_display="NEW128"))
+    box.server.publish(replace(seen, plate="NEW128", plate_display="NEW128"))
     wait(browser, lambda: texts(browser, "#latest .plate")[0] == "NEW128")
     assert texts(browser, "#latest .plate").count("NEW123") == 0
     assert len(texts(browser, "#latest li")) == 20
@@ -109,7 +109,7 @@ def test_what_the_page_shows_already_is_corrected_in_its_place(box, browser):
     browser.get(box.address)
     wait(browser, lambda: texts(browser, '[data-fact="clock"]') == ["ok"])
     later = replace(passing(70, "NEW123", camera="drive"), pass_id=shown["pass_id"])
-    box.server.tell(later)
+    box.server.publish(later)
     wait(browser, lambda: texts(browser, "#latest .plate")[0] == "NEW123")
     assert len(texts(browser, "#latest li")) == 20
     assert texts(browser, "#latest time")[0] == later.first_seen.astimezone().strftime(
@@ -123,7 +123,7 @@ def test_a_page_goes_on_after_a_restart_with_pictures_and_what_it_has_missed(box
     before = texts(browser, "#latest .plate")
     box.server.stop()
     box.serve(scene)
-    box.server.tell(passing(98, "MISSED1", camera="drive"))
+    box.server.publish(passing(98, "MISSED1", camera="drive"))
     images = '[...document.querySelectorAll("img.stream")].map((image) => image.src)'
     old = browser.execute_script(f"return {images}")
     wait(browser, lambda: texts(browser, "#latest .plate")[:2] == ["MISSED1", before[0]])
@@ -190,7 +190,7 @@ def test_a_list_is_changed_and_the_change_undone_and_comments_stay(box, browser)
     ]
     assert "# the gardener" in box.list_file.read_text()
     find(browser, '[aria-label="Delete B 68 SPK"]').click()
-    for undone in ("delete B 68 SPK", "change KX73LPH", "add CJ 12 ABC"):
+    for undone in ("delete B 68 SPK", "edit KX73LPH", "add CJ 12 ABC"):
         wait(browser, lambda undone=undone: texts(browser, ".undo button") == [f"Undo: {undone}"])
         find(browser, ".undo button").click()
     wait(browser, lambda: box.list_file.read_text() == before)

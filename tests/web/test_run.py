@@ -48,11 +48,11 @@ def ask(config, path, form=None):
 def test_what_the_camera_sees_is_on_the_page_and_a_drawing_is_in_force_at_once(config):
     config.write_text("\ufeff" + config.read_text())  # as some editors begin a file
     process = run(config)
-    until(lambda: "live page" in process.stderr.readline(), 30)
+    until(lambda: "web UI started" in process.stderr.readline(), 30)
     until(lambda: json.loads(ask(config, "/api/v1/events")[1])["events"], 30)
     (event,) = json.loads(ask(config, "/api/v1/events?plate=AB12&limit=1")[1])["events"]
     assert event["plate"] == "AB12"
-    assert ask(config, f"/events/{event['id']}/picture.jpg")[1].startswith(b"\xff\xd8")
+    assert ask(config, f"/events/{event['id']}/snapshot.jpg")[1].startswith(b"\xff\xd8")
     assert ask(config, "/stream/gate.jpg")[1].startswith(b"\xff\xd8")
     token = ask(config, "/cameras/gate")[1].decode().split('name="csrf" value="')[1].split('"')[0]
     corner = [[0, 0], [0.01, 0], [0, 0.01]]

@@ -9,8 +9,13 @@ from contextlib import ExitStack, closing, suppress
 import pytest
 
 from plateid.store.event_store import EventStore
-from plateid.web import access, guard, server
-from plateid.web.access import hashed, key_file, write_keys
+from plateid.web import connections, guard
+from plateid.web.credentials import (
+    Credentials,
+    credentials_file,
+    hash_password,
+    write_credentials,
+)
 from plateid.web.server import WebServer
 from tests.support.broker import until
 from tests.support.certificates import Authority
@@ -36,7 +41,7 @@ from tests.web.test_access import FORM, PASSWORD
     ],
 )
 def test_what_is_no_request_is_refused_and_the_next_one_served(box, monkeypatch, request_):
-    monkeypatch.setattr(server, "QUIET_S", 1.0)
+    monkeypatch.setattr(connections, "REQUEST_HEADER_TIMEOUT_S", 1.0)
     with closing(socket.create_connection(("127.0.0.1", box.config.web.port), 10)) as client:
         client.settimeout(10)
         with suppress(ConnectionError):  # it may hang up before it has all
@@ -53,7 +58,7 @@ def test_an_address_that_is_none_is_refused(box, logs, headers):
 
 
 def test_a_form_that_comes_slowly_is_given_up_and_holds_up_nobody(box, monkeypatch):
-    monkeypatch.setattr(guard, "BODY_S", 0.5)
+    monkeypatch.setattr(guard, "BODY_TIMEOUT_S", 0.5)
     with closing(socket.create_connection(("127.0.0.1", box.config.web.port), 10)) as client:
         head = f"POST /lists HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM}\r\n"
         client.sendall(f"{head}Content-Length: 1000\r\n\r\ncsrf=".encode())
@@ -62,7 +67,7 @@ def test_a_form_that_comes_slowly_is_given_up_and_holds_up_nobody(box, monkeypat
 
 
 def test_who_connects_and_says_nothing_is_hung_up_on(box, monkeypatch):
-    monkeypatch.setattr(server, "QUIET_S", 1.0)
+    monkeypatch.setattr(connections, "REQUEST_HEADER_TIMEOUT_S", 1.0)
     with closing(socket.create_connection(("127.0.0.1", box.config.web.port))) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
         client.settimeout(15)
@@ -70,7 +75,7 @@ def test_who_connects_and_says_nothing_is_hung_up_on(box, monkeypatch):
 
 
 def test_who_asks_once_and_then_half_a_thing_is_hung_up_on(box, monkeypatch):
-    monkeypatch.setattr(server, "QUIET_S", 1.0)
+    monkeypatch.setattr(connections, "REQUEST_HEADER_TIMEOUT_S", 1.0)
     with closing(socket.create_connection(("127.0.0.1", box.config.web.port))) as client:
         client.settimeout(15)
         client.sendall(b"GET /static/style.css HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -81,7 +86,7 @@ def test_who_asks_once_and_then_half_a_thing_is_hung_up_on(box, monkeypatch):
 
 
 def test_only_so_many_are_connected_at_once(box, monkeypatch):
-    monkeypatch.setattr(server, "MOST_OPEN", 5)
+    monkeypatch.setattr(connections, "MAX_OPEN", 5)
     address = ("127.0.0.1", box.config.web.port)
     with ExitStack() as stack:
         clients = [stack.enter_context(socket.create_connection(address)) for _ in range(9)]
@@ -113,7 +118,7 @@ def test_others_are_not_served_before_there_is_a_password(tmp_path, logs, text):
             socket.create_connection(("127.0.0.1", config.web.port))
         (outage,) = [entry for entry in logs if entry["event"] == "outage starts"]
         assert "plateid web set-password" in outage["reason"]
-        write_keys(key_file(config.store.path), access.Keys(hashed(PASSWORD)))
+        write_credentials(credentials_file(config.store.path), Credentials(hash_password(PASSWORD)))
         until(lambda: server.check() or server._running, 10)
         server.stop()
 
@@ -131,7 +136,7 @@ def test_a_port_that_is_taken_is_an_outage_and_nothing_else(tmp_path, logs):
 def test_with_a_certificate_it_is_https_and_the_cookie_is_for_https_only(tmp_path):
     issued = Authority(tmp_path).issue("127.0.0.1")
     config = served(tmp_path, f'certificate_file = "{issued.file}"\nkey_file = "{issued.key}"')
-    write_keys(key_file(config.store.path), access.Keys(hashed(PASSWORD)))
+    write_credentials(credentials_file(config.store.path), Credentials(hash_password(PASSWORD)))
     with closing(EventStore(config.store.path)) as store:
         server = WebServer(config, make_health(store).report)
         server.check()
@@ -148,7 +153,7 @@ def test_with_a_certificate_it_is_https_and_the_cookie_is_for_https_only(tmp_pat
 def test_a_renewed_certificate_is_served_without_a_restart(tmp_path, logs):
     old = Authority(tmp_path).issue("127.0.0.1")
     config = served(tmp_path, f'certificate_file = "{old.file}"\nkey_file = "{old.key}"')
-    write_keys(key_file(config.store.path), access.Keys(hashed(PASSWORD)))
+    write_credentials(credentials_file(config.store.path), Credentials(hash_password(PASSWORD)))
     address = "127.0.0.1", config.web.port
     with closing(EventStore(config.store.path)) as store:
         server = WebServer(config, make_health(store).report)

@@ -14,7 +14,7 @@ import pytest
 
 from plateid.config.service import WebConfig
 from plateid.core.records import PlateEvent
-from plateid.web import server
+from plateid.web import connections
 from plateid.web.live import MAX_STREAMS, Live
 from tests.support.broker import until
 from tests.support.samples import event
@@ -35,7 +35,7 @@ def connect(box, path, *, receive=None):
 @pytest.fixture
 def impatient(monkeypatch):
     """The kernel cuts viewers off sooner, so that nobody waits here; asked for before `box`."""
-    monkeypatch.setattr(server, "STUCK_MS", 5000)
+    monkeypatch.setattr(connections, "STALLED_MS", 5000)
 
 
 @pytest.fixture
@@ -68,10 +68,10 @@ def test_events_of_several_workers_have_numbers_in_order():
 
     class Overtaken(PlateEvent):
         def to_json(self):
-            live.tell(event(2))
+            live.publish(event(2))
             return super().to_json()
 
-    live.tell(Overtaken(**vars(event(1))))
+    live.publish(Overtaken(**vars(event(1))))
     assert [number for number, _ in live.events_after(0)] == [1, 2]
 
 
@@ -103,7 +103,7 @@ def test_viewers_that_take_nothing_cost_nothing_and_are_cut_off(filming):
         after, seconds = process.cpu_times(), time.monotonic() - started
         spent = (after.user + after.system - before.user - before.system) / seconds
         assert spent < 0.1, f"{spent:.0%} of a core"
-        until(lambda: filming.server._live.streams == 0, server.STUCK_MS / 1000 + 30)
+        until(lambda: filming.server._live.streams == 0, connections.STALLED_MS / 1000 + 30)
 
 
 def test_there_are_no_more_streams_than_the_box_can_bear(filming):

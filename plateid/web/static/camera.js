@@ -81,7 +81,7 @@ function showHints(hints) {
   document.querySelector("#hints").replaceChildren(...lines);
 }
 
-function showAid(seen) {
+function showQuality(seen) {
   if (!seen) return; // the last plate stays to be read
   const set = (id, value) => { document.querySelector(`#aid-${id}`).textContent = value; };
   set("plate", seen.plate || "unreadable");
@@ -93,8 +93,8 @@ function showAid(seen) {
 }
 
 listen(
-  `/cameras/${encodeURIComponent(setup.dataset.camera)}/aid`,
-  { aid: showAid },
+  `/cameras/${encodeURIComponent(setup.dataset.camera)}/quality`,
+  { quality: showQuality },
   () => showHints(["You are logged out: log in on another page, and this one goes on."]),
 );
 draw();

@@ -35,7 +35,7 @@ from plateid.errors import ConfigError, PlateidError, reason_of
 from plateid.models.bundle import Bundle
 from plateid.outputs.webhook import Webhook
 from plateid.store.list_file import ListFile
-from plateid.web import access
+from plateid.web import credentials
 
 ERRORS = "ERROR.txt"
 STORE = Path("var/lib/plateid")
@@ -192,7 +192,7 @@ def check(box: Box, config: Config) -> None:
     if config.store.path.parent != Path("/", STORE):
         raise ConfigError("store.path", f"has to be a file in /{STORE}")
     if config.web.enabled:
-        access.check_password(config.web, access.read_keys(keys_of(box, config)))
+        credentials.require_password(config.web, credentials.read_credentials(keys_of(box, config)))
 
 
 def open_ports(box: Box, config: Config) -> None:
@@ -205,7 +205,7 @@ def open_ports(box: Box, config: Config) -> None:
 
 def keys_of(box: Box, config: Config) -> Path:
     """The file of the page's passwords, beside the store."""
-    return access.key_file(box.path(str(STORE)) / config.store.path.name)
+    return credentials.credentials_file(box.path(str(STORE)) / config.store.path.name)
 
 
 def take_web_password(box: Box, file: Path) -> None:
@@ -214,8 +214,9 @@ def take_web_password(box: Box, file: Path) -> None:
     config = load_config(next((path for path in candidates if path.exists()), candidates[1]))
     keys = keys_of(box, config)
     keys.parent.mkdir(mode=0o700, exist_ok=True)
-    known = access.read_keys(keys)
-    access.write_keys(keys, replace(known, admin=access.hashed(read(file).rstrip("\r\n"))))
+    known = credentials.read_credentials(keys)
+    hashed = credentials.hash_password(read(file).rstrip("\r\n"))
+    credentials.write_credentials(keys, replace(known, admin=hashed))
     own(keys)
 
 

@@ -1,4 +1,4 @@
-"""The JSON API: the same data for programs, described by an OpenAPI document."""
+"""The JSON API, described by openapi.json."""
 
 import json
 from dataclasses import asdict
@@ -19,7 +19,7 @@ SCHEMA = FOLDER.parent / "core" / "schema" / "plate-event.v1.json"
 
 
 def openapi(_request: Request) -> Response:
-    """The document; an event in it is as `plate-event.v1.json` says."""
+    """Returns the OpenAPI document with the plate event's schema in it."""
     document = json.loads(OPENAPI.read_text())
     event = json.loads(SCHEMA.read_text().replace("#/$defs/", "#/components/schemas/"))
     parts = event.pop("$defs", {})
@@ -29,26 +29,26 @@ def openapi(_request: Request) -> Response:
 
 
 def events(request: Request) -> Response:
-    """A page of what a search finds, and the key of the next one."""
+    """Returns one page of search results and the key of the next page."""
     found = find(site_of(request).history, parse_query(dict(request.query_params)))
     return JSONResponse({"events": found.events, "after": found.after or None})
 
 
 def event(request: Request) -> Response:
-    """All events of one pass."""
+    """Returns all events of one pass."""
     found = find_pass(site_of(request).history, request.path_params["id"])
     if not found:
-        raise HTTPException(404, "there is no such event")
+        raise HTTPException(404, "no such event")
     return JSONResponse({"events": found})
 
 
 def health(request: Request) -> Response:
-    """What the health topic says."""
+    """Returns the health report."""
     return JSONResponse(site_of(request).report())
 
 
 def lists(request: Request) -> Response:
-    """The entries of the lists."""
+    """Returns the entries of the list file."""
     site = site_of(request)
     entries = read_entries(site.config.lists.file, site.cameras)
     return JSONResponse({"entries": [_entry(asdict(entry)) for entry in entries]})
@@ -61,7 +61,7 @@ def _entry(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _utc(moment: datetime) -> str:
-    """Of a local time; the first and the last days of all, meant as never, are any zone's."""
+    """Converts a local time; the first and last dates of the calendar have no other time zone."""
     try:
         return rfc3339(moment)
     except (ValueError, OverflowError):

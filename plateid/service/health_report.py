@@ -1,0 +1,107 @@
+"""The health report, published over MQTT every 30 seconds and shown by metrics and web UI."""
+
+import json
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from plateid import __version__
+from plateid.core.health import DeviceHealth
+from plateid.core.records import PlateEvent, rfc3339
+
+MINUTE_S = 60.0
+THERMAL = Path("/sys/class/thermal")
+"""The kernel's thermal zones."""
+
+
+class EventCounter:
+    """Counts the events of each camera, and its `plate_seen` events of the last minute."""
+
+    def __init__(self) -> None:
+        """Starts at zero."""
+        self._seen: dict[str, deque[float]] = {}
+        self._events: Counter[tuple[str, str]] = Counter()
+        self._lock = threading.Lock()
+
+    def count(self, event: PlateEvent) -> None:
+        """Counts an event. Thread-safe."""
+        with self._lock:
+            self._events[event.camera, event.event_type] += 1
+        if event.event_type == "plate_seen":
+            self._seen.setdefault(event.camera, deque(maxlen=1000)).append(time.monotonic())
+
+    def per_minute(self, camera: str) -> int:
+        """Returns the number of `plate_seen` events of a camera within the last minute."""
+        since = time.monotonic() - MINUTE_S
+        return sum(moment > since for moment in list(self._seen.get(camera, ())))
+
+    def events(self, camera: str) -> dict[str, int]:
+        """Returns the number of events of a camera since the start, by event type."""
+        return {kind: self._events[camera, kind] for kind in ("plate_seen", "plate_left")}
+
+
+class HealthReporter:
+    """Builds the health report."""
+
+    def __init__(self, device: Callable[[], DeviceHealth], *, bundle: str) -> None:
+        """Starts the uptime; `device` is called for each report."""
+        self.events = EventCounter()
+        self._device = device
+        self._bundle = bundle
+        self._started = time.monotonic()
+
+    def to_json(self) -> str:
+        """Returns the report as one line of JSON."""
+        return json.dumps(self.report(), separators=(",", ":"))
+
+    def report(self) -> dict[str, Any]:
+        """Returns the report; None stands for a value that is unknown."""
+        device = self._device()
+        storage = device.storage
+        return {
+            "sent_at": rfc3339(datetime.now(UTC)),
+            "uptime_s": round(time.monotonic() - self._started),
+            "version": __version__,
+            "bundle": self._bundle,
+            "cameras": {
+                name: asdict(camera)
+                | {
+                    "reads_per_minute": self.events.per_minute(name),
+                    "events": self.events.events(name),
+                }
+                for name, camera in device.cameras.items()
+            },
+            "outbox": {
+                "events": storage.outbox_events,
+                "oldest_s": storage.outbox_oldest_s,
+                "dropped": storage.outbox_dropped,
+            },
+            "outputs": {name: asdict(output) for name, output in device.outputs.items()},
+            "outages": dict(device.outages),
+            "snapshots": asdict(device.snapshots),
+            "unstored": storage.unstored,
+            "lost": storage.lost,
+            "stores_replaced": storage.stores_replaced,
+            "last_seen": {name: storage.last_seen.get(name) for name in device.listed},
+            "clock_synced": device.clock_synced,
+            "disk_free_mb": storage.disk_free_mb,
+            "temperature_c": temperature_c(),
+        }
+
+
+def temperature_c(folder: Path = THERMAL) -> float | None:
+    """Returns the highest temperature of the thermal zones, degrees Celsius; None without any."""
+    zones = (_zone_c(zone) for zone in folder.glob("thermal_zone*/temp"))
+    return max((zone for zone in zones if zone is not None), default=None)
+
+
+def _zone_c(zone: Path) -> float | None:
+    try:
+        return round(int(zone.read_text()) / 1000, 1)
+    except (OSError, ValueError):  # a sensor that is asleep gives an error or an empty file
+        return None

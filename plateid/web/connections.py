@@ -1,0 +1,92 @@
+"""The listening socket of the web server: limits on open, idle and stalled connections."""
+
+import asyncio
+import socket
+from typing import Any
+
+from plateid.errors import PlateidError
+
+MAX_OPEN = 150
+"""Maximum number of open TCP connections, also those without a request yet. Further ones are
+closed: recognition needs file descriptors as well."""
+STALLED_MS = 15_000
+"""Time after which the kernel closes a connection whose peer takes no data, milliseconds."""
+KEEP_ALIVE_S = 60
+"""Interval of TCP keep-alive probes on idle connections, seconds."""
+SEND_BUFFER_BYTES = 1 << 17
+"""Size of the kernel's send buffer: two or three images, so that viewers do not lag behind."""
+REQUEST_HEADER_TIMEOUT_S = 10.0
+"""Time-out for the header of the first and of each later request on a connection, seconds."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Returns a listening socket with these limits.
+
+    Raises:
+        PlateidError: The address is not available.
+    """
+    listener = _Listener(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_MS)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEP_ALIVE_S)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        listener.bind((host, port))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise PlateidError(f"{host}:{port}", error.strerror) from error
+    return listener
+
+
+class _Listener(socket.socket):
+    """A listening socket that keeps at most `MAX_OPEN` connections open."""
+
+    def __init__(self, family: socket.AddressFamily) -> None:
+        super().__init__(family)
+        self._open: set[socket.socket] = set()
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Accepts a connection; raises ConnectionAbortedError, which asyncio ignores, at the limit.
+
+        Closed sockets have the file descriptor -1.
+        """
+        connection, address = super().accept()
+        self._open = {each for each in self._open if each.fileno() >= 0}
+        if len(self._open) >= MAX_OPEN:
+            connection.close()
+            raise ConnectionAbortedError
+        self._open.add(connection)
+        return connection, address
+
+
+def http_protocol() -> type[asyncio.Protocol]:
+    """Returns uvicorn's HTTP/1.1 protocol with a time-out for request headers."""
+    from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415 - slow to load
+
+    class HeaderTimeoutProtocol(H11Protocol):
+        """Aborts a connection whose next request header does not arrive in time."""
+
+        _timer: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            """Starts the time-out for the first request."""
+            super().connection_made(transport)
+            self._restart_timer()
+
+        def on_response_complete(self) -> None:
+            """Starts the time-out for the next request."""
+            self._restart_timer()
+            super().on_response_complete()
+
+        def _restart_timer(self) -> None:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self.loop.call_later(REQUEST_HEADER_TIMEOUT_S, self._on_timeout)
+
+        def _on_timeout(self) -> None:
+            if self.cycle is None or self.cycle.response_complete:
+                self.transport.abort()
+
+    return HeaderTimeoutProtocol

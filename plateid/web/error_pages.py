@@ -1,0 +1,78 @@
+"""Responses to errors: an HTML page, or JSON below /api/."""
+
+import time
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from plateid.web.site import page, site_of
+
+UNAUTHORIZED = 401
+LOGGED = (400, 403, 408, 413, 415)
+"""Status codes of refused requests, which are logged."""
+LOG_S = 60.0
+"""Refusals of one address are logged once within this time, so that a flood stays out of the log,
+seconds."""
+MAX_ADDRESSES = 1000
+"""Number of addresses after which the times of their last refusals are forgotten."""
+log = structlog.get_logger()
+
+
+def on_http_error(request: Request, error: Exception) -> Response:
+    """Answers an error that a page or the guard raised."""
+    if not isinstance(error, HTTPException):
+        raise error
+    if error.status_code in LOGGED:
+        _log_refusal(request, error)
+    unauthorized = error.status_code == UNAUTHORIZED
+    if unauthorized and not _wants_json(request) and request.method == "GET":
+        return RedirectResponse("/login", 303)
+    response = _failed(request, error.status_code, error.detail)
+    response.headers.update(error.headers or {})
+    if unauthorized:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def on_query_error(request: Request, error: Exception) -> Response:
+    """Answers an invalid search."""
+    return _failed(request, 400, str(error))
+
+
+def on_failure(request: Request, error: Exception) -> Response:
+    """Answers an expected failure: the store or a file cannot be read or written."""
+    log.warning("page failed", path=request.scope["path"], reason=str(error))
+    return _failed(request, 503, str(error))
+
+
+def on_bug(request: Request, error: Exception) -> Response:
+    """Answers an unexpected exception; recognition goes on."""
+    log.error("page raised an exception", path=request.scope["path"], exc_info=error)
+    return _failed(request, 500, "internal error: see the log of plateid")
+
+
+def client_address(request: Request) -> str:
+    """Returns the client's address; of an IPv6 address only the /64, which one host can own."""
+    host = request.client.host if request.client else ""
+    return ":".join(host.split(":")[:4]) if ":" in host else host
+
+
+def _wants_json(request: Request) -> bool:
+    return str(request.scope["path"]).startswith("/api/")
+
+
+def _failed(request: Request, status: int, reason: str) -> Response:
+    if _wants_json(request):
+        return JSONResponse({"error": reason}, status)
+    return page(request, "error.html", status=status, reason=reason)
+
+
+def _log_refusal(request: Request, error: HTTPException) -> None:
+    refused, address, now = site_of(request).refused, client_address(request), time.monotonic()
+    if now - refused.get(address, -LOG_S) >= LOG_S:
+        if len(refused) > MAX_ADDRESSES:
+            refused.clear()
+        refused[address] = now
+        log.warning("request refused", address=address, status=error.status_code)

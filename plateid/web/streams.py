@@ -1,0 +1,117 @@
+"""Streams to the browser: annotated images of a camera (MJPEG), and server-sent events."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from plateid.web.guard import COOKIE
+from plateid.web.live import MAX_STREAMS, Live, Ticker
+from plateid.web.site import Site, camera_of, device_state, local_time, site_of
+
+BOUNDARY = "plateid"
+PART_HEAD = f"\r\n--{BOUNDARY}\r\nContent-Type: image/jpeg\r\n\r\n".encode()
+EVENTS_S = 0.5
+"""Interval at which an event stream looks for new events, seconds."""
+STATE_EVERY = 8
+"""An event stream sends the device's state with every eighth look: every 4 seconds."""
+
+
+class Stream(StreamingResponse):
+    """A response without end; it ends when the viewer disconnects or logs out."""
+
+    def __init__(self, request: Request, parts: AsyncIterator[bytes], media_type: str) -> None:
+        """Raises HTTPException 503 if `MAX_STREAMS` streams are open."""
+        self._live = site_of(request).live
+        if self._live.streams >= MAX_STREAMS:
+            raise HTTPException(503, f"too many viewers: {MAX_STREAMS} streams are open")
+        unbuffered = {"X-Accel-Buffering": "no"}  # nginx would hold parts back
+        super().__init__(_until_logout(request, parts), headers=unbuffered, media_type=media_type)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends parts as fast as the viewer takes them."""
+        self._live.streams += 1
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._live.streams -= 1
+
+
+async def _until_logout(request: Request, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    access, cookie = site_of(request).access, request.cookies.get(COOKIE, "")
+    async for part in parts:
+        if access.session(cookie) is None:
+            return
+        yield part
+
+
+async def mjpeg(request: Request) -> Response:
+    """Streams the annotated images of a camera."""
+    images = _images(site_of(request), camera_of(request))
+    return Stream(request, images, f"multipart/x-mixed-replace; boundary={BOUNDARY}")
+
+
+async def _images(site: Site, camera: str) -> AsyncIterator[bytes]:
+    """Sends each part's head early: a browser shows a part when the next head arrives."""
+    ticker, number = Ticker(1 / site.config.web.fps), -2
+    yield PART_HEAD
+    while not site.live.closing:
+        await ticker.wait()
+        number, jpeg = await site.live.next_jpeg(camera, number)
+        if jpeg:
+            yield jpeg + PART_HEAD
+
+
+async def still(request: Request) -> Response:
+    """Returns the newest annotated image of a camera."""
+    _, jpeg = await site_of(request).live.next_jpeg(camera_of(request), -2)
+    if not jpeg:
+        raise HTTPException(404, "no image yet")
+    return Response(jpeg, media_type="image/jpeg")
+
+
+async def events(request: Request) -> Response:
+    """Streams `plate` for each plate event and `state` for the device's state.
+
+    The stream continues after the event named by `Last-Event-ID` or `after`. If that one is too
+    old, it sends `reload`: events in between may be missing.
+    """
+    asked = request.query_params.get("after", "")
+    after = request.headers.get("last-event-id", asked)
+    return Stream(request, _events(site_of(request), after), "text/event-stream")
+
+
+async def _events(site: Site, after: str) -> AsyncIterator[bytes]:
+    live, ticks = site.live, 0
+    sent = live.number_of(after)
+    if after and not sent:
+        yield sse("reload", None)
+    while not live.closing:
+        for number, event in live.events_after(sent):
+            sent = number
+            shown = event | {"local": local_time(event["first_seen"])}
+            yield f"id: {event['id']}\n".encode() + sse("plate", shown)
+        if ticks % STATE_EVERY == 0:
+            yield sse("state", await run_in_threadpool(device_state, site))
+        ticks += 1
+        await asyncio.sleep(EVENTS_S)
+
+
+def sse(kind: str, value: Any) -> bytes:
+    """Returns one server-sent event."""
+    return f"event: {kind}\ndata: {json.dumps(value)}\n\n".encode()
+
+
+async def repeated(
+    live: Live, kind: str, measure: Callable[[], Any], interval_s: float
+) -> AsyncIterator[bytes]:
+    """Yields the results of `measure`, called in a thread, as server-sent events."""
+    while not live.closing:
+        yield sse(kind, await run_in_threadpool(measure))
+        await asyncio.sleep(interval_s)
