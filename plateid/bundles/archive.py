@@ -1,6 +1,6 @@
-"""A bundle as one file: a tar archive that is not compressed, so that nothing in it can swell.
+"""A bundle as one file: an uncompressed tar archive, which rules out decompression bombs.
 
-Networks hardly shrink, and an archive is read only when its signature is right.
+Networks hardly compress. An archive is unpacked only after its signature was verified.
 """
 
 import io
@@ -13,19 +13,19 @@ from plateid.errors import BundleError
 from plateid.models.bundle import BundleSpec, read_spec
 
 NAMES = re.compile(r"bundle\.toml|MODEL_CARD\.md|\w[\w.-]*\.onnx|golden/\w[\w.-]*", re.ASCII)
-"""All that a bundle holds; no other name, and thus no other place, is ever written."""
+"""Names of a bundle's files; nothing else is ever written."""
 FOLDERS = {".", "golden"}
 CARD = "MODEL_CARD.md"
 
 
 def files_of(spec: BundleSpec) -> list[str]:
-    """Names of a bundle's files, less the model card, which may be missing."""
+    """Returns the names of a bundle's files, without the optional model card."""
     golden = [image.file for image in spec.golden]
     return list(dict.fromkeys(["bundle.toml", spec.detector.file, spec.reader.file, *golden]))
 
 
 def pack(folder: Path) -> bytes:
-    """The archive of the bundle in `folder`: the same bytes for the same files.
+    """Returns the archive of a bundle; the same files give the same bytes.
 
     Raises:
         BundleError: One of its files cannot be read.
@@ -47,26 +47,26 @@ def pack(folder: Path) -> bytes:
 
 
 def unpack(name: str, data: bytes, folder: Path) -> None:
-    """Writes an archive's files into an empty folder, down to the disk.
+    """Writes an archive's files into an empty folder and syncs them to the disk.
 
     Args:
-        name: Of the archive, for error messages.
-        data: All of it.
-        folder: An empty one.
+        name: Name of the archive, for error messages.
+        data: Its content.
+        folder: An empty folder.
 
     Raises:
-        BundleError: It is no archive, is cut off, holds anything but a bundle's files, or nothing
-            can be written.
+        BundleError: The archive is invalid or truncated, holds anything but a bundle's files, or
+            cannot be written.
     """
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
             for member in archive:
                 _check_member(name, member, folder)
                 content = archive.extractfile(member)
-                assert content is not None  # of a regular file
+                assert content is not None  # a regular file has content
                 write_synced(folder / member.name, content.read())
     except (tarfile.TarError, ValueError, EOFError) as error:
-        raise BundleError(name, f"is no tar archive of a bundle: {error}") from error
+        raise BundleError(name, f"is not a tar archive of a bundle: {error}") from error
     for missing in files_of(read_spec(folder)):
         if not (folder / missing).exists():
             raise BundleError(name, f"lacks {missing}")
@@ -77,15 +77,15 @@ def unpack(name: str, data: bytes, folder: Path) -> None:
 
 def _check_member(name: str, member: tarfile.TarInfo, folder: Path) -> None:
     if not NAMES.fullmatch(member.name):
-        raise BundleError(name, f"holds {member.name!r}, which is no file of a bundle")
+        raise BundleError(name, f"holds {member.name!r}, which is not a file of a bundle")
     if not member.isreg() or member.issparse():
-        raise BundleError(name, f"holds {member.name}, which is no plain file")
+        raise BundleError(name, f"holds {member.name}, which is not a regular file")
     if (folder / member.name).exists():
         raise BundleError(name, f"holds {member.name} twice")
 
 
 def write_synced(path: Path, content: bytes) -> None:
-    """Writes a file, which is on the disk then; its folder may be new.
+    """Writes a file and syncs it to the disk; creates its folder if necessary.
 
     Raises:
         BundleError: It cannot be written.
@@ -101,7 +101,7 @@ def write_synced(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Brings names that were made or changed in a folder to the disk."""
+    """Syncs a folder's entries to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

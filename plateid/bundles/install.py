@@ -1,27 +1,23 @@
-"""`plateid models install`, `rollback` and `pack`: signed bundles, tried before they are used."""
+"""Installs, rolls back and packs signed bundles; a running service tries a bundle first."""
 
 import hashlib
 import os
 import re
 import signal
-import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from urllib.request import url2pathname
 
-import click
 import tomlkit
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
 from plateid.bundles.archive import CARD, files_of, pack, unpack, write_synced
-from plateid.bundles.download import Download, public_name
-from plateid.bundles.golden import check_golden
-from plateid.bundles.installed import Shelf
+from plateid.bundles.download import Progress, download, redacted_url
+from plateid.bundles.golden_images import check_golden_images
+from plateid.bundles.installed_bundles import InstalledBundles
 from plateid.bundles.signature import SUFFIX, check_signature, sign
 from plateid.config.load import load_config
 from plateid.config.models import ModelsConfig
@@ -30,129 +26,128 @@ from plateid.models.bundle import Bundle, read_spec
 from plateid.service.systemd import Unit
 
 MAX_BYTES = 200_000_000
+"""Largest archive."""
 MAX_SIGNATURE_BYTES = 1000
+TRIAL_S = 40.0
+"""Duration of a trial: longer than WatchdogSec= of the unit, so that a hanging service fails it."""
 NAME = re.compile(r"\w[\w.+-]{0,63}", re.ASCII)
+"""Bundle names that can be folder names."""
 HASH_DIGITS = 8
+"""Hexadecimal digits of the archive's SHA-256 in the folder name."""
 
 
 @dataclass(frozen=True)
-class Box:
-    """What a bundle is installed on.
+class InstallTarget:
+    """Where a bundle is installed.
 
     Attributes:
-        config: File of the service's configuration.
-        unit: The service, restarted when it runs with that file.
-        watch_s: Seconds that it has to go on with another bundle.
+        config: Configuration file of the service.
+        unit: The systemd unit; it tries the bundle if it runs with that file.
+        report: Called with each step (a word) and its result (text).
+        progress: Called during a download.
     """
 
     config: Path
     unit: Unit
-    watch_s: float
+    report: Callable[[str, str], None]
+    progress: Progress = lambda _done, _total: None
 
 
-def install_bundle(source: str, box: Box) -> None:
-    """Uses the bundle of an archive, if it is signed and sound; else all stays as it is.
+def install_bundle(source: str, target: InstallTarget) -> None:
+    """Verifies, tests and activates the bundle of an archive; on any error nothing changes.
+
+    Args:
+        source: Path or URL of the archive; its signature is beside it, with `.sig` appended.
+        target: Where to install it.
 
     Raises:
         ConfigError: The configuration cannot be used.
-        PlateidError: The archive cannot be had, is not signed by somebody who is trusted, or does
-            not pass its test; the service does not run with it; or the disk is full.
+        PlateidError: The archive is not available, not signed by a trusted key, or fails its test;
+            the service does not run with it; or the disk is full.
     """
-    models = _not_chosen(box.config)
-    shelf = Shelf(models.installed)
-    name = public_name(source) if "://" in source else source
-    os.umask(0o022)  # the service is another user
-    with shelf.changing() as folder:
-        data, signature = _fetched(source, shelf.folder / "downloads")
-        for part in (shelf.folder / "downloads").glob("*"):  # of others that broke off
-            part.unlink()
+    models = _models_without_bundle(target.config)
+    installed = InstalledBundles(models.installed)
+    name = redacted_url(source) if "://" in source else source
+    os.umask(0o022)  # the service runs as another user
+    with installed.changing() as folder:
+        data, signature = _fetch(source, target.progress)
         key = check_signature(name, data, signature, models.trusted_keys)
-        click.echo(f"signed    {key.stem}")
-        made = folder / "bundle"
-        made.mkdir()
-        unpack(name, data, made)
-        images = check_golden(models.model_copy(update={"bundle": made}))
-        click.echo(f"tested    {images} golden pictures read")
-        _switch(shelf, shelf.add(made, _name(made, data)), box)
+        target.report("signed", key.stem)
+        unpacked = folder / "bundle"
+        unpacked.mkdir()
+        unpack(name, data, unpacked)
+        count = check_golden_images(models.model_copy(update={"bundle": unpacked}))
+        target.report("tested", f"{count} golden image{'s' * (count != 1)} read")
+        _switch(installed, installed.add(unpacked, _folder_name(unpacked, data)), target)
 
 
-def rollback_bundle(box: Box) -> None:
-    """Uses the bundle of before again.
+def rollback_bundle(target: InstallTarget) -> None:
+    """Activates the previous bundle.
 
     Raises:
-        PlateidError: As `install_bundle`, or there is none.
+        PlateidError: As `install_bundle`, or there is no previous bundle.
     """
-    shelf = Shelf(_not_chosen(box.config).installed)
+    installed = InstalledBundles(_models_without_bundle(target.config).installed)
     os.umask(0o022)
-    with shelf.changing():
-        if shelf.previous == shelf.active:
-            raise BundleError(shelf.folder, "has no other bundle to go back to")
-        _switch(shelf, shelf.previous, box)
+    with installed.changing():
+        if installed.previous == installed.active:
+            raise BundleError(installed.folder, "has no other bundle to go back to")
+        _switch(installed, installed.previous, target)
 
 
-def pack_bundle(folder: Path, golden: Sequence[tuple[Path, str]], *, key: Path, out: Path) -> None:
-    """Writes the archive of a bundle, which has to pass its own test, and the signature beside it.
+def pack_bundle(folder: Path, golden: Sequence[tuple[Path, str]], *, key: Path, out: Path) -> int:
+    """Tests a bundle and writes its archive and the signature (`.sig` appended).
 
     Args:
-        folder: Of the bundle; it stays as it is.
-        golden: Pictures that are to be read on each device, and a plate of each; none: those that
-            the bundle has.
-        key: Private key.
-        out: Archive; the signature's name is that and .sig.
+        folder: The bundle; it does not change.
+        golden: Images that every device must read, with one plate of each; empty: those of the
+            bundle.
+        key: Private key, PEM.
+        out: The archive.
+
+    Returns:
+        The number of golden images.
 
     Raises:
-        PlateidError: The bundle is not sound or reads a picture otherwise, or the key cannot be
-            used, or nothing can be written.
+        PlateidError: The bundle is invalid or fails its test, the key cannot be used, or a file
+            cannot be written.
     """
     with tempfile.TemporaryDirectory() as temporary:
-        made = Path(temporary)
-        _copy(folder, made)
+        copy = Path(temporary)
+        _copy(folder, copy)
         if golden:
-            _set_golden(made, golden)
-        images = check_golden(ModelsConfig(bundle=made))
-        data = pack(made)
+            _set_golden_images(copy, golden)
+        count = check_golden_images(ModelsConfig(bundle=copy))
+        data = pack(copy)
     signature = sign(data, key)
     write_synced(out, data)
-    write_synced(_signature_of(out), signature)
-    click.echo(f"{out}  {len(data) / 1e6:.1f} MB, {images} golden pictures")
+    write_synced(_signature_file(out), signature)
+    return count
 
 
-def _not_chosen(config: Path) -> ModelsConfig:
-    """The section of a configuration that leaves the choice of a bundle to what is installed."""
+def _models_without_bundle(config: Path) -> ModelsConfig:
+    """Loads a configuration's [models]; refuses one that names a bundle."""
     models = load_config(config).models
     if "bundle" in tomlkit.parse(config.read_text("utf-8-sig")).get("models", {}):
-        reason = "names a bundle; without this key, the installed one is used"
+        reason = "is set; delete this key to use the installed bundle"
         raise BundleError(f"{config}: models.bundle", reason)
     return models
 
 
-def _fetched(source: str, downloads: Path) -> tuple[bytes, bytes]:
-    """The archive and its signature."""
+def _fetch(source: str, progress: Progress) -> tuple[bytes, bytes]:
+    """Returns the archive and its signature."""
     url = urlsplit(source) if "://" in source else None
     if url is None or url.scheme == "file":
         file = Path(url2pathname(url.path)) if url else Path(source)
-        return _read(file), _read(_signature_of(file))
+        return _read(file), _read(_signature_file(file))
     if url.scheme not in {"http", "https"}:
-        raise BundleError(public_name(source), "is no file, and no URL of http, https or file")
-    signed = Download(
-        urlunsplit(url._replace(path=f"{url.path}{SUFFIX}")), downloads, limit=MAX_SIGNATURE_BYTES
-    )
-    signature = signed.fetch()
-    bar = Progress(
-        *(BarColumn(), DownloadColumn(), TimeRemainingColumn()),
-        console=Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )
-    with bar:
-        task = bar.add_task("")
-        data = Download(source, downloads, limit=MAX_BYTES).fetch(
-            lambda done, total: bar.update(task, completed=done, total=total)
-        )
-    return data, signature
+        raise BundleError(redacted_url(source), "is neither a file nor an http or https URL")
+    signature_url = urlunsplit(url._replace(path=f"{url.path}{SUFFIX}"))
+    signature = download(signature_url, limit_bytes=MAX_SIGNATURE_BYTES)
+    return download(source, limit_bytes=MAX_BYTES, progress=progress), signature
 
 
-def _signature_of(archive: Path) -> Path:
+def _signature_file(archive: Path) -> Path:
     return archive.with_name(archive.name + SUFFIX)
 
 
@@ -167,68 +162,68 @@ def _read(file: Path) -> bytes:
     return data
 
 
-def _name(folder: Path, data: bytes) -> str:
-    """Of its folder: for people, and the same for the same bytes only."""
+def _folder_name(folder: Path, data: bytes) -> str:
+    """Returns the bundle's name with a hash: the same name always means the same bytes."""
     name = read_spec(folder).name
     if not NAME.fullmatch(name):
-        raise BundleError("bundle.toml: name", f"{name!r} is no name for a folder")
+        raise BundleError("bundle.toml: name", f"{name!r} cannot be a folder name")
     return f"{name}-{hashlib.sha256(data).hexdigest()[:HASH_DIGITS]}"
 
 
-def _switch(shelf: Shelf, bundle: Path, box: Box) -> None:
-    before = shelf.active
+def _switch(installed: InstalledBundles, bundle: Path, target: InstallTarget) -> None:
+    before = installed.active
     if bundle == before:
-        click.echo(f"in use    {bundle.name}, as before")
+        target.report("in use", f"{bundle.name}, as before")
         return
-    if is_tried := box.unit.runs(box.config):
-        _try(shelf, bundle, box)
-        click.echo(f"tried     {box.unit.name} runs with it")
+    if is_running := target.unit.runs(target.config):
+        _try(installed, bundle, target)
+        target.report("tried", f"{target.unit.name} runs with it")
     else:
-        shelf.activate(bundle)
-    click.echo(f"in use    {bundle.name}; before: {before.name}")
-    if not is_tried:
-        click.echo(f"not tried {box.unit.name} does not run with {box.config}")
+        installed.activate(bundle)
+    target.report("in use", f"{bundle.name}; before: {before.name}")
+    if not is_running:
+        target.report("not tried", f"{target.unit.name} does not run with {target.config}")
 
 
-def _try(shelf: Shelf, bundle: Path, box: Box) -> None:
-    """Uses a bundle when the service has run with it for a while, and the one before if not."""
+def _try(installed: InstalledBundles, bundle: Path, target: InstallTarget) -> None:
+    """Activates a bundle after the service has run with it for `TRIAL_S`; else goes back."""
 
     def go_back() -> None:
-        box.unit.restart()
-        click.echo(f"returned  {shelf.active.name} is in use again")
+        target.unit.restart()
+        target.report("returned", f"{installed.active.name} is in use again")
 
-    with _signals_noted() as noted, ExitStack() as undo:
+    with _signals_deferred() as received, ExitStack() as undo:
         undo.callback(go_back)
-        with shelf.trial(bundle):
-            box.unit.restart()
-            box.unit.watch(box.watch_s, unless=noted)
-            shelf.activate(bundle)
+        with installed.trial(bundle):
+            target.unit.restart()
+            target.unit.watch(TRIAL_S, unless=received)
+            installed.activate(bundle)
         undo.pop_all()
 
 
 @contextmanager
-def _signals_noted() -> Iterator[list[int]]:
-    """Whoever ends this process meanwhile has to wait: what has begun is taken back first."""
-    noted: list[int] = []
+def _signals_deferred() -> Iterator[list[int]]:
+    """Collects termination signals, so that a trial is undone before the process ends."""
+    received: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, lambda n, _: noted.append(n)) for number in numbers}
+    before = {number: signal.signal(number, lambda n, _: received.append(n)) for number in numbers}
     try:
-        yield noted
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _copy(folder: Path, made: Path) -> None:
+def _copy(folder: Path, copy: Path) -> None:
     names = files_of(Bundle(folder).spec)
     if (folder / CARD).exists():
         names.append(CARD)
     for name in names:
-        write_synced(made / name, _read(folder / name))
+        write_synced(copy / name, _read(folder / name))
 
 
-def _set_golden(folder: Path, golden: Sequence[tuple[Path, str]]) -> None:
-    """Replaces the golden pictures of a bundle, in its folder and its `bundle.toml`."""
+def _set_golden_images(folder: Path, golden: Sequence[tuple[Path, str]]) -> None:
+    """Replaces the golden images of a bundle, in its folder and in `bundle.toml`."""
     tables = tomlkit.aot()
     for number, (image, plate) in enumerate(golden, 1):
         data = _read(image)

@@ -1,6 +1,6 @@
-"""Who made a file: detached Ed25519 signatures over all its bytes (RFC 8032), as openssl has them.
+"""Detached Ed25519 signatures (RFC 8032) of files, compatible with openssl.
 
-Keys are in PEM, as of `openssl genpkey -algorithm ed25519`.
+Keys are PEM files, as `openssl genpkey -algorithm ed25519` writes them.
 """
 
 from pathlib import Path
@@ -16,10 +16,10 @@ SIGNATURE_BYTES = 64
 
 
 def sign(data: bytes, key_file: Path) -> bytes:
-    """The signature of `data` by a private key without a password.
+    """Signs data with an unencrypted private key.
 
     Raises:
-        BundleError: The key cannot be read, or is of another kind.
+        BundleError: The key cannot be read, or is no Ed25519 key.
     """
     try:
         key = load_pem_private_key(key_file.read_bytes(), password=None)
@@ -33,36 +33,36 @@ def sign(data: bytes, key_file: Path) -> bytes:
 
 
 def check_signature(name: str, data: bytes, signature: bytes, keys: Path) -> Path:
-    """The key file, of those in a folder, whose owner has signed `data`.
+    """Verifies a signature and returns the file of the trusted key that made it.
 
     Args:
-        name: Of what was signed, for error messages.
-        data: All of it.
+        name: Name of the signed file, for error messages.
+        data: Its content.
         signature: 64 bytes.
         keys: Folder of trusted public keys, *.pem.
 
     Raises:
-        BundleError: Nobody of them has signed exactly this, nobody is trusted, or a key is none.
+        BundleError: No trusted key signed this data, there is no trusted key, or a key is invalid.
     """
     trusted = sorted(keys.glob("*.pem"))
     if not trusted:
-        raise BundleError(keys, "holds no key that is trusted (*.pem): nothing can be installed")
+        raise BundleError(keys, "holds no trusted key (*.pem): nothing can be installed")
     if len(signature) != SIGNATURE_BYTES:
-        raise BundleError(f"{name}{SUFFIX}", f"is no signature: {len(signature)} bytes, not 64")
+        raise BundleError(f"{name}{SUFFIX}", f"is not a signature: {len(signature)} bytes, not 64")
     for file in trusted:
         try:
             public_key(file).verify(signature, data)
         except InvalidSignature:
             continue
         return file
-    raise BundleError(name, f"is not signed by a key of {keys}, or was altered or cut off")
+    raise BundleError(name, f"is not signed by a key of {keys}, or was altered or truncated")
 
 
 def public_key(file: Path) -> Ed25519PublicKey:
-    """The key of a PEM file.
+    """Reads an Ed25519 public key.
 
     Raises:
-        BundleError: It holds none of this kind.
+        BundleError: The PEM file holds none.
     """
     try:
         key = load_pem_public_key(file.read_bytes())

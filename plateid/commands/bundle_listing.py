@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from plateid.bundles.installed import Shelf
+from plateid.bundles.installed_bundles import InstalledBundles
 from plateid.capture.video_file import read_video
 from plateid.config.models import DEFAULT_BUNDLE, SHIPPED, ModelsConfig, shipped_bundles
 from plateid.core.records import LazyImage
@@ -30,8 +30,8 @@ def list_bundles(config: ModelsConfig | None) -> None:
     Raises:
         BundleError: One of them cannot be described.
     """
-    shelf = Shelf((config or ModelsConfig()).installed)
-    folders = [*(SHIPPED / name for name in shipped_bundles()), *shelf.bundles]
+    installed = InstalledBundles((config or ModelsConfig()).installed)
+    folders = [*(SHIPPED / name for name in shipped_bundles()), *installed.bundles]
     if config is not None and config.bundle not in folders:
         folders.append(config.bundle)
     for folder in folders:
@@ -39,14 +39,14 @@ def list_bundles(config: ModelsConfig | None) -> None:
         name = folder.name if folder.parent == SHIPPED else str(folder)
         default = " (default)" if folder == DEFAULT_BUNDLE else ""
         configured = " (configured)" if config is not None and folder == config.bundle else ""
-        click.echo(f"{name}{default}{_place(folder, shelf)}{configured}")
+        click.echo(f"{name}{default}{_place(folder, installed)}{configured}")
         _describe(folder, spec)
 
 
-def _place(folder: Path, shelf: Shelf) -> str:
-    if not shelf.bundles:
+def _place(folder: Path, installed: InstalledBundles) -> str:
+    if not installed.bundles:
         return ""
-    return {shelf.previous: " (before)", shelf.active: " (active)"}.get(folder, "")
+    return {installed.previous: " (before)", installed.active: " (active)"}.get(folder, "")
 
 
 def verify_bundle(config: ModelsConfig) -> None:

@@ -1,9 +1,13 @@
 """`plateid models` on the command line."""
 
+import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import click
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TimeRemainingColumn
 
 from plateid.config.load import load_config
 from plateid.config.models import DEFAULT_BUNDLE, ModelsConfig, bundle_path
@@ -77,44 +81,71 @@ SERVICE = click.option(
     show_default=True,
     help="Configuration file; a service that runs with it tries the bundle first.",
 )
-UNIT = click.option("--service", default="plateid.service", show_default=True)
-WATCH = click.option(
-    "--watch",
-    "watch_s",
-    type=click.FloatRange(0, 3600),
-    default=40.0,  # longer than WatchdogSec= of the unit
-    show_default=True,
-    help="Seconds that the service has to go on with the bundle.",
-)
+UNIT = "plateid.service"
+
+
+def install_target(config: Path) -> Any:
+    """Returns the target of `install` and `rollback`, which reports on the terminal."""
+    from plateid.bundles.install import InstallTarget  # noqa: PLC0415 - as above
+    from plateid.service.systemd import Unit  # noqa: PLC0415 - as above
+
+    return InstallTarget(config, Unit(UNIT), lambda step, text: click.echo(f"{step:9} {text}"))
 
 
 @models.command()
 @click.argument("source", metavar="FILE|URL")
 @SERVICE
-@UNIT
-@WATCH
-def install(source: str, path: Path, service: str, watch_s: float) -> None:
+def install(source: str, path: Path) -> None:
     """Tests a signed bundle, and uses it from now on.
 
-    Its signature is at the same place, with .sig behind the name. Whatever fails, the signature,
-    the test or the service, the bundle of before stays or comes back.
+    The signature is beside the archive, with .sig appended to its name. If the signature, the test
+    or the service fails, the previous bundle stays in use.
     """
-    from plateid.bundles.install import Box, install_bundle  # noqa: PLC0415 - as above
-    from plateid.service.systemd import Unit  # noqa: PLC0415 - as above
+    from plateid.bundles.install import install_bundle  # noqa: PLC0415 - as above
 
-    install_bundle(source, Box(path, Unit(service), watch_s))
+    with DownloadBar() as bar:
+        install_bundle(source, replace(install_target(path), progress=bar.update))
+
+
+class DownloadBar:
+    """A progress bar on the terminal, shown while a download runs."""
+
+    def __init__(self) -> None:
+        """Shows nothing yet."""
+        columns = BarColumn(), DownloadColumn(), TimeRemainingColumn()
+        self._bar = Progress(
+            *columns,
+            console=Console(stderr=True),
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        """Returns the bar."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Removes the bar."""
+        self._bar.stop()
+
+    def update(self, done: int, total: int | None) -> None:
+        """Shows the bytes received."""
+        if self._task is None:
+            self._task = self._bar.add_task("")
+            self._bar.start()
+        self._bar.update(self._task, completed=done, total=total)
+        if done == total:
+            self._bar.stop()
 
 
 @models.command()
 @SERVICE
-@UNIT
-@WATCH
-def rollback(path: Path, service: str, watch_s: float) -> None:
-    """Uses the bundle of before the last install again."""
-    from plateid.bundles.install import Box, rollback_bundle  # noqa: PLC0415 - as above
-    from plateid.service.systemd import Unit  # noqa: PLC0415 - as above
+def rollback(path: Path) -> None:
+    """Goes back to the bundle that was in use before the last install."""
+    from plateid.bundles.install import rollback_bundle  # noqa: PLC0415 - as above
 
-    rollback_bundle(Box(path, Unit(service), watch_s))
+    rollback_bundle(install_target(path))
 
 
 def to_golden(
@@ -143,4 +174,7 @@ def pack_(bundle: Path, *, key: Path, out: Path, golden: list[tuple[Path, str]])
     """Makes an archive of a bundle for `install`, and its signature beside it."""
     from plateid.bundles.install import pack_bundle  # noqa: PLC0415 - as above
 
-    pack_bundle(bundle, golden, key=key, out=out)
+    count = pack_bundle(bundle, golden, key=key, out=out)
+    click.echo(
+        f"{out}  {out.stat().st_size / 1e6:.1f} MB, {count} golden image{'s' * (count != 1)}"
+    )

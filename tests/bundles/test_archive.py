@@ -1,4 +1,4 @@
-"""Archives that are right, and all that is none: only who signs can make these."""
+"""Valid and invalid archives; only the owner of a trusted key could make these."""
 
 import gzip
 import io
@@ -14,7 +14,7 @@ from plateid.errors import BundleError
 
 
 def archive(**members: bytes | tarfile.TarInfo) -> bytes:
-    """A tar archive; `/` and `.` in names are written by the caller of `dict`."""
+    """Returns a tar archive of these members, by name."""
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w:") as made:
         for name, content in members.items():
@@ -45,7 +45,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
-def test_a_bundle_is_the_same_after_its_travel(bundle, empty):
+def test_unpacked_bundle_equals_the_packed_one(bundle, empty):
     (bundle / "MODEL_CARD.md").write_text("# tiny\n")
     (bundle / "notes.txt").write_text("not part of it")
     unpack("b.tar", pack(bundle), empty)
@@ -53,7 +53,7 @@ def test_a_bundle_is_the_same_after_its_travel(bundle, empty):
     assert files(empty) == files(bundle)
 
 
-def test_the_same_bundle_gives_the_same_bytes(bundle):
+def test_same_bundle_gives_the_same_bytes(bundle):
     first = pack(bundle)
     (bundle / "detector.onnx").touch(0o600)
     assert pack(bundle) == first
@@ -77,13 +77,13 @@ def test_the_same_bundle_gives_the_same_bytes(bundle):
         ("golden", special("golden", tarfile.DIRTYPE)),
     ],
 )
-def test_nothing_but_a_bundles_files_is_written(empty, name, member):
+def test_archive_with_other_members_is_refused(empty, name, member):
     with pytest.raises(BundleError, match=r"^evil.tar: holds "):
         unpack("evil.tar", archive(**{name: member}), empty)
     assert files(empty.parents[1]) == {}
 
 
-def test_a_file_that_says_it_is_longer_than_it_is_does_not_swell(empty):
+def test_member_with_a_wrong_length_is_refused(empty):
     sparse = special("big.onnx", tarfile.GNUTYPE_SPARSE)
     sparse.size = 512
     header = bytearray(sparse.tobuf(tarfile.GNU_FORMAT))
@@ -91,20 +91,20 @@ def test_a_file_that_says_it_is_longer_than_it_is_does_not_swell(empty):
     header[483:495] = b"77777777777\0"  # eight gigabytes
     header[148:156] = b" " * 8
     header[148:156] = b"%06o\0 " % sum(header)
-    with pytest.raises(BundleError, match=r"big.onnx, which is no plain file"):
+    with pytest.raises(BundleError, match=r"big.onnx, which is not a regular file"):
         unpack("b.tar", bytes(header) + bytes(512 * 3), empty)
     cut = special("big.onnx", tarfile.REGTYPE)
     cut.size = 8 << 30
-    with pytest.raises(BundleError, match=r"is no tar archive"):
+    with pytest.raises(BundleError, match=r"is not a tar archive"):
         unpack("b.tar", cut.tobuf() + bytes(512), empty)
 
 
-def test_a_compressed_archive_is_none(bundle, empty):
-    with pytest.raises(BundleError, match=r"b.tar: is no tar archive"):
+def test_compressed_archive_is_refused(bundle, empty):
+    with pytest.raises(BundleError, match=r"b.tar: is not a tar archive"):
         unpack("b.tar", gzip.compress(pack(bundle)), empty)
 
 
-def test_a_file_may_not_be_there_twice(empty):
+def test_duplicate_member_is_refused(empty):
     once = archive(**{"a.onnx": b"first"})
     twice = once[: 2 * 512] + archive(**{"a.onnx": b"second"})
     with pytest.raises(BundleError, match=r"holds a.onnx twice"):
@@ -112,7 +112,7 @@ def test_a_file_may_not_be_there_twice(empty):
 
 
 @pytest.mark.parametrize("missing", ["bundle.toml", "detector.onnx", "reader.onnx"])
-def test_a_file_that_is_missing_is_named(bundle, empty, missing):
+def test_missing_member_is_named(bundle, empty, missing):
     content = files(bundle)
     del content[missing]
     with pytest.raises(BundleError, match=missing.replace(".", r"\.")):
@@ -120,7 +120,7 @@ def test_a_file_that_is_missing_is_named(bundle, empty, missing):
 
 
 @given(cut=st.floats(0, 0.999))
-def test_an_archive_that_is_cut_off_is_refused(tmp_path_factory, cut):
+def test_truncated_archive_is_refused(tmp_path_factory, cut):
     folder = tmp_path_factory.mktemp("cut")
     content = {"reader.onnx": b"r" * 700, "detector.onnx": b"d" * 700, "bundle.toml": b"t" * 700}
     data = archive(**content).rstrip(b"\0")
@@ -129,7 +129,7 @@ def test_an_archive_that_is_cut_off_is_refused(tmp_path_factory, cut):
 
 
 @given(noise=st.binary(max_size=2000), at=st.integers(0, 2000))
-def test_noise_is_refused(tmp_path_factory, noise, at):
+def test_random_bytes_are_refused(tmp_path_factory, noise, at):
     folder = tmp_path_factory.mktemp("noise")
     data = archive(**{"reader.onnx": b"r" * 700})
     with pytest.raises(BundleError):

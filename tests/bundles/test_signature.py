@@ -14,7 +14,7 @@ def key(tmp_path) -> Path:
     return write_keys(tmp_path, "ours")
 
 
-def test_what_we_sign_openssl_verifies(tmp_path, key):
+def test_openssl_verifies_our_signature(tmp_path, key):
     (tmp_path / "data").write_bytes(DATA)
     (tmp_path / "data.sig").write_bytes(sign(DATA, key))
     public = ("-pubin", "-inkey", tmp_path / "trusted/ours.pem")
@@ -22,7 +22,7 @@ def test_what_we_sign_openssl_verifies(tmp_path, key):
     openssl("pkeyutl", "-verify", *public, "-rawin", *files)
 
 
-def test_what_openssl_signs_is_accepted_and_the_key_named(tmp_path, key):
+def test_signature_of_openssl_is_accepted_and_its_key_returned(tmp_path, key):
     write_keys(tmp_path, "another")
     (tmp_path / "data").write_bytes(DATA)
     signature = tmp_path / "data.sig"
@@ -35,13 +35,13 @@ def test_what_openssl_signs_is_accepted_and_the_key_named(tmp_path, key):
 
 
 @pytest.mark.parametrize("changed", [DATA[:-1], DATA + b"x", b"y" + DATA[1:], b""])
-def test_what_was_altered_is_refused(tmp_path, key, changed):
+def test_altered_data_is_refused(tmp_path, key, changed):
     with pytest.raises(BundleError, match=r"^bundle.tar: is not signed by a key of .*trusted"):
         check_signature("bundle.tar", changed, sign(DATA, key), tmp_path / "trusted")
 
 
 @pytest.mark.usefixtures("key")
-def test_what_a_stranger_signed_is_refused(tmp_path):
+def test_untrusted_signature_is_refused(tmp_path):
     stranger = write_keys(tmp_path, "stranger")
     (tmp_path / "trusted/stranger.pem").unlink()
     with pytest.raises(BundleError, match=r"is not signed"):
@@ -50,20 +50,20 @@ def test_what_a_stranger_signed_is_refused(tmp_path):
 
 @pytest.mark.parametrize("signature", [b"", b"-----BEGIN", bytes(63), bytes(65)])
 @pytest.mark.usefixtures("key")
-def test_what_is_no_signature_is_called_so(tmp_path, signature):
+def test_invalid_signature_is_refused(tmp_path, signature):
     with pytest.raises(BundleError, match=rf"bundle.tar.sig: .* {len(signature)} bytes, not 64"):
         check_signature("bundle.tar", DATA, signature, tmp_path / "trusted")
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "empty"])
-def test_without_trusted_keys_nothing_is_accepted(tmp_path, key, folder):
+def test_missing_trusted_keys_are_an_error(tmp_path, key, folder):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(BundleError, match=f"{folder}: holds no key"):
+    with pytest.raises(BundleError, match=f"{folder}: holds no trusted key"):
         check_signature("bundle.tar", DATA, sign(DATA, key), tmp_path / folder)
 
 
 @pytest.mark.parametrize("algorithm", ["ed448", "x25519"])
-def test_keys_of_another_kind_are_refused(tmp_path, key, algorithm):
+def test_keys_of_other_algorithms_are_refused(tmp_path, key, algorithm):
     other = write_keys(tmp_path, "an-other", algorithm)  # sorts before ours
     with pytest.raises(BundleError, match=r"an-other.key: not an Ed25519 key"):
         sign(DATA, other)
@@ -71,7 +71,7 @@ def test_keys_of_another_kind_are_refused(tmp_path, key, algorithm):
         check_signature("bundle.tar", DATA, sign(DATA, key), tmp_path / "trusted")
 
 
-def test_files_that_are_no_keys_are_refused(tmp_path, key):
+def test_files_without_a_key_are_refused(tmp_path, key):
     signature = sign(DATA, key)
     (tmp_path / "trusted/a.pem").write_bytes(key.read_bytes())
     with pytest.raises(BundleError, match=r"a.pem: no public key"):

@@ -122,7 +122,7 @@ def test_without_tensorrt_no_engine_is_built_and_one_line_says_why(config):
         (["build-engine", "nowhere"], 1, "nowhere/bundle.toml: No such file"),
     ],
 )
-def test_what_cannot_work_is_an_exit_code_with_its_reason(arguments, code, reason):
+def test_invalid_arguments_have_an_exit_code_and_a_reason(arguments, code, reason):
     got, _, errors = models(*arguments)
     assert got == code
     assert reason in errors

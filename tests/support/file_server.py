@@ -1,6 +1,5 @@
-"""A real HTTP server on loopback that serves one file, in parts too, and fails as it is told."""
+"""A real HTTP server on loopback that serves files and fails on demand."""
 
-import re
 import threading
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,21 +7,17 @@ from typing import Any
 
 
 class FileServer:
-    """Serves `files` by path.
+    """Serves `files` by name.
 
     Attributes:
-        break_after: Bytes of each answer, after which the connection is cut; None: never.
-        asked: Range header of each request for an archive, None where there was none.
-        version: ETag; empty: none is sent.
-        length: Whether answers say how long they are.
-        location: Where it sends all who ask; empty: nowhere.
+        break_after: Bytes of a response after which the connection is closed; None: never.
+        length: Whether responses state their length.
+        location: Target of a redirect; empty: no redirect.
     """
 
     def __init__(self, **files: bytes) -> None:
         self.files = files
         self.break_after: int | None = None
-        self.asked: list[str | None] = []
-        self.version = '"1"'
         self.length = True
         self.location = ""
         handler = type("Handler", (_Handler,), {"owner": self})
@@ -51,28 +46,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(404)
             return
         data = owner.files[name]
-        if not name.endswith(".sig"):
-            owner.asked.append(self.headers["Range"])
-        start = self._start()
-        if start >= len(data) > 0:
-            self.send_error(416)
-            return
-        self.send_response(206 if start else 200)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
-        if owner.version:
-            self.send_header("ETag", owner.version)
+        self.send_response(200)
         if owner.length:
-            self.send_header("Content-Length", str(len(data) - start))
+            self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        with suppress(ConnectionError):  # who asked may have left, as with a full disk
-            self.wfile.write(data[start:][: owner.break_after])
-
-    def _start(self) -> int:
-        """Of the part that is wanted of the version that we have."""
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers["Range"] or "")
-        same = self.headers["If-Range"] == self.owner.version
-        return int(asked[1]) if asked and same else 0
+        with suppress(ConnectionError):  # the client may have left
+            self.wfile.write(data[: owner.break_after])
 
     def log_message(self, *_: Any) -> None:
         pass

@@ -1,4 +1,4 @@
-"""`plateid models install` where the service runs: tried first, and back if that fails."""
+"""`plateid models install` while the service runs: it tries the bundle first."""
 
 import os
 from collections.abc import Iterator
@@ -13,14 +13,18 @@ from onnx import TensorProto, helper
 from tests.support.broker import Broker, until
 from tests.support.packed import write_keys, write_packed
 from tests.support.videos import write_video
-from tests.systemd.machine import Machine
+from tests.systemd.machine import PROGRAM, Machine
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="containers need root: see Makefile"),
     pytest.mark.timeout(600),  # each install starts two services
 ]
 PATIENCE_S = 60
-INSTALL = ("/opt/plateid/bin/plateid", "models", "install")
+SET_TRIAL = """-c "import plateid.bundles.install as i
+i.TRIAL_S = {}
+from plateid.commands.main import main
+main(prog_name='plateid')" models install"""
+"""Runs `plateid models install` with another duration of the trial."""
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +36,7 @@ def broker(tmp_path_factory) -> Iterator[Broker]:
 
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory) -> Path:
-    """Signed: one that works, and one that the service has not enough memory for."""
+    """Returns signed bundles: three that work, and one that needs too much memory."""
     folder = tmp_path_factory.mktemp("archives")
     key = write_keys(folder, "ours")
     for name in ("one", "two", "three"):
@@ -72,7 +76,7 @@ def service(machine) -> Iterator[Machine]:
 
 
 def hungry_detector() -> bytes:
-    """Needs a gigabyte for each picture, to find a plate in the middle of it."""
+    """Returns a detector that needs a gigabyte for each image."""
     plate = np.array([32, 16, 20, 8, 0.9], np.float32).reshape(1, 5, 1)
     size = 1 << 28
     nodes = [
@@ -105,9 +109,17 @@ def drop_in(machine: Machine, text: str) -> None:
     machine.systemctl("daemon-reload")
 
 
-def install(machine: Machine, name: str, watch_s: int = 3) -> tuple[int, str]:
-    """Exit code and last line."""
-    done = machine.run(*INSTALL, f"/etc/{name}.tar", f"--watch={watch_s}")
+def installer(machine: Machine, trial_s: int) -> tuple[str, ...]:
+    """Returns the command of an install whose trial takes `trial_s`."""
+    program = machine.root / f"opt/plateid/bin/install-{trial_s}"
+    program.write_text(PROGRAM.replace("-m plateid", SET_TRIAL.format(trial_s)))
+    program.chmod(0o755)
+    return (f"/opt/plateid/bin/{program.name}",)
+
+
+def install(machine: Machine, name: str, trial_s: int = 3) -> tuple[int, str]:
+    """Installs a bundle with a shorter trial; returns the exit code and the last line."""
+    done = machine.run(*installer(machine, trial_s), f"/etc/{name}.tar")
     assert "Traceback" not in done.stderr
     return done.returncode, (done.stderr or done.stdout).splitlines()[-1]
 
@@ -118,14 +130,14 @@ def active(machine: Machine) -> str:
 
 
 def running(machine: Machine) -> str:
-    """The bundle that the service says it has."""
+    """Returns the bundle that the service logged last."""
     log = machine.run("journalctl", "--no-pager", "-o", "cat", "-u", "plateid").stdout
     return [line.split("bundle=")[1].split()[0] for line in log.splitlines() if "bundle=" in line][
         -1
     ]
 
 
-def test_the_service_runs_with_it_before_it_is_used_for_good(service):
+def test_service_tries_a_bundle_before_it_is_activated(service):
     pid = service.show("MainPID")
     for name in ("two", "one"):
         code, line = install(service, name)
@@ -135,16 +147,16 @@ def test_the_service_runs_with_it_before_it_is_used_for_good(service):
     assert service.run("test", "-L", "/run/plateid-trial").returncode == 1
 
 
-def test_a_bundle_that_ends_the_service_goes_and_the_one_before_is_back(service):
+def test_bundle_that_crashes_the_service_is_rolled_back(service):
     peak = service.run("sh", "-c", f"grep VmPeak /proc/{service.show('MainPID')}/status")
     drop_in(service, f"[Service]\nLimitAS={int(peak.stdout.split()[1]) + 400_000}K\n")
-    code, line = install(service, "hungry", watch_s=60)
+    code, line = install(service, "hungry", trial_s=60)
     assert (code, line) == (1, "plateid.service: ended: see journalctl -u plateid.service")
     assert (active(service), running(service)) == ("one", "one")
     until(lambda: "1 of 1 cameras online" in service.show("StatusText"))
 
 
-def test_a_bundle_with_which_the_service_does_not_start_goes_too(service):
+def test_bundle_that_keeps_the_service_from_starting_is_rolled_back(service):
     drop_in(service, "[Service]\nExecStartPre=test ! -e /run/plateid-trial\n")
     code, line = install(service, "two")
     assert (code, line) == (
@@ -154,20 +166,18 @@ def test_a_bundle_with_which_the_service_does_not_start_goes_too(service):
     assert (active(service), running(service)) == ("one", "one")
 
 
-def test_an_install_that_is_told_to_end_takes_itself_back(service):
-    service.run(
-        "systemd-run", "--collect", "--unit=install", *INSTALL, "/etc/two.tar", "--watch=600"
-    )
+def test_terminated_install_is_rolled_back(service):
+    command = (*installer(service, 600), "/etc/two.tar")
+    service.run("systemd-run", "--collect", "--unit=install", *command)
     until(lambda: running(service) == "two", PATIENCE_S)
     service.systemctl("stop", "install")
     until(lambda: running(service) == "one", PATIENCE_S)
     assert active(service) == "one"
 
 
-def test_a_power_cut_during_the_trial_ends_it(service):
-    service.run(
-        "systemd-run", "--collect", "--unit=install", *INSTALL, "/etc/three.tar", "--watch=600"
-    )
+def test_power_cut_during_a_trial_ends_it(service):
+    command = (*installer(service, 600), "/etc/three.tar")
+    service.run("systemd-run", "--collect", "--unit=install", *command)
     until(lambda: running(service) == "three", PATIENCE_S)
     service.cut_power()
     service.start()
@@ -176,7 +186,7 @@ def test_a_power_cut_during_the_trial_ends_it(service):
     assert running(service) == "one"
 
 
-def test_a_disk_that_is_full_leaves_the_old_bundle_at_work(service):
+def test_full_disk_keeps_the_old_bundle_running(service):
     folder = "/var/lib/plateid-models"
     service.run("mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", folder)
     code, line = install(service, "two")

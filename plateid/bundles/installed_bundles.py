@@ -1,7 +1,7 @@
-"""The folder of installed bundles: each is there as a whole or not at all, and links say which.
+"""The folder of installed bundles; symlinks name the one in use and the previous one.
 
-`active` is the one in use, `previous` the one before; a missing link stands for the bundle that
-ships. A bundle on trial is named by a link in /run, which a power cut takes away.
+`active` is the bundle in use, `previous` the one before; a missing symlink stands for the shipped
+default bundle. The symlink of a trial is in /run, so that a power cut ends the trial.
 """
 
 import fcntl
@@ -20,35 +20,35 @@ from plateid.models.bundle import Bundle
 PREVIOUS = "previous"
 
 
-class Shelf:
-    """Installed bundles, and which of them is used."""
+class InstalledBundles:
+    """The installed bundles, of which two at most are kept."""
 
     def __init__(self, folder: Path) -> None:
-        """`folder` need not exist yet."""
+        """Uses a folder, which need not exist yet."""
         self.folder = folder.resolve()
 
     @property
     def bundles(self) -> list[Path]:
-        """What is installed, whether it is used or not."""
+        """The folders of all installed bundles."""
         found = (file.parent for file in self.folder.glob("[!.]*/bundle.toml"))
         return sorted(folder for folder in found if not folder.is_symlink())
 
     @property
     def active(self) -> Path:
-        """What is used, unless another one is on trial."""
+        """The bundle in use, except during a trial."""
         return bundle_of(self.folder / ACTIVE) or DEFAULT_BUNDLE
 
     @property
     def previous(self) -> Path:
-        """What was used before that."""
+        """The bundle in use before that."""
         return bundle_of(self.folder / PREVIOUS) or DEFAULT_BUNDLE
 
     @contextmanager
     def changing(self) -> Iterator[Path]:
-        """A new folder on the same disk, gone at the end; nobody else changes the shelf meanwhile.
+        """Locks the folder and yields a temporary folder on the same disk.
 
         Raises:
-            BundleError: Somebody else does, or the disk does not take it.
+            BundleError: Another install is running, or the disk cannot be written.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -57,37 +57,37 @@ class Shelf:
             raise BundleError(self.folder, error.strerror) from error
         try:
             _lock(self.folder, lock)
-            TRIAL.unlink(missing_ok=True)  # of an install that was killed
-            for left in self.folder.glob(".new-*"):  # by a power cut
+            TRIAL.unlink(missing_ok=True)  # left by an install that was killed
+            for left in self.folder.glob(".new-*"):  # left by a power cut
                 shutil.rmtree(left)
-            with tempfile.TemporaryDirectory(dir=self.folder, prefix=".new-") as made:
-                yield Path(made)
+            with tempfile.TemporaryDirectory(dir=self.folder, prefix=".new-") as temporary:
+                yield Path(temporary)
         except OSError as error:
-            if error.filename is None:  # of standard output
+            if error.filename is None:  # an error of standard output
                 raise
             raise BundleError(error.filename, error.strerror) from error
         finally:
             os.close(lock)
 
-    def add(self, made: Path, name: str) -> Path:
-        """Puts a bundle on the shelf, from a folder beside which there may be others.
+    def add(self, new: Path, name: str) -> Path:
+        """Moves a bundle into the folder, unless a valid one of that name is there already.
 
-        The name stands for its bytes: where it is there already, and sound, that one stays.
+        The name includes a hash: the same name means the same bytes.
         """
         bundle = self.folder / name
         if bundle.exists():
             try:
                 Bundle(bundle)
             except BundleError:
-                bundle.rename(made.with_name("altered"))
+                bundle.rename(new.with_name("altered"))
             else:
                 return bundle
-        made.rename(bundle)
+        new.rename(bundle)
         sync_folder(self.folder)
         return bundle
 
     def activate(self, bundle: Path) -> None:
-        """Uses a bundle from now on; those that are neither in use nor the one before go."""
+        """Switches to a bundle and deletes all but this and the previous one."""
         before = self.active
         if bundle != before:
             self._point(ACTIVE, bundle)
@@ -98,7 +98,7 @@ class Shelf:
 
     @contextmanager
     def trial(self, bundle: Path) -> Iterator[None]:
-        """Whoever loads the configuration meanwhile uses this bundle."""
+        """Makes the next start of the service use this bundle, until the block ends."""
         _link(TRIAL, bundle)
         try:
             yield
@@ -106,7 +106,7 @@ class Shelf:
             TRIAL.unlink(missing_ok=True)
 
     def _point(self, name: str, bundle: Path) -> None:
-        """Lets a link show to a bundle, at once and down to the disk."""
+        """Points a symlink to a bundle, atomically and synced."""
         link = self.folder / name
         if bundle == DEFAULT_BUNDLE:
             link.unlink(missing_ok=True)
@@ -119,7 +119,7 @@ def _lock(folder: Path, lock: int) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise BundleError(folder, "another install is at work") from error
+        raise BundleError(folder, "another install is running") from error
 
 
 def _link(link: Path, target: Path) -> None:

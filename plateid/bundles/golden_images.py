@@ -1,4 +1,4 @@
-"""The self-test of a bundle: it reads the pictures that it brings along as it promises."""
+"""The self-test of a bundle: it must read its own golden images."""
 
 from pathlib import Path
 
@@ -10,22 +10,22 @@ from plateid.models.networks import Networks
 from plateid.pipeline.stills import read_detections
 
 
-def check_golden(config: ModelsConfig) -> int:
-    """Finds and reads the plates of a bundle's golden pictures, on the provider that is configured.
+def check_golden_images(config: ModelsConfig) -> int:
+    """Reads a bundle's golden images on the configured execution provider.
 
     Returns:
-        How many pictures there are.
+        The number of images.
 
     Raises:
-        BundleError: The bundle cannot be used, has no such picture, or reads one otherwise.
-        ModelError: A network, or the provider, does not answer.
-        SourceError: A picture cannot be read.
+        BundleError: The bundle is invalid, has no golden image, or misses a plate in one.
+        ModelError: A network or the execution provider fails.
+        SourceError: An image cannot be read.
     """
     networks = Networks(config.model_copy(update={"reader": "bundle"}))
     networks.self_test()
     golden = networks.spec.golden
     if not golden:
-        raise BundleError(config.bundle, "has no golden pictures to test it with")
+        raise BundleError(config.bundle, "has no golden images to test it with")
     for image in golden:
         _check_image(config.bundle / image.file, image, networks)
     return len(golden)
