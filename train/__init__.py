@@ -6,7 +6,7 @@ reader      fine-tunes the network that reads them
 synth       renders plates as a camera sees them
 export      writes the networks as ONNX, proves them, and describes them
 evaluation  judges a bundle through the code that runs on the device
-scene       renders the clip of `plateid demo`
+street      renders test videos of a street, with ground truth
 """
 
 import os

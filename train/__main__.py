@@ -271,13 +271,18 @@ def evaluate(**options: Any) -> None:
 
 
 @main.command()
-@click.option("--out", type=FOLDER, default=Path("plateid/demo"), show_default=True)
-@click.option("--seed", default=0, show_default=True)
-def scene(out: Path, seed: int) -> None:
-    """Renders the demo's clip and its ground truth."""
-    from train.scene import render_clip  # noqa: PLC0415 - as above
+@click.argument("street_file", type=FOLDER, metavar="STREET")
+@click.option("--out", type=FOLDER, required=True, help="Video file to write, MP4.")
+@click.option("--size", type=(SIDE, SIDE), default=(1280, 720), show_default=True, help="Pixels.")
+@click.option("--fps", type=COUNT, default=30, show_default=True, help="Frames per second.")
+def street(street_file: Path, out: Path, size: tuple[int, int], fps: int) -> None:
+    """Renders a test video of a street, and its ground truth as JSON beside it.
 
-    render_clip(out, seed=seed)
+    STREET is a TOML file with the vehicles, as train/street/streets/demo.toml.
+    """
+    from train.street import read_street, write_video  # noqa: PLC0415 - as above
+
+    write_video(read_street(street_file), out, size=size, fps=fps)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plateid.core.records import Image
+from train.train_error import TrainError
 from train.synth.decorations import draw_band, draw_caption, draw_fittings, draw_paper, stamp
 from train.synth.fonts import CHINESE, FontFace, line_mask
 from train.synth.layouts import ROW, PlateLayout, layouts
-from train.synth.plate_texts import random_rows
+from train.synth.plate_texts import fits, random_rows, rows_of
 from train.synth.stroke_fonts import CAP
 from train.synth.symbols import Colour, draw_mark, jittered_colour
 from train.synth.typesetting import PlacedSymbol, Typesetter, typeset
@@ -49,10 +50,37 @@ def _wanted(layout: PlateLayout) -> float:
     return layout.weight * (TWO_LINES if two_lines else 1.0)
 
 
+def layout_of(rng: np.random.Generator, region: str, text: str) -> PlateLayout:
+    """Returns a random layout of a country that has a pattern for the text.
+
+    Raises:
+        TrainError: There is none.
+    """
+    every = [plate for each in layouts() if each.region == region for plate in each.plates]
+    fitting = [layout for layout in every if fits(layout, text)]
+    if not fitting:
+        raise TrainError(f"{text}: fits no plate layout of region {region!r}")
+    weights = np.array([layout.weight for layout in fitting])
+    return fitting[rng.choice(len(fitting), p=weights / weights.sum())]
+
+
 def draw_plate(
-    rng: np.random.Generator, layout: PlateLayout, region: str, *, cap: float
+    rng: np.random.Generator,
+    layout: PlateLayout,
+    region: str,
+    *,
+    cap: float,
+    text: str | None = None,
 ) -> FlatPlate:
-    """A random plate of the layout; its tallest characters are `cap` pixels high."""
+    """Draws a plate of the layout.
+
+    Args:
+        rng: Source of randomness.
+        layout: How the plate looks.
+        region: Country of the layout.
+        cap: Height of the tallest characters, pixels.
+        text: Text of the plate, which a pattern of the layout fits; None: a random text.
+    """
     scale = cap / max(layout.cap)
     stretch = rng.uniform(0.96, 1.04, 2)
     size = (
@@ -68,7 +96,7 @@ def draw_plate(
     margin = rng.uniform(0.012, 0.03) * size[0]
     typesetter = Typesetter(rng, layout)
     area = (x1 + margin, y1, x2 - margin, y2)
-    rows = random_rows(rng, layout)
+    rows = rows_of(rng, layout, text) if text else random_rows(rng, layout)
     items = typeset(rng, rows, layout, typesetter=typesetter, area=area, scale=scale)
     _draw_items(rng, sheet, items, face=typesetter.face, ink=ink, emboss=layout.emboss)
     text = [item for item in items if item.is_text]

@@ -1,13 +1,15 @@
-"""Random texts by a layout's patterns, with what stands between their parts."""
+"""Random and given texts of a plate, divided into rows and parts as its layout wants."""
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from train.synth.layouts import ROW, STACK, PlateLayout
 
-TWIN = 0.08
-"""How often a character is made that of its neighbour: readers merge twins."""
+REPEATED = 0.08
+"""Share of characters that repeat their neighbour: readers merge repeated characters."""
 
 
 @dataclass(frozen=True)
@@ -19,12 +21,40 @@ class TextPart:
     stacked: bool = False
 
 
-Row = tuple[TextPart, ...]
+TextRow = tuple[TextPart, ...]
 
 
-def random_rows(rng: np.random.Generator, layout: PlateLayout) -> tuple[Row, ...]:
-    """A text of the layout, row by row."""
+def random_rows(rng: np.random.Generator, layout: PlateLayout) -> tuple[TextRow, ...]:
+    """Returns a random text of the layout, row by row."""
     pattern = layout.patterns[rng.integers(len(layout.patterns))]
+    return _rows(rng, layout, pattern, lambda part: random_part(rng, part, layout))
+
+
+def rows_of(rng: np.random.Generator, layout: PlateLayout, text: str) -> tuple[TextRow, ...]:
+    """Returns a given text row by row, with random gaps between its parts.
+
+    Raises:
+        ValueError: The text fits no pattern of the layout.
+    """
+    for pattern in layout.patterns:
+        if match := _expression(pattern, layout).fullmatch(text):
+            parts = iter(match.groups())
+            return _rows(rng, layout, pattern, lambda _: next(parts))
+    raise ValueError(text)
+
+
+def fits(layout: PlateLayout, text: str) -> bool:
+    """Returns whether the text, with or without spaces, fits a pattern of the layout.
+
+    A slash stands between two rows.
+    """
+    return any(_expression(pattern, layout).fullmatch(text) for pattern in layout.patterns)
+
+
+def _rows(
+    rng: np.random.Generator, layout: PlateLayout, pattern: str, write: Callable[[str], str]
+) -> tuple[TextRow, ...]:
+    """Returns the rows of a pattern, each part written by `write`."""
     rows: list[list[TextPart]] = [[]]
     number = 0
     for word in pattern.split(" "):
@@ -37,24 +67,45 @@ def random_rows(rng: np.random.Generator, layout: PlateLayout) -> tuple[Row, ...
             gap = kinds[rng.integers(len(kinds))]
             number += 1
         stack = STACK.fullmatch(word)
-        characters = random_part(rng, stack[1] if stack else word, layout)
+        characters = write(stack[1] if stack else word)
         rows[-1].append(TextPart(characters, gap, bool(stack)))
     return tuple(tuple(row) for row in rows)
 
 
 def random_part(rng: np.random.Generator, part: str, layout: PlateLayout) -> str:
-    """The characters of one part of a pattern."""
-    return "".join(_piece(rng, piece, layout) for piece in part.split("+"))
+    """Returns random characters for one part of a pattern."""
+    return "".join(_random_piece(rng, piece, layout) for piece in part.split("+"))
 
 
-def _piece(rng: np.random.Generator, piece: str, layout: PlateLayout) -> str:
+def _random_piece(rng: np.random.Generator, piece: str, layout: PlateLayout) -> str:
     words = piece.split("|")
     if len(words) > 1:
         return words[rng.integers(len(words))]
-    classes = {"L": layout.letters, "D": layout.digits, "X": layout.digits + layout.letters}
+    classes = _classes(layout)
     result = ""
     for kind in piece:
         choices = classes.get(kind, kind)
-        twin = bool(result) and rng.random() < TWIN and result[-1] in choices
-        result += result[-1] if twin else choices[rng.integers(len(choices))]
+        repeated = bool(result) and rng.random() < REPEATED and result[-1] in choices
+        result += result[-1] if repeated else choices[rng.integers(len(choices))]
     return result
+
+
+def _classes(layout: PlateLayout) -> dict[str, str]:
+    return {"L": layout.letters, "D": layout.digits, "X": layout.digits + layout.letters}
+
+
+def _expression(pattern: str, layout: PlateLayout) -> re.Pattern[str]:
+    """Returns a regular expression for a pattern, with one group for each part."""
+    rows = ([_part(word, layout) for word in row.split()] for row in pattern.split(ROW))
+    return re.compile(f" ?{ROW} ?".join(" ?".join(parts) for parts in rows))
+
+
+def _part(word: str, layout: PlateLayout) -> str:
+    return f"({''.join(_piece(piece, layout) for piece in word.strip('[]').split('+'))})"
+
+
+def _piece(piece: str, layout: PlateLayout) -> str:
+    if "|" in piece:
+        return f"(?:{piece})"
+    classes = _classes(layout)
+    return "".join(f"[{classes.get(kind, kind)}]" for kind in piece)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from train.synth.fonts import FontFace, pick_face
 from train.synth.layouts import PlateLayout
-from train.synth.plate_texts import Row, TextPart
+from train.synth.plate_texts import TextRow, TextPart
 from train.synth.stroke_fonts import CAP
 
 WIDTHS = {
@@ -76,7 +76,7 @@ class Typesetter:
         self._gap = rng.uniform(0.75, 1.3)
         self._lead = layout.lead and layout.lead[rng.integers(len(layout.lead))]
 
-    def row(self, row: Row, number: int) -> tuple[list[PlacedSymbol], float]:
+    def row(self, row: TextRow, number: int) -> tuple[list[PlacedSymbol], float]:
         """The items of a row, and its width."""
         items: list[PlacedSymbol] = []
         x = 0.0
@@ -115,7 +115,7 @@ class Typesetter:
 
 def typeset(
     rng: np.random.Generator,
-    rows: tuple[Row, ...],
+    rows: tuple[TextRow, ...],
     layout: PlateLayout,
     *,
     typesetter: Typesetter,
