@@ -1,17 +1,15 @@
 """A street as data: which vehicles pass, when, where and under which light."""
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from plateid.config.load import first_problem
 from plateid.config.section import Section
 from train.synth.flat_plate import random_layout
 from train.synth.plate_texts import random_rows
-from train.train_error import TrainError
+from train.toml_reading import read_toml
 
 VISIBLE_M = (-6.0, 110.0)
 """A vehicle is drawn while the distance of its plate lies between these."""
@@ -32,7 +30,7 @@ class StreetVehicle(Section):
     body: BodyName = "hatchback"
     colour: Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")] = "#b2282c"
     speed_m_s: float = Field(default=4.0, gt=0)
-    stop_m: float = Field(default=6.4, gt=0, description="Just before it leaves the image: 6.4")
+    stop_m: float = Field(default=7.0, gt=0, description="Distance at which it may stop")
     stop_s: float = Field(default=0.0, ge=0, description="Duration of the stop; inf: stays")
     lane_m: float | None = Field(default=None, description="Right of the centre line; or its lane")
 
@@ -78,12 +76,7 @@ def read_street(path: Path) -> Street:
     Raises:
         TrainError: The file cannot be read or is wrong; names the key and the reason.
     """
-    try:
-        return Street.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        raise TrainError(f"{path}: {': '.join(first_problem(error))}") from error
-    except (OSError, ValueError) as error:
-        raise TrainError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+    return read_toml(path, Street)
 
 
 def random_street(count: int, *, seed: int = 0, every_s: float = 3.0) -> Street:

@@ -4,7 +4,7 @@ import json
 import multiprocessing
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -99,7 +99,7 @@ def _begin(file: sqlite3.Connection, path: Path, seed: int) -> None:
         file.execute("INSERT INTO begun SELECT ? WHERE NOT EXISTS (SELECT 1 FROM begun)", (seed,))
 
 
-def _insert(file: sqlite3.Connection, rows: Iterator[Row]) -> None:
+def _insert(file: sqlite3.Connection, rows: Iterable[Row]) -> None:
     for number, row in enumerate(rows, 1):
         file.execute("INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?)", row)
         if number % COMMIT_EVERY == 0:

@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plateid.core.records import Image
-from train.train_error import TrainError
 from train.synth.decorations import draw_band, draw_caption, draw_fittings, draw_paper, stamp
 from train.synth.fonts import CHINESE, FontFace, line_mask
 from train.synth.layouts import ROW, PlateLayout, layouts
-from train.synth.plate_texts import fits, random_rows, rows_of
+from train.synth.plate_texts import match_text, random_rows, rows_of
 from train.synth.stroke_fonts import CAP
 from train.synth.symbols import Colour, draw_mark, jittered_colour
 from train.synth.typesetting import PlacedSymbol, Typesetter, typeset
+from train.train_error import TrainError
 
 TWO_LINES = 3.5
 """Plates of two lines are harder to read: so many times as many are drawn."""
@@ -57,7 +57,7 @@ def layout_of(rng: np.random.Generator, region: str, text: str) -> PlateLayout:
         TrainError: There is none.
     """
     every = [plate for each in layouts() if each.region == region for plate in each.plates]
-    fitting = [layout for layout in every if fits(layout, text)]
+    fitting = [layout for layout in every if match_text(layout, text)[0]]
     if not fitting:
         raise TrainError(f"{text}: fits no plate layout of region {region!r}")
     weights = np.array([layout.weight for layout in fitting])
@@ -99,13 +99,13 @@ def draw_plate(
     rows = rows_of(rng, layout, text) if text else random_rows(rng, layout)
     items = typeset(rng, rows, layout, typesetter=typesetter, area=area, scale=scale)
     _draw_items(rng, sheet, items, face=typesetter.face, ink=ink, emboss=layout.emboss)
-    text = [item for item in items if item.is_text]
-    boxes = [(item.x, item.y, item.x + item.width, item.y + item.height) for item in text]
+    characters = [item for item in items if item.is_text]
+    boxes = [(item.x, item.y, item.x + item.width, item.y + item.height) for item in characters]
     return FlatPlate(
         sheet,
-        "".join(item.kind for item in text),
+        "".join(item.kind for item in characters),
         np.array(boxes, np.float32).reshape(-1, 4),
-        tuple(item.row for item in text),
+        tuple(item.row for item in characters),
         region,
     )
 

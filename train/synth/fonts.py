@@ -51,7 +51,7 @@ class FontFace:
     @functools.cached_property
     def width(self) -> float:
         """Of an ordinary letter, in heights of it."""
-        return self.glyph(REFERENCE).shape[1] / CAP
+        return float(self.glyph(REFERENCE).shape[1] / CAP)
 
 
 @functools.cache

@@ -2,18 +2,15 @@
 
 import functools
 import re
-import tomllib
 from importlib import resources
-from importlib.resources.abc import Traversable
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from plateid.config.problems import problems_of
 from plateid.config.section import Section
 from plateid.core.text import CHARSET
 from train.synth.fonts import families
-from train.train_error import TrainError
+from train.toml_reading import read_toml
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Length = Annotated[float, Field(gt=0)]
@@ -166,27 +163,12 @@ def layouts() -> tuple[Layout, ...]:
     """
     folder = resources.files("train.synth").joinpath("layouts")
     files = sorted(folder.iterdir(), key=lambda file: file.name)
-    return tuple(read_layout(file) for file in files if file.name.endswith(".toml"))
+    return tuple(read_toml(file, Layout) for file in files if file.name.endswith(".toml"))
 
 
 def regions() -> tuple[str, ...]:
     """The countries of all layouts, in the order of their codes."""
     return tuple(sorted({layout.region for layout in layouts()} - {""}))
-
-
-def read_layout(file: Traversable) -> Layout:
-    """One file.
-
-    Raises:
-        TrainError: It is no layout; names the file, the key or line, and the reason.
-    """
-    try:
-        return Layout.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        problems = "; ".join(problem.text for problem in problems_of(error, Layout))
-        raise TrainError(f"{file}: {problems}") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise TrainError(f"{file}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _refuse_foreign(characters: str) -> None:

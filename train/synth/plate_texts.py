@@ -36,19 +36,21 @@ def rows_of(rng: np.random.Generator, layout: PlateLayout, text: str) -> tuple[T
     Raises:
         ValueError: The text fits no pattern of the layout.
     """
-    for pattern in layout.patterns:
-        if match := _expression(pattern, layout).fullmatch(text):
-            parts = iter(match.groups())
-            return _rows(rng, layout, pattern, lambda _: next(parts))
-    raise ValueError(text)
+    pattern, *parts = match_text(layout, text)
+    if not pattern:
+        raise ValueError(f"{text} fits no pattern")
+    return _rows(rng, layout, pattern, lambda _: parts.pop(0))
 
 
-def fits(layout: PlateLayout, text: str) -> bool:
-    """Returns whether the text, with or without spaces, fits a pattern of the layout.
+def match_text(layout: PlateLayout, text: str) -> tuple[str, ...]:
+    """Returns the first pattern that the text fits and the parts of the text; else one "".
 
-    A slash stands between two rows.
+    Spaces between the parts of a row are optional; a slash stands between two rows.
     """
-    return any(_expression(pattern, layout).fullmatch(text) for pattern in layout.patterns)
+    matches = (
+        (pattern, _expression(pattern, layout).fullmatch(text)) for pattern in layout.patterns
+    )
+    return next(((pattern, *match.groups()) for pattern, match in matches if match), ("",))
 
 
 def _rows(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from train.synth.fonts import FontFace, pick_face
 from train.synth.layouts import PlateLayout
-from train.synth.plate_texts import TextRow, TextPart
+from train.synth.plate_texts import TextPart, TextRow
 from train.synth.stroke_fonts import CAP
 
 WIDTHS = {
@@ -110,7 +110,7 @@ class Typesetter:
             x += room + self._spacing
 
     def _width(self, character: str) -> float:
-        return self._squeeze * self.face.glyph(character).shape[1] / CAP
+        return float(self._squeeze * self.face.glyph(character).shape[1] / CAP)
 
 
 def typeset(

@@ -10,8 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plateid import ALPR
 from plateid.core.formats import shipped_formats
+from plateid.core.geometry import iou
 from plateid.core.text import normalise
+from plateid.demo import CLIP
 from train.street import Street, StreetVehicle, random_street, read_street, render, write_video
 from train.street import frames as frames_module
 from train.street.projection import CAMERA_X_M, CLOSEST_M, Projection
@@ -45,10 +48,10 @@ def test_the_ground_under_a_pixel_is_projected_to_that_pixel():
 @pytest.mark.parametrize(
     ("changes", "at_s", "distance_m"),
     [
-        ({}, 5, 6.4),
-        ({}, 3, 6.4 + 8),
-        ({"direction": "away"}, 7, 6.4 + 8),
-        ({"speed_m_s": 10}, 4, 6.4 + 10),
+        ({}, 5, 7.0),
+        ({}, 3, 7.0 + 8),
+        ({"direction": "away"}, 7, 7.0 + 8),
+        ({"speed_m_s": 10}, 4, 7.0 + 10),
         ({}, 60, None),
         ({"stop_m": 9, "stop_s": 4}, 5, 9),
         ({"stop_m": 9, "stop_s": 4}, 9, 9),
@@ -89,7 +92,10 @@ def test_a_plate_behind_another_vehicle_is_not_in_the_ground_truth():
 def test_the_same_seed_gives_the_same_pixels_and_another_seed_others():
     street = Street(vehicles=(vehicle(arrives_s=0.2),), length_s=0.3, signs=2)
     first, second, other = (
-        [frame.image for frame in render(street.model_copy(update={"seed": seed}), size=SMALL, fps=10)]
+        [
+            frame.image
+            for frame in render(street.model_copy(update={"seed": seed}), size=SMALL, fps=10)
+        ]
         for seed in (3, 3, 4)
     )
     assert np.array_equal(first, second)
@@ -122,16 +128,18 @@ def test_every_text_of_a_random_street_has_the_syntax_of_its_country():
 def test_the_streets_that_ship_show_every_plate_long_enough(name):
     street = read_street(STREETS / f"{name}.toml")
     renderer = frames_module._Renderer(street, Projection(1280, 720))
-    seen = [plate.text for at in np.arange(0, street.length_s, 0.2) for plate in renderer.plates(at)]
-    assert all(seen.count(normalise(one.plate)) >= 8 for one in street.vehicles)
+    seen = [
+        plate.text for at in np.arange(0, street.length_s, 0.2) for plate in renderer.plates(at)
+    ]
+    assert all(seen.count(normalise(one.plate)) >= 6 for one in street.vehicles)
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("vehicles = [", "street.toml: "),
-        ("[[vehicles]]\nplate = 'B68SPK'", r"vehicles\[0\].region: Field required"),
-        ("vehicles = []\nnights = 3", "nights: Extra inputs"),
+        ("[[vehicles]]\nplate = 'B68SPK'", r"vehicles\[0\].region: is missing"),
+        ("vehicles = []\nnights = 3", 'unknown key "nights": did you mean "night_s"'),
         (None, "street.toml: No such file"),
     ],
 )
@@ -190,7 +198,8 @@ def test_the_shipped_networks_read_every_visible_plate(night_s):
     assert len(frame.plates) == 2
     read = {plate.text: plate.box for plate in ALPR().read(frame.image)}
     for plate in frame.plates:
-        assert iou(read[plate.text], plate.box) > 0.6
+        boxes = np.array([read[plate.text], plate.box], np.float32)
+        assert iou(boxes[:1], boxes[1:]) > 0.6
 
 
 def test_the_demo_video_that_ships_fits_its_ground_truth():

@@ -6,8 +6,9 @@ import pytest
 from plateid.core.formats import shipped_formats
 from plateid.core.text import CHARSET
 from train.synth.flat_plate import draw_plate
-from train.synth.layouts import layouts, read_layout, regions
+from train.synth.layouts import Layout, layouts, regions
 from train.synth.plate_texts import random_rows
+from train.toml_reading import read_toml
 from train.train_error import TrainError
 
 KNOWN = {entry.code for entry in shipped_formats().entries} & set(regions())
@@ -60,13 +61,13 @@ def test_most_plates_obey_the_syntax_that_the_device_knows(region):
 
 
 def test_a_good_file_is_read(file):
-    assert read_layout(file).region == "ro"
+    assert read_toml(file, Layout).region == "ro"
 
 
 def test_what_a_file_says_of_every_plate_a_plate_may_say_otherwise(file):
     every = "[every]\nink = ['#202020']\nbolts = 0.9\n[[plates]]"
     file.write_text(GOOD.replace("[[plates]]", every))
-    (plate,) = read_layout(file).plates
+    (plate,) = read_toml(file, Layout).plates
     assert (plate.ink, plate.bolts) == (("#101010",), 0.9)
 
 
@@ -98,6 +99,6 @@ def test_what_a_file_says_of_every_plate_a_plate_may_say_otherwise(file):
 def test_an_error_names_the_file_the_place_and_the_reason(file, old, new, said):
     file.write_text(GOOD.replace(old, new))
     with pytest.raises(TrainError) as caught:
-        read_layout(file)
+        read_toml(file, Layout)
     assert "xx.toml: " in str(caught.value)
     assert said in str(caught.value)
