@@ -20,6 +20,7 @@ from plateid.web.access import Access
 from plateid.web.live import RECENT, Live
 
 FOLDER = Path(__file__).parent
+CLOCK = {True: "Synchronised", False: "Not synchronised", None: "Unknown"}
 IN_TRANSIT_S = 30.0
 """Age up to which a waiting event counts as in transit to the broker, seconds."""
 
@@ -110,18 +111,18 @@ def device_state(site: Site) -> dict[str, Any]:
         "cameras": {name: camera["online"] for name, camera in cameras.items()},
         "rates": {name: camera["reads_per_minute"] for name, camera in cameras.items()},
         "waiting": outbox["events"],
-        "broker": _broker_state(outbox["events"], outbox["oldest_s"]),
+        **_broker_state(outbox["events"], outbox["oldest_s"]),
         "disk_free_mb": report["disk_free_mb"],
-        "clock": {True: "ok", False: "not set", None: "unknown"}[report["clock_synced"]],
+        "clock": CLOCK[report["clock_synced"]],
         "temperature_c": report["temperature_c"],
         "lost": report["lost"],
     }
 
 
-def _broker_state(waiting: int | None, oldest_s: float | None) -> str:
-    """A few young events are in transit; without a clock their age is unknown."""
-    if not waiting:
-        return "ok" if waiting == 0 else "unknown"
-    if waiting >= RECENT or (oldest_s or 0) > IN_TRANSIT_S:
-        return "away"
-    return "unknown" if oldest_s is None else "ok"
+def _broker_state(waiting: int | None, oldest_s: float | None) -> dict[str, str]:
+    """Returns CSS class and text; a few young events count as in transit."""
+    if waiting is not None and (waiting >= RECENT or (oldest_s or 0) > IN_TRANSIT_S):
+        return {"broker": "bad", "broker_text": f"{waiting} events waiting"}
+    if waiting == 0 or (waiting and oldest_s is not None):
+        return {"broker": "ok", "broker_text": "Up to date"}
+    return {"broker": "unknown", "broker_text": "Unknown"}  # without a clock their age is unknown

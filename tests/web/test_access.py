@@ -398,32 +398,32 @@ def test_a_list_that_somebody_else_changed_meanwhile_is_not_overwritten(box):
 
 def test_a_history_that_cannot_be_read_is_not_an_empty_one(box):
     box.config.store.path.rename(box.folder / "gone")
-    assert "The history cannot be read" in box.ask("/")[1]
-    assert "The history cannot be read" in box.ask("/start")[1]
+    assert "The event store cannot be read" in box.ask("/")[1]
+    assert "The event store cannot be read" in box.ask("/start")[1]
     lists = box.ask("/lists")[1]
-    assert ">unknown</td>" in lists
-    assert ">never</td>" not in lists
+    assert ">Unknown</td>" in lists
+    assert ">Never</td>" not in lists
 
 
 def test_a_few_events_that_wait_for_long_are_not_on_their_way(box):
     box.store.acknowledge([each.id for each in box.store.pending(1000)][3:])
     with box.store.transaction() as db:
         db.execute("UPDATE outbox SET queued_at = unixepoch()")
-    assert "The broker has the events" in box.ask("/start")[1]
-    assert 'class="ok">nothing waits' in box.ask("/")[1]
+    assert "The MQTT broker has all events" in box.ask("/start")[1]
+    assert 'class="ok">Up to date' in box.ask("/")[1]
     with box.store.transaction() as db:
         db.execute("UPDATE outbox SET queued_at = queued_at - 60")
-    assert "Events wait for the broker" in box.ask("/start")[1]
-    assert 'class="away">3 events wait' in box.ask("/")[1]
+    assert "Events wait for the MQTT broker" in box.ask("/start")[1]
+    assert 'class="bad">3 events waiting' in box.ask("/")[1]
 
 
 def test_without_a_clock_nobody_knows_how_long_events_wait(box):
     box.store.acknowledge([each.id for each in box.store.pending(1000)][3:])
     with box.store.transaction() as db:
         db.execute("UPDATE outbox SET queued_at = NULL")
-    assert 'class="unknown">unknown' in box.ask("/")[1]
+    assert 'class="unknown">Unknown' in box.ask("/")[1]
     box.store.acknowledge([each.id for each in box.store.pending(1000)])
-    assert 'class="ok">nothing waits' in box.ask("/")[1]
+    assert 'class="ok">Up to date' in box.ask("/")[1]
 
 
 def test_what_was_drawn_is_shown_before_it_is_read_again(box):
@@ -437,7 +437,7 @@ def test_a_list_that_plateid_may_not_write_is_shown_and_it_is_said(box, monkeypa
     monkeypatch.setattr("os.access", lambda path, _: path != box.folder)
     status, text, _ = box.ask("/lists")
     assert status == 200
-    assert f"plateid may not write {box.list_file}" in text
+    assert f"plateid cannot write {box.list_file}" in text
     assert "KX73LPH" in text
     assert 'action="/lists"' not in text
 

@@ -52,7 +52,7 @@ def loaded(browser, selector="img"):
     """Whether every picture of the page has arrived."""
     return browser.execute_script(
         "return [...document.querySelectorAll(arguments[0])]"
-        ".every(i => i.naturalWidth > 0 && !i.src.endsWith('none.svg'))",
+        ".every(i => i.naturalWidth > 0 && !i.src.endsWith('blank.svg'))",
         selector,
     )
 
@@ -93,7 +93,7 @@ def test_a_page_is_accessible_and_fits_on_a_phone(box, browser, scheme, pictured
 def test_plates_come_in_as_they_happen_and_a_pass_stays_one_row(box, browser):
     browser.get(box.address)
     wait(browser, lambda: loaded(browser))
-    wait(browser, lambda: texts(browser, '[data-fact="clock"]') == ["ok"])
+    wait(browser, lambda: texts(browser, '[data-fact="clock"]') == ["Synchronised"])
     assert len(texts(browser, "#latest li")) == 20
     seen = passing(99, "NEW123", camera="drive")
     box.server.publish(seen)
@@ -107,7 +107,7 @@ def test_plates_come_in_as_they_happen_and_a_pass_stays_one_row(box, browser):
 def test_what_the_page_shows_already_is_corrected_in_its_place(box, browser):
     shown = json.loads(box.ask("/api/v1/events?limit=1")[1])["events"][0]
     browser.get(box.address)
-    wait(browser, lambda: texts(browser, '[data-fact="clock"]') == ["ok"])
+    wait(browser, lambda: texts(browser, '[data-fact="clock"]') == ["Synchronised"])
     later = replace(passing(70, "NEW123", camera="drive"), pass_id=shown["pass_id"])
     box.server.publish(later)
     wait(browser, lambda: texts(browser, "#latest .plate")[0] == "NEW123")
@@ -135,14 +135,14 @@ def test_a_page_goes_on_after_a_restart_with_pictures_and_what_it_has_missed(box
 
 def test_a_page_that_hears_nothing_says_since_when(box, browser, scene):
     browser.get(box.address)
-    wait(browser, lambda: texts(browser, '[data-fact="clock"]') == ["ok"])
-    assert not browser.find_element(By.ID, "silent").is_displayed()
+    wait(browser, lambda: texts(browser, '[data-fact="clock"]') == ["Synchronised"])
+    assert not browser.find_element(By.ID, "disconnected").is_displayed()
     box.server.stop()
     browser.execute_script("const now = Date.now; Date.now = () => now() + 60000")
-    wait(browser, lambda: browser.find_element(By.ID, "silent").is_displayed(), patience_s=20)
-    assert texts(browser, "#silent")[0].startswith("Nothing heard from the box since ")
+    wait(browser, lambda: browser.find_element(By.ID, "disconnected").is_displayed(), patience_s=20)
+    assert texts(browser, "#disconnected")[0].startswith("No connection since ")
     box.serve(scene)
-    wait(browser, lambda: not browser.find_element(By.ID, "silent").is_displayed(), patience_s=20)
+    wait(browser, lambda: not browser.find_element(By.ID, "disconnected").is_displayed(), patience_s=20)
     browser.get("about:blank")
     browser.get_log("browser")  # says that the connection was lost
 
@@ -172,11 +172,11 @@ def test_a_list_is_changed_and_the_change_undone_and_comments_stay(box, browser)
     before = box.list_file.read_text()
     browser.get(f"{box.address}/lists")
     find(browser, "#edit [name=plate]").send_keys("CJ 12 ABC")
-    Select(find(browser, "#edit [name=list]")).select_by_visible_text("deny")
+    Select(find(browser, "#edit [name=list]")).select_by_visible_text("Deny")
     find(browser, "#edit [name=valid_to]").send_keys("2026-12-31")
     find(browser, "#edit button").click()
     wait(browser, lambda: "CJ 12 ABC" in texts(browser, "td .plate"))
-    find(browser, '[aria-label="Change KX73LPH"]').click()
+    find(browser, '[aria-label="Edit KX73LPH"]').click()
     name = find(browser, "#edit [name=name]")
     name.clear()
     name.send_keys("Ana, née Pop")
@@ -200,7 +200,7 @@ def test_a_list_is_changed_and_the_change_undone_and_comments_stay(box, browser)
 def test_what_is_drawn_on_the_picture_goes_into_the_file_and_its_comments_stay(box, browser):
     browser.get(f"{box.address}/cameras/drive")
     wait(browser, lambda: loaded(browser))
-    wait(browser, lambda: texts(browser, "#aid-height")[0].endswith("px"))
+    wait(browser, lambda: texts(browser, "#quality-height")[0].endswith("px"))
     drawing = find(browser, "#drawing")
 
     def click(*places):
@@ -210,7 +210,7 @@ def test_what_is_drawn_on_the_picture_goes_into_the_file_and_its_comments_stay(b
             ActionChains(browser).move_to_element_with_offset(drawing, dx, dy).click().perform()
 
     click((0.1, 0.2), (0.9, 0.2), (0.9, 0.9), (0.5, 0.5))
-    find(browser, "#back").click()
+    find(browser, "#undo-point").click()
     click((0.1, 0.9))
     find(browser, "#finish").click()
     find(browser, '[data-tool="line"]').click()
@@ -218,7 +218,7 @@ def test_what_is_drawn_on_the_picture_goes_into_the_file_and_its_comments_stay(b
     shown = tomllib.loads(find(browser, "#toml").get_attribute("value"))
     assert shown.keys() == {"roi", "line"}
     find(browser, "#save button").click()
-    wait(browser, lambda: texts(browser, ".good"))
+    wait(browser, lambda: texts(browser, ".success"))
     text = (box.folder / "plateid.toml").read_text()
     drive, yard = tomllib.loads(text)["camera"]
     expected = [(0.1, 0.2), (0.9, 0.2), (0.9, 0.9), (0.1, 0.9)]
@@ -237,11 +237,11 @@ def test_review_goes_by_keys_from_the_most_useful_and_trains_the_reader(box, bro
     read = field.get_attribute("value")
     hold(browser, Keys.ALT, Keys.ARROW_RIGHT)
     field.send_keys("NEW123", Keys.ENTER)
-    wait(browser, lambda: texts(browser, ".facts dd")[:1] == ["1"])
+    wait(browser, lambda: texts(browser, "#label-counts dd")[:1] == ["1"])
     hold(browser, Keys.ALT, "n")
-    wait(browser, lambda: texts(browser, ".facts dd") == ["1", "0", "1", "0"])
+    wait(browser, lambda: texts(browser, "#label-counts dd") == ["1", "0", "1", "0"])
     hold(browser, Keys.ALT, "s")
-    wait(browser, lambda: texts(browser, ".facts dd") == ["1", "0", "1", "1"])
+    wait(browser, lambda: texts(browser, "#label-counts dd") == ["1", "0", "1", "1"])
     archive = downloaded(box, "/review/labels.zip")
     rows = list(csv.DictReader(io.StringIO(archive.read("labels.csv").decode())))
     assert sorted(row["text"] for row in rows) == ["", "NEW123"]

@@ -1,48 +1,42 @@
-// Drawing of region, masks and line on the picture, and how well plates are seen.
-import { listen, watch } from "./streams.js";
+// The page of a camera: draws region, masks and line, and shows the image quality.
+import { listen, startImages } from "./streams.js";
+import { svg } from "./svg.js";
 
-const setup = document.querySelector("#setup");
+const page = document.querySelector("#camera");
 const drawing = document.querySelector("#drawing");
-const view = JSON.parse(setup.dataset.view);
-const least = { roi: 3, masks: 3, line: 2 };
+const view = JSON.parse(page.dataset.view); // normalised coordinates (0-1)
+const MIN_POINTS = { roi: 3, masks: 3, line: 2 };
 let tool = "roi";
 let points = [];
 
 const rounded = (value) => Math.round(1000 * value) / 1000;
-const text = (shape) => `[${shape.map(([x, y]) => `[${rounded(x)}, ${rounded(y)}]`).join(", ")}]`;
+const shapeText = (shape) => `[${shape.map(([x, y]) => `[${rounded(x)}, ${rounded(y)}]`).join(", ")}]`;
+const svgPoints = (shape) => shape.map(([x, y]) => `${1000 * x},${1000 * y}`).join(" ");
 
 function toml() {
   const lines = [];
-  if (view.roi) lines.push(`roi = ${text(view.roi)}`);
-  if (view.masks?.length) lines.push(`masks = [${view.masks.map(text).join(", ")}]`);
-  if (view.line) lines.push(`line = ${text(view.line)}`);
+  if (view.roi) lines.push(`roi = ${shapeText(view.roi)}`);
+  if (view.masks?.length) lines.push(`masks = [${view.masks.map(shapeText).join(", ")}]`);
+  if (view.line) lines.push(`line = ${shapeText(view.line)}`);
   return lines.join("\n");
 }
 
-function svg(tag, attributes) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  return made;
-}
-
-const scaled = (shape) => shape.map(([x, y]) => `${1000 * x},${1000 * y}`).join(" ");
-
 function draw() {
   drawing.replaceChildren();
-  if (view.roi) drawing.append(svg("polygon", { class: "roi", points: scaled(view.roi) }));
-  for (const mask of view.masks ?? []) drawing.append(svg("polygon", { class: "masks", points: scaled(mask) }));
-  if (view.line) drawing.append(svg("polyline", { class: "line", points: scaled(view.line) }));
-  drawing.append(svg("polyline", { class: tool, points: scaled(points) }));
+  if (view.roi) drawing.append(svg("polygon", { class: "roi", points: svgPoints(view.roi) }));
+  for (const mask of view.masks ?? []) drawing.append(svg("polygon", { class: "masks", points: svgPoints(mask) }));
+  if (view.line) drawing.append(svg("polyline", { class: "line", points: svgPoints(view.line) }));
+  drawing.append(svg("polyline", { class: tool, points: svgPoints(points) }));
   for (const [x, y] of points) drawing.append(svg("circle", { cx: 1000 * x, cy: 1000 * y, r: 6 }));
-  document.querySelector("#toml").value = toml() || "# the whole picture counts";
-  for (const key of Object.keys(least)) {
+  document.querySelector("#toml").value = toml() || "# nothing drawn: the whole image is used";
+  for (const key of Object.keys(MIN_POINTS)) {
     const field = document.querySelector(`#save [name="${key}"]`);
     if (field) field.value = JSON.stringify(view[key] ?? null);
   }
 }
 
-function finish() {
-  if (points.length < least[tool]) return;
+function finishShape() {
+  if (points.length < MIN_POINTS[tool]) return;
   if (tool === "masks") view.masks = [...(view.masks ?? []), points];
   else view[tool] = points;
   points = [];
@@ -50,11 +44,11 @@ function finish() {
 }
 
 drawing.addEventListener("click", (click) => {
-  const place = drawing.getBoundingClientRect();
-  const x = rounded((click.clientX - place.left) / place.width);
-  const y = rounded((click.clientY - place.top) / place.height);
+  const area = drawing.getBoundingClientRect();
+  const x = rounded((click.clientX - area.left) / area.width);
+  const y = rounded((click.clientY - area.top) / area.height);
   points.push([Math.min(1, Math.max(0, x)), Math.min(1, Math.max(0, y))]);
-  if (tool === "line" && points.length === 2) finish();
+  if (tool === "line" && points.length === 2) finishShape();
   draw();
 });
 
@@ -66,36 +60,35 @@ for (const button of document.querySelectorAll("[data-tool]")) {
     draw();
   });
 }
-document.querySelector("#finish").addEventListener("click", finish);
-document.querySelector("#back").addEventListener("click", () => { points.pop(); draw(); });
+document.querySelector("#finish").addEventListener("click", finishShape);
+document.querySelector("#undo-point").addEventListener("click", () => { points.pop(); draw(); });
 document.querySelector("#clear").addEventListener("click", () => {
   view[tool] = tool === "masks" ? [] : null;
   points = [];
   draw();
 });
-
-document.querySelector("#save")?.addEventListener("submit", finish);
+document.querySelector("#save")?.addEventListener("submit", finishShape);
 
 function showHints(hints) {
-  const lines = hints.map((hint) => Object.assign(document.createElement("li"), { textContent: hint }));
-  document.querySelector("#hints").replaceChildren(...lines);
+  const items = hints.map((hint) => Object.assign(document.createElement("li"), { textContent: hint }));
+  document.querySelector("#hints").replaceChildren(...items);
 }
 
-function showQuality(seen) {
-  if (!seen) return; // the last plate stays to be read
-  const set = (id, value) => { document.querySelector(`#aid-${id}`).textContent = value; };
-  set("plate", seen.plate || "unreadable");
-  set("height", `${seen.height} px`);
-  set("sharpness", seen.sharpness.toFixed(2));
-  set("angle", `${seen.tilt.toFixed(0)}°, ${seen.skew.toFixed(0)}°`);
-  set("brightness", `${seen.brightness} of 255`);
-  showHints(seen.hints);
+function showQuality(quality) {
+  if (!quality) return; // the measurements of the last plate stay on the page
+  const set = (id, value) => { document.querySelector(`#quality-${id}`).textContent = value; };
+  set("plate", quality.plate || "unreadable");
+  set("height", `${quality.height} px`);
+  set("sharpness", quality.sharpness.toFixed(2));
+  set("angle", `${quality.tilt.toFixed(0)}°, ${quality.skew.toFixed(0)}°`);
+  set("brightness", quality.brightness);
+  showHints(quality.hints);
 }
 
 listen(
-  `/cameras/${encodeURIComponent(setup.dataset.camera)}/quality`,
+  `/cameras/${encodeURIComponent(page.dataset.camera)}/quality`,
   { quality: showQuality },
-  () => showHints(["You are logged out: log in on another page, and this one goes on."]),
+  () => showHints(["You are logged out. Log in on another page to continue here."]),
 );
 draw();
-watch();
+startImages();

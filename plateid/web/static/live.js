@@ -1,15 +1,15 @@
-// The last plates as they happen, and the state of the box.
-import { listen, watch } from "./streams.js";
+// The page "Live": the latest plates and the state of the device.
+import { listen, startImages } from "./streams.js";
 
-const KEPT = 20;
+const MAX_ROWS = 20;
 const latest = document.querySelector("#latest");
 const list = latest.querySelector("ul");
 
 function element(tag, className, text) {
-  const made = document.createElement(tag);
-  made.className = className;
-  made.textContent = text;
-  return made;
+  const created = document.createElement(tag);
+  created.className = className;
+  created.textContent = text;
+  return created;
 }
 
 function row(event) {
@@ -23,8 +23,8 @@ function row(event) {
   time.dateTime = event.first_seen;
   item.append(
     link,
-    element("span", "sure", `${Math.round(100 * event.confidence)} %`),
-    element("span", "where", event.camera + way),
+    element("span", "confidence", `${Math.round(100 * event.confidence)} %`),
+    element("span", "meta", event.camera + way),
     time,
   );
   if (event.list) item.append(element("span", `tag ${event.list.kind}`, `${event.list.kind} · ${event.list.name}`));
@@ -32,11 +32,11 @@ function row(event) {
 }
 
 function showPlate(event) {
-  const before = [...list.children].find((item) => item.dataset.pass === event.pass_id);
-  if (before) before.replaceWith(row(event));
+  const shown = [...list.children].find((item) => item.dataset.pass === event.pass_id);
+  if (shown) shown.replaceWith(row(event));
   else list.prepend(row(event));
-  document.querySelector("#none")?.remove();
-  while (list.children.length > KEPT) list.lastElementChild.remove();
+  document.querySelector("#no-plates")?.remove();
+  while (list.children.length > MAX_ROWS) list.lastElementChild.remove();
 }
 
 function set(selector, text, className) {
@@ -48,24 +48,23 @@ function set(selector, text, className) {
 
 function showState(state) {
   for (const [name, online] of Object.entries(state.cameras)) {
-    set(`[data-online="${CSS.escape(name)}"]`, online ? "online" : "offline", `state ${online ? "ok" : "away"}`);
+    set(`[data-online="${CSS.escape(name)}"]`, online ? "Online" : "Offline", `state ${online ? "ok" : "bad"}`);
     set(`[data-rate="${CSS.escape(name)}"]`, state.rates[name]);
   }
-  const broker = { ok: "nothing waits", away: `${state.waiting} events wait`, unknown: "unknown" };
-  set('[data-fact="broker"]', broker[state.broker], state.broker);
-  set('[data-fact="disk"]', state.disk_free_mb === null ? "unknown" : `${(state.disk_free_mb / 1000).toFixed(1)} GB free`);
+  set('[data-fact="broker"]', state.broker_text, state.broker);
+  set('[data-fact="disk"]', state.disk_free_mb === null ? "Unknown" : `${(state.disk_free_mb / 1000).toFixed(1)} GB`);
   set('[data-fact="clock"]', state.clock);
-  set('[data-fact="temperature"]', state.temperature_c === null ? "unknown" : `${Math.round(state.temperature_c)} °C`);
-  set('[data-fact="lost"]', state.lost, state.lost ? "away" : "ok");
+  set('[data-fact="temperature"]', state.temperature_c === null ? "Unknown" : `${Math.round(state.temperature_c)} °C`);
+  set('[data-fact="lost"]', state.lost, state.lost ? "bad" : "ok");
 }
 
 function showSilence(since) {
-  const told = document.querySelector("#silent");
-  told.hidden = since === null;
-  told.textContent = since && `Nothing heard from the box since ${since.toLocaleTimeString()}: this is how it was then.`;
+  const alert = document.querySelector("#disconnected");
+  alert.hidden = since === null;
+  alert.textContent = since && `No connection since ${since.toLocaleTimeString()}. This page shows the last known state.`;
 }
 
-const stream = `/stream/events?after=${encodeURIComponent(latest.dataset.after)}`;
+const url = `/stream/events?after=${encodeURIComponent(latest.dataset.after)}`;
 const reload = () => location.reload();
-listen(stream, { plate: showPlate, state: showState, reload }, reload, showSilence);
-watch();
+listen(url, { plate: showPlate, state: showState, reload }, reload, showSilence);
+startImages();

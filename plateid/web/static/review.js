@@ -1,12 +1,8 @@
-// The box around the plate, and keys: corrections are made without a mouse.
+// The page "Review": edits the box around the plate, and handles keyboard shortcuts.
+import { svg } from "./svg.js";
+
 const form = document.querySelector("#review");
 const board = document.querySelector("#plate-box");
-
-function svg(tag, attributes) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  return made;
-}
 
 if (form) {
   const field = form.elements.box;
@@ -20,20 +16,20 @@ if (form) {
     field.value = box.map((value) => value.toFixed(1)).join(",");
   };
 
-  const place = (event) => {
+  const toImage = (event) => {
     const area = board.getBoundingClientRect();
-    const part = (value, from, size) => Math.min(1, Math.max(0, (value - from) / size));
-    return [width * part(event.clientX, area.left, area.width), height * part(event.clientY, area.top, area.height)];
+    const normalised = (value, from, size) => Math.min(1, Math.max(0, (value - from) / size));
+    return [width * normalised(event.clientX, area.left, area.width), height * normalised(event.clientY, area.top, area.height)];
   };
 
   board.addEventListener("pointerdown", (event) => {
-    start = place(event);
+    start = toImage(event);
     board.setPointerCapture(event.pointerId);
     event.preventDefault();
   });
   board.addEventListener("pointermove", (event) => {
     if (!start) return;
-    const end = place(event);
+    const end = toImage(event);
     if (Math.abs(end[0] - start[0]) < 2 || Math.abs(end[1] - start[1]) < 2) return;
     box = [Math.min(start[0], end[0]), Math.min(start[1], end[1]), Math.max(start[0], end[0]), Math.max(start[1], end[1])];
     draw();

@@ -1,14 +1,14 @@
-// Pictures of cameras: streams for the first few, as browsers open six connections to a box; the
-// others are stills that are asked for again. A page that nobody looks at asks for nothing.
-const STREAMS = 3;
-const STILL_MS = 2000;
-const SILENT_MS = 20000; // a box says something every four seconds
+// Image and event streams. Browsers open at most six connections to a host: the first cameras use
+// MJPEG streams, the others stills that are fetched again. A hidden page fetches nothing.
+const MAX_STREAMS = 3;
+const STILL_MS = 2000; // interval of stills and of retries
+const SILENT_MS = 20000; // the server sends an event at least every four seconds
 const RETRY_MS = 3000;
 const images = () => [...document.querySelectorAll("img.stream")];
 
 function start(image, index) {
   const name = encodeURIComponent(image.dataset.camera);
-  if (index < STREAMS) {
+  if (index < MAX_STREAMS) {
     image.src = `/stream/${name}.mjpeg?${Date.now()}`;
     image.onerror = () => setTimeout(() => start(image, index), STILL_MS);
   } else {
@@ -21,27 +21,27 @@ function start(image, index) {
 
 function stop(image) {
   image.onload = image.onerror = null;
-  image.src = "/static/none.svg";
+  image.src = "/static/blank.svg";
 }
 
-const follow = () => images().forEach(document.hidden ? stop : start);
+const restartImages = () => images().forEach(document.hidden ? stop : start);
 
-// Server-sent events, again and again: a box starts anew, a session ends, a phone sleeps. Pictures
-// begin anew with them, since a browser does not say that a stream of pictures has ended.
-export function listen(url, handlers, loggedOut, silence = () => {}) {
-  let source, heard, said = Date.now(), again = false;
+// Listens to server-sent events and reconnects after a restart, a logout or the sleep of a phone.
+// A reconnection restarts the images too: browsers do not report the end of an MJPEG stream.
+export function listen(url, handlers, onLogout, onSilence = () => {}) {
+  let source, openedAt, lastEventAt = Date.now(), isReconnection = false;
   const open = () => {
     source?.close();
-    heard = Date.now();
+    openedAt = Date.now();
     source = new EventSource(url);
     source.onopen = () => {
-      if (again) follow();
-      again = true;
+      if (isReconnection) restartImages();
+      isReconnection = true;
     };
     for (const [kind, handle] of Object.entries(handlers)) {
       source.addEventListener(kind, (message) => {
-        heard = said = Date.now();
-        silence(null);
+        openedAt = lastEventAt = Date.now();
+        onSilence(null);
         handle(JSON.parse(message.data));
       });
     }
@@ -50,22 +50,22 @@ export function listen(url, handlers, loggedOut, silence = () => {}) {
     };
   };
   const retry = async () => {
-    const answer = await fetch(location.href).catch(() => null);
-    if (answer?.redirected) loggedOut();
+    const response = await fetch(location.href).catch(() => null);
+    if (response?.redirected) onLogout();
     else open();
   };
   setInterval(() => {
-    if (Date.now() - said > SILENT_MS) silence(new Date(said));
-    if (Date.now() - heard > SILENT_MS) open();
+    if (Date.now() - lastEventAt > SILENT_MS) onSilence(new Date(lastEventAt));
+    if (Date.now() - openedAt > SILENT_MS) open();
   }, SILENT_MS / 4);
   addEventListener("pagehide", () => source.close());
   open();
 }
 
-export function watch() {
-  document.addEventListener("visibilitychange", follow);
+export function startImages() {
+  document.addEventListener("visibilitychange", restartImages);
   addEventListener("pagehide", () => images().forEach(stop));
-  // A stream that starts earlier keeps the page from being loaded until its first picture.
-  if (document.readyState === "complete") follow();
-  else addEventListener("load", follow, { once: true });
+  // A stream that starts before "load" delays that event until its first image.
+  if (document.readyState === "complete") restartImages();
+  else addEventListener("load", restartImages, { once: true });
 }
