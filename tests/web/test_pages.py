@@ -142,7 +142,11 @@ def test_a_page_that_hears_nothing_says_since_when(box, browser, scene):
     wait(browser, lambda: browser.find_element(By.ID, "disconnected").is_displayed(), patience_s=20)
     assert texts(browser, "#disconnected")[0].startswith("No connection since ")
     box.serve(scene)
-    wait(browser, lambda: not browser.find_element(By.ID, "disconnected").is_displayed(), patience_s=20)
+    wait(
+        browser,
+        lambda: not browser.find_element(By.ID, "disconnected").is_displayed(),
+        patience_s=20,
+    )
     browser.get("about:blank")
     browser.get_log("browser")  # says that the connection was lost
 
