@@ -27,8 +27,12 @@ _METADATA_OPTIONS: dict[str, Any] = (
     else {}
 )
 """Metadata is not always UTF-8; PyAV before 19, the last for Python 3.11, refuses such files."""
+_LIVE_FORMATS = "rtsp,mpegts,mjpeg,mpjpeg,h264,hevc,flv,live_flv,matroska,webm,mov,mp4,avi,nut"
+"""Container formats of a camera. Playlists (HLS, DASH, concat) are not among them: a hostile camera
+could make FFmpeg open other hosts with them."""
+_CREDENTIALS = re.compile(r"[:=;&,]|%3[ad]", re.IGNORECASE)
+"""A path segment with one of these characters may hold a user and password."""
 NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
-_CREDENTIALS = r"(?i)\b((?:user|login|pass|ps?wd?|pin|secret|token|auth|key|sig)[^=&/?]*)=[^&/]*"
 _NO_VIDEO = {"tty", "gif"}
 """Formats that FFmpeg opens as video though they are not: text files and GIF images."""
 
@@ -64,18 +68,32 @@ def live_source(url: str, timeout_s: float, options: Mapping[str, str] = NO_OPTI
         return MediaSource(url, format="v4l2", options={**options})
     # By default FFmpeg probes for up to 5 s, longer than the time-out, and then delivers old
     # frames. `fflags=nobuffer` drops them with their key frame: the next can be 10 s away.
-    network = {"timeout": str(round(1e6 * timeout_s)), "analyzeduration": "500000"}
+    network = {
+        "timeout": str(round(1e6 * timeout_s)),
+        "analyzeduration": "500000",
+        "format_whitelist": _LIVE_FORMATS,
+    }
     if url.startswith("rtsp"):
         network |= {"rtsp_transport": "tcp", "allowed_media_types": "video"}
     return MediaSource(url, options=network, timeout_s=(timeout_s + 1, timeout_s))
 
 
 def redacted(url: str) -> str:
-    """Returns the URL without user and password; when in doubt it hides too much."""
+    """Returns scheme, host, port and path of a URL, for messages.
+
+    Hides user, password and query, and each path segment that may hold credentials, because
+    cameras take them in many forms. A path of a file or device is returned as it is.
+    """
     if "://" not in url:
         return url
-    url = re.sub(_CREDENTIALS, r"\1=***", url)
-    return re.sub(r"://.*@", "://", url)
+    scheme, _, rest = url.partition("://")
+    authority, *tail = re.split(r"(?=[/?#])", rest, maxsplit=1)
+    if any("@" in part for part in tail):  # perhaps an unescaped password
+        return f"{scheme}://***"
+    host = authority.rpartition("@")[2]
+    path = re.split(r"[?#]", "".join(tail), maxsplit=1)[0]
+    shown = ["***" if _CREDENTIALS.search(segment) else segment for segment in path.split("/")]
+    return f"{scheme}://{host}{'/'.join(shown)}"
 
 
 @contextmanager
@@ -134,4 +152,6 @@ def _reason(error: av.error.FFmpegError, source: MediaSource) -> str:
         return f"no answer or no video within {source.timeout_s[1]:g} s"
     if isinstance(error, av.error.FileNotFoundError):
         return "does not exist"
+    if source.timeout_s is not None and isinstance(error, av.error.ArgumentError):
+        return "is not a camera's video format; playlists (HLS, DASH) are refused"
     return "is not a video, or is damaged" if invalid else str(error.strerror)

@@ -183,6 +183,14 @@ def test_non_reference_frames_are_not_decoded_while_workers_are_behind(web, vide
     assert 3 < len(needed) < len(some) < len(all_of_it)
 
 
+def test_playlist_of_other_hosts_is_refused(web, tmp_path):
+    (tmp_path / "inner.ts").write_bytes(b"")
+    playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{web}/inner.ts\n#EXT-X-ENDLIST\n"
+    (tmp_path / "live.m3u8").write_text(playlist)
+    _, error = reading(read_stream("gate", f"{web}/live.m3u8"))
+    assert error.reason.startswith("is not a camera's video format")
+
+
 def test_mjpeg_over_http_is_read(web):
     frames = read_stream("gate", f"{web}/mjpeg", timeout_s=1)
     first = next(frames)
@@ -226,23 +234,45 @@ def test_http_error_names_its_status(web):
 @given(st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), min_size=5))
 def test_redacted_url_hides_any_password(password):
     secret = f"<{password}>"
-    assert secret not in redacted(f"rtsp://admin:{secret}@camera/live")
-    assert redacted(f"rtsp://admin:{secret}@camera:554/live") == "rtsp://camera:554/live"
+    shown = redacted(f"rtsp://admin:{secret}@camera:554/live")
+    assert secret not in shown
+    assert shown == ("rtsp://***" if set("/?#") & set(secret) else "rtsp://camera:554/live")
+
+
+USERS = ("user=admin", "usr=admin", "u=admin", "login=admin", "loginuse=admin")
+SECRETS = (
+    *("password=S3", "pass=S3", "pwd=S3", "psw=S3", "p=S3", "loginpas=S3", "access_token=S3"),
+    *("api_key=S3", "apikey=S3", "token=S3", "auth=S3", "key=S3", "sig=S3", "session=S3"),
+)
+FORMS = (
+    *(f"rtsp://h:554/live?{user}&{secret}" for user in USERS for secret in SECRETS),
+    *(f"rtsp://h:554/{user}&{secret}&channel=1" for user in USERS for secret in SECRETS),
+    *(f"http://h:554/v.cgi?{secret}#x" for secret in SECRETS),
+    *(f"http://h:554/v;{secret}/1" for secret in SECRETS),
+    *(f"http://h:554/{secret.replace('=', '%3D')}" for secret in SECRETS),
+    *(f"rtsp://admin:S3@h:554/ch{n}" for n in range(20)),
+    *("rtsp://h:554/admin:S3/ch1", "rtsp://h:554/admin,S3", "rtsp://S3@h:554", "http://h:554#S3"),
+    *("rtsp://h:554/user=admin_password=S3_channel=1", "http://h:554?S3", "rtsp://a:S3@b@h/live"),
+)
+
+
+def test_redacted_url_hides_secrets_in_each_of_200_forms():
+    assert len(FORMS) >= 200
+    for url in FORMS:
+        shown = redacted(url)
+        assert "S3" not in shown and "admin" not in shown, url
+        assert shown.startswith((f"{url.split(':')[0]}://h:554", "rtsp://h/", "rtsp://***")), shown
 
 
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
-        ("rtsp://camera/live?channel=1", "rtsp://camera/live?channel=1"),
-        ("http://c/flv?app=bcs&user=me&password=x", "http://c/flv?app=bcs&user=***&password=***"),
-        (
-            "rtsp://c:554/user=me&password=x&channel=1",
-            "rtsp://c:554/user=***&password=***&channel=1",
-        ),
-        ("http://c/v?id=a&pw=x&psw=y&w=9", "http://c/v?id=a&pw=***&psw=***&w=9"),
+        ("rtsp://camera/Streaming/Channels/101", "rtsp://camera/Streaming/Channels/101"),
+        ("rtsp://camera/cam/realmonitor?channel=1", "rtsp://camera/cam/realmonitor"),
+        ("rtsp://[fe80::1]:554/live", "rtsp://[fe80::1]:554/live"),
         ("/dev/video0", "/dev/video0"),
-        ("/clips/key=1@home.mp4", "/clips/key=1@home.mp4"),
+        ("/videos/key=1@home.mp4", "/videos/key=1@home.mp4"),
     ],
 )
-def test_redacted_url_hides_secrets_in_path_and_query(url, shown):
+def test_redacted_url_keeps_host_and_path(url, shown):
     assert redacted(url) == shown
