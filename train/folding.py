@@ -1,6 +1,6 @@
-"""How texts are compared."""
+"""Comparison of plate texts."""
 
 
 def fold(text: str) -> str:
-    """O and I as the digits that they cannot be told from."""
+    """Replaces the letters O and I by the digits 0 and 1, which look the same."""
     return text.replace("O", "0").replace("I", "1")

@@ -1,4 +1,4 @@
-"""What the machine that trains can do, and who trains on it."""
+"""The training machine: its number formats, and locks on the folders of runs."""
 
 import fcntl
 import os
@@ -12,17 +12,17 @@ from train.train_error import TrainError
 
 
 def computes_bfloat16() -> bool:
-    """Whether oneDNN has kernels for it on this CPU; else torch's own are slower than float32."""
+    """Whether this CPU has oneDNN kernels for bfloat16; torch's own are slower than float32."""
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001 - as inductor asks
 
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Makes a folder, and keeps other runs out of it.
+    """Creates a folder and locks it against other runs.
 
     Raises:
-        TrainError: There is one.
-        OSError: It cannot be made.
+        TrainError: Another run has locked it.
+        OSError: It cannot be created.
     """
     folder.mkdir(parents=True, exist_ok=True)
     place = os.open(folder, os.O_RDONLY)
@@ -30,8 +30,8 @@ def alone_in(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise TrainError(f"--out {folder}: a run is at work in it") from error
+            raise TrainError(f"--out {folder}: another run is using it") from error
         yield
-        fcntl.flock(place, fcntl.LOCK_UN)  # workers that were forked have it, too
+        fcntl.flock(place, fcntl.LOCK_UN)  # forked workers hold it as well
     finally:
         os.close(place)

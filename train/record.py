@@ -1,19 +1,15 @@
-"""What every record of a run says of the code and the data, and how it is written."""
+"""Writes the record of a run."""
 
-import hashlib
 import json
-import os
 import subprocess
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from train.dataset.labelled_images import LabelledImage
 from train.train_error import TrainError
 
 
 def commit() -> str:
-    """`git describe` of this code; "unknown" outside of a repository."""
+    """Returns `git describe` of this code; "unknown" outside of a repository."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -22,38 +18,32 @@ def commit() -> str:
     return answer.stdout.strip() or "unknown"
 
 
-def data_hash(pictures: Iterable[LabelledImage]) -> str:
-    """SHA-256 of the pictures' names, boxes and bytes, in their order."""
-    digest = hashlib.sha256()
-    for picture in pictures:
-        digest.update(os.fsencode(f"{picture.path.name} {picture.boxes}\n"))
-        digest.update(picture.path.read_bytes())
-    return digest.hexdigest()
-
-
 def write_whole(path: Path, text: str) -> None:
-    """Writes a file that has its name only when it is complete."""
+    """Writes a file under a temporary name, and renames it when it is complete."""
     temporary = path.with_name(f"{path.name}.tmp")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
 
 
-def begin(path: Path, asked: dict[str, Any], **noted: Any) -> dict[str, Any]:
-    """Notes what a run begins with, and the commit; one that goes on must be asked for the same.
+def begin(path: Path, settings: dict[str, Any], **notes: Any) -> dict[str, Any]:
+    """Writes the settings and the commit of a new run; checks those of a run that is resumed.
 
     Args:
-        path: The note.
-        asked: What decides what comes out.
-        **noted: What may be another the next time, as where the run lies.
+        path: The file, `begun.json`.
+        settings: Everything that affects the result.
+        **notes: What may change when the run is resumed, for example its folder.
+
+    Returns:
+        The content of the file.
 
     Raises:
-        TrainError: It was asked for something else.
+        TrainError: The run was begun with other settings.
     """
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps({**asked, **noted, "commit": commit()}, indent=2, default=str))
+        write_whole(path, json.dumps({**settings, **notes, "commit": commit()}, indent=2, default=str))
     begun: dict[str, Any] = json.loads(path.read_text())
-    wanted = json.loads(json.dumps(asked, default=str))  # tuples are lists there
+    wanted = json.loads(json.dumps(settings, default=str))  # tuples become lists
     changed = [key for key, value in wanted.items() if begun.get(key, value) != value]
     if changed:
         raise TrainError(

@@ -1,5 +1,5 @@
-"""What the training commands report as one line."""
+"""The error that the training commands report in one line."""
 
 
 class TrainError(Exception):
-    """Bad data, a bad option or a wrong model; the message names the thing and the reason."""
+    """Bad data, a bad option or an unusable model; the message names it and the reason."""

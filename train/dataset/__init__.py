@@ -1,1 +1,1 @@
-"""ImageLabels pictures: read from any common format, checked, and split without leakage."""
+"""Reads labelled images in any common format, checks them, and splits them without leakage."""

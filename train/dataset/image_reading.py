@@ -1,131 +1,134 @@
-"""Reads each labelled picture once, and checks its labels against what is seen."""
+"""Reads each labelled image once and checks its labels against it."""
 
 import hashlib
 import os
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
 from plateid.capture.images import read_image
 from plateid.core.records import Box, Image
 from plateid.errors import SourceError
-from train.dataset.formats import ImageLabels, labels_csv, read_labels
-from train.dataset.labelled_images import LabelledImage, group_of
-from train.dataset.perceptual_hash import fingerprint
+from train.dataset.formats import ImageLabels, plateid_csv, read_labels
+from train.dataset.grouping import group_of
+from train.dataset.labelled_image import LabelledImage
+from train.dataset.perceptual_hash import perceptual_hash
+from train.progress import tracked
 from train.train_error import TrainError
 
-SMALLEST = 10
-"""Pixels a side; ultralytics leaves out what is smaller without a word."""
-SLACK = 1.0
-"""Pixels by which a box may lie outside without being counted: labels are rounded."""
-EXIF = "; its EXIF orientation was not heeded: remove that, or label it upright"
+MIN_SIDE_PX = 10
+"""Minimum side of an image, pixels: ultralytics silently leaves out smaller ones."""
+TOLERANCE_PX = 1.0
+"""Pixels by which a box may be outside without being counted as clipped: labels are rounded."""
+EXIF = "; the labels ignore its EXIF orientation: remove that, or label the upright image"
 BLACK = 3
-TOLD = 20
-"""Problems that are told one by one."""
+"""Grey level (0-255) up to which a corner counts as black."""
+DARK = 40
+"""Mean grey level (0-255) up to which an image is too dark to judge its corners."""
+MAX_PROBLEMS = 20
+"""Number of problems that are listed."""
 
 
 def read_images(folder: Path) -> list[LabelledImage]:
     """Reads a data set: labels.csv, COCO, YOLO or Pascal VOC.
 
-    This checks each picture by itself; `train.dataset.splits.checked_pictures` also compares them.
+    Each image is checked by itself; `train.dataset.splits.load_split` also compares them.
 
     Raises:
-        TrainError: Of a line for each thing that is wrong.
+        TrainError: It has one line for each problem.
     """
     problems: list[str] = []
-    pictures = look_at(read_labels(folder, problems), problems)
-    refuse(problems)
-    return pictures
+    images = read_labelled(read_labels(folder, problems), problems)
+    raise_problems(problems)
+    return images
 
 
 def read_tables(folders: Sequence[Path]) -> list[LabelledImage]:
-    """Reads each folder's labels.csv; a picture without corners is a plate that is cut out.
+    """Reads each folder's labels.csv; an image without corners is a cropped plate.
 
     Raises:
-        TrainError: Of a line for each thing that is wrong.
+        TrainError: It has one line for each problem.
     """
     problems: list[str] = []
     files = [(folder, [folder / "labels.csv"]) for folder in folders]
-    labels = [
-        each for found in files for each in labels_csv.read(*found, problems, cut_out=True)[0]
-    ]
-    pictures = look_at(labels, problems)
-    refuse(problems)
-    return pictures
+    labels = [e for found in files for e in plateid_csv.read(*found, problems, crops=True)[0]]
+    images = read_labelled(labels, problems)
+    raise_problems(problems)
+    return images
 
 
-def refuse(problems: Sequence[str]) -> None:
-    """Raises a TrainError that tells the problems, if there are any."""
-    more = [f"and {len(problems) - TOLD} more"] if len(problems) > TOLD else []
+def raise_problems(problems: Sequence[str]) -> None:
+    """Raises a TrainError that lists the problems, if there are any."""
+    more = [f"and {len(problems) - MAX_PROBLEMS} more"] if len(problems) > MAX_PROBLEMS else []
     if problems:
-        raise TrainError("\n".join([*problems[:TOLD], *more]))
+        raise TrainError("\n".join([*problems[:MAX_PROBLEMS], *more]))
 
 
-def look_at(labels: Sequence[ImageLabels], problems: list[str]) -> list[LabelledImage]:
-    """Reads pictures on all processors; those that cannot be used become problems."""
+def read_labelled(labels: Sequence[ImageLabels], problems: list[str]) -> list[LabelledImage]:
+    """Reads images on all cores; one that cannot be used becomes a problem."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = track(
-            pool.map(_attempt, labels),
-            "Reading pictures",
-            total=len(labels),
-            console=Console(stderr=True),
-            transient=True,
-            disable=not sys.stderr.isatty(),
-        )
-        looks = list(results)
-    problems += [look for look in looks if isinstance(look, str)]
-    return [look for look in looks if isinstance(look, LabelledImage)]
+        results = list(tracked(pool.map(_try_to_read, labels), "Reading images", total=len(labels)))
+    problems += [result for result in results if isinstance(result, str)]
+    return [result for result in results if isinstance(result, LabelledImage)]
 
 
-def _attempt(labels: ImageLabels) -> LabelledImage | str:
+def is_rotated(image: Image) -> bool:
+    """Whether two or more corners are black in an image that is not dark."""
+    ends = slice(8), slice(-8, None)
+    corners = (image[y, x].max(axis=2) for y in ends for x in ends)
+    black = sum(bool(np.median(corner) <= BLACK) for corner in corners)
+    return black > 1 and float(image.max(axis=2).mean()) > DARK
+
+
+def _try_to_read(labels: ImageLabels) -> LabelledImage | str:
     try:
-        return _look(labels)
+        return _read(labels)
     except (TrainError, SourceError) as error:
         return str(error)
 
 
-def _look(labels: ImageLabels) -> LabelledImage:
-    """Reads one picture as the device does.
+def _read(labels: ImageLabels) -> LabelledImage:
+    """Reads an image as the device does.
 
     Raises:
         SourceError: It cannot be read.
-        TrainError: It is too small or of another size than its labels say, or a box has no size or
-            lies outside.
+        TrainError: It is too small, or its labels do not fit it.
     """
     picture = read_image(labels.path)
     width, height = picture.width, picture.height
     _check_size(labels, width, height)
-    wide, high = (width, height) if labels.relative else (1, 1)
-    corners = (each.xyxy for each in labels.boxes)
-    drawn = [(x1 * wide, y1 * high, x2 * wide, y2 * high) for x1, y1, x2, y2 in corners]
-    boxes = tuple(_clipped(labels, box, width, height) for box in drawn)
-    moved = np.abs(np.subtract(drawn, boxes)).reshape(-1, 4).max(axis=1)
+    scale = (width, height) * 2 if labels.is_normalised else (1, 1, 1, 1)
+    labelled = [_scaled(each.xyxy, scale) for each in labels.boxes]
+    boxes = tuple(_clipped(labels, box, width, height) for box in labelled)
+    moved_px = np.abs(np.subtract(labelled, boxes)).reshape(-1, 4).max(axis=1)
     return LabelledImage(
         labels=labels,
         boxes=boxes,
         group=group_of(labels.folder, labels.row),
         width=width,
         height=height,
-        clipped=int((moved > SLACK).sum()),
+        clipped=int((moved_px > TOLERANCE_PX).sum()),
         digest=hashlib.sha256(labels.path.read_bytes()).digest(),
-        looks=fingerprint(picture.luma(width, height), boxes),
-        is_turned=is_turned(picture.resized(width, height)),
+        perceptual_hash=perceptual_hash(picture.luma(width, height), boxes),
+        is_rotated=is_rotated(picture.resized(width, height)),
     )
 
 
+def _scaled(box: Box, scale: tuple[int, ...]) -> Box:
+    x1, y1, x2, y2 = (value * factor for value, factor in zip(box, scale, strict=True))
+    return x1, y1, x2, y2
+
+
 def _check_size(labels: ImageLabels, width: int, height: int) -> None:
-    if min(width, height) < SMALLEST:
-        raise TrainError(f"{labels.path}: smaller than {SMALLEST} pixels")
+    if min(width, height) < MIN_SIDE_PX:
+        raise TrainError(f"{labels.path}: smaller than {MIN_SIDE_PX} pixels")
     if labels.size in {None, (width, height)}:
         return
-    said, seen = "{} x {}".format(*labels.size or ()), f"{width} x {height} pixels"
+    said, actual = "{} x {}".format(*labels.size or ()), f"{width} x {height} pixels"
     hint = EXIF if labels.size == (height, width) else ""
-    raise TrainError(f"{labels.source}: says {said}, but {labels.path} is {seen}{hint}")
+    raise TrainError(f"{labels.source}: says {said}, but {labels.path} is {actual}{hint}")
 
 
 def _clipped(labels: ImageLabels, box: Box, width: int, height: int) -> Box:
@@ -133,15 +136,7 @@ def _clipped(labels: ImageLabels, box: Box, width: int, height: int) -> Box:
     inside = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
     where = f"{labels.source}: {labels.path.name}: box {x1:.1f} {y1:.1f} {x2:.1f} {y2:.1f}"
     if x2 <= x1 or y2 <= y1:
-        raise TrainError(f"{where}: a box of no size")
+        raise TrainError(f"{where}: is empty")
     if inside[2] <= inside[0] or inside[3] <= inside[1]:
-        raise TrainError(f"{where}: outside the picture of {width} x {height} pixels")
+        raise TrainError(f"{where}: is outside of the image ({width} x {height} pixels)")
     return inside
-
-
-def is_turned(image: Image) -> bool:
-    """Whether two or more corners are black, in a picture that is not dark."""
-    ends = slice(8), slice(-8, None)
-    corners = (image[y, x].max(axis=2) for y in ends for x in ends)
-    black = sum(bool(np.median(corner) <= BLACK) for corner in corners)
-    return black > 1 and float(image.max(axis=2).mean()) > 40

@@ -1,4 +1,4 @@
-"""The small-data curve: how good a detector gets with how many pictures of plates."""
+"""The small-data curve: detection accuracy (mAP50) against the number of training images."""
 
 import json
 from collections.abc import Iterator
@@ -11,11 +11,12 @@ import matplotlib as mpl
 from matplotlib import pyplot as plt
 
 from plateid.config.models import bundle_path
-from train.dataset.labelled_images import split
-from train.dataset.splits import checked_pictures
-from train.detector.finetune import DetectorRun, base_hash, train_detector
-from train.detector.ultralytics_training import load_detector
-from train.record import data_hash, write_whole
+from train.dataset.labelled_image import data_hash
+from train.dataset.splits import load_split
+from train.detector.detector_run import DetectorRun
+from train.detector.finetune import base_hash, train_detector
+from train.detector.yolo_weights import load_detector
+from train.record import write_whole
 from train.train_error import TrainError
 
 STARTS = ("fine-tuned", "from scratch")
@@ -26,15 +27,15 @@ class Curve:
     """Configuration, command line and record of a curve.
 
     Attributes:
-        data: Folders of labelled pictures; their validation part measures every point.
+        data: Folders of labelled images; their validation part measures every point.
         base: Weights to fine-tune.
-        scratch: The same network's yaml, to train from nothing.
-        out: Folder of the runs; a point that is there is not run again.
-        sizes: Numbers of pictures; the last point is all of them.
-        seeds: Runs of each point; the seed also draws the pictures.
-        steps: Of each run, whatever its number of pictures; to the next whole epoch, one at least.
-        imgsz: Longest side of the pictures, in pixels.
-        batch: Pictures a step.
+        scratch: The same network's yaml, to train from random weights.
+        out: Folder of the runs; a point that exists is not run again.
+        sizes: Numbers of training images; the last point uses all of them.
+        seeds: Seeds of the runs of each point; a seed also draws the images.
+        steps: Steps per run, rounded to epochs; at least one epoch.
+        imgsz: Longest side of the images in pixels.
+        batch: Images per step.
     """
 
     data: tuple[str, ...]
@@ -49,28 +50,27 @@ class Curve:
 
 
 def run_curve(curve: Curve) -> Path:
-    """Runs what points are missing and draws them all.
+    """Runs the missing points and draws all of them.
+
+    Returns:
+        The path of the SVG; `curve.json` is beside it.
 
     Raises:
         TrainError: The data or a base cannot be used, or nothing more can be written.
-
-    Returns:
-        The picture, an SVG; `curve.json` is beside it.
     """
     try:
         return _run_curve(curve, Path(curve.out))
     except OSError as error:
         raise TrainError(
-            f"--out {curve.out}: {error.strerror}; once mended, the same command goes on"
+            f"--out {curve.out}: {error.strerror}; run the same command again to resume"
         ) from error
 
 
 def _run_curve(curve: Curve, out: Path) -> Path:
     _check_starts(curve)
     out.mkdir(parents=True, exist_ok=True)
-    pictures, _ = checked_pictures(map(Path, curve.data))
-    data = data_hash(pictures)
-    everything = len(split(pictures)[0])
+    split, _ = load_split(map(Path, curve.data))
+    data, everything = data_hash(split.images), len(split.training)
     sizes = [*(size for size in curve.sizes if size < everything), everything]
     points: list[dict[str, Any]] = []
     for seed, size, start in _order(curve, sizes):
@@ -82,17 +82,17 @@ def _run_curve(curve: Curve, out: Path) -> Path:
 
 
 def _check_starts(curve: Curve) -> None:
-    """Raises a TrainError unless both starts are one network, but for its classes."""
+    """Raises a TrainError unless both starts are the same network, apart from its classes."""
     if Path(bundle_path(curve.base)).is_dir():
         return
     starts = (load_detector(each).model.model for each in (curve.base, curve.scratch))
     fine_tuned, scratch = ([weights.shape for weights in each[:-1].parameters()] for each in starts)
     if fine_tuned != scratch:
-        raise TrainError(f"--scratch {curve.scratch}: is another network than --base {curve.base}")
+        raise TrainError(f"--scratch {curve.scratch}: is not the network of --base {curve.base}")
 
 
 def _order(curve: Curve, sizes: list[int]) -> Iterator[tuple[int, int, str]]:
-    """A whole curve of one seed before the next, so that there is one early."""
+    """Yields the runs seed by seed, so that a whole curve is there early."""
     return ((seed, size, start) for seed in curve.seeds for size in sizes for start in STARTS)
 
 
@@ -125,16 +125,16 @@ def _point(
 
 def _finished(path: Path, run: DetectorRun, data: str) -> dict[str, Any]:
     record: dict[str, Any] = json.loads(path.read_text())
-    asked = {**run.asked, "data_sha256": data, "base_sha256": base_hash(run.base)}
-    wanted = json.loads(json.dumps(asked))
+    settings = {**run.settings, "data_sha256": data, "base_sha256": base_hash(run.base)}
+    wanted = json.loads(json.dumps(settings))
     if changed := [key for key, value in wanted.items() if record.get(key, value) != value]:
         raise TrainError(f"{path}: was run with other {', '.join(changed)}; choose another --out")
     return record
 
 
 def draw(points: list[dict[str, Any]], path: Path) -> None:
-    """Draws mAP50 against the number of pictures: the mean of the seeds, and their range."""
-    mpl.rcParams["svg.hashsalt"] = "plateid"  # the same points are the same file
+    """Draws mAP50 against the number of images: the mean of the seeds, and their range."""
+    mpl.rcParams["svg.hashsalt"] = "plateid"  # the same points give the same file
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     for start in STARTS:
         drawn = [point for point in points if point["start"] == start]
@@ -149,7 +149,7 @@ def draw(points: list[dict[str, Any]], path: Path) -> None:
     axes.set_xticks(ticks, [str(tick) for tick in ticks], minor=False)
     axes.minorticks_off()
     axes.set(
-        xlabel="pictures to fine-tune with", ylabel="mAP50 on the validation part", ylim=(0, 1)
+        xlabel="training images", ylabel="mAP50 on the validation part", ylim=(0, 1)
     )
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")

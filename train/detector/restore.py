@@ -1,8 +1,8 @@
-"""The detector of a bundle as weights that can be trained further.
+"""Restores trainable weights from the detector of a bundle.
 
-A bundle holds convolutions whose batch normalisation was folded in, in 16 or 8 bits. They are put
-back into the network with a normalisation that changes nothing, whose statistics are measured on
-pictures: it answers as the bundle's, and trains as one that was never exported.
+A bundle holds convolutions with batch normalisation folded in, in float16 or INT8. They are put
+back into the network together with new normalisation layers, whose statistics are measured on
+images. The restored network gives the outputs of the bundle's.
 """
 
 import io
@@ -15,155 +15,91 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from onnx import numpy_helper
 from torch import Tensor, nn
 from ultralytics.nn.tasks import DetectionModel
 
 from plateid.capture.images import read_image
 from plateid.core.geometry import letterboxed
 from plateid.models.bundle import Bundle
-from plateid.models.onnx_detector import to_detector_input
-from train.detector.head_width import renew_towers
-from train.export.int8_layout import one_by_one
+from plateid.models.detector import as_input
+from train.detector.head_width import set_score_width
+from train.detector.onnx_weights import Weights, convolutions_before_silu, read_weights
 from train.train_error import TrainError
 
 NETWORK = "yolov8n.yaml"
-FIRST = "model.0.conv"
-TOWERS = "model.22.cv2.0.0.conv", "model.22.cv3.0.0.conv"
-COLOURS = 3
-SIDE = 640
-"""Of the pictures that the statistics are measured on, in pixels."""
-CONVERSIONS = {"QuantizeLinear", "DequantizeLinear", "Cast"}
-ENOUGH = 96
-"""Pictures to measure on."""
-Weights = dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
+SCORE_BRANCH = "model.22.cv3.0.0.conv"
+"""A convolution that tells the width of the score branches."""
+SIDE_PX = 640
+"""Side of the images that the statistics are measured on."""
+IMAGES = 96
+"""Maximum number of those images."""
 
 
-def thaw(bundle: Path, out: Path, pictures: Sequence[Path]) -> Path:
-    """Writes the detector of a bundle as ultralytics' weights.
+def restore_weights(bundle: Path, out: Path, images: Sequence[Path]) -> Path:
+    """Writes the detector of a bundle as weights for ultralytics, and returns `out`.
 
     Args:
-        bundle: Its folder.
-        out: The file to write.
-        pictures: To measure statistics on; the first `ENOUGH` are used.
+        bundle: Folder of the bundle.
+        out: File to write.
+        images: Images to measure the statistics on; the first `IMAGES` are used.
 
     Raises:
-        TrainError: The detector is another network than YOLOv8n with one class.
-        PlateidError: The bundle or a picture cannot be used.
-
-    Returns:
-        `out`.
+        TrainError: The detector is not a YOLOv8n of one class.
+        PlateidError: The bundle or an image cannot be used.
     """
     graph = onnx.load_from_string(Bundle(bundle).detector).graph
-    found = weights(graph)
+    weights, silu = read_weights(graph), set(convolutions_before_silu(graph))
     model: Any = DetectionModel(NETWORK, nc=1, verbose=False)
     model.names = {0: "plate"}
-    if found.keys() >= {*TOWERS}:
-        renew_towers(model.model[-1], *(len(found[tower][0]) for tower in TOWERS))
+    if SCORE_BRANCH in weights:
+        set_score_width(model.model[-1], len(weights[SCORE_BRANCH][0]))
     model.eval()
-    silu = set(before_silu(graph))  # in 8 bits, a ReLU is part of its convolution
     for name, block in model.named_modules():
         if isinstance(getattr(block, "act", None), nn.SiLU | nn.ReLU):
             block.act = nn.SiLU() if f"{name}.conv" in silu else nn.ReLU()
-    if not _fill(model, found):
+    if not _fill(model, weights):
         raise TrainError(f"{bundle}: its detector is not a YOLOv8n of one class")
-    _measure(model, pictures[:ENOUGH])
-    whole = io.BytesIO()  # of a full disk, torch.save says something else than Python
-    torch.save({"model": model, "train_args": {"task": "detect"}}, whole)
-    out.write_bytes(whole.getbuffer())
+    _measure_statistics(model, images[:IMAGES])
+    content = io.BytesIO()  # torch.save() reports a full disk as something else
+    torch.save({"model": model, "train_args": {"task": "detect"}}, content)
+    out.write_bytes(content.getbuffer())
     return out
 
 
-def before_silu(graph: onnx.GraphProto) -> Iterator[str]:
-    """The modules of the convolutions whose activation is SiLU."""
-    makers = _makers(graph)
-    for node in graph.node:
-        if node.op_type == "Sigmoid":
-            before = makers[node.input[0]]
-            while before.op_type in CONVERSIONS:
-                before = makers[before.input[0]]
-            if before.op_type == "Conv":
-                yield _name(before.input[1], makers)
-
-
-def _makers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
-    return {output: node for node in graph.node for output in node.output}
-
-
-def weights(graph: onnx.GraphProto) -> Weights:
-    """Weight and bias of each convolution that has both, by the name of its module, for RGB."""
-    known = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
-    makers = _makers(graph)
-    found = {
-        _name(node.input[1], makers): (
-            _value(node.input[1], known, makers),
-            _value(node.input[2], known, makers),
-        )
-        for node in graph.node
-        if node.op_type == "Conv" and len(node.input) > 2  # one without a bias sums up DFL
-    }
-    if FIRST in found and graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8:
-        kernel, bias = found[FIRST]
-        if kernel.shape[1] != COLOURS:
-            kernel, bias = one_by_one(kernel), bias[: len(bias) // 2]
-        found[FIRST] = np.ascontiguousarray(kernel[:, ::-1]), bias
-    return found
-
-
-def _name(tensor: str, makers: dict[str, onnx.NodeProto]) -> str:
-    while tensor in makers:
-        tensor = makers[tensor].input[0]
-    return tensor.removeprefix("model.").partition(".weight")[0]
-
-
-def _value(
-    tensor: str, known: dict[str, NDArray[Any]], makers: dict[str, onnx.NodeProto]
-) -> NDArray[np.float32]:
-    """A constant, widened from 16 bits or scaled back from 8."""
-    if tensor in known:
-        return known[tensor].astype(np.float32)
-    maker = makers[tensor]
-    if maker.op_type == "Cast":
-        return _value(maker.input[0], known, makers)
-    stored, scale, zero = (known[name].astype(np.float32) for name in maker.input)
-    axes = (1,) * (stored.ndim - 1)
-    return np.asarray((stored - zero.reshape(-1, *axes)) * scale.reshape(-1, *axes), np.float32)
-
-
-def _fill(model: nn.Module, found: Weights) -> bool:
-    """Puts weights into all convolutions; whether they fit."""
+def _fill(model: nn.Module, weights: Weights) -> bool:
+    """Puts weights into all convolutions; returns whether they fit."""
     modules = dict(model.named_modules())
     wanted = {n: m for n, m in modules.items() if isinstance(m, nn.Conv2d) and "dfl" not in n}
     if {n: tuple(m.weight.shape) for n, m in wanted.items()} != {
-        n: weight.shape for n, (weight, _) in found.items()
+        n: weight.shape for n, (weight, _) in weights.items()
     }:
         return False
     for name, convolution in wanted.items():
-        weight, bias = map(torch.from_numpy, found[name])
+        weight, bias = map(torch.from_numpy, weights[name])
         convolution.weight.data = weight
         if convolution.bias is not None:
             convolution.bias.data = bias
         else:
-            _normalise(modules[name.removesuffix("conv") + "bn"], bias=bias)
+            _make_identity(modules[name.removesuffix("conv") + "bn"], bias=bias)
     return True
 
 
-def _normalise(norm: Any, *, bias: Tensor) -> None:
-    """A batch normalisation that adds a bias and changes nothing else."""
+def _make_identity(norm: Any, *, bias: Tensor) -> None:
+    """Makes a batch normalisation add a bias and change nothing else."""
     norm.running_mean.zero_()
     norm.running_var.fill_(1 - norm.eps)
     norm.weight.data.fill_(1)
     norm.bias.data = bias
 
 
-def _measure(model: nn.Module, pictures: Iterable[Path]) -> None:
-    """Gives each normalisation the statistics of what it sees; its answers stay the same."""
+def _measure_statistics(model: nn.Module, images: Iterable[Path]) -> None:
+    """Gives each normalisation the statistics of its inputs; the outputs stay the same."""
     blocks: list[Any] = [m for m in model.modules() if hasattr(m, "bn") and hasattr(m, "conv")]
-    canvas = np.empty((SIDE, SIDE, 3), np.uint8)
+    canvas: NDArray[np.uint8] = np.empty((SIDE_PX, SIDE_PX, 3), np.uint8)
     with torch.no_grad(), _moments(blocks) as moments:
-        for path in pictures:
+        for path in images:
             letterboxed(read_image(path), canvas)
-            model(torch.from_numpy(to_detector_input(canvas)))
+            model(torch.from_numpy(as_input(canvas)))
     for block in blocks:
         count, total, squares = moments[block]
         if count:
@@ -177,10 +113,10 @@ def _measure(model: nn.Module, pictures: Iterable[Path]) -> None:
 
 @contextmanager
 def _moments(blocks: Sequence[Any]) -> Iterator[dict[Any, list[Any]]]:
-    """Count, sum and sum of squares, by channel, of what each block's convolution gives."""
+    """Yields count, sum and sum of squares per channel of each block's convolution."""
     moments: dict[Any, list[Any]] = {block: [0, 0, 0] for block in blocks}
 
-    def note(block: Any) -> Any:
+    def add_to(block: Any) -> Any:
         def hook(_module: Any, _inputs: Any, output: Tensor) -> None:
             values, so_far = output.double(), moments[block]
             so_far[0] += values.numel() // values.shape[1]
@@ -189,7 +125,7 @@ def _moments(blocks: Sequence[Any]) -> Iterator[dict[Any, list[Any]]]:
 
         return hook
 
-    handles = [block.conv.register_forward_hook(note(block)) for block in blocks]
+    handles = [block.conv.register_forward_hook(add_to(block)) for block in blocks]
     try:
         yield moments
     finally:

@@ -15,7 +15,7 @@ from plateid.models.session import NetworkSession
 from train.dataset.labelled_images import LabelledImage, split
 from train.dataset.splits import checked_pictures
 from train.evaluation.metrics import Sample, rank
-from train.export.int8_layout import rearrange
+from train.export.int8_layout import take_bytes
 from train.export.quantise import Array, quantise
 from train.train_error import TrainError
 

@@ -13,7 +13,7 @@ from ultralytics.nn.modules.head import Detect
 from plateid.models.onnx_detector import to_detector_input
 from plateid.models.onnx_reader import to_reader_input
 from train.detector.averaging import average_with
-from train.detector.ultralytics_training import load_fused
+from train.detector.training_session import load_fused
 from train.export.best_candidates import BestCandidates
 from train.export.float16_weights import store_in_half
 from train.export.int8_detector import detector_in_8_bits

@@ -18,7 +18,7 @@ from train.detector.augment import (
     render_plates,
     transplant,
 )
-from train.detector.ultralytics_training import AUGMENTATION
+from train.detector.training_session import AUGMENTATION
 from train.train_error import TrainError
 
 BOXES = np.array([[30, 40, 90, 60], [150, 20, 190, 40]], float)

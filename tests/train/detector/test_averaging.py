@@ -10,8 +10,8 @@ from ultralytics import YOLO
 from plateid.config.models import DEFAULT_BUNDLE, SHIPPED
 from plateid.models.bundle import Bundle
 from train.detector.averaging import average_with
-from train.detector.restore import thaw, weights
-from train.detector.ultralytics_training import load_fused
+from train.detector.restore import restore_weights, weights
+from train.detector.training_session import load_fused
 from train.export.bundle_export import Export, export_bundle
 from train.train_error import TrainError
 
@@ -27,7 +27,7 @@ def changed(base: Path, out: Path, *, by: float) -> Path:
 
 
 def test_an_exported_detector_may_be_the_mean_of_weights_and_of_bundles(data, tmp_path):
-    base = thaw(DEFAULT_BUNDLE, tmp_path / "base.pt", sorted((data / "images").iterdir())[:2])
+    base = restore_weights(DEFAULT_BUNDLE, tmp_path / "base.pt", sorted((data / "images").iterdir())[:2])
     ours, other = (changed(base, tmp_path / f"{by}.pt", by=by) for by in (0.9, 1.2))
     out = tmp_path / "bundle"
     form = {"size": "64x64", "precision": "float32"}

@@ -10,8 +10,8 @@ from ultralytics import YOLO
 
 from train.detector.distillation import Answers
 from train.detector.finetune import DetectorRun, train_detector
-from train.detector.restore import thaw
-from train.detector.ultralytics_training import load_detector
+from train.detector.restore import restore_weights
+from train.detector.training_session import load_detector
 from train.manifest.weight_origin import detector_origin, trained_on
 from train.train_error import TrainError
 
@@ -23,7 +23,7 @@ RELU = str(Path(__file__).parents[3] / "train" / "detector" / "yolov8n-relu.yaml
 def test_who_answers_as_the_teachers_has_nothing_to_learn(data, tmp_path):
     pictures = sorted((data / "images").iterdir())
     accurate, default = (
-        load_detector(str(thaw(Path("plateid/models") / name, tmp_path / f"{name}.pt", pictures)))
+        load_detector(str(restore_weights(Path("plateid/models") / name, tmp_path / f"{name}.pt", pictures)))
         for name in ("accurate", "default")
     )
     images = torch.rand(2, 3, 64, 64)

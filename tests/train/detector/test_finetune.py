@@ -16,7 +16,7 @@ import torch
 from ultralytics import YOLO
 
 from train.detector.finetune import DetectorRun, chosen, train_detector
-from train.detector.ultralytics_training import (
+from train.detector.training_session import (
     DetectionTrainer,
     PlateTrainer,
     checkpoint,

@@ -10,8 +10,8 @@ from ultralytics import YOLO
 from plateid.config.models import DEFAULT_BUNDLE
 from train.detector import ultralytics_training
 from train.detector.finetune import DetectorRun, train_detector
-from train.detector.restore import thaw
-from train.detector.ultralytics_training import load_detector
+from train.detector.restore import restore_weights
+from train.detector.training_session import load_detector
 from train.export.bundle_export import Export, export_bundle
 from train.train_error import TrainError
 
@@ -81,7 +81,7 @@ def test_they_go_through_a_bundle_and_back(data, tmp_path):
     form = {"size": "64x64", "precision": "float32"}
     export_bundle(Export(bundle, weights, **form))
     pictures = sorted((data / "images").iterdir())
-    thawed, ours = network(thaw(bundle, tmp_path / "thawed.pt", pictures)), network(weights)
+    thawed, ours = network(restore_weights(bundle, tmp_path / "thawed.pt", pictures)), network(weights)
     picture = torch.rand(1, 3, 64, 64)
     with torch.inference_mode():
         assert torch.allclose(thawed(picture)[0], ours(picture)[0], atol=1e-2)

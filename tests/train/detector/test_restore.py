@@ -13,8 +13,8 @@ from plateid.config.models import SHIPPED
 from plateid.models.bundle import Bundle
 from plateid.models.onnx_detector import to_detector_input
 from train.detector.finetune import DetectorRun, train_detector
-from train.detector.restore import thaw
-from train.detector.ultralytics_training import load_detector
+from train.detector.restore import restore_weights
+from train.detector.training_session import load_detector
 from train.export.best_candidates import BestCandidates
 from train.export.bundle_export import edit_spec
 from train.export.torch_parity import run, street
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 )
 def test_a_thawed_detector_answers_as_its_bundle(data, tmp_path, bundle, tolerances):
     pictures = sorted((data / "images").iterdir())
-    model = load_detector(str(thaw(SHIPPED / bundle, tmp_path / "w.pt", pictures))).model.float()
+    model = load_detector(str(restore_weights(SHIPPED / bundle, tmp_path / "w.pt", pictures))).model.float()
     means = [m.running_mean for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert all(float(mean.abs().max()) > 0 for mean in means), "statistics were measured"
     spec = Bundle(SHIPPED / bundle).spec.detector
@@ -75,4 +75,4 @@ def test_another_network_is_refused(tmp_path):
     onnx.save(model, bundle / "detector.onnx")
     edit_spec(bundle, "detector", {})
     with pytest.raises(TrainError, match="not a YOLOv8n of one class"):
-        thaw(bundle, tmp_path / "w.pt", [])
+        restore_weights(bundle, tmp_path / "w.pt", [])

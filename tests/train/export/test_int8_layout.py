@@ -8,7 +8,7 @@ from ultralytics import YOLO
 
 from train.export import int8_layout
 from train.export.int8_detector import OPERATORS, sensitive
-from train.export.int8_layout import in_fours, one_by_one, rearrange
+from train.export.int8_layout import in_fours, unpack, rearrange
 from train.export.onnx_networks import Form, export_detector
 from train.export.quantise import quantise
 from train.export.torch_parity import run, street
@@ -88,7 +88,7 @@ def test_a_kernel_for_pixels_by_fours_gives_two_places_at_once_and_comes_back():
     pairs = torch.conv2d(padded, grouped, stride=(2, 1))
     apart = pairs.permute(0, 2, 3, 1).reshape(1, 5, 12, 16).permute(0, 3, 1, 2)
     assert torch.equal(apart, expected)
-    assert np.array_equal(one_by_one(in_fours(kernel)), kernel)
+    assert np.array_equal(unpack(in_fours(kernel)), kernel)
 
 
 def test_pictures_without_white_do_not_shift_what_the_first_step_adds(quantised, monkeypatch):

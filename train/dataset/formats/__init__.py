@@ -1,6 +1,6 @@
-"""Label files as they come: this project's labels.csv, COCO, YOLO and Pascal VOC.
+"""Label formats: plateid's labels.csv, COCO, YOLO and Pascal VOC.
 
-What is wrong with them is added to `problems`, a line each, so that all of it is reported at once.
+Each fault is added to `problems` as a line, so that all faults are reported at once.
 """
 
 from collections.abc import Callable
@@ -8,36 +8,44 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from train.dataset.formats import coco, labels_csv, voc, yolo
+from train.dataset.formats import coco, plateid_csv, voc, yolo
 from train.dataset.formats.image_labels import ImageLabels, plate_classes
 
 __all__ = ["ImageLabels", "read_labels"]
 
 
 class Format(NamedTuple):
-    """How to find a format's label files in a folder, and how to read their boxes and classes."""
+    """A label format.
+
+    Attributes:
+        name: For messages.
+        layout: What is looked for.
+        find: Returns the label files of a folder.
+        read: Reads them; returns the labels of the images, and the classes.
+        classes: Where classes are named.
+    """
 
     name: str
-    looks: str
+    layout: str
     find: Callable[[Path], list[Path]]
     read: Callable[[Path, list[Path], list[str]], tuple[list[ImageLabels], set[str]]]
     classes: str = ""
 
 
 FORMATS = (
-    Format("labels.csv", "labels.csv with images/", labels_csv.find, labels_csv.read),
+    Format("labels.csv", "labels.csv with images/", plateid_csv.find, plateid_csv.read),
     Format(
         "COCO", "a .json of images, annotations and categories", coco.find, coco.read, "categories"
     ),
     Format(
-        "YOLO", "data.yaml, labels/, or .txt beside pictures", yolo.find, yolo.read, yolo.CLASSES
+        "YOLO", "data.yaml, labels/, or .txt beside images", yolo.find, yolo.read, yolo.CLASSES
     ),
-    Format("VOC", "Pascal's .xml in annotations/ or beside pictures", voc.find, voc.read, "<name>"),
+    Format("VOC", "Pascal's .xml in annotations/ or beside images", voc.find, voc.read, "<name>"),
 )
 
 
 def read_labels(folder: Path, problems: list[str]) -> list[ImageLabels]:
-    """Reads a data set in whatever of the formats it is; empty where there is a problem."""
+    """Reads a data set in any of the formats; empty if there is a problem."""
     if not folder.is_dir():
         problems.append(f"{folder}: no such folder")
         return []
@@ -50,27 +58,27 @@ def read_labels(folder: Path, problems: list[str]) -> list[ImageLabels]:
         return _read(folder, *found[0], problems)
     if found:
         names = ", ".join(f"{form.name} ({_short(folder, files)})" for form, files in found)
-        problems.append(f"{folder}: labels in more than one format, keep one: {names}")
+        problems.append(f"{folder}: labels in more than one format; keep one: {names}")
     else:
-        looked = "; ".join(f"{form.name} ({form.looks})" for form in FORMATS)
+        looked = "; ".join(f"{form.name} ({form.layout})" for form in FORMATS)
         problems.append(f"{folder}: no labels found; looked for {looked}")
     return []
 
 
 def _read(folder: Path, form: Format, files: list[Path], problems: list[str]) -> list[ImageLabels]:
-    """What is labelled; boxes of other classes than plates are no more than counted."""
+    """Returns the labels; boxes of other classes than plates are only counted."""
     labels, classes = form.read(folder, files, problems)
     plates = plate_classes(classes)
     if classes and not plates:
         problems.append(
-            f"{folder}: no class of plates among {', '.join(sorted(classes))}; "
-            f"rename the one of plates to plate in {form.classes}"
+            f"{folder}: none of the classes {', '.join(sorted(classes))} is a plate; "
+            f"rename the class of plates to plate in {form.classes}"
         )
     return [
         replace(
             each,
             boxes=tuple(box for box in each.boxes if box.name in plates),
-            others=tuple(box.name for box in each.boxes if box.name not in plates),
+            other_classes=tuple(box.name for box in each.boxes if box.name not in plates),
         )
         for each in labels
     ]

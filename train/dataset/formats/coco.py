@@ -1,4 +1,4 @@
-"""COCO: one JSON file for all pictures (https://cocodataset.org/#format-data)."""
+"""COCO: one JSON file for all images (https://cocodataset.org/#format-data)."""
 
 import os
 from collections import Counter, defaultdict
@@ -46,14 +46,14 @@ class _Coco(BaseModel):
     categories: list[_Category]
 
     def classes(self) -> dict[int, str]:
-        """Names of the classes, less the root that Roboflow puts above them and never uses."""
+        """Returns the names of the classes, without the unused root that Roboflow adds."""
         used = {annotation.category_id for annotation in self.annotations}
         roots = {category.supercategory for category in self.categories}
         return {c.id: c.name for c in self.categories if c.id in used or c.name not in roots}
 
 
 def find(folder: Path) -> list[Path]:
-    """JSON files that have the three lists of COCO."""
+    """Returns JSON files that have the three lists of COCO."""
     contents = ((file, file.read_bytes()) for file in below(folder, ".json"))
     return [file for file, content in contents if all(key in content for key in KEYS)]
 
@@ -61,7 +61,7 @@ def find(folder: Path) -> list[Path]:
 def read(
     folder: Path, files: list[Path], problems: list[str]
 ) -> tuple[list[ImageLabels], set[str]]:
-    """The pictures that are listed, and the classes; those without a box have no plate."""
+    """Reads the listed images and the classes; an image without a box has no plate."""
     labels, classes = [], set[str]()
     for file in files:
         try:
@@ -76,13 +76,13 @@ def read(
 
 
 def _labelled(folder: Path, file: Path, coco: _Coco, problems: list[str]) -> Iterator[ImageLabels]:
-    pictures, boxes = by_name(below(folder)), _boxes(file, coco, problems)
+    images, boxes = by_name(below(folder)), _boxes(file, coco, problems)
     times = Counter(image.id for image in coco.images)
     problems += [f"{file}: image {id_} is listed {n} times" for id_, n in times.items() if n > 1]
     for image in coco.images:
-        path = _path(folder, file, image.file_name, pictures)
+        path = _path(folder, file, image.file_name, images)
         if path is None:
-            problems.append(f"{file}: {image.file_name}: no such picture")
+            problems.append(f"{file}: {image.file_name}: no such image")
             continue
         if folder in path.parents and in_test(folder, path):
             continue
@@ -97,7 +97,7 @@ def _labelled(folder: Path, file: Path, coco: _Coco, problems: list[str]) -> Ite
 
 
 def _boxes(file: Path, coco: _Coco, problems: list[str]) -> dict[int | str, list[LabelledBox]]:
-    """The boxes of each image; those of no image or no class are problems."""
+    """Returns the boxes of each image; one without image or class is a problem."""
     images, classes = {image.id for image in coco.images}, coco.classes()
     boxes: dict[int | str, list[LabelledBox]] = defaultdict(list)
     for annotation in coco.annotations:
@@ -112,10 +112,10 @@ def _boxes(file: Path, coco: _Coco, problems: list[str]) -> dict[int | str, list
     return boxes
 
 
-def _path(folder: Path, file: Path, name: str, pictures: dict[str, list[Path]]) -> Path | None:
-    """Beside the JSON file, in images/ or where the name says; else the only one of that name."""
+def _path(folder: Path, file: Path, name: str, images: dict[str, list[Path]]) -> Path | None:
+    """Finds an image beside the JSON file, in images/, by its path, or by its unique name."""
     name = name.replace("\\", "/")
     parents = (file.parent, folder / "images", folder)
     likely = [Path(os.path.normpath(parent / name)) for parent in parents]
-    named = pictures.get(PurePosixPath(name).name, [])
+    named = images.get(PurePosixPath(name).name, [])
     return next((path for path in likely if path.is_file()), named[0] if len(named) == 1 else None)

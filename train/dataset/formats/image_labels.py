@@ -1,4 +1,4 @@
-"""What every format of labels gives, and what reading one needs."""
+"""The record that every label format gives, and helpers to read one."""
 
 import math
 import os
@@ -14,21 +14,21 @@ from plateid.errors import reason_of
 from train.train_error import TrainError
 
 PLATE = re.compile(r"(?<!tem)plate|licen[cs]e|(?<![a-z])lp(?![a-z])", re.IGNORECASE)
-"""Names a class of plates, where a data set has several classes."""
+"""Pattern of the name of a class of plates, in a data set with several classes."""
 TEST = "test"
-"""A folder of this name is nobody's to learn from."""
+"""Name of a folder whose images are never used."""
 
 
 @dataclass(frozen=True)
 class LabelledBox:
-    """What a label file says of one box.
+    """A labelled box.
 
     Attributes:
-        xyxy: In pixels, or in parts of the picture's size where `ImageLabels.relative`.
-        name: Of its class; "" where the format has none.
-        text: What the plate says, as `normalise` gives it; "" where nobody transcribed it.
-        legibility: As in labels.csv: clear, hard, partial, unreadable, notplate; "": not said.
-        lines: Of its text.
+        xyxy: Corners in pixels, or normalised (0-1) if `ImageLabels.is_normalised`.
+        name: Name of its class; "" if the format has none.
+        text: Text of the plate as `normalise` returns it; "" if it has no transcription.
+        legibility: As in labels.csv: clear, hard, partial, unreadable, notplate; "": not given.
+        lines: Number of lines of the text.
     """
 
     xyxy: Box
@@ -40,17 +40,17 @@ class LabelledBox:
 
 @dataclass(frozen=True)
 class ImageLabels:
-    """What a label file says of one picture.
+    """The labels of an image.
 
     Attributes:
-        folder: The data set.
-        path: The picture file.
-        source: The file to name in messages.
-        boxes: Of plates; as a format reads them, also of other classes.
-        row: What else is known: `image`, and maybe `scene`, or `video` and `t`.
-        relative: Whether boxes are in parts of the picture's size.
-        size: (width, height) that the label file claims; None: it does not say.
-        others: The class of each box that is no plate.
+        folder: Folder of the data set.
+        path: The image file.
+        source: The label file, for messages.
+        boxes: Boxes of plates; as a format reads them, of other classes as well.
+        row: Other columns: `image`, and possibly `scene`, or `video` and `t`.
+        is_normalised: Whether boxes are in normalised coordinates (0-1).
+        size: (width, height) according to the label file; None: not given.
+        other_classes: The class of each box that is no plate.
     """
 
     folder: Path
@@ -58,20 +58,20 @@ class ImageLabels:
     source: Path
     boxes: tuple[LabelledBox, ...]
     row: dict[str, str]
-    relative: bool = False
+    is_normalised: bool = False
     size: tuple[int, int] | None = None
-    others: tuple[str, ...] = ()
+    other_classes: tuple[str, ...] = ()
 
 
 def below(folder: Path, *suffixes: str) -> list[Path]:
-    """Files of a data set as `all_below`, less those of a test part."""
+    """Returns the files of `all_below`, without those of a test part."""
     return [path for path in all_below(folder, *suffixes) if not in_test(folder, path)]
 
 
 def all_below(folder: Path, *suffixes: str) -> list[Path]:
-    """Files of a data set that are not hidden; without suffixes, its pictures.
+    """Returns the files of a data set that are not hidden; without suffixes, its images.
 
-    A picture that is a link to nothing is one that cannot be read; of others nobody knows.
+    A broken link counts as an image, so that it is reported.
     """
     kinds = suffixes or IMAGE_SUFFIXES
     files = (Path(parent, name) for parent, _, names in walk(folder) for name in names)
@@ -80,7 +80,7 @@ def all_below(folder: Path, *suffixes: str) -> list[Path]:
 
 
 def walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-    """As `os.walk`, and into links, but each folder once, and none that is hidden.
+    """Yields as `os.walk`, follows links, and visits each folder once and no hidden one.
 
     Raises:
         TrainError: A folder cannot be read.
@@ -99,17 +99,17 @@ def walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
 
 
 def in_test(folder: Path, path: Path) -> bool:
-    """Whether a path lies in a test part of its data set."""
+    """Whether a path is in a test part of its data set."""
     return any(name.lower() == TEST for name in path.relative_to(folder).parts)
 
 
 def image_row(folder: Path, path: Path) -> dict[str, str]:
-    """A row that says no more than which picture it is."""
+    """Returns a row that only names the image."""
     return {"image": path.relative_to(folder).as_posix() if folder in path.parents else path.name}
 
 
 def by_name(paths: list[Path]) -> dict[str, list[Path]]:
-    """Files by their names, and by their names without a suffix."""
+    """Returns files by name, with and without the suffix."""
     named: dict[str, list[Path]] = defaultdict(list)
     for path in paths:
         named[path.name].append(path)
@@ -118,10 +118,10 @@ def by_name(paths: list[Path]) -> dict[str, list[Path]]:
 
 
 def numbers(values: Iterable[str | None]) -> tuple[float, ...]:
-    """Finite numbers.
+    """Parses finite numbers.
 
     Raises:
-        ValueError: One is missing or no finite number.
+        ValueError: One is missing, no number or not finite.
     """
     parsed = tuple(float(value or "") for value in values)
     if not all(map(math.isfinite, parsed)):
@@ -130,18 +130,18 @@ def numbers(values: Iterable[str | None]) -> tuple[float, ...]:
 
 
 def box(values: Iterable[str | None]) -> Box:
-    """Four finite numbers; raises as `numbers`."""
+    """Parses a box; raises as `numbers`."""
     x1, y1, x2, y2 = numbers(values)
     return x1, y1, x2, y2
 
 
 def plate_classes(classes: set[str]) -> set[str]:
-    """The only class of a data set whatever its name, or those whose names speak of plates."""
+    """Returns the only class of a data set, or the classes whose names match `PLATE`."""
     return classes if len(classes) == 1 else {name for name in classes if PLATE.search(name)}
 
 
 def text_of(file: Path, problems: list[str]) -> str:
-    """The text of a file; empty where there is a problem."""
+    """Returns the text of a file; empty if there is a problem."""
     try:
         return file.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

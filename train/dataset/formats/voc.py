@@ -1,4 +1,4 @@
-"""Pascal VOC: an XML file a picture. A picture without one has no plate."""
+"""Pascal VOC: one XML file per image. An image without one has no plate."""
 
 import os
 import re
@@ -21,26 +21,26 @@ CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 class _NoDoctype(ET.TreeBuilder):
-    """Refuses the part of XML that declares entities."""
+    """Rejects a DOCTYPE: it can declare entities."""
 
     def doctype(self, name: str, *_: str | None) -> NoReturn:
-        """Called by the parser."""
-        raise ValueError(f"has a DOCTYPE ({name}), which is not read")
+        """Raises ValueError."""
+        raise ValueError(f"has a DOCTYPE ({name}), which is not supported")
 
 
 def find(folder: Path) -> list[Path]:
-    """XML files that have an <annotation>."""
+    """Returns XML files that have an <annotation>."""
     return [file for file in below(folder, ".xml") if ROOT.search(file.read_bytes())]
 
 
 def read(
     folder: Path, files: list[Path], problems: list[str]
 ) -> tuple[list[ImageLabels], set[str]]:
-    """All pictures, what the XML files say of them, and the classes that they name."""
-    pictures = below(folder)
-    named = by_name(pictures)
+    """Reads all images, their XML files, and the classes."""
+    images = below(folder)
+    named = by_name(images)
     labels = [each for file in files if (each := _parsed(folder, file, named, problems))]
-    negatives = sorted({*pictures} - {each.path for each in labels})
+    negatives = sorted({*images} - {each.path for each in labels})
     labels += [ImageLabels(folder, path, path, (), image_row(folder, path)) for path in negatives]
     return labels, {box.name for each in labels for box in each.boxes}
 
@@ -71,7 +71,7 @@ def _named_box(item: ET.Element) -> LabelledBox:
 
 
 def _nearest(file: Path, choice: list[Path]) -> list[Path]:
-    """Those of some pictures that are beside it, or else in the same part of the data set."""
+    """Returns the files beside an XML file, or else the nearest ones in the data set."""
 
     def near(path: Path) -> tuple[bool, int]:
         shared = os.path.commonpath([path.parent, file.parent])
@@ -82,9 +82,9 @@ def _nearest(file: Path, choice: list[Path]) -> list[Path]:
 
 
 def _path(file: Path, filename: str, named: dict[str, list[Path]]) -> Path:
-    """By the XML file's own name first: <filename> is often that of another time or computer."""
+    """Finds the image by the name of the XML file first: <filename> is often outdated."""
     name = PurePosixPath(filename.strip().replace("\\", "/")).name
     for choice in (named.get(file.stem, []), named.get(name, [])):
         if len(nearest := _nearest(file, choice)) == 1:
             return nearest[0]
-    raise ValueError(f"no such picture as {file.stem}.* or {name}, or more than one")
+    raise ValueError(f"no image {file.stem}.* or {name}, or several")

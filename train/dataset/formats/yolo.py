@@ -1,7 +1,7 @@
-"""YOLO: a text file a picture, a line a box: class, centre x, centre y, width, height.
+"""YOLO: one text file per image, one line per box: class, centre x, centre y, width, height.
 
-The four are parts of the picture's size. A polygon, x and y of its corners, stands for the box
-around it, as in ultralytics. A picture without a text file has no plate.
+Coordinates are normalised (0-1). A polygon (x and y of its corners) counts as its bounding box, as
+in ultralytics. An image without a text file has no plate.
 """
 
 from collections.abc import Iterator
@@ -24,8 +24,9 @@ from train.dataset.formats.image_labels import (
 
 DATA = ("data.yaml", "data.yml", "dataset.yaml")
 LISTS = ("classes.txt", "labels/classes.txt", "obj.names")
-"""Names of the classes, one a line, as LabelImg, Label Studio and CVAT write them."""
+"""Files of class names, one per line, as LabelImg, Label Studio and CVAT write them."""
 CLASSES = "data.yaml, classes.txt or obj.names"
+"""Where classes are named, for messages."""
 
 
 class _Data(BaseModel):
@@ -34,7 +35,7 @@ class _Data(BaseModel):
 
 
 def find(folder: Path) -> list[Path]:
-    """`data.yaml`, folders named `labels`, unless others keep theirs there, and pictures' texts."""
+    """Returns `data.yaml`, folders named `labels` of this format, and text files beside images."""
     named = [folder / name for name in DATA if (folder / name).is_file()]
     inside = (Path(parent, "labels") for parent, names, _ in walk(folder) if "labels" in names)
     folders = [
@@ -47,7 +48,7 @@ def find(folder: Path) -> list[Path]:
 
 
 def _homes(folder: Path) -> list[Path]:
-    """Where classes may be named: `test`, or `images/test`, has no names of its own."""
+    """Returns folders that may name classes: for `test` and `images/test`, the one above too."""
     above = folder.absolute().parent
     above = above.parent if above.name == "images" else above
     return [folder, *([above] if folder.name.lower() == TEST else [])]
@@ -56,7 +57,7 @@ def _homes(folder: Path) -> list[Path]:
 def read(
     folder: Path, files: list[Path], problems: list[str]
 ) -> tuple[list[ImageLabels], set[str]]:
-    """All pictures, and the classes; labels without a picture are problems."""
+    """Reads all images and the classes; a label file without an image is a problem."""
     homes = (home / name for home in _homes(folder) for name in DATA)
     data = next((file for file in homes if file.is_file()), files[0])
     names = _names(folder, data, problems)
@@ -67,26 +68,26 @@ def read(
             source=label,
             boxes=tuple(_boxes(label, names, problems)) if names and label.is_file() else (),
             row=image_row(folder, path),
-            relative=True,
+            is_normalised=True,
         )
         for path in below(folder)
         for label in [_label(path)]
     ]
     strays = {*_label_files(folder)} - {each.source for each in labels}
-    problems += [f"{file}: labels without a picture" for file in sorted(strays)]
+    problems += [f"{file}: labels without an image" for file in sorted(strays)]
     return labels, {*names.values()}
 
 
 def _names(folder: Path, file: Path, problems: list[str]) -> dict[int, str]:
-    """The classes by data.yaml or a list; where there is neither, 0 is a plate."""
+    """Returns the classes of data.yaml or a list; without either, class 0 is a plate."""
     if file.name in DATA:
         try:
             data = _Data.model_validate(yaml.safe_load(text_of(file, problems)))
         except (yaml.YAMLError, ValidationError) as error:
-            problems.append(f"{file}: no names of classes: {' '.join(str(error).split())}")
+            problems.append(f"{file}: no class names: {' '.join(str(error).split())}")
             return {}
         if data.kpt_shape:
-            problems.append(f"{file}: kpt_shape: labels of keypoints are not read")
+            problems.append(f"{file}: kpt_shape: keypoint labels are not supported")
             return {}
         names = data.names if isinstance(data.names, dict) else dict(enumerate(data.names))
     else:
@@ -99,9 +100,9 @@ def _names(folder: Path, file: Path, problems: list[str]) -> dict[int, str]:
     return names
 
 
-def _label(picture: Path) -> Path:
-    """Beside the picture, or as ultralytics finds it: the last `images` becomes `labels`."""
-    beside = picture.absolute().with_suffix(".txt")
+def _label(image: Path) -> Path:
+    """Returns the label file of an image: beside it, or with the last `images` as `labels`."""
+    beside = image.absolute().with_suffix(".txt")
     parts = list(beside.parts)
     if "images" in parts and not beside.is_file():
         parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
@@ -109,7 +110,7 @@ def _label(picture: Path) -> Path:
 
 
 def _label_files(folder: Path) -> list[Path]:
-    """In folders named `labels`, and what looks like labels beside pictures that have some."""
+    """Returns label files: in folders named `labels`, and beside images that have some."""
     beside = {path.parent for path in below(folder) if path.with_suffix(".txt").is_file()}
     texts = (path for path in below(folder, ".txt") if path.name != "classes.txt")
     return [
@@ -120,7 +121,7 @@ def _label_files(folder: Path) -> list[Path]:
 
 
 def _is_label(file: Path) -> bool:
-    """Whether its first line is that of a box, and not of a note."""
+    """Whether the first line of a file is a box."""
     try:
         kind, *parts = numbers(file.read_text(errors="replace").split("\n", 1)[0].split())
     except (OSError, ValueError):

@@ -1,6 +1,6 @@
-"""This project's labels.csv: a row a plate, an empty box for a picture without one.
+"""plateid's labels.csv: one row per plate, with an empty box for an image without a plate.
 
-What `texts.csv` beside it says of the same boxes goes before.
+`texts.csv` beside it replaces the texts of the same boxes.
 """
 
 import csv
@@ -20,27 +20,27 @@ from train.dataset.formats.image_labels import (
 )
 
 CORNERS = ("x1", "y1", "x2", "y2")
-WHOLE = (0.0, 0.0, 1.0, 1.0)
-UNREAD = {*"?*_"}
-"""What people write for a character that they cannot read."""
+WHOLE_IMAGE = (0.0, 0.0, 1.0, 1.0)
+ILLEGIBLE = {*"?*_"}
+"""Placeholders for a character that cannot be read."""
 Row = dict[str, str]
 
 
 def find(folder: Path) -> list[Path]:
-    """`labels.csv`."""
+    """Returns `labels.csv` if it is there."""
     return [file for file in (folder / "labels.csv",) if file.is_file()]
 
 
 def read(
-    folder: Path, files: list[Path], problems: list[str], *, cut_out: bool = False
+    folder: Path, files: list[Path], problems: list[str], *, crops: bool = False
 ) -> tuple[list[ImageLabels], set[str]]:
-    """The pictures that have a row; the others are not known to be without a plate.
+    """Reads the images that have a row; whether the others show a plate is not known.
 
-    With `cut_out`, a picture is a plate as a whole where there are no columns of corners.
+    With `crops` and no columns of corners, each image is a cropped plate.
     """
     (labels,), texts = files, folder / "texts.csv"
     by_image = defaultdict(list)
-    for row, plate in _rows(labels, problems, cut_out=cut_out):
+    for row, plate in _rows(labels, problems, crops=crops):
         by_image[row["image"]].append((row, plate))
     rows = _rows(texts, problems, "text") if texts.is_file() else ()
     said = {(row["image"], plate.xyxy): plate for row, plate in rows if plate}
@@ -48,22 +48,22 @@ def read(
     for image, plates in sorted(by_image.items()):
         path, row = folder / "images" / image, plates[0][0]
         boxes = tuple(said.pop((image, each.xyxy), each) for _, each in plates if each)
-        found.append(ImageLabels(folder, path, labels, boxes, row, relative="x1" not in row))
+        found.append(ImageLabels(folder, path, labels, boxes, row, is_normalised="x1" not in row))
     problems += [f"{texts}: {image}: {labels} has no box {xyxy}" for image, xyxy in said]
     return found, {""}
 
 
 def _rows(
-    file: Path, problems: list[str], *needed: str, cut_out: bool = False
+    file: Path, problems: list[str], *needed: str, crops: bool = False
 ) -> Iterator[tuple[Row, LabelledBox | None]]:
-    """The rows, and the plate of each; None: its picture has none."""
+    """Yields the rows and the plate of each; None: the image has none."""
     known = len(problems)
     text = io.StringIO(text_of(file, problems), newline="")
     reader = csv.DictReader(text, restval="", strict=True)
     if len(problems) > known:
         return
     try:
-        yield from _read(reader, file, problems, needed, cut_out=cut_out)
+        yield from _read(reader, file, problems, needed, crops=crops)
     except csv.Error as error:
         problems.append(f"{file}: after line {reader.line_num}: is not CSV: {error}")
 
@@ -74,10 +74,10 @@ def _read(
     problems: list[str],
     needed: tuple[str, ...],
     *,
-    cut_out: bool,
+    crops: bool,
 ) -> Iterator[tuple[Row, LabelledBox | None]]:
     columns = reader.fieldnames or ()
-    corners = () if cut_out and not {*CORNERS} & {*columns} else CORNERS
+    corners = () if crops and not {*CORNERS} & {*columns} else CORNERS
     needed = ("image", *corners, *needed, *(("t",) if "video" in columns else ()))
     if missing := [name for name in needed if name not in columns]:
         problems.append(f"{file}: no column {', '.join(missing)}")
@@ -94,21 +94,21 @@ def _read(
 
 
 def _plate(row: Row) -> LabelledBox | None:
-    """The plate of a row, if it has one.
+    """Returns the plate of a row, if it has one.
 
     Raises:
-        ValueError: No picture is named, a corner or a time is no number, or the text is not whole.
+        ValueError: The image is not named, a corner or a time is no number, or the text is partial.
     """
     if not row["image"]:
-        raise ValueError("no picture is named")
+        raise ValueError("names no image")
     numbers([row["t"]] if row.get("video") else [])
-    if unread := sorted({*row.get("text", "")} & UNREAD):
-        raise ValueError(f"text {row['text']!r}: leave out a text with {' '.join(unread)}")
+    if illegible := sorted({*row.get("text", "")} & ILLEGIBLE):
+        raise ValueError(f"text {row['text']!r}: leave a text with {' '.join(illegible)} empty")
     corners = [row[key] for key in CORNERS if key in row]
     if corners and not any(corners):
         return None
     return LabelledBox(
-        box(corners) if corners else WHOLE,
+        box(corners) if corners else WHOLE_IMAGE,
         text=normalise(row.get("text", "")),
         legibility=row.get("legibility", ""),
         lines=row.get("lines") or "1",

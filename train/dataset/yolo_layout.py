@@ -1,0 +1,66 @@
+"""Writes a split in the folder layout that ultralytics reads."""
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from plateid.capture.images import IMAGE_SUFFIXES
+from train.dataset.grouping import Split
+from train.dataset.labelled_image import LabelledImage
+
+JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+
+
+def write_yolo(split: Split, root: Path) -> Path:
+    """Links the images, writes their labels, and returns `data.yaml`.
+
+    What is at `root` is replaced once everything is written.
+    """
+    new = root.with_name(f"{root.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    for side, images in zip(("train", "val"), split, strict=True):
+        _write_side(new, side, images)
+    path = json.dumps(str(root.resolve()), ensure_ascii=False)  # YAML has no surrogate pairs
+    (new / "data.yaml").write_text(
+        f"path: {path}\ntrain: images/train\nval: images/val\nnames: {{0: plate}}\n",
+        encoding="utf-8",
+    )
+    shutil.rmtree(root, ignore_errors=True)
+    new.rename(root)
+    return root / "data.yaml"
+
+
+def _write_side(root: Path, side: str, images: Sequence[LabelledImage]) -> None:
+    files, labels = root / "images" / side, root / "labels" / side
+    for folder in (files, labels):
+        folder.mkdir(parents=True)
+    for number, image in enumerate(images):
+        # the number tells apart images of one name in two folders, or with two suffixes
+        name = f"{number:05}_{image.path.name.encode('ascii', 'ignore').decode()}"
+        if image.path.suffix.lower() not in IMAGE_SUFFIXES:
+            name += ".jpg"  # ultralytics ignores files with other suffixes
+        _link(files / name, image.path)
+        (labels / name).with_suffix(".txt").write_text(_yolo_lines(image))
+
+
+def _link(link: Path, image: Path) -> None:
+    """Links an image; copies a JPEG with appended data (motion photo), which ultralytics edits."""
+    link.symlink_to(image.resolve())
+    with image.open("rb") as file:
+        start = file.read(len(JPEG_START))
+        file.seek(-len(JPEG_END), os.SEEK_END)
+        end = file.read()
+    if start == JPEG_START and end != JPEG_END:
+        link.unlink()
+        link.write_bytes(image.read_bytes() + JPEG_END)
+
+
+def _yolo_lines(image: LabelledImage) -> str:
+    lines = []
+    for x1, y1, x2, y2 in image.boxes:
+        centre = (x1 + x2) / 2 / image.width, (y1 + y2) / 2 / image.height
+        size = (x2 - x1) / image.width, (y2 - y1) / image.height
+        lines.append("0 " + " ".join(f"{value:.6f}" for value in (*centre, *size)))
+    return "\n".join(lines)

@@ -1,0 +1,75 @@
+"""Reads the weights of a detector's convolutions from an ONNX graph."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from train.detector.pixel_packing import unpack
+
+FIRST = "model.0.conv"
+COLOURS = 3
+CONVERSIONS = {"QuantizeLinear", "DequantizeLinear", "Cast"}
+Weights = dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
+"""Weight and bias of each convolution by the name of its module."""
+Makers = Mapping[str, onnx.NodeProto]
+"""The node that makes each tensor."""
+
+
+def read_weights(graph: onnx.GraphProto) -> Weights:
+    """Returns the weights of all convolutions with a bias, as float32 and for RGB input."""
+    constants = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
+    makers = _makers(graph)
+    weights = {
+        _module_name(node.input[1], makers): (
+            _as_float(node.input[1], constants, makers),
+            _as_float(node.input[2], constants, makers),
+        )
+        for node in graph.node
+        if node.op_type == "Conv" and len(node.input) > 2  # the one without a bias sums up the DFL
+    }
+    if FIRST in weights and graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8:
+        kernel, bias = weights[FIRST]
+        if kernel.shape[1] != COLOURS:
+            kernel, bias = unpack(kernel), bias[: len(bias) // 2]
+        weights[FIRST] = np.ascontiguousarray(kernel[:, ::-1]), bias
+    return weights
+
+
+def convolutions_before_silu(graph: onnx.GraphProto) -> Iterator[str]:
+    """Yields the modules of the convolutions that a SiLU follows."""
+    makers = _makers(graph)
+    for node in graph.node:
+        if node.op_type == "Sigmoid":
+            before = makers[node.input[0]]
+            while before.op_type in CONVERSIONS:
+                before = makers[before.input[0]]
+            if before.op_type == "Conv":
+                yield _module_name(before.input[1], makers)
+
+
+def _makers(graph: onnx.GraphProto) -> Makers:
+    return {output: node for node in graph.node for output in node.output}
+
+
+def _module_name(tensor: str, makers: Makers) -> str:
+    while tensor in makers:
+        tensor = makers[tensor].input[0]
+    return tensor.removeprefix("model.").partition(".weight")[0]
+
+
+def _as_float(
+    tensor: str, constants: Mapping[str, NDArray[Any]], makers: Makers
+) -> NDArray[np.float32]:
+    """Returns a constant, widened from float16 or scaled back from INT8."""
+    if tensor in constants:
+        return constants[tensor].astype(np.float32)
+    maker = makers[tensor]
+    if maker.op_type == "Cast":
+        return _as_float(maker.input[0], constants, makers)
+    stored, scale, zero = (constants[name].astype(np.float32) for name in maker.input)
+    axes = (1,) * (stored.ndim - 1)
+    return np.asarray((stored - zero.reshape(-1, *axes)) * scale.reshape(-1, *axes), np.float32)

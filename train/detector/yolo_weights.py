@@ -1,0 +1,69 @@
+"""Loads YOLO weights with ultralytics, and finds the checkpoint to resume from."""
+
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from ultralytics import YOLO
+from ultralytics.utils import downloads
+
+from train.train_error import TrainError
+
+BROKEN = (
+    *(OSError, RuntimeError, TypeError, KeyError, ValueError, EOFError, AttributeError),
+    *(ImportError, MemoryError, pickle.UnpicklingError, yaml.YAMLError),
+)
+"""What torch and ultralytics raise for a file that holds no network."""
+FETCH = downloads.attempt_download_asset
+
+
+def load_detector(path: str) -> YOLO:
+    """Loads an ultralytics YOLO detector from weights or a yaml.
+
+    Raises:
+        TrainError: The file is missing or broken, or holds another kind of network.
+    """
+    downloads.attempt_download_asset = _find_or_fetch
+    try:
+        model = YOLO(path)
+    except BROKEN as error:
+        raise TrainError(f"{path}: cannot be loaded as a detector: {error}") from error
+    if not isinstance(model.model, torch.nn.Module):  # an exported network, or a text file
+        raise TrainError(f"{path}: cannot be loaded as a detector: neither weights nor a yaml")
+    if type(model) is not YOLO or model.task != "detect":
+        kind = f"a {type(model).__name__} for the task {model.task}"
+        raise TrainError(f"{path}: is {kind}, not a YOLO detector")
+    return model
+
+
+def load_fused(path: str) -> Any:
+    """Loads a detector for inference, with batch normalisation folded into the convolutions.
+
+    Raises:
+        TrainError: As for `load_detector`.
+    """
+    network: Any = load_detector(path).model.float().eval()
+    network.model[-1].end2end = False  # fuse() would drop the head that the device needs
+    return network.fuse()
+
+
+def newest_checkpoint(weights: Path) -> Path | None:
+    """Returns the newest complete checkpoint of a run: a kill may have cut off the last one."""
+    for path in (weights / "last.pt", weights / "previous.pt"):
+        if path.is_file() and zipfile.is_zipfile(path):
+            return path
+    return None
+
+
+def is_last(path: Path, *, epochs: int) -> bool:
+    """Whether a checkpoint is that of the last epoch; ultralytics writes -1 when it is done."""
+    epoch: int = torch.load(path, map_location="cpu", weights_only=False)["epoch"]
+    return epoch == -1 or epoch >= epochs - 1
+
+
+def _find_or_fetch(file: str | Path, *args: Any, **kwargs: Any) -> str:
+    """Returns the path of a file that exists as it is: ultralytics strips apostrophes from it."""
+    return str(file) if Path(file).is_file() else str(FETCH(file, *args, **kwargs))
