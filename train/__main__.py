@@ -1,4 +1,4 @@
-"""`python -m train`: one command for each step from pictures to a bundle."""
+"""`python -m train`: a command for each step from labelled images to a bundle."""
 
 import sys
 from pathlib import Path
@@ -10,6 +10,9 @@ from plateid.config.models import DEFAULT_BUNDLE, bundle_path
 from plateid.errors import PlateidError
 from train.train_error import TrainError
 
+# Each command imports what it needs: torch loads slowly.
+# ruff: noqa: PLC0415
+
 FOLDER = click.Path(path_type=Path)
 COUNT = click.IntRange(min=1)
 SIDE = click.IntRange(min=32)
@@ -17,121 +20,156 @@ SHARE = click.FloatRange(0, 1)
 
 
 def to_bundle(text: str | Path) -> Path:
-    """The folder of a bundle that is given by its name or its path."""
+    """Returns the folder of a bundle, given by its name or its path."""
     return Path(bundle_path(text))
 
 
+def example(arguments: str) -> str:
+    """Returns the last paragraph of a command's help."""
+    return f"\b\nExample:\n  python -m train {arguments}"
+
+
 DATA = click.option(
-    "--data", multiple=True, required=True, help="Folder of labelled pictures; may be repeated."
+    "--data", multiple=True, required=True, help="Folder of labelled images; repeatable."
 )
+SEED = click.option("--seed", default=0, show_default=True, help="Seed of all random numbers.")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="train/README.md explains each step; train/recipes/ has the shipped bundles' commands.",
+)
 def main() -> None:
-    """Adapts plateid to your camera and country."""
+    """Trains plateid's networks on your images and exports them as a bundle."""
 
 
-@main.command()
+@main.command(
+    epilog=example("detector --data my-images --base default --lr0 5e-4 --epochs 16"),
+)
 @DATA
 @click.option(
     "--base",
     default="yolov8n.pt",
     show_default=True,
-    help="Weights or yaml of any YOLO detector, or a bundle: accurate starts from what ships.",
+    help="Where to start: weights or yaml of an ultralytics YOLO detector, or a bundle.",
 )
-@click.option("--out", default="runs/detector", show_default=True, help="Folder of the run.")
-@click.option("--epochs", default=20, show_default=True, type=COUNT)
-@click.option("--lr0", default=1e-3, show_default=True, help="Greatest learning rate.")
 @click.option(
-    "--imgsz", default=640, show_default=True, type=SIDE, help="Longest side in training, pixels."
+    "--out", default="runs/detector", show_default=True, help="Folder of the run; new or resumed."
 )
-@click.option("--batch", default=16, show_default=True, type=COUNT)
 @click.option(
-    "--plates", multiple=True, help="Folder of plates cut out, to be put into the pictures."
+    "--epochs", default=20, show_default=True, type=COUNT, help="Passes over the training images."
+)
+@click.option("--lr0", default=1e-3, show_default=True, help="Peak learning rate.")
+@click.option(
+    "--imgsz", default=640, show_default=True, type=SIDE, help="Longest side of an image, pixels."
+)
+@click.option("--batch", default=16, show_default=True, type=COUNT, help="Images per step.")
+@click.option(
+    "--plates", multiple=True, help="Folder of cropped plates to paste into images; repeatable."
 )
 @click.option(
     "--teacher",
     "teachers",
     multiple=True,
-    help="Weights of a detector, or a bundle, to answer as; may be repeated: as their mean.",
+    help="Detector (weights or bundle) to distil from in place of the labels; repeatable.",
 )
-@click.option("--towers", type=COUNT, help="Channels of new towers; all else stays.")
-@click.option("--limit", type=COUNT, help="How many of the training pictures to use.")
+@click.option(
+    "--score-width",
+    type=COUNT,
+    help="Train only new score branches, with this number of channels.",
+)
+@click.option("--limit", type=COUNT, help="Number of training images to use.  [default: all]")
 @click.option(
     "--validate/--no-validate",
     default=True,
     show_default=True,
-    help="Measure after each epoch, or at the end only.",
+    help="Validate after each epoch, or after the last one only.",
 )
-@click.option("--seed", default=0, show_default=True)
+@SEED
 def detector(**options: Any) -> None:
-    """Fine-tunes a detector; call it again to go on after an interruption."""
-    from train.detector.finetune import DetectorRun, train_detector  # noqa: PLC0415 - torch loads slowly
+    """Fine-tunes a plate detector (YOLO). The same command resumes an interrupted run.
+
+    It checks the data first, holds a sixth of it out for validation, and writes OUT/run.json and
+    OUT/fit/weights.
+    """
+    from train.detector.detector_run import DetectorRun
+    from train.detector.finetune import train_detector
 
     run = DetectorRun(**options)
     click.echo(f"{run.out}/run.json: {train_detector(run)['metrics']}")
 
 
-@main.command()
+@main.command(epilog=example("curve --data my-images --seeds 3 --steps 100"))
 @DATA
 @click.option("--base", default="yolov8n.pt", show_default=True, help="Weights to fine-tune.")
 @click.option(
-    "--scratch", default="yolov8n.yaml", show_default=True, help="The same network without weights."
+    "--scratch",
+    default="yolov8n.yaml",
+    show_default=True,
+    help="The same network, to train from random weights.",
 )
 @click.option("--out", default="runs/curve", show_default=True, help="Folder of the runs.")
 @click.option("--seeds", default=3, show_default=True, type=COUNT, help="Runs of each point.")
-@click.option("--steps", default=200, show_default=True, type=COUNT, help="Of each run.")
+@click.option("--steps", default=200, show_default=True, type=COUNT, help="Steps of each run.")
 @click.option(
-    "--imgsz", default=416, show_default=True, type=SIDE, help="Longest side in training, pixels."
+    "--imgsz", default=416, show_default=True, type=SIDE, help="Longest side of an image, pixels."
 )
 def curve(seeds: int, **options: Any) -> None:
-    """Draws AP50 against the number of pictures; call it again to go on."""
-    from train.detector.curve import Curve, run_curve  # noqa: PLC0415 - as above
+    """Plots mAP50 against the number of training images.
+
+    Each point is trained twice: from the base's weights, and from random weights. The same command
+    resumes an interrupted curve.
+    """
+    from train.detector.curve import Curve, run_curve
 
     click.echo(run_curve(Curve(seeds=tuple(range(seeds)), **options)))
 
 
-@main.command()
+@main.command(epilog=example("reader --data my-images --base default --minutes 60"))
 @DATA
-@click.option("--store", type=FOLDER, help="File of `train synth`; default: render as needed.")
+@click.option("--store", type=FOLDER, help="File of `train synth`.  [default: render as needed]")
 @click.option("--base", type=FOLDER, help="Checkpoint of another run, or a bundle, to start from.")
-@click.option("--out", default="runs/reader", show_default=True, help="Folder of the run.")
+@click.option(
+    "--out", default="runs/reader", show_default=True, help="Folder of the run; new or resumed."
+)
 @click.option("--minutes", default=60.0, show_default=True, help="Duration of the training.")
 @click.option("--processes", default=1, show_default=True, type=COUNT, help="Parallel processes.")
 @click.option("--batch", default=64, show_default=True, type=COUNT, help="Crops per step.")
-@click.option("--lr", default=1e-3, show_default=True, help="Maximum learning rate.")
+@click.option("--lr", default=1e-3, show_default=True, help="Peak learning rate.")
 @click.option("--real", default=0.2, show_default=True, type=SHARE, help="Share of real crops.")
-@click.option("--seed", default=0, show_default=True)
+@SEED
 def reader(**options: Any) -> None:
-    """Trains a reader. The same command resumes an interrupted run.
+    """Trains a plate reader (CTC). The same command resumes an interrupted run.
 
-    Example: python -m train reader --data my-images --base default --minutes 60
+    Crops are your plates that have a text, and rendered ones. It writes OUT/run.json and
+    OUT/last.pt.
     """
-    from train.reader.reader_run import ReaderRun, train_reader  # noqa: PLC0415 - torch loads slowly
+    from train.reader.reader_run import ReaderRun, train_reader
 
     run = ReaderRun(**options)
     click.echo(f"{run.out}/run.json: {train_reader(run)['metrics']}")
 
 
-@main.command()
-@click.option("--sheet", type=FOLDER, help="Picture to draw, of some crops and their texts.")
-@click.option("--beside", type=FOLDER, help="Folder of real plates, drawn into it as well.")
-@click.option("--out", type=FOLDER, help="File of samples to fill, for `train reader --store`.")
+@main.command(epilog=example("synth --out runs/samples.sqlite3 --count 160000"))
+@click.option("--sheet", type=FOLDER, help="Contact sheet to draw: some crops and their texts.")
+@click.option("--beside", type=FOLDER, help="Folder of real plates to draw into the sheet as well.")
+@click.option("--out", type=FOLDER, help="File of crops to fill, for `train reader --store`.")
 @click.option(
     "--plates",
     type=FOLDER,
-    help="Folder to make of pictures and their texts, for `train evaluate --crops`; give a --seed "
-    "that no reader was trained with.",
+    help="Folder of crops and texts to write, for `train evaluate --crops`. Use a --seed that no "
+    "reader was trained with.",
 )
 @click.option(
     "--like",
     multiple=True,
     type=FOLDER,
-    help="Folder of real plates with texts; for --plates, those of countries that look like these.",
+    help="For --plates: folder of real plates with texts; only layouts that look like them are "
+    "rendered. Repeatable.",
 )
-@click.option("--count", default=300_000, show_default=True, type=COUNT, help="Samples, or plates.")
-@click.option("--workers", type=COUNT, help="Processes; left out: one a core.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--count", default=300_000, show_default=True, type=COUNT, help="Number of crops.")
+@click.option("--workers", type=COUNT, help="Processes.  [default: one per core]")
+@SEED
 def synth(
     sheet: Path | None,
     beside: Path | None,
@@ -141,18 +179,18 @@ def synth(
     like: tuple[Path, ...],
     **options: Any,
 ) -> None:
-    """Renders plates as a camera sees them; --out goes on after an interruption."""
-    from train.reader.contact_sheet import write_contact_sheet  # noqa: PLC0415 - as above
-    from train.reader.real_plates import appearance_of  # noqa: PLC0415
-    from train.synth.crop_database import fill_crop_database  # noqa: PLC0415
-    from train.synth.crop_folder import write_crop_folder  # noqa: PLC0415
+    """Renders plates as a camera sees them. The same command resumes an interrupted --out."""
+    from train.reader.contact_sheet import write_contact_sheet
+    from train.reader.real_plates import appearance_of
+    from train.synth.crop_database import fill_crop_database
+    from train.synth.crop_folder import write_crop_folder
 
     if not (sheet or out or plates):
         raise click.UsageError("give --sheet, --out or --plates")
     if like and not plates:
         raise click.UsageError("--like is for --plates")
     if out and plates:
-        raise click.UsageError("--out and --plates: one at a time, each with a --seed of its own")
+        raise click.UsageError("--out and --plates: give one of them, each needs its own --seed")
     if sheet:
         write_contact_sheet(sheet, beside=beside, seed=options["seed"])
     if out:
@@ -161,88 +199,96 @@ def synth(
         write_crop_folder(plates, like=appearance_of(like) if like else None, **options)
 
 
-@main.command()
-@click.option("--detector", type=FOLDER, help="Weights of `train detector`.")
-@click.option(
-    "--name", help="Of the bundle and its new networks; left out: as it is, or that of the folder."
+@main.command(
+    epilog=example("export --detector runs/detector/fit/weights/best.pt --out my-bundle"),
 )
-@click.option("--size", help="Of the detector's input: WIDTHxHEIGHT, multiples of 32.")
+@click.option("--detector", type=FOLDER, help="Weights that `train detector` wrote.")
+@click.option("--reader", type=FOLDER, help="Checkpoint that `train reader` wrote.")
 @click.option(
-    "--precision",
-    type=click.Choice(["float32", "float16", "int8"]),
-    help="Of the new networks' weights; int8 is for CPUs.  [default: float16]",
-)
-@click.option("--data", multiple=True, help="Folder of labelled pictures that calibrate int8.")
-@click.option("--reader", type=FOLDER, help="Weights of `train reader`.")
-@click.option(
-    "--mean",
+    "--average-with",
     type=to_bundle,
     metavar="NAME|PATH",
     multiple=True,
-    help="Other weights, or a bundle as default; may be repeated: new networks become the mean.",
+    help="Weights or bundle to average the new networks with; repeatable.",
+)
+@click.option(
+    "--name", help="Name of the bundle and its new networks.  [default: as before, or the folder's]"
+)
+@click.option(
+    "--size", help="Input of the detector: WIDTHxHEIGHT, multiples of 32.  [default: as before]"
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "float16", "int8"]),
+    help="Precision of the new networks; int8 is for CPUs.  [default: float16]",
+)
+@click.option(
+    "--data", multiple=True, help="Folder of labelled images that calibrate int8; repeatable."
 )
 @click.option(
     "--out", type=FOLDER, default=Path("runs/bundle"), show_default=True, help="Folder to fill."
 )
 def export(**options: Any) -> None:
-    """Fills a bundle with networks as ONNX, checked against torch.
+    """Exports networks as ONNX into a bundle.
 
-    A network that is not named stays that of the bundle. A bundle that is new starts as a copy of
-    the one that ships; what its bundle.toml says of data, licences and limits is yours to edit.
+    Each network must give the outputs of torch in ONNX Runtime. int8 is refused if it costs
+    accuracy on the held-out part of --data.
+
+    A network that you do not give stays that of the bundle. A new bundle starts as a copy of the
+    shipped default; edit data, licences and limits in its bundle.toml.
     """
-    from train.export.bundle_export import Export, export_bundle  # noqa: PLC0415 - as above
+    from train.export.bundle_export import Export, export_bundle
 
     export_bundle(Export(**options))
 
 
-@main.command()
+@main.command(epilog=example("latency default my-bundle"))
 @click.argument("bundles", nargs=-1, type=to_bundle)
 def latency(bundles: tuple[Path, ...]) -> None:
-    """Times the networks of bundles on one core, beside YOLOv8n at 640 x 640."""
-    from train.export.latency import measure  # noqa: PLC0415 - as above
+    """Measures the inference time of bundles on one core.
+
+    The ratio compares it with YOLOv8n at 640 x 640, timed by turns on the same machine.
+    """
+    from train.export.latency import measure
 
     for row in measure(list(bundles) or [DEFAULT_BUNDLE]):
         click.echo(f"{row.name:40} {row.size:>8} {row.median_ms:6.1f} ms  ratio {row.ratio:.2f}")
 
 
-@main.command()
+@main.command(epilog=example("evaluate --held-out my-images --bundle my-bundle"))
 @click.argument("folders", nargs=-1, type=FOLDER)
 @click.option(
     "--crops",
     multiple=True,
     type=FOLDER,
-    help="Folder of plates cut out already: labels.csv of image and text; may be repeated.",
+    help="Folder of cropped plates with a labels.csv of image and text; repeatable.",
 )
 @click.option(
     "--bundle",
     type=to_bundle,
     default=DEFAULT_BUNDLE,
     metavar="NAME|DIRECTORY",
-    help="Bundle to evaluate: one that ships with plateid, by its name, or a directory.",
+    help="Bundle to evaluate: the name of a shipped one, or a directory.  [default: default]",
 )
 @click.option(
-    "--held-out", is_flag=True, help="Only the validation part of folders that were trained on."
+    "--held-out", is_flag=True, help="Use only the held-out part of folders of the training."
 )
-@click.option(
-    "--open", "is_open", is_flag=True, help="Pictures may show plates that have no label."
-)
+@click.option("--open", "is_open", is_flag=True, help="Images may show plates without a label.")
 @click.option(
     "--negatives",
     multiple=True,
     type=FOLDER,
-    help="Picture, clip or folder of them without plates; may be repeated.",
+    help="Image, video file or folder of them without plates; repeatable.",
 )
 @click.option(
-    "--choose-threshold", is_flag=True, help="Pick the detector's threshold; needs --held-out."
+    "--choose-threshold", is_flag=True, help="Choose the detector's threshold; needs --held-out."
 )
 @click.option(
-    "--calibrate",
-    is_flag=True,
-    help="Fit the reader's temperature, so that confidence is right; needs --held-out.",
+    "--calibrate", is_flag=True, help="Fit the temperature of the confidences; needs --held-out."
 )
-@click.option("--jitter", is_flag=True, help="Read boxes that are 5 % off at each side as well.")
+@click.option("--jitter", is_flag=True, help="Also read boxes with sides that are 5 % off.")
 @click.option(
-    "--write", is_flag=True, help="Put the figures, and what was chosen, into the bundle."
+    "--write", is_flag=True, help="Write metrics, threshold and temperature into the bundle."
 )
 @click.option(
     "--out",
@@ -252,14 +298,17 @@ def latency(bundles: tuple[Path, ...]) -> None:
     help="Folder of report.html and report.json.",
 )
 def evaluate(**options: Any) -> None:
-    """Finds and reads the labelled plates of folders, as the device does."""
-    from train.evaluation import bundle, report  # noqa: PLC0415 - as above
-    from train.evaluation.evaluate import evaluate as evaluated  # noqa: PLC0415
-    from train.evaluation.run import EvaluationRun, leaks  # noqa: PLC0415
+    """Measures the accuracy of a bundle on labelled images.
+
+    Plates are found and read with the code of the device.
+    """
+    from train.evaluation import bundle, report
+    from train.evaluation.evaluate import evaluate as evaluated
+    from train.evaluation.run import EvaluationRun, leaks
 
     run = EvaluationRun(**options)
     if not (run.folders or run.crops):
-        raise click.UsageError("give folders of labelled pictures, or --crops")
+        raise click.UsageError("give folders of labelled images, or --crops")
     if run.write and (leak := next(leaks(run, certain=True), None)):
         raise TrainError(f"--write: {leak}")
     for leak in leaks(run):
@@ -270,7 +319,7 @@ def evaluate(**options: Any) -> None:
         bundle.update_bundle(evaluation)
 
 
-@main.command()
+@main.command(epilog=example("street train/street/streets/demo.toml --out street.mp4"))
 @click.argument("street_file", type=FOLDER, metavar="STREET")
 @click.option("--out", type=FOLDER, required=True, help="Video file to write, MP4.")
 @click.option("--size", type=(SIDE, SIDE), default=(1280, 720), show_default=True, help="Pixels.")
@@ -280,7 +329,7 @@ def street(street_file: Path, out: Path, size: tuple[int, int], fps: int) -> Non
 
     STREET is a TOML file with the vehicles, as train/street/streets/demo.toml.
     """
-    from train.street import read_street, write_video  # noqa: PLC0415 - as above
+    from train.street import read_street, write_video
 
     write_video(read_street(street_file), out, size=size, fps=fps)
 

@@ -41,7 +41,9 @@ def begin(path: Path, settings: dict[str, Any], **notes: Any) -> dict[str, Any]:
     """
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps({**settings, **notes, "commit": commit()}, indent=2, default=str))
+        write_whole(
+            path, json.dumps({**settings, **notes, "commit": commit()}, indent=2, default=str)
+        )
     begun: dict[str, Any] = json.loads(path.read_text())
     wanted = json.loads(json.dumps(settings, default=str))  # tuples become lists
     changed = [key for key, value in wanted.items() if begun.get(key, value) != value]

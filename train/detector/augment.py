@@ -84,9 +84,7 @@ def render_plates(count: int, *, seed: int) -> list[Image]:
     return [np.asarray(cv2.resize(plate, None, fx=0.6, fy=0.6), np.uint8) for plate in plates]
 
 
-def replace_plates(
-    image: Image, boxes: PlateBoxes, plates: list[Image], rng: Rng
-) -> PlateBoxes:
+def replace_plates(image: Image, boxes: PlateBoxes, plates: list[Image], rng: Rng) -> PlateBoxes:
     """Pastes other plates, in the same light, into boxes of `image`, in place.
 
     Args:

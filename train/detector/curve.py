@@ -148,9 +148,7 @@ def draw(points: list[dict[str, Any]], path: Path) -> None:
     axes.set_xscale("log")
     axes.set_xticks(ticks, [str(tick) for tick in ticks], minor=False)
     axes.minorticks_off()
-    axes.set(
-        xlabel="training images", ylabel="mAP50 on the validation part", ylim=(0, 1)
-    )
+    axes.set(xlabel="training images", ylabel="mAP50 on the validation part", ylim=(0, 1))
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
     figure.savefig(path.with_suffix(".tmp"), format="svg", metadata={"Date": None})

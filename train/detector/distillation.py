@@ -51,7 +51,9 @@ class DistillationLoss:
         score = _entropy(scores, wanted) - _entropy(wanted.logit(eps=1e-6), wanted)
         logits = _sides(outputs["boxes"])[where]
         box = ((1 - _iou(logits.softmax(-1), sides)) * weights).sum()
-        side = (kl_div(logits.log_softmax(-1), sides, reduction="none").sum((-1, -2)) * weights).sum()
+        side = (
+            kl_div(logits.log_softmax(-1), sides, reduction="none").sum((-1, -2)) * weights
+        ).sum()
         loss = torch.stack([score, BOX_WEIGHT * box, SIDE_WEIGHT * side]) / plates
         items = dict(zip(("score_loss", "box_loss", "side_loss"), loss.detach(), strict=True))
         return loss * len(scores), items

@@ -51,7 +51,9 @@ def train_network(run: DetectorRun, data: Path, out: Path, *, steps: int) -> dic
     images = sorted((data.parent / "images" / "train").iterdir())
     model, distillation = _start(run, unfinished, out.parent, images)
     progress = _Progress(run.epochs, steps)
-    model.add_callback("on_train_start", functools.partial(_add_seconds_before, out / "results.csv"))
+    model.add_callback(
+        "on_train_start", functools.partial(_add_seconds_before, out / "results.csv")
+    )
     model.add_callback("on_train_batch_end", progress.after_step)
     model.add_callback("on_train_epoch_end", _check_loss)
     model.add_callback("on_fit_epoch_end", progress.after_epoch)

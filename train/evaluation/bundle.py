@@ -6,10 +6,8 @@ from typing import Any
 
 import tomlkit
 
-from plateid.models.bundle import Bundle
 from train.evaluation.evaluate import Evaluation
-from train.manifest.model_card import card
-from train.record import write_whole
+from train.manifest.bundle_toml import edit_bundle_toml
 from train.train_error import TrainError
 
 FOUND = ("recall", "mAP50", "mAP50_95")
@@ -26,22 +24,19 @@ def update_bundle(evaluation: Evaluation) -> None:
         TrainError: A file cannot be written.
         BundleError: The bundle was altered since it was evaluated.
     """
-    path = evaluation.run.bundle / "bundle.toml"
     try:
-        table: Any = tomlkit.parse(path.read_text(encoding="utf-8"))
-        before = _chosen(table)
-        table["detector"]["threshold"] = evaluation.threshold
-        if evaluation.reader and evaluation.reader.temperature:
-            table["reader"]["temperature"] = evaluation.reader.temperature.value
-        if before != _chosen(table):
-            table["metrics"] = tomlkit.table()  # figures of other sources were of what was before
-        metrics = table.setdefault("metrics", tomlkit.table())
-        for key, value in _metrics(evaluation):
-            metrics.pop(key, None)
-            if value is not None:
-                metrics[key] = round(value, 3)
-        write_whole(path, tomlkit.dumps(table))
-        write_whole(path.with_name("MODEL_CARD.md"), card(Bundle(path.parent).spec))
+        with edit_bundle_toml(evaluation.run.bundle) as table:
+            before = _chosen(table)
+            table["detector"]["threshold"] = evaluation.threshold
+            if evaluation.reader and evaluation.reader.temperature:
+                table["reader"]["temperature"] = evaluation.reader.temperature.value
+            if before != _chosen(table):
+                table["metrics"] = tomlkit.table()  # the others were measured with other values
+            metrics = table.setdefault("metrics", tomlkit.table())
+            for key, value in _metrics(evaluation):
+                metrics.pop(key, None)
+                if value is not None:
+                    metrics[key] = round(value, 3)
     except OSError as error:
         raise TrainError(f"{error.filename}: {error.strerror}") from error
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import track
 
 from plateid.models.bundle import BundleSpec
+from train.dataset.labelled_image import data_hash
 from train.evaluation.calibration import fit
 from train.evaluation.figures import Figures, parts
 from train.evaluation.metrics import rank
@@ -19,7 +20,7 @@ from train.evaluation.results import Result, Transcribed
 from train.evaluation.run import EvaluationRun
 from train.evaluation.sources import Source, read_crops, read_sources
 from train.evaluation.threshold import Choice, choose, per_frame
-from train.record import commit, data_hash
+from train.record import commit
 from train.train_error import TrainError
 
 Item = TypeVar("Item")

@@ -13,7 +13,7 @@ from plateid.core.geometry import Letterbox, expanded
 from plateid.core.records import Box, LazyImage
 from plateid.models.networks import Networks
 from plateid.models.tta import crop_variants
-from train.dataset.labelled_images import LabelledImage
+from train.dataset.labelled_image import LabelledImage
 from train.evaluation.metrics import NONE, match
 from train.evaluation.results import REFERENCE, Look, Result, Shot, Transcribed, box_of
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from train.dataset.image_reading import read_images, read_tables
-from train.dataset.labelled_images import LabelledImage, grouped, split
-from train.dataset.splits import checked_pictures
+from train.dataset.labelled_image import LabelledImage
+from train.dataset.splits import load_crops, load_split
 from train.train_error import TrainError
 
 
@@ -36,16 +36,15 @@ def read_sources(folders: Sequence[Path], *, held_out: bool) -> list[Source]:
         TrainError: A folder cannot be read, or there is nothing to evaluate.
     """
     if held_out and folders:
-        return _held_out(folders, *split(checked_pictures(folders)[0]))
+        return _held_out(folders, *load_split(folders)[0])
     return _by_folder(folders, [], [each for folder in folders for each in read_images(folder)])
 
 
 def read_crops(folders: Sequence[Path], *, held_out: bool) -> list[Source]:
     """Folders of plates that are cut out: labels.csv with `image` and `text`; else as above."""
-    pictures = read_tables(folders)
     if held_out and folders:
-        return _held_out(folders, *split(grouped(pictures)))
-    return _by_folder(folders, [], pictures)
+        return _held_out(folders, *load_crops(folders))
+    return _by_folder(folders, [], read_tables(folders))
 
 
 def _held_out(

@@ -1,1 +1,1 @@
-"""From weights to a bundle: ONNX with a fixed input, in 8 bits if wished, proved and described."""
+"""Exports networks as ONNX, checks them against torch, and fills a bundle with them."""

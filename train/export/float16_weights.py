@@ -1,4 +1,4 @@
-"""Weights in float16, which are widened when a network is loaded."""
+"""Stores weights as float16: half the bytes to ship."""
 
 from pathlib import Path
 
@@ -8,21 +8,21 @@ from onnx import numpy_helper
 
 from train.reader.reader_weights import HALF
 
-WORTH_HALVING = 1024
+MIN_VALUES = 1024
+"""Minimum number of values of a tensor to store as float16."""
 
 
-def store_in_half(path: Path) -> None:
-    """Stores a network's large weights in float16, to be widened when it is loaded.
+def store_as_float16(path: Path) -> None:
+    """Stores a network's large weights as float16.
 
-    Half the bytes to ship; ONNX Runtime folds the widening into the weights and computes as before.
+    A Cast widens each one; ONNX Runtime applies it once, when it loads the file, so that inference
+    computes in float32 as before.
     """
     model = onnx.load(path)
     for weights in [w for w in model.graph.initializer if w.data_type == onnx.TensorProto.FLOAT]:
         values = numpy_helper.to_array(weights)
-        if values.size >= WORTH_HALVING:
-            half = f"{weights.name}{HALF}"
-            to_float = onnx.TensorProto.FLOAT
-            widen = onnx.helper.make_node("Cast", [half], [weights.name], to=to_float)
-            model.graph.node.insert(0, widen)
-            weights.CopyFrom(numpy_helper.from_array(values.astype(np.float16), half))
+        if values.size >= MIN_VALUES:
+            name, to = f"{weights.name}{HALF}", onnx.TensorProto.FLOAT
+            model.graph.node.insert(0, onnx.helper.make_node("Cast", [name], [weights.name], to=to))
+            weights.CopyFrom(numpy_helper.from_array(values.astype(np.float16), name))
     onnx.save(model, path)

@@ -1,4 +1,4 @@
-"""A detector of a bundle for another input size: its weights stay, only the places change."""
+"""Changes the input size of an exported detector; its weights stay."""
 
 from pathlib import Path
 
@@ -14,12 +14,13 @@ from train.train_error import TrainError
 
 
 def resize_detector(path: Path, width: int, height: int) -> None:
-    """Rewrites a detector that `export` wrote for an input of another size.
+    """Rewrites a detector that `export` wrote, for another input size.
 
-    It is convolutions all through, but for the places of its candidates, which are written down.
+    All of it are convolutions, except for the stored anchors of its candidates.
 
     Raises:
-        TrainError: It is no such network, or the input has too few places.
+        TrainError: The file is no such network, or the size is too small or no multiple of the
+            stride.
     """
     model = onnx.load(path)
     graph = model.graph
@@ -32,7 +33,7 @@ def resize_detector(path: Path, width: int, height: int) -> None:
     sizes = torch.tensor([(height // step, width // step) for step in steps], dtype=torch.float32)
     anchors, strides = (each.T[None].numpy() for each in make_anchors(sizes, steps, 0.5))
     if strides.size < COUNT:
-        raise TrainError(f"--size {width}x{height}: fewer than {COUNT} places; must be larger")
+        raise TrainError(f"--size {width}x{height}: gives fewer than {COUNT} candidates")
     for name, places in (("anchors", anchors), ("strides", strides)):
         kind = numpy_helper.to_array(values[name]).dtype
         values[name].CopyFrom(numpy_helper.from_array(places.astype(kind), values[name].name))

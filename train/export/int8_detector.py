@@ -1,4 +1,4 @@
-"""A detector in 8 bits, calibrated and judged on pictures with plates."""
+"""Quantises a detector to INT8, and refuses a loss of accuracy."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,104 +10,96 @@ from plateid.capture.images import read_image
 from plateid.config.models import DEFAULT_BUNDLE
 from plateid.core.geometry import letterboxed
 from plateid.models.bundle import read_spec
-from plateid.models.onnx_detector import OnnxDetector, to_detector_input
+from plateid.models.onnx_detector import OnnxDetector
 from plateid.models.session import NetworkSession
-from train.dataset.labelled_images import LabelledImage, split
-from train.dataset.splits import checked_pictures
+from train.dataset.labelled_image import LabelledImage
+from train.dataset.splits import load_split
 from train.evaluation.metrics import Sample, rank
 from train.export.int8_layout import take_bytes
-from train.export.quantise import Array, quantise
+from train.export.quantise import Array, Plan, quantise
 from train.train_error import TrainError
 
-CALIBRATION = 200
-"""Pictures that show the quantiser the range of each activation, and as many to judge it."""
-LOSS = 0.01
-"""Greatest fall of mAP50 by quantisation."""
-LOWEST = 0.01
-OPERATORS = [
-    "Conv",
-    "Relu",
-    "Sigmoid",
-    "Mul",
-    "MaxPool",
-    "Concat",
-    "Add",
-    "Resize",
-    "Split",
-    "Slice",
-]
+IMAGES = 200
+"""Maximum number of images to calibrate with, and to measure the accuracy on."""
+MAX_LOSS = 0.01
+"""Largest loss of mAP50 by quantisation."""
+MIN_SCORE = 0.01
+"""Score (0-1) from which detections count for mAP50."""
+OPERATORS = (
+    *("Conv", "Relu", "Sigmoid", "Mul", "MaxPool", "Concat", "Add", "Resize", "Split", "Slice"),
+    *("Reshape", "Transpose"),
+)
+"""What is quantised. A ReLU that is missing here would be computed in float between conversions."""
 
 
-def detector_in_8_bits(
-    path: Path, data: Sequence[str], size: tuple[int, int], *, head: str
+def quantise_detector(
+    path: Path, exact: Path, data: Sequence[str], *, size: tuple[int, int], head: str
 ) -> None:
-    """Replaces a network by its quantised form, if that finds plates as well.
+    """Quantises the detector at `path` in place.
 
     Args:
-        path: A detector in float32.
-        data: Folders of labelled pictures: their training part calibrates, the held-out one judges.
-        size: Width and height of the input.
-        head: Prefix of the names of the head's nodes; its last convolutions and what decodes their
-            answers stay in float32.
+        path: An `Int8Candidates` in float32.
+        exact: The same detector as it is exported in float32, to compare with.
+        data: Folders of labelled images: the training part calibrates, the held-out part measures.
+        size: Width and height of the input, pixels.
+        head: Name prefix of the head's nodes. Its last convolutions and all that follows them stay
+            in float32.
 
     Raises:
-        TrainError: Its mAP50 falls by more than LOSS.
+        TrainError: mAP50 falls by more than MAX_LOSS.
     """
-    train, held_out = split(checked_pictures(map(Path, data))[0])
-    exact = path.with_suffix(".float.onnx")
-    path.replace(exact)
-    quantise(
-        exact,
-        path,
-        _inputs(_some(train), size),
-        operators=OPERATORS,
-        in_float=lambda graph: [n.name for n in graph.node if sensitive(n.name, head=head)],
-    )
-    model = onnx.load(path)
-    rearrange(model)
-    onnx.save(model, path)
-    before, after = (_map50(each, _some(held_out), size) for each in (exact, path))
-    exact.unlink()
-    if not after >= before - LOSS:
-        raise TrainError(f"{path}: mAP50 falls from {before:.3f} to {after:.3f} in 8 bits")
+    split, _ = load_split(map(Path, data))
+    quantise(path, path, _inputs(_sample(split.training), size), detector_plan(head))
+    take_bytes(path)
+    held_out = _sample(split.validation)
+    before, after = (_map50(each, held_out, size) for each in (exact, path))
+    if not after >= before - MAX_LOSS:
+        raise TrainError(f"{path}: mAP50 falls from {before:.3f} to {after:.3f} with INT8")
 
 
-def sensitive(node: str, *, head: str) -> bool:
-    """Whether a node of the head gives an answer or decodes it, by its name in ultralytics' graph.
+def detector_plan(head: str) -> Plan:
+    """Returns what is quantised of a detector whose head has this name prefix."""
 
-    `cv2` and `cv3` are the towers of boxes and scores; the last of their three steps answers.
+    def in_float(graph: onnx.GraphProto) -> list[str]:
+        return [node.name for node in graph.node if stays_in_float(node.name, head=head)]
+
+    return Plan(OPERATORS, in_float, of_pixels=True)
+
+
+def stays_in_float(node: str, *, head: str) -> bool:
+    """Whether a node is an output convolution of the head or follows one, by ultralytics' names.
+
+    `cv2` and `cv3` are the branches of boxes and scores; the last of three steps gives the output.
     """
     if not node.startswith(head):
         return "/model." not in node
-    tower = node.removeprefix(head).split("/")
-    return not tower[0].startswith(("cv2", "cv3")) or tower[1].endswith(".2")
+    branch = node.removeprefix(head).split("/")
+    return not branch[0].startswith(("cv2", "cv3")) or branch[1].endswith(".2")
 
 
-def _some(pictures: Sequence[LabelledImage]) -> list[LabelledImage]:
-    with_plates = [picture for picture in pictures if picture.boxes]
+def _sample(images: Sequence[LabelledImage]) -> list[LabelledImage]:
+    with_plates = [image for image in images if image.boxes]
     order = np.random.default_rng(0).permutation(len(with_plates))
-    return [with_plates[i] for i in order[:CALIBRATION]]
+    return [with_plates[i] for i in order[:IMAGES]]
 
 
-def _inputs(pictures: Sequence[LabelledImage], size: tuple[int, int]) -> Iterator[Array]:
+def _inputs(images: Sequence[LabelledImage], size: tuple[int, int]) -> Iterator[Array]:
     canvas = np.empty((size[1], size[0], 3), np.uint8)
-    for picture in pictures:
-        letterboxed(read_image(picture.path), canvas)
-        yield to_detector_input(canvas)
+    for image in images:
+        letterboxed(read_image(image.path), canvas)
+        yield canvas[None].astype(np.float32) / np.float32(255)
 
 
-def _map50(path: Path, pictures: Sequence[LabelledImage], size: tuple[int, int]) -> float:
-    """Of a file, on pictures of a validation part."""
+def _map50(path: Path, images: Sequence[LabelledImage], size: tuple[int, int]) -> float:
     network = NetworkSession(str(path), path.read_bytes())
-    spec = read_spec(DEFAULT_BUNDLE).detector.model_copy(
-        update={"width": size[0], "height": size[1]}
-    )
-    detector = OnnxDetector(network, spec, threshold=LOWEST)
-    return rank([_sample(detector, picture) for picture in pictures], 0.5).average_precision()
+    changes = {"width": size[0], "height": size[1]}
+    spec = read_spec(DEFAULT_BUNDLE).detector.model_copy(update=changes)
+    detector = OnnxDetector(network, spec, threshold=MIN_SCORE)
+    return rank([_detected(detector, image) for image in images], 0.5).average_precision()
 
 
-def _sample(detector: OnnxDetector, picture: LabelledImage) -> Sample:
-    found = detector.detect(read_image(picture.path))
+def _detected(detector: OnnxDetector, image: LabelledImage) -> Sample:
+    found = detector.detect(read_image(image.path))
     boxes = np.array([each.box for each in found], np.float32).reshape(-1, 4)
-    truths = np.array(picture.boxes, np.float32).reshape(-1, 4)
+    truths = np.array(image.boxes, np.float32).reshape(-1, 4)
     return Sample(boxes, np.array([each.score for each in found], np.float32), truths)

@@ -36,7 +36,10 @@ class Int8Candidates(BestCandidates):
             _pack(first)
         for module in self.model.modules():
             layer: Any = module
-            if isinstance(layer, nn.Upsample) and (layer.mode, layer.scale_factor) == ("nearest", 2):
+            if isinstance(layer, nn.Upsample) and (layer.mode, layer.scale_factor) == (
+                "nearest",
+                2,
+            ):
                 layer.forward = _Doubled.apply
 
     def forward(self, images: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A reader in 8 bits, calibrated and judged on plates."""
+"""Quantises a reader to INT8, and refuses a loss of accuracy."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,78 +8,77 @@ import onnx
 
 from plateid.models.onnx_reader import to_reader_input
 from plateid.models.session import NetworkSession
-from train.export.float16_weights import store_in_half
-from train.export.quantise import Array, quantise
+from train.export.float16_weights import store_as_float16
+from train.export.quantise import Array, Plan, quantise
 from train.reader.held_out_accuracy import correct_reads
 from train.reader.reader_weights import KEPT, SPEC
 from train.reader.real_plates import Plate, augmented, by_source, read_plates
 from train.train_error import TrainError
 
-CALIBRATION = 512
-"""Crops that show the quantiser the range of each activation; each source counts the same."""
-LOSS, CHANCE = 0.01, 1
-"""Greatest part of the held-out plates that may be lost, or else so many of them."""
-OPERATORS = ["Conv", "Relu", "Add"]
-OF_CONVOLUTIONS = {"Conv", "Relu"}
+CROPS = 512
+"""Number of crops to calibrate with; each source gives the same number."""
+MAX_LOSS, MIN_LOST = 0.01, 1
+"""Largest loss of held-out plates: a share of them, or one, whichever is more."""
+OPERATORS = ("Conv", "Relu", "Add")
+CONVOLUTIONAL = {"Conv", "Relu"}
 
 
-def reader_in_8_bits(path: Path, data: Sequence[str]) -> None:
-    """Replaces a network by its quantised form, if that reads plates as well.
+def quantise_reader(path: Path, data: Sequence[str]) -> None:
+    """Quantises the reader at `path` in place.
 
-    The weights as they were trained stay in the file, unused: training goes on from them.
+    The trained weights stay in the file as well, unused: training goes on from them.
 
     Args:
         path: A reader in float32.
-        data: Folders of transcribed plates: the training part calibrates, the held-out one judges.
+        data: Folders of transcribed plates: the training part calibrates, the held-out part
+            measures.
 
     Raises:
-        TrainError: None of the plates is held out, or it reads fewer of them.
+        TrainError: No plate is held out, or too many fewer of them are read.
     """
-    train, held_out = (
+    training, held_out = (
         [plate for plate in side if plate.text]
         for side in read_plates([Path(folder) for folder in data])
     )
     if not held_out:
-        raise TrainError(f"{', '.join(data)}: no plate with a text is held out to judge 8 bits by")
+        raise TrainError(f"{', '.join(data)}: no plate with a text is held out to check INT8 with")
     exact = path.with_suffix(".float.onnx")
     path.replace(exact)
-    inputs = _inputs(train)
-    quantise(exact, path, inputs, operators=OPERATORS, in_float=_in_float)
-    store_in_half(path)
-    _keep(exact, path)
-    before, after = (_right(each, held_out) for each in (exact, path))
-    if before - after > max(CHANCE, LOSS * len(held_out)):
-        of = f"of {len(held_out)} held-out plates it reads {after}"
-        raise TrainError(f"{path}: {of} in 8 bits, and {before} in float")
+    quantise(exact, path, _inputs(training), Plan(OPERATORS, _in_float))
+    store_as_float16(path)
+    _keep_weights(exact, path)
+    before, after = (_count_correct(each, held_out) for each in (exact, path))
+    if before - after > max(MIN_LOST, MAX_LOSS * len(held_out)):
+        plates = f"{after} of {len(held_out)} held-out plates are read correctly"
+        raise TrainError(f"{path}: {plates} with INT8, {before} with float32")
     exact.unlink()
 
 
 def _inputs(plates: Sequence[Plate]) -> Iterator[Array]:
     rng = np.random.default_rng(0)
     sources = by_source(plates)
-    for number in range(CALIBRATION):
-        ours = sources[number % len(sources)]
-        yield to_reader_input(augmented(rng, ours[rng.integers(len(ours))]).image, SPEC)[None]
+    for number in range(CROPS):
+        source = sources[number % len(sources)]
+        yield to_reader_input(augmented(rng, source[rng.integers(len(source))]).image, SPEC)[None]
 
 
 def _in_float(graph: onnx.GraphProto) -> Iterator[str]:
-    """The first convolution, which gains nothing; and what does not add what convolutions made."""
+    """Yields the first convolution, which gains nothing, and sums outside of convolutions."""
     made_by = {output: node.op_type for node in graph.node for output in node.output}
     yield next(node.name for node in graph.node if node.op_type == "Conv")
     for node in graph.node:
-        if node.op_type == "Add" and not {made_by.get(x) for x in node.input} <= OF_CONVOLUTIONS:
+        if node.op_type == "Add" and not {made_by.get(x) for x in node.input} <= CONVOLUTIONAL:
             yield node.name
 
 
-def _right(path: Path, plates: Sequence[Plate]) -> int:
-    """How many plates a file reads."""
+def _count_correct(path: Path, plates: Sequence[Plate]) -> int:
     network = NetworkSession(str(path), path.read_bytes())
     return sum(correct_reads(lambda crop: network.run(crop)[0], SPEC, plates))
 
 
-def _keep(exact: Path, path: Path) -> None:
-    """Adds the weights of `exact`, the large ones in float16."""
-    store_in_half(exact)
+def _keep_weights(exact: Path, path: Path) -> None:
+    """Copies the weights of `exact` into the file, large ones as float16."""
+    store_as_float16(exact)
     model = onnx.load(path)
     for weights in onnx.load(exact).graph.initializer:
         weights.name += KEPT

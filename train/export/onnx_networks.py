@@ -1,4 +1,4 @@
-"""Writes a detector or a reader as ONNX, in the form that was asked for, and proves it."""
+"""Writes a detector or a reader as ONNX and checks it against torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,46 +8,52 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 import torch
+from torch import Tensor, nn
 from ultralytics.nn.modules.head import Detect
 
 from plateid.models.onnx_detector import to_detector_input
 from plateid.models.onnx_reader import to_reader_input
-from train.detector.averaging import average_with
-from train.detector.training_session import load_fused
+from train.detector.averaging import average_weights
+from train.detector.yolo_weights import load_fused
 from train.export.best_candidates import BestCandidates
-from train.export.float16_weights import store_in_half
-from train.export.int8_detector import detector_in_8_bits
-from train.export.int8_reader import reader_in_8_bits
-from train.export.torch_parity import check_candidates, check_equal, run, street
+from train.export.float16_weights import store_as_float16
+from train.export.int8_detector import quantise_detector
+from train.export.int8_layout import Int8Candidates
+from train.export.int8_reader import quantise_reader
+from train.export.torch_parity import (
+    Array,
+    check_candidates,
+    check_equal,
+    demo_frame,
+    infer,
+)
 from train.reader.platenet import PlateNet
 from train.reader.reader_weights import SPEC, ExportedReader
 from train.train_error import TrainError
 
-TOLERANCE = 1e-3
-"""Greatest difference of a score or probability between torch and ONNX Runtime."""
-HALF_TOLERANCE = 1e-2
-"""The same after the weights were rounded to float16."""
-BOX_TOLERANCE_PX = 0.5
-HALF_BOX_TOLERANCE_PX = 2.0
 Precision = Literal["float32", "float16", "int8"]
-AS_TRAINED: dict[str, Any] = {
+TOLERANCE, TOLERANCE_FLOAT16 = 1e-3, 1e-2
+"""Largest difference of a score or probability between torch and ONNX Runtime."""
+BOX_TOLERANCE_PX, BOX_TOLERANCE_FLOAT16_PX = 0.5, 2.0
+"""Largest difference of a corner, pixels."""
+KEEP_NAMES: dict[str, Any] = {
     "training": torch.onnx.TrainingMode.PRESERVE,
     "do_constant_folding": False,
 }
-"""Keeps weights apart and by their names, so that training can go on from the file; ONNX Runtime
-folds them together when it loads it."""
+"""Options that keep weights separate and named, so that training can go on from the file."""
 STRIPS = 8
-"""Of a picture, that a reader is proved with."""
+"""Number of pieces of an image that a reader is checked with."""
 
 
 @dataclass(frozen=True)
-class Form:
-    """How networks are to be written.
+class OnnxFormat:
+    """How to write networks.
 
     Attributes:
-        width, height: Of the detector's input, in pixels.
-        precision: Of the weights: "float32", "float16" (widened when loaded) or "int8" (with
-            activations, for CPUs).
+        width: Width of the detector's input, pixels.
+        height: Height of the detector's input, pixels.
+        precision: "float32"; "float16": weights only, inference in float32; "int8": weights and
+            activations, for CPUs.
     """
 
     width: int
@@ -56,84 +62,98 @@ class Form:
 
 
 def export_detector(
-    weights: Path, out: Path, form: Form, *, mean: Sequence[Path] = (), data: Sequence[str] = ()
+    weights: Path,
+    out: Path,
+    form: OnnxFormat,
+    *,
+    others: Sequence[Path] = (),
+    data: Sequence[str] = (),
 ) -> None:
-    """Writes a detector with a fixed input as ONNX.
+    """Writes a detector with a fixed input size.
 
     Args:
-        weights: As ultralytics saves them.
+        weights: Weights that ultralytics saved.
         out: The file to write.
-        form: How.
-        mean: Other weights or bundles; it becomes the mean of all.
-        data: Folders of labelled pictures, which "int8" needs.
+        form: Size and precision.
+        others: Other weights or bundles to average with.
+        data: Folders of labelled images; "int8" needs them.
 
     Raises:
-        TrainError: It has not one class, one of `mean` is another network, or its answers differ
-            from those of the weights.
+        TrainError: It has several classes, one of `others` is another network, or ONNX Runtime
+            differs from torch.
     """
     model = load_fused(str(weights))
     head = model.model[-1]
     if not isinstance(head, Detect) or head.nc != 1:
         raise TrainError(f"{weights}: not a detector of one class")
-    step = int(head.stride.max())
-    if form.width % step or form.height % step:
-        raise TrainError(f"--size: both must be multiples of {step} for {weights}")
-    average_with(model, mean)
-    network = BestCandidates(model, width=form.width, height=form.height).eval()
-    inputs = to_detector_input(street(form.width, form.height))
-    with torch.inference_mode():
-        expected = network(torch.from_numpy(inputs)).numpy()
-    torch.onnx.export(network, torch.from_numpy(inputs), str(out), opset_version=17, dynamo=False)
-    strip(out)
-    check_candidates(out, run(out, inputs), expected, box=BOX_TOLERANCE_PX, score=TOLERANCE)
+    stride = int(head.stride.max())
+    if form.width % stride or form.height % stride:
+        raise TrainError(f"--size: both must be multiples of {stride} for {weights}")
+    average_weights(model, others)
+    size = {"width": form.width, "height": form.height}
+    image = demo_frame(form.width, form.height)
+    expected = _export_checked(BestCandidates(model, **size), to_detector_input(image), out)
     if form.precision == "float16":
-        store_in_half(out)
-        got = run(out, inputs)
-        check_candidates(out, got, expected, box=HALF_BOX_TOLERANCE_PX, score=HALF_TOLERANCE)
+        store_as_float16(out)
+        tolerance = {"box": BOX_TOLERANCE_FLOAT16_PX, "score": TOLERANCE_FLOAT16}
+        check_candidates(out, infer(out, to_detector_input(image)), expected, **tolerance)
     elif form.precision == "int8":
-        size = (form.width, form.height)
-        detector_in_8_bits(out, data, size, head=f"/model/model.{head.i}/")
+        exact = out.rename(out.with_suffix(".float.onnx"))
+        _export_checked(Int8Candidates(model, **size), image[None] / np.float32(255), out)
+        prefix = f"/model/model.{head.i}/"
+        quantise_detector(out, exact, data, size=(form.width, form.height), head=prefix)
+        exact.unlink()
 
 
 def export_reader(
     reader: PlateNet, out: Path, *, precision: Precision, data: Sequence[str] = ()
 ) -> None:
-    """Writes a reader as ONNX; batches may have any size.
+    """Writes a reader for batches of any size.
 
     Args:
-        reader: The reader.
+        reader: The network.
         out: The file to write.
-        precision: See `Form`.
-        data: Folders of transcribed plates, which "int8" needs.
+        precision: As in `OnnxFormat`.
+        data: Folders of transcribed plates; "int8" needs them.
 
     Raises:
-        TrainError: Its answers to strips of a picture differ from those of the weights, or it reads
-            worse in 8 bits.
+        TrainError: ONNX Runtime differs from torch, or INT8 costs accuracy.
     """
     network = ExportedReader(reader).eval()
-    strips = np.split(street(SPEC.width, STRIPS * SPEC.height), STRIPS)
+    strips = np.split(demo_frame(SPEC.width, STRIPS * SPEC.height), STRIPS)
     inputs = np.stack([to_reader_input(strip, SPEC) for strip in strips])
     names = ["crops", "probabilities"]
-    torch.backends.mha.set_fastpath_enabled(False)  # the exporter does not know it
+    torch.backends.mha.set_fastpath_enabled(False)  # the exporter does not support it
     with torch.inference_mode():
         expected = network(torch.from_numpy(inputs)).numpy()
         torch.onnx.export(
             network, (torch.from_numpy(inputs[:2]),), str(out), opset_version=17, dynamo=False,
             input_names=names[:1], output_names=names[1:],
             dynamic_axes={name: {0: "batch"} for name in names},
-            **AS_TRAINED,
+            **KEEP_NAMES,
         )  # fmt: skip
-    strip(out)
-    check_equal(out, run(out, inputs), expected, tolerance=TOLERANCE)
+    _drop_comments(out)
+    check_equal(out, infer(out, inputs), expected, tolerance=TOLERANCE)
     if precision == "float16":
-        store_in_half(out)
-        check_equal(out, run(out, inputs), expected, tolerance=HALF_TOLERANCE)
+        store_as_float16(out)
+        check_equal(out, infer(out, inputs), expected, tolerance=TOLERANCE_FLOAT16)
     elif precision == "int8":
-        reader_in_8_bits(out, data)
+        quantise_reader(out, data)
 
 
-def strip(path: Path) -> None:
-    """Takes out what exporters write beside the network: the same weights are the same file."""
+def _export_checked(network: nn.Module, inputs: Array, out: Path) -> Array:
+    """Writes a detector, checks it and returns torch's output."""
+    images: Tensor = torch.from_numpy(inputs)
+    with torch.inference_mode():
+        expected: Array = network.eval()(images).numpy()
+    torch.onnx.export(network, (images,), str(out), opset_version=17, dynamo=False)
+    _drop_comments(out)
+    check_candidates(out, infer(out, inputs), expected, box=BOX_TOLERANCE_PX, score=TOLERANCE)
+    return expected
+
+
+def _drop_comments(path: Path) -> None:
+    """Removes the exporter's notes, so that the same weights give the same file."""
     model = onnx.load(path)
     del model.metadata_props[:]
     for node in model.graph.node:

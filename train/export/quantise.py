@@ -1,8 +1,9 @@
-"""Convolutions in 8-bit integers: static QDQ, with ranges that the network shows on real inputs."""
+"""Static INT8 quantisation (QDQ) with calibration on real inputs."""
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,23 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 Array = NDArray[np.float32]
+PIXELS = {"scale": np.array(1 / 255, np.float32), "zero_point": np.array(0, np.uint8)}
+"""Quantisation of pixels from 0 to 1: gives the bytes that they were."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to quantise.
+
+    Attributes:
+        operators: Operator types to quantise.
+        in_float: Returns the names of the nodes to leave in float.
+        of_pixels: Whether the first convolution takes pixels from 0 to 1.
+    """
+
+    operators: tuple[str, ...]
+    in_float: Callable[[onnx.GraphProto], Iterable[str]]
+    of_pixels: bool = False
 
 
 class _Inputs(CalibrationDataReader):  # type: ignore[misc] - onnxruntime is untyped
@@ -29,44 +47,39 @@ class _Inputs(CalibrationDataReader):  # type: ignore[misc] - onnxruntime is unt
         return None if batch is None else {self._name: batch}
 
 
-def quantise(
-    path: Path,
-    out: Path,
-    inputs: Iterator[Array],
-    *,
-    operators: Sequence[str],
-    in_float: Callable[[onnx.GraphProto], Iterable[str]],
-) -> None:
-    """Writes `path` with weights and activations in 8 bits.
+def quantise(path: Path, out: Path, inputs: Iterator[Array], plan: Plan) -> None:
+    """Writes a network with INT8 weights and activations, calibrated with the inputs.
 
-    Weights have a scale for each channel and use 7 bits: processors without VNNI instructions add
-    two products of 8 bits in 16 and overflow.
+    Weights have one scale per channel and use 7 bits: processors without VNNI add two products of
+    8 bits in 16 bits and overflow.
 
     Args:
         path: A network in float32.
         out: The file to write.
-        inputs: What the network is shown for the ranges of its activations.
-        operators: What is computed in 8 bits.
-        in_float: Names of the nodes that are not, though they are such operators.
+        inputs: Calibration inputs; each activation gets the range that it shows on them.
+        plan: What to quantise.
     """
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(path, prepared, skip_symbolic_shape=True)
         graph = onnx.load(prepared).graph
-        logging.disable(logging.WARNING)  # it advises what was done above
+        first = next(node for node in graph.node if node.op_type == "Conv").input[0]
+        overrides = {first: [PIXELS]} if plan.of_pixels else {}
+        logging.disable(logging.WARNING)  # it recommends the step above
         try:
             quantize_static(
                 prepared,
                 out,
                 _Inputs(graph.input[0].name, inputs),
                 quant_format=QuantFormat.QDQ,
-                op_types_to_quantize=list(operators),
-                nodes_to_exclude=list(in_float(graph)),
+                op_types_to_quantize=list(plan.operators),
+                nodes_to_exclude=list(plan.in_float(graph)),
                 per_channel=True,
                 reduce_range=True,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
                 calibrate_method=CalibrationMethod.MinMax,
+                extra_options={"TensorQuantOverrides": overrides},
             )
         finally:
             logging.disable(logging.NOTSET)

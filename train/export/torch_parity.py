@@ -1,4 +1,4 @@
-"""Proof that a network answers in ONNX Runtime as it does in torch."""
+"""Numerical parity check: ONNX Runtime must give the outputs of torch."""
 
 from pathlib import Path
 
@@ -10,45 +10,63 @@ from plateid.core.records import Image
 from plateid.models.session import NetworkSession
 from train.train_error import TrainError
 
-CLIP = Path(__file__).parents[2] / "plateid" / "demo" / "demo.mp4"
+VIDEO = Path(__file__).parents[2] / "plateid" / "demo" / "demo.mp4"
+FRAME = 125
+"""A frame of the demo's video that shows plates."""
+MIN_SCORE = 0.01
+"""Candidates below this score (0-1) are not compared."""
 Array = NDArray[np.float32]
-UNLIKELY = 0.01
-"""Boxes of candidates below this score are not compared."""
 
 
-def run(path: Path, inputs: Array) -> Array:
-    """One inference of a file, as the device runs it."""
+def infer(path: Path, inputs: NDArray[np.generic]) -> Array:
+    """Runs an ONNX file once, as the device does."""
     return NetworkSession(str(path), path.read_bytes()).run(inputs)
 
 
-def street(width: int, height: int) -> Image:
-    """A picture with plates: one of the demo's, scaled."""
-    clip = cv2.VideoCapture(str(CLIP))
-    clip.set(cv2.CAP_PROP_POS_FRAMES, 125)
-    read, image = clip.read()
-    clip.release()
-    if not read:
-        raise TrainError(f"{CLIP}: cannot be read")
+def demo_frame(width: int, height: int) -> Image:
+    """Returns an image with plates, scaled.
+
+    Raises:
+        TrainError: The demo's video cannot be read.
+    """
+    video = cv2.VideoCapture(str(VIDEO))
+    video.set(cv2.CAP_PROP_POS_FRAMES, FRAME)
+    is_read, image = video.read()
+    video.release()
+    if not is_read:
+        raise TrainError(f"{VIDEO}: cannot be read")
     return np.asarray(cv2.resize(image, (width, height)), np.uint8)
 
 
 def check_candidates(path: Path, got: Array, expected: Array, *, box: float, score: float) -> None:
-    """Raises TrainError unless every likely candidate has its like in the other answer."""
+    """Checks that each likely candidate is near one of the other output.
+
+    Args:
+        path: The file, for the message.
+        got: Output of ONNX Runtime, shape (1, 5, N).
+        expected: Output of torch.
+        box: Tolerance of boxes, pixels.
+        score: Tolerance of scores.
+
+    Raises:
+        TrainError: A candidate has no counterpart.
+    """
     for wanted, others in ((expected, got), (got, expected)):
-        last = wanted[0, 4].min() + 2 * score  # which of them are still among the best is chance
-        likely = wanted[0].T[wanted[0, 4] >= max(UNLIKELY, last)]
+        last = wanted[0, 4].min() + 2 * score  # near the worst score, which are in is arbitrary
+        likely = wanted[0].T[wanted[0, 4] >= max(MIN_SCORE, last)]
         differences = np.abs(likely[:, None] - others[0].T[None]) / [box, box, box, box, score]
         worst = differences.max(axis=2).min(axis=1, initial=np.inf).max(initial=0.0)
         if not worst <= 1:
-            raise TrainError(f"{path}: ONNX Runtime differs from torch, {worst:.2g} times too much")
-    scores = (np.sort(answer[0, 4])[::-1] for answer in (got, expected))
-    check_equal(
-        path, *(each[: min(got.shape[2], expected.shape[2])] for each in scores), tolerance=score
-    )
+            raise TrainError(
+                f"{path}: ONNX Runtime differs from torch by {worst:.2g} times the tolerance"
+            )
+    count = min(got.shape[2], expected.shape[2])
+    scores = [np.sort(output[0, 4])[::-1][:count] for output in (got, expected)]
+    check_equal(path, *scores, tolerance=score)
 
 
 def check_equal(path: Path, got: Array, expected: Array, *, tolerance: float) -> None:
-    """Raises TrainError unless no value differs by more."""
+    """Raises a TrainError if a value differs by more than the tolerance."""
     difference = float(np.abs(got - expected).max())
     if not difference <= tolerance:
         raise TrainError(f"{path}: ONNX Runtime differs from torch by {difference:.2g}")

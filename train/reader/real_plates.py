@@ -12,8 +12,8 @@ from plateid.capture.images import read_image
 from plateid.core.geometry import expanded
 from plateid.core.records import Box, Image
 from train.dataset.formats.image_labels import LabelledBox
-from train.dataset.image_reading import read_tables
-from train.dataset.labelled_images import LabelledImage, grouped, split
+from train.dataset.labelled_image import LabelledImage
+from train.dataset.splits import load_crops
 from train.synth.appearance import AppearanceLimits
 from train.synth.camera_effects import CropGeometry, simulate_camera
 from train.synth.rendering import CAPS, LabelledCrop
@@ -60,9 +60,8 @@ def read_plates(folders: Sequence[Path]) -> tuple[list[Plate], list[Plate]]:
         TrainError: labels.csv, texts.csv or an image is wrong (one line for each fault), or the
             training part has no text.
     """
-    pictures = grouped(read_tables(folders))
     train, held_out = (
-        [plate for picture in part for plate in _plates(picture)] for part in split(pictures)
+        [plate for picture in part for plate in _plates(picture)] for part in load_crops(folders)
     )
     if not any(plate.text for plate in train):
         raise TrainError(f"{', '.join(map(str, folders))}: the training part has no plate text")

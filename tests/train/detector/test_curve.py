@@ -1,5 +1,3 @@
-"""A real, very small curve."""
-
 import json
 from dataclasses import replace
 
@@ -12,7 +10,7 @@ from train.train_error import TrainError
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-def test_a_curve_is_run_once_and_drawn_the_same_again(data, tmp_path):
+def test_curve_runs_each_point_once_and_draws_the_same_file(data, tmp_path):
     YOLO("yolov8n.yaml", verbose=False).save(tmp_path / "base.pt")
     curve = Curve(
         data=(str(data),),
@@ -42,7 +40,7 @@ def test_a_curve_is_run_once_and_drawn_the_same_again(data, tmp_path):
     assert [record.stat().st_mtime_ns for record in records] == written
     with pytest.raises(TrainError, match=r"was run with other epochs; choose another --out"):
         run_curve(replace(curve, steps=4))
-    with pytest.raises(TrainError, match=r"--scratch yolo11n.yaml: is another network than"):
+    with pytest.raises(TrainError, match=r"--scratch yolo11n.yaml: is not the network of"):
         run_curve(replace(curve, scratch="yolo11n.yaml"))
     YOLO("yolov8n.yaml", verbose=False).save(tmp_path / "base.pt")
     with pytest.raises(TrainError, match=r"was run with other base_sha256; choose another"):

@@ -1,5 +1,3 @@
-"""Real, very small trainings."""
-
 import json
 import os
 import shutil
@@ -15,13 +13,10 @@ import pytest
 import torch
 from ultralytics import YOLO
 
-from train.detector.finetune import DetectorRun, chosen, train_detector
-from train.detector.training_session import (
-    DetectionTrainer,
-    PlateTrainer,
-    checkpoint,
-    load_detector,
-)
+from train.detector.detector_run import DetectorRun
+from train.detector.finetune import limited, train_detector
+from train.detector.plate_trainer import DetectionTrainer, PlateTrainer
+from train.detector.yolo_weights import load_detector, newest_checkpoint
 from train.machine import alone_in
 from train.train_error import TrainError
 
@@ -37,7 +32,7 @@ def command(data: Path, out: Path, *, epochs: int) -> list[str]:
     return [sys.executable, *(str(word) for word in [*words, *sizes])]
 
 
-def test_a_run_leaves_weights_and_a_record_and_is_not_repeated_by_mistake(data, tmp_path):
+def test_run_writes_weights_and_a_record_and_is_not_overwritten(data, tmp_path):
     out = tmp_path / "run"
     run = DetectorRun((str(data),), "yolov8n.yaml", str(out), epochs=1, **SMALL)
     record = train_detector(run)
@@ -50,7 +45,7 @@ def test_a_run_leaves_weights_and_a_record_and_is_not_repeated_by_mistake(data, 
         train_detector(run)
 
 
-def test_a_killed_run_goes_on_where_it_was_also_in_another_folder(data, tmp_path, monkeypatch):
+def test_killed_run_is_resumed_also_after_it_was_moved(data, tmp_path, monkeypatch):
     before, after = tmp_path / "before", tmp_path / "Anna's \N{AUTOMOBILE}"
     before.mkdir()
     weights = before / "run" / "fit" / "weights"
@@ -81,26 +76,26 @@ def test_a_killed_run_goes_on_where_it_was_also_in_another_folder(data, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("out", "reason"), [(".", "holds data, and no run"), ("data/run", "lies in --data .*data")]
+    ("out", "reason"), [(".", "holds data, but no run"), ("data/run", "is inside --data .*data")]
 )
-def test_a_folder_of_something_else_is_left_as_it_is(data, tmp_path, out, reason):
+def test_folder_that_is_no_run_is_not_changed(data, tmp_path, out, reason):
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(TrainError, match=reason):
         train_detector(DetectorRun((str(data),), "yolov8n.yaml", str(tmp_path / out), epochs=1))
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_checkpoint_that_was_cut_off_takes_the_place_of_none(tmp_path, monkeypatch):
+def test_truncated_checkpoint_does_not_replace_a_complete_one(tmp_path, monkeypatch):
     monkeypatch.setattr(DetectionTrainer, "save_model", lambda self: self.last.write_bytes(b"cut"))
     trainer = object.__new__(PlateTrainer)
     trainer.wdir, trainer.last = tmp_path, tmp_path / "last.pt"
     torch.save({"epoch": 1}, trainer.last)
     for _ in range(3):
         trainer.save_model()
-        assert torch.load(checkpoint(tmp_path)) == {"epoch": 1}
+        assert torch.load(newest_checkpoint(tmp_path)) == {"epoch": 1}
 
 
-def test_a_run_of_other_settings_does_not_go_on(data, tmp_path):
+def test_run_with_other_settings_is_not_resumed(data, tmp_path):
     base = Path(shutil.copy(RELU, tmp_path / "yolov8n-own.yaml"))
     run = DetectorRun((str(data),), str(base), str(tmp_path / "run"), epochs=1, **SMALL)
     train_detector(run)
@@ -115,18 +110,18 @@ def test_a_run_of_other_settings_does_not_go_on(data, tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
-        ({"base": "none.pt"}, "none.pt: not a detector"),
+        ({"base": "none.pt"}, "none.pt: cannot be loaded as a detector"),
         ({"plates": ("none",)}, "none/images: No such file"),
-        ({"base": "nan.pt"}, "the loss is no number in epoch 1: take a lower --lr0"),
+        ({"base": "nan.pt"}, "the loss is not finite in epoch 1: take a lower --lr0"),
     ],
 )
-def test_a_run_that_could_not_begin_can_be_asked_otherwise(
+def test_run_that_failed_at_the_start_leaves_nothing_behind(
     data, tmp_path, monkeypatch, *, wrong, reason
 ):
     monkeypatch.chdir(tmp_path)
-    spoilt = YOLO("yolov8n.yaml")
-    next(spoilt.model.parameters()).data.fill_(float("nan"))
-    spoilt.save("nan.pt")
+    broken = YOLO("yolov8n.yaml")
+    next(broken.model.parameters()).data.fill_(float("nan"))
+    broken.save("nan.pt")
     run = DetectorRun((str(data),), "yolov8n.yaml", str(tmp_path / "run"), epochs=1, **SMALL)
     with pytest.raises(TrainError, match=reason):
         train_detector(replace(run, **wrong))
@@ -136,33 +131,33 @@ def test_a_run_that_could_not_begin_can_be_asked_otherwise(
 
 
 @pytest.mark.parametrize("lr0", [0, -1e-3, 1.1, float("nan")])
-def test_a_learning_rate_is_more_than_nothing_and_not_too_much(data, tmp_path, lr0):
+def test_learning_rate_is_above_0_and_at_most_1(data, tmp_path, lr0):
     run = DetectorRun((str(data),), "yolov8n.yaml", str(tmp_path / "run"), lr0=lr0)
     with pytest.raises(TrainError, match=r"--lr0 .*: must be more than 0"):
         train_detector(run)
 
 
-def test_two_runs_do_not_share_a_folder(data, tmp_path):
+def test_two_runs_cannot_use_one_folder(data, tmp_path):
     out = tmp_path / "run"
     run = DetectorRun((str(data),), "yolov8n.yaml", str(out), **SMALL)
-    with alone_in(out), pytest.raises(TrainError, match="run: a run is at work in it"):
+    with alone_in(out), pytest.raises(TrainError, match="run: another run is using it"):
         train_detector(run)
     assert not [*out.iterdir()]
 
 
-def test_pictures_that_ultralytics_leaves_out_are_an_error(data, tmp_path, monkeypatch):
-    def size(picture):
-        if "00000" in picture.filename:
+def test_image_that_ultralytics_leaves_out_is_an_error(data, tmp_path, monkeypatch):
+    def size(image):
+        if "00000" in image.filename:
             raise OSError("cannot identify image file")
-        return picture.size
+        return image.size
 
     monkeypatch.setattr("ultralytics.data.utils.exif_size", size)
     run = DetectorRun((str(data),), "yolov8n.yaml", str(tmp_path / "run"), epochs=1, **SMALL)
-    with pytest.raises(TrainError, match=r"\d.png: not used by ultralytics, nor 0 more"):
+    with pytest.raises(TrainError, match=r"\d.png: ultralytics cannot use it"):
         train_detector(run)
 
 
-def test_a_run_that_was_killed_before_its_record_is_measured_again(data, tmp_path):
+def test_run_that_was_killed_before_its_record_is_validated_again(data, tmp_path):
     out = tmp_path / "run"
     run = DetectorRun((str(data),), "yolov8n.yaml", str(out), epochs=1, **SMALL)
     record = train_detector(run)
@@ -173,13 +168,13 @@ def test_a_run_that_was_killed_before_its_record_is_measured_again(data, tmp_pat
     assert again["minutes"] == record["minutes"]
 
 
-def test_a_full_disk_is_named_and_the_run_goes_on_later(data, tmp_path):
+def test_full_disk_is_named_and_the_run_is_resumed(data, tmp_path):
     out = tmp_path / "run"
     limited = f"ulimit -f 2000; exec {' '.join(command(data, out, epochs=1))}"
     done = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert f"{out}: [Errno 27] File too large" in done.stderr
-    assert "once mended, the same command goes on" in done.stderr
+    assert "run the same command again to resume" in done.stderr
     assert "Traceback" not in done.stderr
     train_detector(DetectorRun((str(data),), "yolov8n.yaml", str(out), epochs=1, **SMALL))
 
@@ -187,13 +182,13 @@ def test_a_full_disk_is_named_and_the_run_goes_on_later(data, tmp_path):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (None, "base.pt: not a detector"),
-        (b"hello", "base.pt: not a detector"),
-        (torch.nn.Linear(1, 1), "base.pt: not a detector"),
-        ("yolov8n-seg.yaml", "base.pt: is a YOLO to segment, no YOLO detector"),
+        (None, "base.pt: cannot be loaded as a detector"),
+        (b"hello", "base.pt: cannot be loaded as a detector"),
+        (torch.nn.Linear(1, 1), "base.pt: cannot be loaded as a detector"),
+        ("yolov8n-seg.yaml", "base.pt: is a YOLO for the task segment, not a YOLO detector"),
     ],
 )
-def test_a_base_that_is_no_detector_is_refused(data, tmp_path, content, reason):
+def test_base_that_is_no_detector_is_refused(data, tmp_path, content, reason):
     base, out = tmp_path / "base.pt", tmp_path / "run"
     if isinstance(content, bytes):
         base.write_bytes(content)
@@ -207,17 +202,17 @@ def test_a_base_that_is_no_detector_is_refused(data, tmp_path, content, reason):
 
 
 @pytest.mark.parametrize("name", ["base.onnx", "base.md", "base.yaml"])
-def test_a_file_that_is_neither_weights_nor_a_network_is_refused(tmp_path, name):
+def test_file_that_is_neither_weights_nor_yaml_is_refused(tmp_path, name):
     (tmp_path / name).write_text("# text: [")
-    with pytest.raises(TrainError, match=f"{name}: not a detector that can be loaded"):
+    with pytest.raises(TrainError, match=f"{name}: cannot be loaded as a detector"):
         load_detector(str(tmp_path / name))
 
 
-def test_a_smaller_part_of_the_pictures_lies_in_a_larger_one():
-    pictures = list(range(50))
+def test_smaller_limit_gives_a_subset():
+    images = list(range(50))
     few, more, every = (
-        chosen(pictures, DetectorRun((), "", "", seed=3, limit=limit)) for limit in (5, 20, None)
+        limited(images, DetectorRun((), "", "", seed=3, limit=limit)) for limit in (5, 20, None)
     )
     assert few == more[:5]
-    assert sorted(every) == pictures
-    assert np.any([a != b for a, b in zip(every, pictures, strict=True)])
+    assert sorted(every) == images
+    assert np.any([a != b for a, b in zip(every, images, strict=True)])

@@ -13,7 +13,7 @@ import pytest
 from plateid.capture.video_writer import VideoWriter
 from plateid.errors import PlateidError
 from tests.support.bundles import detector_network, reader_network, write_bundle
-from train.dataset.labelled_images import held_out
+from train.dataset.grouping import is_held_out
 from train.evaluation.evaluate import evaluate
 from train.evaluation.run import EvaluationRun, leaks
 from train.folding import fold
@@ -111,7 +111,7 @@ def test_map_takes_boxes_that_have_next_to_no_score_into_account(tmp_path, tiny)
 def test_only_the_validation_part_of_a_folder_that_was_trained_on(tmp_path, tiny):
     names = [f"{n}.png" for n in range(30)]
     data = folder(tmp_path / "data", *(f"{name},{PLATE}," for name in names))
-    expected = [name for name in names if held_out(f"data/{name}")]
+    expected = [name for name in names if is_held_out(f"data/{name}")]
     evaluation = evaluate(run(tiny, data, held_out=True))
     assert sorted(each.shot.path.name for each in evaluation.results) == sorted(expected)
     assert 0 < len(expected) < len(names)

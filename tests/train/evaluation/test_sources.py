@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from train.dataset.labelled_images import held_out, split
-from train.dataset.splits import checked_pictures
+from train.dataset.grouping import is_held_out
+from train.dataset.splits import load_split
 from train.evaluation.sources import read_crops, read_sources
 from train.train_error import TrainError
 
@@ -28,12 +28,12 @@ def test_what_a_training_on_several_folders_held_out_is_evaluated_by_folder(tmp_
     day = data_set(tmp_path / "day", *range(30))
     dusk = data_set(tmp_path / "dusk", *range(15, 45), shade=20)
     sources = read_sources([day, dusk], held_out=True)
-    expected = split(checked_pictures([day, dusk])[0])[1]
+    expected = load_split([day, dusk])[0].validation
     assert [picture for source in sources for picture in source.pictures] == expected
     assert [source.name for source in sources] == ["day", "dusk"]
     assert {p.labels.folder for p in sources[0].pictures} == {day}
     assert all(source.trained == {""} for source in sources), "none of them is transcribed"
-    alone = {p.path for p in split(checked_pictures([dusk])[0])[1]}
+    alone = {p.path for p in load_split([dusk])[0].validation}
     assert alone != {p.path for p in sources[1].pictures}, "twins of day's go where day's are"
 
 
@@ -57,7 +57,7 @@ def test_plates_that_are_cut_out_fill_their_pictures_and_are_held_out_alike(tmp_
             picture.path.name
             for whole in every
             for picture in whole.pictures
-            if whole.name == source.name and held_out(picture.group)
+            if whole.name == source.name and is_held_out(picture.group)
         }
         assert len(source.trained) == 30 - len(names)
         assert 0 < len(names) < 30
@@ -74,10 +74,12 @@ def test_what_is_wrong_with_crops_is_told_together(tmp_path):
 
 def test_a_folder_of_which_nothing_is_held_out_is_no_source(tmp_path):
     day = data_set(tmp_path / "day", *range(30))
-    seed = next(n for n in range(99, 199) if not held_out(f"one/one{n}.png"))
+    seed = next(n for n in range(99, 199) if not is_held_out(f"one/one{n}.png"))
     one = data_set(tmp_path / "one", seed)
     assert [len(source.pictures) for source in read_sources([day, one], held_out=False)] == [30, 1]
     assert [source.name for source in read_sources([day, one], held_out=True)] == ["day"]
-    cut = cut_out(tmp_path / "cut", next(n for n in range(99) if not held_out(f"cut/cut{n}.png")))
+    cut = cut_out(
+        tmp_path / "cut", next(n for n in range(99) if not is_held_out(f"cut/cut{n}.png"))
+    )
     with pytest.raises(TrainError, match="cut: no picture is held out"):
         read_crops([cut], held_out=True)

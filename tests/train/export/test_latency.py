@@ -3,11 +3,10 @@ import pytest
 from plateid.config.models import SHIPPED
 from train.export.latency import measure
 
-# Of torch's exporter, which says what its next versions will do.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-def test_both_networks_of_a_bundle_are_timed_beside_the_reference():
+def test_both_networks_of_a_bundle_are_timed_with_the_reference():
     folder = SHIPPED / "small"
     rows = measure([folder], rounds=1)
     assert [(row.name, row.size) for row in rows] == [

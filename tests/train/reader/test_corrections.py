@@ -21,7 +21,7 @@ from plateid.store.labels import Label, Labels
 from plateid.store.snapshot_files import Album
 from tests.support.samples import event
 from train.__main__ import main
-from train.dataset.splits import checked_pictures
+from train.dataset.splits import load_split
 from train.reader.real_plates import read_plates
 
 README = (Path(__file__).parents[3] / "README.md").read_text()
@@ -60,9 +60,10 @@ def unpacked(corrections: tuple[Labels, Path], form: str, folder: Path) -> Path:
 
 @pytest.mark.parametrize("form", ["csv", "yolo", "coco"])
 def test_each_export_is_read_with_its_boxes(corrections, tmp_path, form):
-    pictures, _ = checked_pictures([unpacked(corrections, form, tmp_path / form)])
-    assert len(pictures) == PLATES + 2
-    boxes = [box for picture in pictures for box in picture.boxes]
+    (train, held_out), _ = load_split([unpacked(corrections, form, tmp_path / form)])
+    images = [*train, *held_out]
+    assert len(images) == PLATES + 2
+    boxes = [box for image in images for box in image.boxes]
     assert len(boxes) == PLATES
     assert np.abs(np.array(boxes) - BOX).max() < 0.2
 

@@ -10,8 +10,7 @@ import psutil
 import pytest
 import torch
 
-from train.dataset.labelled_images import split
-from train.dataset.splits import checked_pictures
+from train.dataset.splits import load_split
 from train.reader.reader_run import ReaderRun, train_reader
 from train.reader.reader_weights import MODEL, trained_reader
 from train.reader.real_plates import augmented, background, read_plates
@@ -58,7 +57,7 @@ def test_plates_are_split_like_the_images_of_the_detector(ride):
     (ride / "texts.csv").write_text("image,x1,y1,x2,y2,text\n2.png,60,40,180,70,NEW\n")
     cv2.imwrite(str(ride / "images" / "3.png"), cv2.imread(str(ride / "images" / "2.png")) // 2)
     train, val = read_plates([ride])
-    pictures = split(checked_pictures([ride])[0])
+    pictures = load_split([ride])[0]
     for plates, side in zip((train, val), pictures, strict=True):
         numbers = {"NEW" if p.path.stem == "2" else f"AB{int(p.path.stem):02d}" for p in side}
         assert {plate.text for plate in plates} - {"", "TWO1"} == numbers

@@ -37,9 +37,7 @@ FORMATS = (
     Format(
         "COCO", "a .json of images, annotations and categories", coco.find, coco.read, "categories"
     ),
-    Format(
-        "YOLO", "data.yaml, labels/, or .txt beside images", yolo.find, yolo.read, yolo.CLASSES
-    ),
+    Format("YOLO", "data.yaml, labels/, or .txt beside images", yolo.find, yolo.read, yolo.CLASSES),
     Format("VOC", "Pascal's .xml in annotations/ or beside images", voc.find, voc.read, "<name>"),
 )
 
