@@ -15,13 +15,13 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from plateid.models.onnx_detector import to_detector_input
 from torch import Tensor, nn
 from ultralytics.nn.tasks import DetectionModel
 
 from plateid.capture.images import read_image
 from plateid.core.geometry import letterboxed
 from plateid.models.bundle import Bundle
+from plateid.models.onnx_detector import to_detector_input
 from train.detector.head_width import set_score_width
 from train.detector.onnx_weights import Weights, convolutions_before_silu, read_weights
 from train.train_error import TrainError

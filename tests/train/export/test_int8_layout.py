@@ -2,9 +2,9 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from plateid.models.onnx_detector import to_detector_input
 from ultralytics import YOLO
 
+from plateid.models.onnx_detector import to_detector_input
 from train.detector.onnx_weights import read_weights
 from train.detector.pixel_packing import pack, unpack
 from train.detector.yolo_weights import load_fused

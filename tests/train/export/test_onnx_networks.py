@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from plateid.models.onnx_detector import to_detector_input
-from plateid.models.onnx_reader import to_reader_input
 from ultralytics import YOLO
 
 from plateid.config.models import SHIPPED
 from plateid.models.bundle import Bundle
+from plateid.models.onnx_detector import to_detector_input
+from plateid.models.onnx_reader import to_reader_input
 from train.export import int8_detector, int8_reader
 from train.export.best_candidates import COUNT
 from train.export.bundle_export import Export, export_bundle
