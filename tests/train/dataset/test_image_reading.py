@@ -103,7 +103,7 @@ NOISE = np.random.default_rng(0).integers(0, 255, (100, 200, 3)).astype(np.uint8
     ("content", "reason"),
     [
         (b"", "a.png: is empty"),
-        (b"GIF89a and no more", "a.png: is not a JPEG, PNG, WebP, BMP or TIFF picture"),
+        (b"GIF89a and no more", "a.png: is not a JPEG, PNG, WebP, BMP or TIFF image"),
         (jpeg(NOISE)[:9000], "a.png: is truncated"),
         (exif_rotated(jpeg(NOISE))[:9000], "a.png: is truncated"),
         (jpeg(NOISE[:9, :9]), "a.png: smaller than 10 pixels"),
