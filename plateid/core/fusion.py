@@ -1,8 +1,8 @@
-"""Many reads of one plate become one reading.
+"""Fuses many reads of one plate into one.
 
-Each read is aligned with what is fused so far by the cheapest edit path, as in ROVER (Fiscus, ASRU
-1997), and its slots' log-probabilities are added to those of the slots they belong to, weighted by
-how well the crop shows them.
+Each read is aligned with the fused reads along the cheapest edit path, as in ROVER (Fiscus, ASRU
+1997). The log-probabilities of aligned character positions are added, weighted by the quality of
+the crop.
 """
 
 import itertools
@@ -13,39 +13,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plateid.core.records import PlateRead
-from plateid.core.text import CHARSET, NO_CHARACTER, Slots, edit_distance, slots_text
+from plateid.core.text import BLANK, CHARSET, Positions, best_text, edit_distance
 
 FLOOR = 0.005
-"""Of each read this much is spread evenly: no read is sure enough to veto all others."""
+"""Share of each read's probability that is spread evenly, so that no read can veto the others."""
 GAP = 0.75
-"""Cost of a slot that one side lacks; exchanging characters that share nothing costs 1."""
-LEAST_MISSED, MOST_MISSED = 0.02, 0.5
-"""How likely a read leaves out a character, by how sure it is of the others."""
+"""Cost of a position that one side lacks; substituting a character costs at most 1."""
+MIN_MISSED, MAX_MISSED = 0.02, 0.5
+"""Limits of the probability that a read misses a character."""
 INVENTED = 0.03
-"""How likely a reader shows a character where there is none."""
+"""Probability that a reader shows a character where there is none."""
 CORRELATION = 0.5
-"""Frames of one pass err alike: n equally good reads count as n to this power."""
+"""Frames of one pass share their errors: n equally good reads count as n to this power."""
 GOOD_HEIGHT = 24.0
-"""Plates of this height and more get full weight, in pixels."""
+"""Minimum height of a plate with full weight, in pixels."""
 ILLEGIBLE_HEIGHT, LEGIBLE_HEIGHT = 6.0, 16.0
-"""Below the first, in pixels, a plate shows almost nothing, whatever a reader says of it; from the
-second on nothing is taken off."""
-KEPT_TEXTS = 64
+"""Heights in pixels between which the reader's probabilities become trustworthy. Below the first, a
+plate shows almost nothing, whatever the reader says."""
+MAX_TEXTS = 64
+"""Number of different texts whose counts are kept."""
 Logs = NDArray[np.float64]
-"""Sums of the reads' log-probabilities, a row for each slot."""
+"""Sums of weighted log-probabilities, a row for each position."""
+Path = list[tuple[int | None, int | None]]
+"""Pairs of aligned positions; None where one side has none."""
 
 
 class Fusion:
-    """The fused reads of one pass, or of the cuts of one picture."""
+    """The fused reads of one pass, or of the crops of one image.
 
-    def __init__(self, *, doubts: bool = False) -> None:
-        """Starts without a read.
+    Attributes:
+        reads: Number of reads.
+    """
+
+    def __init__(self, *, keep_blanks: bool = False) -> None:
+        """Starts without reads.
 
         Args:
-            doubts: Whether it matters what reads may have left out. In a pass some read shows it,
-                and the doubts of all would draw its characters apart.
+            keep_blanks: Whether to keep low-probability blanks as positions. A pass has other
+                reads that show a missed character, and many uncertain blanks would misalign it.
         """
-        self._doubts = doubts
+        self._keep_blanks = keep_blanks
         self._logs: Logs = np.zeros((0, 1 + len(CHARSET)))
         self._absent_logs: Logs = np.zeros(1 + len(CHARSET))
         self._weight = 0.0
@@ -54,49 +61,46 @@ class Fusion:
         self.reads = 0
 
     def add(self, read: PlateRead) -> None:
-        """Fuses one more read; a read without a text only counts."""
+        """Fuses one more read; a read without text only counts."""
         self.reads += 1
-        if not (text := slots_text(read.probabilities)):
+        if not (text := best_text(read.probabilities)):
             return
-        self._remember(text)
-        slots = read.probabilities
-        if not self._doubts:
-            slots = slots[slots.argmax(axis=1) != NO_CHARACTER]
-        weight, doubt = read_weight(read), _doubt(read.height)
-        logs = np.log(_floored(slots, doubt)) * weight
-        absent_logs = np.log(_absent(slots)) * weight
-        self._logs = self._merged(logs, slots, absent_logs, weight)
+        self._count(text)
+        positions = read.probabilities
+        if not self._keep_blanks:
+            positions = positions[positions.argmax(axis=1) != BLANK]
+        weight = read_weight(read)
+        logs = np.log(_floored(positions, _floor(read.height))) * weight
+        absent_logs = np.log(_absent(positions)) * weight
+        self._logs = self._merged(logs, positions, absent_logs, weight)
         self._absent_logs = self._absent_logs + absent_logs
         self._weight += weight
         self._squared_weight += weight**2
 
-    def slots(self) -> Slots:
-        """The fused distribution of each slot, likeliest text left in `slots_text` of it."""
+    def positions(self) -> Positions:
+        """Returns the fused probabilities of each position."""
         if not self._weight:
             return np.zeros((0, 1 + len(CHARSET)), dtype=np.float32)
-        return self._together(self._logs).astype(np.float32)
+        effective_reads = self._weight**2 / self._squared_weight
+        logs = self._logs / self._weight * effective_reads**CORRELATION
+        return _softmax(logs).astype(np.float32)
 
     def agreeing(self, text: str, *, edits: int = 0) -> int:
-        """How many reads said `text`, or something at most so many edits away."""
+        """Returns the number of reads whose text is at most `edits` edits from `text`."""
         if not edits:
             return self._texts[text]
-        return sum(n for said, n in self._texts.items() if edit_distance(said, text) <= edits)
+        return sum(n for other, n in self._texts.items() if edit_distance(other, text) <= edits)
 
-    def _together(self, logs: Logs) -> Logs:
-        """Probabilities from the sums of the reads' log-probabilities; rows sum to 1."""
-        effective_reads = self._weight**2 / self._squared_weight
-        return _softmax(logs / self._weight * effective_reads**CORRELATION)
-
-    def _remember(self, text: str) -> None:
+    def _count(self, text: str) -> None:
         self._texts[text] += 1
-        if len(self._texts) > 2 * KEPT_TEXTS:
-            self._texts = Counter(dict(self._texts.most_common(KEPT_TEXTS)))
+        if len(self._texts) > 2 * MAX_TEXTS:
+            self._texts = Counter(dict(self._texts.most_common(MAX_TEXTS)))
 
-    def _merged(self, logs: Logs, slots: Slots, absent_logs: Logs, weight: float) -> Logs:
+    def _merged(self, logs: Logs, positions: Positions, absent_logs: Logs, weight: float) -> Logs:
         if not self._weight:
             return logs
         rows = []
-        for old, new in align(self.slots(), slots, doubts=self._doubts):
+        for old, new in align(self.positions(), positions, keep_blanks=self._keep_blanks):
             if old is None:
                 rows.append(self._absent_logs + _perhaps_invented(logs[new], weight))
             elif new is None:
@@ -107,50 +111,48 @@ class Fusion:
 
 
 def read_weight(read: PlateRead) -> float:
-    """What a read counts: small and blurred crops less, in 0.05 to 1."""
+    """Returns the weight of a read, 0.05 to 1: small and blurred crops count less."""
     return max(0.05, min(read.height / GOOD_HEIGHT, 1.0) * (0.3 + 0.7 * read.sharpness))
 
 
-def align(a: Slots, b: Slots, *, doubts: bool = False) -> list[tuple[int | None, int | None]]:
-    """The cheapest edit path between two reads: pairs of slots, None where one side has none.
+def align(a: Positions, b: Positions, *, keep_blanks: bool = False) -> Path:
+    """Returns the cheapest edit path between two reads.
 
-    With `doubts`, a slot that is perhaps no character costs less to leave out. Without, those of
-    `b` are characters, and one of `a` counts by how likely it is one: what a single read invented
-    costs little to leave out, or later reads would be divided between it and its neighbour.
+    With `keep_blanks`, a position costs less to leave out the more likely it is blank. Without, all
+    positions of `b` are characters, and those of `a` count by the probability that they are one:
+    else later reads would be divided between an invented character and its neighbour.
     """
-    exchange = 1.0 - a @ b.T
-    gap_a, gap_b = (np.minimum(1.0 - slots[:, NO_CHARACTER], GAP) for slots in (a, b))
-    if not doubts:
-        none = a[:, NO_CHARACTER, np.newaxis]
-        exchange -= (1.0 - GAP) * none
-        gap_a, gap_b = GAP * (1.0 - none[:, 0]), np.full(len(b), GAP)
-    return _cheapest(exchange.tolist(), gap_a.tolist(), gap_b.tolist())  # lists: numpy is slow here
+    substitution = 1.0 - a @ b.T
+    gap_a, gap_b = (np.minimum(1.0 - each[:, BLANK], GAP) for each in (a, b))
+    if not keep_blanks:
+        blank = a[:, BLANK, np.newaxis]
+        substitution -= (1.0 - GAP) * blank
+        gap_a, gap_b = GAP * (1.0 - blank[:, 0]), np.full(len(b), GAP)
+    # lists: numpy is slow for single elements
+    return _cheapest_path(substitution.tolist(), gap_a.tolist(), gap_b.tolist())
 
 
-def _cheapest(
-    exchange: list[list[float]], gap_a: list[float], gap_b: list[float]
-) -> list[tuple[int | None, int | None]]:
+def _cheapest_path(substitution: list[list[float]], gap_a: list[float], gap_b: list[float]) -> Path:
     costs = [[0.0, *itertools.accumulate(gap_b)]]
     for i, gap in enumerate(gap_a):
         above = costs[-1]
         row = [above[0] + gap]
         for j, other_gap in enumerate(gap_b):
-            row.append(min(above[j] + exchange[i][j], above[j + 1] + gap, row[j] + other_gap))
+            row.append(min(above[j] + substitution[i][j], above[j + 1] + gap, row[j] + other_gap))
         costs.append(row)
-    return _path(costs, exchange, gap_a, gap_b)
+    return _traced_back(costs, substitution, gap_a, gap_b)
 
 
-def _path(
+def _traced_back(
     costs: list[list[float]],
-    exchange: list[list[float]],
+    substitution: list[list[float]],
     gap_a: list[float],
     gap_b: list[float],
-) -> list[tuple[int | None, int | None]]:
-    """Back from the last corner, by the step that cost least."""
+) -> Path:
     i, j = len(gap_a), len(gap_b)
-    path: list[tuple[int | None, int | None]] = []
+    path: Path = []
     while i or j:
-        both = costs[i - 1][j - 1] + exchange[i - 1][j - 1] if i and j else math.inf
+        both = costs[i - 1][j - 1] + substitution[i - 1][j - 1] if i and j else math.inf
         only_a = costs[i - 1][j] + gap_a[i - 1] if i else math.inf
         only_b = costs[i][j - 1] + gap_b[j - 1] if j else math.inf
         if both <= min(only_a, only_b):
@@ -165,35 +167,34 @@ def _path(
     return path[::-1]
 
 
-def _doubt(height: float) -> float:
-    """The part of a read's probabilities that is spread evenly, by the height of its crop."""
+def _floor(height: float) -> float:
+    """Returns the share of a read's probability to spread evenly, by the height of its plate."""
     legible = (height - ILLEGIBLE_HEIGHT) / (LEGIBLE_HEIGHT - ILLEGIBLE_HEIGHT)
     return 1.0 - (1.0 - FLOOR) * min(max(legible, 0.1), 1.0)
 
 
-def _floored(probabilities: Slots, doubt: float = FLOOR) -> Logs:
+def _floored(probabilities: Positions, floor: float) -> Logs:
     floored: Logs = probabilities.astype(np.float64)
-    floored *= 1 - doubt
-    floored += doubt / floored.shape[1]
+    floored *= 1 - floor
+    floored += floor / floored.shape[1]
     return floored
 
 
 def _perhaps_invented(row: Logs, weight: float) -> Logs:
-    """A slot that other reads lack: no character is at least so likely there."""
-    least = row.max() + weight * math.log(INVENTED)
+    """Raises the blank of a position that the other side lacks: it may not exist."""
     changed = row.copy()
-    changed[NO_CHARACTER] = max(row[NO_CHARACTER], least)
+    changed[BLANK] = max(row[BLANK], row.max() + weight * math.log(INVENTED))
     return changed
 
 
-def _absent(slots: Slots) -> Logs:
-    """How likely a read shows nothing where each character is, and where there is none.
+def _absent(positions: Positions) -> Logs:
+    """Returns the probabilities of each character at a place where this read shows nothing.
 
-    A reader leaves out more than it invents, and more of a crop that it is not sure of.
+    A reader misses more characters than it invents, and misses more when it is less sure.
     """
-    missed = min(max(1.0 - float(slots.max(axis=1).mean()), LEAST_MISSED), MOST_MISSED)
-    row = np.full(slots.shape[1], missed)
-    row[NO_CHARACTER] = 1.0 - missed
+    missed = min(max(1.0 - float(positions.max(axis=1).mean()), MIN_MISSED), MAX_MISSED)
+    row = np.full(positions.shape[1], missed)
+    row[BLANK] = 1.0 - missed
     return row
 
 

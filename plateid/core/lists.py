@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import get_args
 
 from plateid.core.records import ListKind, ListMatch
-from plateid.core.text import CHARSET, LOOK_ALIKES, edit_distance
+from plateid.core.text import CHARSET, CONFUSABLE_PAIRS, edit_distance
 from plateid.errors import ConfigError
 
 COLUMNS = ("plate", "list", "name", "note", "valid_from", "valid_to", "cameras")
@@ -28,9 +28,11 @@ PRECEDENCE: tuple[ListKind, ...] = ("deny", "watch", "allow")
 """Of entries that are equally near: who is on two lists is treated by the stricter one."""
 LOOK_ALIKE = 0.25
 """What it costs to take a character for one that looks like it; any other edit costs 1."""
-FOLDED = str.maketrans({one: other for one, other, _ in LOOK_ALIKES})
+FOLDED = str.maketrans({one: other for one, other, _ in CONFUSABLE_PAIRS})
 """Texts that differ in look-alikes only become one."""
-ALIKE = frozenset(pair for one, other, _ in LOOK_ALIKES for pair in ((one, other), (other, one)))
+ALIKE = frozenset(
+    pair for one, other, _ in CONFUSABLE_PAIRS for pair in ((one, other), (other, one))
+)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from plateid.core.geometry import sharpness
 from plateid.core.records import Box, Image, LazyImage, PlateRead
-from plateid.core.text import CHARSET, NO_CHARACTER, ctc_slots
+from plateid.core.text import BLANK, CHARSET, ctc_positions
 from plateid.errors import ModelError
 
 NAME = "easyocr english_g2"
@@ -95,7 +95,7 @@ class EasyOcrReader:
         """
         crops = [image.crop(box) for box in boxes]
         return [
-            PlateRead(ctc_slots(self._steps(crop)), sharpness(crop), y2 - y1)
+            PlateRead(ctc_positions(self._steps(crop)), sharpness(crop), y2 - y1)
             for crop, (_, y1, _, y2) in zip(crops, boxes, strict=True)
         ]
 
@@ -129,7 +129,7 @@ class EasyOcrReader:
 
 def _allowed(characters: Sequence[str]) -> list[int]:
     """Returns the output columns of the blank and of each character of the charset."""
-    return [NO_CHARACTER, *(characters.index(character) for character in CHARSET)]
+    return [BLANK, *(characters.index(character) for character in CHARSET)]
 
 
 def _to_input(crop: Image) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from plateid.core.geometry import expanded, sharpness
 from plateid.core.records import Box, Image, LazyImage, PlateRead
-from plateid.core.text import ctc_slots, tempered
+from plateid.core.text import ctc_positions, tempered
 from plateid.models.bundle import ReaderSpec
 from plateid.models.session import NetworkSession
 
@@ -37,7 +37,9 @@ class OnnxReader:
         crops = [image.crop(expanded(box, **margins)) for box in boxes]
         batch = np.stack([to_reader_input(crop, self._spec) for crop in crops])
         return [
-            PlateRead(tempered(ctc_slots(steps), self._spec.temperature), sharpness(crop), y2 - y1)
+            PlateRead(
+                tempered(ctc_positions(steps), self._spec.temperature), sharpness(crop), y2 - y1
+            )
             for steps, crop, (_, y1, _, y2) in zip(
                 self._session.run(batch), crops, boxes, strict=True
             )

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from plateid.core.fusion import Fusion
 from plateid.core.geometry import expanded
-from plateid.core.reading import read_once
+from plateid.core.reading import single_reading
 from plateid.core.records import Box, LazyImage, PlateRead
 from plateid.core.text import tempered
 
@@ -59,11 +59,11 @@ def fuse_variants(reads: Sequence[PlateRead]) -> PlateRead:
 
 
 def _fuse(reads: Sequence[PlateRead]) -> PlateRead:
-    fusion = Fusion(doubts=True)
+    fusion = Fusion(keep_blanks=True)
     for read in reads:
         fusion.add(read)
-    return replace(reads[0], probabilities=tempered(fusion.slots(), FUSED_TEMPERATURE))
+    return replace(reads[0], probabilities=tempered(fusion.positions(), FUSED_TEMPERATURE))
 
 
 def _is_sure(read: PlateRead) -> bool:
-    return read_once(read).confidence >= SURE_CONFIDENCE
+    return single_reading(read).confidence >= SURE_CONFIDENCE

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from plateid.core.formats import Formats
 from plateid.core.fusion import Fusion, read_weight
 from plateid.core.ids import uuid7
-from plateid.core.reading import read_of
+from plateid.core.reading import fused_reading
 from plateid.core.records import (
     BestFrame,
     Box,
@@ -17,7 +17,7 @@ from plateid.core.records import (
     PlateRead,
     Reading,
 )
-from plateid.core.text import slots_text
+from plateid.core.text import best_text
 from plateid.pipeline.clock_overlays import TextHistory
 from plateid.pipeline.stationary import Movement
 
@@ -104,7 +104,7 @@ class Pass:
         self._reading = None
         self.read_at, self.read_height = self.last_seen, max(self.read_height, read.height)
         if not self.movement.moved:
-            self.texts.add(slots_text(read.probabilities), self.last_seen)
+            self.texts.add(best_text(read.probabilities), self.last_seen)
         quality = read_weight(read) * read.height
         if quality >= self._best_quality:
             self._best_quality, self.box, self._best_frame = quality, frame.box, frame
@@ -117,7 +117,7 @@ class Pass:
     def reading(self, formats: Formats) -> Reading:
         """Returns the fused reading of all reads."""
         if self._reading is None:
-            self._reading = read_of(self._fusion, formats)
+            self._reading = fused_reading(self._fusion, formats)
         return self._reading
 
     def similar_reads(self, plate: str) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from plateid.core.formats import Formats
-from plateid.core.reading import read_once
+from plateid.core.reading import single_reading
 from plateid.core.records import Box, Detection, LazyImage, Plate, PlateRead
 
 
@@ -35,7 +35,7 @@ def read_detections(
     """
     reads = reader.read(image, [detection.box for detection in detections])
     plates = [
-        Plate.of(detection, read_once(read, formats))
+        Plate.of(detection, single_reading(read, formats))
         for detection, read in zip(detections, reads, strict=True)
     ]
     return sorted(plates, key=lambda plate: -plate.confidence)

@@ -5,13 +5,13 @@ import sqlite3
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from plateid.core.text import LOOK_ALIKES
+from plateid.core.text import CONFUSABLE_PAIRS
 from plateid.errors import StoreError
 
 BUSY_S = 0.25
 """How long another process may hold the file; whoever calls tries again later."""
 FOLDED = functools.reduce(
-    lambda sql, pair: f"replace({sql}, '{pair[0]}', '{pair[1]}')", LOOK_ALIKES, "plate"
+    lambda sql, pair: f"replace({sql}, '{pair[0]}', '{pair[1]}')", CONFUSABLE_PAIRS, "plate"
 )
 MAX_PLATE = 24
 """Characters; what is longer is a hash."""

@@ -1,4 +1,4 @@
-"""Syntax chooses among what the slots may say, softly or strictly; what was read is kept."""
+"""Soft and strict country syntax chooses among the texts of a read."""
 
 import numpy as np
 import pytest
@@ -6,28 +6,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plateid.core.formats import shipped_formats
-from plateid.core.reading import read_once
+from plateid.core.reading import single_reading
 from plateid.core.records import PlateRead, Reading
 from plateid.core.text import CHARSET
-from tests.core.test_text import slots
+from tests.core.test_text import positions
 
 
 def reading(text: str, *codes: str, strict: bool = False, sure: float = 0.97) -> Reading:
     formats = shipped_formats().expecting(codes, key="regions", strict=strict)
-    return read_once(PlateRead(slots(text, sure=sure), 0.8, 30), formats)
+    return single_reading(PlateRead(positions(text, sure=sure), 0.8, 30), formats)
 
 
-def doubtful(text: str, at: int, other: str) -> PlateRead:
-    """A read that holds `other` for nearly as likely as the character at `at`."""
-    rows = slots(text, sure=0.97)
-    rows[at] = (slots(text[at], sure=0.6)[0] + slots(other, sure=0.5)[0]) / 2
+def uncertain(text: str, at: int, other: str) -> PlateRead:
+    """Returns a read in which `other` is nearly as likely as the character at `at`."""
+    rows = positions(text, sure=0.97)
+    rows[at] = (positions(text[at], sure=0.6)[0] + positions(other, sure=0.5)[0]) / 2
     return PlateRead(rows, 0.8, 30)
 
 
 @pytest.mark.parametrize(
-    ("said", "region", "plate"),
+    ("read", "region", "plate"),
     [
-        ("B6BSPK", "ro", "B6BSPK"),  # a sure reader: B and 8 are not the same glyph
+        ("B6BSPK", "ro", "B6BSPK"),  # B and 8 differ in a good crop
         ("CJI2ABC", "ro", "CJ12ABC"),
         ("B01SPK", "ro", "B01SPK"),
         ("BO1SPK", "ro", "B01SPK"),
@@ -37,22 +37,24 @@ def doubtful(text: str, at: int, other: str) -> PlateRead:
         ("GWAGEN", "gb", "GWAGEN"),
     ],
 )
-def test_soft_syntax_respells_what_fonts_draw_alike(said, region, plate):
-    found = reading(said, region)
-    assert (found.plate, found.plate_raw) == (plate, said)
+def test_soft_syntax_replaces_confusable_characters(read, region, plate):
+    found = reading(read, region)
+    assert (found.plate, found.plate_raw) == (plate, read)
     assert found.candidates[0].plate == plate
     assert len(found.char_confidences) == len(plate)
 
 
-def test_soft_syntax_keeps_a_character_that_the_reader_nearly_left_out():
-    rows = slots("CJ12ABC", sure=0.97)
-    rows[2] = (slots("1", sure=0.9)[0] + np.eye(1, rows.shape[1])[0] * 1.1) / 2
-    found = read_once(PlateRead(rows, 0.8, 30), shipped_formats().expecting(["ro"], key="regions"))
+def test_soft_syntax_restores_character_of_low_probability_blank():
+    rows = positions("CJ12ABC", sure=0.97)
+    rows[2] = (positions("1", sure=0.9)[0] + np.eye(1, rows.shape[1])[0] * 1.1) / 2
+    found = single_reading(
+        PlateRead(rows, 0.8, 30), shipped_formats().expecting(["ro"], key="regions")
+    )
     assert (found.plate_raw, found.plate) == ("CJ2ABC", "CJ12ABC")
 
 
 @pytest.mark.parametrize(
-    ("said", "region", "plate"),
+    ("read", "region", "plate"),
     [
         ("B6BSPK", "ro", "B68SPK"),
         ("868SPK", "ro", "B68SPK"),
@@ -64,39 +66,39 @@ def test_soft_syntax_keeps_a_character_that_the_reader_nearly_left_out():
         ("CJ1QABC", "ro", "CJ10ABC"),
     ],
 )
-def test_strict_syntax_reaches_every_look_alike(said, region, plate):
-    found = reading(said, region, strict=True)
-    assert (found.plate, found.plate_raw) == (plate, said)
+def test_strict_syntax_replaces_every_confusable_character(read, region, plate):
+    found = reading(read, region, strict=True)
+    assert (found.plate, found.plate_raw) == (plate, read)
     assert found.confidence < reading(plate, region, strict=True).confidence
 
 
-def test_a_doubtful_character_is_decided_by_soft_syntax():
-    read = doubtful("B6BSPK", 2, "8")
+def test_soft_syntax_decides_an_uncertain_character():
+    read = uncertain("B6BSPK", 2, "8")
     formats = shipped_formats().expecting(["ro"], key="regions")
-    for found in (read_once(read), read_once(read, formats)):
+    for found in (single_reading(read), single_reading(read, formats)):
         assert (found.plate, found.plate_raw) == ("B68SPK", "B6BSPK")
-    assert read_once(read, formats).confidence > read_once(read).confidence
+    assert single_reading(read, formats).confidence > single_reading(read).confidence
 
 
-def test_strict_syntax_refuses_a_text_and_tells_what_was_read():
+def test_strict_syntax_rejects_text_and_keeps_plate_raw():
     found = reading("PARKING", "ro", strict=True)
     assert (found.plate, found.plate_raw, found.confidence) == ("", "PARKING", 0.0)
     assert (found.candidates, found.region) == ((), None)
     assert reading("PARKING", "ro").plate == "PARKING"
 
 
-def test_strict_syntax_allows_each_of_several_countries_and_no_other():
+def test_strict_syntax_accepts_only_the_expected_countries():
     for plate in ("B68SPK", "BRA2E19"):
         assert reading(plate, "ro", "br", strict=True).plate == plate
     assert reading("LS15EBC", "ro", "br", strict=True).plate == ""
 
 
-def test_without_regions_nothing_is_respelt():
+def test_text_stays_unchanged_without_regions():
     assert reading("B0ISPK").plate == "B0ISPK"
     assert reading("LSI5EBC").plate == "LSI5EBC"
 
 
-def test_a_plate_that_fits_is_left_alone_though_a_look_alike_fits_too():
+def test_matching_plate_stays_though_confusable_one_matches_too():
     assert reading("ABO1234", "br", "nl").plate == "ABO1234"
 
 
@@ -106,7 +108,7 @@ def test_a_plate_that_fits_is_left_alone_though_a_look_alike_fits_too():
     st.sampled_from([(), ("ro",), ("us", "br"), ("eu",)]),
     st.floats(0.1, 0.999),
 )
-def test_confidences_are_shares_of_one_and_the_best_comes_first(text, codes, sure):
+def test_candidate_confidences_sum_to_one_at_most_and_best_is_first(text, codes, sure):
     for strict in {False, bool(codes)}:
         found = reading(text, *codes, strict=strict, sure=sure)
         shares = [candidate.confidence for candidate in found.candidates]

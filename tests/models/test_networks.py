@@ -1,7 +1,7 @@
 import pytest
 
 from plateid.config.models import ModelsConfig
-from plateid.core.text import slots_text
+from plateid.core.text import best_text
 from plateid.models.networks import Networks
 from tests.support.images import plain
 
@@ -38,7 +38,7 @@ def test_each_box_is_read_in_order(networks):
     reader = networks.reader()
     assert reader.read(plain(), []) == []
     reads = reader.read(plain(100, 100), [(0, 0, 40, 10), (10.4, 20.2, 90, 60), (99, 99, 100, 100)])
-    assert [slots_text(read.probabilities) for read in reads] == ["AB12"] * 3
+    assert [best_text(read.probabilities) for read in reads] == ["AB12"] * 3
     assert [read.height for read in reads] == pytest.approx([10, 39.8, 1])
 
 

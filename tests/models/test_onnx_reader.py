@@ -7,9 +7,9 @@ from plateid.capture.video_file import read_video
 from plateid.config.cameras import EventsConfig
 from plateid.config.models import ModelsConfig
 from plateid.core.geometry import sharpness
-from plateid.core.reading import read_once
+from plateid.core.reading import single_reading
 from plateid.core.records import Image, PlateRead
-from plateid.core.text import slots_text
+from plateid.core.text import best_text
 from plateid.demo import CLIP
 from plateid.errors import BundleError
 from plateid.models.networks import Networks
@@ -30,7 +30,7 @@ def reads(folder, reader: bytes, of_reader: str = "") -> list[PlateRead]:
 def test_temperature_lowers_confidence_and_keeps_the_text(tmp_path):
     hot = "temperature = 2.0"
     surest = [reads(tmp_path, reader_network("-A-1"), text)[0] for text in ("", hot)]
-    assert [slots_text(read.probabilities) for read in surest] == ["A1", "A1"]
+    assert [best_text(read.probabilities) for read in surest] == ["A1", "A1"]
     as_it_is, tempered = (read.probabilities.max(axis=1) for read in surest)
     assert as_it_is == pytest.approx(0.964, abs=0.001)
     assert tempered == pytest.approx(0.964**0.5 / (0.964**0.5 + 36 * 0.001**0.5), abs=0.001)
@@ -63,7 +63,7 @@ def plate() -> Image:
 def confidence(reader, crop: Image) -> float:
     height, width = crop.shape[:2]
     (read,) = reader.read(ArrayLazyImage(np.ascontiguousarray(crop)), [(0, 0, width, height)])
-    return read_once(read).confidence
+    return single_reading(read).confidence
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (90, 1), (100, 25)])

@@ -5,7 +5,7 @@ import json
 from plateid.capture.video_file import read_video
 from plateid.config.models import ModelsConfig
 from plateid.core.geometry import expanded
-from plateid.core.reading import read_once
+from plateid.core.reading import single_reading
 from plateid.core.records import Reading
 from plateid.demo import CLIP
 from plateid.models.networks import Networks
@@ -26,7 +26,7 @@ def looks(
         found = detector.detect(frame.image)
         boxes = [expanded(each.box, x=-tighter, y=-tighter) for each in found]
         reads = (each.read(frame.image, boxes) for each in (reader, TtaReader(reader)))
-        pairs.extend(zip(*(map(read_once, look) for look in reads), strict=True))
+        pairs.extend(zip(*(map(single_reading, look) for look in reads), strict=True))
     sure = [(once, closely) for once, closely in pairs if once.confidence >= SURE_CONFIDENCE]
     return sure, [(once, closely) for once, closely in pairs if once.confidence < SURE_CONFIDENCE]
 

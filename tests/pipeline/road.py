@@ -14,7 +14,7 @@ from plateid.core.view import View
 from plateid.pipeline.camera_pipeline import CameraPipeline
 from plateid.pipeline.event_builder import EventServices, Origin
 from plateid.pipeline.settings import PipelineSettings
-from tests.core.test_text import slots
+from tests.core.test_text import positions
 from tests.support.images import ArrayLazyImage
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -83,7 +83,7 @@ class Eyes:
         self.read_boxes += len(boxes)
         self.most_at_once = max(self.most_at_once, len(boxes))
         known = {box: (text, sure) for box, text, sure in image.plates}
-        return [PlateRead(slots(known[box][0], sure=known[box][1]), 0.8, 25.0) for box in boxes]
+        return [PlateRead(positions(known[box][0], sure=known[box][1]), 0.8, 25.0) for box in boxes]
 
 
 class Blinking(Eyes):

@@ -5,7 +5,7 @@ import pytest
 
 from plateid.core.records import BestFrame, Box, PlateRead
 from plateid.pipeline.passes import Pass
-from tests.core.test_text import slots
+from tests.core.test_text import positions
 from tests.support.images import plain
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -13,7 +13,7 @@ BOX = (10.0, 10.0, 50.0, 20.0)
 
 
 def read(*, sharpness: float = 0.8, height: float = 20) -> PlateRead:
-    return PlateRead(slots("B68SPK", sure=0.97), sharpness, height)
+    return PlateRead(positions("B68SPK", sure=0.97), sharpness, height)
 
 
 def shot(box: Box = BOX) -> BestFrame:

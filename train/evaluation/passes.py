@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from plateid.core.formats import shipped_formats
 from plateid.core.fusion import Fusion
-from plateid.core.reading import read_of
+from plateid.core.reading import fused_reading
 from train.evaluation.reading import SURE, Answer, end_to_end, part_of, retempered
 from train.evaluation.results import Transcribed
 
@@ -83,7 +83,7 @@ def fused(frames: Pass, threshold: float, temperature: float = 1.0) -> Answer:
     for plate in frames:
         if plate.found is not None and plate.score >= threshold:
             fusion.add(retempered(plate.found[0], temperature))
-    return Answer(frames[0], read_of(fusion, shipped_formats()))
+    return Answer(frames[0], fused_reading(fusion, shipped_formats()))
 
 
 def _figures(

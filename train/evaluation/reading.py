@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from plateid.core.reading import EMPTY, read_once
+from plateid.core.reading import EMPTY, single_reading
 from plateid.core.records import PlateRead, Reading
 from plateid.core.text import edit_distance, tempered
 from plateid.models.tta import fuse_variants
@@ -77,7 +77,7 @@ def published(look: Look | None, temperature: float = 1.0) -> Reading:
     """The reading of a plate in a still picture, as `plateid read` gives it."""
     if look is None:
         return EMPTY
-    return read_once(fuse_variants([retempered(read, temperature) for read in look]))
+    return single_reading(fuse_variants([retempered(read, temperature) for read in look]))
 
 
 def retempered(read: PlateRead, temperature: float) -> PlateRead:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from plateid.core.text import CHARSET, NO_CHARACTER
+from plateid.core.text import BLANK, CHARSET
 from plateid.models.bundle import ReaderSpec
 from plateid.models.onnx_reader import to_reader_input
 from train.reader.batch_augmentation import augmented_batch, reframed
@@ -103,5 +103,5 @@ def step_classes(crop: LabelledCrop, frame: NDArray[np.float64]) -> NDArray[np.i
             last[row] = column
             steps[row, column] = label
             if is_repeated:
-                steps[row, (before + 1 + column) // 2] = NO_CHARACTER
+                steps[row, (before + 1 + column) // 2] = BLANK
     return steps.ravel()

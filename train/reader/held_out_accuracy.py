@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from plateid.core.text import ctc_slots, slots_text
+from plateid.core.text import best_text, ctc_positions
 from plateid.models.bundle import ReaderSpec
 from plateid.models.onnx_reader import to_reader_input
 from train.folding import fold
@@ -46,6 +46,6 @@ def correct_reads(
     correct = []
     for plate in plates:
         crop = framed(plate, margin_x=spec.margin_x, margin_y=spec.margin_y)
-        text = slots_text(ctc_slots(read(to_reader_input(crop, spec)[None])))
+        text = best_text(ctc_positions(read(to_reader_input(crop, spec)[None])))
         correct.append(fold(text) == fold(plate.text))
     return correct

@@ -9,7 +9,7 @@ import pytest
 
 from plateid.config.cameras import EventsConfig
 from plateid.config.models import ModelsConfig
-from plateid.core.reading import read_once
+from plateid.core.reading import single_reading
 from plateid.errors import ModelError
 from plateid.models.easyocr_reader import NAME
 from plateid.models.networks import Networks
@@ -36,7 +36,7 @@ def whole(picture: ArrayLazyImage) -> tuple[float, float, float, float]:
 def test_clean_lettering_is_read(networks):
     picture = lettering("KX73LPH")
     (read,) = networks.reader().read(picture, [whole(picture)])
-    assert read_once(read).plate == "KX73LPH"
+    assert single_reading(read).plate == "KX73LPH"
     assert read.probabilities.sum(axis=1) == pytest.approx(1, abs=1e-3)
     assert read.height == 48
 
@@ -45,7 +45,7 @@ def test_each_box_is_read_in_order(networks):
     assert networks.reader().read(plain(), []) == []
     both = ArrayLazyImage(np.vstack([lettering("AB12").image, lettering("CD34").image]))
     reads = networks.reader().read(both, [(0, 48, 120, 96), (0, 0, 120, 48)])
-    assert [read_once(read).plate for read in reads] == ["CD34", "AB12"]
+    assert [single_reading(read).plate for read in reads] == ["CD34", "AB12"]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 60), (2000, 2), (100, 25)])
@@ -53,7 +53,7 @@ def test_each_box_is_read_in_order(networks):
 def test_a_crop_of_one_colour_is_not_published(networks, size, level):
     picture = plain(*size, level=level)
     (read,) = networks.reader().read(picture, [whole(picture)])
-    assert read_once(read).confidence < EventsConfig().min_confidence
+    assert single_reading(read).confidence < EventsConfig().min_confidence
 
 
 def test_its_name_is_published_and_it_is_what_the_self_test_runs(networks, monkeypatch):
