@@ -306,7 +306,7 @@ def test_where_time_is_short_frames_that_tell_nothing_new_are_passed_over(tmp_pa
     )
     process = run(config)
     try:
-        until(lambda: "metrics served" in process.stderr.readline())
+        until(lambda: "metrics server started" in process.stderr.readline())
         until(
             lambda: max(scraped(port)["plateid_frames_skipped_total"].values()) > 10, timeout_s=60
         )

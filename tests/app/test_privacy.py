@@ -76,7 +76,7 @@ def test_metrics_tell_of_frames_networks_and_events_and_of_no_plate(config):
     (config.parent / "plates.csv").write_text(f"plate,list,name\n{PLATE},allow,Ana\n")
     config.write_text(f"{text}\n[metrics]\nenabled = true\nport = {port}\n")
     process = run(config)
-    until(lambda: "metrics served" in process.stderr.readline())
+    until(lambda: "metrics server started" in process.stderr.readline())
     until(lambda: scraped(port)["plateid_events_total"][("gate", "plate_seen")] == 1)
     samples = scraped(port)
     process.terminate()

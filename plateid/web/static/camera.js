@@ -80,7 +80,7 @@ function showQuality(quality) {
   set("plate", quality.plate || "unreadable");
   set("height", `${quality.height} px`);
   set("sharpness", quality.sharpness.toFixed(2));
-  set("angle", `${quality.tilt.toFixed(0)}°, ${quality.skew.toFixed(0)}°`);
+  set("angle", [quality.tilt, quality.skew].map((degrees) => `${Math.round(degrees) || 0}°`).join(", ")); // no "-0"
   set("brightness", quality.brightness);
   showHints(quality.hints);
 }
