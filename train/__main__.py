@@ -286,7 +286,6 @@ def latency(bundles: tuple[Path, ...]) -> None:
 @click.option(
     "--calibrate", is_flag=True, help="Fit the temperature of the confidences; needs --held-out."
 )
-@click.option("--jitter", is_flag=True, help="Also read boxes with sides that are 5 % off.")
 @click.option(
     "--write", is_flag=True, help="Write metrics, threshold and temperature into the bundle."
 )
@@ -302,21 +301,25 @@ def evaluate(**options: Any) -> None:
 
     Plates are found and read with the code of the device.
     """
-    from train.evaluation import bundle, report
-    from train.evaluation.evaluate import evaluate as evaluated
-    from train.evaluation.run import EvaluationRun, leaks
+    from train.evaluation.bundle_metrics import update_bundle
+    from train.evaluation.evaluate import evaluate as evaluate_bundle
+    from train.evaluation.evaluation_run import EvaluationRun, training_data
+    from train.evaluation.report import write_report
+    from train.evaluation.report_tables import tables
 
     run = EvaluationRun(**options)
     if not (run.folders or run.crops):
         raise click.UsageError("give folders of labelled images, or --crops")
-    if run.write and (leak := next(leaks(run, certain=True), None)):
-        raise TrainError(f"--write: {leak}")
-    for leak in leaks(run):
-        click.echo(leak, err=True)
-    evaluation = evaluated(run)
-    click.echo(f"{report.table(evaluation)}\n{report.write(evaluation)}")
+    for line in training_data(run):
+        if run.write and not run.held_out:
+            raise TrainError(f"--write: {line}")
+        click.echo(line, err=True)
+    evaluation = evaluate_bundle(run)
+    for table in tables(evaluation):
+        click.echo(f"{table}\n")
+    click.echo(write_report(evaluation))
     if run.write:
-        bundle.update_bundle(evaluation)
+        update_bundle(evaluation)
 
 
 @main.command(epilog=example("street train/street/streets/demo.toml --out street.mp4"))

@@ -1,1 +1,1 @@
-"""How good a bundle is, through the code that runs on the device; as a table and as a page."""
+"""Evaluates a bundle with the code that runs on the device, and writes a report."""

@@ -1,25 +1,39 @@
-"""How well a bundle finds and reads plates, through the code that runs on the device."""
+"""Evaluates a bundle on labelled images, with the code that runs on the device."""
 
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import track
 
 from plateid.models.bundle import BundleSpec
-from train.dataset.labelled_image import data_hash
-from train.evaluation.calibration import fit
-from train.evaluation.figures import Figures, parts
-from train.evaluation.metrics import rank
+from train.dataset.labelled_image import LabelledImage, data_hash
+from train.evaluation.coco_metrics import rank
+from train.evaluation.confidence_calibration import (
+    Calibration,
+    FittedTemperature,
+    calibration,
+    fit_temperature,
+    reads_to_judge,
+)
+from train.evaluation.confusions import confusions
+from train.evaluation.detector_accuracy import DetectorAccuracy, grouped_detector_accuracy
+from train.evaluation.evaluation_run import EvaluationRun
+from train.evaluation.evaluation_sets import EvaluationSet, read_crop_sets, read_sets
+from train.evaluation.image_results import ImageResult, LabelledPlate
+from train.evaluation.pass_accuracy import PassAccuracy, pass_accuracy
 from train.evaluation.predictor import Predictor
-from train.evaluation.reader import SHIFTS, ReaderEvaluation, evaluate_reader
-from train.evaluation.results import Result, Transcribed
-from train.evaluation.run import EvaluationRun
-from train.evaluation.sources import Source, read_crops, read_sources
-from train.evaluation.threshold import Choice, choose, per_frame
+from train.evaluation.reader_accuracy import (
+    GroupAccuracy,
+    ReadResult,
+    end_to_end,
+    grouped_reader_accuracy,
+    in_true_boxes,
+)
+from train.evaluation.threshold_choice import ThresholdChoice, choose_threshold
 from train.record import commit
 from train.train_error import TrainError
 
@@ -27,8 +41,8 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
-class Negatives:
-    """False boxes at the threshold, in pictures without plates."""
+class FalseBoxes:
+    """False boxes at the threshold, in images without plates."""
 
     name: str
     frames: int
@@ -37,22 +51,44 @@ class Negatives:
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
-    """All that a report says.
+class ReaderResults:
+    """Everything about reading.
 
     Attributes:
-        run: What was asked for.
-        spec: Of the bundle, as it was.
-        threshold: That of all figures: the bundle's, or the chosen one if that is written into it.
-        commit: Of this code.
-        data_sha256: Of the labelled pictures, those of cut-out plates included.
-        results: The labelled pictures; empty where there are only plates that are cut out.
-        blanks: The pictures and frames without plates.
-        parts: Figures of "all", and by "source", "height" and "light".
-        negatives: One for each of `run.negatives`, less what a threshold was chosen with.
-        choice: None unless it was asked for.
-        reader: None where no plate has a text. Its figures too are those of what the bundle has
-            when all is done.
+        parts: Accuracy by group of plates.
+        calibration: Of the published confidences.
+        temperature: None unless one was fitted.
+        passes: One for each source whose labels have times.
+        confusions: Counts of the true and the wrong character, in true boxes.
+        found: Reads end to end.
+        crops: Reads in true boxes.
+    """
+
+    parts: dict[str, list[GroupAccuracy]]
+    calibration: Calibration
+    temperature: FittedTemperature | None
+    passes: list[PassAccuracy]
+    confusions: Counter[tuple[str, str]]
+    found: list[ReadResult]
+    crops: list[ReadResult]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Everything that a report shows.
+
+    Attributes:
+        run: The options.
+        spec: The bundle before anything was written.
+        threshold: The score threshold of all results: the bundle's, or the chosen one if it is
+            written into the bundle. The same holds for the temperature.
+        commit: The commit of this code.
+        data_sha256: Hash of the labelled images and plate crops.
+        results: Results of the labelled images; empty if there are plate crops only.
+        parts: Detector accuracy by group of images.
+        negatives: False boxes in each of `run.negatives`.
+        choice: None unless a threshold was to be chosen.
+        reader: None if no plate has a text.
     """
 
     run: EvaluationRun
@@ -60,121 +96,107 @@ class Evaluation:
     threshold: float
     commit: str
     data_sha256: str
-    results: Sequence[Result]
-    blanks: Sequence[Result]
-    parts: dict[str, list[Figures]]
-    negatives: list[Negatives]
-    choice: Choice | None
-    reader: ReaderEvaluation | None
+    results: Sequence[ImageResult]
+    parts: dict[str, list[DetectorAccuracy]]
+    negatives: list[FalseBoxes]
+    choice: ThresholdChoice | None
+    reader: ReaderResults | None
 
 
 def evaluate(run: EvaluationRun) -> Evaluation:
-    """Finds and reads the plates of all pictures.
-
-    The folder of the report is created first.
+    """Detects and reads the plates of all images. Creates the report's folder first.
 
     Raises:
-        TrainError: That cannot be done, a folder has no labels or nothing to evaluate, or a
-            threshold or a temperature was to be chosen on pictures that are not held out, or
-            cannot be told from them.
-        PlateidError: A picture, a clip or the bundle cannot be read.
+        TrainError: The folder cannot be created; a data folder has no labels or nothing to
+            evaluate; or a threshold or temperature cannot be chosen from the data.
+        PlateidError: An image, a video or the bundle cannot be read.
     """
-    for option, asked in (
-        ("--choose-threshold", run.choose_threshold),
-        ("--calibrate", run.calibrate),
-    ):
-        if asked and not run.held_out:
-            raise TrainError(f"{option}: only with --held-out, or the figures would flatter")
-    _create(run.out)
-    predictor = Predictor(run.bundle, SHIFTS if run.jitter else ())
-    sources = read_sources(run.folders, held_out=run.held_out)
-    crops = read_crops(run.crops, held_out=run.held_out)
-    results, blanks = _results(predictor, sources, run.negatives)
-    plates = [plate for each in results for plate in each.plates] + _cut_out(predictor, crops)
+    _prepare(run)
+    predictor = Predictor(run.bundle)
+    sets = read_sets(run.folders, held_out=run.held_out)
+    crop_sets = read_crop_sets(run.crops, held_out=run.held_out)
+    results = [predictor.labelled(*each) for each in _progress(list(_images(sets)), "images")]
+    crops = [predictor.crop(*each) for each in _progress(list(_images(crop_sets)), "crops")]
+    blanks = [list(_progress(predictor.negatives(path), path.name)) for path in run.negatives]
+    plates = [plate for each in (*(r.plates for r in results), *crops) for plate in each]
     threshold = predictor.spec.detector.threshold
     choice = _choice(results, blanks, threshold) if run.choose_threshold else None
     if choice and run.write:
         threshold = choice.threshold
-    everything = (*sources, *crops)
-    trained = {text for source in everything for text in source.trained}
+    trained = {text for each in (*sets, *crop_sets) for text in each.trained}
     return Evaluation(
         run=run,
         spec=predictor.spec,
         threshold=threshold,
         commit=commit(),
-        data_sha256=data_hash(p for source in everything for p in source.pictures),
+        data_sha256=data_hash(image for _, image in _images([*sets, *crop_sets])),
         results=results,
-        blanks=[each for part in blanks for each in part],
-        parts=parts(results, threshold),
-        negatives=[_negatives(part, threshold, halved=run.choose_threshold) for part in blanks],
+        parts=grouped_detector_accuracy(results, threshold),
+        negatives=[_false_boxes(run, part, threshold) for part in blanks],
         choice=choice,
         reader=_reader(run, predictor.spec, plates, threshold, trained=trained),
     )
 
 
-def _create(folder: Path) -> None:
+def _prepare(run: EvaluationRun) -> None:
+    options = {"--choose-threshold": run.choose_threshold, "--calibrate": run.calibrate}
+    for option in (name for name, is_set in options.items() if is_set and not run.held_out):
+        raise TrainError(f"{option}: needs --held-out, or the metrics would be too good")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        run.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise TrainError(f"--out {folder}: {error.strerror}") from error
+        raise TrainError(f"--out {run.out}: {error.strerror}") from error
 
 
-def _results(
-    predictor: Predictor, sources: Sequence[Source], negatives: Sequence[Path]
-) -> tuple[list[Result], list[list[Result]]]:
-    """Of the labelled pictures, and of each of `negatives`; those of one frame are one of these."""
-    pictures = [(source.name, picture) for source in sources for picture in source.pictures]
-    results = [predictor.labelled(*each) for each in _shown(pictures, "pictures")]
-    blanks = [list(_shown(predictor.negatives(path), path.name)) for path in negatives]
-    singles = [
-        replace(each, source="pictures") for part in blanks if len(part) == 1 for each in part
-    ]
-    several = [part for part in blanks if len(part) > 1]
-    return results, [*several, singles] if len(singles) > 1 else blanks
+def _images(sets: Sequence[EvaluationSet]) -> Iterator[tuple[str, LabelledImage]]:
+    return ((each.name, image) for each in sets for image in each.images)
 
 
-def _cut_out(predictor: Predictor, sources: Sequence[Source]) -> list[Transcribed]:
-    pictures = [(source.name, picture) for source in sources for picture in source.pictures]
-    return [plate for each in _shown(pictures, "crops") for plate in predictor.cut_out(*each)]
-
-
-def _shown(items: Iterable[Item], title: str) -> Iterable[Item]:
-    """The same, with a bar on a terminal."""
+def _progress(items: Iterable[Item], title: str) -> Iterable[Item]:
+    """Shows a progress bar on a terminal."""
     console = Console(stderr=True)
     return track(items, title, console=console, transient=True, disable=not sys.stderr.isatty())
 
 
-def _choice(results: Sequence[Result], blanks: Sequence[list[Result]], threshold: float) -> Choice:
-    ranking = rank([each.sample() for each in results])
-    first, second = ([each.scores for part in blanks for each in _half(part, n)] for n in (0, 1))
-    return choose(ranking, first, second, current=threshold)
+def _choice(
+    results: Sequence[ImageResult], blanks: Sequence[list[ImageResult]], threshold: float
+) -> ThresholdChoice:
+    """Chooses with the first half of each video: neighbouring frames look the same."""
+    first = [each.scores for part in blanks for each in part[: len(part) // 2]]
+    second = [each.scores for part in blanks for each in part[len(part) // 2 :]]
+    ranked = rank([each.of_height() for each in results])
+    return choose_threshold(ranked, first, second, current=threshold)
 
 
-def _half(blanks: list[Result], number: int) -> list[Result]:
-    """Half 0 chooses the threshold, half 1 judges it; neighbouring frames look the same."""
-    middle = len(blanks) // 2
-    return blanks[middle:] if number else blanks[:middle]
-
-
-def _negatives(blanks: list[Result], threshold: float, *, halved: bool) -> Negatives:
-    name, shown = blanks[0].source, _half(blanks, 1) if halved else blanks
-    rate = per_frame([each.scores for each in shown], threshold)
-    name = f"{name}, second half" if halved else name
-    return Negatives(name, len(shown), round(rate * len(shown)), rate)
+def _false_boxes(run: EvaluationRun, blanks: list[ImageResult], threshold: float) -> FalseBoxes:
+    """Counts in the second half if the first was used to choose the threshold."""
+    name, shown = blanks[0].source, blanks
+    if run.choose_threshold:
+        name, shown = f"{name}, second half", blanks[len(blanks) // 2 :]
+    false_boxes = sum(int((each.scores >= threshold).sum()) for each in shown)
+    return FalseBoxes(name, len(shown), false_boxes, false_boxes / len(shown))
 
 
 def _reader(
     run: EvaluationRun,
     spec: BundleSpec,
-    plates: Sequence[Transcribed],
+    plates: Sequence[LabelledPlate],
     threshold: float,
     *,
     trained: set[str],
-) -> ReaderEvaluation | None:
+) -> ReaderResults | None:
     if not plates and not run.calibrate:
         return None
     current = spec.reader.temperature
-    fitted = fit(plates, threshold, current=current) if run.calibrate else None
-    return evaluate_reader(
-        plates, threshold, temperature=fitted, applied=run.write, trained=trained
+    fitted = fit_temperature(plates, threshold, current=current) if run.calibrate else None
+    factor = fitted.factor if fitted and run.write else 1.0
+    found, crops = end_to_end(plates, threshold, factor), in_true_boxes(plates, factor)
+    return ReaderResults(
+        parts=grouped_reader_accuracy(found, crops, trained),
+        calibration=calibration(reads_to_judge(plates, threshold, factor)),
+        temperature=fitted,
+        passes=pass_accuracy(plates, threshold, factor),
+        confusions=confusions(crops),
+        found=found,
+        crops=crops,
     )

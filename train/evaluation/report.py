@@ -1,137 +1,135 @@
-"""What an evaluation says: a table for the terminal, `report.json`, and `report.html`."""
+"""Writes the report of an evaluation: `report.html` and `report.json`."""
 
 import base64
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from functools import partial
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import jinja2
+import numpy as np
 from markupsafe import Markup
 
-from train.evaluation.chart import precision_recall
-from train.evaluation.evaluate import Evaluation
-from train.evaluation.figures import NIGHT_LUMA, Figures, share
-from train.evaluation.metrics import RECALLS
-from train.evaluation.reader_page import reader_page
-from train.evaluation.reader_table import reader_record, reader_table
-from train.evaluation.results import REFERENCE
-from train.evaluation.threshold import LOWEST, RULE
-from train.evaluation.worst import WorstPicture, draw, worst
+from plateid.capture.images import read_image
+from plateid.core.geometry import expanded
+from plateid.models.bundle import ReaderSpec
+from train.evaluation.charts import precision_recall, reliability
+from train.evaluation.coco_metrics import RECALLS
+from train.evaluation.confusions import aligned
+from train.evaluation.detector_accuracy import NIGHT_LUMA
+from train.evaluation.detector_errors import ErroneousImage, draw_errors, worst_images
+from train.evaluation.evaluate import Evaluation, ReaderResults
+from train.evaluation.image_results import REFERENCE
+from train.evaluation.reader_accuracy import ReadResult
+from train.evaluation.report_tables import calibrations, tables
 from train.record import write_whole
 from train.train_error import TrainError
 
-COLUMNS = {
-    "pictures": "pictures",
-    "plates": "plates",
-    "recall": "recall",
-    f"at {LOWEST}": "recall_at_05",
-    "precision": "precision",
-    "mAP50": "mAP50",
-    "mAP50-95": "mAP50_95",
-    "IoU": "mean_iou",
-}
-"""Heading and attribute of Figures."""
-BOUNDS = {"precision", "mAP50", "mAP50_95"}
-"""Lower bounds where pictures may show plates that have no label."""
+WRONG_READS = 60
+"""Wrong reads that a report shows."""
+CROP_WIDTH = 320
+"""Width of a plate crop on the page, pixels."""
 
 
-def table(evaluation: Evaluation) -> str:
-    """For the terminal: of the detector, then of the reader."""
-    found = _figures(evaluation) if evaluation.results else ()
-    reader = ["", *reader_table(evaluation.reader)] if evaluation.reader else []
-    lines = [*found, *_negatives(evaluation), *_choice(evaluation), *reader]
-    return "\n".join(lines).lstrip("\n")
-
-
-def _figures(evaluation: Evaluation) -> Iterator[str]:
-    parts, is_open = evaluation.parts, evaluation.run.is_open
-    yield f"{'':14}" + "".join(f"{heading:>10}" for heading in COLUMNS)
-    for figures in (*parts["source"], *parts["height"], *parts["light"], *parts["all"]):
-        cells = (value(figures, attribute, is_open=is_open) for attribute in COLUMNS.values())
-        yield f"{figures.name:14}" + "".join(f"{cell:>10}" for cell in cells)
-    if is_open:
-        yield "≥: at least; pictures may show plates that have no label (--open)"
-
-
-def _negatives(evaluation: Evaluation) -> Iterator[str]:
-    for each in evaluation.negatives:
-        yield (
-            f"{each.name}: {each.false_boxes} false boxes in {each.frames} frames without plates, "
-            f"{each.false_per_frame:.3f} a frame"
-        )
-
-
-def _choice(evaluation: Evaluation) -> Iterator[str]:
-    if evaluation.choice is None:
-        return
-    yield f"threshold {evaluation.choice.threshold}: {RULE}"
-    yield f"{'threshold':>10}{'recall':>10}{'precision':>10}{'false/frame':>12}"
-    for point in evaluation.choice.table:
-        rates = share(point.recall), share(point.precision), share(point.false_per_frame)
-        yield f"{point.threshold:>10}{rates[0]:>10}{rates[1]:>10}{rates[2]:>12}"
-
-
-def value(figures: Figures, attribute: str, *, is_open: bool) -> str:
-    """One cell of a table; a lower bound says so."""
-    number = getattr(figures, attribute)
-    if isinstance(number, int):
-        return str(number)
-    bound = is_open and attribute in BOUNDS and number is not None
-    return f"{'≥' * bound}{share(number)}"
-
-
-def write(evaluation: Evaluation) -> Path:
-    """Writes the report into the folder `evaluation.run.out`, which `evaluate` created.
+def write_report(evaluation: Evaluation) -> Path:
+    """Writes the report into `evaluation.run.out`. Returns the page.
 
     Raises:
         TrainError: It cannot be written.
-        SourceError: A picture can no longer be read.
-
-    Returns:
-        The page; `report.json` is beside it.
+        SourceError: An image can no longer be read.
     """
-    pictures = worst([*evaluation.results, *evaluation.blanks], evaluation.threshold)
+    images = worst_images(evaluation.results, evaluation.threshold)
+    wrong = highest_confidence_errors(evaluation.reader.crops if evaluation.reader else ())
+    page = _html(evaluation, images, wrong)
+    record = _record(evaluation, images, wrong)
     out = evaluation.run.out
-    page = html(evaluation, pictures)
     try:
-        write_whole(out / "report.json", json.dumps(record(evaluation, pictures), indent=1))
+        write_whole(out / "report.json", json.dumps(record, indent=1))
         write_whole(out / "report.html", page)
     except OSError as error:
         raise TrainError(f"{error.filename}: {error.strerror}") from error
     return out / "report.html"
 
 
-def record(evaluation: Evaluation, pictures: Sequence[WorstPicture]) -> dict[str, Any]:
-    """All that is known, as JSON; figures have four places, a share of nothing is null."""
-    wrong = [(each.result.name, list(map(asdict, each.faults))) for each in pictures]
+def highest_confidence_errors(results: Sequence[ReadResult]) -> list[ReadResult]:
+    """Returns WRONG_READS wrong reads (folded), highest confidence first."""
+    wrong = [each for each in results if not each.is_correct]
+    return sorted(wrong, key=lambda each: -each.reading.confidence)[:WRONG_READS]
+
+
+def _record(
+    evaluation: Evaluation, images: Sequence[ErroneousImage], wrong: Sequence[ReadResult]
+) -> dict[str, Any]:
+    """Returns all results for JSON. Ratios have four places; a ratio of nothing is null."""
     text = json.dumps(
         {
-            "command": evaluation.run.command,
-            "run": asdict(evaluation.run),
+            "command": _command(),
+            "run": evaluation.run,
             "commit": evaluation.commit,
             "data_sha256": evaluation.data_sha256,
             "bundle": evaluation.spec.model_dump(),
             "threshold": evaluation.threshold,
             "night_luma": NIGHT_LUMA,
             "heights_in": REFERENCE,
-            "parts": {name: list(map(asdict, part)) for name, part in evaluation.parts.items()},
+            "parts": evaluation.parts,
             "curve_recalls": RECALLS.tolist(),
-            "negatives": list(map(asdict, evaluation.negatives)),
-            "choice": evaluation.choice and {"rule": RULE, **asdict(evaluation.choice)},
-            "reader": evaluation.reader and reader_record(evaluation.reader),
-            "worst": [{"picture": name, "faults": faults} for name, faults in wrong],
+            "negatives": evaluation.negatives,
+            "choice": evaluation.choice,
+            "reader": evaluation.reader and _reader_record(evaluation.reader, wrong),
+            "worst": [{"picture": each.result.path, "faults": each.errors} for each in images],
         },
-        default=str,
+        default=_plain,
     )
-    rounded: dict[str, Any] = json.loads(text, parse_float=lambda digits: round(float(digits), 4))
-    return rounded
+    record: dict[str, Any] = json.loads(text, parse_float=lambda digits: round(float(digits), 4))
+    return record
 
 
-def html(evaluation: Evaluation, pictures: Sequence[WorstPicture]) -> str:
-    """The page: one file, with its pictures in it."""
+def _plain(value: object) -> object:
+    """Converts what JSON has no type for: a dataclass to its fields, a path to its text."""
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
+
+
+def _command() -> str:
+    return shlex.join(["python", "-m", "train", *sys.argv[1:]])
+
+
+def _reader_record(reader: ReaderResults, wrong: Sequence[ReadResult]) -> dict[str, Any]:
+    return {
+        "parts": {
+            name: [
+                {"name": each.name, **each.end_to_end.metrics(), **each.crops.metrics("crops_")}
+                for each in group
+            ]
+            for name, group in reader.parts.items()
+        },
+        "calibration": reader.calibration,
+        "temperature": reader.temperature,
+        "passes": [
+            {"name": each.name, **each.fused.metrics("fused_"), **each.frames.metrics("frame_")}
+            for each in reader.passes
+        ],
+        "confusions": [[*pair, count] for pair, count in reader.confusions.most_common()],
+        "worst": [
+            {
+                "picture": each.plate.path,
+                "box": each.plate.box,
+                "truth": each.plate.text,
+                "read": each.reading.plate,
+                "confidence": each.reading.confidence,
+            }
+            for each in wrong
+        ],
+    }
+
+
+def _html(
+    evaluation: Evaluation, images: Sequence[ErroneousImage], wrong: Sequence[ReadResult]
+) -> str:
+    """Returns the page, with its images embedded."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -139,23 +137,36 @@ def html(evaluation: Evaluation, pictures: Sequence[WorstPicture]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    cell = partial(value, is_open=evaluation.run.is_open)
-    environment.filters |= {"share": share, "value": cell, "base64": _base64}
+    environment.filters["base64"] = lambda data: base64.b64encode(data).decode()
+    reader = evaluation.reader
+    charts = {}
+    if evaluation.results:
+        charts["Detector"] = Markup(precision_recall(evaluation))  # noqa: S704 - is escaped
+    if reader:
+        charts["Confidence"] = Markup(reliability(calibrations(reader)))  # noqa: S704 - is escaped
     return environment.get_template("report.html.j2").render(
-        chart=Markup(precision_recall(evaluation)),  # noqa: S704 - matplotlib escapes the names
-        columns=COLUMNS,
+        charts=charts,
+        command=_command(),
         evaluation=evaluation,
-        lowest=LOWEST,
-        most=max(part.plates + part.false_boxes for part in evaluation.parts["height"]) or 1,
-        night_luma=NIGHT_LUMA,
-        reader=evaluation.reader and reader_page(evaluation.reader, evaluation.spec.reader),
-        reference=REFERENCE,
-        rule=RULE,
-        run=evaluation.run,
-        spec=evaluation.spec,
-        worst=list(zip(pictures, draw(pictures, evaluation.threshold), strict=True)),
+        found={each.plate: each.reading for each in (reader.found if reader else ())},
+        images=[(each, draw_errors(each, evaluation.threshold)) for each in images],
+        tables=list(tables(evaluation)),
+        wrong=[
+            (
+                each,
+                aligned(each.plate.text, each.reading.plate),
+                _crop(each, evaluation.spec.reader),
+            )
+            for each in wrong
+        ],
     )
 
 
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
+def _crop(result: ReadResult, spec: ReaderSpec) -> bytes:
+    """Returns what the reader saw, as a JPEG of CROP_WIDTH."""
+    image = read_image(result.plate.path)
+    crop = image.crop(expanded(result.plate.box, x=spec.margin_x, y=spec.margin_y))
+    height = min(2 * CROP_WIDTH, max(1, round(crop.shape[0] * CROP_WIDTH / crop.shape[1])))
+    scaled = cv2.resize(crop, (CROP_WIDTH, height), interpolation=cv2.INTER_CUBIC)
+    _, data = cv2.imencode(".jpg", scaled, [cv2.IMWRITE_JPEG_QUALITY, 85])
+    return np.asarray(data).tobytes()

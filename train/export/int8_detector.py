@@ -14,7 +14,7 @@ from plateid.models.onnx_detector import OnnxDetector
 from plateid.models.session import NetworkSession
 from train.dataset.labelled_image import LabelledImage
 from train.dataset.splits import load_split
-from train.evaluation.metrics import Sample, rank
+from train.evaluation.coco_metrics import ImageBoxes, rank
 from train.export.int8_layout import take_bytes
 from train.export.quantise import Array, Plan, quantise
 from train.train_error import TrainError
@@ -98,8 +98,8 @@ def _map50(path: Path, images: Sequence[LabelledImage], size: tuple[int, int]) -
     return rank([_detected(detector, image) for image in images], 0.5).average_precision()
 
 
-def _detected(detector: OnnxDetector, image: LabelledImage) -> Sample:
+def _detected(detector: OnnxDetector, image: LabelledImage) -> ImageBoxes:
     found = detector.detect(read_image(image.path))
     boxes = np.array([each.box for each in found], np.float32).reshape(-1, 4)
     truths = np.array(image.boxes, np.float32).reshape(-1, 4)
-    return Sample(boxes, np.array([each.score for each in found], np.float32), truths)
+    return ImageBoxes(boxes, np.array([each.score for each in found], np.float32), truths)

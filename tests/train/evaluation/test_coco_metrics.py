@@ -1,4 +1,4 @@
-"""Our metrics against faster-coco-eval, and by hand."""
+"""Compares the metrics with those of faster-coco-eval."""
 
 import contextlib
 import io
@@ -9,10 +9,10 @@ from faster_coco_eval import COCO, COCOeval_faster
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from train.evaluation.metrics import (
+from train.evaluation.coco_metrics import (
     IOU_THRESHOLDS,
     NONE,
-    Sample,
+    ImageBoxes,
     match,
     mean_average_precision,
     rank,
@@ -25,14 +25,14 @@ def boxes(*rows: tuple[float, ...]) -> np.ndarray:
     return np.array(rows, np.float32).reshape(-1, 4)
 
 
-def sample(found: list[tuple[float, ...]], truths: list[tuple[float, ...]], **ignored) -> Sample:
+def image(found: list[tuple[float, ...]], truths: list[tuple[float, ...]], **ignored) -> ImageBoxes:
     """Boxes given as x1, y1, x2, y2, score."""
     rows = np.array(found, np.float32).reshape(-1, 5)
-    return Sample(rows[:, :4], rows[:, 4], boxes(*truths), **ignored)
+    return ImageBoxes(rows[:, :4], rows[:, 4], boxes(*truths), **ignored)
 
 
-def random_picture(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Plates of all sizes, boxes that were shaken off them, boxes of nothing, and equal scores."""
+def random_image(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Plates of all sizes, shifted boxes, false boxes, and equal scores."""
     plates = rng.integers(0, 6)
     corner, size = rng.uniform(0, 400, (plates, 2)), rng.uniform(8, 200, (plates, 2))
     truths = np.hstack([corner, corner + size])
@@ -57,7 +57,7 @@ def outside(of: np.ndarray, low: float, high: float) -> np.ndarray:
     return (area(of) < low) | (area(of) > high)
 
 
-def reference(pictures) -> dict[str, np.ndarray]:
+def reference(images) -> dict[str, np.ndarray]:
     """Precision of faster-coco-eval at (IoU, recall), for each of AREAS."""
 
     def rows(of):
@@ -65,12 +65,12 @@ def reference(pictures) -> dict[str, np.ndarray]:
 
     truth = COCO()
     truth.dataset = {
-        "images": [{"id": 1 + i, "width": 999, "height": 999} for i in range(len(pictures))],
+        "images": [{"id": 1 + i, "width": 999, "height": 999} for i in range(len(images))],
         "categories": [{"id": 1, "name": "plate"}],
         "annotations": [],
     }
     found = []
-    for number, (detections, scores, truths) in enumerate(pictures, start=1):
+    for number, (detections, scores, truths) in enumerate(images, start=1):
         about = {"image_id": number, "category_id": 1}
         truth.dataset["annotations"] += [
             about | {"id": 1000 * number + i, "bbox": row, "area": row[2] * row[3], "iscrowd": 0}
@@ -92,39 +92,39 @@ def reference(pictures) -> dict[str, np.ndarray]:
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 @example(7325)  # an IoU of 0.8
-def test_precision_at_each_iou_and_recall_is_that_of_the_reference(seed):
+def test_precision_equals_the_reference_at_each_iou_and_recall(seed):
     rng = np.random.default_rng(seed)
-    pictures = [random_picture(rng) for _ in range(rng.integers(1, 12))]
-    if not any(len(detections) for detections, _, _ in pictures):
+    images = [random_image(rng) for _ in range(rng.integers(1, 12))]
+    if not any(len(detections) for detections, _, _ in images):
         return
-    expected = reference(pictures)
+    expected = reference(images)
     for name, (low, high) in AREAS.items():
-        samples = [
-            Sample(
+        boxed = [
+            ImageBoxes(
                 found,
                 scores,
                 truths,
                 boxes_ignored=outside(found, low, high),
                 truths_ignored=outside(truths, low, high),
             )
-            for found, scores, truths in pictures
+            for found, scores, truths in images
         ]
-        if not any(np.any(~each.truths_ignored) for each in samples):
+        if not any(np.any(~each.truths_ignored) for each in boxed):
             assert np.all(expected[name] == -1)
-            assert mean_average_precision(samples) is None
+            assert mean_average_precision(boxed) is None
             continue
-        curves = np.array([rank(samples, threshold).curve() for threshold in IOU_THRESHOLDS])
+        curves = np.array([rank(boxed, threshold).curve() for threshold in IOU_THRESHOLDS])
         assert curves == pytest.approx(expected[name], abs=1e-6)
-        assert mean_average_precision(samples) == pytest.approx(expected[name].mean(), abs=1e-6)
+        assert mean_average_precision(boxed) == pytest.approx(expected[name].mean(), abs=1e-6)
 
 
-def test_where_nothing_is_there_and_nothing_found_no_share_can_be_given():
-    for samples in ([], [sample([], [])]):
-        counts = rank(samples).at(0.5)
-        assert (counts.recall, counts.precision, counts.mean_iou) == (None, None, None)
-        assert rank(samples).average_precision() is None
-        assert not rank(samples).curve().any()
-        assert mean_average_precision(samples) is None
+def test_metrics_without_plates_and_boxes_are_none():
+    for boxed in ([], [image([], [])]):
+        counts = rank(boxed).at(0.5)
+        assert (counts.recall, counts.precision) == (None, None)
+        assert rank(boxed).average_precision() is None
+        assert not rank(boxed).curve().any()
+        assert mean_average_precision(boxed) is None
 
 
 PLATE, BESIDE, FAR = (0, 0, 10, 10), (12, 0, 22, 10), (50, 50, 60, 60)
@@ -144,24 +144,24 @@ PLATE, BESIDE, FAR = (0, 0, 10, 10), (12, 0, 22, 10), (50, 50, 60, 60)
         ([(*BESIDE, 0.5), (*PLATE, 0.9), (*FAR, 0.4)], [PLATE, BESIDE], (2, 2, 1)),
     ],
 )
-def test_each_plate_is_found_by_one_box_that_is_sure_enough(found, truths, expected):
-    counts = rank([sample(found, truths)]).at(0.3)
+def test_a_plate_is_found_by_one_box_at_the_threshold(found, truths, expected):
+    counts = rank([image(found, truths)]).at(0.3)
     assert (counts.plates, counts.found, counts.false_boxes) == expected
 
 
-def test_the_surest_box_gets_the_plate_and_the_plate_it_covers_best():
+def test_the_box_with_the_highest_score_takes_the_plate_it_covers_best():
     near = (1, 0, 11, 10)
-    matches = match(sample([(*PLATE, 0.5), (*near, 0.7), (*FAR, 0.9)], [near, PLATE]))
+    matches = match(image([(*PLATE, 0.5), (*near, 0.7), (*FAR, 0.9)], [near, PLATE]))
     assert matches.boxes.tolist() == [2, 1, 0]
     assert matches.truths.tolist() == [NONE, 0, 1]
     assert matches.overlaps.tolist() == [0, 1, 1]
 
 
-def test_what_is_ignored_counts_neither_for_nor_against():
+def test_ignored_boxes_and_plates_do_not_count():
     found = [(*PLATE, 0.9), (*BESIDE, 0.8), (*FAR, 0.7)]
     ignored = {
         "boxes_ignored": np.array([True, False, True]),
         "truths_ignored": np.array([False, True]),
     }
-    counts = rank([sample(found, [PLATE, BESIDE], **ignored)]).at(0.5)
+    counts = rank([image(found, [PLATE, BESIDE], **ignored)]).at(0.5)
     assert (counts.plates, counts.found, counts.false_boxes) == (1, 1, 0)

@@ -1,0 +1,67 @@
+"""Writes the metrics of an evaluation into the bundle that was evaluated."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import tomlkit
+
+from train.evaluation.evaluate import Evaluation
+from train.manifest.bundle_toml import edit_bundle_toml
+from train.train_error import TrainError
+
+DETECTOR = ("recall", "mAP50", "mAP50_95")
+END_TO_END = ("exact", "folded", "cer", "sure", "sure_right")
+CROPS = ("crops_exact", "crops_folded", "crops_cer")
+PASSES = ("fused",)
+"""Metrics of a source. `bundle.toml` has them as SOURCE_METRIC."""
+
+
+def update_bundle(evaluation: Evaluation) -> None:
+    """Writes threshold, temperature and these sources' metrics into `bundle.toml`, and the card.
+
+    Raises:
+        TrainError: A file cannot be written.
+        BundleError: The bundle was changed since it was evaluated.
+    """
+    try:
+        with edit_bundle_toml(evaluation.run.bundle) as table:
+            before = _operating_point(table)
+            table["detector"]["threshold"] = evaluation.threshold
+            if evaluation.reader and evaluation.reader.temperature:
+                table["reader"]["temperature"] = evaluation.reader.temperature.value
+            if before != _operating_point(table):
+                table["metrics"] = tomlkit.table()  # the others were measured with other values
+            metrics = table.setdefault("metrics", tomlkit.table())
+            for key, value in _metrics(evaluation):
+                metrics.pop(key, None)
+                if value is not None:
+                    metrics[key] = round(value, 3)
+    except OSError as error:
+        raise TrainError(f"{error.filename}: {error.strerror}") from error
+
+
+def _operating_point(table: Any) -> tuple[float, float]:
+    return float(table["detector"]["threshold"]), float(table["reader"].get("temperature", 1.0))
+
+
+def _metrics(evaluation: Evaluation) -> Iterator[tuple[str, float | None]]:
+    """Yields the metrics of each source. None deletes a metric."""
+    reader = evaluation.reader
+    for row in evaluation.parts["source"]:
+        yield from _of(row.name, DETECTOR, vars(row))
+        if not reader:
+            yield from _of(row.name, END_TO_END + CROPS, {})
+    for group in reader.parts["source"] if reader else ():
+        if group.end_to_end.plates:
+            yield from _of(group.name, END_TO_END, group.end_to_end.metrics())
+        yield from _of(group.name, CROPS, group.crops.metrics("crops_"))
+    for each in reader.passes if reader else ():
+        yield from _of(each.name, PASSES, {"fused": each.fused.plate_accuracy_folded})
+
+
+def _of(
+    source: str, keys: tuple[str, ...], values: Mapping[str, Any]
+) -> Iterator[tuple[str, float | None]]:
+    name = re.sub(r"\W+", "_", source).strip("_")
+    return ((f"{name}_{key}", values.get(key)) for key in keys)

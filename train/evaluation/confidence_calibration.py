@@ -1,0 +1,138 @@
+"""Calibration: of the reads at a confidence of 0.9, nine in ten should be correct.
+
+A temperature makes it so: one number that flattens or sharpens the network's probabilities (Guo et
+al., "On Calibration of Modern Neural Networks", ICML 2017). The loss is that of the published
+reading, with n-best and plate formats, not of single characters.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from train.evaluation.coco_metrics import Bools, Doubles
+from train.evaluation.image_results import LabelledPlate
+from train.evaluation.reader_accuracy import ReadResult, end_to_end, in_true_boxes
+from train.train_error import TrainError
+
+BINS = 10
+"""Maximum number of bins of the reliability diagram."""
+BIN_SIZE = 10
+"""Minimum number of reads in a bin, if there are as many."""
+MARGIN = 1e-4
+"""Distance of a confidence from 0 and 1 in the logarithm. Confidences have four decimal places."""
+LOWEST, HIGHEST = 0.2, 10.0
+"""Bounds of the fitted temperature, relative to the bundle's."""
+GRID = 9
+"""Points of the coarse search before the fine one: the loss may have several minima."""
+RULE = "the temperature with the least negative log-likelihood of which reads are correct"
+
+
+@dataclass(frozen=True)
+class ConfidenceBin:
+    """Reads of similar confidence: their mean confidence, and the share that is correct."""
+
+    confidence: float
+    correct: float
+    reads: int
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Confidence compared with correctness (folded).
+
+    Attributes:
+        reads: Reads that have a text.
+        error: Expected calibration error: mean distance of confidence and correctness over the
+            bins, weighted by their reads; None without reads.
+        loss: Mean negative log-likelihood of correctness; None without reads.
+        bins: Bins of equally many reads, by rising confidence.
+    """
+
+    reads: int
+    error: float | None
+    loss: float | None
+    bins: tuple[ConfidenceBin, ...]
+
+
+@dataclass(frozen=True)
+class FittedTemperature:
+    """A fitted temperature.
+
+    Attributes:
+        value: For `reader.temperature` of the bundle.
+        factor: `value` divided by the bundle's temperature.
+        before: Calibration with the bundle's temperature.
+        after: Calibration with `value`.
+    """
+
+    value: float
+    factor: float
+    before: Calibration
+    after: Calibration
+
+
+def reads_to_judge(
+    plates: Sequence[LabelledPlate], threshold: float, factor: float = 1.0
+) -> list[ReadResult]:
+    """Returns the reads end to end, or those in true boxes if there are plate crops only."""
+    return end_to_end(plates, threshold, factor) or in_true_boxes(plates, factor)
+
+
+def fit_temperature(
+    plates: Sequence[LabelledPlate], threshold: float, *, current: float
+) -> FittedTemperature:
+    """Finds the temperature of RULE between LOWEST and HIGHEST times the current one.
+
+    Raises:
+        TrainError: All reads are correct, or all are wrong.
+    """
+    before = reads_to_judge(plates, threshold)
+    correct = [each.is_correct for each in before if each.reading.plate]
+    if len(set(correct)) < 2:
+        raise TrainError(
+            f"--calibrate: {sum(correct)} of {len(correct)} reads are correct; the fit needs both "
+            "correct and wrong ones"
+        )
+
+    def loss(log_factor: float) -> float:
+        results = reads_to_judge(plates, threshold, float(np.exp(log_factor)))
+        return calibration(results).loss or 0.0
+
+    grid = np.linspace(np.log(LOWEST), np.log(HIGHEST), GRID)
+    best = int(np.argmin([loss(each) for each in grid]))
+    around = grid[max(0, best - 1)], grid[min(GRID - 1, best + 1)]
+    fine = minimize_scalar(loss, bounds=around, method="bounded", options={"xatol": 0.005})
+    log_factor = min((0.0, float(grid[best]), float(fine.x)), key=loss)  # not smooth, not convex
+    value = round(current * float(np.exp(log_factor)), 3)
+    after = calibration(reads_to_judge(plates, threshold, value / current))
+    return FittedTemperature(value, value / current, calibration(before), after)
+
+
+def calibration(results: Sequence[ReadResult]) -> Calibration:
+    """Compares the published confidences with correctness."""
+    reads = [each for each in results if each.reading.plate]
+    confidences = np.array([each.reading.confidence for each in reads], np.float64)
+    correct = np.array([each.is_correct for each in reads], bool)
+    bins = tuple(_bins(confidences, correct))
+    gaps = [abs(each.confidence - each.correct) * each.reads for each in bins]
+    return Calibration(
+        reads=len(reads),
+        error=sum(gaps) / len(reads) if reads else None,
+        loss=log_loss(confidences, correct) if reads else None,
+        bins=bins,
+    )
+
+
+def log_loss(confidences: Doubles, correct: Bools) -> float:
+    """Returns the mean negative log-likelihood of correctness. There must be reads."""
+    clipped = np.clip(confidences, MARGIN, 1 - MARGIN)
+    return float(-np.log(np.where(correct, clipped, 1 - clipped)).mean())
+
+
+def _bins(confidences: Doubles, correct: Bools) -> Iterator[ConfidenceBin]:
+    order = np.argsort(confidences, kind="stable")
+    count = min(BINS, max(1, len(order) // BIN_SIZE))
+    for part in np.array_split(order, count) if len(order) else ():
+        yield ConfidenceBin(float(confidences[part].mean()), float(correct[part].mean()), len(part))

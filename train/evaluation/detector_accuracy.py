@@ -1,0 +1,101 @@
+"""Accuracy of a detector: on all images, by source, by plate height and by light."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from train.evaluation.coco_metrics import mean_average_precision, rank
+from train.evaluation.image_results import ImageResult
+from train.evaluation.threshold_choice import LOWEST
+
+Band = tuple[float, float]
+ALL: Band = (0, np.inf)
+HEIGHTS: dict[str, Band] = {
+    "< 12 px": (0, 12),
+    "12-20 px": (12, 20),
+    "20-40 px": (20, 40),
+    "> 40 px": (40, np.inf),
+}
+"""Bands of plate height, in an image that is scaled to fit image_results.REFERENCE."""
+NIGHT_LUMA = 55
+"""Mean brightness (0-255) below which an image counts as night. It separates the training sources'
+street scenes as a person would, but takes a car in front of a black wall for a night scene."""
+
+
+@dataclass(frozen=True)
+class DetectorAccuracy:
+    """Accuracy on a group of images. A ratio of nothing is None.
+
+    Attributes:
+        name: Name of the group.
+        pictures: Number of images; of a height band, those with such a plate.
+        plates: Labelled plates.
+        recall: Share of the plates with a box of their own (IoU of 0.5 or more) at the threshold.
+        recall_at_05: The same at a score of threshold_choice.LOWEST.
+        precision: Share of the boxes that cover a plate.
+        missed: Plates that are not found.
+        false_boxes: Boxes that cover no plate.
+        mAP50: AP at an IoU of 0.5.
+        mAP50_95: Mean AP over IoUs of 0.5 to 0.95.
+        curve: Precision at coco_metrics.RECALLS.
+    """
+
+    name: str
+    pictures: int
+    plates: int
+    recall: float | None
+    recall_at_05: float | None
+    precision: float | None
+    missed: int
+    false_boxes: int
+    mAP50: float | None  # noqa: N815 - the standard term
+    mAP50_95: float | None  # noqa: N815 - the standard term
+    curve: tuple[float, ...]
+
+
+def is_night(luma: float) -> bool:
+    """Returns whether an image of this mean brightness counts as night."""
+    return luma < NIGHT_LUMA
+
+
+def grouped_detector_accuracy(
+    results: Sequence[ImageResult], threshold: float
+) -> dict[str, list[DetectorAccuracy]]:
+    """Returns the accuracy of "all", and by "source", "height" and "light"."""
+    sources = dict.fromkeys(each.source for each in results)
+
+    def of(name: str, part: Sequence[ImageResult], band: Band = ALL) -> DetectorAccuracy:
+        return detector_accuracy(name, part, threshold, band=band)
+
+    return {
+        "all": [of("all", results)],
+        "source": [of(name, [each for each in results if each.source == name]) for name in sources],
+        "height": [of(name, results, band) for name, band in HEIGHTS.items()],
+        "light": [
+            of(name, [each for each in results if is_night(each.luma) == night])
+            for name, night in (("day", False), ("night", True))
+        ],
+    }
+
+
+def detector_accuracy(
+    name: str, results: Sequence[ImageResult], threshold: float, *, band: Band = ALL
+) -> DetectorAccuracy:
+    """Measures the accuracy on these images. Only plates and false boxes of the band count."""
+    images = [each.of_height(band) for each in results]
+    ranked = rank(images)
+    counts = ranked.at(threshold)
+    return DetectorAccuracy(
+        name=name,
+        pictures=sum(band == ALL or not each.truths_ignored.all() for each in images),
+        plates=counts.plates,
+        recall=counts.recall,
+        recall_at_05=ranked.at(LOWEST).recall,
+        precision=counts.precision,
+        missed=counts.plates - counts.found,
+        false_boxes=counts.false_boxes,
+        mAP50=ranked.average_precision(),
+        mAP50_95=mean_average_precision(images),
+        curve=tuple(ranked.curve().tolist()),
+    )

@@ -1,0 +1,140 @@
+"""Finds the images with the worst detector errors, and draws them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from plateid.capture.images import read_image
+from plateid.core.drawing import FONT
+from plateid.core.geometry import iou
+from plateid.core.records import Box, Image
+from train.evaluation.coco_metrics import NONE, match
+from train.evaluation.image_results import ImageResult, box_of
+from train.evaluation.threshold_choice import LOWEST
+
+LIMIT = 40
+"""Images that a report shows."""
+LOOSE_IOU = 0.7
+"""IoU below which the box of a found plate is an error."""
+WIDTH = 480
+"""Maximum width of a drawn image, pixels."""
+MARGIN = 1.3
+"""Size of a drawn image relative to its errors, at least."""
+TRUTH, FOUND, WEAK = (235, 130, 20), (0, 120, 255), (90, 190, 255)
+"""BGR colours: labelled plates, boxes at the threshold, and boxes below it."""
+KINDS = ("missed", "false box", "loose box")
+"""Kinds of errors, worst first."""
+
+
+@dataclass(frozen=True)
+class DetectorError:
+    """One error.
+
+    Attributes:
+        kind: One of KINDS.
+        weight: Severity among errors of its kind: height of a missed plate in
+            image_results.REFERENCE, score of a false box, missing IoU of a loose one.
+        box: Its place, in image pixels.
+        about: A description.
+    """
+
+    kind: str
+    weight: float
+    box: Box
+    about: str
+
+    @property
+    def rank(self) -> tuple[int, float]:
+        """Sort key, worst first."""
+        return KINDS.index(self.kind), -self.weight
+
+
+@dataclass(frozen=True, eq=False)
+class ErroneousImage:
+    """An image and its errors, worst first; at least one."""
+
+    result: ImageResult
+    errors: tuple[DetectorError, ...]
+
+
+def worst_images(results: Iterable[ImageResult], threshold: float) -> list[ErroneousImage]:
+    """Returns the LIMIT worst images."""
+    wrong = [ErroneousImage(each, found) for each in results if (found := errors(each, threshold))]
+    return sorted(wrong, key=lambda each: each.errors[0].rank)[:LIMIT]
+
+
+def errors(result: ImageResult, threshold: float) -> tuple[DetectorError, ...]:
+    """Returns the errors of one image at a threshold, worst first."""
+    matches = match(result.of_height())
+    kept = result.scores[matches.boxes] >= threshold
+    boxes, truths, overlaps = matches.boxes[kept], matches.truths[kept], matches.overlaps[kept]
+    found = [_missed(result, truth) for truth in range(len(result.truths)) if truth not in truths]
+    found += [_false(result, box) for box in boxes[truths == NONE]]
+    for truth, overlap in zip(truths, overlaps.tolist(), strict=True):
+        if truth != NONE and overlap < LOOSE_IOU:
+            about = f"loose box, IoU {overlap:.2f}"
+            box = box_of(result.truths[truth])
+            found.append(DetectorError("loose box", 1 - overlap, box, about))
+    return tuple(sorted(found, key=lambda error: error.rank))
+
+
+def _missed(result: ImageResult, truth: int) -> DetectorError:
+    box = result.truths[truth]
+    height = float(box[3] - box[1])
+    overlaps = np.where(result.scores >= LOWEST, iou(box[None], result.boxes)[0], 0)
+    nearest = "no box near it"
+    if overlaps.any():
+        score = result.scores[overlaps.argmax()]
+        nearest = f"nearest box has score {score:.2f}, IoU {overlaps.max():.2f}"
+    about = f"missed plate, {height:.0f} px high: {nearest}"
+    return DetectorError("missed", height * result.scale, box_of(box), about)
+
+
+def _false(result: ImageResult, box: int) -> DetectorError:
+    score = float(result.scores[box])
+    best = float(iou(result.boxes[box][None], result.truths).max(initial=0))
+    where = f"IoU {best:.2f} with a plate" if best else "no plate is labelled there"
+    about = f"false box, score {score:.2f}: {where}"
+    return DetectorError("false box", score, box_of(result.boxes[box]), about)
+
+
+def draw_errors(erroneous: ErroneousImage, threshold: float) -> bytes:
+    """Returns a JPEG of the part of the image around its errors, at most WIDTH pixels wide.
+
+    Raises:
+        SourceError: The file can no longer be read.
+    """
+    result = erroneous.result
+    image = read_image(result.path)
+    window = _window([error.box for error in erroneous.errors], image.width, image.height)
+    crop = image.crop(window)
+    scale = min(1.0, WIDTH / crop.shape[1])
+    size = round(crop.shape[1] * scale), max(1, round(crop.shape[0] * scale))
+    drawing: Image = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
+    offset = np.array([window[0], window[1]] * 2, np.float32)
+    missed = {error.box for error in erroneous.errors if error.kind == "missed"}
+    for truth in result.truths:
+        line = 5 if box_of(truth) in missed else 1
+        x1, y1, x2, y2 = map(round, box_of((truth - offset) * scale))
+        cv2.rectangle(drawing, (x1, y1), (x2, y2), TRUTH, line, cv2.LINE_AA)
+    for box, score in zip(result.boxes, result.scores.tolist(), strict=True):
+        if score >= LOWEST:
+            colour = FOUND if score >= threshold else WEAK
+            x1, y1, x2, y2 = map(round, box_of((box - offset) * scale))
+            cv2.rectangle(drawing, (x1, y1), (x2, y2), colour, 2, cv2.LINE_AA)
+            above = (x1, y1 - 3 if y1 > 12 else y2 + 12)
+            cv2.putText(drawing, f"{score:.2f}", above, FONT, 0.4, colour, 1, cv2.LINE_AA)
+    _, data = cv2.imencode(".jpg", drawing, [cv2.IMWRITE_JPEG_QUALITY, 82])
+    return np.asarray(data).tobytes()
+
+
+def _window(boxes: Sequence[Box], width: int, height: int) -> Box:
+    """Returns a part of the image that shows these boxes and at least half of each side."""
+    (x1, y1), (x2, y2) = np.min(boxes, axis=0)[:2], np.max(boxes, axis=0)[2:]
+    part = max(0.5, WIDTH / width, MARGIN * (x2 - x1) / width, MARGIN * (y2 - y1) / height)
+    across, down = round(min(1.0, part) * width), round(min(1.0, part) * height)
+    left = round(min(max(0.0, (x1 + x2 - across) / 2), width - across))
+    top = round(min(max(0.0, (y1 + y2 - down) / 2), height - down))
+    return left, top, left + across, top + down

@@ -1,0 +1,105 @@
+"""What an image holds, and what the networks found and read in it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from plateid.core.geometry import Boxes
+from plateid.core.records import Box, PlateRead
+from train.dataset.formats.image_labels import LabelledBox
+from train.evaluation.coco_metrics import Bools, Floats, ImageBoxes
+
+REFERENCE = (640, 384)
+"""Plate heights are given for an image that is scaled to fit into this size. They do not depend on
+the bundle's input size, so that bundles can be compared."""
+CHARACTER = 0.65
+"""Height of the characters, relative to the plate's height per line. It is 0.6 to 0.75 on European
+plates (75 of 110 mm) and less on American ones: there this is an upper bound."""
+BoxReads = tuple[PlateRead, ...]
+"""The read of a box, followed by those of its cuts for test-time augmentation."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledPlate:
+    """A plate with a known text, and what the reader returned for it.
+
+    Attributes:
+        source: Name of its evaluation set.
+        path: The image that shows it.
+        labels: Its text, lines and legibility.
+        box: Its true box, in image pixels.
+        luma: Mean brightness of the image, 0 to 255.
+        moment: Video name and second in it, if the labels have them.
+        crop: Reads in the true box.
+        found: Reads in the detector's box; None if no box covers the plate.
+        score: Detection score of that box.
+        is_crop: Whether the image is a plate crop, on which no detector runs.
+    """
+
+    source: str
+    path: Path
+    labels: LabelledBox
+    box: Box
+    luma: float
+    moment: tuple[str, float] | None
+    crop: BoxReads
+    found: BoxReads | None = None
+    score: float = 0.0
+    is_crop: bool = False
+
+    @property
+    def text(self) -> str:
+        """Its true text."""
+        return self.labels.text
+
+    @property
+    def lines(self) -> int:
+        """Number of text lines."""
+        return 2 if self.labels.lines == "2" else 1
+
+    @property
+    def character_height(self) -> float:
+        """Estimated height of its characters, in image pixels."""
+        return CHARACTER * (self.box[3] - self.box[1]) / self.lines
+
+
+@dataclass(frozen=True, eq=False)
+class ImageResult:
+    """One image or video frame, and what the networks found in it.
+
+    Attributes:
+        source: Name of its evaluation set.
+        path: Its file.
+        luma: Mean brightness, 0 to 255.
+        scale: Pixels of REFERENCE per image pixel.
+        boxes: Detected boxes, shape (N, 4), highest score first.
+        scores: Shape (N,), `predictor.MIN_SCORE` or more.
+        truths: Labelled boxes, shape (M, 4).
+        plates: The labelled plates that have a text.
+    """
+
+    source: str
+    path: Path
+    luma: float
+    scale: float
+    boxes: Boxes
+    scores: Floats
+    truths: Boxes
+    plates: tuple[LabelledPlate, ...] = ()
+
+    def of_height(self, band: tuple[float, float] = (0, np.inf)) -> ImageBoxes:
+        """Returns the boxes for metrics. Plates and false boxes outside of the band are ignored."""
+
+        def outside(boxes: Boxes) -> Bools:
+            heights = (boxes[:, 3] - boxes[:, 1]) * self.scale
+            return np.asarray((heights < band[0]) | (heights >= band[1]))
+
+        ignored = outside(self.boxes), outside(self.truths)
+        return ImageBoxes(self.boxes, self.scores, self.truths, *ignored)
+
+
+def box_of(row: Floats) -> Box:
+    """Converts a row of boxes to a tuple."""
+    x1, y1, x2, y2 = row.tolist()
+    return x1, y1, x2, y2

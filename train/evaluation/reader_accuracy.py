@@ -1,0 +1,187 @@
+"""Accuracy of reading: on all plates, and by what makes them hard to read."""
+
+from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+
+from plateid.core.reading import EMPTY, single_reading
+from plateid.core.records import PlateRead, Reading
+from plateid.core.text import edit_distance, tempered
+from plateid.models.tta import fuse_variants
+from train.evaluation.detector_accuracy import is_night
+from train.evaluation.image_results import BoxReads, LabelledPlate
+from train.folding import fold
+
+CONFIDENT = 0.9
+"""Confidence from which a reading can be acted on: few of these should be wrong."""
+CHARACTER_HEIGHTS = {"< 8 px": 8, "8-12 px": 12, "12-20 px": 20}
+"""Upper limits of the groups by `LabelledPlate.character_height`."""
+TALLEST = "> 20 px"
+GROUP_ORDER = (*CHARACTER_HEIGHTS, TALLEST, "1 line", "2 lines", "clear", "hard", "day", "night")
+"""Order of the groups whose names are known."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReadResult:
+    """A labelled plate and its published reading, EMPTY if nothing was found or read."""
+
+    plate: LabelledPlate
+    reading: Reading
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the text is correct."""
+        return self.plate.text == self.reading.plate
+
+    @property
+    def is_correct(self) -> bool:
+        """Whether the text is correct (O/0- and I/1-insensitive)."""
+        return fold(self.plate.text) == fold(self.reading.plate)
+
+    @property
+    def edits(self) -> int:
+        """Levenshtein distance between the true text and the reading."""
+        return edit_distance(self.plate.text, self.reading.plate)
+
+
+@dataclass(frozen=True)
+class ReadAccuracy:
+    """Accuracy of some reads. A ratio of nothing is None.
+
+    Attributes:
+        plates: Number of plates.
+        plate_accuracy: Share of them with a correct text.
+        plate_accuracy_folded: The same, O/0- and I/1-insensitive.
+        cer: Character error rate: wrong, missing and extra characters per true character.
+        confident: Share of the plates that were read with a confidence of CONFIDENT or more.
+        confident_correct: Share of those that are correct (folded).
+    """
+
+    plates: int
+    plate_accuracy: float | None
+    plate_accuracy_folded: float | None
+    cer: float | None
+    confident: float | None
+    confident_correct: float | None
+
+    def metrics(self, prefix: str = "") -> dict[str, float | None]:
+        """Returns the metrics with their keys in `bundle.toml` and `report.json`."""
+        keys = ("plates", "exact", "folded", "cer", "sure", "sure_right")
+        return {
+            f"{prefix}{key}": value for key, value in zip(keys, vars(self).values(), strict=True)
+        }
+
+
+@dataclass(frozen=True)
+class GroupAccuracy:
+    """Accuracy on a group of plates: end to end, and in their true boxes."""
+
+    name: str
+    end_to_end: ReadAccuracy
+    crops: ReadAccuracy
+
+
+def end_to_end(
+    plates: Iterable[LabelledPlate], threshold: float, temperature: float = 1.0
+) -> list[ReadResult]:
+    """Reads plates in the detector's boxes. A plate that is not detected has an empty reading.
+
+    Args:
+        plates: Plates in images; plate crops are left out.
+        threshold: Score threshold of the detector.
+        temperature: Factor on the bundle's temperature.
+    """
+    return [
+        ReadResult(plate, published(plate.found if plate.score >= threshold else None, temperature))
+        for plate in plates
+        if not plate.is_crop
+    ]
+
+
+def in_true_boxes(plates: Iterable[LabelledPlate], temperature: float = 1.0) -> list[ReadResult]:
+    """Reads plates in their labelled boxes."""
+    return [ReadResult(plate, published(plate.crop, temperature)) for plate in plates]
+
+
+def published(reads: BoxReads | None, temperature: float = 1.0) -> Reading:
+    """Returns the reading that `plateid read` gives for a still image."""
+    if reads is None:
+        return EMPTY
+    return single_reading(fuse_variants([with_temperature(read, temperature) for read in reads]))
+
+
+def with_temperature(read: PlateRead, factor: float) -> PlateRead:
+    """Returns what the reader would return if its bundle's temperature were multiplied."""
+    if factor == 1.0:
+        return read
+    return replace(read, probabilities=tempered(read.probabilities, factor))
+
+
+def read_accuracy(results: Sequence[ReadResult]) -> ReadAccuracy:
+    """Measures the accuracy of these reads."""
+    confident = [each for each in results if each.reading.confidence >= CONFIDENT]
+    characters = sum(len(each.plate.text) for each in results)
+    return ReadAccuracy(
+        plates=len(results),
+        plate_accuracy=share(each.is_exact for each in results),
+        plate_accuracy_folded=share(each.is_correct for each in results),
+        cer=sum(each.edits for each in results) / characters if characters else None,
+        confident=len(confident) / len(results) if results else None,
+        confident_correct=share(each.is_correct for each in confident),
+    )
+
+
+def grouped_reader_accuracy(
+    found: Sequence[ReadResult],
+    crops: Sequence[ReadResult],
+    trained: AbstractSet[str] = frozenset(),
+) -> dict[str, list[GroupAccuracy]]:
+    """Returns the accuracy of all plates, and by properties of the plates.
+
+    Args:
+        found: Reads end to end.
+        crops: Reads in true boxes.
+        trained: Plate texts in the training parts. Without them there is no group "text".
+    """
+
+    def by(key: Callable[[LabelledPlate], str]) -> list[GroupAccuracy]:
+        names = dict.fromkeys(key(each.plate) for each in crops)
+        return [
+            GroupAccuracy(
+                name,
+                *(
+                    read_accuracy([r for r in side if key(r.plate) == name])
+                    for side in (found, crops)
+                ),
+            )
+            for name in dict.fromkeys((*GROUP_ORDER, *names))
+            if name in names and name
+        ]
+
+    groups: dict[str, Callable[[LabelledPlate], str]] = {
+        "source": lambda plate: plate.source,
+        "characters": _height,
+        "lines": lambda plate: "2 lines" if plate.lines == 2 else "1 line",
+        "legibility": lambda plate: plate.labels.legibility or "not labelled",
+        "light": _light,
+        "all": lambda _: "all",
+    }
+    if trained:
+        groups["text"] = lambda plate: "trained text" if plate.text in trained else "new text"
+    return {name: by(key) for name, key in groups.items()}
+
+
+def _height(plate: LabelledPlate) -> str:
+    bands = CHARACTER_HEIGHTS.items()
+    return next((name for name, limit in bands if plate.character_height < limit), TALLEST)
+
+
+def _light(plate: LabelledPlate) -> str:
+    """The light of a plate crop is unknown."""
+    return "" if plate.is_crop else "night" if is_night(plate.luma) else "day"
+
+
+def share(values: Iterable[bool]) -> float | None:
+    """Returns the share of true values, or None without values."""
+    each = list(values)
+    return sum(each) / len(each) if each else None

@@ -1,0 +1,183 @@
+"""The tables of a report, for the terminal and for the page."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from train.evaluation.confidence_calibration import RULE, Calibration
+from train.evaluation.detector_accuracy import NIGHT_LUMA, DetectorAccuracy
+from train.evaluation.evaluate import Evaluation, ReaderResults
+from train.evaluation.image_results import CHARACTER, REFERENCE
+from train.evaluation.pass_accuracy import GAP_S
+from train.evaluation.reader_accuracy import CONFIDENT, ReadAccuracy
+from train.evaluation.threshold_choice import LOWEST
+from train.evaluation.threshold_choice import RULE as THRESHOLD_RULE
+
+DETECTOR = {
+    "images": "pictures",
+    "plates": "plates",
+    "missed": "missed",
+    "false boxes": "false_boxes",
+    "recall": "recall",
+    f"at {LOWEST}": "recall_at_05",
+    "precision": "precision",
+    "mAP50": "mAP50",
+    "mAP50-95": "mAP50_95",
+}
+"""Headings and attributes of DetectorAccuracy."""
+LOWER_BOUNDS = {"precision", "mAP50", "mAP50_95"}
+"""Lower bounds if images may show plates without a label."""
+READS = ("plates", "accuracy", "folded", "CER", f"≥ {CONFIDENT}", "correct")
+"""Headings of ReadAccuracy."""
+READS_NOTE = (
+    "accuracy: share of correct texts. folded: the same, O/0- and I/1-insensitive. CER: character "
+    f"error rate. ≥ {CONFIDENT}: share of the plates read with this confidence or more. correct: "
+    "share of those that are correct (folded)."
+)
+GROUPS = {
+    "source": "by source",
+    "height": "by height of the plate",
+    "characters": "by height of the characters",
+    "lines": "by lines",
+    "legibility": "by legibility",
+    "light": "by light",
+    "text": "by whether other images of the plate were trained on",
+    "all": "together",
+}
+"""Groups of images or plates and their titles, in the order of the tables."""
+CONFUSIONS = 20
+"""Confused characters that a report lists."""
+Row = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table. A row of one cell is the title of the rows below it."""
+
+    title: str
+    headings: Row
+    rows: Sequence[Row]
+    note: str = ""
+
+    def __str__(self) -> str:
+        columns = zip(self.headings, *(row for row in self.rows if len(row) > 1), strict=True)
+        widths = [max(map(len, column)) for column in columns]
+        lines = [
+            f"{row[0]:{widths[0]}}"
+            + "".join(
+                f"  {cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=False)
+            )
+            for row in (self.headings, *self.rows)
+        ]
+        return "\n".join([self.title, *lines])
+
+
+def number(value: float | None) -> str:
+    """Formats a count, a ratio with three places, or a dash for None."""
+    if value is None:
+        return "-"
+    return str(value) if isinstance(value, int) else f"{value:.3f}"
+
+
+def tables(evaluation: Evaluation) -> Iterator[Table]:
+    """Yields the tables that the evaluation has data for."""
+    if evaluation.results:
+        yield _detector(evaluation)
+    if evaluation.negatives:
+        rows = [(row.name, *_numbers(row, 1)) for row in evaluation.negatives]
+        yield Table("Images without plates", ("", "frames", "false boxes", "per frame"), rows)
+    if choice := evaluation.choice:
+        note = (
+            f"It is {THRESHOLD_RULE}. It was chosen on the held-out part and the first half of "
+            f"each source without plates. The other results are those at {evaluation.threshold}."
+        )
+        headings = ("threshold", "recall", "precision", "false boxes per frame")
+        title = f"Chosen threshold: {choice.threshold}"
+        yield Table(title, headings, [_numbers(row) for row in choice.table], note)
+    if evaluation.reader:
+        yield from _reader(evaluation.reader)
+
+
+def _detector(evaluation: Evaluation) -> Table:
+    def row(accuracy: DetectorAccuracy) -> Iterator[str]:
+        yield accuracy.name
+        for attribute in DETECTOR.values():
+            text = number(getattr(accuracy, attribute))
+            bound = evaluation.run.is_open and attribute in LOWER_BOUNDS and text != "-"
+            yield f"≥{text}" if bound else text
+
+    parts = {key: [tuple(row(each)) for each in group] for key, group in evaluation.parts.items()}
+    note = (
+        f"At the score threshold {evaluation.threshold}. recall: share of the plates with a box of "
+        f"their own at an IoU of 0.5 or more. at {LOWEST}: with that score threshold. Heights are "
+        f"those in an image scaled to fit {REFERENCE[0]} x {REFERENCE[1]} pixels. night: mean "
+        f"brightness below {NIGHT_LUMA} of 255."
+    )
+    if evaluation.run.is_open:
+        note += (
+            " Images may show plates without a label (--open). Boxes on them count as false, so "
+            "precision and mAP are lower bounds (≥)."
+        )
+    return Table("Detector", ("", *DETECTOR), _grouped(parts), note)
+
+
+def _reader(reader: ReaderResults) -> Iterator[Table]:
+    note = f"{READS_NOTE} Characters: {CHARACTER} of the plate's height per line, image pixels."
+    for title, attribute in (("Reader, end to end", "end_to_end"), ("Reader, true boxes", "crops")):
+        parts = {
+            key: [_reads(each.name, getattr(each, attribute)) for each in group]
+            for key, group in reader.parts.items()
+        }
+        yield Table(title, ("", *READS), _grouped(parts), note)
+    rows = [
+        (name, *map(number, (each.reads, each.error, each.loss)))
+        for name, each in calibrations(reader).items()
+    ]
+    note = "error: mean distance between confidence and share of correct reads (folded)."
+    if reader.temperature:
+        note += f" The temperature is {RULE}. It was fitted on these reads."
+    headings = ("", "reads", "error", "negative log-likelihood")
+    yield Table("Confidence", headings, rows, note)
+    if reader.passes:
+        yield _passes(reader)
+    if reader.confusions:
+        pairs = [
+            (truth or "nothing", read or "nothing", str(count))
+            for (truth, read), count in reader.confusions.most_common(CONFUSIONS)
+        ]
+        yield Table("Confused characters", ("true", "read", "count"), pairs)
+
+
+def _passes(reader: ReaderResults) -> Table:
+    rows = [
+        row
+        for each in reader.passes
+        for row in (
+            (each.name,),
+            _reads("all frames", each.frames),
+            _reads("best frame of a pass", each.best_frames),
+            _reads("fused pass", each.fused),
+        )
+    ]
+    note = f"A pass is one text in one video with gaps of at most {GAP_S:.0f} s. {READS_NOTE}"
+    return Table("Vehicle passes", ("", *READS), rows, note)
+
+
+def calibrations(reader: ReaderResults) -> Mapping[str, Calibration]:
+    """Returns the calibration, or those before and after a temperature was fitted."""
+    fitted = reader.temperature
+    if not fitted:
+        return {"reads": reader.calibration}
+    return {"before": fitted.before, f"temperature {fitted.value}": fitted.after}
+
+
+def _reads(name: str, accuracy: ReadAccuracy) -> Row:
+    return (name, *_numbers(accuracy))
+
+
+def _numbers(record: object, start: int = 0) -> Row:
+    return tuple(map(number, list(vars(record).values())[start:]))
+
+
+def _grouped(parts: Mapping[str, Sequence[Row]]) -> list[Row]:
+    groups = [(title, parts.get(key)) for key, title in GROUPS.items()]
+    return [row for title, rows in groups if rows for row in ((title,), *rows)]
