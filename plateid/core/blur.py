@@ -1,4 +1,4 @@
-"""What a picture must not show: nothing of it is left from which it could be restored."""
+"""Removes from images what they must not show, so that it cannot be restored."""
 
 from collections.abc import Iterable
 
@@ -8,18 +8,18 @@ from plateid.core.geometry import expanded
 from plateid.core.records import Box, Image
 
 PLATE_MARGIN = 0.1, 0.3
-"""Of the plate's width and height, on each side: a detector's box may cut its characters."""
+"""Margins that are hidden around a plate, in box widths and heights: a box may cut characters."""
 VEHICLE = 2.5, 3.0, 1.0
-"""How far a vehicle may reach from the middle of its plate to each side, up and down, in widths of
-the plate."""
+"""Extent of a vehicle from the centre of its plate to each side, up and down, in plate widths."""
 CELLS = 32
-"""So many cells across are left of what is blurred; a face in a street is smaller than one."""
+"""Resolution of the blurred area, in cells per image width; a face in a street is smaller than one
+cell."""
 
 
 def without_plates(image: Image, plates: Iterable[Box]) -> Image:
-    """A copy in which each of these boxes, with a margin, has one colour, its mean.
+    """Returns a copy in which each box, with a margin, is filled with its mean colour.
 
-    Smoothed or pixelated characters can be guessed, a mean cannot.
+    Blurred or pixelated characters can be guessed, a mean cannot.
     """
     copy = image.copy()
     x, y = PLATE_MARGIN
@@ -31,7 +31,7 @@ def without_plates(image: Image, plates: Iterable[Box]) -> Image:
 
 
 def vehicle_only(image: Image, plate: Box) -> Image:
-    """A copy that is blurred all around the vehicle with this plate, as far as its size tells."""
+    """Returns a copy that is blurred outside the estimated extent of the plate's vehicle."""
     height, width = image.shape[:2]
     rows = max(1, round(CELLS * height / width))
     cells = cv2.resize(image, (CELLS, rows), interpolation=cv2.INTER_AREA)
@@ -45,7 +45,7 @@ def vehicle_only(image: Image, plate: Box) -> Image:
 
 
 def _within(image: Image, box: Box) -> tuple[int, int, int, int]:
-    """The pixels that a box touches; may be none."""
+    """Returns the pixels that a box touches, possibly none."""
     height, width = image.shape[:2]
     x1, y1, x2, y2 = box
     return max(0, int(x1)), max(0, int(y1)), min(width, int(x2) + 1), min(height, int(y2) + 1)

@@ -1,15 +1,15 @@
-"""A row of CSV (RFC 4180) that is harmless in a spreadsheet."""
+"""Writes CSV rows (RFC 4180) that are harmless in a spreadsheet."""
 
 import csv
 import io
 from collections.abc import Iterable
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for a formula; no plate begins so, a name in a list may."""
+"""First characters of a formula in a spreadsheet; the name of a list entry may start with one."""
 
 
 def csv_line(cells: Iterable[object], *, end: str) -> str:
-    """The cells, of which texts that begin as a formula get a quote before."""
+    """Returns a CSV line; texts that look like a formula get a leading quote."""
     line = io.StringIO()
     csv.writer(line, lineterminator=end).writerow([_harmless(cell) for cell in cells])
     return line.getvalue()

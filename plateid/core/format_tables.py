@@ -1,4 +1,4 @@
-"""Reads tables of plate syntax; `formats.toml` describes how they are written."""
+"""Parses tables of plate syntax; `formats.toml` describes the format."""
 
 import functools
 import itertools
@@ -14,7 +14,7 @@ from plateid.errors import ConfigError
 
 DIGITS, LETTERS = CHARSET[:10], CHARSET[10:]
 RESERVED = ("eu", "uk")
-"""Names of regions that are no country's code."""
+"""Region names that are not country codes."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class Format:
     """One pattern of one country.
 
     Attributes:
-        code: The country, ISO 3166-1 alpha-2 in lower case.
-        expression: Matches the whole compact text; one group for each part of the display form.
-        size: How many texts fit.
-        lengths: Characters that they have.
+        code: Country code, ISO 3166-1 alpha-2 in lower case.
+        expression: Regular expression of the text without gaps; one group per displayed part.
+        size: Number of texts that match.
+        lengths: Possible numbers of characters.
     """
 
     code: str
@@ -35,24 +35,24 @@ class Format:
 
     @functools.cached_property
     def regex(self) -> re.Pattern[str]:
-        """Compiled when first used."""
+        """The compiled expression."""
         return re.compile(self.expression)
 
     def display(self, plate: str) -> str | None:
-        """The plate with the country's gaps, or None where it does not fit."""
+        """Returns the plate with the country's gaps; None if it does not match."""
         match = self.regex.fullmatch(plate)
         return match and " ".join(match.groups())
 
 
 def parse_tables(text: str, source: object) -> dict[str, tuple[Format, ...]]:
-    """The formats of each country in a file of tables.
+    """Returns the formats of each country in a TOML file.
 
     Args:
         text: The file's content.
-        source: Its path, for errors.
+        source: The file's path, for errors.
 
     Raises:
-        ConfigError: It is no TOML, or not such tables; names the source, the line and the reason.
+        ConfigError: The file is invalid; names the source, the line and the reason.
     """
     try:
         tables = tomllib.loads(text)
@@ -68,7 +68,7 @@ class _File:
     text: str
 
     def error(self, name: str, reason: str, found: object = None) -> ConfigError:
-        """An error in the table `name`, at the line where `found` stands as a string, if any."""
+        """Returns an error about the table `name`, with the line of the string `found`."""
         table = re.compile(rf"^[ \t]*\[?[ \t]*{re.escape(name)}\b", re.MULTILINE)
         start = match.start() if (match := table.search(self.text)) else 0
         string = re.compile(f"[\"']{re.escape(str(found))}[\"']")
@@ -84,7 +84,7 @@ def _country(file: _File, code: str, table: object) -> Iterator[Format]:
 
 
 def _series(file: _File, name: str, table: object) -> Iterator[Format]:
-    """The formats of a country's table, and of the tables inside it."""
+    """Yields the formats of a country's table and of its nested tables."""
     if not isinstance(table, dict):
         raise file.error(name, "is neither a table nor letters or patterns", table)
     letters = _letters(file, name, table.get("letters", LETTERS))
@@ -131,7 +131,7 @@ class _Piece:
 
 
 def _piece(piece: str, letters: str) -> _Piece:
-    """A piece of a pattern; raises ValueError with the reason where it is none."""
+    """Parses a piece of a pattern; raises ValueError with the reason if it is invalid."""
     words = frozenset(piece.split("|"))
     if "" in words:
         raise ValueError("is empty, or has an empty piece or word")

@@ -1,6 +1,6 @@
-"""Country syntax: does a text look like a plate of a country, which one, and how is it shown?
+"""Country syntax: which countries issue a text, how likely it is a plate, and how it is displayed.
 
-It is a prior, soft unless strictness is asked for: a text that fits no table is still a plate.
+Syntax is a soft prior by default: a text that matches no pattern is still a plate.
 """
 
 import functools
@@ -22,25 +22,26 @@ EUROPEAN_UNION = (
 )
 ALIASES = {"uk": "gb"}
 MISFIT = 0.1
-"""Prior of a text that none of the regions given can have issued."""
+"""Prior of a text that matches no pattern of the expected regions."""
 MISFIT_ANYWHERE = 0.5
-"""Prior of a text that no table knows, where no region is given."""
+"""Prior of a text that matches no pattern at all, when no regions are expected. It is high, because
+many countries have no table."""
 OFF_TABLE = 0.02
-"""Share of a country's plates that its table lacks (vanity, old, special), taken as any text."""
+"""Assumed share of a country's plates that its table lacks, such as vanity and old plates."""
 NEVER = "(?!)"
-"""Matches nothing."""
-LONGEST = 64
-"""Characters; longer texts are no likelier than these."""
+"""Regular expression that never matches."""
+MAX_LENGTH = 64
+"""Length in characters beyond which texts do not become less likely; it prevents underflow."""
 
 
 @dataclass(frozen=True)
 class Formats:
-    """The tables of all countries, and what is expected of a plate here.
+    """The plate syntax of all countries, and the countries to expect.
 
     Attributes:
         entries: Every pattern of every country.
-        regions: Codes of the countries to expect; empty: any.
-        strict: Whether only what one of the regions can have issued is a plate.
+        regions: Codes of the expected countries; empty: any.
+        strict: Whether to reject texts that match no pattern of the expected countries.
     """
 
     entries: tuple[Format, ...]
@@ -48,15 +49,15 @@ class Formats:
     strict: bool = False
 
     def expecting(self, codes: Iterable[str], *, key: str, strict: bool = False) -> "Formats":
-        """These tables where plates of some countries are expected.
+        """Returns the same tables with other expected countries.
 
         Args:
-            codes: Of countries; `eu` stands for every member of the European Union.
-            key: What they were given as, for errors.
-            strict: Whether anything else is no plate.
+            codes: Country codes; `eu` stands for every member of the European Union.
+            key: The configuration key or option to name in errors.
+            strict: Whether to reject texts that match no pattern of these countries.
 
         Raises:
-            ConfigError: A region has no table, or strictness has no region.
+            ConfigError: A region is unknown, or `strict` is set without a region.
         """
         wanted = [ALIASES.get(code, code) for code in (c.strip().lower() for c in codes) if code]
         regions = [c for code in wanted for c in (EUROPEAN_UNION if code == "eu" else [code])]
@@ -69,21 +70,18 @@ class Formats:
         return replace(self, regions=tuple(dict.fromkeys(regions)), strict=strict)
 
     def compile(self) -> None:
-        """Compiles each expression, for which the first plate of its length would have to wait."""
+        """Compiles all regular expressions now, so that the first plates do not wait for it."""
         for length, entries in self._by_length.items():
-            self._expected(length)
+            self._expression(length)
             for entry in entries:
                 _ = entry.regex
 
     def fits(self, plate: str) -> bool:
-        """Whether one of the regions (without any: one of all countries) can have issued it."""
-        return self._expected(len(plate)).fullmatch(plate) is not None
+        """Returns whether the text matches a pattern of the expected countries."""
+        return self._expression(len(plate)).fullmatch(plate) is not None
 
     def prior(self, plate: str) -> float:
-        """1 where the text fits, less where it does not.
-
-        Without regions a misfit costs little: there are more plates than tables.
-        """
+        """Returns the prior probability factor of a text: 1 if it matches, else less."""
         if self.fits(plate):
             return 1.0
         return MISFIT if self.regions else MISFIT_ANYWHERE
@@ -99,7 +97,7 @@ class Formats:
         expected = [code for code in issued if self._expects(code)]
         if not expected:
             return None
-        by_chance = OFF_TABLE * float(len(CHARSET)) ** -min(len(plate), LONGEST)
+        by_chance = OFF_TABLE * float(len(CHARSET)) ** -min(len(plate), MAX_LENGTH)
         weight = {
             code: (issued.get(code, 0.0) + by_chance) * (1.0 if self._expects(code) else MISFIT)
             for code in self._codes
@@ -108,18 +106,18 @@ class Formats:
         return Region(best, weight[best] / math.fsum(weight.values()))
 
     def display(self, plate: str, region: Region | None) -> str:
-        """The plate with the gaps of its region; as it is where no syntax fits."""
+        """Returns the plate with the gaps of its region, or unchanged if it matches no pattern."""
         own = [e for e in self._by_length.get(len(plate), ()) if region and e.code == region.code]
-        shown = [(entry.size, text) for entry in own if (text := entry.display(plate))]
-        return min(shown)[1] if shown else plate
+        texts = [(entry.size, text) for entry in own if (text := entry.display(plate))]
+        return min(texts)[1] if texts else plate
 
     def _expects(self, code: str) -> bool:
         return not self.regions or code in self.regions
 
     def _issued(self, plate: str) -> dict[str, float]:
-        """How likely each country whose syntax fits issues this plate."""
-        fitting = [e for e in self._by_length.get(len(plate), ()) if e.regex.fullmatch(plate)]
-        return {e.code: 1 / e.size for e in sorted(fitting, key=lambda e: -e.size)}
+        """Returns the probability of the plate for each country with a matching pattern."""
+        matching = [e for e in self._by_length.get(len(plate), ()) if e.regex.fullmatch(plate)]
+        return {e.code: 1 / e.size for e in sorted(matching, key=lambda e: -e.size)}
 
     @functools.cached_property
     def _codes(self) -> frozenset[str]:
@@ -134,26 +132,28 @@ class Formats:
         return groups
 
     @functools.cached_property
-    def _expected(self) -> Callable[[int], re.Pattern[str]]:
-        """All that is expected of a length as one expression, compiled when first used."""
-        return functools.cache(self._any_of_length)
+    def _expression(self) -> Callable[[int], re.Pattern[str]]:
+        """The expression of all expected patterns of a length, compiled when first used."""
 
-    def _any_of_length(self, length: int) -> re.Pattern[str]:
-        entries = [e for e in self._by_length.get(length, ()) if self._expects(e.code)]
-        return re.compile("|".join(entry.expression for entry in entries) or NEVER)
+        @functools.cache
+        def compiled(length: int) -> re.Pattern[str]:
+            entries = [e for e in self._by_length.get(length, ()) if self._expects(e.code)]
+            return re.compile("|".join(entry.expression for entry in entries) or NEVER)
+
+        return compiled
 
 
 @functools.cache
 def shipped_formats() -> Formats:
-    """The tables that ship with plateid."""
+    """Returns the tables that ship with plateid."""
     return Formats(tuple(entry for table in _shipped().values() for entry in table))
 
 
 def with_tables(text: str, source: object) -> Formats:
-    """The tables that ship, and those of a user's file, which replace those of the same country.
+    """Returns the shipped tables, with those of a user's file added or replaced by country.
 
     Raises:
-        ConfigError: The file is wrong; names `source`, the line and the reason.
+        ConfigError: The file is invalid; names `source`, the line and the reason.
     """
     tables = _shipped() | parse_tables(text, source)
     return Formats(tuple(entry for table in tables.values() for entry in table))

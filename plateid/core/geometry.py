@@ -1,4 +1,4 @@
-"""Boxes and the letterbox: the same code on the device and in training."""
+"""Boxes and letterboxing, shared by the device and the training."""
 
 from dataclasses import dataclass
 
@@ -12,15 +12,15 @@ Boxes = NDArray[np.float32]
 """Shape (N, 4), rows x1, y1, x2, y2."""
 
 PADDING = 114
+"""Grey level of the letterbox padding, as in ultralytics."""
 SAME_PLACE = 0.5
-"""IoU."""
+"""Minimum IoU of two boxes that are in the same place."""
 
 
 def iou(a: Boxes, b: Boxes) -> NDArray[np.float32]:
-    """Intersection over union of every pair; 0 where both boxes have no area.
+    """Returns the intersection over union of every pair, shape (len(a), len(b)).
 
-    Returns:
-        Shape (len(a), len(b)).
+    It is 0 where both boxes have no area.
     """
     top_left = np.maximum(a[:, None, :2], b[None, :, :2])
     bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
@@ -37,7 +37,7 @@ def _areas(boxes: Boxes) -> NDArray[np.float32]:
 
 
 def box_iou(a: Box, b: Box) -> float:
-    """`iou` of two boxes."""
+    """Returns the `iou` of two boxes."""
     (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = a, b
     width, height = min(ax2, bx2) - max(ax1, bx1), min(ay2, by2) - max(ay1, by1)
     if width <= 0 or height <= 0:
@@ -47,28 +47,25 @@ def box_iou(a: Box, b: Box) -> float:
 
 
 def same_place(a: Box, b: Box) -> bool:
-    """Whether two boxes overlap by half."""
+    """Returns whether two boxes are in the same place."""
     return box_iou(a, b) >= SAME_PLACE
 
 
 def nms(boxes: Boxes, scores: NDArray[np.float32], *, iou_threshold: float) -> NDArray[np.intp]:
-    """Greedy non-maximum suppression; indices of the boxes that stay, best score first.
-
-    Scores are above 0.
-    """
+    """Returns the indices that greedy non-maximum suppression keeps, best score first."""
     sized = np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
     kept = cv2.dnn.NMSBoxes(sized.tolist(), scores.tolist(), 0.0, iou_threshold)
     return np.asarray(kept, dtype=np.intp)
 
 
 def corners(rows: NDArray[np.float32]) -> Boxes:
-    """Rows that begin with cx, cy, w, h, as rows x1, y1, x2, y2."""
+    """Converts rows that begin with cx, cy, w, h to rows x1, y1, x2, y2."""
     half = rows[:, 2:4] / 2
     return np.hstack([rows[:, :2] - half, rows[:, :2] + half])
 
 
 def expanded(box: Box, *, x: float, y: float) -> Box:
-    """The box with `x` of its width added at each side, and `y` of its height above and below."""
+    """Returns the box with margins of `x` widths at the sides, and `y` heights above and below."""
     x1, y1, x2, y2 = box
     dx, dy = x * (x2 - x1), y * (y2 - y1)
     return x1 - dx, y1 - dy, x2 + dx, y2 + dy
@@ -97,12 +94,12 @@ def clipped(box: Box, image: Image) -> Box:
 
 @dataclass(frozen=True)
 class Letterbox:
-    """How a picture was scaled and centred in a network's input.
+    """How an image is scaled and centred in a network's input.
 
     Attributes:
-        scale: Input pixels for one pixel of the picture.
+        scale: Input pixels per image pixel.
         left, top: Padding in input pixels.
-        width, height: The scaled picture in input pixels.
+        width, height: Size of the scaled image in input pixels.
     """
 
     scale: float
@@ -113,9 +110,10 @@ class Letterbox:
 
     @classmethod
     def fit(cls, image: tuple[int, int], canvas: tuple[int, int]) -> "Letterbox":
-        """The largest centred placement of a picture in a canvas, both (width, height).
+        """Returns the largest centred placement of an image in a canvas, both (width, height).
 
-        It is never enlarged: what must be, to be found, is mostly too small to be read.
+        An image is never enlarged: a plate that is only found in an enlarged image is too small
+        to be read.
         """
         scale = min(canvas[0] / image[0], canvas[1] / image[1], 1.0)
         width = min(canvas[0], max(1, round(image[0] * scale)))
@@ -123,13 +121,13 @@ class Letterbox:
         return cls(scale, (canvas[0] - width) // 2, (canvas[1] - height) // 2, width, height)
 
     def to_image(self, boxes: Boxes) -> Boxes:
-        """Boxes in input pixels, shape (N, 4), as boxes in pixels of the picture."""
+        """Converts boxes, shape (N, 4), from input pixels to image pixels."""
         offset = np.array([self.left, self.top, self.left, self.top], dtype=np.float32)
         return (boxes - offset) / np.float32(self.scale)
 
 
 def letterboxed(image: LazyImage, canvas: Image) -> Letterbox:
-    """Overwrites `canvas`, shape (H, W, 3), with the scaled picture, and grey around it."""
+    """Overwrites `canvas`, shape (H, W, 3), with the scaled image and grey padding."""
     height, width = canvas.shape[:2]
     box = Letterbox.fit((image.width, image.height), (width, height))
     canvas[: box.top] = canvas[box.top + box.height :] = PADDING
@@ -141,9 +139,9 @@ def letterboxed(image: LazyImage, canvas: Image) -> Letterbox:
 
 
 def sharpness(crop: Image) -> float:
-    """How crisp a crop is, 0 to 1: its mean squared Laplacian over its variance, squashed.
+    """Returns the sharpness of a crop, 0 to 1: its mean squared Laplacian e as e / (1 + e).
 
-    Dividing by the variance makes a dim crop and a bright one comparable.
+    The Laplacian is divided by the variance, so that dim and bright crops are comparable.
     """
     grey = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
     _, deviation = cv2.meanStdDev(grey)

@@ -1,4 +1,4 @@
-"""Identifiers that sort by time."""
+"""Identifiers that sort by time (UUID version 7)."""
 
 import os
 import time
@@ -6,13 +6,13 @@ import uuid
 
 
 def first_id(moment: float) -> str:
-    """No UUID version 7 of this `time.time()` or later sorts before it."""
+    """Returns a lower bound of the UUIDs that are made at `moment` (`time.time()`) or later."""
     digits = f"{max(0, int(moment * 1000)):012x}"
     return f"{digits[:8]}-{digits[8:]}"
 
 
 def uuid7() -> str:
-    """A UUID version 7 (RFC 9562, section 5.7): 48 bits of Unix milliseconds, the rest random."""
+    """Returns a UUID version 7 (RFC 9562, section 5.7): 48 bits of Unix milliseconds, then noise."""
     milliseconds = time.time_ns() // 1_000_000
     value = (milliseconds << 80) | int.from_bytes(os.urandom(10))
     value = value & ~(0xF << 76) | (0x7 << 76)

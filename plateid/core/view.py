@@ -1,6 +1,6 @@
-"""What counts in a camera's picture: where plates are looked for, and which way is in.
+"""A camera's view: where plates are detected, and which direction is in.
 
-Points are parts of the picture: (0, 0) is the top left corner, (1, 1) the bottom right one.
+Points are in normalised coordinates: (0, 0) is the top left corner, (1, 1) the bottom right one.
 """
 
 import math
@@ -18,15 +18,15 @@ Point = tuple[float, float]
 Polygon = tuple[Point, ...]
 Line = tuple[Point, Point]
 Size = tuple[int, int]
-"""Width and height of the picture in pixels."""
+"""Width and height of the image in pixels."""
 
-APPROACHED = 1.25
-"""A plate that grew by this factor came nearer; one that shrank by it went away."""
-AROUND = 0.1
-"""Of the picture's sides, so much is shown around `roi` where it is zoomed: a plate whose centre is
-inside may reach out, and the detector knows it by the vehicle."""
-ENDS = 3
-"""At most so many boxes at each end of a path: their median height tells how far it was."""
+MIN_GROWTH = 1.25
+"""Factor by which the height of a plate changes when its vehicle approaches or recedes."""
+ZOOM_MARGIN = 0.1
+"""Margin around a zoomed `roi`, as a fraction of the image's sides. A plate may reach out of `roi`,
+and the detector needs the vehicle around it."""
+MAX_END = 3
+"""Maximum number of boxes at each end of a path whose median height is compared."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class View:
     """One camera's view.
 
     Attributes:
-        roi: Plates are looked for in here only; empty: in the whole picture.
-        masks: And not in here.
-        min_plate_height: Lower plates are ignored, in pixels of the full picture.
-        line: Who crosses it from its left to its right, as one looks from its first point to its
-            second, goes in.
-        approaching: Which way those go who come nearer; where there is no line.
-        zoom: The detector is shown `part` only.
+        roi: Region of interest for plate centres; empty: the whole image.
+        masks: Areas without plates.
+        min_plate_height: Minimum height of a plate, in pixels of the full image.
+        line: A vehicle that crosses it from left to right, seen from its first point to its second,
+            goes in.
+        approaching: Direction of approaching vehicles; used without `line`.
+        zoom: Whether the detector gets only `part`.
     """
 
     roi: Polygon = ()
@@ -51,20 +51,20 @@ class View:
     zoom: bool = False
 
     def part(self, size: Size) -> Box:
-        """Where plates are looked for: the smallest part of the picture's shape around `roi`.
+        """Returns the part of the image to search: the smallest one around `roi` with its shape.
 
-        In even numbers of pixels where the picture has such; the whole picture without `zoom`.
+        Its coordinates are even where the image allows it. Without `zoom` it is the whole image.
         """
         corners = np.array(self.roi if self.zoom and self.roi else ((0, 0), (1, 1)))
         low, high = corners.min(axis=0), corners.max(axis=0)
-        side = min(1.0, (high - low).max() + 2 * AROUND)
+        side = min(1.0, (high - low).max() + 2 * ZOOM_MARGIN)
         start = np.clip((low + high - side) / 2, 0, 1 - side)
         x1, y1 = (2 * math.floor(n / 2) for n in start * size)
         x2, y2 = (2 * math.ceil(n / 2) for n in (start + side) * size)
         return x1, y1, min(x2, size[0]), min(y2, size[1])
 
     def shows(self, box: Box, size: Size) -> bool:
-        """Whether a plate is one to look at: its centre decides where it is."""
+        """Returns whether a plate is high enough, with its centre in `roi` and outside `masks`."""
         x, y = centre(box)
         point = x / size[0], y / size[1]
         return (
@@ -74,7 +74,7 @@ class View:
         )
 
     def shown(self, size: Size) -> NDArray[np.bool_]:
-        """What counts in a picture of this size, shape (H, W)."""
+        """Returns a mask of `roi` without `masks` for an image of this size, shape (H, W)."""
         scale = np.array(size, dtype=np.float32)
         shown = np.full(size[::-1], not self.roi, dtype=np.uint8)
         for polygon, value in ((self.roi, 1), *((mask, 0) for mask in self.masks)):
@@ -84,9 +84,9 @@ class View:
         return shown.astype(bool)
 
     def direction(self, path: Sequence[Box], size: Size) -> Direction | None:
-        """Which way a plate went that was in these places, the oldest first.
+        """Returns the direction of a plate with these boxes, oldest first.
 
-        None where it did not move by its own height, nor crossed the line, nor came or went.
+        None when it moved less than its height, and neither crossed the line nor changed its size.
         """
         points = [centre(box) for box in path]
         dx, dy = points[-1][0] - points[0][0], points[-1][1] - points[0][1]
@@ -105,7 +105,7 @@ class View:
 
 
 def centre(box: Box) -> Point:
-    """The middle of a box."""
+    """Returns the centre of a box."""
     return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
 
 
@@ -116,12 +116,12 @@ def normalised(box: Box, size: Size) -> Box:
 
 
 def inside(point: Point, polygon: Polygon) -> bool:
-    """Whether a point is in a polygon, or on its border."""
+    """Returns whether a point is in a polygon or on its border."""
     return cv2.pointPolygonTest(np.asarray(polygon, dtype=np.float32), point, False) >= 0  # noqa: FBT003 - OpenCV's own signature
 
 
 def _crossing(step: tuple[Point, Point], line: Line) -> Way | None:
-    """Which way a step crosses the line, if it does; who stops on it has not crossed."""
+    """Returns the direction in which a step crosses the line; None if it does not."""
     start, end = (_right_of(line, point) for point in step)
     a, b = (_right_of(step, point) for point in line)
     if (start > 0) == (end > 0) or (a > 0) == (b > 0):
@@ -130,16 +130,16 @@ def _crossing(step: tuple[Point, Point], line: Line) -> Way | None:
 
 
 def _right_of(line: tuple[Point, Point], point: Point) -> float:
-    """More than 0 on the right of the line, for who looks along it; y grows downwards."""
+    """Returns a value above 0 for a point right of the line, because y points down."""
     (ax, ay), (bx, by) = line
     return (bx - ax) * (point[1] - ay) - (by - ay) * (point[0] - ax)
 
 
 def _by_growth(path: Sequence[Box], approaching: Way | None) -> Way | None:
     heights = [box[3] - box[1] for box in path]
-    ends = max(1, min(ENDS, len(heights) // 2))
-    growth = float(np.median(heights[-ends:]) / max(float(np.median(heights[:ends])), 1e-6))
-    if approaching is None or 1 / APPROACHED < growth < APPROACHED:
+    end = max(1, min(MAX_END, len(heights) // 2))
+    growth = float(np.median(heights[-end:]) / max(float(np.median(heights[:end])), 1e-6))
+    if approaching is None or 1 / MIN_GROWTH < growth < MIN_GROWTH:
         return None
     receding: Way = "out" if approaching == "in" else "in"
     return approaching if growth > 1 else receding
