@@ -12,7 +12,7 @@ def first_id(moment: float) -> str:
 
 
 def uuid7() -> str:
-    """Returns a UUID version 7 (RFC 9562, section 5.7): 48 bits of Unix milliseconds, then noise."""
+    """Returns a UUID version 7 (RFC 9562, section 5.7): Unix milliseconds, then random bits."""
     milliseconds = time.time_ns() // 1_000_000
     value = (milliseconds << 80) | int.from_bytes(os.urandom(10))
     value = value & ~(0xF << 76) | (0x7 << 76)

@@ -1,7 +1,7 @@
-"""Lists of known plates: the entry that a plate fits, though a character was read as another.
+"""Lists of known plates, and the entry that matches a plate despite a misread character.
 
-A list is a CSV file, as any spreadsheet writes it: the first row names the columns, `#` begins a
-comment, and cells are parted by commas, semicolons or tabs.
+A list is a CSV file as spreadsheets write it: the first row names the columns, `#` starts a
+comment line, and commas, semicolons or tabs separate the cells.
 """
 
 import csv
@@ -25,12 +25,12 @@ REQUIRED = COLUMNS[:2]
 SEPARATORS = ",;\t"
 GAPS = re.compile(r"[\s.·-]")
 PRECEDENCE: tuple[ListKind, ...] = ("deny", "watch", "allow")
-"""Of entries that are equally near: who is on two lists is treated by the stricter one."""
-LOOK_ALIKE = 0.25
-"""What it costs to take a character for one that looks like it; any other edit costs 1."""
+"""Order of the kinds among equally near entries: the strictest one wins."""
+CONFUSABLE_COST = 0.25
+"""Cost of substituting a confusable character; any other edit costs 1."""
 FOLDED = str.maketrans({one: other for one, other, _ in CONFUSABLE_PAIRS})
-"""Texts that differ in look-alikes only become one."""
-ALIKE = frozenset(
+"""Translation that makes texts equal which differ only in confusable characters."""
+CONFUSABLE = frozenset(
     pair for one, other, _ in CONFUSABLE_PAIRS for pair in ((one, other), (other, one))
 )
 
@@ -41,11 +41,11 @@ class Entry:
 
     Attributes:
         plate: Upper-case letters and digits.
-        kind: The list that it stands on.
-        name: Who it is; by default the plate as it was written.
-        note: For people.
-        valid_from, valid_to: In the box's local time, both included; None: no bound.
-        cameras: Where it counts; empty: everywhere.
+        kind: The kind of list.
+        name: Name of the vehicle or its owner; by default the plate as it was written.
+        note: Free text.
+        valid_from, valid_to: Local time of the device, inclusive; None: no limit.
+        cameras: Cameras for which the entry is valid; empty: all.
     """
 
     plate: str
@@ -57,7 +57,7 @@ class Entry:
     cameras: frozenset[str] = frozenset()
 
     def counts(self, camera: str, at: datetime) -> bool:
-        """Whether it is valid for a camera at a moment (aware)."""
+        """Returns whether the entry is valid for a camera at an aware time."""
         local = at.astimezone().replace(tzinfo=None)
         return (
             (not self.cameras or camera in self.cameras)
@@ -72,7 +72,7 @@ class Lists:
 
     Attributes:
         entries: In the order of the file.
-        max_distance: The greatest `distance` at which a plate fits an entry.
+        max_distance: Maximum `distance` between a plate and a matching entry.
     """
 
     entries: tuple[Entry, ...] = ()
@@ -80,7 +80,10 @@ class Lists:
 
     @functools.cached_property
     def _by_piece(self) -> dict[str, set[int]]:
-        """Numbers of the entries, by the pieces that as many edits as may be leave one of."""
+        """Indices of the entries by piece of their folded plates.
+
+        `max_distance` allows n whole edits, so at least one of n + 1 pieces occurs in any match.
+        """
         pieces: dict[str, set[int]] = defaultdict(set)
         count = int(self.max_distance) + 1
         for number, entry in enumerate(self.entries):
@@ -91,10 +94,10 @@ class Lists:
         return dict(pieces)
 
     def match(self, plate: str, *, camera: str, at: datetime) -> ListMatch | None:
-        """The nearest entry that counts for this camera at this moment; None where none is near."""
+        """Returns the nearest entry that is valid for `camera` at the time `at`, if any."""
         found = [
-            (away, PRECEDENCE.index(entry.kind), number, entry)
-            for number, (away, entry) in enumerate(self.near(plate))
+            (apart, PRECEDENCE.index(entry.kind), number, entry)
+            for number, (apart, entry) in enumerate(self.near(plate))
             if entry.counts(camera, at)
         ]
         if not found:
@@ -103,14 +106,14 @@ class Lists:
         return ListMatch(entry.name, entry.kind, edit_distance(plate, entry.plate))
 
     def near(self, plate: str) -> Iterator[tuple[float, Entry]]:
-        """The entries that a plate fits, wherever and whenever they count, and how far they are."""
-        for entry in self._possible(plate):
-            away = distance(plate, entry.plate, at_most=self.max_distance)
-            if away <= self.max_distance:
-                yield away, entry
+        """Yields distance and entry of all matches, whether they are valid or not."""
+        for entry in self._candidates(plate):
+            apart = distance(plate, entry.plate, at_most=self.max_distance)
+            if apart <= self.max_distance:
+                yield apart, entry
 
-    def _possible(self, plate: str) -> Iterator[Entry]:
-        """Those that are worth a look, of thousands, in their order."""
+    def _candidates(self, plate: str) -> Iterator[Entry]:
+        """Yields the entries that share a piece with the plate, in their order."""
         folded = plate.translate(FOLDED)
         ends = range(len(folded) + 1)
         parts = {folded[start:end] for end in ends for start in range(end + 1)}
@@ -119,9 +122,9 @@ class Lists:
 
 
 def distance(a: str, b: str, *, at_most: float = float("inf")) -> float:
-    """Levenshtein distance in which look-alikes (O and 0, B and 8, ...) cost `LOOK_ALIKE`.
+    """Returns the Levenshtein distance with `CONFUSABLE_COST` for O and 0, B and 8, and so on.
 
-    Infinite as soon as it is clear that it is more than `at_most`.
+    It is infinite when it exceeds `at_most`.
     """
     if a == b:
         return 0.0
@@ -129,29 +132,29 @@ def distance(a: str, b: str, *, at_most: float = float("inf")) -> float:
     for i, left in enumerate(a, 1):
         diagonal, row[0] = row[0], float(i)
         for j, right in enumerate(b, 1):
-            exchanged = diagonal + _exchange(left, right)
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, exchanged)
+            substituted = diagonal + _substitution_cost(left, right)
+            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, substituted)
         if min(row) > at_most:
             return float("inf")
     return row[-1]
 
 
-def _exchange(left: str, right: str) -> float:
+def _substitution_cost(left: str, right: str) -> float:
     if left == right:
         return 0.0
-    return LOOK_ALIKE if (left, right) in ALIKE else 1.0
+    return CONFUSABLE_COST if (left, right) in CONFUSABLE else 1.0
 
 
 def parse_entries(text: str, source: object, cameras: Collection[str]) -> tuple[Entry, ...]:
     """The entries of a file.
 
     Args:
-        text: Its content.
-        source: Its path, for errors.
-        cameras: Those that there are.
+        text: The content of the file.
+        source: The path of the file, for errors.
+        cameras: Names of the configured cameras.
 
     Raises:
-        ConfigError: It is no such file; names the source, the line and the reason.
+        ConfigError: The file is invalid; names the source, the line and the reason.
     """
     rows = _rows(text, source)
     line, header = next(rows, (1, []))
@@ -168,7 +171,7 @@ def parse_entries(text: str, source: object, cameras: Collection[str]) -> tuple[
 
 
 def _rows(text: str, source: object) -> Iterator[tuple[int, list[str]]]:
-    """Rows that are neither empty nor a comment, each with its first line's number, from 1."""
+    """Yields each row that is neither empty nor a comment, with its first line number."""
     written = io.StringIO(text.removeprefix("\ufeff"), newline="")
     lines = ["\n" if line.startswith("#") else line for line in written]
     first = next((line for line in lines if line.strip()), "")
@@ -220,7 +223,7 @@ def _entry(cells: dict[str, str], cameras: Collection[str]) -> Entry:
 
 
 def compact(text: str) -> str:
-    """A plate as people write it, without its gaps."""
+    """Returns a plate as people write it, in upper case and without gaps."""
     return GAPS.sub("", text).upper()
 
 
@@ -239,7 +242,7 @@ def _kind(text: str) -> ListKind:
 
 
 def _moment(column: str, text: str, of_day: time) -> datetime | None:
-    """A day, or a moment; one with a zone is brought to the local one."""
+    """Parses a day, or a time, which is converted to local time if it has a zone."""
     if not text:
         return None
     try:

@@ -12,7 +12,7 @@ def noise(width: int = 640, height: int = 360) -> Image:
     return np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def test_a_plate_and_its_margin_become_one_colour_and_the_rest_stays():
+def test_plate_with_margin_becomes_one_colour_and_the_rest_stays():
     image = noise()
     hidden = without_plates(image, [PLATE])
     assert len(np.unique(hidden[196:225, 294:387].reshape(-1, 3), axis=0)) == 1
@@ -26,7 +26,7 @@ def test_a_plate_and_its_margin_become_one_colour_and_the_rest_stays():
     "box",
     [(-50, -9, 20, 9), (630, 350, 700, 400), (900, 10, 950, 30), (-90, 5, -40, 9), (5, 5, 5, 5)],
 )
-def test_plates_at_and_beyond_the_border_are_no_trouble(box):
+def test_plate_at_or_beyond_the_border_is_hidden(box):
     hidden = without_plates(noise(), [box])
     assert hidden.shape == (360, 640, 3)
     left, top, right, bottom = expanded(box, x=0.5, y=0.5)
@@ -38,7 +38,7 @@ def test_plates_at_and_beyond_the_border_are_no_trouble(box):
 
 
 @pytest.mark.parametrize("size", [(640, 360), (37, 211), (8, 1)])
-def test_around_the_vehicle_nothing_finer_than_a_cell_is_left(size):
+def test_blur_around_the_vehicle_leaves_no_detail_below_cell_size(size):
     width, height = size
     image = noise(width, height)
     left, right, top = 0.45 * width, 0.5 * width, 0.6 * height

@@ -1,4 +1,4 @@
-"""Files of plate syntax: what fits, and one clear error for what is no such file."""
+"""Tables of plate syntax: patterns, and one clear error for an invalid file."""
 
 import re
 
@@ -27,14 +27,14 @@ def only(pattern: str, letters: str = CHARSET[10:]):
         ("D+A|BC+L D", "1BCZ9", "1BCZ 9", 10 * 2 * 26 * 10),
     ],
 )
-def test_a_pattern_fits_shows_and_counts_its_plates(pattern, plate, shown, size):
+def test_pattern_matches_displays_and_counts_its_plates(pattern, plate, shown, size):
     entry = only(pattern)
     assert (entry.display(plate), entry.size) == (shown, size)
     assert len(plate) in entry.lengths
     assert entry.display(plate + "0") is None
 
 
-def test_letters_are_those_of_the_table():
+def test_table_restricts_the_letters():
     entry = only("LX", letters="ACE")
     assert [bool(entry.regex.fullmatch(text)) for text in ("AE", "A1", "AB", "B1")] == [
         *(True, True, False, False)
@@ -42,7 +42,7 @@ def test_letters_are_those_of_the_table():
     assert entry.size == 3 * 13
 
 
-def test_a_table_inside_a_country_has_letters_of_its_own_and_the_same_code():
+def test_nested_table_has_own_letters_and_the_same_code():
     tables = parse_tables('[es]\nletters = "BC"\npatterns = ["L"]\n[es.old]\npatterns = ["L"]', "f")
     assert [(entry.code, entry.size) for entry in tables["es"]] == [("es", 2), ("es", 26)]
 
@@ -66,17 +66,17 @@ def test_a_table_inside_a_country_has_letters_of_its_own_and_the_same_code():
         ('de.patterns = ["L"]\nro = 3', 2, "ro: is neither a table nor letters or patterns"),
     ],
 )
-def test_an_error_names_the_file_the_line_and_the_reason(text, line, reason):
+def test_error_names_file_line_and_reason(text, line, reason):
     with pytest.raises(ConfigError, match=f"^my.toml: line {line}: .*{re.escape(reason)}"):
         parse_tables(text, "my.toml")
 
 
-def test_what_is_no_toml_is_refused_with_its_line():
+def test_invalid_toml_is_refused_with_its_line():
     with pytest.raises(ConfigError, match=r"^my.toml: .*line 2"):
         parse_tables("[ro]\npatterns = = 3", "my.toml")
 
 
-def test_a_users_country_replaces_the_shipped_one_and_leaves_the_others():
+def test_table_of_user_replaces_the_shipped_country():
     formats = with_tables('[ro]\npatterns = ["LLLL"]\n[xx]\npatterns = ["DD"]', "f")
     for region, fits, misfits in (
         ("ro", "ABCD", "B68SPK"),
@@ -89,7 +89,7 @@ def test_a_users_country_replaces_the_shipped_one_and_leaves_the_others():
     assert shipped_formats().expecting(["ro"], key="k").fits("B68SPK")
 
 
-def test_the_countries_that_the_reader_is_made_for_have_tables():
+def test_supported_countries_have_tables():
     known = {entry.code for entry in shipped_formats().entries}
     assert known >= {*EUROPEAN_UNION, "al", "ar", "au", "ba", "br", "ch", "cn", "gb", "il", "in"}
     assert known >= {"no", "rs", "tr", "ua", "us"}

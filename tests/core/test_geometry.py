@@ -48,7 +48,7 @@ def test_iou_without_boxes_is_an_empty_matrix():
     assert iou(boxes((0, 0, 1, 1)), boxes()).shape == (1, 0)
 
 
-def test_nms_keeps_the_best_of_each_heap_in_order_of_score():
+def test_nms_keeps_best_of_each_cluster_in_order_of_score():
     rows = boxes((0, 0, 10, 10), (1, 0, 11, 10), (50, 50, 60, 60))
     assert nms(rows, np.array([0.5, 0.9, 0.7], np.float32), iou_threshold=0.5).tolist() == [1, 2]
 
@@ -58,7 +58,7 @@ def test_nms_without_boxes_keeps_none():
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 50)] * 4, st.floats(0, 1, width=32)), max_size=12))
-def test_nms_leaves_no_two_boxes_that_overlap_more_than_the_threshold(rows):
+def test_nms_keeps_no_two_boxes_above_iou_threshold(rows):
     box = boxes(*[(x, y, x + w + 1, y + h + 1) for x, y, w, h, _ in rows])
     kept = box[nms(box, np.array([row[4] for row in rows], np.float32), iou_threshold=0.4)]
     overlap = iou(kept, kept) - np.eye(len(kept), dtype=np.float32)
@@ -66,7 +66,7 @@ def test_nms_leaves_no_two_boxes_that_overlap_more_than_the_threshold(rows):
 
 
 @given(sizes, inputs)
-def test_letterbox_fits_touches_and_inverts(image, canvas):
+def test_letterbox_fits_canvas_and_is_invertible(image, canvas):
     box = Letterbox.fit(image, canvas)
     assert box.left >= 0 and box.left + box.width <= canvas[0]
     assert box.top >= 0 and box.top + box.height <= canvas[1]
@@ -77,14 +77,14 @@ def test_letterbox_fits_touches_and_inverts(image, canvas):
     assert np.allclose(box.to_image(box.scale * corners + offset), corners, atol=0.1)
 
 
-def test_letterboxed_draws_the_picture_in_the_middle_and_grey_around_it():
+def test_letterboxed_image_is_centred_with_grey_padding():
     canvas = np.zeros((40, 40, 3), np.uint8)
     letterboxed(ArrayLazyImage(np.full((40, 80, 3), 200, np.uint8)), canvas)
     assert (canvas[:10] == PADDING).all() and (canvas[-10:] == PADDING).all()
     assert (canvas[10:30] == 200).all()
 
 
-def test_a_small_picture_is_not_enlarged():
+def test_small_image_is_not_enlarged():
     canvas = np.zeros((40, 40, 3), np.uint8)
     letterboxed(ArrayLazyImage(np.full((10, 20, 3), 200, np.uint8)), canvas)
     assert (canvas[15:25, 10:30] == 200).all()
@@ -96,7 +96,7 @@ def test_expanded_grows_and_shrinks_by_its_own_size():
     assert expanded((10, 10, 30, 20), x=-0.25, y=0) == (15, 10, 25, 20)
 
 
-def test_blur_lowers_the_sharpness_and_a_dim_picture_keeps_it():
+def test_blur_lowers_sharpness_and_dimming_does_not():
     crop = np.zeros((20, 80, 3), np.uint8)
     crop[:, ::8] = crop[:, 1::8] = 220
     blurred = np.repeat(crop.reshape(20, 10, 8, 3).mean(axis=2).astype(np.uint8), 8, axis=1)

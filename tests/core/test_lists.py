@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plateid.core.lists import ALIKE, COLUMNS, Entry, Lists, distance, parse_entries
+from plateid.core.lists import COLUMNS, CONFUSABLE, Entry, Lists, distance, parse_entries
 from plateid.core.records import ListMatch
 from plateid.core.text import CHARSET, edit_distance
 from plateid.errors import ConfigError
@@ -30,7 +30,7 @@ def entry(plate: str, kind="allow", name="", **changes) -> Entry:
     return Entry(plate, kind, name or plate, **changes)
 
 
-def test_a_file_is_read_with_all_its_columns():
+def test_file_with_all_columns_is_parsed():
     ana, denied, post = parsed(GOOD)
     assert ana == Entry("B68SPK", "allow", "Ana", 'blue, "the" Dacia')
     assert (denied.plate, denied.kind, denied.name) == ("CJ12ABC", "deny", "cj-12-abc")
@@ -45,14 +45,14 @@ def test_a_file_is_read_with_all_its_columns():
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
-def test_it_is_read_as_any_spreadsheet_writes_it(separator, end, mark):
+def test_separators_line_ends_and_byte_order_mark_are_accepted(separator, end, mark):
     rows = ["plate,list,name", "B68SPK,allow,Ana"]
     text = mark + end.join(row.replace(",", separator) for row in rows)
     assert parsed(text) == (Entry("B68SPK", "allow", "Ana"),)
 
 
 @pytest.mark.parametrize("text", ["list,plate\n", "# c\nlist,plate\n\n#more\n,,\n"])
-def test_a_list_may_be_empty(text):
+def test_list_may_be_empty(text):
     assert parsed(text) == ()
 
 
@@ -81,13 +81,13 @@ def test_a_list_may_be_empty(text):
         ('plate,list,note\nA1,allow,"a\n', "line 2: is not CSV: unexpected end"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_line(text, message):
+def test_error_names_the_line_and_the_reason(text, message):
     with pytest.raises(ConfigError, match=f"^plates.csv: {message}"):
         parsed(text)
 
 
 @given(st.text() | st.text('plate,list;\t\n\r"#AB1deny 2026-:\0').map(GOOD.__add__))
-def test_any_text_is_a_list_or_one_clear_error(text):
+def test_any_text_is_a_list_or_gives_one_error(text):
     try:
         parsed(text)
     except ConfigError as error:
@@ -108,33 +108,35 @@ def test_any_text_is_a_list_or_one_clear_error(text):
         ("", "AB", 2),
     ],
 )
-def test_look_alikes_cost_little(a, b, expected):
+def test_confusable_character_costs_a_quarter(a, b, expected):
     assert distance(a, b) == distance(b, a) == expected
 
 
 @given(plates, plates, plates)
-def test_distance_is_a_distance_and_never_more_than_that_of_edits(a, b, c):
+def test_distance_is_symmetric_and_at_most_the_edit_distance(a, b, c):
     assert distance(a, b) == distance(b, a) <= edit_distance(a, b)
     assert (distance(a, b) == 0) == (a == b)
     assert distance(a, c) <= edit_distance(a, b) + edit_distance(b, c)
 
 
 @given(plates, plates, st.sampled_from([0, 0.25, 0.5, 1, 2]))
-def test_a_bound_changes_nothing_within_it(a, b, at_most):
+def test_at_most_changes_no_smaller_distance(a, b, at_most):
     bounded = distance(a, b, at_most=at_most)
     assert bounded == distance(a, b) or min(bounded, distance(a, b)) > at_most
 
 
 @given(plates, plates, st.sampled_from([0, 0.25, 0.5, 1, 2, 3]))
-def test_an_entry_fits_if_and_only_if_it_is_near(a, b, max_distance):
+def test_entry_matches_exactly_within_max_distance(a, b, max_distance):
     fits = matched(entry(b), plate=a, max_distance=max_distance) is not None
     assert fits == (distance(a, b) <= max_distance)
 
 
 @given(st.data(), st.text(CHARSET, min_size=1, max_size=8))
-def test_one_look_alike_is_always_within_the_default(data, plate):
+def test_one_confusable_character_is_within_the_default_distance(data, plate):
     at = data.draw(st.integers(0, len(plate) - 1))
-    other = data.draw(st.sampled_from([o for one, o in ALIKE if one == plate[at]] or [plate[at]]))
+    other = data.draw(
+        st.sampled_from([o for one, o in CONFUSABLE if one == plate[at]] or [plate[at]])
+    )
     assert matched(entry(plate[:at] + other + plate[at + 1 :]), plate=plate) is not None
 
 
@@ -144,7 +146,7 @@ def matched(*entries: Entry, plate="B68SPK", camera="gate", at=NOW, max_distance
 
 
 @pytest.mark.parametrize("last_day", ["2026-11-24", "20261124", "2026-W48-2"])
-def test_the_last_day_counts_however_it_is_written(last_day):
+def test_last_day_is_valid_in_every_iso_form(last_day):
     text = f"plate,list,valid_to\nB68SPK,allow,{last_day}\n"
     (guest,) = parse_entries(text, "plates.csv", ())
     assert guest.valid_to == datetime(2026, 11, 24, 23, 59, 59, 999999)  # noqa: DTZ001
@@ -153,24 +155,24 @@ def test_the_last_day_counts_however_it_is_written(last_day):
 @pytest.mark.parametrize(
     ("max_distance", "expected"), [(0, None), (0.25, ("868SPK", 1)), (3, ("868SPK", 1))]
 )
-def test_how_far_an_entry_may_be_is_a_choice(max_distance, expected):
+def test_max_distance_is_configurable(max_distance, expected):
     assert matched(entry("868SPK"), max_distance=max_distance) == expected
 
 
-def test_the_nearest_entry_is_the_one_and_of_equals_the_strictest():
+def test_nearest_entry_wins_then_the_strictest_kind():
     assert matched(entry("868SPK", "deny"), entry("B68SPK", "allow")) == ("B68SPK", 0)
     assert matched(entry("B68SPK"), entry("B68SPK", "deny", "no")) == ("no", 0)
     assert matched(entry("B68SPK"), entry("B68SPK", "watch", "look")) == ("look", 0)
     assert matched(entry("B68SPK", name="1st"), entry("B68SPK", name="2nd")) == ("1st", 0)
 
 
-def test_the_match_says_list_name_and_characters_that_differ():
+def test_match_has_name_kind_and_edit_distance():
     lists = Lists((entry("86BSPK", "deny", "Bob"),))
     assert lists.match("B68SPK", camera="gate", at=NOW) == ListMatch("Bob", "deny", 2)
 
 
 @pytest.mark.parametrize("plate", ["", "A", "CJ12ABC"])
-def test_what_is_on_no_list_fits_nothing(plate):
+def test_unlisted_plate_matches_nothing(plate):
     assert matched(entry("B68SPK"), plate=plate) is None
     assert matched(plate=plate) is None
 
@@ -187,9 +189,9 @@ def test_what_is_on_no_list_fits_nothing(plate):
         ({"cameras": frozenset({"drive"})}, False),
     ],
 )
-def test_an_entry_counts_at_its_time_and_cameras_only(changes, counts):
+def test_entry_is_valid_only_at_its_time_and_cameras(changes, counts):
     assert (matched(entry("B68SPK", **changes)) is not None) == counts
 
 
-def test_the_columns_are_those_that_people_are_told_of():
+def test_header_with_every_column_is_accepted():
     assert parsed(",".join(COLUMNS)) == ()

@@ -1,4 +1,4 @@
-"""What we publish is what `plate-event.v1.json` says."""
+"""Published events match `plate-event.v1.json`."""
 
 import json
 from dataclasses import fields, replace
@@ -23,7 +23,7 @@ SCHEMA = json.loads(files("plateid.core").joinpath("schema/plate-event.v1.json")
 
 
 def _is_time(value: object) -> bool:
-    """Stands in for the check that jsonschema makes only where a further package is installed."""
+    """Replaces the date-time check of jsonschema, which needs another package."""
     return not isinstance(value, str) or bool(datetime.fromisoformat(value))
 
 
@@ -68,11 +68,11 @@ events = st.builds(
 )
 
 
-def test_the_schema_is_one() -> None:
+def test_schema_is_valid() -> None:
     Draft202012Validator.check_schema(SCHEMA)
 
 
-def test_the_schema_has_the_fields_of_the_record_each_described_and_required() -> None:
+def test_schema_describes_and_requires_every_field_of_the_event() -> None:
     assert set(SCHEMA["properties"]) == {field.name for field in fields(PlateEvent)}
     assert set(SCHEMA["required"]) == set(SCHEMA["properties"])
     assert all(entry["description"] for entry in SCHEMA["properties"].values())
@@ -115,7 +115,7 @@ def test_both_event_types_are_valid_once_sent(event_type: Any) -> None:
         {"colour": "red"},
     ],
 )
-def test_anything_else_is_invalid(change: dict[str, Any]) -> None:
+def test_changed_event_is_invalid(change: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         VALIDATOR.validate(json.loads(SEEN.to_json()) | change)
 
@@ -130,10 +130,10 @@ def test_anything_else_is_invalid(change: dict[str, Any]) -> None:
         {"snapshot": {"file": "01939d2c.jpg", "sha256": "0f" * 32, "frame": [1920, 1080]}},
     ],
 )
-def test_what_later_versions_fill_is_valid(change: dict[str, Any]) -> None:
+def test_optional_objects_are_valid(change: dict[str, Any]) -> None:
     VALIDATOR.validate(json.loads(SEEN.to_json()) | change)
 
 
-def test_times_are_utc_whatever_their_zone() -> None:
+def test_times_are_converted_to_utc() -> None:
     local = replace(SEEN, first_seen=NOON.astimezone(timezone(timedelta(hours=2))))
     assert json.loads(local.to_json())["first_seen"] == "2026-11-24T12:00:00.123Z"

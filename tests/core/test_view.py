@@ -28,11 +28,11 @@ def at(x: float, y: float, height: float = 20) -> Box:
         ((0.1, 0.6), HOLLOW, True),
     ],
 )
-def test_a_point_is_in_a_polygon_or_on_its_border(point, polygon, expected):
+def test_point_is_in_polygon_or_on_its_border(point, polygon, expected):
     assert inside(point, polygon) == expected
 
 
-def test_everything_is_shown_unless_something_is_said():
+def test_default_view_shows_everything():
     assert View().shows(at(0, 0, 0.1), SIZE)
 
 
@@ -45,7 +45,7 @@ def test_everything_is_shown_unless_something_is_said():
         (View(min_plate_height=20.5), (False, False)),
     ],
 )
-def test_centre_and_height_decide(view, shown):
+def test_centre_and_height_decide_whether_plate_counts(view, shown):
     assert (view.shows(at(500, 250), SIZE), view.shows(at(100, 250), SIZE)) == shown
 
 
@@ -59,7 +59,7 @@ def test_centre_and_height_decide(view, shown):
         (View(roi=((0.0, 0.5), (1.0, 0.5), (0.5, 0.6)), zoom=True), (0, 0, 1000, 500)),
     ],
 )
-def test_the_detector_is_shown_a_part_of_the_pictures_shape_around_a_small_roi(view, part):
+def test_zoomed_part_has_the_shape_of_the_image_and_surrounds_the_roi(view, part):
     assert view.part(SIZE) == pytest.approx(part, abs=2)
 
 
@@ -67,7 +67,7 @@ def test_the_detector_is_shown_a_part_of_the_pictures_shape_around_a_small_roi(v
     roi=st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=3, max_size=6),
     size=st.tuples(st.integers(1, 4000), st.integers(1, 4000)),
 )
-def test_the_part_around_a_roi_holds_it_and_lies_in_the_picture(roi, size):
+def test_zoomed_part_contains_the_roi_and_lies_in_the_image(roi, size):
     x1, y1, x2, y2 = View(roi=tuple(roi), zoom=True).part(size)
     assert 0 <= x1 < x2 <= size[0] and 0 <= y1 < y2 <= size[1]
     assert x1 % 2 == y1 % 2 == 0
@@ -80,23 +80,23 @@ def test_the_part_around_a_roi_holds_it_and_lies_in_the_picture(roi, size):
     ("end", "degrees"),
     [((500, 150), 0), ((600, 250), 90), ((500, 350), 180), ((400, 250), 270), ((600, 150), 45)],
 )
-def test_degrees_go_clockwise_from_up(end, degrees):
+def test_degrees_are_clockwise_from_up(end, degrees):
     assert View().direction([at(500, 250), at(*end)], SIZE) == Direction(None, degrees)
 
 
-def test_what_did_not_move_by_its_own_height_has_no_direction():
+def test_plate_that_moved_less_than_its_height_has_no_direction():
     assert View().direction([at(500, 250), at(519, 250)], SIZE) is None
     assert View().direction([at(500, 250)], SIZE) is None
 
 
 @given(st.lists(st.tuples(numbers, numbers), min_size=1, max_size=9))
-def test_degrees_are_always_a_direction(points):
+def test_degrees_are_from_0_to_below_360(points):
     direction = View().direction([at(x, y) for x, y in points], SIZE)
     assert direction is None or 0 <= direction.degrees < 360
 
 
 LEVEL = ((0.2, 0.5), (0.8, 0.5))
-"""Looking along it, its right is below."""
+"""A line from left to right; the side to its right is below it."""
 
 
 @pytest.mark.parametrize(
@@ -110,14 +110,14 @@ LEVEL = ((0.2, 0.5), (0.8, 0.5))
         ((400, 300), None),
     ],
 )
-def test_who_crosses_the_line_last_to_its_right_goes_in(ys, way):
+def test_last_crossing_of_the_line_decides_the_direction(ys, way):
     direction = View(line=LEVEL).direction([at(500, y) for y in ys], SIZE)
     assert (direction and direction.way) == way
     mirrored = View(line=LEVEL[::-1]).direction([at(500, y) for y in ys], SIZE)
     assert (mirrored and mirrored.way) == {"in": "out", "out": "in", None: None}[way]
 
 
-def test_who_passes_beside_the_line_does_not_cross_it():
+def test_path_beside_the_line_does_not_cross_it():
     direction = View(line=LEVEL).direction([at(100, 100), at(100, 400)], SIZE)
     assert direction == Direction(None, 180.0)
 
@@ -133,27 +133,27 @@ def test_who_passes_beside_the_line_does_not_cross_it():
         ((20, 22, 40, 42), None, None),
     ],
 )
-def test_growth_tells_the_way_where_no_line_does(heights, approaching, way):
+def test_growth_decides_the_direction_without_a_line(heights, approaching, way):
     path = [at(500, 100 + 50 * i, height) for i, height in enumerate(heights)]
     direction = View(approaching=approaching).direction(path, SIZE)
     assert direction == Direction(way, 180.0)
 
 
-def test_who_comes_straight_on_has_a_way_though_the_plate_stays_where_it_is():
+def test_plate_that_only_grows_has_a_direction():
     direction = View(approaching="in").direction([at(500, 250, h) for h in (20, 30, 60)], SIZE)
     assert direction is not None
     assert direction.way == "in"
     assert math.isfinite(direction.degrees)
 
 
-def test_a_box_is_told_as_parts_of_the_picture():
+def test_box_is_normalised_to_image_size():
     assert normalised((100, 50, 200, 75), SIZE) == (0.1, 0.1, 0.2, 0.15)
 
 
 @pytest.mark.parametrize(
     "view", [View(), View(roi=SQUARE), View(masks=(SQUARE,)), View(roi=HOLLOW, masks=(SQUARE,))]
 )
-def test_what_is_shown_is_inside_the_roi_and_no_mask(view):
+def test_mask_of_view_agrees_with_shows(view):
     shown = view.shown((160, 90))
     assert shown.shape == (90, 160)
     for y, x in ((10, 10), (45, 80), (80, 150), (5, 150), (60, 5), (20, 100)):
