@@ -1,161 +1,173 @@
-"""`plateid events` on the command line."""
+"""`plateid events`: searches, exports and deletes stored events."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from plateid.commands.options import CONFIG
 from plateid.config.load import load_config
 from plateid.core.lists import compact
 from plateid.core.text import CHARSET
+from plateid.core.wording import counted
+from plateid.store.export import csv_lines, json_lines
+from plateid.store.history import History
+from plateid.store.labels import Labels
+from plateid.store.purge import Purge, Purged
+from plateid.store.search import Query, QueryError, find, find_all, parse_query
 
-if TYPE_CHECKING:
-    from plateid.store.search import Query
-
-CONFIG = click.option(
-    "-c",
-    "--config",
-    "path",
-    type=click.Path(path_type=Path),
-    default=Path("plateid.toml"),
-    show_default=True,
-    help="Configuration file.",
-)
 MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 FILTERS = (
-    click.option("--plate", help="A plate, or a pattern: * for any text, ? for any character."),
-    click.option("--fuzzy", is_flag=True, help="Also plates that are one edit away."),
+    click.option("--plate", help="A plate or a pattern: * is any text, ? any character."),
+    click.option("--fuzzy", is_flag=True, help="Include plates at edit distance 1."),
     click.option("--camera", help="Name of a camera."),
     click.option("--since", metavar="DATE", help="First seen then or later: 2026-11-24T18:30."),
     click.option("--until", metavar="DATE", help="First seen then or before."),
     click.option(
         "--listed", type=click.Choice(["any", "none", "allow", "deny", "watch"]), help="On a list."
     ),
-    click.option("--min", help="Least confidence."),
-    click.option("--max", help="Greatest confidence."),
+    click.option("--min", help="Minimum confidence."),
+    click.option("--max", help="Maximum confidence."),
 )
 COLUMNS = (
-    "{first_seen:24} {camera:12} {plate:10} {confidence:4.2f} {region:2} {direction:9} {listed}"
+    "{first_seen:25} {camera:12} {plate:10} {confidence:4.2f} {region:2} {direction:9} {listed}"
 )
+NOTHING = "no events found"
 
 
-@click.group()
+@click.group(epilog='Example: plateid events search --plate "B68*"')
 def events() -> None:
-    """The events that this box keeps."""
+    """Search, export and delete stored events."""
 
 
 def filters(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of a search."""
+    """Adds the options of a search to a command."""
     return reduce(lambda made, option: option(made), reversed(FILTERS), command)
 
 
-def fields_of(**options: Any) -> dict[str, str]:
-    """What was given, as the page's form has it."""
+def _query(**options: Any) -> Query:
     given = {name: value for name, value in options.items() if value not in (None, False)}
-    return {name: "1" if value is True else str(value) for name, value in given.items()}
-
-
-def query_of(**options: Any) -> "Query":
-    """What the options look for.
-
-    Raises:
-        click.UsageError: They cannot be understood.
-    """
-    from plateid.store.search import QueryError, parse_query  # noqa: PLC0415 - --help is fast
-
+    fields = {name: "1" if value is True else str(value) for name, value in given.items()}
     try:
-        return parse_query(fields_of(**options))
+        return parse_query(fields)
     except QueryError as error:
         raise click.UsageError(str(error)) from error
 
 
-@events.command()
+@events.command(epilog='Example: plateid events search --plate "B68*" --since 2026-11-24')
 @CONFIG
 @filters
 @click.option(
-    "--limit", type=click.IntRange(1, 500), default=20, show_default=True, help="How many."
+    "--limit",
+    type=click.IntRange(1, 500),
+    default=20,
+    show_default=True,
+    help="Maximum number of passes.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Each as a line of JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def search(path: Path, *, limit: int, as_json: bool, **options: Any) -> None:
-    """Finds passes, the newest first: of each its last event."""
-    from plateid.store.history import History  # noqa: PLC0415 - --help is fast
-    from plateid.store.search import find  # noqa: PLC0415
+    """Find passes, the newest first, and print the last event of each.
 
-    found = find(History(load_config(path).store.path), query_of(limit=limit, **options))
+    Times are local times with their offset from UTC.
+    """
+    found = find(History(load_config(path).store.path), _query(limit=limit, **options))
     for event in found.events:
         click.echo(json.dumps(event, ensure_ascii=False) if as_json else _line(event))
+    if not found.events:
+        click.echo(NOTHING, err=as_json)
     if found.after and not as_json:
-        click.echo(f"and more than {limit}: a larger --limit, or plateid events export", err=True)
+        click.echo(f"more than {limit} found: raise --limit, or use plateid events export", err=True)
 
 
 def _line(event: dict[str, Any]) -> str:
     region, direction, listed = (event[key] or {} for key in ("region", "direction", "list"))
+    first_seen = datetime.fromisoformat(event["first_seen"]).astimezone()
     return COLUMNS.format(
-        **{key: event[key] for key in ("first_seen", "camera", "plate", "confidence")},
+        **{key: event[key] for key in ("camera", "plate", "confidence")},
+        first_seen=first_seen.isoformat(" ", "seconds"),
         region=region.get("code", ""),
         direction=direction.get("way") or "",
         listed=f"{listed['kind']}: {listed['name']}" if listed else "",
     ).rstrip()
 
 
-@events.command()
+@events.command(epilog="Example: plateid events export --camera gate > events.csv")
 @CONFIG
 @filters
 @click.option(
-    "--format", "form", type=click.Choice(["csv", "json"]), default="csv", show_default=True
+    "--format",
+    "form",
+    type=click.Choice(["csv", "json"]),
+    default="csv",
+    show_default=True,
+    help="CSV table, or one JSON object a line.",
 )
 def export(path: Path, *, form: str, **options: Any) -> None:
-    """Writes all that a search finds to standard output: a row a pass, or JSON lines."""
-    from plateid.store.export import csv_lines, json_lines  # noqa: PLC0415 - --help is fast
-    from plateid.store.history import History  # noqa: PLC0415
-    from plateid.store.search import find_all  # noqa: PLC0415
-
-    history = History(load_config(path).store.path)
-    found = find_all(history, query_of(**options))
-    for line in (csv_lines if form == "csv" else json_lines)(found):
+    """Write all passes that match to standard output."""
+    found = find_all(History(load_config(path).store.path), _query(**options))
+    lines = (csv_lines if form == "csv" else json_lines)(_noted(found))
+    for line in lines:
         click.echo(line, nl=False)
 
 
-def _local(moment: datetime) -> datetime:
+def _noted(found: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yields the events; says on standard error when there are none."""
+    event = None
+    for event in found:
+        yield event
+    if event is None:
+        click.echo(NOTHING, err=True)
+
+
+@events.command(epilog="Example: plateid events purge --before 2026-11-24")
+@CONFIG
+@click.option(
+    "--before",
+    type=MOMENT,
+    metavar="DATE",
+    help="Delete events first seen before, local time: 2026-11-24, 2026-11-24T18:30.",
+)
+@click.option("--plate", metavar="TEXT", help="Delete passes with this plate or candidate.")
+@click.option("--all", "everything", is_flag=True, help="Delete all events.")
+@click.option("--yes", is_flag=True, help="Delete all events without asking.")
+def purge(
+    path: Path, *, before: datetime | None, plate: str | None, everything: bool, yes: bool
+) -> None:
+    """Delete events, sent or not, with their snapshots and labels.
+
+    Nothing of them stays in the file of the store.
+    """
+    if (before is not None) + (plate is not None) + everything != 1:
+        raise click.UsageError("give one of --before, --plate and --all")
+    if plate is not None and not set(compact(plate) or " ") <= set(CHARSET):
+        raise click.BadParameter("must be letters A to Z and digits", param_hint="--plate")
+    config = load_config(path)
+    store = Purge(config.store.path)
+    if everything and not yes:
+        click.confirm(f"Delete all events in {config.store.path}?", abort=True)
+    if plate is not None:
+        purged = store.plate(plate)
+    else:
+        purged = store.before(_aware(before)) if before else store.all()
+    Labels(config.store.path).forget()
+    _print_purged(purged)
+    for log_file in (config.logfile.csv, config.logfile.jsonl):
+        if log_file is not None and log_file.exists():
+            click.echo(f"{log_file} is left unchanged")
+
+
+def _aware(moment: datetime) -> datetime:
     try:
         return moment.astimezone()
     except (ValueError, OverflowError) as error:
         raise click.BadParameter("is before all time zones", param_hint="--before") from error
 
 
-@events.command()
-@CONFIG
-@click.option(
-    "--before",
-    type=MOMENT,
-    metavar="DATE",
-    help="What was seen before, local time: 2026-11-24, 2026-11-24T18:30.",
-)
-@click.option("--plate", metavar="TEXT", help="Every pass for which this plate was held possible.")
-@click.option("--all", "everything", is_flag=True, help="Every event.")
-def purge(path: Path, *, before: datetime | None, plate: str | None, everything: bool) -> None:
-    """Deletes events, sent or not, so that nothing of them is left in the store's file."""
-    if (before is not None) + (plate is not None) + everything != 1:
-        raise click.UsageError("give one of --before, --plate and --all")
-    config = load_config(path)
-    from plateid.store.labels import Labels  # noqa: PLC0415
-    from plateid.store.purge import Purge  # noqa: PLC0415 - --help is fast
-
-    if plate is not None and not set(compact(plate) or " ") <= set(CHARSET):
-        raise click.BadParameter("is not of the letters A to Z and digits", param_hint="--plate")
-    purging = Purge(config.store.path)
-    if plate is not None:
-        purged = purging.plate(plate)
-    else:
-        purged = purging.before(_local(before)) if before else purging.all()
-    Labels(config.store.path).forget()
-    click.echo(f"{purged.events} events deleted, {purged.unsent} of them before they were sent")
+def _print_purged(purged: Purged) -> None:
+    click.echo(f"{counted(purged.events, 'event')} deleted, {purged.unsent} of them unsent")
     for file in purged.files:
         click.echo(f"{file} deleted")
-    for log_file in (config.logfile.csv, config.logfile.jsonl):
-        if log_file is not None and log_file.exists():
-            click.echo(f"{log_file} is left alone")

@@ -1,0 +1,18 @@
+"""`plateid demo`: plateid on its own video, without any set-up."""
+
+import click
+
+from plateid.commands.options import LOOP, supervisor_with_signals
+
+
+@click.command(epilog="Example: plateid demo --loop")
+@LOOP
+def demo(*, loop: bool) -> None:
+    """Play a video through all of plateid and print the events.
+
+    The demo includes an MQTT broker and the web UI; each event is one line of JSON.
+    """
+    supervisor = supervisor_with_signals()
+    from plateid.demo import run_demo  # noqa: PLC0415 - slow to load: signals count before it
+
+    run_demo(supervisor, loop=loop, on_event=click.echo)

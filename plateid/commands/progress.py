@@ -1,0 +1,65 @@
+"""Progress on standard error: a bar on a terminal, elsewhere a plain line now and then."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Self, TypeVar
+
+import click
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress
+
+T = TypeVar("T")
+PLAIN_S = 10.0
+"""Seconds between two plain lines: a log stays short, and a user sees that work goes on."""
+
+
+class ProgressReport:
+    """Reports the progress of nested loops; a context manager."""
+
+    def __init__(self) -> None:
+        """Shows nothing before the context is entered."""
+        terminal = sys.stderr.isatty()
+        console = Console(
+            stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False
+        )
+        self._bars = Progress(
+            *Progress.get_default_columns(),
+            MofNCompleteColumn(),
+            console=console,
+            transient=True,
+            redirect_stdout=sys.stdout.isatty(),  # lines of results appear above the bars
+            disable=not terminal,
+        )
+        self._next_line_at = float("inf") if terminal else time.monotonic() + PLAIN_S
+
+    def track(self, items: Iterable[T], name: str, total: int | None = None) -> Iterator[T]:
+        """Yields the items and reports how many of the total are done."""
+        task = self._bars.add_task(name, total=total)
+        try:
+            for done, item in enumerate(items, 1):
+                yield item
+                self._bars.advance(task)
+                self._write_line(name, done, total)
+        finally:
+            self._bars.remove_task(task)
+
+    def _write_line(self, name: str, done: int, total: int | None) -> None:
+        if time.monotonic() >= self._next_line_at:
+            self._next_line_at = time.monotonic() + PLAIN_S
+            click.echo(f"{name}: {done}{f' of {total}' if total else ''}", err=True)
+
+    def __enter__(self) -> Self:
+        """Shows the bars."""
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        """Removes the bars."""
+        self._bars.stop()
