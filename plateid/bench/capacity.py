@@ -1,4 +1,4 @@
-"""The service as it runs on a box, with cameras and a broker: what it costs, what it holds."""
+"""Runs `plateid run` with a number of cameras and a broker, and measures its load."""
 
 import json
 import os
@@ -19,62 +19,63 @@ import numpy as np
 import paho.mqtt.client as mqtt
 from prometheus_client.parser import text_string_to_metric_families
 
-from plateid.bench.scenes import write_turned
+from plateid.bench.scenes import write_rotated
 from plateid.demo import HOST, broker, free_port, subscriber
 from plateid.errors import PlateidError
 
 START_S = 60.0
+"""Maximum time until the broker or the service has started, seconds."""
 WARM_UP_S = 12.0
-"""A vehicle that stands is looked at for some seconds, until it is read or given up."""
+"""Seconds before the measurement: stationary vehicles take some seconds until they are settled."""
 POLL_S = 0.2
-MOMENTS = 8
-"""Of the clip, from which cameras begin; more cameras share them."""
-REAL_TIME = 0.01
-"""Share of frames that may be lost where streams count as held."""
+"""Seconds between two checks whether a process has started."""
+STARTS = 8
+"""Different positions at which cameras start the video; more cameras share them."""
+MAX_DROPPED = 0.01
+"""Maximum share of dropped frames at which streams count as held in real time."""
 
 
 class BenchError(PlateidError):
-    """The service did not do what was to be measured."""
+    """The broker or the service did not start."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What so many cameras cost.
+    """The load of a number of cameras.
 
     Attributes:
-        cameras: All of them play the same clip, each from another moment on.
-        cores: Processor seconds of the service in one second.
-        dropped: Share of frames for which there was no time.
-        spared: Share of frames that were passed over, since nothing was left to learn.
-        least, most: Frames a second that were looked at, of the camera with the fewest, and of
-            that with the most.
-        latency_ms: From capture to receipt by a subscriber, of each `plate_seen`.
-        memory_mb: Resident, at the end.
+        cameras: Number of cameras that play the same video, each from another position.
+        cores: CPU seconds of the service in one second.
+        dropped: Share of frames that the service had no time for.
+        skipped: Share of frames that were not needed, because all passes were settled.
+        min_rate, max_rate: Processed frames a second of the slowest and the fastest camera.
+        latency_ms: Time from capture to a subscriber, of each `plate_seen`.
+        memory_mb: Resident memory at the end.
     """
 
     cameras: int
     cores: float
     dropped: float
-    spared: float
-    least: float
-    most: float
+    skipped: float
+    min_rate: float
+    max_rate: float
     latency_ms: list[float]
     memory_mb: float
 
     @property
     def held(self) -> bool:
-        """Whether all streams were kept up with; what is spared was not needed."""
-        return self.dropped <= REAL_TIME
+        """Whether the service kept up with all streams."""
+        return self.dropped <= MAX_DROPPED
 
     def latency(self, percent: float) -> float | None:
-        """A percentile in milliseconds; None without an event."""
+        """Returns a percentile of the latency in milliseconds; None without an event."""
         return float(np.percentile(self.latency_ms, percent)) if self.latency_ms else None
 
 
-def measure(clip: Path, cameras: int, *, folder: Path, bundle: Path, seconds: float) -> Load:
-    """Runs `plateid run` with so many cameras that play a clip again and again.
+def measure(video: Path, cameras: int, *, folder: Path, bundle: Path, seconds: float) -> Load:
+    """Runs `plateid run` with a number of cameras that play a video again and again.
 
-    Each begins elsewhere in it: vehicles do not come to all cameras of a place at one moment.
+    They start at different positions, because vehicles do not reach all cameras at the same time.
 
     Raises:
         PlateidError: The broker or the service does not start.
@@ -83,8 +84,8 @@ def measure(clip: Path, cameras: int, *, folder: Path, bundle: Path, seconds: fl
     with _broker(folder) as port, _latencies(port) as received:
         metrics_port = free_port()
         metrics = f"http://{HOST}:{metrics_port}/metrics"
-        clips = _turned(folder, clip, min(cameras, MOMENTS))
-        urls = [str(clips[n % len(clips)]) for n in range(cameras)]
+        videos = _rotated(folder, video, min(cameras, STARTS))
+        urls = [str(videos[n % len(videos)]) for n in range(cameras)]
         config = _write_config(folder, urls, bundle=bundle, ports=(port, metrics_port))
         with _service(config) as process:
             _wait_online(process, metrics, cameras)
@@ -95,13 +96,13 @@ def measure(clip: Path, cameras: int, *, folder: Path, bundle: Path, seconds: fl
     elapsed_s = after.at - before.at
     frames = {name: after.frames[name] - before.frames[name] for name in after.frames}
     dropped = {name: after.dropped[name] - before.dropped[name] for name in after.frames}
-    spared = {name: after.spared[name] - before.spared[name] for name in after.frames}
-    rates = [(frames[name] - dropped[name] - spared[name]) / elapsed_s for name in frames]
+    skipped = {name: after.skipped[name] - before.skipped[name] for name in after.frames}
+    rates = [(frames[name] - dropped[name] - skipped[name]) / elapsed_s for name in frames]
     return Load(
         cameras,
         (after.cpu_s - before.cpu_s) / elapsed_s,
         sum(dropped.values()) / max(1, sum(frames.values())),
-        sum(spared.values()) / max(1, sum(frames.values())),
+        sum(skipped.values()) / max(1, sum(frames.values())),
         min(rates),
         max(rates),
         received[began:ended],
@@ -116,12 +117,12 @@ class _Sample:
     memory_mb: float
     frames: dict[str, float]
     dropped: dict[str, float]
-    spared: dict[str, float]
+    skipped: dict[str, float]
 
 
 @contextmanager
 def _broker(folder: Path) -> Iterator[int]:
-    """Mosquitto where it is installed, else the demo's, which is slower; gives its port."""
+    """Runs mosquitto if it is installed, else the slower broker of the demo; gives the port."""
     mosquitto = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if mosquitto is None:
         with broker() as port:
@@ -149,11 +150,11 @@ def _wait_listens(port: int) -> None:
     raise BenchError("mosquitto", "did not start")
 
 
-def _turned(folder: Path, clip: Path, count: int) -> list[Path]:
-    """The clip from so many moments on, evenly spread."""
-    files = [folder / f"from-{n}{clip.suffix}" for n in range(count)]
+def _rotated(folder: Path, video: Path, count: int) -> list[Path]:
+    """Writes copies of the video that start at evenly spread positions."""
+    files = [folder / f"from-{n}{video.suffix}" for n in range(count)]
     for n, file in enumerate(files):
-        write_turned(file, clip, n / count)
+        write_rotated(file, video, n / count)
     return files
 
 
@@ -188,7 +189,7 @@ def _service(config: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 @contextmanager
 def _latencies(port: int) -> Iterator[list[float]]:
-    """The latencies in milliseconds of all `plate_seen` so far."""
+    """Collects the latency of each `plate_seen`, milliseconds."""
     latencies: list[float] = []
 
     def take(message: mqtt.MQTTMessage) -> None:
@@ -217,12 +218,12 @@ def _sample(process: subprocess.Popen[bytes], metrics: str) -> _Sample:
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with direct.open(metrics, timeout=START_S) as answer:
         families = {f.name: f for f in text_string_to_metric_families(answer.read().decode())}
-    frames, dropped, spared = (
+    frames, dropped, skipped = (
         {sample.labels["camera"]: sample.value for sample in families[name].samples}
-        for name in ("plateid_frames", "plateid_frames_dropped", "plateid_frames_spared")
+        for name in ("plateid_frames", "plateid_frames_dropped", "plateid_frames_skipped")
     )
     fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
     cpu_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
     memory_mb = pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-    return _Sample(time.monotonic(), cpu_s, memory_mb, frames, dropped, spared)
+    return _Sample(time.monotonic(), cpu_s, memory_mb, frames, dropped, skipped)

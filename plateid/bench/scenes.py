@@ -1,4 +1,4 @@
-"""Clips and pictures to measure with, made of the demo's clip."""
+"""Videos and frames to measure with, made from the demo video."""
 
 import json
 from collections.abc import Iterator
@@ -17,36 +17,38 @@ from plateid.core.records import Frame, Image
 from plateid.demo import CLIP
 
 WIDTH, HEIGHT, FPS = 1920, 1080, 15
+"""Frame size and rate of the videos: a usual camera."""
 BITS_A_SECOND = 4_000_000
-"""As cameras are set."""
+"""Bit rate of the videos: a usual setting of cameras."""
 NOISE = 2.0
-"""Grey levels, of a camera by day."""
+"""Standard deviation of the image noise, grey levels: a camera by day."""
 STILL_S = 10
+"""Duration of the still scene, seconds."""
 COLUMNS = 5
-"""Plates side by side."""
+"""Plates side by side in a crowded frame."""
 STEP_PX = 6
-"""From frame to frame."""
+"""Movement of a plate between two frames, pixels."""
 PLATE_HEIGHT = 24
-AROUND = 1.0, 3.0
-"""Of the plate's width and height that is cut out with it, on each side: a detector looks for
-vehicles around plates."""
+"""Height of a plate in a crowded frame, pixels."""
+MARGIN = 1.0, 3.0
+"""Margin of the plate image in plate widths and heights: detectors use the vehicle around it."""
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def write_traffic(path: Path, clip: Path) -> None:
-    """The clip as a camera sends it: 1080p, 15 frames a second."""
-    source_fps = _rate(clip)
+def write_traffic(path: Path, video: Path) -> None:
+    """Writes the video as a camera sends it: 1080p, 15 frames a second."""
+    source_fps = _rate(video)
     frames = (
         frame.image.resized(WIDTH, HEIGHT)
-        for frame in read_video(clip)
+        for frame in read_video(video)
         if frame.sequence * FPS // source_fps != (frame.sequence - 1) * FPS // source_fps
     )
     _write(path, frames)
 
 
-def write_turned(path: Path, clip: Path, part: float) -> None:
-    """A clip that begins after a part of itself, 0 to 1, and ends with that; no new encoding."""
-    with av.open(str(clip)) as source, av.open(str(path), "w") as container:
+def write_rotated(path: Path, video: Path, part: float) -> None:
+    """Moves the first part (0-1) of a video to its end, without encoding it again."""
+    with av.open(str(video)) as source, av.open(str(path), "w") as container:
         packets = [packet for packet in source.demux(video=0) if packet.dts is not None]
         times = [(packet.pts, packet.dts) for packet in packets]
         wanted = int(part * len(packets))
@@ -57,9 +59,9 @@ def write_turned(path: Path, clip: Path, part: float) -> None:
             container.mux(packet)
 
 
-def write_still(path: Path, clip: Path) -> None:
-    """A street where nothing moves: the clip's first picture, with a camera's noise."""
-    frame = next(read_video(clip))
+def write_still(path: Path, video: Path) -> None:
+    """Writes a scene without movement: the first frame of the video with camera noise."""
+    frame = next(read_video(video))
     image = frame.image.resized(WIDTH, HEIGHT).astype(np.float32)
     rng = np.random.default_rng(0)
     noise = [rng.normal(0, NOISE, image.shape).astype(np.float32) for _ in range(FPS)]
@@ -70,7 +72,7 @@ def write_still(path: Path, clip: Path) -> None:
 
 
 def crowded(count: int, frames: int) -> Iterator[Frame]:
-    """Frames of 1080p with so many of the demo's plates, all of which move."""
+    """Yields frames of 1080p with a number of moving plates of the demo video."""
     patch = _patch()
     height, width = patch.shape[:2]
     rng = np.random.default_rng(0)
@@ -88,18 +90,18 @@ def crowded(count: int, frames: int) -> Iterator[Frame]:
 
 
 def _patch() -> Image:
-    """A plate of the demo's clip and what is around it."""
+    """Returns a plate of the demo video with its surroundings."""
     vehicle = json.loads(CLIP.with_suffix(".json").read_text())["vehicles"][0]
     heights = [y2 - y1 for _, y1, _, y2 in vehicle["boxes"]]
     index = int(np.argmin(np.abs(np.array(heights) - PLATE_HEIGHT)))
     wanted = vehicle["first_frame"] + index
     frame = next(frame for frame in read_video(CLIP) if frame.sequence == wanted)
-    box = expanded(vehicle["boxes"][index], x=AROUND[0], y=AROUND[1])
+    box = expanded(vehicle["boxes"][index], x=MARGIN[0], y=MARGIN[1])
     return frame.image.crop(box)
 
 
-def _rate(clip: Path) -> float:
-    with open_container(MediaSource(str(clip))) as (_, stream):
+def _rate(video: Path) -> float:
+    with open_container(MediaSource(str(video))) as (_, stream):
         return float(stream.average_rate or stream.guessed_rate or FPS)
 
 

@@ -1,4 +1,4 @@
-"""One stream in one thread: where its time goes, beside what cannot be saved."""
+"""Measures one video in one thread: the time of each stage, and the minimum possible time."""
 
 import functools
 import itertools
@@ -34,32 +34,34 @@ from plateid.store.snapshots import Snapshots
 
 STAGES = {
     "decode": "FFmpeg",
-    "motion": "is it worth a look",
+    "motion": "motion detection",
     "scale": "to the detector's input",
-    "detector": "its network",
-    "boxes": "candidates to plates",
+    "detector": "detector network",
+    "boxes": "detector output to plates",
     "crop": "plates to the reader's input",
-    "reader": "its network",
-    "tracking": "plates to vehicles",
-    "fusion": "reads to a text",
-    "store": "events and pictures to disk",
-    "rest": "rules, and Python between the stages",
+    "reader": "reader network",
+    "tracking": "plates to tracks",
+    "fusion": "reads to one text",
+    "store": "events and snapshots to disk",
+    "rest": "event rules, and Python between the stages",
 }
+"""The stages of a frame, with their descriptions."""
 CROWDED_FRAMES = 30
+"""Frames whose median time counts for a number of plates."""
 Inference = tuple[NetworkSession, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
 class Profile:
-    """What a clip took, frame by frame.
+    """The times of a video, frame by frame.
 
     Attributes:
-        times_ms: Of each stage, shape (frames,).
+        times_ms: Time of each stage, shape (frames,).
         read: Whether a frame shows plates, shape (frames,).
-        cpu_ms: Processor time of all stages of all frames.
-        bare_ms: Of decoding, and of ONNX Runtime with the same inputs, by turns with the former.
-        events: Published.
-        left: Plates of the vehicles that left.
+        cpu_ms: CPU time of all stages of all frames.
+        bare_ms: CPU time of decoding and of ONNX Runtime alone, with the same inputs.
+        events: Number of events.
+        left: Plates of the `plate_left` events.
     """
 
     times_ms: dict[str, NDArray[np.float64]]
@@ -70,21 +72,47 @@ class Profile:
     left: list[str]
 
     @property
+    def frames(self) -> int:
+        """Number of frames."""
+        return len(self.read)
+
+    @property
     def ratio(self) -> float:
-        """Of the pipeline's time to the bare one."""
+        """CPU time of all of plateid divided by that of decoding and networks alone."""
         return self.cpu_ms / self.bare_ms
 
     @property
     def frame_ms(self) -> NDArray[np.float64]:
-        """Of all stages together."""
+        """Time of all stages together, shape (frames,)."""
         return np.asarray(np.sum(list(self.times_ms.values()), axis=0))
 
+    def share(self, stage: str) -> float:
+        """Returns the share of a stage in the total time."""
+        return float(self.times_ms[stage].sum() / self.frame_ms.sum())
 
-class Shelf:
-    """A sink as the service has it: the picture to the album, the event to the store."""
+    def frame_rates(self) -> tuple[float, float]:
+        """Returns the frames a second with plates and without; 0 if there is no such frame."""
+        with_plates, without = (
+            1000 / float(times.mean()) if len(times) else 0.0
+            for times in (self.frame_ms[self.read], self.frame_ms[~self.read])
+        )
+        return with_plates, without
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Median time of a frame with a number of plates, and how many were found."""
+
+    plates: int
+    frame_ms: float
+    found: float
+
+
+class EventFolder:
+    """Stores events and snapshots in a directory, as the service does."""
 
     def __init__(self, folder: Path) -> None:
-        """Empty."""
+        """Creates an empty store."""
         path = folder / "events.sqlite3"
         self._store = EventStore(path)
         self._snapshots = Snapshots(
@@ -115,27 +143,27 @@ class Shelf:
 
 
 class Bench:
-    """The networks of a bundle, and pipelines that use them."""
+    """Measures the networks of a bundle and the pipelines that use them."""
 
     def __init__(self, bundle: Path) -> None:
         """Loads the bundle.
 
         Raises:
-            PlateidError: It cannot be used.
+            PlateidError: The bundle cannot be used.
         """
         self.networks = Networks(ModelsConfig(bundle=bundle))
 
-    def profile(self, clip: Path) -> Profile:
-        """Plays a clip as fast as it goes.
+    def profile(self, video: Path) -> Profile:
+        """Processes a video as fast as possible.
 
         Raises:
-            SourceError: The clip cannot be read.
+            SourceError: The video cannot be read.
         """
         stopwatch, inferences = Stopwatch(), list[Inference]()
-        self._watch(stopwatch, inferences)
         try:
+            self._watch(stopwatch, inferences)
             with tempfile.TemporaryDirectory(prefix="plateid-bench-") as folder:
-                return self._played(clip, Shelf(Path(folder)), stopwatch, inferences)
+                return self._process(video, EventFolder(Path(folder)), stopwatch, inferences)
         finally:
             stopwatch.stop()
 
@@ -150,8 +178,8 @@ class Bench:
             (Pass, "add", "fusion"),
             (Pass, "reading", "fusion"),
             (Pass, "similar_reads", "fusion"),
-            (Shelf, "take", "store"),
-            (Shelf, "accept", "store"),
+            (EventFolder, "take", "store"),
+            (EventFolder, "accept", "store"),
         ):
             stopwatch.watch(owner, method, stage)
         for session, stage in (
@@ -159,15 +187,15 @@ class Bench:
             (self.networks.reader_session, "reader"),
         ):
             keep = functools.partial(_keep, inferences, session)
-            stopwatch.watch(session, "outputs", stage, seen=keep)
+            stopwatch.watch(session, "run", stage, seen=keep)
 
-    def _played(
-        self, clip: Path, shelf: Shelf, stopwatch: Stopwatch, inferences: list[Inference]
+    def _process(
+        self, video: Path, events: EventFolder, stopwatch: Stopwatch, inferences: list[Inference]
     ) -> Profile:
-        pipeline = self.pipeline(shelf)
+        pipeline = self.pipeline(events)
         read, cpu_ms, bare_ms = [], 0.0, 0.0
-        frames = read_video(clip)
-        with open_container(MediaSource(str(clip))) as (container, stream):
+        frames = read_video(video)
+        with open_container(MediaSource(str(video))) as (container, stream):
             decode = container.decode(stream)
             while True:
                 stopwatch.next_frame()
@@ -187,33 +215,40 @@ class Bench:
                 bare_ms += 1000 * (time.process_time() - ended)
                 read.append(bool(plates))
         pipeline.finish()
-        shelf.close()
+        events.close()
         times = {stage: stopwatch.times(stage)[:-1] for stage in STAGES}
-        return Profile(times, np.array(read), cpu_ms, bare_ms, shelf.events, shelf.left)
+        return Profile(times, np.array(read), cpu_ms, bare_ms, events.events, events.left)
 
-    def pipeline(self, shelf: Shelf) -> CameraPipeline:
-        """One camera's."""
-        services = EventServices(next_seq=shelf.next_seq, snapshots=shelf)
+    def pipeline(self, events: EventFolder) -> CameraPipeline:
+        """Returns a camera pipeline that hands its events to `events`."""
+        services = EventServices(next_seq=events.next_seq, snapshots=events)
         return CameraPipeline(
             Origin("bench", "bench", self.networks.names, services),
             PipelineSettings(),
             detector=self.networks.detector(),
             reader=self.networks.reader(),
-            sink=shelf,
+            sink=events,
         )
 
-    def crowd(self, plates: int) -> tuple[float, float]:
-        """Median milliseconds of a frame with so many plates, and how many were found in it."""
+    def crowd(self, plates: int) -> Crowd:
+        """Measures frames with a number of plates."""
         times, found = [], []
         with tempfile.TemporaryDirectory(prefix="plateid-bench-") as folder:
-            shelf = Shelf(Path(folder))
-            pipeline = self.pipeline(shelf)
+            events = EventFolder(Path(folder))
+            pipeline = self.pipeline(events)
             for frame in crowded(plates, CROWDED_FRAMES):
                 started = time.perf_counter()
                 found.append(len(pipeline.process(frame)))
                 times.append(1000 * (time.perf_counter() - started))
-            shelf.close()
-        return float(np.median(times)), float(np.median(found))
+            events.close()
+        return Crowd(plates, float(np.median(times)), float(np.median(found)))
+
+
+def decode_ms(video: Path) -> float:
+    """Returns the CPU time of decoding one frame of a video, milliseconds."""
+    started = time.process_time()
+    frames = sum(1 for _ in read_video(video))
+    return 1000 * (time.process_time() - started) / frames
 
 
 def _keep(inferences: list[Inference], session: NetworkSession, batch: NDArray[np.float32]) -> None:

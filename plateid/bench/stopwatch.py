@@ -1,4 +1,4 @@
-"""Takes the time of methods, less that of the watched methods which they call."""
+"""Measures the time of methods, without the measured methods that they call."""
 
 import time
 from collections import defaultdict
@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 
 
 class Stopwatch:
-    """Milliseconds of each stage, one value a frame; for one thread."""
+    """The time of each stage, one value for each frame; for one thread."""
 
     def __init__(self) -> None:
-        """Nothing is watched yet."""
+        """Measures nothing yet."""
         self._frames: list[dict[str, float]] = []
         self._inner: list[float] = []
         self._undo: list[Callable[[], None]] = []
 
     def next_frame(self) -> None:
-        """What is booked from here on is of another frame."""
+        """Starts the next frame."""
         self._frames.append(defaultdict(float))
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Books the time within for the current frame; stages inside it count for themselves."""
+        """Adds the time of the block to the current frame, without that of stages inside it."""
         started = self._begin()
         try:
             yield
@@ -50,9 +50,9 @@ class Stopwatch:
         *,
         seen: Callable[..., None] = lambda *_, **__: None,
     ) -> None:
-        """From now on each call of a class's or an object's method is a stage.
+        """Makes each call of a method of a class or object a stage.
 
-        `seen` gets its arguments after each call; that is of no stage.
+        `seen` is called with the arguments after each call; its time is in no stage.
         """
         original, is_own = getattr(owner, method), method in vars(owner)
 
@@ -71,10 +71,10 @@ class Stopwatch:
         )
 
     def stop(self) -> None:
-        """All methods are as they were."""
+        """Restores all methods."""
         while self._undo:
             self._undo.pop()()
 
     def times(self, name: str) -> NDArray[np.float64]:
-        """Shape (frames,), in milliseconds."""
+        """Returns the times of a stage, milliseconds, shape (frames,)."""
         return np.array([frame.get(name, 0.0) for frame in self._frames])

@@ -1,20 +1,23 @@
-"""`plateid check`: one line for each thing that must work before a box is left alone."""
+"""`plateid check`: tests everything that the service needs, one line each."""
 
 import functools
 import os
 import shutil
 import ssl
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from plateid.capture.stream import probe
+from plateid.commands.options import CONFIG
 from plateid.config.cameras import CameraConfig
 from plateid.config.load import load_config
 from plateid.config.outputs import WebhookConfig
 from plateid.config.plate_formats import expected_formats, formats_of
 from plateid.config.root import Config
+from plateid.core.wording import counted
 from plateid.errors import PlateidError, StoreError
 from plateid.models.networks import Networks
 from plateid.outputs.mqtt import check_broker
@@ -27,19 +30,19 @@ from plateid.web.certificate import Certificate
 from plateid.web.credentials import credentials_file, read_credentials, require_password
 
 CLOCK = {
-    True: "ok    clock    synced",
-    False: "warn  clock    no time service sets it",
-    None: "warn  clock    the kernel does not say whether it is synced",
+    True: "ok    clock    synchronised",
+    False: "warn  clock    not synchronised by a time service",
+    None: "warn  clock    the kernel does not report whether it is synchronised",
 }
+"""A wrong clock is a warning only: it makes times wrong, not plates."""
 
 
-def run_checks(path: Path) -> bool:
-    """Prints a line for each check; whether none failed.
+@click.command(epilog="Example: plateid check -c plateid.toml")
+@CONFIG
+def check(path: Path) -> None:
+    """Check configuration, bundle, cameras, broker, disk and clock.
 
-    A clock that no time service sets is a warning: it makes times wrong, not plates.
-
-    Raises:
-        ConfigError: There is nothing to check by.
+    Prints one line for each; the exit code is 1 if any of them fails.
     """
     config = load_config(path)
     click.echo(f"ok    config   {path}")
@@ -55,7 +58,7 @@ def run_checks(path: Path) -> bool:
     ]
     passed = [_passes(name, check) for name, check in checks]
     click.echo(CLOCK[clock_synced()])
-    return all(passed)
+    sys.exit(0 if all(passed) else 1)
 
 
 def _passes(name: str, check: Callable[[], str]) -> bool:
@@ -76,17 +79,17 @@ def _regions(config: Config) -> str:
 
 def _lists(config: Config) -> str:
     lists = ListFile(config.lists, [camera.name for camera in config.camera]).lists
-    return f"{config.lists.file}: {len(lists.entries)} plates"
+    return f"{config.lists.file}: {counted(len(lists.entries), 'plate')}"
 
 
 def _webhook(config: WebhookConfig) -> str:
-    Webhook(config)  # nothing is sent: a gate might open
-    return f"{'signed' if config.secret_file else 'not signed'}, not tried"
+    Webhook(config)  # sends nothing: a gate might open
+    return f"{'signed' if config.secret_file else 'not signed'}, not called"
 
 
 def _camera(config: CameraConfig) -> str:
     info = probe(config.url, timeout_s=config.timeout_s, options=config.device_options)
-    rate = f"{info.fps:.0f} frames a second" if info.fps else "unknown rate"
+    rate = f"{info.fps:.0f} frames a second" if info.fps else "unknown frame rate"
     return f"{info.width}x{info.height}, {rate}"
 
 
@@ -121,7 +124,8 @@ def _disk(config: Config) -> str:
         store = EventStore(path)
         counts = store.counts()
         store.close()
-        return f"{path}: {counts.events} events, {counts.outbox} to send, {free_mb} MB free"
-    if not os.access(folder, os.W_OK):  # the service creates it, with its own rights
+        events = f"{counted(counts.events, 'event')}, {counts.outbox} to send"
+        return f"{path}: {events}, {free_mb:,} MB free"
+    if not os.access(folder, os.W_OK):  # the service creates the file
         raise StoreError(path, f"{folder} cannot be written")
-    return f"{path}: to be created, {free_mb} MB free"
+    return f"{path}: not created yet, {free_mb:,} MB free"

@@ -80,7 +80,9 @@ def search(path: Path, *, limit: int, as_json: bool, **options: Any) -> None:
     if not found.events:
         click.echo(NOTHING, err=as_json)
     if found.after and not as_json:
-        click.echo(f"more than {limit} found: raise --limit, or use plateid events export", err=True)
+        click.echo(
+            f"more than {limit} found: raise --limit, or use plateid events export", err=True
+        )
 
 
 def _line(event: dict[str, Any]) -> str:

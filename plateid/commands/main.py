@@ -14,12 +14,12 @@ from plateid.service.logs import configure_logs
 
 COMMANDS = {
     "demo": "Play a video through all of plateid and print the events.",
-    "read": "Read the plates in images, folders and video files.",
+    "read": "Read the plates in images, directories and video files.",
     "run": "Watch the cameras and publish events until stopped.",
     "check": "Check configuration, bundle, cameras, broker, disk and clock.",
     "bench": "Measure the speed and accuracy of this device.",
     "events": "Search, export and delete stored events.",
-    "models": "List, verify and install model bundles.",
+    "models": "List, verify and install model bundles, and build TensorRT engines.",
     "web": "Set the passwords and tokens of the web UI.",
 }
 """The commands, each in a module of its name, which is imported when it is called."""

@@ -1,180 +1,235 @@
-"""`plateid models` on the command line."""
+"""`plateid models`: lists, verifies, installs and packs bundles, and builds TensorRT engines."""
 
-import sys
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TimeRemainingColumn
 
-from plateid.config.load import load_config
-from plateid.config.models import DEFAULT_BUNDLE, ModelsConfig, bundle_path
+from plateid.bundles.install import InstallTarget, install_bundle, pack_bundle, rollback_bundle
+from plateid.bundles.installed_bundles import InstalledBundles
+from plateid.capture.video_file import read_video
+from plateid.commands.options import CONFIG
+from plateid.commands.progress import ProgressReport
+from plateid.config.load import default_config, load_config
+from plateid.config.models import (
+    DEFAULT_BUNDLE,
+    SHIPPED,
+    ModelsConfig,
+    bundle_path,
+    shipped_bundles,
+)
+from plateid.core.records import LazyImage
 from plateid.core.text import CHARSET
+from plateid.core.wording import counted
+from plateid.demo import CLIP
+from plateid.errors import BundleError, ModelError
+from plateid.models.bundle import BundleSpec, NetworkSpec, read_spec
+from plateid.models.networks import Networks
+from plateid.models.parity import check_parity
+from plateid.models.session import NetworkSession
+from plateid.models.tensorrt import CACHE_PATH
+from plateid.service.systemd import Unit
 
+UNIT = "plateid.service"
+PARITY_FRAME = 125
+"""Frame of the demo video that is compared: it shows two vehicles by day."""
+RUNS = 20
+"""Inferences whose median time is printed."""
+METRICS = {"detected": "_recall", "read": "_folded"}
+"""The listed metrics of a bundle, by the ending of their names; its model card has all."""
 
-def to_bundle(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Any:
-    """The directory of a bundle that is given by its name or its path."""
-    return None if text is None else Path(bundle_path(text))
-
-
-@click.group()
-def models() -> None:
-    """Lists, verifies and installs model bundles, and builds TensorRT engines."""
-
-
-OF_CONFIG = click.option(
+OPTIONAL_CONFIG = click.option(
     "-c",
     "--config",
     "path",
     type=click.Path(path_type=Path),
-    help="Use the [models] section of a configuration file.",
+    default=lambda: default_config() if default_config().exists() else None,
+    show_default="plateid.toml in the current directory, else /etc/plateid/plateid.toml, if any",
+    help="Configuration file; its [models] section counts.",
 )
-OF_BUNDLE = click.argument("bundle", callback=to_bundle, required=False)
+BUNDLE = click.argument("bundle", required=False, metavar="[NAME|DIRECTORY]")
 
 
-def models_config(bundle: Path | None, path: Path | None) -> ModelsConfig:
-    """The section of a configuration, or defaults with another bundle; its own reader reads."""
-    if path is None:
-        return ModelsConfig(bundle=bundle or DEFAULT_BUNDLE)
-    if bundle is not None:
-        raise click.UsageError("give BUNDLE or --config, not both")
+@click.group(epilog="Example: plateid models list")
+def models() -> None:
+    """List, verify and install model bundles, and build TensorRT engines."""
+
+
+def models_config(bundle: str | None, path: Path | None) -> ModelsConfig:
+    """Returns the `[models]` section of a file, or the defaults with another bundle."""
+    if bundle is not None or path is None:
+        return ModelsConfig(bundle=Path(bundle_path(bundle or DEFAULT_BUNDLE)))
     return load_config(path).models.model_copy(update={"reader": "bundle"})
 
 
-@models.command("list")
-@OF_CONFIG
+@models.command("list", epilog="Example: plateid models list")
+@OPTIONAL_CONFIG
 def list_(path: Path | None) -> None:
-    """Prints the bundles that ship, those installed, and that of a configuration."""
-    from plateid.commands.bundle_listing import list_bundles  # noqa: PLC0415 - networks load slowly
+    """List the shipped bundles, the installed ones, and that of the configuration."""
+    config = load_config(path).models if path else None
+    installed = InstalledBundles((config or ModelsConfig()).installed)
+    folders = [*(SHIPPED / name for name in shipped_bundles()), *installed.bundles]
+    if config is not None and config.bundle not in folders:
+        folders.append(config.bundle)
+    for folder in folders:
+        spec = read_spec(folder)
+        name = folder.name if folder.parent == SHIPPED else str(folder)
+        default = " (default)" if folder == DEFAULT_BUNDLE else ""
+        configured = " (configured)" if config is not None and folder == config.bundle else ""
+        click.echo(f"{name}{default}{_role(folder, installed)}{configured}")
+        _describe(folder, spec)
 
-    list_bundles(load_config(path).models if path else None)
+
+def _role(folder: Path, installed: InstalledBundles) -> str:
+    if not installed.bundles:
+        return ""
+    return {installed.previous: " (previous)", installed.active: " (active)"}.get(folder, "")
 
 
-@models.command()
-@OF_BUNDLE
-@OF_CONFIG
-def verify(bundle: Path | None, path: Path | None) -> None:
-    """Checks a bundle's hashes, loads it, and lets both networks answer."""
-    from plateid.commands.bundle_listing import verify_bundle  # noqa: PLC0415 - as above
+def _describe(folder: Path, spec: BundleSpec) -> None:
+    click.echo(f"  bundle    {spec.name}, {spec.licence}")
+    for kind, network in (("detector", spec.detector), ("reader", spec.reader)):
+        size = f"{network.width}x{network.height}"
+        click.echo(
+            f"  {kind:9} {network.name:22} {size:8} {network.precision:8} "
+            f"{_megabytes(folder, network):.1f} MB"
+        )
+    for word, suffix in METRICS.items():
+        if shares := ", ".join(_shares(spec.metrics, suffix)):
+            click.echo(f"  {word:9} {shares}")
 
-    verify_bundle(models_config(bundle, path))
+
+def _shares(metrics: Mapping[str, float], suffix: str) -> Iterator[str]:
+    for name, share in metrics.items():
+        source = name.removesuffix(suffix)
+        if source not in (name, f"{source.removesuffix('_crops')}_crops"):
+            yield f"{source} {share:.1%}"
 
 
-@models.command("build-engine")
-@OF_BUNDLE
-@OF_CONFIG
-def build_engine(bundle: Path | None, path: Path | None) -> None:
-    """Builds a bundle's TensorRT engines on this device, and compares them with the CPU."""
-    from plateid.commands.bundle_listing import build_engines  # noqa: PLC0415 - as above
+def _megabytes(folder: Path, network: NetworkSpec) -> float:
+    path = folder / network.file
+    try:
+        return path.stat().st_size / 1e6
+    except OSError as error:
+        raise BundleError(path, error.strerror) from error
 
+
+@models.command(epilog="Example: plateid models verify default")
+@BUNDLE
+@OPTIONAL_CONFIG
+def verify(bundle: str | None, path: Path | None) -> None:
+    """Check a bundle's hashes, load it, and run both networks once."""
+    config = models_config(bundle, path)
+    networks = Networks(config)
+    detector_ms, reader_ms = networks.self_test()
+    names = networks.names
+    click.echo(
+        f"ok    {names.bundle}  {names.detector} {detector_ms:.1f} ms, {names.reader} "
+        f"{reader_ms:.1f} ms on {config.provider}  {config.bundle}"
+    )
+
+
+@models.command("build-engine", epilog="Example: plateid models build-engine accurate")
+@BUNDLE
+@OPTIONAL_CONFIG
+def build_engine(bundle: str | None, path: Path | None) -> None:
+    """Build a bundle's TensorRT engines on this device and check their numerical parity."""
     build_engines(models_config(bundle, path))
 
 
-SERVICE = click.option(
-    "-c",
-    "--config",
-    "path",
-    type=click.Path(path_type=Path),
-    default=Path("/etc/plateid/plateid.toml"),
-    show_default=True,
-    help="Configuration file; a service that runs with it tries the bundle first.",
-)
-UNIT = "plateid.service"
+def build_engines(config: ModelsConfig, provider: str = "tensorrt") -> None:
+    """Builds a bundle's engines and compares their outputs with those on the CPU.
 
+    Args:
+        config: The bundle and the engine cache; its provider is ignored.
+        provider: The execution provider to compare with the CPU.
 
-def install_target(config: Path) -> Any:
-    """Returns the target of `install` and `rollback`, which reports on the terminal."""
-    from plateid.bundles.install import InstallTarget  # noqa: PLC0415 - as above
-    from plateid.service.systemd import Unit  # noqa: PLC0415 - as above
-
-    return InstallTarget(config, Unit(UNIT), lambda step, text: click.echo(f"{step:9} {text}"))
-
-
-@models.command()
-@click.argument("source", metavar="FILE|URL")
-@SERVICE
-def install(source: str, path: Path) -> None:
-    """Tests a signed bundle, and uses it from now on.
-
-    The signature is beside the archive, with .sig appended to its name. If the signature, the test
-    or the service fails, the previous bundle stays in use.
+    Raises:
+        BundleError: The bundle cannot be used, or not on this provider.
+        ModelError: The provider is not available, does not run the networks, or differs.
     """
-    from plateid.bundles.install import install_bundle  # noqa: PLC0415 - as above
-
-    with DownloadBar() as bar:
-        install_bundle(source, replace(install_target(path), progress=bar.update))
-
-
-class DownloadBar:
-    """A progress bar on the terminal, shown while a download runs."""
-
-    def __init__(self) -> None:
-        """Shows nothing yet."""
-        columns = BarColumn(), DownloadColumn(), TimeRemainingColumn()
-        self._bar = Progress(
-            *columns,
-            console=Console(stderr=True),
-            transient=True,
-            disable=not sys.stderr.isatty(),
-        )
-        self._task: TaskID | None = None
-
-    def __enter__(self) -> Self:
-        """Returns the bar."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Removes the bar."""
-        self._bar.stop()
-
-    def update(self, done: int, total: int | None) -> None:
-        """Shows the bytes received."""
-        if self._task is None:
-            self._task = self._bar.add_task("")
-            self._bar.start()
-        self._bar.update(self._task, completed=done, total=total)
-        if done == total:
-            self._bar.stop()
+    reference = Networks(config.model_copy(update={"provider": "cpu"}))
+    reference.self_test()  # a bad bundle is found before minutes of building
+    networks = Networks(config.model_copy(update={"provider": provider}))
+    parity = check_parity(_demo_image(), networks, reference)
+    times_ms = networks.self_test(runs=RUNS)
+    names = (networks.spec.detector.name, networks.spec.reader.name)
+    sessions = (networks.detector_session, networks.reader_session)
+    for name, session, time_ms in zip(names, sessions, times_ms, strict=True):
+        click.echo(_engine_line(name, session, time_ms))
+    click.echo(
+        f"parity with the CPU: scores differ by {parity.score:.3f} at most, boxes have an IoU of "
+        f"{parity.iou:.2f} or more, characters differ by {parity.probability:.3f} at most"
+    )
 
 
-@models.command()
-@SERVICE
+def _engine_line(name: str, session: NetworkSession, time_ms: float) -> str:
+    cache = session.session_options.options.get(CACHE_PATH, "not kept")
+    return f"{name}  ready in {session.start_s:.1f} s  {time_ms:.2f} ms an inference  {cache}"
+
+
+def _demo_image() -> LazyImage:
+    for frame in read_video(CLIP):
+        if frame.sequence == PARITY_FRAME:
+            return frame.image
+    raise ModelError(CLIP, "is shorter than expected")
+
+
+@models.command(epilog="Example: plateid models install https://example.org/bundle.zip")
+@click.argument("source", metavar="FILE|URL")
+@CONFIG
+def install(source: str, path: Path) -> None:
+    """Test a signed bundle and use it from now on.
+
+    The signature is beside the archive, with .sig appended to its name. A service that runs with
+    the configuration file tries the bundle first. If the signature, the test or the service fails,
+    the previous bundle stays in use.
+    """
+    with ProgressReport() as progress:
+        install_bundle(source, _target(path, progress))
+
+
+@models.command(epilog="Example: plateid models rollback")
+@CONFIG
 def rollback(path: Path) -> None:
-    """Goes back to the bundle that was in use before the last install."""
-    from plateid.bundles.install import rollback_bundle  # noqa: PLC0415 - as above
+    """Go back to the bundle that was in use before the last install."""
+    with ProgressReport() as progress:
+        rollback_bundle(_target(path, progress))
 
-    rollback_bundle(install_target(path))
+
+def _target(config: Path, progress: ProgressReport) -> InstallTarget:
+    return InstallTarget(
+        config,
+        Unit(UNIT),
+        report=lambda step, text: click.echo(f"{step:9} {text}"),
+        progress=lambda done, total: progress.show("bytes", done, total),
+    )
 
 
 def to_golden(
-    _context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]
+    _context: click.Context, _parameter: click.Parameter, texts: Sequence[str]
 ) -> list[tuple[Path, str]]:
-    """Pictures and their plates."""
+    """Splits golden images from their plates."""
     pairs = [text.rpartition("=") for text in texts]
     for image, _, plate in pairs:
         if not image or not plate or not set(plate) <= set(CHARSET):
-            raise click.BadParameter(f"{image}={plate} is not PICTURE=PLATE")
+            raise click.BadParameter(f"{image}={plate} is not IMAGE=PLATE")
     return [(Path(image), plate) for image, _, plate in pairs]
 
 
-@models.command("pack")
-@click.argument("bundle", callback=to_bundle)
+@models.command(epilog="Example: plateid models pack my-bundle --key key.pem --out my-bundle.zip")
+@click.argument("bundle", metavar="NAME|DIRECTORY")
 @click.option("--key", type=click.Path(path_type=Path), required=True, help="Private key, PEM.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Archive to write.")
 @click.option(
     "--golden",
     multiple=True,
     callback=to_golden,
-    metavar="PICTURE=PLATE",
-    help="A picture that has to be read wherever the bundle is installed; may be repeated.",
+    metavar="IMAGE=PLATE",
+    help="Image and plate that each device must read before it uses the bundle; repeatable.",
 )
-def pack_(bundle: Path, *, key: Path, out: Path, golden: list[tuple[Path, str]]) -> None:
-    """Makes an archive of a bundle for `install`, and its signature beside it."""
-    from plateid.bundles.install import pack_bundle  # noqa: PLC0415 - as above
-
-    count = pack_bundle(bundle, golden, key=key, out=out)
-    click.echo(
-        f"{out}  {out.stat().st_size / 1e6:.1f} MB, {count} golden image{'s' * (count != 1)}"
-    )
+def pack(bundle: str, *, key: Path, out: Path, golden: list[tuple[Path, str]]) -> None:
+    """Write a bundle's archive for `plateid models install`, and its signature beside it."""
+    count = pack_bundle(Path(bundle_path(bundle)), golden, key=key, out=out)
+    size_mb = out.stat().st_size / 1e6
+    click.echo(f"{out}  {size_mb:.1f} MB, {counted(count, 'golden image')}")

@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 
 import click
 from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress
+from rich.progress import MofNCompleteColumn, Progress, TaskID
 
 T = TypeVar("T")
 PLAIN_S = 10.0
@@ -21,9 +21,7 @@ class ProgressReport:
     def __init__(self) -> None:
         """Shows nothing before the context is entered."""
         terminal = sys.stderr.isatty()
-        console = Console(
-            stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False
-        )
+        console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
         self._bars = Progress(
             *Progress.get_default_columns(),
             MofNCompleteColumn(),
@@ -32,23 +30,27 @@ class ProgressReport:
             redirect_stdout=sys.stdout.isatty(),  # lines of results appear above the bars
             disable=not terminal,
         )
+        self._tasks: dict[str, TaskID] = {}
         self._next_line_at = float("inf") if terminal else time.monotonic() + PLAIN_S
 
     def track(self, items: Iterable[T], name: str, total: int | None = None) -> Iterator[T]:
         """Yields the items and reports how many of the total are done."""
-        task = self._bars.add_task(name, total=total)
         try:
-            for done, item in enumerate(items, 1):
+            for done, item in enumerate(items):
+                self.show(name, done, total)
                 yield item
-                self._bars.advance(task)
-                self._write_line(name, done, total)
         finally:
-            self._bars.remove_task(task)
+            if name in self._tasks:
+                self._bars.remove_task(self._tasks.pop(name))
 
-    def _write_line(self, name: str, done: int, total: int | None) -> None:
+    def show(self, name: str, done: float, total: float | None) -> None:
+        """Reports how much of the total is done; None: the total is unknown."""
+        if name not in self._tasks:
+            self._tasks[name] = self._bars.add_task(name)
+        self._bars.update(self._tasks[name], completed=done, total=total)
         if time.monotonic() >= self._next_line_at:
             self._next_line_at = time.monotonic() + PLAIN_S
-            click.echo(f"{name}: {done}{f' of {total}' if total else ''}", err=True)
+            click.echo(f"{name}: {done:,}{f' of {total:,}' if total else ''}", err=True)
 
     def __enter__(self) -> Self:
         """Shows the bars."""

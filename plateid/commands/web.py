@@ -10,7 +10,7 @@ import click
 from plateid.commands.options import CONFIG
 from plateid.config.load import load_config
 from plateid.errors import reason_of
-from plateid.web import access
+from plateid.web import credentials
 
 
 @click.group(epilog="Example: plateid web set-password")
@@ -27,14 +27,16 @@ def set_password(path: Path, *, viewer: bool, remove: bool) -> None:
 
     The password is typed twice on a terminal; otherwise it is a line of standard input.
     """
-    file = access.key_file(load_config(path).store.path)
+    file = credentials.credentials_file(load_config(path).store.path)
     role = "viewer" if viewer else "admin"
     try:
         password = "" if remove else _typed_password()
-        hashed = password and access.hashed(password)
+        hashed = password and credentials.hash_password(password)
     except ValueError as error:
         raise click.ClickException(reason_of(error)) from error
-    access.write_keys(file, replace(access.read_keys(file), **{role: hashed}))
+    credentials.write_credentials(
+        file, replace(credentials.read_credentials(file), **{role: hashed})
+    )
     click.echo(f"{file}: password of {role}s {'removed' if remove else 'set'}")
 
 
@@ -49,8 +51,8 @@ def _typed_password() -> str:
 @CONFIG
 def new_token(path: Path) -> None:
     """Print a new token for the JSON API; the previous one becomes invalid."""
-    file = access.key_file(load_config(path).store.path)
+    file = credentials.credentials_file(load_config(path).store.path)
     token = secrets.token_urlsafe(32)
-    keys = replace(access.read_keys(file), token=access.token_hash(token))
-    access.write_keys(file, keys)
+    known = replace(credentials.read_credentials(file), token=credentials.hash_token(token))
+    credentials.write_credentials(file, known)
     click.echo(token)

@@ -1,4 +1,4 @@
-"""`plateid demo`: the whole of plateid on a clip that ships with it; nothing to set up."""
+"""The demo: all of plateid on the shipped video, with an MQTT broker inside the process."""
 
 import asyncio
 import logging
@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import click
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -25,17 +24,19 @@ from plateid.service.supervisor import Supervisor
 CLIP = Path(__file__).parent / "demo.mp4"
 HOST = "127.0.0.1"
 WAIT_S = 10.0
+"""Maximum time until the broker starts, stops or accepts a subscription, seconds."""
 
 
-def run_demo(supervisor: Supervisor, *, loop: bool) -> None:
-    """Plays the clip, and prints each event that a subscriber gets as one JSON line.
+def run_demo(supervisor: Supervisor, *, loop: bool, on_event: Callable[[str], object]) -> None:
+    """Plays the video and calls `on_event` with the JSON of each event that a subscriber gets.
 
     Args:
-        supervisor: Ends the demo when it is told to stop.
-        loop: Whether to go on at the end of the clip.
+        supervisor: Ends the demo when it is stopped.
+        loop: Whether to play the video again and again.
+        on_event: Called from another thread.
 
     Raises:
-        BrokerError: The broker inside the process does not start, or `amqtt` is not installed.
+        BrokerError: The broker does not start, or `amqtt` is not installed.
     """
     with tempfile.TemporaryDirectory(prefix="plateid-demo-") as folder, broker() as port:
         config = Config(
@@ -46,20 +47,20 @@ def run_demo(supervisor: Supervisor, *, loop: bool) -> None:
             web=WebConfig(enabled=True),
         )
         app = App(config, supervisor)
-        with _printing_subscriber(port, f"{config.mqtt.prefix}/{config.device}"):
+        with _event_subscriber(port, f"{config.mqtt.prefix}/{config.device}", on_event):
             app.run()
 
 
 @contextmanager
 def broker() -> Iterator[int]:
-    """An MQTT broker in a thread of its own; gives its port."""
+    """Runs an MQTT broker in a thread and gives its port."""
     try:
         from amqtt.broker import Broker  # noqa: PLC0415 - an extra
         from amqtt.errors import AMQTTError  # noqa: PLC0415
         from amqtt.errors import BrokerError as AmqttBrokerError  # noqa: PLC0415
     except ImportError as error:
         raise BrokerError("demo", "needs the extra: pip install 'plateid[demo]'") from error
-    logging.getLogger("amqtt").setLevel(logging.CRITICAL)  # it complains of our MQTT 5
+    logging.getLogger("amqtt").setLevel(logging.CRITICAL)  # it warns about our MQTT 5
     logging.getLogger("transitions").setLevel(logging.ERROR)
     port = free_port()
     settings = {
@@ -88,7 +89,7 @@ def broker() -> Iterator[int]:
 
 
 def free_port() -> int:
-    """A TCP port on this machine that nobody listens at."""
+    """Returns a free TCP port on this device."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
@@ -99,10 +100,10 @@ def free_port() -> int:
 def subscriber(
     port: int, topics: Sequence[str], take: Callable[[mqtt.MQTTMessage], None]
 ) -> Iterator[None]:
-    """Has a thread take what a broker on this machine publishes to the topics.
+    """Subscribes to topics of a local broker; a thread calls `take` with each message.
 
     Raises:
-        BrokerError: It takes no subscription.
+        BrokerError: The broker accepts no subscription.
     """
     subscribed = threading.Event()
     client = mqtt.Client(CallbackAPIVersion.VERSION2)
@@ -117,7 +118,7 @@ def subscriber(
     client.loop_start()
     try:
         if not subscribed.wait(WAIT_S):
-            raise BrokerError(f"{HOST}:{port}", "the broker takes no subscription")
+            raise BrokerError(f"{HOST}:{port}", "the broker accepts no subscription")
         yield
     finally:
         client.disconnect()
@@ -125,13 +126,13 @@ def subscriber(
 
 
 @contextmanager
-def _printing_subscriber(port: int, root: str) -> Iterator[None]:
-    """Prints events as any subscriber would get them, until the device says that it is offline."""
+def _event_subscriber(port: int, root: str, on_event: Callable[[str], object]) -> Iterator[None]:
+    """Receives events as any subscriber does, until the device is offline."""
     offline = threading.Event()
 
     def take(message: mqtt.MQTTMessage) -> None:
         if message.topic.endswith("/event"):
-            click.echo(message.payload.decode())
+            on_event(message.payload.decode())
         elif message.payload == b"offline" and not message.retain:
             offline.set()
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import time
 from contextlib import closing
 from datetime import timedelta
 
@@ -39,18 +40,31 @@ def ask(tmp_path):
                 )
             )
 
-    def run(*words, code=0):
-        done = CliRunner().invoke(main, ["events", *words, "-c", str(tmp_path / "plateid.toml")])
+    def run(*words, code=0, stdin=None, whole=False):
+        words = ["events", *words, "-c", str(tmp_path / "plateid.toml")]
+        done = CliRunner().invoke(main, words, input=stdin)
         assert done.exit_code == code, done.output
-        return done.output
+        return done if whole else done.output
 
     return run
 
 
-def test_a_search_shows_the_newest_first_with_country_and_list(ask):
+@pytest.fixture
+def kathmandu(monkeypatch):
+    """A local time with an unusual offset."""
+    monkeypatch.setenv("TZ", "Asia/Kathmandu")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("kathmandu")
+def test_search_prints_newest_first_with_local_time_country_and_list(ask):
     newest, oldest = ask("search").splitlines()
-    assert newest.split()[1:] == ["gate", "CJ12ABC", "0.60", "ro", "allow:", "=Ana"]
-    assert oldest.split()[1:] == ["gate", "B68SPK", "0.98", "ro"]
+    assert newest.startswith("2026-11-24 18:45:00+05:45 gate")
+    assert newest.split()[2:] == ["gate", "CJ12ABC", "0.60", "ro", "allow:", "=Ana"]
+    assert oldest.split()[2:] == ["gate", "B68SPK", "0.98", "ro"]
 
 
 @pytest.mark.parametrize(
@@ -66,22 +80,43 @@ def test_a_search_shows_the_newest_first_with_country_and_list(ask):
         (("--min", "0.7"), ["B68SPK"]),
     ],
 )
-def test_a_search_may_be_narrowed(ask, options, plates):
-    lines = ask("search", "--json", *options).splitlines()
+def test_search_is_filtered_by_options(ask, options, plates):
+    lines = ask("search", "--json", *options, whole=True).stdout.splitlines()
     assert [json.loads(line)["plate"] for line in lines] == plates
 
 
-def test_what_is_left_out_is_said(ask):
-    assert "and more than 1: a larger --limit" in ask("search", "--limit", "1")
+def test_search_beyond_the_limit_says_so(ask):
+    assert "more than 1 found: raise --limit" in ask("search", "--limit", "1")
 
 
-def test_an_export_is_a_table_that_does_nothing_in_a_spreadsheet_or_lines_of_json(ask):
+def test_export_is_csv_without_formulas_or_json_lines(ask):
     rows = list(csv.DictReader(io.StringIO(ask("export"))))
     assert [(row["plate"], row["list"]) for row in rows] == [("CJ12ABC", "'=Ana"), ("B68SPK", "")]
     lines = ask("export", "--format", "json", "--plate", "B68SPK").splitlines()
     assert [json.loads(line)["plate"] for line in lines] == ["B68SPK"]
 
 
-def test_what_cannot_be_understood_is_named(ask):
+def test_wrong_filter_is_named(ask):
     assert "since: is a time as 2026-11-24T18:30" in ask("search", "--since", "soon", code=2)
     assert "min: is a number from 0 to 1" in ask("export", "--min", "high", code=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "out", "err"),
+    [(("search",), "no events found\n", ""), (("search", "--json"), "", "no events found\n")],
+)
+def test_search_without_result_says_so(ask, options, out, err):
+    done = ask(*options, "--plate", "ZZ99ZZZ", whole=True)
+    assert (done.stdout, done.stderr) == (out, err)
+
+
+def test_purge_of_all_events_asks_first(ask):
+    assert "Delete all events in" in ask("purge", "--all", code=1, stdin="n\n")
+    assert len(ask("search").splitlines()) == 2
+    assert "2 events deleted, 2 of them unsent" in ask("purge", "--all", stdin="y\n")
+    assert ask("purge", "--all", "--yes") == "0 events deleted, 0 of them unsent\n"
+
+
+def test_purge_of_one_plate_deletes_its_pass(ask):
+    assert ask("purge", "--plate", "cj 12 abc") == "1 event deleted, 1 of them unsent\n"
+    assert "give one of --before, --plate and --all" in ask("purge", code=2)
