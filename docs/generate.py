@@ -99,8 +99,8 @@ def _command(command: click.Command, context: click.Context) -> Iterator[str]:
     context.max_content_width = context.terminal_width = HELP_COLUMNS
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
-            child = command.commands[name]
-            yield from _command(child, click.Context(child, parent=context, info_name=name))
+            if child := command.get_command(context, name):
+                yield from _command(child, click.Context(child, parent=context, info_name=name))
     else:
         yield f"\n## {context.command_path}\n\n```text\n{command.get_help(context)}\n```"
 

@@ -313,7 +313,7 @@ def test_commands_pack_install_list_and_roll_back(tmp_path, target, key, bundle)
     listed = models("list", "-c", target.config).stdout
     assert f"{read_spec(bundle).name}-" in listed
     assert "(active) (configured)\n" in listed
-    assert "default (default) (before)\n" in listed
+    assert "default (default) (previous)\n" in listed
     assert models("rollback", "-c", target.config).stdout.startswith(
         "in use    default; before: tiny-"
     )
@@ -325,7 +325,7 @@ def test_commands_pack_install_list_and_roll_back(tmp_path, target, key, bundle)
         (["install", "nowhere.tar", "-c", "CONFIG"], 1, "nowhere.tar: No such file"),
         (["install", "ftp://host/b.tar", "-c", "CONFIG"], 1, "is neither a file nor an http"),
         (["install", "b.tar", "-c", "nowhere.toml"], 2, "nowhere.toml: No such file"),
-        (["pack", "default", "--out", "o", "--key", "k", "--golden", "x"], 2, "not PICTURE=PLATE"),
+        (["pack", "default", "--out", "o", "--key", "k", "--golden", "x"], 2, "not IMAGE=PLATE"),
     ],
 )
 def test_invalid_arguments_have_an_exit_code_and_a_reason(target, arguments, code, reason):

@@ -62,7 +62,7 @@ def options_of(*names: str) -> frozenset[str]:
     command: click.Command = main
     for name in names:
         assert isinstance(command, click.Group)
-        command = command.commands[name]
+        command = command.get_command(click.Context(command), name)
     return frozenset(option for parameter in command.params for option in parameter.opts)
 
 
@@ -75,7 +75,7 @@ def commands() -> list[list[str]]:
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
 def test_a_command_exists_with_its_options(words):
-    depth = 2 if isinstance(main.commands[words[0]], click.Group) else 1
+    depth = 2 if isinstance(main.get_command(click.Context(main), words[0]), click.Group) else 1
     known = options_of(*words[:depth])
     assert {word for word in words[depth:] if word.startswith("-")} <= known
 
