@@ -1,4 +1,4 @@
-"""A road with vehicles, eyes that see what is on it, and who is told of it."""
+"""A simulated road: vehicles, networks that know what is on the road, and recorded events."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,7 +9,15 @@ import numpy as np
 from plateid.config.cameras import EventsConfig
 from plateid.core.formats import Formats, shipped_formats
 from plateid.core.geometry import moved
-from plateid.core.records import BestFrame, Box, Detection, Frame, ModelNames, PlateEvent, PlateRead
+from plateid.core.records import (
+    BestFrame,
+    Box,
+    Detection,
+    Frame,
+    ModelNames,
+    PlateEvent,
+    PlateRead,
+)
 from plateid.core.view import View
 from plateid.pipeline.camera_pipeline import CameraPipeline
 from plateid.pipeline.event_builder import EventServices, Origin
@@ -19,11 +27,15 @@ from tests.support.images import ArrayLazyImage
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 RULES = EventsConfig(min_reads=2, lost_s=1.0)
+PARKED_RULES = RULES.model_copy(update={"parked_s": 10.0, "parked_lost_s": 20.0})
+SEEN, LEFT = ("plate_seen", "B68SPK"), ("plate_left", "B68SPK")
+UPRIGHT_LINE = ((0.3, 1.0), (0.3, 0.0))
+"""A line from bottom to top: vehicles from the left cross it to its right."""
 
 
 @dataclass(frozen=True)
 class Vehicle:
-    """A plate that crosses the picture, and what a reader makes of it in each frame."""
+    """A plate that crosses the image, and the texts that its reads cycle through."""
 
     text: str
     from_s: float
@@ -31,7 +43,7 @@ class Vehicle:
     x: float = 100
     y: float = 300
     speed: float = 150
-    sure: float = 0.97
+    probability: float = 0.97
     misread: tuple[str, ...] = ()
     hidden: tuple[float, float] = (0, 0)
 
@@ -44,7 +56,7 @@ class Vehicle:
 
 
 class Road(ArrayLazyImage):
-    """A picture that knows which plates are in it; the pixels move with them."""
+    """An image that knows the plates in it; the pixels move with them."""
 
     def __init__(self, plates: list[tuple[Box, str, float]]) -> None:
         image = np.zeros((720, 1280, 3), np.uint8)
@@ -55,39 +67,39 @@ class Road(ArrayLazyImage):
 
     def part(self, box: Box) -> "Road":
         x1, y1, x2, y2 = box
-        seen = [(moved(plate, -x1, -y1), *rest) for plate, *rest in self.plates]
         size = x2 - x1, y2 - y1
-        part = Road([(cut, *rest) for plate, *rest in seen if (cut := within(plate, size))])
+        shifted = [(moved(plate, -x1, -y1), *rest) for plate, *rest in self.plates]
+        part = Road([(cut, *rest) for plate, *rest in shifted if (cut := clipped(plate, size))])
         part.image = self.crop(box)
         part.height, part.width = part.image.shape[:2]
         return part
 
 
-def within(box: Box, size: tuple[float, float]) -> Box | None:
-    """What a picture of this size shows of a plate."""
+def clipped(box: Box, size: tuple[float, float]) -> Box | None:
+    """Returns the part of a plate in an image of this size."""
     x1, y1, x2, y2 = max(box[0], 0), max(box[1], 0), min(box[2], size[0]), min(box[3], size[1])
     return (x1, y1, x2, y2) if x1 < x2 and y1 < y2 else None
 
 
-class Eyes:
-    """A detector and reader that see what is on the road."""
+class FakeNetworks:
+    """A detector and reader that know what is on the road."""
 
     def __init__(self) -> None:
-        self.looks = self.read_boxes = self.most_at_once = 0
+        self.detect_calls = self.boxes_read = self.max_batch = 0
 
     def detect(self, image: Road) -> list[Detection]:
-        self.looks += 1
+        self.detect_calls += 1
         return [Detection(box, 0.9) for box, _, _ in image.plates]
 
     def read(self, image: Road, boxes: Sequence[Box]) -> list[PlateRead]:
-        self.read_boxes += len(boxes)
-        self.most_at_once = max(self.most_at_once, len(boxes))
-        known = {box: (text, sure) for box, text, sure in image.plates}
-        return [PlateRead(positions(known[box][0], sure=known[box][1]), 0.8, 25.0) for box in boxes]
+        self.boxes_read += len(boxes)
+        self.max_batch = max(self.max_batch, len(boxes))
+        plates = {box: positions(text, sure=probability) for box, text, probability in image.plates}
+        return [PlateRead(plates[box], 0.8, 25.0) for box in boxes]
 
 
-class Blinking(Eyes):
-    """Misses the plate in some looks."""
+class MissingNetworks(FakeNetworks):
+    """Misses the plate in some calls of the detector."""
 
     def __init__(self, misses: set[int]) -> None:
         super().__init__()
@@ -95,15 +107,15 @@ class Blinking(Eyes):
 
     def detect(self, image: Road) -> list[Detection]:
         found = super().detect(image)
-        return [] if self.looks in self.misses else found
+        return [] if self.detect_calls in self.misses else found
 
 
-class Growing(Eyes):
-    """Sees each plate larger than it saw it before."""
+class GrowingNetworks(FakeNetworks):
+    """Detects each plate larger than before."""
 
     def detect(self, image: Road) -> list[Detection]:
         found = super().detect(image)
-        self.grown = 1.03**self.looks
+        self.grown = 1.03**self.detect_calls
         return [replace(each, box=(*each.box[:3], each.box[1] + 25 * self.grown)) for each in found]
 
     def read(self, image: Road, boxes: Sequence[Box]) -> list[PlateRead]:
@@ -112,12 +124,12 @@ class Growing(Eyes):
 
 
 @dataclass
-class Drive:
-    """Everything a drive gave."""
+class Recording:
+    """The events of a camera, and the best frames that came with them."""
 
     events: list[PlateEvent] = field(default_factory=list)
     frames: list[BestFrame | None] = field(default_factory=list)
-    eyes: Eyes = field(default_factory=Eyes)
+    networks: FakeNetworks = field(default_factory=FakeNetworks)
     clock_synced: Callable[[], bool | None] = lambda: True
 
     def take(self, _event: PlateEvent, frame: BestFrame | None) -> None:
@@ -126,7 +138,7 @@ class Drive:
     def accept(self, event: PlateEvent) -> None:
         self.events.append(event)
 
-    def told(self) -> list[tuple[str, str]]:
+    def published(self) -> list[tuple[str, str]]:
         return [(event.event_type, event.plate) for event in self.events]
 
 
@@ -138,46 +150,51 @@ def frames(vehicles: list[Vehicle], *, rate: float, until_s: float) -> list[Fram
         for vehicle in vehicles:
             if vehicle.visible(t):
                 texts = (vehicle.text, *vehicle.misread)
-                plates.append((vehicle.box(t), texts[number % len(texts)], vehicle.sure))
+                plates.append((vehicle.box(t), texts[number % len(texts)], vehicle.probability))
         result.append(Frame("gate", number, START + timedelta(seconds=t), t, Road(plates)))
     return result
 
 
 def pipeline(
-    drive: Drive,
+    recording: Recording,
     rules: EventsConfig = RULES,
     view: View | None = None,
     formats: Formats | None = None,
 ) -> CameraPipeline:
     sequence = iter(range(1, 1000))
-    names = ModelNames("d", "r", "b")
     services = EventServices(
-        next_seq=lambda: next(sequence), clock_synced=drive.clock_synced, snapshots=drive
+        next_seq=lambda: next(sequence), clock_synced=recording.clock_synced, snapshots=recording
     )
     return CameraPipeline(
-        Origin("box", "gate", names, services),
+        Origin("box", "gate", ModelNames("d", "r", "b"), services),
         PipelineSettings(rules, formats or shipped_formats(), view or View()),
-        detector=drive.eyes,
-        reader=drive.eyes,
-        sink=drive,
+        detector=recording.networks,
+        reader=recording.networks,
+        sink=recording,
     )
 
 
-def drive(
+def process(camera: CameraPipeline, shown: list[Frame], *, after_s: float = 0) -> None:
+    """Processes frames as if they were captured `after_s` seconds later."""
+    for frame in shown:
+        camera.process(replace(frame, captured_at=frame.captured_at + timedelta(seconds=after_s)))
+
+
+def record(
     *vehicles: Vehicle,
     rate: float = 15,
     until_s: float = 8,
-    rules: EventsConfig = RULES,
-    formats: Formats | None = None,
-    eyes: Eyes | None = None,
     busy: bool = False,
-) -> Drive:
-    result = Drive(eyes=eyes or Eyes())
-    way = pipeline(result, rules, formats=formats)
+    networks: FakeNetworks | None = None,
+    **settings: object,
+) -> Recording:
+    """Returns the events of the whole drive; `settings` are those of `pipeline`."""
+    result = Recording(networks=networks or FakeNetworks())
+    camera = pipeline(result, **settings)
     for frame in frames(list(vehicles), rate=rate, until_s=until_s):
         if busy:
-            way.process_if_useful(frame)
+            camera.process_if_useful(frame)
         else:
-            way.process(frame)
-    way.finish()
+            camera.process(frame)
+    camera.finish()
     return result

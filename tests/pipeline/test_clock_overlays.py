@@ -1,9 +1,22 @@
 import numpy as np
 import pytest
 
-from plateid.core.records import Box
+from plateid.core.records import Box, Frame
 from plateid.pipeline.clock_overlays import MAX_TEXTS, ClockOverlays, TextHistory
+from tests.pipeline.road import (
+    LEFT,
+    SEEN,
+    Recording,
+    Road,
+    Vehicle,
+    frames,
+    pipeline,
+    process,
+    record,
+)
 from tests.pipeline.test_stationary import BOX, START, moment, shifted
+
+CLOCK_BOX: Box = (900.0, 30.0, 1050.0, 55.0)
 
 
 def history(texts: list[str], *, rate: float) -> TextHistory:
@@ -54,3 +67,50 @@ def test_short_pass_at_the_place_of_a_known_clock_is_a_clock():
     assert short(shifted(3))
     assert not short(shifted(3), age_s=10)
     assert not short(shifted(300))
+
+
+def clock_frames(texts: list[str], *, rate: float, until_s: float) -> list[Frame]:
+    """Returns frames that show each text for a second, and a vehicle that passes below it."""
+    result = []
+    for number in range(int(until_s * rate) + 1):
+        t = number / rate
+        plates = [(CLOCK_BOX, texts[int(t) % len(texts)], 0.99)]
+        car = Vehicle("B68SPK", 5, 9)
+        if car.visible(t):
+            plates.append((car.box(t), car.text, car.probability))
+        result.append(Frame("gate", number, moment(t), t, Road(plates)))
+    return result
+
+
+@pytest.mark.parametrize("rate", [3, 10, 15])
+@pytest.mark.parametrize("start", [0, 0.3, 0.7])
+def test_clock_overlay_is_not_published_and_vehicle_below_it_is(rate, start, logs):
+    texts = [f"1200{second:02}" for second in range(60)]
+    result = Recording()
+    camera = pipeline(result)
+    shift = int(start * rate)
+    process(camera, clock_frames(texts, rate=rate, until_s=12)[shift:])
+    camera.finish()
+    assert result.published() == [SEEN, LEFT]
+    (found,) = [entry for entry in logs if entry["event"] == "clock overlay detected"]
+    assert found["box"] == (0.703, 0.042, 0.82, 0.076)
+
+
+def test_short_detection_of_known_clock_is_not_published():
+    texts = [f"1200{second:02}" for second in range(60)]
+    shown = clock_frames(texts, rate=10, until_s=10)
+    result = Recording()
+    camera = pipeline(result)
+    process(camera, shown)
+    process(camera, frames([], rate=10, until_s=3), after_s=11)
+    process(camera, clock_frames(["120100"], rate=10, until_s=2), after_s=15)
+    camera.finish()
+    assert {event.plate for event in result.events} == {"B68SPK"}
+
+
+def test_stationary_vehicle_misread_half_of_the_time_is_published():
+    misread = ("868SPK", "B68SPX", "B6BSPK", "B68SPK", "B68SPK", "B68SPK")
+    published = record(
+        Vehicle("B68SPK", 0, 20, speed=0, misread=misread), until_s=24, rate=10
+    ).published()
+    assert published == [SEEN, LEFT]

@@ -25,25 +25,25 @@ def with_plate(image: np.ndarray, x: int, level: int = 230) -> np.ndarray:
     return image
 
 
-def test_the_first_frame_passes_and_noise_does_not():
+def test_first_frame_passes_and_noise_does_not():
     gate = MotionGate()
     assert gate.passes(frame(scene(90), 0))
     assert not gate.passes(frame(scene(91), 0.1))
 
 
-def test_a_small_plate_that_moves_passes():
+def test_moving_small_plate_passes():
     gate = MotionGate()
     gate.passes(frame(with_plate(scene(), 100), 0))
     assert gate.passes(frame(with_plate(scene(), 110), 0.1))
 
 
-def test_a_change_of_exposure_is_not_motion():
+def test_exposure_change_is_not_motion():
     gate = MotionGate()
     gate.passes(frame(scene(90), 0))
     assert not gate.passes(frame(scene(120), 0.1))
 
 
-def test_a_lorry_that_fills_most_of_the_picture_is_motion():
+def test_lorry_that_fills_most_of_the_image_is_motion():
     gate = MotionGate()
     gate.passes(frame(scene(90), 0))
     lorry = scene(90)
@@ -60,22 +60,22 @@ def test_slow_changes_add_up():
     assert [gate.passes(each) for each in fading].count(True) > 1
 
 
-def test_a_still_scene_is_looked_at_now_and_then():
+def test_still_scene_passes_every_few_seconds():
     gate = MotionGate()
     gate.passes(frame(scene(), 0))
     assert not gate.passes(frame(scene(), 4.9))
     assert gate.passes(frame(scene(), 5.0))
 
 
-def test_the_gate_says_whether_the_scene_it_lets_through_is_a_still_one():
+def test_gate_reports_whether_passed_frame_is_still():
     gate = MotionGate()
-    told = []
+    results = []
     for image, seconds in ((scene(), 0), (scene(), 5), (scene(), 6), (with_plate(scene(), 9), 7)):
-        told.append((gate.passes(frame(image, seconds)), gate.still))
-    assert told == [(True, False), (True, True), (False, True), (True, False)]
+        results.append((gate.passes(frame(image, seconds)), gate.still))
+    assert results == [(True, False), (True, True), (False, True), (True, False)]
 
 
-def test_motion_that_is_not_shown_does_not_count():
+def test_masked_motion_does_not_count():
     shown = np.ones(SIZE[::-1], bool)
     shown[:, : SIZE[0] // 2] = False
     gate = MotionGate(shown)
@@ -84,14 +84,14 @@ def test_motion_that_is_not_shown_does_not_count():
     assert gate.passes(frame(with_plate(scene(), 500), 0.2))
 
 
-def test_a_scene_that_is_still_after_frames_that_nobody_compared_is_looked_at_twice():
+def test_still_scene_after_uncompared_frames_passes_twice():
     gate = MotionGate()
     empty, road = scene(), [with_plate(scene(), 10 + 10 * n) for n in range(BUSY + CHECK_EVERY)]
     road[BUSY + CHECK_EVERY - 1] = empty  # is compared, and the two before are not
-    told = []
+    results = []
     for n, image in enumerate([*road, road[0], road[0], empty, empty, empty]):
-        told.append((gate.passes(frame(image, n / 15)), gate.still))
-    assert told[-3:] == [(True, False), (True, True), (False, True)]
+        results.append((gate.passes(frame(image, n / 15)), gate.still))
+    assert results[-3:] == [(True, False), (True, True), (False, True)]
 
 
 class Counted(ArrayLazyImage):
@@ -102,7 +102,7 @@ class Counted(ArrayLazyImage):
         return super().luma(width, height)
 
 
-def test_a_busy_scene_is_compared_now_and_then_and_a_still_one_each_time():
+def test_busy_scene_is_compared_rarely_and_still_scene_always():
     gate = MotionGate()
     busy, still = BUSY + 10 * CHECK_EVERY, 20
     for n in range(busy):

@@ -28,7 +28,7 @@ def shot(box: Box = BOX) -> BestFrame:
         ([read(), read(), read()], 2),
     ],
 )
-def test_the_best_shot_is_large_and_sharp_and_of_equals_the_latest(reads, best):
+def test_best_frame_is_large_and_sharp_and_the_latest_of_equals(reads, best):
     vehicle = Pass(BOX, NOW)
     shots = [shot((n, 0, 40, 10)) for n in range(len(reads))]
     for each, taken in zip(reads, shots, strict=True):
@@ -37,7 +37,7 @@ def test_the_best_shot_is_large_and_sharp_and_of_equals_the_latest(reads, best):
     assert vehicle.take_best_frame() is shots[best]
 
 
-def test_a_shot_is_taken_once_and_only_a_better_one_comes_after_it():
+def test_best_frame_is_taken_once_until_there_is_a_better_one():
     vehicle = Pass(BOX, NOW)
     vehicle.add(read(), shot())
     assert vehicle.take_best_frame() is not None
@@ -48,7 +48,7 @@ def test_a_shot_is_taken_once_and_only_a_better_one_comes_after_it():
     assert vehicle.take_best_frame() is better
 
 
-def test_at_most_one_frame_is_held_and_none_once_it_was_taken():
+def test_pass_holds_one_frame_and_none_after_it_was_taken():
     vehicle = Pass(BOX, NOW)
     images = []
     for height in (20, 30, 40):

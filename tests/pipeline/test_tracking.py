@@ -26,14 +26,14 @@ def test_no_detections_give_no_tracks():
 
 @pytest.mark.parametrize("rate", [5, 10, 15, 30])
 @pytest.mark.parametrize("speed", [0, 150, 400])
-def test_a_plate_keeps_its_number_at_any_frame_rate(rate, speed):
+def test_moving_plate_keeps_its_id_at_any_frame_rate(rate, speed):
     tracker = Tracker()
     for step in range(3 * rate):
         assert ids(tracker, [plate(50 + speed * step / rate)], step / rate) == [1]
 
 
 @pytest.mark.parametrize("rate", [5, 15, 30])
-def test_an_approaching_plate_that_grows_fourfold_keeps_its_number(rate):
+def test_approaching_plate_keeps_its_id(rate):
     tracker = Tracker()
     for step in range(4 * rate):
         size = 40 * 4 ** (step / (4 * rate))
@@ -49,7 +49,7 @@ def test_two_plates_side_by_side_never_swap():
         assert {first.id: first, second.id: second}[1].detection.box[0] == x + 6
 
 
-def test_of_two_boxes_of_one_plate_the_nearer_prolongs_its_track():
+def test_nearer_of_two_boxes_of_one_plate_continues_the_track():
     tracker = Tracker()
     for step in range(6):
         tracker.update([plate(500, 200 + step, 40)], at(step / 30))
@@ -58,7 +58,7 @@ def test_of_two_boxes_of_one_plate_the_nearer_prolongs_its_track():
     assert track.detection == nearer
 
 
-def test_a_gap_shorter_than_lost_s_is_bridged_and_a_longer_one_is_not():
+def test_track_survives_gap_shorter_than_lost_s_only():
     tracker = Tracker(lost_s=1.0)
     ids(tracker, [plate(100)], 0)
     assert ids(tracker, [], 0.5) == []
@@ -68,13 +68,13 @@ def test_a_gap_shorter_than_lost_s_is_bridged_and_a_longer_one_is_not():
 
 
 @pytest.mark.parametrize(("gap_s", "id_"), [(1.5, 1), (4.9, 1), (5.2, 2)])
-def test_when_no_frame_came_nobody_has_left(gap_s, id_):
+def test_track_survives_frame_gap_up_to_the_limit(gap_s, id_):
     tracker = Tracker(lost_s=1.0)
     ids(tracker, [plate(100)], 0)
     assert ids(tracker, [plate(104)], gap_s) == [id_]
 
 
-def test_what_one_frame_misses_is_missed_until_it_is_lost():
+def test_misses_one_until_the_track_is_lost():
     tracker = Tracker(lost_s=1.0)
     assert not tracker.misses_one
     ids(tracker, [plate(100)], 0)
@@ -87,7 +87,7 @@ def test_what_one_frame_misses_is_missed_until_it_is_lost():
     assert not tracker.misses_one
 
 
-def test_a_weak_detection_prolongs_a_track_but_never_starts_one():
+def test_weak_detection_continues_a_track_but_never_starts_one():
     tracker = Tracker()
     assert ids(tracker, [plate(100, score=0.2)], 0) == []
     assert ids(tracker, [plate(100)], 0.1) == [1]
@@ -95,7 +95,7 @@ def test_a_weak_detection_prolongs_a_track_but_never_starts_one():
     assert ids(tracker, [plate(103, score=0.05)], 0.3) == []
 
 
-def test_what_is_held_in_a_still_scene_lives_on_and_what_was_lost_before_does_not():
+def test_keep_extends_tracks_of_the_last_update_only():
     tracker = Tracker(lost_s=1.0)
     ids(tracker, [plate(100), plate(800)], 0)
     ids(tracker, [plate(100)], 0.5)
@@ -104,7 +104,7 @@ def test_what_is_held_in_a_still_scene_lives_on_and_what_was_lost_before_does_no
     assert ids(tracker, [plate(100), plate(800)], 10.2) == [1, 3]
 
 
-def test_what_a_look_misses_in_a_still_scene_is_where_it_was():
+def test_still_update_keeps_undetected_tracks_of_the_last_update():
     tracker = Tracker(lost_s=1.0)
     ids(tracker, [plate(100), plate(800)], 0)
     ids(tracker, [plate(100)], 0.5)
@@ -121,7 +121,7 @@ def test_hits_count_the_detections_of_a_track():
     assert hits == [1, 2, 3, 4]
 
 
-def test_a_box_without_area_is_tracked_like_any_other():
+def test_box_without_area_is_tracked():
     degenerate: Box = (5.0, 5.0, 5.0, 5.0)
     tracker = Tracker()
     tracker.update([Detection(degenerate, 0.9)], at(0))
