@@ -1,1 +1,1 @@
-"""Pictures of plates that nobody had to photograph: layouts as data, and the camera after them."""
+"""Renders number plates as cameras see them, from layouts of countries in TOML files."""

@@ -1,7 +1,6 @@
-"""Which rendered crops look like real ones: neither fainter, nor more blurred, coloured or glaring.
+"""Measures how real crops look, to select rendered crops that are not harder to read.
 
-What a reader is trained with is worse than what cameras give on purpose; what it is measured with
-need not be.
+Rendered crops for training are harder than those of real cameras. Crops for evaluation must not be.
 """
 
 from collections.abc import Iterable
@@ -13,23 +12,23 @@ from numpy.typing import NDArray
 
 from plateid.core.records import Image
 
-PART = 5
-"""Per cent of the real crops that are beyond what counts as their look, in each measure."""
-SIDES = (96, 32)
-"""Width and height at which edges are compared."""
-GLARING = 250
+OUTLIERS = 5
+"""Per cent of the real crops that lie outside each limit."""
+SIZE = (96, 32)
+"""Width and height at which edges are compared, pixels."""
+WHITE = 250
+"""Grey level from which a pixel is glare."""
 
 
 @dataclass(frozen=True)
 class AppearanceLimits:
-    """How real crops look.
+    """Limits of what real crops look like.
 
     Attributes:
-        contrast: Least difference of light, 0 to 255, between the 5th and 95th percentile of the
-            middle of a crop.
-        edges: Least mean step from pixel to pixel, in parts of the contrast.
-        colour: Most saturation, 0 to 1, mean of all pixels.
-        glare: Most of the pixels that are white.
+        contrast: Minimum difference between the 5th and the 95th percentile of grey levels.
+        edges: Minimum mean step from pixel to pixel, relative to the contrast.
+        colour: Maximum mean saturation (0-1).
+        glare: Maximum share of white pixels.
     """
 
     contrast: float
@@ -39,33 +38,33 @@ class AppearanceLimits:
 
     @classmethod
     def measured_on(cls, crops: Iterable[Image]) -> "AppearanceLimits":
-        """Of crops of plates, BGR."""
-        looks = np.array([_look(crop) for crop in crops])
-        least, most = np.percentile(looks, (PART, 100 - PART), axis=0)
+        """Returns the limits of these crops of plates, BGR."""
+        measures = np.array([_measure(crop) for crop in crops])
+        least, most = np.percentile(measures, (OUTLIERS, 100 - OUTLIERS), axis=0)
         return cls(*least[:2].tolist(), *most[2:].tolist())
 
     def accepts(self, crop: Image) -> bool:
-        """Whether a crop looks like them."""
-        contrast, edges, colour, glare = _look(crop)
+        """Returns whether a crop lies within the limits."""
+        contrast, edges, colour, glare = _measure(crop)
         well_lit = contrast >= self.contrast and glare <= self.glare
         return bool(well_lit and edges >= self.edges and colour <= self.colour)
 
 
-def _look(crop: Image) -> tuple[float, float, float, float]:
-    """The four measures."""
+def _measure(crop: Image) -> tuple[float, float, float, float]:
+    """Returns contrast, edges, colour and glare."""
     grey = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
     middle = _middle(grey.astype(np.float32))
     dark, bright = np.percentile(middle, (5, 95))
-    larger = middle.shape[1] > SIDES[0]
-    even = cv2.resize(middle, SIDES, interpolation=cv2.INTER_AREA if larger else cv2.INTER_LINEAR)
-    edges = np.abs(np.diff(even, axis=1)).mean() / (bright - dark + 1)
+    larger = middle.shape[1] > SIZE[0]
+    scaled = cv2.resize(middle, SIZE, interpolation=cv2.INTER_AREA if larger else cv2.INTER_LINEAR)
+    edges = np.abs(np.diff(scaled, axis=1)).mean() / (bright - dark + 1)
     high, low = crop.max(axis=2).astype(np.float32), crop.min(axis=2).astype(np.float32)
     colour = ((high - low) / (high + 20)).mean()  # dark pixels are noise
-    return float(bright - dark), float(edges), float(colour), float((grey >= GLARING).mean())
+    return float(bright - dark), float(edges), float(colour), float((grey >= WHITE).mean())
 
 
 def _middle(grey: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Without the border, where a bumper may be; never empty."""
+    """Returns the crop without its border, which may show the bumper; never empty."""
     height, width = grey.shape
     top, left = height // 5, width // 10
     return grey[top : height - top, left : width - left]

@@ -1,4 +1,4 @@
-"""Rendered plates as a folder of pictures: to look at, and for `train evaluate --crops`."""
+"""Writes rendered crops as a folder of images with labels, for `train evaluate --crops`."""
 
 import csv
 import multiprocessing
@@ -18,6 +18,7 @@ from train.train_error import TrainError
 
 COLUMNS = ("image", "text", "lines", "region")
 Row = tuple[str, str, int, str]
+"""The columns of labels.csv; an empty text: the crop was not written."""
 
 
 def write_crop_folder(
@@ -28,21 +29,21 @@ def write_crop_folder(
     seed: int = 0,
     workers: int | None = None,
 ) -> None:
-    """Fills a new folder with pictures of plates and `labels.csv`.
+    """Fills a new folder with images of plates and `labels.csv`.
 
     Args:
-        folder: Where to.
-        count: Samples to render; those that show no plate are left out.
-        like: Where given, plates that look otherwise are left out as well, and those of no country.
-        seed: Another one than that of the samples that a reader was trained with.
-        workers: Processes; None: one a core.
+        folder: The folder; it must not exist.
+        count: Number of crops to render; crops without a plate are not written.
+        like: Only plates of a country within these limits are written; None: all plates.
+        seed: Random seed; use another one than for the training of the reader.
+        workers: Number of processes; None: one for each core.
 
     Raises:
-        TrainError: The folder is there already, or cannot be written.
+        TrainError: The folder exists, or cannot be written.
     """
     try:
         if folder.exists():
-            raise TrainError(f"{folder}: is there already")
+            raise TrainError(f"{folder}: already exists")
         new = folder.with_name(f"{folder.name}.new")
         shutil.rmtree(new, ignore_errors=True)
         (new / "images").mkdir(parents=True)
@@ -50,13 +51,13 @@ def write_crop_folder(
             rows = pool.imap(
                 partial(_write, new / "images", like, seed), range(count), chunksize=32
             )
-            _label(new / "labels.csv", track(rows, "Rendering", total=count))
+            _write_labels(new / "labels.csv", track(rows, "Rendering", total=count))
         new.rename(folder)
     except OSError as error:
         raise TrainError(f"{folder}: {error.strerror}") from error
 
 
-def _label(path: Path, rows: Iterable[Row]) -> None:
+def _write_labels(path: Path, rows: Iterable[Row]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(COLUMNS)
@@ -65,15 +66,15 @@ def _label(path: Path, rows: Iterable[Row]) -> None:
 
 def _write(folder: Path, like: AppearanceLimits | None, seed: int, number: int) -> Row:
     cv2.setNumThreads(1)
-    sample = render_crop(np.random.default_rng((seed, number)))
+    crop = render_crop(np.random.default_rng((seed, number)))
     name = f"{number:06d}.png"
-    if not _wanted(sample, like):
+    if not _is_wanted(crop, like):
         return name, "", 1, ""
-    (folder / name).write_bytes(cv2.imencode(".png", sample.image)[1].tobytes())
-    return name, sample.text, 1 + max(sample.rows), sample.region
+    (folder / name).write_bytes(cv2.imencode(".png", crop.image)[1].tobytes())
+    return name, crop.text, 1 + max(crop.rows), crop.region
 
 
-def _wanted(sample: LabelledCrop, like: AppearanceLimits | None) -> bool:
-    return bool(sample.text) and (
-        like is None or (sample.region != "" and like.accepts(sample.image))
-    )
+def _is_wanted(crop: LabelledCrop, like: AppearanceLimits | None) -> bool:
+    if not crop.text or like is None:
+        return bool(crop.text)
+    return bool(crop.region) and like.accepts(crop.image)

@@ -1,152 +1,149 @@
-"""What a plate shows beside its text: paper, pictures, band, captions, frame, stickers, bolts."""
+"""Draws what a plate shows besides its text: graphics, band, captions, frame, stickers, bolts."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from plateid.core.records import Image
+from plateid.core.records import Box, Image
 from train.synth.fonts import families, line_mask
 from train.synth.layouts import Band, Caption, PlateLayout
 from train.synth.symbols import (
-    Box,
     Colour,
-    blob,
-    bolt,
-    disc,
-    emblem,
+    draw_bolt,
+    draw_emblem,
+    draw_sticker,
+    fill_blob,
+    fill_circle,
+    fill_polygon,
+    fill_star,
     jittered_colour,
-    polygon,
-    star,
-    sticker,
 )
 
 LETTERS = "AEIOURSTNLMCDHBGPKZ"
+"""Letters of invented words."""
 
 
-def draw_paper(rng: np.random.Generator, layout: PlateLayout, size: tuple[int, int]) -> Image:
-    """The empty sheet, with its pictures where the layout has some; size is width, height."""
+def draw_background(rng: np.random.Generator, layout: PlateLayout, size: tuple[int, int]) -> Image:
+    """Returns an empty plate with its graphics; size is (width, height), pixels."""
     width, height = size
-    paper = jittered_colour(rng, str(rng.choice(layout.paper)), 7)
-    sheet = np.empty((height, width, 3), np.uint8)
-    sheet[:] = paper
-    if layout.graphics and rng.random() < layout.graphic:
+    colour = jittered_colour(rng, str(rng.choice(layout.background)), 7)
+    image = np.empty((height, width, 3), np.uint8)
+    image[:] = colour
+    if layout.graphics and rng.random() < layout.graphics_share:
         for kind in rng.choice(layout.graphics, int(rng.integers(1, 3))):
-            _graphic(rng, sheet, str(kind), jittered_colour(rng, str(rng.choice(layout.tints)), 25))
+            tint = jittered_colour(rng, str(rng.choice(layout.tints)), 25)
+            _draw_graphic(rng, image, str(kind), tint)
         strength = rng.uniform(0.2, 0.9)
-        plain = np.full_like(sheet, paper)
-        sheet = np.asarray(cv2.addWeighted(sheet, strength, plain, 1 - strength, 0), np.uint8)
-    return sheet
+        plain = np.full_like(image, colour)
+        image = np.asarray(cv2.addWeighted(image, strength, plain, 1 - strength, 0), np.uint8)
+    return image
 
 
-def _graphic(rng: np.random.Generator, sheet: Image, kind: str, colour: Colour) -> None:
-    height, width = sheet.shape[:2]
+def _draw_graphic(rng: np.random.Generator, image: Image, kind: str, colour: Colour) -> None:
+    height, width = image.shape[:2]
     if kind == "fade":
-        _fade(rng, sheet, colour)
+        _draw_fade(rng, image, colour)
     elif kind == "hills":
-        _hills(rng, sheet, colour)
+        _draw_hills(rng, image, colour)
     elif kind == "stripes":
         y = round(rng.uniform(0, 0.9) * height)
-        cv2.rectangle(
-            sheet, (0, y), (width, y + round(rng.uniform(0.03, 0.2) * height)), colour, -1
-        )
+        end = y + round(rng.uniform(0.03, 0.2) * height)
+        cv2.rectangle(image, (0, y), (width, end), colour, -1)
     elif kind == "picture":
         x, half = rng.uniform(0.05, 0.95) * width, rng.uniform(0.2, 0.5) * height
-        emblem(rng, sheet, (x - half, height / 2 - half, x + half, height / 2 + half))
+        draw_emblem(rng, image, (x - half, height / 2 - half, x + half, height / 2 + half))
     elif kind == "pattern":
         step = max(3, round(rng.uniform(0.04, 0.12) * height))
-        sheet[::step] = colour
-        sheet[:, :: 2 * step] = colour
+        image[::step] = colour
+        image[:, :: 2 * step] = colour
     elif kind == "rays":
-        centre = np.array([rng.uniform(0.1, 0.9) * width, rng.uniform(0.3, 1.0) * height])
-        for turn in np.arange(0, 2 * np.pi, 0.5):
-            far = np.array([[np.cos(a), np.sin(a)] for a in (turn, turn + 0.22)]) * width
-            polygon(sheet, np.vstack([centre, centre + far]), colour)
+        _draw_rays(rng, image, colour)
     else:
         for _ in range(int(rng.integers(2, 7))):
-            x, y, half = (
-                rng.uniform(0, width),
-                rng.uniform(0, height),
-                rng.uniform(0.05, 0.3) * height,
-            )
-            blob(rng, sheet, (x - half, y - half, x + half, y + half), colour)
+            x, y = rng.uniform(0, width), rng.uniform(0, height)
+            half = rng.uniform(0.05, 0.3) * height
+            fill_blob(rng, image, (x - half, y - half, x + half, y + half), colour)
 
 
-def _fade(rng: np.random.Generator, sheet: Image, colour: Colour) -> None:
-    """A tint that fades from an edge, as on many plates of US states."""
-    height = sheet.shape[0]
+def _draw_fade(rng: np.random.Generator, image: Image, colour: Colour) -> None:
+    """Draws a colour that fades from an edge, as on plates of many US states."""
+    height = image.shape[0]
     ramp = np.clip(1 - np.linspace(0, rng.uniform(1.2, 4), height), 0, 1)[:, None, None]
     if rng.random() < 0.4:
         ramp = np.maximum(ramp, ramp[::-1])
     elif rng.random() < 0.5:
         ramp = ramp[::-1]
-    sheet[:] = (sheet * (1 - ramp) + np.array(colour) * ramp).astype(np.uint8)
+    image[:] = (image * (1 - ramp) + np.array(colour) * ramp).astype(np.uint8)
 
 
-def _hills(rng: np.random.Generator, sheet: Image, colour: Colour) -> None:
-    height, width = sheet.shape[:2]
-    xs = np.linspace(0, width, 9)
-    ys = height * rng.uniform(0.35, 0.95, 9)
-    polygon(sheet, np.vstack([np.stack([xs, ys], axis=1), [(width, height), (0, height)]]), colour)
+def _draw_hills(rng: np.random.Generator, image: Image, colour: Colour) -> None:
+    height, width = image.shape[:2]
+    ridge = np.stack([np.linspace(0, width, 9), height * rng.uniform(0.35, 0.95, 9)], axis=1)
+    fill_polygon(image, np.vstack([ridge, [(width, height), (0, height)]]), colour)
 
 
-def draw_band(rng: np.random.Generator, sheet: Image, band: Band) -> Box:
-    """The band where the plate has one.
+def _draw_rays(rng: np.random.Generator, image: Image, colour: Colour) -> None:
+    height, width = image.shape[:2]
+    centre = np.array([rng.uniform(0.1, 0.9) * width, rng.uniform(0.3, 1.0) * height])
+    for turn in np.arange(0, 2 * np.pi, 0.5):
+        far = np.array([[np.cos(a), np.sin(a)] for a in (turn, turn + 0.22)]) * width
+        fill_polygon(image, np.vstack([centre, centre + far]), colour)
+
+
+def draw_band(rng: np.random.Generator, image: Image, band: Band) -> Box:
+    """Draws the band, if this plate has one.
 
     Returns:
-        What it leaves of the sheet, xyxy in pixels.
+        The area that the band leaves free, xyxy in pixels.
     """
-    height, width = sheet.shape[:2]
+    height, width = image.shape[:2]
     if rng.random() >= band.share:
         return 0, 0, width, height
     colour = jittered_colour(rng, str(rng.choice(band.colour)), 12)
     ink = jittered_colour(rng, band.ink)
     if band.side == "top":
         depth = band.width * height
-        cv2.rectangle(sheet, (0, 0), (width, round(depth)), colour, -1)
-        _band_words(
-            rng, sheet, band, (0.2 * width, 0.15 * depth, 0.8 * width, 0.85 * depth), ink=ink
-        )
+        cv2.rectangle(image, (0, 0), (width, round(depth)), colour, -1)
+        box = (0.2 * width, 0.15 * depth, 0.8 * width, 0.85 * depth)
+        _draw_code(rng, image, band, box, ink=ink)
         return 0, depth, width, height
     depth = band.width * width
     left = depth if band.side in ("left", "both") else 0.0
     right = width - depth if band.side in ("right", "both") else float(width)
     for x1, x2 in [(0.0, left)] * (left > 0) + [(right, float(width))] * (right < width):
-        cv2.rectangle(sheet, (round(x1), 0), (round(x2), height), colour, -1)
-        _band_words(
-            rng,
-            sheet,
-            band,
-            (x1 + 0.15 * depth, 0.6 * height, x2 - 0.15 * depth, 0.92 * height),
-            ink=ink,
-        )
+        cv2.rectangle(image, (round(x1), 0), (round(x2), height), colour, -1)
+        box = (x1 + 0.15 * depth, 0.6 * height, x2 - 0.15 * depth, 0.92 * height)
+        _draw_code(rng, image, band, box, ink=ink)
         if rng.random() < band.stars:
-            _ring_of_stars(rng, sheet, ((x1 + x2) / 2, 0.3 * height), 0.34 * depth)
+            _draw_ring_of_stars(rng, image, ((x1 + x2) / 2, 0.3 * height), 0.34 * depth)
     return left, 0, right, height
 
 
-def _ring_of_stars(
-    rng: np.random.Generator, sheet: Image, centre: tuple[float, float], radius: float
+def _draw_ring_of_stars(
+    rng: np.random.Generator, image: Image, centre: tuple[float, float], radius: float
 ) -> None:
     yellow = jittered_colour(rng, "#f0d030", 15)
     for turn in np.arange(12) * np.pi / 6:
         at = (centre[0] + radius * np.cos(turn), centre[1] + radius * np.sin(turn))
         if radius > 8:
-            star(sheet, at, radius * 0.22, yellow)
+            fill_star(image, at, radius * 0.22, yellow)
         else:
-            disc(sheet, at, radius * 0.16, yellow)
+            fill_circle(image, at, radius * 0.16, yellow)
 
 
-def _band_words(
-    rng: np.random.Generator, sheet: Image, band: Band, box: Box, *, ink: Colour
+def _draw_code(
+    rng: np.random.Generator, image: Image, band: Band, box: Box, *, ink: Colour
 ) -> None:
+    """Draws the country code or the name of the state, if the band has one."""
     if band.codes:
-        write(sheet, words(rng, band.codes), box, ink=ink, font=random_font(rng, "sans"))
+        text = random_caption(rng, band.codes)
+        draw_text(image, text, box, ink=ink, font=random_font(rng, "sans"))
 
 
 def draw_caption(
-    rng: np.random.Generator, sheet: Image, caption: Caption, area: Box, *, ink: Colour
+    rng: np.random.Generator, image: Image, caption: Caption, area: Box, *, ink: Colour
 ) -> None:
-    """Words at an edge of the area."""
+    """Draws a caption at an edge of the area, if this plate has one."""
     if rng.random() >= caption.share:
         return
     x1, y1, x2, y2 = area
@@ -161,26 +158,27 @@ def draw_caption(
         "left": (x1 + edge, y1 + edge, x1 + edge + 2 * tall, y1 + edge + tall),
         "right": (x2 - edge - 2 * tall, y1 + edge, x2 - edge, y1 + edge + tall),
     }[caption.place]
-    write(sheet, words(rng, caption.words), box, ink=ink, font=random_font(rng, caption.family))
+    text = random_caption(rng, caption.texts)
+    draw_text(image, text, box, ink=ink, font=random_font(rng, caption.family))
 
 
-def words(rng: np.random.Generator, choices: tuple[str, ...]) -> str:
-    """One of them; * is replaced by a few letters."""
+def random_caption(rng: np.random.Generator, choices: tuple[str, ...]) -> str:
+    """Returns one of the choices, with each * replaced by an invented word."""
     text = choices[rng.integers(len(choices))]
     while "*" in text:
-        some = "".join(rng.choice(list(LETTERS), int(rng.integers(3, 9))))
-        text = text.replace("*", some if rng.random() < 0.6 else some.capitalize(), 1)
+        word = "".join(rng.choice(list(LETTERS), int(rng.integers(3, 9))))
+        text = text.replace("*", word if rng.random() < 0.6 else word.capitalize(), 1)
     return text
 
 
 def random_font(rng: np.random.Generator, family: str) -> str:
-    """A font file of the family."""
+    """Returns a random font file of the family."""
     files = families()[family].files
     return files[rng.integers(len(files))]
 
 
-def write(sheet: Image, text: str, box: Box, *, ink: Colour, font: str) -> None:
-    """Small words in the middle of a box, as large as they fit."""
+def draw_text(image: Image, text: str, box: Box, *, ink: Colour, font: str) -> None:
+    """Draws small text in the middle of a box, as large as it fits."""
     x1, y1, x2, y2 = box
     if y2 - y1 < 3 or x2 - x1 < 3:
         return
@@ -189,29 +187,34 @@ def write(sheet: Image, text: str, box: Box, *, ink: Colour, font: str) -> None:
     size = (max(1, round(mask.shape[1] * scale)), max(1, round(mask.shape[0] * scale)))
     small = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
     at = (round((x1 + x2 - size[0]) / 2), round((y1 + y2 - size[1]) / 2))
-    stamp(sheet, np.asarray(small, np.uint8), at, ink)
+    blend_colour(image, np.asarray(small, np.uint8), at, ink)
 
 
-def stamp(sheet: Image, mask: NDArray[np.uint8], at: tuple[int, int], ink: Colour) -> None:
-    """Lays a colour on the sheet by an opacity, its corner at x, y; what hangs over is cut off."""
+def blend_colour(
+    image: Image, opacity: NDArray[np.uint8], at: tuple[int, int], colour: Colour
+) -> None:
+    """Blends a colour into the image by an opacity mask (0-255), in place.
+
+    The upper left corner of the mask is at (x, y); parts outside the image are cut off.
+    """
     x, y = at
-    mask = mask[max(0, -y) : sheet.shape[0] - y, max(0, -x) : sheet.shape[1] - x]
+    opacity = opacity[max(0, -y) : image.shape[0] - y, max(0, -x) : image.shape[1] - x]
     y, x = max(0, y), max(0, x)
-    if not mask.size:
+    if not opacity.size:
         return
-    part = sheet[y : y + mask.shape[0], x : x + mask.shape[1]]
-    opacity = mask[:, :, None].astype(np.float32) / 255
-    part[:] = (part + (np.array(ink, np.float32) - part) * opacity).astype(np.uint8)
+    part = image[y : y + opacity.shape[0], x : x + opacity.shape[1]]
+    share = opacity[:, :, None].astype(np.float32) / 255
+    part[:] = (part + (np.array(colour, np.float32) - part) * share).astype(np.uint8)
 
 
-def draw_fittings(rng: np.random.Generator, sheet: Image, layout: PlateLayout, ink: Colour) -> None:
-    """Frame, stickers and bolts."""
-    height, width = sheet.shape[:2]
+def draw_fittings(rng: np.random.Generator, image: Image, layout: PlateLayout, ink: Colour) -> None:
+    """Draws frame, stickers and bolts, each on its share of the plates."""
+    height, width = image.shape[:2]
     if rng.random() < layout.frame:
         thick = max(1, round(rng.uniform(0.015, 0.045) * height))
         inset = round(rng.uniform(0, 0.04) * height)
         corners = (inset, inset), (width - 1 - inset, height - 1 - inset)
-        cv2.rectangle(sheet, *corners, ink, thick)
+        cv2.rectangle(image, *corners, ink, thick)
     if rng.random() < layout.stickers:
         for _ in range(int(rng.integers(1, 3))):
             side = rng.uniform(0.1, 0.2) * height
@@ -219,19 +222,19 @@ def draw_fittings(rng: np.random.Generator, sheet: Image, layout: PlateLayout, i
             x = x if rng.random() < 0.5 else width - x - 1.4 * side
             y = rng.uniform(0.02, 0.06) * height
             y = y if rng.random() < 0.7 else height - y - side
-            sticker(rng, sheet, (x, y, x + 1.4 * side, y + side))
+            draw_sticker(rng, image, (x, y, x + 1.4 * side, y + side))
     if rng.random() < layout.bolts:
-        _bolts(rng, sheet)
+        _draw_bolts(rng, image)
 
 
-def _bolts(rng: np.random.Generator, sheet: Image) -> None:
-    height, width = sheet.shape[:2]
+def _draw_bolts(rng: np.random.Generator, image: Image) -> None:
+    """Draws one row of bolts on a wide plate, two on a tall one."""
+    height, width = image.shape[:2]
     tall = width / height < 3
     x = rng.uniform(0.18, 0.3) if tall else rng.uniform(0.03, 0.3)
-    ys = [rng.uniform(0.05, 0.09)] * tall + [rng.uniform(0.9, 0.95)] * tall or [
-        rng.uniform(0.2, 0.8)
-    ]
-    for y in ys:
+    rows = [rng.uniform(0.05, 0.09)] * tall + [rng.uniform(0.9, 0.95)] * tall
+    for y in rows or [rng.uniform(0.2, 0.8)]:
         for side in (x, 1 - x):
             if rng.random() < 0.85:
-                bolt(rng, sheet, (side * width, y * height), rng.uniform(0.02, 0.045) * height)
+                at = (side * width, y * height)
+                draw_bolt(rng, image, at, rng.uniform(0.02, 0.045) * height)

@@ -1,4 +1,4 @@
-"""Glyphs of a family: masks of open fonts and of drawn ones, cached, all of the same height."""
+"""Glyphs of a family of fonts as masks: from open fonts and from drawn ones, cached."""
 
 import functools
 import tomllib
@@ -18,13 +18,15 @@ from train.train_error import TrainError
 
 FONT_FOLDER = Path("/usr/share/fonts")
 REFERENCE = "H"
+"""The letter that gives the height and the width of a font."""
 CHINESE = "DroidSansFallbackFull.ttf"
-"""Has Chinese and Japanese characters; of the Debian package fonts-droid-fallback."""
+"""A font with Chinese and Japanese characters, from the Debian package fonts-droid-fallback."""
 Mask = NDArray[np.uint8]
+"""Opacity, shape (H, W), 0 to 255."""
 
 
 class StrokeChoice(Section):
-    """The drawn fonts of a family, and how often one of them is taken."""
+    """The style of a family's drawn fonts, and the share of plates that use one of them."""
 
     style: str
     share: float = Field(ge=0, le=1)
@@ -39,34 +41,34 @@ class Family(Section):
 
 @dataclass(frozen=True)
 class FontFace:
-    """One font: a file's name, or a style and its number."""
+    """One font: the name of a file, or a style and its number."""
 
     name: str
     number: int = -1
 
     def glyph(self, character: str) -> Mask:
-        """Opacity, shape (CAP or more, W): the first CAP rows are those of a capital."""
+        """Returns the mask of a character; its first CAP rows are those of a capital."""
         return _glyph(self, character)
 
     @functools.cached_property
     def width(self) -> float:
-        """Of an ordinary letter, in heights of it."""
+        """Width of an ordinary letter, in heights of it."""
         return float(self.glyph(REFERENCE).shape[1] / CAP)
 
 
 @functools.cache
 def families() -> dict[str, Family]:
-    """The families by name."""
+    """Returns the families by name."""
     table = tomllib.loads(resources.files("train.synth").joinpath("fonts.toml").read_text())
     return {name: Family.model_validate(entry) for name, entry in table["families"].items()}
 
 
 @functools.cache
 def font_files() -> dict[str, Path]:
-    """Where each font is that a family names.
+    """Returns the paths of all font files of the families by name, in a fixed order.
 
     Raises:
-        TrainError: One is not installed.
+        TrainError: A font is not installed.
     """
     found = {path.name: path for path in FONT_FOLDER.rglob("*.[ot]tf")}
     wanted = {name for family in families().values() for name in family.files}
@@ -78,7 +80,7 @@ def font_files() -> dict[str, Path]:
 
 
 def pick_face(rng: np.random.Generator, family: str) -> FontFace:
-    """A font of the family."""
+    """Returns a random font of the family."""
     spec = families()[family]
     if spec.strokes and rng.random() < spec.strokes.share:
         return _face(spec.strokes.style, int(rng.integers(styles()[spec.strokes.style].count)))
@@ -93,40 +95,40 @@ _stroke_font = functools.cache(StrokeFont)
 def _glyph(face: FontFace, character: str) -> Mask:
     if face.number >= 0:
         return _stroke_font(face.name, face.number).mask(character)
-    return _from_file(face.name, character)
+    return _glyph_from_file(face.name, character)
 
 
 @functools.lru_cache(maxsize=512)
 def sized(name: str, size: int) -> ImageFont.FreeTypeFont:
-    """A font file at a size in pixels per em."""
+    """Returns a font file at a size in pixels per em."""
     return ImageFont.truetype(str(font_files()[name]), size)
 
 
 @functools.cache
-def _capital(name: str) -> tuple[ImageFont.FreeTypeFont, int]:
-    """The font at the size where capitals are CAP high, and how far above the baseline they are."""
+def _with_caps(name: str) -> tuple[ImageFont.FreeTypeFont, int]:
+    """Returns the font at the size at which capitals are CAP high, and their exact height."""
     box = sized(name, 200).getbbox(REFERENCE, anchor="ls")
     font = sized(name, round(200 * CAP / (box[3] - box[1])))
     return font, round(-font.getbbox(REFERENCE, anchor="ls")[1])
 
 
-def _from_file(name: str, character: str) -> Mask:
-    """Cut out with its tail; an O's overshoot above a capital is cut off."""
-    font, ascent = _capital(name)
+def _glyph_from_file(name: str, character: str) -> Mask:
+    """Returns a glyph with its tail; cuts off what rises above a capital, as an O does."""
+    font, ascent = _with_caps(name)
     left, _, right, bottom = font.getbbox(character, anchor="ls")
     width = max(1, round(right - left))
-    sheet = PilImage.new("L", (width, CAP + max(0, round(bottom) + ascent - CAP)))
-    ImageDraw.Draw(sheet).text((-left, ascent), character, font=font, fill=255, anchor="ls")
-    mask = np.array(sheet, np.uint8)
+    canvas = PilImage.new("L", (width, CAP + max(0, round(bottom) + ascent - CAP)))
+    ImageDraw.Draw(canvas).text((-left, ascent), character, font=font, fill=255, anchor="ls")
+    mask = np.array(canvas, np.uint8)
     tail = mask[CAP:]
     return mask if tail.size and tail.max(initial=0) and len(tail) > 0.06 * CAP else mask[:CAP]
 
 
 @functools.lru_cache(maxsize=4096)
 def line_mask(name: str, text: str, height: int) -> Mask:
-    """A whole line of small text as opacity, `height` rows for its capitals; cut to its ink."""
+    """Returns a line of small text with capitals of about `height` rows, cropped to its ink."""
     font = sized(name, max(4, round(height * 1.4)))
     left, top, right, bottom = (round(value) for value in font.getbbox(text))
-    sheet = PilImage.new("L", (max(1, right - left), max(1, bottom - top)))
-    ImageDraw.Draw(sheet).text((-left, -top), text, font=font, fill=255)
-    return np.array(sheet, np.uint8)
+    canvas = PilImage.new("L", (max(1, right - left), max(1, bottom - top)))
+    ImageDraw.Draw(canvas).text((-left, -top), text, font=font, fill=255)
+    return np.array(canvas, np.uint8)

@@ -1,4 +1,4 @@
-"""Layouts of plates, as data: a TOML file for each country, checked when it is read."""
+"""Layouts of plates: a TOML file for each country, checked when it is read."""
 
 import functools
 import re
@@ -15,7 +15,8 @@ from train.toml_reading import read_toml
 Share = Annotated[float, Field(ge=0, le=1)]
 Length = Annotated[float, Field(gt=0)]
 Range = tuple[float, float]
-Colour = Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
+"""Least and largest value of a random number."""
+HexColour = Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
 Gap = Literal[
     "none",
     "thin",
@@ -32,7 +33,7 @@ Gap = Literal[
 ]
 Graphic = Literal["fade", "hills", "blobs", "stripes", "picture", "pattern", "rays"]
 ROW = "/"
-"""The part of a pattern that begins the second line."""
+"""The part of a pattern that starts the second row."""
 STACK = re.compile(r"\[(.+)\]")
 """A part whose characters stand above each other."""
 _PIECE = r"[^][/|+ ]+(\|[^][/|+ ]+)*"
@@ -42,124 +43,136 @@ PATTERN = re.compile(rf"{_ROW}( / {_ROW})?")
 
 
 class Band(Section):
-    """A coloured strip at a side: the country's, or a state's name above."""
+    """A coloured band at an edge of the plate: a country code, or the name of a state."""
 
     side: Literal["left", "right", "both", "top"]
-    colour: tuple[Colour, ...] = Field(min_length=1)
-    width: float = Field(gt=0, lt=0.5, description="In widths of the plate, heights at the top")
-    codes: tuple[str, ...] = Field(default=(), description="What stands in it; no part of the text")
-    ink: Colour = "#f4f4f4"
-    stars: Share = 0.0
-    share: Share = 1.0
+    colour: tuple[HexColour, ...] = Field(min_length=1)
+    width: float = Field(gt=0, lt=0.5, description="Share of the plate's width; at the top: height")
+    codes: tuple[str, ...] = Field(default=(), description="Texts of the band, one is chosen")
+    ink: HexColour = "#f4f4f4"
+    stars: Share = Field(default=0.0, description="Share of bands with a ring of stars")
+    share: Share = Field(default=1.0, description="Share of plates that have the band")
 
 
 class Caption(Section):
-    """Words beside the text: a state, a slogan, a dealer; no part of the text."""
+    """A small text beside the plate's text: a state, a slogan, a dealer."""
 
-    words: tuple[str, ...] = Field(
-        min_length=1, description="One is chosen; * stands for random letters"
+    texts: tuple[str, ...] = Field(
+        min_length=1, description="One is chosen; * stands for an invented word"
     )
     place: Literal["top", "bottom", "left", "right"]
-    height: Range = Field(description="Of its capitals, in heights of the plate")
+    height: Range = Field(description="Height of its capitals, share of the plate's height")
     family: str = "caption"
-    ink: tuple[Colour, ...] = Field(default=(), description="Left out: the ink of the text")
-    share: Share = 1.0
+    ink: tuple[HexColour, ...] = Field(default=(), description="Unset: the ink of the plate")
+    share: Share = Field(default=1.0, description="Share of plates that have the caption")
 
     @field_validator("family")
     @classmethod
     def _known(cls, family: str) -> str:
-        return _known_family(family)
+        return _check_family(family)
 
 
 class PlateLayout(Section):
     """One kind of plate."""
 
-    weight: float = Field(default=1.0, gt=0)
+    weight: float = Field(default=1.0, gt=0, description="Frequency among the country's plates")
     size: tuple[Length, Length] = Field(description="Width and height, mm")
-    paper: tuple[Colour, ...] = Field(min_length=1)
-    ink: tuple[Colour, ...] = Field(min_length=1)
-    patterns: tuple[str, ...] = Field(min_length=1, description="As formats.toml, / and [] besides")
+    background: tuple[HexColour, ...] = Field(min_length=1)
+    ink: tuple[HexColour, ...] = Field(min_length=1)
+    patterns: tuple[str, ...] = Field(
+        min_length=1, description="As in formats.toml; / starts a row, [] stacks characters"
+    )
     letters: str = Field(default="ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_length=1)
     digits: str = Field(default="0123456789", min_length=1)
-    family: str
+    family: str = Field(description="Family of fonts in fonts.toml")
     aspect: Range = Field(description="Width of an ordinary letter, in heights of it")
-    cap: tuple[Length, ...] = Field(min_length=1, max_length=2, description="Height of rows, mm")
-    spacing: Range = Field(default=(0.1, 0.2), description="Between characters, in heights")
-    cell: Share = Field(default=0.0, description="How often every character has the same room")
-    centres: tuple[float, ...] = Field(default=(), description="Of rows, in heights of the plate")
-    gaps: tuple[Annotated[tuple[Gap, ...], Field(min_length=1)], ...] = Field(
-        default=(("space",),), min_length=1, description="By their order"
+    cap_heights: tuple[Length, ...] = Field(
+        min_length=1, max_length=2, description="Height of the capitals of each row, mm"
     )
-    lead: str = Field(default="", description="Characters of which one is drawn before the text")
-    frame: Share = 0.5
+    spacing: Range = Field(default=(0.1, 0.2), description="Between characters, in their heights")
+    monospaced: Share = Field(default=0.0, description="Share of plates with equal advance widths")
+    row_centres: tuple[float, ...] = Field(
+        default=(), description="Centre of each row, share of the plate's height"
+    )
+    gaps: tuple[Annotated[tuple[Gap, ...], Field(min_length=1)], ...] = Field(
+        default=(("space",),), min_length=1, description="Kinds of the first gap, the second, ..."
+    )
+    prefixes: str = Field(default="", description="Symbols of which one precedes the text")
+    frame: Share = Field(default=0.5, description="Share of plates with a frame")
     band: Band | None = None
     captions: tuple[Caption, ...] = ()
     graphics: tuple[Graphic, ...] = ()
-    graphic: Share = 0.0
-    tints: tuple[Colour, ...] = ("#7fa8d8", "#d8b070", "#90c090", "#d890a0", "#a0a0c8")
-    stickers: Share = 0.0
-    bolts: Share = 0.3
-    emboss: Share = 0.5
+    graphics_share: Share = Field(default=0.0, description="Share of plates with graphics")
+    tints: tuple[HexColour, ...] = Field(
+        default=("#7fa8d8", "#d8b070", "#90c090", "#d890a0", "#a0a0c8"),
+        description="Colours of the graphics",
+    )
+    stickers: Share = Field(default=0.0, description="Share of plates with stickers")
+    bolts: Share = Field(default=0.3, description="Share of plates with bolts")
+    emboss: Share = Field(default=0.5, description="Share of plates with raised characters")
 
     @field_validator("letters", "digits")
     @classmethod
     def _in_charset(cls, characters: str) -> str:
-        _refuse_foreign(characters)
+        _check_charset(characters)
         return characters
 
     @field_validator("family")
     @classmethod
     def _known(cls, family: str) -> str:
-        return _known_family(family)
+        return _check_family(family)
 
     @field_validator("patterns")
     @classmethod
     def _legal(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
         for pattern in patterns:
-            _refuse_foreign(re.sub(r"[ |+/\[\]]", "", pattern))
+            _check_charset(re.sub(r"[ |+/\[\]]", "", pattern))
             if pattern.split(" ").count(ROW) > 1:
                 raise ValueError(f"{pattern!r} has more than two rows")
             if not PATTERN.fullmatch(pattern):
-                raise ValueError(f"{pattern!r} is no pattern, as 'LL DD LLL', 'L|A+DD / [LL] DDD'")
+                raise ValueError(
+                    f"{pattern!r} is no pattern such as 'LL DD LLL' or 'L|A+DD / [LL] DDD'"
+                )
         return patterns
 
     @model_validator(mode="after")
     def _rows_agree(self) -> Self:
+        heights, centres = len(self.cap_heights), len(self.row_centres)
         for pattern in self.patterns:
             rows = pattern.split(" ").count(ROW) + 1
-            if rows != len(self.cap):
-                raise ValueError(f"cap has {len(self.cap)} heights, {pattern!r} has {rows} rows")
-        if self.centres and len(self.centres) != len(self.cap):
-            raise ValueError(f"centres has {len(self.centres)} rows, cap has {len(self.cap)}")
+            if rows != heights:
+                raise ValueError(f"cap_heights has {heights} rows, {pattern!r} has {rows}")
+        if centres not in (0, heights):
+            raise ValueError(f"row_centres has {centres} rows, cap_heights has {heights}")
         return self
 
 
 class Layout(Section):
-    """All plates of a country; `region` is empty for what no country issues.
+    """All plates of a country; `region` is empty for plates that no country issues.
 
-    What a file's table `every` says goes for all of its plates that do not say otherwise.
+    The table `defaults` of a file completes each of its plates.
     """
 
     region: str = Field(pattern=r"^([a-z]{2})?$")
-    weight: float = Field(gt=0, description="Among all files")
+    weight: float = Field(gt=0, description="Frequency among all files")
     plates: tuple[PlateLayout, ...] = Field(min_length=1)
 
     @model_validator(mode="before")
     @classmethod
-    def _filled_in(cls, said: Any) -> Any:
-        match said:
-            case {"every": dict(every), "plates": [*plates], **others}:
-                filled = [{**every, **p} if isinstance(p, dict) else p for p in plates]
-                return {**others, "plates": filled}
-        return said
+    def _completed(cls, table: Any) -> Any:
+        match table:
+            case {"defaults": dict(defaults), "plates": [*plates], **others}:
+                completed = [{**defaults, **p} if isinstance(p, dict) else p for p in plates]
+                return {**others, "plates": completed}
+        return table
 
 
 @functools.cache
 def layouts() -> tuple[Layout, ...]:
-    """All layouts that come with the trainer.
+    """Returns all layouts that ship with the trainer.
 
     Raises:
-        TrainError: One of the files is wrong.
+        TrainError: A file is wrong.
     """
     folder = resources.files("train.synth").joinpath("layouts")
     files = sorted(folder.iterdir(), key=lambda file: file.name)
@@ -167,16 +180,16 @@ def layouts() -> tuple[Layout, ...]:
 
 
 def regions() -> tuple[str, ...]:
-    """The countries of all layouts, in the order of their codes."""
+    """Returns the codes of all countries, sorted."""
     return tuple(sorted({layout.region for layout in layouts()} - {""}))
 
 
-def _refuse_foreign(characters: str) -> None:
+def _check_charset(characters: str) -> None:
     if foreign := sorted(set(characters) - set(CHARSET)):
         raise ValueError(f"{' '.join(foreign)}: not in the charset, which is {CHARSET}")
 
 
-def _known_family(family: str) -> str:
+def _check_family(family: str) -> str:
     if family not in families():
         raise ValueError(f"no family {family!r} in fonts.toml; known: {' '.join(families())}")
     return family

@@ -36,21 +36,22 @@ def rows_of(rng: np.random.Generator, layout: PlateLayout, text: str) -> tuple[T
     Raises:
         ValueError: The text fits no pattern of the layout.
     """
-    pattern, *parts = match_text(layout, text)
-    if not pattern:
+    matched = match_text(layout, text)
+    if not matched:
         raise ValueError(f"{text} fits no pattern")
+    pattern, *parts = matched
     return _rows(rng, layout, pattern, lambda _: parts.pop(0))
 
 
 def match_text(layout: PlateLayout, text: str) -> tuple[str, ...]:
-    """Returns the first pattern that the text fits and the parts of the text; else one "".
+    """Returns the first pattern that the text fits, and the parts of the text; empty: none.
 
     Spaces between the parts of a row are optional; a slash stands between two rows.
     """
-    matches = (
-        (pattern, _expression(pattern, layout).fullmatch(text)) for pattern in layout.patterns
-    )
-    return next(((pattern, *match.groups()) for pattern, match in matches if match), ("",))
+    for pattern in layout.patterns:
+        if match := _expression(pattern, layout).fullmatch(text):
+            return pattern, *match.groups()
+    return ()
 
 
 def _rows(

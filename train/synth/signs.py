@@ -1,6 +1,6 @@
-"""Text that is no plate: shop signs, posters, prices, time stamps, in Latin and Chinese script.
+"""Renders texts that are no plate: shop signs, posters, prices, time stamps, Latin and Chinese.
 
-A detector that has seen few streets takes any board with characters for a plate.
+A detector that was trained on few streets takes any sign with characters for a plate.
 """
 
 import numpy as np
@@ -9,25 +9,23 @@ from PIL import Image as PilImage
 from PIL import ImageDraw, ImageFont
 
 from train.synth.fonts import CHINESE, font_files, sized
-from train.synth.symbols import any_colour, blob
+from train.synth.symbols import any_colour, fill_blob
 
-HAN = (0x4E00, 0x9F00)
-KANA = (0x3041, 0x30F0)
+HAN, KANA = (0x4E00, 0x9F00), (0x3041, 0x30F0)
+"""First and last code point of Chinese and Japanese characters."""
 LATIN = "ABCDEFGHIJKLMNOPRSTUVWYabcdefghiklmnoprstuvwyz"
 OVERLAYS = 0.2
-"""Share of boards that are text without a board."""
+"""Share of texts without a board, such as a clock overlay."""
 ILLUSTRATED = 0.3
-"""Share of boards that show what they are for beside the text: bottles, dishes, arrows."""
+"""Share of signs with graphics beside the text."""
 SIZE = 48
+"""Size of the font, pixels per em."""
 LONGEST_PLATE = 9
+"""Characters of the longest plate text."""
 
 
 def render_sign(rng: np.random.Generator, *, height: int) -> NDArray[np.uint8]:
-    """A sign of some lines.
-
-    Returns:
-        BGR and opacity, shape (height, W, 4), 0 to 255.
-    """
+    """Returns a sign with one or more lines: BGR and opacity, shape (height, W, 4), 0 to 255."""
     lines, font = _lines(rng)
     gap = int(rng.integers(2, 24))
     boxes = [font.getbbox(line) for line in lines]
@@ -35,30 +33,30 @@ def render_sign(rng: np.random.Generator, *, height: int) -> NDArray[np.uint8]:
     size = (max(int(box[2]) for box in boxes) + 2 * gap, line_height * len(lines) + gap)
     board, ink = _colours(rng)
     opacity = 0 if rng.random() < OVERLAYS else 255
-    picture = PilImage.new("RGBA", size, (*board, opacity))
-    draw = ImageDraw.Draw(picture)
+    image = PilImage.new("RGBA", size, (*board, opacity))
+    draw = ImageDraw.Draw(image)
     if opacity and rng.random() < 0.4:
         draw.rectangle((1, 1, size[0] - 2, size[1] - 2), outline=ink, width=int(rng.integers(1, 6)))
     for number, line in enumerate(lines):
         draw.text((gap, gap // 2 + number * line_height), line, font=font, fill=(*ink, 255))
     if opacity and rng.random() < ILLUSTRATED:
-        picture = _illustrated(rng, picture, board)
-    width = max(4, round(picture.width * height / picture.height))
-    scaled = np.asarray(picture.resize((width, height), PilImage.Resampling.BOX))
+        image = _illustrated(rng, image, board)
+    width = max(4, round(image.width * height / image.height))
+    scaled = np.asarray(image.resize((width, height), PilImage.Resampling.BOX))
     return scaled[:, :, [2, 1, 0, 3]]
 
 
 def _illustrated(
     rng: np.random.Generator, text: PilImage.Image, colour: tuple[int, ...]
 ) -> PilImage.Image:
-    """The text on a larger board of its colour, with blobs below or beside."""
+    """Returns the text on a larger board of its colour, with blobs below or beside it."""
     below = rng.random() < 0.5
     room = round((text.height if below else text.width) * rng.uniform(0.4, 1.2))
     shape = (room, text.width, 3) if below else (text.height, room, 3)
     drawn = np.full(shape, colour, np.uint8)
     for _ in range(int(rng.integers(1, 7))):
         (x, y), (w, h) = rng.uniform(0, shape[1::-1]), rng.uniform(0.1, 0.6, 2) * min(shape[:2])
-        blob(rng, drawn, (x - w, y - h, x + w, y + h), any_colour(rng))
+        fill_blob(rng, drawn, (x - w, y - h, x + w, y + h), any_colour(rng))
     size = (text.width, text.height + room) if below else (text.width + room, text.height)
     whole = PilImage.new("RGBA", size)
     whole.paste(text, (0, 0))
@@ -67,7 +65,7 @@ def _illustrated(
 
 
 def _colours(rng: np.random.Generator) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Of board and text, as likely black on white or white on dark as any two."""
+    """Returns the colours of board and text: often dark on light, sometimes any two."""
     if rng.random() < 0.4:
         board, ink = rng.integers(0, 256, (2, 3))
     else:
@@ -77,7 +75,7 @@ def _colours(rng: np.random.Generator) -> tuple[tuple[int, ...], tuple[int, ...]
 
 
 def _lines(rng: np.random.Generator) -> tuple[list[str], ImageFont.FreeTypeFont]:
-    """Chinese or Japanese, a time stamp, a price, or words; and a font that has the characters."""
+    """Returns lines of text, and a font that has their characters."""
     kind = rng.random()
     if kind < 0.35:
         return _chinese(rng), sized(CHINESE, SIZE)
@@ -91,7 +89,7 @@ def _lines(rng: np.random.Generator) -> tuple[list[str], ImageFont.FreeTypeFont]
 
 
 def _chinese(rng: np.random.Generator) -> list[str]:
-    """Lines, or a column."""
+    """Returns lines of Chinese or Japanese characters, or a column of them."""
     script = HAN if rng.random() < 0.7 else KANA
     if rng.random() < 0.3:
         return [chr(c) for c in rng.integers(*script, int(rng.integers(2, 6)))]
@@ -100,7 +98,7 @@ def _chinese(rng: np.random.Generator) -> list[str]:
 
 
 def _words(rng: np.random.Generator) -> str:
-    """Two in any case, or one that no plate says: in lower case or long."""
+    """Returns two words, or one that is longer than a plate or in lower case."""
     first, second = ("".join(rng.choice(list(LATIN), int(rng.integers(3, 11)))) for _ in range(2))
     text = f"{first} {second}" if rng.random() < 0.5 else first.capitalize()
     return text.upper() if len(text) > LONGEST_PLATE and rng.random() < 0.5 else text

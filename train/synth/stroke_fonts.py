@@ -1,7 +1,7 @@
-"""Fonts that are drawn: skeletons as data, with random proportions, corners and variants.
+"""Fonts drawn from skeletons in glyphs.toml, with random proportions, corners and variants.
 
-Open copies of the typefaces of plates hardly exist; a few dozen random ones around them teach more
-than any single one.
+Hardly any typeface of plates exists as an open font. A few dozen random fonts that resemble it
+train a reader better than a single one.
 """
 
 import functools
@@ -18,19 +18,22 @@ from pydantic import Field
 from plateid.config.section import Section
 
 CAP = 64
-"""Height of a capital in a mask, in pixels."""
-FINE = 3
-"""Masks are drawn so much larger, then averaged."""
+"""Height of a capital in a mask, pixels."""
+OVERSAMPLING = 3
+"""Factor by which masks are drawn larger before they are averaged."""
 OVERHANG = 0.2
-"""Of the height: what may stick out of the box, as a Q's tail does."""
+"""Room below and beside the box, in heights of a capital, for the tail of a Q."""
 TAILED = "Q"
+"""The character that has a tail."""
 CURVE = np.linspace(0.0, 1.0, 9)[:, None]
+"""Parameters of the points of a Bezier curve, shape (9, 1)."""
 Range = tuple[float, float]
 Points = NDArray[np.float64]
+"""Shape (N, 2), x and y in boxes (0-1) or pixels."""
 
 
 class StrokeStyle(Section):
-    """What the fonts of a style have in common; see glyphs.toml."""
+    """The ranges of the fonts of a style; see glyphs.toml."""
 
     count: int = Field(ge=1)
     aspect: Range
@@ -49,24 +52,24 @@ def _table() -> dict[str, Any]:
 
 @functools.cache
 def skeletons() -> dict[str, list[str]]:
-    """The variants of each glyph."""
+    """Returns the variants of each glyph."""
     return {name: list(lines) for name, lines in _table()["glyphs"].items()}
 
 
 @functools.cache
 def styles() -> dict[str, StrokeStyle]:
-    """The styles by name."""
+    """Returns the styles by name."""
     return {name: StrokeStyle.model_validate(entry) for name, entry in _table()["styles"].items()}
 
 
 class StrokeFont:
-    """One font of a style; the same number draws the same glyphs for ever."""
+    """One font of a style; its number determines all its glyphs."""
 
     def __init__(self, style: str, number: int) -> None:
-        """Draws the font's measures."""
+        """Draws the proportions and the variants of the font from the ranges of the style."""
         spec = styles()[style]
         rng = np.random.default_rng([number, *style.encode()])
-        self._height = CAP * FINE
+        self._height = CAP * OVERSAMPLING
         self._width = rng.uniform(*spec.aspect) * self._height
         self._stroke = rng.uniform(*spec.weight) * self._height
         self._radius = rng.uniform(*spec.radius) * self._width
@@ -79,7 +82,7 @@ class StrokeFont:
         }
 
     def mask(self, character: str) -> NDArray[np.uint8]:
-        """The glyph as opacity; the first CAP rows are the box, what follows is overhang."""
+        """Returns the opacity of a glyph; the first CAP rows are its box, the others its tail."""
         before, _, path = self._chosen[character].rpartition(":")
         inner = max(0.0, float(before or 1) * self._width - self._stroke)
         size = (round(inner + self._stroke), round(self._height * (1 + OVERHANG)))
@@ -90,11 +93,14 @@ class StrokeFont:
             canvas = canvas[: self._height, : size[0]]
         used = np.flatnonzero(canvas.any(axis=0))
         canvas = canvas[:, used[0] : used[-1] + 1]
-        small = (max(1, round(canvas.shape[1] / FINE)), max(1, round(canvas.shape[0] / FINE)))
+        small = (
+            max(1, round(canvas.shape[1] / OVERSAMPLING)),
+            max(1, round(canvas.shape[0] / OVERSAMPLING)),
+        )
         return np.asarray(cv2.resize(canvas, small, interpolation=cv2.INTER_AREA), np.uint8)
 
     def _corner(self) -> tuple[float, float]:
-        """Radii of round corners, in boxes."""
+        """Returns the radii of round corners, in boxes."""
         inner = max(1.0, self._width - self._stroke)
         return self._radius / inner, self._radius * self._oval / (self._height - self._stroke)
 
@@ -117,7 +123,7 @@ class StrokeFont:
             cv2.circle(canvas, (x, y), round(half), 255, -1)
 
     def _reach(self, ways: Points, joint: int, *, closed: bool) -> float:
-        """How far a segment goes on beyond a joint: to the box at a flat end, or for a corner."""
+        """Returns how far a segment reaches beyond a joint, in half strokes."""
         if not 0 <= joint < len(ways) - 1:
             return 0.0 if closed or self._round_ends else 1.0
         turn = abs(float(np.dot(ways[joint], ways[joint + 1])))
@@ -125,7 +131,7 @@ class StrokeFont:
 
 
 def _parsed(path: str, radii: tuple[float, float]) -> Iterator[tuple[Points, bool]]:
-    """The strokes of a skeleton as points with round corners, and whether each is closed."""
+    """Yields the strokes of a skeleton, with round corners, and whether each is closed."""
     for stroke in path.split("|"):
         words = stroke.split()
         closed = words[-1] == "z"
@@ -136,7 +142,7 @@ def _parsed(path: str, radii: tuple[float, float]) -> Iterator[tuple[Points, boo
 
 
 def _rounded(points: Points, rounded: list[bool], radii: Points, *, closed: bool) -> Points:
-    """The points with an arc in place of each round corner (a cubic that is near an ellipse)."""
+    """Returns the points with a cubic Bezier arc in place of each round corner."""
     result: list[Points] = []
     for number, (corner, is_round) in enumerate(zip(points, rounded, strict=True)):
         if not is_round or (not closed and number in (0, len(points) - 1)):
@@ -151,7 +157,7 @@ def _rounded(points: Points, rounded: list[bool], radii: Points, *, closed: bool
 
 
 def _towards(corner: Points, other: Points, radii: Points, shared: bool) -> Points:  # noqa: FBT001
-    """From a corner along one of its sides to where the arc begins."""
+    """Returns the offset from a corner to the start of its arc, along one of its sides."""
     side = other - corner
     room = 0.5 if shared else 1.0
     wanted = 1.0 / max(1e-6, float(np.linalg.norm(side / radii)))

@@ -1,96 +1,90 @@
-"""Where a plate hangs: holder, bumper, shadows, dirt, and a margin that crops cut into."""
+"""Draws what is around a plate on a vehicle: paint, plate holder, shadows, dirt, obstacles."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from plateid.core.records import Image
-from train.synth.decorations import LETTERS, random_font, write
-from train.synth.symbols import any_colour, blob
+from train.synth.decorations import LETTERS, draw_text, random_font
+from train.synth.symbols import any_colour, fill_blob
 
 MARGIN = 0.6
-"""Of a plate's height: what is drawn around it."""
+"""Width of the surroundings on each side, in heights of the plate. Crops cut into them."""
 
 
 def mount_on_vehicle(rng: np.random.Generator, plate: Image) -> tuple[Image, int]:
-    """The plate on a car.
-
-    Returns:
-        The picture, and how many pixels it has on each side of the plate.
-    """
+    """Returns an image of the plate on a vehicle, and its margin on each side, pixels."""
     height, width = plate.shape[:2]
     margin = max(4, round(MARGIN * height))
-    scene = _body(rng, (width + 2 * margin, height + 2 * margin))
+    image = _paint(rng, (width + 2 * margin, height + 2 * margin))
     if rng.random() < 0.55:
-        _holder(rng, scene, margin)
-    inside = scene[margin : margin + height, margin : margin + width]
-    _cast_shadow(rng, scene, margin)
+        _draw_holder(rng, image, margin)
+    inside = image[margin : margin + height, margin : margin + width]
+    _darken_recess(rng, image, margin)
     inside[:] = _round_corners(rng, plate, inside)
     if rng.random() < 0.3:
-        _dirt(rng, inside)
+        _draw_dirt(rng, inside)
     if rng.random() < 0.25:
-        _shade(rng, scene)
+        _draw_shadow(rng, image)
     if rng.random() < 0.04:
-        _in_the_way(rng, scene, margin)
-    return scene, margin
+        _draw_obstacle(rng, image, margin)
+    return image, margin
 
 
-def _body(rng: np.random.Generator, size: tuple[int, int]) -> Image:
-    """Paint from light to dark with a few edges, or any clutter."""
+def _paint(rng: np.random.Generator, size: tuple[int, int]) -> Image:
+    """Returns paint that changes from light to dark, with a few edges."""
     width, height = size
     ends = rng.integers(5, 235, (2, 1, 1)) + rng.normal(0, 14, (2, 1, 3))
     if rng.random() < 0.6:
         ends[1] = ends[0] + rng.normal(0, 25)
     small = ends[0] + (ends[1] - ends[0]) * np.linspace(0, 1, 16)[:, None, None]
     small = np.repeat(small, 16, axis=1) + rng.normal(0, rng.uniform(1, 12), (16, 16, 1))
-    scene = cv2.resize(
-        np.clip(small, 0, 255).astype(np.uint8), size, interpolation=cv2.INTER_LINEAR
-    )
+    pixels = np.clip(small, 0, 255).astype(np.uint8)
+    image = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR), np.uint8)
     for _ in range(int(rng.integers(0, 6))):
-        _edge(rng, scene, width, height)
-    return np.asarray(scene, np.uint8)
+        _draw_edge(rng, image, width, height)
+    return image
 
 
-def _edge(rng: np.random.Generator, scene: Image, width: int, height: int) -> None:
+def _draw_edge(rng: np.random.Generator, image: Image, width: int, height: int) -> None:
+    """Draws a horizontal or vertical edge, a grille, or a blob."""
     grey = int(rng.integers(0, 256))
     colour = (grey, grey, grey) if rng.random() < 0.75 else any_colour(rng)
     kind = rng.random()
     thick = max(1, round(rng.uniform(0.01, 0.1) * height))
     if kind < 0.6:
         y, lift = rng.uniform(0, height), rng.normal(0, 0.05) * height
-        cv2.line(scene, (0, round(y)), (width, round(y + lift)), colour, thick)
+        cv2.line(image, (0, round(y)), (width, round(y + lift)), colour, thick)
     elif kind < 0.75:
         x = rng.uniform(0, width)
-        cv2.line(scene, (round(x), 0), (round(x + rng.normal(0, 8)), height), colour, thick)
+        cv2.line(image, (round(x), 0), (round(x + rng.normal(0, 8)), height), colour, thick)
     elif kind < 0.85:
         step = max(3, round(rng.uniform(0.05, 0.15) * height))
-        scene[::step] = colour
+        image[::step] = colour
     else:
         x, y, half = rng.uniform(0, width), rng.uniform(0, height), rng.uniform(0.1, 0.4) * height
-        blob(rng, scene, (x - half, y - half, x + half, y + half), colour)
+        fill_blob(rng, image, (x - half, y - half, x + half, y + half), colour)
 
 
-def _holder(rng: np.random.Generator, scene: Image, margin: int) -> None:
-    """A frame around the plate, dark or of chrome; often a dealer's words in it."""
-    height, width = scene.shape[0] - 2 * margin, scene.shape[1] - 2 * margin
+def _draw_holder(rng: np.random.Generator, image: Image, margin: int) -> None:
+    """Draws a plate holder, dark or chrome, with the text of a dealer."""
+    height, width = image.shape[0] - 2 * margin, image.shape[1] - 2 * margin
     grey = int(rng.choice([rng.integers(5, 60), rng.integers(150, 240)], p=[0.75, 0.25]))
     colour = (grey, grey, grey) if rng.random() < 0.9 else any_colour(rng)
     rim = rng.uniform(0.02, 0.12, 3) * height
     below = margin + height + max(rim[2], rng.uniform(0, 0.25) * height)
-    corners = (
-        (round(margin - rim[0]), round(margin - rim[1])),
-        (round(margin + width + rim[0]), round(below)),
-    )
-    cv2.rectangle(scene, *corners, colour, -1)
-    words = "".join(rng.choice([*LETTERS, " ", ".", "-"], int(rng.integers(5, 22))))
+    upper_left = (round(margin - rim[0]), round(margin - rim[1]))
+    lower_right = (round(margin + width + rim[0]), round(below))
+    cv2.rectangle(image, upper_left, lower_right, colour, -1)
+    text = "".join(rng.choice([*LETTERS, " ", ".", "-"], int(rng.integers(5, 22))))
     font = random_font(rng, "caption")
-    light = (220, 220, 220) if grey < 128 else (40, 40, 40)
+    ink = (220, 220, 220) if grey < 128 else (40, 40, 40)
     box = (margin + 0.1 * width, margin + height + 1, margin + 0.9 * width, below - 1)
-    write(scene, words, box, ink=light, font=font)
+    draw_text(image, text, box, ink=ink, font=font)
 
 
 def _round_corners(rng: np.random.Generator, plate: Image, behind: Image) -> Image:
-    """The plate before what is behind it, its corners cut round."""
+    """Returns the plate in front of what is behind it, often with round corners."""
     if rng.random() < 0.4:
         return plate
     height, width = plate.shape[:2]
@@ -104,62 +98,56 @@ def _round_corners(rng: np.random.Generator, plate: Image, behind: Image) -> Ima
     return np.where(shape[:, :, None] > 0, plate, behind)
 
 
-def _cast_shadow(rng: np.random.Generator, scene: Image, margin: int) -> None:
-    """The recess around the plate is darker than the paint."""
+def _darken_recess(rng: np.random.Generator, image: Image, margin: int) -> None:
+    """Darkens the recess around half of the plates."""
     if rng.random() < 0.5:
-        reach = round(margin * rng.uniform(0.05, 0.5))
-        part = scene[
-            margin - reach : scene.shape[0] - margin + reach,
-            margin - reach : scene.shape[1] - margin + reach,
-        ]
+        inset = margin - round(margin * rng.uniform(0.05, 0.5))
+        part = image[inset : image.shape[0] - inset, inset : image.shape[1] - inset]
         part[:] = (part * rng.uniform(0.3, 0.9)).astype(np.uint8)
 
 
-def patches(
+def smooth_noise(
     rng: np.random.Generator, size: tuple[int, int], cells: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """Smooth chance from about 0 to 1, shape (height, width); cells are columns, rows."""
+    """Returns smooth noise from about 0 to 1, shape (height, width).
+
+    Args:
+        rng: Source of randomness.
+        size: Width and height, pixels.
+        cells: Columns and rows of the random grid that is enlarged.
+    """
     coarse = rng.random((cells[1], cells[0]), np.float32)
     return np.asarray(cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC), np.float32)
 
 
-def _dirt(rng: np.random.Generator, plate: Image) -> None:
-    """Mud in patches, or a haze of dust over everything."""
+def _draw_dirt(rng: np.random.Generator, plate: Image) -> None:
+    """Draws mud in patches, often with a film of dust over everything."""
     height, width = plate.shape[:2]
     colour = np.array(rng.choice([60, 95, 140])) + rng.normal(0, 12, 3)
-    cover = patches(rng, (width, height), (int(rng.integers(4, 26)), int(rng.integers(3, 9))))
-    opacity = np.clip(
-        (cover - rng.uniform(0.3, 0.8)) * rng.uniform(1, 4), 0, rng.uniform(0.2, 0.75)
-    )
+    cells = (int(rng.integers(4, 26)), int(rng.integers(3, 9)))
+    cover = smooth_noise(rng, (width, height), cells) - rng.uniform(0.3, 0.8)
+    opacity = np.clip(cover * rng.uniform(1, 4), 0, rng.uniform(0.2, 0.75))
     opacity = opacity[:, :, None] + (rng.uniform(0, 0.35) if rng.random() < 0.3 else 0.0)
     plate[:] = np.clip(plate + (colour - plate) * opacity, 0, 255).astype(np.uint8)
 
 
-def _shade(rng: np.random.Generator, scene: Image) -> None:
-    """A straight edge of shadow across the scene."""
-    height, width = scene.shape[:2]
+def _draw_shadow(rng: np.random.Generator, image: Image) -> None:
+    """Draws a shadow with a straight edge, soft or sharp."""
+    height, width = image.shape[:2]
     ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
     turn = rng.uniform(0, 2 * np.pi) if rng.random() < 0.5 else np.pi / 2 + rng.normal(0, 0.15)
-    across = (xs - rng.uniform(0.1, 0.9) * width) * np.cos(turn) + (
-        ys - rng.uniform(0.25, 0.8) * height
-    ) * np.sin(turn)
+    x, y = rng.uniform(0.1, 0.9) * width, rng.uniform(0.25, 0.8) * height
+    across = (xs - x) * np.cos(turn) + (ys - y) * np.sin(turn)
     soft = np.clip(across / (rng.uniform(0.01, 0.3) * height) + 0.5, 0, 1)[:, :, None]
-    scene[:] = (scene * (1 - soft * rng.uniform(0.25, 0.75))).astype(np.uint8)
+    image[:] = (image * (1 - soft * rng.uniform(0.25, 0.75))).astype(np.uint8)
 
 
-def _in_the_way(rng: np.random.Generator, scene: Image, margin: int) -> None:
-    """A tow bar or a cable before an edge of the plate; it hides no character."""
-    height, width = scene.shape[:2]
-    y = (
-        margin * rng.uniform(0.2, 1.05)
-        if rng.random() < 0.5
-        else height - margin * rng.uniform(0.2, 1.05)
-    )
+def _draw_obstacle(rng: np.random.Generator, image: Image, margin: int) -> None:
+    """Draws a tow bar or a cable in front of an edge of the plate; it hides no character."""
+    height, width = image.shape[:2]
+    upper = rng.random() < 0.5
+    offset = margin * rng.uniform(0.2, 1.05)
+    y = offset if upper else height - offset
     thick = max(1, round(rng.uniform(0.02, 0.06) * height))
-    cv2.line(
-        scene,
-        (0, round(y)),
-        (width, round(y + rng.normal(0, 0.03) * height)),
-        any_colour(rng),
-        thick,
-    )
+    end = (width, round(y + rng.normal(0, 0.03) * height))
+    cv2.line(image, (0, round(y)), end, any_colour(rng), thick)

@@ -1,4 +1,4 @@
-"""Sets text in rows: where each character and each mark of a plate comes to stand."""
+"""Typesets the text of a plate: places its characters and symbols in rows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from plateid.core.records import Box
 from train.synth.fonts import FontFace, pick_face
 from train.synth.layouts import PlateLayout
 from train.synth.plate_texts import TextPart, TextRow
@@ -25,18 +26,18 @@ WIDTHS = {
     "emblem": 1.0,
     "ring": 0.45,
 }
-"""Room of the gaps, in heights of a character."""
+"""Width of each gap, in heights of a character."""
 SQUEEZE = (0.62, 1.5)
-"""How much an open font may be narrowed or widened to look like a plate's."""
+"""Limits of the horizontal scaling that makes an open font look like that of a plate."""
 
 
 @dataclass(frozen=True)
 class PlacedSymbol:
-    """A character or a mark, in heights of a capital until it is placed, then in pixels.
+    """A character or a symbol; in heights of a capital until it is placed, then in pixels.
 
     Attributes:
         kind: The character, or the name of a gap.
-        lead: It is drawn, but is no part of the text.
+        is_prefix: Whether it precedes the text without being a part of it.
     """
 
     kind: str
@@ -45,15 +46,20 @@ class PlacedSymbol:
     width: float
     height: float
     row: int
-    lead: bool = False
+    is_prefix: bool = False
 
     @property
     def is_text(self) -> bool:
-        """Whether it is a character of the plate's text."""
-        return len(self.kind) == 1 and not self.lead
+        """Whether it is a character of the text."""
+        return len(self.kind) == 1 and not self.is_prefix
+
+    @property
+    def box(self) -> Box:
+        """Its box, xyxy."""
+        return self.x, self.y, self.x + self.width, self.y + self.height
 
     def moved(self, scale: NDArray[np.float64], offset: NDArray[np.float64]) -> "PlacedSymbol":
-        """Scaled (x, y), then shifted (x, y)."""
+        """Returns the symbol scaled by (x, y), then shifted by (x, y)."""
         return replace(
             self,
             x=self.x * scale[0] + offset[0],
@@ -64,37 +70,36 @@ class PlacedSymbol:
 
 
 class Typesetter:
-    """The font and the spacing of one plate."""
+    """The random font and spacing of one plate."""
 
     def __init__(self, rng: np.random.Generator, layout: PlateLayout) -> None:
-        """Picks them."""
+        """Draws font and spacing from the ranges of the layout."""
         self.face: FontFace = pick_face(rng, layout.family)
         aspect = rng.uniform(*layout.aspect)
         self._squeeze = float(np.clip(aspect / self.face.width, *SQUEEZE))
         self._spacing = rng.uniform(*layout.spacing)
-        self._cell = aspect if rng.random() < layout.cell else 0.0
+        self._cell = aspect if rng.random() < layout.monospaced else 0.0
         self._gap = rng.uniform(0.75, 1.3)
-        self._lead = layout.lead and layout.lead[rng.integers(len(layout.lead))]
+        self._prefix = layout.prefixes and layout.prefixes[rng.integers(len(layout.prefixes))]
 
-    def row(self, row: TextRow, number: int) -> tuple[list[PlacedSymbol], float]:
-        """The items of a row, and its width."""
-        items: list[PlacedSymbol] = []
+    def place_row(self, row: TextRow, number: int) -> tuple[list[PlacedSymbol], float]:
+        """Returns the symbols of a row, and its width."""
+        placed: list[PlacedSymbol] = []
         x = 0.0
-        if self._lead and number == 0:
-            items.append(PlacedSymbol(self._lead, 0, 0, 0.55, 1, number, lead=True))
+        if self._prefix and number == 0:
+            placed.append(PlacedSymbol(self._prefix, 0, 0, 0.55, 1, number, is_prefix=True))
             x = 0.55 + 2 * self._spacing
         for part in row:
             if part.gap != "none":
                 width = WIDTHS[part.gap] * self._gap
-                items.append(
-                    PlacedSymbol(part.gap, x - self._spacing, 0, width + self._spacing, 1, number)
-                )
+                start, reach = x - self._spacing, width + self._spacing
+                placed.append(PlacedSymbol(part.gap, start, 0, reach, 1, number))
                 x += width
-            items += self._part(part, x, number)
-            x = max(item.x + item.width for item in items if len(item.kind) == 1) + self._spacing
-        return items, x - self._spacing
+            placed += self._place_part(part, x, number)
+            x = max(each.x + each.width for each in placed if len(each.kind) == 1) + self._spacing
+        return placed, x - self._spacing
 
-    def _part(self, part: TextPart, x: float, number: int) -> Iterator[PlacedSymbol]:
+    def _place_part(self, part: TextPart, x: float, number: int) -> Iterator[PlacedSymbol]:
         if part.stacked:
             count = len(part.characters)
             height = (1 - 0.08 * (count - 1)) / count
@@ -119,33 +124,31 @@ def typeset(
     layout: PlateLayout,
     *,
     typesetter: Typesetter,
-    area: tuple[float, float, float, float],
+    area: Box,
     scale: float,
 ) -> list[PlacedSymbol]:
-    """The items of all rows, placed in the area (xyxy, pixels) that bands leave of the plate.
+    """Returns the symbols of all rows in pixels, characters in reading order.
 
     Args:
-        rng: Chance.
+        rng: Source of randomness.
         rows: The text.
         layout: Its layout.
         typesetter: Its font and spacing.
-        area: Room for the text.
+        area: The area that bands leave free, xyxy in pixels.
         scale: Pixels of a millimetre.
-
-    Returns:
-        Boxes in pixels; characters in reading order.
     """
     left, top, right, bottom = area
-    centres = layout.centres or {1: (0.5,), 2: (0.29, 0.74)}[len(rows)]
+    centres = layout.row_centres or {1: (0.5,), 2: (0.29, 0.74)}[len(rows)]
     shift = rng.normal(0, 0.012)
     result = []
     for number, row in enumerate(rows):
-        items, width = typesetter.row(row, number)
-        cap = layout.cap[number] * scale
+        placed, width = typesetter.place_row(row, number)
+        cap = layout.cap_heights[number] * scale
         room = (right - left) * rng.uniform(0.93, 0.985)
         narrow = min(1.0, room / (width * cap)) if width else 1.0
         slack = right - left - width * cap * narrow
         x = left + slack * float(np.clip(rng.normal(0.5, 0.08), 0.15, 0.85))
         y = top + (centres[number] + shift) * (bottom - top) - cap / 2
-        result += [item.moved(np.array([cap * narrow, cap]), np.array([x, y])) for item in items]
+        offset = np.array([x, y])
+        result += [each.moved(np.array([cap * narrow, cap]), offset) for each in placed]
     return result
