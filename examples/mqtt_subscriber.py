@@ -18,6 +18,8 @@ def main(broker: str, device: str = "+") -> None:
 
     def on_connect(client: Client, *_: object) -> None:
         client.subscribe(f"plateid/{device}/+/event", qos=1)
+
+    def on_subscribe(*_: object) -> None:
         print("subscribed", flush=True)
 
     def on_message(_client: Client, _data: object, message: MQTTMessage) -> None:
@@ -33,6 +35,7 @@ def main(broker: str, device: str = "+") -> None:
     # A fixed client id and a persistent session: the broker keeps events while we are away.
     client = Client(CallbackAPIVersion.VERSION2, client_id="plate-printer", clean_session=False)
     client.on_connect = on_connect
+    client.on_subscribe = on_subscribe
     client.on_message = on_message
     client.connect(host, int(port or 1883))
     client.loop_forever(retry_first_connection=True)

@@ -24,6 +24,7 @@ from tests.support.broker import Broker, free_port
 from tests.support.samples import event, make_health
 
 EXAMPLES = Path("examples")
+pytestmark = pytest.mark.timeout(60)  # an example that prints nothing must not block the tests
 SCHEMA = json.loads(Path("plateid/core/schema/plate-event.v1.json").read_text())
 SECRET = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 - of the test
 
