@@ -1,4 +1,4 @@
-"""When to try again what has failed, and one log line when it starts and when it ends."""
+"""Retries with back-off, and log lines at the start and end of an outage."""
 
 import random
 import time
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 began: Counter[str] = Counter()
-"""Outages of this process, by what failed."""
+"""Number of outages since the start, by what failed."""
 log = structlog.get_logger()
 
 
@@ -25,16 +25,16 @@ class Backoff:
     cap_s: float = 60.0
 
     def delay_s(self, failures: int) -> float:
-        """A random wait after this many failures in a row, from 1."""
+        """Returns a random wait after this many consecutive failures (1 or more)."""
         longest_s = min(self.cap_s, self.first_s * 2 ** min(failures - 1, 30))
         return random.uniform(0, longest_s)  # noqa: S311 nothing secret
 
 
 class Outage:
-    """The failures in a row of one thing, which may be none. Used by one thread at a time."""
+    """The consecutive failures of one thing; not thread-safe."""
 
     def __init__(self, what: str, backoff: Backoff) -> None:
-        """Starts in working order; `what` names the thing in the log."""
+        """Starts without failure; `what` names the thing in the log."""
         self._what = what
         self._backoff = backoff
         self._failures = 0
@@ -43,11 +43,11 @@ class Outage:
 
     @property
     def wait_s(self) -> float:
-        """Seconds until the next try; 0 when it is time, or when nothing failed."""
+        """Seconds until the next try; 0 if it is due, or if nothing failed."""
         return max(0.0, self._next_try - time.monotonic())
 
     def failed(self, reason: object) -> None:
-        """Puts off the next try; logs each reason of an outage once."""
+        """Delays the next try; logs each reason of an outage once."""
         now = time.monotonic()
         if not self._failures:
             self._since = now
@@ -63,7 +63,7 @@ class Outage:
             )
 
     def recovered(self) -> None:
-        """The thing works; ends the outage, if there is one."""
+        """Ends the outage, if there is one."""
         if self._failures:
             lasted_s = round(time.monotonic() - self._since, 1)
             log.info("outage ends", what=self._what, lasted_s=lasted_s, failures=self._failures)

@@ -1,4 +1,4 @@
-"""Every failure that plateid expects, as one line that names the thing and the reason."""
+"""Expected failures: each is one line that names what failed and why."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ class PlateidError(Exception):
     """
 
     def __init__(self, subject: object, reason: object) -> None:
-        """What failed, and why."""
+        """Joins what failed and why."""
         super().__init__(_printable(f"{subject}: {reason}"))
         self.subject = str(subject)
         self.reason = str(reason)
@@ -25,7 +25,7 @@ class PlateidError(Exception):
 
 
 def reason_of(error: Exception) -> str:
-    """Why, in the system's words where it has some, else in the error's own."""
+    """Returns the reason: the operating system's message if there is one, else the error's."""
     if isinstance(error, UnicodeDecodeError):
         line = error.object.count(b"\n", 0, error.start) + 1
         return f"line {line} is not UTF-8"
@@ -33,12 +33,12 @@ def reason_of(error: Exception) -> str:
 
 
 def _printable(text: str) -> str:
-    """On one line: a key, a file's name or a server's answer may hold anything."""
+    """Escapes control characters, which keys, file names and answers of servers may contain."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class ConfigError(PlateidError):
-    """A configuration, list or file of formats cannot be used; at the start it is exit code 2."""
+    """A configuration, list or plate syntax file is wrong; at the start, the exit code is 2."""
 
 
 class InvalidConfigError(ConfigError):
@@ -56,7 +56,7 @@ class InvalidConfigError(ConfigError):
 
 
 class SourceError(PlateidError):
-    """A picture, clip or stream cannot be read, or stopped."""
+    """An image, video file or stream cannot be read, or stopped."""
 
 
 class BundleError(PlateidError):
@@ -64,7 +64,7 @@ class BundleError(PlateidError):
 
 
 class ModelError(PlateidError):
-    """A network could not be loaded, or failed to answer; never the same as an empty answer."""
+    """A network cannot be loaded, or an inference failed."""
 
 
 class ServiceError(PlateidError):
@@ -76,7 +76,7 @@ class StoreError(PlateidError):
 
 
 class BrokerError(PlateidError):
-    """The MQTT broker cannot be reached or refuses us."""
+    """The MQTT broker cannot be reached, or refuses the connection."""
 
 
 class SinkError(PlateidError):
@@ -88,4 +88,4 @@ class RefusedError(SinkError):
 
 
 class GpsError(PlateidError):
-    """gpsd cannot be reached, or does not speak as it should."""
+    """gpsd cannot be reached, or violates its protocol."""

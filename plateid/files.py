@@ -1,4 +1,4 @@
-"""Files that are replaced whole."""
+"""Replaces files atomically."""
 
 import os
 from collections.abc import Callable
@@ -7,15 +7,15 @@ from pathlib import Path
 
 
 def is_replaceable(file: Path) -> bool:
-    """Whether this process may replace a file, or make it: its folder counts."""
+    """Returns whether this process may create files in the directory of a file."""
     return os.access(file.parent, os.W_OK)
 
 
 def write_whole(file: Path, data: bytes) -> None:
-    """Replaces a file, or makes it: all of it or nothing, but for a power cut; it is not flushed.
+    """Creates or replaces a file; without a flush, so a power cut may leave it incomplete.
 
     Raises:
-        OSError: It cannot be written; the old one stays.
+        OSError: It cannot be written; the old file stays.
     """
     new = file.with_name(f"{file.name}.new")
     try:
@@ -34,16 +34,17 @@ def replace_text(
     mode: int | None = None,
     first: Callable[[Path], object] = lambda _: None,
 ) -> None:
-    """Replaces a file, or makes it; a power cut leaves the one or the other, whole.
+    """Creates or replaces a file; after a power cut, the file is the old or the new one.
 
     Args:
-        file: May hold secrets: until it is whole, nobody else can read what is written.
-        text: All of it.
-        mode: Of the file; by default its mode stays, and a new one is for its owner and group.
-        first: Called with the new file before it takes the place; what it raises keeps the old one.
+        file: The file; it may hold secrets, so only its owner can read the new one at first.
+        text: The new content.
+        mode: File mode; by default that of the old file, or 0o640.
+        first: Called with the new file before it replaces the old one; an exception keeps the old
+            one.
 
     Raises:
-        OSError: It cannot be written; the old one stays.
+        OSError: It cannot be written; the old file stays.
     """
     new = file.with_name(f".{file.name}.new")
     try:

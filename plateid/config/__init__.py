@@ -1,4 +1,16 @@
-"""`plateid.toml`: one file, every key described, unknown keys refused."""
+"""The configuration file `plateid.toml`: every key has a description, unknown keys are errors.
+
+section         what all tables have in common
+cameras         [[camera]] and [events]
+models          [models], shipped and installed bundles
+outputs         [mqtt], [homeassistant], [lists], [[webhook]], [logfile]
+service         [metrics], [web], [gps]
+storage         [store], [retention], [privacy], [snapshots]
+root            the whole file, and the rules between its tables
+load, problems  reads the file; describes what is wrong in it
+reload          which changes take effect without a restart
+plate_formats   the plate syntax that a configuration expects
+"""
 
 from plateid.config.cameras import CameraConfig, EventsConfig
 from plateid.config.load import load_config

@@ -1,4 +1,4 @@
-"""Which plates a configuration expects."""
+"""The plate syntax that a configuration expects."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from plateid.errors import ConfigError, reason_of
 
 
 def load_formats(path: Path | None) -> Formats:
-    """The tables of plate syntax that ship, and those of a user's file, which go first.
+    """Returns the shipped plate syntax and that of a user's file, which has priority.
 
     Raises:
         ConfigError: The file cannot be read or is wrong; names the file, the line and the reason.
@@ -24,25 +24,25 @@ def load_formats(path: Path | None) -> Formats:
 
 
 def expected_formats(events: EventsConfig) -> Formats:
-    """The plates that a configuration expects.
+    """Returns the plate syntax that `[events]` expects.
 
     Raises:
-        ConfigError: As `load_formats`, or a region is unknown, or strictness has none.
+        ConfigError: As `load_formats`; or a region is unknown; or `strict` has no region.
     """
     formats = load_formats(events.formats)
     return formats.expecting(events.regions, key="events.regions", strict=events.strict)
 
 
 def rules_of(config: Config, camera: CameraConfig) -> EventsConfig:
-    """What holds for the events of one camera."""
+    """Returns the event rules of one camera."""
     return camera.events or config.events
 
 
 def formats_of(config: Config) -> dict[str, Formats]:
-    """The plates that each camera expects, by its name.
+    """Returns the plate syntax that each camera expects, by its name.
 
     Raises:
-        ConfigError: As `expected_formats`; names the camera where the value is its own.
+        ConfigError: As `expected_formats`; names the camera if it has its own value.
     """
     common = expected_formats(config.events)
     formats = {}

@@ -1,17 +1,17 @@
-"""Which changes of a configuration take effect at once, and which at the next start."""
+"""Decides which changes of a configuration take effect at once, and which at a restart."""
 
 from plateid.config.root import Config
 
 LIVE = ("events",)
-"""Sections that may change while plateid runs; so may the values of each camera."""
+"""Sections that take effect at a reload; the values of each camera do so as well."""
 
 
 def merged(running: Config, wanted: Config) -> tuple[Config, list[str]]:
-    """What to go on with: `wanted`, as far as that needs no restart.
+    """Takes over the changes that need no restart.
 
     Returns:
-        That configuration, and the sections of `wanted` that have to wait for a restart; `camera`
-        is one of them when cameras were added or removed.
+        The configuration to continue with, and the sections of `wanted` that wait for a restart.
+        `camera` is one of them if cameras were added or removed.
     """
     cameras = {camera.name: camera for camera in wanted.camera}
     live = {section: getattr(wanted, section) for section in LIVE}

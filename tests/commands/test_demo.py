@@ -1,4 +1,4 @@
-"""The clip that ships, through the networks that ship."""
+"""The demo video with the shipped networks."""
 
 import json
 import subprocess
@@ -32,7 +32,7 @@ def networks() -> Networks:
 
 
 class Events(list[PlateEvent]):
-    """A sink."""
+    """Collects events."""
 
     def accept(self, event: PlateEvent) -> None:
         self.append(event)
@@ -65,7 +65,7 @@ def test_each_vehicle_is_one_pass_at_any_frame_rate(networks, rate):
     assert sorted(seen) == sorted(e.pass_id for e in events if e.event_type == "plate_left")
 
 
-def test_a_roi_brings_vehicles_nearer_that_a_4k_camera_shows_small(networks):
+def test_zoom_into_a_region_detects_small_vehicles_of_a_4k_camera_earlier(networks):
     image = np.full((2160, 3840, 3), 90, np.uint8)
     drive = image[1200:1920, 2000:3280]
     left, top, right, bottom = 2000 / 3840, 1200 / 2160, 3280 / 3840, 1920 / 2160
@@ -91,7 +91,7 @@ def test_a_roi_brings_vehicles_nearer_that_a_4k_camera_shows_small(networks):
     )
 
 
-def test_the_demo_prints_two_valid_events_a_vehicle_and_ends():
+def test_demo_prints_two_valid_events_a_vehicle_and_ends():
     command = [sys.executable, "-m", "plateid", "demo"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=90)
     assert done.returncode == 0, done.stderr
