@@ -44,7 +44,7 @@ class ALPR:
 
     An object belongs to one thread; objects of several threads may run at the same time.
 
-    Example:
+    Examples:
         >>> for plate in ALPR(regions=["gb"]).read("car.jpg"):
         ...     print(plate.text, plate.confidence, plate.box)
     """
