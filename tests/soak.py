@@ -19,7 +19,7 @@ from pathlib import Path
 
 import av
 
-from plateid.demo import CLIP
+from plateid.demo import DEMO_VIDEO
 from plateid.store.event_store import EventStore
 from tests.support.broker import Broker
 from tests.support.rtsp import RtspServer
@@ -61,7 +61,7 @@ def usage(pid: int) -> dict[str, float]:
 def service(
     folder: Path, broker: Broker, rtsp: RtspServer, clips: int
 ) -> Iterator[subprocess.Popen[bytes]]:
-    clip = faster(CLIP, folder / "clip.mp4")
+    clip = faster(DEMO_VIDEO, folder / "clip.mp4")
     cameras = {f"clip-{n}": f'url = "{clip}"\nloop = true' for n in range(clips)}
     cameras["rtsp"] = f'url = "{rtsp.url}"'
     tables = "".join(f'[[camera]]\nname = "{n}"\n{keys}\n' for n, keys in cameras.items())

@@ -26,7 +26,7 @@ from plateid.config.load import load_config
 from plateid.config.models import ModelsConfig
 from plateid.config.outputs import HomeAssistantConfig, ListsConfig, MqttConfig
 from plateid.config.plate_formats import formats_of, load_formats
-from plateid.demo import CLIP
+from plateid.demo import DEMO_VIDEO
 from plateid.errors import (
     BrokerError,
     BundleError,
@@ -365,7 +365,7 @@ def remuxed(path: Path) -> Path:
     """The beginning of the demo's clip, in another container; what describes it comes first."""
     options = {"movflags": "+faststart"} if path.suffix == ".mp4" else {}
     options["fflags"] = "+bitexact"  # no numbers of chance: always the same is spoilt
-    with av.open(str(CLIP)) as source, av.open(str(path), "w", options=options) as target:
+    with av.open(str(DEMO_VIDEO)) as source, av.open(str(path), "w", options=options) as target:
         stream = source.streams.video[0]
         copy = target.add_stream_from_template(stream)
         for number, packet in enumerate(source.demux(stream)):

@@ -12,7 +12,7 @@ import numpy as np
 
 from plateid.bench.capacity import Load
 from plateid.bench.stages import Crowd, Profile
-from plateid.demo import CLIP
+from plateid.demo import DEMO_VIDEO
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Report:
 
 def accuracy_of(plates: Sequence[str]) -> Accuracy:
     """Compares the plates of `plate_left` events with the vehicles of the demo video."""
-    vehicles = json.loads(CLIP.with_suffix(".json").read_text())["vehicles"]
+    vehicles = json.loads(DEMO_VIDEO.with_suffix(".json").read_text())["vehicles"]
     right = (Counter(each["plate"] for each in vehicles) & Counter(plates)).total()
     return Accuracy(len(vehicles), right, len(plates) - right)
 

@@ -14,7 +14,7 @@ from plateid.capture.video_file import read_video
 from plateid.capture.video_image import VideoImage
 from plateid.core.geometry import expanded
 from plateid.core.records import Frame, Image
-from plateid.demo import CLIP
+from plateid.demo import DEMO_VIDEO
 
 WIDTH, HEIGHT, FPS = 1920, 1080, 15
 """Frame size and rate of the videos: a usual camera."""
@@ -91,11 +91,11 @@ def crowded(count: int, frames: int) -> Iterator[Frame]:
 
 def _patch() -> Image:
     """Returns a plate of the demo video with its surroundings."""
-    vehicle = json.loads(CLIP.with_suffix(".json").read_text())["vehicles"][0]
+    vehicle = json.loads(DEMO_VIDEO.with_suffix(".json").read_text())["vehicles"][0]
     heights = [y2 - y1 for _, y1, _, y2 in vehicle["boxes"]]
     index = int(np.argmin(np.abs(np.array(heights) - PLATE_HEIGHT)))
     wanted = vehicle["first_frame"] + index
-    frame = next(frame for frame in read_video(CLIP) if frame.sequence == wanted)
+    frame = next(frame for frame in read_video(DEMO_VIDEO) if frame.sequence == wanted)
     box = expanded(vehicle["boxes"][index], x=MARGIN[0], y=MARGIN[1])
     return frame.image.crop(box)
 

@@ -15,7 +15,7 @@ from plateid.bench.scenes import FPS, write_still, write_traffic
 from plateid.bench.stages import STAGES, Bench, Crowd, Profile, decode_ms
 from plateid.commands.options import BUNDLE, to_counts
 from plateid.config.models import bundle_path
-from plateid.demo import CLIP
+from plateid.demo import DEMO_VIDEO
 
 PLATES = (0, 1, 5, 20)
 """Numbers of plates in a frame that are measured."""
@@ -54,8 +54,8 @@ def bench(
         folder = Path(name)
         traffic, still = folder / "traffic.mp4", folder / "still.mp4"
         _step("writing test videos")
-        write_traffic(traffic, video or CLIP)
-        write_still(still, video or CLIP)
+        write_traffic(traffic, video or DEMO_VIDEO)
+        write_still(still, video or DEMO_VIDEO)
         report.still_decode_ms = decode_ms(still)
         _measure_stages(report, traffic, Path(bundle_path(bundle)), demo=video is None)
         show(_stages_text(report))

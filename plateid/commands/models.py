@@ -21,7 +21,7 @@ from plateid.config.models import (
 from plateid.core.records import LazyImage
 from plateid.core.text import CHARSET
 from plateid.core.wording import counted
-from plateid.demo import CLIP
+from plateid.demo import DEMO_VIDEO
 from plateid.errors import BundleError, ModelError
 from plateid.models.bundle import BundleSpec, NetworkSpec, read_spec
 from plateid.models.networks import Networks
@@ -169,10 +169,10 @@ def _engine_line(name: str, session: NetworkSession, time_ms: float) -> str:
 
 
 def _demo_image() -> LazyImage:
-    for frame in read_video(CLIP):
+    for frame in read_video(DEMO_VIDEO):
         if frame.sequence == PARITY_FRAME:
             return frame.image
-    raise ModelError(CLIP, "is shorter than expected")
+    raise ModelError(DEMO_VIDEO, "is shorter than expected")
 
 
 @models.command(epilog="Example: plateid models install https://example.org/bundle.zip")

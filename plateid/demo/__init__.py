@@ -21,7 +21,8 @@ from plateid.config.storage import StoreConfig
 from plateid.errors import BrokerError
 from plateid.service.supervisor import Supervisor
 
-CLIP = Path(__file__).parent / "demo.mp4"
+DEMO_VIDEO = Path(__file__).parent / "demo.mp4"
+"""The shipped video; demo.json beside it has the plates and boxes of its vehicles."""
 HOST = "127.0.0.1"
 WAIT_S = 10.0
 """Maximum time until the broker starts, stops or accepts a subscription, seconds."""
@@ -41,7 +42,7 @@ def run_demo(supervisor: Supervisor, *, loop: bool, on_event: Callable[[str], ob
     with tempfile.TemporaryDirectory(prefix="plateid-demo-") as folder, broker() as port:
         config = Config(
             device="demo",
-            camera=(CameraConfig(name="street", url=str(CLIP), loop=loop),),
+            camera=(CameraConfig(name="street", url=str(DEMO_VIDEO), loop=loop),),
             mqtt=MqttConfig(host=HOST, port=port),
             store=StoreConfig(path=Path(folder) / "events.sqlite3"),
             web=WebConfig(enabled=True),

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from plateid.config.load import load_config
-from plateid.demo import CLIP
+from plateid.demo import DEMO_VIDEO
 from plateid.errors import ModelError
 from plateid.pipeline.stationary import STATIONARY_S
 from plateid.store.event_store import EventStore
@@ -298,7 +298,9 @@ def test_a_network_that_fails_ends_the_process_with_its_reason(config, monkeypat
 
 def test_where_time_is_short_frames_that_tell_nothing_new_are_passed_over(tmp_path):
     port, broker = free_ports(2)
-    cameras = "".join(f'[[camera]]\nname = "c{n}"\nurl = "{CLIP}"\nloop = true\n' for n in range(4))
+    cameras = "".join(
+        f'[[camera]]\nname = "c{n}"\nurl = "{DEMO_VIDEO}"\nloop = true\n' for n in range(4)
+    )
     config = tmp_path / "plateid.toml"
     config.write_text(
         f'store.path = "events.sqlite3"\nmodels = {{workers = 1, threads = 1}}\n'

@@ -16,7 +16,7 @@ from plateid.capture.images import ArrayImage
 from plateid.config.models import ModelsConfig
 from plateid.core.geometry import same_place
 from plateid.core.records import Box
-from plateid.demo import CLIP
+from plateid.demo import DEMO_VIDEO
 from plateid.models.networks import Networks
 from plateid.pipeline.stills import read_detections
 from tests.app.test_app import finished, run
@@ -37,7 +37,7 @@ def broker(tmp_path):
 
 @pytest.fixture
 def config(tmp_path, broker):
-    with av.open(str(CLIP)) as source, av.open(str(tmp_path / "clip.mp4"), "w") as target:
+    with av.open(str(DEMO_VIDEO)) as source, av.open(str(tmp_path / "clip.mp4"), "w") as target:
         stream = source.streams.video[0]
         copy = target.add_stream_from_template(stream)
         for packet in source.demux(stream):

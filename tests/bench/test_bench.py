@@ -13,7 +13,7 @@ from plateid.bench.stopwatch import Stopwatch
 from plateid.capture.video_file import read_video
 from plateid.commands.main import main
 from plateid.config.models import ModelsConfig
-from plateid.demo import CLIP
+from plateid.demo import DEMO_VIDEO
 from plateid.models.networks import Networks
 from tests.support.videos import write_video
 
@@ -96,7 +96,9 @@ def test_bench_prints_text(video, bundle, monkeypatch):
 
 
 def test_correct_vehicles_are_counted():
-    plates = [v["plate"] for v in json.loads(CLIP.with_suffix(".json").read_text())["vehicles"]]
+    plates = [
+        v["plate"] for v in json.loads(DEMO_VIDEO.with_suffix(".json").read_text())["vehicles"]
+    ]
     every = len(plates)
     assert accuracy_of(plates) == Accuracy(vehicles=every, right=every, wrong=0)
     wrong = [*plates[1:], "B68SPK", plates[1]]

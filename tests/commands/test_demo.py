@@ -15,13 +15,13 @@ from plateid.capture.video_file import read_video
 from plateid.config.models import ModelsConfig
 from plateid.core.records import ModelNames, PlateEvent
 from plateid.core.view import View
-from plateid.demo import CLIP
+from plateid.demo import DEMO_VIDEO
 from plateid.models.networks import Networks
 from plateid.pipeline.camera_pipeline import CameraPipeline
 from plateid.pipeline.event_builder import EventServices, Origin
 from plateid.pipeline.settings import PipelineSettings
 
-TRUTH = json.loads(CLIP.with_suffix(".json").read_text())
+TRUTH = json.loads(DEMO_VIDEO.with_suffix(".json").read_text())
 PLATES = sorted(vehicle["plate"] for vehicle in TRUTH["vehicles"])
 SCHEMA = json.loads(Path("plateid/core/schema/plate-event.v1.json").read_text())
 
@@ -56,7 +56,7 @@ def street(networks: Networks, events: Events, view: View | None = None) -> Came
 def test_each_vehicle_is_one_pass_at_any_frame_rate(networks, rate):
     events = Events()
     pipeline = street(networks, events)
-    for frame in read_video(CLIP):
+    for frame in read_video(DEMO_VIDEO):
         if frame.sequence % (TRUTH["fps"] // rate) == 0:
             pipeline.process(frame)
     pipeline.finish()
@@ -74,7 +74,7 @@ def test_zoom_into_a_region_detects_small_vehicles_of_a_4k_camera_earlier(networ
     pipelines = [
         street(networks, events, View(roi=roi, zoom=events is zoomed)) for events in (whole, zoomed)
     ]
-    for frame in read_video(CLIP):
+    for frame in read_video(DEMO_VIDEO):
         if frame.sequence % (TRUTH["fps"] // 5) == 0:
             drive[:] = frame.image.resized(1280, 720)
             for pipeline in pipelines:

@@ -8,7 +8,7 @@ import cv2
 import pytest
 
 from plateid.capture.video_file import read_video
-from plateid.demo import CLIP
+from plateid.demo import DEMO_VIDEO
 from tests.docs.markdown import REPOSITORY, blocks
 
 BRIGHT_FRAME = 125
@@ -19,10 +19,10 @@ BRIGHT_FRAME = 125
 def car(tmp_path_factory) -> Path:
     """A folder with car.jpg."""
     folder = tmp_path_factory.mktemp("car")
-    frame = next(frame for frame in read_video(CLIP) if frame.sequence == BRIGHT_FRAME)
+    frame = next(frame for frame in read_video(DEMO_VIDEO) if frame.sequence == BRIGHT_FRAME)
     image = frame.image.resized(frame.image.width, frame.image.height)
     cv2.imwrite(str(folder / "car.jpg"), image)
-    (folder / "gate.mp4").symlink_to(CLIP)
+    (folder / "gate.mp4").symlink_to(DEMO_VIDEO)
     return folder
 
 

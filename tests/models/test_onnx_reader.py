@@ -10,7 +10,7 @@ from plateid.core.geometry import sharpness
 from plateid.core.reading import single_reading
 from plateid.core.records import Image, PlateRead
 from plateid.core.text import best_text
-from plateid.demo import CLIP
+from plateid.demo import DEMO_VIDEO
 from plateid.errors import BundleError
 from plateid.models.networks import Networks
 from tests.support.bundles import detector_network, reader_network, write_bundle
@@ -56,7 +56,7 @@ def shipped():
 
 @pytest.fixture(scope="module")
 def plate() -> Image:
-    frame = next(frame for frame in read_video(CLIP) if frame.sequence == PLATE_FRAME)
+    frame = next(frame for frame in read_video(DEMO_VIDEO) if frame.sequence == PLATE_FRAME)
     return frame.image.crop(PLATE)
 
 

@@ -7,11 +7,11 @@ from plateid.config.models import ModelsConfig
 from plateid.core.geometry import expanded
 from plateid.core.reading import single_reading
 from plateid.core.records import Reading
-from plateid.demo import CLIP
+from plateid.demo import DEMO_VIDEO
 from plateid.models.networks import Networks
 from plateid.models.tta import SURE_CONFIDENCE, TtaReader
 
-TRUTH = json.loads(CLIP.with_suffix(".json").read_text())
+TRUTH = json.loads(DEMO_VIDEO.with_suffix(".json").read_text())
 PLATES = {vehicle["plate"] for vehicle in TRUTH["vehicles"]}
 
 
@@ -22,7 +22,7 @@ def looks(
     networks = Networks(ModelsConfig())
     detector, reader = networks.detector(), networks.reader()
     pairs = []
-    for frame in read_video(CLIP):
+    for frame in read_video(DEMO_VIDEO):
         found = detector.detect(frame.image)
         boxes = [expanded(each.box, x=-tighter, y=-tighter) for each in found]
         reads = (each.read(frame.image, boxes) for each in (reader, TtaReader(reader)))
@@ -50,4 +50,4 @@ def test_tta_reads_more_plates_in_tight_boxes():
 
 def test_no_boxes_give_no_reads():
     reader = TtaReader(Networks(ModelsConfig()).reader())
-    assert reader.read(next(read_video(CLIP)).image, []) == []
+    assert reader.read(next(read_video(DEMO_VIDEO)).image, []) == []

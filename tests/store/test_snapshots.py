@@ -18,7 +18,7 @@ from plateid.config.models import ModelsConfig
 from plateid.config.root import Config
 from plateid.core.geometry import same_place
 from plateid.core.records import BestFrame, Box, Image, ListMatch, PlateEvent, Snapshot
-from plateid.demo import CLIP
+from plateid.demo import DEMO_VIDEO
 from plateid.errors import ConfigError
 from plateid.models.networks import Networks
 from plateid.pipeline.camera_pipeline import CameraPipeline
@@ -62,7 +62,7 @@ def passes(networks: Networks) -> list[tuple[PlateEvent, BestFrame | None]]:
         reader=networks.reader(),
         sink=sink,
     )
-    for frame in read_video(CLIP):
+    for frame in read_video(DEMO_VIDEO):
         if frame.media_time_s > UNTIL_S:
             break
         pipeline.process(frame)

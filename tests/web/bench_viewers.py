@@ -17,7 +17,7 @@ from plateid.capture.video_file import read_video
 from plateid.config.models import ModelsConfig
 from plateid.config.root import Config
 from plateid.core.records import Frame, PlateEvent
-from plateid.demo import CLIP
+from plateid.demo import DEMO_VIDEO
 from plateid.models.networks import Networks
 from plateid.pipeline.camera_pipeline import CameraPipeline
 from plateid.pipeline.event_builder import EventServices, Origin
@@ -61,7 +61,7 @@ class Recognition:
     def __init__(self, server: WebServer) -> None:
         """Shows each frame on the page, as the service does."""
         self._server = server
-        self._frames = list(itertools.islice(read_video(CLIP), FRAMES))
+        self._frames = list(itertools.islice(read_video(DEMO_VIDEO), FRAMES))
         self._count = itertools.count()
         networks = Networks(ModelsConfig())
         self._pipeline = CameraPipeline(

@@ -24,7 +24,7 @@ from plateid.config.load import load_config
 from plateid.config.models import ModelsConfig
 from plateid.config.root import Config
 from plateid.core.records import Direction, Frame, ListMatch, Plate, PlateEvent
-from plateid.demo import CLIP
+from plateid.demo import DEMO_VIDEO
 from plateid.models.networks import Networks
 from plateid.pipeline.stills import read_detections
 from plateid.pipeline.traffic import MIN_CHARACTERS
@@ -124,7 +124,7 @@ class Box:
 @pytest.fixture(scope="session")
 def scene() -> tuple[Frame, list[Plate]]:
     """A frame of the demo clip, and the plates that the networks that ship read in it."""
-    frame = next(frame for frame in read_video(CLIP) if frame.sequence == BRIGHT_DAY)
+    frame = next(frame for frame in read_video(DEMO_VIDEO) if frame.sequence == BRIGHT_DAY)
     networks = Networks(ModelsConfig())
     detections = networks.detector().detect(frame.image)
     plates = read_detections(frame.image, detections, networks.reader())

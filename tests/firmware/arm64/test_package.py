@@ -13,7 +13,7 @@ import cv2
 import pytest
 
 from plateid.capture.video_file import read_video
-from plateid.demo import CLIP
+from plateid.demo import DEMO_VIDEO
 from tests.firmware.debian import APT, INSTALL, build_package, debian
 from tests.support.broker import Broker
 
@@ -52,7 +52,7 @@ def test_both_bundles_answer(root):
 
 
 def test_it_reads_a_picture_as_it_does_here(root):
-    frame = next(frame for frame in read_video(CLIP) if frame.sequence == BRIGHT_DAY)
+    frame = next(frame for frame in read_video(DEMO_VIDEO) if frame.sequence == BRIGHT_DAY)
     image = frame.image.resized(frame.image.width, frame.image.height)
     cv2.imwrite(str(root / "car.png"), image)
     assert "KX73LPH" in run(root, "plateid", "read", "/car.png")
@@ -61,7 +61,7 @@ def test_it_reads_a_picture_as_it_does_here(root):
 def test_it_passes_its_check(root, tmp_path):
     with closing(Broker(tmp_path)) as broker:
         broker.start()
-        shutil.copy(CLIP, root / "etc/plateid/demo.mp4")
+        shutil.copy(DEMO_VIDEO, root / "etc/plateid/demo.mp4")
         (root / "etc/plateid/plateid.toml").write_text(
             'camera = [{name = "gate", url = "demo.mp4"}]\n'
             f'mqtt.port = {broker.port}\nstore.path = "/var/lib/plateid/plateid.sqlite3"\n'

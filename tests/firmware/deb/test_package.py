@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from plateid.demo import CLIP
+from plateid.demo import DEMO_VIDEO
 from tests.firmware.debian import APT, INSTALL, build_package, debian, newer
 from tests.support.broker import Broker, Subscriber, until
 from tests.systemd.machine import Container
@@ -53,7 +53,7 @@ def done(box: Container, *command: str) -> str:
 
 
 def configure(box: Container, port: int) -> None:
-    shutil.copy(CLIP, box.root / "etc/plateid/demo.mp4")
+    shutil.copy(DEMO_VIDEO, box.root / "etc/plateid/demo.mp4")
     (box.root / CONFIG).write_text(
         f"""
 camera = [{{name = "gate", url = "demo.mp4", loop = true}}]

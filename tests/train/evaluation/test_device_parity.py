@@ -14,7 +14,7 @@ from plateid.capture.video_file import read_video
 from plateid.commands.main import main
 from plateid.config.models import DEFAULT_BUNDLE
 from plateid.core.geometry import iou
-from plateid.demo import CLIP
+from plateid.demo import DEMO_VIDEO
 from train.evaluation.evaluate import Evaluation, evaluate
 from train.evaluation.evaluation_run import EvaluationRun
 from train.evaluation.pass_accuracy import pass_accuracy
@@ -37,12 +37,12 @@ def folders(tmp_path_factory) -> tuple[Path, Path, Path]:
     for folder in (near, far, cut_out):
         (folder / "images").mkdir(parents=True)
     boxes: dict[int, list[tuple[str, np.ndarray]]] = {}
-    for car in json.loads(CLIP.with_suffix(".json").read_text())["vehicles"]:
+    for car in json.loads(DEMO_VIDEO.with_suffix(".json").read_text())["vehicles"]:
         for frame, box in enumerate(car["boxes"], car["first_frame"]):
             if frame % EVERY == 0:
                 boxes.setdefault(frame, []).append((car["plate"], np.array(box)))
     rows: dict[Path, list[str]] = {near: [], far: [], cut_out: []}
-    for frame in read_video(CLIP):
+    for frame in read_video(DEMO_VIDEO):
         number, picture = frame.sequence, frame.image
         for text, box in boxes.get(number, ()):
             for folder, scale in ((near, 1), (far, 2)):

@@ -14,7 +14,7 @@ from plateid import ALPR
 from plateid.core.formats import shipped_formats
 from plateid.core.geometry import iou
 from plateid.core.text import normalise
-from plateid.demo import CLIP
+from plateid.demo import DEMO_VIDEO
 from train.street import Street, StreetVehicle, random_street, read_street, render, write_video
 from train.street import frames as frames_module
 from train.street.projection import CAMERA_X_M, CLOSEST_M, Projection
@@ -203,9 +203,9 @@ def test_the_shipped_networks_read_every_visible_plate(night_s):
 
 
 def test_the_demo_video_that_ships_fits_its_ground_truth():
-    truth = json.loads(CLIP.with_suffix(".json").read_text())
-    assert CLIP.stat().st_size <= 1_500_000
-    with av.open(str(CLIP)) as container:
+    truth = json.loads(DEMO_VIDEO.with_suffix(".json").read_text())
+    assert DEMO_VIDEO.stat().st_size <= 1_500_000
+    with av.open(str(DEMO_VIDEO)) as container:
         stream = container.streams.video[0]
         assert (stream.width, stream.height) == (truth["width"], truth["height"])
         assert stream.average_rate == truth["fps"]
