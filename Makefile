@@ -47,7 +47,7 @@ lint: .venv/dev.stamp ## Check format, lint rules, types and imports
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	.venv/bin/mypy
-	.venv/bin/mypy firmware/tree/usr/lib/plateid/first_boot.py
+	.venv/bin/mypy firmware/tree/usr/lib/plateid/*.py
 	.venv/bin/lint-imports
 
 format: .venv/dev.stamp ## Format the code and fix what ruff can fix

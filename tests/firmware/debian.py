@@ -1,4 +1,4 @@
-"""Clean Debian systems, and the package that is installed in them."""
+"""Clean Debian systems, and the package to install in them."""
 
 import os
 import subprocess
@@ -20,8 +20,8 @@ INSTALL = (*APT, "--no-install-recommends", "install")
 
 
 def build_package(folder: Path, architecture: str) -> Path:
-    """As `firmware/deb/build` does it."""
-    path = f"{sys.prefix}/bin:{os.environ['PATH']}"  # its Python can make environments
+    """Builds the package with `firmware/deb/build`."""
+    path = f"{sys.prefix}/bin:{os.environ['PATH']}"  # its Python can create virtual environments
     settings = {"OUT": str(folder), "PATH": path, "SOURCE_DATE_EPOCH": "1700000000"}
     environment = os.environ | settings
     command = [REPOSITORY / "firmware/deb/build", architecture]
@@ -31,7 +31,7 @@ def build_package(folder: Path, architecture: str) -> Path:
 
 
 def newer(package: Path) -> Path:
-    """The same package with a higher version and another default configuration."""
+    """Returns the package with a higher version and another default configuration."""
     root = package.with_suffix("")
     subprocess.run(["dpkg-deb", "--raw-extract", package, root], check=True)
     control = root / "DEBIAN/control"
@@ -45,14 +45,14 @@ def newer(package: Path) -> Path:
 
 
 def debian(root: Path, architecture: str) -> Path:
-    """Debian 13 with nothing but systemd, as its mirror has it today."""
+    """Creates a minimal Debian 13 with systemd, with the newest packages of the mirror."""
     command = ["mmdebstrap", "--quiet", "--variant=minbase", "--include=systemd-sysv,dbus"]
     command += [
         '--aptopt=Acquire::Retries "5"',
         f"--architectures={architecture}",
         "--format=directory",
     ]
-    command += ["--dpkgopt=force-unsafe-io", "trixie", str(root)]  # no power cut threatens it
+    command += ["--dpkgopt=force-unsafe-io", "trixie", str(root)]  # skips fsync
     subprocess.run([*command, MIRROR], check=True)
     root.chmod(0o755)
     return root

@@ -1,4 +1,4 @@
-"""The files of firmware/ as the tools of those who read them see them."""
+"""The files of firmware/, checked with the programs that read them."""
 
 import re
 import shutil
@@ -26,11 +26,11 @@ def run(*command: object) -> str:
 
 
 @pytest.mark.parametrize("name", ["plateid.cfg", "embedded.cfg"])
-def test_the_boot_loader_understands_its_scripts(name):
+def test_grub_accepts_its_scripts(name):
     run("grub-script-check", FIRMWARE / "grub" / name)
 
 
-def test_nftables_understands_the_rules():
+def test_nftables_accepts_the_rules():
     run(
         "unshare",
         "--map-root-user",
@@ -44,7 +44,7 @@ def test_nftables_understands_the_rules():
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
-    """systemd's units and ours, and stand-ins for the programs that ours start."""
+    """A root with systemd's units and ours, and empty files for the programs that ours start."""
     made = tmp_path_factory.mktemp("root")
     shutil.copytree("/usr/lib/systemd", made / "usr/lib/systemd", symlinks=True)
     shutil.copytree(TREE, made, symlinks=True, dirs_exist_ok=True)
@@ -59,11 +59,11 @@ def root(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("unit", [*UNITS, "plateid.service"])
-def test_systemd_finds_no_fault_with_a_unit(root, unit):
+def test_systemd_accepts_the_unit(root, unit):
     assert run("systemd-analyze", "verify", "--man=no", f"--root={root}", unit) == ""
 
 
-def test_every_wheel_of_the_runtime_is_locked_by_its_hash():
+def test_every_dependency_is_locked_by_hash():
     text = (FIRMWARE / "python.lock").read_text()
     locked = dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE))
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
@@ -74,7 +74,7 @@ def test_every_wheel_of_the_runtime_is_locked_by_its_hash():
 
 
 @pytest.mark.parametrize("board", BOARDS)
-def test_the_packages_that_a_board_asks_for_are_locked(board):
+def test_packages_of_a_board_are_locked(board):
     folder = FIRMWARE / "boards" / board
     lines = [
         *(FIRMWARE / "packages").read_text().splitlines(),
@@ -87,6 +87,6 @@ def test_the_packages_that_a_board_asks_for_are_locked(board):
     assert asked - set(locked) == set()
 
 
-def test_nothing_secret_is_among_the_files():
+def test_no_private_key_is_in_the_repository():
     files = [path for path in FIRMWARE.rglob("*") if path.is_file() and not path.is_symlink()]
     assert [path for path in files if b"PRIVATE KEY" in path.read_bytes()] == []

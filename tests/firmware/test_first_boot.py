@@ -1,7 +1,7 @@
-"""firmware/tree/usr/lib/plateid/first_boot.py, on folders of its own."""
+"""first_boot.py of the appliance, with its folders below a temporary root."""
 
 import contextlib
-import importlib.util
+import importlib
 import io
 import socket
 import ssl
@@ -23,184 +23,186 @@ from tests.support.certificates import Authority
 
 FIRMWARE = Path(__file__).parents[2] / "firmware"
 SCRIPT = FIRMWARE / "tree/usr/lib/plateid/first_boot.py"
-GOOD = """
+sys.path.insert(0, str(SCRIPT.parent))
+first_boot = importlib.import_module("first_boot")
+
+NAME = "plateid-1a2b"
+CONFIG = """
 camera = [{name = "gate", url = "rtsp://camera.local/stream"}]
 store.path = "/var/lib/plateid/plateid.sqlite3"
 """
-LISTED = f'{GOOD}lists.file = "plates.csv"\n'
+CONFIG_WITH_LIST = f'{CONFIG}lists.file = "plates.csv"\n'
 LIST = "plate,list\nB68SPK,allow\n"
-OPEN_PAGE = 'web = {enabled = true, host = "0.0.0.0"}\n'
+PUBLIC_WEB_UI = 'web = {enabled = true, host = "0.0.0.0"}\n'
+PASSWORD = {"web-password": "correct horse\n"}
+BROKER = "var/lib/appliance/mosquitto"
 
 
-NAME = "plateid-1a2b"
-first_boot = importlib.util.module_from_spec(
-    spec := importlib.util.spec_from_file_location("first_boot", SCRIPT)
-)
-sys.modules["first_boot"] = first_boot  # which dataclasses ask for
-spec.loader.exec_module(first_boot)
-
-
-class Box(NamedTuple):
-    drop: Path
+class Device(NamedTuple):
+    inbox: Path
     root: Path
 
-    def lay(self, name: str, content: str | bytes) -> None:
-        path = self.drop / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    def put(self, name: str, content: str | bytes) -> None:
+        data = content if isinstance(content, bytes) else content.encode()
+        (self.inbox / name).write_bytes(data)
 
-    def start_with_list(self) -> None:
-        self.lay("plateid.toml", LISTED)
-        self.lay("plates.csv", LIST)
-        self.start()
-
-    def start(self) -> str:
-        """What it says on the console."""
+    def boot(self, files: dict[str, str | bytes] | None = None) -> str:
+        """Runs the script with these files added to the inbox; returns its console output."""
+        for name, content in (files or {}).items():
+            self.put(name, content)
         with contextlib.redirect_stdout(io.StringIO()) as console:
-            first_boot.main(first_boot.Box(*self, NAME))
+            first_boot.main(first_boot.Appliance(*self, NAME))
         return console.getvalue()
 
-    def taken(self, name: str) -> tuple[str, str]:
-        """Mode and text of what was taken over."""
+    def boot_with_list(self) -> None:
+        self.boot({"plateid.toml": CONFIG_WITH_LIST, "plates.csv": LIST})
+
+    def installed(self, name: str) -> tuple[str, str]:
+        """Mode and text of an installed file."""
         path = self.root / name
         return f"{path.stat().st_mode & 0o777:o}", path.read_text()
 
+    def list_text(self) -> str:
+        return self.installed("etc/plateid/plates.csv")[1]
+
     def config(self) -> dict:
-        return tomllib.loads(self.taken("etc/plateid/plateid.toml")[1])
+        return tomllib.loads(self.installed("etc/plateid/plateid.toml")[1])
 
     def left(self) -> list[str]:
-        return sorted(path.name for path in self.drop.iterdir())
+        return sorted(path.name for path in self.inbox.iterdir())
 
     def errors(self) -> str:
-        return (self.drop / "ERROR.txt").read_text()
+        return (self.inbox / "ERROR.txt").read_text()
 
 
 @pytest.fixture
-def box(tmp_path) -> Box:
-    made = Box(tmp_path / "efi/plateid", tmp_path / "root")
-    appliance = "var/lib/appliance"
-    folders = ("etc/plateid", "etc/credstore", f"{appliance}/ssh", f"{appliance}/mosquitto")
-    for folder in (made.drop, *(made.root / name for name in (*folders, "var/lib"))):
+def device(tmp_path) -> Device:
+    made = Device(tmp_path / "efi/plateid", tmp_path / "root")
+    folders = ("etc/plateid", "etc/credstore", "var/lib/appliance/ssh", BROKER, "var/lib")
+    for folder in (made.inbox, *(made.root / name for name in folders)):
         folder.mkdir(parents=True, exist_ok=True)
     return made
 
 
-def test_a_configuration_is_taken_over_and_called_after_the_box(box):
-    box.lay("plateid.toml", GOOD)
-    assert "plateid.toml taken over" in box.start()
-    assert box.config() == {"device": NAME, **tomllib.loads(GOOD)}
-    assert box.taken("etc/plateid/plateid.toml")[0] == "640"
-    assert box.left() == []
-    assert not (box.root / "run").exists()
+def test_config_without_device_gets_the_host_name(device):
+    assert "plateid.toml installed" in device.boot({"plateid.toml": CONFIG})
+    assert device.config() == {"device": NAME, **tomllib.loads(CONFIG)}
+    assert device.installed("etc/plateid/plateid.toml")[0] == "640"
+    assert device.left() == []
+    assert not (device.root / "run").exists()
 
 
-def test_a_device_that_has_a_name_keeps_it(box):
-    box.lay("plateid.toml", f'device = "drive"\n{GOOD}')
-    box.start()
-    assert box.config()["device"] == "drive"
+def test_config_with_device_keeps_it(device):
+    device.boot({"plateid.toml": f'device = "drive"\n{CONFIG}'})
+    assert device.config()["device"] == "drive"
 
 
-def test_it_is_a_program(box):
-    box.lay("plateid.toml", GOOD)
-    command = [sys.executable, SCRIPT, box.drop, box.root]
+def test_script_runs_as_a_program(device):
+    device.put("plateid.toml", CONFIG)
+    command = [sys.executable, SCRIPT, device.inbox, device.root]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stderr == ""
-    assert done.stdout == f"{socket.gethostname()}: plateid.toml taken over\n"
+    assert done.stdout == f"{socket.gethostname()}: plateid.toml installed\n"
 
 
-def test_windows_may_have_written_it(box):
-    box.lay("plateid.toml", b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
-    box.lay("mqtt-password", "secret\r\n")
-    box.start()
-    assert box.config()["camera"][0]["name"] == "gate"
-    assert box.taken("etc/credstore/mqtt-password") == ("600", "secret")
+def test_byte_order_mark_and_windows_line_ends_are_accepted(device):
+    device.boot(
+        {
+            "plateid.toml": b"\xef\xbb\xbf" + CONFIG.replace("\n", "\r\n").encode(),
+            "mqtt-password": "secret\r\n",
+        }
+    )
+    assert device.config()["camera"][0]["name"] == "gate"
+    assert device.installed("etc/credstore/mqtt-password") == ("600", "secret")
 
 
-def test_files_that_it_names_may_come_along(box):
-    box.start_with_list()
-    assert box.left() == []
-    assert box.taken("etc/plateid/plates.csv")[1].endswith("B68SPK,allow\n")
+def test_config_and_its_list_are_installed_together(device):
+    device.boot_with_list()
+    assert device.left() == []
+    assert device.list_text().endswith("B68SPK,allow\n")
 
 
-def test_a_list_that_is_wrong_does_not_replace_the_one_in_use(box):
-    box.start_with_list()
-    box.lay("plates.csv", "plate,list\nB68SPK,friends\n")
-    assert "WRONG: plates.csv: " in box.start()
-    assert box.taken("etc/plateid/plates.csv")[1].endswith("B68SPK,allow\n")
+def test_wrong_list_keeps_the_installed_one(device):
+    device.boot_with_list()
+    assert "ERROR: plates.csv: " in device.boot({"plates.csv": "plate,list\nB68SPK,friends\n"})
+    assert device.list_text().endswith("B68SPK,allow\n")
 
 
 @pytest.mark.parametrize("reader", ["easyocr", "eyes"])
-def test_a_configuration_that_is_wrong_takes_nothing_along(box, reader):
-    box.start_with_list()
-    box.lay("plateid.toml", f'{LISTED}models.reader = "{reader}"\n')
-    box.lay("plates.csv", "plate,list\nCJ12ABC,allow\n")
-    box.lay("new.csv", "plate,list\n")
-    assert "WRONG: plateid.toml: " in box.start()
-    assert box.left() == ["ERROR.txt", "new.csv", "plateid.toml", "plates.csv"]
-    assert box.taken("etc/plateid/plates.csv")[1].endswith("B68SPK,allow\n")
-    assert not (box.root / "etc/plateid/new.csv").exists()
-    box.lay("plateid.toml", LISTED)
-    assert "plates.csv taken over" in box.start()
-    assert box.left() == []
-    assert box.taken("etc/plateid/plates.csv")[1].endswith("CJ12ABC,allow\n")
+def test_wrong_config_installs_no_companion(device, reader):
+    device.boot_with_list()
+    assert "ERROR: plateid.toml: " in device.boot(
+        {
+            "plateid.toml": f'{CONFIG_WITH_LIST}models.reader = "{reader}"\n',
+            "plates.csv": "plate,list\nCJ12ABC,allow\n",
+            "new.csv": "plate,list\n",
+        }
+    )
+    assert device.left() == ["ERROR.txt", "new.csv", "plateid.toml", "plates.csv"]
+    assert device.list_text().endswith("B68SPK,allow\n")
+    assert not (device.root / "etc/plateid/new.csv").exists()
+    assert "plates.csv installed" in device.boot({"plateid.toml": CONFIG_WITH_LIST})
+    assert device.left() == []
+    assert device.list_text().endswith("CJ12ABC,allow\n")
 
 
-def test_a_list_that_is_wrong_and_a_configuration_that_is_right_change_nothing(box):
-    box.start_with_list()
-    box.lay("plateid.toml", f"{LISTED}web.enabled = false\n")
-    box.lay("plates.csv", "plate,list\nB68SPK,friends\n")
-    assert "WRONG: plateid.toml: " in box.start()
-    assert box.taken("etc/plateid/plates.csv")[1].endswith("B68SPK,allow\n")
-    assert "web" not in box.config()
+def test_valid_config_with_a_wrong_list_changes_nothing(device):
+    device.boot_with_list()
+    assert "ERROR: plateid.toml: " in device.boot(
+        {
+            "plateid.toml": f"{CONFIG_WITH_LIST}web.enabled = false\n",
+            "plates.csv": "plate,list\nB68SPK,friends\n",
+        }
+    )
+    assert device.list_text().endswith("B68SPK,allow\n")
+    assert "web" not in device.config()
 
 
 @pytest.mark.parametrize("name", ["gate.secret", "formats.toml", "broker.pem"])
-def test_what_else_a_configuration_may_name_goes_beside_it(box, name):
-    box.lay(name, "x")
-    box.start()
-    assert box.taken(f"etc/plateid/{name}") == ("640", "x")
+def test_companion_is_installed_next_to_the_config(device, name):
+    device.boot({name: "x"})
+    assert device.installed(f"etc/plateid/{name}") == ("640", "x")
 
 
-def test_whose_model_bundles_may_be_installed_goes_where_they_are_looked_for(box, tmp_path):
+def test_only_public_model_key_is_installed(device, tmp_path):
     key = tmp_path / "key"
     made = ["openssl", "genpkey", "-quiet", "-algorithm", "ed25519", "-out", key]
     subprocess.run(made, check=True)
     public = ["openssl", "pkey", "-in", key, "-pubout"]
     text = subprocess.run(public, check=True, capture_output=True, text=True).stdout
-    box.lay("model-key.pem", text)
-    box.start()
-    assert box.taken("etc/plateid/keys/model-key.pem") == ("640", text)
-    box.lay("model-key.pem", key.read_bytes())
-    assert "WRONG: model-key.pem: " in box.start()
-    assert box.taken("etc/plateid/keys/model-key.pem") == ("640", text)
+    device.boot({"model-key.pem": text})
+    assert device.installed("etc/plateid/keys/model-key.pem") == ("640", text)
+    assert "ERROR: model-key.pem: " in device.boot({"model-key.pem": key.read_bytes()})
+    assert device.installed("etc/plateid/keys/model-key.pem") == ("640", text)
 
 
-def test_a_list_and_a_configuration_may_change_together(box):
+def test_config_and_list_can_change_together(device):
     for camera in ("gate", "back"):
-        renamed = GOOD.replace('"gate"', f'"{camera}"')
-        box.lay("plateid.toml", f'{renamed}lists.file = "plates.csv"\n')
-        box.lay("plates.csv", f"plate,list,cameras\nB68SPK,allow,{camera}\n")
-        box.start()
-        assert box.left() == []
+        renamed = CONFIG.replace('"gate"', f'"{camera}"')
+        device.boot(
+            {
+                "plateid.toml": f'{renamed}lists.file = "plates.csv"\n',
+                "plates.csv": f"plate,list,cameras\nB68SPK,allow,{camera}\n",
+            }
+        )
+        assert device.left() == []
 
 
-def test_the_example_on_the_boot_partition_is_accepted(box):
-    box.lay("plateid.toml", (FIRMWARE / "plateid.toml.example").read_bytes())
-    box.lay("web-password", "correct horse\n")
-    box.start()
-    assert box.left() == []
+def test_example_config_is_valid(device):
+    device.boot({"plateid.toml": (FIRMWARE / "plateid.toml.example").read_bytes()} | PASSWORD)
+    assert device.left() == []
 
 
-def test_the_firewall_opens_the_ports_that_the_configuration_names(box):
-    ports = box.root / "var/lib/appliance/ports.nft"
-    box.lay("plateid.toml", GOOD)
-    box.start()
+def test_firewall_opens_the_ports_of_the_config(device):
+    ports = device.root / "var/lib/appliance/ports.nft"
+    device.boot({"plateid.toml": CONFIG})
     assert ports.read_text() == ""
-    page = OPEN_PAGE.replace("}", ", port = 8000}")
-    box.lay("plateid.toml", f'{GOOD}{page}metrics = {{enabled = true, host = "::"}}\n')
-    box.lay("web-password", "correct horse\n")
-    box.start()
+    page = PUBLIC_WEB_UI.replace("}", ", port = 8000}")
+    device.boot(
+        {"plateid.toml": f'{CONFIG}{page}metrics = {{enabled = true, host = "::"}}\n'} | PASSWORD
+    )
     assert ports.read_text() == "add element inet appliance open { 8000, 9797 }\n"
-    rules = box.root / "rules"
+    rules = device.root / "rules"
     main = (FIRMWARE / "tree/etc/nftables.conf").read_text()
     rules.write_text(main.replace("/var/lib/appliance", str(ports.parent)))
     command = ["unshare", "--map-root-user", "--net", "/usr/sbin/nft", "--check", "--file", rules]
@@ -208,27 +210,23 @@ def test_the_firewall_opens_the_ports_that_the_configuration_names(box):
 
 
 @pytest.mark.parametrize("name", ["Europe/Bucharest", "UTC"])
-def test_the_service_has_the_time_of_its_place(box, name):
-    box.lay("timezone", f"{name}\r\n")
-    box.start()
-    assert box.taken("var/lib/appliance/timezone") == ("644", f"TZ={name}\n")
+def test_time_zone_is_set_for_the_service(device, name):
+    device.boot({"timezone": f"{name}\r\n"})
+    assert device.installed("var/lib/appliance/timezone") == ("644", f"TZ={name}\n")
 
 
 @pytest.mark.parametrize("name", ["", "Bucharest", "../../etc/passwd", "UTC\nPATH=/tmp"])
-def test_a_place_that_nobody_knows_is_named(box, name):
-    box.lay("timezone", name)
-    box.start()
-    assert box.errors().startswith("timezone: ")
-    assert not (box.root / "var/lib/appliance/timezone").exists()
+def test_unknown_time_zone_is_rejected(device, name):
+    device.boot({"timezone": name})
+    assert device.errors().startswith("timezone: ")
+    assert not (device.root / "var/lib/appliance/timezone").exists()
 
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
-def test_a_page_for_the_network_may_come_with_its_password(box, mark):
-    box.lay("plateid.toml", mark + GOOD + OPEN_PAGE)
-    box.lay("web-password", "correct horse\n")
-    box.start()
-    assert box.left() == []
-    keys = box.root / "var/lib/plateid/plateid.sqlite3.web"
+def test_public_web_ui_is_accepted_with_its_password(device, mark):
+    device.boot({"plateid.toml": mark + CONFIG + PUBLIC_WEB_UI} | PASSWORD)
+    assert device.left() == []
+    keys = device.root / "var/lib/plateid/plateid.sqlite3.web"
     assert read_credentials(keys).admin
     assert Access(keys, needs_password=True).log_in("correct horse", "127.0.0.1")
 
@@ -236,176 +234,144 @@ def test_a_page_for_the_network_may_come_with_its_password(box, mark):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (GOOD.replace("url", "lop = 1, url"), "camera[0].lop: Extra inputs are not permitted"),
-        ("camera = [", "plateid.toml: refused: "),
-        ("", "camera: Field required"),
-        (GOOD.encode("utf-16"), "plateid.toml: line 1 is not UTF-8"),
-        (f"{GOOD}events.regions = ['xx']", "events.regions: "),
-        (GOOD.replace("/var/lib/", "/srv/"), "store.path: has to be a file in /var/lib/plateid"),
-        (f"{GOOD}lists.file = 'gone.csv'", "gone.csv: No such file"),
-        (f"{GOOD}models.bundle = 'gone'", "gone"),
-        (f"{GOOD}models.provider = 'cuda'", "models.provider: this box has no cuda"),
         (
-            f"{GOOD}webhook = [{{name = 'gate', url = 'http://gate/', secret_file = 'x'}}]",
+            CONFIG.replace("url", "lop = 1, url"),
+            'rejected: line 2: unknown key "camera[0].lop": did you mean "loop"?',
+        ),
+        ("camera = [", "plateid.toml: rejected: "),
+        ("", "camera: is missing"),
+        (CONFIG.encode("utf-16"), "plateid.toml: line 1 is not UTF-8"),
+        (f"{CONFIG}events.regions = ['xx']", "events.regions: "),
+        (CONFIG.replace("/var/lib/", "/srv/"), "store.path: must be a file in /var/lib/plateid"),
+        (f"{CONFIG}lists.file = 'gone.csv'", "gone.csv: No such file"),
+        (f"{CONFIG}models.bundle = 'gone'", "gone"),
+        (f"{CONFIG}models.provider = 'cuda'", "models.provider: this device has no cuda"),
+        (
+            f"{CONFIG}webhook = [{{name = 'gate', url = 'http://gate/', secret_file = 'x'}}]",
             "etc/plateid/x: No such file",
         ),
-        (GOOD + OPEN_PAGE, "web.host: 0.0.0.0 needs a password"),
+        (CONFIG + PUBLIC_WEB_UI, "web.host: 0.0.0.0 needs a password"),
     ],
 )
-def test_a_wrong_configuration_is_told_everywhere_and_the_old_one_stays(box, text, reason):
-    box.lay("plateid.toml", GOOD)
-    box.start()
-    old = box.config()
-    box.lay("plateid.toml", text)
-    console = box.start()
-    assert "WRONG: plateid.toml: " in console
+def test_wrong_config_is_reported_everywhere_and_the_old_one_stays(device, text, reason):
+    device.boot({"plateid.toml": CONFIG})
+    old = device.config()
+    console = device.boot({"plateid.toml": text})
+    assert "ERROR: plateid.toml: " in console
     assert reason in console
-    assert reason in box.errors()
-    assert box.left() == ["ERROR.txt", "plateid.toml"]
-    assert box.config() == old
-    assert [path.name for path in (box.root / "etc/plateid").iterdir()] == ["plateid.toml"]
-    mode, page = box.taken("run/appliance/page/index.html")
+    assert reason in device.errors()
+    assert device.left() == ["ERROR.txt", "plateid.toml"]
+    assert device.config() == old
+    assert [path.name for path in (device.root / "etc/plateid").iterdir()] == ["plateid.toml"]
+    mode, page = device.installed("run/appliance/page/index.html")
     assert (mode, "<li>plateid.toml: " in page) == ("644", True)
-    assert 'TxtText=problem="plateid.toml: ' in box.taken("run/systemd/dnssd/plateid.dnssd")[1]
+    assert (
+        'TxtText=problem="plateid.toml: ' in device.installed("run/systemd/dnssd/plateid.dnssd")[1]
+    )
 
 
-def test_what_is_wrong_is_no_markup_of_the_page(box):
-    box.lay("plateid.toml", f"{GOOD}'<script>' = 1")
-    box.start()
-    assert "<script>" in box.errors()
-    assert "<script>" not in box.taken("run/appliance/page/index.html")[1]
+def test_error_page_escapes_markup(device):
+    device.boot({"plateid.toml": f"{CONFIG}'<script>' = 1"})
+    assert "<script>" in device.errors()
+    assert "<script>" not in device.installed("run/appliance/page/index.html")[1]
 
 
-def test_once_it_is_right_nothing_tells_of_the_error(box):
-    box.lay("plateid.toml", "")
-    box.start()
-    box.lay("plateid.toml", GOOD)
-    box.start()
-    assert box.left() == []
+def test_error_file_is_deleted_after_a_correction(device):
+    device.boot({"plateid.toml": ""})
+    device.boot({"plateid.toml": CONFIG})
+    assert device.left() == []
 
 
 @pytest.mark.parametrize("name", ["plateid.toml.txt", "Plateid.toml", "mqtt-passwort"])
-def test_a_file_of_another_name_is_an_error_and_the_others_are_taken(box, name):
-    box.lay(name, GOOD)
-    box.lay("mqtt-password", "secret")
-    box.lay("._mqtt-password", "of a Mac")
-    console = box.start()
-    assert f"WRONG: {name}: unknown file: only authorized_keys, " in console
-    assert box.taken("etc/credstore/mqtt-password") == ("600", "secret")
-    assert name in box.left()
+def test_unknown_file_is_rejected_and_the_others_are_installed(device, name):
+    console = device.boot({name: CONFIG, "mqtt-password": "secret", "._mqtt-password": "of a Mac"})
+    assert f"ERROR: {name}: unknown file: only authorized_keys, " in console
+    assert device.installed("etc/credstore/mqtt-password") == ("600", "secret")
+    assert name in device.left()
 
 
-def test_ssh_keys_let_in_and_the_box_makes_its_own_once(box, tmp_path):
+def test_ssh_keys_are_installed_and_the_host_key_is_created_once(device, tmp_path):
     key = tmp_path / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-    host_key = box.root / "var/lib/appliance/ssh/ssh_host_ed25519_key"
+    host_key = device.root / "var/lib/appliance/ssh/ssh_host_ed25519_key"
     made = []
     for _ in range(2):
-        box.lay("authorized_keys", key.with_suffix(".pub").read_text())
-        box.start()
+        device.boot({"authorized_keys": key.with_suffix(".pub").read_text()})
         made.append(host_key.read_text())
     assert made[0] == made[1]
-    assert box.left() == []
+    assert device.left() == []
     host_key.write_bytes(b"")  # what a plug that was pulled may leave
-    box.lay("authorized_keys", key.with_suffix(".pub").read_text())
-    box.start()
+    device.boot({"authorized_keys": key.with_suffix(".pub").read_text()})
     assert host_key.read_text().startswith("-----BEGIN")
-    box.lay("authorized_keys", "no key")
-    assert "WRONG: authorized_keys: ssh-keygen: " in box.start()
+    assert "ERROR: authorized_keys: ssh-keygen: " in device.boot({"authorized_keys": "no key"})
 
 
 @pytest.mark.parametrize("users", ["ann", "ann:", ":secret", "ann:secret\nbob", "a:b:c"])
-def test_users_of_the_broker_have_a_name_and_a_password(box, users):
-    box.lay("mqtt-users", users)
-    assert "is not name:password" in box.start()
-    assert not list((box.root / "var/lib/appliance/mosquitto").iterdir())
+def test_wrong_broker_users_are_rejected(device, users):
+    assert "is not name:password with a single colon" in device.boot({"mqtt-users": users})
+    assert not list((device.root / BROKER).iterdir())
 
 
 @pytest.mark.parametrize("own_certificate", [True, False])
-def test_its_broker_opens_a_port_with_tls_for_users_with_a_password(box, tmp_path, own_certificate):
-    box.lay("mqtt-users", "ann:right\r\nbob:word\r\n")
-    trusted = box.drop.parent / "mqtt-server.crt"
-    host = f"{NAME}.local"
+def test_broker_opens_a_tls_port_for_users_with_a_password(device, tmp_path, own_certificate):
+    trusted, host = device.inbox.parent / "mqtt-server.crt", f"{NAME}.local"
     if own_certificate:
         authority = Authority(tmp_path)
         trusted, host = authority.certificate.file, "127.0.0.1"
         issued = authority.issue(host)
-        box.lay("mqtt-server.crt", issued.file.read_bytes())
-        box.lay("mqtt-server.key", issued.key.read_bytes())
-    box.start()
-    assert box.left() == []
-    folder = box.root / "var/lib/appliance/mosquitto"
+        device.put("mqtt-server.crt", issued.file.read_bytes())
+        device.put("mqtt-server.key", issued.key.read_bytes())
+    device.boot({"mqtt-users": "ann:right\r\nbob:word\r\n"})
+    assert device.left() == []
+    folder, port = device.root / BROKER, free_port()
     assert "right" not in (folder / "users").read_text()
-    port = free_port()
     listener = (folder / "listener.conf").read_text().replace("8883", str(port))
-    (folder / "listener.conf").write_text(
-        f"per_listener_settings true\nuser root\n{listener}".replace(
-            "/var/lib/appliance/mosquitto", str(folder)
-        )
-    )
+    config = f"per_listener_settings true\nuser root\n{listener}".replace(f"/{BROKER}", str(folder))
+    (folder / "listener.conf").write_text(config)
     command = ["/usr/sbin/mosquitto", "-c", folder / "listener.conf"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as broker:
         try:
-            with closing(_tcp(port)) as tcp:
+            until(lambda: listens(port))
+            with closing(socket.create_connection(("127.0.0.1", port))) as tcp:
                 context = ssl.create_default_context(cafile=str(trusted))
                 context.wrap_socket(tcp, server_hostname=host).close()
-            answers = [_answer(port, password) for password in ("right", "wrong")]
+            answers = [connack(port, password) for password in ("right", "wrong")]
         finally:
             broker.terminate()
     assert answers == ["Success", "Not authorized"]
 
 
-def test_half_a_pair_and_what_is_none_do_not_reach_the_broker(box, tmp_path):
+def test_certificate_without_its_key_is_rejected(device, tmp_path):
     authority = Authority(tmp_path)
     first, second = authority.issue("127.0.0.1"), authority.issue("localhost")
-    box.lay("mqtt-server.crt", first.file.read_bytes())
-    assert "WRONG: mqtt-server.crt: not a pair with mqtt-server.key: " in box.start()
-    box.lay("mqtt-server.key", first.key.read_bytes())
-    box.start()
-    assert box.left() == []
-    before = box.taken("var/lib/appliance/mosquitto/mqtt-server.key")
+    assert "ERROR: mqtt-server.crt: not a pair with mqtt-server.key: " in device.boot(
+        {"mqtt-server.crt": first.file.read_bytes()}
+    )
+    device.boot({"mqtt-server.key": first.key.read_bytes()})
+    assert device.left() == []
+    before = device.installed(f"{BROKER}/mqtt-server.key")
     for content in (second.key.read_bytes(), b"", b"no key"):
-        box.lay("mqtt-server.key", content)
-        assert "WRONG: mqtt-server.key: not a pair with mqtt-server.crt: " in box.start()
-        assert box.taken("var/lib/appliance/mosquitto/mqtt-server.key") == before
+        assert "ERROR: mqtt-server.key: not a pair with mqtt-server.crt: " in device.boot(
+            {"mqtt-server.key": content}
+        )
+        assert device.installed(f"{BROKER}/mqtt-server.key") == before
 
 
-def test_a_boot_partition_that_takes_no_file_is_told_on_the_console(box):
-    box.lay("Plateid.toml", GOOD)
-    (box.drop / "ERROR.txt").mkdir()
-    console = box.start()
-    assert "WRONG: Plateid.toml: unknown file" in console
-    assert "WRONG: ERROR.txt: Is a directory" in console
+def test_error_file_that_cannot_be_written_is_reported_on_the_console(device):
+    device.put("Plateid.toml", CONFIG)
+    (device.inbox / "ERROR.txt").mkdir()
+    console = device.boot()
+    assert "ERROR: Plateid.toml: unknown file" in console
+    assert "ERROR: ERROR.txt: Is a directory" in console
 
 
-def test_the_boot_loader_gets_its_memory_back_after_a_cut(tmp_path):
-    grubenv, cmdline = tmp_path / "grubenv", tmp_path / "cmdline"
-    cmdline.write_text("root=PARTLABEL=plateid-root-b ro rauc.slot=B panic=10\n")
-    script = SCRIPT.with_name("mend-grubenv")
-
-    def mended() -> str:
-        subprocess.run([script, grubenv, cmdline], check=True)
-        command = ["grub-editenv", grubenv, "list"]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-    grubenv.write_bytes(b"")
-    anew = "ORDER=B A\nB_OK=1\nB_TRY=0\nA_OK=0\nA_TRY=0\n"
-    assert mended() == anew
-    subprocess.run(["grub-editenv", grubenv, "set", "A_OK=1"], check=True)
-    assert "A_OK=1\n" in mended(), "one that is whole stays as it is"
-
-
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _tcp(port: int) -> socket.socket:
-    until(lambda: _listens(port))
-    return socket.create_connection(("127.0.0.1", port))
-
-
-def _answer(port: int, password: str) -> str:
+def connack(port: int, password: str) -> str:
+    """The broker's answer to a login of user ann."""
     answers: list[str] = []
     client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
     client.username_pw_set("ann", password)

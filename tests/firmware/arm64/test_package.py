@@ -1,4 +1,4 @@
-"""The package for arm64 in a clean Debian 13, whose programs run in emulation (qemu-user).
+"""The arm64 package in a clean Debian 13 under emulation (qemu-user).
 
 It proves that all is there and computes; it says nothing about speed, nor about systemd on arm64.
 """
@@ -23,12 +23,12 @@ pytestmark = [
 ]
 NSPAWN = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--console=pipe"]
 BRIGHT_DAY = 125
-"""Of the demo's clip: two vehicles."""
+"""Frame of the demo video with two vehicles."""
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
-    """With the package installed."""
+    """A Debian root with the package installed."""
     made = debian(tmp_path_factory.mktemp("debian") / "root", "arm64")
     package = build_package(tmp_path_factory.mktemp("package"), "arm64")
     shutil.copy(package, made / "plateid.deb")
@@ -38,27 +38,27 @@ def root(tmp_path_factory) -> Path:
 
 
 def run(root: Path, *command: str) -> str:
-    """What a command inside says; it has to work."""
+    """Runs a command that must succeed; returns its output."""
     inside = [*NSPAWN, "--resolv-conf=replace-host", f"--directory={root}", *command]
     done = subprocess.run(inside, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-def test_both_bundles_answer(root):
+def test_both_bundles_read_plates(root):
     assert run(root, "uname", "-m") == "aarch64\n"
     for bundle in ("default", "accurate"):
         assert run(root, "plateid", "models", "verify", bundle).startswith("ok ")
 
 
-def test_it_reads_a_picture_as_it_does_here(root):
+def test_reads_an_image_as_on_this_machine(root):
     frame = next(frame for frame in read_video(DEMO_VIDEO) if frame.sequence == BRIGHT_DAY)
     image = frame.image.resized(frame.image.width, frame.image.height)
     cv2.imwrite(str(root / "car.png"), image)
     assert "KX73LPH" in run(root, "plateid", "read", "/car.png")
 
 
-def test_it_passes_its_check(root, tmp_path):
+def test_plateid_check_passes(root, tmp_path):
     with closing(Broker(tmp_path)) as broker:
         broker.start()
         shutil.copy(DEMO_VIDEO, root / "etc/plateid/demo.mp4")
@@ -70,7 +70,7 @@ def test_it_passes_its_check(root, tmp_path):
     assert {line.split()[0] for line in checks} <= {"ok", "warn"}
 
 
-def test_removed_and_purged_it_leaves_nothing(root):
+def test_purge_deletes_everything(root):
     run(root, *APT, "purge", "plateid")
     found = run(root, "find", "/", "-xdev", "-path", "*plateid*", "-not", "-name", "plateid.deb")
     assert found == ""

@@ -1,4 +1,4 @@
-"""The package in a clean Debian 13: installed, upgraded, removed, purged; in this order."""
+"""The package in a clean Debian 13: install, upgrade, remove, purge, in this order."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ def broker(tmp_path_factory) -> Iterator[Broker]:
 
 
 @pytest.fixture(scope="module")
-def box(tmp_path_factory, package) -> Iterator[Container]:
+def device(tmp_path_factory, package) -> Iterator[Container]:
     root = debian(tmp_path_factory.mktemp("debian") / "root", "amd64")
     (root / "packages").mkdir()
     shutil.copy(package, root / "packages/first.deb")
@@ -45,16 +45,16 @@ def box(tmp_path_factory, package) -> Iterator[Container]:
         yield made
 
 
-def done(box: Container, *command: str) -> str:
-    """What a command inside says; it has to work."""
-    result = box.run(*command)
+def done(device: Container, *command: str) -> str:
+    """Runs a command that must succeed; returns its output."""
+    result = device.run(*command)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
 
-def configure(box: Container, port: int) -> None:
-    shutil.copy(DEMO_VIDEO, box.root / "etc/plateid/demo.mp4")
-    (box.root / CONFIG).write_text(
+def configure(device: Container, port: int) -> None:
+    shutil.copy(DEMO_VIDEO, device.root / "etc/plateid/demo.mp4")
+    (device.root / CONFIG).write_text(
         f"""
 camera = [{{name = "gate", url = "demo.mp4", loop = true}}]
 mqtt.port = {port}
@@ -63,53 +63,54 @@ store.path = "/var/lib/plateid/plateid.sqlite3"
     )
 
 
-def test_it_is_installed_but_not_started_before_it_is_set_up(box):
-    done(box, *APT, "update")
-    said = done(box, *INSTALL, "/packages/first.deb")
+def test_install_does_not_start_the_service(device):
+    done(device, *APT, "update")
+    said = done(device, *INSTALL, "/packages/first.deb")
     assert "Set up /etc/plateid/plateid.toml, then: systemctl enable --now plateid\n" in said
-    assert done(box, "plateid", "--version").startswith("plateid, version ")
-    states = [box.show(key) for key in ("LoadState", "ActiveState", "UnitFileState")]
+    assert done(device, "plateid", "--version").startswith("plateid, version ")
+    states = [device.show(key) for key in ("LoadState", "ActiveState", "UnitFileState")]
     assert states == ["loaded", "inactive", "disabled"]
-    stat = done(box, "stat", "-c", "%A %U %G", "/etc/plateid", f"/{CONFIG}").splitlines()
+    stat = done(device, "stat", "-c", "%A %U %G", "/etc/plateid", f"/{CONFIG}").splitlines()
     assert stat == ["drwxr-x--- root plateid-config", "-rw-r----- root plateid-config"]
-    assert done(box, "systemd-analyze", "verify", "plateid.service") == ""
+    assert done(device, "systemd-analyze", "verify", "plateid.service") == ""
 
 
-def test_it_passes_its_check_and_the_service_delivers_plates(box, broker):
-    configure(box, broker.port)
-    checks = done(box, "plateid", "check", "-c", f"/{CONFIG}").splitlines()
+def test_plateid_check_passes_and_service_publishes_plates(device, broker):
+    configure(device, broker.port)
+    checks = done(device, "plateid", "check", "-c", f"/{CONFIG}").splitlines()
     assert {line.split()[0] for line in checks} <= {"ok", "warn"}
     with closing(Subscriber(broker.port)) as subscriber:
-        box.systemctl("enable", "--now", "plateid")
+        device.systemctl("enable", "--now", "plateid")
         until(subscriber.events, PATIENCE_S)
-    assert done(box, "systemctl", "--failed", "--quiet") == ""
+    assert done(device, "systemctl", "--failed", "--quiet") == ""
 
 
-def test_an_upgrade_keeps_the_configuration_and_restarts_the_service(box):
-    configured, pid = (box.root / CONFIG).read_text(), box.show("MainPID")
-    done(box, *INSTALL, "-o", "Dpkg::Options::=--force-confdef", "/packages/newer.deb")
-    assert (box.root / CONFIG).read_text() == configured
-    assert box.show("MainPID") not in {"0", pid}
-    until(lambda: "1 of 1 cameras online" in box.show("StatusText"), PATIENCE_S)
-    assert box.show("UnitFileState") == "enabled"
+def test_upgrade_keeps_the_configuration_and_restarts_the_service(device):
+    configured, pid = (device.root / CONFIG).read_text(), device.show("MainPID")
+    done(device, *INSTALL, "-o", "Dpkg::Options::=--force-confdef", "/packages/newer.deb")
+    assert (device.root / CONFIG).read_text() == configured
+    assert device.show("MainPID") not in {"0", pid}
+    until(lambda: "1 of 1 cameras online" in device.show("StatusText"), PATIENCE_S)
+    assert device.show("UnitFileState") == "enabled"
 
 
-def test_its_programs_are_as_they_were_packed(box):
-    assert done(box, "dpkg", "--verify", "plateid").split() == ["??5??????", "c", f"/{CONFIG}"]
+def test_installed_files_match_the_package(device):
+    assert done(device, "dpkg", "--verify", "plateid").split() == ["??5??????", "c", f"/{CONFIG}"]
 
 
-def test_removed_it_is_gone_but_for_what_is_the_users(box):
-    (box.root / "var/lib/plateid-models").mkdir()
-    done(box, *APT, "remove", "plateid")
-    assert not (box.root / "opt/plateid").exists()
-    assert box.show("LoadState") == "not-found"
-    assert [name for name in (*STATE, CONFIG) if not (box.root / name).exists()] == []
-    assert done(box, "find", "/etc/systemd", "-name", "*plateid*") == ""
+def test_remove_keeps_data_and_configuration(device):
+    (device.root / "var/lib/plateid-models").mkdir()
+    done(device, *APT, "remove", "plateid")
+    assert not (device.root / "opt/plateid").exists()
+    assert device.show("LoadState") == "not-found"
+    assert [name for name in (*STATE, CONFIG) if not (device.root / name).exists()] == []
+    assert done(device, "find", "/etc/systemd", "-name", "*plateid*") == ""
 
 
-def test_purged_it_leaves_nothing(box):
-    done(box, *APT, "purge", "plateid")
+def test_purge_deletes_everything(device):
+    done(device, *APT, "purge", "plateid")
     assert (
-        done(box, "find", "/", "-xdev", "-path", "*plateid*", "-not", "-path", "/packages/*") == ""
+        done(device, "find", "/", "-xdev", "-path", "*plateid*", "-not", "-path", "/packages/*")
+        == ""
     )
-    assert box.run("getent", "group", "plateid-config").returncode == 2
+    assert device.run("getent", "group", "plateid-config").returncode == 2

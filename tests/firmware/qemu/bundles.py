@@ -1,10 +1,10 @@
-"""Updates that nobody should have signed, and some that somebody should not have."""
+"""Update bundles for tests: with a foreign signature, or with a damaged root."""
 
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.firmware.qemu.appliance import Appliance
+from tests.firmware.qemu.virtual_device import VirtualDevice
 
 MANIFEST = """[update]
 compatible=plateid-{board}
@@ -19,16 +19,16 @@ filename=rootfs.squashfs
 
 
 def make_key(folder: Path) -> Path:
-    """A folder with a key and a certificate, as `firmware/build` makes them."""
+    """Creates a folder with a key and a certificate like those of `firmware/build`."""
     folder.mkdir()
-    subject = ("-subj", "/CN=somebody", "-keyout", folder / "key.pem", "-out", folder / "cert.pem")
+    subject = ("-subj", "/CN=stranger", "-keyout", folder / "key.pem", "-out", folder / "cert.pem")
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-noenc", *subject]
     subprocess.run(command, check=True, capture_output=True)
     return folder
 
 
 def make_bundle(board: str, root: Path, keys: Path, bundle: Path) -> Path:
-    """Packs and signs the folder of a root."""
+    """Packs a root folder as a signed update bundle."""
     content = bundle.with_suffix(".content")
     content.mkdir()
     pack = ["mksquashfs", root, content / "rootfs.squashfs", "-quiet", "-comp", "gzip"]
@@ -39,9 +39,9 @@ def make_bundle(board: str, root: Path, keys: Path, bundle: Path) -> Path:
     return bundle
 
 
-def altered_root(box: Appliance, folder: Path, alter: Callable[[Path], None]) -> Path:
-    """The root of a box with something done to it."""
-    place = ["-o", str(box.offset("plateid-root-a")), "-d", folder]
-    subprocess.run(["unsquashfs", "-quiet", *place, box.disk], check=True, capture_output=True)
+def altered_root(device: VirtualDevice, folder: Path, alter: Callable[[Path], None]) -> Path:
+    """Unpacks the root of a device and alters it."""
+    place = ["-o", str(device.offset("plateid-root-a")), "-d", folder]
+    subprocess.run(["unsquashfs", "-quiet", *place, device.disk], check=True, capture_output=True)
     alter(folder)
     return folder

@@ -1,4 +1,4 @@
-"""A box that was set up by files on its boot partition, and a clip on its data partition."""
+"""A device with configuration on its boot partition and a video file on its data partition."""
 
 import os
 import subprocess
@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.firmware.qemu.appliance import REPOSITORY, Appliance
 from tests.firmware.qemu.subscriber import Subscriber
+from tests.firmware.qemu.virtual_device import REPOSITORY, VirtualDevice
 from tests.support.certificates import Authority
 
 IMAGES = Path(os.environ.get("OUT", REPOSITORY / "build/firmware"))
 PLATE = "EK749HX"
-"""Of the vehicle in the clip."""
+"""Plate of the vehicle in the video file."""
 CONFIG = """
-# Emulation reads a frame in seconds: nothing may count as gone in between.
+# Under emulation a frame takes seconds: passes must not end in between.
 camera = [{name = "gate", url = "/var/lib/appliance/clip.mp4", loop = true}]
 events = {min_reads = 2, lost_s = 25, regions = ["fr"]}
 store.path = "/var/lib/plateid/plateid.sqlite3"
@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory) -> Path:
-    """One vehicle of the demo's, sixty times as slow, and an empty road after it."""
+    """One vehicle of the demo video, 60 times slower, and an empty road after it."""
     made = tmp_path_factory.mktemp("clip") / "clip.mp4"
     demo = REPOSITORY / "plateid/demo/demo.mp4"
     options = ["-an", "-vf", "setpts=60*(PTS-STARTPTS),fps=1", "-g", "4", "-bf", "0"]
@@ -50,10 +50,10 @@ def board(request) -> str:
 
 
 @pytest.fixture(scope="module")
-def box(board, tmp_path_factory, clip) -> Iterator[Appliance]:
-    """Set up, and not yet started."""
+def device(board, tmp_path_factory, clip) -> Iterator[VirtualDevice]:
+    """A configured device that is off."""
     folder = tmp_path_factory.mktemp(board)
-    with closing(Appliance(board, IMAGES / f"plateid-{board}.img", folder)) as made:
+    with closing(VirtualDevice(board, IMAGES / f"plateid-{board}.img", folder)) as made:
         authority = Authority(folder)
         issued = authority.issue("127.0.0.1")
         texts = {"plateid.toml": CONFIG, "web-password": "correct horse", "mqtt-users": "host:word"}
@@ -63,14 +63,14 @@ def box(board, tmp_path_factory, clip) -> Iterator[Appliance]:
             files[name] = folder / name
             files[name].write_text(text)
         for name, file in files.items():
-            made.lay(f"plateid/{name}", file)
+            made.copy_to_boot_partition(f"plateid/{name}", file)
         made.debugfs(f"write {clip} lib/appliance/clip.mp4", "-w")
         made.authority = authority.certificate.file
         yield made
 
 
 @pytest.fixture(scope="module")
-def subscriber(box) -> Iterator[Subscriber]:
-    """Hears what the box publishes, from the host."""
-    with closing(Subscriber(box.mqtt_port, box.authority)) as made:
+def subscriber(device) -> Iterator[Subscriber]:
+    """An MQTT subscriber on the host."""
+    with closing(Subscriber(device.mqtt_port, device.authority)) as made:
         yield made

@@ -1,4 +1,4 @@
-"""A subscriber on the host that comes back whenever the box does."""
+"""An MQTT subscriber on the host that reconnects when the device is back."""
 
 import json
 import ssl
@@ -10,10 +10,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 
 class Subscriber:
-    """Keeps its session at the broker, as a Home Assistant does not but a logger would.
+    """A subscriber with a persistent session, like a logger.
 
     Attributes:
-        events: Each that has come, by its id.
+        events: Received events by id.
     """
 
     def __init__(self, port: int, authority: Path) -> None:

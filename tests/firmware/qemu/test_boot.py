@@ -1,4 +1,4 @@
-"""A box is set up by files on its boot partition, starts, and says what it sees."""
+"""First boot: the device installs the files of its boot partition and publishes events."""
 
 import logging
 import time
@@ -6,79 +6,79 @@ import urllib.request
 
 import pytest
 
-from tests.firmware.qemu.appliance import BOOT_S
 from tests.firmware.qemu.conftest import PLATE
+from tests.firmware.qemu.virtual_device import BOOT_S
 from tests.support.broker import until
 
 _log = logging.getLogger(__name__)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def started(box, subscriber):
-    """Of the first start; its event comes first, as nothing else may be asked for."""
-    box.set_kernel_options("systemd.journald.forward_to_console=1")
+def started(device, subscriber):
+    """Boots the device and waits for its first event before anything else."""
+    device.set_kernel_options("systemd.journald.forward_to_console=1")
     started = time.monotonic()
-    box.start()
+    device.start()
     until(lambda: PLATE in subscriber.plates(), BOOT_S)
     _log.info("%s on the host %.0f s after power-on", PLATE, time.monotonic() - started)
-    box.wait_until_good()
-    assert "event=plate_seen" in box.console.read_text(errors="replace")
-    _log.info("its serial log: %s", box.console)
-    _log.info(box.answer("systemd-analyze time"))
-    _log.info(box.answer("systemd-analyze critical-chain plateid.service"))
+    device.wait_until_good()
+    assert "event=plate_seen" in device.console.read_text(errors="replace")
+    _log.info("its serial log: %s", device.console)
+    _log.info(device.answer("systemd-analyze time"))
+    _log.info(device.answer("systemd-analyze critical-chain plateid.service"))
     yield
-    box.stop()
-    assert box.fsck().returncode == 0
+    device.stop()
+    assert device.fsck().returncode == 0
 
 
-def test_no_unit_failed_and_no_order_is_a_cycle(box):
-    assert box.answer("systemctl --failed --no-legend --plain") == ""
-    assert box.answer("systemctl is-system-running") == "running"
-    assert "ordering cycle" not in box.answer("journalctl --boot --no-pager")
+def test_no_unit_fails_and_no_ordering_cycle_exists(device):
+    assert device.answer("systemctl --failed --no-legend --plain") == ""
+    assert device.answer("systemctl is-system-running") == "running"
+    assert "ordering cycle" not in device.answer("journalctl --boot --no-pager")
 
 
-def test_the_service_of_the_repository_runs_and_all_it_needs_is_there(box):
-    assert box.answer("systemctl show --value -p FragmentPath plateid").endswith(
+def test_service_unit_is_ours_and_plateid_check_passes(device):
+    assert device.answer("systemctl show --value -p FragmentPath plateid").endswith(
         "/etc/systemd/system/plateid.service"
     )
-    assert "FAIL" not in box.answer("plateid check --config /etc/plateid/plateid.toml")
+    assert "FAIL" not in device.answer("plateid check --config /etc/plateid/plateid.toml")
 
 
-def test_what_was_laid_on_the_boot_partition_was_taken_over(box):
-    assert box.answer("ls /efi/plateid") == ""
-    name = box.answer("cat /proc/sys/kernel/hostname")
-    assert name == f"plateid-{box.answer('head -c 4 /etc/machine-id')}"
-    assert f"{name}: plateid.toml taken over" in box.console.read_text(errors="replace")
+def test_files_of_the_boot_partition_are_installed(device):
+    assert device.answer("ls /efi/plateid") == ""
+    name = device.answer("cat /proc/sys/kernel/hostname")
+    assert name == f"plateid-{device.answer('head -c 4 /etc/machine-id')}"
+    assert f"{name}: plateid.toml installed" in device.console.read_text(errors="replace")
 
 
-def test_its_page_asks_for_a_password(box):
-    with urllib.request.urlopen(f"http://127.0.0.1:{box.page_port}/", timeout=600) as page:
+def test_web_ui_asks_for_a_password(device):
+    with urllib.request.urlopen(f"http://127.0.0.1:{device.page_port}/", timeout=600) as page:
         assert page.url.endswith("/login?next=/") or "password" in page.read().decode()
 
 
-def test_nobody_logs_in_with_a_password(box):
-    hashes = box.answer("cut -d: -f2 /etc/shadow").splitlines()
+def test_login_with_a_password_is_impossible(device):
+    hashes = device.answer("cut -d: -f2 /etc/shadow").splitlines()
     assert all(hash_.startswith(("!", "*")) for hash_ in hashes)
-    assert "passwordauthentication no" in box.answer("sshd -T | tr A-Z a-z").splitlines() or (
-        "authenticationmethods publickey" in box.answer("sshd -T")
+    assert "passwordauthentication no" in device.answer("sshd -T | tr A-Z a-z").splitlines() or (
+        "authenticationmethods publickey" in device.answer("sshd -T")
     )
 
 
-def test_the_root_is_read_only_and_the_data_partition_has_grown(box):
-    assert box.run("touch /usr/x").returncode == 1
-    assert int(box.answer("findmnt -bno SIZE /var")) > 1_200_000_000
+def test_root_is_read_only_and_data_partition_has_grown(device):
+    assert device.run("touch /usr/x").returncode == 1
+    assert int(device.answer("findmnt -bno SIZE /var")) > 1_200_000_000
 
 
-def test_what_is_not_meant_to_be_reached_is_closed(box):
-    assert "policy drop" in box.answer("nft list chain inet appliance input")
-    assert box.answer("ss -Hltn sport = 1883").split()[3] == "127.0.0.1:1883"
+def test_firewall_drops_and_plain_mqtt_is_on_loopback(device):
+    assert "policy drop" in device.answer("nft list chain inet appliance input")
+    assert device.answer("ss -Hltn sport = 1883").split()[3] == "127.0.0.1:1883"
 
 
-def test_a_hardware_watchdog_starts_a_box_that_hangs(box):
-    assert box.answer("cat /sys/class/watchdog/watchdog0/identity") == "i6300ESB timer"
-    assert box.answer("cat /sys/class/watchdog/watchdog0/state") == "active"
+def test_hardware_watchdog_is_active(device):
+    assert device.answer("cat /sys/class/watchdog/watchdog0/identity") == "i6300ESB timer"
+    assert device.answer("cat /sys/class/watchdog/watchdog0/state") == "active"
 
 
-def test_logs_are_bounded_and_the_clock_is_kept(box):
-    assert "SystemMaxUse=100M" in box.answer("systemd-analyze cat-config systemd/journald.conf")
-    assert box.answer("systemctl is-active systemd-timesyncd") == "active"
+def test_journal_is_limited_and_time_service_runs(device):
+    assert "SystemMaxUse=100M" in device.answer("systemd-analyze cat-config systemd/journald.conf")
+    assert device.answer("systemctl is-active systemd-timesyncd") == "active"

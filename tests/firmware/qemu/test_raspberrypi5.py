@@ -1,6 +1,6 @@
-"""The image of a Pi 5: what its EEPROM will look for, and that the rest starts in QEMU.
+"""The image for the Pi 5: files that its EEPROM loads; the root boots in QEMU.
 
-QEMU plays no Pi 5, so neither the EEPROM, U-Boot nor the Pi's own drivers are run here.
+QEMU cannot emulate a Pi 5, so its EEPROM, U-Boot and drivers are not tested.
 """
 
 import json
@@ -20,12 +20,12 @@ MODULES = {
     "gpio-regulator",
     "pinctrl-brcmstb-bcm2712",
 }
-"""Of the initrd: what the SD card's slot hangs on, beside what is built in."""
+"""Modules in the initrd that the SD card slot needs."""
 
 
 @pytest.fixture(scope="module")
 def board() -> str:
-    """For `box`."""
+    """The board of the fixture `device`."""
     return BOARD
 
 
@@ -67,7 +67,7 @@ def packages(root) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines)
 
 
-def test_the_eeprom_finds_a_fat_partition_first(partitions, boot):
+def test_first_partition_is_fat_with_grub(partitions, boot):
     efi = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
     assert [row["name"] for row in partitions] == [
         *("plateid-esp", "plateid-root-a", "plateid-root-b", "plateid-var")
@@ -76,7 +76,7 @@ def test_the_eeprom_finds_a_fat_partition_first(partitions, boot):
     assert (boot / "EFI/BOOT/BOOTAA64.EFI").read_bytes()[:2] == b"MZ"
 
 
-def test_what_config_txt_names_is_beside_it(boot):
+def test_kernel_of_config_txt_exists(boot):
     settings = dict(
         line.split("=", 1)
         for line in (boot / "config.txt").read_text().splitlines()
@@ -86,37 +86,39 @@ def test_what_config_txt_names_is_beside_it(boot):
     assert settings["arm_64bit"] == "1"
 
 
-def test_there_is_a_device_tree_for_the_pi_5(boot):
+def test_device_tree_is_for_the_pi_5(boot):
     tree = (boot / "bcm2712-rpi-5-b.dtb").read_bytes()
     assert struct.unpack(">II", tree[:8]) == (0xD00DFEED, len(tree))
     assert b"raspberrypi,5-model-b\0" in tree
 
 
-def test_the_kernel_is_that_of_backports_and_starts_from_efi(root, packages):
+def test_kernel_is_from_backports_and_boots_from_efi(root, packages):
     assert (root / "root/boot/vmlinuz").read_bytes()[:2] == b"MZ"
     assert "~bpo13+" in packages["linux-image-arm64"]
 
 
-def test_the_initrd_has_the_drivers_of_the_card(root):
+def test_initrd_has_the_drivers_of_the_sd_card(root):
     listed = output("lsinitramfs", root / "root/boot/initrd")
     found = {Path(line).name.split(".")[0] for line in listed.splitlines() if ".ko" in line}
     assert MODULES - found == set()
 
 
-def test_the_watchdog_and_the_ethernet_of_the_pi_have_drivers(root):
+def test_watchdog_and_ethernet_have_drivers(root):
     files = (root / "files").read_text()
     assert all(f"/{name}.ko" in files for name in ("bcm2835_wdt", "macb", "rp1_pci"))
 
 
-def test_a_card_of_4_gb_is_enough_and_the_download_is_small():
+def test_image_fits_on_4_gb_and_download_is_small():
     assert IMAGE.stat().st_size < 3.6e9
     assert IMAGE.with_suffix(".img.zst").stat().st_size < 450e6
 
 
-def test_its_root_starts_with_the_kernel_of_backports(box, packages):
-    box.start()
-    box.wait_until_good()
-    assert box.answer("systemctl --failed --no-legend --plain") == ""
-    assert box.answer("rauc status --output-format=shell | grep COMPATIBLE").endswith(f"{BOARD}'")
-    assert f"linux-image-{box.answer('uname -r')}" in packages
-    box.stop()
+def test_root_boots_with_the_kernel_of_backports(device, packages):
+    device.start()
+    device.wait_until_good()
+    assert device.answer("systemctl --failed --no-legend --plain") == ""
+    assert device.answer("rauc status --output-format=shell | grep COMPATIBLE").endswith(
+        f"{BOARD}'"
+    )
+    assert f"linux-image-{device.answer('uname -r')}" in packages
+    device.stop()

@@ -1,4 +1,4 @@
-"""The box: an image of firmware/build in QEMU."""
+"""A virtual device: QEMU boots an image of firmware/build."""
 
 import base64
 import json
@@ -11,15 +11,15 @@ from tests.support.broker import free_port, until
 
 REPOSITORY = Path(__file__).parents[3]
 BOOT_S = 1800.0
-"""Emulation on a busy machine is slow; nothing here judges speed."""
+"""Time-out of a boot, seconds. Emulation on a busy machine is slow."""
 
 
 PATIENCE = "[Service]\nWatchdogSec=20min\nTimeoutStartSec=20min\n"
-"""For plateid.service: emulated on a busy machine it takes more than 30 s to load its modules."""
+"""Drop-in for plateid.service: under emulation it takes more than 30 s to load its modules."""
 
 
 class Board(NamedTuple):
-    """How QEMU plays it. KVM is not asked for: builders are virtual machines themselves."""
+    """QEMU settings of a board, without KVM: builders are virtual machines themselves."""
 
     command: tuple[str, ...]
     firmware: str
@@ -42,13 +42,13 @@ BOARDS = {
 BOARDS["raspberrypi5"] = BOARDS["uefi-arm64"]  # QEMU has no Pi 5
 
 
-class Appliance:
-    """One box with its disk; `cut` pulls its plug.
+class VirtualDevice:
+    """A virtual machine with its disk.
 
     Attributes:
-        disk: Its file.
-        console: What it wrote on its serial port, all starts one after the other.
-        mqtt_port, ssh_port: On the host.
+        disk: File of the disk.
+        console: File of the serial output of all boots.
+        mqtt_port, ssh_port, page_port: Forwarded ports on the host.
     """
 
     def __init__(self, board: str, image: Path, folder: Path) -> None:
@@ -70,7 +70,9 @@ class Appliance:
 
     def start(self) -> None:
         forwards = {self.mqtt_port: 8883, self.ssh_port: 22, self.page_port: 8480}
-        rules = "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{box}" for host, box in forwards.items())
+        rules = "".join(
+            f",hostfwd=tcp:127.0.0.1:{host}-:{device}" for host, device in forwards.items()
+        )
         flash = f"if=pflash,unit=0,format=raw,readonly=on,file={self._board.firmware}"
         variables = f"if=pflash,unit=1,format=raw,file={self._folder}/variables.fd"
         drop_in = base64.b64encode(PATIENCE.encode()).decode()
@@ -89,7 +91,7 @@ class Appliance:
             )
 
     def cut(self) -> None:
-        """As if its plug were pulled."""
+        """Cuts the power."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -98,13 +100,13 @@ class Appliance:
     close = cut
 
     def stop(self) -> None:
-        """Shuts down in order."""
+        """Shuts down cleanly."""
         self.run("systemctl poweroff")
         self._process.wait(BOOT_S)
         self._process = None
 
     def run(self, command: str) -> subprocess.CompletedProcess[str]:
-        """A command inside, by ssh; without an answer the exit code is 255."""
+        """Runs a command by SSH; without a connection the exit code is 255."""
         options = (
             *("-i", f"{self._folder}/key", "-p", str(self.ssh_port), "-o", "BatchMode=yes"),
             *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"),
@@ -114,31 +116,31 @@ class Appliance:
         return subprocess.run(ssh, capture_output=True, text=True, check=False)
 
     def answer(self, command: str) -> str:
-        """What a command that succeeds prints."""
+        """Runs a command that must succeed; returns its output."""
         done = self.run(command)
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout.strip()
 
     def wait_until_good(self) -> None:
-        """Until its boot loader knows that it has started well."""
+        """Waits until the running root is marked as good."""
         state = "systemctl is-active appliance-good.service"
         until(lambda: self._alive() and self.run(state).stdout == "active\n", BOOT_S)
 
     def send(self, file: Path, path: str) -> None:
-        """Copies a file into it."""
+        """Copies a file to the device."""
         command = (
             *("scp", "-i", f"{self._folder}/key", "-P", str(self.ssh_port), "-o", "BatchMode=yes"),
             *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"),
         )
         subprocess.run([*command, file, f"root@127.0.0.1:{path}"], check=True, capture_output=True)
 
-    def lay(self, name: str, file: Path) -> None:
-        """Onto the boot partition, as its user does on a PC."""
+    def copy_to_boot_partition(self, name: str, file: Path) -> None:
+        """Copies a file to the boot partition, as users do on a PC."""
         place = f"{self.disk}@@{self.offset('plateid-esp')}"
         subprocess.run(["mcopy", "-o", "-i", place, file, f"::/{name}"], check=True)
 
     def set_kernel_options(self, words: str) -> None:
-        """OPTIONS of the boot loader, while the box is off."""
+        """Sets OPTIONS of the boot loader while the device is off."""
         environment = self._folder / "grubenv"
         place = f"{self.disk}@@{self.offset('plateid-esp')}"
         for command in (
@@ -149,19 +151,19 @@ class Appliance:
             subprocess.run(command, check=True)
 
     def debugfs(self, request: str, *options: str) -> str:
-        """A request to the file system of /var while the box is off."""
+        """Runs a debugfs request on /var while the device is off."""
         place = f"{self.disk}?offset={self.offset('plateid-var')}"
         command = ["debugfs", *options, "-R", request, place]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     def fsck(self) -> subprocess.CompletedProcess[str]:
-        """Checks /var while the box is off, and changes nothing."""
+        """Checks /var read-only while the device is off."""
         place = f"{self.disk}?offset={self.offset('plateid-var')}"
         command = ["e2fsck", "-fn", place]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     def offset(self, label: str) -> int:
-        """Bytes before a partition."""
+        """Returns the offset of a partition, bytes."""
         shown = subprocess.run(["sfdisk", "--json", self.disk], check=True, capture_output=True)
         table = json.loads(shown.stdout)["partitiontable"]["partitions"]
         return 512 * next(int(row["start"]) for row in table if row["name"] == label)
