@@ -164,8 +164,8 @@ def reader(**options: Any) -> None:
     "--like",
     multiple=True,
     type=FOLDER,
-    help="For --plates: folder of real plates with texts; only layouts that look like them are "
-    "rendered. Repeatable.",
+    help="For --plates: folder of real plates with texts; only crops that look like them are "
+    "written. Repeatable.",
 )
 @click.option("--count", default=300_000, show_default=True, type=COUNT, help="Number of crops.")
 @click.option("--workers", type=COUNT, help="Processes.  [default: one per core]")
@@ -328,9 +328,9 @@ def evaluate(**options: Any) -> None:
 @click.option("--size", type=(SIDE, SIDE), default=(1280, 720), show_default=True, help="Pixels.")
 @click.option("--fps", type=COUNT, default=30, show_default=True, help="Frames per second.")
 def street(street_file: Path, out: Path, size: tuple[int, int], fps: int) -> None:
-    """Renders a test video of a street, and its ground truth as JSON beside it.
+    """Renders a test video of a street, and writes its ground truth beside it as JSON.
 
-    STREET is a TOML file with the vehicles, as train/street/streets/demo.toml.
+    STREET is a TOML file of vehicles, such as train/street/streets/demo.toml.
     """
     from train.street import read_street, write_video
 

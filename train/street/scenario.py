@@ -13,8 +13,10 @@ from train.toml_reading import read_toml
 
 VISIBLE_M = (-6.0, 110.0)
 """A vehicle is drawn while the distance of its plate lies between these."""
-LANE_M, BRAKE_M_S2, DUSK_S = 1.52, 2.0, 1.3
-"""Distance of a lane from the centre line; deceleration before a stop; time from day to night."""
+LANE_M = 1.52
+"""Distance of the centre of a lane from the centre line of the road."""
+BRAKE_M_S2, DUSK_S = 2.0, 1.3
+"""Deceleration before a stop and acceleration after it; time from day to night."""
 REGIONS = ("ro", "de", "fr", "gb", "it", "es", "pl", "nl")
 """Countries of the vehicles of a random street."""
 BodyName = Literal["hatchback", "sedan", "suv", "van"]
@@ -25,18 +27,18 @@ class StreetVehicle(Section):
 
     plate: str = Field(description="Text; spaces are optional, a slash starts a second row")
     region: str = Field(description="Country code of a file in train/synth/layouts")
-    arrives_s: float = Field(description="Second at which the plate is stop_m from the camera")
+    arrives_s: float = Field(description="Second at which it reaches stop_m, driving or not")
     direction: Literal["towards", "away"] = "towards"
     body: BodyName = "hatchback"
     colour: Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")] = "#b2282c"
     speed_m_s: float = Field(default=4.0, gt=0)
-    stop_m: float = Field(default=7.0, gt=0, description="Distance at which it may stop")
-    stop_s: float = Field(default=0.0, ge=0, description="Duration of the stop; inf: stays")
+    stop_m: float = Field(default=7.0, gt=0, description="Distance of the plate from the camera")
+    stop_s: float = Field(default=0.0, ge=0, description="Duration of the stop; inf: parked")
     lane_m: float | None = Field(default=None, description="Right of the centre line; or its lane")
 
     @property
     def x_m(self) -> float:
-        """Position of its centre, metres right of the centre line."""
+        """Position of the vehicle, metres right of the centre line."""
         lane = LANE_M if self.direction == "away" else -LANE_M
         return lane if self.lane_m is None else self.lane_m
 
@@ -51,7 +53,7 @@ class StreetVehicle(Section):
         return distance if VISIBLE_M[0] < distance < VISIBLE_M[1] else None
 
     def _covered_m(self, seconds: float) -> float:
-        """Returns the way in the last `seconds` before the stop, or the first after it."""
+        """Returns the distance covered in so many seconds before a stop, or after it."""
         slow = min(seconds, self.speed_m_s / BRAKE_M_S2) if self.stop_s else 0.0
         return BRAKE_M_S2 * slow**2 / 2 + self.speed_m_s * (seconds - slow)
 
@@ -62,7 +64,7 @@ class Street(Section):
     vehicles: tuple[StreetVehicle, ...]
     length_s: float = Field(default=10.0, gt=0)
     night_s: float = Field(default=float("inf"), description="Second of nightfall; 0: night only")
-    signs: int = Field(default=0, ge=0, le=6, description="Signs beside the road: no plates")
+    signs: int = Field(default=0, ge=0, le=6, description="Signs with text beside the road")
     seed: int = 0
 
     def daylight(self, at_s: float) -> float:

@@ -52,7 +52,7 @@ def test_a_folder_of_crops_may_contain_only_crops_that_look_like_real_ones(tmp_p
 
 @pytest.mark.parametrize(
     ("option", "message"),
-    [("--like", "--like is for --plates"), ("--plates", "--out and --plates: one at a time")],
+    [("--like", "--like is for --plates"), ("--plates", "--out and --plates: give one of them")],
 )
 def test_an_option_that_contradicts_out_is_refused(tmp_path, option, message):
     options = ["synth", "--out", str(tmp_path / "store"), option, str(tmp_path)]
