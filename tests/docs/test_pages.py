@@ -72,6 +72,16 @@ def test_a_command_exists_with_its_options(words):
     assert {word for word in words[depth:] if word.startswith("-")} <= known
 
 
+def test_every_make_target_and_module_exists():
+    text = "".join(page.read_text() for page in MANUAL)
+    makefile = page_text("Makefile")
+    targets = set(re.findall(r"`make ([a-z-]+)|^(?:sudo )?make ([a-z-]+)", text, re.MULTILINE))
+    assert targets
+    assert [t for t in map("".join, targets) if f"\n{t}:" not in makefile] == []
+    modules = set(re.findall(r"python -m (tests[\w.]+)", text))
+    assert [m for m in modules if not (REPOSITORY / f"{m.replace('.', '/')}.py").exists()] == []
+
+
 def test_the_event_of_the_mqtt_page_follows_the_schema():
     schema = REPOSITORY / "plateid/core/schema/plate-event.v1.json"
     (event,) = (text for page, text in blocks("json") if page == "mqtt.md")
