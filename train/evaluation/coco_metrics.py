@@ -51,21 +51,6 @@ class ImageBoxes:
                 object.__setattr__(self, name, np.zeros(len(items), bool))
 
 
-@dataclass(frozen=True, eq=False)
-class Matches:
-    """The detected boxes of one image, highest score first.
-
-    Attributes:
-        boxes: Shape (K,), their indices in `ImageBoxes`.
-        truths: Shape (K,), index of the plate that each covers, or NONE.
-        overlaps: Shape (K,), IoU with that plate, or 0.
-    """
-
-    boxes: NDArray[np.intp]
-    truths: NDArray[np.intp]
-    overlaps: Floats
-
-
 @dataclass(frozen=True)
 class DetectionCounts:
     """Plates and boxes at one threshold. A ratio of nothing is None."""
@@ -119,22 +104,27 @@ class RankedBoxes:
         return DetectionCounts(self.plates, int(found), int(false_boxes))
 
 
-def match(image: ImageBoxes, iou_threshold: float = IOU_THRESHOLDS[0]) -> Matches:
-    """Assigns each box, highest score first, the free plate that it covers best."""
+def match(image: ImageBoxes, iou_threshold: float = IOU_THRESHOLDS[0]) -> list[tuple[int, int]]:
+    """Assigns each box, highest score first, the free plate that it covers best.
+
+    Returns:
+        Indices of the box and of its plate, or NONE.
+    """
     order = np.argsort(-image.scores, kind="stable")[:MAX_BOXES]
-    truths = np.full(len(order), NONE, np.intp)
-    overlaps = np.zeros(len(order), np.float32)
     free = np.ones(len(image.truths), bool)
     boxes = image.boxes[order].astype(float)  # in float32, an IoU of 0.8 may be 0.79999995
-    for row, overlap in enumerate(iou(boxes, image.truths)):
+    pairs = []
+    for box, overlap in zip(order.tolist(), iou(boxes, image.truths), strict=True):
+        truth = NONE
         # A plate that counts is preferred to an ignored one.
         for group in (~image.truths_ignored, image.truths_ignored):
             candidates = np.flatnonzero(free & group & (overlap >= iou_threshold))
             if len(candidates):
-                best = candidates[overlap[candidates].argmax()]
-                truths[row], overlaps[row], free[best] = best, overlap[best], False
+                truth = int(candidates[overlap[candidates].argmax()])
+                free[truth] = False
                 break
-    return Matches(order, truths, overlaps)
+        pairs.append((box, truth))
+    return pairs
 
 
 def rank(images: Sequence[ImageBoxes], iou_threshold: float = IOU_THRESHOLDS[0]) -> RankedBoxes:
@@ -150,12 +140,12 @@ def rank(images: Sequence[ImageBoxes], iou_threshold: float = IOU_THRESHOLDS[0])
 
 def _rows(image: ImageBoxes, iou_threshold: float) -> Doubles:
     """Returns score and correctness of the boxes that count, shape (K, 2)."""
-    matches = match(image, iou_threshold)
-    correct = matches.truths != NONE
-    ignored = image.boxes_ignored[matches.boxes]
-    ignored[correct] = image.truths_ignored[matches.truths[correct]]
-    rows = np.column_stack([image.scores[matches.boxes], correct])
-    return np.asarray(rows[~ignored], np.float64)
+    rows = [
+        (image.scores[box], truth != NONE)
+        for box, truth in match(image, iou_threshold)
+        if not (image.boxes_ignored[box] if truth == NONE else image.truths_ignored[truth])
+    ]
+    return np.array(rows, np.float64).reshape(-1, 2)
 
 
 def mean_average_precision(images: Sequence[ImageBoxes]) -> float | None:

@@ -16,15 +16,13 @@ from train.evaluation.threshold_choice import LOWEST
 
 LIMIT = 40
 """Images that a report shows."""
-LOOSE_IOU = 0.7
-"""IoU below which the box of a found plate is an error."""
 WIDTH = 480
 """Maximum width of a drawn image, pixels."""
 MARGIN = 1.3
 """Size of a drawn image relative to its errors, at least."""
 TRUTH, FOUND, WEAK = (235, 130, 20), (0, 120, 255), (90, 190, 255)
 """BGR colours: labelled plates, boxes at the threshold, and boxes below it."""
-KINDS = ("missed", "false box", "loose box")
+KINDS = ("missed", "false box")
 """Kinds of errors, worst first."""
 
 
@@ -35,7 +33,7 @@ class DetectorError:
     Attributes:
         kind: One of KINDS.
         weight: Severity among errors of its kind: height of a missed plate in
-            image_results.REFERENCE, score of a false box, missing IoU of a loose one.
+            image_results.REFERENCE, score of a false box.
         box: Its place, in image pixels.
         about: A description.
     """
@@ -56,7 +54,7 @@ class ErroneousImage:
     """An image and its errors, worst first; at least one."""
 
     result: ImageResult
-    errors: tuple[DetectorError, ...]
+    errors: list[DetectorError]
 
 
 def worst_images(results: Iterable[ImageResult], threshold: float) -> list[ErroneousImage]:
@@ -65,19 +63,13 @@ def worst_images(results: Iterable[ImageResult], threshold: float) -> list[Erron
     return sorted(wrong, key=lambda each: each.errors[0].rank)[:LIMIT]
 
 
-def errors(result: ImageResult, threshold: float) -> tuple[DetectorError, ...]:
+def errors(result: ImageResult, threshold: float) -> list[DetectorError]:
     """Returns the errors of one image at a threshold, worst first."""
-    matches = match(result.of_height())
-    kept = result.scores[matches.boxes] >= threshold
-    boxes, truths, overlaps = matches.boxes[kept], matches.truths[kept], matches.overlaps[kept]
-    found = [_missed(result, truth) for truth in range(len(result.truths)) if truth not in truths]
-    found += [_false(result, box) for box in boxes[truths == NONE]]
-    for truth, overlap in zip(truths, overlaps.tolist(), strict=True):
-        if truth != NONE and overlap < LOOSE_IOU:
-            about = f"loose box, IoU {overlap:.2f}"
-            box = box_of(result.truths[truth])
-            found.append(DetectorError("loose box", 1 - overlap, box, about))
-    return tuple(sorted(found, key=lambda error: error.rank))
+    pairs = [pair for pair in match(result.of_height()) if result.scores[pair[0]] >= threshold]
+    found = {truth for _, truth in pairs}
+    missed = [_missed(result, truth) for truth in range(len(result.truths)) if truth not in found]
+    false = [_false(result, box) for box, truth in pairs if truth == NONE]
+    return sorted([*missed, *false], key=lambda error: error.rank)
 
 
 def _missed(result: ImageResult, truth: int) -> DetectorError:

@@ -1,13 +1,8 @@
 """Evaluates a bundle on labelled images, with the code that runs on the device."""
 
-import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
-
-from rich.console import Console
-from rich.progress import track
 
 from plateid.models.bundle import BundleSpec
 from train.dataset.labelled_image import LabelledImage, data_hash
@@ -34,10 +29,9 @@ from train.evaluation.reader_accuracy import (
     in_true_boxes,
 )
 from train.evaluation.threshold_choice import ThresholdChoice, choose_threshold
+from train.progress import tracked
 from train.record import commit
 from train.train_error import TrainError
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -115,9 +109,9 @@ def evaluate(run: EvaluationRun) -> Evaluation:
     predictor = Predictor(run.bundle)
     sets = read_sets(run.folders, held_out=run.held_out)
     crop_sets = read_crop_sets(run.crops, held_out=run.held_out)
-    results = [predictor.labelled(*each) for each in _progress(list(_images(sets)), "images")]
-    crops = [predictor.crop(*each) for each in _progress(list(_images(crop_sets)), "crops")]
-    blanks = [list(_progress(predictor.negatives(path), path.name)) for path in run.negatives]
+    results = [predictor.labelled(*each) for each in tracked(list(_images(sets)), "images")]
+    crops = [predictor.crop(*each) for each in tracked(list(_images(crop_sets)), "crops")]
+    blanks = [list(tracked(predictor.negatives(path), path.name)) for path in run.negatives]
     plates = [plate for each in (*(r.plates for r in results), *crops) for plate in each]
     threshold = predictor.spec.detector.threshold
     choice = _choice(results, blanks, threshold) if run.choose_threshold else None
@@ -150,12 +144,6 @@ def _prepare(run: EvaluationRun) -> None:
 
 def _images(sets: Sequence[EvaluationSet]) -> Iterator[tuple[str, LabelledImage]]:
     return ((each.name, image) for each in sets for image in each.images)
-
-
-def _progress(items: Iterable[Item], title: str) -> Iterable[Item]:
-    """Shows a progress bar on a terminal."""
-    console = Console(stderr=True)
-    return track(items, title, console=console, transient=True, disable=not sys.stderr.isatty())
 
 
 def _choice(

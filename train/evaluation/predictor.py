@@ -40,12 +40,7 @@ class Predictor:
         image = read_image(labelled.path)
         truths = np.array(labelled.boxes, np.float32).reshape(-1, 4)
         result = replace(self._detected(source, labelled.path, image), truths=truths)
-        matches = match(result.of_height())
-        found = {
-            truth: box
-            for box, truth in zip(matches.boxes.tolist(), matches.truths.tolist(), strict=True)
-            if truth != NONE
-        }
+        found = {truth: box for box, truth in match(result.of_height()) if truth != NONE}
         plates = self._plates(image, source, labelled)
         for truth in plates.keys() & found.keys():
             reads = self._reads(image, box_of(result.boxes[found[truth]]))

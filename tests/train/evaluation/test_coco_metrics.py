@@ -152,9 +152,7 @@ def test_a_plate_is_found_by_one_box_at_the_threshold(found, truths, expected):
 def test_the_box_with_the_highest_score_takes_the_plate_it_covers_best():
     near = (1, 0, 11, 10)
     matches = match(image([(*PLATE, 0.5), (*near, 0.7), (*FAR, 0.9)], [near, PLATE]))
-    assert matches.boxes.tolist() == [2, 1, 0]
-    assert matches.truths.tolist() == [NONE, 0, 1]
-    assert matches.overlaps.tolist() == [0, 1, 1]
+    assert matches == [(2, NONE), (1, 0), (0, 1)]
 
 
 def test_ignored_boxes_and_plates_do_not_count():
