@@ -1,4 +1,4 @@
-"""plateid's tracker against the ByteTrack of ultralytics, on the same detections."""
+"""Compares the tracker with ultralytics' ByteTrack on the same detections."""
 
 from argparse import Namespace
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ REFERENCE = Namespace(
 
 
 def traffic(seed: int, *, seconds: int = 20) -> list[list[Detection]]:
-    """Plates in three lanes, each at its own speed, with jitter, gaps and weak scores."""
+    """Plates in three lanes, each with its own speed, with jitter, gaps and low scores."""
     rng = np.random.default_rng(seed)
     frames: list[list[Detection]] = [[] for _ in range(seconds * RATE)]
     for lane, x in enumerate((250, 620, 1000)):
@@ -43,7 +43,7 @@ def traffic(seed: int, *, seconds: int = 20) -> list[list[Detection]]:
     return frames
 
 
-def ours(frames: list[list[Detection]]) -> dict[tuple[int, float], int]:
+def track_ids(frames: list[list[Detection]]) -> dict[tuple[int, float], int]:
     tracker, found = Tracker(high_score=0.4, lost_s=1.0), {}
     for number, detections in enumerate(frames):
         now = START + timedelta(seconds=number / RATE)
@@ -52,7 +52,7 @@ def ours(frames: list[list[Detection]]) -> dict[tuple[int, float], int]:
     return found
 
 
-def reference(frames: list[list[Detection]]) -> dict[tuple[int, float], int]:
+def reference_ids(frames: list[list[Detection]]) -> dict[tuple[int, float], int]:
     tracker, found = BYTETracker(REFERENCE), {}
     for number, detections in enumerate(frames):
         rows = np.array([(*d.box, d.score, 0) for d in detections], np.float32).reshape(-1, 6)
@@ -62,10 +62,10 @@ def reference(frames: list[list[Detection]]) -> dict[tuple[int, float], int]:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_same_detections_get_the_same_identities(seed):
+def test_track_ids_equal_those_of_the_reference(seed):
     frames = traffic(seed)
-    mine, theirs = ours(frames), reference(frames)
-    both = mine.keys() & theirs.keys()
+    ours, theirs = track_ids(frames), reference_ids(frames)
+    both = ours.keys() & theirs.keys()
     assert len(both) > 0.95 * len(theirs) > 300
-    pairs = {(mine[key], theirs[key]) for key in both}
-    assert len(pairs) == len({m for m, _ in pairs}) == len({t for _, t in pairs}) > 5
+    pairs = {(ours[key], theirs[key]) for key in both}
+    assert len(pairs) == len({one for one, _ in pairs}) == len({other for _, other in pairs}) > 5

@@ -1,4 +1,4 @@
-"""From what people correct on the review page to a reader that was trained with it."""
+"""Trains a reader on labels exported from the web UI."""
 
 import io
 import re
@@ -31,7 +31,7 @@ PLATES = 20
 
 @pytest.fixture
 def corrections(tmp_path: Path) -> tuple[Labels, Path]:
-    """The labels of twenty plates and of two other things, and the store."""
+    """Labels of twenty plates and of two boxes without a plate, and the store."""
     store_file, rng = tmp_path / "plateid.sqlite3", np.random.default_rng(0)
     album, labels = Album(store_file), Labels(store_file)
     with closing(EventStore(store_file)) as store:
@@ -48,7 +48,7 @@ def corrections(tmp_path: Path) -> tuple[Labels, Path]:
 
 
 def unpacked(corrections: tuple[Labels, Path], form: str, folder: Path) -> Path:
-    """What the page's ZIP file holds."""
+    """Extracts the files of an export into `folder`."""
     labels, store_file = corrections
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
@@ -59,7 +59,7 @@ def unpacked(corrections: tuple[Labels, Path], form: str, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("form", ["csv", "yolo", "coco"])
-def test_each_export_is_read_with_its_boxes(corrections, tmp_path, form):
+def test_each_export_format_keeps_the_boxes(corrections, tmp_path, form):
     (train, held_out), _ = load_split([unpacked(corrections, form, tmp_path / form)])
     images = [*train, *held_out]
     assert len(images) == PLATES + 2
@@ -68,7 +68,7 @@ def test_each_export_is_read_with_its_boxes(corrections, tmp_path, form):
     assert np.abs(np.array(boxes) - BOX).max() < 0.2
 
 
-def test_where_nobody_looked_there_is_no_background(corrections, tmp_path):
+def test_area_around_the_labels_is_grey(corrections, tmp_path):
     folder = unpacked(corrections, "yolo", tmp_path / "yolo")
     x1, y1, x2, y2 = (round(value) for value in BOX)
     for file in (folder / "images").iterdir():
@@ -79,7 +79,7 @@ def test_where_nobody_looked_there_is_no_background(corrections, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_the_commands_of_the_readme_make_a_bundle_of_twenty_corrections(corrections, tmp_path):
+def test_readme_commands_make_a_bundle_from_twenty_labels(corrections, tmp_path):
     folder = unpacked(corrections, "csv", tmp_path / "my-plates")
     train, val = read_plates([folder])
     assert sorted(each.text for each in train + val) == [f"AB{n:02d}" for n in range(PLATES)]
