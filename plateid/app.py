@@ -18,15 +18,16 @@ from plateid.config.plate_formats import formats_of, rules_of
 from plateid.config.reload import merged
 from plateid.config.root import Config
 from plateid.core.formats import Formats
-from plateid.core.health import CameraHealth, DeviceHealth
+from plateid.core.health import CameraHealth, DeviceHealth, OutputHealth
 from plateid.core.ids import first_id
 from plateid.core.records import PlateEvent
 from plateid.errors import PlateidError, StoreError
 from plateid.models.networks import Networks
-from plateid.outputs.all_outputs import Sinks
-from plateid.outputs.discovery import Announcer
+from plateid.outputs.all_outputs import Outputs, targets_of
+from plateid.outputs.discovery import DiscoveryPublisher
 from plateid.outputs.mqtt import MqttPublisher
-from plateid.outputs.mqtt_device import Box
+from plateid.outputs.mqtt_device import MqttDevice
+from plateid.outputs.output_thread import OutputThread
 from plateid.pipeline.camera_pipeline import CameraPipeline
 from plateid.pipeline.event_builder import EventServices, Origin
 from plateid.pipeline.passes import Pass
@@ -44,11 +45,12 @@ from plateid.store.backlog import Backlog
 from plateid.store.event_store import EventStore
 from plateid.store.list_file import LISTS_REFUSED, ListFile
 from plateid.store.lock import only_one
-from plateid.store.open_passes import told_before
-from plateid.store.overflow import Overflow
+from plateid.store.open_passes import open_passes
+from plateid.store.outbox import Outbox
 from plateid.store.privacy import Privacy
 from plateid.store.retention import Retention
-from plateid.store.snapshot_files import Album, make_room
+from plateid.store.schema import MQTT
+from plateid.store.snapshot_files import SnapshotFiles, make_room
 from plateid.store.snapshots import Snapshots
 from plateid.store.storage_health import storage_health
 from plateid.web.server import WebServer
@@ -101,25 +103,30 @@ class App:
         self._formats = formats_of(config)
         self._lists = ListFile(config.lists, names)
         self._lock = only_one(config.store.path)
-        make_room(config.retention, Album(config.store.path))
+        make_room(config.retention, SnapshotFiles(config.store.path))
         self._networks = Networks(config.models)  # some need room for a proof
-        self._store = EventStore(config.store.path, replaces_corrupt=True)
+        self._privacy = Privacy(config.privacy, config.store.path)
+        targets = targets_of(config, self._privacy.redacted)
+        self._store = EventStore(config.store.path, outputs=targets, replaces_corrupt=True)
+        self._outboxes = {
+            name: Outbox(self._store, config.retention, name) for name in (MQTT, *targets)
+        }
+        self._outputs = Outputs(
+            OutputThread(name, target, self._outboxes[name]) for name, target in targets.items()
+        )
         self._mailboxes = Mailboxes(names)
         self._online = dict.fromkeys(names, False)
         self._publisher = self._mqtt_publisher(names)
         self._snapshots = Snapshots(
             config.snapshots,
             config.shown,
-            Album(config.store.path),
+            SnapshotFiles(config.store.path),
             retention=config.retention,
             publish=self._publisher.set_snapshot,
         )
-        self._privacy = Privacy(config.privacy, config.store.path)
         self._retention = Retention(config.retention, self._store, self._privacy, clock_synced)
-        self._sinks = Sinks(config, self._store, privacy=self._privacy)
         self._gps = Gpsd(config.gps) if config.gps.enabled else NoGps()
         self._backlog = Backlog(self._store, self._notify)
-        self._overflow = Overflow(config.retention, self._store)
         self._health = HealthReporter(self._device_health, bundle=self._networks.names.bundle)
         self._heap = HeapTrimmer()
         self._metrics = Metrics(self._health.report)
@@ -128,10 +135,10 @@ class App:
         self._pipelines = {name: self._pipeline(name) for name in names}
         self._skipped = Counter[str]()  # of the pipelines before a reload
         self._unpublished = Counter[str]()
-        for name, told in told_before(self._store).items():
+        for name, events in open_passes(self._store).items():
             if name in self._pipelines:
-                self._snapshots.resume(told)
-                self._pipelines[name].resume(map(Pass.restored, told))
+                self._snapshots.resume(events)
+                self._pipelines[name].resume(map(Pass.restored, events))
         self._cameras = [self._camera(camera) for camera in config.camera]
 
     def run(self) -> None:
@@ -144,7 +151,7 @@ class App:
         bundle = self._networks.names.bundle
         log.info("started", device=self._config.device, cameras=len(self._cameras), bundle=bundle)
         self._publisher.start()
-        self._sinks.start()
+        self._outputs.start()
         self._gps.start()
         for number in range(self._config.models.workers):
             self._supervisor.start(f"worker-{number}", self._work)
@@ -156,7 +163,8 @@ class App:
             if request is Request.RELOAD:
                 self._reload()
             self._backlog.flush()
-            self._overflow.check()
+            for outbox in self._outboxes.values():
+                outbox.trim()
             self._retention.check()
             self._snapshots.check()
             self._heap.check()
@@ -182,7 +190,7 @@ class App:
 
     def _notify(self) -> None:
         self._publisher.notify()
-        self._sinks.notify()
+        self._outputs.notify()
 
     def _work(self) -> None:
         """One worker's thread: the next camera that has a frame, until no camera goes on."""
@@ -198,8 +206,8 @@ class App:
 
     def _steps(self) -> dict[str, float]:
         """Of the publishers; cameras deliver, or `report_stall` has reported their outage."""
-        couriers = {courier.name: courier.moved_at for courier in self._sinks.couriers}
-        return {"mqtt": self._publisher.moved_at} | couriers
+        threads = {thread.name: thread.moved_at for thread in self._outputs.threads}
+        return {MQTT: self._publisher.moved_at} | threads
 
     def _status(self) -> str:
         if self._refused or self._lists.refused:
@@ -287,12 +295,12 @@ class App:
             standing = [id_ for each in self._pipelines.values() for id_ in each.finish()]
             self._backlog.drain(STORE_S)
             with suppress(StoreError):
-                self._store.set_standing(standing, stopped=first_id(time.time()))
+                self._store.set_stopped_passes(standing, stopped=first_id(time.time()))
             stop_at = time.monotonic() + PUBLISHER_STOP_S
-            self._sinks.stop(stop_at)
+            self._outputs.stop(stop_at)
             self._gps.stop()
             self._publisher.stop(PUBLISHER_STOP_S)
-            self._sinks.close(stop_at)
+            self._outputs.join(stop_at)
             self._retention.finish()
             self._metrics_server.stop()
             self._web.stop()
@@ -303,22 +311,23 @@ class App:
             raise StoreError(self._config.store.path, f"{lost} events could not be stored")
 
     def _undelivered(self) -> int | None:
-        """Events that wait for the broker; None when the store cannot tell."""
-        try:
-            return self._store.outbox().events
-        except StoreError:
-            return None
+        """Returns the number of events that wait for the broker; None while the store fails."""
+        return self._outboxes[MQTT].health().events
 
     def _mqtt_publisher(self, cameras: tuple[str, ...]) -> MqttPublisher:
         config = self._config
         images = any(shown != "off" for shown in config.shown.values())
-        box = Box(config.mqtt.prefix, config.device, self._store.instance, cameras, images)
+        device = MqttDevice(
+            config.mqtt.prefix, config.device, self._store.instance, cameras, images
+        )
         return MqttPublisher(
             config.mqtt,
-            box,
-            store=self._store,
-            announcer=Announcer(config.homeassistant, box, self._store, listed=self._listed),
-            health=self._report,
+            device,
+            queue=self._outboxes[MQTT],
+            discovery=DiscoveryPublisher(
+                config.homeassistant, device, self._store, list_names=self._listed
+            ),
+            health=self._health_json,
         )
 
     def _listed(self) -> tuple[str, ...]:
@@ -326,8 +335,12 @@ class App:
         names = dict.fromkeys(entry.name for entry in self._lists.lists.entries)
         return tuple(names)[:MAX_LISTED]
 
-    def _report(self) -> str:
+    def _health_json(self) -> str:
         return self._health.to_json()
+
+    def _output_health(self, thread: OutputThread) -> OutputHealth:
+        outbox = self._outboxes[thread.name].health()
+        return OutputHealth(outbox.events, thread.refused, outbox.dropped)
 
     def _camera_health(self, name: str, *, online: bool) -> CameraHealth:
         mailbox, pipeline = self._mailboxes[name], self._pipelines[name]
@@ -341,10 +354,10 @@ class App:
         }
         return DeviceHealth(
             cameras,
-            storage_health(self._store, self._backlog, self._overflow),
+            storage_health(self._store, self._backlog, self._outboxes[MQTT]),
             clock_synced(),
             listed=self._listed(),
-            outputs=self._sinks.health(),
+            outputs={each.name: self._output_health(each) for each in self._outputs.threads},
             outages=began,
             snapshots=self._snapshots.health(),
         )

@@ -79,12 +79,12 @@ class BrokerError(PlateidError):
     """The MQTT broker cannot be reached, or refuses the connection."""
 
 
-class SinkError(PlateidError):
+class OutputError(PlateidError):
     """A webhook or a log file does not take events now."""
 
 
-class RefusedError(SinkError):
-    """A sink that works says that this one event is wrong: trying again is no use."""
+class RefusedError(OutputError):
+    """An output will never take this event: a retry is useless."""
 
 
 class GpsError(PlateidError):

@@ -36,11 +36,11 @@ from plateid.errors import (
     SourceError,
 )
 from plateid.models.networks import Networks
-from plateid.outputs.discovery import Announcer
+from plateid.outputs.discovery import DiscoveryPublisher
 from plateid.outputs.mqtt_connection import Connection, Message
-from plateid.outputs.mqtt_device import Box
-from plateid.outputs.retained import Retained
-from plateid.outputs.self_pipe import Wake
+from plateid.outputs.mqtt_device import MqttDevice
+from plateid.outputs.retained_messages import RetainedMessages
+from plateid.outputs.self_pipe import SelfPipe
 from plateid.store.event_store import EventStore
 from plateid.store.list_file import ListFile
 from tests.support.bundles import detector_network, reader_network, write_bundle
@@ -270,10 +270,10 @@ def test_a_bundle(tiny: Path, data: st.DataObject) -> None:
 
 
 @pytest.fixture(scope="module")
-def announcer(folder: Path) -> Iterator[Announcer]:
+def announcer(folder: Path) -> Iterator[DiscoveryPublisher]:
     with closing(EventStore(folder / "events.sqlite3")) as store:
-        box = Box("plateid", "box", store.instance, ("gate",))
-        yield Announcer(HomeAssistantConfig(), box, store, birth_delay_s=0)
+        box = MqttDevice("plateid", "box", store.instance, ("gate",))
+        yield DiscoveryPublisher(HomeAssistantConfig(), box, store, birth_delay_s=0)
 
 
 PAYLOADS = st.binary(max_size=300) | spoilt(b"online") | spoilt(b"offline")
@@ -281,10 +281,12 @@ PAYLOADS = st.binary(max_size=300) | spoilt(b"online") | spoilt(b"offline")
 
 @hostile
 @given(PAYLOADS, st.booleans())
-def test_a_message_of_home_assistant(announcer: Announcer, payload: bytes, retained: bool) -> None:
+def test_a_message_of_home_assistant(
+    announcer: DiscoveryPublisher, payload: bytes, retained: bool
+) -> None:
     announcer.receive(Message(payload, retained))
     due = payload == b"online" and not retained
-    assert announcer.step(Retained()) is due
+    assert announcer.step(RetainedMessages()) is due
 
 
 CONNACK = b"\x20\x03\x00\x00\x00"
@@ -347,9 +349,9 @@ def test_what_a_broker_sends(liar: Liar, answer: bytes) -> None:
     liar.answers = (answer,)
 
     def listen() -> None:
-        with closing(Wake()) as wake:
+        with closing(SelfPipe()) as pipe:
             config = MqttConfig(port=liar.port)
-            with closing(Connection(config, "plateid", wake=wake)) as connection:
+            with closing(Connection(config, "plateid", pipe=pipe)) as connection:
                 connection.subscribe("homeassistant/status")
                 while True:
                     connection.poll(5)

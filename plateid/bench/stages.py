@@ -29,7 +29,7 @@ from plateid.pipeline.passes import Pass
 from plateid.pipeline.settings import PipelineSettings
 from plateid.pipeline.tracking import Tracker
 from plateid.store.event_store import EventStore
-from plateid.store.snapshot_files import Album
+from plateid.store.snapshot_files import SnapshotFiles
 from plateid.store.snapshots import Snapshots
 
 STAGES = {
@@ -118,7 +118,7 @@ class EventFolder:
         self._snapshots = Snapshots(
             SnapshotsConfig(),
             {True: "keep", False: "keep"},
-            Album(path),
+            SnapshotFiles(path),
             retention=RetentionConfig(),
             publish=lambda _camera, _jpeg: None,
         )

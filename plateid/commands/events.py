@@ -16,7 +16,6 @@ from plateid.core.text import CHARSET
 from plateid.core.wording import counted
 from plateid.store.export import csv_lines, json_lines
 from plateid.store.history import History
-from plateid.store.labels import Labels
 from plateid.store.purge import Purge, Purged
 from plateid.store.search import Query, QueryError, find, find_all, parse_query
 
@@ -155,7 +154,6 @@ def purge(
         purged = store.plate(plate)
     else:
         purged = store.before(_aware(before)) if before else store.all()
-    Labels(config.store.path).forget()
     _print_purged(purged)
     for log_file in (config.logfile.csv, config.logfile.jsonl):
         if log_file is not None and log_file.exists():

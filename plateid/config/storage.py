@@ -11,6 +11,8 @@ PlatePolicy = Literal["keep", "hash", "drop"]
 SnapshotPolicy = Literal["keep", "vehicle", "blur", "off"]
 Days = Annotated[float, Field(gt=0, le=36500)]
 Megabytes = Annotated[float, Field(ge=1, le=1e6)]
+DAY_S = 86_400.0
+"""Seconds of a day."""
 
 
 class StoreConfig(Section):

@@ -24,6 +24,22 @@ class CameraHealth:
 
 
 @dataclass(frozen=True)
+class OutboxHealth:
+    """The state of the outbox of one output.
+
+    Attributes:
+        events: Events that wait for the output; None if the store cannot be read.
+        oldest_s: Age of the oldest of them, seconds; None if there is none or if the clock was not
+            set.
+        dropped: Events deleted from the full outbox since the start.
+    """
+
+    events: int | None
+    oldest_s: int | None
+    dropped: int
+
+
+@dataclass(frozen=True)
 class OutputHealth:
     """The state of a webhook or a log file.
 

@@ -1,1 +1,1 @@
-"""plateid.outputs."""
+"""Sends events to MQTT, Home Assistant, webhooks and log files."""

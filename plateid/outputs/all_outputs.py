@@ -1,78 +1,54 @@
-"""The sinks beside MQTT: webhooks and log files, each with its queue and its thread."""
+"""The outputs beside MQTT: webhooks and log files."""
 
 import time
+from collections.abc import Callable, Iterable
 
-from plateid.config.outputs import LogfileConfig
 from plateid.config.root import Config
-from plateid.core.health import OutputHealth
-from plateid.errors import StoreError
+from plateid.core.records import PlateEvent
 from plateid.outputs.logfile import csv_file, jsonl_file
-from plateid.outputs.output_thread import Courier, Target
+from plateid.outputs.output_thread import OutputThread, Target
 from plateid.outputs.webhook import Webhook
-from plateid.store.event_store import EventStore
-from plateid.store.privacy import Privacy, Private
-from plateid.store.queues import Queues
 
 
-class Sinks:
-    """All of a configuration."""
+class Outputs:
+    """The threads of all webhooks and log files."""
 
-    def __init__(self, config: Config, store: EventStore, *, privacy: Privacy) -> None:
-        """Opens their queues in the file of the store; nothing is sent yet.
-
-        Webhooks get events as they are, log files as `privacy` lets them be kept.
-
-        Raises:
-            ConfigError: A secret or a certificate cannot be used.
-            StoreError: The file cannot be used.
-        """
-        targets: dict[str, Target] = {
-            **{f"webhook {webhook.name}": Webhook(webhook) for webhook in config.webhook},
-            **{name: Private(f, privacy) for name, f in log_files(config.logfile).items()},
-        }
-        self._queues = Queues(store.path, targets, failed=store.found_corrupt)
-        self.couriers = [
-            Courier(name, target, queues=self._queues, bounds=config.retention)
-            for name, target in targets.items()
-        ]
+    def __init__(self, threads: Iterable[OutputThread]) -> None:
+        """Does not start them yet."""
+        self.threads = tuple(threads)
 
     def start(self) -> None:
-        """Starts their threads."""
-        for courier in self.couriers:
-            courier.start()
+        """Starts the threads."""
+        for thread in self.threads:
+            thread.start()
 
     def notify(self) -> None:
-        """Says that there are new events."""
-        for courier in self.couriers:
-            courier.notify()
-
-    def health(self) -> dict[str, OutputHealth]:
-        """What waits, and what did not arrive, by sink."""
-        try:
-            waiting = self._queues.lengths() if self.couriers else {}
-        except StoreError:
-            waiting = {}
-        return {
-            c.name: OutputHealth(waiting.get(c.name), c.refused, c.dropped) for c in self.couriers
-        }
+        """Wakes the threads up for a new event."""
+        for thread in self.threads:
+            thread.notify()
 
     def stop(self, stop_at: float) -> None:
-        """Has them deliver what goes at the first try until `time.monotonic()` is `stop_at`."""
-        for courier in self.couriers:
-            courier.stop(stop_at)
+        """Has each thread stop at its first failure, or when `time.monotonic()` is `stop_at`."""
+        for thread in self.threads:
+            thread.stop(stop_at)
 
-    def close(self, stop_at: float) -> None:
-        """Waits for their end until then; what was not delivered stays in the queues."""
-        for courier in self.couriers:
-            courier.join(max(0.0, stop_at - time.monotonic()))
-        self._queues.close()
+    def join(self, stop_at: float) -> None:
+        """Waits for the threads until then. Undelivered events stay in the outbox."""
+        for thread in self.threads:
+            thread.join(max(0.0, stop_at - time.monotonic()))
 
 
-def log_files(config: LogfileConfig) -> dict[str, Target]:
-    """Those that are configured, by the names that their queues have."""
-    files = {}
-    if config.enabled and config.csv is not None:
-        files["csv"] = csv_file(config.csv)
-    if config.enabled and config.jsonl is not None:
-        files["jsonl"] = jsonl_file(config.jsonl)
-    return dict(files)
+def targets_of(config: Config, redacted: Callable[[PlateEvent], PlateEvent]) -> dict[str, Target]:
+    """Returns the webhooks and log files of a configuration, by the names of their outboxes.
+
+    Webhooks get events as they are. Log files get what `redacted` returns.
+
+    Raises:
+        ConfigError: A secret or a certificate cannot be used.
+    """
+    targets: dict[str, Target] = {f"webhook {each.name}": Webhook(each) for each in config.webhook}
+    if config.logfile.enabled and config.logfile.csv is not None:
+        targets["csv"] = csv_file(config.logfile.csv, redacted)
+    if config.logfile.enabled and config.logfile.jsonl is not None:
+        targets["jsonl"] = jsonl_file(config.logfile.jsonl, redacted)
+    return targets

@@ -1,62 +1,74 @@
-"""When Home Assistant is told of the box: on each connection, and when it says that it is up."""
+"""Publishes the entities to Home Assistant: on each connection, and when Home Assistant starts."""
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import structlog
 
 from plateid.backoff import Backoff, Outage
 from plateid.config.outputs import HomeAssistantConfig
 from plateid.errors import StoreError
-from plateid.outputs.homeassistant import announcement, components, device_id
+from plateid.outputs.homeassistant import components, device_id, discovery_payload
 from plateid.outputs.mqtt_connection import OFFLINE, ONLINE, Message
-from plateid.outputs.mqtt_device import Box
-from plateid.outputs.retained import Retained
-from plateid.store.event_store import EventStore
+from plateid.outputs.mqtt_device import MqttDevice
+from plateid.outputs.retained_messages import RetainedMessages
 
 BIRTH_DELAY_S = 3.0
-"""All devices of a house hear that Home Assistant is up: each answers within this time."""
+"""Longest delay of the answer to Home Assistant's start, seconds: all devices of a house answer."""
 log = structlog.get_logger()
 
 
-class Announcer:
-    """Keeps the announcement at the broker; all calls come from one thread.
+class ComponentStore(Protocol):
+    """Remembers what was published. Each method may raise StoreError."""
 
-    A component that is gone is announced by its platform alone, once, and then no more; for this
-    the store remembers what was announced. Where `enabled` is off, so is the whole device.
+    def components(self) -> dict[str, str]:
+        """Returns the platform of each published component, by id."""
+        ...
+
+    def set_components(self, components: Mapping[str, str]) -> None:
+        """Replaces what `components` returns."""
+        ...
+
+
+class DiscoveryPublisher:
+    """Keeps the discovery message at the broker. All calls come from one thread.
+
+    Home Assistant removes a component whose platform alone is published, once. For this, the store
+    remembers the published components. If discovery is disabled, the whole device is removed.
     """
 
     def __init__(
         self,
         config: HomeAssistantConfig,
-        box: Box,
-        store: EventStore,
+        device: MqttDevice,
+        store: ComponentStore,
         *,
-        listed: Callable[[], Sequence[str]] = tuple,
+        list_names: Callable[[], Sequence[str]] = tuple,
         birth_delay_s: float = BIRTH_DELAY_S,
     ) -> None:
-        """Announces nothing yet; `listed` gives the names of the lists, which may change."""
+        """Publishes nothing yet; `list_names` gives the names of list entries, which may change."""
         self.subscription = config.status_topic if config.enabled else None
-        self._topic = f"{config.prefix}/device/{device_id(box)}/config"
-        self._box = box
-        self._listed = listed
+        self._topic = f"{config.prefix}/device/{device_id(device)}/config"
+        self._device = device
+        self._list_names = list_names
         self._store = store
-        self._compose(listed())
+        self._compose(list_names())
         self._birth_delay_s = birth_delay_s
         self._due_at: float | None = None
         self._removing = False
-        self._outage = Outage("announcement", Backoff())
+        self._outage = Outage("discovery", Backoff())
         self._warned = False
 
     def renew(self) -> None:
-        """It is time to announce, as on each new connection."""
+        """Makes the message due now, as on each new connection."""
         self._due_at = time.monotonic()
 
     def receive(self, message: Message) -> None:
-        """Takes what came from the status topic; nothing but `online` and `offline` is known.
+        """Takes a message of the status topic; knows only `online` and `offline`.
 
-        What is retained is from before our connection, on which all was announced.
+        Ignores a retained `online`: it is older than the connection, on which all was published.
         """
         if message.payload == ONLINE.encode() and not message.retained:
             delay_s = random.uniform(0, self._birth_delay_s)  # noqa: S311 nothing secret
@@ -65,20 +77,20 @@ class Announcer:
             self._warned = True
             log.warning("unknown status of home assistant ignored", bytes=len(message.payload))
 
-    def step(self, retained: Retained) -> bool:
-        """Makes due what has to be announced now, and says whether there was anything.
+    def step(self, retained: RetainedMessages) -> bool:
+        """Sets the retained message if it is due; returns whether it was.
 
-        A store that fails puts it off.
+        Retries later if the store fails.
         """
-        if (names := self._listed()) != self._names:
+        if (names := self._list_names()) != self._names:
             self._compose(names)
             self.renew()
-        finish = self._removing and retained.is_known(self._topic)
+        removed = self._removing and retained.is_acknowledged(self._topic)
         due = self._due_at is not None and time.monotonic() >= self._due_at
-        if self._outage.wait_s or not (due or finish):
+        if self._outage.wait_s or not (due or removed):
             return False
         try:
-            self._announce(retained) if due else self._finish(retained)
+            self._publish(retained) if due else self._forget_removed(retained)
             self._outage.recovered()
         except StoreError as error:
             self._outage.failed(error)
@@ -86,26 +98,28 @@ class Announcer:
 
     def _compose(self, names: Sequence[str]) -> None:
         self._names = names
-        self._parts = components(self._box, names) if self.subscription else {}
-        self._platforms = {key: part["platform"] for key, part in self._parts.items()}
+        self._components = components(self._device, names) if self.subscription else {}
+        self._platforms = {id_: each["platform"] for id_, each in self._components.items()}
 
-    def _announce(self, retained: Retained) -> None:
-        before = self._store.announced()
-        gone = {key: before[key] for key in before.keys() - self._platforms.keys()}
+    def _publish(self, retained: RetainedMessages) -> None:
+        before = self._store.components()
+        removed = {id_: before[id_] for id_ in before.keys() - self._platforms.keys()}
         if self._platforms.keys() - before.keys():
-            self._store.set_announced(before | self._platforms)  # on disk before it is said
-        if self._parts or before:
-            retained.set(self._topic, self._payload(gone))
-        self._removing = bool(gone)
+            self._store.set_components(before | self._platforms)  # on disk before it is published
+        if self._components or before:
+            retained.set(self._topic, self._payload(removed))
+        self._removing = bool(removed)
         self._due_at = None
 
-    def _finish(self, retained: Retained) -> None:
-        """The broker has what removes them."""
-        self._store.set_announced(self._platforms)
-        if self._parts:
+    def _forget_removed(self, retained: RetainedMessages) -> None:
+        """Follows once the broker has the message that removes components."""
+        self._store.set_components(self._platforms)
+        if self._components:
             retained.set(self._topic, self._payload({}))
         self._removing = False
 
-    def _payload(self, gone: dict[str, str]) -> str:
-        """Empty, which removes the device, where there is nothing to announce."""
-        return announcement(self._box, self._parts, gone=gone) if self._parts else ""
+    def _payload(self, removed: dict[str, str]) -> str:
+        """Returns the message; an empty one removes the device."""
+        if not self._components:
+            return ""
+        return discovery_payload(self._device, self._components, removed=removed)

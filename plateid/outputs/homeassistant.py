@@ -1,4 +1,4 @@
-"""What Home Assistant is told of a box: MQTT discovery for devices, by Home Assistant 2026.11.
+"""MQTT discovery for devices, as Home Assistant 2026.11 takes it.
 
 https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload
 """
@@ -9,54 +9,61 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from plateid import __version__
-from plateid.outputs.mqtt_device import Box
+from plateid.outputs.mqtt_device import MqttDevice
 
 Component = dict[str, Any]
 DIAGNOSTIC = {"entity_category": "diagnostic"}
 MEASUREMENT = {"platform": "sensor", "state_class": "measurement"}
 
 
-def device_id(box: Box) -> str:
-    """Stays the same when the box or its topics get another name."""
-    return f"plateid_{box.instance}"
+def device_id(device: MqttDevice) -> str:
+    """Returns an identifier that does not depend on the names of device and topics."""
+    return f"plateid_{device.instance}"
 
 
-def components(box: Box, listed: Iterable[str] = ()) -> dict[str, Component]:
-    """All entities by their unique ids; `listed` are names that stand on the lists."""
-    parts = dict(_of_device(box))
-    for camera in box.cameras:
-        parts |= {(camera, key): part for key, part in _of_camera(box, camera).items()}
-        if not box.images:
+def components(device: MqttDevice, list_names: Iterable[str] = ()) -> dict[str, Component]:
+    """Returns all entities by unique id; `list_names` are names of list entries."""
+    parts = dict(_of_device(device))
+    for camera in device.cameras:
+        parts |= {(camera, key): part for key, part in _of_camera(device, camera).items()}
+        if not device.images:
             del parts[camera, "snapshot"]
-    parts |= {("listed", name): _last_seen(box, name) for name in listed}
+    parts |= {("listed", name): _last_seen(device, name) for name in list_names}
     return {
         unique_id: {
             "unique_id": unique_id,
-            "default_entity_id": f"{part['platform']}.{_slug(box.device, part['name'])}",
+            "default_entity_id": f"{part['platform']}.{_slug(device.device, part['name'])}",
             **part,
         }
         for keys, part in parts.items()
-        for unique_id in ["_".join((device_id(box), *keys))]
+        for unique_id in ["_".join((device_id(device), *keys))]
     }
 
 
-def announcement(box: Box, parts: Mapping[str, Component], *, gone: Mapping[str, str]) -> str:
-    """The payload; of the components in `gone` only the platform is said, which removes them."""
+def discovery_payload(
+    device: MqttDevice, parts: Mapping[str, Component], *, removed: Mapping[str, str]
+) -> str:
+    """Returns the discovery message. A component in `removed` has its platform only."""
     payload = {
-        "dev": {"ids": [device_id(box)], "name": box.device, "mf": "plateid", "sw": __version__},
+        "dev": {
+            "ids": [device_id(device)],
+            "name": device.device,
+            "mf": "plateid",
+            "sw": __version__,
+        },
         "o": {"name": "plateid", "sw": __version__},
-        "availability": [{"topic": box.status_topic}],
+        "availability": [{"topic": device.status_topic}],
         "availability_mode": "all",
         "qos": 1,
-        "cmps": {key: {"p": platform} for key, platform in gone.items()}
+        "cmps": {key: {"p": platform} for key, platform in removed.items()}
         | {key: _with_p(part) for key, part in parts.items()},
     }
     return json.dumps(payload, separators=(",", ":"))
 
 
-def _of_camera(box: Box, camera: str) -> dict[str, Component]:
-    """Events and what is left of them outlive a camera's outage: its last event comes after it."""
-    root = f"{box.root}/{camera}"
+def _of_camera(device: MqttDevice, camera: str) -> dict[str, Component]:
+    """Events stay available while a camera is offline: its last event may come later."""
+    root = f"{device.root}/{camera}"
     status = {"topic": f"{root}/status"}
     return {
         "event": {
@@ -64,7 +71,7 @@ def _of_camera(box: Box, camera: str) -> dict[str, Component]:
             "name": f"{camera} plate",
             "state_topic": f"{root}/event",
             "event_types": ["plate_seen", "plate_left"],
-            "availability": [],  # else it has its last event anew when the box comes back
+            "availability": [],  # or Home Assistant repeats the last event when the device returns
             "icon": "mdi:car",
         },
         "last": {
@@ -79,7 +86,7 @@ def _of_camera(box: Box, camera: str) -> dict[str, Component]:
         "snapshot": {
             "platform": "image",
             "name": f"{camera} snapshot",
-            "image_topic": box.snapshot_topic(camera),
+            "image_topic": device.camera_topic(camera, "snapshot"),
             "content_type": "image/jpeg",
         },
         "online": DIAGNOSTIC
@@ -95,17 +102,17 @@ def _of_camera(box: Box, camera: str) -> dict[str, Component]:
         | MEASUREMENT
         | {
             "name": f"{camera} reads per minute",
-            "state_topic": box.health_topic,
+            "state_topic": device.health_topic,
             "value_template": f"{{{{ value_json.cameras['{camera}'].reads_per_minute }}}}",
             "unit_of_measurement": "1/min",
-            "availability": [{"topic": box.status_topic}, status],
+            "availability": [{"topic": device.status_topic}, status],
             "icon": "mdi:counter",
         },
     }
 
 
-def _of_device(box: Box) -> dict[tuple[str, ...], Component]:
-    health = DIAGNOSTIC | {"state_topic": box.health_topic}
+def _of_device(device: MqttDevice) -> dict[tuple[str, ...], Component]:
+    health = DIAGNOSTIC | {"state_topic": device.health_topic}
     return {
         ("outbox",): health
         | MEASUREMENT
@@ -113,7 +120,7 @@ def _of_device(box: Box) -> dict[tuple[str, ...], Component]:
             "name": "outbox",
             "value_template": "{{ value_json.outbox.events }}",
             "unit_of_measurement": "events",
-            "json_attributes_topic": box.health_topic,
+            "json_attributes_topic": device.health_topic,
             "json_attributes_template": "{{ value_json.outbox | tojson }}",
             "icon": "mdi:tray-full",
         },
@@ -143,13 +150,13 @@ def _of_device(box: Box) -> dict[tuple[str, ...], Component]:
     }
 
 
-def _last_seen(box: Box, name: str) -> Component:
-    """By the health, which the store remembers: Home Assistant forgets when it restarts."""
+def _last_seen(device: MqttDevice, name: str) -> Component:
+    """Uses the health report, since Home Assistant forgets states when it restarts."""
     return {
         "platform": "sensor",
         "name": f"{name} last seen",
         "device_class": "timestamp",
-        "state_topic": box.health_topic,
+        "state_topic": device.health_topic,
         "value_template": f"{{{{ value_json.last_seen[{json.dumps(name, ensure_ascii=False)}] }}}}",
         "icon": "mdi:car-clock",
     }
@@ -160,5 +167,5 @@ def _with_p(part: Component) -> Component:
 
 
 def _slug(*words: str) -> str:
-    """As in `gate_drive_last_plate`."""
+    """Returns a text such as `gate_drive_last_plate`."""
     return re.sub(r"[^a-z0-9]+", "_", " ".join(words).lower()).strip("_")

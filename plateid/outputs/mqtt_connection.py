@@ -18,22 +18,24 @@ from paho.mqtt.reasoncodes import ReasonCode
 from plateid.config.outputs import MqttConfig
 from plateid.errors import BrokerError, reason_of
 from plateid.outputs.mqtt_credentials import read_password, tls_context, tls_reason
-from plateid.outputs.self_pipe import Wake
+from plateid.outputs.self_pipe import SelfPipe
 
 KEEPALIVE_S = 30
+"""Keep-alive interval of MQTT, seconds."""
 CONNECT_TIMEOUT_S = 5.0
+"""Time-out of the TCP connection, and of the answer to CONNECT, seconds."""
 WINDOW = 20
-"""Messages that may wait for their PUBACK at one time; a broker may allow fewer."""
+"""Maximum number of messages without PUBACK. A broker may allow fewer (Receive Maximum)."""
 MAX_PACKET_BYTES = 65536
-"""What we subscribe to is short; a broker of MQTT 5 keeps longer messages to itself."""
+"""Longest message that plateid accepts, bytes. All that it subscribes to is shorter."""
 LONGEST_PACKET_BYTES = 268_435_455
-"""By the protocol."""
+"""Longest message that the protocol allows, bytes."""
 ONLINE, OFFLINE = "online", "offline"
 log = structlog.get_logger()
 
 
 class UnknownProtocolError(BrokerError):
-    """The broker does not know this version of MQTT."""
+    """The broker does not support this version of MQTT."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,8 @@ class Ack:
     """The broker's answer to one message.
 
     Attributes:
-        message: What `Connection.publish` gave.
-        failure: Why the broker refuses it; None when the broker has it.
+        message: Number that `Connection.publish` returned.
+        failure: Reason of the refusal; None if the broker has the message.
     """
 
     message: int
@@ -51,11 +53,11 @@ class Ack:
 
 @dataclass(frozen=True)
 class Message:
-    """What came from a topic that we subscribe to.
+    """A message of a subscribed topic.
 
     Attributes:
-        payload: Anything at all: whoever may publish there wrote it.
-        retained: Whether it is older than our subscription.
+        payload: Unchecked bytes of an unknown publisher.
+        retained: Whether the message is older than the subscription.
     """
 
     payload: bytes
@@ -63,11 +65,11 @@ class Message:
 
 
 class Connection:
-    """An established connection; all calls come from one thread.
+    """An established connection. All calls come from one thread.
 
     Attributes:
-        window: Messages that the broker allows to be unacknowledged at one time.
-        max_packet_bytes: The longest message that it takes, its header included.
+        window: Maximum number of messages without PUBACK.
+        max_packet_bytes: Longest message that the broker takes, header included.
     """
 
     def __init__(
@@ -75,21 +77,22 @@ class Connection:
         config: MqttConfig,
         client_id: str,
         *,
-        wake: Wake,
+        pipe: SelfPipe,
         will_topic: str | None = None,
         protocol: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv5,
     ) -> None:
         """Connects.
 
-        `will_topic` gets a retained `offline` when the connection ends without `disconnect`.
+        The broker publishes a retained `offline` to `will_topic` if the connection ends without
+        `disconnect`.
 
         Raises:
-            BrokerError: The broker cannot be reached, refuses us, or does not answer in time.
+            BrokerError: The broker cannot be reached, refuses the connection, or does not answer.
         """
         self.window = WINDOW
         self.max_packet_bytes = LONGEST_PACKET_BYTES
         self._endpoint = f"{config.host}:{config.port}"
-        self._wake = wake
+        self._pipe = pipe
         self._user = config.username
         unset = [key for key in ("tls", "certificate_file") if not getattr(config, key)]
         hint = f"; mqtt.{unset[0]} is not set" if unset else ""
@@ -112,23 +115,23 @@ class Connection:
         self._await_answer()
 
     def publish(self, topic: str, payload: str | bytes, *, qos: int, retain: bool) -> int:
-        """Has `poll` send a message; gives the number that its `Ack` will bear, if `qos` is 1."""
+        """Queues a message for `poll`; returns the number of its `Ack`, if `qos` is 1."""
         message = self._client.publish(topic, payload, qos=qos, retain=retain).mid
         if qos:
             self._awaited.add(message)
         return message
 
     def subscribe(self, topic: str) -> None:
-        """Asks for a topic: its messages come with `take_messages`."""
+        """Subscribes to a topic, whose messages `take_messages` returns."""
         self._client.subscribe(topic, qos=1)
 
     def take_messages(self) -> list[Message]:
-        """What the last `poll` brought."""
+        """Returns the messages that `poll` received."""
         messages, self._messages = self._messages, []
         return messages
 
     def poll(self, timeout_s: float) -> list[Ack]:
-        """Waits for the network, `Wake`, or the time to pass; gives what the broker answered.
+        """Waits for the network, the pipe or the time-out; returns what the broker answered.
 
         Raises:
             BrokerError: The connection has ended.
@@ -140,12 +143,12 @@ class Connection:
         return acks
 
     def disconnect(self) -> None:
-        """Says good-bye: the broker keeps the last will to itself."""
+        """Disconnects in order: the broker does not publish the last will."""
         self._client.disconnect()
         self._client.loop_write()
 
     def close(self) -> None:
-        """Hangs up; without `disconnect` before, the broker publishes the last will."""
+        """Closes the socket. Without `disconnect`, the broker publishes the last will."""
         if (sock := self._client.socket()) is not None:
             sock.close()
 
@@ -162,7 +165,7 @@ class Connection:
         deadline = time.monotonic() + CONNECT_TIMEOUT_S
         while not self._established and self._end is None:
             left_s = deadline - time.monotonic()
-            if left_s <= 0 or self._wake.stopping:
+            if left_s <= 0 or self._pipe.stopping:
                 self.close()
                 raise BrokerError(self._endpoint, "timed out: it accepts but does not answer")
             self._wait(left_s)
@@ -177,11 +180,11 @@ class Connection:
         if sock is None:
             return
         writers = [sock.fileno()] if client.want_write() else []
-        readers = [sock.fileno(), self._wake.fileno()]
+        readers = [sock.fileno(), self._pipe.fileno()]
         buffered = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
         readable, writable, _ = select.select(readers, writers, [], 0 if buffered else timeout_s)
         if readers[1] in readable:
-            self._wake.clear()
+            self._pipe.clear()
         if buffered or readers[0] in readable:
             client.loop_read()
         if writable:
@@ -203,17 +206,17 @@ class Connection:
     def _on_disconnect(
         self, _: Any, __: Any, flags: mqtt.DisconnectFlags, reason: ReasonCode, ___: Any
     ) -> None:
-        told = flags.is_disconnect_packet_from_server or reason == "Keep alive timeout"
-        self._end = self._end or (str(reason) if told else self._alert or self._lost)
+        explained = flags.is_disconnect_packet_from_server or reason == "Keep alive timeout"
+        self._end = self._end or (str(reason) if explained else self._alert or self._lost)
 
     def _on_publish(self, _: Any, __: Any, message: int, reason: ReasonCode, ___: Any) -> None:
-        """The broker has a message; of one at QoS 0, that it was written is all that is known."""
+        """Keeps PUBACKs. A message at QoS 0 has none: it was written."""
         if message in self._awaited:
             self._awaited.remove(message)
             self._acks.append(Ack(message, str(reason) if reason.is_failure else None))
 
     def _on_log(self, _: Any, __: Any, ___: int, text: str) -> None:
-        """What the broker dislikes of our certificate, it says after the handshake of TLS 1.3."""
+        """Keeps the TLS alert: in TLS 1.3, the broker refuses a certificate after the handshake."""
         if alert := re.search(r"\[SSL: (\w+)\]", text):
             self._alert = f"TLS: {alert[1].replace('_', ' ').lower()}"
 
@@ -228,20 +231,20 @@ class Connection:
         self._messages.append(Message(bytes(message.payload), message.retain))
 
 
-def newest_protocol(config: MqttConfig, client_id: str, wake: Wake) -> MQTTProtocolVersion:
-    """MQTT 5, or 3.1.1 where the broker knows nothing newer; connects and disconnects to find out.
+def newest_protocol(config: MqttConfig, client_id: str, pipe: SelfPipe) -> MQTTProtocolVersion:
+    """Returns MQTT 5, or 3.1.1 if the broker does not support it; connects once to find out.
 
-    Without last will and limits: amqtt does not answer a CONNECT of version 5 that has them.
+    Sends neither last will nor limits: amqtt does not answer a CONNECT of version 5 with them.
 
     Raises:
-        BrokerError: The broker cannot be reached, refuses us, or does not answer in time.
+        BrokerError: The broker cannot be reached, refuses the connection, or does not answer.
     """
     newest = MQTTProtocolVersion.MQTTv5
     try:
-        connection = Connection(config, client_id, wake=wake)
+        connection = Connection(config, client_id, pipe=pipe)
     except UnknownProtocolError:
         newest = MQTTProtocolVersion.MQTTv311
-        connection = Connection(config, client_id, wake=wake, protocol=newest)
+        connection = Connection(config, client_id, pipe=pipe, protocol=newest)
     connection.disconnect()
     connection.close()
     return newest
@@ -254,7 +257,7 @@ def _limits() -> Properties:
 
 
 def _without_delay(_client: mqtt.Client, _data: object, connection: Any) -> None:
-    """Nagle's algorithm would hold an event back for 40 ms, until a snapshot is acknowledged."""
+    """Disables Nagle's algorithm, which would delay an event by 40 ms after a snapshot."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
@@ -265,10 +268,9 @@ def _client(
         CallbackAPIVersion.VERSION2, client_id, protocol=protocol, reconnect_on_failure=False
     )
     client.connect_timeout = CONNECT_TIMEOUT_S
-    client.max_inflight_messages = 0  # the caller keeps to `window`
+    client.max_inflight_messages = 0  # no limit in paho: the caller observes `window`
     client.on_socket_open = _without_delay
-    # `_wait` writes, after it has read: a failed write would end the connection before what
-    # the broker said when it hung up.
+    # `_wait` reads before it writes: a failed write would hide the reason that the broker gave.
     client.on_socket_register_write = lambda *_: None
     client.username_pw_set(config.username, read_password(config))
     if (context := tls_context(config)) is not None:

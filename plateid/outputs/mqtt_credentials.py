@@ -1,4 +1,4 @@
-"""What we show a broker, and whom we believe: password and certificates, read at each connect."""
+"""Password and certificates for the broker, read at each connection."""
 
 import ssl
 from pathlib import Path
@@ -8,7 +8,7 @@ from plateid.errors import BrokerError
 
 
 def read_password(config: MqttConfig) -> str | None:
-    """The password, less the end of its line.
+    """Returns the password without its line break; None if none is configured.
 
     Raises:
         BrokerError: The file cannot be read.
@@ -22,10 +22,10 @@ def read_password(config: MqttConfig) -> str | None:
 
 
 def tls_context(config: MqttConfig) -> ssl.SSLContext | None:
-    """How to speak TLS (1.2 or newer); None where `mqtt.tls` is off.
+    """Returns the TLS settings (1.2 or newer); None if `mqtt.tls` is off.
 
     Raises:
-        BrokerError: A file cannot be read, or holds something else.
+        BrokerError: A file cannot be read, or is not in PEM form.
     """
     if not config.tls:
         return None
@@ -37,7 +37,7 @@ def tls_context(config: MqttConfig) -> ssl.SSLContext | None:
 
 
 def tls_reason(error: ssl.SSLError) -> str:
-    """Why TLS failed, in OpenSSL's words, less its codes and line numbers."""
+    """Returns why TLS failed, in OpenSSL's words without codes and line numbers."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the broker's certificate is refused: {error.verify_message.rstrip('.')}"
     return f"TLS: {(error.reason or str(error)).replace('_', ' ').lower()}"
@@ -57,7 +57,9 @@ def _load_certificate(context: ssl.SSLContext, certificate: Path, key: Path | No
     if key is not None:
         _read("key_file", key)
     try:
-        context.load_cert_chain(certificate, key, password="")  # or OpenSSL asks
+        context.load_cert_chain(
+            certificate, key, password=""
+        )  # without one, OpenSSL asks on the terminal
     except ssl.SSLError as error:
         where = f"{certificate}{f', {key}' if key else ''}"
         raise BrokerError("mqtt.certificate_file", f"{where}: {tls_reason(error)}") from error
@@ -71,7 +73,7 @@ def _read(key: str, path: Path) -> bytes:
 
 
 class _ClosedOnFailure(ssl.SSLSocket):
-    """A socket that paho would leave open when the broker is not who it should be."""
+    """A socket that closes if the handshake fails; paho would leave it open."""
 
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - as in ssl
         try:

@@ -1,18 +1,18 @@
-"""Whose topics and entities they are."""
+"""The MQTT topics of a device."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Box:
-    """One installation of plateid.
+class MqttDevice:
+    """One installation of plateid, as MQTT and Home Assistant know it.
 
     Attributes:
         prefix: First level of its topics.
-        device: Its name, the second level.
-        instance: Random, and the same for as long as its store lives.
-        cameras: Their names.
-        pictures: Whether they have snapshots.
+        device: Name of the device, the second level.
+        instance: Random identifier that lives as long as the store.
+        cameras: Names of the cameras.
+        images: Whether the cameras have snapshots.
     """
 
     prefix: str
@@ -23,19 +23,19 @@ class Box:
 
     @property
     def root(self) -> str:
-        """What all its topics begin with."""
+        """The beginning of all topics."""
         return f"{self.prefix}/{self.device}"
-
-    def snapshot_topic(self, camera: str) -> str:
-        """Where the best shots of a camera go."""
-        return f"{self.root}/{camera}/snapshot"
 
     @property
     def status_topic(self) -> str:
-        """Where it says that it is online."""
+        """The topic with `online` or `offline`."""
         return f"{self.root}/status"
 
     @property
     def health_topic(self) -> str:
-        """Where it says how it is."""
+        """The topic of the health report."""
         return f"{self.root}/health"
+
+    def camera_topic(self, camera: str, name: str) -> str:
+        """Returns a topic of a camera: event, last, snapshot or status."""
+        return f"{self.root}/{camera}/{name}"

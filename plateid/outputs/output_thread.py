@@ -1,4 +1,4 @@
-"""One thread that brings what waits for a sink to it, in order."""
+"""One thread that delivers events to a webhook or a log file, in order."""
 
 import threading
 import time
@@ -7,59 +7,50 @@ from typing import Protocol
 import structlog
 
 from plateid.backoff import Backoff, Outage
-from plateid.config.storage import RetentionConfig
-from plateid.errors import RefusedError, SinkError, StoreError
-from plateid.store.overflow import DAY_S
-from plateid.store.queues import Queued, Queues
+from plateid.core.delivery import OutboxEntry
+from plateid.errors import OutputError, RefusedError, StoreError
+from plateid.outputs.event_queue import EventQueue
 
 TICK_S = 2.0
+"""Longest wait for a new event, seconds."""
 BACKOFF = Backoff()
 log = structlog.get_logger()
 
 
 class Target(Protocol):
-    """Where events go."""
+    """A webhook or a log file."""
 
-    def deliver(self, queued: Queued) -> bool:
-        """Takes one event; False when it is none for the sink, which was not asked.
+    def deliver(self, entry: OutboxEntry) -> bool:
+        """Delivers one event; returns False if the output does not want it and was not asked.
 
         Raises:
-            SinkError: It cannot be taken now; RefusedError: never.
+            RefusedError: The output will never take this event.
+            OutputError: The output cannot take the event now.
         """
         ...
 
 
-class Courier:
-    """Delivers until `stop`: what fails is tried again for ever, and what follows waits.
+class OutputThread:
+    """Delivers events until `stop`. Retries a failed event for ever, before all later events.
 
     Attributes:
-        name: Of the sink.
-        refused: Events that it would not take.
-        dropped: Events that waited for too long, or were too many.
-        moved_at: When the thread last began a step or a wait, as `time.monotonic()`.
+        name: Name of the output.
+        refused: Number of events that the output refused.
+        moved_at: `time.monotonic()` of the last step, for the watchdog.
     """
 
     def __init__(
-        self,
-        name: str,
-        target: Target,
-        *,
-        queues: Queues,
-        bounds: RetentionConfig,
-        backoff: Backoff = BACKOFF,
+        self, name: str, target: Target, queue: EventQueue, *, backoff: Backoff = BACKOFF
     ) -> None:
-        """Does nothing yet."""
+        """Does not start the thread yet."""
         self.name = name
-        self.refused = self.dropped = 0
+        self.refused = 0
         self.moved_at = time.monotonic()
         self._target = target
-        self._queues = queues
-        self._bounds = bounds
+        self._queue = queue
         self._outage = Outage(name, backoff)
         self._store_outage = Outage(f"outbox of {name}", backoff)
-        self._overflow = Outage(f"overflow of {name}", backoff)
-        self._trim_at = 0.0
-        self._wake = threading.Event()
+        self._new_event = threading.Event()
         self._stop_at: float | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -68,82 +59,64 @@ class Courier:
         self._thread.start()
 
     def notify(self) -> None:
-        """There is something new."""
-        self._wake.set()
+        """Wakes the thread up for a new event."""
+        self._new_event.set()
 
     def stop(self, stop_at: float) -> None:
-        """Delivers what goes at the first try, until `time.monotonic()` is `stop_at`."""
+        """Stops at the first failure, or when `time.monotonic()` is `stop_at`."""
         self._stop_at = stop_at
-        self._wake.set()
+        self._new_event.set()
 
     def join(self, timeout_s: float) -> None:
-        """Waits for the thread."""
+        """Waits for the end of the thread."""
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        while not self._over():
+        while self._stop_at is None or time.monotonic() < self._stop_at:
             self.moved_at = time.monotonic()
             if not self._step():
                 if self._stop_at is not None:
                     return
                 self.moved_at = time.monotonic()
-                waits = (outage.wait_s for outage in (self._outage, self._store_outage))
-                self._pause(max(waits) or TICK_S)
+                self._pause(self._retry_s() or TICK_S)
 
-    def _over(self) -> bool:
-        return self._stop_at is not None and time.monotonic() >= self._stop_at
+    def _retry_s(self) -> float:
+        return max(self._outage.wait_s, self._store_outage.wait_s)
 
     def _pause(self, seconds: float) -> None:
-        """Until there is something to do; an outage is not shortened by new events."""
+        """Waits for a new event or for `seconds`. A new event does not end an outage's wait."""
         until = time.monotonic() + seconds
         while self._stop_at is None and (left_s := until - time.monotonic()) > 0:
-            self._wake.wait(left_s)
-            self._wake.clear()
-            if not (self._outage.wait_s or self._store_outage.wait_s):
+            self._new_event.wait(left_s)
+            self._new_event.clear()
+            if not self._retry_s():
                 return
 
     def _step(self) -> bool:
-        """Delivers one event; whether it is worth while to go on at once."""
+        """Delivers one event; returns whether the next one may follow at once."""
         try:
-            self._trim()
-            queued = self._queues.first(self.name)
-            if queued is None:
-                self._overflow.recovered()
-            else:
-                self._deliver(queued)
+            entries = self._queue.pending(1)
+            for entry in entries:
+                self._deliver(entry)
             self._store_outage.recovered()
-        except SinkError as error:
+        except OutputError as error:
             self._outage.failed(error)
             return False
         except StoreError as error:
             self._store_outage.failed(error)
             return False
-        return queued is not None
+        return bool(entries)
 
-    def _deliver(self, queued: Queued) -> None:
-        if not queued.sent:
-            self._queues.mark_sent(self.name, queued)
+    def _deliver(self, entry: OutboxEntry) -> None:
+        id_ = entry.event.id
+        if not entry.sent:
+            self._queue.mark_sent([id_])
         asked = True
         try:
-            asked = self._target.deliver(queued)
+            asked = self._target.deliver(entry)
         except RefusedError as error:
             self.refused += 1
-            reason = str(error)
-            log.error("event refused", sink=self.name, id=queued.id, reason=reason)  # noqa: TRY400
+            log.error("event refused", output=self.name, id=id_, reason=str(error))  # noqa: TRY400
         if asked:
             self._outage.recovered()
-        self._queues.remove(self.name, queued)
-
-    def _trim(self) -> None:
-        if time.monotonic() < self._trim_at:
-            return
-        self._trim_at = time.monotonic() + TICK_S
-        bounds = self._bounds
-        not_before = time.time() - bounds.outbox_days * DAY_S
-        dropped = self._queues.trim(self.name, bounds.outbox_events, not_before)
-        if dropped:
-            self.dropped += dropped
-            self._overflow.failed(
-                f"full ({bounds.outbox_events} events, {bounds.outbox_days:g} days): "
-                "the oldest are not sent any more"
-            )
+        self._queue.remove([id_])

@@ -1,15 +1,15 @@
-"""How a thread that waits for the network is told that there is something else to do."""
+"""Wakes a thread that waits for the network (the self-pipe trick)."""
 
 import socket
 import threading
 from contextlib import suppress
 
 
-class Wake:
-    """Ends another thread's wait: once, or for good."""
+class SelfPipe:
+    """Ends another thread's wait, once or for good."""
 
     def __init__(self) -> None:
-        """Nobody is woken yet."""
+        """Opens a pair of sockets."""
         self._stop = threading.Event()
         self._reader, self._writer = socket.socketpair()
         self._reader.settimeout(0)
@@ -17,33 +17,33 @@ class Wake:
 
     @property
     def stopping(self) -> bool:
-        """Whether the wait was ended for good."""
+        """Whether `stop` was called."""
         return self._stop.is_set()
 
-    def set(self) -> None:
-        """Ends the present or the next wait for the network."""
-        with suppress(OSError):  # full: it wakes anyhow; closed: nobody waits
+    def wake(self) -> None:
+        """Ends the present or the next wait."""
+        with suppress(OSError):  # full: the thread wakes up anyhow; closed: no thread waits
             self._writer.send(b"\0")
 
     def stop(self) -> None:
         """Ends every wait from now on."""
         self._stop.set()
-        self.set()
+        self.wake()
 
     def pause(self, seconds: float) -> None:
-        """Waits until `stop`, this long at the most."""
+        """Waits until `stop`, at most this long."""
         self._stop.wait(seconds)
 
     def fileno(self) -> int:
-        """Readable after `set`."""
+        """Returns the descriptor that is readable after `wake`, for `select`."""
         return self._reader.fileno()
 
     def clear(self) -> None:
-        """Forgets what `set` did."""
+        """Makes the next wait last again."""
         with suppress(BlockingIOError):
             self._reader.recv(4096)
 
     def close(self) -> None:
-        """Nobody waits any more."""
+        """Closes the sockets."""
         self._reader.close()
         self._writer.close()

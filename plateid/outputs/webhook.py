@@ -1,4 +1,4 @@
-"""Webhooks: an event is one POST, signed as https://www.standardwebhooks.com says."""
+"""Webhooks: one POST per event, signed as https://www.standardwebhooks.com specifies."""
 
 import base64
 import binascii
@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import http.client
 import io
-import json
 import socket
 import ssl
 import time
@@ -18,23 +17,24 @@ from urllib.parse import urlsplit
 
 from plateid import __version__
 from plateid.config.outputs import WebhookConfig
-from plateid.core.records import json_line, rfc3339
-from plateid.errors import ConfigError, RefusedError, SinkError, reason_of
-from plateid.store.queues import Queued
+from plateid.core.delivery import OutboxEntry
+from plateid.core.records import PlateEvent
+from plateid.errors import ConfigError, OutputError, RefusedError, reason_of
 
 SECRET_BYTES = range(24, 65)
+"""Allowed lengths of a secret, bytes, by the specification."""
 PORTS = {"http": http.client.HTTP_PORT, "https": http.client.HTTPS_PORT}
 BAD_REQUEST = 400
-"""Also what is answered to a signature: the secret, or one of the clocks, may be mended."""
-THE_EVENT_IS_WRONG = (BAD_REQUEST, 413, 422)
-"""Statuses that blame the request; all others that are no success may be mended at the server."""
+"""HTTP status of a wrong event, but also of a wrong signature, which can be corrected."""
+REFUSALS = (BAD_REQUEST, 413, 422)
+"""HTTP statuses that refuse an event for good. All others can be corrected at the server."""
 
 
 class Webhook:
-    """One server that gets events."""
+    """A server that gets events."""
 
     def __init__(self, config: WebhookConfig) -> None:
-        """Connects to nobody yet.
+        """Does not connect yet.
 
         Raises:
             ConfigError: The secret, the certificate or the URL cannot be used.
@@ -50,34 +50,32 @@ class Webhook:
         self._path = (url.path or "/") + (f"?{url.query}" if url.query else "")
         self._endpoint = f"{url.scheme}://{url.netloc}"  # path and query may hold a secret
 
-    def deliver(self, queued: Queued) -> bool:
-        """Sends an event, if it is one that is wanted here; a redirect is not followed.
+    def deliver(self, entry: OutboxEntry) -> bool:
+        """Sends an event if the configuration selects it. Does not follow redirects.
 
         Raises:
-            RefusedError: The server says that the event is wrong.
-            SinkError: The server cannot be reached, or answers anything but 2xx.
+            RefusedError: The server refuses the event.
+            OutputError: The server cannot be reached, or answers anything but 2xx.
         """
-        event = json.loads(queued.payload)
-        if not self._wanted(event):
+        if not self._is_selected(entry.event):
             return False
-        event |= {"sent_at": rfc3339(datetime.now(UTC)), "replayed": queued.sent}
-        body = json_line(event).encode()
-        status, reason = self._post(body, self._headers(queued.id, body))
+        body = entry.to_json().encode()
+        status, reason = self._post(body, self._headers(entry.event.id, body))
         if not 200 <= status < 300:  # noqa: PLR2004 - RFC 9110, section 15.3
             is_signature = status == BAD_REQUEST and self._secret is not None
-            is_refused = status in THE_EVENT_IS_WRONG and not is_signature
-            raise (RefusedError if is_refused else SinkError)(
+            is_refused = status in REFUSALS and not is_signature
+            raise (RefusedError if is_refused else OutputError)(
                 self._endpoint, f"answers {status} {reason}"
             )
         return True
 
-    def _wanted(self, event: dict[str, Any]) -> bool:
-        config, kind = self._config, event["list"]["kind"] if event["list"] else "none"
-        age = datetime.now(UTC) - datetime.fromisoformat(event["last_seen"])
+    def _is_selected(self, event: PlateEvent) -> bool:
+        config, kind = self._config, event.list.kind if event.list else "none"
+        age = datetime.now(UTC) - event.last_seen
         return (
             (not config.lists or kind in config.lists)
-            and (not config.cameras or event["camera"] in config.cameras)
-            and (not config.events or event["event_type"] in config.events)
+            and (not config.cameras or event.camera in config.cameras)
+            and (not config.events or event.event_type in config.events)
             and (config.max_age_s is None or abs(age.total_seconds()) <= config.max_age_s)
         )
 
@@ -102,14 +100,14 @@ class Webhook:
                 answer.begin()
         except ssl.SSLCertVerificationError as error:
             reason = f"the server's certificate is refused: {error.verify_message.rstrip('.')}"
-            raise SinkError(self._endpoint, reason) from error
+            raise OutputError(self._endpoint, reason) from error
         except (OSError, http.client.HTTPException, UnicodeError) as error:
             reason = reason_of(error)
-            raise SinkError(self._endpoint, reason) from error
+            raise OutputError(self._endpoint, reason) from error
         return answer.status, answer.reason
 
     def _connection(self) -> http.client.HTTPConnection:
-        """The addresses of a host share the time: they are tried one after the other."""
+        """Divides the time-out by the number of addresses, which are tried one after the other."""
         addresses = socket.getaddrinfo(*self._address, type=socket.SOCK_STREAM)
         timeout_s = self._config.timeout_s / len(addresses)
         if self._context is None:
@@ -118,7 +116,7 @@ class Webhook:
 
 
 class _Answer(io.RawIOBase):
-    """What a socket gives until a time; its own time-out begins anew with each byte."""
+    """Reads a socket until a time. The socket's own time-out restarts with each byte."""
 
     def __init__(self, sock: socket.socket, until: float) -> None:
         self._sock, self._until = sock, until
@@ -135,16 +133,16 @@ class _Answer(io.RawIOBase):
 
 
 def signature(secret: bytes, id_: str, stamp: str, body: bytes) -> str:
-    """HMAC-SHA256 of identifier, Unix seconds and body, as `v1,` and base64."""
+    """Returns the HMAC-SHA256 of identifier, Unix seconds and body, as `v1,` and base64."""
     mac = hmac.new(secret, f"{id_}.{stamp}.".encode() + body, hashlib.sha256)
     return f"v1,{base64.b64encode(mac.digest()).decode()}"
 
 
 def read_secret(file: Path) -> bytes:
-    """The secret of a file: base64 of 24 to 64 bytes, with `whsec_` before it or without.
+    """Returns the secret of a file: base64 of 24 to 64 bytes, with or without `whsec_` before it.
 
     Raises:
-        ConfigError: The file cannot be read, or holds something else.
+        ConfigError: The file cannot be read, or is not such a secret.
     """
     try:
         text = file.read_text().strip()

@@ -1,1 +1,1 @@
-"""plateid.store."""
+"""Keeps events, snapshots, labels and lists on disk."""

@@ -1,12 +1,11 @@
-"""The event store: one SQLite file that holds the history and the outbox."""
+"""The event store: one SQLite file with the event history and the outbox of each output."""
 
 import itertools
-import json
 import sqlite3
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,86 +14,70 @@ import structlog
 
 from plateid.core.records import PlateEvent, rfc3339
 from plateid.errors import StoreError
-from plateid.store.database import BUSY_S, CorruptError, is_corrupt, open_database, set_aside
+from plateid.store.database import BUSY_S, is_corrupt, open_database, set_aside
+from plateid.store.schema import MQTT
 
-INSERT = """
-    INSERT INTO event (id, pass_id, event_type, camera, plate, confidence, first_seen, payload)
-    VALUES (:id, :pass_id, :event_type, :camera, :plate, :confidence, :first_seen, :payload)
+INSERT_EVENT = """
+    INSERT INTO event (id, pass_id, event_type, camera, plate, confidence, first_seen, list_kind,
+        clock_set, payload)
+    VALUES (:id, :pass_id, :event_type, :camera, :plate, :confidence, :first_seen, :list_kind,
+        :clock_set, :payload)
     ON CONFLICT (id) DO NOTHING"""
-LAST = """
-    INSERT INTO listed (name, position) VALUES (?, ?)
+INSERT_DELIVERIES = """
+    INSERT INTO delivery (output, position, queued_at) SELECT name, ?, ? FROM output"""
+INSERT_LIST_ENTRY = """
+    INSERT INTO list_entry (name, position) VALUES (?, ?)
     ON CONFLICT (name) DO UPDATE SET position = excluded.position"""
-TOLD = 2000
-"""Of so many events at most, `last_told` tells."""
+MAX_LAST_EVENTS = 2000
+"""Number of newest events that `last_of_passes` looks at."""
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Outgoing:
-    """An event that the broker has not acknowledged.
-
-    Attributes:
-        payload: JSON as it was appended.
-        sent: Whether it may have reached the broker before.
-    """
-
-    id: str
-    camera: str
-    payload: str
-    sent: bool
-
-
-@dataclass(frozen=True)
 class Counts:
-    """How many events there are, and how many of them are still to be acknowledged."""
+    """Number of stored events, and number of events in the MQTT outbox."""
 
     events: int
     outbox: int
 
 
-@dataclass(frozen=True)
-class Outbox:
-    """What waits for the broker.
-
-    Attributes:
-        events: How many.
-        since: When the oldest began to wait, as `time.time()`; None where no clock knew.
-    """
-
-    events: int
-    since: float | None
-
-
 class EventStore:
-    """Events on disk, each with its place in the outbox until the broker acknowledges it.
+    """Events on disk, each queued for every output until that output acknowledges it.
 
-    Every method may be called from any thread. Those that touch the file raise StoreError where it
-    cannot be read or written; nothing has changed then, and the store stays usable.
-
-    What leaves the outbox stays in the history. Whoever deletes history has to leave alone, or to
-    take along, what is in the outbox: it holds positions, not events.
+    Every method may be called from any thread. Methods that use the file raise StoreError if the
+    file cannot be read or written. Nothing has changed then, and the store stays usable.
 
     Attributes:
         path: The file.
-        instance: Eight random hex digits, made with the file.
-        replaced: How often a corrupt file made room for a new one.
+        instance: Eight random hexadecimal digits, made with the file.
+        replaced: Number of corrupt files that were replaced by a new one.
     """
 
     def __init__(
-        self, path: Path, *, replaces_corrupt: bool = False, busy_s: float = BUSY_S
+        self,
+        path: Path,
+        *,
+        outputs: Collection[str] | None = None,
+        replaces_corrupt: bool = False,
+        busy_s: float = BUSY_S,
     ) -> None:
-        """Opens or creates the store, and brings an older layout up to date.
+        """Opens or creates the store.
 
-        With `replaces_corrupt`, which is for the one process that writes, a file that turns out to
-        be corrupt, now or later, is renamed (`.corrupt`) and a new one made. For another process
-        that writes, each call waits up to `busy_s`.
+        Args:
+            path: The file; its folder is created.
+            outputs: Names of the configured outputs beside MQTT. Undelivered events of all other
+                outputs are forgotten. None: the outputs stay as they are.
+            replaces_corrupt: Whether to rename a corrupt file to `.corrupt` and to make a new one,
+                now or later. Only for the process that runs the service.
+            busy_s: Longest wait of each call for another process that writes, seconds.
 
         Raises:
-            StoreError: The file or its folder cannot be used, or a newer plateid made it.
+            StoreError: The file or its folder cannot be used.
         """
         self.path = path
         self.instance = ""
         self.replaced = 0
+        self._outputs = outputs
         self._replaces_corrupt = replaces_corrupt
         self._busy_s = busy_s
         self._lock = threading.Lock()
@@ -104,139 +87,104 @@ class EventStore:
         except OSError as error:
             raise StoreError(path, error.strerror) from error
         try:
-            last_seq = self._read_box()
+            last_seq = self._read_device()
         except StoreError:
             if not self.replaced:
                 raise
-            last_seq = self._read_box()
+            last_seq = self._read_device()
         self._seq = itertools.count(last_seq + 1)
 
     def append(self, event: PlateEvent) -> None:
-        """Adds an event to the history and the outbox, both or none; a known id is left alone.
+        """Adds an event to the history and to every outbox, all or none; skips a known id.
 
-        An event from before the clock was set has no age: the first jump would make it years old.
+        An event from before the clock was set has no age, or the first clock jump would make it
+        years old.
         """
-        columns = {"first_seen": rfc3339(event.first_seen), "payload": event.to_json()}
+        columns = {
+            "first_seen": rfc3339(event.first_seen),
+            "list_kind": event.list and event.list.kind,
+            "clock_set": event.clock_synced is not False,
+            "payload": event.to_json(),
+        }
+        queued_at = time.time() if columns["clock_set"] else None
         with self.transaction() as db:
-            added = db.execute(INSERT, vars(event) | columns)
+            added = db.execute(INSERT_EVENT, vars(event) | columns)
             if added.rowcount:
-                row = added.lastrowid, None if event.clock_synced is False else time.time()
-                db.execute("INSERT INTO outbox (position, queued_at) VALUES (?, ?)", row)
-                db.execute("UPDATE box SET last_seq = max(last_seq, ?)", (event.seq,))
+                db.execute(INSERT_DELIVERIES, (added.lastrowid, queued_at))
+                db.execute("UPDATE device SET last_seq = max(last_seq, ?)", (event.seq,))
                 if event.list is not None:
-                    db.execute(LAST, (event.list.name, added.lastrowid))
-
-    def pending(self, limit: int, *, skip: Collection[str] = ()) -> list[Outgoing]:
-        """The oldest events of the outbox, in order, without those of the cameras in `skip`."""
-        query = (
-            "SELECT id, camera, payload, sent, json_valid(payload) FROM outbox"
-            " JOIN event USING (position) WHERE camera NOT IN (SELECT value FROM json_each(?))"
-            " ORDER BY position LIMIT ?"
-        )
-        with self.locked() as db:
-            rows = db.execute(query, (json.dumps([*skip]), limit)).fetchall()
-            if not all(valid for *_, valid in rows):
-                raise CorruptError("the outbox holds something else than events")
-        return [Outgoing(id_, camera, text, bool(sent)) for id_, camera, text, sent, _ in rows]
-
-    def mark_sent(self, ids: Iterable[str]) -> None:
-        """Notes, before they are sent, that these events may reach the broker from now on."""
-        self._for_each("UPDATE outbox SET sent = 1", ids)
-
-    def acknowledge(self, ids: Iterable[str]) -> None:
-        """Takes events that the broker has out of the outbox; the history keeps them."""
-        self._for_each("DELETE FROM outbox", ids)
-
-    def outbox(self) -> Outbox:
-        """What waits for the broker."""
-        return Outbox(*self._rows("SELECT count(*), min(queued_at) FROM outbox")[0])
-
-    def trim_outbox(self, max_events: int, not_before: float) -> int:
-        """Takes the oldest events out of the outbox; the history keeps them.
-
-        Args:
-            max_events: So many may stay.
-            not_before: Those that wait since before this `time.time()` may not.
-
-        Returns:
-            How many were taken out.
-        """
-        with self.transaction() as db:
-            aged = db.execute("DELETE FROM outbox WHERE queued_at < ?", (not_before,))
-            excess = db.execute(
-                "DELETE FROM outbox WHERE position IN (SELECT position FROM outbox"
-                " ORDER BY position LIMIT max(0, (SELECT count(*) FROM outbox) - ?))",
-                (max_events,),
-            )
-        return aged.rowcount + excess.rowcount
+                    db.execute(INSERT_LIST_ENTRY, (event.list.name, added.lastrowid))
 
     def last_seen(self) -> dict[str, str]:
-        """When each entry of the lists, by its name, was seen last, as far as history knows."""
-        query = "SELECT name, payload ->> '$.last_seen' FROM listed JOIN event USING (position)"
-        return dict(self._rows(query))
+        """Returns the time of the last stored event of each list entry, by entry name."""
+        query = "SELECT name, payload ->> '$.last_seen' FROM list_entry JOIN event USING (position)"
+        return dict(self.rows(query))
 
-    def last_told(self, *, open_since: str, left_since: str) -> list[str]:
-        """What was told last of each pass, as JSON, in their order.
+    def last_of_passes(self, *, open_since: str, left_since: str) -> list[tuple[str, str]]:
+        """Returns the last event of recent passes, oldest first, each as (JSON, plate form).
 
-        Only of the last `TOLD` events: to a clock that is behind, the whole history is young. Of
-        what `Retention` has treated, the plate may no longer be the plate.
+        Looks at the newest `MAX_LAST_EVENTS` events only: if the clock is behind, the whole
+        history looks young.
 
         Args:
-            open_since: Least id where that is no `plate_left`.
-            left_since: Least id of the last stop that ended it, or found it there still, where it
-                is one.
+            open_since: Smallest event id of a pass without `plate_left`.
+            left_since: Smallest id of the stop that ended a pass with `plate_left`.
         """
         query = """
-            SELECT payload FROM event
+            SELECT payload, plate_form FROM event
             WHERE position IN (
                 SELECT max(position) FROM event
                 WHERE position > (SELECT max(position) FROM event) - ? AND +id >= ?
                 GROUP BY pass_id
             ) AND (
                 event_type <> 'plate_left'
-                OR pass_id IN (SELECT pass_id FROM standing WHERE stopped >= ?)
+                OR pass_id IN (SELECT pass_id FROM stopped_pass WHERE stopped >= ?)
             ) ORDER BY position"""
-        rows = self._rows(query, [TOLD, open_since, left_since])
-        return [payload for (payload,) in rows]
+        return self.rows(query, MAX_LAST_EVENTS, open_since, left_since)
 
-    def set_standing(self, passes: Iterable[str], *, stopped: str) -> None:
-        """Notes, in the place of those before, the passes that a stop ends, or finds there still.
+    def set_stopped_passes(self, passes: Iterable[str], *, stopped: str) -> None:
+        """Stores the ids of the passes that a stop ends, replacing those of the last stop.
 
-        Args:
-            passes: Their ids.
-            stopped: Least id of an event from now on.
+        `stopped` is an id before those of all later events.
         """
         rows = [(pass_id, stopped) for pass_id in passes]
         with self.transaction() as db:
-            db.execute("DELETE FROM standing")
-            db.executemany("INSERT OR IGNORE INTO standing VALUES (?, ?)", rows)
+            db.execute("DELETE FROM stopped_pass")
+            db.executemany("INSERT OR IGNORE INTO stopped_pass VALUES (?, ?)", rows)
 
-    def announced(self) -> dict[str, str]:
-        """The components that Home Assistant was told of, with their platforms."""
-        return dict(self._rows("SELECT component, platform FROM announced"))
+    def components(self) -> dict[str, str]:
+        """Returns the platform of each component that was published to Home Assistant, by id."""
+        return dict(self.rows("SELECT id, platform FROM component"))
 
-    def set_announced(self, components: Mapping[str, str]) -> None:
-        """Replaces what `announced` gives."""
+    def set_components(self, components: Mapping[str, str]) -> None:
+        """Replaces what `components` returns."""
         with self.transaction() as db:
-            db.execute("DELETE FROM announced")
-            db.executemany("INSERT INTO announced VALUES (?, ?)", components.items())
+            db.execute("DELETE FROM component")
+            db.executemany("INSERT INTO component VALUES (?, ?)", components.items())
 
     def next_seq(self) -> int:
-        """The next sequence number: greater than that of any event that was ever appended.
+        """Returns the next sequence number, greater than that of every stored event.
 
-        Never the same twice from one EventStore. A number whose event did not reach the disk is
-        given again after a restart, so that a gap always means a lost event.
+        A number whose event did not reach the disk is given again after a restart: a gap always
+        means a lost event.
         """
         return next(self._seq)
 
     def counts(self) -> Counts:
-        """Sizes of the history and the outbox."""
-        query = "SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM outbox)"
-        return Counts(*self._rows(query)[0])
+        """Returns the sizes of the history and of the MQTT outbox."""
+        query = """
+            SELECT (SELECT count(*) FROM event),
+                (SELECT count(*) FROM delivery WHERE output = ?)"""
+        return Counts(*self.rows(query, MQTT)[0])
+
+    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Returns all rows of a query."""
+        with self.locked() as db:
+            return db.execute(query, values).fetchall()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """The connection, for changes that are made together or not at all."""
+        """Gives the connection for changes that are made all together or not at all."""
         with self.locked() as db:
             try:
                 db.execute("BEGIN IMMEDIATE")
@@ -247,51 +195,38 @@ class EventStore:
 
     @contextmanager
     def locked(self) -> Iterator[sqlite3.Connection]:
-        """The connection, which nobody else of this process uses meanwhile."""
+        """Gives the connection, which no other thread of this process uses meanwhile."""
         with self._lock:
             try:
-                yield self._opened()
+                yield self._connection()
             except sqlite3.Error as error:
                 if self._replaces_corrupt and is_corrupt(error):
-                    self._replace(error)
+                    self._replace_file(error)
                 raise StoreError(self.path, error) from error
 
-    def found_corrupt(self, error: sqlite3.Error, inode: int) -> None:
-        """Another connection to this file failed: if it is corrupt, it makes room for a new one."""
-        with self._lock:
-            if self._replaces_corrupt and is_corrupt(error) and _inode(self.path) == inode:
-                self._replace(error)
-                with suppress(sqlite3.Error):  # else it is made as soon as the disk allows it
-                    self._opened()
+    def empty_log(self) -> bool:
+        """Moves the write-ahead log into the file; returns False while another process reads it."""
+        return not self.rows("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]
 
     def close(self) -> None:
-        """Closes the file; each later call raises StoreError."""
+        """Closes the file. Each later call raises StoreError."""
         with self.locked() as db:
             db.close()
 
-    def _read_box(self) -> int:
-        """Sets `instance`, and gives the last sequence number."""
-        with self.locked() as db:
-            last_seq: int
-            self.instance, last_seq = db.execute("SELECT instance, last_seq FROM box").fetchone()
-            return last_seq
+    def _read_device(self) -> int:
+        """Sets `instance` and returns the last sequence number."""
+        ((self.instance, last_seq),) = self.rows("SELECT instance, last_seq FROM device")
+        return int(last_seq)
 
-    def _for_each(self, change: str, ids: Iterable[str]) -> None:
-        where = " WHERE position = (SELECT position FROM event WHERE id = ?)"
-        with self.transaction() as db:
-            db.executemany(change + where, [(id_,) for id_ in ids])
-
-    def _rows(self, query: str, values: Iterable[object] = ()) -> list[tuple[Any, ...]]:
-        with self.locked() as db:
-            return db.execute(query, tuple(values)).fetchall()
-
-    def _opened(self) -> sqlite3.Connection:
-        """A file that replaces another one is made here, as soon as the disk allows it."""
+    def _connection(self) -> sqlite3.Connection:
+        """Opens the file, or makes the one that replaces a corrupt file."""
         if self._db is None:
-            self._db = open_database(self.path, instance=self.instance, busy_s=self._busy_s)
+            self._db = open_database(
+                self.path, instance=self.instance, outputs=self._outputs, busy_s=self._busy_s
+            )
         return self._db
 
-    def _replace(self, error: sqlite3.Error) -> None:
+    def _replace_file(self, error: sqlite3.Error) -> None:
         if self._db is not None:
             self._db.close()
             self._db = None
@@ -301,10 +236,3 @@ class EventStore:
             raise StoreError(self.path, failure.strerror) from failure
         self.replaced += 1
         log.error("event store corrupt, a new one is made", set_aside=str(aside), reason=str(error))
-
-
-def _inode(path: Path) -> int | None:
-    try:
-        return path.stat().st_ino
-    except OSError:
-        return None

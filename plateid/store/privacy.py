@@ -1,126 +1,144 @@
-"""What is kept of a plate: the plate, a keyed hash of it, or nothing."""
+"""What the store keeps of a plate: the plate, a keyed hash of it, or nothing."""
 
 import hashlib
 import hmac
-import json
 import secrets
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import structlog
 
-from plateid.config.storage import PlatePolicy, PrivacyConfig
-from plateid.core.records import json_line
+from plateid.config.storage import DAY_S, PlatePolicy, PrivacyConfig
+from plateid.core.records import PlateEvent
 from plateid.errors import StoreError
 from plateid.files import replace_text
-from plateid.outputs.output_thread import Target
-from plateid.store.overflow import DAY_S
-from plateid.store.queues import Queued
 
+PlateForm = Literal["plain", "hashed", "dropped"]
 KEY_BYTES = 32
-DIGITS = 32
-"""Of a hash, hexadecimal: 128 of the 256 bits, which no plate is long enough to be taken for."""
+HASH_DIGITS = 32
+"""Length of a hash in hexadecimal digits: 128 of the 256 bits."""
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True)
+class HashKey:
+    """The key of the plate hashes.
+
+    Attributes:
+        made_at: When the key was made, as `time.time()`.
+        key: Secret bytes.
+    """
+
+    made_at: float
+    key: bytes
+
+    def digest(self, plate: str) -> str:
+        """Returns the HMAC-SHA256 of a plate, truncated (RFC 2104, section 5), in upper case."""
+        return hmac.new(self.key, plate.encode(), hashlib.sha256).hexdigest()[:HASH_DIGITS].upper()
+
+
 def key_file(store: Path) -> Path:
-    """Where the key of a store's hashes is."""
+    """Returns the path of a store's hash key."""
     return store.with_name(f"{store.name}.key")
 
 
-def digest(key: bytes, plate: str) -> str:
-    """HMAC-SHA256 of a plate, shortened as RFC 2104 (section 5) allows, in upper case."""
-    return hmac.new(key, plate.encode(), hashlib.sha256).hexdigest()[:DIGITS].upper()
-
-
-def read_key(file: Path) -> tuple[float, bytes] | None:
-    """When a key was made, as `time.time()`, and the key; None where the file holds none.
+def read_key(file: Path) -> HashKey | None:
+    """Returns the key of a file; None if there is no file or no key in it.
 
     Raises:
-        StoreError: The file is there and cannot be read.
+        StoreError: The file exists but cannot be read.
     """
     try:
         made_at, key = file.read_text(encoding="ascii", errors="replace").split()
-        return float(made_at), bytes.fromhex(key)
+        return HashKey(float(made_at), bytes.fromhex(key))
     except FileNotFoundError:
         return None
     except OSError as error:
         raise StoreError(file, error.strerror) from error
     except ValueError:
-        log.warning("no key in key file, another one is made", file=str(file))
+        log.warning("no key in key file, a new key is made", file=str(file))
         return None
 
 
-def write_key(file: Path) -> tuple[float, bytes]:
-    """Makes a key, in place of the old one; the file is readable for its owner only.
+def write_key(file: Path) -> HashKey:
+    """Makes a key and replaces the old one; only the owner of the file can read it.
 
     Raises:
-        StoreError: The file cannot be written; the old one stays.
+        StoreError: The file cannot be written. The old key stays.
     """
-    made_at, key = time.time(), secrets.token_bytes(KEY_BYTES)
+    made = HashKey(time.time(), secrets.token_bytes(KEY_BYTES))
     try:
-        replace_text(file, f"{made_at:.0f} {key.hex()}\n", mode=0o600)
+        replace_text(file, f"{made.made_at:.0f} {made.key.hex()}\n", mode=0o600)
     except OSError as error:
         raise StoreError(file, error.strerror) from error
-    return made_at, key
+    return made
 
 
 class Privacy:
-    """What `[privacy]` says of plates. May be used from any thread, but for `renew_key`.
+    """The rules of `[privacy]`. All methods but `renew_key` may be called from any thread.
 
     Attributes:
-        policy: What is kept, as the store remembers it.
-        hides: Whether anything is not kept.
+        policy: The two rules as one text, which the store remembers.
+        hides: Whether any plate is hashed or dropped.
     """
 
     def __init__(self, config: PrivacyConfig, store: Path) -> None:
-        """Makes a key beside the store where hashes need one and there is none.
+        """Reads the key beside the store, or makes one, if a rule is `hash`.
 
         Raises:
             StoreError: The key cannot be read or written.
         """
-        kept = (config.unknown, config.listed)
-        self.policy = " ".join(kept)
-        self.hides = kept != ("keep", "keep")
+        rules = (config.unknown, config.listed)
+        self.policy = " ".join(rules)
+        self.hides = rules != ("keep", "keep")
         self._config = config
         self._file = key_file(store)
-        self._hashes = "hash" in kept
-        self._made_at, self._key = 0.0, b""
-        if self._hashes:
-            self._made_at, self._key = read_key(self._file) or write_key(self._file)
+        self._key: HashKey | None = None
+        if "hash" in rules:
+            self._key = read_key(self._file) or write_key(self._file)
 
     def renew_key(self) -> None:
-        """Makes another key when it is time; a clock that jumps makes it time.
+        """Makes a new key once the old one is `key_days` old, or the clock has jumped that far.
 
         Raises:
-            StoreError: It cannot be written; the old one stays.
+            StoreError: The key cannot be written. The old one stays.
         """
-        if self._hashes and abs(time.time() - self._made_at) >= self._config.key_days * DAY_S:
-            self._made_at, self._key = write_key(self._file)
+        key_s = self._config.key_days * DAY_S
+        if self._key is not None and abs(time.time() - self._key.made_at) >= key_s:
+            self._key = write_key(self._file)
             log.info("key of hashes renewed")
 
     def plate(self, plate: str, *, listed: bool) -> str:
-        """What may be kept of a plate: itself, its hash, or an empty text."""
+        """Returns what may be kept of a plate: the plate, its hash, or an empty text."""
         return self._kept(plate, self._rule(listed=listed))
 
-    def payload(self, payload: str) -> str:
-        """What may be kept of an event's JSON; a hash that it holds stays, or goes.
+    def redacted(self, event: PlateEvent) -> PlateEvent:
+        """Returns what may be kept of an event with a plain plate."""
+        return self.applied(event, "plain")[0]
 
-        Of an event whose plate is not kept, all that tells it goes too: what else it may say, how
-        sure each character is, and the name of the entry that it fits.
+    def applied(self, event: PlateEvent, form: PlateForm) -> tuple[PlateEvent, PlateForm]:
+        """Returns what may be kept of an event, and the new form of its plate.
+
+        A plate that is not kept takes along its candidates, the confidence of its characters and
+        the name of its list entry. A hash stays a hash or is dropped.
         """
-        event = json.loads(payload)
-        rule = self._rule(listed=event["list"] is not None)
+        rule = self._rule(listed=event.list is not None)
         if rule == "keep":
-            return payload
-        hashed = len(event["plate"]) != len(event["char_confidences"])
-        kept = event["plate"] if hashed and rule == "hash" else self._kept(event["plate"], rule)
-        event |= dict.fromkeys(("plate", "plate_raw", "plate_display"), kept)
-        event |= {"char_confidences": [], "candidates": []}
-        if event["list"] is not None:
-            event["list"]["name"] = ""
-        return json_line(event)
+            return event, form
+        hashed = form != "plain" and rule == "hash"
+        plate = event.plate if hashed else self._kept(event.plate, rule)
+        redacted = replace(
+            event,
+            plate=plate,
+            plate_raw=plate,
+            plate_display=plate,
+            char_confidences=(),
+            candidates=(),
+            list=event.list and replace(event.list, name=""),
+        )
+        return redacted, "hashed" if plate else "dropped"
 
     def _rule(self, *, listed: bool) -> PlatePolicy:
         return self._config.listed if listed else self._config.unknown
@@ -128,17 +146,4 @@ class Privacy:
     def _kept(self, plate: str, rule: PlatePolicy) -> str:
         if rule == "keep" or not plate:
             return plate
-        return digest(self._key, plate) if rule == "hash" else ""
-
-
-class Private:
-    """A sink that keeps events, such as a file: it gets what may be kept."""
-
-    def __init__(self, target: Target, privacy: Privacy) -> None:
-        """Stands before `target`."""
-        self._target = target
-        self._privacy = privacy
-
-    def deliver(self, queued: Queued) -> bool:
-        """As the sink itself does."""
-        return self._target.deliver(replace(queued, payload=self._privacy.payload(queued.payload)))
+        return self._key.digest(plate) if rule == "hash" and self._key else ""

@@ -13,12 +13,11 @@ from pathlib import Path
 import structlog
 
 from plateid.backoff import Backoff, Outage
-from plateid.config.storage import RetentionConfig
+from plateid.config.storage import DAY_S, RetentionConfig
 from plateid.core.ids import first_id
 from plateid.core.records import Snapshot
 from plateid.errors import StoreError
 from plateid.files import write_whole
-from plateid.store.overflow import DAY_S
 
 SWEEP_S = 600.0
 LEAST_FREE_MB = 200
@@ -35,7 +34,7 @@ DAY = "[0-9]" * 4 + "/[0-9][0-9]/[0-9][0-9]"
 log = structlog.get_logger()
 
 
-class Album:
+class SnapshotFiles:
     """The pictures by the ids of their events. May be used from any thread and process.
 
     What is in the folder and has no name of a picture is left alone.
@@ -125,7 +124,7 @@ class Sweep:
         held_bytes: What all take, as of the last sweep; None before the first.
     """
 
-    def __init__(self, config: RetentionConfig, album: Album) -> None:
+    def __init__(self, config: RetentionConfig, album: SnapshotFiles) -> None:
         """Does nothing yet."""
         self.deleted = 0
         self.held_bytes: int | None = None
@@ -181,7 +180,7 @@ class Sweep:
         self._outage.recovered()
 
 
-def make_room(config: RetentionConfig, album: Album) -> None:
+def make_room(config: RetentionConfig, album: SnapshotFiles) -> None:
     """Sweeps at once where the disk is so full that the store could not be opened."""
     with suppress(OSError):
         if shutil.disk_usage(album.folder).free < LEAST_FREE_MB * 1e6:

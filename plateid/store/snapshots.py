@@ -14,7 +14,7 @@ from plateid.core.geometry import scaled
 from plateid.core.health import SnapshotHealth
 from plateid.core.records import BestFrame, Image, LazyImage, PlateEvent, Snapshot
 from plateid.errors import StoreError
-from plateid.store.snapshot_files import HIDDEN_JPG, Album, Sweep
+from plateid.store.snapshot_files import HIDDEN_JPG, SnapshotFiles, Sweep
 
 MAX_BYTES = 500_000
 """Brokers refuse, or hang up on, what is much larger; a street at 1280 pixels has 100 kB."""
@@ -28,7 +28,7 @@ class Snapshots:
         self,
         config: SnapshotsConfig,
         shown: Mapping[bool, SnapshotPolicy],
-        album: Album,
+        album: SnapshotFiles,
         *,
         retention: RetentionConfig,
         publish: Callable[[str, bytes], None],

@@ -18,8 +18,9 @@ from plateid.errors import ModelError
 from plateid.pipeline.stationary import STATIONARY_S
 from plateid.store.event_store import EventStore
 from tests.service.test_metrics import scraped
-from tests.store.test_event_store import damaged
+from tests.support.broken_disk import damaged
 from tests.support.broker import Broker, Subscriber, free_port, free_ports, until
+from tests.support.samples import outbox_of
 from tests.support.videos import write_video
 
 PLATEID = [sys.executable, "-m", "plateid"]
@@ -124,7 +125,7 @@ def test_a_vehicle_that_stands_there_after_a_restart_is_not_told_again(config, n
         process.send_signal(number)
         finished(process)
     with contextlib.closing(EventStore(load_config(config).store.path)) as store:
-        assert [json.loads(each.payload)["event_type"] for each in store.pending(9)] == expected
+        assert [each.event.event_type for each in outbox_of(store).pending(9)] == expected
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -207,7 +208,7 @@ def test_a_full_disk_is_said_and_costs_no_event(config, broker):
     subscriber.close()
 
 
-@pytest.mark.parametrize("what", ["header", "outbox"])
+@pytest.mark.parametrize("what", ["header", "delivery"])
 def test_a_corrupt_database_is_set_aside_and_the_service_is_up(config, broker, what):
     store_path = load_config(config).store.path
     damaged(store_path, what)

@@ -20,7 +20,7 @@ from plateid.config.reload import merged
 from plateid.errors import BundleError, ConfigError, PlateidError
 from plateid.models.bundle import Bundle, read_spec
 from plateid.service.systemd import Unit
-from tests.store.test_event_store import full_disk
+from tests.support.broken_disk import full_disk
 from tests.support.file_server import FileServer
 from tests.support.packed import write_keys, write_packed
 

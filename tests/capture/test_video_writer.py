@@ -4,7 +4,7 @@ import pytest
 from plateid.capture.video_file import read_video
 from plateid.capture.video_writer import VideoWriter
 from plateid.errors import SourceError
-from tests.store.test_event_store import full_disk
+from tests.support.broken_disk import full_disk
 
 IMAGE = np.random.default_rng(1).integers(0, 255, (48, 64, 3), np.uint8)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from paho.mqtt import publish
+from plateid.store.queues import Queued
 from prometheus_client import generate_latest
 
 from plateid.config.outputs import WebhookConfig
@@ -19,7 +20,6 @@ from plateid.outputs.mqtt_device import Box
 from plateid.outputs.webhook import Webhook
 from plateid.service.metrics import Metrics
 from plateid.store.event_store import EventStore
-from plateid.store.queues import Queued
 from tests.support.broker import Broker, free_port
 from tests.support.samples import event, make_health
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from plateid.store.event_store import EventStore
 from tests.outputs.test_homeassistant import VALIDATOR
-from tests.store.test_event_store import full_disk
+from tests.support.broken_disk import full_disk
 from tests.support.broker import Broker, Subscriber, until
 from tests.support.samples import Logs, Publish, append, said
 
@@ -126,7 +126,7 @@ def test_lists_may_change_while_it_runs(
 ) -> None:
     listed = ["Ana"]
     broker.start()
-    publisher = publish(broker.config, listed=lambda: tuple(listed))
+    publisher = publish(broker.config, list_names=lambda: tuple(listed))
     until(lambda: announced(broker, store) is not None)
     assert keys(announced(broker, store)) == {"gate_last", "listed_Ana"}
     listed[:] = ["Bob"]
@@ -141,7 +141,7 @@ def test_where_it_is_turned_off_the_device_is_removed_once(
     announce_once(store, broker, publish)
     publisher = publish(broker.config, enabled=False)
     until(lambda: announced(broker, store) is None)
-    until(lambda: store.announced() == {})
+    until(lambda: store.components() == {})
     publisher.stop(5)
     with closing(hear(broker)) as heard:
         append(store, 1)

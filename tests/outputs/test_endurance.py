@@ -14,7 +14,7 @@ from plateid.outputs.mqtt import MqttPublisher
 from plateid.store.event_store import EventStore
 from tests.core.test_schema import VALIDATOR
 from tests.support.broker import Broker, Subscriber, running, until
-from tests.support.samples import Publish, append, outbox
+from tests.support.samples import Publish, append, outbox, outbox_of
 
 KILLS = 20
 
@@ -26,9 +26,9 @@ def check(received: list[dict[str, Any]], store: EventStore) -> None:
         VALIDATOR.validate(each)
         assert each["replayed"] or each["id"] not in ids
         ids.add(each["id"])
-    stored = store.pending(10**6)
+    stored = outbox_of(store).pending(10**6)
     assert stored == []
-    assert ids == {row[0] for row in store._rows("SELECT id FROM event")}
+    assert ids == {row[0] for row in store.rows("SELECT id FROM event")}
 
 
 @contextmanager
@@ -72,7 +72,7 @@ def test_a_broker_that_is_killed_twenty_times_costs_no_event(
             time.sleep(chance.uniform(0, 0.2))
             if number == KILLS - 1:
                 broker.signal(signal.SIGSTOP)
-                until(lambda: any(each.sent for each in store.pending(20)))
+                until(lambda: any(each.sent for each in outbox_of(store).pending(20)))
             broker.kill()
             subscriber.wait_lost()
             broker.set_passwords()

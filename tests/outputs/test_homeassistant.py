@@ -11,21 +11,23 @@ from jinja2 import StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jsonschema import Draft202012Validator, ValidationError  # type: ignore[import-untyped]
 
-from plateid.outputs.homeassistant import announcement, components
-from plateid.outputs.mqtt_device import Box
+from plateid.outputs.homeassistant import components, discovery_payload
+from plateid.outputs.mqtt_device import MqttDevice
 from plateid.store.event_store import EventStore
 from tests.core.test_schema import names
 from tests.support.samples import SEEN, make_health
 
 SCHEMA = json.loads(Path(__file__).with_name("device-discovery.schema.json").read_text())
 VALIDATOR = Draft202012Validator(SCHEMA)
-BOX = Box("plateid", "box", "0a1b2c3d", ("gate", "yard-2"))
+BOX = MqttDevice("plateid", "box", "0a1b2c3d", ("gate", "yard-2"))
 LISTED = ["Ana", 'Bob\'s "van" {{ x }} \\ \n', "Zoë 🚗"]
 ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=StrictUndefined)
 
 
-def payload(box: Box = BOX, *, gone: dict[str, str] | None = None) -> dict[str, Any]:
-    made: dict[str, Any] = json.loads(announcement(box, components(box, LISTED), gone=gone or {}))
+def payload(box: MqttDevice = BOX, *, gone: dict[str, str] | None = None) -> dict[str, Any]:
+    made: dict[str, Any] = json.loads(
+        discovery_payload(box, components(box, LISTED), removed=gone or {})
+    )
     return made
 
 
@@ -46,9 +48,9 @@ def test_the_schema_is_one() -> None:
 def test_every_announcement_is_valid_and_no_id_is_there_twice(
     prefix: str, device: str, cameras: list[str], listed: list[str]
 ) -> None:
-    box = Box(prefix, device, "0a1b2c3d", tuple(cameras))
+    box = MqttDevice(prefix, device, "0a1b2c3d", tuple(cameras))
     parts = components(box, listed)
-    VALIDATOR.validate(json.loads(announcement(box, parts, gone={"x": "image"})))
+    VALIDATOR.validate(json.loads(discovery_payload(box, parts, removed={"x": "image"})))
     assert len(parts) == 4 + 5 * len(cameras) + len(listed)
     for key, part in parts.items():
         assert part["unique_id"] == key
@@ -87,9 +89,9 @@ def test_each_camera_has_its_entities_and_so_has_the_box() -> None:
 
 
 def test_ids_stay_when_the_box_or_its_topics_are_renamed_and_differ_between_boxes() -> None:
-    renamed = Box("other", "name", BOX.instance, BOX.cameras)
+    renamed = MqttDevice("other", "name", BOX.instance, BOX.cameras)
     assert components(renamed).keys() == components(BOX).keys()
-    other = Box("plateid", "box", "99999999", BOX.cameras)
+    other = MqttDevice("plateid", "box", "99999999", BOX.cameras)
     assert not components(other).keys() & components(BOX).keys()
 
 

@@ -14,7 +14,7 @@ from plateid.outputs.mqtt import MqttPublisher
 from plateid.store.event_store import EventStore
 from tests.core.test_schema import VALIDATOR
 from tests.support.broker import Broker, Subscriber, free_port, running, until
-from tests.support.samples import Publish, append, outbox
+from tests.support.samples import Publish, append, outbox, outbox_of
 
 
 def test_events_arrive_in_order_and_leave_the_outbox(
@@ -147,7 +147,7 @@ def test_a_stop_is_in_time_when_the_broker_falls_silent(
     broker.signal(signal.SIGSTOP)
     append(store, 1)
     publisher.notify()
-    until(lambda: store.pending(1)[0].sent)
+    until(lambda: outbox_of(store).pending(1)[0].sent)
     assert stop_time_s(publisher, 10.0) < 10.0
     assert outbox(store) == 1
     broker.signal(signal.SIGCONT)

@@ -12,11 +12,11 @@ from plateid.config.outputs import MqttConfig
 from plateid.errors import BrokerError
 from plateid.outputs.mqtt import check_broker
 from plateid.outputs.mqtt_connection import Connection
-from plateid.outputs.self_pipe import Wake
+from plateid.outputs.self_pipe import SelfPipe
 from plateid.store.event_store import EventStore
 from tests.capture.test_camera import Waits
 from tests.support.broker import Broker, Subscriber, free_port, running, until
-from tests.support.samples import Logs, Publish, append, outbox, said
+from tests.support.samples import Logs, Publish, append, outbox, outbox_of, said
 
 
 def test_a_connection_that_another_client_takes_over_is_named(
@@ -25,7 +25,7 @@ def test_a_connection_that_another_client_takes_over_is_named(
     publish(broker.config)
     until(lambda: subscriber.texts("gate/status") == ["offline"])
     client_id = f"plateid-box-{store.instance}"
-    with closing(Wake()) as wake, closing(Connection(broker.config, client_id, wake=wake)):
+    with closing(SelfPipe()) as pipe, closing(Connection(broker.config, client_id, pipe=pipe)):
         append(store, 1)
         until(lambda: said(logs, "outage ends"))
     assert said(logs, "outage starts") == [f"127.0.0.1:{broker.port}: Session taken over"]
@@ -35,11 +35,11 @@ def test_what_the_broker_says_when_it_hangs_up_comes_before_what_is_to_be_sent()
     with (
         closing(socket.create_server(("127.0.0.1", 0))) as server,
         ThreadPoolExecutor(1) as threads,
-        closing(Wake()) as wake,
+        closing(SelfPipe()) as pipe,
     ):
         hung_up = threads.submit(_take_over, server)
         port = server.getsockname()[1]
-        with closing(Connection(MqttConfig(port=port), "box", wake=wake)) as connection:
+        with closing(Connection(MqttConfig(port=port), "box", pipe=pipe)) as connection:
             hung_up.result()
             for _ in range(3):  # what answers the first is a reset
                 connection.publish("box/status", "online", qos=1, retain=True)
@@ -60,10 +60,10 @@ def test_a_connection_that_is_taken_over_again_and_again_is_waited_for_longer(
     waits = Waits()
     publish(broker.config, backoff=waits)
     client_id = f"plateid-box-{store.instance}"
-    with closing(Wake()) as wake:
+    with closing(SelfPipe()) as pipe:
         for times in range(1, 4):
             until(lambda times=times: subscriber.texts("box/status").count("online") == times)
-            with closing(Connection(broker.config, client_id, wake=wake)):
+            with closing(Connection(broker.config, client_id, pipe=pipe)):
                 until(lambda times=times: len(waits.failures) >= times)
     assert waits.failures == [1, 2, 3]
 
@@ -79,9 +79,9 @@ def test_the_broker_may_allow_a_smaller_window(
     broker.signal(signal.SIGSTOP)
     append(store, *range(2, 12))
     publisher.notify()
-    until(lambda: store.pending(1)[0].sent)
+    until(lambda: outbox_of(store).pending(1)[0].sent)
     publisher.stop(0.3)
-    assert [outgoing.sent for outgoing in store.pending(10)] == [True] * 2 + [False] * 8
+    assert [outgoing.sent for outgoing in outbox_of(store).pending(10)] == [True] * 2 + [False] * 8
     broker.signal(signal.SIGCONT)
 
 

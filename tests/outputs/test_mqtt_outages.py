@@ -15,9 +15,9 @@ from plateid.outputs import mqtt
 from plateid.outputs import mqtt_connection as connection
 from plateid.outputs import mqtt_delivery as delivery
 from plateid.store.event_store import EventStore
-from tests.store.test_event_store import full_disk
+from tests.support.broken_disk import full_disk
 from tests.support.broker import Broker, Subscriber, until
-from tests.support.samples import Logs, Publish, append, outbox, said
+from tests.support.samples import Logs, Publish, append, outbox, outbox_of, said
 
 PUBACK = 0x40
 
@@ -55,7 +55,7 @@ def test_a_killed_broker_costs_no_event_and_duplicates_are_marked(
     publish(login)
     until(lambda: len(subscriber.seqs()) >= 30)
     broker.signal(signal.SIGSTOP)
-    until(lambda: sum(outgoing.sent for outgoing in store.pending(1000)) == 20)
+    until(lambda: sum(outgoing.sent for outgoing in outbox_of(store).pending(1000)) == 20)
     broker.kill()
     subscriber.wait_lost()
     broker.set_passwords()
@@ -120,7 +120,7 @@ def test_a_broker_that_loses_what_it_was_sent_is_sent_it_again(
     logs: Logs,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(delivery, "ACKNOWLEDGED_S", 0.5)
+    monkeypatch.setattr(delivery, "PUBACK_TIMEOUT_S", 0.5)
     monkeypatch.setattr(mqtt, "HEALTH_S", 0.1)  # which is not acknowledged
     monkeypatch.setattr(mqtt, "SETTLE_S", 0)
     monkeypatch.setattr(mqtt, "TICK_S", 0.1)
@@ -142,7 +142,7 @@ def test_an_event_sent_before_a_restart_is_replayed_after_it(
     broker.signal(signal.SIGSTOP)
     append(store, 1)
     publisher.notify()
-    until(lambda: store.pending(1)[0].sent)
+    until(lambda: outbox_of(store).pending(1)[0].sent)
     publisher.stop(0.3)
     until(lambda: not publisher._thread.is_alive())
     append(store, 2)
@@ -219,7 +219,7 @@ def test_an_acknowledged_event_is_sent_once_also_when_the_disk_is_full(
     broker.signal(signal.SIGSTOP)
     append(store, 1)
     publisher.notify()
-    until(lambda: store.pending(1)[0].sent)
+    until(lambda: outbox_of(store).pending(1)[0].sent)
     with full_disk():
         broker.signal(signal.SIGCONT)
         until(lambda: said(logs, "outage starts"))
@@ -256,7 +256,7 @@ def test_what_was_refused_and_is_trimmed_since_does_not_hold_up_its_camera(
     append(store, 1, 2)
     publisher = publish(broker.config, enabled=False)
     until(lambda: said(logs, "outage starts") == ["plateid/box/gate/event: Not authorized"])
-    store.trim_outbox(0, 0.0)
+    outbox_of(store).remove([each.event.id for each in outbox_of(store).pending(9)])
     broker.set_rules("topic readwrite #")
     append(store, 3)
     publisher.notify()
@@ -275,7 +275,7 @@ def test_what_is_larger_than_the_broker_takes_holds_up_nothing_else(
         publish(broker.config)
         until(lambda: subscriber.seqs() == [1, 3])
     until(lambda: outbox(store) == 1)
-    assert [waiting.sent for waiting in store.pending(9)] == [False]
+    assert [waiting.sent for waiting in outbox_of(store).pending(9)] == [False]
     (reason,) = said(logs, "outage starts")
     assert reason.endswith("/yard/event: larger than the broker takes")
     assert broker.log().count(" as plateid-") <= 2, "it never hangs up"

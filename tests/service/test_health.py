@@ -9,16 +9,14 @@ from typing import Any
 import pytest
 
 from plateid import __version__
-from plateid.config.storage import RetentionConfig
 from plateid.core.records import ListMatch
 from plateid.service import health_report
 from plateid.store.backlog import Backlog
 from plateid.store.event_store import EventStore
-from plateid.store.overflow import Overflow
 from plateid.store.storage_health import free_mb
-from tests.store.test_event_store import damaged, full_disk
+from tests.support.broken_disk import damaged, full_disk
 from tests.support.broker import Broker, Subscriber, until
-from tests.support.samples import NOON, Publish, append, event, make_health
+from tests.support.samples import NOON, Publish, append, event, make_health, outbox_of
 
 
 def report(made: health_report.HealthReporter) -> dict[str, Any]:
@@ -46,17 +44,17 @@ def test_it_tells_of_cameras_bundle_clock_and_disk(store: EventStore) -> None:
 
 def test_it_tells_how_much_waits_and_since_when(store: EventStore) -> None:
     append(store, 1, 2)
-    store._rows("UPDATE outbox SET queued_at = ? WHERE position = 1", (time.time() - 100,))
+    store.rows("UPDATE delivery SET queued_at = ? WHERE position = 1", time.time() - 100)
     outbox = report(make_health(store))["outbox"]
     assert outbox["oldest_s"] == pytest.approx(100, abs=2)
     assert (outbox["events"], outbox["dropped"]) == (2, 0)
 
 
 def test_it_tells_what_was_dropped(store: EventStore) -> None:
-    overflow = Overflow(RetentionConfig(outbox_events=2), store)
+    outbox = outbox_of(store, outbox_events=2)
     append(store, 1, 2, 3, 4, 5)
-    overflow.check()
-    assert report(make_health(store, overflow=overflow))["outbox"]["dropped"] == 3
+    outbox.trim()
+    assert report(make_health(store, outbox=outbox))["outbox"]["dropped"] == 3
 
 
 def test_it_tells_what_a_full_disk_keeps_in_memory_and_what_was_lost(store: EventStore) -> None:

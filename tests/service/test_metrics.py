@@ -53,7 +53,7 @@ def served(metrics: Metrics) -> Iterator[int]:
 
 def test_they_are_what_the_health_topic_says(store):
     append(store, 1, 2)
-    store._rows("UPDATE outbox SET queued_at = ?", (time.time() - 100,))
+    store.rows("UPDATE delivery SET queued_at = ?", time.time() - 100)
     health = make_health(store, cameras=["gate", "yard"], clock_synced=False)
     for event_type in ("plate_seen", "plate_seen", "plate_left"):
         health.events.count(event(1, event_type=event_type))

@@ -1,8 +1,12 @@
 """Fixtures of the event store."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from plateid.store import retention, snapshot_files
+from tests.support.broken_disk import not_as_root
 
 
 @pytest.fixture(autouse=True)
@@ -10,3 +14,10 @@ def deletions_take_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets retention and the snapshot sweep finish in one step on a slow disk, too."""
     monkeypatch.setattr(snapshot_files, "STEP_S", 60.0)
     monkeypatch.setattr(retention, "STEP_S", 60.0)
+
+
+@pytest.fixture
+def own_folder() -> Iterator[Path]:
+    """A folder whose owner runs the test and is not root."""
+    with not_as_root() as folder:
+        yield folder

@@ -1,6 +1,5 @@
 """While the store fails, events wait in memory; nothing is sent before it is on disk."""
 
-import json
 import sqlite3
 import threading
 from contextlib import closing
@@ -9,12 +8,12 @@ import pytest
 
 from plateid.store.backlog import Backlog
 from plateid.store.event_store import EventStore
-from tests.store.test_event_store import full_disk
-from tests.support.samples import Logs, event, said
+from tests.support.broken_disk import full_disk
+from tests.support.samples import Logs, event, outbox_of, said
 
 
 def seqs(store: EventStore) -> list[int]:
-    return [json.loads(outgoing.payload)["seq"] for outgoing in store.pending(99)]
+    return [outgoing.event.seq for outgoing in outbox_of(store).pending(99)]
 
 
 class Bell:

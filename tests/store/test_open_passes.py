@@ -8,10 +8,10 @@ from plateid.core.ids import first_id
 from plateid.core.records import ListMatch
 from plateid.pipeline.passes import Pass
 from plateid.store.event_store import EventStore
-from plateid.store.open_passes import LEFT_S, OPEN_S, told_before
+from plateid.store.open_passes import LEFT_S, OPEN_S, open_passes
 from plateid.store.privacy import Privacy
 from plateid.store.retention import Retention
-from tests.support.samples import NOON, SEEN, Logs, append, event, said
+from tests.support.samples import NOON, SEEN, Logs, append, event, outbox_of, said
 
 
 def test_passes_before_are_those_that_were_left_open_and_such_as_a_stop_has_ended(store):
@@ -31,32 +31,32 @@ def test_passes_before_are_those_that_were_left_open_and_such_as_a_stop_has_ende
     ):
         told = {"pass_id": pass_id, "event_type": event_type, "camera": camera}
         append(store, seq, **told, **({"id": ago[pass_id]} if pass_id in ago else {}))
-    store.set_standing(["over", "never told"], stopped=first_id(time.time() - 9))
-    before = told_before(store)
+    store.set_stopped_passes(["over", "never told"], stopped=first_id(time.time() - 9))
+    before = open_passes(store)
     passes = {camera: [*map(Pass.restored, events)] for camera, events in before.items()}
     assert {camera: [(p.id, p.is_over) for p in found] for camera, found in passes.items()} == {
         "gate": [("open", False), ("over", True)],
         "yard": [("other", False)],
     }
-    store.set_standing(["gone", "over"], stopped=first_id(time.time() - LEFT_S + 9))
-    assert [event.pass_id for event in told_before(store)["gate"]] == ["gone", "open", "over"]
+    store.set_stopped_passes(["gone", "over"], stopped=first_id(time.time() - LEFT_S + 9))
+    assert [event.pass_id for event in open_passes(store)["gate"]] == ["gone", "open", "over"]
     for standing, stopped in ((["over"], first_id(time.time() - LEFT_S - 9)), ([], "")):
-        store.set_standing(standing, stopped=stopped)
-        assert [event.pass_id for event in told_before(store)["gate"]] == ["open"]
+        store.set_stopped_passes(standing, stopped=stopped)
+        assert [event.pass_id for event in open_passes(store)["gate"]] == ["open"]
     vehicle = passes["gate"][0]
     assert abs(vehicle.first_seen - NOON).total_seconds() < 0.001
     assert vehicle.box == pytest.approx(SEEN.box, abs=1e-3)
-    assert vehicle.published is not None
-    assert (vehicle.published.plate, vehicle.published.candidates) == ("B68SPK", SEEN.candidates)
+    assert vehicle.announced is not None
+    assert (vehicle.announced.plate, vehicle.announced.candidates) == ("B68SPK", SEEN.candidates)
 
 
 def test_a_clock_that_is_behind_does_not_bring_all_of_the_history_back(store, monkeypatch):
-    monkeypatch.setattr("plateid.store.event_store.TOLD", 3)
+    monkeypatch.setattr("plateid.store.event_store.MAX_LAST_EVENTS", 3)
     for seq in range(1, 9):
         append(store, seq, pass_id=f"p{seq}", event_type="plate_left")
-    store.set_standing([f"p{seq}" for seq in range(1, 9)], stopped=first_id(time.time()))
+    store.set_stopped_passes([f"p{seq}" for seq in range(1, 9)], stopped=first_id(time.time()))
     monkeypatch.setattr(time, "time", lambda: 1e9)
-    assert [event.pass_id for event in told_before(store)["gate"]] == ["p6", "p7", "p8"]
+    assert [event.pass_id for event in open_passes(store)["gate"]] == ["p6", "p7", "p8"]
 
 
 @pytest.mark.parametrize("event_type", ["plate_seen", "plate_left"])
@@ -64,12 +64,12 @@ def test_a_clock_that_is_behind_does_not_bring_all_of_the_history_back(store, mo
 def test_of_what_privacy_does_not_keep_only_what_is_open_is_known(store, kept, event_type):
     known = kept == "keep" or event_type == "plate_seen"
     append(store, 1, list=ListMatch("Ana", "allow", 0), event_type=event_type)
-    store.set_standing([SEEN.pass_id], stopped=first_id(time.time()))
-    store.acknowledge([id_ for (id_,) in store._rows("SELECT id FROM event")])
+    store.set_stopped_passes([SEEN.pass_id], stopped=first_id(time.time()))
+    outbox_of(store).remove([id_ for (id_,) in store.rows("SELECT id FROM event")])
     config = PrivacyConfig(unknown="hash", listed=kept)
     Retention(RetentionConfig(), store, Privacy(config, store.path)).check()
-    assert store._rows("SELECT treated FROM event") == [(1,)]
-    assert len(told_before(store)) == known
+    assert store.rows("SELECT policy_applied FROM event") == [(1,)]
+    assert len(open_passes(store)) == known
 
 
 @pytest.mark.parametrize("payload", ["{}", "half", json.dumps({"camera": 1, "plate": "CJ12ABC"})])
@@ -80,7 +80,7 @@ def test_what_is_no_event_is_logged_without_its_plate_and_the_others_are_known(
     with store.transaction() as db:
         change = "UPDATE event SET payload = ?, pass_id = 'other' WHERE position = 1"
         db.execute(change, (payload,))
-    assert [event.pass_id for event in told_before(store)["gate"]] == [SEEN.pass_id]
+    assert [event.pass_id for event in open_passes(store)["gate"]] == [SEEN.pass_id]
     (reason,) = said(logs, "pass before the start not known")
     assert "CJ12ABC" not in reason
 
@@ -88,5 +88,5 @@ def test_what_is_no_event_is_logged_without_its_plate_and_the_others_are_known(
 def test_a_store_that_cannot_be_read_is_logged_and_the_service_starts(store: EventStore, logs):
     store.append(event(1))
     store.close()
-    assert told_before(store) == {}
+    assert open_passes(store) == {}
     assert said(logs, "passes before the start not known")

@@ -20,9 +20,9 @@ from plateid.store.event_store import EventStore
 from plateid.store.privacy import Privacy
 from plateid.store.purge import Purge
 from plateid.store.retention import Retention
-from plateid.store.snapshot_files import Album, Sweep, make_room
-from tests.store.test_event_store import full_disk, mine  # noqa: F401 - a fixture
-from tests.support.samples import NOON, Logs, event, said
+from plateid.store.snapshot_files import SnapshotFiles, Sweep, make_room
+from tests.support.broken_disk import full_disk
+from tests.support.samples import NOON, Logs, event, outbox_of, said
 
 DAY_S = 86400
 PAST = NOON.replace(year=2024)
@@ -30,25 +30,27 @@ JPEG = b"\xff\xd8" + bytes(998)
 
 
 @pytest.fixture
-def album(tmp_path: Path) -> Album:
-    return Album(tmp_path / "events.sqlite3")
+def album(tmp_path: Path) -> SnapshotFiles:
+    return SnapshotFiles(tmp_path / "events.sqlite3")
 
 
 def made_at(moment: float) -> str:
     return first_id(moment) + "-7abc-8abc-" + os.urandom(6).hex()
 
 
-def names(album: Album) -> list[str]:
+def names(album: SnapshotFiles) -> list[str]:
     return [file.name for file in album.files()]
 
 
-def swept(album: Album, **settings: Any) -> Sweep:
+def swept(album: SnapshotFiles, **settings: Any) -> Sweep:
     sweep = Sweep(RetentionConfig(**settings), album)
     sweep.check()
     return sweep
 
 
-def test_a_picture_has_a_name_by_day_and_event_and_a_hash(album: Album, tmp_path: Path) -> None:
+def test_a_picture_has_a_name_by_day_and_event_and_a_hash(
+    album: SnapshotFiles, tmp_path: Path
+) -> None:
     id_ = made_at(datetime(2026, 11, 24, 23, 59, 59, tzinfo=UTC).timestamp())
     snapshot = album.add(id_, JPEG, hidden=False)
     assert snapshot.file == f"2026/11/24/{id_}.jpg"
@@ -56,19 +58,19 @@ def test_a_picture_has_a_name_by_day_and_event_and_a_hash(album: Album, tmp_path
     assert (tmp_path / "events-snapshots" / snapshot.file).read_bytes() == JPEG
 
 
-def test_all_of_a_picture_is_there_or_nothing(album: Album) -> None:
+def test_all_of_a_picture_is_there_or_nothing(album: SnapshotFiles) -> None:
     with full_disk(), pytest.raises(StoreError, match="events-snapshots: File too large"):
         album.add(uuid7(), JPEG, hidden=False)
     assert [path for path in album.folder.rglob("*") if path.is_file()] == []
 
 
-def test_a_folder_that_cannot_be_written_is_one_error(mine: Path) -> None:  # noqa: F811
-    mine.chmod(0o500)
+def test_a_folder_that_cannot_be_written_is_one_error(own_folder: Path) -> None:
+    own_folder.chmod(0o500)
     with pytest.raises(StoreError, match="events-snapshots: Permission denied"):
-        Album(mine / "events.sqlite3").add(uuid7(), JPEG, hidden=False)
+        SnapshotFiles(own_folder / "events.sqlite3").add(uuid7(), JPEG, hidden=False)
 
 
-def test_a_file_in_the_place_of_the_folder_is_one_error(album: Album) -> None:
+def test_a_file_in_the_place_of_the_folder_is_one_error(album: SnapshotFiles) -> None:
     album.folder.write_text("")
     with pytest.raises(StoreError, match="events-snapshots: Not a directory"):
         album.add(uuid7(), JPEG, hidden=False)
@@ -77,7 +79,7 @@ def test_a_file_in_the_place_of_the_folder_is_one_error(album: Album) -> None:
     swept(album)
 
 
-def test_those_of_an_event_are_deleted_and_no_others(album: Album) -> None:
+def test_those_of_an_event_are_deleted_and_no_others(album: SnapshotFiles) -> None:
     one, two, hidden = uuid7(), uuid7(), uuid7()
     for id_ in (one, two):
         album.add(id_, JPEG, hidden=False)
@@ -91,14 +93,14 @@ def test_those_of_an_event_are_deleted_and_no_others(album: Album) -> None:
 @pytest.mark.parametrize(
     "id_", ["", "../../../../passwords", "/etc/passwd", "f" * 36, f"../{'0' * 36}", "é" * 36]
 )
-def test_an_id_that_is_none_names_no_file(album: Album, tmp_path: Path, id_: str) -> None:
+def test_an_id_that_is_none_names_no_file(album: SnapshotFiles, tmp_path: Path, id_: str) -> None:
     bait = tmp_path / "passwords.jpg"
     bait.write_bytes(JPEG)
     album.remove([id_])
     assert bait.exists()
 
 
-def test_the_oldest_go_after_their_time(album: Album) -> None:
+def test_the_oldest_go_after_their_time(album: SnapshotFiles) -> None:
     now = time.time()
     ids = [made_at(now - days * DAY_S) for days in (40, 8, 7.01, 6.99, 0)]
     for id_ in ids:
@@ -109,7 +111,7 @@ def test_the_oldest_go_after_their_time(album: Album) -> None:
     assert set(album.folder.glob("*/*/*")) == days
 
 
-def test_the_oldest_go_when_there_are_too_many_megabytes(album: Album) -> None:
+def test_the_oldest_go_when_there_are_too_many_megabytes(album: SnapshotFiles) -> None:
     now = time.time()
     ids = [made_at(now - hours * 3600) for hours in range(60, 0, -1)]
     for id_ in ids:
@@ -120,7 +122,7 @@ def test_the_oldest_go_when_there_are_too_many_megabytes(album: Album) -> None:
 
 
 def test_the_oldest_go_when_the_disk_is_nearly_full(
-    album: Album, monkeypatch: pytest.MonkeyPatch
+    album: SnapshotFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = [made_at(time.time() - hours * 3600) for hours in range(9, 0, -1)]
     for id_ in ids:
@@ -131,7 +133,9 @@ def test_the_oldest_go_when_the_disk_is_nearly_full(
     assert names(album) == [f"{id_}.jpg" for id_ in ids[3:]]
 
 
-def test_what_a_clock_that_was_not_set_dated_has_no_age_but_goes_first(album: Album) -> None:
+def test_what_a_clock_that_was_not_set_dated_has_no_age_but_goes_first(
+    album: SnapshotFiles,
+) -> None:
     unset, old, new = made_at(60), made_at(time.time() - 8 * DAY_S), made_at(time.time())
     for id_ in (unset, old, new):
         album.add(id_, bytes(600_000), hidden=False)
@@ -141,7 +145,9 @@ def test_what_a_clock_that_was_not_set_dated_has_no_age_but_goes_first(album: Al
     assert names(album) == [f"{new}.jpg"]
 
 
-def test_what_is_no_picture_is_left_alone_and_what_a_power_cut_left_is_not(album: Album) -> None:
+def test_what_is_no_picture_is_left_alone_and_what_a_power_cut_left_is_not(
+    album: SnapshotFiles,
+) -> None:
     old = made_at(time.time() - 8 * DAY_S)
     day = (album.folder / album.add(old, JPEG, hidden=False).file).parent
     for name in ("notes.txt", f"{old}.jpg.new", f"{old}.png"):
@@ -150,7 +156,9 @@ def test_what_is_no_picture_is_left_alone_and_what_a_power_cut_left_is_not(album
     assert sorted(file.name for file in day.iterdir()) == sorted(["notes.txt", f"{old}.png"])
 
 
-def test_a_long_sweep_is_done_bit_by_bit(album: Album, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_sweep_is_done_bit_by_bit(
+    album: SnapshotFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(album_module, "STEP_S", 0.0)
     for days in (9, 8):
         album.add(made_at(time.time() - days * DAY_S), JPEG, hidden=False)
@@ -162,7 +170,7 @@ def test_a_long_sweep_is_done_bit_by_bit(album: Album, monkeypatch: pytest.Monke
 
 
 def test_a_sweep_that_takes_longer_than_until_the_next_is_finished(
-    album: Album, monkeypatch: pytest.MonkeyPatch
+    album: SnapshotFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(album_module, "STEP_S", 0.0)
     monkeypatch.setattr(album_module, "SWEEP_S", 0.0)
@@ -175,7 +183,7 @@ def test_a_sweep_that_takes_longer_than_until_the_next_is_finished(
 
 
 def test_a_full_disk_has_room_again_before_the_store_is_opened(
-    album: Album, monkeypatch: pytest.MonkeyPatch
+    album: SnapshotFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_room(RetentionConfig(), album)
     album.add(uuid7(), JPEG, hidden=False)
@@ -186,8 +194,8 @@ def test_a_full_disk_has_room_again_before_the_store_is_opened(
     assert names(album) == []
 
 
-def test_a_sweep_that_fails_says_so(mine: Path, logs: Logs) -> None:  # noqa: F811
-    album = Album(mine / "events.sqlite3")
+def test_a_sweep_that_fails_says_so(own_folder: Path, logs: Logs) -> None:
+    album = SnapshotFiles(own_folder / "events.sqlite3")
     file = album.folder / album.add(made_at(1.7e9), JPEG, hidden=False).file
     file.parent.chmod(0o500)
     swept(album)
@@ -196,7 +204,9 @@ def test_a_sweep_that_fails_says_so(mine: Path, logs: Logs) -> None:  # noqa: F8
     assert file.exists()
 
 
-def test_a_picture_that_cannot_be_deleted_holds_up_no_other(album: Album, logs: Logs) -> None:
+def test_a_picture_that_cannot_be_deleted_holds_up_no_other(
+    album: SnapshotFiles, logs: Logs
+) -> None:
     now = time.time()
     ids = [made_at(now - days * DAY_S) for days in (40, 30, 20, 0)]
     files = [album.folder / album.add(id_, JPEG, hidden=False).file for id_ in ids]
@@ -209,7 +219,7 @@ def test_a_picture_that_cannot_be_deleted_holds_up_no_other(album: Album, logs: 
     assert len(said(logs, "outage starts")) == 1
 
 
-def stored(store: EventStore, album: Album, seq: int, **changes: Any) -> str:
+def stored(store: EventStore, album: SnapshotFiles, seq: int, **changes: Any) -> str:
     made = event(seq, **changes)
     store.append(made)
     album.add(made.id, JPEG, hidden=False)
@@ -225,7 +235,7 @@ def stored(store: EventStore, album: Album, seq: int, **changes: Any) -> str:
     ],
 )
 def test_a_purge_takes_the_pictures_along(
-    store: EventStore, album: Album, purged: Callable[[Purge], object], left: list[int]
+    store: EventStore, album: SnapshotFiles, purged: Callable[[Purge], object], left: list[int]
 ) -> None:
     other = {"plate_raw": "", "plate_display": "", "candidates": ()}
     files = [
@@ -238,7 +248,7 @@ def test_a_purge_takes_the_pictures_along(
 
 
 def test_pictures_whose_events_nobody_knows_are_purged_by_time(
-    store: EventStore, album: Album
+    store: EventStore, album: SnapshotFiles
 ) -> None:
     orphan, later = made_at(1.7e9), made_at(1.8e9)
     for id_ in (orphan, later):
@@ -249,9 +259,9 @@ def test_pictures_whose_events_nobody_knows_are_purged_by_time(
     assert names(album) == []
 
 
-def test_a_purge_that_cannot_delete_a_picture_deletes_no_event(mine: Path) -> None:  # noqa: F811
-    with closing(EventStore(mine / "events.sqlite3")) as store:
-        album = Album(store.path)
+def test_a_purge_that_cannot_delete_a_picture_deletes_no_event(own_folder: Path) -> None:
+    with closing(EventStore(own_folder / "events.sqlite3")) as store:
+        album = SnapshotFiles(store.path)
         stored(store, album, 1)
         (day,) = album.folder.glob("*/*/*")
         day.chmod(0o500)
@@ -263,23 +273,23 @@ def test_a_purge_that_cannot_delete_a_picture_deletes_no_event(mine: Path) -> No
 
 
 def test_an_event_that_leaves_the_history_takes_its_picture_along(
-    store: EventStore, album: Album
+    store: EventStore, album: SnapshotFiles
 ) -> None:
     old = stored(store, album, 1, id=made_at(time.time() - 8 * DAY_S))
     new = stored(store, album, 2)
-    store.acknowledge([old.removesuffix(".jpg"), new.removesuffix(".jpg")])
+    outbox_of(store).remove([old.removesuffix(".jpg"), new.removesuffix(".jpg")])
     Retention(RetentionConfig(events_days=7), store, Privacy(PrivacyConfig(), store.path)).check()
     assert names(album) == [new]
 
 
 def test_pictures_from_before_plates_had_to_be_hidden_go_when_the_events_are_treated(
-    store: EventStore, album: Album
+    store: EventStore, album: SnapshotFiles
 ) -> None:
     file = stored(store, album, 1)
     made = event(2)
     store.append(made)
     album.add(made.id, JPEG, hidden=True)
-    store.acknowledge([file.removesuffix(".jpg"), made.id])
+    outbox_of(store).remove([file.removesuffix(".jpg"), made.id])
     config = PrivacyConfig(unknown="hash")
     Retention(RetentionConfig(), store, Privacy(config, store.path)).check()
     assert names(album) == [f"{made.id}-hidden.jpg"]

@@ -25,10 +25,10 @@ from plateid.pipeline.camera_pipeline import CameraPipeline
 from plateid.pipeline.event_builder import EventServices, Origin
 from plateid.pipeline.settings import PipelineSettings
 from plateid.pipeline.stills import read_detections
-from plateid.store.snapshot_files import Album
+from plateid.store.snapshot_files import SnapshotFiles
 from plateid.store.snapshots import MAX_BYTES, Snapshots, encoded
 from tests.core.test_schema import SCHEMA
-from tests.store.test_event_store import full_disk
+from tests.support.broken_disk import full_disk
 from tests.support.samples import SEEN, Logs, event, said
 
 UNTIL_S = 5.8
@@ -76,7 +76,7 @@ class Taken:
     def __init__(self, store: Path, **tables: Any) -> None:
         camera = {"name": "street", "url": "x"}
         config = Config.model_validate({"camera": [camera], **tables})
-        self.album = Album(store)
+        self.album = SnapshotFiles(store)
         self.published: list[bytes] = []
         self.snapshots = Snapshots(
             config.snapshots,

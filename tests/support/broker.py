@@ -44,7 +44,7 @@ def free_ports(count: int) -> list[int]:
 @contextmanager
 def running(module: str, *arguments: object) -> Iterator[subprocess.Popen[bytes]]:
     """A process of its own, killed at the end."""
-    command = [sys.executable, "-m", f"tests.events.{module}", *map(str, arguments)]
+    command = [sys.executable, "-m", f"tests.support.{module}", *map(str, arguments)]
     with subprocess.Popen(command) as process:
         try:
             yield process

@@ -10,13 +10,14 @@ from plateid.config.storage import RetentionConfig
 from plateid.core.health import CameraHealth, DeviceHealth
 from plateid.core.ids import uuid7
 from plateid.core.records import Candidate, ModelNames, PathPoint, PlateEvent, Region
-from plateid.outputs.discovery import Announcer
+from plateid.outputs.discovery import DiscoveryPublisher
 from plateid.outputs.mqtt import MqttPublisher
-from plateid.outputs.mqtt_device import Box
+from plateid.outputs.mqtt_device import MqttDevice
 from plateid.service.health_report import HealthReporter
 from plateid.store.backlog import Backlog
 from plateid.store.event_store import EventStore
-from plateid.store.overflow import Overflow
+from plateid.store.outbox import Outbox
+from plateid.store.schema import MQTT
 from plateid.store.storage_health import storage_health
 
 Logs = list[MutableMapping[str, Any]]
@@ -59,18 +60,24 @@ def make_publisher(
     store: EventStore,
     *,
     cameras: Sequence[str] = ("gate",),
-    listed: Callable[[], Sequence[str]] = tuple,
+    list_names: Callable[[], Sequence[str]] = tuple,
     health: Callable[[], str] = lambda: "{}",
     backoff: Backoff = QUICK,
     **settings: Any,
 ) -> MqttPublisher:
-    """`settings` are of `[homeassistant]`, and `pictures` of the box."""
-    images = settings.pop("pictures", True)
-    box = Box(config.prefix, "box", store.instance, tuple(cameras), images)
-    homeassistant = HomeAssistantConfig(**settings)
-    announcer = Announcer(homeassistant, box, store, listed=listed, birth_delay_s=0.05)
+    """Makes the publisher of a store; `settings` are of `[homeassistant]`, but for `images`."""
+    images = settings.pop("images", True)
+    device = MqttDevice(config.prefix, "box", store.instance, tuple(cameras), images)
+    discovery = DiscoveryPublisher(
+        HomeAssistantConfig(**settings), device, store, list_names=list_names, birth_delay_s=0.05
+    )
     return MqttPublisher(
-        config, box, store=store, announcer=announcer, health=health, backoff=backoff
+        config,
+        device,
+        queue=outbox_of(store),
+        discovery=discovery,
+        health=health,
+        backoff=backoff,
     )
 
 
@@ -78,7 +85,7 @@ def make_health(
     store: EventStore,
     *,
     backlog: Backlog | None = None,
-    overflow: Overflow | None = None,
+    outbox: Outbox | None = None,
     cameras: Sequence[str] = ("gate",),
     listed: Sequence[str] = (),
     clock_synced: bool | None = True,
@@ -88,10 +95,10 @@ def make_health(
         for camera in cameras
     }
     backlog = Backlog(store, lambda: None) if backlog is None else backlog
-    overflow = overflow or Overflow(RetentionConfig(), store)
+    outbox = outbox or outbox_of(store)
 
     def device_health() -> DeviceHealth:
-        storage = storage_health(store, backlog, overflow)
+        storage = storage_health(store, backlog, outbox)
         return DeviceHealth(states, storage, clock_synced, listed=tuple(listed))
 
     return HealthReporter(device_health, bundle="tiny")
@@ -104,8 +111,12 @@ def append(store: EventStore, *seqs: int, **changes: Any) -> None:
 
 def payloads(store: EventStore) -> list[str]:
     """The JSON of all events, newest first."""
-    rows = store._rows("SELECT payload FROM event ORDER BY position DESC")
+    rows = store.rows("SELECT payload FROM event ORDER BY position DESC")
     return [payload for (payload,) in rows]
+
+
+def outbox_of(store: EventStore, output: str = MQTT, **bounds: Any) -> Outbox:
+    return Outbox(store, RetentionConfig(**bounds), output)
 
 
 def outbox(store: EventStore) -> int:

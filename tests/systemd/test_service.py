@@ -91,7 +91,7 @@ def events(machine: Machine) -> tuple[int, int]:
     path = store(machine)
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
         return db.execute(
-            "SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM outbox)"
+            "SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM delivery)"
         ).fetchone()
 
 

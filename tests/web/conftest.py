@@ -29,7 +29,7 @@ from plateid.models.networks import Networks
 from plateid.pipeline.stills import read_detections
 from plateid.pipeline.traffic import MIN_CHARACTERS
 from plateid.store.event_store import EventStore
-from plateid.store.snapshot_files import Album
+from plateid.store.snapshot_files import SnapshotFiles
 from plateid.store.snapshots import encoded
 from plateid.web.server import WebServer
 from tests.support.broker import free_port, until
@@ -162,7 +162,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory, scene: tuple[Frame, list[Pl
     """The folder of a box with seventy passes, to be copied."""
     folder = tmp_path_factory.mktemp("box")
     store_file, image = folder / "plateid.sqlite3", scene[0].image
-    album, jpeg = Album(store_file), encoded(image.resized(image.width, image.height), 80)
+    album, jpeg = SnapshotFiles(store_file), encoded(image.resized(image.width, image.height), 80)
     with closing(EventStore(store_file)) as store:
         for made in passes(scene):
             shown = made.camera == "drive"

@@ -33,7 +33,7 @@ from plateid.web.credentials import (
     write_credentials,
 )
 from tests.support.broker import free_port, until
-from tests.support.samples import NOON, event, payloads
+from tests.support.samples import NOON, event, outbox_of, payloads
 from tests.web.conftest import CONFIG, served
 from tests.web.test_pages import screenshot, serious_issues, texts, wait
 
@@ -406,23 +406,26 @@ def test_a_history_that_cannot_be_read_is_not_an_empty_one(box):
 
 
 def test_a_few_events_that_wait_for_long_are_not_on_their_way(box):
-    box.store.acknowledge([each.id for each in box.store.pending(1000)][3:])
+    outbox = outbox_of(box.store)
+    outbox.remove([each.event.id for each in outbox.pending(1000)][3:])
     with box.store.transaction() as db:
-        db.execute("UPDATE outbox SET queued_at = unixepoch()")
+        db.execute("UPDATE delivery SET queued_at = unixepoch()")
     assert "The MQTT broker has all events" in box.ask("/start")[1]
     assert 'class="ok">Up to date' in box.ask("/")[1]
     with box.store.transaction() as db:
-        db.execute("UPDATE outbox SET queued_at = queued_at - 60")
+        db.execute("UPDATE delivery SET queued_at = queued_at - 60")
     assert "Events wait for the MQTT broker" in box.ask("/start")[1]
     assert 'class="bad">3 events waiting' in box.ask("/")[1]
 
 
 def test_without_a_clock_nobody_knows_how_long_events_wait(box):
-    box.store.acknowledge([each.id for each in box.store.pending(1000)][3:])
+    outbox = outbox_of(box.store)
+    outbox.remove([each.event.id for each in outbox.pending(1000)][3:])
     with box.store.transaction() as db:
-        db.execute("UPDATE outbox SET queued_at = NULL")
+        db.execute("UPDATE delivery SET queued_at = NULL")
     assert 'class="unknown">Unknown' in box.ask("/")[1]
-    box.store.acknowledge([each.id for each in box.store.pending(1000)])
+    outbox = outbox_of(box.store)
+    outbox.remove([each.event.id for each in outbox.pending(1000)])
     assert 'class="ok">Up to date' in box.ask("/")[1]
 
 

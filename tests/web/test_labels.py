@@ -14,7 +14,7 @@ from plateid.core.records import ListMatch, Snapshot
 from plateid.errors import StoreError
 from plateid.store.label_export import training_files
 from plateid.store.labels import Label, Labels
-from plateid.store.snapshot_files import Album
+from plateid.store.snapshot_files import SnapshotFiles
 from plateid.store.snapshots import encoded
 from tests.support.broker import until
 from tests.support.samples import event, payloads
@@ -87,7 +87,7 @@ def test_the_box_is_right_in_a_picture_of_any_size(box, browser, scene, size):
     image, (plate, *_) = scene[0].image, scene[1]
     made = event(1, plate=plate.text, box=plate.box, confidence=0.1, camera="drive")
     made = replace(made, pass_id=made.id, char_confidences=(0.1,) * len(plate.text))
-    album = Album(box.config.store.path)
+    album = SnapshotFiles(box.config.store.path)
     kept = album.add(made.id, encoded(image.resized(*size), 90), hidden=False)
     frame = image.width, image.height
     box.store.append(replace(made, snapshot=replace(kept, frame=frame)))

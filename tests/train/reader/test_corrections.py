@@ -18,7 +18,7 @@ from plateid.models.networks import Networks
 from plateid.store.event_store import EventStore
 from plateid.store.label_export import GREY, training_files
 from plateid.store.labels import Label, Labels
-from plateid.store.snapshot_files import Album
+from plateid.store.snapshot_files import SnapshotFiles
 from tests.support.samples import event
 from train.__main__ import main
 from train.dataset.splits import load_split
@@ -33,7 +33,7 @@ PLATES = 20
 def corrections(tmp_path: Path) -> tuple[Labels, Path]:
     """Labels of twenty plates and of two boxes without a plate, and the store."""
     store_file, rng = tmp_path / "plateid.sqlite3", np.random.default_rng(0)
-    album, labels = Album(store_file), Labels(store_file)
+    album, labels = SnapshotFiles(store_file), Labels(store_file)
     with closing(EventStore(store_file)) as store:
         for number in range(PLATES + 2):
             picture = rng.integers(0, 255, (120, 600, 3)).astype(np.uint8)

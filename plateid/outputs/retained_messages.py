@@ -1,48 +1,48 @@
-"""Retained messages, and which of them the broker has yet to be told."""
+"""The retained messages, and which of them the broker does not have yet."""
 
 import threading
 
 from plateid.outputs.mqtt_connection import OFFLINE, ONLINE
 
 
-class Retained:
-    """The payload behind each retained topic. May be used from any thread."""
+class RetainedMessages:
+    """The payload of each retained topic. May be used from any thread."""
 
     def __init__(self) -> None:
-        """No topic is known."""
+        """Starts without topics."""
         self._lock = threading.Lock()
         self._payloads: dict[str, str] = {}
         self._due: dict[str, str] = {}
         self._images: dict[str, bytes] = {}
         self._statuses: set[str] = set()
-        self._known: set[str] = set()
+        self._acknowledged: set[str] = set()
 
     def set(self, topic: str, payload: str) -> None:
-        """Makes a payload due, now and on every connection."""
+        """Makes a payload due, now and on every new connection."""
         with self._lock:
             self._payloads[topic] = self._due[topic] = payload
-            self._known.discard(topic)
+            self._acknowledged.discard(topic)
 
     def set_status(self, topic: str, *, online: bool) -> None:
-        """Makes a state due, which `all_offline` ends."""
+        """Makes a status due, until `all_offline`."""
         self._statuses.add(topic)
         self.set(topic, ONLINE if online else OFFLINE)
 
     def set_image(self, topic: str, image: bytes) -> None:
-        """Makes a picture due, once: a connection that it ended would not outlive it again."""
+        """Makes an image due once: an image that ended a connection must not end the next one."""
         with self._lock:
             self._images[topic] = image
 
     def take_image(self) -> tuple[str, bytes] | None:
-        """A topic and its latest picture, which is no longer due; None when none is."""
+        """Returns a topic and its latest image, which is no longer due; None if none is due."""
         with self._lock:
             return self._images.popitem() if self._images else None
 
     def renew(self) -> None:
-        """Makes every payload due again: the broker may be another one."""
+        """Makes every payload due again, for a new connection: the broker may be another one."""
         with self._lock:
             self._due = dict(self._payloads)
-            self._known.clear()
+            self._acknowledged.clear()
 
     def all_offline(self) -> None:
         """Makes every status due as `offline`."""
@@ -52,18 +52,18 @@ class Retained:
             self._due |= offline
 
     def take(self) -> tuple[str, str] | None:
-        """A topic and its payload, which is no longer due; None when nothing is."""
+        """Returns a topic and its payload, which is no longer due; None if none is due."""
         with self._lock:
             for topic in self._due:
                 return topic, self._due.pop(topic)
             return None
 
-    def acknowledged(self, topic: str) -> None:
-        """The broker has what was taken last."""
+    def acknowledge(self, topic: str) -> None:
+        """Notes that the broker has the payload that was taken last."""
         with self._lock:
             if topic not in self._due:
-                self._known.add(topic)
+                self._acknowledged.add(topic)
 
-    def is_known(self, topic: str) -> bool:
-        """Whether the broker has the payload of this topic."""
-        return topic in self._known
+    def is_acknowledged(self, topic: str) -> bool:
+        """Returns whether the broker has the payload of this topic."""
+        return topic in self._acknowledged

@@ -1,0 +1,114 @@
+"""The outbox: the events that an output has not acknowledged."""
+
+import json
+import time
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+
+from plateid.backoff import Backoff, Outage
+from plateid.config.storage import DAY_S, RetentionConfig
+from plateid.core.delivery import OutboxEntry
+from plateid.core.health import OutboxHealth
+from plateid.errors import StoreError
+from plateid.store.event_json import parse_event
+from plateid.store.event_store import EventStore
+from plateid.store.schema import MQTT
+
+PENDING = """
+    SELECT payload, sent FROM delivery JOIN event USING (position)
+    WHERE output = ? AND camera NOT IN (SELECT value FROM json_each(?)) ORDER BY position LIMIT ?"""
+OF_EVENT = " WHERE output = ? AND position = (SELECT position FROM event WHERE id = ?)"
+"""An event is found by its id: after a purge, another event may have the same position."""
+TRIM = """
+    DELETE FROM delivery WHERE output = ?1 AND (queued_at < ?2 OR position <= (
+        SELECT position FROM delivery WHERE output = ?1
+        ORDER BY position DESC LIMIT 1 OFFSET ?3))"""
+
+
+class Outbox:
+    """The events of a store that one output has not acknowledged, oldest first, with bounds.
+
+    May be used from any thread. An event that leaves the outbox stays in the history. A deleted
+    event leaves every outbox.
+
+    Attributes:
+        dropped: Number of events that left the outbox undelivered, because they were too many or
+            too old.
+    """
+
+    def __init__(self, store: EventStore, bounds: RetentionConfig, output: str = MQTT) -> None:
+        """Uses the store's outbox of an output, one of those that the store was opened with."""
+        self.dropped = 0
+        self._store = store
+        self._output = output
+        self._max_events = bounds.outbox_events
+        self._max_age_s = bounds.outbox_days * DAY_S
+        self._overflow = Outage(f"overflow of {output}", Backoff())
+
+    def pending(self, limit: int, *, skip: Collection[str] = ()) -> list[OutboxEntry]:
+        """Returns the oldest events, without those of the cameras in `skip`.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        with self._store.locked() as db:
+            rows = db.execute(PENDING, (self._output, json.dumps([*skip]), limit)).fetchall()
+            return [OutboxEntry(parse_event(payload), bool(sent)) for payload, sent in rows]
+
+    def mark_sent(self, ids: Iterable[str]) -> None:
+        """Notes, before they are sent, that the output may have these events from now on.
+
+        Raises:
+            StoreError: The store cannot be written.
+        """
+        self._for_each("UPDATE delivery SET sent = 1", ids)
+
+    def remove(self, ids: Iterable[str]) -> None:
+        """Removes events that the output has acknowledged, or will never take.
+
+        Raises:
+            StoreError: The store cannot be written.
+        """
+        self._for_each("DELETE FROM delivery", ids)
+
+    def health(self) -> OutboxHealth:
+        """Returns the number of events and the age of the oldest, None if the store fails."""
+        try:
+            events, since = self._fill()
+        except StoreError:
+            return OutboxHealth(None, None, self.dropped)
+        oldest_s = None if since is None else max(0, round(time.time() - since))
+        return OutboxHealth(events, oldest_s, self.dropped)
+
+    def trim(self) -> None:
+        """Removes the oldest events if there are too many, or if they are too old.
+
+        Logs once when this starts, and once when half of the outbox is free again. Does nothing
+        while the store fails.
+        """
+        with suppress(StoreError):
+            events, since = self._fill()
+            age_s = 0.0 if since is None else time.time() - since
+            used = max(events / self._max_events, age_s / self._max_age_s)
+            if used > 1:
+                self._drop_oldest()
+            elif used <= 1 / 2:  # not 1, or the overflow would start and end with every event
+                self._overflow.recovered()
+
+    def _drop_oldest(self) -> None:
+        values = (self._output, time.time() - self._max_age_s, self._max_events)
+        with self._store.transaction() as db:
+            dropped = db.execute(TRIM, values).rowcount
+        self.dropped += dropped
+        bounds = f"{self._max_events} events, {self._max_age_s / DAY_S:g} days"
+        self._overflow.failed(f"full ({bounds}): the oldest are not sent any more")
+
+    def _fill(self) -> tuple[int, float | None]:
+        """Returns the number of events, and the time of the oldest one, None if none has a time."""
+        query = "SELECT count(*), min(queued_at) FROM delivery WHERE output = ?"
+        ((events, since),) = self._store.rows(query, self._output)
+        return events, since
+
+    def _for_each(self, change: str, ids: Iterable[str]) -> None:
+        with self._store.transaction() as db:
+            db.executemany(change + OF_EVENT, [(self._output, id_) for id_ in ids])
