@@ -46,8 +46,8 @@ def test_passes_before_are_those_that_were_left_open_and_such_as_a_stop_has_ende
     vehicle = passes["gate"][0]
     assert abs(vehicle.first_seen - NOON).total_seconds() < 0.001
     assert vehicle.box == pytest.approx(SEEN.box, abs=1e-3)
-    assert vehicle.announced is not None
-    assert (vehicle.announced.plate, vehicle.announced.candidates) == ("B68SPK", SEEN.candidates)
+    assert vehicle.published is not None
+    assert (vehicle.published.plate, vehicle.published.candidates) == ("B68SPK", SEEN.candidates)
 
 
 def test_a_clock_that_is_behind_does_not_bring_all_of_the_history_back(store, monkeypatch):
