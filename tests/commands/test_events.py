@@ -91,7 +91,10 @@ def test_search_beyond_the_limit_says_so(ask):
 
 def test_export_is_csv_without_formulas_or_json_lines(ask):
     rows = list(csv.DictReader(io.StringIO(ask("export"))))
-    assert [(row["plate"], row["list_name"]) for row in rows] == [("CJ12ABC", "'=Ana"), ("B68SPK", "")]
+    assert [(row["plate"], row["list_name"]) for row in rows] == [
+        ("CJ12ABC", "'=Ana"),
+        ("B68SPK", ""),
+    ]
     lines = ask("export", "--format", "json", "--plate", "B68SPK").splitlines()
     assert [json.loads(line)["plate"] for line in lines] == ["B68SPK"]
 
