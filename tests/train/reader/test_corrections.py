@@ -24,7 +24,7 @@ from train.__main__ import main
 from train.dataset.splits import load_split
 from train.reader.real_plates import read_plates
 
-README = (Path(__file__).parents[3] / "README.md").read_text()
+GUIDE = (Path(__file__).parents[3] / "docs" / "training.md").read_text()
 BOX = (60.0, 40.0, 180.0, 70.0)
 PLATES = 20
 
@@ -79,11 +79,11 @@ def test_area_around_the_labels_is_grey(corrections, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_readme_commands_make_a_bundle_from_twenty_labels(corrections, tmp_path):
+def test_first_commands_of_the_guide_make_a_bundle_from_twenty_labels(corrections, tmp_path):
     folder = unpacked(corrections, "csv", tmp_path / "my-plates")
     train, val = read_plates([folder])
     assert sorted(each.text for each in train + val) == [f"AB{n:02d}" for n in range(PLATES)]
-    commands = re.findall(r"^\.venv-train/bin/python -m train (.*)$", README, re.MULTILINE)
+    commands = re.findall(r"^\.venv-train/bin/python -m train (.*)$", GUIDE, re.MULTILINE)[:2]
     assert [command.split()[0] for command in commands] == ["reader", "export"]
     runner = CliRunner()
     with runner.isolated_filesystem(tmp_path) as here:
