@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from plateid.backoff import began
+from plateid.backoff import outage_counts
 from plateid.capture.camera import Camera
 from plateid.capture.mailbox import Mailboxes
 from plateid.config.cameras import CameraConfig
@@ -274,7 +274,7 @@ class App:
     def _on_status(self, camera: str, online: bool) -> None:  # noqa: FBT001 - a callback
         """What moves while its camera is away, nobody knows: its pass ends."""
         if not online:
-            began[f"camera {camera}"] += 1
+            outage_counts[f"camera {camera}"] += 1
             self._mailboxes.wait_idle(camera, timeout_s=DRAIN_S)
             self._mailboxes[camera].discard()  # else a late worker would start a pass with it
             self._pipelines[camera].interrupt()
@@ -358,7 +358,7 @@ class App:
             clock_synced(),
             listed=self._listed(),
             outputs={each.name: self._output_health(each) for each in self._outputs.threads},
-            outages=began,
+            outages=outage_counts,
             snapshots=self._snapshots.health(),
         )
 

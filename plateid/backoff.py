@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
-began: Counter[str] = Counter()
+outage_counts: Counter[str] = Counter()
 """Number of outages since the start, by what failed."""
 log = structlog.get_logger()
 
@@ -51,7 +51,7 @@ class Outage:
         now = time.monotonic()
         if not self._failures:
             self._since = now
-            began[self._what] += 1
+            outage_counts[self._what] += 1
         self._failures += 1
         self._next_try = now + self._backoff.delay_s(self._failures)
         if str(reason) not in self._reasons:

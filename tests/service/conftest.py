@@ -1,29 +1,30 @@
-"""A service manager, as far as sd_notify(3) needs one."""
+"""A service manager that receives sd_notify(3) messages."""
 
 import socket
+from contextlib import closing
 
 import pytest
 
 
 class Manager:
-    """Hears what it is told."""
+    """The receiving side of NOTIFY_SOCKET."""
 
     def __init__(self, address: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(address)
         self._socket.settimeout(20)
 
-    def hear(self) -> dict[str, str]:
-        """The next message; blocks."""
+    def receive(self) -> dict[str, str]:
+        """Waits for the next message."""
         lines = self._socket.recv(4096).decode().splitlines()
         return dict(line.split("=", 1) for line in lines)
 
-    def until(self, **wanted: str) -> list[dict[str, str]]:
-        """All messages, up to the first whose values begin so."""
-        heard = [self.hear()]
-        while not all(heard[-1].get(key, "").startswith(value) for key, value in wanted.items()):
-            heard.append(self.hear())
-        return heard
+    def receive_until(self, **wanted: str) -> list[dict[str, str]]:
+        """Returns all messages up to the first whose values begin with the wanted ones."""
+        received = [self.receive()]
+        while not all(received[-1].get(key, "").startswith(v) for key, v in wanted.items()):
+            received.append(self.receive())
+        return received
 
     def close(self) -> None:
         self._socket.close()
@@ -31,8 +32,7 @@ class Manager:
 
 @pytest.fixture
 def manager(tmp_path, monkeypatch):
-    """The one that started this process."""
-    made = Manager(str(tmp_path / "notify"))
+    """The service manager of this process."""
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-    yield made
-    made.close()
+    with closing(Manager(str(tmp_path / "notify"))) as made:
+        yield made

@@ -6,7 +6,7 @@ from plateid.service.clock import clock_synced
 ADJTIMEX = {"x86_64": 159, "aarch64": 171}
 
 
-def test_the_kernel_says_the_same_when_it_is_asked_without_the_c_library():
+def test_result_equals_that_of_the_system_call():
     number = ADJTIMEX[platform.machine()]
     script = f"my $b = pack('x256'); print syscall({number}, $b) == 5 ? 'no' : 'yes'"
     perl = subprocess.run(["perl", "-e", script], capture_output=True, text=True, check=True)

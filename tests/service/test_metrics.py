@@ -117,14 +117,14 @@ def test_sinks_and_outages_have_their_names():
 
 
 def test_an_outage_is_counted_when_it_begins():
-    from plateid.backoff import began
+    from plateid.backoff import outage_counts
 
     outage = Outage("what is tested here", Backoff())
     for _ in range(2):
         outage.failed("x")
         outage.failed("x")
         outage.recovered()
-    assert began.pop("what is tested here") == 2
+    assert outage_counts.pop("what is tested here") == 2
 
 
 def test_it_listens_on_this_machine_only_and_not_without_a_configuration(store):

@@ -6,7 +6,7 @@ import pytest
 from plateid.service.supervisor import Supervisor
 
 
-def test_what_a_thread_dies_of_ends_the_wait_and_is_raised_in_the_main_thread():
+def test_exception_in_a_thread_ends_the_wait_and_is_raised_by_join():
     supervisor = Supervisor()
 
     def fail() -> None:
@@ -18,7 +18,7 @@ def test_what_a_thread_dies_of_ends_the_wait_and_is_raised_in_the_main_thread():
         supervisor.join(timeout_s=1)
 
 
-def test_stop_ends_the_wait_and_nothing_is_raised():
+def test_stop_ends_the_wait_without_exception():
     supervisor = Supervisor()
     assert not supervisor.wait(timeout_s=0.01)
     supervisor.stop()
@@ -26,7 +26,7 @@ def test_stop_ends_the_wait_and_nothing_is_raised():
     supervisor.join(timeout_s=1)
 
 
-def test_blocked_threads_are_waited_for_together_not_one_by_one():
+def test_join_timeout_is_for_all_threads_together():
     supervisor, release = Supervisor(), threading.Event()
     for _ in range(10):
         supervisor.start("blocked", lambda: release.wait(10))

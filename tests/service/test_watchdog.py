@@ -1,4 +1,4 @@
-"""The watchdog hears WATCHDOG=1 while all threads move, and only then."""
+"""The service sends WATCHDOG=1 only while no thread hangs."""
 
 import socket
 import threading
@@ -39,7 +39,7 @@ def config(tmp_path, bundle, broker):
 
 
 @pytest.fixture(autouse=True)
-def hurry(monkeypatch):
+def short_times(monkeypatch):
     monkeypatch.setattr(app, "TICK_S", 0.1)
     monkeypatch.setattr(mqtt, "TICK_S", 0.1)
     monkeypatch.setattr(watchdog, "HANGS_S", 2.0)
@@ -47,35 +47,35 @@ def hurry(monkeypatch):
 
 @contextmanager
 def running(config, manager):
-    """Gives the messages up to the first sign of life."""
+    """Runs the service; gives the messages up to the first WATCHDOG=1."""
     supervisor = Supervisor()
     service = app.App(config, supervisor)
     thread = threading.Thread(target=service.run)
     thread.start()
     try:
-        yield manager.until(WATCHDOG="1")
+        yield manager.receive_until(WATCHDOG="1")
     finally:
         supervisor.stop()
-        manager.until(STOPPING="1")
+        manager.receive_until(STOPPING="1")
         thread.join(20)
 
 
-def test_ready_comes_first_and_the_end_is_told(config, manager):
-    with running(config, manager) as heard:
-        assert heard[0] == {"READY": "1"}
-        manager.until(WATCHDOG="1", STATUS="1 of 1 cameras online, ")
+def test_first_message_is_ready_and_stop_is_reported(config, manager):
+    with running(config, manager) as received:
+        assert received[0] == {"READY": "1"}
+        manager.receive_until(WATCHDOG="1", STATUS="1 of 1 cameras online, ")
 
 
-def test_a_camera_whose_outage_is_known_is_no_reason_to_restart(config, manager):
+def test_camera_outage_does_not_stop_the_watchdog(config, manager):
     dead = CameraConfig(name="dead", url=f"rtsp://127.0.0.1:{free_port()}/live")
     config = config.model_copy(update={"camera": (*config.camera, dead)})
     with running(config, manager):
-        manager.until(WATCHDOG="1", STATUS="1 of 2 cameras online (offline: dead), ")
-        for _ in range(25):  # longer than a thread may hang
-            assert manager.hear()["WATCHDOG"] == "1"
+        manager.receive_until(WATCHDOG="1", STATUS="1 of 2 cameras online (offline: dead), ")
+        for _ in range(25):  # longer than HANGS_S
+            assert manager.receive()["WATCHDOG"] == "1"
 
 
-def test_a_worker_that_hangs_silences_it_until_it_moves_again(config, manager, monkeypatch, logs):
+def test_hanging_worker_stops_the_watchdog_until_it_continues(config, manager, monkeypatch, logs):
     released = threading.Event()
 
     def hang(*_):
@@ -84,18 +84,18 @@ def test_a_worker_that_hangs_silences_it_until_it_moves_again(config, manager, m
 
     monkeypatch.setattr(OnnxDetector, "detect", hang)
     with running(config, manager):
-        manager.until(STATUS="hangs: worker-0")
+        manager.receive_until(STATUS="hangs: worker-0")
         for _ in range(5):
-            assert manager.hear() == {"STATUS": "hangs: worker-0"}
+            assert manager.receive() == {"STATUS": "hangs: worker-0"}
         released.set()
-        manager.until(WATCHDOG="1")
+        manager.receive_until(WATCHDOG="1")
     assert [e["threads"] for e in logs if e["event"] == "threads hang"] == ["worker-0"]
 
 
-def test_a_publisher_that_hangs_silences_it(config, manager):
-    """A broker that accepts and says nothing holds it for longer than is allowed here."""
+def test_hanging_publisher_stops_the_watchdog(config, manager):
+    """A broker that accepts the connection and never answers blocks the publisher."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         config = config.model_copy(update={"mqtt": MqttConfig(port=port)})
         with running(config, manager):
-            assert "WATCHDOG" not in manager.until(STATUS="hangs: mqtt")[-1]
+            assert "WATCHDOG" not in manager.receive_until(STATUS="hangs: mqtt")[-1]

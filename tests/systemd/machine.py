@@ -1,7 +1,4 @@
-"""Machines of their own for the service: systemd as PID 1 in a container (systemd-nspawn).
-
-The network is the host's.
-"""
+"""Containers with systemd as PID 1 (systemd-nspawn), on the network of the host."""
 
 import os
 import shutil
@@ -22,7 +19,7 @@ NSPAWN = ["systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit",
 
 
 class Container:
-    """A root file system that boots."""
+    """A container that boots a root file system."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -30,18 +27,18 @@ class Container:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *options: str) -> None:
-        """Boots, with options of systemd-nspawn, and parameters of the kernel after them."""
+        """Boots with options of systemd-nspawn, followed by kernel parameters."""
         name = f"--machine=plateid-{os.getpid()}"
         command = [*NSPAWN, f"--directory={self.root}", name, *options]
         with self._console.open("wb") as console:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=console, stderr=console
             )
-        # by its word: before there is a PID 1, it takes the container for a chroot and exits with 0
+        # compare the output: before PID 1 runs, systemctl assumes a chroot and exits with 0
         until(lambda: self.run("systemctl", "is-active", "basic.target").stdout == "active\n")
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """A command inside."""
+        """Runs a command in the container."""
         enter = ["nsenter", f"--target={self._leader()}", "--all", "--root", "--wd", *command]
         return subprocess.run(enter, capture_output=True, text=True, check=False)
 
@@ -50,7 +47,7 @@ class Container:
         assert done.returncode == 0, done.stderr + self.journal()
 
     def show(self, key: str) -> str:
-        """A property of plateid.service."""
+        """Returns a property of plateid.service."""
         return self.run("systemctl", "show", "--value", "-p", key, "plateid").stdout.strip()
 
     def journal(self) -> str:
@@ -58,16 +55,16 @@ class Container:
 
     def close(self) -> None:
         if self._process is not None:
-            self._process.terminate()  # which powers it off
+            self._process.terminate()  # powers it off
             self._process.wait(30)
 
     def cut_power(self) -> None:
-        """Its processes and all that is in memory are gone at once."""
+        """Kills all processes at once."""
         os.kill(self._leader(), signal.SIGKILL)
         self._process.wait(30)
 
     def _leader(self) -> int:
-        """Process id of its PID 1; nsenter fails with 0, before there is one."""
+        """Returns the process id of the container's PID 1; 0, with which nsenter fails, before that."""
         pid = self._process.pid
         assert self._process.poll() is None, self._console.read_text()
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -75,11 +72,11 @@ class Container:
 
 
 class Machine(Container):
-    """Boots with plateid installed as `make install` does; its /usr is the host's, read-only."""
+    """A container with plateid as `make install` installs it, and the host's /usr, read-only."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        root.chmod(0o755)  # pytest's folders are for their owner alone
+        root.chmod(0o755)  # only the owner can read pytest's folders
         for folder in ("usr", "var", "opt/python", "opt/plateid/source/plateid"):
             (root / folder).mkdir(parents=True)
         for folder in ("bin", "sbin", "lib", "lib64"):
@@ -89,7 +86,9 @@ class Machine(Container):
         subprocess.run(install, cwd=REPOSITORY, check=True)
         shutil.copy("/usr/lib/os-release", root / "etc/os-release")
         (root / "etc/nsswitch.conf").write_text("passwd: files systemd\ngroup: files systemd\n")
-        (root / "etc/machine-id").write_text(f"{os.getpid():032x}\n")  # not its first boot
+        (root / "etc/machine-id").write_text(
+            f"{os.getpid():032x}\n"
+        )  # otherwise systemd assumes a first boot
         program = root / "opt/plateid/bin/plateid"
         program.parent.mkdir()
         program.write_text(PROGRAM)

@@ -1,4 +1,4 @@
-"""plateid.service under a real systemd, with a real broker."""
+"""plateid.service in a container with systemd, with a real broker."""
 
 import os
 import sqlite3
@@ -15,13 +15,13 @@ from tests.systemd.machine import Machine
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="containers need root: see Makefile")
 DYNAMIC_USERS = range(61184, 65520)
-"""Of systemd's (its UIDS-GIDS document)."""
+"""User ids of DynamicUser= (UIDS-GIDS document of systemd)."""
 QUICK_WATCHDOG = "[Service]\nWatchdogSec=8\nTimeoutAbortSec=1\n"
 
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory) -> Iterator[Broker]:
-    """Lets in nobody but plateid, with its password."""
+    """A broker that accepts only plateid with its password."""
     with closing(Broker(tmp_path_factory.mktemp("broker"))) as made:
         made.options = "allow_anonymous false"
         made.set_passwords(plateid="right")
@@ -39,7 +39,7 @@ def machine(tmp_path_factory, broker) -> Iterator[Machine]:
 
 @pytest.fixture
 def service(machine) -> Iterator[Machine]:
-    """The machine with plateid started."""
+    """The machine with plateid running."""
     machine.systemctl("start", "plateid")
     until(lambda: status(machine).startswith("1 of 1 cameras online"))
     yield machine
@@ -78,8 +78,8 @@ def store(machine: Machine) -> Path:
     return machine.root / "var/lib/private/plateid/plateid.sqlite3"
 
 
-def start_anew(machine: Machine) -> None:
-    """Without a store: the vehicle that stands in the clip is told only once."""
+def start_without_store(machine: Machine) -> None:
+    """Deletes the store first: the stationary vehicle of the video is published once per store."""
     for file in store(machine).parent.glob("plateid.sqlite3*"):
         file.unlink()
     machine.systemctl("start", "plateid")
@@ -87,7 +87,7 @@ def start_anew(machine: Machine) -> None:
 
 
 def events(machine: Machine) -> tuple[int, int]:
-    """How many are in the store, and how many of them wait for the broker."""
+    """Returns the numbers of events in the store and in the outbox."""
     path = store(machine)
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
         return db.execute(
@@ -95,13 +95,13 @@ def events(machine: Machine) -> tuple[int, int]:
         ).fetchone()
 
 
-def test_it_starts_and_delivers_with_the_password_of_its_credential(service):
+def test_service_delivers_with_the_password_of_its_credential(service):
     assert (service.show("ActiveState"), service.show("WatchdogUSec")) == ("active", "30s")
     until(lambda: events(service)[0] >= 1 and events(service)[1] == 0)
     assert "outage" not in service.journal()
 
 
-def test_it_runs_as_nobody_in_particular_and_its_configuration_is_not_for_all(service):
+def test_service_runs_as_dynamic_user_and_config_is_not_world_readable(service):
     user = service.run("stat", "-c", "%u", f"/proc/{service.show('MainPID')}").stdout
     assert int(user) in DYNAMIC_USERS
     stat = service.run("stat", "-c", "%A %U %G", "/etc/plateid", "/etc/plateid/plateid.toml")
@@ -111,9 +111,9 @@ def test_it_runs_as_nobody_in_particular_and_its_configuration_is_not_for_all(se
     ]
 
 
-def test_a_process_that_stands_still_is_killed_and_started_again(machine):
+def test_stopped_process_is_restarted_by_the_watchdog(machine):
     drop_in(machine, QUICK_WATCHDOG)
-    start_anew(machine)
+    start_without_store(machine)
     until(lambda: events(machine)[0])
     pid = machine.show("MainPID")
     machine.systemctl("kill", "--signal=STOP", "plateid")
@@ -123,23 +123,23 @@ def test_a_process_that_stands_still_is_killed_and_started_again(machine):
     assert machine.show("MainPID") != pid
     assert events(machine)[0] == 1
     machine.systemctl("stop", "plateid")
-    assert events(machine)[0] == 2, "it has left"
+    assert events(machine)[0] == 2, "plate_left is missing"
     drop_in(machine, "")
 
 
-def test_a_process_that_is_killed_is_started_again_and_its_store_goes_on(service):
+def test_killed_process_is_restarted_and_keeps_its_store(service):
     service.systemctl("stop", "plateid")
-    start_anew(service)
+    start_without_store(service)
     until(lambda: events(service) == (1, 0))
     pid = service.show("MainPID")
     service.systemctl("kill", "--signal=KILL", "plateid")
     until(lambda: service.show("MainPID") not in {"0", pid} and "cameras online" in status(service))
     assert service.show("NRestarts") == "1"
     service.systemctl("stop", "plateid")
-    assert events(service)[0] == 2, "it has left"
+    assert events(service)[0] == 2, "plate_left is missing"
 
 
-def test_a_reload_takes_over_what_is_good_and_keeps_the_old_where_it_is_not(service):
+def test_reload_applies_valid_config_and_keeps_the_old_one_otherwise(service):
     file = service.root / "etc/plateid/plateid.toml"
     good, pid = file.read_text(), service.show("MainPID")
 
@@ -160,14 +160,14 @@ def test_a_reload_takes_over_what_is_good_and_keeps_the_old_where_it_is_not(serv
     assert service.show("MainPID") == pid
 
 
-def test_stopping_takes_less_than_two_seconds_and_is_no_failure(service):
+def test_stop_takes_less_than_two_seconds_and_is_no_failure(service):
     stop = service.run("sh", "-c", "time -p systemctl stop plateid")
     assert float(stop.stderr.split()[1]) < 2
     assert service.show("Result") == "success"
 
 
 @pytest.mark.parametrize("name", [None, "usb-camera", "jetson"])
-def test_its_exposure_is_low(machine, name):
+def test_exposure_level_is_low(machine, name):
     if name:
         drop_in(machine, (Path("systemd/drop-ins") / f"{name}.conf").read_text())
     analysis = machine.run("systemd-analyze", "security", "--threshold=20", "plateid.service")
@@ -175,6 +175,6 @@ def test_its_exposure_is_low(machine, name):
     assert analysis.returncode == 0, analysis.stdout.splitlines()[-1]
 
 
-def test_systemd_finds_no_fault_with_the_unit(machine):
+def test_systemd_accepts_the_unit(machine):
     verify = machine.run("systemd-analyze", "verify", "plateid.service")
     assert (verify.returncode, verify.stderr) == (0, "")

@@ -1,0 +1,64 @@
+import time
+import uuid
+from contextlib import closing
+
+import pytest
+
+from plateid.service.systemd import Notifier
+from tests.service.conftest import Manager
+
+
+def test_each_state_is_one_message(manager):
+    notifier = Notifier.from_environment()
+    notifier.ready()
+    assert manager.receive() == {"READY": "1"}
+    notifier.alive("all is well = good")
+    assert manager.receive() == {"WATCHDOG": "1", "STATUS": "all is well = good"}
+    notifier.status("hangs")
+    assert manager.receive() == {"STATUS": "hangs"}
+    notifier.stopping()
+    assert manager.receive() == {"STOPPING": "1"}
+
+
+def test_long_status_is_cut_below_the_limit_of_systemd(manager):
+    Notifier.from_environment().alive("lists refused: " + 9999 * "\N{AUTOMOBILE}")
+    received = manager.receive()
+    assert received["WATCHDOG"] == "1"
+    assert 100 < len(received["STATUS"].encode()) < 4000
+
+
+def test_reload_message_has_the_monotonic_time(manager):
+    before_us = time.monotonic_ns() // 1000
+    Notifier.from_environment().reloading()
+    received = manager.receive()
+    assert received["RELOADING"] == "1"
+    assert before_us <= int(received["MONOTONIC_USEC"]) <= time.monotonic_ns() // 1000
+
+
+def test_abstract_address_is_supported():
+    address = f"@plateid/{uuid.uuid4()}@test"
+    with closing(Manager("\0" + address[1:])) as manager:
+        Notifier(address).ready()
+        assert manager.receive() == {"READY": "1"}
+
+
+@pytest.mark.parametrize("address", [None, ""])
+def test_without_address_nothing_is_sent(address):
+    Notifier(address).ready()
+
+
+def test_invalid_address_is_an_outage(logs):
+    Notifier("/" + "x" * 200).ready()
+    assert [entry["event"] for entry in logs] == ["outage starts"]
+
+
+def test_missing_manager_is_one_outage_until_it_is_back(tmp_path, logs):
+    address = str(tmp_path / "notify")
+    notifier = Notifier(address)
+    notifier.ready()
+    notifier.ready()
+    with closing(Manager(address)) as manager:
+        notifier.ready()
+        assert manager.receive() == {"READY": "1"}
+    assert [entry["event"] for entry in logs] == ["outage starts", "outage ends"]
+    assert logs[0]["what"] == "service manager"
