@@ -64,7 +64,7 @@ class Container:
         self._process.wait(30)
 
     def _leader(self) -> int:
-        """Returns the process id of the container's PID 1; 0, with which nsenter fails, before that."""
+        """Returns the process id of PID 1 of the container; 0 before it exists."""
         pid = self._process.pid
         assert self._process.poll() is None, self._console.read_text()
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
