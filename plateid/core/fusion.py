@@ -129,42 +129,31 @@ def align(a: Positions, b: Positions, *, keep_blanks: bool = False) -> Path:
         substitution -= (1.0 - GAP) * blank
         gap_a, gap_b = GAP * (1.0 - blank[:, 0]), np.full(len(b), GAP)
     # lists: numpy is slow for single elements
-    return _cheapest_path(substitution.tolist(), gap_a.tolist(), gap_b.tolist())
+    steps = _cheapest_steps(substitution.tolist(), gap_a.tolist(), gap_b.tolist())
+    left, right = itertools.count(), itertools.count()
+    return [
+        (next(left) if step != "b" else None, next(right) if step != "a" else None)
+        for step in steps
+    ]
 
 
-def _cheapest_path(substitution: list[list[float]], gap_a: list[float], gap_b: list[float]) -> Path:
-    costs = [[0.0, *itertools.accumulate(gap_b)]]
-    for i, gap in enumerate(gap_a):
-        above = costs[-1]
-        row = [above[0] + gap]
-        for j, other_gap in enumerate(gap_b):
-            row.append(min(above[j] + substitution[i][j], above[j + 1] + gap, row[j] + other_gap))
-        costs.append(row)
-    return _traced_back(costs, substitution, gap_a, gap_b)
+def _cheapest_steps(substitution: list[list[float]], gap_a: list[float], gap_b: list[float]) -> str:
+    """Returns the steps of the cheapest path: "a" or "b" for a gap, "x" for aligned positions.
 
-
-def _traced_back(
-    costs: list[list[float]],
-    substitution: list[list[float]],
-    gap_a: list[float],
-    gap_b: list[float],
-) -> Path:
-    i, j = len(gap_a), len(gap_b)
-    path: Path = []
-    while i or j:
-        both = costs[i - 1][j - 1] + substitution[i - 1][j - 1] if i and j else math.inf
-        only_a = costs[i - 1][j] + gap_a[i - 1] if i else math.inf
-        only_b = costs[i][j - 1] + gap_b[j - 1] if j else math.inf
-        if both <= min(only_a, only_b):
-            i, j = i - 1, j - 1
-            path.append((i, j))
-        elif only_a <= only_b:
-            i -= 1
-            path.append((i, None))
-        else:
-            j -= 1
-            path.append((None, j))
-    return path[::-1]
+    Each cell of the dynamic programme is the cost of the cheapest path to it, and its steps.
+    """
+    row = [(cost, "b" * j) for j, cost in enumerate([0.0, *itertools.accumulate(gap_b)])]
+    for costs, gap in zip(substitution, gap_a, strict=True):
+        above, row = row, [(row[0][0] + gap, row[0][1] + "a")]
+        for j, (cost, other_gap) in enumerate(zip(costs, gap_b, strict=True)):
+            both, only_a, only_b = above[j][0] + cost, above[j + 1][0] + gap, row[j][0] + other_gap
+            if both <= min(only_a, only_b):
+                row.append((both, above[j][1] + "x"))
+            elif only_a <= only_b:
+                row.append((only_a, above[j + 1][1] + "a"))
+            else:
+                row.append((only_b, row[j][1] + "b"))
+    return row[-1][1]
 
 
 def _floor(height: float) -> float:

@@ -24,31 +24,25 @@ class LazyImage(Protocol):
     @property
     def width(self) -> int:
         """Width in pixels, after rotation."""
-        ...
 
     @property
     def height(self) -> int:
         """Height in pixels, after rotation."""
-        ...
 
     def resized(self, width: int, height: int) -> Image:
         """Returns the whole image scaled to this size."""
-        ...
 
     def crop(self, box: Box) -> Image:
         """Returns the part inside `box` at full resolution, clipped to the image.
 
         It has at least one pixel.
         """
-        ...
 
     def part(self, box: Box) -> "LazyImage":
         """Returns the part inside `box` without converting it; `box` has even coordinates."""
-        ...
 
     def luma(self, width: int, height: int) -> Grey:
         """Returns the brightness of the whole image, scaled to this size."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)

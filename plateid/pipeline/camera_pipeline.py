@@ -33,7 +33,6 @@ class Detector(Protocol):
 
     def detect(self, image: LazyImage) -> list[Detection]:
         """Returns the plates of an image, best first; raises ModelError when inference fails."""
-        ...
 
 
 class CameraPipeline:

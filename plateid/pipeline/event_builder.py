@@ -28,7 +28,6 @@ class ListMatcher(Protocol):
 
     def match(self, plate: str, *, camera: str, at: datetime) -> ListMatch | None:
         """Returns the nearest entry that is valid for `camera` at the time `at`, if any."""
-        ...
 
 
 class SnapshotTaker(Protocol):
@@ -42,7 +41,6 @@ class SnapshotTaker(Protocol):
             frame: The best frame of the pass; None when an earlier event got it. The taker must
                 not keep it, because it holds a buffer of the decoder.
         """
-        ...
 
 
 class NoSnapshots:

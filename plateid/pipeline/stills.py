@@ -13,7 +13,6 @@ class PlateReader(Protocol):
 
     def read(self, image: LazyImage, boxes: Sequence[Box]) -> list[PlateRead]:
         """Returns one read for each box; raises ModelError when inference fails."""
-        ...
 
 
 def read_detections(

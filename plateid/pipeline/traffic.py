@@ -34,7 +34,6 @@ class EventSink(Protocol):
 
     def accept(self, event: PlateEvent) -> None:
         """Takes one event."""
-        ...
 
 
 class Traffic:
