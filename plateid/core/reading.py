@@ -1,8 +1,10 @@
 """From fused character positions to a reading: candidate texts, weighted by country syntax."""
 
+from dataclasses import dataclass
+
 from plateid.core.formats import Formats, shipped_formats
 from plateid.core.fusion import Fusion
-from plateid.core.records import Candidate, PlateRead, Reading
+from plateid.core.records import Candidate, Detection, Plate, PlateRead, Region
 from plateid.core.text import Hypothesis, Positions, best_text, n_best, with_confusables
 
 CANDIDATES = 5
@@ -11,6 +13,46 @@ MAX_VARIANTS = 64
 """Maximum number of texts with confusable characters that are tried against the syntax."""
 MIN_VARIANT_SHARE = 0.001
 """Minimum probability of such a text, relative to the most likely one."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The text of one plate, after fusion and country syntax.
+
+    Attributes:
+        plate: Upper-case letters and digits. Empty when nothing is legible, or when strict syntax
+            rejects every candidate.
+        plate_raw: The most likely text before country syntax.
+        confidence: Probability that the whole text is right.
+        char_confidences: One value for each character of `plate`.
+        candidates: Best first; the first is `plate`.
+        region: None when the text matches no known syntax.
+        reads: Number of fused reads.
+        agreeing_reads: Number of reads whose own text is `plate_raw`.
+    """
+
+    plate: str
+    plate_raw: str
+    confidence: float
+    char_confidences: tuple[float, ...]
+    candidates: tuple[Candidate, ...]
+    region: Region | None
+    reads: int = 1
+    agreeing_reads: int = 1
+
+    def to_plate(self, detection: Detection) -> Plate:
+        """Returns the plate with this reading and the box of a detection."""
+        return Plate(
+            self.plate,
+            self.confidence,
+            self.char_confidences,
+            self.candidates,
+            detection.box,
+            detection.score,
+            self.region,
+        )
+
+
 NO_TEXT = Hypothesis("", 0.0, ())
 EMPTY = Reading("", "", 0.0, (), (), None, reads=0, agreeing_reads=0)
 

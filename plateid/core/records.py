@@ -93,21 +93,6 @@ class Detection:
     score: float
 
 
-@dataclass(frozen=True)
-class Track:
-    """One vehicle's plate, tracked over frames.
-
-    Attributes:
-        id: Counts from 1 within one camera.
-        detection: The detection in the current frame.
-        hits: Number of detections so far, this one included.
-    """
-
-    id: int
-    detection: Detection
-    hits: int
-
-
 @dataclass(frozen=True, eq=False)
 class PlateRead:
     """The reader's output for one crop.
@@ -141,32 +126,6 @@ class Region:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """The text of one plate, after fusion and country syntax.
-
-    Attributes:
-        plate: Upper-case letters and digits. Empty when nothing is legible, or when strict syntax
-            rejects every candidate.
-        plate_raw: The most likely text before country syntax.
-        confidence: Probability that the whole text is right.
-        char_confidences: One value for each character of `plate`.
-        candidates: Best first; the first is `plate`.
-        region: None when the text matches no known syntax.
-        reads: Number of fused reads.
-        agreeing_reads: Number of reads whose own text is `plate_raw`.
-    """
-
-    plate: str
-    plate_raw: str
-    confidence: float
-    char_confidences: tuple[float, ...]
-    candidates: tuple[Candidate, ...]
-    region: Region | None
-    reads: int = 1
-    agreeing_reads: int = 1
-
-
-@dataclass(frozen=True)
 class Plate:
     """One plate in one image; in a video, the fused result of all its reads so far.
 
@@ -187,19 +146,6 @@ class Plate:
     box: Box
     detection_confidence: float
     region: Region | None
-
-    @classmethod
-    def of(cls, detection: Detection, reading: Reading) -> "Plate":
-        """Combines what the detector and the reader say about one plate."""
-        return cls(
-            reading.plate,
-            reading.confidence,
-            reading.char_confidences,
-            reading.candidates,
-            detection.box,
-            detection.score,
-            reading.region,
-        )
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the entry of `plates` that `plateid read --json` prints."""

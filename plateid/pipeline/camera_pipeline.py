@@ -8,14 +8,14 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from plateid.core.geometry import moved
-from plateid.core.records import BestFrame, Box, Detection, Frame, LazyImage, Plate, Track
+from plateid.core.records import BestFrame, Box, Detection, Frame, LazyImage, Plate
 from plateid.core.view import Size
 from plateid.pipeline.event_builder import Origin
 from plateid.pipeline.motion import SIZE, MotionGate
 from plateid.pipeline.passes import Pass
 from plateid.pipeline.settings import PipelineSettings
 from plateid.pipeline.stills import PlateReader
-from plateid.pipeline.tracking import Tracker
+from plateid.pipeline.tracking import Track, Tracker
 from plateid.pipeline.traffic import EventSink, Traffic
 
 EDGE = 0.25
@@ -110,7 +110,7 @@ class CameraPipeline:
                 self._traffic.end_lost(self._tracker.alive(), now)
             self._traffic.rejoin(self._tracks)
             self._traffic.publish(now)
-            return [Plate.of(t.detection, self._traffic.reading(t)) for t in self._tracks]
+            return [self._traffic.reading(t).to_plate(t.detection) for t in self._tracks]
 
     def interrupt(self) -> None:
         """Ends the passes of moving vehicles, because the camera went offline."""

@@ -1,7 +1,7 @@
 """Detects clock overlays: a time that the camera writes into the image looks like a parked plate.
 
-The text of a clock changes while it stays in one place. Overlays that never change, such as a
-camera name, cannot be told from a parked vehicle: they give one event, and a mask hides them.
+The text of a clock changes while it stays in one place. An overlay that never changes, such as a
+camera name, cannot be distinguished from a parked vehicle: it gives one event. A mask hides it.
 """
 
 from collections import Counter

@@ -7,13 +7,13 @@ from typing import Literal, Protocol
 
 from plateid.core.ids import uuid7
 from plateid.core.lists import Lists
+from plateid.core.reading import Reading
 from plateid.core.records import (
     BestFrame,
     ListMatch,
     ModelNames,
     PlateEvent,
     Position,
-    Reading,
     Snapshot,
 )
 from plateid.core.view import Size

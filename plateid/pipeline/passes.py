@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from plateid.core.formats import Formats
 from plateid.core.fusion import Fusion, read_weight
 from plateid.core.ids import uuid7
-from plateid.core.reading import fused_reading
+from plateid.core.reading import Reading, fused_reading
 from plateid.core.records import (
     BestFrame,
     Box,
@@ -15,7 +15,6 @@ from plateid.core.records import (
     PathPoint,
     PlateEvent,
     PlateRead,
-    Reading,
 )
 from plateid.core.text import best_text
 from plateid.pipeline.clock_overlays import TextHistory

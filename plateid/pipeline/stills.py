@@ -34,7 +34,7 @@ def read_detections(
     """
     reads = reader.read(image, [detection.box for detection in detections])
     plates = [
-        Plate.of(detection, single_reading(read, formats))
+        single_reading(read, formats).to_plate(detection)
         for detection, read in zip(detections, reads, strict=True)
     ]
     return sorted(plates, key=lambda plate: -plate.confidence)

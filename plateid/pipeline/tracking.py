@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from plateid.core.geometry import box_iou, expanded
-from plateid.core.records import Box, Detection, Track
+from plateid.core.records import Box, Detection
 
 HIGH_SCORE, LOW_SCORE = 0.4, 0.1
 """Scores (0-1): detections from `HIGH_SCORE` start tracks and are matched first. Those between the
@@ -28,6 +28,21 @@ Vector = tuple[float, float, float, float]
 
 A tuple, because a frame has few plates and numpy is slow for few numbers.
 """
+
+
+@dataclass(frozen=True)
+class Track:
+    """One vehicle's plate, tracked over frames.
+
+    Attributes:
+        id: Counts from 1 within one camera.
+        detection: The detection in the current frame.
+        hits: Number of detections so far, this one included.
+    """
+
+    id: int
+    detection: Detection
+    hits: int
 
 
 @dataclass

@@ -6,7 +6,8 @@ from typing import Protocol
 
 import structlog
 
-from plateid.core.records import BestFrame, PlateEvent, PlateRead, Reading, Track
+from plateid.core.reading import Reading
+from plateid.core.records import BestFrame, PlateEvent, PlateRead
 from plateid.core.view import Size, normalised
 from plateid.pipeline.clock_overlays import ClockOverlays
 from plateid.pipeline.event_builder import EventBuilder, EventType, Origin
@@ -14,6 +15,7 @@ from plateid.pipeline.lost_passes import LostPassBuffer
 from plateid.pipeline.passes import Pass
 from plateid.pipeline.settings import PipelineSettings
 from plateid.pipeline.stationary import STATIONARY_S
+from plateid.pipeline.tracking import Track
 
 MIN_CHARACTERS = 3
 """Minimum length of a published plate; shorter texts are badges, house numbers or fragments."""
@@ -203,7 +205,7 @@ class Traffic:
                 self._send("plate_left", vehicle)
 
     def _publish_late(self, vehicle: Pass) -> None:
-        """Publishes a vehicle that left before its reading was sure, or counts it instead."""
+        """Publishes a vehicle that left before `sure_confidence` was reached, or counts it."""
         if not self._is_publishable(vehicle, self._rules.min_confidence):
             self.unpublished += vehicle.read_at is not None
         elif not self._is_clock(vehicle) and not self._lost.find(

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plateid.core.formats import shipped_formats
-from plateid.core.reading import single_reading
-from plateid.core.records import PlateRead, Reading
+from plateid.core.reading import Reading, single_reading
+from plateid.core.records import PlateRead
 from plateid.core.text import CHARSET
 from tests.core.test_text import positions
 

@@ -3,7 +3,8 @@ import uuid
 from datetime import datetime, timedelta, timezone
 
 from plateid.core.ids import uuid7
-from plateid.core.records import Candidate, Detection, Plate, Reading, Region, rfc3339
+from plateid.core.reading import Reading
+from plateid.core.records import Candidate, Detection, Region, rfc3339
 
 
 def test_time_is_formatted_in_utc_with_milliseconds():
@@ -25,7 +26,7 @@ def test_uuid7_has_version_7_sorts_by_time_and_never_repeats():
 def test_plate_gives_what_read_json_prints():
     candidate, region = Candidate("B68SPK", 0.98), Region("ro", 0.9)
     reading = Reading("B68SPK", "B68SPK", 0.98, (0.99999,), (candidate,), region)
-    plate = Plate.of(Detection((562.14, 413.6, 649.1, 436.2), 0.91), reading)
+    plate = reading.to_plate(Detection((562.14, 413.6, 649.1, 436.2), 0.91))
     assert list(plate.to_dict().items()) == [
         ("plate", "B68SPK"),
         ("confidence", 0.98),

@@ -5,8 +5,7 @@ import json
 from plateid.capture.video_file import read_video
 from plateid.config.models import ModelsConfig
 from plateid.core.geometry import expanded
-from plateid.core.reading import single_reading
-from plateid.core.records import Reading
+from plateid.core.reading import Reading, single_reading
 from plateid.demo import DEMO_VIDEO
 from plateid.models.networks import Networks
 from plateid.models.tta import SURE_CONFIDENCE, TtaReader

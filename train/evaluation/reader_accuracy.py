@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
-from plateid.core.reading import EMPTY, single_reading
-from plateid.core.records import PlateRead, Reading
+from plateid.core.reading import EMPTY, Reading, single_reading
+from plateid.core.records import PlateRead
 from plateid.core.text import edit_distance, tempered
 from plateid.models.tta import fuse_variants
 from train.evaluation.detector_accuracy import is_night
