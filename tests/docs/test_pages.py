@@ -72,6 +72,13 @@ def test_a_command_exists_with_its_options(words):
     assert {word for word in words[depth:] if word.startswith("-")} <= known
 
 
+def test_the_glossary_defines_each_term_once():
+    rows = re.findall(r"^\| (.*?) \|", page_text("docs/glossary.md"), re.MULTILINE)
+    terms = [re.sub(r"<.*?>", "", row) for row in rows if row not in ("term", "---")]
+    assert len(terms) > 80
+    assert len(terms) == len(set(terms))
+
+
 def test_every_make_target_and_module_exists():
     text = "".join(page.read_text() for page in MANUAL)
     makefile = page_text("Makefile")
