@@ -17,7 +17,8 @@ from plateid.core.wording import counted
 from plateid.store.export import csv_lines, json_lines
 from plateid.store.history import History
 from plateid.store.purge import Purge, Purged
-from plateid.store.search import Query, QueryError, find, find_all, parse_query
+from plateid.store.search import find, find_all
+from plateid.store.search_query import Query, QueryError, parse_query
 
 MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 FILTERS = (

@@ -28,6 +28,9 @@ INSERT_DELIVERIES = """
 INSERT_LIST_ENTRY = """
     INSERT INTO list_entry (name, position) VALUES (?, ?)
     ON CONFLICT (name) DO UPDATE SET position = excluded.position"""
+LAST_SEEN = """
+    SELECT name, payload ->> '$.last_seen' FROM list_entry JOIN event USING (position)
+    WHERE json_valid(payload)"""
 MAX_LAST_EVENTS = 2000
 """Number of newest events that `last_of_passes` looks at."""
 log = structlog.get_logger()
@@ -117,8 +120,7 @@ class EventStore:
 
     def last_seen(self) -> dict[str, str]:
         """Returns the time of the last stored event of each list entry, by entry name."""
-        query = "SELECT name, payload ->> '$.last_seen' FROM list_entry JOIN event USING (position)"
-        return dict(self.rows(query))
+        return dict(self.rows(LAST_SEEN))
 
     def last_of_passes(self, *, open_since: str, left_since: str) -> list[tuple[str, str]]:
         """Returns the last event of recent passes, oldest first, each as (JSON, plate form).

@@ -1,4 +1,4 @@
-"""The event history as the page reads it: never written, and no question takes long."""
+"""Reads the event store without ever writing to it, for the web UI and the command line."""
 
 import sqlite3
 import time
@@ -8,20 +8,22 @@ from pathlib import Path
 from urllib.parse import quote
 
 from plateid.errors import StoreError
+from plateid.store.event_store import LAST_SEEN
 
 QUERY_S = 5.0
-"""A question that takes longer is given up: the box has something else to do."""
+"""Time-out of a query, seconds."""
 BUSY_S = 1.0
+"""Longest wait for another process, seconds."""
 STEPS = 10_000
-"""Of SQLite's machine between two looks at the clock."""
+"""Number of SQLite instructions between two checks of the time-out."""
 
 
 class SlowQueryError(StoreError):
-    """The question was given up."""
+    """A query took too long."""
 
 
 class History:
-    """Opens the store anew for each use, so that one that was replaced is found."""
+    """Opens the store for each use, so that it finds the file that replaced a corrupt one."""
 
     def __init__(self, path: Path) -> None:
         """Opens nothing yet."""
@@ -29,7 +31,7 @@ class History:
 
     @contextmanager
     def opened(self, limit_s: float = QUERY_S) -> Iterator[sqlite3.Connection]:
-        """A connection that cannot write, for one thread.
+        """Gives a read-only connection for one thread.
 
         Raises:
             SlowQueryError: A query took longer than `limit_s`.
@@ -45,3 +47,12 @@ class History:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
                 raise SlowQueryError(self.path, f"no answer within {limit_s:g} s") from error
             raise StoreError(self.path, error) from error
+
+    def last_seen(self) -> dict[str, str]:
+        """Returns the time of the last event of each list entry, by entry name.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        with self.opened() as db:
+            return dict(db.execute(LAST_SEEN).fetchall())

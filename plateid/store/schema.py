@@ -10,6 +10,8 @@ MQTT = "mqtt"
 """The output that every store has."""
 MAX_PLATE = 24
 """Number of characters of a plate at which a search for a part of the plate can start."""
+PART = 4
+"""Number of characters by which the store finds a plate that contains them."""
 UNSURE = 0.8
 """Confidence below which an event is in the two indexes of uncertain events."""
 FOLDED = functools.reduce(
@@ -17,11 +19,11 @@ FOLDED = functools.reduce(
 )
 """SQL that replaces confusable characters by one of them, as `core.lists.FOLDED` does."""
 PARTS = (
-    "SELECT substr(folded, column1, 4), plate FROM plate"  # noqa: S608 - constants
+    f"SELECT substr(folded, column1, {PART}), plate FROM plate"  # noqa: S608 - constants
     f" JOIN (VALUES {', '.join(f'({place})' for place in range(1, MAX_PLATE + 1))})"
     " ON column1 <= length(plate)"
 )
-"""SQL that gives the four characters from each character position of a plate on."""
+"""SQL that gives the part of a plate from each of its characters on."""
 STATEMENTS = (
     """CREATE TABLE device (
         instance TEXT NOT NULL,

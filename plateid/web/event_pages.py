@@ -14,7 +14,8 @@ from plateid.core.jpeg import encode_jpeg
 from plateid.core.records import Box, Image
 from plateid.store.event_images import plate_box, read_image, snapshot_file
 from plateid.store.export import csv_lines, json_lines
-from plateid.store.search import FIELDS, QueryError, find, find_all, find_pass, parse_query
+from plateid.store.search import find, find_all, find_pass
+from plateid.store.search_query import FIELDS, QueryError, parse_query
 from plateid.web.site import Site, page, site_of
 
 MARGIN_X, MARGIN_Y = 0.25, 0.6

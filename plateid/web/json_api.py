@@ -11,7 +11,8 @@ from starlette.responses import JSONResponse, Response
 
 from plateid.core.records import rfc3339
 from plateid.store.list_editor import read_entries
-from plateid.store.search import find, find_pass, parse_query
+from plateid.store.search import find, find_pass
+from plateid.store.search_query import parse_query
 from plateid.web.site import FOLDER, site_of
 
 OPENAPI = FOLDER / "openapi.json"

@@ -113,12 +113,7 @@ def _changed(before: str, form: Mapping[str, str]) -> tuple[str, str]:
 
 def _last_seen(history: History) -> dict[str, str] | None:
     """Returns the time of the last pass by entry name; None if the store cannot be read."""
-    query = (
-        "SELECT name, payload ->> '$.last_seen' FROM listed JOIN event USING (position)"
-        " WHERE json_valid(payload)"
-    )
     try:
-        with history.opened() as db:
-            return dict(db.execute(query).fetchall())
+        return history.last_seen()
     except StoreError:
         return None

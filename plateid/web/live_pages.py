@@ -6,7 +6,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from plateid.errors import StoreError
-from plateid.store.search import Query, find
+from plateid.store.search import find
+from plateid.store.search_query import Query
 from plateid.web.live import RECENT
 from plateid.web.site import Site, device_state, page, site_of
 

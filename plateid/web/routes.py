@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 from plateid.config.root import Config
 from plateid.errors import PlateidError
 from plateid.store.history import History
-from plateid.store.search import QueryError
+from plateid.store.search_query import QueryError
 from plateid.web import (
     camera_pages,
     error_pages,

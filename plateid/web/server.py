@@ -4,7 +4,6 @@ import asyncio
 import logging
 import ssl
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +13,7 @@ import structlog
 from plateid.backoff import Backoff, Outage
 from plateid.config.root import Config
 from plateid.core.records import Frame, Plate, PlateEvent
-from plateid.errors import PlateidError, StoreError, reason_of
-from plateid.store.labels import Labels
+from plateid.errors import PlateidError, reason_of
 from plateid.web.certificate import Certificate
 from plateid.web.connections import http_protocol, listen
 from plateid.web.live import Live
@@ -28,7 +26,6 @@ MAX_CONNECTIONS = 100
 STOP_S = 0.5
 """Longest time that a stop waits for the server's thread, seconds."""
 IPV6 = 6
-FORGET_S = 600.0
 log = structlog.get_logger()
 
 
@@ -63,7 +60,6 @@ class WebServer:
         self._certificate = Certificate(config.web)
         self._context: ssl.SSLContext | None = None
         self._site: Any = None
-        self._forget_at = 0.0
 
     def show(self, frame: Frame, plates: Sequence[Plate]) -> None:
         """Shows a processed frame to viewers."""
@@ -83,9 +79,6 @@ class WebServer:
 
     def check(self) -> None:
         """Starts the server or retries, and reloads a renewed certificate. Call it periodically."""
-        if time.monotonic() >= self._forget_at:
-            self._forget_at = time.monotonic() + FORGET_S
-            self._forget()
         if not self._enabled or self._outage.wait_s:
             return
         try:
@@ -105,12 +98,6 @@ class WebServer:
             server, thread = self._running
             server.should_exit = True
             thread.join(STOP_S)
-
-    def _forget(self) -> None:
-        try:
-            Labels(self._config.store.path).forget()
-        except StoreError as error:
-            log.warning("labels not looked through", reason=str(error))
 
     def _start(self) -> None:
         import uvicorn  # noqa: PLC0415 - slow to load, needed with [web] only

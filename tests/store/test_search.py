@@ -1,4 +1,4 @@
-"""What a search finds, beside a slow and simple answer to the same question."""
+"""The search, compared to a slow and simple search of all events."""
 
 import fnmatch
 import json
@@ -15,7 +15,9 @@ from plateid.store import search
 from plateid.store.event_store import EventStore
 from plateid.store.history import History, SlowQueryError
 from plateid.store.purge import Purge
-from plateid.store.search import QueryError, find, find_all, find_pass, parse_query
+from plateid.store.search import find, find_all, find_pass
+from plateid.store.search_query import MIN_FUZZY, QueryError, parse_query
+from tests.support.histories import with_plate
 from tests.support.samples import NOON, event
 
 HASH = "0123456789ABCDEF0123456789ABCDEF"
@@ -49,6 +51,7 @@ def history(tmp_path_factory):
                 list=ListMatch("Ana", kind, 0) if kind else None,
             )
             store.append(made)
+        store.rows("UPDATE event SET plate_form = 'hashed' WHERE plate = ?", HASH)
     return History(file)
 
 
@@ -74,7 +77,7 @@ def fits(found, fields):
 
 
 def plate_fits(plate, fields):
-    """A hash is found as a whole only."""
+    """A hash matches no pattern."""
     if fields.get("fuzzy"):
         return distance(plate, fields["plate"]) <= 1
     is_pattern = set(fields["plate"]) & set("*?")
@@ -107,11 +110,11 @@ texts = st.one_of(
     st.integers(1, 20),
     st.sampled_from((1, 4, 1000)),
 )
-def test_pages_together_are_what_fits_newest_first(history, fields, fuzzy, limit, few):  # noqa: PLR0917
+def test_pages_hold_all_matching_passes_newest_first(history, fields, fuzzy, limit, few):  # noqa: PLR0917
     plate = fields.get("plate", "")
-    if fuzzy and len(plate) >= search.MIN_FUZZY and not set(plate) & set("*?"):
+    if fuzzy and len(plate) >= MIN_FUZZY and not set(plate) & set("*?"):
         fields = fields | {"fuzzy": "1"}
-    with pytest.MonkeyPatch.context() as patch:  # what is many here is few in a real history
+    with pytest.MonkeyPatch.context() as patch:  # numbers that suit a small history
         patch.setattr(search, "FEW", few)
         patch.setattr(search, "FEW_EVENTS", 4 * few)
         check_pages(history, fields, limit)
@@ -129,19 +132,19 @@ def check_pages(history, fields, limit):
     assert [each["id"] for each in find_all(history, parse_query(fields))] == expected
 
 
-def test_a_pass_is_found_by_any_of_its_events(history):
+def test_pass_is_found_by_any_of_its_events(history):
     first, second = find_pass(history, everything(history)[0]["id"])
     assert find_pass(history, first["id"]) == [first, second]
     assert find_pass(history, "nothing") == []
 
 
-def test_a_day_is_searched_until_its_end():
+def test_day_is_searched_until_its_end():
     query = parse_query({"since": "2026-11-01", "until": "2026-11-30"})
     assert query.since == datetime(2026, 11, 1).astimezone(UTC)
     assert query.until == datetime(2026, 11, 30, 23, 59, 59, 999999).astimezone(UTC)
 
 
-def test_a_query_that_takes_too_long_is_given_up(history):
+def test_slow_query_is_an_error(history):
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
     with (
         pytest.raises(SlowQueryError, match=r"no answer within 0.05 s"),
@@ -153,23 +156,28 @@ def test_a_query_that_takes_too_long_is_given_up(history):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"plate": "Ä"}, "plate: is up to 32 letters"),
+        ({"plate": "Ä"}, "plate: must be up to 32 letters"),
         ({"plate": "AB", "fuzzy": "1"}, "plate: needs 4 characters"),
-        ({"min": "2"}, "min: is a number from 0 to 1"),
-        ({"since": "yesterday"}, "since: is a time as"),
+        ({"min": "2"}, "min: must be a number from 0 to 1"),
+        ({"since": "yesterday"}, "since: must be a time such as"),
         ({"sort": "plate"}, "sort: there is no such field"),
     ],
 )
-def test_what_is_wrong_is_named(fields, message):
+def test_wrong_field_is_named(fields, message):
     with pytest.raises(QueryError, match=message):
         parse_query(fields)
 
 
-def test_the_dictionary_of_plates_is_that_of_the_history_whatever_happens(tmp_path):
+def test_plates_and_parts_follow_the_plain_plates_of_the_history(tmp_path):
     def plates():
         with History(file).opened() as db:
             kept = db.execute("SELECT plate FROM plate ORDER BY 1").fetchall()
-            assert kept == db.execute("SELECT DISTINCT plate FROM event ORDER BY 1").fetchall()
+            assert (
+                kept
+                == db.execute(
+                    "SELECT DISTINCT plate FROM event WHERE plate_form = 'plain' ORDER BY 1"
+                ).fetchall()
+            )
             parts = {(p.translate(FOLDED)[n : n + 4], p) for (p,) in kept for n in range(len(p))}
             assert set(db.execute("SELECT part, plate FROM part").fetchall()) == parts
             return [plate for (plate,) in kept]
@@ -177,20 +185,12 @@ def test_the_dictionary_of_plates_is_that_of_the_history_whatever_happens(tmp_pa
     file = tmp_path / "events.sqlite3"
     with closing(EventStore(file)) as store:
         for index, plate in enumerate(("AB12", "AB12", "CD34", "EF56")):
-            store.append(
-                event(
-                    index,
-                    pass_id=plate,
-                    plate=plate,
-                    plate_raw=plate,
-                    plate_display=plate,
-                    candidates=(),
-                )
-            )
+            store.append(with_plate(index, plate, pass_id=plate, candidates=()))
         assert plates() == ["AB12", "CD34", "EF56"]
         with store.transaction() as db:
-            db.execute("UPDATE event SET plate = '' WHERE plate = 'CD34'")
-        assert plates() == ["", "AB12", "EF56"]
+            change = "UPDATE event SET plate = '', plate_form = 'dropped' WHERE plate = 'CD34'"
+            db.execute(change)
+        assert plates() == ["AB12", "EF56"]
     Purge(file).plate("AB12")
-    assert plates() == ["", "EF56"]
+    assert plates() == ["EF56"]
     assert b"AB12" not in file.read_bytes()

@@ -50,4 +50,4 @@ def id_at(moment: float) -> str:
 
 def with_plate(seq: int, plate: str, **changes: Any) -> PlateEvent:
     texts = {"plate": plate, "plate_raw": plate, "plate_display": f"{plate[:2]} {plate[2:]}"}
-    return event(seq, candidates=(Candidate(plate, 1.0),), **(texts | changes))
+    return event(seq, **{"candidates": (Candidate(plate, 1.0),)} | texts | changes)

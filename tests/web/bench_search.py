@@ -17,7 +17,8 @@ from plateid.core.ids import uuid7
 from plateid.core.records import rfc3339
 from plateid.store.event_store import EventStore
 from plateid.store.history import History
-from plateid.store.search import find, parse_query
+from plateid.store.search import find
+from plateid.store.search_query import parse_query
 from tests.support.samples import NOON, SEEN, event
 
 EVENTS = 1_000_000
