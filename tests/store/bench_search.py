@@ -1,4 +1,4 @@
-"""How long searches take in a history of a million events: python -m tests.web.bench_search."""
+"""Measures searches in a history of a million events: python -m tests.store.bench_search."""
 
 # ruff: noqa: T201 - it prints what it measured
 import json
@@ -38,7 +38,7 @@ def plate(number: random.Random) -> str:
 
 
 def rows(plates: list[str], number: random.Random) -> Iterator[tuple[object, ...]]:
-    """Two events a pass, a pass a minute, each with a payload as long as real ones are."""
+    """Gives two events per pass and a pass per minute, as long as real ones."""
     payload = json.loads(SEEN.to_json())
     for index in range(EVENTS // 2):
         known = REGULARS if number.random() < OFTEN else len(plates)
@@ -54,7 +54,8 @@ def rows(plates: list[str], number: random.Random) -> Iterator[tuple[object, ...
             made = payload | {"id": id_, "pass_id": pass_id, "event_type": event_type}
             made |= {"plate": text, "confidence": confidence, "first_seen": moment}
             made |= {"camera": camera, "list": listed}
-            yield id_, pass_id, event_type, camera, text, confidence, moment, json.dumps(made)
+            payload_text = json.dumps(made)
+            yield id_, pass_id, event_type, camera, text, confidence, moment, kind, payload_text
 
 
 def filled(file: Path, plates: list[str]) -> float:
@@ -63,7 +64,7 @@ def filled(file: Path, plates: list[str]) -> float:
     with closing(sqlite3.connect(file)) as db:
         db.executemany(
             "INSERT INTO event (id, pass_id, event_type, camera, plate, confidence, first_seen,"
-            " payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            " list_kind, payload, clock_set) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
             rows(plates, random.Random(1)),
         )
         db.commit()
@@ -106,7 +107,7 @@ def searches(plates: list[str]) -> dict[str, Callable[[random.Random], dict[str,
 
 
 def appending(file: Path, plates: list[str], number: random.Random) -> str:
-    """What it costs to append one event, of a plate that is known, and of one that is not."""
+    """Returns the cost of appending an event with a known plate, and with a new one."""
     costs, log = [], file.with_name(f"{file.name}-wal")
     with closing(EventStore(file)) as store:
         with store.locked() as db:
@@ -122,7 +123,7 @@ def appending(file: Path, plates: list[str], number: random.Random) -> str:
 
 
 def milliseconds(history: History, fields: dict[str, str]) -> tuple[float, float]:
-    """By the clock, and of processor time, which other work on the machine does not change."""
+    """Returns wall-clock and processor time; the latter does not depend on other processes."""
     started, spent = time.perf_counter(), time.process_time()
     find(history, parse_query(fields))
     return 1000 * (time.perf_counter() - started), 1000 * (time.process_time() - spent)
