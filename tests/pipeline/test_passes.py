@@ -16,7 +16,7 @@ def read(*, sharpness: float = 0.8, height: float = 20) -> PlateRead:
     return PlateRead(positions("B68SPK", sure=0.97), sharpness, height)
 
 
-def shot(box: Box = BOX) -> BestFrame:
+def frame(box: Box = BOX) -> BestFrame:
     return BestFrame(plain(), box, (box,))
 
 
@@ -30,20 +30,20 @@ def shot(box: Box = BOX) -> BestFrame:
 )
 def test_best_frame_is_large_and_sharp_and_the_latest_of_equals(reads, best):
     vehicle = Pass(BOX, NOW)
-    shots = [shot((n, 0, 40, 10)) for n in range(len(reads))]
-    for each, taken in zip(reads, shots, strict=True):
+    frames = [frame((n, 0, 40, 10)) for n in range(len(reads))]
+    for each, taken in zip(reads, frames, strict=True):
         vehicle.add(each, taken)
-    assert vehicle.box == shots[best].box
-    assert vehicle.take_best_frame() is shots[best]
+    assert vehicle.box == frames[best].box
+    assert vehicle.take_best_frame() is frames[best]
 
 
 def test_best_frame_is_taken_once_until_there_is_a_better_one():
     vehicle = Pass(BOX, NOW)
-    vehicle.add(read(), shot())
+    vehicle.add(read(), frame())
     assert vehicle.take_best_frame() is not None
-    vehicle.add(read(height=10), shot())
+    vehicle.add(read(height=10), frame())
     assert vehicle.take_best_frame() is None
-    better = shot()
+    better = frame()
     vehicle.add(read(height=40), better)
     assert vehicle.take_best_frame() is better
 
@@ -52,7 +52,7 @@ def test_pass_holds_one_frame_and_none_after_it_was_taken():
     vehicle = Pass(BOX, NOW)
     images = []
     for height in (20, 30, 40):
-        taken = shot()
+        taken = frame()
         images.append(weakref.ref(taken.image))
         vehicle.add(read(height=height), taken)
         del taken

@@ -20,6 +20,7 @@ from tests.pipeline.road import (
     Vehicle,
     frames,
     pipeline,
+    process,
     record,
 )
 
@@ -48,8 +49,7 @@ def test_plate_syntax_is_compiled_before_the_first_vehicle(monkeypatch):
     result = Recording()
     camera = pipeline(result, formats=formats)
     monkeypatch.setattr(re, "compile", None)
-    for frame in frames([Vehicle("B123ABC", 0, 4)], rate=15, until_s=8):
-        camera.process(frame)
+    process(camera, frames([Vehicle("B123ABC", 0, 4)], rate=15, until_s=8))
     assert result.published()[0] == ("plate_seen", "B123ABC")
 
 
@@ -75,8 +75,7 @@ def test_unpublished_pass_is_counted():
         Vehicle("B68SPK", 0, 4, probability=0.03),
         Vehicle("CJ12ABC", 1, 5, y=500, probability=0.99),
     ]
-    for frame in frames(seen, rate=10, until_s=9):
-        camera.process(frame)
+    process(camera, frames(seen, rate=10, until_s=9))
     assert {plate for _, plate in result.published()} == {"CJ12ABC"}
     assert camera.unpublished == 1
 
@@ -157,25 +156,15 @@ def test_fusion_reads_plate_that_every_frame_misreads():
     assert published == [("plate_seen", "AB1234C"), ("plate_left", "AB1234C")]
 
 
-def test_clock_set_back_ends_passes_without_negative_dwell():
+@pytest.mark.parametrize("step", [timedelta(hours=-1), timedelta(hours=1)])
+def test_clock_step_starts_a_new_pass_and_adds_no_dwell(step):
     result = Recording()
     camera = pipeline(result)
-    for frame in frames([Vehicle("B68SPK", 0, 4)], rate=10, until_s=4):
-        late = frame.captured_at if frame.sequence < 20 else frame.captured_at - timedelta(hours=1)
-        camera.process(replace(frame, captured_at=late))
+    shown = frames([Vehicle("B68SPK", 0, 4)], rate=10, until_s=4)
+    process(camera, shown[:20])
+    process(camera, shown[20:], after_s=step.total_seconds())
     camera.finish()
-    assert [event.event_type for event in result.events] == 2 * ["plate_seen", "plate_left"]
-    assert all(0 <= event.dwell_s < 3 for event in result.events)
-
-
-def test_clock_set_forward_adds_no_dwell():
-    result = Recording()
-    camera = pipeline(result)
-    for frame in frames([Vehicle("B68SPK", 0, 4)], rate=10, until_s=4):
-        late = frame.captured_at if frame.sequence < 20 else frame.captured_at + timedelta(hours=1)
-        camera.process(replace(frame, captured_at=late))
-    camera.finish()
-    assert [event.event_type for event in result.events] == 2 * ["plate_seen", "plate_left"]
+    assert result.published() == 2 * [SEEN, LEFT]
     assert all(0 <= event.dwell_s < 3 for event in result.events)
 
 
@@ -183,8 +172,8 @@ def test_pass_that_began_before_clock_sync_is_published_as_unsynced():
     synced = iter([False])
     result = Recording(clock_synced=lambda: next(synced, True))
     camera = pipeline(result)
-    for frame in frames([Vehicle("B68SPK", 0, 4), Vehicle("CJ12ABC", 2, 6)], rate=10, until_s=8):
-        camera.process(frame)
+    vehicles = [Vehicle("B68SPK", 0, 4), Vehicle("CJ12ABC", 2, 6)]
+    process(camera, frames(vehicles, rate=10, until_s=8))
     camera.finish()
     published = [(event.plate, event.clock_synced) for event in result.events]
     assert sorted(published) == 2 * [("B68SPK", False)] + 2 * [("CJ12ABC", True)]
@@ -295,8 +284,7 @@ def test_uncertain_plate_is_read_in_each_frame_after_publication():
 def test_approaching_plate_is_read_again_at_once():
     result, networks = Recording(), GrowingNetworks()
     camera = pipeline(replace(result, networks=networks))
-    for frame in frames([Vehicle("B68SPK", 0, 4, probability=0.99)], rate=15, until_s=4):
-        camera.process(frame)
+    process(camera, frames([Vehicle("B68SPK", 0, 4, probability=0.99)], rate=15, until_s=4))
     still = record(Vehicle("B68SPK", 0, 4, probability=0.99), until_s=4)
     assert networks.boxes_read > still.networks.boxes_read + 5
 
