@@ -1,1 +1,13 @@
-"""Pure code without I/O: records, geometry, text, plate syntax, fusion and lists."""
+"""Pure code without I/O, shared by the device and the training.
+
+records                        what the stages pass on, from the frame to the event
+geometry, view                 boxes and the letterbox; region of interest, masks and direction
+text                           charset, CTC positions and candidate texts
+fusion, reading                many reads become one; the reading with country syntax
+formats, format_tables         plate syntax of countries, and its tables
+lists                          lists of known plates
+ids, csv_cells, wording        UUIDs that sort by time; CSV rows; words of messages
+delivery, event_csv, health    outbox entries; CSV columns of events; health of the device
+blur, drawing, jpeg            what images must not show; plates drawn into images; JPEG
+plate_quality                  how well a camera sees plates
+"""

@@ -1,1 +1,15 @@
-"""From a camera's frames to the two events of each vehicle pass."""
+"""From a camera's frames to the two events of each vehicle pass.
+
+camera_pipeline   decides which frames are searched or skipped, and which plates are read
+motion            the motion gate: skips detection in still scenes
+tracking          the tracker: connects detections over frames
+traffic           the passes of one camera, and when their events are published
+passes            one vehicle's pass, from its first detection to its last
+stationary        whether a plate moves, and since when it does not
+lost_passes       the lost-pass buffer: undetected vehicles that may still be there
+clock_overlays    clocks that the camera writes into the image
+event_builder     builds complete events, with list match, position and snapshot
+settings          what one camera's pipeline is configured with
+stills            plates of single images
+timed             a detector and a reader that measure their time
+"""
