@@ -36,12 +36,12 @@ def broker(tmp_path):
 
 @pytest.fixture
 def config(tmp_path, bundle) -> Path:
-    write_video(tmp_path / "clip.mp4", count=45)
+    write_video(tmp_path / "video.mp4", count=45)
     file = tmp_path / "plateid.toml"
     file.write_text(
         f"""
 device = "box"
-camera = [{{name = "gate", url = "clip.mp4"}}]
+camera = [{{name = "gate", url = "video.mp4"}}]
 models.bundle = "{bundle}"
 mqtt.port = {free_port()}
 store.path = "events.sqlite3"
@@ -60,8 +60,8 @@ STARTED: list[subprocess.Popen[str]] = []
 
 
 @pytest.fixture(autouse=True)
-def nothing_goes_on():
-    """What a test that failed has left running would slow those after it."""
+def no_process_left():
+    """Kills what a failed test has left running."""
     yield
     while STARTED:
         STARTED.pop().kill()
@@ -85,30 +85,30 @@ def catches(pid: int, number: signal.Signals) -> bool:
     return bool(mask >> (number - 1) & 1)
 
 
-def told(subscriber: Subscriber) -> list[tuple[str, str]]:
+def published(subscriber: Subscriber) -> list[tuple[str, str]]:
     events = [m for m in subscriber.messages if m.topic == "plateid/box/gate/event"]
     return [(e["event_type"], e["plate"]) for e in map(json.loads, (m.payload for m in events))]
 
 
-def test_a_clip_that_ends_is_told_to_the_broker_and_ends_the_service(config, broker):
+def test_end_of_a_video_is_published_and_ends_the_service(config, broker):
     subscriber = Subscriber(broker.port)
     code, errors = finished(run(with_port(config, broker.port)))
     assert code == 0, errors
-    until(lambda: len(told(subscriber)) == 2)
+    until(lambda: len(published(subscriber)) == 2)
     subscriber.close()
-    assert told(subscriber) == [("plate_seen", "AB12"), ("plate_left", "AB12")]
+    assert published(subscriber) == [("plate_seen", "AB12"), ("plate_left", "AB12")]
     with contextlib.closing(EventStore(load_config(config).store.path)) as store:
         assert store.counts().outbox == 0
 
 
-def test_without_a_broker_everything_is_kept_for_later(config, broker):
+def test_events_are_published_after_a_start_without_broker(config, broker):
     assert finished(run(config))[0] == 0
     store = EventStore(load_config(config).store.path)
     assert (store.counts().events, store.counts().outbox) == (2, 2)
     store.close()
     subscriber = Subscriber(broker.port)
     assert finished(run(with_port(config, broker.port)))[0] == 0
-    until(lambda: len(told(subscriber)) == 4)
+    until(lambda: len(published(subscriber)) == 4)
     subscriber.close()
 
 
@@ -116,8 +116,8 @@ def test_without_a_broker_everything_is_kept_for_later(config, broker):
     ("number", "expected"),
     [(signal.SIGKILL, ["plate_seen"]), (signal.SIGTERM, ["plate_seen", "plate_left"])],
 )
-def test_a_vehicle_that_stands_there_after_a_restart_is_not_told_again(config, number, expected):
-    config.write_text(config.read_text().replace('"clip.mp4"', '"clip.mp4", loop = true'))
+def test_stationary_vehicle_is_not_published_again_after_a_restart(config, number, expected):
+    config.write_text(config.read_text().replace('"video.mp4"', '"video.mp4", loop = true'))
     for _ in range(2):
         process = run(config)
         until(lambda process=process: "camera online" in process.stderr.readline())
@@ -129,23 +129,23 @@ def test_a_vehicle_that_stands_there_after_a_restart_is_not_told_again(config, n
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_service_within_two_seconds_and_loses_nothing(config, broker, number):
-    config.write_text(config.read_text().replace('"clip.mp4"', '"clip.mp4", loop = true'))
+def test_signal_ends_the_service_within_two_seconds_without_loss(config, broker, number):
+    config.write_text(config.read_text().replace('"video.mp4"', '"video.mp4", loop = true'))
     subscriber = Subscriber(broker.port)
     process = run(with_port(config, broker.port))
-    until(lambda: told(subscriber))
+    until(lambda: published(subscriber))
     started = time.monotonic()
     process.send_signal(number)
     code, errors = finished(process)
     assert time.monotonic() - started < 2
     assert code == 0, errors
-    until(lambda: len(told(subscriber)) == 2)
-    assert told(subscriber)[-1] == ("plate_left", "AB12")
+    until(lambda: len(published(subscriber)) == 2)
+    assert published(subscriber)[-1] == ("plate_left", "AB12")
     until(lambda: subscriber.messages[-1].payload == b"offline")
     subscriber.close()
 
 
-def test_a_signal_while_it_starts_is_as_good(config):
+def test_signal_during_the_start_ends_the_service(config):
     process = run(config)
     until(lambda: catches(process.pid, signal.SIGTERM))
     process.terminate()
@@ -153,8 +153,8 @@ def test_a_signal_while_it_starts_is_as_good(config):
     assert code == 0, errors
 
 
-def test_a_second_process_on_one_store_is_refused(config):
-    config.write_text(config.read_text().replace('"clip.mp4"', '"clip.mp4", loop = true'))
+def test_second_process_on_one_store_is_refused(config):
+    config.write_text(config.read_text().replace('"video.mp4"', '"video.mp4", loop = true'))
     first = run(config)
     until(lambda: "camera online" in first.stderr.readline())
     code, errors = finished(run(config))
@@ -164,18 +164,18 @@ def test_a_second_process_on_one_store_is_refused(config):
     assert finished(first)[0] == 0
 
 
-def test_a_dead_camera_touches_no_other(config, broker):
+def test_dead_camera_does_not_affect_another(config, broker):
     dead = f'{{name = "dead", url = "rtsp://127.0.0.1:{free_port()}/x"}}'
     config.write_text(config.read_text().replace("camera = [", f"camera = [{dead}, "))
     subscriber = Subscriber(broker.port)
     process = run(with_port(config, broker.port))
-    until(lambda: len(told(subscriber)) == 2)
+    until(lambda: len(published(subscriber)) == 2)
     process.terminate()
     assert finished(process)[0] == 0
     subscriber.close()
 
 
-def test_events_that_cannot_be_stored_to_the_end_are_an_error(config, broker):
+def test_events_that_cannot_be_stored_are_an_error_at_the_end(config, broker):
     store_path = load_config(config).store.path
     EventStore(store_path).close()
     with contextlib.closing(sqlite3.connect(store_path)) as other:
@@ -187,8 +187,8 @@ def test_events_that_cannot_be_stored_to_the_end_are_an_error(config, broker):
     assert f"{store_path}: 2 events could not be stored" in errors
 
 
-def test_a_full_disk_is_said_and_costs_no_event(config, broker):
-    config.write_text(config.read_text().replace('"clip.mp4"', '"clip.mp4", loop = true'))
+def test_full_disk_is_reported_and_loses_no_event(config, broker):
+    config.write_text(config.read_text().replace('"video.mp4"', '"video.mp4", loop = true'))
     subscriber = Subscriber(broker.port)
     process = run(with_port(config, broker.port))
     until(lambda: "started" in process.stderr.readline())
@@ -197,33 +197,33 @@ def test_a_full_disk_is_said_and_costs_no_event(config, broker):
     until(lambda: any(health["unstored"] for health in subscriber.events("box/health")), 45)
     assert process.poll() is None
     assert subscriber.texts("gate/status")[-1] == "online"
-    assert told(subscriber) == []
+    assert published(subscriber) == []
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, limits)
-    until(lambda: told(subscriber) == [("plate_seen", "AB12")])
+    until(lambda: published(subscriber) == [("plate_seen", "AB12")])
     process.terminate()
     code, errors = finished(process)
     assert code == 0, errors
     assert "outage ends" in errors
-    until(lambda: told(subscriber)[1:] == [("plate_left", "AB12")])
+    until(lambda: published(subscriber)[1:] == [("plate_left", "AB12")])
     subscriber.close()
 
 
 @pytest.mark.parametrize("what", ["header", "delivery"])
-def test_a_corrupt_database_is_set_aside_and_the_service_is_up(config, broker, what):
+def test_corrupt_database_is_set_aside_and_the_service_starts(config, broker, what):
     store_path = load_config(config).store.path
     damaged(store_path, what)
     subscriber = Subscriber(broker.port)
     code, errors = finished(run(with_port(config, broker.port)))
     assert code == 0, errors
     assert f"set_aside={store_path}.corrupt" in errors
-    until(lambda: len(told(subscriber)) == 2)
+    until(lambda: len(published(subscriber)) == 2)
     subscriber.close()
     with contextlib.closing(EventStore(store_path)) as store:
         assert (store.counts().events, store.counts().outbox) == (2, 0)
 
 
-def test_a_signal_during_an_outage_of_camera_and_broker_is_as_quick(config):
-    config.write_text(config.read_text().replace("clip.mp4", f"rtsp://127.0.0.1:{free_port()}/x"))
+def test_signal_during_an_outage_ends_the_service_within_two_seconds(config):
+    config.write_text(config.read_text().replace("video.mp4", f"rtsp://127.0.0.1:{free_port()}/x"))
     process = run(config)
     until(lambda: "camera offline" in process.stderr.readline())
     started = time.monotonic()
@@ -235,7 +235,7 @@ def test_a_signal_during_an_outage_of_camera_and_broker_is_as_quick(config):
 @pytest.mark.parametrize(
     ("change", "code", "message"),
     [
-        (('url = "clip.mp4"', 'url = "clip.mp4", sorce = 1'), 2, 'unknown key "camera[0].sorce"'),
+        (('url = "video.mp4"', 'url = "video.mp4", sorce = 1'), 2, 'unknown key "camera[0].sorce"'),
         (
             ("store.path", 'events.regions = ["xx"]\nstore.path'),
             2,
@@ -245,7 +245,7 @@ def test_a_signal_during_an_outage_of_camera_and_broker_is_as_quick(config):
         (("models.bundle", 'models.provider = "cuda"\nmodels.bundle'), 1, "CUDAExecutionProvider"),
     ],
 )
-def test_what_cannot_work_is_one_line_and_an_exit_code(config, change, code, message):
+def test_fatal_error_at_the_start_is_one_line_and_an_exit_code(config, change, code, message):
     text = config.read_text()
     assert change[0] in text
     config.write_text(text.replace(*change))
@@ -255,7 +255,7 @@ def test_what_cannot_work_is_one_line_and_an_exit_code(config, change, code, mes
     assert "Traceback" not in errors
 
 
-def test_check_prints_a_line_each_and_fails_with_what_fails(config, broker):
+def test_check_prints_one_line_each_and_fails_if_one_fails(config, broker):
     def check() -> subprocess.CompletedProcess[str]:
         command = [*PLATEID, "check", "-c", str(config)]
         return subprocess.run(command, capture_output=True, text=True, check=False)
@@ -273,7 +273,7 @@ def test_check_prints_a_line_each_and_fails_with_what_fails(config, broker):
     ]
 
 
-def test_check_of_a_store_that_cannot_be_looked_at_is_a_line_as_well(config):
+def test_check_of_an_inaccessible_store_fails_and_the_others_run(config):
     text = config.read_text().replace("events.sqlite3", f"{'a' * 300}/events.sqlite3")
     config.write_text(text)
     command = [*PLATEID, "check", "-c", str(config)]
@@ -284,7 +284,7 @@ def test_check_of_a_store_that_cannot_be_looked_at_is_a_line_as_well(config):
     assert done.stderr == ""
 
 
-def test_a_network_that_fails_ends_the_process_with_its_reason(config, monkeypatch):
+def test_failing_network_ends_the_process_with_its_reason(config, monkeypatch):
     from plateid.app import App
     from plateid.models.onnx_detector import OnnxDetector
     from plateid.service.supervisor import Supervisor
@@ -297,7 +297,7 @@ def test_a_network_that_fails_ends_the_process_with_its_reason(config, monkeypat
         App(load_config(config), Supervisor()).run()
 
 
-def test_where_time_is_short_frames_that_tell_nothing_new_are_passed_over(tmp_path):
+def test_overloaded_device_skips_frames_of_settled_passes(tmp_path):
     port, broker = free_ports(2)
     cameras = "".join(
         f'[[camera]]\nname = "c{n}"\nurl = "{DEMO_VIDEO}"\nloop = true\n' for n in range(4)

@@ -1,4 +1,4 @@
-"""`plateid run` with lists, rules, a webhook and log files, from a clip to what is told."""
+"""`plateid run` with lists, rules, a webhook and log files, from a video to the events."""
 
 import csv
 import json
@@ -24,7 +24,7 @@ def server() -> Iterator[WebServer]:
 
 @pytest.fixture
 def config(tmp_path, bundle, server):
-    write_video(tmp_path / "clip.mp4", count=45)
+    write_video(tmp_path / "video.mp4", count=45)
     (tmp_path / "plates.csv").write_text(LIST)
     file = tmp_path / "plateid.toml"
     file.write_text(
@@ -37,13 +37,13 @@ webhook = [{{name = "web", url = "http://127.0.0.1:{server.port}/"}}]
 
 [[camera]]
 name = "gate"
-url = "clip.mp4"
+url = "video.mp4"
 """
     )
     return file
 
 
-def test_an_event_is_matched_logged_and_sent_also_while_the_broker_is_away(config, server):
+def test_event_is_matched_logged_and_sent_without_broker(config, server):
     code, errors = finished(run(config))
     assert code == 0, errors
     sent = [json.loads(post.body) for post in server.posts]
@@ -55,7 +55,7 @@ def test_an_event_is_matched_logged_and_sent_also_while_the_broker_is_away(confi
     assert [(row["plate"], row["list_name"]) for row in rows] == 2 * [("AB12", "Ana")]
 
 
-def test_a_mask_keeps_a_plate_away(config, server):
+def test_masked_plate_gives_no_event(config, server):
     mask = "masks = [[[0, 0], [1, 0], [1, 1], [0, 1]]]\n"
     config.write_text(config.read_text() + mask)
     code, errors = finished(run(config))
@@ -63,7 +63,7 @@ def test_a_mask_keeps_a_plate_away(config, server):
     assert server.posts == []
 
 
-def test_a_list_that_is_edited_while_it_runs_counts(config):
+def test_edited_list_is_read_again(config):
     config.write_text(config.read_text() + "loop = true\n")
     process = run(config)
     until(lambda: "camera online" in process.stderr.readline())
@@ -82,7 +82,7 @@ def test_a_list_that_is_edited_while_it_runs_counts(config):
         (None, "plates.csv: No such file or directory"),
     ],
 )
-def test_lists_that_cannot_be_used_are_one_line_and_an_exit_code(config, text, message):
+def test_wrong_lists_are_one_line_and_an_exit_code(config, text, message):
     file = config.parent / "plates.csv"
     file.unlink()
     if text is not None:
@@ -93,7 +93,7 @@ def test_lists_that_cannot_be_used_are_one_line_and_an_exit_code(config, text, m
     assert "Traceback" not in errors
 
 
-def test_check_says_how_many_plates_there_are_and_what_is_wrong_with_a_webhook(config):
+def test_check_counts_listed_plates_and_tests_webhooks(config):
     text = config.read_text().replace('name = "web"', 'name = "web", secret_file = "nowhere"')
     config.write_text(text)
     command = [*PLATEID, "check", "-c", str(config)]

@@ -1,4 +1,4 @@
-"""`plateid run` with `[privacy]` and `[metrics]`, from a clip to what is told and what is kept."""
+"""`plateid run` with `[privacy]` and `[metrics]`: what is published and what is kept."""
 
 import json
 import re
@@ -26,7 +26,7 @@ def broker(tmp_path):
 
 @pytest.fixture
 def config(tmp_path, bundle, broker):
-    write_video(tmp_path / "clip.mp4", count=45)
+    write_video(tmp_path / "video.mp4", count=45)
     (tmp_path / "box").mkdir()
     (tmp_path / "plates.csv").write_text("plate,list,name\n")
     file = tmp_path / "plateid.toml"
@@ -42,14 +42,14 @@ privacy = {{unknown = "hash", listed = "drop"}}
 
 [[camera]]
 name = "gate"
-url = "clip.mp4"
+url = "video.mp4"
 """
     )
     return file
 
 
 @pytest.mark.parametrize("listed", [False, True])
-def test_subscribers_get_the_plate_and_the_box_keeps_what_it_may(config, broker, listed):
+def test_subscribers_get_plates_that_the_device_does_not_keep(config, broker, listed):
     if listed:
         (config.parent / "plates.csv").write_text(f"plate,list,name\n{PLATE},allow,Ana\n")
     with closing(Subscriber(broker.port)) as subscriber:
@@ -70,9 +70,9 @@ def test_subscribers_get_the_plate_and_the_box_keeps_what_it_may(config, broker,
     assert PLATE not in errors.replace(plate, "")
 
 
-def test_metrics_tell_of_frames_networks_and_events_and_of_no_plate(config):
+def test_metrics_count_frames_inferences_and_events_without_plates(config):
     port = free_port()
-    text = config.read_text().replace('"clip.mp4"', '"clip.mp4"\nloop = true')
+    text = config.read_text().replace('"video.mp4"', '"video.mp4"\nloop = true')
     (config.parent / "plates.csv").write_text(f"plate,list,name\n{PLATE},allow,Ana\n")
     config.write_text(f"{text}\n[metrics]\nenabled = true\nport = {port}\n")
     process = run(config)

@@ -1,4 +1,4 @@
-"""SIGHUP: what can change does, what cannot is said, and a bad configuration changes nothing."""
+"""SIGHUP: valid changes are applied; a bad configuration changes nothing."""
 
 import signal
 import subprocess
@@ -18,11 +18,11 @@ from tests.support.videos import write_video
 
 @pytest.fixture
 def file(tmp_path, bundle):
-    write_video(tmp_path / "clip.mp4")
+    write_video(tmp_path / "video.mp4")
     path = tmp_path / "plateid.toml"
     path.write_text(
         f"""
-camera = [{{name = "gate", url = "clip.mp4", loop = true}}, {{name = "yard", url = "gone.mp4"}}]
+camera = [{{name = "gate", url = "video.mp4", loop = true}}, {{name = "yard", url = "gone.mp4"}}]
 models.bundle = "{bundle}"
 mqtt.port = {free_port()}
 store.path = "events.sqlite3"
@@ -51,7 +51,7 @@ def change(file, *changes: tuple[str, str]) -> None:
         ([('{name = "yard", url = "gone.mp4"}', "")], ["camera"]),
     ],
 )
-def test_rules_and_the_values_of_cameras_change_and_the_rest_waits(file, changes, waiting):
+def test_events_and_camera_values_change_at_reload_and_the_rest_waits(file, changes, waiting):
     running = load_config(file)
     change(file, *changes)
     wanted = load_config(file)
@@ -105,11 +105,11 @@ def running(file):
         assert service.close() == 0
 
 
-def test_a_running_service_takes_over_what_is_good(file):
+def test_running_service_applies_a_valid_configuration(file):
     with running(file) as service:
         service.until("camera offline", "camera=yard")
         service.until("camera online", "camera=gate")
-        change(file, ("gone.mp4", "clip.mp4"), ("mqtt.port", "device = 'other'\nmqtt.port"))
+        change(file, ("gone.mp4", "video.mp4"), ("mqtt.port", "device = 'other'\nmqtt.port"))
         service.reload()
         service.until("configuration reloaded")
         service.until("change waits for a restart", "sections=device")
@@ -142,23 +142,21 @@ def reloaded(app, logs) -> tuple[set[str], set[str]]:
 @pytest.mark.parametrize(
     ("before", "after", "ended", "opened"),
     [
-        ("camera = [", 'camera = [{name = "roof", url = "clip.mp4"}, ', set(), set()),
+        ("camera = [", 'camera = [{name = "roof", url = "video.mp4"}, ', set(), set()),
         ("loop", "min_plate_height = 9, loop", {"gate"}, set()),
-        ("gone.mp4", "clip.mp4", {"yard"}, {"yard"}),
+        ("gone.mp4", "video.mp4", {"yard"}, {"yard"}),
         ('"ro"', '"de"', {"gate", "yard"}, set()),
         ("loop", "events.lost_s = 2.0, loop", {"gate"}, set()),
         ("loop = true", "loop = false", {"gate"}, {"gate"}),
     ],
 )
-def test_a_change_touches_only_the_cameras_that_it_is_about(
-    file, logs, *, before, after, ended, opened
-):
+def test_change_affects_only_its_cameras(file, logs, *, before, after, ended, opened):
     with running_app(file) as app:
         change(file, (before, after))
         assert reloaded(app, logs) == (ended, opened)
 
 
-def test_a_list_that_is_refused_holds_up_no_other_change(file, logs):
+def test_refused_list_does_not_block_other_changes(file, logs):
     plates = file.with_name("plates.csv")
     plates.write_text("plate,list,name\nB68SPK,allow,Ana\n")
     file.write_text(f'lists.file = "plates.csv"\n{file.read_text()}')
@@ -172,14 +170,14 @@ def test_a_list_that_is_refused_holds_up_no_other_change(file, logs):
 
 
 @pytest.mark.parametrize(("text", "zoom"), [("", True), ('privacy.unknown = "drop"\n', False)])
-def test_a_roi_is_shown_larger_unless_pictures_have_to_hide_what_is_around_it(file, text, zoom):
+def test_region_is_enlarged_unless_images_hide_other_plates(file, text, zoom):
     change(file, ("loop", "roi = [[0, 0], [0.1, 0], [0, 0.1]], loop"))
     file.write_text(text + file.read_text())
     with running_app(file) as app:
         assert app._pipelines["gate"]._view.zoom == zoom
 
 
-def test_a_camera_that_a_list_names_does_not_go(file):
+def test_camera_named_in_a_list_cannot_be_removed(file):
     file.with_name("plates.csv").write_text("plate,list,name,cameras\nB68SPK,allow,Ana,yard\n")
     file.write_text(f'lists.file = "plates.csv"\n{file.read_text()}')
     with running_app(file) as app:
@@ -191,11 +189,11 @@ def test_a_camera_that_a_list_names_does_not_go(file):
         assert "cameras online" in app._status()
 
 
-def test_another_source_of_a_clip_that_has_ended_waits_for_a_restart(file, logs):
-    change(file, ('"gone.mp4"', '"clip.mp4"'))
+def test_new_source_of_an_ended_video_waits_for_a_restart(file, logs):
+    change(file, ('"gone.mp4"', '"video.mp4"'))
     with running_app(file) as app:
         until(lambda: app._mailboxes["yard"].closed)
-        change(file, ('yard", url = "clip.mp4"', 'yard", url = "other.mp4"'))
+        change(file, ('yard", url = "video.mp4"', 'yard", url = "other.mp4"'))
         reloaded(app, logs)
         until(lambda: any(entry.get("sections") == "camera" for entry in logs))
 
@@ -209,7 +207,7 @@ def test_another_source_of_a_clip_that_has_ended_waits_for_a_restart(file, logs)
         ('regions = ["ro"]', 'formats = "gone.toml"', "gone.toml: No such file or directory"),
     ],
 )
-def test_a_bad_configuration_is_one_error_and_the_old_one_stays(file, before, after, message):
+def test_bad_configuration_is_one_error_and_the_running_one_stays(file, before, after, message):
     with running(file) as service:
         service.until("camera online", "camera=gate")
         good = file.read_text()

@@ -1,4 +1,4 @@
-"""`plateid run` with the networks that ship: from a clip to the pictures of its events."""
+"""`plateid run` with the shipped networks: from a video to the snapshots of its events."""
 
 import hashlib
 import json
@@ -37,7 +37,7 @@ def broker(tmp_path):
 
 @pytest.fixture
 def config(tmp_path, broker):
-    with av.open(str(DEMO_VIDEO)) as source, av.open(str(tmp_path / "clip.mp4"), "w") as target:
+    with av.open(str(DEMO_VIDEO)) as source, av.open(str(tmp_path / "video.mp4"), "w") as target:
         stream = source.streams.video[0]
         copy = target.add_stream_from_template(stream)
         for packet in source.demux(stream):
@@ -52,7 +52,7 @@ mqtt.port = {broker.port}
 store.path = "box/events.sqlite3"
 [[camera]]
 name = "street"
-url = "clip.mp4"
+url = "video.mp4"
 """
     )
     return file
@@ -70,9 +70,7 @@ def plates_in(jpeg: bytes) -> dict[str, Box]:
     return {plate.text: plate.box for plate in plates}
 
 
-def test_events_name_pictures_that_show_their_plates_and_subscribers_had_them_before(
-    config, broker
-):
+def test_snapshots_show_their_plates_and_are_published_before_their_events(config, broker):
     with closing(Subscriber(broker.port)) as subscriber:
         code, errors = finished(run(config), timeout_s=60)
         assert code == 0, errors
@@ -101,7 +99,7 @@ def test_events_name_pictures_that_show_their_plates_and_subscribers_had_them_be
         assert plates_in(late.messages[0].payload)
 
 
-def test_home_assistant_is_told_of_the_pictures_where_there_are_any(config, broker):
+def test_home_assistant_gets_an_image_entity_if_snapshots_are_enabled(config, broker):
     def platforms() -> set[str]:
         with closing(Subscriber(broker.port, "homeassistant/#")) as subscriber:
             code, errors = finished(run(config), timeout_s=60)
@@ -114,7 +112,7 @@ def test_home_assistant_is_told_of_the_pictures_where_there_are_any(config, brok
     assert platforms() == set()
 
 
-def test_plates_that_are_not_kept_are_in_no_picture(config, broker):
+def test_plates_that_are_not_kept_are_in_no_snapshot(config, broker):
     config.write_text('privacy.unknown = "drop"\n' + config.read_text())
     with closing(Subscriber(broker.port, "plateid/box/street/snapshot")) as subscriber:
         code, errors = finished(run(config), timeout_s=60)
@@ -127,7 +125,7 @@ def test_plates_that_are_not_kept_are_in_no_picture(config, broker):
         assert not plates_in(jpeg).keys() & set(PLATES)
 
 
-def test_a_folder_that_cannot_be_written_costs_the_pictures_and_is_said_once(config, broker):
+def test_unwritable_folder_loses_snapshots_and_is_logged_once(config, broker):
     folder(config).parent.mkdir()
     folder(config).write_text("in the way")
     with closing(Subscriber(broker.port)) as subscriber:
@@ -141,7 +139,7 @@ def test_a_folder_that_cannot_be_written_costs_the_pictures_and_is_said_once(con
     assert errors.count("what=snapshots") == 1
 
 
-def test_a_full_disk_costs_pictures_and_no_event(config, broker):
+def test_full_disk_loses_snapshots_but_no_event(config, broker):
     with closing(Subscriber(broker.port)) as subscriber:
         process = run(config)
         until(lambda: "camera online" in process.stderr.readline())
