@@ -1,0 +1,199 @@
+"""Recognition of all cameras: capture threads, mailboxes, pipelines and inference workers."""
+
+import functools
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from plateid.backoff import began
+from plateid.capture.camera import Camera
+from plateid.capture.mailbox import Mailboxes
+from plateid.config.cameras import CameraConfig
+from plateid.config.plate_formats import formats_of, rules_of
+from plateid.config.root import Config
+from plateid.core.health import CameraHealth
+from plateid.core.records import Frame, Plate, PlateEvent
+from plateid.models.networks import Networks
+from plateid.pipeline.camera_pipeline import CameraPipeline
+from plateid.pipeline.event_builder import EventServices, Origin
+from plateid.pipeline.passes import Pass
+from plateid.pipeline.settings import PipelineSettings
+from plateid.pipeline.timed import TimedDetector, TimedReader
+from plateid.pipeline.traffic import EventSink
+from plateid.service.metrics import Metrics
+from plateid.service.supervisor import Supervisor
+
+log = structlog.get_logger()
+
+SOURCE_KEYS = ("url", "loop", "timeout_s", "size", "format")
+"""Keys of a camera that change where its frames come from."""
+IDLE_S = 0.5
+"""Maximum time until a worker has left a camera's pipeline, seconds."""
+
+
+@dataclass(frozen=True)
+class RecognitionParts:
+    """What all cameras share.
+
+    Attributes:
+        networks: The detector and the reader.
+        metrics: Measures the inferences.
+        services: Supplies the fields of events that the pipelines do not know.
+        supervisor: Starts the threads.
+        sink: Receives the events.
+        show: Called with each processed frame and its plates.
+        set_status: Called when a camera goes online or offline.
+    """
+
+    networks: Networks
+    metrics: Metrics
+    services: EventServices
+    supervisor: Supervisor
+    sink: EventSink
+    show: Callable[[Frame, Sequence[Plate]], None]
+    set_status: Callable[[str, bool], None]
+
+
+def settings_of(config: Config) -> dict[str, PipelineSettings]:
+    """Returns the pipeline settings of each camera, by its name.
+
+    Raises:
+        ConfigError: The expected plate syntax is wrong.
+    """
+    formats = formats_of(config)
+    return {
+        camera.name: PipelineSettings(
+            rules_of(config, camera),
+            formats[camera.name],
+            replace(camera.view, zoom=not config.hides_plates),
+        )
+        for camera in config.camera
+    }
+
+
+class Recognition:
+    """The cameras of a configuration, their pipelines, and the workers that run inference."""
+
+    def __init__(
+        self, config: Config, settings: Mapping[str, PipelineSettings], parts: RecognitionParts
+    ) -> None:
+        """Builds everything; nothing runs yet."""
+        self._config = config
+        self._settings = dict(settings)
+        self._parts = parts
+        names = [camera.name for camera in config.camera]
+        self._mailboxes = Mailboxes(names)
+        self._online = dict.fromkeys(names, False)
+        self._pipelines = {name: self._pipeline(name) for name in names}
+        self._skipped = Counter[str]()  # of the pipelines before a reload
+        self._unpublished = Counter[str]()
+        self._cameras = [self._camera(camera) for camera in config.camera]
+
+    def resume(self, open_passes: Mapping[str, Sequence[PlateEvent]]) -> None:
+        """Continues the passes that were open before a restart, by their last events."""
+        for name in open_passes.keys() & self._pipelines.keys():
+            self._pipelines[name].resume(map(Pass.restored, open_passes[name]))
+
+    def start(self) -> None:
+        """Starts the workers and the capture threads."""
+        for number in range(self._config.models.workers):
+            self._parts.supervisor.start(f"worker-{number}", self._work)
+        for camera in self._cameras:
+            self._parts.supervisor.start("camera", camera.run)
+
+    def report_stalls(self) -> None:
+        """Reports cameras offline that block without an error."""
+        for camera in self._cameras:
+            camera.report_stall()
+
+    def apply(self, config: Config, settings: Mapping[str, PipelineSettings]) -> bool:
+        """Applies a changed configuration with the same cameras.
+
+        A pass ends only if the source or the settings of its camera have changed.
+
+        Returns:
+            Whether all changes are applied; False: a camera with a new source has ended already.
+        """
+        old, self._config = self._config, config
+        old_settings, self._settings = self._settings, self._settings | dict(settings)
+        applied = True
+        for camera, before, now in zip(self._cameras, old.camera, config.camera, strict=True):
+            same_source = all(getattr(before, key) == getattr(now, key) for key in SOURCE_KEYS)
+            applied &= same_source or camera.use(now)
+            if not same_source or old_settings[now.name] != self._settings[now.name]:
+                self._replace_pipeline(now.name, same_source=same_source)
+        return applied
+
+    def stop(self) -> None:
+        """Stops capture; frames that wait are still processed."""
+        for camera in self._cameras:
+            camera.stop()
+        self._mailboxes.close()
+        for name, health in self.health().items():
+            log.info("frames", camera=name, dropped=health.dropped, skipped=health.skipped)
+
+    def finish(self) -> list[str]:
+        """Ends all passes and returns the ids of those that may continue after a restart."""
+        return [id_ for pipeline in self._pipelines.values() for id_ in pipeline.finish()]
+
+    def health(self) -> dict[str, CameraHealth]:
+        """Returns the state of each camera, by its name."""
+        return {name: self._health(name) for name in self._pipelines}
+
+    def _health(self, name: str) -> CameraHealth:
+        mailbox, pipeline = self._mailboxes[name], self._pipelines[name]
+        return CameraHealth(
+            self._online[name],
+            mailbox.frames,
+            mailbox.dropped,
+            self._skipped[name] + pipeline.skipped,
+            self._unpublished[name] + pipeline.unpublished,
+        )
+
+    def _work(self) -> None:
+        """Processes frames of any camera until no camera sends any; the work of one thread."""
+        while (frame := self._mailboxes.wait_any()) is not None:
+            pipeline, mailbox = self._pipelines[frame.camera], self._mailboxes[frame.camera]
+            with self._parts.supervisor.working():
+                busy = self._mailboxes.crowded and not mailbox.closed
+                plates = pipeline.process_if_useful(frame) if busy else pipeline.process(frame)
+            if plates is not None:
+                self._parts.show(frame, plates)
+            self._mailboxes.done(frame.camera)
+        self._parts.supervisor.stop()
+
+    def _on_status(self, name: str, online: bool) -> None:  # noqa: FBT001 - a callback
+        """Ends the passes of moving vehicles when a camera goes offline."""
+        if not online:
+            began[f"camera {name}"] += 1
+            self._mailboxes.wait_idle(name, timeout_s=IDLE_S)
+            self._mailboxes[name].discard()  # else a late worker starts a pass with it
+            self._pipelines[name].interrupt()
+        self._online[name] = online
+        self._parts.set_status(name, online)
+
+    def _replace_pipeline(self, name: str, *, same_source: bool) -> None:
+        old, self._pipelines[name] = self._pipelines[name], self._pipeline(name)
+        self._mailboxes.wait_idle(name, timeout_s=IDLE_S)  # a worker may still use the old one
+        if same_source:
+            self._pipelines[name].resume(old.hand_over())
+        else:
+            old.finish()
+        self._skipped[name] += old.skipped
+        self._unpublished[name] += old.unpublished
+
+    def _pipeline(self, name: str) -> CameraPipeline:
+        networks, metrics = self._parts.networks, self._parts.metrics
+        return CameraPipeline(
+            Origin(self._config.device, name, networks.names, self._parts.services),
+            self._settings[name],
+            detector=TimedDetector(networks.detector(), metrics.detector_s.labels(name).time),
+            reader=TimedReader(networks.reader(), metrics.reader_s.labels(name).time),
+            sink=self._parts.sink,
+        )
+
+    def _camera(self, config: CameraConfig) -> Camera:
+        on_status = functools.partial(self._on_status, config.name)
+        return Camera(config, self._mailboxes[config.name], on_status=on_status)
