@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from plateid.backoff import began
+from plateid.backoff import outage_counts
 from plateid.capture.camera import Camera
 from plateid.capture.mailbox import Mailboxes
 from plateid.config.cameras import CameraConfig
@@ -167,7 +167,7 @@ class Recognition:
     def _on_status(self, name: str, online: bool) -> None:  # noqa: FBT001 - a callback
         """Ends the passes of moving vehicles when a camera goes offline."""
         if not online:
-            began[f"camera {name}"] += 1
+            outage_counts[f"camera {name}"] += 1
             self._mailboxes.wait_idle(name, timeout_s=IDLE_S)
             self._mailboxes[name].discard()  # else a late worker starts a pass with it
             self._pipelines[name].interrupt()

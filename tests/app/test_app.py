@@ -184,7 +184,7 @@ def test_events_that_cannot_be_stored_are_an_error_at_the_end(config, broker):
         other.execute("BEGIN IMMEDIATE")
         code, errors = finished(process)
     assert code == 1
-    assert f"{store_path}: 2 events could not be stored" in errors
+    assert f"{store_path}: could not store 2 events" in errors
 
 
 def test_full_disk_is_reported_and_loses_no_event(config, broker):

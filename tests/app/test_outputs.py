@@ -99,5 +99,5 @@ def test_check_counts_listed_plates_and_tests_webhooks(config):
     command = [*PLATEID, "check", "-c", str(config)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines()
-    assert any(line.startswith("ok    lists") and "1 plates" in line for line in lines), lines
+    assert any(line.startswith("ok    lists") and "1 plate" in line for line in lines), lines
     assert any(line.startswith("FAIL  webhook web") and "nowhere" in line for line in lines), lines

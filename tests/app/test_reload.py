@@ -131,11 +131,13 @@ def running_app(file):
 
 def reloaded(app, logs) -> tuple[set[str], set[str]]:
     """The cameras whose passes a reload ended, and those that it opened anew."""
-    pipelines, sources = dict(app._pipelines), [camera._config for camera in app._cameras]
+    recognition = app._recognition
+    pipelines, cameras = dict(recognition._pipelines), recognition._cameras
+    sources = [camera._config for camera in cameras]
     app._supervisor.reload()
     until(lambda: any(entry["event"] == "configuration reloaded" for entry in logs))
-    ended = {name for name, pipeline in app._pipelines.items() if pipeline is not pipelines[name]}
-    pairs = zip(app._cameras, sources, strict=True)
+    ended = {name for name, old in pipelines.items() if recognition._pipelines[name] is not old}
+    pairs = zip(cameras, sources, strict=True)
     return ended, {old.name for camera, old in pairs if camera._config is not old}
 
 
@@ -146,7 +148,8 @@ def reloaded(app, logs) -> tuple[set[str], set[str]]:
         ("loop", "min_plate_height = 9, loop", {"gate"}, set()),
         ("gone.mp4", "video.mp4", {"yard"}, {"yard"}),
         ('"ro"', '"de"', {"gate", "yard"}, set()),
-        ("loop", "events.lost_s = 2.0, loop", {"gate"}, set()),
+        ("loop", "events.lost_s = 3.0, loop", {"gate"}, set()),
+        ("loop", "events.lost_s = 2.0, loop", set(), set()),
         ("loop = true", "loop = false", {"gate"}, {"gate"}),
     ],
 )
@@ -174,7 +177,7 @@ def test_region_is_enlarged_unless_images_hide_other_plates(file, text, zoom):
     change(file, ("loop", "roi = [[0, 0], [0.1, 0], [0, 0.1]], loop"))
     file.write_text(text + file.read_text())
     with running_app(file) as app:
-        assert app._pipelines["gate"]._view.zoom == zoom
+        assert app._recognition._pipelines["gate"]._view.zoom == zoom
 
 
 def test_camera_named_in_a_list_cannot_be_removed(file):
@@ -192,7 +195,7 @@ def test_camera_named_in_a_list_cannot_be_removed(file):
 def test_new_source_of_an_ended_video_waits_for_a_restart(file, logs):
     change(file, ('"gone.mp4"', '"video.mp4"'))
     with running_app(file) as app:
-        until(lambda: app._mailboxes["yard"].closed)
+        until(lambda: app._recognition._mailboxes["yard"].closed)
         change(file, ('yard", url = "video.mp4"', 'yard", url = "other.mp4"'))
         reloaded(app, logs)
         until(lambda: any(entry.get("sections") == "camera" for entry in logs))
@@ -201,7 +204,7 @@ def test_new_source_of_an_ended_video_waits_for_a_restart(file, logs):
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ("loop", "lop", 'unknown key "camera[0].lop"'),
+        ("loop", "lop", r'unknown key \"camera[0].lop\"'),
         ('"ro"', '"xx"', "events.regions: unknown region"),
         ("[events]", "[events", "plateid.toml: "),
         ('regions = ["ro"]', 'formats = "gone.toml"', "gone.toml: No such file or directory"),
@@ -213,7 +216,7 @@ def test_bad_configuration_is_one_error_and_the_running_one_stays(file, before, 
         good = file.read_text()
         change(file, (before, after))
         service.reload()
-        service.until("level=error", "configuration refused, the old one stays", message)
+        service.until("level=error", "configuration refused, the running one stays", message)
         file.write_text(good)
         service.reload()
         service.until("configuration reloaded")

@@ -63,7 +63,7 @@ def running(config, manager):
 def test_first_message_is_ready_and_stop_is_reported(config, manager):
     with running(config, manager) as received:
         assert received[0] == {"READY": "1"}
-        manager.receive_until(WATCHDOG="1", STATUS="1 of 1 cameras online, ")
+        manager.receive_until(WATCHDOG="1", STATUS="1 of 1 camera online, ")
 
 
 def test_camera_outage_does_not_stop_the_watchdog(config, manager):

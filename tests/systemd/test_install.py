@@ -67,7 +67,7 @@ store.path = "/var/lib/plateid/plateid.sqlite3"
 @pytest.fixture
 def service(machine) -> Iterator[Machine]:
     machine.systemctl("start", "plateid")
-    until(lambda: "1 of 1 cameras online" in machine.show("StatusText"))
+    until(lambda: "1 of 1 camera online" in machine.show("StatusText"))
     if active(machine) != "one":
         install(machine, "one")
     yield machine
@@ -153,7 +153,7 @@ def test_bundle_that_crashes_the_service_is_rolled_back(service):
     code, line = install(service, "hungry", trial_s=60)
     assert (code, line) == (1, "plateid.service: ended: see journalctl -u plateid.service")
     assert (active(service), running(service)) == ("one", "one")
-    until(lambda: "1 of 1 cameras online" in service.show("StatusText"))
+    until(lambda: "1 of 1 camera online" in service.show("StatusText"))
 
 
 def test_bundle_that_keeps_the_service_from_starting_is_rolled_back(service):
@@ -182,7 +182,7 @@ def test_power_cut_during_a_trial_ends_it(service):
     service.cut_power()
     service.start()
     service.systemctl("start", "plateid")
-    until(lambda: "1 of 1 cameras online" in service.show("StatusText"))
+    until(lambda: "1 of 1 camera online" in service.show("StatusText"))
     assert running(service) == "one"
 
 

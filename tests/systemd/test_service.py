@@ -41,7 +41,7 @@ def machine(tmp_path_factory, broker) -> Iterator[Machine]:
 def service(machine) -> Iterator[Machine]:
     """The machine with plateid running."""
     machine.systemctl("start", "plateid")
-    until(lambda: status(machine).startswith("1 of 1 cameras online"))
+    until(lambda: status(machine).startswith("1 of 1 camera online"))
     yield machine
     machine.systemctl("stop", "plateid")
 
@@ -83,7 +83,7 @@ def start_without_store(machine: Machine) -> None:
     for file in store(machine).parent.glob("plateid.sqlite3*"):
         file.unlink()
     machine.systemctl("start", "plateid")
-    until(lambda: status(machine).startswith("1 of 1 cameras online"))
+    until(lambda: status(machine).startswith("1 of 1 camera online"))
 
 
 def events(machine: Machine) -> tuple[int, int]:
@@ -119,7 +119,7 @@ def test_stopped_process_is_restarted_by_the_watchdog(machine):
     machine.systemctl("kill", "--signal=STOP", "plateid")
     until(lambda: machine.show("NRestarts") == "1", 30)
     assert "Watchdog timeout" in machine.journal()
-    until(lambda: status(machine).startswith("1 of 1 cameras online"))
+    until(lambda: status(machine).startswith("1 of 1 camera online"))
     assert machine.show("MainPID") != pid
     assert events(machine)[0] == 1
     machine.systemctl("stop", "plateid")
@@ -153,10 +153,10 @@ def test_reload_applies_valid_config_and_keeps_the_old_one_otherwise(service):
     assert message in status(service)
     assert message in service.journal()
     reload(good.replace("clip.mp4", "gone.mp4").replace("[{", '[{name = "b", url = "b"}, {'))
-    until(lambda: "0 of 1 cameras online (offline: gate)" in status(service))
+    until(lambda: "0 of 1 camera online (offline: gate)" in status(service))
     assert "change waits for a restart" in service.journal()
     reload(good)
-    until(lambda: "1 of 1 cameras online" in status(service))
+    until(lambda: "1 of 1 camera online" in status(service))
     assert service.show("MainPID") == pid
 
 

@@ -90,7 +90,7 @@ def test_upgrade_keeps_the_configuration_and_restarts_the_service(device):
     done(device, *INSTALL, "-o", "Dpkg::Options::=--force-confdef", "/packages/newer.deb")
     assert (device.root / CONFIG).read_text() == configured
     assert device.show("MainPID") not in {"0", pid}
-    until(lambda: "1 of 1 cameras online" in device.show("StatusText"), PATIENCE_S)
+    until(lambda: "1 of 1 camera online" in device.show("StatusText"), PATIENCE_S)
     assert device.show("UnitFileState") == "enabled"
 
 

@@ -1,0 +1,97 @@
+"""Delivery of events: an outbox for each output, the MQTT publisher, webhooks and log files."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from plateid.config.root import Config
+from plateid.core.health import OutputHealth
+from plateid.outputs.all_outputs import Outputs
+from plateid.outputs.discovery import DiscoveryPublisher
+from plateid.outputs.mqtt import MqttPublisher
+from plateid.outputs.mqtt_device import MqttDevice
+from plateid.outputs.output_thread import OutputThread, Target
+from plateid.store.event_store import EventStore
+from plateid.store.outbox import Outbox
+from plateid.store.schema import MQTT
+
+STOP_S = 1.0
+"""Maximum time until the outputs have ended, seconds: systemd expects a stop within two."""
+
+
+class Delivery:
+    """All outputs of a configuration.
+
+    Attributes:
+        mqtt: The MQTT publisher.
+        mqtt_outbox: The events that wait for the broker.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        store: EventStore,
+        targets: Mapping[str, Target],
+        *,
+        list_names: Callable[[], tuple[str, ...]],
+        health: Callable[[], str],
+    ) -> None:
+        """Sends nothing yet.
+
+        Args:
+            config: The configuration.
+            store: Holds the events.
+            targets: Webhooks and log files, by name.
+            list_names: Returns the names of list entries, for Home Assistant.
+            health: Returns the health report as JSON.
+        """
+        self._outboxes = {name: Outbox(store, config.retention, name) for name in (MQTT, *targets)}
+        self.mqtt_outbox = self._outboxes[MQTT]
+        self._outputs = Outputs(
+            OutputThread(name, target, self._outboxes[name]) for name, target in targets.items()
+        )
+        cameras = tuple(camera.name for camera in config.camera)
+        images = any(shown != "off" for shown in config.shown.values())
+        device = MqttDevice(config.mqtt.prefix, config.device, store.instance, cameras, images)
+        discovery = DiscoveryPublisher(config.homeassistant, device, store, list_names=list_names)
+        self.mqtt = MqttPublisher(
+            config.mqtt, device, queue=self.mqtt_outbox, discovery=discovery, health=health
+        )
+
+    def start(self) -> None:
+        """Starts the threads."""
+        self.mqtt.start()
+        self._outputs.start()
+
+    def notify(self) -> None:
+        """Wakes the outputs up for a new event."""
+        self.mqtt.notify()
+        self._outputs.notify()
+
+    def trim(self) -> None:
+        """Deletes events that waited too long or are too many. Call it periodically."""
+        for outbox in self._outboxes.values():
+            outbox.trim()
+
+    def stop(self) -> None:
+        """Sends what goes at the first attempt, and ends the threads."""
+        stop_at = time.monotonic() + STOP_S
+        self._outputs.stop(stop_at)
+        self.mqtt.stop(STOP_S)
+        self._outputs.join(stop_at)
+
+    def steps(self) -> dict[str, float]:
+        """Returns the start of the present step of each thread (`time.monotonic()`), by name."""
+        steps = {thread.name: thread.moved_at for thread in self._outputs.threads}
+        return {MQTT: self.mqtt.moved_at} | steps
+
+    def health(self) -> dict[str, OutputHealth]:
+        """Returns the state of each output other than MQTT, by name."""
+        return {
+            thread.name: OutputHealth(outbox.events, thread.refused, outbox.dropped)
+            for thread in self._outputs.threads
+            for outbox in [self._outboxes[thread.name].health()]
+        }
+
+    def undelivered(self) -> int | None:
+        """Returns the number of events that wait for the broker; None while the store fails."""
+        return self.mqtt_outbox.health().events
