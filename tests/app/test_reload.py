@@ -204,7 +204,7 @@ def test_new_source_of_an_ended_video_waits_for_a_restart(file, logs):
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ("loop", "lop", r'unknown key \"camera[0].lop\"'),
+        ("loop", "lop", r"unknown key \"camera[0].lop\""),
         ('"ro"', '"xx"', "events.regions: unknown region"),
         ("[events]", "[events", "plateid.toml: "),
         ('regions = ["ro"]', 'formats = "gone.toml"', "gone.toml: No such file or directory"),
