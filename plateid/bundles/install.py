@@ -5,9 +5,11 @@ import os
 import re
 import signal
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from urllib.request import url2pathname
@@ -21,8 +23,9 @@ from plateid.bundles.installed_bundles import InstalledBundles
 from plateid.bundles.signature import SUFFIX, check_signature, sign
 from plateid.config.load import load_config
 from plateid.config.models import ModelsConfig
+from plateid.core.records import rfc3339
 from plateid.errors import BundleError
-from plateid.models.bundle import Bundle, read_spec
+from plateid.models.bundle import Bundle, BundleSpec, read_spec
 from plateid.service.systemd import Unit
 
 MAX_BYTES = 200_000_000
@@ -45,12 +48,14 @@ class InstallTarget:
         unit: The systemd unit; it tries the bundle if it runs with that file.
         report: Called with each step (a word) and its result (text).
         progress: Called during a download.
+        allow_downgrade: Whether to accept a bundle that is older than the newest one installed.
     """
 
     config: Path
     unit: Unit
     report: Callable[[str, str], None]
     progress: Progress = lambda _done, _total: None
+    allow_downgrade: bool = False
 
 
 def install_bundle(source: str, target: InstallTarget) -> None:
@@ -76,6 +81,7 @@ def install_bundle(source: str, target: InstallTarget) -> None:
         unpacked = folder / "bundle"
         unpacked.mkdir()
         unpack(name, data, unpacked)
+        _check_version(name, read_spec(unpacked), installed, target)
         count = check_golden_images(models.model_copy(update={"bundle": unpacked}))
         target.report("tested", f"{count} golden image{'s' * (count != 1)} read")
         _switch(installed, installed.add(unpacked, _folder_name(unpacked, data)), target)
@@ -95,7 +101,14 @@ def rollback_bundle(target: InstallTarget) -> None:
         _switch(installed, installed.previous, target)
 
 
-def pack_bundle(folder: Path, golden: Sequence[tuple[Path, str]], *, key: Path, out: Path) -> int:
+def pack_bundle(
+    folder: Path,
+    golden: Sequence[tuple[Path, str]],
+    *,
+    key: Path,
+    out: Path,
+    expires: datetime | None = None,
+) -> int:
     """Tests a bundle and writes its archive and the signature (`.sig` appended).
 
     Args:
@@ -104,6 +117,7 @@ def pack_bundle(folder: Path, golden: Sequence[tuple[Path, str]], *, key: Path, 
             bundle.
         key: Private key, PEM.
         out: The archive.
+        expires: Aware time after which no device installs the archive.
 
     Returns:
         The number of golden images.
@@ -117,12 +131,30 @@ def pack_bundle(folder: Path, golden: Sequence[tuple[Path, str]], *, key: Path, 
         _copy(folder, copy)
         if golden:
             _set_golden_images(copy, golden)
+        _set_version(copy, expires)
         count = check_golden_images(ModelsConfig(bundle=copy))
         data = pack(copy)
     signature = sign(data, key)
     write_synced(out, data)
     write_synced(_signature_file(out), signature)
     return count
+
+
+def _check_version(
+    name: str, spec: BundleSpec, installed: InstalledBundles, target: InstallTarget
+) -> None:
+    """Refuses a replayed archive: one that is signed, but expired or older than before.
+
+    Version and expiry are inside the signed archive, as in The Update Framework (specification,
+    section 5.3: rollback and freeze attacks).
+    """
+    if spec.expires is not None and spec.expires.astimezone(UTC) < datetime.now(UTC):
+        raise BundleError(name, f"expired at {rfc3339(spec.expires)}")
+    if spec.version < installed.newest_version and not target.allow_downgrade:
+        reason = (
+            f"version {spec.version} is older than {installed.newest_version}, which was in use"
+        )
+        raise BundleError(name, f"{reason}; --allow-downgrade installs it")
 
 
 def _models_without_bundle(config: Path) -> ModelsConfig:
@@ -234,4 +266,15 @@ def _set_golden_images(folder: Path, golden: Sequence[tuple[Path, str]]) -> None
     path = folder / "bundle.toml"
     table = tomlkit.parse(path.read_text())
     table["golden"] = tables
+    path.write_text(tomlkit.dumps(table))
+
+
+def _set_version(folder: Path, expires: datetime | None) -> None:
+    """Numbers a bundle by the current Unix time, unless it has a version, and sets its expiry."""
+    path = folder / "bundle.toml"
+    table = tomlkit.parse(path.read_text())
+    if not table.get("version"):
+        table["version"] = int(time.time())
+    if expires is not None:
+        table["expires"] = expires
     path.write_text(tomlkit.dumps(table))

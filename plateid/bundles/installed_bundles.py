@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from plateid.bundles.archive import sync_folder
+from plateid.bundles.archive import sync_folder, write_synced
 from plateid.config.models import ACTIVE, DEFAULT_BUNDLE, TRIAL, bundle_of
-from plateid.errors import BundleError
-from plateid.models.bundle import Bundle
+from plateid.errors import BundleError, reason_of
+from plateid.models.bundle import Bundle, read_spec
 
 PREVIOUS = "previous"
+NEWEST = "newest-version"
+"""File with the highest version that was ever activated: an older signed bundle is a downgrade."""
 
 
 class InstalledBundles:
@@ -42,6 +44,21 @@ class InstalledBundles:
     def previous(self) -> Path:
         """The bundle in use before that."""
         return bundle_of(self.folder / PREVIOUS) or DEFAULT_BUNDLE
+
+    @property
+    def newest_version(self) -> int:
+        """The highest version that was ever activated; 0 if none was.
+
+        Raises:
+            BundleError: The file with the version cannot be read.
+        """
+        file = self.folder / NEWEST
+        try:
+            return int(file.read_text())
+        except FileNotFoundError:
+            return 0
+        except (OSError, ValueError) as error:
+            raise BundleError(file, reason_of(error)) from error
 
     @contextmanager
     def changing(self) -> Iterator[Path]:
@@ -88,7 +105,9 @@ class InstalledBundles:
 
     def activate(self, bundle: Path) -> None:
         """Switches to a bundle and deletes all but this and the previous one."""
-        before = self.active
+        before, version = self.active, read_spec(bundle).version
+        if version > self.newest_version:
+            write_synced(self.folder / NEWEST, f"{version}\n".encode())
         if bundle != before:
             self._point(ACTIVE, bundle)
             self._point(PREVIOUS, before)

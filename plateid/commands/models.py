@@ -1,6 +1,8 @@
 """`plateid models`: lists, verifies, installs and packs bundles, and builds TensorRT engines."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -178,7 +180,8 @@ def _demo_image() -> LazyImage:
 @models.command(epilog="Example: plateid models install https://example.org/bundle.zip")
 @click.argument("source", metavar="FILE|URL")
 @CONFIG
-def install(source: str, path: Path) -> None:
+@click.option("--allow-downgrade", is_flag=True, help="Accept a bundle older than the newest one.")
+def install(source: str, path: Path, *, allow_downgrade: bool) -> None:
     """Test a signed bundle and use it from now on.
 
     The signature is beside the archive, with .sig appended to its name. A service that runs with
@@ -186,7 +189,8 @@ def install(source: str, path: Path) -> None:
     the previous bundle stays in use.
     """
     with ProgressReport() as progress:
-        install_bundle(source, _target(path, progress))
+        target = replace(_target(path, progress), allow_downgrade=allow_downgrade)
+        install_bundle(source, target)
 
 
 @models.command(epilog="Example: plateid models rollback")
@@ -228,8 +232,22 @@ def to_golden(
     metavar="IMAGE=PLATE",
     help="Image and plate that each device must read before it uses the bundle; repeatable.",
 )
-def pack(bundle: str, *, key: Path, out: Path, golden: list[tuple[Path, str]]) -> None:
+@click.option(
+    "--expires-days",
+    type=click.IntRange(1, 3650),
+    help="Days from now after which devices refuse to install the archive; default: never.",
+)
+def pack(
+    bundle: str,
+    *,
+    key: Path,
+    out: Path,
+    golden: list[tuple[Path, str]],
+    expires_days: int | None,
+) -> None:
     """Write a bundle's archive for `plateid models install`, and its signature beside it."""
-    count = pack_bundle(Path(bundle_path(bundle)), golden, key=key, out=out)
+    expires = datetime.now(UTC) + timedelta(days=expires_days) if expires_days else None
+    folder = Path(bundle_path(bundle))
+    count = pack_bundle(folder, golden, key=key, out=out, expires=expires)
     size_mb = out.stat().st_size / 1e6
     click.echo(f"{out}  {size_mb:.1f} MB, {counted(count, 'golden image')}")

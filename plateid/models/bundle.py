@@ -2,6 +2,7 @@
 
 import hashlib
 import tomllib
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -92,6 +93,10 @@ class BundleSpec(Section):
 
     format: int = Field(description="Version of this file format")
     name: str
+    version: int = Field(default=0, ge=0, description="Rises with each release; 0: not packed yet")
+    expires: datetime | None = Field(
+        default=None, description="Time with zone after which devices refuse to install it"
+    )
     licence: str
     detector: DetectorSpec
     reader: ReaderSpec

@@ -4,13 +4,16 @@ import fcntl
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from plateid.bundles.archive import pack
+from plateid.bundles.archive import pack, unpack
 from plateid.bundles.install import InstallTarget, install_bundle, pack_bundle, rollback_bundle
 from plateid.bundles.installed_bundles import InstalledBundles
 from plateid.bundles.signature import sign
@@ -89,7 +92,7 @@ def test_two_bundles_are_kept_and_rollback_switches_between_them(tmp_path, targe
     for name in ("first", "second", "third"):
         install_bundle(str(write_packed(tmp_path, key, name=name)), target)
     folder = tmp_path / "models"
-    kept = [link for link in folder.iterdir() if not link.is_symlink()]
+    kept = [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
     assert {path.name.split("-")[0] for path in kept} == {"second", "third"}
     rollback_bundle(target)
     assert used(target) == "second"
@@ -215,7 +218,53 @@ def test_invalid_archive_is_an_error_and_the_bundle_stays(tmp_path, target, key,
         install_bundle(str(archive), target)
     assert used(target) == "old"
     assert [path.name for path in tmp_path.rglob("evil*")] == []
-    assert len(list((tmp_path / "models").iterdir())) == 2  # the bundle and its symlink
+    assert (
+        len(list((tmp_path / "models").iterdir())) == 3
+    )  # the bundle, its symlink and its version
+
+
+def test_older_version_is_refused_unless_a_downgrade_is_allowed(tmp_path, target, key):
+    old, new = (
+        str(write_packed(tmp_path, key, name=f"v{n}", header=f"version = {n}")) for n in (1, 2)
+    )
+    install_bundle(new, target)
+    with pytest.raises(BundleError, match=r"v1.tar: version 1 is older than 2.*--allow-downgrade"):
+        install_bundle(old, target)
+    assert used(target) == "v2"
+    install_bundle(old, replace(target, allow_downgrade=True))
+    assert used(target) == "v1"
+    with pytest.raises(
+        BundleError, match="version 1 is older than 2"
+    ):  # a downgrade does not stick
+        install_bundle(old, target)
+    rollback_bundle(target)
+    assert used(target) == "v2"
+
+
+def test_expired_bundle_is_refused(tmp_path, target, key):
+    yesterday, tomorrow = (f"{datetime.now(UTC) + timedelta(days=n):%FT%TZ}" for n in (-1, 1))
+    with pytest.raises(BundleError, match=r"tiny.tar: expired at 20"):
+        install_bundle(str(write_packed(tmp_path, key, header=f"expires = {yesterday}")), target)
+    install_bundle(str(write_packed(tmp_path, key, header=f"expires = {tomorrow}")), target)
+    assert used(target) == "tiny"
+
+
+def test_packed_bundle_gets_a_version_that_rises_with_time(tmp_path, target, key):
+    install_bundle(str(write_packed(tmp_path, key, header="")), target)
+    version = Bundle(load_config(target.config).models.bundle).spec.version
+    assert abs(version - time.time()) < 60
+
+
+def test_pack_command_sets_the_expiry(tmp_path, bundle, key):
+    write_packed(tmp_path, key)
+    golden = f"{tmp_path}/street.png=AB12"
+    out = tmp_path / "packed.tar"
+    arguments = ("--key", key, "--out", out, "--golden", golden, "--expires-days", 30)
+    assert models("pack", bundle, *arguments).returncode == 0
+    folder = tmp_path / "unpacked"
+    folder.mkdir()
+    unpack("packed.tar", out.read_bytes(), folder)
+    assert read_spec(folder).expires - datetime.now(UTC) > timedelta(days=29)
 
 
 def test_full_disk_is_an_error_and_the_bundle_stays(tmp_path, target, key, capsys):
@@ -224,7 +273,7 @@ def test_full_disk_is_an_error_and_the_bundle_stays(tmp_path, target, key, capsy
     with full_disk(), pytest.raises(BundleError, match=r"models/.*: File too large"):
         install_bundle(str(archive), target)
     assert used(target) == "old"
-    assert len(list((tmp_path / "models").iterdir())) == 2
+    assert len(list((tmp_path / "models").iterdir())) == 3
     assert "new-" not in capsys.readouterr().out
 
 

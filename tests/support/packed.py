@@ -15,7 +15,7 @@ def openssl(*arguments: object) -> None:
 
 
 def write_keys(folder: Path, name: str, algorithm: str = "ed25519") -> Path:
-    """A private key; the public one is in `trusted/`."""
+    """Writes a key pair; the public key goes to `trusted/`."""
     trusted = folder / "trusted"
     trusted.mkdir(exist_ok=True)
     key = folder / f"{name}.key"
@@ -25,13 +25,19 @@ def write_keys(folder: Path, name: str, algorithm: str = "ed25519") -> Path:
 
 
 def write_packed(
-    folder: Path, key: Path, *, path: str = "-AA-B-11-2", name: str = "tiny", detector: bytes = b""
+    folder: Path,
+    key: Path,
+    *,
+    path: str = "-AA-B-11-2",
+    name: str = "tiny",
+    detector: bytes = b"",
+    header: str = "version = 1",
 ) -> Path:
-    """An archive of a bundle that finds a plate in all it sees and reads it by this CTC path."""
+    """Packs a bundle that detects a plate in every image and reads it by this CTC path."""
     made = folder / f"{name}-bundle"
     write_bundle(made, detector or detector_network([(32, 16, 20, 8, 0.9)]), reader_network(path))
     text = (made / "bundle.toml").read_text()
-    (made / "bundle.toml").write_text(text.replace('"tiny"', f'"{name}"'))
+    (made / "bundle.toml").write_text(text.replace('"tiny"', f'"{name}"\n{header}'))
     image = folder / "street.png"
     cv2.imwrite(str(image), np.full((64, 128, 3), 90, np.uint8))
     archive = folder / f"{name}.tar"
