@@ -1,7 +1,7 @@
-"""Labels as a data set that `python -m train` reads.
+"""Exports labels as a data set that `python -m train` reads.
 
-Nobody said whether there are other plates in a picture: what is farther away from the box than
-AROUND is grey, or a detector would learn to overlook them.
+A label says nothing about other plates in the image. The export paints everything grey that is
+farther from the box than `AROUND`, so that a detector does not learn to miss such plates.
 """
 
 import csv
@@ -21,17 +21,18 @@ from plateid.store.event_images import read_image, snapshot_file
 from plateid.store.labels import Label
 
 Files = Iterator[tuple[str, bytes]]
-"""Names and contents."""
+"""Names and contents of files."""
 AROUND = 2.0
-"""Widths of the box, on each side: plates of cars that stand side by side are farther apart."""
+"""Margin around the box, in widths of the box. Plates of two cars side by side are farther apart."""
 GREY = 114
-"""With which ultralytics fills pictures up."""
+"""Grey value with which ultralytics pads images."""
 QUALITY = 95
+"""JPEG quality."""
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """A label with the size of its picture, (width, height), and its box within that."""
+    """A label with the size of its image, (width, height), and its box within the image."""
 
     label: Label
     size: tuple[int, int]
@@ -39,19 +40,19 @@ class Labelled:
 
     @property
     def image(self) -> str:
-        """The name of its file in `images/`."""
+        """The name of the image file in `images/`."""
         return f"{self.label.id}.jpg"
 
     @property
     def is_plate(self) -> bool:
-        """What nobody can read is one."""
+        """Whether the box shows a plate, legible or not."""
         return self.label.verdict != "notplate"
 
 
 def training_files(
     labels: Iterable[tuple[Label, dict[str, Any]]], store: Path, form: str = "csv"
 ) -> Files:
-    """The files of a data set in one of `FORMS`; pictures that are gone are left out."""
+    """Gives the files of a data set in one of `FORMS`, without labels whose image is deleted."""
     labelled = []
     for label, event in labels:
         file = snapshot_file(store, event, legible=True)
@@ -68,7 +69,7 @@ def training_files(
 
 
 def _surroundings(image: Image, box: Box) -> Image:
-    """What was looked at, in its place in the picture."""
+    """Returns the image with everything grey but the surroundings of the box."""
     margin = AROUND * (box[2] - box[0])
     wide = expanded(box, x=AROUND, y=margin / (box[3] - box[1]))
     x1, y1, x2, y2 = (round(value) for value in clipped(wide, image))
@@ -78,7 +79,7 @@ def _surroundings(image: Image, box: Box) -> Image:
 
 
 def _csv(labelled: list[Labelled]) -> Files:
-    """A row a plate with its text; a picture of something else has an empty box."""
+    """Gives a table with a row per label; an image without a plate has an empty box."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["image", "x1", "y1", "x2", "y2", "text", "legibility"])
@@ -90,7 +91,7 @@ def _csv(labelled: list[Labelled]) -> Files:
 
 
 def _yolo(labelled: list[Labelled]) -> Files:
-    """A text file a picture, which is empty where there is no plate."""
+    """Gives a text file per image, which is empty if there is no plate."""
     for each in labelled:
         (x1, y1, x2, y2), (width, height) = each.box, each.size
         middle = (x1 + x2) / 2 / width, (y1 + y2) / 2 / height
@@ -101,7 +102,7 @@ def _yolo(labelled: list[Labelled]) -> Files:
 
 
 def _coco(labelled: list[Labelled]) -> Files:
-    """One JSON file; a picture without an annotation has no plate."""
+    """Gives one JSON file; an image without an annotation has no plate."""
     images, annotations = [], []
     for number, each in enumerate(labelled, 1):
         width, height = each.size

@@ -1,7 +1,7 @@
-"""Labels that people gave to plates: which to look at first, and what was said.
+"""Labels that users gave to plates, and the order in which to label them.
 
-They live in a file of their own beside the store, and no longer than what the event itself says:
-once its plate is not kept any more, or it is gone, so is the label.
+Labels have a file of their own beside the store. A label is deleted together with its event, or
+when the event's plate is redacted.
 """
 
 import json
@@ -29,20 +29,34 @@ LAYOUT = """
         x1 REAL NOT NULL, y1 REAL NOT NULL, x2 REAL NOT NULL, y2 REAL NOT NULL,
         labelled_at REAL NOT NULL
     ) STRICT"""
-LOOKED_AT = 2000
-"""The newest passes, of which the most useful come first."""
-NEAR_MISS = 1.0
+ORPHANED = """
+    DELETE FROM label WHERE NOT EXISTS (SELECT 1 FROM store.event
+        WHERE event.id = label.id AND plate_form = 'plain' AND json_valid(payload))"""
+UNLABELLED = """
+    SELECT payload FROM
+        (SELECT * FROM store.event ORDER BY first_seen DESC LIMIT ?) AS event
+    WHERE plate_form = 'plain' AND plate <> '' AND json_valid(payload)
+    AND payload ->> '$.snapshot.file' IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM store.event AS later
+        WHERE later.pass_id = event.pass_id AND later.position > event.position)
+    AND NOT EXISTS (SELECT 1 FROM label WHERE label.id = event.id)"""
+MAX_EVENTS = 4000
+"""Number of newest events among which the tasks are: two events per pass."""
+MAX_DISTANCE = 1.0
+"""Maximum distance of a plate that is nearly listed."""
 BUSY_S = 2.0
+"""Longest wait for another process, seconds."""
 
 
 @dataclass(frozen=True)
 class Label:
-    """What somebody said of the plate of an event.
+    """A user's label of the plate of an event.
 
     Attributes:
-        id: Of the event.
-        text: What the plate says; empty where the verdict is another than `plate`.
-        box: In pixels of the event's picture.
+        id: Id of the event.
+        verdict: Whether the box shows a legible plate, an unreadable plate or no plate.
+        text: Text of the plate; empty if the verdict is not `plate`.
+        box: Pixels of the event's snapshot.
     """
 
     id: str
@@ -53,15 +67,15 @@ class Label:
 
 @dataclass(frozen=True)
 class Task:
-    """An event to look at, how useful that is, from 0 to 1, and why."""
+    """An event to label, how useful its label is (0-1), and why."""
 
     event: dict[str, Any]
-    use: float
+    usefulness: float
     why: str
 
 
 class Labels:
-    """The labels of a store. May be used from any thread."""
+    """The labels of a store. May be used from any thread. Each method may raise StoreError."""
 
     def __init__(self, store: Path) -> None:
         """Opens nothing yet."""
@@ -69,59 +83,46 @@ class Labels:
         self._store = store
 
     def add(self, label: Label) -> None:
-        """Keeps a label, in the place of one before."""
+        """Stores a label, replacing an earlier one of the same event."""
         row = (label.id, label.verdict, label.text, *label.box, time.time())
         with self._opened() as db:
             db.execute("INSERT OR REPLACE INTO label VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def all(self) -> list[tuple[Label, dict[str, Any]]]:
-        """Each with its event, oldest first; those whose plates are not kept go now."""
+        """Returns each label with its event, oldest first."""
+        query = """
+            SELECT id, verdict, text, x1, y1, x2, y2, payload FROM label
+            JOIN store.event USING (id) ORDER BY id"""
         with self._opened() as db:
-            rows = db.execute(
-                "SELECT id, verdict, text, x1, y1, x2, y2, payload FROM label"
-                " JOIN store.event USING (id) ORDER BY id"
-            ).fetchall()
+            rows = db.execute(query).fetchall()
         return [
             (Label(id_, verdict, text, (x1, y1, x2, y2)), json.loads(payload))
             for id_, verdict, text, x1, y1, x2, y2, payload in rows
         ]
 
     def counts(self) -> dict[str, int]:
-        """How many there are of each verdict."""
+        """Returns the number of labels of each verdict."""
         with self._opened() as db:
             known = dict(db.execute("SELECT verdict, count(*) FROM label GROUP BY 1").fetchall())
         return {verdict: known.get(verdict, 0) for verdict in VERDICTS}
 
     def tasks(self, entries: Iterable[Entry]) -> list[Task]:
-        """What to label, the most useful first: only plates that are kept, and shown."""
+        """Returns the events to label, the most useful first."""
         with self._opened() as db:
-            rows = db.execute(
-                "SELECT payload FROM (SELECT id, payload, pass_id, position FROM store.event"
-                " ORDER BY first_seen DESC LIMIT ?) AS event WHERE json_valid(payload)"
-                " AND payload ->> '$.snapshot.file' IS NOT NULL AND NOT EXISTS (SELECT 1"
-                " FROM store.event AS later WHERE later.pass_id = event.pass_id"
-                " AND later.position > event.position)"
-                " AND NOT EXISTS (SELECT 1 FROM label WHERE label.id = event.id)",
-                (2 * LOOKED_AT,),
-            ).fetchall()
-        listed = Lists(tuple(entries), NEAR_MISS)
-        events = (json.loads(payload) for (payload,) in rows)
-        tasks = [_task(event, listed) for event in events if _kept(event)]
-        return sorted(tasks, key=lambda task: -task.use)
+            rows = db.execute(UNLABELLED, (MAX_EVENTS,)).fetchall()
+        lists = Lists(tuple(entries), MAX_DISTANCE)
+        tasks = [_task(json.loads(payload), lists) for (payload,) in rows]
+        return sorted(tasks, key=lambda task: -task.usefulness)
 
     def forget(self) -> None:
-        """Deletes the labels of plates that are not kept any more, if there are labels at all."""
+        """Deletes the labels of redacted and deleted events, if the file exists."""
         if self.path.exists():
             with self._opened():
                 pass
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
-        """The labels, with the store beside them as `store`, which is not written.
-
-        Raises:
-            StoreError: One of them cannot be used.
-        """
+        """Gives a connection to the labels, with the store as the read-only schema `store`."""
         try:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
             with closing(sqlite3.connect(f"file:{quote(str(self.path))}", uri=True)) as db, db:
@@ -129,38 +130,30 @@ class Labels:
                 db.execute("PRAGMA secure_delete = ON")
                 db.execute(LAYOUT)
                 db.commit()
-                uri = f"file:{quote(str(self._store))}?mode=ro"
-                db.execute("ATTACH ? AS store", (uri,))
-                self._forget(db)
+                db.execute("ATTACH ? AS store", (f"file:{quote(str(self._store))}?mode=ro",))
+                db.execute(ORPHANED)
                 yield db
         except sqlite3.Error as error:
             raise StoreError(self.path, error) from error
         except OSError as error:
             raise StoreError(self.path, error.strerror) from error
 
-    def _forget(self, db: sqlite3.Connection) -> None:
-        db.execute(
-            "DELETE FROM label WHERE NOT EXISTS (SELECT 1 FROM store.event"
-            " WHERE event.id = label.id AND json_valid(payload) AND plate <> ''"
-            " AND json_array_length(payload, '$.char_confidences') = length(plate))"
-        )
 
-
-def _kept(event: dict[str, Any]) -> bool:
-    return bool(event["plate"]) and len(event["char_confidences"]) == len(event["plate"])
-
-
-def _task(event: dict[str, Any], listed: Lists) -> Task:
+def _task(event: dict[str, Any], lists: Lists) -> Task:
     agreeing = event["agreeing_reads"] / max(1, event["reads"])
     reasons = [
         (1 - event["confidence"], "low confidence"),
         (0.8 * (1 - agreeing), "frames disagree"),
         (0.5 if event["region"] is None else 0.0, "no country issues it"),
         (0.6 if event["list"] and event["list"]["distance"] else 0.0, "listed, but not exactly"),
-        (0.7 if event["list"] is None and _near(event["plate"], listed) else 0.0, "nearly listed"),
+        (
+            0.7 if event["list"] is None and _is_near(event["plate"], lists) else 0.0,
+            "nearly listed",
+        ),
     ]
     return Task(event, *max(reasons))
 
 
-def _near(plate: str, listed: Lists) -> bool:
-    return min((away for away, _ in listed.near(plate)), default=0) > 0
+def _is_near(plate: str, lists: Lists) -> bool:
+    """Returns whether an entry is near the plate, but is not the plate."""
+    return min((apart for apart, _ in lists.near(plate)), default=0) > 0

@@ -1,62 +1,55 @@
-"""Labels live as long as what the event itself says."""
+"""Labels: the order of the tasks, and that labels live no longer than their events."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
-from selenium.webdriver import Keys
-from selenium.webdriver.common.by import By
 
 from plateid.core.lists import Entry
 from plateid.core.records import ListMatch, Snapshot
 from plateid.errors import StoreError
 from plateid.store.label_export import training_files
 from plateid.store.labels import Label, Labels
+from plateid.store.purge import Purge
 from plateid.store.snapshot_files import SnapshotFiles
-from plateid.store.snapshots import encoded
-from tests.support.broker import until
-from tests.support.samples import event, payloads
+from tests.support.histories import deliver_all, retention
+from tests.support.samples import SEEN, event
 
 BOX = (1.0, 2.0, 30.0, 12.0)
 SHOT = Snapshot("2026/11/24/01939d2c-1a2b-7c3d-8e4f-5a6b7c8d9e0f.jpg", "0" * 64)
 
 
 @pytest.fixture
-def labels(box):
-    return Labels(box.config.store.path)
+def labels(store):
+    """The labels of a store with one labelled event."""
+    store.append(SEEN)
+    labels = Labels(store.path)
+    labels.add(Label(SEEN.id, "plate", "NEW123", BOX))
+    ((label, stored),) = labels.all()
+    assert (label.text, stored["id"]) == ("NEW123", SEEN.id)
+    return labels
 
 
-def labelled(box, labels):
-    made = json.loads(payloads(box.store)[0])
-    labels.add(Label(made["id"], "plate", "NEW123", BOX))
-    assert [label.text for label, _ in labels.all()] == ["NEW123"]
-    return made
-
-
-@pytest.mark.parametrize("plate", ["", "0123456789ABCDEF0123456789ABCDEF"])
-def test_a_label_goes_when_the_plate_is_not_kept_any_more(box, labels, plate):
-    made = labelled(box, labels)
-    payload = json.dumps(made | {"plate": plate, "char_confidences": []})
-    with box.store.transaction() as db:
-        change = "UPDATE event SET plate = ?, payload = ? WHERE id = ?"
-        db.execute(change, (plate, payload, made["id"]))
-    labels.forget()
+@pytest.mark.parametrize("rule", ["hash", "drop"])
+def test_label_goes_with_its_plate_without_the_web_server(store, labels, rule):
+    deliver_all(store)
+    retention(store, unknown=rule).finish()
     assert b"NEW123" not in labels.path.read_bytes()
     assert labels.all() == []
 
 
-def test_a_purge_takes_labels_along(box, labels):
-    made = labelled(box, labels)
-    command = [sys.executable, "-m", "plateid", "events", "purge", "--plate", made["plate"]]
-    done = subprocess.run(command, cwd=box.folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+def test_label_goes_with_its_event(store, labels):
+    Purge(store.path).plate(SEEN.plate)
     assert b"NEW123" not in labels.path.read_bytes()
 
 
-def test_the_most_useful_come_first_and_each_says_why(box, labels):
-    sure = replace(event(1), snapshot=SHOT, confidence=0.99, reads=5, agreeing_reads=5)
+def test_retention_makes_no_file_for_labels(store):
+    retention(store, unknown="drop").finish()
+    assert not Labels(store.path).path.exists()
+
+
+def test_most_useful_tasks_come_first_and_each_says_why(store):
+    sure = replace(SEEN, snapshot=SHOT, confidence=0.99, reads=5, agreeing_reads=5)
     for changes in (
         {"plate": "AAAAAA"},
         {"plate": "BBBBBB", "confidence": 0.2},
@@ -64,14 +57,14 @@ def test_the_most_useful_come_first_and_each_says_why(box, labels):
         {"plate": "DDDDDD", "region": None},
         {"plate": "KX73LPM"},
         {"plate": "KX73LP4", "list": ListMatch("Ana", "allow", 1)},
+        {"plate": "EEEEEE", "snapshot": None},
     ):
-        made = event(1)
-        length = len(changes["plate"])
-        changes |= {"id": made.id, "pass_id": made.id, "char_confidences": (0.9,) * length}
-        box.store.append(replace(sure, **changes))
-    tasks = labels.tasks([Entry("KX73LPH", "allow", "Ana")])
-    found = [(task.event["plate"], task.why) for task in tasks if task.event["camera"] == "gate"]
-    assert found == [
+        id_ = event(1).id
+        store.append(replace(sure, id=id_, pass_id=id_, **changes))
+    store.append(replace(sure, id=event(1).id, pass_id=id_, plate="0" * 32))
+    store.rows("UPDATE event SET plate_form = 'hashed' WHERE plate = ?", "0" * 32)
+    tasks = Labels(store.path).tasks([Entry("KX73LPH", "allow", "Ana")])
+    assert [(task.event["plate"], task.why) for task in tasks] == [
         ("BBBBBB", "low confidence"),
         ("KX73LPM", "nearly listed"),
         ("CCCCCC", "frames disagree"),
@@ -81,35 +74,17 @@ def test_the_most_useful_come_first_and_each_says_why(box, labels):
     ]
 
 
-@pytest.mark.parametrize("size", [(1280, 720), (640, 360), (333, 187)])
-def test_the_box_is_right_in_a_picture_of_any_size(box, browser, scene, size):
-    """Where the frame is larger, the page shows the box where the plate is, and keeps it so."""
-    image, (plate, *_) = scene[0].image, scene[1]
-    made = event(1, plate=plate.text, box=plate.box, confidence=0.1, camera="drive")
-    made = replace(made, pass_id=made.id, char_confidences=(0.1,) * len(plate.text))
-    album = SnapshotFiles(box.config.store.path)
-    kept = album.add(made.id, encoded(image.resized(*size), 90), hidden=False)
-    frame = image.width, image.height
-    box.store.append(replace(made, snapshot=replace(kept, frame=frame)))
-    browser.get(f"{box.address}/review")
-    expected = [value * size[0] / frame[0] for value in plate.box]
-    shown = browser.find_element(By.NAME, "box").get_attribute("value")
-    assert [float(value) for value in shown.split(",")] == pytest.approx(expected, abs=0.6)
-    browser.find_element(By.NAME, "text").send_keys(Keys.ENTER)
-    until(lambda: Labels(box.config.store.path).all(), 10)
-    ((label, _),) = Labels(box.config.store.path).all()
-    assert label.box == pytest.approx(expected, abs=0.6)
-
-
-def test_a_picture_that_is_gone_is_left_out(box, labels):
-    made = labelled(box, labels)
-    (box.folder / "plateid-snapshots" / made["snapshot"]["file"]).unlink()
-    files = dict(training_files(labels.all(), box.config.store.path))
+def test_label_without_its_snapshot_is_not_exported(store, labels):
+    snapshot = SnapshotFiles(store.path).add(SEEN.id, b"", hidden=False)
+    payload = json.dumps(json.loads(SEEN.to_json()) | {"snapshot": vars(snapshot)})
+    store.rows("UPDATE event SET payload = ?", payload)
+    (SnapshotFiles(store.path).folder / snapshot.file).unlink()
+    files = dict(training_files(labels.all(), store.path))
     assert files == {"labels.csv": b"image,x1,y1,x2,y2,text,legibility\n"}
 
 
-def test_labels_follow_no_link(labels, tmp_path):
-    other = tmp_path / "other"
+def test_symbolic_link_in_place_of_the_labels_is_an_error(store, tmp_path):
+    labels, other = Labels(store.path), tmp_path / "other"
     other.touch(0o644)
     labels.path.symlink_to(other)
     with pytest.raises(StoreError, match=r"labels: Too many levels of symbolic links"):

@@ -3,8 +3,6 @@
 import sqlite3
 from contextlib import closing
 
-import pytest
-
 from plateid.store.event_store import EventStore
 from plateid.store.privacy import Privacy
 from tests.support.histories import ANA, deliver_all, files_with, kept, retention, with_plate
@@ -118,17 +116,3 @@ def test_store_that_fails_is_an_outage_and_redaction_continues_later(store, logs
     keeper._outage._next_try = 0.0
     keeper.check()
     assert kept(store)[0]["plate"] == ""
-
-
-@pytest.mark.parametrize("labelled", [True, False])
-def test_label_goes_with_its_plate_without_the_web_server(store, labelled):
-    from plateid.store.labels import Label, Labels
-
-    made, labels = event(1), Labels(store.path)
-    store.append(made)
-    if labelled:
-        labels.add(Label(made.id, "plate", "NEW123", (1.0, 2.0, 30.0, 12.0)))
-    deliver_all(store)
-    retention(store, unknown="drop").finish()
-    assert labels.path.exists() is labelled
-    assert not labelled or b"NEW123" not in labels.path.read_bytes()
