@@ -1,28 +1,16 @@
-"""Lists of known plates, and the entry that matches a plate despite a misread character.
+"""Lists of known plates, and the entry that matches a plate despite a misread character."""
 
-A list is a CSV file as spreadsheets write it: the first row names the columns, `#` starts a
-comment line, and commas, semicolons or tabs separate the cells.
-"""
-
-import csv
 import functools
-import io
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import datetime
 from itertools import pairwise
-from typing import get_args
 
 from plateid.core.records import ListKind, ListMatch
-from plateid.core.text import CHARSET, CONFUSABLE_PAIRS, edit_distance
-from plateid.errors import ConfigError
+from plateid.core.text import CONFUSABLE_PAIRS, edit_distance
 
-COLUMNS = ("plate", "list", "name", "note", "valid_from", "valid_to", "cameras")
-REQUIRED = COLUMNS[:2]
-SEPARATORS = ",;\t"
 GAPS = re.compile(r"[\s.·-]")
 PRECEDENCE: tuple[ListKind, ...] = ("deny", "watch", "allow")
 """Order of the kinds among equally near entries: the strictest one wins."""
@@ -145,109 +133,6 @@ def _substitution_cost(left: str, right: str) -> float:
     return CONFUSABLE_COST if (left, right) in CONFUSABLE else 1.0
 
 
-def parse_entries(text: str, source: object, cameras: Collection[str]) -> tuple[Entry, ...]:
-    """The entries of a file.
-
-    Args:
-        text: The content of the file.
-        source: The path of the file, for errors.
-        cameras: Names of the configured cameras.
-
-    Raises:
-        ConfigError: The file is invalid; names the source, the line and the reason.
-    """
-    rows = _rows(text, source)
-    line, header = next(rows, (1, []))
-    columns = [name.lower() for name in header]
-    try:
-        _check_columns(columns)
-        entries = []
-        for number, row in rows:
-            line = number
-            entries.append(_entry(_cells(columns, row), cameras))
-    except ValueError as error:
-        raise ConfigError(f"{source}: line {line}", error) from error
-    return tuple(entries)
-
-
-def _rows(text: str, source: object) -> Iterator[tuple[int, list[str]]]:
-    """Yields each row that is neither empty nor a comment, with its first line number."""
-    written = io.StringIO(text.removeprefix("\ufeff"), newline="")
-    lines = ["\n" if line.startswith("#") else line for line in written]
-    first = next((line for line in lines if line.strip()), "")
-    separator = max(SEPARATORS, key=first.count)
-    reader = csv.reader(lines, delimiter=separator, strict=True)
-    line = 1
-    try:
-        for row in reader:
-            cells = [cell.strip() for cell in row]
-            if any(cells):
-                yield line, cells
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise ConfigError(f"{source}: line {line}", f"is not CSV: {error}") from error
-
-
-def _check_columns(columns: list[str]) -> None:
-    for column in columns:
-        if column not in COLUMNS:
-            raise ValueError(f"unknown column {column!r}; the first row names {','.join(COLUMNS)}")
-        if columns.count(column) > 1:
-            raise ValueError(f"column {column} is there twice")
-    for column in REQUIRED:
-        if column not in columns:
-            raise ValueError(f"no column {column}; the first row names {','.join(COLUMNS)}")
-
-
-def _cells(columns: list[str], row: list[str]) -> dict[str, str]:
-    if any(row[len(columns) :]):
-        raise ValueError(f"{len(row)} cells, but the first row names {len(columns)} columns")
-    return dict.fromkeys(COLUMNS, "") | dict(zip(columns, row, strict=False))
-
-
-def _entry(cells: dict[str, str], cameras: Collection[str]) -> Entry:
-    entry = Entry(
-        plate=_plate(cells["plate"]),
-        kind=_kind(cells["list"]),
-        name=cells["name"] or cells["plate"],
-        note=cells["note"],
-        valid_from=_moment("valid_from", cells["valid_from"], time.min),
-        valid_to=_moment("valid_to", cells["valid_to"], time.max),
-        cameras=frozenset(cells["cameras"].split()),
-    )
-    if entry.valid_from and entry.valid_to and entry.valid_to < entry.valid_from:
-        raise ValueError("valid_to is before valid_from")
-    if unknown := sorted(entry.cameras - set(cameras)):
-        raise ValueError(f"cameras: there is no {unknown[0]!r}; known: {' '.join(cameras)}")
-    return entry
-
-
 def compact(text: str) -> str:
     """Returns a plate as people write it, in upper case and without gaps."""
     return GAPS.sub("", text).upper()
-
-
-def _plate(text: str) -> str:
-    plate = compact(text)
-    if not plate or not set(plate) <= set(CHARSET):
-        raise ValueError(f"plate: {text!r} is not of the letters A to Z and digits")
-    return plate
-
-
-def _kind(text: str) -> ListKind:
-    for kind in get_args(ListKind):
-        if text.lower() == kind:
-            return kind  # type: ignore[no-any-return]
-    raise ValueError(f"list: {text!r} is not one of {', '.join(get_args(ListKind))}")
-
-
-def _moment(column: str, text: str, of_day: time) -> datetime | None:
-    """Parses a day, or a time, which is converted to local time if it has a zone."""
-    if not text:
-        return None
-    try:
-        with suppress(ValueError):
-            return datetime.combine(date.fromisoformat(text), of_day)
-        return datetime.fromisoformat(text).astimezone().replace(tzinfo=None)
-    except (ValueError, OverflowError) as error:
-        raise ValueError(f"{column}: {text!r} is not as 2026-11-24 or 2026-11-24T18:30") from error

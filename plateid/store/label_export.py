@@ -23,7 +23,7 @@ from plateid.store.labels import Label
 Files = Iterator[tuple[str, bytes]]
 """Names and contents of files."""
 AROUND = 2.0
-"""Margin around the box, in widths of the box. Plates of two cars side by side are farther apart."""
+"""Margin around the box, in widths of the box; two cars side by side are farther apart."""
 GREY = 114
 """Grey value with which ultralytics pads images."""
 QUALITY = 95

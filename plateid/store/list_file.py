@@ -1,37 +1,43 @@
-"""The file of lists, read again when somebody has edited it."""
+"""The file of the lists: read again when it changes, and written with undo."""
 
+import hashlib
+from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import structlog
 
 from plateid.config.outputs import ListsConfig
-from plateid.core.lists import Lists, parse_entries
+from plateid.core.list_csv import COLUMNS, parse_entries
+from plateid.core.lists import Entry, Lists
 from plateid.core.records import ListMatch
 from plateid.errors import ConfigError, reason_of
+from plateid.files import replace_text
 
-State = tuple[int, int, int]
-"""Of a file: inode, size, and time of its last change."""
+FileState = tuple[int, int, int]
+"""Inode, size, and time of the last change of a file."""
 LISTS_REFUSED = "lists refused, the old ones stay"
+MAX_UNDO = 50
 log = structlog.get_logger()
 
 
 class ListFile:
-    """The lists as they were when their file was last read and found right.
+    """The lists of the last valid version of their file.
 
-    `match` may be called from any thread at any time; all else by one thread.
+    `match` may be called from any thread, all other methods from one thread.
 
     Attributes:
-        lists: The present ones, exchanged as a whole.
-        refused: Why the file is not as they are; empty where it is.
+        lists: The lists, which a reload replaces as a whole.
+        refused: Why the present file is not used; empty if it is.
     """
 
     def __init__(self, config: ListsConfig, cameras: Sequence[str]) -> None:
-        """Reads the file, if there is one.
+        """Reads the file, if one is configured.
 
         Raises:
-            ConfigError: It cannot be read, or is wrong; names file, line and reason.
+            ConfigError: The file cannot be read or is invalid; names file, line and reason.
         """
         self._config = config
         self._cameras = cameras
@@ -46,10 +52,10 @@ class ListFile:
         return self.lists.match(plate, camera=camera, at=at)
 
     def reload(self) -> None:
-        """Reads the file now; what is read right replaces all at once.
+        """Reads the file now.
 
         Raises:
-            ConfigError: As at the start; the lists are as they were.
+            ConfigError: The file cannot be read or is invalid. The old lists stay.
         """
         if self._config.file is not None:
             self._loaded = self._seen = _state(self._config.file)
@@ -61,9 +67,9 @@ class ListFile:
             log.info("lists read", file=str(self._config.file), entries=len(self.lists.entries))
 
     def check(self) -> None:
-        """Reads the file if it has changed since, and not while it is written; every few seconds.
+        """Reads the file if it has changed, and not changed since the last check.
 
-        One that is wrong is logged once, and the lists are as they were.
+        Call it every few seconds. An invalid file is logged once, and the old lists stay.
         """
         state = _state(self._config.file)
         settled = state == self._seen
@@ -75,15 +81,82 @@ class ListFile:
                 log.error(LISTS_REFUSED, reason=str(error))  # noqa: TRY400
 
     def _read(self, file: Path) -> Lists:
-        try:
-            text = file.read_bytes().decode()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(file, reason_of(error)) from error
-        return Lists(parse_entries(text, file, self._cameras), self._config.max_distance)
+        return Lists(parse_entries(_read(file), file, self._cameras), self._config.max_distance)
 
 
-def _state(file: Path | None) -> State | None:
-    """None where there is no file, or none that can be found."""
+@dataclass(frozen=True)
+class Change:
+    """A change of the file: its description, and the text of the file before and after."""
+
+    description: str
+    before: str
+    after: str
+
+
+class Undo:
+    """The last changes of the web UI since the start."""
+
+    def __init__(self) -> None:
+        """Starts without changes."""
+        self._changes: deque[Change] = deque(maxlen=MAX_UNDO)
+
+    def add(self, change: Change) -> None:
+        """Adds a change."""
+        self._changes.append(change)
+
+    def last(self, text: str) -> Change | None:
+        """Returns the change to undo; None if the file was changed elsewhere since."""
+        return self._changes[-1] if self._changes and self._changes[-1].after == text else None
+
+    def drop(self) -> None:
+        """Removes the last change, which was undone."""
+        self._changes.pop()
+
+
+def read_text(file: Path) -> str:
+    """Returns the text of the file, or that of an empty list if there is no file.
+
+    Raises:
+        ConfigError: The file cannot be read.
+    """
+    return _read(file) if file.exists() else ",".join(COLUMNS) + "\n"
+
+
+def read_entries(file: Path | None, cameras: Sequence[str]) -> tuple[Entry, ...]:
+    """Returns the entries of the file; none if there is no file.
+
+    Raises:
+        ConfigError: The file cannot be read or is invalid.
+    """
+    return parse_entries(read_text(file), file, cameras) if file is not None else ()
+
+
+def write_text(file: Path, text: str, cameras: Sequence[str]) -> None:
+    """Replaces the file if the text is valid.
+
+    Raises:
+        ConfigError: The text is invalid, or the file cannot be written. The old file stays.
+    """
+    parse_entries(text, file, cameras)
+    try:
+        replace_text(file.resolve(), text)  # the target of a symbolic link, not the link
+    except OSError as error:
+        raise ConfigError(file, error.strerror) from error
+
+
+def state_of(text: str) -> str:
+    """Returns a digest by which the web UI notices that the file has changed."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(file, reason_of(error)) from error
+
+
+def _state(file: Path | None) -> FileState | None:
     if file is None:
         return None
     try:

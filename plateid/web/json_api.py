@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from plateid.core.records import rfc3339
-from plateid.store.list_editor import read_entries
+from plateid.store.list_file import read_entries
 from plateid.store.search import find, find_pass
 from plateid.store.search_query import parse_query
 from plateid.web.site import FOLDER, site_of

@@ -9,19 +9,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from plateid.core.lists import COLUMNS
+from plateid.core.list_csv import COLUMNS, rows_of, with_row, without_row
 from plateid.errors import ConfigError, StoreError
 from plateid.files import is_replaceable
 from plateid.store.history import History
-from plateid.store.list_editor import (
-    Change,
-    read_text,
-    rows_of,
-    state_of,
-    with_row,
-    without_row,
-    write_text,
-)
+from plateid.store.list_file import Change, read_text, state_of, write_text
 from plateid.web.guard import read_change
 from plateid.web.site import Site, page, site_of
 

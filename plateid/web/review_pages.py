@@ -18,7 +18,7 @@ from plateid.errors import ConfigError
 from plateid.store.event_images import plate_box
 from plateid.store.label_export import FORMS, training_files
 from plateid.store.labels import VERDICTS, Label, Labels
-from plateid.store.list_editor import read_entries
+from plateid.store.list_file import read_entries
 from plateid.web.event_pages import event_of, legible_image
 from plateid.web.guard import read_change
 from plateid.web.site import Site, page, site_of

@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, Response
 from plateid import __version__
 from plateid.config.root import Config
 from plateid.store.history import History
-from plateid.store.list_editor import Undo
+from plateid.store.list_file import Undo
 from plateid.web.access import Access
 from plateid.web.live import RECENT, Live
 

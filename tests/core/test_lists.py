@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plateid.core.lists import COLUMNS, CONFUSABLE, Entry, Lists, distance, parse_entries
+from plateid.core.list_csv import COLUMNS, parse_entries
+from plateid.core.lists import CONFUSABLE, Entry, Lists, distance
 from plateid.core.records import ListMatch
 from plateid.core.text import CHARSET, edit_distance
 from plateid.errors import ConfigError

@@ -1,0 +1,229 @@
+"""The CSV file of the lists: parsed into entries, and edited row by row.
+
+It is a file as spreadsheets write it: the first row names the columns, `#` starts a comment line,
+and commas, semicolons or tabs separate the cells.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from typing import get_args
+
+from plateid.core.lists import Entry, compact
+from plateid.core.records import ListKind
+from plateid.core.text import CHARSET
+from plateid.errors import ConfigError
+
+COLUMNS = ("plate", "list", "name", "note", "valid_from", "valid_to", "cameras")
+REQUIRED = COLUMNS[:2]
+SEPARATORS = ",;\t"
+BOM = "\ufeff"
+"""Byte-order mark, which spreadsheets write before the first line."""
+LINE_BREAK = re.compile(r"[\r\n\x00]")
+
+
+def parse_entries(text: str, source: object, cameras: Collection[str]) -> tuple[Entry, ...]:
+    """Returns the entries of a file.
+
+    Args:
+        text: The content of the file.
+        source: The path of the file, for errors.
+        cameras: Names of the configured cameras.
+
+    Raises:
+        ConfigError: The file is invalid; names the source, the line and the reason.
+    """
+    rows = _rows(text, source)
+    line, header = next(rows, (1, []))
+    columns = [name.lower() for name in header]
+    try:
+        _check_columns(columns)
+        entries = []
+        for number, row in rows:
+            line = number
+            entries.append(_entry(_by_column(columns, row), cameras))
+    except ValueError as error:
+        raise ConfigError(f"{source}: line {line}", error) from error
+    return tuple(entries)
+
+
+def _rows(text: str, source: object) -> Iterator[tuple[int, list[str]]]:
+    """Yields each row that is neither empty nor a comment, with its first line number."""
+    written = io.StringIO(text.removeprefix(BOM), newline="")
+    lines = ["\n" if line.startswith("#") else line for line in written]
+    reader = csv.reader(lines, delimiter=_separator(lines), strict=True)
+    line = 1
+    try:
+        for row in reader:
+            cells = [cell.strip() for cell in row]
+            if any(cells):
+                yield line, cells
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise ConfigError(f"{source}: line {line}", f"is not CSV: {error}") from error
+
+
+def _separator(lines: Sequence[str]) -> str:
+    """Returns the separator that the first row has most often."""
+    first = next(filter(_is_row, lines), ",")
+    return max(SEPARATORS, key=first.count)
+
+
+def _is_row(line: str) -> bool:
+    """Returns whether a line is neither empty nor a comment."""
+    return bool(line.strip()) and not line.removeprefix(BOM).startswith("#")
+
+
+def _check_columns(columns: list[str]) -> None:
+    for column in columns:
+        if column not in COLUMNS:
+            raise ValueError(f"unknown column {column!r}; the first row names {','.join(COLUMNS)}")
+        if columns.count(column) > 1:
+            raise ValueError(f"column {column} is there twice")
+    for column in REQUIRED:
+        if column not in columns:
+            raise ValueError(f"no column {column}; the first row names {','.join(COLUMNS)}")
+
+
+def _by_column(columns: list[str], row: list[str]) -> dict[str, str]:
+    if any(row[len(columns) :]):
+        raise ValueError(f"{len(row)} cells, but the first row names {len(columns)} columns")
+    return dict.fromkeys(COLUMNS, "") | dict(zip(columns, row, strict=False))
+
+
+def _entry(cells: Mapping[str, str], cameras: Collection[str]) -> Entry:
+    entry = Entry(
+        plate=_plate(cells["plate"]),
+        kind=_kind(cells["list"]),
+        name=cells["name"] or cells["plate"],
+        note=cells["note"],
+        valid_from=_moment("valid_from", cells["valid_from"], time.min),
+        valid_to=_moment("valid_to", cells["valid_to"], time.max),
+        cameras=frozenset(cells["cameras"].split()),
+    )
+    if entry.valid_from and entry.valid_to and entry.valid_to < entry.valid_from:
+        raise ValueError("valid_to is before valid_from")
+    if unknown := sorted(entry.cameras - set(cameras)):
+        raise ValueError(f"cameras: there is no {unknown[0]!r}; known: {' '.join(cameras)}")
+    return entry
+
+
+def _plate(text: str) -> str:
+    plate = compact(text)
+    if not plate or not set(plate) <= set(CHARSET):
+        raise ValueError(f"plate: {text!r} is not of the letters A to Z and digits")
+    return plate
+
+
+def _kind(text: str) -> ListKind:
+    for kind in get_args(ListKind):
+        if text.lower() == kind:
+            return kind  # type: ignore[no-any-return]
+    raise ValueError(f"list: {text!r} is not one of {', '.join(get_args(ListKind))}")
+
+
+def _moment(column: str, text: str, of_day: time) -> datetime | None:
+    """Parses a day, or a time, which is converted to local time if it has a zone."""
+    if not text:
+        return None
+    try:
+        with suppress(ValueError):
+            return datetime.combine(date.fromisoformat(text), of_day)
+        return datetime.fromisoformat(text).astimezone().replace(tzinfo=None)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{column}: {text!r} is not as 2026-11-24 or 2026-11-24T18:30") from error
+
+
+@dataclass(frozen=True)
+class Row:
+    """One entry as it is written.
+
+    Attributes:
+        number: Number of its line, from 0.
+        cells: Text of each column; empty if the file does not have the column.
+    """
+
+    number: int
+    cells: Mapping[str, str]
+
+
+def rows_of(text: str) -> list[Row]:
+    """Returns the entries of a file that has each entry on a line of its own.
+
+    Raises:
+        ValueError: A cell has several lines, which only a spreadsheet can edit.
+    """
+    lines = _lines(text)
+    separator = _separator(lines)
+    numbers = [number for number, line in enumerate(lines) if _is_row(line)]
+    cells = [_cells(lines[number], separator) for number in numbers]
+    columns = [name.lower() for name in cells[0]] if cells else []
+    return [
+        Row(number, dict.fromkeys(COLUMNS, "") | dict(zip(columns, row, strict=False)))
+        for number, row in zip(numbers[1:], cells[1:], strict=True)
+        if any(row)
+    ]
+
+
+def with_row(text: str, number: int | None, cells: Mapping[str, str]) -> str:
+    """Returns the file with one line replaced or appended, and with the columns that it needs.
+
+    Raises:
+        ValueError: A cell has a line break.
+    """
+    if any(LINE_BREAK.search(cell) for cell in cells.values()):
+        raise ValueError("a cell is one line")
+    lines = _lines(text)
+    separator = _separator(lines)
+    columns = _add_columns(lines, [key for key, cell in cells.items() if cell])
+    line = _line([cells.get(column, "") for column in columns], separator)
+    if number is None:
+        lines.append(line)
+    else:
+        lines[number] = line
+    return "\n".join(lines) + "\n"
+
+
+def without_row(text: str, number: int) -> str:
+    """Returns the file without one line."""
+    lines = _lines(text)
+    del lines[number]
+    return "\n".join(lines) + "\n"
+
+
+def _add_columns(lines: list[str], needed: Sequence[str]) -> list[str]:
+    """Adds missing columns to the header among the lines, and returns all columns."""
+    head = next((number for number, line in enumerate(lines) if _is_row(line)), None)
+    if head is None:
+        lines.append(",".join(COLUMNS))
+        return list(COLUMNS)
+    separator = _separator(lines)
+    names = _cells(lines[head], separator)
+    columns = [name.lower() for name in names]
+    if missing := [column for column in needed if column not in columns]:
+        lines[head] = _line([*names, *missing], separator)
+    return [*columns, *missing]
+
+
+def _lines(text: str) -> list[str]:
+    """Splits at line breaks only: a note may hold other characters that `splitlines` splits at."""
+    return [line.rstrip("\n") for line in io.StringIO(text, newline=None)]
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    try:
+        rows = list(csv.reader([line.removeprefix(BOM)], delimiter=separator, strict=True))
+    except csv.Error as error:
+        raise ValueError("a cell has several lines: use a spreadsheet") from error
+    return [cell.strip() for cell in rows[0]] if rows else []
+
+
+def _line(cells: Sequence[str], separator: str) -> str:
+    written = io.StringIO()
+    csv.writer(written, delimiter=separator, lineterminator="").writerow(cells)
+    line = written.getvalue()
+    return f'"{cells[0]}"{line[len(cells[0]) :]}' if line.startswith("#") else line
