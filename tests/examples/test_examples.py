@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 from paho.mqtt import publish
-from plateid.store.queues import Queued
 from prometheus_client import generate_latest
 
 from plateid.config.outputs import WebhookConfig
+from plateid.core.delivery import OutboxEntry
 from plateid.outputs.homeassistant import components
 from plateid.outputs.mqtt_device import Box
 from plateid.outputs.webhook import Webhook
@@ -62,16 +62,15 @@ def test_the_receiver_accepts_a_signed_webhook_and_refuses_a_forged_one(tmp_path
     (tmp_path / "other").write_text(SECRET[::-1])
     port = free_port()
     url = f"http://127.0.0.1:{port}/"
-    seen = event(1)
-    queued = Queued(1, seen.id, seen.to_json(), sent=False)
+    entry = OutboxEntry(event(1), sent=False)
     with example("webhook_receiver.py", tmp_path / "secret", port) as process:
         assert line(process) == f"listening at {port}"
         genuine = WebhookConfig(name="a", url=url, secret_file=tmp_path / "secret")
-        assert Webhook(genuine).deliver(queued)
+        assert Webhook(genuine).deliver(entry)
         assert line(process) == "plate_seen gate B68SPK"
         forged = WebhookConfig(name="b", url=url, secret_file=tmp_path / "other")
         with pytest.raises(Exception, match="answers 400 wrong signature"):
-            Webhook(forged).deliver(queued)
+            Webhook(forged).deliver(entry)
 
 
 AUTOMATIONS = sorted(EXAMPLES.glob("home-assistant/*.yaml"))
