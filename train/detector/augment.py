@@ -170,7 +170,8 @@ def simulate_faults(image: Image, rng: Rng) -> Image:
         pixels = np.clip(pixels + noise, 0, 255).astype(np.uint8)
     if rng.random() < 0.3:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 80))]
-        pixels = cv2.imdecode(cv2.imencode(".jpg", pixels, quality)[1], cv2.IMREAD_COLOR)
+        encoded = cv2.imencode(".jpg", pixels, quality)[1]
+        pixels = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
     return np.asarray(pixels, np.uint8)
 
 
@@ -180,7 +181,7 @@ def _visible(box1: PlateBoxes, box2: PlateBoxes, **_options: Any) -> NDArray[np.
     return kept
 
 
-class PlateDataset(YOLODataset):  # type: ignore[misc] - ultralytics is untyped
+class PlateDataset(YOLODataset):
     """ultralytics' dataset with this augmentation."""
 
     plates: list[Image] = []  # noqa: RUF012 - none while ultralytics fills its cache

@@ -14,8 +14,9 @@ import numpy as np
 from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
 
 from plateid.config.models import bundle_path
+from train.dataset.grouping import Split
 from train.dataset.labelled_image import LabelledImage, data_hash
-from train.dataset.splits import Split, load_split
+from train.dataset.splits import load_split
 from train.dataset.yolo_layout import write_yolo
 from train.detector.detector_run import DetectorRun
 from train.detector.training_session import train_network, training_seconds

@@ -31,7 +31,7 @@ RENDERED_PLATES = 600
 """Rendered plates to paste into images, besides those of `DetectorRun.plates`."""
 
 
-class PlateTrainer(DetectionTrainer):  # type: ignore[misc] - ultralytics is untyped
+class PlateTrainer(DetectionTrainer):
     """Trains the detector of a `DetectorRun`."""
 
     def __init__(

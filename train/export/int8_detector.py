@@ -95,7 +95,9 @@ def _map50(path: Path, images: Sequence[LabelledImage], size: tuple[int, int]) -
     changes = {"width": size[0], "height": size[1]}
     spec = read_spec(DEFAULT_BUNDLE).detector.model_copy(update=changes)
     detector = OnnxDetector(network, spec, threshold=MIN_SCORE)
-    return rank([_detected(detector, image) for image in images], 0.5).average_precision()
+    precision = rank([_detected(detector, image) for image in images], 0.5).average_precision()
+    assert precision is not None, "the images show plates"
+    return precision
 
 
 def _detected(detector: OnnxDetector, image: LabelledImage) -> ImageBoxes:

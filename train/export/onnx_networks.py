@@ -98,8 +98,9 @@ def export_detector(
         tolerance = {"box": BOX_TOLERANCE_FLOAT16_PX, "score": TOLERANCE_FLOAT16}
         check_candidates(out, infer(out, to_detector_input(image)), expected, **tolerance)
     elif form.precision == "int8":
+        pixels = image[None].astype(np.float32) / np.float32(255)
         exact = out.rename(out.with_suffix(".float.onnx"))
-        _export_checked(Int8Candidates(model, **size), image[None] / np.float32(255), out)
+        _export_checked(Int8Candidates(model, **size), pixels, out)
         prefix = f"/model/model.{head.i}/"
         quantise_detector(out, exact, data, size=(form.width, form.height), head=prefix)
         exact.unlink()

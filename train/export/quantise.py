@@ -38,7 +38,7 @@ class Plan:
     of_pixels: bool = False
 
 
-class _Inputs(CalibrationDataReader):  # type: ignore[misc] - onnxruntime is untyped
+class _Inputs(CalibrationDataReader):
     def __init__(self, name: str, inputs: Iterator[Array]) -> None:
         self._name, self._inputs = name, inputs
 

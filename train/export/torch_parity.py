@@ -18,7 +18,7 @@ MIN_SCORE = 0.01
 Array = NDArray[np.float32]
 
 
-def infer(path: Path, inputs: NDArray[np.generic]) -> Array:
+def infer(path: Path, inputs: NDArray[np.float32] | NDArray[np.uint8]) -> Array:
     """Runs an ONNX file once, as the device does."""
     return NetworkSession(str(path), path.read_bytes()).run(inputs)
 

@@ -23,7 +23,7 @@ HEADS = 6
 """Attention heads of a transformer layer."""
 
 
-class PlateNet(nn.Module):  # type: ignore[misc]  # the types of torch are not installed
+class PlateNet(nn.Module):
     """Turns crops into logits of characters, one row of classes per CTC step."""
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class PlateNet(nn.Module):  # type: ignore[misc]  # the types of torch are not i
         return logits
 
 
-class Residual(nn.Module):  # type: ignore[misc]  # as above
+class Residual(nn.Module):
     """Two convolutions with a skip connection (He et al., CVPR 2016)."""
 
     def __init__(self, channels: int) -> None:

@@ -30,7 +30,7 @@ KEPT = "_trained"
 """Suffix of the float weights in an INT8 reader. Inference ignores them; training starts there."""
 
 
-class ExportedReader(nn.Module):  # type: ignore[misc]  # the types of torch are not installed
+class ExportedReader(nn.Module):
     """The network as it is exported: with probabilities instead of logits."""
 
     def __init__(self, network: PlateNet) -> None:

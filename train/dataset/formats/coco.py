@@ -62,7 +62,7 @@ def read(
     folder: Path, files: list[Path], problems: list[str]
 ) -> tuple[list[ImageLabels], set[str]]:
     """Reads the listed images and the classes; an image without a box has no plate."""
-    labels, classes = [], set[str]()
+    labels, classes = list[ImageLabels](), set[str]()
     for file in files:
         try:
             coco = _Coco.model_validate_json(file.read_bytes())

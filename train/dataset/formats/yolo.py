@@ -7,7 +7,7 @@ in ultralytics. An image without a text file has no plate.
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 from pydantic import BaseModel, ValidationError
 
 from train.dataset.formats.image_labels import (
