@@ -1,9 +1,32 @@
-"""Replaces files atomically."""
+"""Reads untrusted files, and replaces files atomically."""
 
+import errno
 import os
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+
+
+def read_file(file: Path, *, limit_bytes: int) -> bytes:
+    """Returns the content of a regular file.
+
+    Raises:
+        OSError: It cannot be read, is larger than the limit, or is something else, for example a
+            FIFO, which would block.
+    """
+    if "\0" in str(file):
+        raise OSError(errno.EINVAL, "has a NUL character in its name", str(file))
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as stream:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "is not a regular file", str(file))
+        if os.fstat(descriptor).st_size > limit_bytes:
+            raise OSError(errno.EFBIG, f"is larger than {limit_bytes:,} bytes", str(file))
+        return stream.read()
 
 
 def is_replaceable(file: Path) -> bool:

@@ -10,7 +10,8 @@ import tarfile
 from pathlib import Path
 
 from plateid.errors import BundleError
-from plateid.models.bundle import BundleSpec, read_spec
+from plateid.files import read_file
+from plateid.models.bundle import MAX_FILE_BYTES, BundleSpec, read_spec
 
 NAMES = re.compile(r"bundle\.toml|MODEL_CARD\.md|\w[\w.-]*\.onnx|golden/\w[\w.-]*", re.ASCII)
 """Names of a bundle's files; nothing else is ever written."""
@@ -37,7 +38,7 @@ def pack(folder: Path) -> bytes:
     with tarfile.open(fileobj=data, mode="w:", format=tarfile.USTAR_FORMAT) as archive:
         for name in names:
             try:
-                content = (folder / name).read_bytes()
+                content = read_file(folder / name, limit_bytes=MAX_FILE_BYTES)
             except OSError as error:
                 raise BundleError(folder / name, error.strerror) from error
             member = tarfile.TarInfo(name)

@@ -25,6 +25,7 @@ from plateid.config.load import load_config
 from plateid.config.models import ModelsConfig
 from plateid.core.records import rfc3339
 from plateid.errors import BundleError
+from plateid.files import read_file
 from plateid.models.bundle import Bundle, BundleSpec, read_spec
 from plateid.service.systemd import Unit
 
@@ -185,13 +186,9 @@ def _signature_file(archive: Path) -> Path:
 
 def _read(file: Path) -> bytes:
     try:
-        with file.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+        return read_file(file, limit_bytes=MAX_BYTES)
     except OSError as error:
         raise BundleError(file, error.strerror) from error
-    if len(data) > MAX_BYTES:
-        raise BundleError(file, f"is larger than {MAX_BYTES:,} bytes")
-    return data
 
 
 def _folder_name(folder: Path, data: bytes) -> str:

@@ -1,6 +1,7 @@
 """Image files, and the images and videos of a folder."""
 
 import math
+import os
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,8 @@ from plateid.errors import SourceError
 
 MAX_PIXELS = 128_000_000
 """Larger images are refused before decoding; decoded, this many pixels take 384 MB."""
+MAX_FILE_BYTES = 500_000_000
+"""Larger files are refused: no image of MAX_PIXELS needs more."""
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".flv", ".wmv"}
@@ -106,14 +109,19 @@ def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             head = file.read(image_headers.MAGIC_BYTES)
-            data = head + file.read() if image_headers.is_known(head) else head
+            if not image_headers.is_known(head):
+                rest = b""
+            elif os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
+                raise SourceError(path, f"is larger than {MAX_FILE_BYTES:,} bytes")
+            else:
+                rest = file.read()
     except FileNotFoundError:
         raise SourceError(path, "does not exist") from None
     except OSError as error:
         raise SourceError(path, error.strerror) from error
-    if not data:
+    if not head:
         raise SourceError(path, "is empty")
-    return data
+    return head + rest
 
 
 def _decode(name: object, data: bytes) -> Image:

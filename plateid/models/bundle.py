@@ -11,7 +11,10 @@ from pydantic import Field, ValidationError
 from plateid.config.section import Probability, Section
 from plateid.core.text import CHARSET
 from plateid.errors import BundleError, reason_of
+from plateid.files import read_file
 
+MAX_SPEC_BYTES, MAX_FILE_BYTES = 1_000_000, 500_000_000
+"""Largest `bundle.toml`, and largest network or golden image."""
 FORMAT = 1
 """Version of `bundle.toml` that this version of plateid reads."""
 Pixels = Annotated[int, Field(ge=8, le=4096)]
@@ -132,7 +135,7 @@ def read_spec(folder: Path) -> BundleSpec:
     """
     path = folder / "bundle.toml"
     try:
-        table = tomllib.loads(path.read_text())
+        table = tomllib.loads(read_file(path, limit_bytes=MAX_SPEC_BYTES).decode())
     except (OSError, ValueError, RecursionError) as error:
         raise BundleError(path, reason_of(error)) from error
     _check_format(path, table)
@@ -160,7 +163,7 @@ def verified(path: Path, sha256: str) -> bytes:
         BundleError: It cannot be read, or has another hash.
     """
     try:
-        data = path.read_bytes()
+        data = read_file(path, limit_bytes=MAX_FILE_BYTES)
     except OSError as error:
         raise BundleError(path, error.strerror) from error
     if hashlib.sha256(data).hexdigest() != sha256:

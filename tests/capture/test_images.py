@@ -1,3 +1,4 @@
+import os
 import resource
 import struct
 import time
@@ -288,3 +289,9 @@ def test_folder_without_images_and_missing_folder_are_errors(tmp_path):
         find_sources(tmp_path)
     with pytest.raises(SourceError, match="does not exist"):
         find_sources(tmp_path / "gone")
+
+
+def test_file_of_terabytes_is_refused_without_reading_it(tmp_path):
+    path = saved(tmp_path, encoded(".jpg"), "huge.jpg")
+    os.truncate(path, 60_000_000_000)  # sparse
+    assert reason(path) == "is larger than 500,000,000 bytes"

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -116,3 +117,11 @@ def test_failed_inference_is_an_error():
     session = NetworkSession("tiny", reader_network("A"))
     with pytest.raises(ModelError, match="tiny: inference failed"):
         session.run(np.zeros((1, 1, 16, 47), np.float32))
+
+
+@pytest.mark.parametrize("name", ["detector.onnx", "bundle.toml"])
+def test_fifo_in_a_bundle_is_refused(bundle, name):
+    (bundle / name).unlink()
+    os.mkfifo(bundle / name)
+    with pytest.raises(BundleError, match=rf"{name}: is not a regular file"):
+        Bundle(bundle)
