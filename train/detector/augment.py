@@ -18,7 +18,7 @@ from ultralytics.data.dataset import YOLODataset
 
 from plateid.core.records import Image
 from train.dataset.formats.image_labels import all_below
-from train.synth.rendering import render_plate
+from train.synth.flat_plate import random_plate
 from train.synth.signs import render_sign
 from train.train_error import TrainError
 
@@ -80,7 +80,7 @@ def _read_plate_image(path: Path) -> Image:
 def render_plates(count: int, *, seed: int) -> list[Image]:
     """Returns plates of many countries, rendered flat and clean."""
     rng = np.random.default_rng(seed)
-    plates = (render_plate(rng) for _ in range(count))
+    plates = (random_plate(rng, cap=48.0).image for _ in range(count))
     return [np.asarray(cv2.resize(plate, None, fx=0.6, fy=0.6), np.uint8) for plate in plates]
 
 

@@ -29,7 +29,8 @@ def write_video(street: Street, path: Path, *, size: Size = (1280, 720), fps: in
     count = round(street.length_s * fps)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
+        unfinished = path.with_name(f"new-{path.name}")
+        with av.open(str(unfinished), "w", options={"movflags": "+faststart"}) as container:
             stream = container.add_stream("libx264", rate=fps, options=CODEC)
             stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
             frames = track(render(street, size=size, fps=fps), path.name, total=count)
@@ -38,6 +39,7 @@ def write_video(street: Street, path: Path, *, size: Size = (1280, 720), fps: in
                 for plate in frame.plates:
                     boxes[plate.vehicle][index] = np.round(plate.box, 1).tolist()
             container.mux(stream.encode())
+        unfinished.replace(path)
         truth = [_truth(*pair) for pair in zip(street.vehicles, boxes, strict=True)]
         head = {"width": size[0], "height": size[1], "fps": fps, "frames": count}
         path.with_suffix(".json").write_text(json.dumps({**head, "vehicles": truth}))

@@ -44,6 +44,12 @@ class FlatPlate:
     region: str
 
 
+def random_plate(rng: np.random.Generator, *, cap: float, region: str | None = None) -> FlatPlate:
+    """Draws a random plate of a country, or of any, with characters `cap` pixels high."""
+    code, layout = random_layout(rng, region)
+    return draw_plate(rng, layout, code, cap=cap)
+
+
 def random_layout(rng: np.random.Generator, region: str | None = None) -> tuple[str, PlateLayout]:
     """Returns a random country and one of its layouts, by their weights."""
     countries = [each for each in layouts() if region is None or each.region == region]

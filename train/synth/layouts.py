@@ -83,7 +83,6 @@ class PlateLayout(Section):
         min_length=1, description="As in formats.toml; / starts a row, [] stacks characters"
     )
     letters: str = Field(default="ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_length=1)
-    digits: str = Field(default="0123456789", min_length=1)
     family: str = Field(description="Family of fonts in fonts.toml")
     aspect: Range = Field(description="Width of an ordinary letter, in heights of it")
     cap_heights: tuple[Length, ...] = Field(
@@ -111,11 +110,11 @@ class PlateLayout(Section):
     bolts: Share = Field(default=0.3, description="Share of plates with bolts")
     emboss: Share = Field(default=0.5, description="Share of plates with raised characters")
 
-    @field_validator("letters", "digits")
+    @field_validator("letters")
     @classmethod
-    def _in_charset(cls, characters: str) -> str:
-        _check_charset(characters)
-        return characters
+    def _in_charset(cls, letters: str) -> str:
+        _check_charset(letters)
+        return letters
 
     @field_validator("family")
     @classmethod
@@ -177,11 +176,6 @@ def layouts() -> tuple[Layout, ...]:
     folder = resources.files("train.synth").joinpath("layouts")
     files = sorted(folder.iterdir(), key=lambda file: file.name)
     return tuple(read_toml(file, Layout) for file in files if file.name.endswith(".toml"))
-
-
-def regions() -> tuple[str, ...]:
-    """Returns the codes of all countries, sorted."""
-    return tuple(sorted({layout.region for layout in layouts()} - {""}))
 
 
 def _check_charset(characters: str) -> None:

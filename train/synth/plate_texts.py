@@ -8,6 +8,7 @@ import numpy as np
 
 from train.synth.layouts import ROW, STACK, PlateLayout
 
+DIGITS = "0123456789"
 REPEATED = 0.08
 """Share of characters that repeat their neighbour: readers merge repeated characters."""
 
@@ -94,7 +95,7 @@ def _random_piece(rng: np.random.Generator, piece: str, layout: PlateLayout) -> 
 
 
 def _classes(layout: PlateLayout) -> dict[str, str]:
-    return {"L": layout.letters, "D": layout.digits, "X": layout.digits + layout.letters}
+    return {"L": layout.letters, "D": DIGITS, "X": DIGITS + layout.letters}
 
 
 def _expression(pattern: str, layout: PlateLayout) -> re.Pattern[str]:

@@ -1,15 +1,14 @@
-"""Renders labelled crops for training a reader, and flat plates for training a detector."""
+"""Renders labelled crops for training a reader."""
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from plateid.core.records import Image
 from train.synth.camera_effects import CropGeometry, simulate_camera
 from train.synth.distractors import render_distractor
-from train.synth.flat_plate import FlatPlate, draw_plate, random_layout
+from train.synth.flat_plate import random_plate
 from train.synth.surroundings import mount_on_vehicle
 from train.synth.viewpoint import crop_plate
 
@@ -59,29 +58,6 @@ def render_crop(rng: np.random.Generator) -> LabelledCrop:
     box = np.clip([*low, *high], 0, 1).tolist()
     image = simulate_camera(rng, crop.image, CropGeometry(oversampling, cap, tuple(box)))
     return LabelledCrop(image, plate.text, centres, plate.rows, plate.region)
-
-
-def render_plate(
-    rng: np.random.Generator, *, region: str | None = None, height: int | None = None
-) -> Image:
-    """Returns a flat, clean plate.
-
-    Args:
-        rng: Source of randomness.
-        region: Country; None: any.
-        height: Height of the image, pixels; None: that of characters 48 pixels high.
-    """
-    plate = random_plate(rng, region=region, cap=48.0)
-    if height is None:
-        return plate.image
-    size = (max(1, round(plate.image.shape[1] * height / plate.image.shape[0])), height)
-    return np.asarray(cv2.resize(plate.image, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def random_plate(rng: np.random.Generator, *, cap: float, region: str | None = None) -> FlatPlate:
-    """Returns a flat plate whose tallest characters are `cap` pixels high."""
-    code, layout = random_layout(rng, region)
-    return draw_plate(rng, layout, code, cap=cap)
 
 
 def _random_cap(rng: np.random.Generator) -> float:

@@ -7,9 +7,11 @@ from train.__main__ import main
 from train.reader.real_plates import appearance_of, read_plates
 from train.synth.appearance import AppearanceLimits
 from train.synth.crop_folder import write_crop_folder
-from train.synth.rendering import render_plate
+from train.synth.flat_plate import random_plate
 
-REAL = [render_plate(np.random.default_rng(n), region="de", height=40) // 2 + 60 for n in range(9)]
+REAL = [
+    random_plate(np.random.default_rng(n), region="de", cap=28).image // 2 + 60 for n in range(9)
+]
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ import pytest
 from plateid.core.formats import shipped_formats
 from plateid.core.text import CHARSET
 from train.synth.flat_plate import draw_plate, layout_of
-from train.synth.layouts import Layout, layouts, regions
+from train.synth.layouts import Layout, layouts
 from train.synth.plate_texts import match_text, random_rows
 from train.toml_reading import read_toml
 from train.train_error import TrainError
 
-KNOWN = {entry.code for entry in shipped_formats().entries} & set(regions())
+KNOWN = {entry.code for entry in shipped_formats().entries} & {each.region for each in layouts()}
 GOOD = """region = "ro"
 weight = 1
 [[plates]]

@@ -10,7 +10,8 @@ from train.reader.contact_sheet import write_contact_sheet
 from train.reader.real_plates import read_plates
 from train.synth.crop_database import CropDatabase, fill_crop_database
 from train.synth.crop_folder import write_crop_folder
-from train.synth.rendering import NO_PLATE, LabelledCrop, render_crop, render_plate
+from train.synth.flat_plate import random_plate
+from train.synth.rendering import NO_PLATE, LabelledCrop, render_crop
 from train.train_error import TrainError
 
 
@@ -39,10 +40,6 @@ def test_characters_contrast_with_the_background():
             contrasts.append(np.ptp(np.percentile(inside, (5, 95))))
     assert np.percentile(contrasts, 2) > 8
     assert np.median(contrasts) > 30
-
-
-def test_a_clean_plate_has_the_requested_height():
-    assert render_plate(np.random.default_rng(0), region="ro", height=40).shape[0] == 40
 
 
 def test_a_database_of_crops_is_continued_and_returns_what_was_rendered(tmp_path):
@@ -95,7 +92,7 @@ def test_a_contact_sheet_shows_rendered_crops_above_real_ones(tmp_path):
     folder = tmp_path / "mine"
     (folder / "images").mkdir(parents=True)
     for number in range(4):
-        plate = render_plate(np.random.default_rng(number), height=40)
+        plate = random_plate(np.random.default_rng(number), cap=24).image
         cv2.imwrite(str(folder / "images" / f"{number}.png"), plate)
     rows = "".join(f"{n}.png,AB{n}\n" for n in range(4))
     (folder / "labels.csv").write_text(f"image,text\n{rows}")
