@@ -1,4 +1,4 @@
-"""Where frames wait for a worker: one slot for each camera, and the newest frame wins."""
+"""Mailboxes: frames wait here for a worker, one per camera; the newest frame wins."""
 
 import threading
 from collections import deque
@@ -8,15 +8,16 @@ from plateid.core.records import Frame
 
 
 class Mailbox:
-    """The slot of one camera.
+    """Holds the newest frame of one camera.
 
     Attributes:
-        frames: Frames that came.
-        dropped: Frames that nobody took before the next one came.
+        frames: Number of frames received.
+        dropped: Number of frames that no worker took before the next one arrived.
+        closed: Whether no more frames are accepted.
     """
 
     def __init__(self, changed: threading.Condition) -> None:
-        """Empty; `changed` guards the slot, and is notified of everything that happens to it."""
+        """Starts empty; `changed` guards the mailbox and is notified of every change."""
         self._changed = changed
         self._frame: Frame | None = None
         self.frames = 0
@@ -24,7 +25,7 @@ class Mailbox:
         self.closed = False
 
     def put(self, frame: Frame) -> None:
-        """Replaces the frame that waits; a closed mailbox takes no more."""
+        """Replaces the waiting frame, unless the mailbox is closed."""
         with self._changed:
             if not self.closed:
                 self.frames += 1
@@ -33,32 +34,33 @@ class Mailbox:
                 self._changed.notify_all()
 
     def take(self) -> Frame | None:
-        """The frame that waits, which is gone then; None when there is none."""
+        """Removes and returns the waiting frame, if there is one."""
         with self._changed:
             frame, self._frame = self._frame, None
             return frame
 
     @property
     def waiting(self) -> bool:
-        """Whether there is a frame to take."""
+        """Whether a frame is waiting."""
         return self._frame is not None
 
     def discard(self) -> None:
-        """Drops the frame that waits, if there is one."""
-        self.dropped += self.take() is not None
+        """Drops the waiting frame, if there is one."""
+        with self._changed:
+            self.dropped += self.take() is not None
 
     def close(self) -> None:
-        """No more frames will come; one that waits may still be taken."""
+        """Accepts no more frames; a waiting one may still be taken."""
         with self._changed:
             self.closed = True
             self._changed.notify_all()
 
 
 class Mailboxes:
-    """The mailboxes of all cameras, for workers that take the next frame of any."""
+    """The mailboxes of all cameras, from which workers take frames in turn."""
 
     def __init__(self, cameras: Iterable[str]) -> None:
-        """All empty."""
+        """Creates an empty mailbox for each camera."""
         self._changed = threading.Condition()
         self._boxes = {camera: Mailbox(self._changed) for camera in cameras}
         self._turns = deque(self._boxes)
@@ -66,23 +68,23 @@ class Mailboxes:
         self._idle = 0
 
     def __getitem__(self, camera: str) -> Mailbox:
-        """The mailbox of one camera."""
+        """Returns the mailbox of a camera."""
         return self._boxes[camera]
 
     @property
     def crowded(self) -> bool:
-        """Whether more frames wait than workers for them."""
+        """Whether more cameras have a waiting frame than workers are idle."""
         with self._changed:
             waiting = [c for c, box in self._boxes.items() if box.waiting and c not in self._busy]
             return len(waiting) > self._idle
 
     def wait_any(self) -> Frame | None:
-        """Blocks until a camera has a frame; the next one is kept back until `done` is called.
+        """Blocks until a camera has a frame, and returns it; cameras take turns.
 
-        Cameras take turns: whoever was served last comes last.
+        The camera's next frame waits until `done` is called.
 
         Returns:
-            None when all mailboxes are closed and empty.
+            The frame; None when all mailboxes are closed and empty.
         """
         with self._changed:
             while True:
@@ -102,13 +104,13 @@ class Mailboxes:
         return self._boxes[camera].take()
 
     def done(self, camera: str) -> None:
-        """The frame of this camera has been processed; another worker may take its next one."""
+        """Releases a camera whose frame has been processed, so that a worker takes its next one."""
         with self._changed:
             self._busy.discard(camera)
             self._changed.notify_all()
 
     def wait_idle(self, camera: str, *, timeout_s: float) -> None:
-        """Blocks until no frame of this camera waits or is being processed, or for so long."""
+        """Blocks until no frame of the camera waits or is in process, or until the time-out."""
         with self._changed:
             self._changed.wait_for(
                 lambda: not self._boxes[camera].waiting and camera not in self._busy, timeout_s
