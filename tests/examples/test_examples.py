@@ -16,7 +16,7 @@ from prometheus_client import generate_latest
 from plateid.config.outputs import WebhookConfig
 from plateid.core.delivery import OutboxEntry
 from plateid.outputs.homeassistant import components
-from plateid.outputs.mqtt_device import Box
+from plateid.outputs.mqtt_device import MqttDevice
 from plateid.outputs.webhook import Webhook
 from plateid.service.metrics import Metrics
 from plateid.store.event_store import EventStore
@@ -81,8 +81,8 @@ def test_an_automation_uses_existing_entities_and_fields(file):
     text = file.read_text()
     automation = yaml.safe_load(text)
     assert {"alias", "triggers", "actions"} <= automation.keys()
-    box = Box("plateid", "gate", "1234", ("drive",), True)
-    known = {part["default_entity_id"] for part in components(box).values()}
+    device = MqttDevice("plateid", "gate", "1234", ("drive",))
+    known = {part["default_entity_id"] for part in components(device).values()}
     used = set(re.findall(r"\b(?:event|sensor|binary_sensor|image)\.gate_\w+", text))
     assert used
     assert used <= known
