@@ -1,15 +1,17 @@
-"""From pictures to a bundle; `python -m train` has a command for each step.
+"""From labelled images to a bundle: `python -m train` has a command for each step.
 
-dataset     reads and checks labelled pictures, and holds a part of them out
-detector    fine-tunes the network that finds plates; the small-data curve
-reader      fine-tunes the network that reads them
+dataset     reads, checks and splits labelled images
 synth       renders plates as a camera sees them
-export      writes the networks as ONNX, proves them, and describes them
-evaluation  judges a bundle through the code that runs on the device
+detector    fine-tunes the network that finds plates; draws the small-data curve
+reader      trains the network that reads them
+evaluation  measures a bundle's accuracy with the code that runs on the device
+export      writes networks as ONNX, checks them against torch, and fills a bundle
+manifest    writes bundle.toml, the model card and the origin of weights
 street      renders test videos of a street, with ground truth
+recipes     the commands that made the shipped bundles
 """
 
 import os
 
-# else ultralytics installs whatever module a file of weights names
+# otherwise ultralytics pip-installs any module that a weights file names
 os.environ.setdefault("YOLO_AUTOINSTALL", "false")

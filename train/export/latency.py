@@ -1,4 +1,4 @@
-"""What networks cost on one core, beside YOLOv8n at 640 x 640 in the same minute."""
+"""Measures inference time on one core, relative to YOLOv8n at 640 x 640."""
 
 import tempfile
 from dataclasses import dataclass
@@ -12,17 +12,18 @@ from plateid.models.session import NetworkSession
 
 REFERENCE = "yolov8n.yaml"
 REFERENCE_PX = 640
+"""Side of the reference's input, pixels."""
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Of one network, batch 1, one thread.
+    """The inference time of a network: batch 1, one thread.
 
     Attributes:
         name: The bundle's folder and the kind of network, or the reference.
         size: WIDTHxHEIGHT of the input.
-        median_ms: Of one inference in ONNX Runtime.
-        ratio: Of its median to that of the reference.
+        median_ms: Median of one inference in ONNX Runtime, milliseconds.
+        ratio: That median divided by the reference's.
     """
 
     name: str
@@ -32,7 +33,7 @@ class Latency:
 
 
 def measure(bundles: list[Path], *, rounds: int = 40) -> list[Latency]:
-    """Times the reference and each bundle's networks by turns, so that all see the same machine.
+    """Measures the reference and each bundle's networks by turns, under the same load.
 
     Raises:
         PlateidError: A bundle cannot be used.
@@ -57,7 +58,7 @@ def measure(bundles: list[Path], *, rounds: int = 40) -> list[Latency]:
 
 
 def reference_session() -> NetworkSession:
-    """YOLOv8n as ultralytics exports it; its speed does not depend on its weights."""
+    """Returns an untrained YOLOv8n as ultralytics exports it: weights do not change its speed."""
     model = YOLO(REFERENCE, verbose=False)
     model.model = type(model.model)(REFERENCE, nc=1, verbose=False)
     with tempfile.TemporaryDirectory() as folder:
