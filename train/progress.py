@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TypeVar
 
 from rich.console import Console
@@ -15,6 +15,8 @@ Item = TypeVar("Item")
 
 def tracked(items: Iterable[Item], title: str, *, total: int | None = None) -> Iterator[Item]:
     """Yields the items and shows on standard error how many are done."""
+    if total is None and isinstance(items, Sized):
+        total = len(items)
     console = Console(stderr=True)
     if console.is_terminal:
         yield from track(items, title, total=total, console=console, transient=True)
@@ -23,8 +25,8 @@ def tracked(items: Iterable[Item], title: str, *, total: int | None = None) -> I
     for count, item in enumerate(items, 1):
         yield item
         if is_due():
-            of = f" of {total}" if total else ""
-            print(f"{title}: {count}{of}", file=sys.stderr, flush=True)
+            of_all = f" of {total}" if total else ""
+            print(f"{title}: {count}{of_all}", file=sys.stderr, flush=True)
 
 
 def interval_passed(interval_s: float) -> Callable[[], bool]:

@@ -129,7 +129,7 @@ class Training:
             group["lr"] = self._schedule.lr * warm_up * cosine
 
     def _report(self, loss: float) -> None:
-        left = self._schedule.minutes - self.progress.minutes
+        left = max(0.0, self._schedule.minutes - self.progress.minutes)
         metrics = ", ".join(f"{name} {value:.3f}" for name, value in self.progress.metrics.items())
         Console(stderr=True).print(
             f"{self.progress.step} steps, {left:.0f} min left, loss {loss:.3f}, {metrics}"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import av
 import numpy as np
-from rich.progress import track
 
 from plateid.core.text import normalise
+from train.progress import tracked
 from train.street.frames import render
 from train.street.projection import Size
 from train.street.scenario import Street, StreetVehicle
@@ -33,7 +33,7 @@ def write_video(street: Street, path: Path, *, size: Size = (1280, 720), fps: in
         with av.open(str(unfinished), "w", options={"movflags": "+faststart"}) as container:
             stream = container.add_stream("libx264", rate=fps, options=CODEC)
             stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
-            frames = track(render(street, size=size, fps=fps), path.name, total=count)
+            frames = tracked(render(street, size=size, fps=fps), path.name, total=count)
             for index, frame in enumerate(frames):
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(frame.image, "bgr24")))
                 for plate in frame.plates:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from rich.progress import track
 
+from train.progress import tracked
 from train.synth.rendering import LabelledCrop, render_crop
 from train.train_error import TrainError
 
@@ -87,7 +87,7 @@ def fill_crop_database(
             (done,) = file.execute("SELECT count(*) FROM samples").fetchone()
             with multiprocessing.get_context("spawn").Pool(workers or os.cpu_count()) as pool:
                 rows = pool.imap(partial(_render_row, seed), range(done, count), chunksize=32)
-                _insert(file, track(rows, "Rendering", total=max(0, count - done)))
+                _insert(file, tracked(rows, "Rendering", total=max(0, count - done)))
     except (sqlite3.Error, OSError) as error:
         raise TrainError(f"{path}: {error}") from error
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from rich.progress import track
 
+from train.progress import tracked
 from train.synth.appearance import AppearanceLimits
 from train.synth.rendering import LabelledCrop, render_crop
 from train.train_error import TrainError
@@ -51,7 +51,7 @@ def write_crop_folder(
             rows = pool.imap(
                 partial(_write, new / "images", like, seed), range(count), chunksize=32
             )
-            _write_labels(new / "labels.csv", track(rows, "Rendering", total=count))
+            _write_labels(new / "labels.csv", tracked(rows, "Rendering", total=count))
         new.rename(folder)
     except OSError as error:
         raise TrainError(f"{folder}: {error.strerror}") from error

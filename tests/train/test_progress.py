@@ -1,0 +1,27 @@
+import pytest
+
+from train import progress
+from train.progress import tracked
+
+
+@pytest.mark.parametrize(
+    ("items", "total", "expected"),
+    [
+        ([1, 2], None, "crops: 1 of 2\ncrops: 2 of 2\n"),
+        (iter([1]), 5, "crops: 1 of 5\n"),
+        (iter([1]), None, "crops: 1\n"),
+        ([], None, ""),
+    ],
+)
+def test_piped_progress_is_one_plain_line_per_interval(
+    monkeypatch, capsys, *, items, total, expected
+):
+    monkeypatch.setattr(progress, "INTERVAL_S", 0.0)
+    count = len(list(tracked(items, "crops", total=total)))
+    assert capsys.readouterr().err == expected
+    assert count == expected.count("\n")
+
+
+def test_piped_progress_prints_nothing_within_the_interval(capsys):
+    assert list(tracked(range(9), "crops")) == list(range(9))
+    assert capsys.readouterr().err == ""
