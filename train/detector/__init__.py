@@ -1,1 +1,1 @@
-"""Fine-tunes a detector: pictures with plates in, weights and a record out."""
+"""Fine-tunes the plate detector, and averages, narrows and restores its weights."""

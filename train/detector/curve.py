@@ -114,7 +114,7 @@ def _point(
     record = _finished(done, run, data) if done.is_file() else train_detector(run)
     return {
         "start": start,
-        "pictures": size,
+        "images": size,
         "seed": seed,
         "epochs": run.epochs,
         "minutes": record["minutes"],
@@ -138,13 +138,13 @@ def draw(points: list[dict[str, Any]], path: Path) -> None:
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     for start in STARTS:
         drawn = [point for point in points if point["start"] == start]
-        sizes = sorted({point["pictures"] for point in drawn})
-        scores = [[p["mAP50"] for p in drawn if p["pictures"] == size] for size in sizes]
+        sizes = sorted({point["images"] for point in drawn})
+        scores = [[p["mAP50"] for p in drawn if p["images"] == size] for size in sizes]
         means = [sum(each) / len(each) for each in scores]
         (line,) = axes.plot(sizes, means, marker="o", label=start)
         low, high = [min(each) for each in scores], [max(each) for each in scores]
         axes.fill_between(sizes, low, high, color=line.get_color(), alpha=0.2)
-    ticks = sorted({point["pictures"] for point in points})
+    ticks = sorted({point["images"] for point in points})
     axes.set_xscale("log")
     axes.set_xticks(ticks, [str(tick) for tick in ticks], minor=False)
     axes.minorticks_off()

@@ -51,7 +51,7 @@ def train_detector(run: DetectorRun) -> dict[str, Any]:
     used = Split(limited(data.training, run), data.validation)
     settings = {
         **run.settings,
-        "pictures": {"train": len(used.training), "val": len(used.validation)},
+        "images": {"train": len(used.training), "val": len(used.validation)},
         "data_sha256": data_hash(data.images),
         "base_sha256": base_hash(run.base),
         "teachers_sha256": [_file_hash(each) for each in run.teachers],

@@ -33,7 +33,7 @@ def detector_origin(weights: Path, *after: Path) -> str:
     data = _data("detector", (run["base"], *teachers), run["data"], (*after, folder))
     return (
         f"{Path(run['base']).name}{distilled}; {run['epochs']} epochs at {run['imgsz']} px{stopped}"
-        f" on {run['pictures']['train']} images ({data}), "
+        f" on {run['images']['train']} images ({data}), "
         f"data {run['data_sha256'][:12]}, commit {run['commit']}"
     )
 

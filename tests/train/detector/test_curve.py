@@ -25,9 +25,9 @@ def test_curve_runs_each_point_once_and_draws_the_same_file(data, tmp_path):
     drawn = run_curve(curve)
     first = drawn.read_bytes()
     points = json.loads((tmp_path / "curve" / "curve.json").read_text())["points"]
-    everything = points[-1]["pictures"]
+    everything = points[-1]["images"]
     assert 4 < everything < 14, "the validation part is never trained on"
-    assert [(p["pictures"], p["start"], p["epochs"]) for p in points] == [
+    assert [(p["images"], p["start"], p["epochs"]) for p in points] == [
         (4, "fine-tuned", 2),
         (4, "from scratch", 2),
         (everything, "fine-tuned", 1),

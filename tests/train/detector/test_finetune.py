@@ -37,7 +37,7 @@ def test_run_writes_weights_and_a_record_and_is_not_overwritten(data, tmp_path):
     run = DetectorRun((str(data),), "yolov8n.yaml", str(out), epochs=1, **SMALL)
     record = train_detector(run)
     assert json.loads(json.dumps(record)) == json.loads((out / "run.json").read_text())
-    assert record["pictures"]["train"] + record["pictures"]["val"] == 14
+    assert record["images"]["train"] + record["images"]["val"] == 14
     assert "metrics/mAP50(B)" in record["metrics"]
     assert (out / "fit" / "weights" / "best.pt").is_file()
     assert torch.get_num_threads() == os.cpu_count(), "ultralytics would leave one core idle"

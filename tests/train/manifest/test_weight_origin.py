@@ -10,7 +10,7 @@ from train.manifest.weight_origin import averaged_with, detector_origin, reader_
 IMAGES = ["romanian", "kaggle", "useu"]
 CROPS = [*IMAGES, "us-crops", "cn-crops"]
 DETECTOR = {"base": "accurate", "epochs": 9, "imgsz": 640, "data_sha256": "ab"}
-DETECTOR |= {"data": ["mine"], "pictures": {"train": 5}}
+DETECTOR |= {"data": ["mine"], "images": {"train": 5}}
 READER = {"minutes": 20, "processes": 1, "step": 9, "batch": 64, "real": 0.2, "data": ["mine"]}
 
 

@@ -43,13 +43,13 @@ def read(
     for row, plate in _rows(labels, problems, crops=crops):
         by_image[row["image"]].append((row, plate))
     rows = _rows(texts, problems, "text") if texts.is_file() else ()
-    said = {(row["image"], plate.xyxy): plate for row, plate in rows if plate}
+    transcribed = {(row["image"], plate.xyxy): plate for row, plate in rows if plate}
     found = []
     for image, plates in sorted(by_image.items()):
         path, row = folder / "images" / image, plates[0][0]
-        boxes = tuple(said.pop((image, each.xyxy), each) for _, each in plates if each)
+        boxes = tuple(transcribed.pop((image, each.xyxy), each) for _, each in plates if each)
         found.append(ImageLabels(folder, path, labels, boxes, row, is_normalised="x1" not in row))
-    problems += [f"{texts}: {image}: {labels} has no box {xyxy}" for image, xyxy in said]
+    problems += [f"{texts}: {image}: {labels} has no box {xyxy}" for image, xyxy in transcribed]
     return found, {""}
 
 
