@@ -5,7 +5,7 @@ geometry, view                 boxes and the letterbox; region of interest, mask
 text                           charset, CTC positions and candidate texts
 fusion, reading                many reads become one; the reading with country syntax
 formats, format_tables         plate syntax of countries, and its tables
-lists                          lists of known plates
+lists, list_csv                lists of known plates, and their CSV files
 ids, csv_cells, wording        UUIDs that sort by time; CSV rows; words of messages
 delivery, event_csv, health    outbox entries; CSV columns of events; health of the device
 blur, drawing, jpeg            what images must not show; plates drawn into images; JPEG

@@ -45,11 +45,7 @@ class Format:
 
 
 def parse_tables(text: str, source: object) -> dict[str, tuple[Format, ...]]:
-    """Returns the formats of each country in a TOML file.
-
-    Args:
-        text: The file's content.
-        source: The file's path, for errors.
+    """Returns the formats of each country in a TOML file with the content `text`.
 
     Raises:
         ConfigError: The file is invalid; names the source, the line and the reason.

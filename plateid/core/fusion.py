@@ -48,9 +48,8 @@ class Fusion:
     def __init__(self, *, keep_blanks: bool = False) -> None:
         """Starts without reads.
 
-        Args:
-            keep_blanks: Whether to keep low-probability blanks as positions. A pass has other
-                reads that show a missed character, and many uncertain blanks would misalign it.
+        `keep_blanks` keeps low-probability blanks as positions. A pass does not need it: other
+        reads show a missed character, and many uncertain blanks would misalign it.
         """
         self._keep_blanks = keep_blanks
         self._logs: Logs = np.zeros((0, 1 + len(CHARSET)))

@@ -67,13 +67,7 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class BestFrame:
-    """The image that shows a plate best.
-
-    Attributes:
-        image: The image; it holds a buffer of the decoder.
-        box: The plate.
-        plates: The boxes of all plates in the image, `box` included.
-    """
+    """The image that shows a plate best, its box, and the boxes of all `plates` in the image."""
 
     image: LazyImage
     box: Box
@@ -82,12 +76,7 @@ class BestFrame:
 
 @dataclass(frozen=True)
 class Detection:
-    """A plate that the detector found in an image.
-
-    Attributes:
-        box: In pixels of the full image.
-        score: The detector's score, 0 to 1.
-    """
+    """A plate that the detector found, with its score (0-1)."""
 
     box: Box
     score: float
@@ -164,13 +153,7 @@ class PathPoint:
 
 @dataclass(frozen=True)
 class ListMatch:
-    """The entry of a list of known plates that matches a plate.
-
-    Attributes:
-        name: The entry's name.
-        kind: The kind of list.
-        distance: Number of characters in which plate and entry differ.
-    """
+    """The entry of a list that matches a plate; they differ in `distance` characters."""
 
     name: str
     kind: ListKind
@@ -179,11 +162,9 @@ class ListMatch:
 
 @dataclass(frozen=True)
 class Direction:
-    """The direction of a vehicle.
+    """The direction of a vehicle; `degrees` is its angle in the image: 0 is up, 90 is right.
 
-    Attributes:
-        way: None when the camera has neither `line` nor `approaching`.
-        degrees: Angle in the image, 0 to below 360: 0 is up, 90 is right.
+    `way` is None when the camera has neither `line` nor `approaching`.
     """
 
     way: Way | None
@@ -200,13 +181,9 @@ class Position:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The image of an event.
+    """The JPEG of an event, in the snapshot folder.
 
-    Attributes:
-        file: Path of the JPEG in the snapshot folder, such as 2026/11/24/ID.jpg.
-        sha256: SHA-256 of the JPEG, hexadecimal.
-        frame: (width, height) of the frame that `PlateEvent.box` refers to, because the JPEG may
-            be smaller; None when unknown.
+    `frame` is the (width, height) that `PlateEvent.box` refers to, because the JPEG may be smaller.
     """
 
     file: str

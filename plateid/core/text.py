@@ -61,11 +61,8 @@ def normalise(text: str) -> str:
 def tempered(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
     """Returns calibrated probabilities (temperature scaling, Guo et al., ICML 2017).
 
-    They are raised to 1 / temperature and normalised. The most likely column stays the same.
-
-    Args:
-        probabilities: Shape (..., columns).
-        temperature: Above 0, fitted on held-out plates; above 1 lowers the confidence.
+    They are raised to 1 / temperature and normalised, so that a temperature above 1 lowers the
+    confidence. Shape (..., columns); the most likely column stays the same.
     """
     if temperature == 1.0:
         return probabilities
@@ -163,10 +160,7 @@ class Hypothesis:
 def n_best(positions: Positions, count: int, *, min_share: float = 0.0) -> list[Hypothesis]:
     """Returns the `count` most likely texts, best first; the ways to write one text add up.
 
-    Args:
-        positions: Independent character positions.
-        count: Maximum number of texts.
-        min_share: Minimum probability of a text, relative to the most likely one.
+    `min_share` is the minimum probability of a text, relative to the most likely one.
     """
     totals: dict[str, float] = {}
     ways: dict[str, tuple[int, ...]] = {}

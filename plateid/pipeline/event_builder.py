@@ -36,10 +36,8 @@ class SnapshotTaker(Protocol):
     def take(self, event: PlateEvent, frame: BestFrame | None) -> Snapshot | None:
         """Stores the snapshot of an event and returns where it is; None when there is none.
 
-        Args:
-            event: The event; its `snapshot` is still None.
-            frame: The best frame of the pass; None when an earlier event got it. The taker must
-                not keep it, because it holds a buffer of the decoder.
+        `frame` is None when an earlier event of the pass had the best frame. It must not be kept,
+        because it holds a buffer of the decoder.
         """
 
 
@@ -48,10 +46,6 @@ class NoSnapshots:
 
     def take(self, _event: PlateEvent, _frame: BestFrame | None) -> None:
         """Returns None."""
-
-
-def unknown() -> None:
-    """Returns None, which stands for an unknown clock state or position."""
 
 
 @dataclass(frozen=True)
@@ -67,21 +61,15 @@ class EventServices:
     """
 
     next_seq: Callable[[], int]
-    clock_synced: Callable[[], bool | None] = unknown
-    position: Callable[[], Position | None] = unknown
+    clock_synced: Callable[[], bool | None] = lambda: None
+    position: Callable[[], Position | None] = lambda: None
     lists: ListMatcher = field(default_factory=Lists)
     snapshots: SnapshotTaker = field(default_factory=NoSnapshots)
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the events of one camera come from.
-
-    Attributes:
-        device, camera: Their names.
-        model: The networks that read the plates.
-        services: Supplies the fields that the pipeline does not know.
-    """
+    """Where the events of one camera come from; `services` supplies what only others know."""
 
     device: str
     camera: str
@@ -93,7 +81,7 @@ class EventBuilder:
     """Builds the events of one camera."""
 
     def __init__(self, origin: Origin, settings: PipelineSettings) -> None:
-        """Creates a builder for the camera of `origin`."""
+        """Creates the builder of one camera."""
         self._origin = origin
         self._settings = settings
 
@@ -106,11 +94,7 @@ class EventBuilder:
     ) -> PlateEvent:
         """Builds the next event of a pass, with list match, position and snapshot.
 
-        Args:
-            event_type: The kind of event.
-            vehicle: The pass; its best frame goes to the snapshot.
-            reading: The fused reading to publish.
-            size: Width and height of the camera's frames; None before the first frame.
+        `size` is that of the camera's frames; None before the first frame.
         """
         services, settings, camera = self._origin.services, self._settings, self._origin.camera
         published, last_seen = vehicle.published, vehicle.last_seen

@@ -19,12 +19,7 @@ class LostPassBuffer:
     """Published passes that may continue: of stationary vehicles, or from before a restart."""
 
     def __init__(self, parked_s: float, parked_lost_s: float) -> None:
-        """Starts empty.
-
-        Args:
-            parked_s: Seconds after which a stationary vehicle is parked.
-            parked_lost_s: Seconds of video for which a lost parked vehicle is kept.
-        """
+        """Starts empty; keeps a vehicle that was parked for `parked_s` for `parked_lost_s`."""
         self._parked_s = parked_s
         self._parked_lost_s = parked_lost_s
         self._waited_s: dict[Pass, float] = {}

@@ -10,14 +10,7 @@ from plateid.pipeline.tracking import HIGH_SCORE
 
 @dataclass(frozen=True)
 class PipelineSettings:
-    """What one camera's pipeline is configured with.
-
-    Attributes:
-        rules: When a pass is published.
-        formats: The expected plate syntax.
-        view: Region of interest, masks and direction.
-        high_score: Minimum detection score (0-1) that starts a track.
-    """
+    """What one camera's pipeline is configured with; `high_score` starts a track (0-1)."""
 
     rules: EventsConfig = field(default_factory=EventsConfig)
     formats: Formats = field(default_factory=shipped_formats)

@@ -23,11 +23,7 @@ def read_detections(
 ) -> list[Plate]:
     """Reads each detected plate of an image by itself, and returns the plates, best first.
 
-    Args:
-        image: The image.
-        detections: The plates in it.
-        reader: The plate reader.
-        formats: The expected plate syntax; by default that of any country.
+    `formats` is the expected plate syntax, by default that of any country.
 
     Raises:
         ModelError: Inference failed.

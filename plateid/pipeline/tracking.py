@@ -32,13 +32,7 @@ A tuple, because a frame has few plates and numpy is slow for few numbers.
 
 @dataclass(frozen=True)
 class Track:
-    """One vehicle's plate, tracked over frames.
-
-    Attributes:
-        id: Counts from 1 within one camera.
-        detection: The detection in the current frame.
-        hits: Number of detections so far, this one included.
-    """
+    """One plate over frames: its current detection, and the number of detections (`hits`)."""
 
     id: int
     detection: Detection
@@ -78,13 +72,7 @@ class Tracker:
     """Tracks the plates of one camera."""
 
     def __init__(self, *, high_score: float = HIGH_SCORE, lost_s: float = LOST_S) -> None:
-        """Starts without tracks.
-
-        Args:
-            high_score: Minimum detection score that starts a track.
-            lost_s: Seconds without a detection after which a track ends; a gap between two frames
-                may be longer.
-        """
+        """Starts without tracks; a track ends after `lost_s` seconds without a detection."""
         self._high_score = high_score
         self._lost_s = lost_s
         self._states: list[_State] = []
@@ -138,11 +126,7 @@ class Tracker:
     def _associate(
         self, states: list[_State], detections: list[Detection], now: datetime
     ) -> tuple[list[_State], list[_State], list[Detection]]:
-        """Updates tracks with their detections.
-
-        Returns:
-            Matched tracks, unmatched tracks, unmatched detections.
-        """
+        """Matches tracks and detections; returns matched tracks and the unmatched of both."""
         if not states or not detections:
             return [], states, detections
         predicted = [_to_box(state.predicted(now)) for state in states]
