@@ -6,7 +6,7 @@ its frames with their plates, and `write_video` writes a video file and its grou
 
 from train.street.frames import StreetFrame, VisiblePlate, render
 from train.street.scenario import Street, StreetVehicle, random_street, read_street
-from train.street.video_file import write_video
+from train.street.street_video import write_video
 
 __all__ = ["Street", "StreetFrame", "StreetVehicle", "VisiblePlate"]
 __all__ += ["random_street", "read_street", "render", "write_video"]

@@ -23,7 +23,7 @@ COMMIT_EVERY = 256
 SCHEMA = """CREATE TABLE IF NOT EXISTS samples
 (id INTEGER PRIMARY KEY, jpeg BLOB, text TEXT, centres BLOB, rows TEXT, region TEXT);
 CREATE TABLE IF NOT EXISTS begun (seed INTEGER);"""
-Row = tuple[int, bytes, str, bytes, str, str]
+DatabaseRow = tuple[int, bytes, str, bytes, str, str]
 """The columns of the table `samples`."""
 
 
@@ -101,7 +101,7 @@ def _check_seed(file: sqlite3.Connection, path: Path, seed: int) -> None:
         file.execute("INSERT INTO begun SELECT ? WHERE NOT EXISTS (SELECT 1 FROM begun)", (seed,))
 
 
-def _insert(file: sqlite3.Connection, rows: Iterable[Row]) -> None:
+def _insert(file: sqlite3.Connection, rows: Iterable[DatabaseRow]) -> None:
     for number, row in enumerate(rows, 1):
         file.execute("INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?)", row)
         if number % COMMIT_EVERY == 0:
@@ -109,7 +109,7 @@ def _insert(file: sqlite3.Connection, rows: Iterable[Row]) -> None:
     file.commit()
 
 
-def _render_row(seed: int, number: int) -> Row:
+def _render_row(seed: int, number: int) -> DatabaseRow:
     cv2.setNumThreads(1)
     crop = render_crop(np.random.default_rng((seed, number)))
     jpeg = cv2.imencode(".jpg", crop.image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()

@@ -17,7 +17,7 @@ from train.synth.rendering import LabelledCrop, render_crop
 from train.train_error import TrainError
 
 COLUMNS = ("image", "text", "lines", "region")
-Row = tuple[str, str, int, str]
+LabelRow = tuple[str, str, int, str]
 """The columns of labels.csv; an empty text: the crop was not written."""
 
 
@@ -57,14 +57,14 @@ def write_crop_folder(
         raise TrainError(f"{folder}: {error.strerror}") from error
 
 
-def _write_labels(path: Path, rows: Iterable[Row]) -> None:
+def _write_labels(path: Path, rows: Iterable[LabelRow]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(COLUMNS)
         table.writerows(row for row in rows if row[1])
 
 
-def _write(folder: Path, like: AppearanceLimits | None, seed: int, number: int) -> Row:
+def _write(folder: Path, like: AppearanceLimits | None, seed: int, number: int) -> LabelRow:
     cv2.setNumThreads(1)
     crop = render_crop(np.random.default_rng((seed, number)))
     name = f"{number:06d}.png"

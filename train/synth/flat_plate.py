@@ -19,7 +19,7 @@ from train.synth.layouts import ROW, PlateLayout, layouts
 from train.synth.plate_texts import match_text, random_rows, rows_of
 from train.synth.stroke_fonts import CAP
 from train.synth.symbols import Colour, draw_symbol, jittered_colour
-from train.synth.typesetting import PlacedSymbol, Typesetter, typeset
+from train.synth.typesetting import PlacedSymbol, Typesetter
 from train.train_error import TrainError
 
 TWO_ROWS = 3.5
@@ -109,8 +109,12 @@ def draw_plate(
     area = (free[0] + margin, free[1], free[2] - margin, free[3])
     typesetter = Typesetter(rng, layout)
     rows = rows_of(rng, layout, text) if text else random_rows(rng, layout)
-    placed = typeset(rng, rows, layout, typesetter=typesetter, area=area, scale=scale)
-    _draw_symbols(rng, image, placed, face=typesetter.face, ink=ink, emboss=layout.emboss)
+    placed = typesetter.typeset(rng, rows, area, scale)
+    opacity = _draw_symbols(rng, image, placed, face=typesetter.face, ink=ink)
+    opacity = _vary_weight(rng, opacity)
+    if rng.random() < layout.emboss:
+        _emboss(rng, image, opacity)
+    blend_colour(image, _wear_off(rng, opacity), (0, 0), ink)
     characters = [each for each in placed if each.is_text]
     return FlatPlate(
         image,
@@ -128,18 +132,15 @@ def _draw_symbols(
     *,
     face: FontFace,
     ink: Colour,
-    emboss: float,
-) -> None:
+) -> Opacity:
+    """Draws the symbols of the gaps into the image, and returns the opacity of the characters."""
     opacity = np.zeros(image.shape[:2], np.uint8)
     for each in placed:
         if len(each.kind) == 1:
             _draw_glyph(opacity, each, face)
         else:
             draw_symbol(rng, image, each.kind, each.box, ink=ink)
-    opacity = _vary_weight(rng, opacity)
-    if rng.random() < emboss:
-        _emboss(rng, image, opacity)
-    blend_colour(image, _wear_off(rng, opacity), (0, 0), ink)
+    return opacity
 
 
 def _draw_glyph(opacity: Opacity, placed: PlacedSymbol, face: FontFace) -> None:

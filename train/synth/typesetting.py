@@ -74,6 +74,7 @@ class Typesetter:
 
     def __init__(self, rng: np.random.Generator, layout: PlateLayout) -> None:
         """Draws font and spacing from the ranges of the layout."""
+        self._layout = layout
         self.face: FontFace = pick_face(rng, layout.family)
         aspect = rng.uniform(*layout.aspect)
         self._squeeze = float(np.clip(aspect / self.face.width, *SQUEEZE))
@@ -82,7 +83,34 @@ class Typesetter:
         self._gap = rng.uniform(0.75, 1.3)
         self._prefix = layout.prefixes and layout.prefixes[rng.integers(len(layout.prefixes))]
 
-    def place_row(self, row: TextRow, number: int) -> tuple[list[PlacedSymbol], float]:
+    def typeset(
+        self, rng: np.random.Generator, rows: tuple[TextRow, ...], area: Box, scale: float
+    ) -> list[PlacedSymbol]:
+        """Returns the symbols of all rows in pixels, characters in reading order.
+
+        Args:
+            rng: Source of randomness.
+            rows: The text.
+            area: The area that bands leave free, xyxy in pixels.
+            scale: Pixels of a millimetre.
+        """
+        left, top, right, bottom = area
+        centres = self._layout.row_centres or {1: (0.5,), 2: (0.29, 0.74)}[len(rows)]
+        shift = rng.normal(0, 0.012)
+        result = []
+        for number, row in enumerate(rows):
+            placed, width = self._place_row(row, number)
+            cap = self._layout.cap_heights[number] * scale
+            room = (right - left) * rng.uniform(0.93, 0.985)
+            narrow = min(1.0, room / (width * cap)) if width else 1.0
+            slack = right - left - width * cap * narrow
+            x = left + slack * float(np.clip(rng.normal(0.5, 0.08), 0.15, 0.85))
+            y = top + (centres[number] + shift) * (bottom - top) - cap / 2
+            offset = np.array([x, y])
+            result += [each.moved(np.array([cap * narrow, cap]), offset) for each in placed]
+        return result
+
+    def _place_row(self, row: TextRow, number: int) -> tuple[list[PlacedSymbol], float]:
         """Returns the symbols of a row, and its width."""
         placed: list[PlacedSymbol] = []
         x = 0.0
@@ -116,39 +144,3 @@ class Typesetter:
 
     def _width(self, character: str) -> float:
         return float(self._squeeze * self.face.glyph(character).shape[1] / CAP)
-
-
-def typeset(
-    rng: np.random.Generator,
-    rows: tuple[TextRow, ...],
-    layout: PlateLayout,
-    *,
-    typesetter: Typesetter,
-    area: Box,
-    scale: float,
-) -> list[PlacedSymbol]:
-    """Returns the symbols of all rows in pixels, characters in reading order.
-
-    Args:
-        rng: Source of randomness.
-        rows: The text.
-        layout: Its layout.
-        typesetter: Its font and spacing.
-        area: The area that bands leave free, xyxy in pixels.
-        scale: Pixels of a millimetre.
-    """
-    left, top, right, bottom = area
-    centres = layout.row_centres or {1: (0.5,), 2: (0.29, 0.74)}[len(rows)]
-    shift = rng.normal(0, 0.012)
-    result = []
-    for number, row in enumerate(rows):
-        placed, width = typesetter.place_row(row, number)
-        cap = layout.cap_heights[number] * scale
-        room = (right - left) * rng.uniform(0.93, 0.985)
-        narrow = min(1.0, room / (width * cap)) if width else 1.0
-        slack = right - left - width * cap * narrow
-        x = left + slack * float(np.clip(rng.normal(0.5, 0.08), 0.15, 0.85))
-        y = top + (centres[number] + shift) * (bottom - top) - cap / 2
-        offset = np.array([x, y])
-        result += [each.moved(np.array([cap * narrow, cap]), offset) for each in placed]
-    return result
