@@ -15,7 +15,7 @@ QEMU := qemu-user-binfmt arch-test systemd-repart rauc squashfs-tools mtools dos
   grub-efi-amd64-bin qemu-system-x86 qemu-system-arm ovmf qemu-efi-aarch64 \
   initramfs-tools-core
 # Rooms whose tests need no server, camera or network file: together less than 40 s on two cores.
-QUICK := tests/core tests/config tests/pipeline tests/docs/test_pages.py tests/test_backoff.py
+QUICK := tests/core tests/config tests/pipeline tests/docs/test_pages.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo quick test test-firmware lint format docs lock debian firmware-debian install install-units

@@ -1,30 +1,60 @@
-"""mkdocs hook: copies files that a page links to outside of docs/ into the site."""
+"""mkdocs hook: makes pages of Markdown files outside docs/, and keeps links valid in the site."""
 
 import re
 from pathlib import Path
+from posixpath import dirname, normpath
 from typing import Any
 
 from mkdocs.structure.files import File
 
 REPOSITORY = Path(__file__).parents[1]
-OUTSIDE = re.compile(r"\]\(\.\./([^)#]+)")
+PAGES = {
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "examples/README.md": "examples.md",
+    "firmware/README.md": "appliance.md",
+    "firmware/jetson.md": "jetson.md",
+    "train/README.md": "trainer.md",
+}
+"""Files outside docs/ that become pages, and the names of these pages."""
+SOURCES = {page: source for source, page in PAGES.items()}
+LINK = re.compile(r"(!?\[[^\[\]]*\])\(([^)#:\s]+)(#[^)]*)?\)")
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Adds each linked file that exists as files/PATH.txt, so that browsers show its text."""
-    for page in files.documentation_pages():
-        for target in OUTSIDE.findall(page.content_string):
-            path = REPOSITORY / target
-            uri = _uri(target)
-            if path.is_file() and uri not in files.src_uris:
-                files.append(File.generated(config, uri, content=path.read_bytes()))
+    """Adds the pages of PAGES, and each file that a page links to as files/PATH.txt."""
+    for source, page in PAGES.items():
+        content = (REPOSITORY / source).read_text()
+        files.append(File.generated(config, page, content=content))
+    for page in list(files.documentation_pages()):
+        for _, target, _ in LINK.findall(page.content_string):
+            path = _path(page.src_uri, target)
+            if _is_copied(path) and f"files/{path}.txt" not in files.src_uris:
+                content = (REPOSITORY / path).read_bytes()
+                files.append(File.generated(config, f"files/{path}.txt", content=content))
     return files
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Points links that leave docs/ to the copies; one without a copy fails the strict build."""
-    return OUTSIDE.sub(lambda link: f"]({_uri(link[1])}", markdown)
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Points links to pages and copies of the site; links to folders become plain text."""
+
+    def rewritten(link: re.Match[str]) -> str:
+        text, target, anchor = link.groups(default="")
+        path = _path(page.file.src_uri, target)
+        if (REPOSITORY / path).is_dir():
+            return text.strip("[]")
+        if _is_copied(path):
+            return f"{text}(files/{path}.txt)"
+        return f"{text}({PAGES.get(path, path.removeprefix('docs/'))}{anchor})"
+
+    return LINK.sub(rewritten, markdown)
 
 
-def _uri(target: str) -> str:
-    return f"files/{target.removesuffix('/')}.txt"
+def _path(page: str, target: str) -> str:
+    """Returns the path, relative to the repository, that a page links to."""
+    return normpath(f"{dirname(SOURCES.get(page, f'docs/{page}'))}/{target}").lstrip("/")
+
+
+def _is_copied(path: str) -> bool:
+    is_page = path in PAGES or path.startswith("docs/")
+    return not is_page and (REPOSITORY / path).is_file()
