@@ -182,7 +182,7 @@ ALL = tomllib.loads(RULES) | {
     "store": {"path": "events.sqlite3"},
     "retention": {"events_mb": 2, "outbox_events": 10, "outbox_days": 2.5},
     "homeassistant": {"enabled": True, "prefix": "homeassistant"},
-    "privacy": {"unknown": "hash", "listed": "drop", "key_days": 1},
+    "privacy": {"unlisted": "hash", "listed": "drop", "key_days": 1},
     "gps": {"enabled": True, "host": "::1", "port": 2947},
     "metrics": {"enabled": True, "host": "127.0.0.1", "port": 9797},
 }

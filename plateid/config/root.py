@@ -47,7 +47,7 @@ class Config(Section):
     @property
     def shown(self) -> dict[bool, SnapshotPolicy]:
         """What snapshots show of listed (True) and unlisted (False) vehicles."""
-        kinds = {True: "listed", False: "unknown"}
+        kinds = {True: "listed", False: "unlisted"}
         if not self.snapshots.enabled:
             return dict.fromkeys(kinds, "off")
         return {
@@ -88,7 +88,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _check_snapshot_policies(self) -> "Config":
-        for kind in ("unknown", "listed"):
+        for kind in ("unlisted", "listed"):
             shown, kept = getattr(self.snapshots, kind), getattr(self.privacy, kind)
             if shown in ("keep", "vehicle") and kept != "keep":
                 raise ValueError(

@@ -54,7 +54,7 @@ class RetentionConfig(Section):
 class PrivacyConfig(Section):
     """Section `[privacy]`: what stays on this device; MQTT and webhooks get the full event."""
 
-    unknown: PlatePolicy = Field(
+    unlisted: PlatePolicy = Field(
         default="keep",
         description="What the store (after sending), log files and the log keep of unlisted "
         "plates: keep; hash (HMAC-SHA256 with a key that stays on this device); or drop",
@@ -73,7 +73,7 @@ class SnapshotsConfig(Section):
     """Section `[snapshots]`: one image of each pass, on disk beside the store and over MQTT."""
 
     enabled: bool = Field(default=True, description="Keep and publish the best image of each pass")
-    unknown: SnapshotPolicy | None = Field(
+    unlisted: SnapshotPolicy | None = Field(
         default=None,
         description="What snapshots show of unlisted vehicles: keep (everything); vehicle (the "
         "background is blurred); blur (the plate is blurred); or off. Default: keep if [privacy] "

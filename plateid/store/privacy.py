@@ -90,7 +90,7 @@ class Privacy:
         Raises:
             StoreError: The key cannot be read or written.
         """
-        rules = (config.unknown, config.listed)
+        rules = (config.unlisted, config.listed)
         self.policy = " ".join(rules)
         self.hides = rules != ("keep", "keep")
         self._config = config
@@ -141,7 +141,7 @@ class Privacy:
         return redacted, "hashed" if plate else "dropped"
 
     def _rule(self, *, listed: bool) -> PlatePolicy:
-        return self._config.listed if listed else self._config.unknown
+        return self._config.listed if listed else self._config.unlisted
 
     def _kept(self, plate: str, rule: PlatePolicy) -> str:
         if rule == "keep" or not plate:

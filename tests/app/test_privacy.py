@@ -38,7 +38,7 @@ mqtt.port = {broker.port}
 store.path = "box/events.sqlite3"
 lists.file = "plates.csv"
 logfile = {{csv = "box/log.csv", jsonl = "box/log.jsonl"}}
-privacy = {{unknown = "hash", listed = "drop"}}
+privacy = {{unlisted = "hash", listed = "drop"}}
 
 [[camera]]
 name = "gate"

@@ -172,7 +172,7 @@ def test_refused_list_does_not_block_other_changes(file, logs):
         until(lambda: "cameras online" in app._status())
 
 
-@pytest.mark.parametrize(("text", "zoom"), [("", True), ('privacy.unknown = "drop"\n', False)])
+@pytest.mark.parametrize(("text", "zoom"), [("", True), ('privacy.unlisted = "drop"\n', False)])
 def test_region_is_enlarged_unless_images_hide_other_plates(file, text, zoom):
     change(file, ("loop", "roi = [[0, 0], [0.1, 0], [0, 0.1]], loop"))
     file.write_text(text + file.read_text())

@@ -113,7 +113,7 @@ def test_home_assistant_gets_an_image_entity_if_snapshots_are_enabled(config, br
 
 
 def test_plates_that_are_not_kept_are_in_no_snapshot(config, broker):
-    config.write_text('privacy.unknown = "drop"\n' + config.read_text())
+    config.write_text('privacy.unlisted = "drop"\n' + config.read_text())
     with closing(Subscriber(broker.port, "plateid/box/street/snapshot")) as subscriber:
         code, errors = finished(run(config), timeout_s=60)
         assert code == 0, errors

@@ -90,8 +90,8 @@ def messages(tmp_path, text: str) -> list[str]:
         (WEBHOOK + 'cameras = ["yard"]\n', "webhook a: there is no camera yard"),
         (2 * WEBHOOK, "webhook name used twice: a"),
         (
-            '[privacy]\nunknown = "hash"\n[snapshots]\nunknown = "keep"\n',
-            'snapshots.unknown = "keep" shows plates, but privacy.unknown is "hash"',
+            '[privacy]\nunlisted = "hash"\n[snapshots]\nunlisted = "keep"\n',
+            'snapshots.unlisted = "keep" shows plates, but privacy.unlisted is "hash"',
         ),
     ],
 )

@@ -36,10 +36,10 @@ def test_camera_view_is_the_whole_image_by_default(tmp_path):
     ("text", "hides"),
     [
         ("", False),
-        ("snapshots.enabled = false\nprivacy.unknown = 'drop'\n", False),
+        ("snapshots.enabled = false\nprivacy.unlisted = 'drop'\n", False),
         ("privacy.listed = 'hash'\n", True),
-        ("snapshots.unknown = 'vehicle'\n", True),
-        ("snapshots.unknown = 'off'\n", True),
+        ("snapshots.unlisted = 'vehicle'\n", True),
+        ("snapshots.unlisted = 'off'\n", True),
     ],
 )
 def test_images_hide_plates_unless_all_are_shown_or_there_are_no_images(tmp_path, text, hides):

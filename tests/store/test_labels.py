@@ -33,7 +33,7 @@ def labels(store):
 @pytest.mark.parametrize("rule", ["hash", "drop"])
 def test_label_goes_with_its_plate_without_the_web_server(store, labels, rule):
     deliver_all(store)
-    retention(store, unknown=rule).finish()
+    retention(store, unlisted=rule).finish()
     assert b"NEW123" not in labels.path.read_bytes()
     assert labels.all() == []
 
@@ -44,7 +44,7 @@ def test_label_goes_with_its_event(store, labels):
 
 
 def test_retention_makes_no_file_for_labels(store):
-    retention(store, unknown="drop").finish()
+    retention(store, unlisted="drop").finish()
     assert not Labels(store.path).path.exists()
 
 

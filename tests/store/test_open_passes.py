@@ -66,7 +66,7 @@ def test_of_what_privacy_does_not_keep_only_what_is_open_is_known(store, kept, e
     append(store, 1, list=ListMatch("Ana", "allow", 0), event_type=event_type)
     store.set_stopped_passes([SEEN.pass_id], stopped=first_id(time.time()))
     outbox_of(store).remove([id_ for (id_,) in store.rows("SELECT id FROM event")])
-    config = PrivacyConfig(unknown="hash", listed=kept)
+    config = PrivacyConfig(unlisted="hash", listed=kept)
     Retention(RetentionConfig(), store, Privacy(config, store.path)).check()
     assert store.rows("SELECT policy_applied FROM event") == [(1,)]
     assert len(open_passes(store)) == known

@@ -64,7 +64,7 @@ def test_plate_is_found_by_its_hash(store):
     for seq, plate in enumerate(["AB12CDE", "XY99ZZZ"], 1):
         store.append(with_plate(seq, plate, pass_id=SEEN.pass_id[:-1] + str(seq)))
     deliver_all(store)
-    retention(store, unknown="hash").finish()
+    retention(store, unlisted="hash").finish()
     assert Purge(store.path).plate("AB12CDE").events == 1
     assert seqs(store) == [2]
 

@@ -11,7 +11,7 @@ from tests.support.samples import append, event, outbox_of, said
 
 def test_plate_is_redacted_once_every_output_has_it_and_not_before(tmp_path):
     with closing(EventStore(tmp_path / "events.sqlite3", outputs=["webhook"])) as store:
-        keeper = retention(store, unknown="hash")
+        keeper = retention(store, unlisted="hash")
         append(store, 1)
         for output in ("mqtt", "webhook"):
             keeper.finish()
@@ -25,7 +25,7 @@ def test_plate_is_redacted_once_every_output_has_it_and_not_before(tmp_path):
 
 
 def test_no_byte_of_many_plates_is_left_in_the_file(store, tmp_path):
-    keeper = retention(store, unknown="drop")
+    keeper = retention(store, unlisted="drop")
     plates = [f"ZZ{number:04}Q" for number in range(1000)]
     for number, plate in enumerate(plates):
         store.append(with_plate(number, plate))
@@ -43,7 +43,7 @@ def test_no_byte_of_many_plates_is_left_in_the_file(store, tmp_path):
 def test_list_entry_is_forgotten_with_its_plate(store):
     store.append(event(1, list=ANA))
     deliver_all(store)
-    retention(store, unknown="drop").finish()
+    retention(store, unlisted="drop").finish()
     assert list(store.last_seen()) == ["Ana"]
     retention(store, listed="drop").finish()
     assert store.last_seen() == {}
@@ -55,10 +55,10 @@ def test_stricter_rule_is_applied_to_earlier_events(store):
     deliver_all(store)
     for settings, forms in (
         ({}, ["plain", "plain"]),
-        ({"unknown": "hash"}, ["hashed", "plain"]),
-        ({"unknown": "hash", "listed": "hash"}, ["hashed", "hashed"]),
-        ({"unknown": "keep", "listed": "hash"}, ["hashed", "hashed"]),
-        ({"unknown": "drop", "listed": "hash"}, ["dropped", "hashed"]),
+        ({"unlisted": "hash"}, ["hashed", "plain"]),
+        ({"unlisted": "hash", "listed": "hash"}, ["hashed", "hashed"]),
+        ({"unlisted": "keep", "listed": "hash"}, ["hashed", "hashed"]),
+        ({"unlisted": "drop", "listed": "hash"}, ["dropped", "hashed"]),
     ):
         retention(store, **settings).finish()
         rows = store.rows("SELECT plate_form FROM event ORDER BY position")
@@ -68,7 +68,7 @@ def test_stricter_rule_is_applied_to_earlier_events(store):
 def test_new_rule_is_applied_in_small_steps_across_restarts(store, monkeypatch):
     append(store, *range(1, 51))
     deliver_all(store)
-    retention(store, unknown="hash").finish()
+    retention(store, unlisted="hash").finish()
     append(store, 51)
     deliver_all(store)
     monkeypatch.setattr("plateid.store.redaction.BATCH", 8)
@@ -77,7 +77,7 @@ def test_new_rule_is_applied_in_small_steps_across_restarts(store, monkeypatch):
     while hashes[-1]:
         with store.locked() as db:
             before = db.total_changes
-        retention(store, unknown="drop").finish()
+        retention(store, unlisted="drop").finish()
         with store.locked() as db:
             assert db.total_changes - before < 5 * 8
         hashes += store.rows("SELECT count(*) FROM event WHERE plate_form = 'hashed'")[0]
@@ -88,7 +88,7 @@ def test_new_rule_is_applied_in_small_steps_across_restarts(store, monkeypatch):
 def test_redacted_events_are_not_read_again(store, monkeypatch):
     store.append(event(1, list=ANA))
     deliver_all(store)
-    keeper = retention(store, unknown="drop")
+    keeper = retention(store, unlisted="drop")
     keeper.finish()
     monkeypatch.setattr(Privacy, "applied", None)
     keeper.finish()
@@ -99,14 +99,14 @@ def test_row_that_is_no_event_makes_the_file_corrupt(tmp_path):
         append(store, 1)
         deliver_all(store)
         store.rows("UPDATE event SET payload = '{}'")
-        retention(store, unknown="drop").check()
+        retention(store, unlisted="drop").check()
         assert (store.replaced, store.counts().events) == (1, 0)
 
 
 def test_store_that_fails_is_an_outage_and_redaction_continues_later(store, logs):
     append(store, 1)
     deliver_all(store)
-    keeper = retention(store, unknown="drop")
+    keeper = retention(store, unlisted="drop")
     with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         keeper.check()

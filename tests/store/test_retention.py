@@ -127,7 +127,7 @@ def test_corrupt_store_is_kept_no_longer_than_events(store, tmp_path, age_days, 
     assert aside.exists() is stays
 
 
-@pytest.mark.parametrize("settings", [{"events_days": 7}, {"unknown": "drop"}])
+@pytest.mark.parametrize("settings", [{"events_days": 7}, {"unlisted": "drop"}])
 def test_snapshot_that_cannot_be_deleted_is_retried_and_holds_up_no_other(
     store, monkeypatch, settings
 ):
@@ -151,7 +151,7 @@ def test_snapshot_that_cannot_be_deleted_stops_neither_rule(store, monkeypatch):
     append_at(store, 9, 8, 6)
     unlink_later(store, kept(store)[0]["id"])
     deliver_all(store)
-    keeper, now = retention(store, events_days=7, unknown="drop"), time.time()
+    keeper, now = retention(store, events_days=7, unlisted="drop"), time.time()
     for later_days, left in ((0, [1, 3]), (2, [1])):
         monkeypatch.setattr(time, "time", lambda days=later_days: now + days * DAY_S)
         check(keeper, times=3)

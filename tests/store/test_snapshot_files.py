@@ -290,6 +290,6 @@ def test_pictures_from_before_plates_had_to_be_hidden_go_when_the_events_are_tre
     store.append(made)
     album.add(made.id, JPEG, hidden=True)
     outbox_of(store).remove([file.removesuffix(".jpg"), made.id])
-    config = PrivacyConfig(unknown="hash")
+    config = PrivacyConfig(unlisted="hash")
     Retention(RetentionConfig(), store, Privacy(config, store.path)).check()
     assert names(album) == [f"{made.id}-hidden.jpg"]

@@ -145,7 +145,7 @@ def test_a_large_picture_is_scaled_to_its_longest_side(passes, store_path):
 
 
 @pytest.mark.parametrize(
-    "tables", [{"privacy": {"unknown": "hash"}}, {"snapshots": {"unknown": "blur"}}]
+    "tables", [{"privacy": {"unlisted": "hash"}}, {"snapshots": {"unlisted": "blur"}}]
 )
 def test_a_plate_that_is_not_kept_cannot_be_read_in_any_picture(
     passes, networks, store_path, tables
@@ -168,7 +168,7 @@ def test_the_picture_of_a_listed_vehicle_shows_no_other_plate(passes, networks, 
         if len(other.keys() & PLATES) == 2
     ]
     assert shots, "no picture with both"
-    taken = Taken(store_path, privacy={"unknown": "drop"})
+    taken = Taken(store_path, privacy={"unlisted": "drop"})
     for told, shot, _ in shots:
         jpeg = taken.bytes_of(taken.take(told, shot, listed=True))
         assert read_again(networks, jpeg).keys() & PLATES == {told.plate}
@@ -176,7 +176,7 @@ def test_the_picture_of_a_listed_vehicle_shows_no_other_plate(passes, networks, 
 
 def test_around_the_vehicle_is_blurred_and_its_plate_is_not(passes, networks, store_path):
     told, shot = of_plate(passes, "KX73LPH")
-    taken = Taken(store_path, snapshots={"unknown": "vehicle"})
+    taken = Taken(store_path, snapshots={"unlisted": "vehicle"})
     jpeg = taken.bytes_of(taken.take(told, shot))
     assert told.plate in read_again(networks, jpeg)
     image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
@@ -198,7 +198,7 @@ def test_without_a_better_shot_leaving_has_the_picture_of_seeing(passes, store_p
     assert len(taken.published) == 1
 
 
-DROP = {"unknown": "drop"}
+DROP = {"unlisted": "drop"}
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_after_a_kill_leaving_has_the_picture_of_seeing(passes, store_path, *, t
 
 def test_a_picture_that_shows_more_than_the_later_event_may_is_not_named_by_it(passes, store_path):
     told, shot = of_plate(passes, "MM93LXN")
-    taken = Taken(store_path, privacy={"unknown": "drop"})
+    taken = Taken(store_path, privacy={"unlisted": "drop"})
     assert taken.take(told_as(told, "plate_seen"), shot, listed=True) is not None
     assert taken.take(told_as(told, "plate_left"), None, listed=False) is None
 
@@ -227,7 +227,7 @@ def told_as(told: PlateEvent, event_type: str) -> PlateEvent:
 
 @pytest.mark.parametrize(
     ("settings", "listed"),
-    [({"enabled": False}, False), ({"unknown": "off"}, False), ({"listed": "off"}, True)],
+    [({"enabled": False}, False), ({"unlisted": "off"}, False), ({"listed": "off"}, True)],
 )
 def test_where_pictures_are_off_there_are_none(passes, store_path, settings, listed):
     told, shot = of_plate(passes, "MM93LXN")
@@ -264,7 +264,7 @@ def test_no_picture_is_larger_than_brokers_like(size):
 
 
 @pytest.mark.parametrize("shown", ["keep", "vehicle"])
-@pytest.mark.parametrize("kind", ["unknown", "listed"])
+@pytest.mark.parametrize("kind", ["unlisted", "listed"])
 def test_pictures_that_tell_what_events_may_not_are_refused(tmp_path, shown, kind):
     file = tmp_path / "plateid.toml"
     file.write_text(
@@ -281,5 +281,5 @@ def test_a_picture_is_not_changed_for_those_who_look_at_it_too(store_path):
     shot = BestFrame(ArrayImage(image), (20, 20, 40, 30), ((20, 20, 40, 30),))
     before = image.copy()
     for shown in ("keep", "vehicle", "blur"):
-        assert Taken(store_path, snapshots={"unknown": shown}).take(SEEN, shot) is not None
+        assert Taken(store_path, snapshots={"unlisted": shown}).take(SEEN, shot) is not None
     assert (image == before).all()
