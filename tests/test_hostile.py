@@ -45,7 +45,6 @@ from plateid.store.event_store import EventStore
 from plateid.store.list_file import ListFile
 from tests.support.bundles import detector_network, reader_network, write_bundle
 from tests.support.samples import SEEN
-from tests.test_readme import blocks
 
 EXAMPLES = int(os.environ.get("HOSTILE", "200"))
 PACKETS = 4
@@ -173,7 +172,33 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # files
 
 
-EXAMPLE, RULES, *_ = blocks("toml")
+EXAMPLE = Path("systemd/plateid.toml").read_text()
+RULES = """
+[[camera]]
+name = "drive"
+url = "rtsp://camera.local/stream"
+roi = [[0, 0.3], [1, 0.3], [1, 1], [0, 1]]
+masks = [[[0.7, 0.3], [1, 0.3], [1, 0.4], [0.7, 0.4]]]
+min_plate_height = 14
+line = [[0.1, 0.6], [0.9, 0.6]]
+
+[camera.events]
+min_confidence = 0.8
+
+[lists]
+file = "plates.csv"
+
+[[webhook]]
+name = "gate"
+url = "https://gate.local/hook"
+secret_file = "webhook-secret"
+lists = ["allow"]
+events = ["plate_seen"]
+max_age_s = 30
+
+[logfile]
+csv = "/var/lib/plateid/events.csv"
+"""
 ALL = tomllib.loads(RULES) | {
     "device": "box",
     "mqtt": {"host": "broker.local", "port": 8883, "tls": True, "username": "a"},
@@ -196,7 +221,10 @@ def test_a_configuration(folder: Path, content: bytes) -> None:
     tried("", lambda: formats_of(load_config(file)), ConfigError)
 
 
-LIST = blocks("csv")[0].encode()
+LIST = b"""plate,list,name,note,valid_from,valid_to,cameras
+B 68 SPK,allow,Ana,blue,,,
+CJ 12 ABC,deny,,,2026-01-01,2026-12-31,drive
+"""
 
 
 @hostile

@@ -270,7 +270,7 @@ def test_pictures_that_tell_what_events_may_not_are_refused(tmp_path, shown, kin
     file.write_text(
         f'privacy.{kind} = "hash"\nsnapshots.{kind} = "{shown}"\n[[camera]]\nname = "a"\nurl = "x"'
     )
-    message = f"snapshots.{kind}: {shown} shows plates, of which privacy.{kind} is hash"
+    message = f'snapshots.{kind} = "{shown}" shows plates, but privacy.{kind} is "hash"'
     with pytest.raises(ConfigError, match=message):
         load_config(file)
 
