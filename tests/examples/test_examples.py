@@ -21,7 +21,7 @@ from plateid.outputs.webhook import Webhook
 from plateid.service.metrics import Metrics
 from plateid.store.event_store import EventStore
 from tests.support.broker import Broker, free_port
-from tests.support.samples import event, make_health
+from tests.support.samples import append, event, make_health
 
 EXAMPLES = Path("examples")
 pytestmark = pytest.mark.timeout(60)  # an example that prints nothing must not block the tests
@@ -103,14 +103,13 @@ def test_the_node_red_flow_is_wired_and_uses_existing_fields():
     assert fields <= SCHEMA["properties"].keys()
 
 
-def test_the_dashboard_shows_only_metrics_that_plateid_has(tmp_path):
-    dashboard = json.loads((EXAMPLES / "grafana-dashboard.json").read_text())
-    shown = {target["expr"] for panel in dashboard["panels"] for target in panel["targets"]}
-    used = {name for text in shown for name in re.findall(r"plateid_\w+", text)}
+@pytest.mark.parametrize("page", [EXAMPLES / "grafana-dashboard.json", Path("docs/service.md")])
+def test_dashboard_and_documentation_name_only_existing_metrics(page, tmp_path):
+    used = set(re.findall(r"\bplateid_[a-z_]+\b", page.read_text()))
     with closing(EventStore(tmp_path / "events.sqlite3")) as store:
+        append(store, 1)
         report = make_health(store).report() | {"temperature_c": 40.0}
-        metrics = Metrics(lambda: report)
-        text = generate_latest(metrics.registry).decode()
+        text = generate_latest(Metrics(lambda: report).registry).decode()
     known = set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
     assert len(used) >= 10
     assert {re.sub("_bucket$", "", name) for name in used} <= known
