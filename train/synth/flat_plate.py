@@ -110,11 +110,7 @@ def draw_plate(
     typesetter = Typesetter(rng, layout)
     rows = rows_of(rng, layout, text) if text else random_rows(rng, layout)
     placed = typesetter.typeset(rng, rows, area, scale)
-    opacity = _draw_symbols(rng, image, placed, face=typesetter.face, ink=ink)
-    opacity = _vary_weight(rng, opacity)
-    if rng.random() < layout.emboss:
-        _emboss(rng, image, opacity)
-    blend_colour(image, _wear_off(rng, opacity), (0, 0), ink)
+    _print(rng, image, placed, typesetter=typesetter, ink=ink)
     characters = [each for each in placed if each.is_text]
     return FlatPlate(
         image,
@@ -125,22 +121,25 @@ def draw_plate(
     )
 
 
-def _draw_symbols(
+def _print(
     rng: np.random.Generator,
     image: Image,
     placed: list[PlacedSymbol],
     *,
-    face: FontFace,
+    typesetter: Typesetter,
     ink: Colour,
-) -> Opacity:
-    """Draws the symbols of the gaps into the image, and returns the opacity of the characters."""
+) -> None:
+    """Draws the symbols of the gaps, then the characters: printed or embossed, sometimes worn."""
     opacity = np.zeros(image.shape[:2], np.uint8)
     for each in placed:
         if len(each.kind) == 1:
-            _draw_glyph(opacity, each, face)
+            _draw_glyph(opacity, each, typesetter.face)
         else:
             draw_symbol(rng, image, each.kind, each.box, ink=ink)
-    return opacity
+    opacity = _vary_weight(rng, opacity)
+    if rng.random() < typesetter.layout.emboss:
+        _emboss(rng, image, opacity)
+    blend_colour(image, _wear_off(rng, opacity), (0, 0), ink)
 
 
 def _draw_glyph(opacity: Opacity, placed: PlacedSymbol, face: FontFace) -> None:

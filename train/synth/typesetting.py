@@ -74,7 +74,7 @@ class Typesetter:
 
     def __init__(self, rng: np.random.Generator, layout: PlateLayout) -> None:
         """Draws font and spacing from the ranges of the layout."""
-        self._layout = layout
+        self.layout = layout
         self.face: FontFace = pick_face(rng, layout.family)
         aspect = rng.uniform(*layout.aspect)
         self._squeeze = float(np.clip(aspect / self.face.width, *SQUEEZE))
@@ -95,12 +95,12 @@ class Typesetter:
             scale: Pixels of a millimetre.
         """
         left, top, right, bottom = area
-        centres = self._layout.row_centres or {1: (0.5,), 2: (0.29, 0.74)}[len(rows)]
+        centres = self.layout.row_centres or {1: (0.5,), 2: (0.29, 0.74)}[len(rows)]
         shift = rng.normal(0, 0.012)
         result = []
         for number, row in enumerate(rows):
             placed, width = self._place_row(row, number)
-            cap = self._layout.cap_heights[number] * scale
+            cap = self.layout.cap_heights[number] * scale
             room = (right - left) * rng.uniform(0.93, 0.985)
             narrow = min(1.0, room / (width * cap)) if width else 1.0
             slack = right - left - width * cap * narrow
