@@ -1,6 +1,6 @@
-"""What viewers cost the recognition, side by side: python -m tests.web.bench_viewers."""
+"""Measures what viewers cost recognition: python -m tests.web.bench_viewers."""
 
-# ruff: noqa: T201 - it prints what it measured
+# ruff: noqa: T201 - prints its results
 import itertools
 import statistics
 import subprocess
@@ -26,21 +26,22 @@ from plateid.store.event_store import EventStore
 from plateid.web.server import WebServer
 from tests.support.broker import free_port, until
 from tests.support.samples import NOON, make_health
-from tests.web.viewer import connected
+from tests.web.viewer import open_stream
 
 ROUNDS, ROUND_S, SETTLE_S = 12, 2.0, 1.0
 FRAMES, FPS = 100, 15
-WATCHING, STUCK = (0, 1, 4, 0), (0, 0, 0, 20)
+WATCHING, STALLED = (0, 1, 4, 0), (0, 0, 0, 20)
+"""Numbers of viewers in each kind of round: those that read, and those that do not."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one round.
+    """The cost of one round.
 
     Attributes:
-        frame_ms: What the recognition took for a frame, by the clock.
-        frame_cpu_ms: Of processor time of its thread.
-        others: Cores that all other threads were busy on, the page's among them.
+        frame_ms: Time per frame, milliseconds.
+        frame_cpu_ms: CPU time of the recognition thread per frame, milliseconds.
+        others: Cores used by all other threads, including the web server.
     """
 
     frame_ms: float
@@ -48,18 +49,18 @@ class Cost:
     others: float
 
 
-class Nowhere:
-    """A sink that keeps nothing."""
+class NullSink:
+    """An event sink that keeps nothing."""
 
     def accept(self, event: PlateEvent) -> None:
-        """Forgets it."""
+        """Does nothing."""
 
 
 class Recognition:
-    """One camera's, as fast as it goes, in the calling thread."""
+    """The recognition of one camera at full speed, in the calling thread."""
 
     def __init__(self, server: WebServer) -> None:
-        """Shows each frame on the page, as the service does."""
+        """Shows each frame in the web UI, as the service does."""
         self._server = server
         self._frames = list(itertools.islice(read_video(DEMO_VIDEO), FRAMES))
         self._count = itertools.count()
@@ -71,20 +72,20 @@ class Recognition:
             PipelineSettings(),
             detector=networks.detector(),
             reader=networks.reader(),
-            sink=Nowhere(),
+            sink=NullSink(),
         )
 
     def work(self, seconds: float) -> Cost:
-        """Looks at frames for some time."""
+        """Processes frames for some time."""
         begun, spent, own, count = time.perf_counter(), time.process_time(), time.thread_time(), 0
         while (passed := time.perf_counter() - begun) < seconds:
-            self._look(self._next())
+            self._process(self._next())
             count += 1
         own = time.thread_time() - own
         others = time.process_time() - spent - own
         return Cost(1000 * passed / count, 1000 * own / count, others / passed)
 
-    def _look(self, frame: Frame) -> None:
+    def _process(self, frame: Frame) -> None:
         self._server.show(frame, self._pipeline.process(frame))
 
     def _next(self) -> Frame:
@@ -95,27 +96,27 @@ class Recognition:
 
 
 @contextmanager
-def viewers(server: WebServer, port: int, watching: int, stuck: int) -> Iterator[None]:
+def viewers(server: WebServer, port: int, watching: int, stalled: int) -> Iterator[None]:
     with ExitStack() as stack:
         if watching:
             command = [sys.executable, "-m", "tests.web.viewer", str(port), str(watching)]
             process = stack.enter_context(subprocess.Popen(command))
             stack.callback(process.kill)
-        for _ in range(stuck):
-            stack.enter_context(closing(connected(port, receive=4096)))
-        until(lambda: server._live.streams == watching + stuck, 60)
+        for _ in range(stalled):
+            stack.enter_context(closing(open_stream(port, buffer=4096)))
+        until(lambda: server._live.streams == watching + stalled, 60)
         yield
     until(lambda: server._live.streams == 0, 60)
 
 
 def measured(server: WebServer, port: int) -> list[list[Cost]]:
-    """Rounds of each number of viewers, one after the other, again and again."""
+    """Repeats rounds of all kinds, one after the other."""
     recognition, rounds = Recognition(server), []
     recognition.work(SETTLE_S)
     for _ in range(ROUNDS):
         costs = []
-        for watching, stuck in zip(WATCHING, STUCK, strict=True):
-            with viewers(server, port, watching, stuck):
+        for watching, stalled in zip(WATCHING, STALLED, strict=True):
+            with viewers(server, port, watching, stalled):
                 recognition.work(SETTLE_S)
                 costs.append(recognition.work(ROUND_S))
         rounds.append(costs)
@@ -123,15 +124,15 @@ def measured(server: WebServer, port: int) -> list[list[Cost]]:
 
 
 def table(rounds: list[list[Cost]]) -> Iterator[str]:
-    """Medians, and of each round the ratio to the same round without viewers."""
+    """Yields medians and the ratios to the rounds without viewers."""
     heads = "viewers", "ms a frame", "ratio", "CPU ms", "ratio", "others"
     yield "{:>10} {:>12} {:>18} {:>8} {:>18} {:>8}".format(*heads)
-    for index, (watching, stuck) in enumerate(zip(WATCHING, STUCK, strict=True)):
+    for index, (watching, stalled) in enumerate(zip(WATCHING, STALLED, strict=True)):
         costs = [each[index] for each in rounds]
         clock = [each[index].frame_ms / each[0].frame_ms for each in rounds]
         cpu = [each[index].frame_cpu_ms / each[0].frame_cpu_ms for each in rounds]
         yield (
-            f"{f'{stuck} stuck' if stuck else watching:>10}"
+            f"{f'{stalled} stalled' if stalled else watching:>10}"
             f" {statistics.median(cost.frame_ms for cost in costs):12.1f} {spread(clock):>18}"
             f" {statistics.median(cost.frame_cpu_ms for cost in costs):8.1f} {spread(cpu):>18}"
             f" {statistics.median(cost.others for cost in costs):8.1%}"
@@ -147,11 +148,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
         tables = {"camera": [{"name": "drive", "url": "-"}], "web": {"enabled": True, "port": port}}
-        config = Config.model_validate(tables | {"store": {"path": Path(folder) / "box.sqlite3"}})
+        config = Config.model_validate(tables | {"store": {"path": Path(folder) / "store.sqlite3"}})
         with closing(EventStore(config.store.path)) as store:
             server = WebServer(config, make_health(store, cameras=("drive",)).report)
             server.check()
-            print(f"{ROUNDS} rounds of {ROUND_S:g} s each, {config.web.fps} pictures a second")
+            print(f"{ROUNDS} rounds of {ROUND_S:g} s each, {config.web.fps} images a second")
             print(*table(measured(server, port)), sep="\n")
             server.stop()
 

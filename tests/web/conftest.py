@@ -1,4 +1,4 @@
-"""A box with a history, its page on a free port, and Chromium to look at it."""
+"""A device with a history whose web UI runs on a free port, and Chromium."""
 
 import http.client
 import os
@@ -12,10 +12,8 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlencode
 
-import cv2
 import numpy as np
 import pytest
-from axe_core_python.base import AXE_SCRIPT
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
@@ -31,13 +29,22 @@ from plateid.pipeline.traffic import MIN_CHARACTERS
 from plateid.store.event_store import EventStore
 from plateid.store.snapshot_files import SnapshotFiles
 from plateid.store.snapshots import encoded
+from plateid.web.credentials import (
+    Credentials,
+    credentials_file,
+    hash_password,
+    hash_token,
+    write_credentials,
+)
 from plateid.web.server import WebServer
 from tests.support.broker import free_port, until
 from tests.support.samples import NOON, event, make_health
 
 BRIGHT_DAY = 125
+"""Number of a frame of the demo video with three readable plates."""
+PASSWORD, VIEWER_PASSWORD, TOKEN = "correct horse", "battery staple", "token"
 CONFIG = """
-# my box
+# my device
 device = "gate"
 
 [[camera]]
@@ -60,15 +67,15 @@ KX73LPH,allow,Ana,blue car
 # the gardener
 B 68 SPK,watch,Dan,
 """
-SERIOUS = ("serious", "critical")
+Scene = tuple[Frame, list[Plate]]
 
 
 @dataclass
-class Box:
-    """One box whose page is served.
+class Device:
+    """A device whose web UI is served.
 
     Attributes:
-        reloads: How often the page asked for another look at the configuration.
+        reloads: Times at which the web UI requested a reload of the configuration.
     """
 
     folder: Path
@@ -85,7 +92,7 @@ class Box:
     def list_file(self) -> Path:
         return self.folder / "plates.csv"
 
-    def ask(
+    def request(
         self,
         path: str,
         form: dict[str, str] | str | None = None,
@@ -93,7 +100,7 @@ class Box:
         method: str = "",
         **headers: str,
     ) -> tuple[int, str, http.client.HTTPMessage]:
-        """Status, text and headers of an answer; a form makes it a POST."""
+        """Returns status, text and headers of a response; a form makes it a POST request."""
         connection = http.client.HTTPConnection("localhost", self.config.web.port, timeout=10)
         body = urlencode(form) if isinstance(form, dict) else form
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -104,8 +111,25 @@ class Box:
             answer = connection.getresponse()
             return answer.status, answer.read().decode(errors="replace"), answer.headers
 
-    def serve(self, scene: tuple[Frame, list[Plate]]) -> None:
-        """Serves the page; anew, where its server was stopped."""
+    def status(self, path: str, form: dict[str, str] | str | None = None, **headers: str) -> int:
+        """Returns the status of a response."""
+        return self.request(path, form, **headers)[0]
+
+    def text(self, path: str) -> str:
+        """Returns the text of a response."""
+        return self.request(path)[1]
+
+    def hidden_field(self, name: str, path: str = "/lists") -> str:
+        """Returns a hidden field of the forms of a page."""
+        return self.text(path).split(f'name="{name}" value="')[1].split('"')[0]
+
+    def list_form(self, **cells: str) -> dict[str, str]:
+        """Returns a valid form that saves an entry of the list."""
+        names = ("csrf", "state")
+        return {name: self.hidden_field(name) for name in names} | {"do": "save"} | cells
+
+    def serve(self, scene: Scene) -> None:
+        """Starts the web server, also after a stop."""
         self.server = WebServer(
             self.config,
             make_health(self.store, cameras=("drive", "yard")).report,
@@ -116,14 +140,16 @@ class Box:
         for camera in ("drive", "yard"):
             self.server.show(replace(scene[0], camera=camera), scene[1])
 
-    def csrf(self, path: str = "/lists", **headers: str) -> str:
-        """The token of a page's forms."""
-        return self.ask(path, **headers)[1].split('name="csrf" value="')[1].split('"')[0]
+    def is_served(self) -> bool:
+        try:
+            return self.status("/login") > 0
+        except OSError:
+            return False
 
 
 @pytest.fixture(scope="session")
-def scene() -> tuple[Frame, list[Plate]]:
-    """A frame of the demo clip, and the plates that the networks that ship read in it."""
+def scene() -> Scene:
+    """A frame of the demo video and the plates that the default bundle reads in it."""
     frame = next(frame for frame in read_video(DEMO_VIDEO) if frame.sequence == BRIGHT_DAY)
     networks = Networks(ModelsConfig())
     detections = networks.detector().detect(frame.image)
@@ -131,20 +157,21 @@ def scene() -> tuple[Frame, list[Plate]]:
     return frame, [plate for plate in plates if len(plate.text) >= MIN_CHARACTERS]
 
 
-def passes(scene: tuple[Frame, list[Plate]]) -> Iterator[PlateEvent]:
-    """Seventy passes; the last ones are of the scene, and have pictures."""
+def make_passes(scene: Scene) -> Iterator[PlateEvent]:
+    """Seventy passes; the last six are plates of the scene."""
     number = np.random.default_rng(1)
     for index in range(64):
         text = f"B{number.integers(10, 99)}{''.join(number.choice(list('ABCDEFGHK'), 3))}"
-        yield passing(index, text, camera="yard", confidence=float(number.uniform(0.6, 1)))
+        yield make_pass(index, text, camera="yard", confidence=float(number.uniform(0.6, 1)))
     for index in range(64, 70):
         plate = scene[1][index % len(scene[1])]
-        made = passing(index, plate.text, camera="drive", confidence=0.6 + index / 200)
+        made = make_pass(index, plate.text, camera="drive", confidence=0.6 + index / 200)
         listed = ListMatch("Ana", "allow", 0) if plate.text == "KX73LPH" else None
         yield replace(made, box=plate.box, list=listed, direction=Direction("in", 12.0))
 
 
-def passing(index: int, plate: str, **changes: object) -> PlateEvent:
+def make_pass(index: int, plate: str, **changes: object) -> PlateEvent:
+    """The event of a pass in minute `index`."""
     moment = NOON + timedelta(minutes=index)
     made = event(index, plate=plate, plate_raw=plate, plate_display=plate, **changes)
     return replace(
@@ -158,40 +185,47 @@ def passing(index: int, plate: str, **changes: object) -> PlateEvent:
 
 
 @pytest.fixture(scope="session")
-def filled(tmp_path_factory: pytest.TempPathFactory, scene: tuple[Frame, list[Plate]]) -> Path:
-    """The folder of a box with seventy passes, to be copied."""
-    folder = tmp_path_factory.mktemp("box")
+def history(tmp_path_factory: pytest.TempPathFactory, scene: Scene) -> Path:
+    """A folder with a store of seventy passes and their snapshots, to be copied."""
+    folder = tmp_path_factory.mktemp("history")
     store_file, image = folder / "plateid.sqlite3", scene[0].image
-    album, jpeg = SnapshotFiles(store_file), encoded(image.resized(image.width, image.height), 80)
+    files = SnapshotFiles(store_file)
+    jpeg = encoded(image.resized(image.width, image.height), 80)
     with closing(EventStore(store_file)) as store:
-        for made in passes(scene):
-            shown = made.camera == "drive"
-            store.append(
-                replace(made, snapshot=album.add(made.id, jpeg, hidden=False) if shown else None)
-            )
+        for made in make_passes(scene):
+            has_snapshot = made.camera == "drive"
+            snapshot = files.add(made.id, jpeg, hidden=False) if has_snapshot else None
+            store.append(replace(made, snapshot=snapshot))
     return folder
 
 
 @pytest.fixture
-def box(tmp_path: Path, scene: tuple[Frame, list[Plate]], filled: Path) -> Iterator[Box]:
-    """A box without a password, on loopback."""
-    shutil.copytree(filled, tmp_path, dirs_exist_ok=True)
-    (tmp_path / "plateid.toml").write_text(CONFIG.format(port=free_port()))
+def device(tmp_path: Path, scene: Scene, history: Path) -> Iterator[Device]:
+    """A device without a password, on loopback."""
+    shutil.copytree(history, tmp_path, dirs_exist_ok=True)
+    config = write_config(tmp_path)
     (tmp_path / "plates.csv").write_text(LIST)
-    config = load_config(tmp_path / "plateid.toml")
     with closing(EventStore(config.store.path)) as store:
-        made_box = Box(tmp_path, config, store)
-        made_box.serve(scene)
-        until(lambda: answers(made_box), 10)
-        yield made_box
-        made_box.server.stop()
+        made = Device(tmp_path, config, store)
+        made.serve(scene)
+        until(made.is_served, 10)
+        yield made
+        made.server.stop()
 
 
-def answers(box: Box) -> bool:
-    try:
-        return box.ask("/login")[0] > 0
-    except OSError:
-        return False
+@pytest.fixture
+def locked(device: Device) -> Device:
+    """A device with passwords and a token."""
+    known = Credentials(hash_password(PASSWORD), hash_password(VIEWER_PASSWORD), hash_token(TOKEN))
+    write_credentials(credentials_file(device.config.store.path), known)
+    return device
+
+
+def write_config(folder: Path, more: str = "") -> Config:
+    """Writes a configuration with a free port for the web UI; loads it."""
+    (folder / "plates.csv").write_text("plate,list\n")
+    (folder / "plateid.toml").write_text(CONFIG.format(port=free_port()) + more)
+    return load_config(folder / "plateid.toml")
 
 
 @pytest.fixture(scope="session")
@@ -210,42 +244,17 @@ def chrome() -> Iterator[Chrome]:
 
 @pytest.fixture
 def browser(chrome: Chrome) -> Iterator[Chrome]:
-    """Chromium at the size of a laptop; what it says on its console fails the test."""
+    """Chromium at the size of a laptop; an entry in its console fails the test."""
     chrome.set_window_size(1280, 900)
     chrome.get_log("browser")
     yield chrome
-    said = chrome.get_log("browser")
+    console = chrome.get_log("browser")
     chrome.get("about:blank")
     chrome.delete_all_cookies()
-    assert said == []
+    assert console == []
 
 
 @pytest.fixture
-def pictured(tmp_path: Path) -> Path:
-    """Where screenshots go: PLATEID_SCREENSHOTS=docs renews those of the README."""
+def screenshots(tmp_path: Path) -> Path:
+    """The folder of screenshots; PLATEID_SCREENSHOTS=docs updates those of the documentation."""
     return Path(os.environ.get("PLATEID_SCREENSHOTS", tmp_path))
-
-
-def screenshot(browser: Chrome, file: Path) -> None:
-    image = cv2.imdecode(np.frombuffer(browser.get_screenshot_as_png(), np.uint8), cv2.IMREAD_COLOR)
-    assert image.std() > 5, "the page is blank"
-    assert cv2.imwrite(str(file), image, [cv2.IMWRITE_JPEG_QUALITY, 82])
-
-
-def serious_issues(browser: Chrome) -> list[str]:
-    """What axe-core finds, as far as it is serious."""
-    browser.execute_script(AXE_SCRIPT)
-    found = browser.execute_async_script("axe.run().then(arguments[0])")
-    return [
-        f"{issue['id']}: {issue['nodes'][0]['html']}"
-        for issue in found["violations"]
-        if issue["impact"] in SERIOUS
-    ]
-
-
-def served(tmp_path: Path, text: str) -> Config:
-    """A configuration of its own, whose page is on a free port."""
-    port = free_port()
-    (tmp_path / "plates.csv").write_text("plate,list\n")
-    (tmp_path / "plateid.toml").write_text(CONFIG.format(port=port) + text)
-    return load_config(tmp_path / "plateid.toml")

@@ -1,4 +1,4 @@
-"""`plateid run` with `[web]`: the page of a box that works."""
+"""`plateid run` with `[web]`: the web UI of the whole service."""
 
 import http.client
 import json
@@ -20,7 +20,7 @@ def config(tmp_path, bundle):
     broker, web = free_ports(2)
     file.write_text(
         f"""
-device = "box"
+device = "gate-1"
 models.bundle = "{bundle}"
 mqtt.port = {broker}
 store.path = "events.sqlite3"
@@ -28,14 +28,14 @@ web = {{enabled = true, port = {web}}}
 
 [[camera]]
 name = "gate"
-url = "clip.mp4"   # again and again
+url = "clip.mp4"   # forever
 loop = true
 """
     )
     return file
 
 
-def ask(config, path, form=None):
+def request(config, path, form=None):
     port = int(config.read_text().split("enabled = true, port = ")[1].split("}")[0])
     with closing(http.client.HTTPConnection("localhost", port, timeout=5)) as connection:
         body = form and urlencode(form)
@@ -45,21 +45,23 @@ def ask(config, path, form=None):
         return answer.status, answer.read()
 
 
-def test_what_the_camera_sees_is_on_the_page_and_a_drawing_is_in_force_at_once(config):
-    config.write_text("\ufeff" + config.read_text())  # as some editors begin a file
+def test_web_ui_shows_events_and_a_drawing_is_applied_at_once(config):
+    config.write_text("\ufeff" + config.read_text())  # the byte-order mark of some editors
     process = run(config)
     until(lambda: "web UI started" in process.stderr.readline(), 30)
-    until(lambda: json.loads(ask(config, "/api/v1/events")[1])["events"], 30)
-    (event,) = json.loads(ask(config, "/api/v1/events?plate=AB12&limit=1")[1])["events"]
+    until(lambda: json.loads(request(config, "/api/v1/events")[1])["events"], 30)
+    (event,) = json.loads(request(config, "/api/v1/events?plate=AB12&limit=1")[1])["events"]
     assert event["plate"] == "AB12"
-    assert ask(config, f"/events/{event['id']}/snapshot.jpg")[1].startswith(b"\xff\xd8")
-    assert ask(config, "/stream/gate.jpg")[1].startswith(b"\xff\xd8")
-    token = ask(config, "/cameras/gate")[1].decode().split('name="csrf" value="')[1].split('"')[0]
+    assert request(config, f"/events/{event['id']}/snapshot.jpg")[1].startswith(b"\xff\xd8")
+    assert request(config, "/stream/gate.jpg")[1].startswith(b"\xff\xd8")
+    token = (
+        request(config, "/cameras/gate")[1].decode().split('name="csrf" value="')[1].split('"')[0]
+    )
     corner = [[0, 0], [0.01, 0], [0, 0.01]]
-    assert ask(config, "/cameras/gate", {"csrf": token, "roi": json.dumps(corner)})[0] == 303
+    assert request(config, "/cameras/gate", {"csrf": token, "roi": json.dumps(corner)})[0] == 303
     until(lambda: "configuration reloaded" in process.stderr.readline(), 10)
-    assert "# again and again" in config.read_text()
-    assert b"0.01" in ask(config, "/cameras/gate")[1]
+    assert "# forever" in config.read_text()
+    assert b"0.01" in request(config, "/cameras/gate")[1]
     process.terminate()
     started = time.monotonic()
     code, errors = finished(process)

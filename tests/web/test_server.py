@@ -1,10 +1,10 @@
-"""How the page's server takes connections: who says nothing, too much or nonsense, and TLS."""
+"""Connections of the web server: invalid, slow and too many requests, and TLS."""
 
 import http.client
 import re
 import socket
 import ssl
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 import pytest
 
@@ -20,14 +20,46 @@ from plateid.web.server import WebServer
 from tests.support.broker import until
 from tests.support.certificates import Authority
 from tests.support.samples import make_health
-from tests.web.conftest import served
-from tests.web.test_access import FORM, PASSWORD
+from tests.web.conftest import PASSWORD, write_config
+
+FORM = "application/x-www-form-urlencoded"
 
 
+@pytest.fixture
+def short_timeout(monkeypatch):
+    monkeypatch.setattr(connections, "REQUEST_HEADER_TIMEOUT_S", 1.0)
+
+
+def connect(device):
+    client = socket.create_connection(("127.0.0.1", device.config.web.port), 15)
+    return closing(client), client
+
+
+@contextmanager
+def web_server(folder, more):
+    """A server with more keys in its section `[web]`, not started yet."""
+    config = write_config(folder, more)
+    with closing(EventStore(config.store.path)) as store:
+        server = WebServer(config, make_health(store, cameras=("drive", "yard")).report)
+        yield config, server
+        server.stop()
+
+
+def set_password(config):
+    file = credentials_file(config.store.path)
+    write_credentials(file, Credentials(hash_password(PASSWORD)))
+
+
+def outage_reason(logs):
+    (outage,) = [entry for entry in logs if entry["event"] == "outage starts"]
+    return outage["reason"]
+
+
+@pytest.mark.usefixtures("short_timeout")
 @pytest.mark.parametrize(
     "request_",
     [
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)),  # TLS, where none is
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)),  # TLS without TLS
         b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 200_000 + b"\r\n\r\n",
         b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"GET /\x00\xff HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -40,105 +72,83 @@ from tests.web.test_access import FORM, PASSWORD
         b"\r\n" * 1000,
     ],
 )
-def test_what_is_no_request_is_refused_and_the_next_one_served(box, monkeypatch, request_):
-    monkeypatch.setattr(connections, "REQUEST_HEADER_TIMEOUT_S", 1.0)
-    with closing(socket.create_connection(("127.0.0.1", box.config.web.port), 10)) as client:
-        client.settimeout(10)
-        with suppress(ConnectionError):  # it may hang up before it has all
-            client.sendall(request_)
-            answer = client.recv(100)
-            assert answer == b"" or re.match(rb"HTTP/1\.1 4\d\d ", answer)
-    assert box.ask("/events")[0] == 200
+def test_invalid_request_is_rejected_and_the_next_one_served(device, request_):
+    closed, client = connect(device)
+    with closed, suppress(ConnectionError):  # the server may close before it has read everything
+        client.sendall(request_)
+        answer = client.recv(100)
+        assert answer == b"" or re.match(rb"HTTP/1\.1 4\d\d ", answer)
+    assert device.status("/events") == 200
 
 
 @pytest.mark.parametrize("headers", [{"Host": "["}, {"Origin": "http://["}])
-def test_an_address_that_is_none_is_refused(box, logs, headers):
-    assert box.ask("/lists", {"do": "save"}, **headers)[0] == 400
-    assert [entry["event"] for entry in logs if "failed" in entry["event"]] == []
+def test_invalid_address_in_a_header_is_rejected(device, logs, headers):
+    assert device.status("/lists", {"do": "save"}, **headers) == 400
+    assert [entry["event"] for entry in logs if "exception" in entry["event"]] == []
 
 
-def test_a_form_that_comes_slowly_is_given_up_and_holds_up_nobody(box, monkeypatch):
+def test_slow_form_times_out_and_blocks_no_other_request(device, monkeypatch):
     monkeypatch.setattr(guard, "BODY_TIMEOUT_S", 0.5)
-    with closing(socket.create_connection(("127.0.0.1", box.config.web.port), 10)) as client:
+    closed, client = connect(device)
+    with closed:
         head = f"POST /lists HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM}\r\n"
         client.sendall(f"{head}Content-Length: 1000\r\n\r\ncsrf=".encode())
-        assert box.ask("/events")[0] == 200
+        assert device.status("/events") == 200
         assert client.recv(100).startswith(b"HTTP/1.1 408 ")
 
 
-def test_who_connects_and_says_nothing_is_hung_up_on(box, monkeypatch):
-    monkeypatch.setattr(connections, "REQUEST_HEADER_TIMEOUT_S", 1.0)
-    with closing(socket.create_connection(("127.0.0.1", box.config.web.port))) as client:
+@pytest.mark.usefixtures("short_timeout")
+@pytest.mark.parametrize("first", [b"", b"GET /login HTTP/1.1\r\nHost: localhost\r\n\r\n"])
+def test_incomplete_request_header_times_out(device, first):
+    closed, client = connect(device)
+    with closed:
+        if first:
+            client.sendall(first)
+            assert client.recv(100).startswith(b"HTTP/1.1 303 ")
         client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
-        client.settimeout(15)
-        assert client.recv(100) == b""
-
-
-def test_who_asks_once_and_then_half_a_thing_is_hung_up_on(box, monkeypatch):
-    monkeypatch.setattr(connections, "REQUEST_HEADER_TIMEOUT_S", 1.0)
-    with closing(socket.create_connection(("127.0.0.1", box.config.web.port))) as client:
-        client.settimeout(15)
-        client.sendall(b"GET /static/style.css HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert client.recv(100).startswith(b"HTTP/1.1 200 ")
-        client.sendall(b"G")
         while client.recv(1 << 16):
             pass
 
 
-def test_only_so_many_are_connected_at_once(box, monkeypatch):
+def test_connections_above_the_limit_are_closed(device, monkeypatch):
     monkeypatch.setattr(connections, "MAX_OPEN", 5)
-    address = ("127.0.0.1", box.config.web.port)
+    address = ("127.0.0.1", device.config.web.port)
     with ExitStack() as stack:
         clients = [stack.enter_context(socket.create_connection(address)) for _ in range(9)]
-        until(lambda: sum(map(is_hung_up_on, clients)) == 4)
-    until(lambda: is_served(box))
+        until(lambda: sum(map(is_closed, clients)) == 4)
+    until(device.is_served)
 
 
-def is_hung_up_on(client):
+def is_closed(client):
     try:
         return client.recv(1, socket.MSG_DONTWAIT) == b""
     except BlockingIOError:
         return False
 
 
-def is_served(box):
-    try:
-        return box.ask("/events")[0] == 200
-    except OSError:
-        return False
-
-
-@pytest.mark.parametrize("text", ['host = "0.0.0.0"', 'proxy = "127.0.0.1"'])
-def test_others_are_not_served_before_there_is_a_password(tmp_path, logs, text):
-    config = served(tmp_path, text)
-    with closing(EventStore(config.store.path)) as store:
-        server = WebServer(config, make_health(store, cameras=("drive", "yard")).report)
+@pytest.mark.parametrize("more", ['host = "0.0.0.0"', 'proxy = "127.0.0.1"'])
+def test_public_server_starts_once_it_has_a_password(tmp_path, logs, more):
+    with web_server(tmp_path, more) as (config, server):
         server.check()
         with pytest.raises(OSError, match="refused"):
             socket.create_connection(("127.0.0.1", config.web.port))
-        (outage,) = [entry for entry in logs if entry["event"] == "outage starts"]
-        assert "plateid web set-password" in outage["reason"]
-        write_credentials(credentials_file(config.store.path), Credentials(hash_password(PASSWORD)))
+        assert "plateid web set-password" in outage_reason(logs)
+        set_password(config)
         until(lambda: server.check() or server._running, 10)
-        server.stop()
 
 
-def test_a_port_that_is_taken_is_an_outage_and_nothing_else(tmp_path, logs):
-    config = served(tmp_path, "")
-    with closing(EventStore(config.store.path)) as store:
-        server = WebServer(config, make_health(store).report)
+def test_port_in_use_is_an_outage(tmp_path, logs):
+    with web_server(tmp_path, "") as (config, server):
         with socket.create_server(("127.0.0.1", config.web.port)):
             server.check()
-        (outage,) = [entry for entry in logs if entry["event"] == "outage starts"]
-        assert "Address already in use" in outage["reason"]
+        assert "Address already in use" in outage_reason(logs)
 
 
-def test_with_a_certificate_it_is_https_and_the_cookie_is_for_https_only(tmp_path):
+def test_certificate_enables_https_and_secure_cookies(tmp_path):
     issued = Authority(tmp_path).issue("127.0.0.1")
-    config = served(tmp_path, f'certificate_file = "{issued.file}"\nkey_file = "{issued.key}"')
-    write_credentials(credentials_file(config.store.path), Credentials(hash_password(PASSWORD)))
-    with closing(EventStore(config.store.path)) as store:
-        server = WebServer(config, make_health(store).report)
+    more = f'certificate_file = "{issued.file}"\nkey_file = "{issued.key}"'
+    with web_server(tmp_path, more) as (config, server):
+        set_password(config)
         server.check()
         context = ssl.create_default_context(cafile=tmp_path / "authority.pem")
         port = config.web.port
@@ -147,37 +157,31 @@ def test_with_a_certificate_it_is_https_and_the_cookie_is_for_https_only(tmp_pat
             answer = client.getresponse()
             assert answer.status == 303
             assert "; Secure" in answer.headers["Set-Cookie"]
-        server.stop()
 
 
-def test_a_renewed_certificate_is_served_without_a_restart(tmp_path, logs):
+def test_renewed_certificate_is_served_without_a_restart(tmp_path, logs):
     old = Authority(tmp_path).issue("127.0.0.1")
-    config = served(tmp_path, f'certificate_file = "{old.file}"\nkey_file = "{old.key}"')
-    write_credentials(credentials_file(config.store.path), Credentials(hash_password(PASSWORD)))
-    address = "127.0.0.1", config.web.port
-    with closing(EventStore(config.store.path)) as store:
-        server = WebServer(config, make_health(store).report)
+    more = f'certificate_file = "{old.file}"\nkey_file = "{old.key}"'
+    with web_server(tmp_path, more) as (config, server):
+        set_password(config)
+        address = "127.0.0.1", config.web.port
         server.check()
         before, key = ssl.get_server_certificate(address), old.key.read_bytes()
         Authority(tmp_path).issue("127.0.0.1")
         new = old.key.read_bytes()
         old.key.write_bytes(key)
         server.check()
-        (outage,) = [entry for entry in logs if entry["event"] == "outage starts"]
         files = f"{old.file}, {old.key}"
-        assert outage["reason"] == f"web.certificate_file: {files}: key values mismatch"
+        assert outage_reason(logs) == f"web.certificate_file: {files}: key values mismatch"
         assert ssl.get_server_certificate(address) == before
         old.key.write_bytes(new)
         until(lambda: server.check() or ssl.get_server_certificate(address) != before)
-        server.stop()
 
 
 @pytest.mark.parametrize("text", ["", "no certificate"])
-def test_a_certificate_that_is_none_is_an_outage_that_names_it(tmp_path, logs, text):
+def test_missing_or_invalid_certificate_is_an_outage_that_names_it(tmp_path, logs, text):
     if text:
         (tmp_path / "web.pem").write_text(text)
-    config = served(tmp_path, 'certificate_file = "web.pem"')
-    with closing(EventStore(config.store.path)) as store:
-        WebServer(config, make_health(store).report).check()
-        (outage,) = [entry for entry in logs if entry["event"] == "outage starts"]
-        assert "web.pem" in outage["reason"]
+    with web_server(tmp_path, 'certificate_file = "web.pem"') as (_, server):
+        server.check()
+        assert "web.pem" in outage_reason(logs)

@@ -1,7 +1,6 @@
-"""Pictures and events as streams: what they carry, and what viewers cost that take nothing."""
+"""Image and event streams, and the cost of viewers that stop reading."""
 
 import itertools
-import socket
 import threading
 import time
 from contextlib import ExitStack, closing
@@ -18,65 +17,60 @@ from plateid.web import connections
 from plateid.web.live import MAX_STREAMS, Live
 from tests.support.broker import until
 from tests.support.samples import event
+from tests.web.viewer import open_stream
 
-STUCK = 20
-
-
-def connect(box, path, *, receive=None):
-    client = socket.socket()
-    if receive:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
-    client.settimeout(10)
-    client.connect(("127.0.0.1", box.config.web.port))
-    client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-    return client
+STALLED_VIEWERS = 20
 
 
 @pytest.fixture
-def impatient(monkeypatch):
-    """The kernel cuts viewers off sooner, so that nobody waits here; asked for before `box`."""
+def short_stall(monkeypatch):
+    """Shortens the kernel's time-out; must come before the fixture `device`."""
     monkeypatch.setattr(connections, "STALLED_MS", 5000)
 
 
 @pytest.fixture
-def filming(box, scene):
-    """Ten frames a second, as from a camera."""
+def filming(device, scene):
+    """A device whose camera gives ten frames a second."""
     frame, plates = scene
     stop = threading.Event()
 
     def film():
         for sequence in itertools.count():
-            box.server.show(replace(frame, camera="drive", sequence=sequence), plates)
+            device.server.show(replace(frame, camera="drive", sequence=sequence), plates)
             if stop.wait(0.1):
                 return
 
     thread = threading.Thread(target=film)
     thread.start()
-    yield box
+    yield device
     stop.set()
     thread.join()
 
 
+def viewer(device, path="/stream/drive.mjpeg", **options):
+    return closing(open_stream(device.config.web.port, path, **options))
+
+
 @pytest.mark.parametrize("path", ["/stream/events", "/stream/drive.mjpeg"])
-def test_a_proxy_is_asked_to_hold_no_part_back(box, path):
-    with closing(connect(box, path)) as client:
+def test_streams_disable_buffering_of_proxies(device, path):
+    with viewer(device, path) as client:
         assert b"\r\nx-accel-buffering: no\r\n" in client.recv(4096)
 
 
-def test_events_of_several_workers_have_numbers_in_order():
+def test_parallel_events_are_numbered_in_order():
     live = Live(WebConfig(), ["drive"])
 
-    class Overtaken(PlateEvent):
+    class OvertakenEvent(PlateEvent):
         def to_json(self):
             live.publish(event(2))
             return super().to_json()
 
-    live.publish(Overtaken(**vars(event(1))))
+    live.publish(OvertakenEvent(**vars(event(1))))
     assert [number for number, _ in live.events_after(0)] == [1, 2]
 
 
-def test_a_stream_is_pictures_with_boxes_at_the_rate_that_is_set(filming, scene):
-    with closing(connect(filming, "/stream/drive.mjpeg")) as client:
+def test_stream_has_annotated_images_at_the_configured_rate(filming, scene):
+    with viewer(filming) as client:
         data, until_at = b"", time.monotonic() + 3
         while time.monotonic() < until_at:
             data += client.recv(1 << 16)
@@ -90,12 +84,12 @@ def test_a_stream_is_pictures_with_boxes_at_the_rate_that_is_set(filming, scene)
     assert drawn > 500
 
 
-@pytest.mark.usefixtures("impatient")
-def test_viewers_that_take_nothing_cost_nothing_and_are_cut_off(filming):
+@pytest.mark.usefixtures("short_stall")
+def test_stalled_viewers_cost_no_cpu_and_are_disconnected(filming):
     with ExitStack() as stack:
-        for _ in range(STUCK):
-            stack.enter_context(closing(connect(filming, "/stream/drive.mjpeg", receive=4096)))
-        until(lambda: filming.server._live.streams == STUCK, 10)
+        for _ in range(STALLED_VIEWERS):
+            stack.enter_context(viewer(filming, buffer=4096))
+        until(lambda: filming.server._live.streams == STALLED_VIEWERS, 10)
         time.sleep(2)  # until all buffers are full
         process = psutil.Process()
         before, started = process.cpu_times(), time.monotonic()
@@ -106,19 +100,19 @@ def test_viewers_that_take_nothing_cost_nothing_and_are_cut_off(filming):
         until(lambda: filming.server._live.streams == 0, connections.STALLED_MS / 1000 + 30)
 
 
-def test_there_are_no_more_streams_than_the_box_can_bear(filming):
+def test_number_of_streams_is_limited(filming):
     with ExitStack() as stack:
         for _ in range(MAX_STREAMS):
-            stack.enter_context(closing(connect(filming, "/stream/events")))
+            stack.enter_context(viewer(filming, "/stream/events"))
         until(lambda: filming.server._live.streams == MAX_STREAMS, 10)
-        assert filming.ask("/stream/drive.mjpeg")[0] == 503
-        assert filming.ask("/events")[0] == 200
+        assert filming.status("/stream/drive.mjpeg") == 503
+        assert filming.status("/events") == 200
     until(lambda: filming.server._live.streams == 0, 10)
-    assert filming.ask("/stream/drive.jpg")[0] == 200
+    assert filming.status("/stream/drive.jpg") == 200
 
 
-def test_a_stop_does_not_wait_for_viewers(filming):
-    with closing(connect(filming, "/stream/events")) as client:
+def test_stop_ends_streams(filming):
+    with viewer(filming, "/stream/events") as client:
         assert b"event: state" in client.recv(4096) + client.recv(4096)
         filming.server.stop()
         until(lambda: not client.recv(4096), 5)

@@ -1,25 +1,26 @@
-"""Viewers of a camera's stream in a process of their own: python -m tests.web.viewer PORT COUNT."""
+"""Viewers of a stream in their own process: python -m tests.web.viewer PORT COUNT."""
 
 import selectors
 import socket
 import sys
 
 
-def connected(port: int, *, receive: int = 0) -> socket.socket:
-    """One that has asked for the stream; `receive` is the size of its buffer."""
+def open_stream(port: int, path: str = "/stream/drive.mjpeg", *, buffer: int = 0) -> socket.socket:
+    """Requests a stream; `buffer` limits the size of the receive buffer, bytes."""
     client = socket.socket()
-    if receive:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
+    if buffer:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    client.settimeout(10)
     client.connect(("127.0.0.1", port))
-    client.sendall(b"GET /stream/drive.mjpeg HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     return client
 
 
 def view(port: int, count: int) -> None:
-    """Takes all that comes, until the process is ended."""
+    """Reads streams until the process is killed."""
     with selectors.DefaultSelector() as selector:
         for _ in range(count):
-            selector.register(connected(port), selectors.EVENT_READ)
+            selector.register(open_stream(port), selectors.EVENT_READ)
         while True:
             for key, _ in selector.select():
                 assert isinstance(key.fileobj, socket.socket)
