@@ -303,9 +303,9 @@ def evaluate(**options: Any) -> None:
     """
     from train.evaluation.bundle_metrics import update_bundle
     from train.evaluation.evaluate import evaluate as evaluate_bundle
+    from train.evaluation.evaluation_report import write_report
     from train.evaluation.evaluation_run import EvaluationRun, training_data
-    from train.evaluation.report import write_report
-    from train.evaluation.report_tables import tables
+    from train.evaluation.evaluation_tables import tables
 
     run = EvaluationRun(**options)
     if not (run.folders or run.crops):

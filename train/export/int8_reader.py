@@ -12,7 +12,7 @@ from train.export.float16_weights import store_as_float16
 from train.export.quantise import Array, Plan, quantise
 from train.reader.held_out_accuracy import correct_reads
 from train.reader.reader_weights import KEPT, SPEC
-from train.reader.real_plates import Plate, augmented, by_source, read_plates
+from train.reader.real_plates import RealPlate, augmented, by_source, read_plates
 from train.train_error import TrainError
 
 CROPS = 512
@@ -54,7 +54,7 @@ def quantise_reader(path: Path, data: Sequence[str]) -> None:
     exact.unlink()
 
 
-def _inputs(plates: Sequence[Plate]) -> Iterator[Array]:
+def _inputs(plates: Sequence[RealPlate]) -> Iterator[Array]:
     rng = np.random.default_rng(0)
     sources = by_source(plates)
     for number in range(CROPS):
@@ -71,7 +71,7 @@ def _in_float(graph: onnx.GraphProto) -> Iterator[str]:
             yield node.name
 
 
-def _count_correct(path: Path, plates: Sequence[Plate]) -> int:
+def _count_correct(path: Path, plates: Sequence[RealPlate]) -> int:
     network = NetworkSession(str(path), path.read_bytes())
     return sum(correct_reads(lambda crop: network.run(crop)[0], SPEC, plates))
 

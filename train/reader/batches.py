@@ -13,7 +13,7 @@ from plateid.models.bundle import ReaderSpec
 from plateid.models.onnx_reader import to_reader_input
 from train.reader.batch_augmentation import augmented_batch, reframed
 from train.reader.platenet import COLUMNS, ROWS
-from train.reader.real_plates import Plate, augmented, background, by_source
+from train.reader.real_plates import RealPlate, augmented, background, by_source
 from train.synth.crop_database import CropDatabase
 from train.synth.rendering import LabelledCrop, render_crop
 
@@ -50,7 +50,7 @@ class Mix:
         size: Crops in a batch.
     """
 
-    plates: Sequence[Plate]
+    plates: Sequence[RealPlate]
     store: CropDatabase | None
     real: float
     size: int
@@ -71,7 +71,7 @@ def batches(mix: Mix, spec: ReaderSpec, *, seed: Sequence[int]) -> Iterator[Batc
         yield Batch(inputs, texts, torch.from_numpy(np.stack(steps)))
 
 
-def _real(rng: np.random.Generator, plates: Sequence[Plate]) -> LabelledCrop:
+def _real(rng: np.random.Generator, plates: Sequence[RealPlate]) -> LabelledCrop:
     plate = plates[int(rng.integers(len(plates)))]
     return background(rng, plate) if rng.random() < BACKGROUND else augmented(rng, plate)
 

@@ -11,13 +11,13 @@ from plateid.core.text import best_text, ctc_positions
 from plateid.models.bundle import ReaderSpec
 from plateid.models.onnx_reader import to_reader_input
 from train.folding import fold
-from train.reader.real_plates import Plate, framed
+from train.reader.real_plates import RealPlate, framed
 
 Array = NDArray[np.float32]
 
 
 def accuracy_by_source(
-    network: nn.Module, spec: ReaderSpec, plates: list[Plate]
+    network: nn.Module, spec: ReaderSpec, plates: list[RealPlate]
 ) -> dict[str, float]:
     """Returns `plate_accuracy_folded` of each source, read in the true boxes."""
 
@@ -34,7 +34,7 @@ def accuracy_by_source(
 
 
 def correct_reads(
-    read: Callable[[Array], Array], spec: ReaderSpec, plates: Iterable[Plate]
+    read: Callable[[Array], Array], spec: ReaderSpec, plates: Iterable[RealPlate]
 ) -> list[bool]:
     """Returns whether each plate is read correctly (O/0- and I/1-insensitive) in its true box.
 

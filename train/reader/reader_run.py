@@ -16,7 +16,7 @@ from train.reader.held_out_accuracy import accuracy_by_source
 from train.reader.platenet import PlateNet
 from train.reader.processes import rank, run_in_processes
 from train.reader.reader_weights import SPEC, load_base
-from train.reader.real_plates import Plate, read_plates
+from train.reader.real_plates import RealPlate, read_plates
 from train.reader.training_loop import Schedule, Training
 from train.record import begin, write_whole
 from train.synth.crop_database import CropDatabase
@@ -100,7 +100,7 @@ def _train(run: ReaderRun) -> None:
         write_whole(out / "run.json", json.dumps(record, indent=2))
 
 
-def _hash(plates: Iterable[Plate]) -> str:
+def _hash(plates: Iterable[RealPlate]) -> str:
     digest = hashlib.sha256()
     for plate in plates:
         digest.update(f"{plate.source} {plate.text} {plate.box}\n".encode())

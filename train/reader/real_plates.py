@@ -38,7 +38,7 @@ CAP = 0.55
 
 
 @dataclass(frozen=True)
-class Plate:
+class RealPlate:
     """A transcribed plate: the image around it, and its box in that image."""
 
     image: Image
@@ -47,7 +47,7 @@ class Plate:
     source: str
 
 
-def read_plates(folders: Sequence[Path]) -> tuple[list[Plate], list[Plate]]:
+def read_plates(folders: Sequence[Path]) -> tuple[list[RealPlate], list[RealPlate]]:
     """Reads the plates that have a text, and the boxes without a plate (with an empty text).
 
     Args:
@@ -61,14 +61,14 @@ def read_plates(folders: Sequence[Path]) -> tuple[list[Plate], list[Plate]]:
             training part has no text.
     """
     train, held_out = (
-        [plate for picture in part for plate in _plates(picture)] for part in load_crops(folders)
+        [plate for image in part for plate in _plates(image)] for part in load_crops(folders)
     )
     if not any(plate.text for plate in train):
         raise TrainError(f"{', '.join(map(str, folders))}: the training part has no plate text")
     return train, held_out
 
 
-def by_source(plates: Iterable[Plate]) -> list[list[Plate]]:
+def by_source(plates: Iterable[RealPlate]) -> list[list[RealPlate]]:
     """Returns one list per source, sorted by the source's name."""
     groups = defaultdict(list)
     for plate in plates:
@@ -76,12 +76,12 @@ def by_source(plates: Iterable[Plate]) -> list[list[Plate]]:
     return [groups[source] for source in sorted(groups)]
 
 
-def _plates(picture: LabelledImage) -> Iterator[Plate]:
-    image = read_image(picture.path).resized(picture.width, picture.height)
-    for xyxy, label in zip(picture.boxes, picture.labels.boxes, strict=True):
+def _plates(labelled: LabelledImage) -> Iterator[RealPlate]:
+    image = read_image(labelled.path).resized(labelled.width, labelled.height)
+    for xyxy, label in zip(labelled.boxes, labelled.labels.boxes, strict=True):
         if _is_usable(label):
-            source = picture.labels.folder.resolve().name
-            yield Plate(*_surroundings(image, xyxy), label.text, source)
+            source = labelled.labels.folder.resolve().name
+            yield RealPlate(*_surroundings(image, xyxy), label.text, source)
 
 
 def _is_usable(label: LabelledBox) -> bool:
@@ -101,7 +101,7 @@ def appearance_of(folders: Sequence[Path]) -> AppearanceLimits:
     )
 
 
-def background(rng: np.random.Generator, plate: Plate) -> LabelledCrop:
+def background(rng: np.random.Generator, plate: RealPlate) -> LabelledCrop:
     """Returns a strip above or below the plate, or the plate itself if there is no room."""
     height = plate.image.shape[0]
     x1, y1, x2, y2 = (round(value) for value in plate.box)
@@ -122,7 +122,7 @@ def _surroundings(image: Image, box: Box) -> tuple[Image, Box]:
     return part, (x1 - left, y1 - top, x2 - left, y2 - top)
 
 
-def augmented(rng: np.random.Generator, plate: Plate) -> LabelledCrop:
+def augmented(rng: np.random.Generator, plate: RealPlate) -> LabelledCrop:
     """Rotates a real plate, shifts the sides of its crop, and often worsens the camera."""
     height, width = plate.image.shape[:2]
     turn = cv2.getRotationMatrix2D(
@@ -155,7 +155,7 @@ def _labelled_crop(image: Image, text: str) -> LabelledCrop:
     return LabelledCrop(image, text, np.zeros((0, 2), np.float32), (), NO_REGION)
 
 
-def framed(plate: Plate, *, margin_x: float, margin_y: float) -> Image:
+def framed(plate: RealPlate, *, margin_x: float, margin_y: float) -> Image:
     """Cuts out the plate's box with the margins of a bundle."""
     x1, y1, x2, y2 = expanded(plate.box, x=margin_x, y=margin_y)
     rows = slice(max(0, round(y1)), max(1, round(y2)))

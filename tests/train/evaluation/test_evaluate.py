@@ -158,7 +158,7 @@ def test_training_data_is_recognised_whatever_the_folder_name(tmp_path, tiny, mo
     data.mkdir()
     monkeypatch.chdir(data if name == "." else tmp_path)
     trained = {"data": [name], "base": "yolov8n.pt", "epochs": 2, "imgsz": 640, "commit": "c"}
-    trained |= {"data_sha256": "1f", "pictures": {"train": 9}}
+    trained |= {"data_sha256": "1f", "images": {"train": 9}}
     (tmp_path / "run.json").write_text(json.dumps(trained))
     spec = tiny / "bundle.toml"
     origin = json.dumps(detector_origin(tmp_path / "fit" / "weights" / "last.pt"))

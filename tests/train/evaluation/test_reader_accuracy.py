@@ -1,13 +1,13 @@
 import pytest
 
 from tests.train.evaluation.evaluation_samples import plate, read, result_of
+from train.evaluation.evaluation_report import highest_confidence_errors
 from train.evaluation.reader_accuracy import (
     end_to_end,
     grouped_reader_accuracy,
     in_true_boxes,
     read_accuracy,
 )
-from train.evaluation.report import highest_confidence_errors
 from train.folding import fold
 
 THRESHOLD = 0.3

@@ -26,10 +26,10 @@ DETECTOR = {
 """Headings and attributes of DetectorAccuracy."""
 LOWER_BOUNDS = {"precision", "mAP50", "mAP50_95"}
 """Lower bounds if images may show plates without a label."""
-READS = ("plates", "accuracy", "folded", "CER", f"≥ {CONFIDENT}", "correct")
+READS = ("plates", "plate_accuracy", "plate_accuracy_folded", "CER", f"≥ {CONFIDENT}", "correct")
 """Headings of ReadAccuracy."""
 READS_NOTE = (
-    "accuracy: share of correct texts. folded: the same, O/0- and I/1-insensitive. CER: character "
+    "plate_accuracy: share of correct texts. folded: O/0- and I/1-insensitive. CER: character "
     f"error rate. ≥ {CONFIDENT}: share of the plates read with this confidence or more. correct: "
     "share of those that are correct (folded)."
 )
@@ -61,14 +61,12 @@ class Table:
     def __str__(self) -> str:
         columns = zip(self.headings, *(row for row in self.rows if len(row) > 1), strict=True)
         widths = [max(map(len, column)) for column in columns]
-        lines = [
-            f"{row[0]:{widths[0]}}"
-            + "".join(
-                f"  {cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=False)
-            )
-            for row in (self.headings, *self.rows)
-        ]
-        return "\n".join([self.title, *lines])
+        lines = [self.title]
+        for row in (self.headings, *self.rows):
+            cells = zip(row[1:], widths[1:], strict=False)
+            rest = "".join(f"  {cell:>{width}}" for cell, width in cells)
+            lines.append(f"{row[0]:{widths[0]}}{rest}".rstrip())
+        return "\n".join(lines)
 
 
 def number(value: float | None) -> str:
@@ -122,12 +120,17 @@ def _detector(evaluation: Evaluation) -> Table:
 
 def _reader(reader: ReaderResults) -> Iterator[Table]:
     note = f"{READS_NOTE} Characters: {CHARACTER} of the plate's height per line, image pixels."
-    for title, attribute in (("Reader, end to end", "end_to_end"), ("Reader, true boxes", "crops")):
+    if reader.found:
         parts = {
-            key: [_reads(each.name, getattr(each, attribute)) for each in group]
+            key: [_reads(each.name, each.end_to_end) for each in group if each.end_to_end.plates]
             for key, group in reader.parts.items()
         }
-        yield Table(title, ("", *READS), _grouped(parts), note)
+        yield Table("Reader, end to end", ("", *READS), _grouped(parts), note)
+    parts = {
+        key: [_reads(each.name, each.crops) for each in group]
+        for key, group in reader.parts.items()
+    }
+    yield Table("Reader, true boxes", ("", *READS), _grouped(parts), note)
     rows = [
         (name, *map(number, (each.reads, each.error, each.loss)))
         for name, each in calibrations(reader).items()

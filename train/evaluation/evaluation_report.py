@@ -23,9 +23,9 @@ from train.evaluation.confusions import aligned
 from train.evaluation.detector_accuracy import NIGHT_LUMA
 from train.evaluation.detector_errors import ErroneousImage, draw_errors, worst_images
 from train.evaluation.evaluate import Evaluation, ReaderResults
+from train.evaluation.evaluation_tables import calibrations, tables
 from train.evaluation.image_results import REFERENCE
 from train.evaluation.reader_accuracy import ReadResult
-from train.evaluation.report_tables import calibrations, tables
 from train.record import write_whole
 from train.train_error import TrainError
 
