@@ -31,7 +31,7 @@ from plateid.service.watchdog import Watchdog
 from plateid.store.backlog import Backlog
 from plateid.store.event_store import EventStore
 from plateid.store.list_file import LISTS_REFUSED, ListFile
-from plateid.store.lock import only_one
+from plateid.store.lock import lock_store
 from plateid.store.open_passes import open_passes
 from plateid.store.privacy import Privacy
 from plateid.store.retention import Retention
@@ -83,7 +83,7 @@ class App:
         self._watchdog = Watchdog(self._notifier, supervisor)
         settings, path = settings_of(config), config.store.path
         self._lists = ListFile(config.lists, [camera.name for camera in config.camera])
-        self._lock = only_one(path)
+        self._lock = lock_store(path)
         make_room(config.retention, SnapshotFiles(path))
         self._networks = Networks(config.models)  # before the store: some need free disk space
         self._privacy = Privacy(config.privacy, path)

@@ -25,7 +25,7 @@ from plateid.outputs.webhook import Webhook
 from plateid.service.clock import clock_synced
 from plateid.store.event_store import EventStore
 from plateid.store.list_file import ListFile
-from plateid.store.snapshot_files import LEAST_FREE_MB
+from plateid.store.snapshot_files import MIN_FREE_MB
 from plateid.web.certificate import Certificate
 from plateid.web.credentials import credentials_file, read_credentials, require_password
 
@@ -118,8 +118,8 @@ def _disk(config: Config) -> str:
         free_mb, exists = shutil.disk_usage(folder).free // 1_000_000, path.exists()
     except OSError as error:
         raise StoreError(path, error.strerror) from error
-    if free_mb < LEAST_FREE_MB:
-        raise StoreError(path, f"only {free_mb} MB free, {LEAST_FREE_MB} needed")
+    if free_mb < MIN_FREE_MB:
+        raise StoreError(path, f"only {free_mb} MB free, {MIN_FREE_MB} needed")
     if exists:
         store = EventStore(path)
         counts = store.counts()

@@ -1,4 +1,4 @@
-"""What happens to events while the store fails."""
+"""Keeps events in memory while the store fails."""
 
 import threading
 import time
@@ -13,25 +13,27 @@ from plateid.errors import StoreError
 from plateid.store.event_store import EventStore
 
 CAPACITY = 1000
+"""Maximum number of events in memory."""
 STEP_S = 1.0
-"""The longest that one call stores: on a slow card, all may take longer than a watchdog waits."""
-AGAIN_S = 0.1
+"""Longest time of one call, seconds: on a slow card, all events could exceed the watchdog time."""
+RETRY_S = 0.1
+"""Interval of the retries of `drain`, seconds."""
 log = structlog.get_logger()
 
 
 class Backlog:
-    """Puts the events of the pipelines into the store, or in a bounded memory while that fails.
+    """Stores the events of the pipelines, and keeps them in a bounded memory while that fails.
 
-    May be called from several threads.
+    May be used from any thread.
 
     Attributes:
-        dropped: Events that were lost because the memory was full.
+        dropped: Number of events that were lost because the memory was full.
     """
 
     def __init__(
         self, store: EventStore, stored: Callable[[], None], *, capacity: int = CAPACITY
     ) -> None:
-        """`stored` is called after events have reached the disk."""
+        """Calls `stored` each time events have reached the disk."""
         self.dropped = 0
         self._store = store
         self._stored = stored
@@ -41,17 +43,17 @@ class Backlog:
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        """Events that are not on disk."""
+        """Number of events that are not on disk."""
         return len(self._waiting)
 
     def accept(self, event: PlateEvent) -> None:
-        """Stores an event, after those that wait; while the store fails, the oldest make room."""
+        """Stores an event after all waiting ones. If the memory is full, the oldest are lost."""
         with self._lock:
             self._waiting.append(event)
         self.flush()
 
     def flush(self, step_s: float = STEP_S) -> None:
-        """Stores what waits, in order, one at least, as far as store and time allow."""
+        """Stores waiting events in order, at least one, as far as store and time allow."""
         with self._lock:
             stored = self._store_waiting(time.monotonic() + step_s)
             while len(self._waiting) > self._capacity:
@@ -62,14 +64,15 @@ class Backlog:
             self._stored()
 
     def drain(self, timeout_s: float) -> None:
-        """Stores what waits, for the last time: a store that is busy is asked again and again."""
+        """Stores all waiting events, and retries until the time is over; the last call."""
         until = time.monotonic() + timeout_s
         self.flush(timeout_s)
         while self._waiting and (left_s := until - time.monotonic()) > 0:
-            time.sleep(min(AGAIN_S, left_s))
+            time.sleep(min(RETRY_S, left_s))
             self.flush(left_s)
 
     def _store_waiting(self, until: float) -> int:
+        """Returns the number of stored events."""
         before = len(self._waiting)
         try:
             while self._waiting:

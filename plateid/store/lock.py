@@ -1,4 +1,4 @@
-"""One process a store."""
+"""Lets only one process run the service on a store."""
 
 import fcntl
 from io import FileIO
@@ -7,11 +7,13 @@ from pathlib import Path
 from plateid.errors import StoreError
 
 
-def only_one(store: Path) -> FileIO:
-    """Locks a store for this process: two would fight for one client id and tell each car twice.
+def lock_store(store: Path) -> FileIO:
+    """Locks a store until the file is closed.
+
+    Two services would share one MQTT client id, and publish each event twice.
 
     Raises:
-        StoreError: Another process has it, or its folder cannot be used.
+        StoreError: Another process has the lock, or the folder cannot be used.
     """
     try:
         store.parent.mkdir(parents=True, exist_ok=True)

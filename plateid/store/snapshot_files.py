@@ -1,4 +1,4 @@
-"""The snapshots of a store's events: JPEG files in a folder for each day."""
+"""The files of the snapshots: JPEG files, a folder for each day."""
 
 import hashlib
 import re
@@ -20,37 +20,38 @@ from plateid.errors import StoreError
 from plateid.files import write_whole
 
 SWEEP_S = 600.0
-LEAST_FREE_MB = 200
-"""Of the disk: events need it more than pictures do."""
+"""Interval between two sweeps, seconds."""
+MIN_FREE_MB = 200
+"""Free disk space that is kept for events, megabytes."""
 STEP_S = 0.2
-"""The longest that one call of a sweep works on, so that it keeps nobody waiting."""
+"""Longest time of one call of a sweep, seconds."""
 CLOCKS_ARE_SET = first_id(datetime(2020, 1, 1, tzinfo=UTC).timestamp())
-"""Ids before it are from before the clock was set, and have no age."""
+"""Event ids before it were made before the clock was set, and have no age."""
 ID = r"0[0-9a-f]{7}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 HIDDEN_JPG = "-hidden.jpg"
-"""How the name of a picture ends that shows no plate."""
+"""End of the file name of a snapshot that shows no plate."""
 FILE = re.compile(ID + r"(-hidden)?\.jpg(\.new)?")
 DAY = "[0-9]" * 4 + "/[0-9][0-9]/[0-9][0-9]"
 log = structlog.get_logger()
 
 
 class SnapshotFiles:
-    """The pictures by the ids of their events. May be used from any thread and process.
+    """The snapshots by event id. May be used from any thread and process.
 
-    What is in the folder and has no name of a picture is left alone.
+    Other files in the folder are left alone.
     """
 
     def __init__(self, store: Path) -> None:
-        """Those of this store; touches nothing yet."""
+        """Uses the folder of a store. Does not create it yet."""
         self.folder = store.with_name(f"{store.stem}-snapshots")
 
     def add(self, event_id: str, jpeg: bytes, *, hidden: bool) -> Snapshot:
-        """Writes a picture, all of it or nothing; `hidden` says that it shows no plate.
+        """Writes an image, the whole file or nothing; `hidden` says that it shows no plate.
 
-        Not flushed to the disk: that would hold up the camera, and a power cut may have a picture.
+        Does not flush to the disk: that would block the camera, and a snapshot may be lost.
 
         Raises:
-            StoreError: It cannot be written.
+            StoreError: The file cannot be written.
         """
         name = f"{_stem(event_id)}{HIDDEN_JPG if hidden else '.jpg'}"
         file = self.folder / name
@@ -62,30 +63,29 @@ class SnapshotFiles:
         return Snapshot(name, hashlib.sha256(jpeg).hexdigest())
 
     def remove(self, event_ids: Iterable[str], *, hidden: bool = True) -> None:
-        """Deletes the pictures of events; without `hidden`, only those that show plates.
+        """Deletes the snapshots of events; without `hidden`, only those that show plates.
 
         Raises:
-            StoreError: One cannot be deleted.
+            StoreError: A file cannot be deleted.
         """
         endings = (".jpg", HIDDEN_JPG) if hidden else (".jpg",)
         for event_id in event_ids:
-            if re.fullmatch(ID, event_id):  # what else an altered store holds names no file
+            if re.fullmatch(ID, event_id):  # an altered store must not name other files
                 self._delete(self.folder / f"{_stem(event_id)}{ending}" for ending in endings)
 
     def clear(self, *, before: float | None = None) -> None:
-        """Deletes all pictures, or those that were made before a `time.time()`.
+        """Deletes all snapshots, or those from before a `time.time()`.
 
         Raises:
-            StoreError: One cannot be deleted.
+            StoreError: A file cannot be deleted.
         """
         first = "g" if before is None else first_id(before)
         self._delete(file for file in self.files() if file.name < first)
 
     def files(self, failed: Callable[[OSError], object] | None = None) -> Iterator[Path]:
-        """All pictures, oldest first, with what a power cut left of unfinished ones.
+        """Yields all snapshots, oldest first, and the unfinished ones that a power cut left.
 
-        `failed` gets what a day cannot be looked through for, and the next one follows; without it,
-        that is raised.
+        Calls `failed` for a day that cannot be read, and goes on; without `failed`, raises OSError.
         """
         for day in sorted(self.folder.glob(DAY)):
             try:
@@ -97,8 +97,8 @@ class SnapshotFiles:
             else:
                 yield from files
 
-    def forget_empty_days(self) -> None:
-        """Deletes the folders of days that have no pictures any more, except the latest."""
+    def delete_empty_days(self) -> None:
+        """Deletes the folders of days without snapshots, except the latest."""
         for day in sorted(self.folder.glob(DAY))[:-1]:
             with suppress(OSError):
                 for folder in (day, day.parent, day.parent.parent):
@@ -114,51 +114,51 @@ class SnapshotFiles:
             raise StoreError(self.folder, error.strerror) from error
 
 
-class Sweep:
-    """Deletes the oldest pictures: those that are too old, too many, or too much for the disk.
+class SnapshotSweep:
+    """Deletes the oldest snapshots if they are too old or too large, or if the disk is full.
 
     All calls come from one thread.
 
     Attributes:
-        deleted: Pictures that it deleted.
-        held_bytes: What all take, as of the last sweep; None before the first.
+        deleted: Number of deleted snapshots.
+        held_bytes: Size of all snapshots at the last sweep; None before the first.
     """
 
-    def __init__(self, config: RetentionConfig, album: SnapshotFiles) -> None:
+    def __init__(self, config: RetentionConfig, files: SnapshotFiles) -> None:
         """Does nothing yet."""
         self.deleted = 0
         self.held_bytes: int | None = None
         self._max_age_s = config.snapshots_days * DAY_S
         self._max_bytes = config.snapshots_mb * 1e6
-        self._album = album
+        self._files = files
         self._outage = Outage("snapshot sweep", Backoff())
         self._steps: Iterator[None] | None = None
         self._due_at = 0.0
 
     def check(self) -> None:
-        """Does some of what is due, ten minutes after the last; to be called now and then."""
+        """Does a part of a sweep, if one is due. Call it every few seconds."""
         until = time.monotonic() + STEP_S
         if self._steps is None:
             if until < self._due_at:
                 return
-            self._steps = self.all()
+            self._steps = self.steps()
         try:
             for _ in self._steps:
                 if time.monotonic() >= until:
                     return
         except OSError as error:
-            self._outage.failed(f"{self._album.folder}: {error.strerror}")
+            self._outage.failed(f"{self._files.folder}: {error.strerror}")
         self._steps, self._due_at = None, time.monotonic() + SWEEP_S
 
-    def all(self) -> Iterator[None]:
-        """A whole sweep, a picture a step; at its end OSError says what could not be deleted."""
+    def steps(self) -> Iterator[None]:
+        """Sweeps, one snapshot per step. Raises OSError at the end if a file cannot be deleted."""
         held, errors = 0, deque[OSError](maxlen=1)
-        for file in self._album.files(errors.append):
+        for file in self._files.files(errors.append):
             held += _size(file)
             yield
         before, first = self.deleted, first_id(time.time() - self._max_age_s)
-        wanted = LEAST_FREE_MB * 1e6 - shutil.disk_usage(self._album.folder).free if held else 0.0
-        for file in self._album.files(errors.append):
+        wanted = MIN_FREE_MB * 1e6 - shutil.disk_usage(self._files.folder).free if held else 0.0
+        for file in self._files.files(errors.append):
             if held > self._max_bytes or wanted > 0 or CLOCKS_ARE_SET <= file.name < first:
                 size = _size(file)
                 try:
@@ -171,7 +171,7 @@ class Sweep:
             elif file.name >= first:
                 break
             yield
-        self._album.forget_empty_days()
+        self._files.delete_empty_days()
         self.held_bytes = held
         if self.deleted > before:
             log.info("old snapshots deleted", snapshots=self.deleted - before)
@@ -180,21 +180,21 @@ class Sweep:
         self._outage.recovered()
 
 
-def make_room(config: RetentionConfig, album: SnapshotFiles) -> None:
-    """Sweeps at once where the disk is so full that the store could not be opened."""
+def make_room(config: RetentionConfig, files: SnapshotFiles) -> None:
+    """Sweeps at once if the disk is so full that the store could not be opened."""
     with suppress(OSError):
-        if shutil.disk_usage(album.folder).free < LEAST_FREE_MB * 1e6:
-            deque(Sweep(config, album).all(), maxlen=0)
+        if shutil.disk_usage(files.folder).free < MIN_FREE_MB * 1e6:
+            deque(SnapshotSweep(config, files).steps(), maxlen=0)
 
 
 def _stem(event_id: str) -> str:
-    """The name of an event's picture without its ending; the day is that of the id, UTC."""
+    """Returns the path of a snapshot without its ending; the day is that of the event id, UTC."""
     seconds = int(event_id[:8] + event_id[9:13], 16) / 1000
     return f"{datetime.fromtimestamp(seconds, UTC):%Y/%m/%d}/{event_id}"
 
 
 def _size(file: Path) -> int:
-    """0 where it cannot be said, or somebody else deleted it meanwhile."""
+    """Returns the size of a file, 0 if it was deleted meanwhile."""
     try:
         return file.stat().st_size
     except OSError:

@@ -1,45 +1,46 @@
-"""The best shot of a pass as a picture: what it may show, on disk, and for the broker."""
+"""The snapshot of each event: blurred as configured, stored, and published."""
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 import cv2
-import numpy as np
 
 from plateid.backoff import Backoff, Outage
 from plateid.config.storage import RetentionConfig, SnapshotPolicy, SnapshotsConfig
 from plateid.core.blur import vehicle_only, without_plates
 from plateid.core.geometry import scaled
 from plateid.core.health import SnapshotHealth
+from plateid.core.jpeg import encode_jpeg
 from plateid.core.records import BestFrame, Image, LazyImage, PlateEvent, Snapshot
 from plateid.errors import StoreError
-from plateid.store.snapshot_files import HIDDEN_JPG, SnapshotFiles, Sweep
+from plateid.store.snapshot_files import HIDDEN_JPG, SnapshotFiles, SnapshotSweep
 
 MAX_BYTES = 500_000
-"""Brokers refuse, or hang up on, what is much larger; a street at 1280 pixels has 100 kB."""
+"""Maximum size of a JPEG, bytes: brokers refuse larger messages. A street at 1280 px has 100 kB."""
 SHRINK = 0.75
+"""Factor by which a larger image is scaled until its JPEG is small enough."""
 
 
 class Snapshots:
-    """Makes the picture of each event. May be used from any thread, but for `check`."""
+    """Makes the snapshots. All methods but `check` may be called from any thread."""
 
     def __init__(
         self,
         config: SnapshotsConfig,
         shown: Mapping[bool, SnapshotPolicy],
-        album: SnapshotFiles,
+        files: SnapshotFiles,
         *,
         retention: RetentionConfig,
         publish: Callable[[str, bytes], None],
     ) -> None:
-        """Pictures show what `Config.shown` says.
+        """Makes snapshots of listed (True) and unlisted (False) vehicles as `shown` says.
 
-        `publish` gets each camera's, by its name, before their events are stored.
+        `publish` gets the name of the camera and the JPEG, before the event is stored.
         """
         self._config = config
-        self._album = album
-        self._sweep = Sweep(retention, album)
+        self._files = files
+        self._sweep = SnapshotSweep(retention, files)
         self._publish = publish
         self._shown = shown
         self._hides_others = set(shown.values()) != {"keep"}
@@ -48,12 +49,12 @@ class Snapshots:
         self._of_pass: dict[str, tuple[SnapshotPolicy, Snapshot | None]] = {}
         self._written = self._lost = 0
 
-    def resume(self, told: Iterable[PlateEvent]) -> None:
-        """The passes of these events, of before a restart, have the pictures that are kept.
+    def resume(self, events: Iterable[PlateEvent]) -> None:
+        """Takes over the snapshots of passes from before a restart, if they may still be shown.
 
-        Where all around the vehicle has to be blurred, nobody knows whether it was then.
+        A file name does not tell whether the background is blurred: with `vehicle`, none is kept.
         """
-        for event in told:
+        for event in events:
             if event.snapshot is not None:
                 shown = self._shown[event.list is not None]
                 if shown == ("blur" if event.snapshot.file.endswith(HIDDEN_JPG) else "keep"):
@@ -79,17 +80,17 @@ class Snapshots:
         return snapshot
 
     def check(self) -> None:
-        """Deletes what is too old or too much; to be called now and then, by one thread."""
+        """Deletes old snapshots. Call it every few seconds, from one thread."""
         self._sweep.check()
 
     def health(self) -> SnapshotHealth:
-        """What there is, and what went wrong."""
+        """Returns the state of the snapshot files."""
         held = self._sweep.held_bytes
         mb = None if held is None else round(held / 1e6, 1)
         return SnapshotHealth(mb, self._written, self._sweep.deleted, self._lost)
 
     def _earlier(self, event: PlateEvent, shown: SnapshotPolicy) -> Snapshot | None:
-        """The list may have changed, or the plate: then what may be shown is another thing."""
+        """Returns the snapshot of the pass, unless the plate is now listed differently."""
         with self._lock:
             before, snapshot = self._of_pass.get(event.pass_id, ("off", None))
         return snapshot if shown == before else None
@@ -102,20 +103,17 @@ class Snapshots:
         own = scaled(frame.box, scale, scale)
         if shown == "vehicle":
             pixels = vehicle_only(pixels, own)
-        hidden = (
-            {scaled(box, scale, scale) for box in frame.plates} if self._hides_others else set()
-        )
+        others = frame.plates if self._hides_others else ()
+        hidden = {scaled(box, scale, scale) for box in others} - {own}
         if shown == "blur":
             hidden.add(own)
-        else:
-            hidden.discard(own)
         return without_plates(pixels, hidden) if hidden else pixels
 
     def _keep(
         self, event_id: str, jpeg: bytes, image: LazyImage, *, hidden: bool
     ) -> Snapshot | None:
         try:
-            snapshot = self._album.add(event_id, jpeg, hidden=hidden)
+            snapshot = self._files.add(event_id, jpeg, hidden=hidden)
         except StoreError as error:
             with self._lock:
                 self._lost += 1
@@ -128,9 +126,7 @@ class Snapshots:
 
 
 def encoded(image: Image, quality: int) -> bytes:
-    """A JPEG of at most `MAX_BYTES`; where it must be, of fewer pixels."""
-    while True:
-        data = np.asarray(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1])
-        if data.size <= MAX_BYTES:
-            return data.tobytes()
+    """Returns a JPEG of at most `MAX_BYTES`, with fewer pixels if necessary."""
+    while len(jpeg := encode_jpeg(image, quality)) > MAX_BYTES:
         image = cv2.resize(image, None, fx=SHRINK, fy=SHRINK, interpolation=cv2.INTER_AREA)
+    return jpeg

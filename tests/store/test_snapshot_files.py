@@ -1,269 +1,224 @@
-"""Pictures on disk: names, deletion by event, and the sweep."""
+"""The files of snapshots: names, deletion with their events, and the sweep."""
 
 import hashlib
-import os
 import shutil
 import time
-from collections.abc import Callable
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from plateid.config.storage import PrivacyConfig, RetentionConfig
-from plateid.core.ids import first_id, uuid7
+from plateid.config.storage import RetentionConfig
+from plateid.core.ids import uuid7
 from plateid.errors import StoreError
-from plateid.store import snapshot_files as album_module
+from plateid.store import snapshot_files
 from plateid.store.event_store import EventStore
-from plateid.store.privacy import Privacy
 from plateid.store.purge import Purge
-from plateid.store.retention import Retention
-from plateid.store.snapshot_files import SnapshotFiles, Sweep, make_room
+from plateid.store.snapshot_files import SnapshotFiles, SnapshotSweep, make_room
 from tests.support.broken_disk import full_disk
-from tests.support.samples import NOON, Logs, event, outbox_of, said
+from tests.support.histories import DAY_S, deliver_all, id_at, retention
+from tests.support.samples import NOON, event, said
 
-DAY_S = 86400
 PAST = NOON.replace(year=2024)
 JPEG = b"\xff\xd8" + bytes(998)
 
 
 @pytest.fixture
-def album(tmp_path: Path) -> SnapshotFiles:
+def files(tmp_path):
     return SnapshotFiles(tmp_path / "events.sqlite3")
 
 
-def made_at(moment: float) -> str:
-    return first_id(moment) + "-7abc-8abc-" + os.urandom(6).hex()
+def names(files):
+    return [file.name for file in files.files()]
 
 
-def names(album: SnapshotFiles) -> list[str]:
-    return [file.name for file in album.files()]
+def add(files, *ages_days, size=1000):
+    """Adds snapshots of these ages in days, and returns their file names."""
+    ids = [id_at(time.time() - days * DAY_S) for days in ages_days]
+    for id_ in ids:
+        files.add(id_, bytes(size), hidden=False)
+    return [f"{id_}.jpg" for id_ in ids]
 
 
-def swept(album: SnapshotFiles, **settings: Any) -> Sweep:
-    sweep = Sweep(RetentionConfig(**settings), album)
+def swept(files, **settings):
+    sweep = SnapshotSweep(RetentionConfig(**settings), files)
     sweep.check()
     return sweep
 
 
-def test_a_picture_has_a_name_by_day_and_event_and_a_hash(
-    album: SnapshotFiles, tmp_path: Path
-) -> None:
-    id_ = made_at(datetime(2026, 11, 24, 23, 59, 59, tzinfo=UTC).timestamp())
-    snapshot = album.add(id_, JPEG, hidden=False)
+def test_file_is_named_by_day_and_event(files, tmp_path):
+    id_ = id_at(datetime(2026, 11, 24, 23, 59, 59, tzinfo=UTC).timestamp())
+    snapshot = files.add(id_, JPEG, hidden=False)
     assert snapshot.file == f"2026/11/24/{id_}.jpg"
     assert snapshot.sha256 == hashlib.sha256(JPEG).hexdigest()
     assert (tmp_path / "events-snapshots" / snapshot.file).read_bytes() == JPEG
 
 
-def test_all_of_a_picture_is_there_or_nothing(album: SnapshotFiles) -> None:
+def test_full_disk_leaves_no_part_of_a_file(files):
     with full_disk(), pytest.raises(StoreError, match="events-snapshots: File too large"):
-        album.add(uuid7(), JPEG, hidden=False)
-    assert [path for path in album.folder.rglob("*") if path.is_file()] == []
+        files.add(uuid7(), JPEG, hidden=False)
+    assert [path for path in files.folder.rglob("*") if path.is_file()] == []
 
 
-def test_a_folder_that_cannot_be_written_is_one_error(own_folder: Path) -> None:
+def test_file_in_place_of_the_folder_is_an_error(files):
+    files.folder.write_text("")
+    with pytest.raises(StoreError, match="events-snapshots: Not a directory"):
+        files.add(uuid7(), JPEG, hidden=False)
+    files.remove([uuid7()])
+    files.clear()
+    swept(files)
+
+
+def test_folder_that_cannot_be_written_is_an_error(own_folder):
     own_folder.chmod(0o500)
     with pytest.raises(StoreError, match="events-snapshots: Permission denied"):
         SnapshotFiles(own_folder / "events.sqlite3").add(uuid7(), JPEG, hidden=False)
 
 
-def test_a_file_in_the_place_of_the_folder_is_one_error(album: SnapshotFiles) -> None:
-    album.folder.write_text("")
-    with pytest.raises(StoreError, match="events-snapshots: Not a directory"):
-        album.add(uuid7(), JPEG, hidden=False)
-    album.remove([uuid7()])
-    album.clear()
-    swept(album)
-
-
-def test_those_of_an_event_are_deleted_and_no_others(album: SnapshotFiles) -> None:
+def test_only_snapshots_of_the_named_events_are_deleted(files):
     one, two, hidden = uuid7(), uuid7(), uuid7()
-    for id_ in (one, two):
-        album.add(id_, JPEG, hidden=False)
-    album.add(hidden, JPEG, hidden=True)
-    album.remove([one, hidden, uuid7()], hidden=False)
-    assert names(album) == sorted([f"{two}.jpg", f"{hidden}-hidden.jpg"])
-    album.remove([two, hidden])
-    assert names(album) == []
+    for id_ in (one, two, hidden):
+        files.add(id_, JPEG, hidden=id_ == hidden)
+    files.remove([one, hidden, uuid7()], hidden=False)
+    assert names(files) == sorted([f"{two}.jpg", f"{hidden}-hidden.jpg"])
+    files.remove([two, hidden])
+    assert names(files) == []
 
 
 @pytest.mark.parametrize(
     "id_", ["", "../../../../passwords", "/etc/passwd", "f" * 36, f"../{'0' * 36}", "é" * 36]
 )
-def test_an_id_that_is_none_names_no_file(album: SnapshotFiles, tmp_path: Path, id_: str) -> None:
-    bait = tmp_path / "passwords.jpg"
-    bait.write_bytes(JPEG)
-    album.remove([id_])
-    assert bait.exists()
+def test_id_of_another_form_deletes_no_file(files, tmp_path, id_):
+    other = tmp_path / "passwords.jpg"
+    other.write_bytes(JPEG)
+    files.remove([id_])
+    assert other.exists()
 
 
-def test_the_oldest_go_after_their_time(album: SnapshotFiles) -> None:
-    now = time.time()
-    ids = [made_at(now - days * DAY_S) for days in (40, 8, 7.01, 6.99, 0)]
-    for id_ in ids:
-        album.add(id_, JPEG, hidden=False)
-    assert swept(album, snapshots_days=7).deleted == 3
-    assert names(album) == [f"{id_}.jpg" for id_ in ids[3:]]
-    days = {path.parent for path in album.files()}
-    assert set(album.folder.glob("*/*/*")) == days
+def test_old_snapshots_are_deleted_with_their_folders(files):
+    added = add(files, 40, 8, 7.01, 6.99, 0)
+    assert swept(files, snapshots_days=7).deleted == 3
+    assert names(files) == added[3:]
+    assert set(files.folder.glob("*/*/*")) == {path.parent for path in files.files()}
 
 
-def test_the_oldest_go_when_there_are_too_many_megabytes(album: SnapshotFiles) -> None:
-    now = time.time()
-    ids = [made_at(now - hours * 3600) for hours in range(60, 0, -1)]
-    for id_ in ids:
-        album.add(id_, bytes(50_000), hidden=False)
-    sweep = swept(album, snapshots_mb=1)
-    assert names(album) == [f"{id_}.jpg" for id_ in ids[40:]]
+def test_oldest_snapshots_are_deleted_if_they_are_too_large(files):
+    added = add(files, *(hours / 24 for hours in range(60, 0, -1)), size=50_000)
+    sweep = swept(files, snapshots_mb=1)
+    assert names(files) == added[40:]
     assert (sweep.deleted, sweep.held_bytes) == (40, 1_000_000)
 
 
-def test_the_oldest_go_when_the_disk_is_nearly_full(
-    album: SnapshotFiles, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ids = [made_at(time.time() - hours * 3600) for hours in range(9, 0, -1)]
-    for id_ in ids:
-        album.add(id_, bytes(50_000), hidden=False)
-    usage = shutil.disk_usage(album.folder)
+def test_oldest_snapshots_are_deleted_if_the_disk_is_nearly_full(files, monkeypatch):
+    added = add(files, *(hours / 24 for hours in range(9, 0, -1)), size=50_000)
+    usage = shutil.disk_usage(files.folder)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=200_000_000 - 120_000))
-    assert swept(album).deleted == 3
-    assert names(album) == [f"{id_}.jpg" for id_ in ids[3:]]
+    assert swept(files).deleted == 3
+    assert names(files) == added[3:]
 
 
-def test_what_a_clock_that_was_not_set_dated_has_no_age_but_goes_first(
-    album: SnapshotFiles,
-) -> None:
-    unset, old, new = made_at(60), made_at(time.time() - 8 * DAY_S), made_at(time.time())
-    for id_ in (unset, old, new):
-        album.add(id_, bytes(600_000), hidden=False)
-    swept(album, snapshots_days=7)
-    assert names(album) == [f"{unset}.jpg", f"{new}.jpg"]
-    swept(album, snapshots_days=7, snapshots_mb=1)
-    assert names(album) == [f"{new}.jpg"]
+def test_snapshot_from_before_the_clock_was_set_has_no_age_but_is_the_oldest(files):
+    unset, _, new = add(files, time.time() / DAY_S, 8, 0, size=600_000)
+    swept(files, snapshots_days=7)
+    assert names(files) == [unset, new]
+    swept(files, snapshots_days=7, snapshots_mb=1)
+    assert names(files) == [new]
 
 
-def test_what_is_no_picture_is_left_alone_and_what_a_power_cut_left_is_not(
-    album: SnapshotFiles,
-) -> None:
-    old = made_at(time.time() - 8 * DAY_S)
-    day = (album.folder / album.add(old, JPEG, hidden=False).file).parent
-    for name in ("notes.txt", f"{old}.jpg.new", f"{old}.png"):
+def test_other_files_stay_and_unfinished_snapshots_go(files):
+    (old,) = add(files, 8)
+    (day,) = files.folder.glob("*/*/*")
+    others = ["notes.txt", old.replace("jpg", "png")]
+    for name in (*others, f"{old}.new"):
         (day / name).write_bytes(JPEG)
-    swept(album, snapshots_days=7)
-    assert sorted(file.name for file in day.iterdir()) == sorted(["notes.txt", f"{old}.png"])
+    swept(files, snapshots_days=7)
+    assert sorted(file.name for file in day.iterdir()) == sorted(others)
 
 
-def test_a_long_sweep_is_done_bit_by_bit(
-    album: SnapshotFiles, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(album_module, "STEP_S", 0.0)
-    for days in (9, 8):
-        album.add(made_at(time.time() - days * DAY_S), JPEG, hidden=False)
-    sweep = swept(album, snapshots_days=7)
-    assert len(names(album)) == 2
-    for _ in range(10):
-        sweep.check()
-    assert (sweep.deleted, sweep.held_bytes, names(album)) == (2, 0, [])
-
-
-def test_a_sweep_that_takes_longer_than_until_the_next_is_finished(
-    album: SnapshotFiles, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(album_module, "STEP_S", 0.0)
-    monkeypatch.setattr(album_module, "SWEEP_S", 0.0)
-    for days in range(9, 20):
-        album.add(made_at(time.time() - days * DAY_S), JPEG, hidden=False)
-    sweep = Sweep(RetentionConfig(snapshots_days=7), album)
+def test_long_sweep_is_done_in_steps_even_if_the_next_one_is_due(files, monkeypatch):
+    monkeypatch.setattr(snapshot_files, "STEP_S", 0.0)
+    monkeypatch.setattr(snapshot_files, "SWEEP_S", 0.0)
+    add(files, *range(9, 20))
+    sweep = swept(files, snapshots_days=7)
+    assert len(names(files)) == 11
     for _ in range(40):
         sweep.check()
-    assert (sweep.deleted, names(album)) == (11, [])
+    assert (sweep.deleted, sweep.held_bytes, names(files)) == (11, 0, [])
 
 
-def test_a_full_disk_has_room_again_before_the_store_is_opened(
-    album: SnapshotFiles, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make_room(RetentionConfig(), album)
-    album.add(uuid7(), JPEG, hidden=False)
-    make_room(RetentionConfig(), album)
-    assert len(names(album)) == 1
-    monkeypatch.setattr(album_module, "LEAST_FREE_MB", 1e12)
-    make_room(RetentionConfig(), album)
-    assert names(album) == []
+def test_full_disk_is_swept_before_the_store_is_opened(files, monkeypatch):
+    make_room(RetentionConfig(), files)
+    add(files, 0)
+    make_room(RetentionConfig(), files)
+    assert len(names(files)) == 1
+    monkeypatch.setattr(snapshot_files, "MIN_FREE_MB", 1e12)
+    make_room(RetentionConfig(), files)
+    assert names(files) == []
 
 
-def test_a_sweep_that_fails_says_so(own_folder: Path, logs: Logs) -> None:
-    album = SnapshotFiles(own_folder / "events.sqlite3")
-    file = album.folder / album.add(made_at(1.7e9), JPEG, hidden=False).file
+def test_sweep_that_fails_is_an_outage(own_folder, logs):
+    files = SnapshotFiles(own_folder / "events.sqlite3")
+    add(files, 40)
+    (file,) = files.files()
     file.parent.chmod(0o500)
-    swept(album)
+    swept(files)
     file.parent.chmod(0o700)
-    assert said(logs, "outage starts") == [f"{album.folder}: Permission denied"]
+    assert said(logs, "outage starts") == [f"{files.folder}: Permission denied"]
     assert file.exists()
 
 
-def test_a_picture_that_cannot_be_deleted_holds_up_no_other(
-    album: SnapshotFiles, logs: Logs
-) -> None:
-    now = time.time()
-    ids = [made_at(now - days * DAY_S) for days in (40, 30, 20, 0)]
-    files = [album.folder / album.add(id_, JPEG, hidden=False).file for id_ in ids]
-    files[0].unlink()
-    files[0].mkdir()
-    shutil.rmtree(files[1].parent)
-    files[1].parent.touch()
-    assert swept(album, snapshots_days=7).deleted == 1
-    assert [file.exists() for file in files] == [True, False, False, True]
+def test_snapshot_that_cannot_be_deleted_holds_up_no_other(files, logs):
+    add(files, 40, 30, 20, 0)
+    paths = list(files.files())
+    paths[0].unlink()
+    paths[0].mkdir()
+    shutil.rmtree(paths[1].parent)
+    paths[1].parent.touch()
+    assert swept(files, snapshots_days=7).deleted == 1
+    assert [file.exists() for file in paths] == [True, False, False, True]
     assert len(said(logs, "outage starts")) == 1
 
 
-def stored(store: EventStore, album: SnapshotFiles, seq: int, **changes: Any) -> str:
+def stored(store, files, seq, **changes):
+    """Stores an event with a snapshot, and returns the name of its file."""
     made = event(seq, **changes)
     store.append(made)
-    album.add(made.id, JPEG, hidden=False)
+    files.add(made.id, JPEG, hidden=False)
     return f"{made.id}.jpg"
 
 
 @pytest.mark.parametrize(
-    ("purged", "left"),
+    ("purge", "left"),
     [
         (lambda purge: purge.all(), []),
         (lambda purge: purge.plate("B 68 SPK"), [2, 3]),
         (lambda purge: purge.before(PAST + timedelta(days=1)), [1, 3]),
     ],
 )
-def test_a_purge_takes_the_pictures_along(
-    store: EventStore, album: SnapshotFiles, purged: Callable[[Purge], object], left: list[int]
-) -> None:
+def test_purge_deletes_snapshots_of_its_events(store, files, purge, left):
     other = {"plate_raw": "", "plate_display": "", "candidates": ()}
-    files = [
-        stored(store, album, 1),
-        stored(store, album, 2, plate="B01AAA", first_seen=PAST, **other | {"pass_id": "b"}),
-        stored(store, album, 3, plate="B02AAA", **other | {"pass_id": "c"}),
+    added = [
+        stored(store, files, 1),
+        stored(store, files, 2, plate="B01AAA", first_seen=PAST, **other | {"pass_id": "b"}),
+        stored(store, files, 3, plate="B02AAA", **other | {"pass_id": "c"}),
     ]
-    purged(Purge(store.path))
-    assert names(album) == sorted(files[seq - 1] for seq in left)
+    purge(Purge(store.path))
+    assert names(files) == sorted(added[seq - 1] for seq in left)
 
 
-def test_pictures_whose_events_nobody_knows_are_purged_by_time(
-    store: EventStore, album: SnapshotFiles
-) -> None:
-    orphan, later = made_at(1.7e9), made_at(1.8e9)
-    for id_ in (orphan, later):
-        album.add(id_, JPEG, hidden=False)
-    Purge(store.path).before(datetime.fromtimestamp(1.75e9, UTC))
-    assert names(album) == [f"{later}.jpg"]
+def test_purge_deletes_snapshots_of_unknown_events_by_time(store, files):
+    _, later = add(files, 40, 30)
+    Purge(store.path).before(datetime.fromtimestamp(time.time() - 35 * DAY_S, UTC))
+    assert names(files) == [later]
     Purge(store.path).all()
-    assert names(album) == []
+    assert names(files) == []
 
 
-def test_a_purge_that_cannot_delete_a_picture_deletes_no_event(own_folder: Path) -> None:
+def test_purge_that_cannot_delete_a_snapshot_deletes_no_event(own_folder):
     with closing(EventStore(own_folder / "events.sqlite3")) as store:
-        album = SnapshotFiles(store.path)
-        stored(store, album, 1)
-        (day,) = album.folder.glob("*/*/*")
+        files = SnapshotFiles(store.path)
+        stored(store, files, 1)
+        (day,) = files.folder.glob("*/*/*")
         day.chmod(0o500)
         with pytest.raises(StoreError, match="events-snapshots: Permission denied"):
             Purge(store.path).plate("B68SPK")
@@ -272,24 +227,19 @@ def test_a_purge_that_cannot_delete_a_picture_deletes_no_event(own_folder: Path)
         assert store.counts().events == 1
 
 
-def test_an_event_that_leaves_the_history_takes_its_picture_along(
-    store: EventStore, album: SnapshotFiles
-) -> None:
-    old = stored(store, album, 1, id=made_at(time.time() - 8 * DAY_S))
-    new = stored(store, album, 2)
-    outbox_of(store).remove([old.removesuffix(".jpg"), new.removesuffix(".jpg")])
-    Retention(RetentionConfig(events_days=7), store, Privacy(PrivacyConfig(), store.path)).check()
-    assert names(album) == [new]
+def test_snapshot_is_deleted_with_its_event(store, files):
+    stored(store, files, 1, id=id_at(time.time() - 8 * DAY_S))
+    new = stored(store, files, 2)
+    deliver_all(store)
+    retention(store, events_days=7).check()
+    assert names(files) == [new]
 
 
-def test_pictures_from_before_plates_had_to_be_hidden_go_when_the_events_are_treated(
-    store: EventStore, album: SnapshotFiles
-) -> None:
-    file = stored(store, album, 1)
+def test_redaction_deletes_only_snapshots_that_show_the_plate(store, files):
+    stored(store, files, 1)
     made = event(2)
     store.append(made)
-    album.add(made.id, JPEG, hidden=True)
-    outbox_of(store).remove([file.removesuffix(".jpg"), made.id])
-    config = PrivacyConfig(unlisted="hash")
-    Retention(RetentionConfig(), store, Privacy(config, store.path)).check()
-    assert names(album) == [f"{made.id}-hidden.jpg"]
+    files.add(made.id, JPEG, hidden=True)
+    deliver_all(store)
+    retention(store, unlisted="drop").check()
+    assert names(files) == [f"{made.id}-hidden.jpg"]

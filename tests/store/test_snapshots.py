@@ -1,15 +1,13 @@
-"""The best shots of the demo's clip, through the networks that ship, as pictures."""
+"""Snapshots of the demo video, made by the shipped networks."""
 
 import hashlib
 import json
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator
 
 from plateid.capture.images import ArrayImage
 from plateid.capture.video_file import read_video
@@ -17,7 +15,7 @@ from plateid.config.load import load_config
 from plateid.config.models import ModelsConfig
 from plateid.config.root import Config
 from plateid.core.geometry import same_place
-from plateid.core.records import BestFrame, Box, Image, ListMatch, PlateEvent, Snapshot
+from plateid.core.records import BestFrame, ListMatch
 from plateid.demo import DEMO_VIDEO
 from plateid.errors import ConfigError
 from plateid.models.networks import Networks
@@ -29,28 +27,29 @@ from plateid.store.snapshot_files import SnapshotFiles
 from plateid.store.snapshots import MAX_BYTES, Snapshots, encoded
 from tests.core.test_schema import SCHEMA
 from tests.support.broken_disk import full_disk
-from tests.support.samples import SEEN, Logs, event, said
+from tests.support.samples import SEEN, said
+from tests.support.samples import event as make_event
 
 UNTIL_S = 5.8
-"""Two vehicles pass, one on each side, for a second both at a time."""
+"""Two vehicles pass side by side; both are visible for a second."""
 PLATES = {"MM93LXN", "KX73LPH"}
 
 
 @pytest.fixture(scope="module")
-def networks() -> Networks:
+def networks():
     return Networks(ModelsConfig())
 
 
 @pytest.fixture(scope="module")
-def passes(networks: Networks) -> list[tuple[PlateEvent, BestFrame | None]]:
-    """What the pipeline tells of the clip; its frames outlive the decoder here."""
-    told: list[tuple[PlateEvent, BestFrame | None]] = []
+def passes(networks):
+    """The events of the video, each with its best frame, which outlives the decoder."""
+    events = []
 
     class Sink:
-        def take(self, event: PlateEvent, frame: BestFrame | None) -> None:
-            told.append((event, frame))
+        def take(self, event, frame):
+            events.append((event, frame))
 
-        def accept(self, event: PlateEvent) -> None:
+        def accept(self, event):
             pass
 
     sequence, sink = iter(range(1, 100)), Sink()
@@ -67,134 +66,137 @@ def passes(networks: Networks) -> list[tuple[PlateEvent, BestFrame | None]]:
             break
         pipeline.process(frame)
     pipeline.finish()
-    return told
+    return events
+
+
+@pytest.fixture
+def last(passes):
+    """Returns the last event of a plate that has a best frame, and that frame."""
+
+    def last_of(plate):
+        return next(
+            (event, frame) for event, frame in reversed(passes) if frame and event.plate == plate
+        )
+
+    return last_of
 
 
 class Taken:
-    """Snapshots of one configuration, and what they published."""
+    """The snapshots of one configuration, and what they published."""
 
-    def __init__(self, store: Path, **tables: Any) -> None:
-        camera = {"name": "street", "url": "x"}
-        config = Config.model_validate({"camera": [camera], **tables})
-        self.album = SnapshotFiles(store)
-        self.published: list[bytes] = []
+    def __init__(self, store, **tables):
+        config = Config.model_validate({"camera": [{"name": "street", "url": "x"}], **tables})
+        self.files = SnapshotFiles(store)
+        self.published = []
         self.snapshots = Snapshots(
             config.snapshots,
             config.shown,
-            self.album,
+            self.files,
             retention=config.retention,
             publish=lambda _camera, jpeg: self.published.append(jpeg),
         )
 
-    def take(self, event: PlateEvent, frame: BestFrame | None, *, listed: bool = False) -> Any:
-        known = ListMatch("Ana", "allow", 0) if listed else None
-        return self.snapshots.take(replace(event, list=known), frame)
+    def take(self, event, frame, *, listed=False):
+        match = ListMatch("Ana", "allow", 0) if listed else None
+        return self.snapshots.take(replace(event, list=match), frame)
 
-    def bytes_of(self, snapshot: Snapshot) -> bytes:
-        return (self.album.folder / snapshot.file).read_bytes()
+    def jpeg(self, event, frame, *, listed=False):
+        return (self.files.folder / self.take(event, frame, listed=listed).file).read_bytes()
 
 
 @pytest.fixture
-def store_path(tmp_path: Path) -> Path:
+def path(tmp_path):
     return tmp_path / "events.sqlite3"
 
 
-def read_again(networks: Networks, jpeg: bytes) -> dict[str, Box]:
-    """The plates that the shipped networks find in a JPEG."""
-    image = ArrayImage(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR))
-    found = networks.detector().detect(image)
-    plates = read_detections(image, found, networks.reader())
+def pixels(jpeg, flags=cv2.IMREAD_COLOR):
+    return cv2.imdecode(np.frombuffer(jpeg, np.uint8), flags)
+
+
+def read_again(networks, jpeg):
+    """The boxes of the plates in a JPEG, by text."""
+    image = ArrayImage(pixels(jpeg))
+    plates = read_detections(image, networks.detector().detect(image), networks.reader())
     return {plate.text: plate.box for plate in plates}
 
 
-def of_plate(
-    passes: list[tuple[PlateEvent, BestFrame | None]], plate: str
-) -> tuple[PlateEvent, BestFrame]:
-    """When it leaves, best in view."""
-    for told, shot in reversed(passes):
-        if told.plate == plate and shot is not None:
-            return told, shot
-    raise AssertionError(plate)
+def of_pass(event, event_type):
+    return make_event(1, pass_id=event.pass_id, event_type=event_type, box=event.box)
 
 
-def test_each_event_has_a_jpeg_that_shows_its_plate(passes, networks, store_path):
-    taken = Taken(store_path)
-    assert {told.plate for told, _ in passes} == PLATES
-    for told, shot in passes:
-        snapshot = taken.take(told, shot)
-        jpeg = taken.bytes_of(snapshot)
-        assert jpeg[:3] == b"\xff\xd8\xff"
-        assert jpeg[-2:] == b"\xff\xd9"
+def test_each_event_has_a_jpeg_that_shows_its_plate(passes, networks, path):
+    taken = Taken(path)
+    assert {event.plate for event, _ in passes} == PLATES
+    for event, frame in passes:
+        snapshot = taken.take(event, frame)
+        jpeg = (taken.files.folder / snapshot.file).read_bytes()
+        assert (jpeg[:3], jpeg[-2:]) == (b"\xff\xd8\xff", b"\xff\xd9")
         assert snapshot.sha256 == hashlib.sha256(jpeg).hexdigest()
         assert len(jpeg) < 200_000
-        assert same_place(read_again(networks, jpeg)[told.plate], told.box)
-        full = PlateEvent(**vars(told) | {"snapshot": snapshot})
-        Draft202012Validator(SCHEMA).validate(json.loads(full.to_json()))
-    assert len(taken.published) == sum(shot is not None for _, shot in passes)
-    assert all(shot is not None for told, shot in passes if told.event_type == "plate_seen")
+        assert same_place(read_again(networks, jpeg)[event.plate], event.box)
+        stored = replace(event, snapshot=snapshot).to_json()
+        Draft202012Validator(SCHEMA).validate(json.loads(stored))
+    assert len(taken.published) == sum(frame is not None for _, frame in passes)
+    assert all(frame is not None for event, frame in passes if event.event_type == "plate_seen")
 
 
-def test_a_large_picture_is_scaled_to_its_longest_side(passes, store_path):
-    told, shot = of_plate(passes, "MM93LXN")
-    for side, size in ((640, (360, 640)), (1280, (720, 1280)), (4096, (720, 1280))):
-        taken = Taken(store_path, snapshots={"max_side": side})
-        snapshot = taken.take(told, shot)
-        jpeg = taken.bytes_of(snapshot)
-        assert cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).shape[:2] == size
-        assert snapshot.frame == (1280, 720), "box is measured in it"
+@pytest.mark.parametrize(
+    ("side", "size"), [(640, (360, 640)), (1280, (720, 1280)), (4096, (720, 1280))]
+)
+def test_large_image_is_scaled_to_its_longest_side(last, path, side, size):
+    taken = Taken(path, snapshots={"max_side": side})
+    snapshot = taken.take(*last("MM93LXN"))
+    assert pixels(taken.published[0]).shape[:2] == size
+    assert snapshot.frame == (1280, 720), "the size that the box refers to"
 
 
 @pytest.mark.parametrize(
     "tables", [{"privacy": {"unlisted": "hash"}}, {"snapshots": {"unlisted": "blur"}}]
 )
-def test_a_plate_that_is_not_kept_cannot_be_read_in_any_picture(
-    passes, networks, store_path, tables
-):
-    taken = Taken(store_path, **tables)
-    for told, shot in passes:
-        snapshot = taken.take(told, shot)
+def test_plate_that_is_not_kept_is_illegible_in_every_image(passes, networks, path, tables):
+    taken = Taken(path, **tables)
+    for event, frame in passes:
+        snapshot = taken.take(event, frame)
         assert snapshot.file.endswith("-hidden.jpg")
-        assert not read_again(networks, taken.bytes_of(snapshot)).keys() & PLATES
+        jpeg = (taken.files.folder / snapshot.file).read_bytes()
+        assert not read_again(networks, jpeg).keys() & PLATES
     for jpeg in taken.published:
         assert not read_again(networks, jpeg).keys() & PLATES
 
 
-def test_the_picture_of_a_listed_vehicle_shows_no_other_plate(passes, networks, store_path):
-    shots = [
-        (told, shot, other)
-        for told, shot in passes
-        if shot is not None
-        for other in [read_again(networks, encoded(shot.image.resized(1280, 720), 90))]
-        if len(other.keys() & PLATES) == 2
+def test_snapshot_of_a_listed_vehicle_shows_no_other_plate(passes, networks, path):
+    with_both = [
+        (event, frame)
+        for event, frame in passes
+        if frame is not None
+        and read_again(networks, encoded(frame.image.resized(1280, 720), 90)).keys() >= PLATES
     ]
-    assert shots, "no picture with both"
-    taken = Taken(store_path, privacy={"unlisted": "drop"})
-    for told, shot, _ in shots:
-        jpeg = taken.bytes_of(taken.take(told, shot, listed=True))
-        assert read_again(networks, jpeg).keys() & PLATES == {told.plate}
+    assert with_both, "no frame shows both plates"
+    taken = Taken(path, privacy={"unlisted": "drop"})
+    for event, frame in with_both:
+        jpeg = taken.jpeg(event, frame, listed=True)
+        assert read_again(networks, jpeg).keys() & PLATES == {event.plate}
 
 
-def test_around_the_vehicle_is_blurred_and_its_plate_is_not(passes, networks, store_path):
-    told, shot = of_plate(passes, "KX73LPH")
-    taken = Taken(store_path, snapshots={"unlisted": "vehicle"})
-    jpeg = taken.bytes_of(taken.take(told, shot))
-    assert told.plate in read_again(networks, jpeg)
-    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
-    whole = cv2.cvtColor(shot.image.resized(1280, 720), cv2.COLOR_BGR2GRAY)
+def test_background_of_the_vehicle_is_blurred_and_its_plate_is_not(last, networks, path):
+    event, frame = last("KX73LPH")
+    jpeg = Taken(path, snapshots={"unlisted": "vehicle"}).jpeg(event, frame)
+    assert event.plate in read_again(networks, jpeg)
+    whole = cv2.cvtColor(frame.image.resized(1280, 720), cv2.COLOR_BGR2GRAY)
     corner = slice(0, 200), slice(0, 600)  # houses and trees
-    assert detail(image[corner]) < 0.2 * detail(whole[corner])
+    assert detail(pixels(jpeg, cv2.IMREAD_GRAYSCALE)[corner]) < 0.2 * detail(whole[corner])
 
 
-def detail(image: Any) -> float:
+def detail(image):
     return float(np.abs(cv2.Laplacian(image, cv2.CV_32F)).mean())
 
 
-def test_without_a_better_shot_leaving_has_the_picture_of_seeing(passes, store_path):
-    told, shot = of_plate(passes, "MM93LXN")
-    taken = Taken(store_path)
-    seen = taken.take(told_as(told, "plate_seen"), shot)
-    assert taken.take(told_as(told, "plate_left"), None) == seen
-    assert taken.take(told_as(told, "plate_left"), None) is None, "the pass is over"
+def test_plate_left_without_a_better_frame_has_the_snapshot_of_plate_seen(last, path):
+    event, frame = last("MM93LXN")
+    taken = Taken(path)
+    seen = taken.take(of_pass(event, "plate_seen"), frame)
+    assert taken.take(of_pass(event, "plate_left"), None) == seen
+    assert taken.take(of_pass(event, "plate_left"), None) is None, "the pass is over"
     assert len(taken.published) == 1
 
 
@@ -202,50 +204,45 @@ DROP = {"unlisted": "drop"}
 
 
 @pytest.mark.parametrize(
-    ("then", "now", "has_it"),
+    ("before", "now", "has_it"),
     [({}, {}, True), (DROP, DROP, True), ({}, DROP, False)],
 )
-def test_after_a_kill_leaving_has_the_picture_of_seeing(passes, store_path, *, then, now, has_it):
-    told, shot = of_plate(passes, "MM93LXN")
-    seen = told_as(told, "plate_seen")
-    seen = replace(seen, snapshot=Taken(store_path, privacy=then).take(seen, shot))
-    again = Taken(store_path, privacy=now)
-    again.snapshots.resume([seen, told_as(told, "plate_seen")])
-    assert again.take(told_as(told, "plate_left"), None) == (seen.snapshot if has_it else None)
+def test_plate_left_after_a_kill_has_the_snapshot_of_plate_seen(last, path, *, before, now, has_it):
+    event, frame = last("MM93LXN")
+    seen = of_pass(event, "plate_seen")
+    seen = replace(seen, snapshot=Taken(path, privacy=before).take(seen, frame))
+    again = Taken(path, privacy=now)
+    again.snapshots.resume([seen, of_pass(event, "plate_seen")])
+    assert again.take(of_pass(event, "plate_left"), None) == (seen.snapshot if has_it else None)
 
 
-def test_a_picture_that_shows_more_than_the_later_event_may_is_not_named_by_it(passes, store_path):
-    told, shot = of_plate(passes, "MM93LXN")
-    taken = Taken(store_path, privacy={"unlisted": "drop"})
-    assert taken.take(told_as(told, "plate_seen"), shot, listed=True) is not None
-    assert taken.take(told_as(told, "plate_left"), None, listed=False) is None
-
-
-def told_as(told: PlateEvent, event_type: str) -> PlateEvent:
-    return event(1, pass_id=told.pass_id, event_type=event_type, box=told.box)
+def test_event_that_is_no_longer_listed_does_not_name_the_snapshot_of_a_listed_one(last, path):
+    event, frame = last("MM93LXN")
+    taken = Taken(path, privacy=DROP)
+    assert taken.take(of_pass(event, "plate_seen"), frame, listed=True) is not None
+    assert taken.take(of_pass(event, "plate_left"), None, listed=False) is None
 
 
 @pytest.mark.parametrize(
     ("settings", "listed"),
     [({"enabled": False}, False), ({"unlisted": "off"}, False), ({"listed": "off"}, True)],
 )
-def test_where_pictures_are_off_there_are_none(passes, store_path, settings, listed):
-    told, shot = of_plate(passes, "MM93LXN")
-    taken = Taken(store_path, snapshots=settings)
-    assert taken.take(told, shot, listed=listed) is None
+def test_no_snapshots_are_made_if_they_are_off(last, path, settings, listed):
+    taken = Taken(path, snapshots=settings)
+    assert taken.take(*last("MM93LXN"), listed=listed) is None
     assert taken.published == []
-    assert not taken.album.folder.exists()
+    assert not taken.files.folder.exists()
 
 
-def test_a_full_disk_costs_the_picture_and_is_said_once(passes, store_path, logs: Logs):
-    told, shot = of_plate(passes, "MM93LXN")
-    taken = Taken(store_path)
+def test_full_disk_loses_the_file_but_publishes_the_image(last, path, logs):
+    seen, frame = last("MM93LXN")
+    taken = Taken(path)
     with full_disk():
         for _ in range(3):
-            assert taken.take(event(1), shot) is None
-    assert taken.take(told, shot) is not None
-    assert len(taken.published) == 4, "subscribers get them all the same"
-    assert said(logs, "outage starts") == [f"{taken.album.folder}: File too large"]
+            assert taken.take(make_event(1), frame) is None
+    assert taken.take(seen, frame) is not None
+    assert len(taken.published) == 4
+    assert said(logs, "outage starts") == [f"{taken.files.folder}: File too large"]
     assert len(said(logs, "outage goes on")) == 0
     assert len(said(logs, "outage ends")) == 1
     health = taken.snapshots.health()
@@ -255,17 +252,17 @@ def test_a_full_disk_costs_the_picture_and_is_said_once(passes, store_path, logs
 
 
 @pytest.mark.parametrize("size", [(720, 1280), (1, 1), (4096, 1), (1280, 4096)])
-def test_no_picture_is_larger_than_brokers_like(size):
+def test_no_jpeg_is_larger_than_brokers_take(size):
     noise = np.random.default_rng(1).integers(0, 256, (*size, 3), np.uint8)
     for quality in (10, 95):
         jpeg = encoded(noise, quality)
         assert len(jpeg) <= MAX_BYTES
-        assert cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) is not None
+        assert pixels(jpeg) is not None
 
 
 @pytest.mark.parametrize("shown", ["keep", "vehicle"])
 @pytest.mark.parametrize("kind", ["unlisted", "listed"])
-def test_pictures_that_tell_what_events_may_not_are_refused(tmp_path, shown, kind):
+def test_snapshots_that_show_more_than_events_are_a_configuration_error(tmp_path, shown, kind):
     file = tmp_path / "plateid.toml"
     file.write_text(
         f'privacy.{kind} = "hash"\nsnapshots.{kind} = "{shown}"\n[[camera]]\nname = "a"\nurl = "x"'
@@ -275,11 +272,11 @@ def test_pictures_that_tell_what_events_may_not_are_refused(tmp_path, shown, kin
         load_config(file)
 
 
-def test_a_picture_is_not_changed_for_those_who_look_at_it_too(store_path):
-    image: Image = np.full((48, 64, 3), 255, np.uint8)
+def test_frame_is_not_changed_for_its_other_users(path):
+    image = np.full((48, 64, 3), 255, np.uint8)
     image[20:30, 20:40] = 0
-    shot = BestFrame(ArrayImage(image), (20, 20, 40, 30), ((20, 20, 40, 30),))
+    frame = BestFrame(ArrayImage(image), (20, 20, 40, 30), ((20, 20, 40, 30),))
     before = image.copy()
     for shown in ("keep", "vehicle", "blur"):
-        assert Taken(store_path, snapshots={"unlisted": shown}).take(SEEN, shot) is not None
+        assert Taken(path, snapshots={"unlisted": shown}).take(SEEN, frame) is not None
     assert (image == before).all()

@@ -33,14 +33,14 @@ PLATES = 20
 def corrections(tmp_path: Path) -> tuple[Labels, Path]:
     """Labels of twenty plates and of two boxes without a plate, and the store."""
     store_file, rng = tmp_path / "plateid.sqlite3", np.random.default_rng(0)
-    album, labels = SnapshotFiles(store_file), Labels(store_file)
+    files, labels = SnapshotFiles(store_file), Labels(store_file)
     with closing(EventStore(store_file)) as store:
         for number in range(PLATES + 2):
             picture = rng.integers(0, 255, (120, 600, 3)).astype(np.uint8)
             cv2.putText(picture, f"AB{number:02d}", (65, 65), cv2.FONT_HERSHEY_PLAIN, 2, (0, 0, 0))
             made = event(number)
             jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
-            store.append(replace(made, snapshot=album.add(made.id, jpeg, hidden=False)))
+            store.append(replace(made, snapshot=files.add(made.id, jpeg, hidden=False)))
             is_plate = number < PLATES
             text, verdict = (f"AB{number:02d}", "plate") if is_plate else ("", "notplate")
             labels.add(Label(made.id, verdict, text, BOX))
