@@ -1,9 +1,10 @@
-"""`python -m tests.soak`: does the service grow? Runs `plateid run` hard, and faults with it.
+"""Soak test of the service, which must not grow: `python -m tests.soak`.
 
-The demo's clip at twice its pace on several cameras, and an RTSP camera; each minute the broker
-and the RTSP server are killed and come back, and the configuration is reloaded. A line a minute has
-the most that the process held within it; at the end comes one line of JSON. Exit 1 when memory has
-grown by more than 5 % since the third minute, or threads or open files at all.
+It runs `plateid run` with several cameras that play the demo video at twice its speed, and with
+one RTSP camera. Every minute the broker and the RTSP server are killed and restarted, and the
+configuration is reloaded. It prints one line per minute with the highest use of resources, and one
+line of JSON at the end. It exits with 1 if memory grew by more than 5 % since the third minute, or
+if the number of threads or open files grew.
 """
 
 import argparse
@@ -24,29 +25,32 @@ from plateid.store.event_store import EventStore
 from tests.support.broker import Broker
 from tests.support.rtsp import RtspServer
 
-PACE = 2
+SPEED = 2
+"""Speed-up of the demo video."""
 WARM_UP = 2
-"""Minutes that are not judged: networks, decoders and memory pools take their shares."""
+"""Number of minutes before the comparison: networks, decoders and memory pools still grow."""
 MAX_GROWTH = 0.05
+"""Maximum growth of memory, as a fraction."""
 SAMPLE_S = 0.5
+"""Interval between two measurements, seconds."""
 MINUTE_S = 60
 
 
-def faster(clip: Path, out: Path) -> Path:
-    """The same pictures at `PACE` times the speed."""
-    with av.open(str(clip)) as source, av.open(str(out), "w") as target:
+def speed_up(video: Path, out: Path) -> Path:
+    """Copies the video with `SPEED` times the frame rate."""
+    with av.open(str(video)) as source, av.open(str(out), "w") as target:
         stream = source.streams.video[0]
         copy = target.add_stream_from_template(stream)
         for packet in source.demux(stream):
             if packet.dts is not None:
-                packet.time_base /= PACE
+                packet.time_base /= SPEED
                 packet.stream = copy
                 target.mux(packet)
     return out
 
 
 def usage(pid: int) -> dict[str, float]:
-    """What a process holds now."""
+    """Returns the resources that a process uses now."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     status = dict(line.split(":", 1) for line in lines)
     return {
@@ -59,10 +63,10 @@ def usage(pid: int) -> dict[str, float]:
 
 @contextmanager
 def service(
-    folder: Path, broker: Broker, rtsp: RtspServer, clips: int
+    folder: Path, broker: Broker, rtsp: RtspServer, videos: int
 ) -> Iterator[subprocess.Popen[bytes]]:
-    clip = faster(DEMO_VIDEO, folder / "clip.mp4")
-    cameras = {f"clip-{n}": f'url = "{clip}"\nloop = true' for n in range(clips)}
+    clip = speed_up(DEMO_VIDEO, folder / "clip.mp4")
+    cameras = {f"video-{n}": f'url = "{clip}"\nloop = true' for n in range(videos)}
     cameras["rtsp"] = f'url = "{rtsp.url}"'
     tables = "".join(f'[[camera]]\nname = "{n}"\n{keys}\n' for n, keys in cameras.items())
     config = folder / "plateid.toml"
@@ -75,10 +79,10 @@ def service(
             sys.exit((folder / "log").read_text())
 
 
-def soak(minutes: int, clips: int, folder: Path) -> list[dict[str, float]]:
+def soak(minutes: int, videos: int, folder: Path) -> list[dict[str, float]]:
     rows = []
     rtsp = RtspServer()
-    with closing(Broker(folder)) as broker, service(folder, broker, rtsp, clips) as process:
+    with closing(Broker(folder)) as broker, service(folder, broker, rtsp, videos) as process:
         faults = {
             10: broker.kill,
             20: broker.start,
@@ -88,7 +92,7 @@ def soak(minutes: int, clips: int, folder: Path) -> list[dict[str, float]]:
         }
         broker.start()
         rtsp.start()
-        began = time.monotonic()
+        started = time.monotonic()
         for minute in range(1, minutes + 1):
             most = run_minute(process.pid, faults)
             with closing(EventStore(folder / "events.sqlite3")) as store:
@@ -96,15 +100,15 @@ def soak(minutes: int, clips: int, folder: Path) -> list[dict[str, float]]:
             rows.append({"minute": minute} | most | {"events": counts.events})
             sys.stdout.write(line(rows[-1]) + f"  to send {counts.outbox}\n")
             sys.stdout.flush()
-        rows[-1]["seconds"] = time.monotonic() - began
+        rows[-1]["seconds"] = time.monotonic() - started
         rtsp.kill()
     return rows
 
 
 def run_minute(pid: int, faults) -> dict[str, float]:
-    began, due = time.monotonic(), dict(faults)
+    started, due = time.monotonic(), dict(faults)
     most: dict[str, float] = {}
-    while (now_s := time.monotonic() - began) < MINUTE_S:
+    while (now_s := time.monotonic() - started) < MINUTE_S:
         for second in [second for second in due if second <= now_s]:
             due.pop(second)()
         held = usage(pid)
@@ -118,7 +122,7 @@ def line(row: dict[str, float]) -> str:
 
 
 def growth(rows: list[dict[str, float]]) -> dict[str, float]:
-    """Of the last minute over the first that is judged, as a fraction or a number."""
+    """Returns the growth since the warm-up: fractions for memory, numbers for the rest."""
     first, last = rows[min(WARM_UP, len(rows) - 1)], rows[-1]
     return {
         "rss": round(last["rss_mb"] / first["rss_mb"] - 1, 3),
@@ -131,14 +135,16 @@ def growth(rows: list[dict[str, float]]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=int, default=60)
-    parser.add_argument("--clips", type=int, default=3, help="cameras beside the RTSP camera")
-    asked = parser.parse_args()
+    parser.add_argument(
+        "--videos", type=int, default=3, help="number of cameras that play the demo video"
+    )
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="plateid-soak-") as folder:
-        rows = soak(asked.minutes, asked.clips, Path(folder))
-    grown = growth(rows)
-    sys.stdout.write(json.dumps({"minutes": rows, "growth": grown}) + "\n")
-    memory_is_flat = max(grown["rss"], grown["anonymous"]) <= MAX_GROWTH
-    sys.exit(not memory_is_flat or grown["threads"] > 0 or grown["files"] > 0)
+        rows = soak(options.minutes, options.videos, Path(folder))
+    increase = growth(rows)
+    sys.stdout.write(json.dumps({"minutes": rows, "growth": increase}) + "\n")
+    memory_is_flat = max(increase["rss"], increase["anonymous"]) <= MAX_GROWTH
+    sys.exit(not memory_is_flat or increase["threads"] > 0 or increase["files"] > 0)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The report of every 30 seconds."""
+"""The health report."""
 
 import json
 import time
@@ -24,9 +24,9 @@ def report(made: health_report.HealthReporter) -> dict[str, Any]:
     return fields
 
 
-def test_it_tells_of_cameras_bundle_clock_and_disk(store: EventStore) -> None:
-    told = report(make_health(store, cameras=["gate"], clock_synced=None))
-    assert told["cameras"] == {
+def test_report_has_cameras_bundle_clock_and_disk(store: EventStore) -> None:
+    found = report(make_health(store, cameras=["gate"], clock_synced=None))
+    assert found["cameras"] == {
         "gate": {
             "online": True,
             "frames": 10,
@@ -37,12 +37,12 @@ def test_it_tells_of_cameras_bundle_clock_and_disk(store: EventStore) -> None:
             "events": {"plate_seen": 0, "plate_left": 0},
         }
     }
-    assert (told["version"], told["bundle"], told["clock_synced"]) == (__version__, "tiny", None)
-    assert told["disk_free_mb"] == pytest.approx(free_mb(store.path.parent), rel=0.1)
-    assert (told["unstored"], told["lost"], told["stores_replaced"]) == (0, 0, 0)
+    assert (found["version"], found["bundle"], found["clock_synced"]) == (__version__, "tiny", None)
+    assert found["disk_free_mb"] == pytest.approx(free_mb(store.path.parent), rel=0.1)
+    assert (found["unstored"], found["lost"], found["stores_replaced"]) == (0, 0, 0)
 
 
-def test_it_tells_how_much_waits_and_since_when(store: EventStore) -> None:
+def test_report_has_number_and_age_of_waiting_events(store: EventStore) -> None:
     append(store, 1, 2)
     store.rows("UPDATE delivery SET queued_at = ? WHERE position = 1", time.time() - 100)
     outbox = report(make_health(store))["outbox"]
@@ -50,62 +50,62 @@ def test_it_tells_how_much_waits_and_since_when(store: EventStore) -> None:
     assert (outbox["events"], outbox["dropped"]) == (2, 0)
 
 
-def test_it_tells_what_was_dropped(store: EventStore) -> None:
+def test_report_has_number_of_dropped_events(store: EventStore) -> None:
     outbox = outbox_of(store, outbox_events=2)
     append(store, 1, 2, 3, 4, 5)
     outbox.trim()
     assert report(make_health(store, outbox=outbox))["outbox"]["dropped"] == 3
 
 
-def test_it_tells_what_a_full_disk_keeps_in_memory_and_what_was_lost(store: EventStore) -> None:
+def test_report_has_unstored_and_lost_events_of_a_full_disk(store: EventStore) -> None:
     backlog = Backlog(store, lambda: None, capacity=2)
     made = make_health(store, backlog=backlog)
     with full_disk():
         for seq in range(1, 4):
             backlog.accept(event(seq))
-        told = report(made)
-    assert (told["unstored"], told["lost"]) == (2, 1)
+        found = report(made)
+    assert (found["unstored"], found["lost"]) == (2, 1)
 
 
-def test_it_tells_that_a_corrupt_store_was_replaced(tmp_path: Path) -> None:
+def test_report_has_number_of_replaced_stores(tmp_path: Path) -> None:
     damaged(tmp_path / "events.sqlite3", "header")
     with closing(EventStore(tmp_path / "events.sqlite3", replaces_corrupt=True)) as store:
         assert report(make_health(store))["stores_replaced"] == 1
 
 
-def test_a_store_that_fails_leaves_the_rest_of_the_report(store: EventStore) -> None:
+def test_failing_store_leaves_the_rest_of_the_report(store: EventStore) -> None:
     made = make_health(store, listed=["Ana"])
     store.close()
-    told = report(made)
-    assert told["outbox"] == {"events": None, "oldest_s": None, "dropped": 0}
-    assert told["last_seen"] == {"Ana": None}
-    assert told["cameras"]
+    found = report(made)
+    assert found["outbox"] == {"events": None, "oldest_s": None, "dropped": 0}
+    assert found["last_seen"] == {"Ana": None}
+    assert found["cameras"]
 
 
-def test_each_name_of_the_lists_has_its_last_sight(store: EventStore) -> None:
+def test_report_has_last_pass_of_each_list_entry(store: EventStore) -> None:
     for seq, name in enumerate(["Ana", "Bob", "Ana"], 1):
         at = NOON.replace(hour=seq)
         store.append(event(seq, list=ListMatch(name, "allow", 0), last_seen=at))
-    told = report(make_health(store, listed=["Ana", "Zoe"]))
-    assert told["last_seen"] == {"Ana": "2026-11-24T03:00:00.123Z", "Zoe": None}
+    found = report(make_health(store, listed=["Ana", "Zoe"]))
+    assert found["last_seen"] == {"Ana": "2026-11-24T03:00:00.123Z", "Zoe": None}
 
 
-def test_reads_are_counted_by_camera_and_forgotten_after_a_minute(
+def test_events_are_counted_by_camera_and_within_a_minute(
     store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = time.monotonic()
-    rate = make_health(store).events
+    counter = make_health(store).events
     for seq in range(3):
-        rate.count(event(seq))
-    rate.count(event(4, event_type="plate_left"))
-    rate.count(event(5, camera="yard"))
-    assert (rate.per_minute("gate"), rate.per_minute("yard"), rate.per_minute("x")) == (3, 1, 0)
-    assert rate.events("gate") == {"plate_seen": 3, "plate_left": 1}
+        counter.count(event(seq))
+    counter.count(event(4, event_type="plate_left"))
+    counter.count(event(5, camera="yard"))
+    assert [counter.per_minute(name) for name in ("gate", "yard", "x")] == [3, 1, 0]
+    assert counter.events("gate") == {"plate_seen": 3, "plate_left": 1}
     monkeypatch.setattr(time, "monotonic", lambda: now + 61)
-    assert rate.per_minute("gate") == 0
+    assert counter.per_minute("gate") == 0
 
 
-def test_the_hottest_zone_counts_and_a_sleeping_one_does_not(tmp_path: Path) -> None:
+def test_temperature_is_that_of_the_hottest_readable_zone(tmp_path: Path) -> None:
     assert health_report.temperature_c(tmp_path) is None
     for zone, text in enumerate(["45250\n", "61700\n", ""]):
         (tmp_path / f"thermal_zone{zone}").mkdir()
@@ -113,7 +113,7 @@ def test_the_hottest_zone_counts_and_a_sleeping_one_does_not(tmp_path: Path) -> 
     assert health_report.temperature_c(tmp_path) == 61.7
 
 
-def test_it_is_published_after_the_announcement_and_when_it_is_asked_for(
+def test_report_is_published_at_the_start_and_on_request(
     store: EventStore, subscriber: Subscriber, broker: Broker, publish: Publish
 ) -> None:
     publisher = publish(broker.config, health=make_health(store).to_json)

@@ -1,4 +1,4 @@
-"""What Prometheus gets."""
+"""The metrics as Prometheus scrapes them."""
 
 import socket
 import threading
@@ -29,7 +29,7 @@ def store(tmp_path: Path) -> Iterator[EventStore]:
 
 
 def scraped(port: int) -> Samples:
-    """The value of each sample, by its name and its labels' values."""
+    """Returns the value of each sample by its name and label values."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
         text = answer.read().decode()
     samples: Samples = {}
@@ -51,7 +51,7 @@ def served(metrics: Metrics) -> Iterator[int]:
         server.stop()
 
 
-def test_they_are_what_the_health_topic_says(store):
+def test_metrics_equal_the_health_report(store):
     append(store, 1, 2)
     store.rows("UPDATE delivery SET queued_at = ?", time.time() - 100)
     health = make_health(store, cameras=["gate", "yard"], clock_synced=False)
@@ -78,7 +78,7 @@ def test_they_are_what_the_health_topic_says(store):
         assert samples[f"plateid_{name}_total"] == {(): 0}
 
 
-def test_what_cannot_be_told_is_left_out(store):
+def test_unknown_values_are_left_out(store):
     health = make_health(store, clock_synced=None)
     store.close()
     with served(Metrics(health.report)) as port:
@@ -87,7 +87,7 @@ def test_what_cannot_be_told_is_left_out(store):
     assert samples["plateid_outbox_dropped_total"] == {(): 0}
 
 
-def test_sinks_and_outages_have_their_names():
+def test_outputs_and_outages_are_labelled_by_name():
     report: dict[str, Any] = {
         "version": "1",
         "bundle": "b",
@@ -116,18 +116,18 @@ def test_sinks_and_outages_have_their_names():
     assert "plateid_disk_free_bytes" not in samples
 
 
-def test_an_outage_is_counted_when_it_begins():
+def test_outage_is_counted_once():
     from plateid.backoff import outage_counts
 
-    outage = Outage("what is tested here", Backoff())
+    outage = Outage("test outage", Backoff())
     for _ in range(2):
         outage.failed("x")
         outage.failed("x")
         outage.recovered()
-    assert outage_counts.pop("what is tested here") == 2
+    assert outage_counts.pop("test outage") == 2
 
 
-def test_it_listens_on_this_machine_only_and_not_without_a_configuration(store):
+def test_server_listens_on_loopback_and_only_if_enabled(store):
     metrics = Metrics(make_health(store).report)
     with served(metrics) as port, socket.socket() as other:
         other.settimeout(2)
@@ -138,7 +138,7 @@ def test_it_listens_on_this_machine_only_and_not_without_a_configuration(store):
     assert {*threading.enumerate()} <= before
 
 
-def test_an_address_that_is_taken_is_an_outage_until_it_is_free(store, logs: Logs):
+def test_port_in_use_is_an_outage_until_it_is_free(store, logs: Logs):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         config = MetricsConfig(enabled=True, port=port)
@@ -153,7 +153,7 @@ def test_an_address_that_is_taken_is_an_outage_until_it_is_free(store, logs: Log
     until(lambda: refused(port))
 
 
-def test_who_connects_and_says_nothing_is_hung_up_on(store, monkeypatch, capfd):
+def test_silent_client_is_disconnected(store, monkeypatch, capfd):
     monkeypatch.setattr("plateid.service.metrics.REQUEST_TIMEOUT_S", 0.5)
     metrics = Metrics(make_health(store).report)
     with served(metrics) as port, socket.create_connection(("127.0.0.1", port), 10) as client:
@@ -165,6 +165,6 @@ def test_who_connects_and_says_nothing_is_hung_up_on(store, monkeypatch, capfd):
 def refused(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), 1).close()
-    except ConnectionError as error:  # one that it was about to take is reset
+    except ConnectionError as error:  # a connection that was accepted at the last moment is reset
         return isinstance(error, ConnectionRefusedError)
     return False

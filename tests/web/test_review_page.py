@@ -4,10 +4,16 @@ import csv
 import io
 import urllib.request
 import zipfile
+from dataclasses import replace
 
 import pytest
 from selenium.webdriver import Keys
 
+from plateid.store.labels import Labels
+from plateid.store.snapshot_files import SnapshotFiles
+from plateid.store.snapshots import encoded
+from tests.support.broker import until
+from tests.support.samples import event
 from tests.web.browser import find, images_loaded, press, texts, wait
 from train.dataset.formats import read_labels
 
@@ -44,6 +50,25 @@ def test_labels_are_given_by_keys_and_exported_for_training(device, browser, sce
         assert problems == []
         assert sorted(len(each.boxes) for each in labelled) == [0, 1]
         assert all(each.path.is_file() for each in labelled)
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (640, 360), (333, 187)])
+def test_review_shows_and_stores_the_box_in_a_snapshot_of_any_size(device, browser, scene, size):
+    image, (plate, *_) = scene[0].image, scene[1]
+    made = event(1, plate=plate.text, box=plate.box, confidence=0.1, camera="drive")
+    made = replace(made, pass_id=made.id, char_confidences=(0.1,) * len(plate.text))
+    snapshots = SnapshotFiles(device.config.store.path)
+    kept = snapshots.add(made.id, encoded(image.resized(*size), 90), hidden=False)
+    frame = image.width, image.height
+    device.store.append(replace(made, snapshot=replace(kept, frame=frame)))
+    browser.get(f"{device.address}/review")
+    expected = [value * size[0] / frame[0] for value in plate.box]
+    shown = find(browser, "[name=box]").get_attribute("value")
+    assert [float(value) for value in shown.split(",")] == pytest.approx(expected, abs=0.6)
+    find(browser, "[name=text]").send_keys(Keys.ENTER)
+    until(lambda: Labels(device.config.store.path).all(), 10)
+    ((label, _),) = Labels(device.config.store.path).all()
+    assert label.box == pytest.approx(expected, abs=0.6)
 
 
 def download(device, path):

@@ -1,0 +1,191 @@
+"""Mutated MQTT messages, broker answers, video files and RTSP answers."""
+
+import socket
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import av
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plateid.capture.stream import probe
+from plateid.capture.video_file import frame_count, read_video
+from plateid.config.outputs import HomeAssistantConfig, MqttConfig
+from plateid.demo import DEMO_VIDEO
+from plateid.errors import BrokerError, SourceError
+from plateid.outputs.discovery import DiscoveryPublisher
+from plateid.outputs.mqtt_connection import Connection, Message
+from plateid.outputs.mqtt_device import MqttDevice
+from plateid.outputs.retained_messages import RetainedMessages
+from plateid.outputs.self_pipe import SelfPipe
+from plateid.store.event_store import EventStore
+from tests.hostile.mutations import EXAMPLES, accepts, hostile, mutated, time_limit
+
+PACKETS = 4
+"""Number of packets of the mutated video files."""
+pytestmark = time_limit
+
+
+@pytest.fixture(scope="module")
+def discovery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DiscoveryPublisher]:
+    with closing(EventStore(tmp_path_factory.mktemp("store") / "events.sqlite3")) as store:
+        device = MqttDevice("plateid", "gate", store.instance, ("gate",))
+        yield DiscoveryPublisher(HomeAssistantConfig(), device, store, birth_delay_s=0)
+
+
+PAYLOADS = st.binary(max_size=300) | mutated(b"online") | mutated(b"offline")
+
+
+@hostile
+@given(PAYLOADS, st.booleans())
+def test_only_online_announces_devices_to_home_assistant(
+    discovery: DiscoveryPublisher, payload: bytes, retained: bool
+) -> None:
+    discovery.receive(Message(payload, retained))
+    due = payload == b"online" and not retained
+    assert discovery.step(RetainedMessages()) is due
+
+
+CONNACK = b"\x20\x03\x00\x00\x00"
+SUBACK = b"\x90\x04\x00\x01\x00\x01"
+MESSAGE = b"\x32\x1f\x00\x14homeassistant/status\x00\x05\x00online"
+PUBACK = b"\x40\x02\x00\x01"
+PINGRESP = b"\xd0\x00"
+DISCONNECT = b"\xe0\x02\x8e\x00"
+
+
+class ScriptedServer(socketserver.ThreadingTCPServer):
+    """A server that sends its next answer after each request, and closes after the last."""
+
+    daemon_threads = True
+    block_on_close = False
+    answers: tuple[bytes, ...] = ()
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), AnswerHandler)
+        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05})
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        return self.server_address[1]
+
+    def close(self) -> None:
+        self.shutdown()
+        self.server_close()
+        self._thread.join()
+
+
+class AnswerHandler(socketserver.BaseRequestHandler):
+    server: ScriptedServer
+
+    def handle(self) -> None:
+        self.request.settimeout(2)
+        with suppress(OSError):
+            for answer in self.server.answers:
+                self.request.recv(4096)
+                self.request.sendall(answer)
+            self.request.shutdown(socket.SHUT_WR)
+            while self.request.recv(4096):
+                pass
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ScriptedServer]:
+    with closing(ScriptedServer()) as made:
+        yield made
+
+
+@hostile
+@given(
+    mutated(CONNACK + SUBACK + MESSAGE + PUBACK + PINGRESP + DISCONNECT)
+    | st.builds(lambda tail: CONNACK + tail, mutated(SUBACK + MESSAGE + PUBACK + MESSAGE))
+    | st.builds(lambda tail: CONNACK + tail, st.binary(max_size=100))
+)
+def test_broker_answers_end_in_one_error(server: ScriptedServer, answer: bytes) -> None:
+    server.answers = (answer,)
+
+    def listen() -> None:
+        with closing(SelfPipe()) as pipe:
+            config = MqttConfig(port=server.port)
+            with closing(Connection(config, "plateid", pipe=pipe)) as connection:
+                connection.subscribe("homeassistant/status")
+                while True:
+                    connection.poll(5)
+                    connection.take_messages()
+
+    assert not accepts(f"127.0.0.1:{server.port}", listen, BrokerError)
+
+
+def remuxed(path: Path) -> Path:
+    """Writes the start of the demo video in another container, with the index first."""
+    options = {"movflags": "+faststart"} if path.suffix == ".mp4" else {}
+    options["fflags"] = "+bitexact"  # no random numbers: mutations hit the same bytes
+    with av.open(str(DEMO_VIDEO)) as source, av.open(str(path), "w", options=options) as target:
+        stream = source.streams.video[0]
+        copy = target.add_stream_from_template(stream)
+        for number, packet in enumerate(source.demux(stream)):
+            if number == PACKETS:
+                break
+            packet.stream = copy
+            target.mux(packet)
+    return path
+
+
+CONTAINERS = (".mp4", ".h264", ".mkv", ".ts")
+
+
+@pytest.mark.parametrize("suffix", CONTAINERS)
+def test_video_file_is_decoded_or_one_error(tmp_path: Path, suffix: str) -> None:
+    good = remuxed(tmp_path / f"good{suffix}").read_bytes()
+    assert len(list(read_video(tmp_path / f"good{suffix}"))) == PACKETS
+    file = tmp_path / f"mutated{suffix}"
+
+    def play() -> None:
+        frame_count(file)
+        for frame in read_video(file):
+            frame.image.luma(16, 16)
+            frame.image.resized(16, 16)
+
+    @settings(hostile, max_examples=EXAMPLES // len(CONTAINERS))
+    @given(mutated(good))
+    def play_mutated(content: bytes) -> None:
+        file.write_bytes(content)
+        accepts(file, play, SourceError)
+
+    play_mutated()
+
+
+SDP = b"""v=0
+o=- 0 0 IN IP4 127.0.0.1
+s=camera
+t=0 0
+m=video 0 RTP/AVP 96
+a=rtpmap:96 H264/90000
+a=fmtp:96 packetization-mode=1;sprop-parameter-sets=Z0LAHtkDxWhAAAADAEAAAAwDxYuS,aMuMsg==
+a=control:track1
+"""
+OK = b"RTSP/1.0 200 OK\r\nCSeq: %d\r\n"
+RTP = b"$\x00\x00\x10\x80\xe0\x00\x01\x00\x00\x00\x01\x12\x34\x56\x78\x65\x88\x84\x00"
+ANSWERS = (
+    OK % 1 + b"Public: OPTIONS, DESCRIBE, SETUP, PLAY\r\n\r\n",
+    OK % 2 + b"Content-Type: application/sdp\r\nContent-Length: %d\r\n\r\n" % len(SDP) + SDP,
+    OK % 3 + b"Session: 1;timeout=60\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n\r\n",
+    OK % 4 + b"Session: 1\r\nRTP-Info: url=track1;seq=1;rtptime=0\r\n\r\n" + 20 * RTP,
+)
+
+
+@hostile
+@given(st.data(), st.integers(0, len(ANSWERS) - 1))
+def test_camera_answers_are_accepted_or_one_error(
+    server: ScriptedServer, data: st.DataObject, which: int
+) -> None:
+    answers = list(ANSWERS)
+    answers[which] = data.draw(mutated(answers[which], head=200))
+    server.answers = tuple(answers)
+    url = f"rtsp://127.0.0.1:{server.port}/x"
+    accepts(url, lambda: probe(url, timeout_s=0.2), SourceError)
