@@ -17,7 +17,7 @@ from plateid.core.wording import counted
 from plateid.delivery import Delivery
 from plateid.errors import PlateidError, StoreError
 from plateid.models.networks import Networks
-from plateid.outputs.all_outputs import targets_of
+from plateid.outputs.targets import targets_of
 from plateid.pipeline.event_builder import EventServices
 from plateid.recognition import Recognition, RecognitionParts, settings_of
 from plateid.service.clock import clock_synced

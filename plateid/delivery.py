@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 
 from plateid.config.root import Config
 from plateid.core.health import OutputHealth
-from plateid.outputs.all_outputs import Outputs
 from plateid.outputs.discovery import DiscoveryPublisher
 from plateid.outputs.mqtt import MqttPublisher
 from plateid.outputs.mqtt_device import MqttDevice
@@ -46,9 +45,9 @@ class Delivery:
         """
         self._outboxes = {name: Outbox(store, config.retention, name) for name in (MQTT, *targets)}
         self.mqtt_outbox = self._outboxes[MQTT]
-        self._outputs = Outputs(
+        self._threads = [
             OutputThread(name, target, self._outboxes[name]) for name, target in targets.items()
-        )
+        ]
         cameras = tuple(camera.name for camera in config.camera)
         images = any(shown != "off" for shown in config.shown.values())
         device = MqttDevice(config.mqtt.prefix, config.device, store.instance, cameras, images)
@@ -60,12 +59,14 @@ class Delivery:
     def start(self) -> None:
         """Starts the threads."""
         self.mqtt.start()
-        self._outputs.start()
+        for thread in self._threads:
+            thread.start()
 
     def notify(self) -> None:
         """Wakes the outputs up for a new event."""
         self.mqtt.notify()
-        self._outputs.notify()
+        for thread in self._threads:
+            thread.notify()
 
     def trim(self) -> None:
         """Deletes events that waited too long or are too many. Call it periodically."""
@@ -75,20 +76,22 @@ class Delivery:
     def stop(self) -> None:
         """Sends what goes at the first attempt, and ends the threads."""
         stop_at = time.monotonic() + STOP_S
-        self._outputs.stop(stop_at)
+        for thread in self._threads:
+            thread.stop(stop_at)
         self.mqtt.stop(STOP_S)
-        self._outputs.join(stop_at)
+        for thread in self._threads:
+            thread.join(max(0.0, stop_at - time.monotonic()))
 
     def steps(self) -> dict[str, float]:
         """Returns the start of the present step of each thread (`time.monotonic()`), by name."""
-        steps = {thread.name: thread.moved_at for thread in self._outputs.threads}
+        steps = {thread.name: thread.moved_at for thread in self._threads}
         return {MQTT: self.mqtt.moved_at} | steps
 
     def health(self) -> dict[str, OutputHealth]:
         """Returns the state of each output other than MQTT, by name."""
         return {
             thread.name: OutputHealth(outbox.events, thread.refused, outbox.dropped)
-            for thread in self._outputs.threads
+            for thread in self._threads
             for outbox in [self._outboxes[thread.name].health()]
         }
 

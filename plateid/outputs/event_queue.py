@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from typing import Protocol
 
-from plateid.core.delivery import OutboxEntry
+from plateid.core.outbox_entry import OutboxEntry
 
 
 class EventQueue(Protocol):

@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from plateid.core.delivery import OutboxEntry
 from plateid.core.event_csv import event_line, header_line
+from plateid.core.outbox_entry import OutboxEntry
 from plateid.core.records import PlateEvent
 from plateid.errors import OutputError
 

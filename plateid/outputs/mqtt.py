@@ -14,8 +14,8 @@ from plateid.errors import BrokerError
 from plateid.outputs.discovery import DiscoveryPublisher
 from plateid.outputs.event_queue import EventQueue
 from plateid.outputs.mqtt_connection import Connection, newest_protocol
-from plateid.outputs.mqtt_delivery import Delivery, MqttOutages
 from plateid.outputs.mqtt_device import MqttDevice
+from plateid.outputs.mqtt_sender import MqttOutages, MqttSender
 from plateid.outputs.retained_messages import RetainedMessages
 from plateid.outputs.self_pipe import SelfPipe
 
@@ -137,7 +137,7 @@ class MqttPublisher:
         )
         works_at = time.monotonic() + LASTS_S
         with closing(connection):
-            delivery = Delivery(
+            sender = MqttSender(
                 connection,
                 self._device,
                 queue=self._queue,
@@ -152,8 +152,8 @@ class MqttPublisher:
                 if self.moved_at >= works_at:
                     outages.broker.recovered()
                 self._publish_state(connection)
-                delivery.step(TICK_S)
-            self._disconnect(connection, delivery)
+                sender.step(TICK_S)
+            self._disconnect(connection, sender)
 
     def _publish_state(self, connection: Connection) -> None:
         for message in connection.take_messages():
@@ -166,11 +166,11 @@ class MqttPublisher:
             self._health_at = now + HEALTH_S
             connection.publish(self._device.health_topic, self._health(), qos=0, retain=False)
 
-    def _disconnect(self, connection: Connection, delivery: Delivery) -> None:
+    def _disconnect(self, connection: Connection, sender: MqttSender) -> None:
         left_s = max(0.0, self._stop_at - time.monotonic())
-        delivery.drain(time.monotonic() + left_s / 2)
+        sender.drain(time.monotonic() + left_s / 2)
         self._retained.all_offline()
-        delivery.drain(self._stop_at)
+        sender.drain(self._stop_at)
         connection.disconnect()
 
 

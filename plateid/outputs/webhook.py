@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from plateid import __version__
 from plateid.config.outputs import WebhookConfig
-from plateid.core.delivery import OutboxEntry
+from plateid.core.outbox_entry import OutboxEntry
 from plateid.core.records import PlateEvent
 from plateid.errors import ConfigError, OutputError, RefusedError, reason_of
 

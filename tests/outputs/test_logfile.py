@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from plateid.config.storage import PrivacyConfig
-from plateid.core.delivery import OutboxEntry
 from plateid.core.event_csv import COLUMNS
+from plateid.core.outbox_entry import OutboxEntry
 from plateid.core.records import Direction, ListMatch, Position
 from plateid.errors import OutputError
 from plateid.outputs.logfile import csv_file, jsonl_file
@@ -67,7 +67,7 @@ def test_jsonl_has_a_line_per_event_in_the_schema(path):
 
 @pytest.mark.parametrize("make", [csv_file, jsonl_file])
 def test_file_gets_what_may_be_kept_of_a_plate(tmp_path, path, make):
-    privacy = Privacy(PrivacyConfig(unknown="hash"), tmp_path / "events.sqlite3")
+    privacy = Privacy(PrivacyConfig(unlisted="hash"), tmp_path / "events.sqlite3")
     make(path, privacy.redacted).deliver(ENTRY)
     assert "68SPK" not in path.read_text()
     assert privacy.plate("B68SPK", listed=False) in path.read_text()

@@ -11,9 +11,8 @@ import pytest
 
 from plateid.backoff import Backoff
 from plateid.config.outputs import MqttConfig
-from plateid.outputs import mqtt
+from plateid.outputs import mqtt, mqtt_sender
 from plateid.outputs import mqtt_connection as connection
-from plateid.outputs import mqtt_delivery as delivery
 from plateid.store.event_store import EventStore
 from tests.support.broken_disk import full_disk
 from tests.support.broker import Broker, Subscriber, until
@@ -120,7 +119,7 @@ def test_a_broker_that_loses_what_it_was_sent_is_sent_it_again(
     logs: Logs,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(delivery, "PUBACK_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(mqtt_sender, "PUBACK_TIMEOUT_S", 0.5)
     monkeypatch.setattr(mqtt, "HEALTH_S", 0.1)  # which is not acknowledged
     monkeypatch.setattr(mqtt, "SETTLE_S", 0)
     monkeypatch.setattr(mqtt, "TICK_S", 0.1)

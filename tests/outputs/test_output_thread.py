@@ -10,8 +10,8 @@ import pytest
 from plateid.backoff import Backoff
 from plateid.config.outputs import WebhookConfig
 from plateid.config.root import Config
-from plateid.outputs.all_outputs import Outputs, targets_of
 from plateid.outputs.output_thread import OutputThread
+from plateid.outputs.targets import targets_of
 from plateid.outputs.webhook import Webhook
 from plateid.store.event_store import EventStore
 from tests.store.test_event_store import waiting
@@ -179,16 +179,17 @@ def test_all_outputs_of_a_configuration_get_every_event_and_stop_in_time(tmp_pat
     targets = targets_of(config, lambda event: event)
     assert list(targets) == ["webhook up", "webhook away", "csv", "jsonl"]
     with closing(EventStore(tmp_path / "all.sqlite3", outputs=targets)) as store:
-        outputs = Outputs(
-            OutputThread(name, target, outbox_of(store, name)) for name, target in targets.items()
-        )
-        outputs.start()
+        threads = [OutputThread(name, targets[name], outbox_of(store, name)) for name in targets]
+        for thread in threads:
+            thread.start()
         for seq in range(1, 31):
             store.append(event(seq))
-            outputs.notify()
-        stop_at = time.monotonic() + 5
-        outputs.stop(stop_at)
-        outputs.join(stop_at)
+            for thread in threads:
+                thread.notify()
+        for thread in threads:
+            thread.stop(time.monotonic() + 5)
+        for thread in threads:
+            thread.join(5)
         assert seqs(server) == list(range(1, 31))
         assert len((tmp_path / "a.csv").read_text().splitlines()) == 31
         assert len((tmp_path / "a.jsonl").read_text().splitlines()) == 30

@@ -7,7 +7,7 @@ from collections import deque
 import structlog
 
 from plateid.backoff import Backoff, Outage
-from plateid.core.delivery import OutboxEntry
+from plateid.core.outbox_entry import OutboxEntry
 from plateid.errors import BrokerError, StoreError
 from plateid.outputs.event_queue import EventQueue
 from plateid.outputs.mqtt_connection import Connection
@@ -73,7 +73,7 @@ class MqttOutages:
         return [camera for camera, outage in self._cameras.items() if outage.wait_s]
 
 
-class Delivery:
+class MqttSender:
     """Sends over one connection, with a bounded number of unacknowledged messages."""
 
     def __init__(
