@@ -1,0 +1,24 @@
+"""The commands in the training guides are valid."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from train.__main__ import main
+
+ROOT = Path(__file__).parents[2]
+GUIDES = (ROOT / "train" / "README.md", ROOT / "docs" / "training.md")
+COMMAND = re.compile(r"^(?:train|\.venv-train/bin/python -m train) (.+?)(?: +#.*)?$", re.MULTILINE)
+COMMANDS = [line for guide in GUIDES for line in COMMAND.findall(guide.read_text())]
+
+
+@pytest.mark.parametrize("command", sorted({*COMMANDS} - {"--help"}))
+def test_command_of_a_guide_is_valid(command):
+    name, *arguments = shlex.split(command)
+    assert main.commands[name].make_context(name, arguments)
+
+
+def test_guides_show_every_command():
+    assert {shlex.split(command)[0] for command in COMMANDS} >= set(main.commands)
