@@ -24,6 +24,8 @@ RECENT = 20
 JPEG_QUALITY = 75
 MAX_STREAMS = 24
 """Maximum number of open image and event streams of all viewers together."""
+NO_FRAME = -1
+"""A sequence number that no frame has."""
 MAX_WAIT_S = 10
 """Longest time without an image on a stream, seconds; then the last one is sent again."""
 
@@ -83,7 +85,7 @@ class Live:
     async def next_jpeg(self, camera: str, after: int) -> tuple[int, bytes]:
         """Waits for a frame other than number `after`; returns its number and annotated JPEG.
 
-        After `MAX_WAIT_S` it returns the same frame again; -1 and no bytes if there is none.
+        After `MAX_WAIT_S` it returns the same frame again, or `NO_FRAME` and no bytes.
         """
         for _ in range(MAX_WAIT_S * self._config.fps):
             newest = self.frame(camera)
@@ -91,7 +93,7 @@ class Live:
                 break
             await asyncio.sleep(1 / self._config.fps)
         if newest is None:
-            return -1, b""
+            return NO_FRAME, b""
         jpeg = await asyncio.to_thread(self._encoders[camera].encode, newest, self._config.width)
         return newest.frame.sequence, jpeg
 

@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from plateid.web.guard import COOKIE
-from plateid.web.live import MAX_STREAMS, Live, Ticker
+from plateid.web.live import MAX_STREAMS, NO_FRAME, Live, Ticker
 from plateid.web.site import Site, camera_of, device_state, local_time, site_of
 
 BOUNDARY = "plateid"
@@ -59,7 +59,7 @@ async def mjpeg(request: Request) -> Response:
 
 async def _images(site: Site, camera: str) -> AsyncIterator[bytes]:
     """Sends each part's head early: a browser shows a part when the next head arrives."""
-    ticker, number = Ticker(1 / site.config.web.fps), -2
+    ticker, number = Ticker(1 / site.config.web.fps), NO_FRAME
     yield PART_HEAD
     while not site.live.closing:
         await ticker.wait()
@@ -70,7 +70,7 @@ async def _images(site: Site, camera: str) -> AsyncIterator[bytes]:
 
 async def still(request: Request) -> Response:
     """Returns the newest annotated image of a camera."""
-    _, jpeg = await site_of(request).live.next_jpeg(camera_of(request), -2)
+    _, jpeg = await site_of(request).live.next_jpeg(camera_of(request), NO_FRAME)
     if not jpeg:
         raise HTTPException(404, "no image yet")
     return Response(jpeg, media_type="image/jpeg")

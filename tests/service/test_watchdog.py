@@ -29,9 +29,9 @@ def broker(tmp_path):
 
 @pytest.fixture
 def config(tmp_path, bundle, broker):
-    clip = write_video(tmp_path / "clip.mp4")
+    video = write_video(tmp_path / "video.mp4")
     return Config(
-        camera=(CameraConfig(name="gate", url=str(clip), loop=True),),
+        camera=(CameraConfig(name="gate", url=str(video), loop=True),),
         mqtt=broker.config,
         models=ModelsConfig(bundle=bundle, workers=1),
         store=StoreConfig(path=tmp_path / "events.sqlite3"),

@@ -49,13 +49,13 @@ def archives(tmp_path_factory) -> Path:
 def machine(tmp_path_factory, broker, archives) -> Iterator[Machine]:
     with closing(Machine(tmp_path_factory.mktemp("machine"))) as made:
         etc = made.root / "etc"
-        write_video(etc / "plateid/clip.mp4", count=45)
+        write_video(etc / "plateid/video.mp4", count=45)
         (archives / "trusted").rename(etc / "plateid/keys")
         for archive in archives.glob("*.tar*"):
             archive.rename(etc / archive.name)
         (etc / "plateid/plateid.toml").write_text(
             f"""
-camera = [{{name = "gate", url = "clip.mp4", loop = true}}]
+camera = [{{name = "gate", url = "video.mp4", loop = true}}]
 mqtt.port = {broker.port}
 store.path = "/var/lib/plateid/plateid.sqlite3"
 """

@@ -50,12 +50,12 @@ def configure(machine: Machine, port: int) -> None:
     etc = machine.root / "etc"
     network = detector_network([(32, 16, 20, 8, 0.9)])
     write_bundle(etc / "plateid/bundle", network, reader_network("-AA-B-11-2"))
-    write_video(etc / "plateid/clip.mp4", count=45)
+    write_video(etc / "plateid/video.mp4", count=45)
     (etc / "credstore").mkdir(mode=0o700)
     (etc / "credstore/mqtt-password").write_text("right\n")
     (etc / "plateid/plateid.toml").write_text(
         f"""
-camera = [{{name = "gate", url = "clip.mp4", loop = true}}]
+camera = [{{name = "gate", url = "video.mp4", loop = true}}]
 models.bundle = "bundle"
 mqtt = {{port = {port}, username = "plateid", password_file = "mqtt-password"}}
 store.path = "/var/lib/plateid/plateid.sqlite3"
@@ -152,7 +152,7 @@ def test_reload_applies_valid_config_and_keeps_the_old_one_otherwise(service):
     message = 'unknown key "camera[0].lop": did you mean "loop"?'
     assert message in status(service)
     assert message.replace('"', '\\"') in service.journal()
-    reload(good.replace("clip.mp4", "gone.mp4").replace("[{", '[{name = "b", url = "b"}, {'))
+    reload(good.replace("video.mp4", "gone.mp4").replace("[{", '[{name = "b", url = "b"}, {'))
     until(lambda: "0 of 1 camera online (offline: gate)" in status(service))
     assert "change waits for a restart" in service.journal()
     reload(good)

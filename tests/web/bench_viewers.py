@@ -67,7 +67,7 @@ class Recognition:
         networks = Networks(ModelsConfig())
         self._pipeline = CameraPipeline(
             Origin(
-                "box", "drive", networks.names, EventServices(next_seq=lambda: next(self._count))
+                "gate", "drive", networks.names, EventServices(next_seq=lambda: next(self._count))
             ),
             PipelineSettings(),
             detector=networks.detector(),

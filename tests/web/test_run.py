@@ -15,7 +15,7 @@ from tests.support.videos import write_video
 
 @pytest.fixture
 def config(tmp_path, bundle):
-    write_video(tmp_path / "clip.mp4", count=45)
+    write_video(tmp_path / "video.mp4", count=45)
     file = tmp_path / "plateid.toml"
     broker, web = free_ports(2)
     file.write_text(
@@ -28,7 +28,7 @@ web = {{enabled = true, port = {web}}}
 
 [[camera]]
 name = "gate"
-url = "clip.mp4"   # forever
+url = "video.mp4"   # forever
 loop = true
 """
     )

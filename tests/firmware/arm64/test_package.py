@@ -1,6 +1,6 @@
 """The arm64 package in a clean Debian 13 under emulation (qemu-user).
 
-It proves that all is there and computes; it says nothing about speed, nor about systemd on arm64.
+It tests that the package is complete and reads plates, not its speed and not systemd on arm64.
 """
 
 import os

@@ -65,8 +65,8 @@ store.path = "/var/lib/plateid/plateid.sqlite3"
 
 def test_install_does_not_start_the_service(device):
     done(device, *APT, "update")
-    said = done(device, *INSTALL, "/packages/first.deb")
-    assert "Set up /etc/plateid/plateid.toml, then: systemctl enable --now plateid\n" in said
+    output = done(device, *INSTALL, "/packages/first.deb")
+    assert "Set up /etc/plateid/plateid.toml, then: systemctl enable --now plateid\n" in output
     assert done(device, "plateid", "--version").startswith("plateid, version ")
     states = [device.show(key) for key in ("LoadState", "ActiveState", "UnitFileState")]
     assert states == ["loaded", "inactive", "disabled"]

@@ -17,7 +17,7 @@ PLATE = "EK749HX"
 """Plate of the vehicle in the video file."""
 CONFIG = """
 # Under emulation a frame takes seconds: passes must not end in between.
-camera = [{name = "gate", url = "/var/lib/appliance/clip.mp4", loop = true}]
+camera = [{name = "gate", url = "/var/lib/appliance/video.mp4", loop = true}]
 events = {min_reads = 2, lost_s = 25, regions = ["fr"]}
 store.path = "/var/lib/plateid/plateid.sqlite3"
 web = {enabled = true, host = "0.0.0.0"}
@@ -34,9 +34,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def clip(tmp_path_factory) -> Path:
+def video(tmp_path_factory) -> Path:
     """One vehicle of the demo video, 60 times slower, and an empty road after it."""
-    made = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    made = tmp_path_factory.mktemp("video") / "video.mp4"
     demo = REPOSITORY / "plateid/demo/demo.mp4"
     options = ["-an", "-vf", "setpts=60*(PTS-STARTPTS),fps=1", "-g", "4", "-bf", "0"]
     command = ["ffmpeg", "-v", "error", "-ss", "19.4", "-i", demo, *options, made]
@@ -50,7 +50,7 @@ def board(request) -> str:
 
 
 @pytest.fixture(scope="module")
-def device(board, tmp_path_factory, clip) -> Iterator[VirtualDevice]:
+def device(board, tmp_path_factory, video) -> Iterator[VirtualDevice]:
     """A configured device that is off."""
     folder = tmp_path_factory.mktemp(board)
     with closing(VirtualDevice(board, IMAGES / f"plateid-{board}.img", folder)) as made:
@@ -64,7 +64,7 @@ def device(board, tmp_path_factory, clip) -> Iterator[VirtualDevice]:
             files[name].write_text(text)
         for name, file in files.items():
             made.copy_to_boot_partition(f"plateid/{name}", file)
-        made.debugfs(f"write {clip} lib/appliance/clip.mp4", "-w")
+        made.debugfs(f"write {video} lib/appliance/video.mp4", "-w")
         made.authority = authority.certificate.file
         yield made
 
