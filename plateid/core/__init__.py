@@ -6,8 +6,9 @@ text                           charset, CTC positions and candidate texts
 fusion, reading                many reads become one; the reading with country syntax
 formats, format_tables         plate syntax of countries, and its tables
 lists, list_csv                lists of known plates, and their CSV files
-ids, csv_cells, wording        UUIDs that sort by time; CSV rows; words of messages
-delivery, event_csv, health    outbox entries; CSV columns of events; health of the device
+ids, wording                   UUIDs that sort by time; words of messages
+outbox_entry, event_csv        entries of the outbox; events as CSV rows
+health                         health of the device
 blur, drawing, jpeg            what images must not show; plates drawn into images; JPEG
 plate_quality                  how well a camera sees plates
 """

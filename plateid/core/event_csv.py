@@ -1,11 +1,13 @@
-"""Events as rows of a CSV file, in the log file and in `plateid events export`."""
+"""Events as rows of a CSV file (RFC 4180), in the log file and in `plateid events export`."""
 
-from collections.abc import Mapping
+import csv
+import io
+from collections.abc import Iterable, Mapping
 from functools import reduce
 from typing import Any
 
-from plateid.core.csv_cells import csv_line
-
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""First characters of a formula in a spreadsheet; the name of a list entry may start with one."""
 COLUMNS = {
     "event_type": "event_type",
     "first_seen": "first_seen",
@@ -34,13 +36,24 @@ COLUMNS = {
 
 def header_line(*, end: str) -> str:
     """Returns the names of the columns."""
-    return csv_line(COLUMNS, end=end)
+    return _line(COLUMNS, end=end)
 
 
 def event_line(event: Mapping[str, Any], *, end: str) -> str:
     """Returns the row of an event, which is given as its JSON object."""
-    return csv_line((_field(event, path) for path in COLUMNS.values()), end=end)
+    return _line((_field(event, path) for path in COLUMNS.values()), end=end)
 
 
 def _field(event: Mapping[str, Any], path: str) -> Any:
     return reduce(lambda value, key: value and value[key], path.split("."), event)
+
+
+def _line(cells: Iterable[object], *, end: str) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator=end).writerow([_without_formula(cell) for cell in cells])
+    return line.getvalue()
+
+
+def _without_formula(cell: object) -> object:
+    """Adds a quote before a text that a spreadsheet would run as a formula."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
