@@ -1,4 +1,4 @@
-"""Twenty times killed, on either side: what was on disk arrives, once if its id is looked at."""
+"""Broker or process killed twenty times: every stored event arrives, and duplicates are marked."""
 
 import random
 import signal
@@ -6,21 +6,19 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any
 
-from plateid.config.outputs import MqttConfig
 from plateid.outputs.mqtt import MqttPublisher
 from plateid.store.event_store import EventStore
 from tests.core.test_schema import VALIDATOR
-from tests.support.broker import Broker, Subscriber, running, until
-from tests.support.samples import Publish, append, outbox, outbox_of
+from tests.support.broker import running, until
+from tests.support.samples import append, outbox, outbox_of
 
 KILLS = 20
 
 
 def check(received: list[dict[str, Any]], store: EventStore) -> None:
-    """All that is on disk arrived, nothing else did, and what came twice says so."""
+    """Checks that exactly the stored events arrived, and that duplicates are marked."""
     ids: set[str] = set()
     for each in received:
         VALIDATOR.validate(each)
@@ -33,7 +31,7 @@ def check(received: list[dict[str, Any]], store: EventStore) -> None:
 
 @contextmanager
 def stream(store: EventStore, publisher: MqttPublisher) -> Iterator[None]:
-    """An event every few milliseconds."""
+    """Appends an event every few milliseconds."""
     ended = threading.Event()
 
     def run() -> None:
@@ -50,17 +48,10 @@ def stream(store: EventStore, publisher: MqttPublisher) -> Iterator[None]:
         thread.join()
 
 
-def test_a_broker_that_is_killed_twenty_times_costs_no_event(
-    store: EventStore,
-    broker: Broker,
-    *,
-    subscriber: Subscriber,
-    login: MqttConfig,
-    publish: Publish,
-) -> None:
-    """It lets us in only when the subscriber is there to see what we send.
+def test_broker_killed_twenty_times_loses_no_event(store, broker, *, subscriber, login, publish):
+    """The broker accepts the publisher only while the subscriber is connected.
 
-    The last one stands still first, with events that it never acknowledged.
+    Before the last kill, the broker is stopped with unacknowledged events.
     """
     chance = random.Random(5)
     publisher = publish(login)
@@ -85,15 +76,13 @@ def test_a_broker_that_is_killed_twenty_times_costs_no_event(
     assert any(each["replayed"] for each in subscriber.events())
 
 
-def test_a_process_that_is_killed_twenty_times_costs_no_event_that_was_on_disk(
-    subscriber: Subscriber, broker: Broker, tmp_path: Path
-) -> None:
-    """The last one has events that the broker, which stands still, never acknowledged."""
+def test_process_killed_twenty_times_loses_no_stored_event(subscriber, broker, tmp_path):
+    """Before the last kill, the broker is stopped with unacknowledged events."""
     chance = random.Random(6)
     path = tmp_path / "events.sqlite3"
     for number in range(KILLS):
         before = len(subscriber.seqs())
-        with running("busy_box", path, broker.port, 10**6) as process:
+        with running("busy_device", path, broker.port, 10**6) as process:
             until(lambda before=before: len(subscriber.seqs()) > before)
             time.sleep(chance.uniform(0, 0.2))
             if number == KILLS - 1:
@@ -104,7 +93,7 @@ def test_a_process_that_is_killed_twenty_times_costs_no_event_that_was_on_disk(
     broker.signal(signal.SIGCONT)
     with closing(EventStore(path)) as store:
         assert outbox(store)
-        with running("busy_box", path, broker.port, 0):
+        with running("busy_device", path, broker.port, 0):
             until(lambda: outbox(store) == 0)
         until(lambda: len(set(subscriber.seqs())) == store.counts().events)
         check(subscriber.events(), store)

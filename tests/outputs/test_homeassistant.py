@@ -1,4 +1,4 @@
-"""What Home Assistant is told: valid by its rules, and every template finds what it names."""
+"""The discovery message: valid by Home Assistant's rules, and every template finds its value."""
 
 import json
 from pathlib import Path
@@ -13,20 +13,19 @@ from jsonschema import Draft202012Validator, ValidationError  # type: ignore[imp
 
 from plateid.outputs.homeassistant import components, discovery_payload
 from plateid.outputs.mqtt_device import MqttDevice
-from plateid.store.event_store import EventStore
 from tests.core.test_schema import names
 from tests.support.samples import SEEN, make_health
 
 SCHEMA = json.loads(Path(__file__).with_name("device-discovery.schema.json").read_text())
 VALIDATOR = Draft202012Validator(SCHEMA)
-BOX = MqttDevice("plateid", "box", "0a1b2c3d", ("gate", "yard-2"))
+DEVICE = MqttDevice("plateid", "device", "0a1b2c3d", ("gate", "yard-2"))
 LISTED = ["Ana", 'Bob\'s "van" {{ x }} \\ \n', "Zoë 🚗"]
 ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=StrictUndefined)
 
 
-def payload(box: MqttDevice = BOX, *, gone: dict[str, str] | None = None) -> dict[str, Any]:
+def payload(device: MqttDevice = DEVICE, *, gone: dict[str, str] | None = None) -> dict[str, Any]:
     made: dict[str, Any] = json.loads(
-        discovery_payload(box, components(box, LISTED), removed=gone or {})
+        discovery_payload(device, components(device, LISTED), removed=gone or {})
     )
     return made
 
@@ -40,17 +39,15 @@ def named(name: str) -> dict[str, Any]:
     return dict(component)
 
 
-def test_the_schema_is_one() -> None:
+def test_schema_is_valid():
     Draft202012Validator.check_schema(SCHEMA)
 
 
 @given(names, names, st.lists(names, unique=True, max_size=3), st.lists(st.text(), unique=True))
-def test_every_announcement_is_valid_and_no_id_is_there_twice(
-    prefix: str, device: str, cameras: list[str], listed: list[str]
-) -> None:
-    box = MqttDevice(prefix, device, "0a1b2c3d", tuple(cameras))
-    parts = components(box, listed)
-    VALIDATOR.validate(json.loads(discovery_payload(box, parts, removed={"x": "image"})))
+def test_every_message_is_valid_and_ids_are_unique(prefix, device, cameras, listed):
+    device = MqttDevice(prefix, device, "0a1b2c3d", tuple(cameras))
+    parts = components(device, listed)
+    VALIDATOR.validate(json.loads(discovery_payload(device, parts, removed={"x": "image"})))
     assert len(parts) == 4 + 5 * len(cameras) + len(listed)
     for key, part in parts.items():
         assert part["unique_id"] == key
@@ -70,45 +67,47 @@ def test_every_announcement_is_valid_and_no_id_is_there_twice(
         {"object_id": "box_disk"},
     ],
 )
-def test_what_home_assistant_would_refuse_or_drop_is_invalid(change: dict[str, Any]) -> None:
+def test_entity_that_home_assistant_refuses_is_invalid(change):
     made = payload()
     made["cmps"]["plateid_0a1b2c3d_disk"].update(change)
     with pytest.raises(ValidationError):
         VALIDATOR.validate(made)
 
 
-def test_each_camera_has_its_entities_and_so_has_the_box() -> None:
+def test_cameras_and_device_have_their_entities():
     made = {key.removeprefix("plateid_0a1b2c3d_") for key in payload()["cmps"]}
     cameras = {
         f"{camera}_{what}"
-        for camera in BOX.cameras
+        for camera in DEVICE.cameras
         for what in ("event", "last", "snapshot", "online", "reads")
     }
-    box = {"outbox", "clock", "disk", "temperature"}
-    assert made == cameras | box | {f"listed_{name}" for name in LISTED}
+    device = {"outbox", "clock", "disk", "temperature"}
+    assert made == cameras | device | {f"listed_{name}" for name in LISTED}
 
 
-def test_ids_stay_when_the_box_or_its_topics_are_renamed_and_differ_between_boxes() -> None:
-    renamed = MqttDevice("other", "name", BOX.instance, BOX.cameras)
-    assert components(renamed).keys() == components(BOX).keys()
-    other = MqttDevice("plateid", "box", "99999999", BOX.cameras)
-    assert not components(other).keys() & components(BOX).keys()
+def test_ids_depend_on_the_instance_and_not_on_names():
+    renamed = MqttDevice("other", "name", DEVICE.instance, DEVICE.cameras)
+    assert components(renamed).keys() == components(DEVICE).keys()
+    other = MqttDevice("plateid", "device", "99999999", DEVICE.cameras)
+    assert not components(other).keys() & components(DEVICE).keys()
 
 
-def test_what_is_gone_is_its_platform_only() -> None:
+def test_removed_entity_has_its_platform_only():
     made = payload(gone={"plateid_0a1b2c3d_old_last": "sensor"})
     assert made["cmps"]["plateid_0a1b2c3d_old_last"] == {"p": "sensor"}
 
 
-def test_the_last_plate_is_that_of_the_event() -> None:
+def test_last_plate_comes_from_the_event():
     assert rendered(named("gate last plate"), SEEN.to_json()) == "B68SPK"
     assert set(named("gate plate")["event_types"]) == {"plate_seen", "plate_left"}
 
 
-def test_every_template_of_the_health_finds_its_value(store: EventStore) -> None:
-    health = make_health(store, cameras=BOX.cameras, listed=LISTED, clock_synced=False)
+def test_every_template_finds_its_value_in_the_health_report(store):
+    health = make_health(store, cameras=DEVICE.cameras, listed=LISTED, clock_synced=False)
     message = health.to_json()
-    of_health = [c for c in payload()["cmps"].values() if c.get("state_topic") == BOX.health_topic]
+    of_health = [
+        c for c in payload()["cmps"].values() if c.get("state_topic") == DEVICE.health_topic
+    ]
     texts = {component["name"]: rendered(component, message) for component in of_health}
     assert texts["gate reads per minute"] == texts["outbox"] == "0"
     assert texts["clock"] == "ON"
@@ -119,8 +118,6 @@ def test_every_template_of_the_health_finds_its_value(store: EventStore) -> None
 
 
 @pytest.mark.parametrize(("synced", "state"), [(True, "OFF"), (False, "ON"), (None, "None")])
-def test_a_clock_that_nobody_sets_is_a_problem(
-    store: EventStore, synced: bool | None, state: str
-) -> None:
+def test_unset_clock_is_a_problem(store, synced, state):
     health = make_health(store, clock_synced=synced)
     assert rendered(named("clock"), health.to_json()) == state

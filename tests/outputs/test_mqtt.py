@@ -1,25 +1,19 @@
-"""The publisher against a real mosquitto: topics, retained messages, statuses, and the stop."""
+"""The MQTT publisher with a real mosquitto: topics, retained messages, statuses and stop."""
 
 import signal
 import time
 from contextlib import closing
-from pathlib import Path
-
-import pytest
 
 from plateid.backoff import Backoff
 from plateid.config.outputs import MqttConfig
 from plateid.outputs import mqtt
 from plateid.outputs.mqtt import MqttPublisher
-from plateid.store.event_store import EventStore
 from tests.core.test_schema import VALIDATOR
-from tests.support.broker import Broker, Subscriber, free_port, running, until
-from tests.support.samples import Publish, append, outbox, outbox_of
+from tests.support.broker import Subscriber, free_port, running, until
+from tests.support.samples import append, outbox, outbox_of
 
 
-def test_events_arrive_in_order_and_leave_the_outbox(
-    store: EventStore, subscriber: Subscriber, broker: Broker, publish: Publish
-) -> None:
+def test_events_arrive_in_order_and_leave_the_outbox(store, subscriber, broker, publish):
     append(store, 1, 2)
     publisher = publish(broker.config)
     until(lambda: outbox(store) == 0)
@@ -35,14 +29,9 @@ def test_events_arrive_in_order_and_leave_the_outbox(
     assert subscriber.texts("/gate/last") == subscriber.texts("/gate/event")
 
 
-def test_a_notified_event_does_not_wait_for_the_tick(
-    store: EventStore,
-    subscriber: Subscriber,
-    broker: Broker,
-    publish: Publish,
-    *,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_notified_event_does_not_wait_for_the_tick(
+    store, subscriber, broker, publish, *, monkeypatch
+):
     monkeypatch.setattr(mqtt, "TICK_S", 60.0)
     publisher = publish(broker.config)
     until(lambda: subscriber.texts("box/status") == ["online"])
@@ -51,9 +40,7 @@ def test_a_notified_event_does_not_wait_for_the_tick(
     until(lambda: subscriber.seqs() == [1])
 
 
-def test_a_late_subscriber_gets_statuses_and_last_but_no_event(
-    store: EventStore, subscriber: Subscriber, broker: Broker, publish: Publish
-) -> None:
+def test_late_subscriber_gets_statuses_and_last_but_no_event(store, subscriber, broker, publish):
     append(store, 1, 2)
     publisher = publish(broker.config)
     publisher.set_camera_status("gate", online=True)
@@ -65,9 +52,7 @@ def test_a_late_subscriber_gets_statuses_and_last_but_no_event(
         assert [last["seq"] for last in late.events("/last")] == [2]
 
 
-def test_online_is_said_on_every_connection(
-    subscriber: Subscriber, broker: Broker, publish: Publish
-) -> None:
+def test_online_is_published_on_every_connection(subscriber, broker, publish):
     publisher = publish(broker.config)
     publisher.set_camera_status("gate", online=True)
     until(lambda: subscriber.texts("gate/status")[-1:] == ["online"])
@@ -78,9 +63,7 @@ def test_online_is_said_on_every_connection(
         until(lambda: "online" in other.texts("gate/status"))
 
 
-def test_a_stop_says_offline_for_the_device_and_its_cameras(
-    subscriber: Subscriber, broker: Broker, publish: Publish
-) -> None:
+def test_stop_publishes_offline_for_device_and_cameras(subscriber, broker, publish):
     publisher = publish(broker.config, cameras=["gate", "yard"])
     publisher.set_camera_status("gate", online=True)
     until(lambda: subscriber.texts("gate/status")[-1:] == ["online"])
@@ -91,9 +74,7 @@ def test_a_stop_says_offline_for_the_device_and_its_cameras(
     until(lambda: subscriber.texts("box/status") == ["online", "offline"])
 
 
-def test_a_stop_sends_what_is_left_before_it_says_offline(
-    store: EventStore, subscriber: Subscriber, broker: Broker, publish: Publish
-) -> None:
+def test_stop_sends_waiting_events_before_offline(store, subscriber, broker, publish):
     publisher = publish(broker.config)
     until(lambda: subscriber.texts("box/status") == ["online"])
     append(store, *range(1, 51))
@@ -105,9 +86,7 @@ def test_a_stop_sends_what_is_left_before_it_says_offline(
     assert set(topics[-2:]) == {"plateid/box/status", "plateid/box/gate/status"}
 
 
-def test_a_killed_process_is_offline(
-    subscriber: Subscriber, broker: Broker, tmp_path: Path
-) -> None:
+def test_killed_process_is_offline(subscriber, broker, tmp_path):
     with running("other_publisher", tmp_path / "other.sqlite3", broker.port) as process:
         until(lambda: subscriber.texts("box/status") == ["online"])
         process.kill()
@@ -116,10 +95,8 @@ def test_a_killed_process_is_offline(
         until(lambda: late.texts("box/status") == ["offline"])
 
 
-def test_a_restart_after_a_power_cut_ends_online(
-    subscriber: Subscriber, broker: Broker, publish: Publish, tmp_path: Path
-) -> None:
-    """The broker still holds the old connection: its will must not come after our `online`."""
+def test_restart_after_a_power_cut_ends_online(subscriber, broker, publish, tmp_path):
+    """The last will of the old connection must come before the new `online`."""
     with running("other_publisher", tmp_path / "events.sqlite3", broker.port) as process:
         until(lambda: subscriber.texts("box/status") == ["online"])
         process.send_signal(signal.SIGSTOP)
@@ -130,18 +107,14 @@ def test_a_restart_after_a_power_cut_ends_online(
         until(lambda: late.texts("box/status") == ["online"])
 
 
-def test_a_stop_is_in_time_when_the_broker_never_answers(
-    store: EventStore, silent: MqttConfig, publish: Publish
-) -> None:
+def test_stop_is_in_time_if_the_broker_never_answers(store, silent, publish):
     append(store, 1)
     publisher = publish(silent)
     assert stop_time_s(publisher, 2.0) < 2.0
     assert outbox(store) == 1
 
 
-def test_a_stop_is_in_time_when_the_broker_falls_silent(
-    store: EventStore, subscriber: Subscriber, broker: Broker, publish: Publish
-) -> None:
+def test_stop_is_in_time_if_the_broker_stops_answering(store, subscriber, broker, publish):
     publisher = publish(broker.config)
     until(lambda: subscriber.texts("gate/status") == ["offline"])
     broker.signal(signal.SIGSTOP)
@@ -153,7 +126,7 @@ def test_a_stop_is_in_time_when_the_broker_falls_silent(
     broker.signal(signal.SIGCONT)
 
 
-def test_a_stop_is_quick_when_there_is_no_broker(publish: Publish) -> None:
+def test_stop_is_quick_without_a_broker(publish):
     publisher = publish(MqttConfig(port=free_port()), backoff=Backoff(60, 60))
     assert stop_time_s(publisher, 5.0) < 1.0
 

@@ -1,4 +1,4 @@
-"""One connection: what the check says of a broker, and what brokers may ask for."""
+"""One MQTT connection: broker checks, disconnects, and limits that a broker sets."""
 
 import signal
 import socket
@@ -13,15 +13,14 @@ from plateid.errors import BrokerError
 from plateid.outputs.mqtt import check_broker
 from plateid.outputs.mqtt_connection import Connection
 from plateid.outputs.self_pipe import SelfPipe
-from plateid.store.event_store import EventStore
 from tests.capture.test_camera import Waits
-from tests.support.broker import Broker, Subscriber, free_port, running, until
-from tests.support.samples import Logs, Publish, append, outbox, outbox_of, said
+from tests.support.broker import free_port, running, until
+from tests.support.samples import append, outbox, outbox_of, said
 
 
-def test_a_connection_that_another_client_takes_over_is_named(
-    store: EventStore, subscriber: Subscriber, broker: Broker, *, publish: Publish, logs: Logs
-) -> None:
+def test_connection_taken_over_by_another_client_is_named(
+    store, subscriber, broker, *, publish, logs
+):
     publish(broker.config)
     until(lambda: subscriber.texts("gate/status") == ["offline"])
     client_id = f"plateid-box-{store.instance}"
@@ -31,17 +30,17 @@ def test_a_connection_that_another_client_takes_over_is_named(
     assert said(logs, "outage starts") == [f"127.0.0.1:{broker.port}: Session taken over"]
 
 
-def test_what_the_broker_says_when_it_hangs_up_comes_before_what_is_to_be_sent() -> None:
+def test_reason_of_a_disconnect_is_read_before_the_next_write():
     with (
         closing(socket.create_server(("127.0.0.1", 0))) as server,
         ThreadPoolExecutor(1) as threads,
         closing(SelfPipe()) as pipe,
     ):
-        hung_up = threads.submit(_take_over, server)
+        disconnected = threads.submit(_take_over, server)
         port = server.getsockname()[1]
         with closing(Connection(MqttConfig(port=port), "box", pipe=pipe)) as connection:
-            hung_up.result()
-            for _ in range(3):  # what answers the first is a reset
+            disconnected.result()
+            for _ in range(3):  # the answer to the first is a TCP reset
                 connection.publish("box/status", "online", qos=1, retain=True)
                 time.sleep(0.1)
             with pytest.raises(BrokerError, match="Session taken over"):
@@ -54,9 +53,7 @@ def _take_over(server: socket.socket) -> None:
         client.sendall(b"\x20\x03\x00\x00\x00" + b"\xe0\x01\x8e")
 
 
-def test_a_connection_that_is_taken_over_again_and_again_is_waited_for_longer(
-    store: EventStore, subscriber: Subscriber, broker: Broker, publish: Publish
-) -> None:
+def test_wait_grows_if_the_connection_is_taken_over_repeatedly(store, subscriber, broker, publish):
     waits = Waits()
     publish(broker.config, backoff=waits)
     client_id = f"plateid-box-{store.instance}"
@@ -68,14 +65,12 @@ def test_a_connection_that_is_taken_over_again_and_again_is_waited_for_longer(
     assert waits.failures == [1, 2, 3]
 
 
-def test_the_broker_may_allow_a_smaller_window(
-    store: EventStore, broker: Broker, publish: Publish
-) -> None:
+def test_window_is_as_small_as_the_broker_demands(store, broker, publish):
     broker.options = "max_inflight_messages 2"
     broker.start()
     append(store, 1)
     publisher = publish(broker.config)
-    until(lambda: outbox(store) == 0)  # so is all that was sent before it
+    until(lambda: outbox(store) == 0)  # and all earlier messages are acknowledged
     broker.signal(signal.SIGSTOP)
     append(store, *range(2, 12))
     publisher.notify()
@@ -85,7 +80,7 @@ def test_the_broker_may_allow_a_smaller_window(
     broker.signal(signal.SIGCONT)
 
 
-def test_a_broker_without_mqtt_5_is_spoken_to_in_3_1_1(store: EventStore, publish: Publish) -> None:
+def test_broker_without_mqtt_5_gets_3_1_1(store, publish):
     pytest.importorskip("amqtt")
     port = free_port()
     append(store, 1, 2)
@@ -95,18 +90,18 @@ def test_a_broker_without_mqtt_5_is_spoken_to_in_3_1_1(store: EventStore, publis
         publisher.stop(5)
 
 
-def test_check_broker_is_silent_when_all_is_well(broker: Broker) -> None:
+def test_check_broker_accepts_a_working_broker(broker):
     broker.start()
     check_broker(broker.config)
 
 
-def test_check_broker_names_a_closed_port() -> None:
+def test_check_broker_names_a_closed_port():
     port = free_port()
     with pytest.raises(BrokerError, match=f"^127.0.0.1:{port}: Connection refused$"):
         check_broker(MqttConfig(port=port))
 
 
-def test_check_broker_names_a_wrong_password(broker: Broker, login: MqttConfig) -> None:
+def test_check_broker_names_a_wrong_password(broker, login):
     broker.start()
     with pytest.raises(
         BrokerError, match=f"^127.0.0.1:{broker.port}: Not authorized: user plateid$"
@@ -115,11 +110,11 @@ def test_check_broker_names_a_wrong_password(broker: Broker, login: MqttConfig) 
 
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "a..b", "x" * 64])
-def test_check_broker_names_a_host_that_does_not_exist(host: str) -> None:
+def test_check_broker_names_a_host_that_does_not_exist(host):
     with pytest.raises(BrokerError, match=f"^{host}:1883: "):
         check_broker(MqttConfig(host=host))
 
 
-def test_check_broker_names_a_time_out(silent: MqttConfig) -> None:
+def test_check_broker_names_a_time_out(silent):
     with pytest.raises(BrokerError, match="timed out"):
         check_broker(silent)

@@ -1,13 +1,10 @@
-"""The publisher against a mosquitto that is away, killed or refuses us, and on a full disk."""
+"""The MQTT publisher with a broker that is away, killed or refusing, and with a full disk."""
 
 import signal
 import socket
 import socketserver
 import threading
 from contextlib import closing, suppress
-from pathlib import Path
-
-import pytest
 
 from plateid.backoff import Backoff
 from plateid.config.outputs import MqttConfig
@@ -15,15 +12,13 @@ from plateid.outputs import mqtt, mqtt_sender
 from plateid.outputs import mqtt_connection as connection
 from plateid.store.event_store import EventStore
 from tests.support.broken_disk import full_disk
-from tests.support.broker import Broker, Subscriber, until
-from tests.support.samples import Logs, Publish, append, outbox, outbox_of, said
+from tests.support.broker import Subscriber, until
+from tests.support.samples import append, outbox, outbox_of, said
 
 PUBACK = 0x40
 
 
-def test_events_wait_for_a_broker_that_comes_later(
-    store: EventStore, broker: Broker, login: MqttConfig, *, publish: Publish, logs: Logs
-) -> None:
+def test_events_wait_for_a_broker_that_starts_later(store, broker, login, *, publish, logs):
     append(store, 1, 2, 3)
     publish(login)
     until(lambda: said(logs, "outage starts"))
@@ -40,14 +35,9 @@ def test_events_wait_for_a_broker_that_comes_later(
     }
 
 
-def test_a_killed_broker_costs_no_event_and_duplicates_are_marked(
-    store: EventStore,
-    subscriber: Subscriber,
-    broker: Broker,
-    *,
-    publish: Publish,
-    login: MqttConfig,
-) -> None:
+def test_killed_broker_loses_no_event_and_duplicates_are_marked(
+    store, subscriber, broker, *, publish, login
+):
     broker.set_passwords(plateid="right")
     seqs = list(range(1, 1001))
     append(store, *seqs)
@@ -71,15 +61,15 @@ def test_a_killed_broker_costs_no_event_and_duplicates_are_marked(
     assert 1 <= sum(sent["replayed"] for sent in subscriber.events()) <= 20
 
 
-class Forgetful(socketserver.ThreadingTCPServer):
-    """Passes on what is said to a broker, and what it answers, but for its first PUBACKs."""
+class SwallowingProxy(socketserver.ThreadingTCPServer):
+    """A proxy before a broker that swallows the first PUBACKs."""
 
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, port: int, forgets: int) -> None:
-        super().__init__(("127.0.0.1", 0), Passing)
-        self.broker_port, self.forgets = port, forgets
+    def __init__(self, port: int, swallows: int) -> None:
+        super().__init__(("127.0.0.1", 0), ProxyHandler)
+        self.broker_port, self.swallows = port, swallows
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}).start()
 
     def close(self) -> None:
@@ -87,45 +77,37 @@ class Forgetful(socketserver.ThreadingTCPServer):
         self.server_close()
 
 
-class Passing(socketserver.StreamRequestHandler):
-    server: Forgetful
+class ProxyHandler(socketserver.StreamRequestHandler):
+    server: SwallowingProxy
 
     def handle(self) -> None:
         with (
             socket.create_connection(("127.0.0.1", self.server.broker_port)) as broker,
             broker.makefile("rb") as answers,
         ):
-            threading.Thread(target=self._ask, args=[broker], daemon=True).start()
-            while head := answers.read(2):  # all that a broker says here is shorter than 128 bytes
+            threading.Thread(target=self._forward, args=[broker], daemon=True).start()
+            while head := answers.read(2):  # all packets of the broker are shorter than 128 bytes
                 packet = head + answers.read(head[1])
-                if head[0] == PUBACK and self.server.forgets:
-                    self.server.forgets -= 1
+                if head[0] == PUBACK and self.server.swallows:
+                    self.server.swallows -= 1
                 else:
                     self.wfile.write(packet)
 
-    def _ask(self, broker: socket.socket) -> None:
+    def _forward(self, broker: socket.socket) -> None:
         with suppress(OSError):
-            while said_ := self.request.recv(4096):
-                broker.sendall(said_)
+            while data := self.request.recv(4096):
+                broker.sendall(data)
             broker.shutdown(socket.SHUT_WR)
 
 
-def test_a_broker_that_loses_what_it_was_sent_is_sent_it_again(
-    store: EventStore,
-    subscriber: Subscriber,
-    broker: Broker,
-    *,
-    publish: Publish,
-    logs: Logs,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_events_without_puback_are_resent(store, subscriber, broker, *, publish, logs, monkeypatch):
     monkeypatch.setattr(mqtt_sender, "PUBACK_TIMEOUT_S", 0.5)
-    monkeypatch.setattr(mqtt, "HEALTH_S", 0.1)  # which is not acknowledged
+    monkeypatch.setattr(mqtt, "HEALTH_S", 0.1)  # a health report has no PUBACK
     monkeypatch.setattr(mqtt, "SETTLE_S", 0)
     monkeypatch.setattr(mqtt, "TICK_S", 0.1)
     append(store, 1, 2, 3)
-    with closing(Forgetful(broker.port, forgets=8)) as forgetful:
-        publish(MqttConfig(port=forgetful.server_address[1]))
+    with closing(SwallowingProxy(broker.port, swallows=8)) as proxy:
+        publish(MqttConfig(port=proxy.server_address[1]))
         until(lambda: outbox(store) == 0)
     assert any("not acknowledged within 0.5 s" in each for each in said(logs, "outage starts"))
     assert set(subscriber.seqs()) == {1, 2, 3}
@@ -133,9 +115,9 @@ def test_a_broker_that_loses_what_it_was_sent_is_sent_it_again(
     assert last == {1: True, 2: True, 3: True}
 
 
-def test_an_event_sent_before_a_restart_is_replayed_after_it(
-    store: EventStore, subscriber: Subscriber, broker: Broker, *, publish: Publish, tmp_path: Path
-) -> None:
+def test_unacknowledged_event_is_resent_after_a_restart(
+    store, subscriber, broker, *, publish, tmp_path
+):
     publisher = publish(broker.config)
     until(lambda: subscriber.texts("gate/status") == ["offline"])
     broker.signal(signal.SIGSTOP)
@@ -159,15 +141,9 @@ def test_an_event_sent_before_a_restart_is_replayed_after_it(
     assert again["sent_at"] > first["sent_at"]
 
 
-def test_a_refused_password_is_named_once_and_a_mended_one_is_taken(
-    subscriber: Subscriber,
-    broker: Broker,
-    login: MqttConfig,
-    *,
-    publish: Publish,
-    logs: Logs,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_refused_password_is_logged_once_and_a_corrected_one_is_used(
+    subscriber, broker, login, *, publish, logs, monkeypatch
+):
     monkeypatch.setattr(mqtt, "LASTS_S", 0.1)
     broker.set_passwords(plateid="other")
     publish(login)
@@ -182,9 +158,7 @@ def test_a_refused_password_is_named_once_and_a_mended_one_is_taken(
     assert "other" not in str(logs)
 
 
-def test_a_password_file_that_is_missing_is_named(
-    login: MqttConfig, publish: Publish, logs: Logs
-) -> None:
+def test_missing_password_file_is_named(login, publish, logs):
     assert login.password_file is not None
     login.password_file.unlink()
     publish(login)
@@ -193,9 +167,9 @@ def test_a_password_file_that_is_missing_is_named(
     assert said(logs, "outage starts") == [reason]
 
 
-def test_nothing_is_sent_while_the_store_cannot_note_it(
-    store: EventStore, subscriber: Subscriber, broker: Broker, *, publish: Publish, logs: Logs
-) -> None:
+def test_no_event_is_sent_while_the_store_cannot_mark_it(
+    store, subscriber, broker, *, publish, logs
+):
     append(store, 1)
     with full_disk():
         publish(broker.config, enabled=False)
@@ -210,9 +184,9 @@ def test_nothing_is_sent_while_the_store_cannot_note_it(
     until(lambda: said(logs, "outage ends") == [""])
 
 
-def test_an_acknowledged_event_is_sent_once_also_when_the_disk_is_full(
-    store: EventStore, subscriber: Subscriber, broker: Broker, *, publish: Publish, logs: Logs
-) -> None:
+def test_acknowledged_event_is_sent_once_even_if_the_disk_is_full(
+    store, subscriber, broker, *, publish, logs
+):
     publisher = publish(broker.config)
     until(lambda: subscriber.texts("gate/status") == ["offline"])
     broker.signal(signal.SIGSTOP)
@@ -229,9 +203,9 @@ def test_an_acknowledged_event_is_sent_once_also_when_the_disk_is_full(
     assert subscriber.seqs() == [1]
 
 
-def test_an_event_that_the_broker_refuses_waits_until_it_is_taken(
-    store: EventStore, subscriber: Subscriber, broker: Broker, *, publish: Publish, logs: Logs
-) -> None:
+def test_refused_event_waits_in_order_until_the_broker_takes_it(
+    store, subscriber, broker, *, publish, logs
+):
     rule = "topic read #\ntopic write plateid/box/+/status\ntopic write plateid/box/status\n"
     broker.set_rules(rule + "topic write plateid/box/yard/#")
     append(store, *range(1, 31), camera="gate")
@@ -247,9 +221,7 @@ def test_an_event_that_the_broker_refuses_waits_until_it_is_taken(
     assert said(logs, "outage ends") == [""]
 
 
-def test_what_was_refused_and_is_trimmed_since_does_not_hold_up_its_camera(
-    store: EventStore, broker: Broker, publish: Publish, logs: Logs
-) -> None:
+def test_refused_event_that_was_trimmed_does_not_block_its_camera(store, broker, publish, logs):
     broker.set_rules("topic read #\ntopic write plateid/box/+/status")
     broker.start()
     append(store, 1, 2)
@@ -262,9 +234,7 @@ def test_what_was_refused_and_is_trimmed_since_does_not_hold_up_its_camera(
     until(lambda: said(logs, "outage ends"))
 
 
-def test_what_is_larger_than_the_broker_takes_holds_up_nothing_else(
-    store: EventStore, broker: Broker, publish: Publish, logs: Logs
-) -> None:
+def test_event_that_is_too_large_blocks_no_other_camera(store, broker, publish, logs):
     broker.options = "max_packet_size 3000"
     broker.start()
     append(store, 1)
@@ -280,9 +250,7 @@ def test_what_is_larger_than_the_broker_takes_holds_up_nothing_else(
     assert broker.log().count(" as plateid-") <= 2, "it never hangs up"
 
 
-def test_a_wait_is_no_hanging(
-    silent: MqttConfig, publish: Publish, logs: Logs, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_wait_of_an_outage_counts_as_a_step_for_the_watchdog(silent, publish, logs, monkeypatch):
     monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.2)
     publisher = publish(silent, backoff=Backoff(60.0))
     began = publisher.moved_at
@@ -290,7 +258,7 @@ def test_a_wait_is_no_hanging(
     until(lambda: publisher.moved_at > began + 0.15, 5)
 
 
-def test_a_refused_status_is_named(broker: Broker, publish: Publish, logs: Logs) -> None:
+def test_refused_status_is_logged(broker, publish, logs):
     broker.set_rules("topic read #")
     broker.start()
     publish(broker.config, enabled=False)

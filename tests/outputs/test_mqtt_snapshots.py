@@ -1,11 +1,10 @@
-"""Pictures at a real mosquitto: retained, before their events, and never in the events' way."""
+"""Snapshots with a real mosquitto: retained, before their events, and never blocking them."""
 
 from contextlib import closing
 
 from plateid.config.outputs import MqttConfig
-from plateid.store.event_store import EventStore
-from tests.support.broker import Broker, Subscriber, free_port, until
-from tests.support.samples import Logs, Publish, append, outbox, said
+from tests.support.broker import Subscriber, free_port, until
+from tests.support.samples import append, outbox, said
 
 JPEG = b"\xff\xd8\xff" + bytes(range(256)) * 400
 
@@ -14,9 +13,9 @@ def images(subscriber: Subscriber) -> list[bytes]:
     return [message.payload for message in subscriber.of("gate/snapshot")]
 
 
-def test_a_picture_comes_before_its_event_and_a_late_subscriber_gets_the_last(
-    store: EventStore, subscriber: Subscriber, broker: Broker, publish: Publish
-) -> None:
+def test_image_comes_before_its_event_and_the_last_one_is_retained(
+    store, subscriber, broker, publish
+):
     publisher = publish(broker.config)
     for seq in (1, 2, 3):
         publisher.set_snapshot("gate", JPEG + bytes([seq]))
@@ -31,9 +30,7 @@ def test_a_picture_comes_before_its_event_and_a_late_subscriber_gets_the_last(
         assert late.messages[0].retain
 
 
-def test_of_what_came_while_the_broker_was_away_the_latest_is_sent(
-    store: EventStore, broker: Broker, publish: Publish
-) -> None:
+def test_only_the_latest_image_is_sent_after_an_outage(store, broker, publish):
     publisher = publish(broker.config)
     for seq in range(1, 6):
         publisher.set_snapshot("gate", bytes([seq]))
@@ -44,9 +41,7 @@ def test_of_what_came_while_the_broker_was_away_the_latest_is_sent(
         until(lambda: images(subscriber) == [b"\5"])
 
 
-def test_a_broker_that_takes_no_large_messages_still_gets_the_events(
-    store: EventStore, broker: Broker, publish: Publish, logs: Logs
-) -> None:
+def test_image_that_is_too_large_blocks_no_event(store, broker, publish, logs):
     broker.options = "max_packet_size 20000"
     broker.start()
     publisher = publish(broker.config)
@@ -62,9 +57,7 @@ def test_a_broker_that_takes_no_large_messages_still_gets_the_events(
     assert len(said(logs, "message too large for broker")) == 1
 
 
-def test_a_picture_that_a_connection_dies_of_is_not_sent_again(
-    store: EventStore, subscriber: Subscriber, broker: Broker, publish: Publish
-) -> None:
+def test_image_is_not_resent_on_a_new_connection(store, subscriber, broker, publish):
     publisher = publish(broker.config)
     publisher.set_snapshot("gate", JPEG)
     until(lambda: images(subscriber) == [JPEG])
@@ -78,9 +71,7 @@ def test_a_picture_that_a_connection_dies_of_is_not_sent_again(
         assert images(other) == []
 
 
-def test_a_picture_stays_when_the_box_stops(
-    subscriber: Subscriber, broker: Broker, publish: Publish
-) -> None:
+def test_image_stays_retained_after_a_stop(subscriber, broker, publish):
     publisher = publish(broker.config)
     until(lambda: subscriber.texts("box/status") == ["online"])
     publisher.set_snapshot("gate", JPEG)
@@ -89,9 +80,7 @@ def test_a_picture_stays_when_the_box_stops(
         until(lambda: images(late) == [JPEG])
 
 
-def test_without_snapshots_what_the_broker_has_from_before_is_deleted(
-    subscriber: Subscriber, broker: Broker, publish: Publish
-) -> None:
+def test_retained_image_is_deleted_if_snapshots_are_off(subscriber, broker, publish):
     first = publish(broker.config)
     first.set_snapshot("gate", JPEG)
     until(lambda: images(subscriber) == [JPEG])
@@ -103,9 +92,7 @@ def test_without_snapshots_what_the_broker_has_from_before_is_deleted(
         assert images(late) == []
 
 
-def test_without_a_broker_there_is_no_more_than_one_picture_of_a_camera_in_memory(
-    publish: Publish,
-) -> None:
+def test_one_image_per_camera_is_kept_in_memory_without_a_broker(publish):
     publisher = publish(MqttConfig(port=free_port()))
     for seq in range(100):
         publisher.set_snapshot("gate", bytes([seq]))

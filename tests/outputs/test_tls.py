@@ -1,4 +1,4 @@
-"""TLS against a real mosquitto: who is believed, who is not, and one clear line for each."""
+"""TLS with a real mosquitto: certificates, and one clear error for each fault."""
 
 import signal
 from collections.abc import Iterator
@@ -12,17 +12,16 @@ import pytest
 from plateid.config.outputs import MqttConfig
 from plateid.errors import BrokerError
 from plateid.outputs.mqtt import check_broker
-from plateid.store.event_store import EventStore
 from tests.support.broker import Broker, Subscriber, until
 from tests.support.certificates import PAST, Authority, Certificate
-from tests.support.samples import Logs, Publish, append, outbox, said
+from tests.support.samples import append, outbox, said
 
 HOST = "127.0.0.1"
 
 
 @dataclass
 class Secure:
-    """A mosquitto that speaks TLS on one port and, for the subscriber, plain MQTT on another."""
+    """A mosquitto with TLS on one port and, for the subscriber, plain MQTT on another."""
 
     broker: Broker
     authority: Authority
@@ -50,9 +49,7 @@ def failure(config: MqttConfig) -> str:
     return str(caught.value)
 
 
-def test_events_arrive_and_messages_come_in_over_tls(
-    secure: Secure, store: EventStore, publish: Publish
-) -> None:
+def test_events_arrive_and_messages_come_in_over_tls(secure, store, publish):
     secure.start(secure.authority.issue(HOST))
     seqs = list(range(1, 201))
     append(store, *seqs)
@@ -66,21 +63,21 @@ def test_events_arrive_and_messages_come_in_over_tls(
         until(lambda: len(subscriber.of("/config")) > announced)
 
 
-def test_a_certificate_of_ours_lets_us_in(secure: Secure, tmp_path: Path) -> None:
+def test_client_certificate_is_accepted(secure, tmp_path):
     secure.start(secure.authority.issue(HOST), "require_certificate true")
-    ours = secure.authority.issue("box")
-    check_broker(secure.config(certificate_file=ours.file, key_file=ours.key))
+    client = secure.authority.issue("box")
+    check_broker(secure.config(certificate_file=client.file, key_file=client.key))
     both = tmp_path / "both.pem"
-    both.write_bytes(ours.file.read_bytes() + ours.key.read_bytes())
+    both.write_bytes(client.file.read_bytes() + client.key.read_bytes())
     check_broker(secure.config(certificate_file=both))
 
 
-def test_without_a_certificate_of_ours_the_reason_is_named(secure: Secure) -> None:
+def test_missing_client_certificate_is_named(secure):
     secure.start(secure.authority.issue(HOST), "require_certificate true")
-    told = failure(secure.config())
-    assert told.removeprefix(f"{HOST}:{secure.broker.tls_port}: ") in {
+    error = failure(secure.config())
+    assert error.removeprefix(f"{HOST}:{secure.broker.tls_port}: ") in {
         "TLS: tlsv13 alert certificate required",
-        "it hangs up without an answer; mqtt.certificate_file is not set",  # the alert was cut off
+        "it hangs up without an answer; mqtt.certificate_file is not set",  # the TLS alert was lost
     }
 
 
@@ -91,67 +88,63 @@ def test_without_a_certificate_of_ours_the_reason_is_named(secure: Secure) -> No
         ("other.example", (), "IP address mismatch, certificate is not valid for '127.0.0.1'"),
     ],
 )
-def test_a_broker_that_is_not_who_it_should_be_is_refused(
-    secure: Secure, host: str, options: tuple[str, ...], reason: str
-) -> None:
+def test_certificate_of_another_host_or_time_is_refused(secure, host, options, reason):
     secure.start(secure.authority.issue(host, *options))
     subject = f"{HOST}:{secure.broker.tls_port}"
     assert failure(secure.config()) == f"{subject}: the broker's certificate is refused: {reason}"
 
 
-def test_an_authority_that_we_do_not_know_is_refused(secure: Secure, tmp_path: Path) -> None:
+def test_unknown_certificate_authority_is_refused(secure, tmp_path):
     secure.start(secure.authority.issue(HOST))
     other = Authority(tmp_path, "other").certificate.file
     for ca_file in (other, None):
-        told = failure(secure.config(ca_file=ca_file))
-        assert told.endswith("certificate is refused: self-signed certificate in certificate chain")
+        error = failure(secure.config(ca_file=ca_file))
+        assert error.endswith(
+            "certificate is refused: self-signed certificate in certificate chain"
+        )
 
 
-def test_both_ways_to_mistake_the_port_are_named(secure: Secure) -> None:
+def test_port_with_and_without_tls_mixed_up_is_named(secure):
     secure.start(secure.authority.issue(HOST))
     broker = secure.broker
-    told = failure(secure.config().model_copy(update={"port": broker.port}))
-    assert told == f"{HOST}:{broker.port}: it hangs up at the TLS handshake"
-    told = failure(MqttConfig(host=HOST, port=broker.tls_port))
-    assert told.endswith(": it hangs up without an answer; mqtt.tls is not set")
+    error = failure(secure.config().model_copy(update={"port": broker.port}))
+    assert error == f"{HOST}:{broker.port}: it hangs up at the TLS handshake"
+    error = failure(MqttConfig(host=HOST, port=broker.tls_port))
+    assert error.endswith(": it hangs up without an answer; mqtt.tls is not set")
 
 
-def test_a_handshake_that_times_out_is_named(silent: MqttConfig) -> None:
-    told = failure(silent.model_copy(update={"tls": True}))
-    assert told == f"{HOST}:{silent.port}: it times out at the TLS handshake"
+def test_handshake_time_out_is_named(silent):
+    error = failure(silent.model_copy(update={"tls": True}))
+    assert error == f"{HOST}:{silent.port}: it times out at the TLS handshake"
 
 
 @pytest.mark.parametrize("key", ["ca_file", "certificate_file", "key_file"])
 @pytest.mark.parametrize("content", [None, b"", b"nonsense", b"\xff\x00"])
-def test_a_file_that_is_missing_or_something_else_is_named_with_its_key(
-    secure: Secure, tmp_path: Path, key: str, content: bytes | None
-) -> None:
-    ours = secure.authority.issue("box")
+def test_missing_or_wrong_file_is_named_with_its_key(secure, tmp_path, key, content):
+    client = secure.authority.issue("box")
     file = tmp_path / "file"
     if content is not None:
         file.write_bytes(content)
-    files = {"certificate_file": ours.file, "key_file": ours.key} | {key: file}
-    told = failure(secure.config(**files))
-    assert str(file) in told
-    assert told.startswith("mqtt.ca_file" if key == "ca_file" else "mqtt.")
+    files = {"certificate_file": client.file, "key_file": client.key} | {key: file}
+    error = failure(secure.config(**files))
+    assert str(file) in error
+    assert error.startswith("mqtt.ca_file" if key == "ca_file" else "mqtt.")
     if content is None:
-        assert told == f"mqtt.{key}: {file}: No such file or directory"
+        assert error == f"mqtt.{key}: {file}: No such file or directory"
 
 
-def test_a_key_that_is_encrypted_or_of_another_certificate_is_named(secure: Secure) -> None:
+def test_encrypted_key_or_key_of_another_certificate_is_named(secure):
     locked = secure.authority.issue("locked", "-passout", "pass:secret")
-    ours = secure.authority.issue("box")
-    told = failure(secure.config(certificate_file=locked.file, key_file=locked.key))
-    assert told.startswith(f"mqtt.certificate_file: {locked.file}, {locked.key}: TLS: ")
-    told = failure(
-        secure.config(certificate_file=ours.file, key_file=secure.authority.certificate.key)
+    client = secure.authority.issue("box")
+    error = failure(secure.config(certificate_file=locked.file, key_file=locked.key))
+    assert error.startswith(f"mqtt.certificate_file: {locked.file}, {locked.key}: TLS: ")
+    error = failure(
+        secure.config(certificate_file=client.file, key_file=secure.authority.certificate.key)
     )
-    assert told.endswith("TLS: key values mismatch")
+    assert error.endswith("TLS: key values mismatch")
 
 
-def test_a_certificate_that_has_expired_is_an_outage_until_it_is_renewed(
-    secure: Secure, store: EventStore, *, publish: Publish, logs: Logs
-) -> None:
+def test_expired_certificate_is_an_outage_until_it_is_renewed(secure, store, *, publish, logs):
     certificate = secure.authority.issue(HOST, *PAST)
     secure.start(certificate)
     append(store, 1)

@@ -1,3 +1,5 @@
+"""The file of the lists: read when it changes, and kept when it is wrong."""
+
 from pathlib import Path
 
 import pytest
@@ -32,13 +34,13 @@ def who(lists: ListFile) -> str | None:
     return match and match.name
 
 
-def test_an_event_is_matched_and_keeps_what_was_read(file):
+def test_plate_is_matched_by_the_lists_of_the_file(file):
     assert matched(opened(file)) == ListMatch("Ana", "allow", 0)
     assert who(ListFile(ListsConfig(), ("gate",))) is None
 
 
 @pytest.mark.parametrize("content", [SECOND, SECOND.replace("Bob", "Ano")])
-def test_a_file_that_was_edited_is_read_when_it_rests(file, content):
+def test_edited_file_is_read_once_it_no_longer_changes(file, content):
     lists = opened(file)
     file.write_text(content)
     lists.check()
@@ -47,7 +49,7 @@ def test_a_file_that_was_edited_is_read_when_it_rests(file, content):
     assert who(lists) != "Ana"
 
 
-def test_a_file_that_is_written_for_long_is_read_at_the_end(file, logs):
+def test_file_that_is_written_slowly_is_read_at_the_end(file, logs):
     lists = opened(file)
     for text in ("", "plate,list,na", "plate,list,name\nB6", SECOND):
         file.write_text(text)
@@ -58,7 +60,7 @@ def test_a_file_that_is_written_for_long_is_read_at_the_end(file, logs):
     assert said(logs, "lists refused, the old ones stay") == []
 
 
-def test_a_file_that_is_replaced_is_read_and_one_that_is_not_edited_is_not(file, logs):
+def test_replaced_file_is_read_and_an_unchanged_one_is_not(file, logs):
     lists = opened(file)
     for _ in range(3):
         lists.check()
@@ -73,7 +75,7 @@ def test_a_file_that_is_replaced_is_read_and_one_that_is_not_edited_is_not(file,
 
 
 @pytest.mark.parametrize("spoil", [lambda f: f.write_text(BAD), lambda f: f.unlink()])
-def test_a_file_that_is_wrong_is_said_once_and_the_old_lists_stay(file, spoil, logs):
+def test_invalid_file_is_logged_once_and_the_old_lists_stay(file, spoil, logs):
     lists = opened(file)
     spoil(file)
     for _ in range(5):
@@ -87,7 +89,7 @@ def test_a_file_that_is_wrong_is_said_once_and_the_old_lists_stay(file, spoil, l
     assert who(lists) == "Bob"
 
 
-def test_a_reload_reads_at_once_or_says_why_not(file):
+def test_reload_reads_at_once_or_raises(file):
     lists = opened(file)
     file.write_text(SECOND)
     lists.reload()
@@ -106,7 +108,7 @@ def test_a_reload_reads_at_once_or_says_why_not(file):
         (BAD.encode(), "line 2: list: 'white'"),
     ],
 )
-def test_a_file_that_cannot_be_used_at_the_start_is_an_error(tmp_path, content, reason):
+def test_invalid_file_at_the_start_is_an_error(tmp_path, content, reason):
     file = tmp_path / "plates.csv"
     if content is not None:
         file.write_bytes(content)

@@ -1,3 +1,5 @@
+"""Passes from before a restart whose vehicles may still be there."""
+
 import json
 import time
 
@@ -7,14 +9,13 @@ from plateid.config.storage import PrivacyConfig, RetentionConfig
 from plateid.core.ids import first_id
 from plateid.core.records import ListMatch
 from plateid.pipeline.passes import Pass
-from plateid.store.event_store import EventStore
 from plateid.store.open_passes import LEFT_S, OPEN_S, open_passes
 from plateid.store.privacy import Privacy
 from plateid.store.retention import Retention
-from tests.support.samples import NOON, SEEN, Logs, append, event, outbox_of, said
+from tests.support.samples import NOON, SEEN, append, event, outbox_of, said
 
 
-def test_passes_before_are_those_that_were_left_open_and_such_as_a_stop_has_ended(store):
+def test_open_passes_are_those_without_plate_left_or_ended_by_a_recent_stop(store):
     ago = {
         pass_id: first_id(time.time() - s)
         for pass_id, s in (("old", OPEN_S + 9), ("gone", LEFT_S + 9))
@@ -31,7 +32,7 @@ def test_passes_before_are_those_that_were_left_open_and_such_as_a_stop_has_ende
     ):
         told = {"pass_id": pass_id, "event_type": event_type, "camera": camera}
         append(store, seq, **told, **({"id": ago[pass_id]} if pass_id in ago else {}))
-    store.set_stopped_passes(["over", "never told"], stopped=first_id(time.time() - 9))
+    store.set_stopped_passes(["over", "unknown"], stopped=first_id(time.time() - 9))
     before = open_passes(store)
     passes = {camera: [*map(Pass.restored, events)] for camera, events in before.items()}
     assert {camera: [(p.id, p.is_over) for p in found] for camera, found in passes.items()} == {
@@ -50,7 +51,7 @@ def test_passes_before_are_those_that_were_left_open_and_such_as_a_stop_has_ende
     assert (vehicle.published.plate, vehicle.published.candidates) == ("B68SPK", SEEN.candidates)
 
 
-def test_a_clock_that_is_behind_does_not_bring_all_of_the_history_back(store, monkeypatch):
+def test_clock_that_is_behind_opens_recent_passes_only(store, monkeypatch):
     monkeypatch.setattr("plateid.store.event_store.MAX_LAST_EVENTS", 3)
     for seq in range(1, 9):
         append(store, seq, pass_id=f"p{seq}", event_type="plate_left")
@@ -61,7 +62,7 @@ def test_a_clock_that_is_behind_does_not_bring_all_of_the_history_back(store, mo
 
 @pytest.mark.parametrize("event_type", ["plate_seen", "plate_left"])
 @pytest.mark.parametrize("kept", ["keep", "hash", "drop"])
-def test_of_what_privacy_does_not_keep_only_what_is_open_is_known(store, kept, event_type):
+def test_redacted_pass_is_open_only_without_plate_left(store, kept, event_type):
     known = kept == "keep" or event_type == "plate_seen"
     append(store, 1, list=ListMatch("Ana", "allow", 0), event_type=event_type)
     store.set_stopped_passes([SEEN.pass_id], stopped=first_id(time.time()))
@@ -73,9 +74,7 @@ def test_of_what_privacy_does_not_keep_only_what_is_open_is_known(store, kept, e
 
 
 @pytest.mark.parametrize("payload", ["{}", "half", json.dumps({"camera": 1, "plate": "CJ12ABC"})])
-def test_what_is_no_event_is_logged_without_its_plate_and_the_others_are_known(
-    store, payload, logs: Logs
-):
+def test_damaged_event_is_logged_without_its_plate_and_others_are_read(store, payload, logs):
     append(store, 1, 2)
     with store.transaction() as db:
         change = "UPDATE event SET payload = ?, pass_id = 'other' WHERE position = 1"
@@ -85,7 +84,7 @@ def test_what_is_no_event_is_logged_without_its_plate_and_the_others_are_known(
     assert "CJ12ABC" not in reason
 
 
-def test_a_store_that_cannot_be_read_is_logged_and_the_service_starts(store: EventStore, logs):
+def test_store_that_cannot_be_read_is_logged(store, logs):
     store.append(event(1))
     store.close()
     assert open_passes(store) == {}

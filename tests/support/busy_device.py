@@ -1,6 +1,6 @@
-"""`python -m tests.support.busy_box STORE PORT EVENTS`: makes so many events as fast as it can.
+"""Stores events as fast as it can, then waits.
 
-Then it waits, as the box does that no vehicle passes.
+Call: `python -m tests.support.busy_device STORE PORT EVENTS`.
 """
 
 import sys
