@@ -328,9 +328,10 @@ def evaluate(**options: Any) -> None:
 @click.option("--size", type=(SIDE, SIDE), default=(1280, 720), show_default=True, help="Pixels.")
 @click.option("--fps", type=COUNT, default=30, show_default=True, help="Frames per second.")
 def street(street_file: Path, out: Path, size: tuple[int, int], fps: int) -> None:
-    """Renders a test video of a street, and writes its ground truth beside it as JSON.
+    """Renders a test video of a street.
 
-    STREET is a TOML file of vehicles, such as train/street/streets/demo.toml.
+    STREET is a TOML file of vehicles, such as train/street/streets/demo.toml. The ground truth is
+    written as JSON beside the video.
     """
     from train.street import read_street, write_video
 
