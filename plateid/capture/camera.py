@@ -43,12 +43,8 @@ class Camera:
     ) -> None:
         """Opens nothing yet.
 
-        Args:
-            config: Name and source; a video file is played in real time.
-            mailbox: Receives the frames; closed when no more will come.
-            on_status: Called at each change, by the thread of `run` or of `report_stall`: True when
-                frames start to come, False when they stop or do not start.
-            backoff: Waits between attempts.
+        `run` closes the mailbox at its end. The thread of `run` or of `report_stall` calls
+        `on_status`: with True when frames start to come, with False when they stop or do not start.
         """
         self._config = config
         self._mailbox = mailbox

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import av
@@ -32,7 +31,6 @@ _LIVE_FORMATS = "rtsp,mpegts,mjpeg,mpjpeg,h264,hevc,flv,live_flv,matroska,webm,m
 could make FFmpeg open other hosts with them."""
 _CREDENTIALS = re.compile(r"[:=;&,]|%3[ad]", re.IGNORECASE)
 """A path segment with one of these characters may hold a user and password."""
-NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
 _NO_VIDEO = {"tty", "gif"}
 """Formats that FFmpeg opens as video though they are not: text files and GIF images."""
 
@@ -54,18 +52,26 @@ class MediaSource:
     timeout_s: tuple[float, float] | None = None
 
 
+@contextmanager
+def source_errors(path: Path) -> Iterator[None]:
+    """Turns errors of the operating system and of FFmpeg into a SourceError."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise SourceError(path, "does not exist") from None
+    except (OSError, av.error.FFmpegError) as error:
+        raise SourceError(path, error.strerror) from error
+
+
 def is_file(url: str) -> bool:
     """Returns whether this is the path of a video file, not a URL or a device."""
     return "://" not in url and not url.startswith("/dev/")
 
 
-def live_source(url: str, timeout_s: float, options: Mapping[str, str] = NO_OPTIONS) -> MediaSource:
-    """Returns how to open a camera: RTSP over TCP, video only, with time-outs everywhere.
-
-    `options` apply to V4L2 devices.
-    """
+def live_source(url: str, timeout_s: float, options: Mapping[str, str] | None) -> MediaSource:
+    """Returns how to open a camera; `options` apply to V4L2 devices."""
     if "://" not in url:
-        return MediaSource(url, format="v4l2", options={**options})
+        return MediaSource(url, format="v4l2", options=dict(options or {}))
     # By default FFmpeg probes for up to 5 s, longer than the time-out, and then delivers old
     # frames. `fflags=nobuffer` drops them with their key frame: the next can be 10 s away.
     network = {
@@ -98,11 +104,7 @@ def redacted(url: str) -> str:
 
 @contextmanager
 def open_container(source: MediaSource) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Opens a container and selects its main video stream.
-
-    Raises:
-        SourceError: It cannot be opened, holds no video, or fails in the `with` block.
-    """
+    """Opens a container and selects its main video stream; FFmpeg's errors become SourceError."""
     subject = redacted(source.url)
     try:
         with av.open(

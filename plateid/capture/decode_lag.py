@@ -28,19 +28,14 @@ class DecodeLag:
     """The lag of a live stream whose packets carry the camera's timestamps.
 
     A device that decodes more slowly than its camera records falls further and further behind.
-    Then packets are skipped up to the next key frame, which needs no earlier packet.
+    Then packets are skipped up to the next key frame, which needs no earlier packet. The outage
+    starts with the first skipped packet and ends when the lag has not returned for `RECOVERED_S`.
     """
 
     def __init__(
         self, tick_s: float, outage: Outage, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Starts without lag.
-
-        Args:
-            tick_s: Time base of the camera's timestamps, seconds.
-            outage: Is told when packets are skipped and when the lag is over.
-            clock: Our clock, seconds.
-        """
+        """Starts without lag; `tick_s` is the time base of the timestamps, in seconds."""
         self._tick_s = tick_s
         self._outage = outage
         self._clock = clock

@@ -1,15 +1,16 @@
 """Image files, and the images and videos of a folder."""
 
 import math
-import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from plateid.capture import image_headers
+from plateid.capture.container import source_errors
 from plateid.core.records import Box, Grey, Image
 from plateid.errors import SourceError
+from plateid.files import read_file
 
 MAX_PIXELS = 128_000_000
 """Larger images are refused before decoding; decoded, this many pixels take 384 MB."""
@@ -28,16 +29,7 @@ class ArrayImage:
     def __init__(self, image: Image) -> None:
         """Wraps the array."""
         self._image = image
-
-    @property
-    def width(self) -> int:
-        """Pixels."""
-        return int(self._image.shape[1])
-
-    @property
-    def height(self) -> int:
-        """Pixels."""
-        return int(self._image.shape[0])
+        self.height, self.width = image.shape[:2]
 
     def resized(self, width: int, height: int) -> Image:
         """Returns the image scaled to this size; the array itself if that is its size."""
@@ -77,23 +69,19 @@ def pixels_of(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
 
 
 def read_image(path: Path) -> ArrayImage:
-    """Decodes a JPEG, PNG, WebP, BMP or TIFF file, by its content, and applies its Exif rotation.
-
-    16 bits become 8, grey and CMYK become BGR, transparency is dropped.
-
-    Raises:
-        SourceError: The file is missing, empty, not an image, truncated, damaged, or larger than
-            MAX_PIXELS.
-    """
-    return decode_image(_read(path), path)
+    """Decodes an image file as `decode_image` does; raises SourceError if it cannot."""
+    with source_errors(path):
+        return decode_image(read_file(path, limit_bytes=MAX_FILE_BYTES), path)
 
 
 def decode_image(data: bytes, name: object = "image") -> ArrayImage:
-    """Decodes the bytes of an image file as `read_image` does; errors give its name.
+    """Decodes the bytes of a JPEG, PNG, WebP, BMP or TIFF file and applies its Exif rotation.
 
-    Raises:
-        SourceError: As `read_image`.
+    16 bits become 8, grey and CMYK become BGR, transparency is dropped. Raises SourceError with
+    the name if the bytes are empty, truncated, damaged, no image, or of more than MAX_PIXELS.
     """
+    if not data:
+        raise SourceError(name, "is empty")
     header = image_headers.parse(data)
     if header is None:
         raise SourceError(name, "is not a JPEG, PNG, WebP, BMP or TIFF image")
@@ -101,37 +89,13 @@ def decode_image(data: bytes, name: object = "image") -> ArrayImage:
         raise SourceError(name, f"is too large: {header.width} x {header.height} pixels")
     if not header.complete:
         raise SourceError(name, "is truncated")
-    return ArrayImage(_decode(name, data))
-
-
-def _read(path: Path) -> bytes:
-    """Returns the bytes of an image; only the first bytes of any other file, which may be huge."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(image_headers.MAGIC_BYTES)
-            if not image_headers.is_known(head):
-                rest = b""
-            elif os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
-                raise SourceError(path, f"is larger than {MAX_FILE_BYTES:,} bytes")
-            else:
-                rest = file.read()
-    except FileNotFoundError:
-        raise SourceError(path, "does not exist") from None
-    except OSError as error:
-        raise SourceError(path, error.strerror) from error
-    if not head:
-        raise SourceError(path, "is empty")
-    return head + rest
-
-
-def _decode(name: object, data: bytes) -> Image:
     try:
         image: Image | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise SourceError(name, f"is damaged: {error.err}") from error
     if image is None:
         raise SourceError(name, "is damaged, or of a kind that OpenCV cannot decode")
-    return image
+    return ArrayImage(image)
 
 
 def is_image(path: Path) -> bool:
@@ -147,22 +111,16 @@ def is_image(path: Path) -> bool:
 def find_sources(path: Path) -> list[Path]:
     """Returns the file itself, or a folder's images and videos by suffix, sorted by name.
 
-    Sub-folders and names that begin with a dot are left out.
-
-    Raises:
-        SourceError: It does not exist, cannot be listed, or is a folder without images and videos.
+    Sub-folders and names that begin with a dot are left out. Raises SourceError if it does not
+    exist, cannot be listed, or is a folder without images and videos.
     """
-    try:
-        if not path.is_dir():
-            path.stat()
-            if not path.is_file():
-                raise SourceError(path, "is neither a file nor a folder")
+    with source_errors(path):
+        path.stat()
+        if path.is_file():
             return [path]
+        if not path.is_dir():
+            raise SourceError(path, "is neither a file nor a folder")
         files = sorted(file for file in path.iterdir() if _is_source(file))
-    except FileNotFoundError:
-        raise SourceError(path, "does not exist") from None
-    except OSError as error:
-        raise SourceError(path, error.strerror) from error
     if not files:
         raise SourceError(path, "holds no images or videos")
     return files

@@ -79,12 +79,9 @@ class Mailboxes:
             return len(waiting) > self._idle
 
     def wait_any(self) -> Frame | None:
-        """Blocks until a camera has a frame, and returns it; cameras take turns.
+        """Returns the next frame, cameras taking turns; None when all are closed and empty.
 
-        The camera's next frame waits until `done` is called.
-
-        Returns:
-            The frame; None when all mailboxes are closed and empty.
+        Blocks until there is one. The camera's next frame waits until `done` is called.
         """
         with self._changed:
             while True:

@@ -14,18 +14,10 @@ _FRAME_S = 0.04
 
 
 def play_video(path: Path, *, loop: bool, wait: Callable[[float], object]) -> Iterator[Frame]:
-    """Yields the frames of a video file at their recorded pace.
+    """Yields the frames of a video file at their recorded pace; `wait` sleeps that many seconds.
 
     When looping, `media_time_s` continues over the rounds, and `captured_at` is the start of
-    playback plus the media time.
-
-    Args:
-        path: The video file.
-        loop: Whether to start again at the end.
-        wait: Sleeps for a number of seconds, which may be negative, like `threading.Event.wait`.
-
-    Raises:
-        SourceError: As `read_video`.
+    playback plus the media time. Raises SourceError as `read_video` does.
     """
     started, started_at = time.monotonic(), datetime.now(UTC)
     for media_time_s, frame in _rounds(path, loop=loop):

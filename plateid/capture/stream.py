@@ -15,7 +15,6 @@ from av.video.stream import VideoStream
 
 from plateid.backoff import Backoff, Outage
 from plateid.capture.container import (
-    NO_OPTIONS,
     TIMEOUT_S,
     MediaSource,
     decode,
@@ -46,20 +45,15 @@ class SourceInfo:
 
 
 def probe(
-    url: str, *, timeout_s: float = TIMEOUT_S, options: Mapping[str, str] = NO_OPTIONS
+    url: str, *, timeout_s: float = TIMEOUT_S, options: Mapping[str, str] | None = None
 ) -> SourceInfo:
-    """Opens a camera or video file and decodes one frame.
-
-    Raises:
-        SourceError: It cannot be opened, or delivers no frame.
-    """
-    if is_file(url):
-        return _probe(MediaSource(url), timeout_s)
+    """Decodes one frame of a camera or video file; raises SourceError if it delivers none."""
+    source = MediaSource(url) if is_file(url) else live_source(url, timeout_s, options)
     answer: Future[SourceInfo] = Future()
 
     def work() -> None:
         try:
-            answer.set_result(_probe(live_source(url, timeout_s, options), timeout_s))
+            answer.set_result(_probe(source, timeout_s))
         except SourceError as error:
             answer.set_exception(error)
 
@@ -84,22 +78,18 @@ def read_stream(
     url: str,
     *,
     timeout_s: float = TIMEOUT_S,
-    options: Mapping[str, str] = NO_OPTIONS,
+    options: Mapping[str, str] | None = None,
     behind: Callable[[], bool] = lambda: False,
 ) -> Iterator[Frame]:
-    """Yields the frames of a live source until it fails; the iterator never just ends.
+    """Yields the frames of a live source until SourceError: it fails, ends, or sends no video.
 
     Args:
         name: The camera's name.
         url: rtsp://, http(s):// or /dev/videoN.
-        timeout_s: Seconds without video after which the source has failed; detecting it takes up
-            to three times as long.
+        timeout_s: Time without video after which the source has failed; detecting it takes up to
+            three times as long.
         options: FFmpeg options for a V4L2 device.
-        behind: Whether the workers are behind. While it returns True, non-reference frames are
-            not decoded.
-
-    Raises:
-        SourceError: The source cannot be opened, ends, or sends no video for `timeout_s`.
+        behind: Whether the workers are behind; non-reference frames are then not decoded.
     """
     with open_container(live_source(url, timeout_s, options)) as (container, stream):
         lag = None

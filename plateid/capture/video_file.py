@@ -11,7 +11,13 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from plateid.capture.container import MediaSource, decode, open_container, packets
+from plateid.capture.container import (
+    MediaSource,
+    decode,
+    open_container,
+    packets,
+    source_errors,
+)
 from plateid.capture.video_image import VideoImage
 from plateid.core.records import Frame
 from plateid.errors import SourceError
@@ -30,11 +36,7 @@ _DEFAULT_FPS = 25
 
 
 def frame_count(path: Path) -> int | None:
-    """Returns the approximate number of frames, or None if the container does not state it.
-
-    Raises:
-        SourceError: The file cannot be opened.
-    """
+    """Returns the approximate number of frames, or None if the container does not state it."""
     with open_container(MediaSource(str(path))) as (container, stream):
         if stream.frames:
             return stream.frames
@@ -47,11 +49,9 @@ def read_video(path: Path) -> Iterator[Frame]:
     """Yields every frame of a video file.
 
     `captured_at` is the creation time in the container, or else the file's modification time,
-    plus the media time. The media time counts from the first frame.
-
-    Raises:
-        SourceError: The file is missing, empty or not a video; or, after all frames that can be
-            decoded, it is damaged or shorter than its container states.
+    plus the media time. The media time counts from the first frame. Raises SourceError if the file
+    is missing, empty or not a video; or, after all frames that can be decoded, if it is damaged or
+    shorter than its container states.
     """
     modified_at = _modified_at(path)
     with open_container(MediaSource(str(path))) as (container, stream):
@@ -67,12 +67,8 @@ def read_video(path: Path) -> Iterator[Frame]:
 
 
 def _modified_at(path: Path) -> datetime:
-    try:
+    with source_errors(path):
         status = path.stat()
-    except FileNotFoundError:
-        raise SourceError(path, "does not exist") from None
-    except OSError as error:
-        raise SourceError(path, error.strerror) from error
     if status.st_size == 0:
         raise SourceError(path, "is empty")
     return datetime.fromtimestamp(status.st_mtime, UTC)

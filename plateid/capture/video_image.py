@@ -67,16 +67,7 @@ class VideoImage:
             frame.colorspace = _UNSPECIFIED
         self._frame = frame
         self._turns = round(frame.rotation / 90) % 4 if turns is None else turns
-
-    @property
-    def width(self) -> int:
-        """Pixels, as displayed."""
-        return self._swapped(self._frame.width, self._frame.height)[0]
-
-    @property
-    def height(self) -> int:
-        """Pixels, as displayed."""
-        return self._swapped(self._frame.width, self._frame.height)[1]
+        self.width, self.height = self._swapped(frame.width, frame.height)
 
     def resized(self, width: int, height: int) -> Image:
         """Returns the whole image, scaled."""

@@ -1,35 +1,31 @@
 """Writes annotated videos."""
 
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 import av
 import av.error
 
+from plateid.capture.container import source_errors
 from plateid.core.records import Image
-from plateid.errors import SourceError
 
 MILLISECONDS = Fraction(1, 1000)
 
 
-class VideoWriter:
-    """An H.264 video in an MP4 file; a context manager that renames the complete file."""
+class VideoWriter(AbstractContextManager["VideoWriter"]):
+    """An H.264 video in an MP4 file; a context manager that renames the complete file.
+
+    Every method raises SourceError if the file cannot be written.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Creates a temporary file beside `path`.
-
-        Raises:
-            SourceError: It cannot be created.
-        """
+        """Creates a temporary file beside `path`."""
         self._path = path
         self._part = path.with_name(f".{path.stem}.part{path.suffix}")
-        try:
+        with source_errors(path):
             self._container = av.open(str(self._part.absolute()), "w")
-        except (OSError, av.error.FFmpegError) as error:
-            raise SourceError(path, error.strerror) from error
         self._stream = self._container.add_stream(
             "libx264", options={"crf": "23", "preset": "veryfast"}
         )
@@ -41,9 +37,6 @@ class VideoWriter:
         """Appends an image; all have the size of the first, rounded down to even numbers.
 
         Timestamps are at least one millisecond apart.
-
-        Raises:
-            SourceError: The file cannot be written.
         """
         height, width = (side // 2 * 2 for side in image.shape[:2])
         if self._last_pts < 0:
@@ -54,15 +47,8 @@ class VideoWriter:
         self._mux(frame)
 
     def _mux(self, frame: av.VideoFrame | None) -> None:
-        try:
-            for packet in self._stream.encode(frame):
-                self._container.mux(packet)
-        except (OSError, av.error.FFmpegError) as error:
-            raise SourceError(self._path, error.strerror) from error
-
-    def __enter__(self) -> Self:
-        """Returns the writer."""
-        return self
+        with source_errors(self._path):
+            self._container.mux(self._stream.encode(frame))
 
     def __exit__(
         self,
@@ -70,11 +56,7 @@ class VideoWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Flushes and renames the file; after an exception it deletes the incomplete file.
-
-        Raises:
-            SourceError: The file cannot be written.
-        """
+        """Flushes and renames the file; after an exception it deletes the incomplete file."""
         try:
             if kind is None:
                 self._finish()
@@ -84,10 +66,8 @@ class VideoWriter:
             self._part.unlink(missing_ok=True)
 
     def _finish(self) -> None:
-        try:
-            if self._last_pts >= 0:
-                self._mux(None)
+        if self._last_pts >= 0:
+            self._mux(None)
+        with source_errors(self._path):
             self._container.close()
             self._part.replace(self._path)
-        except (OSError, av.error.FFmpegError) as error:
-            raise SourceError(self._path, error.strerror) from error
