@@ -1,6 +1,7 @@
 """Expected failures: each is one line that names what failed and why."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 
 class PlateidError(Exception):
@@ -35,6 +36,15 @@ def reason_of(error: Exception) -> str:
 def _printable(text: str) -> str:
     """Escapes control characters, which keys, file names and answers of servers may contain."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+@contextmanager
+def os_errors_as(kind: type[PlateidError], subject: object) -> Iterator[None]:
+    """Turns an OSError into an expected failure of `subject`."""
+    try:
+        yield
+    except OSError as error:
+        raise kind(subject, error.strerror) from error
 
 
 class ConfigError(PlateidError):

@@ -4,13 +4,13 @@ import hashlib
 import tomllib
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
 from plateid.config.section import Probability, Section
 from plateid.core.text import CHARSET
-from plateid.errors import BundleError, reason_of
+from plateid.errors import BundleError, os_errors_as, reason_of
 from plateid.files import read_file
 
 MAX_SPEC_BYTES, MAX_FILE_BYTES = 1_000_000, 500_000_000
@@ -115,12 +115,7 @@ class Bundle:
     """A verified bundle: `spec` and the bytes of both ONNX files."""
 
     def __init__(self, folder: Path) -> None:
-        """Reads and verifies the bundle in `folder`.
-
-        Raises:
-            BundleError: The bundle is missing, incomplete, altered, or has another format.
-        """
-        self.folder = folder
+        """Reads it; raises BundleError if it is incomplete, altered or of another format."""
         self.spec = read_spec(folder)
         detector, reader = self.spec.detector, self.spec.reader
         self.detector = verified(folder / detector.file, detector.sha256)
@@ -128,17 +123,15 @@ class Bundle:
 
 
 def read_spec(folder: Path) -> BundleSpec:
-    """Reads `bundle.toml`; does not open the networks.
-
-    Raises:
-        BundleError: `bundle.toml` is missing, invalid, or has another format.
-    """
+    """Reads `bundle.toml`; raises BundleError if it is missing, invalid, or of another format."""
     path = folder / "bundle.toml"
     try:
         table = tomllib.loads(read_file(path, limit_bytes=MAX_SPEC_BYTES).decode())
     except (OSError, ValueError, RecursionError) as error:
         raise BundleError(path, reason_of(error)) from error
-    _check_format(path, table)
+    if table.get("format") != FORMAT:
+        reason = f"format {table.get('format')}; this version of plateid reads format {FORMAT}"
+        raise BundleError(path, reason)
     try:
         spec = BundleSpec.model_validate(table)
     except ValidationError as error:
@@ -149,23 +142,15 @@ def read_spec(folder: Path) -> BundleSpec:
     return spec
 
 
-def _check_format(path: Path, table: dict[str, Any]) -> None:
-    if table.get("format") != FORMAT:
-        raise BundleError(
-            path, f"format {table.get('format')}; this version of plateid reads format {FORMAT}"
-        )
+def bundle_file(path: Path, *, limit_bytes: int = MAX_FILE_BYTES) -> bytes:
+    """Returns the content of a file of a bundle; raises BundleError if it cannot be read."""
+    with os_errors_as(BundleError, path):
+        return read_file(path, limit_bytes=limit_bytes)
 
 
 def verified(path: Path, sha256: str) -> bytes:
-    """Returns the content of a bundle's file.
-
-    Raises:
-        BundleError: It cannot be read, or has another hash.
-    """
-    try:
-        data = read_file(path, limit_bytes=MAX_FILE_BYTES)
-    except OSError as error:
-        raise BundleError(path, error.strerror) from error
+    """Returns the content of a file of a bundle; raises BundleError if it has another hash."""
+    data = bundle_file(path)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise BundleError(
             path, "its SHA-256 is not the one in bundle.toml; the file was altered or truncated"

@@ -5,7 +5,7 @@ It needs the extra `easyocr`, which installs torch.
 
 import os
 import statistics
-import time
+import timeit
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,16 +26,7 @@ GREY = 128
 """Value of the input that `probe` uses."""
 
 
-def load_english_g2(folder: Path | None) -> Any:
-    """Loads an `easyocr.Reader` with the recogniser only, on the CPU.
-
-    Args:
-        folder: Folder of `english_g2.pth`; None: EasyOCR's own folder, downloaded if missing.
-
-    Raises:
-        ModelError: The weights are missing or damaged, or cannot be downloaded.
-        ImportError: EasyOCR is not installed.
-    """
+def _english_g2(folder: Path | None) -> Any:
     import easyocr  # noqa: PLC0415 - an extra
 
     try:
@@ -54,7 +45,6 @@ def load_english_g2(folder: Path | None) -> Any:
 
 
 def _cache() -> str | None:
-    """Returns the service's cache folder; None: EasyOCR's own folder."""
     folder = os.environ.get("CACHE_DIRECTORY")
     return folder and f"{folder.split(':')[0]}/easyocr"
 
@@ -63,21 +53,18 @@ class EasyOcrReader:
     """A plate reader with EasyOCR's `english_g2`; thread-safe."""
 
     def __init__(self, folder: Path | None, *, threads: int = 1) -> None:
-        """Loads the recogniser on the CPU.
+        """Loads the recogniser on the CPU; raises ModelError without EasyOCR or its weights.
 
         Args:
             folder: Folder of `english_g2.pth`; None: EasyOCR's own folder, downloaded if missing.
             threads: Threads of torch in the whole process.
-
-        Raises:
-            ModelError: EasyOCR is not installed, or has no weights.
         """
         if folder is not None and not folder.is_dir():
             raise ModelError("models.easyocr_folder", f"{folder}: No such directory")
         try:
             import torch  # noqa: PLC0415 - an extra
 
-            reader = load_english_g2(folder)
+            reader = _english_g2(folder)
         except ImportError as error:
             raise ModelError(
                 'models.reader = "easyocr"', f"needs pip install plateid[easyocr] ({error})"
@@ -85,14 +72,11 @@ class EasyOcrReader:
         torch.set_num_threads(threads)
         self._torch = torch
         self._network = reader.recognizer.eval()
-        self._allowed = _allowed(reader.converter.character)
+        characters = reader.converter.character
+        self._allowed = [BLANK, *(characters.index(character) for character in CHARSET)]
 
     def read(self, image: LazyImage, boxes: Sequence[Box]) -> list[PlateRead]:
-        """Returns one read for each box, in order.
-
-        Raises:
-            ModelError: The network failed.
-        """
+        """Returns one read for each box, in order; raises ModelError if the network fails."""
         crops = [image.crop(box) for box in boxes]
         return [
             PlateRead(ctc_positions(self._steps(crop)), sharpness(crop), y2 - y1)
@@ -100,18 +84,10 @@ class EasyOcrReader:
         ]
 
     def probe(self, *, runs: int = 1) -> float:
-        """Reads a grey crop; returns the median milliseconds of one inference.
-
-        Raises:
-            ModelError: The network failed.
-        """
+        """Reads a grey crop; returns the median milliseconds of one inference."""
         grey = np.full((HEIGHT, 4 * HEIGHT, 3), GREY, np.uint8)
-        times_ms = []
-        for _ in range(runs):
-            started = time.perf_counter()
-            self._steps(grey)
-            times_ms.append(1000 * (time.perf_counter() - started))
-        return statistics.median(times_ms)
+        times_s = timeit.repeat(lambda: self._steps(grey), number=1, repeat=runs)
+        return 1000 * statistics.median(times_s)
 
     def _steps(self, crop: Image) -> NDArray[np.float32]:
         """Returns CTC probabilities (T, 1 + len(CHARSET)) of the blank and the charset only."""
@@ -125,11 +101,6 @@ class EasyOcrReader:
         if not np.isfinite(kept).all():
             raise ModelError(NAME, "its output has numbers that are not finite")
         return np.asarray(kept, dtype=np.float32)
-
-
-def _allowed(characters: Sequence[str]) -> list[int]:
-    """Returns the output columns of the blank and of each character of the charset."""
-    return [BLANK, *(characters.index(character) for character in CHARSET)]
 
 
 def _to_input(crop: Image) -> NDArray[np.float32]:

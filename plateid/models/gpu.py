@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnxruntime as ort
 
-from plateid.errors import ModelError
+from plateid.errors import ModelError, os_errors_as
 
 CUDA_DRIVER = "libcuda.so.1"
 PROVIDER_LIBRARY = Path(ort.__file__).parent / "capi" / "libonnxruntime_providers_tensorrt.so"
@@ -44,10 +44,7 @@ class Gpu:
 def find_gpu(driver: str = CUDA_DRIVER, provider: Path = PROVIDER_LIBRARY) -> Gpu:
     """Returns the first GPU and the TensorRT version that ONNX Runtime uses.
 
-    Needs neither nvidia-smi nor TensorRT's Python module.
-
-    Raises:
-        ModelError: There is no GPU or no TensorRT, or a library does not respond.
+    Needs neither nvidia-smi nor TensorRT's Python module. Raises ModelError without them.
     """
     gpu, capability = _gpu(driver)
     library = _tensorrt_library(provider)
@@ -86,10 +83,8 @@ def _gpu(driver: str) -> tuple[str, tuple[int, int]]:
 
 def _tensorrt_library(provider: Path) -> str:
     """Returns the file name of the TensorRT library that ONNX Runtime's provider links."""
-    try:
+    with os_errors_as(ModelError, provider):
         names = re.search(rb"\0(libnvinfer\.so\.\d+)\0", provider.read_bytes())
-    except OSError as error:
-        raise ModelError(provider, error.strerror) from error
     if names is None:
         raise ModelError(provider, "links no libnvinfer")
     return names[1].decode()

@@ -1,7 +1,5 @@
 """Loads a bundle's networks once for all cameras."""
 
-from pathlib import Path
-
 from plateid.config.models import ModelsConfig
 from plateid.core.records import ModelNames
 from plateid.errors import ModelError
@@ -27,10 +25,8 @@ class Networks:
         bundle = Bundle(config.bundle)
         self.spec = bundle.spec
         _check_precision(config, self.spec)
-        self.detector_session = _session(
-            config, bundle.folder, self.spec.detector, model=bundle.detector
-        )
-        self.reader_session = _session(config, bundle.folder, self.spec.reader, model=bundle.reader)
+        self.detector_session = _session(config, self.spec.detector, bundle.detector)
+        self.reader_session = _session(config, self.spec.reader, bundle.reader)
         self._easyocr = (
             EasyOcrReader(config.easyocr_folder, threads=config.threads)
             if config.reader == "easyocr"
@@ -54,9 +50,8 @@ class Networks:
     def self_test(self, *, runs: int = 1) -> tuple[float, float]:
         """Returns the median milliseconds of one inference of the detector and of the reader.
 
-        Raises:
-            BundleError: A network has other shapes than the bundle states.
-            ModelError: A network fails or returns a number that is not finite.
+        Raises BundleError if a network has other shapes than the bundle states, and ModelError if
+        one fails.
         """
         self.detector()
         self.reader()
@@ -74,15 +69,10 @@ def _check_precision(config: ModelsConfig, spec: BundleSpec) -> None:
             )
 
 
-def _session(
-    config: ModelsConfig, folder: Path, spec: NetworkSpec, *, model: bytes
-) -> NetworkSession:
-    path = folder / spec.file
+def _session(config: ModelsConfig, spec: NetworkSpec, model: bytes) -> NetworkSession:
+    path = config.bundle / spec.file
     if config.provider == "tensorrt":
         return tensorrt_session(path, model, spec, cache=config.engine_cache)
     verify_provider = config.provider != "cpu"
-    return NetworkSession(
-        str(path),
-        model,
-        SessionOptions(config.provider, config.threads, verify_provider=verify_provider),
-    )
+    options = SessionOptions(config.provider, config.threads, verify_provider=verify_provider)
+    return NetworkSession(str(path), model, options)

@@ -24,11 +24,7 @@ class OnnxDetector:
         self._canvas = np.empty((*size, 3), dtype=np.uint8)
 
     def detect(self, image: LazyImage) -> list[Detection]:
-        """Returns the plates of an image, highest score first.
-
-        Raises:
-            ModelError: The network failed.
-        """
+        """Returns the plates of an image, highest score first; ModelError if the network fails."""
         letterbox = letterboxed(image, self._canvas)
         candidates = self._session.run(
             self._canvas[None] if self._session.takes_uint8 else to_detector_input(self._canvas)

@@ -28,8 +28,7 @@ class OnnxReader:
     def read(self, image: LazyImage, boxes: Sequence[Box]) -> list[PlateRead]:
         """Returns one read for each box, in order; an illegible crop gives a read without text.
 
-        Raises:
-            ModelError: The network failed.
+        Raises ModelError if the network fails.
         """
         if not boxes:
             return []

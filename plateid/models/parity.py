@@ -29,12 +29,9 @@ Candidates = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Parity:
-    """The largest differences found, all within tolerance.
+    """The largest differences of the detector's scores and the reader's probabilities.
 
-    Attributes:
-        score: Of the detector's scores.
-        iou: The minimum over all plates of the IoU with the best match; 1 without plates.
-        probability: Of the reader's character probabilities.
+    `iou` is the minimum over all plates of the IoU with the best match; 1 without plates.
     """
 
     score: float
@@ -43,18 +40,14 @@ class Parity:
 
 
 def check_parity(image: LazyImage, networks: Networks, reference: Networks) -> Parity:
-    """Runs both bundles' networks on an image and compares their outputs.
-
-    Raises:
-        ModelError: They differ by more than the tolerances.
-    """
+    """Compares both bundles' outputs; raises ModelError if they differ by more than allowed."""
     threshold = reference.spec.detector.threshold
     got, expected = _candidates(image, networks), _candidates(image, reference)
     crops = _crops(image, reference)
     read, expected_read = networks.reader_session.run(crops), reference.reader_session.run(crops)
     parity = Parity(
-        max_score_difference(got, expected),
-        min(min_iou(got, expected, threshold), min_iou(expected, got, threshold)),
+        float(np.abs(np.sort(got[:, 4]) - np.sort(expected[:, 4])).max()),
+        min(_min_iou(got, expected, threshold), _min_iou(expected, got, threshold)),
         float(np.abs(read - expected_read).max()),
     )
     if parity.score > SCORE_TOLERANCE or parity.iou < MIN_IOU:
@@ -72,12 +65,7 @@ def check_parity(image: LazyImage, networks: Networks, reference: Networks) -> P
     return parity
 
 
-def max_score_difference(got: Candidates, expected: Candidates) -> float:
-    """Returns the largest difference between the sorted scores."""
-    return float(np.abs(np.sort(got[:, 4]) - np.sort(expected[:, 4])).max(initial=0.0))
-
-
-def min_iou(got: Candidates, expected: Candidates, threshold: float) -> float:
+def _min_iou(got: Candidates, expected: Candidates, threshold: float) -> float:
     """Returns the minimum over the expected plates of the IoU with their best match; 1 if none."""
     plates = expected[expected[:, 4] >= threshold]
     matches = got[got[:, 4] >= threshold - SCORE_TOLERANCE]

@@ -21,11 +21,7 @@ def nodes_run(profile: Path) -> list[tuple[str, str]]:
 
 
 def check_provider_ran(name: str, nodes: Sequence[tuple[str, str]], provider: str) -> None:
-    """Checks that all heavy nodes ran on the provider; cheap ones may run on the CPU.
-
-    Raises:
-        ModelError: The provider ran no node, or another one ran a heavy node.
-    """
+    """Raises ModelError if the provider ran no node, or another one ran a heavy node."""
     if all(ran_on != provider for _, ran_on in nodes):
         raise ModelError(name, f"{provider} was loaded, but ran no node")
     elsewhere = [

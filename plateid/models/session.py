@@ -4,6 +4,7 @@ import functools
 import statistics
 import tempfile
 import time
+import timeit
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ PROVIDERS = {
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
 }
-LOAD_ERRORS = (
+ORT_ERRORS = (
     ort_errors.EPFail,
     ort_errors.Fail,
     ort_errors.InvalidArgument,
@@ -29,14 +30,6 @@ LOAD_ERRORS = (
     ort_errors.InvalidProtobuf,
     ort_errors.NotImplemented,
     ort_errors.RuntimeException,
-)
-START_ERRORS = (RuntimeError, ValueError)
-"""Raised if a provider's libraries are missing, or if it refuses its options."""
-RUN_ERRORS = (
-    ort_errors.Fail,
-    ort_errors.InvalidArgument,
-    ort_errors.RuntimeException,
-    ort_errors.EPFail,
 )
 ERRORS_ONLY = 3
 """Log severity of ONNX Runtime: errors."""
@@ -74,10 +67,8 @@ CPU = SessionOptions()
 class NetworkSession:
     """A network with one input; thread-safe.
 
-    Attributes:
-        name: Name in error messages.
-        session_options: Where and how it runs.
-        start_s: Seconds it took to load, including engine building and the provider check.
+    `name` is its name in error messages; `start_s` is the time to load it, including engine
+    building and the provider check, in seconds.
     """
 
     def __init__(self, name: str, model: bytes, session_options: SessionOptions = CPU) -> None:
@@ -126,9 +117,9 @@ class NetworkSession:
         providers = [(wanted, dict(session_options.options))]
         try:
             session = ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
-        except LOAD_ERRORS as error:
+        except ORT_ERRORS as error:
             raise BundleError(self.name, f"this network cannot be run: {_line(error)}") from error
-        except START_ERRORS as error:
+        except (RuntimeError, ValueError) as error:  # missing libraries, refused options
             raise ModelError(self.name, f"{wanted} failed to start: {_line(error)}") from error
         if session.get_providers()[0] != wanted:
             raise ModelError(
@@ -137,11 +128,7 @@ class NetworkSession:
         return session
 
     def check_shapes(self, inputs: Shape, *outputs: Shape) -> None:
-        """Compares the declared shapes with the expected ones.
-
-        Raises:
-            BundleError: They differ, or the number of inputs or outputs differs.
-        """
+        """Raises BundleError unless the network declares exactly these shapes."""
         for kind, declared, wanted in (
             ("input", self._session.get_inputs(), [inputs]),
             ("output", self._session.get_outputs(), outputs),
@@ -153,26 +140,21 @@ class NetworkSession:
                 )
                 raise BundleError(self.name, f"{kind} shape is {found}; bundle.toml says {said}")
 
-    @functools.cached_property
+    @property
     def takes_uint8(self) -> bool:
         """Whether the input is uint8, not float32."""
-        return bool(self._session.get_inputs()[0].type == "tensor(uint8)")
+        return bool(self._input.type == "tensor(uint8)")
 
     @functools.cached_property
-    def _input(self) -> str:
-        name: str = self._session.get_inputs()[0].name
-        return name
+    def _input(self) -> ort.NodeArg:
+        return self._session.get_inputs()[0]
 
     def run(self, batch: Batch) -> NDArray[np.float32]:
-        """Returns the network's output for a batch.
-
-        Raises:
-            ModelError: ONNX Runtime failed, or the output has a number that is not finite.
-        """
+        """Returns the output for a batch; raises ModelError if it fails or is not finite."""
         parts = np.split(batch, len(batch)) if self.session_options.batch_of_one else [batch]
         try:
-            outputs = [self._session.run(None, {self._input: part})[0] for part in parts]
-        except RUN_ERRORS as error:
+            outputs = [self._session.run(None, {self._input.name: part})[0] for part in parts]
+        except ORT_ERRORS as error:
             raise ModelError(self.name, f"inference failed: {_line(error)}") from error
         output = outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
         if not np.isfinite(output).all():
@@ -181,23 +163,14 @@ class NetworkSession:
 
     def run_unchecked(self, batch: Batch) -> None:
         """Runs ONNX Runtime alone, without checks, to measure its share of the time."""
-        self._session.run(None, {self._input: batch})
+        self._session.run(None, {self._input.name: batch})
 
     def probe(self, *, runs: int = 1) -> float:
-        """Runs the network on a grey input; returns the median milliseconds of one inference.
-
-        Raises:
-            ModelError: It fails, or its output has numbers that are not finite.
-        """
-        declared = self._session.get_inputs()[0].shape
-        shape = [size if isinstance(size, int) else 1 for size in declared]
+        """Runs the network on a grey input; returns the median milliseconds of one inference."""
+        shape = [size if isinstance(size, int) else 1 for size in self._input.shape]
         grey = np.full(shape, *((GREY_UINT8, np.uint8) if self.takes_uint8 else (GREY, np.float32)))
-        times_ms = []
-        for _ in range(runs):
-            started = time.perf_counter()
-            self.run(grey)
-            times_ms.append(1000 * (time.perf_counter() - started))
-        return statistics.median(times_ms)
+        times_s = timeit.repeat(lambda: self.run(grey), number=1, repeat=runs)
+        return 1000 * statistics.median(times_s)
 
 
 def check_available(name: str, provider: str) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import structlog
 
-from plateid.errors import BundleError, ModelError
+from plateid.errors import BundleError, ModelError, os_errors_as
 from plateid.models.bundle import NetworkSpec
-from plateid.models.gpu import Gpu, find_gpu
+from plateid.models.gpu import find_gpu
 from plateid.models.session import NetworkSession, SessionOptions, check_available
 
 log = structlog.get_logger()
@@ -38,8 +38,9 @@ def tensorrt_session(
         ModelError: TensorRT or a GPU is missing, or the cache cannot be used.
     """
     check_available(str(path), "tensorrt")
-    folder = engine_folder(cache or default_cache(), find_gpu(), spec.sha256)
-    _create(folder)
+    folder = (cache or default_cache()) / find_gpu().key / spec.sha256[:HASH_DIGITS]
+    with os_errors_as(ModelError, folder):
+        folder.mkdir(parents=True, exist_ok=True)
     if not _has_engine(folder):
         log.info(
             "building engine",
@@ -47,22 +48,16 @@ def tensorrt_session(
             cache=str(folder),
             takes="minutes; plateid models build-engine does it beforehand",
         )
-    options = engine_options(folder)
-    session_options = SessionOptions(
-        "tensorrt", options=options, verify_provider=True, batch_of_one=True
+    options = SessionOptions(
+        "tensorrt", options=_engine_options(folder), verify_provider=True, batch_of_one=True
     )
-    session = _from_cache(folder, lambda: NetworkSession(str(path), model, session_options))
+    session = _from_cache(folder, lambda: NetworkSession(str(path), model, options))
     if not _has_engine(folder):
         raise ModelError(folder, "TensorRT stored no engine here; it would be built at each start")
     return session
 
 
-def engine_folder(cache: Path, device: Gpu, sha256: str) -> Path:
-    """Returns the folder of one network's engines for one GPU."""
-    return cache / device.key / sha256[:HASH_DIGITS]
-
-
-def engine_options(folder: Path) -> dict[str, str]:
+def _engine_options(folder: Path) -> dict[str, str]:
     """Returns the options of ONNX Runtime's TensorRT provider.
 
     All networks of a GPU share a timing cache, which makes later builds faster.
@@ -78,11 +73,7 @@ def engine_options(folder: Path) -> dict[str, str]:
 
 
 def default_cache() -> Path:
-    """Returns the service's cache directory (CacheDirectory= of systemd), else the user's.
-
-    Raises:
-        ModelError: The user has no home directory.
-    """
+    """Returns the service's cache directory (CacheDirectory= of systemd), else the user's."""
     if service := os.environ.get("CACHE_DIRECTORY"):
         return Path(service.split(":")[0]) / "engines"
     try:
@@ -108,13 +99,6 @@ def _from_cache(folder: Path, load: Callable[[], NetworkSession]) -> NetworkSess
         for file in folder.iterdir():
             file.unlink()
         return load()
-
-
-def _create(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ModelError(folder, error.strerror) from error
 
 
 def _has_engine(folder: Path) -> bool:

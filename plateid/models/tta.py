@@ -34,11 +34,7 @@ class TtaReader:
         self._reader = reader
 
     def read(self, image: LazyImage, boxes: Sequence[Box]) -> list[PlateRead]:
-        """Returns one read for each box, in order.
-
-        Raises:
-            ModelError: The network failed.
-        """
+        """Returns one read for each box, in order; raises ModelError if the network fails."""
         reads = self._reader.read(image, boxes)
         doubtful = [n for n, read in enumerate(reads) if not _is_sure(read)]
         variants = [variant for n in doubtful for variant in crop_variants(boxes[n])]

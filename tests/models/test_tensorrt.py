@@ -4,34 +4,7 @@ import pytest
 
 from plateid.errors import BundleError, ModelError
 from plateid.models.bundle import Bundle
-from plateid.models.gpu import Gpu
-from plateid.models.tensorrt import (
-    _create,
-    _from_cache,
-    _has_engine,
-    default_cache,
-    engine_folder,
-    engine_options,
-    tensorrt_session,
-)
-
-ORIN = Gpu("Orin", (8, 7), "10.3.0", "1.22.0")
-
-
-def test_engine_folder_depends_on_gpu_and_file_hash():
-    folder = engine_folder(Path("/cache"), ORIN, "0123456789abcdef" + 48 * "f")
-    assert folder == Path("/cache/orin-sm87-trt10.3.0-ort1.22.0/0123456789abcdef")
-
-
-def test_engine_options_enable_engine_and_timing_caches():
-    assert engine_options(Path("/cache/orin/0123")) == {
-        "trt_fp16_enable": "True",
-        "trt_engine_cache_enable": "True",
-        "trt_engine_cache_path": "/cache/orin/0123",
-        "trt_engine_cache_prefix": "plateid",
-        "trt_timing_cache_enable": "True",
-        "trt_timing_cache_path": "/cache/orin",
-    }
+from plateid.models.tensorrt import _from_cache, _has_engine, default_cache, tensorrt_session
 
 
 @pytest.mark.parametrize(
@@ -81,12 +54,6 @@ def test_refused_engine_is_built_again_once(tmp_path):
     with pytest.raises(BundleError, match="could not deserialize"):
         _from_cache(tmp_path, load)
     assert len(tries) == 3
-
-
-def test_cache_that_cannot_be_created_is_an_error(tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(ModelError, match=r"file/engines: Not a directory"):
-        _create(tmp_path / "file" / "engines")
 
 
 def test_no_cache_is_created_without_tensorrt(bundle, tmp_path):
