@@ -9,38 +9,30 @@ import re
 import tarfile
 from pathlib import Path
 
-from plateid.errors import BundleError
-from plateid.files import read_file
-from plateid.models.bundle import MAX_FILE_BYTES, BundleSpec, read_spec
+from plateid.errors import BundleError, os_errors_as
+from plateid.models.bundle import bundle_file, read_spec
 
 NAMES = re.compile(r"bundle\.toml|MODEL_CARD\.md|\w[\w.-]*\.onnx|golden/\w[\w.-]*", re.ASCII)
 """Names of a bundle's files; nothing else is ever written."""
-FOLDERS = {".", "golden"}
 CARD = "MODEL_CARD.md"
 
 
-def files_of(spec: BundleSpec) -> list[str]:
-    """Returns the names of a bundle's files, without the optional model card."""
+def files_of(folder: Path) -> list[str]:
+    """Returns the names of a bundle's files."""
+    spec = read_spec(folder)
     golden = [image.file for image in spec.golden]
-    return list(dict.fromkeys(["bundle.toml", spec.detector.file, spec.reader.file, *golden]))
+    card = [CARD] if (folder / CARD).exists() else []
+    return list(
+        dict.fromkeys(["bundle.toml", spec.detector.file, spec.reader.file, *golden, *card])
+    )
 
 
 def pack(folder: Path) -> bytes:
-    """Returns the archive of a bundle; the same files give the same bytes.
-
-    Raises:
-        BundleError: One of its files cannot be read.
-    """
-    names = files_of(read_spec(folder))
-    if (folder / CARD).exists():
-        names.append(CARD)
+    """Returns the archive of a bundle; the same files give the same bytes."""
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w:", format=tarfile.USTAR_FORMAT) as archive:
-        for name in names:
-            try:
-                content = read_file(folder / name, limit_bytes=MAX_FILE_BYTES)
-            except OSError as error:
-                raise BundleError(folder / name, error.strerror) from error
+        for name in files_of(folder):
+            content = bundle_file(folder / name)
             member = tarfile.TarInfo(name)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
@@ -50,14 +42,8 @@ def pack(folder: Path) -> bytes:
 def unpack(name: str, data: bytes, folder: Path) -> None:
     """Writes an archive's files into an empty folder and syncs them to the disk.
 
-    Args:
-        name: Name of the archive, for error messages.
-        data: Its content.
-        folder: An empty folder.
-
-    Raises:
-        BundleError: The archive is invalid or truncated, holds anything but a bundle's files, or
-            cannot be written.
+    Raises BundleError with the archive's name if it is invalid or truncated, holds anything but a
+    bundle's files, or cannot be written.
     """
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
@@ -68,12 +54,11 @@ def unpack(name: str, data: bytes, folder: Path) -> None:
                 write_synced(folder / member.name, content.read())
     except (tarfile.TarError, ValueError, EOFError) as error:
         raise BundleError(name, f"is not a tar archive of a bundle: {error}") from error
-    for missing in files_of(read_spec(folder)):
-        if not (folder / missing).exists():
-            raise BundleError(name, f"lacks {missing}")
-    for subfolder in FOLDERS:
-        if (folder / subfolder).is_dir():
-            sync_folder(folder / subfolder)
+    for file in files_of(folder):
+        if not (folder / file).exists():
+            raise BundleError(name, f"lacks {file}")
+    for subfolder in {folder, *(path.parent for path in folder.glob("golden/*"))}:
+        sync_folder(subfolder)
 
 
 def _check_member(name: str, member: tarfile.TarInfo, folder: Path) -> None:
@@ -86,19 +71,13 @@ def _check_member(name: str, member: tarfile.TarInfo, folder: Path) -> None:
 
 
 def write_synced(path: Path, content: bytes) -> None:
-    """Writes a file and syncs it to the disk; creates its folder if necessary.
-
-    Raises:
-        BundleError: It cannot be written.
-    """
-    try:
+    """Writes a file and syncs it to the disk; creates its folder if necessary."""
+    with os_errors_as(BundleError, path):
         path.parent.mkdir(exist_ok=True)
         with path.open("wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-    except OSError as error:
-        raise BundleError(path, error.strerror) from error
 
 
 def sync_folder(folder: Path) -> None:

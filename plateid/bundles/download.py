@@ -25,9 +25,8 @@ def download(
 ) -> bytes:
     """Returns the content of a URL; follows redirects to HTTP and HTTPS only.
 
-    Raises:
-        BundleError: The URL cannot be used, the server cannot be reached or has no such file, the
-            file is larger than `limit_bytes`, or the transfer ends early or takes too long.
+    Raises BundleError if the URL or the server fails, the file is larger than `limit_bytes`, or the
+    transfer ends early or takes too long.
     """
     name = redacted_url(url)
     try:
@@ -40,8 +39,7 @@ def download(
 def redacted_url(url: str) -> str:
     """Returns the URL without its query, which may hold a secret, for messages.
 
-    Raises:
-        BundleError: It is no valid URL, or holds a user or password.
+    Raises BundleError if it is no valid URL, or holds a user or password.
     """
     try:
         parts = urlsplit(url)

@@ -11,15 +11,9 @@ from plateid.pipeline.stills import read_detections
 
 
 def check_golden_images(config: ModelsConfig) -> int:
-    """Reads a bundle's golden images on the configured execution provider.
+    """Reads a bundle's golden images on the configured execution provider; returns their number.
 
-    Returns:
-        The number of images.
-
-    Raises:
-        BundleError: The bundle is invalid, has no golden image, or misses a plate in one.
-        ModelError: A network or the execution provider fails.
-        SourceError: An image cannot be read.
+    Raises BundleError if it has none, or if a plate is not read.
     """
     networks = Networks(config.model_copy(update={"reader": "bundle"}))
     networks.self_test()

@@ -16,7 +16,7 @@ from urllib.request import url2pathname
 
 import tomlkit
 
-from plateid.bundles.archive import CARD, files_of, pack, unpack, write_synced
+from plateid.bundles.archive import files_of, pack, unpack, write_synced
 from plateid.bundles.download import Progress, download, redacted_url
 from plateid.bundles.golden_images import check_golden_images
 from plateid.bundles.installed_bundles import InstalledBundles
@@ -25,8 +25,7 @@ from plateid.config.load import load_config
 from plateid.config.models import ModelsConfig
 from plateid.core.records import rfc3339
 from plateid.errors import BundleError
-from plateid.files import read_file
-from plateid.models.bundle import Bundle, BundleSpec, read_spec
+from plateid.models.bundle import Bundle, BundleSpec, bundle_file, read_spec
 from plateid.service.systemd import Unit
 
 MAX_BYTES = 200_000_000
@@ -62,14 +61,9 @@ class InstallTarget:
 def install_bundle(source: str, target: InstallTarget) -> None:
     """Verifies, tests and activates the bundle of an archive; on any error nothing changes.
 
-    Args:
-        source: Path or URL of the archive; its signature is beside it, with `.sig` appended.
-        target: Where to install it.
-
-    Raises:
-        ConfigError: The configuration cannot be used.
-        PlateidError: The archive is not available, not signed by a trusted key, or fails its test;
-            the service does not run with it; or the disk is full.
+    `source` is its path or URL; its signature is beside it, with `.sig` appended. Raises
+    PlateidError if it is not available, not signed by a trusted key, or fails its test, if the
+    service does not run with it, or if the disk is full.
     """
     models = _models_without_bundle(target.config)
     installed = InstalledBundles(models.installed)
@@ -89,11 +83,7 @@ def install_bundle(source: str, target: InstallTarget) -> None:
 
 
 def rollback_bundle(target: InstallTarget) -> None:
-    """Activates the previous bundle.
-
-    Raises:
-        PlateidError: As `install_bundle`, or there is no previous bundle.
-    """
+    """Activates the previous bundle; raises BundleError if there is none."""
     installed = InstalledBundles(_models_without_bundle(target.config).installed)
     os.umask(0o022)
     with installed.changing():
@@ -122,17 +112,13 @@ def pack_bundle(
 
     Returns:
         The number of golden images.
-
-    Raises:
-        PlateidError: The bundle is invalid or fails its test, the key cannot be used, or a file
-            cannot be written.
     """
+    Bundle(folder)  # verifies it
     with tempfile.TemporaryDirectory() as temporary:
         copy = Path(temporary)
-        _copy(folder, copy)
-        if golden:
-            _set_golden_images(copy, golden)
-        _set_version(copy, expires)
+        for name in files_of(folder):
+            write_synced(copy / name, bundle_file(folder / name))
+        _describe(copy, golden, expires)
         count = check_golden_images(ModelsConfig(bundle=copy))
         data = pack(copy)
     signature = sign(data, key)
@@ -172,7 +158,8 @@ def _fetch(source: str, progress: Progress) -> tuple[bytes, bytes]:
     url = urlsplit(source) if "://" in source else None
     if url is None or url.scheme == "file":
         file = Path(url2pathname(url.path)) if url else Path(source)
-        return _read(file), _read(_signature_file(file))
+        data = bundle_file(file, limit_bytes=MAX_BYTES)
+        return data, bundle_file(_signature_file(file), limit_bytes=MAX_SIGNATURE_BYTES)
     if url.scheme not in {"http", "https"}:
         raise BundleError(redacted_url(source), "is neither a file nor an http or https URL")
     signature_url = urlunsplit(url._replace(path=f"{url.path}{SUFFIX}"))
@@ -182,13 +169,6 @@ def _fetch(source: str, progress: Progress) -> tuple[bytes, bytes]:
 
 def _signature_file(archive: Path) -> Path:
     return archive.with_name(archive.name + SUFFIX)
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return read_file(file, limit_bytes=MAX_BYTES)
-    except OSError as error:
-        raise BundleError(file, error.strerror) from error
 
 
 def _folder_name(folder: Path, data: bytes) -> str:
@@ -243,33 +223,18 @@ def _signals_deferred() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _copy(folder: Path, copy: Path) -> None:
-    names = files_of(Bundle(folder).spec)
-    if (folder / CARD).exists():
-        names.append(CARD)
-    for name in names:
-        write_synced(copy / name, _read(folder / name))
-
-
-def _set_golden_images(folder: Path, golden: Sequence[tuple[Path, str]]) -> None:
-    """Replaces the golden images of a bundle, in its folder and in `bundle.toml`."""
-    tables = tomlkit.aot()
+def _describe(folder: Path, golden: Sequence[tuple[Path, str]], expires: datetime | None) -> None:
+    """Replaces golden images and sets version (by default the Unix time) and expiry of a bundle."""
+    path = folder / "bundle.toml"
+    table = tomlkit.parse(path.read_text())
+    if golden:
+        table["golden"] = tomlkit.aot()
     for number, (image, plate) in enumerate(golden, 1):
-        data = _read(image)
+        data = bundle_file(image)
         file = f"golden/{number}{image.suffix}"
         write_synced(folder / file, data)
         entry = {"file": file, "sha256": hashlib.sha256(data).hexdigest(), "plates": [plate]}
-        tables.append(tomlkit.item(entry))
-    path = folder / "bundle.toml"
-    table = tomlkit.parse(path.read_text())
-    table["golden"] = tables
-    path.write_text(tomlkit.dumps(table))
-
-
-def _set_version(folder: Path, expires: datetime | None) -> None:
-    """Numbers a bundle by the current Unix time, unless it has a version, and sets its expiry."""
-    path = folder / "bundle.toml"
-    table = tomlkit.parse(path.read_text())
+        table["golden"].append(tomlkit.item(entry))
     if not table.get("version"):
         table["version"] = int(time.time())
     if expires is not None:

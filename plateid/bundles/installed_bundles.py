@@ -14,7 +14,7 @@ from pathlib import Path
 
 from plateid.bundles.archive import sync_folder, write_synced
 from plateid.config.models import ACTIVE, DEFAULT_BUNDLE, TRIAL, bundle_of
-from plateid.errors import BundleError, reason_of
+from plateid.errors import BundleError, os_errors_as, reason_of
 from plateid.models.bundle import Bundle, read_spec
 
 PREVIOUS = "previous"
@@ -47,11 +47,7 @@ class InstalledBundles:
 
     @property
     def newest_version(self) -> int:
-        """The highest version that was ever activated; 0 if none was.
-
-        Raises:
-            BundleError: The file with the version cannot be read.
-        """
+        """The highest version that was ever activated; 0 if none was."""
         file = self.folder / NEWEST
         try:
             return int(file.read_text())
@@ -64,14 +60,11 @@ class InstalledBundles:
     def changing(self) -> Iterator[Path]:
         """Locks the folder and yields a temporary folder on the same disk.
 
-        Raises:
-            BundleError: Another install is running, or the disk cannot be written.
+        Raises BundleError if another install is running, or the disk cannot be written.
         """
-        try:
+        with os_errors_as(BundleError, self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-        except OSError as error:
-            raise BundleError(self.folder, error.strerror) from error
         try:
             _lock(self.folder, lock)
             TRIAL.unlink(missing_ok=True)  # left by an install that was killed

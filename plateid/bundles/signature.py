@@ -9,22 +9,18 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
-from plateid.errors import BundleError
+from plateid.errors import BundleError, os_errors_as
+from plateid.models.bundle import bundle_file
 
 SUFFIX = ".sig"
 SIGNATURE_BYTES = 64
 
 
 def sign(data: bytes, key_file: Path) -> bytes:
-    """Signs data with an unencrypted private key.
-
-    Raises:
-        BundleError: The key cannot be read, or is no Ed25519 key.
-    """
+    """Signs data with an Ed25519 private key, which must not be encrypted."""
     try:
-        key = load_pem_private_key(key_file.read_bytes(), password=None)
-    except OSError as error:
-        raise BundleError(key_file, error.strerror) from error
+        with os_errors_as(BundleError, key_file):
+            key = load_pem_private_key(key_file.read_bytes(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise BundleError(key_file, "no private key in PEM form without a password") from error
     if not isinstance(key, Ed25519PrivateKey):
@@ -33,16 +29,9 @@ def sign(data: bytes, key_file: Path) -> bytes:
 
 
 def check_signature(name: str, data: bytes, signature: bytes, keys: Path) -> Path:
-    """Verifies a signature and returns the file of the trusted key that made it.
+    """Verifies a signature and returns the file of the trusted key (*.pem in `keys`) that made it.
 
-    Args:
-        name: Name of the signed file, for error messages.
-        data: Its content.
-        signature: 64 bytes.
-        keys: Folder of trusted public keys, *.pem.
-
-    Raises:
-        BundleError: No trusted key signed this data, there is no trusted key, or a key is invalid.
+    Raises BundleError with the name of the signed file if no trusted key signed it.
     """
     trusted = sorted(keys.glob("*.pem"))
     if not trusted:
@@ -59,15 +48,9 @@ def check_signature(name: str, data: bytes, signature: bytes, keys: Path) -> Pat
 
 
 def public_key(file: Path) -> Ed25519PublicKey:
-    """Reads an Ed25519 public key.
-
-    Raises:
-        BundleError: The PEM file holds none.
-    """
+    """Reads an Ed25519 public key from a PEM file; raises BundleError if it holds none."""
     try:
-        key = load_pem_public_key(file.read_bytes())
-    except OSError as error:
-        raise BundleError(file, error.strerror) from error
+        key = load_pem_public_key(bundle_file(file))
     except (ValueError, UnsupportedAlgorithm) as error:
         raise BundleError(file, "no public key in PEM form") from error
     if not isinstance(key, Ed25519PublicKey):
