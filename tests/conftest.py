@@ -1,4 +1,4 @@
-"""What every test gets: a thread that outlives its test fails it."""
+"""Fixtures of all tests; a thread that outlives its test fails it."""
 
 import os
 import threading
@@ -14,9 +14,10 @@ from structlog.testing import capture_logs
 from tests.support.bundles import detector_network, reader_network, write_bundle
 
 pytest_plugins = ["tests.support.fixtures"]
-PATIENCE_S = 3.0
+LEAK_TIMEOUT_S = 3.0
+"""Maximum time in which the threads of a test end, seconds."""
 os.environ["no_proxy"] = "127.0.0.1,localhost"
-settings.register_profile("plateid", deadline=None)  # tests never judge times
+settings.register_profile("plateid", deadline=None)  # no test depends on its run time
 settings.load_profile("plateid")
 
 
@@ -26,7 +27,7 @@ def no_leaked_threads() -> Iterator[None]:
     hook = threading.excepthook
     yield
     threading.excepthook = hook
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + LEAK_TIMEOUT_S
     while leaked := set(threading.enumerate()) - before:
         assert time.monotonic() < deadline, f"left running: {leaked}"
         time.sleep(0.02)
@@ -34,7 +35,7 @@ def no_leaked_threads() -> Iterator[None]:
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    """A tiny bundle that finds one plate in the middle of the picture and reads it as AB12."""
+    """A tiny bundle that detects one plate in the middle of each image and reads it as AB12."""
     return write_bundle(
         tmp_path / "bundle",
         detector_network([(32, 16, 20, 8, 0.9), (33, 16, 20, 8, 0.8), (10, 8, 4, 2, 0.2)]),
@@ -44,6 +45,6 @@ def bundle(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def logs() -> Iterator[list[MutableMapping[str, Any]]]:
-    """What was logged so far."""
+    """The log entries so far."""
     with capture_logs() as entries:
         yield entries

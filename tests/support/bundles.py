@@ -1,4 +1,4 @@
-"""Bundles of tiny networks, built in the test."""
+"""Model bundles of tiny networks, built in the test."""
 
 import hashlib
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ CHARSET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def constant_network(input_shape: list, *answers: np.ndarray) -> bytes:
-    """A network that answers the same to whatever it is shown, once for each item of the batch.
+    """Returns an ONNX network with constant outputs, repeated for each item of the batch.
 
-    One output, "y0", "y1" and so on, for each answer of shape (1, ...).
+    The outputs "y0", "y1" and so on have the values of `answers`, of shape (1, ...).
     """
     batch = input_shape[0]
     weights = {
@@ -48,13 +48,13 @@ def constant_network(input_shape: list, *answers: np.ndarray) -> bytes:
 
 
 def detector_network(rows: list[tuple[float, ...]], *, width: int = 64, height: int = 32) -> bytes:
-    """A detector that always finds these (cx, cy, w, h, score) in input pixels."""
+    """Returns a detector that always finds these (cx, cy, w, h, score), in input pixels."""
     answer = np.array(rows, np.float32).reshape(-1, 5).T[None]
     return constant_network([1, 3, height, width], answer)
 
 
 def reader_network(path: str, *, regions: Sequence[float] = ()) -> bytes:
-    """A reader that always says this CTC path, '-' being the blank; and these regions if any."""
+    """Returns a reader with this CTC path, '-' is the blank; `regions` adds a second output."""
     answer = np.full((1, len(path), 1 + len(CHARSET)), 0.001, np.float32)
     for step, character in enumerate(path):
         answer[0, step, 0 if character == "-" else 1 + CHARSET.index(character)] = 0.964
@@ -92,7 +92,7 @@ charset = "{charset}"
 
 
 def write_bundle(folder: Path, detector: bytes, reader: bytes, *, of_reader: str = "") -> Path:
-    """A bundle whose hashes are right; `of_reader`: more lines of its section."""
+    """Writes a bundle with correct hashes; `of_reader` are more lines of its reader section."""
     folder.mkdir(exist_ok=True)
     for name, data in (("detector", detector), ("reader", reader)):
         (folder / f"{name}.onnx").write_bytes(data)

@@ -14,14 +14,14 @@ class Certificate:
 
 
 class Authority:
-    """Signs certificates; nobody but who has its `certificate` believes it."""
+    """A certificate authority; only clients with its `certificate` trust it."""
 
     def __init__(self, folder: Path, name: str = "authority") -> None:
         self._folder = folder
         self.certificate = self._make(name)
 
     def issue(self, host: str, *options: str) -> Certificate:
-        """For a host, that is an IP address or a name."""
+        """Returns a certificate of a host name or IP address."""
         kind = "IP" if host[0].isdigit() else "DNS"
         ours = ("-CA", str(self.certificate.file), "-CAkey", str(self.certificate.key))
         extension = ("-addext", f"subjectAltName={kind}:{host}")

@@ -23,14 +23,14 @@ def store(tmp_path: Path) -> Iterator[EventStore]:
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Broker]:
-    """A mosquitto on a free port; not started."""
+    """A mosquitto on a free port, not started."""
     with closing(Broker(tmp_path)) as made:
         yield made
 
 
 @pytest.fixture
 def subscriber(broker: Broker) -> Iterator[Subscriber]:
-    """Starts the broker, and hears everything."""
+    """Starts the broker and subscribes to everything."""
     broker.start()
     with closing(Subscriber(broker.port)) as made:
         yield made
@@ -52,14 +52,14 @@ def publish(store: EventStore) -> Iterator[Publish]:
 
 @pytest.fixture
 def silent() -> Iterator[MqttConfig]:
-    """A server that accepts, and says nothing."""
+    """A server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield MqttConfig(port=server.getsockname()[1])
 
 
 @pytest.fixture
 def login(tmp_path: Path, broker: Broker) -> MqttConfig:
-    """Says that it is `plateid` with the password `right`; the broker knows no such user yet."""
+    """Credentials of the user `plateid`, whom the broker does not know yet."""
     path = tmp_path / "password"
     path.write_text("right\n")
     return broker.config.model_copy(update={"username": "plateid", "password_file": path})

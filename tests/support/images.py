@@ -1,4 +1,4 @@
-"""A picture for tests that need pixels but no decoder."""
+"""Images for tests that need pixels but no decoder."""
 
 import cv2
 import numpy as np
@@ -7,7 +7,7 @@ from plateid.core.records import Box, Grey, Image
 
 
 class ArrayLazyImage:
-    """A BGR array as core.records.Picture."""
+    """A `LazyImage` around a BGR array that tests may look into."""
 
     def __init__(self, image: Image) -> None:
         self.image = image

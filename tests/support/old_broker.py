@@ -1,4 +1,4 @@
-"""`python -m tests.support.old_broker PORT`: amqtt, which knows MQTT 3.1.1 only."""
+"""Runs amqtt, which supports MQTT 3.1.1 only: python -m tests.support.old_broker PORT."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""`python -m tests.support.other_publisher STORE PORT`: a publisher that never stops."""
+"""Runs a publisher until it is killed: python -m tests.support.other_publisher STORE PORT."""
 
 import sys
 import threading

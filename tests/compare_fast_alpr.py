@@ -1,11 +1,13 @@
-"""`python -m tests.against --reader cct_xs.onnx PICTURES...`: beside fast-alpr's kind of pipeline.
+"""Compares the time per image of plateid with that of a pipeline like fast-alpr.
 
-YOLO nano at 640 x 640 and CCT-XS in ONNX Runtime, with the steps that open-image-models and
-fast-plate-ocr take around them, on the same pictures by turns, one thread each. Time does not
-depend on weights, so the detector has random ones (`train latency`), and CCT-XS those of
-`fast_plate_ocr.train.model.model_builders.build_model` from models/cct_xs_v1.yaml, exported as
-ONNX; what it reads is the plates that plateid found. Accuracy is not compared: their weights are on
-a hub. Needs the trainer's environment.
+python -m tests.compare_fast_alpr --reader cct_xs.onnx IMAGES...
+
+Both pipelines read the same images in turn, one thread each. The other one is YOLO nano at 640 x 640
+and CCT-XS in ONNX Runtime, with the pre-processing of open-image-models and fast-plate-ocr. The
+time does not depend on the weights: the detector has random ones, and CCT-XS comes from
+`fast_plate_ocr.train.model.model_builders.build_model` with models/cct_xs_v1.yaml, exported to ONNX.
+It reads the plates that plateid detects. Accuracy is not compared, because the trained weights could
+not be downloaded. Runs in the trainer's environment.
 """
 
 import argparse
@@ -24,20 +26,24 @@ from plateid.pipeline.stills import read_detections
 from train.export.latency import reference_session
 
 DETECTOR_PX = 640
+"""Side of the detector's input, pixels."""
 READER_SIZE = 128, 64
+"""Width and height of the reader's input, pixels."""
 SCORE, IOU = 0.25, 0.45
+"""Minimum score of a box, and IoU at which NMS drops the lower one: the defaults of ultralytics."""
 ROUNDS = 3
+"""Runs per image."""
 
 
-class Other:
-    """What fast-alpr does with a picture."""
+class FastAlprPipeline:
+    """Detects and reads plates with the steps of fast-alpr."""
 
     def __init__(self, reader: Path) -> None:
         self._detector = reference_session()
         self._reader = NetworkSession(str(reader), reader.read_bytes())
 
     def detect(self, image: np.ndarray) -> np.ndarray:
-        """open_image_models.detection.core.yolo_v9: letterbox, RGB, 0 to 1, NMS."""
+        """Returns boxes as open_image_models.detection.core.yolo_v9 does."""
         height, width = image.shape[:2]
         scale = min(DETECTOR_PX / height, DETECTOR_PX / width)
         size = round(width * scale), round(height * scale)
@@ -60,7 +66,7 @@ class Other:
         return rows[np.asarray(kept, dtype=int).ravel()]
 
     def read(self, image: np.ndarray, box: tuple[float, float, float, float]) -> str:
-        """fast_plate_ocr.core.process: RGB, aspect kept, one crop an inference."""
+        """Reads one crop as fast_plate_ocr.core.process does: RGB, aspect ratio kept."""
         x1, y1, x2, y2 = (max(0, int(value)) for value in box)
         crop = cv2.cvtColor(image[y1 : y2 + 1, x1 : x2 + 1], cv2.COLOR_BGR2RGB)
         width, height = READER_SIZE
@@ -69,19 +75,23 @@ class Other:
         canvas = np.full((height, width, 3), 114, np.uint8)
         left, top = (width - size[0]) // 2, (height - size[1]) // 2
         canvas[top : top + size[1], left : left + size[0]] = cv2.resize(crop, size)
-        slots = self._reader.run(canvas[None].astype(np.float32))
-        return str(slots.argmax(axis=-1))
+        scores = self._reader.run(canvas[None].astype(np.float32))
+        return str(scores.argmax(axis=-1))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("pictures", nargs="+", type=Path)
+    parser.add_argument("images", nargs="+", type=Path)
     parser.add_argument("--reader", type=Path, required=True)
     parser.add_argument("--bundle", default="default")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     networks = Networks(ModelsConfig(bundle=Path(bundle_path(options.bundle))))
-    detector, reader, other = networks.detector(), networks.reader(), Other(options.reader)
+    detector, reader, other = (
+        networks.detector(),
+        networks.reader(),
+        FastAlprPipeline(options.reader),
+    )
     files = [file for folder in options.images for file in find_sources(folder)]
     ours, theirs, plates = [], [], 0
     for image in map(read_image, files):
@@ -99,9 +109,9 @@ def main() -> None:
         plates += len(found)
     a, b = (1000 * float(np.median(times)) for times in (ours, theirs))
     sys.stdout.write(
-        f"{len(files)} pictures, {plates} plates found; median of a picture: plateid {a:.1f} ms, "
+        f"{len(files)} images, {plates} plates; median per image: plateid {a:.1f} ms, "
         f"YOLO nano at {DETECTOR_PX} and CCT-XS {b:.1f} ms; ratio {a / b:.3f}, "
-        f"of all {sum(ours) / sum(theirs):.3f}\n"
+        f"ratio of the sums {sum(ours) / sum(theirs):.3f}\n"
     )
 
 
