@@ -2,12 +2,12 @@
 
 python -m tests.compare_fast_alpr --reader cct_xs.onnx IMAGES...
 
-Both pipelines read the same images in turn, one thread each. The other one is YOLO nano at 640 x 640
-and CCT-XS in ONNX Runtime, with the pre-processing of open-image-models and fast-plate-ocr. The
-time does not depend on the weights: the detector has random ones, and CCT-XS comes from
-`fast_plate_ocr.train.model.model_builders.build_model` with models/cct_xs_v1.yaml, exported to ONNX.
-It reads the plates that plateid detects. Accuracy is not compared, because the trained weights could
-not be downloaded. Runs in the trainer's environment.
+Both pipelines read the same images in turn, one thread each. The other one is YOLO nano at 640 x
+640 and CCT-XS in ONNX Runtime, with the pre-processing of open-image-models and fast-plate-ocr. The
+time does not depend on the weights: the detector has random ones, and CCT-XS is exported to ONNX by
+`fast_plate_ocr.train.model.model_builders.build_model` with models/cct_xs_v1.yaml. It reads the
+plates that plateid detects. Accuracy is not compared, because the trained weights could not be
+downloaded. Runs in the trainer's environment.
 """
 
 import argparse
