@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
@@ -24,19 +24,17 @@ STEP_S = 0.2
 """Longest time of one call, seconds, so that no other thread waits long for the store."""
 BATCH = 200
 """Number of events per transaction."""
-OLD = """
-    SELECT count(*), max(id), max(CASE WHEN
-        clock_set
-        OR :unset AND id >= :set AND position > (
-            SELECT coalesce(max(position), 0) FROM event WHERE clock_set)
-    THEN position END) FROM (
-        SELECT id, position, clock_set FROM event
-        WHERE id > :after AND id < :not_before ORDER BY id LIMIT :batch)"""
-"""Finds the last old event in a batch of ids.
+LAST_OLD = "SELECT coalesce(max(position), 0) FROM event WHERE clock_set = 1 AND id < ?"
+"""Finds the last old event. An id holds the time at which its event was stored.
 
-An event from before the clock was set has no age and goes with the events that follow it. If no
-clock is ever set, as on a device without a network, the device's own clock counts, unless it still
-shows the year of its manufacture.
+An event from before the clock was set has no age and goes with the events that follow it.
+"""
+LAST_OLD_UNSET = """
+    SELECT coalesce(max(position), 0) FROM event WHERE clock_set = 0 AND id >= ? AND id < ?
+    AND position > (SELECT coalesce(max(position), 0) FROM event WHERE clock_set)"""
+"""Finds the last old event of a device whose clock is never set, as without a network.
+
+The device's own clock counts then, unless it still shows the year of its manufacture.
 """
 log = structlog.get_logger()
 
@@ -64,9 +62,6 @@ class Retention:
         self._labels = Labels(store.path)
         self._redact_at = self._delete_at = 0.0
         self._failed_up_to = 0  # position before which a snapshot could not be deleted
-        self._old: int | None = None  # position of the last old event, once it was found
-        self._searched, self._found = "", 0  # the last id searched, and the future `_old`
-        self._replaced = store.replaced
         self._deleted = 0
         self._outage = Outage("retention", Backoff())
 
@@ -74,16 +69,13 @@ class Retention:
         """Does a part of what is due: redacts each minute, deletes at the start and each day."""
         if self._outage.wait_s:
             return
-        if self._replaced != self._store.replaced:  # positions of another file
-            self._replaced = self._store.replaced
-            self._old, self._searched, self._found = None, "", 0
         failure: StoreError | None = None
         for due_at, work in ((self._redact_at, self._redact), (self._delete_at, self._delete)):
             try:
                 if time.monotonic() >= due_at:
                     work(time.monotonic() + STEP_S)
             except StoreError as error:
-                failure, self._old = error, None
+                failure = error
         if failure is None:
             self._outage.recovered()
         else:
@@ -103,14 +95,12 @@ class Retention:
 
     def _delete(self, until: float) -> None:
         not_before = time.time() - self._config.events_days * DAY_S
-        if self._old is None and not self._find_old(not_before, until):
-            return
+        old = self._last_old(first_id(not_before))
         young = first_id(not_before), first_id(time.time() + DAY_S)
-        while deleted := self._delete_batch(self._old or 0, young):
+        while deleted := self._delete_batch(old, young):
             self._deleted += deleted
             if time.monotonic() >= until:
                 return
-        self._old = None
         self._delete_at = time.monotonic() + DAY_S
         for file in set_aside_files(self._store.path):
             with suppress(OSError):
@@ -130,7 +120,7 @@ class Retention:
         failure: StoreError | None = None
         with self._store.transaction() as db:
             full = self._is_full(db)
-            last = (_number(db, "SELECT max(position) FROM event") or 0) if full else old
+            last = _number(db, "SELECT coalesce(max(position), 0) FROM event") if full else old
             stay = ("", "") if full else young
             rows = db.execute(
                 "SELECT position, id FROM event JOIN settled USING (position) WHERE position > ?"
@@ -153,29 +143,18 @@ class Retention:
     def _is_full(self, db: sqlite3.Connection) -> bool:
         """Returns whether the file is too large: then the oldest events go, however young."""
         pragmas = ("page_count", "freelist_count", "page_size")
-        pages, free, size = (_number(db, f"PRAGMA {name}") or 0 for name in pragmas)
+        pages, free, size = (_number(db, f"PRAGMA {name}") for name in pragmas)
         return (pages - free) * size > self._config.events_mb * 1e6
 
-    def _find_old(self, not_before: float, until: float) -> bool:
-        """Finds the last old event by id, which holds the time; returns whether it is done."""
-        ids = {"not_before": first_id(not_before), "set": CLOCKS_ARE_SET, "batch": BATCH}
-        unset = self._clock_synced() is False
-        while True:
-            with self._store.locked() as db:
-                values = {**ids, "unset": unset, "after": self._searched}
-                count, last, position = db.execute(OLD, values).fetchone()
-            self._found = max(self._found, position or 0)
-            if count < BATCH:
-                self._old, self._searched, self._found = self._found, "", 0
-                return True
-            self._searched = last
-            if time.monotonic() >= until:
-                return False
+    def _last_old(self, not_before: str) -> int:
+        """Returns the position of the last old event; 0 if there is none."""
+        ((last,),) = self._store.rows(LAST_OLD, not_before)
+        if self._clock_synced() is False:
+            ((unset,),) = self._store.rows(LAST_OLD_UNSET, CLOCKS_ARE_SET, not_before)
+            last = max(last, unset)
+        return int(last)
 
 
-def _number(
-    db: sqlite3.Connection, query: str, values: Mapping[str, object] | None = None
-) -> int | None:
+def _number(db: sqlite3.Connection, query: str) -> int:
     """Returns the first column of the first row."""
-    number: int | None = db.execute(query, values or {}).fetchone()[0]
-    return number
+    return int(db.execute(query).fetchone()[0])

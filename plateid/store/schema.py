@@ -71,6 +71,7 @@ STATEMENTS = (
         position INTEGER NOT NULL UNIQUE REFERENCES event (position) ON DELETE CASCADE
     ) STRICT""",
     "CREATE INDEX event_policy ON event (position) WHERE NOT policy_applied",
+    "CREATE INDEX event_age ON event (clock_set, id)",
     "CREATE INDEX event_clock_set ON event (position) WHERE clock_set",
     # indexes of the search: newest first, and filters read the index only
     "CREATE INDEX event_pass ON event (pass_id)",
