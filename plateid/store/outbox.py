@@ -28,8 +28,8 @@ TRIM = """
 class Outbox:
     """The events of a store that one output has not acknowledged, oldest first, with bounds.
 
-    May be used from any thread. An event that leaves the outbox stays in the history. A deleted
-    event leaves every outbox.
+    May be used from any thread. `pending`, `mark_sent` and `remove` may raise StoreError. An event
+    that leaves the outbox stays in the history. A deleted event leaves every outbox.
 
     Attributes:
         dropped: Number of events that left the outbox undelivered, because they were too many or
@@ -46,29 +46,17 @@ class Outbox:
         self._overflow = Outage(f"overflow of {output}", Backoff())
 
     def pending(self, limit: int, *, skip: Collection[str] = ()) -> list[OutboxEntry]:
-        """Returns the oldest events, without those of the cameras in `skip`.
-
-        Raises:
-            StoreError: The store cannot be read.
-        """
+        """Returns the oldest events, without those of the cameras in `skip`."""
         with self._store.locked() as db:
             rows = db.execute(PENDING, (self._output, json.dumps([*skip]), limit)).fetchall()
             return [OutboxEntry(parse_event(payload), bool(sent)) for payload, sent in rows]
 
     def mark_sent(self, ids: Iterable[str]) -> None:
-        """Notes, before they are sent, that the output may have these events from now on.
-
-        Raises:
-            StoreError: The store cannot be written.
-        """
+        """Notes, before they are sent, that the output may have these events from now on."""
         self._for_each("UPDATE delivery SET sent = 1", ids)
 
     def remove(self, ids: Iterable[str]) -> None:
-        """Removes events that the output has acknowledged, or will never take.
-
-        Raises:
-            StoreError: The store cannot be written.
-        """
+        """Removes events that the output has acknowledged, or will never take."""
         self._for_each("DELETE FROM delivery", ids)
 
     def health(self) -> OutboxHealth:

@@ -38,7 +38,7 @@ log = structlog.get_logger()
 class SnapshotFiles:
     """The snapshots by event id. May be used from any thread and process.
 
-    Other files in the folder are left alone.
+    Methods that write or delete files raise StoreError if that fails. Other files are left alone.
     """
 
     def __init__(self, store: Path) -> None:
@@ -49,9 +49,6 @@ class SnapshotFiles:
         """Writes an image, the whole file or nothing; `hidden` says that it shows no plate.
 
         Does not flush to the disk: that would block the camera, and a snapshot may be lost.
-
-        Raises:
-            StoreError: The file cannot be written.
         """
         name = f"{_stem(event_id)}{HIDDEN_JPG if hidden else '.jpg'}"
         file = self.folder / name
@@ -63,22 +60,14 @@ class SnapshotFiles:
         return Snapshot(name, hashlib.sha256(jpeg).hexdigest())
 
     def remove(self, event_ids: Iterable[str], *, hidden: bool = True) -> None:
-        """Deletes the snapshots of events; without `hidden`, only those that show plates.
-
-        Raises:
-            StoreError: A file cannot be deleted.
-        """
+        """Deletes the snapshots of events; without `hidden`, only those that show plates."""
         endings = (".jpg", HIDDEN_JPG) if hidden else (".jpg",)
         for event_id in event_ids:
             if re.fullmatch(ID, event_id):  # an altered store must not name other files
                 self._delete(self.folder / f"{_stem(event_id)}{ending}" for ending in endings)
 
     def clear(self, *, before: float | None = None) -> None:
-        """Deletes all snapshots, or those from before a `time.time()`.
-
-        Raises:
-            StoreError: A file cannot be deleted.
-        """
+        """Deletes all snapshots, or those from before a `time.time()`."""
         first = "g" if before is None else first_id(before)
         self._delete(file for file in self.files() if file.name < first)
 
