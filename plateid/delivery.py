@@ -8,7 +8,7 @@ from plateid.core.health import OutputHealth
 from plateid.outputs.discovery import DiscoveryPublisher
 from plateid.outputs.mqtt import MqttPublisher
 from plateid.outputs.mqtt_device import MqttDevice
-from plateid.outputs.output_thread import OutputThread, Target
+from plateid.outputs.output_thread import OutputTarget, OutputThread
 from plateid.store.event_store import EventStore
 from plateid.store.outbox import Outbox
 from plateid.store.schema import MQTT
@@ -29,7 +29,7 @@ class Delivery:
         self,
         config: Config,
         store: EventStore,
-        targets: Mapping[str, Target],
+        targets: Mapping[str, OutputTarget],
         *,
         list_names: Callable[[], tuple[str, ...]],
         health: Callable[[], str],

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import get_args
 
-from plateid.core.lists import Entry, compact
+from plateid.core.lists import ListEntry, compact
 from plateid.core.records import ListKind
 from plateid.core.text import CHARSET
 from plateid.errors import ConfigError
@@ -26,7 +26,7 @@ BOM = "\ufeff"
 LINE_BREAK = re.compile(r"[\r\n\x00]")
 
 
-def parse_entries(text: str, source: object, cameras: Collection[str]) -> tuple[Entry, ...]:
+def parse_entries(text: str, source: object, cameras: Collection[str]) -> tuple[ListEntry, ...]:
     """Returns the entries of a file.
 
     Args:
@@ -95,8 +95,8 @@ def _by_column(columns: list[str], row: list[str]) -> dict[str, str]:
     return dict.fromkeys(COLUMNS, "") | dict(zip(columns, row, strict=False))
 
 
-def _entry(cells: Mapping[str, str], cameras: Collection[str]) -> Entry:
-    entry = Entry(
+def _entry(cells: Mapping[str, str], cameras: Collection[str]) -> ListEntry:
+    entry = ListEntry(
         plate=_plate(cells["plate"]),
         kind=_kind(cells["list"]),
         name=cells["name"] or cells["plate"],
@@ -139,7 +139,7 @@ def _moment(column: str, text: str, of_day: time) -> datetime | None:
 
 
 @dataclass(frozen=True)
-class Row:
+class ListRow:
     """One entry as it is written.
 
     Attributes:
@@ -151,7 +151,7 @@ class Row:
     cells: Mapping[str, str]
 
 
-def rows_of(text: str) -> list[Row]:
+def rows_of(text: str) -> list[ListRow]:
     """Returns the entries of a file that has each entry on a line of its own.
 
     Raises:
@@ -163,7 +163,7 @@ def rows_of(text: str) -> list[Row]:
     cells = [_cells(lines[number], separator) for number in numbers]
     columns = [name.lower() for name in cells[0]] if cells else []
     return [
-        Row(number, dict.fromkeys(COLUMNS, "") | dict(zip(columns, row, strict=False)))
+        ListRow(number, dict.fromkeys(COLUMNS, "") | dict(zip(columns, row, strict=False)))
         for number, row in zip(numbers[1:], cells[1:], strict=True)
         if any(row)
     ]

@@ -24,7 +24,7 @@ CONFUSABLE = frozenset(
 
 
 @dataclass(frozen=True)
-class Entry:
+class ListEntry:
     """One row of a list.
 
     Attributes:
@@ -63,7 +63,7 @@ class Lists:
         max_distance: Maximum `distance` between a plate and a matching entry.
     """
 
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[ListEntry, ...] = ()
     max_distance: float = 0.5
 
     @functools.cached_property
@@ -93,14 +93,14 @@ class Lists:
         entry = min(found)[-1]
         return ListMatch(entry.name, entry.kind, edit_distance(plate, entry.plate))
 
-    def near(self, plate: str) -> Iterator[tuple[float, Entry]]:
+    def near(self, plate: str) -> Iterator[tuple[float, ListEntry]]:
         """Yields distance and entry of all matches, whether they are valid or not."""
         for entry in self._candidates(plate):
             apart = distance(plate, entry.plate, at_most=self.max_distance)
             if apart <= self.max_distance:
                 yield apart, entry
 
-    def _candidates(self, plate: str) -> Iterator[Entry]:
+    def _candidates(self, plate: str) -> Iterator[ListEntry]:
         """Yields the entries that share a piece with the plate, in their order."""
         folded = plate.translate(FOLDED)
         ends = range(len(folded) + 1)

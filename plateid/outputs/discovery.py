@@ -11,7 +11,7 @@ from plateid.backoff import Backoff, Outage
 from plateid.config.outputs import HomeAssistantConfig
 from plateid.errors import StoreError
 from plateid.outputs.homeassistant import components, device_id, discovery_payload
-from plateid.outputs.mqtt_connection import OFFLINE, ONLINE, Message
+from plateid.outputs.mqtt_connection import OFFLINE, ONLINE, MqttMessage
 from plateid.outputs.mqtt_device import MqttDevice
 from plateid.outputs.retained_messages import RetainedMessages
 
@@ -65,7 +65,7 @@ class DiscoveryPublisher:
         """Makes the message due now, as on each new connection."""
         self._due_at = time.monotonic()
 
-    def receive(self, message: Message) -> None:
+    def receive(self, message: MqttMessage) -> None:
         """Takes a message of the status topic; knows only `online` and `offline`.
 
         Ignores a retained `online`: it is older than the connection, on which all was published.

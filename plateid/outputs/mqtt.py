@@ -13,7 +13,7 @@ from plateid.config.outputs import MqttConfig
 from plateid.errors import BrokerError
 from plateid.outputs.discovery import DiscoveryPublisher
 from plateid.outputs.event_queue import EventQueue
-from plateid.outputs.mqtt_connection import Connection, newest_protocol
+from plateid.outputs.mqtt_connection import MqttConnection, newest_protocol
 from plateid.outputs.mqtt_device import MqttDevice
 from plateid.outputs.mqtt_sender import MqttOutages, MqttSender
 from plateid.outputs.retained_messages import RetainedMessages
@@ -128,7 +128,7 @@ class MqttPublisher:
         """Uses one connection until it ends or `stop` is called."""
         if self._protocol is None:
             self._protocol = newest_protocol(self._config, self._client_id, self._pipe)
-        connection = Connection(
+        connection = MqttConnection(
             self._config,
             self._client_id,
             pipe=self._pipe,
@@ -155,7 +155,7 @@ class MqttPublisher:
                 sender.step(TICK_S)
             self._disconnect(connection, sender)
 
-    def _publish_state(self, connection: Connection) -> None:
+    def _publish_state(self, connection: MqttConnection) -> None:
         for message in connection.take_messages():
             self._discovery.receive(message)
         now = time.monotonic()
@@ -166,7 +166,7 @@ class MqttPublisher:
             self._health_at = now + HEALTH_S
             connection.publish(self._device.health_topic, self._health(), qos=0, retain=False)
 
-    def _disconnect(self, connection: Connection, sender: MqttSender) -> None:
+    def _disconnect(self, connection: MqttConnection, sender: MqttSender) -> None:
         left_s = max(0.0, self._stop_at - time.monotonic())
         sender.drain(time.monotonic() + left_s / 2)
         self._retained.all_offline()

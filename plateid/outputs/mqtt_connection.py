@@ -43,7 +43,7 @@ class Ack:
     """The broker's answer to one message.
 
     Attributes:
-        message: Number that `Connection.publish` returned.
+        message: Number that `MqttConnection.publish` returned.
         failure: Reason of the refusal; None if the broker has the message.
     """
 
@@ -52,7 +52,7 @@ class Ack:
 
 
 @dataclass(frozen=True)
-class Message:
+class MqttMessage:
     """A message of a subscribed topic.
 
     Attributes:
@@ -64,7 +64,7 @@ class Message:
     retained: bool
 
 
-class Connection:
+class MqttConnection:
     """An established connection. All calls come from one thread.
 
     Attributes:
@@ -99,7 +99,7 @@ class Connection:
         self._lost = f"it hangs up without an answer{hint}"
         self._awaited: set[int] = set()
         self._acks: list[Ack] = []
-        self._messages: list[Message] = []
+        self._messages: list[MqttMessage] = []
         self._established = False
         self._alert: str | None = None
         self._end: str | None = None
@@ -125,7 +125,7 @@ class Connection:
         """Subscribes to a topic, whose messages `take_messages` returns."""
         self._client.subscribe(topic, qos=1)
 
-    def take_messages(self) -> list[Message]:
+    def take_messages(self) -> list[MqttMessage]:
         """Returns the messages that `poll` received."""
         messages, self._messages = self._messages, []
         return messages
@@ -228,7 +228,7 @@ class Connection:
                 log.warning("broker refuses subscription", reason=str(reason))
 
     def _on_message(self, _: Any, __: Any, message: mqtt.MQTTMessage) -> None:
-        self._messages.append(Message(bytes(message.payload), message.retain))
+        self._messages.append(MqttMessage(bytes(message.payload), message.retain))
 
 
 def newest_protocol(config: MqttConfig, client_id: str, pipe: SelfPipe) -> MQTTProtocolVersion:
@@ -241,10 +241,10 @@ def newest_protocol(config: MqttConfig, client_id: str, pipe: SelfPipe) -> MQTTP
     """
     newest = MQTTProtocolVersion.MQTTv5
     try:
-        connection = Connection(config, client_id, pipe=pipe)
+        connection = MqttConnection(config, client_id, pipe=pipe)
     except UnknownProtocolError:
         newest = MQTTProtocolVersion.MQTTv311
-        connection = Connection(config, client_id, pipe=pipe, protocol=newest)
+        connection = MqttConnection(config, client_id, pipe=pipe, protocol=newest)
     connection.disconnect()
     connection.close()
     return newest

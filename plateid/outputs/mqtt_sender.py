@@ -10,7 +10,7 @@ from plateid.backoff import Backoff, Outage
 from plateid.core.outbox_entry import OutboxEntry
 from plateid.errors import BrokerError, StoreError
 from plateid.outputs.event_queue import EventQueue
-from plateid.outputs.mqtt_connection import Connection
+from plateid.outputs.mqtt_connection import MqttConnection
 from plateid.outputs.mqtt_device import MqttDevice
 from plateid.outputs.retained_messages import RetainedMessages
 
@@ -78,7 +78,7 @@ class MqttSender:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: MqttConnection,
         device: MqttDevice,
         *,
         queue: EventQueue,

@@ -17,7 +17,7 @@ BACKOFF = Backoff()
 log = structlog.get_logger()
 
 
-class Target(Protocol):
+class OutputTarget(Protocol):
     """A webhook or a log file."""
 
     def deliver(self, entry: OutboxEntry) -> bool:
@@ -40,7 +40,7 @@ class OutputThread:
     """
 
     def __init__(
-        self, name: str, target: Target, queue: EventQueue, *, backoff: Backoff = BACKOFF
+        self, name: str, target: OutputTarget, queue: EventQueue, *, backoff: Backoff = BACKOFF
     ) -> None:
         """Does not start the thread yet."""
         self.name = name

@@ -37,7 +37,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Counts:
+class StoreCounts:
     """Number of stored events, and number of events in the MQTT outbox."""
 
     events: int
@@ -172,12 +172,12 @@ class EventStore:
         """
         return next(self._seq)
 
-    def counts(self) -> Counts:
+    def counts(self) -> StoreCounts:
         """Returns the sizes of the history and of the MQTT outbox."""
         query = """
             SELECT (SELECT count(*) FROM event),
                 (SELECT count(*) FROM delivery WHERE output = ?)"""
-        return Counts(*self.rows(query, MQTT)[0])
+        return StoreCounts(*self.rows(query, MQTT)[0])
 
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Returns all rows of a query."""

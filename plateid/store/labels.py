@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
-from plateid.core.lists import Entry, Lists
+from plateid.core.lists import ListEntry, Lists
 from plateid.core.records import Box
 from plateid.errors import StoreError
 
@@ -66,7 +66,7 @@ class Label:
 
 
 @dataclass(frozen=True)
-class Task:
+class LabelTask:
     """An event to label, how useful its label is (0-1), and why."""
 
     event: dict[str, Any]
@@ -106,7 +106,7 @@ class Labels:
             known = dict(db.execute("SELECT verdict, count(*) FROM label GROUP BY 1").fetchall())
         return {verdict: known.get(verdict, 0) for verdict in VERDICTS}
 
-    def tasks(self, entries: Iterable[Entry]) -> list[Task]:
+    def tasks(self, entries: Iterable[ListEntry]) -> list[LabelTask]:
         """Returns the events to label, the most useful first."""
         with self._opened() as db:
             rows = db.execute(UNLABELLED, (MAX_EVENTS,)).fetchall()
@@ -139,7 +139,7 @@ class Labels:
             raise StoreError(self.path, error.strerror) from error
 
 
-def _task(event: dict[str, Any], lists: Lists) -> Task:
+def _task(event: dict[str, Any], lists: Lists) -> LabelTask:
     agreeing = event["agreeing_reads"] / max(1, event["reads"])
     reasons = [
         (1 - event["confidence"], "low confidence"),
@@ -151,7 +151,7 @@ def _task(event: dict[str, Any], lists: Lists) -> Task:
             "nearly listed",
         ),
     ]
-    return Task(event, *max(reasons))
+    return LabelTask(event, *max(reasons))
 
 
 def _is_near(plate: str, lists: Lists) -> bool:

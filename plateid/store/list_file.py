@@ -11,7 +11,7 @@ import structlog
 
 from plateid.config.outputs import ListsConfig
 from plateid.core.list_csv import COLUMNS, parse_entries
-from plateid.core.lists import Entry, Lists
+from plateid.core.lists import ListEntry, Lists
 from plateid.core.records import ListMatch
 from plateid.errors import ConfigError, reason_of
 from plateid.files import replace_text
@@ -85,7 +85,7 @@ class ListFile:
 
 
 @dataclass(frozen=True)
-class Change:
+class ListChange:
     """A change of the file: its description, and the text of the file before and after."""
 
     description: str
@@ -93,18 +93,18 @@ class Change:
     after: str
 
 
-class Undo:
+class ListUndo:
     """The last changes of the web UI since the start."""
 
     def __init__(self) -> None:
         """Starts without changes."""
-        self._changes: deque[Change] = deque(maxlen=MAX_UNDO)
+        self._changes: deque[ListChange] = deque(maxlen=MAX_UNDO)
 
-    def add(self, change: Change) -> None:
+    def add(self, change: ListChange) -> None:
         """Adds a change."""
         self._changes.append(change)
 
-    def last(self, text: str) -> Change | None:
+    def last(self, text: str) -> ListChange | None:
         """Returns the change to undo; None if the file was changed elsewhere since."""
         return self._changes[-1] if self._changes and self._changes[-1].after == text else None
 
@@ -122,7 +122,7 @@ def read_text(file: Path) -> str:
     return _read(file) if file.exists() else ",".join(COLUMNS) + "\n"
 
 
-def read_entries(file: Path | None, cameras: Sequence[str]) -> tuple[Entry, ...]:
+def read_entries(file: Path | None, cameras: Sequence[str]) -> tuple[ListEntry, ...]:
     """Returns the entries of the file; none if there is no file.
 
     Raises:

@@ -25,7 +25,7 @@ a scan of all events in order is faster."""
 
 
 @dataclass(frozen=True)
-class Page:
+class ResultPage:
     """One page of results.
 
     Attributes:
@@ -37,7 +37,7 @@ class Page:
     after: str
 
 
-def find(history: History, query: Query) -> Page:
+def find(history: History, query: Query) -> ResultPage:
     """Returns one page.
 
     Raises:
@@ -58,7 +58,7 @@ def find(history: History, query: Query) -> Page:
         ).fetchall()
     events = [json.loads(payload) for *_, payload in rows[: query.limit]]
     full = len(rows) > query.limit
-    return Page(events, "{}~{}".format(*rows[query.limit - 1][:2]) if full else "")
+    return ResultPage(events, "{}~{}".format(*rows[query.limit - 1][:2]) if full else "")
 
 
 def find_all(history: History, query: Query) -> Iterator[dict[str, Any]]:
@@ -67,7 +67,7 @@ def find_all(history: History, query: Query) -> Iterator[dict[str, Any]]:
     return _from_page(history, query, find(history, query))
 
 
-def _from_page(history: History, query: Query, page: Page) -> Iterator[dict[str, Any]]:
+def _from_page(history: History, query: Query, page: ResultPage) -> Iterator[dict[str, Any]]:
     yield from page.events
     while page.after:
         page = find(history, replace(query, after=page.after))

@@ -13,7 +13,7 @@ from plateid.core.list_csv import COLUMNS, rows_of, with_row, without_row
 from plateid.errors import ConfigError, StoreError
 from plateid.files import is_replaceable
 from plateid.store.history import History
-from plateid.store.list_file import Change, read_text, state_of, write_text
+from plateid.store.list_file import ListChange, read_text, state_of, write_text
 from plateid.web.guard import read_change
 from plateid.web.site import Site, page, site_of
 
@@ -85,7 +85,7 @@ def _change(site: Site, file: Path, form: Mapping[str, str]) -> None:
             return
         after, description = _changed(before, form)
         write_text(file, after, site.cameras)
-        undo.add(Change(description, before, after))
+        undo.add(ListChange(description, before, after))
     log.info("list changed in the web UI", file=str(file))
 
 

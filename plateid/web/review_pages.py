@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from plateid.core.geometry import clipped
-from plateid.core.lists import Entry
+from plateid.core.lists import ListEntry
 from plateid.core.records import Box
 from plateid.core.text import normalise
 from plateid.errors import ConfigError
@@ -101,7 +101,7 @@ def _parse_box(text: str) -> Box:
     return x1, y1, x2, y2
 
 
-def _entries(site: Site) -> Sequence[Entry]:
+def _entries(site: Site) -> Sequence[ListEntry]:
     try:
         return read_entries(site.config.lists.file, site.cameras)
     except ConfigError:  # the page "Lists" shows this error

@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, Response
 from plateid import __version__
 from plateid.config.root import Config
 from plateid.store.history import History
-from plateid.store.list_file import Undo
+from plateid.store.list_file import ListUndo
 from plateid.web.access import Access
 from plateid.web.live import RECENT, Live
 
@@ -46,7 +46,7 @@ class Site:
     file: Path | None
     report: Callable[[], Mapping[str, Any]]
     reload: Callable[[], None]
-    undo: Undo = field(default_factory=Undo)
+    undo: ListUndo = field(default_factory=ListUndo)
     refused: dict[str, float] = field(default_factory=dict)
     changing: threading.Lock = field(default_factory=threading.Lock)
 

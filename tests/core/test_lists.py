@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plateid.core.list_csv import COLUMNS, parse_entries
-from plateid.core.lists import CONFUSABLE, Entry, Lists, distance
+from plateid.core.lists import CONFUSABLE, ListEntry, Lists, distance
 from plateid.core.records import ListMatch
 from plateid.core.text import CHARSET, edit_distance
 from plateid.errors import ConfigError
@@ -23,17 +23,17 @@ XX99,watch,Post,,2026-11-24T08:30,2026-11-24T18:30:00+00:00,gate
 """
 
 
-def parsed(text: str) -> tuple[Entry, ...]:
+def parsed(text: str) -> tuple[ListEntry, ...]:
     return parse_entries(text, "plates.csv", ("gate", "drive"))
 
 
-def entry(plate: str, kind="allow", name="", **changes) -> Entry:
-    return Entry(plate, kind, name or plate, **changes)
+def entry(plate: str, kind="allow", name="", **changes) -> ListEntry:
+    return ListEntry(plate, kind, name or plate, **changes)
 
 
 def test_file_with_all_columns_is_parsed():
     ana, denied, post = parsed(GOOD)
-    assert ana == Entry("B68SPK", "allow", "Ana", 'blue, "the" Dacia')
+    assert ana == ListEntry("B68SPK", "allow", "Ana", 'blue, "the" Dacia')
     assert (denied.plate, denied.kind, denied.name) == ("CJ12ABC", "deny", "cj-12-abc")
     assert denied.valid_from == datetime(2026, 1, 1)  # noqa: DTZ001 - local time
     assert denied.valid_to == datetime(2026, 12, 31, 23, 59, 59, 999999)  # noqa: DTZ001
@@ -49,7 +49,7 @@ def test_file_with_all_columns_is_parsed():
 def test_separators_line_ends_and_byte_order_mark_are_accepted(separator, end, mark):
     rows = ["plate,list,name", "B68SPK,allow,Ana"]
     text = mark + end.join(row.replace(",", separator) for row in rows)
-    assert parsed(text) == (Entry("B68SPK", "allow", "Ana"),)
+    assert parsed(text) == (ListEntry("B68SPK", "allow", "Ana"),)
 
 
 @pytest.mark.parametrize("text", ["list,plate\n", "# c\nlist,plate\n\n#more\n,,\n"])
@@ -141,7 +141,7 @@ def test_one_confusable_character_is_within_the_default_distance(data, plate):
     assert matched(entry(plate[:at] + other + plate[at + 1 :]), plate=plate) is not None
 
 
-def matched(*entries: Entry, plate="B68SPK", camera="gate", at=NOW, max_distance=0.5):
+def matched(*entries: ListEntry, plate="B68SPK", camera="gate", at=NOW, max_distance=0.5):
     found = Lists(entries, max_distance).match(plate, camera=camera, at=at)
     return found and (found.name, found.distance)
 

@@ -18,7 +18,7 @@ from plateid.config.outputs import HomeAssistantConfig, MqttConfig
 from plateid.demo import DEMO_VIDEO
 from plateid.errors import BrokerError, SourceError
 from plateid.outputs.discovery import DiscoveryPublisher
-from plateid.outputs.mqtt_connection import Connection, Message
+from plateid.outputs.mqtt_connection import MqttConnection, MqttMessage
 from plateid.outputs.mqtt_device import MqttDevice
 from plateid.outputs.retained_messages import RetainedMessages
 from plateid.outputs.self_pipe import SelfPipe
@@ -45,7 +45,7 @@ PAYLOADS = st.binary(max_size=300) | mutated(b"online") | mutated(b"offline")
 def test_only_online_announces_devices_to_home_assistant(
     discovery: DiscoveryPublisher, payload: bytes, retained: bool
 ) -> None:
-    discovery.receive(Message(payload, retained))
+    discovery.receive(MqttMessage(payload, retained))
     due = payload == b"online" and not retained
     assert discovery.step(RetainedMessages()) is due
 
@@ -112,7 +112,7 @@ def test_broker_answers_end_in_one_error(server: ScriptedServer, answer: bytes) 
     def listen() -> None:
         with closing(SelfPipe()) as pipe:
             config = MqttConfig(port=server.port)
-            with closing(Connection(config, "plateid", pipe=pipe)) as connection:
+            with closing(MqttConnection(config, "plateid", pipe=pipe)) as connection:
                 connection.subscribe("homeassistant/status")
                 while True:
                     connection.poll(5)

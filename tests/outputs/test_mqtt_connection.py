@@ -11,7 +11,7 @@ import pytest
 from plateid.config.outputs import MqttConfig
 from plateid.errors import BrokerError
 from plateid.outputs.mqtt import check_broker
-from plateid.outputs.mqtt_connection import Connection
+from plateid.outputs.mqtt_connection import MqttConnection
 from plateid.outputs.self_pipe import SelfPipe
 from tests.capture.test_camera import Waits
 from tests.support.broker import free_port, running, until
@@ -24,7 +24,7 @@ def test_connection_taken_over_by_another_client_is_named(
     publish(broker.config)
     until(lambda: subscriber.texts("gate/status") == ["offline"])
     client_id = f"plateid-box-{store.instance}"
-    with closing(SelfPipe()) as pipe, closing(Connection(broker.config, client_id, pipe=pipe)):
+    with closing(SelfPipe()) as pipe, closing(MqttConnection(broker.config, client_id, pipe=pipe)):
         append(store, 1)
         until(lambda: said(logs, "outage ends"))
     assert said(logs, "outage starts") == [f"127.0.0.1:{broker.port}: Session taken over"]
@@ -38,7 +38,7 @@ def test_reason_of_a_disconnect_is_read_before_the_next_write():
     ):
         disconnected = threads.submit(_take_over, server)
         port = server.getsockname()[1]
-        with closing(Connection(MqttConfig(port=port), "box", pipe=pipe)) as connection:
+        with closing(MqttConnection(MqttConfig(port=port), "box", pipe=pipe)) as connection:
             disconnected.result()
             for _ in range(3):  # the answer to the first is a TCP reset
                 connection.publish("box/status", "online", qos=1, retain=True)
@@ -60,7 +60,7 @@ def test_wait_grows_if_the_connection_is_taken_over_repeatedly(store, subscriber
     with closing(SelfPipe()) as pipe:
         for times in range(1, 4):
             until(lambda times=times: subscriber.texts("box/status").count("online") == times)
-            with closing(Connection(broker.config, client_id, pipe=pipe)):
+            with closing(MqttConnection(broker.config, client_id, pipe=pipe)):
                 until(lambda times=times: len(waits.failures) >= times)
     assert waits.failures == [1, 2, 3]
 

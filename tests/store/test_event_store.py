@@ -8,7 +8,7 @@ from contextlib import closing, suppress
 import pytest
 
 from plateid.errors import StoreError
-from plateid.store.event_store import Counts, EventStore
+from plateid.store.event_store import EventStore, StoreCounts
 from plateid.store.schema import LAYOUT
 from tests.support.broken_disk import damaged, full_disk
 from tests.support.samples import SEEN, append, event, outbox_of, payloads
@@ -20,18 +20,18 @@ def waiting(store, output="mqtt"):
 
 
 def test_new_store_is_empty(store):
-    assert store.counts() == Counts(events=0, outbox=0)
+    assert store.counts() == StoreCounts(events=0, outbox=0)
     assert waiting(store) == []
 
 
 def test_event_is_stored_once_and_stays_after_it_was_acknowledged(store):
     for _ in range(2):
         store.append(SEEN)
-        assert store.counts() == Counts(events=1, outbox=1)
+        assert store.counts() == StoreCounts(events=1, outbox=1)
     assert payloads(store) == [SEEN.to_json()]
     outbox_of(store).remove([SEEN.id])
     store.append(SEEN)
-    assert store.counts() == Counts(events=1, outbox=0)
+    assert store.counts() == StoreCounts(events=1, outbox=0)
 
 
 def test_columns_hold_what_the_search_filters_by(store):
@@ -74,14 +74,14 @@ def test_threads_lose_no_event_and_share_no_sequence_number(store):
     with ThreadPoolExecutor(4) as pool:
         seqs = sorted(seq for some in pool.map(append_some, range(4)) for seq in some)
     assert seqs == list(range(1, 41))
-    assert store.counts() == Counts(events=40, outbox=0)
+    assert store.counts() == StoreCounts(events=40, outbox=0)
 
 
 def test_refused_row_leaves_no_transaction_open(store):
     with pytest.raises(StoreError, match="NOT NULL"):
         store.append(event(1, plate=None))
     append(store, 2)
-    assert store.counts() == Counts(events=1, outbox=1)
+    assert store.counts() == StoreCounts(events=1, outbox=1)
 
 
 def test_full_disk_is_an_error_and_the_store_recovers(store):
@@ -89,7 +89,7 @@ def test_full_disk_is_an_error_and_the_store_recovers(store):
     with full_disk():
         with pytest.raises(StoreError, match=r"events\.sqlite3: (disk I/O error|.* is full)"):
             append(store, 2)
-        assert store.counts() == Counts(events=1, outbox=1)
+        assert store.counts() == StoreCounts(events=1, outbox=1)
     append(store, 3)
     assert waiting(store) == [1, 3]
 
@@ -103,7 +103,7 @@ def test_full_database_adds_neither_event_nor_delivery(store):
     assert counts.events == counts.outbox < 99
     store.rows("PRAGMA max_page_count = 1000000")
     append(store, 100)
-    assert store.counts() == Counts(counts.events + 1, counts.outbox + 1)
+    assert store.counts() == StoreCounts(counts.events + 1, counts.outbox + 1)
 
 
 def test_read_only_folder_and_file_are_errors(own_folder):
@@ -173,7 +173,7 @@ def test_corrupt_file_is_set_aside_and_replaced(tmp_path, what, logs):
     assert entry["event"] == "event store corrupt, a new one is made"
     assert entry["set_aside"] == f"{path}.corrupt"
     with closing(EventStore(path)) as store:
-        assert (store.counts(), store.instance) == (Counts(1, 1), instance)
+        assert (store.counts(), store.instance) == (StoreCounts(1, 1), instance)
 
 
 def test_new_file_has_the_instance_of_the_corrupt_one_even_after_a_full_disk(tmp_path):
@@ -186,7 +186,7 @@ def test_new_file_has_the_instance_of_the_corrupt_one_even_after_a_full_disk(tmp
                 with pytest.raises(StoreError):
                     waiting(store)
         append(store, 51)
-        assert (store.counts(), store.replaced) == (Counts(1, 1), 1)
+        assert (store.counts(), store.replaced) == (StoreCounts(1, 1), 1)
     with closing(EventStore(path)) as store:
         assert store.instance == instance
 

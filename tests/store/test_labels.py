@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from plateid.core.lists import Entry
+from plateid.core.lists import ListEntry
 from plateid.core.records import ListMatch, Snapshot
 from plateid.errors import StoreError
 from plateid.store.label_export import training_files
@@ -63,7 +63,7 @@ def test_most_useful_tasks_come_first_and_each_says_why(store):
         store.append(replace(sure, id=id_, pass_id=id_, **changes))
     store.append(replace(sure, id=event(1).id, pass_id=id_, plate="0" * 32))
     store.rows("UPDATE event SET plate_form = 'hashed' WHERE plate = ?", "0" * 32)
-    tasks = Labels(store.path).tasks([Entry("KX73LPH", "allow", "Ana")])
+    tasks = Labels(store.path).tasks([ListEntry("KX73LPH", "allow", "Ana")])
     assert [(task.event["plate"], task.why) for task in tasks] == [
         ("BBBBBB", "low confidence"),
         ("KX73LPM", "nearly listed"),
