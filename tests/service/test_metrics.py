@@ -1,5 +1,6 @@
 """The metrics as Prometheus scrapes them."""
 
+import re
 import socket
 import threading
 import time
@@ -76,6 +77,25 @@ def test_metrics_equal_the_health_report(store):
     )
     for name in ("outbox_dropped", "lost_events", "stores_replaced"):
         assert samples[f"plateid_{name}_total"] == {(): 0}
+
+
+def test_documentation_lists_every_metric(store):
+    health = make_health(store, cameras=["gate"])
+    more = {
+        "temperature_c": 50.0,
+        "outputs": {"csv": {"events": 0, "refused": 0, "dropped": 0}},
+        "outages": {"broker": 1},
+    }
+    append(store, 1)
+    store.rows("UPDATE delivery SET queued_at = ?", time.time())
+    metrics = Metrics(lambda: health.report() | more)
+    metrics.detector_s.labels("gate").observe(0.1)
+    metrics.reader_s.labels("gate").observe(0.1)
+    with served(metrics) as port:
+        names = {re.sub("_(bucket|sum|count)$", "", name) for name in scraped(port)}
+    documentation = Path(__file__).parents[2] / "docs/service.md"
+    documented = set(re.findall(r"`(plateid_\w+)`", documentation.read_text()))
+    assert documented == {name for name in names if not name.endswith("_created")}
 
 
 def test_unknown_values_are_left_out(store):
