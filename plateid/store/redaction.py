@@ -88,7 +88,7 @@ class Redaction:
         kept, kept_form = self._privacy.applied(event, form)
         if kept != event:
             self._snapshots.remove([id_], hidden=False)  # made before plates had to be hidden
-            # the list entry was not seen, as far as the store may tell
+            # the store must not tell when the list entry was seen
             db.execute("DELETE FROM list_entry WHERE position = ?", (position,))
         db.execute(
             "UPDATE event SET policy_applied = 1, payload = ?, plate = ?, plate_form = ?"
