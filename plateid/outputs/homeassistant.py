@@ -12,8 +12,7 @@ from plateid import __version__
 from plateid.outputs.mqtt_device import MqttDevice
 
 Component = dict[str, Any]
-DIAGNOSTIC = {"entity_category": "diagnostic"}
-MEASUREMENT = {"platform": "sensor", "state_class": "measurement"}
+"""Settings of one entity."""
 
 
 def device_id(device: MqttDevice) -> str:
@@ -23,21 +22,13 @@ def device_id(device: MqttDevice) -> str:
 
 def components(device: MqttDevice, list_names: Iterable[str] = ()) -> dict[str, Component]:
     """Returns all entities by unique id; `list_names` are names of list entries."""
-    parts = dict(_of_device(device))
+    parts = _of_device(device)
     for camera in device.cameras:
-        parts |= {(camera, key): part for key, part in _of_camera(device, camera).items()}
+        parts |= {f"{camera}_{key}": part for key, part in _of_camera(device, camera).items()}
         if not device.images:
-            del parts[camera, "snapshot"]
-    parts |= {("listed", name): _last_seen(device, name) for name in list_names}
-    return {
-        unique_id: {
-            "unique_id": unique_id,
-            "default_entity_id": f"{part['platform']}.{_slug(device.device, part['name'])}",
-            **part,
-        }
-        for keys, part in parts.items()
-        for unique_id in ["_".join((device_id(device), *keys))]
-    }
+            del parts[f"{camera}_snapshot"]
+    parts |= {f"listed_{name}": _last_seen(device, name) for name in list_names}
+    return {f"{device_id(device)}_{key}": part for key, part in parts.items()}
 
 
 def discovery_payload(
@@ -56,20 +47,21 @@ def discovery_payload(
         "availability_mode": "all",
         "qos": 1,
         "cmps": {key: {"p": platform} for key, platform in removed.items()}
-        | {key: _with_p(part) for key, part in parts.items()},
+        | {unique_id: _complete(device, unique_id, part) for unique_id, part in parts.items()},
     }
     return json.dumps(payload, separators=(",", ":"))
 
 
 def _of_camera(device: MqttDevice, camera: str) -> dict[str, Component]:
     """Events stay available while a camera is offline: its last event may come later."""
-    root = f"{device.root}/{camera}"
-    status = {"topic": f"{root}/status"}
+    event, last, status = (
+        device.camera_topic(camera, name) for name in ("event", "last", "status")
+    )
     return {
         "event": {
             "platform": "event",
             "name": f"{camera} plate",
-            "state_topic": f"{root}/event",
+            "state_topic": event,
             "event_types": ["plate_seen", "plate_left"],
             "availability": [],  # or Home Assistant repeats the last event when the device returns
             "icon": "mdi:car",
@@ -77,9 +69,9 @@ def _of_camera(device: MqttDevice, camera: str) -> dict[str, Component]:
         "last": {
             "platform": "sensor",
             "name": f"{camera} last plate",
-            "state_topic": f"{root}/last",
+            "state_topic": last,
             "value_template": "{{ value_json.plate }}",
-            "json_attributes_topic": f"{root}/last",
+            "json_attributes_topic": last,
             "force_update": True,  # the same vehicle twice is two changes
             "icon": "mdi:card-text-outline",
         },
@@ -89,64 +81,72 @@ def _of_camera(device: MqttDevice, camera: str) -> dict[str, Component]:
             "image_topic": device.camera_topic(camera, "snapshot"),
             "content_type": "image/jpeg",
         },
-        "online": DIAGNOSTIC
-        | {
+        "online": {
             "platform": "binary_sensor",
             "name": f"{camera} camera",
+            "entity_category": "diagnostic",
             "device_class": "connectivity",
-            "state_topic": f"{root}/status",
+            "state_topic": status,
             "payload_on": "online",
             "payload_off": "offline",
         },
-        "reads": DIAGNOSTIC
-        | MEASUREMENT
-        | {
-            "name": f"{camera} reads per minute",
-            "state_topic": device.health_topic,
-            "value_template": f"{{{{ value_json.cameras['{camera}'].reads_per_minute }}}}",
-            "unit_of_measurement": "1/min",
-            "availability": [{"topic": device.status_topic}, status],
-            "icon": "mdi:counter",
-        },
+        "reads": _measurement(
+            device,
+            f"{camera} reads per minute",
+            f"{{{{ value_json.cameras['{camera}'].reads_per_minute }}}}",
+            unit_of_measurement="1/min",
+            availability=[{"topic": device.status_topic}, {"topic": status}],
+            icon="mdi:counter",
+        ),
     }
 
 
-def _of_device(device: MqttDevice) -> dict[tuple[str, ...], Component]:
-    health = DIAGNOSTIC | {"state_topic": device.health_topic}
+def _of_device(device: MqttDevice) -> dict[str, Component]:
     return {
-        ("outbox",): health
-        | MEASUREMENT
-        | {
-            "name": "outbox",
-            "value_template": "{{ value_json.outbox.events }}",
-            "unit_of_measurement": "events",
-            "json_attributes_topic": device.health_topic,
-            "json_attributes_template": "{{ value_json.outbox | tojson }}",
-            "icon": "mdi:tray-full",
-        },
-        ("clock",): health
-        | {
+        "outbox": _measurement(
+            device,
+            "outbox",
+            "{{ value_json.outbox.events }}",
+            unit_of_measurement="events",
+            json_attributes_topic=device.health_topic,
+            json_attributes_template="{{ value_json.outbox | tojson }}",
+            icon="mdi:tray-full",
+        ),
+        "clock": {
             "platform": "binary_sensor",
             "name": "clock",
+            "entity_category": "diagnostic",
             "device_class": "problem",
+            "state_topic": device.health_topic,
             "value_template": "{{ {true: 'OFF', false: 'ON'}.get(value_json.clock_synced) }}",
         },
-        ("disk",): health
-        | MEASUREMENT
-        | {
-            "name": "disk free",
-            "value_template": "{{ value_json.disk_free_mb }}",
-            "device_class": "data_size",
-            "unit_of_measurement": "MB",
-        },
-        ("temperature",): health
-        | MEASUREMENT
-        | {
-            "name": "temperature",
-            "value_template": "{{ value_json.temperature_c }}",
-            "device_class": "temperature",
-            "unit_of_measurement": "°C",
-        },
+        "disk": _measurement(
+            device,
+            "disk free",
+            "{{ value_json.disk_free_mb }}",
+            device_class="data_size",
+            unit_of_measurement="MB",
+        ),
+        "temperature": _measurement(
+            device,
+            "temperature",
+            "{{ value_json.temperature_c }}",
+            device_class="temperature",
+            unit_of_measurement="°C",
+        ),
+    }
+
+
+def _measurement(device: MqttDevice, name: str, template: str, **settings: Any) -> Component:
+    """Returns a diagnostic sensor with a number of the health report."""
+    return {
+        "platform": "sensor",
+        "name": name,
+        "entity_category": "diagnostic",
+        "state_class": "measurement",
+        "state_topic": device.health_topic,
+        "value_template": template,
+        **settings,
     }
 
 
@@ -162,8 +162,12 @@ def _last_seen(device: MqttDevice, name: str) -> Component:
     }
 
 
-def _with_p(part: Component) -> Component:
-    return {"p" if key == "platform" else key: value for key, value in part.items()}
+def _complete(device: MqttDevice, unique_id: str, part: Component) -> Component:
+    """Returns an entity with its ids, and with `platform` under the name that MQTT discovery has."""
+    settings = {key: value for key, value in part.items() if key != "platform"}
+    entity_id = f"{part['platform']}.{_slug(device.device, part['name'])}"
+    ids = {"unique_id": unique_id, "default_entity_id": entity_id}
+    return ids | {"p": part["platform"]} | settings
 
 
 def _slug(*words: str) -> str:

@@ -47,12 +47,14 @@ def test_schema_is_valid():
 def test_every_message_is_valid_and_ids_are_unique(prefix, device, cameras, listed):
     device = MqttDevice(prefix, device, "0a1b2c3d", tuple(cameras))
     parts = components(device, listed)
-    VALIDATOR.validate(json.loads(discovery_payload(device, parts, removed={"x": "image"})))
+    made = json.loads(discovery_payload(device, parts, removed={"x": "image"}))
+    VALIDATOR.validate(made)
     assert len(parts) == 4 + 5 * len(cameras) + len(listed)
-    for key, part in parts.items():
+    for key in parts:
+        part = made["cmps"][key]
         assert part["unique_id"] == key
-        assert part["default_entity_id"].split(".")[0] == part["platform"]
-        assert (part["platform"] == "event") == (part.get("availability") == [])
+        assert part["default_entity_id"].split(".")[0] == part["p"]
+        assert (part["p"] == "event") == (part.get("availability") == [])
 
 
 @pytest.mark.parametrize(
