@@ -163,7 +163,7 @@ def _last_seen(device: MqttDevice, name: str) -> Component:
 
 
 def _complete(device: MqttDevice, unique_id: str, part: Component) -> Component:
-    """Returns an entity with its ids, and with `platform` under the name that MQTT discovery has."""
+    """Returns an entity with its ids, and with the abbreviation `p` of `platform`."""
     settings = {key: value for key, value in part.items() if key != "platform"}
     entity_id = f"{part['platform']}.{_slug(device.device, part['name'])}"
     ids = {"unique_id": unique_id, "default_entity_id": entity_id}
