@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import resource
 import signal
 import sqlite3
@@ -51,8 +52,7 @@ store.path = "events.sqlite3"
 
 
 def with_port(config: Path, port: int) -> Path:
-    lines = [f"mqtt.port = {port}" if "port" in x else x for x in config.read_text().splitlines()]
-    config.write_text("\n".join(lines))
+    config.write_text(re.sub(r"mqtt\.port = \d+", f"mqtt.port = {port}", config.read_text()))
     return config
 
 
