@@ -32,7 +32,7 @@ from plateid.store.backlog import Backlog
 from plateid.store.event_store import EventStore
 from plateid.store.list_file import LISTS_REFUSED, ListFile
 from plateid.store.lock import lock_store
-from plateid.store.open_passes import open_passes
+from plateid.store.open_passes import open_passes, store_stopped_passes
 from plateid.store.privacy import Privacy
 from plateid.store.retention import Retention
 from plateid.store.snapshot_files import SnapshotFiles, make_room
@@ -222,7 +222,7 @@ class App:
             open_ids = self._recognition.finish()
             self._backlog.drain(STORE_S)
             with suppress(StoreError):
-                self._store.set_stopped_passes(open_ids, stopped=first_id(time.time()))
+                store_stopped_passes(self._store, open_ids, stopped=first_id(time.time()))
             self._gps.stop()
             self._delivery.stop()
             self._retention.finish()

@@ -4,7 +4,7 @@ import itertools
 import sqlite3
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +31,6 @@ INSERT_LIST_ENTRY = """
 LAST_SEEN = """
     SELECT name, payload ->> '$.last_seen' FROM list_entry JOIN event USING (position)
     WHERE json_valid(payload)"""
-MAX_LAST_EVENTS = 2000
-"""Number of newest events that `last_of_passes` looks at."""
 log = structlog.get_logger()
 
 
@@ -121,38 +119,6 @@ class EventStore:
     def last_seen(self) -> dict[str, str]:
         """Returns the time of the last stored event of each list entry, by entry name."""
         return dict(self.rows(LAST_SEEN))
-
-    def last_of_passes(self, *, open_since: str, left_since: str) -> list[tuple[str, str]]:
-        """Returns the last event of recent passes, oldest first, each as (JSON, plate form).
-
-        Looks at the newest `MAX_LAST_EVENTS` events only: if the clock is behind, the whole
-        history looks young.
-
-        Args:
-            open_since: Smallest event id of a pass without `plate_left`.
-            left_since: Smallest id of the stop that ended a pass with `plate_left`.
-        """
-        query = """
-            SELECT payload, plate_form FROM event
-            WHERE position IN (
-                SELECT max(position) FROM event
-                WHERE position > (SELECT max(position) FROM event) - ? AND +id >= ?
-                GROUP BY pass_id
-            ) AND (
-                event_type <> 'plate_left'
-                OR pass_id IN (SELECT pass_id FROM stopped_pass WHERE stopped >= ?)
-            ) ORDER BY position"""
-        return self.rows(query, MAX_LAST_EVENTS, open_since, left_since)
-
-    def set_stopped_passes(self, passes: Iterable[str], *, stopped: str) -> None:
-        """Stores the ids of the passes that a stop ends, replacing those of the last stop.
-
-        `stopped` is an id before those of all later events.
-        """
-        rows = [(pass_id, stopped) for pass_id in passes]
-        with self.transaction() as db:
-            db.execute("DELETE FROM stopped_pass")
-            db.executemany("INSERT OR IGNORE INTO stopped_pass VALUES (?, ?)", rows)
 
     def components(self) -> dict[str, str]:
         """Returns the platform of each component that was published to Home Assistant, by id."""

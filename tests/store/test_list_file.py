@@ -29,14 +29,14 @@ def matched(lists: ListFile) -> ListMatch | None:
     return lists.match(SEEN.plate, camera=SEEN.camera, at=SEEN.last_seen)
 
 
-def who(lists: ListFile) -> str | None:
+def matched_name(lists: ListFile) -> str | None:
     match = matched(lists)
     return match and match.name
 
 
 def test_plate_is_matched_by_the_lists_of_the_file(file):
     assert matched(opened(file)) == ListMatch("Ana", "allow", 0)
-    assert who(ListFile(ListsConfig(), ("gate",))) is None
+    assert matched_name(ListFile(ListsConfig(), ("gate",))) is None
 
 
 @pytest.mark.parametrize("content", [SECOND, SECOND.replace("Bob", "Ano")])
@@ -44,9 +44,9 @@ def test_edited_file_is_read_once_it_no_longer_changes(file, content):
     lists = opened(file)
     file.write_text(content)
     lists.check()
-    assert who(lists) == "Ana"  # it may be in the middle of being written
+    assert matched_name(lists) == "Ana"  # it may be in the middle of being written
     lists.check()
-    assert who(lists) != "Ana"
+    assert matched_name(lists) != "Ana"
 
 
 def test_file_that_is_written_slowly_is_read_at_the_end(file, logs):
@@ -54,9 +54,9 @@ def test_file_that_is_written_slowly_is_read_at_the_end(file, logs):
     for text in ("", "plate,list,na", "plate,list,name\nB6", SECOND):
         file.write_text(text)
         lists.check()
-        assert who(lists) == "Ana"
+        assert matched_name(lists) == "Ana"
     lists.check()
-    assert who(lists) == "Bob"
+    assert matched_name(lists) == "Bob"
     assert said(logs, "lists refused, the old ones stay") == []
 
 
@@ -70,7 +70,7 @@ def test_replaced_file_is_read_and_an_unchanged_one_is_not(file, logs):
     other.replace(file)
     for _ in range(3):
         lists.check()
-    assert who(lists) == "Bob"
+    assert matched_name(lists) == "Bob"
     assert len(said(logs, "lists read")) == 1
 
 
@@ -80,24 +80,24 @@ def test_invalid_file_is_logged_once_and_the_old_lists_stay(file, spoil, logs):
     spoil(file)
     for _ in range(5):
         lists.check()
-    assert who(lists) == "Ana"
+    assert matched_name(lists) == "Ana"
     (reason,) = said(logs, "lists refused, the old ones stay")
     assert reason.startswith(str(file))
     file.write_text(SECOND)
     for _ in range(2):
         lists.check()
-    assert who(lists) == "Bob"
+    assert matched_name(lists) == "Bob"
 
 
 def test_reload_reads_at_once_or_raises(file):
     lists = opened(file)
     file.write_text(SECOND)
     lists.reload()
-    assert who(lists) == "Bob"
+    assert matched_name(lists) == "Bob"
     file.write_text(BAD)
     with pytest.raises(ConfigError, match=r"plates.csv: line 2: list: 'white' is not one of"):
         lists.reload()
-    assert who(lists) == "Bob"
+    assert matched_name(lists) == "Bob"
 
 
 @pytest.mark.parametrize(

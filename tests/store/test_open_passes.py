@@ -9,7 +9,7 @@ from plateid.config.storage import PrivacyConfig, RetentionConfig
 from plateid.core.ids import first_id
 from plateid.core.records import ListMatch
 from plateid.pipeline.passes import Pass
-from plateid.store.open_passes import LEFT_S, OPEN_S, open_passes
+from plateid.store.open_passes import LEFT_S, OPEN_S, open_passes, store_stopped_passes
 from plateid.store.privacy import Privacy
 from plateid.store.retention import Retention
 from tests.support.samples import NOON, SEEN, append, event, outbox_of, said
@@ -32,17 +32,17 @@ def test_open_passes_are_those_without_plate_left_or_ended_by_a_recent_stop(stor
     ):
         told = {"pass_id": pass_id, "event_type": event_type, "camera": camera}
         append(store, seq, **told, **({"id": ago[pass_id]} if pass_id in ago else {}))
-    store.set_stopped_passes(["over", "unknown"], stopped=first_id(time.time() - 9))
+    store_stopped_passes(store, ["over", "unknown"], stopped=first_id(time.time() - 9))
     before = open_passes(store)
     passes = {camera: [*map(Pass.restored, events)] for camera, events in before.items()}
     assert {camera: [(p.id, p.is_over) for p in found] for camera, found in passes.items()} == {
         "gate": [("open", False), ("over", True)],
         "yard": [("other", False)],
     }
-    store.set_stopped_passes(["gone", "over"], stopped=first_id(time.time() - LEFT_S + 9))
+    store_stopped_passes(store, ["gone", "over"], stopped=first_id(time.time() - LEFT_S + 9))
     assert [event.pass_id for event in open_passes(store)["gate"]] == ["gone", "open", "over"]
     for standing, stopped in ((["over"], first_id(time.time() - LEFT_S - 9)), ([], "")):
-        store.set_stopped_passes(standing, stopped=stopped)
+        store_stopped_passes(store, standing, stopped=stopped)
         assert [event.pass_id for event in open_passes(store)["gate"]] == ["open"]
     vehicle = passes["gate"][0]
     assert abs(vehicle.first_seen - NOON).total_seconds() < 0.001
@@ -52,10 +52,10 @@ def test_open_passes_are_those_without_plate_left_or_ended_by_a_recent_stop(stor
 
 
 def test_clock_that_is_behind_opens_recent_passes_only(store, monkeypatch):
-    monkeypatch.setattr("plateid.store.event_store.MAX_LAST_EVENTS", 3)
+    monkeypatch.setattr("plateid.store.open_passes.MAX_EVENTS", 3)
     for seq in range(1, 9):
         append(store, seq, pass_id=f"p{seq}", event_type="plate_left")
-    store.set_stopped_passes([f"p{seq}" for seq in range(1, 9)], stopped=first_id(time.time()))
+    store_stopped_passes(store, [f"p{seq}" for seq in range(1, 9)], stopped=first_id(time.time()))
     monkeypatch.setattr(time, "time", lambda: 1e9)
     assert [event.pass_id for event in open_passes(store)["gate"]] == ["p6", "p7", "p8"]
 
@@ -65,7 +65,7 @@ def test_clock_that_is_behind_opens_recent_passes_only(store, monkeypatch):
 def test_redacted_pass_is_open_only_without_plate_left(store, kept, event_type):
     known = kept == "keep" or event_type == "plate_seen"
     append(store, 1, list=ListMatch("Ana", "allow", 0), event_type=event_type)
-    store.set_stopped_passes([SEEN.pass_id], stopped=first_id(time.time()))
+    store_stopped_passes(store, [SEEN.pass_id], stopped=first_id(time.time()))
     outbox_of(store).remove([id_ for (id_,) in store.rows("SELECT id FROM event")])
     config = PrivacyConfig(unlisted="hash", listed=kept)
     Retention(RetentionConfig(), store, Privacy(config, store.path)).check()
