@@ -57,7 +57,7 @@ def test_groups_do_not_depend_on_the_working_directory(tmp_path, monkeypatch):
     assert group_of(Path(), {"image": "a.jpg"}) == f"{tmp_path.name}/a.jpg"
 
 
-def test_group_is_never_on_both_sides_groups(tmp_path):
+def test_group_is_never_on_both_sides(tmp_path):
     names = tuple(f"{n}.png" for n in range(60))
     rows = "".join(f"{n}.png,1,2,30,40,,clear,v,{20 * n}\n" for n in range(60))
     train, val = split_groups(read_images(data_set(tmp_path / "d", rows, images=names)))
@@ -102,7 +102,7 @@ GROUPS = st.lists(st.integers(0, 15).map(str), min_size=1, max_size=40)
 
 
 @given(GROUPS, st.data())
-def test_pictures_of_a_group_or_of_a_pair_stay_together_when_groups_are_join_groups(groups, data):
+def test_joined_groups_hold_whole_groups_and_pairs(groups, data):
     positions = st.integers(0, len(groups) - 1)
     pairs = data.draw(st.lists(st.tuples(positions, positions)))
     names = join_groups(groups, pairs)

@@ -74,7 +74,9 @@ def plates(tmp_path_factory) -> Path:
     return folder
 
 
-def test_a_reader_in_8_bits_outputs_alike_and_training_goes_on_from_it(tmp_path, reader, plates):
+def test_int8_reader_gives_similar_probabilities_and_keeps_trainable_weights(
+    tmp_path, reader, plates
+):
     out, exact = tmp_path / "int8", tmp_path / "float"
     export_bundle(Export(out, reader=reader, precision="int8", data=(str(plates),)))
     export_bundle(Export(exact, reader=reader, precision="float32"))
@@ -134,5 +136,5 @@ def test_int8_detector_that_loses_accuracy_is_refused(tmp_path, weights, data, m
         ("/TopK", True),
     ],
 )
-def test_outputs_stay_in_float(node, kept):
+def test_output_layers_stay_in_float(node, kept):
     assert stays_in_float(node, head="/model/model.22/") is kept

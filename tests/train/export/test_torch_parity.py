@@ -7,7 +7,7 @@ from train.train_error import TrainError
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-def test_a_network_that_outputs_otherwise_is_refused(tmp_path):
+def test_different_outputs_are_refused(tmp_path):
     same = np.full((1, 5, 9), 0.5, np.float32)
     check_equal(tmp_path, same, same, tolerance=1e-3)
     with pytest.raises(TrainError, match=r"differs from torch by 0.002"):
