@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-import tomlkit
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from tomlkit.exceptions import TOMLKitError
 
 from plateid.config.cameras import CameraConfig
 from plateid.config.load import load_config
+from plateid.config.view_editor import with_view
 from plateid.core.plate_quality import measure_quality
 from plateid.errors import ConfigError
 from plateid.files import is_replaceable, replace_text
@@ -84,27 +83,9 @@ def _write_view(site: Site, file: Path, camera: str, view: dict[str, Any]) -> No
     """
     try:
         with site.changing:
-            replace_text(file, _with_view(file, camera, view), first=load_config)
+            replace_text(file, with_view(file, camera, view), first=load_config)
     except OSError as error:
         raise ConfigError(file, error.strerror) from error
-
-
-def _with_view(file: Path, camera: str, view: dict[str, Any]) -> str:
-    try:
-        document = tomlkit.parse(file.read_text("utf-8-sig"))
-        (table,) = (t for t in document["camera"] if t["name"] == camera)
-        for key, value in view.items():
-            if value:
-                table[key] = _rounded(value)
-            else:
-                table.pop(key, None)
-    except (TOMLKitError, KeyError, ValueError, TypeError) as error:
-        raise ConfigError(file, f"no [[camera]] table named {camera} to change") from error
-    return tomlkit.dumps(document)
-
-
-def _rounded(value: Any) -> Any:
-    return [_rounded(each) for each in value] if isinstance(value, list) else round(value, 3)
 
 
 def _writable_file(site: Site) -> Path | None:
