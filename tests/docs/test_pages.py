@@ -32,6 +32,19 @@ def test_every_configuration_key_has_a_description():
     assert [row[0] for row in keys if row[-1].strip(" |") in ("", "None")] == []
 
 
+def test_every_key_that_a_page_names_exists():
+    keys: dict[str, set[str]] = {}
+    for line in "\n".join(configuration()).splitlines():
+        if line.startswith("## "):
+            section = keys[line.strip("# `[]")] = set()
+        elif keys and line.startswith("| `"):
+            section.add(line.split("`")[1])
+    pages = [page for page in MANUAL if page.name not in ("CHANGELOG.md", "mqtt.md")]
+    text = "".join(page.read_text() for page in pages)
+    used = re.findall(r"`(?:\[\[?)?([a-z]+)\]*\.([a-z_]+)\b(?!\()", text)
+    assert [f"{a}.{b}" for a, b in used if a in keys and b not in keys[a]] == []
+
+
 @pytest.mark.parametrize("page", MANUAL, ids=lambda page: page.name)
 def test_every_linked_file_exists(page):
     assert [link for link in links(page) if not (page.parent / link).exists()] == []
