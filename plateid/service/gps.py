@@ -16,11 +16,13 @@ from plateid.errors import GpsError, reason_of
 WATCH = b'?WATCH={"enable":true,"json":true};\n'
 """Command that makes gpsd send reports."""
 CONNECT_TIMEOUT_S = 5.0
+"""Time-out for the TCP connection, seconds."""
 SILENCE_S = 30.0
 """Time-out for the next report, seconds. A receiver reports every second, also without a fix."""
 STOP_S = 0.2
 """Longest time that a stop waits for the thread, seconds; a connect may take longer."""
 MAX_LINE_BYTES = 65536
+"""Maximum length of a report; gpsd sends a few kilobytes."""
 FIX_2D = 2
 """Lowest `mode` of a report that holds a position."""
 BACKOFF = Backoff()

@@ -16,8 +16,9 @@ SESSION_S = 12 * 3600.0
 MAX_SESSIONS = 256
 """Maximum number of sessions; a new one ends the oldest."""
 FREE_ATTEMPTS = 5
-"""Wrong passwords an address may try at once; after that one per `RETRY_S`."""
+"""Wrong passwords that an address may try without waiting."""
 RETRY_S = 60.0
+"""Wait between two attempts after that, seconds."""
 MAX_ADDRESSES = 4096
 """Maximum number of addresses whose failed attempts are remembered."""
 MAX_CHECKS = 60

@@ -18,8 +18,8 @@ Role = Literal["admin", "viewer"]
 ROLES: tuple[Role, ...] = ("admin", "viewer")
 HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 """Argon2id with the parameters of OWASP's Password Storage Cheat Sheet: 19 MiB, two passes."""
-MIN_LENGTH = 8
-MAX_LENGTH = 256
+MIN_LENGTH, MAX_LENGTH = 8, 256
+"""Length of a password, characters: the minimum of NIST SP 800-63B; a bound for the hash."""
 
 
 @dataclass(frozen=True)

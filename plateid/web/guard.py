@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from plateid.web.access import Access, LoginSession
 
 COOKIE = "plateid"
+"""Name of the session cookie."""
 MAX_BODY_BYTES = 2_000_000
 """Maximum size of a request's body, bytes."""
 MAX_FIELDS = 50
@@ -20,7 +21,9 @@ BODY_TIMEOUT_S = 10.0
 """Time-out for the body of a request, seconds."""
 FORM = "application/x-www-form-urlencoded"
 SAFE_METHODS = ("GET", "HEAD")
+"""Methods that change nothing, so that their origin is not checked."""
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+"""Host names that are served without a password."""
 PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 """Headers that reverse proxies add."""
 OPEN_PATHS = ("/login", "/static/")

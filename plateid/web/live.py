@@ -22,6 +22,7 @@ from plateid.core.records import Frame, Plate, PlateEvent
 RECENT = 20
 """Events kept for viewers, and rows of the list "Latest plates"."""
 JPEG_QUALITY = 75
+"""JPEG quality (0-100) of the live images."""
 MAX_STREAMS = 24
 """Maximum number of open image and event streams of all viewers together."""
 NO_FRAME = -1

@@ -20,7 +20,7 @@ from plateid.web.access import Access
 from plateid.web.live import RECENT, Live
 
 FOLDER = Path(__file__).parent
-CLOCK = {True: "Synchronised", False: "Not synchronised", None: "Unknown"}
+CLOCK_TEXT = {True: "Synchronised", False: "Not synchronised", None: "Unknown"}
 IN_TRANSIT_S = 30.0
 """Age up to which a waiting event counts as in transit to the broker, seconds."""
 
@@ -113,7 +113,7 @@ def device_state(site: Site) -> dict[str, Any]:
         "waiting": outbox["events"],
         **_broker_state(outbox["events"], outbox["oldest_s"]),
         "disk_free_mb": report["disk_free_mb"],
-        "clock": CLOCK[report["clock_synced"]],
+        "clock": CLOCK_TEXT[report["clock_synced"]],
         "temperature_c": report["temperature_c"],
         "lost": report["lost"],
     }

@@ -35,10 +35,12 @@ from plateid.web import credentials
 
 Installer = Callable[[Appliance, Path], None]
 STORE = Path("var/lib/plateid")
+"""The only folder that the service can write a store to."""
 COMPANIONS = (".csv", ".crt", ".pem", ".secret")
 """Suffixes of files that plateid.toml may name; they are installed next to it."""
 BROKER_CERTIFICATE = ("mqtt-server.crt", "mqtt-server.key")
-PORTS = "add element inet appliance open {{ {ports} }}\n"
+"""Certificate and key of the broker on the device."""
+OPEN_PORTS = "add element inet appliance open {{ {ports} }}\n"
 LISTENER = """listener 8883
 certfile {folder}/mqtt-server.crt
 keyfile {folder}/mqtt-server.key
@@ -126,7 +128,7 @@ def open_ports(device: Appliance, config: Config) -> None:
     """Opens the firewall for web UI and metrics that other hosts may reach."""
     servers = (config.metrics, config.web)
     ports = {s.port for s in servers if s.enabled and not s.host.is_loopback}
-    rules = PORTS.format(ports=", ".join(map(str, sorted(ports)))) if ports else ""
+    rules = OPEN_PORTS.format(ports=", ".join(map(str, sorted(ports)))) if ports else ""
     replace(device.state / "ports.nft", rules, 0o644)
 
 
