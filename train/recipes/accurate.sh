@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the bundle `accurate` from the data sets: YOLOv8n with SiLU at 960 x 544, in float16.
-# On two cores the detector takes about 5 hours and the reader about 9.
+# On two cores the detector takes about 4 hours and the reader about 9.
 #
 #   DATA=shared/data OUT=runs/accurate train/recipes/accurate.sh
 # shellcheck source=SCRIPTDIR/common.sh

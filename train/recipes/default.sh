@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the bundle `default` from the data sets: YOLOv8n with ReLU and narrow score branches at
-# 768 x 448, in INT8. On two cores the detector takes about 12 hours and the reader about 9.
+# 768 x 448, in INT8. On two cores the detector takes about 7 hours and the reader about 9.
 #
 #   DATA=shared/data OUT=runs/default train/recipes/default.sh
 # shellcheck source=SCRIPTDIR/common.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the bundle `small` from the data sets: the ReLU detector of `default` before its score
-# branches were narrowed, at 320 x 192, in INT8. On two cores the detector takes about 3 hours and
+# branches were narrowed, at 320 x 192, in INT8. On two cores the detector takes about 4 hours and
 # the reader about 9.
 #
 #   DATA=shared/data OUT=runs/small train/recipes/small.sh
