@@ -11,9 +11,7 @@ from pathlib import Path
 def read_file(file: Path, *, limit_bytes: int) -> bytes:
     """Returns the content of a regular file.
 
-    Raises:
-        OSError: It cannot be read, is larger than the limit, or is something else, for example a
-            FIFO, which would block.
+    Raises OSError if it is larger than the limit or something else, such as a FIFO, which blocks.
     """
     if "\0" in str(file):
         raise OSError(errno.EINVAL, "has a NUL character in its name", str(file))
@@ -35,10 +33,9 @@ def is_replaceable(file: Path) -> bool:
 
 
 def write_whole(file: Path, data: bytes) -> None:
-    """Creates or replaces a file; without a flush, so a power cut may leave it incomplete.
+    """Creates or replaces a file; the old one stays if that fails.
 
-    Raises:
-        OSError: It cannot be written; the old file stays.
+    It is not flushed to the disk: a power cut may leave it incomplete.
     """
     new = file.with_name(f"{file.name}.new")
     try:
@@ -57,17 +54,10 @@ def replace_text(
     mode: int | None = None,
     first: Callable[[Path], object] = lambda _: None,
 ) -> None:
-    """Creates or replaces a file; after a power cut, the file is the old or the new one.
+    """Creates or replaces a file; after a failure or power cut, it is the old or the new one.
 
-    Args:
-        file: The file; it may hold secrets, so only its owner can read the new one at first.
-        text: The new content.
-        mode: File mode; by default that of the old file, or 0o640.
-        first: Called with the new file before it replaces the old one; an exception keeps the old
-            one.
-
-    Raises:
-        OSError: It cannot be written; the old file stays.
+    `mode` is by default that of the old file, or 0o640; until it is set, only the owner can read
+    the new file. `first` is called with the new file before it replaces the old one.
     """
     new = file.with_name(f".{file.name}.new")
     try:

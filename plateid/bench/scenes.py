@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from plateid.capture.container import MediaSource, open_container
+from plateid.capture.container import open_container
 from plateid.capture.video_file import read_video
 from plateid.capture.video_image import VideoImage
 from plateid.core.geometry import expanded
@@ -101,7 +101,7 @@ def _patch() -> Image:
 
 
 def _rate(video: Path) -> float:
-    with open_container(MediaSource(str(video))) as (_, stream):
+    with open_container(str(video)) as (_, stream):
         return float(stream.average_rate or stream.guessed_rate or FPS)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from plateid.bench.scenes import crowded
 from plateid.bench.stopwatch import Stopwatch
-from plateid.capture.container import MediaSource, open_container
+from plateid.capture.container import open_container
 from plateid.capture.video_file import read_video
 from plateid.capture.video_image import VideoImage
 from plateid.config.models import ModelsConfig
@@ -195,7 +195,7 @@ class Bench:
         pipeline = self.pipeline(events)
         read, cpu_ms, bare_ms = [], 0.0, 0.0
         frames = read_video(video)
-        with open_container(MediaSource(str(video))) as (container, stream):
+        with open_container(str(video)) as (container, stream):
             decode = container.decode(stream)
             while True:
                 stopwatch.next_frame()

@@ -100,18 +100,11 @@ def pack_bundle(
     out: Path,
     expires: datetime | None = None,
 ) -> int:
-    """Tests a bundle and writes its archive and the signature (`.sig` appended).
+    """Tests a bundle, and writes its archive to `out` and the signature beside it.
 
-    Args:
-        folder: The bundle; it does not change.
-        golden: Images that every device must read, with one plate of each; empty: those of the
-            bundle.
-        key: Private key, PEM.
-        out: The archive.
-        expires: Aware time after which no device installs the archive.
-
-    Returns:
-        The number of golden images.
+    `golden` are the images that every device must read, with one plate of each; if there are none,
+    those of the bundle. No device installs the archive after `expires` (aware). Returns the number
+    of golden images.
     """
     Bundle(folder)  # verifies it
     with tempfile.TemporaryDirectory() as temporary:

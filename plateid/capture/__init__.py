@@ -1,10 +1,10 @@
 """Where images come from, and where frames wait for a worker.
 
 images, image_headers      image files, and what their headers say without decoding
-container, stream, video_file   live streams and video files: opened, decoded
+container, stream, video_file   live streams and video files: opened, decoded, played
 decode_lag                 skips packets of a live stream that is decoded too slowly
 video_image                a decoded video frame that stays YUV until pixels are needed
-playback, video_writer     a video file played as if it were a camera; annotated copies
+video_writer               annotated copies of videos
 camera                     one camera, read for ever through all outages
 mailbox                    one slot for each camera; the newest frame replaces an older one
 """

@@ -12,8 +12,8 @@ import structlog
 from plateid.backoff import Backoff
 from plateid.capture.container import is_file
 from plateid.capture.mailbox import Mailbox
-from plateid.capture.playback import play_video
 from plateid.capture.stream import read_stream
+from plateid.capture.video_file import play_video
 from plateid.config.cameras import CameraConfig
 from plateid.core.records import Frame
 from plateid.errors import SourceError
@@ -71,7 +71,8 @@ class Camera:
                         self._mailbox.close()
                         return
                 self._read(config)
-                self._interrupted.wait(self._wait_s())
+                if self._failures and not self._ended:
+                    self._interrupted.wait(self._backoff.delay_s(self._failures))
         finally:
             self._mailbox.close()
 
@@ -89,20 +90,13 @@ class Camera:
             return not self._mailbox.closed
 
     def report_stall(self) -> None:
-        """Reports the camera offline if it has stalled; called every few seconds by another thread.
-
-        FFmpeg has no time-out for V4L2: a USB camera may block for ever.
-        """
+        """Reports the camera offline if it has stalled; another thread calls this regularly."""
         silent_s = time.monotonic() - self._last_frame_at
         limit_s = STALL_TIMEOUTS * self._config.timeout_s
         stalled = not is_file(self._config.url) and silent_s > limit_s
         if self._online is not False and stalled:
             log.warning("camera stalled", camera=self._config.name, silent_s=round(silent_s, 1))
             self._report(online=False)
-
-    def _wait_s(self) -> float:
-        failing = self._failures and not self._ended
-        return self._backoff.delay_s(self._failures) if failing else 0.0
 
     def _read(self, config: CameraConfig) -> None:
         self._ended = None

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,8 @@ from plateid.errors import SourceError
 
 TIMEOUT_S = 3.0
 """Default seconds without data after which a camera has failed."""
-_PYAV_READS_ANY_METADATA = 19
-_METADATA_OPTIONS: dict[str, Any] = (
-    {"metadata_errors": "replace"}
-    if int(av.__version__.split(".")[0]) < _PYAV_READS_ANY_METADATA
-    else {}
-)
+_OLD_PYAV = int(av.__version__.split(".")[0]) < 19  # noqa: PLR2004 - the version
+_METADATA_OPTIONS: dict[str, Any] = {"metadata_errors": "replace"} if _OLD_PYAV else {}
 """Metadata is not always UTF-8; PyAV before 19, the last for Python 3.11, refuses such files."""
 _LIVE_FORMATS = "rtsp,mpegts,mjpeg,mpjpeg,h264,hevc,flv,live_flv,matroska,webm,mov,mp4,avi,nut"
 """Container formats of a camera. Playlists (HLS, DASH, concat) are not among them: a hostile camera
@@ -33,23 +28,6 @@ _CREDENTIALS = re.compile(r"[:=;&,]|%3[ad]", re.IGNORECASE)
 """A path segment with one of these characters may hold a user and password."""
 _NO_VIDEO = {"tty", "gif"}
 """Formats that FFmpeg opens as video though they are not: text files and GIF images."""
-
-
-@dataclass(frozen=True)
-class MediaSource:
-    """A container's location, and how FFmpeg opens it.
-
-    Attributes:
-        url: URL, device or path, including its password.
-        format: Container format; None lets FFmpeg detect it.
-        options: FFmpeg options.
-        timeout_s: Seconds to open it, and seconds for each read; None waits for ever.
-    """
-
-    url: str
-    format: str | None = None
-    options: dict[str, str] = field(default_factory=dict)
-    timeout_s: tuple[float, float] | None = None
 
 
 @contextmanager
@@ -68,10 +46,15 @@ def is_file(url: str) -> bool:
     return "://" not in url and not url.startswith("/dev/")
 
 
-def live_source(url: str, timeout_s: float, options: Mapping[str, str] | None) -> MediaSource:
-    """Returns how to open a camera; `options` apply to V4L2 devices."""
+def open_arguments(
+    url: str, timeout_s: float, device_options: Mapping[str, str] | None
+) -> dict[str, Any]:
+    """Returns the arguments with which `av.open` opens a file, a V4L2 device or a stream."""
+    if is_file(url):
+        # FFmpeg takes the part before a colon in a relative path for a protocol
+        return {"file": str(Path(url).absolute())}
     if "://" not in url:
-        return MediaSource(url, format="v4l2", options=dict(options or {}))
+        return {"file": url, "format": "v4l2", "options": dict(device_options or {})}
     # By default FFmpeg probes for up to 5 s, longer than the time-out, and then delivers old
     # frames. `fflags=nobuffer` drops them with their key frame: the next can be 10 s away.
     network = {
@@ -81,7 +64,7 @@ def live_source(url: str, timeout_s: float, options: Mapping[str, str] | None) -
     }
     if url.startswith("rtsp"):
         network |= {"rtsp_transport": "tcp", "allowed_media_types": "video"}
-    return MediaSource(url, options=network, timeout_s=(timeout_s + 1, timeout_s))
+    return {"file": url, "options": network, "timeout": (timeout_s + 1, timeout_s)}
 
 
 def redacted(url: str) -> str:
@@ -103,24 +86,23 @@ def redacted(url: str) -> str:
 
 
 @contextmanager
-def open_container(source: MediaSource) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Opens a container and selects its main video stream; FFmpeg's errors become SourceError."""
-    subject = redacted(source.url)
+def open_container(
+    url: str, timeout_s: float = TIMEOUT_S, device_options: Mapping[str, str] | None = None
+) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Opens a container and selects its main video stream; FFmpeg's errors become SourceError.
+
+    The time-out applies to network streams: FFmpeg has none for files and devices.
+    """
+    subject = redacted(url)
     try:
-        with av.open(
-            # FFmpeg takes the part before a colon in a relative path for a protocol
-            str(Path(source.url).absolute()) if is_file(source.url) else source.url,
-            format=source.format,
-            options=source.options,
-            timeout=source.timeout_s,
-            **_METADATA_OPTIONS,
-        ) as container:
+        arguments = open_arguments(url, timeout_s, device_options)
+        with av.open(**arguments, **_METADATA_OPTIONS) as container:
             if container.format.name in _NO_VIDEO:
                 raise SourceError(subject, "is not a video")
             yield container, _video_stream(container, subject)
     except av.error.FFmpegError as error:
         # `from None`: FFmpeg's error message holds the URL with its password
-        raise SourceError(subject, _reason(error, source)) from None
+        raise SourceError(subject, _reason(error, timeout_s if "://" in url else None)) from None
 
 
 def packets(container: InputContainer) -> Iterator["Packet[Stream]"]:
@@ -147,13 +129,13 @@ def _video_stream(container: InputContainer, subject: str) -> VideoStream:
     return stream
 
 
-def _reason(error: av.error.FFmpegError, source: MediaSource) -> str:
+def _reason(error: av.error.FFmpegError, timeout_s: float | None) -> str:
     timed_out = isinstance(error, av.error.ExitError | av.error.TimeoutError)
     invalid = isinstance(error, av.error.InvalidDataError)  # also what a silent RTSP server causes
-    if source.timeout_s is not None and (timed_out or invalid):
-        return f"no answer or no video within {source.timeout_s[1]:g} s"
+    if timeout_s is not None and (timed_out or invalid):
+        return f"no answer or no video within {timeout_s:g} s"
     if isinstance(error, av.error.FileNotFoundError):
         return "does not exist"
-    if source.timeout_s is not None and isinstance(error, av.error.ArgumentError):
+    if timeout_s is not None and isinstance(error, av.error.ArgumentError):
         return "is not a camera's video format; playlists (HLS, DASH) are refused"
     return "is not a video, or is damaged" if invalid else str(error.strerror)

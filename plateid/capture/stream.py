@@ -16,10 +16,7 @@ from av.video.stream import VideoStream
 from plateid.backoff import Backoff, Outage
 from plateid.capture.container import (
     TIMEOUT_S,
-    MediaSource,
     decode,
-    is_file,
-    live_source,
     open_container,
     packets,
     redacted,
@@ -48,12 +45,11 @@ def probe(
     url: str, *, timeout_s: float = TIMEOUT_S, options: Mapping[str, str] | None = None
 ) -> SourceInfo:
     """Decodes one frame of a camera or video file; raises SourceError if it delivers none."""
-    source = MediaSource(url) if is_file(url) else live_source(url, timeout_s, options)
     answer: Future[SourceInfo] = Future()
 
     def work() -> None:
         try:
-            answer.set_result(_probe(source, timeout_s))
+            answer.set_result(_probe(url, timeout_s, options))
         except SourceError as error:
             answer.set_exception(error)
 
@@ -64,13 +60,13 @@ def probe(
         raise SourceError(redacted(url), "delivers no frame") from None
 
 
-def _probe(source: MediaSource, timeout_s: float) -> SourceInfo:
-    with open_container(source) as (container, stream):
+def _probe(url: str, timeout_s: float, options: Mapping[str, str] | None) -> SourceInfo:
+    with open_container(url, timeout_s, options) as (container, stream):
         for frame in _frames(container, stream, timeout_s):
             image = VideoImage(frame)
             rate = stream.average_rate or stream.guessed_rate
             return SourceInfo(image.width, image.height, float(rate) if rate else None)
-    raise SourceError(redacted(source.url), "delivers no frame")
+    raise SourceError(redacted(url), "delivers no frame")
 
 
 def read_stream(
@@ -91,7 +87,7 @@ def read_stream(
         options: FFmpeg options for a V4L2 device.
         behind: Whether the workers are behind; non-reference frames are then not decoded.
     """
-    with open_container(live_source(url, timeout_s, options)) as (container, stream):
+    with open_container(url, timeout_s, options) as (container, stream):
         lag = None
         if container.format.name == "rtsp" and stream.time_base:  # only RTSP has camera timestamps
             lag = DecodeLag(float(stream.time_base), Outage(f"decoding of {name}", Backoff()))

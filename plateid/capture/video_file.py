@@ -1,6 +1,8 @@
 """Frames of a video file, with its damage and truncation reported."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
@@ -12,7 +14,6 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from plateid.capture.container import (
-    MediaSource,
     decode,
     open_container,
     packets,
@@ -37,7 +38,7 @@ _DEFAULT_FPS = 25
 
 def frame_count(path: Path) -> int | None:
     """Returns the approximate number of frames, or None if the container does not state it."""
-    with open_container(MediaSource(str(path))) as (container, stream):
+    with open_container(str(path)) as (container, stream):
         if stream.frames:
             return stream.frames
         if container.duration and stream.average_rate:
@@ -54,7 +55,7 @@ def read_video(path: Path) -> Iterator[Frame]:
     shorter than its container states.
     """
     modified_at = _modified_at(path)
-    with open_container(MediaSource(str(path))) as (container, stream):
+    with open_container(str(path)) as (container, stream):
         video = _VideoFile(path, container, stream)
         start = _created_at(container.metadata) or modified_at
         for sequence, frame in enumerate(video.frames()):
@@ -64,6 +65,32 @@ def read_video(path: Path) -> Iterator[Frame]:
         video.check()
         if sequence == 0:  # HEIC and AVIF images open as videos
             raise SourceError(path, "holds a single image; convert it to JPEG or PNG")
+
+
+def play_video(path: Path, *, loop: bool, wait: Callable[[float], object]) -> Iterator[Frame]:
+    """Yields the frames of a video file at their recorded pace; `wait` sleeps that many seconds.
+
+    When looping, `media_time_s` continues over the rounds, and `captured_at` is the start of
+    playback plus the media time.
+    """
+    started, started_at = time.monotonic(), datetime.now(UTC)
+    for media_time_s, frame in _rounds(path, loop=loop):
+        wait(started + media_time_s - time.monotonic())
+        at = started_at + timedelta(seconds=media_time_s) if loop else frame.captured_at
+        yield replace(frame, media_time_s=media_time_s, captured_at=at)
+
+
+def _rounds(path: Path, *, loop: bool) -> Iterator[tuple[float, Frame]]:
+    start_s = 0.0
+    while True:
+        now_s, step_s = start_s, 1 / _DEFAULT_FPS
+        for frame in read_video(path):
+            before_s, now_s = now_s, start_s + (frame.media_time_s or 0.0)
+            step_s = now_s - before_s or step_s
+            yield now_s, frame
+        if not loop:
+            return
+        start_s = now_s + step_s
 
 
 def _modified_at(path: Path) -> datetime:
@@ -138,9 +165,9 @@ class _VideoFile:
 
     def _note_end(self, packet: "Packet[Stream]") -> None:
         """Records the end of the packet's stream, in ticks: Fraction arithmetic takes 50 us."""
-        time = packet.dts if packet.pts is None else packet.pts
-        if time is not None:
-            index, end = packet.stream.index, time + (packet.duration or 0)
+        ticks = packet.dts if packet.pts is None else packet.pts
+        if ticks is not None:
+            index, end = packet.stream.index, ticks + (packet.duration or 0)
             self._end_ticks[index] = max(self._end_ticks.get(index, end), end)
 
     def _note_gap(self, packet: "Packet[Stream]") -> None:

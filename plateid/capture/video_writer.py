@@ -3,7 +3,6 @@
 from contextlib import AbstractContextManager, suppress
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 
 import av
 import av.error
@@ -50,12 +49,7 @@ class VideoWriter(AbstractContextManager["VideoWriter"]):
         with source_errors(self._path):
             self._container.mux(self._stream.encode(frame))
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Flushes and renames the file; after an exception it deletes the incomplete file."""
         try:
             if kind is None:

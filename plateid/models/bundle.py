@@ -45,9 +45,7 @@ class DetectorSpec(NetworkSpec):
     """
 
     threshold: Probability = Field(description="Minimum score of a detection")
-    nms_iou: Probability = Field(
-        description="IoU above which non-maximum suppression drops the lower score"
-    )
+    nms_iou: Probability = Field(description="IoU above which NMS drops the lower score")
 
 
 class ReaderSpec(NetworkSpec):
@@ -58,20 +56,12 @@ class ReaderSpec(NetworkSpec):
 
     colour: Literal["grey", "bgr"] = Field(description="Colour of the input: 1 or 3 channels")
     fit: Literal["pad", "stretch"] = Field(description="How a crop is fitted into the input")
-    margin_x: Margin = Field(
-        description="Margin left and right of the box, as a fraction of its width"
-    )
-    margin_y: Margin = Field(
-        description="Margin above and below the box, as a fraction of its height"
-    )
-    charset: str = Field(
-        description="Characters of output columns 1 and up; column 0 is the CTC blank"
-    )
+    margin_x: Margin = Field(description="Margin left and right, as a fraction of the box's width")
+    margin_y: Margin = Field(description="Margin above and below, as a fraction of its height")
+    charset: str = Field(description="Characters of output columns 1 and up; 0 is the CTC blank")
     regions: tuple[()] = Field(default=(), description="Reserved; empty")
     temperature: Temperature = Field(
-        default=1.0,
-        description="Temperature scaling of the character probabilities (Guo et al. 2017), fitted "
-        "on held-out plates",
+        default=1.0, description="Temperature of the probabilities (scaling: Guo et al. 2017)"
     )
 
 
@@ -106,9 +96,7 @@ class BundleSpec(Section):
     training_data: tuple[TrainingData, ...]
     metrics: dict[str, float] = Field(default_factory=dict, description="Metrics of the model card")
     limits: tuple[str, ...] = Field(default=(), description="Known limitations")
-    golden: tuple[GoldenImage, ...] = Field(
-        default=(), description="Images that `plateid models install` tests it with"
-    )
+    golden: tuple[GoldenImage, ...] = ()
 
 
 class Bundle:
@@ -152,7 +140,6 @@ def verified(path: Path, sha256: str) -> bytes:
     """Returns the content of a file of a bundle; raises BundleError if it has another hash."""
     data = bundle_file(path)
     if hashlib.sha256(data).hexdigest() != sha256:
-        raise BundleError(
-            path, "its SHA-256 is not the one in bundle.toml; the file was altered or truncated"
-        )
+        reason = "its SHA-256 is not the one in bundle.toml; the file was altered or truncated"
+        raise BundleError(path, reason)
     return data

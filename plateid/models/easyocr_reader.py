@@ -22,8 +22,6 @@ from plateid.errors import ModelError
 NAME = "easyocr english_g2"
 HEIGHT, MIN_WIDTH, MAX_WIDTH = 64, 64, 1024
 """Input size in pixels; the width follows the crop's aspect ratio within the limits."""
-GREY = 128
-"""Value of the input that `probe` uses."""
 
 
 def _english_g2(folder: Path | None) -> Any:
@@ -84,9 +82,9 @@ class EasyOcrReader:
         ]
 
     def probe(self, *, runs: int = 1) -> float:
-        """Reads a grey crop; returns the median milliseconds of one inference."""
-        grey = np.full((HEIGHT, 4 * HEIGHT, 3), GREY, np.uint8)
-        times_s = timeit.repeat(lambda: self._steps(grey), number=1, repeat=runs)
+        """Reads a black crop; returns the median milliseconds of one inference."""
+        black = np.zeros((HEIGHT, 4 * HEIGHT, 3), np.uint8)
+        times_s = timeit.repeat(lambda: self._steps(black), number=1, repeat=runs)
         return 1000 * statistics.median(times_s)
 
     def _steps(self, crop: Image) -> NDArray[np.float32]:

@@ -21,11 +21,8 @@ TENSORRT_10 = 10_000
 class Gpu:
     """What a TensorRT engine is bound to besides its network.
 
-    Attributes:
-        gpu: Name of the GPU, from its driver.
-        capability: Compute capability, major and minor.
-        tensorrt: TensorRT version, for example 10.3.0.
-        onnxruntime: ONNX Runtime version; it partitions the network into engines.
+    That is the GPU's name and compute capability (major, minor), TensorRT, and ONNX Runtime, which
+    partitions the network into engines.
     """
 
     gpu: str

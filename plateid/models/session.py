@@ -31,10 +31,6 @@ ORT_ERRORS = (
     ort_errors.NotImplemented,
     ort_errors.RuntimeException,
 )
-ERRORS_ONLY = 3
-"""Log severity of ONNX Runtime: errors."""
-GREY, GREY_UINT8 = 0.5, 128
-"""Value of the input that `probe` uses."""
 Batch = NDArray[np.float32] | NDArray[np.uint8]
 Shape = Sequence[int | None]
 """None is an axis of any size."""
@@ -122,9 +118,8 @@ class NetworkSession:
         except (RuntimeError, ValueError) as error:  # missing libraries, refused options
             raise ModelError(self.name, f"{wanted} failed to start: {_line(error)}") from error
         if session.get_providers()[0] != wanted:
-            raise ModelError(
-                self.name, f"{wanted} failed to start; ONNX Runtime printed the reason"
-            )
+            reason = "failed to start; ONNX Runtime printed the reason"
+            raise ModelError(self.name, f"{wanted} {reason}")
         return session
 
     def check_shapes(self, inputs: Shape, *outputs: Shape) -> None:
@@ -135,9 +130,7 @@ class NetworkSession:
         ):
             shapes = [each.shape for each in declared]
             if len(shapes) != len(wanted) or not all(map(_fits, shapes, wanted)):
-                found, said = (
-                    " and ".join(str(list(s)) for s in all_) for all_ in (shapes, wanted)
-                )
+                found, said = (" and ".join(map(str, map(list, x))) for x in (shapes, wanted))
                 raise BundleError(self.name, f"{kind} shape is {found}; bundle.toml says {said}")
 
     @property
@@ -166,10 +159,11 @@ class NetworkSession:
         self._session.run(None, {self._input.name: batch})
 
     def probe(self, *, runs: int = 1) -> float:
-        """Runs the network on a grey input; returns the median milliseconds of one inference."""
+        """Runs the network on a black input; returns the median milliseconds of one inference."""
         shape = [size if isinstance(size, int) else 1 for size in self._input.shape]
-        grey = np.full(shape, *((GREY_UINT8, np.uint8) if self.takes_uint8 else (GREY, np.float32)))
-        times_s = timeit.repeat(lambda: self.run(grey), number=1, repeat=runs)
+        black: Batch = np.zeros(shape, np.float32)
+        black = black.astype(np.uint8) if self.takes_uint8 else black
+        times_s = timeit.repeat(lambda: self.run(black), number=1, repeat=runs)
         return 1000 * statistics.median(times_s)
 
 
@@ -197,5 +191,5 @@ def _options(threads: int) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = ERRORS_ONLY
+    options.log_severity_level = 3  # errors
     return options

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
 
 from plateid.core.fusion import Fusion
 from plateid.core.geometry import expanded
 from plateid.core.reading import single_reading
 from plateid.core.records import Box, LazyImage, PlateRead
 from plateid.core.text import tempered
+from plateid.models.easyocr_reader import EasyOcrReader
+from plateid.models.onnx_reader import OnnxReader
 
 SURE_CONFIDENCE = 0.9
 """Minimum confidence at which a single read is final."""
@@ -19,17 +20,10 @@ FUSED_TEMPERATURE = 1.4
 """Temperature of the fused read: crops of one image have more correlated errors than frames."""
 
 
-class Reader(Protocol):
-    """Reads boxes of an image."""
-
-    def read(self, image: LazyImage, boxes: Sequence[Box]) -> list[PlateRead]:
-        """Returns one read for each box."""
-
-
 class TtaReader:
     """A reader that reads a doubtful box again, cropped wider, narrower and higher."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: OnnxReader | EasyOcrReader) -> None:
         """Wraps the reader of single crops."""
         self._reader = reader
 

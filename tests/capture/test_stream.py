@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plateid.capture.container import live_source, redacted
+from plateid.capture.container import open_arguments, redacted
 from plateid.capture.stream import SourceInfo, probe, read_stream
 from plateid.config.cameras import CameraConfig
 from plateid.errors import SourceError
@@ -106,7 +106,7 @@ def test_unreachable_source_is_an_error_with_the_reason():
 def test_probe_of_a_blocking_device_times_out(monkeypatch):
     end = threading.Event()
 
-    def blocked(_source):
+    def blocked(*_arguments):
         end.wait()
         raise SourceError("/dev/video97", "ends too late")
 
@@ -118,8 +118,8 @@ def test_probe_of_a_blocking_device_times_out(monkeypatch):
 
 def test_usb_camera_gets_the_configured_options():
     config = CameraConfig(name="gate", url="/dev/video0", size="1920x1080", format="mjpeg")
-    source = live_source(config.url, 3.0, config.device_options)
-    assert source.options == {"video_size": "1920x1080", "input_format": "mjpeg"}
+    arguments = open_arguments(config.url, 3.0, config.device_options)
+    assert arguments["options"] == {"video_size": "1920x1080", "input_format": "mjpeg"}
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
