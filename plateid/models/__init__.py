@@ -2,7 +2,7 @@
 
 bundle                         two networks and their description, verified before use
 networks, session              a bundle's networks, loaded once by ONNX Runtime
-provider_check, parity         which execution provider ran; are its outputs those of the CPU
+parity                         whether a provider's outputs are those of the CPU
 tensorrt, gpu                  TensorRT engines, built and cached for the GPU of this device
 onnx_detector, onnx_reader     find plates, read plates
 tta                            test-time augmentation for still images

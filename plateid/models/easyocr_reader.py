@@ -7,13 +7,12 @@ import os
 import statistics
 import timeit
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from plateid.config.models import ModelsConfig
 from plateid.core.geometry import sharpness
 from plateid.core.records import Box, Image, LazyImage, PlateRead
 from plateid.core.text import BLANK, CHARSET, ctc_positions
@@ -24,50 +23,35 @@ HEIGHT, MIN_WIDTH, MAX_WIDTH = 64, 64, 1024
 """Input size in pixels; the width follows the crop's aspect ratio within the limits."""
 
 
-def _english_g2(folder: Path | None) -> Any:
-    import easyocr  # noqa: PLC0415 - an extra
-
-    try:
-        return easyocr.Reader(
-            ["en"],
-            gpu=False,
-            quantize=False,
-            detector=False,
-            verbose=False,
-            model_storage_directory=str(folder) if folder else _cache(),
-            user_network_directory=_cache(),  # EasyOCR creates it though it is not used
-            download_enabled=folder is None,
-        )
-    except (OSError, AssertionError) as error:  # missing, damaged, or not downloaded
-        raise ModelError(NAME, f"has no weights: {error}") from error
-
-
-def _cache() -> str | None:
-    folder = os.environ.get("CACHE_DIRECTORY")
-    return folder and f"{folder.split(':')[0]}/easyocr"
-
-
 class EasyOcrReader:
     """A plate reader with EasyOCR's `english_g2`; thread-safe."""
 
-    def __init__(self, folder: Path | None, *, threads: int = 1) -> None:
-        """Loads the recogniser on the CPU; raises ModelError without EasyOCR or its weights.
-
-        Args:
-            folder: Folder of `english_g2.pth`; None: EasyOCR's own folder, downloaded if missing.
-            threads: Threads of torch in the whole process.
-        """
+    def __init__(self, config: ModelsConfig) -> None:
+        """Loads the recogniser on the CPU; raises ModelError without EasyOCR or its weights."""
+        folder, cache = config.easyocr_folder, os.environ.get("CACHE_DIRECTORY")
         if folder is not None and not folder.is_dir():
             raise ModelError("models.easyocr_folder", f"{folder}: No such directory")
         try:
-            import torch  # noqa: PLC0415 - an extra
-
-            reader = _english_g2(folder)
+            import easyocr  # noqa: PLC0415 - an extra
+            import torch  # noqa: PLC0415 - as above
         except ImportError as error:
-            raise ModelError(
-                'models.reader = "easyocr"', f"needs pip install plateid[easyocr] ({error})"
-            ) from error
-        torch.set_num_threads(threads)
+            reason = f"needs pip install plateid[easyocr] ({error})"
+            raise ModelError('models.reader = "easyocr"', reason) from error
+        own_folder = f"{cache.split(':')[0]}/easyocr" if cache else None
+        try:
+            reader = easyocr.Reader(
+                ["en"],
+                gpu=False,
+                quantize=False,
+                detector=False,
+                verbose=False,
+                model_storage_directory=str(folder) if folder else own_folder,
+                user_network_directory=own_folder,  # EasyOCR creates it though it is not used
+                download_enabled=folder is None,
+            )
+        except (OSError, AssertionError) as error:  # missing, damaged, or not downloaded
+            raise ModelError(NAME, f"has no weights: {error}") from error
+        torch.set_num_threads(config.threads)
         self._torch = torch
         self._network = reader.recognizer.eval()
         characters = reader.converter.character

@@ -17,21 +17,15 @@ class Networks:
     def __init__(self, config: ModelsConfig) -> None:
         """Verifies and loads the bundle; with TensorRT, builds missing engines.
 
-        Raises:
-            BundleError: The bundle cannot be used.
-            ModelError: The execution provider is missing or did not run the networks, or EasyOCR is
-                configured and not installed.
+        Raises BundleError if the bundle cannot be used, and ModelError if the execution provider is
+        missing or did not run the networks, or if EasyOCR is configured and missing.
         """
         bundle = Bundle(config.bundle)
         self.spec = bundle.spec
         _check_precision(config, self.spec)
         self.detector_session = _session(config, self.spec.detector, bundle.detector)
         self.reader_session = _session(config, self.spec.reader, bundle.reader)
-        self._easyocr = (
-            EasyOcrReader(config.easyocr_folder, threads=config.threads)
-            if config.reader == "easyocr"
-            else None
-        )
+        self._easyocr = EasyOcrReader(config) if config.reader == "easyocr" else None
 
     @property
     def names(self) -> ModelNames:
@@ -48,11 +42,7 @@ class Networks:
         return self._easyocr or OnnxReader(self.reader_session, self.spec.reader)
 
     def self_test(self, *, runs: int = 1) -> tuple[float, float]:
-        """Returns the median milliseconds of one inference of the detector and of the reader.
-
-        Raises BundleError if a network has other shapes than the bundle states, and ModelError if
-        one fails.
-        """
+        """Checks the networks' shapes; returns the median milliseconds of an inference of each."""
         self.detector()
         self.reader()
         reader = self._easyocr or self.reader_session

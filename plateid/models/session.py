@@ -1,6 +1,7 @@
 """Runs a network with ONNX Runtime on one execution provider, without falling back to another."""
 
 import functools
+import json
 import statistics
 import tempfile
 import time
@@ -15,7 +16,6 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from plateid.errors import BundleError, ModelError
-from plateid.models.provider_check import check_provider_ran, nodes_run
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -31,6 +31,8 @@ ORT_ERRORS = (
     ort_errors.NotImplemented,
     ort_errors.RuntimeException,
 )
+HEAVY = ("Conv", "Gemm", "MatMul", "LSTM", "GRU", "Attention")
+"""Substrings of the operators that do nearly all of a network's arithmetic."""
 Batch = NDArray[np.float32] | NDArray[np.uint8]
 Shape = Sequence[int | None]
 """None is an axis of any size."""
@@ -38,15 +40,11 @@ Shape = Sequence[int | None]
 
 @dataclass(frozen=True)
 class SessionOptions:
-    """Where and how a network runs.
+    """Where and how a network runs; `options` are those of the execution provider.
 
-    Attributes:
-        provider: A key of PROVIDERS.
-        threads: Threads of one inference.
-        options: Options of the execution provider.
-        verify_provider: Whether to check by a profiled inference that the provider ran the network.
-        batch_of_one: Whether to fix free axes to 1 and to run the images of a batch one by one, for
-            providers that compile a network for one shape.
+    `verify_provider` checks by a profiled inference that the provider ran the network.
+    `batch_of_one` fixes free axes to 1 and runs the images of a batch one by one, for providers
+    that compile a network for one shape.
     """
 
     provider: str = "cpu"
@@ -57,7 +55,6 @@ class SessionOptions:
 
 
 CPU = SessionOptions()
-"""One thread on the CPU."""
 
 
 class NetworkSession:
@@ -68,11 +65,10 @@ class NetworkSession:
     """
 
     def __init__(self, name: str, model: bytes, session_options: SessionOptions = CPU) -> None:
-        """Loads a network from the ONNX file's bytes.
+        """Loads the bytes of an ONNX file.
 
-        Raises:
-            BundleError: This ONNX Runtime cannot run the network.
-            ModelError: The provider is not available, or did not run the network.
+        Raises BundleError if this ONNX Runtime cannot run the network, and ModelError if the
+        provider is not available or did not run it.
         """
         self.name = name
         self.session_options = session_options
@@ -103,7 +99,7 @@ class NetworkSession:
             options.profile_file_prefix = f"{folder}/profile"
             self._session = self._create(model, options, self.session_options)
             self.probe()
-            nodes = nodes_run(Path(self._session.end_profiling()))
+            nodes = _nodes_run(Path(self._session.end_profiling()))
         check_provider_ran(self.name, nodes, PROVIDERS[self.session_options.provider])
 
     def _create(
@@ -174,6 +170,28 @@ def check_available(name: str, provider: str) -> None:
             name,
             f"this ONNX Runtime has no {PROVIDERS[provider]}: install a build that has it, "
             "or choose another models.provider",
+        )
+
+
+def _nodes_run(profile: Path) -> list[tuple[str, str]]:
+    """Returns (operator, provider) of each node that ran, from an ONNX Runtime profile."""
+    events = json.loads(profile.read_bytes())
+    nodes = [event["args"] for event in events if event["cat"] == "Node"]
+    return [(node["op_name"], node["provider"]) for node in nodes if "provider" in node]
+
+
+def check_provider_ran(name: str, nodes: Sequence[tuple[str, str]], provider: str) -> None:
+    """Raises ModelError if the provider ran no node, or another one ran a heavy node."""
+    if all(ran_on != provider for _, ran_on in nodes):
+        raise ModelError(name, f"{provider} was loaded, but ran no node")
+    elsewhere = [
+        f"{operator} on {ran_on}"
+        for operator, ran_on in nodes
+        if ran_on != provider and any(part in operator for part in HEAVY)
+    ]
+    if elsewhere:
+        raise ModelError(
+            name, f"{provider} cannot run the whole network: {', '.join(sorted(set(elsewhere)))}"
         )
 
 

@@ -27,15 +27,8 @@ def tensorrt_session(
 ) -> NetworkSession:
     """Loads a network on TensorRT from the cache; builds its engine first if it is missing.
 
-    Args:
-        path: Path of the ONNX file, for error messages.
-        model: Content of the verified ONNX file.
-        spec: Description of the network.
-        cache: Folder of all engines; None: `default_cache()`.
-
-    Raises:
-        BundleError: TensorRT cannot run the network.
-        ModelError: TensorRT or a GPU is missing, or the cache cannot be used.
+    `cache` is the folder of all engines, by default `default_cache()`. Raises BundleError if
+    TensorRT cannot run the network, and ModelError if TensorRT, a GPU or the cache is missing.
     """
     check_available(str(path), "tensorrt")
     folder = (cache or default_cache()) / find_gpu().key / spec.sha256[:HASH_DIGITS]
@@ -79,9 +72,8 @@ def default_cache() -> Path:
     try:
         home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     except RuntimeError as error:
-        raise ModelError(
-            "models.engine_cache", "must be set: there is no home directory"
-        ) from error
+        reason = "must be set: there is no home directory"
+        raise ModelError("models.engine_cache", reason) from error
     return home / "plateid" / "engines"
 
 
@@ -93,9 +85,7 @@ def _from_cache(folder: Path, load: Callable[[], NetworkSession]) -> NetworkSess
     except BundleError as error:
         if not had:
             raise
-        log.warning(
-            "cached engine refused, building it again", cache=str(folder), reason=str(error)
-        )
+        log.warning("building refused engine again", cache=str(folder), reason=str(error))
         for file in folder.iterdir():
             file.unlink()
         return load()

@@ -1,4 +1,4 @@
-"""The bundle's reader: its second output, its temperature, and crops that show no plate."""
+"""The bundle's reader: its temperature, and crops that show no plate."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from tests.support.images import ArrayLazyImage, plain
 DETECTOR = detector_network([(32, 16, 20, 8, 0.9)])
 BOXES = [(0.0, 0.0, 40.0, 20.0), (5.0, 5.0, 60.0, 40.0)]
 PLATE_FRAME, PLATE = 125, (953, 464, 1098, 501)
-"""A frame of the demo's clip, and where it shows KX73LPH."""
+"""A frame of the demo video, and the box of the plate KX73LPH in it."""
 
 
 def reads(folder, reader: bytes, of_reader: str = "") -> list[PlateRead]:

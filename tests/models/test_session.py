@@ -3,8 +3,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from plateid.errors import BundleError, ModelError
-from plateid.models.provider_check import check_provider_ran
-from plateid.models.session import PROVIDERS, NetworkSession, SessionOptions
+from plateid.models.session import PROVIDERS, NetworkSession, SessionOptions, check_provider_ran
 from tests.support.bundles import detector_network, reader_network
 
 CPU, CUDA, TENSORRT = (PROVIDERS[key] for key in ("cpu", "cuda", "tensorrt"))
