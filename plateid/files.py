@@ -3,8 +3,8 @@
 import errno
 import os
 import stat
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -32,19 +32,16 @@ def is_replaceable(file: Path) -> bool:
     return os.access(file.parent, os.W_OK)
 
 
-def write_whole(file: Path, data: bytes) -> None:
+def write_whole(file: Path, data: bytes, *, synced: bool = False) -> None:
     """Creates or replaces a file; the old one stays if that fails.
 
-    It is not flushed to the disk: a power cut may leave it incomplete.
+    Unless it is synced to the disk, a power cut may leave it incomplete.
     """
-    new = file.with_name(f"{file.name}.new")
-    try:
-        new.write_bytes(data)
-        new.replace(file)
-    except OSError:
-        with suppress(OSError):
-            new.unlink(missing_ok=True)
-        raise
+    with _replacing(file) as new, new.open("wb") as stream:
+        stream.write(data)
+        if synced:
+            stream.flush()
+            os.fsync(stream.fileno())
 
 
 def replace_text(
@@ -59,8 +56,7 @@ def replace_text(
     `mode` is by default that of the old file, or 0o640; until it is set, only the owner can read
     the new file. `first` is called with the new file before it replaces the old one.
     """
-    new = file.with_name(f".{file.name}.new")
-    try:
+    with _replacing(file) as new:
         new.unlink(missing_ok=True)
         if mode is None:
             mode = file.stat().st_mode & 0o777 if file.exists() else 0o640
@@ -71,6 +67,13 @@ def replace_text(
             os.fchmod(descriptor, mode)
             os.fsync(descriptor)
         first(new)
+
+
+@contextmanager
+def _replacing(file: Path) -> Iterator[Path]:
+    new = file.with_name(f"{file.name}.new")
+    try:
+        yield new
         new.replace(file)
     finally:
         new.unlink(missing_ok=True)

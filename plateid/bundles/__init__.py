@@ -4,6 +4,5 @@ archive              a bundle as one uncompressed tar file
 signature            detached Ed25519 signatures
 download             files from a web server, with a size limit
 installed_bundles    the folder of installed bundles, with its `active` and `previous` symlinks
-golden_images        the self-test of a bundle
-install              install, roll back and pack
+install              test, install, roll back and pack
 """

@@ -10,6 +10,7 @@ import tarfile
 from pathlib import Path
 
 from plateid.errors import BundleError, os_errors_as
+from plateid.files import write_whole
 from plateid.models.bundle import bundle_file, read_spec
 
 NAMES = re.compile(r"bundle\.toml|MODEL_CARD\.md|\w[\w.-]*\.onnx|golden/\w[\w.-]*", re.ASCII)
@@ -71,13 +72,10 @@ def _check_member(name: str, member: tarfile.TarInfo, folder: Path) -> None:
 
 
 def write_synced(path: Path, content: bytes) -> None:
-    """Writes a file and syncs it to the disk; creates its folder if necessary."""
+    """Creates or replaces a file and syncs it to the disk; creates its folder if necessary."""
     with os_errors_as(BundleError, path):
         path.parent.mkdir(exist_ok=True)
-        with path.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
+        write_whole(path, content, synced=True)
 
 
 def sync_folder(folder: Path) -> None:

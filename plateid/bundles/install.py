@@ -18,14 +18,17 @@ import tomlkit
 
 from plateid.bundles.archive import files_of, pack, unpack, write_synced
 from plateid.bundles.download import Progress, download, redacted_url
-from plateid.bundles.golden_images import check_golden_images
 from plateid.bundles.installed_bundles import InstalledBundles
 from plateid.bundles.signature import SUFFIX, check_signature, sign
+from plateid.capture.images import decode_image
 from plateid.config.load import load_config
 from plateid.config.models import ModelsConfig
 from plateid.core.records import rfc3339
+from plateid.core.wording import counted
 from plateid.errors import BundleError
-from plateid.models.bundle import Bundle, BundleSpec, bundle_file, read_spec
+from plateid.models.bundle import Bundle, BundleSpec, bundle_file, read_spec, verified
+from plateid.models.networks import Networks
+from plateid.pipeline.stills import read_detections
 from plateid.service.systemd import Unit
 
 MAX_BYTES = 200_000_000
@@ -77,8 +80,8 @@ def install_bundle(source: str, target: InstallTarget) -> None:
         unpacked.mkdir()
         unpack(name, data, unpacked)
         _check_version(name, read_spec(unpacked), installed, target)
-        count = check_golden_images(models.model_copy(update={"bundle": unpacked}))
-        target.report("tested", f"{count} golden image{'s' * (count != 1)} read")
+        count = _check_golden_images(models.model_copy(update={"bundle": unpacked}))
+        target.report("tested", f"{counted(count, 'golden image')} read")
         _switch(installed, installed.add(unpacked, _folder_name(unpacked, data)), target)
 
 
@@ -112,12 +115,33 @@ def pack_bundle(
         for name in files_of(folder):
             write_synced(copy / name, bundle_file(folder / name))
         _describe(copy, golden, expires)
-        count = check_golden_images(ModelsConfig(bundle=copy))
+        count = _check_golden_images(ModelsConfig(bundle=copy))
         data = pack(copy)
     signature = sign(data, key)
     write_synced(out, data)
     write_synced(_signature_file(out), signature)
     return count
+
+
+def _check_golden_images(config: ModelsConfig) -> int:
+    """Reads a bundle's golden images on the configured execution provider; returns their number.
+
+    Raises BundleError if it has none, or if a plate is not read.
+    """
+    networks = Networks(config.model_copy(update={"reader": "bundle"}))
+    networks.self_test()
+    if not networks.spec.golden:
+        raise BundleError(config.bundle, "has no golden images to test it with")
+    for golden in networks.spec.golden:
+        path = config.bundle / golden.file
+        image = decode_image(verified(path, golden.sha256), path)
+        found = read_detections(image, networks.detector().detect(image), networks.reader())
+        texts = [plate.text for plate in found]
+        if missing := [plate for plate in golden.plates if plate not in texts]:
+            read = f"only {', '.join(texts)}" if texts else "nothing"
+            subject = f"{networks.spec.name}: {golden.file}"
+            raise BundleError(subject, f"{', '.join(missing)} is not read; {read}")
+    return len(networks.spec.golden)
 
 
 def _check_version(
