@@ -17,13 +17,8 @@ class Header:
     complete: bool
 
 
-def is_known(data: bytes) -> bool:
-    """Returns whether the first MAGIC_BYTES are those of a JPEG, PNG, WebP, BMP or TIFF file."""
-    return any(magic.match(data) for magic in _PARSERS)
-
-
 def parse(data: bytes) -> Header | None:
-    """Parses the header of a file; returns None if it is not JPEG, PNG, WebP, BMP or TIFF."""
+    """Parses a file or its first MAGIC_BYTES; None if it is not JPEG, PNG, WebP, BMP or TIFF."""
     for magic, parser in _PARSERS.items():
         if magic.match(data):
             try:

@@ -102,10 +102,10 @@ def is_image(path: Path) -> bool:
     """Returns whether a file is an image, by its first bytes or else by its suffix."""
     try:
         with path.open("rb") as file:
-            known = image_headers.is_known(file.read(image_headers.MAGIC_BYTES))
+            header = image_headers.parse(file.read(image_headers.MAGIC_BYTES))
     except OSError:
-        known = False
-    return known or path.suffix.lower() in IMAGE_SUFFIXES
+        header = None
+    return header is not None or path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def find_sources(path: Path) -> list[Path]:

@@ -8,21 +8,17 @@ from plateid.core.records import Frame
 
 
 class Mailbox:
-    """Holds the newest frame of one camera.
+    """Holds the newest frame of one camera, and counts the frames received and dropped.
 
-    Attributes:
-        frames: Number of frames received.
-        dropped: Number of frames that no worker took before the next one arrived.
-        closed: Whether no more frames are accepted.
+    A frame is dropped if no worker takes it before the next one arrives.
     """
 
     def __init__(self, changed: threading.Condition) -> None:
         """Starts empty; `changed` guards the mailbox and is notified of every change."""
         self._changed = changed
         self._frame: Frame | None = None
-        self.frames = 0
-        self.dropped = 0
-        self.closed = False
+        self.frames = self.dropped = 0
+        self.closed = self.busy = False
 
     def put(self, frame: Frame) -> None:
         """Replaces the waiting frame, unless the mailbox is closed."""
@@ -44,6 +40,11 @@ class Mailbox:
         """Whether a frame is waiting."""
         return self._frame is not None
 
+    @property
+    def ready(self) -> bool:
+        """Whether a frame is waiting and no worker is processing the one before."""
+        return self.waiting and not self.busy
+
     def discard(self) -> None:
         """Drops the waiting frame, if there is one."""
         with self._changed:
@@ -63,8 +64,7 @@ class Mailboxes:
         """Creates an empty mailbox for each camera."""
         self._changed = threading.Condition()
         self._boxes = {camera: Mailbox(self._changed) for camera in cameras}
-        self._turns = deque(self._boxes)
-        self._busy: set[str] = set()
+        self._turns = deque(self._boxes.values())
         self._idle = 0
 
     def __getitem__(self, camera: str) -> Mailbox:
@@ -75,8 +75,7 @@ class Mailboxes:
     def crowded(self) -> bool:
         """Whether more cameras have a waiting frame than workers are idle."""
         with self._changed:
-            waiting = [c for c, box in self._boxes.items() if box.waiting and c not in self._busy]
-            return len(waiting) > self._idle
+            return sum(box.ready for box in self._turns) > self._idle
 
     def wait_any(self) -> Frame | None:
         """Returns the next frame, cameras taking turns; None when all are closed and empty.
@@ -85,33 +84,28 @@ class Mailboxes:
         """
         with self._changed:
             while True:
-                for camera in self._turns:
-                    if self._boxes[camera].waiting and camera not in self._busy:
-                        return self._serve(camera)
-                if all(box.closed and not box.waiting for box in self._boxes.values()):
+                if box := next((box for box in self._turns if box.ready), None):
+                    self._turns.remove(box)
+                    self._turns.append(box)
+                    box.busy = True
+                    return box.take()
+                if all(box.closed and not box.waiting for box in self._turns):
                     return None
                 self._idle += 1
                 self._changed.wait()
                 self._idle -= 1
 
-    def _serve(self, camera: str) -> Frame | None:
-        self._turns.remove(camera)
-        self._turns.append(camera)
-        self._busy.add(camera)
-        return self._boxes[camera].take()
-
     def done(self, camera: str) -> None:
         """Releases a camera whose frame has been processed, so that a worker takes its next one."""
         with self._changed:
-            self._busy.discard(camera)
+            self._boxes[camera].busy = False
             self._changed.notify_all()
 
     def wait_idle(self, camera: str, *, timeout_s: float) -> None:
         """Blocks until no frame of the camera waits or is in process, or until the time-out."""
+        box = self._boxes[camera]
         with self._changed:
-            self._changed.wait_for(
-                lambda: not self._boxes[camera].waiting and camera not in self._busy, timeout_s
-            )
+            self._changed.wait_for(lambda: not box.waiting and not box.busy, timeout_s)
 
     def close(self) -> None:
         """Closes every mailbox."""

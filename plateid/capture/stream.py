@@ -14,13 +14,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from plateid.backoff import Backoff, Outage
-from plateid.capture.container import (
-    TIMEOUT_S,
-    decode,
-    open_container,
-    packets,
-    redacted,
-)
+from plateid.capture.container import TIMEOUT_S, decode, open_container, packets, redacted
 from plateid.capture.decode_lag import DecodeLag
 from plateid.capture.video_image import VideoImage
 from plateid.core.records import Frame
@@ -79,13 +73,8 @@ def read_stream(
 ) -> Iterator[Frame]:
     """Yields the frames of a live source until SourceError: it fails, ends, or sends no video.
 
-    Args:
-        name: The camera's name.
-        url: rtsp://, http(s):// or /dev/videoN.
-        timeout_s: Time without video after which the source has failed; detecting it takes up to
-            three times as long.
-        options: FFmpeg options for a V4L2 device.
-        behind: Whether the workers are behind; non-reference frames are then not decoded.
+    That a source has sent no video for `timeout_s` is detected within three times as long. FFmpeg's
+    `options` apply to V4L2 devices. While `behind` is true, non-reference frames are not decoded.
     """
     with open_container(url, timeout_s, options) as (container, stream):
         lag = None

@@ -13,12 +13,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from plateid.capture.container import (
-    decode,
-    open_container,
-    packets,
-    source_errors,
-)
+from plateid.capture.container import decode, open_container, packets, source_errors
 from plateid.capture.video_image import VideoImage
 from plateid.core.records import Frame
 from plateid.errors import SourceError
@@ -74,23 +69,18 @@ def play_video(path: Path, *, loop: bool, wait: Callable[[float], object]) -> It
     playback plus the media time.
     """
     started, started_at = time.monotonic(), datetime.now(UTC)
-    for media_time_s, frame in _rounds(path, loop=loop):
-        wait(started + media_time_s - time.monotonic())
-        at = started_at + timedelta(seconds=media_time_s) if loop else frame.captured_at
-        yield replace(frame, media_time_s=media_time_s, captured_at=at)
-
-
-def _rounds(path: Path, *, loop: bool) -> Iterator[tuple[float, Frame]]:
-    start_s = 0.0
+    round_s = 0.0
     while True:
-        now_s, step_s = start_s, 1 / _DEFAULT_FPS
+        now_s, step_s = round_s, 1 / _DEFAULT_FPS
         for frame in read_video(path):
-            before_s, now_s = now_s, start_s + (frame.media_time_s or 0.0)
+            before_s, now_s = now_s, round_s + (frame.media_time_s or 0.0)
             step_s = now_s - before_s or step_s
-            yield now_s, frame
+            wait(started + now_s - time.monotonic())
+            at = started_at + timedelta(seconds=now_s) if loop else frame.captured_at
+            yield replace(frame, media_time_s=now_s, captured_at=at)
         if not loop:
             return
-        start_s = now_s + step_s
+        round_s = now_s + step_s
 
 
 def _modified_at(path: Path) -> datetime:
