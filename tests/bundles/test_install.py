@@ -40,10 +40,6 @@ def umask() -> Iterator[None]:
     os.umask(before)
 
 
-def report(step: str, text: str) -> None:
-    sys.stdout.write(f"{step} {text}\n")
-
-
 @pytest.fixture
 def target(tmp_path) -> InstallTarget:
     (tmp_path / "plateid.toml").write_text(CONFIG)
@@ -194,19 +190,11 @@ def without_golden(archive: Path, key: Path) -> str:
     return "has no golden images"
 
 
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        wrong_signature,
-        no_signature,
-        altered,
-        wrong_hash,
-        no_archive,
-        escaping,
-        reads_wrong,
-        without_golden,
-    ],
-)
+FAULTS = (wrong_signature, no_signature, altered, wrong_hash, no_archive)
+FAULTS += (escaping, reads_wrong, without_golden)
+
+
+@pytest.mark.parametrize("spoil", FAULTS)
 def test_invalid_archive_is_an_error_and_the_bundle_stays(tmp_path, target, key, spoil):
     install_bundle(str(write_packed(tmp_path, key, name="old")), target)
     stranger = tmp_path / "elsewhere"
@@ -218,9 +206,8 @@ def test_invalid_archive_is_an_error_and_the_bundle_stays(tmp_path, target, key,
         install_bundle(str(archive), target)
     assert used(target) == "old"
     assert [path.name for path in tmp_path.rglob("evil*")] == []
-    assert (
-        len(list((tmp_path / "models").iterdir())) == 3
-    )  # the bundle, its symlink and its version
+    # the bundle, its symlink and its version
+    assert len(list((tmp_path / "models").iterdir())) == 3
 
 
 def test_older_version_is_refused_unless_a_downgrade_is_allowed(tmp_path, target, key):
@@ -233,9 +220,7 @@ def test_older_version_is_refused_unless_a_downgrade_is_allowed(tmp_path, target
     assert used(target) == "v2"
     install_bundle(old, replace(target, allow_downgrade=True))
     assert used(target) == "v1"
-    with pytest.raises(
-        BundleError, match="version 1 is older than 2"
-    ):  # a downgrade does not stick
+    with pytest.raises(BundleError, match="version 1 is older than 2"):  # each time
         install_bundle(old, target)
     rollback_bundle(target)
     assert used(target) == "v2"

@@ -204,17 +204,17 @@ def test_new_source_replaces_the_old_one_during_playback_and_during_backoff(tmp_
 
 
 def test_new_source_is_used_if_it_arrives_while_the_end_of_a_video_is_reported(video, tmp_path):
-    wide, boxes, said = tmp_path / "wide.mp4", Mailboxes(["gate"]), []
+    wide, boxes, statuses = tmp_path / "wide.mp4", Mailboxes(["gate"]), []
     write_video(wide, rotation=90)
 
     def on_status(online):
-        said.append(online)
-        if said == [True, False]:
+        statuses.append(online)
+        if statuses == [True, False]:
             assert camera.use(CameraConfig(name="gate", url=str(wide)))
 
     camera = Camera(CameraConfig(name="gate", url=str(video)), boxes["gate"], on_status=on_status)
     camera.run()
-    assert said == [True, False, True, False]
+    assert statuses == [True, False, True, False]
     assert boxes.wait_any().image.width == 48
 
 

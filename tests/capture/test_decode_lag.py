@@ -19,7 +19,7 @@ class Camera:
         self.gop = gop
 
     def skips(self, at_s: float, *, pts_s: float | None = None) -> bool:
-        """Whether the next packet is passed over, which is taken at this time."""
+        """Returns whether the next packet, taken at this time, is skipped."""
         self.now = at_s
         ticks = round(90_000 * (self.sent / FPS if pts_s is None else pts_s))
         key = bool(self.gop) and self.sent % self.gop == 0
@@ -27,7 +27,7 @@ class Camera:
         return self.lag.should_skip(SimpleNamespace(pts=ticks, dts=ticks, is_keyframe=key))
 
     def watched(self, decoding_s: float, *, until_s: float) -> list[tuple[float, bool]]:
-        """How late each packet is taken, and whether it is passed over."""
+        """Returns how late each packet is taken, and whether it is skipped."""
         took, now = [], 0.0
         while now < until_s:
             now = max(now, self.sent / FPS)

@@ -116,10 +116,10 @@ def say_nothing(_connection: socket.socket) -> None:
 
 
 @contextmanager
-def killed(server):
-    server.kill()
+def between(begin: Callable[[], None], end: Callable[[], None]) -> Iterator[None]:
+    begin()
     yield
-    server.start()
+    end()
 
 
 @contextmanager
@@ -138,27 +138,13 @@ def replaced(server, answer):
     server.start()
 
 
-@contextmanager
-def frozen(server):
-    server.freeze()
-    yield
-    server.thaw()
-
-
-@contextmanager
-def muted(server):
-    server.mute()
-    yield
-    server.unmute()
-
-
 FAULTS = {
-    "killed": killed,
+    "killed": lambda server: between(server.kill, server.start),
     "resized": another_size,
     "refusing": lambda server: replaced(server, refuse),
     "silent": lambda server: replaced(server, say_nothing),
-    "frozen": frozen,
-    "muted": muted,
+    "frozen": lambda server: between(server.freeze, server.thaw),
+    "muted": lambda server: between(server.mute, server.unmute),
 }
 
 

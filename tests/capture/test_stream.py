@@ -19,15 +19,7 @@ from plateid.capture.stream import SourceInfo, probe, read_stream
 from plateid.config.cameras import CameraConfig
 from plateid.errors import SourceError
 from tests.support.broker import free_port
-from tests.support.videos import write_video
-
-
-def reading(frames):
-    """Returns the frames and the final error."""
-    taken = []
-    with pytest.raises(SourceError) as error:
-        taken.extend(frames)
-    return taken, error.value
+from tests.support.videos import read_to_error, write_video
 
 
 def test_rtsp_frames_have_wall_clock_times(rtsp):
@@ -51,15 +43,15 @@ def test_rtsp_stream_decoded_too_slowly_stays_current(rtsp, logs):
         if gone_s > 9:
             break
     assert shown_s > gone_s - 4
-    said = [entry for entry in logs if entry["event"] == "outage starts"]
-    assert [entry["what"] for entry in said] == ["decoding of gate"]
+    outages = [entry for entry in logs if entry["event"] == "outage starts"]
+    assert [entry["what"] for entry in outages] == ["decoding of gate"]
 
 
 def test_killed_rtsp_server_raises_an_error(rtsp):
     frames = read_stream("gate", rtsp.url, timeout_s=1)
     next(frames)
     rtsp.kill()
-    _, error = reading(frames)
+    _, error = read_to_error(frames)
     assert error.subject == f"rtsp://127.0.0.1:{rtsp.port}/live"
     rtsp.start()
     assert next(read_stream("gate", rtsp.url)).image.width == 320
@@ -70,7 +62,7 @@ def test_frozen_rtsp_server_times_out(rtsp):
     next(frames)
     rtsp.freeze()
     began = time.monotonic()
-    _, error = reading(frames)
+    _, error = read_to_error(frames)
     assert error.reason == "no answer or no video within 2 s"
     assert time.monotonic() - began < 3 * 2 + 1
 
@@ -132,7 +124,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
             super().do_GET()
 
     def copyfile(self, source, outputfile) -> None:
-        """Clips at once, sound in its own time but for what makes the stream known."""
+        """Sends the audio of talk.ts slowly after its first bytes, and other files at once."""
         if self.path != "/talk.ts":
             super().copyfile(source, outputfile)
             return
@@ -169,25 +161,25 @@ def web(tmp_path):
 
 
 def test_video_over_http_is_live_and_its_end_is_a_disconnect(web, video):
-    frames, error = reading(read_stream("gate", f"{web}/{video.name}"))
+    frames, error = read_to_error(read_stream("gate", f"{web}/{video.name}"))
     assert len(frames) == 30 and frames[0].media_time_s is None
     assert error.reason == "the stream ended"
 
 
 def test_non_reference_frames_are_not_decoded_while_workers_are_behind(web, video):
     url = f"{web}/{video.name}"
-    all_of_it, _ = reading(read_stream("gate", url))
-    needed, _ = reading(read_stream("gate", url, behind=lambda: True))
+    complete, _ = read_to_error(read_stream("gate", url))
+    needed, _ = read_to_error(read_stream("gate", url, behind=lambda: True))
     turns = itertools.cycle([True, False])
-    some, _ = reading(read_stream("gate", url, behind=lambda: next(turns)))
-    assert 3 < len(needed) < len(some) < len(all_of_it)
+    some, _ = read_to_error(read_stream("gate", url, behind=lambda: next(turns)))
+    assert 3 < len(needed) < len(some) < len(complete)
 
 
 def test_playlist_of_other_hosts_is_refused(web, tmp_path):
     (tmp_path / "inner.ts").write_bytes(b"")
     playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{web}/inner.ts\n#EXT-X-ENDLIST\n"
     (tmp_path / "live.m3u8").write_text(playlist)
-    _, error = reading(read_stream("gate", f"{web}/live.m3u8"))
+    _, error = read_to_error(read_stream("gate", f"{web}/live.m3u8"))
     assert error.reason.startswith("is not a camera's video format")
 
 
@@ -201,24 +193,24 @@ def test_mjpeg_over_http_is_read(web):
 
 
 def test_stream_with_audio_but_no_video_ends(web, tmp_path):
-    write_talk(tmp_path / "talk.ts", pictures_s=1, sound_s=90)
+    write_talk(tmp_path / "talk.ts", video_s=1, audio_s=90)
     started = time.monotonic()
-    frames, error = reading(read_stream("gate", f"{web}/talk.ts", timeout_s=1.5))
+    frames, error = read_to_error(read_stream("gate", f"{web}/talk.ts", timeout_s=1.5))
     assert 5 < len(frames) < 11
     assert error.reason == "sends no video any more"
     assert 4.5 < time.monotonic() - started < 20
 
 
-def write_talk(path, *, pictures_s: int, sound_s: int) -> None:
+def write_talk(path, *, video_s: int, audio_s: int) -> None:
     with av.open(str(path), "w") as container:
         video, audio = container.add_stream("mpeg2video", 10), container.add_stream("mp2", 32000)
         video.width, video.height, video.pix_fmt = 160, 120, "yuv420p"
         packets = []
-        for number in range(10 * pictures_s):
+        for number in range(10 * video_s):
             frame = av.VideoFrame(160, 120, "yuv420p")
             frame.pts, frame.time_base = number, Fraction(1, 10)
             packets += video.encode(frame)
-        for start in range(0, 32000 * sound_s, 1152):
+        for start in range(0, 32000 * audio_s, 1152):
             sound = av.AudioFrame.from_ndarray(np.zeros((1, 2304), np.int16), layout="stereo")
             sound.sample_rate, sound.pts, sound.time_base = 32000, start, Fraction(1, 32000)
             packets += audio.encode(sound)
@@ -227,7 +219,7 @@ def write_talk(path, *, pictures_s: int, sound_s: int) -> None:
 
 
 def test_http_error_names_its_status(web):
-    _, error = reading(read_stream("gate", f"{web}/gone.mp4"))
+    _, error = read_to_error(read_stream("gate", f"{web}/gone.mp4"))
     assert "404" in error.reason
 
 

@@ -9,15 +9,7 @@ from plateid.capture.container import packets
 from plateid.capture.video_file import frame_count, read_video
 from plateid.capture.video_writer import VideoWriter
 from plateid.errors import SourceError
-from tests.support.videos import CREATED, write_video
-
-
-def reading(frames):
-    """Returns the frames and the final error."""
-    taken = []
-    with pytest.raises(SourceError) as error:
-        taken.extend(frames)
-    return taken, error.value
+from tests.support.videos import CREATED, read_to_error, write_video
 
 
 @pytest.mark.parametrize("fps", [5, 30])
@@ -44,7 +36,7 @@ def test_media_time_continues_over_joined_recordings(tmp_path):
     parts = [write_video(tmp_path / f"{n}.ts", count=60).read_bytes() for n in (1, 2)]
     joined = tmp_path / "joined.ts"
     joined.write_bytes(b"".join(parts))
-    frames, error = reading(read_video(joined))
+    frames, error = read_to_error(read_video(joined))
     assert error.reason.startswith("is damaged")  # where they meet
     times = [frame.media_time_s for frame in frames]
     assert times == pytest.approx([index / 30 for index in range(120)], abs=0.002)
@@ -81,7 +73,7 @@ def test_frame_count_is_known_without_decoding(video, tmp_path):
 def test_truncated_video_yields_its_frames_then_an_error(tmp_path, name):
     path = write_video(tmp_path / name, count=90)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    frames, error = reading(read_video(path))
+    frames, error = read_to_error(read_video(path))
     assert 20 < len(frames) < 60
     assert error.subject == str(path)
     assert error.reason == f"is truncated: it ends after {frames[-1].media_time_s:.1f} s of 3.0 s"
@@ -92,10 +84,10 @@ def test_truncated_video_yields_its_frames_then_an_error(tmp_path, name):
 def test_damaged_video_yields_the_rest_then_an_error_with_the_position(tmp_path, name, at):
     path = write_video(tmp_path / name, count=90)
     data = bytearray(path.read_bytes())
-    hole = slice(int(at * len(data)), int(at * len(data)) + 4000)  # more than two pictures
+    hole = slice(int(at * len(data)), int(at * len(data)) + 4000)  # more than two frames
     data[hole] = np.random.default_rng(1).bytes(4000)
     path.write_bytes(data)
-    frames, error = reading(read_video(path))
+    frames, error = read_to_error(read_video(path))
     assert len(frames) > 60 and frames[-1].media_time_s > 2.5
     assert error.reason.startswith("is damaged after ")
     assert float(error.reason.split()[3]) == pytest.approx(3 * at, abs=0.4)
@@ -114,7 +106,7 @@ def test_file_that_is_no_video_is_an_error_with_the_reason(tmp_path):
     def reason(name, data=None):
         if data is not None:
             (tmp_path / name).write_bytes(data)
-        frames, error = reading(read_video(tmp_path / name))
+        frames, error = read_to_error(read_video(tmp_path / name))
         assert frames == [] and error.subject == str(tmp_path / name)
         return error.reason
 

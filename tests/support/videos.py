@@ -4,10 +4,21 @@ from fractions import Fraction
 
 import av
 import numpy as np
+import pytest
+
+from plateid.errors import SourceError
 
 CREATED = "2026-11-24T09:12:07.000000Z"
 QUADRANTS = np.array([[(0, 0, 200), (0, 200, 0)], [(200, 0, 0), (220, 220, 220)]], np.uint8)
 """BGR: red, green above blue, white."""
+
+
+def read_to_error(frames):
+    """Returns the frames of a source and the error with which it ends."""
+    taken = []
+    with pytest.raises(SourceError) as error:
+        taken.extend(frames)
+    return taken, error.value
 
 
 def write_video(path, *, fps=30, count=30, rotation=0, created=None):
