@@ -99,7 +99,7 @@ class App:
         )
         self._snapshots = Snapshots(
             config.snapshots,
-            config.shown,
+            config.snapshot_policies,
             SnapshotFiles(path),
             retention=config.retention,
             publish=self._delivery.mqtt.set_snapshot,
@@ -172,7 +172,8 @@ class App:
         online = f"{len(cameras) - len(offline)} of {counted(len(cameras), 'camera')} online"
         names = f" (offline: {', '.join(offline)})" if offline else ""
         waiting = self._delivery.undelivered()
-        return f"{online}{names}, {'unknown' if waiting is None else waiting} events to send"
+        events = "unknown events" if waiting is None else counted(waiting, "event")
+        return f"{online}{names}, {events} to send"
 
     def _reload(self) -> None:
         """Applies what can change without a restart; a wrong list or file changes nothing."""

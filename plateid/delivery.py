@@ -49,7 +49,7 @@ class Delivery:
             OutputThread(name, target, self._outboxes[name]) for name, target in targets.items()
         ]
         cameras = tuple(camera.name for camera in config.camera)
-        images = any(shown != "off" for shown in config.shown.values())
+        images = any(shown != "off" for shown in config.snapshot_policies.values())
         device = MqttDevice(config.mqtt.prefix, config.device, store.instance, cameras, images)
         discovery = DiscoveryPublisher(config.homeassistant, device, store, list_names=list_names)
         self.mqtt = MqttPublisher(

@@ -45,7 +45,7 @@ class Config(Section):
     web: WebConfig = WebConfig()
 
     @property
-    def shown(self) -> dict[bool, SnapshotPolicy]:
+    def snapshot_policies(self) -> dict[bool, SnapshotPolicy]:
         """What snapshots show of listed (True) and unlisted (False) vehicles."""
         kinds = {True: "listed", False: "unlisted"}
         if not self.snapshots.enabled:
@@ -59,7 +59,7 @@ class Config(Section):
     @property
     def hides_plates(self) -> bool:
         """Whether some images hide plates, which means that all plates must be detected."""
-        return set(self.shown.values()) not in ({"keep"}, {"off"})
+        return set(self.snapshot_policies.values()) not in ({"keep"}, {"off"})
 
     @model_validator(mode="before")
     @classmethod

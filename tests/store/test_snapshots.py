@@ -90,7 +90,7 @@ class Taken:
         self.published = []
         self.snapshots = Snapshots(
             config.snapshots,
-            config.shown,
+            config.snapshot_policies,
             self.files,
             retention=config.retention,
             publish=lambda _camera, jpeg: self.published.append(jpeg),
