@@ -1,0 +1,152 @@
+"""The commands that export and measure bundles, and render test videos."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from plateid.config.models import DEFAULT_BUNDLE
+from train.cli_options import COUNT, FOLDER, SIDE, example, to_bundle
+from train.train_error import TrainError
+
+# Each command imports what it needs: torch loads slowly.
+# ruff: noqa: PLC0415
+
+
+@click.command(
+    epilog=example("export --detector runs/detector/fit/weights/best.pt --out my-bundle"),
+)
+@click.option("--detector", type=FOLDER, help="Weights that `train detector` wrote.")
+@click.option("--reader", type=FOLDER, help="Checkpoint that `train reader` wrote.")
+@click.option(
+    "--average-with",
+    type=to_bundle,
+    metavar="NAME|PATH",
+    multiple=True,
+    help="Weights or bundle to average the new networks with; repeatable.",
+)
+@click.option(
+    "--name", help="Name of the bundle and its new networks.  [default: as before, or the folder's]"
+)
+@click.option(
+    "--size", help="Input of the detector: WIDTHxHEIGHT, multiples of 32.  [default: as before]"
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "float16", "int8"]),
+    help="Precision of the new networks; int8 is for CPUs.  [default: float16]",
+)
+@click.option(
+    "--data", multiple=True, help="Folder of labelled images that calibrate int8; repeatable."
+)
+@click.option(
+    "--out", type=FOLDER, default=Path("runs/bundle"), show_default=True, help="Folder to fill."
+)
+def export(**options: Any) -> None:
+    """Exports networks as ONNX into a bundle.
+
+    Each network must give the outputs of torch in ONNX Runtime. int8 is refused if it costs
+    accuracy on the held-out part of --data.
+
+    A network that you do not give stays that of the bundle. A new bundle starts as a copy of the
+    shipped default; edit data, licences and limits in its bundle.toml.
+    """
+    from train.export.bundle_export import Export, export_bundle
+
+    export_bundle(Export(**options))
+
+
+@click.command(epilog=example("latency default my-bundle"))
+@click.argument("bundles", nargs=-1, type=to_bundle)
+def latency(bundles: tuple[Path, ...]) -> None:
+    """Measures the inference time of bundles on one core.
+
+    The ratio compares it with YOLOv8n at 640 x 640, timed by turns on the same machine.
+    """
+    from train.export.latency import measure
+
+    for row in measure(list(bundles) or [DEFAULT_BUNDLE]):
+        click.echo(f"{row.name:40} {row.size:>8} {row.median_ms:6.1f} ms  ratio {row.ratio:.2f}")
+
+
+@click.command(epilog=example("evaluate --held-out my-images --bundle my-bundle"))
+@click.argument("folders", nargs=-1, type=FOLDER)
+@click.option(
+    "--crops",
+    multiple=True,
+    type=FOLDER,
+    help="Folder of cropped plates with a labels.csv of image and text; repeatable.",
+)
+@click.option(
+    "--bundle",
+    type=to_bundle,
+    default=DEFAULT_BUNDLE,
+    metavar="NAME|DIRECTORY",
+    help="Bundle to evaluate: the name of a shipped one, or a directory.  [default: default]",
+)
+@click.option(
+    "--held-out", is_flag=True, help="Use only the held-out part of folders of the training."
+)
+@click.option("--open", "is_open", is_flag=True, help="Images may show plates without a label.")
+@click.option(
+    "--negatives",
+    multiple=True,
+    type=FOLDER,
+    help="Image, video file or folder of them without plates; repeatable.",
+)
+@click.option(
+    "--choose-threshold", is_flag=True, help="Choose the detector's threshold; needs --held-out."
+)
+@click.option(
+    "--calibrate", is_flag=True, help="Fit the temperature of the confidences; needs --held-out."
+)
+@click.option(
+    "--write", is_flag=True, help="Write metrics, threshold and temperature into the bundle."
+)
+@click.option(
+    "--out",
+    type=FOLDER,
+    default=Path("runs/evaluation"),
+    show_default=True,
+    help="Folder of report.html and report.json.",
+)
+def evaluate(**options: Any) -> None:
+    """Measures the accuracy of a bundle on labelled images.
+
+    Plates are found and read with the code of the device.
+    """
+    from train.evaluation.bundle_metrics import update_bundle
+    from train.evaluation.evaluate import evaluate as evaluate_bundle
+    from train.evaluation.evaluation_report import write_report
+    from train.evaluation.evaluation_run import EvaluationRun, training_data
+    from train.evaluation.evaluation_tables import tables
+
+    run = EvaluationRun(**options)
+    if not (run.folders or run.crops):
+        raise click.UsageError("give folders of labelled images, or --crops")
+    for line in training_data(run):
+        if run.write and not run.held_out:
+            raise TrainError(f"--write: {line}")
+        click.echo(line, err=True)
+    evaluation = evaluate_bundle(run)
+    for table in tables(evaluation):
+        click.echo(f"{table}\n")
+    click.echo(write_report(evaluation))
+    if run.write:
+        update_bundle(evaluation)
+
+
+@click.command(epilog=example("street train/street/streets/demo.toml --out street.mp4"))
+@click.argument("street_file", type=FOLDER, metavar="STREET")
+@click.option("--out", type=FOLDER, required=True, help="Video file to write, MP4.")
+@click.option("--size", type=(SIDE, SIDE), default=(1280, 720), show_default=True, help="Pixels.")
+@click.option("--fps", type=COUNT, default=30, show_default=True, help="Frames per second.")
+def street(street_file: Path, out: Path, size: tuple[int, int], fps: int) -> None:
+    """Renders a test video of a street.
+
+    STREET is a TOML file of vehicles, such as train/street/streets/demo.toml. The ground truth is
+    written as JSON beside the video.
+    """
+    from train.street import read_street, write_video
+
+    write_video(read_street(street_file), out, size=size, fps=fps)

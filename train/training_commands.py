@@ -1,0 +1,167 @@
+"""The commands that render plates and train networks."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from train.cli_options import COUNT, DATA, FOLDER, SEED, SHARE, SIDE, example
+
+# Each command imports what it needs: torch loads slowly.
+# ruff: noqa: PLC0415
+
+
+@click.command(
+    epilog=example("detector --data my-images --base default --lr0 5e-4 --epochs 16"),
+)
+@DATA
+@click.option(
+    "--base",
+    default="yolov8n.pt",
+    show_default=True,
+    help="Where to start: weights or yaml of an ultralytics YOLO detector, or a bundle.",
+)
+@click.option(
+    "--out", default="runs/detector", show_default=True, help="Folder of the run; new or resumed."
+)
+@click.option(
+    "--epochs", default=20, show_default=True, type=COUNT, help="Passes over the training images."
+)
+@click.option("--lr0", default=1e-3, show_default=True, help="Peak learning rate.")
+@click.option(
+    "--imgsz", default=640, show_default=True, type=SIDE, help="Longest side of an image, pixels."
+)
+@click.option("--batch", default=16, show_default=True, type=COUNT, help="Images per step.")
+@click.option(
+    "--plates", multiple=True, help="Folder of cropped plates to paste into images; repeatable."
+)
+@click.option(
+    "--teacher",
+    "teachers",
+    multiple=True,
+    help="Detector (weights or bundle) to distil from in place of the labels; repeatable.",
+)
+@click.option(
+    "--score-width",
+    type=COUNT,
+    help="Train only new score branches, with this number of channels.",
+)
+@click.option("--limit", type=COUNT, help="Number of training images to use.  [default: all]")
+@click.option(
+    "--validate/--no-validate",
+    default=True,
+    show_default=True,
+    help="Validate after each epoch, or after the last one only.",
+)
+@SEED
+def detector(**options: Any) -> None:
+    """Fine-tunes a plate detector (YOLO). The same command resumes an interrupted run.
+
+    It checks the data first, holds a sixth of it out for validation, and writes OUT/run.json and
+    OUT/fit/weights.
+    """
+    from train.detector.detector_run import DetectorRun
+    from train.detector.finetune import train_detector
+
+    run = DetectorRun(**options)
+    click.echo(f"{run.out}/run.json: {train_detector(run)['metrics']}")
+
+
+@click.command(epilog=example("curve --data my-images --seeds 3 --steps 100"))
+@DATA
+@click.option("--base", default="yolov8n.pt", show_default=True, help="Weights to fine-tune.")
+@click.option(
+    "--scratch",
+    default="yolov8n.yaml",
+    show_default=True,
+    help="The same network, to train from random weights.",
+)
+@click.option("--out", default="runs/curve", show_default=True, help="Folder of the runs.")
+@click.option("--seeds", default=3, show_default=True, type=COUNT, help="Runs of each point.")
+@click.option("--steps", default=200, show_default=True, type=COUNT, help="Steps of each run.")
+@click.option(
+    "--imgsz", default=416, show_default=True, type=SIDE, help="Longest side of an image, pixels."
+)
+def curve(seeds: int, **options: Any) -> None:
+    """Plots mAP50 against the number of training images.
+
+    Each point is trained twice: from the base's weights, and from random weights. The same command
+    resumes an interrupted curve.
+    """
+    from train.detector.curve import Curve, run_curve
+
+    click.echo(run_curve(Curve(seeds=tuple(range(seeds)), **options)))
+
+
+@click.command(epilog=example("reader --data my-images --base default --minutes 60"))
+@DATA
+@click.option("--store", type=FOLDER, help="File of `train synth`.  [default: render as needed]")
+@click.option("--base", type=FOLDER, help="Checkpoint of another run, or a bundle, to start from.")
+@click.option(
+    "--out", default="runs/reader", show_default=True, help="Folder of the run; new or resumed."
+)
+@click.option("--minutes", default=60.0, show_default=True, help="Duration of the training.")
+@click.option("--processes", default=1, show_default=True, type=COUNT, help="Parallel processes.")
+@click.option("--batch", default=64, show_default=True, type=COUNT, help="Crops per step.")
+@click.option("--lr", default=1e-3, show_default=True, help="Peak learning rate.")
+@click.option("--real", default=0.2, show_default=True, type=SHARE, help="Share of real crops.")
+@SEED
+def reader(**options: Any) -> None:
+    """Trains a plate reader (CTC). The same command resumes an interrupted run.
+
+    Crops are your plates that have a text, and rendered ones. It writes OUT/run.json and
+    OUT/last.pt.
+    """
+    from train.reader.reader_run import ReaderRun, train_reader
+
+    run = ReaderRun(**options)
+    click.echo(f"{run.out}/run.json: {train_reader(run)['metrics']}")
+
+
+@click.command(epilog=example("synth --out runs/samples.sqlite3 --count 160000"))
+@click.option("--sheet", type=FOLDER, help="Contact sheet to draw: some crops and their texts.")
+@click.option("--beside", type=FOLDER, help="Folder of real plates to draw into the sheet as well.")
+@click.option("--out", type=FOLDER, help="File of crops to fill, for `train reader --store`.")
+@click.option(
+    "--plates",
+    type=FOLDER,
+    help="Folder of crops and texts to write, for `train evaluate --crops`. Use a --seed that no "
+    "reader was trained with.",
+)
+@click.option(
+    "--like",
+    multiple=True,
+    type=FOLDER,
+    help="For --plates: folder of real plates with texts; only crops that look like them are "
+    "written. Repeatable.",
+)
+@click.option("--count", default=300_000, show_default=True, type=COUNT, help="Number of crops.")
+@click.option("--workers", type=COUNT, help="Processes.  [default: one per core]")
+@SEED
+def synth(
+    sheet: Path | None,
+    beside: Path | None,
+    out: Path | None,
+    plates: Path | None,
+    *,
+    like: tuple[Path, ...],
+    **options: Any,
+) -> None:
+    """Renders plates as a camera sees them. The same command resumes an interrupted --out."""
+    from train.reader.contact_sheet import write_contact_sheet
+    from train.reader.real_plates import appearance_of
+    from train.synth.crop_database import fill_crop_database
+    from train.synth.crop_folder import write_crop_folder
+
+    if not (sheet or out or plates):
+        raise click.UsageError("give --sheet, --out or --plates")
+    if like and not plates:
+        raise click.UsageError("--like is for --plates")
+    if out and plates:
+        raise click.UsageError("--out and --plates: give one of them, each needs its own --seed")
+    if sheet:
+        write_contact_sheet(sheet, beside=beside, seed=options["seed"])
+    if out:
+        fill_crop_database(out, **options)
+    if plates:
+        write_crop_folder(plates, like=appearance_of(like) if like else None, **options)
