@@ -44,7 +44,7 @@ class ListEntry:
     valid_to: datetime | None = None
     cameras: frozenset[str] = frozenset()
 
-    def counts(self, camera: str, at: datetime) -> bool:
+    def is_valid(self, camera: str, at: datetime) -> bool:
         """Returns whether the entry is valid for a camera at an aware time."""
         local = at.astimezone().replace(tzinfo=None)
         return (
@@ -86,7 +86,7 @@ class Lists:
         found = [
             (apart, PRECEDENCE.index(entry.kind), number, entry)
             for number, (apart, entry) in enumerate(self.near(plate))
-            if entry.counts(camera, at)
+            if entry.is_valid(camera, at)
         ]
         if not found:
             return None
