@@ -21,11 +21,10 @@ CARD = "MODEL_CARD.md"
 def files_of(folder: Path) -> list[str]:
     """Returns the names of a bundle's files."""
     spec = read_spec(folder)
-    golden = [image.file for image in spec.golden]
-    card = [CARD] if (folder / CARD).exists() else []
-    return list(
-        dict.fromkeys(["bundle.toml", spec.detector.file, spec.reader.file, *golden, *card])
-    )
+    names = ["bundle.toml", spec.detector.file, spec.reader.file]
+    names += [image.file for image in spec.golden]
+    names += [CARD] if (folder / CARD).exists() else []
+    return list(dict.fromkeys(names))
 
 
 def pack(folder: Path) -> bytes:

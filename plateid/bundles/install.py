@@ -119,7 +119,7 @@ def pack_bundle(
         data = pack(copy)
     signature = sign(data, key)
     write_synced(out, data)
-    write_synced(_signature_file(out), signature)
+    write_synced(out.with_name(out.name + SUFFIX), signature)
     return count
 
 
@@ -175,17 +175,14 @@ def _fetch(source: str, progress: Progress) -> tuple[bytes, bytes]:
     url = urlsplit(source) if "://" in source else None
     if url is None or url.scheme == "file":
         file = Path(url2pathname(url.path)) if url else Path(source)
+        beside = file.with_name(file.name + SUFFIX)
         data = bundle_file(file, limit_bytes=MAX_BYTES)
-        return data, bundle_file(_signature_file(file), limit_bytes=MAX_SIGNATURE_BYTES)
+        return data, bundle_file(beside, limit_bytes=MAX_SIGNATURE_BYTES)
     if url.scheme not in {"http", "https"}:
         raise BundleError(redacted_url(source), "is neither a file nor an http or https URL")
     signature_url = urlunsplit(url._replace(path=f"{url.path}{SUFFIX}"))
     signature = download(signature_url, limit_bytes=MAX_SIGNATURE_BYTES)
     return download(source, limit_bytes=MAX_BYTES, progress=progress), signature
-
-
-def _signature_file(archive: Path) -> Path:
-    return archive.with_name(archive.name + SUFFIX)
 
 
 def _folder_name(folder: Path, data: bytes) -> str:
@@ -231,13 +228,11 @@ def _try(installed: InstalledBundles, bundle: Path, target: InstallTarget) -> No
 def _signals_deferred() -> Iterator[list[int]]:
     """Collects termination signals, so that a trial is undone before the process ends."""
     received: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, lambda n, _: received.append(n)) for number in numbers}
-    try:
+    with ExitStack() as undo:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            handler = signal.signal(number, lambda n, _: received.append(n))
+            undo.callback(signal.signal, number, handler)
         yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _describe(folder: Path, golden: Sequence[tuple[Path, str]], expires: datetime | None) -> None:

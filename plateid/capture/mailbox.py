@@ -68,7 +68,6 @@ class Mailboxes:
         self._idle = 0
 
     def __getitem__(self, camera: str) -> Mailbox:
-        """Returns the mailbox of a camera."""
         return self._boxes[camera]
 
     @property

@@ -138,10 +138,13 @@ class _VideoFile:
         """Raises SourceError unless the whole file was decoded."""
         if self._first_s is None:
             raise SourceError(self._path, "none of its frames can be decoded")
+        streams = self._container.streams
+        ends = [float(end * (streams[i].time_base or 0)) for i, end in self._end_ticks.items()]
+        end_s = max(ends, default=0.0) - (self._container.start_time or 0) / av.time_base
         stated_s = (self._container.duration or 0) / av.time_base
         slack_s = max(_SLACK_S, _SLACK_FRAMES / float(self._stream.average_rate or _DEFAULT_FPS))
         states_duration = self._container.format.name in _STATES_DURATION
-        if states_duration and self._end_s() < stated_s - slack_s:
+        if states_duration and end_s < stated_s - slack_s:
             reason = f"is truncated: it ends after {self._media_time_s:.1f} s of {stated_s:.1f} s"
             raise SourceError(self._path, reason)
         if self._damaged_at_s is not None:
@@ -176,9 +179,3 @@ class _VideoFile:
         """Ignores damage before the first frame: a recording may begin between key frames."""
         if self._first_s is not None and self._damaged_at_s is None:
             self._damaged_at_s = self._media_time_s
-
-    def _end_s(self) -> float:
-        """Returns the end of the longest stream, seconds after the start of the container."""
-        streams = self._container.streams
-        ends = [float(end * (streams[i].time_base or 0)) for i, end in self._end_ticks.items()]
-        return max(ends, default=0.0) - (self._container.start_time or 0) / av.time_base

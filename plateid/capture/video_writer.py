@@ -53,15 +53,12 @@ class VideoWriter(AbstractContextManager["VideoWriter"]):
         """Flushes and renames the file; after an exception it deletes the incomplete file."""
         try:
             if kind is None:
-                self._finish()
+                if self._last_pts >= 0:
+                    self._mux(None)
+                with source_errors(self._path):
+                    self._container.close()
+                    self._part.replace(self._path)
         finally:
             with suppress(OSError, av.error.FFmpegError):
                 self._container.close()
             self._part.unlink(missing_ok=True)
-
-    def _finish(self) -> None:
-        if self._last_pts >= 0:
-            self._mux(None)
-        with source_errors(self._path):
-            self._container.close()
-            self._part.replace(self._path)

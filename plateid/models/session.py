@@ -166,11 +166,8 @@ class NetworkSession:
 def check_available(name: str, provider: str) -> None:
     """Raises ModelError if this build of ONNX Runtime lacks the provider."""
     if PROVIDERS[provider] not in ort.get_available_providers():
-        raise ModelError(
-            name,
-            f"this ONNX Runtime has no {PROVIDERS[provider]}: install a build that has it, "
-            "or choose another models.provider",
-        )
+        advice = "install a build that has it, or choose another models.provider"
+        raise ModelError(name, f"this ONNX Runtime has no {PROVIDERS[provider]}: {advice}")
 
 
 def _nodes_run(profile: Path) -> list[tuple[str, str]]:

@@ -30,12 +30,10 @@ class TtaReader:
     def read(self, image: LazyImage, boxes: Sequence[Box]) -> list[PlateRead]:
         """Returns one read for each box, in order; raises ModelError if the network fails."""
         reads = self._reader.read(image, boxes)
-        doubtful = [n for n, read in enumerate(reads) if not _is_sure(read)]
-        variants = [variant for n in doubtful for variant in crop_variants(boxes[n])]
-        more = self._reader.read(image, variants)
-        for n, start in zip(doubtful, range(0, len(more), len(MARGINS)), strict=True):
-            reads[n] = _fuse([reads[n], *more[start : start + len(MARGINS)]])
-        return reads
+        return [
+            read if _is_sure(read) else _fuse([read, *self._reader.read(image, crop_variants(box))])
+            for read, box in zip(reads, boxes, strict=True)
+        ]
 
 
 def crop_variants(box: Box) -> list[Box]:
