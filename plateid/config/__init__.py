@@ -1,6 +1,6 @@
 """The configuration file `plateid.toml`: every key has a description, unknown keys are errors.
 
-section         what all tables have in common
+section, paths  what all tables have in common; paths relative to the file, credentials
 cameras         [[camera]] and [events]
 models          [models], shipped and installed bundles
 outputs         [mqtt], [homeassistant], [lists], [[webhook]], [logfile]

@@ -1,10 +1,10 @@
 """What plateid watches and when it publishes: `[[camera]]` and `[events]`."""
 
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from plateid.config.paths import ConfigPath, SourceUrl
 from plateid.config.section import Name, Probability, Section, matching
 from plateid.core.records import Way
 from plateid.core.view import View
@@ -53,7 +53,7 @@ class EventsConfig(Section):
     strict: bool = Field(
         default=False, description="Publish only plates that match the syntax of `regions`"
     )
-    formats: Path | None = Field(
+    formats: ConfigPath | None = Field(
         default=None,
         description="TOML file of plate syntax, in the form of plateid/core/formats.toml; its "
         "countries add to the shipped ones or replace those of the same code",
@@ -70,8 +70,7 @@ class CameraConfig(Section):
     """Section `[[camera]]`."""
 
     name: Name = Field(description="Name in topics and events: letters, digits, - and _")
-    url: str = Field(
-        min_length=1,
+    url: SourceUrl = Field(
         description="rtsp://, http(s)://, /dev/videoN, or the path of a video file, played once",
     )
     loop: bool = Field(default=False, description="Play the video file again and again")

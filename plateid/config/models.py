@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from plateid.config.paths import ConfigPath
 from plateid.config.section import Section
 from plateid.errors import ConfigError
 
@@ -57,17 +58,17 @@ def bundle_in_use(installed: Path) -> Path:
 class ModelsConfig(Section):
     """Section `[models]`."""
 
-    bundle: Annotated[Path, BeforeValidator(bundle_path)] = Field(
+    bundle: Annotated[ConfigPath, BeforeValidator(bundle_path)] = Field(
         default=DEFAULT_BUNDLE,
         description="Model bundle: the name of a shipped one (default, accurate, small) or a "
         "directory; without this key, the bundle that `plateid models install` installed last, "
         "else default",
     )
-    installed: Path = Field(
+    installed: ConfigPath = Field(
         default=Path("/var/lib/plateid-models"),
         description="Directory of installed bundles",
     )
-    trusted_keys: Path = Field(
+    trusted_keys: ConfigPath = Field(
         default=Path("/etc/plateid/keys"),
         description="Directory of the public keys (Ed25519, *.pem) that may sign bundles",
     )
@@ -75,7 +76,7 @@ class ModelsConfig(Section):
         default="cpu",
         description="ONNX Runtime execution provider; plateid never falls back to another one",
     )
-    engine_cache: Path | None = Field(
+    engine_cache: ConfigPath | None = Field(
         default=None,
         description="Directory of TensorRT engines; default: engines/ in the service's cache "
         "directory, else plateid/engines/ in the user's cache",
@@ -94,7 +95,7 @@ class ModelsConfig(Section):
         description="Reader: the bundle's network, or EasyOCR's english_g2 on the CPU, which is "
         "slower and less accurate (pip install plateid[easyocr])",
     )
-    easyocr_folder: Path | None = Field(
+    easyocr_folder: ConfigPath | None = Field(
         default=None,
         description="Directory of english_g2.pth; default: EasyOCR downloads the file",
     )

@@ -1,10 +1,10 @@
 """Where events go: `[mqtt]`, `[homeassistant]`, `[lists]`, `[[webhook]]` and `[logfile]`."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from plateid.config.paths import ConfigPath, CredentialPath
 from plateid.config.section import Name, Port, Section, matching
 
 Topic = Annotated[
@@ -24,18 +24,20 @@ class MqttConfig(Section):
         default_factory=lambda known: 8883 if known.get("tls") else 1883,
         description="Port of the broker; default: 1883, with tls 8883",
     )
-    ca_file: Path | None = Field(
+    ca_file: CredentialPath | None = Field(
         default=None,
         description="PEM file of the CA of the broker's certificate; default: the system's CAs",
     )
-    certificate_file: Path | None = Field(
+    certificate_file: CredentialPath | None = Field(
         default=None, description="PEM file of a client certificate, if the broker asks for one"
     )
-    key_file: Path | None = Field(
+    key_file: CredentialPath | None = Field(
         default=None, description="PEM file of its unencrypted key; default: in certificate_file"
     )
     username: str | None = Field(default=None, description="User name at the broker")
-    password_file: Path | None = Field(default=None, description="File that holds the password")
+    password_file: CredentialPath | None = Field(
+        default=None, description="File that holds the password"
+    )
     prefix: Name = Field(default="plateid", description="First level of every topic")
 
     @model_validator(mode="after")
@@ -67,7 +69,7 @@ class HomeAssistantConfig(Section):
 class ListsConfig(Section):
     """Section `[lists]`."""
 
-    file: Path | None = Field(
+    file: ConfigPath | None = Field(
         default=None,
         description="CSV file of known plates: plate,list,name,note,valid_from,valid_to,cameras; "
         "list is allow, deny or watch. plateid reads it again when it changes",
@@ -86,12 +88,12 @@ class WebhookConfig(Section):
 
     name: Name = Field(description="Name in the log; events that wait are stored under it")
     url: Url = Field(description="URL that each event is sent to by POST, http:// or https://")
-    secret_file: Path | None = Field(
+    secret_file: CredentialPath | None = Field(
         default=None,
         description="File of a base64 secret (`openssl rand -base64 32`) that signs each request; "
         "a systemd credential is named without a path; default: no signature",
     )
-    ca_file: Path | None = Field(
+    ca_file: ConfigPath | None = Field(
         default=None,
         description="PEM file of the CA of the server's certificate; default: the system's CAs",
     )
@@ -120,7 +122,9 @@ class LogfileConfig(Section):
     """Section `[logfile]`; a file that logrotate moves away is created again."""
 
     enabled: bool = Field(default=True, description="Write the files below")
-    csv: Path | None = Field(default=None, description="File that gets each event as a CSV row")
-    jsonl: Path | None = Field(
+    csv: ConfigPath | None = Field(
+        default=None, description="File that gets each event as a CSV row"
+    )
+    jsonl: ConfigPath | None = Field(
         default=None, description="File that gets each event as a line of JSON"
     )

@@ -1,10 +1,10 @@
 """What plateid serves and reads on this device: `[metrics]`, `[web]` and `[gps]`."""
 
 from ipaddress import IPv4Address
-from pathlib import Path
 
 from pydantic import Field, IPvAnyAddress, model_validator
 
+from plateid.config.paths import CredentialPath
 from plateid.config.section import Port, Section
 
 LOOPBACK = IPv4Address("127.0.0.1")
@@ -32,10 +32,10 @@ class WebConfig(Section):
         "password: `plateid web set-password`",
     )
     port: Port = Field(default=8480, description="Port to listen on")
-    certificate_file: Path | None = Field(
+    certificate_file: CredentialPath | None = Field(
         default=None, description="PEM file of a certificate; with it, the web UI uses HTTPS only"
     )
-    key_file: Path | None = Field(
+    key_file: CredentialPath | None = Field(
         default=None, description="PEM file of its unencrypted key; default: in certificate_file"
     )
     proxy: IPvAnyAddress | None = Field(

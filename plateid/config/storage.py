@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from plateid.config.paths import ConfigPath
 from plateid.config.section import Section
 
 PlatePolicy = Literal["keep", "hash", "drop"]
@@ -18,7 +19,7 @@ DAY_S = 86_400.0
 class StoreConfig(Section):
     """Section `[store]`."""
 
-    path: Path = Field(
+    path: ConfigPath = Field(
         default=Path("plateid.sqlite3"),
         description="SQLite file of the events, created if missing; the service's default is in "
         "/var/lib/plateid",

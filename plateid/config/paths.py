@@ -1,0 +1,45 @@
+"""Types of paths in `plateid.toml`: relative ones are relative to the file's directory.
+
+The directory is the `folder` in the context of the validation; without it, paths stay as they are.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, ValidationInfo
+
+CREDSTORE = Path("/etc/credstore")
+"""Directory from which systemd takes the credentials of the service."""
+CREDENTIALS = frozenset({"mqtt-password", "mqtt-key", "webhook-secret", "web-key"})
+"""Names of the credentials that the service's unit loads from there."""
+
+
+def _in_folder(path: Path, info: ValidationInfo) -> Path:
+    return info.context["folder"] / path if info.context else path
+
+
+def _credential(path: Path, info: ValidationInfo) -> Path:
+    """Returns the file that systemd loaded (systemd.exec(5), CREDENTIALS), ours, or its source.
+
+    `plateid check` needs the last: systemd loads credentials for the service only.
+    """
+    if not info.context:
+        return path
+    folder: Path = info.context["folder"]
+    folders = [Path(os.environ.get("CREDENTIALS_DIRECTORY", folder)), folder]
+    if str(path) in CREDENTIALS:
+        folders.append(CREDSTORE)
+    found = (file for each in folders if os.access(file := each / path, os.F_OK))
+    return next(found, folder / path)
+
+
+def _source(url: str, info: ValidationInfo) -> str:
+    return url if "://" in url else str(_in_folder(Path(url), info))
+
+
+ConfigPath = Annotated[Path, AfterValidator(_in_folder)]
+CredentialPath = Annotated[Path, AfterValidator(_credential)]
+"""A file that may be a systemd credential, which is named without a directory."""
+SourceUrl = Annotated[str, Field(min_length=1), AfterValidator(_source)]
+"""A URL, a device, or the path of a video file."""
