@@ -1,5 +1,6 @@
-"""The Python examples of the README and of the API page run as written."""
+"""The examples of the README and of the API page run as written: Python, and `plateid read`."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -35,3 +36,23 @@ def test_a_python_example_runs(page, text, car):
     done = subprocess.run(command, cwd=car, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{page}: {done.stderr}"
     assert "print" not in text or "KX73LPH" in done.stdout
+
+
+READS = [
+    shlex.split(line, comments=True)
+    for _, text in blocks("sh", [REPOSITORY / "README.md"])
+    for line in text.splitlines()
+    if line.startswith("plateid read")
+]
+
+
+@pytest.mark.parametrize("words", READS, ids=" ".join)
+def test_a_read_command_runs(words, car):
+    command = [sys.executable, "-m", *words]
+    done = subprocess.run(command, cwd=car, capture_output=True, text=True, check=False)
+    assert (done.returncode, "KX73LPH" in done.stdout) == (0, True), done.stderr
+
+
+def test_the_readme_has_examples_of_both():
+    assert READS
+    assert SNIPPETS
