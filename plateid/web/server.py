@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -110,9 +111,8 @@ class WebServer:
         web = self._config.web
         listener = listen(str(web.host), web.port)
         server = uvicorn.Server(settings)
-        thread = threading.Thread(
-            target=lambda: asyncio.run(server.serve(sockets=[listener])), name="web", daemon=True
-        )
+        serving = _serve(server, listener)
+        thread = threading.Thread(target=asyncio.run, args=(serving,), name="web", daemon=True)
         thread.start()
         self._running = server, thread
         scheme = "https" if web.certificate_file else "http"
@@ -148,3 +148,11 @@ class WebServer:
             raise PlateidError(web.certificate_file, reason_of(error)) from error
         self._context = settings.ssl
         return settings
+
+
+async def _serve(server: "uvicorn.Server", listener: socket.socket) -> None:
+    """Runs the server; at its end, aborts connections whose viewers did not read everything."""
+    await server.serve(sockets=[listener])
+    for connection in list(server.server_state.connections):
+        connection.transport.abort()
+    await asyncio.sleep(0)  # runs the callbacks that close the sockets
