@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Thread
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
@@ -32,6 +33,7 @@ from plateid.pipeline.settings import PipelineSettings
 from plateid.pipeline.stills import read_detections
 from plateid.pipeline.tracking import HIGH_SCORE
 from plateid.pipeline.traffic import EventSink
+from plateid.service.logs import configure_logs
 
 ImageSource = str | Path | bytes | NDArray[np.uint8]
 """A file, the bytes of a file, or a BGR uint8 array of shape (H, W, 3)."""
@@ -72,6 +74,8 @@ class ALPR:
         Raises:
             PlateidError: An argument is wrong, or the bundle cannot be used.
         """
+        if not structlog.is_configured():
+            configure_logs()  # to standard error: structlog's default is standard output
         expected = regions.split(",") if isinstance(regions, str) else tuple(regions)
         self._formats = load_formats(formats).expecting(expected, key="regions", strict=strict)
         self.networks = Networks(_models_config(bundle, provider))
