@@ -154,10 +154,9 @@ def _check_version(
     """
     if spec.expires is not None and spec.expires.astimezone(UTC) < datetime.now(UTC):
         raise BundleError(name, f"expired at {rfc3339(spec.expires)}")
-    if spec.version < installed.newest_version and not target.allow_downgrade:
-        reason = (
-            f"version {spec.version} is older than {installed.newest_version}, which was in use"
-        )
+    newest = installed.newest_version
+    if spec.version < newest and not target.allow_downgrade:
+        reason = f"version {spec.version} is older than {newest}, which was in use"
         raise BundleError(name, f"{reason}; --allow-downgrade installs it")
 
 

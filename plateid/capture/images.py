@@ -60,12 +60,11 @@ def pixels_of(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
 
     A box without area, or outside of the image, gives the nearest pixel.
     """
-    x1, y1 = (
-        min(max(math.floor(low), 0), size - 1)
-        for low, size in zip(box[:2], (width, height), strict=True)
-    )
-    x2, y2 = math.ceil(box[2]), math.ceil(box[3])
-    return x1, y1, min(max(x2, x1 + 1), width), min(max(y2, y1 + 1), height)
+    x1 = min(max(math.floor(box[0]), 0), width - 1)
+    y1 = min(max(math.floor(box[1]), 0), height - 1)
+    x2 = min(max(math.ceil(box[2]), x1 + 1), width)
+    y2 = min(max(math.ceil(box[3]), y1 + 1), height)
+    return x1, y1, x2, y2
 
 
 def read_image(path: Path) -> ArrayImage:

@@ -101,8 +101,7 @@ class VideoImage:
     def luma(self, width: int, height: int) -> Grey:
         """Returns the Y plane, scaled; black is 16 if the camera sends limited range."""
         if self._frame.format.name not in _STEPS:
-            grey: Grey = cv2.cvtColor(self.resized(width, height), cv2.COLOR_BGR2GRAY)
-            return grey
+            return ArrayImage(self.resized(width, height)).luma(width, height)
         size = self._swapped(width, height)
         step = max(1, self._frame.height // (LUMA_ROWS * size[1]))
         plane = _samples(self._frame.planes[0])[: self._frame.height : step, : self._frame.width]

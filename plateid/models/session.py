@@ -126,8 +126,8 @@ class NetworkSession:
         ):
             shapes = [each.shape for each in declared]
             if len(shapes) != len(wanted) or not all(map(_fits, shapes, wanted)):
-                found, said = (" and ".join(map(str, map(list, x))) for x in (shapes, wanted))
-                raise BundleError(self.name, f"{kind} shape is {found}; bundle.toml says {said}")
+                got, stated = (" and ".join(map(str, map(list, x))) for x in (shapes, wanted))
+                raise BundleError(self.name, f"{kind} shape is {got}; bundle.toml says {stated}")
 
     @property
     def takes_uint8(self) -> bool:
