@@ -91,14 +91,16 @@ STATEMENTS = (
     """CREATE TRIGGER plate_added AFTER INSERT ON event WHEN NEW.plate_form = 'plain' BEGIN
         INSERT OR IGNORE INTO plate VALUES (NEW.plate);
     END""",
-    """CREATE TRIGGER plate_changed AFTER UPDATE OF plate ON event BEGIN
+    """CREATE TRIGGER plate_changed AFTER UPDATE OF plate, plate_form ON event BEGIN
         INSERT OR IGNORE INTO plate SELECT NEW.plate WHERE NEW.plate_form = 'plain';
         DELETE FROM plate WHERE plate = OLD.plate
-        AND NOT EXISTS (SELECT 1 FROM event WHERE plate = OLD.plate);
+        AND NOT EXISTS
+            (SELECT 1 FROM event WHERE plate = OLD.plate AND plate_form = 'plain');
     END""",
     """CREATE TRIGGER plate_removed AFTER DELETE ON event BEGIN
         DELETE FROM plate WHERE plate = OLD.plate
-        AND NOT EXISTS (SELECT 1 FROM event WHERE plate = OLD.plate);
+        AND NOT EXISTS
+            (SELECT 1 FROM event WHERE plate = OLD.plate AND plate_form = 'plain');
     END""",
     # the parts of each plain plate, for patterns such as *8SP*
     """CREATE TABLE part (

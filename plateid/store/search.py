@@ -133,7 +133,9 @@ def _plate_condition(db: sqlite3.Connection, query: Query) -> tuple[str, dict[st
     limit = -1 if query.fuzzy else FEW + 1  # similar plates are never many
     found = db.execute(f"SELECT DISTINCT plate {select} LIMIT {limit}", values | {"plate": text})
     plates = [plate for (plate,) in found]
-    if len(plates) > FEW and not query.fuzzy:
+    if query.fuzzy:
+        plates.append(text)  # it may be a hash, which has no similar plates
+    elif len(plates) > FEW:
         return "+plate GLOB :plate AND plate_form = 'plain'", {"plate": text}
     few = {"plates": json.dumps(plates)}
     among = "plate IN (SELECT value FROM json_each(:plates))"
