@@ -14,6 +14,7 @@ from plateid.config.load import load_config
 from plateid.core.lists import compact
 from plateid.core.text import CHARSET
 from plateid.core.wording import counted
+from plateid.errors import StoreError
 from plateid.store.export import csv_lines, json_lines
 from plateid.store.history import History
 from plateid.store.purge import Purge, Purged
@@ -49,6 +50,13 @@ def filters(command: Callable[..., None]) -> Callable[..., None]:
     return reduce(lambda made, option: option(made), reversed(FILTERS), command)
 
 
+def _history(config: Path) -> History:
+    path = load_config(config).store.path
+    if not path.exists():
+        raise StoreError(path, "does not exist: no event has been stored")
+    return History(path)
+
+
 def _query(**options: Any) -> Query:
     given = {name: value for name, value in options.items() if value not in (None, False)}
     fields = {name: "1" if value is True else str(value) for name, value in given.items()}
@@ -74,7 +82,7 @@ def search(path: Path, *, limit: int, as_json: bool, **options: Any) -> None:
 
     Times are local times with their offset from UTC.
     """
-    found = find(History(load_config(path).store.path), _query(limit=limit, **options))
+    found = find(_history(path), _query(limit=limit, **options))
     for event in found.events:
         click.echo(json.dumps(event, ensure_ascii=False) if as_json else _line(event))
     if not found.events:
@@ -110,7 +118,7 @@ def _line(event: dict[str, Any]) -> str:
 )
 def export(path: Path, *, form: str, **options: Any) -> None:
     """Write all passes that match to standard output."""
-    found = find_all(History(load_config(path).store.path), _query(**options))
+    found = find_all(_history(path), _query(**options))
     lines = (csv_lines if form == "csv" else json_lines)(_noted(found))
     for line in lines:
         click.echo(line, nl=False)

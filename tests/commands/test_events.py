@@ -124,3 +124,9 @@ def test_purge_of_all_events_asks_first(ask):
 def test_purge_of_one_plate_deletes_its_pass(ask):
     assert ask("purge", "--plate", "cj 12 abc") == "1 event deleted, 1 of them unsent\n"
     assert "give one of --before, --plate and --all" in ask("purge", code=2)
+
+
+def test_missing_store_is_named(ask, tmp_path):
+    (tmp_path / "events.sqlite3").rename(tmp_path / "moved")
+    assert "events.sqlite3: does not exist" in ask("search", code=1)
+    assert "events.sqlite3: does not exist" in ask("export", code=1)
