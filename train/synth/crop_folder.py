@@ -1,24 +1,17 @@
 """Writes rendered crops as a folder of images with labels, for `train evaluate --crops`."""
 
 import csv
-import multiprocessing
-import os
 import shutil
-from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
 import cv2
-import numpy as np
 
-from train.progress import tracked
 from train.synth.appearance import AppearanceLimits
-from train.synth.rendering import LabelledCrop, render_crop
+from train.synth.rendering import LabelledCrop, render_in_processes
 from train.train_error import TrainError
 
 COLUMNS = ("image", "text", "lines", "region")
-LabelRow = tuple[str, str, int, str]
-"""The columns of labels.csv; an empty text: the crop was not written."""
 
 
 def write_crop_folder(
@@ -29,7 +22,7 @@ def write_crop_folder(
     seed: int = 0,
     workers: int | None = None,
 ) -> None:
-    """Fills a new folder with images of plates and `labels.csv`.
+    """Fills a new folder with images of plates and `labels.csv`; raises TrainError if it cannot.
 
     Args:
         folder: The folder; it must not exist.
@@ -37,9 +30,6 @@ def write_crop_folder(
         like: Only plates of a country within these limits are written; None: all plates.
         seed: Random seed; use another one than for the training of the reader.
         workers: Number of processes; None: one for each core.
-
-    Raises:
-        TrainError: The folder exists, or cannot be written.
     """
     try:
         if folder.exists():
@@ -47,34 +37,21 @@ def write_crop_folder(
         new = folder.with_name(f"{folder.name}.new")
         shutil.rmtree(new, ignore_errors=True)
         (new / "images").mkdir(parents=True)
-        with multiprocessing.get_context("spawn").Pool(workers or os.cpu_count()) as pool:
-            rows = pool.imap(
-                partial(_write, new / "images", like, seed), range(count), chunksize=32
-            )
-            _write_labels(new / "labels.csv", tracked(rows, "Rendering", total=count))
+        write = partial(_write, new / "images", like)
+        with (new / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+            rows = render_in_processes(write, range(count), seed=seed, workers=workers)
+            csv.writer(file).writerows([COLUMNS, *filter(None, rows)])
         new.rename(folder)
     except OSError as error:
         raise TrainError(f"{folder}: {error.strerror}") from error
 
 
-def _write_labels(path: Path, rows: Iterable[LabelRow]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(COLUMNS)
-        table.writerows(row for row in rows if row[1])
-
-
-def _write(folder: Path, like: AppearanceLimits | None, seed: int, number: int) -> LabelRow:
-    cv2.setNumThreads(1)
-    crop = render_crop(np.random.default_rng((seed, number)))
+def _write(
+    folder: Path, like: AppearanceLimits | None, number: int, crop: LabelledCrop
+) -> tuple[str, str, int, str] | None:
+    """Writes the image, and returns its row of labels.csv; None if the crop is not wanted."""
+    if not crop.text or (like and not (crop.region and like.accepts(crop.image))):
+        return None
     name = f"{number:06d}.png"
-    if not _is_wanted(crop, like):
-        return name, "", 1, ""
     (folder / name).write_bytes(cv2.imencode(".png", crop.image)[1].tobytes())
     return name, crop.text, 1 + max(crop.rows), crop.region
-
-
-def _is_wanted(crop: LabelledCrop, like: AppearanceLimits | None) -> bool:
-    if not crop.text or like is None:
-        return bool(crop.text)
-    return bool(crop.region) and like.accepts(crop.image)

@@ -1,11 +1,17 @@
 """Renders labelled crops for training a reader."""
 
+import multiprocessing
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from plateid.core.records import Image
+from train.progress import tracked
 from train.synth.camera_effects import CropGeometry, simulate_camera
 from train.synth.distractors import render_distractor
 from train.synth.flat_plate import random_plate
@@ -20,6 +26,7 @@ OVERSAMPLING = (1.6, 3.0)
 """A plate is drawn larger than it is on the sensor by a factor between these."""
 DETAIL_PX = 44.0
 """Height at which the characters are drawn if the factor allows it."""
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,23 @@ class LabelledCrop:
     region: str
 
 
+def render_in_processes(
+    write: Callable[[int, LabelledCrop], Row], numbers: range, *, seed: int, workers: int | None
+) -> Iterator[Row]:
+    """Yields `write(number, crop)` for each number, made in `workers` processes or one per core.
+
+    A crop depends on the seed and its number only.
+    """
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        rows = pool.imap(partial(_render_and_write, write, seed), numbers, chunksize=32)
+        yield from tracked(rows, "Rendering", total=len(numbers))
+
+
+def _render_and_write(write: Callable[[int, LabelledCrop], Row], seed: int, number: int) -> Row:
+    cv2.setNumThreads(1)
+    return write(number, render_crop(np.random.default_rng((seed, number))))
+
+
 def render_crop(rng: np.random.Generator) -> LabelledCrop:
     """Returns a random crop."""
     if rng.random() < NO_PLATE:
@@ -49,14 +73,13 @@ def render_crop(rng: np.random.Generator) -> LabelledCrop:
     oversampling = float(np.clip(DETAIL_PX / cap, *OVERSAMPLING))
     plate = random_plate(rng, cap=cap * oversampling)
     vehicle, margin = mount_on_vehicle(rng, plate.image)
-    crop = crop_plate(rng, vehicle, margin, plate.boxes)
-    middles = (plate.boxes[:, :2] + plate.boxes[:, 2:]).astype(np.float64) / 2
-    size = np.array(crop.image.shape[1::-1])
-    centres = np.clip(crop.project(middles) / size, 0, 1).astype(np.float32)
+    crop, middles = crop_plate(rng, vehicle, margin, plate.boxes)
+    size = np.array(crop.shape[1::-1])
+    centres = np.clip(middles / size, 0, 1).astype(np.float32)
     half = (0.3 * cap * oversampling, 0.4 * cap * oversampling) / size
     low, high = centres.min(axis=0) - half, centres.max(axis=0) + half
     box = np.clip([*low, *high], 0, 1).tolist()
-    image = simulate_camera(rng, crop.image, CropGeometry(oversampling, cap, tuple(box)))
+    image = simulate_camera(rng, crop, CropGeometry(oversampling, cap, tuple(box)))
     return LabelledCrop(image, plate.text, centres, plate.rows, plate.region)
 
 
@@ -65,8 +88,7 @@ def _random_cap(rng: np.random.Generator) -> float:
 
 
 def _render_no_plate(rng: np.random.Generator) -> LabelledCrop:
-    distractor = render_distractor(rng)
-    cap = _random_cap(rng)
+    distractor, cap = render_distractor(rng), _random_cap(rng)
     geometry = CropGeometry(max(1.0, distractor.shape[0] / (1.6 * cap)), cap)
     image = simulate_camera(rng, distractor, geometry)
     return LabelledCrop(image, "", np.zeros((0, 2), np.float32), (), "")

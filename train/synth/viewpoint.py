@@ -1,7 +1,5 @@
 """Projects a plate to a random viewpoint of the camera, and crops it as a detector does."""
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -12,18 +10,6 @@ Points = NDArray[np.float64]
 """Shape (N, 2), pixels; or a homography, shape (3, 3)."""
 CUT = 0.22
 """Maximum share of a character's width or height that a crop cuts off: the text stays legible."""
-
-
-@dataclass(frozen=True)
-class PlateCrop:
-    """A cropped plate, and the homography from pixels of the flat plate to pixels of the crop."""
-
-    image: Image
-    homography: Points
-
-    def project(self, points: Points) -> Points:
-        """Maps points of the flat plate, shape (N, 2), to pixels of the crop."""
-        return _transform(self.homography, points)
 
 
 def random_homography(rng: np.random.Generator, size: tuple[float, float]) -> Points:
@@ -46,8 +32,8 @@ def random_homography(rng: np.random.Generator, size: tuple[float, float]) -> Po
 
 def crop_plate(
     rng: np.random.Generator, image: Image, margin: int, boxes: NDArray[np.float32]
-) -> PlateCrop:
-    """Returns a plate from a random viewpoint, cropped by the box of a detector.
+) -> tuple[Image, Points]:
+    """Returns a plate from a random viewpoint, cropped by a detector, and its characters' centres.
 
     Args:
         rng: Source of randomness.
@@ -65,7 +51,8 @@ def crop_plate(
     whole = shift @ view @ without_margin
     border = cv2.BORDER_REFLECT
     crop = cv2.warpPerspective(image, whole, size, flags=cv2.INTER_LINEAR, borderMode=border)
-    return PlateCrop(np.asarray(crop, np.uint8), shift @ view)
+    middles = (boxes[:, :2] + boxes[:, 2:]).astype(np.float64) / 2
+    return np.asarray(crop, np.uint8), _transform(shift @ view, middles)
 
 
 def _transform(homography: Points, points: Points) -> Points:
