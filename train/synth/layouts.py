@@ -5,7 +5,7 @@ import re
 from importlib import resources
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from plateid.config.section import Section
 from plateid.core.text import CHARSET
@@ -42,6 +42,30 @@ _ROW = rf"({_PART}|\[{_PART}\])( ({_PART}|\[{_PART}\]))*"
 PATTERN = re.compile(rf"{_ROW}( / {_ROW})?")
 
 
+def _in_charset(characters: str) -> str:
+    if foreign := sorted(set(characters) - set(CHARSET)):
+        raise ValueError(f"{' '.join(foreign)}: not in the charset, which is {CHARSET}")
+    return characters
+
+
+def _pattern(pattern: str) -> str:
+    _in_charset(re.sub(r"[ |+/\[\]]", "", pattern))
+    if pattern.split(" ").count(ROW) > 1:
+        raise ValueError(f"{pattern!r} has more than two rows")
+    if not PATTERN.fullmatch(pattern):
+        raise ValueError(f"{pattern!r} is no pattern such as 'LL DD LLL' or 'L|A+DD / [LL] DDD'")
+    return pattern
+
+
+def _family(family: str) -> str:
+    if family not in families():
+        raise ValueError(f"no family {family!r} in fonts.toml; known: {' '.join(families())}")
+    return family
+
+
+Family = Annotated[str, AfterValidator(_family), Field(description="Fonts, see fonts.toml")]
+
+
 class Band(Section):
     """A coloured band at an edge of the plate: a country code, or the name of a state."""
 
@@ -62,14 +86,9 @@ class Caption(Section):
     )
     place: Literal["top", "bottom", "left", "right"]
     height: Range = Field(description="Height of its capitals, share of the plate's height")
-    family: str = "caption"
+    family: Family = "caption"
     ink: tuple[HexColour, ...] = Field(default=(), description="Unset: the ink of the plate")
     share: Share = Field(default=1.0, description="Share of plates that have the caption")
-
-    @field_validator("family")
-    @classmethod
-    def _known(cls, family: str) -> str:
-        return _check_family(family)
 
 
 class PlateLayout(Section):
@@ -79,11 +98,13 @@ class PlateLayout(Section):
     size: tuple[Length, Length] = Field(description="Width and height, mm")
     background: tuple[HexColour, ...] = Field(min_length=1)
     ink: tuple[HexColour, ...] = Field(min_length=1)
-    patterns: tuple[str, ...] = Field(
+    patterns: tuple[Annotated[str, AfterValidator(_pattern)], ...] = Field(
         min_length=1, description="As in formats.toml; / starts a row, [] stacks characters"
     )
-    letters: str = Field(default="ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_length=1)
-    family: str = Field(description="Family of fonts in fonts.toml")
+    letters: Annotated[str, AfterValidator(_in_charset)] = Field(
+        default="ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_length=1
+    )
+    family: Family
     aspect: Range = Field(description="Width of an ordinary letter, in heights of it")
     cap_heights: tuple[Length, ...] = Field(
         min_length=1, max_length=2, description="Height of the capitals of each row, mm"
@@ -109,30 +130,6 @@ class PlateLayout(Section):
     stickers: Share = Field(default=0.0, description="Share of plates with stickers")
     bolts: Share = Field(default=0.3, description="Share of plates with bolts")
     emboss: Share = Field(default=0.5, description="Share of plates with raised characters")
-
-    @field_validator("letters")
-    @classmethod
-    def _in_charset(cls, letters: str) -> str:
-        _check_charset(letters)
-        return letters
-
-    @field_validator("family")
-    @classmethod
-    def _known(cls, family: str) -> str:
-        return _check_family(family)
-
-    @field_validator("patterns")
-    @classmethod
-    def _legal(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
-        for pattern in patterns:
-            _check_charset(re.sub(r"[ |+/\[\]]", "", pattern))
-            if pattern.split(" ").count(ROW) > 1:
-                raise ValueError(f"{pattern!r} has more than two rows")
-            if not PATTERN.fullmatch(pattern):
-                raise ValueError(
-                    f"{pattern!r} is no pattern such as 'LL DD LLL' or 'L|A+DD / [LL] DDD'"
-                )
-        return patterns
 
     @model_validator(mode="after")
     def _rows_agree(self) -> Self:
@@ -168,22 +165,7 @@ class Layout(Section):
 
 @functools.cache
 def layouts() -> tuple[Layout, ...]:
-    """Returns all layouts that ship with the trainer.
-
-    Raises:
-        TrainError: A file is wrong.
-    """
+    """Returns all layouts that ship with the trainer; raises TrainError if a file is wrong."""
     folder = resources.files("train.synth").joinpath("layouts")
     files = sorted(folder.iterdir(), key=lambda file: file.name)
     return tuple(read_toml(file, Layout) for file in files if file.name.endswith(".toml"))
-
-
-def _check_charset(characters: str) -> None:
-    if foreign := sorted(set(characters) - set(CHARSET)):
-        raise ValueError(f"{' '.join(foreign)}: not in the charset, which is {CHARSET}")
-
-
-def _check_family(family: str) -> str:
-    if family not in families():
-        raise ValueError(f"no family {family!r} in fonts.toml; known: {' '.join(families())}")
-    return family
