@@ -13,7 +13,7 @@ from PIL import ImageDraw, ImageFont
 from pydantic import Field
 
 from plateid.config.section import Section
-from train.synth.stroke_fonts import CAP, StrokeFont, styles
+from train.synth.stroke_fonts import CAP, StrokeFont, glyph_table
 from train.train_error import TrainError
 
 FONT_FOLDER = Path("/usr/share/fonts")
@@ -50,7 +50,7 @@ class FontFace:
         """Returns the mask of a character; its first CAP rows are those of a capital."""
         return _glyph(self, character)
 
-    @functools.cached_property
+    @property
     def width(self) -> float:
         """Width of an ordinary letter, in heights of it."""
         return float(self.glyph(REFERENCE).shape[1] / CAP)
@@ -65,11 +65,7 @@ def families() -> dict[str, Family]:
 
 @functools.cache
 def font_files() -> dict[str, Path]:
-    """Returns the paths of all font files of the families by name, in a fixed order.
-
-    Raises:
-        TrainError: A font is not installed.
-    """
+    """Returns the fonts' paths by name, in a fixed order; raises TrainError if one is missing."""
     found = {path.name: path for path in FONT_FOLDER.rglob("*.[ot]tf")}
     wanted = {name for family in families().values() for name in family.files}
     if missing := sorted(wanted - set(found)):
@@ -83,19 +79,12 @@ def pick_face(rng: np.random.Generator, family: str) -> FontFace:
     """Returns a random font of the family."""
     spec = families()[family]
     if spec.strokes and rng.random() < spec.strokes.share:
-        return _face(spec.strokes.style, int(rng.integers(styles()[spec.strokes.style].count)))
-    return _face(spec.files[rng.integers(len(spec.files))])
+        style = spec.strokes.style
+        return FontFace(style, int(rng.integers(glyph_table().styles[style].count)))
+    return FontFace(spec.files[rng.integers(len(spec.files))])
 
 
-_face = functools.cache(FontFace)
 _stroke_font = functools.cache(StrokeFont)
-
-
-@functools.cache
-def _glyph(face: FontFace, character: str) -> Mask:
-    if face.number >= 0:
-        return _stroke_font(face.name, face.number).mask(character)
-    return _glyph_from_file(face.name, character)
 
 
 @functools.lru_cache(maxsize=512)
@@ -112,9 +101,12 @@ def _with_caps(name: str) -> tuple[ImageFont.FreeTypeFont, int]:
     return font, round(-font.getbbox(REFERENCE, anchor="ls")[1])
 
 
-def _glyph_from_file(name: str, character: str) -> Mask:
+@functools.cache
+def _glyph(face: FontFace, character: str) -> Mask:
     """Returns a glyph with its tail; cuts off what rises above a capital, as an O does."""
-    font, ascent = _with_caps(name)
+    if face.number >= 0:
+        return _stroke_font(face.name, face.number).mask(character)
+    font, ascent = _with_caps(face.name)
     left, _, right, bottom = font.getbbox(character, anchor="ls")
     width = max(1, round(right - left))
     canvas = PilImage.new("L", (width, CAP + max(0, round(bottom) + ascent - CAP)))

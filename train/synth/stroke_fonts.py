@@ -5,10 +5,8 @@ train a reader better than a single one.
 """
 
 import functools
-import tomllib
 from collections.abc import Iterator
 from importlib import resources
-from typing import Any
 
 import cv2
 import numpy as np
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from plateid.config.section import Section
+from train.toml_reading import read_toml
 
 CAP = 64
 """Height of a capital in a mask, pixels."""
@@ -45,21 +44,17 @@ class StrokeStyle(Section):
     variants: dict[str, tuple[int, ...]] = Field(default_factory=dict)
 
 
-@functools.cache
-def _table() -> dict[str, Any]:
-    return tomllib.loads(resources.files("train.synth").joinpath("glyphs.toml").read_text())
+class GlyphTable(Section):
+    """The skeletons of each glyph and the styles, by name."""
+
+    glyphs: dict[str, tuple[str, ...]]
+    styles: dict[str, StrokeStyle]
 
 
 @functools.cache
-def skeletons() -> dict[str, list[str]]:
-    """Returns the variants of each glyph."""
-    return {name: list(lines) for name, lines in _table()["glyphs"].items()}
-
-
-@functools.cache
-def styles() -> dict[str, StrokeStyle]:
-    """Returns the styles by name."""
-    return {name: StrokeStyle.model_validate(entry) for name, entry in _table()["styles"].items()}
+def glyph_table() -> GlyphTable:
+    """Returns the content of glyphs.toml."""
+    return read_toml(resources.files("train.synth").joinpath("glyphs.toml"), GlyphTable)
 
 
 class StrokeFont:
@@ -67,7 +62,7 @@ class StrokeFont:
 
     def __init__(self, style: str, number: int) -> None:
         """Draws the proportions and the variants of the font from the ranges of the style."""
-        spec = styles()[style]
+        spec = glyph_table().styles[style]
         rng = np.random.default_rng([number, *style.encode()])
         self._height = CAP * OVERSAMPLING
         self._width = rng.uniform(*spec.aspect) * self._height
@@ -78,7 +73,7 @@ class StrokeFont:
         self._sharp = bool(rng.random() < spec.sharp)
         self._chosen = {
             glyph: lines[rng.choice(spec.variants.get(glyph, range(len(lines))))]
-            for glyph, lines in skeletons().items()
+            for glyph, lines in glyph_table().glyphs.items()
         }
 
     def mask(self, character: str) -> NDArray[np.uint8]:
@@ -93,16 +88,14 @@ class StrokeFont:
             canvas = canvas[: self._height, : size[0]]
         used = np.flatnonzero(canvas.any(axis=0))
         canvas = canvas[:, used[0] : used[-1] + 1]
-        small = (
-            max(1, round(canvas.shape[1] / OVERSAMPLING)),
-            max(1, round(canvas.shape[0] / OVERSAMPLING)),
-        )
-        return np.asarray(cv2.resize(canvas, small, interpolation=cv2.INTER_AREA), np.uint8)
+        height, width = (max(1, round(side / OVERSAMPLING)) for side in canvas.shape)
+        small = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA)
+        return np.asarray(small, np.uint8)
 
-    def _corner(self) -> tuple[float, float]:
-        """Returns the radii of round corners, in boxes."""
-        inner = max(1.0, self._width - self._stroke)
-        return self._radius / inner, self._radius * self._oval / (self._height - self._stroke)
+    def _corner(self) -> Points:
+        """Returns the radii (x, y) of round corners, in boxes."""
+        box = max(1.0, self._width - self._stroke), self._height - self._stroke
+        return np.array([self._radius, self._radius * self._oval]) / box
 
     def _draw(self, canvas: NDArray[np.uint8], points: Points, *, closed: bool) -> None:
         half = self._stroke / 2
@@ -130,7 +123,7 @@ class StrokeFont:
         return 1.0 if self._sharp and turn < 0.15 else 0.0
 
 
-def _parsed(path: str, radii: tuple[float, float]) -> Iterator[tuple[Points, bool]]:
+def _parsed(path: str, radii: Points) -> Iterator[tuple[Points, bool]]:
     """Yields the strokes of a skeleton, with round corners, and whether each is closed."""
     for stroke in path.split("|"):
         words = stroke.split()
@@ -138,12 +131,12 @@ def _parsed(path: str, radii: tuple[float, float]) -> Iterator[tuple[Points, boo
         words = words[: len(words) - closed]
         points = np.array([[float(v) for v in word.lstrip("r").split(",")] for word in words])
         rounded = [word.startswith("r") for word in words]
-        yield _rounded(points, rounded, np.array(radii), closed=closed), closed
+        yield _rounded(points, rounded, radii, closed=closed), closed
 
 
 def _rounded(points: Points, rounded: list[bool], radii: Points, *, closed: bool) -> Points:
     """Returns the points with a cubic Bezier arc in place of each round corner."""
-    result: list[Points] = []
+    result = []
     for number, (corner, is_round) in enumerate(zip(points, rounded, strict=True)):
         if not is_round or (not closed and number in (0, len(points) - 1)):
             result.append(corner[None])
@@ -159,9 +152,8 @@ def _rounded(points: Points, rounded: list[bool], radii: Points, *, closed: bool
 def _towards(corner: Points, other: Points, radii: Points, shared: bool) -> Points:  # noqa: FBT001
     """Returns the offset from a corner to the start of its arc, along one of its sides."""
     side = other - corner
-    room = 0.5 if shared else 1.0
     wanted = 1.0 / max(1e-6, float(np.linalg.norm(side / radii)))
-    return side * min(room, wanted)
+    return side * min(0.5 if shared else 1.0, wanted)
 
 
 def _arc(start: Points, corner: Points, end: Points) -> Points:
