@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from plateid.core.records import Image
 
@@ -22,14 +21,7 @@ WHITE = 250
 
 @dataclass(frozen=True)
 class AppearanceLimits:
-    """Limits of what real crops look like.
-
-    Attributes:
-        contrast: Minimum difference between the 5th and the 95th percentile of grey levels.
-        edges: Minimum mean step from pixel to pixel, relative to the contrast.
-        colour: Maximum mean saturation (0-1).
-        glare: Maximum share of white pixels.
-    """
+    """Limits of what real crops look like: least contrast and edges, most colour and glare."""
 
     contrast: float
     edges: float
@@ -51,9 +43,14 @@ class AppearanceLimits:
 
 
 def _measure(crop: Image) -> tuple[float, float, float, float]:
-    """Returns contrast, edges, colour and glare."""
+    """Returns contrast (in grey levels), edges, colour and glare.
+
+    Edges are the mean step from pixel to pixel, relative to the contrast. Colour is the mean
+    saturation (0-1). Glare is the share of white pixels.
+    """
     grey = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
-    middle = _middle(grey.astype(np.float32))
+    top, left = grey.shape[0] // 5, grey.shape[1] // 10  # the border may show the bumper
+    middle = grey[top : len(grey) - top, left : grey.shape[1] - left].astype(np.float32)
     dark, bright = np.percentile(middle, (5, 95))
     larger = middle.shape[1] > SIZE[0]
     scaled = cv2.resize(middle, SIZE, interpolation=cv2.INTER_AREA if larger else cv2.INTER_LINEAR)
@@ -61,10 +58,3 @@ def _measure(crop: Image) -> tuple[float, float, float, float]:
     high, low = crop.max(axis=2).astype(np.float32), crop.min(axis=2).astype(np.float32)
     colour = ((high - low) / (high + 20)).mean()  # dark pixels are noise
     return float(bright - dark), float(edges), float(colour), float((grey >= WHITE).mean())
-
-
-def _middle(grey: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Returns the crop without its border, which may show the bumper; never empty."""
-    height, width = grey.shape
-    top, left = height // 5, width // 10
-    return grey[top : height - top, left : width - left]

@@ -1,6 +1,5 @@
 """Simulates what lens, light, sensor and video codec do to the image of a plate."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -11,8 +10,6 @@ from plateid.core.records import Image
 
 Light = NDArray[np.float32]
 """BGR, shape (H, W, 3); the sensor holds values from 0 to 255."""
-Lighting = Callable[[np.random.Generator, Light], Light]
-"""Returns the light under random conditions of one kind."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class CropGeometry:
 def simulate_camera(rng: np.random.Generator, image: Image, geometry: CropGeometry) -> Image:
     """Returns the image as a camera records it: blurred, reduced, lit, noisy, compressed."""
     light = _blur_and_reduce(rng, image, geometry).astype(np.float32)
-    lighting = LIGHTINGS[np.searchsorted(np.cumsum(SHARES), rng.random())]
+    lighting = list(LIGHTINGS)[np.searchsorted(np.cumsum(list(LIGHTINGS.values())), rng.random())]
     light = lighting(rng, _light_unevenly(rng, light))
     light = _keep_legible(rng, light, geometry)
     if rng.random() < 0.25:
@@ -201,19 +198,18 @@ def _colour_cast(rng: np.random.Generator, light: Light) -> Light:
     return np.asarray(tinted + rng.uniform(-5, 40, 3).astype(np.float32))
 
 
-LIGHTINGS: tuple[Lighting, ...] = (
-    _day,
-    _dim,
-    _haze,
-    _pink,
-    _bright,
-    _night,
-    _infrared,
-    _grey,
-    _colour_cast,
-)
-SHARES = (0.34, 0.1, 0.07, 0.11, 0.1, 0.08, 0.07, 0.04, 0.09)
-"""Share of the crops under each lighting."""
+LIGHTINGS = {
+    _day: 0.34,
+    _dim: 0.1,
+    _haze: 0.07,
+    _pink: 0.11,
+    _bright: 0.1,
+    _night: 0.08,
+    _infrared: 0.07,
+    _grey: 0.04,
+    _colour_cast: 0.09,
+}
+"""Each lighting and its share of the crops."""
 
 
 def _sharpen(rng: np.random.Generator, light: Light) -> Light:

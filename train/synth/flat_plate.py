@@ -60,11 +60,7 @@ def random_layout(rng: np.random.Generator, region: str | None = None) -> tuple[
 
 
 def layout_of(rng: np.random.Generator, region: str, text: str) -> PlateLayout:
-    """Returns a random layout of a country that has a pattern for the text.
-
-    Raises:
-        TrainError: There is none.
-    """
+    """Returns a random layout of a country that the text fits; raises TrainError without one."""
     every = [plate for each in layouts() if each.region == region for plate in each.plates]
     fitting = [layout for layout in every if match_text(layout, text)]
     if not fitting:
@@ -86,14 +82,9 @@ def draw_plate(
     cap: float,
     text: str | None = None,
 ) -> FlatPlate:
-    """Draws a plate of the layout.
+    """Draws a plate of the layout with characters `cap` pixels high.
 
-    Args:
-        rng: Source of randomness.
-        layout: How the plate looks.
-        region: Country of the layout.
-        cap: Height of the tallest characters, pixels.
-        text: Text of the plate, which a pattern of the layout fits; None: a random text.
+    Its text, which must fit the layout, is random by default.
     """
     scale = cap / max(layout.cap_heights)
     stretch = rng.uniform(0.96, 1.04, 2)

@@ -28,19 +28,12 @@ TextRow = tuple[TextPart, ...]
 def random_rows(rng: np.random.Generator, layout: PlateLayout) -> tuple[TextRow, ...]:
     """Returns a random text of the layout, row by row."""
     pattern = layout.patterns[rng.integers(len(layout.patterns))]
-    return _rows(rng, layout, pattern, lambda part: random_part(rng, part, layout))
+    return _rows(rng, layout, pattern, lambda part: _random_part(rng, part, layout))
 
 
 def rows_of(rng: np.random.Generator, layout: PlateLayout, text: str) -> tuple[TextRow, ...]:
-    """Returns a given text row by row, with random gaps between its parts.
-
-    Raises:
-        ValueError: The text fits no pattern of the layout.
-    """
-    matched = match_text(layout, text)
-    if not matched:
-        raise ValueError(f"{text} fits no pattern")
-    pattern, *parts = matched
+    """Returns a text that fits a pattern row by row, with random gaps between its parts."""
+    pattern, *parts = match_text(layout, text)
     return _rows(rng, layout, pattern, lambda _: parts.pop(0))
 
 
@@ -76,8 +69,7 @@ def _rows(
     return tuple(tuple(row) for row in rows)
 
 
-def random_part(rng: np.random.Generator, part: str, layout: PlateLayout) -> str:
-    """Returns random characters for one part of a pattern."""
+def _random_part(rng: np.random.Generator, part: str, layout: PlateLayout) -> str:
     return "".join(_random_piece(rng, piece, layout) for piece in part.split("+"))
 
 

@@ -109,12 +109,9 @@ def _darken_recess(rng: np.random.Generator, image: Image, margin: int) -> None:
 def smooth_noise(
     rng: np.random.Generator, size: tuple[int, int], cells: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """Returns smooth noise from about 0 to 1, shape (height, width).
+    """Returns smooth noise from about 0 to 1: a random grid of (columns, rows) that is enlarged.
 
-    Args:
-        rng: Source of randomness.
-        size: Width and height, pixels.
-        cells: Columns and rows of the random grid that is enlarged.
+    The size is (width, height), pixels; the noise has the shape (height, width).
     """
     coarse = rng.random((cells[1], cells[0]), np.float32)
     return np.asarray(cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC), np.float32)

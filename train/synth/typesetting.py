@@ -88,11 +88,7 @@ class Typesetter:
     ) -> list[PlacedSymbol]:
         """Returns the symbols of all rows in pixels, characters in reading order.
 
-        Args:
-            rng: Source of randomness.
-            rows: The text.
-            area: The area that bands leave free, xyxy in pixels.
-            scale: Pixels of a millimetre.
+        Bands leave the area free, xyxy in pixels; `scale` is in pixels per millimetre.
         """
         left, top, right, bottom = area
         centres = self.layout.row_centres or {1: (0.5,), 2: (0.29, 0.74)}[len(rows)]
