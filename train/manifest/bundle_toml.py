@@ -19,11 +19,7 @@ NETWORKS = ("detector", "reader")
 def edit_bundle_toml(folder: Path) -> Iterator[Any]:
     """Yields the content of `bundle.toml`, then writes it and the model card.
 
-    Comments and order stay as they are.
-
-    Raises:
-        BundleError: The changed bundle is not valid.
-        OSError: A file cannot be read or written.
+    Comments and order stay as they are. Raises BundleError if the changed bundle is not valid.
     """
     path = folder / "bundle.toml"
     content = tomlkit.parse(path.read_text(encoding="utf-8"))

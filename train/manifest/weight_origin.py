@@ -18,9 +18,7 @@ Network = Literal["detector", "reader"]
 def detector_origin(weights: Path, *after: Path) -> str:
     """Describes the weights in `RUN/fit/weights`. Returns an empty text for other weights.
 
-    Args:
-        weights: The file that `train detector` wrote.
-        *after: Folders of the runs that started from these weights.
+    `after` are the folders of the runs that started from these weights.
     """
     folder = weights.resolve().parent.parent.parent
     run = _record(folder, after)
@@ -39,12 +37,7 @@ def detector_origin(weights: Path, *after: Path) -> str:
 
 
 def reader_origin(checkpoint: Path, *after: Path) -> str:
-    """Describes a checkpoint of `train reader`. Returns an empty text for other weights.
-
-    Args:
-        checkpoint: The file that `train reader` wrote.
-        *after: Folders of the runs that started from it.
-    """
+    """Describes a checkpoint of `train reader`, as `detector_origin` does for a detector."""
     folder = checkpoint.resolve().parent
     run = _record(folder, after)
     if not run:

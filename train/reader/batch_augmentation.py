@@ -32,16 +32,10 @@ FADED, FAINTEST = 0.2, 0.3
 def augmented_batch(
     inputs: Tensor, rng: np.random.Generator, centres: Sequence[NDArray[np.float32]] = ()
 ) -> tuple[Tensor, NDArray[np.float64]]:
-    """Varies the framing and the light of each crop.
+    """Varies the framing and the light of each crop, shape (N, C, H, W).
 
-    Args:
-        inputs: The crops, shape (N, C, H, W).
-        rng: Random generator.
-        centres: Character centres of each crop, shape (M, 2), 0 to 1. A crop keeps its frame if the
-            new one would cut a character off.
-
-    Returns:
-        The crops, and their frames as torch's affine_grid takes them, shape (N, 2, 3).
+    A crop keeps its frame if the new one would cut off a character, whose centre is given from 0 to
+    1. The new frames are returned as torch's affine_grid takes them, shape (N, 2, 3).
     """
     frames = _frames(len(inputs), rng)
     for frame, points in zip(frames, centres, strict=False):

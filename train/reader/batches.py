@@ -25,13 +25,10 @@ UNKNOWN = -100
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Crops and their labels.
+    """N crops, shape (N, C, H, W), 0 to 255, and their texts; empty if there is no plate.
 
-    Attributes:
-        inputs: Shape (N, C, H, W), 0 to 255.
-        texts: One text per crop; empty if there is no plate.
-        steps: Class of each CTC step of PlateNet where the centre of a rendered character lies,
-            else UNKNOWN; shape (N, ROWS * COLUMNS).
+    `steps` has the class of each CTC step where the centre of a rendered character lies, else
+    UNKNOWN; shape (N, ROWS * COLUMNS).
     """
 
     inputs: Tensor
@@ -41,13 +38,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class Mix:
-    """Where the crops of a batch come from.
+    """Where the crops of a batch come from: real plates and rendered ones.
 
-    Attributes:
-        plates: Real plates; each source is drawn equally often.
-        store: Rendered crops; None renders each when it is needed.
-        real: Share of the real ones.
-        size: Crops in a batch.
+    Each source of real plates is drawn equally often, together on a share `real` of the crops.
+    Without a store, each crop is rendered when it is needed.
     """
 
     plates: Sequence[RealPlate]
@@ -84,11 +78,8 @@ def step_classes(crop: LabelledCrop, frame: NDArray[np.float64]) -> NDArray[np.i
     """Returns the class of each CTC step that holds a character's centre, else UNKNOWN.
 
     Characters one above the other, as in the prefixes of American plates, get neighbouring steps.
-    A blank goes between two equal characters, because CTC merges them without it.
-
-    Args:
-        crop: The crop before augmentation.
-        frame: Its frame from `augmented_batch`, shape (2, 3).
+    A blank goes between two equal characters, because CTC merges them without it. The frame is that
+    of `augmented_batch`.
     """
     steps = np.full((ROWS, COLUMNS), UNKNOWN)
     last = [-1] * ROWS

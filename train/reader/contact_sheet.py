@@ -20,15 +20,9 @@ COUNT = 96
 
 
 def write_contact_sheet(path: Path, *, beside: Path | None, seed: int) -> None:
-    """Draws rendered crops and, below them, real ones as training augments them.
+    """Draws rendered crops and, below them, those `beside` in a folder as training augments them.
 
-    Args:
-        path: The image file to write.
-        beside: Folder of labelled images or plate crops; None leaves out the real ones.
-        seed: Seed of the random choices.
-
-    Raises:
-        TrainError: The data cannot be used, or the image cannot be written.
+    Raises TrainError if the data cannot be used, or the image cannot be written.
     """
     rng = np.random.default_rng(seed)
     crops = [render_crop(rng) for _ in range(COUNT)]
@@ -36,14 +30,14 @@ def write_contact_sheet(path: Path, *, beside: Path | None, seed: int) -> None:
         plates, _ = read_plates([beside])
         crops += [augmented(rng, plates[rng.integers(len(plates))]) for _ in range(COUNT)]
     try:
-        written = cv2.imwrite(str(path), contact_sheet(crops))
+        written = cv2.imwrite(str(path), _contact_sheet(crops))
     except cv2.error as error:  # the suffix is no image format
         raise TrainError(f"{path}: {error.err}") from error
     if not written:
         raise TrainError(f"{path}: cannot be written")
 
 
-def contact_sheet(crops: Iterable[LabelledCrop]) -> Image:
+def _contact_sheet(crops: Iterable[LabelledCrop]) -> Image:
     """Returns a grid of crops, each scaled to fit its cell."""
     cells = [_cell(crop) for crop in crops]
     cells += [np.zeros_like(cells[0])] * (-len(cells) % COLUMNS)

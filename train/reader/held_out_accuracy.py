@@ -38,10 +38,7 @@ def correct_reads(
 ) -> list[bool]:
     """Returns whether each plate is read correctly (O/0- and I/1-insensitive) in its true box.
 
-    Args:
-        read: Maps a crop, shape (1, C, H, W), to CTC probabilities, shape (steps, classes).
-        spec: The margins and the input of the reader.
-        plates: The plates to read.
+    `read` maps a crop, shape (1, C, H, W), to CTC probabilities, shape (steps, classes).
     """
     correct = []
     for plate in plates:

@@ -56,13 +56,9 @@ class PlateNet(nn.Module):
         self.characters = nn.Linear(EMBEDDING, CLASSES)
 
     def forward(self, crops: Tensor) -> Tensor:
-        """Reads crops.
+        """Reads crops, shape (N, 3, HEIGHT, WIDTH), BGR, 0 to 255.
 
-        Args:
-            crops: Shape (N, 3, HEIGHT, WIDTH), BGR, 0 to 255.
-
-        Returns:
-            Logits, shape (N, ROWS * COLUMNS, CLASSES), blank first.
+        Returns logits, shape (N, ROWS * COLUMNS, CLASSES), blank first.
         """
         features: Tensor = self.stem(crops / 127.5 - 1.0)  # N, C, ROWS, COLUMNS
         steps = self.encoder(features.flatten(2).transpose(1, 2) + self.position)

@@ -17,7 +17,7 @@ from train.reader.platenet import PlateNet
 from train.reader.processes import rank, run_in_processes
 from train.reader.reader_weights import SPEC, load_base
 from train.reader.real_plates import RealPlate, read_plates
-from train.reader.training_loop import Schedule, Training
+from train.reader.training_loop import Training
 from train.record import begin, write_whole
 from train.synth.crop_database import CropDatabase
 from train.train_error import TrainError
@@ -25,19 +25,9 @@ from train.train_error import TrainError
 
 @dataclass(frozen=True)
 class ReaderRun:
-    """Configuration, command line and record of one run.
+    """Configuration, command line (see `train reader --help`) and record of one run.
 
-    Attributes:
-        data: Folders of transcribed plates.
-        out: Folder of the run.
-        store: File of `train synth`; None renders plates as they are needed.
-        base: Checkpoint of another run, or a bundle, to start from.
-        minutes: Duration of the training.
-        batch: Crops per step and process.
-        lr: Maximum learning rate.
-        real: Share of real crops in a batch.
-        seed: Seed of all random choices.
-        processes: Processes that train together.
+    The batch is that of each process.
     """
 
     data: tuple[str, ...]
@@ -55,9 +45,8 @@ class ReaderRun:
 def train_reader(run: ReaderRun) -> dict[str, Any]:
     """Trains for `minutes`, from the last checkpoint if there is one. Returns `run.json`.
 
-    Raises:
-        TrainError: The data, a number or a checkpoint cannot be used; the folder holds a run with
-            other options (only `minutes` may differ); the loss is not finite; or the disk is full.
+    Raises TrainError if the data, a number or a checkpoint cannot be used, the folder holds a run
+    with other options (only `minutes` may differ), the loss is not finite, or the disk is full.
     """
     for name, value in (("minutes", run.minutes), ("lr", run.lr)):
         if not value > 0:  # false for nan, too
@@ -88,7 +77,7 @@ def _train(run: ReaderRun) -> None:
     }
     if run.base:
         load_base(network, Path(bundle_path(str(run.base))))
-    training = Training(network, Schedule(run.minutes, run.lr), out / "last.pt")
+    training = Training(network, out / "last.pt", minutes=run.minutes, lr=run.lr)
     begun = begin(out / "begun.json", options) if rank() == 0 else {}
     seed = (run.seed, training.progress.step, rank())
     mix = Mix(train, store, real=run.real, size=run.batch)

@@ -47,9 +47,7 @@ class ExportedReader(nn.Module):
 def load_base(network: PlateNet, base: Path) -> None:
     """Loads a run's checkpoint, or the reader of a bundle.
 
-    Raises:
-        TrainError: `base` is neither, or holds another network.
-        BundleError: The bundle is broken.
+    Raises TrainError if it is neither or another network, BundleError if the bundle is broken.
     """
     if base.is_dir():
         _load_bundle(network, base)
@@ -76,11 +74,7 @@ def _load_bundle(network: PlateNet, folder: Path) -> None:
 
 
 def load_checkpoint(network: nn.Module, checkpoint: Path) -> None:
-    """Loads the weights that a run saved.
-
-    Raises:
-        TrainError: The file is no checkpoint of such a network.
-    """
+    """Loads the weights that a run saved; raises TrainError if they are of another network."""
     try:
         network.load_state_dict(read_checkpoint(checkpoint)[MODEL])
     except RuntimeError as error:
@@ -88,11 +82,7 @@ def load_checkpoint(network: nn.Module, checkpoint: Path) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Reads what a run saved.
-
-    Raises:
-        TrainError: The file is missing, truncated, or something else.
-    """
+    """Reads what a run saved; raises TrainError if the file is missing, truncated or other."""
     try:
         saved: dict[str, Any] = torch.load(path, weights_only=True)
         if MODEL in saved:
@@ -118,11 +108,7 @@ def average_with(network: PlateNet, others: Sequence[Path]) -> None:
 
 
 def trained_reader(checkpoint: Path) -> PlateNet:
-    """Returns the network of a run, with the weights that it saved.
-
-    Raises:
-        TrainError: The file is no checkpoint of a reader.
-    """
+    """Returns the network that a run saved; raises TrainError as `load_checkpoint`."""
     network = PlateNet()
     load_checkpoint(network, checkpoint)
     return network

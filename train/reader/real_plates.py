@@ -11,7 +11,6 @@ import numpy as np
 from plateid.capture.images import read_image
 from plateid.core.geometry import expanded
 from plateid.core.records import Box, Image
-from train.dataset.formats.image_labels import LabelledBox
 from train.dataset.labelled_image import LabelledImage
 from train.dataset.splits import load_crops
 from train.synth.appearance import AppearanceLimits
@@ -50,15 +49,8 @@ class RealPlate:
 def read_plates(folders: Sequence[Path]) -> tuple[list[RealPlate], list[RealPlate]]:
     """Reads the plates that have a text, and the boxes without a plate (with an empty text).
 
-    Args:
-        folders: Labelled images, or plate crops.
-
-    Returns:
-        The training part and the held-out part, split as for the detector.
-
-    Raises:
-        TrainError: labels.csv, texts.csv or an image is wrong (one line for each fault), or the
-            training part has no text.
+    Returns the training part and the held-out part, split as for the detector. Raises TrainError if
+    the data is wrong (one line for each fault), or the training part has no text.
     """
     train, held_out = (
         [plate for image in part for plate in _plates(image)] for part in load_crops(folders)
@@ -78,23 +70,15 @@ def by_source(plates: Iterable[RealPlate]) -> list[list[RealPlate]]:
 
 def _plates(labelled: LabelledImage) -> Iterator[RealPlate]:
     image = read_image(labelled.path).resized(labelled.width, labelled.height)
+    source = labelled.labels.folder.resolve().name
     for xyxy, label in zip(labelled.boxes, labelled.labels.boxes, strict=True):
-        if _is_usable(label):
-            source = labelled.labels.folder.resolve().name
+        legibility = label.legibility.lower()
+        if legibility not in LEFT_OUT if label.text else legibility == NO_PLATE:
             yield RealPlate(*_surroundings(image, xyxy), label.text, source)
 
 
-def _is_usable(label: LabelledBox) -> bool:
-    legibility = label.legibility.lower()
-    return legibility not in LEFT_OUT if label.text else legibility == NO_PLATE
-
-
 def appearance_of(folders: Sequence[Path]) -> AppearanceLimits:
-    """Measures what the plates of the training part look like.
-
-    Raises:
-        TrainError: As `read_plates`.
-    """
+    """Measures what the plates of the training part look like; raises as `read_plates`."""
     plates, _ = read_plates(folders)
     return AppearanceLimits.measured_on(
         framed(plate, margin_x=0, margin_y=0) for plate in plates if plate.text
@@ -125,9 +109,8 @@ def _surroundings(image: Image, box: Box) -> tuple[Image, Box]:
 def augmented(rng: np.random.Generator, plate: RealPlate) -> LabelledCrop:
     """Rotates a real plate, shifts the sides of its crop, and often worsens the camera."""
     height, width = plate.image.shape[:2]
-    turn = cv2.getRotationMatrix2D(
-        (width / 2, height / 2), rng.normal(0, 2.5), rng.uniform(0.95, 1.05)
-    )
+    middle = width / 2, height / 2
+    turn = cv2.getRotationMatrix2D(middle, rng.normal(0, 2.5), rng.uniform(0.95, 1.05))
     turn[0, 1] += rng.normal(0, 0.05)
     turned = cv2.warpAffine(plate.image, turn, (width, height), borderMode=cv2.BORDER_REPLICATE)
     crop = _cropped(rng, np.asarray(turned, np.uint8), plate.box)

@@ -35,14 +35,6 @@ EVALUATE_EVERY_S = 240.0
 """Interval between two evaluations, each of which saves a checkpoint, seconds."""
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """Duration of the training in minutes, and the maximum learning rate."""
-
-    minutes: float
-    lr: float
-
-
 @dataclass
 class Progress:
     """How far a run has come. The checkpoint holds it."""
@@ -59,15 +51,11 @@ class Training:
     checkpoint on so few held-out plates would mostly choose luck.
     """
 
-    def __init__(self, network: nn.Module, schedule: Schedule, checkpoint: Path) -> None:
-        """Resumes from `checkpoint` if it exists.
-
-        Raises:
-            TrainError: The checkpoint is broken, or holds another network.
-        """
+    def __init__(self, network: nn.Module, checkpoint: Path, *, minutes: float, lr: float) -> None:
+        """Resumes from `checkpoint` if it exists; raises TrainError if it is of no such network."""
         self.progress = Progress()
         self._network = network.to(memory_format=torch.channels_last)
-        self._schedule = schedule
+        self._minutes, self._lr = minutes, lr
         self._checkpoint = checkpoint
         self._parallel = data_parallel(network)
         self._bfloat16 = computes_bfloat16()
@@ -83,17 +71,16 @@ class Training:
     ) -> Progress:
         """Trains until the time is over. Evaluates, reports and saves at intervals.
 
-        Raises:
-            TrainError: The loss is not finite.
+        Raises TrainError if the loss is not finite.
         """
         evaluated = time.monotonic()
-        while self.progress.minutes < self._schedule.minutes:
+        while self.progress.minutes < self._minutes:
             loss = self._step(batches)
             if not math.isfinite(loss):
                 raise TrainError(
                     f"{self._checkpoint.parent}: the loss is {loss} at step {self.progress.step}"
                 )
-            ended = self.progress.minutes >= self._schedule.minutes
+            ended = self.progress.minutes >= self._minutes
             if rank() == 0 and (ended or time.monotonic() - evaluated > EVALUATE_EVERY_S):
                 self.progress.metrics = evaluate(self._average.module)
                 self._save()
@@ -122,14 +109,14 @@ class Training:
         return float(loss.item())
 
     def _set_learning_rate(self) -> None:
-        done = min(1.0, self.progress.minutes / self._schedule.minutes)
+        done = min(1.0, self.progress.minutes / self._minutes)
         cosine = LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * done)) / 2
         warm_up = min(1.0, (self.progress.step + 1) / WARM_UP_STEPS)
         for group in self._optimiser.param_groups:
-            group["lr"] = self._schedule.lr * warm_up * cosine
+            group["lr"] = self._lr * warm_up * cosine
 
     def _report(self, loss: float) -> None:
-        left = max(0.0, self._schedule.minutes - self.progress.minutes)
+        left = max(0.0, self._minutes - self.progress.minutes)
         metrics = ", ".join(f"{name} {value:.3f}" for name, value in self.progress.metrics.items())
         Console(stderr=True).print(
             f"{self.progress.step} steps, {left:.0f} min left, loss {loss:.3f}, {metrics}"
