@@ -20,9 +20,7 @@ PASSES = ("fused",)
 def update_bundle(evaluation: Evaluation) -> None:
     """Writes threshold, temperature and these sources' metrics into `bundle.toml`, and the card.
 
-    Raises:
-        TrainError: A file cannot be written.
-        BundleError: The bundle was changed since it was evaluated.
+    Raises TrainError if a file cannot be written, BundleError if the bundle has been changed.
     """
     try:
         with edit_bundle_toml(evaluation.run.bundle) as table:

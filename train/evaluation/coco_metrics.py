@@ -27,15 +27,10 @@ NONE = -1
 
 @dataclass(frozen=True, eq=False)
 class ImageBoxes:
-    """The detected and the labelled boxes of one image.
+    """The N detected (in any order) and the M labelled boxes of one image.
 
-    Attributes:
-        boxes: Detected boxes, shape (N, 4), in any order.
-        scores: Shape (N,).
-        truths: Labelled boxes, shape (M, 4).
-        boxes_ignored: Shape (N,). An ignored box is not false if it covers no plate.
-        truths_ignored: Shape (M,). An ignored plate need not be found, and a box that covers it
-            does not count.
+    An ignored box is not false if it covers no plate. An ignored plate need not be found, and a box
+    that covers it does not count.
     """
 
     boxes: Boxes
@@ -75,10 +70,7 @@ class DetectionCounts:
 class RankedBoxes:
     """The boxes of all images that count, highest score first.
 
-    Attributes:
-        scores: Shape (K,).
-        correct: Shape (K,), whether a box covers a plate of its own.
-        plates: Number of labelled plates.
+    A box is correct if it covers a plate of its own. `plates` counts the labelled ones.
     """
 
     scores: Floats
@@ -107,8 +99,7 @@ class RankedBoxes:
 def match(image: ImageBoxes, iou_threshold: float = IOU_THRESHOLDS[0]) -> list[tuple[int, int]]:
     """Assigns each box, highest score first, the free plate that it covers best.
 
-    Returns:
-        Indices of the box and of its plate, or NONE.
+    Returns pairs of indices: of the box, and of its plate or NONE.
     """
     order = np.argsort(-image.scores, kind="stable")[:MAX_BOXES]
     free = np.ones(len(image.truths), bool)

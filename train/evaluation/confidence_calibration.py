@@ -40,14 +40,10 @@ class ConfidenceBin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Confidence compared with correctness (folded).
+    """Confidence of the reads that have a text, compared with correctness (folded).
 
-    Attributes:
-        reads: Reads that have a text.
-        error: Expected calibration error: mean distance of confidence and correctness over the
-            bins, weighted by their reads; None without reads.
-        loss: Mean negative log-likelihood of correctness; None without reads.
-        bins: Bins of equally many reads, by rising confidence.
+    The bins have equally many reads. Their mean distance is the error (ECE), and the mean negative
+    log-likelihood of correctness is the loss. Without reads, both are None.
     """
 
     reads: int
@@ -58,13 +54,9 @@ class Calibration:
 
 @dataclass(frozen=True)
 class FittedTemperature:
-    """A fitted temperature.
+    """A fitted `reader.temperature`, and the calibrations before and after.
 
-    Attributes:
-        value: For `reader.temperature` of the bundle.
-        factor: `value` divided by the bundle's temperature.
-        before: Calibration with the bundle's temperature.
-        after: Calibration with `value`.
+    The factor is its value divided by the bundle's temperature.
     """
 
     value: float
@@ -83,11 +75,7 @@ def reads_to_judge(
 def fit_temperature(
     plates: Sequence[LabelledPlate], threshold: float, *, current: float
 ) -> FittedTemperature:
-    """Finds the temperature of RULE between LOWEST and HIGHEST times the current one.
-
-    Raises:
-        TrainError: All reads are correct, or all are wrong.
-    """
+    """Finds the temperature of RULE; raises TrainError if all reads are correct, or all wrong."""
     before = reads_to_judge(plates, threshold)
     correct = [each.is_correct for each in before if each.reading.plate]
     if len(set(correct)) < 2:

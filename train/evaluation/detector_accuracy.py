@@ -25,19 +25,12 @@ street scenes as a person would, but takes a car in front of a black wall for a 
 
 @dataclass(frozen=True)
 class DetectorAccuracy:
-    """Accuracy on a group of images. A ratio of nothing is None.
+    """Accuracy on a group of images, at the score threshold. A ratio of nothing is None.
 
     Attributes:
-        name: Name of the group.
         pictures: Number of images; of a height band, those with such a plate.
-        plates: Labelled plates.
-        recall: Share of the plates with a box of their own (IoU of 0.5 or more) at the threshold.
+        recall: Share of the plates with a box of their own, at an IoU of 0.5 or more.
         recall_at_05: The same at a score of threshold_choice.LOWEST.
-        precision: Share of the boxes that cover a plate.
-        missed: Plates that are not found.
-        false_boxes: Boxes that cover no plate.
-        mAP50: AP at an IoU of 0.5.
-        mAP50_95: Mean AP over IoUs of 0.5 to 0.95.
         curve: Precision at coco_metrics.RECALLS.
     """
 
@@ -54,9 +47,9 @@ class DetectorAccuracy:
     curve: tuple[float, ...]
 
 
-def is_night(luma: float) -> bool:
-    """Returns whether an image of this mean brightness counts as night."""
-    return luma < NIGHT_LUMA
+def light(luma: float) -> str:
+    """Returns the light of an image of this mean brightness: "day" or "night"."""
+    return "night" if luma < NIGHT_LUMA else "day"
 
 
 def grouped_detector_accuracy(
@@ -66,21 +59,21 @@ def grouped_detector_accuracy(
     sources = dict.fromkeys(each.source for each in results)
 
     def of(name: str, part: Sequence[ImageResult], band: Band = ALL) -> DetectorAccuracy:
-        return detector_accuracy(name, part, threshold, band=band)
+        return _accuracy(name, part, threshold, band=band)
 
     return {
         "all": [of("all", results)],
         "source": [of(name, [each for each in results if each.source == name]) for name in sources],
         "height": [of(name, results, band) for name, band in HEIGHTS.items()],
         "light": [
-            of(name, [each for each in results if is_night(each.luma) == night])
-            for name, night in (("day", False), ("night", True))
+            of(name, [each for each in results if light(each.luma) == name])
+            for name in ("day", "night")
         ],
     }
 
 
-def detector_accuracy(
-    name: str, results: Sequence[ImageResult], threshold: float, *, band: Band = ALL
+def _accuracy(
+    name: str, results: Sequence[ImageResult], threshold: float, *, band: Band
 ) -> DetectorAccuracy:
     """Measures the accuracy on these images. Only plates and false boxes of the band count."""
     images = [each.of_height(band) for each in results]

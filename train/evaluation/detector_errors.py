@@ -9,6 +9,7 @@ import numpy as np
 from plateid.capture.images import read_image
 from plateid.core.drawing import FONT
 from plateid.core.geometry import iou
+from plateid.core.jpeg import encode_jpeg
 from plateid.core.records import Box, Image
 from train.evaluation.coco_metrics import NONE, match
 from train.evaluation.image_results import ImageResult, box_of
@@ -22,20 +23,14 @@ MARGIN = 1.3
 """Size of a drawn image relative to its errors, at least."""
 TRUTH, FOUND, WEAK = (235, 130, 20), (0, 120, 255), (90, 190, 255)
 """BGR colours: labelled plates, boxes at the threshold, and boxes below it."""
-KINDS = ("missed", "false box")
-"""Kinds of errors, worst first."""
+MISSED, FALSE = "missed", "false box"
 
 
 @dataclass(frozen=True)
 class DetectorError:
-    """One error.
+    """One error: MISSED or FALSE, its place in image pixels, and a description.
 
-    Attributes:
-        kind: One of KINDS.
-        weight: Severity among errors of its kind: height of a missed plate in
-            image_results.REFERENCE, score of a false box.
-        box: Its place, in image pixels.
-        about: A description.
+    The weight is the height of a missed plate in image_results.REFERENCE, or a false box's score.
     """
 
     kind: str
@@ -44,9 +39,9 @@ class DetectorError:
     about: str
 
     @property
-    def rank(self) -> tuple[int, float]:
+    def rank(self) -> tuple[bool, float]:
         """Sort key, worst first."""
-        return KINDS.index(self.kind), -self.weight
+        return self.kind != MISSED, -self.weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +76,7 @@ def _missed(result: ImageResult, truth: int) -> DetectorError:
         score = result.scores[overlaps.argmax()]
         nearest = f"nearest box has score {score:.2f}, IoU {overlaps.max():.2f}"
     about = f"missed plate, {height:.0f} px high: {nearest}"
-    return DetectorError("missed", height * result.scale, box_of(box), about)
+    return DetectorError(MISSED, height * result.scale, box_of(box), about)
 
 
 def _false(result: ImageResult, box: int) -> DetectorError:
@@ -89,14 +84,13 @@ def _false(result: ImageResult, box: int) -> DetectorError:
     best = float(iou(result.boxes[box][None], result.truths).max(initial=0))
     where = f"IoU {best:.2f} with a plate" if best else "no plate is labelled there"
     about = f"false box, score {score:.2f}: {where}"
-    return DetectorError("false box", score, box_of(result.boxes[box]), about)
+    return DetectorError(FALSE, score, box_of(result.boxes[box]), about)
 
 
 def draw_errors(erroneous: ErroneousImage, threshold: float) -> bytes:
     """Returns a JPEG of the part of the image around its errors, at most WIDTH pixels wide.
 
-    Raises:
-        SourceError: The file can no longer be read.
+    Raises SourceError if the file can no longer be read.
     """
     result = erroneous.result
     image = read_image(result.path)
@@ -106,7 +100,7 @@ def draw_errors(erroneous: ErroneousImage, threshold: float) -> bytes:
     size = round(crop.shape[1] * scale), max(1, round(crop.shape[0] * scale))
     drawing: Image = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
     offset = np.array([window[0], window[1]] * 2, np.float32)
-    missed = {error.box for error in erroneous.errors if error.kind == "missed"}
+    missed = {error.box for error in erroneous.errors if error.kind == MISSED}
     for truth in result.truths:
         line = 5 if box_of(truth) in missed else 1
         x1, y1, x2, y2 = map(round, box_of((truth - offset) * scale))
@@ -118,8 +112,7 @@ def draw_errors(erroneous: ErroneousImage, threshold: float) -> bytes:
             cv2.rectangle(drawing, (x1, y1), (x2, y2), colour, 2, cv2.LINE_AA)
             above = (x1, y1 - 3 if y1 > 12 else y2 + 12)
             cv2.putText(drawing, f"{score:.2f}", above, FONT, 0.4, colour, 1, cv2.LINE_AA)
-    _, data = cv2.imencode(".jpg", drawing, [cv2.IMWRITE_JPEG_QUALITY, 82])
-    return np.asarray(data).tobytes()
+    return encode_jpeg(drawing, 82)
 
 
 def _window(boxes: Sequence[Box], width: int, height: int) -> Box:

@@ -1,11 +1,11 @@
 """Evaluates a bundle on labelled images, with the code that runs on the device."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from plateid.models.bundle import BundleSpec
-from train.dataset.labelled_image import LabelledImage, data_hash
+from train.dataset.labelled_image import data_hash
 from train.evaluation.coco_metrics import rank
 from train.evaluation.confidence_calibration import (
     Calibration,
@@ -17,7 +17,7 @@ from train.evaluation.confidence_calibration import (
 from train.evaluation.confusions import confusions
 from train.evaluation.detector_accuracy import DetectorAccuracy, grouped_detector_accuracy
 from train.evaluation.evaluation_run import EvaluationRun
-from train.evaluation.evaluation_sets import EvaluationSet, read_crop_sets, read_sets
+from train.evaluation.evaluation_sets import read_crop_sets, read_sets
 from train.evaluation.image_results import ImageResult, LabelledPlate
 from train.evaluation.pass_accuracy import PassAccuracy, pass_accuracy
 from train.evaluation.predictor import Predictor
@@ -49,8 +49,6 @@ class ReaderResults:
     """Everything about reading.
 
     Attributes:
-        parts: Accuracy by group of plates.
-        calibration: Of the published confidences.
         temperature: None unless one was fitted.
         passes: One for each source whose labels have times.
         confusions: Counts of the true and the wrong character, in true boxes.
@@ -72,15 +70,11 @@ class Evaluation:
     """Everything that a report shows.
 
     Attributes:
-        run: The options.
         spec: The bundle before anything was written.
         threshold: The score threshold of all results: the bundle's, or the chosen one if it is
             written into the bundle. The same holds for the temperature.
-        commit: The commit of this code.
-        data_sha256: Hash of the labelled images and plate crops.
         results: Results of the labelled images; empty if there are plate crops only.
         parts: Detector accuracy by group of images.
-        negatives: False boxes in each of `run.negatives`.
         choice: None unless a threshold was to be chosen.
         reader: None if no plate has a text.
     """
@@ -100,35 +94,32 @@ class Evaluation:
 def evaluate(run: EvaluationRun) -> Evaluation:
     """Detects and reads the plates of all images. Creates the report's folder first.
 
-    Raises:
-        TrainError: The folder cannot be created; a data folder has no labels or nothing to
-            evaluate; or a threshold or temperature cannot be chosen from the data.
-        PlateidError: An image, a video or the bundle cannot be read.
+    Raises TrainError if an option or the data cannot be used, PlateidError if an image, a video or
+    the bundle cannot be read.
     """
     _prepare(run)
     predictor = Predictor(run.bundle)
-    sets = read_sets(run.folders, held_out=run.held_out)
-    crop_sets = read_crop_sets(run.crops, held_out=run.held_out)
-    results = [predictor.labelled(*each) for each in tracked(list(_images(sets)), "images")]
-    crops = [predictor.crop(*each) for each in tracked(list(_images(crop_sets)), "crops")]
+    images, trained = read_sets(run.folders, held_out=run.held_out)
+    crop_images, trained_crops = read_crop_sets(run.crops, held_out=run.held_out)
+    results = [predictor.labelled(*each) for each in tracked(images, "images")]
+    crops = [predictor.crop(*each) for each in tracked(crop_images, "crops")]
     blanks = [list(tracked(predictor.negatives(path), path.name)) for path in run.negatives]
     plates = [plate for each in (*(r.plates for r in results), *crops) for plate in each]
     threshold = predictor.spec.detector.threshold
     choice = _choice(results, blanks, threshold) if run.choose_threshold else None
     if choice and run.write:
         threshold = choice.threshold
-    trained = {text for each in (*sets, *crop_sets) for text in each.trained}
     return Evaluation(
         run=run,
         spec=predictor.spec,
         threshold=threshold,
         commit=commit(),
-        data_sha256=data_hash(image for _, image in _images([*sets, *crop_sets])),
+        data_sha256=data_hash(image for _, image in (*images, *crop_images)),
         results=results,
         parts=grouped_detector_accuracy(results, threshold),
         negatives=[_false_boxes(run, part, threshold) for part in blanks],
         choice=choice,
-        reader=_reader(run, predictor.spec, plates, threshold, trained=trained),
+        reader=_reader(run, predictor.spec, plates, threshold, trained=trained | trained_crops),
     )
 
 
@@ -140,10 +131,6 @@ def _prepare(run: EvaluationRun) -> None:
         run.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TrainError(f"--out {run.out}: {error.strerror}") from error
-
-
-def _images(sets: Sequence[EvaluationSet]) -> Iterator[tuple[str, LabelledImage]]:
-    return ((each.name, image) for each in sets for image in each.images)
 
 
 def _choice(
@@ -171,7 +158,7 @@ def _reader(
     plates: Sequence[LabelledPlate],
     threshold: float,
     *,
-    trained: set[str],
+    trained: frozenset[str],
 ) -> ReaderResults | None:
     if not plates and not run.calibrate:
         return None

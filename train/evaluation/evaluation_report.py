@@ -11,11 +11,12 @@ from typing import Any
 
 import cv2
 import jinja2
-import numpy as np
 from markupsafe import Markup
 
 from plateid.capture.images import read_image
 from plateid.core.geometry import expanded
+from plateid.core.jpeg import encode_jpeg
+from plateid.core.records import Image
 from plateid.models.bundle import ReaderSpec
 from train.evaluation.charts import precision_recall, reliability
 from train.evaluation.coco_metrics import RECALLS
@@ -38,9 +39,7 @@ CROP_WIDTH = 320
 def write_report(evaluation: Evaluation) -> Path:
     """Writes the report into `evaluation.run.out`. Returns the page.
 
-    Raises:
-        TrainError: It cannot be written.
-        SourceError: An image can no longer be read.
+    Raises TrainError if it cannot be written, SourceError if an image can no longer be read.
     """
     images = worst_images(evaluation.results, evaluation.threshold)
     wrong = highest_confidence_errors(evaluation.reader.crops if evaluation.reader else ())
@@ -151,14 +150,8 @@ def _html(
         found={each.plate: each.reading for each in (reader.found if reader else ())},
         images=[(each, draw_errors(each, evaluation.threshold)) for each in images],
         tables=list(tables(evaluation)),
-        wrong=[
-            (
-                each,
-                aligned(each.plate.text, each.reading.plate),
-                _crop(each, evaluation.spec.reader),
-            )
-            for each in wrong
-        ],
+        aligned=aligned,
+        wrong=[(each, _crop(each, evaluation.spec.reader)) for each in wrong],
     )
 
 
@@ -167,6 +160,5 @@ def _crop(result: ReadResult, spec: ReaderSpec) -> bytes:
     image = read_image(result.plate.path)
     crop = image.crop(expanded(result.plate.box, x=spec.margin_x, y=spec.margin_y))
     height = min(2 * CROP_WIDTH, max(1, round(crop.shape[0] * CROP_WIDTH / crop.shape[1])))
-    scaled = cv2.resize(crop, (CROP_WIDTH, height), interpolation=cv2.INTER_CUBIC)
-    _, data = cv2.imencode(".jpg", scaled, [cv2.IMWRITE_JPEG_QUALITY, 85])
-    return np.asarray(data).tobytes()
+    scaled: Image = cv2.resize(crop, (CROP_WIDTH, height), interpolation=cv2.INTER_CUBIC)
+    return encode_jpeg(scaled, 85)

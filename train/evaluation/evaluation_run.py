@@ -10,20 +10,7 @@ from train.manifest.weight_origin import data_name, trained_on
 
 @dataclass(frozen=True)
 class EvaluationRun:
-    """Configuration, command line and record of an evaluation.
-
-    Attributes:
-        folders: Folders of labelled images.
-        bundle: The bundle to evaluate.
-        crops: Folders of plate crops.
-        held_out: Use only the held-out part of the folders.
-        is_open: Images may show plates without a label.
-        negatives: Images, videos and folders of them without plates.
-        choose_threshold: Choose the detector's threshold; needs `held_out`.
-        calibrate: Fit the reader's temperature; needs `held_out`.
-        write: Write metrics, threshold and temperature into the bundle.
-        out: Folder of the report.
-    """
+    """Configuration, command line (see `train evaluate --help`) and record of an evaluation."""
 
     folders: tuple[Path, ...]
     bundle: Path
@@ -41,10 +28,7 @@ def training_data(run: EvaluationRun) -> Iterator[str]:
     """Yields a line for each folder that the bundle was trained on, or may have been.
 
     Metrics on training data are too good. With `held_out`, the folder's name decides which images
-    are held out, so it must be a recorded one.
-
-    Raises:
-        BundleError: `bundle.toml` cannot be used.
+    are held out, so it must be a recorded one. Raises BundleError if `bundle.toml` is wrong.
     """
     spec = read_spec(run.bundle)
     recorded = dict.fromkeys(trained_on(f"{spec.detector.origin} {spec.reader.origin}"))

@@ -1,7 +1,6 @@
 """Reads the labelled images that an evaluation uses."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from train.dataset.image_reading import read_images, read_tables
@@ -9,62 +8,50 @@ from train.dataset.labelled_image import LabelledImage
 from train.dataset.splits import load_crops, load_split
 from train.train_error import TrainError
 
-
-@dataclass(frozen=True)
-class EvaluationSet:
-    """A folder of labelled images, or its held-out part.
-
-    Attributes:
-        name: The folder's name, or its path if another folder has the same name.
-        images: At least one image.
-        trained: Plate texts in the training part of the folder. One car may be in both parts.
-    """
-
-    name: str
-    images: tuple[LabelledImage, ...]
-    trained: frozenset[str] = frozenset()
+SourcedImage = tuple[str, LabelledImage]
+"""An image and its source: its folder's name, or the path if another folder has the same name."""
 
 
-def read_sets(folders: Sequence[Path], *, held_out: bool) -> list[EvaluationSet]:
-    """Reads folders of labelled images.
+def read_sets(
+    folders: Sequence[Path], *, held_out: bool
+) -> tuple[list[SourcedImage], frozenset[str]]:
+    """Returns the labelled images, and with `held_out` the plate texts of their training part.
 
-    The held-out part depends on all folders: give those of the training. A folder without a
-    held-out image gives no set.
-
-    Raises:
-        TrainError: A folder cannot be read, or there is nothing to evaluate.
+    The held-out part depends on all folders: give those of the training. One car may be in both
+    parts. Raises TrainError if a folder cannot be read, or there is nothing to evaluate.
     """
     if held_out and folders:
         return _held_out(folders, *load_split(folders)[0])
-    return _by_folder(folders, [], [each for folder in folders for each in read_images(folder)])
+    images = [each for folder in folders for each in read_images(folder)]
+    return _sourced(folders, images), frozenset()
 
 
-def read_crop_sets(folders: Sequence[Path], *, held_out: bool) -> list[EvaluationSet]:
-    """Reads folders of plate crops: labels.csv with `image` and `text`."""
+def read_crop_sets(
+    folders: Sequence[Path], *, held_out: bool
+) -> tuple[list[SourcedImage], frozenset[str]]:
+    """Returns the same of folders of plate crops: labels.csv with `image` and `text`."""
     if held_out and folders:
         return _held_out(folders, *load_crops(folders))
-    return _by_folder(folders, [], read_tables(folders))
+    return _sourced(folders, read_tables(folders)), frozenset()
 
 
 def _held_out(
     folders: Sequence[Path], trained: Sequence[LabelledImage], held_out: Sequence[LabelledImage]
-) -> list[EvaluationSet]:
+) -> tuple[list[SourcedImage], frozenset[str]]:
     with_some = [f for f in folders if any(each.labels.folder == f for each in held_out)]
     if not with_some:
         raise TrainError(f"{', '.join(map(str, folders))}: no image is held out")
-    return _by_folder(with_some, trained, held_out)
+    texts = {text for each in trained if each.labels.folder in with_some for text in each.texts}
+    return _sourced(with_some, held_out), frozenset(texts)
 
 
-def _by_folder(
-    folders: Sequence[Path], trained: Sequence[LabelledImage], images: Sequence[LabelledImage]
-) -> list[EvaluationSet]:
+def _sourced(folders: Sequence[Path], images: Sequence[LabelledImage]) -> list[SourcedImage]:
     names = [folder.resolve().name for folder in folders]
-    sets = []
+    sourced = []
     for folder, name in zip(folders, names, strict=True):
-        own = tuple(image for image in images if image.labels.folder == folder)
+        source = name if names.count(name) == 1 else str(folder)
+        own = [(source, image) for image in images if image.labels.folder == folder]
         if not own:
             raise TrainError(f"{folder}: no image")
-        texts = {text for each in trained if each.labels.folder == folder for text in each.texts}
-        unique = name if names.count(name) == 1 else str(folder)
-        sets.append(EvaluationSet(unique, own, frozenset(texts)))
-    return sets
+        sourced += own
+    return sourced

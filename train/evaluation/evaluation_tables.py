@@ -120,17 +120,13 @@ def _detector(evaluation: Evaluation) -> Table:
 
 def _reader(reader: ReaderResults) -> Iterator[Table]:
     note = f"{READS_NOTE} Characters: {CHARACTER} of the plate's height per line, image pixels."
-    if reader.found:
+    for title, side in (("Reader, end to end", "end_to_end"), ("Reader, true boxes", "crops")):
         parts = {
-            key: [_reads(each.name, each.end_to_end) for each in group if each.end_to_end.plates]
+            key: [_reads(each.name, part) for each in group if (part := getattr(each, side)).plates]
             for key, group in reader.parts.items()
         }
-        yield Table("Reader, end to end", ("", *READS), _grouped(parts), note)
-    parts = {
-        key: [_reads(each.name, each.crops) for each in group]
-        for key, group in reader.parts.items()
-    }
-    yield Table("Reader, true boxes", ("", *READS), _grouped(parts), note)
+        if grouped := _grouped(parts):
+            yield Table(title, ("", *READS), grouped, note)
     rows = [
         (name, *map(number, (each.reads, each.error, each.loss)))
         for name, each in calibrations(reader).items()

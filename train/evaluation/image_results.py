@@ -26,8 +26,6 @@ class LabelledPlate:
 
     Attributes:
         source: Name of its evaluation set.
-        path: The image that shows it.
-        labels: Its text, lines and legibility.
         box: Its true box, in image pixels.
         luma: Mean brightness of the image, 0 to 255.
         moment: Video name and second in it, if the labels have them.
@@ -70,12 +68,10 @@ class ImageResult:
 
     Attributes:
         source: Name of its evaluation set.
-        path: Its file.
         luma: Mean brightness, 0 to 255.
         scale: Pixels of REFERENCE per image pixel.
-        boxes: Detected boxes, shape (N, 4), highest score first.
-        scores: Shape (N,), `predictor.MIN_SCORE` or more.
-        truths: Labelled boxes, shape (M, 4).
+        boxes: Detected boxes, highest score first; scores are `predictor.MIN_SCORE` or more.
+        truths: Labelled boxes.
         plates: The labelled plates that have a text.
     """
 

@@ -26,11 +26,7 @@ Pass = Sequence[LabelledPlate]
 class PassAccuracy:
     """Accuracy on the passes of a source.
 
-    Attributes:
-        name: Name of the source.
-        frames: Accuracy of all frames.
-        best_frames: Accuracy of the frame with the highest confidence of each pass.
-        fused: Accuracy of the fused readings, one for each pass.
+    It is that of all frames, of each pass's frame with the highest confidence, and of the fusion.
     """
 
     name: str

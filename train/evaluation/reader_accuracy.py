@@ -8,7 +8,7 @@ from plateid.core.reading import EMPTY, Reading, single_reading
 from plateid.core.records import PlateRead
 from plateid.core.text import edit_distance, tempered
 from plateid.models.tta import fuse_variants
-from train.evaluation.detector_accuracy import is_night
+from train.evaluation.detector_accuracy import light
 from train.evaluation.image_results import BoxReads, LabelledPlate
 from train.folding import fold
 
@@ -49,10 +49,8 @@ class ReadAccuracy:
     """Accuracy of some reads. A ratio of nothing is None.
 
     Attributes:
-        plates: Number of plates.
-        plate_accuracy: Share of them with a correct text.
-        plate_accuracy_folded: The same, O/0- and I/1-insensitive.
-        cer: Character error rate: wrong, missing and extra characters per true character.
+        plate_accuracy_folded: The same as `plate_accuracy`, but O/0- and I/1-insensitive.
+        cer: Wrong, missing and extra characters per true character.
         confident: Share of the plates that were read with a confidence of CONFIDENT or more.
         confident_correct: Share of those that are correct (folded).
     """
@@ -84,12 +82,9 @@ class GroupAccuracy:
 def end_to_end(
     plates: Iterable[LabelledPlate], threshold: float, temperature: float = 1.0
 ) -> list[ReadResult]:
-    """Reads plates in the detector's boxes. A plate that is not detected has an empty reading.
+    """Reads plates in the detector's boxes; a plate that is not detected has an empty reading.
 
-    Args:
-        plates: Plates in images; plate crops are left out.
-        threshold: Score threshold of the detector.
-        temperature: Factor on the bundle's temperature.
+    Plate crops are left out. `temperature` is a factor on the bundle's.
     """
     return [
         ReadResult(plate, published(plate.found if plate.score >= threshold else None, temperature))
@@ -136,34 +131,26 @@ def grouped_reader_accuracy(
     crops: Sequence[ReadResult],
     trained: AbstractSet[str] = frozenset(),
 ) -> dict[str, list[GroupAccuracy]]:
-    """Returns the accuracy of all plates, and by properties of the plates.
+    """Returns the accuracy of all plates, and by their properties, end to end and in true boxes.
 
-    Args:
-        found: Reads end to end.
-        crops: Reads in true boxes.
-        trained: Plate texts in the training parts. Without them there is no group "text".
+    `trained` are the plate texts in the training parts. Without them there is no group "text".
     """
 
     def by(key: Callable[[LabelledPlate], str]) -> list[GroupAccuracy]:
         names = dict.fromkeys(key(each.plate) for each in crops)
-        return [
-            GroupAccuracy(
-                name,
-                *(
-                    read_accuracy([r for r in side if key(r.plate) == name])
-                    for side in (found, crops)
-                ),
-            )
-            for name in dict.fromkeys((*GROUP_ORDER, *names))
-            if name in names and name
-        ]
+        groups = []
+        for name in dict.fromkeys((*GROUP_ORDER, *names)):
+            if name in names and name:
+                parts = ([r for r in side if key(r.plate) == name] for side in (found, crops))
+                groups.append(GroupAccuracy(name, *map(read_accuracy, parts)))
+        return groups
 
     groups: dict[str, Callable[[LabelledPlate], str]] = {
         "source": lambda plate: plate.source,
         "characters": _height,
         "lines": lambda plate: "2 lines" if plate.lines == 2 else "1 line",
         "legibility": lambda plate: plate.labels.legibility or "not labelled",
-        "light": _light,
+        "light": lambda plate: "" if plate.is_crop else light(plate.luma),
         "all": lambda _: "all",
     }
     if trained:
@@ -174,11 +161,6 @@ def grouped_reader_accuracy(
 def _height(plate: LabelledPlate) -> str:
     bands = CHARACTER_HEIGHTS.items()
     return next((name for name, limit in bands if plate.character_height < limit), TALLEST)
-
-
-def _light(plate: LabelledPlate) -> str:
-    """The light of a plate crop is unknown."""
-    return "" if plate.is_crop else "night" if is_night(plate.luma) else "day"
 
 
 def share(values: Iterable[bool]) -> float | None:

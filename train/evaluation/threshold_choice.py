@@ -50,16 +50,13 @@ class ThresholdChoice:
 def choose_threshold(
     ranked: RankedBoxes, negatives: Sequence[Floats], others: Sequence[Floats], *, current: float
 ) -> ThresholdChoice:
-    """Applies RULE.
+    """Applies RULE; raises TrainError if no plate is found at LOWEST.
 
     Args:
         ranked: Boxes of the held-out part.
         negatives: Scores of the boxes of each frame without plates; may be empty.
         others: The same of frames that take no part in the choice, for the table.
         current: The bundle's threshold, for the table.
-
-    Raises:
-        TrainError: No plate is found at LOWEST.
     """
     found = ranked.at(LOWEST).found
     if not found:
