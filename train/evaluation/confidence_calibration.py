@@ -65,18 +65,14 @@ class FittedTemperature:
     after: Calibration
 
 
-def reads_to_judge(
-    plates: Sequence[LabelledPlate], threshold: float, factor: float = 1.0
-) -> list[ReadResult]:
+def reads_to_judge(plates: Sequence[LabelledPlate]) -> list[ReadResult]:
     """Returns the reads end to end, or those in true boxes if there are plate crops only."""
-    return end_to_end(plates, threshold, factor) or in_true_boxes(plates, factor)
+    return end_to_end(plates) or in_true_boxes(plates)
 
 
-def fit_temperature(
-    plates: Sequence[LabelledPlate], threshold: float, *, current: float
-) -> FittedTemperature:
+def fit_temperature(plates: Sequence[LabelledPlate], *, current: float) -> FittedTemperature:
     """Finds the temperature of RULE; raises TrainError if all reads are correct, or all wrong."""
-    before = reads_to_judge(plates, threshold)
+    before = reads_to_judge(plates)
     correct = [each.is_correct for each in before if each.reading.plate]
     if len(set(correct)) < 2:
         raise TrainError(
@@ -84,9 +80,11 @@ def fit_temperature(
             "correct and wrong ones"
         )
 
+    def calibrated(factor: float) -> Calibration:
+        return calibration(reads_to_judge([plate.tempered(factor) for plate in plates]))
+
     def loss(log_factor: float) -> float:
-        results = reads_to_judge(plates, threshold, float(np.exp(log_factor)))
-        return calibration(results).loss or 0.0
+        return calibrated(float(np.exp(log_factor))).loss or 0.0
 
     grid = np.linspace(np.log(LOWEST), np.log(HIGHEST), GRID)
     best = int(np.argmin([loss(each) for each in grid]))
@@ -94,8 +92,8 @@ def fit_temperature(
     fine = minimize_scalar(loss, bounds=around, method="bounded", options={"xatol": 0.005})
     log_factor = min((0.0, float(grid[best]), float(fine.x)), key=loss)  # not smooth, not convex
     value = round(current * float(np.exp(log_factor)), 3)
-    after = calibration(reads_to_judge(plates, threshold, value / current))
-    return FittedTemperature(value, value / current, calibration(before), after)
+    factor = value / current
+    return FittedTemperature(value, factor, calibration(before), calibrated(factor))
 
 
 def calibration(results: Sequence[ReadResult]) -> Calibration:

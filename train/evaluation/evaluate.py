@@ -104,11 +104,12 @@ def evaluate(run: EvaluationRun) -> Evaluation:
     results = [predictor.labelled(*each) for each in tracked(images, "images")]
     crops = [predictor.crop(*each) for each in tracked(crop_images, "crops")]
     blanks = [list(tracked(predictor.negatives(path), path.name)) for path in run.negatives]
-    plates = [plate for each in (*(r.plates for r in results), *crops) for plate in each]
     threshold = predictor.spec.detector.threshold
     choice = _choice(results, blanks, threshold) if run.choose_threshold else None
     if choice and run.write:
         threshold = choice.threshold
+    found = (plate for each in (*(r.plates for r in results), *crops) for plate in each)
+    plates = [plate.detected_at(threshold) for plate in found]
     return Evaluation(
         run=run,
         spec=predictor.spec,
@@ -119,7 +120,7 @@ def evaluate(run: EvaluationRun) -> Evaluation:
         parts=grouped_detector_accuracy(results, threshold),
         negatives=[_false_boxes(run, part, threshold) for part in blanks],
         choice=choice,
-        reader=_reader(run, predictor.spec, plates, threshold, trained=trained | trained_crops),
+        reader=_reader(run, predictor.spec, plates, trained | trained_crops),
     )
 
 
@@ -156,21 +157,20 @@ def _reader(
     run: EvaluationRun,
     spec: BundleSpec,
     plates: Sequence[LabelledPlate],
-    threshold: float,
-    *,
     trained: frozenset[str],
 ) -> ReaderResults | None:
     if not plates and not run.calibrate:
         return None
     current = spec.reader.temperature
-    fitted = fit_temperature(plates, threshold, current=current) if run.calibrate else None
-    factor = fitted.factor if fitted and run.write else 1.0
-    found, crops = end_to_end(plates, threshold, factor), in_true_boxes(plates, factor)
+    fitted = fit_temperature(plates, current=current) if run.calibrate else None
+    if fitted and run.write:
+        plates = [plate.tempered(fitted.factor) for plate in plates]
+    found, crops = end_to_end(plates), in_true_boxes(plates)
     return ReaderResults(
         parts=grouped_reader_accuracy(found, crops, trained),
-        calibration=calibration(reads_to_judge(plates, threshold, factor)),
+        calibration=calibration(reads_to_judge(plates)),
         temperature=fitted,
-        passes=pass_accuracy(plates, threshold, factor),
+        passes=pass_accuracy(plates),
         confusions=confusions(crops),
         found=found,
         crops=crops,

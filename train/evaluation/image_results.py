@@ -1,12 +1,13 @@
 """What an image holds, and what the networks found and read in it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from plateid.core.geometry import Boxes
 from plateid.core.records import Box, PlateRead
+from plateid.core.text import tempered
 from train.dataset.formats.image_labels import LabelledBox
 from train.evaluation.coco_metrics import Bools, Floats, ImageBoxes
 
@@ -60,6 +61,21 @@ class LabelledPlate:
     def character_height(self) -> float:
         """Estimated height of its characters, in image pixels."""
         return CHARACTER * (self.box[3] - self.box[1]) / self.lines
+
+    def detected_at(self, threshold: float) -> "LabelledPlate":
+        """Returns the plate as the device finds it at a score threshold."""
+        return replace(self, found=self.found if self.score >= threshold else None)
+
+    def tempered(self, factor: float) -> "LabelledPlate":
+        """Returns the plate as the device reads it if the bundle's temperature is multiplied."""
+        if factor == 1.0:
+            return self
+        found = self.found and _tempered(self.found, factor)
+        return replace(self, crop=_tempered(self.crop, factor), found=found)
+
+
+def _tempered(reads: BoxReads, factor: float) -> BoxReads:
+    return tuple(replace(r, probabilities=tempered(r.probabilities, factor)) for r in reads)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,13 +8,7 @@ from plateid.core.formats import shipped_formats
 from plateid.core.fusion import Fusion
 from plateid.core.reading import fused_reading
 from train.evaluation.image_results import LabelledPlate
-from train.evaluation.reader_accuracy import (
-    ReadAccuracy,
-    ReadResult,
-    end_to_end,
-    read_accuracy,
-    with_temperature,
-)
+from train.evaluation.reader_accuracy import ReadAccuracy, ReadResult, end_to_end, read_accuracy
 
 GAP_S = 10.0
 """A plate that is not seen for longer than this begins another pass, seconds."""
@@ -35,9 +29,7 @@ class PassAccuracy:
     fused: ReadAccuracy
 
 
-def pass_accuracy(
-    plates: Sequence[LabelledPlate], threshold: float, temperature: float = 1.0
-) -> list[PassAccuracy]:
+def pass_accuracy(plates: Sequence[LabelledPlate]) -> list[PassAccuracy]:
     """Measures each source whose labels have times, in the detector's boxes."""
     by_source: dict[str, list[Pass]] = defaultdict(list)
     for each in passes(plates):
@@ -46,11 +38,10 @@ def pass_accuracy(
     for name, every in by_source.items():
         # On a stream, a frame is read once, without test-time augmentation.
         once = [[replace(p, found=p.found and p.found[:1]) for p in frames] for frames in every]
-        single = [end_to_end(frames, threshold, temperature) for frames in once]
+        single = [end_to_end(frames) for frames in once]
         best = [max(each, key=lambda result: result.reading.confidence) for each in single]
-        final = [fused(frames, threshold, temperature) for frames in every]
-        parts = ([result for each in single for result in each], best, final)
-        found.append(PassAccuracy(name, *map(read_accuracy, parts)))
+        parts = ([result for each in single for result in each], best, map(fused, every))
+        found.append(PassAccuracy(name, *(read_accuracy(list(part)) for part in parts)))
     return found
 
 
@@ -69,10 +60,10 @@ def passes(plates: Iterable[LabelledPlate]) -> Iterator[Pass]:
             yield [plate for _, plate in seen[start:end]]
 
 
-def fused(frames: Pass, threshold: float, temperature: float = 1.0) -> ReadResult:
+def fused(frames: Pass) -> ReadResult:
     """Returns what is published at the end of a pass."""
     fusion = Fusion()
     for plate in frames:
-        if plate.found is not None and plate.score >= threshold:
-            fusion.add(with_temperature(plate.found[0], temperature))
+        if plate.found:
+            fusion.add(plate.found[0])
     return ReadResult(frames[0], fused_reading(fusion, shipped_formats()))

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from plateid.core.reading import EMPTY, Reading, single_reading
-from plateid.core.records import PlateRead
-from plateid.core.text import edit_distance, tempered
+from plateid.core.text import edit_distance
 from plateid.models.tta import fuse_variants
 from train.evaluation.detector_accuracy import light
 from train.evaluation.image_results import BoxReads, LabelledPlate
@@ -79,37 +78,19 @@ class GroupAccuracy:
     crops: ReadAccuracy
 
 
-def end_to_end(
-    plates: Iterable[LabelledPlate], threshold: float, temperature: float = 1.0
-) -> list[ReadResult]:
-    """Reads plates in the detector's boxes; a plate that is not detected has an empty reading.
-
-    Plate crops are left out. `temperature` is a factor on the bundle's.
-    """
-    return [
-        ReadResult(plate, published(plate.found if plate.score >= threshold else None, temperature))
-        for plate in plates
-        if not plate.is_crop
-    ]
+def end_to_end(plates: Iterable[LabelledPlate]) -> list[ReadResult]:
+    """Returns what is read in the detector's boxes: "" if there is none. Leaves plate crops out."""
+    return [ReadResult(plate, published(plate.found)) for plate in plates if not plate.is_crop]
 
 
-def in_true_boxes(plates: Iterable[LabelledPlate], temperature: float = 1.0) -> list[ReadResult]:
-    """Reads plates in their labelled boxes."""
-    return [ReadResult(plate, published(plate.crop, temperature)) for plate in plates]
+def in_true_boxes(plates: Iterable[LabelledPlate]) -> list[ReadResult]:
+    """Returns what is read in the labelled boxes."""
+    return [ReadResult(plate, published(plate.crop)) for plate in plates]
 
 
-def published(reads: BoxReads | None, temperature: float = 1.0) -> Reading:
+def published(reads: BoxReads | None) -> Reading:
     """Returns the reading that `plateid read` gives for a still image."""
-    if reads is None:
-        return EMPTY
-    return single_reading(fuse_variants([with_temperature(read, temperature) for read in reads]))
-
-
-def with_temperature(read: PlateRead, factor: float) -> PlateRead:
-    """Returns what the reader would return if its bundle's temperature were multiplied."""
-    if factor == 1.0:
-        return read
-    return replace(read, probabilities=tempered(read.probabilities, factor))
+    return EMPTY if reads is None else single_reading(fuse_variants(list(reads)))
 
 
 def read_accuracy(results: Sequence[ReadResult]) -> ReadAccuracy:

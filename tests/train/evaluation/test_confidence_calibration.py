@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -15,7 +13,6 @@ from train.evaluation.confidence_calibration import (
 from train.evaluation.image_results import LabelledPlate
 from train.train_error import TrainError
 
-THRESHOLD = 0.3
 PLAIN = [1 + CHARSET.index(character) for character in "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"]
 """Columns of characters that are not folded."""
 
@@ -31,11 +28,7 @@ def calibrated(rng: np.random.Generator, length: int = 5) -> LabelledPlate:
 
 
 def with_factor(plates: list[LabelledPlate], factor: float) -> list[LabelledPlate]:
-    changed = []
-    for each in plates:
-        crop = replace(each.crop[0], probabilities=tempered(each.crop[0].probabilities, factor))
-        changed.append(replace(each, crop=(crop,), found=(crop,)))
-    return changed
+    return [each.tempered(factor) for each in plates]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +39,7 @@ def plates() -> list[LabelledPlate]:
 
 def test_calibrated_reads_have_a_small_error_and_overconfident_ones_a_large_one(plates):
     good, overconfident = (
-        calibration(reads_to_judge(with_factor(plates, factor), THRESHOLD)) for factor in (1, 0.4)
+        calibration(reads_to_judge(with_factor(plates, factor))) for factor in (1, 0.4)
     )
     assert good.error < 0.08
     assert overconfident.error > 0.2
@@ -58,7 +51,7 @@ def test_calibrated_reads_have_a_small_error_and_overconfident_ones_a_large_one(
 
 @pytest.mark.parametrize("factor", [0.4, 1.0, 2.5])
 def test_fitted_temperature_reverts_a_wrong_temperature(plates, factor):
-    fitted = fit_temperature(with_factor(plates, factor), THRESHOLD, current=2.0)
+    fitted = fit_temperature(with_factor(plates, factor), current=2.0)
     assert fitted.factor * factor == pytest.approx(1, rel=0.15)
     assert fitted.value == pytest.approx(2 * fitted.factor, abs=0.001)
     assert fitted.after.loss <= fitted.before.loss + 1e-4
@@ -68,14 +61,14 @@ def test_fitted_temperature_reverts_a_wrong_temperature(plates, factor):
 def test_reads_end_to_end_are_judged_if_there_are_any():
     missed = plate("AB12", score=0.2)
     crop = plate("AB12", found=None, score=0.0, is_crop=True)
-    assert [each.reading.plate for each in reads_to_judge([missed, crop], THRESHOLD)] == [""]
-    assert [each.reading.plate for each in reads_to_judge([crop], THRESHOLD)] == ["AB12"]
+    assert [each.reading.plate for each in reads_to_judge([missed, crop])] == [""]
+    assert [each.reading.plate for each in reads_to_judge([crop])] == ["AB12"]
 
 
 def test_a_read_with_one_uncertain_character_has_a_low_confidence():
     uncertain = read("B68SPK", 0.99)
     uncertain.probabilities[2] = read("X", 0.4).probabilities[0]
-    (one,) = reads_to_judge([plate("B68SPK", uncertain)], THRESHOLD)
+    (one,) = reads_to_judge([plate("B68SPK", uncertain)])
     assert one.reading.confidence < 0.5
 
 
@@ -99,4 +92,4 @@ def test_loss_of_a_certain_error_is_finite():
 )
 def test_no_temperature_is_fitted_if_all_reads_are_correct_or_wrong(plates, counts):
     with pytest.raises(TrainError, match=f"--calibrate: {counts}"):
-        fit_temperature(plates, THRESHOLD, current=1.0)
+        fit_temperature(plates, current=1.0)

@@ -66,7 +66,8 @@ def evaluation(folders, tmp_path_factory) -> Evaluation:
 
 
 def plates(evaluation: Evaluation) -> list:
-    return [plate for result in evaluation.results for plate in result.plates]
+    found = (plate for result in evaluation.results for plate in result.plates)
+    return [plate.detected_at(evaluation.threshold) for plate in found]
 
 
 def device(*arguments: object) -> dict[str, list[dict]]:
@@ -79,7 +80,7 @@ def device(*arguments: object) -> dict[str, list[dict]]:
 
 def test_end_to_end_reads_equal_those_of_the_device(folders, evaluation):
     said = {folder.name: device(folder / "images") for folder in folders[:2]}
-    for result in end_to_end(plates(evaluation), evaluation.threshold):
+    for result in end_to_end(plates(evaluation)):
         plate = result.plate
         found = said[plate.source][plate.path.name]
         covers = [iou(np.array([each["box"]]), np.array([plate.box]))[0, 0] for each in found]
@@ -105,7 +106,7 @@ def test_each_vehicle_is_one_pass_and_fusion_is_no_worse_than_a_frame(evaluation
     assert near.frames.plates == far.frames.plates == len(plates(evaluation)) / 2
     assert near.fused.plate_accuracy_folded == 1
     assert far.fused.plate_accuracy_folded >= far.frames.plate_accuracy_folded
-    flattened = pass_accuracy(plates(evaluation), evaluation.threshold, temperature=20.0)
+    flattened = pass_accuracy([each.tempered(20.0) for each in plates(evaluation)])
     assert [row.fused.confident for row in flattened] == [0, 0]
 
 
@@ -118,7 +119,7 @@ def test_temperature_factor_equals_the_temperature_of_the_device(folders, evalua
     expected = [plate for plate in plates(evaluation) if plate.source == "near"]
     pairs = zip(
         in_true_boxes(plates(again)),
-        in_true_boxes(expected, 1.7),
+        in_true_boxes([each.tempered(1.7) for each in expected]),
         in_true_boxes(expected),
         strict=True,
     )

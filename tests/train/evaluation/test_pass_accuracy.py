@@ -4,8 +4,6 @@ from tests.train.evaluation.evaluation_samples import plate, read
 from train.evaluation.image_results import LabelledPlate
 from train.evaluation.pass_accuracy import GAP_S, fused, pass_accuracy, passes
 
-THRESHOLD = 0.3
-
 
 def seen(text: str, t: float, said: str = "", score: float = 0.8, **changes) -> LabelledPlate:
     """A plate whose characters are read with a probability of `score`."""
@@ -37,8 +35,8 @@ def test_fused_reading_outvotes_the_frame_with_the_highest_confidence():
         seen("B68SPK", 2, score=0.7),
         seen("B68SPK", 3, "B68SPX", score=0.8),
     ]
-    assert fused(frames, THRESHOLD).reading.plate == "B68SPK"
-    (found,) = pass_accuracy([*frames, seen("B12AAA", 1, score=0.99)], THRESHOLD)
+    assert fused(frames).reading.plate == "B68SPK"
+    (found,) = pass_accuracy([*frames, seen("B12AAA", 1, score=0.99)])
     assert (found.name, found.frames.plates, found.fused.plates) == ("data", 4, 2)
     assert found.frames.plate_accuracy == pytest.approx(3 / 4)
     assert found.best_frames.plate_accuracy == 0.5
@@ -51,11 +49,11 @@ def test_frames_without_a_detection_are_not_fused():
         plate("B68SPK", moment=("ride", 1.0), score=0.2),
         plate("B68SPK", moment=("ride", 2.0), found=None, score=0.0),
     ]
-    assert fused(frames, THRESHOLD).reading.plate == ""
-    (found,) = pass_accuracy(frames, THRESHOLD)
+    assert fused(frames).reading.plate == ""
+    (found,) = pass_accuracy(frames)
     for part in (found.frames, found.best_frames, found.fused):
         assert (part.plate_accuracy, part.confident, part.confident_correct) == (0, 0, None)
 
 
 def test_sources_without_times_have_no_passes():
-    assert pass_accuracy([plate("B68SPK")], THRESHOLD) == []
+    assert pass_accuracy([plate("B68SPK")]) == []

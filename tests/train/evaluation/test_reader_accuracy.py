@@ -10,8 +10,6 @@ from train.evaluation.reader_accuracy import (
 )
 from train.folding import fold
 
-THRESHOLD = 0.3
-
 
 def test_a_plate_that_is_not_detected_is_not_read_end_to_end():
     plates = [
@@ -22,7 +20,7 @@ def test_a_plate_that_is_not_detected_is_not_read_end_to_end():
         plate("B68SPK", is_crop=True),
     ]
     found, crops = (
-        read_accuracy(results) for results in (end_to_end(plates, THRESHOLD), in_true_boxes(plates))
+        read_accuracy(results) for results in (end_to_end(plates), in_true_boxes(plates))
     )
     assert (found.plates, found.plate_accuracy, found.plate_accuracy_folded) == (4, 0.25, 0.5)
     assert (crops.plates, crops.plate_accuracy, crops.plate_accuracy_folded) == (5, 0.8, 1)
@@ -47,9 +45,7 @@ def test_plates_are_grouped_by_their_properties():
         plate("A3", source="other", is_crop=True),
         plate("A4", labels={"legibility": "partial"}),
     ]
-    parts = grouped_reader_accuracy(
-        end_to_end(plates, THRESHOLD), in_true_boxes(plates), {"A1", "A3"}
-    )
+    parts = grouped_reader_accuracy(end_to_end(plates), in_true_boxes(plates), {"A1", "A3"})
     counts = {
         key: [(each.name, each.end_to_end.plates, each.crops.plates) for each in group]
         for key, group in parts.items()
