@@ -46,14 +46,9 @@ class FalseBoxes:
 
 @dataclass(frozen=True, eq=False)
 class ReaderResults:
-    """Everything about reading.
+    """Everything about reading: end to end (`found`), and in true boxes (`crops`, `confusions`).
 
-    Attributes:
-        temperature: None unless one was fitted.
-        passes: One for each source whose labels have times.
-        confusions: Counts of the true and the wrong character, in true boxes.
-        found: Reads end to end.
-        crops: Reads in true boxes.
+    `temperature` is None unless one was fitted. `passes` has each source whose labels have times.
     """
 
     parts: dict[str, list[GroupAccuracy]]
@@ -73,8 +68,7 @@ class Evaluation:
         spec: The bundle before anything was written.
         threshold: The score threshold of all results: the bundle's, or the chosen one if it is
             written into the bundle. The same holds for the temperature.
-        results: Results of the labelled images; empty if there are plate crops only.
-        parts: Detector accuracy by group of images.
+        results: Those of the labelled images; empty if there are plate crops only.
         choice: None unless a threshold was to be chosen.
         reader: None if no plate has a text.
     """

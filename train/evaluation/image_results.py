@@ -26,13 +26,11 @@ class LabelledPlate:
     """A plate with a known text, and what the reader returned for it.
 
     Attributes:
-        source: Name of its evaluation set.
         box: Its true box, in image pixels.
         luma: Mean brightness of the image, 0 to 255.
         moment: Video name and second in it, if the labels have them.
         crop: Reads in the true box.
-        found: Reads in the detector's box; None if no box covers the plate.
-        score: Detection score of that box.
+        found: Reads in the detector's box, which has this score; None if no box covers the plate.
         is_crop: Whether the image is a plate crop, on which no detector runs.
     """
 
@@ -83,7 +81,6 @@ class ImageResult:
     """One image or video frame, and what the networks found in it.
 
     Attributes:
-        source: Name of its evaluation set.
         luma: Mean brightness, 0 to 255.
         scale: Pixels of REFERENCE per image pixel.
         boxes: Detected boxes, highest score first; scores are `predictor.MIN_SCORE` or more.

@@ -30,4 +30,4 @@ def card(spec: BundleSpec) -> str:
         keep_trailing_newline=True,
     )
     sources = [name.removesuffix("_recall") for name in spec.metrics if name.endswith("_recall")]
-    return template.render(spec=spec, accuracy=ACCURACY, sources=sources)
+    return str(template.render(spec=spec, accuracy=ACCURACY, sources=sources))

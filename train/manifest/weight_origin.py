@@ -58,13 +58,11 @@ def reader_origin(checkpoint: Path, *after: Path) -> str:
 
 def averaged_with(network: Network, *others: Path) -> str:
     """Returns what the origin says about averaging the weights with others."""
-    names = "".join(f" and those of {each.name}{_listed(network, each)}" for each in others)
-    return f"; average of its weights{names}" if others else ""
-
-
-def _listed(network: Network, weights: Path) -> str:
-    data = _data(network, [str(weights)])
-    return f" ({data})" if data else ""
+    text = "; average of its weights" if others else ""
+    for each in others:
+        data = _data(network, [str(each)])
+        text += f" and those of {each.name}" + (f" ({data})" if data else "")
+    return text
 
 
 def _record(folder: Path, after: Sequence[Path]) -> dict[str, Any] | None:

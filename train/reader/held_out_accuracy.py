@@ -11,7 +11,7 @@ from plateid.core.text import best_text, ctc_positions
 from plateid.models.bundle import ReaderSpec
 from plateid.models.onnx_reader import to_reader_input
 from train.folding import fold
-from train.reader.real_plates import RealPlate, framed
+from train.reader.real_plates import RealPlate, by_source, framed
 
 Array = NDArray[np.float32]
 
@@ -26,11 +26,11 @@ def accuracy_by_source(
         return probabilities
 
     network.eval()
-    by_source: dict[str, list[bool]] = {}
     with torch.inference_mode():
-        for plate, right in zip(plates, correct_reads(read, spec, plates), strict=True):
-            by_source.setdefault(plate.source, []).append(right)
-    return {source: round(float(np.mean(right)), 4) for source, right in sorted(by_source.items())}
+        return {
+            group[0].source: round(float(np.mean(correct_reads(read, spec, group))), 4)
+            for group in by_source(plates)
+        }
 
 
 def correct_reads(

@@ -14,12 +14,9 @@ Light = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class CropGeometry:
-    """The size of a crop on the sensor.
+    """The size of a rendered crop divided by that on the sensor, and its characters.
 
-    Attributes:
-        shrink: Size of the rendered crop divided by its size on the sensor.
-        cap: Height of its characters on the sensor, pixels.
-        box: Area of its characters, xyxy in normalised coordinates (0-1).
+    These have a height on the sensor, in pixels, and an area, xyxy in normalised coordinates (0-1).
     """
 
     shrink: float

@@ -22,14 +22,10 @@ def write_crop_folder(
     seed: int = 0,
     workers: int | None = None,
 ) -> None:
-    """Fills a new folder with images of plates and `labels.csv`; raises TrainError if it cannot.
+    """Fills a new folder with `labels.csv` and the plates among `count` crops.
 
-    Args:
-        folder: The folder; it must not exist.
-        count: Number of crops to render; crops without a plate are not written.
-        like: Only plates of a country within these limits are written; None: all plates.
-        seed: Random seed; use another one than for the training of the reader.
-        workers: Number of processes; None: one for each core.
+    With `like`, only plates of a country within these limits are written. Use another seed than for
+    the training of the reader. Raises TrainError if the folder exists or cannot be written.
     """
     try:
         if folder.exists():

@@ -91,11 +91,7 @@ def _draw_rays(rng: np.random.Generator, image: Image, colour: Colour) -> None:
 
 
 def draw_band(rng: np.random.Generator, image: Image, band: Band) -> Box:
-    """Draws the band, if this plate has one.
-
-    Returns:
-        The area that the band leaves free, xyxy in pixels.
-    """
+    """Draws the band, if this plate has one. Returns the area that it leaves free, xyxy."""
     height, width = image.shape[:2]
     if rng.random() >= band.share:
         return 0, 0, width, height
@@ -134,7 +130,6 @@ def _draw_ring_of_stars(
 def _draw_code(
     rng: np.random.Generator, image: Image, band: Band, box: Box, *, ink: Colour
 ) -> None:
-    """Draws the country code or the name of the state, if the band has one."""
     if band.codes:
         text = random_caption(rng, band.codes)
         draw_text(image, text, box, ink=ink, font=random_font(rng, "sans"))

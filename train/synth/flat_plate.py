@@ -14,7 +14,7 @@ from train.synth.decorations import (
     draw_caption,
     draw_fittings,
 )
-from train.synth.fonts import CHINESE, FontFace, line_mask
+from train.synth.fonts import CHINESE, FontFace, Mask, line_mask
 from train.synth.layouts import ROW, PlateLayout, layouts
 from train.synth.plate_texts import match_text, random_rows, rows_of
 from train.synth.stroke_fonts import CAP
@@ -24,18 +24,11 @@ from train.train_error import TrainError
 
 TWO_ROWS = 3.5
 """Factor by which plates of two rows are more frequent: they are harder to read."""
-Opacity = NDArray[np.uint8]
-"""Shape (H, W), 0 to 255."""
 
 
 @dataclass(frozen=True)
 class FlatPlate:
-    """A plate seen from the front.
-
-    Attributes:
-        boxes: Boxes of the characters, xyxy in pixels, shape (N, 4).
-        rows: Row of each character.
-    """
+    """A plate seen from the front, and the box (xyxy in pixels) and the row of each character."""
 
     image: Image
     text: str
@@ -133,7 +126,7 @@ def _print(
     blend_colour(image, _wear_off(rng, opacity), (0, 0), ink)
 
 
-def _draw_glyph(opacity: Opacity, placed: PlacedSymbol, face: FontFace) -> None:
+def _draw_glyph(opacity: Mask, placed: PlacedSymbol, face: FontFace) -> None:
     """Adds the mask of a character to the opacity, in place."""
     prefix = placed.is_prefix
     mask = line_mask(CHINESE, placed.kind, CAP) if prefix else face.glyph(placed.kind)
@@ -147,7 +140,7 @@ def _draw_glyph(opacity: Opacity, placed: PlacedSymbol, face: FontFace) -> None:
     np.maximum(part, small, out=part)
 
 
-def _vary_weight(rng: np.random.Generator, opacity: Opacity) -> Opacity:
+def _vary_weight(rng: np.random.Generator, opacity: Mask) -> Mask:
     """Returns strokes that are a little heavier or lighter on 30 % of the large plates."""
     chance = rng.random()
     if chance > 0.3 or opacity.shape[0] < 40:
@@ -157,7 +150,7 @@ def _vary_weight(rng: np.random.Generator, opacity: Opacity) -> Opacity:
     return np.asarray(changed, np.uint8)
 
 
-def _emboss(rng: np.random.Generator, image: Image, opacity: Opacity) -> None:
+def _emboss(rng: np.random.Generator, image: Image, opacity: Mask) -> None:
     """Draws highlights and shadows at the edges of raised characters."""
     step = max(1, round(image.shape[0] * rng.uniform(0.005, 0.014)))
     raised = cv2.dilate(opacity, np.ones((2 * step + 1, 2 * step + 1), np.uint8)).astype(np.int16)
@@ -166,7 +159,7 @@ def _emboss(rng: np.random.Generator, image: Image, opacity: Opacity) -> None:
     image[:] = np.clip(image + change, 0, 255).astype(np.uint8)
 
 
-def _wear_off(rng: np.random.Generator, opacity: Opacity) -> Opacity:
+def _wear_off(rng: np.random.Generator, opacity: Mask) -> Mask:
     """Returns the opacity of a quarter of the plates with ink worn off in patches."""
     if rng.random() < 0.75:
         return opacity

@@ -17,20 +17,21 @@ Length = Annotated[float, Field(gt=0)]
 Range = tuple[float, float]
 """Least and largest value of a random number."""
 HexColour = Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
-Gap = Literal[
-    "none",
-    "thin",
-    "space",
-    "wide",
-    "dash",
-    "dot",
-    "star",
-    "seal",
-    "crest",
-    "shape",
-    "emblem",
-    "ring",
-]
+GAPS = {
+    "none": 0.0,
+    "thin": 0.12,
+    "space": 0.38,
+    "wide": 0.75,
+    "dash": 0.5,
+    "dot": 0.32,
+    "star": 0.5,
+    "seal": 0.62,
+    "crest": 0.62,
+    "shape": 0.6,
+    "emblem": 1.0,
+    "ring": 0.45,
+}
+"""Kinds of gaps between characters and their widths, in heights of a character."""
 Graphic = Literal["fade", "hills", "blobs", "stripes", "picture", "pattern", "rays"]
 ROW = "/"
 """The part of a pattern that starts the second row."""
@@ -57,12 +58,19 @@ def _pattern(pattern: str) -> str:
     return pattern
 
 
+def _gap(kind: str) -> str:
+    if kind not in GAPS:
+        raise ValueError(f"no gap {kind!r}; known: {' '.join(GAPS)}")
+    return kind
+
+
 def _family(family: str) -> str:
     if family not in families():
         raise ValueError(f"no family {family!r} in fonts.toml; known: {' '.join(families())}")
     return family
 
 
+Gap = Annotated[str, AfterValidator(_gap)]
 Family = Annotated[str, AfterValidator(_family), Field(description="Fonts, see fonts.toml")]
 
 

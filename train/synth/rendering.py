@@ -31,10 +31,9 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True)
 class LabelledCrop:
-    """A crop and what a reader must answer.
+    """A detector's crop at the resolution of the sensor, and what a reader must answer.
 
     Attributes:
-        image: The crop of a detector, BGR, at the resolution of the sensor.
         text: Characters in reading order, row by row; empty: no plate.
         centres: Centre of each character, normalised coordinates (0-1), shape (N, 2).
         rows: Row of each character, 0 or 1.

@@ -4,40 +4,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from plateid.core.records import Box
 from train.synth.fonts import FontFace, pick_face
-from train.synth.layouts import PlateLayout
+from train.synth.layouts import GAPS, PlateLayout
 from train.synth.plate_texts import TextPart, TextRow
 from train.synth.stroke_fonts import CAP
 
-WIDTHS = {
-    "none": 0.0,
-    "thin": 0.12,
-    "space": 0.38,
-    "wide": 0.75,
-    "dash": 0.5,
-    "dot": 0.32,
-    "star": 0.5,
-    "seal": 0.62,
-    "crest": 0.62,
-    "shape": 0.6,
-    "emblem": 1.0,
-    "ring": 0.45,
-}
-"""Width of each gap, in heights of a character."""
 SQUEEZE = (0.62, 1.5)
 """Limits of the horizontal scaling that makes an open font look like that of a plate."""
 
 
 @dataclass(frozen=True)
 class PlacedSymbol:
-    """A character or a symbol; in heights of a capital until it is placed, then in pixels.
+    """A character or a symbol of GAPS; in heights of a capital until it is placed, then in pixels.
 
-    Attributes:
-        kind: The character, or the name of a gap.
-        is_prefix: Whether it precedes the text without being a part of it.
+    A prefix precedes the text without being a part of it.
     """
 
     kind: str
@@ -58,15 +40,10 @@ class PlacedSymbol:
         """Its box, xyxy."""
         return self.x, self.y, self.x + self.width, self.y + self.height
 
-    def moved(self, scale: NDArray[np.float64], offset: NDArray[np.float64]) -> "PlacedSymbol":
-        """Returns the symbol scaled by (x, y), then shifted by (x, y)."""
-        return replace(
-            self,
-            x=self.x * scale[0] + offset[0],
-            y=self.y * scale[1] + offset[1],
-            width=self.width * scale[0],
-            height=self.height * scale[1],
-        )
+    def placed(self, x: float, y: float, sx: float, sy: float) -> "PlacedSymbol":
+        """Returns the symbol scaled by (sx, sy), then moved to (x, y)."""
+        width, height = self.width * sx, self.height * sy
+        return replace(self, x=self.x * sx + x, y=self.y * sy + y, width=width, height=height)
 
 
 class Typesetter:
@@ -102,8 +79,7 @@ class Typesetter:
             slack = right - left - width * cap * narrow
             x = left + slack * float(np.clip(rng.normal(0.5, 0.08), 0.15, 0.85))
             y = top + (centres[number] + shift) * (bottom - top) - cap / 2
-            offset = np.array([x, y])
-            result += [each.moved(np.array([cap * narrow, cap]), offset) for each in placed]
+            result += [each.placed(x, y, cap * narrow, cap) for each in placed]
         return result
 
     def _place_row(self, row: TextRow, number: int) -> tuple[list[PlacedSymbol], float]:
@@ -115,7 +91,7 @@ class Typesetter:
             x = 0.55 + 2 * self._spacing
         for part in row:
             if part.gap != "none":
-                width = WIDTHS[part.gap] * self._gap
+                width = GAPS[part.gap] * self._gap
                 start, reach = x - self._spacing, width + self._spacing
                 placed.append(PlacedSymbol(part.gap, start, 0, reach, 1, number))
                 x += width

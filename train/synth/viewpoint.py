@@ -35,11 +35,8 @@ def crop_plate(
 ) -> tuple[Image, Points]:
     """Returns a plate from a random viewpoint, cropped by a detector, and its characters' centres.
 
-    Args:
-        rng: Source of randomness.
-        image: The plate and its surroundings.
-        margin: Width of the surroundings on each side, pixels.
-        boxes: Boxes of the characters, xyxy in pixels of the plate; the crop contains them.
+    The image shows the plate, a margin around it, and characters in these boxes, xyxy in pixels of
+    the plate. The crop contains them.
     """
     height, width = image.shape[0] - 2 * margin, image.shape[1] - 2 * margin
     view = random_homography(rng, (width, height))
