@@ -17,20 +17,19 @@ from plateid.capture.images import ArrayImage, decode_image, read_image
 from plateid.capture.mailbox import Mailboxes
 from plateid.capture.stream import read_stream
 from plateid.capture.video_file import read_video
-from plateid.config.cameras import EventsConfig
 from plateid.config.models import ModelsConfig, bundle_path, shipped_bundles
 from plateid.config.plate_formats import load_formats
 from plateid.config.problems import problems_of
 from plateid.config.root import Config
 from plateid.core.drawing import draw_plates
+from plateid.core.reading import read_detections
 from plateid.core.records import Detection, Frame, Image, LazyImage, Plate, PlateEvent
 from plateid.errors import BundleError, InvalidConfigError, SourceError
 from plateid.models.networks import Networks
 from plateid.models.tta import TtaReader
 from plateid.pipeline.camera_pipeline import CameraPipeline
-from plateid.pipeline.event_builder import EventServices, Origin
+from plateid.pipeline.event_builder import EventBuilder
 from plateid.pipeline.settings import PipelineSettings
-from plateid.pipeline.stills import read_detections
 from plateid.pipeline.tracking import HIGH_SCORE
 from plateid.pipeline.traffic import EventSink
 from plateid.service.logs import configure_logs
@@ -139,18 +138,17 @@ class ALPR:
 
     def read_detections(self, image: LazyImage, detections: Sequence[Detection]) -> list[Plate]:
         """Returns what detected plates say, best first: the second half of `read`."""
-        return read_detections(image, detections, self._tta_reader, self._formats)
+        return read_detections(image, detections, self._tta_reader.read, self._formats)
 
     def pipeline(self, camera: str, sink: EventSink) -> CameraPipeline:
         """Returns a pipeline for the frames of one source; `sink` receives its events."""
         score = HIGH_SCORE if self._min_score is None else min(self._min_score, HIGH_SCORE)
-        services = EventServices(next_seq=lambda: next(self._sequence))
         device = Config.model_fields["device"].default
         return CameraPipeline(
-            Origin(device, camera, self.networks.names, services),
-            PipelineSettings(EventsConfig(), self._formats, high_score=score),
-            detector=self._detector,
-            reader=self._reader,
+            PipelineSettings(camera, formats=self._formats, high_score=score),
+            EventBuilder(device, self.networks.names, lambda: next(self._sequence)),
+            detect=self._detector.detect,
+            read=self._reader.read,
             sink=sink,
         )
 

@@ -18,7 +18,7 @@ from plateid.delivery import Delivery
 from plateid.errors import PlateidError, StoreError
 from plateid.models.networks import Networks
 from plateid.outputs.targets import targets_of
-from plateid.pipeline.event_builder import EventServices
+from plateid.pipeline.event_builder import EventBuilder
 from plateid.recognition import Recognition, RecognitionParts, settings_of
 from plateid.service.clock import clock_synced
 from plateid.service.gps import Gpsd, NoGps
@@ -251,17 +251,19 @@ class App:
         )
 
     def _recognition_parts(self) -> RecognitionParts:
-        services = EventServices(
-            next_seq=self._store.next_seq,
+        events = EventBuilder(
+            self._config.device,
+            self._networks.names,
+            self._store.next_seq,
             clock_synced=clock_synced,
             position=self._gps.position,
-            lists=self._lists,
-            snapshots=self._snapshots,
+            lists=lambda: self._lists.lists,
+            take_snapshot=self._snapshots.take,
         )
         return RecognitionParts(
             self._networks,
             self._metrics,
-            services,
+            events,
             self._supervisor,
             sink=self,
             show=self._web.show,

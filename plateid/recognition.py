@@ -4,8 +4,10 @@ import functools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ParamSpec, TypeVar
 
 import structlog
+from prometheus_client import Histogram
 
 from plateid.backoff import outage_counts
 from plateid.capture.camera import Camera
@@ -17,15 +19,16 @@ from plateid.core.health import CameraHealth
 from plateid.core.records import Frame, Plate, PlateEvent
 from plateid.models.networks import Networks
 from plateid.pipeline.camera_pipeline import CameraPipeline
-from plateid.pipeline.event_builder import EventServices, Origin
+from plateid.pipeline.event_builder import EventBuilder
 from plateid.pipeline.passes import Pass
 from plateid.pipeline.settings import PipelineSettings
-from plateid.pipeline.timed import TimedDetector, TimedReader
 from plateid.pipeline.traffic import EventSink
 from plateid.service.metrics import Metrics
 from plateid.service.supervisor import Supervisor
 
 log = structlog.get_logger()
+P = ParamSpec("P")
+T = TypeVar("T")
 
 SOURCE_KEYS = ("url", "loop", "timeout_s", "size", "format")
 """Keys of a camera that change where its frames come from."""
@@ -40,7 +43,7 @@ class RecognitionParts:
     Attributes:
         networks: The detector and the reader.
         metrics: Measures the inferences.
-        services: Supplies the fields of events that the pipelines do not know.
+        events: Builds the events.
         supervisor: Starts the threads.
         sink: Receives the events.
         show: Called with each processed frame and its plates.
@@ -49,7 +52,7 @@ class RecognitionParts:
 
     networks: Networks
     metrics: Metrics
-    services: EventServices
+    events: EventBuilder
     supervisor: Supervisor
     sink: EventSink
     show: Callable[[Frame, Sequence[Plate]], None]
@@ -65,6 +68,7 @@ def settings_of(config: Config) -> dict[str, PipelineSettings]:
     formats = formats_of(config)
     return {
         camera.name: PipelineSettings(
+            camera.name,
             rules_of(config, camera),
             formats[camera.name],
             replace(camera.view, zoom=not config.hides_plates),
@@ -187,13 +191,21 @@ class Recognition:
     def _pipeline(self, name: str) -> CameraPipeline:
         networks, metrics = self._parts.networks, self._parts.metrics
         return CameraPipeline(
-            Origin(self._config.device, name, networks.names, self._parts.services),
             self._settings[name],
-            detector=TimedDetector(networks.detector(), metrics.detector_s.labels(name).time),
-            reader=TimedReader(networks.reader(), metrics.reader_s.labels(name).time),
+            self._parts.events,
+            detect=_timed(networks.detector().detect, metrics.detector_s.labels(name)),
+            read=_timed(networks.reader().read, metrics.reader_s.labels(name)),
             sink=self._parts.sink,
         )
 
     def _camera(self, config: CameraConfig) -> Camera:
         on_status = functools.partial(self._on_status, config.name)
         return Camera(config, self._mailboxes[config.name], on_status=on_status)
+
+
+def _timed(function: Callable[P, T], histogram: Histogram) -> Callable[P, T]:
+    def timed(*args: P.args, **kwargs: P.kwargs) -> T:
+        with histogram.time():
+            return function(*args, **kwargs)
+
+    return timed

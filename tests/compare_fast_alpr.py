@@ -20,9 +20,9 @@ import numpy as np
 
 from plateid.capture.images import find_sources, read_image
 from plateid.config.models import ModelsConfig, bundle_path
+from plateid.core.reading import read_detections
 from plateid.models.networks import Networks
 from plateid.models.session import NetworkSession
-from plateid.pipeline.stills import read_detections
 from train.export.latency import reference_session
 
 DETECTOR_PX = 640
@@ -99,7 +99,7 @@ def main() -> None:
         for _ in range(ROUNDS):
             started = time.perf_counter()
             found = detector.detect(image)
-            read_detections(image, found, reader)
+            read_detections(image, found, reader.read)
             ours.append(time.perf_counter() - started)
             started = time.perf_counter()
             other.detect(pixels)

@@ -23,7 +23,7 @@ from plateid.models.onnx_detector import OnnxDetector
 from plateid.models.onnx_reader import OnnxReader
 from plateid.models.session import NetworkSession
 from plateid.pipeline.camera_pipeline import CameraPipeline
-from plateid.pipeline.event_builder import EventServices, Origin
+from plateid.pipeline.event_builder import EventBuilder
 from plateid.pipeline.motion import MotionGate
 from plateid.pipeline.passes import Pass
 from plateid.pipeline.settings import PipelineSettings
@@ -221,12 +221,12 @@ class Bench:
 
     def pipeline(self, events: EventFolder) -> CameraPipeline:
         """Returns a camera pipeline that hands its events to `events`."""
-        services = EventServices(next_seq=events.next_seq, snapshots=events)
+        names = self.networks.names
         return CameraPipeline(
-            Origin("bench", "bench", self.networks.names, services),
-            PipelineSettings(),
-            detector=self.networks.detector(),
-            reader=self.networks.reader(),
+            PipelineSettings("bench"),
+            EventBuilder("bench", names, events.next_seq, take_snapshot=events.take),
+            detect=self.networks.detector().detect,
+            read=self.networks.reader().read,
             sink=events,
         )
 

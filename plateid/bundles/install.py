@@ -23,12 +23,12 @@ from plateid.bundles.signature import SUFFIX, check_signature, sign
 from plateid.capture.images import decode_image
 from plateid.config.load import load_config
 from plateid.config.models import ModelsConfig
+from plateid.core.reading import read_detections
 from plateid.core.records import rfc3339
 from plateid.core.wording import counted
 from plateid.errors import BundleError
 from plateid.models.bundle import Bundle, BundleSpec, bundle_file, read_spec, verified
 from plateid.models.networks import Networks
-from plateid.pipeline.stills import read_detections
 from plateid.service.systemd import Unit
 
 MAX_BYTES = 200_000_000
@@ -135,7 +135,7 @@ def _check_golden_images(config: ModelsConfig) -> int:
     for golden in networks.spec.golden:
         path = config.bundle / golden.file
         image = decode_image(verified(path, golden.sha256), path)
-        found = read_detections(image, networks.detector().detect(image), networks.reader())
+        found = read_detections(image, networks.detector().detect(image), networks.reader().read)
         texts = [plate.text for plate in found]
         if missing := [plate for plate in golden.plates if plate not in texts]:
             read = f"only {', '.join(texts)}" if texts else "nothing"

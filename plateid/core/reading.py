@@ -1,10 +1,19 @@
 """From fused character positions to a reading: candidate texts, weighted by country syntax."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from plateid.core.formats import Formats, shipped_formats
 from plateid.core.fusion import Fusion
-from plateid.core.records import Candidate, Detection, Plate, PlateRead, Region
+from plateid.core.records import (
+    Box,
+    Candidate,
+    Detection,
+    LazyImage,
+    Plate,
+    PlateRead,
+    Region,
+)
 from plateid.core.text import Hypothesis, Positions, best_text, n_best, with_confusables
 
 CANDIDATES = 5
@@ -103,3 +112,18 @@ def single_reading(read: PlateRead, formats: Formats | None = None) -> Reading:
     fusion = Fusion(keep_blanks=True)
     fusion.add(read)
     return fused_reading(fusion, formats or shipped_formats())
+
+
+def read_detections(
+    image: LazyImage,
+    detections: Sequence[Detection],
+    read: Callable[[LazyImage, Sequence[Box]], list[PlateRead]],
+    formats: Formats | None = None,
+) -> list[Plate]:
+    """Reads each detected plate of an image by itself, and returns the plates, best first."""
+    reads = read(image, [detection.box for detection in detections])
+    plates = [
+        single_reading(each, formats).to_plate(detection)
+        for detection, each in zip(detections, reads, strict=True)
+    ]
+    return sorted(plates, key=lambda plate: -plate.confidence)

@@ -10,6 +10,4 @@ lost_passes       the lost-pass buffer: undetected vehicles that may still be th
 clock_overlays    clocks that the camera writes into the image
 event_builder     builds complete events, with list match, position and snapshot
 settings          what one camera's pipeline is configured with
-stills            plates of single images
-timed             a detector and a reader that measure their time
 """

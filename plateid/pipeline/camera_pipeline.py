@@ -2,19 +2,17 @@
 
 import functools
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from plateid.core.geometry import moved
-from plateid.core.records import BestFrame, Box, Detection, Frame, LazyImage, Plate
+from plateid.core.records import BestFrame, Box, Detection, Frame, LazyImage, Plate, PlateRead
 from plateid.core.view import Size
-from plateid.pipeline.event_builder import Origin
+from plateid.pipeline.event_builder import EventBuilder
 from plateid.pipeline.motion import SIZE, MotionGate
 from plateid.pipeline.passes import Pass
 from plateid.pipeline.settings import PipelineSettings
-from plateid.pipeline.stills import PlateReader
 from plateid.pipeline.tracking import Track, Tracker
 from plateid.pipeline.traffic import EventSink, Traffic
 
@@ -28,13 +26,6 @@ MAX_SKIP = timedelta(seconds=0.18)
 is detected at most this much and one frame later."""
 
 
-class Detector(Protocol):
-    """Finds plates."""
-
-    def detect(self, image: LazyImage) -> list[Detection]:
-        """Returns the plates of an image, best first; raises ModelError when inference fails."""
-
-
 class CameraPipeline:
     """One camera's tracks and passes. Every method is thread-safe.
 
@@ -44,22 +35,26 @@ class CameraPipeline:
 
     def __init__(
         self,
-        origin: Origin,
         settings: PipelineSettings,
+        events: EventBuilder,
         *,
-        detector: Detector,
-        reader: PlateReader,
+        detect: Callable[[LazyImage], list[Detection]],
+        read: Callable[[LazyImage, Sequence[Box]], list[PlateRead]],
         sink: EventSink,
     ) -> None:
-        """Starts without vehicles; compiles the plate syntax now, before the first vehicle."""
+        """Starts without vehicles; compiles the plate syntax now, before the first vehicle.
+
+        `detect` returns the plates of an image, and `read` one read for each box. Both raise
+        ModelError when inference fails.
+        """
         settings.formats.compile()
         self._view = settings.view
         self._new_tracker = functools.partial(
             Tracker, high_score=settings.high_score, lost_s=settings.rules.lost_s
         )
-        self._detector = detector
-        self._reader = reader
-        self._traffic = Traffic(origin, settings, sink)
+        self._detect = detect
+        self._read = read
+        self._traffic = Traffic(settings, events, sink)
         self._lock = threading.RLock()
         self._last_at: datetime | None = None
         self._size: Size | None = None
@@ -171,18 +166,19 @@ class CameraPipeline:
         self._traffic.update(self._tracks, size, now)
         boxes = (*(d.box for d in found), *(t.detection.box for t in self._tracks))
         whole = [track for track in self._tracks if _is_whole(track.detection.box, part)]
-        self._read(image, self._traffic.due(whole, now), tuple(dict.fromkeys(boxes)))
+        self._read_due(image, self._traffic.due(whole, now), tuple(dict.fromkeys(boxes)))
 
     def _detected(self, image: LazyImage, part: Box) -> list[Detection]:
         x1, y1, x2, y2 = part
         if (x2 - x1, y2 - y1) == (image.width, image.height):
-            return self._detector.detect(image)
-        found = self._detector.detect(image.part(part))
+            return self._detect(image)
+        found = self._detect(image.part(part))
         return [replace(each, box=moved(each.box, x1, y1)) for each in found]
 
-    def _read(self, image: LazyImage, due: list[Track], all_boxes: tuple[Box, ...]) -> None:
-        due = due[:MAX_READS]
-        reads = self._reader.read(image, [track.detection.box for track in due])
+    def _read_due(self, image: LazyImage, due: list[Track], all_boxes: tuple[Box, ...]) -> None:
+        if not (due := due[:MAX_READS]):
+            return
+        reads = self._read(image, [track.detection.box for track in due])
         for track, read in zip(due, reads, strict=True):
             self._traffic.add(track, read, BestFrame(image, track.detection.box, all_boxes))
 

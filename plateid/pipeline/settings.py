@@ -12,6 +12,7 @@ from plateid.pipeline.tracking import HIGH_SCORE
 class PipelineSettings:
     """What one camera's pipeline is configured with; `high_score` starts a track (0-1)."""
 
+    camera: str
     rules: EventsConfig = field(default_factory=EventsConfig)
     formats: Formats = field(default_factory=shipped_formats)
     view: View = field(default_factory=View)

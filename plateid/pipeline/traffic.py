@@ -10,7 +10,7 @@ from plateid.core.reading import Reading
 from plateid.core.records import BestFrame, PlateEvent, PlateRead
 from plateid.core.view import Size, normalised
 from plateid.pipeline.clock_overlays import ClockOverlays
-from plateid.pipeline.event_builder import EventBuilder, EventType, Origin
+from plateid.pipeline.event_builder import EventBuilder, EventType
 from plateid.pipeline.lost_passes import LostPassBuffer
 from plateid.pipeline.passes import Pass
 from plateid.pipeline.settings import PipelineSettings
@@ -45,10 +45,10 @@ class Traffic:
         unpublished: Number of passes that ended without an event although their plate was read.
     """
 
-    def __init__(self, origin: Origin, settings: PipelineSettings, sink: EventSink) -> None:
+    def __init__(self, settings: PipelineSettings, events: EventBuilder, sink: EventSink) -> None:
         """Starts without vehicles."""
-        self._camera = origin.camera
-        self._builder = EventBuilder(origin, settings)
+        self._settings = settings
+        self._events = events
         self._rules = settings.rules
         self._formats = settings.formats
         self._sink = sink
@@ -64,7 +64,7 @@ class Traffic:
         for track in tracks:
             box = track.detection.box
             if track.id not in self._passes:
-                synced = self._builder.clock_synced()
+                synced = self._events.clock_synced()
                 self._passes[track.id] = Pass(box, now, clock_synced=synced)
             self._passes[track.id].detected(box, now)
 
@@ -235,7 +235,7 @@ class Traffic:
         is_clock = self._clocks.include(box, vehicle.texts, age_s=age_s)
         if len(self._clocks.boxes) > known:
             place = normalised(box, self._size or (1, 1))
-            log.info("clock overlay detected", camera=self._camera, box=place)
+            log.info("clock overlay detected", camera=self._settings.camera, box=place)
         return is_clock
 
     def _send(self, event_type: EventType, vehicle: Pass) -> None:
@@ -244,6 +244,8 @@ class Traffic:
         reading, published = self._reading(vehicle), vehicle.published
         if published is not None and not reading.plate:
             reading = published  # strict syntax may reject the text of later reads
-        event = self._builder.build(event_type, vehicle, reading, self._size)
+        event = self._events.build(
+            event_type, vehicle, reading, settings=self._settings, size=self._size
+        )
         vehicle.published = reading
         self._sink.accept(event)

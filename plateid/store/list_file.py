@@ -4,7 +4,6 @@ import hashlib
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import structlog
@@ -12,7 +11,6 @@ import structlog
 from plateid.config.outputs import ListsConfig
 from plateid.core.list_csv import COLUMNS, parse_entries
 from plateid.core.lists import ListEntry, Lists
-from plateid.core.records import ListMatch
 from plateid.errors import ConfigError, reason_of
 from plateid.files import replace_text
 
@@ -26,10 +24,10 @@ log = structlog.get_logger()
 class ListFile:
     """The lists of the last valid version of their file.
 
-    `match` may be called from any thread, all other methods from one thread.
+    Its methods belong to one thread.
 
     Attributes:
-        lists: The lists, which a reload replaces as a whole.
+        lists: The lists, which a reload replaces as a whole; any thread may use them.
         refused: Why the present file is not used; empty if it is.
     """
 
@@ -46,10 +44,6 @@ class ListFile:
         self._loaded = self._seen = _state(config.file)
         if config.file is not None:
             self.lists = self._read(config.file)
-
-    def match(self, plate: str, *, camera: str, at: datetime) -> ListMatch | None:
-        """Returns the nearest entry that is valid for `camera` at the time `at`, if any."""
-        return self.lists.match(plate, camera=camera, at=at)
 
     def reload(self) -> None:
         """Reads the file now.

@@ -15,10 +15,10 @@ import pytest
 from plateid.capture.images import ArrayImage
 from plateid.config.models import ModelsConfig
 from plateid.core.geometry import same_place
+from plateid.core.reading import read_detections
 from plateid.core.records import Box
 from plateid.demo import DEMO_VIDEO
 from plateid.models.networks import Networks
-from plateid.pipeline.stills import read_detections
 from tests.app.test_app import finished, run
 from tests.core.test_schema import VALIDATOR
 from tests.support.broker import Broker, Subscriber, until
@@ -66,7 +66,7 @@ def plates_in(jpeg: bytes) -> dict[str, Box]:
     networks = Networks(ModelsConfig())
     image = ArrayImage(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR))
     found = networks.detector().detect(image)
-    plates = read_detections(image, found, networks.reader())
+    plates = read_detections(image, found, networks.reader().read)
     return {plate.text: plate.box for plate in plates}
 
 

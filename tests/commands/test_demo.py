@@ -18,7 +18,7 @@ from plateid.core.view import View
 from plateid.demo import DEMO_VIDEO
 from plateid.models.networks import Networks
 from plateid.pipeline.camera_pipeline import CameraPipeline
-from plateid.pipeline.event_builder import EventServices, Origin
+from plateid.pipeline.event_builder import EventBuilder
 from plateid.pipeline.settings import PipelineSettings
 
 TRUTH = json.loads(DEMO_VIDEO.with_suffix(".json").read_text())
@@ -44,10 +44,10 @@ class Events(list[PlateEvent]):
 def street(networks: Networks, events: Events, view: View | None = None) -> CameraPipeline:
     names, sequence = ModelNames("d", "r", "b"), iter(range(1, 100))
     return CameraPipeline(
-        Origin("box", "street", names, EventServices(next_seq=lambda: next(sequence))),
-        PipelineSettings(view=view or View()),
-        detector=networks.detector(),
-        reader=networks.reader(),
+        PipelineSettings("street", view=view or View()),
+        EventBuilder("box", names, lambda: next(sequence)),
+        detect=networks.detector().detect,
+        read=networks.reader().read,
         sink=events,
     )
 

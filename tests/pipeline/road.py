@@ -20,7 +20,7 @@ from plateid.core.records import (
 )
 from plateid.core.view import View
 from plateid.pipeline.camera_pipeline import CameraPipeline
-from plateid.pipeline.event_builder import EventServices, Origin
+from plateid.pipeline.event_builder import EventBuilder
 from plateid.pipeline.settings import PipelineSettings
 from tests.core.test_text import positions
 from tests.support.images import ArrayLazyImage
@@ -162,14 +162,17 @@ def pipeline(
     formats: Formats | None = None,
 ) -> CameraPipeline:
     sequence = iter(range(1, 1000))
-    services = EventServices(
-        next_seq=lambda: next(sequence), clock_synced=recording.clock_synced, snapshots=recording
-    )
     return CameraPipeline(
-        Origin("box", "gate", ModelNames("d", "r", "b"), services),
-        PipelineSettings(rules, formats or shipped_formats(), view or View()),
-        detector=recording.networks,
-        reader=recording.networks,
+        PipelineSettings("gate", rules, formats or shipped_formats(), view or View()),
+        EventBuilder(
+            "box",
+            ModelNames("d", "r", "b"),
+            lambda: next(sequence),
+            clock_synced=recording.clock_synced,
+            take_snapshot=recording.take,
+        ),
+        detect=recording.networks.detect,
+        read=recording.networks.read,
         sink=recording,
     )
 

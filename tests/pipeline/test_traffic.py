@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from plateid.core.formats import Formats, shipped_formats
+from plateid.core.reading import read_detections
 from plateid.pipeline.camera_pipeline import MAX_READS
-from plateid.pipeline.stills import read_detections
 from tests.pipeline.road import (
     LEFT,
     RULES,
@@ -333,6 +333,6 @@ def test_plates_of_an_image_are_sorted_by_confidence():
         ((300.0, 100.0, 400.0, 125.0), "GOOD12", 0.99),
     ]
     networks, road = FakeNetworks(), Road(boxes)
-    plates = read_detections(road, networks.detect(road), networks)
+    plates = read_detections(road, networks.detect(road), networks.read)
     assert [plate.text for plate in plates] == ["GOOD12", "BAD123"]
-    assert read_detections(Road([]), [], networks) == []
+    assert read_detections(Road([]), [], networks.read) == []

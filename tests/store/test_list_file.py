@@ -26,7 +26,7 @@ def opened(file: Path) -> ListFile:
 
 
 def matched(lists: ListFile) -> ListMatch | None:
-    return lists.match(SEEN.plate, camera=SEEN.camera, at=SEEN.last_seen)
+    return lists.lists.match(SEEN.plate, camera=SEEN.camera, at=SEEN.last_seen)
 
 
 def matched_name(lists: ListFile) -> str | None:

@@ -15,14 +15,14 @@ from plateid.config.load import load_config
 from plateid.config.models import ModelsConfig
 from plateid.config.root import Config
 from plateid.core.geometry import same_place
+from plateid.core.reading import read_detections
 from plateid.core.records import BestFrame, ListMatch
 from plateid.demo import DEMO_VIDEO
 from plateid.errors import ConfigError
 from plateid.models.networks import Networks
 from plateid.pipeline.camera_pipeline import CameraPipeline
-from plateid.pipeline.event_builder import EventServices, Origin
+from plateid.pipeline.event_builder import EventBuilder
 from plateid.pipeline.settings import PipelineSettings
-from plateid.pipeline.stills import read_detections
 from plateid.store.snapshot_files import SnapshotFiles
 from plateid.store.snapshots import MAX_BYTES, Snapshots, encoded
 from tests.core.test_schema import SCHEMA
@@ -53,12 +53,11 @@ def passes(networks):
             pass
 
     sequence, sink = iter(range(1, 100)), Sink()
-    services = EventServices(next_seq=lambda: next(sequence), snapshots=sink)
     pipeline = CameraPipeline(
-        Origin("box", "street", networks.names, services),
-        PipelineSettings(),
-        detector=networks.detector(),
-        reader=networks.reader(),
+        PipelineSettings("street"),
+        EventBuilder("box", networks.names, lambda: next(sequence), take_snapshot=sink.take),
+        detect=networks.detector().detect,
+        read=networks.reader().read,
         sink=sink,
     )
     for frame in read_video(DEMO_VIDEO):
@@ -116,7 +115,7 @@ def pixels(jpeg, flags=cv2.IMREAD_COLOR):
 def read_again(networks, jpeg):
     """The boxes of the plates in a JPEG, by text."""
     image = ArrayImage(pixels(jpeg))
-    plates = read_detections(image, networks.detector().detect(image), networks.reader())
+    plates = read_detections(image, networks.detector().detect(image), networks.reader().read)
     return {plate.text: plate.box for plate in plates}
 
 

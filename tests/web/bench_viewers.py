@@ -20,7 +20,7 @@ from plateid.core.records import Frame, PlateEvent
 from plateid.demo import DEMO_VIDEO
 from plateid.models.networks import Networks
 from plateid.pipeline.camera_pipeline import CameraPipeline
-from plateid.pipeline.event_builder import EventServices, Origin
+from plateid.pipeline.event_builder import EventBuilder
 from plateid.pipeline.settings import PipelineSettings
 from plateid.store.event_store import EventStore
 from plateid.web.server import WebServer
@@ -66,12 +66,10 @@ class Recognition:
         self._count = itertools.count()
         networks = Networks(ModelsConfig())
         self._pipeline = CameraPipeline(
-            Origin(
-                "gate", "drive", networks.names, EventServices(next_seq=lambda: next(self._count))
-            ),
-            PipelineSettings(),
-            detector=networks.detector(),
-            reader=networks.reader(),
+            PipelineSettings("drive"),
+            EventBuilder("gate", networks.names, lambda: next(self._count)),
+            detect=networks.detector().detect,
+            read=networks.reader().read,
             sink=NullSink(),
         )
 

@@ -21,10 +21,10 @@ from plateid.capture.video_file import read_video
 from plateid.config.load import load_config
 from plateid.config.models import ModelsConfig
 from plateid.config.root import Config
+from plateid.core.reading import read_detections
 from plateid.core.records import Direction, Frame, ListMatch, Plate, PlateEvent
 from plateid.demo import DEMO_VIDEO
 from plateid.models.networks import Networks
-from plateid.pipeline.stills import read_detections
 from plateid.pipeline.traffic import MIN_CHARACTERS
 from plateid.store.event_store import EventStore
 from plateid.store.snapshot_files import SnapshotFiles
@@ -153,7 +153,7 @@ def scene() -> Scene:
     frame = next(frame for frame in read_video(DEMO_VIDEO) if frame.sequence == BRIGHT_DAY)
     networks = Networks(ModelsConfig())
     detections = networks.detector().detect(frame.image)
-    plates = read_detections(frame.image, detections, networks.reader())
+    plates = read_detections(frame.image, detections, networks.reader().read)
     return frame, [plate for plate in plates if len(plate.text) >= MIN_CHARACTERS]
 
 
