@@ -93,5 +93,5 @@ class Redaction:
         db.execute(
             "UPDATE event SET policy_applied = 1, payload = ?, plate = ?, plate_form = ?"
             " WHERE position = ?",
-            (kept.to_json(), kept.plate, kept_form, position),
+            (payload if kept == event else kept.to_json(), kept.plate, kept_form, position),
         )
