@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from plateid.bundles.archive import sync_folder, write_synced
-from plateid.config.models import ACTIVE, DEFAULT_BUNDLE, TRIAL, bundle_of
+from plateid.config.models import ACTIVE, DEFAULT_BUNDLE, TRIAL, link_target
 from plateid.errors import BundleError, os_errors_as, reason_of
 from plateid.models.bundle import Bundle, read_spec
 
@@ -38,12 +38,12 @@ class InstalledBundles:
     @property
     def active(self) -> Path:
         """The bundle in use, except during a trial."""
-        return bundle_of(self.folder / ACTIVE) or DEFAULT_BUNDLE
+        return link_target(self.folder / ACTIVE) or DEFAULT_BUNDLE
 
     @property
     def previous(self) -> Path:
         """The bundle in use before that."""
-        return bundle_of(self.folder / PREVIOUS) or DEFAULT_BUNDLE
+        return link_target(self.folder / PREVIOUS) or DEFAULT_BUNDLE
 
     @property
     def newest_version(self) -> int:

@@ -17,17 +17,17 @@ from av.video.stream import VideoStream
 from plateid.errors import SourceError
 
 TIMEOUT_S = 3.0
-"""Default seconds without data after which a camera has failed."""
+"""Default time without data after which a camera counts as failed, seconds."""
 _OLD_PYAV = int(av.__version__.split(".")[0]) < 19  # noqa: PLR2004 - the version
 _METADATA_OPTIONS: dict[str, Any] = {"metadata_errors": "replace"} if _OLD_PYAV else {}
-"""Metadata is not always UTF-8; PyAV before 19, the last for Python 3.11, refuses such files."""
+"""Arguments with which PyAV before 19, the last for Python 3.11, accepts non-UTF-8 metadata."""
 _LIVE_FORMATS = "rtsp,mpegts,mjpeg,mpjpeg,h264,hevc,flv,live_flv,matroska,webm,mov,mp4,avi,nut"
-"""Container formats of a camera. Playlists (HLS, DASH, concat) are not among them: a hostile camera
-could make FFmpeg open other hosts with them."""
+"""Container formats that a camera may send. Playlists (HLS, DASH, concat) are refused, because a
+hostile camera could make FFmpeg open other hosts with them."""
 _CREDENTIALS = re.compile(r"[:=;&,]|%3[ad]", re.IGNORECASE)
-"""A path segment with one of these characters may hold a user and password."""
-_NO_VIDEO = {"tty", "gif"}
-"""Formats that FFmpeg opens as video though they are not: text files and GIF images."""
+"""A path segment with one of these characters may hold a user name and a password."""
+_NOT_VIDEO = {"tty", "gif"}
+"""Formats that plateid refuses though FFmpeg opens them as video: text files and GIF images."""
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def source_errors(path: Path) -> Iterator[None]:
 
 
 def is_file(url: str) -> bool:
-    """Returns whether this is the path of a video file, not a URL or a device."""
+    """Returns whether `url` is the path of a video file, not a URL or a device."""
     return "://" not in url and not url.startswith("/dev/")
 
 
@@ -97,7 +97,7 @@ def open_container(
     try:
         arguments = open_arguments(url, timeout_s, device_options)
         with av.open(**arguments, **_METADATA_OPTIONS) as container:
-            if container.format.name in _NO_VIDEO:
+            if container.format.name in _NOT_VIDEO:
                 raise SourceError(subject, "is not a video")
             yield container, _video_stream(container, subject)
     except av.error.FFmpegError as error:
@@ -106,7 +106,7 @@ def open_container(
 
 
 def packets(container: InputContainer) -> Iterator["Packet[Stream]"]:
-    """Yields all packets, and at the end an empty one of each stream, which flushes its decoder."""
+    """Yields all packets, then an empty packet for each stream, which flushes its decoder."""
     try:
         yield from container.demux()
     except IndexError:  # a PyAV bug at the end of a file whose audio starts late

@@ -1,4 +1,4 @@
-"""Mailboxes: frames wait here for a worker, one per camera; the newest frame wins."""
+"""Mailboxes: each holds the newest frame of one camera until a worker takes it."""
 
 import threading
 from collections import deque
@@ -10,7 +10,8 @@ from plateid.core.records import Frame
 class Mailbox:
     """Holds the newest frame of one camera, and counts the frames received and dropped.
 
-    A frame is dropped if no worker takes it before the next one arrives.
+    A frame is dropped if no worker takes it before the next one arrives. `busy` means that a worker
+    is processing a frame of the camera.
     """
 
     def __init__(self, changed: threading.Condition) -> None:
@@ -42,7 +43,7 @@ class Mailbox:
 
     @property
     def ready(self) -> bool:
-        """Whether a frame is waiting and no worker is processing the one before."""
+        """Whether a frame is waiting and no worker is processing the previous frame."""
         return self.waiting and not self.busy
 
     def discard(self) -> None:
@@ -65,7 +66,7 @@ class Mailboxes:
         self._changed = threading.Condition()
         self._boxes = {camera: Mailbox(self._changed) for camera in cameras}
         self._turns = deque(self._boxes.values())
-        self._idle = 0
+        self._idle_workers = 0
 
     def __getitem__(self, camera: str) -> Mailbox:
         return self._boxes[camera]
@@ -74,12 +75,12 @@ class Mailboxes:
     def crowded(self) -> bool:
         """Whether more cameras have a waiting frame than workers are idle."""
         with self._changed:
-            return sum(box.ready for box in self._turns) > self._idle
+            return sum(box.ready for box in self._turns) > self._idle_workers
 
     def wait_any(self) -> Frame | None:
         """Returns the next frame, cameras taking turns; None when all are closed and empty.
 
-        Blocks until there is one. The camera's next frame waits until `done` is called.
+        Blocks until a frame arrives. The camera's next frame waits until `done` is called.
         """
         with self._changed:
             while True:
@@ -90,18 +91,18 @@ class Mailboxes:
                     return box.take()
                 if all(box.closed and not box.waiting for box in self._turns):
                     return None
-                self._idle += 1
+                self._idle_workers += 1
                 self._changed.wait()
-                self._idle -= 1
+                self._idle_workers -= 1
 
     def done(self, camera: str) -> None:
-        """Releases a camera whose frame has been processed, so that a worker takes its next one."""
+        """Marks the camera's frame as processed, so that a worker can take the next one."""
         with self._changed:
             self._boxes[camera].busy = False
             self._changed.notify_all()
 
     def wait_idle(self, camera: str, *, timeout_s: float) -> None:
-        """Blocks until no frame of the camera waits or is in process, or until the time-out."""
+        """Blocks until no frame of the camera is waiting or in process, or until the time-out."""
         box = self._boxes[camera]
         with self._changed:
             self._changed.wait_for(lambda: not box.waiting and not box.busy, timeout_s)

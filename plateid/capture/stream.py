@@ -21,14 +21,14 @@ from plateid.core.records import Frame
 from plateid.errors import SourceError
 
 MAX_DAMAGED = 250
-"""Damaged packets in a row after which a camera counts as failed; about ten seconds of video."""
+"""Consecutive damaged packets after which a camera counts as failed: about 10 s of video."""
 MAX_TIMEOUTS = 3
-"""A stream without video ends after this many time-outs; FFmpeg itself may need up to three."""
+"""Number of time-outs after which a stream without video ends. FFmpeg itself may need three."""
 
 
 @dataclass(frozen=True)
 class SourceInfo:
-    """What a source delivers: width and height in pixels as displayed, frames a second if known."""
+    """Format of a source: displayed width and height in pixels, and frames a second if known."""
 
     width: int
     height: int
@@ -49,7 +49,7 @@ def probe(
 
     Thread(target=work, name="probe", daemon=True).start()  # V4L2 may block for ever
     try:
-        return answer.result(2 * MAX_TIMEOUTS * timeout_s)  # to open it, and for one frame
+        return answer.result(2 * MAX_TIMEOUTS * timeout_s)  # once to open it, once for a frame
     except TimeoutError:
         raise SourceError(redacted(url), "delivers no frame") from None
 
@@ -71,10 +71,10 @@ def read_stream(
     options: Mapping[str, str] | None = None,
     behind: Callable[[], bool] = lambda: False,
 ) -> Iterator[Frame]:
-    """Yields the frames of a live source until SourceError: it fails, ends, or sends no video.
+    """Yields the frames of a live source. Raises SourceError if it fails, ends, or sends no video.
 
-    That a source has sent no video for `timeout_s` is detected within three times as long. FFmpeg's
-    `options` apply to V4L2 devices. While `behind` is true, non-reference frames are not decoded.
+    Missing video is detected within three times `timeout_s`. FFmpeg's `options` apply to V4L2
+    devices. While `behind` returns true, non-reference frames are not decoded.
     """
     with open_container(url, timeout_s, options) as (container, stream):
         lag = None

@@ -1,4 +1,4 @@
-"""Frames of a video file, with its damage and truncation reported."""
+"""Reads the frames of a video file, and reports damage and truncation."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -21,18 +21,21 @@ from plateid.errors import SourceError
 _STATES_DURATION = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flv", "asf"}
 """Container formats whose header states the duration; FFmpeg estimates it for all others."""
 _SLACK_S, _SLACK_FRAMES = 0.2, 2
-"""A file counts as truncated if it ends earlier than stated by more than both of these."""
-_REORDERED_S = 1.0
-"""Timestamps that go back by more than this start anew: the file consists of joined recordings."""
+"""Tolerance of the truncation check, seconds and frames: the larger of the two applies."""
+_MAX_REORDER_S = 1.0
+"""Longest step back between timestamps of one recording, seconds. A longer step starts the next
+recording of a joined file."""
 _MATROSKA_GAP_BYTES = 1024
-"""More bytes than Matroska puts between two packets, cluster headers (25 bytes) included."""
-_FIRST_CAMERAS = datetime(2000, 1, 1, tzinfo=UTC)
-"""A creation time before this date comes from a clock that was not set."""
+"""Gap between two packets above which a Matroska cluster is damaged, bytes. Cluster headers take 25
+bytes."""
+_EARLIEST_CREATION = datetime(2000, 1, 1, tzinfo=UTC)
+"""Earliest creation time that counts. Before it, the clock of the camera was not set."""
 _DEFAULT_FPS = 25
+"""Assumed frame rate of a file that states none, frames a second."""
 
 
 def frame_count(path: Path) -> int | None:
-    """Returns the approximate number of frames, or None if the container does not state it."""
+    """Returns the approximate number of frames; None if the container does not state it."""
     with open_container(str(path)) as (container, stream):
         if stream.frames:
             return stream.frames
@@ -97,11 +100,11 @@ def _created_at(metadata: dict[str, str]) -> datetime | None:
     except ValueError:
         return None
     aware = created_at if created_at.tzinfo else created_at.replace(tzinfo=UTC)
-    return aware if aware >= _FIRST_CAMERAS else None
+    return aware if aware >= _EARLIEST_CREATION else None
 
 
 class _VideoFile:
-    """Decodes a file to its end, past damaged packets, and records how far it came."""
+    """Decodes a whole file despite damaged packets, and records where damage begins."""
 
     def __init__(self, path: Path, container: InputContainer, stream: VideoStream) -> None:
         self._path = path
@@ -128,7 +131,7 @@ class _VideoFile:
             return 0.0
         next_s = self._media_time_s + 1 / float(self._stream.guessed_rate or _DEFAULT_FPS)
         time_s = next_s if frame.time is None else frame.time - self._first_s
-        if time_s < self._media_time_s - _REORDERED_S:
+        if time_s < self._media_time_s - _MAX_REORDER_S:
             self._first_s += time_s - next_s
             time_s = next_s
         self._media_time_s = max(self._media_time_s, time_s)
@@ -157,7 +160,7 @@ class _VideoFile:
         return frames or []
 
     def _note_end(self, packet: "Packet[Stream]") -> None:
-        """Records the end of the packet's stream, in ticks: Fraction arithmetic takes 50 us."""
+        """Records the end of the packet's stream in ticks: Fraction arithmetic takes 50 us."""
         ticks = packet.dts if packet.pts is None else packet.pts
         if ticks is not None:
             index, end = packet.stream.index, ticks + (packet.duration or 0)
@@ -176,6 +179,6 @@ class _VideoFile:
         self._last_block = (packet.pos, packet.pos + packet.size)
 
     def _note_damage(self) -> None:
-        """Ignores damage before the first frame: a recording may begin between key frames."""
+        """Records the first damage. A recording may begin with packets that cannot be decoded."""
         if self._first_s is not None and self._damaged_at_s is None:
             self._damaged_at_s = self._media_time_s

@@ -17,8 +17,8 @@ from plateid.commands.options import BUNDLE, to_counts
 from plateid.config.models import bundle_path
 from plateid.demo import DEMO_VIDEO
 
-PLATES = (0, 1, 5, 20)
-"""Numbers of plates in a frame that are measured."""
+PLATE_COUNTS = (0, 1, 5, 20)
+"""Numbers of plates in a frame for which the time is measured."""
 
 
 @click.command(epilog="Example: plateid bench --cameras 1,4 --seconds 60")
@@ -81,7 +81,7 @@ def _measure_stages(report: Report, traffic: Path, bundle: Path, *, demo: bool) 
     _step("measuring the stages of a frame")
     report.profile = bench.profile(traffic)
     report.accuracy = accuracy_of(report.profile.left) if demo else None
-    report.crowds = [bench.crowd(plates) for plates in PLATES]
+    report.crowds = [bench.crowd(plates) for plates in PLATE_COUNTS]
 
 
 def _step(text: str) -> None:
@@ -89,7 +89,7 @@ def _step(text: str) -> None:
 
 
 def _ignore(_text: str) -> None:
-    """Prints nothing: JSON comes at the end."""
+    """Prints nothing, because JSON follows at the end."""
 
 
 def _stages_text(report: Report) -> str:

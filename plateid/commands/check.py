@@ -1,4 +1,4 @@
-"""`plateid check`: tests everything that the service needs, one line each."""
+"""`plateid check`: tests everything that the service needs, and prints one line for each test."""
 
 import functools
 import os
@@ -29,12 +29,12 @@ from plateid.store.snapshot_files import MIN_FREE_MB
 from plateid.web.certificate import Certificate
 from plateid.web.credentials import credentials_file, read_credentials, require_password
 
-CLOCK = {
+CLOCK_LINES = {
     True: "ok    clock    synchronised",
     False: "warn  clock    not synchronised by a time service",
     None: "warn  clock    the kernel does not report whether it is synchronised",
 }
-"""A wrong clock is a warning only: it makes times wrong, not plates."""
+"""Lines by result of `clock_synced`. They only warn, because a wrong clock hides no plate."""
 
 
 @click.command(epilog="Example: plateid check -c plateid.toml")
@@ -56,14 +56,15 @@ def check(path: Path) -> None:
         ("disk", lambda: _disk(config)),
         *([("web", lambda: _web(config))] if config.web.enabled else []),
     ]
-    passed = [_passes(name, check) for name, check in checks]
-    click.echo(CLOCK[clock_synced()])
+    passed = [_run_check(name, test) for name, test in checks]
+    click.echo(CLOCK_LINES[clock_synced()])
     sys.exit(0 if all(passed) else 1)
 
 
-def _passes(name: str, check: Callable[[], str]) -> bool:
+def _run_check(name: str, test: Callable[[], str]) -> bool:
+    """Prints the result of a test; returns whether it passed."""
     try:
-        click.echo(f"ok    {name:8} {check()}")
+        click.echo(f"ok    {name:8} {test()}")
     except PlateidError as error:
         click.echo(f"FAIL  {name:8} {error}")
         return False
@@ -83,7 +84,7 @@ def _lists(config: Config) -> str:
 
 
 def _webhook(config: WebhookConfig) -> str:
-    Webhook(config)  # sends nothing: a gate might open
+    Webhook(config)  # sends no request, because a gate might open
     return f"{'signed' if config.secret_file else 'not signed'}, not called"
 
 

@@ -1,4 +1,4 @@
-"""`plateid demo`: plateid on its own video, without any set-up."""
+"""`plateid demo`: runs plateid on a shipped video, without any set-up."""
 
 import click
 
@@ -13,6 +13,6 @@ def demo(*, loop: bool) -> None:
     The demo includes an MQTT broker and the web UI; each event is one line of JSON.
     """
     supervisor = supervisor_with_signals()
-    from plateid.demo import run_demo  # noqa: PLC0415 - slow to load: signals count before it
+    from plateid.demo import run_demo  # noqa: PLC0415 - loads slowly; signals must stop it already
 
     run_demo(supervisor, loop=loop, on_event=click.echo)

@@ -21,7 +21,8 @@ from plateid.store.purge import Purge, Purged
 from plateid.store.search import find, find_all
 from plateid.store.search_query import Query, QueryError, parse_query
 
-MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
+LOCAL_TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
+"""Formats of a date or time on the command line."""
 FILTERS = (
     click.option("--plate", help="A plate or a pattern: * is any text, ? any character."),
     click.option("--fuzzy", is_flag=True, help="Include plates at edit distance 1."),
@@ -34,10 +35,12 @@ FILTERS = (
     click.option("--min", help="Minimum confidence."),
     click.option("--max", help="Maximum confidence."),
 )
+"""Options of a search."""
 COLUMNS = (
     "{first_seen:25} {camera:12} {plate:10} {confidence:4.2f} {region:2} {direction:9} {listed}"
 )
-NOTHING = "no events found"
+"""Format of one result of a search."""
+NO_EVENTS = "no events found"
 
 
 @click.group(epilog='Example: plateid events search --plate "B68*"')
@@ -47,7 +50,7 @@ def events() -> None:
 
 def filters(command: Callable[..., None]) -> Callable[..., None]:
     """Adds the options of a search to a command."""
-    return reduce(lambda made, option: option(made), reversed(FILTERS), command)
+    return reduce(lambda decorated, option: option(decorated), reversed(FILTERS), command)
 
 
 def _history(config: Path) -> History:
@@ -86,7 +89,7 @@ def search(path: Path, *, limit: int, as_json: bool, **options: Any) -> None:
     for event in found.events:
         click.echo(json.dumps(event, ensure_ascii=False) if as_json else _line(event))
     if not found.events:
-        click.echo(NOTHING, err=as_json)
+        click.echo(NO_EVENTS, err=as_json)
     if found.after and not as_json:
         click.echo(
             f"more than {limit} found: raise --limit, or use plateid events export", err=True
@@ -119,25 +122,25 @@ def _line(event: dict[str, Any]) -> str:
 def export(path: Path, *, form: str, **options: Any) -> None:
     """Write all passes that match to standard output."""
     found = find_all(_history(path), _query(**options))
-    lines = (csv_lines if form == "csv" else json_lines)(_noted(found))
+    lines = (csv_lines if form == "csv" else json_lines)(_with_notice(found))
     for line in lines:
         click.echo(line, nl=False)
 
 
-def _noted(found: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yields the events; says on standard error when there are none."""
+def _with_notice(found: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yields the events; prints a notice on standard error if there are none."""
     event = None
     for event in found:
         yield event
     if event is None:
-        click.echo(NOTHING, err=True)
+        click.echo(NO_EVENTS, err=True)
 
 
 @events.command(epilog="Example: plateid events purge --before 2026-11-24")
 @CONFIG
 @click.option(
     "--before",
-    type=MOMENT,
+    type=LOCAL_TIME,
     metavar="DATE",
     help="Delete events first seen before, local time: 2026-11-24, 2026-11-24T18:30.",
 )
@@ -149,7 +152,7 @@ def purge(
 ) -> None:
     """Delete events, sent or not, with their snapshots and labels.
 
-    Nothing of them stays in the file of the store.
+    The file of the store keeps no trace of them.
     """
     if (before is not None) + (plate is not None) + everything != 1:
         raise click.UsageError("give one of --before, --plate and --all")
@@ -162,18 +165,19 @@ def purge(
     if plate is not None:
         purged = store.plate(plate)
     else:
-        purged = store.before(_aware(before)) if before else store.all()
+        purged = store.before(_with_offset(before)) if before else store.all()
     _print_purged(purged)
     for log_file in (config.logfile.csv, config.logfile.jsonl):
         if log_file is not None and log_file.exists():
             click.echo(f"{log_file} is left unchanged")
 
 
-def _aware(moment: datetime) -> datetime:
+def _with_offset(moment: datetime) -> datetime:
+    """Returns a local time with its offset from UTC."""
     try:
         return moment.astimezone()
     except (ValueError, OverflowError) as error:
-        raise click.BadParameter("is before all time zones", param_hint="--before") from error
+        raise click.BadParameter("is too early", param_hint="--before") from error
 
 
 def _print_purged(purged: Purged) -> None:

@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands share."""
 
 import signal
 from pathlib import Path
@@ -30,7 +30,7 @@ LOOP = click.option("--loop", is_flag=True, help="Play the video again and again
 
 
 def to_counts(_context: click.Context, _parameter: click.Parameter, text: str) -> Any:
-    """Returns the numbers of a list such as `1,2,4`."""
+    """Parses a list of counts such as `1,2,4`."""
     try:
         counts = tuple(int(part) for part in text.split(",") if part)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Progress on standard error: a bar on a terminal, elsewhere a plain line now and then."""
+"""Shows progress on standard error: bars on a terminal, else a line every few seconds."""
 
 import sys
 import time
@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TaskID
 
 T = TypeVar("T")
-PLAIN_S = 10.0
-"""Seconds between two plain lines: a log stays short, and a user sees that work goes on."""
+LINE_INTERVAL_S = 10.0
+"""Interval between two lines in a log, seconds: few lines, but regular signs of life."""
 
 
 class ProgressReport:
@@ -31,7 +31,7 @@ class ProgressReport:
             disable=not terminal,
         )
         self._tasks: dict[str, TaskID] = {}
-        self._next_line_at = float("inf") if terminal else time.monotonic() + PLAIN_S
+        self._next_line_at = float("inf") if terminal else time.monotonic() + LINE_INTERVAL_S
 
     def track(self, items: Iterable[T], name: str, total: int | None = None) -> Iterator[T]:
         """Yields the items and reports how many of the total are done."""
@@ -44,12 +44,12 @@ class ProgressReport:
                 self._bars.remove_task(self._tasks.pop(name))
 
     def show(self, name: str, done: float, total: float | None) -> None:
-        """Reports how much of the total is done; None: the total is unknown."""
+        """Reports how much is done of the total, which may be unknown (None)."""
         if name not in self._tasks:
             self._tasks[name] = self._bars.add_task(name)
         self._bars.update(self._tasks[name], completed=done, total=total)
         if time.monotonic() >= self._next_line_at:
-            self._next_line_at = time.monotonic() + PLAIN_S
+            self._next_line_at = time.monotonic() + LINE_INTERVAL_S
             click.echo(f"{name}: {done:,}{f' of {total:,}' if total else ''}", err=True)
 
     def __enter__(self) -> Self:

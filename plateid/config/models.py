@@ -1,4 +1,4 @@
-"""Which networks plateid runs: `[models]`, shipped and installed bundles."""
+"""Section `[models]`, and the paths of shipped and installed bundles."""
 
 import os
 from pathlib import Path
@@ -11,11 +11,13 @@ from plateid.config.section import Section
 from plateid.errors import ConfigError
 
 SHIPPED = Path(__file__).parents[1] / "models"
+"""Directory of the shipped bundles."""
 DEFAULT_BUNDLE = SHIPPED / "default"
+"""Bundle that plateid runs if no other is configured or installed."""
 ACTIVE = "active"
 """Name of the symlink that points to the installed bundle in use."""
 TRIAL = Path("/run/plateid-trial")
-"""Symlink to the bundle on trial, which `plateid models install` sets; gone after a reboot."""
+"""Symlink to the bundle on trial, which `plateid models install` sets. A reboot deletes it."""
 
 
 def shipped_bundles() -> tuple[str, ...]:
@@ -25,11 +27,11 @@ def shipped_bundles() -> tuple[str, ...]:
 
 
 def bundle_path(bundle: Any) -> Any:
-    """Returns the directory of a shipped bundle, given its name; anything else is unchanged."""
+    """Returns the directory of a shipped bundle given its name, and any other value unchanged."""
     return SHIPPED / bundle if bundle in shipped_bundles() else bundle
 
 
-def bundle_of(link: Path) -> Path | None:
+def link_target(link: Path) -> Path | None:
     """Returns the target of a symlink, which need not exist; None if there is no symlink.
 
     Raises:
@@ -49,10 +51,10 @@ def bundle_in_use(installed: Path) -> Path:
     Raises:
         ConfigError: The directory of installed bundles cannot be read.
     """
-    trial = bundle_of(TRIAL)
+    trial = link_target(TRIAL)
     if trial is not None and trial in (DEFAULT_BUNDLE.resolve(), installed.resolve() / trial.name):
         return trial
-    return bundle_of(installed / ACTIVE) or DEFAULT_BUNDLE
+    return link_target(installed / ACTIVE) or DEFAULT_BUNDLE
 
 
 class ModelsConfig(Section):

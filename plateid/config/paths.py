@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, ValidationInfo
 CREDSTORE = Path("/etc/credstore")
 """Directory from which systemd takes the credentials of the service."""
 CREDENTIALS = frozenset({"mqtt-password", "mqtt-key", "webhook-secret", "web-key"})
-"""Names of the credentials that the service's unit loads from there."""
+"""Names of the credentials that the service's unit loads from `CREDSTORE`."""
 
 
 def _in_folder(path: Path, info: ValidationInfo) -> Path:
@@ -20,9 +20,10 @@ def _in_folder(path: Path, info: ValidationInfo) -> Path:
 
 
 def _credential(path: Path, info: ValidationInfo) -> Path:
-    """Returns the file that systemd loaded (systemd.exec(5), CREDENTIALS), ours, or its source.
+    """Returns the first file that exists: loaded by systemd, in `folder`, or in `CREDSTORE`.
 
-    `plateid check` needs the last: systemd loads credentials for the service only.
+    systemd loads credentials for the service only (systemd.exec(5), CREDENTIALS), so
+    `plateid check` needs the others.
     """
     if not info.context:
         return path
@@ -39,7 +40,8 @@ def _source(url: str, info: ValidationInfo) -> str:
 
 
 ConfigPath = Annotated[Path, AfterValidator(_in_folder)]
+"""A path of a file or directory."""
 CredentialPath = Annotated[Path, AfterValidator(_credential)]
-"""A file that may be a systemd credential, which is named without a directory."""
+"""A path of a file, or the name of a systemd credential."""
 SourceUrl = Annotated[str, Field(min_length=1), AfterValidator(_source)]
 """A URL, a device, or the path of a video file."""

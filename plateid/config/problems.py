@@ -36,48 +36,48 @@ REASONS = {
     "model_type": "must be a table",
     "ip_any_address": "must be an IP address",
 }
-"""The reason by pydantic's error type; the placeholders are pydantic's context."""
+"""Reasons by pydantic's error type. pydantic's error context fills the placeholders."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong at one place of a configuration."""
+    """An error at one location of a configuration."""
 
     location: Location
     text: str
 
 
 def problems_of(error: ValidationError, model: type[BaseModel] | None = None) -> list[Problem]:
-    """Returns all problems of a validation; `model` gives the known keys for suggestions."""
+    """Returns all problems of a failed validation; suggests similar keys of `model`."""
     details = error.errors(include_url=False)
     locations = {each["loc"] for each in details}
     return [
         Problem(each["loc"], _text(each, model))
         for each in details
-        if not (_is_inherited(each["loc"], locations) or _follows(each, locations))
+        if not (_is_inherited(each["loc"], locations) or _is_consequence(each, locations))
     ]
 
 
 def line_of(text: str, location: Location) -> int | None:
-    """Returns the line of a TOML text that defines a location, or else the table around it."""
+    """Returns the line of a TOML text that defines a location, else the table around it."""
     tables = list(_tables(text.splitlines()))
     for depth in range(len(location), 0, -1):
         for number, table in tables:
-            if _has(table, location[:depth]):
+            if _defines(table, location[:depth]):
                 return number
     return None
 
 
 def _tables(lines: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Gives what the first line defines, then what the first two lines define, and so on."""
+    """Yields each line's number and the table that all lines up to it define."""
     for number in range(1, len(lines) + 1):
-        for closing in ("", "]", "]]"):  # arrays may go on in the next line
+        for closing in ("", "]", "]]"):  # an array may continue in the next line
             with suppress(ValueError, RecursionError):
                 yield number, tomllib.loads("\n".join(lines[:number]) + closing)
                 break
 
 
-def _has(table: Any, location: Location) -> bool:
+def _defines(table: Any, location: Location) -> bool:
     for part in location:
         try:
             table = table[part]
@@ -87,12 +87,12 @@ def _has(table: Any, location: Location) -> bool:
 
 
 def _is_inherited(location: Location, locations: set[Location]) -> bool:
-    """Whether a camera has this problem from `[events]`, where it is reported as well."""
+    """Whether a camera inherits this problem from `[events]`, which reports it as well."""
     return location[:1] == ("camera",) and location[2:] in locations
 
 
-def _follows(details: ErrorDetails, locations: set[Location]) -> bool:
-    """Whether a list is too short for pydantic only because it does not count wrong items."""
+def _is_consequence(details: ErrorDetails, locations: set[Location]) -> bool:
+    """Whether a list counts as too short because pydantic leaves out its invalid items."""
     location, depth = details["loc"], len(details["loc"])
     inside = any(each[:depth] == location and len(each) > depth for each in locations)
     return details["type"] == "too_short" and inside
@@ -113,7 +113,7 @@ def _text(details: ErrorDetails, model: type[BaseModel] | None) -> str:
 
 
 def dotted(location: Location) -> str:
-    """Returns a location as it is written in messages, for example `camera[0].url`."""
+    """Formats a location for messages, for example `camera[0].url`."""
     parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
     return "".join(parts).removeprefix(".")
 

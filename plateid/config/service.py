@@ -1,4 +1,4 @@
-"""What plateid serves and reads on this device: `[metrics]`, `[web]` and `[gps]`."""
+"""Sections of local services: `[metrics]`, `[web]` and `[gps]`."""
 
 from ipaddress import IPv4Address
 
@@ -8,6 +8,7 @@ from plateid.config.paths import CredentialPath
 from plateid.config.section import Port, Section
 
 LOOPBACK = IPv4Address("127.0.0.1")
+"""Default address to listen on: only this device can connect."""
 
 
 class MetricsConfig(Section):
@@ -58,7 +59,7 @@ class WebConfig(Section):
 
     @property
     def needs_password(self) -> bool:
-        """Whether users of other devices reach the web UI."""
+        """Whether other devices can reach the web UI, directly or through the proxy."""
         return not self.host.is_loopback or self.proxy is not None
 
 

@@ -50,7 +50,7 @@ def test_mailboxes_are_not_crowded_while_each_frame_has_a_worker(boxes):
     taken = []
     worker = threading.Thread(target=lambda: taken.append(boxes.wait_any()))
     worker.start()
-    until(lambda: boxes._idle == 1)
+    until(lambda: boxes._idle_workers == 1)
     with boxes._changed:  # it cannot wake up yet
         boxes["gate"].put(frame("gate", 0))
         assert not boxes.crowded
