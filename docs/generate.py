@@ -92,7 +92,7 @@ def _cell(text: str) -> str:
 
 def commands() -> Iterator[str]:
     """Yields the help text of each command."""
-    yield from _command(main, click.Context(main, info_name="plateid"))
+    yield from _command(main, click.Context(main, info_name="plateid", **main.context_settings))
 
 
 def _command(command: click.Command, context: click.Context) -> Iterator[str]:
