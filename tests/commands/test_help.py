@@ -35,7 +35,8 @@ def test_help_shows_an_example_that_works(path):
     assert example.startswith(" ".join(("plateid", *path)))
     _, *words = shlex.split(example.partition(" >")[0])
     command, arguments = resolved(words)
-    command.make_context("example", arguments)
+    parent = click.Context(main, **main.context_settings)
+    command.make_context("example", arguments, parent=parent)
 
 
 def test_list_of_commands_matches_their_own_help():
