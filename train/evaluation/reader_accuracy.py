@@ -28,11 +28,6 @@ class ReadResult:
     reading: Reading
 
     @property
-    def is_exact(self) -> bool:
-        """Whether the text is correct."""
-        return self.plate.text == self.reading.plate
-
-    @property
     def is_correct(self) -> bool:
         """Whether the text is correct (O/0- and I/1-insensitive)."""
         return fold(self.plate.text) == fold(self.reading.plate)
@@ -99,7 +94,7 @@ def read_accuracy(results: Sequence[ReadResult]) -> ReadAccuracy:
     characters = sum(len(each.plate.text) for each in results)
     return ReadAccuracy(
         plates=len(results),
-        plate_accuracy=share(each.is_exact for each in results),
+        plate_accuracy=share(each.plate.text == each.reading.plate for each in results),
         plate_accuracy_folded=share(each.is_correct for each in results),
         cer=sum(each.edits for each in results) / characters if characters else None,
         confident=len(confident) / len(results) if results else None,

@@ -1,4 +1,4 @@
-"""The one writer of `bundle.toml`."""
+"""The one writer of `bundle.toml` and of the model card, which is made from it."""
 
 import hashlib
 from collections.abc import Iterator
@@ -6,13 +6,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import tomlkit
 
-from plateid.models.bundle import Bundle
-from train.manifest.model_card import card
+from plateid.models.bundle import Bundle, BundleSpec
 from train.record import write_whole
 
-NETWORKS = ("detector", "reader")
+ACCURACY = {
+    "recall": "recall",
+    "mAP50": "mAP50",
+    "mAP50_95": "mAP50-95",
+    "exact": "plate_accuracy",
+    "folded": "plate_accuracy_folded",
+    "cer": "CER",
+    "sure": "confident",
+    "sure_right": "correct if confident",
+    "fused": "passes",
+}
+"""Metrics of a source and their headings. `bundle.toml` has them as SOURCE_METRIC."""
 
 
 @contextmanager
@@ -30,7 +41,20 @@ def edit_bundle_toml(folder: Path) -> Iterator[Any]:
 
 def set_hashes(content: Any, folder: Path) -> None:
     """Sets the SHA-256 of each network's file, and drops the metrics of other networks."""
-    for name in NETWORKS:
+    for name in ("detector", "reader"):
         data = (folder / content[name]["file"]).read_bytes()
         content[name]["sha256"] = hashlib.sha256(data).hexdigest()
     content["metrics"] = {}
+
+
+def card(spec: BundleSpec) -> str:
+    """Returns the text of `MODEL_CARD.md`."""
+    template = jinja2.Template(
+        Path(__file__).with_name("model_card.md.j2").read_text(encoding="utf-8"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    sources = [name.removesuffix("_recall") for name in spec.metrics if name.endswith("_recall")]
+    return str(template.render(spec=spec, accuracy=ACCURACY, sources=sources))

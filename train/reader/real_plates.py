@@ -94,7 +94,8 @@ def background(rng: np.random.Generator, plate: RealPlate) -> LabelledCrop:
     tall = [strip for strip in strips if len(strip) >= max(1, STRIP * (y2 - y1))]
     if not tall:
         return augmented(rng, plate)
-    return _labelled_crop(_rephotographed(rng, tall[rng.integers(len(tall))]), "")
+    strip = _rephotographed(rng, tall[rng.integers(len(tall))])
+    return LabelledCrop(strip, region=NO_REGION)
 
 
 def _surroundings(image: Image, box: Box) -> tuple[Image, Box]:
@@ -114,7 +115,8 @@ def augmented(rng: np.random.Generator, plate: RealPlate) -> LabelledCrop:
     turn[0, 1] += rng.normal(0, 0.05)
     turned = cv2.warpAffine(plate.image, turn, (width, height), borderMode=cv2.BORDER_REPLICATE)
     crop = _cropped(rng, np.asarray(turned, np.uint8), plate.box)
-    return _labelled_crop(_rephotographed(rng, crop) if rng.random() < WORSE else crop, plate.text)
+    crop = _rephotographed(rng, crop) if rng.random() < WORSE else crop
+    return LabelledCrop(crop, plate.text, region=NO_REGION)
 
 
 def _cropped(rng: np.random.Generator, image: Image, box: Box) -> Image:
@@ -131,11 +133,6 @@ def _rephotographed(rng: np.random.Generator, crop: Image) -> Image:
     cap = CAP * crop.shape[0]
     farther = float(np.exp(rng.uniform(np.log(min(CAPS[0], cap)), np.log(cap))))
     return simulate_camera(rng, crop, CropGeometry(cap / farther, farther))
-
-
-def _labelled_crop(image: Image, text: str) -> LabelledCrop:
-    """Wraps a real crop; the positions of its characters are unknown."""
-    return LabelledCrop(image, text, np.zeros((0, 2), np.float32), (), NO_REGION)
 
 
 def framed(plate: RealPlate, *, margin_x: float, margin_y: float) -> Image:

@@ -2,7 +2,7 @@
 
 import multiprocessing
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
@@ -35,16 +35,16 @@ class LabelledCrop:
 
     Attributes:
         text: Characters in reading order, row by row; empty: no plate.
-        centres: Centre of each character, normalised coordinates (0-1), shape (N, 2).
+        centres: Centre of each character if known, normalised coordinates (0-1), shape (N, 2).
         rows: Row of each character, 0 or 1.
         region: ISO code of the country in lower case; empty: no country issued the plate.
     """
 
     image: Image
-    text: str
-    centres: NDArray[np.float32]
-    rows: tuple[int, ...]
-    region: str
+    text: str = ""
+    centres: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 2), np.float32))
+    rows: tuple[int, ...] = ()
+    region: str = ""
 
 
 def render_in_processes(
@@ -89,5 +89,4 @@ def _random_cap(rng: np.random.Generator) -> float:
 def _render_no_plate(rng: np.random.Generator) -> LabelledCrop:
     distractor, cap = render_distractor(rng), _random_cap(rng)
     geometry = CropGeometry(max(1.0, distractor.shape[0] / (1.6 * cap)), cap)
-    image = simulate_camera(rng, distractor, geometry)
-    return LabelledCrop(image, "", np.zeros((0, 2), np.float32), (), "")
+    return LabelledCrop(simulate_camera(rng, distractor, geometry))

@@ -2,7 +2,7 @@ import pytest
 
 from plateid.config.models import SHIPPED, shipped_bundles
 from plateid.models.bundle import Bundle
-from train.manifest.model_card import card
+from train.manifest.bundle_toml import card
 
 
 @pytest.mark.parametrize("name", shipped_bundles())
