@@ -70,74 +70,62 @@ def _family(family: str) -> str:
     return family
 
 
-Gap = Annotated[str, AfterValidator(_gap)]
-Family = Annotated[str, AfterValidator(_family), Field(description="Fonts, see fonts.toml")]
+Colours = Annotated[tuple[HexColour, ...], Field(min_length=1)]
+Letters = Annotated[str, Field(min_length=1), AfterValidator(_in_charset)]
+Pattern = Annotated[str, AfterValidator(_pattern)]
+Gaps = Annotated[tuple[Annotated[str, AfterValidator(_gap)], ...], Field(min_length=1)]
+Family = Annotated[str, AfterValidator(_family)]
 
 
 class Band(Section):
     """A coloured band at an edge of the plate: a country code, or the name of a state."""
 
     side: Literal["left", "right", "both", "top"]
-    colour: tuple[HexColour, ...] = Field(min_length=1)
-    width: float = Field(gt=0, lt=0.5, description="Share of the plate's width; at the top: height")
-    codes: tuple[str, ...] = Field(default=(), description="Texts of the band, one is chosen")
+    colour: Colours
+    width: float = Field(gt=0, lt=0.5)  # share of the plate's width, at the top of its height
+    codes: tuple[str, ...] = ()  # texts of the band, of which one is chosen
     ink: HexColour = "#f4f4f4"
-    stars: Share = Field(default=0.0, description="Share of bands with a ring of stars")
-    share: Share = Field(default=1.0, description="Share of plates that have the band")
+    stars: Share = 0.0  # share of bands with a ring of stars
+    share: Share = 1.0  # share of plates that have the band
 
 
 class Caption(Section):
     """A small text beside the plate's text: a state, a slogan, a dealer."""
 
-    texts: tuple[str, ...] = Field(
-        min_length=1, description="One is chosen; * stands for an invented word"
-    )
+    texts: tuple[str, ...] = Field(min_length=1)  # one is chosen; * stands for an invented word
     place: Literal["top", "bottom", "left", "right"]
-    height: Range = Field(description="Height of its capitals, share of the plate's height")
+    height: Range  # of its capitals, share of the plate's height
     family: Family = "caption"
-    ink: tuple[HexColour, ...] = Field(default=(), description="Unset: the ink of the plate")
-    share: Share = Field(default=1.0, description="Share of plates that have the caption")
+    ink: tuple[HexColour, ...] = ()  # by default that of the plate
+    share: Share = 1.0  # share of plates that have the caption
 
 
 class PlateLayout(Section):
-    """One kind of plate."""
+    """One kind of plate. A Share is that of the plates with such a thing."""
 
-    weight: float = Field(default=1.0, gt=0, description="Frequency among the country's plates")
-    size: tuple[Length, Length] = Field(description="Width and height, mm")
-    background: tuple[HexColour, ...] = Field(min_length=1)
-    ink: tuple[HexColour, ...] = Field(min_length=1)
-    patterns: tuple[Annotated[str, AfterValidator(_pattern)], ...] = Field(
-        min_length=1, description="As in formats.toml; / starts a row, [] stacks characters"
-    )
-    letters: Annotated[str, AfterValidator(_in_charset)] = Field(
-        default="ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_length=1
-    )
-    family: Family
-    aspect: Range = Field(description="Width of an ordinary letter, in heights of it")
-    cap_heights: tuple[Length, ...] = Field(
-        min_length=1, max_length=2, description="Height of the capitals of each row, mm"
-    )
-    spacing: Range = Field(default=(0.1, 0.2), description="Between characters, in their heights")
-    monospaced: Share = Field(default=0.0, description="Share of plates with equal advance widths")
-    row_centres: tuple[float, ...] = Field(
-        default=(), description="Centre of each row, share of the plate's height"
-    )
-    gaps: tuple[Annotated[tuple[Gap, ...], Field(min_length=1)], ...] = Field(
-        default=(("space",),), min_length=1, description="Kinds of the first gap, the second, ..."
-    )
-    prefixes: str = Field(default="", description="Symbols of which one precedes the text")
-    frame: Share = Field(default=0.5, description="Share of plates with a frame")
+    weight: float = Field(default=1.0, gt=0)  # frequency among the country's plates
+    size: tuple[Length, Length]  # width and height, mm
+    background: Colours
+    ink: Colours
+    patterns: tuple[Pattern, ...] = Field(min_length=1)  # / starts a row, [] stacks characters
+    letters: Letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    family: Family  # of fonts, in fonts.toml
+    aspect: Range  # width of an ordinary letter, in heights of it
+    cap_heights: tuple[Length, ...] = Field(min_length=1, max_length=2)  # of each row, mm
+    spacing: Range = (0.1, 0.2)  # between characters, in their heights
+    monospaced: Share = 0.0
+    row_centres: tuple[float, ...] = ()  # of each row, share of the plate's height
+    gaps: tuple[Gaps, ...] = Field(default=(("space",),), min_length=1)  # the first, the second...
+    prefixes: str = ""  # symbols of which one precedes the text
+    frame: Share = 0.5
     band: Band | None = None
     captions: tuple[Caption, ...] = ()
     graphics: tuple[Graphic, ...] = ()
-    graphics_share: Share = Field(default=0.0, description="Share of plates with graphics")
-    tints: tuple[HexColour, ...] = Field(
-        default=("#7fa8d8", "#d8b070", "#90c090", "#d890a0", "#a0a0c8"),
-        description="Colours of the graphics",
-    )
-    stickers: Share = Field(default=0.0, description="Share of plates with stickers")
-    bolts: Share = Field(default=0.3, description="Share of plates with bolts")
-    emboss: Share = Field(default=0.5, description="Share of plates with raised characters")
+    graphics_share: Share = 0.0
+    tints: tuple[HexColour, ...] = ("#7fa8d8", "#d8b070", "#90c090", "#d890a0", "#a0a0c8")
+    stickers: Share = 0.0
+    bolts: Share = 0.3
+    emboss: Share = 0.5
 
     @model_validator(mode="after")
     def _rows_agree(self) -> Self:
@@ -158,7 +146,7 @@ class Layout(Section):
     """
 
     region: str = Field(pattern=r"^([a-z]{2})?$")
-    weight: float = Field(gt=0, description="Frequency among all files")
+    weight: float = Field(gt=0)  # frequency among all files
     plates: tuple[PlateLayout, ...] = Field(min_length=1)
 
     @model_validator(mode="before")
