@@ -20,7 +20,7 @@ def detector_origin(weights: Path, *after: Path) -> str:
 
     `after` are the folders of the runs that started from these weights.
     """
-    folder = weights.resolve().parent.parent.parent
+    folder = weights.resolve().parents[2]
     run = _record(folder, after)
     if not run:
         return ""
@@ -43,17 +43,13 @@ def reader_origin(checkpoint: Path, *after: Path) -> str:
     if not run:
         return ""
     base = f" from {run['base']}" if run["base"] else ""
-    done = (
-        f"{run['minutes']:.0f} minutes in {run['processes']} processes, {run['step']} steps of "
-        f"{run['batch']} crops each"
-        if "step" in run
-        else "not finished"
-    )
-    return (
-        f"PlateNet{base}; {done}, {run['real']:.0%} real "
-        f"({_data('reader', [run['base']], run['data'], (*after, folder))}), the others rendered, "
-        f"commit {run['commit']}"
-    )
+    done = "not finished"
+    if "step" in run:
+        time = f"{run['minutes']:.0f} minutes in {run['processes']} processes"
+        done = f"{time}, {run['step']} steps of {run['batch']} crops each"
+    data = _data("reader", [run["base"]], run["data"], (*after, folder))
+    real = f"{run['real']:.0%} real ({data})"
+    return f"PlateNet{base}; {done}, {real}, the others rendered, commit {run['commit']}"
 
 
 def averaged_with(network: Network, *others: Path) -> str:

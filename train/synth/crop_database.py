@@ -46,9 +46,7 @@ class CropDatabase:
         return LabelledCrop(np.asarray(image, np.uint8), text, points, lines, region)
 
 
-def fill_crop_database(
-    path: Path, count: int, *, seed: int = 0, workers: int | None = None
-) -> None:
+def fill_crop_database(path: Path, count: int, *, seed: int, workers: int | None) -> None:
     """Renders crops until the file contains `count`; continues an interrupted file.
 
     Raises TrainError if the file cannot be written, is no such file, or has another seed.

@@ -19,8 +19,8 @@ def write_crop_folder(
     count: int,
     *,
     like: AppearanceLimits | None = None,
-    seed: int = 0,
-    workers: int | None = None,
+    seed: int,
+    workers: int | None,
 ) -> None:
     """Fills a new folder with `labels.csv` and the plates among `count` crops.
 

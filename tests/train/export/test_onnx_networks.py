@@ -70,7 +70,7 @@ def reader(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def plates(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("rendered") / "plates"
-    write_crop_folder(folder, 60, seed=5)
+    write_crop_folder(folder, 60, seed=5, workers=None)
     return folder
 
 

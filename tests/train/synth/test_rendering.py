@@ -46,7 +46,7 @@ def test_a_database_of_crops_is_continued_and_returns_what_was_rendered(tmp_path
     fill_crop_database(path, 6, seed=3, workers=1)
     fill_crop_database(path, 9, seed=3, workers=1)
     with pytest.raises(TrainError, match=r"crops.sqlite3: has crops of --seed 3; use that"):
-        fill_crop_database(path, 12, workers=1)
+        fill_crop_database(path, 12, seed=0, workers=1)
     database = CropDatabase(path)
     assert len(database) == 9
     for number in (0, 8):
@@ -68,7 +68,7 @@ def test_a_file_that_is_no_database_of_crops_is_refused(tmp_path):
         with pytest.raises(TrainError, match=f"{name}: no file of `train synth --out`"):
             CropDatabase(tmp_path / name)
     with pytest.raises(TrainError, match=r"text: file is not a database"):
-        fill_crop_database(tmp_path / "text", 1)
+        fill_crop_database(tmp_path / "text", 1, seed=0, workers=1)
 
 
 def test_a_folder_of_crops_is_read_as_plates_of_the_evaluation(tmp_path):
@@ -82,7 +82,7 @@ def test_a_folder_of_crops_is_read_as_plates_of_the_evaluation(tmp_path):
     assert rows[0] == "image,text,lines,region"
     assert sum(",2," in row for row in rows) == sum(1 in crop.rows for crop in expected)
     with pytest.raises(TrainError, match=r"plates: already exists"):
-        write_crop_folder(tmp_path / "new" / "plates", 1)
+        write_crop_folder(tmp_path / "new" / "plates", 1, seed=0, workers=1)
 
 
 def test_a_contact_sheet_shows_rendered_crops_above_real_ones(tmp_path):
