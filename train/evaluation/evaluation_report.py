@@ -5,13 +5,13 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import jinja2
 from markupsafe import Markup
+from pydantic_core import to_jsonable_python
 
 from plateid.capture.images import read_image
 from plateid.core.geometry import expanded
@@ -81,15 +81,10 @@ def _record(
             "reader": evaluation.reader and _reader_record(evaluation.reader, wrong),
             "worst": [{"picture": each.result.path, "faults": each.errors} for each in images],
         },
-        default=_plain,
+        default=to_jsonable_python,
     )
     record: dict[str, Any] = json.loads(text, parse_float=lambda digits: round(float(digits), 4))
     return record
-
-
-def _plain(value: object) -> object:
-    """Converts what JSON has no type for: a dataclass to its fields, a path to its text."""
-    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
 
 
 def _command() -> str:

@@ -1,6 +1,6 @@
 """Runs a bundle's networks on labelled images, and on images and videos without plates."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,7 +78,8 @@ class Predictor:
         self, image: LazyImage, source: str, labelled: LabelledImage
     ) -> dict[int, LabelledPlate]:
         """Reads the plates that have a text in their true boxes. Keys are the boxes' indices."""
-        luma, moment = _luma(image), _moment(labelled.labels.row)
+        luma, row = _luma(image), labelled.labels.row
+        moment = (row["video"], float(row["t"])) if row.get("video") else None
         pairs = enumerate(zip(labelled.boxes, labelled.labels.boxes, strict=True))
         return {
             index: LabelledPlate(
@@ -94,7 +95,3 @@ class Predictor:
 
 def _luma(image: LazyImage) -> float:
     return float(image.luma(*LUMA_SIZE).mean())
-
-
-def _moment(row: Mapping[str, str]) -> tuple[str, float] | None:
-    return (row["video"], float(row["t"])) if row.get("video") else None

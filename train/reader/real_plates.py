@@ -1,8 +1,9 @@
 """Real plates with their texts: reads them, splits them without leakage, and augments them."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 import cv2
@@ -62,10 +63,8 @@ def read_plates(folders: Sequence[Path]) -> tuple[list[RealPlate], list[RealPlat
 
 def by_source(plates: Iterable[RealPlate]) -> list[list[RealPlate]]:
     """Returns one list per source, sorted by the source's name."""
-    groups = defaultdict(list)
-    for plate in plates:
-        groups[plate.source].append(plate)
-    return [groups[source] for source in sorted(groups)]
+    source = attrgetter("source")
+    return [list(group) for _, group in groupby(sorted(plates, key=source), key=source)]
 
 
 def _plates(labelled: LabelledImage) -> Iterator[RealPlate]:

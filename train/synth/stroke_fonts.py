@@ -82,7 +82,9 @@ class StrokeFont:
         inner = max(0.0, float(before or 1) * self._width - self._stroke)
         size = (round(inner + self._stroke), round(self._height * (1 + OVERHANG)))
         canvas = np.zeros((size[1], size[0] + round(OVERHANG * self._height)), np.uint8)
-        for points, closed in _parsed(path, self._corner()):
+        box = max(1.0, self._width - self._stroke), self._height - self._stroke
+        radii = np.array([self._radius, self._radius * self._oval]) / box
+        for points, closed in _parsed(path, radii):
             self._draw(canvas, points * (inner, self._height - self._stroke), closed=closed)
         if character != TAILED:
             canvas = canvas[: self._height, : size[0]]
@@ -91,11 +93,6 @@ class StrokeFont:
         height, width = (max(1, round(side / OVERSAMPLING)) for side in canvas.shape)
         small = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA)
         return np.asarray(small, np.uint8)
-
-    def _corner(self) -> Points:
-        """Returns the radii (x, y) of round corners, in boxes."""
-        box = max(1.0, self._width - self._stroke), self._height - self._stroke
-        return np.array([self._radius, self._radius * self._oval]) / box
 
     def _draw(self, canvas: NDArray[np.uint8], points: Points, *, closed: bool) -> None:
         half = self._stroke / 2

@@ -1,7 +1,5 @@
 """Draws the small symbols of a plate: separators, seals, crests, stickers, bolts, stars."""
 
-import functools
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -40,16 +38,12 @@ def fill_circle(image: Image, centre: tuple[float, float], radius: float, colour
     cv2.circle(image, (x, y), r, colour, -1, cv2.LINE_AA, SHIFT)
 
 
-@functools.cache
-def _star() -> NDArray[np.float64]:
-    turns = np.arange(10) * np.pi / 5
-    radii = np.where(np.arange(10) % 2, 0.42, 1.0)
-    return np.stack([radii * np.sin(turns), -radii * np.cos(turns)], axis=1)
-
-
 def fill_star(image: Image, centre: tuple[float, float], radius: float, colour: Colour) -> None:
     """Fills a star with five points."""
-    fill_polygon(image, _star() * radius + np.array(centre), colour)
+    turns = np.arange(10) * np.pi / 5
+    radii = np.where(np.arange(10) % 2, 0.42, 1.0) * radius
+    corners = np.stack([radii * np.sin(turns), -radii * np.cos(turns)], axis=1)
+    fill_polygon(image, corners + np.array(centre), colour)
 
 
 def fill_blob(
