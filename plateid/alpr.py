@@ -2,7 +2,7 @@
 
 import itertools
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from threading import Thread
@@ -31,7 +31,6 @@ from plateid.pipeline.camera_pipeline import CameraPipeline
 from plateid.pipeline.event_builder import EventBuilder
 from plateid.pipeline.settings import PipelineSettings
 from plateid.pipeline.tracking import HIGH_SCORE
-from plateid.pipeline.traffic import EventSink
 from plateid.service.logs import configure_logs
 
 ImageSource = str | Path | bytes | NDArray[np.uint8]
@@ -118,17 +117,18 @@ class ALPR:
             SourceError: The source cannot be opened, is damaged, or stops.
             ModelError: A network failed.
         """
-        name, events = redacted(str(source)), _EventQueue()
-        pipeline, failure = self.pipeline(name, events), None
+        name, events = redacted(str(source)), list[PlateEvent]()
+        pipeline, failure = self.pipeline(name, events.append), None
         with closing(_frames(name, str(source))) as frames:
             try:
                 for frame in frames:
                     pipeline.process(frame)
-                    yield from events.taken()
+                    yield from events
+                    events.clear()
             except SourceError as error:  # after the passes so far have ended
                 failure = error
         pipeline.finish()
-        yield from events.taken()
+        yield from events
         if failure is not None:
             raise failure
 
@@ -140,7 +140,7 @@ class ALPR:
         """Returns what detected plates say, best first: the second half of `read`."""
         return read_detections(image, detections, self._tta_reader.read, self._formats)
 
-    def pipeline(self, camera: str, sink: EventSink) -> CameraPipeline:
+    def pipeline(self, camera: str, sink: Callable[[PlateEvent], None]) -> CameraPipeline:
         """Returns a pipeline for the frames of one source; `sink` receives its events."""
         score = HIGH_SCORE if self._min_score is None else min(self._min_score, HIGH_SCORE)
         device = Config.model_fields["device"].default
@@ -177,20 +177,6 @@ def load_image(image: ImageSource) -> LazyImage:
         got = f"{image.dtype} of shape {image.shape}"
         raise SourceError("image", f"must be a BGR uint8 array of shape (H, W, 3), not {got}")
     return ArrayImage(image)
-
-
-class _EventQueue:
-    """Keeps the events of a pipeline until the caller takes them."""
-
-    def __init__(self) -> None:
-        self._events: deque[PlateEvent] = deque()
-
-    def accept(self, event: PlateEvent) -> None:
-        self._events.append(event)
-
-    def taken(self) -> Iterator[PlateEvent]:
-        while self._events:
-            yield self._events.popleft()
 
 
 def _models_config(bundle: str | Path, provider: str) -> ModelsConfig:

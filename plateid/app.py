@@ -265,7 +265,7 @@ class App:
             self._metrics,
             events,
             self._supervisor,
-            sink=self,
+            sink=self.accept,
             show=self._web.show,
             set_status=self._set_camera_status,
         )

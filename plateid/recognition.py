@@ -22,7 +22,6 @@ from plateid.pipeline.camera_pipeline import CameraPipeline
 from plateid.pipeline.event_builder import EventBuilder
 from plateid.pipeline.passes import Pass
 from plateid.pipeline.settings import PipelineSettings
-from plateid.pipeline.traffic import EventSink
 from plateid.service.metrics import Metrics
 from plateid.service.supervisor import Supervisor
 
@@ -54,7 +53,7 @@ class RecognitionParts:
     metrics: Metrics
     events: EventBuilder
     supervisor: Supervisor
-    sink: EventSink
+    sink: Callable[[PlateEvent], None]
     show: Callable[[Frame, Sequence[Plate]], None]
     set_status: Callable[[str, bool], None]
 

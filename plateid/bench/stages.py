@@ -227,7 +227,7 @@ class Bench:
             EventBuilder("bench", names, events.next_seq, take_snapshot=events.take),
             detect=self.networks.detector().detect,
             read=self.networks.reader().read,
-            sink=events,
+            sink=events.accept,
         )
 
     def crowd(self, plates: int) -> Crowd:

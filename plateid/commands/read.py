@@ -130,7 +130,7 @@ class FileReader:
 
     def _read_video(self, file: Path, progress: ProgressReport) -> None:
         printer = EventPrinter(as_json=self.as_json)
-        pipeline = self.alpr.pipeline(str(file), printer)
+        pipeline = self.alpr.pipeline(str(file), printer.accept)
         frames = progress.track(read_video(file), file.name, frame_count(file))
         try:
             if self.folder is None:

@@ -1,4 +1,4 @@
-"""Draws plates into an image: boxes, texts and confidences."""
+"""Draws plates into an image, and encodes images as JPEG."""
 
 from collections.abc import Iterable
 
@@ -12,6 +12,11 @@ AMBER = (40, 170, 250)
 BLACK = (20, 20, 20)
 HIGH_CONFIDENCE = 0.8
 """Minimum confidence (0-1) at which a plate is drawn in green instead of amber."""
+
+
+def encode_jpeg(image: Image, quality: int) -> bytes:
+    """Returns a BGR image, shape (H, W, 3), as JPEG of a quality from 0 to 100."""
+    return bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1])
 
 
 def draw_plates(image: Image, plates: Iterable[Plate]) -> None:

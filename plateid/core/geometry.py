@@ -46,6 +46,11 @@ def box_iou(a: Box, b: Box) -> float:
     return shared / ((ax2 - ax1) * (ay2 - ay1) + (bx2 - bx1) * (by2 - by1) - shared)
 
 
+def centre(box: Box) -> tuple[float, float]:
+    """Returns the centre of a box."""
+    return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+
+
 def same_place(a: Box, b: Box) -> bool:
     """Returns whether two boxes are in the same place."""
     return box_iou(a, b) >= SAME_PLACE

@@ -1,4 +1,4 @@
-"""Records of the health report: the state of cameras, outputs, snapshots and storage."""
+"""Records of the health report. All counts are since the start."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class CameraHealth:
-    """The state of one camera; all counts are since the start.
+    """The state of one camera.
 
     Attributes:
         online: Whether frames arrive.
@@ -25,13 +25,10 @@ class CameraHealth:
 
 @dataclass(frozen=True)
 class OutboxHealth:
-    """The state of the outbox of one output.
+    """The events that wait for an output; None if the store cannot be read.
 
-    Attributes:
-        events: Events that wait for the output; None if the store cannot be read.
-        oldest_s: Age of the oldest of them, seconds; None if there is none or if the clock was not
-            set.
-        dropped: Events deleted from the full outbox since the start.
+    `oldest_s` is the age of the oldest, None if the clock was not set. `dropped` counts those that
+    were deleted from the full outbox.
     """
 
     events: int | None
@@ -41,13 +38,7 @@ class OutboxHealth:
 
 @dataclass(frozen=True)
 class OutputHealth:
-    """The state of a webhook or a log file.
-
-    Attributes:
-        events: Events that wait for it; None if the store cannot be read.
-        refused: Events that it refused.
-        dropped: Events deleted because they waited too long or were too many.
-    """
+    """The events that wait for a webhook or a log file, that it refused, and that were dropped."""
 
     events: int | None
     refused: int
@@ -60,7 +51,7 @@ class SnapshotHealth:
 
     Attributes:
         mb: Their size on disk at the last sweep (every ten minutes), megabytes; None before it.
-        written: Files written since the start.
+        written: Files written.
         deleted: Files deleted because they were too old or too many.
         lost: Snapshots that could not be written.
     """
@@ -76,25 +67,20 @@ class StorageHealth:
     """The state of the event store, of its MQTT outbox and of the events kept in memory.
 
     Attributes:
-        outbox_events: Events that wait for the broker; None if the store cannot be read.
-        outbox_oldest_s: Age of the oldest of them, seconds; None if there is none or if the clock
-            was not set.
-        outbox_dropped: Events deleted from the full outbox since the start.
+        outbox: The events that wait for the broker.
         unstored: Events in memory that the store has not taken yet.
         lost: Events lost because the memory was full as well.
-        stores_replaced: Corrupt store files replaced since the start.
+        stores_replaced: Corrupt store files replaced.
         last_seen: Time of the last pass of each list entry, RFC 3339, by the entry's name.
         disk_free_mb: Free space on the disk of the store, megabytes; None if unknown.
     """
 
-    outbox_events: int | None = None
-    outbox_oldest_s: int | None = None
-    outbox_dropped: int = 0
-    unstored: int = 0
-    lost: int = 0
-    stores_replaced: int = 0
-    last_seen: Mapping[str, str] = field(default_factory=dict)
-    disk_free_mb: int | None = None
+    outbox: OutboxHealth
+    unstored: int
+    lost: int
+    stores_replaced: int
+    last_seen: Mapping[str, str]
+    disk_free_mb: int | None
 
 
 @dataclass(frozen=True)
@@ -107,7 +93,7 @@ class DeviceHealth:
         clock_synced: Whether a time service sets the clock; None if the kernel does not say.
         listed: Names of the list entries whose last pass is reported.
         outputs: Outputs other than MQTT, by name.
-        outages: Number of outages since the start, by what failed.
+        outages: Number of outages, by what failed.
         snapshots: The snapshot files.
     """
 

@@ -1,7 +1,7 @@
 """The records that the stages pass on, from the frame to the published event."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
@@ -238,12 +238,19 @@ class PlateEvent:
 
     def to_json(self) -> str:
         """Returns one line: times in UTC (RFC 3339, milliseconds), numbers with 4 decimals."""
-        return json_line(_plain(self))
+        return json.dumps(_plain(self), separators=(",", ":"), ensure_ascii=False)
 
 
-def json_line(value: Any) -> str:
-    """Returns JSON without spaces, as it is published and stored."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+@dataclass(frozen=True)
+class OutboxEntry:
+    """An event on its way to an output; `sent`: the output may have received it before."""
+
+    event: PlateEvent
+    sent: bool
+
+    def to_json(self) -> str:
+        """Returns the event as it is sent now, on one line."""
+        return replace(self.event, sent_at=datetime.now(UTC), replayed=self.sent).to_json()
 
 
 def rfc3339(moment: datetime) -> str:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from plateid.core.geometry import centre
 from plateid.core.records import Box, Direction, Way
 
 Point = tuple[float, float]
@@ -102,17 +103,6 @@ class View:
         line = (ax * size[0], ay * size[1]), (bx * size[0], by * size[1])
         ways = [way for step in pairwise(points) if (way := _crossing(step, line))]
         return ways[-1] if ways else None
-
-
-def centre(box: Box) -> Point:
-    """Returns the centre of a box."""
-    return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-
-
-def normalised(box: Box, size: Size) -> Box:
-    """Returns a box in normalised coordinates (0-1), as a mask is written."""
-    (x1, y1, x2, y2), (width, height) = box, size
-    return round(x1 / width, 3), round(y1 / height, 3), round(x2 / width, 3), round(y2 / height, 3)
 
 
 def inside(point: Point, polygon: Polygon) -> bool:

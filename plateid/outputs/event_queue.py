@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from typing import Protocol
 
-from plateid.core.outbox_entry import OutboxEntry
+from plateid.core.records import OutboxEntry
 
 
 class EventQueue(Protocol):

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from plateid.core.event_csv import event_line, header_line
-from plateid.core.outbox_entry import OutboxEntry
-from plateid.core.records import PlateEvent
+from plateid.core.records import OutboxEntry, PlateEvent
 from plateid.errors import OutputError
 
 Redact = Callable[[PlateEvent], PlateEvent]

@@ -7,7 +7,7 @@ from collections import deque
 import structlog
 
 from plateid.backoff import Backoff, Outage
-from plateid.core.outbox_entry import OutboxEntry
+from plateid.core.records import OutboxEntry
 from plateid.errors import BrokerError, StoreError
 from plateid.outputs.event_queue import EventQueue
 from plateid.outputs.mqtt_connection import MqttConnection

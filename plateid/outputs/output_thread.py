@@ -7,7 +7,7 @@ from typing import Protocol
 import structlog
 
 from plateid.backoff import Backoff, Outage
-from plateid.core.outbox_entry import OutboxEntry
+from plateid.core.records import OutboxEntry
 from plateid.errors import OutputError, RefusedError, StoreError
 from plateid.outputs.event_queue import EventQueue
 

@@ -17,8 +17,7 @@ from urllib.parse import urlsplit
 
 from plateid import __version__
 from plateid.config.outputs import WebhookConfig
-from plateid.core.outbox_entry import OutboxEntry
-from plateid.core.records import PlateEvent
+from plateid.core.records import OutboxEntry, PlateEvent
 from plateid.errors import ConfigError, OutputError, RefusedError, reason_of
 
 SECRET_BYTES = range(24, 65)

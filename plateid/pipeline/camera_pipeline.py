@@ -1,20 +1,28 @@
 """One camera's pipeline: decides which frames are searched and which plates are read."""
 
-import functools
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from plateid.core.geometry import moved
-from plateid.core.records import BestFrame, Box, Detection, Frame, LazyImage, Plate, PlateRead
+from plateid.core.records import (
+    BestFrame,
+    Box,
+    Detection,
+    Frame,
+    LazyImage,
+    Plate,
+    PlateEvent,
+    PlateRead,
+)
 from plateid.core.view import Size
 from plateid.pipeline.event_builder import EventBuilder
 from plateid.pipeline.motion import SIZE, MotionGate
 from plateid.pipeline.passes import Pass
 from plateid.pipeline.settings import PipelineSettings
 from plateid.pipeline.tracking import Track, Tracker
-from plateid.pipeline.traffic import EventSink, Traffic
+from plateid.pipeline.traffic import Traffic
 
 EDGE = 0.25
 """Minimum distance of a plate from the border, in plate heights. A nearer plate may be cut off, and
@@ -40,7 +48,7 @@ class CameraPipeline:
         *,
         detect: Callable[[LazyImage], list[Detection]],
         read: Callable[[LazyImage, Sequence[Box]], list[PlateRead]],
-        sink: EventSink,
+        sink: Callable[[PlateEvent], None],
     ) -> None:
         """Starts without vehicles; compiles the plate syntax now, before the first vehicle.
 
@@ -48,10 +56,7 @@ class CameraPipeline:
         ModelError when inference fails.
         """
         settings.formats.compile()
-        self._view = settings.view
-        self._new_tracker = functools.partial(
-            Tracker, high_score=settings.high_score, lost_s=settings.rules.lost_s
-        )
+        self._settings = settings
         self._detect = detect
         self._read = read
         self._traffic = Traffic(settings, events, sink)
@@ -103,8 +108,7 @@ class CameraPipeline:
                 self._tracker.keep(now)
                 self._traffic.keep(self._tracks, now)
                 self._traffic.end_lost(self._tracker.alive(), now)
-            self._traffic.rejoin(self._tracks)
-            self._traffic.publish(now)
+            self._traffic.publish(self._tracks, now)
             return [self._traffic.reading(t).to_plate(t.detection) for t in self._tracks]
 
     def interrupt(self) -> None:
@@ -134,9 +138,9 @@ class CameraPipeline:
 
     def _reset(self) -> None:
         """Forgets the last frame, which has nothing to do with the next one."""
-        shown = self._view.shown(SIZE) if self._view.roi or self._view.masks else None
-        self._gate = MotionGate(shown)
-        self._tracker = self._new_tracker()
+        settings = self._settings
+        self._gate = MotionGate(settings.view.shown(SIZE))
+        self._tracker = Tracker(high_score=settings.high_score, lost_s=settings.rules.lost_s)
         self._tracks: list[Track] = []
 
     def _start_frame(self, now: datetime, size: Size) -> None:
@@ -158,9 +162,10 @@ class CameraPipeline:
     def _search(self, image: LazyImage, now: datetime) -> None:
         """Detects, tracks and reads the plates of an image."""
         size = image.width, image.height
-        part = self._view.part(size)
+        view = self._settings.view
+        part = view.part(size)
         found = self._detected(image, part)
-        detections = [d for d in found if self._view.shows(d.box, size)]
+        detections = [d for d in found if view.shows(d.box, size)]
         self._tracks = self._tracker.update(detections, now, still=self._gate.still)
         self._traffic.end_lost(self._tracker.alive(), now)
         self._traffic.update(self._tracks, size, now)

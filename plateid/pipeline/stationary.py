@@ -3,8 +3,8 @@
 import math
 from datetime import datetime
 
+from plateid.core.geometry import centre
 from plateid.core.records import Box
-from plateid.core.view import centre
 
 STATIONARY_S = 4.0
 """Seconds after which a plate that has not moved counts as stationary. It is the time in which a

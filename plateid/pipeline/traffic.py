@@ -1,14 +1,14 @@
 """The vehicles of one camera: matches tracks to passes, and decides what is published and when."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Protocol
 
 import structlog
 
+from plateid.core.geometry import scaled
 from plateid.core.reading import Reading
 from plateid.core.records import BestFrame, PlateEvent, PlateRead
-from plateid.core.view import Size, normalised
+from plateid.core.view import Size
 from plateid.pipeline.clock_overlays import ClockOverlays
 from plateid.pipeline.event_builder import EventBuilder, EventType
 from plateid.pipeline.lost_passes import LostPassBuffer
@@ -31,13 +31,6 @@ UNKNOWN_SYNTAX = 2
 log = structlog.get_logger()
 
 
-class EventSink(Protocol):
-    """Receives the events."""
-
-    def accept(self, event: PlateEvent) -> None:
-        """Takes one event."""
-
-
 class Traffic:
     """The passes of one camera.
 
@@ -45,8 +38,10 @@ class Traffic:
         unpublished: Number of passes that ended without an event although their plate was read.
     """
 
-    def __init__(self, settings: PipelineSettings, events: EventBuilder, sink: EventSink) -> None:
-        """Starts without vehicles."""
+    def __init__(
+        self, settings: PipelineSettings, events: EventBuilder, sink: Callable[[PlateEvent], None]
+    ) -> None:
+        """Starts without vehicles; `sink` receives the events."""
         self._settings = settings
         self._events = events
         self._rules = settings.rules
@@ -94,20 +89,9 @@ class Traffic:
         """Adds a read to the pass of a track."""
         self._passes[track.id].add(read, frame)
 
-    def rejoin(self, tracks: Sequence[Track]) -> None:
-        """Continues the old pass when the tracker found a lost vehicle again under a new id."""
-        in_view = {track.id for track in tracks}
-        for track in tracks:
-            vehicle = self._passes[track.id]
-            older = self._take_same_plate(vehicle, in_view) if vehicle.published is None else None
-            if older is not None and older.is_restored:
-                vehicle.continue_from(older)
-            elif older is not None:
-                older.continue_with(vehicle)
-                self._passes[track.id] = older
-
-    def publish(self, now: datetime) -> None:
+    def publish(self, tracks: Sequence[Track], now: datetime) -> None:
         """Publishes `plate_seen` of each vehicle whose reading is good enough by now."""
+        self._rejoin(tracks)
         for vehicle in self._passes.values():
             if vehicle.published is None and not self._may_be_clock(vehicle):
                 waited = vehicle.age_s(now) >= self._rules.max_wait_s
@@ -179,6 +163,18 @@ class Traffic:
             return vehicle.age_s(now) >= self._max_wait_s(vehicle)
         return self._reading(vehicle).confidence >= self._rules.sure_confidence
 
+    def _rejoin(self, tracks: Sequence[Track]) -> None:
+        """Continues the old pass when the tracker found a lost vehicle again under a new id."""
+        in_view = {track.id for track in tracks}
+        for track in tracks:
+            vehicle = self._passes[track.id]
+            older = self._take_same_plate(vehicle, in_view) if vehicle.published is None else None
+            if older is not None and older.is_restored:
+                vehicle.continue_from(older)
+            elif older is not None:
+                older.continue_with(vehicle)
+                self._passes[track.id] = older
+
     def _take_same_plate(self, vehicle: Pass, in_view: set[int]) -> Pass | None:
         plate = self._reading(vehicle).plate
         if len(plate) < MIN_CHARACTERS:
@@ -234,7 +230,8 @@ class Traffic:
         age_s = vehicle.age_s(vehicle.last_seen)
         is_clock = self._clocks.include(box, vehicle.texts, age_s=age_s)
         if len(self._clocks.boxes) > known:
-            place = normalised(box, self._size or (1, 1))
+            width, height = self._size or (1, 1)
+            place = tuple(round(value, 3) for value in scaled(box, 1 / width, 1 / height))
             log.info("clock overlay detected", camera=self._settings.camera, box=place)
         return is_clock
 
@@ -248,4 +245,4 @@ class Traffic:
             event_type, vehicle, reading, settings=self._settings, size=self._size
         )
         vehicle.published = reading
-        self._sink.accept(event)
+        self._sink(event)

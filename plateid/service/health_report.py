@@ -76,11 +76,7 @@ class HealthReporter:
                 }
                 for name, camera in device.cameras.items()
             },
-            "outbox": {
-                "events": storage.outbox_events,
-                "oldest_s": storage.outbox_oldest_s,
-                "dropped": storage.outbox_dropped,
-            },
+            "outbox": asdict(storage.outbox),
             "outputs": {name: asdict(output) for name, output in device.outputs.items()},
             "outages": dict(device.outages),
             "snapshots": asdict(device.snapshots),

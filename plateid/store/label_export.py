@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from plateid.core.drawing import encode_jpeg
 from plateid.core.geometry import clipped, expanded
-from plateid.core.jpeg import encode_jpeg
 from plateid.core.records import Box, Image
 from plateid.store.event_images import read_image, snapshot_file
 from plateid.store.labels import Label

@@ -9,10 +9,10 @@ from pathlib import Path
 import structlog
 
 from plateid.config.outputs import ListsConfig
-from plateid.core.list_csv import COLUMNS, parse_entries
 from plateid.core.lists import ListEntry, Lists
 from plateid.errors import ConfigError, reason_of
 from plateid.files import replace_text
+from plateid.store.list_csv import COLUMNS, parse_entries
 
 FileState = tuple[int, int, int]
 """Inode, size, and time of the last change of a file."""

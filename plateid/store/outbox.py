@@ -8,7 +8,7 @@ from contextlib import suppress
 from plateid.backoff import Backoff, Outage
 from plateid.config.storage import DAY_S, RetentionConfig
 from plateid.core.health import OutboxHealth
-from plateid.core.outbox_entry import OutboxEntry
+from plateid.core.records import OutboxEntry
 from plateid.errors import StoreError
 from plateid.store.event_json import parse_event
 from plateid.store.event_store import EventStore

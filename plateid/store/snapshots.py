@@ -8,12 +8,12 @@ import cv2
 
 from plateid.backoff import Backoff, Outage
 from plateid.config.storage import RetentionConfig, SnapshotPolicy, SnapshotsConfig
-from plateid.core.blur import vehicle_only, without_plates
+from plateid.core.drawing import encode_jpeg
 from plateid.core.geometry import scaled
 from plateid.core.health import SnapshotHealth
-from plateid.core.jpeg import encode_jpeg
 from plateid.core.records import BestFrame, Image, LazyImage, PlateEvent, Snapshot
 from plateid.errors import StoreError
+from plateid.store.blur import vehicle_only, without_plates
 from plateid.store.snapshot_files import HIDDEN_JPG, SnapshotFiles, SnapshotSweep
 
 MAX_BYTES = 500_000

@@ -16,11 +16,8 @@ def storage_health(store: EventStore, backlog: Backlog, outbox: Outbox) -> Stora
         last_seen = store.last_seen()
     except StoreError:
         last_seen = {}
-    waiting = outbox.health()
     return StorageHealth(
-        outbox_events=waiting.events,
-        outbox_oldest_s=waiting.oldest_s,
-        outbox_dropped=waiting.dropped,
+        outbox=outbox.health(),
         unstored=len(backlog),
         lost=backlog.dropped,
         stores_replaced=store.replaced,

@@ -14,10 +14,10 @@ from starlette.responses import RedirectResponse, Response
 from plateid.config.cameras import CameraConfig
 from plateid.config.load import load_config
 from plateid.config.view_editor import with_view
-from plateid.core.plate_quality import measure_quality
 from plateid.errors import ConfigError
 from plateid.files import is_replaceable, replace_text
 from plateid.web.guard import read_change
+from plateid.web.plate_quality import measure_quality
 from plateid.web.site import Site, camera_of, page, site_of
 from plateid.web.streams import Stream, repeated
 

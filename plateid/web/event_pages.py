@@ -9,8 +9,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 
+from plateid.core.drawing import encode_jpeg
 from plateid.core.geometry import clipped, expanded
-from plateid.core.jpeg import encode_jpeg
 from plateid.core.records import Box, Image
 from plateid.store.event_images import plate_box, read_image, snapshot_file
 from plateid.store.export import csv_lines, json_lines

@@ -9,10 +9,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from plateid.core.list_csv import COLUMNS, rows_of, with_row, without_row
 from plateid.errors import ConfigError, StoreError
 from plateid.files import is_replaceable
 from plateid.store.history import History
+from plateid.store.list_csv import COLUMNS, rows_of, with_row, without_row
 from plateid.store.list_file import ListChange, read_text, state_of, write_text
 from plateid.web.guard import read_change
 from plateid.web.site import Site, page, site_of
@@ -37,7 +37,7 @@ def _page(
     try:
         rows = rows_of(text)
     except ValueError as error:
-        rows, problem = [], f"{file}: {error}"
+        rows, problem = {}, f"{file}: {error}"
     edited = request.query_params.get("row", "") or (cells or {}).get("row", "")
     return page(
         request,
@@ -51,7 +51,7 @@ def _page(
         undo=site.undo.last(text),
         problem=problem,
         cells=dict.fromkeys(COLUMNS, "") | dict(cells) if cells else None,
-        chosen=next((row for row in rows if str(row.number) == edited), None),
+        chosen=next((number for number in rows if str(number) == edited), None),
     )
 
 
@@ -91,16 +91,16 @@ def _change(site: Site, file: Path, form: Mapping[str, str]) -> None:
 
 def _changed(before: str, form: Mapping[str, str]) -> tuple[str, str]:
     """Returns the new text of the file and a description of the change."""
-    rows = {row.number: row for row in rows_of(before)}
+    rows = rows_of(before)
     number = int(form["row"]) if form.get("row") else None
     if number is not None and number not in rows:
         raise ValueError("There is no such row.")
     cells = {column: form.get(column, "").strip() for column in COLUMNS}
     if form.get("do") == "delete" and number is not None:
-        return without_row(before, number), f"delete {rows[number].cells['plate']}"
+        return without_row(before, number), f"delete {rows[number]['plate']}"
     if number is None:
         return with_row(before, None, cells), f"add {cells['plate']}"
-    return with_row(before, number, cells), f"edit {rows[number].cells['plate']}"
+    return with_row(before, number, cells), f"edit {rows[number]['plate']}"
 
 
 def _last_seen(history: History) -> dict[str, str] | None:

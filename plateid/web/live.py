@@ -14,9 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from plateid.config.service import WebConfig
-from plateid.core.drawing import draw_plates
+from plateid.core.drawing import draw_plates, encode_jpeg
 from plateid.core.geometry import scaled
-from plateid.core.jpeg import encode_jpeg
 from plateid.core.records import Frame, Plate, PlateEvent
 
 RECENT = 20

@@ -34,9 +34,6 @@ def networks() -> Networks:
 class Events(list[PlateEvent]):
     """Collects events."""
 
-    def accept(self, event: PlateEvent) -> None:
-        self.append(event)
-
     def left(self) -> list[str]:
         return sorted(event.plate for event in self if event.event_type == "plate_left")
 
@@ -48,7 +45,7 @@ def street(networks: Networks, events: Events, view: View | None = None) -> Came
         EventBuilder("box", names, lambda: next(sequence)),
         detect=networks.detector().detect,
         read=networks.reader().read,
-        sink=events,
+        sink=events.append,
     )
 
 

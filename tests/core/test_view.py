@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plateid.core.records import Box, Direction
-from plateid.core.view import View, inside, normalised
+from plateid.core.view import View, inside
 
 SIZE = (1000, 500)
 SQUARE = ((0.2, 0.2), (0.8, 0.2), (0.8, 0.8), (0.2, 0.8))
@@ -144,10 +144,6 @@ def test_plate_that_only_grows_has_a_direction():
     assert direction is not None
     assert direction.way == "in"
     assert math.isfinite(direction.degrees)
-
-
-def test_box_is_normalised_to_image_size():
-    assert normalised((100, 50, 200, 75), SIZE) == (0.1, 0.1, 0.2, 0.15)
 
 
 @pytest.mark.parametrize(

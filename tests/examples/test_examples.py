@@ -14,7 +14,7 @@ from paho.mqtt import publish
 from prometheus_client import generate_latest
 
 from plateid.config.outputs import WebhookConfig
-from plateid.core.outbox_entry import OutboxEntry
+from plateid.core.records import OutboxEntry
 from plateid.outputs.homeassistant import components, discovery_payload
 from plateid.outputs.mqtt_device import MqttDevice
 from plateid.outputs.webhook import Webhook

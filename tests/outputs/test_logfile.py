@@ -8,8 +8,7 @@ import pytest
 
 from plateid.config.storage import PrivacyConfig
 from plateid.core.event_csv import COLUMNS
-from plateid.core.outbox_entry import OutboxEntry
-from plateid.core.records import Direction, ListMatch, Position
+from plateid.core.records import Direction, ListMatch, OutboxEntry, Position
 from plateid.errors import OutputError
 from plateid.outputs.logfile import csv_file, jsonl_file
 from plateid.store.privacy import Privacy

@@ -13,8 +13,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from plateid.config.outputs import WebhookConfig
-from plateid.core.outbox_entry import OutboxEntry
-from plateid.core.records import ListMatch
+from plateid.core.records import ListMatch, OutboxEntry
 from plateid.errors import ConfigError, OutputError, RefusedError
 from plateid.outputs.webhook import Webhook, read_secret, signature
 from tests.core.test_schema import VALIDATOR

@@ -135,9 +135,6 @@ class Recording:
     def take(self, _event: PlateEvent, frame: BestFrame | None) -> None:
         self.frames.append(frame)
 
-    def accept(self, event: PlateEvent) -> None:
-        self.events.append(event)
-
     def published(self) -> list[tuple[str, str]]:
         return [(event.event_type, event.plate) for event in self.events]
 
@@ -173,7 +170,7 @@ def pipeline(
         ),
         detect=recording.networks.detect,
         read=recording.networks.read,
-        sink=recording,
+        sink=recording.events.append,
     )
 
 

@@ -45,20 +45,16 @@ def passes(networks):
     """The events of the video, each with its best frame, which outlives the decoder."""
     events = []
 
-    class Sink:
-        def take(self, event, frame):
-            events.append((event, frame))
+    def take(event, frame):
+        events.append((event, frame))
 
-        def accept(self, event):
-            pass
-
-    sequence, sink = iter(range(1, 100)), Sink()
+    sequence = iter(range(1, 100))
     pipeline = CameraPipeline(
         PipelineSettings("street"),
-        EventBuilder("box", networks.names, lambda: next(sequence), take_snapshot=sink.take),
+        EventBuilder("box", networks.names, lambda: next(sequence), take_snapshot=take),
         detect=networks.detector().detect,
         read=networks.reader().read,
-        sink=sink,
+        sink=lambda _event: None,
     )
     for frame in read_video(DEMO_VIDEO):
         if frame.media_time_s > UNTIL_S:

@@ -16,7 +16,7 @@ from pathlib import Path
 from plateid.capture.video_file import read_video
 from plateid.config.models import ModelsConfig
 from plateid.config.root import Config
-from plateid.core.records import Frame, PlateEvent
+from plateid.core.records import Frame
 from plateid.demo import DEMO_VIDEO
 from plateid.models.networks import Networks
 from plateid.pipeline.camera_pipeline import CameraPipeline
@@ -49,13 +49,6 @@ class Cost:
     others: float
 
 
-class NullSink:
-    """An event sink that keeps nothing."""
-
-    def accept(self, event: PlateEvent) -> None:
-        """Does nothing."""
-
-
 class Recognition:
     """The recognition of one camera at full speed, in the calling thread."""
 
@@ -70,7 +63,7 @@ class Recognition:
             EventBuilder("gate", networks.names, lambda: next(self._count)),
             detect=networks.detector().detect,
             read=networks.reader().read,
-            sink=NullSink(),
+            sink=lambda _event: None,
         )
 
     def work(self, seconds: float) -> Cost:

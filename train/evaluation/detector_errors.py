@@ -7,9 +7,8 @@ import cv2
 import numpy as np
 
 from plateid.capture.images import read_image
-from plateid.core.drawing import FONT
+from plateid.core.drawing import FONT, encode_jpeg
 from plateid.core.geometry import iou
-from plateid.core.jpeg import encode_jpeg
 from plateid.core.records import Box, Image
 from train.evaluation.coco_metrics import NONE, match
 from train.evaluation.image_results import ImageResult, box_of

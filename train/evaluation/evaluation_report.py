@@ -14,8 +14,8 @@ from markupsafe import Markup
 from pydantic_core import to_jsonable_python
 
 from plateid.capture.images import read_image
+from plateid.core.drawing import encode_jpeg
 from plateid.core.geometry import expanded
-from plateid.core.jpeg import encode_jpeg
 from plateid.core.records import Image
 from plateid.models.bundle import ReaderSpec
 from train.evaluation.charts import precision_recall, reliability

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from plateid.core.jpeg import encode_jpeg
+from plateid.core.drawing import encode_jpeg
 from train.synth.rendering import LabelledCrop, render_in_processes
 from train.train_error import TrainError
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from plateid.core.blur import CELLS, vehicle_only, without_plates
 from plateid.core.geometry import expanded
 from plateid.core.records import Image
+from plateid.store.blur import CELLS, vehicle_only, without_plates
 
 PLATE = (300.0, 200.0, 380.0, 220.0)
 

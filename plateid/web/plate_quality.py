@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plateid.core.geometry import sharpness
-from plateid.core.records import Box, Image, LazyImage, Plate
+from plateid.core.records import Image, LazyImage, Plate
 
 NEEDED_PX = 25
 """Minimum plate height, pixels. Below it, the stroke of a character has less than 3 pixels."""
@@ -50,7 +50,7 @@ class PlateQuality:
         sharpness: 0 to 1.
         brightness: Mean grey value, 0 to 255.
         clipped: Share of white pixels, 0 to 1.
-        tilt, skew: Degrees, see `PlateAngle`.
+        tilt, skew: Degrees, see `measure_angle`.
         hints: What to change, as sentences; one sentence of praise if nothing is wrong.
     """
 
@@ -65,55 +65,47 @@ class PlateQuality:
     hints: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class PlateAngle:
-    """The angle at which a plate is seen, in degrees of the image.
-
-    Attributes:
-        tilt: Slope of the text line; positive if it falls to the right.
-        skew: Lean of the characters away from a right angle with the line, positive to the right.
-            0 if the plate is seen from the front, even if the camera is rotated.
-    """
-
-    tilt: float
-    skew: float
-
-
 def measure_quality(image: LazyImage, plates: Sequence[Plate]) -> PlateQuality | None:
     """Measures the largest plate of an image; None if there is no plate."""
     if not plates:
         return None
-    plate = max(plates, key=lambda plate: _height(plate.box))
+    plate = max(plates, key=lambda plate: plate.box[3] - plate.box[1])
+    x1, y1, x2, y2 = plate.box
     crop = image.crop(plate.box)
     grey = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
     crop_sharpness, brightness = sharpness(crop), float(grey.mean())
     clipped = float(np.mean(grey >= WHITE))
-    height, angle = round(_height(plate.box)), measure_angle(crop)
+    height, (tilt, skew) = round(y2 - y1), measure_angle(crop)
     hints = (
         _size_hint(height, crop_sharpness),
-        _angle_hint(angle),
+        _angle_hint(abs(tilt), abs(skew)),
         _light_hint(brightness, clipped),
     )
     return PlateQuality(
         plate=plate.text,
         height=height,
-        width=round(plate.box[2] - plate.box[0]),
+        width=round(x2 - x1),
         sharpness=round(crop_sharpness, 3),
         brightness=round(brightness),
         clipped=round(clipped, 3),
-        tilt=angle.tilt,
-        skew=angle.skew,
+        tilt=tilt,
+        skew=skew,
         hints=tuple(filter(None, hints)) or ("The plate is easy to read.",),
     )
 
 
-def measure_angle(crop: Image) -> PlateAngle:
-    """Returns the strongest edge directions near the horizontal and near the vertical."""
+def measure_angle(crop: Image) -> tuple[float, float]:
+    """Returns the tilt and the skew of a plate, in degrees of the image.
+
+    The tilt is the slope of the text line, positive if it falls to the right. The skew is the lean
+    of the characters away from a right angle with the line, positive to the right; it is 0 if the
+    plate is seen from the front, even if the camera is rotated.
+    """
     weights = _direction_histogram(crop)
     degrees = BIN_DEG * (np.arange(weights.size) + 0.5)  # of gradients, at right angles to edges
     tilt = _strongest(degrees - 90, weights, MAX_TILT_DEG)
     lean = _strongest((degrees + 90) % 180 - 90, weights, MAX_LEAN_DEG)
-    return PlateAngle(round(tilt, 1), round(lean - tilt, 1))
+    return round(tilt, 1), round(lean - tilt, 1)
 
 
 def _size_hint(height: int, crop_sharpness: float) -> str:
@@ -127,8 +119,7 @@ def _size_hint(height: int, crop_sharpness: float) -> str:
     return ""
 
 
-def _angle_hint(angle: PlateAngle) -> str:
-    tilt, skew = abs(angle.tilt), abs(angle.skew)
+def _angle_hint(tilt: float, skew: float) -> str:
     if skew > SKEWED or (tilt > TILTED and skew > tilt / 2):
         return (
             f"The plate is seen from the side (skew {max(tilt, skew):.0f}°):"
@@ -164,7 +155,3 @@ def _direction_histogram(crop: Image) -> Floats:
 def _strongest(degrees: Floats, weights: Floats, limit: float) -> float:
     near = np.abs(degrees) <= limit
     return float(degrees[near][weights[near].argmax()])
-
-
-def _height(box: Box) -> float:
-    return box[3] - box[1]

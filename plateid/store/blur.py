@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import cv2
 
-from plateid.core.geometry import expanded
+from plateid.core.geometry import centre, expanded
 from plateid.core.records import Box, Image
 
 PLATE_MARGIN = 0.1, 0.3
@@ -36,9 +36,8 @@ def vehicle_only(image: Image, plate: Box) -> Image:
     rows = max(1, round(CELLS * height / width))
     cells = cv2.resize(image, (CELLS, rows), interpolation=cv2.INTER_AREA)
     copy: Image = cv2.resize(cells, (width, height), interpolation=cv2.INTER_LINEAR)
-    x1, y1, x2, y2 = plate
-    x, y, w = (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1
-    aside, up, down = (w * reach for reach in VEHICLE)
+    x, y = centre(plate)
+    aside, up, down = ((plate[2] - plate[0]) * reach for reach in VEHICLE)
     x1, y1, x2, y2 = _within(image, (x - aside, y - up, x + aside, y + down))
     copy[y1:y2, x1:x2] = image[y1:y2, x1:x2]
     return copy

@@ -9,7 +9,6 @@ import io
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import get_args
 
@@ -20,6 +19,7 @@ from plateid.errors import ConfigError
 
 COLUMNS = ("plate", "list", "name", "note", "valid_from", "valid_to", "cameras")
 REQUIRED = COLUMNS[:2]
+EMPTY = dict.fromkeys(COLUMNS, "")
 SEPARATORS = ",;\t"
 BOM = "\ufeff"
 """Byte-order mark, which spreadsheets write before the first line."""
@@ -27,15 +27,9 @@ LINE_BREAK = re.compile(r"[\r\n\x00]")
 
 
 def parse_entries(text: str, source: object, cameras: Collection[str]) -> tuple[ListEntry, ...]:
-    """Returns the entries of a file.
+    """Returns the entries of a file with the content `text`.
 
-    Args:
-        text: The content of the file.
-        source: The path of the file, for errors.
-        cameras: Names of the configured cameras.
-
-    Raises:
-        ConfigError: The file is invalid; names the source, the line and the reason.
+    Raises ConfigError if it is invalid, with its path `source`, the line and the reason.
     """
     rows = _rows(text, source)
     line, header = next(rows, (1, []))
@@ -92,7 +86,7 @@ def _check_columns(columns: list[str]) -> None:
 def _by_column(columns: list[str], row: list[str]) -> dict[str, str]:
     if any(row[len(columns) :]):
         raise ValueError(f"{len(row)} cells, but the first row names {len(columns)} columns")
-    return dict.fromkeys(COLUMNS, "") | dict(zip(columns, row, strict=False))
+    return EMPTY | dict(zip(columns, row, strict=False))
 
 
 def _entry(cells: Mapping[str, str], cameras: Collection[str]) -> ListEntry:
@@ -138,42 +132,27 @@ def _moment(column: str, text: str, of_day: time) -> datetime | None:
         raise ValueError(f"{column}: {text!r} is not as 2026-11-24 or 2026-11-24T18:30") from error
 
 
-@dataclass(frozen=True)
-class ListRow:
-    """One entry as it is written.
+def rows_of(text: str) -> dict[int, dict[str, str]]:
+    """Returns the cells of each entry by column, by the number of the entry's line (from 0).
 
-    Attributes:
-        number: Number of its line, from 0.
-        cells: Text of each column; empty if the file does not have the column.
-    """
-
-    number: int
-    cells: Mapping[str, str]
-
-
-def rows_of(text: str) -> list[ListRow]:
-    """Returns the entries of a file that has each entry on a line of its own.
-
-    Raises:
-        ValueError: A cell has several lines, which only a spreadsheet can edit.
+    Raises ValueError if a cell has several lines, which only a spreadsheet can edit.
     """
     lines = _lines(text)
     separator = _separator(lines)
     numbers = [number for number, line in enumerate(lines) if _is_row(line)]
     cells = [_cells(lines[number], separator) for number in numbers]
     columns = [name.lower() for name in cells[0]] if cells else []
-    return [
-        ListRow(number, dict.fromkeys(COLUMNS, "") | dict(zip(columns, row, strict=False)))
+    return {
+        number: EMPTY | dict(zip(columns, row, strict=False))
         for number, row in zip(numbers[1:], cells[1:], strict=True)
         if any(row)
-    ]
+    }
 
 
 def with_row(text: str, number: int | None, cells: Mapping[str, str]) -> str:
     """Returns the file with one line replaced or appended, and with the columns that it needs.
 
-    Raises:
-        ValueError: A cell has a line break.
+    Raises ValueError if a cell has a line break.
     """
     if any(LINE_BREAK.search(cell) for cell in cells.values()):
         raise ValueError("a cell is one line")
