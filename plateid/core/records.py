@@ -1,7 +1,7 @@
 """The records that the stages pass on, from the frame to the published event."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
@@ -138,9 +138,9 @@ class Plate:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the entry of `plates` that `plateid read --json` prints."""
-        values = {"plate": self.text} | asdict(self)
+        values = {"plate": self.text} | _plain(self)
         del values["text"]
-        return {**_plain(values), "box": [round(value, 1) for value in self.box]}
+        return {**values, "box": [round(value, 1) for value in self.box]}
 
 
 @dataclass(frozen=True)
