@@ -1,4 +1,4 @@
-"""Expected failures: each is one line that names what failed and why."""
+"""Expected failures. Each message is one line that names what failed and why."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ class PlateidError(Exception):
 
 
 def reason_of(error: Exception) -> str:
-    """Returns the reason: the operating system's message if there is one, else the error's."""
+    """Returns the message of the operating system, or else of the error itself."""
     if isinstance(error, UnicodeDecodeError):
         line = error.object.count(b"\n", 0, error.start) + 1
         return f"line {line} is not UTF-8"
@@ -34,7 +34,7 @@ def reason_of(error: Exception) -> str:
 
 
 def _printable(text: str) -> str:
-    """Escapes control characters, which keys, file names and answers of servers may contain."""
+    """Escapes control characters, which keys, file names and server replies may contain."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -48,7 +48,7 @@ def os_errors_as(kind: type[PlateidError], subject: object) -> Iterator[None]:
 
 
 class ConfigError(PlateidError):
-    """A configuration, list or plate syntax file is wrong; at the start, the exit code is 2."""
+    """A configuration, list or plate syntax file is invalid. At the start, the exit code is 2."""
 
 
 class InvalidConfigError(ConfigError):
@@ -90,11 +90,11 @@ class BrokerError(PlateidError):
 
 
 class OutputError(PlateidError):
-    """A webhook or a log file does not take events now."""
+    """A webhook or a log file cannot take events at the moment."""
 
 
 class RefusedError(OutputError):
-    """An output will never take this event: a retry is useless."""
+    """An output refuses this event for good, so a retry is useless."""
 
 
 class GpsError(PlateidError):

@@ -1,4 +1,4 @@
-"""Country syntax: which countries issue a text, how likely it is a plate, and how it is displayed.
+"""Country syntax: finds the countries that issue a text, its prior probability, and its gaps.
 
 Syntax is a soft prior by default: a text that matches no pattern is still a plate.
 """
@@ -20,18 +20,20 @@ EUROPEAN_UNION = (
     *("at", "be", "bg", "cy", "cz", "de", "dk", "ee", "es", "fi", "fr", "gr", "hr", "hu"),
     *("ie", "it", "lt", "lu", "lv", "mt", "nl", "pl", "pt", "ro", "se", "si", "sk"),
 )
+"""Codes of the members, which the region `eu` stands for."""
 ALIASES = {"uk": "gb"}
-MISFIT = 0.1
+"""Region names that users type, and their ISO 3166-1 codes."""
+MISMATCH_PRIOR = 0.1
 """Prior of a text that matches no pattern of the expected regions."""
-MISFIT_ANYWHERE = 0.5
-"""Prior of a text that matches no pattern at all, when no regions are expected. It is high, because
-many countries have no table."""
-OFF_TABLE = 0.02
-"""Assumed share of a country's plates that its table lacks, such as vanity and old plates."""
+MISMATCH_PRIOR_ANYWHERE = 0.5
+"""Prior of a text that matches no pattern, if no regions are expected. It is high, because many
+countries have no table."""
+UNTABLED_SHARE = 0.02
+"""Assumed share (0-1) of a country's plates that its table lacks, for example vanity plates."""
 NEVER = "(?!)"
 """Regular expression that never matches."""
 MAX_LENGTH = 64
-"""Length in characters beyond which texts do not become less likely; it prevents underflow."""
+"""Number of characters beyond which a longer text is not less likely. It prevents underflow."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Formats:
         return replace(self, regions=tuple(dict.fromkeys(regions)), strict=strict)
 
     def compile(self) -> None:
-        """Compiles all regular expressions now, so that the first plates do not wait for it."""
+        """Compiles all regular expressions, so that the first plates do not wait for them."""
         for length, entries in self._by_length.items():
             self._expression(length)
             for entry in entries:
@@ -84,22 +86,23 @@ class Formats:
         """Returns the prior probability factor of a text: 1 if it matches, else less."""
         if self.fits(plate):
             return 1.0
-        return MISFIT if self.regions else MISFIT_ANYWHERE
+        return MISMATCH_PRIOR if self.regions else MISMATCH_PRIOR_ANYWHERE
 
     def region_of(self, plate: str) -> Region | None:
         """Returns the most likely country of a plate, one of the expected ones if there are any.
 
         A country issues a text with probability 1 / size of its smallest matching pattern, plus
-        `OFF_TABLE` spread over all texts of this length. The confidence is the country's share of
-        the sum over all countries; those that are not expected count with the weight `MISFIT`.
+        `UNTABLED_SHARE` spread over all texts of this length. The confidence is the country's share
+        of the sum over all countries. Unexpected countries have the weight `MISMATCH_PRIOR`.
         """
         issued = self._issued(plate)
         expected = [code for code in issued if self._expects(code)]
         if not expected:
             return None
-        by_chance = OFF_TABLE * float(len(CHARSET)) ** -min(len(plate), MAX_LENGTH)
+        by_chance = UNTABLED_SHARE * float(len(CHARSET)) ** -min(len(plate), MAX_LENGTH)
         weight = {
-            code: (issued.get(code, 0.0) + by_chance) * (1.0 if self._expects(code) else MISFIT)
+            code: (issued.get(code, 0.0) + by_chance)
+            * (1.0 if self._expects(code) else MISMATCH_PRIOR)
             for code in self._codes
         }
         best = max(sorted(expected), key=lambda code: weight[code])
@@ -133,7 +136,7 @@ class Formats:
 
     @functools.cached_property
     def _expression(self) -> Callable[[int], re.Pattern[str]]:
-        """The expression of all expected patterns of a length, compiled when first used."""
+        """A cached function that returns the expression of all expected patterns of a length."""
 
         @functools.cache
         def compiled(length: int) -> re.Pattern[str]:
@@ -150,7 +153,7 @@ def shipped_formats() -> Formats:
 
 
 def with_tables(text: str, source: object) -> Formats:
-    """Returns the shipped tables, with those of a user's file added or replaced by country.
+    """Returns the shipped tables, after a user's file has added or replaced countries.
 
     Raises:
         ConfigError: The file is invalid; names `source`, the line and the reason.

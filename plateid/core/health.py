@@ -11,9 +11,9 @@ class CameraHealth:
     Attributes:
         online: Whether frames arrive.
         frames: Frames received.
-        dropped: Frames that no worker had time for.
+        dropped: Frames replaced by a newer one before a worker took them.
         skipped: Frames skipped under load because every visible pass was settled.
-        unpublished: Passes that ended without a reading that was good enough to publish.
+        unpublished: Passes that ended without a reading good enough to publish.
     """
 
     online: bool
@@ -25,10 +25,12 @@ class CameraHealth:
 
 @dataclass(frozen=True)
 class OutboxHealth:
-    """The events that wait for an output; None if the store cannot be read.
+    """The state of an outbox.
 
-    `oldest_s` is the age of the oldest, None if the clock was not set. `dropped` counts those that
-    were deleted from the full outbox.
+    Attributes:
+        events: Events that wait for the output; None if the store cannot be read.
+        oldest_s: Age of the oldest event, seconds; None without events or if the clock was not set.
+        dropped: Events deleted from the full outbox.
     """
 
     events: int | None
@@ -38,7 +40,10 @@ class OutboxHealth:
 
 @dataclass(frozen=True)
 class OutputHealth:
-    """The events that wait for a webhook or a log file, that it refused, and that were dropped."""
+    """The state of a webhook or log file: numbers of waiting, refused and dropped events.
+
+    `events` is None if the store cannot be read.
+    """
 
     events: int | None
     refused: int
@@ -50,7 +55,7 @@ class SnapshotHealth:
     """The state of the snapshot files.
 
     Attributes:
-        mb: Their size on disk at the last sweep (every ten minutes), megabytes; None before it.
+        mb: Size on disk at the last sweep (every ten minutes), megabytes; None before the first.
         written: Files written.
         deleted: Files deleted because they were too old or too many.
         lost: Snapshots that could not be written.
@@ -69,7 +74,7 @@ class StorageHealth:
     Attributes:
         outbox: The events that wait for the broker.
         unstored: Events in memory that the store has not taken yet.
-        lost: Events lost because the memory was full as well.
+        lost: Events lost because both store and memory were full.
         stores_replaced: Corrupt store files replaced.
         last_seen: Time of the last pass of each list entry, RFC 3339, by the entry's name.
         disk_free_mb: Free space on the disk of the store, megabytes; None if unknown.
@@ -88,12 +93,12 @@ class DeviceHealth:
     """The state of the device.
 
     Attributes:
-        cameras: By camera name.
-        storage: The event store and what waits in it.
+        cameras: Cameras by name.
+        storage: The event store, its outbox, and events in memory.
         clock_synced: Whether a time service sets the clock; None if the kernel does not say.
         listed: Names of the list entries whose last pass is reported.
         outputs: Outputs other than MQTT, by name.
-        outages: Number of outages, by what failed.
+        outages: Number of outages, by failed component.
         snapshots: The snapshot files.
     """
 

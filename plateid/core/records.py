@@ -243,7 +243,7 @@ class PlateEvent:
 
 @dataclass(frozen=True)
 class OutboxEntry:
-    """An event on its way to an output; `sent`: the output may have received it before."""
+    """An event in an outbox; `sent` says whether the output may have received it before."""
 
     event: PlateEvent
     sent: bool

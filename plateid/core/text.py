@@ -42,8 +42,8 @@ CONFUSABLE_PAIRS = (
 """Confusable characters, and the minimum share of one's probability that the other gets.
 
 Many plate fonts draw O as 0 and I as 1. The other pairs differ in a good crop. Their share is below
-`formats.MISFIT`, so that soft syntax does not overrule a confident reader: a share of 0.3 broke 16
-of the 745 plates of us-crops."""
+`formats.MISMATCH_PRIOR`, so that soft syntax does not overrule a confident reader. A share of 0.3
+broke 16 of the 745 plates of us-crops."""
 
 Positions = NDArray[np.float32]
 """Probabilities of the character positions, shape (L, 1 + len(CHARSET)); each row sums to 1."""

@@ -1,4 +1,4 @@
-"""A camera's view: where plates are detected, and which direction is in.
+"""A camera's view: the areas in which plates count, and the direction of vehicles.
 
 Points are in normalised coordinates: (0, 0) is the top left corner, (1, 1) the bottom right one.
 """
@@ -22,12 +22,12 @@ Size = tuple[int, int]
 """Width and height of the image in pixels."""
 
 MIN_GROWTH = 1.25
-"""Factor by which the height of a plate changes when its vehicle approaches or recedes."""
+"""Minimum factor by which a plate's height changes if its vehicle approaches or recedes."""
 ZOOM_MARGIN = 0.1
-"""Margin around a zoomed `roi`, as a fraction of the image's sides. A plate may reach out of `roi`,
+"""Margin around a zoomed `roi`, as a fraction of the image's sides. A plate may reach beyond `roi`,
 and the detector needs the vehicle around it."""
-MAX_END = 3
-"""Maximum number of boxes at each end of a path whose median height is compared."""
+MAX_END_BOXES = 3
+"""Maximum number of boxes at each end of a path. Their median heights are compared."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class View:
         line: A vehicle that crosses it from left to right, seen from its first point to its second,
             goes in.
         approaching: Direction of approaching vehicles; used without `line`.
-        zoom: Whether the detector gets only `part`.
+        zoom: Whether the detector gets only `search_area`.
     """
 
     roi: Polygon = ()
@@ -51,10 +51,10 @@ class View:
     approaching: Way | None = None
     zoom: bool = False
 
-    def part(self, size: Size) -> Box:
-        """Returns the part of the image to search: the smallest one around `roi` with its shape.
+    def search_area(self, size: Size) -> Box:
+        """Returns the box to search: around `roi`, in the image's aspect ratio; all without `zoom`.
 
-        Its coordinates are even where the image allows it. Without `zoom` it is the whole image.
+        Coordinates are even pixels where the image allows it.
         """
         corners = np.array(self.roi if self.zoom and self.roi else ((0, 0), (1, 1)))
         low, high = corners.min(axis=0), corners.max(axis=0)
@@ -64,7 +64,7 @@ class View:
         x2, y2 = (2 * math.ceil(n / 2) for n in (start + side) * size)
         return x1, y1, min(x2, size[0]), min(y2, size[1])
 
-    def shows(self, box: Box, size: Size) -> bool:
+    def accepts(self, box: Box, size: Size) -> bool:
         """Returns whether a plate is high enough, with its centre in `roi` and outside `masks`."""
         x, y = centre(box)
         point = x / size[0], y / size[1]
@@ -74,20 +74,20 @@ class View:
             and not any(inside(point, mask) for mask in self.masks)
         )
 
-    def shown(self, size: Size) -> NDArray[np.bool_]:
-        """Returns a mask of `roi` without `masks` for an image of this size, shape (H, W)."""
+    def search_mask(self, size: Size) -> NDArray[np.bool_]:
+        """Returns an array that is true in `roi` and outside `masks`, shape (H, W)."""
         scale = np.array(size, dtype=np.float32)
-        shown = np.full(size[::-1], not self.roi, dtype=np.uint8)
+        area = np.full(size[::-1], not self.roi, dtype=np.uint8)
         for polygon, value in ((self.roi, 1), *((mask, 0) for mask in self.masks)):
             if polygon:
                 corners = np.rint(np.asarray(polygon, dtype=np.float32) * scale).astype(np.int32)
-                cv2.fillPoly(shown, [corners], value)
-        return shown.astype(bool)
+                cv2.fillPoly(area, [corners], value)
+        return area.astype(bool)
 
     def direction(self, path: Sequence[Box], size: Size) -> Direction | None:
         """Returns the direction of a plate with these boxes, oldest first.
 
-        None when it moved less than its height, and neither crossed the line nor changed its size.
+        None if the plate moved less than its height, did not cross the line and kept its size.
         """
         points = [centre(box) for box in path]
         dx, dy = points[-1][0] - points[0][0], points[-1][1] - points[0][1]
@@ -127,7 +127,7 @@ def _right_of(line: tuple[Point, Point], point: Point) -> float:
 
 def _by_growth(path: Sequence[Box], approaching: Way | None) -> Way | None:
     heights = [box[3] - box[1] for box in path]
-    end = max(1, min(MAX_END, len(heights) // 2))
+    end = max(1, min(MAX_END_BOXES, len(heights) // 2))
     growth = float(np.median(heights[-end:]) / max(float(np.median(heights[:end])), 1e-6))
     if approaching is None or 1 / MIN_GROWTH < growth < MIN_GROWTH:
         return None

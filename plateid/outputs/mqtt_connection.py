@@ -26,11 +26,12 @@ CONNECT_TIMEOUT_S = 5.0
 """Time-out of the TCP connection, and of the answer to CONNECT, seconds."""
 WINDOW = 20
 """Maximum number of messages without PUBACK. A broker may allow fewer (Receive Maximum)."""
-MAX_PACKET_BYTES = 65536
-"""Longest message that plateid accepts, bytes. All that it subscribes to is shorter."""
-LONGEST_PACKET_BYTES = 268_435_455
-"""Longest message that the protocol allows, bytes."""
+OWN_PACKET_LIMIT_BYTES = 65536
+"""Longest message that plateid accepts, bytes. Messages of its subscriptions are shorter."""
+PROTOCOL_PACKET_LIMIT_BYTES = 268_435_455
+"""Longest message that MQTT allows, bytes: the limit if the broker states none."""
 ONLINE, OFFLINE = "online", "offline"
+"""Retained payloads of the availability topic."""
 log = structlog.get_logger()
 
 
@@ -90,19 +91,19 @@ class MqttConnection:
             BrokerError: The broker cannot be reached, refuses the connection, or does not answer.
         """
         self.window = WINDOW
-        self.max_packet_bytes = LONGEST_PACKET_BYTES
+        self.max_packet_bytes = PROTOCOL_PACKET_LIMIT_BYTES
         self._endpoint = f"{config.host}:{config.port}"
         self._pipe = pipe
         self._user = config.username
         unset = [key for key in ("tls", "certificate_file") if not getattr(config, key)]
         hint = f"; mqtt.{unset[0]} is not set" if unset else ""
-        self._lost = f"it hangs up without an answer{hint}"
-        self._awaited: set[int] = set()
+        self._lost_reason = f"it closes the connection without an answer{hint}"
+        self._awaiting_ack: set[int] = set()
         self._acks: list[Ack] = []
         self._messages: list[MqttMessage] = []
         self._established = False
-        self._alert: str | None = None
-        self._end: str | None = None
+        self._tls_alert: str | None = None
+        self._end_reason: str | None = None
         self._client = _client(config, client_id, will_topic, protocol)
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
@@ -118,7 +119,7 @@ class MqttConnection:
         """Queues a message for `poll`; returns the number of its `Ack`, if `qos` is 1."""
         message = self._client.publish(topic, payload, qos=qos, retain=retain).mid
         if qos:
-            self._awaited.add(message)
+            self._awaiting_ack.add(message)
         return message
 
     def subscribe(self, topic: str) -> None:
@@ -131,19 +132,19 @@ class MqttConnection:
         return messages
 
     def poll(self, timeout_s: float) -> list[Ack]:
-        """Waits for the network, the pipe or the time-out; returns what the broker answered.
+        """Waits for the network, the pipe or the time-out; returns the broker's acknowledgements.
 
         Raises:
             BrokerError: The connection has ended.
         """
         self._wait(timeout_s)
-        if self._end is not None and not self._acks:
-            raise BrokerError(self._endpoint, self._end)
+        if self._end_reason is not None and not self._acks:
+            raise BrokerError(self._endpoint, self._end_reason)
         acks, self._acks = self._acks, []
         return acks
 
     def disconnect(self) -> None:
-        """Disconnects in order: the broker does not publish the last will."""
+        """Sends DISCONNECT, so that the broker does not publish the last will."""
         self._client.disconnect()
         self._client.loop_write()
 
@@ -163,16 +164,16 @@ class MqttConnection:
 
     def _await_answer(self) -> None:
         deadline = time.monotonic() + CONNECT_TIMEOUT_S
-        while not self._established and self._end is None:
+        while not self._established and self._end_reason is None:
             left_s = deadline - time.monotonic()
             if left_s <= 0 or self._pipe.stopping:
                 self.close()
                 raise BrokerError(self._endpoint, "timed out: it accepts but does not answer")
             self._wait(left_s)
-        if self._end == "Unsupported protocol version":
-            raise UnknownProtocolError(self._endpoint, self._end)
-        if self._end is not None:
-            raise BrokerError(self._endpoint, self._end)
+        if self._end_reason == "Unsupported protocol version":
+            raise UnknownProtocolError(self._endpoint, self._end_reason)
+        if self._end_reason is not None:
+            raise BrokerError(self._endpoint, self._end_reason)
 
     def _wait(self, timeout_s: float) -> None:
         client = self._client
@@ -195,30 +196,36 @@ class MqttConnection:
         self, _: Any, __: Any, ___: Any, reason: ReasonCode, properties: Properties | None
     ) -> None:
         self._established = not reason.is_failure
-        self._lost = "connection lost"
+        self._lost_reason = "connection lost"
         if reason in ("Bad user name or password", "Not authorized"):
-            self._end = f"{reason}: {f'user {self._user}' if self._user else 'no mqtt.username'}"
+            self._end_reason = (
+                f"{reason}: {f'user {self._user}' if self._user else 'no mqtt.username'}"
+            )
         elif reason.is_failure:
-            self._end = str(reason)
+            self._end_reason = str(reason)
         self.window = min(WINDOW, getattr(properties, "ReceiveMaximum", WINDOW))
-        self.max_packet_bytes = getattr(properties, "MaximumPacketSize", LONGEST_PACKET_BYTES)
+        self.max_packet_bytes = getattr(
+            properties, "MaximumPacketSize", PROTOCOL_PACKET_LIMIT_BYTES
+        )
 
     def _on_disconnect(
         self, _: Any, __: Any, flags: mqtt.DisconnectFlags, reason: ReasonCode, ___: Any
     ) -> None:
         explained = flags.is_disconnect_packet_from_server or reason == "Keep alive timeout"
-        self._end = self._end or (str(reason) if explained else self._alert or self._lost)
+        self._end_reason = self._end_reason or (
+            str(reason) if explained else self._tls_alert or self._lost_reason
+        )
 
     def _on_publish(self, _: Any, __: Any, message: int, reason: ReasonCode, ___: Any) -> None:
-        """Keeps PUBACKs. A message at QoS 0 has none: it was written."""
-        if message in self._awaited:
-            self._awaited.remove(message)
+        """Keeps PUBACKs. paho calls this for QoS 0 as well, after the message was written."""
+        if message in self._awaiting_ack:
+            self._awaiting_ack.remove(message)
             self._acks.append(Ack(message, str(reason) if reason.is_failure else None))
 
     def _on_log(self, _: Any, __: Any, ___: int, text: str) -> None:
-        """Keeps the TLS alert: in TLS 1.3, the broker refuses a certificate after the handshake."""
+        """Keeps the TLS alert: with TLS 1.3, a broker refuses a certificate after the handshake."""
         if alert := re.search(r"\[SSL: (\w+)\]", text):
-            self._alert = f"TLS: {alert[1].replace('_', ' ').lower()}"
+            self._tls_alert = f"TLS: {alert[1].replace('_', ' ').lower()}"
 
     def _on_subscribe(
         self, _: Any, __: Any, ___: Any, reasons: list[ReasonCode], ____: Any
@@ -252,11 +259,11 @@ def newest_protocol(config: MqttConfig, client_id: str, pipe: SelfPipe) -> MQTTP
 
 def _limits() -> Properties:
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    properties.MaximumPacketSize = MAX_PACKET_BYTES
+    properties.MaximumPacketSize = OWN_PACKET_LIMIT_BYTES
     return properties
 
 
-def _without_delay(_client: mqtt.Client, _data: object, connection: Any) -> None:
+def _disable_nagle(_client: mqtt.Client, _data: object, connection: Any) -> None:
     """Disables Nagle's algorithm, which would delay an event by 40 ms after a snapshot."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -269,7 +276,7 @@ def _client(
     )
     client.connect_timeout = CONNECT_TIMEOUT_S
     client.max_inflight_messages = 0  # no limit in paho: the caller observes `window`
-    client.on_socket_open = _without_delay
+    client.on_socket_open = _disable_nagle
     # `_wait` reads before it writes: a failed write would hide the reason that the broker gave.
     client.on_socket_register_write = lambda *_: None
     client.username_pw_set(config.username, read_password(config))

@@ -82,5 +82,6 @@ class _ClosedOnFailure(ssl.SSLSocket):
             self.close()
             if isinstance(error, ssl.SSLError):
                 raise
-            what = "times out" if isinstance(error, TimeoutError) else "hangs up"
-            raise ConnectionError(f"it {what} at the TLS handshake") from error
+            timed_out = isinstance(error, TimeoutError)
+            what = "times out" if timed_out else "closes the connection"
+            raise ConnectionError(f"it {what} during the TLS handshake") from error

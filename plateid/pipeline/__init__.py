@@ -9,5 +9,5 @@ stationary        whether a plate moves, and since when it does not
 lost_passes       the lost-pass buffer: undetected vehicles that may still be there
 clock_overlays    clocks that the camera writes into the image
 event_builder     builds complete events, with list match, position and snapshot
-settings          what one camera's pipeline is configured with
+settings          the settings of one camera's pipeline
 """

@@ -139,7 +139,7 @@ class CameraPipeline:
     def _reset(self) -> None:
         """Forgets the last frame, which has nothing to do with the next one."""
         settings = self._settings
-        self._gate = MotionGate(settings.view.shown(SIZE))
+        self._gate = MotionGate(settings.view.search_mask(SIZE))
         self._tracker = Tracker(high_score=settings.high_score, lost_s=settings.rules.lost_s)
         self._tracks: list[Track] = []
 
@@ -163,9 +163,9 @@ class CameraPipeline:
         """Detects, tracks and reads the plates of an image."""
         size = image.width, image.height
         view = self._settings.view
-        part = view.part(size)
+        part = view.search_area(size)
         found = self._detected(image, part)
-        detections = [d for d in found if view.shows(d.box, size)]
+        detections = [d for d in found if view.accepts(d.box, size)]
         self._tracks = self._tracker.update(detections, now, still=self._gate.still)
         self._traffic.end_lost(self._tracker.alive(), now)
         self._traffic.update(self._tracks, size, now)

@@ -13,10 +13,12 @@ from plateid.core.records import Box
 from plateid.pipeline.stationary import STATIONARY_S
 
 MAX_OVERLAYS = 16
-MUCH_RARER = 0.6
-"""Highest ratio at which a text counts as much rarer in another third of the time. A clock's second
+"""Maximum number of overlays that are remembered per camera. The oldest is forgotten first."""
+MAX_SHARE_ELSEWHERE = 0.6
+"""Maximum count of a clock's text in another third of the time, relative to its own third. A text
 that spans the border of two thirds is half as frequent in one of them."""
 MAX_TEXTS = 240
+"""Number of kept texts at which every other one is deleted."""
 
 
 class TextHistory:
@@ -52,7 +54,7 @@ class TextHistory:
         for t, text in self._texts:
             thirds[min(2, int(t / third_s))][text] += 1
         return all(thirds) and all(
-            other[text] <= MUCH_RARER * count
+            other[text] <= MAX_SHARE_ELSEWHERE * count
             for own, other in permutations(thirds, 2)
             for text, count in own.most_common(1)
         )

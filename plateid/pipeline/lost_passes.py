@@ -8,11 +8,11 @@ from plateid.core.text import edit_distance
 from plateid.pipeline.passes import Pass
 from plateid.pipeline.stationary import STATIONARY_S
 
-RETURN_S = 10.0
-"""Seconds of video in which a stationary vehicle must be detected again after a restart or a camera
-outage. Vehicles that were parked before an outage have `parked_lost_s` instead."""
-MAX_FRAME_GAP_S = 2.0
-"""Longest time between two frames that counts as waiting: the clock may have been set forward."""
+REDETECTION_S = 10.0
+"""Seconds of video within which a stationary vehicle must be detected again after an outage or a
+restart. A vehicle that was parked before an outage has `parked_lost_s` instead."""
+MAX_WAITING_STEP_S = 2.0
+"""Maximum waiting time that one frame adds, seconds: the clock may have been set forward."""
 
 
 class LostPassBuffer:
@@ -34,12 +34,12 @@ class LostPassBuffer:
         self._waited_s[vehicle] = 0.0
 
     def pause(self) -> None:
-        """Stops the waiting times until the next frame, and leaves each pass `RETURN_S` at least.
+        """Stops the waiting times until the next frame. Call it when the camera goes offline.
 
-        To be called when the camera goes offline.
+        Each pass has at least `REDETECTION_S` left afterwards.
         """
         self._waited_s = {
-            vehicle: max(0.0, min(waited_s, self._limit_s(vehicle) - RETURN_S))
+            vehicle: max(0.0, min(waited_s, self._limit_s(vehicle) - REDETECTION_S))
             for vehicle, waited_s in self._waited_s.items()
         }
         self._now = None
@@ -53,24 +53,25 @@ class LostPassBuffer:
         return vehicle
 
     def find(self, plate: str, seen: Pass) -> Pass | None:
-        """Returns the pass that `seen` may continue: same plate, or one misread character in place.
+        """Returns the pass that `seen` may continue, if there is one.
 
-        A restored pass only continues at the place where the vehicle was stationary.
+        It has the same plate, or at the same place one with one other character. A restored pass
+        only continues if the vehicle has not moved since.
         """
         for vehicle in reversed(self._waited_s):
             moves = seen.movement.moved or seen.first_seen < vehicle.last_seen
             edits = 1 if same_place(vehicle.movement.box, seen.movement.box) else 0
-            alike = vehicle.published and edit_distance(plate, vehicle.published.plate) <= edits
-            if alike and not (vehicle.is_restored and moves):
+            matches = vehicle.published and edit_distance(plate, vehicle.published.plate) <= edits
+            if matches and not (vehicle.is_restored and moves):
                 return vehicle
         return None
 
     def take_expired(self, now: datetime) -> list[Pass]:
-        """Removes and returns the passes whose time has run out."""
+        """Removes and returns the passes whose waiting time has run out."""
         step_s = (now - self._now).total_seconds() if self._now else 0.0
         self._now = now
         for vehicle in self._waited_s:
-            self._waited_s[vehicle] += min(step_s, MAX_FRAME_GAP_S)
+            self._waited_s[vehicle] += min(step_s, MAX_WAITING_STEP_S)
         return self._take(lambda vehicle: self._waited_s[vehicle] > self._limit_s(vehicle))
 
     def take_later_than(self, now: datetime) -> list[Pass]:
@@ -89,4 +90,4 @@ class LostPassBuffer:
 
     def _limit_s(self, vehicle: Pass) -> float:
         parked = vehicle.movement.stationary_s(vehicle.last_seen) >= self._parked_s
-        return self._parked_lost_s if parked and not vehicle.is_restored else RETURN_S
+        return self._parked_lost_s if parked and not vehicle.is_restored else REDETECTION_S

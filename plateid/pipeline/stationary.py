@@ -7,18 +7,18 @@ from plateid.core.geometry import centre
 from plateid.core.records import Box
 
 STATIONARY_S = 4.0
-"""Seconds after which a plate that has not moved counts as stationary. It is the time in which a
-clock overlay shows itself: in each third of it another text is the most frequent one."""
+"""Time without movement after which a plate counts as stationary, seconds. It is also the time that
+`clock_overlays` needs to detect a clock by its changing text."""
 MAX_STEP = 1.0
-"""Distance of the centre from where the plate stopped at which it has moved, in plate heights."""
+"""Distance of a plate's centre from its anchor at which it has moved, plate heights."""
 MAX_GROWTH = 1.4
-"""Factor by which the height changes when a plate moves towards the camera or away from it."""
+"""Factor between a plate's height and its anchor's at which it has moved."""
 MIN_DETECTIONS = 2
-"""Consecutive detections that must agree that the plate has moved, because boxes jitter."""
+"""Consecutive detections away from the anchor that count as movement, because boxes jitter."""
 
 
 class Movement:
-    """Where a plate is, and since when it has not moved.
+    """Where a plate is, and since when it has not moved. The anchor is the box where it stopped.
 
     Attributes:
         box: The last box.
@@ -48,11 +48,11 @@ class Movement:
         self.box = later.box
 
     def stationary_s(self, now: datetime) -> float:
-        """Returns for how long the plate has been where it is, in seconds."""
+        """Returns the time since the plate last moved, seconds."""
         return (now - self._since).total_seconds()
 
     def longest_stationary_s(self, now: datetime) -> float:
-        """Returns the longest time that the plate has been stationary anywhere, in seconds."""
+        """Returns the longest time without movement during the pass, seconds."""
         return max(self._longest_s, self.stationary_s(now))
 
     def _move(self, box: Box, now: datetime) -> None:

@@ -12,17 +12,17 @@ from plateid.core.geometry import box_iou, expanded
 from plateid.core.records import Box, Detection
 
 HIGH_SCORE, LOW_SCORE = 0.4, 0.1
-"""Scores (0-1): detections from `HIGH_SCORE` start tracks and are matched first. Those between the
-two thresholds only continue a track."""
+"""Score thresholds (0-1). Detections from `HIGH_SCORE` start tracks and are matched first. Those
+between the thresholds only continue tracks."""
 MIN_IOU = 0.2
 """Minimum IoU of two expanded boxes that match, in both stages."""
 EXPAND = {"x": 0.6, "y": 1.5}
-"""Margins that are added on each side before boxes are compared, in box widths and heights."""
+"""Margins that are added on each side before boxes are compared, box widths and heights."""
 LOST_S = 2.0
-"""Default time without a detection after which a track ends, in seconds."""
+"""Default time without a detection after which a track ends, seconds."""
 MAX_FRAME_GAP_S = 5.0
-"""Longest time between two frames that a track survives, in seconds. After a longer stall, another
-vehicle may be in the same place."""
+"""Longest gap between two frames that a track survives, seconds. Then another vehicle may be in
+the same place."""
 Vector = tuple[float, float, float, float]
 """Centre x, centre y, width and height of a box in pixels, or their rates per second.
 
@@ -85,9 +85,9 @@ class Tracker:
         """Matches the detections of a frame, and returns the tracks that are in the frame.
 
         Args:
-            detections: After non-maximum suppression; those below LOW_SCORE are ignored.
-            now: `captured_at` of the frame, not before that of the last call.
-            still: Nothing has moved since the last call, so its tracks stay even if undetected.
+            detections: Plates after NMS; scores below LOW_SCORE are ignored.
+            now: `captured_at` of the frame, not earlier than in the last call.
+            still: Whether the image is unchanged since the last call: undetected tracks stay.
         """
         before, self._updated_at = self._updated_at, now
         self._end_lost(now, max(self._lost_s, MAX_FRAME_GAP_S))
@@ -104,7 +104,7 @@ class Tracker:
         return [state.track for state in (*matched, *continued, *kept, *started)]
 
     def keep(self, now: datetime) -> None:
-        """Keeps the tracks of the last update where they are, because nothing has moved."""
+        """Keeps the tracks of the last update in place, because the image has not changed."""
         for state in self._states:
             if state.seen_at == self._updated_at:
                 state.stop(now)
@@ -113,7 +113,7 @@ class Tracker:
 
     @property
     def misses_one(self) -> bool:
-        """Whether the last update did not detect a track that is still alive."""
+        """Whether a live track was not detected in the last update."""
         return any(state.seen_at != self._updated_at for state in self._states)
 
     def alive(self) -> set[int]:
@@ -141,8 +141,8 @@ class Tracker:
     def _best_pairs(self, rows: list[Box], columns: list[Box]) -> dict[int, int]:
         """Pairs rows with columns greedily by overlap; each row and column occurs once.
 
-        The IoU of the unexpanded boxes is added, because the detector may return two boxes for
-        one plate: the nearer one wins.
+        The IoU of the unexpanded boxes is added, so that the nearer box wins if the detector
+        returns two for one plate.
         """
         wide_rows, wide_columns = (
             [expanded(b, **EXPAND) for b in each] for each in (rows, columns)
@@ -165,6 +165,7 @@ class Tracker:
 
 
 def _add(a: Vector, b: Vector, factor: float) -> Vector:
+    """Returns a + factor * b."""
     (x, y, width, height), (dx, dy, dw, dh) = a, b
     return x + factor * dx, y + factor * dy, width + factor * dw, height + factor * dh
 

@@ -32,12 +32,12 @@ def test_point_is_in_polygon_or_on_its_border(point, polygon, expected):
     assert inside(point, polygon) == expected
 
 
-def test_default_view_shows_everything():
-    assert View().shows(at(0, 0, 0.1), SIZE)
+def test_default_view_accepts_every_plate():
+    assert View().accepts(at(0, 0, 0.1), SIZE)
 
 
 @pytest.mark.parametrize(
-    ("view", "shown"),
+    ("view", "accepted"),
     [
         (View(roi=SQUARE), (True, False)),
         (View(masks=(SQUARE,)), (False, True)),
@@ -45,8 +45,8 @@ def test_default_view_shows_everything():
         (View(min_plate_height=20.5), (False, False)),
     ],
 )
-def test_centre_and_height_decide_whether_plate_counts(view, shown):
-    assert (view.shows(at(500, 250), SIZE), view.shows(at(100, 250), SIZE)) == shown
+def test_centre_and_height_decide_whether_plate_counts(view, accepted):
+    assert (view.accepts(at(500, 250), SIZE), view.accepts(at(100, 250), SIZE)) == accepted
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_centre_and_height_decide_whether_plate_counts(view, shown):
     ],
 )
 def test_zoomed_part_has_the_shape_of_the_image_and_surrounds_the_roi(view, part):
-    assert view.part(SIZE) == pytest.approx(part, abs=2)
+    assert view.search_area(SIZE) == pytest.approx(part, abs=2)
 
 
 @given(
@@ -68,7 +68,7 @@ def test_zoomed_part_has_the_shape_of_the_image_and_surrounds_the_roi(view, part
     size=st.tuples(st.integers(1, 4000), st.integers(1, 4000)),
 )
 def test_zoomed_part_contains_the_roi_and_lies_in_the_image(roi, size):
-    x1, y1, x2, y2 = View(roi=tuple(roi), zoom=True).part(size)
+    x1, y1, x2, y2 = View(roi=tuple(roi), zoom=True).search_area(size)
     assert 0 <= x1 < x2 <= size[0] and 0 <= y1 < y2 <= size[1]
     assert x1 % 2 == y1 % 2 == 0
     for x, y in roi:
@@ -149,9 +149,9 @@ def test_plate_that_only_grows_has_a_direction():
 @pytest.mark.parametrize(
     "view", [View(), View(roi=SQUARE), View(masks=(SQUARE,)), View(roi=HOLLOW, masks=(SQUARE,))]
 )
-def test_mask_of_view_agrees_with_shows(view):
-    shown = view.shown((160, 90))
-    assert shown.shape == (90, 160)
+def test_search_mask_agrees_with_accepts(view):
+    mask = view.search_mask((160, 90))
+    assert mask.shape == (90, 160)
     for y, x in ((10, 10), (45, 80), (80, 150), (5, 150), (60, 5), (20, 100)):
         box = at((x + 0.5) / 160 * SIZE[0], (y + 0.5) / 90 * SIZE[1])
-        assert shown[y, x] == view.shows(box, SIZE)
+        assert mask[y, x] == view.accepts(box, SIZE)

@@ -247,7 +247,7 @@ def test_event_that_is_too_large_blocks_no_other_camera(store, broker, publish, 
     assert [waiting.sent for waiting in outbox_of(store).pending(9)] == [False]
     (reason,) = said(logs, "outage starts")
     assert reason.endswith("/yard/event: larger than the broker takes")
-    assert broker.log().count(" as plateid-") <= 2, "it never hangs up"
+    assert broker.log().count(" as plateid-") <= 2, "it never disconnects"
 
 
 def test_wait_of_an_outage_counts_as_a_step_for_the_watchdog(silent, publish, logs, monkeypatch):

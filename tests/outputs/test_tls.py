@@ -77,7 +77,8 @@ def test_missing_client_certificate_is_named(secure):
     error = failure(secure.config())
     assert error.removeprefix(f"{HOST}:{secure.broker.tls_port}: ") in {
         "TLS: tlsv13 alert certificate required",
-        "it hangs up without an answer; mqtt.certificate_file is not set",  # the TLS alert was lost
+        # the TLS alert was lost
+        "it closes the connection without an answer; mqtt.certificate_file is not set",
     }
 
 
@@ -108,14 +109,14 @@ def test_port_with_and_without_tls_mixed_up_is_named(secure):
     secure.start(secure.authority.issue(HOST))
     broker = secure.broker
     error = failure(secure.config().model_copy(update={"port": broker.port}))
-    assert error == f"{HOST}:{broker.port}: it hangs up at the TLS handshake"
+    assert error == f"{HOST}:{broker.port}: it closes the connection during the TLS handshake"
     error = failure(MqttConfig(host=HOST, port=broker.tls_port))
-    assert error.endswith(": it hangs up without an answer; mqtt.tls is not set")
+    assert error.endswith(": it closes the connection without an answer; mqtt.tls is not set")
 
 
 def test_handshake_time_out_is_named(silent):
     error = failure(silent.model_copy(update={"tls": True}))
-    assert error == f"{HOST}:{silent.port}: it times out at the TLS handshake"
+    assert error == f"{HOST}:{silent.port}: it times out during the TLS handshake"
 
 
 @pytest.mark.parametrize("key", ["ca_file", "certificate_file", "key_file"])
