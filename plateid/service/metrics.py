@@ -1,4 +1,4 @@
-"""Prometheus metrics: the health report, and the inference time of the networks.
+"""Serves Prometheus metrics: the health report, and the inference times of the networks.
 
 No label and no value contains a plate or the name of a list entry.
 """
@@ -23,10 +23,11 @@ from plateid.backoff import Backoff, Outage
 from plateid.config.service import MetricsConfig
 
 REQUEST_TIMEOUT_S = 10.0
-"""Time-out for the request on a connection, seconds."""
+"""Time-out for a request on a connection, seconds."""
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Upper bounds of the histograms' buckets, seconds."""
 Report = Mapping[str, Any]
+"""The content of the health report's JSON, or a part of it."""
 log = structlog.get_logger()
 
 
@@ -39,7 +40,7 @@ class Metrics(Collector):
     """
 
     def __init__(self, report: Callable[[], Report]) -> None:
-        """Takes the function that returns the health report; each scrape calls it."""
+        """Registers the metrics. Each scrape calls `report`, which returns the health report."""
         self._report = report
         self.registry = CollectorRegistry()
         self.registry.register(self)
@@ -47,11 +48,11 @@ class Metrics(Collector):
         self.reader_s = self._histogram("reader", "Reader time for all plates of a frame")
 
     def describe(self) -> Iterator[Metric]:
-        """Returns nothing: otherwise registering would already call the report."""
+        """Returns nothing, so that the registration does not call `report`."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
-        """Returns the report as metrics; unknown values are left out."""
+        """Yields the report as metrics, without unknown values."""
         report = self._report()
         names = {"version": report["version"], "bundle": report["bundle"]}
         yield InfoMetricFamily("plateid", "Version and model bundle", names)
@@ -117,14 +118,16 @@ def _output_metrics(outputs: Mapping[str, Report]) -> Iterator[Metric]:
 
 
 def _gauge(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
-    return _filled(GaugeMetricFamily(f"plateid_{name}", text, labels=[label]), values)
+    return _with_values(GaugeMetricFamily(f"plateid_{name}", text, labels=[label]), values)
 
 
 def _counter(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
-    return _filled(CounterMetricFamily(f"plateid_{name}", text, labels=[label]), values)
+    return _with_values(CounterMetricFamily(f"plateid_{name}", text, labels=[label]), values)
 
 
-def _filled(family: GaugeMetricFamily | CounterMetricFamily, values: Mapping[str, float]) -> Metric:
+def _with_values(
+    family: GaugeMetricFamily | CounterMetricFamily, values: Mapping[str, float]
+) -> Metric:
     for key, value in values.items():
         family.add_metric([key], value)
     return family
@@ -147,14 +150,14 @@ class MetricsServer:
     """Serves the metrics over HTTP from its own thread. Call all methods from one thread."""
 
     def __init__(self, config: MetricsConfig, metrics: Metrics) -> None:
-        """Does not listen yet; if metrics are disabled, it never does."""
+        """Does not listen before `check`, and never if metrics are disabled."""
         self._config = config
         self._metrics = metrics
         self._outage = Outage("metrics", Backoff())
         self._running: tuple[WSGIServer, threading.Thread] | None = None
 
     def check(self) -> None:
-        """Starts listening, or retries. Call it periodically."""
+        """Starts to listen, or retries after a failure. Call it periodically."""
         if not self._config.enabled or self._running is not None or self._outage.wait_s:
             return
         host, port = str(self._config.host), self._config.port
@@ -169,7 +172,7 @@ class MetricsServer:
             log.info("metrics server started", address=f"{host}:{port}")
 
     def stop(self) -> None:
-        """Stops listening within half a second, without waiting for it."""
+        """Stops to listen in another thread, within half a second."""
         if self._running is not None:
             threading.Thread(target=self._close, name="metrics", daemon=True).start()
 

@@ -23,7 +23,7 @@ from plateid.store.labels import Label
 Files = Iterator[tuple[str, bytes]]
 """Names and contents of files."""
 AROUND = 2.0
-"""Margin around the box, in widths of the box; two cars side by side are farther apart."""
+"""Visible margin around the box, box widths. Plates of two cars side by side are farther apart."""
 GREY = 114
 """Grey value with which ultralytics pads images."""
 QUALITY = 95
@@ -50,9 +50,12 @@ class Labelled:
 
 
 def training_files(
-    labels: Iterable[tuple[Label, dict[str, Any]]], store: Path, form: str = "csv"
+    labels: Iterable[tuple[Label, dict[str, Any]]], store: Path, layout: str = "csv"
 ) -> Files:
-    """Gives the files of a data set in one of `FORMS`, without labels whose image is deleted."""
+    """Yields the files of a data set, without labels whose image was deleted.
+
+    `layout` is a key of `EXPORT_FORMATS`.
+    """
     labelled = []
     for label, event in labels:
         file = snapshot_file(store, event, legible=True)
@@ -65,7 +68,7 @@ def training_files(
             f"images/{labelled[-1].image}",
             encode_jpeg(_surroundings(image, labelled[-1].box), QUALITY),
         )
-    yield from FORMS[form](labelled)
+    yield from EXPORT_FORMATS[layout](labelled)
 
 
 def _surroundings(image: Image, box: Box) -> Image:
@@ -79,7 +82,7 @@ def _surroundings(image: Image, box: Box) -> Image:
 
 
 def _csv(labelled: list[Labelled]) -> Files:
-    """Gives a table with a row per label; an image without a plate has an empty box."""
+    """Yields a table with a row per label; an image without a plate has an empty box."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["image", "x1", "y1", "x2", "y2", "text", "legibility"])
@@ -91,7 +94,7 @@ def _csv(labelled: list[Labelled]) -> Files:
 
 
 def _yolo(labelled: list[Labelled]) -> Files:
-    """Gives a text file per image, which is empty if there is no plate."""
+    """Yields a text file per image, which is empty if there is no plate."""
     for each in labelled:
         (x1, y1, x2, y2), (width, height) = each.box, each.size
         middle = (x1 + x2) / 2 / width, (y1 + y2) / 2 / height
@@ -102,7 +105,7 @@ def _yolo(labelled: list[Labelled]) -> Files:
 
 
 def _coco(labelled: list[Labelled]) -> Files:
-    """Gives one JSON file; an image without an annotation has no plate."""
+    """Yields one JSON file; an image without an annotation has no plate."""
     images, annotations = [], []
     for number, each in enumerate(labelled, 1):
         width, height = each.size
@@ -117,8 +120,9 @@ def _coco(labelled: list[Labelled]) -> Files:
     yield "annotations.json", json.dumps(whole).encode()
 
 
-FORMS: Mapping[str, Callable[[list[Labelled]], Files]] = {
+EXPORT_FORMATS: Mapping[str, Callable[[list[Labelled]], Files]] = {
     "csv": _csv,
     "yolo": _yolo,
     "coco": _coco,
 }
+"""Functions that write labels, by name of the format."""

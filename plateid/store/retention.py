@@ -16,7 +16,7 @@ from plateid.store.event_store import EventStore
 from plateid.store.labels import Labels
 from plateid.store.privacy import Privacy
 from plateid.store.redaction import Redaction
-from plateid.store.snapshot_files import CLOCKS_ARE_SET, SnapshotFiles
+from plateid.store.snapshot_files import FIRST_DATED_ID, SnapshotFiles
 
 REDACT_S = 60.0
 """Interval of redaction, seconds: a plate stays at most this long after its last delivery."""
@@ -150,7 +150,7 @@ class Retention:
         """Returns the position of the last old event; 0 if there is none."""
         ((last,),) = self._store.rows(LAST_OLD, not_before)
         if self._clock_synced() is False:
-            ((unset,),) = self._store.rows(LAST_OLD_UNSET, CLOCKS_ARE_SET, not_before)
+            ((unset,),) = self._store.rows(LAST_OLD_UNSET, FIRST_DATED_ID, not_before)
             last = max(last, unset)
         return int(last)
 

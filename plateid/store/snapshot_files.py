@@ -1,4 +1,4 @@
-"""The files of the snapshots: JPEG files, a folder for each day."""
+"""Stores snapshots as JPEG files, in one folder per day, and deletes old ones."""
 
 import hashlib
 import re
@@ -22,33 +22,36 @@ from plateid.files import write_whole
 SWEEP_S = 600.0
 """Interval between two sweeps, seconds."""
 MIN_FREE_MB = 200
-"""Free disk space that is kept for events, megabytes."""
-STEP_S = 0.2
-"""Longest time of one call of a sweep, seconds."""
-CLOCKS_ARE_SET = first_id(datetime(2020, 1, 1, tzinfo=UTC).timestamp())
-"""Event ids before it were made before the clock was set, and have no age."""
+"""Free disk space that is reserved for events, megabytes."""
+MAX_STEP_S = 0.2
+"""Maximum duration of one `SnapshotSweep.check`, seconds: the caller has other duties."""
+FIRST_DATED_ID = first_id(datetime(2020, 1, 1, tzinfo=UTC).timestamp())
+"""Lowest event id whose time is known. Lower ids were created before the clock was set."""
 ID = r"0[0-9a-f]{7}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+"""Pattern of an event id, a UUID of version 7."""
 HIDDEN_JPG = "-hidden.jpg"
-"""End of the file name of a snapshot that shows no plate."""
+"""Suffix of a snapshot whose plates are hidden."""
 FILE = re.compile(ID + r"(-hidden)?\.jpg(\.new)?")
+"""File name of a snapshot; `.new` marks an unfinished one."""
 DAY = "[0-9]" * 4 + "/[0-9][0-9]/[0-9][0-9]"
+"""Glob pattern of the folder of a day: year, month, day."""
 log = structlog.get_logger()
 
 
 class SnapshotFiles:
-    """The snapshots by event id. May be used from any thread and process.
+    """The snapshot files of a store, by event id. Any thread and process may use them.
 
-    Methods that write or delete files raise StoreError if that fails. Other files are left alone.
+    Methods that write or delete raise StoreError if they fail. They leave other files alone.
     """
 
     def __init__(self, store: Path) -> None:
-        """Uses the folder of a store. Does not create it yet."""
+        """Sets the folder beside the store's file, but does not create it."""
         self.folder = store.with_name(f"{store.stem}-snapshots")
 
     def add(self, event_id: str, jpeg: bytes, *, hidden: bool) -> Snapshot:
-        """Writes an image, the whole file or nothing; `hidden` says that it shows no plate.
+        """Writes a snapshot, the whole file or nothing; `hidden` says that its plates are hidden.
 
-        Does not flush to the disk: that would block the camera, and a snapshot may be lost.
+        Does not flush to the disk, because that would block the camera. A snapshot may be lost.
         """
         name = f"{_stem(event_id)}{HIDDEN_JPG if hidden else '.jpg'}"
         file = self.folder / name
@@ -67,14 +70,14 @@ class SnapshotFiles:
                 self._delete(self.folder / f"{_stem(event_id)}{ending}" for ending in endings)
 
     def clear(self, *, before: float | None = None) -> None:
-        """Deletes all snapshots, or those from before a `time.time()`."""
-        first = "g" if before is None else first_id(before)
-        self._delete(file for file in self.files() if file.name < first)
+        """Deletes all snapshots, or the snapshots from before a `time.time()`."""
+        end = "g" if before is None else first_id(before)  # ids are hexadecimal: "g" follows all
+        self._delete(file for file in self.files() if file.name < end)
 
     def files(self, failed: Callable[[OSError], object] | None = None) -> Iterator[Path]:
-        """Yields all snapshots, oldest first, and the unfinished ones that a power cut left.
+        """Yields all snapshots, oldest first, and unfinished files that a power cut left.
 
-        Calls `failed` for a day that cannot be read, and goes on; without `failed`, raises OSError.
+        Calls `failed` for each day that cannot be read; without `failed`, raises the OSError.
         """
         for day in sorted(self.folder.glob(DAY)):
             try:
@@ -114,7 +117,7 @@ class SnapshotSweep:
     """
 
     def __init__(self, config: RetentionConfig, files: SnapshotFiles) -> None:
-        """Does nothing yet."""
+        """Starts no sweep; the first call of `check` does."""
         self.deleted = 0
         self.held_bytes: int | None = None
         self._max_age_s = config.snapshots_days * DAY_S
@@ -125,8 +128,8 @@ class SnapshotSweep:
         self._due_at = 0.0
 
     def check(self) -> None:
-        """Does a part of a sweep, if one is due. Call it every few seconds."""
-        until = time.monotonic() + STEP_S
+        """Continues a sweep, or starts one that is due. Call it every few seconds."""
+        until = time.monotonic() + MAX_STEP_S
         if self._steps is None:
             if until < self._due_at:
                 return
@@ -140,7 +143,7 @@ class SnapshotSweep:
         self._steps, self._due_at = None, time.monotonic() + SWEEP_S
 
     def steps(self) -> Iterator[None]:
-        """Sweeps, one snapshot per step. Raises OSError at the end if a file cannot be deleted."""
+        """Sweeps one snapshot per step. Raises OSError at the end if a deletion failed."""
         held, errors = 0, deque[OSError](maxlen=1)
         for file in self._files.files(errors.append):
             held += _size(file)
@@ -148,7 +151,7 @@ class SnapshotSweep:
         before, first = self.deleted, first_id(time.time() - self._max_age_s)
         wanted = MIN_FREE_MB * 1e6 - shutil.disk_usage(self._files.folder).free if held else 0.0
         for file in self._files.files(errors.append):
-            if held > self._max_bytes or wanted > 0 or CLOCKS_ARE_SET <= file.name < first:
+            if held > self._max_bytes or wanted > 0 or FIRST_DATED_ID <= file.name < first:
                 size = _size(file)
                 try:
                     file.unlink(missing_ok=True)
@@ -177,7 +180,7 @@ def make_room(config: RetentionConfig, files: SnapshotFiles) -> None:
 
 
 def _stem(event_id: str) -> str:
-    """Returns the path of a snapshot without its ending; the day is that of the event id, UTC."""
+    """Returns the path of a snapshot without suffix; the event id gives its day (UTC)."""
     seconds = int(event_id[:8] + event_id[9:13], 16) / 1000
     return f"{datetime.fromtimestamp(seconds, UTC):%Y/%m/%d}/{event_id}"
 

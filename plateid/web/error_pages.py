@@ -1,4 +1,4 @@
-"""Responses to errors: an HTML page, or JSON below /api/."""
+"""Answers errors with an HTML page, or with JSON below /api/."""
 
 import time
 
@@ -10,13 +10,13 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from plateid.web.site import page, site_of
 
 UNAUTHORIZED = 401
-LOGGED = (400, 403, 408, 413, 415)
+LOGGED_STATUSES = (400, 403, 408, 413, 415)
 """Status codes of refused requests, which are logged."""
-LOG_S = 60.0
-"""Refusals of one address are logged once within this time, so that a flood stays out of the log,
-seconds."""
+LOG_INTERVAL_S = 60.0
+"""Minimum interval between two logged refusals of one address, seconds. It keeps the log short in a
+flood of requests."""
 MAX_ADDRESSES = 1000
-"""Number of addresses after which the times of their last refusals are forgotten."""
+"""Maximum number of addresses whose last refusals are remembered, to limit memory."""
 log = structlog.get_logger()
 
 
@@ -24,7 +24,7 @@ def on_http_error(request: Request, error: Exception) -> Response:
     """Answers an error that a page or the guard raised."""
     if not isinstance(error, HTTPException):
         raise error
-    if error.status_code in LOGGED:
+    if error.status_code in LOGGED_STATUSES:
         _log_refusal(request, error)
     unauthorized = error.status_code == UNAUTHORIZED
     if unauthorized and not _wants_json(request) and request.method == "GET":
@@ -48,7 +48,7 @@ def on_failure(request: Request, error: Exception) -> Response:
 
 
 def on_bug(request: Request, error: Exception) -> Response:
-    """Answers an unexpected exception; recognition goes on."""
+    """Answers an unexpected exception. It does not end plateid."""
     log.error("page raised an exception", path=request.scope["path"], exc_info=error)
     return _failed(request, 500, "internal error: see the log of plateid")
 
@@ -71,7 +71,7 @@ def _failed(request: Request, status: int, reason: str) -> Response:
 
 def _log_refusal(request: Request, error: HTTPException) -> None:
     refused, address, now = site_of(request).refused, client_address(request), time.monotonic()
-    if now - refused.get(address, -LOG_S) >= LOG_S:
+    if now - refused.get(address, -LOG_INTERVAL_S) >= LOG_INTERVAL_S:
         if len(refused) > MAX_ADDRESSES:
             refused.clear()
         refused[address] = now

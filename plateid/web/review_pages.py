@@ -16,19 +16,19 @@ from plateid.core.records import Box
 from plateid.core.text import normalise
 from plateid.errors import ConfigError
 from plateid.store.event_images import plate_box
-from plateid.store.label_export import FORMS, training_files
+from plateid.store.label_export import EXPORT_FORMATS, training_files
 from plateid.store.labels import VERDICTS, Label, Labels
 from plateid.store.list_file import read_entries
 from plateid.web.event_pages import event_of, legible_image
 from plateid.web.guard import read_change
 from plateid.web.site import Site, page, site_of
 
-MAX_TEXT = 16
+MAX_CHARACTERS = 16
 """Maximum length of a plate's text."""
 MAX_PX = 1e5
-"""Coordinates beyond it are rejected; the comparison rejects NaN as well."""
+"""Limit of coordinates, pixels. It rejects infinite ones; the comparison also rejects NaN."""
 CHUNK_BYTES = 1 << 16
-"""Size of the pieces in which a ZIP file is sent."""
+"""Size of the pieces in which a ZIP file is sent, bytes."""
 
 
 def review(request: Request) -> Response:
@@ -55,16 +55,16 @@ async def label(request: Request) -> Response:
 def export(request: Request) -> Response:
     """Exports all labels with their images as a ZIP file."""
     site = site_of(request)
-    form = request.query_params.get("format", "csv")
-    if form not in FORMS:
-        raise HTTPException(400, f"format: must be one of {', '.join(FORMS)}")
+    layout = request.query_params.get("format", "csv")
+    if layout not in EXPORT_FORMATS:
+        raise HTTPException(400, f"format: must be one of {', '.join(EXPORT_FORMATS)}")
     packed = tempfile.TemporaryFile()  # noqa: SIM115 - _chunks closes it
     with zipfile.ZipFile(packed, "w") as archive:
         labels = Labels(site.history.path).all()
-        for name, data in training_files(labels, site.history.path, form):
+        for name, data in training_files(labels, site.history.path, layout):
             archive.writestr(name, data)
     packed.seek(0)
-    name = "labels.zip" if form == "csv" else f"labels-{form}.zip"
+    name = "labels.zip" if layout == "csv" else f"labels-{layout}.zip"
     disposition = {"Content-Disposition": f'attachment; filename="{name}"'}
     return StreamingResponse(_chunks(packed), media_type="application/zip", headers=disposition)
 
@@ -84,8 +84,8 @@ def _store_label(site: Site, form: Mapping[str, str]) -> None:
     verdict, text = form.get("verdict", ""), normalise(form.get("text", ""))
     if verdict not in VERDICTS:
         raise HTTPException(400, f"verdict: must be one of {', '.join(VERDICTS)}")
-    if verdict == "plate" and not 0 < len(text) <= MAX_TEXT:
-        raise HTTPException(400, f"text: needs 1 to {MAX_TEXT} letters and digits")
+    if verdict == "plate" and not 0 < len(text) <= MAX_CHARACTERS:
+        raise HTTPException(400, f"text: needs 1 to {MAX_CHARACTERS} letters and digits")
     box = clipped(_parse_box(form.get("box", "")), image)
     stored = Label(event["id"], verdict, text if verdict == "plate" else "", box)
     Labels(site.history.path).add(stored)
