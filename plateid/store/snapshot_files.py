@@ -23,7 +23,7 @@ SWEEP_S = 600.0
 """Interval between two sweeps, seconds."""
 MIN_FREE_MB = 200
 """Free disk space that is reserved for events, megabytes."""
-MAX_STEP_S = 0.2
+STEP_S = 0.2
 """Maximum duration of one `SnapshotSweep.check`, seconds: the caller has other duties."""
 FIRST_DATED_ID = first_id(datetime(2020, 1, 1, tzinfo=UTC).timestamp())
 """Lowest event id whose time is known. Lower ids were created before the clock was set."""
@@ -129,7 +129,7 @@ class SnapshotSweep:
 
     def check(self) -> None:
         """Continues a sweep, or starts one that is due. Call it every few seconds."""
-        until = time.monotonic() + MAX_STEP_S
+        until = time.monotonic() + STEP_S
         if self._steps is None:
             if until < self._due_at:
                 return
