@@ -161,11 +161,7 @@ def annotated(image: LazyImage, plates: Iterable[Plate]) -> Image:
 
 
 def load_image(image: ImageSource) -> LazyImage:
-    """Decodes an image.
-
-    Raises:
-        SourceError: It cannot be read, or is an array of another shape or type.
-    """
+    """Decodes an image; raises SourceError if it cannot be read or is no such array."""
     if isinstance(image, str | Path):
         return read_image(Path(image))
     if isinstance(image, bytes):

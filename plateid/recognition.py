@@ -61,8 +61,7 @@ class RecognitionParts:
 def settings_of(config: Config) -> dict[str, PipelineSettings]:
     """Returns the pipeline settings of each camera, by its name.
 
-    Raises:
-        ConfigError: The expected plate syntax is wrong.
+    Raises ConfigError if the expected plate syntax is wrong.
     """
     formats = formats_of(config)
     return {
@@ -114,10 +113,8 @@ class Recognition:
     def apply(self, config: Config, settings: Mapping[str, PipelineSettings]) -> bool:
         """Applies a changed configuration with the same cameras.
 
-        A pass ends only if the source or the settings of its camera have changed.
-
-        Returns:
-            Whether all changes are applied; False: a camera with a new source has ended already.
+        A pass ends only if the source or the settings of its camera have changed. Returns False if
+        a camera with a new source has ended already.
         """
         old, self._config = self._config, config
         old_settings, self._settings = self._settings, self._settings | dict(settings)

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import reduce
 from typing import Any
 
@@ -32,26 +32,19 @@ COLUMNS = {
     "id": "id",
 }
 """The columns, each with the field of the event that it shows."""
+HEADER = ",".join(COLUMNS)
 
 
-def header_line(*, end: str) -> str:
-    """Returns the names of the columns."""
-    return _line(COLUMNS, end=end)
-
-
-def event_line(event: Mapping[str, Any], *, end: str) -> str:
-    """Returns the row of an event, which is given as its JSON object."""
-    return _line((_field(event, path) for path in COLUMNS.values()), end=end)
+def event_line(event: Mapping[str, Any]) -> str:
+    """Returns the row of an event, which is given as its JSON object, without a line end."""
+    line = io.StringIO()
+    cells = (_without_formula(_field(event, path)) for path in COLUMNS.values())
+    csv.writer(line).writerow(cells)
+    return line.getvalue().removesuffix("\r\n")
 
 
 def _field(event: Mapping[str, Any], path: str) -> Any:
     return reduce(lambda value, key: value and value[key], path.split("."), event)
-
-
-def _line(cells: Iterable[object], *, end: str) -> str:
-    line = io.StringIO()
-    csv.writer(line, lineterminator=end).writerow([_without_formula(cell) for cell in cells])
-    return line.getvalue()
 
 
 def _without_formula(cell: object) -> object:

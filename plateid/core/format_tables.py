@@ -44,18 +44,17 @@ class Format:
         return match and " ".join(match.groups())
 
 
-def parse_tables(text: str, source: object) -> dict[str, tuple[Format, ...]]:
-    """Returns the formats of each country in a TOML file with the content `text`.
+def parse_tables(text: str, source: object) -> tuple[Format, ...]:
+    """Returns the formats of all countries in a TOML file with the content `text`.
 
-    Raises:
-        ConfigError: The file is invalid; names the source, the line and the reason.
+    Raises ConfigError if it is invalid, with the source, the line and the reason.
     """
     try:
         tables = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise ConfigError(source, error) from error
     file = _File(source, text)
-    return {code: tuple(_country(file, code, table)) for code, table in tables.items()}
+    return tuple(entry for code, table in tables.items() for entry in _country(file, code, table))
 
 
 @dataclass(frozen=True)

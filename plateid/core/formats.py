@@ -51,22 +51,16 @@ class Formats:
     strict: bool = False
 
     def expecting(self, codes: Iterable[str], *, key: str, strict: bool = False) -> "Formats":
-        """Returns the same tables with other expected countries.
+        """Returns the same tables with other expected countries; `eu` is the European Union.
 
-        Args:
-            codes: Country codes; `eu` stands for every member of the European Union.
-            key: The configuration key or option to name in errors.
-            strict: Whether to reject texts that match no pattern of these countries.
-
-        Raises:
-            ConfigError: A region is unknown, or `strict` is set without a region.
+        Raises ConfigError, which names the configuration key or option `key`, if a region is
+        unknown or if `strict` is set without a region.
         """
         wanted = [ALIASES.get(code, code) for code in (c.strip().lower() for c in codes) if code]
         regions = [c for code in wanted for c in (EUROPEAN_UNION if code == "eu" else [code])]
         if unknown := sorted(set(regions) - self._codes):
-            known = " ".join(sorted(self._codes))
-            reason = f"unknown region {', '.join(unknown)}; known: eu {known}"
-            raise ConfigError(key, reason)
+            known = " ".join(["eu", *sorted(self._codes)])
+            raise ConfigError(key, f"unknown region {', '.join(unknown)}; known: {known}")
         if strict and not regions:
             raise ConfigError(key, "strict needs at least one region")
         return replace(self, regions=tuple(dict.fromkeys(regions)), strict=strict)
@@ -149,20 +143,16 @@ class Formats:
 @functools.cache
 def shipped_formats() -> Formats:
     """Returns the tables that ship with plateid."""
-    return Formats(tuple(entry for table in _shipped().values() for entry in table))
+    file = resources.files("plateid.core").joinpath("formats.toml")
+    return Formats(parse_tables(file.read_text(), file))
 
 
 def with_tables(text: str, source: object) -> Formats:
     """Returns the shipped tables, after a user's file has added or replaced countries.
 
-    Raises:
-        ConfigError: The file is invalid; names `source`, the line and the reason.
+    Raises ConfigError if the file is invalid, with `source`, the line and the reason.
     """
-    tables = _shipped() | parse_tables(text, source)
-    return Formats(tuple(entry for table in tables.values() for entry in table))
-
-
-@functools.cache
-def _shipped() -> dict[str, tuple[Format, ...]]:
-    file = resources.files("plateid.core").joinpath("formats.toml")
-    return parse_tables(file.read_text(), file)
+    own = parse_tables(text, source)
+    replaced = {entry.code for entry in own}
+    kept = (entry for entry in shipped_formats().entries if entry.code not in replaced)
+    return Formats((*kept, *own))

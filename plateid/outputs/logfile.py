@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from plateid.core.event_csv import event_line, header_line
+from plateid.core.event_csv import HEADER, event_line
 from plateid.core.records import OutboxEntry, PlateEvent
 from plateid.errors import OutputError
 
@@ -51,8 +51,8 @@ def csv_file(path: Path, redact: Redact) -> LogFile:
     """Returns a log file with a header line and a row for each event."""
     return LogFile(
         path,
-        lambda event: event_line(json.loads(redact(event).to_json()), end=""),
-        header_line(end=""),
+        lambda event: event_line(json.loads(redact(event).to_json())),
+        HEADER,
     )
 
 

@@ -72,12 +72,9 @@ class CameraPipeline:
         return self._traffic.unpublished
 
     def process_if_useful(self, frame: Frame) -> list[Plate] | None:
-        """Processes a frame on a busy device, or skips it.
+        """Processes a frame on a busy device; returns None if it skips the frame.
 
         A frame is skipped when no pass can still change and the last frame was just processed.
-
-        Returns:
-            The plates in the frame; None when it was skipped.
         """
         with self._lock:
             now, last = frame.captured_at, self._last_at
@@ -88,16 +85,11 @@ class CameraPipeline:
             return self.process(frame)
 
     def process(self, frame: Frame) -> list[Plate]:
-        """Processes the next frame, and hands its events to the sink.
+        """Hands the events of the next frame to the sink, and returns the plates in the frame.
 
         A frame that is older than the last one means that the clock was set back. A frame of
-        another size begins anew, because the boxes of before do not apply to it.
-
-        Returns:
-            The plates in this frame.
-
-        Raises:
-            ModelError: Inference failed.
+        another size begins anew, because the boxes of before do not apply to it. Raises ModelError
+        if inference fails.
         """
         with self._lock:
             now = frame.captured_at

@@ -1,5 +1,6 @@
 """The vehicles of one camera: matches tracks to passes, and decides what is published and when."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
@@ -101,17 +102,14 @@ class Traffic:
 
     def end_lost(self, alive: set[int], now: datetime) -> None:
         """Ends the passes whose track is not in `alive`, and lost passes whose time has run out."""
-        lost = set(self._passes) - alive
-        self._buffer(lost, self._rules.parked_s)
-        self._end(lost & self._passes.keys())
+        self._end(set(self._passes) - alive, min_stationary_s=self._rules.parked_s)
         for vehicle in self._lost.take_expired(now):
             self._send("plate_left", vehicle)
 
     def interrupt(self) -> None:
         """Ends the passes of moving vehicles, and keeps those of stationary ones for later."""
-        self._buffer(set(self._passes), min(STATIONARY_S, self._rules.parked_s))
+        self._end(set(self._passes), min_stationary_s=min(STATIONARY_S, self._rules.parked_s))
         self._lost.pause()
-        self._end(set(self._passes))
 
     def clock_set_back(self, now: datetime) -> None:
         """Ends every pass but those of vehicles that were stationary before `now`."""
@@ -184,16 +182,14 @@ class Traffic:
                 return self._passes.pop(track_id)
         return self._lost.take(plate, vehicle)
 
-    def _buffer(self, lost: set[int], min_stationary_s: float) -> None:
-        """Moves published passes of stationary vehicles, which may be occluded, to the buffer."""
-        for track_id in sorted(lost):
+    def _end(self, ended: set[int], *, min_stationary_s: float = math.inf) -> None:
+        """Ends passes; published ones of stationary vehicles, perhaps occluded, are buffered."""
+        for track_id in sorted(ended):
             vehicle = self._passes[track_id]
             stationary_s = vehicle.movement.stationary_s(vehicle.last_seen)
             if vehicle.published is not None and stationary_s >= min_stationary_s:
                 self._lost.add(self._passes.pop(track_id))
-
-    def _end(self, ended: set[int]) -> None:
-        for track_id in sorted(ended):
+        for track_id in sorted(ended & self._passes.keys()):
             vehicle = self._passes.pop(track_id)
             if vehicle.published is None:
                 self._publish_late(vehicle)

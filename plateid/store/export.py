@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from plateid.core.event_csv import event_line, header_line
+from plateid.core.event_csv import HEADER, event_line
 
 
 def json_lines(events: Iterable[Mapping[str, Any]]) -> Iterator[str]:
@@ -14,6 +14,6 @@ def json_lines(events: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 def csv_lines(events: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """Gives a header line, and a row for each event (RFC 4180)."""
-    yield header_line(end="\r\n")
+    yield f"{HEADER}\r\n"
     for event in events:
-        yield event_line(event, end="\r\n")
+        yield f"{event_line(event)}\r\n"

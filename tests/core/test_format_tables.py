@@ -11,8 +11,7 @@ from plateid.errors import ConfigError
 
 
 def only(pattern: str, letters: str = CHARSET[10:]):
-    tables = parse_tables(f'[ro]\nletters = "{letters}"\npatterns = ["{pattern}"]', "f")
-    (entry,) = tables["ro"]
+    (entry,) = parse_tables(f'[ro]\nletters = "{letters}"\npatterns = ["{pattern}"]', "f")
     return entry
 
 
@@ -43,8 +42,9 @@ def test_table_restricts_the_letters():
 
 
 def test_nested_table_has_own_letters_and_the_same_code():
-    tables = parse_tables('[es]\nletters = "BC"\npatterns = ["L"]\n[es.old]\npatterns = ["L"]', "f")
-    assert [(entry.code, entry.size) for entry in tables["es"]] == [("es", 2), ("es", 26)]
+    text = '[es]\nletters = "BC"\npatterns = ["L"]\n[es.old]\npatterns = ["L"]'
+    entries = parse_tables(text, "f")
+    assert [(entry.code, entry.size) for entry in entries] == [("es", 2), ("es", 26)]
 
 
 @pytest.mark.parametrize(
