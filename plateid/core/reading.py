@@ -26,7 +26,7 @@ MIN_VARIANT_SHARE = 0.001
 
 @dataclass(frozen=True)
 class Reading:
-    """The text of one plate, after fusion and country syntax.
+    """The text of one plate, after fusion and country syntax. `PlateEvent` has the same fields.
 
     Attributes:
         plate: Upper-case letters and digits. Empty when nothing is legible, or when strict syntax

@@ -14,6 +14,7 @@ Grey = NDArray[np.uint8]
 """Shape (H, W)."""
 Box = tuple[float, float, float, float]
 """Corners x1, y1, x2, y2 in pixels of the full image."""
+EventType = Literal["plate_seen", "plate_left"]
 ListKind = Literal["allow", "deny", "watch"]
 Way = Literal["in", "out"]
 
@@ -204,7 +205,7 @@ class ModelNames:
 class PlateEvent:
     """A published event; `plateid/core/schema/plate-event.v1.json` describes each field."""
 
-    event_type: Literal["plate_seen", "plate_left"]
+    event_type: EventType
     id: str
     pass_id: str
     device: str

@@ -2,17 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from plateid.core.ids import uuid7
 from plateid.core.lists import Lists
 from plateid.core.reading import Reading
-from plateid.core.records import BestFrame, ModelNames, PlateEvent, Position, Snapshot
+from plateid.core.records import BestFrame, EventType, ModelNames, PlateEvent, Position, Snapshot
 from plateid.core.view import Size
 from plateid.pipeline.passes import Pass
 from plateid.pipeline.settings import PipelineSettings
-
-EventType = Literal["plate_seen", "plate_left"]
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import structlog
 
 from plateid.core.geometry import scaled
 from plateid.core.reading import Reading
-from plateid.core.records import BestFrame, PlateEvent, PlateRead
+from plateid.core.records import BestFrame, EventType, PlateEvent, PlateRead
 from plateid.core.view import Size
 from plateid.pipeline.clock_overlays import ClockOverlays
-from plateid.pipeline.event_builder import EventBuilder, EventType
+from plateid.pipeline.event_builder import EventBuilder
 from plateid.pipeline.lost_passes import LostPassBuffer
 from plateid.pipeline.passes import Pass
 from plateid.pipeline.settings import PipelineSettings

@@ -35,14 +35,14 @@ def path(tmp_path):
 def test_csv_has_a_header_and_a_row_per_event(tmp_path):
     file = csv_file(tmp_path / "new" / "plates.csv", as_it_is)
     file.deliver(ENTRY)
-    match = ListMatch('Ana "A", Ltd', "allow", 1)
+    match = ListMatch('Ana "A",\nLtd', "allow", 1)
     file.deliver(entry(list=match, direction=Direction("in", 90.0), gps=Position(44.4, 26.1)))
     with (tmp_path / "new" / "plates.csv").open(newline="") as stream:
         plain, listed = csv.DictReader(stream)
     assert list(plain) == list(COLUMNS)
     found = plain["plate"], plain["region"], plain["list"], plain["lat"], plain["first_seen"]
     assert found == ("B68SPK", "ro", "", "", "2026-11-24T12:00:00.123Z")
-    assert (listed["list"], listed["list_name"]) == ("allow", 'Ana "A", Ltd')
+    assert (listed["list"], listed["list_name"]) == ("allow", 'Ana "A",\nLtd')
     assert (listed["list_distance"], listed["direction"]) == ("1", "in")
     assert (listed["lat"], listed["lon"]) == ("44.4", "26.1")
 

@@ -11,7 +11,7 @@ from plateid.store.list_csv import COLUMNS, parse_entries
 GOOD = """\
 # our cars
 plate,list,name,note,valid_from,valid_to,cameras
-B 68 SPK,allow,Ana,"blue, ""the"" Dacia",,,
+B 68 SPK,allow,"Ana, ""the"" boss",blue Dacia,,,
 cj-12-abc,DENY,,,2026-01-01,2026-12-31,gate drive
 
 XX99,watch,Post,,2026-11-24T08:30,2026-11-24T18:30:00+00:00,gate
@@ -24,7 +24,7 @@ def parsed(text: str) -> tuple[ListEntry, ...]:
 
 def test_file_with_all_columns_is_parsed():
     ana, denied, post = parsed(GOOD)
-    assert ana == ListEntry("B68SPK", "allow", "Ana", 'blue, "the" Dacia')
+    assert ana == ListEntry("B68SPK", "allow", 'Ana, "the" boss')
     assert (denied.plate, denied.kind, denied.name) == ("CJ12ABC", "deny", "cj-12-abc")
     assert denied.valid_from == datetime(2026, 1, 1)  # noqa: DTZ001 - local time
     assert denied.valid_to == datetime(2026, 12, 31, 23, 59, 59, 999999)  # noqa: DTZ001
