@@ -9,5 +9,6 @@ storage         [store], [retention], [privacy], [snapshots]
 root            the whole file, and the rules between its tables
 load, problems  reads the file; describes what is wrong in it
 reload          which changes take effect without a restart
+view_editor     changes a camera's region, masks and line in the file
 plate_formats   the plate syntax that a configuration expects
 """

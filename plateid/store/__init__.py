@@ -1,1 +1,14 @@
-"""Keeps events, snapshots, labels and lists on disk."""
+"""Keeps events, snapshots, labels and lists on disk.
+
+event_store, database, schema            the SQLite file, opened or replaced; its tables
+event_json, open_passes                  events as JSON; passes from before a restart
+outbox, backlog                          unacknowledged events; events that wait in memory
+lock, storage_health                     one process per store; storage in the health report
+privacy, redaction                       what is kept of a plate; applied to stored events
+retention, purge                         deletes old events; deletes events on demand
+history, search, search_query, export    reads and searches events, and writes them as a file
+snapshots, snapshot_files, event_images  images of events, their files, and plates in them
+blur                                     removes from images what they must not show
+labels, label_export                     labels of users, and their data set
+list_file, list_csv                      the list file with undo; its rows
+"""

@@ -112,6 +112,16 @@ def page_text(path: str) -> str:
     return (REPOSITORY / path).read_text()
 
 
+ROOMS = sorted(path.parent for path in REPOSITORY.glob("plateid/*/__init__.py"))
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.name)
+def test_docstring_of_a_room_lists_its_modules(room):
+    docstring = (room / "__init__.py").read_text().split('"""')[1]
+    listed = re.sub(r"  \S.*", "", docstring.partition("\n")[2])
+    assert sorted(re.findall(r"\w+", listed)) == sorted(path.stem for path in room.glob("[!_]*.py"))
+
+
 def fault_rows() -> list[str]:
     rows = page_text("docs/faults.md").splitlines()
     return [row for row in rows if row.startswith("| ") and "tests/" in row]
