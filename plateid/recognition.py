@@ -1,7 +1,6 @@
 """Recognition of all cameras: capture threads, mailboxes, pipelines and inference workers."""
 
 import functools
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ParamSpec, TypeVar
@@ -83,14 +82,10 @@ class Recognition:
     ) -> None:
         """Builds everything; nothing runs yet."""
         self._config = config
-        self._settings = dict(settings)
         self._parts = parts
-        names = [camera.name for camera in config.camera]
-        self._mailboxes = Mailboxes(names)
-        self._online = dict.fromkeys(names, False)
-        self._pipelines = {name: self._pipeline(name) for name in names}
-        self._skipped = Counter[str]()  # of the pipelines before a reload
-        self._unpublished = Counter[str]()
+        self._mailboxes = Mailboxes(list(settings))
+        self._online = dict.fromkeys(settings, False)
+        self._pipelines = {name: self._pipeline(each) for name, each in settings.items()}
         self._cameras = [self._camera(camera) for camera in config.camera]
 
     def resume(self, open_passes: Mapping[str, Sequence[PlateEvent]]) -> None:
@@ -117,13 +112,15 @@ class Recognition:
         a camera with a new source has ended already.
         """
         old, self._config = self._config, config
-        old_settings, self._settings = self._settings, self._settings | dict(settings)
         applied = True
         for camera, before, now in zip(self._cameras, old.camera, config.camera, strict=True):
             same_source = all(getattr(before, key) == getattr(now, key) for key in SOURCE_KEYS)
             applied &= same_source or camera.use(now)
-            if not same_source or old_settings[now.name] != self._settings[now.name]:
-                self._replace_pipeline(now.name, same_source=same_source)
+            pipeline = self._pipelines[now.name]
+            wanted = settings.get(now.name, pipeline.settings)
+            if not same_source or wanted != pipeline.settings:
+                self._mailboxes.wait_idle(now.name, timeout_s=IDLE_S)  # a frame of the old source
+                pipeline.apply(wanted, same_source=same_source)
         return applied
 
     def stop(self) -> None:
@@ -148,8 +145,8 @@ class Recognition:
             self._online[name],
             mailbox.frames,
             mailbox.dropped,
-            self._skipped[name] + pipeline.skipped,
-            self._unpublished[name] + pipeline.unpublished,
+            pipeline.skipped,
+            pipeline.unpublished,
         )
 
     def _work(self) -> None:
@@ -174,20 +171,10 @@ class Recognition:
         self._online[name] = online
         self._parts.set_status(name, online)
 
-    def _replace_pipeline(self, name: str, *, same_source: bool) -> None:
-        old, self._pipelines[name] = self._pipelines[name], self._pipeline(name)
-        self._mailboxes.wait_idle(name, timeout_s=IDLE_S)  # a worker may still use the old one
-        if same_source:
-            self._pipelines[name].resume(old.hand_over())
-        else:
-            old.finish()
-        self._skipped[name] += old.skipped
-        self._unpublished[name] += old.unpublished
-
-    def _pipeline(self, name: str) -> CameraPipeline:
-        networks, metrics = self._parts.networks, self._parts.metrics
+    def _pipeline(self, settings: PipelineSettings) -> CameraPipeline:
+        networks, metrics, name = self._parts.networks, self._parts.metrics, settings.camera
         return CameraPipeline(
-            self._settings[name],
+            settings,
             self._parts.events,
             detect=_timed(networks.detector().detect, metrics.detector_s.labels(name)),
             read=_timed(networks.reader().read, metrics.reader_s.labels(name)),

@@ -38,6 +38,7 @@ class CameraPipeline:
     """One camera's tracks and passes. Every method is thread-safe.
 
     Attributes:
+        settings: The present settings.
         skipped: Number of frames that `process_if_useful` skipped.
     """
 
@@ -56,7 +57,7 @@ class CameraPipeline:
         ModelError when inference fails.
         """
         settings.formats.compile()
-        self._settings = settings
+        self.settings = settings
         self._detect = detect
         self._read = read
         self._traffic = Traffic(settings, events, sink)
@@ -109,12 +110,13 @@ class CameraPipeline:
             self._traffic.interrupt()
             self._reset()
 
-    def hand_over(self) -> list[Pass]:
-        """Ends the passes of moving vehicles; another pipeline may `resume` the returned ones."""
+    def apply(self, settings: PipelineSettings, *, same_source: bool) -> None:
+        """Continues with other settings; at the same source, stationary vehicles stay known."""
+        settings.formats.compile()
         with self._lock:
-            vehicles = self._traffic.hand_over()
+            self._traffic.apply(settings, same_source=same_source)
+            self.settings, self._last_at, self._size = settings, None, None
             self._reset()
-            return vehicles
 
     def resume(self, vehicles: Iterable[Pass]) -> None:
         """Takes over passes from before this pipeline; vehicles that are gone leave in time."""
@@ -130,7 +132,7 @@ class CameraPipeline:
 
     def _reset(self) -> None:
         """Forgets the last frame, which has nothing to do with the next one."""
-        settings = self._settings
+        settings = self.settings
         self._gate = MotionGate(settings.view.search_mask(SIZE))
         self._tracker = Tracker(high_score=settings.high_score, lost_s=settings.rules.lost_s)
         self._tracks: list[Track] = []
@@ -154,7 +156,7 @@ class CameraPipeline:
     def _search(self, image: LazyImage, now: datetime) -> None:
         """Detects, tracks and reads the plates of an image."""
         size = image.width, image.height
-        view = self._settings.view
+        view = self.settings.view
         part = view.search_area(size)
         found = self._detected(image, part)
         detections = [d for d in found if view.accepts(d.box, size)]

@@ -43,16 +43,19 @@ class Traffic:
         self, settings: PipelineSettings, events: EventBuilder, sink: Callable[[PlateEvent], None]
     ) -> None:
         """Starts without vehicles; `sink` receives the events."""
-        self._settings = settings
         self._events = events
-        self._rules = settings.rules
-        self._formats = settings.formats
         self._sink = sink
         self._passes: dict[int, Pass] = {}
+        self.unpublished = 0
+        self._use(settings)
+
+    def _use(self, settings: PipelineSettings) -> None:
+        self._settings = settings
+        self._rules = settings.rules
+        self._formats = settings.formats
         self._lost = LostPassBuffer(self._rules.parked_s, self._rules.parked_lost_s)
         self._clocks = ClockOverlays()
         self._size: Size | None = None
-        self.unpublished = 0
 
     def update(self, tracks: Iterable[Track], size: Size, now: datetime) -> None:
         """Adds the detections of a frame of this size to their passes."""
@@ -117,10 +120,15 @@ class Traffic:
         for vehicle in self._lost.take_later_than(now):
             self._send("plate_left", vehicle)
 
-    def hand_over(self) -> list[Pass]:
-        """Ends the passes of moving vehicles, and returns and forgets those of stationary ones."""
-        self.interrupt()
-        return self._lost.take_all()
+    def apply(self, settings: PipelineSettings, *, same_source: bool) -> None:
+        """Continues with other settings; see `CameraPipeline.apply`."""
+        if same_source:
+            self.interrupt()
+        else:
+            self.finish()
+        vehicles = self._lost.take_all()
+        self._use(settings)
+        self.resume(vehicles)
 
     def resume(self, vehicles: Iterable[Pass]) -> None:
         """Takes over passes that may continue."""

@@ -132,11 +132,12 @@ def running_app(file):
 def reloaded(app, logs) -> tuple[set[str], set[str]]:
     """The cameras whose passes a reload ended, and those that it opened anew."""
     recognition = app._recognition
-    pipelines, cameras = dict(recognition._pipelines), recognition._cameras
+    pipelines, cameras = recognition._pipelines, recognition._cameras
+    settings = {name: pipeline.settings for name, pipeline in pipelines.items()}
     sources = [camera._config for camera in cameras]
     app._supervisor.reload()
     until(lambda: any(entry["event"] == "configuration reloaded" for entry in logs))
-    ended = {name for name, old in pipelines.items() if recognition._pipelines[name] is not old}
+    ended = {name for name, old in settings.items() if pipelines[name].settings is not old}
     pairs = zip(cameras, sources, strict=True)
     return ended, {old.name for camera, old in pairs if camera._config is not old}
 
@@ -177,7 +178,7 @@ def test_region_is_enlarged_unless_images_hide_other_plates(file, text, zoom):
     change(file, ("loop", "roi = [[0, 0], [0.1, 0], [0, 0.1]], loop"))
     file.write_text(text + file.read_text())
     with running_app(file) as app:
-        assert app._recognition._pipelines["gate"]._view.zoom == zoom
+        assert app._recognition._pipelines["gate"].settings.view.zoom == zoom
 
 
 def test_camera_named_in_a_list_cannot_be_removed(file):

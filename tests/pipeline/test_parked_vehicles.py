@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from plateid.core.view import View
+from plateid.pipeline.settings import PipelineSettings
 from tests.pipeline.road import (
     LEFT,
     PARKED_RULES,
@@ -115,16 +116,16 @@ def test_plate_left_is_published_despite_repeated_outages():
     assert result.published() == [SEEN, LEFT]
 
 
-def test_parked_vehicle_is_handed_over_and_moving_one_leaves():
+def test_parked_vehicle_keeps_its_pass_at_new_settings_and_moving_one_leaves():
     result = Recording()
-    old, new = pipeline(result, PARKED_RULES), pipeline(result, PARKED_RULES)
+    camera = pipeline(result, PARKED_RULES)
     stands = Vehicle("B68SPK", 0, 40, speed=0)
     shown = frames([stands, Vehicle("CJ12ABC", 14, 17, y=500)], rate=5, until_s=30)
-    process(old, shown[:80])
-    new.resume(old.hand_over())
+    process(camera, shown[:80])
+    camera.apply(PipelineSettings("gate", PARKED_RULES), same_source=True)
     assert result.published()[1:] == [("plate_seen", "CJ12ABC"), ("plate_left", "CJ12ABC")]
-    process(new, shown[90:])
-    new.finish()
+    process(camera, shown[90:])
+    camera.finish()
     assert result.published()[3:] == [("plate_left", "B68SPK")]
     assert result.events[-1].pass_id == result.events[0].pass_id
     assert result.events[-1].dwell_s == pytest.approx(30)
