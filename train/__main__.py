@@ -11,7 +11,7 @@ from train.training_commands import curve, detector, reader, synth
 
 
 @click.group(
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
     epilog="train/README.md explains each step; train/recipes/ has the shipped bundles' commands.",
 )
 def main() -> None:

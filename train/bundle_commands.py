@@ -39,9 +39,7 @@ from train.train_error import TrainError
 @click.option(
     "--data", multiple=True, help="Folder of labelled images that calibrate int8; repeatable."
 )
-@click.option(
-    "--out", type=FOLDER, default=Path("runs/bundle"), show_default=True, help="Folder to fill."
-)
+@click.option("--out", type=FOLDER, default=Path("runs/bundle"), help="Folder to fill.")
 def export(**options: Any) -> None:
     """Exports networks as ONNX into a bundle.
 
@@ -81,6 +79,7 @@ def latency(bundles: tuple[Path, ...]) -> None:
     "--bundle",
     type=to_bundle,
     default=DEFAULT_BUNDLE,
+    show_default=False,
     metavar="NAME|DIRECTORY",
     help="Bundle to evaluate: the name of a shipped one, or a directory.  [default: default]",
 )
@@ -107,7 +106,6 @@ def latency(bundles: tuple[Path, ...]) -> None:
     "--out",
     type=FOLDER,
     default=Path("runs/evaluation"),
-    show_default=True,
     help="Folder of report.html and report.json.",
 )
 def evaluate(**options: Any) -> None:
@@ -139,8 +137,8 @@ def evaluate(**options: Any) -> None:
 @click.command(epilog=example("street train/street/streets/demo.toml --out street.mp4"))
 @click.argument("street_file", type=FOLDER, metavar="STREET")
 @click.option("--out", type=FOLDER, required=True, help="Video file to write, MP4.")
-@click.option("--size", type=(SIDE, SIDE), default=(1280, 720), show_default=True, help="Pixels.")
-@click.option("--fps", type=COUNT, default=30, show_default=True, help="Frames per second.")
+@click.option("--size", type=(SIDE, SIDE), default=(1280, 720), help="Pixels.")
+@click.option("--fps", type=COUNT, default=30, help="Frames per second.")
 def street(street_file: Path, out: Path, size: tuple[int, int], fps: int) -> None:
     """Renders a test video of a street.
 

@@ -25,4 +25,4 @@ def example(arguments: str) -> str:
 DATA = click.option(
     "--data", multiple=True, required=True, help="Folder of labelled images; repeatable."
 )
-SEED = click.option("--seed", default=0, show_default=True, help="Seed of all random numbers.")
+SEED = click.option("--seed", default=0, help="Seed of all random numbers.")

@@ -18,20 +18,16 @@ def computes_bfloat16() -> bool:
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Creates a folder and locks it against other runs.
-
-    Raises:
-        TrainError: Another run has locked it.
-        OSError: It cannot be created.
-    """
+    """Creates a folder and locks it; raises TrainError if another run has locked it."""
     folder.mkdir(parents=True, exist_ok=True)
     place = os.open(folder, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise TrainError(f"--out {folder}: another run is using it") from error
+        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(place)
+        raise TrainError(f"--out {folder}: another run is using it") from error
+    try:
         yield
-        fcntl.flock(place, fcntl.LOCK_UN)  # forked workers hold it as well
     finally:
+        fcntl.flock(place, fcntl.LOCK_UN)  # forked workers hold it as well
         os.close(place)

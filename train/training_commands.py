@@ -18,20 +18,13 @@ from train.cli_options import COUNT, DATA, FOLDER, SEED, SHARE, SIDE, example
 @click.option(
     "--base",
     default="yolov8n.pt",
-    show_default=True,
     help="Where to start: weights or yaml of an ultralytics YOLO detector, or a bundle.",
 )
-@click.option(
-    "--out", default="runs/detector", show_default=True, help="Folder of the run; new or resumed."
-)
-@click.option(
-    "--epochs", default=20, show_default=True, type=COUNT, help="Passes over the training images."
-)
-@click.option("--lr0", default=1e-3, show_default=True, help="Peak learning rate.")
-@click.option(
-    "--imgsz", default=640, show_default=True, type=SIDE, help="Longest side of an image, pixels."
-)
-@click.option("--batch", default=16, show_default=True, type=COUNT, help="Images per step.")
+@click.option("--out", default="runs/detector", help="Folder of the run; new or resumed.")
+@click.option("--epochs", default=20, type=COUNT, help="Passes over the training images.")
+@click.option("--lr0", default=1e-3, help="Peak learning rate.")
+@click.option("--imgsz", default=640, type=SIDE, help="Longest side of an image, pixels.")
+@click.option("--batch", default=16, type=COUNT, help="Images per step.")
 @click.option(
     "--plates", multiple=True, help="Folder of cropped plates to paste into images; repeatable."
 )
@@ -50,7 +43,6 @@ from train.cli_options import COUNT, DATA, FOLDER, SEED, SHARE, SIDE, example
 @click.option(
     "--validate/--no-validate",
     default=True,
-    show_default=True,
     help="Validate after each epoch, or after the last one only.",
 )
 @SEED
@@ -69,19 +61,16 @@ def detector(**options: Any) -> None:
 
 @click.command(epilog=example("curve --data my-images --seeds 3 --steps 100"))
 @DATA
-@click.option("--base", default="yolov8n.pt", show_default=True, help="Weights to fine-tune.")
+@click.option("--base", default="yolov8n.pt", help="Weights to fine-tune.")
 @click.option(
     "--scratch",
     default="yolov8n.yaml",
-    show_default=True,
     help="The same network, to train from random weights.",
 )
-@click.option("--out", default="runs/curve", show_default=True, help="Folder of the runs.")
-@click.option("--seeds", default=3, show_default=True, type=COUNT, help="Runs of each point.")
-@click.option("--steps", default=200, show_default=True, type=COUNT, help="Steps of each run.")
-@click.option(
-    "--imgsz", default=416, show_default=True, type=SIDE, help="Longest side of an image, pixels."
-)
+@click.option("--out", default="runs/curve", help="Folder of the runs.")
+@click.option("--seeds", default=3, type=COUNT, help="Runs of each point.")
+@click.option("--steps", default=200, type=COUNT, help="Steps of each run.")
+@click.option("--imgsz", default=416, type=SIDE, help="Longest side of an image, pixels.")
 def curve(seeds: int, **options: Any) -> None:
     """Plots mAP50 against the number of training images.
 
@@ -97,14 +86,12 @@ def curve(seeds: int, **options: Any) -> None:
 @DATA
 @click.option("--store", type=FOLDER, help="File of `train synth`.  [default: render as needed]")
 @click.option("--base", type=FOLDER, help="Checkpoint of another run, or a bundle, to start from.")
-@click.option(
-    "--out", default="runs/reader", show_default=True, help="Folder of the run; new or resumed."
-)
-@click.option("--minutes", default=60.0, show_default=True, help="Duration of the training.")
-@click.option("--processes", default=1, show_default=True, type=COUNT, help="Parallel processes.")
-@click.option("--batch", default=64, show_default=True, type=COUNT, help="Crops per step.")
-@click.option("--lr", default=1e-3, show_default=True, help="Peak learning rate.")
-@click.option("--real", default=0.2, show_default=True, type=SHARE, help="Share of real crops.")
+@click.option("--out", default="runs/reader", help="Folder of the run; new or resumed.")
+@click.option("--minutes", default=60.0, help="Duration of the training.")
+@click.option("--processes", default=1, type=COUNT, help="Parallel processes.")
+@click.option("--batch", default=64, type=COUNT, help="Crops per step.")
+@click.option("--lr", default=1e-3, help="Peak learning rate.")
+@click.option("--real", default=0.2, type=SHARE, help="Share of real crops.")
 @SEED
 def reader(**options: Any) -> None:
     """Trains a plate reader (CTC). The same command resumes an interrupted run.
@@ -135,7 +122,7 @@ def reader(**options: Any) -> None:
     help="For --plates: folder of real plates with texts; only crops that look like them are "
     "written. Repeatable.",
 )
-@click.option("--count", default=300_000, show_default=True, type=COUNT, help="Number of crops.")
+@click.option("--count", default=300_000, type=COUNT, help="Number of crops.")
 @click.option("--workers", type=COUNT, help="Processes.  [default: one per core]")
 @SEED
 def synth(

@@ -11,12 +11,12 @@ import matplotlib as mpl
 from matplotlib import pyplot as plt
 
 from plateid.config.models import bundle_path
+from plateid.files import write_whole
 from train.dataset.labelled_image import data_hash
 from train.dataset.splits import load_split
 from train.detector.detector_run import DetectorRun
 from train.detector.finetune import base_hash, train_detector
 from train.detector.yolo_weights import load_detector
-from train.record import write_whole
 from train.train_error import TrainError
 
 STARTS = ("fine-tuned", "from scratch")
@@ -76,7 +76,7 @@ def _run_curve(curve: Curve, out: Path) -> Path:
     for seed, size, start in _order(curve, sizes):
         points.append(_point(curve, out, data, start=start, size=size, seed=seed))
         record = {**asdict(curve), "points": points}
-        write_whole(out / "curve.json", json.dumps(record, indent=1))
+        write_whole(out / "curve.json", json.dumps(record, indent=1).encode())
         draw(points, out / "curve.svg")
     return out / "curve.svg"
 

@@ -14,6 +14,7 @@ import numpy as np
 from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
 
 from plateid.config.models import bundle_path
+from plateid.files import write_whole
 from train.dataset.grouping import Split
 from train.dataset.labelled_image import LabelledImage, data_hash
 from train.dataset.splits import load_split
@@ -22,7 +23,7 @@ from train.detector.detector_run import DetectorRun
 from train.detector.training_session import train_network, training_seconds
 from train.detector.yolo_weights import newest_checkpoint
 from train.machine import alone_in
-from train.record import begin, write_whole
+from train.record import begin
 from train.synth.fonts import font_files
 from train.train_error import TrainError
 
@@ -65,7 +66,7 @@ def train_detector(run: DetectorRun) -> dict[str, Any]:
                 "minutes": round(training_seconds(out / "fit" / "results.csv") / 60, 1),
                 "metrics": {name: round(float(value), 4) for name, value in metrics.items()},
             }
-            write_whole(out / "run.json", json.dumps(record, indent=2))
+            write_whole(out / "run.json", json.dumps(record, indent=2).encode())
     except OSError as error:
         raise TrainError(f"{out}: {error}; run the same command again to resume") from error
     return record

@@ -17,6 +17,7 @@ from plateid.capture.images import read_image
 from plateid.core.drawing import encode_jpeg
 from plateid.core.geometry import expanded
 from plateid.core.records import Image
+from plateid.files import write_whole
 from plateid.models.bundle import ReaderSpec
 from train.evaluation.charts import precision_recall, reliability
 from train.evaluation.coco_metrics import RECALLS
@@ -27,7 +28,6 @@ from train.evaluation.evaluate import Evaluation, ReaderResults
 from train.evaluation.evaluation_tables import calibrations, tables
 from train.evaluation.image_results import REFERENCE
 from train.evaluation.reader_accuracy import ReadResult
-from train.record import write_whole
 from train.train_error import TrainError
 
 WRONG_READS = 60
@@ -47,8 +47,8 @@ def write_report(evaluation: Evaluation) -> Path:
     record = _record(evaluation, images, wrong)
     out = evaluation.run.out
     try:
-        write_whole(out / "report.json", json.dumps(record, indent=1))
-        write_whole(out / "report.html", page)
+        write_whole(out / "report.json", json.dumps(record, indent=1).encode())
+        write_whole(out / "report.html", page.encode())
     except OSError as error:
         raise TrainError(f"{error.filename}: {error.strerror}") from error
     return out / "report.html"

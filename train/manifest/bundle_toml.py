@@ -9,8 +9,8 @@ from typing import Any
 import jinja2
 import tomlkit
 
+from plateid.files import write_whole
 from plateid.models.bundle import Bundle, BundleSpec
-from train.record import write_whole
 
 ACCURACY = {
     "recall": "recall",
@@ -35,8 +35,8 @@ def edit_bundle_toml(folder: Path) -> Iterator[Any]:
     path = folder / "bundle.toml"
     content = tomlkit.parse(path.read_text(encoding="utf-8"))
     yield content
-    write_whole(path, tomlkit.dumps(content))
-    write_whole(path.with_name("MODEL_CARD.md"), card(Bundle(folder).spec))
+    write_whole(path, tomlkit.dumps(content).encode())
+    write_whole(path.with_name("MODEL_CARD.md"), card(Bundle(folder).spec).encode())
 
 
 def set_hashes(content: Any, folder: Path) -> None:

@@ -18,7 +18,7 @@ from torch.multiprocessing.spawn import ProcessException
 from torch.nn.parallel import DistributedDataParallel
 
 from plateid.errors import PlateidError
-from train.record import write_whole
+from plateid.files import write_whole
 from train.train_error import TrainError
 
 
@@ -48,7 +48,7 @@ def _process(rank: int, group: tuple[int, str], work: Callable[[Any], None], arg
     try:
         work(argument)
     except (TrainError, PlateidError, OSError) as error:
-        write_whole(Path(folder) / "error", str(error))
+        write_whole(Path(folder) / "error", str(error).encode())
         raise
     sys.stdout.flush()
     os._exit(0)  # a gloo thread that frees a tensor while Python exits would abort the process

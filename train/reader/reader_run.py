@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from plateid.config.models import bundle_path
+from plateid.files import write_whole
 from train.machine import alone_in
 from train.reader.batches import Mix, batches
 from train.reader.held_out_accuracy import accuracy_by_source
@@ -18,7 +19,7 @@ from train.reader.processes import rank, run_in_processes
 from train.reader.reader_weights import SPEC, load_base
 from train.reader.real_plates import RealPlate, read_plates
 from train.reader.training_loop import Training
-from train.record import begin, write_whole
+from train.record import begin
 from train.synth.crop_database import CropDatabase
 from train.train_error import TrainError
 
@@ -86,7 +87,7 @@ def _train(run: ReaderRun) -> None:
     )
     if rank() == 0:
         record = {**begun, "rendered": store and len(store), **asdict(progress)}
-        write_whole(out / "run.json", json.dumps(record, indent=2))
+        write_whole(out / "run.json", json.dumps(record, indent=2).encode())
 
 
 def _hash(plates: Iterable[RealPlate]) -> str:
