@@ -14,7 +14,7 @@ from train.train_error import TrainError
 
 
 @click.command(
-    epilog=example("export --detector runs/detector/fit/weights/best.pt --out my-bundle"),
+    epilog=example("export --detector runs/detector/fit/weights/best.pt --out my-bundle")
 )
 @click.option("--detector", type=FOLDER, help="Weights that `train detector` wrote.")
 @click.option("--reader", type=FOLDER, help="Checkpoint that `train reader` wrote.")

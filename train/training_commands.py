@@ -11,9 +11,7 @@ from train.cli_options import COUNT, DATA, FOLDER, SEED, SHARE, SIDE, example
 # ruff: noqa: PLC0415
 
 
-@click.command(
-    epilog=example("detector --data my-images --base default --lr0 5e-4 --epochs 16"),
-)
+@click.command(epilog=example("detector --data my-images --base default --lr0 5e-4 --epochs 16"))
 @DATA
 @click.option(
     "--base",
@@ -35,9 +33,7 @@ from train.cli_options import COUNT, DATA, FOLDER, SEED, SHARE, SIDE, example
     help="Detector (weights or bundle) to distil from in place of the labels; repeatable.",
 )
 @click.option(
-    "--score-width",
-    type=COUNT,
-    help="Train only new score branches, with this number of channels.",
+    "--score-width", type=COUNT, help="Train only new score branches, with this number of channels."
 )
 @click.option("--limit", type=COUNT, help="Number of training images to use.  [default: all]")
 @click.option(
@@ -63,9 +59,7 @@ def detector(**options: Any) -> None:
 @DATA
 @click.option("--base", default="yolov8n.pt", help="Weights to fine-tune.")
 @click.option(
-    "--scratch",
-    default="yolov8n.yaml",
-    help="The same network, to train from random weights.",
+    "--scratch", default="yolov8n.yaml", help="The same network, to train from random weights."
 )
 @click.option("--out", default="runs/curve", help="Folder of the runs.")
 @click.option("--seeds", default=3, type=COUNT, help="Runs of each point.")

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -20,21 +21,20 @@ ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "train" / "recipes"
 FAST = {
     "EPOCHS": "1",
-    "IMGSZ": "64",
+    "IMGSZ": "32",
     "BATCH": "8",
-    "MINUTES": "0.01",
+    "MINUTES": "0.001",
     "PROCESSES": "1",
-    "SAMPLES": "40",
+    "SAMPLES": "8",
     "SIZE": "192x96",
-    "TRAIN": f"{sys.executable} -m train",
     "PYTHONPATH": str(ROOT),
-    "YOLO_OFFLINE": "true",
 }
+SERVER = [sys.executable, str(Path(__file__).with_name("train_server.py"))]
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory) -> dict[str, str]:
-    """Data sets, and a folder of trainings that the recipes share."""
+def environment(tmp_path_factory):
+    """Data sets, a folder of trainings that the recipes share, and a fast `train`."""
     root = tmp_path_factory.mktemp("recipes")
     for seed, name in enumerate(("romanian", "kaggle", "useu")):
         write_data_set(root / "data" / name, seed, header="image,x1,y1,x2,y2,text")
@@ -44,15 +44,23 @@ def folders(tmp_path_factory) -> dict[str, str]:
     for weights in model.model.parameters():
         weights.data += 0.01 * torch.rand_like(weights)  # no two tensors are equal, as in COCO's
     model.save(root / "coco.pt")
-    return {"DATA": f"{root}/data", "RUNS": f"{root}/runs", "COCO": f"{root}/coco.pt"}
+    folders = {"DATA": f"{root}/data", "RUNS": f"{root}/runs", "COCO": f"{root}/coco.pt"}
+    command = [*SERVER, str(root / "train")]
+    variables = {**os.environ, **FAST, **folders, "TRAIN": " ".join(command)}
+    with subprocess.Popen(command, env=variables) as server:
+        while not (root / "train").exists():
+            assert server.poll() is None
+            time.sleep(0.1)
+        yield variables
+        server.terminate()
 
 
 def write_data_set(folder: Path, seed: int, *, header: str) -> None:
-    """Writes eight noisy images, each with a light plate; or the plates only."""
+    """Writes four noisy images, each with a light plate; or the plates only."""
     (folder / "images").mkdir(parents=True)
     rng = np.random.default_rng(seed)
     rows = [header]
-    for number in range(8):
+    for number in range(4):
         image = rng.integers(40, 120, (64, 64, 3)).astype(np.uint8)
         x, y = (int(v) for v in rng.integers(2, 22, 2))
         image[y : y + 16, x : x + 40] = rng.integers(180, 256, (16, 40, 1))
@@ -65,11 +73,14 @@ def write_data_set(folder: Path, seed: int, *, header: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["small", "accurate", "default"])
-def test_recipe_makes_a_bundle_like_the_shipped_one(folders, tmp_path, name):
+def test_recipe_makes_a_bundle_like_the_shipped_one(environment, tmp_path, name):
     out = tmp_path / name
-    environment = {**os.environ, **FAST, **folders, "OUT": str(out)}
     done = subprocess.run(
-        [RECIPES / f"{name}.sh"], env=environment, capture_output=True, text=True, check=False
+        [RECIPES / f"{name}.sh"],
+        env={**environment, "OUT": str(out)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     made, shipped = Bundle(out).spec, Bundle(SHIPPED / name).spec
@@ -79,7 +90,7 @@ def test_recipe_makes_a_bundle_like_the_shipped_one(folders, tmp_path, name):
     assert made.detector.threshold == shipped.detector.threshold
     assert {"romanian_mAP50", "kaggle_exact"} <= made.metrics.keys()
     networks = Networks(ModelsConfig(bundle=out))
-    image = ArrayLazyImage(cv2.imread(f"{folders['DATA']}/romanian/images/0.png"))
+    image = ArrayLazyImage(cv2.imread(f"{environment['DATA']}/romanian/images/0.png"))
     found = networks.detector(threshold=0.0).detect(image)
     (read,) = networks.reader().read(image, [found[0].box])
     assert read.probabilities.shape[1] == 37

@@ -16,22 +16,9 @@ TINY_PX = 4.0
 class DataSummary:
     """What the data contain, and what the checks changed; `str()` makes a short table of it.
 
-    Attributes:
-        images: Used images, on both sides.
-        validation: Of these, held out.
-        groups: Groups that are never divided: scenes, minutes of a drive, near-duplicates, images.
-        negatives: Images without a plate.
-        plates: Boxes of plates.
-        heights: Heights of the plates in pixels: smallest, median, largest.
-        tiny: Plates smaller than `TINY_PX`.
-        classes: Plates by class, where classes have names.
-        clipped: Boxes that were partly outside of their image and were clipped.
-        other_classes: Ignored boxes by class.
-        duplicates: Images left out because another is the same file.
-        joined: Groups that were joined to others by near-duplicates or copies.
-        moved: Images that changed side by that.
-        rotated: Images left out because an exporter rotated them.
-        unlabelled: Images left out because no label file names them, or they are in `test`.
+    `images` are used, on both sides; `duplicates`, `rotated` and `unlabelled` ones are left out.
+    `joined` counts groups that near-duplicates or copies joined to others; `moved`, the images that
+    changed side by that. `heights` are the smallest, median and largest of the plates, in pixels.
     """
 
     images: int
@@ -72,13 +59,7 @@ class DataSummary:
 
 
 def summarise(split: Split, readable: Sequence[LabelledImage], **changes: int) -> DataSummary:
-    """Returns the summary of a split.
-
-    Args:
-        split: What is used.
-        readable: All images that were read, before groups were joined.
-        **changes: The counts of `DataSummary` that the checks made.
-    """
+    """Returns the summary of a split of readable images, with the counts that the checks made."""
     images = split.images
     boxes = [box for image in images for box in image.boxes]
     classes = (box.name for image in images for box in image.labels.boxes)

@@ -18,7 +18,7 @@ VALIDATION = 6
 
 
 class Split(NamedTuple):
-    """The two sides of a split."""
+    """The two sides."""
 
     training: list[LabelledImage]
     validation: list[LabelledImage]
@@ -59,10 +59,6 @@ def join_groups(groups: Sequence[str], pairs: Iterable[tuple[int, int]]) -> list
 
     A joined group takes the name of its largest member (of several, the first in order). That
     member does not change side, and joined groups are held out as often as others.
-
-    Args:
-        groups: The group of each image.
-        pairs: Positions in `groups`.
     """
     parents = {group: group for group in groups}
 

@@ -34,10 +34,8 @@ MAX_PROBLEMS = 20
 def read_images(folder: Path) -> list[LabelledImage]:
     """Reads a data set: labels.csv, COCO, YOLO or Pascal VOC.
 
-    Each image is checked by itself; `train.dataset.splits.load_split` also compares them.
-
-    Raises:
-        TrainError: It has one line for each problem.
+    Each image is checked by itself; `train.dataset.splits.load_split` also compares them. A
+    TrainError has one line for each problem.
     """
     problems: list[str] = []
     images = read_labelled(read_labels(folder, problems), problems)
@@ -46,11 +44,7 @@ def read_images(folder: Path) -> list[LabelledImage]:
 
 
 def read_tables(folders: Sequence[Path]) -> list[LabelledImage]:
-    """Reads each folder's labels.csv; an image without corners is a cropped plate.
-
-    Raises:
-        TrainError: It has one line for each problem.
-    """
+    """Reads each folder's labels.csv; an image without corners is a cropped plate."""
     problems: list[str] = []
     files = [(folder, [folder / "labels.csv"]) for folder in folders]
     labels = [e for found in files for e in plateid_csv.read(*found, problems, crops=True)[0]]
@@ -90,17 +84,12 @@ def _try_to_read(labels: ImageLabels) -> LabelledImage | str:
 
 
 def _read(labels: ImageLabels) -> LabelledImage:
-    """Reads an image as the device does.
-
-    Raises:
-        SourceError: It cannot be read.
-        TrainError: It is too small, or its labels do not fit it.
-    """
     picture = read_image(labels.path)
     width, height = picture.width, picture.height
     _check_size(labels, width, height)
-    scale = (width, height) * 2 if labels.is_normalised else (1, 1, 1, 1)
-    labelled = [_scaled(each.xyxy, scale) for each in labels.boxes]
+    sx, sy = (width, height) if labels.is_normalised else (1, 1)
+    corners = (each.xyxy for each in labels.boxes)
+    labelled = [(x1 * sx, y1 * sy, x2 * sx, y2 * sy) for x1, y1, x2, y2 in corners]
     boxes = tuple(_clipped(labels, box, width, height) for box in labelled)
     moved_px = np.abs(np.subtract(labelled, boxes)).reshape(-1, 4).max(axis=1)
     return LabelledImage(
@@ -114,11 +103,6 @@ def _read(labels: ImageLabels) -> LabelledImage:
         perceptual_hash=perceptual_hash(picture.luma(width, height), boxes),
         is_rotated=is_rotated(picture.resized(width, height)),
     )
-
-
-def _scaled(box: Box, scale: tuple[int, ...]) -> Box:
-    x1, y1, x2, y2 = (value * factor for value, factor in zip(box, scale, strict=True))
-    return x1, y1, x2, y2
 
 
 def _check_size(labels: ImageLabels, width: int, height: int) -> None:

@@ -25,11 +25,9 @@ class LabelledImage:
         labels: What its labels say.
         boxes: (x1, y1, x2, y2) of each plate in pixels, clipped to the image; empty: a negative.
         group: Images of one group (a scene, or a minute of a drive) stay on one side of a split.
-        width: In pixels, upright.
-        height: In pixels, upright.
+        width: In pixels, as `height`, upright.
         clipped: Number of boxes that were clipped.
         digest: SHA-256 of the file.
-        perceptual_hash: What the image and its plates look like.
         is_rotated: Whether an exporter seems to have rotated the image.
     """
 

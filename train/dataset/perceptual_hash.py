@@ -27,12 +27,7 @@ MAX_PLATE_BITS = 24
 
 @dataclass(frozen=True)
 class PerceptualHash:
-    """The hashes of an image.
-
-    Attributes:
-        image: 64 bytes.
-        plates: 16 bytes for the surroundings of each plate, from left to right.
-    """
+    """64 bytes of the image, and 16 of the surroundings of each plate, from left to right."""
 
     image: bytes
     plates: bytes

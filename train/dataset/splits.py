@@ -7,12 +7,7 @@ from plateid.core.records import Box
 from train.dataset.data_summary import DataSummary, summarise
 from train.dataset.formats import ImageLabels, read_labels
 from train.dataset.formats.image_labels import all_below
-from train.dataset.grouping import (
-    Split,
-    split_groups,
-    with_joined_groups,
-    without_rotated_copies,
-)
+from train.dataset.grouping import Split, split_groups, with_joined_groups, without_rotated_copies
 from train.dataset.image_reading import raise_problems, read_labelled, read_tables
 from train.dataset.labelled_image import LabelledImage
 from train.train_error import TrainError
@@ -24,10 +19,7 @@ AGREEMENT_PX = 2.0
 def load_split(folders: Iterable[Path]) -> tuple[Split, DataSummary]:
     """Reads data sets, checks them one by one and together, and splits them.
 
-    Rotated copies are left out of the training side.
-
-    Raises:
-        TrainError: It has one line for each problem.
+    Rotated copies are left out of the training side. A TrainError has one line for each problem.
     """
     folders, problems = list(folders), list[str]()
     labels = _read_all(folders, problems)
@@ -37,6 +29,7 @@ def load_split(folders: Iterable[Path]) -> tuple[Split, DataSummary]:
     # join first: which of two identical files is kept must not decide the side of its group
     after = _without_duplicates(with_joined_groups(readable), problems)
     training, validation = split_groups(after)
+    files = {path for folder in folders for path in all_below(folder)}
     split = Split(without_rotated_copies(training), validation)
     _check_sides(split)
     return split, summarise(
@@ -46,16 +39,12 @@ def load_split(folders: Iterable[Path]) -> tuple[Split, DataSummary]:
         joined=_count_groups(before) - _count_groups(after),
         moved=len({i.path for i in split_groups(before)[1]} ^ {i.path for i in validation}),
         rotated=len(training) - len(split.training),
-        unlabelled=len(_unlabelled(folders, labels)),
+        unlabelled=len(files - {each.path for each in labels}),
     )
 
 
 def load_crops(folders: Sequence[Path]) -> Split:
-    """Reads and splits each folder's labels.csv; an image without corners is a cropped plate.
-
-    Raises:
-        TrainError: It has one line for each problem.
-    """
+    """Reads and splits each folder's labels.csv; an image without corners is a cropped plate."""
     return split_groups(with_joined_groups(read_tables(folders)))
 
 
@@ -68,11 +57,6 @@ def _read_all(folders: Sequence[Path], problems: list[str]) -> list[ImageLabels]
             problems.append(f"{folder}: no images")
         labels += found
     return labels
-
-
-def _unlabelled(folders: Sequence[Path], labels: Sequence[ImageLabels]) -> set[Path]:
-    files = {path for folder in folders for path in all_below(folder)}
-    return files - {each.path for each in labels}
 
 
 def _without_duplicates(

@@ -55,11 +55,7 @@ MIN_VISIBLE = 0.5
 
 
 def read_plate_images(folders: tuple[str, ...]) -> list[Image]:
-    """Returns cropped plates: every image in the folders' `images`.
-
-    Raises:
-        TrainError: A folder has none, or an image cannot be read.
-    """
+    """Returns every image in the folders' `images`; TrainError if one has none, or a broken one."""
     plates = []
     for folder in folders:
         paths = all_below(Path(folder, "images"))
@@ -87,14 +83,7 @@ def render_plates(count: int, *, seed: int) -> list[Image]:
 def replace_plates(image: Image, boxes: PlateBoxes, plates: list[Image], rng: Rng) -> PlateBoxes:
     """Pastes other plates, in the same light, into boxes of `image`, in place.
 
-    Args:
-        image: BGR (H, W, 3) uint8.
-        boxes: (N, 4) of x1, y1, x2, y2 in pixels.
-        plates: Plates to choose from.
-        rng: Source of random numbers.
-
-    Returns:
-        The boxes of the pasted plates, shape (N, 4).
+    Returns the boxes of the pasted plates, shape (N, 4).
     """
     return np.array([_replaced(image, box, plates, rng) for box in boxes]).reshape(-1, 4)
 
@@ -146,12 +135,7 @@ def paste_signs(image: Image, boxes: PlateBoxes, rng: Rng) -> None:
 
 
 def simulate_faults(image: Image, rng: Rng) -> Image:
-    """Adds camera faults at random: infra-red, colour cast, exposure, blur, noise, compression.
-
-    Args:
-        image: BGR (H, W, 3) uint8.
-        rng: Source of random numbers.
-    """
+    """Adds camera faults at random: infra-red, colour cast, exposure, blur, noise, compression."""
     pixels = image
     if rng.random() < 0.15:
         pixels = cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)

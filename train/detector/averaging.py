@@ -19,15 +19,9 @@ from train.train_error import TrainError
 
 
 def average_weights(network: nn.Module, others: Sequence[Path]) -> None:
-    """Replaces the weights of a fused network by the average of its own and the others'.
+    """Replaces the weights of a fused detector by the average of its own and the others'.
 
-    Args:
-        network: An ultralytics detector, fused.
-        others: Weights, or folders of bundles.
-
-    Raises:
-        TrainError: One of them is no detector, or another network.
-        PlateidError: A bundle is broken.
+    `others` are weights, or folders of bundles. Raises TrainError if one is another network.
     """
     modules = _convolutions(network)
     shapes = {name: tuple(module.weight.shape) for name, module in modules.items()}

@@ -1,7 +1,7 @@
 """The small-data curve: detection accuracy (mAP50) against the number of training images."""
 
+import itertools
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
@@ -17,6 +17,7 @@ from train.dataset.splits import load_split
 from train.detector.detector_run import DetectorRun
 from train.detector.finetune import base_hash, train_detector
 from train.detector.yolo_weights import load_detector
+from train.record import begin
 from train.train_error import TrainError
 
 STARTS = ("fine-tuned", "from scratch")
@@ -24,18 +25,10 @@ STARTS = ("fine-tuned", "from scratch")
 
 @dataclass(frozen=True)
 class Curve:
-    """Configuration, command line and record of a curve.
+    """Configuration and record of a curve: the options of `train curve`.
 
-    Attributes:
-        data: Folders of labelled images; their validation part measures every point.
-        base: Weights to fine-tune.
-        scratch: The same network's yaml, to train from random weights.
-        out: Folder of the runs; a point that exists is not run again.
-        sizes: Numbers of training images; the last point uses all of them.
-        seeds: Seeds of the runs of each point; a seed also draws the images.
-        steps: Steps per run, rounded to epochs; at least one epoch.
-        imgsz: Longest side of the images in pixels.
-        batch: Images per step.
+    `sizes` are numbers of training images; the last point uses all of them. A seed also draws the
+    images. `steps` are rounded to epochs.
     """
 
     data: tuple[str, ...]
@@ -50,14 +43,7 @@ class Curve:
 
 
 def run_curve(curve: Curve) -> Path:
-    """Runs the missing points and draws all of them.
-
-    Returns:
-        The path of the SVG; `curve.json` is beside it.
-
-    Raises:
-        TrainError: The data or a base cannot be used, or nothing more can be written.
-    """
+    """Runs the missing points, draws all, and returns the path of the SVG beside `curve.json`."""
     try:
         return _run_curve(curve, Path(curve.out))
     except OSError as error:
@@ -73,7 +59,8 @@ def _run_curve(curve: Curve, out: Path) -> Path:
     data, everything = data_hash(split.images), len(split.training)
     sizes = [*(size for size in curve.sizes if size < everything), everything]
     points: list[dict[str, Any]] = []
-    for seed, size, start in _order(curve, sizes):
+    # seed by seed, so that a whole curve is there early
+    for seed, size, start in itertools.product(curve.seeds, sizes, STARTS):
         points.append(_point(curve, out, data, start=start, size=size, seed=seed))
         record = {**asdict(curve), "points": points}
         write_whole(out / "curve.json", json.dumps(record, indent=1).encode())
@@ -91,11 +78,6 @@ def _check_starts(curve: Curve) -> None:
         raise TrainError(f"--scratch {curve.scratch}: is not the network of --base {curve.base}")
 
 
-def _order(curve: Curve, sizes: list[int]) -> Iterator[tuple[int, int, str]]:
-    """Yields the runs seed by seed, so that a whole curve is there early."""
-    return ((seed, size, start) for seed in curve.seeds for size in sizes for start in STARTS)
-
-
 def _point(
     curve: Curve, out: Path, data: str, *, start: str, size: int, seed: int
 ) -> dict[str, Any]:
@@ -110,8 +92,9 @@ def _point(
         limit=size,
         validate=False,
     )
+    settings = {**run.settings, "data_sha256": data, "base_sha256": base_hash(run.base)}
     done = Path(run.out) / "run.json"
-    record = _finished(done, run, data) if done.is_file() else train_detector(run)
+    record = begin(done, settings) if done.is_file() else train_detector(run)
     return {
         "start": start,
         "images": size,
@@ -121,15 +104,6 @@ def _point(
         "mAP50": record["metrics"]["metrics/mAP50(B)"],
         "mAP50_95": record["metrics"]["metrics/mAP50-95(B)"],
     }
-
-
-def _finished(path: Path, run: DetectorRun, data: str) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads(path.read_text())
-    settings = {**run.settings, "data_sha256": data, "base_sha256": base_hash(run.base)}
-    wanted = json.loads(json.dumps(settings))
-    if changed := [key for key, value in wanted.items() if record.get(key, value) != value]:
-        raise TrainError(f"{path}: was run with other {', '.join(changed)}; choose another --out")
-    return record
 
 
 def draw(points: list[dict[str, Any]], path: Path) -> None:

@@ -6,25 +6,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class DetectorRun:
-    """Configuration, command line and record of a fine-tuning run.
+    """Configuration and record of a fine-tuning run: the options of `train detector`.
 
-    Attributes:
-        data: Folders of labelled images.
-        base: Where training starts: weights of an ultralytics YOLO detector, a network's yaml, or
-            the name or path of a bundle with a YOLOv8n.
-        out: Folder of the run.
-        epochs: Passes over the training images.
-        imgsz: Longest side of the training images in pixels.
-        batch: Images per step.
-        lr0: Peak learning rate.
-        seed: Seed of all random numbers.
-        plates: Folders of cropped plates to paste into the training images.
-        teachers: Detectors (weights or bundles) to distil from; the labels are not used then. If
-            `base` is a yaml, training starts from the first teacher's weights.
-        score_width: Channels of new score branches; everything else stays frozen. None: the
-            branches keep their width and everything is trained.
-        limit: Number of training images to use; None: all.
-        validate: Whether to validate after each epoch; otherwise after the last one only.
+    If `base` is a network's yaml and there are teachers, training starts from the weights of the
+    first. `score_width` freezes everything but the new score branches.
     """
 
     data: tuple[str, ...]

@@ -27,11 +27,7 @@ class DistillationLoss:
     """The loss against the average output of the teachers, with the signature of ultralytics'."""
 
     def __init__(self, teachers: Mapping[str, Any]) -> None:
-        """Freezes the teachers: ultralytics detection models by name.
-
-        Raises:
-            TrainError: The head of a teacher is not that of a one-class YOLOv8.
-        """
+        """Freezes the teachers, ultralytics models by name; TrainError if one has another head."""
         for name, teacher in teachers.items():
             head = teacher.model[-1]
             if not has_yolov8_outputs(head) or head.nc != 1:

@@ -32,15 +32,9 @@ REPLACED = ("data", "data.new", "fit")
 
 
 def train_detector(run: DetectorRun) -> dict[str, Any]:
-    """Trains, or resumes an interrupted run in `run.out`, and writes `run.json`.
+    """Trains, or resumes an interrupted run in `run.out`; writes and returns `run.json`.
 
-    Returns:
-        The content of `run.json`: configuration, commit, hash of the data, the result of the data
-        checks, and the validation metrics.
-
-    Raises:
-        TrainError: The data, the base or a teacher cannot be used; the folder holds a finished
-            run, or one with other settings; or nothing more can be written.
+    Raises TrainError if the data, the base, a teacher or the folder cannot be used.
     """
     if not 0 < run.lr0 <= 1:  # NaN fails as well
         raise TrainError(f"--lr0 {run.lr0}: must be more than 0 and at most 1")

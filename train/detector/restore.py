@@ -6,8 +6,7 @@ images. The restored network gives the outputs of the bundle's.
 """
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +37,8 @@ IMAGES = 96
 def restore_weights(bundle: Path, out: Path, images: Sequence[Path]) -> Path:
     """Writes the detector of a bundle as weights for ultralytics, and returns `out`.
 
-    Args:
-        bundle: Folder of the bundle.
-        out: File to write.
-        images: Images to measure the statistics on; the first `IMAGES` are used.
-
-    Raises:
-        TrainError: The detector is not a YOLOv8n of one class.
-        PlateidError: The bundle or an image cannot be used.
+    The statistics are measured on the first `IMAGES` images. Raises TrainError if the detector is
+    not a YOLOv8n of one class.
     """
     graph = onnx.load_from_string(Bundle(bundle).detector).graph
     weights, silu = read_weights(graph), set(convolutions_before_silu(graph))
@@ -96,12 +89,23 @@ def _measure_statistics(model: nn.Module, images: Iterable[Path]) -> None:
     """Gives each normalisation the statistics of its inputs; the outputs stay the same."""
     blocks: list[Any] = [m for m in model.modules() if hasattr(m, "bn") and hasattr(m, "conv")]
     canvas: NDArray[np.uint8] = np.empty((SIDE_PX, SIDE_PX, 3), np.uint8)
-    with torch.no_grad(), _moments(blocks) as moments:
+    moments: dict[Any, list[Any]] = {block.conv: [0, 0, 0] for block in blocks}
+
+    def add(convolution: Any, _inputs: Any, output: Tensor) -> None:
+        """Adds to the count, and to the sum and the sum of squares per channel."""
+        values, so_far = output.double(), moments[convolution]
+        so_far[0] += values.numel() // values.shape[1]
+        so_far[1] = so_far[1] + values.sum((0, 2, 3))
+        so_far[2] = so_far[2] + (values**2).sum((0, 2, 3))
+
+    hooks = [convolution.register_forward_hook(add) for convolution in moments]
+    with torch.no_grad():
         for path in images:
             letterboxed(read_image(path), canvas)
             model(torch.from_numpy(to_detector_input(canvas)))
-    for block in blocks:
-        count, total, squares = moments[block]
+    for block, hook in zip(blocks, hooks, strict=True):
+        hook.remove()
+        count, total, squares = moments[block.conv]
         if count:
             mean = total / count
             variance = (squares / count - mean**2).clamp_min(0)
@@ -109,25 +113,3 @@ def _measure_statistics(model: nn.Module, images: Iterable[Path]) -> None:
             block.bn.running_var.copy_(variance)
             block.bn.weight.data = torch.sqrt(variance + block.bn.eps).float()
             block.bn.bias.data += mean.float()
-
-
-@contextmanager
-def _moments(blocks: Sequence[Any]) -> Iterator[dict[Any, list[Any]]]:
-    """Yields count, sum and sum of squares per channel of each block's convolution."""
-    moments: dict[Any, list[Any]] = {block: [0, 0, 0] for block in blocks}
-
-    def add_to(block: Any) -> Any:
-        def hook(_module: Any, _inputs: Any, output: Tensor) -> None:
-            values, so_far = output.double(), moments[block]
-            so_far[0] += values.numel() // values.shape[1]
-            so_far[1] = so_far[1] + values.sum((0, 2, 3))
-            so_far[2] = so_far[2] + (values**2).sum((0, 2, 3))
-
-        return hook
-
-    handles = [block.conv.register_forward_hook(add_to(block)) for block in blocks]
-    try:
-        yield moments
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -28,19 +28,14 @@ from train.train_error import TrainError
 def train_network(run: DetectorRun, data: Path, out: Path, *, steps: int) -> dict[str, float]:
     """Trains to the last epoch, from the newest checkpoint in `out` if there is one.
 
+    Returns the validation metrics by ultralytics' names. Raises TrainError if the base, a teacher
+    or an image cannot be used.
+
     Args:
         run: The configuration.
         data: `data.yaml` as ultralytics reads it.
         out: Folder for `weights/best.pt`, `weights/last.pt` and `results.csv`.
         steps: Steps per epoch.
-
-    Returns:
-        The validation metrics by ultralytics' names.
-
-    Raises:
-        TrainError: The base or a teacher is no detector or has another head, or ultralytics cannot
-            use an image.
-        OSError: Nothing more can be written.
     """
     use_all_cores()
     best, unfinished = out / "weights" / "best.pt", newest_checkpoint(out / "weights")

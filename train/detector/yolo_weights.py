@@ -21,11 +21,7 @@ FETCH = downloads.attempt_download_asset
 
 
 def load_detector(path: str) -> YOLO:
-    """Loads an ultralytics YOLO detector from weights or a yaml.
-
-    Raises:
-        TrainError: The file is missing or broken, or holds another kind of network.
-    """
+    """Loads an ultralytics YOLO detector from weights or a yaml; TrainError if it is none."""
     downloads.attempt_download_asset = _find_or_fetch
     try:
         model = YOLO(path)
@@ -40,11 +36,7 @@ def load_detector(path: str) -> YOLO:
 
 
 def load_fused(path: str) -> Any:
-    """Loads a detector for inference, with batch normalisation folded into the convolutions.
-
-    Raises:
-        TrainError: As for `load_detector`.
-    """
+    """Loads a detector for inference, with batch normalisation folded into the convolutions."""
     network: Any = load_detector(path).model.float().eval()
     network.model[-1].end2end = False  # fuse() would drop the head that the device needs
     return network.fuse()
@@ -52,10 +44,8 @@ def load_fused(path: str) -> Any:
 
 def newest_checkpoint(weights: Path) -> Path | None:
     """Returns the newest complete checkpoint of a run: a kill may have cut off the last one."""
-    for path in (weights / "last.pt", weights / "previous.pt"):
-        if path.is_file() and zipfile.is_zipfile(path):
-            return path
-    return None
+    saved = (weights / "last.pt", weights / "previous.pt")
+    return next((path for path in saved if zipfile.is_zipfile(path)), None)
 
 
 def is_last(path: Path, *, epochs: int) -> bool:

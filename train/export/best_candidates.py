@@ -35,13 +35,9 @@ class BestCandidates(nn.Module):
         return one2many
 
     def forward(self, images: Tensor) -> Tensor:
-        """Finds plates.
+        """Finds plates in RGB images, shape (1, 3, H, W), 0 to 1.
 
-        Args:
-            images: RGB, shape (1, 3, H, W), 0 to 1.
-
-        Returns:
-            Centre x, centre y, width, height in pixels, and score; shape (1, 5, COUNT).
+        Returns centre x, centre y, width, height in pixels, and score; shape (1, 5, COUNT).
         """
         raw = self._raw(images)
         scores = raw["scores"].sigmoid()  # (1, 1, N)

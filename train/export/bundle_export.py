@@ -21,20 +21,7 @@ STRIDE = 32
 
 @dataclass(frozen=True)
 class Export:
-    """Configuration and command line of an export.
-
-    Attributes:
-        out: Folder of the bundle. A new one starts as a copy of the shipped default bundle,
-            without its name and metrics.
-        detector: Weights that ultralytics saved; None: the bundle keeps its detector.
-        reader: Checkpoint of `train reader`; None: the bundle keeps its reader.
-        average_with: Other weights, or bundles, to average the new networks with.
-        name: Name of the bundle and of its new networks; None: as before, or the name of the
-            folder if the bundle is new.
-        size: WIDTHxHEIGHT of the detector's input; None: as before.
-        precision: Precision of the new networks, see `OnnxFormat`; None: float16.
-        data: Folders of labelled images that calibrate and check "int8".
-    """
+    """The options of `train export`."""
 
     out: Path
     detector: Path | None = None
@@ -52,12 +39,7 @@ class Export:
 
 
 def export_bundle(export: Export) -> None:
-    """Fills the bundle; if anything fails, it stays as before.
-
-    Raises:
-        TrainError: `out` is something other than a bundle, an option does not apply, a network
-            cannot be averaged or differs from torch, or nothing can be written.
-    """
+    """Fills the bundle; if anything fails, it stays as before."""
     _check(export)
     before = DEFAULT_BUNDLE if export.is_new else export.out
     out = export.out
@@ -65,14 +47,9 @@ def export_bundle(export: Export) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
             new = Path(shutil.copytree(before, Path(folder) / "new"))
-            changes = {
-                name: values
-                for name, values in (
-                    ("detector", _new_detector(export, new)),
-                    ("reader", _new_reader(export, new)),
-                )
-                if values
-            }
+            detector, reader = _new_detector(export, new), _new_reader(export, new)
+            changes = {"detector": detector} if detector else {}
+            changes |= {"reader": reader} if reader else {}
             with edit_bundle_toml(new) as content:
                 for name, values in changes.items():
                     content[name].update(values)

@@ -16,11 +16,8 @@ from train.train_error import TrainError
 def resize_detector(path: Path, width: int, height: int) -> None:
     """Rewrites a detector that `export` wrote, for another input size.
 
-    All of it are convolutions, except for the stored anchors of its candidates.
-
-    Raises:
-        TrainError: The file is no such network, or the size is too small or no multiple of the
-            stride.
+    All of it are convolutions, except for the stored anchors of its candidates. Raises TrainError
+    if the file is no such network, or the size is too small or no multiple of the stride.
     """
     model = onnx.load(path)
     graph = model.graph

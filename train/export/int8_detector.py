@@ -35,7 +35,7 @@ OPERATORS = (
 def quantise_detector(
     path: Path, exact: Path, data: Sequence[str], *, size: tuple[int, int], head: str
 ) -> None:
-    """Quantises the detector at `path` in place.
+    """Quantises the detector at `path` in place; TrainError if mAP50 falls by more than MAX_LOSS.
 
     Args:
         path: An `Int8Candidates` in float32.
@@ -44,9 +44,6 @@ def quantise_detector(
         size: Width and height of the input, pixels.
         head: Name prefix of the head's nodes. Its last convolutions and all that follows them stay
             in float32.
-
-    Raises:
-        TrainError: mAP50 falls by more than MAX_LOSS.
     """
     split, _ = load_split(map(Path, data))
     quantise(path, path, _inputs(_sample(split.training), size), detector_plan(head))
@@ -92,8 +89,8 @@ def _inputs(images: Sequence[LabelledImage], size: tuple[int, int]) -> Iterator[
 
 def _map50(path: Path, images: Sequence[LabelledImage], size: tuple[int, int]) -> float:
     network = NetworkSession(str(path), path.read_bytes())
-    changes = {"width": size[0], "height": size[1]}
-    spec = read_spec(DEFAULT_BUNDLE).detector.model_copy(update=changes)
+    form = dict(zip(("width", "height"), size, strict=True))
+    spec = read_spec(DEFAULT_BUNDLE).detector.model_copy(update=form)
     detector = OnnxDetector(network, spec, threshold=MIN_SCORE)
     precision = rank([_detected(detector, image) for image in images], 0.5).average_precision()
     assert precision is not None, "the images show plates"

@@ -21,6 +21,8 @@ from train.export.best_candidates import BestCandidates
 COLOURS = 3
 PACKABLE = {"in_channels": COLOURS, "kernel_size": (3, 3), "stride": (2, 2), "padding": (1, 1)}
 """Attributes of a first convolution that can take packed pixels."""
+UPSAMPLE = ("nearest", 2)
+"""Mode and factor of an Upsample that copies can replace."""
 
 
 class Int8Candidates(BestCandidates):
@@ -34,12 +36,9 @@ class Int8Candidates(BestCandidates):
         self._is_packed = {name: getattr(first.conv, name) for name in PACKABLE} == PACKABLE
         if self._is_packed:
             _pack(first)
-        for module in self.model.modules():
-            layer: Any = module
-            if isinstance(layer, nn.Upsample) and (layer.mode, layer.scale_factor) == (
-                "nearest",
-                2,
-            ):
+        layers: Any = self.model.modules()
+        for layer in layers:
+            if isinstance(layer, nn.Upsample) and (layer.mode, layer.scale_factor) == UPSAMPLE:
                 layer.forward = _Doubled.apply
 
     def forward(self, images: Tensor) -> Tensor:

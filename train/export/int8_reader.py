@@ -24,17 +24,11 @@ CONVOLUTIONAL = {"Conv", "Relu"}
 
 
 def quantise_reader(path: Path, data: Sequence[str]) -> None:
-    """Quantises the reader at `path` in place.
+    """Quantises the float32 reader at `path` in place.
 
-    The trained weights stay in the file as well, unused: training goes on from them.
-
-    Args:
-        path: A reader in float32.
-        data: Folders of transcribed plates: the training part calibrates, the held-out part
-            measures.
-
-    Raises:
-        TrainError: No plate is held out, or too many fewer of them are read.
+    The trained weights stay in the file as well, unused: training goes on from them. Of the
+    transcribed plates, the training part calibrates and the held-out part measures. Raises
+    TrainError if none is held out, or too many fewer of them are read.
     """
     training, held_out = (
         [plate for plate in side if plate.text]

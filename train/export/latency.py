@@ -17,13 +17,9 @@ REFERENCE_PX = 640
 
 @dataclass(frozen=True)
 class Latency:
-    """The inference time of a network: batch 1, one thread.
+    """The median inference time of a network in ONNX Runtime: batch 1, one thread.
 
-    Attributes:
-        name: The bundle's folder and the kind of network, or the reference.
-        size: WIDTHxHEIGHT of the input.
-        median_ms: Median of one inference in ONNX Runtime, milliseconds.
-        ratio: That median divided by the reference's.
+    `name` is the bundle's folder and the kind of network; `ratio` is to the reference's median.
     """
 
     name: str
@@ -33,11 +29,7 @@ class Latency:
 
 
 def measure(bundles: list[Path], *, rounds: int = 40) -> list[Latency]:
-    """Measures the reference and each bundle's networks by turns, under the same load.
-
-    Raises:
-        PlateidError: A bundle cannot be used.
-    """
+    """Measures the reference and each bundle's networks by turns, under the same load."""
     sessions = {"YOLOv8n, one class": (reference_session(), (REFERENCE_PX, REFERENCE_PX))}
     for folder in bundles:
         bundle = Bundle(folder)
@@ -62,10 +54,8 @@ def reference_session() -> NetworkSession:
     model = YOLO(REFERENCE, verbose=False)
     model.model = type(model.model)(REFERENCE, nc=1, verbose=False)
     with tempfile.TemporaryDirectory() as folder:
-        model.save(Path(folder) / "reference.pt")
-        path = Path(
-            YOLO(Path(folder) / "reference.pt").export(
-                format="onnx", imgsz=REFERENCE_PX, simplify=False, opset=17
-            )
-        )
+        weights = Path(folder) / "reference.pt"
+        model.save(weights)
+        YOLO(weights).export(format="onnx", imgsz=REFERENCE_PX, simplify=False, opset=17)
+        path = weights.with_suffix(".onnx")
         return NetworkSession(path.name, path.read_bytes())

@@ -20,13 +20,7 @@ from train.export.float16_weights import store_as_float16
 from train.export.int8_detector import quantise_detector
 from train.export.int8_layout import Int8Candidates
 from train.export.int8_reader import quantise_reader
-from train.export.torch_parity import (
-    Array,
-    check_candidates,
-    check_equal,
-    demo_frame,
-    infer,
-)
+from train.export.torch_parity import Array, check_candidates, check_equal, demo_frame, infer
 from train.reader.platenet import PlateNet
 from train.reader.reader_weights import SPEC, ExportedReader
 from train.train_error import TrainError
@@ -47,13 +41,9 @@ STRIPS = 8
 
 @dataclass(frozen=True)
 class OnnxFormat:
-    """How to write networks.
+    """How to write a detector: the size of its input in pixels, and the precision.
 
-    Attributes:
-        width: Width of the detector's input, pixels.
-        height: Height of the detector's input, pixels.
-        precision: "float32"; "float16": weights only, inference in float32; "int8": weights and
-            activations, for CPUs.
+    "float16" is for weights only, with inference in float32; "int8" for weights and activations.
     """
 
     width: int
@@ -69,18 +59,10 @@ def export_detector(
     others: Sequence[Path] = (),
     data: Sequence[str] = (),
 ) -> None:
-    """Writes a detector with a fixed input size.
+    """Writes a detector with a fixed input size, averaged with other weights or bundles.
 
-    Args:
-        weights: Weights that ultralytics saved.
-        out: The file to write.
-        form: Size and precision.
-        others: Other weights or bundles to average with.
-        data: Folders of labelled images; "int8" needs them.
-
-    Raises:
-        TrainError: It has several classes, one of `others` is another network, or ONNX Runtime
-            differs from torch.
+    `data` are folders of labelled images, for "int8". Raises TrainError if it has several classes,
+    one of `others` is another network, or ONNX Runtime differs from torch.
     """
     model = load_fused(str(weights))
     head = model.model[-1]
@@ -111,14 +93,8 @@ def export_reader(
 ) -> None:
     """Writes a reader for batches of any size.
 
-    Args:
-        reader: The network.
-        out: The file to write.
-        precision: As in `OnnxFormat`.
-        data: Folders of transcribed plates; "int8" needs them.
-
-    Raises:
-        TrainError: ONNX Runtime differs from torch, or INT8 costs accuracy.
+    `data` are folders of transcribed plates, for "int8". Raises TrainError if ONNX Runtime differs
+    from torch, or INT8 costs accuracy.
     """
     network = ExportedReader(reader).eval()
     strips = np.split(demo_frame(SPEC.width, STRIPS * SPEC.height), STRIPS)

@@ -25,12 +25,9 @@ PIXELS = {"scale": np.array(1 / 255, np.float32), "zero_point": np.array(0, np.u
 
 @dataclass(frozen=True)
 class Plan:
-    """What to quantise.
+    """Operator types to quantise, and a function that names the nodes to leave in float.
 
-    Attributes:
-        operators: Operator types to quantise.
-        in_float: Returns the names of the nodes to leave in float.
-        of_pixels: Whether the first convolution takes pixels from 0 to 1.
+    `of_pixels`: the first convolution takes pixels from 0 to 1.
     """
 
     operators: tuple[str, ...]
@@ -40,24 +37,17 @@ class Plan:
 
 class _Inputs(CalibrationDataReader):
     def __init__(self, name: str, inputs: Iterator[Array]) -> None:
-        self._name, self._inputs = name, inputs
+        self._batches = ({name: batch} for batch in inputs)
 
     def get_next(self) -> dict[str, Array] | None:
-        batch = next(self._inputs, None)
-        return None if batch is None else {self._name: batch}
+        return next(self._batches, None)
 
 
 def quantise(path: Path, out: Path, inputs: Iterator[Array], plan: Plan) -> None:
     """Writes a network with INT8 weights and activations, calibrated with the inputs.
 
     Weights have one scale per channel and use 7 bits: processors without VNNI add two products of
-    8 bits in 16 bits and overflow.
-
-    Args:
-        path: A network in float32.
-        out: The file to write.
-        inputs: Calibration inputs; each activation gets the range that it shows on them.
-        plan: What to quantise.
+    8 bits in 16 bits and overflow. Each activation gets the range that it shows on the inputs.
     """
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"

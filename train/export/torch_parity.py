@@ -24,11 +24,7 @@ def infer(path: Path, inputs: NDArray[np.float32] | NDArray[np.uint8]) -> Array:
 
 
 def demo_frame(width: int, height: int) -> Image:
-    """Returns an image with plates, scaled.
-
-    Raises:
-        TrainError: The demo's video cannot be read.
-    """
+    """Returns an image with plates, scaled."""
     video = cv2.VideoCapture(str(VIDEO))
     video.set(cv2.CAP_PROP_POS_FRAMES, FRAME)
     is_read, image = video.read()
@@ -39,17 +35,9 @@ def demo_frame(width: int, height: int) -> Image:
 
 
 def check_candidates(path: Path, got: Array, expected: Array, *, box: float, score: float) -> None:
-    """Checks that each likely candidate is near one of the other output.
+    """Raises a TrainError unless each likely candidate is near one of the other output.
 
-    Args:
-        path: The file, for the message.
-        got: Output of ONNX Runtime, shape (1, 5, N).
-        expected: Output of torch.
-        box: Tolerance of boxes, pixels.
-        score: Tolerance of scores.
-
-    Raises:
-        TrainError: A candidate has no counterpart.
+    Outputs have the shape (1, 5, N). `box` (pixels) and `score` are tolerances.
     """
     for wanted, others in ((expected, got), (got, expected)):
         last = wanted[0, 4].min() + 2 * score  # near the worst score, which are in is arbitrary

@@ -80,11 +80,7 @@ def all_below(folder: Path, *suffixes: str) -> list[Path]:
 
 
 def walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Yields as `os.walk`, follows links, and visits each folder once and no hidden one.
-
-    Raises:
-        TrainError: A folder cannot be read.
-    """
+    """Yields as `os.walk`, follows links, and visits each folder once and no hidden one."""
 
     def fail(error: OSError) -> None:
         raise TrainError(f"{error.filename}: {error.strerror}") from error
@@ -118,11 +114,7 @@ def by_name(paths: list[Path]) -> dict[str, list[Path]]:
 
 
 def numbers(values: Iterable[str | None]) -> tuple[float, ...]:
-    """Parses finite numbers.
-
-    Raises:
-        ValueError: One is missing, no number or not finite.
-    """
+    """Parses finite numbers; raises ValueError if one is missing, no number or not finite."""
     parsed = tuple(float(value or "") for value in values)
     if not all(map(math.isfinite, parsed)):
         raise ValueError(f"not a finite number among {parsed}")

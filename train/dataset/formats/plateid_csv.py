@@ -94,11 +94,7 @@ def _read(
 
 
 def _plate(row: Row) -> LabelledBox | None:
-    """Returns the plate of a row, if it has one.
-
-    Raises:
-        ValueError: The image is not named, a corner or a time is no number, or the text is partial.
-    """
+    """Returns the plate of a row, if it has one; raises ValueError if a value is wrong."""
     if not row["image"]:
         raise ValueError("names no image")
     numbers([row["t"]] if row.get("video") else [])
