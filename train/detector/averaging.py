@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import onnx
 import torch
 from torch import nn
 
-from plateid.models.bundle import Bundle
-from train.detector.onnx_weights import Weights, convolutions_before_silu, read_weights
+from train.detector.onnx_weights import Weights, read_detector
 from train.detector.yolo_weights import load_fused
 from train.train_error import TrainError
 
@@ -26,7 +24,7 @@ def average_weights(network: nn.Module, others: Sequence[Path]) -> None:
     modules = _convolutions(network)
     shapes = {name: tuple(module.weight.shape) for name, module in modules.items()}
     for count, other in enumerate(others, 1):
-        weights, silu = _of_bundle(other) if other.is_dir() else _of_file(other)
+        weights, silu = read_detector(other) if other.is_dir() else _of_file(other)
         found = {name: kernel.shape for name, (kernel, _) in weights.items()}
         if (found, silu) != (shapes, _before_silu(network)):
             raise TrainError(f"--average-with {other}: its detector is another network")
@@ -47,11 +45,6 @@ def _convolutions(network: nn.Module) -> dict[str, Any]:
 def _before_silu(network: nn.Module) -> set[str]:
     blocks = network.named_modules()
     return {f"{n}.conv" for n, block in blocks if isinstance(getattr(block, "act", None), nn.SiLU)}
-
-
-def _of_bundle(folder: Path) -> tuple[Weights, set[str]]:
-    graph = onnx.load_from_string(Bundle(folder).detector).graph
-    return read_weights(graph), set(convolutions_before_silu(graph))
 
 
 def _of_file(path: Path) -> tuple[Weights, set[str]]:

@@ -1,6 +1,7 @@
 """Reads the weights of a detector's convolutions from an ONNX graph."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from plateid.models.bundle import Bundle
 from train.detector.pixel_packing import unpack
 
 FIRST = "model.0.conv"
@@ -17,6 +19,12 @@ Weights = dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
 """Weight and bias of each convolution by the name of its module."""
 Makers = Mapping[str, onnx.NodeProto]
 """The node that makes each tensor."""
+
+
+def read_detector(bundle: Path) -> tuple[Weights, set[str]]:
+    """Returns the weights of a bundle's detector, and the convolutions that a SiLU follows."""
+    graph = onnx.load_from_string(Bundle(bundle).detector).graph
+    return read_weights(graph), set(_before_silu(graph))
 
 
 def read_weights(graph: onnx.GraphProto) -> Weights:
@@ -39,8 +47,7 @@ def read_weights(graph: onnx.GraphProto) -> Weights:
     return weights
 
 
-def convolutions_before_silu(graph: onnx.GraphProto) -> Iterator[str]:
-    """Yields the modules of the convolutions that a SiLU follows."""
+def _before_silu(graph: onnx.GraphProto) -> Iterator[str]:
     makers = _makers(graph)
     for node in graph.node:
         if node.op_type == "Sigmoid":

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -19,10 +18,9 @@ from ultralytics.nn.tasks import DetectionModel
 
 from plateid.capture.images import read_image
 from plateid.core.geometry import letterboxed
-from plateid.models.bundle import Bundle
 from plateid.models.onnx_detector import to_detector_input
 from train.detector.head_width import set_score_width
-from train.detector.onnx_weights import Weights, convolutions_before_silu, read_weights
+from train.detector.onnx_weights import Weights, read_detector
 from train.train_error import TrainError
 
 NETWORK = "yolov8n.yaml"
@@ -40,8 +38,7 @@ def restore_weights(bundle: Path, out: Path, images: Sequence[Path]) -> Path:
     The statistics are measured on the first `IMAGES` images. Raises TrainError if the detector is
     not a YOLOv8n of one class.
     """
-    graph = onnx.load_from_string(Bundle(bundle).detector).graph
-    weights, silu = read_weights(graph), set(convolutions_before_silu(graph))
+    weights, silu = read_detector(bundle)
     model: Any = DetectionModel(NETWORK, nc=1, verbose=False)
     model.names = {0: "plate"}
     if SCORE_BRANCH in weights:

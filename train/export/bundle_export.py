@@ -1,5 +1,6 @@
 """Fills a bundle with exported networks."""
 
+import re
 import shutil
 import tempfile
 from dataclasses import asdict, dataclass
@@ -14,9 +15,6 @@ from train.manifest.bundle_toml import edit_bundle_toml, set_hashes
 from train.manifest.weight_origin import averaged_with, detector_origin, reader_origin
 from train.reader.reader_weights import SPEC, average_with, trained_reader
 from train.train_error import TrainError
-
-STRIDE = 32
-"""Largest stride of a YOLO network, pixels."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +45,8 @@ def export_bundle(export: Export) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
             new = Path(shutil.copytree(before, Path(folder) / "new"))
-            detector, reader = _new_detector(export, new), _new_reader(export, new)
-            changes = {"detector": detector} if detector else {}
-            changes |= {"reader": reader} if reader else {}
+            networks = {"detector": _new_detector(export, new), "reader": _new_reader(export, new)}
+            changes = {name: values for name, values in networks.items() if values}
             with edit_bundle_toml(new) as content:
                 for name, values in changes.items():
                     content[name].update(values)
@@ -58,12 +55,12 @@ def export_bundle(export: Export) -> None:
                 if export.is_new or export.name:
                     for section in (content, *(content[name] for name in changes)):
                         section["name"] = export.name or out.resolve().name
-            replace_folder(new, out)
+            _replace_folder(new, out)
     except OSError as error:
         raise TrainError(f"--out {out}: {error}") from error
 
 
-def replace_folder(new: Path, out: Path) -> None:
+def _replace_folder(new: Path, out: Path) -> None:
     """Moves `new` to `out`; if that fails, `out` is as before."""
     aside = new.with_name("before")
     if out.exists():
@@ -122,9 +119,7 @@ def _check(export: Export) -> None:
 
 
 def _parse_size(size: str) -> tuple[int, int]:
-    width, times, height = size.partition("x")
-    if not (times and width.isdecimal() and height.isdecimal()):
+    sides = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", size, re.ASCII)
+    if not sides:
         raise TrainError(f"--size {size}: must be WIDTHxHEIGHT, for example 640x384")
-    if int(width) % STRIDE or int(height) % STRIDE or not int(width) * int(height):
-        raise TrainError(f"--size {size}: both must be multiples of {STRIDE}")
-    return int(width), int(height)
+    return int(sides[1]), int(sides[2])

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import onnx
 
 from plateid.capture.images import read_image
 from plateid.config.models import DEFAULT_BUNDLE
@@ -56,11 +55,11 @@ def quantise_detector(
 
 def detector_plan(head: str) -> Plan:
     """Returns what is quantised of a detector whose head has this name prefix."""
-
-    def in_float(graph: onnx.GraphProto) -> list[str]:
-        return [node.name for node in graph.node if stays_in_float(node.name, head=head)]
-
-    return Plan(OPERATORS, in_float, of_pixels=True)
+    return Plan(
+        OPERATORS,
+        lambda graph: [n.name for n in graph.node if stays_in_float(n.name, head=head)],
+        of_pixels=True,
+    )
 
 
 def stays_in_float(node: str, *, head: str) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -30,11 +30,6 @@ TOLERANCE, TOLERANCE_FLOAT16 = 1e-3, 1e-2
 """Largest difference of a score or probability between torch and ONNX Runtime."""
 BOX_TOLERANCE_PX, BOX_TOLERANCE_FLOAT16_PX = 0.5, 2.0
 """Largest difference of a corner, pixels."""
-KEEP_NAMES: dict[str, Any] = {
-    "training": torch.onnx.TrainingMode.PRESERVE,
-    "do_constant_folding": False,
-}
-"""Options that keep weights separate and named, so that training can go on from the file."""
 STRIPS = 8
 """Number of pieces of an image that a reader is checked with."""
 
@@ -70,7 +65,7 @@ def export_detector(
         raise TrainError(f"{weights}: not a detector of one class")
     stride = int(head.stride.max())
     if form.width % stride or form.height % stride:
-        raise TrainError(f"--size: both must be multiples of {stride} for {weights}")
+        raise TrainError(f"--size {form.width}x{form.height}: both must be multiples of {stride}")
     average_weights(model, others)
     size = {"width": form.width, "height": form.height}
     image = demo_frame(form.width, form.height)
@@ -107,7 +102,8 @@ def export_reader(
             network, (torch.from_numpy(inputs[:2]),), str(out), opset_version=17, dynamo=False,
             input_names=names[:1], output_names=names[1:],
             dynamic_axes={name: {0: "batch"} for name in names},
-            **KEEP_NAMES,
+            # keep weights separate and named, so that training can go on from the file
+            training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False,
         )  # fmt: skip
     _drop_comments(out)
     check_equal(out, infer(out, inputs), expected, tolerance=TOLERANCE)

@@ -38,12 +38,12 @@ def test_curve_runs_each_point_once_and_draws_the_same_file(data, tmp_path):
     assert len(written) == 4
     assert run_curve(curve).read_bytes() == first
     assert [record.stat().st_mtime_ns for record in records] == written
-    with pytest.raises(TrainError, match=r"was run with other epochs; choose another --out"):
+    with pytest.raises(TrainError, match=r"a run with other epochs; choose another --out"):
         run_curve(replace(curve, steps=4))
     with pytest.raises(TrainError, match=r"--scratch yolo11n.yaml: is not the network of"):
         run_curve(replace(curve, scratch="yolo11n.yaml"))
     YOLO("yolov8n.yaml", verbose=False).save(tmp_path / "base.pt")
-    with pytest.raises(TrainError, match=r"was run with other base_sha256; choose another"):
+    with pytest.raises(TrainError, match=r"a run with other base_sha256; choose another"):
         run_curve(curve)
     with pytest.raises(TrainError, match=r"--out /proc/curve: No such file"):
         run_curve(replace(curve, out="/proc/curve"))

@@ -53,7 +53,7 @@ def test_network_with_stride_64_needs_multiples_of_64(tmp_path):
     network = YOLO("yolov8n-p6.yaml", verbose=False)
     network.model = type(network.model)(network.model.yaml, nc=1, verbose=False)
     network.save(weights)
-    with pytest.raises(TrainError, match="--size: both must be multiples of 64"):
+    with pytest.raises(TrainError, match="--size 320x160: both must be multiples of 64"):
         export_bundle(Export(out, weights, size="320x160"))
     export_bundle(Export(out, weights, size="320x192"))
     export_bundle(Export(out, size="384x256"))

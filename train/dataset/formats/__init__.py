@@ -15,14 +15,9 @@ __all__ = ["ImageLabels", "read_labels"]
 
 
 class Format(NamedTuple):
-    """A label format.
+    """A label format; `layout` and `classes` say where labels and the names of classes are.
 
-    Attributes:
-        name: For messages.
-        layout: What is looked for.
-        find: Returns the label files of a folder.
-        read: Reads them; returns the labels of the images, and the classes.
-        classes: Where classes are named.
+    `find` returns the label files of a folder; `read`, the labels of its images, and the classes.
     """
 
     name: str
