@@ -1,7 +1,6 @@
 """Writes a split in the folder layout that ultralytics reads."""
 
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,14 +46,11 @@ def _write_side(root: Path, side: str, images: Sequence[LabelledImage]) -> None:
 
 def _link(link: Path, image: Path) -> None:
     """Links an image; copies a JPEG with appended data (motion photo), which ultralytics edits."""
-    link.symlink_to(image.resolve())
-    with image.open("rb") as file:
-        start = file.read(len(JPEG_START))
-        file.seek(-len(JPEG_END), os.SEEK_END)
-        end = file.read()
-    if start == JPEG_START and end != JPEG_END:
-        link.unlink()
-        link.write_bytes(image.read_bytes() + JPEG_END)
+    content = image.read_bytes()
+    if content.startswith(JPEG_START) and not content.endswith(JPEG_END):
+        link.write_bytes(content + JPEG_END)
+    else:
+        link.symlink_to(image.resolve())
 
 
 def _yolo_lines(image: LabelledImage) -> str:

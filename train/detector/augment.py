@@ -22,10 +22,8 @@ from train.synth.flat_plate import random_plate
 from train.synth.signs import render_sign
 from train.train_error import TrainError
 
-PlateBox = NDArray[np.float64]
-"""Shape (4,): x1, y1, x2, y2 in pixels."""
 PlateBoxes = NDArray[np.float64]
-"""Shape (N, 4): x1, y1, x2, y2 in pixels."""
+"""Shape (N, 4), or (4,) for one: x1, y1, x2, y2 in pixels."""
 Rng = np.random.Generator
 REPLACED_SHARE = 0.3
 """Share of the plates that another plate replaces."""
@@ -88,7 +86,7 @@ def replace_plates(image: Image, boxes: PlateBoxes, plates: list[Image], rng: Rn
     return np.array([_replaced(image, box, plates, rng) for box in boxes]).reshape(-1, 4)
 
 
-def _replaced(image: Image, box: PlateBox, plates: list[Image], rng: Rng) -> PlateBox:
+def _replaced(image: Image, box: PlateBoxes, plates: list[Image], rng: Rng) -> PlateBoxes:
     """Pastes the best-fitting plate and returns its box."""
     x1, y1, x2, y2 = box.round().astype(int)
     width, height = x2 - x1, y2 - y1

@@ -18,13 +18,8 @@ from train.detector.head_width import set_score_width
 from train.machine import computes_bfloat16
 from train.train_error import TrainError
 
-AUGMENTATION = {  # no rotation and no shear: upright boxes around rotated plates are loose
-    "scale": (0.4, 2.0),
-    "hsv_h": 0.05,
-    "hsv_v": 0.5,
-    "mosaic": 0.7,
-    "flipud": 0.1,
-}
+AUGMENTATION = {"scale": (0.4, 2.0), "hsv_h": 0.05, "hsv_v": 0.5, "mosaic": 0.7, "flipud": 0.1}
+"""No rotation and no shear: upright boxes around rotated plates are loose."""
 WARMUP_STEPS = 50
 """Steps in which the learning rate rises."""
 RENDERED_PLATES = 600

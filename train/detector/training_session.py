@@ -28,21 +28,18 @@ from train.train_error import TrainError
 def train_network(run: DetectorRun, data: Path, out: Path, *, steps: int) -> dict[str, float]:
     """Trains to the last epoch, from the newest checkpoint in `out` if there is one.
 
-    Returns the validation metrics by ultralytics' names. Raises TrainError if the base, a teacher
-    or an image cannot be used.
-
-    Args:
-        run: The configuration.
-        data: `data.yaml` as ultralytics reads it.
-        out: Folder for `weights/best.pt`, `weights/last.pt` and `results.csv`.
-        steps: Steps per epoch.
+    `data` is a `data.yaml`; `out` gets `weights/best.pt`, `weights/last.pt` and `results.csv`; an
+    epoch has `steps`. Returns the validation metrics by ultralytics' names. Raises TrainError if
+    the base, a teacher or an image cannot be used.
     """
     use_all_cores()
     best, unfinished = out / "weights" / "best.pt", newest_checkpoint(out / "weights")
     if unfinished and not zipfile.is_zipfile(best):
         shutil.copy(unfinished, best)
     if unfinished and is_last(unfinished, epochs=run.epochs):
-        return _validated(best, run, data, out)
+        options = {"imgsz": run.imgsz, "single_cls": True, "plots": False, "verbose": False}
+        metrics = YOLO(best).val(data=str(data), project=str(out.parent), name="val", **options)
+        return dict(metrics.results_dict)
     images = sorted((data.parent / "images" / "train").iterdir())
     model, distillation = _start(run, unfinished, out.parent, images)
     progress = _Progress(run.epochs, steps)
@@ -67,12 +64,6 @@ def training_seconds(results: Path) -> float:
     with results.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["time"]]
     return float(rows[-1]["time"]) if rows else 0.0
-
-
-def _validated(best: Path, run: DetectorRun, data: Path, out: Path) -> dict[str, float]:
-    options = {"imgsz": run.imgsz, "single_cls": True, "plots": False, "verbose": False}
-    metrics = YOLO(best).val(data=str(data), project=str(out.parent), name="val", **options)
-    return dict(metrics.results_dict)
 
 
 def _start(

@@ -36,13 +36,9 @@ def quantise_detector(
 ) -> None:
     """Quantises the detector at `path` in place; TrainError if mAP50 falls by more than MAX_LOSS.
 
-    Args:
-        path: An `Int8Candidates` in float32.
-        exact: The same detector as it is exported in float32, to compare with.
-        data: Folders of labelled images: the training part calibrates, the held-out part measures.
-        size: Width and height of the input, pixels.
-        head: Name prefix of the head's nodes. Its last convolutions and all that follows them stay
-            in float32.
+    The file is an `Int8Candidates`; `exact` is the same detector as it is exported in float32. Of
+    the labelled images, the training part calibrates and the held-out part measures. `head` is the
+    name prefix of the head's nodes: its last convolutions and what follows stay in float32.
     """
     split, _ = load_split(map(Path, data))
     quantise(path, path, _inputs(_sample(split.training), size), detector_plan(head))

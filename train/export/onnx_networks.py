@@ -47,12 +47,7 @@ class OnnxFormat:
 
 
 def export_detector(
-    weights: Path,
-    out: Path,
-    form: OnnxFormat,
-    *,
-    others: Sequence[Path] = (),
-    data: Sequence[str] = (),
+    weights: Path, out: Path, form: OnnxFormat, *, others: Sequence[Path], data: Sequence[str]
 ) -> None:
     """Writes a detector with a fixed input size, averaged with other weights or bundles.
 
@@ -68,12 +63,12 @@ def export_detector(
         raise TrainError(f"--size {form.width}x{form.height}: both must be multiples of {stride}")
     average_weights(model, others)
     size = {"width": form.width, "height": form.height}
-    image = demo_frame(form.width, form.height)
+    image = demo_frame(**size)
     expected = _export_checked(BestCandidates(model, **size), to_detector_input(image), out)
     if form.precision == "float16":
         store_as_float16(out)
-        tolerance = {"box": BOX_TOLERANCE_FLOAT16_PX, "score": TOLERANCE_FLOAT16}
-        check_candidates(out, infer(out, to_detector_input(image)), expected, **tolerance)
+        got, box = infer(out, to_detector_input(image)), BOX_TOLERANCE_FLOAT16_PX
+        check_candidates(out, got, expected, box=box, score=TOLERANCE_FLOAT16)
     elif form.precision == "int8":
         pixels = image[None].astype(np.float32) / np.float32(255)
         exact = out.rename(out.with_suffix(".float.onnx"))
@@ -84,7 +79,7 @@ def export_detector(
 
 
 def export_reader(
-    reader: PlateNet, out: Path, *, precision: Precision, data: Sequence[str] = ()
+    reader: PlateNet, out: Path, *, precision: Precision, data: Sequence[str]
 ) -> None:
     """Writes a reader for batches of any size.
 

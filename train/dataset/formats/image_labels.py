@@ -28,7 +28,6 @@ class LabelledBox:
         name: Name of its class; "" if the format has none.
         text: Text of the plate as `normalise` returns it; "" if it has no transcription.
         legibility: As in labels.csv: clear, hard, partial, unreadable, notplate; "": not given.
-        lines: Number of lines of the text.
     """
 
     xyxy: Box
@@ -44,7 +43,6 @@ class ImageLabels:
 
     Attributes:
         folder: Folder of the data set.
-        path: The image file.
         source: The label file, for messages.
         boxes: Boxes of plates; as a format reads them, of other classes as well.
         row: Other columns: `image`, and possibly `scene`, or `video` and `t`.
