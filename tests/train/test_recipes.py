@@ -28,6 +28,7 @@ FAST = {
     "SAMPLES": "8",
     "SIZE": "192x96",
     "PYTHONPATH": str(ROOT),
+    "OMP_WAIT_POLICY": "passive",  # else threads spin while they wait
 }
 SERVER = [sys.executable, str(Path(__file__).with_name("train_server.py"))]
 

@@ -3,10 +3,22 @@
 `train_server.py SOCKET` is the server; with arguments after SOCKET it is the command.
 """
 
+import importlib
 import json
 import os
 import socket
 import sys
+
+PRELOADED = (
+    "torch._inductor",
+    "train.detector.finetune",
+    "train.evaluation.bundle_metrics",
+    "train.evaluation.evaluate",
+    "train.evaluation.evaluation_report",
+    "train.export.bundle_export",
+    "train.reader.reader_run",
+    "train.synth.crop_folder",
+)
 
 
 def run_in_server(path: str, arguments: list[str]) -> int:
@@ -20,14 +32,12 @@ def run_in_server(path: str, arguments: list[str]) -> int:
 def serve(path: str) -> None:
     import socketserver
 
-    import train.detector.finetune
-    import train.evaluation.bundle_metrics
-    import train.evaluation.evaluate
-    import train.evaluation.evaluation_report
-    import train.export.bundle_export
-    import train.reader.reader_run
-    import train.synth.crop_folder  # noqa: F401
     from train.__main__ import main
+    from train.detector.augment import render_plates
+
+    for name in PRELOADED:
+        importlib.import_module(name)
+    render_plates(600, seed=0)  # fills the cache of glyphs, which the forks share
 
     class Command(socketserver.BaseRequestHandler):
         def handle(self) -> None:
