@@ -60,10 +60,7 @@ FAULTS = {
         {"images/a.jpg": "", "labels/b.txt": ROW},
         "labels/b.txt: labels without an image",
     ),
-    "yolo, no names": (
-        {"data.yaml": "nc: 1", "images/a.jpg": ""},
-        "data.yaml: no class names",
-    ),
+    "yolo, no names": ({"data.yaml": "nc: 1", "images/a.jpg": ""}, "data.yaml: no class names"),
     "yolo, empty list of names": (
         {"classes.txt": "\n", "images/a.jpg": "", "labels/a.txt": ROW},
         "classes.txt: names no class",
@@ -111,10 +108,7 @@ FAULTS = {
         {"a.json": coco("a.jpg", width=640, height=480), "a.jpg": ""},
         r"a.json: says 640 x 480, but .*a.jpg is 200 x 100 pixels$",
     ),
-    "voc, no image": (
-        {"a.xml": voc("plate")},
-        r"a.xml: no image a\.\* or x.jpg, or several",
-    ),
+    "voc, no image": ({"a.xml": voc("plate")}, r"a.xml: no image a\.\* or x.jpg, or several"),
     "voc, cut short": ({"a.xml": voc("plate")[:-5], "a.jpg": ""}, "a.xml: unclosed token"),
     "voc, entities": (
         {"a.xml": f"<!DOCTYPE x [<!ENTITY y 'z'>]>{voc('plate')}", "a.jpg": ""},
