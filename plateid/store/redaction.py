@@ -1,11 +1,12 @@
 """Applies the privacy policy to stored events."""
 
 import sqlite3
-import time
+from collections.abc import Iterator
 
 from plateid.errors import StoreError
 from plateid.store.event_json import parse_event
 from plateid.store.event_store import EventStore
+from plateid.store.labels import Labels
 from plateid.store.privacy import PlateForm, Privacy
 from plateid.store.snapshot_files import SnapshotFiles
 
@@ -38,49 +39,46 @@ class Redaction:
         self._store = store
         self._privacy = privacy
         self._snapshots = SnapshotFiles(store.path)
-        self._failed_up_to = 0
-        """Position before which the snapshot of an event could not be deleted; retried later."""
 
-    def run(self, until: float) -> bool:
-        """Works until done or until `time.monotonic()` is `until`; returns whether it is done.
+    def steps(self) -> Iterator[None]:
+        """Works, one batch per step. Events whose snapshot cannot be deleted do not block others.
 
-        Raises:
-            StoreError: The store or a snapshot cannot be written.
+        Raises StoreError, at the end if possible, if the store or a snapshot cannot be written.
         """
-        while self._privacy.hides and self._redact_batch():
+        self._privacy.renew_key()
+        reached, failure = 0, None
+        while self._privacy.hides:
+            with self._store.transaction() as db:
+                new, old = self._next_events(db, reached)
+                for row in new + old:
+                    try:
+                        self._redact(db, row)
+                    except StoreError as error:
+                        failure = error
+                        db.execute(
+                            "UPDATE event SET policy_applied = 0 WHERE position = ?", row[:1]
+                        )
+            if not new and not old:
+                break
+            reached = new[-1][0] if new else reached
             self.log_holds_plates = True
-            if time.monotonic() >= until:
-                return False
+            yield
         if self.log_holds_plates:
             self.log_holds_plates = not self._store.empty_log()
-        return True
-
-    def _redact_batch(self) -> bool:
-        """Returns whether there were any events. Those whose snapshot stays do not block others."""
-        failure: StoreError | None = None
-        with self._store.transaction() as db:
-            rows, reached = self._next_events(db)
-            for row in rows:
-                try:
-                    self._redact(db, row)
-                except StoreError as error:
-                    failure = error
-                    db.execute("UPDATE event SET policy_applied = 0 WHERE position = ?", row[:1])
-        self._failed_up_to = reached if failure or self._failed_up_to else 0
+        Labels(self._store.path).forget()
         if failure is not None:
             raise failure
-        return bool(rows)
 
-    def _next_events(self, db: sqlite3.Connection) -> tuple[list[Row], int]:
-        """Returns new events, then those of an old policy; and the position to go on after."""
+    def _next_events(self, db: sqlite3.Connection, reached: int) -> tuple[list[Row], list[Row]]:
+        """Returns new events after a position, and events of an old policy, one batch together."""
         db.execute(NEW_POLICY, (self._privacy.policy,))
-        new = db.execute(NEW_EVENTS, (self._failed_up_to, BATCH)).fetchall()
+        new = db.execute(NEW_EVENTS, (reached, BATCH)).fetchall()
         if len(new) == BATCH:
-            return new, new[-1][0]
+            return new, []
         old = db.execute(OLD_POLICY, (BATCH - len(new),)).fetchall()
         left = old[-1][0] - 1 if old else 0
         db.execute("UPDATE device SET old_policy_up_to = min(old_policy_up_to, ?)", (left,))
-        return new + old, 0
+        return new, old
 
     def _redact(self, db: sqlite3.Connection, row: Row) -> None:
         position, id_, form, payload = row

@@ -12,19 +12,16 @@ from pathlib import Path
 
 import structlog
 
-from plateid.backoff import Backoff, Outage
 from plateid.config.storage import DAY_S, RetentionConfig
 from plateid.core.ids import first_id
 from plateid.core.records import Snapshot
-from plateid.errors import StoreError
+from plateid.errors import StoreError, os_errors_as
 from plateid.files import write_whole
 
 SWEEP_S = 600.0
 """Interval between two sweeps, seconds."""
 MIN_FREE_MB = 200
 """Free disk space that is reserved for events, megabytes."""
-STEP_S = 0.2
-"""Maximum duration of one `SnapshotSweep.check`, seconds: the caller has other duties."""
 FIRST_DATED_ID = first_id(datetime(2020, 1, 1, tzinfo=UTC).timestamp())
 """Lowest event id whose time is known. Lower ids were created before the clock was set."""
 ID = r"0[0-9a-f]{7}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
@@ -55,11 +52,9 @@ class SnapshotFiles:
         """
         name = f"{_stem(event_id)}{HIDDEN_JPG if hidden else '.jpg'}"
         file = self.folder / name
-        try:
+        with os_errors_as(StoreError, self.folder):
             file.parent.mkdir(parents=True, exist_ok=True)
             write_whole(file, jpeg)
-        except OSError as error:
-            raise StoreError(self.folder, error.strerror) from error
         return Snapshot(name, hashlib.sha256(jpeg).hexdigest())
 
     def remove(self, event_ids: Iterable[str], *, hidden: bool = True) -> None:
@@ -97,13 +92,9 @@ class SnapshotFiles:
                     folder.rmdir()
 
     def _delete(self, files: Iterable[Path]) -> None:
-        try:
+        with os_errors_as(StoreError, self.folder), suppress(NotADirectoryError):
             for file in files:
                 file.unlink(missing_ok=True)
-        except NotADirectoryError:
-            return
-        except OSError as error:
-            raise StoreError(self.folder, error.strerror) from error
 
 
 class SnapshotSweep:
@@ -123,27 +114,16 @@ class SnapshotSweep:
         self._max_age_s = config.snapshots_days * DAY_S
         self._max_bytes = config.snapshots_mb * 1e6
         self._files = files
-        self._outage = Outage("snapshot sweep", Backoff())
-        self._steps: Iterator[None] | None = None
-        self._due_at = 0.0
-
-    def check(self) -> None:
-        """Continues a sweep, or starts one that is due. Call it every few seconds."""
-        until = time.monotonic() + STEP_S
-        if self._steps is None:
-            if until < self._due_at:
-                return
-            self._steps = self.steps()
-        try:
-            for _ in self._steps:
-                if time.monotonic() >= until:
-                    return
-        except OSError as error:
-            self._outage.failed(f"{self._files.folder}: {error.strerror}")
-        self._steps, self._due_at = None, time.monotonic() + SWEEP_S
 
     def steps(self) -> Iterator[None]:
-        """Sweeps one snapshot per step. Raises OSError at the end if a deletion failed."""
+        """Sweeps, one snapshot per step.
+
+        Raises StoreError, at the end if possible, if a file cannot be read or deleted.
+        """
+        with os_errors_as(StoreError, self._files.folder):
+            yield from self._sweep()
+
+    def _sweep(self) -> Iterator[None]:
         held, errors = 0, deque[OSError](maxlen=1)
         for file in self._files.files(errors.append):
             held += _size(file)
@@ -169,12 +149,11 @@ class SnapshotSweep:
             log.info("old snapshots deleted", snapshots=self.deleted - before)
         if errors:
             raise errors[0]
-        self._outage.recovered()
 
 
 def make_room(config: RetentionConfig, files: SnapshotFiles) -> None:
     """Sweeps at once if the disk is so full that the store could not be opened."""
-    with suppress(OSError):
+    with suppress(OSError, StoreError):
         if shutil.disk_usage(files.folder).free < MIN_FREE_MB * 1e6:
             deque(SnapshotSweep(config, files).steps(), maxlen=0)
 

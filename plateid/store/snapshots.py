@@ -14,7 +14,8 @@ from plateid.core.health import SnapshotHealth
 from plateid.core.records import BestFrame, Image, LazyImage, PlateEvent, Snapshot
 from plateid.errors import StoreError
 from plateid.store.blur import vehicle_only, without_plates
-from plateid.store.snapshot_files import HIDDEN_JPG, SnapshotFiles, SnapshotSweep
+from plateid.store.chore import Chore
+from plateid.store.snapshot_files import HIDDEN_JPG, SWEEP_S, SnapshotFiles, SnapshotSweep
 
 MAX_BYTES = 500_000
 """Maximum size of a JPEG, bytes: brokers refuse larger messages. A street at 1280 px has 100 kB."""
@@ -41,6 +42,12 @@ class Snapshots:
         self._config = config
         self._files = files
         self._sweep = SnapshotSweep(retention, files)
+        self._sweep_chore = Chore(
+            "snapshot sweep",
+            self._sweep.steps,
+            interval_s=SWEEP_S,
+            backoff=Backoff(SWEEP_S, SWEEP_S),
+        )
         self._publish = publish
         self._shown = shown
         self._hides_others = set(shown.values()) != {"keep"}
@@ -81,7 +88,7 @@ class Snapshots:
 
     def check(self) -> None:
         """Deletes old snapshots. Call it every few seconds, from one thread."""
-        self._sweep.check()
+        self._sweep_chore.check()
 
     def health(self) -> SnapshotHealth:
         """Returns the state of the snapshot files."""

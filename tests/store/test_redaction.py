@@ -72,7 +72,7 @@ def test_new_rule_is_applied_in_small_steps_across_restarts(store, monkeypatch):
     append(store, 51)
     deliver_all(store)
     monkeypatch.setattr("plateid.store.redaction.BATCH", 8)
-    monkeypatch.setattr("plateid.store.retention.STEP_S", 0.0)
+    monkeypatch.setattr("plateid.store.chore.STEP_S", 0.0)
     hashes = [50]
     while hashes[-1]:
         with store.locked() as db:
@@ -113,6 +113,6 @@ def test_store_that_fails_is_an_outage_and_redaction_continues_later(store, logs
         keeper.check()
     (reason,) = said(logs, "outage starts")
     assert "locked" in reason
-    keeper._outage._next_try = 0.0
+    keeper._redact._outage._next_try = 0.0
     keeper.check()
     assert kept(store)[0]["plate"] == ""

@@ -33,7 +33,7 @@ def unlink_later(store, id_):
 def check(keeper, times=1):
     """Calls the retention without the waits of its outage."""
     for _ in range(times):
-        keeper._outage._next_try = 0.0
+        keeper._redact._outage._next_try = keeper._delete._outage._next_try = 0.0
         keeper.check()
 
 
@@ -45,7 +45,7 @@ def test_old_events_go_once_every_output_has_them(tmp_path, logs):
         keeper.check()
         assert seqs(store) == [1, 2, 3, 4, 5]
         deliver_all(store, "webhook", limit=2)
-        keeper._delete_at = 0.0
+        keeper._delete._due_at = 0.0
         keeper.check()
         assert (seqs(store), store.counts().outbox) == ([3, 4, 5], 2)
     assert [entry["events"] for entry in logs if entry["event"] == "old events deleted"] == [2]
@@ -59,7 +59,7 @@ def test_event_from_before_the_clock_was_set_goes_with_the_next_one(store):
     assert seqs(store) == [1]
     append_at(store, 8)
     deliver_all(store)
-    keeper._delete_at = 0.0
+    keeper._delete._due_at = 0.0
     keeper.check()
     assert seqs(store) == []
 
@@ -95,7 +95,7 @@ def test_oldest_events_go_if_the_file_is_too_large(store, tmp_path):
     deliver_all(store)
     assert (tmp_path / "events.sqlite3").stat().st_size > 1.2e6
     for _ in range(20):
-        keeper._delete_at = 0.0
+        keeper._delete._due_at = 0.0
         keeper.check()
     left = seqs(store)
     assert left == list(range(left[0], 1001))

@@ -1,8 +1,10 @@
 """The files of snapshots: names, deletion with their events, and the sweep."""
 
 import hashlib
+import itertools
 import shutil
 import time
+from collections import deque
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +19,7 @@ from plateid.store.purge import Purge
 from plateid.store.snapshot_files import SnapshotFiles, SnapshotSweep, make_room
 from tests.support.broken_disk import full_disk
 from tests.support.histories import DAY_S, deliver_all, id_at, retention
-from tests.support.samples import NOON, event, said
+from tests.support.samples import NOON, event
 
 PAST = NOON.replace(year=2024)
 JPEG = b"\xff\xd8" + bytes(998)
@@ -41,8 +43,9 @@ def add(files, *ages_days, size=1000):
 
 
 def swept(files, **settings):
+    """Sweeps once. Raises StoreError if a file cannot be deleted."""
     sweep = SnapshotSweep(RetentionConfig(**settings), files)
-    sweep.check()
+    deque(sweep.steps(), maxlen=0)
     return sweep
 
 
@@ -135,14 +138,13 @@ def test_other_files_stay_and_unfinished_snapshots_go(files):
     assert sorted(file.name for file in day.iterdir()) == sorted(others)
 
 
-def test_long_sweep_is_done_in_steps_even_if_the_next_one_is_due(files, monkeypatch):
-    monkeypatch.setattr(snapshot_files, "STEP_S", 0.0)
-    monkeypatch.setattr(snapshot_files, "SWEEP_S", 0.0)
+def test_long_sweep_is_done_in_steps(files):
     add(files, *range(9, 20))
-    sweep = swept(files, snapshots_days=7)
+    sweep = SnapshotSweep(RetentionConfig(snapshots_days=7), files)
+    steps = sweep.steps()
+    deque(itertools.islice(steps, 11), maxlen=0)
     assert len(names(files)) == 11
-    for _ in range(40):
-        sweep.check()
+    deque(steps, maxlen=0)
     assert (sweep.deleted, sweep.held_bytes, names(files)) == (11, 0, [])
 
 
@@ -156,27 +158,27 @@ def test_full_disk_is_swept_before_the_store_is_opened(files, monkeypatch):
     assert names(files) == []
 
 
-def test_sweep_that_fails_is_an_outage(own_folder, logs):
+def test_sweep_that_fails_is_an_error(own_folder):
     files = SnapshotFiles(own_folder / "events.sqlite3")
     add(files, 40)
     (file,) = files.files()
     file.parent.chmod(0o500)
-    swept(files)
+    with pytest.raises(StoreError, match="events-snapshots: Permission denied"):
+        swept(files)
     file.parent.chmod(0o700)
-    assert said(logs, "outage starts") == [f"{files.folder}: Permission denied"]
     assert file.exists()
 
 
-def test_snapshot_that_cannot_be_deleted_holds_up_no_other(files, logs):
+def test_snapshot_that_cannot_be_deleted_holds_up_no_other(files):
     add(files, 40, 30, 20, 0)
     paths = list(files.files())
     paths[0].unlink()
     paths[0].mkdir()
     shutil.rmtree(paths[1].parent)
     paths[1].parent.touch()
-    assert swept(files, snapshots_days=7).deleted == 1
+    with pytest.raises(StoreError, match="directory"):
+        swept(files, snapshots_days=7)
     assert [file.exists() for file in paths] == [True, False, False, True]
-    assert len(said(logs, "outage starts")) == 1
 
 
 def stored(store, files, seq, **changes):
