@@ -14,10 +14,9 @@ from plateid.core.health import DeviceHealth
 from plateid.core.ids import first_id
 from plateid.core.records import PlateEvent
 from plateid.core.wording import counted
-from plateid.delivery import Delivery
+from plateid.delivery import Delivery, targets_of
 from plateid.errors import PlateidError, StoreError
 from plateid.models.networks import Networks
-from plateid.outputs.targets import targets_of
 from plateid.pipeline.event_builder import EventBuilder
 from plateid.recognition import Recognition, RecognitionParts, settings_of
 from plateid.service.clock import clock_synced
@@ -29,9 +28,9 @@ from plateid.service.supervisor import Request, Supervisor
 from plateid.service.systemd import Notifier
 from plateid.service.watchdog import Watchdog
 from plateid.store.backlog import Backlog
+from plateid.store.database import lock_store
 from plateid.store.event_store import EventStore
 from plateid.store.list_file import LISTS_REFUSED, ListFile
-from plateid.store.lock import lock_store
 from plateid.store.open_passes import open_passes, store_stopped_passes
 from plateid.store.privacy import Privacy
 from plateid.store.retention import Retention
@@ -171,7 +170,7 @@ class App:
         offline = [name for name, health in cameras.items() if not health.online]
         online = f"{len(cameras) - len(offline)} of {counted(len(cameras), 'camera')} online"
         names = f" (offline: {', '.join(offline)})" if offline else ""
-        waiting = self._delivery.undelivered()
+        waiting = self._delivery.mqtt_outbox.health().events
         events = "unknown events" if waiting is None else counted(waiting, "event")
         return f"{online}{names}, {events} to send"
 
@@ -229,7 +228,7 @@ class App:
             self._retention.finish()
             self._metrics_server.stop()
             self._web.stop()
-            log.info("stopped", undelivered=self._delivery.undelivered())
+            log.info("stopped", undelivered=self._delivery.mqtt_outbox.health().events)
             self._store.close()
             self._lock.close()
         if lost := len(self._backlog):

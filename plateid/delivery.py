@@ -5,10 +5,13 @@ from collections.abc import Callable, Mapping
 
 from plateid.config.root import Config
 from plateid.core.health import OutputHealth
+from plateid.core.records import PlateEvent
 from plateid.outputs.discovery import DiscoveryPublisher
+from plateid.outputs.logfile import csv_file, jsonl_file
 from plateid.outputs.mqtt import MqttPublisher
 from plateid.outputs.mqtt_device import MqttDevice
 from plateid.outputs.output_thread import OutputTarget, OutputThread
+from plateid.outputs.webhook import Webhook
 from plateid.store.event_store import EventStore
 from plateid.store.outbox import Outbox
 from plateid.store.schema import MQTT
@@ -95,6 +98,22 @@ class Delivery:
             for outbox in [self._outboxes[thread.name].health()]
         }
 
-    def undelivered(self) -> int | None:
-        """Returns the number of events that wait for the broker; None while the store fails."""
-        return self.mqtt_outbox.health().events
+
+def targets_of(
+    config: Config, redact: Callable[[PlateEvent], PlateEvent]
+) -> dict[str, OutputTarget]:
+    """Returns the webhooks and log files of a configuration, by the names of their outboxes.
+
+    Webhooks get events as they are. Log files get what `redact` returns.
+
+    Raises:
+        ConfigError: A secret or a certificate cannot be used.
+    """
+    targets: dict[str, OutputTarget] = {
+        f"webhook {each.name}": Webhook(each) for each in config.webhook
+    }
+    if config.logfile.enabled and config.logfile.csv is not None:
+        targets["csv"] = csv_file(config.logfile.csv, redact)
+    if config.logfile.enabled and config.logfile.jsonl is not None:
+        targets["jsonl"] = jsonl_file(config.logfile.jsonl, redact)
+    return targets

@@ -15,10 +15,9 @@ from plateid.core.lists import compact
 from plateid.core.text import CHARSET
 from plateid.core.wording import counted
 from plateid.errors import StoreError
-from plateid.store.export import csv_lines, json_lines
 from plateid.store.history import History
 from plateid.store.purge import Purge, Purged
-from plateid.store.search import find, find_all
+from plateid.store.search import csv_lines, find, find_all, json_lines
 from plateid.store.search_query import Query, QueryError, parse_query
 
 LOCAL_TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import structlog
+from paho.mqtt.client import MQTTMessage
 
 from plateid.backoff import Backoff, Outage
 from plateid.config.outputs import HomeAssistantConfig
 from plateid.errors import StoreError
 from plateid.outputs.homeassistant import components, device_id, discovery_payload
-from plateid.outputs.mqtt_connection import OFFLINE, ONLINE, MqttMessage
+from plateid.outputs.mqtt_connection import OFFLINE, ONLINE
 from plateid.outputs.mqtt_device import MqttDevice
 from plateid.outputs.retained_messages import RetainedMessages
 
@@ -65,12 +66,12 @@ class DiscoveryPublisher:
         """Makes the message due now, as on each new connection."""
         self._due_at = time.monotonic()
 
-    def receive(self, message: MqttMessage) -> None:
+    def receive(self, message: MQTTMessage) -> None:
         """Takes a message of the status topic; knows only `online` and `offline`.
 
         Ignores a retained `online`: it is older than the connection, on which all was published.
         """
-        if message.payload == ONLINE.encode() and not message.retained:
+        if message.payload == ONLINE.encode() and not message.retain:
             delay_s = random.uniform(0, self._birth_delay_s)  # noqa: S311 nothing secret
             self._due_at = self._due_at or time.monotonic() + delay_s
         elif message.payload not in (ONLINE.encode(), OFFLINE.encode()) and not self._warned:

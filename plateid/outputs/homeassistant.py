@@ -43,7 +43,7 @@ def discovery_payload(
             "sw": __version__,
         },
         "o": {"name": "plateid", "sw": __version__},
-        "availability": [{"topic": device.status_topic}],
+        "availability": [{"topic": device.topic("status")}],
         "availability_mode": "all",
         "qos": 1,
         "cmps": {key: {"p": platform} for key, platform in removed.items()}
@@ -54,9 +54,7 @@ def discovery_payload(
 
 def _of_camera(device: MqttDevice, camera: str) -> dict[str, Component]:
     """Events stay available while a camera is offline: its last event may come later."""
-    event, last, status = (
-        device.camera_topic(camera, name) for name in ("event", "last", "status")
-    )
+    event, last, status = (device.topic(camera, name) for name in ("event", "last", "status"))
     return {
         "event": {
             "platform": "event",
@@ -78,7 +76,7 @@ def _of_camera(device: MqttDevice, camera: str) -> dict[str, Component]:
         "snapshot": {
             "platform": "image",
             "name": f"{camera} snapshot",
-            "image_topic": device.camera_topic(camera, "snapshot"),
+            "image_topic": device.topic(camera, "snapshot"),
             "content_type": "image/jpeg",
         },
         "online": {
@@ -95,7 +93,7 @@ def _of_camera(device: MqttDevice, camera: str) -> dict[str, Component]:
             f"{camera} reads per minute",
             f"{{{{ value_json.cameras['{camera}'].reads_per_minute }}}}",
             unit_of_measurement="1/min",
-            availability=[{"topic": device.status_topic}, {"topic": status}],
+            availability=[{"topic": device.topic("status")}, {"topic": status}],
             icon="mdi:counter",
         ),
     }
@@ -108,7 +106,7 @@ def _of_device(device: MqttDevice) -> dict[str, Component]:
             "outbox",
             "{{ value_json.outbox.events }}",
             unit_of_measurement="events",
-            json_attributes_topic=device.health_topic,
+            json_attributes_topic=device.topic("health"),
             json_attributes_template="{{ value_json.outbox | tojson }}",
             icon="mdi:tray-full",
         ),
@@ -117,7 +115,7 @@ def _of_device(device: MqttDevice) -> dict[str, Component]:
             "name": "clock",
             "entity_category": "diagnostic",
             "device_class": "problem",
-            "state_topic": device.health_topic,
+            "state_topic": device.topic("health"),
             "value_template": "{{ {true: 'OFF', false: 'ON'}.get(value_json.clock_synced) }}",
         },
         "disk": _measurement(
@@ -144,7 +142,7 @@ def _measurement(device: MqttDevice, name: str, template: str, **settings: Any) 
         "name": name,
         "entity_category": "diagnostic",
         "state_class": "measurement",
-        "state_topic": device.health_topic,
+        "state_topic": device.topic("health"),
         "value_template": template,
         **settings,
     }
@@ -156,7 +154,7 @@ def _last_seen(device: MqttDevice, name: str) -> Component:
         "platform": "sensor",
         "name": f"{name} last seen",
         "device_class": "timestamp",
-        "state_topic": device.health_topic,
+        "state_topic": device.topic("health"),
         "value_template": f"{{{{ value_json.last_seen[{json.dumps(name, ensure_ascii=False)}] }}}}",
         "icon": "mdi:car-clock",
     }

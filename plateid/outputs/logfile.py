@@ -8,7 +8,7 @@ from pathlib import Path
 
 from plateid.core.event_csv import HEADER, event_line
 from plateid.core.records import OutboxEntry, PlateEvent
-from plateid.errors import OutputError
+from plateid.errors import OutputError, os_errors_as
 
 Redact = Callable[[PlateEvent], PlateEvent]
 """Returns what may be kept of an event."""
@@ -38,12 +38,10 @@ class LogFile:
         Raises:
             OutputError: The file cannot be written.
         """
-        try:
+        with os_errors_as(OutputError, self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("a+b", buffering=0) as file:
                 _append(file, self._line(entry.event), self._header)
-        except OSError as error:
-            raise OutputError(self._path, error.strerror) from error
         return True
 
 

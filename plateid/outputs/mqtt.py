@@ -30,7 +30,7 @@ LASTS_S = 10.0
 BACKOFF = Backoff()
 
 
-class MqttPublisher:
+class MqttPublisher(threading.Thread):
     """Publishes the events of an outbox, and the state of the device and its cameras.
 
     Only `stop` ends it. If the broker is away or refuses the connection, or if the store fails, it
@@ -55,6 +55,7 @@ class MqttPublisher:
 
         The publisher's thread calls `health` for the report of every 30 seconds.
         """
+        super().__init__(name="mqtt", daemon=True)
         self._config = config
         self._queue = queue
         self._backoff = backoff
@@ -68,19 +69,14 @@ class MqttPublisher:
         self._client_id = f"plateid-{device.device}-{device.instance}"
         self._pipe = SelfPipe()
         self._retained = RetainedMessages()
-        self._retained.set_status(device.status_topic, online=True)
+        self._retained.set_status(device.topic("status"), online=True)
         for camera in device.cameras:
             self.set_camera_status(camera, online=False)
             if not device.images:  # deletes the snapshot of an earlier configuration
-                self._retained.set(device.camera_topic(camera, "snapshot"), "")
+                self._retained.set(device.topic(camera, "snapshot"), "")
         self._protocol: MQTTProtocolVersion | None = None
         self.moved_at = time.monotonic()
         self._stop_at = 0.0
-        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
-
-    def start(self) -> None:
-        """Starts the thread."""
-        self._thread.start()
 
     def notify(self) -> None:
         """Wakes the thread up for a new event."""
@@ -93,12 +89,12 @@ class MqttPublisher:
 
     def set_camera_status(self, camera: str, *, online: bool) -> None:
         """Publishes the status of a camera, now and on every new connection."""
-        self._retained.set_status(self._device.camera_topic(camera, "status"), online=online)
+        self._retained.set_status(self._device.topic(camera, "status"), online=online)
         self._pipe.wake()
 
     def set_snapshot(self, camera: str, jpeg: bytes) -> None:
         """Publishes an image, before all events that are stored later."""
-        self._retained.set_image(self._device.camera_topic(camera, "snapshot"), jpeg)
+        self._retained.set_image(self._device.topic(camera, "snapshot"), jpeg)
         self._pipe.wake()
 
     def stop(self, timeout_s: float) -> None:
@@ -108,9 +104,10 @@ class MqttPublisher:
         """
         self._stop_at = time.monotonic() + 0.9 * timeout_s
         self._pipe.stop()
-        self._thread.join(timeout_s)
+        self.join(timeout_s)
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Connects until `stop`; `start` calls it."""
         outages = MqttOutages(self._backoff)
         with closing(self._pipe):
             while not self._pipe.stopping:
@@ -132,7 +129,7 @@ class MqttPublisher:
             self._config,
             self._client_id,
             pipe=self._pipe,
-            will_topic=self._device.status_topic,
+            will_topic=self._device.topic("status"),
             protocol=self._protocol,
         )
         works_at = time.monotonic() + LASTS_S
@@ -164,7 +161,7 @@ class MqttPublisher:
         if now >= self._health_at or self._report.is_set():
             self._report.clear()
             self._health_at = now + HEALTH_S
-            connection.publish(self._device.health_topic, self._health(), qos=0, retain=False)
+            connection.publish(self._device.topic("health"), self._health(), qos=0, retain=False)
 
     def _disconnect(self, connection: MqttConnection, sender: MqttSender) -> None:
         left_s = max(0.0, self._stop_at - time.monotonic())

@@ -52,19 +52,6 @@ class Ack:
     failure: str | None
 
 
-@dataclass(frozen=True)
-class MqttMessage:
-    """A message of a subscribed topic.
-
-    Attributes:
-        payload: Unchecked bytes of an unknown publisher.
-        retained: Whether the message is older than the subscription.
-    """
-
-    payload: bytes
-    retained: bool
-
-
 class MqttConnection:
     """An established connection. All calls come from one thread.
 
@@ -100,7 +87,7 @@ class MqttConnection:
         self._lost_reason = f"it closes the connection without an answer{hint}"
         self._awaiting_ack: set[int] = set()
         self._acks: list[Ack] = []
-        self._messages: list[MqttMessage] = []
+        self._messages: list[mqtt.MQTTMessage] = []
         self._established = False
         self._tls_alert: str | None = None
         self._end_reason: str | None = None
@@ -126,7 +113,7 @@ class MqttConnection:
         """Subscribes to a topic, whose messages `take_messages` returns."""
         self._client.subscribe(topic, qos=1)
 
-    def take_messages(self) -> list[MqttMessage]:
+    def take_messages(self) -> list[mqtt.MQTTMessage]:
         """Returns the messages that `poll` received."""
         messages, self._messages = self._messages, []
         return messages
@@ -235,7 +222,7 @@ class MqttConnection:
                 log.warning("broker refuses subscription", reason=str(reason))
 
     def _on_message(self, _: Any, __: Any, message: mqtt.MQTTMessage) -> None:
-        self._messages.append(MqttMessage(bytes(message.payload), message.retain))
+        self._messages.append(message)
 
 
 def newest_protocol(config: MqttConfig, client_id: str, pipe: SelfPipe) -> MQTTProtocolVersion:

@@ -21,21 +21,6 @@ class MqttDevice:
     cameras: tuple[str, ...]
     images: bool = True
 
-    @property
-    def root(self) -> str:
-        """The beginning of all topics."""
-        return f"{self.prefix}/{self.device}"
-
-    @property
-    def status_topic(self) -> str:
-        """The topic with `online` or `offline`."""
-        return f"{self.root}/status"
-
-    @property
-    def health_topic(self) -> str:
-        """The topic of the health report."""
-        return f"{self.root}/health"
-
-    def camera_topic(self, camera: str, name: str) -> str:
-        """Returns a topic of a camera: event, last, snapshot or status."""
-        return f"{self.root}/{camera}/{name}"
+    def topic(self, *levels: str) -> str:
+        """Returns a topic: `status` or `health`, or the name of a camera and what it publishes."""
+        return "/".join((self.prefix, self.device, *levels))

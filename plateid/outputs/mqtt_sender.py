@@ -163,15 +163,15 @@ class MqttSender:
     def _send_event(self, entry: OutboxEntry, payload: str) -> None:
         """Sends `last` first, at QoS 0: the PUBACK of the event says that the broker has both."""
         camera = entry.event.camera
-        last_topic = self._device.camera_topic(camera, "last")
-        topic = self._device.camera_topic(camera, "event")
+        last_topic = self._device.topic(camera, "last")
+        topic = self._device.topic(camera, "event")
         self._connection.publish(last_topic, payload, qos=0, retain=True)
         message = self._connection.publish(topic, payload, qos=1, retain=False)
         self._in_flight[message] = topic, entry, time.monotonic()
 
     def _is_taken(self, entry: OutboxEntry, payload: str) -> bool:
         """Returns whether the broker takes an event of this length; else notes the refusal."""
-        topic = self._device.camera_topic(entry.event.camera, "event")
+        topic = self._device.topic(entry.event.camera, "event")
         fits = self._fits(topic, payload.encode())
         if not fits:
             self._outages.refused(entry, f"{topic}: larger than the broker takes")

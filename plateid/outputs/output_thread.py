@@ -30,11 +30,10 @@ class OutputTarget(Protocol):
         ...
 
 
-class OutputThread:
+class OutputThread(threading.Thread):
     """Delivers events until `stop`. Retries a failed event for ever, before all later events.
 
     Attributes:
-        name: Name of the output.
         refused: Number of events that the output refused.
         moved_at: `time.monotonic()` of the last step, for the watchdog.
     """
@@ -43,20 +42,15 @@ class OutputThread:
         self, name: str, target: OutputTarget, queue: EventQueue, *, backoff: Backoff = BACKOFF
     ) -> None:
         """Does not start the thread yet."""
-        self.name = name
+        super().__init__(name=name, daemon=True)
         self.refused = 0
         self.moved_at = time.monotonic()
-        self._target = target
+        self._output = target
         self._queue = queue
         self._outage = Outage(name, backoff)
         self._store_outage = Outage(f"outbox of {name}", backoff)
         self._new_event = threading.Event()
         self._stop_at: float | None = None
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-
-    def start(self) -> None:
-        """Starts the thread."""
-        self._thread.start()
 
     def notify(self) -> None:
         """Wakes the thread up for a new event."""
@@ -67,11 +61,8 @@ class OutputThread:
         self._stop_at = stop_at
         self._new_event.set()
 
-    def join(self, timeout_s: float) -> None:
-        """Waits for the end of the thread."""
-        self._thread.join(timeout_s)
-
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Delivers events; `start` calls it."""
         while self._stop_at is None or time.monotonic() < self._stop_at:
             self.moved_at = time.monotonic()
             if not self._step():
@@ -113,7 +104,7 @@ class OutputThread:
             self._queue.mark_sent([id_])
         asked = True
         try:
-            asked = self._target.deliver(entry)
+            asked = self._output.deliver(entry)
         except RefusedError as error:
             self.refused += 1
             log.error("event refused", output=self.name, id=id_, reason=str(error))  # noqa: TRY400

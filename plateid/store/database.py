@@ -1,21 +1,45 @@
 """The SQLite file of the event store: opened, created, or set aside when it is corrupt."""
 
+import fcntl
 import sqlite3
 from collections.abc import Collection
 from contextlib import ExitStack, closing
+from io import FileIO
 from pathlib import Path
 
-from plateid.errors import StoreError
+from pydantic import TypeAdapter, ValidationError
+
+from plateid.config.problems import problems_of
+from plateid.core.records import PlateEvent
+from plateid.errors import StoreError, os_errors_as
 from plateid.store.schema import LAYOUT, MQTT, STATEMENTS
 
 BUSY_S = 0.25
 """Longest wait for another process that writes, seconds. The caller retries later."""
 PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON")
+EVENT = TypeAdapter(PlateEvent)
 CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class CorruptError(sqlite3.DatabaseError):
     """SQLite can read the file, but a row is not what plateid wrote."""
+
+
+def lock_store(store: Path) -> FileIO:
+    """Lets only this process run the service on a store, until the file is closed.
+
+    Two services would share one MQTT client id, and publish each event twice. Raises StoreError if
+    another process has the lock.
+    """
+    with os_errors_as(StoreError, store):
+        store.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileIO(store.with_name(f"{store.name}.lock"), "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise StoreError(store, "another plateid uses it") from error
+    return lock
 
 
 def open_database(
@@ -98,3 +122,12 @@ def _set_outputs(db: sqlite3.Connection, names: set[str]) -> None:
     known = {name for (name,) in db.execute("SELECT name FROM output")}
     db.executemany("DELETE FROM output WHERE name = ?", [(name,) for name in known - names])
     db.executemany("INSERT INTO output VALUES (?)", [(name,) for name in names - known])
+
+
+def parse_event(payload: str) -> PlateEvent:
+    """Returns the event of a stored JSON document; CorruptError does not repeat its values."""
+    try:
+        return EVENT.validate_json(payload)
+    except ValidationError as error:
+        reason = "; ".join(problem.text for problem in problems_of(error))
+        raise CorruptError(f"the store holds something else than events: {reason}") from error

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from plateid.core.records import PlateEvent, rfc3339
-from plateid.errors import StoreError
+from plateid.errors import StoreError, os_errors_as
 from plateid.store.database import BUSY_S, is_corrupt, open_database, set_aside
 from plateid.store.schema import MQTT
 
@@ -83,10 +83,8 @@ class EventStore:
         self._busy_s = busy_s
         self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
-        try:
+        with os_errors_as(StoreError, path):
             path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(path, error.strerror) from error
         try:
             last_seq = self._read_device()
         except StoreError:
@@ -198,9 +196,7 @@ class EventStore:
         if self._db is not None:
             self._db.close()
             self._db = None
-        try:
+        with os_errors_as(StoreError, self.path):
             aside = set_aside(self.path)
-        except OSError as failure:
-            raise StoreError(self.path, failure.strerror) from failure
         self.replaced += 1
         log.error("event store corrupt, a new one is made", set_aside=str(aside), reason=str(error))

@@ -10,7 +10,7 @@ import structlog
 
 from plateid.config.outputs import ListsConfig
 from plateid.core.lists import ListEntry, Lists
-from plateid.errors import ConfigError, reason_of
+from plateid.errors import ConfigError, os_errors_as, reason_of
 from plateid.files import replace_text
 from plateid.store.list_csv import COLUMNS, parse_entries
 
@@ -87,24 +87,16 @@ class ListChange:
     after: str
 
 
-class ListUndo:
+class ListUndo(deque[ListChange]):
     """The last changes of the web UI since the start."""
 
     def __init__(self) -> None:
         """Starts without changes."""
-        self._changes: deque[ListChange] = deque(maxlen=MAX_UNDO)
-
-    def add(self, change: ListChange) -> None:
-        """Adds a change."""
-        self._changes.append(change)
+        super().__init__(maxlen=MAX_UNDO)
 
     def last(self, text: str) -> ListChange | None:
         """Returns the change to undo; None if the file was changed elsewhere since."""
-        return self._changes[-1] if self._changes and self._changes[-1].after == text else None
-
-    def drop(self) -> None:
-        """Removes the last change, which was undone."""
-        self._changes.pop()
+        return self[-1] if self and self[-1].after == text else None
 
 
 def read_text(file: Path) -> str:
@@ -132,10 +124,8 @@ def write_text(file: Path, text: str, cameras: Sequence[str]) -> None:
         ConfigError: The text is invalid, or the file cannot be written. The old file stays.
     """
     parse_entries(text, file, cameras)
-    try:
+    with os_errors_as(ConfigError, file):
         replace_text(file.resolve(), text)  # the target of a symbolic link, not the link
-    except OSError as error:
-        raise ConfigError(file, error.strerror) from error
 
 
 def state_of(text: str) -> str:

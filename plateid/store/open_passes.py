@@ -9,8 +9,7 @@ import structlog
 from plateid.core.ids import first_id
 from plateid.core.records import PlateEvent
 from plateid.errors import StoreError
-from plateid.store.database import CorruptError
-from plateid.store.event_json import parse_event
+from plateid.store.database import CorruptError, parse_event
 from plateid.store.event_store import EventStore
 
 OPEN_S = 30 * 86_400.0

@@ -10,7 +10,7 @@ from plateid.config.storage import DAY_S, RetentionConfig
 from plateid.core.health import OutboxHealth
 from plateid.core.records import OutboxEntry
 from plateid.errors import StoreError
-from plateid.store.event_json import parse_event
+from plateid.store.database import parse_event
 from plateid.store.event_store import EventStore
 from plateid.store.schema import MQTT
 

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import secrets
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -12,7 +13,7 @@ import structlog
 
 from plateid.config.storage import DAY_S, PlatePolicy, PrivacyConfig
 from plateid.core.records import PlateEvent
-from plateid.errors import StoreError
+from plateid.errors import StoreError, os_errors_as
 from plateid.files import replace_text
 
 PlateForm = Literal["plain", "hashed", "dropped"]
@@ -51,15 +52,12 @@ def read_key(file: Path) -> HashKey | None:
         StoreError: The file exists but cannot be read.
     """
     try:
-        made_at, key = file.read_text(encoding="ascii", errors="replace").split()
-        return HashKey(float(made_at), bytes.fromhex(key))
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise StoreError(file, error.strerror) from error
+        with os_errors_as(StoreError, file), suppress(FileNotFoundError):
+            made_at, key = file.read_text(encoding="ascii", errors="replace").split()
+            return HashKey(float(made_at), bytes.fromhex(key))
     except ValueError:
         log.warning("no key in key file, a new key is made", file=str(file))
-        return None
+    return None
 
 
 def write_key(file: Path) -> HashKey:
@@ -69,10 +67,8 @@ def write_key(file: Path) -> HashKey:
         StoreError: The file cannot be written. The old key stays.
     """
     made = HashKey(time.time(), secrets.token_bytes(KEY_BYTES))
-    try:
+    with os_errors_as(StoreError, file):
         replace_text(file, f"{made.made_at:.0f} {made.key.hex()}\n", mode=0o600)
-    except OSError as error:
-        raise StoreError(file, error.strerror) from error
     return made
 
 

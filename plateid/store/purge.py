@@ -9,8 +9,7 @@ from pathlib import Path
 from plateid.core.lists import compact
 from plateid.core.records import rfc3339
 from plateid.errors import StoreError
-from plateid.store.database import CorruptError, set_aside_files
-from plateid.store.event_json import parse_event
+from plateid.store.database import CorruptError, parse_event, set_aside_files
 from plateid.store.event_store import EventStore
 from plateid.store.labels import Labels
 from plateid.store.privacy import key_file, read_key

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 
 from plateid.errors import StoreError
-from plateid.store.event_json import parse_event
+from plateid.store.database import parse_event
 from plateid.store.event_store import EventStore
 from plateid.store.labels import Labels
 from plateid.store.privacy import PlateForm, Privacy

@@ -7,10 +7,11 @@ row, so that the thousandth page takes no longer than the first.
 import json
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from plateid.core.event_csv import HEADER, event_line
 from plateid.core.lists import FOLDED, distance
 from plateid.core.records import rfc3339
 from plateid.store.history import History
@@ -177,3 +178,15 @@ def _range(prefix: str) -> dict[str, str]:
 
 def _is_near(plate: str, wanted: str) -> bool:
     return distance(plate, wanted, at_most=MAX_DISTANCE) <= MAX_DISTANCE
+
+
+def json_lines(events: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Gives each event as a line of JSON."""
+    return (json.dumps(event, ensure_ascii=False) + "\n" for event in events)
+
+
+def csv_lines(events: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Gives a header line, and a row for each event (RFC 4180)."""
+    yield f"{HEADER}\r\n"
+    for event in events:
+        yield f"{event_line(event)}\r\n"

@@ -13,8 +13,7 @@ from plateid.core.drawing import encode_jpeg
 from plateid.core.geometry import clipped, expanded
 from plateid.core.records import Box, Image
 from plateid.store.event_images import plate_box, read_image, snapshot_file
-from plateid.store.export import csv_lines, json_lines
-from plateid.store.search import find, find_all, find_pass
+from plateid.store.search import csv_lines, find, find_all, find_pass, json_lines
 from plateid.store.search_query import FIELDS, QueryError, parse_query
 from plateid.web.site import Site, page, site_of
 

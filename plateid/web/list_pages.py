@@ -81,11 +81,11 @@ def _change(site: Site, file: Path, form: Mapping[str, str]) -> None:
             if done is None:
                 raise ValueError("There is nothing to undo.")
             write_text(file, done.before, site.cameras)
-            undo.drop()
+            undo.pop()
             return
         after, description = _changed(before, form)
         write_text(file, after, site.cameras)
-        undo.add(ListChange(description, before, after))
+        undo.append(ListChange(description, before, after))
     log.info("list changed in the web UI", file=str(file))
 
 

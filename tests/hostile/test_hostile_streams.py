@@ -11,6 +11,7 @@ import av
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from paho.mqtt.client import MQTTMessage
 
 from plateid.capture.stream import probe
 from plateid.capture.video_file import frame_count, read_video
@@ -18,7 +19,7 @@ from plateid.config.outputs import HomeAssistantConfig, MqttConfig
 from plateid.demo import DEMO_VIDEO
 from plateid.errors import BrokerError, SourceError
 from plateid.outputs.discovery import DiscoveryPublisher
-from plateid.outputs.mqtt_connection import MqttConnection, MqttMessage
+from plateid.outputs.mqtt_connection import MqttConnection
 from plateid.outputs.mqtt_device import MqttDevice
 from plateid.outputs.retained_messages import RetainedMessages
 from plateid.outputs.self_pipe import SelfPipe
@@ -45,7 +46,9 @@ PAYLOADS = st.binary(max_size=300) | mutated(b"online") | mutated(b"offline")
 def test_only_online_announces_devices_to_home_assistant(
     discovery: DiscoveryPublisher, payload: bytes, retained: bool
 ) -> None:
-    discovery.receive(MqttMessage(payload, retained))
+    message = MQTTMessage()
+    message.payload, message.retain = payload, retained
+    discovery.receive(message)
     due = payload == b"online" and not retained
     assert discovery.step(RetainedMessages()) is due
 

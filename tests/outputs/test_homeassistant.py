@@ -108,7 +108,7 @@ def test_every_template_finds_its_value_in_the_health_report(store):
     health = make_health(store, cameras=DEVICE.cameras, listed=LISTED, clock_synced=False)
     message = health.to_json()
     of_health = [
-        c for c in payload()["cmps"].values() if c.get("state_topic") == DEVICE.health_topic
+        c for c in payload()["cmps"].values() if c.get("state_topic") == DEVICE.topic("health")
     ]
     texts = {component["name"]: rendered(component, message) for component in of_health}
     assert texts["gate reads per minute"] == texts["outbox"] == "0"

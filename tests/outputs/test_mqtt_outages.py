@@ -125,7 +125,7 @@ def test_unacknowledged_event_is_resent_after_a_restart(
     publisher.notify()
     until(lambda: outbox_of(store).pending(1)[0].sent)
     publisher.stop(0.3)
-    until(lambda: not publisher._thread.is_alive())
+    until(lambda: not publisher.is_alive())
     append(store, 2)
     store.close()
     broker.signal(signal.SIGCONT)

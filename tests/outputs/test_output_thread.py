@@ -10,8 +10,8 @@ import pytest
 from plateid.backoff import Backoff
 from plateid.config.outputs import WebhookConfig
 from plateid.config.root import Config
+from plateid.delivery import targets_of
 from plateid.outputs.output_thread import OutputThread
-from plateid.outputs.targets import targets_of
 from plateid.outputs.webhook import Webhook
 from plateid.store.event_store import EventStore
 from tests.store.test_event_store import waiting

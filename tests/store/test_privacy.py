@@ -111,6 +111,6 @@ def test_old_key_stays_until_a_full_disk_has_room(store, logs):
     assert "ab" in file.read_text()
     (reason,) = said(logs, "outage starts")
     assert reason.startswith(str(file))
-    keeper._outage._next_try = 0.0
+    keeper._redact._outage._next_try = 0.0
     keeper.check()
     assert "ab" * 32 not in file.read_text()

@@ -3,8 +3,7 @@
 import pytest
 from hypothesis import given
 
-from plateid.store.database import CorruptError
-from plateid.store.event_json import parse_event
+from plateid.store.database import CorruptError, parse_event
 from tests.core.test_schema import events
 
 
