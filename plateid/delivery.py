@@ -104,10 +104,8 @@ def targets_of(
 ) -> dict[str, OutputTarget]:
     """Returns the webhooks and log files of a configuration, by the names of their outboxes.
 
-    Webhooks get events as they are. Log files get what `redact` returns.
-
-    Raises:
-        ConfigError: A secret or a certificate cannot be used.
+    Webhooks get events as they are. Log files get what `redact` returns. Raises ConfigError if A
+    secret or a certificate cannot be used.
     """
     targets: dict[str, OutputTarget] = {
         f"webhook {each.name}": Webhook(each) for each in config.webhook

@@ -35,8 +35,7 @@ class LogFile:
     def deliver(self, entry: OutboxEntry) -> bool:
         """Appends an event and flushes it to the disk: the whole line or nothing.
 
-        Raises:
-            OutputError: The file cannot be written.
+        Raises OutputError if the file cannot be written.
         """
         with os_errors_as(OutputError, self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)

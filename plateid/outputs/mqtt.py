@@ -174,8 +174,7 @@ class MqttPublisher(threading.Thread):
 def check_broker(config: MqttConfig) -> None:
     """Connects once and disconnects.
 
-    Raises:
-        BrokerError: The broker cannot be reached, refuses the connection, or does not answer.
+    Raises BrokerError if the broker cannot be reached, refuses the connection, or does not answer.
     """
     with closing(SelfPipe()) as pipe:
         newest_protocol(config, f"plateid-check-{secrets.token_hex(4)}", pipe)

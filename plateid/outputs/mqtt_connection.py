@@ -41,12 +41,7 @@ class UnknownProtocolError(BrokerError):
 
 @dataclass(frozen=True)
 class Ack:
-    """The broker's answer to one message.
-
-    Attributes:
-        message: Number that `MqttConnection.publish` returned.
-        failure: Reason of the refusal; None if the broker has the message.
-    """
+    """The broker's answer to the message of a number; `failure` is the reason of a refusal."""
 
     message: int
     failure: str | None
@@ -72,10 +67,8 @@ class MqttConnection:
         """Connects.
 
         The broker publishes a retained `offline` to `will_topic` if the connection ends without
-        `disconnect`.
-
-        Raises:
-            BrokerError: The broker cannot be reached, refuses the connection, or does not answer.
+        `disconnect`. Raises BrokerError if the broker cannot be reached, refuses the connection, or
+        does not answer.
         """
         self.window = WINDOW
         self.max_packet_bytes = PROTOCOL_PACKET_LIMIT_BYTES
@@ -121,8 +114,7 @@ class MqttConnection:
     def poll(self, timeout_s: float) -> list[Ack]:
         """Waits for the network, the pipe or the time-out; returns the broker's acknowledgements.
 
-        Raises:
-            BrokerError: The connection has ended.
+        Raises BrokerError if the connection has ended.
         """
         self._wait(timeout_s)
         if self._end_reason is not None and not self._acks:
@@ -229,9 +221,7 @@ def newest_protocol(config: MqttConfig, client_id: str, pipe: SelfPipe) -> MQTTP
     """Returns MQTT 5, or 3.1.1 if the broker does not support it; connects once to find out.
 
     Sends neither last will nor limits: amqtt does not answer a CONNECT of version 5 with them.
-
-    Raises:
-        BrokerError: The broker cannot be reached, refuses the connection, or does not answer.
+    Raises BrokerError if the broker cannot be reached, refuses the connection, or does not answer.
     """
     newest = MQTTProtocolVersion.MQTTv5
     try:

@@ -10,8 +10,7 @@ from plateid.errors import BrokerError
 def read_password(config: MqttConfig) -> str | None:
     """Returns the password without its line break; None if none is configured.
 
-    Raises:
-        BrokerError: The file cannot be read.
+    Raises BrokerError if the file cannot be read.
     """
     if config.password_file is None:
         return None
@@ -24,8 +23,7 @@ def read_password(config: MqttConfig) -> str | None:
 def tls_context(config: MqttConfig) -> ssl.SSLContext | None:
     """Returns the TLS settings (1.2 or newer); None if `mqtt.tls` is off.
 
-    Raises:
-        BrokerError: A file cannot be read, or is not in PEM form.
+    Raises BrokerError if a file cannot be read, or is not in PEM form.
     """
     if not config.tls:
         return None

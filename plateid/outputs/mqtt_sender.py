@@ -99,8 +99,7 @@ class MqttSender:
     def step(self, timeout_s: float) -> None:
         """Sends what can be sent, then receives what the broker answers within the time.
 
-        Raises:
-            BrokerError: The connection has ended.
+        Raises BrokerError if the connection has ended.
         """
         self._send()
         self._receive(timeout_s)
@@ -108,8 +107,7 @@ class MqttSender:
     def drain(self, until: float) -> None:
         """Sends until nothing is left that can be sent now, or `time.monotonic()` is `until`.
 
-        Raises:
-            BrokerError: The connection has ended.
+        Raises BrokerError if the connection has ended.
         """
         self._send()
         while self._in_flight and (left_s := until - time.monotonic()) > 0:

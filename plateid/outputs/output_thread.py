@@ -23,9 +23,8 @@ class OutputTarget(Protocol):
     def deliver(self, entry: OutboxEntry) -> bool:
         """Delivers one event; returns False if the output does not want it and was not asked.
 
-        Raises:
-            RefusedError: The output will never take this event.
-            OutputError: The output cannot take the event now.
+        Raises RefusedError if the output will never take this event. Raises OutputError if the
+        output cannot take the event now.
         """
         ...
 

@@ -35,8 +35,7 @@ class Webhook:
     def __init__(self, config: WebhookConfig) -> None:
         """Does not connect yet.
 
-        Raises:
-            ConfigError: The secret, the certificate or the URL cannot be used.
+        Raises ConfigError if the secret, the certificate or the URL cannot be used.
         """
         self._config = config
         self._secret = read_secret(config.secret_file) if config.secret_file else None
@@ -52,9 +51,8 @@ class Webhook:
     def deliver(self, entry: OutboxEntry) -> bool:
         """Sends an event if the configuration selects it. Does not follow redirects.
 
-        Raises:
-            RefusedError: The server refuses the event.
-            OutputError: The server cannot be reached, or answers anything but 2xx.
+        Raises RefusedError if the server refuses the event. Raises OutputError if the server cannot
+        be reached, or answers anything but 2xx.
         """
         if not self._is_selected(entry.event):
             return False
@@ -140,8 +138,7 @@ def signature(secret: bytes, id_: str, stamp: str, body: bytes) -> str:
 def read_secret(file: Path) -> bytes:
     """Returns the secret of a file: base64 of 24 to 64 bytes, with or without `whsec_` before it.
 
-    Raises:
-        ConfigError: The file cannot be read, or is not such a secret.
+    Raises ConfigError if the file cannot be read, or is not such a secret.
     """
     try:
         text = file.read_text().strip()

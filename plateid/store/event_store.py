@@ -64,6 +64,8 @@ class EventStore:
     ) -> None:
         """Opens or creates the store.
 
+        Raises StoreError if the file or its folder cannot be used.
+
         Args:
             path: The file; its folder is created.
             outputs: Names of the configured outputs beside MQTT. Undelivered events of all other
@@ -71,9 +73,6 @@ class EventStore:
             replaces_corrupt: Whether to rename a corrupt file to `.corrupt` and to make a new one,
                 now or later. Only for the process that runs the service.
             busy_s: Longest wait of each call for another process that writes, seconds.
-
-        Raises:
-            StoreError: The file or its folder cannot be used.
         """
         self.path = path
         self.instance = ""

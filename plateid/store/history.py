@@ -33,9 +33,8 @@ class History:
     def opened(self, limit_s: float = QUERY_S) -> Iterator[sqlite3.Connection]:
         """Gives a read-only connection for one thread.
 
-        Raises:
-            SlowQueryError: A query took longer than `limit_s`.
-            StoreError: The store cannot be read.
+        Raises SlowQueryError if a query took longer than `limit_s`. Raises StoreError if the store
+        cannot be read.
         """
         until = time.monotonic() + limit_s
         try:
@@ -51,8 +50,7 @@ class History:
     def last_seen(self) -> dict[str, str]:
         """Returns the time of the last event of each list entry, by entry name.
 
-        Raises:
-            StoreError: The store cannot be read.
+        Raises StoreError if the store cannot be read.
         """
         with self.opened() as db:
             return dict(db.execute(LAST_SEEN).fetchall())

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from plateid.core.lists import ListEntry, Lists
 from plateid.core.records import Box
-from plateid.errors import StoreError
+from plateid.errors import StoreError, os_errors_as
 
 Verdict = Literal["plate", "unreadable", "notplate", "skip"]
 VERDICTS: tuple[Verdict, ...] = ("plate", "unreadable", "notplate", "skip")
@@ -50,14 +50,7 @@ BUSY_S = 2.0
 
 @dataclass(frozen=True)
 class Label:
-    """A user's label of the plate of an event.
-
-    Attributes:
-        id: Id of the event.
-        verdict: Whether the box shows a legible plate, an unreadable plate or no plate.
-        text: Text of the plate; empty if the verdict is not `plate`.
-        box: Pixels of the event's snapshot.
-    """
+    """A user's label of the box of an event, in pixels of its snapshot; only a `plate` has text."""
 
     id: str
     verdict: Verdict
@@ -123,8 +116,9 @@ class Labels:
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
         """Gives a connection to the labels, with the store as the read-only schema `store`."""
-        try:
+        with os_errors_as(StoreError, self.path):
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+        try:
             with closing(sqlite3.connect(f"file:{quote(str(self.path))}", uri=True)) as db, db:
                 db.execute(f"PRAGMA busy_timeout = {1000 * BUSY_S:.0f}")
                 db.execute("PRAGMA secure_delete = ON")
@@ -135,8 +129,6 @@ class Labels:
                 yield db
         except sqlite3.Error as error:
             raise StoreError(self.path, error) from error
-        except OSError as error:
-            raise StoreError(self.path, error.strerror) from error
 
 
 def _task(event: dict[str, Any], lists: Lists) -> LabelTask:

@@ -34,8 +34,7 @@ class ListFile:
     def __init__(self, config: ListsConfig, cameras: Sequence[str]) -> None:
         """Reads the file, if one is configured.
 
-        Raises:
-            ConfigError: The file cannot be read or is invalid; names file, line and reason.
+        Raises ConfigError if the file cannot be read or is invalid; names file, line and reason.
         """
         self._config = config
         self._cameras = cameras
@@ -48,8 +47,7 @@ class ListFile:
     def reload(self) -> None:
         """Reads the file now.
 
-        Raises:
-            ConfigError: The file cannot be read or is invalid. The old lists stay.
+        Raises ConfigError if the file cannot be read or is invalid. The old lists stay.
         """
         if self._config.file is not None:
             self._loaded = self._seen = _state(self._config.file)
@@ -102,8 +100,7 @@ class ListUndo(deque[ListChange]):
 def read_text(file: Path) -> str:
     """Returns the text of the file, or that of an empty list if there is no file.
 
-    Raises:
-        ConfigError: The file cannot be read.
+    Raises ConfigError if the file cannot be read.
     """
     return _read(file) if file.exists() else ",".join(COLUMNS) + "\n"
 
@@ -111,8 +108,7 @@ def read_text(file: Path) -> str:
 def read_entries(file: Path | None, cameras: Sequence[str]) -> tuple[ListEntry, ...]:
     """Returns the entries of the file; none if there is no file.
 
-    Raises:
-        ConfigError: The file cannot be read or is invalid.
+    Raises ConfigError if the file cannot be read or is invalid.
     """
     return parse_entries(read_text(file), file, cameras) if file is not None else ()
 
@@ -120,8 +116,7 @@ def read_entries(file: Path | None, cameras: Sequence[str]) -> tuple[ListEntry, 
 def write_text(file: Path, text: str, cameras: Sequence[str]) -> None:
     """Replaces the file if the text is valid.
 
-    Raises:
-        ConfigError: The text is invalid, or the file cannot be written. The old file stays.
+    Raises ConfigError if the text is invalid, or the file cannot be written. The old file stays.
     """
     parse_entries(text, file, cameras)
     with os_errors_as(ConfigError, file):

@@ -57,10 +57,8 @@ def open_passes(store: EventStore) -> dict[str, list[PlateEvent]]:
 def store_stopped_passes(store: EventStore, passes: Iterable[str], *, stopped: str) -> None:
     """Stores the ids of the passes that a stop ends, replacing those of the last stop.
 
-    `stopped` is an id before those of all later events.
-
-    Raises:
-        StoreError: The store cannot be written.
+    `stopped` is an id before those of all later events. Raises StoreError if the store cannot be
+    written.
     """
     rows = [(pass_id, stopped) for pass_id in passes]
     with store.transaction() as db:

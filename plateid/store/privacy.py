@@ -25,12 +25,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class HashKey:
-    """The key of the plate hashes.
-
-    Attributes:
-        made_at: When the key was made, as `time.time()`.
-        key: Secret bytes.
-    """
+    """The secret key of the plate hashes; it was made at the `time.time()` of `made_at`."""
 
     made_at: float
     key: bytes
@@ -48,8 +43,7 @@ def key_file(store: Path) -> Path:
 def read_key(file: Path) -> HashKey | None:
     """Returns the key of a file; None if there is no file or no key in it.
 
-    Raises:
-        StoreError: The file exists but cannot be read.
+    Raises StoreError if the file exists but cannot be read.
     """
     try:
         with os_errors_as(StoreError, file), suppress(FileNotFoundError):
@@ -63,8 +57,7 @@ def read_key(file: Path) -> HashKey | None:
 def write_key(file: Path) -> HashKey:
     """Makes a key and replaces the old one; only the owner of the file can read it.
 
-    Raises:
-        StoreError: The file cannot be written. The old key stays.
+    Raises StoreError if the file cannot be written. The old key stays.
     """
     made = HashKey(time.time(), secrets.token_bytes(KEY_BYTES))
     with os_errors_as(StoreError, file):
@@ -83,8 +76,7 @@ class Privacy:
     def __init__(self, config: PrivacyConfig, store: Path) -> None:
         """Reads the key beside the store, or makes one, if a rule is `hash`.
 
-        Raises:
-            StoreError: The key cannot be read or written.
+        Raises StoreError if the key cannot be read or written.
         """
         rules = (config.unlisted, config.listed)
         self.policy = " ".join(rules)
@@ -98,8 +90,7 @@ class Privacy:
     def renew_key(self) -> None:
         """Makes a new key once the old one is `key_days` old, or the clock has jumped that far.
 
-        Raises:
-            StoreError: The key cannot be written. The old one stays.
+        Raises StoreError if the key cannot be written. The old one stays.
         """
         key_s = self._config.key_days * DAY_S
         if self._key is not None and abs(time.time() - self._key.made_at) >= key_s:

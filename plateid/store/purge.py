@@ -1,6 +1,6 @@
 """Deletes events on demand, so that no byte of them is left in the store's file."""
 
-import sqlite3
+import math
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,19 +15,16 @@ from plateid.store.labels import Labels
 from plateid.store.privacy import key_file, read_key
 from plateid.store.snapshot_files import SnapshotFiles
 
+SELECT = """
+    SELECT position, id, EXISTS (SELECT 1 FROM delivery WHERE delivery.position = event.position)
+    FROM event"""
 BUSY_S = 20.0
 """Longest wait for a service that uses the store, seconds. It keeps its events in memory then."""
 
 
 @dataclass(frozen=True)
 class Purged:
-    """What was deleted.
-
-    Attributes:
-        events: Number of events.
-        unsent: Number of those that an output still waited for.
-        files: Corrupt stores that were set aside, which may have held the same events.
-    """
+    """Numbers of deleted events, and of unsent ones among them; deleted files of corrupt stores."""
 
     events: int
     unsent: int
@@ -41,25 +38,21 @@ class Purge:
     """
 
     def __init__(self, path: Path) -> None:
-        """Opens nothing yet.
-
-        Raises:
-            StoreError: There is no such store.
-        """
+        """Opens nothing yet. Raises StoreError if there is no such store."""
         if not path.exists():
             raise StoreError(path, "does not exist")
         self._path = path
+        self._snapshots = SnapshotFiles(path)
 
     def all(self) -> Purged:
         """Deletes every event."""
-        SnapshotFiles(self._path).clear()
-        return self._purge("SELECT position FROM event", (), None)
+        self._snapshots.clear()
+        return self._purge("TRUE")
 
     def before(self, moment: datetime) -> Purged:
         """Deletes the events that were first seen before a moment (aware)."""
-        query = "SELECT position FROM event WHERE first_seen < ?"
-        SnapshotFiles(self._path).clear(before=moment.timestamp())
-        return self._purge(query, (rfc3339(moment),), moment.timestamp())
+        self._snapshots.clear(before=moment.timestamp())
+        return self._purge("first_seen < ?", rfc3339(moment), before=moment.timestamp())
 
     def plate(self, text: str) -> Purged:
         """Deletes every pass with a plate among its readings or candidates.
@@ -68,44 +61,27 @@ class Purge:
         """
         plate = compact(text)
         key = read_key(key_file(self._path))
-        query = (
-            "SELECT position FROM event"
-            " WHERE pass_id IN (SELECT pass_id FROM event WHERE mentions(payload, ?, ?))"
-        )
-        return self._purge(query, (plate, key.digest(plate) if key else plate), None)
+        condition = "pass_id IN (SELECT pass_id FROM event WHERE mentions(payload, ?, ?))"
+        return self._purge(condition, plate, key.digest(plate) if key else plate)
 
-    def _purge(self, query: str, values: tuple[str, ...], before: float | None) -> Purged:
-        """Deletes the events of a query, and the set-aside files from before a `time.time()`."""
+    def _purge(self, condition: str, *values: str, before: float = math.inf) -> Purged:
+        """Deletes the events of an SQL condition, and set-aside files from before a time."""
         with closing(EventStore(self._path, busy_s=BUSY_S)) as store:
             with store.locked() as db:
                 db.create_function("mentions", 3, _mentions, deterministic=True)
             with store.transaction() as db:
-                events, unsent = self._delete(db, query, values)
+                rows = db.execute(f"{SELECT} WHERE {condition}", values).fetchall()
+                self._snapshots.remove(id_ for _, id_, _ in rows)
+                db.executemany("DELETE FROM event WHERE position = ?", [row[:1] for row in rows])
             with store.locked() as db:
                 db.execute("VACUUM")
             if not store.empty_log():
                 raise StoreError(self._path, "deleted, but still in the log: in use, try again")
         Labels(self._path).forget()
-        return Purged(events, unsent, self._delete_set_aside(before))
-
-    def _delete(
-        self, db: sqlite3.Connection, query: str, values: tuple[str, ...]
-    ) -> tuple[int, int]:
-        """Deletes events and their snapshots; returns how many, and how many were not sent."""
-        positions = db.execute(query, values).fetchall()
-        settled = "SELECT count(*) FROM settled WHERE position = ?"
-        unsent = sum(not db.execute(settled, row).fetchone()[0] for row in positions)
-        ids = (db.execute("SELECT id FROM event WHERE position = ?", row) for row in positions)
-        SnapshotFiles(self._path).remove(row.fetchone()[0] for row in ids)
-        db.executemany("DELETE FROM event WHERE position = ?", positions)
-        return len(positions), unsent
-
-    def _delete_set_aside(self, before: float | None) -> tuple[Path, ...]:
-        files = set_aside_files(self._path)
-        gone = [file for file in files if before is None or file.stat().st_mtime < before]
+        gone = [file for file in set_aside_files(self._path) if file.stat().st_mtime < before]
         for file in gone:
             file.unlink()
-        return tuple(gone)
+        return Purged(len(rows), sum(unsent for *_, unsent in rows), tuple(gone))
 
 
 def _mentions(payload: str, *plates: str) -> bool:

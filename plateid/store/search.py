@@ -27,12 +27,7 @@ a scan of all events in order is faster."""
 
 @dataclass(frozen=True)
 class ResultPage:
-    """One page of results.
-
-    Attributes:
-        events: JSON objects of the schema, redacted by `[privacy]`.
-        after: Cursor of the next page; empty on the last page.
-    """
+    """One page of events as JSON objects; `after` is the cursor of the next page, if any."""
 
     events: list[dict[str, Any]]
     after: str
@@ -41,8 +36,7 @@ class ResultPage:
 def find(history: History, query: Query) -> ResultPage:
     """Returns one page.
 
-    Raises:
-        StoreError: The store cannot be read, or the search takes too long.
+    Raises StoreError if the store cannot be read, or the search takes too long.
     """
     with history.opened() as db:
         db.create_function("is_near", 2, _is_near, deterministic=True)

@@ -58,11 +58,7 @@ class Query:
 
 
 def parse_query(fields: Mapping[str, str]) -> Query:
-    """Returns the query of some fields.
-
-    Raises:
-        QueryError: A field is unknown or wrong.
-    """
+    """Returns the query of some fields. Raises QueryError if a field is unknown or wrong."""
     if unknown := sorted(fields.keys() - set(FIELDS)):
         raise QueryError(unknown[0][:40], "there is no such field")
     fuzzy, listed, after = (fields.get(name, "") for name in ("fuzzy", "listed", "after"))
