@@ -1,12 +1,12 @@
 """Keeps events, snapshots, labels and lists on disk.
 
-event_store, database, schema            the SQLite file, opened or replaced; its tables
-event_json, open_passes                  events as JSON; passes from before a restart
+event_store, database, schema            the SQLite file, locked, opened or replaced; its tables
+open_passes                              passes from before a restart
 outbox, backlog                          unacknowledged events; events that wait in memory
-lock, storage_health                     one process per store; storage in the health report
+chore, storage_health                    periodic work in steps; storage in the health report
 privacy, redaction                       what is kept of a plate; applied to stored events
 retention, purge                         deletes old events; deletes events on demand
-history, search, search_query, export    reads and searches events, and writes them as a file
+history, search, search_query            reads and searches events, and writes them as a file
 snapshots, snapshot_files, event_images  images of events, their files, and plates in them
 blur                                     removes from images what they must not show
 labels, label_export                     labels of users, and their data set
