@@ -162,6 +162,8 @@ def annotated(image: LazyImage, plates: Iterable[Plate]) -> Image:
 
 def load_image(image: ImageSource) -> LazyImage:
     """Decodes an image; raises SourceError if it cannot be read or is no such array."""
+    if isinstance(image, str) and "://" in image:
+        raise SourceError(redacted(image), "is a URL; download the image first")
     if isinstance(image, str | Path):
         return read_image(Path(image))
     if isinstance(image, bytes):

@@ -131,7 +131,9 @@ def _check_golden_images(config: ModelsConfig) -> int:
     networks = Networks(config.model_copy(update={"reader": "bundle"}))
     networks.self_test()
     if not networks.spec.golden:
-        raise BundleError(config.bundle, "has no golden images to test it with")
+        raise BundleError(
+            networks.spec.name, "has no golden images to test it: pack it with --golden"
+        )
     for golden in networks.spec.golden:
         path = config.bundle / golden.file
         image = decode_image(verified(path, golden.sha256), path)

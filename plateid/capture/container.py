@@ -1,10 +1,13 @@
 """Opens video containers: files, network streams and V4L2 devices."""
 
+import errno
 import re
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import av
 import av.error
@@ -14,7 +17,7 @@ from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from plateid.errors import SourceError
+from plateid.errors import SourceError, reason_of
 
 TIMEOUT_S = 3.0
 """Default time without data after which a camera counts as failed, seconds."""
@@ -102,7 +105,10 @@ def open_container(
             yield container, _video_stream(container, subject)
     except av.error.FFmpegError as error:
         # `from None`: FFmpeg's error message holds the URL with its password
-        raise SourceError(subject, _reason(error, timeout_s if "://" in url else None)) from None
+        reason = _reason(error, timeout_s if "://" in url else None)
+        if error.errno == errno.EIO and "://" in url:
+            reason = _host_failure(url) or reason
+        raise SourceError(subject, reason) from None
 
 
 def packets(container: InputContainer) -> Iterator["Packet[Stream]"]:
@@ -129,6 +135,15 @@ def _video_stream(container: InputContainer, subject: str) -> VideoStream:
     return stream
 
 
+def _host_failure(url: str) -> str | None:
+    """Returns why a host name cannot be resolved: FFmpeg only says "Input/output error"."""
+    try:
+        socket.getaddrinfo(urlsplit(url).hostname, None)
+    except (OSError, ValueError) as error:
+        return reason_of(error)
+    return None
+
+
 def _reason(error: av.error.FFmpegError, timeout_s: float | None) -> str:
     timed_out = isinstance(error, av.error.ExitError | av.error.TimeoutError)
     invalid = isinstance(error, av.error.InvalidDataError)  # also what a silent RTSP server causes
@@ -138,4 +153,6 @@ def _reason(error: av.error.FFmpegError, timeout_s: float | None) -> str:
         return "does not exist"
     if timeout_s is not None and isinstance(error, av.error.ArgumentError):
         return "is not a camera's video format; playlists (HLS, DASH) are refused"
+    if isinstance(error, av.error.ProtocolNotFoundError):
+        return "must begin with rtsp://, http:// or https://"
     return "is not a video, or is damaged" if invalid else str(error.strerror)

@@ -62,7 +62,10 @@ def read_video(path: Path) -> Iterator[Frame]:
             yield Frame(str(path), sequence, captured_at, media_time_s, VideoImage(frame))
         video.check()
         if sequence == 0:  # HEIC and AVIF images open as videos
-            raise SourceError(path, "holds a single image; convert it to JPEG or PNG")
+            raise SourceError(
+                path,
+                "holds a single image, not a video; convert HEIC and AVIF images to JPEG or PNG",
+            )
 
 
 def play_video(path: Path, *, loop: bool, wait: Callable[[float], object]) -> Iterator[Frame]:

@@ -168,7 +168,7 @@ def purge(
     _print_purged(purged)
     for log_file in (config.logfile.csv, config.logfile.jsonl):
         if log_file is not None and log_file.exists():
-            click.echo(f"{log_file} is left unchanged")
+            click.echo(f"{log_file} is not changed: delete its lines yourself")
 
 
 def _with_offset(moment: datetime) -> datetime:

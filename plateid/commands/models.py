@@ -76,9 +76,8 @@ def list_(path: Path | None) -> None:
     for folder in folders:
         spec = read_spec(folder)
         name = folder.name if folder.parent == SHIPPED else str(folder)
-        default = " (default)" if folder == DEFAULT_BUNDLE else ""
         configured = " (configured)" if config is not None and folder == config.bundle else ""
-        click.echo(f"{name}{default}{_role(folder, installed)}{configured}")
+        click.echo(f"{name}{_role(folder, installed)}{configured}")
         _describe(folder, spec)
 
 
@@ -93,7 +92,7 @@ def _describe(folder: Path, spec: BundleSpec) -> None:
     for kind, network in (("detector", spec.detector), ("reader", spec.reader)):
         size = f"{network.width}x{network.height}"
         click.echo(
-            f"  {kind:9} {network.name:22} {size:8} {network.precision:8} "
+            f"  {kind:9} {network.name:27} {size:8} {network.precision:8} "
             f"{_megabytes(folder, network):.1f} MB"
         )
     for word, suffix in METRICS.items():
@@ -214,11 +213,13 @@ def to_golden(
     _context: click.Context, _parameter: click.Parameter, texts: Sequence[str]
 ) -> list[tuple[Path, str]]:
     """Splits golden images from their plates."""
-    pairs = [text.rpartition("=") for text in texts]
-    for image, _, plate in pairs:
+    golden = []
+    for text in texts:
+        image, _, plate = text.rpartition("=")
         if not image or not plate or not set(plate) <= set(CHARSET):
-            raise click.BadParameter(f"{image}={plate} is not IMAGE=PLATE")
-    return [(Path(image), plate) for image, _, plate in pairs]
+            raise click.BadParameter(f"{text} is not IMAGE=PLATE, as in car.jpg=B68SPK")
+        golden.append((Path(image), plate))
+    return golden
 
 
 @models.command(epilog="Example: plateid models pack my-bundle --key key.pem --out my-bundle.zip")
@@ -230,7 +231,8 @@ def to_golden(
     multiple=True,
     callback=to_golden,
     metavar="IMAGE=PLATE",
-    help="Image and plate that each device must read before it uses the bundle; repeatable.",
+    help="Image and plate that each device must read before it uses the bundle; "
+    "repeatable, and required unless the bundle has some.",
 )
 @click.option(
     "--expires-days",

@@ -50,7 +50,7 @@ class ProgressReport:
         self._bars.update(self._tasks[name], completed=done, total=total)
         if time.monotonic() >= self._next_line_at:
             self._next_line_at = time.monotonic() + LINE_INTERVAL_S
-            click.echo(f"{name}: {done:,}{f' of {total:,}' if total else ''}", err=True)
+            click.echo(f"{name}: {done:,}{f' of {total:,}' if total else ''} done", err=True)
 
     def __enter__(self) -> Self:
         """Shows the bars."""

@@ -41,7 +41,10 @@ def load_config(path: Path) -> Config:
         text = path.read_text("utf-8-sig")
         table = tomllib.loads(text)
     except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(path, _syntax(reason_of(error))) from error
+        reason = _syntax(reason_of(error))
+        if isinstance(error, FileNotFoundError) and path == SERVICE_FOLDER / FILE:
+            reason += f"; nor is there a {FILE} in this folder: name one with --config"
+        raise ConfigError(path, reason) from error
     problems = list(_unswitched(table))
     folder = path.resolve().parent
     try:

@@ -103,7 +103,9 @@ def _text(details: ErrorDetails, model: type[BaseModel] | None) -> str:
     key = dotted(location)
     if kind == "extra_forbidden":
         return f'unknown key "{key}"{_suggestion(location, model)}'
-    if kind == "literal_error":
+    if kind == "tuple_type" and isinstance(details["input"], dict):
+        reason = f"is one table: write [[{key}]] in two brackets"
+    elif kind == "literal_error":
         reason = f"must be {context['expected']}".replace("'", '"')
     elif kind in REASONS:
         reason = REASONS[kind].format(**context)

@@ -113,6 +113,8 @@ class Bundle:
 def read_spec(folder: Path) -> BundleSpec:
     """Reads `bundle.toml`; raises BundleError if it is missing, invalid, or of another format."""
     path = folder / "bundle.toml"
+    if not folder.is_dir():
+        raise BundleError(folder, "is neither a shipped bundle nor a directory")
     try:
         table = tomllib.loads(read_file(path, limit_bytes=MAX_SPEC_BYTES).decode())
     except (OSError, ValueError, RecursionError) as error:

@@ -87,6 +87,8 @@ def test_silent_server_times_out(silent_port, scheme):
 def test_unreachable_source_is_an_error_with_the_reason():
     for url, reason in (
         (f"rtsp://admin:s3cret@127.0.0.1:{free_port()}/live", "Connection refused"),
+        ("rtsp://admin:s3cret@nowhere.invalid/live", "not known|name resolution"),
+        ("rstp://admin:s3cret@127.0.0.1/live", "must begin with rtsp://"),
         ("/dev/video97", "does not exist"),
         ("/dev/null", "Inappropriate ioctl"),
     ):

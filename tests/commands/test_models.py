@@ -25,11 +25,9 @@ def config(tmp_path, bundle) -> Path:
     return file
 
 
-def test_shipped_bundles_are_listed_with_the_default():
+def test_shipped_bundles_are_listed():
     titles = [line for line in models("list").splitlines() if not line.startswith(" ")]
-    assert titles == [
-        f"{name} (default)" if name == "default" else name for name in shipped_bundles()
-    ]
+    assert titles == list(shipped_bundles())
 
 
 def test_bundle_is_listed_with_its_networks_and_metrics(bundle, config):
@@ -55,7 +53,7 @@ def test_configuration_in_the_current_directory_is_used(config, bundle, monkeypa
     monkeypatch.chdir(config.parent)
     assert f"{bundle} (configured)" in models("list")
     config.write_text('camera = [{name = "gate", url = "a.mp4"}]\nmodels.bundle = "default"\n')
-    assert models("list").startswith("default (default) (configured)\n")
+    assert models("list").startswith("default (configured)\n")
 
 
 def test_bundle_without_a_network_cannot_be_listed(config, bundle):
@@ -99,9 +97,9 @@ def test_engines_are_timed_and_compared_with_the_cpu(capsys, bundle):
 @pytest.mark.parametrize(
     ("words", "code", "reason"),
     [
-        (["verify", "nowhere"], 1, "nowhere/bundle.toml: No such file"),
+        (["verify", "nowhere"], 1, "nowhere: is neither a shipped bundle"),
         (["list", "-c", "nowhere.toml"], 2, "nowhere.toml: No such file"),
-        (["build-engine", "nowhere"], 1, "nowhere/bundle.toml: No such file"),
+        (["build-engine", "nowhere"], 1, "nowhere: is neither a shipped bundle"),
         (["build-engine", "accurate"], 1, "this ONNX Runtime has no TensorrtExecutionProvider"),
     ],
 )

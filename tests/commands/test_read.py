@@ -240,7 +240,7 @@ def test_texts_pipes_and_still_videos_are_refused(bundle, tmp_path):
     assert reasons == [
         "is neither a file nor a folder",
         "is not a video",
-        "holds a single image; convert it to JPEG or PNG",
+        "holds a single image, not a video; convert HEIC and AVIF images to JPEG or PNG",
     ]
 
 
@@ -279,7 +279,7 @@ def test_piped_progress_is_a_plain_line_now_and_then(capsys, monkeypatch):
     monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0.0)
     with progress.ProgressReport() as report:
         assert list(report.track("abc", "reading", 3)) == ["a", "b", "c"]
-    assert capsys.readouterr().err.splitlines() == [f"reading: {n} of 3" for n in range(3)]
+    assert capsys.readouterr().err.splitlines() == [f"reading: {n} of 3 done" for n in range(3)]
 
 
 def test_progress_bar_is_shown_on_a_terminal_only(image, bundle):

@@ -111,6 +111,10 @@ def test_problem_is_named_with_its_line_and_a_suggestion(tmp_path, text, message
             "line 2: camera[0].name: must be 1 to 64 letters, digits, - or _",
         ),
         (f"camera = 3\n{WEBHOOK}", "line 1: camera: must be a list"),
+        (
+            "[camera]\nname = 'gate'",
+            "line 1: camera: is one table: write [[camera]] in two brackets",
+        ),
         ("device = \n", "line 1, column 10: Invalid value"),
     ],
 )

@@ -51,7 +51,7 @@ def test_invalid_description_is_refused_with_its_key(bundle, before, after, reas
 
 
 def test_missing_bundle_and_missing_network_are_named(bundle):
-    with pytest.raises(BundleError, match=r"nowhere/bundle.toml: No such file"):
+    with pytest.raises(BundleError, match=r"nowhere: is neither a shipped bundle"):
         Bundle(bundle.parent / "nowhere")
     (bundle / "reader.onnx").unlink()
     with pytest.raises(BundleError, match=r"reader.onnx: No such file"):
