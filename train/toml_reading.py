@@ -13,7 +13,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def read_toml(file: Traversable, model: type[Model]) -> Model:
-    """Returns the checked content of a file; a TrainError names the key and the reason."""
+    """Returns the validated content of a file. A TrainError names the key and the reason."""
     try:
         return model.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
     except ValidationError as error:

@@ -7,7 +7,7 @@ import click
 
 from train.cli_options import COUNT, DATA, FOLDER, SEED, SHARE, SIDE, example
 
-# Each command imports what it needs: torch loads slowly.
+# Each command imports its modules when it runs, because torch loads slowly.
 # ruff: noqa: PLC0415
 
 
@@ -45,7 +45,7 @@ from train.cli_options import COUNT, DATA, FOLDER, SEED, SHARE, SIDE, example
 def detector(**options: Any) -> None:
     """Fine-tunes a plate detector (YOLO). The same command resumes an interrupted run.
 
-    It checks the data first, holds a sixth of it out for validation, and writes OUT/run.json and
+    It first checks the data and holds out a sixth for validation. It writes OUT/run.json and
     OUT/fit/weights.
     """
     from train.detector.detector_run import DetectorRun

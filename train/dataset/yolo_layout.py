@@ -10,12 +10,13 @@ from train.dataset.grouping import Split
 from train.dataset.labelled_image import LabelledImage
 
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+"""Markers of the first and the last bytes of a JPEG file."""
 
 
 def write_yolo(split: Split, root: Path) -> Path:
-    """Links the images, writes their labels, and returns `data.yaml`.
+    """Links the images, writes their labels, and returns the path of `data.yaml`.
 
-    What is at `root` is replaced once everything is written.
+    Replaces `root` after everything is written.
     """
     new = root.with_name(f"{root.name}.new")
     shutil.rmtree(new, ignore_errors=True)
@@ -36,7 +37,7 @@ def _write_side(root: Path, side: str, images: Sequence[LabelledImage]) -> None:
     for folder in (files, labels):
         folder.mkdir(parents=True)
     for number, image in enumerate(images):
-        # the number tells apart images of one name in two folders, or with two suffixes
+        # the number distinguishes images of the same name in two folders, or with two suffixes
         name = f"{number:05}_{image.path.name.encode('ascii', 'ignore').decode()}"
         if image.path.suffix.lower() not in IMAGE_SUFFIXES:
             name += ".jpg"  # ultralytics ignores files with other suffixes
@@ -45,7 +46,7 @@ def _write_side(root: Path, side: str, images: Sequence[LabelledImage]) -> None:
 
 
 def _link(link: Path, image: Path) -> None:
-    """Links an image; copies a JPEG with appended data (motion photo), which ultralytics edits."""
+    """Links an image. Copies a JPEG with appended data (motion photo): ultralytics rewrites it."""
     content = image.read_bytes()
     if content.startswith(JPEG_START) and not content.endswith(JPEG_END):
         link.write_bytes(content + JPEG_END)

@@ -1,6 +1,6 @@
-"""Weight averaging (model soup) of detectors: the average may be better than each of them.
+"""Averages the weights of detectors (model soup): the result may be better than each of them.
 
-After fine-tuning, that holds for the average with the weights that training started from
+After fine-tuning, an average with the weights before it is more robust
 (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
 """
 
@@ -24,9 +24,9 @@ def average_weights(network: nn.Module, others: Sequence[Path]) -> None:
     modules = _convolutions(network)
     shapes = {name: tuple(module.weight.shape) for name, module in modules.items()}
     for count, other in enumerate(others, 1):
-        weights, silu = read_detector(other) if other.is_dir() else _of_file(other)
+        weights, silu = read_detector(other) if other.is_dir() else _weights_of_file(other)
         found = {name: kernel.shape for name, (kernel, _) in weights.items()}
-        if (found, silu) != (shapes, _before_silu(network)):
+        if (found, silu) != (shapes, _names_before_silu(network)):
             raise TrainError(f"--average-with {other}: its detector is another network")
         for name, module in modules.items():
             for ours, theirs in zip((module.weight, module.bias), weights[name], strict=True):
@@ -34,7 +34,7 @@ def average_weights(network: nn.Module, others: Sequence[Path]) -> None:
 
 
 def _convolutions(network: nn.Module) -> dict[str, Any]:
-    """Returns the convolutions that have a bias; the one without sums up the DFL."""
+    """Returns all convolutions by name, except the sum of the DFL, which has no bias."""
     return {
         name: module
         for name, module in network.named_modules()
@@ -42,15 +42,16 @@ def _convolutions(network: nn.Module) -> dict[str, Any]:
     }
 
 
-def _before_silu(network: nn.Module) -> set[str]:
+def _names_before_silu(network: nn.Module) -> set[str]:
+    """Returns the names of the convolutions whose activation is SiLU."""
     blocks = network.named_modules()
     return {f"{n}.conv" for n, block in blocks if isinstance(getattr(block, "act", None), nn.SiLU)}
 
 
-def _of_file(path: Path) -> tuple[Weights, set[str]]:
+def _weights_of_file(path: Path) -> tuple[Weights, set[str]]:
     network = load_fused(str(path))
     weights = {
         name: (module.weight.detach().numpy(), module.bias.detach().numpy())
         for name, module in _convolutions(network).items()
     }
-    return weights, _before_silu(network)
+    return weights, _names_before_silu(network)

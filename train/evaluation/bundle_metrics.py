@@ -10,15 +10,15 @@ from train.evaluation.evaluate import Evaluation
 from train.manifest.bundle_toml import edit_bundle_toml
 from train.train_error import TrainError
 
+# Metrics of a source; `bundle.toml` has each as SOURCE_METRIC.
 DETECTOR = ("recall", "mAP50", "mAP50_95")
 END_TO_END = ("exact", "folded", "cer", "sure", "sure_right")
 CROPS = ("crops_exact", "crops_folded", "crops_cer")
 PASSES = ("fused",)
-"""Metrics of a source. `bundle.toml` has them as SOURCE_METRIC."""
 
 
 def update_bundle(evaluation: Evaluation) -> None:
-    """Writes threshold, temperature and these sources' metrics into `bundle.toml`, and the card.
+    """Writes threshold, temperature and metrics into `bundle.toml`, and updates the model card.
 
     Raises TrainError if a file cannot be written, BundleError if the bundle has been changed.
     """
@@ -29,7 +29,7 @@ def update_bundle(evaluation: Evaluation) -> None:
             if evaluation.reader and evaluation.reader.temperature:
                 table["reader"]["temperature"] = evaluation.reader.temperature.value
             if before != _operating_point(table):
-                table["metrics"] = tomlkit.table()  # the others were measured with other values
+                table["metrics"] = tomlkit.table()  # the old metrics hold for other values
             metrics = table.setdefault("metrics", tomlkit.table())
             for key, value in _metrics(evaluation):
                 metrics.pop(key, None)
@@ -44,21 +44,21 @@ def _operating_point(table: Any) -> tuple[float, float]:
 
 
 def _metrics(evaluation: Evaluation) -> Iterator[tuple[str, float | None]]:
-    """Yields the metrics of each source. None deletes a metric."""
+    """Yields the metrics of each source by key. The value None deletes a metric."""
     reader = evaluation.reader
     for row in evaluation.parts["source"]:
-        yield from _of(row.name, DETECTOR, vars(row))
+        yield from _with_keys(row.name, DETECTOR, vars(row))
         if not reader:
-            yield from _of(row.name, END_TO_END + CROPS, {})
+            yield from _with_keys(row.name, END_TO_END + CROPS, {})
     for group in reader.parts["source"] if reader else ():
         if group.end_to_end.plates:
-            yield from _of(group.name, END_TO_END, group.end_to_end.metrics())
-        yield from _of(group.name, CROPS, group.crops.metrics("crops_"))
+            yield from _with_keys(group.name, END_TO_END, group.end_to_end.metrics())
+        yield from _with_keys(group.name, CROPS, group.crops.metrics("crops_"))
     for each in reader.passes if reader else ():
-        yield from _of(each.name, PASSES, {"fused": each.fused.plate_accuracy_folded})
+        yield from _with_keys(each.name, PASSES, {"fused": each.fused.plate_accuracy_folded})
 
 
-def _of(
+def _with_keys(
     source: str, keys: tuple[str, ...], values: Mapping[str, Any]
 ) -> Iterator[tuple[str, float | None]]:
     name = re.sub(r"\W+", "_", source).strip("_")

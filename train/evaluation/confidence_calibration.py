@@ -73,7 +73,7 @@ def reads_to_judge(plates: Sequence[LabelledPlate]) -> list[ReadResult]:
 def fit_temperature(plates: Sequence[LabelledPlate], *, current: float) -> FittedTemperature:
     """Finds the temperature of RULE; raises TrainError if all reads are correct, or all wrong."""
     before = reads_to_judge(plates)
-    correct = [each.is_correct for each in before if each.reading.plate]
+    correct = [each.is_folded_match for each in before if each.reading.plate]
     if len(set(correct)) < 2:
         raise TrainError(
             f"--calibrate: {sum(correct)} of {len(correct)} reads are correct; the fit needs both "
@@ -100,7 +100,7 @@ def calibration(results: Sequence[ReadResult]) -> Calibration:
     """Compares the published confidences with correctness."""
     reads = [each for each in results if each.reading.plate]
     confidences = np.array([each.reading.confidence for each in reads], np.float64)
-    correct = np.array([each.is_correct for each in reads], bool)
+    correct = np.array([each.is_folded_match for each in reads], bool)
     bins = tuple(_bins(confidences, correct))
     gaps = [abs(each.confidence - each.correct) * each.reads for each in bins]
     return Calibration(

@@ -19,23 +19,23 @@ HEIGHTS: dict[str, Band] = {
 }
 """Bands of plate height, in an image that is scaled to fit image_results.REFERENCE."""
 NIGHT_LUMA = 55
-"""Mean brightness (0-255) below which an image counts as night. It separates the training sources'
-street scenes as a person would, but takes a car in front of a black wall for a night scene."""
+"""Mean brightness (0-255) below which an image counts as night. It separates the street scenes of
+the training sources correctly, but counts a car in front of a black wall as night."""
 
 
 @dataclass(frozen=True)
 class DetectorAccuracy:
-    """Accuracy on a group of images, at the score threshold. A ratio of nothing is None.
+    """Accuracy on a group of images, at the score threshold. A ratio without a denominator is None.
 
     Attributes:
-        pictures: Number of images; of a height band, those with such a plate.
+        images: Number of images; in a height band, of images with such a plate.
         recall: Share of the plates with a box of their own, at an IoU of 0.5 or more.
-        recall_at_05: The same at a score of threshold_choice.LOWEST.
+        recall_at_05: Recall at the score threshold threshold_choice.LOWEST.
         curve: Precision at coco_metrics.RECALLS.
     """
 
     name: str
-    pictures: int
+    images: int
     plates: int
     recall: float | None
     recall_at_05: float | None
@@ -81,7 +81,7 @@ def _accuracy(
     counts = ranked.at(threshold)
     return DetectorAccuracy(
         name=name,
-        pictures=sum(band == ALL or not each.truths_ignored.all() for each in images),
+        images=sum(band == ALL or not each.truths_ignored.all() for each in images),
         plates=counts.plates,
         recall=counts.recall,
         recall_at_05=ranked.at(LOWEST).recall,

@@ -55,15 +55,15 @@ def write_report(evaluation: Evaluation) -> Path:
 
 
 def highest_confidence_errors(results: Sequence[ReadResult]) -> list[ReadResult]:
-    """Returns WRONG_READS wrong reads (folded), highest confidence first."""
-    wrong = [each for each in results if not each.is_correct]
+    """Returns up to WRONG_READS wrong reads (folded), highest confidence first."""
+    wrong = [each for each in results if not each.is_folded_match]
     return sorted(wrong, key=lambda each: -each.reading.confidence)[:WRONG_READS]
 
 
 def _record(
     evaluation: Evaluation, images: Sequence[ErroneousImage], wrong: Sequence[ReadResult]
 ) -> dict[str, Any]:
-    """Returns all results for JSON. Ratios have four places; a ratio of nothing is null."""
+    """Returns all results for JSON. Ratios have four decimals, or are null."""
     text = json.dumps(
         {
             "command": _command(),
@@ -79,7 +79,7 @@ def _record(
             "negatives": evaluation.negatives,
             "choice": evaluation.choice,
             "reader": evaluation.reader and _reader_record(evaluation.reader, wrong),
-            "worst": [{"picture": each.result.path, "faults": each.errors} for each in images],
+            "worst": [{"image": each.result.path, "errors": each.errors} for each in images],
         },
         default=to_jsonable_python,
     )
@@ -109,7 +109,7 @@ def _reader_record(reader: ReaderResults, wrong: Sequence[ReadResult]) -> dict[s
         "confusions": [[*pair, count] for pair, count in reader.confusions.most_common()],
         "worst": [
             {
-                "picture": each.plate.path,
+                "image": each.plate.path,
                 "box": each.plate.box,
                 "truth": each.plate.text,
                 "read": each.reading.plate,

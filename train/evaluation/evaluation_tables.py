@@ -1,4 +1,4 @@
-"""The tables of a report, for the terminal and for the page."""
+"""Builds the tables of a report, for the terminal and for `report.html`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from train.evaluation.threshold_choice import LOWEST
 from train.evaluation.threshold_choice import RULE as THRESHOLD_RULE
 
 DETECTOR = {
-    "images": "pictures",
+    "images": "images",
     "plates": "plates",
     "missed": "missed",
     "false boxes": "false_boxes",
@@ -25,9 +25,9 @@ DETECTOR = {
 }
 """Headings and attributes of DetectorAccuracy."""
 LOWER_BOUNDS = {"precision", "mAP50", "mAP50_95"}
-"""Lower bounds if images may show plates without a label."""
+"""Metrics that are lower bounds if images may show plates without a label."""
 READS = ("plates", "plate_accuracy", "plate_accuracy_folded", "CER", f"≥ {CONFIDENT}", "correct")
-"""Headings of ReadAccuracy."""
+"""Headings of the attributes of ReadAccuracy, in their order."""
 READS_NOTE = (
     "plate_accuracy: share of correct texts. folded: O/0- and I/1-insensitive. CER: character "
     f"error rate. ≥ {CONFIDENT}: share of the plates read with this confidence or more. correct: "
@@ -43,15 +43,15 @@ GROUPS = {
     "text": "by whether other images of the plate were trained on",
     "all": "together",
 }
-"""Groups of images or plates and their titles, in the order of the tables."""
-CONFUSIONS = 20
-"""Confused characters that a report lists."""
+"""Titles of the groups of images or plates, in the order of the tables."""
+MAX_CONFUSIONS = 20
+"""Maximum number of confusions that a report lists."""
 Row = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table. A row of one cell is the title of the rows below it."""
+    """A table. A row with a single cell is the title of the rows below it."""
 
     title: str
     headings: Row
@@ -141,7 +141,7 @@ def _reader(reader: ReaderResults) -> Iterator[Table]:
     if reader.confusions:
         pairs = [
             (truth or "nothing", read or "nothing", str(count))
-            for (truth, read), count in reader.confusions.most_common(CONFUSIONS)
+            for (truth, read), count in reader.confusions.most_common(MAX_CONFUSIONS)
         ]
         yield Table("Confused characters", ("true", "read", "count"), pairs)
 
@@ -162,7 +162,7 @@ def _passes(reader: ReaderResults) -> Table:
 
 
 def calibrations(reader: ReaderResults) -> Mapping[str, Calibration]:
-    """Returns the calibration, or those before and after a temperature was fitted."""
+    """Returns the calibration by name, or both before and after a temperature was fitted."""
     fitted = reader.temperature
     if not fitted:
         return {"reads": reader.calibration}
@@ -174,6 +174,7 @@ def _reads(name: str, accuracy: ReadAccuracy) -> Row:
 
 
 def _numbers(record: object, start: int = 0) -> Row:
+    """Formats the attributes of a record from the index `start`."""
     return tuple(map(number, list(vars(record).values())[start:]))
 
 

@@ -1,4 +1,4 @@
-"""Runs a bundle's networks on labelled images, and on images and videos without plates."""
+"""Runs a bundle's networks on labelled images, plate crops, and media without plates."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,7 +21,7 @@ MIN_SCORE = 0.001
 """Detection threshold of an evaluation, as in ultralytics. mAP is the area under the whole curve,
 so boxes with low scores count. The bundle's threshold is applied to the results."""
 LUMA_SIZE = (64, 36)
-"""Size of the image whose mean brightness is measured, pixels."""
+"""Size to which an image is scaled before its mean brightness is measured, pixels."""
 
 
 class Predictor:
@@ -54,7 +54,7 @@ class Predictor:
         return [replace(plate, is_crop=True) for plate in plates.values()]
 
     def negatives(self, path: Path) -> Iterator[ImageResult]:
-        """Detects boxes in an image, a video, or a folder of them, without plates."""
+        """Detects boxes in an image, a video, or a folder of both, which show no plates."""
         for file in find_sources(path):
             if is_image(file):
                 yield self._detected(path.name, file, read_image(file))
@@ -77,7 +77,7 @@ class Predictor:
     def _plates(
         self, image: LazyImage, source: str, labelled: LabelledImage
     ) -> dict[int, LabelledPlate]:
-        """Reads the plates that have a text in their true boxes. Keys are the boxes' indices."""
+        """Reads the labelled plates that have a text, in their true boxes; by index of the box."""
         luma, row = _luma(image), labelled.labels.row
         moment = (row["video"], float(row["t"])) if row.get("video") else None
         pairs = enumerate(zip(labelled.boxes, labelled.labels.boxes, strict=True))

@@ -12,24 +12,25 @@ from train.evaluation.image_results import BoxReads, LabelledPlate
 from train.folding import fold
 
 CONFIDENT = 0.9
-"""Confidence from which a reading can be acted on: few of these should be wrong."""
+"""Minimum confidence (0-1) of a confident reading. Users act on these, so few should be wrong."""
 CHARACTER_HEIGHTS = {"< 8 px": 8, "8-12 px": 12, "12-20 px": 20}
-"""Upper limits of the groups by `LabelledPlate.character_height`."""
+"""Upper limits of the groups by `LabelledPlate.character_height`, pixels."""
 TALLEST = "> 20 px"
+"""Name of the group above the last limit."""
 GROUP_ORDER = (*CHARACTER_HEIGHTS, TALLEST, "1 line", "2 lines", "clear", "hard", "day", "night")
-"""Order of the groups whose names are known."""
+"""Order of groups in a table. Other groups follow."""
 
 
 @dataclass(frozen=True, eq=False)
 class ReadResult:
-    """A labelled plate and its published reading, EMPTY if nothing was found or read."""
+    """A labelled plate and its reading, which is EMPTY if nothing was detected or read."""
 
     plate: LabelledPlate
     reading: Reading
 
     @property
-    def is_correct(self) -> bool:
-        """Whether the text is correct (O/0- and I/1-insensitive)."""
+    def is_folded_match(self) -> bool:
+        """Whether the reading is the true text (O/0- and I/1-insensitive)."""
         return fold(self.plate.text) == fold(self.reading.plate)
 
     @property
@@ -40,13 +41,13 @@ class ReadResult:
 
 @dataclass(frozen=True)
 class ReadAccuracy:
-    """Accuracy of some reads. A ratio of nothing is None.
+    """Accuracy on a group of plates. A ratio without a denominator is None.
 
     Attributes:
-        plate_accuracy_folded: The same as `plate_accuracy`, but O/0- and I/1-insensitive.
+        plate_accuracy_folded: `plate_accuracy`, but O/0- and I/1-insensitive.
         cer: Wrong, missing and extra characters per true character.
-        confident: Share of the plates that were read with a confidence of CONFIDENT or more.
-        confident_correct: Share of those that are correct (folded).
+        confident: Share of plates whose reading has a confidence of CONFIDENT or more.
+        confident_correct: Share of confident readings that are correct (folded).
     """
 
     plates: int
@@ -74,31 +75,33 @@ class GroupAccuracy:
 
 
 def end_to_end(plates: Iterable[LabelledPlate]) -> list[ReadResult]:
-    """Returns what is read in the detector's boxes: "" if there is none. Leaves plate crops out."""
-    return [ReadResult(plate, published(plate.found)) for plate in plates if not plate.is_crop]
+    """Returns the readings in the detector's boxes, without plate crops. No box gives EMPTY."""
+    return [
+        ReadResult(plate, still_image_reading(plate.found)) for plate in plates if not plate.is_crop
+    ]
 
 
 def in_true_boxes(plates: Iterable[LabelledPlate]) -> list[ReadResult]:
-    """Returns what is read in the labelled boxes."""
-    return [ReadResult(plate, published(plate.crop)) for plate in plates]
+    """Returns the readings in the labelled boxes."""
+    return [ReadResult(plate, still_image_reading(plate.crop)) for plate in plates]
 
 
-def published(reads: BoxReads | None) -> Reading:
+def still_image_reading(reads: BoxReads | None) -> Reading:
     """Returns the reading that `plateid read` gives for a still image."""
     return EMPTY if reads is None else single_reading(fuse_variants(list(reads)))
 
 
 def read_accuracy(results: Sequence[ReadResult]) -> ReadAccuracy:
-    """Measures the accuracy of these reads."""
+    """Returns the accuracy of these results."""
     confident = [each for each in results if each.reading.confidence >= CONFIDENT]
     characters = sum(len(each.plate.text) for each in results)
     return ReadAccuracy(
         plates=len(results),
         plate_accuracy=share(each.plate.text == each.reading.plate for each in results),
-        plate_accuracy_folded=share(each.is_correct for each in results),
+        plate_accuracy_folded=share(each.is_folded_match for each in results),
         cer=sum(each.edits for each in results) / characters if characters else None,
         confident=len(confident) / len(results) if results else None,
-        confident_correct=share(each.is_correct for each in confident),
+        confident_correct=share(each.is_folded_match for each in confident),
     )
 
 
@@ -107,9 +110,10 @@ def grouped_reader_accuracy(
     crops: Sequence[ReadResult],
     trained: AbstractSet[str] = frozenset(),
 ) -> dict[str, list[GroupAccuracy]]:
-    """Returns the accuracy of all plates, and by their properties, end to end and in true boxes.
+    """Returns the accuracy by group: all plates, and plates with a common property.
 
-    `trained` are the plate texts in the training parts. Without them there is no group "text".
+    `found` are end to end, `crops` in true boxes. `trained` are the texts in the training parts.
+    Without them there is no group "text".
     """
 
     def by(key: Callable[[LabelledPlate], str]) -> list[GroupAccuracy]:
@@ -140,6 +144,6 @@ def _height(plate: LabelledPlate) -> str:
 
 
 def share(values: Iterable[bool]) -> float | None:
-    """Returns the share of true values, or None without values."""
+    """Returns the share of values that are true; None without values."""
     each = list(values)
     return sum(each) / len(each) if each else None

@@ -1,4 +1,4 @@
-"""Fills a bundle with exported networks."""
+"""Exports networks into a bundle."""
 
 import re
 import shutil
@@ -37,7 +37,7 @@ class Export:
 
 
 def export_bundle(export: Export) -> None:
-    """Fills the bundle; if anything fails, it stays as before."""
+    """Exports the networks into the bundle. A failure leaves the bundle unchanged."""
     _check(export)
     before = DEFAULT_BUNDLE if export.is_new else export.out
     out = export.out
@@ -61,7 +61,7 @@ def export_bundle(export: Export) -> None:
 
 
 def _replace_folder(new: Path, out: Path) -> None:
-    """Moves `new` to `out`; if that fails, `out` is as before."""
+    """Moves `new` to `out`. A failure leaves `out` unchanged."""
     aside = new.with_name("before")
     if out.exists():
         out.rename(aside)
@@ -74,7 +74,7 @@ def _replace_folder(new: Path, out: Path) -> None:
 
 
 def _new_detector(export: Export, folder: Path) -> dict[str, Any]:
-    """Writes the detector and returns the changes of its section in bundle.toml."""
+    """Writes the detector; returns the changes of its section in bundle.toml."""
     spec, file = Bundle(folder).spec.detector, folder / "detector.onnx"
     before = spec.width, spec.height
     width, height = _parse_size(export.size) if export.size else before
@@ -91,7 +91,7 @@ def _new_detector(export: Export, folder: Path) -> dict[str, Any]:
 
 
 def _new_reader(export: Export, folder: Path) -> dict[str, Any]:
-    """Writes the reader and returns its section in bundle.toml, with the default temperature."""
+    """Writes the reader; returns its section in bundle.toml, with the default temperature."""
     if not export.reader:
         return {}
     network, precision = trained_reader(export.reader), export.precision or "float16"
@@ -103,7 +103,7 @@ def _new_reader(export: Export, folder: Path) -> dict[str, Any]:
 
 
 def _check(export: Export) -> None:
-    """Raises a TrainError for options without effect, INT8 without data, and other folders."""
+    """Raises TrainError if an option has no effect, INT8 has no images, or `out` is no bundle."""
     is_int8, out = export.precision == "int8", export.out
     for option, value, needed, is_there in (
         ("average-with", export.average_with, "detector or --reader", export.detector),

@@ -44,7 +44,7 @@ def blend(image: Image, colour: Sequence[float], opacity: FloatImage) -> None:
 def smooth_noise(
     rng: np.random.Generator, shape: tuple[int, int], cells: Sequence[tuple[int, int]]
 ) -> FloatImage:
-    """Returns a sum of noises, each with so many cells down and across; mean 0, deviation 1."""
+    """Returns a sum of noises, one per (rows, columns) of `cells`; mean 0, standard deviation 1."""
     total = np.zeros(shape, np.float32)
     for weight, (down, across) in enumerate(cells, 1):
         grid = rng.standard_normal((down + 1, across + 1)).astype(np.float32)

@@ -14,13 +14,14 @@ from train.street.scenario import Street, StreetVehicle
 from train.train_error import TrainError
 
 CODEC = {"crf": "28", "preset": "medium", "threads": "1"}
-"""Options of libx264; another number of threads gives another file."""
+"""Options of libx264. One thread, so that the same street gives the same file."""
 
 
 def write_video(street: Street, path: Path, *, size: Size = (1280, 720), fps: int = 30) -> None:
     """Writes the video (H.264) to `path`, and the ground truth to the same name with `.json`.
 
-    It has a box for each frame from `first_frame` to `last_frame`; null where the plate is hidden.
+    The ground truth has a box for each frame from `first_frame` to `last_frame`, or null while the
+    plate is hidden.
 
     Raises:
         TrainError: A plate cannot be drawn, or a file cannot be written.
@@ -48,6 +49,7 @@ def write_video(street: Street, path: Path, *, size: Size = (1280, 720), fps: in
 
 
 def _truth(vehicle: StreetVehicle, boxes: dict[int, list[float]]) -> dict[str, object]:
+    """Returns the ground truth of a vehicle, whose `boxes` have frame numbers as keys."""
     first, last = min(boxes, default=0), max(boxes, default=-1)
     every = [boxes.get(frame) for frame in range(first, last + 1)]
     named = {"plate": normalise(vehicle.plate), "region": vehicle.region}

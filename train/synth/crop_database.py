@@ -15,7 +15,7 @@ from train.train_error import TrainError
 QUALITY = 97
 """JPEG quality (0-100): most crops have been JPEGs of a lower quality before."""
 COMMIT_EVERY = 256
-"""Crops in a transaction: an interruption loses at most so many."""
+"""Number of crops in a transaction, and the maximum that an interruption loses."""
 SCHEMA = """CREATE TABLE IF NOT EXISTS samples
 (id INTEGER PRIMARY KEY, jpeg BLOB, text TEXT, centres BLOB, rows TEXT, region TEXT);
 CREATE TABLE IF NOT EXISTS begun (seed INTEGER);"""

@@ -1,4 +1,4 @@
-"""Random and given texts of a plate, divided into rows and parts as its layout wants."""
+"""Splits random or given plate texts into the rows and parts of a layout."""
 
 import re
 from collections.abc import Callable
@@ -10,12 +10,12 @@ from train.synth.layouts import ROW, STACK, PlateLayout
 
 DIGITS = "0123456789"
 REPEATED = 0.08
-"""Share of characters that repeat their neighbour: readers merge repeated characters."""
+"""Share (0-1) of characters that repeat their neighbour, because readers merge repetitions."""
 
 
 @dataclass(frozen=True)
 class TextPart:
-    """Characters that stand together, and the gap before them."""
+    """Characters without a gap, the kind of gap before them, and whether they form a column."""
 
     characters: str
     gap: str = "none"
@@ -26,21 +26,21 @@ TextRow = tuple[TextPart, ...]
 
 
 def random_rows(rng: np.random.Generator, layout: PlateLayout) -> tuple[TextRow, ...]:
-    """Returns a random text of the layout, row by row."""
+    """Returns the rows of a random text that fits the layout."""
     pattern = layout.patterns[rng.integers(len(layout.patterns))]
     return _rows(rng, layout, pattern, lambda part: _random_part(rng, part, layout))
 
 
 def rows_of(rng: np.random.Generator, layout: PlateLayout, text: str) -> tuple[TextRow, ...]:
-    """Returns a text that fits a pattern row by row, with random gaps between its parts."""
+    """Returns the rows of a text that fits the layout, with random gaps between its parts."""
     pattern, *parts = match_text(layout, text)
     return _rows(rng, layout, pattern, lambda _: parts.pop(0))
 
 
 def match_text(layout: PlateLayout, text: str) -> tuple[str, ...]:
-    """Returns the first pattern that the text fits, and the parts of the text; empty: none.
+    """Returns the first pattern that the text fits, and the text's parts; an empty tuple if none.
 
-    Spaces between the parts of a row are optional; a slash stands between two rows.
+    Spaces between the parts of a row are optional; a slash separates two rows.
     """
     for pattern in layout.patterns:
         if match := _expression(pattern, layout).fullmatch(text):
@@ -51,7 +51,7 @@ def match_text(layout: PlateLayout, text: str) -> tuple[str, ...]:
 def _rows(
     rng: np.random.Generator, layout: PlateLayout, pattern: str, write: Callable[[str], str]
 ) -> tuple[TextRow, ...]:
-    """Returns the rows of a pattern, each part written by `write`."""
+    """Returns the rows of a pattern; `write` returns the characters of each part."""
     rows: list[list[TextPart]] = [[]]
     number = 0
     for word in pattern.split(" "):

@@ -1,6 +1,6 @@
-"""Renders texts that are no plate: shop signs, posters, prices, time stamps, Latin and Chinese.
+"""Renders text that is not a plate: shop signs, posters, prices and times, Latin and Chinese.
 
-A detector that was trained on few streets takes any sign with characters for a plate.
+A detector that was trained on few streets detects any sign with characters as a plate.
 """
 
 import numpy as np
@@ -12,16 +12,17 @@ from train.synth.fonts import CHINESE, font_files, sized
 from train.synth.symbols import any_colour, fill_blob
 
 HAN, KANA = (0x4E00, 0x9F00), (0x3041, 0x30F0)
-"""First and last code point of Chinese and Japanese characters."""
+"""Code points of Chinese and Japanese characters: first, and end (exclusive)."""
 LATIN = "ABCDEFGHIJKLMNOPRSTUVWYabcdefghiklmnoprstuvwyz"
-OVERLAYS = 0.2
-"""Share of texts without a board, such as a clock overlay."""
-ILLUSTRATED = 0.3
-"""Share of signs with graphics beside the text."""
-SIZE = 48
+"""Letters of words on signs, without rare ones."""
+OVERLAY_SHARE = 0.2
+"""Share (0-1) of texts without a board, such as a clock overlay."""
+ILLUSTRATED_SHARE = 0.3
+"""Share (0-1) of signs with graphics beside the text."""
+FONT_PX = 48
 """Size of the font, pixels per em."""
 LONGEST_PLATE = 9
-"""Characters of the longest plate text."""
+"""Number of characters of the longest plate text."""
 
 
 def render_sign(rng: np.random.Generator, *, height: int) -> NDArray[np.uint8]:
@@ -32,14 +33,14 @@ def render_sign(rng: np.random.Generator, *, height: int) -> NDArray[np.uint8]:
     line_height = max(int(box[3]) for box in boxes) + gap // 2
     size = (max(int(box[2]) for box in boxes) + 2 * gap, line_height * len(lines) + gap)
     board, ink = _colours(rng)
-    opacity = 0 if rng.random() < OVERLAYS else 255
+    opacity = 0 if rng.random() < OVERLAY_SHARE else 255
     image = PilImage.new("RGBA", size, (*board, opacity))
     draw = ImageDraw.Draw(image)
     if opacity and rng.random() < 0.4:
         draw.rectangle((1, 1, size[0] - 2, size[1] - 2), outline=ink, width=int(rng.integers(1, 6)))
     for number, line in enumerate(lines):
         draw.text((gap, gap // 2 + number * line_height), line, font=font, fill=(*ink, 255))
-    if opacity and rng.random() < ILLUSTRATED:
+    if opacity and rng.random() < ILLUSTRATED_SHARE:
         image = _illustrated(rng, image, board)
     width = max(4, round(image.width * height / image.height))
     scaled = np.asarray(image.resize((width, height), PilImage.Resampling.BOX))
@@ -78,8 +79,8 @@ def _lines(rng: np.random.Generator) -> tuple[list[str], ImageFont.FreeTypeFont]
     """Returns lines of text, and a font that has their characters."""
     kind = rng.random()
     if kind < 0.35:
-        return _chinese(rng), sized(CHINESE, SIZE)
-    font = sized(str(rng.choice(list(font_files()))), SIZE)
+        return _chinese(rng), sized(CHINESE, FONT_PX)
+    font = sized(str(rng.choice(list(font_files()))), FONT_PX)
     if kind < 0.45:
         year, month, day = rng.integers([2010, 10, 10], [2040, 13, 31])
         return [f"{year}-{month}-{day} 18:03"], font

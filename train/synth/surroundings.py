@@ -1,4 +1,4 @@
-"""Draws what is around a plate on a vehicle: paint, plate holder, shadows, dirt, obstacles."""
+"""Draws the surroundings of a plate on a vehicle: paint, holder, shadows, dirt, obstacles."""
 
 import cv2
 import numpy as np
@@ -9,7 +9,7 @@ from train.synth.decorations import LETTERS, draw_text, random_font
 from train.synth.symbols import any_colour, fill_blob
 
 MARGIN = 0.6
-"""Width of the surroundings on each side, in heights of the plate. Crops cut into them."""
+"""Width of the surroundings on each side, plate heights. Crops include a part of them."""
 
 
 def mount_on_vehicle(rng: np.random.Generator, plate: Image) -> tuple[Image, int]:
@@ -32,7 +32,7 @@ def mount_on_vehicle(rng: np.random.Generator, plate: Image) -> tuple[Image, int
 
 
 def _paint(rng: np.random.Generator, size: tuple[int, int]) -> Image:
-    """Returns paint that changes from light to dark, with a few edges."""
+    """Returns an image of paint with a gradient and a few edges."""
     width, height = size
     ends = rng.integers(5, 235, (2, 1, 1)) + rng.normal(0, 14, (2, 1, 3))
     if rng.random() < 0.6:
@@ -84,7 +84,7 @@ def _draw_holder(rng: np.random.Generator, image: Image, margin: int) -> None:
 
 
 def _round_corners(rng: np.random.Generator, plate: Image, behind: Image) -> Image:
-    """Returns the plate in front of what is behind it, often with round corners."""
+    """Returns the plate in front of its background, often with round corners."""
     if rng.random() < 0.4:
         return plate
     height, width = plate.shape[:2]
@@ -99,7 +99,7 @@ def _round_corners(rng: np.random.Generator, plate: Image, behind: Image) -> Ima
 
 
 def _darken_recess(rng: np.random.Generator, image: Image, margin: int) -> None:
-    """Darkens the recess around half of the plates."""
+    """Darkens a recess around the plate, for half of the plates."""
     if rng.random() < 0.5:
         inset = margin - round(margin * rng.uniform(0.05, 0.5))
         part = image[inset : image.shape[0] - inset, inset : image.shape[1] - inset]

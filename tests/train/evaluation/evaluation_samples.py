@@ -11,7 +11,7 @@ from plateid.core.records import PlateRead
 from plateid.core.text import CHARSET
 from train.dataset.formats.image_labels import LabelledBox
 from train.evaluation.image_results import ImageResult, LabelledPlate
-from train.evaluation.reader_accuracy import ReadResult, published
+from train.evaluation.reader_accuracy import ReadResult, still_image_reading
 
 PLATE = "220,120,420,200"
 """Box, 80 pixels high, that a detector finds with (32, 16, 20, 8) in an image of 640x320."""
@@ -38,7 +38,7 @@ def plate(text: str, crop: PlateRead | None = None, **changes) -> LabelledPlate:
 def result_of(text: str, said: str, score: float = 0.9) -> ReadResult:
     """A plate and the reading `said`."""
     made = plate(text, read(said, score))
-    return ReadResult(made, published(made.crop))
+    return ReadResult(made, still_image_reading(made.crop))
 
 
 def image_result(found: list, truths: list, path: Path = Path("a.png")) -> ImageResult:

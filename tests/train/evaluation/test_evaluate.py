@@ -45,7 +45,7 @@ def test_accuracy_is_measured_on_the_labelled_plates(tmp_path, tiny):
     )
     evaluation = evaluate(run(tiny, data))
     (found,), (read,) = evaluation.parts["all"], evaluation.reader.parts["all"]
-    assert (found.pictures, found.plates, found.missed, found.false_boxes) == (6, 5, 1, 2)
+    assert (found.images, found.plates, found.missed, found.false_boxes) == (6, 5, 1, 2)
     assert (found.recall, found.recall_at_05) == (0.8, 0.8)
     assert found.precision == pytest.approx(4 / 6)
     metrics = {**read.end_to_end.metrics(), **read.crops.metrics("crops_")}
@@ -72,7 +72,7 @@ def test_detector_accuracy_is_grouped_by_source_height_and_light(tmp_path, tiny)
     assert [(part.name, part.plates) for part in parts["source"]] == [("day", 2), ("night", 2)]
     assert [(part.name, part.recall) for part in parts["light"]] == [("day", 0.5), ("night", 1)]
     by_height = [
-        (part.pictures, part.plates, part.false_boxes, part.recall) for part in parts["height"]
+        (part.images, part.plates, part.false_boxes, part.recall) for part in parts["height"]
     ]
     assert by_height == [(0, 0, 0, None), (1, 1, 0, 0), (0, 0, 0, None), (3, 3, 1, 1)]
     assert parts["height"][0].mAP50 is None

@@ -57,8 +57,8 @@ def test_plates_are_split_like_the_images_of_the_detector(ride):
     (ride / "texts.csv").write_text("image,x1,y1,x2,y2,text\n2.png,60,40,180,70,NEW\n")
     cv2.imwrite(str(ride / "images" / "3.png"), cv2.imread(str(ride / "images" / "2.png")) // 2)
     train, val = read_plates([ride])
-    pictures = load_split([ride])[0]
-    for plates, side in zip((train, val), pictures, strict=True):
+    splits = load_split([ride])[0]
+    for plates, side in zip((train, val), splits, strict=True):
         numbers = {"NEW" if p.path.stem == "2" else f"AB{int(p.path.stem):02d}" for p in side}
         assert {plate.text for plate in plates} - {"", "TWO1"} == numbers
     assert any({"NEW", "AB03"} <= {plate.text for plate in side} for side in (train, val))
