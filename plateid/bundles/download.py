@@ -39,7 +39,7 @@ def download(
 def redacted_url(url: str) -> str:
     """Returns the URL without its query, which may hold a secret, for messages.
 
-    Raises BundleError if it is no valid URL, or holds a user or password.
+    Raises BundleError if it is not a valid URL, or holds a user or password.
     """
     try:
         parts = urlsplit(url)

@@ -105,8 +105,8 @@ def pack_bundle(
 ) -> int:
     """Tests a bundle, and writes its archive to `out` and the signature beside it.
 
-    `golden` are the images that every device must read, with one plate of each; if there are none,
-    those of the bundle. No device installs the archive after `expires` (aware). Returns the number
+    `golden` are the images that every device must read, with one plate of each; without them, the
+    bundle keeps its own. No device installs the archive after `expires` (aware). Returns the number
     of golden images.
     """
     Bundle(folder)  # verifies it

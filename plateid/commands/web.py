@@ -1,4 +1,4 @@
-"""`plateid web`: who may use the web UI."""
+"""`plateid web`: manages the passwords and API tokens of the web UI."""
 
 import secrets
 import sys

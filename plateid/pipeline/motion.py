@@ -20,9 +20,9 @@ _MAX_LUMA = 255
 
 
 class MotionGate:
-    """Compares a frame's luma with that of the last frame that passed.
+    """Compares a frame's luma with a reference: the last frame that passed the gate.
 
-    Slow changes add up, because the reference is the last frame that passed, not the last frame.
+    Slow changes add up, because a frame that does not pass is not the next reference.
 
     Attributes:
         still: Whether nothing has moved since the last frame that passed; False when this frame

@@ -162,7 +162,7 @@ async def read_change(request: Request) -> dict[str, str]:
     """Returns the fields of a form that changes something.
 
     Raises:
-        HTTPException: As `read_form`; 403 if the user is no admin or the CSRF token is wrong.
+        HTTPException: As `read_form`; 403 if the user is not an admin or the CSRF token is wrong.
     """
     session: LoginSession = request.state.session
     if session.role != "admin":

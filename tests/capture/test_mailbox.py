@@ -20,7 +20,7 @@ def boxes():
     return Mailboxes(["gate", "yard", "road"])
 
 
-def served(boxes):
+def take_next(boxes):
     taken = boxes.wait_any()
     return taken and (taken.camera, taken.sequence)
 
@@ -38,7 +38,7 @@ def test_newest_frame_replaces_older_ones_which_count_as_dropped(boxes):
 def test_mailboxes_are_crowded_while_a_frame_waits_without_a_worker(boxes):
     boxes["gate"].put(frame("gate", 0))
     assert boxes.crowded
-    assert served(boxes) == ("gate", 0)
+    assert take_next(boxes) == ("gate", 0)
     assert not boxes.crowded
     boxes["gate"].put(frame("gate", 1))  # its worker comes back for it
     assert not boxes.crowded
@@ -66,7 +66,7 @@ def test_busy_camera_does_not_starve_others(boxes):
         boxes["gate"].put(frame("gate", sequence))  # always there first
         boxes["yard"].put(frame("yard", sequence))
         boxes["road"].put(frame("road", sequence))
-        camera, _ = served(boxes)
+        camera, _ = take_next(boxes)
         order.append(camera)
         boxes.done(camera)
     assert order == ["gate", "yard", "road"] * 3
@@ -74,12 +74,12 @@ def test_busy_camera_does_not_starve_others(boxes):
 
 def test_only_one_worker_serves_a_camera_at_a_time(boxes):
     boxes["gate"].put(frame("gate", 0))
-    assert served(boxes) == ("gate", 0)
+    assert take_next(boxes) == ("gate", 0)
     boxes["gate"].put(frame("gate", 1))
     boxes["yard"].put(frame("yard", 0))
-    assert served(boxes) == ("yard", 0)
+    assert take_next(boxes) == ("yard", 0)
     with ThreadPoolExecutor(1) as worker:
-        second = worker.submit(served, boxes)
+        second = worker.submit(take_next, boxes)
         boxes.done("yard")
         with pytest.raises(TimeoutError):
             second.result(timeout=0.1)  # gate is still being processed
@@ -89,14 +89,14 @@ def test_only_one_worker_serves_a_camera_at_a_time(boxes):
 
 def test_worker_wakes_up_on_frame_done_and_close(boxes):
     with ThreadPoolExecutor(1) as worker:
-        first = worker.submit(served, boxes)
+        first = worker.submit(take_next, boxes)
         boxes["road"].put(frame("road", 0))
         assert first.result(timeout=2) == ("road", 0)
         boxes["road"].put(frame("road", 1))
-        second = worker.submit(served, boxes)
+        second = worker.submit(take_next, boxes)
         boxes.done("road")
         assert second.result(timeout=2) == ("road", 1)
-        third = worker.submit(served, boxes)
+        third = worker.submit(take_next, boxes)
         boxes.close()
         assert third.result(timeout=2) is None
 
@@ -110,22 +110,22 @@ def test_close_wakes_every_worker(boxes):
 
 def test_waiting_frames_are_served_after_close(boxes):
     boxes["gate"].put(frame("gate", 0))
-    assert served(boxes) == ("gate", 0)
+    assert take_next(boxes) == ("gate", 0)
     boxes["gate"].put(frame("gate", 1))
     boxes.close()
-    boxes["gate"].put(frame("gate", 2))  # too late
+    boxes["gate"].put(frame("gate", 2))  # ignored after close
     with ThreadPoolExecutor(1) as worker:
-        last = worker.submit(served, boxes)
+        last = worker.submit(take_next, boxes)
         boxes.done("gate")
         assert last.result(timeout=2) == ("gate", 1)
     boxes.done("gate")
-    assert served(boxes) is None
+    assert take_next(boxes) is None
 
 
-def test_closed_camera_does_not_end_the_others(boxes):
+def test_closed_mailbox_does_not_end_the_others(boxes):
     boxes["gate"].close()
     boxes["yard"].put(frame("yard", 0))
-    assert served(boxes) == ("yard", 0)
+    assert take_next(boxes) == ("yard", 0)
 
 
 def test_many_workers_process_each_camera_in_order_one_at_a_time(boxes):

@@ -15,8 +15,10 @@ from tests.core.test_text import positions
 plates = st.text(alphabet=CHARSET, min_size=4, max_size=8)
 
 
-def read(text: str, *, sure: float = 0.9, sharpness: float = 0.8, height: float = 30) -> PlateRead:
-    return PlateRead(positions(text, sure=sure), sharpness, height)
+def read(
+    text: str, *, probability: float = 0.9, sharpness: float = 0.8, height: float = 30
+) -> PlateRead:
+    return PlateRead(positions(text, probability=probability), sharpness, height)
 
 
 def fused(*reads: PlateRead) -> Fusion:
@@ -61,9 +63,9 @@ def test_extra_or_missing_character_is_outvoted(odd):
 
 
 def test_invented_character_does_not_divide_later_reads():
-    far = [read("TKXM349", sure=0.7, height=14)] * 20
+    far = [read("TKXM349", probability=0.7, height=14)] * 20
     near = [read("7KXH349", height=24)] * 12
-    odd = read("7TKXM349", sure=0.7, height=14)
+    odd = read("7TKXM349", probability=0.7, height=14)
     for reads in ([*far, *near], [*far, odd, *near]):
         assert best_text(fused(*reads).positions()) == "7KXH349"
 
@@ -119,8 +121,8 @@ def test_sharp_and_large_crop_outvotes_more_blurred_and_small_ones():
 
 
 def test_one_uncertain_character_lowers_the_whole_confidence():
-    uncertain = positions("B68SPK", sure=0.99)
-    uncertain[2] = positions("8", sure=0.4)[0]
+    uncertain = positions("B68SPK", probability=0.99)
+    uncertain[2] = positions("8", probability=0.4)[0]
     reading = single_reading(PlateRead(uncertain, 0.8, 30))
     assert reading.confidence < 0.5
     assert min(reading.char_confidences) == reading.char_confidences[2]
@@ -143,4 +145,4 @@ def test_fusion_of_1000_different_reads_stays_bounded_and_normalised():
 
 
 def test_confidence_of_a_single_confident_read_stays_high():
-    assert single_reading(read("B68SPK", sure=0.999)).confidence > 0.9
+    assert single_reading(read("B68SPK", probability=0.999)).confidence > 0.9

@@ -12,15 +12,15 @@ from plateid.core.text import CHARSET
 from tests.core.test_text import positions
 
 
-def reading(text: str, *codes: str, strict: bool = False, sure: float = 0.97) -> Reading:
+def reading(text: str, *codes: str, strict: bool = False, probability: float = 0.97) -> Reading:
     formats = shipped_formats().expecting(codes, key="regions", strict=strict)
-    return single_reading(PlateRead(positions(text, sure=sure), 0.8, 30), formats)
+    return single_reading(PlateRead(positions(text, probability=probability), 0.8, 30), formats)
 
 
 def uncertain(text: str, at: int, other: str) -> PlateRead:
     """Returns a read in which `other` is nearly as likely as the character at `at`."""
-    rows = positions(text, sure=0.97)
-    rows[at] = (positions(text[at], sure=0.6)[0] + positions(other, sure=0.5)[0]) / 2
+    rows = positions(text, probability=0.97)
+    rows[at] = (positions(text[at], probability=0.6)[0] + positions(other, probability=0.5)[0]) / 2
     return PlateRead(rows, 0.8, 30)
 
 
@@ -45,8 +45,8 @@ def test_soft_syntax_replaces_confusable_characters(read, region, plate):
 
 
 def test_soft_syntax_restores_character_of_low_probability_blank():
-    rows = positions("CJ12ABC", sure=0.97)
-    rows[2] = (positions("1", sure=0.9)[0] + np.eye(1, rows.shape[1])[0] * 1.1) / 2
+    rows = positions("CJ12ABC", probability=0.97)
+    rows[2] = (positions("1", probability=0.9)[0] + np.eye(1, rows.shape[1])[0] * 1.1) / 2
     found = single_reading(
         PlateRead(rows, 0.8, 30), shipped_formats().expecting(["ro"], key="regions")
     )
@@ -108,9 +108,9 @@ def test_matching_plate_stays_though_confusable_one_matches_too():
     st.sampled_from([(), ("ro",), ("us", "br"), ("eu",)]),
     st.floats(0.1, 0.999),
 )
-def test_candidate_confidences_sum_to_one_at_most_and_best_is_first(text, codes, sure):
+def test_candidate_confidences_sum_to_one_at_most_and_best_is_first(text, codes, probability):
     for strict in {False, bool(codes)}:
-        found = reading(text, *codes, strict=strict, sure=sure)
+        found = reading(text, *codes, strict=strict, probability=probability)
         shares = [candidate.confidence for candidate in found.candidates]
         assert shares == sorted(shares, reverse=True)
         assert 0 <= sum(shares) <= 1 + 1e-6

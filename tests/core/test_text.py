@@ -17,10 +17,10 @@ from plateid.core.text import (
 texts = st.text(alphabet=CHARSET, max_size=9)
 
 
-def positions(text: str, *, sure: float = 0.9) -> np.ndarray:
-    rows = np.full((len(text), 1 + len(CHARSET)), (1 - sure) / len(CHARSET), np.float32)
+def positions(text: str, *, probability: float = 0.9) -> np.ndarray:
+    rows = np.full((len(text), 1 + len(CHARSET)), (1 - probability) / len(CHARSET), np.float32)
     for row, character in zip(rows, text, strict=True):
-        row[1 + CHARSET.index(character)] = sure
+        row[1 + CHARSET.index(character)] = probability
     return rows
 
 
@@ -95,13 +95,13 @@ def test_best_hypothesis_has_the_most_likely_characters(text):
 
 @given(texts.filter(lambda text: len(text) > 1))
 def test_hypotheses_are_sorted_and_unique(text):
-    found = n_best(positions(text, sure=0.5), 5)
+    found = n_best(positions(text, probability=0.5), 5)
     assert [h.probability for h in found] == sorted((h.probability for h in found), reverse=True)
     assert len({h.text for h in found}) == len(found) == 5
 
 
 def test_probabilities_of_two_ways_to_one_text_add_up():
-    rows = positions("AA", sure=0.5)
+    rows = positions("AA", probability=0.5)
     rows[:, 0] = 0.4
     both = {h.text: h.probability for h in n_best(rows / rows.sum(axis=1, keepdims=True), 9)}
     single = float(rows[0, 11] * rows[1, 0] / rows.sum(axis=1).prod())
@@ -109,7 +109,7 @@ def test_probabilities_of_two_ways_to_one_text_add_up():
 
 
 def test_min_share_limits_the_search():
-    rows = positions("AB", sure=0.5)
+    rows = positions("AB", probability=0.5)
     rows[0, 1 + CHARSET.index("8")] = 0.2
     assert [h.text for h in n_best(rows, 9, min_share=0.3)] == ["AB", "8B"]
     assert len(n_best(rows, 9)) == 9
@@ -118,10 +118,12 @@ def test_min_share_limits_the_search():
 @pytest.mark.parametrize("pair", ["O0", "I1", "B8", "S5", "Z2", "D0", "Q0", "G6"])
 def test_confusable_character_becomes_a_hypothesis_and_best_text_stays(pair):
     for one, other in (pair, pair[::-1]):
-        rows = with_confusables(positions(one, sure=0.99))
+        rows = with_confusables(positions(one, probability=0.99))
         assert best_text(rows) == one
         assert other in {h.text for h in n_best(rows, 4, min_share=0.01)}
-        assert other not in {h.text for h in n_best(positions(one, sure=0.99), 4, min_share=0.01)}
+        assert other not in {
+            h.text for h in n_best(positions(one, probability=0.99), 4, min_share=0.01)
+        }
 
 
 def test_confusables_of_no_positions_are_empty():
@@ -138,7 +140,7 @@ def test_tempered_rows_sum_to_one_and_keep_their_order(temperature, weights):
 
 
 def test_temperature_1_changes_nothing_and_temperatures_multiply():
-    rows = positions("AB12", sure=0.8)
+    rows = positions("AB12", probability=0.8)
     np.testing.assert_allclose(tempered(rows, 1.0), rows, atol=1e-6)
     np.testing.assert_allclose(tempered(tempered(rows, 2.0), 1.5), tempered(rows, 3.0), atol=1e-6)
 

@@ -1,4 +1,4 @@
-"""Clean Debian systems, and the package to install in them."""
+"""Builds the package, and Debian systems to install it in."""
 
 import os
 import subprocess
@@ -31,7 +31,7 @@ def build_package(folder: Path, architecture: str) -> Path:
 
 
 def newer(package: Path) -> Path:
-    """Returns the package with a higher version and another default configuration."""
+    """Repacks the package with a higher version and another default configuration."""
     root = package.with_suffix("")
     subprocess.run(["dpkg-deb", "--raw-extract", package, root], check=True)
     control = root / "DEBIAN/control"
@@ -45,7 +45,7 @@ def newer(package: Path) -> Path:
 
 
 def debian(root: Path, architecture: str) -> Path:
-    """Creates a minimal Debian 13 with systemd, with the newest packages of the mirror."""
+    """Creates a minimal Debian 13 with systemd from the newest packages of the mirror."""
     command = ["mmdebstrap", "--quiet", "--variant=minbase", "--include=systemd-sysv,dbus"]
     command += [
         '--aptopt=Acquire::Retries "5"',

@@ -1,4 +1,4 @@
-"""The shell scripts of the firmware."""
+"""Tests of the shell scripts of the firmware."""
 
 import subprocess
 from pathlib import Path
@@ -15,14 +15,14 @@ SCRIPTS = [
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: str(path.relative_to(FIRMWARE)))
-def test_shellcheck_accepts(script):
+def test_script_passes_shellcheck(script):
     command = ["shellcheck", "--external-sources", f"--source-path={script.parent}", script]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: str(path.relative_to(FIRMWARE)))
-def test_script_ends_at_the_first_failure(script):
+def test_script_stops_at_the_first_failure(script):
     assert "\nset -eu" in script.read_text()
 
 
@@ -40,4 +40,4 @@ def test_damaged_grubenv_is_rebuilt(tmp_path):
     new = "ORDER=B A\nB_OK=1\nB_TRY=0\nA_OK=0\nA_TRY=0\n"
     assert rebuilt() == new
     subprocess.run(["grub-editenv", grubenv, "set", "A_OK=1"], check=True)
-    assert "A_OK=1\n" in rebuilt(), "an intact file stays"
+    assert "A_OK=1\n" in rebuilt(), "an intact file is unchanged"

@@ -1,4 +1,4 @@
-"""Mutated MQTT messages, broker answers, video files and RTSP answers."""
+"""Tests with mutated MQTT messages, broker answers, video files and RTSP answers."""
 
 import socket
 import socketserver
@@ -27,7 +27,7 @@ from plateid.store.event_store import EventStore
 from tests.hostile.mutations import EXAMPLES, accepts, hostile, mutated, time_limit
 
 PACKETS = 4
-"""Number of packets of the mutated video files."""
+"""Number of packets in a mutated video file."""
 pytestmark = time_limit
 
 
@@ -53,6 +53,7 @@ def test_only_online_announces_devices_to_home_assistant(
     assert discovery.step(RetainedMessages()) is due
 
 
+# Answers of an MQTT 5 broker.
 CONNACK = b"\x20\x03\x00\x00\x00"
 SUBACK = b"\x90\x04\x00\x01\x00\x01"
 MESSAGE = b"\x32\x1f\x00\x14homeassistant/status\x00\x05\x00online"
@@ -62,7 +63,7 @@ DISCONNECT = b"\xe0\x02\x8e\x00"
 
 
 class ScriptedServer(socketserver.ThreadingTCPServer):
-    """A server that sends its next answer after each request, and closes after the last."""
+    """A server that sends the next of its answers after each request, then closes."""
 
     daemon_threads = True
     block_on_close = False
@@ -109,7 +110,7 @@ def server() -> Iterator[ScriptedServer]:
     | st.builds(lambda tail: CONNACK + tail, mutated(SUBACK + MESSAGE + PUBACK + MESSAGE))
     | st.builds(lambda tail: CONNACK + tail, st.binary(max_size=100))
 )
-def test_broker_answers_end_in_one_error(server: ScriptedServer, answer: bytes) -> None:
+def test_mutated_broker_answers_raise_broker_error(server: ScriptedServer, answer: bytes) -> None:
     server.answers = (answer,)
 
     def listen() -> None:
@@ -125,7 +126,7 @@ def test_broker_answers_end_in_one_error(server: ScriptedServer, answer: bytes) 
 
 
 def remuxed(path: Path) -> Path:
-    """Writes the start of the demo video in another container, with the index first."""
+    """Writes the first packets of the demo video into another container, index first."""
     options = {"movflags": "+faststart"} if path.suffix == ".mp4" else {}
     options["fflags"] = "+bitexact"  # no random numbers: mutations hit the same bytes
     with av.open(str(DEMO_VIDEO)) as source, av.open(str(path), "w", options=options) as target:
@@ -143,7 +144,7 @@ CONTAINERS = (".mp4", ".h264", ".mkv", ".ts")
 
 
 @pytest.mark.parametrize("suffix", CONTAINERS)
-def test_video_file_is_decoded_or_one_error(tmp_path: Path, suffix: str) -> None:
+def test_mutated_video_file_is_decoded_or_raises_source_error(tmp_path: Path, suffix: str) -> None:
     good = remuxed(tmp_path / f"good{suffix}").read_bytes()
     assert len(list(read_video(tmp_path / f"good{suffix}"))) == PACKETS
     file = tmp_path / f"mutated{suffix}"
@@ -163,6 +164,7 @@ def test_video_file_is_decoded_or_one_error(tmp_path: Path, suffix: str) -> None
     play_mutated()
 
 
+# Answers of an RTSP server to OPTIONS, DESCRIBE, SETUP and PLAY.
 SDP = b"""v=0
 o=- 0 0 IN IP4 127.0.0.1
 s=camera
@@ -184,11 +186,11 @@ ANSWERS = (
 
 @hostile
 @given(st.data(), st.integers(0, len(ANSWERS) - 1))
-def test_camera_answers_are_accepted_or_one_error(
-    server: ScriptedServer, data: st.DataObject, which: int
+def test_mutated_camera_answers_are_accepted_or_raise_source_error(
+    server: ScriptedServer, data: st.DataObject, index: int
 ) -> None:
     answers = list(ANSWERS)
-    answers[which] = data.draw(mutated(answers[which], head=200))
+    answers[index] = data.draw(mutated(answers[index], head=200))
     server.answers = tuple(answers)
     url = f"rtsp://127.0.0.1:{server.port}/x"
     accepts(url, lambda: probe(url, timeout_s=0.2), SourceError)

@@ -1,4 +1,4 @@
-"""Fixtures of the outputs."""
+"""Fixtures for tests of the outputs."""
 
 from collections.abc import Iterator
 from contextlib import closing

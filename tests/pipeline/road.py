@@ -94,7 +94,9 @@ class FakeNetworks:
     def read(self, image: Road, boxes: Sequence[Box]) -> list[PlateRead]:
         self.boxes_read += len(boxes)
         self.max_batch = max(self.max_batch, len(boxes))
-        plates = {box: positions(text, sure=probability) for box, text, probability in image.plates}
+        plates = {
+            box: positions(text, probability=probability) for box, text, probability in image.plates
+        }
         return [PlateRead(plates[box], 0.8, 25.0) for box in boxes]
 
 

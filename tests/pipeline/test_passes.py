@@ -13,7 +13,7 @@ BOX = (10.0, 10.0, 50.0, 20.0)
 
 
 def read(*, sharpness: float = 0.8, height: float = 20) -> PlateRead:
-    return PlateRead(positions("B68SPK", sure=0.97), sharpness, height)
+    return PlateRead(positions("B68SPK", probability=0.97), sharpness, height)
 
 
 def frame(box: Box = BOX) -> BestFrame:

@@ -1,4 +1,4 @@
-"""A service manager that receives sd_notify(3) messages."""
+"""Fixtures for tests of the service: a service manager that receives sd_notify(3) messages."""
 
 import socket
 from contextlib import closing
@@ -7,7 +7,7 @@ import pytest
 
 
 class Manager:
-    """The receiving side of NOTIFY_SOCKET."""
+    """A service manager that receives messages at NOTIFY_SOCKET."""
 
     def __init__(self, address: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -15,12 +15,12 @@ class Manager:
         self._socket.settimeout(20)
 
     def receive(self) -> dict[str, str]:
-        """Waits for the next message."""
+        """Waits for the next message; returns its fields."""
         lines = self._socket.recv(4096).decode().splitlines()
         return dict(line.split("=", 1) for line in lines)
 
     def receive_until(self, **wanted: str) -> list[dict[str, str]]:
-        """Returns all messages up to the first whose values begin with the wanted ones."""
+        """Returns all messages up to the first whose fields begin with the wanted values."""
         received = [self.receive()]
         while not all(received[-1].get(key, "").startswith(v) for key, v in wanted.items()):
             received.append(self.receive())

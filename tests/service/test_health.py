@@ -1,4 +1,4 @@
-"""The health report."""
+"""Tests of the health report."""
 
 import json
 import time
@@ -73,7 +73,7 @@ def test_report_has_number_of_replaced_stores(tmp_path: Path) -> None:
         assert report(make_health(store))["stores_replaced"] == 1
 
 
-def test_failing_store_leaves_the_rest_of_the_report(store: EventStore) -> None:
+def test_report_lacks_only_stored_values_if_the_store_fails(store: EventStore) -> None:
     made = make_health(store, listed=["Ana"])
     store.close()
     found = report(made)
@@ -113,7 +113,7 @@ def test_temperature_is_that_of_the_hottest_readable_zone(tmp_path: Path) -> Non
     assert health_report.temperature_c(tmp_path) == 61.7
 
 
-def test_report_is_published_at_the_start_and_on_request(
+def test_report_is_published_at_start_and_on_request(
     store: EventStore, subscriber: Subscriber, broker: Broker, publish: Publish
 ) -> None:
     publisher = publish(broker.config, health=make_health(store).to_json)

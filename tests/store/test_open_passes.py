@@ -30,8 +30,8 @@ def test_open_passes_are_those_without_plate_left_or_ended_by_a_recent_stop(stor
             ("other", "plate_seen", "yard"),
         ]
     ):
-        told = {"pass_id": pass_id, "event_type": event_type, "camera": camera}
-        append(store, seq, **told, **({"id": ago[pass_id]} if pass_id in ago else {}))
+        fields = {"pass_id": pass_id, "event_type": event_type, "camera": camera}
+        append(store, seq, **fields, **({"id": ago[pass_id]} if pass_id in ago else {}))
     store_stopped_passes(store, ["over", "unknown"], stopped=first_id(time.time() - 9))
     before = open_passes(store)
     passes = {camera: [*map(Pass.restored, events)] for camera, events in before.items()}

@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that serves files and fails on demand."""
+"""An HTTP server on loopback that serves files and simulates failures."""
 
 import threading
 from contextlib import suppress

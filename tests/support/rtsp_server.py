@@ -1,6 +1,6 @@
 """Serves rtsp://127.0.0.1:PORT/live; run with the Python that has Debian's GStreamer bindings.
 
-SIGUSR1 makes it hold its pictures back while connections stay open; SIGUSR2 lets them go on.
+SIGUSR1 makes it hold its frames back while connections stay open; SIGUSR2 lets them continue.
 """
 
 import signal

@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that keeps what it gets, and answers as it is told."""
+"""An HTTP server on loopback that records requests and sends configured responses."""
 
 import ssl
 import threading

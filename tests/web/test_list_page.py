@@ -1,4 +1,4 @@
-"""The page "Lists"."""
+"""Tests of the page "Lists"."""
 
 import os
 import time
@@ -81,7 +81,7 @@ def test_list_that_changed_since_the_page_was_loaded_is_not_overwritten(device):
     assert "XY99ZZ" in device.list_file.read_text()
 
 
-def test_of_two_parallel_changes_one_is_saved_and_one_rejected(device, monkeypatch):
+def test_only_one_of_two_parallel_changes_is_saved(device, monkeypatch):
     form, fsync = device.list_form(list="allow"), os.fsync
     monkeypatch.setattr("os.fsync", lambda file: (time.sleep(0.2), fsync(file)))
     plates = ("CC33CC", "DD44DD")

@@ -28,7 +28,7 @@ Rng = np.random.Generator
 REPLACED_SHARE = 0.3
 """Share of the plates that another plate replaces."""
 SIGNS_SHARE = 0.4
-"""Share of the images that get signs: text that is no plate."""
+"""Share of the images that get signs: text that is not a plate."""
 OFF_VEHICLE_SHARE = 0.8
 """Share of the signs that are kept off the vehicle: the place tells a blurred sign from a plate."""
 VEHICLE = np.array([-1.5, -3.0, 1.5, 3.0])

@@ -33,7 +33,7 @@ class DistillationLoss:
             if not has_yolov8_outputs(head) or head.nc != 1:
                 raise TrainError(f"--teacher {name}: its head is not that of a one-class YOLOv8")
             teacher.float().eval().requires_grad_(requires_grad=False)
-        self._teachers = [*teachers.values()]  # no ModuleList: a loss is no part of the network
+        self._teachers = [*teachers.values()]  # not a ModuleList: a loss is not part of the network
 
     def __call__(self, predictions: Any, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Returns the losses of scores, boxes and sides, divided by the number of plates."""

@@ -31,7 +31,7 @@ def write_contact_sheet(path: Path, *, beside: Path | None, seed: int) -> None:
         crops += [augmented(rng, plates[rng.integers(len(plates))]) for _ in range(COUNT)]
     try:
         written = cv2.imwrite(str(path), _contact_sheet(crops))
-    except cv2.error as error:  # the suffix is no image format
+    except cv2.error as error:  # not the suffix of an image format
         raise TrainError(f"{path}: {error.err}") from error
     if not written:
         raise TrainError(f"{path}: cannot be written")

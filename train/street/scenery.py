@@ -24,7 +24,7 @@ DUSK, LAMPLIGHT, BULB = (0.23, 0.18, 0.15), (0.20, 0.40, 0.54), (70, 190, 255)
 
 
 def paint_scenery(projection: Projection, *, seed: int, signs: int) -> tuple[Image, Image]:
-    """Returns the street as the camera sees it by day and at night, with so many signs."""
+    """Returns the street as the camera sees it by day and at night, with a number of signs."""
     rng = np.random.default_rng((seed, 2))
     painter = _Painter(Projection(projection.width * 2, projection.height * 2), rng)
     painter.paint_sky()

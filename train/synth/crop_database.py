@@ -49,7 +49,7 @@ class CropDatabase:
 def fill_crop_database(path: Path, count: int, *, seed: int, workers: int | None) -> None:
     """Renders crops until the file contains `count`; continues an interrupted file.
 
-    Raises TrainError if the file cannot be written, is no such file, or has another seed.
+    Raises TrainError if the file cannot be written, is another kind of file, or has another seed.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

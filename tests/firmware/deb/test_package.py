@@ -1,4 +1,4 @@
-"""The package in a clean Debian 13: install, upgrade, remove, purge, in this order."""
+"""Tests of the package in a clean Debian 13, in this order: install, upgrade, remove, purge."""
 
 import os
 import shutil
@@ -15,9 +15,9 @@ from tests.systemd.machine import Container
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="containers need root: see Makefile"),
-    pytest.mark.timeout(600),  # the whole of a Debian is fetched
+    pytest.mark.timeout(600),  # the fixture downloads a Debian system
 ]
-PATIENCE_S = 60
+SERVICE_TIMEOUT_S = 60
 CONFIG = Path("etc/plateid/plateid.toml")
 STATE = ("var/lib/private/plateid", "var/lib/plateid-models", "etc/plateid")
 
@@ -45,8 +45,8 @@ def device(tmp_path_factory, package) -> Iterator[Container]:
         yield made
 
 
-def done(device: Container, *command: str) -> str:
-    """Runs a command that must succeed; returns its output."""
+def run_ok(device: Container, *command: str) -> str:
+    """Runs a command in the container, which must succeed; returns its output."""
     result = device.run(*command)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
@@ -64,53 +64,53 @@ store.path = "/var/lib/plateid/plateid.sqlite3"
 
 
 def test_install_does_not_start_the_service(device):
-    done(device, *APT, "update")
-    output = done(device, *INSTALL, "/packages/first.deb")
+    run_ok(device, *APT, "update")
+    output = run_ok(device, *INSTALL, "/packages/first.deb")
     assert "Set up /etc/plateid/plateid.toml, then: systemctl enable --now plateid\n" in output
-    assert done(device, "plateid", "--version").startswith("plateid, version ")
+    assert run_ok(device, "plateid", "--version").startswith("plateid, version ")
     states = [device.show(key) for key in ("LoadState", "ActiveState", "UnitFileState")]
     assert states == ["loaded", "inactive", "disabled"]
-    stat = done(device, "stat", "-c", "%A %U %G", "/etc/plateid", f"/{CONFIG}").splitlines()
+    stat = run_ok(device, "stat", "-c", "%A %U %G", "/etc/plateid", f"/{CONFIG}").splitlines()
     assert stat == ["drwxr-x--- root plateid-config", "-rw-r----- root plateid-config"]
-    assert done(device, "systemd-analyze", "verify", "plateid.service") == ""
+    assert run_ok(device, "systemd-analyze", "verify", "plateid.service") == ""
 
 
 def test_plateid_check_passes_and_service_publishes_plates(device, broker):
     configure(device, broker.port)
-    checks = done(device, "plateid", "check", "-c", f"/{CONFIG}").splitlines()
+    checks = run_ok(device, "plateid", "check", "-c", f"/{CONFIG}").splitlines()
     assert {line.split()[0] for line in checks} <= {"ok", "warn"}
     with closing(Subscriber(broker.port)) as subscriber:
         device.systemctl("enable", "--now", "plateid")
-        until(subscriber.events, PATIENCE_S)
-    assert done(device, "systemctl", "--failed", "--quiet") == ""
+        until(subscriber.events, SERVICE_TIMEOUT_S)
+    assert run_ok(device, "systemctl", "--failed", "--quiet") == ""
 
 
 def test_upgrade_keeps_the_configuration_and_restarts_the_service(device):
     configured, pid = (device.root / CONFIG).read_text(), device.show("MainPID")
-    done(device, *INSTALL, "-o", "Dpkg::Options::=--force-confdef", "/packages/newer.deb")
+    run_ok(device, *INSTALL, "-o", "Dpkg::Options::=--force-confdef", "/packages/newer.deb")
     assert (device.root / CONFIG).read_text() == configured
     assert device.show("MainPID") not in {"0", pid}
-    until(lambda: "1 of 1 camera online" in device.show("StatusText"), PATIENCE_S)
+    until(lambda: "1 of 1 camera online" in device.show("StatusText"), SERVICE_TIMEOUT_S)
     assert device.show("UnitFileState") == "enabled"
 
 
 def test_installed_files_match_the_package(device):
-    assert done(device, "dpkg", "--verify", "plateid").split() == ["??5??????", "c", f"/{CONFIG}"]
+    assert run_ok(device, "dpkg", "--verify", "plateid").split() == ["??5??????", "c", f"/{CONFIG}"]
 
 
 def test_remove_keeps_data_and_configuration(device):
     (device.root / "var/lib/plateid-models").mkdir()
-    done(device, *APT, "remove", "plateid")
+    run_ok(device, *APT, "remove", "plateid")
     assert not (device.root / "opt/plateid").exists()
     assert device.show("LoadState") == "not-found"
     assert [name for name in (*STATE, CONFIG) if not (device.root / name).exists()] == []
-    assert done(device, "find", "/etc/systemd", "-name", "*plateid*") == ""
+    assert run_ok(device, "find", "/etc/systemd", "-name", "*plateid*") == ""
 
 
 def test_purge_deletes_everything(device):
-    done(device, *APT, "purge", "plateid")
+    run_ok(device, *APT, "purge", "plateid")
     assert (
-        done(device, "find", "/", "-xdev", "-path", "*plateid*", "-not", "-path", "/packages/*")
+        run_ok(device, "find", "/", "-xdev", "-path", "*plateid*", "-not", "-path", "/packages/*")
         == ""
     )
     assert device.run("getent", "group", "plateid-config").returncode == 2

@@ -34,11 +34,13 @@ def test_file_names_may_hold_any_bytes(tmp_path):
     (data / "images" / odd).with_suffix(".txt").write_text("0 .5 .5 .2 .2")
     images = read_images(data)
     assert data_hash(images)
-    said = yaml.safe_load(write_yolo(Split(images, []), data / "yolo").read_text(encoding="utf-8"))
-    assert said["path"] == str(data / "yolo")
+    written = yaml.safe_load(
+        write_yolo(Split(images, []), data / "yolo").read_text(encoding="utf-8")
+    )
+    assert written["path"] == str(data / "yolo")
 
 
-def test_images_of_one_name_are_all_kept(tmp_path):
+def test_images_with_the_same_name_are_all_kept(tmp_path):
     names = ("a.png", "a.jpg")
     rows = "a.png,1,2,30,40,,clear,v,0\na.jpg,5,6,30,40,,clear,v,0\n"
     both = [p for n in "12" for p in read_images(data_set(tmp_path / n / "d", rows, images=names))]
@@ -47,7 +49,7 @@ def test_images_of_one_name_are_all_kept(tmp_path):
     assert len(list((tmp_path / "yolo/labels/train").iterdir())) == 4
 
 
-def test_ultralytics_sees_images_with_any_suffix(tmp_path):
+def test_ultralytics_reads_images_with_any_suffix(tmp_path):
     rows = "a.jfif,1,2,30,40,,clear,v,0\nb.jpg,1,2,30,40,,clear,v,0\n"
     data = data_set(tmp_path / "d", rows, images=("a.jpg", "b.jpg"))
     (data / "images" / "a.jpg").rename(data / "images" / "a.jfif")
@@ -57,11 +59,11 @@ def test_ultralytics_sees_images_with_any_suffix(tmp_path):
     assert [len(each["bboxes"]) for each in seen.labels] == [1, 1]
 
 
-def test_jpeg_with_appended_data_is_copied_and_mended(tmp_path):
+def test_jpeg_with_appended_data_is_copied_and_ends_correctly(tmp_path):
     data = data_set(tmp_path / "d", "a.png,1,2,3,4,,clear,v,0\n")
-    clip = b"\xff\xda and a clip \xff\xd8"
+    video = b"\xff\xda and a video \xff\xd8"
     (data / "images" / "a.png").write_bytes(
-        exif_rotated(cv2.imencode(".jpg", NOISE)[1].tobytes()) + clip
+        exif_rotated(cv2.imencode(".jpg", NOISE)[1].tobytes()) + video
     )
     (one,) = read_images(data)
     assert (one.width, one.height) == (100, 200), "upright"
@@ -69,11 +71,13 @@ def test_jpeg_with_appended_data_is_copied_and_mended(tmp_path):
     write_yolo(Split([one], []), tmp_path / "yolo")
     names = {"train": "images/train", "names": {0: "plate"}, "channels": 3}
     seen = YOLODataset(img_path=str(tmp_path / "yolo/images/train"), data=names, augment=False)
-    assert Path(seen.im_files[0]).read_bytes() == before + b"\xff\xd9", "ultralytics mends none"
+    assert Path(seen.im_files[0]).read_bytes() == before + b"\xff\xd9", (
+        "ultralytics has not rewritten the file"
+    )
     assert one.path.read_bytes() == before
 
 
-def test_written_labels_are_read_back_and_replaced_only_when_complete(tmp_path):
+def test_labels_can_be_read_back_and_are_replaced_only_when_complete(tmp_path):
     rows = "a.png,10.5,20,30,40.25,,clear,v,0\nb.png,,,,,,,v,0\n"
     images = read_images(data_set(tmp_path / "d", rows))
     root = tmp_path / "yolo"

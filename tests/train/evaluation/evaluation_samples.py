@@ -19,14 +19,14 @@ ELSEWHERE = "0,0,50,20"
 
 
 def read(text: str, score: float = 0.9, *, height: float = 30.0) -> PlateRead:
-    """A sharp read whose every character has this probability; the others share the rest."""
-    slots = np.full((len(text), 1 + len(CHARSET)), (1 - score) / len(CHARSET), np.float32)
-    slots[range(len(text)), [1 + CHARSET.index(character) for character in text]] = score
-    return PlateRead(slots, 1.0, height)
+    """Returns a sharp read in which each character has this score; the others share the rest."""
+    rows = np.full((len(text), 1 + len(CHARSET)), (1 - score) / len(CHARSET), np.float32)
+    rows[range(len(text)), [1 + CHARSET.index(character) for character in text]] = score
+    return PlateRead(rows, 1.0, height)
 
 
 def plate(text: str, crop: PlateRead | None = None, **changes) -> LabelledPlate:
-    """A plate of 200 x 40 pixels, at a threshold of 0.3; detected with 0.9 and read correctly."""
+    """Returns a plate of 200 x 40 pixels, detected (0.9, threshold 0.3) and read correctly."""
     labels = LabelledBox((0, 0, 200, 40), text=text, **changes.pop("labels", {}))
     crop = crop or read(text)
     every = {"found": crop, "score": 0.9, **changes}
@@ -35,14 +35,14 @@ def plate(text: str, crop: PlateRead | None = None, **changes) -> LabelledPlate:
     return replace(made, **every).detected_at(0.3)
 
 
-def result_of(text: str, said: str, score: float = 0.9) -> ReadResult:
-    """A plate and the reading `said`."""
-    made = plate(text, read(said, score))
+def result_of(text: str, reading: str, score: float = 0.9) -> ReadResult:
+    """Returns a plate and its reading."""
+    made = plate(text, read(reading, score))
     return ReadResult(made, still_image_reading(made.crop))
 
 
 def image_result(found: list, truths: list, path: Path = Path("a.png")) -> ImageResult:
-    """Boxes are given as x1, y1, x2, y2, score."""
+    """Returns the result of an image; `found` has rows of x1, y1, x2, y2, score."""
     rows = np.array(found, np.float32).reshape(-1, 5)
     boxes = np.array(truths, np.float32).reshape(-1, 4)
     return ImageResult("data", path, 100.0, 0.5, rows[:, :4], rows[:, 4], boxes)

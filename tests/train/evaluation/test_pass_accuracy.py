@@ -5,14 +5,14 @@ from train.evaluation.image_results import LabelledPlate
 from train.evaluation.pass_accuracy import GAP_S, fused, pass_accuracy, passes
 
 
-def seen(text: str, t: float, said: str = "", score: float = 0.8, **changes) -> LabelledPlate:
-    """A plate whose characters are read with a probability of `score`."""
+def seen(text: str, t: float, reading: str = "", score: float = 0.8, **changes) -> LabelledPlate:
+    """Returns a plate in a frame at `t` seconds, read as `reading` with this character score."""
     return plate(
-        text, read(said or text, score), moment=(changes.pop("video", "ride"), t), **changes
+        text, read(reading or text, score), moment=(changes.pop("video", "ride"), t), **changes
     )
 
 
-def test_a_pass_is_one_text_in_one_video_without_long_gaps():
+def test_pass_is_one_text_in_one_video_without_long_gaps():
     frames = [
         seen("B68SPK", 3.0),
         seen("B12AAA", 1.0),

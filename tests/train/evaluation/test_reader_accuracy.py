@@ -11,7 +11,7 @@ from train.evaluation.reader_accuracy import (
 from train.folding import fold
 
 
-def test_a_plate_that_is_not_detected_is_not_read_end_to_end():
+def test_undetected_plate_counts_as_wrong_end_to_end():
     plates = [
         plate("B68SPK", read("B68SPK", 0.99)),
         plate("B68SPK", score=0.29),
@@ -29,7 +29,7 @@ def test_a_plate_that_is_not_detected_is_not_read_end_to_end():
     assert (found.confident, found.confident_correct) == (0.5, 0.5)
 
 
-def test_accuracy_of_nothing_is_none():
+def test_accuracy_without_plates_is_none():
     metrics = read_accuracy([]).metrics("crops_")
     assert metrics.pop("crops_plates") == 0
     assert set(metrics) == {

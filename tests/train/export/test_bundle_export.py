@@ -64,7 +64,7 @@ def test_refused_export_does_not_change_the_bundle(tmp_path, weights, options, r
     with pytest.raises(TrainError, match=reason):
         export_bundle(Export(out, weights, **options))
     assert {file.name: file.read_bytes() for file in out.iterdir()} == before
-    assert list(tmp_path.iterdir()) == [out], "nothing is left beside it"
+    assert list(tmp_path.iterdir()) == [out], "no temporary folder is left"
 
 
 @pytest.mark.parametrize("option", [{"precision": "int8"}, {"data": ("d",)}])
@@ -99,44 +99,70 @@ def test_detector_of_several_classes_is_refused(tmp_path):
         export_bundle(Export(tmp_path / "bundle", tmp_path / "coco.pt"))
 
 
-def test_training_resumes_from_the_reader_of_a_bundle(tmp_path):
+@pytest.fixture
+def network() -> PlateNet:
+    """A reader with random weights, all different as after training."""
     torch.manual_seed(0)
-    ours = PlateNet()
-    for weights in ours.state_dict().values():
+    network = PlateNet()
+    for weights in network.state_dict().values():
         if weights.is_floating_point():
-            weights.add_(0.01 * torch.rand_like(weights))  # no two are alike, as after training
-    torch.save({MODEL: ours.state_dict()}, tmp_path / "last.pt")
+            weights.add_(0.01 * torch.rand_like(weights))
+    return network
+
+
+@pytest.fixture
+def checkpoint(tmp_path, network) -> Path:
+    torch.save({MODEL: network.state_dict()}, tmp_path / "last.pt")
+    return tmp_path / "last.pt"
+
+
+def test_training_resumes_from_the_reader_of_a_bundle(tmp_path, network, checkpoint):
     out = tmp_path / "bundle"
-    export_bundle(Export(out, reader=tmp_path / "last.pt"))
+    export_bundle(Export(out, reader=checkpoint))
     spec = Bundle(out).spec.reader
     assert (spec.name, spec.width, spec.height, spec.colour) == ("bundle", 144, 48, "bgr")
-    fresh = PlateNet()
-    load_base(fresh, out)
+    resumed = PlateNet()
+    load_base(resumed, out)
     crops = torch.rand(2, 3, 48, 144) * 255
     with torch.inference_mode():
-        before, after = (each.eval()(crops) for each in (ours, fresh))
+        before, after = (each.eval()(crops) for each in (network, resumed))
     assert torch.allclose(before, after, atol=0.02), "apart from the rounding to float16"
-    own = {name: weight.clone() for name, weight in ours.state_dict().items()}
-    average_with(ours, [DEFAULT_BUNDLE, out])
-    another = {name: weight.clone() for name, weight in fresh.state_dict().items()}
-    load_base(fresh, DEFAULT_BUNDLE)
-    for name, weight in fresh.state_dict().items():
+
+
+def test_reader_is_averaged_with_bundles(tmp_path, network, checkpoint):
+    export_bundle(Export(tmp_path / "bundle", reader=checkpoint))
+    bundles = [DEFAULT_BUNDLE, tmp_path / "bundle"]
+    states = [{name: weight.clone() for name, weight in network.state_dict().items()}]
+    for bundle in bundles:
+        other = PlateNet()
+        load_base(other, bundle)
+        states.append(other.state_dict())
+    average_with(network, bundles)
+    for name, weight in network.state_dict().items():
         if weight.is_floating_point():
-            wanted = (own[name] + weight + another[name]) / 3
-            assert torch.allclose(ours.state_dict()[name], wanted, atol=1e-6), name
-    average = tmp_path / "average"
-    export_bundle(Export(average, reader=tmp_path / "last.pt", average_with=(DEFAULT_BUNDLE,)))
-    spec = Bundle(average).spec
+            mean = sum(state[name] for state in states) / 3
+            assert torch.allclose(weight, mean, atol=1e-6), name
+
+
+def test_averaged_reader_names_its_origins(tmp_path, checkpoint):
+    out = tmp_path / "average"
+    export_bundle(Export(out, reader=checkpoint, average_with=(DEFAULT_BUNDLE,)))
+    spec = Bundle(out).spec
     assert (spec.reader.name, spec.detector) == ("average", Bundle(DEFAULT_BUNDLE).spec.detector)
-    assert Bundle(average).spec.reader.origin.endswith(
+    assert spec.reader.origin.endswith(
         "average of its weights and those of default (romanian, kaggle, useu, us-crops, cn-crops)"
     )
+
+
+def test_average_needs_a_checkpoint_and_a_network(tmp_path, checkpoint):
+    out = tmp_path / "average"
     with pytest.raises(TrainError, match=r"nowhere: not a checkpoint of a reader"):
-        export_bundle(
-            Export(average, reader=tmp_path / "last.pt", average_with=(tmp_path / "nowhere",))
-        )
+        export_bundle(Export(out, reader=checkpoint, average_with=(tmp_path / "nowhere",)))
     with pytest.raises(TrainError, match=r"--average-with: only with --detector or --reader"):
-        export_bundle(Export(average, average_with=(DEFAULT_BUNDLE,)))
+        export_bundle(Export(out, average_with=(DEFAULT_BUNDLE,)))
+
+
+def test_reader_of_another_architecture_is_not_loaded(tmp_path):
     tiny = write_bundle(tmp_path / "tiny", detector_network([]), reader_network("A"))
     with pytest.raises(TrainError, match=r"tiny: its reader tiny-reader is another network"):
-        load_base(fresh, tiny)
+        load_base(PlateNet(), tiny)

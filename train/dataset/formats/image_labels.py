@@ -48,7 +48,7 @@ class ImageLabels:
         row: Other columns: `image`, and possibly `scene`, or `video` and `t`.
         is_normalised: Whether boxes are in normalised coordinates (0-1).
         size: (width, height) according to the label file; None: not given.
-        other_classes: The class of each box that is no plate.
+        other_classes: The class of each box that is not a plate.
     """
 
     folder: Path
