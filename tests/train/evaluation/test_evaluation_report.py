@@ -117,7 +117,7 @@ def test_record_holds_all_results(evaluation):
     assert [each["name"] for each in reader["passes"]] == ["a & <b>"]
     assert {each["read"] for each in reader["worst"]} == {"AO12"}
     assert {each["truth"] for each in reader["worst"]} == {"X9"}
-    kinds = {fault["kind"] for image in record["worst"] for fault in image["faults"]}
+    kinds = {error["kind"] for image in record["worst"] for error in image["errors"]}
     assert kinds == {"missed"}
 
 
