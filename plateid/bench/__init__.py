@@ -1,7 +1,6 @@
 """Measures this device: the time of each stage of a frame, and how many cameras it can handle.
 
-report      all measurements, as `plateid bench --json` prints them
-stages      one video in one thread: the time of each stage
+stages      one video in one thread: the time of each stage, and the accuracy
 capacity    `plateid run` with a number of cameras: load, latency, memory
 scenes      videos and frames to measure with
 stopwatch   the time of methods

@@ -7,16 +7,17 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import paho.mqtt.client as mqtt
+from numpy.typing import NDArray
 from prometheus_client.parser import text_string_to_metric_families
 
 from plateid.bench.scenes import write_rotated
@@ -33,6 +34,10 @@ STARTS = 8
 """Different positions at which cameras start the video; more cameras share them."""
 MAX_DROPPED = 0.01
 """Maximum share of dropped frames at which streams count as held in real time."""
+COUNTS = ("plateid_frames", "plateid_frames_dropped", "plateid_frames_skipped")
+"""Metrics of each camera that are compared before and after."""
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Opens URLs without a proxy."""
 
 
 class BenchError(PlateidError):
@@ -67,57 +72,70 @@ class Load:
         """Whether the service kept up with all streams."""
         return self.dropped <= MAX_DROPPED
 
-    def latency(self, percent: float) -> float | None:
-        """Returns a percentile of the latency in milliseconds; None without an event."""
-        return float(np.percentile(self.latency_ms, percent)) if self.latency_ms else None
+    @property
+    def percentiles(self) -> dict[str, Any]:
+        """The median and the 95th percentile of the latency; None without an event."""
+        late = self.latency_ms
+        return {
+            f"latency_p{p}_ms": float(np.percentile(late, p)) if late else None for p in (50, 95)
+        }
 
 
 def measure(video: Path, cameras: int, *, folder: Path, bundle: Path, seconds: float) -> Load:
     """Runs `plateid run` with a number of cameras that play a video again and again.
 
     They start at different positions, because vehicles do not reach all cameras at the same time.
-
-    Raises:
-        PlateidError: The broker or the service does not start.
+    Raises PlateidError if the broker or the service does not start.
     """
     folder.mkdir()
+    videos = [folder / f"from-{n}{video.suffix}" for n in range(min(cameras, STARTS))]
+    for n, file in enumerate(videos):
+        write_rotated(file, video, n / len(videos))
     with _broker(folder) as port, _latencies(port) as received:
         metrics_port = free_port()
-        metrics = f"http://{HOST}:{metrics_port}/metrics"
-        videos = _rotated(folder, video, min(cameras, STARTS))
         urls = [str(videos[n % len(videos)]) for n in range(cameras)]
         config = _write_config(folder, urls, bundle=bundle, ports=(port, metrics_port))
-        with _service(config) as process:
-            _wait_online(process, metrics, cameras)
+        metrics = f"http://{HOST}:{metrics_port}/metrics"
+        command = [sys.executable, "-m", "plateid", "run", "-c", str(config)]
+        with _running(command, folder / "log", lambda: _all_online(metrics)) as process:
             time.sleep(WARM_UP_S)
-            before, began = _sample(process, metrics), len(received)
+            before, began = _sample(process.pid, metrics), len(received)
             time.sleep(seconds)
-            after, ended = _sample(process, metrics), len(received)
+            after, ended = _sample(process.pid, metrics), len(received)
     elapsed_s = after.at - before.at
-    frames = {name: after.frames[name] - before.frames[name] for name in after.frames}
-    dropped = {name: after.dropped[name] - before.dropped[name] for name in after.frames}
-    skipped = {name: after.skipped[name] - before.skipped[name] for name in after.frames}
-    rates = [(frames[name] - dropped[name] - skipped[name]) / elapsed_s for name in frames]
+    frames, dropped, skipped = after.counts - before.counts
+    rates = (frames - dropped - skipped) / elapsed_s
+    every = max(1, frames.sum())
     return Load(
         cameras,
-        (after.cpu_s - before.cpu_s) / elapsed_s,
-        sum(dropped.values()) / max(1, sum(frames.values())),
-        sum(skipped.values()) / max(1, sum(frames.values())),
-        min(rates),
-        max(rates),
-        received[began:ended],
-        after.memory_mb,
+        cores=(after.cpu_s - before.cpu_s) / elapsed_s,
+        dropped=float(dropped.sum() / every),
+        skipped=float(skipped.sum() / every),
+        min_rate=float(rates.min()),
+        max_rate=float(rates.max()),
+        latency_ms=received[began:ended],
+        memory_mb=after.memory_mb,
     )
 
 
-@dataclass(frozen=True)
-class _Sample:
-    at: float
-    cpu_s: float
-    memory_mb: float
-    frames: dict[str, float]
-    dropped: dict[str, float]
-    skipped: dict[str, float]
+@contextmanager
+def _running(
+    command: Sequence[str], log: Path, is_ready: Callable[[], bool]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs a program and waits until it is ready."""
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen(command, stderr=errors) as process,  # noqa: S603 - ourselves or mosquitto
+    ):
+        try:
+            deadline = time.monotonic() + START_S
+            while not is_ready():
+                if time.monotonic() > deadline or process.poll() is not None:
+                    raise BenchError(" ".join(command), "did not start")
+                time.sleep(POLL_S)
+            yield process
+        finally:
+            process.terminate()
 
 
 @contextmanager
@@ -132,30 +150,14 @@ def _broker(folder: Path) -> Iterator[int]:
     file.write_text(
         f"listener {port} {HOST}\nallow_anonymous true\nlog_dest none\nset_tcp_nodelay true\n"
     )
-    with subprocess.Popen([mosquitto, "-c", str(file)]) as process:  # noqa: S603 - found above
-        try:
-            _wait_listens(port)
-            yield port
-        finally:
-            process.terminate()
+    command = [mosquitto, "-c", str(file)]
+    with _running(command, folder / "mosquitto.log", lambda: _listens(port)):
+        yield port
 
 
-def _wait_listens(port: int) -> None:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex((HOST, port)) == 0:
-                return
-        time.sleep(POLL_S)
-    raise BenchError("mosquitto", "did not start")
-
-
-def _rotated(folder: Path, video: Path, count: int) -> list[Path]:
-    """Writes copies of the video that start at evenly spread positions."""
-    files = [folder / f"from-{n}{video.suffix}" for n in range(count)]
-    for n, file in enumerate(files):
-        write_rotated(file, video, n / count)
-    return files
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
 
 
 def _write_config(folder: Path, urls: list[str], *, bundle: Path, ports: tuple[int, int]) -> Path:
@@ -173,21 +175,6 @@ def _write_config(folder: Path, urls: list[str], *, bundle: Path, ports: tuple[i
 
 
 @contextmanager
-def _service(config: Path) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "plateid", "run", "-c", str(config)]
-    with (
-        config.with_name("log").open("wb") as log,
-        subprocess.Popen(  # noqa: S603 - ourselves
-            command, stderr=log
-        ) as process,
-    ):
-        try:
-            yield process
-        finally:
-            process.terminate()
-
-
-@contextmanager
 def _latencies(port: int) -> Iterator[list[float]]:
     """Collects the latency of each `plate_seen`, milliseconds."""
     latencies: list[float] = []
@@ -202,28 +189,30 @@ def _latencies(port: int) -> Iterator[list[float]]:
         yield latencies
 
 
-def _wait_online(process: subprocess.Popen[bytes], metrics: str, cameras: int) -> None:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if sum(count > 0 for count in _sample(process, metrics).frames.values()) == cameras:
-                return
-        except urllib.error.URLError:
-            pass
-        time.sleep(POLL_S)
-    raise BenchError("plateid run", "did not start")
+@dataclass(frozen=True)
+class _Sample:
+    at: float
+    cpu_s: float
+    memory_mb: float
+    counts: NDArray[np.float64]
 
 
-def _sample(process: subprocess.Popen[bytes], metrics: str) -> _Sample:
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with direct.open(metrics, timeout=START_S) as answer:
-        families = {f.name: f for f in text_string_to_metric_families(answer.read().decode())}
-    frames, dropped, skipped = (
-        {sample.labels["camera"]: sample.value for sample in families[name].samples}
-        for name in ("plateid_frames", "plateid_frames_dropped", "plateid_frames_skipped")
-    )
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+def _sample(pid: int, metrics: str) -> _Sample:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     cpu_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     memory_mb = pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-    return _Sample(time.monotonic(), cpu_s, memory_mb, frames, dropped, skipped)
+    return _Sample(time.monotonic(), cpu_s, memory_mb, _counts(metrics))
+
+
+def _counts(metrics: str) -> NDArray[np.float64]:
+    """Returns the counts of frames, shape (COUNTS, cameras)."""
+    with DIRECT.open(metrics, timeout=START_S) as answer:
+        families = {f.name: f for f in text_string_to_metric_families(answer.read().decode())}
+    return np.array([[sample.value for sample in families[name].samples] for name in COUNTS])
+
+
+def _all_online(metrics: str) -> bool:
+    with suppress(OSError):  # it does not listen yet
+        return bool(_counts(metrics)[0].all())
+    return False

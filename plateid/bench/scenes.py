@@ -1,6 +1,6 @@
 """Videos and frames to measure with, made from the demo video."""
 
-import json
+import itertools
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -9,10 +9,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from plateid.capture.container import open_container
 from plateid.capture.video_file import read_video
 from plateid.capture.video_image import VideoImage
-from plateid.core.geometry import expanded
 from plateid.core.records import Frame, Image
 from plateid.demo import DEMO_VIDEO
 
@@ -28,22 +26,21 @@ COLUMNS = 5
 """Plates side by side in a crowded frame."""
 STEP_PX = 6
 """Movement of a plate between two frames, pixels."""
-PLATE_HEIGHT = 24
-"""Height of a plate in a crowded frame, pixels."""
-MARGIN = 1.0, 3.0
-"""Margin of the plate image in plate widths and heights: detectors use the vehicle around it."""
+PATCH_FRAME, PATCH = 105, (138.1, 410.1, 469.9, 577.4)
+"""Frame and box of a plate of the demo video, 24 pixels high, with the vehicle around it, which
+detectors use."""
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def write_traffic(path: Path, video: Path) -> None:
     """Writes the video as a camera sends it: 1080p, 15 frames a second."""
-    source_fps = _rate(video)
-    frames = (
-        frame.image.resized(WIDTH, HEIGHT)
-        for frame in read_video(video)
-        if frame.sequence * FPS // source_fps != (frame.sequence - 1) * FPS // source_fps
-    )
-    _write(path, frames)
+    times = itertools.groupby(read_video(video), lambda frame: _number(frame.media_time_s or 0.0))
+    _write(path, (next(frames).image.resized(WIDTH, HEIGHT) for _, frames in times))
+
+
+def _number(media_time_s: float) -> int:
+    """Returns the number of the frame of a video at `FPS` that shows a time."""
+    return int(media_time_s * FPS + 1e-3)
 
 
 def write_rotated(path: Path, video: Path, part: float) -> None:
@@ -73,7 +70,8 @@ def write_still(path: Path, video: Path) -> None:
 
 def crowded(count: int, frames: int) -> Iterator[Frame]:
     """Yields frames of 1080p with a number of moving plates of the demo video."""
-    patch = _patch()
+    video = itertools.islice(read_video(DEMO_VIDEO), PATCH_FRAME, None)
+    patch = next(video).image.crop(PATCH)
     height, width = patch.shape[:2]
     rng = np.random.default_rng(0)
     road = rng.normal(90, NOISE, (HEIGHT, WIDTH, 3)).astype(np.uint8)
@@ -87,22 +85,6 @@ def crowded(count: int, frames: int) -> Iterator[Frame]:
         image = av.VideoFrame.from_ndarray(pixels, "bgr24").reformat(format="yuv420p")
         at = START + timedelta(seconds=n / FPS)
         yield Frame("crowd", n, at, n / FPS, VideoImage(image))
-
-
-def _patch() -> Image:
-    """Returns a plate of the demo video with its surroundings."""
-    vehicle = json.loads(DEMO_VIDEO.with_suffix(".json").read_text())["vehicles"][0]
-    heights = [y2 - y1 for _, y1, _, y2 in vehicle["boxes"]]
-    index = int(np.argmin(np.abs(np.array(heights) - PLATE_HEIGHT)))
-    wanted = vehicle["first_frame"] + index
-    frame = next(frame for frame in read_video(DEMO_VIDEO) if frame.sequence == wanted)
-    box = expanded(vehicle["boxes"][index], x=MARGIN[0], y=MARGIN[1])
-    return frame.image.crop(box)
-
-
-def _rate(video: Path) -> float:
-    with open_container(str(video)) as (_, stream):
-        return float(stream.average_rate or stream.guessed_rate or FPS)
 
 
 def _write(path: Path, images: Iterator[Image]) -> None:

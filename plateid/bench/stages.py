@@ -1,11 +1,15 @@
 """Measures one video in one thread: the time of each stage, and the minimum possible time."""
 
 import functools
-import itertools
+import json
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +21,8 @@ from plateid.capture.video_file import read_video
 from plateid.capture.video_image import VideoImage
 from plateid.config.models import ModelsConfig
 from plateid.config.storage import RetentionConfig, SnapshotsConfig
-from plateid.core.records import BestFrame, PlateEvent, Snapshot
+from plateid.core.records import Frame, Plate, PlateEvent
+from plateid.demo import DEMO_VIDEO
 from plateid.models.networks import Networks
 from plateid.models.onnx_detector import OnnxDetector
 from plateid.models.onnx_reader import OnnxReader
@@ -48,6 +53,20 @@ STAGES = {
 """The stages of a frame, with their descriptions."""
 CROWDED_FRAMES = 30
 """Frames whose median time counts for a number of plates."""
+WATCHED = (
+    (MotionGate, "passes", "motion"),
+    (OnnxDetector, "detect", "boxes"),
+    (VideoImage, "resized", "scale"),
+    (OnnxReader, "read", "crop"),
+    (Tracker, "update", "tracking"),
+    (Tracker, "keep", "tracking"),
+    (Pass, "add", "fusion"),
+    (Pass, "reading", "fusion"),
+    (Pass, "similar_reads", "fusion"),
+    (EventStore, "append", "store"),
+    (Snapshots, "take", "store"),
+)
+"""Methods that are stages, beside the two networks, decoding and the rest."""
 Inference = tuple[NetworkSession, NDArray[np.float32]]
 
 
@@ -58,190 +77,131 @@ class Profile:
     Attributes:
         times_ms: Time of each stage, shape (frames,).
         read: Whether a frame shows plates, shape (frames,).
-        cpu_ms: CPU time of all stages of all frames.
-        bare_ms: CPU time of decoding and of ONNX Runtime alone, with the same inputs.
-        events: Number of events.
-        left: Plates of the `plate_left` events.
+        cpu_s: CPU time of all stages of all frames.
+        bare_s: CPU time of decoding and of ONNX Runtime alone, with the same inputs.
+        events: All events.
     """
 
     times_ms: dict[str, NDArray[np.float64]]
     read: NDArray[np.bool_]
-    cpu_ms: float
-    bare_ms: float
-    events: int
-    left: list[str]
+    cpu_s: float
+    bare_s: float
+    events: list[PlateEvent]
 
-    @property
-    def frames(self) -> int:
-        """Number of frames."""
-        return len(self.read)
-
-    @property
-    def ratio(self) -> float:
-        """CPU time of all of plateid divided by that of decoding and networks alone."""
-        return self.cpu_ms / self.bare_ms
-
-    @property
-    def frame_ms(self) -> NDArray[np.float64]:
-        """Time of all stages together, shape (frames,)."""
-        return np.asarray(np.sum(list(self.times_ms.values()), axis=0))
-
-    def share(self, stage: str) -> float:
-        """Returns the share of a stage in the total time."""
-        return float(self.times_ms[stage].sum() / self.frame_ms.sum())
-
-    def frame_rates(self) -> tuple[float, float]:
-        """Returns the frames a second with plates and without; 0 if there is no such frame."""
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the profile for JSON."""
+        frame_ms = np.sum(list(self.times_ms.values()), axis=0)
+        stages = {
+            stage: {
+                "median_ms": float(np.median(times)),
+                "p95_ms": float(np.percentile(times, 95)),
+                "share": float(times.sum() / frame_ms.sum()),
+            }
+            for stage, times in self.times_ms.items()
+        }
         with_plates, without = (
             1000 / float(times.mean()) if len(times) else 0.0
-            for times in (self.frame_ms[self.read], self.frame_ms[~self.read])
+            for times in (frame_ms[self.read], frame_ms[~self.read])
         )
-        return with_plates, without
-
-
-@dataclass(frozen=True)
-class Crowd:
-    """Median time of a frame with a number of plates, and how many were found."""
-
-    plates: int
-    frame_ms: float
-    found: float
-
-
-class EventFolder:
-    """Stores events and snapshots in a directory, as the service does."""
-
-    def __init__(self, folder: Path) -> None:
-        """Creates an empty store."""
-        path = folder / "events.sqlite3"
-        self._store = EventStore(path)
-        self._snapshots = Snapshots(
-            SnapshotsConfig(),
-            {True: "keep", False: "keep"},
-            SnapshotFiles(path),
-            retention=RetentionConfig(),
-            publish=lambda _camera, _jpeg: None,
-        )
-        self._sequence = itertools.count(1)
-        self.next_seq = lambda: next(self._sequence)
-        self.events = 0
-        self.left: list[str] = []
-
-    def take(self, event: PlateEvent, frame: BestFrame | None) -> Snapshot | None:
-        """Stores the snapshot of an event."""
-        return self._snapshots.take(event, frame)
-
-    def accept(self, event: PlateEvent) -> None:
-        """Stores an event."""
-        self._store.append(event)
-        self.events += 1
-        self.left += [event.plate] if event.event_type == "plate_left" else []
-
-    def close(self) -> None:
-        """Closes the store."""
-        self._store.close()
+        return {
+            "stages": stages,
+            "frames_a_second": {"with_plates": with_plates, "without": without},
+            "cpu_ms": 1000 * self.cpu_s / len(self.read),
+            "bare_ms": 1000 * self.bare_s / len(self.read),
+            "ratio": self.cpu_s / self.bare_s,
+        }
 
 
 class Bench:
     """Measures the networks of a bundle and the pipelines that use them."""
 
     def __init__(self, bundle: Path) -> None:
-        """Loads the bundle.
-
-        Raises:
-            PlateidError: The bundle cannot be used.
-        """
+        """Loads the bundle; raises PlateidError if it cannot be used."""
         self.networks = Networks(ModelsConfig(bundle=bundle))
 
     def profile(self, video: Path) -> Profile:
-        """Processes a video as fast as possible.
+        """Processes a video as fast as possible; raises SourceError if it cannot be read."""
+        inferences: list[Inference] = []
+        with Stopwatch() as stopwatch:
+            for owner, method, stage in WATCHED:
+                stopwatch.watch(owner, method, stage)
+            for session, stage in (
+                (self.networks.detector_session, "detector"),
+                (self.networks.reader_session, "reader"),
+            ):
+                keep = functools.partial(_keep, inferences, session)
+                stopwatch.watch(session, "run", stage, seen=keep)
+            return self._process(video, stopwatch, inferences)
 
-        Raises:
-            SourceError: The video cannot be read.
-        """
-        stopwatch, inferences = Stopwatch(), list[Inference]()
-        try:
-            self._watch(stopwatch, inferences)
-            with tempfile.TemporaryDirectory(prefix="plateid-bench-") as folder:
-                return self._process(video, EventFolder(Path(folder)), stopwatch, inferences)
-        finally:
-            stopwatch.stop()
-
-    def _watch(self, stopwatch: Stopwatch, inferences: list[Inference]) -> None:
-        for owner, method, stage in (
-            (MotionGate, "passes", "motion"),
-            (OnnxDetector, "detect", "boxes"),
-            (VideoImage, "resized", "scale"),
-            (OnnxReader, "read", "crop"),
-            (Tracker, "update", "tracking"),
-            (Tracker, "keep", "tracking"),
-            (Pass, "add", "fusion"),
-            (Pass, "reading", "fusion"),
-            (Pass, "similar_reads", "fusion"),
-            (EventFolder, "take", "store"),
-            (EventFolder, "accept", "store"),
+    def _process(self, video: Path, stopwatch: Stopwatch, inferences: list[Inference]) -> Profile:
+        read, cpu_s, bare_s = list[bool](), 0.0, 0.0
+        with (
+            self._pipeline() as (pipeline, events),
+            open_container(str(video)) as (container, stream),
         ):
-            stopwatch.watch(owner, method, stage)
-        for session, stage in (
-            (self.networks.detector_session, "detector"),
-            (self.networks.reader_session, "reader"),
-        ):
-            keep = functools.partial(_keep, inferences, session)
-            stopwatch.watch(session, "run", stage, seen=keep)
-
-    def _process(
-        self, video: Path, events: EventFolder, stopwatch: Stopwatch, inferences: list[Inference]
-    ) -> Profile:
-        pipeline = self.pipeline(events)
-        read, cpu_ms, bare_ms = [], 0.0, 0.0
-        frames = read_video(video)
-        with open_container(str(video)) as (container, stream):
-            decode = container.decode(stream)
+            bare_frames = container.decode(stream)
+            next_frame = stopwatch.timed(functools.partial(next, read_video(video), None), "decode")
+            next_plates = stopwatch.timed(lambda: _plates(pipeline, next_frame()), "rest")
             while True:
                 stopwatch.next_frame()
                 inferences.clear()
                 started = time.process_time()
-                with stopwatch.stage("rest"):
-                    with stopwatch.stage("decode"):
-                        frame = next(frames, None)
-                    plates = pipeline.process(frame) if frame else []
+                plates = next_plates()
                 ended = time.process_time()
-                if frame is None:
+                if plates is None:
                     break
-                next(decode, None)
+                next(bare_frames, None)
                 for session, batch in inferences:
                     session.run_unchecked(batch)
-                cpu_ms += 1000 * (ended - started)
-                bare_ms += 1000 * (time.process_time() - ended)
+                cpu_s += ended - started
+                bare_s += time.process_time() - ended
                 read.append(bool(plates))
-        pipeline.finish()
-        events.close()
         times = {stage: stopwatch.times(stage)[:-1] for stage in STAGES}
-        return Profile(times, np.array(read), cpu_ms, bare_ms, events.events, events.left)
+        return Profile(times, np.array(read), cpu_s, bare_s, events)
 
-    def pipeline(self, events: EventFolder) -> CameraPipeline:
-        """Returns a camera pipeline that hands its events to `events`."""
-        names = self.networks.names
-        return CameraPipeline(
-            PipelineSettings("bench"),
-            EventBuilder("bench", names, events.next_seq, take_snapshot=events.take),
-            detect=self.networks.detector().detect,
-            read=self.networks.reader().read,
-            sink=events.accept,
-        )
-
-    def crowd(self, plates: int) -> Crowd:
-        """Measures frames with a number of plates."""
-        times, found = [], []
+    @contextmanager
+    def _pipeline(self) -> Iterator[tuple[CameraPipeline, list[PlateEvent]]]:
+        """Gives a camera pipeline that stores events and snapshots as the service does."""
         with tempfile.TemporaryDirectory(prefix="plateid-bench-") as folder:
-            events = EventFolder(Path(folder))
-            pipeline = self.pipeline(events)
+            path = Path(folder) / "events.sqlite3"
+            store = EventStore(path)
+            snapshots = Snapshots(
+                SnapshotsConfig(),
+                {True: "keep", False: "keep"},
+                SnapshotFiles(path),
+                retention=RetentionConfig(),
+                publish=lambda _camera, _jpeg: None,
+            )
+            names, events = self.networks.names, list[PlateEvent]()
+
+            def keep(event: PlateEvent) -> None:
+                store.append(event)
+                events.append(event)
+
+            pipeline = CameraPipeline(
+                PipelineSettings("bench"),
+                EventBuilder("bench", names, store.next_seq, take_snapshot=snapshots.take),
+                detect=self.networks.detector().detect,
+                read=self.networks.reader().read,
+                sink=keep,
+            )
+            yield pipeline, events
+            pipeline.finish()
+            store.close()
+
+    def crowd(self, plates: int) -> tuple[float, float]:
+        """Returns the median time of a frame with a number of plates, and how many are found."""
+        times_ms, found = [], []
+        with self._pipeline() as (pipeline, _):
             for frame in crowded(plates, CROWDED_FRAMES):
                 started = time.perf_counter()
                 found.append(len(pipeline.process(frame)))
-                times.append(1000 * (time.perf_counter() - started))
-            events.close()
-        return Crowd(plates, float(np.median(times)), float(np.median(found)))
+                times_ms.append(1000 * (time.perf_counter() - started))
+        return float(np.median(times_ms)), float(np.median(found))
+
+
+def _plates(pipeline: CameraPipeline, frame: Frame | None) -> Sequence[Plate] | None:
+    return pipeline.process(frame) if frame else None
 
 
 def decode_ms(video: Path) -> float:
@@ -253,3 +213,11 @@ def decode_ms(video: Path) -> float:
 
 def _keep(inferences: list[Inference], session: NetworkSession, batch: NDArray[np.float32]) -> None:
     inferences.append((session, batch))
+
+
+def accuracy_of(events: Iterable[PlateEvent]) -> dict[str, int]:
+    """Compares the plates of `plate_left` events with the vehicles of the demo video."""
+    vehicles = json.loads(DEMO_VIDEO.with_suffix(".json").read_text())["vehicles"]
+    plates = [event.plate for event in events if event.event_type == "plate_left"]
+    right = (Counter(each["plate"] for each in vehicles) & Counter(plates)).total()
+    return {"vehicles": len(vehicles), "right": right, "wrong": len(plates) - right}

@@ -2,79 +2,57 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-class Stopwatch:
-    """The time of each stage, one value for each frame; for one thread."""
+class Stopwatch(ExitStack):
+    """The time of each stage, one value for each frame; its end restores all watched methods."""
 
     def __init__(self) -> None:
         """Measures nothing yet."""
+        super().__init__()
         self._frames: list[dict[str, float]] = []
-        self._inner: list[float] = []
-        self._undo: list[Callable[[], None]] = []
+        self._inner = [0.0]
 
     def next_frame(self) -> None:
         """Starts the next frame."""
         self._frames.append(defaultdict(float))
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Adds the time of the block to the current frame, without that of stages inside it."""
-        started = self._begin()
-        try:
-            yield
-        finally:
-            self._end(name, started)
-
-    def _begin(self) -> float:
-        self._inner.append(0.0)
-        return time.perf_counter()
-
-    def _end(self, name: str, started: float) -> None:
-        elapsed = time.perf_counter() - started
-        self._frames[-1][name] += 1000 * (elapsed - self._inner.pop())
-        if self._inner:
-            self._inner[-1] += elapsed
-
-    def watch(
+    def timed(
         self,
-        owner: Any,
-        method: str,
-        name: str,
-        *,
-        seen: Callable[..., None] = lambda *_, **__: None,
-    ) -> None:
-        """Makes each call of a method of a class or object a stage.
+        function: Callable[..., Any],
+        stage: str,
+        seen: Callable[..., object] = lambda *_: None,
+    ) -> Callable[..., Any]:
+        """Returns a function that adds its time, without that of inner stages, to the frame.
 
-        `seen` is called with the arguments after each call; its time is in no stage.
+        `seen` is called with the arguments before each call; its time is not in this stage.
         """
-        original, is_own = getattr(owner, method), method in vars(owner)
 
-        def watched(*args: Any, **options: Any) -> Any:
-            started = self._begin()  # no context manager: it costs as much as a small stage
+        def measured(*args: Any, **options: Any) -> Any:
+            seen(*args)
+            self._inner.append(0.0)
+            started = time.perf_counter()  # no context manager: it costs as much as a small stage
             try:
-                answer = original(*args, **options)
+                return function(*args, **options)
             finally:
-                self._end(name, started)
-            seen(*args, **options)
-            return answer
+                elapsed = time.perf_counter() - started
+                self._frames[-1][stage] += 1000 * (elapsed - self._inner.pop())
+                self._inner[-1] += elapsed
 
-        setattr(owner, method, watched)
-        self._undo.append(
-            lambda: setattr(owner, method, original) if is_own else delattr(owner, method)
-        )
+        return measured
 
-    def stop(self) -> None:
-        """Restores all methods."""
-        while self._undo:
-            self._undo.pop()()
+    def watch(self, owner: Any, method: str, stage: str, **options: Any) -> None:
+        """Makes each call of a method of a class or object a stage; `options` as `timed`."""
+        original = getattr(owner, method)
+        setattr(owner, method, self.timed(original, stage, **options))
+        self.callback(setattr, owner, method, original)
 
-    def times(self, name: str) -> NDArray[np.float64]:
+    def times(self, stage: str) -> NDArray[np.float64]:
         """Returns the times of a stage, milliseconds, shape (frames,)."""
-        return np.array([frame.get(name, 0.0) for frame in self._frames])
+        return np.array([frame.get(stage, 0.0) for frame in self._frames])

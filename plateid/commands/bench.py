@@ -2,17 +2,18 @@
 
 import functools
 import json
+import os
+import platform
 import tempfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import click
-import numpy as np
 
 from plateid.bench.capacity import Load, measure
-from plateid.bench.report import Accuracy, Report, accuracy_of
 from plateid.bench.scenes import FPS, write_still, write_traffic
-from plateid.bench.stages import STAGES, Bench, Crowd, Profile, decode_ms
+from plateid.bench.stages import STAGES, Bench, Profile, accuracy_of, decode_ms
 from plateid.commands.options import BUNDLE, to_counts
 from plateid.config.models import bundle_path
 from plateid.demo import DEMO_VIDEO
@@ -49,39 +50,45 @@ def bench(
     It measures each stage of a frame in one thread. Then it runs the service with more and more
     cameras of 1080p and 15 frames a second.
     """
-    report, show = Report(), _ignore if as_json else click.echo
+    show = _ignore if as_json else click.echo
     with tempfile.TemporaryDirectory(prefix="plateid-bench-") as name:
         folder = Path(name)
         traffic, still = folder / "traffic.mp4", folder / "still.mp4"
         _step("writing test videos")
         write_traffic(traffic, video or DEMO_VIDEO)
         write_still(still, video or DEMO_VIDEO)
-        report.still_decode_ms = decode_ms(still)
-        _measure_stages(report, traffic, Path(bundle_path(bundle)), demo=video is None)
-        show(_stages_text(report))
+        still_decode_ms = decode_ms(still)
+        _step("loading the networks")
+        networks = Bench(Path(bundle_path(bundle)))
+        _step("measuring the stages of a frame")
+        profile = networks.profile(traffic)
+        accuracy = None if video else accuracy_of(profile.events)
+        crowds = {plates: networks.crowd(plates) for plates in PLATE_COUNTS}
+        show(_stages_text(profile, accuracy, crowds))
         measured = functools.partial(measure, bundle=Path(bundle_path(bundle)), seconds=seconds)
+        still_load, loads = None, []
         if cameras:
             _step("measuring a still scene")
-            report.still = measured(still, 1, folder=folder / "still")
-            show(_still_text(report.still, report.still_decode_ms))
+            still_load = measured(still, 1, folder=folder / "still")
+            show(_still_text(still_load, still_decode_ms))
         for count in cameras:
             _step(f"measuring {count} of {max(cameras)} cameras")
-            report.loads.append(measured(traffic, count, folder=folder / f"traffic-{count}"))
-            show(_load_text(report.loads[-1]))
+            loads.append(measured(traffic, count, folder=folder / f"traffic-{count}"))
+            show(_load_text(loads[-1]))
     if cameras:
-        held = [load.cameras for load in report.loads if load.held]
+        held = [load.cameras for load in loads if load.held]
         show(f"streams held in real time: {max(held, default=0)}")
     if as_json:
-        click.echo(json.dumps(report.to_dict(), indent=1))
-
-
-def _measure_stages(report: Report, traffic: Path, bundle: Path, *, demo: bool) -> None:
-    _step("loading the networks")
-    bench = Bench(bundle)
-    _step("measuring the stages of a frame")
-    report.profile = bench.profile(traffic)
-    report.accuracy = accuracy_of(report.profile.left) if demo else None
-    report.crowds = [bench.crowd(plates) for plates in PLATE_COUNTS]
+        report = {
+            "machine": {"processor": platform.machine(), "cores": len(os.sched_getaffinity(0))},
+            **profile.to_dict(),
+            "plates_ms": {plates: frame_ms for plates, (frame_ms, _) in crowds.items()},
+            "still": still_load and asdict(still_load),
+            "cameras": [asdict(load) | load.percentiles for load in loads],
+            "still_decode_ms": still_decode_ms,
+            "accuracy": accuracy,
+        }
+        click.echo(json.dumps(report, indent=1))
 
 
 def _step(text: str) -> None:
@@ -92,42 +99,32 @@ def _ignore(_text: str) -> None:
     """Prints nothing, because JSON follows at the end."""
 
 
-def _stages_text(report: Report) -> str:
-    parts = [_profile_text(report.profile)] if report.profile else []
-    parts += [_accuracy_text(report.accuracy)] if report.accuracy else []
-    return "\n".join([*parts, *map(_crowd_text, report.crowds)])
-
-
-def _profile_text(profile: Profile) -> str:
+def _stages_text(
+    profile: Profile, accuracy: dict[str, int] | None, crowds: dict[int, tuple[float, float]]
+) -> str:
+    report, frames = profile.to_dict(), len(profile.read)
     lines = [f"{'stage':10} {'median':>9} {'95 %':>9} {'share':>7}"]
-    for stage, about in STAGES.items():
-        median, high = np.percentile(profile.times_ms[stage], [50, 95])
-        share = profile.share(stage)
-        lines.append(f"{stage:10} {median:6.2f} ms {high:6.2f} ms {share:7.1%}  {about}")
-    with_plates, without = profile.frame_rates()
-    frames = profile.frames
+    lines += [
+        f"{name:10} {stage['median_ms']:6.2f} ms {stage['p95_ms']:6.2f} ms {stage['share']:7.1%}  "
+        f"{STAGES[name]}"
+        for name, stage in report["stages"].items()
+    ]
     lines.append(
-        f"{frames} frames of 1080p, {profile.events} events; frames a second: "
-        f"{with_plates:.1f} with plates, {without:.1f} without"
+        f"{frames} frames of 1080p, {len(profile.events)} events; frames a second: "
+        "{with_plates:.1f} with plates, {without:.1f} without".format(**report["frames_a_second"])
     )
     lines.append(
-        f"CPU time {profile.cpu_ms / frames:.2f} ms a frame, decoding and networks alone "
-        f"{profile.bare_ms / frames:.2f} ms: ratio {profile.ratio:.3f}"
+        "CPU time {cpu_ms:.2f} ms a frame, decoding and networks alone {bare_ms:.2f} ms: "
+        "ratio {ratio:.3f}".format(**report)
     )
+    if accuracy:
+        right = "accuracy: {right} of {vehicles} vehicles right, {wrong} wrong"
+        lines.append(right.format(**accuracy))
+    lines += [
+        f"{plates:2} plates in a frame: {frame_ms:6.1f} ms without decoding, {found:g} found"
+        for plates, (frame_ms, found) in crowds.items()
+    ]
     return "\n".join(lines)
-
-
-def _accuracy_text(accuracy: Accuracy) -> str:
-    return (
-        f"accuracy: {accuracy.right} of {accuracy.vehicles} vehicles right, {accuracy.wrong} wrong"
-    )
-
-
-def _crowd_text(crowd: Crowd) -> str:
-    return (
-        f"{crowd.plates:2} plates in a frame: {crowd.frame_ms:6.1f} ms without decoding, "
-        f"{crowd.found:g} found"
-    )
 
 
 def _still_text(load: Load, still_decode_ms: float) -> str:
@@ -139,8 +136,11 @@ def _still_text(load: Load, still_decode_ms: float) -> str:
 
 
 def _load_text(load: Load) -> str:
-    median, high = load.latency(50), load.latency(95)
-    latency = "no event" if median is None else f"{median:.0f} ms, 95 % within {high:.0f} ms"
+    latency = "no event"
+    if load.latency_ms:
+        latency = "{latency_p50_ms:.0f} ms, 95 % within {latency_p95_ms:.0f} ms".format(
+            **load.percentiles
+        )
     return (
         f"{load.cameras:2} x 1080p, {FPS} frames a second: {load.cores:.2f} cores, "
         f"{load.dropped:.1%} dropped, {load.skipped:.1%} skipped "

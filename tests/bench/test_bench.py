@@ -6,15 +6,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from plateid.bench import capacity
-from plateid.bench.report import Accuracy, accuracy_of
 from plateid.bench.scenes import crowded, write_rotated
-from plateid.bench.stages import STAGES
+from plateid.bench.stages import STAGES, accuracy_of
 from plateid.bench.stopwatch import Stopwatch
 from plateid.capture.video_file import read_video
 from plateid.commands.main import main
 from plateid.config.models import ModelsConfig
 from plateid.demo import DEMO_VIDEO
 from plateid.models.networks import Networks
+from tests.support.samples import event
 from tests.support.videos import write_video
 
 
@@ -28,17 +28,17 @@ class Cook:
 
 
 def test_time_of_an_inner_stage_is_not_in_the_outer_one():
-    watch, cook, salted = Stopwatch(), Cook(), []
-    watch.watch(Cook, "boil", "boil")
-    watch.watch(cook, "salt", "salt", seen=lambda: salted.append(1))
-    for _ in range(2):
-        watch.next_frame()
-        cook.boil()
-    watch.stop()
+    cook, salted, original = Cook(), [], Cook.boil
+    with Stopwatch() as watch:
+        watch.watch(Cook, "boil", "boil")
+        watch.watch(cook, "salt", "salt", seen=lambda: salted.append(1))
+        for _ in range(2):
+            watch.next_frame()
+            cook.boil()
     boil, salt = watch.times("boil"), watch.times("salt")
     assert boil.shape == salt.shape == (2,)
     assert (boil > salt).all() and (salt > 0).all() and len(salted) == 2
-    assert "salt" not in vars(cook) and Cook.boil.__name__ == "boil"
+    assert Cook.boil is original and cook.salt.__func__ is Cook.salt
     assert watch.times("fry").sum() == 0
 
 
@@ -96,13 +96,15 @@ def test_bench_prints_text(video, bundle, monkeypatch):
 
 
 def test_correct_vehicles_are_counted():
-    plates = [
-        v["plate"] for v in json.loads(DEMO_VIDEO.with_suffix(".json").read_text())["vehicles"]
-    ]
-    every = len(plates)
-    assert accuracy_of(plates) == Accuracy(vehicles=every, right=every, wrong=0)
-    wrong = [*plates[1:], "B68SPK", plates[1]]
-    assert accuracy_of(wrong) == Accuracy(vehicles=every, right=every - 1, wrong=2)
+    vehicles = json.loads(DEMO_VIDEO.with_suffix(".json").read_text())["vehicles"]
+    plates, every = [vehicle["plate"] for vehicle in vehicles], len(vehicles)
+    for read, right, wrong in (
+        (plates, every, 0),
+        ([*plates[1:], "B68SPK", plates[1]], every - 1, 2),
+    ):
+        events = [event(1, plate=plate, event_type="plate_left") for plate in read]
+        found = accuracy_of([*events, event(1)])
+        assert found == {"vehicles": every, "right": right, "wrong": wrong}
 
 
 @pytest.mark.parametrize("cameras", ["0", "1,x", "-1"])
