@@ -20,7 +20,7 @@ from plateid.models.networks import Networks
 from plateid.pipeline.event_builder import EventBuilder
 from plateid.recognition import Recognition, RecognitionParts, settings_of
 from plateid.service.clock import clock_synced
-from plateid.service.gps import Gpsd, NoGps
+from plateid.service.gps import Gpsd
 from plateid.service.health_report import HealthReporter
 from plateid.service.memory import HeapTrimmer
 from plateid.service.metrics import Metrics, MetricsServer
@@ -104,7 +104,7 @@ class App:
             publish=self._delivery.mqtt.set_snapshot,
         )
         self._retention = Retention(config.retention, self._store, self._privacy, clock_synced)
-        self._gps = Gpsd(config.gps) if config.gps.enabled else NoGps()
+        self._gps = Gpsd(config.gps)
         self._backlog = Backlog(self._store, self._delivery.notify)
         self._heap = HeapTrimmer()
         self._metrics = Metrics(self._health.report)
@@ -191,11 +191,7 @@ class App:
         self._notifier.ready()
 
     def _apply(self, wanted: Config) -> None:
-        """Continues with another configuration.
-
-        Raises:
-            PlateidError: It cannot be used; nothing has changed.
-        """
+        """Continues with another configuration; raises PlateidError if it is wrong."""
         settings = settings_of(wanted)
         self._check_lists(wanted)
         self._config, waiting = merged(self._config, wanted)
@@ -266,8 +262,7 @@ class App:
             self._supervisor,
             sink=self.accept,
             show=self._web.show,
-            set_status=self._set_camera_status,
+            set_status=lambda name, online: self._delivery.mqtt.set_camera_status(
+                name, online=online
+            ),
         )
-
-    def _set_camera_status(self, camera: str, online: bool) -> None:  # noqa: FBT001 - a callback
-        self._delivery.mqtt.set_camera_status(camera, online=online)

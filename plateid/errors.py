@@ -11,6 +11,7 @@ class PlateidError(Exception):
         subject: What failed: a file, a URL without its password, `host:port`, or a configuration
             key.
         reason: Why, in words.
+        lines: The error as lines for a terminal.
     """
 
     def __init__(self, subject: object, reason: object) -> None:
@@ -18,11 +19,7 @@ class PlateidError(Exception):
         super().__init__(_printable(f"{subject}: {reason}"))
         self.subject = str(subject)
         self.reason = str(reason)
-
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """The error as lines for a terminal."""
-        return (str(self),)
+        self.lines: tuple[str, ...] = (str(self),)
 
 
 def reason_of(error: Exception) -> str:
@@ -57,12 +54,7 @@ class InvalidConfigError(ConfigError):
     def __init__(self, file: object, problems: Sequence[str]) -> None:
         """Joins all problems of a file."""
         super().__init__(file, "; ".join(problems))
-        self._lines = tuple(_printable(f"{file}: {problem}") for problem in problems)
-
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """One line for each problem."""
-        return self._lines
+        self.lines = tuple(_printable(f"{file}: {problem}") for problem in problems)
 
 
 class SourceError(PlateidError):

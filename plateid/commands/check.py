@@ -18,7 +18,7 @@ from plateid.config.outputs import WebhookConfig
 from plateid.config.plate_formats import expected_formats, formats_of
 from plateid.config.root import Config
 from plateid.core.wording import counted
-from plateid.errors import PlateidError, StoreError
+from plateid.errors import PlateidError, StoreError, os_errors_as
 from plateid.models.networks import Networks
 from plateid.outputs.mqtt import check_broker
 from plateid.outputs.webhook import Webhook
@@ -114,11 +114,9 @@ def _web(config: Config) -> str:
 
 def _disk(config: Config) -> str:
     path = config.store.path
-    try:
+    with os_errors_as(StoreError, path):
         folder = next(parent for parent in path.parents if parent.exists())
         free_mb, exists = shutil.disk_usage(folder).free // 1_000_000, path.exists()
-    except OSError as error:
-        raise StoreError(path, error.strerror) from error
     if free_mb < MIN_FREE_MB:
         raise StoreError(path, f"only {free_mb} MB free, {MIN_FREE_MB} needed")
     if exists:

@@ -24,7 +24,7 @@ from plateid.core.records import LazyImage
 from plateid.core.text import CHARSET
 from plateid.core.wording import counted
 from plateid.demo import DEMO_VIDEO
-from plateid.errors import BundleError, ModelError
+from plateid.errors import BundleError, ModelError, os_errors_as
 from plateid.models.bundle import BundleSpec, NetworkSpec, read_spec
 from plateid.models.networks import Networks
 from plateid.models.parity import check_parity
@@ -109,10 +109,8 @@ def _shares(metrics: Mapping[str, float], suffix: str) -> Iterator[str]:
 
 def _megabytes(folder: Path, network: NetworkSpec) -> float:
     path = folder / network.file
-    try:
+    with os_errors_as(BundleError, path):
         return path.stat().st_size / 1e6
-    except OSError as error:
-        raise BundleError(path, error.strerror) from error
 
 
 @models.command(epilog="Example: plateid models verify default")
@@ -141,13 +139,8 @@ def build_engine(bundle: str | None, path: Path | None) -> None:
 def build_engines(config: ModelsConfig, provider: str = "tensorrt") -> None:
     """Builds a bundle's engines and compares their outputs with those on the CPU.
 
-    Args:
-        config: The bundle and the engine cache; its provider is ignored.
-        provider: The execution provider to compare with the CPU.
-
-    Raises:
-        BundleError: The bundle cannot be used, or not on this provider.
-        ModelError: The provider is not available, does not run the networks, or differs.
+    Raises BundleError if the bundle cannot be used, or not on this provider, and ModelError if the
+    provider is not available, does not run the networks, or differs.
     """
     reference = Networks(config.model_copy(update={"provider": "cpu"}))
     reference.self_test()  # a bad bundle is found before minutes of building

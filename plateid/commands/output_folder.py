@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from plateid.core.records import Image
-from plateid.errors import ConfigError, SourceError
+from plateid.errors import ConfigError, SourceError, os_errors_as
 from plateid.files import write_whole
 
 IMAGES = (".png", ".jpg", ".jpeg", ".webp")
@@ -19,15 +19,9 @@ class OutputFolder:
     """A directory of copies that never replace a source or another copy."""
 
     def __init__(self, folder: Path) -> None:
-        """Creates the directory.
-
-        Raises:
-            ConfigError: It cannot be created.
-        """
-        try:
+        """Creates the directory; raises ConfigError if that fails."""
+        with os_errors_as(ConfigError, f"--out {folder}"):
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(f"--out {folder}", error.strerror) from error
         self._folder = folder
         self._taken: set[Path] = set()
 
@@ -36,27 +30,17 @@ class OutputFolder:
         self._taken |= {source.resolve() for source in sources}
 
     def video_path(self, source: Path) -> Path:
-        """Returns a free path for the annotated copy of a video.
-
-        Raises:
-            SourceError: The copy would replace the source.
-        """
+        """Returns a free path for a copy of a video; raises SourceError if it is the source."""
         return self._path(source, VIDEOS)
 
     def write_image(self, source: Path, image: Image) -> None:
-        """Writes the annotated copy of an image.
-
-        Raises:
-            SourceError: It would replace the source, or cannot be written.
-        """
+        """Writes a copy of an image; raises SourceError if that fails or replaces the source."""
         path = self._path(source, IMAGES)
         encoded, data = cv2.imencode(path.suffix, image)
         if not encoded:
             raise SourceError(path, "cannot be encoded")
-        try:
+        with os_errors_as(SourceError, path):
             write_whole(path, np.asarray(data).tobytes())
-        except OSError as error:
-            raise SourceError(path, error.strerror) from error
 
     def _path(self, source: Path, suffixes: tuple[str, ...]) -> Path:
         suffix = source.suffix if source.suffix.lower() in suffixes else suffixes[0]

@@ -3,8 +3,7 @@
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
 import click
 from rich.console import Console
@@ -15,53 +14,39 @@ LINE_INTERVAL_S = 10.0
 """Interval between two lines in a log, seconds: few lines, but regular signs of life."""
 
 
-class ProgressReport:
+class ProgressReport(Progress):
     """Reports the progress of nested loops; a context manager."""
 
     def __init__(self) -> None:
         """Shows nothing before the context is entered."""
         terminal = sys.stderr.isatty()
         console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
-        self._bars = Progress(
-            *Progress.get_default_columns(),
+        super().__init__(
+            *self.get_default_columns(),
             MofNCompleteColumn(),
             console=console,
             transient=True,
             redirect_stdout=sys.stdout.isatty(),  # lines of results appear above the bars
             disable=not terminal,
         )
-        self._tasks: dict[str, TaskID] = {}
+        self._ids: dict[str, TaskID] = {}
         self._next_line_at = float("inf") if terminal else time.monotonic() + LINE_INTERVAL_S
 
-    def track(self, items: Iterable[T], name: str, total: int | None = None) -> Iterator[T]:
+    def report(self, items: Iterable[T], name: str, total: int | None = None) -> Iterator[T]:
         """Yields the items and reports how many of the total are done."""
         try:
             for done, item in enumerate(items):
                 self.show(name, done, total)
                 yield item
         finally:
-            if name in self._tasks:
-                self._bars.remove_task(self._tasks.pop(name))
+            if name in self._ids:
+                self.remove_task(self._ids.pop(name))
 
     def show(self, name: str, done: float, total: float | None) -> None:
         """Reports how much is done of the total, which may be unknown (None)."""
-        if name not in self._tasks:
-            self._tasks[name] = self._bars.add_task(name)
-        self._bars.update(self._tasks[name], completed=done, total=total)
+        if name not in self._ids:
+            self._ids[name] = self.add_task(name)
+        self.update(self._ids[name], completed=done, total=total)
         if time.monotonic() >= self._next_line_at:
             self._next_line_at = time.monotonic() + LINE_INTERVAL_S
             click.echo(f"{name}: {done:,}{f' of {total:,}' if total else ''} done", err=True)
-
-    def __enter__(self) -> Self:
-        """Shows the bars."""
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        """Removes the bars."""
-        self._bars.stop()

@@ -106,7 +106,7 @@ class FileReader:
         if self.folder is not None:
             self.folder.protect(files)
         with ProgressReport() as progress:
-            for file in progress.track(files, "reading", len(files)):
+            for file in progress.report(files, "reading", len(files)):
                 try:
                     if self.crops or is_image(file):
                         self._read_image(file)
@@ -131,7 +131,7 @@ class FileReader:
     def _read_video(self, file: Path, progress: ProgressReport) -> None:
         printer = EventPrinter(as_json=self.as_json)
         pipeline = self.alpr.pipeline(str(file), printer.accept)
-        frames = progress.track(read_video(file), file.name, frame_count(file))
+        frames = progress.report(read_video(file), file.name, frame_count(file))
         try:
             if self.folder is None:
                 for frame in frames:

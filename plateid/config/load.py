@@ -34,8 +34,7 @@ def default_config() -> Path:
 def load_config(path: Path) -> Config:
     """Reads and checks a configuration file and makes its relative paths absolute.
 
-    Raises:
-        ConfigError: The file cannot be read, is not TOML, or has wrong keys; names all of them.
+    Raises ConfigError, which names all syntax errors and wrong keys.
     """
     try:
         text = path.read_text("utf-8-sig")

@@ -34,8 +34,7 @@ def bundle_path(bundle: Any) -> Any:
 def link_target(link: Path) -> Path | None:
     """Returns the target of a symlink, which need not exist; None if there is no symlink.
 
-    Raises:
-        ConfigError: The symlink cannot be read.
+    Raises ConfigError if the symlink cannot be read.
     """
     try:
         return Path(os.path.realpath(link.parent / link.readlink()))
@@ -48,8 +47,7 @@ def link_target(link: Path) -> Path | None:
 def bundle_in_use(installed: Path) -> Path:
     """Returns the bundle on trial, else the one installed last, else the default one.
 
-    Raises:
-        ConfigError: The directory of installed bundles cannot be read.
+    Raises ConfigError if the directory of installed bundles cannot be read.
     """
     trial = link_target(TRIAL)
     if trial is not None and trial in (DEFAULT_BUNDLE.resolve(), installed.resolve() / trial.name):

@@ -11,8 +11,7 @@ from plateid.errors import ConfigError, reason_of
 def load_formats(path: Path | None) -> Formats:
     """Returns the shipped plate syntax and that of a user's file, which has priority.
 
-    Raises:
-        ConfigError: The file cannot be read or is wrong; names the file, the line and the reason.
+    Raises ConfigError, which names the file, the line and the reason.
     """
     if path is None:
         return shipped_formats()
@@ -26,8 +25,7 @@ def load_formats(path: Path | None) -> Formats:
 def expected_formats(events: EventsConfig) -> Formats:
     """Returns the plate syntax that `[events]` expects.
 
-    Raises:
-        ConfigError: As `load_formats`; or a region is unknown; or `strict` has no region.
+    Raises ConfigError as `load_formats`; or if a region is unknown, or `strict` has no region.
     """
     formats = load_formats(events.formats)
     return formats.expecting(events.regions, key="events.regions", strict=events.strict)
@@ -39,11 +37,7 @@ def rules_of(config: Config, camera: CameraConfig) -> EventsConfig:
 
 
 def formats_of(config: Config) -> dict[str, Formats]:
-    """Returns the plate syntax that each camera expects, by its name.
-
-    Raises:
-        ConfigError: As `expected_formats`; names the camera if it has its own value.
-    """
+    """Returns the plate syntax that each camera expects, by its name; raises ConfigError."""
     common = expected_formats(config.events)
     formats = {}
     for camera in config.camera:

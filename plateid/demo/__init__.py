@@ -103,8 +103,7 @@ def subscriber(
 ) -> Iterator[None]:
     """Subscribes to topics of a local broker; a thread calls `take` with each message.
 
-    Raises:
-        BrokerError: The broker accepts no subscription.
+    Raises BrokerError if the broker accepts no subscription.
     """
     subscribed = threading.Event()
     client = mqtt.Client(CallbackAPIVersion.VERSION2)

@@ -28,51 +28,39 @@ FIX_2D = 2
 BACKOFF = Backoff()
 
 
-class NoGps:
-    """The GPS of a device without one."""
-
-    def start(self) -> None:
-        """Does nothing."""
-
-    def position(self) -> Position | None:
-        """Returns None."""
-        return None
-
-    def stop(self) -> None:
-        """Does nothing."""
-
-
 class Gpsd:
     """A client of gpsd in its own thread, which reconnects forever."""
 
     def __init__(self, config: GpsConfig, *, backoff: Backoff = BACKOFF) -> None:
         """Does not connect yet."""
+        self._enabled = config.enabled
         self._address = config.host, config.port
         self._endpoint = f"gpsd {config.host}:{config.port}"
         self._max_age_s = config.max_age_s
-        self._last: tuple[Position, float] | None = None
+        self._last: tuple[Position | None, float] = None, 0.0
         self._outage = Outage("gpsd", backoff)
         self._stopping = threading.Event()
         self._socket: socket.socket | None = None
         self._thread = threading.Thread(target=self._run, name="gpsd", daemon=True)
 
     def start(self) -> None:
-        """Starts the thread."""
-        self._thread.start()
+        """Starts the thread if `[gps]` is enabled."""
+        if self._enabled:
+            self._thread.start()
 
     def position(self) -> Position | None:
         """Returns the last position; None if it is older than `gps.max_age_s`. Thread-safe."""
-        last = self._last
-        if last is None or time.monotonic() - last[1] > self._max_age_s:
-            return None
-        return last[0]
+        position, at = self._last
+        return position if time.monotonic() - at <= self._max_age_s else None
 
     def stop(self) -> None:
         """Ends the thread."""
         self._stopping.set()
-        with suppress(AttributeError, OSError):  # not connected
-            self._socket.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
-        self._thread.join(STOP_S)
+        if self._socket is not None:
+            with suppress(OSError):  # not connected
+                self._socket.shutdown(socket.SHUT_RDWR)
+        if self._enabled:
+            self._thread.join(STOP_S)
 
     def _run(self) -> None:
         while not self._stopping.is_set():

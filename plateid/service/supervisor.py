@@ -63,8 +63,7 @@ class Supervisor:
     def join(self, *, timeout_s: float) -> None:
         """Waits for all threads to end, at most `timeout_s` in total.
 
-        Raises:
-            BaseException: The first uncaught exception of a thread, if there was one.
+        Raises the first uncaught exception of a thread, if there was one.
         """
         deadline = time.monotonic() + timeout_s
         for thread in self._threads:

@@ -85,11 +85,7 @@ class Unit:
         return state not in {"", "inactive", "failed"} and any(file in command for file in files)
 
     def restart(self) -> None:
-        """Restarts the unit and waits until it is ready.
-
-        Raises:
-            ServiceError: It does not start.
-        """
+        """Restarts the unit and waits until it is ready; raises ServiceError if it is not."""
         # in a session of its own: control-C must not reach systemctl
         done = _systemctl("restart", self.name, start_new_session=True)
         if done.returncode:

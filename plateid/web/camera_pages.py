@@ -1,20 +1,22 @@
 """The page of a camera: live image quality, and a drawing of region, masks and line."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import structlog
+import tomlkit
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
+from tomlkit.exceptions import TOMLKitError
 
 from plateid.config.cameras import CameraConfig
 from plateid.config.load import load_config
-from plateid.config.view_editor import with_view
-from plateid.errors import ConfigError
+from plateid.errors import ConfigError, os_errors_as
 from plateid.files import is_replaceable, replace_text
 from plateid.web.guard import read_change
 from plateid.web.plate_quality import measure_quality
@@ -75,17 +77,27 @@ def _show_at_once(site: Site, name: str, drawn: CameraConfig) -> None:
     site.config = site.config.model_copy(update={"camera": tuple(cameras)})
 
 
-def _write_view(site: Site, file: Path, camera: str, view: dict[str, Any]) -> None:
-    """Changes only the camera's view in the file; comments stay.
+def _write_view(site: Site, file: Path, camera: str, view: Mapping[str, Any]) -> None:
+    """Changes only the camera's view in the file; empty values delete the key; comments stay.
 
-    Raises:
-        ConfigError: The file cannot be read or written, or would be invalid; it is unchanged.
+    Raises ConfigError and changes nothing if that fails or the file would be invalid.
     """
-    try:
-        with site.changing:
-            replace_text(file, with_view(file, camera, view), first=load_config)
-    except OSError as error:
-        raise ConfigError(file, error.strerror) from error
+    with site.changing, os_errors_as(ConfigError, file):
+        try:
+            document = tomlkit.parse(file.read_text("utf-8-sig"))
+            (table,) = (table for table in document["camera"] if table["name"] == camera)
+            for key, value in view.items():
+                if value:
+                    table[key] = _rounded(value)
+                else:
+                    table.pop(key, None)
+        except (TOMLKitError, KeyError, ValueError, TypeError) as error:
+            raise ConfigError(file, f"no [[camera]] table named {camera} to change") from error
+        replace_text(file, tomlkit.dumps(document), first=load_config)
+
+
+def _rounded(value: Any) -> Any:
+    return [_rounded(each) for each in value] if isinstance(value, list) else round(value, 3)
 
 
 def _writable_file(site: Site) -> Path | None:

@@ -20,8 +20,7 @@ class Certificate:
     def load(self, context: ssl.SSLContext) -> None:
         """Loads the files into `context` for new connections if they have changed.
 
-        Raises:
-            ConfigError: A file cannot be read, or they are not a certificate and its key.
+        Raises ConfigError if they cannot be read, or are not a certificate and its key.
         """
         found = [self._version(key) for key in self._files]
         if self._files["certificate_file"] is None or found == self._loaded:

@@ -20,11 +20,7 @@ REQUEST_HEADER_TIMEOUT_S = 10.0
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Returns a listening socket with these limits.
-
-    Raises:
-        PlateidError: The address is not available.
-    """
+    """Returns a listening socket with these limits; raises PlateidError if the address is taken."""
     listener = _Listener(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

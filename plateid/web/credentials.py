@@ -11,7 +11,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
 from plateid.config.service import WebConfig
-from plateid.errors import ConfigError, StoreError
+from plateid.errors import ConfigError, StoreError, os_errors_as
 from plateid.files import replace_text
 
 Role = Literal["admin", "viewer"]
@@ -46,11 +46,7 @@ def credentials_file(store: Path) -> Path:
 
 
 def read_credentials(file: Path) -> Credentials:
-    """Reads the file; a missing file holds no credentials.
-
-    Raises:
-        StoreError: The file cannot be read, or holds something else.
-    """
+    """Reads the file; a missing file holds no credentials. Raises StoreError."""
     try:
         values = json.loads(file.read_text())
         return Credentials(**{key: str(value) for key, value in values.items()})
@@ -66,15 +62,12 @@ def read_credentials(file: Path) -> Credentials:
 def write_credentials(file: Path, credentials: Credentials) -> None:
     """Replaces the file. Only the owner of its folder, who runs the service, can read it.
 
-    Raises:
-        StoreError: The file cannot be written; the old one stays.
+    Raises StoreError if that fails; the old file stays.
     """
-    try:
+    with os_errors_as(StoreError, file):
         file.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(vars(credentials))
         replace_text(file, text, mode=0o600, first=_give_to_owner_of_folder)
-    except OSError as error:
-        raise StoreError(file, error.strerror) from error
 
 
 def _give_to_owner_of_folder(file: Path) -> None:
@@ -84,21 +77,13 @@ def _give_to_owner_of_folder(file: Path) -> None:
 
 
 def require_password(web: WebConfig, credentials: Credentials) -> None:
-    """Checks that a web UI that other hosts can reach has a password.
-
-    Raises:
-        ConfigError: It has none.
-    """
+    """Raises ConfigError if other hosts can reach the web UI without a password."""
     if web.needs_password and not credentials.admin:
         raise ConfigError("web.host", f"{web.host} needs a password: plateid web set-password")
 
 
 def hash_password(password: str) -> str:
-    """Returns the Argon2 hash of a password.
-
-    Raises:
-        ValueError: The password is too short or too long.
-    """
+    """Returns the Argon2 hash of a password; raises ValueError if it is too short or too long."""
     if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
         raise ValueError(f"a password has {MIN_LENGTH} to {MAX_LENGTH} characters")
     return HASHER.hash(password)

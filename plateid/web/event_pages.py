@@ -95,11 +95,7 @@ def crop(request: Request) -> Response:
 
 
 def event_of(site: Site, event_id: str) -> dict[str, Any]:
-    """Returns an event of the store.
-
-    Raises:
-        HTTPException: 404, it does not exist.
-    """
+    """Returns an event of the store; raises HTTPException 404 if it does not exist."""
     for event in find_pass(site.history, event_id):
         if event["id"] == event_id:
             return event

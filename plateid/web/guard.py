@@ -109,8 +109,7 @@ class Guard:
 def check_origin(request: HTTPConnection) -> None:
     """Refuses requests from pages of other sites, by the headers that browsers send.
 
-    Raises:
-        HTTPException: 403, it comes from another site; 400, the Origin header is invalid.
+    Raises HTTPException: 403, it comes from another site; 400, the Origin header is invalid.
     """
     origin, host = request.headers.get("origin"), request.headers.get("host")
     if origin is not None and _split(origin).netloc != host:
@@ -129,8 +128,7 @@ def _split(address: str) -> SplitResult:
 async def read_form(request: Request) -> dict[str, str]:
     """Returns the fields of a form.
 
-    Raises:
-        HTTPException: 413 too large, 415 wrong content type, 408 too slow, 400 invalid.
+    Raises HTTPException: 413 too large, 415 wrong content type, 408 too slow, 400 invalid.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
         raise HTTPException(415, f"content type must be {FORM}")
@@ -161,8 +159,7 @@ async def _read_body(request: Request) -> bytes:
 async def read_change(request: Request) -> dict[str, str]:
     """Returns the fields of a form that changes something.
 
-    Raises:
-        HTTPException: As `read_form`; 403 if the user is not an admin or the CSRF token is wrong.
+    Raises HTTPException as `read_form`; 403 if the user is not an admin or the token is wrong.
     """
     session: LoginSession = request.state.session
     if session.role != "admin":

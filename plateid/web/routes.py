@@ -77,9 +77,8 @@ def make_site(
 ) -> tuple[Site, Starlette]:
     """Returns the site of a device and the application that serves it.
 
-    Raises:
-        ConfigError: Other hosts could reach it, and no password is set.
-        StoreError: The credentials file cannot be read.
+    Raises ConfigError if other hosts could reach it and no password is set, StoreError if the
+    credentials file cannot be read.
     """
     store = config.store.path
     access = Access(credentials_file(store), needs_password=config.web.needs_password)

@@ -63,11 +63,7 @@ def site_of(request: Request) -> Site:
 
 
 def camera_of(request: Request) -> str:
-    """Returns the camera in a request's path.
-
-    Raises:
-        HTTPException: 404, there is no such camera.
-    """
+    """Returns the camera in a request's path; raises HTTPException 404 if there is none."""
     name: str = request.path_params["camera"]
     if name not in site_of(request).cameras:
         raise HTTPException(404)

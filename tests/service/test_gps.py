@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from plateid.config.service import GpsConfig
 from plateid.core.records import Position
 from plateid.service import gps
-from plateid.service.gps import Gpsd, NoGps, position_of
+from plateid.service.gps import Gpsd, position_of
 from tests.support.broker import free_port, until
 from tests.support.samples import QUICK, said
 
@@ -86,7 +86,7 @@ def running_gpsd(port: int, receiver: Receiver) -> Iterator[None]:
 
 @contextmanager
 def gps_client(port: int, **changes) -> Iterator[Gpsd]:
-    client = Gpsd(GpsConfig(port=port, **changes), backoff=QUICK)
+    client = Gpsd(GpsConfig(enabled=True, port=port, **changes), backoff=QUICK)
     client.start()
     try:
         yield client
@@ -163,7 +163,7 @@ def test_gpsd_without_a_receiver_is_one_outage(monkeypatch, logs):
 
 
 def test_device_without_gps_has_no_position():
-    nothing = NoGps()
+    nothing = Gpsd(GpsConfig())
     nothing.start()
     assert nothing.position() is None
     nothing.stop()
