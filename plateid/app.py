@@ -1,15 +1,14 @@
 """The composition root: builds the service from its configuration, starts it and stops it."""
 
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import structlog
 
 from plateid.backoff import outage_counts
-from plateid.config.reload import merged
-from plateid.config.root import Config
+from plateid.config.load import load_config
+from plateid.config.root import Config, merged
 from plateid.core.health import DeviceHealth
 from plateid.core.ids import first_id
 from plateid.core.records import PlateEvent
@@ -55,28 +54,14 @@ STORE_S = 5.0
 class App:
     """The service: all parts of one configuration."""
 
-    def __init__(
-        self,
-        config: Config,
-        supervisor: Supervisor,
-        *,
-        load: Callable[[], Config] | None = None,
-        file: Path | None = None,
-    ) -> None:
-        """Builds everything; nothing runs yet.
+    def __init__(self, config: Config, supervisor: Supervisor, *, file: Path | None = None) -> None:
+        """Builds everything; nothing runs yet. Raises PlateidError if something cannot be used.
 
-        Args:
-            config: The configuration.
-            supervisor: Starts the threads, and stops `run`.
-            load: Loads the configuration again when the supervisor requests a reload.
-            file: The configuration file, which the web UI changes.
-
-        Raises:
-            PlateidError: The configuration, the bundle or the store cannot be used.
+        The supervisor stops `run`, and makes it load `file` again, which the web UI changes.
         """
         self._config = config
+        self._file = file
         self._supervisor = supervisor
-        self._load = load or (lambda: config)
         self._refused = ""
         self._notifier = Notifier.from_environment()
         self._watchdog = Watchdog(self._notifier, supervisor)
@@ -119,9 +104,7 @@ class App:
     def run(self) -> None:
         """Works until the supervisor requests a stop, or until all video files have ended.
 
-        Raises:
-            StoreError: Events could not be stored at the end.
-            BaseException: A thread died.
+        Raises StoreError if events could not be stored at the end, or the exception of a thread.
         """
         names = self._networks.names
         cameras = len(self._config.camera)
@@ -183,7 +166,7 @@ class App:
         except PlateidError as error:
             log.error(LISTS_REFUSED, reason=str(error))  # noqa: TRY400
         try:
-            self._apply(self._load())
+            self._apply(load_config(self._file) if self._file else self._config)
         except PlateidError as error:
             log.error(REFUSED, reason=str(error))  # noqa: TRY400
             self._refused = f"{REFUSED}: {error}"

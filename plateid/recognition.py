@@ -12,7 +12,7 @@ from plateid.backoff import outage_counts
 from plateid.capture.camera import Camera
 from plateid.capture.mailbox import Mailboxes
 from plateid.config.cameras import CameraConfig
-from plateid.config.plate_formats import formats_of, rules_of
+from plateid.config.plate_formats import formats_of
 from plateid.config.root import Config
 from plateid.core.health import CameraHealth
 from plateid.core.records import Frame, Plate, PlateEvent
@@ -66,7 +66,7 @@ def settings_of(config: Config) -> dict[str, PipelineSettings]:
     return {
         camera.name: PipelineSettings(
             camera.name,
-            rules_of(config, camera),
+            camera.events or config.events,
             formats[camera.name],
             replace(camera.view, zoom=not config.hides_plates),
         )

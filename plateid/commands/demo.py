@@ -2,11 +2,11 @@
 
 import click
 
-from plateid.commands.options import LOOP, supervisor_with_signals
+from plateid.commands.options import supervisor_with_signals
 
 
 @click.command(epilog="Example: plateid demo --loop")
-@LOOP
+@click.option("--loop", is_flag=True, help="Play the video again and again.")
 def demo(*, loop: bool) -> None:
     """Play a video through all of plateid and print the events.
 

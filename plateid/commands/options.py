@@ -26,7 +26,6 @@ BUNDLE = click.option(
     metavar="NAME|DIRECTORY",
     help="Model bundle: the name of a shipped one, or a directory.",
 )
-LOOP = click.option("--loop", is_flag=True, help="Play the video again and again.")
 
 
 def to_counts(_context: click.Context, _parameter: click.Parameter, text: str) -> Any:

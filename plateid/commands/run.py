@@ -1,7 +1,6 @@
 """`plateid run`: the service."""
 
 import faulthandler
-import functools
 import signal
 from pathlib import Path
 
@@ -23,5 +22,4 @@ def run(path: Path) -> None:
     faulthandler.enable()  # the watchdog's SIGABRT shows where each thread hangs
     from plateid.app import App  # noqa: PLC0415 - slow to load: signals count before it
 
-    load = functools.partial(load_config, path)
-    App(load(), supervisor, load=load, file=path).run()
+    App(load_config(path), supervisor, file=path).run()

@@ -4,8 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from plateid.config.paths import ConfigPath, SourceUrl
-from plateid.config.section import Name, Probability, Section, matching
+from plateid.config.section import ConfigPath, Name, Probability, Section, SourceUrl, matching
 from plateid.core.records import Way
 from plateid.core.view import View
 

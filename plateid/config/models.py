@@ -6,8 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from plateid.config.paths import ConfigPath
-from plateid.config.section import Section
+from plateid.config.section import ConfigPath, Section
 from plateid.errors import ConfigError
 
 SHIPPED = Path(__file__).parents[1] / "models"

@@ -4,8 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from plateid.config.paths import ConfigPath, CredentialPath
-from plateid.config.section import Name, Port, Section, matching
+from plateid.config.section import ConfigPath, CredentialPath, Name, Port, Section, matching
 
 Topic = Annotated[
     str, matching(r"[a-zA-Z0-9_-]+(/[a-zA-Z0-9_-]+){0,7}", "an MQTT topic without wildcards")

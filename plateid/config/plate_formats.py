@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from plateid.config.cameras import CameraConfig, EventsConfig
+from plateid.config.cameras import EventsConfig
 from plateid.config.root import Config
 from plateid.core.formats import Formats, shipped_formats, with_tables
 from plateid.errors import ConfigError, reason_of
@@ -29,11 +29,6 @@ def expected_formats(events: EventsConfig) -> Formats:
     """
     formats = load_formats(events.formats)
     return formats.expecting(events.regions, key="events.regions", strict=events.strict)
-
-
-def rules_of(config: Config, camera: CameraConfig) -> EventsConfig:
-    """Returns the event rules of one camera."""
-    return camera.events or config.events
 
 
 def formats_of(config: Config) -> dict[str, Formats]:

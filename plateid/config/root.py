@@ -102,3 +102,22 @@ def _with_events(camera: Any, events: dict[str, Any]) -> Any:
         case {"events": dict() as own}:
             return camera | {"events": events | own}
     return camera
+
+
+def merged(running: Config, wanted: Config) -> tuple[Config, list[str]]:
+    """Applies the changes of `[events]` and of the present cameras, which need no restart.
+
+    Returns the configuration to continue with, and the sections of `wanted` that wait for a
+    restart. `camera` is one of them if cameras were added or removed.
+    """
+    cameras = {camera.name: camera for camera in wanted.camera}
+    kept = tuple(cameras.get(camera.name, camera) for camera in running.camera)
+    config = running.model_copy(update={"events": wanted.events, "camera": kept})
+    waiting = [
+        name
+        for name in Config.model_fields
+        if name != "camera" and getattr(config, name) != getattr(wanted, name)
+    ]
+    if cameras.keys() != {camera.name for camera in running.camera}:
+        waiting.append("camera")
+    return config, waiting

@@ -1,9 +1,51 @@
-"""What all tables of `plateid.toml` have in common."""
+"""What all tables of `plateid.toml` have in common; relative paths are relative to the file.
 
+The directory is the `folder` in the context of the validation; without it, paths stay as they are.
+"""
+
+import os
 import re
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+
+CREDSTORE = Path("/etc/credstore")
+"""Directory from which systemd takes the credentials of the service."""
+CREDENTIALS = frozenset({"mqtt-password", "mqtt-key", "webhook-secret", "web-key"})
+"""Names of the credentials that the service's unit loads from `CREDSTORE`."""
+
+
+def _in_folder(path: Path, info: ValidationInfo) -> Path:
+    return info.context["folder"] / path if info.context else path
+
+
+def _credential(path: Path, info: ValidationInfo) -> Path:
+    """Returns the first file that exists: loaded by systemd, in `folder`, or in `CREDSTORE`.
+
+    systemd loads credentials for the service only (systemd.exec(5), CREDENTIALS), so
+    `plateid check` needs the others.
+    """
+    if not info.context:
+        return path
+    folder: Path = info.context["folder"]
+    folders = [Path(os.environ.get("CREDENTIALS_DIRECTORY", folder)), folder]
+    if str(path) in CREDENTIALS:
+        folders.append(CREDSTORE)
+    found = (file for each in folders if os.access(file := each / path, os.F_OK))
+    return next(found, folder / path)
+
+
+def _source(url: str, info: ValidationInfo) -> str:
+    return url if "://" in url else str(_in_folder(Path(url), info))
+
+
+ConfigPath = Annotated[Path, AfterValidator(_in_folder)]
+"""A path of a file or directory."""
+CredentialPath = Annotated[Path, AfterValidator(_credential)]
+"""A path of a file, or the name of a systemd credential."""
+SourceUrl = Annotated[str, Field(min_length=1), AfterValidator(_source)]
+"""A URL, a device, or the path of a video file."""
 
 
 def matching(pattern: str, wanted: str) -> AfterValidator:

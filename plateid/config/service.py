@@ -4,8 +4,7 @@ from ipaddress import IPv4Address
 
 from pydantic import Field, IPvAnyAddress, model_validator
 
-from plateid.config.paths import CredentialPath
-from plateid.config.section import Port, Section
+from plateid.config.section import CredentialPath, Port, Section
 
 LOOPBACK = IPv4Address("127.0.0.1")
 """Default address to listen on: only this device can connect."""

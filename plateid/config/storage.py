@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from plateid.config.paths import ConfigPath
-from plateid.config.section import Section
+from plateid.config.section import ConfigPath, Section
 
 PlatePolicy = Literal["keep", "hash", "drop"]
 SnapshotPolicy = Literal["keep", "vehicle", "blur", "off"]

@@ -31,13 +31,8 @@ WAIT_S = 10.0
 def run_demo(supervisor: Supervisor, *, loop: bool, on_event: Callable[[str], object]) -> None:
     """Plays the video and calls `on_event` with the JSON of each event that a subscriber gets.
 
-    Args:
-        supervisor: Ends the demo when it is stopped.
-        loop: Whether to play the video again and again.
-        on_event: Called from another thread.
-
-    Raises:
-        BrokerError: The broker does not start, or `amqtt` is not installed.
+    Calls it from another thread. Raises BrokerError if the broker does not start, or if `amqtt` is
+    not installed.
     """
     with tempfile.TemporaryDirectory(prefix="plateid-demo-") as folder, broker() as port:
         config = Config(

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +45,7 @@ async def quality(request: Request) -> Response:
 
     def measure() -> dict[str, Any] | None:
         newest = site.live.frame(name)
-        found = newest and measure_quality(newest.frame.image, newest.plates)
-        return asdict(found) if found else None
+        return measure_quality(newest.frame.image, newest.plates) if newest else None
 
     return Stream(request, repeated(site.live, "quality", measure, QUALITY_S), "text/event-stream")
 

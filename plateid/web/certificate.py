@@ -1,5 +1,6 @@
 """The TLS certificate of the web UI, which is reloaded when its files change."""
 
+import os
 import ssl
 from pathlib import Path
 
@@ -14,37 +15,36 @@ class Certificate:
 
     def __init__(self, web: WebConfig) -> None:
         """Loads nothing yet."""
-        self._files = {"certificate_file": web.certificate_file, "key_file": web.key_file}
-        self._loaded: list[tuple[int, int] | None] = []
+        keys = ("certificate_file", "key_file")
+        self._files = {key: file for key in keys if (file := getattr(web, key))}
+        self._loaded: list[tuple[int, int]] = []
 
     def load(self, context: ssl.SSLContext) -> None:
         """Loads the files into `context` for new connections if they have changed.
 
         Raises ConfigError if they cannot be read, or are not a certificate and its key.
         """
-        found = [self._version(key) for key in self._files]
-        if self._files["certificate_file"] is None or found == self._loaded:
+        found = [_version(key, file) for key, file in self._files.items()]
+        if found == self._loaded:
             return
-        files = self._files["certificate_file"], self._files["key_file"]
+        certificate, key = self._files["certificate_file"], self._files.get("key_file")
         try:  # a new context first: a failed load would leave `context` with half of the pair
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*files, password="")
-            context.load_cert_chain(*files, password="")
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+            context.load_cert_chain(certificate, key, password="")
         except ssl.SSLError as error:
-            names = ", ".join(str(file) for file in files if file)
             reason = (error.reason or "").replace("_", " ").lower() or NO_PEM
+            names = ", ".join(map(str, self._files.values()))
             raise ConfigError("web.certificate_file", f"{names}: {reason}") from error
         except OSError as error:
-            raise ConfigError("web.certificate_file", f"{files[0]}: {error.strerror}") from error
+            raise ConfigError("web.certificate_file", f"{certificate}: {error.strerror}") from error
         self._loaded = found
 
-    def _version(self, key: str) -> tuple[int, int] | None:
-        """Returns the inode and modification time of a file."""
-        file: Path | None = self._files[key]
-        try:
-            if file is None:
-                return None
-            with file.open("rb"):
-                status = file.stat()
-        except OSError as error:
-            raise ConfigError(f"web.{key}", f"{file}: {error.strerror}") from error
-        return status.st_ino, status.st_mtime_ns
+
+def _version(key: str, file: Path) -> tuple[int, int]:
+    """Returns the inode and modification time of a file."""
+    try:
+        with file.open("rb") as opened:
+            status = os.fstat(opened.fileno())
+    except OSError as error:
+        raise ConfigError(f"web.{key}", f"{file}: {error.strerror}") from error
+    return status.st_ino, status.st_mtime_ns

@@ -1,7 +1,6 @@
 """How well a camera sees a plate: measurements in the crop, and hints for mounting the camera."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -40,33 +39,13 @@ MAX_TILT_DEG, MAX_LEAN_DEG = 30.0, 40.0
 Floats = NDArray[np.floating[Any]]
 
 
-@dataclass(frozen=True)
-class PlateQuality:
-    """Measurements of the largest plate in an image.
+def measure_quality(image: LazyImage, plates: Sequence[Plate]) -> dict[str, Any] | None:
+    """Returns the measurements of the largest plate of an image; None if there is no plate.
 
-    Attributes:
-        plate: Its text.
-        height, width: Size in pixels of the full image.
-        sharpness: 0 to 1.
-        brightness: Mean grey value, 0 to 255.
-        clipped: Share of white pixels, 0 to 1.
-        tilt, skew: Degrees, see `measure_angle`.
-        hints: What to change, as sentences; one sentence of praise if nothing is wrong.
+    Sizes are in pixels of the full image, sharpness and clipped (white) pixels from 0 to 1,
+    brightness from 0 to 255, tilt and skew in degrees. `hints` are sentences: what to change, or
+    one of praise.
     """
-
-    plate: str
-    height: int
-    width: int
-    sharpness: float
-    brightness: int
-    clipped: float
-    tilt: float
-    skew: float
-    hints: tuple[str, ...]
-
-
-def measure_quality(image: LazyImage, plates: Sequence[Plate]) -> PlateQuality | None:
-    """Measures the largest plate of an image; None if there is no plate."""
     if not plates:
         return None
     plate = max(plates, key=lambda plate: plate.box[3] - plate.box[1])
@@ -81,17 +60,17 @@ def measure_quality(image: LazyImage, plates: Sequence[Plate]) -> PlateQuality |
         _angle_hint(abs(tilt), abs(skew)),
         _light_hint(brightness, clipped),
     )
-    return PlateQuality(
-        plate=plate.text,
-        height=height,
-        width=round(x2 - x1),
-        sharpness=round(crop_sharpness, 3),
-        brightness=round(brightness),
-        clipped=round(clipped, 3),
-        tilt=tilt,
-        skew=skew,
-        hints=tuple(filter(None, hints)) or ("The plate is easy to read.",),
-    )
+    return {
+        "plate": plate.text,
+        "height": height,
+        "width": round(x2 - x1),
+        "sharpness": round(crop_sharpness, 3),
+        "brightness": round(brightness),
+        "clipped": round(clipped, 3),
+        "tilt": tilt,
+        "skew": skew,
+        "hints": list(filter(None, hints)) or ["The plate is easy to read."],
+    }
 
 
 def measure_angle(crop: Image) -> tuple[float, float]:

@@ -10,7 +10,7 @@ import pytest
 
 from plateid.app import App
 from plateid.config.load import load_config
-from plateid.config.reload import merged
+from plateid.config.root import merged
 from plateid.service.supervisor import Supervisor
 from tests.support.broker import free_port, until
 from tests.support.videos import write_video
@@ -119,7 +119,7 @@ def test_running_service_applies_a_valid_configuration(file):
 @contextmanager
 def running_app(file):
     supervisor = Supervisor()
-    app = App(load_config(file), supervisor, load=lambda: load_config(file))
+    app = App(load_config(file), supervisor, file=file)
     thread = threading.Thread(target=app.run)
     thread.start()
     try:

@@ -19,7 +19,7 @@ from plateid.bundles.installed_bundles import InstalledBundles
 from plateid.bundles.signature import sign
 from plateid.config.load import load_config
 from plateid.config.models import DEFAULT_BUNDLE
-from plateid.config.reload import merged
+from plateid.config.root import merged
 from plateid.errors import BundleError, ConfigError, PlateidError
 from plateid.models.bundle import Bundle, read_spec
 from plateid.service.systemd import Unit

@@ -65,7 +65,7 @@ def test_store_of_the_service_is_in_its_state_directory(tmp_path, monkeypatch, p
 
 
 def test_credential_is_found_in_the_credstore_outside_the_service(tmp_path, monkeypatch):
-    monkeypatch.setattr("plateid.config.paths.CREDSTORE", tmp_path / "credstore")
+    monkeypatch.setattr("plateid.config.section.CREDSTORE", tmp_path / "credstore")
     (tmp_path / "credstore").mkdir()
     for name in ("mqtt-password", "another"):
         (tmp_path / "credstore" / name).touch()
@@ -83,7 +83,7 @@ def test_credential_is_found_in_the_credstore_outside_the_service(tmp_path, monk
 
 def test_unreadable_credstore_is_ignored(tmp_path, monkeypatch):
     """The service cannot read /etc/credstore. Tests run as root, so here its name is too long."""
-    monkeypatch.setattr("plateid.config.paths.CREDSTORE", tmp_path / ("x" * 300))
+    monkeypatch.setattr("plateid.config.section.CREDSTORE", tmp_path / ("x" * 300))
     path = write(tmp_path, f'{GOOD}[mqtt]\nusername = "a"\npassword_file = "mqtt-key"\n')
     assert load_config(path).mqtt.password_file == tmp_path / "mqtt-key"
 

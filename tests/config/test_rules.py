@@ -3,7 +3,7 @@
 import pytest
 
 from plateid.config.load import load_config
-from plateid.config.plate_formats import formats_of, rules_of
+from plateid.config.plate_formats import formats_of
 from plateid.config.root import Config
 from plateid.core.view import View
 from plateid.errors import ConfigError
@@ -50,7 +50,7 @@ def test_camera_events_override_the_common_events(tmp_path):
     own = '[camera.events]\nmin_confidence = 0.96\nformats = "own.toml"\n'
     common = '[events]\nsure_confidence = 0.97\nregions = ["ro"]\n'
     config = loaded(tmp_path, CAMERA + own + CAMERA.replace("gate", "drive") + common)
-    gate, drive = (rules_of(config, camera) for camera in config.camera)
+    gate, drive = (camera.events or config.events for camera in config.camera)
     assert (gate.min_confidence, gate.sure_confidence, gate.regions) == (0.96, 0.97, ("ro",))
     assert gate.formats == tmp_path / "own.toml"
     assert drive == config.events

@@ -29,7 +29,7 @@ def draw_plate(tilt, lean, height):
 
 def hints(image, box):
     plate = Plate("B68SPK", 0.9, (0.9,) * 6, (), box, 0.9, None)
-    return measure_quality(ArrayImage(image), [plate]).hints
+    return measure_quality(ArrayImage(image), [plate])["hints"]
 
 
 @pytest.mark.parametrize("height", [14, 24, 32])
