@@ -3,7 +3,6 @@
 import functools
 import os
 import shutil
-import ssl
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -108,7 +107,7 @@ def _broker(config: Config) -> str:
 def _web(config: Config) -> str:
     web, file = config.web, credentials_file(config.store.path)
     require_password(web, read_credentials(file))
-    Certificate(web).load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    Certificate(web).load()
     return f"{web.host}:{web.port}, {'password' if read_credentials(file).admin else 'no password'}"
 
 

@@ -83,11 +83,7 @@ def read(  # noqa: PLR0913 - the options of the command
 class FileReader:
     """Reads files one after the other; a bad one is reported and the others go on.
 
-    Attributes:
-        alpr: The plate reader.
-        folder: Where annotated copies go, if they are wanted.
-        as_json: Whether to print JSON.
-        crops: Whether each image is one plate, without detection.
+    Annotated copies go to `folder`. With `crops`, each image is one plate, without detection.
     """
 
     alpr: ALPR

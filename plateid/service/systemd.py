@@ -92,14 +92,9 @@ class Unit:
             raise ServiceError(self.name, f"does not start: see journalctl -u {self.name}")
 
     def watch(self, seconds: float, *, unless: Sequence[int]) -> None:
-        """Checks for some time that the unit keeps running without a restart.
+        """Raises ServiceError if the unit ends or restarts within some time.
 
-        Args:
-            seconds: How long.
-            unless: Signals received by this process, to which a handler may append.
-
-        Raises:
-            ServiceError: The unit ended or restarted, or a signal was received.
+        Also if `unless` has a signal, which a handler of this process may append.
         """
         process, until = self._property("MainPID"), time.monotonic() + seconds
         while time.monotonic() < until:

@@ -26,10 +26,8 @@ class Watchdog:
     def check(self, status: str, steps: Mapping[str, float]) -> None:
         """Resets the timer, or reports the threads that hang. Call it periodically.
 
-        Args:
-            status: Status line for `systemctl status`.
-            steps: Start of the present step (`time.monotonic()`) of each thread that the
-                supervisor does not track, by name.
+        `steps` holds the start of the present step (`time.monotonic()`) of each thread that the
+        supervisor does not track.
         """
         since = time.monotonic() - HANGS_S
         hanging = self._supervisor.hanging(HANGS_S)

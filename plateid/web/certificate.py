@@ -11,15 +11,16 @@ NO_PEM = "not a certificate and key in PEM form"
 
 
 class Certificate:
-    """The certificate and key files of `[web]`."""
+    """The certificate and key files of `[web]`, and the TLS context for them."""
 
     def __init__(self, web: WebConfig) -> None:
         """Loads nothing yet."""
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         keys = ("certificate_file", "key_file")
         self._files = {key: file for key in keys if (file := getattr(web, key))}
         self._loaded: list[tuple[int, int]] = []
 
-    def load(self, context: ssl.SSLContext) -> None:
+    def load(self) -> None:
         """Loads the files into `context` for new connections if they have changed.
 
         Raises ConfigError if they cannot be read, or are not a certificate and its key.
@@ -30,7 +31,7 @@ class Certificate:
         certificate, key = self._files["certificate_file"], self._files.get("key_file")
         try:  # a new context first: a failed load would leave `context` with half of the pair
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
-            context.load_cert_chain(certificate, key, password="")
+            self.context.load_cert_chain(certificate, key, password="")
         except ssl.SSLError as error:
             reason = (error.reason or "").replace("_", " ").lower() or NO_PEM
             names = ", ".join(map(str, self._files.values()))

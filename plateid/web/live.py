@@ -7,7 +7,6 @@ bounded rate, once for all viewers.
 import asyncio
 import json
 import threading
-import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -122,17 +121,3 @@ def annotated_jpeg(live: LiveFrame, width: int) -> bytes:
     sx, sy = width / image.width, height / image.height
     draw_plates(pixels, (replace(plate, box=scaled(plate.box, sx, sy)) for plate in live.plates))
     return encode_jpeg(pixels, JPEG_QUALITY)
-
-
-class Ticker:
-    """Paces a loop at a fixed rate."""
-
-    def __init__(self, interval_s: float) -> None:
-        """The first tick is due at once."""
-        self._interval_s = interval_s
-        self._due_at = time.monotonic()
-
-    async def wait(self) -> None:
-        """Waits for the next tick; missed ticks are not repeated."""
-        await asyncio.sleep(max(0.0, self._due_at - time.monotonic()))
-        self._due_at = max(self._due_at + self._interval_s, time.monotonic())

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import socket
-import ssl
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ import structlog
 from plateid.backoff import Backoff, Outage
 from plateid.config.root import Config
 from plateid.core.records import Frame, Plate, PlateEvent
-from plateid.errors import PlateidError, reason_of
+from plateid.errors import PlateidError
 from plateid.web.certificate import Certificate
 from plateid.web.connections import http_protocol, listen
 from plateid.web.live import Live
@@ -44,14 +43,7 @@ class WebServer:
         file: Path | None = None,
         reload: Callable[[], None] = lambda: None,
     ) -> None:
-        """Does not listen yet.
-
-        Args:
-            config: The whole configuration.
-            report: Returns the health report.
-            file: The configuration file, to which the page of a camera writes.
-            reload: Called after it was written.
-        """
+        """Does not listen yet; `reload` is called after a page has written to `file`."""
         self._config = config
         self._enabled = config.web.enabled
         self._live = Live(config.web, [camera.name for camera in config.camera])
@@ -59,7 +51,6 @@ class WebServer:
         self._outage = Outage("web UI", Backoff())
         self._running: tuple[uvicorn.Server, threading.Thread] | None = None
         self._certificate = Certificate(config.web)
-        self._context: ssl.SSLContext | None = None
         self._site: Any = None
 
     def show(self, frame: Frame, plates: Sequence[Plate]) -> None:
@@ -83,10 +74,9 @@ class WebServer:
         if not self._enabled or self._outage.wait_s:
             return
         try:
+            self._certificate.load()
             if self._running is None:
                 self._start()
-            elif self._context is not None:
-                self._certificate.load(self._context)
         except PlateidError as error:
             self._outage.failed(error)
         else:
@@ -107,11 +97,8 @@ class WebServer:
 
         report, file, reload = self._parts
         self._site, app = make_site(self._config, self._live, report, file=file, reload=reload)
-        settings = self._settings(app)
-        web = self._config.web
-        listener = listen(str(web.host), web.port)
-        server = uvicorn.Server(settings)
-        serving = _serve(server, listener)
+        server, web = uvicorn.Server(self._settings(app)), self._config.web
+        serving = _serve(server, listen(str(web.host), web.port))
         thread = threading.Thread(target=asyncio.run, args=(serving,), name="web", daemon=True)
         thread.start()
         self._running = server, thread
@@ -120,7 +107,7 @@ class WebServer:
         log.info("web UI started", address=f"{scheme}://{host}:{web.port}")
 
     def _settings(self, app: Any) -> "uvicorn.Config":
-        """Returns uvicorn's settings, with the certificate loaded."""
+        """Returns uvicorn's settings."""
         import uvicorn  # noqa: PLC0415 - as above
 
         web = self._config.web
@@ -137,16 +124,10 @@ class WebServer:
             timeout_graceful_shutdown=0,
             proxy_headers=web.proxy is not None,
             forwarded_allow_ips=f"{web.proxy},::ffff:{web.proxy}",  # IPv4 at a dual-stack listener
-            ssl_certfile=web.certificate_file,
-            ssl_keyfile=web.key_file,
         )
         logging.getLogger("uvicorn.error").disabled = True  # error_pages logs exceptions
-        self._certificate.load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))  # its errors name the file
-        try:
-            settings.load()
-        except (OSError, ssl.SSLError) as error:  # the file was replaced at this moment
-            raise PlateidError(web.certificate_file, reason_of(error)) from error
-        self._context = settings.ssl
+        settings.load()
+        settings.ssl = self._certificate.context if web.certificate_file else None
         return settings
 
 

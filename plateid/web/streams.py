@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from plateid.web.guard import COOKIE
-from plateid.web.live import MAX_STREAMS, NO_FRAME, Live, Ticker
+from plateid.web.live import MAX_STREAMS, NO_FRAME, Live
 from plateid.web.site import Site, camera_of, device_state, local_time, site_of
 
 BOUNDARY = "plateid"
@@ -59,10 +60,11 @@ async def mjpeg(request: Request) -> Response:
 
 async def _images(site: Site, camera: str) -> AsyncIterator[bytes]:
     """Sends each part's head early: a browser shows a part when the next head arrives."""
-    ticker, number = Ticker(1 / site.config.web.fps), NO_FRAME
+    due_at, number = time.monotonic(), NO_FRAME
     yield PART_HEAD
     while not site.live.closing:
-        await ticker.wait()
+        await asyncio.sleep(max(0.0, due_at - time.monotonic()))
+        due_at = max(due_at + 1 / site.config.web.fps, time.monotonic())
         number, jpeg = await site.live.next_jpeg(camera, number)
         if jpeg:
             yield jpeg + PART_HEAD
