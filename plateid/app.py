@@ -45,6 +45,7 @@ TICK_S = 2.0
 MAX_LIST_NAMES = 100
 """Maximum number of list entries that Home Assistant gets an entity for."""
 REFUSED = "configuration refused, the running one stays"
+"""Log phrase of a reload whose configuration is invalid."""
 JOIN_S = 0.5
 """Maximum time until the workers have ended, seconds."""
 STORE_S = 5.0

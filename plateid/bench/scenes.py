@@ -30,6 +30,7 @@ PATCH_FRAME, PATCH = 105, (138.1, 410.1, 469.9, 577.4)
 """Frame and box of a plate of the demo video, 24 pixels high, with the vehicle around it, which
 detectors use."""
 START = datetime(2026, 1, 1, tzinfo=UTC)
+"""Time of the first rendered frame. Any fixed time will do."""
 
 
 def write_traffic(path: Path, video: Path) -> None:

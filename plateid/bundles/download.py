@@ -16,6 +16,7 @@ TIMEOUT_S = 30.0
 TOTAL_TIMEOUT_S = 1800.0
 """Longest duration of a download; a 200 MB bundle needs 0.9 Mbit/s."""
 CHUNK_BYTES = 64 * 1024
+"""Size of a chunk that is read, and after which progress is reported, bytes."""
 Progress = Callable[[int, int | None], None]
 """Called with the bytes received and, if the server states it, the size of the file."""
 

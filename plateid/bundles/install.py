@@ -34,6 +34,7 @@ from plateid.service.systemd import Unit
 MAX_BYTES = 200_000_000
 """Largest archive."""
 MAX_SIGNATURE_BYTES = 1000
+"""Largest accepted signature file, bytes; a signature has 64 bytes."""
 TRIAL_S = 40.0
 """Duration of a trial: longer than WatchdogSec= of the unit, so that a hanging service fails it."""
 NAME = re.compile(r"\w[\w.+-]{0,63}", re.ASCII)

@@ -18,6 +18,7 @@ from plateid.errors import BundleError, os_errors_as, reason_of
 from plateid.models.bundle import Bundle, read_spec
 
 PREVIOUS = "previous"
+"""Name of the symlink that points to the bundle to roll back to."""
 NEWEST = "newest-version"
 """File with the highest version that was ever activated: an older signed bundle is a downgrade."""
 

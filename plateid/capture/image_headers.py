@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 MAGIC_BYTES = 32
+"""Number of bytes that identify an image format."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +81,17 @@ def _tiff(data: bytes) -> Header:
 
 
 _OS2_HEADER = 12
+"""Size of the oldest BMP header, which has sides of 16 bits, bytes."""
 _IMAGE_WIDTH, _IMAGE_LENGTH = 256, 257
+"""TIFF tags of the image's sides."""
 _SHORT = 3
+"""TIFF type of a 16-bit number."""
 _FILL_BYTE = 0xFF
+"""JPEG byte that starts a marker, and may be repeated before it."""
 _START_OF_SCAN = 0xDA
+"""JPEG marker after which the compressed image follows."""
 _START_OF_FRAME = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
+"""JPEG markers of a segment with the image's sides."""
 _PARSERS: dict[re.Pattern[bytes], Callable[[bytes], Header]] = {
     re.compile(rb"\xff\xd8\xff"): _jpeg,
     re.compile(rb"\x89PNG\r\n\x1a\n"): _png,
@@ -92,3 +99,4 @@ _PARSERS: dict[re.Pattern[bytes], Callable[[bytes], Header]] = {
     re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", re.DOTALL): _bmp,
     re.compile(rb"II\*\0|MM\0\*"): _tiff,
 }
+"""Parsers of the header by magic bytes."""

@@ -25,6 +25,7 @@ _STEPS = {
 _MATRICES = frozenset({0, 1, 2, 4, 5, 6, 7, 9})
 """Colour matrices that swscale converts from (ITU-T H.273); the others are rare."""
 _UNSPECIFIED = 2
+"""Colour matrix of a video that states none (ITU-T H.273)."""
 _MARGIN = 8
 """Pixels added around a crop: swscale mixes neighbouring chroma samples, and with this margin a
 crop has the same colours as in the whole image."""
@@ -41,6 +42,7 @@ _TURNS = {
     2: cv2.ROTATE_180,
     3: cv2.ROTATE_90_CLOCKWISE,
 }
+"""OpenCV's rotations by number of quarter turns anticlockwise."""
 
 
 class _Scalers(threading.local):

@@ -11,6 +11,7 @@ from plateid.capture.container import source_errors
 from plateid.core.records import Image
 
 MILLISECONDS = Fraction(1, 1000)
+"""Time base of the written video, seconds."""
 
 
 class VideoWriter(AbstractContextManager["VideoWriter"]):

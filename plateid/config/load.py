@@ -16,7 +16,9 @@ from plateid.config.storage import StoreConfig
 from plateid.errors import ConfigError, InvalidConfigError, reason_of
 
 FILE = "plateid.toml"
+"""Default name of the configuration file."""
 SERVICE_FOLDER, STATE_FOLDER = Path("/etc/plateid"), Path("/var/lib/plateid")
+"""Directories of the service: its configuration and its data."""
 OPTIONAL = tuple(
     name
     for name, field in Config.model_fields.items()

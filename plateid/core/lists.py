@@ -12,6 +12,7 @@ from plateid.core.records import ListKind, ListMatch
 from plateid.core.text import CONFUSABLE_PAIRS, edit_distance
 
 GAPS = re.compile(r"[\s.·-]")
+"""Characters that people write between the parts of a plate."""
 PRECEDENCE: tuple[ListKind, ...] = ("deny", "watch", "allow")
 """Order of the kinds among equally near entries: the strictest one wins."""
 CONFUSABLE_COST = 0.25
@@ -21,6 +22,7 @@ FOLDED = str.maketrans({one: other for one, other, _ in CONFUSABLE_PAIRS})
 CONFUSABLE = frozenset(
     pair for one, other, _ in CONFUSABLE_PAIRS for pair in ((one, other), (other, one))
 )
+"""Pairs of confusable characters, in both orders."""
 
 
 @dataclass(frozen=True)

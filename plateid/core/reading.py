@@ -63,7 +63,9 @@ class Reading:
 
 
 NO_TEXT = Hypothesis("", 0.0, ())
+"""The hypothesis that no text is legible."""
 EMPTY = Reading("", "", 0.0, (), (), None, reads=0, agreeing_reads=0)
+"""The reading of a plate without legible text."""
 
 
 def fused_reading(fusion: Fusion, formats: Formats) -> Reading:

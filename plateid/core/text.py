@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CHARSET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+"""Characters that a reader distinguishes, in the order of its classes."""
 BLANK = 0
 """Column of "no character", which is the CTC blank; CHARSET[i] is column i + 1."""
 COLUMN_TEXTS = ("", *CHARSET)

@@ -21,7 +21,9 @@ from plateid.pipeline.clock_overlays import TextHistory
 from plateid.pipeline.stationary import Movement
 
 MAX_PATH = 64
+"""Number of points in a path above which every other one is deleted."""
 FIRST_PATH_STEP_S = 0.25
+"""Minimum time between two points of a path, seconds. It doubles at each deletion."""
 
 
 class Pass:

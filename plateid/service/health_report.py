@@ -15,6 +15,7 @@ from plateid.core.health import DeviceHealth
 from plateid.core.records import PlateEvent, rfc3339
 
 MINUTE_S = 60.0
+"""Period over which `reads_per_minute` counts events, seconds."""
 THERMAL = Path("/sys/class/thermal")
 """The kernel's thermal zones."""
 

@@ -18,7 +18,9 @@ BUSY_S = 0.25
 """Longest wait for another process that writes, seconds. The caller retries later."""
 PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON")
 EVENT = TypeAdapter(PlateEvent)
+"""Converts the JSON of a stored event."""
 CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+"""Error codes of a damaged file."""
 
 
 class CorruptError(sqlite3.DatabaseError):

@@ -32,6 +32,7 @@ LAYOUT = """
 ORPHANED = """
     DELETE FROM label WHERE NOT EXISTS (SELECT 1 FROM store.event
         WHERE event.id = label.id AND plate_form = 'plain' AND json_valid(payload))"""
+"""Deletes labels whose event is gone or has no plain plate."""
 UNLABELLED = """
     SELECT payload FROM
         (SELECT * FROM store.event ORDER BY first_seen DESC LIMIT ?) AS event
@@ -40,6 +41,7 @@ UNLABELLED = """
     AND NOT EXISTS (SELECT 1 FROM store.event AS later
         WHERE later.pass_id = event.pass_id AND later.position > event.position)
     AND NOT EXISTS (SELECT 1 FROM label WHERE label.id = event.id)"""
+"""Selects the newest events with a plate, a snapshot and no label."""
 MAX_EVENTS = 4000
 """Number of newest events among which the tasks are: two events per pass."""
 MAX_DISTANCE = 1.0

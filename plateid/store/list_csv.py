@@ -19,11 +19,15 @@ from plateid.errors import ConfigError
 
 COLUMNS = ("plate", "list", "name", "note", "valid_from", "valid_to", "cameras")
 REQUIRED = COLUMNS[:2]
+"""Columns that a file must have."""
 EMPTY = dict.fromkeys(COLUMNS, "")
+"""All columns without values; cells of a row replace them."""
 SEPARATORS = ",;\t"
+"""Characters that may separate cells; the most frequent one of the first line counts."""
 BOM = "\ufeff"
 """Byte-order mark, which spreadsheets write before the first line."""
 LINE_BREAK = re.compile(r"[\r\n\x00]")
+"""Characters that no cell may have."""
 
 
 def parse_entries(text: str, source: object, cameras: Collection[str]) -> tuple[ListEntry, ...]:

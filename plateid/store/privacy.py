@@ -18,6 +18,7 @@ from plateid.files import replace_text
 
 PlateForm = Literal["plain", "hashed", "dropped"]
 KEY_BYTES = 32
+"""Length of the key of a hash (HMAC-SHA-256), bytes."""
 HASH_DIGITS = 32
 """Length of a hash in hexadecimal digits: 128 of the 256 bits."""
 log = structlog.get_logger()

@@ -17,10 +17,13 @@ FIELDS = (
 PAGE = 50
 """Default number of rows of a page."""
 MAX_PAGE = 500
+"""Maximum number of rows of a page."""
 MIN_FUZZY = 4
 """Minimum length of a plate for a fuzzy search: half of a shorter text is in every plate."""
 PATTERN = re.compile(rf"[{CHARSET}*?]{{1,32}}")
+"""A plate with wildcards."""
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d(T|$)", re.ASCII)
+"""The start of a date or time."""
 CURSOR = re.compile(r"(\S{20,30})~(\d{1,18})")
 """`first_seen` and position of a row."""
 Listed = Literal["", "any", "none", "allow", "deny", "watch"]

@@ -26,6 +26,7 @@ MAX_CONNECTIONS = 100
 STOP_S = 0.5
 """Longest time that a stop waits for the server's thread, seconds."""
 IPV6 = 6
+"""Version number of an IPv6 address."""
 log = structlog.get_logger()
 
 

@@ -21,6 +21,7 @@ from plateid.web.live import RECENT, Live
 
 FOLDER = Path(__file__).parent
 CLOCK_TEXT = {True: "Synchronised", False: "Not synchronised", None: "Unknown"}
+"""Text of the clock state, by `clock_synced`."""
 IN_TRANSIT_S = 30.0
 """Age up to which a waiting event counts as in transit to the broker, seconds."""
 

@@ -17,6 +17,7 @@ from plateid.web.live import MAX_STREAMS, NO_FRAME, Live
 from plateid.web.site import Site, camera_of, device_state, local_time, site_of
 
 BOUNDARY = "plateid"
+"""Separator of the images in a multipart stream."""
 PART_HEAD = f"\r\n--{BOUNDARY}\r\nContent-Type: image/jpeg\r\n\r\n".encode()
 EVENTS_S = 0.5
 """Interval at which an event stream looks for new events, seconds."""

@@ -23,6 +23,7 @@ MIN_SIDE_PX = 10
 TOLERANCE_PX = 1.0
 """Pixels by which a box may be outside without being counted as clipped: labels are rounded."""
 EXIF = "; the labels ignore its EXIF orientation: remove that, or label the upright image"
+"""Hint in the error for labels whose image size has width and height swapped."""
 BLACK = 3
 """Grey level (0-255) up to which a corner counts as black."""
 DARK = 40

@@ -21,6 +21,7 @@ from train.record import begin
 from train.train_error import TrainError
 
 STARTS = ("fine-tuned", "from scratch")
+"""The two curves: training from a base, and from random weights."""
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,11 @@ from plateid.models.bundle import Bundle
 from train.detector.pixel_packing import unpack
 
 FIRST = "model.0.conv"
+"""Name of the first convolution."""
 COLOURS = 3
+"""Input channels of an unpacked image."""
 CONVERSIONS = {"QuantizeLinear", "DequantizeLinear", "Cast"}
+"""Operators between a convolution and its activation that only convert numbers."""
 Weights = dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
 """Weight and bias of each convolution by the name of its module."""
 Makers = Mapping[str, onnx.NodeProto]

@@ -24,6 +24,7 @@ from train.detector.onnx_weights import Weights, read_detector
 from train.train_error import TrainError
 
 NETWORK = "yolov8n.yaml"
+"""Architecture of the restored detector."""
 SCORE_BRANCH = "model.22.cv3.0.0.conv"
 """A convolution that tells the width of the score branches."""
 SIDE_PX = 640

@@ -27,6 +27,7 @@ LOWEST, HIGHEST = 0.2, 10.0
 GRID = 9
 """Points of the coarse search before the fine one: the loss may have several minima."""
 RULE = "the temperature with the least negative log-likelihood of which reads are correct"
+"""How the temperature is fitted, for reports."""
 
 
 @dataclass(frozen=True)

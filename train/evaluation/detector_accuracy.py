@@ -11,6 +11,7 @@ from train.evaluation.threshold_choice import LOWEST
 
 Band = tuple[float, float]
 ALL: Band = (0, np.inf)
+"""The band of all heights."""
 HEIGHTS: dict[str, Band] = {
     "< 12 px": (0, 12),
     "12-20 px": (12, 20),

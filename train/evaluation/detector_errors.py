@@ -23,6 +23,7 @@ MARGIN = 1.3
 TRUTH, FOUND, WEAK = (235, 130, 20), (0, 120, 255), (90, 190, 255)
 """BGR colours: labelled plates, boxes at the threshold, and boxes below it."""
 MISSED, FALSE = "missed", "false box"
+"""Kinds of errors."""
 
 
 @dataclass(frozen=True)

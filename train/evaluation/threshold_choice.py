@@ -27,6 +27,7 @@ RULE = (
     f"keeps {KEPT:.0%} of the plates found at {LOWEST}; if there is none, the highest that keeps "
     "them"
 )
+"""How the threshold is chosen, for reports and origins."""
 
 
 @dataclass(frozen=True)

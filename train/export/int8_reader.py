@@ -20,7 +20,9 @@ CROPS = 512
 MAX_LOSS, MIN_LOST = 0.01, 1
 """Largest loss of held-out plates: a share of them, or one, whichever is more."""
 OPERATORS = ("Conv", "Relu", "Add")
+"""Operators that are quantised."""
 CONVOLUTIONAL = {"Conv", "Relu"}
+"""Operators that make both inputs of an Add that is quantised."""
 
 
 def quantise_reader(path: Path, data: Sequence[str]) -> None:

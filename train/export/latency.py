@@ -11,6 +11,7 @@ from plateid.models.bundle import Bundle
 from plateid.models.session import NetworkSession
 
 REFERENCE = "yolov8n.yaml"
+"""Network that others are compared with."""
 REFERENCE_PX = 640
 """Side of the reference's input, pixels."""
 

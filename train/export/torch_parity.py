@@ -11,6 +11,7 @@ from plateid.models.session import NetworkSession
 from train.train_error import TrainError
 
 VIDEO = Path(__file__).parents[2] / "plateid" / "demo" / "demo.mp4"
+"""Video whose frame is compared."""
 FRAME = 125
 """A frame of the demo's video that shows plates."""
 MIN_SCORE = 0.01

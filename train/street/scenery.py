@@ -12,6 +12,7 @@ from train.synth.signs import render_sign
 EDGES = ((5.1, (138, 144, 148)), (3.38, (150, 152, 154)), (3.2, (102, 98, 96)))
 """Distance from the centre line, metres, and colour of pavement, kerb and asphalt."""
 GRASS, MARKING, POST, AIR = (62, 112, 88), (214, 218, 220), (92, 92, 88), (210, 208, 200)
+"""BGR colours of grass, road markings, posts, and haze."""
 HAZE_M = 260
 """Distance at which 1/e of a colour is left."""
 LAMPS = ((-4.3, 15.0), (4.3, 24.0), (-4.3, 38.0), (4.3, 55.0), (-4.3, 75.0))

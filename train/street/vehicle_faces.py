@@ -14,6 +14,7 @@ from train.street.painting import Colour, circle, scaled
 from train.street.projection import Points
 
 GLASS, TYRE = (58, 50, 44), (20, 20, 20)
+"""BGR colours of glass and tyres."""
 WHEEL = ((1.15, TYRE), (0.68, (178, 176, 174)), (0.55, (92, 90, 90)))
 """Radius in radii of the tyre, and colour, of the discs of a wheel."""
 

@@ -19,6 +19,7 @@ COMMIT_EVERY = 256
 SCHEMA = """CREATE TABLE IF NOT EXISTS samples
 (id INTEGER PRIMARY KEY, jpeg BLOB, text TEXT, centres BLOB, rows TEXT, region TEXT);
 CREATE TABLE IF NOT EXISTS begun (seed INTEGER);"""
+"""Tables of a crop file: the crops, and the seed they are rendered with."""
 
 
 class CropDatabase:

@@ -17,6 +17,7 @@ from train.synth.stroke_fonts import CAP, StrokeFont, glyph_table
 from train.train_error import TrainError
 
 FONT_FOLDER = Path("/usr/share/fonts")
+"""Directory of the installed fonts."""
 REFERENCE = "H"
 """The letter that gives the height and the width of a font."""
 CHINESE = "DroidSansFallbackFull.ttf"

@@ -41,6 +41,7 @@ _PIECE = r"[^][/|+ ]+(\|[^][/|+ ]+)*"
 _PART = rf"{_PIECE}(\+{_PIECE})*"
 _ROW = rf"({_PART}|\[{_PART}\])( ({_PART}|\[{_PART}\]))*"
 PATTERN = re.compile(rf"{_ROW}( / {_ROW})?")
+"""Syntax of a pattern, such as `LL DD LLL` or `L|A+DD / [LL] DDD`."""
 
 
 def _in_charset(characters: str) -> str:

@@ -17,6 +17,7 @@ from train.dataset.formats.image_labels import (
 )
 
 KEYS = (b'"images"', b'"annotations"', b'"categories"')
+"""Keys by which a JSON file is recognised as COCO."""
 
 
 class _Image(BaseModel):

@@ -20,7 +20,9 @@ from train.dataset.formats.image_labels import (
 )
 
 CORNERS = ("x1", "y1", "x2", "y2")
+"""Columns of a box, pixels."""
 WHOLE_IMAGE = (0.0, 0.0, 1.0, 1.0)
+"""Box of a plate crop that has no corners."""
 ILLEGIBLE = {*"?*_"}
 """Placeholders for a character that cannot be read."""
 Row = dict[str, str]

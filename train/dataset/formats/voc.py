@@ -17,6 +17,7 @@ from train.dataset.formats.image_labels import (
 )
 
 ROOT = re.compile(rb"<annotation[\s>]")
+"""The first element of an annotation file."""
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
