@@ -44,7 +44,7 @@ TICK_S = 2.0
 """Seconds between two periodic checks: unstored events, retention, hanging cameras."""
 MAX_LIST_NAMES = 100
 """Maximum number of list entries that Home Assistant gets an entity for."""
-REFUSED = "configuration refused, the running one stays"
+REFUSED = "configuration refused, the previous one stays in use"
 """Log phrase of a reload whose configuration is invalid."""
 JOIN_S = 0.5
 """Maximum time until the workers have ended, seconds."""
@@ -185,7 +185,7 @@ class App:
             waiting.append("camera")
         log.info("configuration reloaded")
         if waiting:
-            log.warning("change waits for a restart", sections=", ".join(waiting))
+            log.warning("change needs a restart", sections=", ".join(waiting))
 
     def _check_lists(self, wanted: Config) -> None:
         """Refuses lists that would fail at a restart, for example with a removed camera."""

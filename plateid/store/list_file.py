@@ -16,7 +16,7 @@ from plateid.store.list_csv import COLUMNS, parse_entries
 
 FileState = tuple[int, int, int]
 """Inode, size, and time of the last change of a file."""
-LISTS_REFUSED = "lists refused, the old ones stay"
+LISTS_REFUSED = "lists refused, the previous lists stay in use"
 """Log phrase of a reload whose list file is invalid."""
 MAX_UNDO = 50
 """Maximum number of changes that can be undone."""

@@ -112,7 +112,7 @@ def test_running_service_applies_a_valid_configuration(file):
         change(file, ("gone.mp4", "video.mp4"), ("mqtt.port", "device = 'other'\nmqtt.port"))
         service.reload()
         service.until("configuration reloaded")
-        service.until("change waits for a restart", "sections=device")
+        service.until("change needs a restart", "sections=device")
         service.until("camera online", "camera=yard")
 
 
@@ -168,7 +168,7 @@ def test_refused_list_does_not_block_other_changes(file, logs):
         plates.write_text("plate,list,name\nB68SPK,perhaps,Ana\n")
         change(file, ("loop", "min_plate_height = 9, loop"))
         assert reloaded(app, logs) == ({"gate"}, set())
-        assert app._status().startswith("lists refused, the old ones stay: ")
+        assert app._status().startswith("lists refused, the previous lists stay in use: ")
         plates.write_text("plate,list,name\nB68SPK,deny,Ana\n")
         until(lambda: "cameras online" in app._status())
 
@@ -217,7 +217,9 @@ def test_bad_configuration_is_one_error_and_the_running_one_stays(file, before, 
         good = file.read_text()
         change(file, (before, after))
         service.reload()
-        service.until("level=error", "configuration refused, the running one stays", message)
+        service.until(
+            "level=error", "configuration refused, the previous one stays in use", message
+        )
         file.write_text(good)
         service.reload()
         service.until("configuration reloaded")

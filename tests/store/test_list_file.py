@@ -57,7 +57,7 @@ def test_file_that_is_written_slowly_is_read_at_the_end(file, logs):
         assert matched_name(lists) == "Ana"
     lists.check()
     assert matched_name(lists) == "Bob"
-    assert said(logs, "lists refused, the old ones stay") == []
+    assert said(logs, "lists refused, the previous lists stay in use") == []
 
 
 def test_replaced_file_is_read_and_an_unchanged_one_is_not(file, logs):
@@ -81,7 +81,7 @@ def test_invalid_file_is_logged_once_and_the_old_lists_stay(file, spoil, logs):
     for _ in range(5):
         lists.check()
     assert matched_name(lists) == "Ana"
-    (reason,) = said(logs, "lists refused, the old ones stay")
+    (reason,) = said(logs, "lists refused, the previous lists stay in use")
     assert reason.startswith(str(file))
     file.write_text(SECOND)
     for _ in range(2):

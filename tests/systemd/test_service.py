@@ -154,7 +154,7 @@ def test_reload_applies_valid_config_and_keeps_the_old_one_otherwise(service):
     assert message.replace('"', '\\"') in service.journal()
     reload(good.replace("video.mp4", "gone.mp4").replace("[{", '[{name = "b", url = "b"}, {'))
     until(lambda: "0 of 1 camera online (offline: gate)" in status(service))
-    assert "change waits for a restart" in service.journal()
+    assert "change needs a restart" in service.journal()
     reload(good)
     until(lambda: "1 of 1 camera online" in status(service))
     assert service.show("MainPID") == pid
