@@ -85,12 +85,7 @@ class MqttConnection:
         self._tls_alert: str | None = None
         self._end_reason: str | None = None
         self._client = _client(config, client_id, will_topic, protocol)
-        self._client.on_connect = self._on_connect
-        self._client.on_disconnect = self._on_disconnect
-        self._client.on_publish = self._on_publish
-        self._client.on_subscribe = self._on_subscribe
-        self._client.on_message = self._on_message
-        self._client.on_log = self._on_log
+        self._set_callbacks()
         limited = will_topic is not None and protocol == MQTTProtocolVersion.MQTTv5
         self._connect(config, properties=_limits() if limited else None)
         self._await_answer()
@@ -131,6 +126,14 @@ class MqttConnection:
         """Closes the socket. Without `disconnect`, the broker publishes the last will."""
         if (sock := self._client.socket()) is not None:
             sock.close()
+
+    def _set_callbacks(self) -> None:
+        self._client.on_connect = self._on_connect
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_publish = self._on_publish
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_message = self._on_message
+        self._client.on_log = self._on_log
 
     def _connect(self, config: MqttConfig, *, properties: Properties | None) -> None:
         try:

@@ -115,17 +115,7 @@ def grouped_reader_accuracy(
     `found` are end to end, `crops` in true boxes. `trained` are the texts in the training parts.
     Without them there is no group "text".
     """
-
-    def by(key: Callable[[LabelledPlate], str]) -> list[GroupAccuracy]:
-        names = dict.fromkeys(key(each.plate) for each in crops)
-        groups = []
-        for name in dict.fromkeys((*GROUP_ORDER, *names)):
-            if name in names and name:
-                parts = ([r for r in side if key(r.plate) == name] for side in (found, crops))
-                groups.append(GroupAccuracy(name, *map(read_accuracy, parts)))
-        return groups
-
-    groups: dict[str, Callable[[LabelledPlate], str]] = {
+    keys: dict[str, Callable[[LabelledPlate], str]] = {
         "source": lambda plate: plate.source,
         "characters": _height,
         "lines": lambda plate: "2 lines" if plate.lines == 2 else "1 line",
@@ -134,8 +124,21 @@ def grouped_reader_accuracy(
         "all": lambda _: "all",
     }
     if trained:
-        groups["text"] = lambda plate: "trained text" if plate.text in trained else "new text"
-    return {name: by(key) for name, key in groups.items()}
+        keys["text"] = lambda plate: "trained text" if plate.text in trained else "new text"
+    return {name: _grouped_by(key, found, crops) for name, key in keys.items()}
+
+
+def _grouped_by(
+    key: Callable[[LabelledPlate], str], found: Sequence[ReadResult], crops: Sequence[ReadResult]
+) -> list[GroupAccuracy]:
+    """Returns the accuracy for each value of `key`, except the empty string."""
+    names = dict.fromkeys(key(each.plate) for each in crops)
+    groups = []
+    for name in dict.fromkeys((*GROUP_ORDER, *names)):
+        if name in names and name:
+            parts = ([r for r in side if key(r.plate) == name] for side in (found, crops))
+            groups.append(GroupAccuracy(name, *map(read_accuracy, parts)))
+    return groups
 
 
 def _height(plate: LabelledPlate) -> str:
