@@ -97,10 +97,7 @@ class RankedBoxes:
 
 
 def match(image: ImageBoxes, iou_threshold: float = IOU_THRESHOLDS[0]) -> list[tuple[int, int]]:
-    """Assigns each box, highest score first, the free plate that it covers best.
-
-    Returns pairs of indices: of the box, and of its plate or NONE.
-    """
+    """Pairs each box, highest score first, with the free plate that it covers best, or NONE."""
     order = np.argsort(-image.scores, kind="stable")[:MAX_BOXES]
     free = np.ones(len(image.truths), bool)
     boxes = image.boxes[order].astype(float)  # in float32, an IoU of 0.8 may be 0.79999995

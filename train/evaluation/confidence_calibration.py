@@ -55,10 +55,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class FittedTemperature:
-    """A fitted `reader.temperature`, and the calibrations before and after.
-
-    The factor is its value divided by the bundle's temperature.
-    """
+    """A fitted `reader.temperature`, its factor on the bundle's, and the calibration with each."""
 
     value: float
     factor: float

@@ -14,10 +14,7 @@ MAX_ERRORS = 0.5
 
 
 def confusions(results: Iterable[ReadResult]) -> Counter[tuple[str, str]]:
-    """Counts pairs of true and wrongly read characters, one of which may be NOTHING.
-
-    Texts with more than MAX_ERRORS are left out.
-    """
+    """Counts pairs of true and wrongly read characters, in texts with up to MAX_ERRORS."""
     return Counter(
         (truth, read)
         for each in results

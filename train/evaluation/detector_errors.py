@@ -88,10 +88,7 @@ def _false(result: ImageResult, box: int) -> DetectorError:
 
 
 def draw_errors(erroneous: ErroneousImage, threshold: float) -> bytes:
-    """Returns a JPEG of the part of the image around its errors, at most WIDTH pixels wide.
-
-    Raises SourceError if the file can no longer be read.
-    """
+    """Returns a JPEG of the image around its errors; raises SourceError if the file is gone."""
     result = erroneous.result
     image = read_image(result.path)
     window = _window([error.box for error in erroneous.errors], image.width, image.height)

@@ -18,10 +18,7 @@ Pass = Sequence[LabelledPlate]
 
 @dataclass(frozen=True)
 class PassAccuracy:
-    """Accuracy on the passes of a source.
-
-    It is that of all frames, of each pass's frame with the highest confidence, and of the fusion.
-    """
+    """Accuracy of a source's frames, of the best frame of each pass, and of the fused passes."""
 
     name: str
     frames: ReadAccuracy

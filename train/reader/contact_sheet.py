@@ -20,10 +20,7 @@ COUNT = 96
 
 
 def write_contact_sheet(path: Path, *, beside: Path | None, seed: int) -> None:
-    """Draws rendered crops and, below them, those `beside` in a folder as training augments them.
-
-    Raises TrainError if the data cannot be used, or the image cannot be written.
-    """
+    """Draws rendered crops and, below, augmented real ones; raises TrainError if it cannot."""
     rng = np.random.default_rng(seed)
     crops = [render_crop(rng) for _ in range(COUNT)]
     if beside:

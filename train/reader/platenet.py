@@ -56,10 +56,7 @@ class PlateNet(nn.Module):
         self.characters = nn.Linear(EMBEDDING, CLASSES)
 
     def forward(self, crops: Tensor) -> Tensor:
-        """Reads crops, shape (N, 3, HEIGHT, WIDTH), BGR, 0 to 255.
-
-        Returns logits, shape (N, ROWS * COLUMNS, CLASSES), blank first.
-        """
+        """Returns logits (N, ROWS * COLUMNS, CLASSES) of BGR crops (N, 3, HEIGHT, WIDTH), 0-255."""
         features: Tensor = self.stem(crops / 127.5 - 1.0)  # N, C, ROWS, COLUMNS
         steps = self.encoder(features.flatten(2).transpose(1, 2) + self.position)
         logits: Tensor = self.characters(steps)

@@ -23,10 +23,7 @@ from train.train_error import TrainError
 
 
 def run_in_processes(count: int, work: Callable[[Any], None], argument: Any) -> None:
-    """Calls `work(argument)` in `count` processes and waits for them.
-
-    Raises TrainError if one of them raised it, or met bad input or a full disk.
-    """
+    """Calls `work(argument)` in `count` processes; raises TrainError if one of them does."""
     with tempfile.TemporaryDirectory(prefix="plateid-train-") as folder:
         error_file = Path(folder) / "error"
         try:

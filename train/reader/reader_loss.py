@@ -13,10 +13,7 @@ first 90,000 samples; the positions cut that to a third."""
 
 
 def reader_loss(logits: Tensor, batch: Batch) -> Tensor:
-    """Returns the CTC loss (Graves et al., ICML 2006) plus that of the known character positions.
-
-    The logits have the shape (N, T, CLASSES), blank first.
-    """
+    """Returns the CTC loss (Graves et al., ICML 2006) plus that of the known positions."""
     logs = logits.float().log_softmax(dim=2)
     return ctc_loss(logs, batch.texts) + POSITION_WEIGHT * _position_loss(logs, batch.steps)
 

@@ -26,17 +26,14 @@ from train.train_error import TrainError
 
 @dataclass(frozen=True)
 class ReaderRun:
-    """Configuration, command line (see `train reader --help`) and record of one run.
-
-    The batch is that of each process.
-    """
+    """Configuration, command line (see `train reader --help`) and record of one run."""
 
     data: tuple[str, ...]
     out: str
     store: Path | None = None
     base: Path | None = None
     minutes: float = 60.0
-    batch: int = 64
+    batch: int = 64  # of each process
     lr: float = 1e-3
     real: float = 0.2
     seed: int = 0

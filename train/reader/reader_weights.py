@@ -45,10 +45,7 @@ class ExportedReader(nn.Module):
 
 
 def load_base(network: PlateNet, base: Path) -> None:
-    """Loads a run's checkpoint, or the reader of a bundle.
-
-    Raises TrainError if it is neither or another network, BundleError if the bundle is broken.
-    """
+    """Loads a run's checkpoint or a bundle's reader; raises TrainError for another network."""
     if base.is_dir():
         _load_bundle(network, base)
     else:

@@ -69,10 +69,7 @@ class Training:
     def fit(
         self, batches: Iterator[Batch], evaluate: Callable[[nn.Module], dict[str, float]]
     ) -> Progress:
-        """Trains until the time is over. Evaluates, reports and saves at intervals.
-
-        Raises TrainError if the loss is not finite.
-        """
+        """Trains until the time is over, evaluates and saves; raises TrainError on a loss of nan."""
         evaluated = time.monotonic()
         while self.progress.minutes < self._minutes:
             loss = self._step(batches)

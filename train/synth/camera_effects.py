@@ -57,10 +57,7 @@ def _keep_legible(rng: np.random.Generator, light: Light, geometry: CropGeometry
 
 
 def _blur_and_reduce(rng: np.random.Generator, image: Image, geometry: CropGeometry) -> Image:
-    """Returns the image at the size on the sensor, out of focus and in motion.
-
-    A fifth of the images is enlarged from a smaller size, as by digital zoom.
-    """
+    """Returns the image at its size on the sensor, blurred; a fifth after digital zoom."""
     shrink, cap = geometry.shrink, geometry.cap
     unfocused, moving = rng.random(2) < (0.6, 0.25)
     if unfocused:

@@ -75,10 +75,7 @@ def draw_plate(
     cap: float,
     text: str | None = None,
 ) -> FlatPlate:
-    """Draws a plate of the layout with characters `cap` pixels high.
-
-    Its text, which must fit the layout, is random by default.
-    """
+    """Draws a plate with characters `cap` pixels high and a text that fits; None: a random one."""
     scale = cap / max(layout.cap_heights)
     stretch = rng.uniform(0.96, 1.04, 2)
     width = max(16, round(layout.size[0] * scale * stretch[0]))

@@ -50,10 +50,7 @@ class LabelledCrop:
 def render_in_processes(
     write: Callable[[int, LabelledCrop], Row], numbers: range, *, seed: int, workers: int | None
 ) -> Iterator[Row]:
-    """Yields `write(number, crop)` for each number, made in `workers` processes or one per core.
-
-    A crop depends on the seed and its number only.
-    """
+    """Yields `write(number, crop)` of crops that depend on their numbers and the seed only."""
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
         rows = pool.imap(partial(_render_and_write, write, seed), numbers, chunksize=32)
         yield from tracked(rows, "Rendering", total=len(numbers))

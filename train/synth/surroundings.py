@@ -109,10 +109,7 @@ def _darken_recess(rng: np.random.Generator, image: Image, margin: int) -> None:
 def smooth_noise(
     rng: np.random.Generator, size: tuple[int, int], cells: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """Returns smooth noise from about 0 to 1: a random grid of (columns, rows) that is enlarged.
-
-    The size is (width, height), pixels; the noise has the shape (height, width).
-    """
+    """Returns noise, about 0 to 1: a grid of (columns, rows), enlarged to (width, height)."""
     coarse = rng.random((cells[1], cells[0]), np.float32)
     return np.asarray(cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC), np.float32)
 
