@@ -68,14 +68,11 @@ class DetectionCounts:
 
 @dataclass(frozen=True, eq=False)
 class RankedBoxes:
-    """The boxes of all images that count, highest score first.
-
-    A box is correct if it covers a plate of its own. `plates` counts the labelled ones.
-    """
+    """The boxes of all images that count, highest score first."""
 
     scores: Floats
-    correct: Bools
-    plates: int
+    correct: Bools  # whether a box covers a plate of its own
+    plates: int  # the labelled ones
 
     def curve(self) -> Doubles:
         """Returns the interpolated precision at each of RECALLS, shape (101,)."""

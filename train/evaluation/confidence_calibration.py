@@ -41,16 +41,12 @@ class ConfidenceBin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Confidence of the reads that have a text, compared with correctness (folded).
-
-    The bins have equally many reads. Their mean distance is the error (ECE), and the mean negative
-    log-likelihood of correctness is the loss. Without reads, both are None.
-    """
+    """Confidence of the reads that have a text, compared with correctness (folded)."""
 
     reads: int
-    error: float | None
-    loss: float | None
-    bins: tuple[ConfidenceBin, ...]
+    error: float | None  # expected calibration error: mean distance of the two over the bins
+    loss: float | None  # mean negative log-likelihood of correctness
+    bins: tuple[ConfidenceBin, ...]  # of equally many reads, by rising confidence
 
 
 @dataclass(frozen=True)

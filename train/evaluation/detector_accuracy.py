@@ -26,26 +26,19 @@ the training sources correctly, but counts a car in front of a black wall as nig
 
 @dataclass(frozen=True)
 class DetectorAccuracy:
-    """Accuracy on a group of images, at the score threshold. A ratio without a denominator is None.
-
-    Attributes:
-        images: Number of images; in a height band, of images with such a plate.
-        recall: Share of the plates with a box of their own, at an IoU of 0.5 or more.
-        recall_at_05: Recall at the score threshold threshold_choice.LOWEST.
-        curve: Precision at coco_metrics.RECALLS.
-    """
+    """Accuracy on a group of images, at the score threshold. A ratio without a denominator is None."""
 
     name: str
-    images: int
+    images: int  # in a height band, those with such a plate
     plates: int
-    recall: float | None
-    recall_at_05: float | None
+    recall: float | None  # share of the plates with a box of their own, at an IoU of 0.5 or more
+    recall_at_05: float | None  # the same at a score of threshold_choice.LOWEST
     precision: float | None
     missed: int
     false_boxes: int
     mAP50: float | None  # noqa: N815 - the standard term
     mAP50_95: float | None  # noqa: N815 - the standard term
-    curve: tuple[float, ...]
+    curve: tuple[float, ...]  # precision at coco_metrics.RECALLS
 
 
 def light(luma: float) -> str:

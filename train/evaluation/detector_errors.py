@@ -28,14 +28,11 @@ MISSED, FALSE = "missed", "false box"
 
 @dataclass(frozen=True)
 class DetectorError:
-    """One error: MISSED or FALSE, its place in image pixels, and a description.
+    """One error."""
 
-    The weight is the height of a missed plate in image_results.REFERENCE, or a false box's score.
-    """
-
-    kind: str
-    weight: float
-    box: Box
+    kind: str  # MISSED or FALSE
+    weight: float  # height of a missed plate in image_results.REFERENCE, or score of a false box
+    box: Box  # in image pixels
     about: str
 
     @property

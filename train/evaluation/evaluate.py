@@ -14,16 +14,15 @@ from train.evaluation.confidence_calibration import (
     fit_temperature,
     reads_to_judge,
 )
-from train.evaluation.confusions import confusions
 from train.evaluation.detector_accuracy import DetectorAccuracy, grouped_detector_accuracy
-from train.evaluation.evaluation_run import EvaluationRun
-from train.evaluation.evaluation_sets import read_crop_sets, read_sets
+from train.evaluation.evaluation_run import EvaluationRun, read_crop_sets, read_sets
 from train.evaluation.image_results import ImageResult, LabelledPlate
 from train.evaluation.pass_accuracy import PassAccuracy, pass_accuracy
 from train.evaluation.predictor import Predictor
 from train.evaluation.reader_accuracy import (
     GroupAccuracy,
     ReadResult,
+    confusions,
     end_to_end,
     grouped_reader_accuracy,
     in_true_boxes,
@@ -46,43 +45,31 @@ class FalseBoxes:
 
 @dataclass(frozen=True, eq=False)
 class ReaderResults:
-    """Everything about reading: end to end (`found`), and in true boxes (`crops`, `confusions`).
-
-    `temperature` is None unless one was fitted. `passes` has each source whose labels have times.
-    """
+    """Everything about reading, at the bundle's temperature, or the fitted one if it is written."""
 
     parts: dict[str, list[GroupAccuracy]]
     calibration: Calibration
-    temperature: FittedTemperature | None
-    passes: list[PassAccuracy]
-    confusions: Counter[tuple[str, str]]
-    found: list[ReadResult]
-    crops: list[ReadResult]
+    temperature: FittedTemperature | None  # None unless one was to be fitted
+    passes: list[PassAccuracy]  # of each source whose labels have times
+    confusions: Counter[tuple[str, str]]  # in true boxes
+    found: list[ReadResult]  # end to end
+    crops: list[ReadResult]  # in true boxes
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Everything that a report shows.
-
-    Attributes:
-        spec: The bundle before anything was written.
-        threshold: The score threshold of all results: the bundle's, or the chosen one if it is
-            written into the bundle. The same holds for the temperature.
-        results: Those of the labelled images; empty if there are plate crops only.
-        choice: None unless a threshold was to be chosen.
-        reader: None if no plate has a text.
-    """
+    """Everything that a report shows."""
 
     run: EvaluationRun
-    spec: BundleSpec
-    threshold: float
+    spec: BundleSpec  # before anything was written
+    threshold: float  # of all results: the bundle's, or the chosen one if that is written
     commit: str
     data_sha256: str
-    results: Sequence[ImageResult]
+    results: Sequence[ImageResult]  # empty if there are plate crops only
     parts: dict[str, list[DetectorAccuracy]]
     negatives: list[FalseBoxes]
-    choice: ThresholdChoice | None
-    reader: ReaderResults | None
+    choice: ThresholdChoice | None  # None unless a threshold was to be chosen
+    reader: ReaderResults | None  # None if no plate has a text
 
 
 def evaluate(run: EvaluationRun) -> Evaluation:

@@ -21,13 +21,12 @@ from plateid.files import write_whole
 from plateid.models.bundle import ReaderSpec
 from train.evaluation.charts import precision_recall, reliability
 from train.evaluation.coco_metrics import RECALLS
-from train.evaluation.confusions import aligned
 from train.evaluation.detector_accuracy import NIGHT_LUMA
 from train.evaluation.detector_errors import ErroneousImage, draw_errors, worst_images
 from train.evaluation.evaluate import Evaluation, ReaderResults
 from train.evaluation.evaluation_tables import calibrations, tables
 from train.evaluation.image_results import REFERENCE
-from train.evaluation.reader_accuracy import ReadResult
+from train.evaluation.reader_accuracy import ReadResult, aligned
 from train.train_error import TrainError
 
 WRONG_READS = 60

@@ -23,27 +23,18 @@ BoxReads = tuple[PlateRead, ...]
 
 @dataclass(frozen=True, eq=False)
 class LabelledPlate:
-    """A plate with a known text, and what the reader returned for it.
-
-    Attributes:
-        box: Its true box, in image pixels.
-        luma: Mean brightness of the image, 0 to 255.
-        moment: Video name and second in it, if the labels have them.
-        crop: Reads in the true box.
-        found: Reads in the detector's box, which has this score; None if no box covers the plate.
-        is_crop: Whether the image is a plate crop, on which no detector runs.
-    """
+    """A plate with a known text, and what the reader returned for it."""
 
     source: str
     path: Path
     labels: LabelledBox
-    box: Box
-    luma: float
-    moment: tuple[str, float] | None
-    crop: BoxReads
-    found: BoxReads | None = None
-    score: float = 0.0
-    is_crop: bool = False
+    box: Box  # in image pixels
+    luma: float  # mean brightness of the image, 0 to 255
+    moment: tuple[str, float] | None  # name of the video and second in it, if the labels have them
+    crop: BoxReads  # in the true box
+    found: BoxReads | None = None  # in the detector's box; None if no box covers the plate
+    score: float = 0.0  # of the detector's box
+    is_crop: bool = False  # the image is a plate crop, on which no detector runs
 
     @property
     def text(self) -> str:
@@ -78,24 +69,16 @@ def _tempered(reads: BoxReads, factor: float) -> BoxReads:
 
 @dataclass(frozen=True, eq=False)
 class ImageResult:
-    """One image or video frame, and what the networks found in it.
-
-    Attributes:
-        luma: Mean brightness, 0 to 255.
-        scale: Pixels of REFERENCE per image pixel.
-        boxes: Detected boxes, highest score first; scores are `predictor.MIN_SCORE` or more.
-        truths: Labelled boxes.
-        plates: The labelled plates that have a text.
-    """
+    """One image or video frame, and what the networks found in it."""
 
     source: str
     path: Path
-    luma: float
-    scale: float
-    boxes: Boxes
-    scores: Floats
-    truths: Boxes
-    plates: tuple[LabelledPlate, ...] = ()
+    luma: float  # mean brightness, 0 to 255
+    scale: float  # pixels of REFERENCE per image pixel
+    boxes: Boxes  # detected, highest score first
+    scores: Floats  # `predictor.MIN_SCORE` or more
+    truths: Boxes  # labelled
+    plates: tuple[LabelledPlate, ...] = ()  # those with a text
 
     def of_height(self, band: tuple[float, float] = (0, np.inf)) -> ImageBoxes:
         """Returns the boxes for metrics. Plates and false boxes outside of the band are ignored."""

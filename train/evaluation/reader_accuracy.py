@@ -1,8 +1,11 @@
-"""Accuracy of reading: on all plates, and by what makes them hard to read."""
+"""Accuracy of reading: on all plates, by what makes them hard to read, and by character."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from difflib import SequenceMatcher
+from itertools import zip_longest
 
 from plateid.core.reading import EMPTY, Reading, single_reading
 from plateid.core.text import edit_distance
@@ -19,6 +22,10 @@ TALLEST = "> 20 px"
 """Name of the group above the last limit."""
 GROUP_ORDER = (*CHARACTER_HEIGHTS, TALLEST, "1 line", "2 lines", "clear", "hard", "day", "night")
 """Order of groups in a table. Other groups follow."""
+NOTHING = ""
+"""Stands for a missing character, or opposite an extra one."""
+MAX_ERRORS = 0.5
+"""Share of wrong characters up to which a text can be aligned with its reading."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,21 +48,14 @@ class ReadResult:
 
 @dataclass(frozen=True)
 class ReadAccuracy:
-    """Accuracy on a group of plates. A ratio without a denominator is None.
-
-    Attributes:
-        plate_accuracy_folded: `plate_accuracy`, but O/0- and I/1-insensitive.
-        cer: Wrong, missing and extra characters per true character.
-        confident: Share of plates whose reading has a confidence of CONFIDENT or more.
-        confident_correct: Share of confident readings that are correct (folded).
-    """
+    """Accuracy on a group of plates. A ratio without a denominator is None."""
 
     plates: int
     plate_accuracy: float | None
     plate_accuracy_folded: float | None
-    cer: float | None
-    confident: float | None
-    confident_correct: float | None
+    cer: float | None  # wrong, missing and extra characters per true character
+    confident: float | None  # share of the plates read with a confidence of CONFIDENT or more
+    confident_correct: float | None  # share of those that are correct (folded)
 
     def metrics(self, prefix: str = "") -> dict[str, float | None]:
         """Returns the metrics with their keys in `bundle.toml` and `report.json`."""
@@ -150,3 +150,23 @@ def share(values: Iterable[bool]) -> float | None:
     """Returns the share of values that are true; None without values."""
     each = list(values)
     return sum(each) / len(each) if each else None
+
+
+def confusions(results: Iterable[ReadResult]) -> Counter[tuple[str, str]]:
+    """Counts pairs of true and wrongly read characters, in texts with up to MAX_ERRORS."""
+    return Counter(
+        (truth, read)
+        for each in results
+        if each.edits <= MAX_ERRORS * len(each.plate.text)
+        for truth, read in aligned(each.plate.text, each.reading.plate)
+        if truth != read
+    )
+
+
+def aligned(truth: str, read: str) -> list[tuple[str, str]]:
+    """Aligns two texts. Returns pairs of characters, with NOTHING where one side has none."""
+    pairs: list[tuple[str, str]] = []
+    blocks = SequenceMatcher(None, truth, read, autojunk=False).get_opcodes()
+    for _, start, end, read_start, read_end in blocks:
+        pairs += zip_longest(truth[start:end], read[read_start:read_end], fillvalue=NOTHING)
+    return pairs

@@ -25,28 +25,22 @@ UNKNOWN = -100
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """N crops, shape (N, C, H, W), 0 to 255, and their texts; empty if there is no plate.
+    """N crops and their labels."""
 
-    `steps` has the class of each CTC step where the centre of a rendered character lies, else
-    UNKNOWN; shape (N, ROWS * COLUMNS).
-    """
-
-    inputs: Tensor
-    texts: list[str]
+    inputs: Tensor  # shape (N, C, H, W), 0 to 255
+    texts: list[str]  # empty without a plate
     steps: Tensor
+    """Class of each CTC step where the centre of a rendered character lies, else UNKNOWN; shape
+    (N, ROWS * COLUMNS)."""
 
 
 @dataclass(frozen=True)
 class Mix:
-    """Where the crops of a batch come from: real plates and rendered ones.
+    """Where the crops of a batch come from."""
 
-    Each source of real plates is drawn equally often, together on a share `real` of the crops.
-    Without a store, each crop is rendered when it is needed.
-    """
-
-    plates: Sequence[RealPlate]
-    store: CropDatabase | None
-    real: float
+    plates: Sequence[RealPlate]  # each source is drawn equally often
+    store: CropDatabase | None  # None renders each crop when it is needed
+    real: float  # share of real crops
     size: int
 
 

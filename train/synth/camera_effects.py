@@ -14,14 +14,11 @@ Light = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class CropGeometry:
-    """The size of a rendered crop divided by that on the sensor, and its characters.
+    """The size of a crop on the sensor."""
 
-    These have a height on the sensor, in pixels, and an area, xyxy in normalised coordinates (0-1).
-    """
-
-    shrink: float
-    cap: float
-    box: tuple[float, float, float, float] = (0.15, 0.25, 0.85, 0.75)
+    shrink: float  # size of the rendered crop divided by its size on the sensor
+    cap: float  # height of its characters on the sensor, pixels
+    box: tuple[float, float, float, float] = (0.15, 0.25, 0.85, 0.75)  # of its characters, 0 to 1
 
     def characters(self, light: Light) -> Light:
         """Returns the area of the characters, at least 2 x 2 pixels."""

@@ -31,20 +31,14 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True)
 class LabelledCrop:
-    """A detector's crop at the resolution of the sensor, and what a reader must answer.
-
-    Attributes:
-        text: Characters in reading order, row by row; empty: no plate.
-        centres: Centre of each character if known, normalised coordinates (0-1), shape (N, 2).
-        rows: Row of each character, 0 or 1.
-        region: ISO code of the country in lower case; empty: no country issued the plate.
-    """
+    """A detector's crop at the resolution of the sensor, and what a reader must answer."""
 
     image: Image
-    text: str = ""
+    text: str = ""  # in reading order, row by row; empty: no plate
     centres: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 2), np.float32))
-    rows: tuple[int, ...] = ()
-    region: str = ""
+    """Centre of each character if known, normalised coordinates (0-1), shape (N, 2)."""
+    rows: tuple[int, ...] = ()  # of each character, 0 or 1
+    region: str = ""  # ISO code of the country in lower case; empty: none issued the plate
 
 
 def render_in_processes(

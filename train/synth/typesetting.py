@@ -17,18 +17,15 @@ SQUEEZE = (0.62, 1.5)
 
 @dataclass(frozen=True)
 class PlacedSymbol:
-    """A character or a symbol of GAPS; in heights of a capital until it is placed, then in pixels.
+    """A character or a symbol; in heights of a capital until it is placed, then in pixels."""
 
-    A prefix precedes the text without being a part of it.
-    """
-
-    kind: str
+    kind: str  # the character, or one of GAPS
     x: float
     y: float
     width: float
     height: float
     row: int
-    is_prefix: bool = False
+    is_prefix: bool = False  # precedes the text without being a part of it
 
     @property
     def is_text(self) -> bool:

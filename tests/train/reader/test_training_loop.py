@@ -1,7 +1,7 @@
 import torch
 
 from train.reader.batches import UNKNOWN, Batch
-from train.reader.reader_loss import ctc_loss, reader_loss
+from train.reader.training_loop import ctc_loss, reader_loss
 
 BLANK, A, B, C = 0, 11, 12, 13
 

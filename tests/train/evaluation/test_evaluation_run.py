@@ -7,7 +7,7 @@ import pytest
 
 from train.dataset.grouping import is_held_out
 from train.dataset.splits import load_split
-from train.evaluation.evaluation_sets import read_crop_sets, read_sets
+from train.evaluation.evaluation_run import read_crop_sets, read_sets
 from train.train_error import TrainError
 
 
