@@ -5,7 +5,7 @@ recalls.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,14 +36,8 @@ class ImageBoxes:
     boxes: Boxes
     scores: Floats
     truths: Boxes
-    boxes_ignored: Bools = field(default_factory=lambda: np.zeros(0, bool))
-    truths_ignored: Bools = field(default_factory=lambda: np.zeros(0, bool))
-
-    def __post_init__(self) -> None:
-        """Ignores nothing by default."""
-        for name, items in (("boxes_ignored", self.boxes), ("truths_ignored", self.truths)):
-            if not len(getattr(self, name)):
-                object.__setattr__(self, name, np.zeros(len(items), bool))
+    boxes_ignored: Bools
+    truths_ignored: Bools
 
 
 @dataclass(frozen=True)

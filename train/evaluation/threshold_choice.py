@@ -51,13 +51,10 @@ class ThresholdChoice:
 def choose_threshold(
     ranked: RankedBoxes, negatives: Sequence[Floats], others: Sequence[Floats], *, current: float
 ) -> ThresholdChoice:
-    """Applies RULE; raises TrainError if no plate is found at LOWEST.
+    """Applies RULE to the held-out part; raises TrainError if no plate is found at LOWEST.
 
-    Args:
-        ranked: Boxes of the held-out part.
-        negatives: Scores of the boxes of each frame without plates; may be empty.
-        others: The same of frames that take no part in the choice, for the table.
-        current: The bundle's threshold, for the table.
+    `negatives` has the scores of each frame without plates. `others`, the same of frames that take
+    no part in the choice, and the `current` threshold are for the table.
     """
     found = ranked.at(LOWEST).found
     if not found:

@@ -96,4 +96,6 @@ def _detected(detector: OnnxDetector, image: LabelledImage) -> ImageBoxes:
     found = detector.detect(read_image(image.path))
     boxes = np.array([each.box for each in found], np.float32).reshape(-1, 4)
     truths = np.array(image.boxes, np.float32).reshape(-1, 4)
-    return ImageBoxes(boxes, np.array([each.score for each in found], np.float32), truths)
+    scores = np.array([each.score for each in found], np.float32)
+    nothing = np.zeros(len(boxes), bool), np.zeros(len(truths), bool)
+    return ImageBoxes(boxes, scores, truths, *nothing)

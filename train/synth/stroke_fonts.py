@@ -142,7 +142,9 @@ def _rounded(points: Points, rounded: list[bool], radii: Points, *, closed: bool
             corner + _towards(corner, points[at % len(points)], radii, rounded[at % len(points)])
             for at in (number - 1, number + 1)
         )
-        result.append(_arc(start, corner, end))
+        near, far = start + 0.5523 * (corner - start), end + 0.5523 * (corner - end)
+        t, u = CURVE, 1 - CURVE
+        result.append(u**3 * start + 3 * u**2 * t * near + 3 * u * t**2 * far + t**3 * end)
     return np.vstack(result)
 
 
@@ -151,9 +153,3 @@ def _towards(corner: Points, other: Points, radii: Points, shared: bool) -> Poin
     side = other - corner
     wanted = 1.0 / max(1e-6, float(np.linalg.norm(side / radii)))
     return side * min(0.5 if shared else 1.0, wanted)
-
-
-def _arc(start: Points, corner: Points, end: Points) -> Points:
-    near, far = start + 0.5523 * (corner - start), end + 0.5523 * (corner - end)
-    t, u = CURVE, 1 - CURVE
-    return u**3 * start + 3 * u**2 * t * near + 3 * u * t**2 * far + t**3 * end

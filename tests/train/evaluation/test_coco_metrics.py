@@ -28,7 +28,11 @@ def boxes(*rows: tuple[float, ...]) -> np.ndarray:
 def image(found: list[tuple[float, ...]], truths: list[tuple[float, ...]], **ignored) -> ImageBoxes:
     """Boxes given as x1, y1, x2, y2, score."""
     rows = np.array(found, np.float32).reshape(-1, 5)
-    return ImageBoxes(rows[:, :4], rows[:, 4], boxes(*truths), **ignored)
+    nothing = {
+        "boxes_ignored": np.zeros(len(found), bool),
+        "truths_ignored": np.zeros(len(truths), bool),
+    }
+    return ImageBoxes(rows[:, :4], rows[:, 4], boxes(*truths), **nothing | ignored)
 
 
 def random_image(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
