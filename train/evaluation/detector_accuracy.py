@@ -26,7 +26,7 @@ the training sources correctly, but counts a car in front of a black wall as nig
 
 @dataclass(frozen=True)
 class DetectorAccuracy:
-    """Accuracy on a group of images, at the score threshold. A ratio without a denominator is None."""
+    """Accuracy on some images at the score threshold. A ratio without a denominator is None."""
 
     name: str
     images: int  # in a height band, those with such a plate
