@@ -1,5 +1,6 @@
 """The composition root: builds the service from its configuration, starts it and stops it."""
 
+import os
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -64,7 +65,7 @@ class App:
         self._file = file
         self._supervisor = supervisor
         self._refused = ""
-        self._notifier = Notifier.from_environment()
+        self._notifier = Notifier(os.environ.get("NOTIFY_SOCKET", ""))
         self._watchdog = Watchdog(self._notifier, supervisor)
         settings, path = settings_of(config), config.store.path
         self._lists = ListFile(config.lists, [camera.name for camera in config.camera])

@@ -1,5 +1,6 @@
 """`plateid models`: lists, verifies, installs and packs bundles, and builds TensorRT engines."""
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,11 +21,10 @@ from plateid.config.models import (
     bundle_path,
     shipped_bundles,
 )
-from plateid.core.records import LazyImage
 from plateid.core.text import CHARSET
 from plateid.core.wording import counted
 from plateid.demo import DEMO_VIDEO
-from plateid.errors import BundleError, ModelError, os_errors_as
+from plateid.errors import BundleError, os_errors_as
 from plateid.models.bundle import BundleSpec, NetworkSpec, read_spec
 from plateid.models.networks import Networks
 from plateid.models.parity import check_parity
@@ -145,7 +145,8 @@ def build_engines(config: ModelsConfig, provider: str = "tensorrt") -> None:
     reference = Networks(config.model_copy(update={"provider": "cpu"}))
     reference.self_test()  # a bad bundle is found before minutes of building
     networks = Networks(config.model_copy(update={"provider": provider}))
-    parity = check_parity(_demo_image(), networks, reference)
+    frame = next(itertools.islice(read_video(DEMO_VIDEO), PARITY_FRAME, None))
+    parity = check_parity(frame.image, networks, reference)
     times_ms = networks.self_test(runs=RUNS)
     names = (networks.spec.detector.name, networks.spec.reader.name)
     sessions = (networks.detector_session, networks.reader_session)
@@ -160,13 +161,6 @@ def build_engines(config: ModelsConfig, provider: str = "tensorrt") -> None:
 def _engine_line(name: str, session: NetworkSession, time_ms: float) -> str:
     cache = session.session_options.options.get(CACHE_PATH, "not kept")
     return f"{name}  ready in {session.start_s:.1f} s  {time_ms:.2f} ms an inference  {cache}"
-
-
-def _demo_image() -> LazyImage:
-    for frame in read_video(DEMO_VIDEO):
-        if frame.sequence == PARITY_FRAME:
-            return frame.image
-    raise ModelError(DEMO_VIDEO, "is shorter than expected")
 
 
 @models.command(epilog="Example: plateid models install https://example.org/bundle.zip")

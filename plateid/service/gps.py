@@ -85,19 +85,16 @@ class Gpsd:
                 self._outage.recovered()
 
     def _lines(self, connection: socket.socket) -> Iterator[bytes]:
-        buffered = b""
-        while not self._stopping.is_set():
+        with connection.makefile("rb") as reports:
             try:
-                received = connection.recv(4096)
+                while (line := reports.readline(MAX_LINE_BYTES)).endswith(b"\n"):
+                    yield line
             except TimeoutError as error:
                 reason = f"no report for {SILENCE_S:.0f} s: is a receiver attached?"
                 raise GpsError(self._endpoint, reason) from error
-            if not received:
-                raise GpsError(self._endpoint, "connection lost")
-            *lines, buffered = (buffered + received).split(b"\n")
-            yield from lines
-            if len(buffered) > MAX_LINE_BYTES:
-                raise GpsError(self._endpoint, f"a line is longer than {MAX_LINE_BYTES} bytes")
+        is_long = len(line) == MAX_LINE_BYTES
+        reason = f"a line is longer than {MAX_LINE_BYTES} bytes" if is_long else "connection lost"
+        raise GpsError(self._endpoint, reason)
 
     def _parse(self, line: bytes) -> dict[str, Any]:
         try:

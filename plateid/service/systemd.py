@@ -1,6 +1,5 @@
 """systemd: messages to the service manager (sd_notify), and units (systemctl)."""
 
-import os
 import re
 import socket
 import subprocess
@@ -24,15 +23,10 @@ class Notifier:
     Without an address it does nothing.
     """
 
-    def __init__(self, address: str | None) -> None:
+    def __init__(self, address: str) -> None:
         """Takes the value of NOTIFY_SOCKET; `@` begins an abstract name (unix(7))."""
-        self._address = re.sub("^@", "\0", address or "")
+        self._address = re.sub("^@", "\0", address)
         self._outage = Outage("service manager", Backoff())
-
-    @classmethod
-    def from_environment(cls) -> "Notifier":
-        """Returns a notifier for the manager that started this process."""
-        return cls(os.environ.get("NOTIFY_SOCKET"))
 
     def ready(self) -> None:
         """Reports the end of the start or of a reload."""

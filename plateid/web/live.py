@@ -38,17 +38,14 @@ class LiveFrame:
 
 
 class Live:
-    """The newest frames and events.
+    """The newest frames and events, and the number of open streams.
 
-    Attributes:
-        events: The newest events as JSON, oldest first, each with a number that counts from 1.
-        closing: Set when the server stops: all streams end.
-        streams: Number of open streams.
+    `closing` is set when the server stops: all streams end.
     """
 
     def __init__(self, config: WebConfig, cameras: Iterable[str]) -> None:
         """Starts without frames and events."""
-        self.events: deque[tuple[int, str]] = deque(maxlen=RECENT)
+        self._events: deque[tuple[int, str]] = deque(maxlen=RECENT)
         self.closing = False
         self.streams = 0
         self._config = config
@@ -66,16 +63,15 @@ class Live:
         text = event.to_json()
         with self._publishing:
             self._count += 1
-            self.events.append((self._count, text))
+            self._events.append((self._count, text))
 
     def number_of(self, event_id: str) -> int:
         """Returns the number of an event; 0 if it is too old or from before a restart."""
-        known = list(self.events)
-        return next((number for number, text in known if json.loads(text)["id"] == event_id), 0)
+        return next((n for n, event in self.events_after(0) if event["id"] == event_id), 0)
 
     def events_after(self, number: int) -> list[tuple[int, dict[str, Any]]]:
         """Returns the events after the one with this number, oldest first."""
-        return [(count, json.loads(text)) for count, text in list(self.events) if count > number]
+        return [(count, json.loads(text)) for count, text in list(self._events) if count > number]
 
     def frame(self, camera: str) -> LiveFrame | None:
         """Returns the newest frame of a camera; None if there is none yet."""

@@ -3,6 +3,7 @@
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import IO, Any
 
 from starlette.concurrency import run_in_threadpool
@@ -92,13 +93,11 @@ def _store_label(site: Site, form: Mapping[str, str]) -> None:
 
 
 def _parse_box(text: str) -> Box:
-    try:
+    with suppress(ValueError):
         x1, y1, x2, y2 = (float(value) for value in text.split(","))
-    except ValueError as error:
-        raise HTTPException(400, "box: must be x1,y1,x2,y2") from error
-    if not all(abs(value) < MAX_PX for value in (x1, y1, x2, y2)):
-        raise HTTPException(400, "box: must be x1,y1,x2,y2")
-    return x1, y1, x2, y2
+        if all(abs(value) < MAX_PX for value in (x1, y1, x2, y2)):
+            return x1, y1, x2, y2
+    raise HTTPException(400, "box: must be x1,y1,x2,y2")
 
 
 def _entries(site: Site) -> Sequence[ListEntry]:

@@ -25,8 +25,6 @@ MAX_CONNECTIONS = 100
 """Maximum number of connections that get a page; further ones get status 503."""
 STOP_S = 0.5
 """Longest time that a stop waits for the server's thread, seconds."""
-IPV6 = 6
-"""Version number of an IPv6 address."""
 log = structlog.get_logger()
 
 
@@ -104,7 +102,7 @@ class WebServer:
         thread.start()
         self._running = server, thread
         scheme = "https" if web.certificate_file else "http"
-        host = f"[{web.host}]" if web.host.version == IPV6 else str(web.host)
+        host = f"[{web.host}]" if ":" in str(web.host) else str(web.host)
         log.info("web UI started", address=f"{scheme}://{host}:{web.port}")
 
     def _settings(self, app: Any) -> "uvicorn.Config":
