@@ -33,6 +33,7 @@ class ListEntry:
         plate: Upper-case letters and digits.
         kind: The kind of list.
         name: Name of the vehicle or its owner; by default the plate as it was written.
+        note: Free text, which the JSON API returns.
         valid_from, valid_to: Local time of the device, inclusive; None: no limit.
         cameras: Cameras for which the entry is valid; empty: all.
     """
@@ -40,6 +41,7 @@ class ListEntry:
     plate: str
     kind: ListKind
     name: str
+    note: str = ""
     valid_from: datetime | None = None
     valid_to: datetime | None = None
     cameras: frozenset[str] = frozenset()

@@ -98,6 +98,7 @@ def _entry(cells: Mapping[str, str], cameras: Collection[str]) -> ListEntry:
         plate=_plate(cells["plate"]),
         kind=_kind(cells["list"]),
         name=cells["name"] or cells["plate"],
+        note=cells["note"],
         valid_from=_moment("valid_from", cells["valid_from"], time.min),
         valid_to=_moment("valid_to", cells["valid_to"], time.max),
         cameras=frozenset(cells["cameras"].split()),

@@ -24,7 +24,7 @@ def parsed(text: str) -> tuple[ListEntry, ...]:
 
 def test_file_with_all_columns_is_parsed():
     ana, denied, post = parsed(GOOD)
-    assert ana == ListEntry("B68SPK", "allow", 'Ana, "the" boss')
+    assert ana == ListEntry("B68SPK", "allow", 'Ana, "the" boss', "blue Dacia")
     assert (denied.plate, denied.kind, denied.name) == ("CJ12ABC", "deny", "cj-12-abc")
     assert denied.valid_from == datetime(2026, 1, 1)  # noqa: DTZ001 - local time
     assert denied.valid_to == datetime(2026, 12, 31, 23, 59, 59, 999999)  # noqa: DTZ001
