@@ -21,12 +21,7 @@ STOP_S = 1.0
 
 
 class Delivery:
-    """All outputs of a configuration.
-
-    Attributes:
-        mqtt: The MQTT publisher.
-        mqtt_outbox: The events that wait for the broker.
-    """
+    """All outputs of a configuration: MQTT, with its outbox, and other targets."""
 
     def __init__(
         self,
@@ -39,12 +34,8 @@ class Delivery:
     ) -> None:
         """Sends nothing yet.
 
-        Args:
-            config: The configuration.
-            store: Holds the events.
-            targets: Webhooks and log files, by name.
-            list_names: Returns the names of list entries, for Home Assistant.
-            health: Returns the health report as JSON.
+        `targets` are webhooks and log files by name. Home Assistant gets `list_names`, the names of
+        list entries. `health` returns the health report as JSON.
         """
         self._outboxes = {name: Outbox(store, config.retention, name) for name in (MQTT, *targets)}
         self.mqtt_outbox = self._outboxes[MQTT]

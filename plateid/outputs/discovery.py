@@ -100,7 +100,7 @@ class DiscoveryPublisher:
     def _compose(self, names: Sequence[str]) -> None:
         self._names = names
         self._components = components(self._device, names) if self.subscription else {}
-        self._platforms = {id_: each["platform"] for id_, each in self._components.items()}
+        self._platforms = {id_: each["p"] for id_, each in self._components.items()}
 
     def _publish(self, retained: RetainedMessages) -> None:
         before = self._store.components()

@@ -12,7 +12,7 @@ from plateid import __version__
 from plateid.outputs.mqtt_device import MqttDevice
 
 Component = dict[str, Any]
-"""Settings of one entity."""
+"""Settings of one entity; `p` is its platform."""
 
 
 def device_id(device: MqttDevice) -> str:
@@ -57,7 +57,7 @@ def _of_camera(device: MqttDevice, camera: str) -> dict[str, Component]:
     event, last, status = (device.topic(camera, name) for name in ("event", "last", "status"))
     return {
         "event": {
-            "platform": "event",
+            "p": "event",
             "name": f"{camera} plate",
             "state_topic": event,
             "event_types": ["plate_seen", "plate_left"],
@@ -65,7 +65,7 @@ def _of_camera(device: MqttDevice, camera: str) -> dict[str, Component]:
             "icon": "mdi:car",
         },
         "last": {
-            "platform": "sensor",
+            "p": "sensor",
             "name": f"{camera} last plate",
             "state_topic": last,
             "value_template": "{{ value_json.plate }}",
@@ -74,13 +74,13 @@ def _of_camera(device: MqttDevice, camera: str) -> dict[str, Component]:
             "icon": "mdi:card-text-outline",
         },
         "snapshot": {
-            "platform": "image",
+            "p": "image",
             "name": f"{camera} snapshot",
             "image_topic": device.topic(camera, "snapshot"),
             "content_type": "image/jpeg",
         },
         "online": {
-            "platform": "binary_sensor",
+            "p": "binary_sensor",
             "name": f"{camera} camera",
             "entity_category": "diagnostic",
             "device_class": "connectivity",
@@ -111,7 +111,7 @@ def _of_device(device: MqttDevice) -> dict[str, Component]:
             icon="mdi:tray-full",
         ),
         "clock": {
-            "platform": "binary_sensor",
+            "p": "binary_sensor",
             "name": "clock",
             "entity_category": "diagnostic",
             "device_class": "problem",
@@ -138,7 +138,7 @@ def _of_device(device: MqttDevice) -> dict[str, Component]:
 def _measurement(device: MqttDevice, name: str, template: str, **settings: Any) -> Component:
     """Returns a diagnostic sensor with a number of the health report."""
     return {
-        "platform": "sensor",
+        "p": "sensor",
         "name": name,
         "entity_category": "diagnostic",
         "state_class": "measurement",
@@ -151,7 +151,7 @@ def _measurement(device: MqttDevice, name: str, template: str, **settings: Any) 
 def _last_seen(device: MqttDevice, name: str) -> Component:
     """Uses the health report, since Home Assistant forgets states when it restarts."""
     return {
-        "platform": "sensor",
+        "p": "sensor",
         "name": f"{name} last seen",
         "device_class": "timestamp",
         "state_topic": device.topic("health"),
@@ -161,11 +161,9 @@ def _last_seen(device: MqttDevice, name: str) -> Component:
 
 
 def _complete(device: MqttDevice, unique_id: str, part: Component) -> Component:
-    """Returns an entity with its ids, and with the abbreviation `p` of `platform`."""
-    settings = {key: value for key, value in part.items() if key != "platform"}
-    entity_id = f"{part['platform']}.{_slug(device.device, part['name'])}"
-    ids = {"unique_id": unique_id, "default_entity_id": entity_id}
-    return ids | {"p": part["platform"]} | settings
+    """Returns an entity with its ids."""
+    entity_id = f"{part['p']}.{_slug(device.device, part['name'])}"
+    return part | {"unique_id": unique_id, "default_entity_id": entity_id}
 
 
 def _slug(*words: str) -> str:

@@ -21,13 +21,7 @@ class LogFile:
     """
 
     def __init__(self, path: Path, line: Callable[[PlateEvent], str], header: str = "") -> None:
-        """Writes nothing yet.
-
-        Args:
-            path: The file. It and its folder are created when missing.
-            line: Returns the line of an event, without a line break.
-            header: First line of an empty file.
-        """
+        """Writes nothing yet; `line` gives the line of an event, `header` starts an empty file."""
         self._path = path
         self._line = line
         self._header = header

@@ -13,7 +13,7 @@ from plateid.config.outputs import MqttConfig
 from plateid.errors import BrokerError
 from plateid.outputs.discovery import DiscoveryPublisher
 from plateid.outputs.event_queue import EventQueue
-from plateid.outputs.mqtt_connection import MqttConnection, newest_protocol
+from plateid.outputs.mqtt_connection import OFFLINE, ONLINE, MqttConnection, newest_protocol
 from plateid.outputs.mqtt_device import MqttDevice
 from plateid.outputs.mqtt_sender import MqttOutages, MqttSender
 from plateid.outputs.retained_messages import RetainedMessages
@@ -69,7 +69,7 @@ class MqttPublisher(threading.Thread):
         self._client_id = f"plateid-{device.device}-{device.instance}"
         self._pipe = SelfPipe()
         self._retained = RetainedMessages()
-        self._retained.set_status(device.topic("status"), online=True)
+        self._retained.set(device.topic("status"), ONLINE)
         for camera in device.cameras:
             self.set_camera_status(camera, online=False)
             if not device.images:  # deletes the snapshot of an earlier configuration
@@ -89,7 +89,7 @@ class MqttPublisher(threading.Thread):
 
     def set_camera_status(self, camera: str, *, online: bool) -> None:
         """Publishes the status of a camera, now and on every new connection."""
-        self._retained.set_status(self._device.topic(camera, "status"), online=online)
+        self._retained.set(self._device.topic(camera, "status"), ONLINE if online else OFFLINE)
         self._pipe.wake()
 
     def set_snapshot(self, camera: str, jpeg: bytes) -> None:

@@ -7,12 +7,8 @@ from dataclasses import dataclass
 class MqttDevice:
     """One installation of plateid, as MQTT and Home Assistant know it.
 
-    Attributes:
-        prefix: First level of its topics.
-        device: Name of the device, the second level.
-        instance: Random identifier that lives as long as the store.
-        cameras: Names of the cameras.
-        images: Whether the cameras have snapshots.
+    Its topics begin with `prefix` and `device`. `instance` is random, and lives as long as the
+    store. `images` says whether the cameras have snapshots.
     """
 
     prefix: str

@@ -23,12 +23,7 @@ log = structlog.get_logger()
 
 
 class MqttOutages:
-    """The present failures of broker, store, and cameras. Outlives a connection.
-
-    Attributes:
-        broker: The broker cannot be reached.
-        store: The outbox cannot be read or written.
-    """
+    """The present failures of broker, store, and cameras. Outlives a connection."""
 
     def __init__(self, backoff: Backoff) -> None:
         """Starts without failures."""

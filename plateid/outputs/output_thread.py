@@ -32,9 +32,7 @@ class OutputTarget(Protocol):
 class OutputThread(threading.Thread):
     """Delivers events until `stop`. Retries a failed event for ever, before all later events.
 
-    Attributes:
-        refused: Number of events that the output refused.
-        moved_at: `time.monotonic()` of the last step, for the watchdog.
+    `refused` counts refused events. `moved_at` is the `time.monotonic()` of the last step.
     """
 
     def __init__(

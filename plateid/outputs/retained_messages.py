@@ -14,7 +14,6 @@ class RetainedMessages:
         self._payloads: dict[str, str] = {}
         self._due: dict[str, str] = {}
         self._images: dict[str, bytes] = {}
-        self._statuses: set[str] = set()
         self._acknowledged: set[str] = set()
 
     def set(self, topic: str, payload: str) -> None:
@@ -22,11 +21,6 @@ class RetainedMessages:
         with self._lock:
             self._payloads[topic] = self._due[topic] = payload
             self._acknowledged.discard(topic)
-
-    def set_status(self, topic: str, *, online: bool) -> None:
-        """Makes a status due, until `all_offline`."""
-        self._statuses.add(topic)
-        self.set(topic, ONLINE if online else OFFLINE)
 
     def set_image(self, topic: str, image: bytes) -> None:
         """Makes an image due once: an image that ended a connection must not end the next one."""
@@ -47,7 +41,8 @@ class RetainedMessages:
     def all_offline(self) -> None:
         """Makes every status due as `offline`."""
         with self._lock:
-            offline = dict.fromkeys(self._statuses, OFFLINE)
+            statuses = [key for key, value in self._payloads.items() if value in (ONLINE, OFFLINE)]
+            offline = dict.fromkeys(statuses, OFFLINE)
             self._payloads |= offline
             self._due |= offline
 

@@ -55,12 +55,8 @@ def open_database(
 
     Raises StoreError if the file has another layout, and sqlite3.Error if it cannot be used.
 
-    Args:
-        path: The file.
-        instance: Identifier of the file that this one replaces; empty if there is none.
-        outputs: Names of the configured outputs. Undelivered events of all other outputs are
-            forgotten. None: the outputs stay as they are.
-        busy_s: Longest wait for another process, seconds.
+    `instance` is the identifier of the file that this one replaces, if any. The other arguments
+    are those of `EventStore`.
     """
     with ExitStack() as stack:
         db = sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)

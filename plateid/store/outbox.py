@@ -29,11 +29,8 @@ class Outbox:
     """The events of a store that one output has not acknowledged, oldest first, with bounds.
 
     May be used from any thread. `pending`, `mark_sent` and `remove` may raise StoreError. An event
-    that leaves the outbox stays in the history. A deleted event leaves every outbox.
-
-    Attributes:
-        dropped: Number of events that left the outbox undelivered, because they were too many or
-            too old.
+    that leaves the outbox stays in the history. A deleted event leaves every outbox. `dropped`
+    counts the events that left it undelivered, because they were too many or too old.
     """
 
     def __init__(self, store: EventStore, bounds: RetentionConfig, output: str = MQTT) -> None:

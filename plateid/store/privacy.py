@@ -69,9 +69,8 @@ def write_key(file: Path) -> HashKey:
 class Privacy:
     """The rules of `[privacy]`. All methods but `renew_key` may be called from any thread.
 
-    Attributes:
-        policy: The two rules as one text, which the store remembers.
-        hides: Whether any plate is hashed or dropped.
+    `policy` is the two rules as one text, which the store remembers. `hides` says whether any plate
+    is hashed or dropped.
     """
 
     def __init__(self, config: PrivacyConfig, store: Path) -> None:

@@ -100,15 +100,12 @@ class SnapshotFiles:
 class SnapshotSweep:
     """Deletes the oldest snapshots if they are too old or too large, or if the disk is full.
 
+    `deleted` counts deleted snapshots; `held_bytes` is the size of all snapshots at the last sweep.
     All calls come from one thread.
-
-    Attributes:
-        deleted: Number of deleted snapshots.
-        held_bytes: Size of all snapshots at the last sweep; None before the first.
     """
 
     def __init__(self, config: RetentionConfig, files: SnapshotFiles) -> None:
-        """Starts no sweep; the first call of `check` does."""
+        """Deletes nothing yet."""
         self.deleted = 0
         self.held_bytes: int | None = None
         self._max_age_s = config.snapshots_days * DAY_S
