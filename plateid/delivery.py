@@ -49,17 +49,16 @@ class Delivery:
         self.mqtt = MqttPublisher(
             config.mqtt, device, queue=self.mqtt_outbox, discovery=discovery, health=health
         )
+        self._all_threads: tuple[MqttPublisher | OutputThread, ...] = (self.mqtt, *self._threads)
 
     def start(self) -> None:
         """Starts the threads."""
-        self.mqtt.start()
-        for thread in self._threads:
+        for thread in self._all_threads:
             thread.start()
 
     def notify(self) -> None:
         """Wakes the outputs up for a new event."""
-        self.mqtt.notify()
-        for thread in self._threads:
+        for thread in self._all_threads:
             thread.notify()
 
     def trim(self) -> None:
@@ -78,8 +77,7 @@ class Delivery:
 
     def steps(self) -> dict[str, float]:
         """Returns the start of the present step of each thread (`time.monotonic()`), by name."""
-        steps = {thread.name: thread.moved_at for thread in self._threads}
-        return {MQTT: self.mqtt.moved_at} | steps
+        return {thread.name: thread.moved_at for thread in self._all_threads}
 
     def health(self) -> dict[str, OutputHealth]:
         """Returns the state of each output other than MQTT, by name."""

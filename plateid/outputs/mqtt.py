@@ -36,9 +36,8 @@ class MqttPublisher(threading.Thread):
     Only `stop` ends it. If the broker is away or refuses the connection, or if the store fails, it
     retries for ever. Methods may be called from any thread.
 
-    Attributes:
-        moved_at: `time.monotonic()` of the last step or wait, for the watchdog. A thread that works
-            makes a step at least every two minutes.
+    `moved_at` is the `time.monotonic()` of the last step or wait, for the watchdog. A thread that
+    works makes a step at least every two minutes.
     """
 
     def __init__(

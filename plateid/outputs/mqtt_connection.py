@@ -50,9 +50,8 @@ class Ack:
 class MqttConnection:
     """An established connection. All calls come from one thread.
 
-    Attributes:
-        window: Maximum number of messages without PUBACK.
-        max_packet_bytes: Longest message that the broker takes, header included.
+    The broker allows `window` messages without PUBACK, and messages of `max_packet_bytes`, header
+    included.
     """
 
     def __init__(
@@ -141,8 +140,7 @@ class MqttConnection:
         except ssl.SSLError as error:
             raise BrokerError(self._endpoint, tls_reason(error)) from error
         except (OSError, UnicodeError) as error:
-            reason = reason_of(error)
-            raise BrokerError(self._endpoint, reason) from error
+            raise BrokerError(self._endpoint, reason_of(error)) from error
 
     def _await_answer(self) -> None:
         deadline = time.monotonic() + CONNECT_TIMEOUT_S

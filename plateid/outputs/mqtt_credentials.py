@@ -54,10 +54,8 @@ def _load_certificate(context: ssl.SSLContext, certificate: Path, key: Path | No
     _read("certificate_file", certificate)
     if key is not None:
         _read("key_file", key)
-    try:
-        context.load_cert_chain(
-            certificate, key, password=""
-        )  # without one, OpenSSL asks on the terminal
+    try:  # without a password, OpenSSL asks on the terminal
+        context.load_cert_chain(certificate, key, password="")
     except ssl.SSLError as error:
         where = f"{certificate}{f', {key}' if key else ''}"
         raise BrokerError("mqtt.certificate_file", f"{where}: {tls_reason(error)}") from error

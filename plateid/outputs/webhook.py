@@ -99,8 +99,7 @@ class Webhook:
             reason = f"the server's certificate is refused: {error.verify_message.rstrip('.')}"
             raise OutputError(self._endpoint, reason) from error
         except (OSError, http.client.HTTPException, UnicodeError) as error:
-            reason = reason_of(error)
-            raise OutputError(self._endpoint, reason) from error
+            raise OutputError(self._endpoint, reason_of(error)) from error
         return answer.status, answer.reason
 
     def _connection(self) -> http.client.HTTPConnection:

@@ -24,10 +24,7 @@ log = structlog.get_logger()
 class Backlog:
     """Stores the events of the pipelines, and keeps them in a bounded memory while that fails.
 
-    May be used from any thread.
-
-    Attributes:
-        dropped: Number of events that were lost because the memory was full.
+    May be used from any thread. `dropped` counts events that were lost because the memory was full.
     """
 
     def __init__(

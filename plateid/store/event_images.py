@@ -9,6 +9,7 @@ import numpy as np
 
 from plateid.core.geometry import clipped, scaled
 from plateid.core.records import Box, Image
+from plateid.store.snapshot_files import SnapshotFiles
 
 NAME = re.compile(r"\d{4}/\d\d/\d\d/[0-9a-f-]{36}(?P<hidden>-hidden)?\.jpg")
 """Relative path of a snapshot; `-hidden` marks one whose plate is blurred."""
@@ -23,7 +24,7 @@ def snapshot_file(store: Path, event: dict[str, Any], *, legible: bool = False) 
     match = NAME.fullmatch(str((event.get("snapshot") or {}).get("file", "")))
     if match is None or (legible and match["hidden"]):
         return None
-    file = store.with_name(f"{store.stem}-snapshots") / match[0]
+    file = SnapshotFiles(store).folder / match[0]
     return file if file.is_file() else None
 
 

@@ -68,10 +68,10 @@ class EventStore:
 
         Args:
             path: The file; its folder is created.
-            outputs: Names of the configured outputs beside MQTT. Undelivered events of all other
-                outputs are forgotten. None: the outputs stay as they are.
-            replaces_corrupt: Whether to rename a corrupt file to `.corrupt` and to make a new one,
-                now or later. Only for the process that runs the service.
+            outputs: Names of the outputs beside MQTT; others forget their undelivered events.
+                None: the outputs stay as they are.
+            replaces_corrupt: Whether to replace a corrupt file by a new one, now or later; for the
+                service only.
             busy_s: Longest wait of each call for another process that writes, seconds.
         """
         self.path = path

@@ -26,11 +26,8 @@ log = structlog.get_logger()
 class ListFile:
     """The lists of the last valid version of their file.
 
-    Its methods belong to one thread.
-
-    Attributes:
-        lists: The lists, which a reload replaces as a whole; any thread may use them.
-        refused: Why the present file is not used; empty if it is.
+    Its methods belong to one thread; any thread may use `lists`, which a reload replaces. `refused`
+    is why the present file is not used; empty if it is.
     """
 
     def __init__(self, config: ListsConfig, cameras: Sequence[str]) -> None:

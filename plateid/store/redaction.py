@@ -27,10 +27,8 @@ Row = tuple[int, str, PlateForm, str]
 class Redaction:
     """Hashes or drops the plates of events that no output waits for any more.
 
-    All calls come from one thread.
-
-    Attributes:
-        log_holds_plates: Whether the write-ahead log may hold plates that the store does not.
+    All calls come from one thread. `log_holds_plates` says that the write-ahead log may hold plates
+    that the store does not.
     """
 
     def __init__(self, store: EventStore, privacy: Privacy) -> None:

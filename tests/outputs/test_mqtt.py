@@ -116,11 +116,7 @@ def test_stop_is_in_time_if_the_broker_never_answers(store, silent, publish):
 
 def test_stop_is_in_time_if_the_broker_stops_answering(store, subscriber, broker, publish):
     publisher = publish(broker.config)
-    until(lambda: subscriber.texts("gate/status") == ["offline"])
-    broker.signal(signal.SIGSTOP)
-    append(store, 1)
-    publisher.notify()
-    until(lambda: outbox_of(store).pending(1)[0].sent)
+    stop_before_puback(store, subscriber, broker, publisher)
     assert stop_time_s(publisher, 10.0) < 10.0
     assert outbox(store) == 1
     broker.signal(signal.SIGCONT)
@@ -129,6 +125,15 @@ def test_stop_is_in_time_if_the_broker_stops_answering(store, subscriber, broker
 def test_stop_is_quick_without_a_broker(publish):
     publisher = publish(MqttConfig(port=free_port()), backoff=Backoff(60, 60))
     assert stop_time_s(publisher, 5.0) < 1.0
+
+
+def stop_before_puback(store, subscriber, broker, publisher):
+    """Stops the broker, and sends it an event."""
+    until(lambda: subscriber.texts("gate/status") == ["offline"])
+    broker.signal(signal.SIGSTOP)
+    append(store, 1)
+    publisher.notify()
+    until(lambda: outbox_of(store).pending(1)[0].sent)
 
 
 def stop_time_s(publisher: MqttPublisher, timeout_s: float) -> float:

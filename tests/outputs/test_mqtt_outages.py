@@ -11,6 +11,7 @@ from plateid.config.outputs import MqttConfig
 from plateid.outputs import mqtt, mqtt_sender
 from plateid.outputs import mqtt_connection as connection
 from plateid.store.event_store import EventStore
+from tests.outputs.test_mqtt import stop_before_puback
 from tests.support.broken_disk import full_disk
 from tests.support.broker import Subscriber, until
 from tests.support.samples import append, outbox, outbox_of, said
@@ -119,11 +120,7 @@ def test_unacknowledged_event_is_resent_after_a_restart(
     store, subscriber, broker, *, publish, tmp_path
 ):
     publisher = publish(broker.config)
-    until(lambda: subscriber.texts("gate/status") == ["offline"])
-    broker.signal(signal.SIGSTOP)
-    append(store, 1)
-    publisher.notify()
-    until(lambda: outbox_of(store).pending(1)[0].sent)
+    stop_before_puback(store, subscriber, broker, publisher)
     publisher.stop(0.3)
     until(lambda: not publisher.is_alive())
     append(store, 2)
@@ -188,11 +185,7 @@ def test_acknowledged_event_is_sent_once_even_if_the_disk_is_full(
     store, subscriber, broker, *, publish, logs
 ):
     publisher = publish(broker.config)
-    until(lambda: subscriber.texts("gate/status") == ["offline"])
-    broker.signal(signal.SIGSTOP)
-    append(store, 1)
-    publisher.notify()
-    until(lambda: outbox_of(store).pending(1)[0].sent)
+    stop_before_puback(store, subscriber, broker, publisher)
     with full_disk():
         broker.signal(signal.SIGCONT)
         until(lambda: said(logs, "outage starts"))
