@@ -171,7 +171,7 @@ def test_unusable_paths_are_named(tmp_path, tiny):
     data = folder(tmp_path / "data", f"a.png,{PLATE},")
     with pytest.raises(PlateidError, match=r"no\.mp4: does not exist"):
         evaluate(run(tiny, data, negatives=(tmp_path / "no.mp4",)))
-    with pytest.raises(PlateidError, match=r"nothing/bundle\.toml"):
+    with pytest.raises(PlateidError, match=r"nothing: is neither a shipped bundle"):
         evaluate(EvaluationRun((data,), tmp_path / "nothing", out=tmp_path / "out"))
     (data / "labels.csv").write_text("image,x1,y1,x2,y2\n")
     with pytest.raises(TrainError, match=r"data.*: no image"):
