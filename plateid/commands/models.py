@@ -12,7 +12,7 @@ from plateid.bundles.install import InstallTarget, install_bundle, pack_bundle, 
 from plateid.bundles.installed_bundles import InstalledBundles
 from plateid.capture.video_file import read_video
 from plateid.commands.options import CONFIG
-from plateid.commands.progress import ProgressReport
+from plateid.commands.progress_report import ProgressReport
 from plateid.config.load import default_config, load_config
 from plateid.config.models import (
     DEFAULT_BUNDLE,

@@ -16,7 +16,7 @@ from plateid.capture.video_file import frame_count, read_video
 from plateid.capture.video_writer import VideoWriter
 from plateid.commands.options import BUNDLE
 from plateid.commands.output_folder import OutputFolder
-from plateid.commands.progress import ProgressReport
+from plateid.commands.progress_report import ProgressReport
 from plateid.core.records import Detection, Frame, LazyImage, Plate, PlateEvent
 from plateid.core.wording import counted
 from plateid.errors import SourceError

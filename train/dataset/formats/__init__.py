@@ -14,7 +14,7 @@ from train.dataset.formats.image_labels import ImageLabels, plate_classes
 __all__ = ["ImageLabels", "read_labels"]
 
 
-class Format(NamedTuple):
+class LabelFormat(NamedTuple):
     """A label format; `layout` and `classes` say where labels and the names of classes are.
 
     `find` returns the label files of a folder; `read`, the labels of its images, and the classes.
@@ -28,12 +28,16 @@ class Format(NamedTuple):
 
 
 FORMATS = (
-    Format("labels.csv", "labels.csv with images/", plateid_csv.find, plateid_csv.read),
-    Format(
+    LabelFormat("labels.csv", "labels.csv with images/", plateid_csv.find, plateid_csv.read),
+    LabelFormat(
         "COCO", "a .json of images, annotations and categories", coco.find, coco.read, "categories"
     ),
-    Format("YOLO", "data.yaml, labels/, or .txt beside images", yolo.find, yolo.read, yolo.CLASSES),
-    Format("VOC", "Pascal's .xml in annotations/ or beside images", voc.find, voc.read, "<name>"),
+    LabelFormat(
+        "YOLO", "data.yaml, labels/, or .txt beside images", yolo.find, yolo.read, yolo.CLASSES
+    ),
+    LabelFormat(
+        "VOC", "Pascal's .xml in annotations/ or beside images", voc.find, voc.read, "<name>"
+    ),
 )
 
 
@@ -58,7 +62,9 @@ def read_labels(folder: Path, problems: list[str]) -> list[ImageLabels]:
     return []
 
 
-def _read(folder: Path, form: Format, files: list[Path], problems: list[str]) -> list[ImageLabels]:
+def _read(
+    folder: Path, form: LabelFormat, files: list[Path], problems: list[str]
+) -> list[ImageLabels]:
     """Returns the labels; boxes of other classes than plates are only counted."""
     labels, classes = form.read(folder, files, problems)
     plates = plate_classes(classes)
