@@ -3,5 +3,5 @@
 main, options                                  finds the commands; their common options
 read, run, check, demo, bench                  one command each
 events, models, web                            groups of commands
-output_folder, progress                        annotated copies of `read`; progress display
+output_folder, progress_report                 annotated copies of `read`; progress display
 """
