@@ -15,7 +15,6 @@ class PlateidError(Exception):
     """
 
     def __init__(self, subject: object, reason: object) -> None:
-        """Joins what failed and why."""
         super().__init__(_printable(f"{subject}: {reason}"))
         self.subject = str(subject)
         self.reason = str(reason)
@@ -52,7 +51,6 @@ class InvalidConfigError(ConfigError):
     """A configuration file has one or more problems."""
 
     def __init__(self, file: object, problems: Sequence[str]) -> None:
-        """Joins all problems of a file."""
         super().__init__(file, "; ".join(problems))
         self.lines = tuple(_printable(f"{file}: {problem}") for problem in problems)
 

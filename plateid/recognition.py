@@ -80,7 +80,6 @@ class Recognition:
     def __init__(
         self, config: Config, settings: Mapping[str, PipelineSettings], parts: RecognitionParts
     ) -> None:
-        """Builds everything; nothing runs yet."""
         self._config = config
         self._parts = parts
         self._mailboxes = Mailboxes(list(settings))

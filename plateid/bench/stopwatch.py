@@ -14,7 +14,6 @@ class Stopwatch(ExitStack):
     """The time of each stage, one value for each frame; its end restores all watched methods."""
 
     def __init__(self) -> None:
-        """Measures nothing yet."""
         super().__init__()
         self._frames: list[dict[str, float]] = []
         self._inner = [0.0]

@@ -27,7 +27,6 @@ class ArrayImage:
     """A `LazyImage` around a BGR array, shape (H, W, 3), which is not copied."""
 
     def __init__(self, image: Image) -> None:
-        """Wraps the array."""
         self._image = image
         self.height, self.width = image.shape[:2]
 

@@ -62,7 +62,6 @@ class Mailboxes:
     """The mailboxes of all cameras, from which workers take frames in turn."""
 
     def __init__(self, cameras: Iterable[str]) -> None:
-        """Creates an empty mailbox for each camera."""
         self._changed = threading.Condition()
         self._boxes = {camera: Mailbox(self._changed) for camera in cameras}
         self._turns = deque(self._boxes.values())

@@ -160,7 +160,6 @@ class EventPrinter:
     """Prints one event a line, as JSON or as text."""
 
     def __init__(self, *, as_json: bool) -> None:
-        """Starts without events."""
         self._as_json = as_json
         self.printed = 0
 

@@ -17,7 +17,6 @@ class OnnxReader:
     """A plate reader that reads all boxes of an image in one inference; thread-safe."""
 
     def __init__(self, session: NetworkSession, spec: ReaderSpec) -> None:
-        """Checks the network's shapes."""
         channels = 1 if spec.colour == "grey" else 3
         session.check_shapes(
             [None, channels, spec.height, spec.width], [None, None, 1 + len(spec.charset)]

@@ -24,7 +24,6 @@ class TtaReader:
     """A reader that reads a doubtful box again, cropped wider, narrower and higher."""
 
     def __init__(self, reader: OnnxReader | EasyOcrReader) -> None:
-        """Wraps the reader of single crops."""
         self._reader = reader
 
     def read(self, image: LazyImage, boxes: Sequence[Box]) -> list[PlateRead]:

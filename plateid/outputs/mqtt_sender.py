@@ -26,7 +26,6 @@ class MqttOutages:
     """The present failures of broker, store, and cameras. Outlives a connection."""
 
     def __init__(self, backoff: Backoff) -> None:
-        """Starts without failures."""
         self.broker = Outage("broker", backoff)
         self.store = Outage("outbox of mqtt", backoff)
         self._backoff = backoff
@@ -80,7 +79,6 @@ class MqttSender:
         retained: RetainedMessages,
         outages: MqttOutages,
     ) -> None:
-        """Makes all retained messages due."""
         self._connection = connection
         self._device = device
         self._queue = queue

@@ -38,7 +38,6 @@ class OutputThread(threading.Thread):
     def __init__(
         self, name: str, target: OutputTarget, queue: EventQueue, *, backoff: Backoff = BACKOFF
     ) -> None:
-        """Does not start the thread yet."""
         super().__init__(name=name, daemon=True)
         self.refused = 0
         self.moved_at = time.monotonic()

@@ -9,7 +9,6 @@ class RetainedMessages:
     """The payload of each retained topic. May be used from any thread."""
 
     def __init__(self) -> None:
-        """Starts without topics."""
         self._lock = threading.Lock()
         self._payloads: dict[str, str] = {}
         self._due: dict[str, str] = {}

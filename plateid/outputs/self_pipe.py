@@ -9,7 +9,6 @@ class SelfPipe:
     """Ends another thread's wait, once or for good."""
 
     def __init__(self) -> None:
-        """Opens a pair of sockets."""
         self._stop = threading.Event()
         self._reader, self._writer = socket.socketpair()
         self._reader.settimeout(0)

@@ -68,7 +68,6 @@ class ClockOverlays:
     """
 
     def __init__(self) -> None:
-        """Starts without any."""
         self.boxes: list[Box] = []
 
     def include(self, box: Box, texts: TextHistory, *, age_s: float) -> bool:

@@ -26,7 +26,6 @@ class LostPassBuffer:
         self._now: datetime | None = None
 
     def __iter__(self) -> Iterator[Pass]:
-        """Iterates over the passes in the buffer."""
         return iter(self._waited_s)
 
     def add(self, vehicle: Pass) -> None:

@@ -47,7 +47,6 @@ class Pass:
     """
 
     def __init__(self, box: Box, now: datetime, *, clock_synced: bool | None = None) -> None:
-        """Starts a pass with its first detection."""
         self.clock_synced = clock_synced
         self.id = uuid7()
         self.first_seen = self.last_seen = now

@@ -26,7 +26,6 @@ class Movement:
     """
 
     def __init__(self, box: Box, now: datetime) -> None:
-        """Starts with the first detection."""
         self.box = box
         self.moved = False
         self._anchor, self._since = box, now

@@ -32,7 +32,6 @@ class Gpsd:
     """A client of gpsd in its own thread, which reconnects forever."""
 
     def __init__(self, config: GpsConfig, *, backoff: Backoff = BACKOFF) -> None:
-        """Does not connect yet."""
         self._enabled = config.enabled
         self._address = config.host, config.port
         self._endpoint = f"gpsd {config.host}:{config.port}"

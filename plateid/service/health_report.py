@@ -24,7 +24,6 @@ class EventCounter:
     """Counts the events of each camera, and its `plate_seen` events of the last minute."""
 
     def __init__(self) -> None:
-        """Starts at zero."""
         self._seen: dict[str, deque[float]] = {}
         self._events: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()

@@ -18,7 +18,6 @@ class Watchdog:
     """Resets the service manager's watchdog timer as long as no thread hangs."""
 
     def __init__(self, notifier: Notifier, supervisor: Supervisor) -> None:
-        """Sends nothing yet."""
         self._notifier = notifier
         self._supervisor = supervisor
         self._hanging: list[str] = []

@@ -26,7 +26,6 @@ class History:
     """Opens the store for each use, so that it finds the file that replaced a corrupt one."""
 
     def __init__(self, path: Path) -> None:
-        """Opens nothing yet."""
         self.path = path
 
     @contextmanager

@@ -73,7 +73,6 @@ class Labels:
     """The labels of a store. May be used from any thread. Each method may raise StoreError."""
 
     def __init__(self, store: Path) -> None:
-        """Opens nothing yet."""
         self.path = store.with_name(f"{store.name}.labels")
         self._store = store
 

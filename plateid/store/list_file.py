@@ -88,7 +88,6 @@ class ListUndo(deque[ListChange]):
     """The last changes of the web UI since the start."""
 
     def __init__(self) -> None:
-        """Starts without changes."""
         super().__init__(maxlen=MAX_UNDO)
 
     def last(self, text: str) -> ListChange | None:

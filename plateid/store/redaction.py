@@ -32,7 +32,6 @@ class Redaction:
     """
 
     def __init__(self, store: EventStore, privacy: Privacy) -> None:
-        """Does nothing yet."""
         self.log_holds_plates = False
         self._store = store
         self._privacy = privacy

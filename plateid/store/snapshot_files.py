@@ -105,7 +105,6 @@ class SnapshotSweep:
     """
 
     def __init__(self, config: RetentionConfig, files: SnapshotFiles) -> None:
-        """Deletes nothing yet."""
         self.deleted = 0
         self.held_bytes: int | None = None
         self._max_age_s = config.snapshots_days * DAY_S

@@ -46,7 +46,6 @@ class LoginThrottle:
     """Limits password checks per address and in total. Thread-safe."""
 
     def __init__(self) -> None:
-        """Starts without attempts."""
         self._attempts: OrderedDict[str, tuple[float, int]] = OrderedDict()
         self._checks: list[float] = []
         self._lock = threading.Lock()

@@ -14,7 +14,6 @@ class Certificate:
     """The certificate and key files of `[web]`, and the TLS context for them."""
 
     def __init__(self, web: WebConfig) -> None:
-        """Loads nothing yet."""
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         keys = ("certificate_file", "key_file")
         self._files = {key: file for key in keys if (file := getattr(web, key))}

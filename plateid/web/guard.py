@@ -45,7 +45,6 @@ class SecurityHeaders:
     """Middleware that adds `HEADERS` to every response, and `Cache-Control: no-store`."""
 
     def __init__(self, app: ASGIApp) -> None:
-        """Wraps `app`."""
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,7 +68,6 @@ class Guard:
     """
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
-        """Wraps `app`."""
         self._app = app
         self._access = access
 

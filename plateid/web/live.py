@@ -44,7 +44,6 @@ class Live:
     """
 
     def __init__(self, config: WebConfig, cameras: Iterable[str]) -> None:
-        """Starts without frames and events."""
         self._events: deque[tuple[int, str]] = deque(maxlen=RECENT)
         self.closing = False
         self.streams = 0

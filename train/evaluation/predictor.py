@@ -28,7 +28,6 @@ class Predictor:
     """The networks of a bundle, run as on the device. Its methods raise PlateidError."""
 
     def __init__(self, bundle: Path) -> None:
-        """Loads the bundle."""
         networks = Networks(ModelsConfig(bundle=bundle))
         self.spec = networks.spec
         # A higher threshold only drops boxes after NMS, so it can be applied later.

@@ -27,7 +27,6 @@ class PlateNet(nn.Module):
     """Turns crops into logits of characters, one row of classes per CTC step."""
 
     def __init__(self) -> None:
-        """Builds the network with random weights."""
         super().__init__()
         first, second, third, fourth = CHANNELS
         self.stem = nn.Sequential(
