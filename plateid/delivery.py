@@ -93,7 +93,7 @@ def targets_of(
 ) -> dict[str, OutputTarget]:
     """Returns the webhooks and log files of a configuration, by the names of their outboxes.
 
-    Webhooks get events as they are. Log files get what `redact` returns. Raises ConfigError if A
+    Webhooks get events as they are. Log files get what `redact` returns. Raises ConfigError if a
     secret or a certificate cannot be used.
     """
     targets: dict[str, OutputTarget] = {
