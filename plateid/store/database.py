@@ -1,7 +1,9 @@
-"""The SQLite file of the event store: opened, created, or set aside when it is corrupt."""
+"""The SQLite file of the event store: opened, created and checked."""
 
 import fcntl
+import functools
 import sqlite3
+import time
 from collections.abc import Collection
 from contextlib import ExitStack, closing
 from io import FileIO
@@ -11,8 +13,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from plateid.config.problems import problems_of
 from plateid.core.records import PlateEvent
-from plateid.errors import StoreError, os_errors_as
-from plateid.store.schema import LAYOUT, MQTT, STATEMENTS
+from plateid.errors import ConfigError, StoreError, os_errors_as
+from plateid.store.schema import APPLICATION_ID, LAYOUT, MQTT, STATEMENTS
 
 BUSY_S = 0.25
 """Longest wait for another process that writes, seconds. The caller retries later."""
@@ -21,6 +23,32 @@ EVENT = TypeAdapter(PlateEvent)
 """Converts the JSON of a stored event."""
 CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 """Error codes of a damaged file."""
+OUTSIDE = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_AUTH,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_INTERRUPT,
+)
+"""Error codes of the disk, its rights, and other processes."""
+SQLITE = b"SQLite format 3\0"
+"""The first bytes of an SQLite file."""
+HEAD = 16 << 20
+"""Number of bytes in which a damaged store must show what it is: its tables are at the start."""
+TABLES = tuple(text.encode() for text in STATEMENTS if text.startswith("CREATE TABLE"))
+"""Texts that only a store holds."""
+CHECK_S = 2.0
+"""Longest time of the check at the start, seconds: a large store is not read completely."""
+STEPS = 1000
+"""Number of SQLite instructions between two looks at the clock."""
+MAX_LAYOUT = 10_000
+"""Largest plausible `PRAGMA user_version`."""
 
 
 class CorruptError(sqlite3.DatabaseError):
@@ -50,10 +78,12 @@ def open_database(
     instance: str = "",
     outputs: Collection[str] | None = None,
     busy_s: float = BUSY_S,
+    check: bool = False,
 ) -> sqlite3.Connection:
     """Opens the file, or creates it.
 
-    Raises StoreError if the file has another layout, and sqlite3.Error if it cannot be used.
+    Raises StoreError if the file has another layout, and sqlite3.Error if it cannot be used, or if
+    `check` is true and it is damaged.
 
     `instance` is the identifier of the file that this one replaces, if any. The other arguments
     are those of `EventStore`.
@@ -61,12 +91,16 @@ def open_database(
     with ExitStack() as stack:
         db = sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
         stack.enter_context(closing(db))
+        _check_header(path)
         for pragma in PRAGMAS:
             db.execute(f"PRAGMA {pragma}").fetchall()
         db.execute("BEGIN IMMEDIATE")
         try:
             _check_layout(db, path)
+            if check:
+                _check_content(db)
             db.execute(f"PRAGMA user_version = {LAYOUT}")  # fails if the file is read-only
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             if instance:
                 db.execute("UPDATE device SET instance = ?", (instance,))
             if outputs is not None:
@@ -78,37 +112,88 @@ def open_database(
         return db
 
 
-def is_corrupt(error: sqlite3.Error) -> bool:
-    """Returns whether an error means that the file's content is damaged."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the higher bits are the detail
-    return code in CORRUPT or isinstance(error, CorruptError) or "decode to UTF-8" in str(error)
+def is_damage(error: Exception, *, opening: bool = False) -> bool:
+    """Returns whether an error means that the file's content is damaged.
+
+    When the file is opened, only errors of the disk and of other processes mean something else.
+    """
+    if isinstance(error, CorruptError | UnicodeDecodeError) or "decode to UTF-8" in str(error):
+        return True
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE)
+    if opening and code != sqlite3.SQLITE_IOERR_SHORT_READ:  # the file is cut off
+        return code & 0xFF not in OUTSIDE
+    return code & 0xFF in CORRUPT or code == sqlite3.SQLITE_IOERR_SHORT_READ
 
 
-def set_aside(path: Path) -> Path:
-    """Renames a file to `.corrupt`, replacing an earlier one, and returns the new path."""
-    aside = path.with_name(f"{path.name}.corrupt")
-    path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
-    for suffix in ("-wal", ""):
-        file = path.with_name(f"{path.name}{suffix}")
-        if file.exists():
-            file.replace(path.with_name(f"{aside.name}{suffix}"))
-    return aside
+def check_is_store(path: Path) -> None:
+    """Raises ConfigError for a file that plateid did not make; StoreError if it cannot be read.
+
+    A file of zeros is what a power cut may leave of a store.
+    """
+    with os_errors_as(StoreError, path):
+        if not path.is_file():
+            return
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+    is_sqlite = head.startswith(SQLITE) or head[68:72] == APPLICATION_ID.to_bytes(4)
+    if not is_sqlite and head.strip(b"\0") and not any(text in head for text in TABLES):
+        raise ConfigError("store.path", f"{path} is not a plateid store")
 
 
-def set_aside_files(store: Path) -> list[Path]:
-    """Returns the files that `set_aside` left. They may hold any plate."""
-    files = (store.with_name(f"{store.name}.corrupt{suffix}") for suffix in ("", "-wal"))
-    return [file for file in files if file.exists()]
+def _check_header(path: Path) -> None:
+    """Raises CorruptError for a damaged version number, which SQLite would call read-only."""
+    with os_errors_as(StoreError, path), path.open("rb") as file:
+        versions = file.read(20)[18:]
+    if versions not in (b"", b"\1\1", b"\2\2"):
+        raise CorruptError("the header is damaged")
+
+
+def _check_content(db: sqlite3.Connection) -> None:
+    """Raises sqlite3.Error if the file is damaged, as far as `CHECK_S` allows to find out."""
+    until = time.monotonic() + CHECK_S
+    db.set_progress_handler(lambda: time.monotonic() > until, STEPS)
+    try:
+        for check in ("quick_check(1)", "integrity_check(delivery)"):
+            ((result,),) = db.execute(f"PRAGMA {check}").fetchmany(1)
+            if result != "ok":
+                raise CorruptError(result)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+            raise
+    finally:
+        db.set_progress_handler(None, 0)
+
+
+def _schema_of(db: sqlite3.Connection) -> set[tuple[str, ...]]:
+    rows = db.execute("SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema")
+    return {tuple(" ".join(text.split()) for text in row) for row in rows}
+
+
+@functools.cache
+def _schema() -> frozenset[tuple[str, ...]]:
+    """Returns the schema of a new store."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        for statement in STATEMENTS:
+            db.execute(statement)
+        return frozenset(_schema_of(db))
 
 
 def _check_layout(db: sqlite3.Connection, path: Path) -> None:
     """Creates the tables in an empty file, and refuses every other layout."""
-    (layout,) = db.execute("PRAGMA user_version").fetchone()
+    layout, application = (
+        db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id")
+    )
     if layout == 0 and db.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,):
         for statement in STATEMENTS:
             db.execute(statement)
         _set_outputs(db, {MQTT})
-    elif layout != LAYOUT:
+        return
+    schema = _schema_of(db)
+    missing = _schema() - schema
+    is_ours = application == APPLICATION_ID or missing != _schema()
+    if missing and is_ours and (layout == LAYOUT or not 0 <= layout < MAX_LAYOUT):
+        raise CorruptError("the schema is damaged")
+    if missing:
         age = "a newer" if layout > LAYOUT else "an older"
         reason = f"made by {age} plateid (layout {layout}, not {LAYOUT}): move the file away"
         raise StoreError(path, reason)

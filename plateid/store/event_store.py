@@ -14,8 +14,15 @@ import structlog
 
 from plateid.core.records import PlateEvent, rfc3339
 from plateid.errors import StoreError, os_errors_as
-from plateid.store.database import BUSY_S, is_corrupt, open_database, set_aside
-from plateid.store.schema import MQTT
+from plateid.store.database import (
+    BUSY_S,
+    CorruptError,
+    check_is_store,
+    is_damage,
+    open_database,
+)
+from plateid.store.salvage import is_interrupted, replace_damaged
+from plateid.store.schema import INSTANCE, MAX_SEQ, MQTT
 
 INSERT_EVENT = """
     INSERT INTO event (id, pass_id, event_type, camera, plate, confidence, first_seen, list_kind,
@@ -64,14 +71,15 @@ class EventStore:
     ) -> None:
         """Opens or creates the store.
 
-        Raises StoreError if the file or its folder cannot be used.
+        Raises StoreError if the file or its folder cannot be used, and ConfigError if the file is
+        not a store.
 
         Args:
             path: The file; its folder is created.
             outputs: Names of the outputs beside MQTT; others forget their undelivered events.
                 None: the outputs stay as they are.
-            replaces_corrupt: Whether to replace a corrupt file by a new one, now or later; for the
-                service only.
+            replaces_corrupt: Whether to replace a corrupt file by a new one that has all rows
+                that can be read, now or later; for the service only.
             busy_s: Longest wait of each call for another process that writes, seconds.
         """
         self.path = path
@@ -84,6 +92,7 @@ class EventStore:
         self._db: sqlite3.Connection | None = None
         with os_errors_as(StoreError, path):
             path.parent.mkdir(parents=True, exist_ok=True)
+        check_is_store(path)
         try:
             last_seq = self._read_device()
         except StoreError:
@@ -164,8 +173,8 @@ class EventStore:
         with self._lock:
             try:
                 yield self._connection()
-            except sqlite3.Error as error:
-                if self._replaces_corrupt and is_corrupt(error):
+            except (sqlite3.Error, UnicodeDecodeError) as error:
+                if self._replaces_corrupt and is_damage(error, opening=self._db is None):
                     self._replace_file(error)
                 raise StoreError(self.path, error) from error
 
@@ -180,22 +189,37 @@ class EventStore:
 
     def _read_device(self) -> int:
         """Sets `instance` and returns the last sequence number."""
-        ((self.instance, last_seq),) = self.rows("SELECT instance, last_seq FROM device")
-        return int(last_seq)
+        with self.locked() as db:
+            match db.execute("SELECT instance, last_seq FROM device").fetchall():
+                case [(str(instance), int(last_seq))] if (
+                    INSTANCE.fullmatch(instance) and 0 <= last_seq < MAX_SEQ
+                ):
+                    self.instance = instance
+                    return last_seq
+            raise CorruptError("the row of the device is damaged")
 
     def _connection(self) -> sqlite3.Connection:
         """Opens the file, or makes the one that replaces a corrupt file."""
         if self._db is None:
+            if self._replaces_corrupt and is_interrupted(self.path):
+                raise CorruptError("a power cut interrupted its replacement")
             self._db = open_database(
-                self.path, instance=self.instance, outputs=self._outputs, busy_s=self._busy_s
+                self.path,
+                instance=self.instance,
+                outputs=self._outputs,
+                busy_s=self._busy_s,
+                check=self._replaces_corrupt,
             )
         return self._db
 
-    def _replace_file(self, error: sqlite3.Error) -> None:
+    def _replace_file(self, error: Exception) -> None:
         if self._db is not None:
             self._db.close()
             self._db = None
-        with os_errors_as(StoreError, self.path):
-            aside = set_aside(self.path)
+        try:
+            with os_errors_as(StoreError, self.path):
+                done = replace_damaged(self.path, self.instance, self._outputs)
+        except sqlite3.Error as failure:
+            raise StoreError(self.path, failure) from failure
         self.replaced += 1
-        log.error("event store corrupt, a new one is made", set_aside=str(aside), reason=str(error))
+        log.error("event store corrupt, a new one is made", reason=str(error), **done)

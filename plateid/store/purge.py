@@ -9,10 +9,11 @@ from pathlib import Path
 from plateid.core.lists import compact
 from plateid.core.records import rfc3339
 from plateid.errors import StoreError
-from plateid.store.database import CorruptError, parse_event, set_aside_files
+from plateid.store.database import CorruptError, parse_event
 from plateid.store.event_store import EventStore
 from plateid.store.labels import Labels
 from plateid.store.privacy import key_file, read_key
+from plateid.store.salvage import set_aside_files
 from plateid.store.snapshot_files import SnapshotFiles
 
 SELECT = """

@@ -11,10 +11,10 @@ from plateid.config.storage import DAY_S, RetentionConfig
 from plateid.core.ids import first_id
 from plateid.errors import StoreError
 from plateid.store.chore import Chore
-from plateid.store.database import set_aside_files
 from plateid.store.event_store import EventStore
 from plateid.store.privacy import Privacy
 from plateid.store.redaction import Redaction
+from plateid.store.salvage import set_aside_files
 from plateid.store.snapshot_files import FIRST_DATED_ID, SnapshotFiles
 
 REDACT_S = 60.0

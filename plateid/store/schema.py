@@ -1,11 +1,18 @@
 """The tables of the event store."""
 
 import functools
+import re
 
 from plateid.core.text import CONFUSABLE_PAIRS
 
 LAYOUT = 100
 """Value of `PRAGMA user_version`. Files from before the first release have lower values."""
+APPLICATION_ID = 0x504C4944
+"""Value of `PRAGMA application_id` of every store: "PLID" in ASCII."""
+INSTANCE = re.compile("[0-9a-f]{8}")
+"""The form of a store's identifier."""
+MAX_SEQ = 1 << 53
+"""Bound of sequence numbers: JSON readers know integers up to here exactly."""
 MQTT = "mqtt"
 """The output that every store has."""
 MAX_PLATE = 24
