@@ -166,7 +166,7 @@ def _check_content(db: sqlite3.Connection) -> None:
 
 def _schema_of(db: sqlite3.Connection) -> set[tuple[str, ...]]:
     rows = db.execute("SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema")
-    return {tuple(" ".join(text.split()) for text in row) for row in rows}
+    return {tuple(" ".join(str(text).split()) for text in row) for row in rows}
 
 
 @functools.cache

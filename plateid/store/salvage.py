@@ -5,7 +5,7 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,7 +23,9 @@ KEEP = 3
 """Number of damaged stores that are kept."""
 BATCH = 200
 """Number of events per transaction, so that a full disk loses few of them."""
-INSERT_EVENT = f"INSERT OR IGNORE INTO event VALUES ({', '.join('?' * 13)})"  # noqa: S608 - constant
+EVENT_COLUMNS = 13
+"""Number of columns of the event table."""
+INSERT_EVENT = f"INSERT OR IGNORE INTO event VALUES ({', '.join('?' * EVENT_COLUMNS)})"  # noqa: S608 - constant
 INSERT_LIST_ENTRY = """
     INSERT INTO list_entry VALUES (?, ?)
     ON CONFLICT (name) DO UPDATE SET position = max(position, excluded.position)"""
@@ -35,12 +37,13 @@ INSERT_DELIVERY = """
 class Found:
     """What the pages of a damaged store hold.
 
-    `events` has the page of each event by position. `unsent` has the deliveries by position and
+    `events` has the pages of each event by position: a damaged position may be that of another
+    event. `unsent` has the deliveries by position and
     output: whether the output may have the event, and when it was queued. `small` are the rows of
     the small tables.
     """
 
-    events: dict[int, int] = field(default_factory=dict)
+    events: dict[int, tuple[int, ...]] = field(default_factory=dict)
     unsent: dict[tuple[int, str], tuple[int, float | None]] = field(default_factory=dict)
     device: Row | None = None
     outputs: set[str] = field(default_factory=set)
@@ -49,8 +52,8 @@ class Found:
     def add(self, page: int, rowid: int, row: Row) -> None:
         """Recognises a row by the types of its columns."""
         match row:
-            case (None, str(), str(), *_) if len(row) == 13:  # noqa: PLR2004 - the event table
-                self.events.setdefault(rowid, page)
+            case (None, str(), str(), *_) if len(row) == EVENT_COLUMNS:
+                self.events[rowid] = (*self.events.get(rowid, ()), page)
             case (
                 str() as output,
                 int() as position,
@@ -183,38 +186,44 @@ def _copy_events(
         try:
             db.execute("BEGIN IMMEDIATE")
             for position in batch:
-                row = _event(pages, found.events[position], position)
-                copied += row is not None and _insert(db, row, deliveries.get(position, ()))
+                for row in _events(pages, found.events[position], position):
+                    copied += _insert(db, row, deliveries.get(position, ()))
             db.execute("COMMIT")
         except sqlite3.OperationalError:  # the disk is full: the batches before stay
             db.rollback()
             break
         if time.monotonic() > until:
             break
-    return {"events": copied, "left": len(positions) - copied}
+    return {"events": copied, "left": max(0, len(positions) - copied)}
 
 
-def _event(pages: Pages, number: int, position: int) -> Row | None:
-    """Returns an event as its table has it; None if its columns and its JSON differ."""
-    for rowid, row in pages.rows(pages[number]):
-        if rowid == position:
+def _events(pages: Pages, numbers: Iterable[int], position: int) -> Iterator[Row]:
+    """Gives the events of a position, those without damage: columns and JSON are the same."""
+    for rowid, row in (row for number in set(numbers) for row in pages.rows(pages[number])):
+        if rowid == position and len(row) == EVENT_COLUMNS:
             with suppress(CorruptError):
                 event = parse_event(str(row[12]))
                 same = (event.id, event.pass_id, event.event_type, event.camera, event.plate)
-                return (position, *row[1:]) if same == row[1:6] else None
-    return None
+                if same == row[1:6]:
+                    yield (position, *row[1:])
 
 
 def _insert(
     db: sqlite3.Connection, row: Row, deliveries: Iterable[tuple[str, int, object]]
 ) -> bool:
-    """Adds an event with its deliveries; returns whether it is new and valid."""
-    event, position = parse_event(str(row[12])), row[0]
+    """Adds an event with its deliveries; returns whether it is new and valid.
+
+    If another event has its position, it gets a new one.
+    """
     try:
-        if not db.execute(INSERT_EVENT, row).rowcount:
-            return False
+        added = db.execute(INSERT_EVENT, row)
+        if not added.rowcount:
+            added = db.execute(INSERT_EVENT, (None, *row[1:]))
     except sqlite3.IntegrityError:  # a column of another type
         return False
+    if not added.rowcount:
+        return False
+    event, position = parse_event(str(row[12])), added.lastrowid
     if event.list and event.list.name:
         db.execute(INSERT_LIST_ENTRY, (event.list.name, position))
     for output, sent, at in deliveries:

@@ -215,11 +215,11 @@ def test_corrupt_database_is_set_aside_and_the_service_starts(config, broker, wh
     subscriber = Subscriber(broker.port)
     code, errors = finished(run(with_port(config, broker.port)))
     assert code == 0, errors
-    assert f"set_aside={store_path}.corrupt" in errors
-    until(lambda: len(published(subscriber)) == 2)
+    assert f"set_aside={store_path}.corrupt-" in errors
+    until(lambda: len(published(subscriber)) == 52)
     subscriber.close()
     with contextlib.closing(EventStore(store_path)) as store:
-        assert (store.counts().events, store.counts().outbox) == (2, 0)
+        assert (store.counts().events, store.counts().outbox) == (52, 0)
 
 
 def test_signal_during_an_outage_ends_the_service_within_two_seconds(config):

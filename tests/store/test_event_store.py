@@ -9,6 +9,7 @@ import pytest
 
 from plateid.errors import StoreError
 from plateid.store.event_store import EventStore, StoreCounts
+from plateid.store.salvage import set_aside_files
 from plateid.store.schema import LAYOUT
 from tests.support.broken_disk import damaged, full_disk
 from tests.support.samples import SEEN, append, event, outbox_of, payloads
@@ -127,14 +128,6 @@ def test_paths_that_cannot_hold_a_store_are_errors(tmp_path):
         EventStore(tmp_path / "file" / "events.sqlite3")
 
 
-def test_file_of_another_kind_is_an_error_and_is_left_alone(tmp_path):
-    path = tmp_path / "notes.txt"
-    path.write_text("not a database\n" * 1000)
-    with pytest.raises(StoreError, match=r"notes\.txt: file is not a database"):
-        EventStore(path)
-    assert path.read_text() == "not a database\n" * 1000
-
-
 @pytest.mark.parametrize(
     ("layout", "reason"),
     [(0, "made by an older plateid"), (58, "an older"), (LAYOUT + 1, "made by a newer plateid")],
@@ -165,28 +158,33 @@ def test_corrupt_file_is_set_aside_and_replaced(tmp_path, what, logs):
         with suppress(StoreError):  # the corruption is found here, or on opening
             outbox_of(store).pending(50)
         append(store, 51)
-        assert waiting(store) == waiting(store, "csv") == [51]
+        assert waiting(store) == waiting(store, "csv")
+        assert {1, 50, 51} <= set(waiting(store))
         assert store.replaced == 1
-        instance = store.instance
-    assert path.with_name("events.sqlite3.corrupt").read_bytes()[4096:] == broken
+        counts, instance = store.counts(), store.instance
+    (aside,) = set_aside_files(path)
+    assert aside.read_bytes()[4096:] == broken
     (entry,) = [entry for entry in logs if entry["log_level"] == "error"]
     assert entry["event"] == "event store corrupt, a new one is made"
-    assert entry["set_aside"] == f"{path}.corrupt"
+    assert entry["set_aside"] == str(aside)
     with closing(EventStore(path)) as store:
-        assert (store.counts(), store.instance) == (StoreCounts(1, 1), instance)
+        assert (store.counts(), store.instance) == (counts, instance)
 
 
-def test_new_file_has_the_instance_of_the_corrupt_one_even_after_a_full_disk(tmp_path):
+def test_corrupt_file_is_replaced_once_the_disk_has_room(tmp_path):
     path = tmp_path / "events.sqlite3"
-    damaged(path, "delivery")
     with closing(EventStore(path, replaces_corrupt=True)) as store:
+        append(store, *range(1, 51))
         instance = store.instance
+        store.rows("UPDATE event SET payload = '{}' WHERE position = 7")
         with full_disk():
             for _ in range(3):
                 with pytest.raises(StoreError):
                     waiting(store)
+        with pytest.raises(StoreError, match="something else"):
+            waiting(store)
         append(store, 51)
-        assert (store.counts(), store.replaced) == (StoreCounts(1, 1), 1)
+        assert (len(waiting(store)), store.replaced) == (50, 1)
     with closing(EventStore(path)) as store:
         assert store.instance == instance
 
@@ -197,13 +195,3 @@ def test_only_the_service_sets_a_corrupt_file_aside(tmp_path):
     with closing(EventStore(path)) as store, pytest.raises(StoreError, match="malformed"):
         waiting(store)
     assert path.read_bytes()[4096:] == broken
-
-
-def test_new_corrupt_file_replaces_the_one_set_aside_before(tmp_path):
-    path = tmp_path / "events.sqlite3"
-    for _ in range(2):
-        broken = damaged(path, "header")
-        EventStore(path, replaces_corrupt=True).close()
-        path.unlink()
-        assert path.with_name("events.sqlite3.corrupt").read_bytes()[4096:] == broken
-    assert [file.name for file in tmp_path.iterdir()] == ["events.sqlite3.corrupt"]

@@ -77,7 +77,7 @@ def test_events_before_a_date_are_deleted(history, tmp_path):
 
 
 def test_all_events_are_deleted_and_sequence_numbers_go_on(history, tmp_path):
-    aside = tmp_path / "events.sqlite3.corrupt"
+    aside = tmp_path / "events.sqlite3.corrupt-20260101T000000Z"
     aside.write_text("AB12CDE")
     purged = Purge(history.path).all()
     assert (purged.events, purged.files) == (200, (aside,))

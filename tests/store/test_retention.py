@@ -120,7 +120,7 @@ def test_old_events_are_looked_for_at_the_start_and_each_day(store, monkeypatch)
 
 @pytest.mark.parametrize(("age_days", "stays"), [(6, True), (8, False)])
 def test_corrupt_store_is_kept_no_longer_than_events(store, tmp_path, age_days, stays):
-    aside = tmp_path / "events.sqlite3.corrupt"
+    aside = tmp_path / "events.sqlite3.corrupt-20260101T000000Z"
     aside.write_text("B68SPK")
     os.utime(aside, times=2 * (time.time() - age_days * DAY_S,))
     retention(store, events_days=7).check()
