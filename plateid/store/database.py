@@ -45,6 +45,13 @@ TABLES = tuple(text.encode() for text in STATEMENTS if text.startswith("CREATE T
 """Texts that only a store holds."""
 CHECK_S = 2.0
 """Longest time of the check at the start, seconds: a large store is not read completely."""
+CHECKS = (
+    "quick_check(1)",
+    "integrity_check(output)",
+    "integrity_check(delivery)",
+    "integrity_check(1)",
+)
+"""The checks, those of what the outputs need first; the last one is slow for a long history."""
 STEPS = 1000
 """Number of SQLite instructions between two looks at the clock."""
 MAX_LAYOUT = 10_000
@@ -153,7 +160,7 @@ def _check_content(db: sqlite3.Connection) -> None:
     until = time.monotonic() + CHECK_S
     db.set_progress_handler(lambda: time.monotonic() > until, STEPS)
     try:
-        for check in ("quick_check(1)", "integrity_check(delivery)"):
+        for check in CHECKS:
             ((result,),) = db.execute(f"PRAGMA {check}").fetchmany(1)
             if result != "ok":
                 raise CorruptError(result)

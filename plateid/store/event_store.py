@@ -208,7 +208,7 @@ class EventStore:
                 instance=self.instance,
                 outputs=self._outputs,
                 busy_s=self._busy_s,
-                check=self._replaces_corrupt,
+                check=self._replaces_corrupt and not self.replaced,
             )
         return self._db
 

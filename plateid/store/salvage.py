@@ -13,7 +13,7 @@ from pathlib import Path
 
 from plateid.store.database import CorruptError, open_database, parse_event
 from plateid.store.schema import INSTANCE, MAX_SEQ
-from plateid.store.sqlite_pages import Pages, Row
+from plateid.store.sqlite_pages import TABLE_LEAF, Pages, Row
 
 LIMIT_S = 5.0
 """Longest time of a salvage, seconds, so that the service starts within 10 s."""
@@ -21,6 +21,8 @@ SCAN_S = 2.5
 """The part of `LIMIT_S` in which the pages are read; the rest is for copying."""
 KEEP = 3
 """Number of damaged stores that are kept."""
+DATES = (1.6e9, 4.1e9)
+"""Bounds of plausible times, Unix seconds: the years 2020 to 2099."""
 BATCH = 200
 """Number of events per transaction, so that a full disk loses few of them."""
 EVENT_COLUMNS = 13
@@ -38,9 +40,8 @@ class Found:
     """What the pages of a damaged store hold.
 
     `events` has the pages of each event by position: a damaged position may be that of another
-    event. `unsent` has the deliveries by position and
-    output: whether the output may have the event, and when it was queued. `small` are the rows of
-    the small tables.
+    event. `unsent` has the deliveries by position and output: whether the output may have the
+    event, and when it was queued. `small` are the rows of the small tables.
     """
 
     events: dict[int, tuple[int, ...]] = field(default_factory=dict)
@@ -49,18 +50,22 @@ class Found:
     outputs: set[str] = field(default_factory=set)
     small: list[tuple[str, Row]] = field(default_factory=list)
 
-    def add(self, page: int, rowid: int, row: Row) -> None:
-        """Recognises a row by the types of its columns."""
+    def add_events(self, page: int, positions: Iterable[int]) -> None:
+        """Adds the events of a page; only copying reads all their columns."""
+        for position in positions:
+            self.events[position] = (*self.events.get(position, ()), page)
+
+    def add(self, rowid: int, row: Row) -> bool:
+        """Recognises a row by the types of its columns; returns False for any other row."""
         match row:
-            case (None, str(), str(), *_) if len(row) == EVENT_COLUMNS:
-                self.events[rowid] = (*self.events.get(rowid, ()), page)
             case (
                 str() as output,
                 int() as position,
                 (0 | 1) as sent,
                 None | int() | float() as at,
             ):
-                self.unsent[position, output] = (int(sent), at)
+                dated = isinstance(at, int | float) and DATES[0] < at < DATES[1]
+                self.unsent[position, output] = (int(sent), float(at) if dated else None)
             case (int() as position, str() as output):  # index: may have been sent
                 self.unsent.setdefault((position, output), (1, None))
             case (str() as instance, int() as seq, str(), int()) if INSTANCE.fullmatch(instance):
@@ -70,6 +75,9 @@ class Found:
             case (str(), str() as text) if rowid:
                 table = "stopped_pass" if re.match(r"\d{4}-\d\d-", text) else "component"
                 self.small.append((table, row))
+            case _:
+                return False
+        return True
 
 
 def replace_damaged(
@@ -165,7 +173,11 @@ def _scan(pages: Pages, until: float) -> Found:
     found = Found()
     for number, page in pages.newest_first():
         for rowid, row in pages.rows(page, 100 if number == 1 else 0):
-            found.add(number, rowid, row)
+            if len(row) == EVENT_COLUMNS:  # the other rows of the page are events, too
+                found.add_events(number, pages.row_ids(page))
+                break
+            if not found.add(rowid, row) and page[0] != TABLE_LEAF:  # another index
+                break
         if time.monotonic() > until:
             break
     return found
@@ -215,6 +227,9 @@ def _insert(
 
     If another event has its position, it gets a new one.
     """
+    event = parse_event(str(row[12]))
+    if event.seq >= MAX_SEQ:
+        return False
     try:
         added = db.execute(INSERT_EVENT, row)
         if not added.rowcount:
@@ -223,7 +238,7 @@ def _insert(
         return False
     if not added.rowcount:
         return False
-    event, position = parse_event(str(row[12])), added.lastrowid
+    position = added.lastrowid
     if event.list and event.list.name:
         db.execute(INSERT_LIST_ENTRY, (event.list.name, position))
     for output, sent, at in deliveries:

@@ -17,6 +17,8 @@ CHUNK = 256
 """Number of pages per read."""
 MAX_PAYLOAD = 1 << 20
 """Largest plausible row, bytes."""
+MAX_ROWID = (1 << 63) - 1
+"""Largest row id."""
 TABLE_LEAF, INDEX_LEAF, INDEX_INTERIOR = 13, 10, 2
 """Types of the pages that hold rows."""
 NUMBERS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
@@ -49,20 +51,22 @@ class Pages:
 
     def rows(self, page: bytes, first: int = 0) -> Iterator[tuple[int, Row]]:
         """Gives row id (0 in an index) and columns of each row that can be read."""
-        if len(page) < PAGE or page[first] not in (TABLE_LEAF, INDEX_LEAF, INDEX_INTERIOR):
-            return
-        kind, (count,) = page[first], struct.unpack_from(">H", page, first + 3)
-        head = first + (12 if kind == INDEX_INTERIOR else 8)
-        for place in range(head, min(head + 2 * count, PAGE - 1), 2):
-            with suppress(IndexError, ValueError, struct.error, OSError):
-                yield self._row(page, kind, struct.unpack_from(">H", page, place)[0])
+        for place in _places(page, first):
+            with suppress(IndexError, ValueError, struct.error):
+                yield self._row(page, page[first], place)
+
+    def row_ids(self, page: bytes) -> Iterator[int]:
+        """Gives the row ids of a page of a table."""
+        for place in _places(page, 0):
+            with suppress(IndexError):
+                yield _varint(page, _varint(page, place)[1])[0]
 
     def _row(self, page: bytes, kind: int, place: int) -> tuple[int, Row]:
         rowid, table = 0, kind == TABLE_LEAF
         size, place = _varint(page, place + 4 * (kind == INDEX_INTERIOR))
         if table:
             rowid, place = _varint(page, place)
-        if size > MAX_PAYLOAD:
+        if size > MAX_PAYLOAD or rowid > MAX_ROWID:
             raise ValueError(size)
         most = PAGE - 35 if table else (PAGE - 12) * 64 // 255 - 23
         if size <= most:
@@ -83,6 +87,14 @@ class Pages:
             return os.pread(self._file.fileno(), count * PAGE, (number - 1) * PAGE)
         except OSError:  # a bad sector
             return b""
+
+
+def _places(page: bytes, first: int) -> Iterator[int]:
+    """Gives the places of the rows of a page; none if it holds no rows."""
+    if len(page) == PAGE and page[first] in (TABLE_LEAF, INDEX_LEAF, INDEX_INTERIOR):
+        head = first + (12 if page[first] == INDEX_INTERIOR else 8)
+        count = min(int.from_bytes(page[first + 3 : first + 5]), (PAGE - head) // 2)
+        yield from struct.unpack_from(f">{count}H", page, head)
 
 
 def _varint(page: bytes, place: int) -> tuple[int, int]:
