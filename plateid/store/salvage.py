@@ -64,8 +64,8 @@ class Found:
                 (0 | 1) as sent,
                 None | int() | float() as at,
             ):
-                dated = isinstance(at, int | float) and DATES[0] < at < DATES[1]
-                self.unsent[position, output] = (int(sent), float(at) if dated else None)
+                queued_at = float(at) if at is not None and DATES[0] < at < DATES[1] else None
+                self.unsent[position, output] = (int(sent), queued_at)
             case (int() as position, str() as output):  # index: may have been sent
                 self.unsent.setdefault((position, output), (1, None))
             case (str() as instance, int() as seq, str(), int()) if INSTANCE.fullmatch(instance):
