@@ -241,6 +241,7 @@ def test_signal_during_an_outage_ends_the_service_within_two_seconds(config):
             2,
             "events.regions: unknown region",
         ),
+        (('"events.sqlite3"', '"plateid.toml"'), 2, "plateid.toml is not a plateid store"),
         (('"events.sqlite3"', '"/proc/events.sqlite3"'), 1, "/proc/events.sqlite3: "),
         (("models.bundle", 'models.provider = "cuda"\nmodels.bundle'), 1, "CUDAExecutionProvider"),
     ],
