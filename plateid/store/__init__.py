@@ -1,6 +1,7 @@
 """Keeps events, snapshots, labels and lists on disk.
 
-event_store, database, schema            the SQLite file, locked, opened or replaced; its tables
+event_store, database, schema            the SQLite file, locked, opened and checked; its tables
+salvage, sqlite_pages                    replaces a damaged file; reads rows from its pages
 open_passes                              passes from before a restart
 outbox, backlog                          unacknowledged events; events that wait in memory
 chore, storage_health                    periodic work in steps; storage in the health report
