@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
-from plateid.commands import progress
+from plateid.commands import progress_report
 from tests.support.bundles import detector_network, reader_network, write_bundle
 from tests.support.videos import write_video
 
@@ -276,7 +276,7 @@ def test_bad_bundle_is_one_line(image, bundle):
 
 
 def test_piped_progress_is_a_plain_line_now_and_then(capsys, monkeypatch):
-    monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0.0)
+    monkeypatch.setattr(progress_report, "LINE_INTERVAL_S", 0.0)
     with progress.ProgressReport() as report:
         assert list(report.report("abc", "reading", 3)) == ["a", "b", "c"]
     assert capsys.readouterr().err.splitlines() == [f"reading: {n} of 3 done" for n in range(3)]
