@@ -277,7 +277,7 @@ def test_bad_bundle_is_one_line(image, bundle):
 
 def test_piped_progress_is_a_plain_line_now_and_then(capsys, monkeypatch):
     monkeypatch.setattr(progress_report, "LINE_INTERVAL_S", 0.0)
-    with progress.ProgressReport() as report:
+    with progress_report.ProgressReport() as report:
         assert list(report.report("abc", "reading", 3)) == ["a", "b", "c"]
     assert capsys.readouterr().err.splitlines() == [f"reading: {n} of 3 done" for n in range(3)]
 
