@@ -163,7 +163,7 @@ def _engine_line(name: str, session: NetworkSession, time_ms: float) -> str:
     return f"{name}  ready in {session.start_s:.1f} s  {time_ms:.2f} ms an inference  {cache}"
 
 
-@models.command(epilog="Example: plateid models install https://example.org/bundle.zip")
+@models.command(epilog="Example: plateid models install https://example.org/bundle.tar")
 @click.argument("source", metavar="FILE|URL")
 @CONFIG
 @click.option("--allow-downgrade", is_flag=True, help="Accept a bundle older than the newest one.")
@@ -209,7 +209,7 @@ def to_golden(
     return golden
 
 
-@models.command(epilog="Example: plateid models pack my-bundle --key key.pem --out my-bundle.zip")
+@models.command(epilog="Example: plateid models pack my-bundle --key key.pem --out my-bundle.tar")
 @click.argument("bundle", metavar="NAME|DIRECTORY")
 @click.option("--key", type=click.Path(path_type=Path), required=True, help="Private key, PEM.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Archive to write.")
