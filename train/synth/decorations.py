@@ -9,6 +9,7 @@ from train.synth.fonts import families, line_mask
 from train.synth.layouts import Band, Caption, PlateLayout
 from train.synth.symbols import (
     Colour,
+    any_colour,
     draw_bolt,
     draw_emblem,
     draw_sticker,
@@ -203,13 +204,15 @@ def blend_colour(
 
 
 def draw_fittings(rng: np.random.Generator, image: Image, layout: PlateLayout, ink: Colour) -> None:
-    """Draws frame, stickers and bolts, each on its share of the plates."""
+    """Draws frame, seams, stickers and bolts, each on its share of the plates."""
     height, width = image.shape[:2]
     if rng.random() < layout.frame:
         thick = max(1, round(rng.uniform(0.015, 0.045) * height))
         inset = round(rng.uniform(0, 0.04) * height)
         corners = (inset, inset), (width - 1 - inset, height - 1 - inset)
         cv2.rectangle(image, *corners, ink, thick)
+    if rng.random() < layout.seams:
+        draw_seams(rng, image, reach=0.05)
     if rng.random() < layout.stickers:
         for _ in range(int(rng.integers(1, 3))):
             side = rng.uniform(0.1, 0.2) * height
@@ -220,6 +223,22 @@ def draw_fittings(rng: np.random.Generator, image: Image, layout: PlateLayout, i
             draw_sticker(rng, image, (x, y, x + 1.4 * side, y + side))
     if rng.random() < layout.bolts:
         _draw_bolts(rng, image)
+
+
+def draw_seams(rng: np.random.Generator, image: Image, *, reach: float) -> None:
+    """Draws upright strokes that are no characters: edges of frames, joints, slots.
+
+    They are at most `reach` plate widths from an end.
+    """
+    height, width = image.shape[:2]
+    for _ in range(int(rng.integers(1, 4))):
+        grey = int(rng.integers(0, 256))
+        colour = (grey, grey, grey) if rng.random() < 0.8 else any_colour(rng)
+        x = rng.uniform(0, reach) * width
+        x = x if rng.random() < 0.5 else width - x
+        top, bottom = rng.uniform(0, 0.45) * height, rng.uniform(0.55, 1) * height
+        ends = (round(x), round(top)), (round(x + rng.normal(0, 0.02) * height), round(bottom))
+        cv2.line(image, *ends, colour, max(1, round(rng.uniform(0.01, 0.09) * height)))
 
 
 def _draw_bolts(rng: np.random.Generator, image: Image) -> None:

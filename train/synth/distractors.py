@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from plateid.core.records import Image
-from train.synth.decorations import draw_text, random_caption, random_font
+from train.synth.decorations import draw_seams, draw_text, random_caption, random_font
 from train.synth.signs import render_sign
 from train.synth.surroundings import mount_on_vehicle, smooth_noise
 from train.synth.symbols import any_colour, fill_blob, fill_circle
@@ -72,12 +72,14 @@ def _badge(rng: np.random.Generator, width: int, height: int) -> Image:
 
 
 def _lamps(rng: np.random.Generator, width: int, height: int) -> Image:
-    """Returns lamps and badges on paint or on a blank plate."""
+    """Returns lamps, badges and slots on paint or on a blank plate."""
     image = _clutter(rng, width, height)
     if rng.random() < 0.4:
         x1, y1 = round(0.06 * width), round(0.1 * height)
         grey = int(rng.integers(120, 245))
         cv2.rectangle(image, (x1, y1), (width - x1, height - y1), (grey,) * 3, -1)
+    if rng.random() < 0.4:
+        draw_seams(rng, image, reach=0.5)
     for _ in range(int(rng.integers(1, 5))):
         at = (rng.uniform(0, width), rng.uniform(0, height))
         fill_circle(image, at, rng.uniform(0.05, 0.4) * height, any_colour(rng))

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from plateid.config.section import Section
 from plateid.core.text import CHARSET
 from train.synth.fonts import families
+from train.synth.free_rows import FREE
 from train.toml_reading import read_toml
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -30,6 +31,7 @@ GAPS = {
     "shape": 0.6,
     "emblem": 1.0,
     "ring": 0.45,
+    "bar": 0.4,
 }
 """Kinds of gaps between characters and their widths, in heights of a character."""
 Graphic = Literal["fade", "hills", "blobs", "stripes", "picture", "pattern", "rays"]
@@ -41,7 +43,7 @@ _PIECE = r"[^][/|+ ]+(\|[^][/|+ ]+)*"
 _PART = rf"{_PIECE}(\+{_PIECE})*"
 _ROW = rf"({_PART}|\[{_PART}\])( ({_PART}|\[{_PART}\]))*"
 PATTERN = re.compile(rf"{_ROW}( / {_ROW})?")
-"""Syntax of a pattern, such as `LL DD LLL` or `L|A+DD / [LL] DDD`."""
+"""Syntax of a pattern, such as `LL DD LLL`, `L|A+DD / [LL] DDD`, or `*` for a free row."""
 
 
 def _in_charset(characters: str) -> str:
@@ -51,7 +53,7 @@ def _in_charset(characters: str) -> str:
 
 
 def _pattern(pattern: str) -> str:
-    _in_charset(re.sub(r"[ |+/\[\]]", "", pattern))
+    _in_charset(re.sub(r"[ |+/\[\]]", "", "".join(pattern.split(FREE))))
     if pattern.split(" ").count(ROW) > 1:
         raise ValueError(f"{pattern!r} has more than two rows")
     if not PATTERN.fullmatch(pattern):
@@ -108,7 +110,7 @@ class PlateLayout(Section):
     size: tuple[Length, Length]  # width and height, mm
     background: Colours
     ink: Colours
-    patterns: tuple[Pattern, ...] = Field(min_length=1)  # / starts a row, [] stacks characters
+    patterns: tuple[Pattern, ...] = Field(min_length=1)  # / starts a row, [] stacks, * is a free row
     letters: Letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
     family: Family  # of fonts, in fonts.toml
     aspect: Range  # width of an ordinary letter, in heights of it
@@ -125,6 +127,7 @@ class PlateLayout(Section):
     graphics_share: Share = 0.0
     tints: tuple[HexColour, ...] = ("#7fa8d8", "#d8b070", "#90c090", "#d890a0", "#a0a0c8")
     stickers: Share = 0.0
+    seams: Share = 0.0  # strokes at the ends that are no characters
     bolts: Share = 0.3
     emboss: Share = 0.5
 

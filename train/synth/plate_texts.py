@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from train.synth.free_rows import with_free_rows
 from train.synth.layouts import ROW, STACK, PlateLayout
 
 DIGITS = "0123456789"
@@ -27,7 +28,7 @@ TextRow = tuple[TextPart, ...]
 
 def random_rows(rng: np.random.Generator, layout: PlateLayout) -> tuple[TextRow, ...]:
     """Returns the rows of a random text that fits the layout."""
-    pattern = layout.patterns[rng.integers(len(layout.patterns))]
+    pattern = with_free_rows(rng, layout.patterns[rng.integers(len(layout.patterns))])
     return _rows(rng, layout, pattern, lambda part: _random_part(rng, part, layout))
 
 

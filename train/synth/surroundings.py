@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plateid.core.records import Image
-from train.synth.decorations import LETTERS, draw_text, random_font
+from train.synth.decorations import LETTERS, draw_seams, draw_text, random_font
 from train.synth.symbols import any_colour, fill_blob
 
 MARGIN = 0.6
@@ -19,6 +19,9 @@ def mount_on_vehicle(rng: np.random.Generator, plate: Image) -> tuple[Image, int
     image = _paint(rng, (width + 2 * margin, height + 2 * margin))
     if rng.random() < 0.55:
         _draw_holder(rng, image, margin)
+    if rng.random() < 0.12:
+        sides = image[round(0.7 * margin) : image.shape[0] - round(0.7 * margin)]
+        draw_seams(rng, sides, reach=1.2 * margin / image.shape[1])
     inside = image[margin : margin + height, margin : margin + width]
     _darken_recess(rng, image, margin)
     inside[:] = _round_corners(rng, plate, inside)

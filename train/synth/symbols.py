@@ -67,6 +67,10 @@ def draw_symbol(
         half = np.array([rng.uniform(0.1, 0.2), rng.uniform(0.035, 0.07)]) * height
         corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
         fill_polygon(image, corners * half + np.array(middle), ink)
+    elif kind == "bar":
+        half = np.array([rng.uniform(0.02, 0.06), rng.uniform(0.2, 0.55)]) * height
+        corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
+        fill_polygon(image, corners * half + np.array(middle), ink)
     elif kind == "dot":
         fill_circle(image, middle, rng.uniform(0.05, 0.09) * height, ink)
     elif kind == "star":

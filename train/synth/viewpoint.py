@@ -8,6 +8,8 @@ from plateid.core.records import Image
 
 Points = NDArray[np.float64]
 """Shape (N, 2), pixels; or a homography, shape (3, 3)."""
+TILTED, TILT = 0.12, 25.0
+"""Share of plates (0-1) whose roll is uniformly distributed, and its largest value, degrees."""
 CUT = 0.22
 """Maximum share of a character's width or height that a crop cuts off: the text stays legible."""
 
@@ -16,7 +18,8 @@ def random_homography(rng: np.random.Generator, size: tuple[float, float]) -> Po
     """Returns a view of a plate (width, height) with random roll, yaw, pitch and skew."""
     width, height = size
     strength = 1.0 if rng.random() < 0.88 else 2.0
-    angle = np.deg2rad(float(np.clip(rng.normal(0, 3.2), -14, 14)) * strength)
+    roll_deg = float(np.clip(rng.normal(0, 3.2), -14, 14)) * strength
+    angle = np.deg2rad(rng.uniform(-TILT, TILT) if rng.random() < TILTED else roll_deg)
     roll = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     yaw, pitch = np.clip(rng.normal(0, 0.33, 2) * strength, -1.05, 1.05) * (1.0, 0.6)
     skew = np.array(
@@ -46,7 +49,7 @@ def crop_plate(
     without_margin = np.array([[1, 0, -margin], [0, 1, -margin], [0, 0, 1]])
     size = (max(8, round(x2 - x1)), max(6, round(y2 - y1)))
     whole = shift @ view @ without_margin
-    border = cv2.BORDER_REFLECT
+    border = cv2.BORDER_REPLICATE  # a reflection would show the text of a tilted plate again
     crop = cv2.warpPerspective(image, whole, size, flags=cv2.INTER_LINEAR, borderMode=border)
     middles = (boxes[:, :2] + boxes[:, 2:]).astype(np.float64) / 2
     return np.asarray(crop, np.uint8), _transform(shift @ view, middles)
