@@ -34,4 +34,5 @@ def _groups(rng: np.random.Generator, length: int, kind: str) -> str:
 def _split(rng: np.random.Generator, length: int, parts: int) -> list[int]:
     """Returns a random division of the length into parts of at least one character."""
     cuts = np.sort(rng.choice(np.arange(1, length), parts - 1, replace=False))
-    return np.diff([0, *cuts, length]).tolist()
+    sizes: list[int] = np.diff([0, *cuts, length]).tolist()
+    return sizes

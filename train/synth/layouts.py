@@ -110,7 +110,7 @@ class PlateLayout(Section):
     size: tuple[Length, Length]  # width and height, mm
     background: Colours
     ink: Colours
-    patterns: tuple[Pattern, ...] = Field(min_length=1)  # / starts a row, [] stacks, * is a free row
+    patterns: tuple[Pattern, ...] = Field(min_length=1)  # / starts a row, [] stacks, * is free
     letters: Letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
     family: Family  # of fonts, in fonts.toml
     aspect: Range  # width of an ordinary letter, in heights of it
