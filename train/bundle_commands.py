@@ -7,6 +7,7 @@ import click
 
 from plateid.config.models import DEFAULT_BUNDLE
 from train.cli_options import COUNT, FOLDER, SIDE, example, to_bundle
+from train.evaluation.plate_groups import GROUPS, LeaveOutRun
 from train.train_error import TrainError
 
 # Each command imports what it needs: torch loads slowly.
@@ -67,6 +68,18 @@ def latency(bundles: tuple[Path, ...]) -> None:
         click.echo(f"{row.name:40} {row.size:>8} {row.median_ms:6.1f} ms  ratio {row.ratio:.2f}")
 
 
+class UnknownGroupError(click.ClickException):
+    """Names a group that is not known, in one line."""
+
+    exit_code = 2
+
+
+def _group(_context: click.Context, _option: click.Parameter, name: str | None) -> str | None:
+    if name is not None and name not in GROUPS:
+        raise UnknownGroupError(f"--leave-out {name!r}: unknown group; known: {' '.join(GROUPS)}")
+    return name
+
+
 @click.command(epilog=example("evaluate --held-out my-images --bundle my-bundle"))
 @click.argument("folders", nargs=-1, type=FOLDER)
 @click.option(
@@ -108,11 +121,31 @@ def latency(bundles: tuple[Path, ...]) -> None:
     default=Path("runs/evaluation"),
     help="Folder of report.html and report.json.",
 )
-def evaluate(**options: Any) -> None:
+@click.option(
+    "--leave-out",
+    metavar="GROUP",
+    callback=_group,
+    help=f"Train a reader on the folders without a group of plates first, and measure it on these: "
+    f"{', '.join(GROUPS)}. The report's folder holds its checkpoint, and --bundle is not used.",
+)
+@click.option("--minutes", default=20.0, help="For --leave-out: duration of the training.")
+@click.option("--store", type=FOLDER, help="For --leave-out: file of `train synth`.")
+@click.option(
+    "--base",
+    type=to_bundle,
+    help="For --leave-out: weights that do not know the group, to start from.  [default: random]",
+)
+def evaluate(
+    leave_out: str | None, minutes: float, store: Path | None, base: Path | None, **options: Any
+) -> None:
     """Measures the accuracy of a bundle on labelled images.
 
     Plates are found and read with the code of the device.
     """
+    if leave_out is not None:
+        folders = (*options["folders"], *options["crops"])
+        _leave_out(LeaveOutRun(leave_out, folders, options["out"], minutes, store, base))
+        return
     from train.evaluation.bundle_metrics import update_bundle
     from train.evaluation.evaluate import evaluate as evaluate_bundle
     from train.evaluation.evaluation_report import write_report
@@ -132,6 +165,18 @@ def evaluate(**options: Any) -> None:
     click.echo(write_report(evaluation))
     if run.write:
         update_bundle(evaluation)
+
+
+def _leave_out(run: LeaveOutRun) -> None:
+    from train.evaluation.leave_out import leave_out
+
+    if not run.folders:
+        raise click.UsageError("give folders of labelled images, or --crops")
+    for part in leave_out(run):
+        click.echo(
+            f"{part.name:22} {part.plates:5} plates  accuracy {part.plate_accuracy:.3f}  "
+            f"folded {part.plate_accuracy_folded:.3f}"
+        )
 
 
 @click.command(epilog=example("street train/street/streets/demo.toml --out street.mp4"))

@@ -1,6 +1,6 @@
 """Batches for training a reader: real crops, rendered crops, and crops without a plate."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +42,7 @@ class Mix:
     store: CropDatabase | None  # None renders each crop when it is needed
     real: float  # share of real crops
     size: int
+    accepts: Callable[[LabelledCrop], bool] = lambda _: True  # rendered crops to train on
 
 
 def batches(mix: Mix, spec: ReaderSpec, *, seed: Sequence[int]) -> Iterator[Batch]:
@@ -51,7 +52,7 @@ def batches(mix: Mix, spec: ReaderSpec, *, seed: Sequence[int]) -> Iterator[Batc
     count = round(mix.size * mix.real) if sources else 0
     while True:
         real = [_real(rng, sources[int(rng.integers(len(sources)))]) for _ in range(count)]
-        crops = [*real, *(_rendered(rng, mix.store) for _ in range(mix.size - count))]
+        crops = [*real, *(_rendered(rng, mix) for _ in range(mix.size - count))]
         inputs = torch.from_numpy(np.stack([to_reader_input(crop.image, spec) for crop in crops]))
         inputs, frames = augmented_batch(inputs, rng, [crop.centres for crop in crops])
         steps = [step_classes(*each) for each in zip(crops, frames, strict=True)]
@@ -64,8 +65,12 @@ def _real(rng: np.random.Generator, plates: Sequence[RealPlate]) -> LabelledCrop
     return background(rng, plate) if rng.random() < BACKGROUND else augmented(rng, plate)
 
 
-def _rendered(rng: np.random.Generator, store: CropDatabase | None) -> LabelledCrop:
-    return render_crop(rng) if store is None else store[int(rng.integers(len(store)))]
+def _rendered(rng: np.random.Generator, mix: Mix) -> LabelledCrop:
+    while True:
+        store = mix.store
+        crop = render_crop(rng) if store is None else store[int(rng.integers(len(store)))]
+        if mix.accepts(crop):
+            return crop
 
 
 def step_classes(crop: LabelledCrop, frame: NDArray[np.float64]) -> NDArray[np.int64]:

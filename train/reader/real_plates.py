@@ -45,6 +45,7 @@ class RealPlate:
     box: Box
     text: str
     source: str
+    lines: int = 1
 
 
 def read_plates(folders: Sequence[Path]) -> tuple[list[RealPlate], list[RealPlate]]:
@@ -73,7 +74,8 @@ def _plates(labelled: LabelledImage) -> Iterator[RealPlate]:
     for xyxy, label in zip(labelled.boxes, labelled.labels.boxes, strict=True):
         legibility = label.legibility.lower()
         if legibility not in LEFT_OUT if label.text else legibility == NO_PLATE:
-            yield RealPlate(*_surroundings(image, xyxy), label.text, source)
+            lines = 2 if label.lines == "2" else 1
+            yield RealPlate(*_surroundings(image, xyxy), label.text, source, lines)
 
 
 def appearance_of(folders: Sequence[Path]) -> AppearanceLimits:
