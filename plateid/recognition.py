@@ -14,6 +14,7 @@ from plateid.capture.mailbox import Mailboxes
 from plateid.config.cameras import CameraConfig
 from plateid.config.plate_formats import formats_of
 from plateid.config.root import Config
+from plateid.core.clock import CLOCK
 from plateid.core.health import CameraHealth
 from plateid.core.records import Frame, Plate, PlateEvent
 from plateid.models.networks import Networks
@@ -89,8 +90,9 @@ class Recognition:
 
     def resume(self, open_passes: Mapping[str, Sequence[PlateEvent]]) -> None:
         """Continues the passes that were open before a restart, by their last events."""
+        now = CLOCK.now()
         for name in open_passes.keys() & self._pipelines.keys():
-            self._pipelines[name].resume(map(Pass.restored, open_passes[name]))
+            self._pipelines[name].resume(Pass.restored(event, now) for event in open_passes[name])
 
     def start(self) -> None:
         """Starts the workers and the capture threads."""

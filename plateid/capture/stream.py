@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from threading import Thread
 from typing import cast
 
@@ -17,6 +16,7 @@ from plateid.backoff import Backoff, Outage
 from plateid.capture.container import TIMEOUT_S, decode, open_container, packets, redacted
 from plateid.capture.decode_lag import DecodeLag
 from plateid.capture.video_image import VideoImage
+from plateid.core.clock import CLOCK
 from plateid.core.records import Frame
 from plateid.errors import SourceError
 
@@ -81,7 +81,8 @@ def read_stream(
         if container.format.name == "rtsp" and stream.time_base:  # only RTSP has camera timestamps
             lag = DecodeLag(float(stream.time_base), Outage(f"decoding of {name}", Backoff()))
         for sequence, frame in enumerate(_frames(container, stream, timeout_s, behind, lag=lag)):
-            yield Frame(name, sequence, datetime.now(UTC), None, VideoImage(frame))
+            step = CLOCK.step()
+            yield Frame(name, sequence, CLOCK.now() + step, None, VideoImage(frame), step)
     raise SourceError(redacted(url), "the stream ended")
 
 

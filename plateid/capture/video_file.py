@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 
 from plateid.capture.container import decode, open_container, packets, source_errors
 from plateid.capture.video_image import VideoImage
+from plateid.core.clock import CLOCK
 from plateid.core.records import Frame
 from plateid.errors import SourceError
 
@@ -74,7 +75,7 @@ def play_video(path: Path, *, loop: bool, wait: Callable[[float], object]) -> It
     When looping, `media_time_s` continues over the rounds, and `captured_at` is the start of
     playback plus the media time.
     """
-    started, started_at = time.monotonic(), datetime.now(UTC)
+    started, started_at = time.monotonic(), CLOCK.now()
     round_s = 0.0
     while True:
         now_s, step_s = round_s, 1 / _DEFAULT_FPS
@@ -82,8 +83,9 @@ def play_video(path: Path, *, loop: bool, wait: Callable[[float], object]) -> It
             before_s, now_s = now_s, round_s + (frame.media_time_s or 0.0)
             step_s = now_s - before_s or step_s
             wait(started + now_s - time.monotonic())
-            at = started_at + timedelta(seconds=now_s) if loop else frame.captured_at
-            yield replace(frame, media_time_s=now_s, captured_at=at)
+            step = CLOCK.step() if loop else frame.clock_step
+            at = started_at + timedelta(seconds=now_s) + step if loop else frame.captured_at
+            yield replace(frame, media_time_s=now_s, captured_at=at, clock_step=step)
         if not loop:
             return
         round_s = now_s + step_s

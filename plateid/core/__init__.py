@@ -6,7 +6,7 @@ text                     charset, CTC positions and candidate texts
 fusion, reading          many reads become one; the reading with country syntax
 formats, format_tables   plate syntax of countries, and its tables
 lists                    lists of known plates
-ids, wording             UUIDs that sort by time; words of messages
+ids, clock, wording      UUIDs that sort by time; steady time; words of messages
 event_csv                events as CSV rows
 health                   health of the device
 drawing                  plates drawn into images; JPEG

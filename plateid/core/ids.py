@@ -1,8 +1,13 @@
 """Identifiers that sort by time (UUID version 7)."""
 
 import os
+import secrets
+import threading
 import time
 import uuid
+
+_lock = threading.Lock()
+_last = 0
 
 
 def first_id(moment: float) -> str:
@@ -12,9 +17,16 @@ def first_id(moment: float) -> str:
 
 
 def uuid7() -> str:
-    """Returns a UUID version 7 (RFC 9562, section 5.7): Unix milliseconds, then random bits."""
+    """Returns a UUID version 7 (RFC 9562, section 5.7): Unix milliseconds, then random bits.
+
+    It is greater than the last one of the process. While the system clock is behind, ids count
+    on from the last one (section 6.2, method 2).
+    """
+    global _last  # noqa: PLW0603 - as in the `uuid` module of Python 3.14
     milliseconds = time.time_ns() // 1_000_000
     value = (milliseconds << 80) | int.from_bytes(os.urandom(10))
     value = value & ~(0xF << 76) | (0x7 << 76)
     value = value & ~(0x3 << 62) | (0x2 << 62)
-    return str(uuid.UUID(int=value))
+    with _lock:
+        _last = value if value > _last else _last + 1 + secrets.randbits(32)
+        return str(uuid.UUID(int=_last))

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -57,6 +57,7 @@ class Frame:
             `media_time_s`.
         media_time_s: Position in the file in seconds; None on a live source.
         image: The pixels.
+        clock_step: How far the system clock was set forward since the start; zero for a file.
     """
 
     camera: str
@@ -64,6 +65,12 @@ class Frame:
     captured_at: datetime
     media_time_s: float | None
     image: LazyImage
+    clock_step: timedelta = timedelta()
+
+    @property
+    def time(self) -> datetime:
+        """The time of tracking: `captured_at` without the steps of the system clock."""
+        return self.captured_at - self.clock_step
 
 
 @dataclass(frozen=True, eq=False)

@@ -78,7 +78,7 @@ class CameraPipeline:
         A frame is skipped when no pass can still change and the last frame was just processed.
         """
         with self._lock:
-            now, last = frame.captured_at, self._last_at
+            now, last = frame.time, self._last_at
             soon = last is not None and last <= now < last + MAX_SKIP
             if soon and self._traffic.settled(now):
                 self.skipped += 1
@@ -88,15 +88,14 @@ class CameraPipeline:
     def process(self, frame: Frame) -> list[Plate]:
         """Hands the events of the next frame to the sink, and returns the plates in the frame.
 
-        A frame that is older than the last one means that the clock was set back. A frame of
-        another size begins anew, because the boxes of before do not apply to it. Raises ModelError
-        if inference fails.
+        A frame of another size begins anew, because the boxes of before do not apply to it, and so
+        does a frame from before the last one. Raises ModelError if inference fails.
         """
         with self._lock:
-            now = frame.captured_at
+            now = frame.time
             self._start_frame(now, (frame.image.width, frame.image.height))
             if self._needs_detection(frame):
-                self._search(frame.image, now)
+                self._search(frame)
             else:
                 self._tracker.keep(now)
                 self._traffic.keep(self._tracks, now)
@@ -138,10 +137,8 @@ class CameraPipeline:
         self._tracks: list[Track] = []
 
     def _start_frame(self, now: datetime, size: Size) -> None:
-        if self._last_at is not None and now < self._last_at:
-            self._traffic.clock_set_back(now)
-            self._reset()
-        if self._size not in (None, size):
+        is_earlier = self._last_at is not None and now < self._last_at
+        if is_earlier or self._size not in (None, size):
             self._traffic.finish()
             self._reset()
         self._last_at, self._size = now, size
@@ -150,11 +147,12 @@ class CameraPipeline:
         return (
             self._gate.passes(frame)
             or self._tracker.misses_one
-            or self._traffic.awaits_reading(self._tracks, frame.captured_at)
+            or self._traffic.awaits_reading(self._tracks, frame.time)
         )
 
-    def _search(self, image: LazyImage, now: datetime) -> None:
-        """Detects, tracks and reads the plates of an image."""
+    def _search(self, frame: Frame) -> None:
+        """Detects, tracks and reads the plates of a frame."""
+        image, now = frame.image, frame.time
         size = image.width, image.height
         view = self.settings.view
         part = view.search_area(size)
@@ -162,7 +160,7 @@ class CameraPipeline:
         detections = [d for d in found if view.accepts(d.box, size)]
         self._tracks = self._tracker.update(detections, now, still=self._gate.still)
         self._traffic.end_lost(self._tracker.alive(), now)
-        self._traffic.update(self._tracks, size, now)
+        self._traffic.update(self._tracks, size, now, clock_step=frame.clock_step)
         boxes = (*(d.box for d in found), *(t.detection.box for t in self._tracks))
         whole = [track for track in self._tracks if _is_whole(track.detection.box, part)]
         self._read_due(image, self._traffic.due(whole, now), tuple(dict.fromkeys(boxes)))

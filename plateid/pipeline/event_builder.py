@@ -49,7 +49,8 @@ class EventBuilder:
 
         `settings` and `size` are those of the camera; it has no `size` before its first frame.
         """
-        camera, published, last_seen = settings.camera, vehicle.published, vehicle.last_seen
+        camera, published, step = settings.camera, vehicle.published, vehicle.clock_step
+        last_seen = vehicle.last_seen + step
         path = [*(point.box for point in vehicle.path), vehicle.movement.box]
         event = PlateEvent(
             event_type=event_type,
@@ -59,17 +60,18 @@ class EventBuilder:
             camera=camera,
             seq=self.next_seq(),
             plate_display=settings.formats.display(reading.plate, reading.region),
-            first_seen=vehicle.first_seen,
+            first_seen=vehicle.first_seen + step,
             last_seen=last_seen,
             box=vehicle.box,
             path=tuple(vehicle.path),
-            dwell_s=(last_seen - vehicle.first_seen).total_seconds(),
+            dwell_s=vehicle.age_s(vehicle.last_seen),
             model=self.model,
             corrected=published is not None and published.plate != reading.plate,
             list=self.lists().match(reading.plate, camera=camera, at=last_seen),
             clock_synced=vehicle.clock_synced is not False and self.clock_synced(),
             direction=settings.view.direction(path, size) if size else vehicle.direction,
-            parked=vehicle.movement.longest_stationary_s(last_seen) >= settings.rules.parked_s,
+            parked=vehicle.movement.longest_stationary_s(vehicle.last_seen)
+            >= settings.rules.parked_s,
             gps=self.position(),
             **vars(reading),
         )

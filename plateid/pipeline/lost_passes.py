@@ -12,7 +12,7 @@ REDETECTION_S = 10.0
 """Seconds of video within which a stationary vehicle must be detected again after an outage or a
 restart. A vehicle that was parked before an outage has `parked_lost_s` instead."""
 MAX_WAITING_STEP_S = 2.0
-"""Maximum waiting time that one frame adds, seconds: the clock may have been set forward."""
+"""Maximum waiting time that one frame adds, seconds: a stalled stream shows no vehicle."""
 
 
 class LostPassBuffer:
@@ -72,10 +72,6 @@ class LostPassBuffer:
         for vehicle in self._waited_s:
             self._waited_s[vehicle] += min(step_s, MAX_WAITING_STEP_S)
         return self._take(lambda vehicle: self._waited_s[vehicle] > self._limit_s(vehicle))
-
-    def take_later_than(self, now: datetime) -> list[Pass]:
-        """Removes and returns the passes that begin after `now`: the clock was set back."""
-        return self._take(lambda vehicle: vehicle.first_seen > now)
 
     def take_all(self) -> list[Pass]:
         """Removes and returns all passes."""

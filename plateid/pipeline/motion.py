@@ -47,7 +47,7 @@ class MotionGate:
         self.still = False
         if self._busy > BUSY and self._busy % CHECK_EVERY:
             return True
-        luma, now = frame.image.luma(*SIZE), frame.captured_at
+        luma, now = frame.image.luma(*SIZE), frame.time
         same, compared_all = self._is_like_reference(luma), self._busy <= BUSY
         self.still = same and compared_all
         if same:

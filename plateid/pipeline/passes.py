@@ -25,13 +25,17 @@ MAX_PATH = 64
 FIRST_PATH_STEP_S = 0.25
 """Minimum time between two points of a path, seconds. It doubles at each deletion."""
 
+MAX_AGE = timedelta(days=30)
+"""Age of the last event of a restored pass that is only explained by a clock that was set."""
+
 
 class Pass:
     """One vehicle's pass.
 
     Attributes:
         id: Published with each event of the pass.
-        first_seen, last_seen: Times of the first and the last detection.
+        first_seen, last_seen: Times of the first and the last detection, by `Frame.time`.
+        clock_step: `Frame.clock_step` at the last detection.
         box: The plate's box in the best frame so far: large and sharp.
         path: Where the plate was; the steps grow with time, so that the path stays short.
         published: The last published reading; None before `plate_seen`.
@@ -50,6 +54,7 @@ class Pass:
         self.clock_synced = clock_synced
         self.id = uuid7()
         self.first_seen = self.last_seen = now
+        self.clock_step = timedelta()
         self.box = box
         self.path: list[PathPoint] = []
         self.published: Reading | None = None
@@ -66,13 +71,21 @@ class Pass:
         self._reading: Reading | None = None
 
     @classmethod
-    def restored(cls, event: PlateEvent) -> "Pass":
-        """Returns the pass of an event that was published before a restart; its reads are lost."""
+    def restored(cls, event: PlateEvent, now: datetime) -> "Pass":
+        """Returns the pass of an event that was published before a restart; its reads are lost.
+
+        A clock that was set meanwhile may show the event in the future or long ago. Then the
+        vehicle counts as last seen at `now`, though the published times stay.
+        """
+        step = event.last_seen - now
+        step = timedelta() if -MAX_AGE < step <= timedelta() else step
+        first_seen = event.first_seen - step
         box = event.path[0].box if event.path else event.box
-        vehicle = cls(box, event.first_seen, clock_synced=event.clock_synced)
+        vehicle = cls(box, first_seen, clock_synced=event.clock_synced)
         for point in event.path:
-            vehicle.movement.update(point.box, event.first_seen + timedelta(seconds=point.t))
-        vehicle.id, vehicle.last_seen = event.pass_id, event.last_seen
+            vehicle.movement.update(point.box, first_seen + timedelta(seconds=point.t))
+        vehicle.id, vehicle.last_seen = event.pass_id, event.last_seen - step
+        vehicle.clock_step = step
         vehicle.box, vehicle.path = event.box, [*event.path]
         vehicle.published = Reading(**{f.name: getattr(event, f.name) for f in fields(Reading)})
         vehicle.direction = event.direction

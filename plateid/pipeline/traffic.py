@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -57,7 +57,14 @@ class Traffic:
         self._clocks = ClockOverlays()
         self._size: Size | None = None
 
-    def update(self, tracks: Iterable[Track], size: Size, now: datetime) -> None:
+    def update(
+        self,
+        tracks: Iterable[Track],
+        size: Size,
+        now: datetime,
+        *,
+        clock_step: timedelta = timedelta(),
+    ) -> None:
         """Adds the detections of a frame of this size to their passes."""
         self._size = size
         for track in tracks:
@@ -66,6 +73,7 @@ class Traffic:
                 synced = self._events.clock_synced()
                 self._passes[track.id] = Pass(box, now, clock_synced=synced)
             self._passes[track.id].detected(box, now)
+            self._passes[track.id].clock_step = clock_step
 
     def keep(self, tracks: Iterable[Track], now: datetime) -> None:
         """Extends the passes of these tracks, because nothing has moved."""
@@ -113,12 +121,6 @@ class Traffic:
         """Ends the passes of moving vehicles, and keeps those of stationary ones for later."""
         self._end(set(self._passes), min_stationary_s=min(STATIONARY_S, self._rules.parked_s))
         self._lost.pause()
-
-    def clock_set_back(self, now: datetime) -> None:
-        """Ends every pass but those of vehicles that were stationary before `now`."""
-        self.interrupt()
-        for vehicle in self._lost.take_later_than(now):
-            self._send("plate_left", vehicle)
 
     def apply(self, settings: PipelineSettings, *, same_source: bool) -> None:
         """Continues with other settings; see `CameraPipeline.apply`."""

@@ -2,6 +2,9 @@ import time
 import uuid
 from datetime import datetime, timedelta, timezone
 
+import pytest
+
+from plateid.core import ids
 from plateid.core.ids import uuid7
 from plateid.core.reading import Reading
 from plateid.core.records import Candidate, Detection, Region, rfc3339
@@ -12,15 +15,26 @@ def test_time_is_formatted_in_utc_with_milliseconds():
     assert rfc3339(local) == "2026-11-24T10:00:01.234Z"
 
 
-def test_uuid7_has_version_7_sorts_by_time_and_never_repeats():
+def test_uuid7_has_version_7_and_sorts_by_time():
     before = time.time_ns() // 1_000_000
     made = [uuid7() for _ in range(2000)]
     after = time.time_ns() // 1_000_000
-    assert len(set(made)) == len(made)
+    assert made == sorted(set(made))
     for each in made:
         parsed = uuid.UUID(each)
         assert (parsed.version, parsed.variant) == (7, uuid.RFC_4122)
         assert before <= parsed.int >> 80 <= after
+
+
+@pytest.mark.parametrize("days", [-7300, 0, 400])
+def test_uuid7_sorts_by_creation_when_the_clock_is_set_back(monkeypatch, days):
+    monkeypatch.setattr(ids, "_last", 0)
+    now, made = time.time_ns(), []
+    for moment in (now, now + days * 86_400 * 10**9, now):
+        monkeypatch.setattr(time, "time_ns", lambda moment=moment: moment)
+        made += [uuid7() for _ in range(20)]
+    assert made == sorted(set(made))
+    assert {uuid.UUID(each).version for each in made} == {7}
 
 
 def test_plate_gives_what_read_json_prints():

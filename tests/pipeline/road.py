@@ -176,10 +176,17 @@ def pipeline(
     )
 
 
-def process(camera: CameraPipeline, shown: list[Frame], *, after_s: float = 0) -> None:
-    """Processes frames as if they were captured `after_s` seconds later."""
+def process(
+    camera: CameraPipeline,
+    shown: list[Frame],
+    *,
+    after_s: float = 0,
+    step: timedelta = timedelta(),
+) -> None:
+    """Processes frames as if they came `after_s` seconds later, with the clock set by `step`."""
     for frame in shown:
-        camera.process(replace(frame, captured_at=frame.captured_at + timedelta(seconds=after_s)))
+        at = frame.captured_at + timedelta(seconds=after_s) + step
+        camera.process(replace(frame, captured_at=at, clock_step=step))
 
 
 def record(

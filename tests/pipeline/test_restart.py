@@ -6,12 +6,14 @@ from itertools import pairwise
 
 import pytest
 
+from plateid.core.records import PlateEvent
 from plateid.core.view import View
 from plateid.pipeline.passes import Pass
 from tests.pipeline.road import (
     LEFT,
     PARKED_RULES,
     SEEN,
+    START,
     UPRIGHT_LINE,
     Recording,
     Vehicle,
@@ -21,6 +23,10 @@ from tests.pipeline.road import (
 )
 
 STANDS = Vehicle("B68SPK", 0, 20, x=500, speed=0)
+
+
+def restored(event: PlateEvent, after_s: float) -> Pass:
+    return Pass.restored(event, START + timedelta(seconds=after_s))
 
 
 def restarted(
@@ -34,7 +40,7 @@ def restarted(
     if stopped:
         camera.finish()
     camera = pipeline(before, PARKED_RULES)
-    camera.resume([Pass.restored(before.events[-1])])
+    camera.resume([restored(before.events[-1], after_s)])
     process(camera, frames(list(vehicles), rate=10, until_s=until_s), after_s=after_s)
     camera.finish()
     return before
@@ -59,7 +65,7 @@ def test_direction_survives_restart_without_frames():
     camera.finish()
     assert before.events[-1].direction.way == "in"
     camera = pipeline(before, PARKED_RULES, View(line=UPRIGHT_LINE))
-    camera.resume([Pass.restored(replace(before.events[-1], event_type="plate_seen"))])
+    camera.resume([restored(replace(before.events[-1], event_type="plate_seen"), 60)])
     camera.finish()
     assert before.events[-1].direction == before.events[-2].direction
 
@@ -67,12 +73,12 @@ def test_direction_survives_restart_without_frames():
 def test_finish_returns_published_passes_at_each_stop():
     result = restarted(STANDS, stopped=True, until_s=8)
     camera = pipeline(result, PARKED_RULES)
-    camera.resume([Pass.restored(result.events[-1])])
+    camera.resume([restored(result.events[-1], 120)])
     process(camera, frames([STANDS], rate=10, until_s=8), after_s=120)
     assert camera.finish() == [result.events[0].pass_id]
     assert camera.finish() == []
     camera = pipeline(result, PARKED_RULES)
-    camera.resume([Pass.restored(result.events[-1])])
+    camera.resume([restored(result.events[-1], 180)])
     assert camera.finish() == [result.events[0].pass_id], "it may still be there"
     assert result.published() == [SEEN, LEFT]
 
@@ -83,11 +89,10 @@ def test_parked_vehicle_may_be_occluded_right_after_restart(forward_from_s):
     before = Recording()
     process(pipeline(before, PARKED_RULES), frames([STANDS], rate=10, until_s=14))
     camera = pipeline(before, PARKED_RULES)
-    camera.resume([Pass.restored(before.events[-1])])
-    for frame in frames([replace(STANDS, hidden=(7, 12))], rate=10, until_s=18):
-        late = frame.sequence / 10 >= forward_from_s
-        at = frame.captured_at + timedelta(seconds=60, hours=1 if late else 0)
-        camera.process(replace(frame, captured_at=at))
+    camera.resume([restored(before.events[-1], 60)])
+    shown = frames([replace(STANDS, hidden=(7, 12))], rate=10, until_s=18)
+    process(camera, shown[: 10 * forward_from_s], after_s=60)
+    process(camera, shown[10 * forward_from_s :], after_s=60, step=timedelta(hours=1))
     camera.finish()
     assert before.published() == [SEEN, LEFT]
 
@@ -113,7 +118,8 @@ def test_pass_without_stored_plate_ends_after_restart(plate):
     process(pipeline(before, PARKED_RULES), frames([STANDS], rate=10, until_s=5))
     (seen,) = before.events
     camera = pipeline(before, PARKED_RULES)
-    camera.resume([Pass.restored(replace(seen, plate=plate, char_confidences=(), candidates=()))])
+    unknown = replace(seen, plate=plate, char_confidences=(), candidates=())
+    camera.resume([restored(unknown, 60)])
     process(camera, frames([STANDS], rate=10, until_s=14), after_s=60)
     ended = next(event for event in before.events if event.event_type == "plate_left")
     assert (ended.pass_id, ended.plate) == (seen.pass_id, plate)
@@ -125,7 +131,11 @@ def test_vehicle_gone_after_restart_left_at_its_last_event():
     assert left.last_seen == seen.last_seen
 
 
-def test_clock_behind_after_restart_starts_another_pass_without_negative_dwell():
-    result = restarted(STANDS, after_s=-3600)
-    assert len({event.pass_id for event in result.events}) == 2
-    assert all(event.dwell_s >= 0 for event in result.events)
+@pytest.mark.parametrize("days", [-7300, -0.1, 400])
+@pytest.mark.parametrize("stands", [True, False])
+def test_wrong_clock_after_restart_neither_publishes_again_nor_adds_dwell(days, stands):
+    result = restarted(*[STANDS] * stands, after_s=days * 86_400)
+    assert result.published() == [SEEN, LEFT]
+    seen, left = result.events
+    assert left.dwell_s == pytest.approx(seen.dwell_s + (20 if stands else 0), abs=5)
+    assert stands or left.last_seen == seen.last_seen
