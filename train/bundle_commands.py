@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from plateid.config.models import DEFAULT_BUNDLE
-from train.cli_options import COUNT, FOLDER, SIDE, example, to_bundle
+from plateid.config.models import DEFAULT_BUNDLE, ModelsConfig
+from train.cli_options import COUNT, FOLDER, SEED, SIDE, example, to_bundle
 from train.evaluation.plate_groups import GROUPS, LeaveOutRun
 from train.train_error import TrainError
 
@@ -177,6 +177,29 @@ def _leave_out(run: LeaveOutRun) -> None:
             f"{part.name:22} {part.plates:5} plates  accuracy {part.plate_accuracy:.3f}  "
             f"folded {part.plate_accuracy_folded:.3f}"
         )
+
+
+@click.command(epilog=example("tracks --bundle my-bundle"))
+@click.option(
+    "--bundle",
+    type=to_bundle,
+    default=DEFAULT_BUNDLE,
+    show_default=False,
+    metavar="NAME|DIRECTORY",
+    help="Bundle whose reader is used.  [default: default]",
+)
+@click.option("--count", default=2000, type=COUNT, help="Number of tracks.")
+@SEED
+def tracks(bundle: Path, count: int, seed: int) -> None:
+    """Compares ways to read five frames of a plate at low resolution.
+
+    Each rendered track has characters of 5 to 12 pixels. Use a --seed that no reader was trained
+    with.
+    """
+    from train.evaluation.tracks import compare_fusion
+
+    for row in compare_fusion(ModelsConfig(bundle=bundle), count=count, seed=seed):
+        click.echo(f"{row.method:36} {row.plate_accuracy_folded:.3f}")
 
 
 @click.command(epilog=example("street train/street/streets/demo.toml --out street.mp4"))

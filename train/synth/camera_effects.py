@@ -29,15 +29,25 @@ class CropGeometry:
         return light[y1 : max(y2, y1 + 2), x1 : max(x2, x1 + 2)]
 
 
-def simulate_camera(rng: np.random.Generator, image: Image, geometry: CropGeometry) -> Image:
-    """Returns the image as a camera records it: blurred, reduced, lit, noisy, compressed."""
+def simulate_camera(
+    rng: np.random.Generator,
+    image: Image,
+    geometry: CropGeometry,
+    *,
+    noise: np.random.Generator | None = None,
+) -> Image:
+    """Returns the image as a camera records it: blurred, reduced, lit, noisy, compressed.
+
+    With `noise`, noise and compression are drawn from it: frames of one scene share the rest.
+    """
     light = _blur_and_reduce(rng, image, geometry).astype(np.float32)
     lighting = list(LIGHTINGS)[np.searchsorted(np.cumsum(list(LIGHTINGS.values())), rng.random())]
     light = lighting(rng, _light_unevenly(rng, light))
     light = _keep_legible(rng, light, geometry)
     if rng.random() < 0.25:
         light = _sharpen(rng, light)
-    return _compress(rng, _add_noise(rng, light))
+    noise = noise or rng
+    return _compress(noise, _add_noise(noise, light))
 
 
 def _keep_legible(rng: np.random.Generator, light: Light, geometry: CropGeometry) -> Light:

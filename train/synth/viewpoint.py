@@ -34,15 +34,20 @@ def random_homography(rng: np.random.Generator, size: tuple[float, float]) -> Po
 
 
 def crop_plate(
-    rng: np.random.Generator, image: Image, margin: int, boxes: NDArray[np.float32]
+    rng: np.random.Generator,
+    image: Image,
+    margin: int,
+    boxes: NDArray[np.float32],
+    *,
+    view: Points | None = None,
 ) -> tuple[Image, Points]:
     """Returns a plate from a random viewpoint, cropped by a detector, and its characters' centres.
 
     The image shows the plate, a margin around it, and characters in these boxes, xyxy in pixels of
-    the plate. The crop contains them.
+    the plate. The crop contains them. `view`, a homography, replaces the random viewpoint.
     """
     height, width = image.shape[0] - 2 * margin, image.shape[1] - 2 * margin
-    view = random_homography(rng, (width, height))
+    view = random_homography(rng, (width, height)) if view is None else view
     corners = _transform(view, np.array([(0, 0), (width, 0), (width, height), (0, height)], float))
     x1, y1, x2, y2 = _contain_characters(_detector_box(rng, corners), view, boxes)
     shift = np.array([[1, 0, -x1], [0, 1, -y1], [0, 0, 1]])
