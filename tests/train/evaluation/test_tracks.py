@@ -46,4 +46,6 @@ def test_the_command_compares_the_methods():
     result = CliRunner().invoke(main, ["tracks", "--count", "2", "--seed", "5"])
     assert result.exit_code == 0
     lines = [line for line in result.output.splitlines() if "tracks:" not in line]
-    assert [line.rsplit(maxsplit=1)[0].strip() for line in lines] == list(_texts([read_of("", 1.0)]))
+    assert [line.rsplit(maxsplit=1)[0].strip() for line in lines] == list(
+        _texts([read_of("", 1.0)])
+    )
