@@ -18,8 +18,14 @@ QEMU := qemu-user-binfmt arch-test systemd-repart rauc squashfs-tools mtools dos
 QUICK := tests/core tests/config tests/pipeline tests/docs/test_pages.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test test-firmware lint format docs lock debian firmware-debian install install-units
+.PHONY: help demo quick test test-firmware fuzz audit sbom lint format docs lock debian firmware-debian install install-units
 .DELETE_ON_ERROR:
+
+# Versions of the tools that only `make fuzz` and `make audit` need, each in its own environment.
+ATHERIS := atheris==3.0.0
+PIP_AUDIT := pip-audit==2.10.1
+# Duration of `make fuzz` for each target.
+MINUTES ?= 10
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +48,22 @@ test-firmware: firmware-debian .venv/dev.stamp ## Build all images and boot them
 	for board in uefi-amd64 uefi-arm64 raspberrypi5; do $(SUDO) firmware/build $$board || exit; done
 	$(SUDO) .venv/bin/python -B -m pytest -p no:cacheprovider --log-cli-level=info \
 	  tests/firmware/arm64 tests/firmware/qemu
+
+fuzz: .venv-fuzz/stamp ## Fuzz all readers of untrusted bytes, MINUTES=10 each: hours
+	.venv-fuzz/bin/python -m tests.fuzz --minutes $(MINUTES)
+
+# --strict: a package that cannot be looked up is a failure, not a package without vulnerabilities.
+audit: .venv-audit/stamp .venv-train/stamp ## Check the locked dependencies for known vulnerabilities
+	@mkdir -p build
+	.venv-train/bin/python -m pip freeze | sed -n 's/^\(torch[a-z]*==[0-9.]*\).*/\1/p' > build/torch.lock
+	@for lock in requirements.lock firmware/python.lock build/torch.lock; do \
+	  echo "$$lock:"; .venv-audit/bin/pip-audit --strict --disable-pip --no-deps \
+	    --progress-spinner=off --requirement $$lock $(AUDIT) || { \
+	    echo "$$lock: a version is vulnerable, or the advisories cannot be reached: see above" >&2; exit 1; }; \
+	done
+
+sbom: .venv/dev.stamp ## Write the SBOM of the device (CycloneDX) to build/plateid.cdx.json
+	.venv/bin/python -m firmware.sbom build/plateid.cdx.json
 
 lint: .venv/dev.stamp ## Check format, lint rules, types and imports
 	.venv/bin/ruff format --check
@@ -77,7 +99,7 @@ venv = $(PYTHON) -m venv $(1) || ($(SUDO) apt-get update && \
   $(SUDO) apt-get install --yes python3-venv && $(PYTHON) -m venv --clear $(1))
 pip_install = -m pip install --quiet --constraint requirements.lock
 
-.venv/bin/python .venv-train/bin/python .venv-docs/bin/python:
+.venv/bin/python .venv-train/bin/python .venv-docs/bin/python .venv-fuzz/bin/python .venv-audit/bin/python:
 	$(call venv,$(dir $(@D)))
 
 .venv/demo.stamp: pyproject.toml requirements.lock | .venv/bin/python
@@ -95,6 +117,15 @@ pip_install = -m pip install --quiet --constraint requirements.lock
 
 .venv-docs/stamp: pyproject.toml requirements.lock | .venv-docs/bin/python
 	.venv-docs/bin/python $(pip_install) --editable '.[docs]'
+	touch $@
+
+# Wheels of atheris exist for x86-64 only.
+.venv-fuzz/stamp: Makefile pyproject.toml requirements.lock | .venv-fuzz/bin/python
+	.venv-fuzz/bin/python $(pip_install) --editable '.[test]' onnx pyyaml $(ATHERIS)
+	touch $@
+
+.venv-audit/stamp: Makefile | .venv-audit/bin/python
+	.venv-audit/bin/python -m pip install --quiet $(PIP_AUDIT)
 	touch $@
 
 install: ## Install the systemd service: program in /opt/plateid, configuration in /etc/plateid

@@ -2,10 +2,12 @@
 
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from typing import IO, Any
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from functools import partial
+from typing import Any
 
+from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -59,21 +61,20 @@ def export(request: Request) -> Response:
     layout = request.query_params.get("format", "csv")
     if layout not in EXPORT_FORMATS:
         raise HTTPException(400, f"format: must be one of {', '.join(EXPORT_FORMATS)}")
-    packed = tempfile.TemporaryFile()  # noqa: SIM115 - _chunks closes it
-    with zipfile.ZipFile(packed, "w") as archive:
-        labels = Labels(site.history.path).all()
-        for name, data in training_files(labels, site.history.path, layout):
-            archive.writestr(name, data)
-    packed.seek(0)
+    with ExitStack() as stack:
+        packed = stack.enter_context(tempfile.TemporaryFile())
+        with zipfile.ZipFile(packed, "w") as archive:
+            labels = Labels(site.history.path).all()
+            for name, data in training_files(labels, site.history.path, layout):
+                archive.writestr(name, data)
+        packed.seek(0)
+        close = BackgroundTask(stack.pop_all().close)  # also if the client has gone
     name = "labels.zip" if layout == "csv" else f"labels-{layout}.zip"
     disposition = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return StreamingResponse(_chunks(packed), media_type="application/zip", headers=disposition)
-
-
-def _chunks(file: IO[bytes]) -> Iterator[bytes]:
-    with file:
-        while chunk := file.read(CHUNK_BYTES):
-            yield chunk
+    chunks = iter(partial(packed.read, CHUNK_BYTES), b"")
+    return StreamingResponse(
+        chunks, media_type="application/zip", headers=disposition, background=close
+    )
 
 
 def _store_label(site: Site, form: Mapping[str, str]) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 from functools import cache
+from pathlib import Path
 
 import click
 import jsonschema
@@ -99,7 +100,11 @@ def test_every_make_target_and_module_exists():
     assert targets
     assert [t for t in map("".join, targets) if f"\n{t}:" not in makefile] == []
     modules = set(re.findall(r"python -m (tests[\w.]+)", text))
-    assert [m for m in modules if not (REPOSITORY / f"{m.replace('.', '/')}.py").exists()] == []
+    files = {m: REPOSITORY / m.replace(".", "/") for m in modules}
+    ends = (".py", "/__main__.py")
+    assert [
+        m for m, file in files.items() if not any(Path(f"{file}{e}").exists() for e in ends)
+    ] == []
 
 
 def test_the_event_of_the_mqtt_page_follows_the_schema():

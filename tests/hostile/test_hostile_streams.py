@@ -1,10 +1,7 @@
 """Tests with mutated MQTT messages, broker answers, video files and RTSP answers."""
 
-import socket
-import socketserver
-import threading
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 import av
@@ -25,6 +22,7 @@ from plateid.outputs.retained_messages import RetainedMessages
 from plateid.outputs.self_pipe import SelfPipe
 from plateid.store.event_store import EventStore
 from tests.hostile.mutations import EXAMPLES, accepts, hostile, mutated, time_limit
+from tests.support.scripted_server import ScriptedServer
 
 PACKETS = 4
 """Number of packets in a mutated video file."""
@@ -60,42 +58,6 @@ MESSAGE = b"\x32\x1f\x00\x14homeassistant/status\x00\x05\x00online"
 PUBACK = b"\x40\x02\x00\x01"
 PINGRESP = b"\xd0\x00"
 DISCONNECT = b"\xe0\x02\x8e\x00"
-
-
-class ScriptedServer(socketserver.ThreadingTCPServer):
-    """A server that sends the next of its answers after each request, then closes."""
-
-    daemon_threads = True
-    block_on_close = False
-    answers: tuple[bytes, ...] = ()
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), AnswerHandler)
-        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05})
-        self._thread.start()
-
-    @property
-    def port(self) -> int:
-        return self.server_address[1]
-
-    def close(self) -> None:
-        self.shutdown()
-        self.server_close()
-        self._thread.join()
-
-
-class AnswerHandler(socketserver.BaseRequestHandler):
-    server: ScriptedServer
-
-    def handle(self) -> None:
-        self.request.settimeout(2)
-        with suppress(OSError):
-            for answer in self.server.answers:
-                self.request.recv(4096)
-                self.request.sendall(answer)
-            self.request.shutdown(socket.SHUT_WR)
-            while self.request.recv(4096):
-                pass
 
 
 @pytest.fixture(scope="module")
