@@ -127,14 +127,15 @@ def test_docstring_of_a_room_lists_its_modules(room):
     assert sorted(re.findall(r"\w+", listed)) == sorted(path.stem for path in room.glob("[!_]*.py"))
 
 
-def fault_rows() -> list[str]:
-    rows = page_text("docs/faults.md").splitlines()
+def proven_rows(page: str) -> list[str]:
+    rows = page_text(f"docs/{page}").splitlines()
     return [row for row in rows if row.startswith("| ") and "tests/" in row]
 
 
-def test_every_fault_names_a_test_that_exists():
-    assert len(fault_rows()) >= 60
-    for row in fault_rows():
+@pytest.mark.parametrize(("page", "count"), [("faults.md", 60), ("security.md", 35)])
+def test_every_fault_and_promise_names_a_test_that_exists(page, count):
+    assert len(proven_rows(page)) >= count
+    for row in proven_rows(page):
         proofs = re.findall(r"`(tests/\S+\.py)::(test_\w+)`", row)
         missing = [
             f"{file}::{test}"
