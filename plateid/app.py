@@ -1,7 +1,6 @@
 """The composition root: builds the service from its configuration, starts it and stops it."""
 
 import os
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,8 +9,8 @@ import structlog
 from plateid.backoff import outage_counts
 from plateid.config.load import load_config
 from plateid.config.root import Config, merged
+from plateid.core.clock import CLOCK
 from plateid.core.health import DeviceHealth
-from plateid.core.ids import first_id
 from plateid.core.records import PlateEvent
 from plateid.core.wording import counted
 from plateid.delivery import Delivery, targets_of
@@ -28,6 +27,7 @@ from plateid.service.supervisor import Request, Supervisor
 from plateid.service.systemd import Notifier
 from plateid.service.watchdog import Watchdog
 from plateid.store.backlog import Backlog
+from plateid.store.boot_clock import continue_clock
 from plateid.store.database import lock_store
 from plateid.store.event_store import EventStore
 from plateid.store.list_file import LISTS_REFUSED, ListFile
@@ -70,6 +70,7 @@ class App:
         settings, path = settings_of(config), config.store.path
         self._lists = ListFile(config.lists, [camera.name for camera in config.camera])
         self._lock = lock_store(path)
+        continue_clock(CLOCK, path)
         make_room(config.retention, SnapshotFiles(path))
         self._networks = Networks(config.models)  # before the store: some need free disk space
         self._privacy = Privacy(config.privacy, path)
@@ -203,7 +204,7 @@ class App:
             open_ids = self._recognition.finish()
             self._backlog.drain(STORE_S)
             with suppress(StoreError):
-                store_stopped_passes(self._store, open_ids, stopped=first_id(time.time()))
+                store_stopped_passes(self._store, open_ids)
             self._gps.stop()
             self._delivery.stop()
             self._retention.finish()

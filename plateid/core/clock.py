@@ -59,13 +59,17 @@ class SteadyClock:
         """
         step = self.step()
         if step - self._trusted <= TRUSTED_AFTER:
-            self._ahead_since = None
+            self._trusted, self._ahead_since = min(self._trusted, step), None
             return True
         self._ahead_since = self._ahead_since or self._since_boot()
         if self._since_boot() - self._ahead_since < TRUSTED_AFTER:
             return False
         self._trusted = step
         return True
+
+    def ago(self, age_s: float) -> float:
+        """Returns the `time.time()` of that age; 0, older than all, while a jump is not trusted."""
+        return time.time() - age_s if self.is_trusted() else 0.0
 
 
 CLOCK = SteadyClock()

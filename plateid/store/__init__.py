@@ -2,7 +2,7 @@
 
 event_store, database, schema            the SQLite file, locked, opened and checked; its tables
 salvage, sqlite_pages                    replaces a damaged file; reads rows from its pages
-open_passes                              passes from before a restart
+open_passes, boot_clock                  passes from before a restart; the clock since boot
 outbox, backlog                          unacknowledged events; events that wait in memory
 chore, storage_health                    periodic work in steps; storage in the health report
 privacy, redaction                       what is kept of a plate; applied to stored events

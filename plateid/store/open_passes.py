@@ -1,28 +1,26 @@
 """The passes from before a restart whose vehicles may still be there."""
 
-import time
 from collections import defaultdict
 from collections.abc import Iterable
 
 import structlog
 
+from plateid.core.clock import CLOCK
 from plateid.core.ids import first_id
 from plateid.core.records import PlateEvent
 from plateid.errors import StoreError
 from plateid.store.database import CorruptError, parse_event
 from plateid.store.event_store import EventStore
 
-OPEN_S = 30 * 86_400.0
-"""How long a pass without `plate_left` counts as open, seconds: a kill leaves some."""
 LEFT_S = 600.0
-"""How long after a stop the passes that it ended count as open, seconds."""
+"""How long after a stop the passes that it ended count as open, seconds of the steady clock."""
 MAX_EVENTS = 2000
-"""Number of newest events to look at: if the clock is behind, the whole history looks young."""
+"""Number of newest events to look at: a kill leaves passes without `plate_left`, however old."""
 LAST_EVENTS = """
     SELECT payload, plate_form FROM event
     WHERE position IN (
         SELECT max(position) FROM event
-        WHERE position > (SELECT max(position) FROM event) - ? AND +id >= ? GROUP BY pass_id
+        WHERE position > (SELECT max(position) FROM event) - ? GROUP BY pass_id
     ) AND (
         event_type <> 'plate_left'
         OR pass_id IN (SELECT pass_id FROM stopped_pass WHERE stopped >= ?)
@@ -35,9 +33,9 @@ def open_passes(store: EventStore) -> dict[str, list[PlateEvent]]:
 
     Logs what cannot be read and leaves it out, so that the service starts.
     """
-    open_since, left_since = (first_id(time.time() - age_s) for age_s in (OPEN_S, LEFT_S))
+    left_since = first_id(CLOCK.now().timestamp() - LEFT_S)
     try:
-        rows = store.rows(LAST_EVENTS, MAX_EVENTS, open_since, left_since)
+        rows = store.rows(LAST_EVENTS, MAX_EVENTS, left_since)
     except StoreError as error:
         log.warning("passes before the start not known", reason=str(error))
         return {}
@@ -54,12 +52,12 @@ def open_passes(store: EventStore) -> dict[str, list[PlateEvent]]:
     return passes
 
 
-def store_stopped_passes(store: EventStore, passes: Iterable[str], *, stopped: str) -> None:
-    """Stores the ids of the passes that a stop ends, replacing those of the last stop.
+def store_stopped_passes(store: EventStore, passes: Iterable[str]) -> None:
+    """Stores the ids of the passes that a stop ends now, replacing those of the last stop.
 
-    `stopped` is an id before those of all later events. Raises StoreError if the store cannot be
-    written.
+    Raises StoreError if the store cannot be written.
     """
+    stopped = first_id(CLOCK.now().timestamp())
     rows = [(pass_id, stopped) for pass_id in passes]
     with store.transaction() as db:
         db.execute("DELETE FROM stopped_pass")

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from plateid.backoff import Backoff, Outage
 from plateid.config.storage import DAY_S, RetentionConfig
+from plateid.core.clock import CLOCK
 from plateid.core.health import OutboxHealth
 from plateid.core.records import OutboxEntry
 from plateid.errors import StoreError
@@ -73,7 +74,7 @@ class Outbox:
         """
         with suppress(StoreError):
             events, since = self._fill()
-            age_s = 0.0 if since is None else time.time() - since
+            age_s = 0.0 if since is None or not CLOCK.is_trusted() else time.time() - since
             used = max(events / self._max_events, age_s / self._max_age_s)
             if used > 1:
                 self._drop_oldest()
@@ -81,7 +82,7 @@ class Outbox:
                 self._overflow.recovered()
 
     def _drop_oldest(self) -> None:
-        values = (self._output, time.time() - self._max_age_s, self._max_events)
+        values = (self._output, CLOCK.ago(self._max_age_s), self._max_events)
         with self._store.transaction() as db:
             dropped = db.execute(TRIM, values).rowcount
         self.dropped += dropped

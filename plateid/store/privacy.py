@@ -12,6 +12,7 @@ from typing import Literal
 import structlog
 
 from plateid.config.storage import DAY_S, PlatePolicy, PrivacyConfig
+from plateid.core.clock import CLOCK
 from plateid.core.records import PlateEvent
 from plateid.errors import StoreError, os_errors_as
 from plateid.files import replace_text
@@ -93,7 +94,8 @@ class Privacy:
         Raises StoreError if the key cannot be written. The old one stays.
         """
         key_s = self._config.key_days * DAY_S
-        if self._key is not None and abs(time.time() - self._key.made_at) >= key_s:
+        is_due = self._key is not None and abs(time.time() - self._key.made_at) >= key_s
+        if is_due and CLOCK.is_trusted():
             self._key = write_key(self._file)
             log.info("key of hashes renewed")
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 import structlog
 
 from plateid.config.storage import DAY_S, RetentionConfig
+from plateid.core.clock import CLOCK
 from plateid.core.ids import first_id
 from plateid.errors import StoreError
 from plateid.store.chore import Chore
@@ -74,9 +75,10 @@ class Retention:
     def _deletion(self) -> Iterator[None]:
         """Deletes old events up to a position, or later ones if the store is full.
 
-        If the clock was wrong for a while, old positions may hold young ids, which stay.
+        If the clock was wrong for a while, old positions may hold young ids, which stay. While a
+        jump of the clock is not trusted, no event is old.
         """
-        not_before = time.time() - self._config.events_days * DAY_S
+        not_before = CLOCK.ago(self._config.events_days * DAY_S)
         old = self._last_old(first_id(not_before))
         young = first_id(not_before), first_id(time.time() + DAY_S)
         reached, deleted, failure = 0, 0, None

@@ -3,7 +3,6 @@
 import hashlib
 import re
 import shutil
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -13,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from plateid.config.storage import DAY_S, RetentionConfig
+from plateid.core.clock import CLOCK
 from plateid.core.ids import first_id
 from plateid.core.records import Snapshot
 from plateid.errors import StoreError, os_errors_as
@@ -124,7 +124,7 @@ class SnapshotSweep:
         for file in self._files.files(errors.append):
             held += _size(file)
             yield
-        before, first = self.deleted, first_id(time.time() - self._max_age_s)
+        before, first = self.deleted, first_id(CLOCK.ago(self._max_age_s))
         wanted = MIN_FREE_MB * 1e6 - shutil.disk_usage(self._files.folder).free if held else 0.0
         for file in self._files.files(errors.append):
             if held > self._max_bytes or wanted > 0 or FIRST_DATED_ID <= file.name < first:

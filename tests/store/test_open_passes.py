@@ -9,20 +9,21 @@ from plateid.config.storage import PrivacyConfig, RetentionConfig
 from plateid.core.ids import first_id
 from plateid.core.records import ListMatch
 from plateid.pipeline.passes import Pass
-from plateid.store.open_passes import LEFT_S, OPEN_S, open_passes, store_stopped_passes
+from plateid.store.open_passes import LEFT_S, open_passes, store_stopped_passes
 from plateid.store.privacy import Privacy
 from plateid.store.retention import Retention
 from tests.support.samples import NOON, SEEN, append, event, outbox_of, said
 
 
+def stop(store, passes, ago_s=0):
+    """Stores the passes of a stop, `ago_s` seconds ago."""
+    store_stopped_passes(store, passes)
+    store.rows("UPDATE stopped_pass SET stopped = ?", first_id(time.time() - ago_s))
+
+
 def test_open_passes_are_those_without_plate_left_or_ended_by_a_recent_stop(store):
-    ago = {
-        pass_id: first_id(time.time() - s)
-        for pass_id, s in (("old", OPEN_S + 9), ("gone", LEFT_S + 9))
-    }
     for seq, (pass_id, event_type, camera) in enumerate(
         [
-            ("old", "plate_seen", "gate"),
             ("gone", "plate_left", "gate"),
             ("open", "plate_seen", "gate"),
             ("over", "plate_seen", "gate"),
@@ -30,19 +31,21 @@ def test_open_passes_are_those_without_plate_left_or_ended_by_a_recent_stop(stor
             ("other", "plate_seen", "yard"),
         ]
     ):
-        fields = {"pass_id": pass_id, "event_type": event_type, "camera": camera}
-        append(store, seq, **fields, **({"id": ago[pass_id]} if pass_id in ago else {}))
-    store_stopped_passes(store, ["over", "unknown"], stopped=first_id(time.time() - 9))
+        append(store, seq, pass_id=pass_id, event_type=event_type, camera=camera)
+    stop(store, ["over", "unknown"])
     before = open_passes(store)
-    passes = {camera: [*map(Pass.restored, events)] for camera, events in before.items()}
+    passes = {
+        camera: [Pass.restored(event, SEEN.last_seen) for event in events]
+        for camera, events in before.items()
+    }
     assert {camera: [(p.id, p.is_over) for p in found] for camera, found in passes.items()} == {
         "gate": [("open", False), ("over", True)],
         "yard": [("other", False)],
     }
-    store_stopped_passes(store, ["gone", "over"], stopped=first_id(time.time() - LEFT_S + 9))
+    stop(store, ["gone", "over"], ago_s=LEFT_S - 9)
     assert [event.pass_id for event in open_passes(store)["gate"]] == ["gone", "open", "over"]
-    for standing, stopped in ((["over"], first_id(time.time() - LEFT_S - 9)), ([], "")):
-        store_stopped_passes(store, standing, stopped=stopped)
+    for standing in (["over"], []):
+        stop(store, standing, ago_s=LEFT_S + 9)
         assert [event.pass_id for event in open_passes(store)["gate"]] == ["open"]
     vehicle = passes["gate"][0]
     assert abs(vehicle.first_seen - NOON).total_seconds() < 0.001
@@ -55,8 +58,7 @@ def test_clock_that_is_behind_opens_recent_passes_only(store, monkeypatch):
     monkeypatch.setattr("plateid.store.open_passes.MAX_EVENTS", 3)
     for seq in range(1, 9):
         append(store, seq, pass_id=f"p{seq}", event_type="plate_left")
-    store_stopped_passes(store, [f"p{seq}" for seq in range(1, 9)], stopped=first_id(time.time()))
-    monkeypatch.setattr(time, "time", lambda: 1e9)
+    stop(store, [f"p{seq}" for seq in range(1, 9)], ago_s=-1e9)
     assert [event.pass_id for event in open_passes(store)["gate"]] == ["p6", "p7", "p8"]
 
 
@@ -65,7 +67,7 @@ def test_clock_that_is_behind_opens_recent_passes_only(store, monkeypatch):
 def test_redacted_pass_is_open_only_without_plate_left(store, kept, event_type):
     known = kept == "keep" or event_type == "plate_seen"
     append(store, 1, list=ListMatch("Ana", "allow", 0), event_type=event_type)
-    store_stopped_passes(store, [SEEN.pass_id], stopped=first_id(time.time()))
+    store_stopped_passes(store, [SEEN.pass_id])
     outbox_of(store).remove([id_ for (id_,) in store.rows("SELECT id FROM event")])
     config = PrivacyConfig(unlisted="hash", listed=kept)
     Retention(RetentionConfig(), store, Privacy(config, store.path)).check()
