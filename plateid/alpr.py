@@ -90,7 +90,8 @@ class ALPR:
             image: A path, the bytes of an image file, or a BGR uint8 array of shape (H, W, 3).
 
         Raises:
-            SourceError: The image cannot be read.
+            SourceError: The image cannot be read. A damaged one raises DamagedImageError, whose
+                `readable` is an image for `detect` and `read_detections`.
             ModelError: A network failed.
         """
         decoded = load_image(image)

@@ -7,15 +7,19 @@ from dataclasses import dataclass
 
 MAGIC_BYTES = 32
 """Number of bytes that identify an image format."""
+UPRIGHT = 1
+"""Exif orientation of an image whose pixels are upright."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """The size in pixels before Exif rotation, and whether the file has its end marker."""
+    """The size in pixels before Exif rotation, and whether the file has all its bytes."""
 
     width: int
     height: int
     complete: bool
+    orientation: int = UPRIGHT
+    """Exif orientation (1-8) of a JPEG; OpenCV applies that of other formats."""
 
 
 def parse(data: bytes) -> Header | None:
@@ -31,14 +35,26 @@ def parse(data: bytes) -> Header | None:
 
 def _jpeg(data: bytes) -> Header:
     """Skips segments up to the frame header: an earlier end marker belongs to an Exif thumbnail."""
-    position = 2
+    position, orientation = 2, 0
     while data[position + 1] not in _START_OF_FRAME:
         if data[position] != _FILL_BYTE or data[position + 1] == _START_OF_SCAN:
             return Header(0, 0, complete=False)
         filler = data[position + 1] == _FILL_BYTE
-        position += 1 if filler else 2 + struct.unpack_from(">H", data, position + 2)[0]
+        length = 1 if filler else 2 + struct.unpack_from(">H", data, position + 2)[0]
+        segment = data[position + 4 : position + length]
+        if not orientation and segment.startswith(_EXIF):
+            orientation = _orientation(segment.removeprefix(_EXIF))
+        position += length
     height, width = struct.unpack_from(">HH", data, position + 5)
-    return Header(width, height, complete=data.find(b"\xff\xd9", position) > 0)
+    complete = data.find(b"\xff\xd9", position) > 0
+    return Header(width, height, complete, orientation or UPRIGHT)
+
+
+def _orientation(tiff: bytes) -> int:
+    try:
+        return _tiff_tags(tiff).get(_ORIENTATION, (UPRIGHT,))[0]
+    except (struct.error, IndexError):
+        return UPRIGHT
 
 
 def _png(data: bytes) -> Header:
@@ -67,25 +83,46 @@ def _bmp(data: bytes) -> Header:
 
 
 def _tiff(data: bytes) -> Header:
-    """Parses the first image file directory."""
+    """Parses the first image, which is complete if all its strips or tiles are in the file."""
+    tags = _tiff_tags(data)
+    complete = all(
+        start + size <= len(data)
+        for starts, sizes in _TIFF_PARTS
+        for start, size in zip(tags.get(starts, ()), tags.get(sizes, ()), strict=False)
+    )
+    width, height = (tags.get(tag, (0,))[0] for tag in (_IMAGE_WIDTH, _IMAGE_LENGTH))
+    return Header(width, height, complete)
+
+
+def _tiff_tags(data: bytes) -> dict[int, tuple[int, ...]]:
+    """Returns the whole numbers of the first image file directory by tag (TIFF 6.0)."""
     order = "<" if data[:2] == b"II" else ">"
-    start = struct.unpack_from(f"{order}I", data, 4)[0]
-    sides = {_IMAGE_WIDTH: 0, _IMAGE_LENGTH: 0}
+    start, tags = struct.unpack_from(f"{order}I", data, 4)[0], {}
     for entry in range(struct.unpack_from(f"{order}H", data, start)[0]):
         position = start + 2 + 12 * entry
-        tag, kind = struct.unpack_from(f"{order}HH", data, position)
-        if tag in sides:
-            number = "H" if kind == _SHORT else "I"
-            sides[tag] = struct.unpack_from(f"{order}{number}", data, position + 8)[0]
-    return Header(sides[_IMAGE_WIDTH], sides[_IMAGE_LENGTH], complete=True)
+        tag, kind, count = struct.unpack_from(f"{order}HHI", data, position)
+        if tag in _TIFF_TAGS and kind in _TIFF_NUMBERS:
+            form = f"{order}{count}{_TIFF_NUMBERS[kind]}"
+            place = position + _TIFF_VALUE
+            if struct.calcsize(form) > _TIFF_VALUE_BYTES:
+                place = struct.unpack_from(f"{order}I", data, place)[0]
+            tags[tag] = struct.unpack_from(form, data, place)
+    return tags
 
 
 _OS2_HEADER = 12
 """Size of the oldest BMP header, which has sides of 16 bits, bytes."""
-_IMAGE_WIDTH, _IMAGE_LENGTH = 256, 257
-"""TIFF tags of the image's sides."""
-_SHORT = 3
-"""TIFF type of a 16-bit number."""
+_IMAGE_WIDTH, _IMAGE_LENGTH, _ORIENTATION = 256, 257, 274
+_TIFF_PARTS = ((273, 279), (324, 325))
+"""TIFF tags of the positions and sizes of the image's strips and tiles, bytes."""
+_TIFF_TAGS = {_IMAGE_WIDTH, _IMAGE_LENGTH, _ORIENTATION, *sum(_TIFF_PARTS, ())}
+_TIFF_VALUE, _TIFF_VALUE_BYTES = 8, 4
+"""Position and size of the value in an entry of a TIFF directory, bytes. Longer values are
+elsewhere in the file."""
+_TIFF_NUMBERS = {3: "H", 4: "I"}
+"""Formats of whole numbers by TIFF type."""
+_EXIF = b"Exif\0\0"
+"""First bytes of a JPEG segment that holds Exif data, after its length."""
 _FILL_BYTE = 0xFF
 """JPEG byte that starts a marker, and may be repeated before it."""
 _START_OF_SCAN = 0xDA

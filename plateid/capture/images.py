@@ -8,6 +8,8 @@ import numpy as np
 
 from plateid.capture import image_headers
 from plateid.capture.container import source_errors
+from plateid.capture.jpeg import decode_jpeg
+from plateid.capture.png import SIGNATURE, mend_png
 from plateid.core.records import Box, Grey, Image
 from plateid.errors import SourceError
 from plateid.files import read_file
@@ -21,6 +23,11 @@ VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".flv", ".wmv"}
     | {".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".h264", ".h265"}
 )
+_TRANSPOSED = {5, 6, 7, 8}
+"""Exif orientations whose rows and columns are exchanged."""
+_STEPS = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}
+"""Steps of rows and columns by Exif orientation, after that exchange."""
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # it prints no file names
 
 
 class ArrayImage:
@@ -54,6 +61,18 @@ class ArrayImage:
         return grey
 
 
+class DamagedImageError(SourceError):
+    """A part of an image cannot be decoded.
+
+    Attributes:
+        readable: The image with the rest grey, black or wrong.
+    """
+
+    def __init__(self, name: object, reason: str, readable: ArrayImage) -> None:
+        super().__init__(name, reason)
+        self.readable = readable
+
+
 def pixels_of(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
     """Returns the pixel range x1, y1, x2, y2 (end exclusive) that `box` touches.
 
@@ -76,7 +95,8 @@ def decode_image(data: bytes, name: object = "image") -> ArrayImage:
     """Decodes the bytes of a JPEG, PNG, WebP, BMP or TIFF file and applies its Exif rotation.
 
     16 bits become 8, grey and CMYK become BGR, transparency is dropped. Raises SourceError with
-    the name if the bytes are empty, truncated, damaged, no image, or of more than MAX_PIXELS.
+    the name if the bytes are empty, no image, or of more than MAX_PIXELS; DamagedImageError if
+    they are truncated or damaged but a part can be decoded.
     """
     if not data:
         raise SourceError(name, "is empty")
@@ -85,15 +105,37 @@ def decode_image(data: bytes, name: object = "image") -> ArrayImage:
         raise SourceError(name, "is not a JPEG, PNG, WebP, BMP or TIFF image")
     if header.width * header.height > MAX_PIXELS:
         raise SourceError(name, f"is too large: {header.width} x {header.height} pixels")
-    if not header.complete:
-        raise SourceError(name, "is truncated")
+    pixels, damage = _decoded(data, header)
+    if pixels is not None and damage is None and header.complete:
+        return ArrayImage(pixels)
+    found = f"is damaged: {damage}" if damage else "is damaged, or of a kind that is not supported"
+    reason = found if header.complete else "is truncated"
+    if pixels is None:
+        raise SourceError(name, reason)
+    raise DamagedImageError(name, reason, ArrayImage(pixels))
+
+
+def _decoded(data: bytes, header: image_headers.Header) -> tuple[Image | None, str | None]:
+    """Returns the upright pixels that can be decoded, if any, and what is damaged, if known."""
+    if header.width and data.startswith(b"\xff\xd8"):
+        pixels, damage = decode_jpeg(data)
+        return None if pixels is None else _upright(pixels, header.orientation), damage
+    readable, damage = data if header.complete else None, None
+    if data.startswith(SIGNATURE):
+        readable, damage = mend_png(data)
+    if readable is None:
+        return None, damage
     try:
-        image: Image | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        return cv2.imdecode(np.frombuffer(readable, np.uint8), cv2.IMREAD_COLOR), damage
     except cv2.error as error:
-        raise SourceError(name, f"is damaged: {error.err}") from error
-    if image is None:
-        raise SourceError(name, "is damaged, or of a kind that OpenCV cannot decode")
-    return ArrayImage(image)
+        return None, error.err
+
+
+def _upright(pixels: Image, orientation: int) -> Image:
+    """Turns pixels of an Exif orientation (1-8)."""
+    turned = pixels.transpose(1, 0, 2) if orientation in _TRANSPOSED else pixels
+    down, right = _STEPS.get(orientation, (1, 1))
+    return np.ascontiguousarray(turned[::down, ::right])
 
 
 def is_image(path: Path) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from plateid.alpr import ALPR, annotated
-from plateid.capture.images import find_sources, is_image, read_image
+from plateid.capture.images import DamagedImageError, find_sources, is_image, read_image
 from plateid.capture.video_file import frame_count, read_video
 from plateid.capture.video_writer import VideoWriter
 from plateid.commands.options import BUNDLE
@@ -113,16 +113,21 @@ class FileReader:
         return not failures
 
     def _read_image(self, file: Path) -> None:
+        """Reads an image; of a damaged one, prints only plates, before it raises SourceError."""
         times = [time.perf_counter()]
-        image = read_image(file)
+        image, damage = _decode(file)
         times.append(time.perf_counter())
         detections = [_whole(image)] if self.crops else self.alpr.detect(image)
         times.append(time.perf_counter())
         plates = self.alpr.read_detections(image, detections)
         times.append(time.perf_counter())
-        click.echo(_json(file, image, plates, times) if self.as_json else _text(file, plates))
+        if plates or damage is None:
+            found = _to_dict(file, image, plates, times) | ({"damaged": True} if damage else {})
+            click.echo(json.dumps(found) if self.as_json else _text(file, plates))
         if self.folder is not None:
             self.folder.write_image(file, annotated(image, plates))
+        if damage is not None:
+            raise damage
 
     def _read_video(self, file: Path, progress: ProgressReport) -> None:
         printer = EventPrinter(as_json=self.as_json)
@@ -176,17 +181,25 @@ def _text(file: Path, plates: Sequence[Plate]) -> str:
     return f"{file}: {', '.join(described) or 'no plate'}"
 
 
-def _json(file: Path, image: LazyImage, plates: Sequence[Plate], times: Sequence[float]) -> str:
+def _decode(file: Path) -> tuple[LazyImage, SourceError | None]:
+    """Returns the image, and an error if it is damaged but a part of it is readable."""
+    try:
+        return read_image(file), None
+    except DamagedImageError as error:
+        return error.readable, error
+
+
+def _to_dict(
+    file: Path, image: LazyImage, plates: Sequence[Plate], times: Sequence[float]
+) -> dict[str, object]:
     stages = zip(("decode", "detect", "read"), times, times[1:], strict=False)
-    return json.dumps(
-        {
-            "source": str(file),
-            "width": image.width,
-            "height": image.height,
-            "plates": [plate.to_dict() for plate in plates],
-            "timing_ms": {name: round(1000 * (end - start), 2) for name, start, end in stages},
-        }
-    )
+    return {
+        "source": str(file),
+        "width": image.width,
+        "height": image.height,
+        "plates": [plate.to_dict() for plate in plates],
+        "timing_ms": {name: round(1000 * (end - start), 2) for name, start, end in stages},
+    }
 
 
 def _unpublished(passes: int) -> str:

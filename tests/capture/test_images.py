@@ -19,6 +19,7 @@ from plateid.capture.images import (
     read_image,
 )
 from plateid.errors import SourceError
+from tests.support.jpegs import flat_jpeg
 
 RANDOM = np.random.default_rng(0)
 IMAGE = cv2.resize(RANDOM.integers(0, 255, (6, 8, 3), np.uint8), (80, 60))
@@ -88,29 +89,7 @@ def test_transparency_is_dropped(tmp_path):
 
 def cmyk_jpeg(*levels):
     """Returns a JPEG of 8x8 pixels in inverted CMYK, as Adobe writes it."""
-
-    def segment(marker, data):
-        return bytes([0xFF, marker]) + struct.pack(">H", len(data) + 2) + data
-
-    bits = ""
-    for level in levels:  # the DC coefficient is all there is; its code is its length, in 4 bits
-        value = 8 * (level - 128)
-        size = abs(value).bit_length()
-        low = value if value > 0 else value + (1 << size) - 1
-        bits += f"{size:04b}" + (f"{low:0{size}b}" if size else "") + "0"
-    bits += "1" * (-len(bits) % 8)
-    scan = int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\xff", b"\xff\0")
-    return (
-        b"\xff\xd8"
-        + segment(0xEE, b"Adobe\0\x64\0\0\0\0\0")
-        + segment(0xDB, b"\0" + b"\1" * 64)
-        + segment(0xC0, b"\x08\0\x08\0\x08\4" + b"".join(bytes([i, 0x11, 0]) for i in range(4)))
-        + segment(0xC4, b"\0" + bytes([0, 0, 0, 12] + [0] * 12) + bytes(range(12)))
-        + segment(0xC4, b"\x10" + bytes([1] + [0] * 15) + b"\0")
-        + segment(0xDA, b"\4" + b"".join(bytes([i, 0]) for i in range(4)) + b"\0\x3f\0")
-        + scan
-        + b"\xff\xd9"
-    )
+    return flat_jpeg(8, [(0x11, [level]) for level in levels], b"Adobe\0\x64\0\0\0\0\0")
 
 
 @pytest.mark.parametrize(
@@ -135,8 +114,12 @@ def test_cmyk_image_becomes_bgr(tmp_path, inks, bgr):
         (1, lambda image: image),
         (2, lambda image: image[:, ::-1]),
         (3, lambda image: np.rot90(image, 2)),
+        (4, lambda image: image[::-1]),
+        (5, lambda image: image.transpose(1, 0, 2)),
         (6, lambda image: np.rot90(image, -1)),
+        (7, lambda image: np.rot90(image, 2).transpose(1, 0, 2)),
         (8, lambda image: np.rot90(image, 1)),
+        (9, lambda image: image),
     ],
 )
 def test_exif_rotation_is_applied(tmp_path, orientation, turn):

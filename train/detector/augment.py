@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ultralytics.data.augment import Compose, RandomPerspective
 from ultralytics.data.dataset import YOLODataset
 
+from plateid.capture.images import read_image
 from plateid.core.records import Image
 from train.dataset.formats.image_labels import all_below
 from train.synth.flat_plate import random_plate
@@ -53,7 +54,10 @@ MIN_VISIBLE = 0.5
 
 
 def read_plate_images(folders: tuple[str, ...]) -> list[Image]:
-    """Returns every image in the folders' `images`; TrainError if one has none, or a broken one."""
+    """Returns every image in the folders' `images`.
+
+    Raises TrainError if a folder has none, and SourceError for a damaged one.
+    """
     plates = []
     for folder in folders:
         paths = all_below(Path(folder, "images"))
@@ -64,11 +68,10 @@ def read_plate_images(folders: tuple[str, ...]) -> list[Image]:
 
 
 def _read_plate_image(path: Path) -> Image:
-    plate = cv2.imread(str(path))
-    if plate is None:
-        raise TrainError(f"{path}: not a readable image")
-    scale = min(1.0, MAX_PLATE_HEIGHT_PX / plate.shape[0])
-    return np.asarray(cv2.resize(plate, None, fx=scale, fy=scale), np.uint8)
+    plate = read_image(path)
+    scale = min(1.0, MAX_PLATE_HEIGHT_PX / plate.height)
+    pixels = plate.resized(plate.width, plate.height)
+    return np.asarray(cv2.resize(pixels, None, fx=scale, fy=scale), np.uint8)
 
 
 def render_plates(count: int, *, seed: int) -> list[Image]:

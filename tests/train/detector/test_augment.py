@@ -7,6 +7,7 @@ from ultralytics.cfg import get_cfg
 from ultralytics.data.augment import RandomPerspective
 from ultralytics.utils.torch_utils import init_seeds
 
+from plateid.errors import SourceError
 from train.dataset.grouping import Split
 from train.dataset.splits import load_split
 from train.dataset.yolo_layout import write_yolo
@@ -106,7 +107,7 @@ def test_folder_without_plates_or_with_a_broken_image_is_named(tmp_path: Path):
         read_plate_images((str(tmp_path),))
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.png").write_bytes(b"no picture")
-    with pytest.raises(TrainError, match=r"a.png: not a readable image"):
+    with pytest.raises(SourceError, match=r"a.png: is not a JPEG, PNG"):
         read_plate_images((str(tmp_path),))
 
 
