@@ -15,7 +15,7 @@ class PlateidError(Exception):
     """
 
     def __init__(self, subject: object, reason: object) -> None:
-        super().__init__(_printable(f"{subject}: {reason}"))
+        super().__init__(printable(f"{subject}: {reason}"))
         self.subject = str(subject)
         self.reason = str(reason)
         self.lines: tuple[str, ...] = (str(self),)
@@ -29,7 +29,7 @@ def reason_of(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Escapes control characters, which keys, file names and server replies may contain."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
@@ -52,7 +52,7 @@ class InvalidConfigError(ConfigError):
 
     def __init__(self, file: object, problems: Sequence[str]) -> None:
         super().__init__(file, "; ".join(problems))
-        self.lines = tuple(_printable(f"{file}: {problem}") for problem in problems)
+        self.lines = tuple(printable(f"{file}: {problem}") for problem in problems)
 
 
 class SourceError(PlateidError):

@@ -8,9 +8,17 @@ from plateid.config.section import ConfigPath, Name, Probability, Section, Sourc
 from plateid.core.records import Way
 from plateid.core.view import View
 
+MAX_CAMERAS = 64
+"""Maximum number of cameras. Two cores read the plates of 16; no board decodes more than 64."""
+MAX_POINTS = 64
+"""Maximum number of points of a polygon; the outline of a road or a sign has about ten."""
+MAX_MASKS = 64
+"""Maximum number of masks of a camera. Each detection is compared with all of them."""
+MAX_REGIONS = 250
+"""Maximum number of expected regions: ISO 3166-1 has 249 countries, and there is `eu`."""
 Point = tuple[Probability, Probability]
 """x and y in normalised coordinates (0-1), from the top left corner."""
-Polygon = Annotated[tuple[Point, ...], Field(min_length=3)]
+Polygon = Annotated[tuple[Point, ...], Field(min_length=3, max_length=MAX_POINTS)]
 FrameSize = Annotated[str, matching(r"\d+x\d+", 'a width and a height, for example "1920x1080"')]
 
 
@@ -46,6 +54,7 @@ class EventsConfig(Section):
     )
     regions: tuple[str, ...] = Field(
         default=(),
+        max_length=MAX_REGIONS,
         description="Expected countries, for example ro, gb, de; eu is the European Union; empty: "
         "all countries",
     )
@@ -98,6 +107,7 @@ class CameraConfig(Section):
     )
     masks: tuple[Polygon, ...] = Field(
         default=(),
+        max_length=MAX_MASKS,
         description="Polygons without plates, for example a clock overlay or a sign",
     )
     min_plate_height: float = Field(

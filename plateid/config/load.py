@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from plateid.config.models import bundle_in_use
-from plateid.config.problems import Problem, line_of, problems_of
+from plateid.config.problems import Lines, Problem, problems_of
 from plateid.config.root import Config
 from plateid.config.section import Section
 from plateid.config.storage import StoreConfig
@@ -71,7 +71,8 @@ def _unswitched(table: dict[str, Any]) -> Iterator[Problem]:
 
 def _located(problems: Iterable[Problem], text: str) -> list[str]:
     """Returns the problems with their lines, in the order of the file."""
-    lines = [(line_of(text, problem.location), problem.text) for problem in problems]
+    known = Lines(text)
+    lines = [(known.number_of(problem.location), problem.text) for problem in problems]
     lines.sort(key=lambda line: line[0] or 0)
     return [f"line {number}: {words}" if number else words for number, words in lines]
 

@@ -4,8 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from plateid.config.cameras import MAX_CAMERAS
 from plateid.config.section import ConfigPath, CredentialPath, Name, Port, Section, matching
 
+MAX_WEBHOOKS = 16
+"""Maximum number of webhooks; each has a thread of its own."""
 Topic = Annotated[
     str, matching(r"[a-zA-Z0-9_-]+(/[a-zA-Z0-9_-]+){0,7}", "an MQTT topic without wildcards")
 ]
@@ -101,13 +104,18 @@ class WebhookConfig(Section):
     )
     lists: tuple[Literal["allow", "deny", "watch", "none"], ...] = Field(
         default=(),
+        max_length=4,
         description="Send only plates of these lists; none: unlisted plates; empty: all plates",
     )
     cameras: tuple[Name, ...] = Field(
-        default=(), description="Send only events of these cameras; empty: of all cameras"
+        default=(),
+        max_length=MAX_CAMERAS,
+        description="Send only events of these cameras; empty: of all cameras",
     )
     events: tuple[Literal["plate_seen", "plate_left"], ...] = Field(
-        default=(), description="Send only these events; a gate needs plate_seen; empty: both"
+        default=(),
+        max_length=2,
+        description="Send only these events; a gate needs plate_seen; empty: both",
     )
     max_age_s: float | None = Field(
         default=None,

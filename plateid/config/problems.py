@@ -1,7 +1,7 @@
 """Describes validation errors in words: the key, what is wrong, a suggestion, and the line."""
 
 import tomllib
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -58,23 +58,38 @@ def problems_of(error: ValidationError, model: type[BaseModel] | None = None) ->
     ]
 
 
-def line_of(text: str, location: Location) -> int | None:
-    """Returns the line of a TOML text that defines a location, else the table around it."""
-    tables = list(_tables(text.splitlines()))
-    for depth in range(len(location), 0, -1):
-        for number, table in tables:
-            if _defines(table, location[:depth]):
-                return number
-    return None
+class Lines:
+    """The lines of a TOML text, in which it finds keys."""
 
+    def __init__(self, text: str) -> None:
+        self._lines = text.splitlines()
+        self._tables: dict[int, dict[str, Any] | None] = {0: {}}
 
-def _tables(lines: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yields each line's number and the table that all lines up to it define."""
-    for number in range(1, len(lines) + 1):
-        for closing in ("", "]", "]]"):  # an array may continue in the next line
-            with suppress(ValueError, RecursionError):
-                yield number, tomllib.loads("\n".join(lines[:number]) + closing)
-                break
+    def number_of(self, location: Location) -> int | None:
+        """Returns the number of the line that defines a location, else the table around it."""
+        numbers = range(1, len(self._lines) + 1)
+        for depth in range(len(location), 0, -1):
+            part = location[:depth]
+            index = bisect_left(numbers, x=True, key=lambda n: _defines(self._table(n), part))
+            if index < len(numbers):
+                return numbers[index]
+        return None
+
+    def _table(self, number: int) -> dict[str, Any]:
+        """Returns the table of the lines up to a number, without a value that goes on after it."""
+        while (table := self._parsed(number)) is None:
+            number -= 1
+        return table
+
+    def _parsed(self, number: int) -> dict[str, Any] | None:
+        if number not in self._tables:
+            self._tables[number] = None
+            for closing in ("", "]", "]]"):  # an array may continue in the next line
+                with suppress(ValueError, RecursionError):
+                    text = "\n".join(self._lines[:number]) + closing
+                    self._tables[number] = tomllib.loads(text)
+                    break
+        return self._tables[number]
 
 
 def _defines(table: Any, location: Location) -> bool:

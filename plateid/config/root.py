@@ -4,9 +4,10 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from plateid.config.cameras import CameraConfig, EventsConfig
+from plateid.config.cameras import MAX_CAMERAS, CameraConfig, EventsConfig
 from plateid.config.models import ModelsConfig
 from plateid.config.outputs import (
+    MAX_WEBHOOKS,
     HomeAssistantConfig,
     ListsConfig,
     LogfileConfig,
@@ -28,7 +29,9 @@ class Config(Section):
     """The whole of `plateid.toml`."""
 
     device: Name = Field(default="plateid", description="Name of this device in topics and events")
-    camera: tuple[CameraConfig, ...] = Field(min_length=1, description="Cameras")
+    camera: tuple[CameraConfig, ...] = Field(
+        min_length=1, max_length=MAX_CAMERAS, description="Cameras"
+    )
     mqtt: MqttConfig = MqttConfig()
     models: ModelsConfig = ModelsConfig()
     events: EventsConfig = EventsConfig()
@@ -38,7 +41,9 @@ class Config(Section):
     snapshots: SnapshotsConfig = SnapshotsConfig()
     homeassistant: HomeAssistantConfig = HomeAssistantConfig()
     lists: ListsConfig = ListsConfig()
-    webhook: tuple[WebhookConfig, ...] = Field(default=(), description="Servers that get events")
+    webhook: tuple[WebhookConfig, ...] = Field(
+        default=(), max_length=MAX_WEBHOOKS, description="Servers that get events"
+    )
     logfile: LogfileConfig = LogfileConfig()
     gps: GpsConfig = GpsConfig()
     metrics: MetricsConfig = MetricsConfig()

@@ -2,12 +2,14 @@
 
 import csv
 import io
+import re
+import unicodedata
 from collections.abc import Mapping
 from functools import reduce
 from typing import Any
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""First characters of a formula in a spreadsheet; the name of a list entry may start with one."""
+FORMULA = re.compile(r"[\t\r\n]|\s*[-=+@\N{MINUS SIGN}]")
+"""Start of a formula in a spreadsheet, after NFKC; the name of a list entry may start with one."""
 COLUMNS = {
     "event_type": "event_type",
     "first_seen": "first_seen",
@@ -48,5 +50,10 @@ def _field(event: Mapping[str, Any], path: str) -> Any:
 
 
 def _without_formula(cell: object) -> object:
-    """Adds a quote before a text that a spreadsheet would run as a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+    """Adds a quote before a text that a spreadsheet would run as a formula.
+
+    Spreadsheets also take full-width and small forms of the first character.
+    """
+    if isinstance(cell, str) and FORMULA.match(unicodedata.normalize("NFKC", cell)):
+        return f"'{cell}"
+    return cell

@@ -3,11 +3,14 @@
 import sys
 
 import structlog
+from structlog.typing import EventDict, Processor
+
+from plateid.errors import printable
 
 
 def configure_logs() -> None:
     """Configures structlog for the process."""
-    renderer: structlog.typing.Processor = (
+    renderer: Processor = (
         structlog.dev.ConsoleRenderer()
         if sys.stderr.isatty()
         else structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"])
@@ -16,9 +19,17 @@ def configure_logs() -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _escape_values,
             structlog.processors.format_exc_info,
             renderer,
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def _escape_values(_logger: object, _level: str, entry: EventDict) -> EventDict:
+    """Escapes control characters, so that no value looks like another line of the log."""
+    return {
+        key: printable(value) if isinstance(value, str) else value for key, value in entry.items()
+    }

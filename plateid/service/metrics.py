@@ -3,14 +3,12 @@
 No label and no value contains a plate or the name of a list entry.
 """
 
-import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-from wsgiref.simple_server import WSGIServer
 
 import structlog
-from prometheus_client import CollectorRegistry, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Histogram, make_wsgi_app
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -21,9 +19,8 @@ from prometheus_client.registry import Collector
 
 from plateid.backoff import Backoff, Outage
 from plateid.config.service import MetricsConfig
+from plateid.service.http_server import HttpServer
 
-REQUEST_TIMEOUT_S = 10.0
-"""Time-out for a request on a connection, seconds."""
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Upper bounds of the histograms' buckets, seconds."""
 Report = Mapping[str, Any]
@@ -133,19 +130,6 @@ def _with_values(
     return family
 
 
-def _with_timeout(handler: Any) -> Any:
-    """Returns the request handler with a time-out for silent clients."""
-
-    class TimeoutHandler(handler):  # type: ignore[misc]
-        timeout = REQUEST_TIMEOUT_S
-
-        def handle(self) -> None:
-            with contextlib.suppress(TimeoutError):
-                super().handle()
-
-    return TimeoutHandler
-
-
 class MetricsServer:
     """Serves the metrics over HTTP from its own thread. Call all methods from one thread."""
 
@@ -154,7 +138,7 @@ class MetricsServer:
         self._config = config
         self._metrics = metrics
         self._outage = Outage("metrics", Backoff())
-        self._running: tuple[WSGIServer, threading.Thread] | None = None
+        self._running: tuple[HttpServer, threading.Thread] | None = None
 
     def check(self) -> None:
         """Starts to listen, or retries after a failure. Call it periodically."""
@@ -162,13 +146,14 @@ class MetricsServer:
             return
         host, port = str(self._config.host), self._config.port
         try:
-            server, thread = start_http_server(port, host, self._metrics.registry)
-            server.RequestHandlerClass = _with_timeout(server.RequestHandlerClass)
-            self._running = server, thread
+            server = HttpServer(host, port, make_wsgi_app(self._metrics.registry))
         except OSError as error:
             self._outage.failed(f"{host}:{port}: {error.strerror}")
         else:
             self._outage.recovered()
+            thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
+            thread.start()
+            self._running = server, thread
             log.info("metrics server started", address=f"{host}:{port}")
 
     def stop(self) -> None:

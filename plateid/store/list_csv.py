@@ -26,6 +26,10 @@ SEPARATORS = ",;\t"
 """Characters that may separate cells; the most frequent one of the first line counts."""
 BOM = "\ufeff"
 """Byte-order mark, which spreadsheets write before the first line."""
+MAX_ENTRIES = 100_000
+"""Maximum number of entries: a Raspberry Pi reads so many in a few seconds, and takes 100 MB."""
+MAX_CELL = 500
+"""Maximum length of a cell that the web UI writes, characters."""
 LINE_BREAK = re.compile(r"[\r\n\x00]")
 """Characters that no cell may have."""
 
@@ -46,6 +50,8 @@ def parse_entries(text: str, source: object, cameras: Collection[str]) -> tuple[
             entries.append(_entry(_by_column(columns, row), cameras))
     except ValueError as error:
         raise ConfigError(f"{source}: line {line}", error) from error
+    if len(entries) > MAX_ENTRIES:
+        raise ConfigError(source, f"has {len(entries)} entries, the maximum is {MAX_ENTRIES}")
     return tuple(entries)
 
 
@@ -156,10 +162,14 @@ def rows_of(text: str) -> dict[int, dict[str, str]]:
 def with_row(text: str, number: int | None, cells: Mapping[str, str]) -> str:
     """Returns the file with one line replaced or appended, and with the columns that it needs.
 
-    Raises ValueError if a cell has a line break.
+    Raises ValueError if there is no plate, or a cell has a line break or is too long.
     """
+    if not cells.get("plate"):
+        raise ValueError("plate: must not be empty")
     if any(LINE_BREAK.search(cell) for cell in cells.values()):
         raise ValueError("a cell is one line")
+    if longest := next((key for key, cell in cells.items() if len(cell) > MAX_CELL), None):
+        raise ValueError(f"{longest}: must have {MAX_CELL} or fewer characters")
     lines = _lines(text)
     separator = _separator(lines)
     columns = _add_columns(lines, [key for key, cell in cells.items() if cell])

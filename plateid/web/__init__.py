@@ -2,7 +2,7 @@
 
 server, connections, certificate    the server's thread, socket limits, TLS
 guard, access, credentials          middleware, login sessions, password hashes
-login_pages                         login and logout
+throttle, login_pages               limits of login attempts, login and logout
 routes, site, error_pages           URL paths, shared state and templates, error responses
 live, streams, live_pages           newest frames and events, their streams, the page "Live"
 camera_pages, plate_quality         image quality and drawing of a camera

@@ -1,28 +1,20 @@
-"""Login sessions of the web UI, API tokens, and the throttling of login attempts."""
+"""Login sessions of the web UI, and API tokens."""
 
 import hmac
 import secrets
 import threading
 import time
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from plateid.errors import StoreError
-from plateid.web.credentials import Credentials, Role, hash_token, read_credentials
+from plateid.web.credentials import ROLES, Credentials, Role, hash_token, read_credentials
+from plateid.web.throttle import LoginError, LoginQueue, LoginThrottle
 
 SESSION_S = 12 * 3600.0
 """Lifetime of a session, seconds."""
-MAX_SESSIONS = 256
-"""Maximum number of sessions; a new one ends the oldest."""
-FREE_ATTEMPTS = 5
-"""Wrong passwords that an address may try without waiting."""
-RETRY_S = 60.0
-"""Wait between two attempts after that, seconds."""
-MAX_ADDRESSES = 4096
-"""Maximum number of addresses whose failed attempts are remembered."""
-MAX_CHECKS = 60
-"""Maximum number of password checks within `RETRY_S` for all addresses; each occupies a core."""
+MAX_SESSIONS = 128
+"""Maximum number of sessions of an account; a new one ends the oldest."""
 
 
 @dataclass(frozen=True)
@@ -42,59 +34,24 @@ class LoginSession:
     until: float = float("inf")
 
 
-class LoginThrottle:
-    """Limits password checks per address and in total. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._attempts: OrderedDict[str, tuple[float, int]] = OrderedDict()
-        self._checks: list[float] = []
-        self._lock = threading.Lock()
-
-    def wait_s(self, address: str) -> float:
-        """Returns how long an address must wait; 0 allows one check and counts it as failed.
-
-        `forgive` takes that back after a right password. Counting first means that parallel
-        requests get no extra attempts.
-        """
-        now = time.monotonic()
-        with self._lock:
-            self._checks = [at for at in self._checks if now - at < RETRY_S]
-            if len(self._checks) >= MAX_CHECKS:
-                return RETRY_S - (now - self._checks[0])
-            at, count = self._attempts.get(address, (0.0, 0))
-            if count >= FREE_ATTEMPTS and now < at + RETRY_S:
-                return at + RETRY_S - now
-            self._checks.append(now)
-            self._attempts[address] = now, count + 1
-            self._attempts.move_to_end(address)
-            while len(self._attempts) > MAX_ADDRESSES:
-                self._attempts.popitem(last=False)
-            return 0.0
-
-    def forgive(self, address: str) -> None:
-        """Forgets the failed attempts of an address."""
-        with self._lock:
-            self._attempts.pop(address, None)
-
-
 class Access:
     """Decides which requests have access. Thread-safe.
 
     Attributes:
         file: The credentials file; each decision checks it for changes, so that a new password is
             valid at once.
-        throttle: Limits login attempts.
+        queue: Runs `log_in` for the pages.
     """
 
     def __init__(self, file: Path, *, needs_password: bool) -> None:
         """Without `needs_password`, everyone is admin until a password is set."""
         self.file = file
-        self.throttle = LoginThrottle()
+        self.queue = LoginQueue()
+        self._throttle = LoginThrottle()
         self._needs_password = needs_password
         self._open_session = LoginSession("admin")
-        self._sessions: OrderedDict[str, LoginSession] = OrderedDict()
+        self._sessions: dict[str, LoginSession] = {}
         self._lock = threading.Lock()
-        self._checking = threading.Lock()
         self._cached: tuple[int, Credentials] | None = None
 
     @property
@@ -132,21 +89,33 @@ class Access:
         known = self.credentials.token
         return bool(known) and hmac.compare_digest(hash_token(token), known)
 
-    def log_in(self, password: str, address: str) -> str | None:
-        """Starts a session and returns its cookie; None if the password is wrong."""
+    def log_in(self, password: str, address: str) -> tuple[str, LoginSession]:
+        """Starts a session; returns its cookie and the session. One call at a time.
+
+        A wrong password counts for each account that it was compared with; a right one clears the
+        count of its own account. Raises LoginError if no account has this password, or may be
+        tried now.
+        """
         credentials = self.credentials
-        with self._checking:  # one at a time: each check takes 19 MiB and a core
-            role = credentials.role_of(password)
+        waits = {role: self._throttle.wait_s(role, address) for role in ROLES}
+        checked = [role for role, wait_s in waits.items() if wait_s <= 0]
+        role = credentials.role_of(password, checked)
         if role is None:
-            return None
-        self.throttle.forgive(address)
+            for each in checked:
+                self._throttle.fail(each, address)
+            raise LoginError(max(waits.values()))
+        self._throttle.forgive(role, address)
+        known, until = getattr(credentials, role), time.monotonic() + SESSION_S
+        session = LoginSession(role, password_hash=known, until=until)
+        return self._add(session), session
+
+    def _add(self, session: LoginSession) -> str:
         cookie = secrets.token_urlsafe(32)
-        until = time.monotonic() + SESSION_S
-        session = LoginSession(role, password_hash=getattr(credentials, role), until=until)
         with self._lock:
             self._sessions[cookie] = session
-            while len(self._sessions) > MAX_SESSIONS:
-                self._sessions.popitem(last=False)
+            own = [each for each, other in self._sessions.items() if other.role == session.role]
+            if len(own) > MAX_SESSIONS:
+                del self._sessions[own[0]]
         return cookie
 
     def log_out(self, cookie: str) -> None:

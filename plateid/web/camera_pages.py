@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import structlog
 import tomlkit
+from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -15,8 +15,10 @@ from tomlkit.exceptions import TOMLKitError
 
 from plateid.config.cameras import CameraConfig
 from plateid.config.load import load_config
+from plateid.config.problems import problems_of
 from plateid.errors import ConfigError, os_errors_as
 from plateid.files import is_replaceable, replace_text
+from plateid.web.error_pages import log_change
 from plateid.web.guard import read_change
 from plateid.web.plate_quality import measure_quality
 from plateid.web.site import Site, camera_of, page, site_of
@@ -26,7 +28,8 @@ QUALITY_S = 0.5
 """Interval between two measurements, seconds."""
 KEYS = ("roi", "masks", "line")
 """Configuration keys that the drawing sets; coordinates are normalised (0-1)."""
-log = structlog.get_logger()
+MAX_REASONS = 5
+"""Maximum number of reasons in the answer to an invalid drawing."""
 
 
 def camera(request: Request) -> Response:
@@ -56,21 +59,29 @@ async def save(request: Request) -> Response:
     form = await read_change(request)
     if (file := _writable_file(site)) is None:
         raise HTTPException(403, "plateid cannot write the configuration file")
-    try:
-        view = {key: json.loads(form.get(key) or "null") for key in KEYS}
-        drawn = CameraConfig(name=name, url="-", **{k: v for k, v in view.items() if v})
-    except (ValueError, TypeError, RecursionError) as error:
-        raise HTTPException(400, f"invalid drawing: {error}") from error
+    view = _parse_view(form)
     await run_in_threadpool(_write_view, site, file, name, view)
-    _show_at_once(site, name, drawn)
+    _show_at_once(site, name, view)
     site.reload()
-    log.info("camera view changed", camera=name)
+    log_change(request, "camera view changed", camera=name)
     return RedirectResponse(f"/cameras/{name}?saved=1", 303)
 
 
-def _show_at_once(site: Site, name: str, drawn: CameraConfig) -> None:
+def _parse_view(form: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the drawing of a form; raises HTTPException 400, which names what is wrong."""
+    try:
+        view = {key: json.loads(form.get(key) or "null") for key in KEYS}
+        drawn = CameraConfig(name="-", url="-", **{k: v for k, v in view.items() if v})
+    except ValidationError as error:
+        reasons = [problem.text for problem in problems_of(error, CameraConfig)]
+        raise HTTPException(400, "; ".join(reasons[:MAX_REASONS])) from error
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(400, "the drawing is not valid JSON") from error
+    return {key: getattr(drawn, key) for key in KEYS}
+
+
+def _show_at_once(site: Site, name: str, view: Mapping[str, Any]) -> None:
     """Puts the drawing into the site's configuration until the reload replaces it."""
-    view = {key: getattr(drawn, key) for key in KEYS}
     cameras = (c.model_copy(update=view) if c.name == name else c for c in site.config.camera)
     site.config = site.config.model_copy(update={"camera": tuple(cameras)})
 
@@ -95,7 +106,7 @@ def _write_view(site: Site, file: Path, camera: str, view: Mapping[str, Any]) ->
 
 
 def _rounded(value: Any) -> Any:
-    return [_rounded(each) for each in value] if isinstance(value, list) else round(value, 3)
+    return [_rounded(each) for each in value] if isinstance(value, tuple) else round(value, 3)
 
 
 def _writable_file(site: Site) -> Path | None:

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from plateid.web.site import page, site_of
+from plateid.web.throttle import network_of
 
 UNAUTHORIZED = 401
 LOGGED_STATUSES = (400, 403, 408, 413, 415)
@@ -25,7 +26,7 @@ def on_http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     if error.status_code in LOGGED_STATUSES:
-        _log_refusal(request, error)
+        log_refusal(request, "request refused", status=error.status_code)
     unauthorized = error.status_code == UNAUTHORIZED
     if unauthorized and not _wants_json(request) and request.method == "GET":
         return RedirectResponse("/login", 303)
@@ -54,9 +55,8 @@ def on_bug(request: Request, error: Exception) -> Response:
 
 
 def client_address(request: Request) -> str:
-    """Returns the client's address; of an IPv6 address only the /64, which one host can own."""
-    host = request.client.host if request.client else ""
-    return ":".join(host.split(":")[:4]) if ":" in host else host
+    """Returns the client's IP address."""
+    return request.client.host if request.client else ""
 
 
 def _wants_json(request: Request) -> bool:
@@ -69,10 +69,18 @@ def _failed(request: Request, status: int, reason: str) -> Response:
     return page(request, "error.html", status=status, reason=reason)
 
 
-def _log_refusal(request: Request, error: HTTPException) -> None:
+def log_change(request: Request, event: str, **values: object) -> None:
+    """Logs what a user did, with account and address."""
+    account = request.state.session.role
+    log.info(event, account=account, address=client_address(request), **values)
+
+
+def log_refusal(request: Request, event: str, **values: object) -> None:
+    """Logs a refusal, but not each of the many of one address."""
     refused, address, now = site_of(request).refused, client_address(request), time.monotonic()
-    if now - refused.get(address, -LOG_INTERVAL_S) >= LOG_INTERVAL_S:
+    key = event, network_of(address)
+    if now - refused.get(key, -LOG_INTERVAL_S) >= LOG_INTERVAL_S:
         if len(refused) > MAX_ADDRESSES:
             refused.clear()
-        refused[address] = now
-        log.warning("request refused", address=address, status=error.status_code)
+        refused[key] = now
+        log.warning(event, address=address, **values)

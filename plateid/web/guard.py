@@ -13,8 +13,10 @@ from plateid.web.access import Access, LoginSession
 
 COOKIE = "plateid"
 """Name of the session cookie."""
-MAX_BODY_BYTES = 2_000_000
-"""Maximum size of a request's body, bytes."""
+MAX_BODY_BYTES = 1 << 17
+"""Maximum size of a form, bytes. The drawing of a camera with the most masks has 100,000."""
+MAX_SKIPPED_BYTES = 1 << 23
+"""Maximum size of a form that is received and refused; a longer one is cut off, bytes."""
 MAX_FIELDS = 50
 """Maximum number of fields of a form."""
 BODY_TIMEOUT_S = 10.0
@@ -145,13 +147,18 @@ async def read_form(request: Request) -> dict[str, str]:
 
 
 async def _read_body(request: Request) -> bytes:
-    body = b""
+    """Returns the body; skips a long one, since a client that still sends reads no answer."""
+    body, size = bytearray(), 0
     async with asyncio.timeout(BODY_TIMEOUT_S):
         async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_BODY_BYTES:
-                raise HTTPException(413, f"a form has up to {MAX_BODY_BYTES} bytes")
-    return body
+            size += len(chunk)
+            if size <= MAX_BODY_BYTES:
+                body += chunk
+            elif size > MAX_SKIPPED_BYTES:
+                break
+    if size > MAX_BODY_BYTES:
+        raise HTTPException(413, f"a form has up to {MAX_BODY_BYTES} bytes")
+    return bytes(body)
 
 
 async def read_change(request: Request) -> dict[str, str]:

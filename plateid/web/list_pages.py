@@ -14,6 +14,7 @@ from plateid.files import is_replaceable
 from plateid.store.history import History
 from plateid.store.list_csv import COLUMNS, rows_of, with_row, without_row
 from plateid.store.list_file import ListChange, read_text, state_of, write_text
+from plateid.web.error_pages import log_change
 from plateid.web.guard import read_change
 from plateid.web.site import Site, page, site_of
 
@@ -65,8 +66,9 @@ async def change(request: Request) -> Response:
         await run_in_threadpool(_change, site, file, form)
     except StaleError as error:  # row numbers have changed: the form must not be offered again
         return await run_in_threadpool(_page, request, site, problem=str(error))
-    except (ConfigError, ValueError, IndexError) as error:
+    except (ConfigError, ValueError) as error:
         return await run_in_threadpool(_page, request, site, problem=str(error), cells=form)
+    log_change(request, "list changed in the web UI", change=form["do"], file=str(file))
     return RedirectResponse("/lists", 303)
 
 
@@ -76,9 +78,8 @@ def _change(site: Site, file: Path, form: Mapping[str, str]) -> None:
         before = read_text(file)
         if form.get("state") != state_of(before):
             raise StaleError("The list has changed since you loaded this page. Please check it.")
-        done = undo.last(before)
         if form.get("do") == "undo":
-            if done is None:
+            if (done := undo.last(before)) is None:
                 raise ValueError("There is nothing to undo.")
             write_text(file, done.before, site.cameras)
             undo.pop()
@@ -86,18 +87,20 @@ def _change(site: Site, file: Path, form: Mapping[str, str]) -> None:
         after, description = _changed(before, form)
         write_text(file, after, site.cameras)
         undo.append(ListChange(description, before, after))
-    log.info("list changed in the web UI", file=str(file))
 
 
 def _changed(before: str, form: Mapping[str, str]) -> tuple[str, str]:
     """Returns the new text of the file and a description of the change."""
     rows = rows_of(before)
-    number = int(form["row"]) if form.get("row") else None
-    if number is not None and number not in rows:
+    row = form.get("row", "")
+    number = next((number for number in rows if str(number) == row), None)
+    if row and number is None:
         raise ValueError("There is no such row.")
-    cells = {column: form.get(column, "").strip() for column in COLUMNS}
     if form.get("do") == "delete" and number is not None:
         return without_row(before, number), f"delete {rows[number]['plate']}"
+    if form.get("do") != "save":
+        raise ValueError("do: must be save, delete or undo")
+    cells = {column: form.get(column, "").strip() for column in COLUMNS}
     if number is None:
         return with_row(before, None, cells), f"add {cells['plate']}"
     return with_row(before, number, cells), f"edit {rows[number]['plate']}"

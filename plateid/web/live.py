@@ -7,7 +7,7 @@ bounded rate, once for all viewers.
 import asyncio
 import json
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,13 +16,19 @@ from plateid.config.service import WebConfig
 from plateid.core.drawing import draw_plates, encode_jpeg
 from plateid.core.geometry import scaled
 from plateid.core.records import Frame, Plate, PlateEvent
+from plateid.web.access import LoginSession
 
 RECENT = 20
 """Events kept for viewers, and rows of the list "Latest plates"."""
 JPEG_QUALITY = 75
 """JPEG quality (0-100) of the live images."""
 MAX_STREAMS = 24
-"""Maximum number of open image and event streams of all viewers together."""
+"""Maximum number of open image and event streams of all users together."""
+MAX_VIEWER_STREAMS = 16
+"""Maximum number of streams of all viewers; the others are left for admins."""
+MAX_SESSION_STREAMS = 8
+"""Maximum number of streams of a login session. A browser opens six connections at most, and those
+of a page that is reloaded may end late."""
 NO_FRAME = -1
 """A sequence number that no frame has."""
 MAX_WAIT_S = 10
@@ -38,7 +44,7 @@ class LiveFrame:
 
 
 class Live:
-    """The newest frames and events, and the number of open streams.
+    """The newest frames and events, and the number of open streams of each session.
 
     `closing` is set when the server stops: all streams end.
     """
@@ -46,7 +52,7 @@ class Live:
     def __init__(self, config: WebConfig, cameras: Iterable[str]) -> None:
         self._events: deque[tuple[int, str]] = deque(maxlen=RECENT)
         self.closing = False
-        self.streams = 0
+        self.streams: Counter[LoginSession] = Counter()
         self._config = config
         self._frames: dict[str, LiveFrame | None] = dict.fromkeys(cameras)
         self._encoders = {camera: _Encoder() for camera in self._frames}

@@ -102,5 +102,6 @@ def _application(site: Site) -> Starlette:
         ],
         exception_handlers={**handlers, Exception: error_pages.on_bug},
     )
+    app.router.redirect_slashes = False  # its redirects go to the Host header
     app.state.site = site
     return app

@@ -36,7 +36,7 @@ class Site:
         report: Returns the health report.
         reload: Requests a reload of `file`.
         undo: Changes of the list that can be undone.
-        refused: Time of the last logged refusal, by client address.
+        refused: Time of the last logged refusal, by kind and client network.
         changing: Held while a request reads, changes and writes a file.
     """
 
@@ -48,7 +48,7 @@ class Site:
     report: Callable[[], Mapping[str, Any]]
     reload: Callable[[], None]
     undo: ListUndo = field(default_factory=ListUndo)
-    refused: dict[str, float] = field(default_factory=dict)
+    refused: dict[tuple[str, str], float] = field(default_factory=dict)
     changing: threading.Lock = field(default_factory=threading.Lock)
 
     @property

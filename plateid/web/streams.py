@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -12,8 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from plateid.web.access import LoginSession
 from plateid.web.guard import COOKIE
-from plateid.web.live import MAX_STREAMS, NO_FRAME, Live
+from plateid.web.live import MAX_SESSION_STREAMS, MAX_STREAMS, MAX_VIEWER_STREAMS, NO_FRAME, Live
 from plateid.web.site import Site, camera_of, device_state, local_time, site_of
 
 BOUNDARY = "plateid"
@@ -29,20 +31,34 @@ class Stream(StreamingResponse):
     """A response without end; it ends when the viewer disconnects or logs out."""
 
     def __init__(self, request: Request, parts: AsyncIterator[bytes], media_type: str) -> None:
-        """Raises HTTPException 503 if `MAX_STREAMS` streams are open."""
-        self._live = site_of(request).live
-        if self._live.streams >= MAX_STREAMS:
-            raise HTTPException(503, f"too many viewers: {MAX_STREAMS} streams are open")
+        """Raises HTTPException 503 if too many streams are open."""
+        self._open, self._session = site_of(request).live.streams, request.state.session
+        _check_room(self._open, self._session)
         unbuffered = {"X-Accel-Buffering": "no"}  # nginx would hold parts back
         super().__init__(_until_logout(request, parts), headers=unbuffered, media_type=media_type)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends parts as fast as the viewer takes them."""
-        self._live.streams += 1
+        self._open[self._session] += 1
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._live.streams -= 1
+            self._open[self._session] -= 1
+            self._open += Counter()  # drops zeros
+
+
+def _check_room(streams: Counter[LoginSession], session: LoginSession) -> None:
+    """Limits the streams of a session, of all viewers, and of all users.
+
+    Without a password, all users share one session, which is limited like all of them.
+    """
+    of_viewers = sum(number for each, number in streams.items() if each.role == "viewer")
+    if session.password_hash and streams[session] >= MAX_SESSION_STREAMS:
+        raise HTTPException(503, f"{MAX_SESSION_STREAMS} streams are open: close other tabs")
+    if streams.total() >= MAX_STREAMS or (
+        session.role == "viewer" and of_viewers >= MAX_VIEWER_STREAMS
+    ):
+        raise HTTPException(503, "too many streams are open")
 
 
 async def _until_logout(request: Request, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

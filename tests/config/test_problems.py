@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plateid.config.load import load_config
-from plateid.config.problems import line_of
+from plateid.config.problems import Lines
 from plateid.config.root import Config
 from plateid.errors import ConfigError
 from tests.config.test_load import GOOD, write
@@ -157,7 +157,7 @@ def test_file_that_cannot_be_read_is_named(tmp_path):
 )
 def test_line_of_a_key_is_found_in_tables_dotted_keys_and_long_arrays(location, line):
     text = f'{GOOD}[mqtt]\nport = 1\n[events]\nregions = ["ro",\n"de",\n]\n'
-    assert line_of(text, location) == line
+    assert Lines(text).number_of(location) == line
 
 
 junk = st.recursive(

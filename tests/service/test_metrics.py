@@ -174,7 +174,7 @@ def test_port_in_use_is_an_outage_until_it_is_free(store, logs: Logs):
 
 
 def test_silent_client_is_disconnected(store, monkeypatch, capfd):
-    monkeypatch.setattr("plateid.service.metrics.REQUEST_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("plateid.service.http_server.REQUEST_TIMEOUT_S", 0.5)
     metrics = Metrics(make_health(store).report)
     with served(metrics) as port, socket.create_connection(("127.0.0.1", port), 10) as client:
         assert client.recv(100) == b""

@@ -89,7 +89,7 @@ def test_stalled_viewers_cost_no_cpu_and_are_disconnected(filming):
     with ExitStack() as stack:
         for _ in range(STALLED_VIEWERS):
             stack.enter_context(viewer(filming, buffer=4096))
-        until(lambda: filming.server._live.streams == STALLED_VIEWERS, 10)
+        until(lambda: filming.server._live.streams.total() == STALLED_VIEWERS, 10)
         time.sleep(2)  # until all buffers are full
         process = psutil.Process()
         before, started = process.cpu_times(), time.monotonic()
@@ -97,17 +97,17 @@ def test_stalled_viewers_cost_no_cpu_and_are_disconnected(filming):
         after, seconds = process.cpu_times(), time.monotonic() - started
         spent = (after.user + after.system - before.user - before.system) / seconds
         assert spent < 0.1, f"{spent:.0%} of a core"
-        until(lambda: filming.server._live.streams == 0, connections.STALLED_MS / 1000 + 30)
+        until(lambda: filming.server._live.streams.total() == 0, connections.STALLED_MS / 1000 + 30)
 
 
 def test_number_of_streams_is_limited(filming):
     with ExitStack() as stack:
         for _ in range(MAX_STREAMS):
             stack.enter_context(viewer(filming, "/stream/events"))
-        until(lambda: filming.server._live.streams == MAX_STREAMS, 10)
+        until(lambda: filming.server._live.streams.total() == MAX_STREAMS, 10)
         assert filming.status("/stream/drive.mjpeg") == 503
         assert filming.status("/events") == 200
-    until(lambda: filming.server._live.streams == 0, 10)
+    until(lambda: filming.server._live.streams.total() == 0, 10)
     assert filming.status("/stream/drive.jpg") == 200
 
 

@@ -1,0 +1,112 @@
+"""Limits of login attempts: wrong passwords are counted, and password checks queue up."""
+
+import asyncio
+import ipaddress
+import math
+import os
+import threading
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TypeVar
+
+FREE_ATTEMPTS = 5
+"""Wrong passwords for an account that an address may try without waiting."""
+NETWORK_ATTEMPTS = 50
+"""The same for an IPv6 network: one host can own a /64, but a whole LAN can share it."""
+RETRY_S = 60.0
+"""Wait between two attempts after that, seconds."""
+FORGET_S = 3600.0
+"""Time after the last wrong password at which the count starts anew, seconds."""
+MAX_COUNTERS = 8192
+"""Maximum number of counters, about 2 MB; beyond it, the oldest go. One thread checks some twenty
+passwords a second, so a counter lives longer than `RETRY_S` whatever addresses a client has."""
+MAX_WAITING = 60
+"""Maximum number of password checks that wait, a few seconds of work. An address with n waiting
+checks may use only 1 / (n + 1) of it, so there is room for an address that has none."""
+BUSY_S = 5.0
+"""Wait before another attempt if too many checks wait, seconds."""
+LOWEST_PRIORITY = 19
+"""Nice value of the thread that checks passwords: recognition goes first."""
+Result = TypeVar("Result")
+
+
+class LoginError(Exception):
+    """A login was refused: the password is wrong, or was not checked until `wait_s` has passed."""
+
+    def __init__(self, wait_s: float = 0.0) -> None:
+        super().__init__(f"wait {wait_s:.0f} s" if wait_s else "wrong password")
+        self.wait_s = math.ceil(wait_s)
+
+
+def network_of(address: str) -> str:
+    """Returns the /64 of an IPv6 address, and any other address unchanged."""
+    host = address.partition("%")[0]
+    with suppress(ValueError):
+        if ipaddress.IPv6Address(host).ipv4_mapped is None:
+            return str(ipaddress.IPv6Network((host, 64), strict=False))
+    return address
+
+
+class LoginThrottle:
+    """Counts wrong passwords per account and address. It belongs to one thread at a time."""
+
+    def __init__(self) -> None:
+        self._failures: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
+
+    def wait_s(self, account: str, address: str) -> float:
+        """Returns how long an address must wait before it may try a password of an account."""
+        now = time.monotonic()
+        waits = [0.0]
+        for key, allowed in _keys(account, address):
+            at, count = self._failures.get(key, (0.0, 0))
+            if count >= allowed:
+                waits.append(at + RETRY_S - now)
+        return max(waits)
+
+    def fail(self, account: str, address: str) -> None:
+        """Counts a wrong password."""
+        now = time.monotonic()
+        for key, _ in _keys(account, address):
+            at, count = self._failures.pop(key, (now, 0))
+            self._failures[key] = now, count + 1 if now - at < FORGET_S else 1
+        while len(self._failures) > MAX_COUNTERS:
+            self._failures.popitem(last=False)
+
+    def forgive(self, account: str, address: str) -> None:
+        """Forgets the wrong passwords of an address for this account only."""
+        self._failures.pop((account, address), None)
+
+
+def _keys(account: str, address: str) -> Iterator[tuple[tuple[str, str], int]]:
+    """Yields the counters of an attempt, each with the number that is free."""
+    yield (account, address), FREE_ATTEMPTS
+    if (network := network_of(address)) != address:
+        yield (account, network), NETWORK_ATTEMPTS
+
+
+class LoginQueue:
+    """Runs password checks one after another, each in a thread of low priority."""
+
+    def __init__(self) -> None:
+        self._waiting: Counter[str] = Counter()
+        self._running = asyncio.Lock()
+
+    async def run(self, check: Callable[[], Result], address: str) -> Result:
+        """Returns the result of `check`; raises LoginError if too many checks wait."""
+        if self._waiting.total() >= MAX_WAITING // (1 + self._waiting[address]):
+            raise LoginError(BUSY_S)
+        self._waiting[address] += 1
+        try:
+            async with self._running:
+                with ThreadPoolExecutor(1, "login", _lower_priority) as thread:
+                    return await asyncio.get_running_loop().run_in_executor(thread, check)
+        finally:
+            self._waiting -= Counter((address,))  # drops zeros
+
+
+def _lower_priority() -> None:
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
