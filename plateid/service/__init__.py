@@ -2,6 +2,7 @@
 
 supervisor, watchdog             detect threads that died or hang
 systemd                          sd_notify messages, and the unit as systemctl sees it
-health_report, metrics, logs     the health report, Prometheus metrics, log lines
+health_report, logs              the health report, log lines
+metrics, http_server             Prometheus metrics, and the bounded server for them
 clock, memory, gps               clock synchronisation, heap trimming, position
 """

@@ -19,6 +19,7 @@ class HttpServer(ThreadingMixIn, WSGIServer):
     """Serves a WSGI application; `serve_forever` also ends late connections."""
 
     daemon_threads = True
+    request_queue_size = 64
 
     def __init__(self, host: str, port: int, app: Any) -> None:
         """Listens; raises OSError if the address is taken."""

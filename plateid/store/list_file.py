@@ -20,6 +20,8 @@ LISTS_REFUSED = "lists refused, the previous lists stay in use"
 """Log phrase of a reload whose list file is invalid."""
 MAX_UNDO = 50
 """Maximum number of changes that can be undone."""
+MAX_UNDO_CHARACTERS = 10_000_000
+"""Maximum length of all texts that are kept for it; a change of a long list keeps two."""
 log = structlog.get_logger()
 
 
@@ -89,6 +91,12 @@ class ListUndo(deque[ListChange]):
 
     def __init__(self) -> None:
         super().__init__(maxlen=MAX_UNDO)
+
+    def append(self, change: ListChange) -> None:
+        """Adds a change, and drops the oldest ones if all take too much memory."""
+        super().append(change)
+        while sum(len(each.before) + len(each.after) for each in self) > MAX_UNDO_CHARACTERS:
+            self.popleft()
 
     def last(self, text: str) -> ListChange | None:
         """Returns the change to undo; None if the file was changed elsewhere since."""

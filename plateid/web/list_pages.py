@@ -1,9 +1,9 @@
 """The page "Lists": shows the entries, and changes the list file with undo."""
 
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 
-import structlog
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -18,7 +18,8 @@ from plateid.web.error_pages import log_change
 from plateid.web.guard import read_change
 from plateid.web.site import Site, page, site_of
 
-log = structlog.get_logger()
+MAX_ROWS = 1000
+"""Maximum number of entries that the page shows: 1 MB of HTML."""
 
 
 class StaleError(ValueError):
@@ -47,6 +48,7 @@ def _page(
         file=file,
         writable=file is not None and is_replaceable(file.resolve()),
         rows=rows,
+        shown=dict(islice(rows.items(), MAX_ROWS)),
         state=state_of(text),
         seen=_last_seen(site.history),
         undo=site.undo.last(text),

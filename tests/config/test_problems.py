@@ -1,5 +1,7 @@
 """Messages for configurations that plateid refuses."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,6 +31,24 @@ def messages(tmp_path, text: str) -> list[str]:
         ("timeout = 1\n", 'line 4: unknown key "camera[0].timeout": did you mean "timeout_s"?'),
         ("[zzz]\n", 'line 4: unknown key "zzz"'),
         (CAMERA, "camera name used twice: gate"),
+        (
+            f"roi = {65 * [[0, 0]]}\n",
+            "line 4: camera[0].roi: must have 64 or fewer items, not 65",
+        ),
+        (
+            f"masks = {65 * [3 * [[0, 0]]]}\n",
+            "line 4: camera[0].masks: must have 64 or fewer items, not 65",
+        ),
+        (64 * CAMERA, "line 1: camera: must have 64 or fewer items, not 65"),
+        (17 * WEBHOOK, "line 4: webhook: must have 16 or fewer items, not 17"),
+        (
+            f"[events]\nregions = {251 * ['ro']}\n",
+            "line 5: events.regions: must have 250 or fewer items, not 251",
+        ),
+        (
+            f"{WEBHOOK}events = {3 * ['plate_seen']}\n",
+            "line 7: webhook[0].events: must have 2 or fewer items, not 3",
+        ),
         ("timeout_s = 0\n", "line 4: camera[0].timeout_s: must be greater than 0"),
         ("timeout_s = 61\n", "line 4: camera[0].timeout_s: must be 60 or less"),
         ("timeout_s = nan\n", "line 4: camera[0].timeout_s: must be 60 or less"),
@@ -120,6 +140,14 @@ def test_problem_is_named_with_its_line_and_a_suggestion(tmp_path, text, message
 )
 def test_problem_of_the_whole_file_is_named(tmp_path, text, message):
     assert message in messages(tmp_path, text)
+
+
+def test_problems_of_a_long_file_are_found_in_seconds(tmp_path):
+    masks = "masks = [\n" + 20 * (30 * "[[0,0],[0,1],[1,1]],\n\n") + "]\n"
+    started = time.monotonic()
+    found = messages(tmp_path, 2 * (CAMERA + masks) + CAMERA + 'x = 1\ndevice = "gate"\n')
+    assert any(each.endswith('unknown key "camera[2].x"') for each in found)
+    assert time.monotonic() - started < 20
 
 
 def test_all_problems_are_reported_in_the_order_of_their_lines(tmp_path):

@@ -2,11 +2,14 @@
 
 import html
 import json
+import time
 import tomllib
+from urllib.parse import urlencode
 
 import pytest
 from selenium.webdriver import ActionChains
 
+from plateid.config.cameras import MAX_MASKS, MAX_POINTS
 from plateid.config.load import load_config
 from plateid.errors import ConfigError
 from tests.support.broker import free_port
@@ -56,14 +59,41 @@ def test_drawing_is_written_to_the_config_and_comments_stay(device, browser):
         {"masks": '"x"'},
         {"roi": "[" * 5000},
         {"roi": "NaN"},
+        {"roi": '[[null,{}],[1,"a"]]'},
+        {"roi": "9" * 5000},
+        {"roi": json.dumps(65 * [[0.1, 0.1]])},
+        {"masks": json.dumps(65 * [[[0, 0], [0, 1], [1, 1]]])},
     ],
 )
 def test_invalid_drawing_leaves_the_config_unchanged(device, view):
     before = (device.folder / "plateid.toml").read_text()
     form = {"csrf": device.hidden_field("csrf")} | view
-    assert device.status("/cameras/drive", form) == 400
+    status, text, _ = device.request("/cameras/drive", form)
+    assert status == 400
+    assert not any(word in text for word in ("pydantic", "validation error", "Expecting", "input_"))
     assert (device.folder / "plateid.toml").read_text() == before
     assert device.reloads == []
+
+
+@pytest.mark.parametrize(("masks", "status"), [(65, 400), (20_000, 413), (400_000, 413)])
+def test_too_many_masks_are_refused_in_milliseconds(device, masks, status):
+    drawn = json.dumps(masks * [[[0.1, 0.1], [0.2, 0.1], [0.2, 0.2]]])
+    body = urlencode({"csrf": device.hidden_field("csrf"), "masks": drawn})
+    started = time.monotonic()
+    found, text, _ = device.request("/cameras/drive", body)
+    assert time.monotonic() - started < 2
+    assert found == status
+    expected = "masks: must have 64 or fewer items, not 65" if masks == 65 else "up to 131072 bytes"
+    assert expected in text
+
+
+def test_largest_drawing_is_saved(device):
+    polygon = [[round(0.001 + n / 70, 3), 0.123] for n in range(MAX_POINTS)]
+    drawn = {"roi": json.dumps(polygon), "masks": json.dumps(MAX_MASKS * [polygon])}
+    form = {"csrf": device.hidden_field("csrf")} | drawn
+    assert device.status("/cameras/drive", form) == 303
+    saved = load_config(device.folder / "plateid.toml").camera[0]
+    assert (len(saved.roi), len(saved.masks)) == (MAX_POINTS, MAX_MASKS)
 
 
 def test_drawing_is_shown_before_the_reload(device):

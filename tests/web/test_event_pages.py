@@ -159,6 +159,17 @@ def test_scripts_in_texts_have_no_effect(device, browser):
         assert any(SCRIPT in text for text in texts(browser, "main"))
 
 
-def test_csv_export_escapes_formulas(device):
-    device.store.append(event(1, list=ListMatch('=HYPERLINK("http://evil")', "watch", 0)))
-    assert "\"'=HYPERLINK(" in device.text("/events.csv")
+@pytest.mark.parametrize(
+    "name",
+    [
+        *('=HYPERLINK("http://evil")', "+1", "-1", "@SUM(1)", " =1", "\t=1", "\r=1", "\n1"),
+        *("\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20SUM(1)", "\ufe621", "\ufe66" + "1", "\u22121"),
+        *("\u207b1", "\u00a0=1", "\u3000\uff1d1"),
+    ],
+)
+def test_csv_export_escapes_formulas(device, name):
+    made = event(100, list=ListMatch(name, "watch", 0))
+    device.store.append(made)
+    rows = csv.DictReader(io.StringIO(device.text("/events.csv"), newline=""))
+    (row,) = (row for row in rows if row["id"] == made.id)
+    assert row["list_name"] == f"'{name}"

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from selenium.webdriver.support.ui import Select
 
-from plateid.store.list_file import ListFile
+from plateid.store.list_file import ListChange, ListFile, ListUndo
 from tests.web.browser import find, texts, wait
 
 
@@ -43,7 +43,13 @@ def test_entries_are_added_edited_deleted_and_restored_with_comments(device, bro
 @pytest.mark.parametrize(
     "cells",
     [
+        {},
         {"plate": "", "list": "allow"},
+        {"plate": "AB12", "list": "allow", "do": ""},
+        {"do": "delete"},
+        {"do": "delete", "row": "99"},
+        {"plate": "", "list": "", "row": "1"},
+        {"plate": "AB12", "list": "allow", "note": "x" * 501},
         {"plate": "Ü 1", "list": "allow"},
         {"plate": "AB12", "list": "friends"},
         {"plate": "AB12", "list": "allow", "cameras": "roof"},
@@ -57,7 +63,39 @@ def test_invalid_entry_leaves_the_list_unchanged(device, cells):
     before = device.list_file.read_text()
     status, text, _ = device.request("/lists", device.list_form(**cells))
     assert (status, 'role="alert"' in text) == (400, True)
+    assert "invalid literal" not in text
     assert device.list_file.read_text() == before
+
+
+def test_changes_are_logged_by_account_and_address_without_plate(device, logs):
+    assert device.status("/lists", device.list_form(plate="AB 12", list="allow")) == 303
+    assert device.status("/lists", device.list_form(do="undo")) == 303
+    found = [each for each in logs if each["event"] == "list changed in the web UI"]
+    assert [(each["account"], each["address"], each["change"]) for each in found] == [
+        ("admin", "127.0.0.1", "save"),
+        ("admin", "127.0.0.1", "undo"),
+    ]
+    assert "AB 12" not in str(logs)
+
+
+def test_page_shows_the_first_entries_of_a_long_list(device):
+    entries = "".join(f"A{number:05d},allow\n" for number in range(5000))
+    device.list_file.write_text(f"plate,list\n{entries}")
+    text = device.text("/lists")
+    assert "The first 1000 of 5000 entries are shown" in text
+    assert ("A00999" in text, "A01000" in text) == (True, False)
+    assert "A04999" in device.text("/lists?row=5000")
+
+
+def test_undo_of_long_lists_takes_limited_memory(monkeypatch):
+    monkeypatch.setattr("plateid.store.list_file.MAX_UNDO_CHARACTERS", 100)
+    undo = ListUndo()
+    for number in range(10):
+        undo.append(ListChange("add", "x" * 20, f"{number:020d}"))
+    assert len(undo) == 2
+    assert undo.last(f"{9:020d}") == undo[-1]
+    undo.append(ListChange("add", "x" * 200, ""))
+    assert undo.last("") is None
 
 
 def test_spreadsheet_list_behind_a_symlink_is_edited_in_place(device):

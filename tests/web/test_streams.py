@@ -14,9 +14,10 @@ import pytest
 from plateid.config.service import WebConfig
 from plateid.core.records import PlateEvent
 from plateid.web import connections
-from plateid.web.live import MAX_STREAMS, Live
+from plateid.web.live import MAX_SESSION_STREAMS, MAX_STREAMS, MAX_VIEWER_STREAMS, Live
 from tests.support.broker import until
 from tests.support.samples import event
+from tests.web.conftest import PASSWORD, VIEWER_PASSWORD
 from tests.web.viewer import open_stream
 
 STALLED_VIEWERS = 20
@@ -109,6 +110,29 @@ def test_number_of_streams_is_limited(filming):
         assert filming.status("/events") == 200
     until(lambda: filming.server._live.streams.total() == 0, 10)
     assert filming.status("/stream/drive.jpg") == 200
+
+
+def test_streams_of_a_viewer_leave_room_for_others(locked):
+    def logged_in(password):
+        return locked.request("/login", {"password": password})[2]["Set-Cookie"].split(";")[0]
+
+    def first_byte(cookie):
+        client = stack.enter_context(closing(open_stream(port, "/stream/events", cookie=cookie)))
+        return client.recv(12)
+
+    port, greedy = locked.config.web.port, logged_in(VIEWER_PASSWORD)
+    other, admin = logged_in(VIEWER_PASSWORD), logged_in(PASSWORD)
+    with ExitStack() as stack:
+        found = [first_byte(greedy) for _ in range(24)]
+        assert found.count(b"HTTP/1.1 200") == MAX_SESSION_STREAMS
+        assert found.count(b"HTTP/1.1 503") == 24 - MAX_SESSION_STREAMS
+        assert first_byte(other) == b"HTTP/1.1 200"
+        for _ in range(2):
+            more = logged_in(VIEWER_PASSWORD)
+            for _ in range(MAX_SESSION_STREAMS):
+                first_byte(more)
+        assert locked.server._live.streams.total() == MAX_VIEWER_STREAMS
+        assert first_byte(admin) == b"HTTP/1.1 200"
 
 
 def test_stop_ends_streams(filming):

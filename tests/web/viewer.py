@@ -5,14 +5,16 @@ import socket
 import sys
 
 
-def open_stream(port: int, path: str = "/stream/drive.mjpeg", *, buffer: int = 0) -> socket.socket:
+def open_stream(
+    port: int, path: str = "/stream/drive.mjpeg", *, buffer: int = 0, cookie: str = ""
+) -> socket.socket:
     """Requests a stream; `buffer` limits the size of the receive buffer, bytes."""
     client = socket.socket()
     if buffer:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
     client.settimeout(10)
     client.connect(("127.0.0.1", port))
-    client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\n\r\n".encode())
     return client
 
 
