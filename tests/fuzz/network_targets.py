@@ -13,19 +13,21 @@ import numpy as np
 
 from plateid.capture.images import ArrayImage
 from plateid.config.load import load_config
-from plateid.config.outputs import HomeAssistantConfig, MqttConfig
+from plateid.config.outputs import HomeAssistantConfig, MqttConfig, WebhookConfig
 from plateid.config.service import GpsConfig
-from plateid.core.records import Frame
-from plateid.errors import BrokerError, GpsError
+from plateid.core.records import Frame, OutboxEntry
+from plateid.errors import BrokerError, GpsError, OutputError
 from plateid.outputs.discovery import DiscoveryPublisher
 from plateid.outputs.mqtt_connection import MqttConnection
 from plateid.outputs.mqtt_device import MqttDevice
 from plateid.outputs.retained_messages import RetainedMessages
 from plateid.outputs.self_pipe import SelfPipe
+from plateid.outputs.webhook import Webhook
 from plateid.service.gps import Gpsd
 from plateid.store.database import CorruptError, parse_event
 from plateid.store.event_store import EventStore
 from plateid.store.history import History
+from plateid.store.list_file import state_of
 from plateid.store.search import csv_lines, find
 from plateid.store.search_query import QueryError, parse_query
 from plateid.store.snapshot_files import SnapshotFiles
@@ -36,6 +38,7 @@ from plateid.web.guard import HEADERS, OPEN_PATHS
 from plateid.web.live import Live
 from plateid.web.routes import ROUTES, make_site
 from tests.fuzz.file_targets import Target
+from tests.hostile.mutations import accepts
 from tests.hostile.test_hostile_files import LIST
 from tests.hostile.test_hostile_streams import CONNACK, MESSAGE, PINGRESP, PUBACK, SUBACK
 from tests.support.samples import NOON, SEEN, append, event, make_health
@@ -104,6 +107,19 @@ def mqtt_answer(folder: Path) -> Iterator[Target]:
                         discovery.step(RetainedMessages())
 
         yield (SUBACK + MESSAGE, PUBACK + PINGRESP + MESSAGE), run
+
+
+@contextmanager
+def webhook_answer(_: Path) -> Iterator[Target]:
+    with closing(ScriptedServer()) as server:
+        url = f"http://127.0.0.1:{server.port}/hook"
+        webhook = Webhook(WebhookConfig(name="gate", url=url, timeout_s=1))
+
+        def run(data: bytes) -> None:
+            server.answers = (data,)
+            accepts(url[:-5], lambda: webhook.deliver(OutboxEntry(SEEN, sent=False)), OutputError)
+
+        yield (b"HTTP/1.1 204 No Content\r\n\r\n", b"HTTP/1.1 410 Gone\r\na: b\r\n\r\n"), run
 
 
 CONFIG = """
@@ -200,16 +216,21 @@ def requests() -> Iterator[bytes]:
     """Yields a request to each page, and one with each form."""
     for route in ROUTES:
         path = route.path.replace("{camera}", "drive").replace("{id}", SEEN.id)
-        yield b"GET %b?after=a HTTP/1.1\r\nHost: localhost\r\n\r\n" % path.encode()
+        yield b"GET %b?plate=B* HTTP/1.1\r\nHost: localhost\r\n\r\n" % path.encode()
     kind = "Content-Type: application/x-www-form-urlencoded"
     for path, form in (
-        ("lists", "do=save&plate=A1&list=deny&csrf=token&state="),
+        ("lists", f"do=save&plate=A1&list=deny&csrf=token&state={state_of(LIST.decode())}"),
         ("cameras/drive", "roi=[[0,0],[1,0],[1,1]]&masks=[]&line=[[0,0],[1,1]]&csrf=token"),
         ("review", f"id={SEEN.id}&verdict=plate&text=A1&box=1,2,30,40&csrf=token"),
         ("login", "password=x"),
     ):
         head = f"POST /{path} HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n{kind}\r\n"
         yield f"{head}Content-Length: {len(form)}\r\n\r\n{form}".encode()
+    yield (
+        b"POST /lists HTTP/1.1\r\nHost: localhost\r\nContent-Length: 66\r\n"
+        b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+        b'--x\r\nContent-Disposition: form-data; name="csrf"\r\n\r\ntoken\r\n--x--\r\n'
+    )
 
 
 @contextmanager

@@ -16,6 +16,7 @@ TARGETS: dict[str, Callable[[Path], AbstractContextManager[Target]]] = {
         network_targets.search_fields,
         network_targets.http_request,
         network_targets.mqtt_answer,
+        network_targets.webhook_answer,
         network_targets.gpsd_report,
         file_targets.config_file,
         file_targets.format_file,
