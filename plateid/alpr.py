@@ -63,7 +63,8 @@ class ALPR:
 
         Args:
             bundle: A shipped bundle (`default`, `accurate` or `small`) or a bundle's directory.
-            regions: Countries to expect, for example `["gb", "ie"]`; `eu` is the European Union.
+            regions: Countries or states to expect, for example `["gb", "us-ca"]`; `eu` is the
+                European Union.
             strict: Return only texts that match the plate syntax of `regions`.
             provider: ONNX Runtime execution provider: `cpu`, `cuda` or `tensorrt`.
             formats: TOML file with more plate syntax.

@@ -40,7 +40,7 @@ def to_score(
     "--regions",
     default="",
     metavar="gb,ie",
-    help="Countries to expect; eu is the European Union.",
+    help="Countries or states (us-ca) to expect; eu is the European Union.",
 )
 @click.option("--strict", is_flag=True, help="Print only texts that match the regions' syntax.")
 @click.option(

@@ -55,8 +55,8 @@ class EventsConfig(Section):
     regions: tuple[str, ...] = Field(
         default=(),
         max_length=MAX_REGIONS,
-        description="Expected countries, for example ro, gb, de; eu is the European Union; empty: "
-        "all countries",
+        description="Expected countries or states, for example ro, gb, us-ca; eu is the European "
+        "Union; empty: all countries",
     )
     strict: bool = Field(
         default=False, description="Publish only plates that match the syntax of `regions`"

@@ -5,6 +5,7 @@ import itertools
 import math
 import re
 import tomllib
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,35 +14,68 @@ from plateid.core.text import CHARSET
 from plateid.errors import ConfigError
 
 DIGITS, LETTERS = CHARSET[:10], CHARSET[10:]
-RESERVED = ("eu", "uk")
-"""Region names that are not country codes."""
+TO_SHAPE = str.maketrans(CHARSET, "D" * len(DIGITS) + "L" * len(LETTERS))
+"""Turns a text into its shape: D for each digit, L for each letter."""
+MAX_CHARACTERS = 12
+"""Most characters of a plate. Readers learn from rendered plates of at most so many."""
+MAX_FORMS = 200
+"""Most combinations of lengths in one pattern. It bounds the time that a user's file takes."""
+ISO_3166 = (
+    "ad ae af ag ai al am ao aq ar as at au aw ax az ba bb bd be bf bg bh bi bj bl bm bn bo "
+    "bq br bs bt bv bw by bz ca cc cd cf cg ch ci ck cl cm cn co cr cu cv cw cx cy cz de dj "
+    "dk dm do dz ec ee eg eh er es et fi fj fk fm fo fr ga gb gd ge gf gg gh gi gl gm gn gp "
+    "gq gr gs gt gu gw gy hk hm hn hr ht hu id ie il im in io iq ir is it je jm jo jp ke kg "
+    "kh ki km kn kp kr kw ky kz la lb lc li lk lr ls lt lu lv ly ma mc md me mf mg mh mk ml "
+    "mm mn mo mp mq mr ms mt mu mv mw mx my mz na nc ne nf ng ni nl no np nr nu nz om pa pe "
+    "pf pg ph pk pl pm pn pr ps pt pw py qa re ro rs ru rw sa sb sc sd se sg sh si sj sk sl "
+    "sm sn so sr ss st sv sx sy sz tc td tf tg th tj tk tl tm tn to tr tt tv tw tz ua ug um "
+    "us uy uz va vc ve vg vi vn vu wf ws xk ye yt za zm zw"
+)
+"""Country codes, alpha-2, and xk for Kosovo."""
+COUNTRIES = frozenset(ISO_3166.split())
+ATOM = re.compile(
+    r"(?P<atom>\[[^\[\]]*\]|[^\[\]{}])(?:\{(?P<least>[0-9]{1,2})(?:,(?P<most>[0-9]{1,2}))?\})?"
+)
+"""A character or class of a pattern, and how often it repeats."""
+KINDS = {"D": len(DIGITS), "L": len(LETTERS)}
+"""Number of characters of each kind in a shape."""
+Cell = frozenset[str]
+"""The texts of equal length that one place of a pattern allows."""
+Unit = list[tuple[Cell, ...]]
+"""A list of words or a repeated character of a pattern: the cells of each of its lengths."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """One pattern of one country.
+    """One pattern of one country, for texts of one shape.
 
     Attributes:
-        code: Country code, ISO 3166-1 alpha-2 in lower case.
-        expression: Regular expression of the text without gaps; one group per displayed part.
-        size: Number of texts that match.
-        lengths: Possible numbers of characters.
+        table: Name of the table: a country code, or `us.ca` for a part of a country.
+        shape: D for each digit of the text and L for each letter.
+        size: Number of texts of this length that match the pattern.
+        gaps: Numbers of characters before each gap of the displayed plate.
+        limits: Start and end of each part of the text that the shape does not decide, and the
+            strings that it may be.
     """
 
-    code: str
-    expression: str
+    table: str
+    shape: str
     size: int
-    lengths: frozenset[int]
+    gaps: tuple[int, ...]
+    limits: tuple[tuple[int, int, frozenset[str]], ...]
 
-    @functools.cached_property
-    def regex(self) -> re.Pattern[str]:
-        """The compiled expression."""
-        return re.compile(self.expression)
+    @property
+    def code(self) -> str:
+        """Country code, ISO 3166-1 alpha-2 in lower case."""
+        return self.table[:2]
 
-    def display(self, plate: str) -> str | None:
-        """Returns the plate with the country's gaps; None if it does not match."""
-        match = self.regex.fullmatch(plate)
-        return match and " ".join(match.groups())
+    def matches(self, plate: str) -> bool:
+        """Returns whether a text of this shape matches."""
+        return not self.limits or all(plate[a:b] in allowed for a, b, allowed in self.limits)
+
+    def display(self, plate: str) -> str:
+        """Returns a matching plate with the country's gaps."""
+        return " ".join(plate[a:b] for a, b in itertools.pairwise((0, *self.gaps, len(plate))))
 
 
 def parse_tables(text: str, source: object) -> tuple[Format, ...]:
@@ -64,31 +98,39 @@ class _File:
 
     def error(self, name: str, reason: str, found: object = None) -> ConfigError:
         """Returns an error about the table `name`, with the line of the string `found`."""
-        table = re.compile(rf"^[ \t]*\[?[ \t]*{re.escape(name)}\b", re.MULTILINE)
-        start = match.start() if (match := table.search(self.text)) else 0
+        country, _, part = name.partition(".")
+        start = self._find(name, self._find(part or name, self._find(country, 0)))
         string = re.compile(f"[\"']{re.escape(str(found))}[\"']")
         place = match.start() if (match := string.search(self.text, start)) else start
         line = self.text.count("\n", 0, place) + 1
         return ConfigError(f"{self.source}: line {line}", f"{name}: {reason}")
 
+    def _find(self, name: str, start: int) -> int:
+        """Returns where a line begins with a name after `start`; `start` if none does."""
+        line = re.compile(rf"^[ \t]*\[?[ \t]*{re.escape(name)}\b", re.MULTILINE)
+        return match.start() if (match := line.search(self.text, start)) else start
+
 
 def _country(file: _File, code: str, table: object) -> Iterator[Format]:
-    if not re.fullmatch("[a-z]{2}", code) or code in RESERVED:
-        raise file.error(code, "is not a country's code: two lower-case letters, as in ro")
+    if code not in COUNTRIES:
+        raise file.error(code, "is not a country's code: ISO 3166-1, two lower-case letters")
     yield from _series(file, code, table)
 
 
 def _series(file: _File, name: str, table: object) -> Iterator[Format]:
     """Yields the formats of a country's table and of its nested tables."""
     if not isinstance(table, dict):
-        raise file.error(name, "is neither a table nor letters or patterns", table)
+        raise file.error(name, "is neither a table nor letters, patterns or a source", table)
     letters = _letters(file, name, table.get("letters", LETTERS))
-    for pattern in _patterns(file, name, table):
+    if not isinstance(table.get("source", ""), str):
+        raise file.error(name, "source is not a string")
+    nested = table.keys() - {"letters", "patterns", "source"}
+    for pattern in _patterns(file, name, table) if "patterns" in table or not nested else ():
         try:
-            yield _format(name[:2], pattern, letters)
+            yield from _formats(name, pattern, letters)
         except ValueError as error:
             raise file.error(name, f'pattern "{pattern}": {error}', pattern) from error
-    for key in table.keys() - {"letters", "patterns"}:
+    for key in sorted(nested):
         yield from _series(file, f"{name}.{key}", table[key])
 
 
@@ -104,42 +146,103 @@ def _patterns(file: _File, name: str, table: dict[str, Any]) -> list[str]:
         raise file.error(name, "has no list of patterns")
     if wrong := [pattern for pattern in patterns if not isinstance(pattern, str)]:
         raise file.error(name, f"pattern {wrong[0]!r} is not a string")
+    if twice := [pattern for pattern in patterns if patterns.count(pattern) > 1]:
+        raise file.error(name, f'pattern "{twice[0]}" is listed twice', twice[0])
     return patterns
 
 
-def _format(code: str, pattern: str, letters: str) -> Format:
-    parts = [[_piece(piece, letters) for piece in part.split("+")] for part in pattern.split(" ")]
-    pieces = list(itertools.chain.from_iterable(parts))
-    return Format(
-        code,
-        "".join(f"({''.join(piece.expression for piece in part)})" for part in parts),
-        math.prod(piece.size for piece in pieces),
-        frozenset(map(sum, itertools.product(*(piece.lengths for piece in pieces)))),
+def _formats(table: str, pattern: str, letters: str) -> Iterator[Format]:
+    """Yields the formats of a pattern; raises ValueError with the reason if it is invalid."""
+    parts = [_units(part, letters) for part in pattern.split(" ")]
+    if math.prod(len(unit) for unit in itertools.chain(*parts)) > MAX_FORMS:
+        raise ValueError(f"allows more than {MAX_FORMS} combinations of lengths")
+    for form in itertools.product(*(itertools.product(*part) for part in parts)):
+        cells = [list(itertools.chain(*part)) for part in form]
+        gaps = [*itertools.accumulate(sum(map(_length, part)) for part in cells)]
+        if gaps[-1] > MAX_CHARACTERS:
+            raise ValueError(f"is longer than {MAX_CHARACTERS} characters")
+        yield from _shaped(table, tuple(itertools.chain(*cells)), tuple(gaps[:-1]))
+
+
+def _shaped(table: str, cells: tuple[Cell, ...], gaps: tuple[int, ...]) -> Iterator[Format]:
+    """Yields a format for each shape that the texts of these cells have."""
+    size = math.prod(map(len, cells))
+    places = [*itertools.pairwise((0, *itertools.accumulate(map(_length, cells))))]
+    for shapes in itertools.product(*map(_by_shape, cells)):
+        limits = tuple(
+            (*place, allowed)
+            for place, (_, allowed, is_limit) in zip(places, shapes, strict=True)
+            if is_limit
+        )
+        yield Format(table, "".join(shape for shape, *_ in shapes), size, gaps, limits)
+
+
+@functools.cache
+def _by_shape(cell: Cell) -> tuple[tuple[str, Cell, bool], ...]:
+    """Returns each shape in a cell, its texts, and whether they are only some of that shape."""
+    groups = defaultdict(set)
+    for text in sorted(cell):
+        groups[text.translate(TO_SHAPE)].add(text)
+    return tuple(
+        (shape, frozenset(texts), len(texts) < math.prod(KINDS[kind] for kind in shape))
+        for shape, texts in groups.items()
     )
 
 
-@dataclass(frozen=True)
-class _Piece:
-    expression: str
-    size: int
-    lengths: frozenset[int]
+def _length(cell: Cell) -> int:
+    return len(next(iter(cell)))
 
 
-def _piece(piece: str, letters: str) -> _Piece:
-    """Parses a piece of a pattern; raises ValueError with the reason if it is invalid."""
-    words = frozenset(piece.split("|"))
-    if "" in words:
-        raise ValueError("is empty, or has an empty piece or word")
-    for character in "".join(words):
+def _units(part: str, letters: str) -> list[Unit]:
+    """Returns the units of a part."""
+    units: list[Unit] = []
+    for piece in part.split("+"):
+        if "|" in piece:
+            words = sorted(set(piece.split("|")), key=len)
+            _check("".join(words), is_empty="" in words)
+            units.append([(frozenset(group),) for _, group in itertools.groupby(words, key=len)])
+        else:
+            units += _atoms(piece, letters)
+    return units
+
+
+def _atoms(piece: str, letters: str) -> Iterator[Unit]:
+    """Yields a unit for each character or class of a piece."""
+    end = 0
+    while (atom := ATOM.match(piece, end)) is not None:
+        end = atom.end()
+        cell = _cell(atom["atom"], letters)
+        least = int(atom["least"] or 1)
+        most = int(atom["most"] or least)
+        if not 1 <= least <= most <= MAX_CHARACTERS:
+            raise ValueError(f"{atom[0]!r} repeats 1 to {MAX_CHARACTERS} times, least first")
+        yield [(cell,) * count for count in range(least, most + 1)]
+    _check(piece[end:], is_empty=not piece)
+
+
+def _cell(atom: str, letters: str) -> Cell:
+    """Returns the characters of L, D, X, a class such as [A-HJ], or a literal character."""
+    if classes := {"L": letters, "D": DIGITS, "X": DIGITS + letters}.get(atom):
+        return frozenset(classes)
+    characters = re.sub("(.)-(.)", _range, atom.removeprefix("[").removesuffix("]"))
+    _check(characters, is_empty=not characters)
+    return frozenset(characters)
+
+
+def _range(found: re.Match[str]) -> str:
+    """Returns the characters of a range such as A-H; raises ValueError if it is empty."""
+    _check(found[1] + found[2])
+    characters = CHARSET[CHARSET.index(found[1]) : CHARSET.index(found[2]) + 1]
+    if not characters:
+        raise ValueError(f"the range {found[0]} is empty")
+    return characters
+
+
+def _check(characters: str, *, is_empty: bool = False) -> None:
+    """Raises ValueError if the charset lacks a character, or if there is none."""
+    if is_empty:
+        raise ValueError("is empty, or has an empty piece, word or class")
+    for character in characters:
         if character not in CHARSET:
             kind = "the charset lacks" if character.isalnum() else "unknown pattern character"
             raise ValueError(f"{kind} {character!r}")
-    if "|" in piece:
-        return _Piece(f"(?:{'|'.join(sorted(words))})", len(words), frozenset(map(len, words)))
-    classes = {"L": letters, "D": DIGITS, "X": DIGITS + letters}
-    sets = [classes.get(character, character) for character in piece]
-    return _Piece(
-        "".join(f"[{characters}]" for characters in sets),
-        math.prod(len(characters) for characters in sets),
-        frozenset({len(sets)}),
-    )

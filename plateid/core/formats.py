@@ -5,13 +5,12 @@ Syntax is a soft prior by default: a text that matches no pattern is still a pla
 
 import functools
 import math
-import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib import resources
 
-from plateid.core.format_tables import Format, parse_tables
+from plateid.core.format_tables import TO_SHAPE, Format, parse_tables
 from plateid.core.records import Region
 from plateid.core.text import CHARSET
 from plateid.errors import ConfigError
@@ -25,119 +24,147 @@ ALIASES = {"uk": "gb"}
 """Region names that users type, and their ISO 3166-1 codes."""
 MISMATCH_PRIOR = 0.1
 """Prior of a text that matches no pattern of the expected regions."""
-MISMATCH_PRIOR_ANYWHERE = 0.5
-"""Prior of a text that matches no pattern, if no regions are expected. It is high, because many
-countries have no table."""
+LENIENT_MISMATCH_PRIOR = 0.5
+"""Prior of a text that matches no pattern, if any country or one of `PERSONAL` is expected. It is
+high, because some countries have no table, and personal plates match none."""
+PERSONAL = frozenset({"au", "ca", "nz", "us"})
+"""Countries where many plates have a text of the owner's choice: 14 % of us-crops. Their fonts
+distinguish O from 0."""
 UNTABLED_SHARE = 0.02
 """Assumed share (0-1) of a country's plates that its table lacks, for example vanity plates."""
-NEVER = "(?!)"
-"""Regular expression that never matches."""
 MAX_LENGTH = 64
 """Number of characters beyond which a longer text is not less likely. It prevents underflow."""
 
 
 @dataclass(frozen=True)
 class Formats:
-    """The plate syntax of all countries, and the countries to expect.
+    """The plate syntax of all countries, and the regions to expect.
 
     Attributes:
         entries: Every pattern of every country.
-        regions: Codes of the expected countries; empty: any.
-        strict: Whether to reject texts that match no pattern of the expected countries.
+        regions: Names of the expected regions, such as `ro` or `us-ca`; empty: any.
+        strict: Whether to reject texts that match no pattern of the expected regions.
     """
 
     entries: tuple[Format, ...]
     regions: tuple[str, ...] = ()
     strict: bool = False
 
-    def expecting(self, codes: Iterable[str], *, key: str, strict: bool = False) -> "Formats":
-        """Returns the same tables with other expected countries; `eu` is the European Union.
+    def expecting(self, names: Iterable[str], *, key: str, strict: bool = False) -> "Formats":
+        """Returns the same tables with other expected regions; `eu` is the European Union.
 
-        Raises ConfigError, which names the configuration key or option `key`, if a region is
-        unknown or if `strict` is set without a region.
+        A region is a country, or a part of one that has its own table, such as `us-ca`. Raises
+        ConfigError, which names the configuration key or option `key`, if a region is unknown or
+        if `strict` is set without a region.
         """
-        wanted = [ALIASES.get(code, code) for code in (c.strip().lower() for c in codes) if code]
-        regions = [c for code in wanted for c in (EUROPEAN_UNION if code == "eu" else [code])]
-        if unknown := sorted(set(regions) - self._codes):
-            known = " ".join(["eu", *sorted(self._codes)])
-            raise ConfigError(key, f"unknown region {', '.join(unknown)}; known: {known}")
+        wanted = [ALIASES.get(name, name) for name in (n.strip().lower() for n in names) if name]
+        regions = [r for name in wanted for r in (EUROPEAN_UNION if name == "eu" else [name])]
+        if unknown := sorted(set(regions) - self._names):
+            raise ConfigError(
+                key, f"unknown region {', '.join(unknown)}; known: {self._known(unknown)}"
+            )
         if strict and not regions:
             raise ConfigError(key, "strict needs at least one region")
         return replace(self, regions=tuple(dict.fromkeys(regions)), strict=strict)
 
-    def compile(self) -> None:
-        """Compiles all regular expressions, so that the first plates do not wait for them."""
-        for length, entries in self._by_length.items():
-            self._expression(length)
-            for entry in entries:
-                _ = entry.regex
-
     def fits(self, plate: str) -> bool:
-        """Returns whether the text matches a pattern of the expected countries."""
-        return self._expression(len(plate)).fullmatch(plate) is not None
+        """Returns whether the text matches a pattern of the expected regions."""
+        return any(self._expects(e.table) and e.matches(plate) for e in self._candidates(plate))
 
     def prior(self, plate: str) -> float:
         """Returns the prior probability factor of a text: 1 if it matches, else less."""
         if self.fits(plate):
             return 1.0
-        return MISMATCH_PRIOR if self.regions else MISMATCH_PRIOR_ANYWHERE
+        return MISMATCH_PRIOR if self.regions and not self.has_personal else LENIENT_MISMATCH_PRIOR
+
+    @functools.cached_property
+    def has_personal(self) -> bool:
+        """Whether an expected country issues many plates with a text of the owner's choice."""
+        return any(region[:2] in PERSONAL for region in self.regions)
 
     def region_of(self, plate: str) -> Region | None:
         """Returns the most likely country of a plate, one of the expected ones if there are any.
 
-        A country issues a text with probability 1 / size of its smallest matching pattern, plus
-        `UNTABLED_SHARE` spread over all texts of this length. The confidence is the country's share
-        of the sum over all countries. Unexpected countries have the weight `MISMATCH_PRIOR`.
+        A table issues a text with probability 1 / size of its smallest matching pattern, plus
+        `UNTABLED_SHARE` spread over all texts of this length. A country's tables are equally
+        likely. The confidence is the country's share of the sum over all countries. Unexpected
+        tables have the weight `MISMATCH_PRIOR`.
         """
         issued = self._issued(plate)
-        expected = [code for code in issued if self._expects(code)]
+        expected = sorted({table[:2] for table in issued if self._expects(table)})
         if not expected:
             return None
         by_chance = UNTABLED_SHARE * float(len(CHARSET)) ** -min(len(plate), MAX_LENGTH)
-        weight = {
-            code: (issued.get(code, 0.0) + by_chance)
-            * (1.0 if self._expects(code) else MISMATCH_PRIOR)
-            for code in self._codes
-        }
-        best = max(sorted(expected), key=lambda code: weight[code])
+        weight = {code: by_chance * share for code, share in self._expectations.items()}
+        for table, probability in issued.items():
+            weight[table[:2]] += probability * self._factor(table) / len(self._tables[table[:2]])
+        best = max(expected, key=lambda code: weight[code])
         return Region(best, weight[best] / math.fsum(weight.values()))
 
     def display(self, plate: str, region: Region | None) -> str:
         """Returns the plate with the gaps of its region, or unchanged if it matches no pattern."""
-        own = [e for e in self._by_length.get(len(plate), ()) if region and e.code == region.code]
-        texts = [(entry.size, text) for entry in own if (text := entry.display(plate))]
-        return min(texts)[1] if texts else plate
+        own = [e for e in self._candidates(plate) if region and e.code == region.code]
+        matching = [e for e in own if e.matches(plate)]
+        best = min(matching, key=lambda e: (not self._expects(e.table), e.size), default=None)
+        return best.display(plate) if best else plate
 
-    def _expects(self, code: str) -> bool:
-        return not self.regions or code in self.regions
+    def _known(self, unknown: list[str]) -> str:
+        """Returns the names to list beside unknown ones: countries, or the parts of a country."""
+        if all(name[:2] in self._tables and "-" in name for name in unknown):
+            parts = {name for name in self._names if name[:2] in {u[:2] for u in unknown}}
+            return " ".join(sorted(parts))
+        return " ".join(["eu", *sorted(self._tables)])
 
     def _issued(self, plate: str) -> dict[str, float]:
-        """Returns the probability of the plate for each country with a matching pattern."""
-        matching = [e for e in self._by_length.get(len(plate), ()) if e.regex.fullmatch(plate)]
-        return {e.code: 1 / e.size for e in sorted(matching, key=lambda e: -e.size)}
+        """Returns the probability of the plate for each table with a matching pattern."""
+        matching = [e for e in self._candidates(plate) if e.matches(plate)]
+        return {e.table: 1 / e.size for e in sorted(matching, key=lambda e: -e.size)}
+
+    def _candidates(self, plate: str) -> list[Format]:
+        return self._by_shape.get(plate.translate(TO_SHAPE), [])
+
+    def _expects(self, table: str) -> bool:
+        return not self.regions or table in self._expected
+
+    def _factor(self, table: str) -> float:
+        return 1.0 if self._expects(table) else MISMATCH_PRIOR
 
     @functools.cached_property
-    def _codes(self) -> frozenset[str]:
-        return frozenset(entry.code for entry in self.entries)
+    def _expectations(self) -> dict[str, float]:
+        """The mean factor of each country's tables."""
+        return {
+            code: sum(map(self._factor, tables)) / len(tables)
+            for code, tables in self._tables.items()
+        }
 
     @functools.cached_property
-    def _by_length(self) -> dict[int, list[Format]]:
+    def _expected(self) -> frozenset[str]:
+        tables = {table for tables in self._tables.values() for table in tables}
+        return frozenset(t for t in tables if not {t[:2], _region(t)}.isdisjoint(self.regions))
+
+    @functools.cached_property
+    def _names(self) -> frozenset[str]:
+        tables = {table for tables in self._tables.values() for table in tables}
+        return frozenset(self._tables) | frozenset(map(_region, tables))
+
+    @functools.cached_property
+    def _tables(self) -> dict[str, list[str]]:
+        tables = defaultdict(list)
+        for table in dict.fromkeys(entry.table for entry in self.entries):
+            tables[table[:2]].append(table)
+        return tables
+
+    @functools.cached_property
+    def _by_shape(self) -> dict[str, list[Format]]:
         groups = defaultdict(list)
         for entry in self.entries:
-            for length in entry.lengths:
-                groups[length].append(entry)
+            groups[entry.shape].append(entry)
         return groups
 
-    @functools.cached_property
-    def _expression(self) -> Callable[[int], re.Pattern[str]]:
-        """A cached function that returns the expression of all expected patterns of a length."""
 
-        @functools.cache
-        def compiled(length: int) -> re.Pattern[str]:
-            entries = [e for e in self._by_length.get(length, ()) if self._expects(e.code)]
-            return re.compile("|".join(entry.expression for entry in entries) or NEVER)
-
-        return compiled
+def _region(table: str) -> str:
+    """Returns the name of the region of a table: `us-ca` of `us.ca`."""
+    return "-".join(table.split(".")[:2])
 
 
 @functools.cache

@@ -101,11 +101,20 @@ def fused_reading(fusion: Fusion, formats: Formats) -> Reading:
 
 
 def _variants(likely: list[Hypothesis], positions: Positions, formats: Formats) -> list[Hypothesis]:
-    """Adds texts with confusable characters that match, if the best text does not match."""
-    if not formats.regions or formats.fits(likely[0].text):
+    """Adds texts with confusable characters that match, if the best text does not match.
+
+    Where any country may be, they have digits only: some countries issue nothing else, and a
+    reader that does not know their fonts mixes letters into the digits.
+    """
+    if formats.fits(likely[0].text):
         return likely
-    variants = n_best(with_confusables(positions), MAX_VARIANTS, min_share=MIN_VARIANT_SHARE)
-    fitting = {h.text: h for h in variants if formats.fits(h.text)}
+    spread = with_confusables(positions, distinct=formats.has_personal)
+    variants = n_best(spread, MAX_VARIANTS, min_share=MIN_VARIANT_SHARE)
+    fitting = {
+        h.text: h
+        for h in variants
+        if formats.fits(h.text) and (formats.regions or h.text.isdigit())
+    }
     return [*(h for h in likely if h.text not in fitting), *fitting.values()]
 
 

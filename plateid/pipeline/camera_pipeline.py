@@ -51,12 +51,11 @@ class CameraPipeline:
         read: Callable[[LazyImage, Sequence[Box]], list[PlateRead]],
         sink: Callable[[PlateEvent], None],
     ) -> None:
-        """Starts without vehicles; compiles the plate syntax now, before the first vehicle.
+        """Starts without vehicles.
 
         `detect` returns the plates of an image, and `read` one read for each box. Both raise
         ModelError when inference fails.
         """
-        settings.formats.compile()
         self.settings = settings
         self._detect = detect
         self._read = read
@@ -111,7 +110,6 @@ class CameraPipeline:
 
     def apply(self, settings: PipelineSettings, *, same_source: bool) -> None:
         """Continues with other settings; at the same source, stationary vehicles stay known."""
-        settings.formats.compile()
         with self._lock:
             self._traffic.apply(settings, same_source=same_source)
             self.settings, self._last_at, self._size = settings, None, None

@@ -121,10 +121,10 @@ def events(folder: Path, text: str) -> EventsConfig:
 
 
 def test_formats_are_the_shipped_ones_and_those_of_a_file(tmp_path):
-    (tmp_path / "own.toml").write_text('[xx]\npatterns = ["LL DD"]\n# ä\n', encoding="utf-8")
-    text = 'regions = ["xx", "ro"]\nstrict = true\nformats = "own.toml"\n'
+    (tmp_path / "own.toml").write_text('[fo]\npatterns = ["LL DD"]\n# ä\n', encoding="utf-8")
+    text = 'regions = ["fo", "ro"]\nstrict = true\nformats = "own.toml"\n'
     formats = expected_formats(events(tmp_path, text))
-    assert (formats.regions, formats.strict) == (("xx", "ro"), True)
+    assert (formats.regions, formats.strict) == (("fo", "ro"), True)
     assert formats.fits("AB12") and formats.fits("B68SPK")
     by_default = expected_formats(events(tmp_path, ""))
     assert (by_default.regions, by_default.strict) == ((), False)

@@ -35,9 +35,13 @@ def uncertain(text: str, at: int, other: str) -> PlateRead:
         ("0KL0817", "br", "OKL0817"),
         ("LSI5EBC", "gb", "LS15EBC"),
         ("GWAGEN", "gb", "GWAGEN"),
+        ("PAPL80S", "us", "PAPL80S"),  # a plate of the owner's choice, O and 0 differ
+        ("PO0R", "us", "PO0R"),
+        ("O1234 I15 16", "dz", "0123411516"),
     ],
 )
 def test_soft_syntax_replaces_confusable_characters(read, region, plate):
+    read = read.replace(" ", "")
     found = reading(read, region)
     assert (found.plate, found.plate_raw) == (plate, read)
     assert found.candidates[0].plate == plate
@@ -96,6 +100,13 @@ def test_strict_syntax_accepts_only_the_expected_countries():
 def test_text_stays_unchanged_without_regions():
     assert reading("B0ISPK").plate == "B0ISPK"
     assert reading("LSI5EBC").plate == "LSI5EBC"
+
+
+@pytest.mark.parametrize("read", ["O1234I1516", "00I2341I5O9", "O0123411516"])
+def test_letters_among_digits_become_digits_without_regions(read):
+    found = reading(read)
+    assert (found.plate, found.plate_raw) == (read.replace("O", "0").replace("I", "1"), read)
+    assert found.confidence < reading(found.plate).confidence
 
 
 def test_matching_plate_stays_though_confusable_one_matches_too():

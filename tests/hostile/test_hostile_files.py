@@ -99,9 +99,9 @@ FORMATS = b"""
 [ro]
 patterns = ["B+D2|DDD LLL", "AB|AR|CJ+DD LLL"]
 letters = "ABCDEFGHIJKLMNOPRSTUVWXYZ"
-[xx]
+[fo]
 patterns = ["LL DD"]
-[xx.old]
+[fo.old]
 patterns = ["XXX+A|BC DDDD"]
 """
 

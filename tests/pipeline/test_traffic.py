@@ -1,10 +1,9 @@
-import re
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from plateid.core.formats import Formats, shipped_formats
+from plateid.core.formats import shipped_formats
 from plateid.core.reading import read_detections
 from plateid.pipeline.camera_pipeline import MAX_READS
 from tests.pipeline.road import (
@@ -42,15 +41,6 @@ def test_two_vehicles_in_a_row_are_two_passes():
     assert sorted(published) == sorted(
         [(kind, plate) for kind in ("plate_seen", "plate_left") for plate in ("AAA111", "BBB222")]
     )
-
-
-def test_plate_syntax_is_compiled_before_the_first_vehicle(monkeypatch):
-    formats = Formats(tuple(replace(entry) for entry in shipped_formats().entries))
-    result = Recording()
-    camera = pipeline(result, formats=formats)
-    monkeypatch.setattr(re, "compile", None)
-    process(camera, frames([Vehicle("B123ABC", 0, 4)], rate=15, until_s=8))
-    assert result.published()[0] == ("plate_seen", "B123ABC")
 
 
 def test_plate_seen_is_published_at_sure_confidence():
