@@ -4,6 +4,9 @@ from tests.train.dataset.data_sets import ROW, coco, lay_out, voc
 from train.dataset.image_reading import read_images
 from train.train_error import TrainError
 
+LEVELS = (f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10))
+ALIASES = "\n".join(["a0: &a0 [x]", *LEVELS, "names: [*a9]"])
+"""Nested aliases: 9 ** 9 elements if they are written out."""
 FAULTS = {
     "no folder": ({}, "gone: no such folder"),
     "nothing": ({"a.jpg": ""}, r"no labels found; looked for labels.csv .* COCO .* YOLO .* VOC"),
@@ -68,6 +71,18 @@ FAULTS = {
     "yolo, no names in the list": (
         {"data.yaml": "names: []", "images/a.jpg": "", "labels/a.txt": ROW},
         "data.yaml: names no class",
+    ),
+    "yolo, nested aliases": (
+        {"data.yaml": ALIASES, "a.jpg": "", "a.txt": ROW},
+        "data.yaml: no class names: names.*: Input should be a valid",
+    ),
+    "yolo, deep yaml": (
+        {"data.yaml": "[" * 9999, "a.jpg": "", "a.txt": ROW},
+        "data.yaml: no class names: maximum recursion depth",
+    ),
+    "yolo, a timestamp": (
+        {"data.yaml": "names: !!timestamp x", "a.jpg": "", "a.txt": ROW},
+        "data.yaml: no class names",
     ),
     "yolo, no yaml": ({"data.yaml": "a: [", "images/a.jpg": ""}, "data.yaml: no class names"),
     "yolo, no plates": (

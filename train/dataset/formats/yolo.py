@@ -6,6 +6,7 @@ in ultralytics. An image without a text file has no plate.
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -30,8 +31,10 @@ CLASSES = "data.yaml, classes.txt or obj.names"
 
 
 class _Data(BaseModel):
+    """The keys of data.yaml, each value as text; `kpt_shape` may be an empty text."""
+
     names: dict[int, str] | list[str]
-    kpt_shape: list[int] | None = None
+    kpt_shape: list[int] | Literal["", "~", "null"] = ""
 
 
 def find(folder: Path) -> list[Path]:
@@ -82,11 +85,16 @@ def _names(folder: Path, file: Path, problems: list[str]) -> dict[int, str]:
     """Returns the classes of data.yaml or a list; without either, class 0 is a plate."""
     if file.name in DATA:
         try:
-            data = _Data.model_validate(yaml.safe_load(text_of(file, problems)))
-        except (yaml.YAMLError, ValidationError) as error:
+            table = yaml.load(text_of(file, problems), yaml.BaseLoader)  # noqa: S506 - no objects
+            data = _Data.model_validate(table)
+        except ValidationError as error:  # its text would write out each alias
+            reasons = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            problems.append(f"{file}: no class names: {'; '.join(reasons)}")
+            return {}
+        except (yaml.YAMLError, RecursionError) as error:
             problems.append(f"{file}: no class names: {' '.join(str(error).split())}")
             return {}
-        if data.kpt_shape:
+        if isinstance(data.kpt_shape, list):
             problems.append(f"{file}: kpt_shape: keypoint labels are not supported")
             return {}
         names = data.names if isinstance(data.names, dict) else dict(enumerate(data.names))
