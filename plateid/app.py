@@ -28,7 +28,7 @@ from plateid.service.systemd import Notifier
 from plateid.service.watchdog import Watchdog
 from plateid.store.backlog import Backlog
 from plateid.store.boot_clock import continue_clock
-from plateid.store.database import lock_store
+from plateid.store.disk import lock_store
 from plateid.store.event_store import EventStore
 from plateid.store.list_file import LISTS_REFUSED, ListFile
 from plateid.store.open_passes import open_passes, store_stopped_passes
@@ -75,11 +75,12 @@ class App:
         self._networks = Networks(config.models)  # before the store: some need free disk space
         self._privacy = Privacy(config.privacy, path)
         targets = targets_of(config, self._privacy.redacted)
-        self._store = EventStore(path, outputs=targets, replaces_corrupt=True)
+        self._store = EventStore(path, outputs=targets, service=True)
         self._health = HealthReporter(self._device_health, bundle=self._networks.names.bundle)
+        self._backlog = Backlog(self._store)
         self._delivery = Delivery(
             config,
-            self._store,
+            self._backlog,
             targets,
             list_names=self._list_names,
             health=self._health.to_json,
@@ -93,7 +94,6 @@ class App:
         )
         self._retention = Retention(config.retention, self._store, self._privacy, clock_synced)
         self._gps = Gpsd(config.gps)
-        self._backlog = Backlog(self._store, self._delivery.notify)
         self._heap = HeapTrimmer()
         self._metrics = Metrics(self._health.report)
         self._metrics_server = MetricsServer(config.metrics, self._metrics)
@@ -107,7 +107,8 @@ class App:
     def run(self) -> None:
         """Works until the supervisor requests a stop, or until all video files have ended.
 
-        Raises StoreError if events could not be stored at the end, or the exception of a thread.
+        Raises StoreError if events could neither be stored nor sent at the end, or the exception of
+        a thread.
         """
         names = self._networks.names
         cameras = len(self._config.camera)
@@ -128,7 +129,8 @@ class App:
         """Does what is due periodically."""
         self._backlog.flush()
         self._delivery.trim()
-        self._retention.check()
+        if self._backlog.failure is None:
+            self._retention.check()
         self._snapshots.check()
         self._heap.check()
         self._metrics_server.check()
@@ -152,6 +154,8 @@ class App:
         """Returns the status line for `systemctl status`."""
         if self._refused or self._lists.refused:
             return self._refused or f"{LISTS_REFUSED}: {self._lists.refused}"
+        if self._backlog.failure is not None:
+            return f"event store failed: {self._backlog.failure}"
         cameras = self._recognition.health()
         offline = [name for name, health in cameras.items() if not health.online]
         online = f"{len(cameras) - len(offline)} of {counted(len(cameras), 'camera')} online"
@@ -207,14 +211,24 @@ class App:
                 store_stopped_passes(self._store, open_ids)
             self._gps.stop()
             self._delivery.stop()
-            self._retention.finish()
+            self._backlog.flush()
+            if self._backlog.failure is None:
+                self._retention.finish()
             self._metrics_server.stop()
             self._web.stop()
             log.info("stopped", undelivered=self._delivery.mqtt_outbox.health().events)
             self._store.close()
-            self._lock.close()
-        if lost := len(self._backlog):
-            raise StoreError(self._config.store.path, f"could not store {counted(lost, 'event')}")
+            if self._lock is not None:
+                self._lock.close()
+        self._report_loss()
+
+    def _report_loss(self) -> None:
+        """Raises StoreError if events are neither stored nor sent."""
+        if lost := self._backlog.unsent:
+            reason = f"could not store or send {counted(lost, 'event')}"
+            raise StoreError(self._config.store.path, reason)
+        if len(self._backlog):
+            log.warning("sent events are missing in the history", events=len(self._backlog))
 
     def _list_names(self) -> tuple[str, ...]:
         names = dict.fromkeys(entry.name for entry in self._lists.lists.entries)
@@ -223,7 +237,7 @@ class App:
     def _device_health(self) -> DeviceHealth:
         return DeviceHealth(
             self._recognition.health(),
-            storage_health(self._store, self._backlog, self._delivery.mqtt_outbox),
+            storage_health(self._backlog, self._delivery.mqtt_outbox),
             clock_synced(),
             listed=self._list_names(),
             outputs=self._delivery.health(),

@@ -12,12 +12,15 @@ from plateid.outputs.mqtt import MqttPublisher
 from plateid.outputs.mqtt_device import MqttDevice
 from plateid.outputs.output_thread import OutputTarget, OutputThread
 from plateid.outputs.webhook import Webhook
-from plateid.store.event_store import EventStore
+from plateid.store.backlog import Backlog
 from plateid.store.outbox import Outbox
 from plateid.store.schema import MQTT
 
 STOP_S = 1.0
 """Maximum time until the outputs have ended, seconds: systemd expects a stop within two."""
+
+LAST_CHANCE_S = 3.0
+"""The same if there are unsent events that are not on disk, seconds: a stop would lose them."""
 
 
 class Delivery:
@@ -26,7 +29,7 @@ class Delivery:
     def __init__(
         self,
         config: Config,
-        store: EventStore,
+        backlog: Backlog,
         targets: Mapping[str, OutputTarget],
         *,
         list_names: Callable[[], tuple[str, ...]],
@@ -37,11 +40,14 @@ class Delivery:
         `targets` are webhooks and log files by name. Home Assistant gets `list_names`, the names of
         list entries. `health` returns the health report as JSON.
         """
-        self._outboxes = {name: Outbox(store, config.retention, name) for name in (MQTT, *targets)}
+        self._outboxes = {
+            name: Outbox(backlog, config.retention, name) for name in (MQTT, *targets)
+        }
         self.mqtt_outbox = self._outboxes[MQTT]
         self._threads = [
             OutputThread(name, target, self._outboxes[name]) for name, target in targets.items()
         ]
+        self._backlog, store = backlog, backlog.store
         cameras = tuple(camera.name for camera in config.camera)
         images = any(shown != "off" for shown in config.snapshot_policies.values())
         device = MqttDevice(config.mqtt.prefix, config.device, store.instance, cameras, images)
@@ -50,6 +56,8 @@ class Delivery:
             config.mqtt, device, queue=self.mqtt_outbox, discovery=discovery, health=health
         )
         self._all_threads: tuple[MqttPublisher | OutputThread, ...] = (self.mqtt, *self._threads)
+        backlog.notify = self.notify
+        self.notify()
 
     def start(self) -> None:
         """Starts the threads."""
@@ -57,7 +65,8 @@ class Delivery:
             thread.start()
 
     def notify(self) -> None:
-        """Wakes the outputs up for a new event."""
+        """Wakes the outputs up for a new event, and publishes the status of the store."""
+        self.mqtt.set_disk_status(failed=self._backlog.failure is not None)
         for thread in self._all_threads:
             thread.notify()
 
@@ -68,10 +77,11 @@ class Delivery:
 
     def stop(self) -> None:
         """Sends what goes at the first attempt, and ends the threads."""
-        stop_at = time.monotonic() + STOP_S
+        timeout_s = LAST_CHANCE_S if self._backlog.unsent else STOP_S
+        stop_at = time.monotonic() + timeout_s
         for thread in self._threads:
             thread.stop(stop_at)
-        self.mqtt.stop(STOP_S)
+        self.mqtt.stop(timeout_s)
         for thread in self._threads:
             thread.join(max(0.0, stop_at - time.monotonic()))
 

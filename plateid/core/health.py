@@ -72,14 +72,16 @@ class StorageHealth:
     """The state of the event store, of its MQTT outbox and of the events kept in memory.
 
     Attributes:
+        failure: Why the store cannot be written; None if it works.
         outbox: The events that wait for the broker.
         unstored: Events in memory that the store has not taken yet.
-        lost: Events lost because both store and memory were full.
+        lost: Events that an output did not get: the store failed and the memory was full.
         stores_replaced: Corrupt store files replaced.
         last_seen: Time of the last pass of each list entry, RFC 3339, by the entry's name.
         disk_free_mb: Free space on the disk of the store, megabytes; None if unknown.
     """
 
+    failure: str | None
     outbox: OutboxHealth
     unstored: int
     lost: int

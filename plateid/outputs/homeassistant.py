@@ -118,6 +118,15 @@ def _of_device(device: MqttDevice) -> dict[str, Component]:
             "state_topic": device.topic("health"),
             "value_template": "{{ {true: 'OFF', false: 'ON'}.get(value_json.clock_synced) }}",
         },
+        "store": {
+            "p": "binary_sensor",
+            "name": "disk",
+            "entity_category": "diagnostic",
+            "device_class": "problem",
+            "state_topic": device.topic("disk"),
+            "payload_on": "failed",
+            "payload_off": "ok",
+        },
         "disk": _measurement(
             device,
             "disk free",

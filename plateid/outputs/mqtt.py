@@ -91,6 +91,11 @@ class MqttPublisher(threading.Thread):
         self._retained.set(self._device.topic(camera, "status"), ONLINE if online else OFFLINE)
         self._pipe.wake()
 
+    def set_disk_status(self, *, failed: bool) -> None:
+        """Publishes the status of the event store, if it has changed, and on every connection."""
+        if self._retained.change(self._device.topic("disk"), "failed" if failed else "ok"):
+            self._pipe.wake()
+
     def set_snapshot(self, camera: str, jpeg: bytes) -> None:
         """Publishes an image, before all events that are stored later."""
         self._retained.set_image(self._device.topic(camera, "snapshot"), jpeg)

@@ -21,6 +21,13 @@ class RetainedMessages:
             self._payloads[topic] = self._due[topic] = payload
             self._acknowledged.discard(topic)
 
+    def change(self, topic: str, payload: str) -> bool:
+        """Makes a payload due if it is another one than before; returns whether it is."""
+        if self._payloads.get(topic) == payload:
+            return False
+        self.set(topic, payload)
+        return True
+
     def set_image(self, topic: str, image: bytes) -> None:
         """Makes an image due once: an image that ended a connection must not end the next one."""
         with self._lock:

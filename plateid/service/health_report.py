@@ -76,6 +76,8 @@ class HealthReporter:
                 }
                 for name, camera in device.cameras.items()
             },
+            "disk": "ok" if storage.failure is None else "failed",
+            "disk_failure": storage.failure,
             "outbox": asdict(storage.outbox),
             "outputs": {name: asdict(output) for name, output in device.outputs.items()},
             "outages": dict(device.outages),

@@ -70,6 +70,7 @@ def _device_metrics(report: Report) -> Iterator[Metric]:
         ("uptime_seconds", "Time since the start", report["uptime_s"]),
         ("outbox_events", "Events waiting for the MQTT broker", outbox["events"]),
         ("outbox_oldest_seconds", "Age of the oldest waiting event", outbox["oldest_s"]),
+        ("disk_failed", "1 if the event store cannot be written, else 0", report["disk"] != "ok"),
         ("unstored_events", "Events in memory that are not on disk yet", report["unstored"]),
         ("disk_free_bytes", "Free space on the store's disk", free_mb and free_mb * 1_000_000),
         ("temperature_celsius", "Temperature of the hottest zone", report["temperature_c"]),

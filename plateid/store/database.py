@@ -1,19 +1,20 @@
 """The SQLite file of the event store: opened, created and checked."""
 
-import fcntl
+import errno
 import functools
 import sqlite3
 import time
 from collections.abc import Collection
 from contextlib import ExitStack, closing
-from io import FileIO
 from pathlib import Path
+from urllib.parse import quote
 
 from pydantic import TypeAdapter, ValidationError
 
 from plateid.config.problems import problems_of
 from plateid.core.records import PlateEvent
-from plateid.errors import ConfigError, StoreError, os_errors_as
+from plateid.errors import ConfigError, StoreError
+from plateid.store.disk import OUTSIDE, disk_errors
 from plateid.store.schema import APPLICATION_ID, LAYOUT, MQTT, STATEMENTS
 
 BUSY_S = 0.25
@@ -23,20 +24,6 @@ EVENT = TypeAdapter(PlateEvent)
 """Converts the JSON of a stored event."""
 CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 """Error codes of a damaged file."""
-OUTSIDE = (
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_AUTH,
-    sqlite3.SQLITE_NOMEM,
-    sqlite3.SQLITE_PROTOCOL,
-    sqlite3.SQLITE_INTERRUPT,
-)
-"""Error codes of the disk, its rights, and other processes."""
 SQLITE = b"SQLite format 3\0"
 """The first bytes of an SQLite file."""
 HEAD = 16 << 20
@@ -60,23 +47,6 @@ MAX_LAYOUT = 10_000
 
 class CorruptError(sqlite3.DatabaseError):
     """SQLite can read the file, but a row is not what plateid wrote."""
-
-
-def lock_store(store: Path) -> FileIO:
-    """Lets only this process run the service on a store, until the file is closed.
-
-    Two services would share one MQTT client id, and publish each event twice. Raises StoreError if
-    another process has the lock.
-    """
-    with os_errors_as(StoreError, store):
-        store.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileIO(store.with_name(f"{store.name}.lock"), "w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        lock.close()
-        raise StoreError(store, "another plateid uses it") from error
-    return lock
 
 
 def open_database(
@@ -119,6 +89,28 @@ def open_database(
         return db
 
 
+def open_read_only(path: Path) -> sqlite3.Connection:
+    """Opens a file that cannot be written. Raises sqlite3.Error if it cannot be read."""
+    try:
+        return _opened_read_only(path, "mode=ro")
+    except sqlite3.OperationalError:
+        with disk_errors(path):
+            log = path.with_name(f"{path.name}-wal")
+            if log.exists() and log.stat().st_size:  # it may hold events that the file does not
+                raise
+        return _opened_read_only(path, "mode=ro&immutable=1")  # needs no file beside the store
+
+
+def _opened_read_only(path: Path, mode: str) -> sqlite3.Connection:
+    with ExitStack() as stack:
+        uri = f"file:{quote(str(path))}?{mode}"
+        db = sqlite3.connect(uri, uri=True, timeout=BUSY_S, check_same_thread=False)
+        stack.enter_context(closing(db))
+        db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        stack.pop_all()
+        return db
+
+
 def is_damage(error: Exception, *, opening: bool = False) -> bool:
     """Returns whether an error means that the file's content is damaged.
 
@@ -133,23 +125,27 @@ def is_damage(error: Exception, *, opening: bool = False) -> bool:
 
 
 def check_is_store(path: Path) -> None:
-    """Raises ConfigError for a file that plateid did not make; StoreError if it cannot be read.
+    """Raises ConfigError for a file that plateid did not make; DiskError if it cannot be read.
 
     A file of zeros is what a power cut may leave of a store.
     """
-    with os_errors_as(StoreError, path):
+    with disk_errors(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "Is a directory")
         if not path.is_file():
             return
         with path.open("rb") as file:
-            head = file.read(HEAD)
-    is_sqlite = head.startswith(SQLITE) or head[68:72] == APPLICATION_ID.to_bytes(4)
-    if not is_sqlite and head.strip(b"\0") and not any(text in head for text in TABLES):
+            head = file.read(100)
+            if head.startswith(SQLITE) or head[68:72] == APPLICATION_ID.to_bytes(4):
+                return
+            head += file.read(HEAD)
+    if head.strip(b"\0") and not any(text in head for text in TABLES):
         raise ConfigError("store.path", f"{path} is not a plateid store")
 
 
 def _check_header(path: Path) -> None:
     """Raises CorruptError for a damaged version number, which SQLite would call read-only."""
-    with os_errors_as(StoreError, path), path.open("rb") as file:
+    with disk_errors(path), path.open("rb") as file:
         versions = file.read(20)[18:]
     if versions not in (b"", b"\1\1", b"\2\2"):
         raise CorruptError("the header is damaged")

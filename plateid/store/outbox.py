@@ -11,15 +11,14 @@ from plateid.core.clock import CLOCK
 from plateid.core.health import OutboxHealth
 from plateid.core.records import OutboxEntry
 from plateid.errors import StoreError
+from plateid.store.backlog import Backlog
 from plateid.store.database import parse_event
-from plateid.store.event_store import EventStore
 from plateid.store.schema import MQTT
 
 PENDING = """
     SELECT payload, sent FROM delivery JOIN event USING (position)
-    WHERE output = ? AND camera NOT IN (SELECT value FROM json_each(?)) ORDER BY position LIMIT ?"""
-OF_EVENT = " WHERE output = ? AND position = (SELECT position FROM event WHERE id = ?)"
-"""An event is found by its id: after a purge, another event may have the same position."""
+    WHERE output = ? AND camera NOT IN (SELECT value FROM json_each(?))
+    AND id NOT IN (SELECT value FROM json_each(?)) ORDER BY position LIMIT ?"""
 TRIM = """
     DELETE FROM delivery WHERE output = ?1 AND (queued_at < ?2 OR position <= (
         SELECT position FROM delivery WHERE output = ?1
@@ -27,17 +26,18 @@ TRIM = """
 
 
 class Outbox:
-    """The events of a store that one output has not acknowledged, oldest first, with bounds.
+    """The events that one output has not acknowledged, oldest first, with bounds.
 
     May be used from any thread. `pending`, `mark_sent` and `remove` may raise StoreError. An event
     that leaves the outbox stays in the history. A deleted event leaves every outbox. `dropped`
     counts the events that left it undelivered, because they were too many or too old.
     """
 
-    def __init__(self, store: EventStore, bounds: RetentionConfig, output: str = MQTT) -> None:
-        """Uses the store's outbox of an output, one of those that the store was opened with."""
+    def __init__(self, backlog: Backlog, bounds: RetentionConfig, output: str = MQTT) -> None:
+        """Uses the outbox of an output, one of those that the store was opened with."""
         self.dropped = 0
-        self._store = store
+        self._backlog = backlog
+        self._store = backlog.store
         self._output = output
         self._max_events = bounds.outbox_events
         self._max_age_s = bounds.outbox_days * DAY_S
@@ -45,17 +45,23 @@ class Outbox:
 
     def pending(self, limit: int, *, skip: Collection[str] = ()) -> list[OutboxEntry]:
         """Returns the oldest events, without those of the cameras in `skip`."""
-        with self._store.locked() as db:
-            rows = db.execute(PENDING, (self._output, json.dumps([*skip]), limit)).fetchall()
-            return [OutboxEntry(parse_event(payload), bool(sent)) for payload, sent in rows]
+        cameras = json.dumps([*skip])
+
+        def stored(without: Collection[str]) -> list[OutboxEntry]:
+            values = (self._output, cameras, json.dumps([*without]), limit)
+            with self._store.locked() as db:
+                rows = db.execute(PENDING, values).fetchall()
+                return [OutboxEntry(parse_event(payload), bool(sent)) for payload, sent in rows]
+
+        return self._backlog.pending(self._output, stored, skip=skip)[:limit]
 
     def mark_sent(self, ids: Iterable[str]) -> None:
         """Notes, before they are sent, that the output may have these events from now on."""
-        self._for_each("UPDATE delivery SET sent = 1", ids)
+        self._backlog.note(self._output, sent=ids)
 
     def remove(self, ids: Iterable[str]) -> None:
         """Removes events that the output has acknowledged, or will never take."""
-        self._for_each("DELETE FROM delivery", ids)
+        self._backlog.note(self._output, done=ids)
 
     def health(self) -> OutboxHealth:
         """Returns the number of events and the age of the oldest, None if the store fails."""
@@ -72,6 +78,8 @@ class Outbox:
         Logs once when this starts, and once when half of the outbox is free again. Does nothing
         while the store fails.
         """
+        if self._backlog.failure is not None:
+            return
         with suppress(StoreError):
             events, since = self._fill()
             age_s = 0.0 if since is None or not CLOCK.is_trusted() else time.time() - since
@@ -93,8 +101,4 @@ class Outbox:
         """Returns the number of events, and the time of the oldest one, None if none has a time."""
         query = "SELECT count(*), min(queued_at) FROM delivery WHERE output = ?"
         ((events, since),) = self._store.rows(query, self._output)
-        return events, since
-
-    def _for_each(self, change: str, ids: Iterable[str]) -> None:
-        with self._store.transaction() as db:
-            db.executemany(change + OF_EVENT, [(self._output, id_) for id_ in ids])
+        return max(0, events + self._backlog.surplus(self._output)), since

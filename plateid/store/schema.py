@@ -11,8 +11,8 @@ APPLICATION_ID = 0x504C4944
 """Value of `PRAGMA application_id` of every store: "PLID" in ASCII."""
 INSTANCE = re.compile("[0-9a-f]{8}")
 """The form of a store's identifier."""
-MAX_SEQ = 1 << 53
-"""Bound of sequence numbers: JSON readers know integers up to here exactly."""
+MAX_SEQ = 1 << 63
+"""Bound of sequence numbers: SQLite's integers have 64 bits with the sign."""
 MQTT = "mqtt"
 """The output that every store has."""
 MAX_PLATE = 24

@@ -6,17 +6,18 @@ from pathlib import Path
 from plateid.core.health import StorageHealth
 from plateid.errors import StoreError
 from plateid.store.backlog import Backlog
-from plateid.store.event_store import EventStore
 from plateid.store.outbox import Outbox
 
 
-def storage_health(store: EventStore, backlog: Backlog, outbox: Outbox) -> StorageHealth:
+def storage_health(backlog: Backlog, outbox: Outbox) -> StorageHealth:
     """Returns the state of the store; values that a failing store cannot give are None."""
+    store = backlog.store
     try:
         last_seen = store.last_seen()
     except StoreError:
         last_seen = {}
     return StorageHealth(
+        failure=backlog.failure,
         outbox=outbox.health(),
         unstored=len(backlog),
         lost=backlog.dropped,

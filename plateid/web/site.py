@@ -109,11 +109,19 @@ def device_state(site: Site) -> dict[str, Any]:
         "rates": {name: camera["reads_per_minute"] for name, camera in cameras.items()},
         "waiting": outbox["events"],
         **_broker_state(outbox["events"], outbox["oldest_s"]),
-        "disk_free_mb": report["disk_free_mb"],
+        **_disk_state(report["disk_failure"], report["disk_free_mb"]),
         "clock": CLOCK_TEXT[report["clock_synced"]],
         "temperature_c": report["temperature_c"],
         "lost": report["lost"],
     }
+
+
+def _disk_state(failure: str | None, free_mb: int | None) -> dict[str, str]:
+    """Returns CSS class and text."""
+    if failure is not None:
+        return {"disk": "bad", "disk_text": f"Failed: {failure}"}
+    text = "Unknown" if free_mb is None else f"{free_mb / 1000:.1f} GB"
+    return {"disk": "ok", "disk_text": text}
 
 
 def _broker_state(waiting: int | None, oldest_s: float | None) -> dict[str, str]:

@@ -175,31 +175,31 @@ def test_dead_camera_does_not_affect_another(config, broker):
     subscriber.close()
 
 
-def test_events_that_cannot_be_stored_are_an_error_at_the_end(config, broker):
+def test_events_that_are_neither_stored_nor_sent_are_an_error_at_the_end(config):
     store_path = load_config(config).store.path
     EventStore(store_path).close()
     with contextlib.closing(sqlite3.connect(store_path)) as other:
-        process = run(with_port(config, broker.port))
+        process = run(config)
         until(lambda: "camera online" in process.stderr.readline())
         other.execute("BEGIN IMMEDIATE")
         code, errors = finished(process)
     assert code == 1
-    assert f"{store_path}: could not store 2 events" in errors
+    assert f"{store_path}: could not store or send 2 events" in errors
 
 
-def test_full_disk_is_reported_and_loses_no_event(config, broker):
+def test_full_disk_is_reported_and_events_are_published(config, broker):
     config.write_text(config.read_text().replace('"video.mp4"', '"video.mp4", loop = true'))
     subscriber = Subscriber(broker.port)
     process = run(with_port(config, broker.port))
     until(lambda: "started" in process.stderr.readline())
     limits = resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
     until(lambda: "outage starts" in (line := process.stderr.readline()) and "I/O error" in line)
-    until(lambda: any(health["unstored"] for health in subscriber.events("box/health")), 45)
-    assert process.poll() is None
-    assert subscriber.texts("gate/status")[-1] == "online"
-    assert published(subscriber) == []
-    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, limits)
     until(lambda: published(subscriber) == [("plate_seen", "AB12")])
+    until(lambda: any(health["unstored"] for health in subscriber.events("box/health")), 45)
+    assert subscriber.texts("box/disk") == ["ok", "failed"]
+    assert subscriber.texts("gate/status")[-1] == "online"
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, limits)
+    until(lambda: subscriber.texts("box/disk") == ["ok", "failed", "ok"])
     process.terminate()
     code, errors = finished(process)
     assert code == 0, errors

@@ -49,7 +49,7 @@ def test_every_message_is_valid_and_ids_are_unique(prefix, device, cameras, list
     parts = components(device, listed)
     made = json.loads(discovery_payload(device, parts, removed={"x": "image"}))
     VALIDATOR.validate(made)
-    assert len(parts) == 4 + 5 * len(cameras) + len(listed)
+    assert len(parts) == 5 + 5 * len(cameras) + len(listed)
     for key in parts:
         part = made["cmps"][key]
         assert part["unique_id"] == key
@@ -83,7 +83,7 @@ def test_cameras_and_device_have_their_entities():
         for camera in DEVICE.cameras
         for what in ("event", "last", "snapshot", "online", "reads")
     }
-    device = {"outbox", "clock", "disk", "temperature"}
+    device = {"outbox", "clock", "store", "disk", "temperature"}
     assert made == cameras | device | {f"listed_{name}" for name in LISTED}
 
 

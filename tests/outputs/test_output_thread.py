@@ -142,7 +142,7 @@ def test_store_that_fails_is_an_outage_of_the_store(server, start, store, logs):
 def test_corrupt_store_is_replaced_and_new_events_arrive(server, start, tmp_path, what):
     path = tmp_path / "corrupt.sqlite3"
     damaged(path, what, outputs=["hook"])
-    with closing(EventStore(path, outputs=["hook"], replaces_corrupt=True)) as corrupt:
+    with closing(EventStore(path, outputs=["hook"], service=True)) as corrupt:
         start(hook(server), store=corrupt)
         until(lambda: corrupt.replaced)
         append(corrupt, 98, 99)

@@ -58,7 +58,7 @@ def test_report_has_number_of_dropped_events(store: EventStore) -> None:
 
 
 def test_report_has_unstored_and_lost_events_of_a_full_disk(store: EventStore) -> None:
-    backlog = Backlog(store, lambda: None, capacity=2)
+    backlog = Backlog(store, capacity=2)
     made = make_health(store, backlog=backlog)
     with full_disk():
         for seq in range(1, 4):
@@ -69,7 +69,7 @@ def test_report_has_unstored_and_lost_events_of_a_full_disk(store: EventStore) -
 
 def test_report_has_number_of_replaced_stores(tmp_path: Path) -> None:
     damaged(tmp_path / "events.sqlite3", "header")
-    with closing(EventStore(tmp_path / "events.sqlite3", replaces_corrupt=True)) as store:
+    with closing(EventStore(tmp_path / "events.sqlite3", service=True)) as store:
         assert report(make_health(store))["stores_replaced"] == 1
 
 

@@ -114,6 +114,7 @@ def test_outputs_and_outages_are_labelled_by_name():
         "bundle": "b",
         "uptime_s": 1,
         "cameras": {},
+        "disk": "failed",
         "outbox": {"events": 0, "oldest_s": None, "dropped": 0},
         "unstored": 0,
         "lost": 0,
@@ -133,6 +134,7 @@ def test_outputs_and_outages_are_labelled_by_name():
     assert samples["plateid_output_refused_total"] == {("webhook gate",): 1, ("csv",): 0}
     assert samples["plateid_output_dropped_total"] == {("webhook gate",): 2, ("csv",): 0}
     assert samples["plateid_outages_total"] == {("broker",): 4}
+    assert samples["plateid_disk_failed"] == {(): 1}
     assert samples["plateid_temperature_celsius"] == {(): 61.7}
     assert "plateid_disk_free_bytes" not in samples
 

@@ -95,7 +95,7 @@ def test_redacted_events_are_not_read_again(store, monkeypatch):
 
 
 def test_row_that_is_no_event_makes_the_file_corrupt(tmp_path):
-    with closing(EventStore(tmp_path / "a", replaces_corrupt=True)) as store:
+    with closing(EventStore(tmp_path / "a", service=True)) as store:
         append(store, 1)
         deliver_all(store)
         store.rows("UPDATE event SET payload = '{}'")

@@ -3,7 +3,7 @@
 import random
 import sqlite3
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +11,11 @@ import pytest
 
 from plateid.errors import ConfigError, StoreError
 from plateid.store import salvage
+from plateid.store.backlog import Backlog
 from plateid.store.event_store import EventStore, StoreCounts
 from plateid.store.salvage import KEEP, set_aside_files
 from plateid.store.schema import APPLICATION_ID, STATEMENTS
-from tests.support.samples import append, outbox_of
+from tests.support.samples import append, event, outbox_of
 
 EVENTS = range(1, 41)
 PAGE = 4096
@@ -66,12 +67,14 @@ def start(path, content):
         file.unlink()
     path.write_bytes(content)
     started = time.monotonic()
-    with closing(EventStore(path, outputs=[], replaces_corrupt=True)) as store:
-        for _ in range(3):
-            with suppress(StoreError):  # damage that is found only now
-                sent = {entry.event.seq for entry in outbox_of(store).pending(99)}
-                append(store, 99)
+    with closing(EventStore(path, outputs=[], service=True)) as store:
+        backlog = Backlog(store)
+        while True:
+            sent = {entry.event.seq for entry in outbox_of(backlog).pending(99)}
+            backlog.accept(event(99))
+            if backlog.failure is None:
                 break
+            backlog.flush()  # damage that is found only now
         assert time.monotonic() - started < LIMIT_S
         assert store.counts().outbox > len(sent)
     return sent
@@ -124,11 +127,11 @@ def test_events_that_only_the_log_holds_are_sent(sample, path):
     other = path.with_name("other.sqlite3")
     other.write_bytes(content.replace(b"CREATE INDEX event_pass", b"CREATE IND\xc3X event_pass"))
     other.with_name(f"{other.name}-wal").write_bytes(log)
-    with closing(EventStore(other, replaces_corrupt=True)) as store:
+    with closing(EventStore(other, service=True)) as store:
         assert store.replaced == 1
         sent = {entry.event.seq for entry in outbox_of(store).pending(99)}
         assert sent == {*EVENTS, *range(50, 60)}
-        assert store.next_seq() == 60
+        assert store.next_seq() == (1 << 32) + 1
 
 
 def test_history_instance_and_marks_are_kept(path, logs):
@@ -142,7 +145,7 @@ def test_history_instance_and_marks_are_kept(path, logs):
         before = store.rows("SELECT * FROM event")
     content = path.read_bytes()
     path.write_bytes(content.replace(b"CREATE INDEX event_pass", b"CREATE IND\xc3X event_pass"))
-    with closing(EventStore(path, outputs=["hook"], replaces_corrupt=True)) as store:
+    with closing(EventStore(path, outputs=["hook"], service=True)) as store:
         assert store.rows("SELECT * FROM event") == before
         assert store.instance == instance
         assert [entry.sent for entry in outbox_of(store).pending(99)] == [True] * 10 + [False] * 20
@@ -159,7 +162,7 @@ def test_newest_damaged_stores_are_kept_under_dated_names(sample, path, monkeypa
         monkeypatch.setattr(time, "time", lambda second=number: now + second)
         damaged.append(sample.content[:-PAGE] + bytes([number + 1]) * PAGE)
         path.write_bytes(damaged[-1])
-        EventStore(path, replaces_corrupt=True).close()
+        EventStore(path, service=True).close()
     aside = set_aside_files(path)
     assert [file.read_bytes()[-PAGE:] for file in aside] == [each[-PAGE:] for each in damaged[2:]]
     assert sorted(path.parent.iterdir()) == [path, *aside]
@@ -169,7 +172,7 @@ def test_replacement_that_a_power_cut_interrupted_is_finished(sample, path):
     damaged = sample.content[: 9 * PAGE]
     path.write_bytes(damaged)
     path.with_name(f"{path.name}.corrupt-replaced").write_bytes(sample.content)
-    with closing(EventStore(path, replaces_corrupt=True)) as store:
+    with closing(EventStore(path, service=True)) as store:
         assert store.counts().outbox == len(EVENTS)
     assert [file.read_bytes() for file in set_aside_files(path)] == [damaged]
 
@@ -177,7 +180,7 @@ def test_replacement_that_a_power_cut_interrupted_is_finished(sample, path):
 def test_second_damage_within_a_second_overwrites_no_earlier_file(sample, path):
     for length in (9, 8):
         path.write_bytes(sample.content[: length * PAGE])
-        EventStore(path, replaces_corrupt=True).close()
+        EventStore(path, service=True).close()
     assert {file.stat().st_size // PAGE for file in set_aside_files(path)} == {9, 8}
 
 
@@ -186,7 +189,7 @@ def test_foreign_file_is_an_error_and_is_untouched(path, content):
     path.write_bytes(content)
     for replaces in (True, False):
         with pytest.raises(ConfigError) as raised:
-            EventStore(path, replaces_corrupt=replaces)
+            EventStore(path, service=replaces)
         assert str(raised.value) == f"store.path: {path} is not a plateid store"
     assert [file.read_bytes() for file in path.parent.iterdir()] == [content]
 
@@ -197,7 +200,7 @@ def test_foreign_database_is_an_error_and_is_untouched(path):
         db.execute("PRAGMA user_version = 100")
     before = path.read_bytes()
     with pytest.raises(StoreError, match="move the file away"):
-        EventStore(path, replaces_corrupt=True)
+        EventStore(path, service=True)
     assert path.read_bytes()[PAGE:] == before[PAGE:]
     assert set_aside_files(path) == []
 
@@ -215,7 +218,7 @@ def test_unsent_events_are_copied_first_if_the_time_runs_out(path, monkeypatch):
     path.write_bytes(content.replace(b"CREATE INDEX event_pass", b"CREATE IND\xc3X event_pass"))
     monkeypatch.setattr(salvage, "LIMIT_S", 0.0)
     monkeypatch.setattr(salvage, "BATCH", 5)
-    with closing(EventStore(path, replaces_corrupt=True)) as store:
+    with closing(EventStore(path, service=True)) as store:
         assert store.counts() == StoreCounts(events=5, outbox=5)
 
 

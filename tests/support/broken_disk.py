@@ -44,7 +44,7 @@ def not_as_root() -> Iterator[Path]:
 def damaged(path: Path, what: str, *, outputs: Sequence[str] = ()) -> bytes:
     """Makes a store of 50 events and damages the header, a table, or an event.
 
-    Returns what follows the header, which opening the file writes to.
+    Returns what follows the header and the device, which opening the file writes to.
     """
     with closing(EventStore(path, outputs=outputs)) as store:
         append(store, *range(1, 51), event_type="plate_left")
@@ -61,4 +61,4 @@ def damaged(path: Path, what: str, *, outputs: Sequence[str] = ()) -> bytes:
         start = (pages.get(what, 1) - 1) * 4096
         content[start : start + 4096] = b"\xa5" * 4096
     path.write_bytes(content)
-    return bytes(content[4096:])
+    return bytes(content[8192:])

@@ -13,9 +13,10 @@ from plateid.store.event_store import EventStore
 from tests.support.samples import event, make_publisher
 
 if __name__ == "__main__":
-    store = EventStore(Path(sys.argv[1]), replaces_corrupt=True)
+    store = EventStore(Path(sys.argv[1]), service=True)
     publisher = make_publisher(MqttConfig(port=int(sys.argv[2])), store)
-    backlog = Backlog(store, publisher.notify)
+    backlog = Backlog(store)
+    backlog.notify = publisher.notify
     publisher.start()
     for _ in range(int(sys.argv[3])):
         backlog.accept(event(store.next_seq()))

@@ -94,11 +94,11 @@ def make_health(
         camera: CameraHealth(online=True, frames=10, dropped=1, skipped=2, unpublished=3)
         for camera in cameras
     }
-    backlog = Backlog(store, lambda: None) if backlog is None else backlog
+    backlog = Backlog(store) if backlog is None else backlog
     outbox = outbox or outbox_of(store)
 
     def device_health() -> DeviceHealth:
-        storage = storage_health(store, backlog, outbox)
+        storage = storage_health(backlog, outbox)
         return DeviceHealth(states, storage, clock_synced, listed=tuple(listed))
 
     return HealthReporter(device_health, bundle="tiny")
@@ -115,8 +115,9 @@ def payloads(store: EventStore) -> list[str]:
     return [payload for (payload,) in rows]
 
 
-def outbox_of(store: EventStore, output: str = MQTT, **bounds: Any) -> Outbox:
-    return Outbox(store, RetentionConfig(**bounds), output)
+def outbox_of(store: EventStore | Backlog, output: str = MQTT, **bounds: Any) -> Outbox:
+    backlog = store if isinstance(store, Backlog) else Backlog(store)
+    return Outbox(backlog, RetentionConfig(**bounds), output)
 
 
 def outbox(store: EventStore) -> int:

@@ -52,7 +52,7 @@ function showState(state) {
     set(`[data-rate="${CSS.escape(name)}"]`, state.rates[name]);
   }
   set('[data-fact="broker"]', state.broker_text, state.broker);
-  set('[data-fact="disk"]', state.disk_free_mb === null ? "Unknown" : `${(state.disk_free_mb / 1000).toFixed(1)} GB`);
+  set('[data-fact="disk"]', state.disk_text, state.disk);
   set('[data-fact="clock"]', state.clock);
   set('[data-fact="temperature"]', state.temperature_c === null ? "Unknown" : `${Math.round(state.temperature_c)} °C`);
   set('[data-fact="lost"]', state.lost, state.lost ? "bad" : "ok");

@@ -1,0 +1,56 @@
+"""Sequence numbers of events: an epoch, which rises at each start, and a counter."""
+
+import threading
+import time
+from datetime import UTC, datetime
+
+COUNTERS = 1 << 32
+"""Number of sequence numbers in an epoch."""
+CLOCK_START_S = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+"""The moment from which an epoch of the clock counts seconds, Unix time."""
+
+
+def clock_epoch() -> int:
+    """Returns an epoch for a store that cannot be written: the seconds since 2026.
+
+    It is greater than every stored epoch, unless there was more than one start per second.
+    """
+    return max(1, int(time.time() - CLOCK_START_S))
+
+
+class Sequence:
+    """Gives sequence numbers: `epoch * COUNTERS + counter`. May be used from any thread.
+
+    The first event of an epoch has counter 1, and the epoch rises at each start. So a subscriber
+    sees each lost event as a gap, even if it never reached the disk.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._epoch = self._counter = 0
+        self._is_stored = False
+
+    def next(self) -> int:
+        """Returns the next number. Its epoch comes from the clock if no store has given one."""
+        with self._lock:
+            self._epoch = self._epoch or clock_epoch()
+            self._counter += 1
+            return self._epoch * COUNTERS + self._counter
+
+    def follow(self, last_seq: int) -> int:
+        """Goes beyond the epoch of a store, and returns the least number of the new epoch.
+
+        `last_seq` is what the store holds. The caller writes the returned number to the store.
+        """
+        with self._lock:
+            stored = last_seq // COUNTERS
+            if stored > self._epoch or (stored == self._epoch and not self._is_stored):
+                self._epoch, self._counter = stored + 1, 0
+            self._is_stored = True
+            return self._epoch * COUNTERS
+
+    def follow_unwritable(self, last_seq: int) -> None:
+        """Takes the epoch from the clock, beyond that of a store that can only be read."""
+        with self._lock:
+            if not self._epoch:
+                self._epoch = max(clock_epoch(), last_seq // COUNTERS + 1)
