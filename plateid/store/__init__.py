@@ -1,11 +1,11 @@
 """Keeps events, snapshots, labels and lists on disk.
 
 event_store, schema                      events and outboxes; their tables
-store_file, database, disk               the SQLite file: locked, opened, checked; failures of its disk
+store_file, database, disk               the SQLite file: opened, locked, checked; failing disks
 sequence                                 sequence numbers
 salvage, sqlite_pages                    replaces a damaged file; reads rows from its pages
 open_passes, boot_clock                  passes from before a restart; the clock since boot
-outbox, backlog                          unacknowledged events; events in memory while the store fails
+outbox, backlog                          unacknowledged events; events while the store fails
 chore, storage_health                    periodic work in steps; storage in the health report
 privacy, redaction                       what is kept of a plate; applied to stored events
 retention, purge                         deletes old events; deletes events on demand

@@ -193,7 +193,7 @@ def store_file(folder: Path) -> Iterator[Target]:
         file.write_bytes(damaged)
         with (
             suppress(ConfigError, StoreError),
-            closing(EventStore(file, replaces_corrupt=True)) as s,
+            closing(EventStore(file, service=True)) as s,
         ):
             append(s, 100)
             assert s.counts().events > 0
