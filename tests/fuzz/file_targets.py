@@ -37,6 +37,8 @@ from train.train_error import TrainError
 
 Target = tuple[Sequence[bytes], Callable[[bytes], object]]
 CAMERAS = ("gate", "drive")
+MAX_PLATE = 40
+"""Longest text that a reader or a search gives to the lists, with room to spare, characters."""
 
 
 @contextmanager
@@ -89,7 +91,7 @@ def plate_text(folder: Path) -> Iterator[Target]:
     file = folder / "unused.csv"
 
     def run(data: bytes) -> None:
-        text = data.decode(errors="ignore")
+        text = data.decode(errors="ignore")[:MAX_PLATE]
         plate = normalise(text)
         assert normalise(plate) == plate and set(plate) <= set(CHARSET)
         for each in (text, plate):
