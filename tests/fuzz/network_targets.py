@@ -1,6 +1,7 @@
 """Fuzz targets of networks: events, searches, HTTP requests, MQTT and gpsd."""
 
 import asyncio
+import re
 import socket
 import urllib.parse
 from collections.abc import Iterator
@@ -184,8 +185,9 @@ class Site:
             sent.append(message)
 
         asyncio.run(self._app(dict(scope), receive, send))
-        names = {name.lower() for name, _ in sent[0]["headers"]}
-        assert {name.lower().encode() for name in HEADERS} <= names
+        headers = {name.lower(): value for name, value in sent[0]["headers"]}
+        assert {name.lower().encode() for name in HEADERS} <= headers.keys()
+        assert re.match(rb"/(?!/)", headers.get(b"location", b"/")), headers  # to no other host
         return sent[0]["status"], b"".join(part.get("body", b"") for part in sent[1:])
 
 
