@@ -32,7 +32,7 @@ from tests.support.bundles import detector_network, reader_network, write_bundle
 from tests.support.packed import write_keys
 from tests.support.samples import SEEN, append
 from train.dataset.formats import read_labels
-from train.dataset.image_reading import read_labelled
+from train.dataset.image_reading import MAX_PROBLEMS, raise_problems, read_labelled
 from train.train_error import TrainError
 
 Target = tuple[Sequence[bytes], Callable[[bytes], object]]
@@ -214,8 +214,11 @@ def data_set(folder: Path, name: str, seed: bytes) -> Iterator[Target]:
     def run(data: bytes) -> None:
         (folder / name).write_bytes(data)
         problems: list[str] = []
-        with suppress(TrainError):
+        try:
             read_labelled(read_labels(folder, problems), problems)
-        assert all(problem.isprintable() for problem in problems), problems
+            raise_problems(problems)
+        except TrainError as error:
+            lines = str(error).split("\n")
+            assert len(lines) <= MAX_PROBLEMS + 1 and all(map(str.isprintable, lines)), lines
 
     yield (seed,), run

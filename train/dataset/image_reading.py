@@ -10,7 +10,7 @@ import numpy as np
 
 from plateid.capture.images import read_image
 from plateid.core.records import Box, Image
-from plateid.errors import SourceError
+from plateid.errors import SourceError, printable
 from train.dataset.formats import ImageLabels, plateid_csv, read_labels
 from train.dataset.grouping import group_of
 from train.dataset.labelled_image import LabelledImage
@@ -58,7 +58,7 @@ def raise_problems(problems: Sequence[str]) -> None:
     """Raises a TrainError that lists the problems, if there are any."""
     more = [f"and {len(problems) - MAX_PROBLEMS} more"] if len(problems) > MAX_PROBLEMS else []
     if problems:
-        raise TrainError("\n".join([*problems[:MAX_PROBLEMS], *more]))
+        raise TrainError("\n".join([*map(printable, problems[:MAX_PROBLEMS]), *more]))
 
 
 def read_labelled(labels: Sequence[ImageLabels], problems: list[str]) -> list[LabelledImage]:

@@ -18,6 +18,10 @@ FAULTS = {
         {"labels.csv": 'image,x1,y1,x2,y2,text\na.jpg,1,1,9,9,"AB 12\nb.jpg,1,1,9,9,CD1\n'},
         "labels.csv: after line 1: is not CSV: unexpected end",
     ),
+    "labels.csv, control characters": (
+        {"labels.csv": "image,x1,y1,x2,y2\n\x1b[2J,1,1,9,x\n"},
+        r"labels.csv:2: \\x1b\[2J: could not convert",
+    ),
     "labels.csv, not UTF-8": ({"labels.csv": b"image,\xff\xfe"}, "labels.csv: line 1 is not UTF-8"),
     "yolo, another class": (
         {"images/a.jpg": "", "labels/a.txt": f"{ROW}\n2{ROW[1:]}"},
