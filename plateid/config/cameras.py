@@ -2,9 +2,17 @@
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
 
-from plateid.config.section import ConfigPath, Name, Probability, Section, SourceUrl, matching
+from plateid.config.section import (
+    ConfigPath,
+    Name,
+    Probability,
+    Seconds,
+    Section,
+    SourceUrl,
+    matching,
+)
 from plateid.core.records import Way
 from plateid.core.view import View
 
@@ -19,7 +27,9 @@ MAX_REGIONS = 250
 Point = tuple[Probability, Probability]
 """x and y in normalised coordinates (0-1), from the top left corner."""
 Polygon = Annotated[tuple[Point, ...], Field(min_length=3, max_length=MAX_POINTS)]
-FrameSize = Annotated[str, matching(r"\d+x\d+", 'a width and a height, for example "1920x1080"')]
+FrameSize = Annotated[
+    str, matching(r"[0-9]{1,5}x[0-9]{1,5}", 'a width and a height, for example "1920x1080"')
+]
 
 
 class EventsConfig(Section):
@@ -31,24 +41,27 @@ class EventsConfig(Section):
     sure_confidence: Probability = Field(
         default=0.95, description="Confidence at which plate_seen is published at once"
     )
-    max_wait_s: float = Field(
-        default=3.0, ge=0, description="Seconds after which min_confidence is enough for plate_seen"
+    max_wait_s: StrictFloat = Field(
+        default=3.0,
+        ge=0,
+        le=1e7,
+        description="Seconds after which min_confidence is enough for plate_seen",
     )
-    min_reads: int = Field(
+    min_reads: StrictInt = Field(
         default=3,
         ge=1,
+        le=1000,
         description="Minimum number of agreeing reads (4 of 5 characters) before an event is "
         "published; doubled if no country of `regions` has such a plate",
     )
-    lost_s: float = Field(
-        default=2.0, gt=0, description="Seconds without detection after which a vehicle has left"
+    lost_s: Seconds = Field(
+        default=2.0, description="Seconds without detection after which a vehicle has left"
     )
-    parked_s: float = Field(
-        default=60.0, gt=0, description="Seconds after which a stationary vehicle is parked"
+    parked_s: Seconds = Field(
+        default=60.0, description="Seconds after which a stationary vehicle is parked"
     )
-    parked_lost_s: float = Field(
+    parked_lost_s: Seconds = Field(
         default=300.0,
-        gt=0,
         description="Seconds without detection after which a parked vehicle has left; it may be "
         "occluded meanwhile",
     )
@@ -58,7 +71,7 @@ class EventsConfig(Section):
         description="Expected countries or states, for example ro, gb, us-ca; eu is the European "
         "Union; empty: all countries",
     )
-    strict: bool = Field(
+    strict: StrictBool = Field(
         default=False, description="Publish only plates that match the syntax of `regions`"
     )
     formats: ConfigPath | None = Field(
@@ -81,8 +94,8 @@ class CameraConfig(Section):
     url: SourceUrl = Field(
         description="rtsp://, http(s)://, /dev/videoN, or the path of a video file, played once",
     )
-    loop: bool = Field(default=False, description="Play the video file again and again")
-    timeout_s: float = Field(
+    loop: StrictBool = Field(default=False, description="Play the video file again and again")
+    timeout_s: StrictFloat = Field(
         default=3.0,
         gt=0,
         le=60,
@@ -94,7 +107,7 @@ class CameraConfig(Section):
         default=None,
         description='Frame size to request from a USB camera, for example "1920x1080"',
     )
-    format: Annotated[str, matching(r"\w+", "an FFmpeg pixel format")] | None = Field(
+    format: Annotated[str, matching(r"[a-zA-Z0-9_]+", "an FFmpeg pixel format")] | None = Field(
         default=None,
         description='Pixel format to request from a USB camera, by its FFmpeg name; with "mjpeg" '
         "many cameras send more frames a second",
@@ -110,8 +123,11 @@ class CameraConfig(Section):
         max_length=MAX_MASKS,
         description="Polygons without plates, for example a clock overlay or a sign",
     )
-    min_plate_height: float = Field(
-        default=0.0, ge=0, description="Minimum height of a plate, pixels of the full image"
+    min_plate_height: StrictFloat = Field(
+        default=0.0,
+        ge=0,
+        le=10_000,
+        description="Minimum height of a plate, pixels of the full image",
     )
     line: tuple[Point, Point] | None = Field(
         default=None,

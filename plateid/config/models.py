@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, StrictInt
 
 from plateid.config.section import ConfigPath, Section
 from plateid.errors import ConfigError
@@ -80,10 +80,10 @@ class ModelsConfig(Section):
         description="Directory of TensorRT engines; default: engines/ in the service's cache "
         "directory, else plateid/engines/ in the user's cache",
     )
-    threads: int = Field(
+    threads: StrictInt = Field(
         default=1, ge=1, le=64, description="Threads of one inference; TensorRT ignores it"
     )
-    workers: int = Field(
+    workers: StrictInt = Field(
         default_factory=lambda: min(64, len(os.sched_getaffinity(0))),
         ge=1,
         le=64,

@@ -2,10 +2,18 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictBool, StrictFloat, model_validator
 
 from plateid.config.cameras import MAX_CAMERAS
-from plateid.config.section import ConfigPath, CredentialPath, Name, Port, Section, matching
+from plateid.config.section import (
+    ConfigPath,
+    CredentialPath,
+    Name,
+    Port,
+    Seconds,
+    Section,
+    matching,
+)
 
 MAX_WEBHOOKS = 16
 """Maximum number of webhooks; each has a thread of its own."""
@@ -21,7 +29,7 @@ class MqttConfig(Section):
     """Section `[mqtt]`; a systemd credential is named without a path."""
 
     host: str = Field(default="127.0.0.1", min_length=1, description="Host name of the broker")
-    tls: bool = Field(default=False, description="Use TLS and check the broker's certificate")
+    tls: StrictBool = Field(default=False, description="Use TLS and check the broker's certificate")
     port: Port = Field(
         default_factory=lambda known: 8883 if known.get("tls") else 1883,
         description="Port of the broker; default: 1883, with tls 8883",
@@ -59,7 +67,7 @@ class MqttConfig(Section):
 class HomeAssistantConfig(Section):
     """Section `[homeassistant]`."""
 
-    enabled: bool = Field(default=True, description="Publish entities for Home Assistant")
+    enabled: StrictBool = Field(default=True, description="Publish entities for Home Assistant")
     prefix: Topic = Field(
         default="homeassistant", description="Discovery prefix, as set in Home Assistant"
     )
@@ -76,7 +84,7 @@ class ListsConfig(Section):
         description="CSV file of known plates: plate,list,name,note,valid_from,valid_to,cameras; "
         "list is allow, deny or watch. plateid reads it again when it changes",
     )
-    max_distance: float = Field(
+    max_distance: StrictFloat = Field(
         default=0.5,
         ge=0,
         le=3,
@@ -99,7 +107,7 @@ class WebhookConfig(Section):
         default=None,
         description="PEM file of the CA of the server's certificate; default: the system's CAs",
     )
-    timeout_s: float = Field(
+    timeout_s: StrictFloat = Field(
         default=10.0, gt=0, le=60, description="Maximum time until the server answers, seconds"
     )
     lists: tuple[Literal["allow", "deny", "watch", "none"], ...] = Field(
@@ -117,9 +125,8 @@ class WebhookConfig(Section):
         max_length=2,
         description="Send only these events; a gate needs plate_seen; empty: both",
     )
-    max_age_s: float | None = Field(
+    max_age_s: Seconds | None = Field(
         default=None,
-        gt=0,
         description="Seconds after last_seen at which an event is no longer sent, so that a gate "
         "does not open for a vehicle that has gone; default: no limit",
     )
@@ -128,7 +135,7 @@ class WebhookConfig(Section):
 class LogfileConfig(Section):
     """Section `[logfile]`; a file that logrotate moves away is created again."""
 
-    enabled: bool = Field(default=True, description="Write the files below")
+    enabled: StrictBool = Field(default=True, description="Write the files below")
     csv: ConfigPath | None = Field(
         default=None, description="File that gets each event as a CSV row"
     )

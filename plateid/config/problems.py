@@ -107,7 +107,13 @@ def _is_inherited(location: Location, locations: set[Location]) -> bool:
 
 
 def _is_consequence(details: ErrorDetails, locations: set[Location]) -> bool:
-    """Whether a list counts as too short because pydantic leaves out its invalid items."""
+    """Whether another problem causes this one.
+
+    A list counts as too short if pydantic leaves out its invalid items. A default that depends on
+    other keys of its section has no value if one of them is wrong.
+    """
+    if details["type"] == "default_factory_not_called":
+        return True
     location, depth = details["loc"], len(details["loc"])
     inside = any(each[:depth] == location and len(each) > depth for each in locations)
     return details["type"] == "too_short" and inside

@@ -6,9 +6,20 @@ The directory is the `folder` in the context of the validation; without it, path
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    IPvAnyAddress,
+    StrictFloat,
+    StrictInt,
+    ValidationInfo,
+    field_validator,
+)
 
 CREDSTORE = Path("/etc/credstore")
 """Directory from which systemd takes the credentials of the service."""
@@ -40,10 +51,26 @@ def _source(url: str, info: ValidationInfo) -> str:
     return url if "://" in url else str(_in_folder(Path(url), info))
 
 
-ConfigPath = Annotated[Path, AfterValidator(_in_folder)]
+def _not_empty(path: Any) -> Any:
+    """Refuses an empty path, which would be the current directory."""
+    if path == "":
+        raise ValueError("must not be empty")
+    return path
+
+
+def _no_number(address: Any) -> Any:
+    """Refuses numbers: `ipaddress` takes 1 for 0.0.0.1."""
+    if isinstance(address, int):
+        raise ValueError("must be an IP address")  # noqa: TRY004 - pydantic needs a ValueError
+    return address
+
+
+ConfigPath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_in_folder)]
 """A path of a file or directory."""
-CredentialPath = Annotated[Path, AfterValidator(_credential)]
+CredentialPath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_credential)]
 """A path of a file, or the name of a systemd credential."""
+Address = Annotated[IPvAnyAddress, BeforeValidator(_no_number)]
+"""An IPv4 or IPv6 address."""
 SourceUrl = Annotated[str, Field(min_length=1), AfterValidator(_source)]
 """A URL, a device, or the path of a video file."""
 
@@ -60,11 +87,22 @@ def matching(pattern: str, wanted: str) -> AfterValidator:
 
 
 Name = Annotated[str, matching(r"[a-zA-Z0-9_-]{1,64}", "1 to 64 letters, digits, - or _")]
-Probability = Annotated[float, Field(ge=0, le=1)]
-Port = Annotated[int, Field(ge=1, le=65535)]
+Probability = Annotated[StrictFloat, Field(ge=0, le=1)]
+Port = Annotated[StrictInt, Field(ge=1, le=65535)]
+Seconds = Annotated[StrictFloat, Field(gt=0, le=1e7)]
+"""A duration, seconds; at most 115 days."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+"""Characters that file names, hosts and URLs never have. Libraries fail in many ways at NUL."""
 
 
 class Section(BaseModel):
     """One table of the file: immutable, without unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_characters(cls, value: Any) -> Any:
+        if isinstance(value, str) and _CONTROL.search(value):
+            raise ValueError("must not contain control characters")
+        return value

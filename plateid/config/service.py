@@ -2,9 +2,9 @@
 
 from ipaddress import IPv4Address
 
-from pydantic import Field, IPvAnyAddress, model_validator
+from pydantic import Field, StrictBool, StrictInt, model_validator
 
-from plateid.config.section import CredentialPath, Port, Section
+from plateid.config.section import Address, CredentialPath, Port, Seconds, Section
 
 LOOPBACK = IPv4Address("127.0.0.1")
 """Default address to listen on: only this device can connect."""
@@ -13,8 +13,8 @@ LOOPBACK = IPv4Address("127.0.0.1")
 class MetricsConfig(Section):
     """Section `[metrics]`: metrics for Prometheus at http://host:port/metrics."""
 
-    enabled: bool = Field(default=False, description="Serve metrics")
-    host: IPvAnyAddress = Field(
+    enabled: StrictBool = Field(default=False, description="Serve metrics")
+    host: Address = Field(
         default=LOOPBACK,
         description="Address to listen on. There is no password: use 0.0.0.0 only in a network "
         "that you trust",
@@ -25,8 +25,8 @@ class MetricsConfig(Section):
 class WebConfig(Section):
     """Section `[web]`: the web UI."""
 
-    enabled: bool = Field(default=False, description="Serve the web UI")
-    host: IPvAnyAddress = Field(
+    enabled: StrictBool = Field(default=False, description="Serve the web UI")
+    host: Address = Field(
         default=LOOPBACK,
         description="Address to listen on; one that other devices reach, such as 0.0.0.0, needs a "
         "password: `plateid web set-password`",
@@ -38,15 +38,15 @@ class WebConfig(Section):
     key_file: CredentialPath | None = Field(
         default=None, description="PEM file of its unencrypted key; default: in certificate_file"
     )
-    proxy: IPvAnyAddress | None = Field(
+    proxy: Address | None = Field(
         default=None,
         description="Address of a reverse proxy that sets X-Forwarded-For and X-Forwarded-Proto; "
         "needs a password",
     )
-    fps: int = Field(
+    fps: StrictInt = Field(
         default=5, ge=1, le=25, description="Maximum frame rate of the live view, frames a second"
     )
-    width: int = Field(
+    width: StrictInt = Field(
         default=960, ge=160, le=3840, description="Maximum width of the live view, pixels"
     )
 
@@ -65,9 +65,9 @@ class WebConfig(Section):
 class GpsConfig(Section):
     """Section `[gps]`: events carry the position that gpsd reports."""
 
-    enabled: bool = Field(default=False, description="Add the position to events")
+    enabled: StrictBool = Field(default=False, description="Add the position to events")
     host: str = Field(default="127.0.0.1", min_length=1, description="Host that gpsd runs on")
     port: Port = Field(default=2947, description="Port of gpsd")
-    max_age_s: float = Field(
-        default=10.0, gt=0, description="Seconds after which a position is outdated and left out"
+    max_age_s: Seconds = Field(
+        default=10.0, description="Seconds after which a position is outdated and left out"
     )

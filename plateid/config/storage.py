@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictBool, StrictFloat, StrictInt
 
 from plateid.config.section import ConfigPath, Section
 
 PlatePolicy = Literal["keep", "hash", "drop"]
 SnapshotPolicy = Literal["keep", "vehicle", "blur", "off"]
-Days = Annotated[float, Field(gt=0, le=36500)]
-Megabytes = Annotated[float, Field(ge=1, le=1e6)]
+Days = Annotated[StrictFloat, Field(gt=0, le=36500)]
+Megabytes = Annotated[StrictFloat, Field(ge=1, le=1e6)]
 DAY_S = 86_400.0
 """Seconds of a day."""
 
@@ -44,9 +44,10 @@ class RetentionConfig(Section):
     outbox_days: Days = Field(
         default=30.0, description="Days that an event waits for an output, such as the broker"
     )
-    outbox_events: int = Field(
+    outbox_events: StrictInt = Field(
         default=100_000,
         ge=1,
+        le=1_000_000_000,
         description="Maximum number of events that wait for one output; beyond it, the oldest go",
     )
 
@@ -72,7 +73,9 @@ class PrivacyConfig(Section):
 class SnapshotsConfig(Section):
     """Section `[snapshots]`: one image of each pass, on disk beside the store and over MQTT."""
 
-    enabled: bool = Field(default=True, description="Keep and publish the best image of each pass")
+    enabled: StrictBool = Field(
+        default=True, description="Keep and publish the best image of each pass"
+    )
     unlisted: SnapshotPolicy | None = Field(
         default=None,
         description="What snapshots show of unlisted vehicles: keep (everything); vehicle (the "
@@ -80,7 +83,7 @@ class SnapshotsConfig(Section):
         "keeps the plate, else blur. Other plates in the image are blurred unless all is keep",
     )
     listed: SnapshotPolicy | None = Field(default=None, description="The same for listed vehicles")
-    max_side: int = Field(
+    max_side: StrictInt = Field(
         default=1280, ge=160, le=4096, description="Longest side in pixels; larger ones are scaled"
     )
-    quality: int = Field(default=80, ge=10, le=95, description="JPEG quality")
+    quality: StrictInt = Field(default=80, ge=10, le=95, description="JPEG quality")

@@ -13,6 +13,7 @@ from plateid.errors import ConfigError
 from tests.config.test_load import GOOD, write
 
 CAMERA = '[[camera]]\nname = "gate"\nurl = "rtsp://camera.local/stream"\n'
+CONTROL = "must not contain control characters"
 WEBHOOK = '[[webhook]]\nname = "a"\nurl = "http://x/"\n'
 
 
@@ -51,7 +52,7 @@ def messages(tmp_path, text: str) -> list[str]:
         ),
         ("timeout_s = 0\n", "line 4: camera[0].timeout_s: must be greater than 0"),
         ("timeout_s = 61\n", "line 4: camera[0].timeout_s: must be 60 or less"),
-        ("timeout_s = nan\n", "line 4: camera[0].timeout_s: must be 60 or less"),
+        ("timeout_s = nan\n", "line 4: camera[0].timeout_s: must be a finite number"),
         ('loop = "a"\n', "line 4: camera[0].loop: must be true or false"),
         ("roi = [[0, 0], [1, 1]]\n", "line 4: camera[0].roi: must have 3 or more items, not 2"),
         ("roi = [\n[0, 0],\n[2, 0],\n[1, 1]]\n", "line 6: camera[0].roi[1][0]: must be 1 or less"),
@@ -99,6 +100,27 @@ def messages(tmp_path, text: str) -> list[str]:
             'line 5: models.provider: must be "cpu", "cuda" or "tensorrt"',
         ),
         ("[models]\nbundle = 3\n", "line 5: models.bundle: must be a path in quotes"),
+        ("timeout_s = true\n", "line 4: camera[0].timeout_s: must be a number"),
+        ('timeout_s = "3"\n', "line 4: camera[0].timeout_s: must be a number"),
+        ("roi = [[true, 0], [1, 0], [1, 1]]\n", "line 4: camera[0].roi[0][0]: must be a number"),
+        ("loop = 1\n", "line 4: camera[0].loop: must be true or false"),
+        ('loop = "yes"\n', "line 4: camera[0].loop: must be true or false"),
+        ("[mqtt]\nport = true\n", "line 5: mqtt.port: must be a whole number"),
+        ('[mqtt]\nport = "1883"\n', "line 5: mqtt.port: must be a whole number"),
+        ("[mqtt]\nport = 1883.0\n", "line 5: mqtt.port: must be a whole number"),
+        ("[mqtt]\nhost = 1\n", "line 5: mqtt.host: must be text in quotes"),
+        ("[web]\nenabled = true\nhost = 1\n", "line 6: web.host: must be an IP address"),
+        ("[events]\nlost_s = inf\n", "line 5: events.lost_s: must be a finite number"),
+        ("[events]\nlost_s = 1e300\n", "line 5: events.lost_s: must be 1e+07 or less"),
+        (
+            "[retention]\noutbox_events = 1e9\n",
+            "line 5: retention.outbox_events: must be a whole number",
+        ),
+        ('[store]\npath = ""\n', "line 5: store.path: must not be empty"),
+        ('[store]\npath = "a\\u0000b"\n', f"line 5: store.path: {CONTROL}"),
+        ('[mqtt]\nhost = "a\\u0000b"\n', f"line 5: mqtt.host: {CONTROL}"),
+        (WEBHOOK.replace("//x", "//x\\u0000"), f"line 6: webhook[0].url: {CONTROL}"),
+        ('[camera.events]\nformats = "a\\nb"\n', f"line 5: camera[0].events.formats: {CONTROL}"),
         (
             WEBHOOK.replace("http://", "http://u:p@"),
             "line 6: webhook[0].url: must be an http:// or https:// URL without a password",
@@ -123,6 +145,7 @@ def test_problem_is_named_with_its_line_and_a_suggestion(tmp_path, text, message
     ("text", "message"),
     [
         (f"cameras = 1\n{CAMERA}", 'line 1: unknown key "cameras": did you mean "camera"?'),
+        (CAMERA.replace("camera.local", "\\u0000"), f"line 3: camera[0].url: {CONTROL}"),
         (CAMERA.replace("url", "#"), "line 1: camera[0].url: is missing"),
         ('device = "gate"\n', "camera: is missing"),
         (f"device = 1\n{CAMERA}", "line 1: device: must be text in quotes"),
