@@ -12,7 +12,7 @@ SERVER = Path(__file__).parent / "rtsp_server.py"
 class RtspServer:
     """A process that serves a moving ball over RTSP; `kill` and `start` keep the port."""
 
-    width, height = 320, 240
+    width, height, fps = 320, 240, 25
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -20,7 +20,7 @@ class RtspServer:
         self.process = None
 
     def start(self) -> None:
-        arguments = map(str, (self.port, 25, 5, self.width, self.height))
+        arguments = map(str, (self.port, self.fps, 5, self.width, self.height))
         self.process = subprocess.Popen(
             ["/usr/bin/python3", str(SERVER), *arguments], stdout=subprocess.PIPE, text=True
         )

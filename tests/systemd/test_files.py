@@ -14,6 +14,14 @@ def test_example_is_valid_and_store_is_in_the_state_directory():
     assert "StateDirectory=plateid\n" in (SYSTEMD / "plateid.service").read_text()
 
 
+def test_exposure_level_is_at_most_1_5():
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=15"]
+    analysis = subprocess.run(
+        [*command, SYSTEMD / "plateid.service"], capture_output=True, text=True, check=False
+    )
+    assert analysis.returncode == 0, analysis.stdout.splitlines()[-1]
+
+
 def test_unit_allows_adjtimex():
     """systemd-analyze reports groups of calls, not single ones."""
     command = ["systemd-analyze", "security", "--offline=true", SYSTEMD / "plateid.service"]
