@@ -2,7 +2,7 @@
 PYTHON ?= python3
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # Packages that the tests need.
-DEBIAN := mosquitto mosquitto-clients gpsd ffmpeg python3-gi gir1.2-gst-rtsp-server-1.0 \
+DEBIAN := mosquitto mosquitto-clients gpsd ffmpeg python3-gi python3-fusepy gir1.2-gst-rtsp-server-1.0 \
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
   gstreamer1.0-plugins-ugly gstreamer1.0-libav libgl1 fonts-roadgeek \
   fonts-routed-gothic fonts-bebas-neue fonts-national-park fonts-opendin fonts-osifont \
@@ -39,8 +39,10 @@ quick: lint ## Run lint, types and the fast tests: about a minute
 test: debian lint .venv-train/stamp ## Install Debian packages and run all tests but those of the firmware
 	.venv/bin/pytest --ignore=tests/train --ignore=tests/systemd \
 	  --ignore=tests/firmware/deb --ignore=tests/firmware/arm64 \
-	  --ignore=tests/firmware/qemu
-	$(SUDO) .venv/bin/python -B -m pytest -p no:cacheprovider tests/systemd tests/firmware/deb
+	  --ignore=tests/firmware/qemu --ignore=tests/power_cuts
+	$(SUDO) .venv/bin/python -B -m pytest -p no:cacheprovider tests/systemd tests/firmware/deb \
+	  tests/power_cuts
+	$(SUDO) .venv/bin/python -B -m tests.campaign --minutes 2 --seed 1
 	.venv-train/bin/pytest tests/train
 
 # Takes hours, and needs packages and memory that the CI machine lacks.

@@ -1,0 +1,126 @@
+"""What a campaign notes for the oracle. All times are seconds since the start of the campaign."""
+
+import json
+import shutil
+import sqlite3
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+BEAT_S, LATE_S = 0.1, 0.7
+"""Interval of the machine's heartbeat, and the delay at which the machine counts as overloaded."""
+STORED = """
+    SELECT payload, EXISTS (SELECT 1 FROM delivery WHERE delivery.position = event.position)
+    FROM event"""
+
+
+@dataclass(frozen=True)
+class Window:
+    """The time of a fault; `camera` is empty if it concerns all cameras."""
+
+    kind: str
+    camera: str
+    begin: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Line:
+    """A log line of the service about a camera: an event, or `camera online` and its opposites."""
+
+    at: float
+    run: int
+    event: str
+    camera: str
+    plate: str
+
+
+@dataclass(frozen=True)
+class End:
+    """The end of a run of the service; `orderly` if it was asked to stop and exited with 0."""
+
+    at: float
+    run: int
+    code: int
+    orderly: bool
+
+
+@dataclass(frozen=True)
+class Received:
+    at: float
+    payload: bytes
+    event: dict[str, Any]
+
+
+@dataclass
+class Record:
+    """Everything that happened; every method may be called from any thread."""
+
+    began: float = field(default_factory=time.monotonic)
+    windows: list[Window] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+    ends: list[End] = field(default_factory=list)
+    received: list[Received] = field(default_factory=list)
+    stored: dict[str, dict[str, Any]] = field(default_factory=dict)
+    excused: dict[str, dict[str, Any]] = field(default_factory=dict)
+    damaged: list[bytes] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    active: list[str] = field(default_factory=list)
+
+    @property
+    def now(self) -> float:
+        return time.monotonic() - self.began
+
+    @contextmanager
+    def window(self, kind: str, camera: str = "") -> Iterator[None]:
+        """Notes the time of a fault."""
+        begin = self.now
+        self.active.append(f"{kind} {camera}".strip())
+        try:
+            yield
+        finally:
+            self.active.remove(f"{kind} {camera}".strip())
+            self.windows.append(Window(kind, camera, begin, self.now))
+
+    def take(self, payload: bytes) -> None:
+        """Notes a message of the broker."""
+        self.received.append(Received(self.now, payload, json.loads(payload)))
+
+    def take_store(self, path: Path) -> dict[str, dict[str, Any]]:
+        """Notes the events in the store of a stopped service; returns those not acknowledged."""
+        pending = {}
+        try:
+            for payload, waits in copied_rows(path, STORED):
+                event = json.loads(payload)
+                self.stored[event["id"]] = event
+                if waits:
+                    pending[event["id"]] = event
+        except sqlite3.Error as error:
+            self.problems.append(f"{self.now:.1f} s: the store of a stopped service: {error}")
+        return pending
+
+    def watch_machine(self, stopped: threading.Event) -> None:
+        """Notes when the machine was too busy to run a thread, until `stopped`."""
+        before = self.now
+        while not stopped.wait(BEAT_S):
+            if self.now - before > BEAT_S + LATE_S:
+                self.windows.append(Window("machine", "", before, self.now))
+            before = self.now
+
+
+def copied_rows(path: Path, query: str) -> list[tuple[Any, ...]]:
+    """Returns the rows of a copy of a store, which may need recovery."""
+    if not path.exists():
+        return []
+    with tempfile.TemporaryDirectory() as folder:
+        for suffix in ("", "-wal"):
+            file = path.with_name(path.name + suffix)
+            if file.exists():
+                shutil.copy(file, Path(folder) / file.name)
+        with closing(sqlite3.connect(Path(folder) / path.name)) as db:
+            return db.execute(query).fetchall()

@@ -1,0 +1,106 @@
+"""`plateid run` as a process that is started again whenever it ends, as systemd does."""
+
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tests.campaign.record import End, Line, Record
+
+RESTART_S = 0.5
+"""Time until an ended service is started again, seconds."""
+STOP_S = 15.0
+"""Time in which the service stops, seconds; systemd kills it after that."""
+LINE = re.compile(
+    r"event=(?P<event>plate_seen|plate_left|\"camera (?:online|offline|stalled)\")"
+    r".* camera=(?P<camera>\w+)(?:.* plate=(?P<plate>\w+))?"
+)
+
+
+class Service:
+    """The service. `held` stops it; the oracle reads the store before each new start."""
+
+    def __init__(self, config: Path, record: Record, on_down: Callable[[], None]) -> None:
+        self._command = [sys.executable, "-m", "plateid", "run", "-c", str(config)]
+        self._log = config.with_name("plateid.log")
+        self._record = record
+        self._on_down = on_down
+        self._process: subprocess.Popen[str] | None = None
+        self._asked = False
+        self._closed = False
+        self._is_down = threading.Event()
+        self._may_run = threading.Event()
+        self._may_run.set()
+        self.environment: dict[str, str] | None = None
+        self.lock = threading.RLock()
+        self.runs = 0
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def keep(self) -> None:
+        """Runs the service until it is closed."""
+        while not self._closed:
+            self._is_down.clear()
+            self._run()
+            self._on_down()
+            self._is_down.set()
+            time.sleep(RESTART_S)
+            self._may_run.wait()
+
+    def send(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            if self._process is not None:
+                self._process.send_signal(number)
+
+    @contextmanager
+    def held(self, number: signal.Signals) -> Iterator[None]:
+        """Stops the service by a signal, and starts it again afterwards."""
+        with self.lock:
+            self._may_run.clear()
+            self._asked = True
+            self.send(number)
+            if not self._is_down.wait(STOP_S):
+                self._record.problems.append(f"{self._record.now:.1f} s: does not stop")
+                self.send(signal.SIGKILL)
+                self._is_down.wait()
+            try:
+                yield
+            finally:
+                self._asked = False
+                self._may_run.set()
+
+    def close(self) -> None:
+        """Stops the service for good."""
+        with self.held(signal.SIGTERM):
+            self._closed = True
+
+    def _run(self) -> None:
+        with self._log.open("a") as log:
+            self._process = subprocess.Popen(
+                self._command, stderr=subprocess.PIPE, text=True, env=self.environment
+            )
+            assert self._process.stderr is not None
+            for line in self._process.stderr:
+                log.write(f"{self._record.now:.2f} {line}")
+                log.flush()
+                self._note(line)
+            code = self._process.wait()
+            self._process.stderr.close()
+            orderly = self._asked and code == 0
+            log.write(f"{self._record.now:.2f} ended with {code}\n")
+        self._record.ends.append(End(self._record.now, self.runs, code, orderly))
+        self.runs += 1
+
+    def _note(self, line: str) -> None:
+        if found := LINE.search(line):
+            event, camera, plate = (found[name] or "" for name in ("event", "camera", "plate"))
+            now = self._record.now
+            self._record.lines.append(Line(now, self.runs, event.strip('"'), camera, plate))
