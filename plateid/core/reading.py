@@ -20,6 +20,8 @@ CANDIDATES = 5
 """Maximum number of published candidates."""
 MAX_VARIANTS = 64
 """Maximum number of texts with confusable characters that are tried against the syntax."""
+LONE_SHARE = 0.1
+"""Share of the one-character reads that are plates; the others are parts of signs and badges."""
 MIN_VARIANT_SHARE = 0.001
 """Minimum probability of such a text, relative to the most likely one."""
 
@@ -72,8 +74,9 @@ def fused_reading(fusion: Fusion, formats: Formats) -> Reading:
     """Returns the reading of all fused reads; EMPTY when nothing is legible.
 
     A candidate's weight is its probability times its syntax prior. The weights are scaled to the
-    sum of the most likely texts' probabilities. Strict syntax then drops the candidates that do
-    not match, without raising the confidence of the others; `plate_raw` always remains.
+    sum of the most likely texts' probabilities; a text of one character keeps `LONE_SHARE` of it.
+    Strict syntax then drops the candidates that do not match, without raising the confidence of the
+    others; `plate_raw` always remains.
     """
     positions = fusion.positions()
     if not best_text(positions):
@@ -83,11 +86,14 @@ def fused_reading(fusion: Fusion, formats: Formats) -> Reading:
         (h.probability * formats.prior(h.text), h) for h in _variants(likely, positions, formats)
     ]
     scale = sum(h.probability for h in likely) / sum(weight for weight, _ in weighted)
+    weighted = [
+        (weight * scale * (LONE_SHARE if len(h.text) == 1 else 1.0), h) for weight, h in weighted
+    ]
     if formats.strict:
         weighted = [(weight, h) for weight, h in weighted if formats.fits(h.text)]
     ranked = sorted(weighted, key=lambda pair: -pair[0])[:CANDIDATES]
     raw, best = likely[0].text, ranked[0][1] if ranked else NO_TEXT
-    candidates = tuple(Candidate(h.text, min(1.0, weight * scale)) for weight, h in ranked)
+    candidates = tuple(Candidate(h.text, min(1.0, weight)) for weight, h in ranked)
     return Reading(
         plate=best.text,
         plate_raw=raw,

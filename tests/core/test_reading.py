@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plateid.core.formats import shipped_formats
-from plateid.core.reading import Reading, single_reading
-from plateid.core.records import PlateRead
+from plateid.core.reading import Reading, read_detections, single_reading
+from plateid.core.records import Detection, PlateRead
 from plateid.core.text import CHARSET
 from tests.core.test_text import positions
 
@@ -107,6 +107,18 @@ def test_letters_among_digits_become_digits_without_regions(read):
     found = reading(read)
     assert (found.plate, found.plate_raw) == (read.replace("O", "0").replace("I", "1"), read)
     assert found.confidence < reading(found.plate).confidence
+
+
+def test_single_character_ranks_after_a_plate_that_is_read_with_less_confidence():
+    plate, badge = (Detection((x, 0.0, x + 9.0, 3.0), 0.9) for x in (0.0, 50.0))
+    reads = [
+        PlateRead(positions("B68SPK", probability=0.85), 0.8, 30),
+        PlateRead(positions("X", probability=0.99), 0.8, 30),
+    ]
+    for order in (1, -1):
+        detections = [plate, badge][::order]
+        found = read_detections(None, detections, lambda *_: reads[::order])
+        assert [each.text for each in found] == ["B68SPK", "X"]
 
 
 def test_matching_plate_stays_though_confusable_one_matches_too():
