@@ -13,6 +13,7 @@ def entry() -> None:
     A camera that does not respond blocks its thread in FFmpeg for up to a minute. Python would
     destroy the libraries' data while that thread runs, and crash: so it does not get to that.
     """
+    _open_closed_streams()
     try:
         main(prog_name="plateid")
     except SystemExit as end:
@@ -21,6 +22,22 @@ def entry() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(end.code if isinstance(end.code, int) else int(end.code is not None))
+
+
+def _open_closed_streams() -> None:
+    """Opens the standard streams that are closed: the next file opened would take their place.
+
+    To write to a closed standard output stays an error. Messages for a closed standard error are
+    lost.
+    """
+    modes = {"stdin": os.O_RDONLY, "stdout": os.O_RDONLY, "stderr": os.O_WRONLY}
+    for number, (name, mode) in enumerate(modes.items()):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, mode)
+            if opened != number:
+                os.dup2(opened, number)
+            stream = open(number, "w" if number else "r", encoding="utf-8")  # noqa: SIM115, PTH123
+            setattr(sys, name, stream)
 
 
 if __name__ == "__main__":

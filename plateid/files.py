@@ -6,6 +6,18 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
+
+MAX_TEXT_BYTES = 100_000_000
+"""Largest text file that is read: a configuration, a list, a secret."""
+
+
+def read_text(file: Path) -> str:
+    """Returns the text of a regular UTF-8 file, without its byte order mark.
+
+    Raises OSError as `read_file` does, or UnicodeDecodeError.
+    """
+    return read_file(file, limit_bytes=MAX_TEXT_BYTES).decode("utf-8-sig")
 
 
 def read_file(file: Path, *, limit_bytes: int) -> bytes:
@@ -13,6 +25,20 @@ def read_file(file: Path, *, limit_bytes: int) -> bytes:
 
     Raises OSError if it is larger than the limit or something else, such as a FIFO, which blocks.
     """
+    with _open_regular(file) as stream:
+        if os.fstat(stream.fileno()).st_size > limit_bytes:
+            raise OSError(errno.EFBIG, f"is larger than {limit_bytes:,} bytes", str(file))
+        return stream.read()
+
+
+def read_start(file: Path, count: int) -> bytes:
+    """Returns the first bytes of a regular file; raises OSError as `read_file` does."""
+    with _open_regular(file) as stream:
+        return stream.read(count)
+
+
+@contextmanager
+def _open_regular(file: Path) -> Iterator[BinaryIO]:
     if "\0" in str(file):
         raise OSError(errno.EINVAL, "has a NUL character in its name", str(file))
     descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -22,9 +48,7 @@ def read_file(file: Path, *, limit_bytes: int) -> bytes:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
         if not stat.S_ISREG(mode):
             raise OSError(errno.EINVAL, "is not a regular file", str(file))
-        if os.fstat(descriptor).st_size > limit_bytes:
-            raise OSError(errno.EFBIG, f"is larger than {limit_bytes:,} bytes", str(file))
-        return stream.read()
+        yield stream
 
 
 def is_replaceable(file: Path) -> bool:

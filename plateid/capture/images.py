@@ -12,7 +12,7 @@ from plateid.capture.jpeg import decode_jpeg
 from plateid.capture.png import SIGNATURE, mend_png
 from plateid.core.records import Box, Grey, Image
 from plateid.errors import SourceError
-from plateid.files import read_file
+from plateid.files import read_file, read_start
 
 MAX_PIXELS = 128_000_000
 """Larger images are refused before decoding; decoded, this many pixels take 384 MB."""
@@ -141,8 +141,7 @@ def _upright(pixels: Image, orientation: int) -> Image:
 def is_image(path: Path) -> bool:
     """Returns whether a file is an image, by its first bytes or else by its suffix."""
     try:
-        with path.open("rb") as file:
-            header = image_headers.parse(file.read(image_headers.MAGIC_BYTES))
+        header = image_headers.parse(read_start(path, image_headers.MAGIC_BYTES))
     except OSError:
         header = None
     return header is not None or path.suffix.lower() in IMAGE_SUFFIXES

@@ -37,6 +37,7 @@ _DEFAULT_FPS = 25
 
 def frame_count(path: Path) -> int | None:
     """Returns the approximate number of frames; None if the container does not state it."""
+    _modified_at(path)  # FFmpeg would wait for ever for some files that the kernel makes up
     with open_container(str(path)) as (container, stream):
         if stream.frames:
             return stream.frames

@@ -14,7 +14,7 @@ import click
 from plateid.bench.capacity import Load, measure
 from plateid.bench.scenes import FPS, write_still, write_traffic
 from plateid.bench.stages import STAGES, Bench, Profile, accuracy_of, decode_ms
-from plateid.commands.options import BUNDLE, to_counts
+from plateid.commands.options import BUNDLE, FilePath, not_nan, to_counts
 from plateid.config.models import bundle_path
 from plateid.demo import DEMO_VIDEO
 
@@ -23,9 +23,7 @@ PLATE_COUNTS = (0, 1, 5, 20)
 
 
 @click.command(epilog="Example: plateid bench --cameras 1,4 --seconds 60")
-@click.option(
-    "--video", type=click.Path(path_type=Path), help="Video file instead of the demo video."
-)
+@click.option("--video", type=FilePath(), help="Video file instead of the demo video.")
 @BUNDLE
 @click.option(
     "--cameras",
@@ -36,7 +34,8 @@ PLATE_COUNTS = (0, 1, 5, 20)
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(1),
+    type=click.FloatRange(1, 86_400),
+    callback=not_nan,
     default=24.0,
     show_default=True,
     help="Duration of the measurement of each number of cameras.",

@@ -1,8 +1,10 @@
 """`plateid check`: tests everything that the service needs, and prints one line for each test."""
 
+import errno
 import functools
 import os
 import shutil
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +19,14 @@ from plateid.config.outputs import WebhookConfig
 from plateid.config.plate_formats import expected_formats, formats_of
 from plateid.config.root import Config
 from plateid.core.wording import counted
-from plateid.errors import PlateidError, StoreError, os_errors_as
+from plateid.errors import (
+    OutputError,
+    PlateidError,
+    ServiceError,
+    StoreError,
+    os_errors_as,
+    printable,
+)
 from plateid.models.networks import Networks
 from plateid.outputs.mqtt import check_broker
 from plateid.outputs.webhook import Webhook
@@ -44,7 +53,7 @@ def check(path: Path) -> None:
     Prints one line for each; the exit code is 1 if any of them fails.
     """
     config = load_config(path)
-    click.echo(f"ok    config   {path}")
+    click.echo(printable(f"ok    config   {path}"))
     checks: list[tuple[str, Callable[[], str]]] = [
         ("regions", lambda: _regions(config)),
         *([("lists", lambda: _lists(config))] if config.lists.file else []),
@@ -53,7 +62,9 @@ def check(path: Path) -> None:
         *((f"camera {c.name}", functools.partial(_camera, c)) for c in config.camera),
         ("broker", lambda: _broker(config)),
         ("disk", lambda: _disk(config)),
+        *((f"logfile {f.name}", functools.partial(check_logfile, f)) for f in config.logfile.files),
         *([("web", lambda: _web(config))] if config.web.enabled else []),
+        *([("metrics", lambda: check_metrics(config))] if config.metrics.enabled else []),
     ]
     passed = [_run_check(name, test) for name, test in checks]
     click.echo(CLOCK_LINES[clock_synced()])
@@ -63,7 +74,7 @@ def check(path: Path) -> None:
 def _run_check(name: str, test: Callable[[], str]) -> bool:
     """Prints the result of a test; returns whether it passed."""
     try:
-        click.echo(f"ok    {name:8} {test()}")
+        click.echo(printable(f"ok    {name:8} {test()}"))
     except PlateidError as error:
         click.echo(f"FAIL  {name:8} {error}")
         return False
@@ -111,10 +122,39 @@ def _web(config: Config) -> str:
     return f"{web.host}:{web.port}, {'password' if read_credentials(file).admin else 'no password'}"
 
 
+def check_metrics(config: Config) -> str:
+    """Returns the address of the metrics; raises ServiceError if it is not of this device."""
+    host, port = str(config.metrics.host), config.metrics.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise ServiceError(f"{host}:{port}", error.strerror) from error
+        return f"{host}:{port}, in use, perhaps by the service"
+    return f"{host}:{port}"
+
+
+def check_logfile(file: Path) -> str:
+    """Returns a log file; raises OutputError if the service cannot create or write it."""
+    with os_errors_as(OutputError, file):
+        exists = file.exists()
+        needed = file if exists else _existing_parent(file)
+    if exists and not file.is_file():
+        raise OutputError(file, "is not a regular file")
+    if not os.access(needed, os.W_OK) or (not exists and not needed.is_dir()):
+        raise OutputError(file, f"{needed} cannot be written")
+    return str(file) if exists else f"{file}: not created yet"
+
+
+def _existing_parent(file: Path) -> Path:
+    return next(parent for parent in file.parents if parent.exists())
+
+
 def _disk(config: Config) -> str:
     path = config.store.path
     with os_errors_as(StoreError, path):
-        folder = next(parent for parent in path.parents if parent.exists())
+        folder = _existing_parent(path)
         free_mb, exists = shutil.disk_usage(folder).free // 1_000_000, path.exists()
     if free_mb < MIN_FREE_MB:
         raise StoreError(path, f"only {free_mb} MB free, {MIN_FREE_MB} needed")

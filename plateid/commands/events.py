@@ -11,10 +11,11 @@ import click
 
 from plateid.commands.options import CONFIG
 from plateid.config.load import load_config
+from plateid.config.root import Config
 from plateid.core.lists import compact
 from plateid.core.text import CHARSET
 from plateid.core.wording import counted
-from plateid.errors import StoreError
+from plateid.errors import StoreError, printable
 from plateid.store.history import History
 from plateid.store.purge import Purge, Purged
 from plateid.store.search import csv_lines, find, find_all, json_lines
@@ -52,8 +53,8 @@ def filters(command: Callable[..., None]) -> Callable[..., None]:
     return reduce(lambda decorated, option: option(decorated), reversed(FILTERS), command)
 
 
-def _history(config: Path) -> History:
-    path = load_config(config).store.path
+def _history(config: Config) -> History:
+    path = config.store.path
     if not path.exists():
         raise StoreError(path, "does not exist: no event has been stored")
     return History(path)
@@ -84,11 +85,12 @@ def search(path: Path, *, limit: int, as_json: bool, **options: Any) -> None:
 
     Times are local times with their offset from UTC.
     """
-    found = find(_history(path), _query(limit=limit, **options))
+    config = load_config(path)
+    found = find(_history(config), _query(limit=limit, **options))
     for event in found.events:
         click.echo(json.dumps(event, ensure_ascii=False) if as_json else _line(event))
     if not found.events:
-        click.echo(NO_EVENTS, err=as_json)
+        click.echo(_no_events(config, options["camera"]), err=as_json)
     if found.after and not as_json:
         click.echo(
             f"more than {limit} found: raise --limit, or use plateid events export", err=True
@@ -120,19 +122,32 @@ def _line(event: dict[str, Any]) -> str:
 )
 def export(path: Path, *, form: str, **options: Any) -> None:
     """Write all passes that match to standard output."""
-    found = find_all(_history(path), _query(**options))
-    lines = (csv_lines if form == "csv" else json_lines)(_with_notice(found))
+    config = load_config(path)
+    found = find_all(_history(config), _query(**options))
+    notice = _no_events(config, options["camera"])
+    lines = (csv_lines if form == "csv" else json_lines)(_with_notice(found, notice))
     for line in lines:
         click.echo(line, nl=False)
 
 
-def _with_notice(found: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yields the events; prints a notice on standard error if there are none."""
+def _no_events(config: Config, camera: str | None) -> str:
+    """Returns the notice of an empty result; it names the cameras if that of the search is unknown.
+
+    Events of a camera that is no longer configured are found without a notice.
+    """
+    names = [each.name for each in config.camera]
+    if camera is None or camera in names:
+        return NO_EVENTS
+    return printable(f"{NO_EVENTS}: there is no camera {camera}, only {', '.join(names)}")
+
+
+def _with_notice(found: Iterator[dict[str, Any]], notice: str) -> Iterator[dict[str, Any]]:
+    """Yields the events; prints the notice on standard error if there are none."""
     event = None
     for event in found:
         yield event
     if event is None:
-        click.echo(NO_EVENTS, err=True)
+        click.echo(notice, err=True)
 
 
 @events.command(epilog="Example: plateid events purge --before 2026-11-24")

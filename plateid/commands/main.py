@@ -2,6 +2,7 @@
 
 import errno
 import io
+import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -24,6 +25,9 @@ COMMANDS = {
 }
 """The commands, each in a module of its name, which is imported when it is called."""
 
+OUTPUT_ERRORS = {errno.ENOSPC, errno.EBADF, errno.EIO}
+"""Errors of a standard output on a full or broken disk, or that the caller has closed."""
+
 
 class Commands(click.Group):
     """The group of all commands."""
@@ -44,6 +48,18 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Runs the command line; output that cannot be written is exit code 1."""
+        try:
+            return super().main(*args, **extra)
+        except OSError as error:
+            is_service = sys.argv[1:2] == ["run"]
+            if error.errno not in OUTPUT_ERRORS or error.filename is not None or is_service:
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the rest is dropped
+            click.echo(f"the output cannot be written: {error.strerror}", err=True)
+            sys.exit(1)
+
     def invoke(self, context: click.Context) -> Any:
         """Runs a command; a wrong configuration is exit code 2, another failure 1."""
         try:
@@ -51,12 +67,6 @@ class Commands(click.Group):
         except PlateidError as error:
             click.echo("\n".join(error.lines), err=True)
             sys.exit(2 if isinstance(error, ConfigError) else 1)
-        except OSError as error:
-            is_ours = context.invoked_subcommand == "run" or error.filename is not None
-            if error.errno != errno.ENOSPC or is_ours:
-                raise
-            click.echo(f"the output cannot be written: {error.strerror}", err=True)
-            sys.exit(1)
 
 
 @click.group(

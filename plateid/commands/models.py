@@ -11,7 +11,7 @@ import click
 from plateid.bundles.install import InstallTarget, install_bundle, pack_bundle, rollback_bundle
 from plateid.bundles.installed_bundles import InstalledBundles
 from plateid.capture.video_file import read_video
-from plateid.commands.options import CONFIG
+from plateid.commands.options import CONFIG, FilePath, not_empty
 from plateid.commands.progress_report import ProgressReport
 from plateid.config.load import default_config, load_config
 from plateid.config.models import (
@@ -44,12 +44,12 @@ OPTIONAL_CONFIG = click.option(
     "-c",
     "--config",
     "path",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     default=lambda: default_config() if default_config().exists() else None,
     show_default="plateid.toml in the current directory, else /etc/plateid/plateid.toml, if any",
     help="Configuration file; its [models] section counts.",
 )
-BUNDLE = click.argument("bundle", required=False, metavar="[NAME|DIRECTORY]")
+BUNDLE = click.argument("bundle", required=False, callback=not_empty, metavar="[NAME|DIRECTORY]")
 
 
 @click.group(epilog="Example: plateid models list")
@@ -210,9 +210,9 @@ def to_golden(
 
 
 @models.command(epilog="Example: plateid models pack my-bundle --key key.pem --out my-bundle.tar")
-@click.argument("bundle", metavar="NAME|DIRECTORY")
-@click.option("--key", type=click.Path(path_type=Path), required=True, help="Private key, PEM.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Archive to write.")
+@click.argument("bundle", callback=not_empty, metavar="NAME|DIRECTORY")
+@click.option("--key", type=FilePath(), required=True, help="Private key, PEM.")
+@click.option("--out", type=FilePath(), required=True, help="Archive to write.")
 @click.option(
     "--golden",
     multiple=True,

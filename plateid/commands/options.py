@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import math
 import signal
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,44 @@ from plateid.config.load import default_config
 from plateid.config.models import DEFAULT_BUNDLE
 from plateid.service.supervisor import Supervisor
 
+MAX_COUNT = 64
+"""Largest number of cameras to measure."""
+
+
+class FilePath(click.Path):
+    """A path on the command line, as a Path; an empty one would be the current directory."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuses an empty path."""
+        if value == "":
+            self.fail("must not be empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def not_empty(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
+    """Refuses an empty name of a bundle, which would be the current directory."""
+    if text == "":
+        raise click.BadParameter("must not be empty")
+    return text
+
+
+def not_nan(
+    _context: click.Context, _parameter: click.Parameter, number: float | None
+) -> float | None:
+    """Refuses NaN, which click takes for a number of any range."""
+    if number is not None and math.isnan(number):
+        raise click.BadParameter("is not a number")
+    return number
+
+
 CONFIG = click.option(
     "-c",
     "--config",
     "path",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     default=default_config,
     show_default="plateid.toml in the current directory, else /etc/plateid/plateid.toml",
     help="Configuration file.",
@@ -23,6 +57,7 @@ BUNDLE = click.option(
     "--bundle",
     default=DEFAULT_BUNDLE.name,
     show_default=True,
+    callback=not_empty,
     metavar="NAME|DIRECTORY",
     help="Model bundle: the name of a shipped one, or a directory.",
 )
@@ -34,8 +69,8 @@ def to_counts(_context: click.Context, _parameter: click.Parameter, text: str) -
         counts = tuple(int(part) for part in text.split(",") if part)
     except ValueError:
         counts = (0,)
-    if any(count < 1 for count in counts):
-        raise click.BadParameter("must be numbers from 1, for example 1,2,4; or empty")
+    if not all(1 <= count <= MAX_COUNT for count in counts):
+        raise click.BadParameter(f"must be numbers from 1 to {MAX_COUNT}, as in 1,2,4; or empty")
     return counts
 
 

@@ -1,7 +1,6 @@
 """`plateid read`: reads images, directories and video files once, in order."""
 
 import json
-import math
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -14,28 +13,19 @@ from plateid.alpr import ALPR, annotated
 from plateid.capture.images import DamagedImageError, find_sources, is_image, read_image
 from plateid.capture.video_file import frame_count, read_video
 from plateid.capture.video_writer import VideoWriter
-from plateid.commands.options import BUNDLE
+from plateid.commands.options import BUNDLE, FilePath, not_nan
 from plateid.commands.output_folder import OutputFolder
 from plateid.commands.progress_report import ProgressReport
 from plateid.core.records import Detection, Frame, LazyImage, Plate, PlateEvent
 from plateid.core.wording import counted
-from plateid.errors import SourceError
+from plateid.errors import SourceError, printable
 from plateid.pipeline.camera_pipeline import CameraPipeline
 
 
-def to_score(
-    _context: click.Context, _parameter: click.Parameter, score: float | None
-) -> float | None:
-    """Refuses NaN, which click takes for a number from 0 to 1."""
-    if score is not None and math.isnan(score):
-        raise click.BadParameter("is not a number")
-    return score
-
-
 @click.command(epilog="Example: plateid read --out annotated --regions gb,ie car.jpg street.mp4")
-@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("sources", nargs=-1, required=True, type=FilePath())
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
-@click.option("--out", type=click.Path(path_type=Path), help="Directory for annotated copies.")
+@click.option("--out", type=FilePath(), help="Directory for annotated copies.")
 @click.option(
     "--regions",
     default="",
@@ -45,14 +35,14 @@ def to_score(
 @click.option("--strict", is_flag=True, help="Print only texts that match the regions' syntax.")
 @click.option(
     "--formats",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="FILE",
     help="TOML file of plate syntax, in the form of plateid/core/formats.toml.",
 )
 @click.option(
     "--min-score",
     type=click.FloatRange(0, 1),
-    callback=to_score,
+    callback=not_nan,
     help="Minimum detection score instead of the bundle's.",
 )
 @click.option("--crops", is_flag=True, help="Each image is one plate that is already cut out.")
@@ -132,7 +122,7 @@ class FileReader:
     def _read_video(self, file: Path, progress: ProgressReport) -> None:
         printer = EventPrinter(as_json=self.as_json)
         pipeline = self.alpr.pipeline(str(file), printer.accept)
-        frames = progress.report(read_video(file), file.name, frame_count(file))
+        frames = progress.report(read_video(file), printable(file.name), frame_count(file))
         try:
             if self.folder is None:
                 for frame in frames:
@@ -142,7 +132,7 @@ class FileReader:
         finally:
             pipeline.finish()
         if not printer.printed and not self.as_json:
-            click.echo(f"{file}: {_unpublished(pipeline.unpublished)}")
+            click.echo(printable(f"{file}: {_unpublished(pipeline.unpublished)}"))
 
 
 def _annotate(frames: Iterable[Frame], pipeline: CameraPipeline, path: Path) -> None:
@@ -173,12 +163,12 @@ class EventPrinter:
         self.printed += 1
         about = f"{event.plate_display} {event.confidence:.0%} {event.event_type}"
         text = f"{event.camera}: {about} {event.dwell_s:.1f} s"
-        click.echo(event.to_json() if self._as_json else text)
+        click.echo(event.to_json() if self._as_json else printable(text))
 
 
 def _text(file: Path, plates: Sequence[Plate]) -> str:
     described = (f"{p.text} {p.confidence:.0%}" if p.text else "unreadable plate" for p in plates)
-    return f"{file}: {', '.join(described) or 'no plate'}"
+    return printable(f"{file}: {', '.join(described) or 'no plate'}")
 
 
 def _decode(file: Path) -> tuple[LazyImage, SourceError | None]:

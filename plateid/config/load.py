@@ -14,6 +14,7 @@ from plateid.config.root import Config
 from plateid.config.section import Section
 from plateid.config.storage import StoreConfig
 from plateid.errors import ConfigError, InvalidConfigError, reason_of
+from plateid.files import read_text
 
 FILE = "plateid.toml"
 """Default name of the configuration file."""
@@ -39,7 +40,7 @@ def load_config(path: Path) -> Config:
     Raises ConfigError, which names all syntax errors and wrong keys.
     """
     try:
-        text = path.read_text("utf-8-sig")
+        text = read_text(path)
         table = tomllib.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         reason = _syntax(reason_of(error))

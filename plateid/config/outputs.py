@@ -1,5 +1,6 @@
 """Where events go: `[mqtt]`, `[homeassistant]`, `[lists]`, `[[webhook]]` and `[logfile]`."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool, StrictFloat, model_validator
@@ -142,3 +143,8 @@ class LogfileConfig(Section):
     jsonl: ConfigPath | None = Field(
         default=None, description="File that gets each event as a line of JSON"
     )
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that are written."""
+        return tuple(file for file in (self.csv, self.jsonl) if self.enabled and file is not None)

@@ -6,6 +6,7 @@ from plateid.config.cameras import EventsConfig
 from plateid.config.root import Config
 from plateid.core.formats import Formats, shipped_formats, with_tables
 from plateid.errors import ConfigError, reason_of
+from plateid.files import read_text
 
 
 def load_formats(path: Path | None) -> Formats:
@@ -16,7 +17,7 @@ def load_formats(path: Path | None) -> Formats:
     if path is None:
         return shipped_formats()
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(path, reason_of(error)) from error
     return with_tables(text, path)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from plateid.config.outputs import MqttConfig
 from plateid.errors import BrokerError
+from plateid.files import MAX_TEXT_BYTES, read_file
 
 
 def read_password(config: MqttConfig) -> str | None:
@@ -63,7 +64,7 @@ def _load_certificate(context: ssl.SSLContext, certificate: Path, key: Path | No
 
 def _read(key: str, path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_file(path, limit_bytes=MAX_TEXT_BYTES)
     except OSError as error:
         raise BrokerError(f"mqtt.{key}", f"{path}: {error.strerror}") from error
 

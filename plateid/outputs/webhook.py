@@ -19,6 +19,7 @@ from plateid import __version__
 from plateid.config.outputs import WebhookConfig
 from plateid.core.records import OutboxEntry, PlateEvent
 from plateid.errors import ConfigError, OutputError, RefusedError, reason_of
+from plateid.files import read_text
 
 SECRET_BYTES = range(24, 65)
 """Allowed lengths of a secret, bytes, by the specification."""
@@ -140,7 +141,7 @@ def read_secret(file: Path) -> bytes:
     Raises ConfigError if the file cannot be read, or is not such a secret.
     """
     try:
-        text = file.read_text().strip()
+        text = read_text(file).strip()
         secret = base64.b64decode(text.removeprefix("whsec_"), validate=True)
     except (binascii.Error, ValueError) as error:
         raise ConfigError(file, "is not base64, as of `openssl rand -base64 32`") from error

@@ -11,7 +11,7 @@ import structlog
 from plateid.config.outputs import ListsConfig
 from plateid.core.lists import ListEntry, Lists
 from plateid.errors import ConfigError, os_errors_as, reason_of
-from plateid.files import replace_text
+from plateid.files import MAX_TEXT_BYTES, read_file, replace_text
 from plateid.store.list_csv import COLUMNS, parse_entries
 
 FileState = tuple[int, int, int]
@@ -136,7 +136,7 @@ def state_of(text: str) -> str:
 
 def _read(file: Path) -> str:
     try:
-        return file.read_bytes().decode()
+        return read_file(file, limit_bytes=MAX_TEXT_BYTES).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(file, reason_of(error)) from error
 

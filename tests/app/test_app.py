@@ -267,11 +267,15 @@ def test_check_prints_one_line_each_and_fails_if_one_fails(config, broker):
     assert len(failed) == 1
     assert "broker" in failed[0]
     with_port(config, broker.port)
+    log_file = f'[logfile]\ncsv = "{config.parent}/events.csv"\n'
+    metrics = f"[metrics]\nenabled = true\nport = {free_port()}\n"
+    config.write_text(config.read_text() + log_file + metrics)
     done = check()
     assert done.returncode == 0, done.stdout
     assert [line.split()[1] for line in done.stdout.splitlines()] == [
-        *("config", "regions", "bundle", "camera", "broker", "disk", "clock")
+        *("config", "regions", "bundle", "camera", "broker", "disk", "logfile", "metrics", "clock")
     ]
+    assert not (config.parent / "events.csv").exists()
 
 
 def test_check_of_an_inaccessible_store_fails_and_the_others_run(config):

@@ -114,6 +114,13 @@ def test_search_without_result_says_so(ask, options, out, err):
     assert (done.stdout, done.stderr) == (out, err)
 
 
+def test_search_for_an_unknown_camera_names_the_known_ones(ask):
+    notice = "no events found: there is no camera yard, only gate\n"
+    assert ask("search", "--camera", "yard") == notice
+    done = ask("export", "--camera", "yard", whole=True)
+    assert (done.stdout.count("\n"), done.stderr) == (1, notice)
+
+
 def test_purge_of_all_events_asks_first(ask):
     assert "Delete all events in" in ask("purge", "--all", code=1, stdin="n\n")
     assert len(ask("search").splitlines()) == 2

@@ -28,13 +28,6 @@ def read(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
-@pytest.fixture
-def image(tmp_path: Path) -> Path:
-    path = tmp_path / "car.png"
-    cv2.imwrite(str(path), np.full((320, 640, 3), 90, np.uint8))
-    return path
-
-
 def test_image_gives_one_documented_json_object(image, bundle):
     done = read("--json", "--bundle", bundle, image)
     assert (done.returncode, done.stderr) == (0, "")

@@ -1,15 +1,21 @@
 """Messages for configurations that plateid refuses."""
 
+import os
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from plateid.config.load import load_config
+from plateid.config.outputs import ListsConfig
+from plateid.config.plate_formats import load_formats
 from plateid.config.problems import Lines
 from plateid.config.root import Config
 from plateid.errors import ConfigError
+from plateid.outputs.webhook import read_secret
+from plateid.store.list_file import ListFile
 from tests.config.test_load import GOOD, write
 
 CAMERA = '[[camera]]\nname = "gate"\nurl = "rtsp://camera.local/stream"\n'
@@ -192,6 +198,16 @@ def test_file_that_cannot_be_read_is_named(tmp_path):
     binary.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match=r"plateid.toml: line 1 is not UTF-8"):
         load_config(binary)
+
+
+def test_fifo_and_device_are_refused_without_waiting(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    lists = ListsConfig(file=tmp_path / "pipe")
+    for read in (load_config, load_formats, read_secret, lambda _: ListFile(lists, ())):
+        with pytest.raises(ConfigError, match=r"pipe: is not a regular file"):
+            read(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match=r"/dev/zero: is not a regular file"):
+        load_config(Path("/dev/zero"))
 
 
 @pytest.mark.parametrize(
