@@ -33,6 +33,11 @@ class LoginSession:
     password_hash: str = ""
     until: float = float("inf")
 
+    @property
+    def is_personal(self) -> bool:
+        """Whether it belongs to one browser; without a password, all users share a session."""
+        return bool(self.password_hash)
+
 
 class Access:
     """Decides which requests have access. Thread-safe.

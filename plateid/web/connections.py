@@ -2,13 +2,18 @@
 
 import asyncio
 import socket
+from collections.abc import Collection
 from typing import Any
 
 from plateid.errors import PlateidError
+from plateid.web.throttle import network_of
 
 MAX_OPEN = 150
 """Maximum number of open TCP connections, also those without a request yet. Further ones are
 closed: recognition needs file descriptors as well."""
+MAX_OPEN_OF_ADDRESS = 60
+"""Maximum number of open connections of an address, or of an IPv6 /64. The reverse proxy is exempt:
+it connects for everybody."""
 STALLED_MS = 15_000
 """Time after which the kernel closes a connection whose peer takes no data, milliseconds."""
 KEEP_ALIVE_S = 60
@@ -19,9 +24,10 @@ REQUEST_HEADER_TIMEOUT_S = 10.0
 """Time-out for the header of the first and of each later request on a connection, seconds."""
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, proxy: object = None) -> socket.socket:
     """Returns a listening socket with these limits; raises PlateidError if the address is taken."""
     listener = _Listener(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.exempt = {network_of(str(proxy)), f"::ffff:{proxy}"}
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_MS)
@@ -37,23 +43,31 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class _Listener(socket.socket):
-    """A listening socket that keeps at most `MAX_OPEN` connections open."""
+    """A listening socket that keeps at most `MAX_OPEN` connections open.
+
+    Attributes:
+        exempt: Networks without the limit `MAX_OPEN_OF_ADDRESS`.
+    """
+
+    exempt: Collection[str] = ()
 
     def __init__(self, family: socket.AddressFamily) -> None:
         super().__init__(family)
-        self._open: set[socket.socket] = set()
+        self._open: dict[socket.socket, str] = {}
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Accepts a connection; raises ConnectionAbortedError, which asyncio ignores, at the limit.
+        """Accepts a connection; raises ConnectionAbortedError, which asyncio ignores, at a limit.
 
         Closed sockets have the file descriptor -1.
         """
         connection, address = super().accept()
-        self._open = {each for each in self._open if each.fileno() >= 0}
-        if len(self._open) >= MAX_OPEN:
+        self._open = {each: of for each, of in self._open.items() if each.fileno() >= 0}
+        network = network_of(address[0])
+        own = 0 if network in self.exempt else list(self._open.values()).count(network)
+        if len(self._open) >= MAX_OPEN or own >= MAX_OPEN_OF_ADDRESS:
             connection.close()
             raise ConnectionAbortedError
-        self._open.add(connection)
+        self._open[connection] = network
         return connection, address
 
 

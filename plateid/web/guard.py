@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+from collections import Counter
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from starlette.datastructures import MutableHeaders
@@ -21,7 +22,12 @@ MAX_FIELDS = 50
 """Maximum number of fields of a form."""
 BODY_TIMEOUT_S = 10.0
 """Time-out for the body of a request, seconds."""
+MAX_SESSION_REQUESTS = 16
+"""Maximum number of requests of a login session, or of the token, at a time. A browser makes six;
+all users share 40 threads."""
 FORM = "application/x-www-form-urlencoded"
+TOKEN_SESSION = LoginSession("viewer", password_hash="none")  # noqa: S106 - no password
+"""Session of all requests with the token of the JSON API."""
 SAFE_METHODS = ("GET", "HEAD")
 """Methods that change nothing, so that their origin is not checked."""
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
@@ -72,6 +78,7 @@ class Guard:
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
         self._access = access
+        self._running: Counter[LoginSession] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles a request, or raises HTTPException."""
@@ -82,9 +89,23 @@ class Guard:
                 check_origin(request)
             session = self._session(request)
             scope.setdefault("state", {})["session"] = session
-            if session is None and not scope["path"].startswith(OPEN_PATHS):
+            if session is not None:
+                await self._limited(session, scope, receive, send)
+                return
+            if not scope["path"].startswith(OPEN_PATHS):
                 raise HTTPException(401)
         await self._app(scope, receive, send)
+
+    async def _limited(
+        self, session: LoginSession, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        if session.is_personal and self._running[session] >= MAX_SESSION_REQUESTS:
+            raise HTTPException(503, f"{MAX_SESSION_REQUESTS} of your requests are not done yet")
+        self._running[session] += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._running -= Counter((session,))  # drops zeros
 
     def _check_host(self, request: HTTPConnection) -> None:
         """Without a password, serves only local clients that came without a proxy.
@@ -102,7 +123,7 @@ class Guard:
     def _session(self, request: HTTPConnection) -> LoginSession | None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and request.scope["path"].startswith("/api/"):
-            return LoginSession("viewer") if self._access.has_token(token.strip()) else None
+            return TOKEN_SESSION if self._access.has_token(token.strip()) else None
         return self._access.session(request.cookies.get(COOKIE, ""))
 
 

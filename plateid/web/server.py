@@ -97,7 +97,7 @@ class WebServer:
         report, file, reload = self._parts
         self._site, app = make_site(self._config, self._live, report, file=file, reload=reload)
         server, web = uvicorn.Server(self._settings(app)), self._config.web
-        serving = _serve(server, listen(str(web.host), web.port))
+        serving = _serve(server, listen(str(web.host), web.port, web.proxy))
         thread = threading.Thread(target=asyncio.run, args=(serving,), name="web", daemon=True)
         thread.start()
         self._running = server, thread

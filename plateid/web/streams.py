@@ -48,12 +48,9 @@ class Stream(StreamingResponse):
 
 
 def _check_room(streams: Counter[LoginSession], session: LoginSession) -> None:
-    """Limits the streams of a session, of all viewers, and of all users.
-
-    Without a password, all users share one session, which is limited like all of them.
-    """
+    """Limits the streams of a session, of all viewers, and of all users."""
     of_viewers = sum(number for each, number in streams.items() if each.role == "viewer")
-    if session.password_hash and streams[session] >= MAX_SESSION_STREAMS:
+    if session.is_personal and streams[session] >= MAX_SESSION_STREAMS:
         raise HTTPException(503, f"{MAX_SESSION_STREAMS} streams are open: close other tabs")
     if streams.total() >= MAX_STREAMS or (
         session.role == "viewer" and of_viewers >= MAX_VIEWER_STREAMS

@@ -28,8 +28,8 @@ MAX_WAITING = 60
 checks may use only 1 / (n + 1) of it, so there is room for an address that has none."""
 BUSY_S = 5.0
 """Wait before another attempt if too many checks wait, seconds."""
-LOWEST_PRIORITY = 19
-"""Nice value of the thread that checks passwords: recognition goes first."""
+LOW_PRIORITY = 10
+"""Nice value of the thread that checks passwords: it gets a tenth of a core that is busy."""
 Result = TypeVar("Result")
 
 
@@ -109,4 +109,4 @@ class LoginQueue:
 
 def _lower_priority() -> None:
     with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOW_PRIORITY)

@@ -91,11 +91,11 @@ def test_flood_of_logins_holds_up_no_page_and_starts_few_threads(locked):
         assert {each.result() for each in flood} == {403}
 
 
-def test_password_check_has_the_lowest_priority():
+def test_password_check_has_a_low_priority():
     def priority():
         return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
-    assert asyncio.run(LoginQueue().run(priority, "a")) == 19
+    assert asyncio.run(LoginQueue().run(priority, "a")) == 10
 
 
 def test_number_of_waiting_checks_is_limited_but_a_fresh_address_has_room():
