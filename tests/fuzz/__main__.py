@@ -11,12 +11,10 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.fuzz.targets import TARGETS
+from tests.fuzz.targets import MEMORY, TARGETS
 from tests.hostile.mutations import TOKENS
 
 CACHE = Path(".fuzz_cache")
-MEMORY = "/dev/shm"  # noqa: S108 - a private folder in it
-"""Folder without a disk, which the syncs of a store would wear."""
 WORD = re.compile(rb"\w{3,20}")
 """Words of the seeds that mutations insert."""
 LIMITS = ("-timeout=20", "-rss_limit_mb=4096", "-max_len=20000", "-print_final_stats=1")

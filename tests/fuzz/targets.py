@@ -9,6 +9,8 @@ from tests.fuzz import file_targets, network_targets
 from tests.fuzz.file_targets import Target, data_set
 from tests.train.dataset.data_sets import HEADER, coco, voc
 
+MEMORY = "/dev/shm"  # noqa: S108 - targets get a private folder in it
+"""Folder without a disk, whose syncs would take most of the time."""
 TARGETS: dict[str, Callable[[Path], AbstractContextManager[Target]]] = {
     made.__name__: made
     for made in (

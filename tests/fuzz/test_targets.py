@@ -1,18 +1,21 @@
 """Each fuzz target holds for its seeds and some mutations; `make fuzz` runs them for minutes."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.targets import TARGETS
+from tests.fuzz.targets import MEMORY, TARGETS
 from tests.hostile.mutations import hostile, mutated
 
 MUTATIONS = 100
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_seeds_and_mutations_of_a_fuzz_target_hold(name, tmp_path):
-    with TARGETS[name](tmp_path) as (seeds, run):
+def test_seeds_and_mutations_of_a_fuzz_target_hold(name):
+    with TemporaryDirectory(dir=MEMORY) as place, TARGETS[name](Path(place)) as (seeds, run):
         for seed in seeds:
             run(seed)
 
