@@ -1,5 +1,6 @@
 """Sequence numbers of events: an epoch, which rises at each start, and a counter."""
 
+import secrets
 import threading
 import time
 from datetime import UTC, datetime
@@ -8,14 +9,18 @@ COUNTERS = 1 << 32
 """Number of sequence numbers in an epoch."""
 CLOCK_START_S = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
 """The moment from which an epoch of the clock counts seconds, Unix time."""
+UNSET_EPOCH = 1 << 20
+"""Least epoch if the clock is before 2026: above those of a million starts."""
 
 
 def clock_epoch() -> int:
     """Returns an epoch for a store that cannot be written: the seconds since 2026.
 
-    It is greater than every stored epoch, unless there was more than one start per second.
+    It is greater than every stored epoch, unless there was more than one start per second. A clock
+    that is not set gives a random epoch, or the next start would give the same one again.
     """
-    return max(1, int(time.time() - CLOCK_START_S))
+    seconds = int(time.time() - CLOCK_START_S)
+    return seconds if seconds > 0 else UNSET_EPOCH + secrets.randbelow(UNSET_EPOCH)
 
 
 class Sequence:

@@ -7,6 +7,7 @@ one is lost or duplicated. The seed fixes the vehicles and the faults.
 
 import argparse
 import collections
+import os
 import random
 import signal
 import sqlite3
@@ -17,7 +18,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 from tests.campaign.broker import CampaignBroker
@@ -29,6 +30,7 @@ from tests.campaign.plates import write_networks
 from tests.campaign.record import Record
 from tests.campaign.schedule import DISK, FAULTS, Fault, draw_faults, draw_vehicles
 from tests.campaign.service import Service
+from tests.support.faked_clock import FakedClock
 
 REPORT_S = 30.0
 """Time between two lines of progress, seconds."""
@@ -73,9 +75,10 @@ def run(seed: int, minutes: float, kinds: list[str], folder: Path) -> bool:
             camera.start()
             stack.callback(camera.kill)
         config = write_config(folder, store, broker.port, {n: c.url for n, c in cameras.items()})
-        service = Service(config, record, lambda: record.take_store(store))
-        faults = Faults(record, service, broker, cameras, store, disk)
-        with service_runs(service), watched(record):
+        clock = FakedClock(folder)
+        service = Service(config, record, lambda: record.take_store(store), clock.environment)
+        faults = Faults(record, service, broker, cameras, store, disk, clock)
+        with service_runs(service), watched(record, service):
             play(faults, schedule, minutes)
             drain(service, store)
         verdict = judge(record, vehicles)
@@ -129,10 +132,11 @@ def service_runs(service: Service) -> Iterator[None]:
 
 
 @contextmanager
-def watched(record: Record) -> Iterator[None]:
+def watched(record: Record, service: Service) -> Iterator[None]:
     """Notes when the machine is too busy."""
     stopped = threading.Event()
-    thread = threading.Thread(target=record.watch_machine, args=(stopped,))
+    arguments = (lambda: service.pid, stopped)
+    thread = threading.Thread(target=record.watch_machine, args=arguments)
     thread.start()
     try:
         yield
@@ -196,6 +200,8 @@ def main() -> None:
     if unknown := set(kinds) - FAULTS.keys():
         parser.error(f"unknown faults: {', '.join(sorted(unknown))}")
     seed = random.randrange(10**6) if options.seed is None else options.seed
+    with suppress(PermissionError):
+        os.nice(-10)  # other programs shall not disturb the vehicles
     with ExitStack() as stack:
         folder = options.keep or Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="plateid-campaign-"))

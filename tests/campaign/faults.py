@@ -18,6 +18,7 @@ from tests.campaign.disk import Disk
 from tests.campaign.record import Record
 from tests.campaign.schedule import Fault
 from tests.campaign.service import Service
+from tests.support.faked_clock import JUMPS, FakedClock
 
 PAGE = 4096
 HOGS = 4
@@ -36,6 +37,7 @@ class Faults:
     cameras: dict[str, Camera]
     store: Path
     disk: Disk | None
+    clock: FakedClock
 
     def do(self, fault: Fault) -> None:
         actions: dict[str, Callable[[Fault], None]] = {
@@ -45,6 +47,7 @@ class Faults:
             "cpu": self._limit_cpu,
             "memory": self._limit_memory,
             "damage": self._damage_store,
+            "clock": self._set_clock,
             "broker": self._break_broker,
             "camera": self._break_camera,
             "disk": self._break_disk,
@@ -85,6 +88,9 @@ class Faults:
             if not self.store.exists() or self._disk_fails():
                 return
             pending = self.record.take_store(self.store)
+            if pending is None:
+                return
+            self.record.is_damaged = True
             content = bytearray(self.store.read_bytes())
             start = int(fault.choice * (len(content) // PAGE)) * PAGE
             page = bytes(content[start : start + PAGE])
@@ -94,6 +100,10 @@ class Faults:
                     self.record.excused[identity] = event
             content[start : start + PAGE] = random.Random(fault.choice).randbytes(PAGE)
             self.store.write_bytes(content)
+
+    def _set_clock(self, fault: Fault) -> None:
+        """Sets the clock for good. It disturbs no vehicle."""
+        self.clock.jump(JUMPS[int(fault.choice * len(JUMPS))])
 
     def _disk_fails(self) -> bool:
         return any(kind.startswith("disk") for kind in self.record.active)

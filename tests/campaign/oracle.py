@@ -7,10 +7,10 @@ It demands:
 2. Every event that the service logged arrives, unless the service was killed within `IN_FLIGHT_S`,
    or both disk and broker failed until its end.
 3. Every vehicle that was shown whole to a running service and an undisturbed camera is published.
-4. The numbers within an epoch of `seq` have no gap.
+4. The numbers within an epoch of `seq` have no gap, and no two events have the same number.
 5. An event that arrives again has `replayed`, or is the same message, which the broker sent again.
 6. A vehicle has one pass; one that stood still before, during and after a disturbance, too. Each
-   pass has one event of each type.
+   pass has one event of each type on disk; a kill may take the other one from memory.
 """
 
 import itertools
@@ -78,7 +78,11 @@ def judge(record: Record, vehicles: dict[str, list[Vehicle]]) -> Verdict:
     verdict.lost += _gaps(by_id.values(), record.excused.values())
     verdict.expected = len(demanded | by_id.keys()) + sum(v in unseen for v in undisturbed)
     verdict.duplicated += _again(record.received)
-    verdict.duplicated += _twice(by_id.values())
+    verdict.duplicated += _twice(by_id[key] for key in record.stored.keys() & by_id.keys())
+    numbers = Counter(event["seq"] for event in by_id.values())
+    verdict.duplicated += [
+        f"seq {n} of {count} events" for n, count in numbers.items() if count > 1
+    ]
     verdict.duplicated += _split(record, by_id.values(), everyone, gaps)
     return verdict
 

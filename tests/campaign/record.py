@@ -6,14 +6,16 @@ import sqlite3
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-BEAT_S, LATE_S = 0.1, 0.7
-"""Interval of the machine's heartbeat, and the delay at which the machine counts as overloaded."""
+SAMPLE_S = 1.0
+"""Time between two looks at the waiting times of the service's threads, seconds."""
+BUSY_S = 0.5
+"""Waiting time for a core, all threads together, at which the machine is too busy, seconds."""
 STORED = """
     SELECT payload, EXISTS (SELECT 1 FROM delivery WHERE delivery.position = event.position)
     FROM event"""
@@ -69,6 +71,7 @@ class Record:
     stored: dict[str, dict[str, Any]] = field(default_factory=dict)
     excused: dict[str, dict[str, Any]] = field(default_factory=dict)
     damaged: list[bytes] = field(default_factory=list)
+    is_damaged: bool = False
     problems: list[str] = field(default_factory=list)
     active: list[str] = field(default_factory=list)
 
@@ -91,8 +94,11 @@ class Record:
         """Notes a message of the broker."""
         self.received.append(Received(self.now, payload, json.loads(payload)))
 
-    def take_store(self, path: Path) -> dict[str, dict[str, Any]]:
-        """Notes the events in the store of a stopped service; returns those not acknowledged."""
+    def take_store(self, path: Path) -> dict[str, dict[str, Any]] | None:
+        """Notes the events in the store of a stopped service; returns those not acknowledged.
+
+        None: it is still damaged, because the service was stopped before it opened the store.
+        """
         pending = {}
         try:
             for payload, waits in copied_rows(path, STORED):
@@ -100,17 +106,31 @@ class Record:
                 self.stored[event["id"]] = event
                 if waits:
                     pending[event["id"]] = event
+            self.is_damaged = False
         except sqlite3.Error as error:
+            if self.is_damaged:
+                return None
             self.problems.append(f"{self.now:.1f} s: the store of a stopped service: {error}")
         return pending
 
-    def watch_machine(self, stopped: threading.Event) -> None:
-        """Notes when the machine was too busy to run a thread, until `stopped`."""
-        before = self.now
-        while not stopped.wait(BEAT_S):
-            if self.now - before > BEAT_S + LATE_S:
-                self.windows.append(Window("machine", "", before, self.now))
-            before = self.now
+    def watch_machine(self, pid: Callable[[], int], stopped: threading.Event) -> None:
+        """Notes when the service had to wait for a core, until `stopped`."""
+        began, before = self.now, waited_s(pid())
+        while not stopped.wait(SAMPLE_S):
+            after = waited_s(pid())
+            if after - before > BUSY_S:
+                self.windows.append(Window("machine", "", began, self.now))
+            began, before = self.now, after
+
+
+def waited_s(pid: int) -> float:
+    """Returns how long the threads of a process have waited for a core, seconds."""
+    total = 0
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):
+                total += int((task / "schedstat").read_text().split()[1])
+    return total / 1e9
 
 
 def copied_rows(path: Path, query: str) -> list[tuple[Any, ...]]:

@@ -15,6 +15,7 @@ FAULTS = {
     "cpu": ("service", 3.0, 10.0),
     "memory": ("service", 3.0, 8.0),
     "damage": ("service", 0.0, 1.0),
+    "clock": ("clock", 0.0, 0.0),
     "broker-kill": ("broker", 0.5, 12.0),
     "broker-restart": ("broker", 0.5, 12.0),
     "broker-stop": ("broker", 0.5, 12.0),

@@ -1,12 +1,13 @@
 """`plateid run` as a process that is started again whenever it ends, as systemd does."""
 
+import os
 import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -25,7 +26,13 @@ LINE = re.compile(
 class Service:
     """The service. `held` stops it; the oracle reads the store before each new start."""
 
-    def __init__(self, config: Path, record: Record, on_down: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: Path,
+        record: Record,
+        on_down: Callable[[], None],
+        environment: Mapping[str, str],
+    ) -> None:
         self._command = [sys.executable, "-m", "plateid", "run", "-c", str(config)]
         self._log = config.with_name("plateid.log")
         self._record = record
@@ -36,14 +43,13 @@ class Service:
         self._is_down = threading.Event()
         self._may_run = threading.Event()
         self._may_run.set()
-        self.environment: dict[str, str] | None = None
+        self._environment = os.environ | environment
         self.lock = threading.RLock()
         self.runs = 0
 
     @property
     def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
+        return self._process.pid if self._process else 0
 
     def keep(self) -> None:
         """Runs the service until it is closed."""
@@ -85,7 +91,7 @@ class Service:
     def _run(self) -> None:
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
-                self._command, stderr=subprocess.PIPE, text=True, env=self.environment
+                self._command, stderr=subprocess.PIPE, text=True, env=self._environment
             )
             assert self._process.stderr is not None
             for line in self._process.stderr:
