@@ -12,6 +12,7 @@ import pytest
 
 import plateid
 from plateid import ALPR, Plate, PlateidError
+from plateid.capture.images import DamagedImageError
 from plateid.errors import SourceError
 from tests.support.bundles import detector_network, reader_network, write_bundle
 from tests.support.rtsp import RtspServer
@@ -66,6 +67,16 @@ def test_path_bytes_and_array_give_the_same_plates(alpr, image, tmp_path):
     assert round(plate.detection_confidence, 4) == plate.to_dict()["detection_confidence"] == 0.9
     with pytest.raises(FrozenInstanceError):
         plate.text = ""
+
+
+def test_damaged_image_is_an_error_that_holds_the_readable_part(alpr, image):
+    data = bytearray(cv2.imencode(".jpg", image)[1].tobytes())
+    data[-200:-160] = bytes(40)
+    with pytest.raises(DamagedImageError, match="image: is damaged: ") as raised:
+        alpr.read(bytes(data))
+    readable = raised.value.readable
+    (plate,) = alpr.read_detections(readable, alpr.detect(readable))
+    assert plate.text == "AB12"
 
 
 def test_draw_returns_a_copy_with_the_plates(alpr, image):

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from plateid.config.models import DEFAULT_BUNDLE, ModelsConfig
-from train.cli_options import COUNT, FOLDER, SEED, SIDE, example, to_bundle
+from train.cli_options import COUNT, FOLDER, SEED, SIDE, Folder, example, to_bundle
 from train.evaluation.plate_groups import GROUPS, LeaveOutRun
 from train.train_error import TrainError
 
@@ -38,7 +38,10 @@ from train.train_error import TrainError
     help="Precision of the new networks; int8 is for CPUs.  [default: float16]",
 )
 @click.option(
-    "--data", multiple=True, help="Folder of labelled images that calibrate int8; repeatable."
+    "--data",
+    type=Folder(),
+    multiple=True,
+    help="Folder of labelled images that calibrate int8; repeatable.",
 )
 @click.option("--out", type=FOLDER, default=Path("runs/bundle"), help="Folder to fill.")
 def export(**options: Any) -> None:

@@ -1,16 +1,16 @@
 """Decodes JPEG images, and detects damage that OpenCV prints without the name of the image."""
 
-from collections.abc import Mapping
-
 import av
 import av.error
+import cv2
 import numpy as np
 import simplejpeg
 from av.packet import Packet
-from av.video.codeccontext import VideoCodecContext
-from av.video.frame import VideoFrame
 
 from plateid.core.records import Image
+
+_AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+_START_OF_SCAN = b"\xff\xda"
 
 
 def decode_jpeg(data: bytes) -> tuple[Image | None, str | None]:
@@ -25,7 +25,18 @@ def decode_jpeg(data: bytes) -> tuple[Image | None, str | None]:
     try:
         return simplejpeg.decode_jpeg(data, "BGR", strict=False), damage
     except ValueError:
-        return _ffmpeg_image(data, damage)
+        if _ffmpeg_damage(data) or not _has_whole_segments(data):
+            return None, damage
+    # TurboJPEG does not know each kind of chroma subsampling
+    return cv2.imdecode(np.frombuffer(data, np.uint8), _AS_STORED), None
+
+
+def _has_whole_segments(data: bytes) -> bool:
+    """Returns whether the segments before the scan follow each other; OpenCV prints if not."""
+    position = 2
+    while data.startswith(b"\xff", position) and not data.startswith(_START_OF_SCAN, position):
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return data.startswith(_START_OF_SCAN, position)
 
 
 def _ffmpeg_damage(data: bytes) -> str | None:
@@ -33,26 +44,13 @@ def _ffmpeg_damage(data: bytes) -> str | None:
 
     FFmpeg alone would not do: it accepts more data than the header states.
     """
+    codec = av.CodecContext.create("mjpeg", "r")
+    codec.thread_count = 1
+    codec.options = {"err_detect": "explode", "lowres": "3"}  # 3: takes two thirds of the time
     try:
-        _ffmpeg_frames(data, {"lowres": "3"})  # takes two thirds of the time
+        codec.decode(Packet(data))
     except av.error.InvalidDataError:
         return "its coefficients are wrong"
     except av.error.FFmpegError:  # a kind of JPEG that FFmpeg does not know
         return None
     return None
-
-
-def _ffmpeg_image(data: bytes, damage: str) -> tuple[Image | None, str | None]:
-    """Decodes kinds of chroma subsampling that TurboJPEG does not know."""
-    try:
-        (frame,) = _ffmpeg_frames(data, {})
-    except (av.error.FFmpegError, ValueError):
-        return None, damage
-    return np.asarray(frame.to_ndarray(format="bgr24"), np.uint8), None
-
-
-def _ffmpeg_frames(data: bytes, options: Mapping[str, str]) -> list[VideoFrame]:
-    codec = VideoCodecContext.create("mjpeg", "r")
-    codec.thread_count = 1
-    codec.options = {"err_detect": "explode", **options}
-    return codec.decode(Packet(data))

@@ -182,10 +182,19 @@ def test_jpeg_is_decoded_as_opencv_does(jpeg):
     assert (pixels(decode_image(jpeg)) == expected).all()
 
 
-def test_unusual_chroma_subsampling_is_decoded():
-    jpeg = flat_jpeg(16, [(0x22, [100] * 4), (0x11, [90]), (0x12, [160, 160])])
+@pytest.mark.parametrize(
+    ("side", "components"),
+    [
+        (16, [(0x22, [100] * 4), (0x11, [90]), (0x12, [160, 160])]),
+        (16, [(0x21, [9, 200]), (0x11, [90]), (0x11, [160]), (0x21, [200, 99])]),
+    ],
+    ids=["mixed", "CMYK"],
+)
+def test_unusual_chroma_subsampling_is_decoded_as_opencv_does(side, components):
+    jpeg = flat_jpeg(side, components)
+    jpeg = jpeg if len(components) == 3 else jpeg.replace(b"\0\x10\0\x10", b"\0\x08\0\x10")
     expected = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-    assert np.abs(pixels(decode_image(jpeg)).astype(int) - expected).max() <= 2
+    assert (pixels(decode_image(jpeg)) == expected).all()
 
 
 def test_tiff_without_its_last_strip_is_truncated():

@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
+import click
 import pytest
 
 from train.__main__ import main
@@ -22,3 +23,19 @@ def test_command_of_a_guide_is_valid(command):
 
 def test_guides_show_every_command():
     assert {shlex.split(command)[0] for command in COMMANDS} >= set(main.commands)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "detector --data ''",
+        "export --reader '' --out x",
+        "latency ''",
+        "reader --data x --real nan",
+        "reader --data x --epochs true",
+    ],
+)
+def test_empty_path_and_nan_are_refused(command):
+    name, *arguments = shlex.split(command)
+    with pytest.raises(click.BadParameter, match=r"must not be empty|not a (number|valid)"):
+        main.commands[name].make_context(name, arguments)
