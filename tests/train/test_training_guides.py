@@ -32,7 +32,7 @@ def test_guides_show_every_command():
         "export --reader '' --out x",
         "latency ''",
         "reader --data x --real nan",
-        "reader --data x --epochs true",
+        "detector --data x --epochs true",
     ],
 )
 def test_empty_path_and_nan_are_refused(command):
