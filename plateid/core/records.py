@@ -99,11 +99,14 @@ class PlateRead:
             "no character".
         sharpness: Of the crop, 0 to 1; see `core.geometry.sharpness`.
         height: Height of the plate's box in pixels, without the bundle's margins.
+        margins: Space in the crop left and right of the text, in widths of the crop; 0 if the
+            reader does not say.
     """
 
     probabilities: NDArray[np.float32]
     sharpness: float
     height: float
+    margins: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from plateid.core.geometry import expanded, sharpness
 from plateid.core.records import Box, Image, LazyImage, PlateRead
-from plateid.core.text import ctc_positions, tempered
+from plateid.core.text import ctc_margins, ctc_positions, tempered
 from plateid.models.bundle import ReaderSpec
 from plateid.models.session import NetworkSession
 
@@ -36,7 +36,10 @@ class OnnxReader:
         batch = np.stack([to_reader_input(crop, self._spec) for crop in crops])
         return [
             PlateRead(
-                tempered(ctc_positions(steps), self._spec.temperature), sharpness(crop), y2 - y1
+                tempered(ctc_positions(steps), self._spec.temperature),
+                sharpness(crop),
+                y2 - y1,
+                ctc_margins(steps),
             )
             for steps, crop, (_, y1, _, y2) in zip(
                 self._session.run(batch), crops, boxes, strict=True

@@ -17,6 +17,7 @@ from plateid.core.records import (
     PlateRead,
 )
 from plateid.core.view import Size
+from plateid.pipeline.border import FAR, TOUCH, distance, place_of
 from plateid.pipeline.event_builder import EventBuilder
 from plateid.pipeline.motion import SIZE, MotionGate
 from plateid.pipeline.passes import Pass
@@ -24,9 +25,6 @@ from plateid.pipeline.settings import PipelineSettings
 from plateid.pipeline.tracking import Track, Tracker
 from plateid.pipeline.traffic import Traffic
 
-EDGE = 0.25
-"""Minimum distance of a plate from the border, in plate heights. A nearer plate may be cut off, and
-is not read."""
 MAX_READS = 6
 """Maximum number of plates that are read in one frame: it bounds the time that a car park takes."""
 MAX_SKIP = timedelta(seconds=0.18)
@@ -160,8 +158,8 @@ class CameraPipeline:
         self._traffic.end_lost(self._tracker.alive(), now)
         self._traffic.update(self._tracks, size, now, clock_step=frame.clock_step)
         boxes = (*(d.box for d in found), *(t.detection.box for t in self._tracks))
-        whole = [track for track in self._tracks if _is_whole(track.detection.box, part)]
-        self._read_due(image, self._traffic.due(whole, now), tuple(dict.fromkeys(boxes)))
+        due = self._traffic.due([t for t in self._tracks if self._is_legible(t, part)], now)
+        self._read_due(image, due, tuple(dict.fromkeys(boxes)), part)
 
     def _detected(self, image: LazyImage, part: Box) -> list[Detection]:
         x1, y1, x2, y2 = part
@@ -170,17 +168,18 @@ class CameraPipeline:
         found = self._detect(image.part(part))
         return [replace(each, box=moved(each.box, x1, y1)) for each in found]
 
-    def _read_due(self, image: LazyImage, due: list[Track], all_boxes: tuple[Box, ...]) -> None:
+    def _is_legible(self, track: Track, part: Box) -> bool:
+        """Returns whether the border leaves a plate legible; once read whole, it must be far."""
+        least = FAR if self._traffic.is_read_whole(track) else TOUCH
+        return distance(track.detection.box, part) >= least
+
+    def _read_due(
+        self, image: LazyImage, due: list[Track], all_boxes: tuple[Box, ...], part: Box
+    ) -> None:
         if not (due := due[:MAX_READS]):
             return
         reads = self._read(image, [track.detection.box for track in due])
         for track, read in zip(due, reads, strict=True):
-            self._traffic.add(track, read, BestFrame(image, track.detection.box, all_boxes))
-
-
-def _is_whole(box: Box, part: Box) -> bool:
-    """Returns whether the border of the searched part does not cut a plate off."""
-    x1, y1, x2, y2 = box
-    left, top, right, bottom = part
-    edge = EDGE * (y2 - y1)
-    return x1 - left >= edge and y1 - top >= edge and right - x2 >= edge and bottom - y2 >= edge
+            box = track.detection.box
+            frame = BestFrame(image, box, all_boxes)
+            self._traffic.add(track, read, frame, place_of(box, part, read))

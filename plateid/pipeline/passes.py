@@ -17,6 +17,7 @@ from plateid.core.records import (
     PlateRead,
 )
 from plateid.core.text import best_text
+from plateid.pipeline.border import Place
 from plateid.pipeline.clock_overlays import TextHistory
 from plateid.pipeline.stationary import Movement
 
@@ -42,6 +43,7 @@ class Pass:
         movement: Whether the plate is stationary.
         texts: The texts that were read while the plate was stationary.
         read_at: Time of the last read; None before the first one.
+        is_read_whole: Whether the plate was read far from the border.
         read_height: Greatest height of the boxes that were read, in pixels.
         is_restored: Whether the pass comes from an event that was published before a restart.
         is_over: Whether its `plate_left` was published before the restart, though the vehicle
@@ -62,6 +64,7 @@ class Pass:
         self.texts = TextHistory(now)
         self.read_at: datetime | None = None
         self.read_height = 0.0
+        self.is_read_whole = False
         self.is_restored = self.is_over = False
         self.direction: Direction | None = None
         self._path_step_s = FIRST_PATH_STEP_S
@@ -111,11 +114,20 @@ class Pass:
             self.path = self.path[::2]
             self._path_step_s *= 2
 
-    def add(self, read: PlateRead, frame: BestFrame) -> None:
-        """Adds a read, and keeps its frame if it is the best one so far."""
+    def add(self, read: PlateRead, frame: BestFrame, place: Place = "whole") -> None:
+        """Adds a read, and keeps its frame if it is the best one so far.
+
+        A plate that the border cuts off is not fused. Reads near the border are dropped once the
+        plate was read far from it.
+        """
+        self.read_at = self.last_seen
+        if place == "cut" or (place == "near" and self.is_read_whole):
+            return
+        if place == "whole" and not self.is_read_whole:
+            self.is_read_whole, self._fusion, self._best_quality = True, Fusion(), 0.0
         self._fusion.add(read)
         self._reading = None
-        self.read_at, self.read_height = self.last_seen, max(self.read_height, read.height)
+        self.read_height = max(self.read_height, read.height)
         if not self.movement.moved:
             self.texts.add(best_text(read.probabilities), self.last_seen)
         quality = read_weight(read) * read.height

@@ -10,6 +10,7 @@ from plateid.core.geometry import scaled
 from plateid.core.reading import Reading
 from plateid.core.records import BestFrame, EventType, PlateEvent, PlateRead
 from plateid.core.view import Size
+from plateid.pipeline.border import Place
 from plateid.pipeline.clock_overlays import ClockOverlays
 from plateid.pipeline.event_builder import EventBuilder
 from plateid.pipeline.lost_passes import LostPassBuffer
@@ -97,9 +98,13 @@ class Traffic:
         due = [track for track in tracks if self._is_due(track, now)]
         return sorted(due, key=lambda track: self._passes[track.id].unread_s(now), reverse=True)
 
-    def add(self, track: Track, read: PlateRead, frame: BestFrame) -> None:
+    def is_read_whole(self, track: Track) -> bool:
+        """Returns whether a track's plate was read far from the border."""
+        return self._passes[track.id].is_read_whole
+
+    def add(self, track: Track, read: PlateRead, frame: BestFrame, place: Place) -> None:
         """Adds a read to the pass of a track."""
-        self._passes[track.id].add(read, frame)
+        self._passes[track.id].add(read, frame, place)
 
     def publish(self, tracks: Sequence[Track], now: datetime) -> None:
         """Publishes `plate_seen` of each vehicle whose reading is good enough by now."""

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from plateid.core.text import (
     CHARSET,
     best_text,
+    ctc_margins,
     ctc_positions,
     edit_distance,
     n_best,
@@ -106,6 +107,19 @@ def test_probabilities_of_two_ways_to_one_text_add_up():
     both = {h.text: h.probability for h in n_best(rows / rows.sum(axis=1, keepdims=True), 9)}
     single = float(rows[0, 11] * rows[1, 0] / rows.sum(axis=1).prod())
     assert both["A"] == pytest.approx(2 * single, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("rows", "margins"),
+    [
+        (["--AB------", "----------"], (0.2, 0.6)),
+        (["--AB------", "-C-----D--"], (0.1, 0.2)),
+        (["A--------B", "----------"], (0.0, 0.0)),
+        (["----------", "----------"], (0.0, 0.0)),
+    ],
+)
+def test_margins_are_the_blank_steps_beside_the_text_of_all_rows(rows, margins):
+    assert ctc_margins(steps("".join(rows))) == pytest.approx(margins)
 
 
 def test_min_share_limits_the_search():
