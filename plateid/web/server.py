@@ -88,6 +88,7 @@ class WebServer:
             server, thread = self._running
             server.should_exit = True
             thread.join(STOP_S)
+            self._site.access.queue.close()
 
     def _start(self) -> None:
         import uvicorn  # noqa: PLC0415 - slow to load, needed with [web] only

@@ -88,11 +88,19 @@ def _keys(account: str, address: str) -> Iterator[tuple[tuple[str, str], int]]:
 
 
 class LoginQueue:
-    """Runs password checks one after another, each in a thread of low priority."""
+    """Runs password checks one after another in a thread of low priority.
+
+    It is always the same thread: the C library gives each thread another heap, and 19 MiB would
+    stay in each of them.
+    """
 
     def __init__(self) -> None:
         self._waiting: Counter[str] = Counter()
-        self._running = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(1, "login", _lower_priority)
+
+    def close(self) -> None:
+        """Ends the thread; checks that wait are cancelled."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def run(self, check: Callable[[], Result], address: str) -> Result:
         """Returns the result of `check`; raises LoginError if too many checks wait."""
@@ -100,9 +108,7 @@ class LoginQueue:
             raise LoginError(BUSY_S)
         self._waiting[address] += 1
         try:
-            async with self._running:
-                with ThreadPoolExecutor(1, "login", _lower_priority) as thread:
-                    return await asyncio.get_running_loop().run_in_executor(thread, check)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, check)
         finally:
             self._waiting -= Counter((address,))  # drops zeros
 

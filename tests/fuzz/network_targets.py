@@ -165,7 +165,10 @@ class Site:
             reload=lambda: None,
         )
         self._site.access._open_session = LoginSession("admin", csrf="token")
-        self.close = self._store.close
+
+    def close(self) -> None:
+        self._site.access.queue.close()
+        self._store.close()
 
     def _restore(self) -> None:
         for file, text in self._files.items():

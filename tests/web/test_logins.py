@@ -9,6 +9,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
+import psutil
 import pytest
 
 from plateid.web import access, throttle
@@ -95,7 +96,17 @@ def test_password_check_has_a_low_priority():
     def priority():
         return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
-    assert asyncio.run(LoginQueue().run(priority, "a")) == 10
+    with closing(LoginQueue()) as queue:
+        assert asyncio.run(queue.run(priority, "a")) == throttle.LOW_PRIORITY
+
+
+def test_password_checks_of_many_addresses_take_little_memory(locked):
+    for number in range(3):
+        status_of(locked, "wrong", f"127.0.5.{number}")
+    before = psutil.Process().memory_info().rss
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(lambda n: status_of(locked, "wrong", f"127.0.6.{n}"), range(1, 25)))
+    assert psutil.Process().memory_info().rss - before < 60e6
 
 
 def test_number_of_waiting_checks_is_limited_but_a_fresh_address_has_room():
@@ -110,7 +121,8 @@ def test_number_of_waiting_checks_is_limited_but_a_fresh_address_has_room():
         found = await asyncio.gather(*busy, return_exceptions=True)
         return sum(each is True for each in found), await fresh
 
-    done, fresh = asyncio.run(flood())
+    with closing(queue):
+        done, fresh = asyncio.run(flood())
     assert fresh == "checked"
     assert done < throttle.MAX_WAITING
 
