@@ -3,8 +3,6 @@
 import asyncio
 import ipaddress
 import math
-import os
-import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
@@ -28,8 +26,6 @@ MAX_WAITING = 60
 checks may use only 1 / (n + 1) of it, so there is room for an address that has none."""
 BUSY_S = 5.0
 """Wait before another attempt if too many checks wait, seconds."""
-LOW_PRIORITY = 10
-"""Nice value of the thread that checks passwords: it gets a tenth of a core that is busy."""
 Result = TypeVar("Result")
 
 
@@ -88,7 +84,7 @@ def _keys(account: str, address: str) -> Iterator[tuple[tuple[str, str], int]]:
 
 
 class LoginQueue:
-    """Runs password checks one after another in a thread of low priority.
+    """Runs password checks one after another in a thread, which takes half a core at most.
 
     It is always the same thread: the C library gives each thread another heap, and 19 MiB would
     stay in each of them.
@@ -96,7 +92,8 @@ class LoginQueue:
 
     def __init__(self) -> None:
         self._waiting: Counter[str] = Counter()
-        self._thread = ThreadPoolExecutor(1, "login", _lower_priority)
+        self._thread = ThreadPoolExecutor(1, "login")
+        self._spent_s = 0.0
 
     def close(self) -> None:
         """Ends the thread; checks that wait are cancelled."""
@@ -108,11 +105,16 @@ class LoginQueue:
             raise LoginError(BUSY_S)
         self._waiting[address] += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, check)
+            done = asyncio.get_running_loop().run_in_executor(self._thread, self._timed, check)
+            self._thread.submit(lambda: time.sleep(self._spent_s))
+            return await done
         finally:
             self._waiting -= Counter((address,))  # drops zeros
 
-
-def _lower_priority() -> None:
-    with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOW_PRIORITY)
+    def _timed(self, check: Callable[[], Result]) -> Result:
+        """Calls `check` and keeps its time, for which the thread then rests."""
+        started = time.monotonic()
+        try:
+            return check()
+        finally:
+            self._spent_s = time.monotonic() - started

@@ -106,6 +106,7 @@ def test_reload_reads_at_once_or_raises(file):
         (None, "No such file"),
         (b"plate,list\n\xff", "line 2 is not UTF-8"),
         (BAD.encode(), "line 2: list: 'white'"),
+        (b"plate,list\n" + 100_001 * b"A1,deny\n", "has 100001 entries, the maximum is 100000"),
     ],
 )
 def test_invalid_file_at_the_start_is_an_error(tmp_path, content, reason):

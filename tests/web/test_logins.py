@@ -2,7 +2,6 @@
 
 import asyncio
 import http.client
-import os
 import threading
 import time
 from collections import Counter
@@ -92,12 +91,14 @@ def test_flood_of_logins_holds_up_no_page_and_starts_few_threads(locked):
         assert {each.result() for each in flood} == {403}
 
 
-def test_password_check_has_a_low_priority():
-    def priority():
-        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+def test_password_checks_take_half_the_time():
+    async def check():
+        await asyncio.gather(*(queue.run(lambda: time.sleep(0.1), "a") for _ in range(5)))
 
     with closing(LoginQueue()) as queue:
-        assert asyncio.run(queue.run(priority, "a")) == throttle.LOW_PRIORITY
+        started = time.monotonic()
+        asyncio.run(check())
+        assert time.monotonic() - started > 0.1 * (5 + 4)
 
 
 def test_password_checks_of_many_addresses_take_little_memory(locked):
