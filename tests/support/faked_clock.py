@@ -1,6 +1,5 @@
 """A system clock that a test sets while plateid runs; the monotonic clocks go on (libfaketime)."""
 
-import random
 from pathlib import Path
 
 LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
@@ -28,9 +27,3 @@ class FakedClock:
         new = self._file.with_suffix(".new")
         new.write_text(f"{offset}\n")
         new.replace(self._file)
-
-    def jump_anywhere(self, chance: random.Random) -> str:
-        """Sets the clock to one of `JUMPS`, and returns it."""
-        offset = chance.choice(JUMPS)
-        self.jump(offset)
-        return offset
