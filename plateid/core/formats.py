@@ -28,8 +28,8 @@ LENIENT_MISMATCH_PRIOR = 0.5
 """Prior of a text that matches no pattern, if any country or one of `PERSONAL` is expected. It is
 high, because some countries have no table, and personal plates match none."""
 PERSONAL = frozenset({"au", "ca", "nz", "us"})
-"""Countries where many plates have a text of the owner's choice: 14 % of us-crops. Their fonts
-distinguish O from 0."""
+"""Countries where many plates have a text of the owner's choice, and fonts distinguish O from 0. Of
+the 745 plates of us-crops, 153 match no pattern."""
 UNTABLED_SHARE = 0.02
 """Assumed share (0-1) of a country's plates that its table lacks, for example vanity plates."""
 MAX_LENGTH = 64
