@@ -86,7 +86,7 @@ class Formats:
         """Returns the most likely country of a plate, one of the expected ones if there are any.
 
         A table issues a text with probability 1 / size of its smallest matching pattern, plus
-        `UNTABLED_SHARE` spread over all texts of this length. A country's tables are equally
+        `UNTABLED_SHARE` spread over all texts of this length. The parts of a country are equally
         likely. The confidence is the country's share of the sum over all countries. Unexpected
         tables have the weight `MISMATCH_PRIOR`.
         """
@@ -97,7 +97,7 @@ class Formats:
         by_chance = UNTABLED_SHARE * float(len(CHARSET)) ** -min(len(plate), MAX_LENGTH)
         weight = {code: by_chance * share for code, share in self._expectations.items()}
         for table, probability in issued.items():
-            weight[table[:2]] += probability * self._factor(table) / len(self._tables[table[:2]])
+            weight[table[:2]] += probability * self._factor(table) / self._parts(table[:2])
         best = max(expected, key=lambda code: weight[code])
         return Region(best, weight[best] / math.fsum(weight.values()))
 
@@ -125,6 +125,10 @@ class Formats:
 
     def _expects(self, table: str) -> bool:
         return not self.regions or table in self._expected
+
+    def _parts(self, code: str) -> int:
+        """Returns the number of parts of a country that has no syntax of its own, such as us."""
+        return 1 if code in self._tables[code] else len(self._tables[code])
 
     def _factor(self, table: str) -> float:
         return 1.0 if self._expects(table) else MISMATCH_PRIOR

@@ -112,6 +112,7 @@ def test_country_with_smallest_matching_pattern_is_most_likely():
     region = shipped_formats().region_of("CJ12ABC")
     assert region.code == "ro"
     assert region.confidence > 0.5
+    assert shipped_formats().region_of("LS15EBC").code == "gb"  # though Austria has such plates
     assert shipped_formats().region_of("LLLLLLLLLLLL") is None
 
 
