@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from itertools import starmap
+from itertools import chain, starmap
 
 import numpy as np
 
@@ -24,6 +24,8 @@ _ADAM7 = (
 """Passes of an interlaced image: first column, first row, column step, row step."""
 _FILTERS = 5
 """Number of row filters; libpng stops at a row with another one."""
+_MAX_BYTES = 520_000_000
+"""Largest uncompressed image that is decoded: 128 million pixels of 4 bytes and their filters."""
 _MAX_LOSS = 8
 """Size of the image relative to what is left of it, beyond which it is not worth the memory."""
 _PIECE_BYTES = 1024
@@ -43,6 +45,8 @@ def mend_png(data: bytes) -> tuple[bytes | None, str | None]:
     if not shapes or (header[_COLOUR] == _PALETTE and b"PLTE" not in kept):
         return None, damage or "its header is wrong"
     size = sum(count * length for count, length in shapes)
+    if size > _MAX_BYTES:
+        return None, f"its pixels take {size:,} bytes, more than {_MAX_BYTES:,}"
     pixels = _inflated(b"".join(content for kind, content, _ in chunks if kind == b"IDAT"), size)
     if len(pixels) != size:
         damage = damage or "its header states another size than its pixels have"
@@ -52,7 +56,8 @@ def mend_png(data: bytes) -> tuple[bytes | None, str | None]:
     if _clears_filters(pixels, shapes):
         damage = damage or "its pixels are wrong"
     kept |= {b"IDAT": zlib.compress(pixels, 0), b"IEND": b""}
-    return SIGNATURE + b"".join(starmap(_chunk, kept.items())), damage
+    pixels.clear()  # of a large image, two copies are enough
+    return b"".join([SIGNATURE, *chain.from_iterable(starmap(_parts, kept.items()))]), damage
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
@@ -65,8 +70,8 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
         position = end + 4
 
 
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    return len(content).to_bytes(4, "big") + kind + content + _checksum(kind, content)
+def _parts(kind: bytes, content: bytes) -> tuple[bytes, ...]:
+    return len(content).to_bytes(4, "big"), kind, content, _checksum(kind, content)
 
 
 def _checksum(kind: bytes, content: bytes) -> bytes:

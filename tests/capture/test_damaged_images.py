@@ -115,12 +115,13 @@ def test_header_that_states_another_size_is_damage(size):
         (320, 240, 8, 2, 1, 0, 0),
         (0, 0, 8, 2, 0, 0, 0),
         (8000, 8000, 8, 2, 0, 0, 0),
+        (10_000, 10_000, 16, 6, 0, 0, 0),
     ],
-    ids=["depth", "palette", "interlace", "method", "empty", "memory"],
+    ids=["depth", "palette", "interlace", "method", "empty", "loss", "memory"],
 )
 def test_png_with_a_wrong_header_is_an_error(header):
     png = PNG[:8] + chunk(b"IHDR", struct.pack(">IIBBBBB", *header)) + PNG[33:]
-    with pytest.raises(SourceError, match="its header") as raised:
+    with pytest.raises(SourceError, match=r"its (header|pixels)") as raised:
         decode_image(png)
     assert not isinstance(raised.value, DamagedImageError)
 
