@@ -9,6 +9,7 @@ It demands:
 3. Every vehicle that was shown whole to a running service and an undisturbed camera is published.
 4. The numbers within an epoch of `seq` have no gap, and no two events have the same number.
 5. An event that arrives again has `replayed`, or is the same message, which the broker sent again.
+   It may lack the mark if it came first from a disk that failed, and so could not keep the mark.
 6. A vehicle has one pass; one that stood still before, during and after a disturbance, too. Each
    pass has one event of each type on disk; a kill may take the other one from memory.
 """
@@ -77,7 +78,7 @@ def judge(record: Record, vehicles: dict[str, list[Vehicle]]) -> Verdict:
     verdict.lost += [f"vehicle {v}" for v in undisturbed if v in unseen]
     verdict.lost += _gaps(by_id.values(), record.excused.values())
     verdict.expected = len(demanded | by_id.keys()) + sum(v in unseen for v in undisturbed)
-    verdict.duplicated += _again(record.received)
+    verdict.duplicated += _again(record)
     verdict.duplicated += _twice(by_id[key] for key in record.stored.keys() & by_id.keys())
     numbers = Counter(event["seq"] for event in by_id.values())
     verdict.duplicated += [
@@ -152,12 +153,14 @@ def _gaps(events: Iterable[dict], excused: Iterable[dict]) -> Iterator[str]:
                 yield f"seq {epoch} * 2**32 + {number}"
 
 
-def _again(received: Iterable[Received]) -> Iterator[str]:
+def _again(record: Record) -> Iterator[str]:
     """Yields the events that arrived again without `replayed`."""
-    first: dict[str, bytes] = {}
-    for each in received:
-        before = first.setdefault(each.event["id"], each.payload)
-        if before != each.payload and not each.event["replayed"]:
+    failures = [(w.begin, w.end + IN_FLIGHT_S) for w in record.windows if w.kind == "disk"]
+    first: dict[str, Received] = {}
+    for each in record.received:
+        before = first.setdefault(each.event["id"], each)
+        marked = each.event["replayed"] or before.payload == each.payload
+        if not marked and not _overlapping(failures, (before.at, before.at)):
             yield f"not marked as replayed at {each.at:.1f}: {_named(each.event)}"
 
 

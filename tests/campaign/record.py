@@ -14,8 +14,8 @@ from typing import Any
 
 SAMPLE_S = 1.0
 """Time between two looks at the waiting times of the service's threads, seconds."""
-BUSY_S = 0.5
-"""Waiting time for a core, all threads together, at which the machine is too busy, seconds."""
+BUSY_S = 0.4
+"""Waiting time of one thread for a core at which the machine is too busy, seconds."""
 STORED = """
     SELECT payload, EXISTS (SELECT 1 FROM delivery WHERE delivery.position = event.position)
     FROM event"""
@@ -114,23 +114,23 @@ class Record:
         return pending
 
     def watch_machine(self, pid: Callable[[], int], stopped: threading.Event) -> None:
-        """Notes when the service had to wait for a core, until `stopped`."""
-        began, before = self.now, waited_s(pid())
+        """Notes when a thread of the service had to wait for a core, until `stopped`."""
+        began, before = self.now, waits_s(pid())
         while not stopped.wait(SAMPLE_S):
-            after = waited_s(pid())
-            if after - before > BUSY_S:
+            after = waits_s(pid())
+            if any(wait_s - before.get(task, 0.0) > BUSY_S for task, wait_s in after.items()):
                 self.windows.append(Window("machine", "", began, self.now))
             began, before = self.now, after
 
 
-def waited_s(pid: int) -> float:
-    """Returns how long the threads of a process have waited for a core, seconds."""
-    total = 0
+def waits_s(pid: int) -> dict[str, float]:
+    """Returns how long each thread of a process has waited for a core, seconds."""
+    waits = {}
     with suppress(OSError):
         for task in Path(f"/proc/{pid}/task").iterdir():
             with suppress(OSError):
-                total += int((task / "schedstat").read_text().split()[1])
-    return total / 1e9
+                waits[task.name] = int((task / "schedstat").read_text().split()[1]) / 1e9
+    return waits
 
 
 def copied_rows(path: Path, query: str) -> list[tuple[Any, ...]]:

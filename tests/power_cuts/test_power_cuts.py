@@ -53,8 +53,10 @@ def logging_disk(image: Path, log: Path, folder: Path) -> Iterator[Path]:
     command = ["/usr/bin/python3", str(Path(__file__).with_name("logging_disk.py"))]
     with subprocess.Popen([*command, folder, image, log]) as process:
         until((folder / "disk").exists)
-        yield folder / "disk"
-        subprocess.run(["umount", folder], check=True)
+        try:
+            yield folder / "disk"
+        finally:
+            subprocess.run(["umount", folder], check=True)
         assert process.wait(10) == 0
 
 
@@ -89,7 +91,7 @@ class Acknowledged:
 def work(path: Path, done: Acknowledged) -> None:
     """Uses a store: appends, delivers, empties the write-ahead log, closes, repairs damage."""
     for part in range(3):
-        with closing(EventStore(path, replaces_corrupt=True)) as store:
+        with closing(EventStore(path, service=True)) as store:
             assert store.replaced == (part == 2)
             outbox = outbox_of(store)
             for number in range(EVENTS // 3):
@@ -162,7 +164,7 @@ def check(folder: Path, at: int, done: Acknowledged) -> None:
     """Opens the store that a power cut left, and looks for what was acknowledged before."""
     acknowledged = {identity for then, identity in done.events if then <= at}
     began = time.monotonic()
-    with closing(EventStore(folder / "store.sqlite3", replaces_corrupt=True)) as store:
+    with closing(EventStore(folder / "store.sqlite3", service=True)) as store:
         assert time.monotonic() - began < OPEN_S
         assert not store.replaced or at > done.damaged_at
         stored = [identity for (identity,) in store.rows("SELECT id FROM event")]
