@@ -36,6 +36,8 @@ REPORT_S = 30.0
 """Time between two lines of progress, seconds."""
 DRAIN_S = 90.0
 """Time in which the last events are sent, seconds: longer than the longest wait for the broker."""
+PRIORITY = -10
+"""Change of the priority, for root: both of the process and of its session (see sched(7))."""
 PENDING = "SELECT count(*) FROM delivery"
 CONFIG = """
 device = "campaign"
@@ -200,8 +202,9 @@ def main() -> None:
     if unknown := set(kinds) - FAULTS.keys():
         parser.error(f"unknown faults: {', '.join(sorted(unknown))}")
     seed = random.randrange(10**6) if options.seed is None else options.seed
-    with suppress(PermissionError):
-        os.nice(-10)  # other programs shall not disturb the vehicles
+    with suppress(OSError):  # other programs shall not disturb the vehicles
+        os.nice(PRIORITY)
+        Path("/proc/self/autogroup").write_text(str(PRIORITY))
     with ExitStack() as stack:
         folder = options.keep or Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="plateid-campaign-"))
