@@ -25,7 +25,7 @@ from tests.campaign.broker import CampaignBroker
 from tests.campaign.cameras import FrameServer, RtspCamera, Street
 from tests.campaign.disk import Disk
 from tests.campaign.faults import Faults
-from tests.campaign.oracle import judge
+from tests.campaign.oracle import ended, judge
 from tests.campaign.plates import write_networks
 from tests.campaign.record import Record
 from tests.campaign.schedule import DISK, FAULTS, Fault, draw_faults, draw_vehicles
@@ -84,6 +84,7 @@ def run(seed: int, minutes: float, kinds: list[str], folder: Path) -> bool:
             play(faults, schedule, minutes)
             drain(service, store)
         verdict = judge(record, vehicles)
+        record.problems += ended(record)
     for name, found in (("lost", verdict.lost), ("duplicated", verdict.duplicated)):
         for each in found:
             say(f"{name}: {each}")

@@ -12,6 +12,7 @@ It demands:
    It may lack the mark if it came first from a disk that failed, and so could not keep the mark.
 6. A vehicle has one pass; one that stood still before, during and after a disturbance, too. Each
    pass has one event of each type on disk; a kill may take the other one from memory.
+7. The service ends only if it is asked to, or under a limit of its memory.
 """
 
 import itertools
@@ -86,6 +87,14 @@ def judge(record: Record, vehicles: dict[str, list[Vehicle]]) -> Verdict:
     ]
     verdict.duplicated += _split(record, by_id.values(), everyone, gaps)
     return verdict
+
+
+def ended(record: Record) -> Iterator[str]:
+    """Yields when the service ended by itself."""
+    limits = [(w.begin, w.end + RECOVERY_S) for w in record.windows if w.kind == "memory"]
+    for end in record.ends:
+        if not end.asked and not _overlapping(limits, (end.at, end.at)):
+            yield f"{end.at:.1f} s: run {end.run} ended with {end.code}"
 
 
 def disturbances(record: Record, camera: str) -> list[Span]:

@@ -44,12 +44,16 @@ class Line:
 
 @dataclass(frozen=True)
 class End:
-    """The end of a run of the service; `orderly` if it was asked to stop and exited with 0."""
+    """The end of a run of the service; `asked` if the campaign ended it."""
 
     at: float
     run: int
     code: int
-    orderly: bool
+    asked: bool
+
+    @property
+    def orderly(self) -> bool:
+        return self.asked and self.code == 0
 
 
 @dataclass(frozen=True)

@@ -100,9 +100,8 @@ class Service:
                 self._note(line)
             code = self._process.wait()
             self._process.stderr.close()
-            orderly = self._asked and code == 0
             log.write(f"{self._record.now:.2f} ended with {code}\n")
-        self._record.ends.append(End(self._record.now, self.runs, code, orderly))
+        self._record.ends.append(End(self._record.now, self.runs, code, self._asked))
         self.runs += 1
 
     def _note(self, line: str) -> None:
