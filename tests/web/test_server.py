@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 import pytest
 
 from plateid.store.event_store import EventStore
-from plateid.web import connections, guard
+from plateid.web import connections, guard, throttle
 from plateid.web.credentials import (
     Credentials,
     credentials_file,
@@ -135,6 +135,23 @@ def test_public_server_starts_once_it_has_a_password(tmp_path, logs, more):
         assert "plateid web set-password" in outage_reason(logs)
         set_password(config)
         until(lambda: server.check() or server._running, 10)
+
+
+def test_wrong_passwords_behind_a_proxy_count_for_the_client_that_it_names(tmp_path):
+    def status(password, forwarded):
+        headers = {"Content-Type": FORM, "X-Forwarded-For": forwarded}
+        with closing(http.client.HTTPConnection("127.0.0.1", config.web.port)) as client:
+            client.request("POST", "/login", f"password={password}", headers)
+            return client.getresponse().status
+
+    with web_server(tmp_path, 'proxy = "127.0.0.1"') as (config, server):
+        set_password(config)
+        server.check()
+        forged = [status("wrong", f"198.51.100.{number}, 192.0.2.1") for number in range(6)]
+        assert forged == [*throttle.FREE_ATTEMPTS * [403], 429]
+        assert status(PASSWORD, "192.0.2.1") == 429
+        assert status(PASSWORD, "192.0.2.2") == 303
+        assert status(PASSWORD, "unknown") == 303
 
 
 def test_port_in_use_is_an_outage(tmp_path, logs):
