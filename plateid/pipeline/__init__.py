@@ -8,6 +8,7 @@ passes            one vehicle's pass, from its first detection to its last
 stationary        whether a plate moves, and since when it does not
 lost_passes       the lost-pass buffer: undetected vehicles that may still be there
 clock_overlays    clocks that the camera writes into the image
+border            which plates near the border of the image are whole, and which may be cut
 event_builder     builds complete events, with list match, position and snapshot
 settings          the settings of one camera's pipeline
 """
