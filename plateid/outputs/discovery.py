@@ -18,6 +18,8 @@ from plateid.outputs.retained_messages import RetainedMessages
 
 BIRTH_DELAY_S = 3.0
 """Longest delay of the answer to Home Assistant's start, seconds: all devices of a house answer."""
+STORE_RETRY_S = 30.0
+"""Time until the message is published again after the store has failed, seconds."""
 log = structlog.get_logger()
 
 
@@ -103,14 +105,26 @@ class DiscoveryPublisher:
         self._platforms = {id_: each["p"] for id_, each in self._components.items()}
 
     def _publish(self, retained: RetainedMessages) -> None:
-        before = self._store.components()
+        before = self._remembered()
         removed = {id_: before[id_] for id_ in before.keys() - self._platforms.keys()}
-        if self._platforms.keys() - before.keys():
-            self._store.set_components(before | self._platforms)  # on disk before it is published
         if self._components or before:
             retained.set(self._topic, self._payload(removed))
         self._removing = bool(removed)
+
+    def _remembered(self) -> dict[str, str]:
+        """Returns the components that were published before, and remembers the present ones.
+
+        While the store fails, Home Assistant gets the present ones only, and again later.
+        """
+        self._due_at = time.monotonic() + STORE_RETRY_S
+        try:
+            before = self._store.components()
+            if self._platforms.keys() - before.keys():
+                self._store.set_components(before | self._platforms)
+        except StoreError:
+            return {}
         self._due_at = None
+        return before
 
     def _forget_removed(self, retained: RetainedMessages) -> None:
         """Follows once the broker has the message that removes components."""

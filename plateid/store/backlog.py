@@ -57,7 +57,9 @@ class Backlog:
         self._failing_since: float | None = None
         self._written_at = 0.0
         self._lock = threading.RLock()
+        self._fails_since_start = False
         self.flush()
+        self._fails_since_start = self.failure is not None
 
     def __len__(self) -> int:
         """Number of events that are not on disk."""
@@ -129,8 +131,10 @@ class Backlog:
             with self._noted(raises=True):
                 entries = stored(done | self._waiting.keys())
             if self.failure is not None:
+                maybe = self._fails_since_start  # an earlier start may have sent them
                 entries = [
-                    replace(each, sent=each.sent or each.event.id in sent) for each in entries
+                    replace(each, sent=maybe or each.sent or each.event.id in sent)
+                    for each in entries
                 ]
                 entries += [
                     OutboxEntry(event, id_ in sent)
@@ -168,6 +172,9 @@ class Backlog:
             if self._failing_since is None and time.monotonic() < self._written_at + PROBE_S:
                 return
             self.store.probe()
+        if self._fails_since_start:
+            self.store.note_unknown_deliveries()
+            self._fails_since_start = False
         for id_, event in list(self._waiting.items()):
             sent_to, done_by = (
                 [output for output, ids in marks.items() if id_ in ids]

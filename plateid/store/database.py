@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from plateid.config.problems import problems_of
 from plateid.core.records import PlateEvent
 from plateid.errors import ConfigError, StoreError
-from plateid.store.disk import OUTSIDE, disk_errors
+from plateid.store.disk import OUTSIDE, disk_errors, path_errors
 from plateid.store.schema import APPLICATION_ID, LAYOUT, MQTT, STATEMENTS
 
 BUSY_S = 0.25
@@ -89,22 +89,22 @@ def open_database(
         return db
 
 
-def open_read_only(path: Path) -> sqlite3.Connection:
+def open_read_only(path: Path, busy_s: float = BUSY_S) -> sqlite3.Connection:
     """Opens a file that cannot be written. Raises sqlite3.Error if it cannot be read."""
     try:
-        return _opened_read_only(path, "mode=ro")
+        return _opened_read_only(path, "mode=ro", busy_s)
     except sqlite3.OperationalError:
         with disk_errors(path):
             log = path.with_name(f"{path.name}-wal")
             if log.exists() and log.stat().st_size:  # it may hold events that the file does not
                 raise
-        return _opened_read_only(path, "mode=ro&immutable=1")  # needs no file beside the store
+        return _opened_read_only(path, "mode=ro&immutable=1", busy_s)  # needs no other file
 
 
-def _opened_read_only(path: Path, mode: str) -> sqlite3.Connection:
+def _opened_read_only(path: Path, mode: str, busy_s: float) -> sqlite3.Connection:
     with ExitStack() as stack:
         uri = f"file:{quote(str(path))}?{mode}"
-        db = sqlite3.connect(uri, uri=True, timeout=BUSY_S, check_same_thread=False)
+        db = sqlite3.connect(uri, uri=True, timeout=busy_s, check_same_thread=False)
         stack.enter_context(closing(db))
         db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         stack.pop_all()
@@ -129,7 +129,7 @@ def check_is_store(path: Path) -> None:
 
     A file of zeros is what a power cut may leave of a store.
     """
-    with disk_errors(path):
+    with path_errors(path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "Is a directory")
         if not path.is_file():

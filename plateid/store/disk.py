@@ -54,14 +54,22 @@ class BusyError(DiskError):
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turns an OSError into DiskError, or into ConfigError if no disk can have such a path."""
+    """Turns an OSError into DiskError, or into StoreError if another disk would not help."""
     try:
         yield
-    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-        raise ConfigError("store.path", f"{path}: {error.strerror}") from error
     except OSError as error:
         kind = DiskError if error.errno in DISK else StoreError
         raise kind(path, error.strerror) from error
+
+
+@contextmanager
+def path_errors(path: Path) -> Iterator[None]:
+    """The same, but raises ConfigError for a path that no disk can have."""
+    with disk_errors(path):
+        try:
+            yield
+        except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+            raise ConfigError("store.path", f"{path}: {error.strerror}") from error
 
 
 def store_error(path: Path, error: Exception) -> StoreError:
@@ -79,7 +87,7 @@ def lock_store(store: Path) -> FileIO | None:
     can be no such folder.
     """
     try:
-        with disk_errors(store):
+        with path_errors(store):
             store.parent.mkdir(parents=True, exist_ok=True)
             lock = _lock_file(store.with_name(f"{store.name}.lock"))
     except DiskError:

@@ -72,6 +72,11 @@ class EventStore(StoreFile):
             db.executemany(MARK_SENT, [(output, id_) for id_ in sent])
             db.executemany(REMOVE, [(output, id_) for id_ in done])
 
+    def note_unknown_deliveries(self) -> None:
+        """Notes that each output may have all of its events."""
+        with self.transaction() as db:
+            db.execute("UPDATE delivery SET sent = 1")
+
     def last_seen(self) -> dict[str, str]:
         """Returns the time of the last stored event of each list entry, by entry name."""
         return dict(self.rows(LAST_SEEN))

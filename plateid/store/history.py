@@ -5,9 +5,9 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
 from plateid.errors import StoreError
+from plateid.store.database import open_read_only
 from plateid.store.event_store import LAST_SEEN
 
 QUERY_S = 5.0
@@ -37,8 +37,7 @@ class History:
         """
         until = time.monotonic() + limit_s
         try:
-            uri = f"file:{quote(str(self.path))}?mode=ro"
-            with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_S)) as db:
+            with closing(open_read_only(self.path, BUSY_S)) as db:
                 db.set_progress_handler(lambda: time.monotonic() > until, STEPS)
                 yield db
         except sqlite3.Error as error:

@@ -14,8 +14,8 @@ import structlog
 from plateid.config.storage import DAY_S, PlatePolicy, PrivacyConfig
 from plateid.core.clock import CLOCK
 from plateid.core.records import PlateEvent
-from plateid.errors import StoreError, os_errors_as
 from plateid.files import replace_text
+from plateid.store.disk import DiskError, disk_errors
 
 PlateForm = Literal["plain", "hashed", "dropped"]
 KEY_BYTES = 32
@@ -48,7 +48,7 @@ def read_key(file: Path) -> HashKey | None:
     Raises StoreError if the file exists but cannot be read.
     """
     try:
-        with os_errors_as(StoreError, file), suppress(FileNotFoundError):
+        with disk_errors(file), suppress(FileNotFoundError):
             made_at, key = file.read_text(encoding="ascii", errors="replace").split()
             return HashKey(float(made_at), bytes.fromhex(key))
     except ValueError:
@@ -62,7 +62,7 @@ def write_key(file: Path) -> HashKey:
     Raises StoreError if the file cannot be written. The old key stays.
     """
     made = HashKey(time.time(), secrets.token_bytes(KEY_BYTES))
-    with os_errors_as(StoreError, file):
+    with disk_errors(file):
         replace_text(file, f"{made.made_at:.0f} {made.key.hex()}\n", mode=0o600)
     return made
 
@@ -77,7 +77,8 @@ class Privacy:
     def __init__(self, config: PrivacyConfig, store: Path) -> None:
         """Reads the key beside the store, or makes one, if a rule is `hash`.
 
-        Raises StoreError if the key cannot be read or written.
+        If the disk fails, another key is used until `renew_key` can read or write the file. Raises
+        StoreError if the key cannot be read or written for another reason.
         """
         rules = (config.unlisted, config.listed)
         self.policy = " ".join(rules)
@@ -86,13 +87,18 @@ class Privacy:
         self._file = key_file(store)
         self._key: HashKey | None = None
         if "hash" in rules:
-            self._key = read_key(self._file) or write_key(self._file)
+            try:
+                self._key = read_key(self._file) or write_key(self._file)
+            except DiskError:
+                self._key = HashKey(0.0, secrets.token_bytes(KEY_BYTES))
 
     def renew_key(self) -> None:
         """Makes a new key once the old one is `key_days` old, or the clock has jumped that far.
 
         Raises StoreError if the key cannot be written. The old one stays.
         """
+        if self._key is not None and not self._key.made_at:  # the disk failed at the start
+            self._key = read_key(self._file) or write_key(self._file)
         key_s = self._config.key_days * DAY_S
         is_due = self._key is not None and abs(time.time() - self._key.made_at) >= key_s
         if is_due and CLOCK.is_trusted():

@@ -21,7 +21,7 @@ from plateid.store.database import (
     open_database,
     open_read_only,
 )
-from plateid.store.disk import BusyError, DiskError, disk_errors, store_error
+from plateid.store.disk import BusyError, DiskError, disk_errors, path_errors, store_error
 from plateid.store.salvage import is_interrupted, replace_damaged
 from plateid.store.schema import INSTANCE, LAYOUT, MAX_SEQ, MQTT
 from plateid.store.sequence import Sequence
@@ -78,7 +78,7 @@ class StoreFile:
         self._sequence = Sequence()
         self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
-        self._is_writable = self._is_known = False
+        self._is_read_only = self._is_known = False
         self._retry_at, self._reason = 0.0, ""
         with suppress(DiskError):
             self._prepare()
@@ -121,7 +121,7 @@ class StoreFile:
             except BusyError:
                 raise
             except DiskError as error:
-                self._drop(error.reason, time.monotonic() - started)
+                self._pause(error.reason, time.monotonic() - started, writes=writes)
                 raise
 
     def empty_log(self) -> bool:
@@ -133,7 +133,7 @@ class StoreFile:
         with self._lock:
             self._db = self._db or sqlite3.connect(":memory:")
             self._db.close()
-            self._service, self._is_writable, self._retry_at = False, True, 0.0
+            self._service, self._is_read_only, self._retry_at = False, False, 0.0
 
     def _open_first(self) -> None:
         """Opens the file; the service goes on without it if the disk fails."""
@@ -153,24 +153,26 @@ class StoreFile:
 
     def _prepare(self) -> None:
         """Creates the folder; raises ConfigError if there is something else than a store."""
-        with disk_errors(self.path):
+        with path_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
         check_is_store(self.path)
 
     def _connection(self, *, writes: bool) -> sqlite3.Connection:
         """Returns the open file. Opens it if there is none, or if it could be read only."""
-        if self._db is not None and writes and not self._is_writable:
-            self._db.close()
-            self._db = None
-        if self._db is None:
-            try:
-                self._db = self._opened()
-            except (sqlite3.Error, DiskError) as error:
-                damaged = isinstance(error, sqlite3.Error) and is_damage(error, opening=True)
-                if writes or damaged or not self._service:
-                    raise
-                self._db = self._opened_read_only()
-        return self._db
+        if self._db is not None and not (writes and self._is_read_only):
+            return self._db
+        try:
+            db = self._opened()
+        except (sqlite3.Error, DiskError) as error:
+            if isinstance(error, sqlite3.Error) and is_damage(error, opening=True):
+                self._close()
+                raise
+            if writes or not self._service:
+                raise
+            db = self._opened_read_only()
+        self._close()
+        self._db = db
+        return db
 
     def _opened(self) -> sqlite3.Connection:
         """Opens or creates the file, and starts an epoch in it."""
@@ -195,11 +197,11 @@ class StoreFile:
             if self._service:
                 db.execute("UPDATE device SET last_seq = max(last_seq, ?)", (first_seq,))
             stack.pop_all()
-        self._is_writable = True
+        self._is_read_only = False
         return db
 
     def _opened_read_only(self) -> sqlite3.Connection:
-        self._is_writable = False
+        self._is_read_only = True
         with ExitStack() as stack:
             db = open_read_only(self.path)
             stack.enter_context(closing(db))
@@ -240,14 +242,16 @@ class StoreFile:
 
     def _check_pause(self, *, writes: bool) -> None:
         """Raises DiskError while it is too early to open the file again."""
-        is_missing = self._db is None or (writes and not self._is_writable)
+        is_missing = self._db is None or (writes and self._is_read_only)
         if is_missing and time.monotonic() < self._retry_at:
             raise DiskError(self.path, self._reason)
 
-    def _drop(self, reason: str, lasted_s: float) -> None:
-        """Lets a later call open the file again: the disk may be another one by then."""
+    def _pause(self, reason: str, lasted_s: float, *, writes: bool) -> None:
+        """Lets a later call open the file again; until then, it can be read if it could before."""
         if self._service:
-            self._close()
+            self._is_read_only = True
+            if not writes:
+                self._close()
             self._reason = reason
             self._retry_at = time.monotonic() + max(RETRY_S, PAUSE * lasted_s)
 

@@ -14,7 +14,7 @@ from plateid.store.event_store import EventStore
 from tests.outputs.test_mqtt import stop_before_puback
 from tests.support.broken_disk import full_disk
 from tests.support.broker import Subscriber, until
-from tests.support.samples import append, outbox, outbox_of, said
+from tests.support.samples import append, event, outbox, outbox_of, said
 
 PUBACK = 0x40
 
@@ -164,21 +164,26 @@ def test_missing_password_file_is_named(login, publish, logs):
     assert said(logs, "outage starts") == [reason]
 
 
-def test_no_event_is_sent_while_the_store_cannot_mark_it(
+def append_to_memory(publisher, seq):
+    publisher._queue._backlog.accept(event(seq))
+    publisher.notify()
+
+
+def test_event_on_a_disk_that_cannot_be_written_is_sent_once(
     store, subscriber, broker, *, publish, logs
 ):
     append(store, 1)
     with full_disk():
-        publish(broker.config, enabled=False)
-        until(lambda: said(logs, "outage starts"))
-        until(lambda: subscriber.texts("gate/status") == ["offline"])
-        assert subscriber.seqs() == []
+        publisher = publish(broker.config, enabled=False)
+        until(lambda: subscriber.seqs() == [1])
+        append_to_memory(publisher, 2)
+        until(lambda: subscriber.seqs() == [1, 2])
+        assert outbox(store) == 1
+    publisher._queue._backlog.flush()
     until(lambda: outbox(store) == 0)
-    until(lambda: subscriber.seqs() == [1])
-    assert subscriber.events()[0]["replayed"] is False
-    assert "events.sqlite3" in said(logs, "outage starts")[0]
-    assert {entry["what"] for entry in logs if "what" in entry} == {"outbox of mqtt"}
-    until(lambda: said(logs, "outage ends") == [""])
+    publisher.stop(5)
+    assert [each["replayed"] for each in subscriber.events()] == [False, False]
+    assert {entry["what"] for entry in logs if "what" in entry} == {"event store"}
 
 
 def test_acknowledged_event_is_sent_once_even_if_the_disk_is_full(
@@ -190,7 +195,8 @@ def test_acknowledged_event_is_sent_once_even_if_the_disk_is_full(
         broker.signal(signal.SIGCONT)
         until(lambda: said(logs, "outage starts"))
         assert outbox(store) == 1
-    until(lambda: outbox(store) == 0)
+    publisher._queue._backlog.flush()
+    assert outbox(store) == 0
     publisher.stop(5)
     until(lambda: subscriber.texts("box/status") == ["online", "offline"])
     assert subscriber.seqs() == [1]

@@ -102,6 +102,17 @@ def test_key_that_cannot_be_read_or_made_is_an_error(tmp_path):
         privacy(tmp_path / "nowhere", unlisted="hash")
 
 
+def test_key_is_read_once_the_disk_works(own_folder):
+    expected = privacy(own_folder, unlisted="hash").plate("B68SPK", listed=False)
+    file = own_folder / "events.sqlite3.key"
+    file.chmod(0)
+    rules = privacy(own_folder, unlisted="hash")
+    assert rules.plate("B68SPK", listed=False) not in (expected, "B68SPK", "")
+    file.chmod(0o600)
+    rules.renew_key()
+    assert rules.plate("B68SPK", listed=False) == expected
+
+
 def test_old_key_stays_until_a_full_disk_has_room(store, logs):
     file = key_file(store.path)
     file.write_text(f"0 {'ab' * 32}\n")
