@@ -95,7 +95,8 @@ def run(seed: int, minutes: float, kinds: list[str], folder: Path) -> bool:
         say(f"{window.begin:.1f}-{window.end:.1f} s: {window.kind} {window.camera}")
     done = collections.Counter(fault.kind for fault in schedule)
     say("faults: " + "  ".join(f"{kind} {count}" for kind, count in sorted(done.items())))
-    say(f"seed {seed}  runs {service.runs}  {verdict}")
+    busy_s = sum(w.end - w.begin for w in record.windows if w.kind == "machine")
+    say(f"seed {seed}  runs {service.runs}  machine too busy {busy_s:.0f} s  {verdict}")
     return not failed
 
 
