@@ -14,7 +14,7 @@ from typing import Any
 
 SAMPLE_S = 1.0
 """Time between two looks at the waiting times of the service's threads, seconds."""
-BUSY_S = 0.5
+BUSY_S = 0.7
 """Waiting time of one thread for a core at which the machine is too busy, seconds."""
 STORED = """
     SELECT payload, EXISTS (SELECT 1 FROM delivery WHERE delivery.position = event.position)
