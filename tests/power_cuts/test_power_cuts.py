@@ -72,16 +72,21 @@ def parsed(log: bytes) -> Iterator[Entry]:
 
 
 class Acknowledged:
-    """The events that the store has acknowledged, with the length of the log at that moment."""
+    """What the store has acknowledged, with the length of the log at that moment.
+
+    Attributes:
+        events: The events.
+        marked: Those that were marked as sent.
+        removed: Those that were removed from the outbox, at any time.
+        damaged_at: Length of the log before the store was damaged.
+    """
 
     def __init__(self, log: Path) -> None:
         self._log = log
         self.events: list[tuple[int, str]] = []
+        self.marked: list[tuple[int, str]] = []
         self.removed: set[str] = set()
         self.damaged_at = 0
-
-    def add(self, identity: str) -> None:
-        self.events.append((self.length, identity))
 
     @property
     def length(self) -> int:
@@ -97,10 +102,12 @@ def work(path: Path, done: Acknowledged) -> None:
             for number in range(EVENTS // 3):
                 new = event(store.next_seq(), plate=f"B{len(done.events):02}ABC")
                 store.append(new)
-                done.add(new.id)
+                done.events.append((done.length, new.id))
+                if number % 2 == 0:
+                    outbox.mark_sent([new.id])
+                    done.marked.append((done.length, new.id))
                 if number % 4 == 0:
                     done.removed.add(new.id)
-                    outbox.mark_sent([new.id])
                     outbox.remove([new.id])
                 if number % 9 == 8:
                     store.empty_log()
@@ -162,16 +169,19 @@ def barriers(before: bytes, log: Iterable[Entry]) -> Iterator[tuple[int, bytearr
 
 def check(folder: Path, at: int, done: Acknowledged) -> None:
     """Opens the store that a power cut left, and looks for what was acknowledged before."""
-    acknowledged = {identity for then, identity in done.events if then <= at}
+    acknowledged, marked = (
+        {identity for then, identity in which if then <= at} for which in (done.events, done.marked)
+    )
     began = time.monotonic()
     with closing(EventStore(folder / "store.sqlite3", service=True)) as store:
         assert time.monotonic() - began < OPEN_S
         assert not store.replaced or at > done.damaged_at
         stored = [identity for (identity,) in store.rows("SELECT id FROM event")]
-        pending = {each.event.id for each in outbox_of(store).pending(10**6)}
+        pending = {each.event.id: each.sent for each in outbox_of(store).pending(10**6)}
     assert len(stored) == len(set(stored))
     assert acknowledged <= set(stored)
-    assert acknowledged - done.removed <= pending
+    assert acknowledged - done.removed <= pending.keys()
+    assert all(sent for identity, sent in pending.items() if identity in marked)
 
 
 def test_store_has_every_acknowledged_event_after_a_power_cut(recorded, tmp_path):
