@@ -1,7 +1,7 @@
 """The steady clock across restarts of plateid, as long as the device stays up."""
 
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from plateid.core.clock import SteadyClock
@@ -22,11 +22,11 @@ def continue_clock(clock: SteadyClock, store: Path) -> None:
     Without a readable file, or after a reboot, the clock stays as it is.
     """
     file, boot = boot_file(store), ""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, OverflowError):
         boot = BOOT_ID.read_text().strip()
         before, booted_at = file.read_text(encoding="ascii").split()
         if before == boot:
-            clock.booted_at = datetime.fromisoformat(booted_at).astimezone()
+            clock.booted_at = datetime.fromisoformat(booted_at).astimezone(UTC)
             return
     with suppress(OSError):
         replace_text(file, f"{boot} {clock.booted_at.isoformat()}\n")
