@@ -112,9 +112,9 @@ class LoginQueue:
             self._waiting -= Counter((address,))  # drops zeros
 
     def _timed(self, check: Callable[[], Result]) -> Result:
-        """Calls `check` and keeps its time, for which the thread then rests."""
-        started = time.monotonic()
+        """Calls `check` and keeps its CPU time, for which the thread then rests."""
+        started = time.thread_time()
         try:
             return check()
         finally:
-            self._spent_s = time.monotonic() - started
+            self._spent_s = time.thread_time() - started
