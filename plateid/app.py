@@ -99,7 +99,7 @@ class App:
         self._metrics_server = MetricsServer(config.metrics, self._metrics)
         self._web = WebServer(config, self._health.report, file=file, reload=supervisor.reload)
         self._recognition = Recognition(config, settings, self._recognition_parts())
-        events = open_passes(self._store)
+        events = open_passes(self._store, only_recent=self._backlog.failure is not None)
         for last_events in events.values():
             self._snapshots.resume(last_events)
         self._recognition.resume(events)

@@ -28,9 +28,11 @@ LAST_EVENTS = """
 log = structlog.get_logger()
 
 
-def open_passes(store: EventStore) -> dict[str, list[PlateEvent]]:
+def open_passes(store: EventStore, *, only_recent: bool = False) -> dict[str, list[PlateEvent]]:
     """Returns the last event of each pass from before the start, by camera, oldest first.
 
+    With `only_recent`, those older than `LEFT_S` are left out: a store that cannot be written does
+    not know which of them have ended, and each start would end them again.
     Logs what cannot be read and leaves it out, so that the service starts.
     """
     left_since = first_id(CLOCK.now().timestamp() - LEFT_S)
@@ -46,6 +48,8 @@ def open_passes(store: EventStore) -> dict[str, list[PlateEvent]]:
         except CorruptError as error:
             log.warning("pass before the start not known", reason=str(error))
         else:
+            if only_recent and event.id < left_since:
+                continue
             # without its plate, a pass cannot be continued: it can only be ended
             if (event.plate and plate_form == "plain") or event.event_type != "plate_left":
                 passes[event.camera].append(event)

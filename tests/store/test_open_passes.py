@@ -54,6 +54,14 @@ def test_open_passes_are_those_without_plate_left_or_ended_by_a_recent_stop(stor
     assert (vehicle.published.plate, vehicle.published.candidates) == ("B68SPK", SEEN.candidates)
 
 
+def test_store_that_cannot_be_written_opens_recent_passes_only(store):
+    for seq, ago_s in enumerate([LEFT_S + 9, LEFT_S - 9]):
+        append(store, seq, id=first_id(time.time() - ago_s), pass_id=f"p{seq}")
+    assert [event.pass_id for event in open_passes(store)["gate"]] == ["p0", "p1"]
+    recent = open_passes(store, only_recent=True)["gate"]
+    assert [event.pass_id for event in recent] == ["p1"]
+
+
 def test_clock_that_is_behind_opens_recent_passes_only(store, monkeypatch):
     monkeypatch.setattr("plateid.store.open_passes.MAX_EVENTS", 3)
     for seq in range(1, 9):

@@ -1,0 +1,12 @@
+"""The state of the device on the page "Live"."""
+
+from plateid.web.site import _disk_state
+
+
+def test_failed_disk_is_red_with_its_reason():
+    assert _disk_state("events.sqlite3: database or disk is full", 0) == {
+        "disk": "bad",
+        "disk_text": "Failed: events.sqlite3: database or disk is full",
+    }
+    assert _disk_state(None, 1234) == {"disk": "ok", "disk_text": "1.2 GB"}
+    assert _disk_state(None, None) == {"disk": "ok", "disk_text": "Unknown"}
