@@ -23,6 +23,8 @@ from tests.support.faked_clock import JUMPS, FakedClock
 PAGE = 4096
 HOGS = 4
 """Number of processes that compete with the service for one core."""
+SILENT_S = 8.0
+"""Longest time that a broker does not answer before it is killed, seconds."""
 SPARE = 64 << 20
 """Most address space that the service may still take under the memory limit, bytes."""
 
@@ -116,6 +118,9 @@ class Faults:
                 self.broker.signal(signal.SIGCONT)
                 return
             killed = fault.kind == "broker-kill"
+            if killed:  # the events that come now are lost on the way
+                self.broker.signal(signal.SIGSTOP)
+                time.sleep(fault.choice * SILENT_S)
             self.broker.end(signal.SIGKILL if killed else signal.SIGTERM)
             time.sleep(fault.lasts_s)
             self.broker.start()
