@@ -96,7 +96,6 @@ class Faults:
             content = bytearray(self.store.read_bytes())
             start = int(fault.choice * (len(content) // PAGE)) * PAGE
             page = bytes(content[start : start + PAGE])
-            self.record.damaged.append(page)
             for identity, event in pending.items():
                 if identity.encode() in page or b"mqtt" in page:  # the event, or its delivery
                     self.record.excused[identity] = event

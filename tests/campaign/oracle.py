@@ -80,7 +80,7 @@ def judge(record: Record, vehicles: dict[str, list[Vehicle]]) -> Verdict:
     verdict.lost += _gaps(by_id.values(), record.excused.values())
     verdict.expected = len(demanded | by_id.keys()) + sum(v in unseen for v in undisturbed)
     verdict.duplicated += _again(record)
-    verdict.duplicated += _twice(by_id[key] for key in record.stored.keys() & by_id.keys())
+    verdict.duplicated += _twice(record, by_id)
     numbers = Counter(event["seq"] for event in by_id.values())
     verdict.duplicated += [
         f"seq {n} of {count} events" for n, count in numbers.items() if count > 1
@@ -173,10 +173,12 @@ def _again(record: Record) -> Iterator[str]:
             yield f"not marked as replayed at {each.at:.1f}: {_named(each.event)}"
 
 
-def _twice(events: Iterable[dict]) -> Iterator[str]:
-    counts = Counter((e["pass_id"], e["event_type"], e["plate"]) for e in events)
+def _twice(record: Record, by_id: dict[str, dict]) -> Iterator[str]:
+    """Yields the passes with two events of a type, unless a damaged page took the first one."""
+    kept = [by_id[key] for key in by_id.keys() & record.stored.keys()]
+    counts = Counter((e["pass_id"], e["event_type"], e["plate"]) for e in kept)
     for (pass_id, kind, plate), count in counts.items():
-        if count > 1:
+        if count > 1 and pass_id not in record.torn:
             yield f"{count} {kind} of pass {pass_id}, {plate}"
 
 
@@ -188,11 +190,9 @@ def _split(
     for event in events:
         if event["event_type"] == "plate_seen":
             passes[event["plate"]].add(event["pass_id"])
-    damaged = b"".join(record.damaged)
     for vehicle in vehicles:
         ids = passes.pop(vehicle.plate, set())
-        known = [vehicle.plate, *ids]
-        if len(ids) > 1 and not any(name.encode() in damaged for name in known):
+        if len(ids) > 1 and not ids & record.torn:
             begin, end = vehicle.whole
             if _must_be_one(vehicle, _overlapping(gaps[vehicle.camera], (begin, end + LEAVES_S))):
                 yield f"{len(ids)} passes of {vehicle}"

@@ -65,7 +65,10 @@ class Received:
 
 @dataclass
 class Record:
-    """Everything that happened; every method may be called from any thread."""
+    """Everything that happened; every method may be called from any thread.
+
+    `torn` are the passes that lost an event with a damaged page.
+    """
 
     began: float = field(default_factory=time.monotonic)
     windows: list[Window] = field(default_factory=list)
@@ -74,8 +77,9 @@ class Record:
     received: list[Received] = field(default_factory=list)
     stored: dict[str, dict[str, Any]] = field(default_factory=dict)
     excused: dict[str, dict[str, Any]] = field(default_factory=dict)
-    damaged: list[bytes] = field(default_factory=list)
+    torn: set[str] = field(default_factory=set)
     is_damaged: bool = False
+    _held: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
     active: list[str] = field(default_factory=list)
 
@@ -103,19 +107,20 @@ class Record:
 
         None: it is still damaged, because the service was stopped before it opened the store.
         """
-        pending = {}
         try:
-            for payload, waits in copied_rows(path, STORED):
-                event = json.loads(payload)
-                self.stored[event["id"]] = event
-                if waits:
-                    pending[event["id"]] = event
-            self.is_damaged = False
+            rows = [(json.loads(text), waits) for text, waits in copied_rows(path, STORED)]
         except sqlite3.Error as error:
-            if self.is_damaged:
-                return None
-            self.problems.append(f"{self.now:.1f} s: the store of a stopped service: {error}")
-        return pending
+            if not self.is_damaged:
+                self.problems.append(f"{self.now:.1f} s: the store of a stopped service: {error}")
+            return None
+        found = {event["id"]: event for event, _ in rows}
+        gone = [self.stored[key] for key in self._held - found.keys()]
+        self.torn |= {event["pass_id"] for event in gone}
+        if gone and not self.is_damaged:
+            self.problems.append(f"{self.now:.1f} s: {len(gone)} events left the store")
+        self.stored |= found
+        self._held, self.is_damaged = set(found), False
+        return {event["id"]: event for event, waits in rows if waits}
 
     def watch_machine(self, pid: Callable[[], int], stopped: threading.Event) -> None:
         """Notes when a thread of the service had to wait for a core, until `stopped`."""

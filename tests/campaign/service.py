@@ -44,6 +44,7 @@ class Service:
         self._may_run = threading.Event()
         self._may_run.set()
         self._environment = os.environ | environment
+        self._starting = threading.Lock()
         self.lock = threading.RLock()
         self.runs = 0
 
@@ -53,13 +54,11 @@ class Service:
 
     def keep(self) -> None:
         """Runs the service until it is closed."""
-        while not self._closed:
-            self._is_down.clear()
-            self._run()
+        while self._start():
+            self._follow()
             self._on_down()
             self._is_down.set()
             time.sleep(RESTART_S)
-            self._may_run.wait()
 
     def send(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
@@ -70,7 +69,8 @@ class Service:
     def held(self, number: signal.Signals) -> Iterator[None]:
         """Stops the service by a signal, and starts it again afterwards."""
         with self.lock:
-            self._may_run.clear()
+            with self._starting:
+                self._may_run.clear()
             self._asked = True
             self.send(number)
             if not self._is_down.wait(STOP_S):
@@ -88,18 +88,29 @@ class Service:
         with self.held(signal.SIGTERM):
             self._closed = True
 
-    def _run(self) -> None:
-        with self._log.open("a") as log:
-            self._process = subprocess.Popen(
-                self._command, stderr=subprocess.PIPE, text=True, env=self._environment
-            )
-            assert self._process.stderr is not None
-            for line in self._process.stderr:
+    def _start(self) -> bool:
+        """Starts the service as soon as it may run; returns False if it is closed."""
+        while not self._closed:
+            self._may_run.wait()
+            with self._starting:
+                if self._may_run.is_set() and not self._closed:
+                    self._is_down.clear()
+                    self._process = subprocess.Popen(
+                        self._command, stderr=subprocess.PIPE, text=True, env=self._environment
+                    )
+                    return True
+        return False
+
+    def _follow(self) -> None:
+        """Reads the log until the service has ended."""
+        assert self._process is not None
+        assert self._process.stderr is not None
+        with self._log.open("a") as log, self._process.stderr as lines:
+            for line in lines:
                 log.write(f"{self._record.now:.2f} {line}")
                 log.flush()
                 self._note(line)
             code = self._process.wait()
-            self._process.stderr.close()
             log.write(f"{self._record.now:.2f} ended with {code}\n")
         self._record.ends.append(End(self._record.now, self.runs, code, self._asked))
         self.runs += 1
