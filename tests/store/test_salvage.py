@@ -15,6 +15,9 @@ from plateid.store.backlog import Backlog
 from plateid.store.event_store import EventStore, StoreCounts
 from plateid.store.salvage import KEEP, set_aside_files
 from plateid.store.schema import APPLICATION_ID, STATEMENTS
+from tests.support.broken_disk import damaged
+from tests.support.broker import until
+from tests.support.disks import fill, small_disk
 from tests.support.samples import append, event, outbox_of
 
 EVENTS = range(1, 41)
@@ -226,3 +229,19 @@ def test_unsent_events_are_copied_first_if_the_time_runs_out(path, monkeypatch):
 def test_damaged_layout_number_or_identifier_is_repaired(sample, path, offset):
     sent = start(path, flipped(sample.content, range(offset, offset + 4), random.Random(2)))
     assert sent == {*EVENTS}
+
+
+@pytest.mark.parametrize("what", ["header", "event"])
+def test_damaged_store_on_a_full_disk_is_replaced_once_there_is_room(tmp_path, what):
+    with small_disk(tmp_path / "disk") as disk:
+        damaged(disk / "events.sqlite3", what)
+        file = fill(disk)
+        with closing(EventStore(disk / "events.sqlite3", service=True)) as store:
+            backlog = Backlog(store)
+            backlog.accept(event(51))
+            assert "full" in backlog.failure or "No space" in backlog.failure
+            assert [entry.event.seq for entry in outbox_of(backlog).pending(99)] == [51]
+            file.unlink()
+            until(lambda: backlog.flush() or backlog.failure is None)
+            sent = [entry.event.seq for entry in outbox_of(backlog).pending(99)]
+            assert (sent[0], sent[-2:], store.replaced) == (1, [50, 51], 1)

@@ -1,14 +1,51 @@
+"""Sequence numbers rise across starts, with and without a store that can be written."""
+
+import pytest
+
 from plateid.store import sequence
-from plateid.store.sequence import COUNTERS, Sequence
+from plateid.store.sequence import CLOCK_START_S, COUNTERS, Sequence
 
 
-def test_starts_with_an_unwritable_store_and_an_unset_clock_get_different_epochs(monkeypatch):
-    monkeypatch.setattr(sequence.time, "time", lambda: 1_165_000_000.0)  # 2006
-    epochs = set()
-    for _ in range(3):
-        numbers = Sequence()
-        numbers.follow_unwritable(COUNTERS + 5)
-        epochs.add(numbers.next() // COUNTERS)
-    later = Sequence()
-    later.follow(COUNTERS + 5)
-    assert len(epochs | {later.next() // COUNTERS}) == 4
+@pytest.fixture(autouse=True)
+def clock(monkeypatch):
+    """The clock shows 1000 s after the start of 2026."""
+    monkeypatch.setattr(sequence.time, "time", lambda: CLOCK_START_S + 1000)
+
+
+def numbers(made: Sequence) -> tuple[int, int]:
+    return divmod(made.next(), COUNTERS)
+
+
+def test_epoch_follows_that_of_the_store():
+    made = Sequence()
+    assert made.follow(7 * COUNTERS + 5) == 8 * COUNTERS
+    assert [numbers(made), numbers(made)] == [(8, 1), (8, 2)]
+    assert made.follow(8 * COUNTERS + 1) == 8 * COUNTERS, "the same file is opened again"
+    assert numbers(made) == (8, 3)
+
+
+def test_epoch_is_that_of_the_clock_without_a_store_and_is_kept():
+    made = Sequence()
+    assert numbers(made) == (1000, 1)
+    assert made.follow(7 * COUNTERS) == 1000 * COUNTERS
+    assert numbers(made) == (1000, 2)
+
+
+@pytest.mark.parametrize(("stored", "epoch"), [(7, 1000), (1000, 1001), (5000, 5001)])
+def test_epoch_is_beyond_that_of_a_store_that_can_only_be_read(stored, epoch):
+    made = Sequence()
+    made.follow_unwritable(stored * COUNTERS + 1)
+    assert numbers(made) == (epoch, 1)
+
+
+def test_epoch_goes_beyond_a_store_that_is_found_later():
+    made = Sequence()
+    assert numbers(made) == (1000, 1)
+    for stored in (1000, 6000):
+        made.follow(stored * COUNTERS + 9)
+        assert numbers(made) == (stored + 1, 1)
+
+
+def test_starts_without_store_and_clock_have_different_epochs(monkeypatch):
+    monkeypatch.setattr(sequence.time, "time", lambda: 0.0)
+    assert len({numbers(Sequence()) for _ in range(9)}) > 1
