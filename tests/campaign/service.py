@@ -112,6 +112,8 @@ class Service:
                 self._note(line)
             code = self._process.wait()
             log.write(f"{self._record.now:.2f} ended with {code}\n")
+        for name in ("faketime_shm_", "sem.faketime_sem_"):  # a killed process leaves them
+            Path(f"/dev/shm/{name}{self.pid}").unlink(missing_ok=True)  # noqa: S108 - libfaketime's
         self._record.ends.append(End(self._record.now, self.runs, code, self._asked))
         self.runs += 1
 
