@@ -54,11 +54,14 @@ class Service:
 
     def keep(self) -> None:
         """Runs the service until it is closed."""
-        while self._start():
-            self._follow()
-            self._on_down()
+        try:
+            while self._start():
+                self._follow()
+                self._on_down()
+                self._is_down.set()
+                time.sleep(RESTART_S)
+        finally:
             self._is_down.set()
-            time.sleep(RESTART_S)
 
     def send(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
