@@ -37,11 +37,12 @@ quick: lint ## Run lint, types and the fast tests: about a minute
 	.venv/bin/pytest --quiet $(QUICK)
 
 test: debian lint .venv-train/stamp ## Install Debian packages and run all tests but those of the firmware
-	.venv/bin/pytest --ignore=tests/train --ignore=tests/systemd \
+	.venv/bin/pytest -m "not root" --ignore=tests/train --ignore=tests/systemd \
 	  --ignore=tests/firmware/deb --ignore=tests/firmware/arm64 \
 	  --ignore=tests/firmware/qemu --ignore=tests/power_cuts
 	$(SUDO) .venv/bin/python -B -m pytest -p no:cacheprovider tests/systemd tests/firmware/deb \
 	  tests/power_cuts
+	$(SUDO) .venv/bin/python -B -m pytest -p no:cacheprovider -m root tests/app tests/store
 	$(SUDO) .venv/bin/python -B -m tests.campaign --minutes 2 --seed 51
 	.venv-train/bin/pytest tests/train
 

@@ -20,6 +20,7 @@ from tests.support.disks import ext4_disk, fail, fill, mounted, set_read_only, s
 from tests.support.samples import event, payloads, said
 from tests.support.videos import write_video
 
+pytestmark = pytest.mark.root
 Device = Callable[[Path], Any]
 COUNTERS = 1 << 32
 

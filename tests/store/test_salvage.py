@@ -231,6 +231,7 @@ def test_damaged_layout_number_or_identifier_is_repaired(sample, path, offset):
     assert sent == {*EVENTS}
 
 
+@pytest.mark.root
 @pytest.mark.parametrize("what", ["header", "event"])
 def test_damaged_store_on_a_full_disk_is_replaced_once_there_is_room(tmp_path, what):
     with small_disk(tmp_path / "disk") as disk:
