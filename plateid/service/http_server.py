@@ -38,12 +38,10 @@ class HttpServer(ThreadingMixIn, WSGIServer):
         self._began[request] = time.monotonic()
         super().process_request(request, client_address)
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Handles a connection in its thread."""
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            del self._began[request]
+    def shutdown_request(self, request: Any) -> None:
+        """Closes a connection, also one whose thread could not start."""
+        self._began.pop(request, None)
+        super().shutdown_request(request)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Reads and answers the request; a client that has gone is no error."""

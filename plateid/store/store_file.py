@@ -137,6 +137,7 @@ class StoreFile:
 
     def _open_first(self) -> None:
         """Opens the file; the service goes on without it if the disk fails."""
+        replaced = self.replaced
         try:
             with self.locked():
                 return
@@ -147,7 +148,7 @@ class StoreFile:
                 origin = f"{uuid.getnode()} {self.path}".encode()
                 self.instance = hashlib.sha256(origin).hexdigest()[:8]
         except StoreError:
-            if not self.replaced:
+            if self.replaced == replaced:
                 raise
             self._open_first()
 

@@ -203,6 +203,20 @@ def test_many_silent_clients_start_few_threads_and_time_out(store, monkeypatch):
         assert scraped(port)
 
 
+def test_server_answers_again_after_threads_could_not_start(store, monkeypatch):
+    with served(Metrics(make_health(store).report)) as port:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", no_thread)
+            for _ in range(http_server.MAX_REQUESTS):
+                with socket.create_connection(("127.0.0.1", port), 10) as client:
+                    assert client.recv(100) == b""
+        assert scraped(port)
+
+
+def no_thread(*_: object) -> None:
+    raise RuntimeError("can't start new thread")
+
+
 def test_client_that_reads_no_answer_times_out(store, monkeypatch, capfd):
     monkeypatch.setattr(http_server, "REQUEST_TIMEOUT_S", 1.0)
     health = make_health(store, cameras=[f"camera-{number}" for number in range(9000)])
