@@ -27,7 +27,8 @@ _FILTERS = 5
 _MAX_BYTES = 520_000_000
 """Largest uncompressed image that is decoded: 128 million pixels of 4 bytes and their filters."""
 _MAX_LOSS = 8
-"""Size of the image relative to what is left of it, beyond which it is not worth the memory."""
+"""Largest ratio of an image's size to its decompressed bytes. Beyond it, the image is refused: it
+would take memory for few pixels."""
 _PIECE_BYTES = 1024
 """Bytes decompressed at once: at most so many are lost before damage."""
 

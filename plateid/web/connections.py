@@ -13,7 +13,7 @@ MAX_OPEN = 150
 closed: recognition needs file descriptors as well."""
 MAX_OPEN_OF_ADDRESS = 60
 """Maximum number of open connections of an address, or of an IPv6 /64. The reverse proxy is exempt:
-it connects for everybody."""
+it connects for all users."""
 STALLED_MS = 15_000
 """Time after which the kernel closes a connection whose peer takes no data, milliseconds."""
 KEEP_ALIVE_S = 60

@@ -76,7 +76,7 @@ def log_change(request: Request, event: str, **values: object) -> None:
 
 
 def log_refusal(request: Request, event: str, **values: object) -> None:
-    """Logs a refusal, but not each of the many of one address."""
+    """Logs a refusal, at most once in `LOG_INTERVAL_S` for each event and client network."""
     refused, address, now = site_of(request).refused, client_address(request), time.monotonic()
     key = event, network_of(address)
     if now - refused.get(key, -LOG_INTERVAL_S) >= LOG_INTERVAL_S:
