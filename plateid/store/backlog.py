@@ -39,7 +39,8 @@ class Backlog:
         failure: Why the store fails; None if it works. Events that are not on disk are sent only
             while the store fails.
         dropped: Number of events that an output did not get because the memory was full.
-        notify: Called when there are events to send, and when `failure` changes.
+        notify: Called when there are events to send, and when `failure` changes. One call ends
+            before the next begins.
     """
 
     def __init__(self, store: EventStore, *, capacity: int = CAPACITY) -> None:
@@ -89,8 +90,8 @@ class Backlog:
             changed = before != len(self._waiting) or self.failure is not None
             while len(self._waiting) > self._capacity:
                 self._drop_one()
-        if changed:
-            self.notify()
+            if changed:
+                self.notify()
 
     def drain(self, timeout_s: float) -> None:
         """Stores all waiting events, and retries while another process uses the store."""

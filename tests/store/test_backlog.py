@@ -46,6 +46,23 @@ def test_event_is_stored_at_once(store, backlog):
     assert (backlog.failure, backlog.notify.calls) == (None, 1)
 
 
+def test_notification_ends_before_another_thread_changes_the_backlog(backlog):
+    """A notification that is late must not publish an old state of the disk."""
+    others, blocked = [], []
+
+    def notify():
+        others.append(threading.Thread(target=backlog.flush))
+        others[-1].start()
+        others[-1].join(0.3)
+        blocked.append(others[-1].is_alive())
+
+    backlog.notify = notify
+    backlog.accept(event(1))
+    for other in others:
+        other.join()
+    assert blocked == [True]
+
+
 def test_every_output_gets_events_from_memory_while_the_store_fails(store, backlog):
     backlog.accept(event(1))
     with full_disk():
