@@ -4,6 +4,8 @@ import os
 import subprocess
 from pathlib import Path
 
+from tests.support.disks import command, fail
+
 SIZE = 64 << 20
 """Size of the disk, bytes: a campaign of an hour needs 20 MB."""
 IMAGES = Path("/dev/shm")  # noqa: S108 - in memory: the machine's disk stays quiet
@@ -16,10 +18,11 @@ class Disk:
         self.folder = folder
         folder.mkdir()
         self._image = IMAGES / f"plateid-campaign-{os.getpid()}"
+        self._filler = folder / "filler"
         with self._image.open("wb") as file:
             file.truncate(SIZE)
         try:
-            _call("mkfs.ext4", "-q", "-m", "0", str(self._image))
+            command("mkfs.ext4", "-q", "-m", "0", self._image)
             self._mount()
         except subprocess.CalledProcessError:
             self._image.unlink()
@@ -40,31 +43,17 @@ class Disk:
 
     def make_read_only(self) -> None:
         """Reports a file-system error, on which ext4 refuses all writes."""
-        source = subprocess.run(
-            ["findmnt", "-no", "SOURCE", str(self.folder)],
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout.strip()
-        Path(f"/sys/fs/ext4/{Path(source).name}/trigger_fs_error").write_text("1")
+        fail(self.folder)
 
     def repair(self) -> None:
         """Makes it writable again; nobody may use it meanwhile."""
-        _call("umount", str(self.folder))
-        subprocess.run(["e2fsck", "-fy", str(self._image)], check=False, capture_output=True)
+        command("umount", self.folder)
+        subprocess.run(["e2fsck", "-fy", self._image], check=False, capture_output=True)
         self._mount()
 
     def close(self) -> None:
-        _call("umount", str(self.folder))
+        command("umount", self.folder)
         self._image.unlink()
 
-    @property
-    def _filler(self) -> Path:
-        return self.folder / "filler"
-
     def _mount(self) -> None:
-        _call("mount", "-o", "loop,errors=remount-ro", str(self._image), str(self.folder))
-
-
-def _call(*command: str) -> None:
-    subprocess.run(command, check=True, capture_output=True)
+        command("mount", "-o", "loop,errors=remount-ro", self._image, self.folder)

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -114,6 +115,13 @@ class Device:
     def status(self, path: str, form: dict[str, str] | str | None = None, **headers: str) -> int:
         """Returns the status of a response."""
         return self.request(path, form, **headers)[0]
+
+    def cookie(self, password: str) -> str:
+        """Logs in, and returns the cookie of the session."""
+        status, _, headers = self.request("/login", {"password": password})
+        assert status == 303
+        assert re.search(r"HttpOnly.*SameSite=strict", headers["Set-Cookie"], re.IGNORECASE)
+        return headers["Set-Cookie"].split(";")[0]
 
     def text(self, path: str) -> str:
         """Returns the text of a response."""

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import re
 import socket
 import stat
 import subprocess
@@ -27,13 +26,6 @@ from tests.web.conftest import PASSWORD, TOKEN, VIEWER_PASSWORD, write_config
 
 FORM = "application/x-www-form-urlencoded"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
-
-
-def cookie_of(device, password):
-    status, _, headers = device.request("/login", {"password": password})
-    assert status == 303
-    assert re.search(r"HttpOnly.*SameSite=strict", headers["Set-Cookie"], re.IGNORECASE)
-    return headers["Set-Cookie"].split(";")[0]
 
 
 def event_stream(device, query="", **headers):
@@ -64,7 +56,7 @@ def test_user_logs_in_and_out(locked, browser, screenshots):
 
 
 def test_forged_cookies_and_sessions_of_an_old_password_are_rejected(locked):
-    cookie = cookie_of(locked, PASSWORD)
+    cookie = locked.cookie(PASSWORD)
     assert locked.status("/lists", Cookie=cookie) == 200
     for forged in ("plateid=", "plateid=admin", "plateid=" + "A" * 5000, cookie[:-1], "x; " * 300):
         assert locked.status("/lists", Cookie=forged) in (303, 400), forged[:20]
@@ -76,7 +68,7 @@ def test_forged_cookies_and_sessions_of_an_old_password_are_rejected(locked):
 
 
 def test_stream_ends_with_its_session(locked):
-    cookie = cookie_of(locked, PASSWORD)
+    cookie = locked.cookie(PASSWORD)
     connection, answer = event_stream(locked, Cookie=cookie)
     with connection:
         assert answer.readline() == b"event: state\n"
@@ -104,7 +96,7 @@ def test_page_shows_that_its_session_has_ended(locked, browser, page, message, s
 
 
 def test_viewer_sees_everything_and_changes_nothing(locked):
-    cookie, before = cookie_of(locked, VIEWER_PASSWORD), locked.list_file.read_text()
+    cookie, before = locked.cookie(VIEWER_PASSWORD), locked.list_file.read_text()
     status, text, _ = locked.request("/lists", Cookie=cookie)
     assert (status, 'value="save"' in text) == (200, False)
     for path in ("/lists", "/review", "/cameras/drive"):

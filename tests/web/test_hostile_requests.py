@@ -126,11 +126,8 @@ def test_connections_of_one_address_leave_room_for_others(locked, monkeypatch):
 
 
 def test_requests_of_one_login_leave_room_for_others(locked, monkeypatch):
-    def logged_in(password):
-        return locked.request("/login", {"password": password})[2]["Set-Cookie"].split(";")[0]
-
     monkeypatch.setattr(guard, "MAX_SESSION_REQUESTS", 3)
-    port, viewer, admin = locked.config.web.port, *map(logged_in, (VIEWER_PASSWORD, PASSWORD))
+    port, viewer, admin = locked.config.web.port, *map(locked.cookie, (VIEWER_PASSWORD, PASSWORD))
     with ExitStack() as stack:
         for _ in range(3):
             client = open_stream(port, "/stream/events", cookie=viewer)

@@ -205,8 +205,7 @@ def test_unset_password_takes_as_long_as_a_wrong_one():
 
 
 def test_logins_are_logged_with_account_and_address_but_no_password(locked, logs):
-    cookie = locked.request("/login", {"password": PASSWORD})[2]["Set-Cookie"].split(";")[0]
-    locked.request("/logout", {}, Cookie=cookie)
+    locked.request("/logout", {}, Cookie=locked.cookie(PASSWORD))
     status_of(locked, VIEWER_PASSWORD, "127.0.0.7")
     for _ in range(throttle.FREE_ATTEMPTS + 3):
         status_of(locked, "wr0ng", "127.0.0.8")

@@ -113,22 +113,19 @@ def test_number_of_streams_is_limited(filming):
 
 
 def test_streams_of_a_viewer_leave_room_for_others(locked):
-    def logged_in(password):
-        return locked.request("/login", {"password": password})[2]["Set-Cookie"].split(";")[0]
-
     def first_byte(cookie):
         client = stack.enter_context(closing(open_stream(port, "/stream/events", cookie=cookie)))
         return client.recv(12)
 
-    port, greedy = locked.config.web.port, logged_in(VIEWER_PASSWORD)
-    other, admin = logged_in(VIEWER_PASSWORD), logged_in(PASSWORD)
+    port, greedy = locked.config.web.port, locked.cookie(VIEWER_PASSWORD)
+    other, admin = locked.cookie(VIEWER_PASSWORD), locked.cookie(PASSWORD)
     with ExitStack() as stack:
         found = [first_byte(greedy) for _ in range(24)]
         assert found.count(b"HTTP/1.1 200") == MAX_SESSION_STREAMS
         assert found.count(b"HTTP/1.1 503") == 24 - MAX_SESSION_STREAMS
         assert first_byte(other) == b"HTTP/1.1 200"
         for _ in range(2):
-            more = logged_in(VIEWER_PASSWORD)
+            more = locked.cookie(VIEWER_PASSWORD)
             for _ in range(MAX_SESSION_STREAMS):
                 first_byte(more)
         assert locked.server._live.streams.total() == MAX_VIEWER_STREAMS
