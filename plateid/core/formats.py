@@ -143,13 +143,12 @@ class Formats:
 
     @functools.cached_property
     def _expected(self) -> frozenset[str]:
-        tables = {table for tables in self._tables.values() for table in tables}
+        tables = {entry.table for entry in self.entries}
         return frozenset(t for t in tables if not {t[:2], _region(t)}.isdisjoint(self.regions))
 
     @functools.cached_property
     def _names(self) -> frozenset[str]:
-        tables = {table for tables in self._tables.values() for table in tables}
-        return frozenset(self._tables) | frozenset(map(_region, tables))
+        return frozenset(self._tables) | {_region(entry.table) for entry in self.entries}
 
     @functools.cached_property
     def _tables(self) -> dict[str, list[str]]:

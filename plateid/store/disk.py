@@ -10,9 +10,10 @@ from pathlib import Path
 
 from plateid.errors import ConfigError, StoreError
 
+BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+"""Error codes of other processes that write."""
 OUTSIDE = (
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
+    *BUSY,
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_FULL,
@@ -24,8 +25,6 @@ OUTSIDE = (
     sqlite3.SQLITE_INTERRUPT,
 )
 """Error codes of the disk, its rights, and other processes."""
-BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-"""Error codes of other processes that write."""
 DISK = (
     errno.EACCES,
     errno.EPERM,
