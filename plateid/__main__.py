@@ -1,10 +1,12 @@
 """The entry point of `plateid` and `python -m plateid`."""
 
 import os
+import signal
 import sys
 import threading
 
-from plateid.commands.main import main
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""Signals that `plateid run` handles. They wait until it can: a busy device imports for seconds."""
 
 
 def entry() -> None:
@@ -13,7 +15,11 @@ def entry() -> None:
     A camera that does not respond blocks its thread in FFmpeg for up to a minute. Python would
     destroy the libraries' data while that thread runs, and crash: so it does not get to that.
     """
+    if sys.argv[1:2] == ["run"]:
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     _open_closed_streams()
+    from plateid.commands.main import main  # noqa: PLC0415 - slow to load: signals wait before it
+
     try:
         main(prog_name="plateid")
     except SystemExit as end:

@@ -19,6 +19,7 @@ def run(path: Path) -> None:
     """
     supervisor = supervisor_with_signals()
     signal.signal(signal.SIGHUP, lambda *_: supervisor.reload())
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # those that came before count now
     faulthandler.enable()  # the watchdog's SIGABRT shows where each thread hangs
     from plateid.app import App  # noqa: PLC0415 - slow to load: signals count before it
 

@@ -35,6 +35,18 @@ def silent_camera():
         connection.close()
 
 
+def test_service_that_is_stopped_before_it_has_loaded_exits_with_0(tmp_path):
+    config = tmp_path / "plateid.toml"
+    config.write_text('[[camera]]\nname = "c"\nurl = "rtsp://127.0.0.1:1/x"\n[mqtt]\nport = 1\n')
+    run = [sys.executable, "-X", "importtime", "-m", "plateid", "run", "-c", str(config)]
+    with subprocess.Popen(run, stderr=subprocess.PIPE, text=True) as process:
+        assert any("plateid.errors" in line for line in process.stderr), "it imports its modules"
+        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGTERM):
+            process.send_signal(number)
+        _, log = process.communicate(timeout=60)
+    assert process.returncode == 0, log
+
+
 def test_stop_exits_with_0_while_cameras_do_not_respond(tmp_path, silent_camera):
     cameras = [
         f'[[camera]]\nname = "c{n}"\nurl = "{silent_camera}"\ntimeout_s = 0.5\n'
