@@ -10,7 +10,7 @@ import structlog
 from plateid.config.storage import DAY_S, RetentionConfig
 from plateid.core.clock import CLOCK
 from plateid.core.ids import first_id
-from plateid.errors import StoreError
+from plateid.errors import StoreError, os_errors_as
 from plateid.store.chore import Chore
 from plateid.store.event_store import EventStore
 from plateid.store.privacy import Privacy
@@ -94,7 +94,9 @@ class Retention:
                         deleted += db.execute(DELETE, (position, id_)).rowcount
             self._redaction.log_holds_plates = True
             yield
-        for file in set_aside_files(self._store.path):
+        with os_errors_as(StoreError, self._store.path):
+            aside = set_aside_files(self._store.path)
+        for file in aside:
             with suppress(OSError):
                 if file.stat().st_mtime < not_before:
                     file.unlink()

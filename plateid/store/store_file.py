@@ -78,6 +78,7 @@ class StoreFile:
         self._sequence = Sequence()
         self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
+        self._identity = (0, 0)  # of the open file
         self._is_read_only = self._is_known = False
         self._retry_at, self._reason = 0.0, ""
         with suppress(DiskError):
@@ -160,6 +161,9 @@ class StoreFile:
 
     def _connection(self, *, writes: bool) -> sqlite3.Connection:
         """Returns the open file. Opens it if there is none, or if it could be read only."""
+        if self._db is not None and self._service and self._is_deleted():
+            log.error("event store deleted, a new one is made", path=str(self.path))
+            self._close()
         if self._db is not None and not (writes and self._is_read_only):
             return self._db
         try:
@@ -197,9 +201,23 @@ class StoreFile:
             first_seq = self._sequence.follow(self._read_device(db))
             if self._service:
                 db.execute("UPDATE device SET last_seq = max(last_seq, ?)", (first_seq,))
+            self._identity = self._identity_on_disk()
             stack.pop_all()
         self._is_read_only = False
         return db
+
+    def _is_deleted(self) -> bool:
+        """Returns whether the open file has no name any more: SQLite would write to it for ever."""
+        try:
+            return not self._is_read_only and self._identity_on_disk() != self._identity
+        except FileNotFoundError:
+            return True
+        except OSError:  # the disk fails: SQLite names the reason
+            return False
+
+    def _identity_on_disk(self) -> tuple[int, int]:
+        found = self.path.stat()
+        return found.st_dev, found.st_ino
 
     def _opened_read_only(self) -> sqlite3.Connection:
         self._is_read_only = True

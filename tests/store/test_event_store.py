@@ -1,6 +1,7 @@
 """The event store: all or nothing, in order, across restarts, on every kind of broken disk."""
 
 import json
+import shutil
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -51,6 +52,20 @@ def test_columns_hold_what_the_search_filters_by(store):
     expected = "B68SPK", "plain", "gate", first_seen, 0.98, SEEN.pass_id, "plate_seen", 1
     assert row == expected
     assert store.rows("PRAGMA journal_mode") == [("wal",)]
+
+
+def test_store_that_is_deleted_while_the_service_runs_is_made_again(tmp_path, logs):
+    path = tmp_path / "folder" / "events.sqlite3"
+    with closing(EventStore(path, service=True)) as store:
+        append(store, store.next_seq())
+        shutil.rmtree(path.parent)
+        later = store.next_seq()
+        append(store, later)
+        instance = store.instance
+    with closing(EventStore(path)) as store:
+        assert waiting(store) == [later]
+        assert store.instance == instance
+    assert [entry["event"] for entry in logs] == ["event store deleted, a new one is made"]
 
 
 def test_events_numbers_and_instance_are_kept_across_a_restart(tmp_path):

@@ -1,6 +1,7 @@
 """How long events are kept, whatever the clock says."""
 
 import os
+import shutil
 import time
 from contextlib import closing
 
@@ -163,3 +164,11 @@ def test_old_events_are_found_in_an_index(store, query, values):
     plan = " ".join(row[3] for row in store.rows(f"EXPLAIN QUERY PLAN {query}", *values))
     assert "USING COVERING INDEX event_age (clock_set=? AND id" in plan
     assert "SCAN" not in plan.replace("SCAN event USING COVERING INDEX event_clock_set", "")
+
+
+def test_folder_that_is_gone_is_an_outage(tmp_path, logs):
+    folder = tmp_path / "gone"
+    with closing(EventStore(folder / "events.sqlite3")) as store:
+        shutil.rmtree(folder)
+        retention(store).check()
+    assert [entry["event"] for entry in logs] == ["outage starts"]
