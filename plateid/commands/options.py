@@ -7,12 +7,10 @@ from typing import Any
 
 import click
 
+from plateid.config.cameras import MAX_CAMERAS
 from plateid.config.load import default_config
 from plateid.config.models import DEFAULT_BUNDLE
 from plateid.service.supervisor import Supervisor
-
-MAX_COUNT = 64
-"""Largest number of cameras to measure."""
 
 
 class FilePath(click.Path):
@@ -69,8 +67,8 @@ def to_counts(_context: click.Context, _parameter: click.Parameter, text: str) -
         counts = tuple(int(part) for part in text.split(",") if part)
     except ValueError:
         counts = (0,)
-    if not all(1 <= count <= MAX_COUNT for count in counts):
-        raise click.BadParameter(f"must be numbers from 1 to {MAX_COUNT}, as in 1,2,4; or empty")
+    if not all(1 <= count <= MAX_CAMERAS for count in counts):
+        raise click.BadParameter(f"must be numbers from 1 to {MAX_CAMERAS}, as in 1,2,4; or empty")
     return counts
 
 
