@@ -201,13 +201,14 @@ class StoreFile:
             first_seq = self._sequence.follow(self._read_device(db))
             if self._service:
                 db.execute("UPDATE device SET last_seq = max(last_seq, ?)", (first_seq,))
-            self._identity = self._identity_on_disk()
+            with disk_errors(self.path):
+                self._identity = self._identity_on_disk()
             stack.pop_all()
         self._is_read_only = False
         return db
 
     def _is_deleted(self) -> bool:
-        """Returns whether the open file has no name any more: SQLite would write to it for ever."""
+        """Returns whether the open file was deleted or replaced: SQLite would go on writing to it."""
         try:
             return not self._is_read_only and self._identity_on_disk() != self._identity
         except FileNotFoundError:
