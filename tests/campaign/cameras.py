@@ -56,7 +56,7 @@ class Street:
 
 
 class FrameServer:
-    """Sends frames to everybody who connects, as motion JPEG over HTTP or each after its length."""
+    """Sends frames to each client, as motion JPEG over HTTP or each after its length."""
 
     def __init__(self, frames: Frames, *, http: bool = True) -> None:
         self.port = free_port()

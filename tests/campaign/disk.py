@@ -46,7 +46,7 @@ class Disk:
         fail(self.folder)
 
     def repair(self) -> None:
-        """Makes it writable again; nobody may use it meanwhile."""
+        """Makes it writable again; no process may use it meanwhile."""
         command("umount", self.folder)
         subprocess.run(["e2fsck", "-fy", self._image], check=False, capture_output=True)
         self._mount()

@@ -61,10 +61,10 @@ class Verdict:
 
 def judge(record: Record, vehicles: dict[str, list[Vehicle]]) -> Verdict:
     """Returns the verdict of a campaign that has ended."""
-    everyone = [vehicle for some in vehicles.values() for vehicle in some]
+    every = [vehicle for some in vehicles.values() for vehicle in some]
     gaps = {camera: disturbances(record, camera) for camera in CAMERAS}
     by_id = {r.event["id"]: r.event for r in record.received}
-    verdict = Verdict(shown=len(everyone), published=len(by_id))
+    verdict = Verdict(shown=len(every), published=len(by_id))
     verdict.resent = len(record.received) - len(by_id)
     verdict.excused = len(record.excused.keys() - by_id.keys())
     demanded = record.stored.keys() - record.excused.keys()
@@ -73,8 +73,8 @@ def judge(record: Record, vehicles: dict[str, list[Vehicle]]) -> Verdict:
     ]
     published = Counter((e["event_type"], e["plate"]) for e in by_id.values())
     verdict.lost += _lost_lines(record, published)
-    unseen = [v for v in everyone if not published["plate_seen", v.plate]]
-    undisturbed = [v for v in everyone if not _overlapping(gaps[v.camera], v.whole)]
+    unseen = [v for v in every if not published["plate_seen", v.plate]]
+    undisturbed = [v for v in every if not _overlapping(gaps[v.camera], v.whole)]
     verdict.undisturbed = len(undisturbed)
     verdict.lost += [f"vehicle {v}" for v in undisturbed if v in unseen]
     verdict.lost += _gaps(by_id.values(), record.excused.values())
@@ -85,7 +85,7 @@ def judge(record: Record, vehicles: dict[str, list[Vehicle]]) -> Verdict:
     verdict.duplicated += [
         f"seq {n} of {count} events" for n, count in numbers.items() if count > 1
     ]
-    verdict.duplicated += _split(record, by_id.values(), everyone, gaps)
+    verdict.duplicated += _split(record, by_id.values(), every, gaps)
     return verdict
 
 

@@ -135,7 +135,7 @@ enabled = true
 path = "{store}"
 """
 SECRET = b"B68SPK"
-"""The plate of all events, which nobody sees without a login."""
+"""The plate of all events, which no client gets without a login."""
 
 
 class Site:
