@@ -208,7 +208,7 @@ class StoreFile:
         return db
 
     def _is_deleted(self) -> bool:
-        """Returns whether the open file was deleted or replaced: SQLite would go on writing to it."""
+        """Returns whether the open file was deleted or replaced; SQLite would still write to it."""
         try:
             return not self._is_read_only and self._identity_on_disk() != self._identity
         except FileNotFoundError:
