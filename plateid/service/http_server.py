@@ -3,7 +3,7 @@
 import socket
 import time
 from contextlib import suppress
-from socketserver import ThreadingMixIn
+from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
@@ -27,6 +27,12 @@ class HttpServer(ThreadingMixIn, WSGIServer):
         self._began: dict[socket.socket, float] = {}
         super().__init__((host, port), _SilentHandler)
         self.set_app(app)
+
+    def server_bind(self) -> None:
+        """Binds without the look-up of the host's name, which lasts long if DNS does not answer."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+        self.setup_environ()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Starts a thread for a connection, or refuses it."""

@@ -161,6 +161,12 @@ def test_server_listens_on_loopback_and_only_if_enabled(store):
     assert {*threading.enumerate()} <= before
 
 
+def test_server_starts_without_a_look_up_of_its_name(store, monkeypatch):
+    monkeypatch.setattr(socket, "getfqdn", None)
+    with served(Metrics(make_health(store).report)) as port:
+        assert scraped(port)
+
+
 def test_port_in_use_is_an_outage_until_it_is_free(store, logs: Logs):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
