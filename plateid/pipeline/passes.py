@@ -8,14 +8,7 @@ from plateid.core.formats import Formats
 from plateid.core.fusion import Fusion, read_weight
 from plateid.core.ids import uuid7
 from plateid.core.reading import Reading, fused_reading
-from plateid.core.records import (
-    BestFrame,
-    Box,
-    Direction,
-    PathPoint,
-    PlateEvent,
-    PlateRead,
-)
+from plateid.core.records import BestFrame, Box, Direction, PathPoint, PlateEvent, PlateRead
 from plateid.core.text import best_text
 from plateid.pipeline.border import Place
 from plateid.pipeline.clock_overlays import TextHistory

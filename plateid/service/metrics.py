@@ -9,12 +9,7 @@ from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry, Histogram, make_wsgi_app
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    InfoMetricFamily,
-    Metric,
-)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from plateid.backoff import Backoff, Outage

@@ -11,13 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plateid.capture import image_headers
-from plateid.capture.images import (
-    ArrayImage,
-    find_sources,
-    is_image,
-    pixels_of,
-    read_image,
-)
+from plateid.capture.images import ArrayImage, find_sources, is_image, pixels_of, read_image
 from plateid.errors import SourceError
 from tests.support.jpegs import flat_jpeg
 

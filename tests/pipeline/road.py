@@ -9,15 +9,7 @@ import numpy as np
 from plateid.config.cameras import EventsConfig
 from plateid.core.formats import Formats, shipped_formats
 from plateid.core.geometry import moved
-from plateid.core.records import (
-    BestFrame,
-    Box,
-    Detection,
-    Frame,
-    ModelNames,
-    PlateEvent,
-    PlateRead,
-)
+from plateid.core.records import BestFrame, Box, Detection, Frame, ModelNames, PlateEvent, PlateRead
 from plateid.core.view import View
 from plateid.pipeline.camera_pipeline import CameraPipeline
 from plateid.pipeline.event_builder import EventBuilder

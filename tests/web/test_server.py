@@ -10,12 +10,7 @@ import pytest
 
 from plateid.store.event_store import EventStore
 from plateid.web import connections, guard, throttle
-from plateid.web.credentials import (
-    Credentials,
-    credentials_file,
-    hash_password,
-    write_credentials,
-)
+from plateid.web.credentials import Credentials, credentials_file, hash_password, write_credentials
 from plateid.web.server import WebServer
 from tests.support.broker import until
 from tests.support.certificates import Authority

@@ -6,14 +6,7 @@ import pytest
 
 from plateid.errors import SourceError
 from tests.train.evaluation.evaluation_samples import image_result
-from train.evaluation.detector_errors import (
-    FOUND,
-    TRUTH,
-    WEAK,
-    draw_errors,
-    errors,
-    worst_images,
-)
+from train.evaluation.detector_errors import FOUND, TRUTH, WEAK, draw_errors, errors, worst_images
 
 PLATE, FAR = (100, 100, 200, 140), (600, 300, 700, 340)
 
