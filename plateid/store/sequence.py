@@ -3,6 +3,7 @@
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 COUNTERS = 1 << 32
@@ -42,17 +43,18 @@ class Sequence:
             self._counter += 1
             return self._epoch * COUNTERS + self._counter
 
-    def follow(self, last_seq: int) -> int:
-        """Goes beyond the epoch of a store, and returns the least number of the new epoch.
+    def follow(self, last_seq: int, store: Callable[[int], None]) -> None:
+        """Goes beyond the epoch of a store.
 
-        `last_seq` is what the store holds. The caller writes the returned number to the store.
+        `last_seq` is what the store holds; `store` writes the least number of the new epoch to it.
+        If that fails, nothing changes: the next start would give the numbers of this epoch again.
         """
         with self._lock:
-            stored = last_seq // COUNTERS
-            if stored > self._epoch or (stored == self._epoch and not self._is_stored):
-                self._epoch, self._counter = stored + 1, 0
-            self._is_stored = True
-            return self._epoch * COUNTERS
+            stored, epoch, counter = last_seq // COUNTERS, self._epoch, self._counter
+            if stored > epoch or (stored == epoch and not self._is_stored):
+                epoch, counter = stored + 1, 0
+            store(epoch * COUNTERS)
+            self._epoch, self._counter, self._is_stored = epoch, counter, True
 
     def follow_unwritable(self, last_seq: int) -> None:
         """Takes the epoch from the clock, beyond that of a store that can only be read."""

@@ -198,9 +198,7 @@ class StoreFile:
                 check=self._service and not self._is_known and not self.replaced,
             )
             stack.enter_context(closing(db))
-            first_seq = self._sequence.follow(self._read_device(db))
-            if self._service:
-                db.execute("UPDATE device SET last_seq = max(last_seq, ?)", (first_seq,))
+            self._sequence.follow(self._read_device(db), lambda seq: self._store_seq(db, seq))
             with disk_errors(self.path):
                 self._identity = self._identity_on_disk()
             stack.pop_all()
@@ -219,6 +217,10 @@ class StoreFile:
     def _identity_on_disk(self) -> tuple[int, int]:
         found = self.path.stat()
         return found.st_dev, found.st_ino
+
+    def _store_seq(self, db: sqlite3.Connection, seq: int) -> None:
+        if self._service:
+            db.execute("UPDATE device SET last_seq = max(last_seq, ?)", (seq,))
 
     def _opened_read_only(self) -> sqlite3.Connection:
         self._is_read_only = True

@@ -6,7 +6,7 @@ It demands:
    overwrote the page that held it.
 2. Every event that the service logged arrives, unless the service was killed within `IN_FLIGHT_S`,
    or both disk and broker failed until its end.
-3. Every vehicle that was shown whole to a running service and an undisturbed camera is published.
+3. Every vehicle that was shown whole to a running service and an undisturbed camera is logged.
 4. The numbers within an epoch of `seq` have no gap, and no two events have the same number.
 5. An event that arrives again has `replayed`, or is the same message, which the broker sent again.
    It may lack the mark if it came first from a disk that failed, and so could not keep the mark.
@@ -73,7 +73,9 @@ def judge(record: Record, vehicles: dict[str, list[Vehicle]]) -> Verdict:
     ]
     published = Counter((e["event_type"], e["plate"]) for e in by_id.values())
     verdict.lost += _lost_lines(record, published)
-    unseen = [v for v in every if not published["plate_seen", v.plate]]
+    seen = {line.plate for line in record.lines if line.event == "plate_seen"}
+    seen |= {plate for kind, plate in published if kind == "plate_seen"}
+    unseen = [v for v in every if v.plate not in seen]
     undisturbed = [v for v in every if not _overlapping(gaps[v.camera], v.whole)]
     verdict.undisturbed = len(undisturbed)
     verdict.lost += [f"vehicle {v}" for v in undisturbed if v in unseen]

@@ -1,5 +1,7 @@
 """Sequence numbers rise across starts, with and without a store that can be written."""
 
+import sqlite3
+
 import pytest
 
 from plateid.store import sequence
@@ -16,18 +18,25 @@ def numbers(made: Sequence) -> tuple[int, int]:
     return divmod(made.next(), COUNTERS)
 
 
+def followed(made: Sequence, last_seq: int) -> int:
+    """Follows a store; the number that is written to it."""
+    written: list[int] = []
+    made.follow(last_seq, written.append)
+    return written[0]
+
+
 def test_epoch_follows_that_of_the_store():
     made = Sequence()
-    assert made.follow(7 * COUNTERS + 5) == 8 * COUNTERS
+    assert followed(made, 7 * COUNTERS + 5) == 8 * COUNTERS
     assert [numbers(made), numbers(made)] == [(8, 1), (8, 2)]
-    assert made.follow(8 * COUNTERS + 1) == 8 * COUNTERS, "the same file is opened again"
+    assert followed(made, 8 * COUNTERS + 1) == 8 * COUNTERS, "the same file is opened again"
     assert numbers(made) == (8, 3)
 
 
 def test_epoch_is_that_of_the_clock_without_a_store_and_is_kept():
     made = Sequence()
     assert numbers(made) == (1000, 1)
-    assert made.follow(7 * COUNTERS) == 1000 * COUNTERS
+    assert followed(made, 7 * COUNTERS) == 1000 * COUNTERS
     assert numbers(made) == (1000, 2)
 
 
@@ -42,10 +51,22 @@ def test_epoch_goes_beyond_a_store_that_is_found_later():
     made = Sequence()
     assert numbers(made) == (1000, 1)
     for stored in (1000, 6000):
-        made.follow(stored * COUNTERS + 9)
+        followed(made, stored * COUNTERS + 9)
         assert numbers(made) == (stored + 1, 1)
 
 
 def test_starts_without_store_and_clock_have_different_epochs(monkeypatch):
     monkeypatch.setattr(sequence.time, "time", lambda: 0.0)
     assert len({numbers(Sequence()) for _ in range(9)}) > 1
+
+
+def test_epoch_that_cannot_be_stored_is_not_used():
+    def full(_seq: int) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    made = Sequence()
+    with pytest.raises(sqlite3.OperationalError):
+        made.follow(7 * COUNTERS + 5, full)
+    made.follow_unwritable(7 * COUNTERS + 5)
+    assert numbers(made) == (1000, 1)
+    assert followed(made, 7 * COUNTERS + 5) == 1000 * COUNTERS
