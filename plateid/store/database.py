@@ -132,8 +132,10 @@ def check_is_store(path: Path) -> None:
     with path_errors(path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "Is a directory")
-        if not path.is_file():
+        if not path.exists():
             return
+        if not path.is_file():  # opening a FIFO would wait for ever
+            raise ConfigError("store.path", f"{path} is not a regular file")
         with path.open("rb") as file:
             head = file.read(100)
             if head.startswith(SQLITE) or head[68:72] == APPLICATION_ID.to_bytes(4):

@@ -1,5 +1,6 @@
 """A damaged store: the service starts, and loses only what the damaged bytes held."""
 
+import os
 import random
 import sqlite3
 import time
@@ -195,6 +196,17 @@ def test_foreign_file_is_an_error_and_is_untouched(path, content):
             EventStore(path, service=replaces)
         assert str(raised.value) == f"store.path: {path} is not a plateid store"
     assert [file.read_bytes() for file in path.parent.iterdir()] == [content]
+
+
+@pytest.mark.parametrize("device", ["/dev/null", None])
+def test_fifo_and_device_are_errors_at_once_and_are_untouched(path, device):
+    if device is None:
+        os.mkfifo(path)
+    else:
+        path.symlink_to(device)
+    with pytest.raises(ConfigError, match="is not a regular file"):
+        EventStore(path, service=True)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
 def test_foreign_database_is_an_error_and_is_untouched(path):
