@@ -15,13 +15,20 @@ UNSET_EPOCH = 1 << 20
 
 
 def clock_epoch() -> int:
-    """Returns an epoch for a store that cannot be written: the seconds since 2026.
+    """Returns the seconds since 2026, 0 if the clock is before it.
 
-    It is greater than every stored epoch, unless there was more than one start per second. A clock
-    that is not set gives a random epoch, or the next start would give the same one again.
+    Each start takes its epoch from the clock, so that it is also beyond those of starts that could
+    not write to the store, and of a store that was deleted.
     """
-    seconds = int(time.time() - CLOCK_START_S)
-    return seconds if seconds > 0 else UNSET_EPOCH + secrets.randbelow(UNSET_EPOCH)
+    return max(0, int(time.time() - CLOCK_START_S))
+
+
+def unstored_epoch() -> int:
+    """Returns an epoch for a store that cannot be written.
+
+    A clock that is not set gives a random one, or the next start would give the same one again.
+    """
+    return clock_epoch() or UNSET_EPOCH + secrets.randbelow(UNSET_EPOCH)
 
 
 class Sequence:
@@ -39,7 +46,7 @@ class Sequence:
     def next(self) -> int:
         """Returns the next number. Its epoch comes from the clock if no store has given one."""
         with self._lock:
-            self._epoch = self._epoch or clock_epoch()
+            self._epoch = self._epoch or unstored_epoch()
             self._counter += 1
             return self._epoch * COUNTERS + self._counter
 
@@ -52,7 +59,7 @@ class Sequence:
         with self._lock:
             stored, epoch, counter = last_seq // COUNTERS, self._epoch, self._counter
             if stored > epoch or (stored == epoch and not self._is_stored):
-                epoch, counter = stored + 1, 0
+                epoch, counter = max(stored + 1, clock_epoch()), 0
             store(epoch * COUNTERS)
             self._epoch, self._counter, self._is_stored = epoch, counter, True
 
@@ -60,4 +67,4 @@ class Sequence:
         """Takes the epoch from the clock, beyond that of a store that can only be read."""
         with self._lock:
             if not self._epoch:
-                self._epoch = max(clock_epoch(), last_seq // COUNTERS + 1)
+                self._epoch = max(unstored_epoch(), last_seq // COUNTERS + 1)

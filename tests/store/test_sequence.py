@@ -25,12 +25,18 @@ def followed(made: Sequence, last_seq: int) -> int:
     return written[0]
 
 
-def test_epoch_follows_that_of_the_store():
+@pytest.mark.parametrize(("stored", "epoch"), [(7, 1000), (1000, 1001), (5000, 5001)])
+def test_epoch_is_beyond_that_of_the_store_and_of_earlier_starts_without_it(stored, epoch):
     made = Sequence()
-    assert followed(made, 7 * COUNTERS + 5) == 8 * COUNTERS
-    assert [numbers(made), numbers(made)] == [(8, 1), (8, 2)]
-    assert followed(made, 8 * COUNTERS + 1) == 8 * COUNTERS, "the same file is opened again"
-    assert numbers(made) == (8, 3)
+    assert followed(made, stored * COUNTERS + 5) == epoch * COUNTERS
+    assert [numbers(made), numbers(made)] == [(epoch, 1), (epoch, 2)]
+    assert followed(made, epoch * COUNTERS + 1) == epoch * COUNTERS, "the same file is opened again"
+    assert numbers(made) == (epoch, 3)
+
+
+def test_epoch_follows_that_of_the_store_if_the_clock_is_not_set(monkeypatch):
+    monkeypatch.setattr(sequence.time, "time", lambda: 0.0)
+    assert followed(Sequence(), 7 * COUNTERS) == 8 * COUNTERS
 
 
 def test_epoch_is_that_of_the_clock_without_a_store_and_is_kept():
