@@ -10,8 +10,8 @@ COUNTERS = 1 << 32
 """Number of sequence numbers in an epoch."""
 CLOCK_START_S = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
 """The moment from which an epoch of the clock counts seconds, Unix time."""
-UNSET_EPOCH = 1 << 20
-"""Least epoch if the clock is before 2026: above those of a million starts."""
+SPREAD = 1 << 20
+"""Bound of the random part of an epoch that neither clock nor store gives."""
 
 
 def clock_epoch() -> int:
@@ -23,12 +23,13 @@ def clock_epoch() -> int:
     return max(0, int(time.time() - CLOCK_START_S))
 
 
-def unstored_epoch() -> int:
-    """Returns an epoch for a store that cannot be written.
+def unstored_epoch(stored: int = 0) -> int:
+    """Returns an epoch for a store that cannot be written, and that has the epoch `stored`.
 
-    A clock that is not set gives a random one, or the next start would give the same one again.
+    If the clock is not beyond that, a part is random: the next start takes the one after `stored`.
     """
-    return clock_epoch() or UNSET_EPOCH + secrets.randbelow(UNSET_EPOCH)
+    epoch = clock_epoch()
+    return epoch if epoch > stored else stored + SPREAD + secrets.randbelow(SPREAD)
 
 
 class Sequence:
@@ -67,4 +68,4 @@ class Sequence:
         """Takes the epoch from the clock, beyond that of a store that can only be read."""
         with self._lock:
             if not self._epoch:
-                self._epoch = max(unstored_epoch(), last_seq // COUNTERS + 1)
+                self._epoch = unstored_epoch(last_seq // COUNTERS)

@@ -192,10 +192,13 @@ def _split(
     for event in events:
         if event["event_type"] == "plate_seen":
             passes[event["plate"]].add(event["pass_id"])
+    damaged = [(w.begin, w.end) for w in record.windows if w.kind == "damage"]
     for vehicle in vehicles:
         ids = passes.pop(vehicle.plate, set())
         if len(ids) > 1 and not ids & record.torn:
             begin, end = vehicle.whole
+            if _overlapping(damaged, (begin, end)):  # the page may have held the stopped passes
+                continue
             if _must_be_one(vehicle, _overlapping(gaps[vehicle.camera], (begin, end + LEAVES_S))):
                 yield f"{len(ids)} passes of {vehicle}"
     for plate in passes:
