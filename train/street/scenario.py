@@ -33,7 +33,9 @@ class StreetVehicle(Section):
     colour: Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")] = "#b2282c"
     speed_m_s: float = Field(default=4.0, gt=0)
     stop_m: float = Field(default=7.0, gt=0, description="Distance of the plate from the camera")
-    stop_s: float = Field(default=0.0, ge=0, description="Duration of the stop; inf: parked")
+    stop_s: float = Field(
+        default=0.0, ge=0, allow_inf_nan=True, description="Duration of the stop; inf: parked"
+    )
     lane_m: float | None = Field(default=None, description="Right of the centre line; or its lane")
 
     @property
@@ -63,7 +65,12 @@ class Street(Section):
 
     vehicles: tuple[StreetVehicle, ...]
     length_s: float = Field(default=10.0, gt=0)
-    night_s: float = Field(default=float("inf"), description="Second of nightfall; 0: night only")
+    night_s: float = Field(
+        default=float("inf"),
+        ge=0,
+        allow_inf_nan=True,
+        description="Second of nightfall; 0: night only",
+    )
     signs: int = Field(default=0, ge=0, le=6, description="Signs with text beside the road")
     seed: int = 0
 
