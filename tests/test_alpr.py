@@ -15,7 +15,6 @@ from plateid import ALPR, Plate, PlateidError
 from plateid.capture.images import DamagedImageError
 from plateid.errors import SourceError
 from tests.support.bundles import detector_network, reader_network, write_bundle
-from tests.support.rtsp import RtspServer
 from tests.support.videos import write_video
 
 IMPORT_S = 0.1
@@ -29,14 +28,6 @@ def alpr(bundle) -> ALPR:
 @pytest.fixture
 def image() -> np.ndarray:
     return np.full((320, 640, 3), 90, np.uint8)
-
-
-@pytest.fixture
-def rtsp():
-    server = RtspServer()
-    server.start()
-    yield server
-    server.kill()
 
 
 def test_import_loads_no_network_library():

@@ -13,6 +13,15 @@ from train.train_error import TrainError
 # Each command imports what it needs: torch loads slowly.
 # ruff: noqa: PLC0415
 
+BUNDLE = click.option(
+    "--bundle",
+    type=to_bundle,
+    default=DEFAULT_BUNDLE,
+    show_default=False,
+    metavar="NAME|DIRECTORY",
+    help="Bundle to measure: the name of a shipped one, or a directory.  [default: default]",
+)
+
 
 @click.command(
     epilog=example("export --detector runs/detector/fit/weights/best.pt --out my-bundle")
@@ -91,14 +100,7 @@ def _group(_context: click.Context, _option: click.Parameter, name: str | None) 
     type=FOLDER,
     help="Folder of cropped plates with a labels.csv of image and text; repeatable.",
 )
-@click.option(
-    "--bundle",
-    type=to_bundle,
-    default=DEFAULT_BUNDLE,
-    show_default=False,
-    metavar="NAME|DIRECTORY",
-    help="Bundle to evaluate: the name of a shipped one, or a directory.  [default: default]",
-)
+@BUNDLE
 @click.option(
     "--held-out", is_flag=True, help="Use only the held-out part of folders of the training."
 )
@@ -183,14 +185,7 @@ def _leave_out(run: LeaveOutRun) -> None:
 
 
 @click.command(epilog=example("tracks --bundle my-bundle"))
-@click.option(
-    "--bundle",
-    type=to_bundle,
-    default=DEFAULT_BUNDLE,
-    show_default=False,
-    metavar="NAME|DIRECTORY",
-    help="Bundle whose reader is used.  [default: default]",
-)
+@BUNDLE
 @click.option("--count", default=2000, type=COUNT, help="Number of tracks.")
 @SEED
 def tracks(bundle: Path, count: int, seed: int) -> None:

@@ -30,7 +30,7 @@ _MAX_LOSS = 8
 """Largest ratio of an image's size to its decompressed bytes. Beyond it, the image is refused: it
 would take memory for few pixels."""
 _PIECE_BYTES = 1024
-"""Bytes decompressed at once: at most so many are lost before damage."""
+"""Number of bytes that are decompressed at once. A damaged image loses no more readable bytes."""
 
 
 def mend_png(data: bytes) -> tuple[bytes | None, str | None]:

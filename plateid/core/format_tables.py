@@ -17,7 +17,7 @@ DIGITS, LETTERS = CHARSET[:10], CHARSET[10:]
 TO_SHAPE = str.maketrans(CHARSET, "D" * len(DIGITS) + "L" * len(LETTERS))
 """Turns a text into its shape: D for each digit, L for each letter."""
 MAX_CHARACTERS = 12
-"""Most characters of a plate. Readers learn from rendered plates of at most so many."""
+"""Maximum number of characters of a plate: rendered plates of the training have no more."""
 MAX_FORMS = 200
 """Most combinations of lengths in one pattern. It bounds the time that a user's file takes."""
 ISO_3166 = (

@@ -27,7 +27,7 @@ SEPARATORS = ",;\t"
 BOM = "\ufeff"
 """Byte-order mark, which spreadsheets write before the first line."""
 MAX_ENTRIES = 100_000
-"""Maximum number of entries: a Raspberry Pi reads so many in a few seconds, and takes 100 MB."""
+"""Maximum number of entries. A Raspberry Pi reads 100,000 in a few seconds, into 100 MB."""
 MAX_CELL = 500
 """Maximum length of a cell that the web UI writes, characters."""
 LINE_BREAK = re.compile(r"[\r\n\x00]")

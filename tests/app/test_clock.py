@@ -15,21 +15,12 @@ from plateid.config.load import load_config
 from plateid.store.event_store import EventStore
 from tests.support.broker import until
 from tests.support.faked_clock import JUMPS, FakedClock
-from tests.support.rtsp import RtspServer
 from tests.support.samples import payloads
 
 PAUSE_S = 0.6
 """Time between two jumps, seconds."""
 STANDS_S = 6.0
 """Time in which a standing vehicle is published, or continues its pass after a restart, seconds."""
-
-
-@pytest.fixture
-def rtsp():
-    server = RtspServer()
-    server.start()
-    yield server
-    server.kill()
 
 
 @pytest.fixture

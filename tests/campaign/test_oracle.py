@@ -85,6 +85,20 @@ def test_second_pass_is_a_duplicate_if_the_vehicle_stood_around_the_fault(begin,
     assert len(judged(record, STANDING).duplicated) == expected
 
 
+def test_second_pass_is_excused_if_a_page_was_damaged():
+    events = [event(plate="AHFEDC"), event(number=2, way="p2", plate="AHFEDC")]
+    windows = [Window("stop", "", 21.0, 23.0), Window("damage", "", 22.0, 22.1)]
+    assert judged(watched(*events, windows=windows), STANDING).duplicated == []
+
+
+def test_logged_vehicle_is_lost_unless_disk_and_broker_failed_until_the_end():
+    record = watched()
+    record.lines.append(Line(14.0, 0, "plate_seen", "http", "ACDEFH"))
+    assert len(judged(record).lost) == 1
+    record.windows += [Window("disk", "", 12.0, 51.0), Window("broker", "", 12.0, 51.0)]
+    assert judged(record).lost == []
+
+
 def test_end_without_a_reason_is_reported():
     record = watched()
     assert list(ended(record)) == []

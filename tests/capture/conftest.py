@@ -4,7 +4,6 @@ import socket
 
 import pytest
 
-from tests.support.rtsp import RtspServer
 from tests.support.videos import write_video
 
 
@@ -19,14 +18,6 @@ def truncated_video(video):
     path = video.with_name("cut.mp4")
     path.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
     return path
-
-
-@pytest.fixture
-def rtsp():
-    server = RtspServer()
-    server.start()
-    yield server
-    server.kill()
 
 
 @pytest.fixture

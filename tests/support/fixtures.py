@@ -1,4 +1,4 @@
-"""Fixtures of several rooms: an event store, a real MQTT broker and a subscriber."""
+"""Fixtures of several rooms: an event store, a real MQTT broker, a subscriber, an RTSP server."""
 
 import socket
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from plateid.config.outputs import MqttConfig
 from plateid.outputs.mqtt import MqttPublisher
 from plateid.store.event_store import EventStore
 from tests.support.broker import Broker, Subscriber
+from tests.support.rtsp import RtspServer
 from tests.support.samples import Publish, make_publisher
 
 
@@ -34,6 +35,15 @@ def subscriber(broker: Broker) -> Iterator[Subscriber]:
     broker.start()
     with closing(Subscriber(broker.port)) as made:
         yield made
+
+
+@pytest.fixture
+def rtsp() -> Iterator[RtspServer]:
+    """A running RTSP server."""
+    server = RtspServer()
+    server.start()
+    yield server
+    server.kill()
 
 
 @pytest.fixture
