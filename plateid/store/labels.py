@@ -1,4 +1,4 @@
-"""Labels that users gave to plates, and the order in which to label them.
+"""Labels that users gave to plates.
 
 Labels have a file of their own beside the store. A label is deleted together with its event, or
 when the event's plate is redacted.
@@ -18,6 +18,7 @@ from urllib.parse import quote
 from plateid.core.lists import ListEntry, Lists
 from plateid.core.records import Box
 from plateid.errors import StoreError, os_errors_as
+from plateid.store.label_order import LabelTask, order_tasks
 
 Verdict = Literal["plate", "unreadable", "notplate", "skip"]
 VERDICTS: tuple[Verdict, ...] = ("plate", "unreadable", "notplate", "skip")
@@ -42,6 +43,9 @@ UNLABELLED = """
         WHERE later.pass_id = event.pass_id AND later.position > event.position)
     AND NOT EXISTS (SELECT 1 FROM label WHERE label.id = event.id)"""
 """Selects the newest events with a plate, a snapshot and no label."""
+LABELLED = """
+    SELECT id, verdict, text, x1, y1, x2, y2, payload FROM label
+    JOIN store.event USING (id) ORDER BY id"""
 MAX_EVENTS = 4000
 """Number of newest events among which the tasks are: two events per pass."""
 MAX_DISTANCE = 1.0
@@ -60,15 +64,6 @@ class Label:
     box: Box
 
 
-@dataclass(frozen=True)
-class LabelTask:
-    """An event to label, how useful its label is (0-1), and why."""
-
-    event: dict[str, Any]
-    usefulness: float
-    why: str
-
-
 class Labels:
     """The labels of a store. May be used from any thread. Each method may raise StoreError."""
 
@@ -84,11 +79,11 @@ class Labels:
 
     def all(self) -> list[tuple[Label, dict[str, Any]]]:
         """Returns each label with its event, oldest first."""
-        query = """
-            SELECT id, verdict, text, x1, y1, x2, y2, payload FROM label
-            JOIN store.event USING (id) ORDER BY id"""
         with self._opened() as db:
-            rows = db.execute(query).fetchall()
+            return self._all(db)
+
+    def _all(self, db: sqlite3.Connection) -> list[tuple[Label, dict[str, Any]]]:
+        rows = db.execute(LABELLED).fetchall()
         return [
             (Label(id_, verdict, text, (x1, y1, x2, y2)), json.loads(payload))
             for id_, verdict, text, x1, y1, x2, y2, payload in rows
@@ -101,12 +96,12 @@ class Labels:
         return {verdict: known.get(verdict, 0) for verdict in VERDICTS}
 
     def tasks(self, entries: Iterable[ListEntry]) -> list[LabelTask]:
-        """Returns the events to label, the most useful first."""
+        """Returns an event of each vehicle to label, the most useful first."""
         with self._opened() as db:
             rows = db.execute(UNLABELLED, (MAX_EVENTS,)).fetchall()
-        lists = Lists(tuple(entries), MAX_DISTANCE)
-        tasks = [_task(json.loads(payload), lists) for (payload,) in rows]
-        return sorted(tasks, key=lambda task: -task.usefulness)
+            labelled = [(label.text, event) for label, event in self._all(db)]
+        events = (json.loads(payload) for (payload,) in rows)
+        return order_tasks(events, labelled, Lists(tuple(entries), MAX_DISTANCE))
 
     def forget(self) -> None:
         """Deletes the labels of redacted and deleted events, if the file exists."""
@@ -130,23 +125,3 @@ class Labels:
                 yield db
         except sqlite3.Error as error:
             raise StoreError(self.path, error) from error
-
-
-def _task(event: dict[str, Any], lists: Lists) -> LabelTask:
-    agreeing = event["agreeing_reads"] / max(1, event["reads"])
-    reasons = [
-        (1 - event["confidence"], "low confidence"),
-        (0.8 * (1 - agreeing), "frames disagree"),
-        (0.5 if event["region"] is None else 0.0, "no country issues it"),
-        (0.6 if event["list"] and event["list"]["distance"] else 0.0, "listed, but not exactly"),
-        (
-            0.7 if event["list"] is None and _is_near(event["plate"], lists) else 0.0,
-            "nearly listed",
-        ),
-    ]
-    return LabelTask(event, *max(reasons))
-
-
-def _is_near(plate: str, lists: Lists) -> bool:
-    """Returns whether an entry is near the plate, but is not the plate."""
-    return min((apart for apart, _ in lists.near(plate)), default=0) > 0

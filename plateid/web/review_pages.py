@@ -20,6 +20,7 @@ from plateid.core.text import normalise
 from plateid.errors import ConfigError
 from plateid.store.event_images import plate_box
 from plateid.store.label_export import EXPORT_FORMATS, training_files
+from plateid.store.label_order import FIRST_TRAINING
 from plateid.store.labels import VERDICTS, Label, Labels
 from plateid.store.list_file import read_entries
 from plateid.web.event_pages import event_of, legible_image
@@ -39,7 +40,12 @@ def review(request: Request) -> Response:
     site = site_of(request)
     labels = Labels(site.history.path)
     tasks = labels.tasks(_entries(site))
-    values: dict[str, Any] = {"counts": labels.counts(), "left": len(tasks)}
+    values: dict[str, Any] = {
+        "counts": labels.counts(),
+        "left": len(tasks),
+        "first_training": FIRST_TRAINING,
+        "address": f"{request.url.scheme}://{request.headers.get('host', '')}",
+    }
     for task in tasks:
         if (image := legible_image(site, task.event)) is not None:
             box = [round(value, 1) for value in plate_box(image, task.event)]
