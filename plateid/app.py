@@ -243,6 +243,7 @@ class App:
             outputs=self._delivery.health(),
             outages=outage_counts,
             snapshots=self._snapshots.health(),
+            broker_failure=self._delivery.mqtt.failure,
         )
 
     def _recognition_parts(self) -> RecognitionParts:

@@ -31,6 +31,9 @@ class Camera:
     """Puts the frames of one source into a mailbox.
 
     `run` is the work of one thread. It raises unexpected exceptions; the supervisor sees them.
+
+    Attributes:
+        failure: Why no frames arrive; None while they do.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Camera:
         self._last_frame_at = time.monotonic()
         self._failures = 0
         self._ended: CameraConfig | None = None
+        self.failure: str | None = "connecting"
 
     def run(self) -> None:
         """Reads until `stop` is called, or until a video file that does not loop has ended."""
@@ -96,7 +100,7 @@ class Camera:
         stalled = not is_file(self._config.url) and silent_s > limit_s
         if self._online is not False and stalled:
             log.warning("camera stalled", camera=self._config.name, silent_s=round(silent_s, 1))
-            self._report(online=False)
+            self._report(f"no frame for {silent_s:.0f} s")
 
     def _read(self, config: CameraConfig) -> None:
         self._ended = None
@@ -112,7 +116,7 @@ class Camera:
             if self._config is config:  # an error of a replaced source is of no interest
                 self._fail(error)
         if self._ended:
-            self._report(online=False)
+            self._report("the video file has ended")
 
     def _frames(self, config: CameraConfig) -> Iterator[Frame]:
         if is_file(config.url):
@@ -131,7 +135,7 @@ class Camera:
             log.info("camera online", camera=self._config.name, size=size, failures=self._failures)
         self._failures = 0
         self._last_frame_at = time.monotonic()
-        self._report(online=True)
+        self._report(None)
         sequence = next(self._sequence)
         self._mailbox.put(replace(frame, camera=self._config.name, sequence=sequence))
 
@@ -139,10 +143,12 @@ class Camera:
         if not self._failures:
             log.warning("camera offline", camera=self._config.name, reason=str(error))
         self._failures += 1
-        self._report(online=False)
+        self._report(str(error))
 
-    def _report(self, *, online: bool) -> None:
+    def _report(self, failure: str | None) -> None:
+        online = failure is None
         with self._status_lock:
+            self.failure = failure
             if online is not self._online:
                 self._online = online
                 self._on_status(online)

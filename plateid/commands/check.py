@@ -31,6 +31,7 @@ from plateid.models.networks import Networks
 from plateid.outputs.mqtt import check_broker
 from plateid.outputs.webhook import Webhook
 from plateid.service.clock import clock_synced
+from plateid.service.gps import Gpsd
 from plateid.store.event_store import EventStore
 from plateid.store.list_file import ListFile
 from plateid.store.snapshot_files import MIN_FREE_MB
@@ -50,7 +51,7 @@ CLOCK_LINES = {
 def check(path: Path) -> None:
     """Check configuration, bundle, cameras, broker, disk and clock.
 
-    Prints one line for each; the exit code is 1 if any of them fails.
+    Prints one line for each, and for each other enabled section; the exit code is 1 if any of them fails.
     """
     config = load_config(path)
     click.echo(printable(f"ok    config   {path}"))
@@ -65,6 +66,7 @@ def check(path: Path) -> None:
         *((f"logfile {f.name}", functools.partial(check_logfile, f)) for f in config.logfile.files),
         *([("web", lambda: _web(config))] if config.web.enabled else []),
         *([("metrics", lambda: check_metrics(config))] if config.metrics.enabled else []),
+        *([("gps", Gpsd(config.gps).check)] if config.gps.enabled else []),
     ]
     passed = [_run_check(name, test) for name, test in checks]
     click.echo(CLOCK_LINES[clock_synced()])

@@ -14,6 +14,7 @@ class CameraHealth:
         dropped: Frames replaced by a newer one before a worker took them.
         skipped: Frames skipped under load because every visible pass was settled.
         unpublished: Passes that ended without a reading good enough to publish.
+        failure: Why no frames arrive; None if they do.
     """
 
     online: bool
@@ -21,6 +22,7 @@ class CameraHealth:
     dropped: int
     skipped: int
     unpublished: int
+    failure: str | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ class DeviceHealth:
         outputs: Outputs other than MQTT, by name.
         outages: Number of outages, by failed component.
         snapshots: The snapshot files.
+        broker_failure: Why the broker is not connected; None if it is.
     """
 
     cameras: Mapping[str, CameraHealth]
@@ -111,3 +114,4 @@ class DeviceHealth:
     outputs: Mapping[str, OutputHealth] = field(default_factory=dict)
     outages: Mapping[str, int] = field(default_factory=dict)
     snapshots: SnapshotHealth = SnapshotHealth()
+    broker_failure: str | None = None

@@ -14,6 +14,7 @@ from plateid.errors import StoreError
 from plateid.outputs.homeassistant import components, device_id, discovery_payload
 from plateid.outputs.mqtt_connection import OFFLINE, ONLINE
 from plateid.outputs.mqtt_device import MqttDevice
+from plateid.outputs.old_topics import OldTopics, TopicStore
 from plateid.outputs.retained_messages import RetainedMessages
 
 BIRTH_DELAY_S = 3.0
@@ -23,7 +24,7 @@ STORE_RETRY_S = 30.0
 log = structlog.get_logger()
 
 
-class ComponentStore(Protocol):
+class ComponentStore(TopicStore, Protocol):
     """Remembers what was published. Each method may raise StoreError."""
 
     def components(self) -> dict[str, str]:
@@ -36,7 +37,7 @@ class ComponentStore(Protocol):
 
 
 class DiscoveryPublisher:
-    """Keeps the discovery message at the broker. All calls come from one thread.
+    """Keeps the discovery message at the broker, and old topics away. One thread makes all calls.
 
     Home Assistant removes a component whose platform alone is published, once. For this, the store
     remembers the published components. If discovery is disabled, the whole device is removed.
@@ -57,6 +58,7 @@ class DiscoveryPublisher:
         self._device = device
         self._list_names = list_names
         self._store = store
+        self._old_topics = OldTopics(device, store)
         self._compose(list_names())
         self._birth_delay_s = birth_delay_s
         self._due_at: float | None = None
@@ -85,6 +87,7 @@ class DiscoveryPublisher:
 
         Retries later if the store fails.
         """
+        self._old_topics.step(retained)
         if (names := self._list_names()) != self._names:
             self._compose(names)
             self.renew()

@@ -61,7 +61,6 @@ def _of_camera(device: MqttDevice, camera: str) -> dict[str, Component]:
             "name": f"{camera} plate",
             "state_topic": event,
             "event_types": ["plate_seen", "plate_left"],
-            "availability": [],  # or Home Assistant repeats the last event when the device returns
             "icon": "mdi:car",
         },
         "last": {

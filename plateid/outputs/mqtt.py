@@ -36,8 +36,10 @@ class MqttPublisher(threading.Thread):
     Only `stop` ends it. If the broker is away or refuses the connection, or if the store fails, it
     retries for ever. Methods may be called from any thread.
 
-    `moved_at` is the `time.monotonic()` of the last step or wait, for the watchdog. A thread that
-    works makes a step at least every two minutes.
+    Attributes:
+        failure: Why the broker is not connected; None if it is.
+        moved_at: The `time.monotonic()` of the last step or wait, for the watchdog. A thread that
+            works makes a step at least every two minutes.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class MqttPublisher(threading.Thread):
             if not device.images:  # deletes the snapshot of an earlier configuration
                 self._retained.set(device.topic(camera, "snapshot"), "")
         self._protocol: MQTTProtocolVersion | None = None
+        self.failure: str | None = "connecting"
         self.moved_at = time.monotonic()
         self._stop_at = 0.0
 
@@ -119,6 +122,7 @@ class MqttPublisher(threading.Thread):
                 try:
                     self._connect(outages)
                 except BrokerError as error:
+                    self.failure = str(error)
                     self._protocol = None  # the next broker may be another one
                     if not self._pipe.stopping:
                         outages.broker.failed(error)
@@ -137,6 +141,7 @@ class MqttPublisher(threading.Thread):
             protocol=self._protocol,
         )
         works_at = time.monotonic() + LASTS_S
+        self.failure = None
         with closing(connection):
             sender = MqttSender(
                 connection,

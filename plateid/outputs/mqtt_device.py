@@ -17,6 +17,13 @@ class MqttDevice:
     cameras: tuple[str, ...]
     images: bool = True
 
+    @property
+    def retained(self) -> frozenset[str]:
+        """All topics of which the broker keeps the last message."""
+        kinds = ("status", "last", *(["snapshot"] if self.images else []))
+        of_cameras = (self.topic(camera, kind) for camera in self.cameras for kind in kinds)
+        return frozenset({self.topic("status"), self.topic("disk"), *of_cameras})
+
     def topic(self, *levels: str) -> str:
         """Returns a topic: `status` or `health`, or the name of a camera and what it publishes."""
         return "/".join((self.prefix, self.device, *levels))

@@ -19,6 +19,8 @@ CONNECT_TIMEOUT_S = 5.0
 """Time-out for the TCP connection, seconds."""
 SILENCE_S = 30.0
 """Time-out for the next report, seconds. A receiver reports every second, also without a fix."""
+CHECK_S = 5.0
+"""The same for `Gpsd.check`, seconds."""
 STOP_S = 0.2
 """Longest time that a stop waits for the thread, seconds; a connect may take longer."""
 MAX_LINE_BYTES = 65536
@@ -72,24 +74,34 @@ class Gpsd:
                     self._outage.failed(reason_of(error))
                     self._stopping.wait(self._outage.wait_s)
 
+    def check(self) -> str:
+        """Returns the position, or that there is none yet; raises GpsError without any report."""
+        try:
+            with socket.create_connection(self._address, CONNECT_TIMEOUT_S) as connection:
+                reports = self._reports(connection, CHECK_S)
+                report = next(each for each in reports if each.get("class") == "TPV")
+        except (OSError, UnicodeError) as error:
+            raise GpsError(self._endpoint, reason_of(error)) from error
+        position = position_of(report)
+        return f"{position.lat}, {position.lon}" if position else "no position yet"
+
     def _listen(self, connection: socket.socket) -> None:
-        connection.sendall(WATCH)
-        connection.settimeout(SILENCE_S)
-        for line in self._lines(connection):
-            report = self._parse(line)
+        for report in self._reports(connection, SILENCE_S):
             position = position_of(report)
             if position is not None:
                 self._last = position, time.monotonic()
             if report.get("class") == "TPV":  # gpsd sends VERSION also without a receiver
                 self._outage.recovered()
 
-    def _lines(self, connection: socket.socket) -> Iterator[bytes]:
+    def _reports(self, connection: socket.socket, silence_s: float) -> Iterator[dict[str, Any]]:
+        connection.sendall(WATCH)
+        connection.settimeout(silence_s)
         with connection.makefile("rb") as reports:
             try:
                 while (line := reports.readline(MAX_LINE_BYTES)).endswith(b"\n"):
-                    yield line
+                    yield self._parse(line)
             except TimeoutError as error:
-                reason = f"no report for {SILENCE_S:.0f} s: is a receiver attached?"
+                reason = f"no report for {silence_s:.0f} s: is a receiver attached?"
                 raise GpsError(self._endpoint, reason) from error
         is_long = len(line) == MAX_LINE_BYTES
         reason = f"a line is longer than {MAX_LINE_BYTES} bytes" if is_long else "connection lost"

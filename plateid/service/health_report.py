@@ -78,6 +78,7 @@ class HealthReporter:
             },
             "disk": "ok" if storage.failure is None else "failed",
             "disk_failure": storage.failure,
+            "broker_failure": device.broker_failure,
             "outbox": asdict(storage.outbox),
             "outputs": {name: asdict(output) for name, output in device.outputs.items()},
             "outages": dict(device.outages),

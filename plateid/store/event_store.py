@@ -23,6 +23,8 @@ REMOVE = "DELETE FROM delivery" + OF_EVENT  # noqa: S608 - constants
 INSERT_LIST_ENTRY = """
     INSERT INTO list_entry (name, position) VALUES (?, ?)
     ON CONFLICT (name) DO UPDATE SET position = excluded.position"""
+TOPIC = "topic"
+"""Platform of the rows that name retained topics instead of components of Home Assistant."""
 LAST_SEEN = """
     SELECT name, payload ->> '$.last_seen' FROM list_entry JOIN event USING (position)
     WHERE json_valid(payload)"""
@@ -83,13 +85,23 @@ class EventStore(StoreFile):
 
     def components(self) -> dict[str, str]:
         """Returns the platform of each component that was published to Home Assistant, by id."""
-        return dict(self.rows("SELECT id, platform FROM component"))
+        return dict(self.rows("SELECT id, platform FROM component WHERE platform <> ?", TOPIC))
 
     def set_components(self, components: Mapping[str, str]) -> None:
         """Replaces what `components` returns."""
         with self.transaction() as db:
-            db.execute("DELETE FROM component")
+            db.execute("DELETE FROM component WHERE platform <> ?", (TOPIC,))
             db.executemany("INSERT INTO component VALUES (?, ?)", components.items())
+
+    def topics(self) -> set[str]:
+        """Returns the topics of which the broker may keep messages."""
+        return {id_ for (id_,) in self.rows("SELECT id FROM component WHERE platform = ?", TOPIC)}
+
+    def set_topics(self, topics: Collection[str]) -> None:
+        """Replaces what `topics` returns."""
+        with self.transaction() as db:
+            db.execute("DELETE FROM component WHERE platform = ?", (TOPIC,))
+            db.executemany("INSERT INTO component VALUES (?, ?)", ((t, TOPIC) for t in topics))
 
     def counts(self) -> StoreCounts:
         """Returns the sizes of the history and of the MQTT outbox."""

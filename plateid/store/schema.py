@@ -68,7 +68,7 @@ STATEMENTS = (
     "CREATE INDEX delivery_queued_at ON delivery (output, queued_at)",
     """CREATE VIEW settled AS SELECT position FROM event
         WHERE NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.position = event.position)""",
-    # components that Home Assistant knows
+    # components that Home Assistant knows, and retained topics (platform "topic")
     "CREATE TABLE component (id TEXT PRIMARY KEY, platform TEXT NOT NULL) STRICT",
     # passes that the last stop ended
     "CREATE TABLE stopped_pass (pass_id TEXT PRIMARY KEY, stopped TEXT NOT NULL) STRICT",

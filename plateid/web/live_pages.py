@@ -1,10 +1,12 @@
 """The pages "Live" and "First steps"."""
 
+import shlex
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from plateid.config.root import Config
 from plateid.errors import StoreError
 from plateid.store.search import find
 from plateid.store.search_query import Query
@@ -24,7 +26,22 @@ def live(request: Request) -> Response:
 def start(request: Request) -> Response:
     """Shows which steps of the set-up are done, and what to do next."""
     site = site_of(request)
-    return page(request, "start.html", latest=_latest(site), state=device_state(site))
+    state, command = device_state(site), subscribe_command(site.config)
+    return page(request, "start.html", latest=_latest(site), state=state, command=command)
+
+
+def subscribe_command(config: Config) -> str:
+    """Returns a shell command that prints the events at the configured broker."""
+    mqtt = config.mqtt
+    words = ["mosquitto_sub", "-h", mqtt.host, "-p", mqtt.port]
+    words += ["-u", mqtt.username] if mqtt.username else []
+    words += ["-P", "PASSWORD"] if mqtt.password_file else []
+    if mqtt.tls:
+        words += ["--cafile", mqtt.ca_file] if mqtt.ca_file else ["--tls-use-os-certs"]
+    if mqtt.certificate_file:
+        words += ["--cert", mqtt.certificate_file, "--key", mqtt.key_file or mqtt.certificate_file]
+    words += ["-t", f"{mqtt.prefix}/{config.device}/+/event"]
+    return shlex.join(map(str, words))
 
 
 def _latest(site: Site) -> list[dict[str, Any]] | None:

@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, Response
 
 from plateid import __version__
 from plateid.config.root import Config
+from plateid.core.wording import counted
 from plateid.store.history import History
 from plateid.store.list_file import ListUndo
 from plateid.web.access import Access
@@ -106,9 +107,10 @@ def device_state(site: Site) -> dict[str, Any]:
     cameras, outbox = report["cameras"], report["outbox"]
     return {
         "cameras": {name: camera["online"] for name, camera in cameras.items()},
+        "camera_texts": {name: _camera_text(camera) for name, camera in cameras.items()},
         "rates": {name: camera["reads_per_minute"] for name, camera in cameras.items()},
         "waiting": outbox["events"],
-        **_broker_state(outbox["events"], outbox["oldest_s"]),
+        **_broker_state(report["broker_failure"], outbox["events"], outbox["oldest_s"]),
         **_disk_state(report["disk_failure"], report["disk_free_mb"]),
         "clock": CLOCK_TEXT[report["clock_synced"]],
         "temperature_c": report["temperature_c"],
@@ -124,8 +126,17 @@ def _disk_state(failure: str | None, free_mb: int | None) -> dict[str, str]:
     return {"disk": "ok", "disk_text": text}
 
 
-def _broker_state(waiting: int | None, oldest_s: float | None) -> dict[str, str]:
+def _camera_text(camera: Mapping[str, Any]) -> str:
+    return "Online" if camera["online"] else f"Offline: {camera['failure']}"
+
+
+def _broker_state(
+    failure: str | None, waiting: int | None, oldest_s: float | None
+) -> dict[str, str]:
     """Returns CSS class and text; a few young events count as in transit."""
+    if failure is not None:
+        queued = "unknown events" if waiting is None else counted(waiting, "event")
+        return {"broker": "bad", "broker_text": f"Not connected: {failure}. {queued} waiting"}
     if waiting is not None and (waiting >= RECENT or (oldest_s or 0) > IN_TRANSIT_S):
         return {"broker": "bad", "broker_text": f"{waiting} events waiting"}
     if waiting == 0 or (waiting and oldest_s is not None):

@@ -1,15 +1,16 @@
 """The discovery message at a real broker: when it is published, and how entities are removed."""
 
 import json
+import signal
 from contextlib import closing
 from typing import Any
 
-from plateid.outputs import discovery
+from plateid.outputs import discovery, old_topics
 from plateid.store.event_store import EventStore
 from tests.outputs.test_homeassistant import VALIDATOR
 from tests.support.broken_disk import full_disk
 from tests.support.broker import Broker, Subscriber, until
-from tests.support.samples import Publish, append
+from tests.support.samples import QUICK, Publish, append, outbox
 
 STATUS = "homeassistant/status"
 
@@ -156,3 +157,54 @@ def test_full_disk_does_not_stop_the_message(store, broker, *, publish, monkeypa
         until(lambda: discovered(broker, store) is not None)
         assert store.components() == {}
     until(store.components)
+
+
+def retained(broker: Broker) -> dict[str, bytes]:
+    """The last levels of the topics that the broker keeps messages of, with the messages."""
+    with closing(Subscriber(broker.port)) as late:
+        late.publish("plateid/end", "")
+        until(lambda: late.of("/end"))
+        return {m.topic.removeprefix("plateid/"): m.payload for m in late.messages if m.retain}
+
+
+def publish_plates(store: EventStore, broker: Broker, publish: Publish, **changes: Any) -> None:
+    """Publishes an event and a snapshot of camera `gate`, and stops."""
+    publisher = publish(broker.config, **changes)
+    publisher.set_snapshot("gate", b"jpeg")
+    append(store, 1)
+    publisher.notify()
+    until(lambda: outbox(store) == 0)
+    publisher.stop(5)
+
+
+def test_plate_and_picture_of_a_removed_camera_are_deleted_at_the_broker(store, broker, publish):
+    broker.start()
+    publish_plates(store, broker, publish, cameras=["gate", "yard"])
+    assert {"box/gate/last", "box/gate/snapshot", "box/gate/status"} <= retained(broker).keys()
+    publish(broker.config, cameras=["yard"])
+    until(lambda: not any(topic.startswith("box/gate/") for topic in retained(broker)))
+    until(lambda: "plateid/box/gate/last" not in store.topics())
+    assert "box/yard/status" in retained(broker)
+
+
+def test_topics_of_a_renamed_device_are_deleted_once_the_broker_answers(store, broker, publish):
+    broker.start()
+    publish_plates(store, broker, publish, name="old")
+    broker.signal(signal.SIGSTOP)
+    publish(broker.config, name="new").stop(0.2)
+    broker.signal(signal.SIGCONT)
+    assert "plateid/old/gate/last" in store.topics()
+    publish(broker.config, name="new")
+    until(lambda: retained(broker).keys() == {"new/status", "new/gate/status"})
+    until(lambda: all(topic.startswith("plateid/new/") for topic in store.topics()))
+
+
+def test_full_disk_delays_the_deletion_of_old_topics(store, broker, *, publish, monkeypatch):
+    monkeypatch.setattr(old_topics, "BACKOFF", QUICK)
+    broker.start()
+    publish_plates(store, broker, publish, name="old")
+    with full_disk():
+        publish(broker.config, name="new")
+        until(lambda: "new/status" in retained(broker))
+        assert "old/gate/last" in retained(broker)
+    until(lambda: "old/gate/last" not in retained(broker))

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from plateid.config.service import GpsConfig
 from plateid.core.records import Position
+from plateid.errors import GpsError
 from plateid.service import gps
 from plateid.service.gps import Gpsd, position_of
 from tests.support.broker import free_port, until
@@ -160,6 +161,36 @@ def test_gpsd_without_a_receiver_is_one_outage(monkeypatch, logs):
         time.sleep(0.6)
     assert len(said(logs, "outage starts")) == 1
     assert said(logs, "outage ends") == []
+
+
+def test_check_names_the_position_or_that_there_is_none_yet(receiver):
+    port = free_port()
+    client = Gpsd(GpsConfig(port=port))
+    with running_gpsd(port, receiver):
+        until(lambda: not is_refused(client))
+        until(lambda: client.check() == f"{FIX.lat}, {FIX.lon}")
+        receiver.has_fix = False
+        until(lambda: client.check() == "no position yet")
+
+
+def is_refused(client: Gpsd) -> bool:
+    try:
+        client.check()
+    except GpsError as error:
+        return "Connection refused" in str(error)
+    return False
+
+
+def test_check_fails_without_gpsd_and_without_receiver(monkeypatch):
+    monkeypatch.setattr(gps, "CHECK_S", 0.1)
+    port = free_port()
+    with pytest.raises(GpsError, match=f"gpsd 127.0.0.1:{port}: Connection refused"):
+        Gpsd(GpsConfig(port=port)).check()
+    with (
+        tcp_server(lambda client: client.recv(1) and time.sleep(0.3)) as port,
+        pytest.raises(GpsError, match="no report for 0 s: is a receiver attached"),
+    ):
+        Gpsd(GpsConfig(port=port)).check()
 
 
 def test_device_without_gps_has_no_position():

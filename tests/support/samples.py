@@ -65,9 +65,9 @@ def make_publisher(
     backoff: Backoff = QUICK,
     **settings: Any,
 ) -> MqttPublisher:
-    """Makes the publisher of a store; `settings` are of `[homeassistant]`, but for `images`."""
-    images = settings.pop("images", True)
-    device = MqttDevice(config.prefix, "box", store.instance, tuple(cameras), images)
+    """Makes the publisher of a store; `settings` are of `[homeassistant]`, or `images`, `name`."""
+    images, name = settings.pop("images", True), settings.pop("name", "box")
+    device = MqttDevice(config.prefix, name, store.instance, tuple(cameras), images)
     discovery = DiscoveryPublisher(
         HomeAssistantConfig(**settings), device, store, list_names=list_names, birth_delay_s=0.05
     )

@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import numpy as np
@@ -77,12 +78,14 @@ class Device:
 
     Attributes:
         reloads: Times at which the web UI requested a reload of the configuration.
+        failure: Why cameras and broker are not connected.
     """
 
     folder: Path
     config: Config
     store: EventStore
     reloads: list[float] = field(default_factory=list)
+    failure: str | None = None
     server: WebServer = field(init=False)
 
     @property
@@ -136,11 +139,18 @@ class Device:
         names = ("csrf", "state")
         return {name: self.hidden_field(name) for name in names} | {"do": "save"} | cells
 
+    def report(self) -> dict[str, Any]:
+        """Returns the health report."""
+        made = make_health(self.store, cameras=("drive", "yard")).report()
+        state = {"online": self.failure is None, "failure": self.failure}
+        cameras = {name: camera | state for name, camera in made["cameras"].items()}
+        return made | {"broker_failure": self.failure, "cameras": cameras}
+
     def serve(self, scene: Scene) -> None:
         """Starts the web server, also after a stop."""
         self.server = WebServer(
             self.config,
-            make_health(self.store, cameras=("drive", "yard")).report,
+            self.report,
             file=self.folder / "plateid.toml",
             reload=lambda: self.reloads.append(time.monotonic()),
         )

@@ -4,6 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from plateid.config.outputs import MqttConfig
+from plateid.web import streams
+from plateid.web.live_pages import subscribe_command
 from tests.support.samples import outbox_of
 from tests.web.browser import SYNCHRONISED, images_loaded, leave, texts, wait
 from tests.web.conftest import make_pass
@@ -59,13 +62,54 @@ def test_lost_connection_is_shown_until_it_is_back(device, browser, scene):
     alert = browser.find_element("id", "disconnected")
     assert not alert.is_displayed()
     device.server.stop()
-    browser.execute_script("const now = Date.now; Date.now = () => now() + 60000")
-    wait(browser, alert.is_displayed, timeout_s=20)
+    wait(browser, alert.is_displayed, timeout_s=5)
     assert alert.text.startswith("No connection since ")
+    assert texts(browser, ".state") == ["No connection"] * 2
     device.serve(scene)
     alert = browser.find_element("id", "disconnected")
     wait(browser, lambda: not alert.is_displayed(), timeout_s=20)
     leave(browser)
+
+
+def test_frozen_server_is_shown_within_five_seconds(device, browser, monkeypatch):
+    browser.get(device.address)
+    wait(browser, lambda: texts(browser, CLOCK) == SYNCHRONISED)
+    monkeypatch.setattr(streams, "EVENTS_S", 60)
+    wait(browser, lambda: texts(browser, ".state") == ["No connection"] * 2, timeout_s=7)
+    leave(browser)
+
+
+def test_failed_cameras_and_broker_are_shown_with_their_reason(device, browser):
+    browser.get(device.address)
+    wait(browser, lambda: texts(browser, ".state") == ["Online"] * 2)
+    device.failure = "camera.local: timed out"
+    wait(browser, lambda: texts(browser, ".state") == [f"Offline: {device.failure}"] * 2, 3)
+    (broker,) = texts(browser, '[data-fact="broker"].bad')
+    assert broker == f"Not connected: {device.failure}. 70 events waiting"
+    assert device.failure in device.text("/start")
+
+
+@pytest.mark.parametrize(
+    ("settings", "options"),
+    [
+        ({}, ""),
+        ({"username": "gate", "password_file": "/x"}, " -u gate -P PASSWORD"),
+        ({"tls": True}, " --tls-use-os-certs"),
+        (
+            {"tls": True, "ca_file": "/ca.pem", "certificate_file": "/a b"},
+            " --cafile /ca.pem --cert '/a b' --key '/a b'",
+        ),
+    ],
+)
+def test_subscribe_command_has_the_settings_of_the_broker(device, settings, options):
+    mqtt = MqttConfig(host="box", port=1234, **settings)
+    command = subscribe_command(device.config.model_copy(update={"mqtt": mqtt}))
+    assert command == f"mosquitto_sub -h box -p 1234{options} -t plateid/gate/+/event"
+
+
+def test_start_page_shows_the_subscribe_command(device):
+    command = "mosquitto_sub -h 127.0.0.1 -p 1883 -t plateid/gate/+/event"
+    assert f"<code>{command}</code>" in device.text("/start")
 
 
 @pytest.mark.parametrize("path", ["/", "/start"])

@@ -48,7 +48,7 @@ function set(selector, text, className) {
 
 function showState(state) {
   for (const [name, online] of Object.entries(state.cameras)) {
-    set(`[data-online="${CSS.escape(name)}"]`, online ? "Online" : "Offline", `state ${online ? "ok" : "bad"}`);
+    set(`[data-online="${CSS.escape(name)}"]`, state.camera_texts[name], `state ${online ? "ok" : "bad"}`);
     set(`[data-rate="${CSS.escape(name)}"]`, state.rates[name]);
   }
   set('[data-fact="broker"]', state.broker_text, state.broker);
@@ -58,10 +58,17 @@ function showState(state) {
   set('[data-fact="lost"]', state.lost, state.lost ? "bad" : "ok");
 }
 
+// Nothing is known of the device without a connection: no camera is shown as online.
 function showSilence(since) {
   const alert = document.querySelector("#disconnected");
   alert.hidden = since === null;
   alert.textContent = since && `No connection since ${since.toLocaleTimeString()}. This page shows the last known state.`;
+  if (since === null) return;
+  for (const shown of document.querySelectorAll("[data-online]")) {
+    shown.textContent = "No connection";
+    shown.className = "state unknown";
+  }
+  set('[data-fact="broker"]', "Unknown", "unknown");
 }
 
 const url = `/stream/events?after=${encodeURIComponent(latest.dataset.after)}`;

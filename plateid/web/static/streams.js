@@ -2,7 +2,8 @@
 // MJPEG streams, the others stills that are fetched again. A hidden page fetches nothing.
 const MAX_STREAMS = 3;
 const STILL_MS = 2000; // interval of stills and of retries
-const SILENT_MS = 20000; // the server sends an event at least every four seconds
+const SILENT_MS = 4000; // the server sends an event each second
+const REOPEN_MS = 20000; // a slow connection may need longer than that
 const RETRY_MS = 3000;
 const images = () => [...document.querySelectorAll("img.stream")];
 
@@ -46,6 +47,7 @@ export function listen(url, handlers, onLogout, onSilence = () => {}) {
       });
     }
     source.onerror = () => {
+      onSilence(new Date(lastEventAt));
       if (source.readyState === EventSource.CLOSED) setTimeout(retry, RETRY_MS);
     };
   };
@@ -56,7 +58,7 @@ export function listen(url, handlers, onLogout, onSilence = () => {}) {
   };
   setInterval(() => {
     if (Date.now() - lastEventAt > SILENT_MS) onSilence(new Date(lastEventAt));
-    if (Date.now() - openedAt > SILENT_MS) open();
+    if (Date.now() - openedAt > REOPEN_MS) open();
   }, SILENT_MS / 4);
   addEventListener("pagehide", () => source.close());
   open();
