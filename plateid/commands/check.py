@@ -51,7 +51,8 @@ CLOCK_LINES = {
 def check(path: Path) -> None:
     """Check configuration, bundle, cameras, broker, disk and clock.
 
-    Prints one line for each, and for each other enabled section; the exit code is 1 if any of them fails.
+    Prints one line for each, and for each other enabled section. The exit code is 1 if any of them
+    fails.
     """
     config = load_config(path)
     click.echo(printable(f"ok    config   {path}"))

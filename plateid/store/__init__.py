@@ -12,6 +12,7 @@ retention, purge                         deletes old events; deletes events on d
 history, search, search_query            reads and searches events, and writes them as a file
 snapshots, snapshot_files, event_images  images of events, their files, and plates in them
 blur                                     removes from images what they must not show
-labels, label_export                     labels of users, and their data set
+labels, label_order                      labels of users; which vehicles to label next
+label_export                             the data set of the labels
 list_file, list_csv                      the list file with undo; its rows
 """
