@@ -127,7 +127,9 @@ def _regions(name: str, table: dict[str, Any], source: str) -> Iterator[str]:
 
 
 def _source(source: str) -> str:
-    if source.startswith("https:"):
+    if source == "unchecked":
+        return source
+    if source.startswith("http"):
         return f"[{urlsplit(source).hostname}]({source})"
     title = quote(source.replace(" ", "_"), safe="_")
     name = source.removeprefix("Vehicle registration plates of ").removeprefix("the ")

@@ -32,6 +32,15 @@ PERSONAL = frozenset({"au", "ca", "nz", "us"})
 the 745 plates of us-crops, 153 match no pattern."""
 UNTABLED_SHARE = 0.02
 """Assumed share (0-1) of a country's plates that its table lacks, for example vanity plates."""
+FLEETS = {
+    20: "cn in us",
+    8: "br ca de es fr gb id it jp kr mx ru tr",
+    4: "ae ar at au bd be ch cl co cz dk dz eg hk ie il ir kz my ng nl no pe ph pk pl pt ro sa "
+    "se th tw ua vn za",
+    2: "bg bh bo by ec fi ge gr hr hu jo ke kw lk lt lu ma nz om py qa rs si sk tn tz ug uy uz ve",
+}
+"""Weights of countries when several issue a text: roughly the square root of the gross domestic
+product (Unicode CLDR 48, territoryInfo), which stands for the number of vehicles. Others have 1."""
 MAX_LENGTH = 64
 """Number of characters beyond which a longer text is not less likely. It prevents underflow."""
 
@@ -85,10 +94,11 @@ class Formats:
     def region_of(self, plate: str) -> Region | None:
         """Returns the most likely country of a plate, one of the expected ones if there are any.
 
-        A table issues a text with probability 1 / size of its smallest matching pattern, plus
-        `UNTABLED_SHARE` spread over all texts of this length. The parts of a country are equally
-        likely. The confidence is the country's share of the sum over all countries. Unexpected
-        tables have the weight `MISMATCH_PRIOR`.
+        A table issues a text with probability 1 / the geometric mean of the sizes of its smallest
+        matching pattern and of all its patterns, plus `UNTABLED_SHARE` spread over all texts of
+        this length. The parts of a country are equally likely. Countries have the weights of
+        `FLEETS`, and unexpected tables `MISMATCH_PRIOR`. The confidence is the country's share of
+        the sum over all countries.
         """
         issued = self._issued(plate)
         expected = sorted({table[:2] for table in issued if self._expects(table)})
@@ -98,6 +108,7 @@ class Formats:
         weight = {code: by_chance * share for code, share in self._expectations.items()}
         for table, probability in issued.items():
             weight[table[:2]] += probability * self._factor(table) / self._parts(table[:2])
+        weight = {code: share * _fleet(code) for code, share in weight.items()}
         best = max(expected, key=lambda code: weight[code])
         return Region(best, weight[best] / math.fsum(weight.values()))
 
@@ -118,7 +129,8 @@ class Formats:
     def _issued(self, plate: str) -> dict[str, float]:
         """Returns the probability of the plate for each table with a matching pattern."""
         matching = [e for e in self._candidates(plate) if e.matches(plate)]
-        return {e.table: 1 / e.size for e in sorted(matching, key=lambda e: -e.size)}
+        matching.sort(key=lambda e: -e.size)
+        return {e.table: 1 / math.sqrt(e.size * self._sizes[e.table]) for e in matching}
 
     def _candidates(self, plate: str) -> list[Format]:
         return self._by_shape.get(plate.translate(TO_SHAPE), [])
@@ -158,11 +170,23 @@ class Formats:
         return tables
 
     @functools.cached_property
+    def _sizes(self) -> dict[str, int]:
+        """The number of texts of each table; those of several shapes count several times."""
+        sizes: dict[str, int] = defaultdict(int)
+        for entry in self.entries:
+            sizes[entry.table] += entry.size
+        return sizes
+
+    @functools.cached_property
     def _by_shape(self) -> dict[str, list[Format]]:
         groups = defaultdict(list)
         for entry in self.entries:
             groups[entry.shape].append(entry)
         return groups
+
+
+def _fleet(code: str) -> int:
+    return next((weight for weight, codes in FLEETS.items() if code in codes), 1)
 
 
 def _region(table: str) -> str:

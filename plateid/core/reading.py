@@ -14,7 +14,14 @@ from plateid.core.records import (
     PlateRead,
     Region,
 )
-from plateid.core.text import Hypothesis, Positions, best_text, n_best, with_confusables
+from plateid.core.text import (
+    Hypothesis,
+    Positions,
+    best_text,
+    digits_only,
+    n_best,
+    with_confusables,
+)
 
 CANDIDATES = 5
 """Maximum number of published candidates."""
@@ -115,12 +122,11 @@ def _variants(likely: list[Hypothesis], positions: Positions, formats: Formats) 
     if formats.fits(likely[0].text):
         return likely
     spread = with_confusables(positions, distinct=formats.has_personal)
-    variants = n_best(spread, MAX_VARIANTS, min_share=MIN_VARIANT_SHARE)
-    fitting = {
-        h.text: h
-        for h in variants
-        if formats.fits(h.text) and (formats.regions or h.text.isdigit())
-    }
+    found = n_best(digits_only(spread), CANDIDATES)
+    if formats.regions:
+        found += n_best(spread, MAX_VARIANTS, min_share=MIN_VARIANT_SHARE)
+    least = MIN_VARIANT_SHARE * likely[0].probability
+    fitting = {h.text: h for h in found if h.probability >= least and formats.fits(h.text)}
     return [*(h for h in likely if h.text not in fitting), *fitting.values()]
 
 

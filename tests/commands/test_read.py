@@ -69,11 +69,22 @@ def test_formats_file_adds_and_replaces_countries(image, bundle, tmp_path):
     assert plates(*options, "--regions", "br", image) == [""]
 
 
-def test_error_in_formats_file_names_line_and_reason(image, tmp_path):
-    (tmp_path / "own.toml").write_text('[ro]\npatterns = ["LL-DD"]\n')
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('[ro]\npatterns = ["LL-DD"]', "2: ro: pattern \"LL-DD\": unknown pattern character '-'"),
+        ('[ro]\npatterns = ["[9-1]"]', '2: ro: pattern "[9-1]": the range 9-1 is empty'),
+        ("[ro]\npatterns = []", "1: ro: has no list of patterns"),
+        (
+            '[xx]\npatterns = ["LL"]',
+            "1: xx: is not a country's code: ISO 3166-1, two lower-case letters",
+        ),
+    ],
+)
+def test_error_in_formats_file_names_line_and_reason(image, tmp_path, text, reason):
+    (tmp_path / "own.toml").write_text(text)
     done = read("--formats", tmp_path / "own.toml", image)
-    reason = "line 2: ro: pattern \"LL-DD\": unknown pattern character '-'"
-    assert (done.returncode, done.stderr) == (2, f"{tmp_path}/own.toml: {reason}\n")
+    assert (done.returncode, done.stderr) == (2, f"{tmp_path}/own.toml: line {reason}\n")
 
 
 def test_crops_are_read_without_detection(image, bundle):

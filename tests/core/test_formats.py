@@ -1,6 +1,7 @@
 import pytest
 
-from plateid.core.formats import shipped_formats
+from plateid.core.format_tables import parse_tables
+from plateid.core.formats import FLEETS, Formats, shipped_formats
 from plateid.core.records import Region
 from plateid.errors import ConfigError
 
@@ -18,7 +19,9 @@ def expecting(*codes: str, strict: bool = False):
         ("ar", "AB 123 CD"),
         ("at", "W 12345 A"),
         ("au", "ABC 123"),
+        ("au-act", "YAB 12C"),
         ("au-sa", "S123 ABC"),
+        ("au-tas", "AB 1234"),
         ("ba", "A 12 K 345"),
         ("be", "1 ABC 234"),
         ("bd", "11 1234"),
@@ -58,17 +61,21 @@ def expecting(*codes: str, strict: bool = False):
         ("jp", "300 12 34"),
         ("ke", "KAB 123C"),
         ("kw", "12 34567"),
+        ("lb", "A 123456"),
         ("lt", "ABC 123"),
         ("lu", "AB 1234"),
         ("lv", "AB 1234"),
         ("ma", "12345 6"),
         ("mt", "ABC 123"),
+        ("mk", "SK 1234 AB"),
         ("mx", "ABC 123 D"),
+        ("mx", "123 ABC"),
         ("ng", "ABC 123 DE"),
         ("nl", "G 123 BD"),
         ("no", "AB 12345"),
         ("nz", "ABC 123"),
         ("pe", "A1B 234"),
+        ("pe", "AB 1234"),
         ("ph", "ABC 1234"),
         ("pk", "ABC 1234"),
         ("pl", "WA 12345"),
@@ -85,9 +92,13 @@ def expecting(*codes: str, strict: bool = False):
         ("th", "1 1234"),
         ("tn", "123 4567"),
         ("tr", "34 ABC 12"),
+        ("tz", "Z 123 AB"),
         ("ua", "AA 1234 BB"),
         ("us", "ABC 1234"),
+        ("us-al", "1AB2345"),
         ("us-ca", "1ABC234"),
+        ("us-nv", "123 A45"),
+        ("us-ut", "1A2BC"),
         ("uy", "ABC 1234"),
         ("vn", "29 A 12345"),
         ("za", "BC 12 DF GP"),
@@ -114,6 +125,20 @@ def test_country_with_smallest_matching_pattern_is_most_likely():
     assert region.confidence > 0.5
     assert shipped_formats().region_of("LS15EBC").code == "gb"  # though Austria has such plates
     assert shipped_formats().region_of("LLLLLLLLLLLL") is None
+
+
+def test_country_with_more_vehicles_is_likelier_where_syntax_is_the_same():
+    entries = parse_tables('zm.patterns = ["LL D"]\nus.patterns = ["LL D"]', "f")
+    for formats in (Formats(entries), Formats(entries[::-1])):
+        assert formats.region_of("AB1").code == "us"
+        assert formats.region_of("AB1").confidence == pytest.approx(20 / 21)
+    assert shipped_formats().region_of("B198FLN").code == "ro"  # Botswana has such plates, too
+
+
+def test_weighted_countries_have_tables_and_one_weight():
+    codes = " ".join(FLEETS.values()).split()
+    assert len(codes) == len(set(codes))
+    assert set(codes) <= {entry.code for entry in shipped_formats().entries}
 
 
 def test_plate_matches_when_one_of_several_expected_countries_issues_it():

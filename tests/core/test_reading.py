@@ -102,11 +102,50 @@ def test_text_stays_unchanged_without_regions():
     assert reading("LSI5EBC").plate == "LSI5EBC"
 
 
-@pytest.mark.parametrize("read", ["O1234I1516", "00I2341I5O9", "O0123411516"])
-def test_letters_among_digits_become_digits_without_regions(read):
-    found = reading(read)
-    assert (found.plate, found.plate_raw) == (read.replace("O", "0").replace("I", "1"), read)
-    assert found.confidence < reading(found.plate).confidence
+LETTERS_FOR_DIGITS = str.maketrans("01", "OI")
+DIGIT_PLATES = (
+    *(("dz", plate) for plate in ("0011011001", "00011011010", "0123411516", "10101110101")),
+    *(
+        ("bd", "110011"),
+        ("bh", "100110"),
+        ("il", "10110110"),
+        ("il", "0110110"),
+        ("ir", "1010110"),
+    ),
+    *(("jo", "1010101"), ("jp", "3001011"), ("kr", "1010110"), ("kw", "1010110"), ("qa", "101011")),
+    *(("th", "11010"), ("tn", "1010110"), ("ma", "1010110")),
+)
+
+
+@pytest.mark.parametrize(("country", "plate"), DIGIT_PLATES)
+def test_letters_become_digits_where_plates_have_digits_only(country, plate):
+    for read in (plate.translate(LETTERS_FOR_DIGITS), plate.replace("0", "O")):
+        for strict in (False, True):
+            found = reading(read, country, strict=strict)
+            assert (found.plate, found.plate_raw) == (plate, read)
+            assert found.confidence < reading(plate, country, strict=strict).confidence
+
+
+@pytest.mark.parametrize("plate", [plate for _, plate in DIGIT_PLATES if len(plate) > 9])
+def test_letters_among_digits_become_digits_without_regions(plate):
+    for read in (plate.translate(LETTERS_FOR_DIGITS), plate.replace("0", "O")):
+        found = reading(read)
+        assert (found.plate, found.plate_raw) == (plate, read)
+        assert found.confidence < reading(plate).confidence
+
+
+@pytest.mark.parametrize(("country", "plate"), DIGIT_PLATES[:4])
+@pytest.mark.parametrize("share", [0.4, 0.6])
+def test_near_probabilities_of_letter_and_digit_give_digits(country, plate, share):
+    letters = positions(plate.translate(LETTERS_FOR_DIGITS), probability=0.97)
+    rows = share * positions(plate, probability=0.97) + (1 - share) * letters
+    shipped, own = shipped_formats(), {"key": "regions"}
+    for formats in (
+        shipped,
+        shipped.expecting([country], **own),
+        shipped.expecting([country], strict=True, **own),
+    ):
+        assert single_reading(PlateRead(rows, 0.8, 30), formats).plate == plate
 
 
 @pytest.mark.parametrize("order", [1, -1])
