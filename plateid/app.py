@@ -37,6 +37,7 @@ from plateid.store.retention import Retention
 from plateid.store.snapshot_files import SnapshotFiles, make_room
 from plateid.store.snapshots import Snapshots
 from plateid.store.storage_health import storage_health
+from plateid.store.unpublished import UnpublishedPasses
 from plateid.web.server import WebServer
 
 log = structlog.get_logger()
@@ -93,6 +94,7 @@ class App:
             publish=self._delivery.mqtt.set_snapshot,
         )
         self._retention = Retention(config.retention, self._store, self._privacy, clock_synced)
+        self._unpublished = UnpublishedPasses(path)
         self._gps = Gpsd(config.gps)
         self._heap = HeapTrimmer()
         self._metrics = Metrics(self._health.report)
@@ -132,6 +134,7 @@ class App:
         if self._backlog.failure is None:
             self._retention.check()
         self._snapshots.check()
+        self._unpublished.check(self._recognition.unpublished())
         self._heap.check()
         self._metrics_server.check()
         self._web.check()
@@ -212,6 +215,7 @@ class App:
             self._gps.stop()
             self._delivery.stop()
             self._backlog.flush()
+            self._unpublished.check(self._recognition.unpublished(), now=True)
             if self._backlog.failure is None:
                 self._retention.finish()
             self._metrics_server.stop()

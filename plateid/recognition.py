@@ -136,6 +136,10 @@ class Recognition:
         """Ends all passes and returns the ids of those that may continue after a restart."""
         return [id_ for pipeline in self._pipelines.values() for id_ in pipeline.finish()]
 
+    def unpublished(self) -> dict[str, int]:
+        """Returns the number of passes without an event, by camera, since the start."""
+        return {name: pipeline.unpublished for name, pipeline in self._pipelines.items()}
+
     def health(self) -> dict[str, CameraHealth]:
         """Returns the state of each camera, by its name."""
         return {name: self._health(name) for name in self._pipelines}

@@ -53,7 +53,8 @@ def filters(command: Callable[..., None]) -> Callable[..., None]:
     return reduce(lambda decorated, option: option(decorated), reversed(FILTERS), command)
 
 
-def _history(config: Config) -> History:
+def open_history(config: Config) -> History:
+    """Returns the history; raises StoreError if there is no store."""
     path = config.store.path
     if not path.exists():
         raise StoreError(path, "does not exist: no event has been stored")
@@ -86,7 +87,7 @@ def search(path: Path, *, limit: int, as_json: bool, **options: Any) -> None:
     Times are local times with their offset from UTC.
     """
     config = load_config(path)
-    found = find(_history(config), _query(limit=limit, **options))
+    found = find(open_history(config), _query(limit=limit, **options))
     for event in found.events:
         click.echo(json.dumps(event, ensure_ascii=False) if as_json else _line(event))
     if not found.events:
@@ -123,7 +124,7 @@ def _line(event: dict[str, Any]) -> str:
 def export(path: Path, *, form: str, **options: Any) -> None:
     """Write all passes that match to standard output."""
     config = load_config(path)
-    found = find_all(_history(config), _query(**options))
+    found = find_all(open_history(config), _query(**options))
     notice = _no_events(config, options["camera"])
     lines = (csv_lines if form == "csv" else json_lines)(_with_notice(found, notice))
     for line in lines:
@@ -179,14 +180,14 @@ def purge(
     if plate is not None:
         purged = store.plate(plate)
     else:
-        purged = store.before(_with_offset(before)) if before else store.all()
+        purged = store.before(with_offset(before)) if before else store.all()
     _print_purged(purged)
     for log_file in (config.logfile.csv, config.logfile.jsonl):
         if log_file is not None and log_file.exists():
             click.echo(f"{log_file} is not changed: delete its lines yourself")
 
 
-def _with_offset(moment: datetime) -> datetime:
+def with_offset(moment: datetime) -> datetime:
     """Returns a local time with its offset from UTC."""
     try:
         return moment.astimezone()

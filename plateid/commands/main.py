@@ -20,6 +20,7 @@ COMMANDS = {
     "check": "Check configuration, bundle, cameras, broker, disk and clock.",
     "bench": "Measure the speed and accuracy of this device.",
     "events": "Search, export and delete stored events.",
+    "report": "Say how well a camera reads.",
     "models": "List, verify and install model bundles, and build TensorRT engines.",
     "web": "Set the passwords and tokens of the web UI.",
 }

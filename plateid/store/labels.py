@@ -1,39 +1,23 @@
 """Labels that users gave to plates.
 
-Labels have a file of their own beside the store. A label is deleted together with its event, or
-when the event's plate is redacted.
+A label is deleted together with its event, or when the event's plate is redacted.
 """
 
 import json
-import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote
 
 from plateid.core.lists import ListEntry, Lists
 from plateid.core.records import Box
-from plateid.errors import StoreError, os_errors_as
+from plateid.store.label_file import LabelFile
 from plateid.store.label_order import LabelTask, order_tasks
 
 Verdict = Literal["plate", "unreadable", "notplate", "skip"]
 VERDICTS: tuple[Verdict, ...] = ("plate", "unreadable", "notplate", "skip")
-LAYOUT = """
-    CREATE TABLE IF NOT EXISTS label (
-        id TEXT PRIMARY KEY,
-        verdict TEXT NOT NULL,
-        text TEXT NOT NULL,
-        x1 REAL NOT NULL, y1 REAL NOT NULL, x2 REAL NOT NULL, y2 REAL NOT NULL,
-        labelled_at REAL NOT NULL
-    ) STRICT"""
-ORPHANED = """
-    DELETE FROM label WHERE NOT EXISTS (SELECT 1 FROM store.event
-        WHERE event.id = label.id AND plate_form = 'plain' AND json_valid(payload))"""
-"""Deletes labels whose event is gone or has no plain plate."""
 UNLABELLED = """
     SELECT payload FROM
         (SELECT * FROM store.event ORDER BY first_seen DESC LIMIT ?) AS event
@@ -50,8 +34,6 @@ MAX_EVENTS = 4000
 """Number of newest events among which the tasks are: two events per pass."""
 MAX_DISTANCE = 1.0
 """Maximum distance of a plate that is nearly listed."""
-BUSY_S = 2.0
-"""Longest wait for another process, seconds."""
 
 
 @dataclass(frozen=True)
@@ -68,18 +50,17 @@ class Labels:
     """The labels of a store. May be used from any thread. Each method may raise StoreError."""
 
     def __init__(self, store: Path) -> None:
-        self.path = store.with_name(f"{store.name}.labels")
-        self._store = store
+        self._file = LabelFile(store)
 
     def add(self, label: Label) -> None:
         """Stores a label, replacing an earlier one of the same event."""
         row = (label.id, label.verdict, label.text, *label.box, time.time())
-        with self._opened() as db:
+        with self._file.opened() as db:
             db.execute("INSERT OR REPLACE INTO label VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def all(self) -> list[tuple[Label, dict[str, Any]]]:
         """Returns each label with its event, oldest first."""
-        with self._opened() as db:
+        with self._file.opened() as db:
             return self._all(db)
 
     def _all(self, db: sqlite3.Connection) -> list[tuple[Label, dict[str, Any]]]:
@@ -91,37 +72,14 @@ class Labels:
 
     def counts(self) -> dict[str, int]:
         """Returns the number of labels of each verdict."""
-        with self._opened() as db:
+        with self._file.opened() as db:
             known = dict(db.execute("SELECT verdict, count(*) FROM label GROUP BY 1").fetchall())
         return {verdict: known.get(verdict, 0) for verdict in VERDICTS}
 
     def tasks(self, entries: Iterable[ListEntry]) -> list[LabelTask]:
         """Returns an event of each vehicle to label, the most useful first."""
-        with self._opened() as db:
+        with self._file.opened() as db:
             rows = db.execute(UNLABELLED, (MAX_EVENTS,)).fetchall()
             labelled = [(label.text, event) for label, event in self._all(db)]
         events = (json.loads(payload) for (payload,) in rows)
         return order_tasks(events, labelled, Lists(tuple(entries), MAX_DISTANCE))
-
-    def forget(self) -> None:
-        """Deletes the labels of redacted and deleted events, if the file exists."""
-        if self.path.exists():
-            with self._opened():
-                pass
-
-    @contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
-        """Gives a connection to the labels, with the store as the read-only schema `store`."""
-        with os_errors_as(StoreError, self.path):
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
-        try:
-            with closing(sqlite3.connect(f"file:{quote(str(self.path))}", uri=True)) as db, db:
-                db.execute(f"PRAGMA busy_timeout = {1000 * BUSY_S:.0f}")
-                db.execute("PRAGMA secure_delete = ON")
-                db.execute(LAYOUT)
-                db.commit()
-                db.execute("ATTACH ? AS store", (f"file:{quote(str(self._store))}?mode=ro",))
-                db.execute(ORPHANED)
-                yield db
-        except sqlite3.Error as error:
-            raise StoreError(self.path, error) from error

@@ -11,7 +11,7 @@ from plateid.core.records import rfc3339
 from plateid.errors import StoreError
 from plateid.store.database import CorruptError, parse_event
 from plateid.store.event_store import EventStore
-from plateid.store.labels import Labels
+from plateid.store.label_file import LabelFile
 from plateid.store.privacy import key_file, read_key
 from plateid.store.salvage import set_aside_files
 from plateid.store.snapshot_files import SnapshotFiles
@@ -78,7 +78,7 @@ class Purge:
                 db.execute("VACUUM")
             if not store.empty_log():
                 raise StoreError(self._path, "deleted, but still in the log: in use, try again")
-        Labels(self._path).forget()
+        LabelFile(self._path).forget()
         gone = [file for file in set_aside_files(self._path) if file.stat().st_mtime < before]
         for file in gone:
             file.unlink()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from plateid.errors import StoreError
 from plateid.store.database import parse_event
 from plateid.store.event_store import EventStore
-from plateid.store.labels import Labels
+from plateid.store.label_file import LabelFile
 from plateid.store.privacy import PlateForm, Privacy
 from plateid.store.snapshot_files import SnapshotFiles
 
@@ -62,7 +62,7 @@ class Redaction:
             yield
         if self.log_holds_plates:
             self.log_holds_plates = not self._store.empty_log()
-        Labels(self._store.path).forget()
+        LabelFile(self._store.path).forget()
         if failure is not None:
             raise failure
 

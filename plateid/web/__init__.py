@@ -5,8 +5,9 @@ guard, access, credentials          middleware, login sessions, password hashes
 throttle, login_pages               limits of login attempts, login and logout
 routes, site, error_pages           URL paths, shared state and templates, error responses
 live, streams, live_pages           newest frames and events, their streams, the page "Live"
-camera_pages, plate_quality         image quality and drawing of a camera
+camera_pages                        image quality and drawing of a camera
 event_pages, review_pages           search, events and their images; labels
+report_pages                        how well a camera reads
 list_pages                          the list file
 json_api                            the same data for programs
 """

@@ -16,11 +16,11 @@ from tomlkit.exceptions import TOMLKitError
 from plateid.config.cameras import CameraConfig
 from plateid.config.load import load_config
 from plateid.config.problems import problems_of
+from plateid.core.plate_quality import measure_quality
 from plateid.errors import ConfigError, os_errors_as
 from plateid.files import is_replaceable, replace_text
 from plateid.web.error_pages import log_change
 from plateid.web.guard import read_change
-from plateid.web.plate_quality import measure_quality
 from plateid.web.site import Site, camera_of, page, site_of
 from plateid.web.streams import Stream, repeated
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
@@ -20,11 +21,12 @@ from plateid.core.text import normalise
 from plateid.errors import ConfigError
 from plateid.store.event_images import plate_box
 from plateid.store.label_export import EXPORT_FORMATS, training_files
-from plateid.store.label_order import FIRST_TRAINING
+from plateid.store.label_order import FIRST_TRAINING, LabelTask
 from plateid.store.labels import VERDICTS, Label, Labels
 from plateid.store.list_file import read_entries
 from plateid.web.event_pages import event_of, legible_image
 from plateid.web.guard import read_change
+from plateid.web.report_pages import report_of
 from plateid.web.site import Site, page, site_of
 
 MAX_CHARACTERS = 16
@@ -36,14 +38,17 @@ CHUNK_BYTES = 1 << 16
 
 
 def review(request: Request) -> Response:
-    """Shows the next plate to label."""
+    """Shows the next plate to label, or with `sample` the next one of the report's sample."""
     site = site_of(request)
     labels = Labels(site.history.path)
-    tasks = labels.tasks(_entries(site))
+    sample = request.query_params.get("sample") == "1"
+    tasks = _sample(request) if sample else labels.tasks(_entries(site))
     values: dict[str, Any] = {
         "counts": labels.counts(),
         "left": len(tasks),
         "first_training": FIRST_TRAINING,
+        "sample": sample,
+        "camera": request.query_params.get("camera", ""),
         "address": f"{request.url.scheme}://{request.headers.get('host', '')}",
     }
     for task in tasks:
@@ -58,7 +63,8 @@ async def label(request: Request) -> Response:
     """Stores the label of a plate."""
     form = await read_change(request)
     await run_in_threadpool(_store_label, site_of(request), form)
-    return RedirectResponse("/review", 303)
+    sample = {"sample": "1", "camera": form.get("camera", "")}
+    return RedirectResponse(f"/review?{urlencode(sample)}" if "sample" in form else "/review", 303)
 
 
 def export(request: Request) -> Response:
@@ -81,6 +87,12 @@ def export(request: Request) -> Response:
     return StreamingResponse(
         chunks, media_type="application/zip", headers=disposition, background=close
     )
+
+
+def _sample(request: Request) -> list[LabelTask]:
+    site = site_of(request)
+    events = (event_of(site, id_) for id_ in report_of(request).to_confirm)
+    return [LabelTask(event, 1.0, "random sample") for event in events]
 
 
 def _store_label(site: Site, form: Mapping[str, str]) -> None:

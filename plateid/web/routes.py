@@ -23,6 +23,7 @@ from plateid.web import (
     list_pages,
     live_pages,
     login_pages,
+    report_pages,
     review_pages,
     streams,
 )
@@ -50,6 +51,7 @@ ROUTES = [
     Route("/review", review_pages.review),
     Route("/review", review_pages.label, methods=["POST"]),
     Route("/review/labels.zip", review_pages.export),
+    Route("/report", report_pages.report),
     Route("/lists", list_pages.show),
     Route("/lists", list_pages.change, methods=["POST"]),
     Route("/login", login_pages.login_page),

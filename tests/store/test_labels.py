@@ -10,6 +10,7 @@ from plateid.core.lists import ListEntry
 from plateid.core.records import ListMatch, Snapshot
 from plateid.errors import StoreError
 from plateid.store.label_export import training_files
+from plateid.store.label_file import LabelFile
 from plateid.store.labels import Label, Labels
 from plateid.store.purge import Purge
 from plateid.store.snapshot_files import SnapshotFiles
@@ -35,18 +36,19 @@ def labels(store):
 def test_label_goes_with_its_plate_without_the_web_server(store, labels, rule):
     deliver_all(store)
     retention(store, unlisted=rule).finish()
-    assert b"NEW123" not in labels.path.read_bytes()
+    assert b"NEW123" not in LabelFile(store.path).path.read_bytes()
     assert labels.all() == []
 
 
-def test_label_goes_with_its_event(store, labels):
+@pytest.mark.usefixtures("labels")
+def test_label_goes_with_its_event(store):
     Purge(store.path).plate(SEEN.plate)
-    assert b"NEW123" not in labels.path.read_bytes()
+    assert b"NEW123" not in LabelFile(store.path).path.read_bytes()
 
 
 def test_retention_makes_no_file_for_labels(store):
     retention(store, unlisted="drop").finish()
-    assert not Labels(store.path).path.exists()
+    assert not LabelFile(store.path).path.exists()
 
 
 def test_most_useful_tasks_come_first_and_each_says_why(store):
@@ -133,8 +135,8 @@ def test_label_without_its_snapshot_is_not_exported(store, labels):
 
 
 def test_symbolic_link_in_place_of_the_labels_is_an_error(store, tmp_path):
-    labels, other = Labels(store.path), tmp_path / "other"
+    file, other = LabelFile(store.path), tmp_path / "other"
     other.touch(0o644)
-    labels.path.symlink_to(other)
+    file.path.symlink_to(other)
     with pytest.raises(StoreError, match=r"labels: Too many levels of symbolic links"):
-        labels.forget()
+        file.forget()

@@ -14,6 +14,7 @@ PAGES = {
     "event": "/events/{id}",
     "lists": "/lists",
     "review": "/review",
+    "report": "/report",
     "camera": "/cameras/drive",
 }
 

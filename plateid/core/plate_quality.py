@@ -1,6 +1,7 @@
 """How well a camera sees a plate: measurements in the crop, and hints for mounting the camera."""
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import cv2
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plateid.core.geometry import sharpness
-from plateid.core.records import Image, LazyImage, Plate
+from plateid.core.records import Box, Image, LazyImage, Plate
 
 NEEDED_PX = 25
 """Minimum plate height, pixels. Below it, the stroke of a character has less than 3 pixels."""
@@ -39,38 +40,57 @@ MAX_TILT_DEG, MAX_LEAN_DEG = 30.0, 40.0
 Floats = NDArray[np.floating[Any]]
 
 
+@dataclass(frozen=True)
+class CropQuality:
+    """Measurements of a plate: sizes in pixels of the full image, tilt and skew in degrees.
+
+    Sharpness and clipped (white) pixels go from 0 to 1, brightness from 0 to 255.
+    """
+
+    height: int
+    width: int
+    sharpness: float
+    brightness: int
+    clipped: float
+    tilt: float
+    skew: float
+
+    @property
+    def hints(self) -> list[str]:
+        """Sentences that say what to change."""
+        hints = (
+            _size_hint(self.height, self.sharpness),
+            _angle_hint(abs(self.tilt), abs(self.skew)),
+            _light_hint(self.brightness, self.clipped),
+        )
+        return list(filter(None, hints))
+
+
 def measure_quality(image: LazyImage, plates: Sequence[Plate]) -> dict[str, Any] | None:
     """Returns the measurements of the largest plate of an image; None if there is no plate.
 
-    Sizes are in pixels of the full image, sharpness and clipped (white) pixels from 0 to 1,
-    brightness from 0 to 255, tilt and skew in degrees. `hints` are sentences: what to change, or
-    one of praise.
+    `hints` are those of the plate, or a sentence of praise.
     """
     if not plates:
         return None
     plate = max(plates, key=lambda plate: plate.box[3] - plate.box[1])
-    x1, y1, x2, y2 = plate.box
-    crop = image.crop(plate.box)
+    quality = crop_quality(image.crop(plate.box), plate.box)
+    hints = quality.hints or ["The plate is easy to read."]
+    return {"plate": plate.text, **asdict(quality), "hints": hints}
+
+
+def crop_quality(crop: Image, box: Box) -> CropQuality:
+    """Returns the measurements of a plate's crop, whose box in the full image is `box`."""
+    x1, y1, x2, y2 = box
     grey = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
-    crop_sharpness, brightness = sharpness(crop), float(grey.mean())
-    clipped = float(np.mean(grey >= WHITE))
-    height, (tilt, skew) = round(y2 - y1), measure_angle(crop)
-    hints = (
-        _size_hint(height, crop_sharpness),
-        _angle_hint(abs(tilt), abs(skew)),
-        _light_hint(brightness, clipped),
+    return CropQuality(
+        round(y2 - y1),
+        round(x2 - x1),
+        round(sharpness(crop), 3),
+        round(float(grey.mean())),
+        round(float(np.mean(grey >= WHITE)), 3),
+        *measure_angle(crop),
     )
-    return {
-        "plate": plate.text,
-        "height": height,
-        "width": round(x2 - x1),
-        "sharpness": round(crop_sharpness, 3),
-        "brightness": round(brightness),
-        "clipped": round(clipped, 3),
-        "tilt": tilt,
-        "skew": skew,
-        "hints": list(filter(None, hints)) or ["The plate is easy to read."],
-    }
 
 
 def measure_angle(crop: Image) -> tuple[float, float]:

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from plateid.capture.images import ArrayImage
+from plateid.core.plate_quality import measure_angle, measure_quality
 from plateid.core.records import Plate
-from plateid.web.plate_quality import measure_angle, measure_quality
 
 OVERSAMPLING = 4
 """The plate is drawn at this factor and scaled down, for edges as smooth as a lens makes them."""

@@ -1,0 +1,79 @@
+"""The SQLite file beside the store that holds labels, self-labels and unpublished passes."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from plateid.errors import StoreError, os_errors_as
+
+LAYOUT = """
+    CREATE TABLE IF NOT EXISTS label (
+        id TEXT PRIMARY KEY,
+        verdict TEXT NOT NULL,
+        text TEXT NOT NULL,
+        x1 REAL NOT NULL, y1 REAL NOT NULL, x2 REAL NOT NULL, y2 REAL NOT NULL,
+        labelled_at REAL NOT NULL
+    ) STRICT;
+    CREATE TABLE IF NOT EXISTS unpublished (
+        hour TEXT NOT NULL,
+        camera TEXT NOT NULL,
+        passes INTEGER NOT NULL,
+        PRIMARY KEY (hour, camera)
+    ) STRICT;
+    CREATE TABLE IF NOT EXISTS crop (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL,
+        text TEXT NOT NULL,
+        confidence REAL NOT NULL,
+        height REAL NOT NULL,
+        sharpness REAL NOT NULL,
+        jpeg BLOB NOT NULL
+    ) STRICT"""
+"""Tables; `id` is that of an event, `hour` is the start of an RFC 3339 time."""
+GONE = tuple(
+    f"""DELETE FROM {table} WHERE NOT EXISTS (SELECT 1 FROM store.event
+        WHERE event.id = {table}.id AND plate_form = 'plain' AND json_valid(payload))"""  # noqa: S608
+    for table in ("label", "crop")
+)
+"""Deletes what belongs to events that are gone or have no plain plate."""
+OLD = """
+    DELETE FROM unpublished WHERE hour < coalesce(
+        (SELECT substr(min(first_seen), 1, 13) FROM store.event), '')"""
+"""Deletes counts from before the history."""
+BUSY_S = 2.0
+"""Longest wait for another process, seconds."""
+
+
+class LabelFile:
+    """The file of a store. May be used from any thread; each method may raise StoreError."""
+
+    def __init__(self, store: Path) -> None:
+        """Creates no file yet."""
+        self.path = store.with_name(f"{store.name}.labels")
+        self._store = store
+
+    def forget(self) -> None:
+        """Deletes what belongs to redacted and deleted events, if the file exists."""
+        if self.path.exists():
+            with self.opened():
+                pass
+
+    @contextmanager
+    def opened(self) -> Iterator[sqlite3.Connection]:
+        """Gives a connection to the file, with the store as the read-only schema `store`."""
+        with os_errors_as(StoreError, self.path):
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+        try:
+            with closing(sqlite3.connect(f"file:{quote(str(self.path))}", uri=True)) as db, db:
+                db.execute(f"PRAGMA busy_timeout = {1000 * BUSY_S:.0f}")
+                db.execute("PRAGMA secure_delete = ON")
+                db.executescript(LAYOUT)
+                db.execute("ATTACH ? AS store", (f"file:{quote(str(self._store))}?mode=ro",))
+                for statement in (*GONE, OLD):
+                    db.execute(statement)
+                yield db
+        except sqlite3.Error as error:
+            raise StoreError(self.path, error) from error

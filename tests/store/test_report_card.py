@@ -1,0 +1,154 @@
+"""The report card of a camera, on histories whose truth is known."""
+
+import uuid
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+
+import cv2
+import numpy as np
+import pytest
+
+from plateid.core.drawing import encode_jpeg
+from plateid.core.records import Snapshot
+from plateid.store.history import History
+from plateid.store.labels import Label, Labels
+from plateid.store.report_card import (
+    SAMPLE,
+    Period,
+    make_report,
+    published_share,
+    random_order,
+)
+from plateid.store.snapshot_files import SnapshotFiles
+from plateid.store.unpublished import UnpublishedPasses
+from tests.support.samples import NOON, event
+
+DAY = Period(NOON - timedelta(hours=12), NOON + timedelta(days=300))
+TEXTS = [f"B{number:02}AAA" for number in range(90)]
+
+
+def test_interval_covers_the_truth_on_simulated_streets():
+    """The plates of the night, a random part of the street, are read much worse."""
+    rng, covered, widths = np.random.default_rng(5), Counter(), []
+    for street in range(300):
+        count = int(rng.choice([20, 80, 300, 2000]))
+        ids = [str(uuid.UUID(bytes=rng.bytes(16))) for _ in range(count)]
+        night = np.arange(count) < rng.uniform(0, 0.5) * count
+        accuracy = np.where(night, rng.uniform(0.2, 1), rng.choice([0.9, 0.99, 1.0]))
+        right = dict(zip(ids, rng.random(count) < accuracy, strict=True))
+        doubtful = rng.random(count) < 0.05  # the person cannot read these
+        unread = {id_ for id_, is_doubtful in zip(ids, doubtful, strict=True) if is_doubtful}
+        asked = random_order(ids)[: min(SAMPLE, int(rng.integers(10, 70)))]
+        known = sum(bool(right[id_]) for id_ in asked if id_ not in unread)
+        share = published_share(known, len(unread.intersection(asked)), len(asked), count)
+        covered[street // 100] += share.low <= sum(right.values()) / count <= share.high
+        widths.append(share.high - share.low)
+    assert min(covered.values()) >= 93
+    assert np.median(widths) < 0.35
+
+
+def test_random_order_is_the_same_for_ids_in_any_order():
+    ids = [str(uuid.uuid4()) for _ in range(30)]
+    assert random_order(ids) == random_order(reversed(ids)) != sorted(ids)
+
+
+@pytest.fixture
+def street(store):
+    """A store with 90 passes by day and night, whose plates are 14 px high at night."""
+    files = SnapshotFiles(store.path)
+    for number, text in enumerate(TEXTS):
+        at_night = number % 3 == 0
+        image = np.full((180, 320, 3), 20 if at_night else 150, np.uint8)
+        height = 14 if at_night else 40
+        cv2.putText(image, text, (20, 20 + height), 0, height / 25, (230, 230, 230), 2)
+        box = (18.0, 20.0, 20.0 + 5 * height, 22.0 + height)
+        made = event(number, plate=text, event_type="plate_left", box=box)
+        shot = replace(
+            files.add(made.id, encode_jpeg(image, 90), hidden=False), frame=image.shape[1::-1]
+        )
+        seen = NOON + timedelta(hours=number)
+        store.append(replace(made, pass_id=made.id, snapshot=shot, first_seen=seen))
+    return store
+
+
+def confirm(store, count, **texts):
+    """Confirms passes as the page does; `texts` are the true ones of misread plates."""
+    labels = Labels(store.path)
+    for id_ in make_report(History(store.path), DAY).to_confirm[:count]:
+        ((_, plate),) = store.rows("SELECT id, plate FROM event WHERE id = ?", id_)
+        labels.add(Label(id_, "plate", texts.get(plate, plate), (1.0, 2.0, 30.0, 12.0)))
+
+
+def test_report_asks_for_sixty_passes_and_then_says_how_many_are_right(street):
+    history = History(street.path)
+    card = make_report(history, DAY)
+    assert (card.passes, len(card.to_confirm), card.hit_rate.best) == (90, 60, None)
+    confirm(street, 60, **{text: text.replace("AAA", "AAB") for text in TEXTS[::2]})
+    card = make_report(history, DAY)
+    assert (card.to_confirm, card.right + card.wrong) == ((), 60)
+    assert card.published.low < 0.5 < card.published.high
+    assert card.published.best == card.right / 60
+    assert card.confusions == (("A", "B", card.wrong),)
+    assert "Label plates on the page Review, and train with them." in card.advice
+
+
+def test_labels_of_doubtful_plates_do_not_change_the_hit_rate(street):
+    history, labels = History(street.path), Labels(street.path)
+    last = make_report(history, DAY).to_confirm[-1]
+    labels.add(Label(last, "plate", "WRONG1", (1.0, 2.0, 30.0, 12.0)))
+    card = make_report(history, DAY)
+    assert (card.right, card.wrong, card.published.best) == (0, 0, None)
+    assert len(card.to_confirm) == 59
+
+
+def test_plates_that_a_person_cannot_read_widen_the_interval(street):
+    confirm(street, 60)
+    first = make_report(History(street.path), DAY)
+    label = Labels(street.path).all()[0][0]
+    Labels(street.path).add(replace(label, verdict="unreadable", text=""))
+    second = make_report(History(street.path), DAY)
+    assert (second.right, second.unknown, second.published.best) == (59, 1, 1.0)
+    assert (second.published.low, second.published.high) < (first.published.low, 1.0)
+
+
+def test_unpublished_passes_lower_the_hit_rate(street):
+    confirm(street, 60)
+    passes = UnpublishedPasses(street.path)
+    passes.check({"gate": 3, "yard": 4}, now=True)
+    passes.check({"gate": 10, "yard": 4}, now=True)
+    card = make_report(History(street.path), replace(DAY, camera="gate"))
+    assert (card.passes, card.unpublished) == (90, 10)
+    assert card.hit_rate.best == pytest.approx(0.9)
+    assert sum(missed for _, missed in card.hours.values()) == 10
+    everywhere = make_report(History(street.path), DAY)
+    assert any("13 % of the passes are never published" in text for text in everywhere.advice)
+
+
+def test_advice_names_small_plates_at_night(street):
+    card = make_report(History(street.path), DAY)
+    day, night = card.lights
+    assert (day.light, night.light, day.plates + night.plates) == ("day", "night", 60)
+    assert any("At night: The plate is 16 px high" in text for text in card.advice)
+    assert not any("By day: The plate is" in text and "px" in text for text in card.advice)
+
+
+def test_hidden_and_deleted_images_are_not_asked_for(street):
+    hidden = Snapshot("2026/11/24/01939d2c-1a2b-7c3d-8e4f-5a6b7c8d9e0f-hidden.jpg", "0" * 64)
+    made = event(1, plate="HIDDEN1", event_type="plate_left", snapshot=hidden)
+    street.append(replace(made, pass_id=made.id))
+    before = make_report(History(street.path), DAY)
+    SnapshotFiles(street.path).remove(before.to_confirm[:1])
+    card = make_report(History(street.path), DAY)
+    assert (card.passes, card.confirmable) == (91, 90)
+    assert before.to_confirm[0] not in card.to_confirm
+
+
+def test_counts_are_kept_until_the_disk_works(store, tmp_path):
+    passes = UnpublishedPasses(store.path)
+    blocker = store.path.with_name(f"{store.path.name}.labels")
+    blocker.symlink_to(tmp_path / "nowhere")
+    passes.check({"gate": 2}, now=True)
+    blocker.unlink()
+    passes.check({"gate": 3}, now=True)
+    assert sum(passes.by_hour(DAY.since, DAY.until).values()) == 3
