@@ -47,6 +47,11 @@ class EventsConfig(Section):
         le=1e7,
         description="Seconds after which min_confidence is enough for plate_seen",
     )
+    require_direction: StrictBool = Field(
+        default=False,
+        description="Wait up to max_wait_s until direction.way is known before plate_seen is "
+        "published; needs the camera's line or approaching",
+    )
     min_reads: StrictInt = Field(
         default=3,
         ge=1,

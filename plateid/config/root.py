@@ -84,6 +84,15 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _check_directions(self) -> "Config":
+        for camera in self.camera:
+            if (camera.events or self.events).require_direction and not camera.view.tells_way:
+                raise ValueError(
+                    f"camera {camera.name}: events.require_direction needs line or approaching"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _check_webhook_cameras(self) -> "Config":
         known = {camera.name for camera in self.camera}
         for webhook in self.webhook:

@@ -20,6 +20,7 @@ Polygon = tuple[Point, ...]
 Line = tuple[Point, Point]
 Size = tuple[int, int]
 """Width and height of the image in pixels."""
+Floats = NDArray[np.float64]
 
 MIN_GROWTH = 1.25
 """Minimum factor by which a plate's height changes if its vehicle approaches or recedes."""
@@ -28,6 +29,14 @@ ZOOM_MARGIN = 0.1
 and the detector needs the vehicle around it."""
 MAX_END_BOXES = 3
 """Maximum number of boxes at each end of a path. Their median heights are compared."""
+MIN_FIT_BOXES = 6
+"""Minimum number of boxes from which the way of a plate is estimated."""
+MIN_TREND = 4.0
+"""Minimum slope of a trend in standard errors. It is high: boxes of one moment share errors."""
+MIN_TREND_GROWTH = 0.06
+"""Minimum change of the logarithm of a plate's height that counts as a trend: 6 % of the height."""
+MIN_TREND_STEP = 0.3
+"""Minimum motion across the line that counts as a trend, plate heights."""
 
 
 @dataclass(frozen=True)
@@ -84,17 +93,43 @@ class View:
                 cv2.fillPoly(area, [corners], value)
         return area.astype(bool)
 
-    def direction(self, path: Sequence[Box], size: Size) -> Direction | None:
+    @property
+    def tells_way(self) -> bool:
+        """Whether vehicles can have a way, in or out."""
+        return self.line is not None or self.approaching is not None
+
+    def direction(
+        self, path: Sequence[Box], size: Size, *, expected: Way | None = None
+    ) -> Direction | None:
         """Returns the direction of a plate with these boxes, oldest first.
 
         None if the plate moved less than its height, did not cross the line and kept its size.
+        `expected` counts if the path does not show the way.
         """
         points = [centre(box) for box in path]
         dx, dy = points[-1][0] - points[0][0], points[-1][1] - points[0][1]
-        way = self._way(path, points, size)
+        way = self._way(path, points, size) or expected
         if way is None and math.hypot(dx, dy) < path[0][3] - path[0][1]:
             return None
         return Direction(way, round(math.degrees(math.atan2(dx, -dy)), 1) % 360.0)
+
+    def expected_way(self, boxes: Sequence[tuple[float, Box]], size: Size) -> Way | None:
+        """Returns the way that a plate will probably have; None while its motion is not clear.
+
+        `boxes` are detections with their times in seconds. With `line`, the plate must move towards
+        it; with `approaching`, its height must change.
+        """
+        if len(boxes) < MIN_FIT_BOXES or not self.tells_way:
+            return None
+        times = np.array([t for t, _ in boxes])
+        corners = np.array([box for _, box in boxes])  # (N, 4)
+        heights = corners[:, 3] - corners[:, 1]
+        if self.line is not None:
+            points = (corners[:, :2] + corners[:, 2:]) / 2 / heights.mean()
+            line = np.array(self.line) * size / heights.mean()
+            return _approached_side(times, points, line)
+        growth = _trend(times, np.log(np.maximum(heights, 1.0)), MIN_TREND_GROWTH)
+        return _way_by_growth(growth, self.approaching)
 
     def _way(self, path: Sequence[Box], points: Sequence[Point], size: Size) -> Way | None:
         if self.line is None:
@@ -129,7 +164,44 @@ def _by_growth(path: Sequence[Box], approaching: Way | None) -> Way | None:
     heights = [box[3] - box[1] for box in path]
     end = max(1, min(MAX_END_BOXES, len(heights) // 2))
     growth = float(np.median(heights[-end:]) / max(float(np.median(heights[:end])), 1e-6))
-    if approaching is None or 1 / MIN_GROWTH < growth < MIN_GROWTH:
+    return _way_by_growth(0 if 1 / MIN_GROWTH < growth < MIN_GROWTH else growth - 1, approaching)
+
+
+def _way_by_growth(growth: float, approaching: Way | None) -> Way | None:
+    """Returns the way of a plate that becomes larger (above 0) or smaller (below 0)."""
+    if approaching is None or growth == 0:
         return None
     receding: Way = "out" if approaching == "in" else "in"
-    return approaching if growth > 1 else receding
+    return approaching if growth > 0 else receding
+
+
+def _approached_side(times: Floats, points: Floats, line: Floats) -> Way | None:
+    """Returns the way of a plate that moves towards the line and will cross it between its ends.
+
+    `points` (N, 2) and `line` (2, 2) are in plate heights.
+    """
+    start, along = line[0], line[1] - line[0]
+    normal = np.array([-along[1], along[0]]) / np.hypot(*along)  # points to the right
+    across = (points - start) @ normal
+    step = _trend(times, across, MIN_TREND_STEP)
+    if step * across[-1] >= 0:  # no clear motion, or away from the line
+        return None
+    motion = [_slope(times, points[:, axis]) for axis in (0, 1)]
+    meeting = points[-1] - np.array(motion) * (across[-1] / (motion @ normal))
+    is_between = 0 <= (meeting - start) @ along <= along @ along
+    return ("in" if step > 0 else "out") if is_between else None
+
+
+def _trend(times: Floats, values: Floats, least: float) -> float:
+    """Returns the change of the values by a least-squares fit; 0 if it may be noise."""
+    slope = _slope(times, values)
+    spread = times - times.mean()
+    noise = values - values.mean() - slope * spread
+    error = math.sqrt(noise @ noise / (len(times) - 2) / max(spread @ spread, 1e-9))
+    change = slope * float(times[-1] - times[0])
+    return change if abs(change) >= least and abs(slope) >= MIN_TREND * error else 0.0
+
+
+def _slope(times: Floats, values: Floats) -> float:
+    spread = times - times.mean()
+    return float(spread @ values / max(spread @ spread, 1e-9))

@@ -51,7 +51,6 @@ class EventBuilder:
         """
         camera, published, step = settings.camera, vehicle.published, vehicle.clock_step
         last_seen = vehicle.last_seen + step
-        path = [*(point.box for point in vehicle.path), vehicle.movement.box]
         event = PlateEvent(
             event_type=event_type,
             id=uuid7(),
@@ -69,7 +68,7 @@ class EventBuilder:
             corrected=published is not None and published.plate != reading.plate,
             list=self.lists().match(reading.plate, camera=camera, at=last_seen),
             clock_synced=vehicle.clock_synced is not False and self.clock_synced(),
-            direction=settings.view.direction(path, size) if size else vehicle.direction,
+            direction=vehicle.direction_in(settings.view, size) if size else vehicle.direction,
             parked=vehicle.movement.longest_stationary_s(vehicle.last_seen)
             >= settings.rules.parked_s,
             gps=self.position(),

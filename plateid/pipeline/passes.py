@@ -1,6 +1,7 @@
 """A vehicle's pass: what is known of it from its first detection to its last."""
 
 import math
+from collections import deque
 from dataclasses import fields
 from datetime import datetime, timedelta
 
@@ -8,8 +9,9 @@ from plateid.core.formats import Formats
 from plateid.core.fusion import Fusion, read_weight
 from plateid.core.ids import uuid7
 from plateid.core.reading import Reading, fused_reading
-from plateid.core.records import BestFrame, Box, Direction, PathPoint, PlateEvent, PlateRead
+from plateid.core.records import BestFrame, Box, Direction, PathPoint, PlateEvent, PlateRead, Way
 from plateid.core.text import best_text
+from plateid.core.view import Size, View
 from plateid.pipeline.border import Place
 from plateid.pipeline.clock_overlays import TextHistory
 from plateid.pipeline.stationary import Movement
@@ -19,6 +21,8 @@ MAX_PATH = 64
 FIRST_PATH_STEP_S = 0.25
 """Minimum time between two points of a path, seconds. It doubles at each deletion."""
 
+MAX_RECENT = 32
+"""Number of last detections that show the way of an unpublished pass: about two seconds."""
 MAX_AGE = timedelta(days=30)
 """Age of the last event of a restored pass that is only explained by a clock that was set."""
 
@@ -42,6 +46,7 @@ class Pass:
         is_over: Whether its `plate_left` was published before the restart, though the vehicle
             may still be there.
         direction: The direction that was published before the restart.
+        expected_way: The way that the vehicle will probably have; None if it is not clear.
         clock_synced: Whether the clock was synchronised at `first_seen`; None: unknown.
     """
 
@@ -60,6 +65,8 @@ class Pass:
         self.is_read_whole = False
         self.is_restored = self.is_over = False
         self.direction: Direction | None = None
+        self.expected_way: Way | None = None
+        self._recent: deque[tuple[float, Box]] = deque(maxlen=MAX_RECENT)
         self._path_step_s = FIRST_PATH_STEP_S
         self._best_quality = 0.0
         self._best_frame: BestFrame | None = None
@@ -101,11 +108,20 @@ class Pass:
         self.last_seen = now
         self.movement.update(box, now)
         t = self.age_s(now)
+        self._recent.append((t, box))
         if not self.path or t - self.path[-1].t >= self._path_step_s:
             self.path.append(PathPoint(t, box))
         if len(self.path) > MAX_PATH:
             self.path = self.path[::2]
             self._path_step_s *= 2
+
+    def direction_in(self, view: View, size: Size) -> Direction | None:
+        """Returns the direction by the path; the expected way counts before `plate_seen` only."""
+        path = [*(point.box for point in self.path), self.movement.box]
+        if self.published is not None:
+            return view.direction(path, size)
+        self.expected_way = view.expected_way(self._recent, size) or self.expected_way
+        return view.direction(path, size, expected=self.expected_way)
 
     def add(self, read: PlateRead, frame: BestFrame, place: Place = "whole") -> None:
         """Adds a read, and keeps its frame if it is the best one so far.

@@ -113,7 +113,8 @@ class Traffic:
             if vehicle.published is None and not self._may_be_clock(vehicle):
                 waited = vehicle.age_s(now) >= self._rules.max_wait_s
                 enough = self._rules.min_confidence if waited else self._rules.sure_confidence
-                if self._is_publishable(vehicle, enough):
+                knows_way = self._knows_way(vehicle)  # in each frame: the motion may end
+                if self._is_publishable(vehicle, enough) and (waited or knows_way):
                     self._send("plate_seen", vehicle)
 
     def end_lost(self, alive: set[int], now: datetime) -> None:
@@ -229,6 +230,14 @@ class Traffic:
             and vehicle.similar_reads(reading.plate_raw) >= factor * self._rules.min_reads
             and vehicle.age_s(vehicle.last_seen) >= factor * MIN_AGE_S
         )
+
+    def _knows_way(self, vehicle: Pass) -> bool:
+        """Returns whether the way is known, or is not required for `plate_seen`."""
+        view = self._settings.view
+        direction = (
+            vehicle.direction_in(view, self._size) if self._size and view.tells_way else None
+        )
+        return not self._rules.require_direction or bool(direction and direction.way)
 
     def _may_be_clock(self, vehicle: Pass) -> bool:
         undecided = not vehicle.movement.moved and vehicle.age_s(vehicle.last_seen) < STATIONARY_S

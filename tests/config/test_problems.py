@@ -39,6 +39,10 @@ def messages(tmp_path, text: str) -> list[str]:
         ("[zzz]\n", 'line 4: unknown key "zzz"'),
         (CAMERA, "camera name used twice: gate"),
         (
+            "[events]\nrequire_direction = true",
+            "camera gate: events.require_direction needs line or approaching",
+        ),
+        (
             f"roi = {65 * [[0, 0]]}\n",
             "line 4: camera[0].roi: must have 64 or fewer items, not 65",
         ),

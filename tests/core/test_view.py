@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -144,6 +145,54 @@ def test_plate_that_only_grows_has_a_direction():
     assert direction is not None
     assert direction.way == "in"
     assert math.isfinite(direction.degrees)
+
+
+FEW_FRAMES = np.arange(10) / 25
+"""Times of ten frames, seconds."""
+
+
+def drive(*, x: float = 500, y: float = 100, way: tuple[float, float] = (0, 0), growth: float = 0):
+    """Ten boxes of a plate 20 px high, with motion (px) and growth over all frames, and jitter."""
+    noise = np.random.default_rng(1).normal(0, 0.4, (10, 3))
+    for t, (nx, ny, nh) in zip(FEW_FRAMES / FEW_FRAMES[-1], noise, strict=True):
+        yield at(x + t * way[0] + nx, y + t * way[1] + ny, 20 * (1 + t * growth) + nh)
+
+
+@pytest.mark.parametrize(
+    ("view", "track", "way"),
+    [
+        (View(approaching="in"), drive(growth=0.2), "in"),
+        (View(approaching="out"), drive(growth=0.2), "out"),
+        (View(approaching="in"), drive(growth=-0.2), "out"),
+        (View(approaching="in"), drive(way=(40, 0)), None),
+        (View(line=LEVEL), drive(way=(0, 30)), "in"),
+        (View(line=LEVEL[::-1]), drive(way=(0, 30)), "out"),
+        (View(line=LEVEL), drive(y=400, way=(0, -30)), "out"),
+        (View(line=LEVEL), drive(way=(0, -30)), None),
+        (View(line=LEVEL), drive(way=(30, 0)), None),
+        (View(line=LEVEL), drive(x=50, way=(0, 30)), None),
+        (View(line=LEVEL), drive(), None),
+        (View(), drive(way=(0, 30), growth=0.2), None),
+    ],
+)
+def test_way_is_expected_from_growth_or_motion_towards_the_line(view, track, way):
+    assert view.expected_way(list(zip(FEW_FRAMES, track, strict=True)), SIZE) == way
+
+
+@pytest.mark.parametrize("view", [View(approaching="in"), View(line=LEVEL)])
+def test_jitter_of_a_stationary_plate_is_no_expected_way(view):
+    number, ways = np.random.default_rng(1), []
+    for _ in range(100):
+        boxes = [at(500 + x, 200 + y, 20 + h) for x, y, h in number.normal(0, 0.6, (10, 3))]
+        ways.append(view.expected_way(list(zip(FEW_FRAMES, boxes, strict=True)), SIZE))
+    assert ways.count(None) >= 99
+
+
+@given(st.lists(st.tuples(st.floats(0, 9), numbers, numbers), max_size=9))
+def test_expected_way_of_any_boxes_is_a_way_or_none(track):
+    boxes = [(t, at(x, y)) for t, x, y in track]
+    for view in (View(approaching="in"), View(line=LEVEL)):
+        assert view.expected_way(boxes, SIZE) in ("in", "out", None)
 
 
 @pytest.mark.parametrize(

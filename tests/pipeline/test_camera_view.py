@@ -1,10 +1,20 @@
 """Region of interest, masks and direction in the events of a camera."""
 
+from datetime import timedelta
+
 import pytest
 
 from plateid.core.records import Box, Direction
 from plateid.core.view import View
-from tests.pipeline.road import UPRIGHT_LINE, Vehicle, record
+from tests.pipeline.road import (
+    RULES,
+    START,
+    UPRIGHT_LINE,
+    FakeNetworks,
+    GrowingNetworks,
+    Vehicle,
+    record,
+)
 
 LEFT_HALF = ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))
 LANE = ((0.3, 0.3), (0.6, 0.3), (0.6, 0.6), (0.3, 0.6))
@@ -74,6 +84,35 @@ def test_vehicle_that_passes_behind_a_mask_is_one_pass():
 )
 def test_plate_left_has_the_direction_of_the_pass(vehicle, view, direction):
     assert record(vehicle, view=view, rate=10).events[-1].direction == direction
+
+
+def test_plate_seen_has_the_expected_way_and_plate_left_only_a_crossing():
+    view = View(line=UPRIGHT_LINE)
+    crosses, turns_off = (record(Vehicle("B68SPK", 0, end), view=view) for end in (5, 1.2))
+    for events in (crosses.events, turns_off.events):
+        assert events[0].last_seen < START + timedelta(seconds=1)
+        assert events[0].direction == Direction("in", 90.0)
+    assert crosses.events[1].direction == Direction("in", 90.0)
+    assert turns_off.events[1].direction == Direction(None, 90.0)
+
+
+@pytest.mark.parametrize(
+    ("networks", "required", "way", "waits"),
+    [
+        (FakeNetworks(), False, None, False),
+        (FakeNetworks(), True, None, True),
+        (GrowingNetworks(), True, "in", False),
+    ],
+)
+def test_plate_seen_waits_for_a_required_direction_up_to_max_wait_s(networks, required, way, waits):
+    rules = RULES.model_copy(update={"require_direction": required})
+    view = View(approaching="in")
+    seen = record(Vehicle("B68SPK", 0, 6), view=view, rules=rules, networks=networks).events[0]
+    assert seen.direction is not None
+    assert seen.direction.way == way
+    waited_s = (seen.last_seen - seen.first_seen).total_seconds()
+    assert (waited_s >= RULES.max_wait_s) == waits
+    assert waited_s < RULES.max_wait_s + 0.1
 
 
 def test_vehicle_that_turns_round_has_its_last_direction():
