@@ -14,13 +14,14 @@ from plateid.core.health import DeviceHealth
 from plateid.core.records import PlateEvent
 from plateid.core.wording import counted
 from plateid.delivery import Delivery, targets_of
+from plateid.device_checks import hooks_of
 from plateid.errors import PlateidError, StoreError
 from plateid.models.networks import Networks
 from plateid.pipeline.event_builder import EventBuilder
 from plateid.recognition import Recognition, RecognitionParts, settings_of
 from plateid.service.clock import clock_synced
 from plateid.service.gps import Gpsd
-from plateid.service.health_report import HealthReporter
+from plateid.service.health_report import HealthReporter, idle_report
 from plateid.service.memory import HeapTrimmer
 from plateid.service.metrics import Metrics, MetricsServer
 from plateid.service.supervisor import Request, Supervisor
@@ -48,6 +49,8 @@ MAX_LIST_NAMES = 100
 """Maximum number of list entries that Home Assistant gets an entity for."""
 REFUSED = "configuration refused, the previous one stays in use"
 """Log phrase of a reload whose configuration is invalid."""
+ENDS = (Request.STOP, Request.RESTART)
+"""Requests that end a service."""
 JOIN_S = 0.5
 """Maximum time until the workers have ended, seconds."""
 STORE_S = 5.0
@@ -57,10 +60,18 @@ STORE_S = 5.0
 class App:
     """The service: all parts of one configuration."""
 
-    def __init__(self, config: Config, supervisor: Supervisor, *, file: Path | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        supervisor: Supervisor,
+        *,
+        file: Path | None = None,
+        web: WebServer | None = None,
+    ) -> None:
         """Builds everything; nothing runs yet. Raises PlateidError if something cannot be used.
 
-        The supervisor stops `run`, and makes it load `file` again, which the web UI changes.
+        The supervisor stops `run`, and makes it load `file` again, which the web UI changes. `web`
+        is that of an earlier service, whose users stay logged in.
         """
         self._config = config
         self._file = file
@@ -99,33 +110,42 @@ class App:
         self._heap = HeapTrimmer()
         self._metrics = Metrics(self._health.report)
         self._metrics_server = MetricsServer(config.metrics, self._metrics)
-        self._web = WebServer(config, self._health.report, file=file, reload=supervisor.reload)
+        self._web = web or WebServer(
+            config, self._health.report, file=file, hooks=hooks_of(supervisor)
+        )
         self._recognition = Recognition(config, settings, self._recognition_parts())
         events = open_passes(self._store, only_recent=self._backlog.failure is not None)
         for last_events in events.values():
             self._snapshots.resume(last_events)
         self._recognition.resume(events)
 
-    def run(self) -> None:
+    def run(self) -> bool:
         """Works until the supervisor requests a stop, or until all video files have ended.
 
-        Raises StoreError if events could neither be stored nor sent at the end, or the exception of
-        a thread.
+        Returns whether a new service shall take over. Raises StoreError if events could neither be
+        stored nor sent at the end, or the exception of a thread.
         """
         names = self._networks.names
         cameras = len(self._config.camera)
         log.info("started", device=self._config.device, cameras=cameras, bundle=names.bundle)
+        self._web.attach(self._config, self._health.report)
         self._delivery.start()
         self._gps.start()
         self._recognition.start()
         self._web.check()  # loads its modules before READY, which takes long on a slow device
         self._notifier.ready()
-        while (request := self._supervisor.wait(timeout_s=TICK_S)) is not Request.STOP:
+        while (request := self._supervisor.wait(timeout_s=TICK_S)) not in ENDS:
             if request is Request.RELOAD:
                 self._reload()
             self._check()
-        self._notifier.stopping()
-        self._shut_down()
+        restarts = request is Request.RESTART
+        if restarts:
+            self._notifier.reloading()
+            self._web.attach(self._config, idle_report(self._recognition.health()))
+        else:
+            self._notifier.stopping()
+        self._shut_down(keep_web=restarts)
+        return restarts
 
     def _check(self) -> None:
         """Does what is due periodically."""
@@ -202,7 +222,7 @@ class App:
         if (wanted.lists, names) != (self._config.lists, old):
             ListFile(wanted.lists, names)
 
-    def _shut_down(self) -> None:
+    def _shut_down(self, *, keep_web: bool) -> None:
         """Processes waiting frames, ends all passes, and stores and sends the events."""
         self._recognition.stop()
         try:
@@ -219,7 +239,8 @@ class App:
             if self._backlog.failure is None:
                 self._retention.finish()
             self._metrics_server.stop()
-            self._web.stop()
+            if not keep_web:
+                self._web.stop()
             log.info("stopped", undelivered=self._delivery.mqtt_outbox.health().events)
             self._store.close()
             if self._lock is not None:

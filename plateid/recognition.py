@@ -96,7 +96,7 @@ class Recognition:
 
     def start(self) -> None:
         """Starts the workers and the capture threads."""
-        for number in range(self._config.models.workers):
+        for number in range(self._config.models.workers if self._cameras else 0):
             self._parts.supervisor.start(f"worker-{number}", self._work)
         for camera in self._cameras.values():
             self._parts.supervisor.start("camera", camera.run)

@@ -1,5 +1,6 @@
 """Frames of live cameras: RTSP, HTTP and V4L2."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
@@ -28,17 +29,28 @@ MAX_TIMEOUTS = 3
 
 @dataclass(frozen=True)
 class SourceInfo:
-    """Format of a source: displayed width and height in pixels, and frames a second if known."""
+    """The first image of a source, and its frames a second if known."""
 
-    width: int
-    height: int
+    image: VideoImage
     fps: float | None
+
+    def __str__(self) -> str:
+        """Returns the displayed size in pixels and the frame rate."""
+        rate = f"{self.fps:.0f} frames a second" if self.fps else "unknown frame rate"
+        return f"{self.image.width}x{self.image.height}, {rate}"
 
 
 def probe(
-    url: str, *, timeout_s: float = TIMEOUT_S, options: Mapping[str, str] | None = None
+    url: str,
+    *,
+    timeout_s: float = TIMEOUT_S,
+    options: Mapping[str, str] | None = None,
+    limit_s: float = math.inf,
 ) -> SourceInfo:
-    """Decodes one frame of a camera or video file; raises SourceError if it delivers none."""
+    """Decodes one frame of a camera or video file; raises SourceError if it delivers none.
+
+    It waits for `limit_s` at most, and otherwise for two phases of three time-outs.
+    """
     answer: Future[SourceInfo] = Future()
 
     def work() -> None:
@@ -49,17 +61,17 @@ def probe(
 
     Thread(target=work, name="probe", daemon=True).start()  # V4L2 may block for ever
     try:
-        return answer.result(2 * MAX_TIMEOUTS * timeout_s)  # once to open it, once for a frame
+        # once to open it, once for a frame
+        return answer.result(wait_s := min(limit_s, 2 * MAX_TIMEOUTS * timeout_s))
     except TimeoutError:
-        raise SourceError(redacted(url), "delivers no frame") from None
+        raise SourceError(redacted(url), f"delivers no frame within {wait_s:g} s") from None
 
 
 def _probe(url: str, timeout_s: float, options: Mapping[str, str] | None) -> SourceInfo:
     with open_container(url, timeout_s, options) as (container, stream):
         for frame in _frames(container, stream, timeout_s):
-            image = VideoImage(frame)
             rate = stream.average_rate or stream.guessed_rate
-            return SourceInfo(image.width, image.height, float(rate) if rate else None)
+            return SourceInfo(VideoImage(frame), float(rate) if rate else None)
     raise SourceError(redacted(url), "delivers no frame")
 
 

@@ -102,9 +102,7 @@ def _webhook(config: WebhookConfig) -> str:
 
 
 def _camera(config: CameraConfig) -> str:
-    info = probe(config.url, timeout_s=config.timeout_s, options=config.device_options)
-    rate = f"{info.fps:.0f} frames a second" if info.fps else "unknown frame rate"
-    return f"{info.width}x{info.height}, {rate}"
+    return str(probe(config.url, timeout_s=config.timeout_s, options=config.device_options))
 
 
 def _bundle(config: Config) -> str:

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import ipaddress
 import math
 import signal
 from pathlib import Path
@@ -40,6 +41,14 @@ def not_nan(
     if number is not None and math.isnan(number):
         raise click.BadParameter("is not a number")
     return number
+
+
+def ip_address(_context: click.Context, _parameter: click.Parameter, text: str) -> str:
+    """Refuses what is not an IP address."""
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError as error:
+        raise click.BadParameter("must be an IP address, for example 0.0.0.0") from error
 
 
 CONFIG = click.option(

@@ -6,14 +6,33 @@ from pathlib import Path
 
 import click
 
-from plateid.commands.options import CONFIG, supervisor_with_signals
-from plateid.config.load import load_config
+from plateid.commands.options import FilePath, ip_address, supervisor_with_signals
+from plateid.config.load import default_config, new_config
+from plateid.config.service import LOOPBACK, WebConfig
 
 
 @click.command(epilog="Example: plateid run -c plateid.toml")
-@CONFIG
-def run(path: Path) -> None:
+@click.option(
+    "-c",
+    "--config",
+    "path",
+    type=FilePath(),
+    show_default="plateid.toml in the current directory, else of the service; without one, the web "
+    "UI sets it up",
+    help="Configuration file.",
+)
+@click.option(
+    "--setup-host",
+    "host",
+    callback=ip_address,
+    default=str(LOOPBACK),
+    show_default=True,
+    help="Address that the set-up in the web UI listens on.",
+)
+def run(path: Path | None, host: str) -> None:
     """Watch the cameras and publish events until stopped.
+
+    Without a configuration, it serves the web UI, in which you set it up.
 
     SIGTERM and SIGINT stop it, SIGHUP makes it read its configuration again.
     """
@@ -21,6 +40,12 @@ def run(path: Path) -> None:
     signal.signal(signal.SIGHUP, lambda *_: supervisor.reload())
     signal.pthread_sigmask(signal.SIG_SETMASK, ())  # those that came before count now
     faulthandler.enable()  # the watchdog's SIGABRT shows where each thread hangs
-    from plateid.app import App  # noqa: PLC0415 - slow to load: signals count before it
+    # slow to load: signals count before it
+    from plateid.first_run import run_service, set_up_and_run  # noqa: PLC0415
 
-    App(load_config(path), supervisor, file=path).run()
+    file = path or default_config()
+    if path is None and not file.exists():
+        web = WebConfig.model_validate({"host": host})
+        set_up_and_run(new_config(), supervisor, web, tell=click.echo)
+    else:
+        run_service(file, supervisor)

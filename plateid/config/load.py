@@ -1,5 +1,6 @@
 """Reads `plateid.toml`; relative paths in it are relative to its directory."""
 
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -29,9 +30,17 @@ OPTIONAL = tuple(
 
 
 def default_config() -> Path:
-    """Returns the configuration file in the current directory, else that of the service."""
-    file = Path(FILE)
-    return file if file.exists() else SERVICE_FOLDER / FILE
+    """Returns the configuration in the current directory, else that of the service.
+
+    That is the one in /etc, or else the one that the web UI of the service has written.
+    """
+    files = (Path(FILE), SERVICE_FOLDER / FILE, STATE_FOLDER / FILE)
+    return next((file for file in files if os.access(file, os.F_OK)), SERVICE_FOLDER / FILE)
+
+
+def new_config() -> Path:
+    """Returns where the set-up writes a configuration: in the service's state, else here."""
+    return Path(os.environ.get("STATE_DIRECTORY", "")) / FILE
 
 
 def load_config(path: Path) -> Config:

@@ -30,7 +30,7 @@ class Config(Section):
 
     device: Name = Field(default="plateid", description="Name of this device in topics and events")
     camera: tuple[CameraConfig, ...] = Field(
-        min_length=1, max_length=MAX_CAMERAS, description="Cameras"
+        default=(), max_length=MAX_CAMERAS, description="Cameras; none only if [web] is enabled"
     )
     mqtt: MqttConfig = MqttConfig()
     models: ModelsConfig = ModelsConfig()
@@ -74,6 +74,12 @@ class Config(Section):
             case {"events": dict() as events, "camera": list() as cameras}:
                 return table | {"camera": [_with_events(camera, events) for camera in cameras]}
         return table
+
+    @model_validator(mode="after")
+    def _check_cameras(self) -> "Config":
+        if not self.camera and not self.web.enabled:  # the web UI can add one
+            raise ValueError("camera: is missing")
+        return self
 
     @model_validator(mode="after")
     def _check_names(self) -> "Config":

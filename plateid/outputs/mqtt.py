@@ -9,7 +9,7 @@ from contextlib import closing
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from plateid.backoff import Backoff
-from plateid.config.outputs import MqttConfig
+from plateid.config.outputs import HomeAssistantConfig, MqttConfig
 from plateid.errors import BrokerError
 from plateid.outputs.discovery import DiscoveryPublisher
 from plateid.outputs.event_queue import EventQueue
@@ -27,6 +27,8 @@ SETTLE_S = 5.0
 """Seconds after which Home Assistant listens to an entity that was published to it."""
 LASTS_S = 10.0
 """Seconds after which a connection counts as working, even if there was no event to send."""
+RETAINED_S = 1.0
+"""Longest wait for a retained message after the subscription, seconds."""
 BACKOFF = Backoff()
 
 
@@ -178,6 +180,24 @@ class MqttPublisher(threading.Thread):
         self._retained.all_offline()
         sender.drain(self._stop_at)
         connection.disconnect()
+
+
+def find_home_assistant(config: MqttConfig, home_assistant: HomeAssistantConfig) -> bool:
+    """Returns whether a retained birth message of Home Assistant is on the broker.
+
+    Raises BrokerError as `check_broker`.
+    """
+    with closing(SelfPipe()) as pipe:
+        client_id = f"plateid-check-{secrets.token_hex(4)}"
+        protocol = newest_protocol(config, client_id, pipe)
+        connection = MqttConnection(config, client_id, pipe=pipe, protocol=protocol)
+        connection.subscribe(home_assistant.status_topic)
+        until = time.monotonic() + RETAINED_S
+        while not (messages := connection.take_messages()) and time.monotonic() < until:
+            connection.poll(until - time.monotonic())
+        connection.disconnect()
+        connection.close()
+        return any(message.payload == ONLINE.encode() for message in messages)
 
 
 def check_broker(config: MqttConfig) -> None:

@@ -4,18 +4,20 @@ import json
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from plateid import __version__
-from plateid.core.health import DeviceHealth
+from plateid.core.health import CameraHealth, DeviceHealth, OutboxHealth, StorageHealth
 from plateid.core.records import PlateEvent, rfc3339
 
 MINUTE_S = 60.0
 """Period over which `reads_per_minute` counts events, seconds."""
+STARTS = "the service has not started yet"
+"""Why nothing is connected before the service runs."""
 THERMAL = Path("/sys/class/thermal")
 """The kernel's thermal zones."""
 
@@ -91,6 +93,16 @@ class HealthReporter:
             "disk_free_mb": storage.disk_free_mb,
             "temperature_c": temperature_c(),
         }
+
+
+def idle_report(cameras: Iterable[str]) -> Callable[[], dict[str, Any]]:
+    """Returns a health report for the time in which no service runs: all cameras are offline."""
+    offline = CameraHealth(
+        online=False, frames=0, dropped=0, skipped=0, unpublished=0, failure=STARTS
+    )
+    storage = StorageHealth(None, OutboxHealth(0, None, 0), 0, 0, 0, {}, None)
+    health = DeviceHealth(dict.fromkeys(cameras, offline), storage, None, broker_failure=STARTS)
+    return HealthReporter(lambda: health, bundle="").report
 
 
 def temperature_c(folder: Path = THERMAL) -> float | None:

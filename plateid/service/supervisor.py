@@ -13,6 +13,7 @@ class Request(enum.Enum):
 
     STOP = enum.auto()
     RELOAD = enum.auto()
+    RESTART = enum.auto()
 
 
 class Supervisor:
@@ -52,6 +53,10 @@ class Supervisor:
     def reload(self) -> None:
         """Requests a reload of the configuration. Signal handlers may call it."""
         self._requests.put(Request.RELOAD)
+
+    def restart(self) -> None:
+        """Requests that a new service with the present configuration replaces this one."""
+        self._requests.put(Request.RESTART)
 
     def wait(self, *, timeout_s: float) -> Request | None:
         """Waits for a request; None after `timeout_s` without one."""

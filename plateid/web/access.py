@@ -4,11 +4,19 @@ import hmac
 import secrets
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from plateid.errors import StoreError
-from plateid.web.credentials import ROLES, Credentials, Role, hash_token, read_credentials
+from plateid.web.credentials import (
+    ROLES,
+    Credentials,
+    Role,
+    hash_password,
+    hash_token,
+    read_credentials,
+    write_credentials,
+)
 from plateid.web.throttle import LoginError, LoginQueue, LoginThrottle
 
 SESSION_S = 12 * 3600.0
@@ -46,12 +54,14 @@ class Access:
         file: The credentials file; each decision checks it for changes, so that a new password is
             valid at once.
         queue: Runs `log_in` for the pages.
+        code: The set-up code, with which a user sets the first password; empty: there is none.
     """
 
     def __init__(self, file: Path, *, needs_password: bool) -> None:
         """Without `needs_password`, everyone is admin until a password is set."""
         self.file = file
         self.queue = LoginQueue()
+        self.code = ""
         self._throttle = LoginThrottle()
         self._needs_password = needs_password
         self._open_session = LoginSession("admin")
@@ -76,6 +86,11 @@ class Access:
     def is_open(self) -> bool:
         """Whether everyone has access without a password."""
         return not self._needs_password and not self.credentials.admin
+
+    @property
+    def needs_first_password(self) -> bool:
+        """Whether nobody has access yet: the set-up code sets the first password."""
+        return bool(self.code) and not self.credentials.admin
 
     def session(self, cookie: str) -> LoginSession | None:
         """Returns the session of a cookie; None if the user must log in."""
@@ -113,6 +128,21 @@ class Access:
         known, until = getattr(credentials, role), time.monotonic() + SESSION_S
         session = LoginSession(role, password_hash=known, until=until)
         return self._add(session), session
+
+    def set_first_password(self, password: str, code: str, address: str) -> None:
+        """Sets the password of admins; one call at a time.
+
+        Raises LoginError if the code is wrong or may not be tried now, ValueError if there is a
+        password, or if this one is too short or too long.
+        """
+        if (wait_s := self._throttle.wait_s("set-up", address)) > 0:
+            raise LoginError(wait_s)
+        if self.code and not hmac.compare_digest(code.encode(), self.code.encode()):
+            self._throttle.fail("set-up", address)
+            raise LoginError
+        if self.credentials.admin:
+            raise ValueError("a password is set already")
+        write_credentials(self.file, replace(self.credentials, admin=hash_password(password)))
 
     def _add(self, session: LoginSession) -> str:
         cookie = secrets.token_urlsafe(32)

@@ -2,26 +2,22 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import tomlkit
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from tomlkit.exceptions import TOMLKitError
 
 from plateid.config.cameras import CameraConfig
-from plateid.config.load import load_config
+from plateid.config.edit import camera_table, set_values
 from plateid.config.problems import problems_of
 from plateid.core.plate_quality import measure_quality
-from plateid.errors import ConfigError, os_errors_as
-from plateid.files import is_replaceable, replace_text
 from plateid.web.error_pages import log_change
 from plateid.web.guard import read_change
-from plateid.web.site import Site, camera_of, page, site_of
+from plateid.web.setup_pages import change_file
+from plateid.web.site import Site, camera_of, page, site_of, writable_file
 from plateid.web.streams import Stream, repeated
 
 QUALITY_S = 0.5
@@ -38,7 +34,7 @@ def camera(request: Request) -> Response:
     config = next(camera for camera in site.config.camera if camera.name == name)
     view = {key: getattr(config, key) for key in KEYS}
     saved = request.query_params.get("saved") == "1"
-    file = _writable_file(site)
+    file = writable_file(site)
     return page(request, "camera.html", camera=config, view=view, saved=saved, writable=file)
 
 
@@ -57,12 +53,12 @@ async def save(request: Request) -> Response:
     """Writes the drawing to the configuration file and requests a reload."""
     site, name = site_of(request), camera_of(request)
     form = await read_change(request)
-    if (file := _writable_file(site)) is None:
+    if writable_file(site) is None:
         raise HTTPException(403, "plateid cannot write the configuration file")
     view = _parse_view(form)
-    await run_in_threadpool(_write_view, site, file, name, view)
+    await run_in_threadpool(_write_view, site, name, view)
     _show_at_once(site, name, view)
-    site.reload()
+    site.hooks.reload()
     log_change(request, "camera view changed", camera=name)
     return RedirectResponse(f"/cameras/{name}?saved=1", 303)
 
@@ -86,31 +82,14 @@ def _show_at_once(site: Site, name: str, view: Mapping[str, Any]) -> None:
     site.config = site.config.model_copy(update={"camera": tuple(cameras)})
 
 
-def _write_view(site: Site, file: Path, camera: str, view: Mapping[str, Any]) -> None:
-    """Changes only the camera's view in the file; empty values delete the key; comments stay.
-
-    Raises ConfigError and changes nothing if that fails or the file would be invalid.
-    """
-    with site.changing, os_errors_as(ConfigError, file):
-        try:
-            document = tomlkit.parse(file.read_text("utf-8-sig"))
-            (table,) = (table for table in document["camera"] if table["name"] == camera)
-            for key, value in view.items():
-                if value:
-                    table[key] = _rounded(value)
-                else:
-                    table.pop(key, None)
-        except (TOMLKitError, KeyError, ValueError, TypeError) as error:
-            raise ConfigError(file, f"no [[camera]] table named {camera} to change") from error
-        replace_text(file, tomlkit.dumps(document), first=load_config)
+def _write_view(site: Site, camera: str, view: Mapping[str, Any]) -> None:
+    """Changes only the camera's view in the file; raises ConfigError if that fails."""
+    values = {key: _rounded(value) for key, value in view.items() if value}
+    change_file(
+        site,
+        lambda document: set_values(camera_table(document, camera), dict.fromkeys(view) | values),
+    )
 
 
 def _rounded(value: Any) -> Any:
     return [_rounded(each) for each in value] if isinstance(value, tuple) else round(value, 3)
-
-
-def _writable_file(site: Site) -> Path | None:
-    """Returns the configuration file if plateid can replace it; symlinks are left alone."""
-    if site.file is None or site.file.is_symlink():
-        return None
-    return site.file if is_replaceable(site.file) else None

@@ -34,7 +34,7 @@ LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 """Host names that are served without a password."""
 PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 """Headers that reverse proxies add."""
-OPEN_PATHS = ("/login", "/static/")
+OPEN_PATHS = ("/login", "/first-password", "/static/")
 """Paths that need no login."""
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self';"

@@ -1,11 +1,14 @@
 """Login and logout."""
 
+import functools
+
 import structlog
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from plateid.web.error_pages import client_address, log_change, log_refusal
-from plateid.web.guard import COOKIE, check_origin, read_form
+from plateid.web.guard import COOKIE, check_origin, read_change, read_form
 from plateid.web.site import page, site_of
 from plateid.web.throttle import LoginError
 
@@ -13,21 +16,45 @@ log = structlog.get_logger()
 
 
 def login_page(request: Request) -> Response:
-    """Shows the login form."""
-    if site_of(request).access.is_open:
+    """Shows the login form, or the form of the first password."""
+    if site_of(request).access.is_open and request.scope["path"] == "/login":
         return RedirectResponse("/", 303)
     return page(request, "login.html", problem="")
+
+
+async def set_password(request: Request) -> Response:
+    """Sets the first password: with the set-up code, or from this device without a password."""
+    check_origin(request)
+    access, address = site_of(request).access, client_address(request)
+    form = await (read_change if access.is_open else read_form)(request)
+    password, code = form.get("password", ""), form.get("code", "").strip().upper()
+    if not (access.is_open or access.needs_first_password):
+        raise HTTPException(403, "a password is set: plateid web set-password changes it")
+    if password != form.get("repeated"):
+        return page(request, "login.html", status=400, problem="The passwords differ.")
+    try:
+        first = functools.partial(access.set_first_password, password, code, address)
+        await access.queue.run(first, address)
+    except LoginError as error:
+        return _refused(request, error.wait_s, "Wrong set-up code.")
+    except ValueError as error:
+        return page(request, "login.html", status=400, problem=str(error).capitalize())
+    log.info("first password set", address=address)
+    return await _logged_in(request, password)
 
 
 async def log_in(request: Request) -> Response:
     """Checks the password and starts a session."""
     check_origin(request)
+    return await _logged_in(request, (await read_form(request)).get("password", ""))
+
+
+async def _logged_in(request: Request, password: str) -> Response:
     access, address = site_of(request).access, client_address(request)
-    password = (await read_form(request)).get("password", "")
     try:
         cookie, session = await access.queue.run(lambda: access.log_in(password, address), address)
     except LoginError as error:
-        return _refused(request, error.wait_s)
+        return _refused(request, error.wait_s, "Wrong password.")
     log.info("logged in", account=session.role, address=address)
     response = RedirectResponse("/", 303)
     secure = request.scope["scheme"] == "https"
@@ -35,11 +62,11 @@ async def log_in(request: Request) -> Response:
     return response
 
 
-def _refused(request: Request, wait_s: int) -> Response:
+def _refused(request: Request, wait_s: int, wrong: str) -> Response:
     """Answers a refused login. A wrong password has no account, so the log names the address."""
     if not wait_s:
         log.warning("wrong password", account="unknown", address=client_address(request))
-        return page(request, "login.html", status=403, problem="Wrong password.")
+        return page(request, "login.html", status=403, problem=wrong)
     log_refusal(request, "login throttled", account="unknown")
     problem = f"Too many login attempts. Try again in {wait_s} s."
     response = page(request, "login.html", status=429, problem=problem)

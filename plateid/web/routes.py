@@ -25,17 +25,23 @@ from plateid.web import (
     login_pages,
     report_pages,
     review_pages,
+    setup_pages,
     streams,
 )
 from plateid.web.access import Access
 from plateid.web.credentials import credentials_file, require_password
 from plateid.web.guard import Guard, SecurityHeaders
 from plateid.web.live import Live
-from plateid.web.site import FOLDER, Site
+from plateid.web.site import FOLDER, Hooks, Site
 
 ROUTES = [
     Route("/", live_pages.live),
-    Route("/start", live_pages.start),
+    Route("/start", setup_pages.start),
+    Route("/setup/camera", setup_pages.camera_form),
+    Route("/setup/camera", setup_pages.save_camera, methods=["POST"]),
+    Route("/setup/camera/test", setup_pages.test_camera, methods=["POST"]),
+    Route("/setup/regions", setup_pages.save_regions, methods=["POST"]),
+    Route("/setup/broker", setup_pages.save_broker, methods=["POST"]),
     Route("/stream/events", streams.events),
     Route("/stream/{camera}.mjpeg", streams.mjpeg),
     Route("/stream/{camera}.jpg", streams.still),
@@ -56,6 +62,8 @@ ROUTES = [
     Route("/lists", list_pages.change, methods=["POST"]),
     Route("/login", login_pages.login_page),
     Route("/login", login_pages.log_in, methods=["POST"]),
+    Route("/first-password", login_pages.login_page),
+    Route("/first-password", login_pages.set_password, methods=["POST"]),
     Route("/logout", login_pages.log_out, methods=["POST"]),
     Route("/api/v1/openapi.json", json_api.openapi),
     Route("/api/v1/events", json_api.events),
@@ -75,17 +83,21 @@ def make_site(
     report: Callable[[], Mapping[str, Any]],
     *,
     file: Path | None,
-    reload: Callable[[], None],
+    hooks: Hooks,
+    code: str = "",
 ) -> tuple[Site, Starlette]:
     """Returns the site of a device and the application that serves it.
 
+    Whoever knows the `code`, which is not empty in a set-up, may set the first password.
     Raises ConfigError if other hosts could reach it and no password is set, StoreError if the
     credentials file cannot be read.
     """
     store = config.store.path
     access = Access(credentials_file(store), needs_password=config.web.needs_password)
-    require_password(config.web, access.credentials)
-    site = Site(config, live, access, History(store), file, report, reload)
+    access.code = code
+    if not code:
+        require_password(config.web, access.credentials)
+    site = Site(config, live, access, History(store), file, report, hooks)
     return site, _application(site)
 
 

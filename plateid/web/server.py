@@ -21,6 +21,8 @@ from plateid.web.live import Live
 if TYPE_CHECKING:
     import uvicorn
 
+    from plateid.web.site import Hooks
+
 MAX_CONNECTIONS = 100
 """Maximum number of connections that get a page; further ones get status 503."""
 STOP_S = 0.5
@@ -40,27 +42,53 @@ class WebServer:
         report: Callable[[], Mapping[str, Any]],
         *,
         file: Path | None = None,
-        reload: Callable[[], None] = lambda: None,
+        hooks: "Hooks",
+        code: str = "",
     ) -> None:
-        """Does not listen yet; `reload` is called after a page has written to `file`."""
+        """Does not listen yet; pages may write `file` and call the hooks.
+
+        Whoever knows the `code` may set the first password.
+        """
         self._config = config
-        self._enabled = config.web.enabled
+        self._report = report
         self._live = Live(config.web, [camera.name for camera in config.camera])
-        self._parts = report, file, reload
+        self._file, self._hooks, self._code = file, hooks, code
         self._outage = Outage("web UI", Backoff())
         self._running: tuple[uvicorn.Server, threading.Thread] | None = None
         self._certificate = Certificate(config.web)
         self._site: Any = None
 
+    @property
+    def address(self) -> str:
+        """URL of the web UI."""
+        web = self._config.web
+        scheme = "https" if web.certificate_file else "http"
+        host = f"[{web.host}]" if ":" in str(web.host) else str(web.host)
+        return f"{scheme}://{host}:{web.port}"
+
     def show(self, frame: Frame, plates: Sequence[Plate]) -> None:
         """Shows a processed frame to viewers."""
-        if self._enabled:
+        if self._config.web.enabled:
             self._live.show(frame, plates)
 
     def publish(self, event: PlateEvent) -> None:
         """Shows an event to viewers."""
-        if self._enabled:
+        if self._config.web.enabled:
             self._live.publish(event)
+
+    def attach(self, config: Config, report: Callable[[], Mapping[str, Any]]) -> None:
+        """Serves another configuration, with its cameras and health report.
+
+        Browsers stay logged in and connected, unless its `[web]` or `[store]` differs.
+        """
+        if (config.web, config.store) != (self._config.web, self._config.store):
+            self.stop()
+            self._certificate = Certificate(config.web)
+        self._live.closing = True
+        self._live = Live(config.web, [camera.name for camera in config.camera])
+        self._config, self._report = config, report
+        if self._site is not None:
+            self._site.config, self._site.live, self._site.report = config, self._live, report
 
     def use(self, config: Config) -> None:
         """Takes over a changed configuration."""
@@ -70,7 +98,7 @@ class WebServer:
 
     def check(self) -> None:
         """Starts the server or retries, and reloads a renewed certificate. Call it periodically."""
-        if not self._enabled or self._outage.wait_s:
+        if not self._config.web.enabled or self._outage.wait_s:
             return
         try:
             self._certificate.load()
@@ -89,22 +117,27 @@ class WebServer:
             server.should_exit = True
             thread.join(STOP_S)
             self._site.access.queue.close()
+            self._running = self._site = None
 
     def _start(self) -> None:
         import uvicorn  # noqa: PLC0415 - slow to load, needed with [web] only
 
         from plateid.web.routes import make_site  # noqa: PLC0415 - as above
 
-        report, file, reload = self._parts
-        self._site, app = make_site(self._config, self._live, report, file=file, reload=reload)
+        self._site, app = make_site(
+            self._config,
+            self._live,
+            self._report,
+            file=self._file,
+            hooks=self._hooks,
+            code=self._code,
+        )
         server, web = uvicorn.Server(self._settings(app)), self._config.web
         serving = _serve(server, listen(str(web.host), web.port, web.proxy))
         thread = threading.Thread(target=asyncio.run, args=(serving,), name="web", daemon=True)
         thread.start()
         self._running = server, thread
-        scheme = "https" if web.certificate_file else "http"
-        host = f"[{web.host}]" if ":" in str(web.host) else str(web.host)
-        log.info("web UI started", address=f"{scheme}://{host}:{web.port}")
+        log.info("web UI started", address=self.address)
 
     def _settings(self, app: Any) -> "uvicorn.Config":
         """Returns uvicorn's settings."""

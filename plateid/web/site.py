@@ -13,10 +13,16 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from plateid import __version__
+from plateid.config.cameras import CameraConfig
+from plateid.config.outputs import HomeAssistantConfig, MqttConfig
 from plateid.config.root import Config
 from plateid.core.wording import counted
+from plateid.errors import StoreError
+from plateid.files import is_replaceable
 from plateid.store.history import History
 from plateid.store.list_file import ListUndo
+from plateid.store.search import find
+from plateid.store.search_query import Query
 from plateid.web.access import Access
 from plateid.web.live import RECENT, Live
 
@@ -27,6 +33,23 @@ IN_TRANSIT_S = 30.0
 """Age up to which a waiting event counts as in transit to the broker, seconds."""
 
 
+@dataclass(frozen=True)
+class Hooks:
+    """What the web UI asks of the rest of plateid.
+
+    Attributes:
+        reload: Requests that the service applies its changed configuration file.
+        restart: Requests that a new service with the changed file takes its place.
+        test_camera: Returns the image (JPEG) and the format of a camera; raises SourceError.
+        test_broker: Returns whether Home Assistant uses the broker; raises BrokerError.
+    """
+
+    reload: Callable[[], None]
+    restart: Callable[[], None]
+    test_camera: Callable[[CameraConfig], tuple[bytes, str]]
+    test_broker: Callable[[MqttConfig, HomeAssistantConfig], bool]
+
+
 @dataclass
 class Site:
     """The state that pages read and change.
@@ -35,7 +58,7 @@ class Site:
         config: The present configuration; a reload replaces it as a whole.
         file: The configuration file; None if there is none to write to.
         report: Returns the health report.
-        reload: Requests a reload of `file`.
+        hooks: What pages ask of the rest of plateid.
         undo: Changes of the list that can be undone.
         refused: Time of the last logged refusal, by kind and client network.
         changing: Held while a request reads, changes and writes a file.
@@ -47,7 +70,7 @@ class Site:
     history: History
     file: Path | None
     report: Callable[[], Mapping[str, Any]]
-    reload: Callable[[], None]
+    hooks: Hooks
     undo: ListUndo = field(default_factory=ListUndo)
     refused: dict[tuple[str, str], float] = field(default_factory=dict)
     changing: threading.Lock = field(default_factory=threading.Lock)
@@ -70,6 +93,30 @@ def camera_of(request: Request) -> str:
     if name not in site_of(request).cameras:
         raise HTTPException(404)
     return name
+
+
+def writable_file(site: Site) -> Path | None:
+    """Returns the configuration file if plateid can replace it; symlinks are left alone."""
+    if site.file is None or site.file.is_symlink():
+        return None
+    return site.file if is_replaceable(site.file) else None
+
+
+def newest_event(site: Site) -> str:
+    """Returns the id of the newest event, after which a page's stream continues.
+
+    Call it before the store is read: later events are streamed.
+    """
+    newest = site.live.events_after(0)[-1:]
+    return newest[0][1]["id"] if newest else ""
+
+
+def latest_passes(site: Site) -> list[dict[str, Any]] | None:
+    """Returns the latest passes, newest first; None if the store cannot be read."""
+    try:
+        return find(site.history, Query(limit=RECENT)).events if site.history.path.exists() else []
+    except StoreError:
+        return None
 
 
 def local_time(text: str) -> str:

@@ -42,7 +42,7 @@ from tests.fuzz.file_targets import Target
 from tests.hostile.mutations import accepts
 from tests.hostile.test_hostile_files import LIST
 from tests.hostile.test_hostile_streams import CONNACK, MESSAGE, PINGRESP, PUBACK, SUBACK
-from tests.support.samples import NOON, SEEN, append, event, make_health
+from tests.support.samples import NO_HOOKS, NOON, SEEN, append, event, make_health
 from tests.support.scripted_server import ScriptedServer
 
 
@@ -162,7 +162,7 @@ class Site:
             live,
             make_health(self._store, cameras=["drive"]).report,
             file=folder / "plateid.toml",
-            reload=lambda: None,
+            hooks=NO_HOOKS,
         )
         self._site.access._open_session = LoginSession("admin", csrf="token")
 

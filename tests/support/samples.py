@@ -10,6 +10,7 @@ from plateid.config.storage import RetentionConfig
 from plateid.core.health import CameraHealth, DeviceHealth
 from plateid.core.ids import uuid7
 from plateid.core.records import Candidate, ModelNames, PathPoint, PlateEvent, Region
+from plateid.errors import SourceError
 from plateid.outputs.discovery import DiscoveryPublisher
 from plateid.outputs.mqtt import MqttPublisher
 from plateid.outputs.mqtt_device import MqttDevice
@@ -19,6 +20,7 @@ from plateid.store.event_store import EventStore
 from plateid.store.outbox import Outbox
 from plateid.store.schema import MQTT
 from plateid.store.storage_health import storage_health
+from plateid.web.site import Hooks
 
 Logs = list[MutableMapping[str, Any]]
 Publish = Callable[..., MqttPublisher]
@@ -48,6 +50,14 @@ SEEN = PlateEvent(
     dwell_s=2.0,
     model=ModelNames("yolov8n", "ctc-48x144", "default"),
 )
+
+
+def _untested(*_: Any) -> Any:
+    raise SourceError("camera or broker", "is not tested")
+
+
+NO_HOOKS = Hooks(lambda: None, lambda: None, _untested, _untested)
+"""Hooks of a web UI without a service."""
 
 
 def event(seq: int, **changes: Any) -> PlateEvent:

@@ -25,7 +25,7 @@ from plateid.pipeline.settings import PipelineSettings
 from plateid.store.event_store import EventStore
 from plateid.web.server import WebServer
 from tests.support.broker import free_port, until
-from tests.support.samples import NOON, make_health
+from tests.support.samples import NO_HOOKS, NOON, make_health
 from tests.web.viewer import open_stream
 
 ROUNDS, ROUND_S, SETTLE_S = 12, 2.0, 1.0
@@ -141,7 +141,9 @@ def main() -> None:
         tables = {"camera": [{"name": "drive", "url": "-"}], "web": {"enabled": True, "port": port}}
         config = Config.model_validate(tables | {"store": {"path": Path(folder) / "store.sqlite3"}})
         with closing(EventStore(config.store.path)) as store:
-            server = WebServer(config, make_health(store, cameras=("drive",)).report)
+            server = WebServer(
+                config, make_health(store, cameras=("drive",)).report, hooks=NO_HOOKS
+            )
             server.check()
             print(f"{ROUNDS} rounds of {ROUND_S:g} s each, {config.web.fps} images a second")
             print(*table(measured(server, port)), sep="\n")

@@ -26,6 +26,7 @@ from plateid.config.root import Config
 from plateid.core.reading import read_detections
 from plateid.core.records import Direction, Frame, ListMatch, Plate, PlateEvent
 from plateid.demo import DEMO_VIDEO
+from plateid.device_checks import hooks_of
 from plateid.models.networks import Networks
 from plateid.pipeline.traffic import MIN_CHARACTERS
 from plateid.store.event_store import EventStore
@@ -79,6 +80,7 @@ class Device:
     Attributes:
         reloads: Times at which the web UI requested a reload of the configuration.
         failure: Why cameras and broker are not connected.
+        restarts: Number of times that it requested a restart.
     """
 
     folder: Path
@@ -86,6 +88,7 @@ class Device:
     store: EventStore
     reloads: list[float] = field(default_factory=list)
     failure: str | None = None
+    restarts: int = 0
     server: WebServer = field(init=False)
 
     @property
@@ -146,13 +149,19 @@ class Device:
         cameras = {name: camera | state for name, camera in made["cameras"].items()}
         return made | {"broker_failure": self.failure, "cameras": cameras}
 
+    def reload(self) -> None:
+        self.reloads.append(time.monotonic())
+
+    def restart(self) -> None:
+        self.restarts += 1
+
     def serve(self, scene: Scene) -> None:
         """Starts the web server, also after a stop."""
         self.server = WebServer(
             self.config,
             self.report,
             file=self.folder / "plateid.toml",
-            reload=lambda: self.reloads.append(time.monotonic()),
+            hooks=hooks_of(self),
         )
         until(lambda: self.server.check() or self.server._running)  # once the port is free
         for camera in ("drive", "yard"):

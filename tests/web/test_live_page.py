@@ -6,7 +6,7 @@ import pytest
 
 from plateid.config.outputs import MqttConfig
 from plateid.web import streams
-from plateid.web.live_pages import subscribe_command
+from plateid.web.setup_pages import subscribe_command
 from tests.support.samples import outbox_of
 from tests.web.browser import SYNCHRONISED, images_loaded, leave, texts, wait
 from tests.web.conftest import make_pass

@@ -14,7 +14,7 @@ from plateid.web.credentials import Credentials, credentials_file, hash_password
 from plateid.web.server import WebServer
 from tests.support.broker import until
 from tests.support.certificates import Authority
-from tests.support.samples import make_health
+from tests.support.samples import NO_HOOKS, make_health
 from tests.web.conftest import PASSWORD, write_config
 
 FORM = "application/x-www-form-urlencoded"
@@ -35,7 +35,9 @@ def web_server(folder, more):
     """A server with more keys in its section `[web]`, not started yet."""
     config = write_config(folder, more)
     with closing(EventStore(config.store.path)) as store:
-        server = WebServer(config, make_health(store, cameras=("drive", "yard")).report)
+        server = WebServer(
+            config, make_health(store, cameras=("drive", "yard")).report, hooks=NO_HOOKS
+        )
         yield config, server
         server.stop()
 

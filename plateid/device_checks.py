@@ -1,0 +1,43 @@
+"""Tests cameras and brokers for the web UI and the command line."""
+
+from typing import Protocol
+
+from plateid.capture.stream import probe
+from plateid.config.cameras import CameraConfig
+from plateid.core.drawing import encode_jpeg
+from plateid.outputs.mqtt import find_home_assistant
+from plateid.web.site import Hooks
+
+IMAGE_S = 5.0
+"""Longest wait for the image of a camera test, seconds: a person looks at the page meanwhile."""
+IMAGE_WIDTH = 960
+"""Maximum width of that image, pixels: that of the live view."""
+JPEG_QUALITY = 80
+"""JPEG quality (0-100) of that image."""
+
+
+class Service(Protocol):
+    """The running service, of which the web UI requests changes."""
+
+    def reload(self) -> None:
+        """Requests that it applies its changed configuration."""
+
+    def restart(self) -> None:
+        """Requests that a new one takes its place."""
+
+
+def hooks_of(service: Service) -> Hooks:
+    """Returns what the web UI needs of a service and of this device."""
+    return Hooks(service.reload, service.restart, camera_image, find_home_assistant)
+
+
+def camera_image(config: CameraConfig) -> tuple[bytes, str]:
+    """Returns an image of a camera as JPEG, and the format of its stream.
+
+    Raises SourceError with the reason if none comes within `IMAGE_S`.
+    """
+    timeout_s = min(config.timeout_s, IMAGE_S / 2)
+    info = probe(config.url, timeout_s=timeout_s, options=config.device_options, limit_s=IMAGE_S)
+    width = min(IMAGE_WIDTH, info.image.width) & ~1
+    height = max(2, round(info.image.height * width / info.image.width) & ~1)
+    return encode_jpeg(info.image.resized(width, height), JPEG_QUALITY), str(info)

@@ -1,0 +1,252 @@
+"""The set-up: first steps, cameras, expected countries and the MQTT broker."""
+
+import shlex
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from tomlkit import TOMLDocument
+
+from plateid.config import edit
+from plateid.config.cameras import CameraConfig, EventsConfig
+from plateid.config.outputs import MqttConfig
+from plateid.config.plate_formats import expected_formats
+from plateid.config.problems import problems_of
+from plateid.config.root import Config
+from plateid.config.section import Section
+from plateid.errors import BrokerError, ConfigError, SourceError, os_errors_as
+from plateid.files import replace_text
+from plateid.store.list_file import read_text, state_of
+from plateid.web.error_pages import log_change
+from plateid.web.guard import read_change
+from plateid.web.site import (
+    Site,
+    device_state,
+    latest_passes,
+    newest_event,
+    page,
+    site_of,
+    writable_file,
+)
+
+PASSWORD_FILE = "mqtt-password"  # noqa: S105 - the name of a file
+"""File of the broker's password, beside the configuration."""
+CAMERA_KEYS = ("name", "url", "loop", "size", "format")
+"""Keys of a camera that its form sets."""
+
+
+def start(request: Request) -> Response:
+    """Shows which steps of the set-up are done, and what to do next."""
+    return _start(request)
+
+
+def _start(
+    request: Request,
+    *,
+    step: str = "",
+    problem: str = "",
+    success: str = "",
+    form: Mapping[str, str] | None = None,
+) -> Response:
+    """Shows the steps, with the result of a form in the step that it belongs to."""
+    site = site_of(request)
+    after, latest, state = newest_event(site), latest_passes(site), device_state(site)
+    mqtt = site.config.mqtt.model_dump(include={"host", "port", "tls", "username"})
+    return page(
+        request,
+        "start.html",
+        status=400 if problem else 200,
+        latest=latest,
+        after=after,
+        state=state,
+        online=sorted(name for name, works in state["cameras"].items() if works),
+        writable=writable_file(site),
+        list_state=state_of(read_text(file)) if (file := site.config.lists.file) else "",
+        result={"step": step, "problem": problem, "success": success},
+        command=subscribe_command(site.config),
+        mqtt=mqtt | {"password": ""} | dict(form or {}),
+    )
+
+
+def subscribe_command(config: Config) -> str:
+    """Returns a shell command that prints the events at the configured broker."""
+    mqtt = config.mqtt
+    words = ["mosquitto_sub", "-h", mqtt.host, "-p", mqtt.port]
+    words += ["-u", mqtt.username] if mqtt.username else []
+    words += ["-P", "PASSWORD"] if mqtt.password_file else []
+    if mqtt.tls:
+        words += ["--cafile", mqtt.ca_file] if mqtt.ca_file else ["--tls-use-os-certs"]
+    if mqtt.certificate_file:
+        words += ["--cert", mqtt.certificate_file, "--key", mqtt.key_file or mqtt.certificate_file]
+    words += ["-t", f"{mqtt.prefix}/{config.device}/+/event"]
+    return shlex.join(map(str, words))
+
+
+def camera_form(request: Request) -> Response:
+    """Shows the form that adds or changes a camera."""
+    name = request.query_params.get("name", "")
+    known = next((each for each in site_of(request).config.camera if each.name == name), None)
+    if request.state.session.role != "admin" or (name and known is None):
+        raise HTTPException(403 if known else 404)  # the address may hold a password
+    fields = {key: getattr(known, key) for key in CAMERA_KEYS} if known else {}
+    return _camera_form(request, {"old": name, **fields})
+
+
+def _camera_form(request: Request, fields: Mapping[str, Any], problem: str = "") -> Response:
+    shown = dict.fromkeys(("old", *CAMERA_KEYS), "") | {k: v or "" for k, v in fields.items()}
+    status = 400 if problem else 200
+    file = writable_file(site_of(request))
+    values = {"camera": shown, "problem": problem, "writable": file}
+    return page(request, "camera_form.html", status=status, **values)
+
+
+async def test_camera(request: Request) -> Response:
+    """Answers with an image of the camera, or with the reason why there is none."""
+    site, form = site_of(request), await read_change(request)
+    try:
+        camera = _camera_of(site, form)
+        image, text = await run_in_threadpool(site.hooks.test_camera, camera)
+    except (ConfigError, SourceError) as error:
+        return Response(str(error), 400, media_type="text/plain")
+    return Response(image, headers={"X-Camera": text}, media_type="image/jpeg")
+
+
+async def save_camera(request: Request) -> Response:
+    """Adds, changes or removes a camera."""
+    site, form = site_of(request), await read_change(request)
+    old, removes = form.get("old", ""), form.get("do") == "remove"
+
+    def change(document: TOMLDocument) -> None:
+        if removes:
+            edit.remove_camera(document, old)
+        elif old:
+            edit.set_values(edit.camera_table(document, old), values)
+        else:
+            edit.add_camera(document, values)
+
+    try:
+        if not removes:
+            _camera_of(site, form)
+        values = {key: _typed(form.get(key, "")) for key in CAMERA_KEYS}
+        await run_in_threadpool(change_file, site, change)
+    except ConfigError as error:
+        return _camera_form(request, form, str(error))
+    log_change(request, "camera removed" if removes else "camera saved", camera=old or form["name"])
+    same = not removes and form["name"] == old
+    (site.hooks.reload if same else site.hooks.restart)()
+    return RedirectResponse("/start" if removes else f"/start?camera={quote(form['name'])}", 303)
+
+
+def _typed(text: str) -> str | bool:
+    return True if text == "true" else text.strip()
+
+
+def _camera_of(site: Site, form: Mapping[str, str]) -> CameraConfig:
+    """Returns the camera of a form; raises ConfigError with the reasons if it is wrong."""
+    values = {key: value for key in CAMERA_KEYS if (value := _typed(form.get(key, "")))}
+    folder = (site.file or Path()).resolve().parent
+    camera: CameraConfig = _checked(CameraConfig, values, {"folder": folder})
+    return camera
+
+
+def _checked(
+    model: type[Section], values: Mapping[str, Any], context: Mapping[str, Any] | None = None
+) -> Any:
+    """Returns a validated section; raises ConfigError with all reasons."""
+    try:
+        return model.model_validate(values, context=context)
+    except ValidationError as error:
+        reasons = "; ".join(problem.text for problem in problems_of(error, model))
+        raise ConfigError("form", reasons) from error
+
+
+async def save_regions(request: Request) -> Response:
+    """Sets the expected countries."""
+    site, form = site_of(request), await read_change(request)
+    regions = form.get("regions", "").replace(",", " ").lower().split()
+    try:
+        expected_formats(EventsConfig(regions=tuple(regions), formats=site.config.events.formats))
+        await run_in_threadpool(
+            change_file,
+            site,
+            lambda document: edit.section(document, "events").update({"regions": regions}),
+        )
+    except (ConfigError, ValidationError) as error:
+        return _start(request, problem=str(error), step="regions")
+    log_change(request, "regions changed", regions=regions)
+    site.hooks.reload()
+    return RedirectResponse("/start", 303)
+
+
+async def save_broker(request: Request) -> Response:
+    """Tests the broker of a form, or saves it."""
+    site, form = site_of(request), await read_change(request)
+    try:
+        if form.get("do") == "save":
+            await run_in_threadpool(_save_broker, site, form)
+        else:
+            success = await run_in_threadpool(_test_broker, site, form)
+            return _start(request, step="broker", success=success, form=form)
+    except (ConfigError, BrokerError) as error:
+        return _start(request, step="broker", problem=str(error), form=form)
+    log_change(request, "broker changed", host=form["host"])
+    site.hooks.restart()
+    return RedirectResponse("/start", 303)
+
+
+def _test_broker(site: Site, form: Mapping[str, str]) -> str:
+    """Returns what was found; raises BrokerError or ConfigError with the reason of a failure."""
+    with tempfile.NamedTemporaryFile("w", prefix="plateid-") as secret:
+        secret.write(form.get("password", ""))
+        secret.flush()
+        mqtt = _broker_of(site, form, Path(secret.name))
+        found = site.hooks.test_broker(mqtt, site.config.homeassistant)
+    home = "Home Assistant found" if found else "Home Assistant is not connected to it"
+    return f"{mqtt.host}:{mqtt.port} accepts plateid. {home}."
+
+
+def _save_broker(site: Site, form: Mapping[str, str]) -> None:
+    """Writes the keys of the form and the file of the password."""
+    file = writable_file(site)
+    secret = Path(PASSWORD_FILE)
+    mqtt = _broker_of(site, form, secret)
+    values = {key: getattr(mqtt, key) for key in ("host", "tls", "username")}
+    values["port"] = mqtt.port if "port" in mqtt.model_fields_set else None
+    if form.get("password") and file:
+        with os_errors_as(ConfigError, file.with_name(PASSWORD_FILE)):
+            replace_text(file.with_name(PASSWORD_FILE), form["password"], mode=0o600)
+        values["password_file"] = PASSWORD_FILE
+    elif not mqtt.username:
+        values["password_file"] = None
+    change_file(site, lambda document: edit.set_values(edit.section(document, "mqtt"), values))
+
+
+def _broker_of(site: Site, form: Mapping[str, str], secret: Path) -> MqttConfig:
+    """Returns the broker of a form; other keys stay. Raises ConfigError if it is wrong."""
+    typed = {key: form.get(key, "").strip() for key in ("host", "port", "username", "tls")}
+    port = int(typed["port"]) if typed["port"].isdecimal() else typed["port"]
+    values: dict[str, Any] = {"host": typed["host"], "port": port, "username": typed["username"]}
+    values["tls"] = typed["tls"] == "true"
+    if form.get("password"):
+        values["password_file"] = secret
+    kept = {} if typed["username"] else {"password_file": None}
+    known = site.config.mqtt.model_dump(exclude_unset=True, exclude={"port", "username"}) | kept
+    mqtt: MqttConfig = _checked(
+        MqttConfig, known | {k: v for k, v in values.items() if v or k == "host"}
+    )
+    return mqtt
+
+
+def change_file(site: Site, change: Callable[[TOMLDocument], None]) -> None:
+    """Changes or creates the configuration file; raises ConfigError if that fails."""
+    if (file := writable_file(site)) is None:
+        raise ConfigError("configuration", "plateid cannot write its file")
+    with site.changing:
+        edit.change_config(file, change, web=site.config.web)
