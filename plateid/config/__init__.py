@@ -8,5 +8,6 @@ service         [metrics], [web], [gps]
 storage         [store], [retention], [privacy], [snapshots]
 root            the whole file, the rules between its tables, changes without a restart
 load, problems  reads the file; describes what is wrong in it
+edit            writes and changes the file; comments stay
 plate_formats   the plate syntax that a configuration expects
 """

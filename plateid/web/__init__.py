@@ -5,6 +5,7 @@ guard, access, credentials          middleware, login sessions, password hashes
 throttle, login_pages               limits of login attempts, login and logout
 routes, site, error_pages           URL paths, shared state and templates, error responses
 live, streams, live_pages           newest frames and events, their streams, the page "Live"
+setup_pages                         first steps: cameras, expected countries, broker
 camera_pages                        image quality and drawing of a camera
 event_pages, review_pages           search, events and their images; labels
 report_pages                        how well a camera reads

@@ -76,6 +76,11 @@ class Site:
     changing: threading.Lock = field(default_factory=threading.Lock)
 
     @property
+    def is_new(self) -> bool:
+        """Whether there is no configuration yet, so that no service has run."""
+        return self.file is not None and not self.file.exists()
+
+    @property
     def cameras(self) -> tuple[str, ...]:
         """Names of the cameras."""
         return tuple(camera.name for camera in self.config.camera)
@@ -114,7 +119,7 @@ def newest_event(site: Site) -> str:
 def latest_passes(site: Site) -> list[dict[str, Any]] | None:
     """Returns the latest passes, newest first; None if the store cannot be read."""
     try:
-        return find(site.history, Query(limit=RECENT)).events if site.history.path.exists() else []
+        return [] if site.is_new else find(site.history, Query(limit=RECENT)).events
     except StoreError:
         return None
 
