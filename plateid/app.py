@@ -208,6 +208,7 @@ class App:
         settings = settings_of(wanted)
         self._check_lists(wanted)
         self._config, waiting = merged(self._config, wanted)
+        self._lists.use(self._config.lists)
         self._web.use(self._config)
         applied = self._recognition.apply(self._config, settings)
         if not applied and "camera" not in waiting:

@@ -93,6 +93,13 @@ def replace_text(
         first(new)
 
 
+def give_to_owner_of_folder(file: Path) -> None:
+    """Gives a file that root has written to the owner of its folder, which runs the service."""
+    if os.geteuid() == 0:
+        owner = file.parent.stat()
+        os.chown(file, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+
 @contextmanager
 def _replacing(file: Path) -> Iterator[Path]:
     new = file.with_name(f"{file.name}.new")

@@ -118,9 +118,10 @@ def _broker(config: Config) -> str:
 
 def _web(config: Config) -> str:
     web, file = config.web, credentials_file(config.store.path)
-    require_password(web, read_credentials(file))
+    known = read_credentials(file)
+    require_password(web, known)
     Certificate(web).load()
-    return f"{web.host}:{web.port}, {'password' if read_credentials(file).admin else 'no password'}"
+    return f"{web.host}:{web.port}, {'password' if known.has_admin else 'no password'}"
 
 
 def check_metrics(config: Config) -> str:

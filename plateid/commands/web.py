@@ -2,7 +2,7 @@
 
 import secrets
 import sys
-from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
@@ -10,7 +10,21 @@ import click
 from plateid.commands.options import CONFIG
 from plateid.config.load import load_config
 from plateid.errors import reason_of
-from plateid.web import credentials
+from plateid.store.audit_log import AuditLog
+from plateid.web.credentials import (
+    ROLES,
+    TOKEN_SCOPES,
+    Credentials,
+    Role,
+    Scope,
+    Token,
+    User,
+    credentials_file,
+    hash_password,
+    hash_token,
+    read_credentials,
+    write_credentials,
+)
 
 
 @click.group(epilog="Example: plateid web set-password")
@@ -18,26 +32,37 @@ def web() -> None:
     """Set the passwords and tokens of the web UI."""
 
 
-@web.command("set-password", epilog="Example: plateid web set-password --viewer")
+@web.command("set-password", epilog="Example: plateid web set-password --user ana --role operator")
 @CONFIG
-@click.option("--viewer", is_flag=True, help="Set the password of viewers, who change nothing.")
-@click.option("--remove", is_flag=True, help="Remove the password.")
-def set_password(path: Path, *, viewer: bool, remove: bool) -> None:
+@click.option("--viewer", is_flag=True, help="Set the shared password of viewers.")
+@click.option("--user", help="Set the password of this user, not one that users share.")
+@click.option("--role", type=click.Choice(list(ROLES)), help="Role of --user; default: as before.")
+@click.option("--remove", is_flag=True, help="Remove the password, or the user.")
+def set_password(path: Path, *, viewer: bool, user: str, role: Role | None, remove: bool) -> None:
     """Set a password of the web UI.
 
-    The password is typed twice on a terminal; otherwise it is a line of standard input.
+    The password is typed twice on a terminal; otherwise it is a line of standard input. A viewer
+    only reads, an operator changes lists and labels, an admin changes everything.
     """
-    file = credentials.credentials_file(load_config(path).store.path)
-    role = "viewer" if viewer else "admin"
+    if role and not user:
+        raise click.UsageError("--role needs --user")
+    store, known = _known(path)
+    name = user or ("viewer" if viewer else "admin")
+    before = known.accounts.get(name)
+    kind: Role = role or (before.role if before else "viewer" if user or viewer else "admin")
     try:
-        password = "" if remove else _typed_password()
-        hashed = password and credentials.hash_password(password)
+        account = None if remove else User(kind, hash_password(_typed_password()))
+        write_credentials(credentials_file(store), known.with_user(name, account))
     except ValueError as error:
         raise click.ClickException(reason_of(error)) from error
-    credentials.write_credentials(
-        file, replace(credentials.read_credentials(file), **{role: hashed})
-    )
-    click.echo(f"{file}: password of {role}s {'removed' if remove else 'set'}")
+    done = f"removed {name}" if remove else f"set the password of {name}, role {kind}"
+    AuditLog(store).add("command line", done)
+    click.echo(f"{credentials_file(store)}: {done}")
+
+
+def _known(path: Path) -> tuple[Path, Credentials]:
+    store = load_config(path).store.path
+    return store, read_credentials(credentials_file(store))
 
 
 def _typed_password() -> str:
@@ -47,12 +72,30 @@ def _typed_password() -> str:
     return sys.stdin.readline().rstrip("\n")
 
 
-@web.command("new-token", epilog="Example: plateid web new-token -c plateid.toml")
+@web.command(
+    "new-token", epilog="Example: plateid web new-token --name booking --scope write_lists"
+)
 @CONFIG
-def new_token(path: Path) -> None:
-    """Print a new token for the JSON API; the previous one becomes invalid."""
-    file = credentials.credentials_file(load_config(path).store.path)
+@click.option("--name", default="token", show_default=True, help="Name of the token.")
+@click.option(
+    "scopes",
+    "--scope",
+    type=click.Choice(TOKEN_SCOPES),
+    multiple=True,
+    default=TOKEN_SCOPES[:2],
+    show_default=True,
+    help="What the token may do; may be repeated.",
+)
+@click.option("--days", type=click.IntRange(1, 36500), help="Days until it expires.")
+def new_token(path: Path, *, name: str, scopes: tuple[Scope, ...], days: int | None) -> None:
+    """Print a new token for the JSON API; the previous one of this name becomes invalid."""
+    store, known = _known(path)
     token = secrets.token_urlsafe(32)
-    known = replace(credentials.read_credentials(file), token=credentials.hash_token(token))
-    credentials.write_credentials(file, known)
+    expires = datetime.now().astimezone().date() + timedelta(days=days) if days else None
+    try:
+        changed = known.with_token(name, Token(hash_token(token), scopes, expires))
+    except ValueError as error:
+        raise click.ClickException(reason_of(error)) from error
+    write_credentials(credentials_file(store), changed)
+    AuditLog(store).add("command line", f"new token {name} ({', '.join(scopes)})")
     click.echo(token)

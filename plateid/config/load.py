@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from plateid.config.models import bundle_in_use
+from plateid.config.outputs import CREATED_LISTS
 from plateid.config.problems import Lines, Problem, problems_of
 from plateid.config.root import Config
 from plateid.config.section import Section
@@ -90,11 +91,15 @@ def _located(problems: Iterable[Problem], text: str) -> list[str]:
 def _with_defaults(config: Config, folder: Path) -> Config:
     """Sets the defaults that depend on the directory and on the installed bundles."""
     sections: dict[str, Section] = {}
-    if "path" not in config.store.model_fields_set:
+    store = config.store
+    if "path" not in store.model_fields_set:
         # the service cannot write beside its configuration
         base = STATE_FOLDER if folder == SERVICE_FOLDER else folder
-        sections["store"] = StoreConfig(path=base / config.store.path)
+        sections["store"] = store = StoreConfig(path=base / store.path)
     if "bundle" not in config.models.model_fields_set:
         update = {"bundle": bundle_in_use(config.models.installed)}
         sections["models"] = config.models.model_copy(update=update)
+    created = store.path.with_name(CREATED_LISTS)
+    if config.lists.file is None and os.access(created, os.F_OK):
+        sections["lists"] = config.lists.model_copy(update={"file": created})
     return config.model_copy(update=sections)

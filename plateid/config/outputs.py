@@ -18,6 +18,9 @@ from plateid.config.section import (
 
 MAX_WEBHOOKS = 16
 """Maximum number of webhooks; each has a thread of its own."""
+CREATED_LISTS = "plateid-lists.csv"
+"""Name of the list file beside the store that the web UI creates. It is used if `lists.file` is not
+set."""
 Topic = Annotated[
     str, matching(r"[a-zA-Z0-9_-]+(/[a-zA-Z0-9_-]+){0,7}", "an MQTT topic without wildcards")
 ]
@@ -83,7 +86,8 @@ class ListsConfig(Section):
     file: ConfigPath | None = Field(
         default=None,
         description="CSV file of known plates: plate,list,name,note,valid_from,valid_to,cameras; "
-        "list is allow, deny or watch. plateid reads it again when it changes",
+        "list is allow, deny or watch. plateid reads it again when it changes. Default: the file "
+        "that the web UI has created, plateid-lists.csv beside the store",
     )
     max_distance: StrictFloat = Field(
         default=0.5,

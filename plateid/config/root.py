@@ -125,14 +125,16 @@ def _with_events(camera: Any, events: dict[str, Any]) -> Any:
 
 
 def merged(running: Config, wanted: Config) -> tuple[Config, list[str]]:
-    """Applies the changes of `[events]` and of the present cameras, which need no restart.
+    """Applies the changes of `[events]`, `[lists]` and the present cameras without a restart.
 
     Returns the configuration to continue with, and the sections of `wanted` that wait for a
     restart. `camera` is one of them if cameras were added or removed.
     """
     cameras = {camera.name: camera for camera in wanted.camera}
     kept = tuple(cameras.get(camera.name, camera) for camera in running.camera)
-    config = running.model_copy(update={"events": wanted.events, "camera": kept})
+    config = running.model_copy(
+        update={"events": wanted.events, "lists": wanted.lists, "camera": kept}
+    )
     waiting = [
         name
         for name in Config.model_fields

@@ -40,7 +40,7 @@ HEADER = ",".join(COLUMNS)
 def event_line(event: Mapping[str, Any]) -> str:
     """Returns the row of an event, which is given as its JSON object, without a line end."""
     line = io.StringIO()
-    cells = (_without_formula(_field(event, path)) for path in COLUMNS.values())
+    cells = (without_formula(_field(event, path)) for path in COLUMNS.values())
     csv.writer(line).writerow(cells)
     return line.getvalue().removesuffix("\r\n")
 
@@ -49,7 +49,7 @@ def _field(event: Mapping[str, Any], path: str) -> Any:
     return reduce(lambda value, key: value and value[key], path.split("."), event)
 
 
-def _without_formula(cell: object) -> object:
+def without_formula(cell: object) -> object:
     """Adds a quote before a text that a spreadsheet would run as a formula.
 
     Spreadsheets also take full-width and small forms of the first character.

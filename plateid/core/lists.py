@@ -55,6 +55,14 @@ class ListEntry:
             and (self.valid_to is None or local <= self.valid_to)
         )
 
+    def overlaps(self, other: "ListEntry") -> bool:
+        """Returns whether both are valid for one camera at one time."""
+        return (
+            not (self.cameras and other.cameras and self.cameras.isdisjoint(other.cameras))
+            and not (self.valid_to and other.valid_from and self.valid_to < other.valid_from)
+            and not (other.valid_to and self.valid_from and other.valid_to < self.valid_from)
+        )
+
 
 @dataclass(frozen=True)
 class Lists:

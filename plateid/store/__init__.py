@@ -16,4 +16,5 @@ labels, label_order                      labels of users; which vehicles to labe
 label_file, label_export                 the file of labels; their data set
 report_card, unpublished                 how well a camera reads; counts of unpublished passes
 list_file, list_csv                      the list file with undo; its rows
+audit_log                                who changed what, with the values before and after
 """

@@ -1,11 +1,13 @@
 """Reads the event store without ever writing to it, for the web UI and the command line."""
 
+import json
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from plateid.core.lists import FOLDED, distance
 from plateid.errors import StoreError
 from plateid.store.database import open_read_only
 from plateid.store.event_store import LAST_SEEN
@@ -14,6 +16,11 @@ QUERY_S = 5.0
 """Time-out of a query, seconds."""
 BUSY_S = 1.0
 """Longest wait for another process, seconds."""
+PASSES = """
+    SELECT listed.key, plate.plate,
+        (SELECT max(first_seen) FROM event WHERE event.plate = plate.plate)
+    FROM json_each(?) AS listed CROSS JOIN plate ON plate.folded = listed.value"""
+"""Finds the last event of each plate that equals a listed one but for confusable characters."""
 STEPS = 10_000
 """Number of SQLite instructions between two checks of the time-out."""
 
@@ -45,10 +52,19 @@ class History:
                 raise SlowQueryError(self.path, f"no answer within {limit_s:g} s") from error
             raise StoreError(self.path, error) from error
 
-    def last_seen(self) -> dict[str, str]:
-        """Returns the time of the last event of each list entry, by entry name.
+    def last_seen(self, names: Mapping[str, str], max_distance: float) -> dict[str, str]:
+        """Returns the time of the last pass of each plate of a list, given with the entry's name.
 
-        Raises StoreError if the store cannot be read.
+        It counts events that match an entry of this name, also of hashed plates, and all events
+        with the same plate but for confusable characters, also of before the listing. Raises
+        StoreError if the store cannot be read.
         """
+        folded = json.dumps({plate: plate.translate(FOLDED) for plate in names})
         with self.opened() as db:
-            return dict(db.execute(LAST_SEEN).fetchall())
+            by_name = dict(db.execute(LAST_SEEN).fetchall())
+            passes = db.execute(PASSES, (folded,)).fetchall()
+        seen = {plate: by_name[name] for plate, name in names.items() if name in by_name}
+        for plate, read, last in passes:
+            if distance(plate, read, at_most=max_distance) <= max_distance:
+                seen[plate] = max(last, seen.get(plate, ""))
+        return seen

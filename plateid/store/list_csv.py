@@ -12,6 +12,7 @@ from contextlib import suppress
 from datetime import date, datetime, time
 from typing import get_args
 
+from plateid.core.event_csv import without_formula
 from plateid.core.lists import ListEntry, compact
 from plateid.core.records import ListKind
 from plateid.core.text import CHARSET
@@ -39,6 +40,13 @@ def parse_entries(text: str, source: object, cameras: Collection[str]) -> tuple[
 
     Raises ConfigError if it is invalid, with its path `source`, the line and the reason.
     """
+    return tuple(entry for _, entry in numbered_entries(text, source, cameras))
+
+
+def numbered_entries(
+    text: str, source: object, cameras: Collection[str]
+) -> list[tuple[int, ListEntry]]:
+    """Returns the entries, each with the number of its line (from 1); raises as above."""
     rows = _rows(text, source)
     line, header = next(rows, (1, []))
     columns = [name.lower() for name in header]
@@ -47,12 +55,12 @@ def parse_entries(text: str, source: object, cameras: Collection[str]) -> tuple[
         entries = []
         for number, row in rows:
             line = number
-            entries.append(_entry(_by_column(columns, row), cameras))
+            entries.append((number, entry_of(_by_column(columns, row), cameras)))
     except ValueError as error:
         raise ConfigError(f"{source}: line {line}", error) from error
     if len(entries) > MAX_ENTRIES:
         raise ConfigError(source, f"has {len(entries)} entries, the maximum is {MAX_ENTRIES}")
-    return tuple(entries)
+    return entries
 
 
 def _rows(text: str, source: object) -> Iterator[tuple[int, list[str]]]:
@@ -99,7 +107,8 @@ def _by_column(columns: list[str], row: list[str]) -> dict[str, str]:
     return EMPTY | dict(zip(columns, row, strict=False))
 
 
-def _entry(cells: Mapping[str, str], cameras: Collection[str]) -> ListEntry:
+def entry_of(cells: Mapping[str, str], cameras: Collection[str]) -> ListEntry:
+    """Returns the entry of a row, by column; raises ValueError if a cell is invalid."""
     entry = ListEntry(
         plate=_plate(cells["plate"]),
         kind=_kind(cells["list"]),
@@ -142,12 +151,20 @@ def _moment(column: str, text: str, of_day: time) -> datetime | None:
         raise ValueError(f"{column}: {text!r} is not as 2026-11-24 or 2026-11-24T18:30") from error
 
 
+def day_and_time(text: str) -> tuple[str, str]:
+    """Splits the cell of a moment for the pickers of a page; an invalid one stays as it is."""
+    with suppress(ValueError):
+        if len(text) > len("2026-11-24") and (moment := _moment("", text, time.min)):
+            return moment.date().isoformat(), moment.time().isoformat()
+    return text, ""
+
+
 def rows_of(text: str) -> dict[int, dict[str, str]]:
     """Returns the cells of each entry by column, by the number of the entry's line (from 0).
 
     Raises ValueError if a cell has several lines, which only a spreadsheet can edit.
     """
-    lines = _lines(text)
+    lines = lines_of(text)
     separator = _separator(lines)
     numbers = [number for number, line in enumerate(lines) if _is_row(line)]
     cells = [_cells(lines[number], separator) for number in numbers]
@@ -159,31 +176,67 @@ def rows_of(text: str) -> dict[int, dict[str, str]]:
     }
 
 
-def with_row(text: str, number: int | None, cells: Mapping[str, str]) -> str:
-    """Returns the file with one line replaced or appended, and with the columns that it needs.
+def with_rows(text: str, changes: Sequence[tuple[int | None, Mapping[str, str]]]) -> str:
+    """Returns the file with some lines replaced, or appended (None), and the columns they need.
 
     Raises ValueError if there is no plate, or a cell has a line break or is too long.
     """
+    for _, cells in changes:
+        _check_cells(cells)
+    lines = lines_of(text)
+    separator = _separator(lines)
+    needed = [key for key in COLUMNS if any(cells.get(key) for _, cells in changes)]
+    columns = _add_columns(lines, needed)
+    for number, cells in changes:
+        line = _line([cells.get(column, "") for column in columns], separator)
+        if number is None:
+            lines.append(line)
+        else:
+            lines[number] = line
+    return "\n".join(lines) + "\n"
+
+
+def _check_cells(cells: Mapping[str, str]) -> None:
     if not cells.get("plate"):
         raise ValueError("plate: must not be empty")
     if any(LINE_BREAK.search(cell) for cell in cells.values()):
         raise ValueError("a cell is one line")
     if longest := next((key for key, cell in cells.items() if len(cell) > MAX_CELL), None):
         raise ValueError(f"{longest}: must have {MAX_CELL} or fewer characters")
-    lines = _lines(text)
-    separator = _separator(lines)
-    columns = _add_columns(lines, [key for key, cell in cells.items() if cell])
-    line = _line([cells.get(column, "") for column in columns], separator)
-    if number is None:
-        lines.append(line)
-    else:
-        lines[number] = line
-    return "\n".join(lines) + "\n"
+
+
+def with_file(text: str, added: str) -> str:
+    """Returns the file with the rows of another one; a row replaces that of its plate and list.
+
+    Raises ValueError as `rows_of` and `with_rows`.
+    """
+    known = {key_of(row): number for number, row in reversed(rows_of(text).items())}
+    rows = [
+        {name: cell[_is_escaped(cell) :] for name, cell in row.items()}
+        for row in rows_of(added).values()
+    ]
+    return with_rows(text, [(known.pop(key_of(row), None), row) for row in rows])
+
+
+def export_text(text: str) -> str:
+    """Returns all columns of the rows; a quote is before what spreadsheets take for formulas."""
+    rows = rows_of(text).values()
+    escaped = ({name: str(without_formula(cell)) for name, cell in row.items()} for row in rows)
+    return with_rows(",".join(COLUMNS), [(None, row) for row in escaped])
+
+
+def _is_escaped(cell: str) -> bool:
+    return cell.startswith("'") and without_formula(cell[1:]) == cell
+
+
+def key_of(cells: Mapping[str, str]) -> tuple[str, str]:
+    """Returns plate and list of a row, by which an entry is replaced."""
+    return compact(cells["plate"]), cells["list"].lower()
 
 
 def without_row(text: str, number: int) -> str:
     """Returns the file without one line."""
-    lines = _lines(text)
+    lines = lines_of(text)
     del lines[number]
     return "\n".join(lines) + "\n"
 
@@ -202,7 +255,7 @@ def _add_columns(lines: list[str], needed: Sequence[str]) -> list[str]:
     return [*columns, *missing]
 
 
-def _lines(text: str) -> list[str]:
+def lines_of(text: str) -> list[str]:
     """Splits at line breaks only: a note may hold other characters that `splitlines` splits at."""
     return [line.rstrip("\n") for line in io.StringIO(text, newline=None)]
 

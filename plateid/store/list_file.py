@@ -1,8 +1,8 @@
 """The file of the lists: read again when it changes, and written with undo."""
 
 import hashlib
-from collections import deque
-from collections.abc import Sequence
+from collections import defaultdict, deque
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +12,14 @@ from plateid.config.outputs import ListsConfig
 from plateid.core.lists import ListEntry, Lists
 from plateid.errors import ConfigError, os_errors_as, reason_of
 from plateid.files import MAX_TEXT_BYTES, read_file, replace_text
-from plateid.store.list_csv import COLUMNS, parse_entries
+from plateid.store.list_csv import COLUMNS, lines_of, numbered_entries, parse_entries
 
 FileState = tuple[int, int, int]
 """Inode, size, and time of the last change of a file."""
 LISTS_REFUSED = "lists refused, the previous lists stay in use"
 """Log phrase of a reload whose list file is invalid."""
+MAX_SAME = 100
+"""Maximum number of entries of a plate, each with a window or cameras of its own."""
 MAX_UNDO = 50
 """Maximum number of changes that can be undone."""
 MAX_UNDO_CHARACTERS = 10_000_000
@@ -44,6 +46,13 @@ class ListFile:
         self._loaded = self._seen = _state(config.file)
         if config.file is not None:
             self.lists = self._read(config.file)
+
+    def use(self, config: ListsConfig) -> None:
+        """Takes over a changed configuration; raises as `reload`."""
+        if config != self._config:
+            self._config = config
+            self.lists = Lists()
+            self.reload()
 
     def reload(self) -> None:
         """Reads the file now.
@@ -75,6 +84,10 @@ class ListFile:
 
     def _read(self, file: Path) -> Lists:
         return Lists(parse_entries(_read(file), file, self._cameras), self._config.max_distance)
+
+
+class ConflictError(ValueError):
+    """Two entries of a plate are valid for one camera at one time."""
 
 
 @dataclass(frozen=True)
@@ -119,14 +132,41 @@ def read_entries(file: Path | None, cameras: Sequence[str]) -> tuple[ListEntry, 
     return parse_entries(read_text(file), file, cameras) if file is not None else ()
 
 
-def write_text(file: Path, text: str, cameras: Sequence[str]) -> None:
+def write_text(file: Path, text: str, cameras: Sequence[str], *, before: str | None = None) -> None:
     """Replaces the file if the text is valid.
 
-    Raises ConfigError if the text is invalid, or the file cannot be written. The old file stays.
+    Raises ConfigError if the text is invalid, or the file cannot be written, and ConflictError if
+    lines that are not in `before` contradict others. The old file stays.
     """
-    parse_entries(text, file, cameras)
+    entries = numbered_entries(text, file, cameras)
+    if before is not None:
+        _check_conflicts(text, entries, set(lines_of(before)))
     with os_errors_as(ConfigError, file):
         replace_text(file.resolve(), text)  # the target of a symbolic link, not the link
+
+
+def _check_conflicts(
+    text: str, entries: Sequence[tuple[int, ListEntry]], known: Collection[str]
+) -> None:
+    """Raises ConflictError for the first line that is not known and contradicts another one."""
+    lines = ["", *lines_of(text)]
+    by_plate: dict[str, list[tuple[int, ListEntry]]] = defaultdict(list)
+    for number, entry in entries:
+        by_plate[entry.plate].append((number, entry))
+    for number, entry in entries:
+        line, same = lines[number], by_plate[entry.plate]
+        if line in known:
+            continue
+        if len(same) > MAX_SAME:
+            raise ConflictError(f"line {number} ({line}): more than {MAX_SAME} entries of a plate")
+        for other, found in same:
+            if other != number and entry.overlaps(found):
+                kind = "is there twice" if found.kind == entry.kind else "is on two lists"
+                first, second = sorted((number, other))
+                raise ConflictError(
+                    f"{entry.plate} {kind}: line {first} ({lines[first]}),"
+                    f" line {second} ({lines[second]})"
+                )
 
 
 def state_of(text: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from plateid.core.lists import compact
 from plateid.core.records import rfc3339
 from plateid.errors import StoreError
+from plateid.store.audit_log import AuditLog
 from plateid.store.database import CorruptError, parse_event
 from plateid.store.event_store import EventStore
 from plateid.store.label_file import LabelFile
@@ -63,6 +64,7 @@ class Purge:
         plate = compact(text)
         key = read_key(key_file(self._path))
         condition = "pass_id IN (SELECT pass_id FROM event WHERE mentions(payload, ?, ?))"
+        AuditLog(self._path).forget(plate)
         return self._purge(condition, plate, key.digest(plate) if key else plate)
 
     def _purge(self, condition: str, *values: str, before: float = math.inf) -> Purged:

@@ -11,6 +11,7 @@ from plateid.config.storage import DAY_S, RetentionConfig
 from plateid.core.clock import CLOCK
 from plateid.core.ids import first_id
 from plateid.errors import StoreError, os_errors_as
+from plateid.store.audit_log import AuditLog
 from plateid.store.chore import Chore
 from plateid.store.event_store import EventStore
 from plateid.store.privacy import Privacy
@@ -100,6 +101,7 @@ class Retention:
             with suppress(OSError):
                 if file.stat().st_mtime < not_before:
                     file.unlink()
+        AuditLog(self._store.path).trim()
         if deleted:
             log.info("old events deleted", events=deleted)
         if failure is not None:

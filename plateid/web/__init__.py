@@ -1,7 +1,8 @@
 """The web UI and the JSON API: HTTP only.
 
 server, connections, certificate    the server's thread, socket limits, TLS
-guard, access, credentials          middleware, login sessions, password hashes
+guard, access, credentials          middleware, login sessions, users and tokens
+permissions                         the scopes that a request needs
 throttle, login_pages               limits of login attempts, login and logout
 routes, site, error_pages           URL paths, shared state and templates, error responses
 live, streams, live_pages           newest frames and events, their streams, the page "Live"
@@ -10,5 +11,5 @@ camera_pages                        image quality and drawing of a camera
 event_pages, review_pages           search, events and their images; labels
 report_pages                        how well a camera reads
 list_pages                          the list file
-json_api                            the same data for programs
+json_api, list_api                  the same data for programs
 """

@@ -10,8 +10,11 @@ from pathlib import Path
 from plateid.errors import StoreError
 from plateid.web.credentials import (
     ROLES,
+    SHARED,
     Credentials,
     Role,
+    Scope,
+    User,
     hash_password,
     hash_token,
     read_credentials,
@@ -27,16 +30,24 @@ MAX_SESSIONS = 128
 
 @dataclass(frozen=True)
 class LoginSession:
-    """The session of one browser.
+    """The session of one browser, or of all requests with a token.
 
     Attributes:
-        role: The role of the user.
+        role: The role of the user; that of a token is viewer.
+        user: The name of the user, or the role whose password users share.
+        scopes: Scopes of a token; None: those of the role.
+        address: IP address of the login.
+        since: Time of the login, seconds since the epoch.
         csrf: The token that each form of this session must send.
         password_hash: Hash of the password of the login; a new password ends the session.
         until: End of the session on the monotonic clock.
     """
 
     role: Role
+    user: str = "admin"
+    scopes: frozenset[Scope] | None = None
+    address: str = ""
+    since: float = 0.0
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     password_hash: str = ""
     until: float = float("inf")
@@ -45,6 +56,11 @@ class LoginSession:
     def is_personal(self) -> bool:
         """Whether it belongs to one browser; without a password, all users share a session."""
         return bool(self.password_hash)
+
+    def can(self, *scopes: Scope) -> bool:
+        """Returns whether it has one of some scopes."""
+        own = ROLES[self.role] if self.scopes is None else self.scopes
+        return not own.isdisjoint(scopes)
 
 
 class Access:
@@ -85,48 +101,72 @@ class Access:
     @property
     def is_open(self) -> bool:
         """Whether everyone has access without a password."""
-        return not self._needs_password and not self.credentials.admin
+        return not self._needs_password and not self.credentials.has_admin
 
     @property
     def needs_first_password(self) -> bool:
         """Whether nobody has access yet: the set-up code sets the first password."""
-        return bool(self.code) and not self.credentials.admin
+        return bool(self.code) and not self.credentials.has_admin
 
     def session(self, cookie: str) -> LoginSession | None:
         """Returns the session of a cookie; None if the user must log in."""
         if self.is_open:
             return self._open_session
         with self._lock:
-            session = self._sessions.get(cookie)
-        if session is None or time.monotonic() > session.until:
-            return None
-        current = getattr(self.credentials, session.role)
-        valid = current and hmac.compare_digest(session.password_hash, current)
-        return session if valid else None
+            session = self._sessions.get(hash_token(cookie))
+        return session if session and self._is_valid(session) else None
 
-    def has_token(self, token: str) -> bool:
-        """Whether this is the token of the JSON API."""
-        known = self.credentials.token
-        return bool(known) and hmac.compare_digest(hash_token(token), known)
+    def _is_valid(self, session: LoginSession) -> bool:
+        account = User(session.role, session.password_hash)
+        return (
+            time.monotonic() <= session.until
+            and self.credentials.accounts.get(session.user) == account
+        )
 
-    def log_in(self, password: str, address: str) -> tuple[str, LoginSession]:
+    def sessions(self) -> dict[str, LoginSession]:
+        """Returns the sessions that are valid, by an id that `end` takes."""
+        with self._lock:
+            known = dict(self._sessions)
+        return {id_: session for id_, session in known.items() if self._is_valid(session)}
+
+    def token_session(self, token: str) -> LoginSession | None:
+        """Returns the session of a token of the JSON API; None if it is not valid."""
+        digest = hash_token(token)
+        for name, known in self.credentials.all_tokens.items():
+            if hmac.compare_digest(digest, known.hash) and known.is_valid:
+                scopes = frozenset(known.scopes)
+                user = f"token {name}"
+                return LoginSession("viewer", user, scopes, csrf=digest, password_hash=digest)
+        return None
+
+    def log_in(self, password: str, address: str, user: str = "") -> tuple[str, LoginSession]:
         """Starts a session; returns its cookie and the session. One call at a time.
+
+        Without a user name, the password is one that users share.
 
         A wrong password counts for each account that it was compared with; a right one clears the
         count of its own account. Raises LoginError if no account has this password, or may be
         tried now.
         """
         credentials = self.credentials
-        waits = {role: self._throttle.wait_s(role, address) for role in ROLES}
-        checked = [role for role, wait_s in waits.items() if wait_s <= 0]
-        role = credentials.role_of(password, checked)
-        if role is None:
+        names = [user] if user else SHARED
+        waits = {name: self._throttle.wait_s(name, address) for name in names}
+        checked = [name for name, wait_s in waits.items() if wait_s <= 0]
+        name = credentials.account_of(password, checked)
+        if name is None:
             for each in checked:
                 self._throttle.fail(each, address)
             raise LoginError(max(waits.values()))
-        self._throttle.forgive(role, address)
-        known, until = getattr(credentials, role), time.monotonic() + SESSION_S
-        session = LoginSession(role, password_hash=known, until=until)
+        self._throttle.forgive(name, address)
+        account = credentials.accounts[name]
+        session = LoginSession(
+            account.role,
+            name,
+            address=address,
+            since=time.time(),
+            password_hash=account.password,
+            until=time.monotonic() + SESSION_S,
+        )
         return self._add(session), session
 
     def set_first_password(self, password: str, code: str, address: str) -> None:
@@ -140,20 +180,24 @@ class Access:
         if self.code and not hmac.compare_digest(code.encode(), self.code.encode()):
             self._throttle.fail("set-up", address)
             raise LoginError
-        if self.credentials.admin:
+        if self.credentials.has_admin:
             raise ValueError("a password is set already")
         write_credentials(self.file, replace(self.credentials, admin=hash_password(password)))
 
     def _add(self, session: LoginSession) -> str:
         cookie = secrets.token_urlsafe(32)
         with self._lock:
-            self._sessions[cookie] = session
-            own = [each for each, other in self._sessions.items() if other.role == session.role]
+            self._sessions[hash_token(cookie)] = session
+            own = [each for each, other in self._sessions.items() if other.user == session.user]
             if len(own) > MAX_SESSIONS:
                 del self._sessions[own[0]]
         return cookie
 
     def log_out(self, cookie: str) -> None:
-        """Ends a session."""
+        """Ends the session of a cookie."""
+        self.end(hash_token(cookie))
+
+    def end(self, session_id: str) -> LoginSession | None:
+        """Ends a session; returns None if there is no such session."""
         with self._lock:
-            self._sessions.pop(cookie, None)
+            return self._sessions.pop(session_id, None)

@@ -1,22 +1,37 @@
-"""The credentials file: hashes of the web UI's passwords and of the API token."""
+"""The credentials file: users, roles and API tokens of the web UI, with hashes of their secrets."""
 
 import hashlib
-import json
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
+from pydantic import ConfigDict, TypeAdapter
 
 from plateid.config.service import WebConfig
 from plateid.errors import ConfigError, StoreError, os_errors_as
-from plateid.files import replace_text
+from plateid.files import give_to_owner_of_folder, replace_text
 
-Role = Literal["admin", "viewer"]
-ROLES: tuple[Role, ...] = ("admin", "viewer")
+Value = TypeVar("Value")
+Role = Literal["admin", "operator", "viewer"]
+Scope = Literal["read_events", "read_images", "write_lists", "review", "admin"]
+"""A permission. `permissions.Route` names those of which a request needs one."""
+TOKEN_SCOPES: tuple[Scope, ...] = ("read_events", "read_images", "write_lists")
+"""Scopes that a token can have."""
+ROLES: Mapping[Role, frozenset[Scope]] = {
+    "viewer": frozenset(("read_events", "read_images")),
+    "operator": frozenset(("read_events", "read_images", "write_lists", "review")),
+    "admin": frozenset(("read_events", "read_images", "write_lists", "review", "admin")),
+}
+"""Scopes of each role."""
+SHARED: tuple[Role, ...] = ("admin", "viewer")
+"""Accounts without a user name: everyone who knows the password shares them."""
+NAME = re.compile(r"[\w.@-]{1,64}")
+"""Form of the name of a user or a token."""
 HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 """Argon2id with the parameters of OWASP's Password Storage Cheat Sheet: 19 MiB, two passes."""
 UNSET = f"$argon2id$v=19$m=19456,t=2,p=1${'A' * 22}${'A' * 43}"
@@ -26,26 +41,107 @@ MIN_LENGTH, MAX_LENGTH = 8, 256
 
 
 @dataclass(frozen=True)
+class User:
+    """A user, with the Argon2 hash of the password."""
+
+    role: Role
+    password: str
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token of the JSON API: its SHA-256, hexadecimal, and the last day on which it is valid."""
+
+    hash: str
+    scopes: tuple[Scope, ...] = ("read_events", "read_images")
+    expires: date | None = None
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether it has not expired."""
+        return self.expires is None or datetime.now().astimezone().date() <= self.expires
+
+
+@dataclass(frozen=True)
 class Credentials:
     """The content of the file: hashes only.
 
     Attributes:
-        admin, viewer: Argon2 hashes of the passwords; empty if none is set.
-        token: SHA-256 of the JSON API's token, hexadecimal.
+        admin, viewer: Argon2 hashes of the shared passwords; empty if none is set.
+        token: SHA-256 of a token without a name, which reads only; empty if there is none.
+        users: Users by name.
+        tokens: Tokens by name.
     """
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
     admin: str = ""
     viewer: str = ""
     token: str = ""
+    users: Mapping[str, User] = field(default_factory=dict)
+    tokens: Mapping[str, Token] = field(default_factory=dict)
 
-    def role_of(self, password: str, roles: Sequence[Role] = ROLES) -> Role | None:
-        """Returns the one of some roles that has this password.
+    @property
+    def accounts(self) -> dict[str, User]:
+        """All users by name; a shared password has the name of its role."""
+        accounts = dict(self.users)
+        for role in SHARED:
+            if hashed := getattr(self, role):
+                accounts[role] = User(role, hashed)
+        return accounts
 
-        It takes a core and 19 MiB for a while. The time depends neither on the role that matches
-        nor on whether its password is set.
+    @property
+    def has_admin(self) -> bool:
+        """Whether anyone can log in as admin."""
+        return any(user.role == "admin" for user in self.accounts.values())
+
+    @property
+    def all_tokens(self) -> dict[str, Token]:
+        """All tokens by name; the name `token` is that of the token without a name."""
+        return ({"token": Token(self.token)} if self.token else {}) | dict(self.tokens)
+
+    def account_of(self, password: str, names: Iterable[str] = SHARED) -> str | None:
+        """Returns the one of some accounts that has this password.
+
+        It takes a core and 19 MiB for a while. The time depends neither on the account that
+        matches nor on whether its password is set.
         """
-        found = [role for role in roles if _matches(getattr(self, role), password)]
+        known = self.accounts
+        hashes = {name: known[name].password if name in known else "" for name in names}
+        found = [name for name, hashed in hashes.items() if _matches(hashed, password)]
         return found[0] if found else None
+
+    def with_user(self, name: str, user: User | None) -> "Credentials":
+        """Returns a copy with a user added or replaced, or without this user.
+
+        Raises ValueError if the name is invalid, or a shared account would get another role.
+        """
+        _check_name(name)
+        if name not in SHARED:
+            return replace(self, users=_with(self.users, name, user))
+        if user is not None and user.role != name:
+            raise ValueError(f"{name} is the account with the role {name}")
+        hashed = user.password if user else ""
+        return replace(self, admin=hashed) if name == "admin" else replace(self, viewer=hashed)
+
+    def with_token(self, name: str, token: Token | None) -> "Credentials":
+        """Returns a copy with a token added or replaced, or without it; raises as `with_user`."""
+        _check_name(name)
+        tokens = _with(self.tokens, name, token)
+        return replace(self, tokens=tokens, token="" if name == "token" else self.token)
+
+
+def _check_name(name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise ValueError("a name has 1 to 64 letters, digits, or characters of _.@-")
+
+
+def _with(known: Mapping[str, Value], name: str, value: Value | None) -> dict[str, Value]:
+    others = {key: each for key, each in known.items() if key != name}
+    return others if value is None else others | {name: value}
+
+
+FILE: TypeAdapter[Credentials] = TypeAdapter(Credentials)
+"""Converts the JSON of the file."""
 
 
 def credentials_file(store: Path) -> Path:
@@ -56,13 +152,12 @@ def credentials_file(store: Path) -> Path:
 def read_credentials(file: Path) -> Credentials:
     """Reads the file; a missing file holds no credentials. Raises StoreError."""
     try:
-        values = json.loads(file.read_text())
-        return Credentials(**{key: str(value) for key, value in values.items()})
+        return FILE.validate_json(file.read_bytes())
     except FileNotFoundError:
         return Credentials()
     except OSError as error:
         raise StoreError(file, error.strerror) from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except ValueError as error:
         reason = "is not a credentials file: delete it and set the password again"
         raise StoreError(file, reason) from error
 
@@ -74,19 +169,13 @@ def write_credentials(file: Path, credentials: Credentials) -> None:
     """
     with os_errors_as(StoreError, file):
         file.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(vars(credentials))
-        replace_text(file, text, mode=0o600, first=_give_to_owner_of_folder)
-
-
-def _give_to_owner_of_folder(file: Path) -> None:
-    if os.geteuid() == 0:
-        owner = file.parent.stat()
-        os.chown(file, owner.st_uid, owner.st_gid, follow_symlinks=False)
+        text = FILE.dump_json(credentials).decode()
+        replace_text(file, text, mode=0o600, first=give_to_owner_of_folder)
 
 
 def require_password(web: WebConfig, credentials: Credentials) -> None:
     """Raises ConfigError if other hosts can reach the web UI without a password."""
-    if web.needs_password and not credentials.admin:
+    if web.needs_password and not credentials.has_admin:
         raise ConfigError("web.host", f"{web.host} needs a password: plateid web set-password")
 
 

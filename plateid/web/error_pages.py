@@ -7,6 +7,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from plateid.errors import StoreError
+from plateid.store.audit_log import AuditLog
 from plateid.web.site import page, site_of
 from plateid.web.throttle import network_of
 
@@ -69,10 +71,21 @@ def _failed(request: Request, status: int, reason: str) -> Response:
     return page(request, "error.html", status=status, reason=reason)
 
 
-def log_change(request: Request, event: str, **values: object) -> None:
-    """Logs what a user did, with account and address."""
-    account = request.state.session.role
-    log.info(event, account=account, address=client_address(request), **values)
+def log_change(
+    request: Request, event: str, *, before: str = "", after: str = "", **values: object
+) -> None:
+    """Logs what a user changed, with account and address; the audit log also gets the values.
+
+    The log has neither plates nor `before` and `after`.
+    """
+    account, address = request.state.session.user, client_address(request)
+    log.info(event, account=account, address=address, **values)
+    details = ", ".join(f"{name}: {value}" for name, value in values.items())
+    audit = AuditLog(site_of(request).config.store.path)
+    try:
+        audit.add(account, event, address=address, details=details, before=before, after=after)
+    except StoreError as error:  # the change is made, and in the log
+        log.error("audit log failed", reason=str(error))  # noqa: TRY400
 
 
 def log_refusal(request: Request, event: str, **values: object) -> None:

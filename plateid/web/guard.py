@@ -23,11 +23,9 @@ MAX_FIELDS = 50
 BODY_TIMEOUT_S = 10.0
 """Time-out for the body of a request, seconds."""
 MAX_SESSION_REQUESTS = 16
-"""Maximum number of requests of a login session, or of the token, at a time. A browser makes six;
+"""Maximum number of requests of a login session, or of a token, at a time. A browser makes six;
 all users share 40 threads."""
 FORM = "application/x-www-form-urlencoded"
-TOKEN_SESSION = LoginSession("viewer", password_hash="none")  # noqa: S106 - no password
-"""Session of all requests with the token of the JSON API."""
 SAFE_METHODS = ("GET", "HEAD")
 """Methods that change nothing, so that their origin is not checked."""
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
@@ -87,7 +85,7 @@ class Guard:
             self._check_host(request)
             if scope["method"] not in SAFE_METHODS:
                 check_origin(request)
-            session = self._session(request)
+            session = session_of(request, self._access)
             scope.setdefault("state", {})["session"] = session
             if session is not None:
                 await self._limited(session, scope, receive, send)
@@ -120,11 +118,13 @@ class Guard:
         if self._access.is_open and (host not in LOCAL_HOSTS or is_proxied):
             raise HTTPException(403, "without a password, only http://localhost is served")
 
-    def _session(self, request: HTTPConnection) -> LoginSession | None:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and request.scope["path"].startswith("/api/"):
-            return TOKEN_SESSION if self._access.has_token(token.strip()) else None
-        return self._access.session(request.cookies.get(COOKIE, ""))
+
+def session_of(request: HTTPConnection, access: Access) -> LoginSession | None:
+    """Returns the session of a token below /api/, or of a cookie; None if there is none."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and request.scope["path"].startswith("/api/"):
+        return access.token_session(token.strip())
+    return access.session(request.cookies.get(COOKIE, ""))
 
 
 def check_origin(request: HTTPConnection) -> None:
@@ -146,51 +146,55 @@ def _split(address: str) -> SplitResult:
         raise HTTPException(400, f"invalid address: {error}") from error
 
 
-async def read_form(request: Request) -> dict[str, str]:
+async def read_form(request: Request, limit_bytes: int = MAX_BODY_BYTES) -> dict[str, str]:
     """Returns the fields of a form.
 
     Raises HTTPException: 413 too large, 415 wrong content type, 408 too slow, 400 invalid.
     """
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
-        raise HTTPException(415, f"content type must be {FORM}")
+    body = await read_body(request, FORM, limit_bytes)
     try:
-        body = await _read_body(request)
         pairs = parse_qsl(
             body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict"
         )
-    except TimeoutError as error:
-        raise HTTPException(408, "the form arrived too slowly") from error
-    except ClientDisconnect as error:
-        raise HTTPException(400, "the form is incomplete") from error
     except ValueError as error:
         raise HTTPException(400, "the form is invalid") from error
     return dict(pairs)
 
 
-async def _read_body(request: Request) -> bytes:
+async def read_body(request: Request, kind: str, limit_bytes: int = MAX_BODY_BYTES) -> bytes:
+    """Returns a body of this content type; raises HTTPException as `read_form` does."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != kind:
+        raise HTTPException(415, f"content type must be {kind}")
+    try:
+        return await _read_body(request, limit_bytes)
+    except TimeoutError as error:
+        raise HTTPException(408, "the form arrived too slowly") from error
+    except ClientDisconnect as error:
+        raise HTTPException(400, "the form is incomplete") from error
+
+
+async def _read_body(request: Request, limit_bytes: int) -> bytes:
     """Returns the body; skips a long one, since a client that still sends reads no answer."""
     body, size = bytearray(), 0
     async with asyncio.timeout(BODY_TIMEOUT_S):
         async for chunk in request.stream():
             size += len(chunk)
-            if size <= MAX_BODY_BYTES:
+            if size <= limit_bytes:
                 body += chunk
             elif size > MAX_SKIPPED_BYTES:
                 break
-    if size > MAX_BODY_BYTES:
-        raise HTTPException(413, f"a form has up to {MAX_BODY_BYTES} bytes")
+    if size > limit_bytes:
+        raise HTTPException(413, f"a form has up to {limit_bytes} bytes")
     return bytes(body)
 
 
-async def read_change(request: Request) -> dict[str, str]:
+async def read_change(request: Request, limit_bytes: int = MAX_BODY_BYTES) -> dict[str, str]:
     """Returns the fields of a form that changes something.
 
-    Raises HTTPException as `read_form`; 403 if the user is not an admin or the token is wrong.
+    Raises HTTPException as `read_form`; 403 if the CSRF token is wrong.
     """
     session: LoginSession = request.state.session
-    if session.role != "admin":
-        raise HTTPException(403, "viewers cannot change anything")
-    form = await read_form(request)
+    form = await read_form(request, limit_bytes)
     if not hmac.compare_digest(form.pop("csrf", "").encode(), session.csrf.encode()):
         raise HTTPException(403, "the form has expired: reload the page")
     return form

@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from plateid.core.lists import ListEntry
 from plateid.core.records import rfc3339
 from plateid.store.list_file import read_entries
 from plateid.store.search import find, find_pass
@@ -52,13 +53,14 @@ def lists(request: Request) -> Response:
     """Returns the entries of the list file."""
     site = site_of(request)
     entries = read_entries(site.config.lists.file, site.cameras)
-    return JSONResponse({"entries": [_entry(asdict(entry)) for entry in entries]})
+    return JSONResponse({"entries": [entry_json(entry) for entry in entries]})
 
 
-def _entry(entry: dict[str, Any]) -> dict[str, Any]:
-    for key in ("valid_from", "valid_to"):
-        entry[key] = entry[key] and _utc(entry[key])
-    return entry | {"cameras": sorted(entry["cameras"])}
+def entry_json(entry: ListEntry) -> dict[str, Any]:
+    """Returns an entry as a JSON object, with times in UTC."""
+    times = {name: getattr(entry, name) for name in ("valid_from", "valid_to")}
+    shown = {name: moment and _utc(moment) for name, moment in times.items()}
+    return asdict(entry) | shown | {"cameras": sorted(entry.cameras)}
 
 
 def _utc(moment: datetime) -> str:

@@ -1,18 +1,29 @@
-"""The page "Lists": shows the entries, and changes the list file with undo."""
+"""The page "Lists": shows, searches, imports and exports entries, with undo of changes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import islice
-from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from plateid.errors import ConfigError, StoreError
+from plateid.config.outputs import CREATED_LISTS
+from plateid.core.lists import compact
+from plateid.errors import ConfigError, StoreError, os_errors_as
 from plateid.files import is_replaceable
-from plateid.store.history import History
-from plateid.store.list_csv import COLUMNS, rows_of, with_row, without_row
+from plateid.store.audit_log import differing_lines
+from plateid.store.list_csv import (
+    COLUMNS,
+    EMPTY,
+    day_and_time,
+    export_text,
+    parse_entries,
+    rows_of,
+    with_file,
+    with_rows,
+    without_row,
+)
 from plateid.store.list_file import ListChange, read_text, state_of, write_text
 from plateid.web.error_pages import log_change
 from plateid.web.guard import read_change
@@ -20,6 +31,11 @@ from plateid.web.site import Site, page, site_of
 
 MAX_ROWS = 1000
 """Maximum number of entries that the page shows: 1 MB of HTML."""
+MAX_IMPORT_BYTES = 8_000_000
+"""Maximum size of a form with a list, bytes: 100,000 entries."""
+MOMENTS = ("valid_from", "valid_to")
+"""Columns whose cells the form shows as a day and a time."""
+Row = dict[str, str]
 
 
 class StaleError(ValueError):
@@ -40,55 +56,136 @@ def _page(
         rows = rows_of(text)
     except ValueError as error:
         rows, problem = {}, f"{file}: {error}"
+    wanted = request.query_params.get("q", "").strip()
+    found = {number: row for number, row in rows.items() if _contains(row, wanted)}
+    shown = dict(islice(found.items(), MAX_ROWS))
     edited = request.query_params.get("row", "") or (cells or {}).get("row", "")
+    chosen = next((number for number in rows if str(number) == edited), None)
     return page(
         request,
         "lists.html",
         status=400 if problem else 200,
         file=file,
-        writable=file is not None and is_replaceable(file.resolve()),
+        writable=file is None or is_replaceable(file.resolve()),
+        wanted=wanted,
         rows=rows,
-        shown=dict(islice(rows.items(), MAX_ROWS)),
+        found=found,
+        shown=shown,
         state=state_of(text),
-        seen=_last_seen(site.history),
+        seen=_last_seen(site, shown),
         undo=site.undo.last(text),
         problem=problem,
-        cells=dict.fromkeys(COLUMNS, "") | dict(cells) if cells else None,
-        chosen=next((number for number in rows if str(number) == edited), None),
+        cells=_form_cells(cells or rows.get(chosen, EMPTY)),  # type: ignore[arg-type]
+        imported=(cells or {}).get("csv", ""),
+        chosen=chosen,
     )
 
 
+def _contains(row: Row, wanted: str) -> bool:
+    """Returns whether a row has a text in any cell, or in its plate without gaps."""
+    cells = " ".join(row.values()).casefold()
+    plate = compact(wanted)
+    return wanted.casefold() in cells or bool(plate and plate in compact(row["plate"]))
+
+
+def _form_cells(cells: Mapping[str, str]) -> Row:
+    shown = EMPTY | dict(cells)
+    for name in MOMENTS:
+        if f"{name}_time" not in shown:
+            shown[name], shown[f"{name}_time"] = day_and_time(shown[name])
+    return shown
+
+
+def export(request: Request) -> Response:
+    """Returns the entries as a CSV file that can be imported again."""
+    if (file := site_of(request).config.lists.file) is None:
+        raise HTTPException(404, "there is no list")
+    disposition = {"Content-Disposition": 'attachment; filename="lists.csv"'}
+    return Response(export_text(read_text(file)), media_type="text/csv", headers=disposition)
+
+
 async def change(request: Request) -> Response:
-    """Adds, replaces or deletes an entry, or undoes the last change."""
+    """Creates the list, changes or imports entries, or undoes the last change."""
     site = site_of(request)
-    form = await read_change(request)
-    if (file := site.config.lists.file) is None:
-        raise HTTPException(404, "lists.file is not set")
+    form = await read_change(request, MAX_IMPORT_BYTES)
     try:
-        await run_in_threadpool(_change, site, file, form)
+        done = await run_in_threadpool(_change, site, form)
     except StaleError as error:  # row numbers have changed: the form must not be offered again
         return await run_in_threadpool(_page, request, site, problem=str(error))
     except (ConfigError, ValueError) as error:
         return await run_in_threadpool(_page, request, site, problem=str(error), cells=form)
-    log_change(request, "list changed in the web UI", change=form["do"], file=str(file))
+    log_list_change(request, "list changed in the web UI", form["do"], done)
     return RedirectResponse("/lists", 303)
 
 
-def _change(site: Site, file: Path, form: Mapping[str, str]) -> None:
-    undo = site.undo
+def log_list_change(request: Request, event: str, kind: str, done: ListChange) -> None:
+    """Logs a change; only the audit log gets the lines that differ."""
+    before, after = differing_lines(done.before, done.after)
+    file = str(site_of(request).config.lists.file)
+    log_change(request, event, change=kind, file=file, before=before, after=after)
+
+
+def change_list(site: Site, edit: Callable[[str], tuple[str, str]]) -> ListChange:
+    """Changes the list file, so that it can be undone.
+
+    `edit` gets the text of the file, and returns the new text and a description of the change.
+    Raises HTTPException 404 if there is no list; otherwise as `write_text` and `edit`.
+    """
+    if (file := site.config.lists.file) is None:
+        raise HTTPException(404, "there is no list: create one on the page Lists")
     with site.changing:
         before = read_text(file)
-        if form.get("state") != state_of(before):
-            raise StaleError("The list has changed since you loaded this page. Please check it.")
-        if form.get("do") == "undo":
-            if (done := undo.last(before)) is None:
-                raise ValueError("There is nothing to undo.")
-            write_text(file, done.before, site.cameras)
-            undo.pop()
-            return
-        after, description = _changed(before, form)
-        write_text(file, after, site.cameras)
-        undo.append(ListChange(description, before, after))
+        after, description = edit(before)
+        done = ListChange(description, before, after)
+        if after != before:
+            write_text(file, after, site.cameras, before=before)
+            site.undo.append(done)
+        return done
+
+
+def _change(site: Site, form: Mapping[str, str]) -> ListChange:
+    if form.get("do") == "create":
+        return _create(site)
+    if form.get("do") == "undo":
+        return _undo(site, form)
+
+    def edit(before: str) -> tuple[str, str]:
+        _check_state(before, form)
+        if form.get("do") in ("add", "replace"):
+            parse_entries(form.get("csv", ""), "import", site.cameras)
+        return _changed(before, form)
+
+    return change_list(site, edit)
+
+
+def _check_state(before: str, form: Mapping[str, str]) -> None:
+    if form.get("state") != state_of(before):
+        raise StaleError("The list has changed since you loaded this page. Please check it.")
+
+
+def _undo(site: Site, form: Mapping[str, str]) -> ListChange:
+    """Writes what the last change replaced, though it may have conflicts."""
+    file = site.config.lists.file
+    with site.changing:
+        before = read_text(file) if file else ""
+        _check_state(before, form)
+        if file is None or (last := site.undo.last(before)) is None:
+            raise ValueError("There is nothing to undo.")
+        write_text(file, last.before, site.cameras)
+        site.undo.pop()
+        return ListChange("undo", before, last.before)
+
+
+def _create(site: Site) -> ListChange:
+    """Creates an empty list file beside the store, which the service uses after a reload."""
+    file, header = site.config.store.path.with_name(CREATED_LISTS), ",".join(COLUMNS) + "\n"
+    if site.config.lists.file is None:
+        with os_errors_as(ConfigError, file), file.open("x", encoding="utf-8") as stream:
+            stream.write(header)
+        lists = site.config.lists.model_copy(update={"file": file})
+        site.config = site.config.model_copy(update={"lists": lists})
+        site.hooks.reload()
+    return ListChange("create", "", header)
 
 
 def _changed(before: str, form: Mapping[str, str]) -> tuple[str, str]:
@@ -98,19 +195,33 @@ def _changed(before: str, form: Mapping[str, str]) -> tuple[str, str]:
     number = next((number for number in rows if str(number) == row), None)
     if row and number is None:
         raise ValueError("There is no such row.")
-    if form.get("do") == "delete" and number is not None:
-        return without_row(before, number), f"delete {rows[number]['plate']}"
-    if form.get("do") != "save":
-        raise ValueError("do: must be save, delete or undo")
+    match form.get("do"), number:
+        case "delete", int():
+            return without_row(before, number), f"delete {rows[number]['plate']}"
+        case "add", None:
+            return with_file(before, form.get("csv", "")), "import"
+        case "replace", None:
+            return with_file("", form.get("csv", "")), "import of a whole list"
+        case "save", _:
+            cells = _cells(form)
+            done = f"add {cells['plate']}" if number is None else f"edit {rows[number]['plate']}"
+            return with_rows(before, [(number, cells)]), done
+    raise ValueError("do: must be create, save, delete, add, replace or undo")
+
+
+def _cells(form: Mapping[str, str]) -> Row:
+    """Returns the cells of a form; a day and its time become one moment."""
     cells = {column: form.get(column, "").strip() for column in COLUMNS}
-    if number is None:
-        return with_row(before, None, cells), f"add {cells['plate']}"
-    return with_row(before, number, cells), f"edit {rows[number]['plate']}"
+    for name in MOMENTS:
+        if hour := form.get(f"{name}_time", "").strip():
+            cells[name] = f"{cells[name]}T{hour}"
+    return cells
 
 
-def _last_seen(history: History) -> dict[str, str] | None:
-    """Returns the time of the last pass by entry name; None if the store cannot be read."""
+def _last_seen(site: Site, rows: Mapping[int, Row]) -> dict[str, str] | None:
+    """Returns the time of the last pass of each plate; None if the store cannot be read."""
+    names = {compact(row["plate"]): row["name"] or row["plate"] for row in rows.values()}
     try:
-        return history.last_seen()
+        return site.history.last_seen(names, site.config.lists.max_distance)
     except StoreError:
         return None

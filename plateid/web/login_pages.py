@@ -7,11 +7,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from plateid.web.error_pages import client_address, log_change, log_refusal
+from plateid.web.error_pages import client_address, log_refusal
 from plateid.web.guard import COOKIE, check_origin, read_change, read_form
 from plateid.web.site import page, site_of
 from plateid.web.throttle import LoginError
 
+SHARED_USER = "plateid"
+"""User name under which browsers store a shared password."""
+MAX_USER = 64
+"""Maximum length of a user name, characters."""
 log = structlog.get_logger()
 
 
@@ -46,16 +50,21 @@ async def set_password(request: Request) -> Response:
 async def log_in(request: Request) -> Response:
     """Checks the password and starts a session."""
     check_origin(request)
-    return await _logged_in(request, (await read_form(request)).get("password", ""))
+    form = await read_form(request)
+    user = form.get("user", "").strip()[:MAX_USER]
+    password = form.get("password", "")
+    return await _logged_in(request, password, "" if user == SHARED_USER else user)
 
 
-async def _logged_in(request: Request, password: str) -> Response:
+async def _logged_in(request: Request, password: str, user: str = "") -> Response:
     access, address = site_of(request).access, client_address(request)
     try:
-        cookie, session = await access.queue.run(lambda: access.log_in(password, address), address)
+        cookie, session = await access.queue.run(
+            lambda: access.log_in(password, address, user), address
+        )
     except LoginError as error:
         return _refused(request, error.wait_s, "Wrong password.")
-    log.info("logged in", account=session.role, address=address)
+    log.info("logged in", account=session.user, address=address)
     response = RedirectResponse("/", 303)
     secure = request.scope["scheme"] == "https"
     response.set_cookie(COOKIE, cookie, httponly=True, samesite="strict", secure=secure)
@@ -78,7 +87,8 @@ async def log_out(request: Request) -> Response:
     """Ends the session."""
     await read_form(request)
     if request.state.session:
-        log_change(request, "logged out")
+        account, address = request.state.session.user, client_address(request)
+        log.info("logged out", account=account, address=address)
     site_of(request).access.log_out(request.cookies.get(COOKIE, ""))
     response = RedirectResponse("/login", 303)
     response.delete_cookie(COOKIE)

@@ -8,7 +8,8 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.exceptions import ExceptionMiddleware
-from starlette.routing import Mount, Route
+from starlette.routing import Mount
+from starlette.routing import Route as OpenRoute
 from starlette.staticfiles import StaticFiles
 
 from plateid.config.root import Config
@@ -20,6 +21,7 @@ from plateid.web import (
     error_pages,
     event_pages,
     json_api,
+    list_api,
     list_pages,
     live_pages,
     login_pages,
@@ -32,19 +34,20 @@ from plateid.web.access import Access
 from plateid.web.credentials import credentials_file, require_password
 from plateid.web.guard import Guard, SecurityHeaders
 from plateid.web.live import Live
+from plateid.web.permissions import Route
 from plateid.web.site import FOLDER, Hooks, Site
 
 ROUTES = [
     Route("/", live_pages.live),
     Route("/start", setup_pages.start),
-    Route("/setup/camera", setup_pages.camera_form),
+    Route("/setup/camera", setup_pages.camera_form, "admin"),  # an address may hold a password
     Route("/setup/camera", setup_pages.save_camera, methods=["POST"]),
     Route("/setup/camera/test", setup_pages.test_camera, methods=["POST"]),
     Route("/setup/regions", setup_pages.save_regions, methods=["POST"]),
     Route("/setup/broker", setup_pages.save_broker, methods=["POST"]),
     Route("/stream/events", streams.events),
-    Route("/stream/{camera}.mjpeg", streams.mjpeg),
-    Route("/stream/{camera}.jpg", streams.still),
+    Route("/stream/{camera}.mjpeg", streams.mjpeg, "read_images"),
+    Route("/stream/{camera}.jpg", streams.still, "read_images"),
     Route("/cameras/{camera}", camera_pages.camera),
     Route("/cameras/{camera}", camera_pages.save, methods=["POST"]),
     Route("/cameras/{camera}/quality", camera_pages.quality),
@@ -52,27 +55,36 @@ ROUTES = [
     Route("/events.csv", event_pages.as_csv),
     Route("/events.json", event_pages.as_json),
     Route("/events/{id}", event_pages.detail),
-    Route("/events/{id}/snapshot.jpg", event_pages.snapshot),
-    Route("/events/{id}/crop.jpg", event_pages.crop),
+    Route("/events/{id}/snapshot.jpg", event_pages.snapshot, "read_images"),
+    Route("/events/{id}/crop.jpg", event_pages.crop, "read_images"),
     Route("/review", review_pages.review),
-    Route("/review", review_pages.label, methods=["POST"]),
-    Route("/review/labels.zip", review_pages.export),
+    Route("/review", review_pages.label, "review", methods=["POST"]),
+    Route("/review/labels.zip", review_pages.export, "read_images"),
     Route("/report", report_pages.report),
     Route("/lists", list_pages.show),
-    Route("/lists", list_pages.change, methods=["POST"]),
-    Route("/login", login_pages.login_page),
-    Route("/login", login_pages.log_in, methods=["POST"]),
-    Route("/first-password", login_pages.login_page),
-    Route("/first-password", login_pages.set_password, methods=["POST"]),
-    Route("/logout", login_pages.log_out, methods=["POST"]),
-    Route("/api/v1/openapi.json", json_api.openapi),
+    Route("/lists.csv", list_pages.export),
+    Route("/lists", list_pages.change, "write_lists", methods=["POST"]),
+    OpenRoute("/login", login_pages.login_page),
+    OpenRoute("/login", login_pages.log_in, methods=["POST"]),
+    OpenRoute("/first-password", login_pages.login_page),
+    OpenRoute("/first-password", login_pages.set_password, methods=["POST"]),
+    OpenRoute("/logout", login_pages.log_out, methods=["POST"]),
+    Route("/api/v1/openapi.json", json_api.openapi, "read_events", "read_images", "write_lists"),
     Route("/api/v1/events", json_api.events),
+    Route("/api/v1/events/stream", streams.events),
     Route("/api/v1/events/{id}", json_api.event),
-    Route("/api/v1/events/{id}/snapshot.jpg", event_pages.snapshot),
-    Route("/api/v1/events/{id}/crop.jpg", event_pages.crop),
+    Route("/api/v1/events/{id}/snapshot.jpg", event_pages.snapshot, "read_images"),
+    Route("/api/v1/events/{id}/crop.jpg", event_pages.crop, "read_images"),
     Route("/api/v1/health", json_api.health),
-    Route("/api/v1/lists", json_api.lists),
-    Route("/api/v1/labels.zip", review_pages.export),
+    Route("/api/v1/lists", json_api.lists, "read_events", "write_lists"),
+    Route("/api/v1/lists/entries", list_api.entries, "read_events", "write_lists"),
+    Route(
+        "/api/v1/lists/entries",
+        list_api.change,
+        "write_lists",
+        methods=["POST", "PATCH", "DELETE"],
+    ),
+    Route("/api/v1/labels.zip", review_pages.export, "read_images"),
     Mount("/static", StaticFiles(directory=FOLDER / "static")),
 ]
 

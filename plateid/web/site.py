@@ -16,6 +16,7 @@ from plateid import __version__
 from plateid.config.cameras import CameraConfig
 from plateid.config.outputs import HomeAssistantConfig, MqttConfig
 from plateid.config.root import Config
+from plateid.core.lists import compact
 from plateid.core.wording import counted
 from plateid.errors import StoreError
 from plateid.files import is_replaceable
@@ -137,6 +138,7 @@ templates = jinja2.Environment(
     lstrip_blocks=True,
 )
 templates.filters["local"] = local_time
+templates.filters["compact"] = compact
 templates.globals["version"] = __version__
 
 

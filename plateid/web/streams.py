@@ -14,7 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from plateid.web.access import LoginSession
-from plateid.web.guard import COOKIE
+from plateid.web.guard import session_of
 from plateid.web.live import MAX_SESSION_STREAMS, MAX_STREAMS, MAX_VIEWER_STREAMS, NO_FRAME, Live
 from plateid.web.site import Site, camera_of, device_state, local_time, site_of
 
@@ -60,9 +60,8 @@ def _check_room(streams: Counter[LoginSession], session: LoginSession) -> None:
 
 
 async def _until_logout(request: Request, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    access, cookie = site_of(request).access, request.cookies.get(COOKIE, "")
     async for part in parts:
-        if access.session(cookie) is None:
+        if session_of(request, site_of(request).access) is None:
             return
         yield part
 

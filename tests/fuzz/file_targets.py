@@ -22,7 +22,7 @@ from plateid.core.text import CHARSET, normalise
 from plateid.errors import BundleError, ConfigError, SourceError, StoreError
 from plateid.models.bundle import read_spec
 from plateid.store.event_store import EventStore
-from plateid.store.list_csv import rows_of, with_row
+from plateid.store.list_csv import rows_of, with_rows
 from plateid.store.list_file import read_entries, read_text
 from plateid.store.salvage import set_aside_files
 from plateid.store.sqlite_pages import PAGE, Pages
@@ -80,7 +80,7 @@ def list_file(folder: Path) -> Iterator[Target]:
             if accepts(file, match, ConfigError):
                 rows = rows_of(read_text(file))
                 for number, cells in rows.items():
-                    assert rows_of(with_row(read_text(file), number, cells)) == rows
+                    assert rows_of(with_rows(read_text(file), [(number, cells)])) == rows
 
     yield (LIST, LIST.replace(b",", b";"), b"\xef\xbb\xbfPlate\tList\n#x\nA1\tdeny\n"), run
 

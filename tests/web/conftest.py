@@ -33,7 +33,9 @@ from plateid.store.event_store import EventStore
 from plateid.store.snapshot_files import SnapshotFiles
 from plateid.store.snapshots import encoded
 from plateid.web.credentials import (
+    TOKEN_SCOPES,
     Credentials,
+    Token,
     credentials_file,
     hash_password,
     hash_token,
@@ -46,6 +48,7 @@ from tests.support.samples import NOON, event, make_health
 BRIGHT_DAY = 125
 """Number of a frame of the demo video with three readable plates."""
 PASSWORD, VIEWER_PASSWORD, TOKEN = "correct horse", "battery staple", "token"
+WRITE_TOKEN = "write token"  # noqa: S105 - of a test
 CONFIG = """
 # my device
 device = "gate"
@@ -243,7 +246,12 @@ def device(tmp_path: Path, scene: Scene, history: Path) -> Iterator[Device]:
 @pytest.fixture
 def locked(device: Device) -> Device:
     """A device with passwords and a token."""
-    known = Credentials(hash_password(PASSWORD), hash_password(VIEWER_PASSWORD), hash_token(TOKEN))
+    known = Credentials(
+        hash_password(PASSWORD),
+        hash_password(VIEWER_PASSWORD),
+        hash_token(TOKEN),
+        tokens={"booking": Token(hash_token(WRITE_TOKEN), TOKEN_SCOPES)},
+    )
     write_credentials(credentials_file(device.config.store.path), known)
     return device
 

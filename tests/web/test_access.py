@@ -140,7 +140,7 @@ def test_command_line_sets_passwords_and_tokens(tmp_path):
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert PASSWORD not in file.read_text()
     known = Access(file, needs_password=True)
-    assert known.has_token(token)
+    assert known.token_session(token).can("read_events")
     for password, role in ((PASSWORD, "admin"), (VIEWER_PASSWORD, "viewer")):
         assert known.log_in(password, "a")[1].role == role
     assert run("set-password", "--remove").returncode == 0
@@ -233,7 +233,7 @@ def test_invalid_forms_are_rejected_and_logged_once(device, logs):
     assert device.status("/lists", "x=%ff%fe", Content_Type=FORM) == 400
     assert device.status("/lists", many, Content_Type=FORM) == 400
     assert (
-        device.status("/lists", f"csrf={token}&note=" + "x" * 2_100_000, Content_Type=FORM) == 413
+        device.status("/review", f"csrf={token}&text=" + "x" * 2_100_000, Content_Type=FORM) == 413
     )
     assert device.request("/lists", method="DELETE")[0] == 405
     assert [entry["event"] for entry in logs].count("request refused") == 1

@@ -17,7 +17,7 @@ from selenium.webdriver.support.ui import Select
 from plateid.core.records import ListMatch
 from tests.support.samples import NOON, event, payloads
 from tests.web.browser import find, texts, wait
-from tests.web.conftest import TOKEN
+from tests.web.conftest import WRITE_TOKEN
 
 SCRIPT = (
     """<script>document.title='hacked'</script><img src=x onerror="document.title='hacked'">'"--"""
@@ -49,7 +49,8 @@ def test_api_follows_its_openapi_document(locked):
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "run"),
         f"{locked.address}/api/v1/openapi.json",
-        *("-H", f"Authorization: Bearer {TOKEN}", "--checks", "all", "--max-examples", "25"),
+        *("-H", f"Authorization: Bearer {WRITE_TOKEN}", "--checks", "all", "--max-examples", "25"),
+        *("--exclude-path", "/api/v1/events/stream"),  # has no end
         # two fields that are valid alone may contradict each other
         *("--exclude-checks", "positive_data_acceptance"),
         *("--phases", "examples,coverage,fuzzing", "--seed", "1", "--suppress-health-check", "all"),

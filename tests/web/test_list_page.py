@@ -1,14 +1,20 @@
 """Tests of the page "Lists"."""
 
+import html
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from urllib.parse import quote
 
 import pytest
 from selenium.webdriver.support.ui import Select
 
+from plateid.config.load import load_config
+from plateid.core.records import rfc3339
 from plateid.store.list_file import ListChange, ListFile, ListUndo
 from tests.web.browser import find, texts, wait
+from tests.web.conftest import make_pass
 
 
 def test_entries_are_added_edited_deleted_and_restored_with_comments(device, browser):
@@ -16,7 +22,8 @@ def test_entries_are_added_edited_deleted_and_restored_with_comments(device, bro
     browser.get(f"{device.address}/lists")
     find(browser, "#edit [name=plate]").send_keys("CJ 12 ABC")
     Select(find(browser, "#edit [name=list]")).select_by_visible_text("Deny")
-    find(browser, "#edit [name=valid_to]").send_keys("2026-12-31")
+    find(browser, "#edit [name=valid_to]").send_keys("12312026")
+    find(browser, "#edit [name=valid_to_time]").send_keys("0630PM")
     find(browser, "#edit button").click()
     wait(browser, lambda: "CJ 12 ABC" in texts(browser, "td .plate"))
     find(browser, '[aria-label="Edit KX73LPH"]').click()
@@ -31,6 +38,7 @@ def test_entries_are_added_edited_deleted_and_restored_with_comments(device, bro
         ("B68SPK", "watch", "Dan"),
         ("CJ12ABC", "deny", "CJ 12 ABC"),
     ]
+    assert lists.entries[2].valid_to == datetime(2026, 12, 31, 18, 30)  # noqa: DTZ001 - local
     assert "# the gardener" in device.list_file.read_text()
     find(browser, '[aria-label="Delete B 68 SPK"]').click()
     for change in ("delete B 68 SPK", "edit KX73LPH", "add CJ 12 ABC"):
@@ -54,6 +62,13 @@ def test_entries_are_added_edited_deleted_and_restored_with_comments(device, bro
         {"plate": "AB12", "list": "friends"},
         {"plate": "AB12", "list": "allow", "cameras": "roof"},
         {"plate": "AB12", "list": "allow", "valid_to": "soon"},
+        {"plate": "AB12", "list": "allow", "valid_to_time": "18:30"},
+        {"plate": "kx73 lph", "list": "deny"},
+        {"plate": "KX73-LPH", "list": "allow"},
+        {"plate": "KX73LPH", "list": "deny", "row": "3"},
+        {"do": "add", "csv": "plate,colour\nAB12,red\n"},
+        {"do": "add", "csv": "plate,list\nAB12,allow\nab 12,watch\n"},
+        {"do": "replace", "csv": "plate,list\nAB12,allow\nAB12,deny\n"},
         {"plate": "AB12", "list": "allow", "note": "a\nEVIL,allow"},
         {"plate": "AB12", "list": "allow", "row": "99"},
         {"plate": "AB12", "list": "allow", "row": "x"},
@@ -145,3 +160,94 @@ def test_last_seen_is_unknown_if_the_store_is_unreadable(device):
     page = device.text("/lists")
     assert ">Unknown</td>" in page
     assert ">Never</td>" not in page
+
+
+def test_contradicting_entry_is_refused_with_both_lines(device):
+    form = device.list_form(plate="kx73 lph", list="deny", note="gone")
+    text = html.unescape(device.request("/lists", form)[1])
+    assert "line 2 (KX73LPH,allow,Ana,blue car)" in text
+    assert "line 5 (kx73 lph,deny,,gone)" in text
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "status"),
+    [
+        (("allow", "", "2026-01-31", ""), ("deny", "2026-02-01", "", ""), 303),
+        (("allow", "", "2026-01-31", ""), ("deny", "2026-01-31", "", ""), 400),
+        (("allow", "", "", "drive"), ("deny", "", "", "yard"), 303),
+        (("allow", "", "", "drive"), ("deny", "", "", ""), 400),
+    ],
+)
+def test_entries_of_a_plate_may_differ_in_time_or_camera(device, first, second, status):
+    names = ("list", "valid_from", "valid_to", "cameras")
+    for cells, expected in ((first, 303), (second, status)):
+        entry = dict(zip(names, cells, strict=True))
+        assert device.status("/lists", device.list_form(plate="AB12CD", **entry)) == expected
+
+
+def test_old_conflict_does_not_block_other_changes(device):
+    device.list_file.write_text("plate,list\nAB12,allow\nAB12,deny\n")
+    assert device.status("/lists", device.list_form(plate="CD34", list="allow")) == 303
+
+
+def test_list_is_created_from_the_empty_page(device, browser):
+    lists = device.config.lists.model_copy(update={"file": None})
+    device.server.use(device.config.model_copy(update={"lists": lists}))
+    browser.get(f"{device.address}/lists")
+    find(browser, "button[value=create]").click()
+    wait(browser, lambda: texts(browser, "tbody td") == ["No entries"])
+    find(browser, "#edit [name=plate]").send_keys("CJ 12 ABC")
+    find(browser, "#edit button").click()
+    wait(browser, lambda: texts(browser, "td .plate") == ["CJ 12 ABC"])
+    assert len(device.reloads) == 1
+    file = device.folder / "plateid.toml"
+    file.write_text(file.read_text().replace('file = "plates.csv"', "max_distance = 0.25"))
+    created = load_config(file).lists
+    assert [entry.plate for entry in ListFile(created, ()).lists.entries] == ["CJ12ABC"]
+
+
+def test_search_finds_plates_names_and_notes(device):
+    for wanted, found in (
+        *(("b68 spk", "B 68 SPK"), ("8-sp", "B 68 SPK"), ("dan", "B 68 SPK")),
+        *(("ana", "KX73LPH"), ("BLUE", "KX73LPH")),
+    ):
+        page = device.text(f"/lists?q={quote(wanted)}")
+        assert [plate in page for plate in ("KX73LPH", "B 68 SPK")] == [
+            plate == found for plate in ("KX73LPH", "B 68 SPK")
+        ], wanted
+    assert "No entry contains" in device.text("/lists?q=%3Cb%3E")
+
+
+def test_list_is_exported_and_imported_again(device, browser, tmp_path):
+    noted = device.list_form(plate="AB12CD", list="allow", name="=1+1", note='a "b", c')
+    assert device.status("/lists", noted) == 303
+    text = device.text("/lists.csv")
+    assert "'=1+1" in text
+    before = device.text("/api/v1/lists")
+    file = tmp_path / "import.csv"
+    file.write_text(text.replace("KX73LPH,allow,Ana", "kx73 lph,allow,Anna") + "XY99ZZ,deny\n")
+    browser.get(f"{device.address}/lists")
+    find(browser, "#import summary").click()
+    find(browser, "#import [type=file]").send_keys(str(file))
+    wait(browser, lambda: "XY99ZZ" in find(browser, "#import textarea").get_attribute("value"))
+    find(browser, "#import [value=add]").click()
+    wait(browser, lambda: "XY99ZZ" in texts(browser, "td .plate"))
+    assert texts(browser, "td .plate") == ["kx73 lph", "B 68 SPK", "AB12CD", "XY99ZZ"]
+    assert texts(browser, "tbody td:nth-child(3)")[0] == "Anna"
+    assert "# the gardener" in device.list_file.read_text()
+    replaced = device.list_form(do="replace", csv=text)
+    assert device.status("/lists", replaced) == 303
+    assert device.text("/api/v1/lists") == before
+
+
+def test_long_list_is_imported_in_one_form(device):
+    rows = "".join(f"A{number:05d},allow\n" for number in range(20_000))
+    assert device.status("/lists", device.list_form(do="replace", csv=f"plate,list\n{rows}")) == 303
+    assert "1000 of 20000 entries" in device.text("/lists")
+
+
+def test_last_seen_counts_passes_of_before_the_listing(device):
+    seen = make_pass(7, "CJ12A8C", camera="yard", confidence=0.9)
+    device.store.append(seen)
+    assert device.status("/lists", device.list_form(plate="CJ 12 ABC", list="allow")) == 303
+    assert f'datetime="{rfc3339(seen.first_seen)}"' in device.text("/lists")

@@ -195,7 +195,7 @@ def test_logins_of_a_viewer_end_no_session_of_an_admin(tmp_path, monkeypatch):
 def test_unset_password_takes_as_long_as_a_wrong_one():
     def check_s(credentials):
         started = time.perf_counter()
-        assert credentials.role_of("wrong password") is None
+        assert credentials.account_of("wrong password") is None
         return time.perf_counter() - started
 
     known = Credentials(hash_password(PASSWORD), hash_password(VIEWER_PASSWORD))

@@ -1,0 +1,117 @@
+"""The audit log: who changed what, and the values before and after.
+
+It is a file of JSON lines beside the store, which the service and the command line append to.
+"""
+
+import csv
+import io
+import json
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from plateid.core.clock import CLOCK
+from plateid.core.event_csv import without_formula
+from plateid.core.lists import compact
+from plateid.core.records import rfc3339
+from plateid.errors import StoreError, os_errors_as
+from plateid.files import give_to_owner_of_folder, replace_text
+
+COLUMNS = ("at", "user", "address", "change", "details", "before", "after")
+MAX_AGE_S = 365 * 86_400.0
+"""Age at which an entry is deleted, seconds."""
+MAX_BYTES = 10_000_000
+"""Maximum size of the file; beyond it, the older half goes."""
+MAX_LINES = 50
+"""Maximum number of lines of a list that an entry holds; an import may change 100,000."""
+WRITING = threading.Lock()
+"""Held while a thread of this process writes."""
+
+
+class AuditLog:
+    """The audit log of a store. Each method may raise StoreError."""
+
+    def __init__(self, store: Path) -> None:
+        self.file = store.with_name(f"{store.name}.audit")
+
+    def add(self, user: str, change: str, **values: str) -> None:
+        """Appends an entry; `values` are those of the other columns."""
+        entry = dict.fromkeys(COLUMNS, "") | values
+        entry |= {"at": rfc3339(datetime.now(UTC)), "user": user, "change": change}
+        with WRITING, os_errors_as(StoreError, self.file):
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+            descriptor = os.open(self.file, flags, 0o600)
+            with os.fdopen(descriptor, "a", encoding="utf-8") as stream:
+                give_to_owner_of_folder(self.file)
+                stream.write(json.dumps(entry, ensure_ascii=False) + "\n")
+
+    def find(self, text: str = "") -> list[dict[str, str]]:
+        """Returns the entries that contain a text in any column, newest first."""
+        wanted = text.casefold()
+        entries = (json.loads(line) for line in reversed(self._lines()))
+        return [entry for entry in entries if wanted in " ".join(entry.values()).casefold()]
+
+    def trim(self) -> None:
+        """Deletes old entries, and the older half of a file that is too large."""
+        oldest = f'{{"at": "{rfc3339(datetime.fromtimestamp(CLOCK.ago(MAX_AGE_S), UTC))}'
+        with WRITING:
+            lines = self._lines()
+            kept = [line for line in lines if line >= oldest]
+            if sum(map(len, kept)) > MAX_BYTES:
+                kept = kept[len(kept) // 2 :]
+            if len(kept) < len(lines):
+                self._replace(kept)
+
+    def forget(self, plate: str) -> None:
+        """Deletes what entries say of a plate, which is given without gaps."""
+        with WRITING:
+            lines = self._lines()
+            kept = [_without(line, plate) for line in lines]
+            if kept != lines:
+                self._replace(kept)
+
+    def _lines(self) -> list[str]:
+        """Returns the complete lines; a power cut may leave the last one incomplete."""
+        try:
+            with os_errors_as(StoreError, self.file):
+                lines = self.file.read_text("utf-8", errors="replace").split("\n")
+        except StoreError:
+            if self.file.exists():
+                raise
+            return []
+        return [line for line in lines if line.startswith('{"at"') and line.endswith("}")]
+
+    def _replace(self, lines: list[str]) -> None:
+        with os_errors_as(StoreError, self.file):
+            text = "".join(f"{line}\n" for line in lines)
+            replace_text(self.file, text, mode=0o600, first=give_to_owner_of_folder)
+
+
+def _without(line: str, plate: str) -> str:
+    if plate not in compact(line):
+        return line
+    entry = json.loads(line) | dict.fromkeys(("details", "before", "after"), "purged")
+    return json.dumps(entry, ensure_ascii=False)
+
+
+def differing_lines(before: str, after: str) -> tuple[str, str]:
+    """Returns the lines that only one of two texts has, at most `MAX_LINES` of each."""
+    old, new = Counter(before.splitlines()), Counter(after.splitlines())
+    return _first(old - new), _first(new - old)
+
+
+def _first(lines: Counter[str]) -> str:
+    shown = list(lines.elements())
+    more = [f"and {len(shown) - MAX_LINES} more"] if len(shown) > MAX_LINES else []
+    return "\n".join(shown[:MAX_LINES] + more)
+
+
+def csv_lines(entries: Iterable[dict[str, str]]) -> Iterator[str]:
+    """Gives a header line, and a row for each entry (RFC 4180)."""
+    for cells in (COLUMNS, *([entry[name] for name in COLUMNS] for entry in entries)):
+        line = io.StringIO()
+        csv.writer(line).writerow(map(without_formula, cells))
+        yield line.getvalue()
