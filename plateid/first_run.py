@@ -51,7 +51,7 @@ def set_up_and_run(
     file = file.resolve()
     if not is_replaceable(file):
         raise ConfigError(file, "does not exist, and its folder cannot be written")
-    port = free_port(str(web.host), web.port)
+    port = next_free_port(str(web.host), web.port)
     web = web.model_copy(update={"enabled": True, "port": port})
     config = Config(web=web, store=StoreConfig(path=file.with_name("plateid.sqlite3")))
     code = "".join(secrets.choice(CODE_CHARACTERS) for _ in range(CODE_LENGTH))
@@ -64,7 +64,7 @@ def set_up_and_run(
         _run(load_config(file), file, supervisor, server)
 
 
-def free_port(host: str, first: int) -> int:
+def next_free_port(host: str, first: int) -> int:
     """Returns the first free TCP port of an address; logs each that is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for port in range(first, min(first + PORTS, 65_535)):

@@ -14,35 +14,57 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from plateid.app import App
 from plateid.config.cameras import CameraConfig
-from plateid.config.outputs import MqttConfig
+from plateid.config.outputs import ListsConfig, MqttConfig
 from plateid.config.root import Config
 from plateid.config.service import WebConfig
 from plateid.config.storage import StoreConfig
 from plateid.errors import BrokerError
+from plateid.first_run import next_free_port
 from plateid.service.supervisor import Supervisor
 
 DEMO_VIDEO = Path(__file__).parent / "demo.mp4"
 """The shipped video; demo.json beside it has the plates and boxes of its vehicles."""
+LINE = ((0.02, 0.6), (0.98, 0.6))
+"""The line of the tour: vehicles that come nearer go in, the others out."""
+KNOWN = """plate,list,name
+KX73LPH,allow,Ana
+RXL4K93,watch,parcel service
+MXR3497,deny,banned until May
+"""
+"""The list of the tour: plates of the video."""
 HOST = "127.0.0.1"
 WAIT_S = 10.0
 """Maximum time until the broker starts, stops or accepts a subscription, seconds."""
 
 
-def run_demo(supervisor: Supervisor, *, loop: bool, on_event: Callable[[str], object]) -> None:
+def run_demo(
+    supervisor: Supervisor,
+    *,
+    loop: bool,
+    tour: bool,
+    on_event: Callable[[str], object],
+    on_start: Callable[[str], object],
+) -> None:
     """Plays the video and calls `on_event` with the JSON of each event that a subscriber gets.
 
-    Calls it from another thread. Raises BrokerError if the broker does not start, or if `amqtt` is
-    not installed.
+    A `tour` has known plates and a line that tells in from out. Calls `on_event` from another
+    thread, and `on_start` first, with the address of the web UI. Raises BrokerError if the broker
+    does not start, or if `amqtt` is not installed.
     """
     with tempfile.TemporaryDirectory(prefix="plateid-demo-") as folder, broker() as port:
+        lists = Path(folder) / "plates.csv"
+        lists.write_text(KNOWN)
+        line = LINE if tour else None
         config = Config(
             device="demo",
-            camera=(CameraConfig(name="street", url=str(DEMO_VIDEO), loop=loop),),
+            camera=(CameraConfig(name="street", url=str(DEMO_VIDEO), loop=loop, line=line),),
             mqtt=MqttConfig(host=HOST, port=port),
             store=StoreConfig(path=Path(folder) / "events.sqlite3"),
-            web=WebConfig(enabled=True),
+            lists=ListsConfig(file=lists if tour else None),
+            web=WebConfig(enabled=True, port=next_free_port(HOST, WebConfig().port)),
         )
         app = App(config, supervisor)
+        on_start(f"http://{HOST}:{config.web.port}")
         with _event_subscriber(port, f"{config.mqtt.prefix}/{config.device}", on_event):
             app.run()
 

@@ -1,5 +1,6 @@
 """Log lines on standard error: coloured on a terminal, logfmt elsewhere."""
 
+import logging
 import sys
 
 import structlog
@@ -8,8 +9,8 @@ from structlog.typing import EventDict, Processor
 from plateid.errors import printable
 
 
-def configure_logs() -> None:
-    """Configures structlog for the process."""
+def configure_logs(level: int = logging.INFO) -> None:
+    """Configures structlog for the process; lines below the level are left out."""
     renderer: Processor = (
         structlog.dev.ConsoleRenderer()
         if sys.stderr.isatty()
@@ -23,6 +24,7 @@ def configure_logs() -> None:
             structlog.processors.format_exc_info,
             renderer,
         ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )

@@ -1,8 +1,13 @@
 """The demo video with the shipped networks."""
 
 import json
+import os
+import pty
+import signal
+import socket
 import subprocess
 import sys
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,3 +102,34 @@ def test_demo_prints_two_valid_events_a_vehicle_and_ends():
         Draft202012Validator(SCHEMA).validate(event)
     assert sorted(e["plate"] for e in events if e["event_type"] == "plate_left") == PLATES
     assert len(events) == 2 * len(PLATES)
+
+
+def test_demo_in_a_terminal_shows_vehicles_and_stays_until_interrupted():
+    terminal, end = pty.openpty()
+    command = [sys.executable, "-m", "plateid", "demo"]
+    with suppress(OSError), socket.create_server(("127.0.0.1", 8480)):
+        process = subprocess.Popen(command, stdin=end, stdout=end, stderr=end)
+        os.close(end)
+        with closing(os.fdopen(terminal, "rb", buffering=0)) as screen:
+            shown = read_until(screen, "allow: Ana")
+            assert "127.0.0.1:8480" in shown  # the port that is taken
+            assert "Address already in use" in shown
+            address = shown.rpartition("Web UI: ")[2]
+            assert "http://127.0.0.1:84" in address
+            assert "http://127.0.0.1:8480" not in address
+            assert "KX 73 LPH" in shown
+            read_until(screen, " out ")  # when it has crossed the line
+            process.send_signal(signal.SIGINT)
+            assert "plateid read car.jpg" in read_until(screen, "plateid run")
+        assert process.wait(10) == 0
+
+
+def read_until(screen, text):
+    """The output of a terminal up to a text; fails at its end."""
+    shown = ""
+    while text not in shown:
+        with suppress(OSError):  # the other end is closed
+            part = screen.read(65536)
+        assert part, shown
+        shown += part.decode(errors="replace")
+    return shown
