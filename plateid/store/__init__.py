@@ -13,7 +13,7 @@ history, search, search_query            reads and searches events, and writes t
 snapshots, snapshot_files, event_images  images of events, their files, and plates in them
 blur                                     removes from images what they must not show
 labels, label_order                      labels of users; which vehicles to label next
-label_file, label_export                 the file of labels; their data set
+label_file, label_export, corrections    the file of labels; their data set; what they correct
 report_card, unpublished                 how well a camera reads; counts of unpublished passes
 list_file, list_csv                      the list file with undo; its rows
 audit_log                                who changed what, with the values before and after

@@ -3,12 +3,13 @@
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from plateid.core.lists import FOLDED, distance
 from plateid.errors import StoreError
+from plateid.store.corrections import Correction, attach_labels, corrections_of
 from plateid.store.database import open_read_only
 from plateid.store.event_store import LAST_SEEN
 
@@ -46,6 +47,7 @@ class History:
         try:
             with closing(open_read_only(self.path, BUSY_S)) as db:
                 db.set_progress_handler(lambda: time.monotonic() > until, STEPS)
+                attach_labels(db, self.path)
                 yield db
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
@@ -68,3 +70,11 @@ class History:
             if distance(plate, read, at_most=max_distance) <= max_distance:
                 seen[plate] = max(last, seen.get(plate, ""))
         return seen
+
+    def corrections(self, pass_ids: Iterable[str]) -> dict[str, Correction]:
+        """Returns what users said of passes, by `pass_id`.
+
+        Raises StoreError if the store cannot be read.
+        """
+        with self.opened() as db:
+            return corrections_of(db, pass_ids)

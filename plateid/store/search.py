@@ -1,7 +1,8 @@
 """Searches the event history, newest first, a page at a time.
 
-A search finds passes, and gives the last stored event of each. The cursor of a page is its last
-row, so that the thousandth page takes no longer than the first.
+A search finds passes, by what was read or what users corrected it to, and gives the last stored
+event of each. The cursor of a page is its last row, so that the thousandth page takes no longer
+than the first.
 """
 
 import json
@@ -14,6 +15,7 @@ from typing import Any
 from plateid.core.event_csv import HEADER, event_line
 from plateid.core.lists import FOLDED, distance
 from plateid.core.records import rfc3339
+from plateid.store.corrections import passes_corrected_to
 from plateid.store.history import History
 from plateid.store.schema import PART, UNSURE
 from plateid.store.search_query import CURSOR, MAX_PAGE, Query
@@ -39,21 +41,52 @@ def find(history: History, query: Query) -> ResultPage:
     Raises StoreError if the store cannot be read, or the search takes too long.
     """
     with history.opened() as db:
-        db.create_function("is_near", 2, _is_near, deterministic=True)
-        conditions, values = _conditions(query)
-        if query.plate:
-            condition, plate_values = _plate_condition(db, query)
-            conditions.insert(0, condition)
-            values |= plate_values
-        rows = db.execute(
-            f"SELECT first_seen, position, payload FROM event {_index(query)}"  # noqa: S608
-            f" WHERE {' AND '.join([*conditions, 'json_valid(payload)'])}"
-            " ORDER BY first_seen DESC, position DESC LIMIT :limit",
-            values | {"limit": query.limit + 1},
-        ).fetchall()
+        rows = _select(db, query, query.limit + 1)
     events = [json.loads(payload) for *_, payload in rows[: query.limit]]
     full = len(rows) > query.limit
     return ResultPage(events, "{}~{}".format(*rows[query.limit - 1][:2]) if full else "")
+
+
+def count(history: History, query: Query, at_most: int) -> int:
+    """Returns the number of results of all pages, up to `at_most`. Raises as `find` does."""
+    with history.opened() as db:
+        where, values = _where(db, replace(query, after=""))
+        rows = f"SELECT 1 FROM event {_index(query)} WHERE {where} LIMIT :limit"  # noqa: S608
+        (number,) = db.execute(
+            f"SELECT count(*) FROM ({rows})",  # noqa: S608 - as above
+            values | {"limit": at_most},
+        ).fetchone()
+    return int(number)
+
+
+def neighbours(history: History, query: Query, event_id: str) -> tuple[str, str]:
+    """Returns the ids of the results before (newer) and after (older) a pass; empty if none.
+
+    `event_id` is the last event of the pass. Raises as `find` does.
+    """
+    with history.opened() as db:
+        place = "SELECT first_seen || '~' || position FROM event WHERE id = ?"
+        after = db.execute(place, (event_id,)).fetchone()
+        if after is None:  # it was deleted meanwhile
+            return "", ""
+        here = replace(query, after=after[0])
+        sides = _select(db, here, 1, newer=True), _select(db, here, 1)
+    newer, older = (json.loads(rows[0][2])["id"] if rows else "" for rows in sides)
+    return newer, older
+
+
+def _select(
+    db: sqlite3.Connection, query: Query, limit: int, *, newer: bool = False
+) -> list[tuple[str, int, str]]:
+    """Returns rows after the cursor of the query, or those before it, the nearest first."""
+    where, values = _where(db, query, newer=newer)
+    order = "ASC" if newer else "DESC"
+    return db.execute(
+        f"SELECT first_seen, position, payload FROM event {_index(query)}"  # noqa: S608
+        f" WHERE {where} AND json_valid(payload)"
+        f" ORDER BY first_seen {order}, position {order} LIMIT :limit",
+        values | {"limit": limit},
+    ).fetchall()
 
 
 def find_all(history: History, query: Query) -> Iterator[dict[str, Any]]:
@@ -79,7 +112,23 @@ def find_pass(history: History, id_: str) -> list[dict[str, Any]]:
         return [json.loads(payload) for (payload,) in db.execute(query, (id_,))]
 
 
-def _conditions(query: Query) -> tuple[list[str], dict[str, Any]]:
+def _where(
+    db: sqlite3.Connection, query: Query, *, newer: bool = False
+) -> tuple[str, dict[str, Any]]:
+    """Returns the SQL condition of a query and its values."""
+    db.create_function("is_near", 2, _is_near, deterministic=True)
+    conditions, values = _conditions(query, newer=newer)
+    if query.plate:
+        condition, plate_values = _plate_condition(db, query)
+        if corrected := passes_corrected_to(db, query.plate, fuzzy=query.fuzzy):
+            condition += " OR pass_id IN (SELECT value FROM json_each(:corrected))"
+            values["corrected"] = json.dumps(corrected)
+        conditions.insert(0, f"({condition})")
+        values |= plate_values
+    return " AND ".join(conditions), values
+
+
+def _conditions(query: Query, *, newer: bool) -> tuple[list[str], dict[str, Any]]:
     """Returns SQL conditions and their values. No input of a user becomes SQL."""
     values: dict[str, Any] = {
         "camera": query.camera,
@@ -101,7 +150,7 @@ def _conditions(query: Query) -> tuple[list[str], dict[str, Any]]:
     ]
     conditions = [condition for wanted, condition in choices if wanted]
     if match := CURSOR.fullmatch(query.after):
-        conditions.append("(first_seen, position) < (:at, :position)")
+        conditions.append(f"(first_seen, position) {'>' if newer else '<'} (:at, :position)")
         values |= {"at": match[1], "position": int(match[2])}
     conditions.append(
         "NOT EXISTS (SELECT 1 FROM event AS later"

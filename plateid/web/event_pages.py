@@ -1,6 +1,7 @@
 """The pages "Events" and "Event", exports, and the images of an event."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,12 +12,36 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 
 from plateid.core.drawing import encode_jpeg
 from plateid.core.geometry import clipped, expanded
+from plateid.core.lists import compact
 from plateid.core.records import Box, Image
+from plateid.core.wording import counted
+from plateid.errors import ConfigError
 from plateid.store.event_images import plate_box, read_image, snapshot_file
-from plateid.store.search import csv_lines, find, find_all, find_pass, json_lines
-from plateid.store.search_query import FIELDS, QueryError, parse_query
+from plateid.store.history import History
+from plateid.store.list_csv import rows_of as list_rows
+from plateid.store.list_file import read_text
+from plateid.store.schema import MAX_PLATE
+from plateid.store.search import (
+    ResultPage,
+    count,
+    csv_lines,
+    find,
+    find_all,
+    find_pass,
+    json_lines,
+    neighbours,
+)
+from plateid.store.search_query import FIELDS, Query, QueryError, parse_query
+from plateid.web.pass_rows import VEHICLE_PX, PassRow, rows_of, vehicle_box
 from plateid.web.site import Site, page, site_of
 
+MAX_COUNT = 10_000
+"""Number up to which results are counted, so that the page does not wait for more."""
+MAX_SAME = 8
+"""Maximum number of passes of the same plate that an event's page shows."""
+SURE_COUNTRY = 0.9
+"""Confidence (0-1) from which a country is shown, if the regions to expect are configured. Without
+them, 66 of the 79 plates of us-crops with such a confidence are said to be of another country."""
 MARGIN_X, MARGIN_Y = 0.25, 0.6
 """Margins that a crop shows around the plate, in widths and heights of its box."""
 CROP_HEIGHT_PX = 160
@@ -27,51 +52,117 @@ CROP_QUALITY = 90
 
 def search(request: Request) -> Response:
     """Shows the search form and one page of results."""
-    fields = _fields(request)
+    site, fields = site_of(request), _fields(request)
+    found, number, problem = None, 0, ""
     try:
-        found, problem = find(site_of(request).history, parse_query(fields)), ""
+        found, fields = _find(site.history, fields)
+        number = _count(site.history, found, fields)
     except QueryError as error:
-        found, problem = None, str(error)
+        problem = str(error)
     filters = {name: value for name, value in fields.items() if name != "after"}
     return page(
         request,
         "events.html",
         status=400 if problem else 200,
-        fields=dict.fromkeys(FIELDS, "") | fields,
-        found=found,
+        fields=dict.fromkeys(("q", *FIELDS), "") | fields,
+        asked=_fields(request),
+        rows=rows_of(site.history, found.events) if found else None,
+        count=counted(number, "pass", "passes") if number < MAX_COUNT else f"{MAX_COUNT:,} or more",
         problem=problem,
-        older=urlencode(filters | {"after": found.after}) if found else "",
+        older=urlencode(filters | {"after": found.after}) if found and found.after else "",
         filters=urlencode(filters),
     )
 
 
+def _find(history: History, fields: dict[str, str]) -> tuple[ResultPage, dict[str, str]]:
+    """Returns the results, and the fields that gave them: similar plates if no others are found."""
+    found = find(history, _query(fields))
+    if not found.events and "q" in fields and "after" not in fields:
+        similar = fields | {"fuzzy": "1"}
+        with suppress(QueryError):  # the text is too short, or a pattern
+            return find(history, _query(similar)), similar
+    return found, fields
+
+
+def _count(history: History, found: ResultPage, fields: Mapping[str, str]) -> int:
+    """Returns the number of results of all pages."""
+    if found.after or "after" in fields:
+        return count(history, _query(fields), MAX_COUNT)
+    return len(found.events)
+
+
+def _query(fields: Mapping[str, str]) -> Query:
+    """Returns the query of a page. Unlike `plate`, the text `q` may be a part of the plate."""
+    fields = dict(fields)
+    text = compact(fields.pop("q", ""))
+    if text:
+        is_whole = fields.get("fuzzy") or set(text) & set("*?") or len(text) > MAX_PLATE
+        fields["plate"] = text if is_whole else f"*{text}*"
+    return parse_query(fields)
+
+
 def detail(request: Request) -> Response:
-    """Shows one pass with all of its events."""
-    site = site_of(request)
+    """Shows one pass with all of its events, and its neighbours among the results of a search."""
+    site, fields = site_of(request), _fields(request)
     events = find_pass(site.history, request.path_params["id"])
     if not events:
         raise HTTPException(404)
-    last = events[-1]
+    (row,) = rows_of(site.history, events[-1:])
+    image, box = _image_and_box(site, row)
+    newer, older = neighbours(site.history, _query(fields), row.event["id"])
+    same = Query(plate=row.event["plate"], limit=MAX_SAME)
+    found = find(site.history, same).events if row.event["char_confidences"] else []
     return page(
         request,
         "event.html",
         events=events,
-        event=last,
-        characters=list(zip(last["plate"], last["char_confidences"], strict=False)),
-        image=snapshot_file(site.history.path, last),
-        legible=snapshot_file(site.history.path, last, legible=True),
+        row=row,
+        characters=list(zip(row.event["plate"], row.event["char_confidences"], strict=False)),
+        size=image.shape[1::-1] if image is not None else None,
+        box=box,
+        newer=newer,
+        older=older,
+        filters=urlencode(fields),
+        passes=rows_of(site.history, found),
+        country=_country(site, row.event),
+        entry=_list_row(site, row),
     )
+
+
+def _image_and_box(site: Site, row: PassRow) -> tuple[Image | None, Box]:
+    file = snapshot_file(site.history.path, dict(row.event))
+    image = read_image(file) if file else None
+    return image, row.event["box"] if image is None else plate_box(image, dict(row.event))
+
+
+def _country(site: Site, event: Mapping[str, Any]) -> str:
+    """Returns the country of a plate if it is sure: many texts are issued in many countries."""
+    region = event["region"] if site.config.events.regions else None
+    return region["code"].upper() if region and region["confidence"] >= SURE_COUNTRY else ""
+
+
+def _list_row(site: Site, row: PassRow) -> int | None:
+    """Returns the row of the list file that names the plate, or the entry that matched it."""
+    try:
+        rows = list_rows(read_text(site.config.lists.file)) if site.config.lists.file else {}
+    except (ConfigError, ValueError):  # the page "Lists" shows this error
+        return None
+    named = {cells["name"] or cells["plate"]: number for number, cells in rows.items()}
+    by_plate = {compact(cells["plate"]): number for number, cells in rows.items()}
+    matched = (row.event["list"] or {}).get("name", "")
+    own = by_plate.get(compact(row.plate), by_plate.get(row.event["plate"]))
+    return named.get(matched) if own is None else own
 
 
 def as_csv(request: Request) -> Response:
     """Exports the search results as CSV, one row per pass."""
-    found = find_all(site_of(request).history, parse_query(_fields(request)))
+    found = find_all(site_of(request).history, _query(_fields(request)))
     return _download(csv_lines(found), "text/csv; charset=utf-8", "events.csv")
 
 
 def as_json(request: Request) -> Response:
     """Exports the search results as JSON Lines, one event per line."""
-    found = find_all(site_of(request).history, parse_query(_fields(request)))
+    found = find_all(site_of(request).history, _query(_fields(request)))
     return _download(json_lines(found), "application/x-ndjson", "events.json")
 
 
@@ -91,7 +182,23 @@ def crop(request: Request) -> Response:
     image = legible_image(site, event)
     if image is None:
         raise HTTPException(404, "this event has no image of its plate")
-    return Response(_crop_jpeg(image, plate_box(image, event)), media_type="image/jpeg")
+    cut = _cut(image, expanded(plate_box(image, event), x=MARGIN_X, y=MARGIN_Y))
+    scale = max(1.0, CROP_HEIGHT_PX / cut.shape[0])
+    enlarged = cv2.resize(cut, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    return _jpeg(enlarged)
+
+
+def vehicle(request: Request) -> Response:
+    """Returns a thumbnail of the vehicle of an event."""
+    site = site_of(request)
+    event = event_of(site, request.path_params["id"])
+    file = snapshot_file(site.history.path, event)
+    image = read_image(file) if file else None
+    if image is None:
+        raise HTTPException(404, "this event has no image")
+    cut = _cut(image, vehicle_box(plate_box(image, event)))
+    scale = min(1.0, VEHICLE_PX[0] / cut.shape[1])
+    return _jpeg(cv2.resize(cut, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
 
 
 def event_of(site: Site, event_id: str) -> dict[str, Any]:
@@ -108,13 +215,13 @@ def legible_image(site: Site, event: dict[str, Any]) -> Image | None:
     return read_image(file) if file else None
 
 
-def _crop_jpeg(image: Image, box: Box) -> bytes:
-    margins = expanded(box, x=MARGIN_X, y=MARGIN_Y)
-    x1, y1, x2, y2 = (round(value) for value in clipped(margins, image))
-    crop = image[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)]
-    scale = max(1.0, CROP_HEIGHT_PX / crop.shape[0])
-    enlarged = cv2.resize(crop, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-    return encode_jpeg(enlarged, CROP_QUALITY)
+def _cut(image: Image, box: Box) -> Image:
+    x1, y1, x2, y2 = (round(value) for value in clipped(box, image))
+    return image[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)]
+
+
+def _jpeg(image: Image) -> Response:
+    return Response(encode_jpeg(image, CROP_QUALITY), media_type="image/jpeg")
 
 
 def _fields(request: Request) -> dict[str, str]:

@@ -43,8 +43,9 @@ class StaleError(ValueError):
 
 
 def show(request: Request) -> Response:
-    """Shows the entries and the form."""
-    return _page(request, site_of(request), problem="")
+    """Shows the entries and the form, which may name a plate to add."""
+    plate = request.query_params.get("plate", "")[:40]
+    return _page(request, site_of(request), problem="", cells={"plate": plate} if plate else None)
 
 
 def _page(

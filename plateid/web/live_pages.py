@@ -3,7 +3,8 @@
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from plateid.web.site import device_state, latest_passes, newest_event, page, site_of
+from plateid.web.pass_rows import latest_passes
+from plateid.web.site import device_state, newest_event, page, site_of
 
 
 def live(request: Request) -> Response:

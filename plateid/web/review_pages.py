@@ -63,6 +63,8 @@ async def label(request: Request) -> Response:
     """Stores the label of a plate."""
     form = await read_change(request)
     await run_in_threadpool(_store_label, site_of(request), form)
+    if "back" in form:
+        return RedirectResponse(f"/events/{form['id']}", 303)
     sample = {"sample": "1", "camera": form.get("camera", "")}
     return RedirectResponse(f"/review?{urlencode(sample)}" if "sample" in form else "/review", 303)
 

@@ -57,6 +57,7 @@ ROUTES = [
     Route("/events/{id}", event_pages.detail),
     Route("/events/{id}/snapshot.jpg", event_pages.snapshot, "read_images"),
     Route("/events/{id}/crop.jpg", event_pages.crop, "read_images"),
+    Route("/events/{id}/vehicle.jpg", event_pages.vehicle, "read_images"),
     Route("/review", review_pages.review),
     Route("/review", review_pages.label, "review", methods=["POST"]),
     Route("/review/labels.zip", review_pages.export, "read_images"),

@@ -26,10 +26,10 @@ from plateid.files import replace_text
 from plateid.store.list_file import read_text, state_of
 from plateid.web.error_pages import log_change
 from plateid.web.guard import read_change
+from plateid.web.pass_rows import latest_passes
 from plateid.web.site import (
     Site,
     device_state,
-    latest_passes,
     newest_event,
     page,
     site_of,

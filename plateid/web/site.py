@@ -18,12 +18,9 @@ from plateid.config.outputs import HomeAssistantConfig, MqttConfig
 from plateid.config.root import Config
 from plateid.core.lists import compact
 from plateid.core.wording import counted
-from plateid.errors import StoreError
 from plateid.files import is_replaceable
 from plateid.store.history import History
 from plateid.store.list_file import ListUndo
-from plateid.store.search import find
-from plateid.store.search_query import Query
 from plateid.web.access import Access
 from plateid.web.live import RECENT, Live
 
@@ -115,14 +112,6 @@ def newest_event(site: Site) -> str:
     """
     newest = site.live.events_after(0)[-1:]
     return newest[0][1]["id"] if newest else ""
-
-
-def latest_passes(site: Site) -> list[dict[str, Any]] | None:
-    """Returns the latest passes, newest first; None if the store cannot be read."""
-    try:
-        return [] if site.is_new else find(site.history, Query(limit=RECENT)).events
-    except StoreError:
-        return None
 
 
 def local_time(text: str) -> str:

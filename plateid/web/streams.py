@@ -13,10 +13,12 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from plateid.errors import StoreError
 from plateid.web.access import LoginSession
 from plateid.web.guard import session_of
 from plateid.web.live import MAX_SESSION_STREAMS, MAX_STREAMS, MAX_VIEWER_STREAMS, NO_FRAME, Live
-from plateid.web.site import Site, camera_of, device_state, local_time, site_of
+from plateid.web.pass_rows import rows_of
+from plateid.web.site import Site, camera_of, device_state, site_of, templates
 
 BOUNDARY = "plateid"
 """Separator of the images in a multipart stream."""
@@ -100,10 +102,13 @@ async def events(request: Request) -> Response:
     """
     asked = request.query_params.get("after", "")
     after = request.headers.get("last-event-id", asked)
-    return Stream(request, _events(site_of(request), after), "text/event-stream")
+    shown = _event_with_row if request.scope["path"].startswith("/stream/") else _event
+    return Stream(request, _events(site_of(request), after, shown), "text/event-stream")
 
 
-async def _events(site: Site, after: str) -> AsyncIterator[bytes]:
+async def _events(
+    site: Site, after: str, shown: Callable[[Site, dict[str, Any]], dict[str, Any]]
+) -> AsyncIterator[bytes]:
     live, ticks = site.live, 0
     sent = live.number_of(after)
     if after and not sent:
@@ -111,12 +116,26 @@ async def _events(site: Site, after: str) -> AsyncIterator[bytes]:
     while not live.closing:
         for number, event in live.events_after(sent):
             sent = number
-            shown = event | {"local": local_time(event["first_seen"])}
-            yield f"id: {event['id']}\n".encode() + sse("plate", shown)
+            value = await run_in_threadpool(shown, site, event)
+            yield f"id: {event['id']}\n".encode() + sse("plate", value)
         if ticks % STATE_EVERY == 0:
             yield sse("state", await run_in_threadpool(device_state, site))
         ticks += 1
         await asyncio.sleep(EVENTS_S)
+
+
+def _event(_site: Site, event: dict[str, Any]) -> dict[str, Any]:
+    return event
+
+
+def _event_with_row(site: Site, event: dict[str, Any]) -> dict[str, Any]:
+    """Adds the HTML of the pass's row; it has no correction while the store cannot be read."""
+    try:
+        (row,) = rows_of(site.history, [event])
+    except StoreError:
+        (row,) = rows_of(site.history, [event], corrected=False)
+    parts: Any = templates.get_template("parts.html").module
+    return event | {"html": parts.row(row)}
 
 
 def sse(kind: str, value: Any) -> bytes:

@@ -2,6 +2,7 @@
 
 import fnmatch
 import json
+import shutil
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -12,10 +13,12 @@ from hypothesis import strategies as st
 from plateid.core.lists import FOLDED, distance
 from plateid.core.records import ListMatch
 from plateid.store import search
+from plateid.store.corrections import Correction
 from plateid.store.event_store import EventStore
 from plateid.store.history import History, SlowQueryError
+from plateid.store.labels import Label, Labels
 from plateid.store.purge import Purge
-from plateid.store.search import find, find_all, find_pass
+from plateid.store.search import count, find, find_all, find_pass, neighbours
 from plateid.store.search_query import MIN_FUZZY, QueryError, parse_query
 from tests.support.histories import with_plate
 from tests.support.samples import NOON, event
@@ -129,13 +132,32 @@ def check_pages(history, fields, limit):
         assert len(page.events) <= limit
         after = page.after or None
     assert found == expected
-    assert [each["id"] for each in find_all(history, parse_query(fields))] == expected
+    query = parse_query(fields)
+    assert [each["id"] for each in find_all(history, query)] == expected
+    assert count(history, query, 20) == min(len(expected), 20)
+    for newer, here, older in zip(["", *expected], expected[:3], [*expected[1:], ""], strict=False):
+        assert neighbours(history, query, here) == (newer, older)
 
 
 def test_pass_is_found_by_any_of_its_events(history):
     first, second = find_pass(history, everything(history)[0]["id"])
     assert find_pass(history, first["id"]) == [first, second]
     assert find_pass(history, "nothing") == []
+
+
+def test_pass_is_found_by_what_it_was_corrected_to(history, tmp_path):
+    file = shutil.copy(history.path, tmp_path)
+    (wrong, *_) = find(History(file), parse_query({"plate": "868SPK"})).events
+    Labels(file).add(Label(wrong["id"], "plate", "B68SPK", (0, 0, 9, 9)))
+    for fields in ({"plate": "B68SPK"}, {"plate": "B68*"}, {"plate": "B68SPX", "fuzzy": "1"}):
+        query = parse_query(fields | {"limit": "100"})
+        found = {each["pass_id"] for each in find(History(file), query).events}
+        before = {each["pass_id"] for each in find(history, query).events}
+        assert found - before <= {wrong["pass_id"]} <= found
+    assert wrong in find(History(file), parse_query({"plate": "868SPK"})).events
+    assert History(file).corrections([wrong["pass_id"]]) == {
+        wrong["pass_id"]: Correction("plate", "B68SPK")
+    }
 
 
 def test_day_is_searched_until_its_end():

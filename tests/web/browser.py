@@ -8,6 +8,7 @@ from axe_core_python.base import AXE_SCRIPT
 from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.ui import WebDriverWait
 
 SYNCHRONISED = ["Synchronised"]
@@ -28,6 +29,13 @@ def texts(browser: Chrome, selector: str) -> list[str]:
     return browser.execute_script(script, selector)
 
 
+def follow(browser: Chrome, selector: str) -> None:
+    """Clicks a link and waits for the next page."""
+    link = find(browser, selector)
+    link.click()
+    wait(browser, lambda: staleness_of(link)(browser))
+
+
 def press(browser: Chrome, modifier: str, key: str) -> None:
     ActionChains(browser).key_down(modifier).send_keys(key).key_up(modifier).perform()
 
@@ -35,6 +43,7 @@ def press(browser: Chrome, modifier: str, key: str) -> None:
 def images_loaded(browser: Chrome) -> bool:
     script = (
         "return [...document.querySelectorAll('img')]"
+        ".filter(i => i.loading != 'lazy' || i.getBoundingClientRect().top < innerHeight)"
         ".every(i => i.naturalWidth > 0 && !i.src.endsWith('blank.svg'))"
     )
     return browser.execute_script(script)

@@ -6,10 +6,11 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -23,8 +24,9 @@ from plateid.capture.video_file import read_video
 from plateid.config.load import load_config
 from plateid.config.models import ModelsConfig
 from plateid.config.root import Config
+from plateid.core.formats import shipped_formats
 from plateid.core.reading import read_detections
-from plateid.core.records import Direction, Frame, ListMatch, Plate, PlateEvent
+from plateid.core.records import Direction, Frame, ListKind, ListMatch, Plate, PlateEvent
 from plateid.demo import DEMO_VIDEO
 from plateid.device_checks import hooks_of
 from plateid.models.networks import Networks
@@ -47,6 +49,10 @@ from tests.support.samples import NOON, event, make_health
 
 BRIGHT_DAY = 125
 """Number of a frame of the demo video with three readable plates."""
+YARD_VIDEO, YARD_FRAME = Path(__file__).parent / "yard.mp4", 15
+"""A second street, at night (yard.toml), and a frame with two readable plates."""
+DRIVE_FRAMES = (BRIGHT_DAY, 290, 500, 590)
+"""Frames of the demo video that show its six vehicles, by day and at night."""
 PASSWORD, VIEWER_PASSWORD, TOKEN = "correct horse", "battery staple", "token"
 WRITE_TOKEN = "write token"  # noqa: S105 - of a test
 CONFIG = """
@@ -73,6 +79,8 @@ KX73LPH,allow,Ana,blue car
 # the gardener
 B 68 SPK,watch,Dan,
 """
+SURE = 0.8
+"""Confidence above which a plate of a single frame is a pass of the streets."""
 Scene = tuple[Frame, list[Plate]]
 
 
@@ -178,13 +186,26 @@ class Device:
 
 
 @pytest.fixture(scope="session")
-def scene() -> Scene:
-    """A frame of the demo video and the plates that the default bundle reads in it."""
-    frame = next(frame for frame in read_video(DEMO_VIDEO) if frame.sequence == BRIGHT_DAY)
-    networks = Networks(ModelsConfig())
-    detections = networks.detector().detect(frame.image)
-    plates = read_detections(frame.image, detections, networks.reader().read)
-    return frame, [plate for plate in plates if len(plate.text) >= MIN_CHARACTERS]
+def drive_scenes() -> list[Scene]:
+    """Frames of the demo video and the plates in them."""
+    return make_scenes(DEMO_VIDEO, DRIVE_FRAMES)
+
+
+@pytest.fixture(scope="session")
+def scene(drive_scenes: list[Scene]) -> Scene:
+    """A frame with three readable plates."""
+    return drive_scenes[0]
+
+
+def make_scenes(video: Path, numbers: Sequence[int]) -> list[Scene]:
+    """Frames of a video, each with the plates that the default bundle reads in it."""
+    networks, scenes = Networks(ModelsConfig()), []
+    detector, reader = networks.detector(), networks.reader()
+    for frame in islice(read_video(video), max(numbers) + 1):
+        if frame.sequence in numbers:
+            plates = read_detections(frame.image, detector.detect(frame.image), reader.read)
+            scenes.append((frame, [p for p in plates if len(p.text) >= MIN_CHARACTERS]))
+    return scenes
 
 
 def make_passes(scene: Scene) -> Iterator[PlateEvent]:
@@ -241,6 +262,48 @@ def device(tmp_path: Path, scene: Scene, history: Path) -> Iterator[Device]:
         until(made.is_served, 10)
         yield made
         made.server.stop()
+
+
+@pytest.fixture
+def streets(device: Device, drive_scenes: list[Scene]) -> Device:
+    """A device whose cameras watch two streets, with a pass of each vehicle within the hour."""
+    (yard,) = make_scenes(YARD_VIDEO, [YARD_FRAME])
+    device.server.show(replace(yard[0], camera="yard"), yard[1])
+    scenes = [("drive", *scene) for scene in drive_scenes] + [("yard", *yard)]
+    kinds: list[ListKind | None] = [None, "allow", None, "deny", None, "watch", "allow"]
+    plates = [
+        (camera, frame, plate)
+        for camera, frame, found in scenes
+        for plate in found
+        if plate.confidence > SURE
+    ]
+    for index, (camera, frame, plate) in enumerate(plates):
+        store_pass(device, camera, frame, plate, kinds[index % len(kinds)], len(plates) - index)
+    return device
+
+
+def store_pass(  # noqa: PLR0917 - a table's row
+    device: Device, camera: str, frame: Frame, plate: Plate, kind: ListKind | None, minutes: int
+) -> None:
+    """Stores a pass of some minutes ago, with its snapshot."""
+    names = {"allow": "Ana", "deny": "Unpaid since May", "watch": "Courier"}
+    moment = datetime.now(UTC) - timedelta(minutes=4 * minutes - 2)
+    made = replace(
+        make_pass(0, plate.text, camera=camera, confidence=plate.confidence),
+        first_seen=moment,
+        last_seen=moment + timedelta(seconds=2),
+        plate_display=shipped_formats().display(plate.text, plate.region),
+        char_confidences=plate.char_confidences,
+        candidates=plate.candidates,
+        region=plate.region,
+        box=plate.box,
+        list=ListMatch(names[kind], kind, 0) if kind else None,
+        direction=Direction("in", 12.0) if camera == "drive" else None,
+    )
+    image = frame.image
+    jpeg = encoded(image.resized(image.width, image.height), 80)
+    kept = SnapshotFiles(device.config.store.path).add(made.id, jpeg, hidden=False)
+    device.store.append(replace(made, snapshot=kept))
 
 
 @pytest.fixture

@@ -3,20 +3,21 @@
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import quote
 
 import pytest
 from jsonschema import Draft202012Validator
 from selenium.webdriver import Keys
-from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.ui import Select
 
-from plateid.core.records import ListMatch
+from plateid.core.records import ListMatch, Region
 from tests.support.samples import NOON, event, payloads
-from tests.web.browser import find, texts, wait
+from tests.web.browser import find, follow, texts, wait
 from tests.web.conftest import WRITE_TOKEN
 
 SCRIPT = (
@@ -24,25 +25,96 @@ SCRIPT = (
 )
 
 
+PLATES = ".passes .plate"
+
+
 def test_search_pages_through_the_results_and_exports_them(device, browser):
     browser.get(f"{device.address}/events")
+    find(browser, "summary").click()
     Select(find(browser, "[name=camera]")).select_by_visible_text("yard")
-    find(browser, "[name=plate]").send_keys("b*", Keys.ENTER)
-    wait(browser, lambda: "plate=b" in browser.current_url)
-    first = texts(browser, "tbody .plate")
+    find(browser, "[name=q]").send_keys("b*", Keys.ENTER)
+    wait(browser, lambda: "q=b" in browser.current_url)
+    first = texts(browser, PLATES)
     assert len(first) == 50
-    link = find(browser, "a[rel=next]")
-    link.click()
-    wait(browser, lambda: staleness_of(link)(browser))
-    second = texts(browser, "tbody .plate")
+    assert texts(browser, "main [role=status]") == ["64 passes"]
+    follow(browser, "a[rel=next]")
+    second = texts(browser, PLATES)
     assert len(second) == 14
     assert browser.find_elements("css selector", "a[rel=next]") == []
     export = find(browser, 'a[href^="/events.csv"]').get_attribute("href")
     rows = csv.DictReader(io.StringIO(device.text(export.removeprefix(device.address))))
     assert [row["plate"] for row in rows] == first + second
-    find(browser, "tbody a").click()
+    follow(browser, ".pass a")
     assert texts(browser, "h1 .plate") == second[:1]
-    assert len(texts(browser, ".characters tr")) == len(second[0])
+    assert len(texts(browser, ".characters li")) == len(second[0])
+
+
+def test_arrow_keys_open_the_neighbours_among_the_results(device, browser):
+    browser.get(f"{device.address}/events?camera=yard")
+    plates = texts(browser, PLATES)
+    follow(browser, ".pass:nth-child(2) a")
+    for key, place in ((Keys.ARROW_RIGHT, 2), (Keys.ARROW_LEFT, 1), (Keys.ARROW_LEFT, 0)):
+        find(browser, "body").send_keys(key)
+        wait(browser, lambda place=place: texts(browser, "h1 .plate") == plates[place : place + 1])
+    assert texts(browser, "a[rel=prev]") == []  # a pass of the drive is newer
+
+
+@pytest.mark.parametrize(
+    ("query", "plates"),
+    [
+        ("q=kx+73l", ["KX73LPH"]),
+        ("q=73lp", ["KX73LPH"]),
+        ("q=kx*", ["KX73LPH"]),
+        ("q=kx73lpk", ["KX73LPH"]),
+        ("q=kx73lp&fuzzy=1", ["KX73LPH"]),
+        ("plate=kx73lp", []),
+        ("q=zz", []),
+    ],
+)
+def test_search_field_finds_parts_patterns_and_similar_plates(device, query, plates):
+    page = device.text(f"/events?{query}")
+    assert sorted(set(re.findall('class="plate">(.*?)<', page))) == plates
+    assert ("These plates are similar" in page) == ("lpk" in query)
+    assert ("No pass matches" in page) == (not plates)
+
+
+def test_correction_is_shown_everywhere_and_found_under_both_texts(device, browser):
+    (read,) = json.loads(device.text("/api/v1/events?limit=1"))["events"]
+    browser.get(f"{device.address}/events/{read['id']}")
+    field = find(browser, "[name=text]")
+    field.clear()
+    field.send_keys("NEW 123", Keys.ENTER)
+    wait(browser, lambda: texts(browser, "h1 .plate") == ["NEW123"])
+    assert texts(browser, "h1 .label") == [f"read as {read['plate']}"]
+    for path in ("/", "/events?q=new1", "/events?plate=NEW123", f"/events?plate={read['plate']}"):
+        row = device.text(path).split(f'data-pass="{read["pass_id"]}"')[1].split("</li>")[0]
+        assert ">NEW123<" in row
+        assert f"read as {read['plate']}" in row
+
+
+@pytest.mark.parametrize(("plate", "link"), [("KX73LPH", "row=1#edit"), ("B10AAA", "plate=B10AAA")])
+def test_event_offers_its_list_entry_or_a_new_one(device, plate, link):
+    made = event(1, plate=plate, plate_display=plate, camera="drive")
+    device.store.append(replace(made, snapshot=None))
+    assert f'href="/lists?{link}' in device.text(f"/events/{made.id}")
+    assert 'name="plate" value="B10AAA"' in device.text("/lists?plate=B10AAA")
+
+
+def test_country_is_shown_only_where_regions_are_expected(device):
+    made = event(1, plate="7ABC123", camera="drive", region=Region("be", 0.91))
+    device.store.append(made)
+    assert "BE" not in device.text(f"/events/{made.id}")
+    events = device.config.events.model_copy(update={"regions": ("be",)})
+    device.server.use(device.config.model_copy(update={"events": events}))
+    assert "<dd>BE</dd>" in device.text(f"/events/{made.id}")
+
+
+def test_identifiers_are_behind_details(device):
+    made = event(1, camera="drive")
+    device.store.append(made)
+    shown, hidden = device.text(f"/events/{made.id}").split("<summary>Details")
+    assert f">{made.id}" not in shown
+    assert f"<code>{made.id}</code>" in hidden
 
 
 def test_api_follows_its_openapi_document(locked):
@@ -152,7 +224,9 @@ def test_scripts_in_texts_have_no_effect(device, browser):
     device.list_file.write_text(f'plate,list,name,note\nAB12,allow,"{quoted}",=1\n')
     browser.get(device.address)
     wait(browser, lambda: texts(browser, "#latest .plate"))
-    device.server.publish(event(2, plate_display=SCRIPT, camera="drive"))
+    device.server.publish(
+        event(2, plate_display=SCRIPT, camera="drive", list=ListMatch(SCRIPT, "deny", 0))
+    )
     wait(browser, lambda: texts(browser, "#latest .plate")[0] == SCRIPT)
     for path in ("/events", f"/events/{made.id}", "/lists"):
         browser.get(device.address + path)

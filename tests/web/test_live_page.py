@@ -38,7 +38,8 @@ def test_correction_of_a_shown_pass_replaces_its_row(device, browser):
     wait(browser, lambda: texts(browser, PLATES)[0] == "NEW123")
     assert len(texts(browser, "#latest li")) == 20
     local = later.first_seen.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    assert texts(browser, "#latest time")[0] == local
+    first = browser.find_element("css selector", "#latest time")
+    assert first.get_attribute("title") == local
 
 
 def test_page_recovers_after_a_restart_with_missed_events_and_new_images(device, browser, scene):

@@ -27,17 +27,20 @@ def scheme(request, browser):
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
+SIZES = {"": (1440, 900), "-phone": (390, 844)}
+DOCUMENTED = ("live-dark", "live-phone", "event-dark-phone", "events-phone")
+"""Screenshots of the documentation besides those of each page on a large, light screen."""
+
+
 @pytest.mark.parametrize("name", PAGES)
-def test_page_is_accessible_and_fits_on_a_phone(device, browser, scheme, screenshots, name):  # noqa: PLR0917
-    newest = json.loads(payloads(device.store)[0])["id"]
-    browser.get(device.address + PAGES[name].format(id=newest))
-    wait(browser, lambda: images_loaded(browser))
-    assert serious_issues(browser) == []
-    assert fits(browser)
-    if scheme == "light" or name == "live":
-        screenshot(browser, screenshots / f"web-{name}{'-dark' if scheme == 'dark' else ''}.jpg")
-    browser.set_window_size(390, 844)
-    assert fits(browser)
-    assert serious_issues(browser) == []
-    if scheme == "light" and name == "live":
-        screenshot(browser, screenshots / "web-phone.jpg")
+def test_page_is_accessible_and_fits_on_a_phone(streets, browser, scheme, screenshots, name):  # noqa: PLR0917
+    newest = json.loads(payloads(streets.store)[0])["id"]
+    for suffix, size in SIZES.items():
+        browser.set_window_size(*size)
+        browser.get(streets.address + PAGES[name].format(id=newest))
+        wait(browser, lambda: images_loaded(browser))
+        assert serious_issues(browser) == []
+        assert fits(browser)
+        shown = name + ("-dark" if scheme == "dark" else "") + suffix
+        if screenshots.name != "docs" or shown in (name, *DOCUMENTED):
+            screenshot(browser, screenshots / f"web-{shown}.jpg")

@@ -5,36 +5,15 @@ const MAX_ROWS = 20;
 const latest = document.querySelector("#latest");
 const list = latest.querySelector("ul");
 
-function element(tag, className, text) {
-  const created = document.createElement(tag);
-  created.className = className;
-  created.textContent = text;
-  return created;
-}
-
-function row(event) {
-  const item = element("li", "new", "");
-  item.dataset.pass = event.pass_id;
-  const link = document.createElement("a");
-  link.href = `/events/${encodeURIComponent(event.id)}`;
-  link.append(element("span", "plate", event.plate_display || event.plate));
-  const way = event.direction?.way ? ` · ${event.direction.way}` : "";
-  const time = element("time", "", event.local);
-  time.dateTime = event.first_seen;
-  item.append(
-    link,
-    element("span", "confidence", `${Math.round(100 * event.confidence)} %`),
-    element("span", "meta", event.camera + way),
-    time,
-  );
-  if (event.list) item.append(element("span", `tag ${event.list.kind}`, `${event.list.kind} · ${event.list.name}`));
-  return item;
-}
-
-function showPlate(event) {
-  const shown = [...list.children].find((item) => item.dataset.pass === event.pass_id);
-  if (shown) shown.replaceWith(row(event));
-  else list.prepend(row(event));
+// The server renders the rows, and escapes their texts.
+function showPlate({ pass_id: pass, html }) {
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  const row = template.content.firstElementChild;
+  row.classList.add("new");
+  const shown = [...list.children].find((item) => item.dataset.pass === pass);
+  if (shown) shown.replaceWith(row);
+  else list.prepend(row);
   document.querySelector("#no-plates")?.remove();
   while (list.children.length > MAX_ROWS) list.lastElementChild.remove();
 }

@@ -1,0 +1,54 @@
+"""What users said of passes: their labels, as the search and the pages see them."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+LABELLED = """
+    FROM label JOIN event USING (id)
+    WHERE verdict <> 'skip' AND plate_form = 'plain' AND json_valid(payload)"""
+"""SQL of the labels whose events exist and have a plain plate."""
+
+
+@dataclass(frozen=True)
+class Correction:
+    """The newest label of a pass; only a `plate` has text, which may be the one that was read."""
+
+    verdict: str
+    text: str
+
+
+def attach_labels(db: sqlite3.Connection, store: Path) -> None:
+    """Makes the labels of a store the table `label` of a connection to it, read-only.
+
+    Raises sqlite3.Error if the file is damaged.
+    """
+    file = store.with_name(f"{store.name}.labels")
+    if os.access(file, os.R_OK) and file.stat().st_size:
+        db.execute("ATTACH ? AS labels", (f"file:{quote(str(file))}?mode=ro",))
+    else:
+        db.execute("CREATE TEMP TABLE label (id, verdict, text, labelled_at)")
+
+
+def corrections_of(db: sqlite3.Connection, pass_ids: Iterable[str]) -> dict[str, Correction]:
+    """Returns the corrections of passes by `pass_id`."""
+    rows = db.execute(
+        f"SELECT pass_id, verdict, text {LABELLED}"  # noqa: S608 - constants
+        " AND pass_id IN (SELECT value FROM json_each(?)) ORDER BY labelled_at",
+        (json.dumps(list(pass_ids)),),
+    )
+    return {pass_id: Correction(verdict, text) for pass_id, verdict, text in rows}
+
+
+def passes_corrected_to(db: sqlite3.Connection, plate: str, *, fuzzy: bool) -> list[str]:
+    """Returns the ids of the passes whose corrected text matches a plate or pattern.
+
+    A fuzzy match needs the SQL function `is_near`.
+    """
+    match = "is_near(text, :plate)" if fuzzy else "text GLOB :plate"
+    rows = db.execute(f"SELECT pass_id {LABELLED} AND {match}", {"plate": plate})
+    return [pass_id for (pass_id,) in rows]
