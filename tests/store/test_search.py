@@ -5,6 +5,7 @@ import json
 import shutil
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -146,15 +147,15 @@ def test_pass_is_found_by_any_of_its_events(history):
 
 
 def test_pass_is_found_by_what_it_was_corrected_to(history, tmp_path):
-    file = shutil.copy(history.path, tmp_path)
-    (wrong, *_) = find(History(file), parse_query({"plate": "868SPK"})).events
+    file = Path(shutil.copy(history.path, tmp_path))
+    (wrong, *_) = find(History(file), parse_query({"plate": "B685PK"})).events
     Labels(file).add(Label(wrong["id"], "plate", "B68SPK", (0, 0, 9, 9)))
     for fields in ({"plate": "B68SPK"}, {"plate": "B68*"}, {"plate": "B68SPX", "fuzzy": "1"}):
         query = parse_query(fields | {"limit": "100"})
         found = {each["pass_id"] for each in find(History(file), query).events}
         before = {each["pass_id"] for each in find(history, query).events}
         assert found - before <= {wrong["pass_id"]} <= found
-    assert wrong in find(History(file), parse_query({"plate": "868SPK"})).events
+    assert wrong in find(History(file), parse_query({"plate": "B685PK"})).events
     assert History(file).corrections([wrong["pass_id"]]) == {
         wrong["pass_id"]: Correction("plate", "B68SPK")
     }
