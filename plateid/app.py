@@ -35,6 +35,7 @@ from plateid.store.list_file import LISTS_REFUSED, ListFile
 from plateid.store.open_passes import open_passes, store_stopped_passes
 from plateid.store.privacy import Privacy
 from plateid.store.retention import Retention
+from plateid.store.self_labels import SelfLabels
 from plateid.store.snapshot_files import SnapshotFiles, make_room
 from plateid.store.snapshots import Snapshots
 from plateid.store.storage_health import storage_health
@@ -106,6 +107,7 @@ class App:
         )
         self._retention = Retention(config.retention, self._store, self._privacy, clock_synced)
         self._unpublished = UnpublishedPasses(path)
+        self._self_labels = SelfLabels(config.privacy, path)
         self._gps = Gpsd(config.gps)
         self._heap = HeapTrimmer()
         self._metrics = Metrics(self._health.report)
@@ -155,6 +157,7 @@ class App:
             self._retention.check()
         self._snapshots.check()
         self._unpublished.check(self._recognition.unpublished())
+        self._self_labels.check()
         self._heap.check()
         self._metrics_server.check()
         self._web.check()
@@ -237,6 +240,7 @@ class App:
             self._delivery.stop()
             self._backlog.flush()
             self._unpublished.check(self._recognition.unpublished(), now=True)
+            self._self_labels.check()
             if self._backlog.failure is None:
                 self._retention.finish()
             self._metrics_server.stop()
@@ -281,6 +285,7 @@ class App:
             position=self._gps.position,
             lists=lambda: self._lists.lists,
             take_snapshot=self._snapshots.take,
+            keep_crops=self._self_labels.take,
         )
         return RecognitionParts(
             self._networks,

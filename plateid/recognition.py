@@ -70,6 +70,7 @@ def settings_of(config: Config) -> dict[str, PipelineSettings]:
             camera.events or config.events,
             formats[camera.name],
             replace(camera.view, zoom=not config.hides_plates),
+            keeps_crops=config.privacy.self_labels,
         )
         for camera in config.camera
     }

@@ -68,6 +68,17 @@ class PrivacyConfig(Section):
         description="Days after which a new hash key replaces the old one; two hashes of one "
         "plate are equal only within this time",
     )
+    self_labels: StrictBool = Field(
+        default=False,
+        description="Keep small and blurred crops of plates whose pass was read with confidence "
+        "and that this section keeps, with that reading as their label, for training",
+    )
+    self_labels_max: StrictInt = Field(
+        default=5000, ge=1, le=1_000_000, description="Maximum number of these crops"
+    )
+    self_labels_mb: Megabytes = Field(
+        default=50.0, description="Maximum size of these crops, megabytes; the oldest go first"
+    )
 
 
 class SnapshotsConfig(Section):

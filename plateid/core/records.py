@@ -86,6 +86,17 @@ class BestFrame:
     plates: tuple[Box, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class PlateCrop:
+    """A plate with its surroundings: its box in `image`, and text, height and sharpness as read."""
+
+    image: Image
+    box: Box
+    text: str
+    height: float
+    sharpness: float
+
+
 @dataclass(frozen=True)
 class Detection:
     """A plate that the detector found, with its score (0-1)."""

@@ -1,12 +1,20 @@
 """Builds complete plate events: the only place that creates a `PlateEvent` from a pass."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from plateid.core.ids import uuid7
 from plateid.core.lists import Lists
 from plateid.core.reading import Reading
-from plateid.core.records import BestFrame, EventType, ModelNames, PlateEvent, Position, Snapshot
+from plateid.core.records import (
+    BestFrame,
+    EventType,
+    ModelNames,
+    PlateCrop,
+    PlateEvent,
+    Position,
+    Snapshot,
+)
 from plateid.core.view import Size
 from plateid.pipeline.passes import Pass
 from plateid.pipeline.settings import PipelineSettings
@@ -26,6 +34,7 @@ class EventBuilder:
         take_snapshot: Stores the snapshot of an event and returns where it is, if there is one. The
             frame is None when an earlier event of the pass had the best one. It must not be kept,
             because it holds a buffer of the decoder.
+        keep_crops: Takes the last event of a pass with the pass's small and blurred crops.
     """
 
     device: str
@@ -35,6 +44,7 @@ class EventBuilder:
     position: Callable[[], Position | None] = lambda: None
     lists: Callable[[], Lists] = Lists
     take_snapshot: Callable[[PlateEvent, BestFrame | None], Snapshot | None] = lambda *_: None
+    keep_crops: Callable[[PlateEvent, Sequence[PlateCrop]], None] = lambda *_: None
 
     def build(
         self,
@@ -74,4 +84,6 @@ class EventBuilder:
             gps=self.position(),
             **vars(reading),
         )
+        if event_type == "plate_left":
+            self.keep_crops(event, vehicle.far_crops.all())
         return replace(event, snapshot=self.take_snapshot(event, vehicle.take_best_frame()))

@@ -14,6 +14,7 @@ from plateid.core.text import best_text
 from plateid.core.view import Size, View
 from plateid.pipeline.border import Place
 from plateid.pipeline.clock_overlays import TextHistory
+from plateid.pipeline.far_crops import FarCrops
 from plateid.pipeline.stationary import Movement
 
 MAX_PATH = 64
@@ -48,6 +49,7 @@ class Pass:
         direction: The direction that was published before the restart.
         expected_way: The way that the vehicle will probably have; None if it is not clear.
         clock_synced: Whether the clock was synchronised at `first_seen`; None: unknown.
+        far_crops: Small and blurred crops, if they are kept.
     """
 
     def __init__(self, box: Box, now: datetime, *, clock_synced: bool | None = None) -> None:
@@ -68,6 +70,7 @@ class Pass:
         self.expected_way: Way | None = None
         self._recent: deque[tuple[float, Box]] = deque(maxlen=MAX_RECENT)
         self._path_step_s = FIRST_PATH_STEP_S
+        self.far_crops = FarCrops()
         self._best_quality = 0.0
         self._best_frame: BestFrame | None = None
         self._fusion = Fusion()

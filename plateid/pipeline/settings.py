@@ -10,10 +10,14 @@ from plateid.pipeline.tracking import HIGH_SCORE
 
 @dataclass(frozen=True)
 class PipelineSettings:
-    """What one camera's pipeline is configured with; `high_score` starts a track (0-1)."""
+    """What one camera's pipeline is configured with.
+
+    `high_score` starts a track (0-1); `keeps_crops` keeps small and blurred crops of each pass.
+    """
 
     camera: str
     rules: EventsConfig = field(default_factory=EventsConfig)
     formats: Formats = field(default_factory=shipped_formats)
     view: View = field(default_factory=View)
     high_score: float = HIGH_SCORE
+    keeps_crops: bool = False

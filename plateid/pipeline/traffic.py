@@ -105,6 +105,8 @@ class Traffic:
     def add(self, track: Track, read: PlateRead, frame: BestFrame, place: Place) -> None:
         """Adds a read to the pass of a track."""
         self._passes[track.id].add(read, frame, place)
+        if self._settings.keeps_crops and place == "whole":
+            self._passes[track.id].far_crops.add(read, frame)
 
     def publish(self, tracks: Sequence[Track], now: datetime) -> None:
         """Publishes `plate_seen` of each vehicle whose reading is good enough by now."""

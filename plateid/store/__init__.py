@@ -14,6 +14,7 @@ snapshots, snapshot_files, event_images  images of events, their files, and plat
 blur                                     removes from images what they must not show
 labels, label_order                      labels of users; which vehicles to label next
 label_file, label_export, corrections    the file of labels; their data set; what they correct
+self_labels                              labels that sure readings give to far crops
 report_card, unpublished                 how well a camera reads; counts of unpublished passes
 list_file, list_csv                      the list file with undo; its rows
 audit_log                                who changed what, with the values before and after

@@ -23,12 +23,12 @@ LAYOUT = """
         passes INTEGER NOT NULL,
         PRIMARY KEY (hour, camera)
     ) STRICT;
-    CREATE TABLE IF NOT EXISTS crop (
+    CREATE TABLE IF NOT EXISTS self_label (
         number INTEGER PRIMARY KEY,
         id TEXT NOT NULL,
         text TEXT NOT NULL,
         confidence REAL NOT NULL,
-        height REAL NOT NULL,
+        x1 REAL NOT NULL, y1 REAL NOT NULL, x2 REAL NOT NULL, y2 REAL NOT NULL,
         sharpness REAL NOT NULL,
         jpeg BLOB NOT NULL
     ) STRICT"""
@@ -36,7 +36,7 @@ LAYOUT = """
 GONE = tuple(
     f"""DELETE FROM {table} WHERE NOT EXISTS (SELECT 1 FROM store.event
         WHERE event.id = {table}.id AND plate_form = 'plain' AND json_valid(payload))"""  # noqa: S608
-    for table in ("label", "crop")
+    for table in ("label", "self_label")
 )
 """Deletes what belongs to events that are gone or have no plain plate."""
 OLD = """
@@ -74,6 +74,7 @@ class LabelFile:
                 db.execute("ATTACH ? AS store", (f"file:{quote(str(self._store))}?mode=ro",))
                 for statement in (*GONE, OLD):
                     db.execute(statement)
+                db.commit()
                 yield db
         except sqlite3.Error as error:
             raise StoreError(self.path, error) from error

@@ -24,6 +24,7 @@ from plateid.store.label_export import EXPORT_FORMATS, training_files
 from plateid.store.label_order import FIRST_TRAINING, LabelTask
 from plateid.store.labels import VERDICTS, Label, Labels
 from plateid.store.list_file import read_entries
+from plateid.store.self_labels import self_label_files
 from plateid.web.event_pages import event_of, legible_image
 from plateid.web.guard import read_change
 from plateid.web.report_pages import report_of
@@ -33,6 +34,8 @@ MAX_CHARACTERS = 16
 """Maximum length of a plate's text."""
 MAX_PX = 1e5
 """Limit of coordinates, pixels. It rejects infinite ones; the comparison also rejects NaN."""
+SELF = "self"
+"""Format of the export of self-labels."""
 CHUNK_BYTES = 1 << 16
 """Size of the pieces in which a ZIP file is sent, bytes."""
 
@@ -73,13 +76,18 @@ def export(request: Request) -> Response:
     """Exports all labels with their images as a ZIP file."""
     site = site_of(request)
     layout = request.query_params.get("format", "csv")
-    if layout not in EXPORT_FORMATS:
-        raise HTTPException(400, f"format: must be one of {', '.join(EXPORT_FORMATS)}")
+    formats = (*EXPORT_FORMATS, SELF)
+    if layout not in formats:
+        raise HTTPException(400, f"format: must be one of {', '.join(formats)}")
+    store = site.history.path
     with ExitStack() as stack:
         packed = stack.enter_context(tempfile.TemporaryFile())
         with zipfile.ZipFile(packed, "w") as archive:
-            labels = Labels(site.history.path).all()
-            for name, data in training_files(labels, site.history.path, layout):
+            for name, data in (
+                self_label_files(store)
+                if layout == SELF
+                else training_files(Labels(store).all(), store, layout)
+            ):
                 archive.writestr(name, data)
         packed.seek(0)
         close = BackgroundTask(stack.pop_all().close)  # also if the client has gone

@@ -1,6 +1,8 @@
 """`plateid run` with the shipped networks: from a video to the snapshots of its events."""
 
+import csv
 import hashlib
+import io
 import json
 import resource
 from contextlib import closing
@@ -17,8 +19,10 @@ from plateid.config.models import ModelsConfig
 from plateid.core.geometry import same_place
 from plateid.core.reading import read_detections
 from plateid.core.records import Box
+from plateid.core.text import best_text, edit_distance
 from plateid.demo import DEMO_VIDEO
 from plateid.models.networks import Networks
+from plateid.store.self_labels import self_label_files
 from tests.app.test_app import finished, run
 from tests.core.test_schema import VALIDATOR
 from tests.support.broker import Broker, Subscriber, until
@@ -123,6 +127,20 @@ def test_plates_that_are_not_kept_are_in_no_snapshot(config, broker):
     assert len(kept) == len(sent)
     for jpeg in sent + kept:
         assert not plates_in(jpeg).keys() & set(PLATES)
+
+
+def test_self_labels_of_small_crops_are_right(config):
+    config.write_text("privacy.self_labels = true\n" + config.read_text())
+    code, errors = finished(run(config), timeout_s=60)
+    assert code == 0, errors
+    *crops, (_, table) = self_label_files(config.parent / "box" / "events.sqlite3")
+    rows = [*csv.DictReader(io.StringIO(table.decode()))]
+    assert {row["text"] for row in rows} == set(PLATES)
+    for (_, jpeg), row in zip(crops, rows, strict=True):
+        image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+        box = tuple(float(row[corner]) for corner in ("x1", "y1", "x2", "y2"))
+        (read,) = Networks(ModelsConfig()).reader().read(ArrayImage(image), [box])
+        assert edit_distance(best_text(read.probabilities), row["text"]) <= 3
 
 
 def test_unwritable_folder_loses_snapshots_and_is_logged_once(config, broker):
