@@ -1,7 +1,7 @@
 """The command line: one module a command; the only room that knows click and rich.
 
 main, options                                  finds the commands; their common options
-read, run, check, demo, bench, report          one command each
+read, run, init, check, demo, bench, report    one command each
 events, models, web                            groups of commands
 output_folder, progress_report                 annotated copies of `read`; progress display
 """

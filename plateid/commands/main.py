@@ -15,6 +15,7 @@ from plateid.service.logs import configure_logs
 
 COMMANDS = {
     "demo": "Play a video through all of plateid and print the events.",
+    "init": "Write a configuration, and test the camera and the broker that it names.",
     "read": "Read the plates in images, directories and video files.",
     "run": "Watch the cameras and publish events until stopped.",
     "check": "Check configuration, bundle, cameras, broker, disk and clock.",

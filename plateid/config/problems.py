@@ -2,16 +2,20 @@
 
 import tomllib
 from bisect import bisect_left
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from plateid.errors import ConfigError
+
 Location = tuple[int | str, ...]
 """Keys and list indices from the top of the file, for example `("camera", 0, "url")`."""
+Model = TypeVar("Model", bound=BaseModel)
 REASONS = {
     "missing": "is missing",
     "greater_than": "must be greater than {gt:g}",
@@ -56,6 +60,17 @@ def problems_of(error: ValidationError, model: type[BaseModel] | None = None) ->
         for each in details
         if not (_is_inherited(each["loc"], locations) or _is_consequence(each, locations))
     ]
+
+
+def checked(
+    model: type[Model], values: Mapping[str, Any], context: Mapping[str, Any] | None = None
+) -> Model:
+    """Returns a section of values that a person has typed; raises ConfigError with all reasons."""
+    try:
+        return model.model_validate(values, context=context)
+    except ValidationError as error:
+        reasons = "; ".join(problem.text for problem in problems_of(error, model))
+        raise ConfigError("input", reasons) from error
 
 
 class Lines:

@@ -18,9 +18,8 @@ from plateid.config import edit
 from plateid.config.cameras import CameraConfig, EventsConfig
 from plateid.config.outputs import MqttConfig
 from plateid.config.plate_formats import expected_formats
-from plateid.config.problems import problems_of
+from plateid.config.problems import checked
 from plateid.config.root import Config
-from plateid.config.section import Section
 from plateid.errors import BrokerError, ConfigError, SourceError, os_errors_as
 from plateid.files import replace_text
 from plateid.store.list_file import read_text, state_of
@@ -152,19 +151,7 @@ def _camera_of(site: Site, form: Mapping[str, str]) -> CameraConfig:
     """Returns the camera of a form; raises ConfigError with the reasons if it is wrong."""
     values = {key: value for key in CAMERA_KEYS if (value := _typed(form.get(key, "")))}
     folder = (site.file or Path()).resolve().parent
-    camera: CameraConfig = _checked(CameraConfig, values, {"folder": folder})
-    return camera
-
-
-def _checked(
-    model: type[Section], values: Mapping[str, Any], context: Mapping[str, Any] | None = None
-) -> Any:
-    """Returns a validated section; raises ConfigError with all reasons."""
-    try:
-        return model.model_validate(values, context=context)
-    except ValidationError as error:
-        reasons = "; ".join(problem.text for problem in problems_of(error, model))
-        raise ConfigError("form", reasons) from error
+    return checked(CameraConfig, values, {"folder": folder})
 
 
 async def save_regions(request: Request) -> Response:
@@ -238,10 +225,7 @@ def _broker_of(site: Site, form: Mapping[str, str], secret: Path) -> MqttConfig:
         values["password_file"] = secret
     kept = {} if typed["username"] else {"password_file": None}
     known = site.config.mqtt.model_dump(exclude_unset=True, exclude={"port", "username"}) | kept
-    mqtt: MqttConfig = _checked(
-        MqttConfig, known | {k: v for k, v in values.items() if v or k == "host"}
-    )
-    return mqtt
+    return checked(MqttConfig, known | {k: v for k, v in values.items() if v or k == "host"})
 
 
 def change_file(site: Site, change: Callable[[TOMLDocument], None]) -> None:
