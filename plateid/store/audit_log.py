@@ -10,6 +10,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,7 +21,10 @@ from plateid.core.records import rfc3339
 from plateid.errors import StoreError, os_errors_as
 from plateid.files import give_to_owner_of_folder, replace_text
 
+Entry = dict[str, str]
 COLUMNS = ("at", "user", "address", "change", "details", "before", "after")
+START = '{"at": "'
+"""Start of an entry, also of one that follows an incomplete one on its line."""
 MAX_AGE_S = 365 * 86_400.0
 """Age at which an entry is deleted, seconds."""
 MAX_BYTES = 10_000_000
@@ -46,55 +50,61 @@ class AuditLog:
             descriptor = os.open(self.file, flags, 0o600)
             with os.fdopen(descriptor, "a", encoding="utf-8") as stream:
                 give_to_owner_of_folder(self.file)
-                stream.write(json.dumps(entry, ensure_ascii=False) + "\n")
+                stream.write(_line(entry))
 
-    def find(self, text: str = "") -> list[dict[str, str]]:
+    def find(self, text: str = "") -> list[Entry]:
         """Returns the entries that contain a text in any column, newest first."""
         wanted = text.casefold()
-        entries = (json.loads(line) for line in reversed(self._lines()))
-        return [entry for entry in entries if wanted in " ".join(entry.values()).casefold()]
+        found = (each for each in self._entries() if wanted in " ".join(each.values()).casefold())
+        return list(found)[::-1]
 
     def trim(self) -> None:
         """Deletes old entries, and the older half of a file that is too large."""
-        oldest = f'{{"at": "{rfc3339(datetime.fromtimestamp(CLOCK.ago(MAX_AGE_S), UTC))}'
+        oldest = rfc3339(datetime.fromtimestamp(CLOCK.ago(MAX_AGE_S), UTC))
         with WRITING:
-            lines = self._lines()
-            kept = [line for line in lines if line >= oldest]
-            if sum(map(len, kept)) > MAX_BYTES:
+            entries = self._entries()
+            kept = [entry for entry in entries if entry["at"] >= oldest]
+            if sum(map(len, map(_line, kept))) > MAX_BYTES:
                 kept = kept[len(kept) // 2 :]
-            if len(kept) < len(lines):
+            if len(kept) < len(entries):
                 self._replace(kept)
 
     def forget(self, plate: str) -> None:
         """Deletes what entries say of a plate, which is given without gaps."""
         with WRITING:
-            lines = self._lines()
-            kept = [_without(line, plate) for line in lines]
-            if kept != lines:
+            entries = self._entries()
+            kept = [_without(entry, plate) for entry in entries]
+            if kept != entries:
                 self._replace(kept)
 
-    def _lines(self) -> list[str]:
-        """Returns the complete lines; a power cut may leave the last one incomplete."""
+    def _entries(self) -> list[Entry]:
+        """Returns all complete entries; a power cut may leave one that is not."""
         try:
             with os_errors_as(StoreError, self.file):
-                lines = self.file.read_text("utf-8", errors="replace").split("\n")
+                lines = self.file.read_text("utf-8", errors="replace").splitlines()
         except StoreError:
             if self.file.exists():
                 raise
             return []
-        return [line for line in lines if line.startswith('{"at"') and line.endswith("}")]
+        entries = []
+        for line in lines:
+            with suppress(ValueError):
+                entries.append(json.loads(line[line.rindex(START) :]))
+        return entries
 
-    def _replace(self, lines: list[str]) -> None:
+    def _replace(self, entries: list[Entry]) -> None:
         with os_errors_as(StoreError, self.file):
-            text = "".join(f"{line}\n" for line in lines)
+            text = "".join(map(_line, entries))
             replace_text(self.file, text, mode=0o600, first=give_to_owner_of_folder)
 
 
-def _without(line: str, plate: str) -> str:
-    if plate not in compact(line):
-        return line
-    entry = json.loads(line) | dict.fromkeys(("details", "before", "after"), "purged")
-    return json.dumps(entry, ensure_ascii=False)
+def _line(entry: Entry) -> str:
+    return json.dumps(entry) + "\n"
+
+
+def _without(entry: Entry, plate: str) -> Entry:
+    is_named = plate in compact(" ".join(entry.values()))
+    return entry | dict.fromkeys(("details", "before", "after"), "purged") if is_named else entry
 
 
 def differing_lines(before: str, after: str) -> tuple[str, str]:
@@ -109,7 +119,7 @@ def _first(lines: Counter[str]) -> str:
     return "\n".join(shown[:MAX_LINES] + more)
 
 
-def csv_lines(entries: Iterable[dict[str, str]]) -> Iterator[str]:
+def csv_lines(entries: Iterable[Entry]) -> Iterator[str]:
     """Gives a header line, and a row for each entry (RFC 4180)."""
     for cells in (COLUMNS, *([entry[name] for name in COLUMNS] for entry in entries)):
         line = io.StringIO()

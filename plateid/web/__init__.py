@@ -2,7 +2,7 @@
 
 server, connections, certificate    the server's thread, socket limits, TLS
 guard, access, credentials          middleware, login sessions, users and tokens
-permissions                         the scopes that a request needs
+permissions, people_pages           the scopes that a request needs; users, tokens, audit log
 throttle, login_pages               limits of login attempts, login and logout
 routes, site, error_pages           URL paths, shared state and templates, error responses
 live, streams, live_pages           newest frames and events, their streams, the page "Live"

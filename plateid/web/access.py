@@ -83,19 +83,20 @@ class Access:
         self._open_session = LoginSession("admin")
         self._sessions: dict[str, LoginSession] = {}
         self._lock = threading.Lock()
-        self._cached: tuple[int, Credentials] | None = None
+        self._cached: tuple[tuple[int, int], Credentials] | None = None
 
     @property
     def credentials(self) -> Credentials:
         """The present credentials; raises as `read_credentials`."""
         try:
-            changed_ns = self.file.stat().st_mtime_ns
+            found = self.file.stat()
         except FileNotFoundError:
             return Credentials()
         except OSError as error:
             raise StoreError(self.file, error.strerror) from error
-        if self._cached is None or self._cached[0] != changed_ns:
-            self._cached = changed_ns, read_credentials(self.file)
+        state = found.st_mtime_ns, found.st_ino
+        if self._cached is None or self._cached[0] != state:
+            self._cached = state, read_credentials(self.file)
         return self._cached[1]
 
     @property

@@ -56,10 +56,10 @@ async def save(request: Request) -> Response:
     if writable_file(site) is None:
         raise HTTPException(403, "plateid cannot write the configuration file")
     view = _parse_view(form)
-    await run_in_threadpool(_write_view, site, name, view)
+    lines = await run_in_threadpool(_write_view, site, name, view)
     _show_at_once(site, name, view)
     site.hooks.reload()
-    log_change(request, "camera view changed", camera=name)
+    log_change(request, "camera view changed", camera=name, **lines)
     return RedirectResponse(f"/cameras/{name}?saved=1", 303)
 
 
@@ -82,10 +82,10 @@ def _show_at_once(site: Site, name: str, view: Mapping[str, Any]) -> None:
     site.config = site.config.model_copy(update={"camera": tuple(cameras)})
 
 
-def _write_view(site: Site, camera: str, view: Mapping[str, Any]) -> None:
+def _write_view(site: Site, camera: str, view: Mapping[str, Any]) -> dict[str, str]:
     """Changes only the camera's view in the file; raises ConfigError if that fails."""
     values = {key: _rounded(value) for key, value in view.items() if value}
-    change_file(
+    return change_file(
         site,
         lambda document: set_values(camera_table(document, camera), dict.fromkeys(view) | values),
     )

@@ -30,7 +30,7 @@ ROLES: Mapping[Role, frozenset[Scope]] = {
 """Scopes of each role."""
 SHARED: tuple[Role, ...] = ("admin", "viewer")
 """Accounts without a user name: everyone who knows the password shares them."""
-NAME = re.compile(r"[\w.@-]{1,64}")
+NAME = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 """Form of the name of a user or a token."""
 HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 """Argon2id with the parameters of OWASP's Password Storage Cheat Sheet: 19 MiB, two passes."""

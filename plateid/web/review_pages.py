@@ -25,6 +25,7 @@ from plateid.store.label_order import FIRST_TRAINING, LabelTask
 from plateid.store.labels import VERDICTS, Label, Labels
 from plateid.store.list_file import read_entries
 from plateid.store.self_labels import self_label_files
+from plateid.web.error_pages import log_change
 from plateid.web.event_pages import event_of, legible_image
 from plateid.web.guard import read_change
 from plateid.web.report_pages import report_of
@@ -66,6 +67,7 @@ async def label(request: Request) -> Response:
     """Stores the label of a plate."""
     form = await read_change(request)
     await run_in_threadpool(_store_label, site_of(request), form)
+    log_change(request, "label saved", id=form["id"], verdict=form["verdict"])
     if "back" in form:
         return RedirectResponse(f"/events/{form['id']}", 303)
     sample = {"sample": "1", "camera": form.get("camera", "")}

@@ -1,5 +1,6 @@
 """The set-up: first steps, cameras, expected countries and the MQTT broker."""
 
+import re
 import shlex
 import tempfile
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ from plateid.config.problems import checked
 from plateid.config.root import Config
 from plateid.errors import BrokerError, ConfigError, SourceError, os_errors_as
 from plateid.files import replace_text
+from plateid.store.audit_log import differing_lines
 from plateid.store.list_file import read_text, state_of
 from plateid.web.error_pages import log_change
 from plateid.web.guard import read_change
@@ -37,6 +39,8 @@ from plateid.web.site import (
 
 PASSWORD_FILE = "mqtt-password"  # noqa: S105 - the name of a file
 """File of the broker's password, beside the configuration."""
+ADDRESS = re.compile(r"""(\b\w*url\s*=\s*)("[^"\n]*"|'[^'\n]*')""")
+"""A key of a camera's address in the configuration file."""
 CAMERA_KEYS = ("name", "url", "loop", "size", "format")
 """Keys of a camera that its form sets."""
 
@@ -134,10 +138,11 @@ async def save_camera(request: Request) -> Response:
         if not removes:
             _camera_of(site, form)
         values = {key: _typed(form.get(key, "")) for key in CAMERA_KEYS}
-        await run_in_threadpool(change_file, site, change)
+        lines = await run_in_threadpool(change_file, site, change)
     except ConfigError as error:
         return _camera_form(request, form, str(error))
-    log_change(request, "camera removed" if removes else "camera saved", camera=old or form["name"])
+    done = "camera removed" if removes else "camera saved"
+    log_change(request, done, camera=old or form["name"], **lines)
     same = not removes and form["name"] == old
     (site.hooks.reload if same else site.hooks.restart)()
     return RedirectResponse("/start" if removes else f"/start?camera={quote(form['name'])}", 303)
@@ -160,14 +165,14 @@ async def save_regions(request: Request) -> Response:
     regions = form.get("regions", "").replace(",", " ").lower().split()
     try:
         expected_formats(EventsConfig(regions=tuple(regions), formats=site.config.events.formats))
-        await run_in_threadpool(
+        lines = await run_in_threadpool(
             change_file,
             site,
             lambda document: edit.section(document, "events").update({"regions": regions}),
         )
     except (ConfigError, ValidationError) as error:
         return _start(request, problem=str(error), step="regions")
-    log_change(request, "regions changed", regions=regions)
+    log_change(request, "regions changed", regions=regions, **lines)
     site.hooks.reload()
     return RedirectResponse("/start", 303)
 
@@ -177,13 +182,13 @@ async def save_broker(request: Request) -> Response:
     site, form = site_of(request), await read_change(request)
     try:
         if form.get("do") == "save":
-            await run_in_threadpool(_save_broker, site, form)
+            lines = await run_in_threadpool(_save_broker, site, form)
         else:
             success = await run_in_threadpool(_test_broker, site, form)
             return _start(request, step="broker", success=success, form=form)
     except (ConfigError, BrokerError) as error:
         return _start(request, step="broker", problem=str(error), form=form)
-    log_change(request, "broker changed", host=form["host"])
+    log_change(request, "broker changed", host=form["host"], **lines)
     site.hooks.restart()
     return RedirectResponse("/start", 303)
 
@@ -199,7 +204,7 @@ def _test_broker(site: Site, form: Mapping[str, str]) -> str:
     return f"{mqtt.host}:{mqtt.port} accepts plateid. {home}."
 
 
-def _save_broker(site: Site, form: Mapping[str, str]) -> None:
+def _save_broker(site: Site, form: Mapping[str, str]) -> dict[str, str]:
     """Writes the keys of the form and the file of the password."""
     file = writable_file(site)
     secret = Path(PASSWORD_FILE)
@@ -212,7 +217,9 @@ def _save_broker(site: Site, form: Mapping[str, str]) -> None:
         values["password_file"] = PASSWORD_FILE
     elif not mqtt.username:
         values["password_file"] = None
-    change_file(site, lambda document: edit.set_values(edit.section(document, "mqtt"), values))
+    return change_file(
+        site, lambda document: edit.set_values(edit.section(document, "mqtt"), values)
+    )
 
 
 def _broker_of(site: Site, form: Mapping[str, str], secret: Path) -> MqttConfig:
@@ -228,9 +235,17 @@ def _broker_of(site: Site, form: Mapping[str, str], secret: Path) -> MqttConfig:
     return checked(MqttConfig, known | {k: v for k, v in values.items() if v or k == "host"})
 
 
-def change_file(site: Site, change: Callable[[TOMLDocument], None]) -> None:
-    """Changes or creates the configuration file; raises ConfigError if that fails."""
+def change_file(site: Site, change: Callable[[TOMLDocument], None]) -> dict[str, str]:
+    """Changes or creates the configuration file; raises ConfigError if that fails.
+
+    Returns the lines that differ, `before` and `after`. Addresses, which may hold passwords, are
+    left out.
+    """
     if (file := writable_file(site)) is None:
         raise ConfigError("configuration", "plateid cannot write its file")
-    with site.changing:
+    with site.changing, os_errors_as(ConfigError, file):
+        before = file.read_text("utf-8") if file.exists() else ""
         edit.change_config(file, change, web=site.config.web)
+        after = file.read_text("utf-8")
+    texts = (ADDRESS.sub(r"\1 (not shown)", text) for text in (before, after))
+    return dict(zip(("before", "after"), differing_lines(*texts), strict=True))

@@ -11,6 +11,7 @@ from contextlib import closing
 
 import pytest
 
+from plateid.store.audit_log import AuditLog
 from plateid.web.access import Access
 from plateid.web.credentials import (
     Credentials,
@@ -143,6 +144,15 @@ def test_command_line_sets_passwords_and_tokens(tmp_path):
     assert known.token_session(token).can("read_events")
     for password, role in ((PASSWORD, "admin"), (VIEWER_PASSWORD, "viewer")):
         assert known.log_in(password, "a")[1].role == role
+    assert run("set-password", "--user", "ana", "--role", "operator", text=PASSWORD).returncode == 0
+    assert run("set-password", "--user", "a b", text=PASSWORD).returncode == 1
+    assert run("set-password", "--role", "operator", text=PASSWORD).returncode == 2
+    assert known.log_in(PASSWORD, "a", "ana")[1].role == "operator"
+    writes = run("new-token", "--name", "hotel", "--scope", "write_lists", "--days", "9")
+    session = known.token_session(writes.stdout.strip())
+    assert (session.user, session.scopes) == ("token hotel", {"write_lists"})
+    changes = [entry["change"] for entry in AuditLog(tmp_path / "plateid.sqlite3").find("hotel")]
+    assert changes == ["new token hotel (write_lists)"]
     assert run("set-password", "--remove").returncode == 0
     with pytest.raises(LoginError):
         known.log_in(PASSWORD, "a")

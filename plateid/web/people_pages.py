@@ -1,0 +1,156 @@
+"""The pages "People" and "Changes": users, tokens and sessions, and the audit log."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+
+from plateid.core.records import rfc3339
+from plateid.store.audit_log import AuditLog, csv_lines
+from plateid.web.access import Access
+from plateid.web.credentials import (
+    ROLES,
+    TOKEN_SCOPES,
+    Credentials,
+    Token,
+    User,
+    hash_password,
+    hash_token,
+    write_credentials,
+)
+from plateid.web.error_pages import client_address, log_change
+from plateid.web.guard import read_change
+from plateid.web.site import page, site_of
+from plateid.web.throttle import LoginError
+
+MAX_ROWS = 200
+"""Maximum number of changes that the page shows."""
+
+
+@dataclass(frozen=True)
+class PeopleChange:
+    """What was done to whom, with the permissions before and after; a new token is shown once."""
+
+    done: str
+    name: str
+    before: str = ""
+    after: str = ""
+    token: str = ""
+
+
+def show(request: Request) -> Response:
+    """Shows users, tokens and sessions."""
+    return _page(request)
+
+
+def _page(request: Request, *, problem: str = "", token: str = "") -> Response:
+    access = site_of(request).access
+    sessions = access.sessions()
+    return page(
+        request,
+        "people.html",
+        status=400 if problem else 200,
+        users=access.credentials.accounts,
+        tokens=access.credentials.all_tokens,
+        sessions=sessions,
+        since={key: rfc3339(datetime.fromtimestamp(s.since, UTC)) for key, s in sessions.items()},
+        roles=ROLES,
+        scopes=TOKEN_SCOPES,
+        problem=problem,
+        token=token,
+    )
+
+
+async def change(request: Request) -> Response:
+    """Changes users and tokens, or ends a session."""
+    access, form = site_of(request).access, await read_change(request)
+    try:  # in the queue: hashing takes 19 MiB, and no other change comes between
+        changed = await access.queue.run(lambda: _change(access, form), client_address(request))
+    except LoginError as error:
+        raise HTTPException(503, f"too many logins: try again in {error.wait_s} s") from error
+    except ValueError as error:
+        return _page(request, problem=str(error))
+    log_change(request, changed.done, name=changed.name, before=changed.before, after=changed.after)
+    if changed.token:
+        return _page(request, token=changed.token)
+    return RedirectResponse("/people", 303)
+
+
+def _change(access: Access, form: Mapping[str, str]) -> PeopleChange:
+    """Raises ValueError if the form is invalid."""
+    known, name, token = access.credentials, form.get("name", "").strip(), ""
+    match form.get("do"):
+        case "user":
+            done, wanted = "user saved", known.with_user(name, _user(known, name, form))
+        case "remove":
+            done, wanted = "user removed", known.with_user(name, None)
+        case "token":
+            token = secrets.token_urlsafe(32)
+            done, wanted = "token created", known.with_token(name, _token(token, form))
+        case "withdraw":
+            done, wanted = "token withdrawn", known.with_token(name, None)
+        case "end":
+            return _end(access, form.get("session", ""))
+        case _:
+            raise ValueError("do: must be user, remove, token, withdraw or end")
+    if done.startswith("user") and not wanted.has_admin:
+        raise ValueError("One user must be an admin.")
+    write_credentials(access.file, wanted)
+    return PeopleChange(done, name, _permissions(known, name), _permissions(wanted, name), token)
+
+
+def _user(known: Credentials, name: str, form: Mapping[str, str]) -> User:
+    before = known.accounts.get(name)
+    role = next((each for each in ROLES if each == form.get("role")), None)
+    if role is None:
+        raise ValueError(f"role: must be one of {', '.join(ROLES)}")
+    if before is None and not form.get("password"):
+        raise ValueError("A new user needs a password.")
+    password = form.get("password", "")
+    return User(role, before.password if before and not password else hash_password(password))
+
+
+def _token(token: str, form: Mapping[str, str]) -> Token:
+    scopes = tuple(scope for scope in TOKEN_SCOPES if form.get(scope))
+    if not scopes:
+        raise ValueError("A token needs a scope.")
+    expires = form.get("expires", "").strip()
+    try:
+        return Token(hash_token(token), scopes, date.fromisoformat(expires) if expires else None)
+    except ValueError as error:
+        raise ValueError("expires: must be a day, such as 2026-12-31") from error
+
+
+def _end(access: Access, session_id: str) -> PeopleChange:
+    if (session := access.end(session_id)) is None:
+        raise ValueError("This session has ended already.")
+    return PeopleChange("session ended", session.user)
+
+
+def _permissions(known: Credentials, name: str) -> str:
+    """Describes the user and the token of a name; a new password has another version."""
+    texts = []
+    if user := known.accounts.get(name):
+        texts.append(f"{user.role}, password version {hash_token(user.password)[:8]}")
+    if token := known.all_tokens.get(name):
+        texts.append(f"token: {' '.join(token.scopes)}, expires {token.expires or 'never'}")
+    return "; ".join(texts)
+
+
+def changes(request: Request) -> Response:
+    """Shows the newest entries of the audit log that contain a text."""
+    wanted = request.query_params.get("q", "").strip()
+    found = AuditLog(site_of(request).config.store.path).find(wanted)
+    count = len(found)
+    return page(request, "changes.html", wanted=wanted, found=found[:MAX_ROWS], count=count)
+
+
+def changes_csv(request: Request) -> Response:
+    """Exports these entries, all of them."""
+    found = AuditLog(site_of(request).config.store.path).find(request.query_params.get("q", ""))
+    disposition = {"Content-Disposition": 'attachment; filename="changes.csv"'}
+    return StreamingResponse(csv_lines(found), media_type="text/csv", headers=disposition)
