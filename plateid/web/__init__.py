@@ -8,7 +8,7 @@ routes, site, error_pages           URL paths, shared state and templates, error
 live, streams, live_pages           newest frames and events, their streams, the page "Live"
 setup_pages                         first steps: cameras, expected countries, broker
 camera_pages                        image quality and drawing of a camera
-event_pages, review_pages           search, events and their images; labels
+event_pages, pass_rows, review_pages  search, events and their images; rows of passes; labels
 report_pages                        how well a camera reads
 list_pages                          the list file
 json_api, list_api                  the same data for programs
