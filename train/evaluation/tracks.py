@@ -68,9 +68,10 @@ def render_track(rng: np.random.Generator) -> tuple[str, list[Image]]:
     light = int(rng.integers(2**32))
     frames = []
     for cap in caps.tolist():
-        crop, middles = crop_plate(rng, vehicle, margin, plate.boxes, view=view)
-        geometry = _geometry(plate, cap, middles / crop.shape[1::-1])
-        frames.append(simulate_camera(np.random.default_rng(light), crop, geometry, noise=rng))
+        crop = crop_plate(rng, vehicle, margin, plate.boxes, view=view)
+        geometry = _geometry(plate, cap, crop.centres / crop.image.shape[1::-1])
+        lit = np.random.default_rng(light)
+        frames.append(simulate_camera(lit, crop.image, geometry, noise=rng))
     return plate.text, frames
 
 

@@ -17,7 +17,7 @@ QUALITY = 97
 COMMIT_EVERY = 256
 """Number of crops in a transaction, and the maximum that an interruption loses."""
 SCHEMA = """CREATE TABLE IF NOT EXISTS samples
-(id INTEGER PRIMARY KEY, jpeg BLOB, text TEXT, centres BLOB, rows TEXT, region TEXT);
+(id INTEGER PRIMARY KEY, jpeg BLOB, text TEXT, centres BLOB, rows TEXT, region TEXT, corners BLOB);
 CREATE TABLE IF NOT EXISTS begun (seed INTEGER);"""
 """Tables of a crop file: the crops, and the seed they are rendered with."""
 
@@ -29,7 +29,7 @@ class CropDatabase:
         """Opens a file that `fill_crop_database` wrote; raises TrainError for any other."""
         try:
             self._file = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-            (self._count,) = self._file.execute("SELECT count(*) FROM samples").fetchone()
+            (self._count,) = self._file.execute("SELECT count(corners) FROM samples").fetchone()
         except sqlite3.Error as error:
             raise TrainError(f"{path}: no file of `train synth --out`: {error}") from error
         if not self._count:
@@ -40,11 +40,11 @@ class CropDatabase:
 
     def __getitem__(self, index: int) -> LabelledCrop:
         cursor = self._file.execute("SELECT * FROM samples WHERE id = ?", (index,))
-        _, jpeg, text, centres, rows, region = cursor.fetchone()
+        _, jpeg, text, centres, rows, region, corners = cursor.fetchone()
         image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-        points = np.frombuffer(centres, np.float32).reshape(-1, 2)
+        points, quad = (np.frombuffer(b, np.float32).reshape(-1, 2) for b in (centres, corners))
         lines = tuple(json.loads(rows))
-        return LabelledCrop(np.asarray(image, np.uint8), text, points, lines, region)
+        return LabelledCrop(np.asarray(image, np.uint8), text, points, lines, region, quad)
 
 
 def fill_crop_database(path: Path, count: int, *, seed: int, workers: int | None) -> None:
@@ -61,7 +61,7 @@ def fill_crop_database(path: Path, count: int, *, seed: int, workers: int | None
             (done,) = file.execute("SELECT count(*) FROM samples").fetchone()
             rows = render_in_processes(_row, range(done, count), seed=seed, workers=workers)
             for row in rows:
-                file.execute("INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?)", row)
+                file.execute("INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?)", row)
                 if row[0] % COMMIT_EVERY == 0:
                     file.commit()
             file.commit()
@@ -78,6 +78,7 @@ def _check_seed(file: sqlite3.Connection, path: Path, seed: int) -> None:
         file.execute("INSERT INTO begun SELECT ? WHERE NOT EXISTS (SELECT 1 FROM begun)", (seed,))
 
 
-def _row(number: int, crop: LabelledCrop) -> tuple[int, bytes, str, bytes, str, str]:
+def _row(number: int, crop: LabelledCrop) -> tuple[int, bytes, str, bytes, str, str, bytes]:
     jpeg, rows = encode_jpeg(crop.image, QUALITY), json.dumps(crop.rows)
-    return number, jpeg, crop.text, crop.centres.tobytes(), rows, crop.region
+    centres, corners = crop.centres.tobytes(), crop.corners.tobytes()
+    return number, jpeg, crop.text, centres, rows, crop.region, corners

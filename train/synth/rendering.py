@@ -39,6 +39,8 @@ class LabelledCrop:
     """Centre of each character if known, normalised coordinates (0-1), shape (N, 2)."""
     rows: tuple[int, ...] = ()  # of each character, 0 or 1
     region: str = ""  # ISO code of the country in lower case; empty: none issued the plate
+    corners: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 2), np.float32))
+    """Corners of the plate if known, clockwise from top left, normalised; shape (4, 2)."""
 
 
 def render_in_processes(
@@ -63,14 +65,15 @@ def render_crop(rng: np.random.Generator) -> LabelledCrop:
     oversampling = float(np.clip(DETAIL_PX / cap, *OVERSAMPLING))
     plate = random_plate(rng, cap=cap * oversampling)
     vehicle, margin = mount_on_vehicle(rng, plate.image)
-    crop, middles = crop_plate(rng, vehicle, margin, plate.boxes)
-    size = np.array(crop.shape[1::-1])
-    centres = np.clip(middles / size, 0, 1).astype(np.float32)
+    crop = crop_plate(rng, vehicle, margin, plate.boxes)
+    size = np.array(crop.image.shape[1::-1])
+    centres = np.clip(crop.centres / size, 0, 1).astype(np.float32)
     half = (0.3 * cap * oversampling, 0.4 * cap * oversampling) / size
     low, high = centres.min(axis=0) - half, centres.max(axis=0) + half
     box = np.clip([*low, *high], 0, 1).tolist()
-    image = simulate_camera(rng, crop, CropGeometry(oversampling, cap, tuple(box)))
-    return LabelledCrop(image, plate.text, centres, plate.rows, plate.region)
+    image = simulate_camera(rng, crop.image, CropGeometry(oversampling, cap, tuple(box)))
+    corners = (crop.corners / size).astype(np.float32)
+    return LabelledCrop(image, plate.text, centres, plate.rows, plate.region, corners)
 
 
 def _random_cap(rng: np.random.Generator) -> float:

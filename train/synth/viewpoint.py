@@ -1,5 +1,7 @@
 """Projects a plate to a random viewpoint of the camera, and crops it as a detector does."""
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,15 @@ TILTED, TILT = 0.12, 25.0
 """Share of plates (0-1) whose roll is uniformly distributed, and its largest value, degrees."""
 CUT = 0.22
 """Maximum share of a character's width or height that a crop cuts off: the text stays legible."""
+
+
+@dataclass(frozen=True, eq=False)
+class CroppedPlate:
+    """A plate as a detector crops it; points are in pixels of the crop."""
+
+    image: Image
+    centres: Points  # of its characters, shape (N, 2)
+    corners: Points  # top left, top right, bottom right, bottom left; shape (4, 2)
 
 
 def random_homography(rng: np.random.Generator, size: tuple[float, float]) -> Points:
@@ -40,15 +51,16 @@ def crop_plate(
     boxes: NDArray[np.float32],
     *,
     view: Points | None = None,
-) -> tuple[Image, Points]:
-    """Returns a plate from a random viewpoint, cropped by a detector, and its characters' centres.
+) -> CroppedPlate:
+    """Returns a plate from a random viewpoint, cropped by a detector.
 
     The image shows the plate, a margin around it, and characters in these boxes, xyxy in pixels of
     the plate. The crop contains them. `view`, a homography, replaces the random viewpoint.
     """
     height, width = image.shape[0] - 2 * margin, image.shape[1] - 2 * margin
     view = random_homography(rng, (width, height)) if view is None else view
-    corners = _transform(view, np.array([(0, 0), (width, 0), (width, height), (0, height)], float))
+    flat = np.array([(0, 0), (width, 0), (width, height), (0, height)], float)
+    corners = _transform(view, flat)
     x1, y1, x2, y2 = _contain_characters(_detector_box(rng, corners), view, boxes)
     shift = np.array([[1, 0, -x1], [0, 1, -y1], [0, 0, 1]])
     without_margin = np.array([[1, 0, -margin], [0, 1, -margin], [0, 0, 1]])
@@ -57,7 +69,10 @@ def crop_plate(
     border = cv2.BORDER_REPLICATE  # a reflection would show the text of a tilted plate again
     crop = cv2.warpPerspective(image, whole, size, flags=cv2.INTER_LINEAR, borderMode=border)
     middles = (boxes[:, :2] + boxes[:, 2:]).astype(np.float64) / 2
-    return np.asarray(crop, np.uint8), _transform(shift @ view, middles)
+    seen = shift @ view
+    return CroppedPlate(
+        np.asarray(crop, np.uint8), _transform(seen, middles), _transform(seen, flat)
+    )
 
 
 def _transform(homography: Points, points: Points) -> Points:

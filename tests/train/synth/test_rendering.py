@@ -24,6 +24,8 @@ def test_a_crop_has_the_centre_and_the_row_of_each_character():
         assert len(crop.centres) == len(crop.rows) == len(crop.text)
         if crop.text:
             assert ((crop.centres >= 0) & (crop.centres <= 1)).all()
+            left, right = crop.corners[[0, 3]].mean(axis=0), crop.corners[[1, 2]].mean(axis=0)
+            assert left[0] < crop.centres[:, 0].min() < crop.centres[:, 0].max() < right[0]
     assert {1} < {max(crop.rows, default=0) + 1 for crop in crops} == {1, 2}
 
 
@@ -57,6 +59,7 @@ def assert_same(found: LabelledCrop, expected: LabelledCrop) -> None:
     assert (found.text, found.rows) == (expected.text, expected.rows)
     assert found.region == expected.region
     assert np.array_equal(found.centres, expected.centres)
+    assert np.array_equal(found.corners, expected.corners)
     assert found.image.shape == expected.image.shape
     difference = np.abs(found.image.astype(int) - expected.image.astype(int))
     assert difference.mean() < 6, "JPEG compression changes no more"
