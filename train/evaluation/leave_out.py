@@ -109,5 +109,5 @@ def _accuracy(
 def _read(network: nn.Module, plate: RealPlate | LabelledCrop) -> str:
     crop = framed(plate, margin_x=0, margin_y=0) if isinstance(plate, RealPlate) else plate.image
     with torch.inference_mode():
-        logits = network(torch.from_numpy(to_reader_input(crop, SPEC)[None]))[0]
-    return best_text(ctc_positions(logits.softmax(dim=1).numpy()))
+        logits, _ = network(torch.from_numpy(to_reader_input(crop, SPEC)[None]))
+    return best_text(ctc_positions(logits[0].softmax(dim=1).numpy()))

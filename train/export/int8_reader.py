@@ -21,6 +21,8 @@ MAX_LOSS, MIN_LOST = 0.01, 1
 """Largest loss of held-out plates: a share of them, or one, whichever is more."""
 OPERATORS = ("Conv", "Relu", "Add")
 """Operators that are quantised."""
+RECTIFIER = "/rectifier/"
+"""Part of the names of the rectifier's nodes."""
 CONVOLUTIONAL = {"Conv", "Relu"}
 """Operators that make both inputs of an Add that is quantised."""
 
@@ -59,9 +61,14 @@ def _inputs(plates: Sequence[RealPlate]) -> Iterator[Array]:
 
 
 def _in_float(graph: onnx.GraphProto) -> Iterator[str]:
-    """Yields the first convolution, which gains nothing, and sums outside of convolutions."""
+    """Yields the rectifier, the first convolution of the stem, and sums outside of convolutions.
+
+    The rectifier must be exact, and the first convolution gains nothing.
+    """
     made_by = {output: node.op_type for node in graph.node for output in node.output}
-    yield next(node.name for node in graph.node if node.op_type == "Conv")
+    rectifier = [node.name for node in graph.node if RECTIFIER in node.name]
+    yield from rectifier
+    yield next(n.name for n in graph.node if n.op_type == "Conv" and n.name not in rectifier)
     for node in graph.node:
         if node.op_type == "Add" and not {made_by.get(x) for x in node.input} <= CONVOLUTIONAL:
             yield node.name

@@ -14,6 +14,7 @@ from plateid.models.onnx_reader import to_reader_input
 from train.reader.batch_augmentation import augmented_batch, reframed
 from train.reader.platenet import COLUMNS, ROWS
 from train.reader.real_plates import RealPlate, augmented, background, by_source
+from train.reader.rectifier import frame_of
 from train.synth.crop_database import CropDatabase
 from train.synth.rendering import LabelledCrop, render_crop
 
@@ -32,6 +33,8 @@ class Batch:
     steps: Tensor
     """Class of each CTC step where the centre of a rendered character lies, else UNKNOWN; shape
     (N, ROWS * COLUMNS)."""
+    frames: Tensor
+    """Frame of each rendered plate in its crop, as the rectifier returns it; nan if unknown."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,9 @@ def batches(mix: Mix, spec: ReaderSpec, *, seed: Sequence[int]) -> Iterator[Batc
         crops = [*real, *(_rendered(rng, mix) for _ in range(mix.size - count))]
         inputs = torch.from_numpy(np.stack([to_reader_input(crop.image, spec) for crop in crops]))
         inputs, frames = augmented_batch(inputs, rng, [crop.centres for crop in crops])
-        steps = [step_classes(*each) for each in zip(crops, frames, strict=True)]
-        texts = [crop.text for crop in crops]
-        yield Batch(inputs, texts, torch.from_numpy(np.stack(steps)))
+        steps = torch.from_numpy(np.stack([step_classes(crop) for crop in crops]))
+        seen = np.stack([plate_frame(*each) for each in zip(crops, frames, strict=True)])
+        yield Batch(inputs, [crop.text for crop in crops], steps, torch.from_numpy(seen))
 
 
 def _real(rng: np.random.Generator, plates: Sequence[RealPlate]) -> LabelledCrop:
@@ -73,17 +76,30 @@ def _rendered(rng: np.random.Generator, mix: Mix) -> LabelledCrop:
             return crop
 
 
-def step_classes(crop: LabelledCrop, frame: NDArray[np.float64]) -> NDArray[np.int64]:
+def plate_frame(crop: LabelledCrop, frame: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Returns the plate's frame in the augmented crop, shape (2, 3); nan if unknown.
+
+    `frame` is that of the augmented crop, from `augmented_batch`.
+    """
+    if not len(crop.corners):
+        return np.full((2, 3), np.nan, np.float32)
+    plate = frame_of(crop.corners)
+    plate[:, 2] -= frame[:, 2]
+    return np.linalg.solve(frame[:, :2], plate).astype(np.float32)
+
+
+def step_classes(crop: LabelledCrop) -> NDArray[np.int64]:
     """Returns the class of each CTC step that holds a character's centre, else UNKNOWN.
 
     Characters one above the other, as in the prefixes of American plates, get neighbouring steps.
-    A blank goes between two equal characters, because CTC merges them without it. The frame is that
-    of `augmented_batch`.
+    A blank goes between two equal characters, because CTC merges them without it. The network reads
+    the rectified crop.
     """
     steps = np.full((ROWS, COLUMNS), UNKNOWN)
     last = [-1] * ROWS
     if len(crop.centres):
-        columns = np.floor((reframed(crop.centres, frame)[:, 0] + 1) / 2 * COLUMNS).astype(int)
+        across = reframed(crop.centres, frame_of(crop.corners))[:, 0]
+        columns = np.floor((across + 1) / 2 * COLUMNS).astype(int)
         for character, centre, row in zip(crop.text, columns, crop.rows, strict=True):
             label, before = 1 + CHARSET.index(character), last[row]
             is_repeated = before >= 0 and steps[row, before] == label

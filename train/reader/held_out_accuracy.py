@@ -22,7 +22,7 @@ def accuracy_by_source(
     """Returns `plate_accuracy_folded` of each source, read in the true boxes."""
 
     def read(crop: Array) -> Array:
-        probabilities: Array = network(torch.from_numpy(crop))[0].softmax(dim=1).numpy()
+        probabilities: Array = network(torch.from_numpy(crop))[0][0].softmax(dim=1).numpy()
         return probabilities
 
     network.eval()

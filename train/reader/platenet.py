@@ -1,4 +1,4 @@
-"""PlateNet, the reader: a convolutional stem, two transformer layers and two rows of CTC steps.
+"""PlateNet, the reader: a rectifier, a convolutional stem, two transformer layers and CTC steps.
 
 The CTC steps are read row by row. The upper line of a two-line plate is in the first 36 steps and
 the lower line in the last 36. A one-line plate uses the first row only.
@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from plateid.core.text import CHARSET
+from train.reader.convolution import convolution
+from train.reader.rectifier import Rectifier
 
 HEIGHT, WIDTH = 48, 144
 """Input size in pixels. Crops are stretched to it."""
@@ -29,15 +31,16 @@ class PlateNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         first, second, third, fourth = CHANNELS
+        self.rectifier = Rectifier(HEIGHT, WIDTH)
         self.stem = nn.Sequential(
-            _convolution(3, first, stride=(2, 2)),  # 24 x 72
-            _convolution(first, second, stride=(2, 2)),  # 12 x 36
+            convolution(3, first, stride=(2, 2)),  # 24 x 72
+            convolution(first, second, stride=(2, 2)),  # 12 x 36
             Residual(second),
-            _convolution(second, third),
+            convolution(second, third),
             Residual(third),
-            _convolution(third, fourth, stride=(2, 1)),  # 6 x 36
+            convolution(third, fourth, stride=(2, 1)),  # 6 x 36
             Residual(fourth),
-            _convolution(fourth, EMBEDDING, stride=(3, 1)),  # 2 x 36
+            convolution(fourth, EMBEDDING, stride=(3, 1)),  # 2 x 36
         )
         self.position = nn.Parameter(torch.randn(1, ROWS * COLUMNS, EMBEDDING) * 0.02)
         layer = nn.TransformerEncoderLayer(
@@ -54,12 +57,15 @@ class PlateNet(nn.Module):
         )
         self.characters = nn.Linear(EMBEDDING, CLASSES)
 
-    def forward(self, crops: Tensor) -> Tensor:
-        """Returns logits (N, ROWS * COLUMNS, CLASSES) of BGR crops (N, 3, HEIGHT, WIDTH), 0-255."""
-        features: Tensor = self.stem(crops / 127.5 - 1.0)  # N, C, ROWS, COLUMNS
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """Reads BGR crops, shape (N, 3, HEIGHT, WIDTH), 0 to 255.
+
+        Returns logits, shape (N, ROWS * COLUMNS, CLASSES), and the plates' frames, shape (N, 2, 3).
+        """
+        rectified, frames = self.rectifier(crops / 127.5 - 1.0)
+        features: Tensor = self.stem(rectified)  # N, C, ROWS, COLUMNS
         steps = self.encoder(features.flatten(2).transpose(1, 2) + self.position)
-        logits: Tensor = self.characters(steps)
-        return logits
+        return self.characters(steps), frames
 
 
 class Residual(nn.Module):
@@ -69,7 +75,7 @@ class Residual(nn.Module):
         """Builds a block that keeps the number of channels."""
         super().__init__()
         self.body = nn.Sequential(
-            _convolution(channels, channels),
+            convolution(channels, channels),
             nn.Conv2d(channels, channels, 3, padding=1, bias=False),
             nn.BatchNorm2d(channels),
         )
@@ -79,11 +85,3 @@ class Residual(nn.Module):
         """Adds the convolutions' output to their input."""
         total: Tensor = self.last(features + self.body(features))
         return total
-
-
-def _convolution(inputs: int, outputs: int, stride: tuple[int, int] = (1, 1)) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    )

@@ -26,6 +26,8 @@ TRAINING_ONLY = "num_batches_tracked"
 """Suffix of batch-norm counters, which no bundle holds."""
 HALF = "_half"
 """Suffix of weights that a bundle stores in float16."""
+RECTIFIER = "network.rectifier."
+"""Prefix of weights that bundles of plateid before 1.0 lack. Their readers changed no crop."""
 KEPT = "_trained"
 """Suffix of the float weights in an INT8 reader. Inference ignores them; training starts there."""
 
@@ -40,8 +42,9 @@ class ExportedReader(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         """Returns probabilities, shape (N, steps, classes)."""
-        logits: Tensor = self.network(crops)
-        return logits.softmax(dim=-1)
+        logits, _ = self.network(crops)
+        probabilities: Tensor = logits.softmax(dim=-1)
+        return probabilities
 
 
 def load_base(network: PlateNet, base: Path) -> None:
@@ -62,6 +65,8 @@ def _load_bundle(network: PlateNet, folder: Path) -> None:
     }
     exported = ExportedReader(network)
     wanted = {name for name in exported.state_dict() if not name.endswith(TRAINING_ONLY)}
+    if not any(name.startswith(RECTIFIER) for name in weights):
+        wanted = {name for name in wanted if not name.startswith(RECTIFIER)}
     if not wanted <= weights.keys():
         raise TrainError(f"{folder}: its reader {bundle.spec.reader.name} is another network")
     try:

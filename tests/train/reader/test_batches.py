@@ -41,7 +41,7 @@ def labelled_crop(
 def test_a_character_sets_the_step_of_its_centre_and_a_blank_separates_equal_ones(
     text, centres, rows, expected
 ):
-    steps = step_classes(labelled_crop(text, centres, rows), IDENTITY)
+    steps = step_classes(labelled_crop(text, centres, rows))
     assert steps.shape == (ROWS * COLUMNS,)
     assert {int(i): int(steps[i]) for i in np.flatnonzero(steps != UNKNOWN)} == expected
 
