@@ -56,9 +56,9 @@ def test_a_reader_is_trained_without_the_group_and_measured_on_it(romanian, tmp_
     drawn: list[str] = []
     spied = batches.step_classes
 
-    def spy(crop: LabelledCrop, frame: np.ndarray) -> np.ndarray:
+    def spy(crop: LabelledCrop) -> np.ndarray:
         drawn.append(crop.region)
-        return spied(crop, frame)
+        return spied(crop)
 
     monkeypatch.setattr(batches, "step_classes", spy)
     monkeypatch.setattr("train.evaluation.leave_out.RENDERED", 2)

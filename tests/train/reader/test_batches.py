@@ -1,21 +1,30 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
-from train.reader.batch_augmentation import augmented_batch
-from train.reader.batches import UNKNOWN, Mix, batches, step_classes
+from train.reader.batch_augmentation import augmented_batch, reframed
+from train.reader.batches import UNKNOWN, Mix, batches, plate_frame, step_classes
 from train.reader.platenet import COLUMNS, HEIGHT, ROWS, WIDTH
 from train.reader.reader_weights import SPEC
+from train.reader.rectifier import MARGINS
 from train.synth.rendering import LabelledCrop
 
 IDENTITY = np.array([[1.0, 0, 0], [0, 1, 0]])
+SQUARE = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], np.float32)
+WHOLE = 0.5 + 0.5 * SQUARE / MARGINS
+"""Corners of a plate whose frame is the whole crop."""
 
 
 def labelled_crop(
-    text: str, centres: list[tuple[float, float]], rows: tuple[int, ...]
+    text: str,
+    centres: list[tuple[float, float]],
+    rows: tuple[int, ...],
+    corners: np.ndarray = WHOLE,
 ) -> LabelledCrop:
     image = np.zeros((20, 60, 3), np.uint8)
-    return LabelledCrop(image, text, np.array(centres, np.float32).reshape(-1, 2), rows, "")
+    points = np.array(centres, np.float32).reshape(-1, 2)
+    return LabelledCrop(image, text, points, rows, "", corners)
 
 
 @pytest.mark.parametrize(
@@ -46,26 +55,38 @@ def test_a_character_sets_the_step_of_its_centre_and_a_blank_separates_equal_one
     assert {int(i): int(steps[i]) for i in np.flatnonzero(steps != UNKNOWN)} == expected
 
 
-def test_steps_follow_the_frame_of_an_augmented_crop(monkeypatch):
-    monkeypatch.setattr("train.reader.batch_augmentation.NEGATIVE", 0)
-    monkeypatch.setattr("train.reader.batch_augmentation.UNEVEN", 0)
-    crops = torch.zeros(256, 3, HEIGHT, WIDTH)
-    crops[:, :, 18:30, 40:46] = 250
-    seen, frames = augmented_batch(crops, np.random.default_rng(0))
-    light = seen.mean(dim=(1, 2)).numpy()
-    light -= light.min(axis=1, keepdims=True)
-    shown = light @ np.arange(0.5, WIDTH) / light.sum(axis=1) / WIDTH * COLUMNS
-    dot = labelled_crop("A", [(43 / WIDTH, 0.5)], (0,))
-    stepped = np.array([np.flatnonzero(step_classes(dot, frame) == 11)[0] for frame in frames])
-    assert np.abs(stepped + 0.5 - shown).max() < 0.9
-    assert stepped.std() > 1
+def test_steps_follow_the_plate_and_not_the_crop():
+    middles = [(0.51, 0.4), (0.76, 0.5), (0.99, 0.6)]
+    half = np.array([(0.5, 0.2), (1, 0.4), (1, 0.9), (0.5, 0.7)], np.float32)
+    steps = step_classes(labelled_crop("A1B", middles, (0, 0, 0), half))
+    assert np.flatnonzero(steps != UNKNOWN).tolist() == [1, 18, 34]
 
 
-def test_a_character_that_is_cut_off_sets_no_step():
-    left, right = (np.array([[1.0, 0, shift], [0, 1, 0]]) for shift in (0.5, -0.5))
-    crop = labelled_crop("ABA", [(0.1, 0.5), (0.5, 0.5), (0.9, 0.5)], (0, 0, 0))
-    assert np.flatnonzero(step_classes(crop, left) != UNKNOWN).tolist() == [9, 23]
-    assert np.flatnonzero(step_classes(crop, right) != UNKNOWN).tolist() == [12, 27]
+def test_resampling_an_augmented_crop_to_the_frame_of_its_plate_undoes_the_augmentation(
+    monkeypatch,
+):
+    monkeypatch.setattr("train.reader.batch_augmentation._relit", lambda crops, _: crops)
+    corners = np.array([(0.2, 0.1), (0.9, 0.3), (0.85, 0.9), (0.15, 0.7)], np.float32)
+    crop = labelled_crop("A", [(0.5, 0.5)], (0,), corners)
+    pattern = torch.rand(1, 1, 6, 9) * 255
+    image = functional.interpolate(pattern, (HEIGHT, WIDTH), mode="bicubic").expand(64, 3, -1, -1)
+    seen, frames = augmented_batch(image, np.random.default_rng(0))
+
+    def resampled(crops: torch.Tensor, frames: list[np.ndarray]) -> torch.Tensor:
+        grid = functional.affine_grid(
+            torch.from_numpy(np.stack(frames)).float(), list(crops.shape), align_corners=False
+        )
+        return functional.grid_sample(crops, grid, padding_mode="border", align_corners=False)
+
+    upright = resampled(image, [plate_frame(crop, IDENTITY)] * 64)
+    undone = resampled(seen, [plate_frame(crop, frame) for frame in frames])
+    inner = (undone - upright).abs()[..., 12:-12, 36:-36].mean(dim=(1, 2, 3))
+    assert (seen - image).abs().mean() > 10
+    assert float(inner.median()) < 2
+
+
+def test_a_crop_without_corners_has_no_frame():
+    assert np.isnan(plate_frame(LabelledCrop(np.zeros((20, 60, 3), np.uint8)), IDENTITY)).all()
 
 
 def test_a_frame_that_would_cut_a_character_off_is_not_applied():
@@ -76,9 +97,11 @@ def test_a_frame_that_would_cut_a_character_off_is_not_applied():
     as_they_are = (frames == IDENTITY).all(axis=(1, 2))
     assert 20 < as_they_are.sum() < 200
     assert (frames[~as_they_are] == free[~as_they_are]).all()
-    plate = labelled_crop("A1B", centres.tolist(), (0, 0, 0))
-    assert {np.count_nonzero(step_classes(plate, frame) > 0) for frame in frames} == {3}
-    assert {np.count_nonzero(step_classes(plate, frame) > 0) for frame in free} >= {2, 3}
+    kept, lost = (
+        [(np.abs(reframed(centres, frame)) <= 1).all() for frame in each] for each in (frames, free)
+    )
+    assert all(kept)
+    assert not all(lost)
 
 
 def test_augmented_crops_stay_in_range_and_some_are_grey():
