@@ -86,10 +86,14 @@ class UnknownGroupError(click.ClickException):
     exit_code = 2
 
 
-def _group(_context: click.Context, _option: click.Parameter, name: str | None) -> str | None:
-    if name is not None and name not in GROUPS:
-        raise UnknownGroupError(f"--leave-out {name!r}: unknown group; known: {' '.join(GROUPS)}")
-    return name
+def _groups(
+    _context: click.Context, _option: click.Parameter, names: tuple[str, ...]
+) -> tuple[str, ...]:
+    for name in names:
+        if name not in GROUPS:
+            known = " ".join(GROUPS)
+            raise UnknownGroupError(f"--leave-out {name!r}: unknown group; known: {known}")
+    return names
 
 
 @click.command(epilog=example("evaluate --held-out my-images --bundle my-bundle"))
@@ -129,9 +133,10 @@ def _group(_context: click.Context, _option: click.Parameter, name: str | None) 
 @click.option(
     "--leave-out",
     metavar="GROUP",
-    callback=_group,
+    multiple=True,
+    callback=_groups,
     help=f"Train a reader on the folders without a group of plates first, and measure it on these: "
-    f"{', '.join(GROUPS)}. The report's folder holds its checkpoint, and --bundle is not used.",
+    f"{', '.join(GROUPS)}; repeatable. The report's folder holds its checkpoint, and --bundle is not used.",
 )
 @click.option("--minutes", default=20.0, help="For --leave-out: duration of the training.")
 @click.option("--store", type=FOLDER, help="For --leave-out: file of `train synth`.")
@@ -141,13 +146,17 @@ def _group(_context: click.Context, _option: click.Parameter, name: str | None) 
     help="For --leave-out: weights that do not know the group, to start from.  [default: random]",
 )
 def evaluate(
-    leave_out: str | None, minutes: float, store: Path | None, base: Path | None, **options: Any
+    leave_out: tuple[str, ...],
+    minutes: float,
+    store: Path | None,
+    base: Path | None,
+    **options: Any,
 ) -> None:
     """Measures the accuracy of a bundle on labelled images.
 
     Plates are found and read with the code of the device.
     """
-    if leave_out is not None:
+    if leave_out:
         folders = (*options["folders"], *options["crops"])
         _leave_out(LeaveOutRun(leave_out, folders, options["out"], minutes, store, base))
         return

@@ -1,4 +1,4 @@
-"""Trains a reader without a group of plates, then measures it on them and on the others.
+"""Trains a reader without groups of plates, then measures it on each group and on the others.
 
 Choices between recipes are made here, so that they are not fitted to the evaluation's images.
 """
@@ -25,7 +25,7 @@ from train.synth.crop_database import CropDatabase
 from train.synth.rendering import LabelledCrop, render_crop
 
 RENDERED = 400
-"""Rendered plates of the group, and of all others, that are read."""
+"""Rendered plates of each group, and of all others, that are read."""
 SEED = 7001
 """Seed of these plates. No training uses it."""
 LR = 1e-3
@@ -36,7 +36,7 @@ REAL = 0.25
 
 @dataclass(frozen=True)
 class PartAccuracy:
-    """Accuracy on plates of the group or on the others, read once in their true boxes."""
+    """Accuracy on plates of a group or on the others, read once in their true boxes."""
 
     name: str
     plates: int
@@ -49,9 +49,13 @@ def leave_out(run: LeaveOutRun) -> list[PartAccuracy]:
 
     Raises TrainError if the data, the store or a checkpoint cannot be used.
     """
-    holds = partial(_holds, GROUPS[run.group])
+    holds = {name: partial(_holds, GROUPS[name]) for name in run.groups}
+
+    def is_left_out(plate: RealPlate | LabelledCrop) -> bool:
+        return any(holds_plate(plate) for holds_plate in holds.values())
+
     trained, held_out = read_plates(run.folders)
-    kept = [plate for plate in trained if not holds(plate)]
+    kept = [plate for plate in trained if not is_left_out(plate)]
     network = PlateNet()
     if run.base:
         load_base(network, run.base)
@@ -60,21 +64,21 @@ def leave_out(run: LeaveOutRun) -> list[PartAccuracy]:
         CropDatabase(run.store) if run.store else None,
         real=REAL,
         size=64,
-        accepts=lambda crop: not holds(crop),
+        accepts=lambda crop: not is_left_out(crop),
     )
     with alone_in(run.out):
         lr = LR / 3 if run.base else LR
         training = Training(network, run.out / "last.pt", minutes=run.minutes, lr=lr)
         training.fit(batches(mix, SPEC, seed=(training.progress.step,)), lambda _: {})
         load_base(network, run.out / "last.pt")
-    real = [plate for plate in (*trained, *held_out) if plate.text and holds(plate)]
-    others = [plate for plate in held_out if plate.text and not holds(plate)]
-    parts: dict[str, Iterable[RealPlate | LabelledCrop]] = {
-        f"{run.group}, real": real,
-        f"{run.group}, rendered": _rendered(holds),
-        "others held out, real": others,
-        "others, rendered": _rendered(lambda crop: not holds(crop)),
-    }
+    real = [plate for plate in (*trained, *held_out) if plate.text]
+    parts: dict[str, Iterable[RealPlate | LabelledCrop]] = {}
+    for name, holds_plate in holds.items():
+        parts[f"{name}, real"] = filter(holds_plate, real)
+        parts[f"{name}, rendered"] = _rendered(holds_plate)
+    others = [plate for plate in held_out if plate.text and not is_left_out(plate)]
+    parts["others held out, real"] = others
+    parts["others, rendered"] = _rendered(lambda crop: not is_left_out(crop))
     network.eval()
     return [each for name, part in parts.items() if (each := _accuracy(network, name, part))]
 

@@ -32,7 +32,7 @@ GROUPS = {
 class LeaveOutRun:
     """Configuration and command line; see `train evaluate --help`."""
 
-    group: str
+    groups: tuple[str, ...]
     folders: tuple[Path, ...]
     out: Path
     minutes: float

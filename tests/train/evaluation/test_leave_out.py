@@ -64,7 +64,7 @@ def test_a_reader_is_trained_without_the_group_and_measured_on_it(romanian, tmp_
     monkeypatch.setattr("train.evaluation.leave_out.RENDERED", 2)
     others = tmp_path / "others"
     romanian.rename(others)
-    run = LeaveOutRun("romania", (others,), tmp_path / "run", minutes=0.001)
+    run = LeaveOutRun(("romania",), (others,), tmp_path / "run", minutes=0.001)
     parts = {part.name: part for part in leave_out(run)}
     assert "ro" not in drawn
     assert len(drawn) >= 64
@@ -75,7 +75,22 @@ def test_a_reader_is_trained_without_the_group_and_measured_on_it(romanian, tmp_
 
 def test_real_plates_of_the_group_are_measured_and_not_trained_on(romanian, tmp_path, monkeypatch):
     monkeypatch.setattr("train.evaluation.leave_out.RENDERED", 1)
-    run = LeaveOutRun("romania", (romanian,), tmp_path / "run", minutes=0.0001)
+    run = LeaveOutRun(("romania",), (romanian,), tmp_path / "run", minutes=0.0001)
     parts = {part.name: part for part in leave_out(run)}
     assert parts["romania, real"].plates == 12
     assert "others held out, real" not in parts
+
+
+def test_several_groups_are_left_out_of_one_training_and_measured_apart(
+    romanian, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("train.evaluation.leave_out.RENDERED", 1)
+    groups = ("romania", "digits")
+    run = LeaveOutRun(groups, (romanian,), tmp_path / "run", minutes=0.0001)
+    plates = {part.name: part.plates for part in leave_out(run)}
+    assert plates == {
+        "romania, real": 12,
+        "romania, rendered": 1,
+        "digits, rendered": 1,
+        "others, rendered": 1,
+    }
