@@ -136,7 +136,8 @@ def _groups(
     multiple=True,
     callback=_groups,
     help=f"Train a reader on the folders without a group of plates first, and measure it on these: "
-    f"{', '.join(GROUPS)}; repeatable. The report's folder holds its checkpoint, and --bundle is not used.",
+    f"{', '.join(GROUPS)}; repeatable. The report's folder holds its checkpoint. --bundle has no "
+    "effect.",
 )
 @click.option("--minutes", default=20.0, help="For --leave-out: duration of the training.")
 @click.option("--store", type=FOLDER, help="For --leave-out: file of `train synth`.")
