@@ -14,7 +14,7 @@ from plateid.models.onnx_reader import to_reader_input
 from train.reader.batch_augmentation import augmented_batch, reframed
 from train.reader.platenet import COLUMNS, ROWS
 from train.reader.real_plates import RealPlate, augmented, background, by_source
-from train.reader.rectifier import frame_of
+from train.reader.rectifier import rectifying_transform
 from train.synth.crop_database import CropDatabase
 from train.synth.rendering import LabelledCrop, render_crop
 
@@ -33,8 +33,8 @@ class Batch:
     steps: Tensor
     """Class of each CTC step where the centre of a rendered character lies, else UNKNOWN; shape
     (N, ROWS * COLUMNS)."""
-    frames: Tensor
-    """Frame of each rendered plate in its crop, as the rectifier returns it; nan if unknown."""
+    transforms: Tensor
+    """What the rectifier must return for each rendered plate, shape (N, 2, 3); nan if unknown."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,10 @@ def batches(mix: Mix, spec: ReaderSpec, *, seed: Sequence[int]) -> Iterator[Batc
         inputs = torch.from_numpy(np.stack([to_reader_input(crop.image, spec) for crop in crops]))
         inputs, frames = augmented_batch(inputs, rng, [crop.centres for crop in crops])
         steps = torch.from_numpy(np.stack([step_classes(crop) for crop in crops]))
-        seen = np.stack([plate_frame(*each) for each in zip(crops, frames, strict=True)])
-        yield Batch(inputs, [crop.text for crop in crops], steps, torch.from_numpy(seen))
+        transforms = np.stack(
+            [expected_transform(*each) for each in zip(crops, frames, strict=True)]
+        )
+        yield Batch(inputs, [crop.text for crop in crops], steps, torch.from_numpy(transforms))
 
 
 def _real(rng: np.random.Generator, plates: Sequence[RealPlate]) -> LabelledCrop:
@@ -76,16 +78,16 @@ def _rendered(rng: np.random.Generator, mix: Mix) -> LabelledCrop:
             return crop
 
 
-def plate_frame(crop: LabelledCrop, frame: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Returns the plate's frame in the augmented crop, shape (2, 3); nan if unknown.
+def expected_transform(crop: LabelledCrop, frame: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Returns what the rectifier must return for the augmented crop, shape (2, 3); nan if unknown.
 
     `frame` is that of the augmented crop, from `augmented_batch`.
     """
     if not len(crop.corners):
         return np.full((2, 3), np.nan, np.float32)
-    plate = frame_of(crop.corners)
-    plate[:, 2] -= frame[:, 2]
-    return np.linalg.solve(frame[:, :2], plate).astype(np.float32)
+    transform = rectifying_transform(crop.corners)
+    transform[:, 2] -= frame[:, 2]
+    return np.linalg.solve(frame[:, :2], transform).astype(np.float32)
 
 
 def step_classes(crop: LabelledCrop) -> NDArray[np.int64]:
@@ -98,7 +100,7 @@ def step_classes(crop: LabelledCrop) -> NDArray[np.int64]:
     steps = np.full((ROWS, COLUMNS), UNKNOWN)
     last = [-1] * ROWS
     if len(crop.centres):
-        across = reframed(crop.centres, frame_of(crop.corners))[:, 0]
+        across = reframed(crop.centres, rectifying_transform(crop.corners))[:, 0]
         columns = np.floor((across + 1) / 2 * COLUMNS).astype(int)
         for character, centre, row in zip(crop.text, columns, crop.rows, strict=True):
             label, before = 1 + CHARSET.index(character), last[row]

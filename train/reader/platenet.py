@@ -60,12 +60,13 @@ class PlateNet(nn.Module):
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """Reads BGR crops, shape (N, 3, HEIGHT, WIDTH), 0 to 255.
 
-        Returns logits, shape (N, ROWS * COLUMNS, CLASSES), and the plates' frames, shape (N, 2, 3).
+        Returns logits, shape (N, ROWS * COLUMNS, CLASSES), and the transforms of the rectifier,
+        shape (N, 2, 3).
         """
-        rectified, frames = self.rectifier(crops / 127.5 - 1.0)
+        rectified, transforms = self.rectifier(crops / 127.5 - 1.0)
         features: Tensor = self.stem(rectified)  # N, C, ROWS, COLUMNS
         steps = self.encoder(features.flatten(2).transpose(1, 2) + self.position)
-        return self.characters(steps), frames
+        return self.characters(steps), transforms
 
 
 class Residual(nn.Module):

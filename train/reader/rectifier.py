@@ -15,33 +15,33 @@ from train.reader.convolution import convolution
 CHANNELS = (16, 32, 64, 96)
 """Channels of the convolutions. The last one has a sixteenth of the crop's height and width."""
 MARGINS = (1.03, 1.06)
-"""Width and height of a frame, relative to the plate: about those of a detector's box."""
+"""Width and height of the rectified crop, relative to the plate: those of a detector's box."""
 SQUARE = np.array([(-1, -1, 1), (1, -1, 1), (1, 1, 1), (-1, 1, 1)], np.float64)
-"""Corners of a frame in its own coordinates, homogeneous: clockwise from top left."""
+"""Corners of the rectified crop, homogeneous, clockwise from top left."""
 
 
-def frame_of(corners: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Returns the frame around a plate, shape (2, 3), as torch's affine_grid takes it.
+def rectifying_transform(corners: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Returns the affine map from the rectified crop to the crop, as torch's affine_grid takes it.
 
-    `corners`, shape (4, 2), are in normalised coordinates (0-1), clockwise from top left. The frame
-    is the least-squares fit of an affine map, so that perspective remains.
+    `corners` of the plate, shape (4, 2), are in normalised coordinates (0-1), clockwise from top
+    left. The map, shape (2, 3), is a least-squares fit, so that perspective remains.
     """
-    frame = (2 * corners.astype(np.float64) - 1).T @ SQUARE / len(SQUARE)
-    frame[:, :2] *= MARGINS
-    return frame
+    transform = (2 * corners.astype(np.float64) - 1).T @ SQUARE / len(SQUARE)
+    transform[:, :2] *= MARGINS
+    return transform
 
 
 class Rectifier(nn.Module):
-    """Finds the plate's frame in each crop, and resamples the crop to it."""
+    """Finds the plate in each crop, and resamples the crop to it."""
 
     def __init__(self, height: int, width: int) -> None:
         """Builds a rectifier of crops of this size. Without training it changes nothing."""
         super().__init__()
         layers = zip((3, *CHANNELS[:-1]), CHANNELS, strict=True)
         self.stem = nn.Sequential(*(convolution(*each, stride=(2, 2)) for each in layers))
-        self.frame = nn.Linear(CHANNELS[-1] * (height // 16) * (width // 16), 6)
-        nn.init.zeros_(self.frame.weight)
-        nn.init.zeros_(self.frame.bias)
+        self.transform = nn.Linear(CHANNELS[-1] * (height // 16) * (width // 16), 6)
+        nn.init.zeros_(self.transform.weight)
+        nn.init.zeros_(self.transform.bias)
         self.size = height, width
         identity = torch.eye(2, 3)[None]
         pixels = functional.affine_grid(identity, [1, 1, height, width], align_corners=False)
@@ -49,10 +49,12 @@ class Rectifier(nn.Module):
         self.register_buffer("grid", grid, persistent=False)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the rectified crops, shape (N, 3, H, W), and their frames, shape (N, 2, 3)."""
+        """Returns rectified crops, shape (N, 3, H, W), and the transforms, shape (N, 2, 3)."""
         features = self.stem(crops).flatten(1).float()
         with torch.autocast("cpu", enabled=False):  # bfloat16 would move pixels
-            frames = self.frame(features).view(-1, 2, 3) + torch.eye(2, 3, device=crops.device)
-            grid = (self.grid @ frames.transpose(1, 2)).view(-1, *self.size, 2)
+            transforms = self.transform(features).view(-1, 2, 3) + torch.eye(
+                2, 3, device=crops.device
+            )
+            grid = (self.grid @ transforms.transpose(1, 2)).view(-1, *self.size, 2)
         rectified = functional.grid_sample(crops, grid, padding_mode="border", align_corners=False)
-        return rectified, frames
+        return rectified, transforms

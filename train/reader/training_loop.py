@@ -38,8 +38,8 @@ POSITION_WEIGHT = 0.5
 """Weight of the loss at known character positions, beside CTC's. CTC alone learns nothing in its
 first 90,000 samples; the positions cut that to a third."""
 
-FRAME_WEIGHT = 2.0
-"""Weight of the loss of the rectifier's frames."""
+TRANSFORM_WEIGHT = 2.0
+"""Weight of the loss of the rectifier's transforms."""
 
 
 @dataclass
@@ -101,8 +101,8 @@ class Training:
         # Flash attention makes a step a quarter slower on a CPU, mostly in the backward pass.
         bfloat16 = torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._bfloat16)
         with sdpa_kernel(SDPBackend.MATH), bfloat16:
-            logits, frames = self._parallel(batch.inputs.to(memory_format=torch.channels_last))
-        loss = reader_loss(logits, frames, batch)
+            logits, transforms = self._parallel(batch.inputs.to(memory_format=torch.channels_last))
+        loss = reader_loss(logits, transforms, batch)
         self._optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self._network.parameters(), CLIP_NORM)
@@ -150,11 +150,12 @@ class Training:
         self.progress = Progress(**saved["progress"])
 
 
-def reader_loss(logits: Tensor, frames: Tensor, batch: Batch) -> Tensor:
-    """Returns the CTC loss (Graves et al., ICML 2006), plus those of known positions and frames."""
+def reader_loss(logits: Tensor, transforms: Tensor, batch: Batch) -> Tensor:
+    """Returns the CTC loss (Graves et al., ICML 2006), plus those of positions and corners."""
     logs = logits.float().log_softmax(dim=2)
-    positions, distance = _position_loss(logs, batch.steps), _frame_loss(frames, batch.frames)
-    return ctc_loss(logs, batch.texts) + POSITION_WEIGHT * positions + FRAME_WEIGHT * distance
+    positions = _position_loss(logs, batch.steps)
+    corners = _transform_loss(transforms, batch.transforms)
+    return ctc_loss(logs, batch.texts) + POSITION_WEIGHT * positions + TRANSFORM_WEIGHT * corners
 
 
 def ctc_loss(logs: Tensor, texts: list[str]) -> Tensor:
@@ -165,10 +166,11 @@ def ctc_loss(logs: Tensor, texts: list[str]) -> Tensor:
     return functional.ctc_loss(logs.transpose(0, 1), targets, steps, lengths, zero_infinity=True)
 
 
-def _frame_loss(frames: Tensor, expected: Tensor) -> Tensor:
-    """Mean distance of the frames' numbers from the expected ones, which may be unknown (nan)."""
+def _transform_loss(transforms: Tensor, expected: Tensor) -> Tensor:
+    """Mean distance of the numbers from the expected ones, which may be unknown (nan)."""
     known = ~expected.isnan()
-    return (frames[known] - expected[known]).abs().mean() if known.any() else frames.sum() * 0
+    distances = (transforms[known] - expected[known]).abs()
+    return distances.mean() if known.any() else transforms.sum() * 0
 
 
 def _position_loss(logs: Tensor, classes: Tensor) -> Tensor:

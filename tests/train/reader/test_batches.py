@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional
 
 from train.reader.batch_augmentation import augmented_batch, reframed
-from train.reader.batches import UNKNOWN, Mix, batches, plate_frame, step_classes
+from train.reader.batches import UNKNOWN, Mix, batches, expected_transform, step_classes
 from train.reader.platenet import COLUMNS, HEIGHT, ROWS, WIDTH
 from train.reader.reader_weights import SPEC
 from train.reader.rectifier import MARGINS
@@ -13,7 +13,7 @@ from train.synth.rendering import LabelledCrop
 IDENTITY = np.array([[1.0, 0, 0], [0, 1, 0]])
 SQUARE = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], np.float32)
 WHOLE = 0.5 + 0.5 * SQUARE / MARGINS
-"""Corners of a plate whose frame is the whole crop."""
+"""Corners of a plate that is rectified already."""
 
 
 def labelled_crop(
@@ -62,7 +62,7 @@ def test_steps_follow_the_plate_and_not_the_crop():
     assert np.flatnonzero(steps != UNKNOWN).tolist() == [1, 18, 34]
 
 
-def test_resampling_an_augmented_crop_to_the_frame_of_its_plate_undoes_the_augmentation(
+def test_rectifying_an_augmented_crop_undoes_the_augmentation(
     monkeypatch,
 ):
     monkeypatch.setattr("train.reader.batch_augmentation._relit", lambda crops, _: crops)
@@ -72,21 +72,23 @@ def test_resampling_an_augmented_crop_to_the_frame_of_its_plate_undoes_the_augme
     image = functional.interpolate(pattern, (HEIGHT, WIDTH), mode="bicubic").expand(64, 3, -1, -1)
     seen, frames = augmented_batch(image, np.random.default_rng(0))
 
-    def resampled(crops: torch.Tensor, frames: list[np.ndarray]) -> torch.Tensor:
+    def resampled(crops: torch.Tensor, transforms: list[np.ndarray]) -> torch.Tensor:
         grid = functional.affine_grid(
-            torch.from_numpy(np.stack(frames)).float(), list(crops.shape), align_corners=False
+            torch.from_numpy(np.stack(transforms)).float(), list(crops.shape), align_corners=False
         )
         return functional.grid_sample(crops, grid, padding_mode="border", align_corners=False)
 
-    upright = resampled(image, [plate_frame(crop, IDENTITY)] * 64)
-    undone = resampled(seen, [plate_frame(crop, frame) for frame in frames])
+    upright = resampled(image, [expected_transform(crop, IDENTITY)] * 64)
+    undone = resampled(seen, [expected_transform(crop, frame) for frame in frames])
     inner = (undone - upright).abs()[..., 12:-12, 36:-36].mean(dim=(1, 2, 3))
     assert (seen - image).abs().mean() > 10
     assert float(inner.median()) < 2
 
 
-def test_a_crop_without_corners_has_no_frame():
-    assert np.isnan(plate_frame(LabelledCrop(np.zeros((20, 60, 3), np.uint8)), IDENTITY)).all()
+def test_a_crop_without_corners_has_no_transform():
+    assert np.isnan(
+        expected_transform(LabelledCrop(np.zeros((20, 60, 3), np.uint8)), IDENTITY)
+    ).all()
 
 
 def test_a_frame_that_would_cut_a_character_off_is_not_applied():

@@ -3,14 +3,14 @@ import pytest
 import torch
 
 from train.reader.platenet import HEIGHT, WIDTH
-from train.reader.rectifier import MARGINS, Rectifier, frame_of
+from train.reader.rectifier import MARGINS, Rectifier, rectifying_transform
 
 
 def test_an_untrained_rectifier_changes_nothing():
     crops = torch.rand(2, 3, HEIGHT, WIDTH)
-    rectified, frames = Rectifier(HEIGHT, WIDTH).eval()(crops)
+    rectified, transforms = Rectifier(HEIGHT, WIDTH).eval()(crops)
     assert torch.allclose(rectified, crops, atol=1e-4)
-    assert torch.equal(frames, torch.eye(2, 3).expand(2, -1, -1))
+    assert torch.equal(transforms, torch.eye(2, 3).expand(2, -1, -1))
 
 
 @pytest.mark.parametrize(
@@ -21,13 +21,13 @@ def test_an_untrained_rectifier_changes_nothing():
         ([(0, 0), (1, 0.5), (1, 1), (0, 0.5)], [[1, 0, 0], [0.5, 0.5, 0]]),
     ],
 )
-def test_the_frame_of_a_plate_maps_the_square_to_its_corners(corners, expected):
-    frame = frame_of(np.array(corners, np.float32))
-    frame[:, :2] /= MARGINS
-    assert np.allclose(frame, expected)
+def test_the_transform_of_a_plate_maps_the_square_to_its_corners(corners, expected):
+    transform = rectifying_transform(np.array(corners, np.float32))
+    transform[:, :2] /= MARGINS
+    assert np.allclose(transform, expected)
 
 
-def test_a_rectifier_learns_the_frames_of_tilted_plates():
+def test_a_rectifier_learns_the_transforms_of_tilted_plates():
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     rectifier = Rectifier(HEIGHT, WIDTH)

@@ -24,23 +24,27 @@ def test_only_known_character_positions_add_to_the_loss():
     unknown = torch.full((1, 4), UNKNOWN)
     right, wrong = unknown.clone(), unknown.clone()
     right[0, 1], wrong[0, 1] = A, C
-    frame = torch.eye(2, 3)[None]
+    transform = torch.eye(2, 3)[None]
     no_positions, at_a, at_c = (
-        float(reader_loss(logits, frame, Batch(torch.zeros(1), ["AB"], steps, frame * torch.nan)))
+        float(
+            reader_loss(
+                logits, transform, Batch(torch.zeros(1), ["AB"], steps, transform * torch.nan)
+            )
+        )
         for steps in (unknown, right, wrong)
     )
     assert no_positions == float(ctc_loss(logits.log_softmax(dim=2), ["AB"]))
     assert no_positions <= at_a < at_c
 
 
-def test_only_known_frames_add_to_the_loss():
+def test_only_known_transforms_add_to_the_loss():
     logits = torch.stack([logs(BLANK, A, BLANK, B)] * 2)
     steps, found = torch.full((2, 4), UNKNOWN), torch.eye(2, 3).repeat(2, 1, 1)
     unknown = torch.full((2, 2, 3), torch.nan)
     near, far = unknown.clone(), unknown.clone()
     near[1], far[1] = 1.1 * found[1], 1.5 * found[1]
     losses = [
-        float(reader_loss(logits, found, Batch(torch.zeros(2), ["AB"] * 2, steps, frames)))
-        for frames in (unknown, near, far)
+        float(reader_loss(logits, found, Batch(torch.zeros(2), ["AB"] * 2, steps, transforms)))
+        for transforms in (unknown, near, far)
     ]
     assert losses[0] < losses[1] < losses[2]
