@@ -14,8 +14,9 @@ from train.reader.convolution import convolution
 
 CHANNELS = (16, 32, 64, 96)
 """Channels of the convolutions. The last one has a sixteenth of the crop's height and width."""
-MARGINS = (1.03, 1.06)
-"""Width and height of the rectified crop, relative to the plate: those of a detector's box."""
+MARGINS = (1.08, 1.12)
+"""Width and height of the rectified crop, relative to the plate. With 1.03 and 1.06, errors of the
+rectifier cut the first character off."""
 SQUARE = np.array([(-1, -1, 1), (1, -1, 1), (1, 1, 1), (-1, 1, 1)], np.float64)
 """Corners of the rectified crop, homogeneous, clockwise from top left."""
 
