@@ -10,7 +10,8 @@ from train.synth.layouts import layouts
 from train.synth.rendering import LabelledCrop
 
 FREE = next(each for each in layouts() if "*" in each.plates[0].patterns)
-IDENTITY = np.array([[1.0, 0, 0], [0, 1, 0]])
+WHOLE = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], np.float32)
+"""Corners of a plate that fills its crop."""
 
 
 @pytest.mark.parametrize("pattern", ["*", "* / *"])
@@ -49,6 +50,7 @@ def test_twelve_characters_in_pairs_fit_into_one_row_of_steps():
         size = plate.image.shape[1::-1]
         centres = (plate.boxes[:, :2] + plate.boxes[:, 2:]) / 2 / size
         text = "".join(digit * 2 for digit in plate.text[::2])
-        steps = step_classes(LabelledCrop(plate.image, text, centres, plate.rows), IDENTITY)
+        crop = LabelledCrop(plate.image, text, centres, plate.rows, corners=WHOLE)
+        steps = step_classes(crop)
         certain = np.eye(CLASSES, dtype=np.float32)[np.where(steps == UNKNOWN, 0, steps)]
         assert best_text(ctc_positions(certain)) == text
