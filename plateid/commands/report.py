@@ -57,8 +57,6 @@ def _lines(card: ReportCard) -> Iterator[str]:
     yield f"never published   {card.unpublished} of {passes}"
     if card.to_confirm:
         yield f"to confirm        {len(card.to_confirm)}, on the page Report of the web UI"
-    for hour, (seen, missed) in card.hours.items():
-        yield f"{hour:02}:00  {seen:6} published {missed:6} not"
     for light in card.lights:
         yield (
             f"{light.light:6} {light.plates} plates measured: {light.height_px:.0f} px high, "
@@ -66,6 +64,8 @@ def _lines(card: ReportCard) -> Iterator[str]:
         )
     yield from (f"read {read} for {truth}: {count}" for read, truth, count in card.confusions)
     yield from (f"advice: {text}" for text in card.advice)
+    for hour, (seen, missed) in card.hours.items():
+        yield f"{hour:02}:00  {seen:6} published {missed:6} not"
 
 
 def share_text(share: Share) -> str:

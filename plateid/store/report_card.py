@@ -25,7 +25,7 @@ from plateid.store.event_images import plate_box, read_image, snapshot_file
 from plateid.store.history import History
 from plateid.store.labels import Label, Labels
 from plateid.store.snapshot_files import HIDDEN_JPG
-from plateid.store.unpublished import UnpublishedPasses
+from plateid.store.unpublished import HOUR, UnpublishedPasses
 
 SAMPLE = 60
 """Maximum number of passes to confirm: the interval is then 20 points wide at most for 85 % right.
@@ -220,13 +220,12 @@ def published_share(right: int, unknown: int, asked: int, population: int) -> Sh
 
 
 def _hours(first_seen: Iterable[str], unpublished: Mapping[str, int]) -> dict[int, tuple[int, int]]:
-    def local(text: str) -> int:
-        return datetime.fromisoformat(text).astimezone().hour
-
-    seen, missed = Counter(map(local, first_seen)), Counter[int]()
-    for hour, passes in unpublished.items():
-        missed[local(f"{hour}:00Z")] += passes
-    return {hour: (seen[hour], missed[hour]) for hour in sorted(seen | missed)}
+    published, unseen = Counter[int](), Counter[int]()
+    utc = Counter(text[:HOUR] for text in first_seen)
+    for local, by_hour in ((published, utc), (unseen, unpublished)):
+        for hour, passes in by_hour.items():
+            local[datetime.fromisoformat(f"{hour}:00Z").astimezone().hour] += passes
+    return {hour: (published[hour], unseen[hour]) for hour in sorted(published | unseen)}
 
 
 def _lights(sample: Sequence[_Sampled]) -> Iterator[LightCard]:

@@ -26,7 +26,7 @@ def add_passes(device, scene, count):
 
 def test_sample_is_confirmed_on_the_review_page_until_the_report_has_a_hit_rate(device, scene):
     add_passes(device, scene, 3)
-    assert ">Unknown (0 to 100 %)<" in device.text("/report?camera=drive")
+    assert ">Unknown (0 to 100&nbsp;%)<" in device.text("/report?camera=drive")
     address = "/review?sample=1&camera=drive"
     for verdict, left in (("plate", 3), ("plate", 2), ("notplate", 1)):
         text = device.text(address)
@@ -36,7 +36,7 @@ def test_sample_is_confirmed_on_the_review_page_until_the_report_has_a_hit_rate(
         assert headers["Location"] == address
     assert "The sample is confirmed." in device.text(address)
     report = device.text("/report?camera=drive")
-    assert '<dd id="hit-rate">67 % (67 to 67 %)</dd>' in report
+    assert '<dd id="hit-rate">67&nbsp;% (67 to 67&nbsp;%)</dd>' in report
     assert '<dd id="confirmed">2 right, 1 wrong, 0 unknown</dd>' in report
     assert Labels(device.config.store.path).counts()["plate"] == 2
 
