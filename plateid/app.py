@@ -32,10 +32,12 @@ from plateid.store.boot_clock import continue_clock
 from plateid.store.disk import lock_store
 from plateid.store.event_store import EventStore
 from plateid.store.list_file import LISTS_REFUSED, ListFile
+from plateid.store.occupancy import Occupancy
 from plateid.store.open_passes import open_passes, store_stopped_passes
 from plateid.store.privacy import Privacy
 from plateid.store.retention import Retention
 from plateid.store.self_labels import SelfLabels
+from plateid.store.sessions import Sessions
 from plateid.store.snapshot_files import SnapshotFiles, make_room
 from plateid.store.snapshots import Snapshots
 from plateid.store.storage_health import storage_health
@@ -108,6 +110,8 @@ class App:
         self._retention = Retention(config.retention, self._store, self._privacy, clock_synced)
         self._unpublished = UnpublishedPasses(path)
         self._self_labels = SelfLabels(config.privacy, path)
+        sessions = Sessions(path, config.occupancy)
+        self._occupancy = Occupancy(sessions, self._delivery.mqtt.set_occupancy)
         self._gps = Gpsd(config.gps)
         self._heap = HeapTrimmer()
         self._metrics = Metrics(self._health.report)
@@ -158,6 +162,8 @@ class App:
         self._snapshots.check()
         self._unpublished.check(self._recognition.unpublished())
         self._self_labels.check()
+        if self._config.occupancy.enabled:
+            self._occupancy.check()
         self._heap.check()
         self._metrics_server.check()
         self._web.check()
@@ -173,6 +179,8 @@ class App:
         self._health.events.count(event)
         self._backlog.accept(event)
         self._web.publish(event)
+        if self._config.occupancy.enabled:
+            self._occupancy.accept(self._privacy.redacted(event))
         if event.list is not None:
             self._delivery.mqtt.report()
 

@@ -50,7 +50,15 @@ class Delivery:
         self._backlog, store = backlog, backlog.store
         cameras = tuple(camera.name for camera in config.camera)
         images = any(shown != "off" for shown in config.snapshot_policies.values())
-        device = MqttDevice(config.mqtt.prefix, config.device, store.instance, cameras, images)
+        device = MqttDevice(
+            config.mqtt.prefix,
+            config.device,
+            store.instance,
+            cameras,
+            images,
+            config.occupancy.enabled,
+            config.occupancy.capacity is not None,
+        )
         discovery = DiscoveryPublisher(config.homeassistant, device, store, list_names=list_names)
         self.mqtt = MqttPublisher(
             config.mqtt, device, queue=self.mqtt_outbox, discovery=discovery, health=health

@@ -15,7 +15,7 @@ from plateid.config.outputs import (
     WebhookConfig,
 )
 from plateid.config.section import Name, Section
-from plateid.config.service import GpsConfig, MetricsConfig, WebConfig
+from plateid.config.service import GpsConfig, MetricsConfig, OccupancyConfig, WebConfig
 from plateid.config.storage import (
     PrivacyConfig,
     RetentionConfig,
@@ -48,6 +48,7 @@ class Config(Section):
     gps: GpsConfig = GpsConfig()
     metrics: MetricsConfig = MetricsConfig()
     web: WebConfig = WebConfig()
+    occupancy: OccupancyConfig = OccupancyConfig()
 
     @property
     def snapshot_policies(self) -> dict[bool, SnapshotPolicy]:
@@ -99,11 +100,21 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _check_webhook_cameras(self) -> "Config":
+    def _check_camera_names(self) -> "Config":
         known = {camera.name for camera in self.camera}
         for webhook in self.webhook:
             if unknown := sorted(set(webhook.cameras) - known):
                 raise ValueError(f"webhook {webhook.name}: there is no camera {unknown[0]}")
+        if unknown := sorted({*self.occupancy.entry, *self.occupancy.exit} - known):
+            raise ValueError(f"occupancy: there is no camera {unknown[0]}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_occupancy(self) -> "Config":
+        tells_way = any(camera.view.tells_way for camera in self.camera)
+        for key in ("entry", "exit"):
+            if self.occupancy.enabled and not (getattr(self.occupancy, key) or tells_way):
+                raise ValueError(f"occupancy needs {key}, or a camera with line or approaching")
         return self
 
     @model_validator(mode="after")

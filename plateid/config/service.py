@@ -1,10 +1,11 @@
-"""Sections of local services: `[metrics]`, `[web]` and `[gps]`."""
+"""Sections of local services: `[metrics]`, `[web]`, `[gps]` and `[occupancy]`."""
 
 from ipaddress import IPv4Address
 
 from pydantic import Field, StrictBool, StrictInt, model_validator
 
-from plateid.config.section import Address, CredentialPath, Port, Seconds, Section
+from plateid.config.cameras import MAX_CAMERAS
+from plateid.config.section import Address, CredentialPath, Name, Port, Seconds, Section
 
 LOOPBACK = IPv4Address("127.0.0.1")
 """Default address to listen on: only this device can connect."""
@@ -71,3 +72,29 @@ class GpsConfig(Section):
     max_age_s: Seconds = Field(
         default=10.0, description="Seconds after which a position is outdated and left out"
     )
+
+
+class OccupancyConfig(Section):
+    """Section `[occupancy]`: which vehicles are inside."""
+
+    enabled: StrictBool = Field(
+        default=False, description="Keep a session of each vehicle from its entry to its exit"
+    )
+    capacity: StrictInt | None = Field(
+        default=None, ge=1, le=1_000_000, description="Number of places; default: unknown"
+    )
+    entry: tuple[Name, ...] = Field(
+        default=(),
+        max_length=MAX_CAMERAS,
+        description="Cameras at which every vehicle enters. Cameras that are neither here nor in "
+        "`exit` count by direction.way",
+    )
+    exit: tuple[Name, ...] = Field(
+        default=(), max_length=MAX_CAMERAS, description="Cameras at which every vehicle leaves"
+    )
+
+    @model_validator(mode="after")
+    def _check_cameras(self) -> "OccupancyConfig":
+        if both := sorted(set(self.entry) & set(self.exit)):
+            raise ValueError(f"camera {both[0]} is in both entry and exit")
+        return self

@@ -4,7 +4,7 @@ import csv
 import io
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import reduce
 from typing import Any
 
@@ -39,9 +39,13 @@ HEADER = ",".join(COLUMNS)
 
 def event_line(event: Mapping[str, Any]) -> str:
     """Returns the row of an event, which is given as its JSON object, without a line end."""
+    return csv_line(_field(event, path) for path in COLUMNS.values())
+
+
+def csv_line(cells: Iterable[object]) -> str:
+    """Returns a row without a line end; no cell is a formula."""
     line = io.StringIO()
-    cells = (without_formula(_field(event, path)) for path in COLUMNS.values())
-    csv.writer(line).writerow(cells)
+    csv.writer(line).writerow(map(without_formula, cells))
     return line.getvalue().removesuffix("\r\n")
 
 

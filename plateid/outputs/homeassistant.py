@@ -27,7 +27,10 @@ def components(device: MqttDevice, list_names: Iterable[str] = ()) -> dict[str, 
         parts |= {f"{camera}_{key}": part for key, part in _of_camera(device, camera).items()}
         if not device.images:
             del parts[f"{camera}_snapshot"]
-    parts |= {f"listed_{name}": _last_seen(device, name) for name in list_names}
+    for name in list_names:
+        parts[f"listed_{name}"] = _last_seen(device, name)
+        if device.occupancy:
+            parts[f"inside_{name}"] = _presence(device, name)
     return {f"{device_id(device)}_{key}": part for key, part in parts.items()}
 
 
@@ -99,7 +102,19 @@ def _of_camera(device: MqttDevice, camera: str) -> dict[str, Component]:
 
 
 def _of_device(device: MqttDevice) -> dict[str, Component]:
+    topic, counts = device.topic("occupancy"), {"inside": "vehicles inside", "free": "free places"}
+    shown = [*(["inside"] * device.occupancy), *(["free"] * device.capacity)]
     return {
+        key: {
+            "p": "sensor",
+            "name": counts[key],
+            "state_class": "measurement",
+            "state_topic": topic,
+            "value_template": f"{{{{ value_json.{key} }}}}",
+            "icon": "mdi:parking",
+        }
+        for key in shown
+    } | {
         "outbox": _measurement(
             device,
             "outbox",
@@ -165,6 +180,18 @@ def _last_seen(device: MqttDevice, name: str) -> Component:
         "state_topic": device.topic("health"),
         "value_template": f"{{{{ value_json.last_seen[{json.dumps(name, ensure_ascii=False)}] }}}}",
         "icon": "mdi:car-clock",
+    }
+
+
+def _presence(device: MqttDevice, name: str) -> Component:
+    """Says whether a vehicle of a list entry is inside."""
+    quoted = json.dumps(name, ensure_ascii=False)
+    return {
+        "p": "binary_sensor",
+        "name": f"{name} inside",
+        "device_class": "presence",
+        "state_topic": device.topic("occupancy"),
+        "value_template": f"{{{{ 'ON' if {quoted} in value_json.listed else 'OFF' }}}}",
     }
 
 

@@ -101,6 +101,11 @@ class MqttPublisher(threading.Thread):
         if self._retained.change(self._device.topic("disk"), "failed" if failed else "ok"):
             self._pipe.wake()
 
+    def set_occupancy(self, report: str) -> None:
+        """Publishes the occupancy as JSON, if it has changed, and on every connection."""
+        if self._retained.change(self._device.topic("occupancy"), report):
+            self._pipe.wake()
+
     def set_snapshot(self, camera: str, jpeg: bytes) -> None:
         """Publishes an image, before all events that are stored later."""
         self._retained.set_image(self._device.topic(camera, "snapshot"), jpeg)

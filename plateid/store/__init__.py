@@ -16,6 +16,8 @@ labels, label_order                      labels of users; which vehicles to labe
 label_file, label_export, corrections    the file of labels; their data set; what they correct
 self_labels                              labels that sure readings give to far crops
 report_card, unpublished                 how well a camera reads; counts of unpublished passes
+sessions, occupancy                      vehicles inside; their number, published
+side_file                                SQLite files beside the store
 list_file, list_csv                      the list file with undo; its rows
 audit_log                                who changed what, with the values before and after
 """

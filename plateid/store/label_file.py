@@ -1,13 +1,12 @@
 """The SQLite file beside the store that holds labels, self-labels and unpublished passes."""
 
-import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from plateid.errors import StoreError, os_errors_as
+from plateid.store import side_file
 
 LAYOUT = """
     CREATE TABLE IF NOT EXISTS label (
@@ -43,8 +42,6 @@ OLD = """
     DELETE FROM unpublished WHERE hour < coalesce(
         (SELECT substr(min(first_seen), 1, 13) FROM store.event), '')"""
 """Deletes counts from before the history."""
-BUSY_S = 2.0
-"""Longest wait for another process, seconds."""
 
 
 class LabelFile:
@@ -64,17 +61,10 @@ class LabelFile:
     @contextmanager
     def opened(self) -> Iterator[sqlite3.Connection]:
         """Gives a connection to the file, with the store as the read-only schema `store`."""
-        with os_errors_as(StoreError, self.path):
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
-        try:
-            with closing(sqlite3.connect(f"file:{quote(str(self.path))}", uri=True)) as db, db:
-                db.execute(f"PRAGMA busy_timeout = {1000 * BUSY_S:.0f}")
-                db.execute("PRAGMA secure_delete = ON")
-                db.executescript(LAYOUT)
-                db.execute("ATTACH ? AS store", (f"file:{quote(str(self._store))}?mode=ro",))
-                for statement in (*GONE, OLD):
-                    db.execute(statement)
-                db.commit()
-                yield db
-        except sqlite3.Error as error:
-            raise StoreError(self.path, error) from error
+        with side_file.opened(self.path) as db:
+            db.executescript(LAYOUT)
+            db.execute("ATTACH ? AS store", (f"file:{quote(str(self._store))}?mode=ro",))
+            for statement in (*GONE, OLD):
+                db.execute(statement)
+            db.commit()
+            yield db

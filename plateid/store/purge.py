@@ -15,6 +15,7 @@ from plateid.store.event_store import EventStore
 from plateid.store.label_file import LabelFile
 from plateid.store.privacy import key_file, read_key
 from plateid.store.salvage import set_aside_files
+from plateid.store.sessions import Sessions
 from plateid.store.snapshot_files import SnapshotFiles
 
 SELECT = """
@@ -45,15 +46,18 @@ class Purge:
             raise StoreError(path, "does not exist")
         self._path = path
         self._snapshots = SnapshotFiles(path)
+        self._sessions = Sessions(path)
 
     def all(self) -> Purged:
         """Deletes every event."""
         self._snapshots.clear()
+        self._sessions.delete(lambda _: True)
         return self._purge("TRUE")
 
     def before(self, moment: datetime) -> Purged:
         """Deletes the events that were first seen before a moment (aware)."""
         self._snapshots.clear(before=moment.timestamp())
+        self._sessions.delete(lambda session: session.entered_at < rfc3339(moment))
         return self._purge("first_seen < ?", rfc3339(moment), before=moment.timestamp())
 
     def plate(self, text: str) -> Purged:
@@ -63,9 +67,11 @@ class Purge:
         """
         plate = compact(text)
         key = read_key(key_file(self._path))
+        plates = plate, key.digest(plate) if key else plate
+        self._sessions.delete(lambda s: s.plate in plates or compact(s.name) == plate)
         condition = "pass_id IN (SELECT pass_id FROM event WHERE mentions(payload, ?, ?))"
         AuditLog(self._path).forget(plate)
-        return self._purge(condition, plate, key.digest(plate) if key else plate)
+        return self._purge(condition, *plates)
 
     def _purge(self, condition: str, *values: str, before: float = math.inf) -> Purged:
         """Deletes the events of an SQL condition, and set-aside files from before a time."""

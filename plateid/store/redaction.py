@@ -8,6 +8,7 @@ from plateid.store.database import parse_event
 from plateid.store.event_store import EventStore
 from plateid.store.label_file import LabelFile
 from plateid.store.privacy import PlateForm, Privacy
+from plateid.store.sessions import Sessions
 from plateid.store.snapshot_files import SnapshotFiles
 
 BATCH = 200
@@ -63,6 +64,7 @@ class Redaction:
         if self.log_holds_plates:
             self.log_holds_plates = not self._store.empty_log()
         LabelFile(self._store.path).forget()
+        Sessions(self._store.path).redact(self._privacy)
         if failure is not None:
             raise failure
 

@@ -4,12 +4,14 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 
 import structlog
 
 from plateid.config.storage import DAY_S, RetentionConfig
 from plateid.core.clock import CLOCK
 from plateid.core.ids import first_id
+from plateid.core.records import rfc3339
 from plateid.errors import StoreError, os_errors_as
 from plateid.store.audit_log import AuditLog
 from plateid.store.chore import Chore
@@ -17,6 +19,7 @@ from plateid.store.event_store import EventStore
 from plateid.store.privacy import Privacy
 from plateid.store.redaction import Redaction
 from plateid.store.salvage import set_aside_files
+from plateid.store.sessions import Sessions
 from plateid.store.snapshot_files import FIRST_DATED_ID, SnapshotFiles
 
 REDACT_S = 60.0
@@ -95,6 +98,8 @@ class Retention:
                         deleted += db.execute(DELETE, (position, id_)).rowcount
             self._redaction.log_holds_plates = True
             yield
+        limit = rfc3339(datetime.fromtimestamp(not_before, UTC))
+        Sessions(self._store.path).delete(lambda session: "" < session.left_at < limit)
         with os_errors_as(StoreError, self._store.path):
             aside = set_aside_files(self._store.path)
         for file in aside:

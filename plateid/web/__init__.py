@@ -10,6 +10,6 @@ setup_pages                         first steps: cameras, expected countries, br
 camera_pages                        image quality and drawing of a camera
 event_pages, pass_rows, review_pages  search, events and their images; rows of passes; labels
 report_pages                        how well a camera reads
-list_pages                          the list file
+list_pages, inside_pages            the list file; the vehicles inside
 json_api, list_api                  the same data for programs
 """

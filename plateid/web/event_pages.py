@@ -157,13 +157,13 @@ def _list_row(site: Site, row: PassRow) -> int | None:
 def as_csv(request: Request) -> Response:
     """Exports the search results as CSV, one row per pass."""
     found = find_all(site_of(request).history, _query(_fields(request)))
-    return _download(csv_lines(found), "text/csv; charset=utf-8", "events.csv")
+    return download(csv_lines(found), "text/csv; charset=utf-8", "events.csv")
 
 
 def as_json(request: Request) -> Response:
     """Exports the search results as JSON Lines, one event per line."""
     found = find_all(site_of(request).history, _query(_fields(request)))
-    return _download(json_lines(found), "application/x-ndjson", "events.json")
+    return download(json_lines(found), "application/x-ndjson", "events.json")
 
 
 def snapshot(request: Request) -> Response:
@@ -229,6 +229,7 @@ def _fields(request: Request) -> dict[str, str]:
     return {name: value for name, value in request.query_params.items() if value}
 
 
-def _download(lines: Iterator[str], media_type: str, name: str) -> Response:
+def download(lines: Iterator[str], media_type: str, name: str) -> Response:
+    """Returns a file that the browser saves."""
     disposition = {"Content-Disposition": f'attachment; filename="{name}"'}
     return StreamingResponse(lines, media_type=media_type, headers=disposition)

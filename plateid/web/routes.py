@@ -20,6 +20,7 @@ from plateid.web import (
     camera_pages,
     error_pages,
     event_pages,
+    inside_pages,
     json_api,
     list_api,
     list_pages,
@@ -66,6 +67,9 @@ ROUTES = [
     Route("/lists", list_pages.show),
     Route("/lists.csv", list_pages.export),
     Route("/lists", list_pages.change, "write_lists", methods=["POST"]),
+    Route("/inside", inside_pages.show),
+    Route("/inside", inside_pages.change, "write_lists", methods=["POST"]),
+    Route("/inside.csv", inside_pages.as_csv),
     Route("/people", people_pages.show, "admin"),
     Route("/people", people_pages.change, "admin", methods=["POST"]),
     Route("/people/changes", people_pages.changes, "admin"),
@@ -91,6 +95,7 @@ ROUTES = [
         methods=["POST", "PATCH", "DELETE"],
     ),
     Route("/api/v1/labels.zip", review_pages.export, "read_images"),
+    Route("/api/v1/occupancy", inside_pages.as_json),
     Mount("/static", StaticFiles(directory=FOLDER / "static")),
 ]
 

@@ -8,6 +8,7 @@ from contextlib import closing
 
 import pytest
 
+from plateid.store.sessions import Sessions
 from tests.app.test_app import PLATEID, finished, run
 from tests.support.broker import free_port, until
 from tests.support.videos import write_video
@@ -101,3 +102,21 @@ def test_check_counts_listed_plates_and_tests_webhooks(config):
     lines = done.stdout.splitlines()
     assert any(line.startswith("ok    lists") and "1 plate" in line for line in lines), lines
     assert any(line.startswith("FAIL  webhook web") and "nowhere" in line for line in lines), lines
+
+
+def test_occupancy_is_published_and_follows_corrections(config, broker, subscriber):
+    text = config.read_text().replace('name = "gate"', 'name = "gate"\nloop = true')
+    port = text.split("mqtt.port = ")[1].split("\n")[0]
+    occupancy = '\n[occupancy]\nenabled = true\ncapacity = 5\nentry = ["gate"]\nexit = ["yard"]\n'
+    yard = '\n[[camera]]\nname = "yard"\nurl = "rtsp://127.0.0.1:1/"\n'
+    config.write_text(text.replace(port, str(broker.port)) + yard + occupancy)
+    process = run(config)
+    none, one = {"inside": 0, "capacity": 5, "free": 5, "listed": {}}, {"inside": 1, "free": 4}
+    until(lambda: [json.loads(text) for text in subscriber.texts("/occupancy")][:1] == [none])
+    until(lambda: json.loads(subscriber.texts("/occupancy")[-1]).items() >= one.items())
+    assert list(json.loads(subscriber.texts("/occupancy")[-1])["listed"]) == ["Ana"]
+    sessions = Sessions(config.parent / "plateid.sqlite3")
+    sessions.end(sessions.inside()[0].id)
+    until(lambda: json.loads(subscriber.texts("/occupancy")[-1]) == none)
+    process.terminate()
+    assert finished(process)[0] == 0

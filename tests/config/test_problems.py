@@ -38,6 +38,15 @@ def messages(tmp_path, text: str) -> list[str]:
         ("timeout = 1\n", 'line 4: unknown key "camera[0].timeout": did you mean "timeout_s"?'),
         ("[zzz]\n", 'line 4: unknown key "zzz"'),
         (CAMERA, "camera name used twice: gate"),
+        ('[occupancy]\nenabled = true\nentry = ["x"]', "occupancy: there is no camera x"),
+        (
+            "[occupancy]\nenabled = true",
+            "occupancy needs entry, or a camera with line or approaching",
+        ),
+        (
+            '[occupancy]\nenabled = true\nentry = ["gate"]\nexit = ["gate"]',
+            "line 4: occupancy: camera gate is in both entry and exit",
+        ),
         (
             "[events]\nrequire_direction = true",
             "camera gate: events.require_direction needs line or approaching",

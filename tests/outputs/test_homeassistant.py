@@ -57,6 +57,24 @@ def test_every_message_is_valid_and_ids_are_unique(prefix, device, cameras, list
         assert part.get("availability") != []  # the device's last will makes it unavailable
 
 
+def test_occupancy_has_a_count_free_places_and_presence_by_name():
+    device = MqttDevice("plateid", "box", "0a1b2c3d", ("gate",), occupancy=True, capacity=True)
+    parts = components(device, ["Ana", "Bob"])
+    VALIDATOR.validate(json.loads(discovery_payload(device, parts, removed={})))
+    report = '{"inside": 2, "free": 1, "listed": {"Ana": "2026-11-24T12:00:00Z"}}'
+    values = {
+        part["name"]: rendered(part, report)
+        for part in parts.values()
+        if part.get("state_topic") == "plateid/box/occupancy"
+    }
+    assert values == {
+        "vehicles inside": "2",
+        "free places": "1",
+        "Ana inside": "ON",
+        "Bob inside": "OFF",
+    }
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -1,0 +1,184 @@
+"""Sessions: which vehicles are inside, since when, and which have left.
+
+Sessions have a file of their own beside the store, so that the web UI can correct them.
+"""
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from plateid.config.service import OccupancyConfig
+from plateid.core.ids import uuid7
+from plateid.core.lists import distance
+from plateid.core.records import PlateEvent, Way, rfc3339
+from plateid.store import side_file
+from plateid.store.privacy import HASH_DIGITS, Privacy
+
+MAX_EXIT_DISTANCE = 1.0
+"""Maximum distance between the plates of entry and exit: an edit, or four confusable characters."""
+MAX_ENTRY_DISTANCE = 0.5
+"""The same for two entries without an exit between them: neighbours in a fleet differ by 1."""
+MAX_NAMES = 100
+"""Maximum number of names in the report, as many as Home Assistant gets entities for."""
+HASH = re.compile(rf"[0-9A-F]{{{HASH_DIGITS}}}")
+
+
+@dataclass(frozen=True)
+class Session:
+    """The stay of a vehicle.
+
+    Attributes:
+        id: `pass_id` of the entry, or an id of its own.
+        plate: The plate as `[privacy]` keeps it; empty: unknown.
+        name: Name of the list entry, if there is one.
+        camera: Camera of the entry; empty: entered by hand.
+        entered_at, left_at: RFC 3339 times; an empty `left_at` means that the vehicle is inside.
+        exit_id: `pass_id` of the exit; empty: none, or corrected by hand.
+    """
+
+    id: str
+    plate: str
+    name: str
+    camera: str
+    entered_at: str
+    left_at: str = ""
+    exit_id: str = ""
+
+
+COLUMNS = ", ".join(field.name for field in fields(Session))
+LAYOUT = f"""
+    CREATE TABLE IF NOT EXISTS session ({COLUMNS.replace(",", " TEXT NOT NULL,")} TEXT NOT NULL,
+        PRIMARY KEY (id)) STRICT"""
+INSIDE = "left_at = ''"
+
+
+class Sessions:
+    """The sessions of a store. May be used from any thread. Each method may raise StoreError."""
+
+    def __init__(self, store: Path, config: OccupancyConfig | None = None) -> None:
+        self._config = config or OccupancyConfig()
+        self._path = store.with_name(f"{store.name}.sessions")
+
+    def note(self, event: PlateEvent) -> None:
+        """Notes the entry or exit that an event shows.
+
+        A later event of the pass replaces what an earlier one showed.
+        """
+        way, id_ = self._way(event), event.pass_id
+        name = event.list.name if event.list else ""
+        made = Session(id_, event.plate, name, event.camera, rfc3339(event.first_seen))
+        with self._opened() as db:
+            (own, *_), exits = [*_select(db, "id = ?", id_), None], _select(db, "exit_id = ?", id_)
+            inside = _select(db, f"{INSIDE} AND id <> ?", id_)
+            if way != "out":
+                back = [
+                    replace(each, left_at="", exit_id="")
+                    for each in exits
+                    if not _nearest(inside, each, MAX_ENTRY_DISTANCE)
+                ]
+                _store(db, *back)
+                inside += back
+            if way == "in":
+                entry = replace(own, plate=made.plate, name=name) if own else made
+                missed = [] if entry.left_at else _nearest(inside, made, MAX_ENTRY_DISTANCE)
+                _store(db, *(replace(each, left_at=made.entered_at) for each in missed), entry)
+            else:
+                db.execute("DELETE FROM session WHERE id = ?", (id_,))
+            if way == "out" and not exits:
+                unknown = [each for each in inside if not each.plate][:1]
+                left = _nearest(inside, made, MAX_EXIT_DISTANCE) or unknown
+                left_at = rfc3339(event.last_seen)
+                _store(db, *(replace(each, left_at=left_at, exit_id=id_) for each in left))
+
+    def inside(self) -> list[Session]:
+        """Returns the sessions of vehicles that are inside, the longest first."""
+        with self._opened() as db:
+            return _select(db, INSIDE)
+
+    def all(self) -> list[Session]:
+        """Returns all sessions, the oldest first."""
+        with self._opened() as db:
+            return _select(db, "TRUE")
+
+    def add(self, plate: str, name: str) -> None:
+        """Adds a vehicle by hand."""
+        with self._opened() as db:
+            _store(db, Session(uuid7(), plate, name, "", rfc3339(datetime.now(UTC))))
+
+    def end(self, id_: str) -> str:
+        """Notes by hand that a vehicle has left; returns its plate, or nothing if it had before."""
+        with self._opened() as db:
+            ended = _select(db, f"id = ? AND {INSIDE}", id_)
+            _store(db, *(replace(each, left_at=rfc3339(datetime.now(UTC))) for each in ended))
+            return ended[0].plate if ended else ""
+
+    def report(self) -> dict[str, Any]:
+        """Returns the occupancy, and since when vehicles with a name are inside."""
+        inside, capacity = self.inside(), self._config.capacity
+        named = {each.name: each.entered_at for each in reversed(inside) if each.name}
+        return {
+            "inside": len(inside),
+            "capacity": capacity,
+            "free": None if capacity is None else max(0, capacity - len(inside)),
+            "listed": dict(sorted(named.items())[:MAX_NAMES]),
+        }
+
+    def _way(self, event: PlateEvent) -> Way | None:
+        if event.camera in self._config.entry:
+            return "in"
+        if event.camera in self._config.exit:
+            return "out"
+        return event.direction.way if event.direction else None
+
+    def delete(self, is_gone: Callable[[Session], bool]) -> None:
+        """Deletes sessions for which `is_gone` returns true."""
+        if self._path.exists():
+            with self._opened() as db:
+                gone = [(each.id,) for each in _select(db, "TRUE") if is_gone(each)]
+                db.executemany("DELETE FROM session WHERE id = ?", gone)
+
+    def redact(self, privacy: Privacy) -> None:
+        """Hashes or drops plates that `[privacy]` no longer keeps."""
+        if self._path.exists():
+            with self._opened() as db:
+                for each in _select(db, "TRUE"):
+                    plate = privacy.plate(each.plate, listed=bool(each.name))
+                    if plate != each.plate and not HASH.fullmatch(each.plate):
+                        _store(db, replace(each, plate=plate, name=""))
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        """Gives a connection; its changes are made all together or not at all."""
+        with side_file.opened(self._path) as db:
+            db.execute("BEGIN IMMEDIATE")
+            db.execute(LAYOUT)
+            yield db
+
+
+def _select(db: sqlite3.Connection, condition: str, *values: str) -> list[Session]:
+    query = f"SELECT {COLUMNS} FROM session WHERE {condition} ORDER BY entered_at"  # noqa: S608 - constants
+    return [Session(*row) for row in db.execute(query, values)]
+
+
+def _store(db: sqlite3.Connection, *sessions: Session) -> None:
+    """Adds or replaces sessions."""
+    places = ", ".join("?" * len(fields(Session)))
+    rows = map(astuple, sessions)
+    db.executemany(f"INSERT OR REPLACE INTO session VALUES ({places})", rows)  # noqa: S608 - constants
+
+
+def _nearest(sessions: list[Session], seen: Session, at_most: float) -> list[Session]:
+    """Returns the session of the vehicle that was seen, or none; list entries must not differ."""
+    found = [
+        (apart, each.entered_at, each)
+        for each in sessions
+        if seen.plate
+        and (apart := distance(seen.plate, each.plate, at_most=at_most)) <= at_most
+        and (not seen.name or not each.name or seen.name == each.name)
+    ]
+    return [min(found, key=lambda one: one[:2])[-1]] if found else []
