@@ -37,7 +37,6 @@ from plateid.store.open_passes import open_passes, store_stopped_passes
 from plateid.store.privacy import Privacy
 from plateid.store.retention import Retention
 from plateid.store.self_labels import SelfLabels
-from plateid.store.sessions import Sessions
 from plateid.store.snapshot_files import SnapshotFiles, make_room
 from plateid.store.snapshots import Snapshots
 from plateid.store.storage_health import storage_health
@@ -94,11 +93,7 @@ class App:
         self._health = HealthReporter(self._device_health, bundle=self._networks.names.bundle)
         self._backlog = Backlog(self._store)
         self._delivery = Delivery(
-            config,
-            self._backlog,
-            targets,
-            list_names=self._list_names,
-            health=self._health.to_json,
+            config, self._backlog, targets, list_names=self._list_names, health=self._health.to_json
         )
         self._snapshots = Snapshots(
             config.snapshots,
@@ -110,8 +105,7 @@ class App:
         self._retention = Retention(config.retention, self._store, self._privacy, clock_synced)
         self._unpublished = UnpublishedPasses(path)
         self._self_labels = SelfLabels(config.privacy, path)
-        sessions = Sessions(path, config.occupancy)
-        self._occupancy = Occupancy(sessions, self._delivery.mqtt.set_occupancy)
+        self._occupancy = Occupancy(config.occupancy, path, self._delivery.mqtt.set_occupancy)
         self._gps = Gpsd(config.gps)
         self._heap = HeapTrimmer()
         self._metrics = Metrics(self._health.report)
@@ -162,8 +156,7 @@ class App:
         self._snapshots.check()
         self._unpublished.check(self._recognition.unpublished())
         self._self_labels.check()
-        if self._config.occupancy.enabled:
-            self._occupancy.check()
+        self._occupancy.check()
         self._heap.check()
         self._metrics_server.check()
         self._web.check()
@@ -179,8 +172,7 @@ class App:
         self._health.events.count(event)
         self._backlog.accept(event)
         self._web.publish(event)
-        if self._config.occupancy.enabled:
-            self._occupancy.accept(self._privacy.redacted(event))
+        self._occupancy.accept(self._privacy.redacted(event))
         if event.list is not None:
             self._delivery.mqtt.report()
 

@@ -4,8 +4,10 @@ import json
 import threading
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 
 from plateid.backoff import Backoff, Outage
+from plateid.config.service import OccupancyConfig
 from plateid.core.records import PlateEvent
 from plateid.errors import StoreError
 from plateid.store.sessions import Sessions
@@ -15,11 +17,17 @@ MAX_WAITING = 1000
 
 
 class Occupancy:
-    """Notes events in the sessions, in order, also after a failure of the disk. Thread-safe."""
+    """Notes events in the sessions, in order, also after a failure of the disk. Thread-safe.
 
-    def __init__(self, sessions: Sessions, publish: Callable[[str], None]) -> None:
+    Does nothing if `[occupancy]` is off.
+    """
+
+    def __init__(
+        self, config: OccupancyConfig, store: Path, publish: Callable[[str], None]
+    ) -> None:
         """`publish` gets the report as JSON, after each change and each check."""
-        self._sessions = sessions
+        self._enabled = config.enabled
+        self._sessions = Sessions(store, config)
         self._publish = publish
         self._waiting: deque[PlateEvent] = deque(maxlen=MAX_WAITING)
         self._outage = Outage("occupancy", Backoff())
@@ -27,11 +35,14 @@ class Occupancy:
 
     def accept(self, event: PlateEvent) -> None:
         """Notes an event, as `[privacy]` allows to store it."""
-        self._waiting.append(event)
-        self.check()
+        if self._enabled:
+            self._waiting.append(event)
+            self.check()
 
     def check(self) -> None:
         """Notes waiting events. Call it periodically: the web UI may have corrected a session."""
+        if not self._enabled:
+            return
         with self._lock:
             try:
                 while self._waiting:

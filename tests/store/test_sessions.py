@@ -144,9 +144,9 @@ def test_file_is_private_and_a_broken_one_is_an_error(sessions, store):
         sessions.inside()
 
 
-def test_events_of_a_full_disk_are_noted_later_in_order(sessions):
+def test_events_of_a_full_disk_are_noted_later_in_order(sessions, store):
     reports = []
-    occupancy = Occupancy(sessions, reports.append)
+    occupancy = Occupancy(OccupancyConfig(enabled=True), store.path, reports.append)
     occupancy.accept(at_gate("AB12CDE", "in", 1))
     with full_disk():
         occupancy.accept(at_gate("AB12CDE", "out", 2))
