@@ -20,9 +20,9 @@ from plateid.errors import SourceError
 
 BACKOFF = Backoff(cap_s=3.0)
 """Short waits: a camera that is back delivers frames within ten seconds, opening it included."""
-STALL_TIMEOUTS = 4
-"""Time-outs without a frame after which a camera has stalled. A network stream ends by itself after
-three; a V4L2 device may block for ever."""
+STALL_TIMEOUTS = 2.5
+"""Time-outs without a frame after which a camera has stalled: it is offline within ten seconds. A
+network stream ends by itself after three; a V4L2 device may block for ever."""
 
 log = structlog.get_logger()
 

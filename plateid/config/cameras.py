@@ -105,7 +105,7 @@ class CameraConfig(Section):
         gt=0,
         le=60,
         description="Seconds without a frame after which the camera is offline and is reopened "
-        "(a USB camera that blocks: four times as long, without reopening). Use 10 for a server "
+        "(a USB camera that blocks: 2.5 times as long, without reopening). Use 10 for a server "
         "that starts its source on demand, such as go2rtc",
     )
     size: FrameSize | None = Field(

@@ -226,6 +226,7 @@ def test_camera_that_blocks_from_the_start_is_reported_offline():
     watched.camera.report_stall()
     watched.camera.report_stall()
     assert watched.statuses == [False]
+    assert watched.camera.failure == "no frame for 0 s"
 
 
 def test_unexpected_exception_is_raised_and_closes_the_mailbox(video):
