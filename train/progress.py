@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress, track
 
 INTERVAL_S = 30.0
 """Shortest time between two plain lines, seconds."""
@@ -27,6 +27,21 @@ def tracked(items: Iterable[Item], title: str, *, total: int | None = None) -> I
         if is_due():
             of_all = f" of {total}" if total else ""
             print(f"{title}: {count}{of_all}", file=sys.stderr, flush=True)
+
+
+def timed(items: Iterable[Item], title: str, total_s: float) -> Iterator[Item]:
+    """Yields items, and shows how much of a step's time has passed, and how much is left."""
+    console, began = Console(stderr=True), time.monotonic()
+    is_due = interval_passed(INTERVAL_S)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=total_s)
+        for item in items:
+            yield item
+            passed_s = time.monotonic() - began
+            bar.update(task, completed=passed_s)
+            if not console.is_terminal and is_due():
+                left_min = max(0.0, total_s - passed_s) / 60
+                print(f"{title}: {left_min:.1f} min left", file=sys.stderr, flush=True)
 
 
 def interval_passed(interval_s: float) -> Callable[[], bool]:

@@ -5,7 +5,9 @@ from typing import Any
 
 import click
 
-from train.cli_options import COUNT, DATA, FOLDER, SEED, SHARE, SIDE, example
+from plateid.errors import PlateidError
+from train.cli_options import COUNT, DATA, FOLDER, SEED, SHARE, SIDE, example, to_bundle
+from train.train_error import TrainError
 
 # Each command imports its modules when it runs, because torch loads slowly.
 # ruff: noqa: PLC0415
@@ -133,6 +135,7 @@ def synth(
     from train.reader.real_plates import appearance_of
     from train.synth.crop_database import fill_crop_database
     from train.synth.crop_folder import write_crop_folder
+    from train.synth.rendering import RenderPlan
 
     if not (sheet or out or plates):
         raise click.UsageError("give --sheet, --out or --plates")
@@ -143,6 +146,70 @@ def synth(
     if sheet:
         write_contact_sheet(sheet, beside=beside, seed=options["seed"])
     if out:
-        fill_crop_database(out, **options)
+        fill_crop_database(out, options["count"], RenderPlan(options["seed"], options["workers"]))
     if plates:
         write_crop_folder(plates, like=appearance_of(like) if like else None, **options)
+
+
+class BadInputError(click.ClickException):
+    """Labels, a base or an option that `train learn` cannot use."""
+
+    exit_code = 2
+
+
+class GateError(click.ClickException):
+    """The new network is not better, or has forgotten other plates."""
+
+    exit_code = 3
+
+
+@click.command(epilog=example("learn --data my-plates --out my-bundle"))
+@click.option(
+    "--data",
+    type=FOLDER,
+    multiple=True,
+    help="Folder or labels.zip of labelled plates; repeatable.",
+)
+@click.option(
+    "--device",
+    "devices",
+    multiple=True,
+    metavar="URL",
+    help="Device whose labels are downloaded, such as http://gate.local:8480; repeatable.",
+)
+@click.option("--token-file", type=FOLDER, help="File with the API token of the devices.")
+@click.option("--base", type=to_bundle, default="default", help="Bundle to start from.")
+@click.option(
+    "--keep",
+    multiple=True,
+    type=FOLDER,
+    help="Folder of labelled plates that must stay readable; repeatable.",
+)
+@click.option("--minutes", default=45.0, help="Duration of the whole command.")
+@click.option("--trust", is_flag=True, help="Use suspicious labels as well.")
+@click.option("--force", is_flag=True, help="Write the bundle although the gate refuses it.")
+@click.option("--processes", type=COUNT, help="Parallel processes.  [default: one per core]")
+@click.option("--out", type=FOLDER, required=True, help="Folder of the new bundle.")
+def learn(
+    data: tuple[Path, ...], devices: tuple[str, ...], token_file: Path | None, **options: Any
+) -> None:
+    """Teaches a bundle the plates of your country from 20 or more labels.
+
+    The same command resumes an interrupted run. It exits with 3 and writes no bundle if the gate
+    finds no gain on held-out plates, or that other plates are forgotten. OUT/report.html is the
+    proof.
+    """
+    from train.learn.gather import Sources
+    from train.learn.learning import RefusedError
+    from train.learn.learning import learn as learn_plates
+    from train.learn.learning_run import LearningRun
+
+    if not (data or devices):
+        raise click.UsageError("give --data or --device")
+    try:
+        out = learn_plates(LearningRun(Sources(data, devices, token_file), **options))
+    except RefusedError as error:
+        raise GateError(str(error)) from error
+    except (TrainError, PlateidError) as error:
+        raise BadInputError(str(error)) from error
+    click.echo(f"{out}: report.html has the proof")

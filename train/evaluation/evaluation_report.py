@@ -119,25 +119,30 @@ def _reader_record(reader: ReaderResults, wrong: Sequence[ReadResult]) -> dict[s
     }
 
 
-def _html(
-    evaluation: Evaluation, images: Sequence[ErroneousImage], wrong: Sequence[ReadResult]
-) -> str:
-    """Returns the page, with its images embedded."""
+def page_template(path: Path) -> jinja2.Template:
+    """Returns a template of a page, which may extend `page.html.j2` of this folder."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader([path.parent, Path(__file__).parent]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["base64"] = lambda data: base64.b64encode(data).decode()
+    return environment.get_template(path.name)
+
+
+def _html(
+    evaluation: Evaluation, images: Sequence[ErroneousImage], wrong: Sequence[ReadResult]
+) -> str:
+    """Returns the page, with its images embedded."""
     reader = evaluation.reader
     charts = {}
     if evaluation.results:
         charts["Detector"] = Markup(precision_recall(evaluation))  # noqa: S704 - is escaped
     if reader:
         charts["Confidence"] = Markup(reliability(calibrations(reader)))  # noqa: S704 - is escaped
-    return environment.get_template("report.html.j2").render(
+    return page_template(Path(__file__).with_name("report.html.j2")).render(
         charts=charts,
         command=_command(),
         evaluation=evaluation,

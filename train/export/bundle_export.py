@@ -14,6 +14,7 @@ from train.export.onnx_networks import OnnxFormat, Precision, export_detector, e
 from train.manifest.bundle_toml import edit_bundle_toml, set_hashes
 from train.manifest.weight_origin import averaged_with, detector_origin, reader_origin
 from train.reader.reader_weights import SPEC, average_with, trained_reader
+from train.reader.real_plates import read_plates
 from train.train_error import TrainError
 
 
@@ -96,7 +97,8 @@ def _new_reader(export: Export, folder: Path) -> dict[str, Any]:
         return {}
     network, precision = trained_reader(export.reader), export.precision or "float16"
     average_with(network, export.average_with)
-    export_reader(network, folder / "reader.onnx", precision=precision, data=export.data)
+    plates = read_plates([Path(each) for each in export.data]) if precision == "int8" else ((), ())
+    export_reader(network, folder / "reader.onnx", precision=precision, plates=plates)
     origin = reader_origin(export.reader) + averaged_with("reader", *export.average_with)
     spec = SPEC.model_dump(exclude={"file", "sha256", "name"})
     return spec | {"precision": precision, "origin": origin}

@@ -12,13 +12,15 @@ from train.export.float16_weights import store_as_float16
 from train.export.quantise import Array, Plan, quantise
 from train.reader.held_out_accuracy import correct_reads
 from train.reader.reader_weights import KEPT, SPEC
-from train.reader.real_plates import RealPlate, augmented, by_source, read_plates
+from train.reader.real_plates import RealPlate, augmented, by_source
 from train.train_error import TrainError
 
 CROPS = 512
 """Number of crops to calibrate with; each source gives the same number."""
 MAX_LOSS, MIN_LOST = 0.01, 1
 """Largest loss of held-out plates: a share of them, or one, whichever is more."""
+TwoSides = tuple[Sequence[RealPlate], Sequence[RealPlate]]
+"""Plates to calibrate with, and held-out plates."""
 OPERATORS = ("Conv", "Relu", "Add")
 """Operators that are quantised."""
 RECTIFIER = "/rectifier/"
@@ -27,19 +29,17 @@ CONVOLUTIONAL = {"Conv", "Relu"}
 """Operators that make both inputs of an Add that is quantised."""
 
 
-def quantise_reader(path: Path, data: Sequence[str]) -> None:
+def quantise_reader(path: Path, plates: TwoSides) -> None:
     """Quantises the float32 reader at `path` in place.
 
-    The trained weights stay in the file as well, unused: training goes on from them. Of the
-    transcribed plates, the training part calibrates and the held-out part measures. Raises
-    TrainError if none is held out, or too many fewer of them are read.
+    The trained weights stay in the file as well, unused: training goes on from them. Of the plates
+    that have a text, those of the first side calibrate and those of the second measure. Raises
+    TrainError if there is none to measure, or too many fewer are read.
     """
-    training, held_out = (
-        [plate for plate in side if plate.text]
-        for side in read_plates([Path(folder) for folder in data])
-    )
+    training, held_out = ([plate for plate in side if plate.text] for side in plates)
     if not held_out:
-        raise TrainError(f"{', '.join(data)}: no plate with a text is held out to check INT8 with")
+        names = ", ".join(sorted({plate.source for plate in training}))
+        raise TrainError(f"{names}: no plate with a text is held out to check INT8 with")
     exact = path.with_suffix(".float.onnx")
     path.replace(exact)
     quantise(exact, path, _inputs(training), Plan(OPERATORS, _in_float))
@@ -47,8 +47,8 @@ def quantise_reader(path: Path, data: Sequence[str]) -> None:
     _keep_weights(exact, path)
     before, after = (_count_correct(each, held_out) for each in (exact, path))
     if before - after > max(MIN_LOST, MAX_LOSS * len(held_out)):
-        plates = f"{after} of {len(held_out)} held-out plates are read correctly"
-        raise TrainError(f"{path}: {plates} with INT8, {before} with float32")
+        read = f"{after} of {len(held_out)} held-out plates are read correctly"
+        raise TrainError(f"{path}: {read} with INT8, {before} with float32")
     exact.unlink()
 
 

@@ -19,7 +19,7 @@ from train.export.best_candidates import BestCandidates
 from train.export.float16_weights import store_as_float16
 from train.export.int8_detector import quantise_detector
 from train.export.int8_layout import Int8Candidates
-from train.export.int8_reader import quantise_reader
+from train.export.int8_reader import TwoSides, quantise_reader
 from train.export.torch_parity import Array, check_candidates, check_equal, demo_frame, infer
 from train.reader.platenet import PlateNet
 from train.reader.reader_weights import SPEC, ExportedReader
@@ -79,12 +79,12 @@ def export_detector(
 
 
 def export_reader(
-    reader: PlateNet, out: Path, *, precision: Precision, data: Sequence[str]
+    reader: PlateNet, out: Path, *, precision: Precision, plates: TwoSides = ((), ())
 ) -> None:
     """Writes a reader for batches of any size.
 
-    `data` are folders of transcribed plates, for "int8". Raises TrainError if ONNX Runtime differs
-    from torch, or INT8 costs accuracy.
+    `plates` are for "int8". Raises TrainError if ONNX Runtime differs from torch, or INT8 costs
+    accuracy.
     """
     network = ExportedReader(reader).eval()
     strips = np.split(demo_frame(SPEC.width, STRIPS * SPEC.height), STRIPS)
@@ -106,7 +106,7 @@ def export_reader(
         store_as_float16(out)
         check_equal(out, infer(out, inputs), expected, tolerance=TOLERANCE_FLOAT16)
     elif precision == "int8":
-        quantise_reader(out, data)
+        quantise_reader(out, plates)
 
 
 def _export_checked(network: nn.Module, inputs: Array, out: Path) -> Array:

@@ -27,14 +27,14 @@ def write_contact_sheet(path: Path, *, beside: Path | None, seed: int) -> None:
         plates, _ = read_plates([beside])
         crops += [augmented(rng, plates[rng.integers(len(plates))]) for _ in range(COUNT)]
     try:
-        written = cv2.imwrite(str(path), _contact_sheet(crops))
+        written = cv2.imwrite(str(path), contact_sheet(crops))
     except cv2.error as error:  # not the suffix of an image format
         raise TrainError(f"{path}: {error.err}") from error
     if not written:
         raise TrainError(f"{path}: cannot be written")
 
 
-def _contact_sheet(crops: Iterable[LabelledCrop]) -> Image:
+def contact_sheet(crops: Iterable[LabelledCrop]) -> Image:
     """Returns a grid of crops, each scaled to fit its cell."""
     cells = [_cell(crop) for crop in crops]
     cells += [np.zeros_like(cells[0])] * (-len(cells) % COLUMNS)

@@ -12,6 +12,7 @@ import numpy as np
 from plateid.capture.images import read_image
 from plateid.core.geometry import expanded
 from plateid.core.records import Box, Image
+from train.dataset.formats.image_labels import LabelledBox
 from train.dataset.labelled_image import LabelledImage
 from train.dataset.splits import load_crops
 from train.synth.appearance import AppearanceLimits
@@ -48,6 +49,12 @@ class RealPlate:
     lines: int = 1
 
 
+def whole_crop(image: Image, text: str, source: str) -> RealPlate:
+    """Returns a plate whose image shows nothing else."""
+    height, width = image.shape[:2]
+    return RealPlate(image, (0, 0, width, height), text, source)
+
+
 def read_plates(folders: Sequence[Path]) -> tuple[list[RealPlate], list[RealPlate]]:
     """Reads the plates that have a text, and the boxes without a plate (with an empty text).
 
@@ -55,7 +62,7 @@ def read_plates(folders: Sequence[Path]) -> tuple[list[RealPlate], list[RealPlat
     the data is wrong (one line for each fault), or the training part has no text.
     """
     train, held_out = (
-        [plate for image in part for plate in _plates(image)] for part in load_crops(folders)
+        [plate for image in part for _, plate in plates_of(image)] for part in load_crops(folders)
     )
     if not any(plate.text for plate in train):
         raise TrainError(f"{', '.join(map(str, folders))}: the training part has no plate text")
@@ -68,14 +75,15 @@ def by_source(plates: Iterable[RealPlate]) -> list[list[RealPlate]]:
     return [list(group) for _, group in groupby(sorted(plates, key=source), key=source)]
 
 
-def _plates(labelled: LabelledImage) -> Iterator[RealPlate]:
+def plates_of(labelled: LabelledImage) -> Iterator[tuple[LabelledBox, RealPlate]]:
+    """Yields the plates of an image that can be trained on, each with its label."""
     image = read_image(labelled.path).resized(labelled.width, labelled.height)
     source = labelled.labels.folder.resolve().name
     for xyxy, label in zip(labelled.boxes, labelled.labels.boxes, strict=True):
         legibility = label.legibility.lower()
         if legibility not in LEFT_OUT if label.text else legibility == NO_PLATE:
             lines = 2 if label.lines == "2" else 1
-            yield RealPlate(*_surroundings(image, xyxy), label.text, source, lines)
+            yield label, RealPlate(*_surroundings(image, xyxy), label.text, source, lines)
 
 
 def appearance_of(folders: Sequence[Path]) -> AppearanceLimits:

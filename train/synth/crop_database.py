@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from plateid.core.drawing import encode_jpeg
-from train.synth.rendering import LabelledCrop, render_in_processes
+from train.synth.rendering import LabelledCrop, RenderPlan, render_in_processes
 from train.train_error import TrainError
 
 QUALITY = 97
@@ -38,8 +38,8 @@ class CropDatabase:
     def __len__(self) -> int:
         return int(self._count)
 
-    def __getitem__(self, index: int) -> LabelledCrop:
-        cursor = self._file.execute("SELECT * FROM samples WHERE id = ?", (index,))
+    def __getitem__(self, number: int) -> LabelledCrop:
+        cursor = self._file.execute("SELECT * FROM samples WHERE id = ?", (number,))
         _, jpeg, text, centres, rows, region, corners = cursor.fetchone()
         image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
         points, quad = (np.frombuffer(b, np.float32).reshape(-1, 2) for b in (centres, corners))
@@ -47,7 +47,7 @@ class CropDatabase:
         return LabelledCrop(np.asarray(image, np.uint8), text, points, lines, region, quad)
 
 
-def fill_crop_database(path: Path, count: int, *, seed: int, workers: int | None) -> None:
+def fill_crop_database(path: Path, count: int, plan: RenderPlan) -> None:
     """Renders crops until the file contains `count`; continues an interrupted file.
 
     Raises TrainError if the file cannot be written, is another kind of file, or has another seed.
@@ -57,10 +57,9 @@ def fill_crop_database(path: Path, count: int, *, seed: int, workers: int | None
         with closing(sqlite3.connect(path)) as file:
             file.execute("PRAGMA journal_mode = WAL")  # readers do not wait
             file.executescript(SCHEMA)
-            _check_seed(file, path, seed)
+            _check_seed(file, path, plan.seed)
             (done,) = file.execute("SELECT count(*) FROM samples").fetchone()
-            rows = render_in_processes(_row, range(done, count), seed=seed, workers=workers)
-            for row in rows:
+            for row in render_in_processes(_row, range(done, count), plan):
                 file.execute("INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?)", row)
                 if row[0] % COMMIT_EVERY == 0:
                     file.commit()

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 
 from train.synth.appearance import AppearanceLimits
-from train.synth.rendering import LabelledCrop, render_in_processes
+from train.synth.rendering import LabelledCrop, RenderPlan, render_in_processes
 from train.train_error import TrainError
 
 COLUMNS = ("image", "text", "lines", "region")
@@ -35,7 +35,7 @@ def write_crop_folder(
         (new / "images").mkdir(parents=True)
         write = partial(_write, new / "images", like)
         with (new / "labels.csv").open("w", newline="", encoding="utf-8") as file:
-            rows = render_in_processes(write, range(count), seed=seed, workers=workers)
+            rows = render_in_processes(write, range(count), RenderPlan(seed, workers))
             csv.writer(file).writerows([COLUMNS, *filter(None, rows)])
         new.rename(folder)
     except OSError as error:

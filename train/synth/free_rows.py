@@ -21,17 +21,17 @@ def with_free_rows(rng: np.random.Generator, pattern: str) -> str:
         return pattern
     kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
     length = int(rng.integers(max(LENGTHS[0], rows), LENGTHS[1] + 1))
-    formats = iter([_groups(rng, count, kind) for count in _split(rng, length, rows)])
+    formats = iter([_groups(rng, count, kind) for count in random_split(rng, length, rows)])
     return " ".join(next(formats) if word == FREE else word for word in words)
 
 
 def _groups(rng: np.random.Generator, length: int, kind: str) -> str:
     count = int(rng.integers(1, min(MAX_GROUPS, length) + 1))
-    sizes = _split(rng, length, count)
+    sizes = random_split(rng, length, count)
     return " ".join((kind or str(rng.choice(["D", "L"]))) * size for size in sizes)
 
 
-def _split(rng: np.random.Generator, length: int, parts: int) -> list[int]:
+def random_split(rng: np.random.Generator, length: int, parts: int) -> list[int]:
     """Returns a random division of the length into parts of at least one character."""
     cuts = np.sort(rng.choice(np.arange(1, length), parts - 1, replace=False))
     sizes: list[int] = np.diff([0, *cuts, length]).tolist()

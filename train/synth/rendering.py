@@ -1,7 +1,9 @@
 """Renders labelled crops for training a reader."""
 
+import math
 import multiprocessing
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -14,7 +16,8 @@ from plateid.core.records import Image
 from train.progress import tracked
 from train.synth.camera_effects import CropGeometry, simulate_camera
 from train.synth.distractors import render_distractor
-from train.synth.flat_plate import random_plate
+from train.synth.flat_plate import draw_plate, random_plate
+from train.synth.layouts import PlateLayout
 from train.synth.surroundings import mount_on_vehicle
 from train.synth.viewpoint import crop_plate
 
@@ -26,6 +29,8 @@ OVERSAMPLING = (1.6, 3.0)
 """A plate is drawn larger than it is on the sensor by a factor between these."""
 DETAIL_PX = 44.0
 """Height at which the characters are drawn if the factor allows it."""
+CHUNK = 32
+"""Crops that a process renders at a time."""
 Row = TypeVar("Row")
 
 
@@ -43,27 +48,48 @@ class LabelledCrop:
     """Corners of the plate if known, clockwise from top left, normalised; shape (4, 2)."""
 
 
+@dataclass(frozen=True)
+class RenderPlan:
+    """Which crops to render, and with what."""
+
+    seed: int
+    workers: int | None = None  # processes; None: one per core
+    layouts: tuple[PlateLayout, ...] = ()  # of the plates; empty: all that ship, by their weights
+    seconds: float = math.inf  # stops after this time
+
+
 def render_in_processes(
-    write: Callable[[int, LabelledCrop], Row], numbers: range, *, seed: int, workers: int | None
+    write: Callable[[int, LabelledCrop], Row], numbers: range, plan: RenderPlan
 ) -> Iterator[Row]:
     """Yields `write(number, crop)` of crops that depend on their numbers and the seed only."""
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        rows = pool.imap(partial(_render_and_write, write, seed), numbers, chunksize=32)
-        yield from tracked(rows, "Rendering", total=len(numbers))
+    end = time.monotonic() + plan.seconds
+    with multiprocessing.get_context("spawn").Pool(plan.workers) as pool:
+        render = partial(_render_and_write, write, plan)
+        rows = pool.imap(render, numbers, chunksize=CHUNK)
+        for row in tracked(rows, "Rendering", total=len(numbers)):
+            yield row
+            if time.monotonic() > end:
+                return
 
 
-def _render_and_write(write: Callable[[int, LabelledCrop], Row], seed: int, number: int) -> Row:
+def _render_and_write(
+    write: Callable[[int, LabelledCrop], Row], plan: RenderPlan, number: int
+) -> Row:
     cv2.setNumThreads(1)
-    return write(number, render_crop(np.random.default_rng((seed, number))))
+    return write(number, render_crop(np.random.default_rng((plan.seed, number)), plan.layouts))
 
 
-def render_crop(rng: np.random.Generator) -> LabelledCrop:
-    """Returns a random crop."""
+def render_crop(rng: np.random.Generator, layouts: Sequence[PlateLayout] = ()) -> LabelledCrop:
+    """Returns a random crop. Without layouts, its plate is of any country."""
     if rng.random() < NO_PLATE:
         return _render_no_plate(rng)
     cap = _random_cap(rng)
     oversampling = float(np.clip(DETAIL_PX / cap, *OVERSAMPLING))
-    plate = random_plate(rng, cap=cap * oversampling)
+    if layouts:
+        layout = layouts[int(rng.integers(len(layouts)))]
+        plate = draw_plate(rng, layout, "", cap=cap * oversampling)
+    else:
+        plate = random_plate(rng, cap=cap * oversampling)
     vehicle, margin = mount_on_vehicle(rng, plate.image)
     crop = crop_plate(rng, vehicle, margin, plate.boxes)
     size = np.array(crop.image.shape[1::-1])

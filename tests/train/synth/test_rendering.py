@@ -10,7 +10,7 @@ from train.reader.real_plates import read_plates
 from train.synth.crop_database import CropDatabase, fill_crop_database
 from train.synth.crop_folder import write_crop_folder
 from train.synth.flat_plate import random_plate
-from train.synth.rendering import NO_PLATE, LabelledCrop, render_crop
+from train.synth.rendering import NO_PLATE, LabelledCrop, RenderPlan, render_crop
 from train.train_error import TrainError
 
 
@@ -45,10 +45,10 @@ def test_characters_contrast_with_the_background():
 
 def test_a_database_of_crops_is_continued_and_returns_what_was_rendered(tmp_path):
     path = tmp_path / "new" / "crops.sqlite3"
-    fill_crop_database(path, 6, seed=3, workers=1)
-    fill_crop_database(path, 9, seed=3, workers=1)
+    fill_crop_database(path, 6, RenderPlan(3, workers=1))
+    fill_crop_database(path, 9, RenderPlan(3, workers=1))
     with pytest.raises(TrainError, match=r"crops.sqlite3: has crops of --seed 3; use that"):
-        fill_crop_database(path, 12, seed=0, workers=1)
+        fill_crop_database(path, 12, RenderPlan(0, workers=1))
     database = CropDatabase(path)
     assert len(database) == 9
     for number in (0, 8):
@@ -71,7 +71,7 @@ def test_a_file_that_is_no_database_of_crops_is_refused(tmp_path):
         with pytest.raises(TrainError, match=f"{name}: no file of `train synth --out`"):
             CropDatabase(tmp_path / name)
     with pytest.raises(TrainError, match=r"text: file is not a database"):
-        fill_crop_database(tmp_path / "text", 1, seed=0, workers=1)
+        fill_crop_database(tmp_path / "text", 1, RenderPlan(0, workers=1))
 
 
 def test_a_folder_of_crops_is_read_as_plates_of_the_evaluation(tmp_path):

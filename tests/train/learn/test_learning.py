@@ -1,0 +1,59 @@
+"""The command from labels to a bundle, on a few rendered plates and with trainings of seconds."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from plateid.config.models import DEFAULT_BUNDLE
+from plateid.models.bundle import Bundle
+from train.learn import proof
+from train.learn.gather import Sources
+from train.learn.learning import RefusedError, learn
+from train.learn.learning_run import LearningRun
+from train.synth.crop_folder import write_crop_folder
+from train.train_error import TrainError
+
+
+@pytest.fixture(scope="module")
+def plates(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("learn") / "plates"
+    write_crop_folder(folder, 16, seed=501, workers=1)
+    return folder
+
+
+@pytest.fixture
+def run(plates, tmp_path) -> LearningRun:
+    return LearningRun(
+        Sources((plates,)), tmp_path / "bundle", DEFAULT_BUNDLE, minutes=0.2, processes=1
+    )
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_refused_run_writes_no_bundle_and_goes_on_with_force(run, monkeypatch):
+    monkeypatch.setattr(proof, "MAX_P", -1)
+    with pytest.raises(RefusedError, match="no proven gain on"):
+        learn(run)
+    assert not run.out.exists()
+    refused = json.loads((run.work / "report.json").read_text())
+    assert refused["gate"] == "refused"
+    trained = (run.work / "last.pt").stat().st_mtime_ns
+    with pytest.raises(RefusedError):
+        learn(run)
+    assert (run.work / "last.pt").stat().st_mtime_ns == trained, "a resumed run trains nothing anew"
+    learn(replace(run, force=True))
+    assert not run.work.exists()
+    spec = Bundle(run.out).spec
+    assert spec.name == spec.reader.name == "bundle"
+    assert spec.detector == Bundle(DEFAULT_BUNDLE).spec.detector
+    assert "Then train learn with" in spec.reader.origin
+    report = json.loads((run.out / "report.json").read_text())
+    own = report["own"]
+    assert own["n"] > 5
+    assert own["ci"][0] <= own["after"] <= own["ci"][1]
+    assert {"set", "n", "before", "after"} == {*report["kept"][0]}
+    page = (run.out / "report.html").read_text()
+    assert "Your plates, held out" in page
+    with pytest.raises(TrainError, match="already exists"):
+        learn(run)

@@ -1,0 +1,41 @@
+"""Candidates between the old and the new weights, and what they forget.
+
+The line from a network to its fine-tuned version holds ones that gain and forget nothing (Wortsman
+et al., Robust fine-tuning of zero-shot models, CVPR 2022).
+"""
+
+from dataclasses import dataclass
+
+SHARES = (0.3, 0.5, 0.7, 0.85, 1.0)
+"""Places of the candidates on the line: 0 is the old network, 1 the new one."""
+MAX_LOSS, MIN_LOST = 0.005, 1
+"""Largest loss of a set that must not be forgotten: a share of its plates, or one plate."""
+
+
+@dataclass(frozen=True)
+class KeptSet:
+    """Plates that must not be forgotten: how many, and the shares that are read (folded)."""
+
+    name: str
+    count: int
+    before: float
+    after: float
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether too many fewer plates are read."""
+        return (self.before - self.after) * self.count > max(MIN_LOST, MAX_LOSS * self.count)
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A network on the line, what it gains on held-out plates of yours, and what it forgets."""
+
+    share: float
+    gain: float  # mean log-probability of the label per character, compared with the old network
+    kept: tuple[KeptSet, ...]
+
+    @property
+    def forgets(self) -> list[KeptSet]:
+        """The sets that it forgets."""
+        return [each for each in self.kept if each.is_forgotten]

@@ -1,0 +1,136 @@
+"""Gathers labelled plates from folders, ZIP files of labels, and devices."""
+
+import http.client
+import shutil
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from plateid.files import read_text
+from train.dataset.formats.image_labels import LabelledBox
+from train.dataset.image_reading import read_images, read_tables
+from train.dataset.labelled_image import LabelledImage
+from train.folding import fold
+from train.reader.real_plates import RealPlate, plates_of
+from train.train_error import TrainError
+
+LABELS_PATH = "/api/v1/labels.zip"
+"""Where a device serves its labels."""
+TIMEOUT_S = 30.0
+"""Longest wait for a device, seconds."""
+ANSWERS = {401: "wrong token", 403: "the token may not read labels", 404: "is not plateid"}
+"""What an HTTP status means here."""
+
+
+@dataclass(frozen=True, eq=False)
+class OwnPlate:
+    """A plate with a text, from the user's data."""
+
+    plate: RealPlate
+    path: Path
+    labels: LabelledBox
+
+    @property
+    def vehicle(self) -> str:
+        """Name of its vehicle: plates of one text (O/0- and I/1-insensitive) are one vehicle."""
+        return fold(self.plate.text)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where labels come from: folders or ZIP files, and devices with the file of their token."""
+
+    data: tuple[Path, ...]
+    devices: tuple[str, ...] = ()
+    token_file: Path | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """A short name of each source."""
+        hosts = [urlsplit(device).hostname or device for device in self.devices]
+        return [*(path.resolve().stem for path in self.data), *hosts]
+
+
+def gather(sources: Sources, work: Path) -> list[LabelledImage]:
+    """Returns the labelled images. Downloads and unpacked files are kept in `work`.
+
+    Raises TrainError if a source cannot be read; each problem is a line.
+    """
+    folders = [*_folders(sources, work)]
+    images: dict[bytes, LabelledImage] = {}
+    for folder in folders:
+        tables = (folder / "labels.csv").is_file()
+        for image in read_tables([folder]) if tables else read_images(folder):
+            first = images.setdefault(image.digest, image)
+            if first.texts != image.texts:
+                raise TrainError(f"{image.path}: the same file as {first.path}, but other texts")
+    return list(images.values())
+
+
+def own_plates(images: Sequence[LabelledImage]) -> list[OwnPlate]:
+    """Returns the plates that have a text."""
+    return [
+        OwnPlate(plate, image.path, labels)
+        for image in images
+        for labels, plate in plates_of(image)
+        if plate.text
+    ]
+
+
+def _folders(sources: Sources, work: Path) -> Iterator[Path]:
+    for number, path in enumerate(sources.data):
+        yield _unpacked(path, work / f"data-{number}") if path.suffix == ".zip" else path
+    for number, url in enumerate(sources.devices):
+        packed = work / f"device-{number}.zip"
+        if not packed.is_file():
+            _download(url, _token(sources.token_file), packed)
+        yield _unpacked(packed, work / f"device-{number}")
+
+
+def _token(file: Path | None) -> str:
+    if file is None:
+        raise TrainError("--device: needs --token-file")
+    try:
+        return read_text(file).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise TrainError(f"--token-file {file}: {getattr(error, 'strerror', error)}") from error
+
+
+def _download(url: str, token: str, out: Path) -> None:
+    """Downloads the labels of a device; raises TrainError if it is unreachable or refuses."""
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise TrainError(f"--device {url}: must begin with http:// or https://")
+    asked = urllib.request.Request(url.rstrip("/") + LABELS_PATH)  # noqa: S310 - http only
+    asked.add_header("Authorization", f"Bearer {token}")
+    unfinished = out.with_suffix(".part")
+    try:
+        with (
+            urllib.request.urlopen(asked, timeout=TIMEOUT_S) as answer,  # noqa: S310 - http only
+            unfinished.open("wb") as file,
+        ):
+            shutil.copyfileobj(answer, file)
+    except urllib.error.HTTPError as error:
+        raise TrainError(f"--device {url}: {ANSWERS.get(error.code, error)}") from error
+    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ValueError) as error:
+        raise TrainError(f"--device {url}: {getattr(error, 'reason', error)}") from error
+    if not zipfile.is_zipfile(unfinished):
+        raise TrainError(f"--device {url}: its answer is not a ZIP file; is it plateid?")
+    unfinished.replace(out)
+
+
+def _unpacked(packed: Path, folder: Path) -> Path:
+    """Unpacks a ZIP file once, and returns the folder."""
+    if folder.is_dir():
+        return folder
+    unfinished = folder.with_suffix(".part")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    try:
+        with zipfile.ZipFile(packed) as archive:
+            archive.extractall(unfinished)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise TrainError(f"{packed}: {error}") from error
+    return unfinished.rename(folder)

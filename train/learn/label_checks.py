@@ -1,0 +1,92 @@
+"""Checks labels before and after a first training: too few, faulty and suspicious ones."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from plateid.core.text import edit_distance, normalise
+from train.dataset.labelled_image import LabelledImage
+from train.folding import fold
+from train.learn.gather import OwnPlate
+from train.learn.reads import Reads
+from train.train_error import TrainError
+
+MIN_VEHICLES = 10
+"""Smallest number of vehicles to learn from: with fewer, the test could not prove a gain."""
+O_FOR_0 = re.compile(r"(?<=\d)O(?=\d)")
+"""A letter O between digits."""
+MIN_O = 3
+"""Number of texts with such an O that are suspicious."""
+CONFIDENT = 0.7
+"""Least confidence (0-1) of a read that contradicts a label."""
+LESS_LIKELY = 5.0
+"""A suspicious label is less probable than what is read, by this log-probability ratio."""
+MAX_SUSPECTS = 0.34
+"""Largest share of the labels that are left out: with more, the network is at fault."""
+OTHER_PLATE = 0.5
+"""Share of wrong characters from which the label seems to be of another plate."""
+
+
+@dataclass(frozen=True, eq=False)
+class Suspect:
+    """A label that is probably wrong: which plate, what is read instead, and how much likelier."""
+
+    number: int
+    read: str
+    doubt: float
+    reason: str
+
+
+def check_texts(images: Sequence[LabelledImage]) -> None:
+    """Raises TrainError if a text has characters that no reader knows."""
+    raw = [image.labels.row.get("text", "") for image in images]
+    foreign = [text for text in raw if any(c.isalnum() and not normalise(c) for c in text)]
+    if foreign:
+        raise TrainError(
+            f"{len(foreign)} texts have characters outside of A-Z and 0-9, such as "
+            f"{foreign[0]!r}: the reader cannot write them; remove them from the labels"
+        )
+
+
+def check_count(plates: Sequence[OwnPlate]) -> None:
+    """Raises TrainError if there are too few vehicles."""
+    vehicles = {plate.vehicle for plate in plates}
+    if len(vehicles) < MIN_VEHICLES:
+        raise TrainError(
+            f"{len(plates)} labels with a text show {len(vehicles)} vehicles: "
+            f"{MIN_VEHICLES} different vehicles are needed, 20 to 100 are better"
+        )
+
+
+def warnings_about(images: Sequence[LabelledImage], plates: Sequence[OwnPlate]) -> Iterator[str]:
+    """Yields a line for each thing in the labels that may be wrong, or was changed."""
+    raw = [image.labels.row.get("text", "") for image in images]
+    changed = [text for text in raw if text != normalise(text)]
+    if changed:
+        yield (
+            f"{len(changed)} texts had lower case, spaces or other signs: {changed[0]!r} counts as "
+            f"{normalise(changed[0])}"
+        )
+    suspicious = [each.plate.text for each in plates if O_FOR_0.search(each.plate.text)]
+    if len(suspicious) >= MIN_O:
+        yield (
+            f"suspicion: {len(suspicious)} texts have the letter O between digits, such as "
+            f"{suspicious[0]}: is it the digit 0?"
+        )
+
+
+def suspects(plates: Sequence[OwnPlate], held_out: Reads) -> list[Suspect]:
+    """Returns the labels that a network contradicts which did not train on them, worst first."""
+    found = []
+    for number, (own, read) in enumerate(zip(plates, held_out.texts, strict=True)):
+        doubt = float(
+            held_out.read_logs[number] - held_out.label_logs[number] * len(own.plate.text)
+        )
+        if fold(read) == fold(own.plate.text) or doubt < LESS_LIKELY:
+            continue
+        if held_out.confidences[number] >= CONFIDENT:
+            edits = edit_distance(read, own.plate.text)
+            is_other = edits >= OTHER_PLATE * len(own.plate.text)
+            found.append(Suspect(number, read, doubt, "other plate" if is_other else "wrong text"))
+    worst = sorted(found, key=lambda suspect: -suspect.doubt)
+    return worst if len(worst) <= MAX_SUSPECTS * len(plates) else []
