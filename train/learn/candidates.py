@@ -24,7 +24,7 @@ class KeptSet:
     @property
     def is_forgotten(self) -> bool:
         """Whether too many fewer plates are read."""
-        return (self.before - self.after) * self.count > max(MIN_LOST, MAX_LOSS * self.count)
+        return round((self.before - self.after) * self.count) > max(MIN_LOST, MAX_LOSS * self.count)
 
 
 @dataclass(frozen=True, eq=False)

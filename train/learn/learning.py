@@ -37,7 +37,7 @@ def learn(run: LearningRun) -> Path:
     """
     if not run.minutes > 0:  # NaN fails as well
         raise TrainError(f"--minutes {run.minutes}: must be more than 0")
-    if run.out.exists():
+    if run.out.is_file() or (run.out.is_dir() and any(run.out.iterdir())):
         raise TrainError(f"--out {run.out}: already exists")
     try:
         with alone_in(run.work):
@@ -75,7 +75,7 @@ def _learn(run: LearningRun, began_s: float) -> Path:
 
 def _prepare(run: LearningRun) -> tuple[Lesson, list[str]]:
     """Gathers and checks labels. Returns the lesson, and warnings about the labels."""
-    network = PlateNet()
+    network, spec = PlateNet(), read_spec(run.base)
     load_base(network, run.base)
     images = gather(run.sources, run.work)
     check_texts(images)
@@ -84,7 +84,7 @@ def _prepare(run: LearningRun) -> tuple[Lesson, list[str]]:
     warnings = list(warnings_about(images, own))
     for line in warnings:
         click.echo(line, err=True)
-    hashes = {"data_sha256": data_hash(images), "base_sha256": read_spec(run.base).reader.sha256}
+    hashes = {"data_sha256": data_hash(images), "base_sha256": spec.reader.sha256}
     begin(run.work / "begun.json", run.settings | hashes)
     rehearsal = Rehearsal(run.work, run.minutes)
     kept = read_kept(run.keep)

@@ -1,0 +1,133 @@
+"""Where labels come from, and what is wrong with them."""
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from train.__main__ import main
+from train.learn.gather import Sources, gather, own_plates
+from train.learn.label_checks import warnings_about
+
+TOKEN = "0b3c"  # noqa: S105 - of a device in this test
+
+
+def crops(folder: Path, texts: list[str]) -> Path:
+    """Writes a data set of crops without a plate."""
+    (folder / "images").mkdir(parents=True)
+    rng = np.random.default_rng(len(texts))
+    for number in range(len(texts)):
+        image = rng.integers(0, 255, (40, 120, 3)).astype(np.uint8)
+        cv2.imwrite(str(folder / "images" / f"{number}.png"), image)
+    rows = [f"{number}.png,{text}" for number, text in enumerate(texts)]
+    (folder / "labels.csv").write_text("\n".join(["image,text", *rows]))
+    return folder
+
+
+@pytest.fixture
+def learn(tmp_path: Path) -> Callable[..., Result]:
+    def run(*arguments: object) -> Result:
+        out = tmp_path / "bundle"
+        result = CliRunner().invoke(main, ["learn", *map(str, arguments), "--out", str(out)])
+        assert not out.exists()
+        return result
+
+    return run
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Iterator[str]:
+    """A device that serves labels to those who know its token."""
+    labels = crops(tmp_path / "served", [f"AB{n:03d}" for n in range(12)])
+    packed = Path(shutil.make_archive(str(tmp_path / "served"), "zip", labels)).read_bytes()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            known = self.headers["Authorization"] == f"Bearer {TOKEN}"
+            self.send_response(200 if known and self.path == "/api/v1/labels.zip" else 401)
+            self.end_headers()
+            self.wfile.write(packed if known else b"")
+
+        def log_message(self, *_arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_labels_come_from_folders_zip_files_and_devices(tmp_path, device):
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+    folder = crops(tmp_path / "mine", ["XY123", "XY124"])
+    packed = Path(shutil.make_archive(str(tmp_path / "labels"), "zip", tmp_path / "served"))
+    work = tmp_path / "work"
+    work.mkdir()
+    sources = Sources((folder, packed), (device,), tmp_path / "token")
+    plates = own_plates(gather(sources, work))
+    assert sorted(each.plate.text for each in plates) == sorted(
+        ["XY123", "XY124", *(f"AB{n:03d}" for n in range(12))]
+    ), "the device and the ZIP file have the same images, which count once"
+    unreachable = Sources(
+        (folder,), (device.replace("127.0.0.1", "127.0.0.2"),), tmp_path / "token"
+    )
+    assert len(gather(unreachable, work)) == 14, "a resumed run does not download again"
+
+
+def test_device_that_refuses_or_is_unreachable_gives_one_line(tmp_path, device, learn):
+    token = tmp_path / "token"
+    token.write_text("other")
+    refused = learn("--device", device, "--token-file", token)
+    assert (refused.exit_code, refused.output) == (2, f"Error: --device {device}: wrong token\n")
+    nobody = learn("--device", "http://127.0.0.1:9", "--token-file", token)
+    assert nobody.exit_code == 2
+    assert "http://127.0.0.1:9: [Errno 111] Connection refused" in nobody.output
+    assert "needs --token-file" in learn("--device", device).output
+    assert "must begin with http" in learn("--device", "gate", "--token-file", token).output
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["AB123"] * 5, "5 labels with a text show 1 vehicles: 10 different vehicles are needed"),
+        ([f"AB{n}" for n in range(5)], "5 labels with a text show 5 vehicles"),
+        (["กข 123"] * 3 + ["AB1"], "3 texts have characters outside of A-Z and 0-9, such as 'กข"),
+        ([""] * 12, "0 labels with a text show 0 vehicles"),
+    ],
+)
+def test_labels_that_cannot_teach_are_refused_with_exit_2(tmp_path, learn, texts, said):
+    result = learn("--data", crops(tmp_path / "mine", texts))
+    assert result.exit_code == 2
+    assert said in result.output
+
+
+def test_file_that_is_no_zip_or_no_bundle_is_refused(tmp_path, learn):
+    (tmp_path / "labels.zip").write_text("no")
+    result = learn("--data", tmp_path / "labels.zip")
+    assert (result.exit_code, "labels.zip: File is not a zip file" in result.output) == (2, True)
+    result = learn("--data", tmp_path, "--base", tmp_path / "nowhere")
+    assert (result.exit_code, "neither a shipped bundle nor" in result.output) == (2, True)
+
+
+def test_same_file_with_two_texts_is_refused(tmp_path):
+    folder = crops(tmp_path / "mine", ["AB1", "AB2"])
+    shutil.copy(folder / "images" / "0.png", folder / "images" / "1.png")
+    with pytest.raises(Exception, match=r"1.png: the same file as .*0.png, but other texts"):
+        gather(Sources((folder,)), tmp_path)
+
+
+def test_changed_texts_and_letter_o_between_digits_are_reported(tmp_path):
+    folder = crops(tmp_path / "mine", ["ab 12", *(f"{n}O{n}" for n in range(4))])
+    images = gather(Sources((folder,)), tmp_path)
+    changed, suspicion = warnings_about(images, own_plates(images))
+    assert "1 texts had lower case, spaces or other signs: 'ab 12' counts as AB12" in changed
+    assert "4 texts have the letter O between digits, such as 0O0" in suspicion
