@@ -10,7 +10,11 @@ import pytest
 from train.__main__ import main
 
 ROOT = Path(__file__).parents[2]
-GUIDES = (ROOT / "train" / "README.md", ROOT / "docs" / "training.md")
+GUIDES = (
+    ROOT / "train" / "README.md",
+    ROOT / "docs" / "training.md",
+    ROOT / "docs" / "your-country.md",
+)
 COMMAND = re.compile(r"^(?:train|\.venv-train/bin/python -m train) (.+?)(?: +#.*)?$", re.MULTILINE)
 COMMANDS = [line for guide in GUIDES for line in COMMAND.findall(guide.read_text())]
 
