@@ -188,7 +188,6 @@ class GateError(click.ClickException):
 @click.option("--minutes", default=45.0, help="Duration of the whole command.")
 @click.option("--trust", is_flag=True, help="Use suspicious labels as well.")
 @click.option("--force", is_flag=True, help="Write the bundle although the gate refuses it.")
-@click.option("--processes", type=COUNT, help="Parallel processes.  [default: one per core]")
 @click.option("--out", type=FOLDER, required=True, help="Folder of the new bundle.")
 def learn(
     data: tuple[Path, ...], devices: tuple[str, ...], token_file: Path | None, **options: Any

@@ -10,12 +10,12 @@ from plateid.core.records import PlateRead
 from plateid.core.text import ctc_margins, ctc_positions
 from train.evaluation.image_results import LabelledPlate
 from train.learn.candidates import SHARES, Candidate, KeptSet
+from train.learn.features import Features, Weights
 from train.learn.fine_tuning import on_line
 from train.learn.gather import OwnPlate
 from train.learn.lesson import Lesson
 from train.learn.proof import Proof, prove
-from train.learn.reads import Array, Reads, Sample, Weights, read_steps, reads_of
-from train.learn.vehicle_folds import FOLDS
+from train.learn.reads import Array, Reads, read
 from train.reader.real_plates import framed
 
 
@@ -38,7 +38,7 @@ def examine(
     Candidates are measured by falling gain. If all forget something, the first is chosen.
     """
     own = [lesson.own[number] for number in counted]
-    before = lesson.held_out([lesson.base] * FOLDS, 0).part(counted)
+    before = lesson.before.part(counted)
     after = {share: lesson.held_out(networks, share).part(counted) for share in SHARES}
     gains = {
         share: float((each.label_logs - before.label_logs).mean()) for share, each in after.items()
@@ -65,14 +65,13 @@ def examine(
     )
 
 
-def _accuracy(weights: Weights, sample: Sample) -> float:
-    reads = reads_of(read_steps(weights, sample.inputs), sample.texts)
-    return float(reads.folded.mean())
+def _accuracy(weights: Weights, features: Features) -> float:
+    return float(read(weights, features).folded.mean())
 
 
 def _as_device(plates: Sequence[OwnPlate], reads: Reads) -> list[LabelledPlate]:
     """Returns the plates with what the device reads in them."""
-    return [_labelled(*each) for each in zip(plates, reads.steps, strict=True)]
+    return [_labelled(*each) for each in zip(plates, reads.logs.exp().numpy(), strict=True)]
 
 
 def _labelled(own: OwnPlate, steps: Array) -> LabelledPlate:

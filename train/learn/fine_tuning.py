@@ -1,71 +1,82 @@
-"""Fine-tunes the reader on a few real plates among rendered ones."""
+"""Fine-tunes the layers behind the convolutions, on your plates and on rendered ones.
 
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+On rendered plates of all formats the network must answer as the base does (Li and Hoiem, Learning
+without Forgetting, ECCV 2016).
+"""
+
+import io
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from train.learn.reads import Weights
-from train.learn.rehearsal import Rehearsal
+from plateid.files import write_whole
+from train.learn.features import TRAINABLE, Features, Weights, network_of
+from train.learn.material import Material
 from train.progress import timed
-from train.reader.batches import UNKNOWN, Batch, Mix, batches
 from train.reader.platenet import PlateNet
-from train.reader.processes import rank, run_in_processes
-from train.reader.reader_weights import MODEL, SPEC, read_checkpoint
-from train.reader.real_plates import RealPlate, by_source
-from train.reader.training_loop import Training
+from train.reader.reader_weights import MODEL
+from train.reader.training_loop import CLIP_NORM, WEIGHT_DECAY, ctc_loss
+from train.train_error import TrainError
 
-LR = 5e-4
-"""Peak learning rate."""
-BATCH = 32
-"""Crops per step and process: small, because a short training needs steps."""
-REAL, REAL_KEPT = 0.2, 0.1
-"""Share of your plates in a batch, and of the plates of each --keep."""
+LR, WARM_UP, LAST_RATE = 7e-4, 0.1, 0.01
+"""Peak learning rate, share (0-1) of the training in which it rises, and its end, of the peak."""
+STEPS = 600
+"""Most steps of a training: more of them teach the few plates by heart."""
+OWN, KEPT, SIMILAR, REPLAY = 12, 6, 14, 22
+"""Crops of each kind in a step."""
+CHARACTERS = 7.0
+"""Usual length of a text: the distance from the base counts per character, as CTC's loss does."""
+EMA_DECAY, EMA_START = 0.99, 10
+"""Decay of the moving average of the weights, and the steps after which it is .5."""
 
 
-@dataclass(frozen=True, eq=False)
-class FineTuning:
-    """One training: where it starts, what it sees, how long it takes, and where it is saved."""
+@dataclass(frozen=True)
+class Schedule:
+    """Where a training is saved, how long it takes at most, and its peak learning rate."""
 
     title: str
-    start: Weights
-    plates: Sequence[RealPlate]
-    rehearsal: Rehearsal
     checkpoint: Path
     minutes: float
-    seed: int = 0
-    processes: int | None = None  # None: one per core
+    lr: float = LR
 
 
-class Network(PlateNet):
-    """A reader whose normalisation and rectifier stay as they are.
+def fine_tune(
+    start: Weights, material: Material, plates: Sequence[int], schedule: Schedule
+) -> Weights:
+    """Trains on the plates with these numbers; raises TrainError if the loss is not finite."""
+    network, rng = network_of(start), np.random.default_rng(0)
+    chosen = {name: w for name, w in network.named_parameters() if name.startswith(TRAINABLE)}
+    optimiser = torch.optim.AdamW(chosen.values(), weight_decay=WEIGHT_DECAY)
+    average = {name: weight.detach().clone() for name, weight in chosen.items()}
+    wanted = set(plates)
+    own = [number for number, plate in enumerate(material.plates) if plate in wanted]
+    for step, done in enumerate(timed(_progress(schedule), schedule.title, 60 * schedule.minutes)):
+        for group in optimiser.param_groups:
+            group["lr"] = schedule.lr * _rate(done)
+        loss = _loss(network, material, own, rng)
+        if not math.isfinite(loss.item()):
+            raise TrainError(f"{schedule.title}: the loss is {loss.item()} at step {step}")
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(chosen.values(), CLIP_NORM)
+        optimiser.step()
+        decay = min(EMA_DECAY, (step + 1) / (step + EMA_START))
+        for name, weight in chosen.items():
+            average[name].lerp_(weight.detach(), 1 - decay)
+    return {**start, **average}
 
-    Their statistics are those of many real plates. A batch of mostly rendered ones would shift
-    them, and the network would read real plates worse.
-    """
 
-    def train(self, mode: bool = True) -> "Network":  # noqa: FBT001, FBT002 - as in torch
-        """Sets the mode of everything else."""
-        super().train(mode)
-        for module in (self.rectifier, *self.modules()):
-            if isinstance(module, nn.BatchNorm2d) or module is self.rectifier:
-                module.eval()
-        return self
-
-
-def fine_tune(task: FineTuning) -> Weights:
-    """Trains, or resumes, and returns the weights. Raises TrainError if the loss is not finite."""
-    if not _is_finished(task):
-        count = task.processes or os.cpu_count() or 1
-        if count > 1:
-            run_in_processes(count, _train, task)
-        else:
-            _train(task)
-    weights: Weights = read_checkpoint(task.checkpoint)[MODEL]
-    return weights
+def save_weights(path: Path, weights: Weights) -> None:
+    """Writes a checkpoint."""
+    content = io.BytesIO()  # torch.save raises no OSError when the disk is full
+    torch.save({MODEL: weights}, content)
+    write_whole(path, content.getvalue())
 
 
 def on_line(before: Weights, after: Weights, share: float) -> Weights:
@@ -84,28 +95,40 @@ def mean_of(networks: Sequence[Weights]) -> Weights:
     return mean
 
 
-def _is_finished(task: FineTuning) -> bool:
-    if not task.checkpoint.is_file():
-        return False
-    return bool(read_checkpoint(task.checkpoint)["progress"]["minutes"] >= task.minutes)
+def _progress(schedule: Schedule) -> Iterator[float]:
+    """Yields the share (0-1) of the steps, or of the time if that is greater, until it is 1."""
+    began = time.monotonic()
+    for step in range(STEPS):
+        done = max(step / STEPS, (time.monotonic() - began) / 60 / schedule.minutes)
+        if done >= 1:
+            return
+        yield done
 
 
-def _train(task: FineTuning) -> None:
-    torch.manual_seed(task.seed)
-    network = Network()
-    network.load_state_dict(task.start)
-    network.rectifier.requires_grad_(requires_grad=False)
-    training = Training(network, task.checkpoint, minutes=task.minutes, lr=LR)
-    sources = len(by_source(task.plates))
-    real = REAL + REAL_KEPT * (sources - 1)
-    mix = Mix(task.plates, task.rehearsal.crops(), real=min(0.5, real), size=BATCH)
-    drawn = batches(mix, SPEC, seed=(task.seed, training.progress.step, rank()))
-    left_s = 60 * (task.minutes - training.progress.minutes)
-    shown = timed(drawn, task.title, left_s) if rank() == 0 else drawn
-    training.fit(map(_with_texts_only, shown), lambda _: {})
+def _rate(done: float) -> float:
+    cosine = LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * done)) / 2
+    return min(1.0, 0.1 + done / WARM_UP) * cosine
 
 
-def _with_texts_only(batch: Batch) -> Batch:
-    """Removes what only a training from the beginning needs: places of characters and plates."""
-    steps = torch.full_like(batch.steps, UNKNOWN)
-    return replace(batch, steps=steps, transforms=torch.full_like(batch.transforms, torch.nan))
+def _loss(
+    network: PlateNet, material: Material, own: Sequence[int], rng: np.random.Generator
+) -> Tensor:
+    """Returns CTC's loss of labelled crops, plus the distance from the base on replayed ones."""
+    replayed = rng.integers(len(material.replay.texts), size=REPLAY).tolist()
+    labelled = [
+        material.own.part(rng.choice(own, OWN).tolist()),
+        _drawn(material.similar, SIMILAR, rng),
+    ]
+    if material.kept.texts:
+        labelled.append(_drawn(material.kept, KEPT, rng))
+    values = [each.values for each in (*labelled, material.replay.part(replayed))]
+    logs = network.classify(torch.cat(values).float()).log_softmax(dim=2)
+    texts = [text for each in labelled for text in each.texts]
+    taught = material.taught[replayed]
+    distance = (taught.exp() * (taught - logs[len(texts) :])).sum(dim=(1, 2)).mean() / CHARACTERS
+    share = REPLAY / len(logs)
+    return (1 - share) * ctc_loss(logs[: len(texts)], texts) + share * distance
+
+
+def _drawn(features: Features, count: int, rng: np.random.Generator) -> Features:
+    return features.part(rng.integers(len(features.texts), size=count).tolist())

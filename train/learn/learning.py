@@ -14,7 +14,7 @@ from train.learn.gather import gather, own_plates
 from train.learn.label_checks import check_count, check_texts, suspects, warnings_about
 from train.learn.learning_report import PAGE, Notes, write_report, write_suspects
 from train.learn.learning_run import LearningRun
-from train.learn.lesson import Lesson, read_kept
+from train.learn.lesson import Lesson
 from train.learn.new_bundle import write_bundle
 from train.learn.proof import refusals
 from train.learn.rehearsal import Rehearsal
@@ -51,7 +51,6 @@ def learn(run: LearningRun) -> Path:
 def _learn(run: LearningRun, began_s: float) -> Path:
     """Returns the folder of the new bundle, which is not yet at its place."""
     lesson, warnings = _prepare(run)
-    lesson.render()
     networks = lesson.train_folds()
     doubts = suspects(lesson.own, lesson.held_out(networks, 1))
     write_suspects(run.work, lesson.own, doubts)
@@ -87,5 +86,4 @@ def _prepare(run: LearningRun) -> tuple[Lesson, list[str]]:
     hashes = {"data_sha256": data_hash(images), "base_sha256": spec.reader.sha256}
     begin(run.work / "begun.json", run.settings | hashes)
     rehearsal = Rehearsal(run.work, run.minutes)
-    kept = read_kept(run.keep)
-    return Lesson(network.state_dict(), own, kept, rehearsal, run.processes), warnings
+    return Lesson(network.state_dict(), own, run.keep, rehearsal), warnings

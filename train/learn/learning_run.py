@@ -6,7 +6,7 @@ from typing import Any
 
 from train.learn.gather import Sources
 
-CHANGEABLE = ("out", "force", "processes")
+CHANGEABLE = ("out", "force")
 """Options that may change when a run is resumed."""
 
 
@@ -21,7 +21,6 @@ class LearningRun:
     minutes: float = 45.0
     force: bool = False
     trust: bool = False
-    processes: int | None = None  # None: one per core
 
     @property
     def work(self) -> Path:

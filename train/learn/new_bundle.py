@@ -14,13 +14,14 @@ from train.evaluation.image_results import LabelledPlate
 from train.export.int8_reader import TwoSides
 from train.export.onnx_networks import Precision, export_reader
 from train.learn.examination import Results
+from train.learn.features import Weights
 from train.learn.learning_run import LearningRun
 from train.learn.lesson import Lesson
-from train.learn.reads import Weights
 from train.manifest.bundle_toml import edit_bundle_toml, set_hashes
 from train.manifest.weight_origin import data_name
 from train.reader.platenet import PlateNet
 from train.reader.reader_weights import SPEC
+from train.reader.real_plates import whole_crop
 from train.train_error import TrainError
 
 MIN_CALIBRATION = 40
@@ -87,7 +88,8 @@ def _export(
 def _int8_plates(lesson: Lesson) -> TwoSides:
     """Returns plates to calibrate with, half of them yours, and others to measure the loss on."""
     own = [each.plate for each in lesson.own]
-    rendered = lesson.rehearsal.as_plates(2 * INT8_PLATES)
+    crops = (crop for crop in lesson.rendered.replay if crop.text)
+    rendered = [whole_crop(crop.image, crop.text, "rendered") for crop in crops][: 2 * INT8_PLATES]
     calibration = [replace(plate, source="own") for plate in own] + rendered[:INT8_PLATES]
     return calibration, [*own, *rendered[INT8_PLATES:]]
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from train.reader.batch_augmentation import augmented_batch, reframed
 from train.reader.platenet import COLUMNS, ROWS
 from train.reader.real_plates import RealPlate, augmented, background, by_source
 from train.reader.rectifier import rectifying_transform
+from train.synth.crop_database import CropDatabase
 from train.synth.rendering import LabelledCrop, render_crop
 
 BACKGROUND = 0.1
@@ -37,22 +37,12 @@ class Batch:
     """What the rectifier must return for each rendered plate, shape (N, 2, 3); nan if unknown."""
 
 
-class CropStore(Protocol):
-    """Rendered crops by number."""
-
-    def __len__(self) -> int:
-        """Returns how many there are."""
-
-    def __getitem__(self, number: int) -> LabelledCrop:
-        """Returns a crop."""
-
-
 @dataclass(frozen=True)
 class Mix:
     """Where the crops of a batch come from."""
 
     plates: Sequence[RealPlate]  # each source is drawn equally often
-    store: CropStore | None  # None renders each crop when it is needed
+    store: CropDatabase | None  # None renders each crop when it is needed
     real: float  # share of real crops
     size: int
     accepts: Callable[[LabelledCrop], bool] = lambda _: True  # rendered crops to train on

@@ -30,11 +30,8 @@ WARM_UP_STEPS = 200
 """Steps over which the learning rate rises linearly."""
 LAST_RATE = 0.01
 """Learning rate at the end, relative to its maximum."""
-WARM_UP_SHARE = 0.05
-"""Longest warm-up, as a share of the training: a short fine-tuning has few steps."""
-EMA_DECAY, EMA_START = 0.998, 10
-"""Decay of the moving average of the weights, and the steps after which it is .5: a short training
-must not average its first steps in."""
+EMA_DECAY = 0.998
+"""Decay of the exponential moving average of the weights."""
 EVALUATE_EVERY_S = 240.0
 """Interval between two evaluations, each of which saves a checkpoint, seconds."""
 POSITION_WEIGHT = 0.5
@@ -69,7 +66,9 @@ class Training:
         self._checkpoint = checkpoint
         self._parallel = data_parallel(network)
         self._bfloat16 = computes_bfloat16()
-        self._average = AveragedModel(network, multi_avg_fn=_update_average, use_buffers=True)
+        self._average = AveragedModel(
+            network, multi_avg_fn=get_ema_multi_avg_fn(EMA_DECAY), use_buffers=True
+        )
         self._optimiser = torch.optim.AdamW(network.parameters(), weight_decay=WEIGHT_DECAY)
         if checkpoint.is_file():
             self._restore()
@@ -116,7 +115,7 @@ class Training:
     def _set_learning_rate(self) -> None:
         done = min(1.0, self.progress.minutes / self._minutes)
         cosine = LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * done)) / 2
-        warm_up = min(1.0, max((self.progress.step + 1) / WARM_UP_STEPS, done / WARM_UP_SHARE))
+        warm_up = min(1.0, (self.progress.step + 1) / WARM_UP_STEPS)
         for group in self._optimiser.param_groups:
             group["lr"] = self._lr * warm_up * cosine
 
@@ -149,12 +148,6 @@ class Training:
         self._average.load_state_dict(saved["average"])
         self._optimiser.load_state_dict(saved["optimiser"])
         self.progress = Progress(**saved["progress"])
-
-
-def _update_average(averaged: Any, current: Any, count: Tensor | int) -> None:
-    """Updates an exponential moving average, in place. `count` is the number of earlier updates."""
-    decay = min(EMA_DECAY, (int(count) + 1) / (int(count) + EMA_START))
-    get_ema_multi_avg_fn(decay)(averaged, current, count)
 
 
 def reader_loss(logits: Tensor, transforms: Tensor, batch: Batch) -> Tensor:

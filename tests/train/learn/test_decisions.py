@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from train.dataset.formats.image_labels import LabelledBox
 from train.learn.candidates import Candidate, KeptSet
@@ -30,7 +31,8 @@ def reads(texts: list[str], labels: list[str], *, sure: float = 0.99) -> Reads:
         for place, character in enumerate(text):
             column = 1 + "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ".index(character)
             row[2 * place, [0, column]] = row[2 * place, [column, 0]]
-    return reads_of(steps / steps.sum(axis=2, keepdims=True), labels)
+    logs = np.log(steps / steps.sum(axis=2, keepdims=True))
+    return reads_of(torch.from_numpy(logs), labels)
 
 
 def test_a_vehicle_is_in_one_fold_and_folds_have_similar_sizes():

@@ -25,9 +25,7 @@ def plates(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def run(plates, tmp_path) -> LearningRun:
-    return LearningRun(
-        Sources((plates,)), tmp_path / "bundle", DEFAULT_BUNDLE, minutes=0.2, processes=1
-    )
+    return LearningRun(Sources((plates,)), tmp_path / "bundle", DEFAULT_BUNDLE, minutes=0.2)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -38,10 +36,12 @@ def test_refused_run_writes_no_bundle_and_goes_on_with_force(run, monkeypatch):
     assert not run.out.exists()
     refused = json.loads((run.work / "report.json").read_text())
     assert refused["gate"] == "refused"
-    trained = (run.work / "last.pt").stat().st_mtime_ns
+    trained = (run.work / "last training.pt").stat().st_mtime_ns
     with pytest.raises(RefusedError):
         learn(run)
-    assert (run.work / "last.pt").stat().st_mtime_ns == trained, "a resumed run trains nothing anew"
+    assert (run.work / "last training.pt").stat().st_mtime_ns == trained, (
+        "a resumed run trains nothing anew"
+    )
     learn(replace(run, force=True))
     assert not run.work.exists()
     spec = Bundle(run.out).spec
