@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-LABELLED = """
-    FROM label JOIN event USING (id)
-    WHERE verdict <> 'skip' AND plate_form = 'plain' AND json_valid(payload)"""
-"""SQL of the labels whose events exist and have a plain plate."""
+CORRECTIONS = """
+    SELECT pass_id, verdict, text FROM event CROSS JOIN label USING (id)
+    WHERE pass_id IN (SELECT value FROM json_each(?)) AND verdict <> 'skip'
+    AND plate_form = 'plain' ORDER BY labelled_at"""
+CORRECTED_TO = """
+    SELECT pass_id FROM label CROSS JOIN event USING (id)
+    WHERE verdict = 'plate' AND plate_form = 'plain' AND """
+"""A cross join reads the left table first: the other order would read all events or labels."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,7 @@ def attach_labels(db: sqlite3.Connection, store: Path) -> None:
 
 def corrections_of(db: sqlite3.Connection, pass_ids: Iterable[str]) -> dict[str, Correction]:
     """Returns the corrections of passes by `pass_id`."""
-    rows = db.execute(
-        f"SELECT pass_id, verdict, text {LABELLED}"  # noqa: S608 - constants
-        " AND pass_id IN (SELECT value FROM json_each(?)) ORDER BY labelled_at",
-        (json.dumps(list(pass_ids)),),
-    )
+    rows = db.execute(CORRECTIONS, (json.dumps(list(pass_ids)),))
     return {pass_id: Correction(verdict, text) for pass_id, verdict, text in rows}
 
 
@@ -50,5 +50,5 @@ def passes_corrected_to(db: sqlite3.Connection, plate: str, *, fuzzy: bool) -> l
     A fuzzy match needs the SQL function `is_near`.
     """
     match = "is_near(text, :plate)" if fuzzy else "text GLOB :plate"
-    rows = db.execute(f"SELECT pass_id {LABELLED} AND {match}", {"plate": plate})
+    rows = db.execute(CORRECTED_TO + match, {"plate": plate})
     return [pass_id for (pass_id,) in rows]

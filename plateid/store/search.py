@@ -22,6 +22,8 @@ from plateid.store.search_query import CURSOR, MAX_PAGE, Query
 
 MAX_DISTANCE = 1.0
 """Maximum distance of similar plates: one edit, or up to four confusable characters."""
+COUNT_S = 0.1
+"""Time-out of a count, seconds: its page waits for it."""
 FEW, FEW_EVENTS = 300, 1000
 """Numbers of plates, and of their events, up to which events are looked up by plate. To find more,
 a scan of all events in order is faster."""
@@ -48,8 +50,11 @@ def find(history: History, query: Query) -> ResultPage:
 
 
 def count(history: History, query: Query, at_most: int) -> int:
-    """Returns the number of results of all pages, up to `at_most`. Raises as `find` does."""
-    with history.opened() as db:
+    """Returns the number of results of all pages, up to `at_most`.
+
+    Raises as `find` does, SlowQueryError after `COUNT_S`.
+    """
+    with history.opened(COUNT_S) as db:
         where, values = _where(db, replace(query, after=""))
         rows = f"SELECT 1 FROM event {_index(query)} WHERE {where} LIMIT :limit"  # noqa: S608
         (number,) = db.execute(

@@ -17,7 +17,7 @@ from plateid.core.records import Box, Image
 from plateid.core.wording import counted
 from plateid.errors import ConfigError
 from plateid.store.event_images import plate_box, read_image, snapshot_file
-from plateid.store.history import History
+from plateid.store.history import History, SlowQueryError
 from plateid.store.list_csv import rows_of as list_rows
 from plateid.store.list_file import read_text
 from plateid.store.schema import MAX_PLATE
@@ -35,7 +35,7 @@ from plateid.store.search_query import FIELDS, Query, QueryError, parse_query
 from plateid.web.pass_rows import VEHICLE_PX, PassRow, rows_of, vehicle_box
 from plateid.web.site import Site, page, site_of
 
-MAX_COUNT = 10_000
+MAX_COUNT = 1000
 """Number up to which results are counted, so that the page does not wait for more."""
 MAX_SAME = 8
 """Maximum number of passes of the same plate that an event's page shows."""
@@ -53,7 +53,7 @@ CROP_QUALITY = 90
 def search(request: Request) -> Response:
     """Shows the search form and one page of results."""
     site, fields = site_of(request), _fields(request)
-    found, number, problem = None, 0, ""
+    found, number, problem = None, "", ""
     try:
         found, fields = _find(site.history, fields)
         number = _count(site.history, found, fields)
@@ -67,7 +67,7 @@ def search(request: Request) -> Response:
         fields=dict.fromkeys(("q", *FIELDS), "") | fields,
         asked=_fields(request),
         rows=rows_of(site.history, found.events) if found else None,
-        count=counted(number, "pass", "passes") if number < MAX_COUNT else f"{MAX_COUNT:,} or more",
+        count=number,
         problem=problem,
         older=urlencode(filters | {"after": found.after}) if found and found.after else "",
         filters=urlencode(filters),
@@ -84,11 +84,15 @@ def _find(history: History, fields: dict[str, str]) -> tuple[ResultPage, dict[st
     return found, fields
 
 
-def _count(history: History, found: ResultPage, fields: Mapping[str, str]) -> int:
-    """Returns the number of results of all pages."""
+def _count(history: History, found: ResultPage, fields: Mapping[str, str]) -> str:
+    """Returns the number of results of all pages in words."""
+    number = len(found.events)
     if found.after or "after" in fields:
-        return count(history, _query(fields), MAX_COUNT)
-    return len(found.events)
+        try:
+            number = count(history, _query(fields), MAX_COUNT)
+        except SlowQueryError:
+            return f"More than {number} passes"
+    return f"{counted(number, 'pass', 'passes')}{' or more' if number == MAX_COUNT else ''}"
 
 
 def _query(fields: Mapping[str, str]) -> Query:

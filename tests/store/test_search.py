@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from plateid.core.lists import FOLDED, distance
 from plateid.core.records import ListMatch
 from plateid.store import search
-from plateid.store.corrections import Correction
+from plateid.store.corrections import CORRECTED_TO, CORRECTIONS, Correction
 from plateid.store.event_store import EventStore
 from plateid.store.history import History, SlowQueryError
 from plateid.store.labels import Label, Labels
@@ -159,6 +159,15 @@ def test_pass_is_found_by_what_it_was_corrected_to(history, tmp_path):
     assert History(file).corrections([wrong["pass_id"]]) == {
         wrong["pass_id"]: Correction("plate", "B68SPK")
     }
+
+
+def test_corrections_are_found_without_reading_all_events(history, tmp_path):
+    file = Path(shutil.copy(history.path, tmp_path))
+    Labels(file).add(Label("x", "plate", "B68SPK", (0, 0, 9, 9)))
+    with History(file).opened() as db:
+        for query in (CORRECTIONS.replace("?", "'[]'"), f"{CORRECTED_TO} text = 'B68SPK'"):
+            plan = db.execute(f"EXPLAIN QUERY PLAN {query}").fetchall()
+            assert not any("SCAN event" in step for *_, step in plan)
 
 
 def test_day_is_searched_until_its_end():

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -328,6 +328,12 @@ def write_config(folder: Path, more: str = "") -> Config:
 
 @pytest.fixture(scope="session")
 def chrome() -> Iterator[Chrome]:
+    with made_chrome() as driver:
+        yield driver
+
+
+@contextmanager
+def made_chrome() -> Iterator[Chrome]:
     options = ChromeOptions()
     options.binary_location = "/usr/bin/chromium"
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
