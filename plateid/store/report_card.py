@@ -43,7 +43,8 @@ MANY_UNPUBLISHED, MANY_WRONG = 0.1, 0.05
 MAX_CONFUSIONS = 8
 """Maximum number of confusions that are listed."""
 PASSES = """
-    SELECT id, first_seen, plate_form = 'plain' AND payload ->> '$.snapshot.file' NOT LIKE ?
+    SELECT id, first_seen, coalesce(
+        plate_form = 'plain' AND payload ->> '$.snapshot.file' NOT LIKE ?, 0)
     FROM event WHERE event_type = 'plate_left' AND first_seen >= ? AND first_seen <= ?
     AND (camera = ? OR ? = '') AND json_valid(payload)"""
 """Selects each pass of a period by its last event, and whether it can be confirmed."""

@@ -152,3 +152,9 @@ def test_counts_are_kept_until_the_disk_works(store, tmp_path):
     blocker.unlink()
     passes.check({"gate": 3}, now=True)
     assert sum(passes.by_hour(DAY.since, DAY.until).values()) == 3
+
+
+def test_pass_without_a_snapshot_cannot_be_confirmed(store):
+    store.append(event(1, event_type="plate_left", snapshot=None))
+    card = make_report(History(store.path), DAY)
+    assert (card.passes, card.confirmable) == (1, 0)

@@ -16,6 +16,7 @@ PAGES = {
     "review": "/review",
     "report": "/report",
     "camera": "/cameras/drive",
+    "people": "/people",
 }
 
 

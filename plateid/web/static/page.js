@@ -14,6 +14,14 @@ function showAges() {
   }
 }
 
+// A phone shows the rows of a wide table as cards, and the heads of the columns in the cells.
+for (const table of document.querySelectorAll(".scroll table")) {
+  const heads = [...table.tHead.rows[0].cells].map((cell) => cell.textContent);
+  for (const row of table.tBodies[0].rows) {
+    [...row.cells].forEach((cell, column) => { cell.dataset.label = heads[column] ?? ""; });
+  }
+}
+
 addEventListener("keydown", (event) => {
   const isTyped = event.target.closest("input:not([type=checkbox]), select, textarea, [tabindex='0']");
   if (isTyped || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
