@@ -227,10 +227,16 @@ def requests() -> Iterator[bytes]:
         ("lists", f"do=save&plate=A1&list=deny&csrf=token&state={state_of(LIST.decode())}"),
         ("cameras/drive", "roi=[[0,0],[1,0],[1,1]]&masks=[]&line=[[0,0],[1,1]]&csrf=token"),
         ("review", f"id={SEEN.id}&verdict=plate&text=A1&box=1,2,30,40&csrf=token"),
-        ("login", "password=x"),
+        ("login", "user=ana&password=x"),
+        ("people", "do=token&name=hotel&write_lists=1&expires=2026-12-31&csrf=token"),
     ):
         head = f"POST /{path} HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n{kind}\r\n"
         yield f"{head}Content-Length: {len(form)}\r\n\r\n{form}".encode()
+    booking = b'{"plate": "A1", "list": "deny", "valid_to": "2026-12-31T18:30+02:00"}'
+    yield (
+        b"POST /api/v1/lists/entries HTTP/1.1\r\nHost: localhost\r\n"
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(booking), booking)
+    )
     yield (
         b"POST /lists HTTP/1.1\r\nHost: localhost\r\nContent-Length: 66\r\n"
         b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"

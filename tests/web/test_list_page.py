@@ -147,7 +147,8 @@ def test_only_one_of_two_parallel_changes_is_saved(device, monkeypatch):
 
 
 def test_read_only_list_is_shown_without_forms(device, monkeypatch):
-    monkeypatch.setattr("os.access", lambda path, _: path != device.folder)
+    real = os.access
+    monkeypatch.setattr("os.access", lambda path, mode: path != device.folder and real(path, mode))
     status, text, _ = device.request("/lists")
     assert status == 200
     assert f"plateid cannot write {device.list_file}" in text

@@ -109,9 +109,28 @@ def test_negatives_may_be_images_videos_and_folders(tmp_path, tiny):
     assert evaluation.parts["all"][0].false_boxes == 0
 
 
-def test_temperature_needs_held_out_images(tmp_path, tiny):
-    with pytest.raises(TrainError, match="--calibrate: needs --held-out"):
-        evaluate(run(tiny, tmp_path / "not read", calibrate=True))
+def test_a_threshold_is_chosen_with_the_first_half_of_the_negatives(tmp_path, tiny):
+    data, clip = thirty(tmp_path / "data"), write_video(tmp_path / "street.mp4", 5)
+    options = {"held_out": True, "choose_threshold": True}
+    evaluation = evaluate(run(tiny, data, negatives=(clip,), **options))
+    (negatives,) = evaluation.negatives
+    assert (negatives.name, negatives.frames) == ("street.mp4, second half", 3)
+    evaluation = evaluate(run(tiny, data, **options))
+    assert (evaluation.choice.threshold, evaluation.threshold) == (0.9, 0.3)
+    assert evaluate(run(tiny, data)).choice is None
+
+
+@pytest.mark.parametrize("option", ["choose_threshold", "calibrate"])
+def test_threshold_and_temperature_need_held_out_images(tmp_path, tiny, option):
+    name = option.replace("_", "-")
+    with pytest.raises(TrainError, match=f"--{name}: needs --held-out"):
+        evaluate(run(tiny, tmp_path / "not read", **{option: True}))
+
+
+def test_no_threshold_is_chosen_if_no_plate_is_found(tmp_path, tiny):
+    data = thirty(tmp_path / "data", ELSEWHERE)
+    with pytest.raises(TrainError, match="no plate was found"):
+        evaluate(run(tiny, data, held_out=True, choose_threshold=True))
 
 
 @pytest.mark.parametrize(
