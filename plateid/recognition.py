@@ -87,7 +87,7 @@ class Recognition:
         self._mailboxes = Mailboxes(list(settings))
         self._online = dict.fromkeys(settings, False)
         self._pipelines = {name: self._pipeline(each) for name, each in settings.items()}
-        self._cameras = {camera.name: self._camera(camera) for camera in config.camera}
+        self._cameras = [self._camera(camera) for camera in config.camera]
 
     def resume(self, open_passes: Mapping[str, Sequence[PlateEvent]]) -> None:
         """Continues the passes that were open before a restart, by their last events."""
@@ -99,12 +99,12 @@ class Recognition:
         """Starts the workers and the capture threads."""
         for number in range(self._config.models.workers if self._cameras else 0):
             self._parts.supervisor.start(f"worker-{number}", self._work)
-        for camera in self._cameras.values():
+        for camera in self._cameras:
             self._parts.supervisor.start("camera", camera.run)
 
     def report_stalls(self) -> None:
         """Reports cameras offline that block without an error."""
-        for camera in self._cameras.values():
+        for camera in self._cameras:
             camera.report_stall()
 
     def apply(self, config: Config, settings: Mapping[str, PipelineSettings]) -> bool:
@@ -115,9 +115,9 @@ class Recognition:
         """
         old, self._config = self._config, config
         applied = True
-        for before, now in zip(old.camera, config.camera, strict=True):
+        for camera, before, now in zip(self._cameras, old.camera, config.camera, strict=True):
             same_source = all(getattr(before, key) == getattr(now, key) for key in SOURCE_KEYS)
-            applied &= same_source or self._cameras[now.name].use(now)
+            applied &= same_source or camera.use(now)
             pipeline = self._pipelines[now.name]
             wanted = settings.get(now.name, pipeline.settings)
             if not same_source or wanted != pipeline.settings:
@@ -127,7 +127,7 @@ class Recognition:
 
     def stop(self) -> None:
         """Stops capture; frames that wait are still processed."""
-        for camera in self._cameras.values():
+        for camera in self._cameras:
             camera.stop()
         self._mailboxes.close()
         for name, health in self.health().items():
@@ -143,9 +143,10 @@ class Recognition:
 
     def health(self) -> dict[str, CameraHealth]:
         """Returns the state of each camera, by its name."""
-        return {name: self._health(name) for name in self._pipelines}
+        cameras = zip(self._pipelines, self._cameras, strict=True)
+        return {name: self._health(name, camera) for name, camera in cameras}
 
-    def _health(self, name: str) -> CameraHealth:
+    def _health(self, name: str, camera: Camera) -> CameraHealth:
         mailbox, pipeline = self._mailboxes[name], self._pipelines[name]
         return CameraHealth(
             self._online[name],
@@ -153,7 +154,7 @@ class Recognition:
             mailbox.dropped,
             pipeline.skipped,
             pipeline.unpublished,
-            self._cameras[name].failure,
+            camera.failure,
         )
 
     def _work(self) -> None:
