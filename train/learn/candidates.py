@@ -4,12 +4,20 @@ The line from a network to its fine-tuned version holds ones that gain and forge
 et al., Robust fine-tuning of zero-shot models, CVPR 2022).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 SHARES = (0.3, 0.5, 0.7, 0.85, 1.0)
 """Places of the candidates on the line: 0 is the old network, 1 the new one."""
 MAX_LOSS, MIN_LOST = 0.005, 1
 """Largest loss of a set that must not be forgotten: a share of its plates, or one plate."""
+
+
+ENOUGH = 0.95
+"""Share of the greatest gain that is enough to prefer a network nearer to the old one. Rendered
+plates do not show everything that is forgotten: after 100 steps with 100 plates of ten digits, the
+half way had .97 of the gain and read all real plates of other countries, the whole way 2 points
+fewer."""
 
 
 @dataclass(frozen=True)
@@ -39,3 +47,11 @@ class Candidate:
     def forgets(self) -> list[KeptSet]:
         """The sets that it forgets."""
         return [each for each in self.kept if each.is_forgotten]
+
+
+def preferred(gains: Mapping[float, float]) -> list[float]:
+    """Returns the places on the line, the best first: the nearest with ENOUGH of the gain."""
+    best = max(gains.values())
+    enough = sorted(share for share, gain in gains.items() if gain >= ENOUGH * best)
+    others = [share for share in gains if share not in enough]
+    return [*enough, *sorted(others, key=lambda share: -gains[share])]

@@ -9,7 +9,7 @@ from plateid.core.geometry import sharpness
 from plateid.core.records import PlateRead
 from plateid.core.text import ctc_margins, ctc_positions
 from train.evaluation.image_results import LabelledPlate
-from train.learn.candidates import SHARES, Candidate, KeptSet
+from train.learn.candidates import SHARES, Candidate, KeptSet, preferred
 from train.learn.features import Features, Weights
 from train.learn.fine_tuning import on_line
 from train.learn.gather import OwnPlate
@@ -33,9 +33,10 @@ class Results:
 def examine(
     lesson: Lesson, networks: Sequence[Weights], last: Weights, counted: Sequence[int]
 ) -> Results:
-    """Chooses the candidate that gains most and forgets nothing, and compares it with the base.
+    """Chooses a candidate that gains and forgets nothing, and compares it with the base.
 
-    Candidates are measured by falling gain. If all forget something, the first is chosen.
+    Candidates are measured in the order of preference. If all forget something, the first is
+    chosen.
     """
     own = [lesson.own[number] for number in counted]
     before = lesson.before.part(counted)
@@ -46,7 +47,7 @@ def examine(
     kept = lesson.to_keep()
     known = {name: _accuracy(lesson.base, sample) for name, sample in kept.items()}
     candidates: list[Candidate] = []
-    for share in sorted(SHARES, key=lambda each: -gains[each]):
+    for share in preferred(gains):
         weights = on_line(lesson.base, last, share)
         sets = [
             KeptSet(name, len(s.texts), known[name], _accuracy(weights, s))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from plateid.models.onnx_reader import to_reader_input
+from train.progress import tracked
 from train.reader.batch_augmentation import augmented_batch
 from train.reader.platenet import COLUMNS, EMBEDDING, ROWS, PlateNet
 from train.reader.reader_weights import SPEC
@@ -50,7 +51,7 @@ def features_of(
     """Returns the features of crops. With random numbers, the crops are augmented."""
     every = list(crops)
     values = [torch.empty(0, ROWS * COLUMNS, EMBEDDING, dtype=torch.half)]
-    for start in range(0, len(every), BATCH):
+    for start in tracked(range(0, len(every), BATCH), "Computing features"):
         part = every[start : start + BATCH]
         inputs = torch.from_numpy(np.stack([to_reader_input(crop.image, SPEC) for crop in part]))
         if rng is not None:

@@ -18,6 +18,8 @@ from train.folding import fold
 from train.reader.real_plates import RealPlate, plates_of
 from train.train_error import TrainError
 
+DOWNLOADED = "devices"
+"""Name of the folder of downloaded labels. A resumed run does not download them again."""
 LABELS_PATH = "/api/v1/labels.zip"
 """Where a device serves its labels."""
 TIMEOUT_S = 30.0
@@ -85,7 +87,7 @@ def _folders(sources: Sources, work: Path) -> Iterator[Path]:
     for number, path in enumerate(sources.data):
         yield _unpacked(path, work / f"data-{number}") if path.suffix == ".zip" else path
     for number, url in enumerate(sources.devices):
-        packed = work / f"device-{number}.zip"
+        packed = work / DOWNLOADED / f"{number}.zip"
         if not packed.is_file():
             _download(url, _token(sources.token_file), packed)
         yield _unpacked(packed, work / f"device-{number}")
@@ -106,6 +108,7 @@ def _download(url: str, token: str, out: Path) -> None:
         raise TrainError(f"--device {url}: must begin with http:// or https://")
     asked = urllib.request.Request(url.rstrip("/") + LABELS_PATH)  # noqa: S310 - http only
     asked.add_header("Authorization", f"Bearer {token}")
+    out.parent.mkdir(exist_ok=True)
     unfinished = out.with_suffix(".part")
     try:
         with (
@@ -123,14 +126,11 @@ def _download(url: str, token: str, out: Path) -> None:
 
 
 def _unpacked(packed: Path, folder: Path) -> Path:
-    """Unpacks a ZIP file once, and returns the folder."""
-    if folder.is_dir():
-        return folder
-    unfinished = folder.with_suffix(".part")
-    shutil.rmtree(unfinished, ignore_errors=True)
+    """Unpacks a ZIP file, and returns the folder."""
+    shutil.rmtree(folder, ignore_errors=True)
     try:
         with zipfile.ZipFile(packed) as archive:
-            archive.extractall(unfinished)
+            archive.extractall(folder)
     except (zipfile.BadZipFile, OSError) as error:
         raise TrainError(f"{packed}: {error}") from error
-    return unfinished.rename(folder)
+    return folder

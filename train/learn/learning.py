@@ -3,6 +3,7 @@
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,7 +11,7 @@ from plateid.models.bundle import read_spec
 from train.dataset.labelled_image import data_hash
 from train.learn.examination import examine
 from train.learn.fine_tuning import on_line
-from train.learn.gather import gather, own_plates
+from train.learn.gather import DOWNLOADED, gather, own_plates
 from train.learn.label_checks import check_count, check_texts, suspects, warnings_about
 from train.learn.learning_report import PAGE, Notes, write_report, write_suspects
 from train.learn.learning_run import LearningRun
@@ -23,6 +24,9 @@ from train.reader.platenet import PlateNet
 from train.reader.reader_weights import load_base
 from train.record import begin
 from train.train_error import TrainError
+
+BEGUN, LASTING = "begun.json", ("replay.sqlite3", "forgetting.sqlite3")
+"""Record of a run, and files that do not depend on labels and options."""
 
 
 class RefusedError(Exception):
@@ -45,6 +49,9 @@ def learn(run: LearningRun) -> Path:
         shutil.rmtree(run.work)
     except OSError as error:
         raise TrainError(f"{run.work}: {error}; run the same command again to resume") from error
+    finally:
+        if not any((run.work / name).exists() for name in (BEGUN, DOWNLOADED)):
+            shutil.rmtree(run.work, ignore_errors=True)
     return run.out
 
 
@@ -68,6 +75,7 @@ def _learn(run: LearningRun, began_s: float) -> Path:
     notes = Notes(run.sources.names, warnings, doubts, len(left_out), reasons, minutes, facts)
     write_report(folder, results, notes)
     if facts is None:
+        shutil.rmtree(run.work / DOWNLOADED, ignore_errors=True)  # devices may get more labels
         raise RefusedError("\n".join([*reasons, f"report: {folder / PAGE}"]))
     return folder
 
@@ -84,6 +92,18 @@ def _prepare(run: LearningRun) -> tuple[Lesson, list[str]]:
     for line in warnings:
         click.echo(line, err=True)
     hashes = {"data_sha256": data_hash(images), "base_sha256": spec.reader.sha256}
-    begin(run.work / "begun.json", run.settings | hashes)
+    _begin(run, run.settings | hashes)
     rehearsal = Rehearsal(run.work, run.minutes)
     return Lesson(network.state_dict(), own, run.keep, rehearsal), warnings
+
+
+def _begin(run: LearningRun, settings: dict[str, Any]) -> None:
+    """Writes the record of the run. If labels or options have changed, it starts again."""
+    try:
+        begin(run.work / BEGUN, settings)
+    except TrainError:
+        click.echo("labels or options have changed: starting again", err=True)
+        for path in run.work.iterdir():
+            if path.is_file() and path.name not in LASTING:
+                path.unlink()
+        begin(run.work / BEGUN, settings)

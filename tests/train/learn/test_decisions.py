@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from train.dataset.formats.image_labels import LabelledBox
-from train.learn.candidates import Candidate, KeptSet
+from train.learn.candidates import Candidate, KeptSet, preferred
 from train.learn.gather import OwnPlate
 from train.learn.label_checks import suspects
 from train.learn.own_formats import layouts_like
@@ -105,3 +105,8 @@ def test_loss_of_half_a_point_or_one_plate_is_accepted(count, before, after, for
 def test_interval_is_wilsons():
     assert wilson(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
     assert wilson(0, 5)[0] == pytest.approx(0)
+
+
+def test_network_near_the_base_is_preferred_if_it_gains_nearly_as_much():
+    assert preferred({0.3: 0.2, 0.5: 0.39, 0.8: 0.4, 1.0: 0.3}) == [0.5, 0.8, 1.0, 0.3]
+    assert preferred({0.3: -0.2, 1.0: -0.1})[-1] == 0.3

@@ -36,6 +36,7 @@ def learn(tmp_path: Path) -> Callable[..., Result]:
         out = tmp_path / "bundle"
         result = CliRunner().invoke(main, ["learn", *map(str, arguments), "--out", str(out)])
         assert not out.exists()
+        assert "--device" in arguments or not out.with_name("bundle.learning").exists()
         return result
 
     return run
