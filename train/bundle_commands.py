@@ -119,7 +119,9 @@ def _groups(
     "--choose-threshold", is_flag=True, help="Choose the detector's threshold; needs --held-out."
 )
 @click.option(
-    "--calibrate", is_flag=True, help="Fit the temperature of the confidences; needs --held-out."
+    "--calibrate",
+    is_flag=True,
+    help="Fit the temperature of the confidences, with --held-out or without training data.",
 )
 @click.option(
     "--write", is_flag=True, help="Write metrics, threshold and temperature into the bundle."

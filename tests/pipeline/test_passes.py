@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from plateid.core.formats import shipped_formats
 from plateid.core.records import BestFrame, Box, PlateRead
 from plateid.pipeline.passes import Pass
 from tests.core.test_text import positions
@@ -59,3 +60,26 @@ def test_pass_holds_one_frame_and_none_after_it_was_taken():
     assert [image() is not None for image in images] == [False, False, True]
     vehicle.take_best_frame()
     assert images[-1]() is None
+
+
+def test_a_cut_plate_never_changes_the_reading_or_the_best_frame_of_a_pass():
+    vehicle, whole = Pass(BOX, NOW), frame((20, 10, 60, 20))
+    vehicle.add(PlateRead(positions("B68SPK", probability=0.7), 0.3, 10), whole)
+    before = vehicle.reading(shipped_formats())
+    cut_off = PlateRead(positions("68SPK", probability=0.999), 1.0, 60)
+    for place in ("near", "cut", "cut", "near"):
+        vehicle.add(cut_off, frame((0, 10, 60, 70)), place)
+    assert vehicle.reading(shipped_formats()) == before
+    assert vehicle.take_best_frame() is whole
+
+
+def test_a_whole_plate_replaces_what_was_read_near_the_border():
+    vehicle, whole = Pass(BOX, NOW), frame((20, 10, 60, 20))
+    for place in ("near", "cut", "near"):
+        vehicle.add(
+            PlateRead(positions("68SPK", probability=0.999), 1.0, 60), frame((0, 0, 9, 9)), place
+        )
+    vehicle.add(PlateRead(positions("B68SPK", probability=0.7), 0.3, 10), whole)
+    found = vehicle.reading(shipped_formats())
+    assert (found.plate, found.reads) == ("B68SPK", 1)
+    assert vehicle.take_best_frame() is whole

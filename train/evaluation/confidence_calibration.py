@@ -5,6 +5,7 @@ al., "On Calibration of Modern Neural Networks", ICML 2017). The loss is that of
 reading, with n-best and plate formats, not of single characters.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -26,7 +27,10 @@ LOWEST, HIGHEST = 0.2, 10.0
 """Bounds of the fitted temperature, relative to the bundle's."""
 GRID = 9
 """Points of the coarse search before the fine one: the loss may have several minima."""
-RULE = "the temperature with the least negative log-likelihood of which reads are correct"
+RULE = (
+    "the temperature with the least negative log-likelihood of which reads are correct, as the "
+    "mean over the sources"
+)
 """How the temperature is fitted, for reports."""
 
 
@@ -78,7 +82,8 @@ def fit_temperature(plates: Sequence[LabelledPlate], *, current: float) -> Fitte
         return calibration(reads_to_judge([plate.tempered(factor) for plate in plates]))
 
     def loss(log_factor: float) -> float:
-        return calibrated(float(np.exp(log_factor))).loss or 0.0
+        factor = float(np.exp(log_factor))
+        return _mean_loss(reads_to_judge([plate.tempered(factor) for plate in plates]))
 
     grid = np.linspace(np.log(LOWEST), np.log(HIGHEST), GRID)
     best = int(np.argmin([loss(each) for each in grid]))
@@ -103,6 +108,15 @@ def calibration(results: Sequence[ReadResult]) -> Calibration:
         loss=log_loss(confidences, correct) if reads else None,
         bins=bins,
     )
+
+
+def _mean_loss(results: Sequence[ReadResult]) -> float:
+    """Returns the mean of the losses of all sources: a large one must not outvote the others."""
+    sources = defaultdict(list)
+    for each in results:
+        sources[each.plate.source].append(each)
+    losses = [loss for part in sources.values() if (loss := calibration(part).loss) is not None]
+    return sum(losses) / len(losses)
 
 
 def log_loss(confidences: Doubles, correct: Bools) -> float:

@@ -15,7 +15,12 @@ from train.evaluation.confidence_calibration import (
     reads_to_judge,
 )
 from train.evaluation.detector_accuracy import DetectorAccuracy, grouped_detector_accuracy
-from train.evaluation.evaluation_run import EvaluationRun, read_crop_sets, read_sets
+from train.evaluation.evaluation_run import (
+    EvaluationRun,
+    read_crop_sets,
+    read_sets,
+    training_data,
+)
 from train.evaluation.image_results import ImageResult, LabelledPlate
 from train.evaluation.pass_accuracy import PassAccuracy, pass_accuracy
 from train.evaluation.predictor import Predictor
@@ -106,9 +111,11 @@ def evaluate(run: EvaluationRun) -> Evaluation:
 
 
 def _prepare(run: EvaluationRun) -> None:
-    options = {"--choose-threshold": run.choose_threshold, "--calibrate": run.calibrate}
-    for option in (name for name, is_set in options.items() if is_set and not run.held_out):
-        raise TrainError(f"{option}: needs --held-out, or the metrics would be too good")
+    if run.choose_threshold and not run.held_out:
+        raise TrainError("--choose-threshold: needs --held-out, or the metrics would be too good")
+    if run.calibrate and not run.held_out:
+        for line in training_data(run):
+            raise TrainError(f"--calibrate: {line}")
     try:
         run.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -38,7 +38,8 @@ def simulate_camera(
 ) -> Image:
     """Returns the image as a camera records it: blurred, reduced, lit, noisy, compressed.
 
-    With `noise`, noise and compression are drawn from it: frames of one scene share the rest.
+    With `noise`, only the grain is drawn from it: frames of one camera and scene share the rest,
+    also the strength of the noise and of the compression.
     """
     light = _blur_and_reduce(rng, image, geometry).astype(np.float32)
     lighting = list(LIGHTINGS)[np.searchsorted(np.cumsum(list(LIGHTINGS.values())), rng.random())]
@@ -46,8 +47,7 @@ def simulate_camera(
     light = _keep_legible(rng, light, geometry)
     if rng.random() < 0.25:
         light = _sharpen(rng, light)
-    noise = noise or rng
-    return _compress(noise, _add_noise(noise, light))
+    return _compress(rng, _add_noise(rng, light, noise or rng))
 
 
 def _keep_legible(rng: np.random.Generator, light: Light, geometry: CropGeometry) -> Light:
@@ -219,14 +219,14 @@ def _sharpen(rng: np.random.Generator, light: Light) -> Light:
     return np.asarray(light + (np.clip(light, -20, 275) - soft) * rng.uniform(0.2, 1.2), np.float32)
 
 
-def _add_noise(rng: np.random.Generator, light: Light) -> Light:
+def _add_noise(rng: np.random.Generator, light: Light, noise: np.random.Generator) -> Light:
     """Returns the light with grain, sometimes coloured, and coarse where a codec smoothed it."""
     height, width = light.shape[:2]
     contrast = float(light[height // 4 : height - height // 4].std())
     strength = min(18.0, 0.3 * contrast, float(rng.exponential(4.0)))
-    grain = rng.standard_normal((height, width, 1), np.float32) * strength
+    grain = noise.standard_normal((height, width, 1), np.float32) * strength
     if rng.random() < 0.4:
-        coloured = rng.standard_normal((height, width, 3), np.float32)
+        coloured = noise.standard_normal((height, width, 3), np.float32)
         grain = grain + coloured * strength * rng.uniform(0.2, 0.8)
     if rng.random() < 0.3:
         grain = 1.6 * np.asarray(cv2.GaussianBlur(grain, (0, 0), 0.8)).reshape(height, width, -1)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -56,6 +58,15 @@ def test_fitted_temperature_reverts_a_wrong_temperature(plates, factor):
     assert fitted.value == pytest.approx(2 * fitted.factor, abs=0.001)
     assert fitted.after.loss <= fitted.before.loss + 1e-4
     assert fitted.after.error < 0.08
+
+
+def test_a_large_source_does_not_outvote_a_small_one(plates):
+    sure = [replace(each, source="trained") for each in with_factor(plates, 2.5)]
+    shifted = [replace(each, source="shifted") for each in with_factor(plates, 0.4)[:60]]
+    alike = [replace(each, source="together") for each in (*sure, *shifted)]
+    assert fit_temperature([*sure, *shifted], current=1).value > 1.2 * (
+        fit_temperature(alike, current=1).value
+    )
 
 
 def test_reads_end_to_end_are_judged_if_there_are_any():

@@ -120,17 +120,32 @@ def test_a_threshold_is_chosen_with_the_first_half_of_the_negatives(tmp_path, ti
     assert evaluate(run(tiny, data)).choice is None
 
 
-@pytest.mark.parametrize("option", ["choose_threshold", "calibrate"])
-def test_threshold_and_temperature_need_held_out_images(tmp_path, tiny, option):
-    name = option.replace("_", "-")
-    with pytest.raises(TrainError, match=f"--{name}: needs --held-out"):
-        evaluate(run(tiny, tmp_path / "not read", **{option: True}))
+def test_threshold_needs_held_out_images(tmp_path, tiny):
+    with pytest.raises(TrainError, match="--choose-threshold: needs --held-out"):
+        evaluate(run(tiny, tmp_path / "not read", choose_threshold=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"), [("useu", "the bundle was trained on it"), ("eu", "the fit needs both")]
+)
+def test_temperature_is_only_fitted_on_sources_of_no_training(tmp_path, tiny, name, problem):
+    record_training(tiny)
+    data = thirty(tmp_path / name, PLATE)
+    with pytest.raises(TrainError, match=f"--calibrate: .*{problem}"):
+        evaluate(run(tiny, data, calibrate=True))
 
 
 def test_no_threshold_is_chosen_if_no_plate_is_found(tmp_path, tiny):
     data = thirty(tmp_path / "data", ELSEWHERE)
     with pytest.raises(TrainError, match="no plate was found"):
         evaluate(run(tiny, data, held_out=True, choose_threshold=True))
+
+
+def record_training(bundle):
+    """Writes into a bundle that it was trained on dash and useu."""
+    spec = bundle / "bundle.toml"
+    origin = "a.pt; 2 epochs on 9 images (dash, useu), data 1f"
+    spec.write_text(spec.read_text().replace("[detector]", f'[detector]\norigin = "{origin}"'))
 
 
 @pytest.mark.parametrize(
@@ -144,9 +159,7 @@ def test_no_threshold_is_chosen_if_no_plate_is_found(tmp_path, tiny):
     ],
 )
 def test_evaluating_on_training_data_gives_a_warning(tiny, name, options, warning):
-    spec = tiny / "bundle.toml"
-    origin = "a.pt; 2 epochs on 9 images (dash, useu), data 1f"
-    spec.write_text(spec.read_text().replace("[detector]", f'[detector]\norigin = "{origin}"'))
+    record_training(tiny)
     lines = list(training_data(run(tiny, Path(name), **options)))
     assert len(lines) == bool(warning)
     assert all(line.startswith(f"{name}: {warning}") for line in lines)

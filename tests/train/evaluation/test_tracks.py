@@ -1,10 +1,12 @@
 import numpy as np
+import pytest
 from click.testing import CliRunner
 
 from plateid.core.records import PlateRead
 from plateid.core.text import CHARSET
 from train.__main__ import main
-from train.evaluation.tracks import FRAMES, _texts, render_track
+from train.evaluation.tracks import EACH_FRAME, FRAMES, ORACLE, _texts, render_track
+from train.synth.camera_effects import _add_noise
 
 
 def read_of(text: str, sure: float) -> PlateRead:
@@ -24,13 +26,26 @@ def test_a_track_shows_one_plate_that_comes_nearer_and_depends_on_its_seed():
     assert all(6 <= height < 60 for height in heights)
 
 
+def test_frames_of_a_track_share_the_compression_and_differ_in_the_grain():
+    light = np.full((40, 160, 3), 120.0, np.float32)
+    light[:, ::2] = 200
+
+    def grain(seed: int) -> np.ndarray:
+        return _add_noise(np.random.default_rng(1), light, np.random.default_rng(seed)) - light
+
+    one, again, other = grain(2), grain(2), grain(3)
+    assert np.array_equal(one, again)
+    assert not np.array_equal(one, other)
+    assert one.std() == pytest.approx(other.std(), rel=0.05)
+
+
 def test_the_majority_and_the_sum_of_log_probabilities_may_differ():
     reads = [read_of("AB123C", 0.55), read_of("AB123C", 0.55), read_of("AB128C", 0.999)]
     texts = _texts(reads)
     assert texts["frame with the highest confidence"] == ["AB128C"]
     assert texts["majority of the texts"] == ["AB123C"]
     assert texts["sum of log-probabilities"] == ["AB128C"]
-    assert len(texts["any frame"]) == 3
+    assert len(texts[EACH_FRAME]) == 3
 
 
 def test_reads_of_another_length_do_not_count_in_the_sum():
@@ -46,6 +61,8 @@ def test_the_command_compares_the_methods():
     result = CliRunner().invoke(main, ["tracks", "--count", "2", "--seed", "5"])
     assert result.exit_code == 0
     lines = [line for line in result.output.splitlines() if "tracks:" not in line]
-    assert [line.rsplit(maxsplit=1)[0].strip() for line in lines] == list(
-        _texts([read_of("", 1.0)])
-    )
+    names = [line.rsplit(maxsplit=1)[0].strip() for line in lines]
+    assert names == [EACH_FRAME, ORACLE, *list(_texts([read_of("", 1.0)]))[1:]]
+    each, oracle, confident, *_ = (float(line.split()[-1]) for line in lines)
+    assert each <= oracle
+    assert confident <= oracle
