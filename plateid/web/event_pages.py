@@ -112,9 +112,10 @@ def detail(request: Request) -> Response:
     if not events:
         raise HTTPException(404)
     (row,) = rows_of(site.history, events[-1:])
-    image, box = _image_and_box(site, row)
+    file = snapshot_file(site.history.path, events[-1])
+    image = read_image(file) if file else None
     newer, older = neighbours(site.history, _query(fields), row.event["id"])
-    same = Query(plate=row.event["plate"], limit=MAX_SAME)
+    same = Query(plate=row.text, limit=MAX_SAME)
     found = find(site.history, same).events if row.event["char_confidences"] else []
     return page(
         request,
@@ -122,8 +123,8 @@ def detail(request: Request) -> Response:
         events=events,
         row=row,
         characters=list(zip(row.event["plate"], row.event["char_confidences"], strict=False)),
-        size=image.shape[1::-1] if image is not None else None,
-        box=box,
+        size=None if image is None else image.shape[1::-1],
+        box=() if image is None else plate_box(image, events[-1]),
         newer=newer,
         older=older,
         filters=urlencode(fields),
@@ -131,12 +132,6 @@ def detail(request: Request) -> Response:
         country=_country(site, row.event),
         entry=_list_row(site, row),
     )
-
-
-def _image_and_box(site: Site, row: PassRow) -> tuple[Image | None, Box]:
-    file = snapshot_file(site.history.path, dict(row.event))
-    image = read_image(file) if file else None
-    return image, row.event["box"] if image is None else plate_box(image, dict(row.event))
 
 
 def _country(site: Site, event: Mapping[str, Any]) -> str:
@@ -154,7 +149,7 @@ def _list_row(site: Site, row: PassRow) -> int | None:
     named = {cells["name"] or cells["plate"]: number for number, cells in rows.items()}
     by_plate = {compact(cells["plate"]): number for number, cells in rows.items()}
     matched = (row.event["list"] or {}).get("name", "")
-    own = by_plate.get(compact(row.plate), by_plate.get(row.event["plate"]))
+    own = by_plate.get(row.text, by_plate.get(row.event["plate"]))
     return named.get(matched) if own is None else own
 
 

@@ -31,9 +31,12 @@ def openapi(_request: Request) -> Response:
 
 
 def events(request: Request) -> Response:
-    """Returns one page of search results and the key of the next page."""
+    """Returns one page of search results, their corrections, and the key of the next page."""
     found = find(site_of(request).history, parse_query(dict(request.query_params)))
-    return JSONResponse({"events": found.events, "after": found.after or None})
+    known = site_of(request).history.corrections(event["pass_id"] for event in found.events)
+    texts = {pass_id: each.text for pass_id, each in known.items() if each.text}
+    answer = {"events": found.events, "after": found.after or None, "corrections": texts}
+    return JSONResponse(answer)
 
 
 def event(request: Request) -> Response:

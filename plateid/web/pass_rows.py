@@ -34,16 +34,20 @@ class PassRow:
     has_crop: bool
 
     @property
+    def text(self) -> str:
+        """The corrected text, or the text that was read."""
+        return str((self.correction and self.correction.text) or self.event["plate"])
+
+    @property
     def is_corrected(self) -> bool:
         """Whether a user gave another text than was read."""
-        return bool(self.correction and self.correction.text not in ("", self.event["plate"]))
+        return self.text != str(self.event["plate"])
 
     @property
     def plate(self) -> str:
-        """The corrected text, or the text that was read, as it is shown."""
-        if self.is_corrected and self.correction:
-            return self.correction.text
-        return self.event["plate_display"] or self.event["plate"] or "not stored"
+        """The text as it is shown."""
+        shown = self.text if self.is_corrected else self.event["plate_display"] or self.text
+        return shown or "not stored"
 
     @property
     def label(self) -> str:

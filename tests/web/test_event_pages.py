@@ -90,6 +90,8 @@ def test_correction_is_shown_everywhere_and_found_under_both_texts(device, brows
         row = device.text(path).split(f'data-pass="{read["pass_id"]}"')[1].split("</li>")[0]
         assert ">NEW123<" in row
         assert f"read as {read['plate']}" in row
+    answer = json.loads(device.text("/api/v1/events?plate=NEW123"))
+    assert answer["corrections"] == {read["pass_id"]: "NEW123"}
 
 
 @pytest.mark.parametrize(("plate", "link"), [("KX73LPH", "row=1#edit"), ("B10AAA", "plate=B10AAA")])
