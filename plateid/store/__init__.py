@@ -15,7 +15,7 @@ blur                                     removes from images what they must not 
 labels, label_order                      labels of users; which vehicles to label next
 label_file, label_export, corrections    the file of labels; their data set; what they correct
 self_labels                              labels that sure readings give to far crops
-report_card, unpublished                 how well a camera reads; counts of unpublished passes
+report_card, report_light, unpublished   how well a camera reads; counts of unpublished passes
 sessions, occupancy                      vehicles inside; their number, published
 side_file                                SQLite files beside the store
 list_file, list_csv                      the list file with undo; its rows

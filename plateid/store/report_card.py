@@ -4,40 +4,31 @@ The sample is the same for everybody: the passes of the period in a random order
 their ids only. Labels of doubtful plates therefore do not bias it.
 """
 
-import functools
 import hashlib
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from statistics import median_low
 from typing import Any
 
-import cv2
-import numpy as np
-
-from plateid.core.plate_quality import CropQuality, crop_quality
 from plateid.core.proportions import exact_interval
-from plateid.core.records import Box, rfc3339
-from plateid.store.event_images import plate_box, read_image, snapshot_file
+from plateid.core.records import rfc3339
+from plateid.store.event_images import snapshot_file
 from plateid.store.history import History
 from plateid.store.labels import Label, Labels
+from plateid.store.report_light import LightCard, SampledPass, measure_lights
 from plateid.store.snapshot_files import HIDDEN_JPG
 from plateid.store.unpublished import HOUR, UnpublishedPasses
 
 SAMPLE = 60
 """Maximum number of passes to confirm: the interval is then 20 points wide at most for 85 % right.
 """
-MAX_MISSING = 600
-"""Maximum number of passes without an image that are skipped in search of the sample."""
+MAX_DRAWN = 300
+"""Number of passes that are drawn, because some have lost their image and some are too new."""
 QUERY_S = 20.0
 """Time-out of the query, seconds."""
-NIGHT = 70
-"""Mean grey value (0-255) of a snapshot below which it is night."""
-MIN_MEASURED = 3
-"""Minimum number of plates whose medians give advice."""
 MANY_UNPUBLISHED, MANY_WRONG = 0.1, 0.05
 """Shares of unpublished and of wrong passes that give advice."""
 MAX_CONFUSIONS = 8
@@ -74,19 +65,6 @@ class Share:
 
 
 @dataclass(frozen=True)
-class LightCard:
-    """Medians of the sampled plates in one light, and how many confirmed readings are right."""
-
-    light: str
-    plates: int
-    height_px: float
-    sharpness: float
-    confirmed: int
-    right: int
-    advice: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class ReportCard:
     """The report card of a camera in a period.
 
@@ -94,6 +72,8 @@ class ReportCard:
         passes, unpublished: Passes with an event, and those without one though a plate was read.
         confirmable: Passes whose plate and image are kept.
         right, wrong, unknown: Confirmed passes of the sample; a person cannot read the unknown.
+        measured_until: RFC 3339 time up to which the two shares describe the passes. Later passes
+            wait for your confirmation.
         to_confirm: Ids of the events of the sample that wait for confirmation, in their order.
         published: Share of the published plates that is right.
         hit_rate: Share of all passes, published or not, whose published plate is right.
@@ -108,6 +88,7 @@ class ReportCard:
     right: int
     wrong: int
     unknown: int
+    measured_until: str
     to_confirm: tuple[str, ...]
     published: Share
     hit_rate: Share
@@ -117,31 +98,17 @@ class ReportCard:
     advice: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Sampled:
-    event: dict[str, Any]
-    file: Path
-    label: Label | None
-
-    @property
-    def is_right(self) -> bool | None:
-        """Whether the published plate is right; None if the label does not say."""
-        if self.label is None or self.label.verdict in ("unreadable", "skip"):
-            return None
-        return self.label.verdict == "plate" and self.label.text == self.event["plate"]
-
-
 def make_report(history: History, period: Period) -> ReportCard:
     """Returns the report card of a period; raises StoreError if the store cannot be read."""
     labels = Labels(history.path).all()
     rows = _passes(history, period)
     confirmable = random_order(id_ for id_, _, can in rows if can)
-    sample = list(_sampled(history, confirmable, {e["pass_id"]: label for label, e in labels}))
+    drawn = list(_drawn(history, confirmable, {e["pass_id"]: label for label, e in labels}))
     unpublished = UnpublishedPasses(history.path).by_hour(
         period.since, period.until, camera=period.camera
     )
     confusions = _confusions(labels, period)
-    return _card(period, rows, unpublished, sample=sample, confusions=confusions)
+    return _card(period, rows, unpublished, drawn=drawn, confusions=confusions)
 
 
 def _passes(history: History, period: Period) -> list[tuple[str, str, int]]:
@@ -156,19 +123,32 @@ def random_order(ids: Iterable[str]) -> list[str]:
     return sorted(ids, key=lambda id_: hashlib.blake2b(id_.encode(), digest_size=8).digest())
 
 
-def _sampled(
+def _drawn(
     history: History, ids: Sequence[str], labels: Mapping[str, Label]
-) -> Iterator[_Sampled]:
-    """Yields the first SAMPLE passes whose image still exists."""
-    found = 0
+) -> Iterator[SampledPass]:
+    """Yields passes in their random order whose image still exists."""
     with history.opened() as db:
-        for id_ in ids[: SAMPLE + MAX_MISSING]:
-            ((payload,),) = db.execute("SELECT payload FROM event WHERE id = ?", (id_,)).fetchall()
-            event = json.loads(payload)
-            file = snapshot_file(history.path, event, legible=True)
-            if file is not None and found < SAMPLE:
-                found += 1
-                yield _Sampled(event, file, labels.get(event["pass_id"]))
+        for id_ in ids[:MAX_DRAWN]:
+            for (payload,) in db.execute("SELECT payload FROM event WHERE id = ?", (id_,)):
+                event = json.loads(payload)
+                if file := snapshot_file(history.path, event, legible=True):
+                    yield SampledPass(event, file, labels.get(event["pass_id"]))
+
+
+def _answered(drawn: Sequence[SampledPass], until: str) -> list[SampledPass]:
+    """Returns the answers before the first missing one in the sample of the passes up to a time."""
+    sample = [each for each in drawn if each.event["first_seen"] <= until][:SAMPLE]
+    return list(itertools.takewhile(lambda each: each.label is not None, sample))
+
+
+def _measured_until(drawn: Sequence[SampledPass], until: str) -> str:
+    """Returns the time up to which the most passes are answered, at least half of those drawn.
+
+    Without it, each new pass of the sample would put the answers after it out of use.
+    """
+    times: list[str] = sorted(each.event["first_seen"] for each in drawn)
+    late = [*times[len(times) // 2 :], until]
+    return max(late, key=lambda time: (len(_answered(drawn, time)), time))
 
 
 def _card(
@@ -176,24 +156,27 @@ def _card(
     rows: Sequence[tuple[str, str, int]],
     unpublished: Mapping[str, int],
     *,
-    sample: Sequence[_Sampled],
+    drawn: Sequence[SampledPass],
     confusions: tuple[tuple[str, str, int], ...],
 ) -> ReportCard:
-    asked = next((n for n, each in enumerate(sample) if each.label is None), len(sample))
-    verdicts = Counter(each.is_right for each in sample[:asked])
+    until = _measured_until(drawn, rfc3339(period.until))
+    answered, sample = _answered(drawn, until), drawn[:SAMPLE]
+    verdicts = Counter(each.is_right for each in answered)
     right, unknown = verdicts[True], verdicts[None]
-    confirmable, missed = sum(can for *_, can in rows), sum(unpublished.values())
-    published = published_share(right, unknown, asked, confirmable)
-    part = len(rows) / (len(rows) + missed) if rows or missed else 1.0
-    lights = tuple(_lights(sample))
+    measured = [can for _, first_seen, can in rows if first_seen <= until]
+    published = published_share(right, unknown, len(answered), sum(measured))
+    missed = sum(passes for hour, passes in unpublished.items() if hour <= until)
+    part = len(measured) / (len(measured) + missed) if measured or missed else 1.0
+    lights = tuple(measure_lights(sample))
     return ReportCard(
         period,
         passes=len(rows),
-        unpublished=missed,
-        confirmable=confirmable,
+        unpublished=sum(unpublished.values()),
+        confirmable=sum(can for *_, can in rows),
         right=right,
         wrong=verdicts[False],
         unknown=unknown,
+        measured_until=until,
         to_confirm=tuple(each.event["id"] for each in sample if each.label is None),
         published=published,
         hit_rate=published.times(part),
@@ -202,7 +185,7 @@ def _card(
         confusions=confusions,
         advice=(
             *(text for light in lights for text in light.advice),
-            *_advice(1 - part, verdicts[False] / max(1, asked)),
+            *_advice(1 - part, verdicts[False] / max(1, len(answered))),
         ),
     )
 
@@ -227,47 +210,6 @@ def _hours(first_seen: Iterable[str], unpublished: Mapping[str, int]) -> dict[in
         for hour, passes in by_hour.items():
             local[datetime.fromisoformat(f"{hour}:00Z").astimezone().hour] += passes
     return {hour: (published[hour], unseen[hour]) for hour in sorted(published | unseen)}
-
-
-def _lights(sample: Sequence[_Sampled]) -> Iterator[LightCard]:
-    measured: dict[str, list[tuple[_Sampled, CropQuality]]] = {"day": [], "night": []}
-    for each in sample:
-        if result := _measured(each.file, json.dumps(each.event)):
-            light, quality = result
-            measured[light].append((each, quality))
-    for light, pairs in measured.items():
-        if pairs:
-            middle = CropQuality(
-                *(median_low(values) for values in zip(*(vars(q).values() for _, q in pairs)))  # noqa: B905
-            )
-            hints = middle.hints if len(pairs) >= MIN_MEASURED else []
-            verdicts = [each.is_right for each, _ in pairs if each.is_right is not None]
-            yield LightCard(
-                light,
-                len(pairs),
-                middle.height,
-                middle.sharpness,
-                confirmed=len(verdicts),
-                right=sum(verdicts),
-                advice=tuple(f"{PREFIX[light]}: {hint}" for hint in hints),
-            )
-
-
-PREFIX = {"day": "By day", "night": "At night"}
-"""Words before the advice of each light."""
-
-
-@functools.lru_cache(maxsize=1000)
-def _measured(file: Path, payload: str) -> tuple[str, CropQuality] | None:
-    """Returns the light and the quality of a plate in its snapshot; None if it is damaged."""
-    event: dict[str, Any] = json.loads(payload)
-    if (image := read_image(file)) is None:
-        return None
-    x1, y1, x2, y2 = (round(value) for value in plate_box(image, event))
-    frame: Box = tuple(event["box"])
-    crop = image[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)]
-    grey = float(np.mean(cv2.resize(image, (64, 36), interpolation=cv2.INTER_AREA)))
-    return ("night" if grey < NIGHT else "day"), crop_quality(crop, frame)
 
 
 def _confusions(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from plateid.core.drawing import encode_jpeg
-from plateid.core.records import Snapshot
+from plateid.core.records import Snapshot, rfc3339
 from plateid.store.history import History
 from plateid.store.labels import Label, Labels
 from plateid.store.report_card import (
@@ -56,8 +56,14 @@ def test_random_order_is_the_same_for_ids_in_any_order():
 @pytest.fixture
 def street(store):
     """A store with 90 passes by day and night, whose plates are 14 px high at night."""
+    add_passes(store, TEXTS)
+    return store
+
+
+def add_passes(store, texts, after=0):
+    """Adds a pass an hour, from `after` hours on."""
     files = SnapshotFiles(store.path)
-    for number, text in enumerate(TEXTS):
+    for number, text in enumerate(texts, after):
         at_night = number % 3 == 0
         image = np.full((180, 320, 3), 20 if at_night else 150, np.uint8)
         height = 14 if at_night else 40
@@ -69,7 +75,6 @@ def street(store):
         )
         seen = NOON + timedelta(hours=number)
         store.append(replace(made, pass_id=made.id, snapshot=shot, first_seen=seen))
-    return store
 
 
 def confirm(store, count, **texts):
@@ -100,6 +105,20 @@ def test_labels_of_doubtful_plates_do_not_change_the_hit_rate(street):
     card = make_report(history, DAY)
     assert (card.right, card.wrong, card.published.best) == (0, 0, None)
     assert len(card.to_confirm) == 59
+
+
+def test_new_passes_leave_the_answers_in_use(street):
+    confirm(street, 60)
+    history = History(street.path)
+    before = make_report(history, DAY)
+    assert before.measured_until == rfc3339(DAY.until)
+    add_passes(street, TEXTS[:40], after=len(TEXTS))
+    card = make_report(history, DAY)
+    assert (card.passes, card.right, card.published.best) == (130, 60, 1.0)
+    assert card.to_confirm
+    assert card.measured_until < rfc3339(NOON + timedelta(hours=len(TEXTS)))
+    confirm(street, 60)
+    assert make_report(history, DAY).measured_until == rfc3339(DAY.until)
 
 
 def test_plates_that_a_person_cannot_read_widen_the_interval(street):
