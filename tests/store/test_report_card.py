@@ -4,6 +4,7 @@ import uuid
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,12 +15,15 @@ from plateid.core.records import Snapshot, rfc3339
 from plateid.store.history import History
 from plateid.store.labels import Label, Labels
 from plateid.store.report_card import (
-    SAMPLE,
+    MAX_DRAWN,
     Period,
+    _answered,
+    _measured_until,
     make_report,
     published_share,
     random_order,
 )
+from plateid.store.report_light import SampledPass
 from plateid.store.snapshot_files import SnapshotFiles
 from plateid.store.unpublished import UnpublishedPasses
 from tests.support.samples import NOON, event
@@ -28,21 +32,39 @@ DAY = Period(NOON - timedelta(hours=12), NOON + timedelta(days=300))
 TEXTS = [f"B{number:02}AAA" for number in range(90)]
 
 
+def simulated(rng, count):
+    """Passes in random order: some of the first ones, and doubtful ones, have a label.
+
+    The plates of the night, a random part of the street, are read much worse. A person cannot read
+    some plates, and has not seen the newest passes yet.
+    """
+    ids = [str(uuid.UUID(bytes=rng.bytes(16))) for _ in range(count)]
+    places = {id_: place for place, id_ in enumerate(ids)}
+    night = np.arange(count) < rng.uniform(0, 0.5) * count
+    accuracy = np.where(night, rng.uniform(0.2, 1), rng.choice([0.9, 0.99, 1.0]))
+    right, unread = rng.random(count) < accuracy, rng.random(count) < 0.05
+    doubtful = ~right & (rng.random(count) < 0.3)
+    asked, known = int(rng.integers(10, 70)), count * rng.uniform(0.6, 1)
+    for id_ in random_order(ids):
+        place = places[id_]
+        asked -= place < known
+        label = None
+        if doubtful[place] or (asked >= 0 and place < known):
+            verdict = "unreadable" if unread[place] else "plate"
+            label = Label(id_, verdict, "right" if right[place] else "wrong", (0, 0, 1, 1))
+        event = {"plate": "right", "first_seen": f"{place:06}", "is_right": bool(right[place])}
+        yield SampledPass(event, Path(), label)
+
+
 def test_interval_covers_the_truth_on_simulated_streets():
-    """The plates of the night, a random part of the street, are read much worse."""
     rng, covered, widths = np.random.default_rng(5), Counter(), []
     for street in range(300):
-        count = int(rng.choice([20, 80, 300, 2000]))
-        ids = [str(uuid.UUID(bytes=rng.bytes(16))) for _ in range(count)]
-        night = np.arange(count) < rng.uniform(0, 0.5) * count
-        accuracy = np.where(night, rng.uniform(0.2, 1), rng.choice([0.9, 0.99, 1.0]))
-        right = dict(zip(ids, rng.random(count) < accuracy, strict=True))
-        doubtful = rng.random(count) < 0.05  # the person cannot read these
-        unread = {id_ for id_, is_doubtful in zip(ids, doubtful, strict=True) if is_doubtful}
-        asked = random_order(ids)[: min(SAMPLE, int(rng.integers(10, 70)))]
-        known = sum(bool(right[id_]) for id_ in asked if id_ not in unread)
-        share = published_share(known, len(unread.intersection(asked)), len(asked), count)
-        covered[street // 100] += share.low <= sum(right.values()) / count <= share.high
+        drawn = list(simulated(rng, int(rng.choice([20, 80, 300, 2000]))))
+        until = _measured_until(drawn[:MAX_DRAWN], "999999")
+        verdicts = Counter(each.is_right for each in _answered(drawn[:MAX_DRAWN], until))
+        truth = [p.event["is_right"] for p in drawn if p.event["first_seen"] <= until]
+        share = published_share(verdicts[True], verdicts[None], verdicts.total(), len(truth))
+        covered[street // 100] += share.low <= sum(truth) / len(truth) <= share.high
         widths.append(share.high - share.low)
     assert min(covered.values()) >= 93
     assert np.median(widths) < 0.35
