@@ -111,13 +111,6 @@ def reader(**options: Any) -> None:
     help="Folder of crops and texts to write, for `train evaluate --crops`. Use a --seed that no "
     "reader was trained with.",
 )
-@click.option(
-    "--like",
-    multiple=True,
-    type=FOLDER,
-    help="For --plates: folder of real plates with texts; only crops that look like them are "
-    "written. Repeatable.",
-)
 @click.option("--count", default=300_000, type=COUNT, help="Number of crops.")
 @click.option("--workers", type=COUNT, help="Processes.  [default: one per core]")
 @SEED
@@ -126,21 +119,16 @@ def synth(
     beside: Path | None,
     out: Path | None,
     plates: Path | None,
-    *,
-    like: tuple[Path, ...],
     **options: Any,
 ) -> None:
     """Renders plates as a camera sees them. The same command resumes an interrupted --out."""
     from train.reader.contact_sheet import write_contact_sheet
-    from train.reader.real_plates import appearance_of
     from train.synth.crop_database import fill_crop_database
     from train.synth.crop_folder import write_crop_folder
     from train.synth.rendering import RenderPlan
 
     if not (sheet or out or plates):
         raise click.UsageError("give --sheet, --out or --plates")
-    if like and not plates:
-        raise click.UsageError("--like is for --plates")
     if out and plates:
         raise click.UsageError("--out and --plates: give one of them, each needs its own --seed")
     if sheet:
@@ -148,7 +136,7 @@ def synth(
     if out:
         fill_crop_database(out, options["count"], RenderPlan(options["seed"], options["workers"]))
     if plates:
-        write_crop_folder(plates, like=appearance_of(like) if like else None, **options)
+        write_crop_folder(plates, **options)
 
 
 class BadInputError(click.ClickException):

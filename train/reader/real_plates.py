@@ -15,7 +15,6 @@ from plateid.core.records import Box, Image
 from train.dataset.formats.image_labels import LabelledBox
 from train.dataset.labelled_image import LabelledImage
 from train.dataset.splits import load_crops
-from train.synth.appearance import AppearanceLimits
 from train.synth.camera_effects import CropGeometry, simulate_camera
 from train.synth.rendering import CAPS, LabelledCrop
 from train.train_error import TrainError
@@ -84,14 +83,6 @@ def plates_of(labelled: LabelledImage) -> Iterator[tuple[LabelledBox, RealPlate]
         if legibility not in LEFT_OUT if label.text else legibility == NO_PLATE:
             lines = 2 if label.lines == "2" else 1
             yield label, RealPlate(*_surroundings(image, xyxy), label.text, source, lines)
-
-
-def appearance_of(folders: Sequence[Path]) -> AppearanceLimits:
-    """Measures what the plates of the training part look like; raises as `read_plates`."""
-    plates, _ = read_plates(folders)
-    return AppearanceLimits.measured_on(
-        framed(plate, margin_x=0, margin_y=0) for plate in plates if plate.text
-    )
 
 
 def background(rng: np.random.Generator, plate: RealPlate) -> LabelledCrop:

@@ -7,25 +7,17 @@ from pathlib import Path
 
 import cv2
 
-from train.synth.appearance import AppearanceLimits
 from train.synth.rendering import LabelledCrop, RenderPlan, render_in_processes
 from train.train_error import TrainError
 
 COLUMNS = ("image", "text", "lines", "region")
 
 
-def write_crop_folder(
-    folder: Path,
-    count: int,
-    *,
-    like: AppearanceLimits | None = None,
-    seed: int,
-    workers: int | None,
-) -> None:
+def write_crop_folder(folder: Path, count: int, *, seed: int, workers: int | None) -> None:
     """Fills a new folder with `labels.csv` and the plates among `count` crops.
 
-    With `like`, only plates of a country within these limits are written. Use another seed than for
-    the training of the reader. Raises TrainError if the folder exists or cannot be written.
+    Use another seed than for the training of the reader. Raises TrainError if the folder exists or
+    cannot be written.
     """
     try:
         if folder.exists():
@@ -33,7 +25,7 @@ def write_crop_folder(
         new = folder.with_name(f"{folder.name}.new")
         shutil.rmtree(new, ignore_errors=True)
         (new / "images").mkdir(parents=True)
-        write = partial(_write, new / "images", like)
+        write = partial(_write, new / "images")
         with (new / "labels.csv").open("w", newline="", encoding="utf-8") as file:
             rows = render_in_processes(write, range(count), RenderPlan(seed, workers))
             csv.writer(file).writerows([COLUMNS, *filter(None, rows)])
@@ -42,11 +34,9 @@ def write_crop_folder(
         raise TrainError(f"{folder}: {error.strerror}") from error
 
 
-def _write(
-    folder: Path, like: AppearanceLimits | None, number: int, crop: LabelledCrop
-) -> tuple[str, str, int, str] | None:
-    """Writes the image, and returns its row of labels.csv; None if the crop is not wanted."""
-    if not crop.text or (like and not (crop.region and like.accepts(crop.image))):
+def _write(folder: Path, number: int, crop: LabelledCrop) -> tuple[str, str, int, str] | None:
+    """Writes the image, and returns its row of labels.csv; None if the crop shows no plate."""
+    if not crop.text:
         return None
     name = f"{number:06d}.png"
     (folder / name).write_bytes(cv2.imencode(".png", crop.image)[1].tobytes())

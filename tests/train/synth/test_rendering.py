@@ -3,8 +3,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from plateid.core.text import CHARSET
+from train.__main__ import main
 from train.reader.contact_sheet import write_contact_sheet
 from train.reader.real_plates import read_plates
 from train.synth.crop_database import CropDatabase, fill_crop_database
@@ -86,6 +88,13 @@ def test_a_folder_of_crops_is_read_as_plates_of_the_evaluation(tmp_path):
     assert sum(",2," in row for row in rows) == sum(1 in crop.rows for crop in expected)
     with pytest.raises(TrainError, match=r"plates: already exists"):
         write_crop_folder(tmp_path / "new" / "plates", 1, seed=0, workers=1)
+
+
+def test_crops_for_training_and_for_evaluation_need_two_seeds(tmp_path):
+    options = ["synth", "--out", str(tmp_path / "store"), "--plates", str(tmp_path)]
+    result = CliRunner().invoke(main, options)
+    assert result.exit_code == 2
+    assert "--out and --plates: give one of them" in result.output
 
 
 def test_a_contact_sheet_shows_rendered_crops_above_real_ones(tmp_path):
