@@ -116,16 +116,11 @@ def _groups(
     help="Image, video file or folder of them without plates; repeatable.",
 )
 @click.option(
-    "--choose-threshold", is_flag=True, help="Choose the detector's threshold; needs --held-out."
-)
-@click.option(
     "--calibrate",
     is_flag=True,
     help="Fit the temperature of the confidences, with --held-out or without training data.",
 )
-@click.option(
-    "--write", is_flag=True, help="Write metrics, threshold and temperature into the bundle."
-)
+@click.option("--write", is_flag=True, help="Write metrics and temperature into the bundle.")
 @click.option(
     "--out",
     type=FOLDER,

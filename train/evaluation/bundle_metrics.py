@@ -18,18 +18,16 @@ PASSES = ("fused",)
 
 
 def update_bundle(evaluation: Evaluation) -> None:
-    """Writes threshold, temperature and metrics into `bundle.toml`, and updates the model card.
+    """Writes temperature and metrics into `bundle.toml`, and updates the model card.
 
     Raises TrainError if a file cannot be written, BundleError if the bundle has been changed.
     """
     try:
         with edit_bundle_toml(evaluation.run.bundle) as table:
-            before = _operating_point(table)
-            table["detector"]["threshold"] = evaluation.threshold
-            if evaluation.reader and evaluation.reader.temperature:
-                table["reader"]["temperature"] = evaluation.reader.temperature.value
-            if before != _operating_point(table):
-                table["metrics"] = tomlkit.table()  # the old metrics hold for other values
+            fitted = evaluation.reader and evaluation.reader.temperature
+            if fitted and fitted.value != table["reader"].get("temperature", 1.0):
+                table["reader"]["temperature"] = fitted.value
+                table["metrics"] = tomlkit.table()  # the old metrics hold for another temperature
             metrics = table.setdefault("metrics", tomlkit.table())
             for key, value in _metrics(evaluation):
                 metrics.pop(key, None)
@@ -37,10 +35,6 @@ def update_bundle(evaluation: Evaluation) -> None:
                     metrics[key] = round(value, 3)
     except OSError as error:
         raise TrainError(f"{error.filename}: {error.strerror}") from error
-
-
-def _operating_point(table: Any) -> tuple[float, float]:
-    return float(table["detector"]["threshold"]), float(table["reader"].get("temperature", 1.0))
 
 
 def _metrics(evaluation: Evaluation) -> Iterator[tuple[str, float | None]]:

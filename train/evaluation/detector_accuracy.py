@@ -7,7 +7,6 @@ import numpy as np
 
 from train.evaluation.coco_metrics import mean_average_precision, rank
 from train.evaluation.image_results import ImageResult
-from train.evaluation.threshold_choice import LOWEST
 
 Band = tuple[float, float]
 ALL: Band = (0, np.inf)
@@ -19,6 +18,8 @@ HEIGHTS: dict[str, Band] = {
     "> 40 px": (40, np.inf),
 }
 """Bands of plate height, in an image that is scaled to fit image_results.REFERENCE."""
+LOWEST = 0.05
+"""Score below which boxes are noise. Plates found at it are those that the detector can find."""
 NIGHT_LUMA = 55
 """Mean brightness (0-255) below which an image counts as night. It separates the street scenes of
 the training sources correctly, but counts a car in front of a black wall as night."""
@@ -32,7 +33,7 @@ class DetectorAccuracy:
     images: int  # in a height band, those with such a plate
     plates: int
     recall: float | None  # share of the plates with a box of their own, at an IoU of 0.5 or more
-    recall_at_05: float | None  # the same at a score of threshold_choice.LOWEST
+    recall_at_05: float | None  # the same at a score of LOWEST
     precision: float | None
     missed: int
     false_boxes: int

@@ -11,8 +11,8 @@ from plateid.core.drawing import FONT, encode_jpeg
 from plateid.core.geometry import iou
 from plateid.core.records import Box, Image
 from train.evaluation.coco_metrics import NONE, match
+from train.evaluation.detector_accuracy import LOWEST
 from train.evaluation.image_results import ImageResult, box_of
-from train.evaluation.threshold_choice import LOWEST
 
 LIMIT = 40
 """Images that a report shows."""

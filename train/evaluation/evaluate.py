@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from plateid.models.bundle import BundleSpec
 from train.dataset.labelled_image import data_hash
-from train.evaluation.coco_metrics import rank
 from train.evaluation.confidence_calibration import (
     Calibration,
     FittedTemperature,
@@ -32,7 +31,6 @@ from train.evaluation.reader_accuracy import (
     grouped_reader_accuracy,
     in_true_boxes,
 )
-from train.evaluation.threshold_choice import ThresholdChoice, choose_threshold
 from train.progress import tracked
 from train.record import commit
 from train.train_error import TrainError
@@ -67,13 +65,12 @@ class Evaluation:
 
     run: EvaluationRun
     spec: BundleSpec  # before anything was written
-    threshold: float  # of all results: the bundle's, or the chosen one if that is written
+    threshold: float  # of the bundle
     commit: str
     data_sha256: str
     results: Sequence[ImageResult]  # empty if there are plate crops only
     parts: dict[str, list[DetectorAccuracy]]
     negatives: list[FalseBoxes]
-    choice: ThresholdChoice | None  # None unless a threshold was to be chosen
     reader: ReaderResults | None  # None if no plate has a text
 
 
@@ -91,9 +88,6 @@ def evaluate(run: EvaluationRun) -> Evaluation:
     crops = [predictor.crop(*each) for each in tracked(crop_images, "crops")]
     blanks = [list(tracked(predictor.negatives(path), path.name)) for path in run.negatives]
     threshold = predictor.spec.detector.threshold
-    choice = _choice(results, blanks, threshold) if run.choose_threshold else None
-    if choice and run.write:
-        threshold = choice.threshold
     found = (plate for each in (*(r.plates for r in results), *crops) for plate in each)
     plates = [plate.detected_at(threshold) for plate in found]
     return Evaluation(
@@ -104,15 +98,12 @@ def evaluate(run: EvaluationRun) -> Evaluation:
         data_sha256=data_hash(image for _, image in (*images, *crop_images)),
         results=results,
         parts=grouped_detector_accuracy(results, threshold),
-        negatives=[_false_boxes(run, part, threshold) for part in blanks],
-        choice=choice,
+        negatives=[_false_boxes(part, threshold) for part in blanks],
         reader=_reader(run, predictor.spec, plates, trained | trained_crops),
     )
 
 
 def _prepare(run: EvaluationRun) -> None:
-    if run.choose_threshold and not run.held_out:
-        raise TrainError("--choose-threshold: needs --held-out, or the metrics would be too good")
     if run.calibrate and not run.held_out:
         for line in training_data(run):
             raise TrainError(f"--calibrate: {line}")
@@ -122,23 +113,9 @@ def _prepare(run: EvaluationRun) -> None:
         raise TrainError(f"--out {run.out}: {error.strerror}") from error
 
 
-def _choice(
-    results: Sequence[ImageResult], blanks: Sequence[list[ImageResult]], threshold: float
-) -> ThresholdChoice:
-    """Chooses with the first half of each video: neighbouring frames look the same."""
-    first = [each.scores for part in blanks for each in part[: len(part) // 2]]
-    second = [each.scores for part in blanks for each in part[len(part) // 2 :]]
-    ranked = rank([each.of_height() for each in results])
-    return choose_threshold(ranked, first, second, current=threshold)
-
-
-def _false_boxes(run: EvaluationRun, blanks: list[ImageResult], threshold: float) -> FalseBoxes:
-    """Counts in the second half if the first was used to choose the threshold."""
-    name, shown = blanks[0].source, blanks
-    if run.choose_threshold:
-        name, shown = f"{name}, second half", blanks[len(blanks) // 2 :]
-    false_boxes = sum(int((each.scores >= threshold).sum()) for each in shown)
-    return FalseBoxes(name, len(shown), false_boxes, false_boxes / len(shown))
+def _false_boxes(blanks: list[ImageResult], threshold: float) -> FalseBoxes:
+    false_boxes = sum(int((each.scores >= threshold).sum()) for each in blanks)
+    return FalseBoxes(blanks[0].source, len(blanks), false_boxes, false_boxes / len(blanks))
 
 
 def _reader(

@@ -76,7 +76,6 @@ def _record(
             "parts": evaluation.parts,
             "curve_recalls": RECALLS.tolist(),
             "negatives": evaluation.negatives,
-            "choice": evaluation.choice,
             "reader": evaluation.reader and _reader_record(evaluation.reader, wrong),
             "worst": [{"image": each.result.path, "errors": each.errors} for each in images],
         },

@@ -25,7 +25,6 @@ class EvaluationRun:
     held_out: bool = False
     is_open: bool = False
     negatives: tuple[Path, ...] = ()
-    choose_threshold: bool = False
     calibrate: bool = False
     write: bool = False
     out: Path = Path("runs/evaluation")

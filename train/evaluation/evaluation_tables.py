@@ -4,13 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from train.evaluation.confidence_calibration import RULE, Calibration
-from train.evaluation.detector_accuracy import NIGHT_LUMA, DetectorAccuracy
+from train.evaluation.detector_accuracy import LOWEST, NIGHT_LUMA, DetectorAccuracy
 from train.evaluation.evaluate import Evaluation, ReaderResults
 from train.evaluation.image_results import CHARACTER, REFERENCE
 from train.evaluation.pass_accuracy import GAP_S
 from train.evaluation.reader_accuracy import CONFIDENT, ReadAccuracy
-from train.evaluation.threshold_choice import LOWEST
-from train.evaluation.threshold_choice import RULE as THRESHOLD_RULE
 
 DETECTOR = {
     "images": "images",
@@ -83,14 +81,6 @@ def tables(evaluation: Evaluation) -> Iterator[Table]:
     if evaluation.negatives:
         rows = [(row.name, *_numbers(row, 1)) for row in evaluation.negatives]
         yield Table("Images without plates", ("", "frames", "false boxes", "per frame"), rows)
-    if choice := evaluation.choice:
-        note = (
-            f"It is {THRESHOLD_RULE}. It was chosen on the held-out part and the first half of "
-            f"each source without plates. The other results are those at {evaluation.threshold}."
-        )
-        headings = ("threshold", "recall", "precision", "false boxes per frame")
-        title = f"Chosen threshold: {choice.threshold}"
-        yield Table(title, headings, [_numbers(row) for row in choice.table], note)
     if evaluation.reader:
         yield from _reader(evaluation.reader)
 

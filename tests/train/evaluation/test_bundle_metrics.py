@@ -48,16 +48,16 @@ def lower_threshold(tiny: Path) -> None:
     spec.write_text(spec.read_text().replace("threshold = 0.3", "threshold = 0.2"))
 
 
-def test_chosen_threshold_and_its_metrics_are_written(tmp_path, tiny):
+def test_metrics_of_each_source_are_written(tmp_path, tiny):
+    lower_threshold(tiny)
     rows = [f"{n}.png,{PLATE},A012" for n in range(60)]
     folders = [
         folder(tmp_path / "one data", *rows),
         folder(tmp_path / "other", *rows, *(f"{n}.png,{ELSEWHERE}," for n in range(60))),
     ]
-    options = ("--held-out", "--choose-threshold", "--write", "--out", tmp_path / "out")
+    options = ("--held-out", "--write", "--out", tmp_path / "out")
     command(*folders, "--bundle", tiny, *options)
     spec = Bundle(tiny).spec
-    assert spec.detector.threshold == 0.2
     assert {name: spec.metrics[name] for name in spec.metrics if name.startswith("one")} == {
         "one_data_recall": 1,
         "one_data_mAP50": 1,
@@ -100,6 +100,7 @@ def test_fitted_temperature_calibrates_the_device(tmp_path, tiny):
     output = command(data, *options, "--calibrate", "--write")
     temperature = Bundle(tiny).spec.reader.temperature
     assert temperature > 1
+    assert "data_2_recall" not in Bundle(tiny).spec.metrics, "it holds for another temperature"
     assert f"temperature {temperature} " in output
 
     def record() -> dict[str, Any]:
@@ -174,14 +175,6 @@ def test_metrics_on_training_data_are_not_written(tmp_path, tiny):
     ran = CliRunner().invoke(main, words)
     assert "--write: " in str(ran.exception)
     assert spec.read_text() == before
-
-
-def test_metrics_with_another_threshold_are_deleted(tmp_path, tiny):
-    rows = [f"{n}.png,{PLATE},A012" for n in range(60)]
-    data = folder(tmp_path / "new data", *rows, *(f"{n}.png,{ELSEWHERE}," for n in range(60)))
-    options = ("--held-out", "--choose-threshold", "--write", "--out", tmp_path / "out")
-    command(data, "--bundle", tiny, *options)
-    assert "data_2_recall" not in Bundle(tiny).spec.metrics
 
 
 def test_evaluate_without_data_is_a_usage_error():

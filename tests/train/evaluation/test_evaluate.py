@@ -109,22 +109,6 @@ def test_negatives_may_be_images_videos_and_folders(tmp_path, tiny):
     assert evaluation.parts["all"][0].false_boxes == 0
 
 
-def test_a_threshold_is_chosen_with_the_first_half_of_the_negatives(tmp_path, tiny):
-    data, clip = thirty(tmp_path / "data"), write_video(tmp_path / "street.mp4", 5)
-    options = {"held_out": True, "choose_threshold": True}
-    evaluation = evaluate(run(tiny, data, negatives=(clip,), **options))
-    (negatives,) = evaluation.negatives
-    assert (negatives.name, negatives.frames) == ("street.mp4, second half", 3)
-    evaluation = evaluate(run(tiny, data, **options))
-    assert (evaluation.choice.threshold, evaluation.threshold) == (0.9, 0.3)
-    assert evaluate(run(tiny, data)).choice is None
-
-
-def test_threshold_needs_held_out_images(tmp_path, tiny):
-    with pytest.raises(TrainError, match="--choose-threshold: needs --held-out"):
-        evaluate(run(tiny, tmp_path / "not read", choose_threshold=True))
-
-
 @pytest.mark.parametrize(
     ("name", "problem"), [("useu", "the bundle was trained on it"), ("eu", "the fit needs both")]
 )
@@ -133,12 +117,6 @@ def test_temperature_is_only_fitted_on_sources_of_no_training(tmp_path, tiny, na
     data = thirty(tmp_path / name, PLATE)
     with pytest.raises(TrainError, match=f"--calibrate: .*{problem}"):
         evaluate(run(tiny, data, calibrate=True))
-
-
-def test_no_threshold_is_chosen_if_no_plate_is_found(tmp_path, tiny):
-    data = thirty(tmp_path / "data", ELSEWHERE)
-    with pytest.raises(TrainError, match="no plate was found"):
-        evaluate(run(tiny, data, held_out=True, choose_threshold=True))
 
 
 def record_training(bundle):

@@ -41,7 +41,6 @@ def evaluation(tmp_path: Path, tiny: Path) -> Evaluation:
         held_out=True,
         is_open=True,
         negatives=(write_video(tmp_path / "street.mp4", 15),),
-        choose_threshold=True,
         out=tmp_path / "deep" / "out",
     )
     return evaluate(run)
@@ -109,7 +108,6 @@ def test_record_holds_all_results(evaluation):
     assert record["parts"]["height"][0]["recall"] is None
     assert len(all_["curve"]) == len(record["curve_recalls"]) == 101
     assert record["negatives"][0]["false_per_frame"] == 1
-    assert record["choice"]["threshold"] == 0.9
     reader = record["reader"]
     assert [part["name"] for part in reader["parts"]["source"]] == ["a & <b>", "c", "cut"]
     assert {"exact", "folded", "cer", "sure", "crops_exact"} <= set(reader["parts"]["all"][0])
@@ -130,7 +128,7 @@ def test_a_second_report_replaces_the_first(evaluation):
 def test_sections_without_data_are_left_out(tmp_path, tiny):
     data = folder(tmp_path / "data", f"a.png,{PLATE},")
     page = page_of(evaluate(EvaluationRun((data,), tiny, out=tmp_path / "out")))
-    for text in ("Reader, end", "without plates", "Chosen threshold", "≥", "errors"):
+    for text in ("Reader, end", "without plates", "≥", "errors"):
         assert text not in page.text
     crops = folder(tmp_path / "cut", "a.png,AO12", "b.png,X9", "c.png,", header="image,text")
     street = write_video(tmp_path / "street.mp4", 3)
@@ -155,8 +153,7 @@ def test_tables_show_groups_lower_bounds_and_numbers(evaluation):
     assert [line.split("  ")[0] for line in detector[2:7]] == names
     assert detector[3].count("≥") == 3
     negatives = found["Images without plates"][-1]
-    assert negatives.split() == ["street.mp4,", "second", "half", "8", "8", "1.000"]
-    assert found["Chosen threshold: 0.9"][-1].split() == ["0.950", "0.000", "-", "0.000"]
+    assert negatives.split() == ["street.mp4", "15", "15", "1.000"]
     cut = next(line for line in found["Reader, true boxes"] if line.startswith("cut"))
     assert cut.split()[2:5] == ["0.000", "1.000", "0.250"]
     assert [line.split()[0] for line in found["Confidence"][2:]] == ["before", "temperature"]
