@@ -15,9 +15,8 @@ MAX_LOSS, MIN_LOST = 0.005, 1
 
 ENOUGH = 0.95
 """Share of the greatest gain that is enough to prefer a network nearer to the old one. Rendered
-plates do not show everything that is forgotten: after 100 steps with 100 plates of ten digits, the
-half way had .97 of the gain and read all real plates of other countries, the whole way 2 points
-fewer."""
+plates do not show everything that is forgotten: after 100 steps on 100 plates of ten digits, half
+the way had .97 of the gain and read as many real plates as before, the whole way 2 points fewer."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from train.reader.platenet import PlateNet
 from train.reader.real_plates import RealPlate, augmented, background
 from train.synth.rendering import LabelledCrop
 
-AUGMENTED, PER_PLATE = 3000, 60
+AUGMENTED, PER_PLATE = 2000, 40
 """Augmented crops of your plates in all, and of one plate at most."""
 
 

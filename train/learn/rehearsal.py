@@ -14,9 +14,9 @@ from train.synth.rendering import LabelledCrop, RenderPlan
 
 FORGETTING, FORGETTING_SEED = 2100, 26001
 """Rendered crops of all formats, about 2,000 of which show a plate. Always the same ones."""
-REPLAY, REPLAY_SEED = 5000, 26002
+REPLAY, REPLAY_SEED = 3000, 26002
 """Rendered crops of all formats to train with."""
-SIMILAR, SIMILAR_SEED = 3000, 26003
+SIMILAR, SIMILAR_SEED = 2000, 26003
 """Rendered crops of the formats of your plates to train with."""
 SHARES = {"forgetting": 0.06, "replay": 0.12, "similar": 0.08}
 """Most of the command's time that rendering takes, as shares (0-1)."""
