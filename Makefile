@@ -145,5 +145,4 @@ install-units: ## Install the systemd files alone; DESTDIR is honoured
 	install -D --mode=644 systemd/plateid.service $(DESTDIR)/etc/systemd/system/plateid.service
 	install -D --mode=644 systemd/plateid.sysusers $(DESTDIR)/etc/sysusers.d/plateid.conf
 	install -D --mode=644 systemd/plateid.tmpfiles $(DESTDIR)/etc/tmpfiles.d/plateid.conf
-	test -e $(DESTDIR)/etc/plateid/plateid.toml || \
-	  install -D --mode=640 systemd/plateid.toml $(DESTDIR)/etc/plateid/plateid.toml
+	install -D --mode=640 systemd/plateid.toml $(DESTDIR)/etc/plateid/plateid.toml.example

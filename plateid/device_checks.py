@@ -1,10 +1,13 @@
 """Tests cameras and brokers for the web UI and the command line."""
 
+from pathlib import Path
 from typing import Protocol
+from urllib.parse import unquote, urlsplit
 
 from plateid.capture.stream import probe
 from plateid.config.cameras import CameraConfig
 from plateid.core.drawing import encode_jpeg
+from plateid.errors import printable
 from plateid.outputs.mqtt import find_home_assistant
 from plateid.web.site import Hooks
 
@@ -14,6 +17,12 @@ IMAGE_WIDTH = 960
 """Maximum width of that image, pixels: that of the live view."""
 JPEG_QUALITY = 80
 """JPEG quality (0-100) of that image."""
+
+
+DISCOVERY_S = 3.0
+"""Time that cameras have to answer a probe, seconds; ONVIF allows them 0.5 s."""
+CAMERAS = "dn:NetworkVideoTransmitter"
+"""Type of ONVIF devices that send video."""
 
 
 class Service(Protocol):
@@ -28,7 +37,22 @@ class Service(Protocol):
 
 def hooks_of(service: Service) -> Hooks:
     """Returns what the web UI needs of a service and of this device."""
-    return Hooks(service.reload, service.restart, camera_image, find_home_assistant)
+    return Hooks(service.reload, service.restart, camera_image, find_home_assistant, find_cameras)
+
+
+def find_cameras() -> list[tuple[str, str]]:
+    """Returns name and host of the ONVIF cameras in the network, and of USB cameras without host.
+
+    Uses WS-Discovery as the ONVIF Core Specification demands (7.3).
+    """
+    from onveef.wsdiscovery import discover  # noqa: PLC0415 - slow to load
+
+    found = {
+        urlsplit(device.address).hostname or device.address: device.name or device.hardware
+        for device in discover(timeout_s=DISCOVERY_S, types=CAMERAS)
+    }
+    named = [(printable(unquote(name)).replace("_", " "), host) for host, name in found.items()]
+    return sorted(named) + [(str(device), "") for device in sorted(Path("/dev").glob("video*"))]
 
 
 def camera_image(config: CameraConfig) -> tuple[bytes, str]:

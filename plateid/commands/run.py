@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from plateid.commands.options import FilePath, ip_address, supervisor_with_signals
-from plateid.config.load import default_config, new_config
+from plateid.config.load import default_config, is_service, new_config
 from plateid.config.service import LOOPBACK, WebConfig
 
 
@@ -44,8 +44,10 @@ def run(path: Path | None, host: str) -> None:
     from plateid.first_run import run_service, set_up_and_run  # noqa: PLC0415
 
     file = path or default_config()
-    if path is None and not file.exists():
-        web = WebConfig.model_validate({"host": host})
-        set_up_and_run(new_config(), supervisor, web, tell=click.echo)
-    else:
-        run_service(file, supervisor)
+    if not file.exists() and (path is None or is_service()):
+        file = new_config()
+        if not file.exists():
+            web = WebConfig.model_validate({"host": host})
+            set_up_and_run(file, supervisor, web, tell=click.echo)
+            return
+    run_service(file, supervisor)

@@ -39,6 +39,11 @@ def default_config() -> Path:
     return next((file for file in files if os.access(file, os.F_OK)), SERVICE_FOLDER / FILE)
 
 
+def is_service() -> bool:
+    """Returns whether systemd runs this process as the service, which cannot write `/etc`."""
+    return "STATE_DIRECTORY" in os.environ
+
+
 def new_config() -> Path:
     """Returns where the set-up writes a configuration: in the service's state, else here."""
     return Path(os.environ.get("STATE_DIRECTORY", "")) / FILE

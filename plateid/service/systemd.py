@@ -9,6 +9,7 @@ from pathlib import Path
 from signal import Signals
 
 from plateid.backoff import Backoff, Outage
+from plateid.config.load import FILE, SERVICE_FOLDER, STATE_FOLDER
 from plateid.errors import ServiceError
 
 MAX_STATUS = 500
@@ -76,6 +77,8 @@ class Unit:
         except FileNotFoundError:
             return False
         files = {str(config.absolute()), str(config.resolve())}
+        if config.absolute().parent == STATE_FOLDER:  # written by the service's web UI
+            files.add(str(SERVICE_FOLDER / FILE))
         return state not in {"", "inactive", "failed"} and any(file in command for file in files)
 
     def restart(self) -> None:

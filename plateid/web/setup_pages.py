@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from tomlkit import TOMLDocument
 
 from plateid.config import edit
@@ -41,6 +41,21 @@ PASSWORD_FILE = "mqtt-password"  # noqa: S105 - the name of a file
 """File of the broker's password, beside the configuration."""
 ADDRESS = re.compile(r"""(\b\w*url\s*=\s*)("[^"\n]*"|'[^'\n]*')""")
 """A key of a camera's address in the configuration file."""
+LOGIN = "rtsp://USER:PASSWORD@"
+MAKERS = {
+    "Hikvision": f"{LOGIN}192.168.1.64:554/Streaming/Channels/101",
+    "Dahua, Amcrest": f"{LOGIN}192.168.1.108:554/cam/realmonitor?channel=1&subtype=0",
+    "Reolink": f"{LOGIN}192.168.1.20:554/h264Preview_01_main",
+    "Axis": f"{LOGIN}192.168.1.90/axis-media/media.amp?videocodec=h264&resolution=1920x1080",
+    "UniFi Protect": "rtsp://192.168.1.1:7447/STREAM_KEY",
+    "TP-Link Tapo, VIGI": f"{LOGIN}192.168.1.30:554/stream1",
+    "go2rtc, Frigate": "rtsp://192.168.1.5:8554/drive",
+    "USB camera": "/dev/video0",
+    "Video file": "gate.mp4",
+}
+"""Addresses of common makers' main streams, as in docs/cameras.md."""
+OTHER_MAKER = f"{LOGIN}192.168.1.64:554/"
+"""Address of another maker's stream: its path is in the manual."""
 CAMERA_KEYS = ("name", "url", "loop", "size", "format")
 """Keys of a camera that its form sets."""
 
@@ -106,8 +121,28 @@ def _camera_form(request: Request, fields: Mapping[str, Any], problem: str = "")
     shown = dict.fromkeys(("old", *CAMERA_KEYS), "") | {k: v or "" for k, v in fields.items()}
     status = 400 if problem else 200
     file = writable_file(site_of(request))
-    values = {"camera": shown, "problem": problem, "writable": file}
+    values = {"camera": shown, "problem": problem, "writable": file, "makers": MAKERS}
     return page(request, "camera_form.html", status=status, **values)
+
+
+async def find_cameras(request: Request) -> Response:
+    """Answers with names and addresses of the cameras in the network and of USB cameras."""
+    site, _ = site_of(request), await read_change(request)
+    found = await run_in_threadpool(site.hooks.find_cameras)
+    return JSONResponse([{"name": name, "url": _address(name, host)} for name, host in found])
+
+
+def _address(name: str, host: str) -> str:
+    """Returns the address of a camera that was found, with the path of its maker."""
+    if not host:
+        return name
+    words = name.lower().replace("-", " ").split()
+    makers = (url for maker, url in MAKERS.items() if set(_words(maker)) & set(words))
+    return re.sub(r"192\.168\.1\.\d+", host, next(makers, OTHER_MAKER))
+
+
+def _words(maker: str) -> list[str]:
+    return maker.lower().replace(",", "").replace("-", " ").split()
 
 
 async def test_camera(request: Request) -> Response:

@@ -40,12 +40,15 @@ class Hooks:
         restart: Requests that a new service with the changed file takes its place.
         test_camera: Returns the image (JPEG) and the format of a camera; raises SourceError.
         test_broker: Returns whether Home Assistant uses the broker; raises BrokerError.
+        find_cameras: Returns name and host of the cameras in the network, and of USB cameras, whose
+            name is their device and whose host is empty.
     """
 
     reload: Callable[[], None]
     restart: Callable[[], None]
     test_camera: Callable[[CameraConfig], tuple[bytes, str]]
     test_broker: Callable[[MqttConfig, HomeAssistantConfig], bool]
+    find_cameras: Callable[[], list[tuple[str, str]]]
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import os
 import re
 import socket
 import subprocess
@@ -20,11 +21,15 @@ PASSWORD = {"password": "correct horse", "repeated": "correct horse"}
 class FirstRun:
     """`plateid run` in an empty folder, and a browser without scripts."""
 
-    def __init__(self, folder, *options):
+    def __init__(self, folder, *options, **environment):
         self.log = folder / "log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [*PLATEID, "run", *options], cwd=folder, stdout=log, stderr=subprocess.STDOUT
+                [*PLATEID, "run", *options],
+                cwd=folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=os.environ | environment,
             )
         until(lambda: "web UI: " in self.text or self.process.poll() is not None, 60)
         found = re.search(r"web UI: http://(\S+):(\d+)", self.text)
@@ -58,8 +63,8 @@ def first_run(tmp_path):
     """Starts `plateid run`, and kills it after the test."""
     started = []
 
-    def start(*options):
-        started.append(FirstRun(tmp_path, *options))
+    def start(*options, **environment):
+        started.append(FirstRun(tmp_path, *options, **environment))
         return started[-1]
 
     yield start
@@ -109,3 +114,13 @@ def test_other_address_demands_the_set_up_code(first_run):
     assert web.request("/start")[0] == 200
     web.cookie = ""
     assert web.request("/first-password", PASSWORD | {"code": code})[0] == 403  # used once
+
+
+def test_service_without_its_file_in_etc_is_set_up_in_its_state_folder(first_run, tmp_path):
+    state = tmp_path / "state"
+    state.mkdir()
+    missing = str(tmp_path / "etc/plateid.toml")
+    web = first_run("--config", missing, STATE_DIRECTORY=str(state))
+    assert web.post("/setup/regions", regions="ro")[0] == 303
+    assert load_config(state / "plateid.toml").events.regions == ("ro",)
+    until(lambda: "event=started" in web.text, 60)

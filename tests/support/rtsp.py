@@ -10,17 +10,19 @@ SERVER = Path(__file__).parent / "rtsp_server.py"
 
 
 class RtspServer:
-    """A process that serves a moving ball over RTSP; `kill` and `start` keep the port."""
+    """A process that serves a moving ball or a video file; `kill` and `start` keep the port."""
 
     width, height, fps = 320, 240, 25
 
-    def __init__(self) -> None:
+    def __init__(self, video: Path | None = None) -> None:
+        self.video = video
         self.port = free_port()
         self.url = f"rtsp://admin:s3cret@127.0.0.1:{self.port}/live"
         self.process = None
 
     def start(self) -> None:
-        arguments = map(str, (self.port, self.fps, 5, self.width, self.height))
+        video = [self.video.resolve()] if self.video else []
+        arguments = map(str, (self.port, self.fps, 5, self.width, self.height, *video))
         self.process = subprocess.Popen(
             ["/usr/bin/python3", str(SERVER), *arguments], stdout=subprocess.PIPE, text=True
         )

@@ -1,5 +1,7 @@
 """Serves rtsp://127.0.0.1:PORT/live; run with the Python that has Debian's GStreamer bindings.
 
+With a video file (H.264 in MP4) as last argument, each client gets it from its begin.
+
 SIGUSR1 makes it hold its frames back while connections stay open; SIGUSR2 lets them continue.
 """
 
@@ -19,13 +21,18 @@ PIPELINE = (
 )
 
 
+VIDEO = "( filesrc location={file} ! qtdemux ! h264parse ! rtph264pay name=pay0 config-interval=1 )"
+
+
 def main(port: str, *values: str) -> None:
     Gst.init(None)
     server = GstRtspServer.RTSPServer(service=port, address="127.0.0.1")
-    launch = PIPELINE.format(**dict(zip(("fps", "gop", "width", "height"), values, strict=True)))
-    factory = GstRtspServer.RTSPMediaFactory(launch=launch, shared=True)
-    valves = Valves()
-    factory.connect("media-configure", valves.add)
+    values = dict(zip(("fps", "gop", "width", "height", "file"), values, strict=False))
+    launch = (VIDEO if "file" in values else PIPELINE).format(**values)
+    factory = GstRtspServer.RTSPMediaFactory(launch=launch, shared="file" not in values)
+    if "file" not in values:
+        valves = Valves()
+        factory.connect("media-configure", valves.add)
     server.get_mount_points().add_factory("/live", factory)
     server.attach(None)
     sys.stdout.write("ready\n")

@@ -56,7 +56,7 @@ def _untested(*_: Any) -> Any:
     raise SourceError("camera or broker", "is not tested")
 
 
-NO_HOOKS = Hooks(lambda: None, lambda: None, _untested, _untested)
+NO_HOOKS = Hooks(lambda: None, lambda: None, _untested, _untested, list)
 """Hooks of a web UI without a service."""
 
 

@@ -50,6 +50,37 @@ def test_drawing_is_written_to_the_config_and_comments_stay(device, browser):
     assert len(device.reloads) == 1
 
 
+def test_corner_is_dragged_and_an_unfinished_shape_is_not_lost(device, browser):
+    browser.get(f"{device.address}/cameras/drive")
+    wait(browser, lambda: images_loaded(browser))
+    drawing = find(browser, "#drawing")
+
+    def at(x, y):
+        dx, dy = round((x - 0.5) * drawing.size["width"]), round((y - 0.5) * drawing.size["height"])
+        return ActionChains(browser).move_to_element_with_offset(drawing, dx, dy)
+
+    for place in ((0.2, 0.2), (0.8, 0.2)):
+        at(*place).click().perform()
+    find(browser, '[data-tool="line"]').click()
+    for place in ((0.2, 0.6), (0.8, 0.6)):
+        at(*place).click().perform()
+    assert find(browser, "#drawing").get_attribute("textContent") == "inout"
+    find(browser, "#save button").click()
+    assert texts(browser, "#unfinished")[0].startswith("The region is not finished")
+    assert "roi" not in (device.folder / "plateid.toml").read_text()
+    find(browser, '[data-tool="roi"]').click()
+    at(0.5, 0.8).click().perform()
+    find(browser, "#finish").click()
+    at(0.8, 0.2).click_and_hold().perform()
+    at(0.9, 0.3).release().perform()
+    find(browser, "#save button").click()
+    wait(browser, lambda: texts(browser, ".success"))
+    drive = tomllib.loads((device.folder / "plateid.toml").read_text())["camera"][0]
+    for point, place in zip(drive["roi"], [(0.2, 0.2), (0.9, 0.3), (0.5, 0.8)], strict=True):
+        assert point == pytest.approx(place, abs=0.01)
+    assert len(drive["line"]) == 2
+
+
 @pytest.mark.parametrize(
     "view",
     [

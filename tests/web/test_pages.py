@@ -17,6 +17,8 @@ PAGES = {
     "report": "/report",
     "camera": "/cameras/drive",
     "people": "/people",
+    "camera-form": "/setup/camera?name=drive",
+    "first-password": "/first-password",
 }
 
 

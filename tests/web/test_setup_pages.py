@@ -1,13 +1,16 @@
 """The set-up on a device that runs: cameras, expected countries and the broker."""
 
+import json
 import socket
 import time
 import tomllib
+from contextlib import closing
 
 import pytest
 from paho.mqtt.publish import single
 
 from tests.web.conftest import VIEWER_PASSWORD
+from tests.web.onvif_camera import OnvifCamera
 
 
 def post(device, path, **form):
@@ -75,6 +78,14 @@ def test_camera_test_names_the_reason_within_five_seconds(device):
     assert "secret" not in text
 
 
+def test_camera_in_the_network_is_found_with_the_address_of_its_maker(device):
+    with closing(OnvifCamera()):
+        status, text, _ = post(device, "/setup/camera/found")
+    url = "rtsp://USER:PASSWORD@127.0.0.9:554/Streaming/Channels/101"
+    assert status == 200
+    assert {"name": "HIKVISION DS-2CD2042", "url": url} in json.loads(text)
+
+
 def test_expected_countries_are_saved_and_unknown_ones_refused(device):
     assert post(device, "/setup/regions", regions="RO, us-ca")[0] == 303
     assert written(device)["events"]["regions"] == ["ro", "us-ca"]
@@ -126,5 +137,5 @@ def test_viewers_neither_see_an_address_nor_change_anything(locked):
     cookie = locked.cookie(VIEWER_PASSWORD)
     assert locked.status("/setup/camera?name=drive", Cookie=cookie) == 403
     assert "/setup/" not in locked.request("/start", Cookie=cookie)[1]
-    for path in ("camera", "camera/test", "regions", "broker"):
+    for path in ("camera", "camera/test", "camera/found", "regions", "broker"):
         assert locked.status(f"/setup/{path}", {"name": "a"}, Cookie=cookie) == 403

@@ -6,8 +6,11 @@ const page = document.querySelector("#camera");
 const drawing = document.querySelector("#drawing");
 const view = JSON.parse(page.dataset.view); // normalised coordinates (0-1)
 const MIN_POINTS = { roi: 3, masks: 3, line: 2 };
+const NAMES = { roi: "region", masks: "mask", line: "line" };
+const unfinished = { roi: [], masks: [], line: [] }; // points of shapes that are being drawn
 let tool = "roi";
-let points = [];
+let dragged = null; // the point under the pointer
+let wasDragged = false;
 
 const rounded = (value) => Math.round(1000 * value) / 1000;
 const shapeText = (shape) => `[${shape.map(([x, y]) => `[${rounded(x)}, ${rounded(y)}]`).join(", ")}]`;
@@ -21,13 +24,41 @@ function toml() {
   return lines.join("\n");
 }
 
+// The shapes that are drawn, each with its points.
+function shapes() {
+  return [["roi", view.roi], ...(view.masks ?? []).map((mask) => ["masks", mask]), ["line", view.line]].filter(([, shape]) => shape);
+}
+
+// An arrow from the side "out" to the side "in" of the line: to the right, seen from its first point.
+function wayArrow([[x1, y1], [x2, y2]]) {
+  const { width, height } = drawing.getBoundingClientRect();
+  const [dx, dy] = [(x2 - x1) * width, (y2 - y1) * height];
+  const length = Math.hypot(dx, dy) || 1;
+  const [rightX, rightY] = [-dy / length / width, dx / length / height]; // one pixel to the right
+  const [x, y] = [(x1 + x2) / 2, (y1 + y2) / 2];
+  const at = (right, along) => [x + right * rightX + along * dx / length / width, y + right * rightY + along * dy / length / height];
+  const label = (text, right) => {
+    const [left, top] = at(right, 14);
+    const words = svg("text", { transform: `translate(${1000 * left} ${1000 * top}) scale(${height / width} 1)` });
+    words.textContent = text;
+    return words;
+  };
+  const arrow = [at(-36, 0), at(36, 0), at(24, -8), at(36, 0), at(24, 8)];
+  return [svg("polyline", { class: "line", points: svgPoints(arrow) }), label("in", 36), label("out", -30)];
+}
+
 function draw() {
   drawing.replaceChildren();
-  if (view.roi) drawing.append(svg("polygon", { class: "roi", points: svgPoints(view.roi) }));
-  for (const mask of view.masks ?? []) drawing.append(svg("polygon", { class: "masks", points: svgPoints(mask) }));
-  if (view.line) drawing.append(svg("polyline", { class: "line", points: svgPoints(view.line) }));
-  drawing.append(svg("polyline", { class: tool, points: svgPoints(points) }));
-  for (const [x, y] of points) drawing.append(svg("circle", { cx: 1000 * x, cy: 1000 * y, r: 6 }));
+  for (const [kind, shape] of shapes()) drawing.append(svg(kind === "line" ? "polyline" : "polygon", { class: kind, points: svgPoints(shape) }));
+  if (view.line) drawing.append(...wayArrow(view.line));
+  for (const [kind, points] of Object.entries(unfinished)) drawing.append(svg("polyline", { class: kind, points: svgPoints(points) }));
+  for (const shape of [...shapes().map(([, shape]) => shape), ...Object.values(unfinished)]) {
+    for (const point of shape) {
+      const corner = svg("circle", { cx: 1000 * point[0], cy: 1000 * point[1], r: 7 });
+      corner.addEventListener("pointerdown", (event) => { dragged = point; event.preventDefault(); });
+      drawing.append(corner);
+    }
+  }
   document.querySelector("#toml").value = toml() || "# nothing drawn: the whole image is used";
   for (const key of Object.keys(MIN_POINTS)) {
     const field = document.querySelector(`#save [name="${key}"]`);
@@ -35,39 +66,62 @@ function draw() {
   }
 }
 
-function finishShape() {
-  if (points.length < MIN_POINTS[tool]) return;
-  if (tool === "masks") view.masks = [...(view.masks ?? []), points];
-  else view[tool] = points;
-  points = [];
+function finishShape(kind) {
+  if (unfinished[kind].length < MIN_POINTS[kind]) return;
+  if (kind === "masks") view.masks = [...(view.masks ?? []), unfinished[kind]];
+  else view[kind] = unfinished[kind];
+  unfinished[kind] = [];
   draw();
 }
 
-drawing.addEventListener("click", (click) => {
+function toImage(event) {
   const area = drawing.getBoundingClientRect();
-  const x = rounded((click.clientX - area.left) / area.width);
-  const y = rounded((click.clientY - area.top) / area.height);
-  points.push([Math.min(1, Math.max(0, x)), Math.min(1, Math.max(0, y))]);
-  if (tool === "line" && points.length === 2) finishShape();
+  const normalised = (value) => Math.min(1, Math.max(0, rounded(value)));
+  return [normalised((event.clientX - area.left) / area.width), normalised((event.clientY - area.top) / area.height)];
+}
+
+drawing.addEventListener("click", (click) => {
+  if (wasDragged) { wasDragged = false; return; }
+  unfinished[tool].push(toImage(click));
+  if (tool === "line" && unfinished.line.length === 2) finishShape("line");
   draw();
 });
+addEventListener("pointermove", (event) => {
+  if (!dragged) return;
+  [dragged[0], dragged[1]] = toImage(event);
+  draw();
+});
+addEventListener("pointerup", () => {
+  wasDragged = dragged !== null;
+  dragged = null;
+  setTimeout(() => { wasDragged = false; }); // after the click, if there is one
+});
+addEventListener("resize", draw);
 
 for (const button of document.querySelectorAll("[data-tool]")) {
   button.addEventListener("click", () => {
     tool = button.dataset.tool;
-    points = [];
     for (const other of document.querySelectorAll("[data-tool]")) other.setAttribute("aria-pressed", other === button);
     draw();
   });
 }
-document.querySelector("#finish").addEventListener("click", finishShape);
-document.querySelector("#undo-point").addEventListener("click", () => { points.pop(); draw(); });
+document.querySelector("#finish").addEventListener("click", () => finishShape(tool));
+document.querySelector("#undo-point").addEventListener("click", () => { unfinished[tool].pop(); draw(); });
+document.querySelector("#swap").addEventListener("click", () => { view.line?.reverse(); draw(); });
 document.querySelector("#clear").addEventListener("click", () => {
   view[tool] = tool === "masks" ? [] : null;
-  points = [];
+  unfinished[tool] = [];
   draw();
 });
-document.querySelector("#save")?.addEventListener("submit", finishShape);
+document.querySelector("#save")?.addEventListener("submit", (submit) => {
+  Object.keys(MIN_POINTS).forEach(finishShape);
+  const kind = Object.keys(MIN_POINTS).find((each) => unfinished[each].length);
+  const warning = document.querySelector("#unfinished");
+  warning.hidden = !kind;
+  if (!kind) return;
+  warning.textContent = `The ${NAMES[kind]} is not finished: it needs ${MIN_POINTS[kind]} points. Add points, or undo those that are there.`;
+  submit.preventDefault();
+});
 
 function showHints(hints) {
   const items = hints.map((hint) => Object.assign(document.createElement("li"), { textContent: hint }));

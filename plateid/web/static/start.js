@@ -1,19 +1,20 @@
-// The page "First steps": loads itself again when a step gets done, unless a form is being filled in.
+// The page "First steps": loads itself again when a step gets done, unless a form is in use.
 import { listen } from "./streams.js";
 
-const steps = document.querySelector("#steps");
-let touched = false;
-addEventListener("input", () => { touched = true; });
+const { after, online, broker, plates } = document.querySelector("#steps").dataset;
+let inUse = location.pathname !== "/start"; // shows the result of a form
+addEventListener("focusin", () => { inUse = true; });
 
 function reload() {
-  if (!touched) location.replace("/start");
+  if (!inUse) location.replace("/start");
 }
 
-listen(`/stream/events?after=${encodeURIComponent(steps.dataset.after)}`, {
-  plate: reload,
+listen(`/stream/events?after=${encodeURIComponent(after)}`, {
+  plate: () => plates === "0" && reload(),
   reload,
   state: (state) => {
-    const online = Object.entries(state.cameras).filter(([, works]) => works).map(([name]) => name);
-    if (online.sort().join() !== steps.dataset.online || state.broker !== steps.dataset.broker) reload();
+    const known = online.split(",");
+    const comesOnline = Object.entries(state.cameras).some(([name, works]) => works && !known.includes(name));
+    if (comesOnline || (state.broker === "ok" && broker !== "ok")) reload();
   },
 }, reload);

@@ -1,0 +1,105 @@
+"""From an empty folder to a published event with a list hit, by clicks only."""
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from paho.mqtt.publish import single
+from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver.common.by import By
+
+from plateid.demo import DEMO_VIDEO
+from tests.support.broker import until
+from tests.support.rtsp import RtspServer
+from tests.web.browser import find, fits, screenshot, serious_issues, texts, wait
+
+STEP_S = 60
+"""Longest wait for a step, seconds: the networks load slowly on a busy machine."""
+SHOTS = Path(os.environ.get("PLATEID_FIRST_HOUR", "/nonexistent"))
+"""Folder of screenshots, if it exists."""
+
+
+@pytest.fixture
+def street():
+    """An RTSP camera that shows the demo's street."""
+    server = RtspServer(DEMO_VIDEO)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def address(tmp_path):
+    """The address that `plateid run` prints in an empty folder."""
+    with (tmp_path / "log").open("w") as log:
+        command = [sys.executable, "-m", "plateid", "run"]
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT)
+    until(lambda: "web UI: " in (tmp_path / "log").read_text(), STEP_S)
+    yield (tmp_path / "log").read_text().split("web UI: ")[1].split()[0]
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+
+
+def type_into(browser, **fields):
+    """Fills in a form; the page may load itself again before it is in use."""
+    for name, text in fields.items():
+        with suppress(StaleElementReferenceException):
+            browser.find_element(By.NAME, name).clear()
+        browser.find_element(By.NAME, name).clear()
+        browser.find_element(By.NAME, name).send_keys(text)
+
+
+def click(browser, text):
+    """Clicks the link or button with this text."""
+    browser.find_element(
+        By.XPATH, f"//*[(self::a or self::button) and contains(., '{text}')]"
+    ).click()
+
+
+def check_page(browser, name):
+    assert serious_issues(browser) == []
+    assert fits(browser)
+    if SHOTS.exists():
+        for suffix, size in {"": (1440, 900), "-phone": (390, 844)}.items():
+            browser.set_window_size(*size)
+            screenshot(browser, SHOTS / f"{name}{suffix}.jpg")
+        browser.set_window_size(1280, 900)
+
+
+def test_first_hour_ends_with_a_published_list_hit(address, browser, street, subscriber, broker):  # noqa: PLR0917
+    single("homeassistant/status", "online", retain=True, qos=1, port=broker.port)
+    browser.get(address)
+    check_page(browser, "1-steps")
+    click(browser, "Set a password")
+    type_into(browser, **dict.fromkeys(("password", "repeated"), "correct horse"))
+    check_page(browser, "2-password")
+    click(browser, "Set the password")
+    browser.get(f"{address}/start")
+    click(browser, "Add a camera")
+    type_into(browser, name="gate", url=street.url)
+    click(browser, "Test")
+    wait(browser, lambda: texts(browser, "#result.success"), STEP_S)
+    assert "1280x720" in texts(browser, "#result")[0]
+    check_page(browser, "3-camera")
+    click(browser, "Add camera")
+    wait(browser, lambda: "Camera gate is online" in find(browser, "main").text, STEP_S)
+    type_into(browser, regions="ro, gb")
+    find(browser, "#regions button").click()
+    wait(browser, lambda: "Expected countries: ro, gb" in find(browser, "main").text, STEP_S)
+    type_into(browser, host="127.0.0.1", port=str(broker.port))
+    find(browser, "#broker [value=test]").click()
+    wait(browser, lambda: "Home Assistant found" in find(browser, "main").text, STEP_S)
+    check_page(browser, "4-broker")
+    find(browser, "#broker [value=save]").click()
+    wait(browser, lambda: "Plates are read" in find(browser, "main").text, STEP_S)
+    check_page(browser, "5-plates")
+    click(browser, "to the allow list")
+    wait(browser, lambda: browser.current_url.endswith("/lists"))
+    check_page(browser, "6-lists")
+    until(lambda: any(event["list"] for event in subscriber.events()), STEP_S)
+    hit = next(event for event in subscriber.events() if event["list"])
+    assert (hit["list"]["kind"], hit["camera"]) == ("allow", "gate")
