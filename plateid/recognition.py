@@ -86,6 +86,7 @@ class Recognition:
         self._parts = parts
         self._mailboxes = Mailboxes(list(settings))
         self._online = dict.fromkeys(settings, False)
+        self._stopping = False
         self._pipelines = {name: self._pipeline(each) for name, each in settings.items()}
         self._cameras = [self._camera(camera) for camera in config.camera]
 
@@ -127,6 +128,7 @@ class Recognition:
 
     def stop(self) -> None:
         """Stops capture; frames that wait are still processed."""
+        self._stopping = True
         for camera in self._cameras:
             camera.stop()
         self._mailboxes.close()
@@ -167,7 +169,8 @@ class Recognition:
             if plates is not None:
                 self._parts.show(frame, plates)
             self._mailboxes.done(frame.camera)
-        self._parts.supervisor.stop()
+        if not self._stopping:  # else the next service would get the request
+            self._parts.supervisor.stop()
 
     def _on_status(self, name: str, online: bool) -> None:  # noqa: FBT001 - a callback
         """Ends the passes of moving vehicles when a camera goes offline."""

@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import subprocess
+import time
 from urllib.parse import urlencode
 
 import pytest
@@ -88,7 +89,10 @@ def test_first_camera_makes_a_configuration_and_the_service_goes_on_with_it(firs
     assert (config.web.enabled, config.web.port) == (True, web.port)
     assert "# " in (tmp_path / "plateid.toml").read_text()
     assert web.post("/setup/camera", old="gate", do="remove")[0] == 303
-    until(lambda: "Camera gate" not in web.request("/start")[1], 60)
+    until(lambda: web.text.count("event=started") == 2, 60)
+    until(lambda: "Camera gate" not in web.request("/start")[1], 10)
+    time.sleep(1)
+    assert web.process.poll() is None
     web.process.terminate()
     assert web.process.wait(10) == 0
 
