@@ -1,7 +1,7 @@
 import pytest
 
 from train import progress
-from train.progress import tracked
+from train.progress import timed, tracked
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,9 @@ def test_piped_progress_is_one_plain_line_per_interval(
 def test_piped_progress_prints_nothing_within_the_interval(capsys):
     assert list(tracked(range(9), "crops")) == list(range(9))
     assert capsys.readouterr().err == ""
+
+
+def test_piped_step_with_a_duration_says_how_much_time_is_left(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "INTERVAL_S", 0.0)
+    assert list(timed(range(2), "training", 120.0)) == [0, 1]
+    assert capsys.readouterr().err == 2 * "training: 2.0 min left\n"

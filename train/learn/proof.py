@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from train.learn.candidates import Candidate
 from train.learn.reads import Reads
 
-RESAMPLES = 10_000
+RESAMPLES = 2000
 """Bootstrap samples."""
 MAX_P = 0.1
 """Largest p of a gain: the gate is one-sided, at 90 %."""
