@@ -7,6 +7,7 @@ reader      trains the network that reads them
 evaluation  measures a bundle's accuracy with the code that runs on the device
 export      writes networks as ONNX, checks them against torch, and fills a bundle
 manifest    writes bundle.toml, the model card and the origin of weights
+street      renders test videos of a street, with ground truth
 recipes     the commands that made the shipped bundles
 """
 

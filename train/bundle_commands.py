@@ -1,4 +1,4 @@
-"""The commands that export and measure bundles."""
+"""The commands that export and measure bundles, and render test videos."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from plateid.config.models import DEFAULT_BUNDLE, ModelsConfig
-from train.cli_options import COUNT, FOLDER, SEED, Folder, example, to_bundle
+from train.cli_options import COUNT, FOLDER, SEED, SIDE, Folder, example, to_bundle
 from train.evaluation.plate_groups import GROUPS, LeaveOutRun
 from train.train_error import TrainError
 
@@ -205,3 +205,19 @@ def tracks(bundle: Path, count: int, seed: int) -> None:
 
     for row in compare_fusion(ModelsConfig(bundle=bundle), count=count, seed=seed):
         click.echo(f"{row.method:36} {row.plate_accuracy_folded:.3f}")
+
+
+@click.command(epilog=example("street train/street/streets/demo.toml --out street.mp4"))
+@click.argument("street_file", type=FOLDER, metavar="STREET")
+@click.option("--out", type=FOLDER, required=True, help="Video file to write, MP4.")
+@click.option("--size", type=(SIDE, SIDE), default=(1280, 720), help="Pixels.")
+@click.option("--fps", type=COUNT, default=30, help="Frames per second.")
+def street(street_file: Path, out: Path, size: tuple[int, int], fps: int) -> None:
+    """Renders a test video of a street.
+
+    STREET is a TOML file of vehicles, such as train/street/streets/demo.toml. The ground truth is
+    written as JSON beside the video.
+    """
+    from train.street import read_street, write_video
+
+    write_video(read_street(street_file), out, size=size, fps=fps)

@@ -50,7 +50,7 @@ from tests.support.samples import NOON, event, make_health
 BRIGHT_DAY = 125
 """Number of a frame of the demo video with three readable plates."""
 YARD_VIDEO, YARD_FRAME = Path(__file__).parent / "yard.mp4", 15
-"""A second street, at night (rendered), and a frame with two readable plates."""
+"""A second street, at night (yard.toml), and a frame with two readable plates."""
 DRIVE_FRAMES = (BRIGHT_DAY, 290, 500, 590)
 """Frames of the demo video that show its six vehicles, by day and at night."""
 PASSWORD, VIEWER_PASSWORD, TOKEN = "correct horse", "battery staple", "token"

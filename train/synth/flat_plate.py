@@ -16,10 +16,11 @@ from train.synth.decorations import (
 )
 from train.synth.fonts import CHINESE, FontFace, Mask, line_mask
 from train.synth.layouts import ROW, PlateLayout, layouts
-from train.synth.plate_texts import random_rows
+from train.synth.plate_texts import match_text, random_rows, rows_of
 from train.synth.stroke_fonts import CAP
 from train.synth.symbols import Colour, draw_symbol, jittered_colour
 from train.synth.typesetting import PlacedSymbol, Typesetter
+from train.train_error import TrainError
 
 TWO_ROWS = 3.5
 """Factor by which plates of two rows are more frequent: they are harder to read."""
@@ -51,15 +52,30 @@ def random_layout(rng: np.random.Generator, region: str | None = None) -> tuple[
     return chosen.region, chosen.plates[rng.choice(len(weights), p=weights / weights.sum())]
 
 
+def layout_of(rng: np.random.Generator, region: str, text: str) -> PlateLayout:
+    """Returns a random layout of a country that the text fits; raises TrainError without one."""
+    every = [plate for each in layouts() if each.region == region for plate in each.plates]
+    fitting = [layout for layout in every if match_text(layout, text)]
+    if not fitting:
+        raise TrainError(f"{text}: fits no plate layout of region {region!r}")
+    weights = np.array([layout.weight for layout in fitting])
+    return fitting[rng.choice(len(fitting), p=weights / weights.sum())]
+
+
 def _frequency(layout: PlateLayout) -> float:
     two_rows = any(ROW in pattern.split() for pattern in layout.patterns)
     return layout.weight * (TWO_ROWS if two_rows else 1.0)
 
 
 def draw_plate(
-    rng: np.random.Generator, layout: PlateLayout, region: str, *, cap: float
+    rng: np.random.Generator,
+    layout: PlateLayout,
+    region: str,
+    *,
+    cap: float,
+    text: str | None = None,
 ) -> FlatPlate:
-    """Draws a plate of a layout with a random text and characters `cap` pixels high."""
+    """Draws a plate with characters `cap` pixels high and a text that fits; None: a random one."""
     scale = cap / max(layout.cap_heights)
     stretch = rng.uniform(0.96, 1.04, 2)
     width = max(16, round(layout.size[0] * scale * stretch[0]))
@@ -73,7 +89,8 @@ def draw_plate(
     margin = rng.uniform(0.012, 0.03) * width
     area = (free[0] + margin, free[1], free[2] - margin, free[3])
     typesetter = Typesetter(rng, layout)
-    placed = typesetter.typeset(rng, random_rows(rng, layout), area, scale)
+    rows = rows_of(rng, layout, text) if text else random_rows(rng, layout)
+    placed = typesetter.typeset(rng, rows, area, scale)
     _print(rng, image, placed, typesetter=typesetter, ink=ink)
     characters = [each for each in placed if each.is_text]
     return FlatPlate(

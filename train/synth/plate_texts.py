@@ -1,5 +1,7 @@
-"""Draws random plate texts in the rows and parts of a layout."""
+"""Splits random or given plate texts into the rows and parts of a layout."""
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +29,30 @@ TextRow = tuple[TextPart, ...]
 def random_rows(rng: np.random.Generator, layout: PlateLayout) -> tuple[TextRow, ...]:
     """Returns the rows of a random text that fits the layout."""
     pattern = with_free_rows(rng, layout.patterns[rng.integers(len(layout.patterns))])
+    return _rows(rng, layout, pattern, lambda part: _random_part(rng, part, layout))
+
+
+def rows_of(rng: np.random.Generator, layout: PlateLayout, text: str) -> tuple[TextRow, ...]:
+    """Returns the rows of a text that fits the layout, with random gaps between its parts."""
+    pattern, *parts = match_text(layout, text)
+    return _rows(rng, layout, pattern, lambda _: parts.pop(0))
+
+
+def match_text(layout: PlateLayout, text: str) -> tuple[str, ...]:
+    """Returns the first pattern that the text fits, and the text's parts; an empty tuple if none.
+
+    Spaces between the parts of a row are optional; a slash separates two rows.
+    """
+    for pattern in layout.patterns:
+        if match := _expression(pattern, layout).fullmatch(text):
+            return pattern, *match.groups()
+    return ()
+
+
+def _rows(
+    rng: np.random.Generator, layout: PlateLayout, pattern: str, write: Callable[[str], str]
+) -> tuple[TextRow, ...]:
+    """Returns the rows of a pattern; `write` returns the characters of each part."""
     rows: list[list[TextPart]] = [[]]
     number = 0
     for word in pattern.split(" "):
@@ -39,7 +65,7 @@ def random_rows(rng: np.random.Generator, layout: PlateLayout) -> tuple[TextRow,
             gap = kinds[rng.integers(len(kinds))]
             number += 1
         stack = STACK.fullmatch(word)
-        characters = _random_part(rng, stack[1] if stack else word, layout)
+        characters = write(stack[1] if stack else word)
         rows[-1].append(TextPart(characters, gap, bool(stack)))
     return tuple(tuple(row) for row in rows)
 
@@ -63,3 +89,20 @@ def _random_piece(rng: np.random.Generator, piece: str, layout: PlateLayout) -> 
 
 def _classes(layout: PlateLayout) -> dict[str, str]:
     return {"L": layout.letters, "D": DIGITS, "X": DIGITS + layout.letters}
+
+
+def _expression(pattern: str, layout: PlateLayout) -> re.Pattern[str]:
+    """Returns a regular expression for a pattern, with one group for each part."""
+    rows = ([_part(word, layout) for word in row.split()] for row in pattern.split(ROW))
+    return re.compile(f" ?{ROW} ?".join(" ?".join(parts) for parts in rows))
+
+
+def _part(word: str, layout: PlateLayout) -> str:
+    return f"({''.join(_piece(piece, layout) for piece in word.strip('[]').split('+'))})"
+
+
+def _piece(piece: str, layout: PlateLayout) -> str:
+    if "|" in piece:
+        return f"(?:{piece})"
+    classes = _classes(layout)
+    return "".join(f"[{classes.get(kind, kind)}]" for kind in piece)

@@ -5,9 +5,9 @@ import pytest
 
 from plateid.core.formats import shipped_formats
 from plateid.core.text import CHARSET
-from train.synth.flat_plate import draw_plate
+from train.synth.flat_plate import draw_plate, layout_of
 from train.synth.layouts import Layout, layouts
-from train.synth.plate_texts import random_rows
+from train.synth.plate_texts import match_text, random_rows
 from train.toml_reading import read_toml
 from train.train_error import TrainError
 
@@ -57,6 +57,32 @@ def test_most_random_texts_have_the_syntax_of_their_country(region):
         texts.append("".join(part.characters for row in rows for part in row))
     least = {"gb": 0.4, "pl": 0.55}.get(region, 0.65)  # old plates are drawn as well
     assert np.mean([formats.fits(text) for text in texts]) > least
+
+
+@pytest.mark.parametrize(
+    ("region", "text", "rows"),
+    [
+        ("ro", "B 68 SPK", 1),
+        ("de", "MXR3497", 1),
+        ("de", "M / XR 3497", 2),
+        ("br", "RXL4K93", 1),
+        ("us", "7KXH349", 1),
+    ],
+)
+def test_a_given_text_is_drawn_in_the_rows_of_its_pattern(region, text, rows):
+    rng = np.random.default_rng(0)
+    plate = draw_plate(rng, layout_of(rng, region, text), region, cap=24, text=text)
+    assert plate.text == "".join(text.replace("/", "").split())
+    assert set(plate.rows) == set(range(rows))
+
+
+@pytest.mark.parametrize("text", ["B 68 SP", "B 68 SPK X", "B / 68 SPK", "b 68 spk", ""])
+def test_a_text_without_a_pattern_has_no_layout(file, text):
+    (kind,) = read_toml(file, Layout).plates
+    assert match_text(kind, "AB12CDE") == ("LL DD LLL", "AB", "12", "CDE")
+    assert match_text(kind, text) == ()
+    with pytest.raises(TrainError, match="fits no plate layout of region 'xx'"):
+        layout_of(np.random.default_rng(0), "xx", text)
 
 
 def test_a_key_of_a_plate_overrides_the_default_of_its_file(file):

@@ -1,0 +1,150 @@
+"""Renders a street frame by frame, and gives the boxes of the readable plates."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from plateid.core.records import Box, Image
+from plateid.core.text import normalise
+from train.street.painting import FloatImage, fill, smooth_noise
+from train.street.projection import Points, Projection, Size
+from train.street.scenario import Street
+from train.street.scenery import paint_scenery
+from train.street.vehicle_model import VehicleModel, build_model
+
+READABLE_PX = 16
+"""Minimum height of a plate in the ground truth, pixels."""
+EXPOSURE_S, NOISE_LEVELS = (1 / 250, 1 / 100), (3.2, 7.0)
+"""Exposure time and deviation of the sensor noise (grey levels, before its blur), day and night."""
+SHIFTS_PX = ((-0.25, -0.25), (0.25, -0.125), (-0.125, 0.25), (0.25, 0.25))
+"""Shifts of the image during one exposure, pixels. Their mean has smooth edges and motion blur."""
+COARSE_FACTOR = 4
+"""Factor by which soft light has fewer rows and columns than the image: it has no detail."""
+CLOUD_SIZE_M, WIND_M_S, CLOUD_SHADE = 1.2, 1.5, 0.16
+"""Grain and speed of the cloud shadows on the road, and the share of light (0-1) that they take."""
+GLARE_LEVEL, GLARE_GAIN = 150, 2.0
+"""Grey level above which lamps glare at night, and the gain of the glare on their surroundings."""
+
+
+@dataclass(frozen=True)
+class VisiblePlate:
+    """A plate inside the image, not hidden, at least READABLE_PX high. `text` has no spaces."""
+
+    vehicle: int
+    text: str
+    box: Box
+
+
+@dataclass(frozen=True, eq=False)
+class StreetFrame:
+    """One image of the street, BGR uint8 (H, W, 3), and its readable plates."""
+
+    image: Image
+    plates: tuple[VisiblePlate, ...]
+
+
+def render(street: Street, *, size: Size = (1280, 720), fps: float = 30) -> Iterator[StreetFrame]:
+    """Renders all frames of a street; `size` is width and height in pixels, about 16 to 9.
+
+    Raises:
+        TrainError: No layout fits a plate, or a font is not installed.
+    """
+    renderer = _Renderer(street, Projection(*size))
+    for index in range(round(street.length_s * fps)):
+        yield StreetFrame(renderer.image(index / fps), renderer.plates(index / fps))
+
+
+class _Renderer:
+    """Renders single moments of one street."""
+
+    def __init__(self, street: Street, projection: Projection) -> None:
+        self._street, self._projection = street, projection
+        self._coarse = Projection(
+            projection.width // COARSE_FACTOR, projection.height // COARSE_FACTOR
+        )
+        self._models = [
+            build_model(vehicle, np.random.default_rng((street.seed, 1, number)))
+            for number, vehicle in enumerate(street.vehicles)
+        ]
+        self._day, self._night = paint_scenery(projection, seed=street.seed, signs=street.signs)
+        self._clouds = smooth_noise(np.random.default_rng(street.seed), (256, 256), [(24, 24)])
+
+    def plates(self, at_s: float) -> tuple[VisiblePlate, ...]:
+        """Returns the readable plates at a time."""
+        found, nearer = [], list[Box]()
+        for number, (model, place) in reversed(self._present(at_s).items()):
+            box, whole = model.boxes(self._projection, place)
+            (x1, y1, x2, y2), x, y = box, (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+            hidden = any(a < x < c and b < y < d for a, b, c, d in nearer)
+            inside = x1 >= 0 and x2 <= self._projection.width and y2 <= self._projection.height
+            if inside and not hidden and y2 - y1 >= READABLE_PX:
+                found.append(VisiblePlate(number, normalise(model.vehicle.plate), box))
+            nearer.append(whole)
+        return tuple(found)
+
+    def image(self, at_s: float) -> Image:
+        """Returns the image at a time, with noise a little coarser than a pixel."""
+        day = self._street.daylight(at_s)
+        rng = np.random.default_rng((self._street.seed, 3, round(at_s * 1000)))
+        white = rng.standard_normal(self._day.shape[:2], np.float32)
+        noise = cv2.GaussianBlur(
+            white * (NOISE_LEVELS[0] * day + NOISE_LEVELS[1] * (1 - day)), (0, 0), 0.7
+        )
+        light = cv2.cvtColor(noise, cv2.COLOR_GRAY2BGR)
+        for night, share in ((False, day), (True, 1 - day)):
+            if share:
+                light += self._exposed(at_s, night=night) * np.float32(share)
+        return np.asarray(np.clip(light + 0.5, 0, 255), np.uint8)
+
+    def _present(self, at_s: float) -> dict[int, tuple[VehicleModel, Points]]:
+        """Returns the visible vehicles and their positions by number, the farthest first."""
+        places = {
+            number: (model, np.array([model.vehicle.x_m, 0, distance]))
+            for number, model in enumerate(self._models)
+            if (distance := model.vehicle.distance_m(at_s)) is not None
+        }
+        return dict(sorted(places.items(), key=lambda item: -item[1][1][2]))
+
+    def _exposed(self, at_s: float, *, night: bool) -> FloatImage:
+        """Returns the mean image during one exposure, with the glare of lamps at night."""
+        street = self._lit_street(at_s, night=night)
+        total = np.zeros(street.shape, np.float32)
+        for step, shift in zip(np.linspace(-0.5, 0.5, len(SHIFTS_PX)), SHIFTS_PX, strict=True):
+            moment = street.copy()
+            for model, place in self._present(at_s + step * EXPOSURE_S[night]).values():
+                moved = place + np.array([*shift, 0]) * place[2] / self._projection.focal_px
+                model.draw(moment, self._projection, moved, night=night)
+            cv2.accumulate(moment, total)
+        total /= len(SHIFTS_PX)
+        if night:
+            size = (self._coarse.width, self._coarse.height)
+            small = cv2.resize(total, size, interpolation=cv2.INTER_AREA)
+            glare = np.maximum(small - GLARE_LEVEL, 0)
+            total += cv2.resize(cv2.GaussianBlur(glare * GLARE_GAIN, (0, 0), 4), total.shape[1::-1])
+        return total
+
+    def _lit_street(self, at_s: float, *, night: bool) -> Image:
+        """Returns the street without vehicles, but with their shadows and headlamp light."""
+        street = (self._night if night else self._day).copy()
+        x, z = self._coarse.ground()
+        shade = np.zeros((self._coarse.height, self._coarse.width), np.uint8)
+        lamps = np.zeros(x.shape, np.float32)
+        for model, place in self._present(at_s).values():
+            half, end = model.body.half_width, model.body.length
+            ground = [(-half, 0, 0), (half + 0.4, 0, 0), (half + 0.4, 0, end), (-half, 0, end)]
+            fill(shade, self._coarse.project(np.array(ground) + place), (150,))
+            if night and model.vehicle.direction == "towards":
+                lamps += np.exp(-(((x - place[0]) / 1.3) ** 2) - ((z - place[2] + 2.5) / 2.5) ** 2)
+        rows = (z + WIND_M_S * at_s) / CLOUD_SIZE_M % 255
+        clouds = cv2.remap(self._clouds, x / CLOUD_SIZE_M % 255, rows, cv2.INTER_LINEAR)
+        clouds *= CLOUD_SHADE * (not night) * (np.abs(x) < 5) * np.clip(1.5 - z / 40, 0, 1)
+        soft = cv2.GaussianBlur(shade, (0, 0), 2)[-len(x) :].astype(np.float32) / 255
+        gains = ((1 - soft) * (1 - np.maximum(clouds, 0)), 0.55 * lamps)
+        lower = slice(self._projection.horizon + 1, None)
+        size = street[lower].shape[1::-1]
+        dark, bright = (cv2.resize(gain, size)[..., None] for gain in gains)
+        lit = street[lower] * dark + self._day[lower] * bright
+        street[lower] = np.clip(lit, 0, 255)
+        return street

@@ -1,0 +1,52 @@
+"""Small helpers for drawing: polygons with sub-pixel corners, colours, smooth noise."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from plateid.core.records import Image
+
+Colour = tuple[float, float, float]
+"""Blue, green, red; 0 to 255."""
+FloatImage = NDArray[np.float32]
+"""Shape (H, W) or (H, W, 3)."""
+FRACTION_BITS, FARTHEST_PX = 4, 20000
+"""Fractional bits of OpenCV's coordinates, and the largest one: it overflows beyond it."""
+
+
+def fill(image: NDArray[np.uint8], corners: ArrayLike, colour: Sequence[float]) -> None:
+    """Fills a polygon whose corners, shape (N, 2), are in pixels and may lie outside the image."""
+    points = np.clip(np.asarray(corners, np.float64), -FARTHEST_PX, FARTHEST_PX)
+    fixed = (points * (1 << FRACTION_BITS)).round().astype(np.int32)
+    cv2.fillPoly(image, [fixed], colour, cv2.LINE_8, FRACTION_BITS)
+
+
+def circle(radius_x: float, radius_y: float | None = None) -> NDArray[np.float64]:
+    """Returns the corners of a circle or ellipse around (0, 0), shape (16, 2)."""
+    turns = np.arange(16) * np.pi / 8
+    return np.stack([np.cos(turns) * radius_x, np.sin(turns) * (radius_y or radius_x)], axis=1)
+
+
+def scaled(colour: ArrayLike, gain: ArrayLike) -> Colour:
+    """Returns the colour times `gain`, a number or one for each channel; clipped to 0 to 255."""
+    blue, green, red = np.clip(np.multiply(colour, gain), 0, 255).tolist()
+    return blue, green, red
+
+
+def blend(image: Image, colour: Sequence[float], opacity: FloatImage) -> None:
+    """Blends a colour into the image by its opacity (0-1), in place."""
+    share = opacity[..., None]
+    image[:] = (image * (1 - share) + np.array(colour, np.float32) * share + 0.5).astype(np.uint8)
+
+
+def smooth_noise(
+    rng: np.random.Generator, shape: tuple[int, int], cells: Sequence[tuple[int, int]]
+) -> FloatImage:
+    """Returns a sum of noises, one per (rows, columns) of `cells`; mean 0, standard deviation 1."""
+    total = np.zeros(shape, np.float32)
+    for weight, (down, across) in enumerate(cells, 1):
+        grid = rng.standard_normal((down + 1, across + 1)).astype(np.float32)
+        total += cv2.resize(grid, shape[::-1], interpolation=cv2.INTER_CUBIC) / weight
+    return np.asarray((total - total.mean()) / max(float(total.std()), 1e-6), np.float32)

@@ -1,0 +1,143 @@
+"""The street without vehicles, by day and at night: sky, houses, trees, lamps, signs and road."""
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike
+
+from plateid.core.records import Image
+from train.street.painting import Colour, FloatImage, blend, circle, fill, scaled, smooth_noise
+from train.street.projection import Projection
+from train.synth.signs import render_sign
+
+EDGES = ((5.1, (138, 144, 148)), (3.38, (150, 152, 154)), (3.2, (102, 98, 96)))
+"""Distance from the centre line, metres, and colour of pavement, kerb and asphalt."""
+GRASS, MARKING, POST, AIR = (62, 112, 88), (214, 218, 220), (92, 92, 88), (210, 208, 200)
+"""BGR colours of grass, road markings, posts, and haze."""
+HAZE_M = 260
+"""Distance at which 1/e of a colour is left."""
+LAMPS = ((-4.3, 15.0), (4.3, 24.0), (-4.3, 38.0), (4.3, 55.0), (-4.3, 75.0))
+SIGNS = ((3.9, 14.0), (-3.9, 17.0), (3.8, 20.0), (-3.8, 26.0), (3.8, 33.0), (-3.8, 42.0))
+"""x and z of the street lamps and of the signs."""
+LAMP_M, EAVES_M, RIDGE_M = 5.2, 4.6, 7.2
+"""Heights."""
+DUSK, LAMPLIGHT, BULB = (0.23, 0.18, 0.15), (0.20, 0.40, 0.54), (70, 190, 255)
+"""Blue, green and red light at night: share of the day's under the sky and under a lamp; a bulb."""
+
+
+def paint_scenery(projection: Projection, *, seed: int, signs: int) -> tuple[Image, Image]:
+    """Returns the street as the camera sees it by day and at night, with a number of signs."""
+    rng = np.random.default_rng((seed, 2))
+    painter = _Painter(Projection(projection.width * 2, projection.height * 2), rng)
+    painter.paint_sky()
+    painter.paint_ground()
+    for distance in range(168, 10, -6):
+        side = 1 if distance // 6 % 2 else -1
+        painter.paint_house(side * 9.2, distance)
+        painter.paint_tree(side * rng.uniform(6.2, 7.4), distance - 6)
+    for x, z in reversed(LAMPS):
+        painter.paint_lamp(x, z)
+    for x, z in reversed(SIGNS[:signs]):
+        painter.paint_sign(x, z)
+    return painter.images(projection)
+
+
+class _Painter:
+    """Paints an image by day, and the bulbs that shine at night."""
+
+    def __init__(self, projection: Projection, rng: np.random.Generator) -> None:
+        self._projection, self._rng = projection, rng
+        self._day = np.full((projection.height, projection.width, 3), GRASS, np.uint8)
+        self._bulbs = np.zeros(self._day.shape[:2], np.uint8)
+
+    def paint_sky(self) -> None:
+        sky = self._day[: self._projection.horizon + 2]
+        sky[:] = np.linspace((226, 178, 128), (236, 226, 214), len(sky))[:, None]
+        clouds = smooth_noise(self._rng, (len(sky), sky.shape[1]), [(3, 6), (6, 14), (10, 30)])
+        blend(sky, (246, 244, 242), np.clip(clouds * 0.35 + 0.1, 0, 0.8))
+
+    def paint_ground(self) -> None:
+        x, z = self._projection.ground()
+        ground, away, pixel_m = self._day[-len(x) :], np.abs(x), z / self._projection.focal_px
+        for edge, colour in EDGES:
+            blend(ground, colour, _inside(away, edge, pixel_m))
+        gain = np.ones(x.shape, np.float32)
+        for size, reach in ((0.03, 14), (0.15, 35), (0.9, 80), (4.0, 300)):
+            tile = smooth_noise(self._rng, (256, 256), [(255, 255)])
+            noise = cv2.remap(tile, (x / size + 400) % 255, z / size / 2 % 255, cv2.INTER_LINEAR)
+            gain += 0.05 * noise * np.clip(1.5 - z / reach, 0, 1)
+        ground[:] = np.clip(ground * gain[..., None], 0, 255).astype(np.uint8)
+        dashes = _inside(away, 0.06, pixel_m) * (z % 4 < 2)
+        lines = _inside(np.abs(away - 2.95), 0.05, pixel_m)
+        blend(ground, MARKING, np.maximum(dashes, lines) * np.float32(0.85))
+        blend(ground, AIR, np.clip(1 - np.exp((20 - z) / HAZE_M), 0, 0.6).astype(np.float32))
+
+    def paint_house(self, x: float, z: float) -> None:
+        """Paints a house; x and z are the near end of its wall along the road."""
+        side, far = np.sign(x), z + 9
+        back, ridge = x + side * 7, (x + side * 3.5, RIDGE_M)
+        wall = scaled((178, 192, 206), self._rng.uniform(0.7, 1.1) * self._rng.uniform(0.9, 1.1, 3))
+        gable = [(x, 0, z), (back, 0, z), (back, EAVES_M, z), (*ridge, z), (x, EAVES_M, z)]
+        along = [(x, 0, z), (x, 0, far), (x, EAVES_M, far), (x, EAVES_M, z)]
+        roof = [(x, EAVES_M, z), (x, EAVES_M, far), (*ridge, far), (*ridge, z)]
+        for outline, colour in ((gable, wall), (along, scaled(wall, 0.75)), (roof, (74, 84, 138))):
+            self._fill(outline, _hazy(colour, z))
+        height = np.array((0, 1.3, 0))
+        for step, y in ((step, y) for step in (0.8, 3.2, 5.6) for y in (0.9, 2.9)):
+            for way in ((side, 0, 0), (0, 0, 1)):
+                near, end = np.array((x, y, z)) + np.outer((step, step + 1.2), way)
+                pane = [near, end, end + height, near + height]
+                self._fill(pane, (116, 100, 88), bulb=180 * (self._rng.random() < 0.25))
+
+    def paint_tree(self, x: float, z: float) -> None:
+        tall = self._rng.uniform(4.6, 6)
+        trunk = [(x - 0.16, 0, z), (x + 0.16, 0, z), (x + 0.1, tall / 2, z), (x - 0.1, tall / 2, z)]
+        self._fill(trunk, _hazy((52, 66, 84), z))
+        for light in np.linspace(0, 1, 300):
+            spot = self._rng.normal(0, 0.14, 2) * (1 - 0.35 * light) + (-0.06 * light, 0.09 * light)
+            leaf = circle(self._rng.uniform(0.02, 0.06) * (1.5 - 0.7 * light)) + spot + (0, 0.72)
+            green = (44 + 26 * light, 78 + 58 * light, 52 + 50 * light)
+            self._fill(np.insert(leaf * tall, 2, 0, axis=1) + np.array((x, 0, z)), _hazy(green, z))
+
+    def paint_lamp(self, x: float, z: float) -> None:
+        end = x - np.sign(x) * 1.1
+        self._fill([(x - 0.06, 0, z), (x + 0.06, 0, z), (x, LAMP_M, z)], POST)
+        self._fill([(x, LAMP_M - 0.1, z), (end, LAMP_M + 0.1, z), (x, LAMP_M, z)], POST)
+        bulb = np.insert(circle(0.12), 2, z, axis=1) + np.array((end, LAMP_M + 0.1, 0))
+        self._fill(bulb, POST, bulb=255)
+
+    def paint_sign(self, x: float, z: float) -> None:
+        """Paints a board with text on a post."""
+        self._fill([(x - 0.03, 0, z), (x + 0.03, 0, z), (x, 2, z)], POST)
+        left, top = np.maximum(self._projection.project((x - 0.5, 1.6, z)).astype(int), 0)
+        board = render_sign(self._rng, height=int(0.4 * self._projection.focal_px / z))
+        part = self._day[top : top + len(board), left : left + board.shape[1]]
+        board = board[: part.shape[0], : part.shape[1]]
+        part[:] = part + (board[..., :3] - part.astype(float)) * (board[..., 3:] / 255)
+
+    def images(self, projection: Projection) -> tuple[Image, Image]:
+        """Returns the images by day and at night, reduced to the size of a projection."""
+        size = (projection.width, projection.height)
+        day = np.asarray(cv2.resize(self._day, size, interpolation=cv2.INTER_AREA), np.uint8)
+        bulbs = cv2.resize(self._bulbs, size, interpolation=cv2.INTER_AREA)[..., None] / 255
+        x, z = projection.ground()
+        pools = np.zeros((*day.shape[:2], 1), np.float32)
+        for lamp_x, lamp_z in LAMPS:
+            squared = (x - lamp_x * 0.7) ** 2 + (z - lamp_z) ** 2
+            pools[-len(x) :, :, 0] += (1 + squared / 14) ** -1.5
+        night = day * (np.array(DUSK) + pools * np.array(LAMPLIGHT)) + bulbs * np.array(BULB)
+        return day, np.clip(night, 0, 255).astype(np.uint8)
+
+    def _fill(self, outline: ArrayLike, colour: Colour, *, bulb: float = 0) -> None:
+        corners = self._projection.project(outline)
+        fill(self._day, corners, colour)
+        fill(self._bulbs, corners, (bulb,))
+
+
+def _inside(distance: FloatImage, edge: float, pixel_m: FloatImage) -> FloatImage:
+    """Returns 1 where `distance` is below `edge`; the transition is one pixel wide."""
+    return np.asarray(np.clip((edge - distance) / pixel_m + 0.5, 0, 1), np.float32)
+
+
+def _hazy(colour: Colour, z: float) -> Colour:
+    share = np.exp(-z / HAZE_M)
+    return scaled(np.array(colour) * share + np.array(AIR) * (1 - share), 1)
