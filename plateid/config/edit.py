@@ -41,11 +41,15 @@ enabled = true   # the web UI; `plateid web set-password` sets its password
 
 
 def change_config(
-    file: Path, change: Callable[[TOMLDocument], None], *, web: WebConfig | None = None
+    file: Path,
+    change: Callable[[TOMLDocument], None],
+    *,
+    web: WebConfig | None = None,
+    check: Callable[[Path], object] = load_config,
 ) -> None:
     """Changes a configuration file, or creates one with this address of the web UI.
 
-    Raises ConfigError, and changes nothing, if that fails or the file would be invalid.
+    Raises ConfigError, and changes nothing, if that fails or `check` refuses the new file.
     """
     with os_errors_as(ConfigError, file):
         text = file.read_text("utf-8-sig") if file.exists() else _new_text(file)
@@ -56,7 +60,7 @@ def change_config(
             change(document)
         except (TOMLKitError, LookupError, ValueError, TypeError) as error:
             raise ConfigError(file, f"cannot be changed: {error}") from error
-        replace_text(file, tomlkit.dumps(document), first=load_config)
+        replace_text(file, tomlkit.dumps(document), first=check)
 
 
 def _new_text(file: Path) -> str:

@@ -17,6 +17,7 @@ from tomlkit import TOMLDocument
 
 from plateid.config import edit
 from plateid.config.cameras import CameraConfig, EventsConfig
+from plateid.config.load import load_config
 from plateid.config.outputs import MqttConfig
 from plateid.config.plate_formats import expected_formats
 from plateid.config.problems import checked
@@ -24,7 +25,7 @@ from plateid.config.root import Config
 from plateid.errors import BrokerError, ConfigError, SourceError, os_errors_as
 from plateid.files import replace_text
 from plateid.store.audit_log import differing_lines
-from plateid.store.list_file import read_text, state_of
+from plateid.store.list_file import ListFile, read_text, state_of
 from plateid.web.error_pages import log_change
 from plateid.web.guard import read_change
 from plateid.web.pass_rows import latest_passes
@@ -39,8 +40,8 @@ from plateid.web.site import (
 
 PASSWORD_FILE = "mqtt-password"  # noqa: S105 - the name of a file
 """File of the broker's password, beside the configuration."""
-ADDRESS = re.compile(r"""(\b\w*url\s*=\s*)("[^"\n]*"|'[^'\n]*')""")
-"""A key of a camera's address in the configuration file."""
+ADDRESS = re.compile(r".*(?:url|://).*", re.IGNORECASE)
+"""A line of the configuration file that may hold an address, whatever its quotes are."""
 LOGIN = "rtsp://USER:PASSWORD@"
 MAKERS = {
     "Hikvision": f"{LOGIN}192.168.1.64:554/Streaming/Channels/101",
@@ -280,7 +281,13 @@ def change_file(site: Site, change: Callable[[TOMLDocument], None]) -> dict[str,
         raise ConfigError("configuration", "plateid cannot write its file")
     with site.changing, os_errors_as(ConfigError, file):
         before = file.read_text("utf-8") if file.exists() else ""
-        edit.change_config(file, change, web=site.config.web)
+        edit.change_config(file, change, web=site.config.web, check=_check)
         after = file.read_text("utf-8")
-    texts = (ADDRESS.sub(r"\1 (not shown)", text) for text in (before, after))
+    texts = (ADDRESS.sub("(address: not shown)", text) for text in (before, after))
     return dict(zip(("before", "after"), differing_lines(*texts), strict=True))
+
+
+def _check(file: Path) -> None:
+    """Raises ConfigError if the service could not start with a file, or with its list."""
+    config = load_config(file)
+    ListFile(config.lists, [camera.name for camera in config.camera])

@@ -201,9 +201,10 @@ def test_change_is_made_and_logged_though_the_audit_log_fails(device, logs):
     assert found == [("list changed in the web UI", "info"), ("audit log failed", "error")]
 
 
-def test_audit_log_has_no_address_of_a_camera(device):
+@pytest.mark.parametrize("password", ["secret", 'x"secret', "'secret"])
+def test_audit_log_has_no_address_of_a_camera(device, password):
     form = {"csrf": device.hidden_field("csrf", "/setup/camera"), "old": "yard", "name": "yard"}
-    url = "rtsp://ana:secret@camera.local/key"
+    url = f"rtsp://ana:{password}@camera.local/key"
     assert device.status("/setup/camera", form | {"url": url}) == 303
     (entry,) = AuditLog(device.config.store.path).find()
     assert (entry["change"], "camera.local" in json.dumps(entry)) == ("camera saved", False)

@@ -139,3 +139,10 @@ def test_viewers_neither_see_an_address_nor_change_anything(locked):
     assert "/setup/" not in locked.request("/start", Cookie=cookie)[1]
     for path in ("camera", "camera/test", "camera/found", "regions", "broker"):
         assert locked.status(f"/setup/{path}", {"name": "a"}, Cookie=cookie) == 403
+
+
+def test_camera_of_a_list_entry_stays(device):
+    device.list_file.write_text("plate,list,cameras\nB68SPK,allow,yard\n")
+    before = written(device)
+    status, text, _ = post(device, "/setup/camera", old="yard", do="remove")
+    assert (status, "there is no &#39;yard&#39;" in text, written(device)) == (400, True, before)
