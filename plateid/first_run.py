@@ -60,7 +60,7 @@ def set_up_and_run(
     tell(f"web UI: {server.address}")
     if web.needs_password:
         tell(f"set-up code: {code}")
-    if _is_set_up(server, supervisor):
+    if _is_set_up(file, server, supervisor):
         _run(load_config(file), file, supervisor, server)
 
 
@@ -87,12 +87,12 @@ def _run(config: Config, file: Path, supervisor: Supervisor, server: WebServer) 
         config = load_config(file)
 
 
-def _is_set_up(server: WebServer, supervisor: Supervisor) -> bool:
+def _is_set_up(file: Path, server: WebServer, supervisor: Supervisor) -> bool:
     """Serves the set-up until it has written a configuration; False if it is stopped before."""
     notifier = Notifier(os.environ.get("NOTIFY_SOCKET", ""))
     notifier.ready()
-    while (request := supervisor.wait(timeout_s=TICK_S)) is not Request.STOP:
-        if request is Request.RESTART:
+    while supervisor.wait(timeout_s=TICK_S) is not Request.STOP:
+        if file.exists():  # a page has written it, and requests a reload or a restart
             return True
         server.check()
         notifier.alive("waits for its set-up in the web UI")
