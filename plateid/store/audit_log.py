@@ -51,6 +51,9 @@ class AuditLog:
             with os.fdopen(descriptor, "a", encoding="utf-8") as stream:
                 give_to_owner_of_folder(self.file)
                 stream.write(_line(entry))
+                is_large = stream.tell() > 2 * MAX_BYTES
+        if is_large:
+            self.trim()
 
     def find(self, text: str = "") -> list[Entry]:
         """Returns the entries that contain a text in any column, newest first."""
@@ -69,16 +72,17 @@ class AuditLog:
             if len(kept) < len(entries):
                 self._replace(kept)
 
-    def forget(self, plate: str) -> None:
-        """Deletes what entries say of a plate, which is given without gaps."""
+    def forget(self, *plates: str) -> None:
+        """Deletes what entries say of plates, which are given without gaps, and what is no entry.
+
+        An incomplete line may hold a part of a plate.
+        """
         with WRITING:
-            entries = self._entries()
-            kept = [_without(entry, plate) for entry in entries]
-            if kept != entries:
-                self._replace(kept)
+            if self.file.exists():
+                self._replace([_without(entry, plates) for entry in self._entries()])
 
     def _entries(self) -> list[Entry]:
-        """Returns all complete entries; a power cut may leave one that is not."""
+        """Returns all complete entries, also of damaged columns; a power cut may leave others."""
         try:
             with os_errors_as(StoreError, self.file):
                 lines = self.file.read_text("utf-8", errors="replace").splitlines()
@@ -89,7 +93,8 @@ class AuditLog:
         entries = []
         for line in lines:
             with suppress(ValueError):
-                entries.append(json.loads(line[line.rindex(START) :]))
+                known = json.loads(line[line.rindex(START) :])
+                entries.append({name: str(known.get(name, "")) for name in COLUMNS})
         return entries
 
     def _replace(self, entries: list[Entry]) -> None:
@@ -102,8 +107,9 @@ def _line(entry: Entry) -> str:
     return json.dumps(entry) + "\n"
 
 
-def _without(entry: Entry, plate: str) -> Entry:
-    is_named = plate in compact(" ".join(entry.values()))
+def _without(entry: Entry, plates: tuple[str, ...]) -> Entry:
+    text = compact(" ".join(entry.values()))
+    is_named = any(plate in text for plate in plates)
     return entry | dict.fromkeys(("details", "before", "after"), "purged") if is_named else entry
 
 

@@ -1,5 +1,6 @@
 """Deletes events on demand, so that no byte of them is left in the store's file."""
 
+import json
 import math
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from plateid.store.audit_log import AuditLog
 from plateid.store.database import CorruptError, parse_event
 from plateid.store.event_store import EventStore
 from plateid.store.label_file import LabelFile
+from plateid.store.labels import Labels
 from plateid.store.privacy import key_file, read_key
 from plateid.store.salvage import set_aside_files
 from plateid.store.sessions import Sessions
@@ -21,6 +23,7 @@ from plateid.store.snapshot_files import SnapshotFiles
 SELECT = """
     SELECT position, id, EXISTS (SELECT 1 FROM delivery WHERE delivery.position = event.position)
     FROM event"""
+PASSES = "SELECT pass_id FROM event"
 BUSY_S = 20.0
 """Longest wait for a service that uses the store, seconds. It keeps its events in memory then."""
 
@@ -61,7 +64,7 @@ class Purge:
         return self._purge("first_seen < ?", rfc3339(moment), before=moment.timestamp())
 
     def plate(self, text: str) -> Purged:
-        """Deletes every pass with a plate among its readings or candidates.
+        """Deletes every pass with a plate among its readings, candidates or corrections.
 
         Finds its hashes, too, if they were made with the present key.
         """
@@ -69,9 +72,13 @@ class Purge:
         key = read_key(key_file(self._path))
         plates = plate, key.digest(plate) if key else plate
         self._sessions.delete(lambda s: s.plate in plates or compact(s.name) == plate)
-        condition = "pass_id IN (SELECT pass_id FROM event WHERE mentions(payload, ?, ?))"
-        AuditLog(self._path).forget(plate)
-        return self._purge(condition, *plates)
+        AuditLog(self._path).forget(*plates)
+        with closing(EventStore(self._path, busy_s=BUSY_S)):  # sets a damaged store aside
+            labels = Labels(self._path).all() if LabelFile(self._path).path.exists() else []
+        corrected = [label.id for label, _ in labels if compact(label.text) == plate]
+        condition = """pass_id IN (SELECT pass_id FROM event WHERE mentions(payload, ?, ?)
+            OR id IN (SELECT value FROM json_each(?)))"""
+        return self._purge(condition, *plates, json.dumps(corrected))
 
     def _purge(self, condition: str, *values: str, before: float = math.inf) -> Purged:
         """Deletes the events of an SQL condition, and set-aside files from before a time."""
@@ -79,9 +86,11 @@ class Purge:
             with store.locked() as db:
                 db.create_function("mentions", 3, _mentions, deterministic=True)
             with store.transaction() as db:
+                passes = {i for (i,) in db.execute(f"{PASSES} WHERE {condition}", values)}
                 rows = db.execute(f"{SELECT} WHERE {condition}", values).fetchall()
                 self._snapshots.remove(id_ for _, id_, _ in rows)
                 db.executemany("DELETE FROM event WHERE position = ?", [row[:1] for row in rows])
+            self._sessions.delete(lambda session: session.id in passes)
             with store.locked() as db:
                 db.execute("VACUUM")
             if not store.empty_log():

@@ -105,17 +105,19 @@ class Sessions:
         with self._opened() as db:
             return _select(db, "TRUE")
 
-    def add(self, plate: str, name: str) -> None:
-        """Adds a vehicle by hand."""
+    def add(self, plate: str, name: str) -> str:
+        """Adds a vehicle by hand; returns the id of its session."""
         with self._opened() as db:
-            _store(db, Session(uuid7(), plate, name, "", rfc3339(datetime.now(UTC))))
+            added = Session(uuid7(), plate, name, "", rfc3339(datetime.now(UTC)))
+            _store(db, added)
+            return added.id
 
     def end(self, id_: str) -> str:
-        """Notes by hand that a vehicle has left; returns its plate, or nothing if it had before."""
+        """Notes by hand that a vehicle has left; returns the id, or nothing if it had before."""
         with self._opened() as db:
             ended = _select(db, f"id = ? AND {INSIDE}", id_)
             _store(db, *(replace(each, left_at=rfc3339(datetime.now(UTC))) for each in ended))
-            return ended[0].plate if ended else ""
+            return ended[0].id if ended else ""
 
     def report(self) -> dict[str, Any]:
         """Returns the occupancy, and since when vehicles with a name are inside."""

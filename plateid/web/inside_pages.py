@@ -31,8 +31,8 @@ def show(request: Request) -> Response:
 async def change(request: Request) -> Response:
     """Adds a vehicle, or ends its session."""
     form = await read_change(request)
-    before, after = await run_in_threadpool(_change, site_of(request), form)
-    log_change(request, "session changed", before=before, after=after, change=form["do"])
+    session = await run_in_threadpool(_change, site_of(request), form)
+    log_change(request, "session changed", change=form["do"], session=session)
     return RedirectResponse("/inside", 303)
 
 
@@ -60,17 +60,16 @@ def _sessions(site: Site) -> Sessions:
     return Sessions(site.history.path, site.config.occupancy)
 
 
-def _change(site: Site, form: Mapping[str, str]) -> tuple[str, str]:
-    """Returns the plate that has left, and the one that was added."""
+def _change(site: Site, form: Mapping[str, str]) -> str:
+    """Returns the id of the session: the audit log outlives plates of strangers."""
     sessions, plate = _sessions(site), compact(form.get("plate", ""))
     if form.get("do") == "end":
-        return sessions.end(form.get("id", "")), ""
+        return sessions.end(form.get("id", ""))
     if form.get("do") != "add":
         raise HTTPException(400, "do: must be add or end")
     if len(plate) > MAX_CHARACTERS or not set(plate) <= set(CHARSET):
         raise HTTPException(400, f"plate: must be up to {MAX_CHARACTERS} letters A to Z and digits")
-    sessions.add(plate, _listed_name(site, plate))
-    return "", plate
+    return sessions.add(plate, _listed_name(site, plate))
 
 
 def _listed_name(site: Site, plate: str) -> str:

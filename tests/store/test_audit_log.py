@@ -9,6 +9,7 @@ from plateid.errors import StoreError
 from plateid.store import audit_log
 from plateid.store.audit_log import AuditLog, csv_lines, differing_lines
 from plateid.store.purge import Purge
+from tests.support.histories import files_with
 
 
 @pytest.fixture
@@ -45,6 +46,30 @@ def test_old_entries_go_and_a_large_file_keeps_its_newer_half(log, monkeypatch):
     monkeypatch.setattr(audit_log, "MAX_BYTES", 900)
     log.trim()
     assert [entry["change"] for entry in log.find()] == list("98765")
+
+
+def test_damaged_entry_hides_no_other_one(log):
+    log.file.write_text('{"at": "2026-11-24T12:00:00Z", "user": 3, "chance": "x"}\n')
+    log.add("ana", "one")
+    assert [entry["user"] for entry in log.find()] == ["ana", "3"]
+    assert len(list(csv_lines(log.find()))) == 3
+
+
+def test_many_changes_in_a_day_do_not_fill_the_disk(log, monkeypatch):
+    monkeypatch.setattr(audit_log, "MAX_BYTES", 1000)
+    for number in range(50):
+        log.add("ana", str(number))
+        assert log.file.stat().st_size < 2200
+    assert log.find()[0]["change"] == "49"
+
+
+def test_purge_deletes_incomplete_lines_and_hashes(log, store, tmp_path):
+    log = AuditLog(store.path)
+    log.add("ana", "session changed", before="0123456789ABCDEF")
+    with log.file.open("a") as stream:
+        stream.write('{"at": "2026-11-24T12:00:00Z", "after": "AB12CDE,al')
+    log.forget("AB12CDE", "0123456789ABCDEF")
+    assert files_with(tmp_path, "AB12CDE") == files_with(tmp_path, "0123456789ABCDEF") == []
 
 
 def test_purged_plate_is_in_no_entry(log, store):

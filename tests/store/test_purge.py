@@ -8,10 +8,12 @@ from datetime import timedelta
 
 import pytest
 
-from plateid.core.records import ListMatch
+from plateid.core.records import Direction, ListMatch
 from plateid.errors import StoreError
 from plateid.store.event_store import EventStore
+from plateid.store.labels import Label, Labels
 from plateid.store.purge import Purge
+from plateid.store.sessions import Sessions
 from tests.app.test_app import PLATEID
 from tests.store.test_event_store import waiting
 from tests.support.histories import deliver_all, files_with, retention, seqs, with_plate
@@ -37,6 +39,16 @@ def test_plate_is_in_no_byte_of_the_folder(history, tmp_path):
     assert files_with(tmp_path, "AB12CDE") == files_with(tmp_path, "AB 12CDE") == []
     assert files_with(tmp_path, "XY99ZZZ") == ["events.sqlite3"]
     assert (history.counts().events, history.counts().outbox) == (198, 99)
+
+
+def test_plate_of_a_correction_takes_along_its_pass_and_session(history, tmp_path):
+    seen = with_plate(201, "A812CD", pass_id=SEEN.pass_id, direction=Direction("in", 0.0))
+    history.append(seen)
+    deliver_all(history, limit=200)
+    Sessions(history.path).note(seen)
+    Labels(history.path).add(Label(seen.id, "plate", "AB12CDF", (0, 0, 1, 1)))
+    assert Purge(history.path).plate("AB12CDF").events == 1
+    assert files_with(tmp_path, "AB12CDF") == files_with(tmp_path, "A812CD") == []
 
 
 def test_plate_takes_along_every_event_of_its_passes_and_every_delivery(tmp_path):

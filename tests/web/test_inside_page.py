@@ -8,6 +8,7 @@ import pytest
 from selenium.webdriver import Keys
 
 from plateid.config.service import OccupancyConfig
+from plateid.store.audit_log import AuditLog
 from plateid.store.sessions import Sessions
 from tests.store.test_sessions import at_gate
 from tests.web.browser import find, fits, serious_issues, texts, wait
@@ -35,6 +36,7 @@ def test_vehicle_is_added_and_has_left_by_clicks(device, browser, sessions):
     find(browser, '[aria-label="B68SPK has left"]').click()
     wait(browser, lambda: texts(browser, "td .plate") == ["KX73LPH"])
     assert [bool(each.left_at) for each in sessions.all()] == [True, False]
+    assert "KX73LPH" not in AuditLog(device.config.store.path).file.read_text()
 
 
 def test_sessions_are_exported_without_formulas(device, sessions):
