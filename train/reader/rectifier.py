@@ -14,9 +14,6 @@ from train.reader.convolution import convolution
 
 CHANNELS = (16, 32, 64, 96)
 """Channels of the convolutions. The last one has a sixteenth of the crop's height and width."""
-MARGINS = (1.08, 1.12)
-"""Width and height of the rectified crop, relative to the plate. With 1.03 and 1.06, errors of the
-rectifier cut the first character off."""
 SQUARE = np.array([(-1, -1, 1), (1, -1, 1), (1, 1, 1), (-1, 1, 1)], np.float64)
 """Corners of the rectified crop, homogeneous, clockwise from top left."""
 
@@ -25,11 +22,10 @@ def rectifying_transform(corners: NDArray[np.float32]) -> NDArray[np.float64]:
     """Returns the affine map from the rectified crop to the crop, as torch's affine_grid takes it.
 
     `corners` of the plate, shape (4, 2), are in normalised coordinates (0-1), clockwise from top
-    left. The map, shape (2, 3), is a least-squares fit, so that perspective remains.
+    left. The map, shape (2, 3), is a least-squares fit, so that perspective remains. The rectified
+    crop is the plate without a margin: a margin of 5 % costs 5 % of the plates with ten digits.
     """
-    transform = (2 * corners.astype(np.float64) - 1).T @ SQUARE / len(SQUARE)
-    transform[:, :2] *= MARGINS
-    return transform
+    return (2 * corners.astype(np.float64) - 1).T @ SQUARE / len(SQUARE)
 
 
 class Rectifier(nn.Module):

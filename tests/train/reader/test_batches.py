@@ -7,12 +7,10 @@ from train.reader.batch_augmentation import augmented_batch, reframed
 from train.reader.batches import UNKNOWN, Mix, batches, expected_transform, step_classes
 from train.reader.platenet import COLUMNS, HEIGHT, ROWS, WIDTH
 from train.reader.reader_weights import SPEC
-from train.reader.rectifier import MARGINS
 from train.synth.rendering import LabelledCrop
 
 IDENTITY = np.array([[1.0, 0, 0], [0, 1, 0]])
-SQUARE = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], np.float32)
-WHOLE = 0.5 + 0.5 * SQUARE / MARGINS
+WHOLE = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], np.float32)
 """Corners of a plate that is rectified already."""
 
 
@@ -59,7 +57,7 @@ def test_steps_follow_the_plate_and_not_the_crop():
     middles = [(0.51, 0.4), (0.76, 0.5), (0.99, 0.6)]
     half = np.array([(0.5, 0.2), (1, 0.4), (1, 0.9), (0.5, 0.7)], np.float32)
     steps = step_classes(labelled_crop("A1B", middles, (0, 0, 0), half))
-    assert np.flatnonzero(steps != UNKNOWN).tolist() == [1, 18, 34]
+    assert np.flatnonzero(steps != UNKNOWN).tolist() == [0, 18, 35]
 
 
 def test_rectifying_an_augmented_crop_undoes_the_augmentation(
