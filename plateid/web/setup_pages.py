@@ -40,8 +40,8 @@ from plateid.web.site import (
 
 PASSWORD_FILE = "mqtt-password"  # noqa: S105 - the name of a file
 """File of the broker's password, beside the configuration."""
-ADDRESS = re.compile(r".*(?:url|://).*", re.IGNORECASE)
-"""A line of the configuration file that may hold an address, whatever its quotes are."""
+ADDRESS = re.compile("url|://", re.IGNORECASE)
+"""What a line of the configuration file has that may hold an address, whatever its quotes are."""
 LOGIN = "rtsp://USER:PASSWORD@"
 MAKERS = {
     "Hikvision": f"{LOGIN}192.168.1.64:554/Streaming/Channels/101",
@@ -283,8 +283,13 @@ def change_file(site: Site, change: Callable[[TOMLDocument], None]) -> dict[str,
         before = file.read_text("utf-8") if file.exists() else ""
         edit.change_config(file, change, web=site.config.web, check=_check)
         after = file.read_text("utf-8")
-    texts = (ADDRESS.sub("(address: not shown)", text) for text in (before, after))
+    texts = (_without_addresses(text) for text in (before, after))
     return dict(zip(("before", "after"), differing_lines(*texts), strict=True))
+
+
+def _without_addresses(text: str) -> str:
+    lines = text.splitlines()
+    return "\n".join("(address: not shown)" if ADDRESS.search(line) else line for line in lines)
 
 
 def _check(file: Path) -> None:
