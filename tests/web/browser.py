@@ -43,6 +43,7 @@ def press(browser: Chrome, modifier: str, key: str) -> None:
 def images_loaded(browser: Chrome) -> bool:
     script = (
         "return [...document.querySelectorAll('img')]"
+        ".filter(i => !i.hidden)"
         ".filter(i => i.loading != 'lazy' || i.getBoundingClientRect().top < innerHeight)"
         ".every(i => i.naturalWidth > 0 && !i.src.endsWith('blank.svg'))"
     )
