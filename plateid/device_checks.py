@@ -17,8 +17,6 @@ IMAGE_WIDTH = 960
 """Maximum width of that image, pixels: that of the live view."""
 JPEG_QUALITY = 80
 """JPEG quality (0-100) of that image."""
-
-
 DISCOVERY_S = 3.0
 """Time that cameras have to answer a probe, seconds; ONVIF allows them 0.5 s."""
 CAMERAS = "dn:NetworkVideoTransmitter"

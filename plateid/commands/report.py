@@ -51,7 +51,7 @@ def _lines(card: ReportCard) -> Iterator[str]:
     passes = card.passes + card.unpublished
     days = f"{card.period.since:%Y-%m-%d} to {card.period.until:%Y-%m-%d}"
     asked = card.right + card.wrong + card.unknown
-    yield f"{card.period.camera or 'all cameras'}, {days}: {counted(passes, 'pass')[:-1]}es"
+    yield f"{card.period.camera or 'all cameras'}, {days}: {counted(passes, 'pass', 'passes')}"
     yield f"hit rate          {share_text(card.hit_rate)}"
     yield f"published, right  {share_text(card.published)}, {card.right} of {asked} confirmed"
     yield f"never published   {card.unpublished} of {passes}"

@@ -3,8 +3,6 @@
 It is a file of JSON lines beside the store, which the service and the command line append to.
 """
 
-import csv
-import io
 import json
 import os
 import threading
@@ -15,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from plateid.core.clock import CLOCK
-from plateid.core.event_csv import without_formula
+from plateid.core.event_csv import csv_line
 from plateid.core.lists import compact
 from plateid.core.records import rfc3339
 from plateid.errors import StoreError, os_errors_as
@@ -126,8 +124,6 @@ def _first(lines: Counter[str]) -> str:
 
 
 def csv_lines(entries: Iterable[Entry]) -> Iterator[str]:
-    """Gives a header line, and a row for each entry (RFC 4180)."""
+    """Yields a header line, and a row for each entry (RFC 4180)."""
     for cells in (COLUMNS, *([entry[name] for name in COLUMNS] for entry in entries)):
-        line = io.StringIO()
-        csv.writer(line).writerow(map(without_formula, cells))
-        yield line.getvalue()
+        yield f"{csv_line(cells)}\r\n"

@@ -106,7 +106,7 @@ class Access:
 
     @property
     def needs_first_password(self) -> bool:
-        """Whether nobody has access yet: the set-up code sets the first password."""
+        """Whether there is no account yet: the set-up code sets the first password."""
         return bool(self.code) and not self.credentials.has_admin
 
     def session(self, cookie: str) -> LoginSession | None:

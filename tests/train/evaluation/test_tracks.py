@@ -26,7 +26,7 @@ def test_a_track_shows_one_plate_that_comes_nearer_and_depends_on_its_seed():
     assert all(6 <= height < 60 for height in heights)
 
 
-def test_frames_of_a_track_share_the_compression_and_differ_in_the_grain():
+def test_frames_of_a_track_share_the_noise_strength_and_differ_in_the_grain():
     light = np.full((40, 160, 3), 120.0, np.float32)
     light[:, ::2] = 200
 

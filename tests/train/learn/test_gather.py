@@ -89,9 +89,9 @@ def test_device_that_refuses_or_is_unreachable_gives_one_line(tmp_path, device, 
     token.write_text("other")
     refused = learn("--device", device, "--token-file", token)
     assert (refused.exit_code, refused.output) == (2, f"Error: --device {device}: wrong token\n")
-    nobody = learn("--device", "http://127.0.0.1:9", "--token-file", token)
-    assert nobody.exit_code == 2
-    assert "http://127.0.0.1:9: [Errno 111] Connection refused" in nobody.output
+    unreachable = learn("--device", "http://127.0.0.1:9", "--token-file", token)
+    assert unreachable.exit_code == 2
+    assert "http://127.0.0.1:9: [Errno 111] Connection refused" in unreachable.output
     assert "needs --token-file" in learn("--device", device).output
     assert "must begin with http" in learn("--device", "gate", "--token-file", token).output
 
