@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import Any
 
 from plateid.core.lists import FOLDED, Lists
+from plateid.store.unpublished import HOUR
 
 FIRST_TRAINING = 100
 """Number of labelled plates that make a first training. With 20, a new country gains half as much.
@@ -16,8 +17,6 @@ NEW_FORMAT = 0.4
 """Usefulness (0-1) of the first label of a format, however sure the reading is."""
 MAX_LOST = 2
 """Number of misread characters with which two plates within an hour count as one vehicle."""
-HOUR = len("2026-11-24T12")
-"""Length of an RFC 3339 time up to its hour."""
 
 
 @dataclass(frozen=True)

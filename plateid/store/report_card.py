@@ -1,6 +1,6 @@
 """How well a camera reads: hit rate from a random sample that a person confirms, and its reasons.
 
-The sample is the same for everybody: the passes of the period in a random order that depends on
+The sample is the same for all users: the passes of the period in a random order that depends on
 their ids only. Labels of doubtful plates therefore do not bias it.
 """
 

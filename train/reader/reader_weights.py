@@ -27,7 +27,7 @@ TRAINING_ONLY = "num_batches_tracked"
 HALF = "_half"
 """Suffix of weights that a bundle stores in float16."""
 RECTIFIER = "network.rectifier."
-"""Prefix of weights that bundles of plateid before 1.0 lack. Their readers changed no crop."""
+"""Prefix of weights that older bundles lack: their readers take each crop as it is."""
 KEPT = "_trained"
 """Suffix of the float weights in an INT8 reader. Inference ignores them; training starts there."""
 

@@ -23,7 +23,7 @@ def rectifying_transform(corners: NDArray[np.float32]) -> NDArray[np.float64]:
 
     `corners` of the plate, shape (4, 2), are in normalised coordinates (0-1), clockwise from top
     left. The map, shape (2, 3), is a least-squares fit, so that perspective remains. The rectified
-    crop is the plate without a margin: a margin of 5 % costs 5 % of the plates with ten digits.
+    crop is the plate: with one that was 3 % larger, 5 points fewer plates of ten digits were read.
     """
     return (2 * corners.astype(np.float64) - 1).T @ SQUARE / len(SQUARE)
 
