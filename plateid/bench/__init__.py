@@ -2,6 +2,5 @@
 
 stages      one video in one thread: the time of each stage, and the accuracy
 capacity    `plateid run` with a number of cameras: load, latency, memory
-scenes      videos and frames to measure with
-stopwatch   the time of methods
+scenes      videos to measure with
 """

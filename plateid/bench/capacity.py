@@ -1,35 +1,34 @@
-"""Runs `plateid run` with a number of cameras and a broker, and measures its load."""
+"""Runs `plateid run` with a number of cameras and a webhook, and measures its load."""
 
 import json
 import os
-import shutil
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
-import paho.mqtt.client as mqtt
 from numpy.typing import NDArray
 from prometheus_client.parser import text_string_to_metric_families
 
 from plateid.bench.scenes import write_rotated
-from plateid.demo import HOST, broker, free_port, subscriber
-from plateid.errors import PlateidError
+from plateid.demo import HOST, free_port
+from plateid.errors import ServiceError
 
 START_S = 60.0
-"""Maximum time until the broker or the service has started, seconds."""
+"""Maximum time until the service has started, seconds."""
 WARM_UP_S = 12.0
 """Seconds before the measurement: stationary vehicles take some seconds until they are settled."""
 POLL_S = 0.2
-"""Seconds between two checks whether a process has started."""
+"""Seconds between two checks whether the service has started."""
 STARTS = 8
 """Different positions at which cameras start the video; more cameras share them."""
 MAX_DROPPED = 0.01
@@ -38,10 +37,6 @@ COUNTS = ("plateid_frames", "plateid_frames_dropped", "plateid_frames_skipped")
 """Metrics of each camera that are compared before and after."""
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """Opens URLs without a proxy."""
-
-
-class BenchError(PlateidError):
-    """The broker or the service did not start."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +49,7 @@ class Load:
         dropped: Share of frames that the service had no time for.
         skipped: Share of frames that were not needed, because all passes were settled.
         min_rate, max_rate: Processed frames a second of the slowest and the fastest camera.
-        latency_ms: Time from capture to a subscriber, of each `plate_seen`.
+        latency_ms: Time from capture to the webhook, of each `plate_seen`.
         memory_mb: Resident memory at the end.
     """
 
@@ -85,23 +80,21 @@ def measure(video: Path, cameras: int, *, folder: Path, bundle: Path, seconds: f
     """Runs `plateid run` with a number of cameras that play a video again and again.
 
     They start at different positions, because vehicles do not reach all cameras at the same time.
-    Raises PlateidError if the broker or the service does not start.
+    Raises ServiceError if the service does not start.
     """
     folder.mkdir()
     videos = [folder / f"from-{n}{video.suffix}" for n in range(min(cameras, STARTS))]
     for n, file in enumerate(videos):
         write_rotated(file, video, n / len(videos))
-    with _broker(folder) as port, _latencies(port) as received:
-        metrics_port = free_port()
-        urls = [str(videos[n % len(videos)]) for n in range(cameras)]
-        config = _write_config(folder, urls, bundle=bundle, ports=(port, metrics_port))
-        metrics = f"http://{HOST}:{metrics_port}/metrics"
-        command = [sys.executable, "-m", "plateid", "run", "-c", str(config)]
-        with _running(command, folder / "log", lambda: _all_online(metrics)) as process:
-            time.sleep(WARM_UP_S)
-            before, began = _sample(process.pid, metrics), len(received)
-            time.sleep(seconds)
-            after, ended = _sample(process.pid, metrics), len(received)
+    urls = [str(videos[n % len(videos)]) for n in range(cameras)]
+    with (
+        _latencies() as (webhook, received),
+        _service(folder, urls, webhook, bundle=bundle) as (pid, metrics),
+    ):
+        time.sleep(WARM_UP_S)
+        before, began = _sample(pid, metrics), len(received)
+        time.sleep(seconds)
+        after, ended = _sample(pid, metrics), len(received)
     elapsed_s = after.at - before.at
     frames, dropped, skipped = after.counts - before.counts
     rates = (frames - dropped - skipped) / elapsed_s
@@ -119,74 +112,57 @@ def measure(video: Path, cameras: int, *, folder: Path, bundle: Path, seconds: f
 
 
 @contextmanager
-def _running(
-    command: Sequence[str], log: Path, is_ready: Callable[[], bool]
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Runs a program and waits until it is ready."""
+def _service(
+    folder: Path, urls: list[str], webhook: str, *, bundle: Path
+) -> Iterator[tuple[int, str]]:
+    """Runs the service, waits until all cameras work, and gives its process and its metrics."""
+    port, config = free_port(), folder / "plateid.toml"
+    tables = "".join(
+        f'[[camera]]\nname = "camera-{n}"\nurl = {json.dumps(url)}\nloop = true\n'
+        for n, url in enumerate(urls)
+    )
+    config.write_text(
+        f'device = "bench"\n{tables}[[webhook]]\nname = "bench"\nurl = "{webhook}"\n'
+        'events = ["plate_seen"]\n'
+        f"[models]\nbundle = {json.dumps(str(bundle.resolve()))}\n"
+        f"[mqtt]\nport = {free_port()}\n[metrics]\nenabled = true\nport = {port}\n"
+    )
+    metrics, deadline = f"http://{HOST}:{port}/metrics", time.monotonic() + START_S
+    command = [sys.executable, "-m", "plateid", "run", "-c", str(config)]
     with (
-        log.open("wb") as errors,
-        subprocess.Popen(command, stderr=errors) as process,  # noqa: S603 - ourselves or mosquitto
+        (folder / "log").open("wb") as log,
+        subprocess.Popen(command, stderr=log) as process,  # noqa: S603 - ourselves
     ):
         try:
-            deadline = time.monotonic() + START_S
-            while not is_ready():
+            while not _all_online(metrics):
                 if time.monotonic() > deadline or process.poll() is not None:
-                    raise BenchError(" ".join(command), "did not start")
+                    raise ServiceError(" ".join(command), "did not start")
                 time.sleep(POLL_S)
-            yield process
+            yield process.pid, metrics
         finally:
             process.terminate()
 
 
 @contextmanager
-def _broker(folder: Path) -> Iterator[int]:
-    """Runs mosquitto if it is installed, else the slower broker of the demo; gives the port."""
-    mosquitto = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if mosquitto is None:
-        with broker() as port:
-            yield port
-        return
-    port, file = free_port(), folder / "mosquitto.conf"
-    file.write_text(
-        f"listener {port} {HOST}\nallow_anonymous true\nlog_dest none\nset_tcp_nodelay true\n"
-    )
-    command = [mosquitto, "-c", str(file)]
-    with _running(command, folder / "mosquitto.log", lambda: _listens(port)):
-        yield port
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex((HOST, port)) == 0
-
-
-def _write_config(folder: Path, urls: list[str], *, bundle: Path, ports: tuple[int, int]) -> Path:
-    tables = "".join(
-        f'[[camera]]\nname = "camera-{n}"\nurl = {json.dumps(url)}\nloop = true\n'
-        for n, url in enumerate(urls)
-    )
-    file = folder / "plateid.toml"
-    file.write_text(
-        f'device = "bench"\n{tables}'
-        f"[models]\nbundle = {json.dumps(str(bundle.resolve()))}\n"
-        f"[mqtt]\nport = {ports[0]}\n[metrics]\nenabled = true\nport = {ports[1]}\n"
-    )
-    return file
-
-
-@contextmanager
-def _latencies(port: int) -> Iterator[list[float]]:
-    """Collects the latency of each `plate_seen`, milliseconds."""
+def _latencies() -> Iterator[tuple[str, list[float]]]:
+    """Runs a webhook; gives its URL and the latency of each `plate_seen`, milliseconds."""
     latencies: list[float] = []
 
-    def take(message: mqtt.MQTTMessage) -> None:
-        event = json.loads(message.payload)
-        if event["event_type"] == "plate_seen":
+    class Webhook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(204)
+            self.end_headers()
             late = datetime.now(UTC) - datetime.fromisoformat(event["last_seen"])
             latencies.append(1000 * late.total_seconds())
 
-    with subscriber(port, ["plateid/bench/+/event"], take):
-        yield latencies
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer((HOST, 0), Webhook) as server:
+        Thread(target=server.serve_forever, name="webhook", daemon=True).start()
+        yield f"http://{HOST}:{server.server_port}/", latencies
+        server.shutdown()
 
 
 @dataclass(frozen=True)
@@ -200,8 +176,7 @@ class _Sample:
 def _sample(pid: int, metrics: str) -> _Sample:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     cpu_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    memory_mb = pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    memory_mb = int(fields[21]) * os.sysconf("SC_PAGE_SIZE") / 1e6
     return _Sample(time.monotonic(), cpu_s, memory_mb, _counts(metrics))
 
 

@@ -5,7 +5,7 @@ import logging
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def run_demo(
     thread, and `on_start` first, with the address of the web UI. Raises BrokerError if the broker
     does not start, or if `amqtt` is not installed.
     """
-    with tempfile.TemporaryDirectory(prefix="plateid-demo-") as folder, broker() as port:
+    with tempfile.TemporaryDirectory(prefix="plateid-demo-") as folder, _broker() as port:
         lists = Path(folder) / "plates.csv"
         lists.write_text(KNOWN)
         line = LINE if tour else None
@@ -70,7 +70,7 @@ def run_demo(
 
 
 @contextmanager
-def broker() -> Iterator[int]:
+def _broker() -> Iterator[int]:
     """Runs an MQTT broker in a thread and gives its port."""
     try:
         from amqtt.broker import Broker  # noqa: PLC0415 - an extra
@@ -115,44 +115,33 @@ def free_port() -> int:
 
 
 @contextmanager
-def subscriber(
-    port: int, topics: Sequence[str], take: Callable[[mqtt.MQTTMessage], None]
-) -> Iterator[None]:
-    """Subscribes to topics of a local broker; a thread calls `take` with each message.
+def _event_subscriber(port: int, root: str, on_event: Callable[[str], object]) -> Iterator[None]:
+    """Receives events as any subscriber does, in a thread, until the device is offline.
 
     Raises BrokerError if the broker accepts no subscription.
     """
-    subscribed = threading.Event()
+    subscribed, offline = threading.Event(), threading.Event()
     client = mqtt.Client(CallbackAPIVersion.VERSION2)
 
+    def take(_client: object, _data: object, message: mqtt.MQTTMessage) -> None:
+        if message.topic.endswith("/event"):
+            on_event(message.payload.decode())
+        elif message.payload == b"offline" and not message.retain:
+            offline.set()
+
     def on_connect(*_: object) -> None:
-        client.subscribe([(topic, 1) for topic in topics])
+        client.subscribe([(f"{root}/+/event", 1), (f"{root}/status", 1)])
 
     client.on_connect = on_connect
     client.on_subscribe = lambda *_: subscribed.set()
-    client.on_message = lambda _client, _data, message: take(message)
+    client.on_message = take
     client.connect(HOST, port)
     client.loop_start()
     try:
         if not subscribed.wait(WAIT_S):
             raise BrokerError(f"{HOST}:{port}", "the broker accepts no subscription")
         yield
+        offline.wait(WAIT_S)
     finally:
         client.disconnect()
         client.loop_stop()
-
-
-@contextmanager
-def _event_subscriber(port: int, root: str, on_event: Callable[[str], object]) -> Iterator[None]:
-    """Receives events as any subscriber does, until the device is offline."""
-    offline = threading.Event()
-
-    def take(message: mqtt.MQTTMessage) -> None:
-        if message.topic.endswith("/event"):
-            on_event(message.payload.decode())
-        elif message.payload == b"offline" and not message.retain:
-            offline.set()
-
-    with subscriber(port, (f"{root}/+/event", f"{root}/status"), take):
-        yield
-        offline.wait(WAIT_S)

@@ -1,53 +1,17 @@
 import json
-import time
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from plateid.bench import capacity
-from plateid.bench.scenes import crowded, write_rotated
+from plateid.bench.scenes import write_rotated
 from plateid.bench.stages import STAGES, accuracy_of
-from plateid.bench.stopwatch import Stopwatch
 from plateid.capture.video_file import read_video
 from plateid.commands.main import main
-from plateid.config.models import ModelsConfig
 from plateid.demo import DEMO_VIDEO
-from plateid.models.networks import Networks
 from tests.support.samples import event
 from tests.support.videos import write_video
-
-
-class Cook:
-    def boil(self):
-        time.sleep(0.2)
-        self.salt()
-
-    def salt(self):
-        time.sleep(0.01)
-
-
-def test_time_of_an_inner_stage_is_not_in_the_outer_one():
-    cook, salted, original = Cook(), [], Cook.boil
-    with Stopwatch() as watch:
-        watch.watch(Cook, "boil", "boil")
-        watch.watch(cook, "salt", "salt", seen=lambda: salted.append(1))
-        for _ in range(2):
-            watch.next_frame()
-            cook.boil()
-    boil, salt = watch.times("boil"), watch.times("salt")
-    assert boil.shape == salt.shape == (2,)
-    assert (boil > salt).all() and (salt > 0).all() and len(salted) == 2
-    assert Cook.boil is original and cook.salt.__func__ is Cook.salt
-    assert watch.times("fry").sum() == 0
-
-
-@pytest.mark.parametrize("count", [0, 1, 5, 20])
-def test_crowded_frames_have_the_number_of_plates_and_move(count):
-    detector = Networks(ModelsConfig()).detector()
-    first, second = (detector.detect(frame.image) for frame in crowded(count, 2))
-    assert 0.8 * count <= len(first) <= count
-    assert {each.box for each in first}.isdisjoint(each.box for each in second)
 
 
 def test_rotated_video_has_the_same_frames_from_another_start(tmp_path):
@@ -84,14 +48,14 @@ def test_bench_measures_stages_and_the_service(video, bundle, monkeypatch):
     assert report["ratio"] > 1
     assert [load["cameras"] for load in report["cameras"]] == [1, 2]
     for load in report["cameras"]:
-        assert load["min_rate"] > 0 and load["memory_mb"] > 0 and load["cores"] > 0
+        assert load["min_rate"] > 0 and load["memory_mb"] > 20 and load["cores"] > 0
 
 
 def test_bench_prints_text(video, bundle, monkeypatch):
     monkeypatch.setattr(capacity, "WARM_UP_S", 0.5)
     done = bench("--video", video, "--bundle", bundle, "--seconds", 1, "--cameras", "1")
     assert done.exit_code == 0, done.output
-    for words in ("decode", "20 plates in a frame", "still scene", "streams held in real time"):
+    for words in ("decode", "ratio", "capture to webhook", "streams held in real time"):
         assert words in done.stdout
 
 
