@@ -10,7 +10,6 @@ from threading import Thread
 import numpy as np
 import structlog
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from plateid.capture.container import is_file, redacted
 from plateid.capture.images import ArrayImage, decode_image, read_image
@@ -19,12 +18,12 @@ from plateid.capture.stream import read_stream
 from plateid.capture.video_file import read_video
 from plateid.config.models import ModelsConfig, bundle_path, shipped_bundles
 from plateid.config.plate_formats import load_formats
-from plateid.config.problems import problems_of
+from plateid.config.problems import checked
 from plateid.config.root import Config
 from plateid.core.drawing import draw_plates
 from plateid.core.reading import read_detections
 from plateid.core.records import Detection, Frame, Image, LazyImage, Plate, PlateEvent
-from plateid.errors import BundleError, InvalidConfigError, SourceError
+from plateid.errors import BundleError, SourceError
 from plateid.models.networks import Networks
 from plateid.models.tta import TtaReader
 from plateid.pipeline.camera_pipeline import CameraPipeline
@@ -184,10 +183,7 @@ def _models_config(bundle: str | Path, provider: str) -> ModelsConfig:
     if not path.is_dir():
         shipped = ", ".join(shipped_bundles())
         raise BundleError(bundle, f"is neither a shipped bundle ({shipped}) nor a directory")
-    try:
-        return ModelsConfig.model_validate({"bundle": path, "provider": provider})
-    except ValidationError as error:
-        raise InvalidConfigError("ALPR", [each.text for each in problems_of(error)]) from error
+    return checked(ModelsConfig, {"bundle": path, "provider": provider}, subject="ALPR")
 
 
 def _frames(name: str, source: str) -> Generator[Frame]:

@@ -67,7 +67,7 @@ def _asked(text: str) -> tuple[str, ...]:
 def _cameras(urls: tuple[str, ...], folder: Path) -> list[CameraConfig]:
     names = [DEFAULT_NAME, *(f"{DEFAULT_NAME}-{number}" for number in range(2, len(urls) + 1))]
     return [
-        checked(CameraConfig, {"name": name, "url": url}, {"folder": folder})
+        checked(CameraConfig, {"name": name, "url": url}, context={"folder": folder})
         for name, url in zip(names, urls, strict=False)
     ]
 

@@ -3,7 +3,7 @@
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from plateid.config.models import bundle_in_use
 from plateid.config.outputs import CREATED_LISTS
-from plateid.config.problems import Lines, Problem, problems_of
+from plateid.config.problems import Problem, line_numbers, problems_of
 from plateid.config.root import Config
 from plateid.config.section import Section
 from plateid.config.storage import StoreConfig
@@ -85,12 +85,11 @@ def _unswitched(table: dict[str, Any]) -> Iterator[Problem]:
             yield Problem((name,), f"{name}: set enabled = true, or false to keep it off")
 
 
-def _located(problems: Iterable[Problem], text: str) -> list[str]:
+def _located(problems: Sequence[Problem], text: str) -> list[str]:
     """Returns the problems with their lines, in the order of the file."""
-    known = Lines(text)
-    lines = [(known.number_of(problem.location), problem.text) for problem in problems]
-    lines.sort(key=lambda line: line[0] or 0)
-    return [f"line {number}: {words}" if number else words for number, words in lines]
+    numbers = line_numbers(text, (problem.location for problem in problems))
+    lines = sorted(zip(numbers, problems, strict=True), key=lambda line: line[0] or 0)
+    return [f"line {number}: {each.text}" if number else each.text for number, each in lines]
 
 
 def _with_defaults(config: Config, folder: Path) -> Config:

@@ -1,8 +1,10 @@
 """Describes validation errors in words: the key, what is wrong, a suggestion, and the line."""
 
+import functools
+import re
 import tomllib
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -18,29 +20,16 @@ Location = tuple[int | str, ...]
 Model = TypeVar("Model", bound=BaseModel)
 REASONS = {
     "missing": "is missing",
-    "greater_than": "must be greater than {gt:g}",
-    "greater_than_equal": "must be {ge:g} or more",
-    "less_than": "must be less than {lt:g}",
-    "less_than_equal": "must be {le:g} or less",
-    "too_short": "must have {min_length} or more items, not {actual_length}",
-    "too_long": "must have {max_length} or fewer items, not {actual_length}",
-    "string_too_short": "must not be empty",
     "string_type": "must be text in quotes",
+    "string_too_short": "must not be empty",
     "path_type": "must be a path in quotes",
     "int_type": "must be a whole number",
-    "int_parsing": "must be a whole number",
-    "int_parsing_size": "is too large",
-    "int_from_float": "must be a whole number",
     "float_type": "must be a number",
-    "float_parsing": "must be a number",
-    "finite_number": "must be a finite number",
     "bool_type": "must be true or false",
-    "bool_parsing": "must be true or false",
     "tuple_type": "must be a list",
     "model_type": "must be a table",
-    "ip_any_address": "must be an IP address",
 }
-"""Reasons by pydantic's error type. pydantic's error context fills the placeholders."""
+"""Reasons by pydantic's error type, instead of its messages with the names of Python's types."""
 
 
 @dataclass(frozen=True)
@@ -63,51 +52,48 @@ def problems_of(error: ValidationError, model: type[BaseModel] | None = None) ->
 
 
 def checked(
-    model: type[Model], values: Mapping[str, Any], context: Mapping[str, Any] | None = None
+    model: type[Model],
+    values: Mapping[str, Any],
+    *,
+    subject: str = "input",
+    context: Mapping[str, Any] | None = None,
 ) -> Model:
     """Returns a section of values that a person has typed; raises ConfigError with all reasons."""
     try:
         return model.model_validate(values, context=context)
     except ValidationError as error:
         reasons = "; ".join(problem.text for problem in problems_of(error, model))
-        raise ConfigError("input", reasons) from error
+        raise ConfigError(subject, reasons) from error
 
 
-class Lines:
-    """The lines of a TOML text, in which it finds keys."""
+def line_numbers(text: str, locations: Iterable[Location]) -> list[int | None]:
+    """Returns the number of the line that defines each location, else of the table around it."""
+    lines = text.splitlines()
+    numbers = range(1, len(lines) + 1)
 
-    def __init__(self, text: str) -> None:
-        self._lines = text.splitlines()
-        self._tables: dict[int, dict[str, Any] | None] = {0: {}}
-
-    def number_of(self, location: Location) -> int | None:
-        """Returns the number of the line that defines a location, else the table around it."""
-        numbers = range(1, len(self._lines) + 1)
-        for depth in range(len(location), 0, -1):
-            part = location[:depth]
-            index = bisect_left(numbers, x=True, key=lambda n: _defines(self._table(n), part))
-            if index < len(numbers):
-                return numbers[index]
+    @functools.cache
+    def parsed(number: int) -> dict[str, Any] | None:
+        for closing in ("", "]", "]]"):  # an array may continue in the next line
+            with suppress(ValueError, RecursionError):
+                return tomllib.loads("\n".join(lines[:number]) + closing)
         return None
 
-    def _table(self, number: int) -> dict[str, Any]:
-        """Returns the table of the lines up to a number, without a value that goes on after it."""
-        while (table := self._parsed(number)) is None:
+    def defines(number: int, location: Location) -> bool:
+        while (table := parsed(number)) is None:  # a value goes on after this line
             number -= 1
-        return table
+        return _has(table, location)
 
-    def _parsed(self, number: int) -> dict[str, Any] | None:
-        if number not in self._tables:
-            self._tables[number] = None
-            for closing in ("", "]", "]]"):  # an array may continue in the next line
-                with suppress(ValueError, RecursionError):
-                    text = "\n".join(self._lines[:number]) + closing
-                    self._tables[number] = tomllib.loads(text)
-                    break
-        return self._tables[number]
+    def number_of(location: Location) -> int | None:
+        for depth in range(len(location), 0, -1):
+            found = bisect_left(numbers, x=True, key=lambda n: defines(n, location[:depth]))
+            if found < len(numbers):
+                return numbers[found]
+        return None
+
+    return [number_of(location) for location in locations]
 
 
-def _defines(table: Any, location: Location) -> bool:
+def _has(table: Any, location: Location) -> bool:
     for part in location:
         try:
             table = table[part]
@@ -135,22 +121,18 @@ def _is_consequence(details: ErrorDetails, locations: set[Location]) -> bool:
 
 
 def _text(details: ErrorDetails, model: type[BaseModel] | None) -> str:
-    location, kind, context = details["loc"], details["type"], details.get("ctx", {})
-    key = dotted(location)
+    location, kind = details["loc"], details["type"]
+    key = _dotted(location)
     if kind == "extra_forbidden":
         return f'unknown key "{key}"{_suggestion(location, model)}'
+    reason = re.sub(r"^(Value error, |value )| after validation", "", details["msg"])
+    reason = REASONS.get(kind, re.sub(r"^\w+ should ", "must ", reason))
     if kind == "tuple_type" and isinstance(details["input"], dict):
         reason = f"is one table: write [[{key}]] in two brackets"
-    elif kind == "literal_error":
-        reason = f"must be {context['expected']}".replace("'", '"')
-    elif kind in REASONS:
-        reason = REASONS[kind].format(**context)
-    else:
-        reason = details["msg"].removeprefix("Value error, ").removeprefix("value ")
     return f"{key}: {reason}" if key else reason
 
 
-def dotted(location: Location) -> str:
+def _dotted(location: Location) -> str:
     """Formats a location for messages, for example `camera[0].url`."""
     parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
     return "".join(parts).removeprefix(".")

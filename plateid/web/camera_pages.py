@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -12,8 +11,9 @@ from starlette.responses import RedirectResponse, Response
 
 from plateid.config.cameras import CameraConfig
 from plateid.config.edit import camera_table, set_values
-from plateid.config.problems import problems_of
+from plateid.config.problems import checked
 from plateid.core.plate_quality import measure_quality
+from plateid.errors import ConfigError
 from plateid.web.error_pages import log_change
 from plateid.web.guard import read_change
 from plateid.web.setup_pages import change_file
@@ -24,8 +24,8 @@ QUALITY_S = 0.5
 """Interval between two measurements, seconds."""
 KEYS = ("roi", "masks", "line")
 """Configuration keys that the drawing sets; coordinates are normalised (0-1)."""
-MAX_REASONS = 5
-"""Maximum number of reasons in the answer to an invalid drawing."""
+MAX_REASON = 500
+"""Maximum length of the reasons in the answer to an invalid drawing, characters."""
 
 
 def camera(request: Request) -> Response:
@@ -67,10 +67,10 @@ def _parse_view(form: Mapping[str, str]) -> dict[str, Any]:
     """Returns the drawing of a form; raises HTTPException 400, which names what is wrong."""
     try:
         view = {key: json.loads(form.get(key) or "null") for key in KEYS}
-        drawn = CameraConfig(name="-", url="-", **{k: v for k, v in view.items() if v})
-    except ValidationError as error:
-        reasons = [problem.text for problem in problems_of(error, CameraConfig)]
-        raise HTTPException(400, "; ".join(reasons[:MAX_REASONS])) from error
+        values = {"name": "-", "url": "-"} | {k: v for k, v in view.items() if v}
+        drawn = checked(CameraConfig, values)
+    except ConfigError as error:
+        raise HTTPException(400, error.reason[:MAX_REASON]) from error
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, "the drawing is not valid JSON") from error
     return {key: getattr(drawn, key) for key in KEYS}

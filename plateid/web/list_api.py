@@ -4,16 +4,17 @@ import json
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from plateid.config.problems import problems_of
+from plateid.config.problems import checked
 from plateid.config.section import Name, Section
 from plateid.core.lists import ListEntry, compact
 from plateid.core.records import ListKind
+from plateid.errors import ConfigError
 from plateid.store.list_csv import entry_of, key_of, rows_of, with_rows, without_row
 from plateid.store.list_file import ConflictError, read_entries, state_of
 from plateid.web.guard import read_body
@@ -123,10 +124,9 @@ def _number(text: str, key: Key) -> int | None:
 def _cells(values: Mapping[str, Any]) -> Row:
     """Returns the cells of an entry; null is the same as a missing value."""
     try:
-        entry = EntryBody.model_validate({k: v for k, v in values.items() if v is not None})
-    except ValidationError as error:
-        reasons = [problem.text for problem in problems_of(error, EntryBody)]
-        raise ValueError("; ".join(reasons)) from error
+        entry = checked(EntryBody, {k: v for k, v in values.items() if v is not None})
+    except ConfigError as error:
+        raise ValueError(error.reason) from error
     return vars(entry) | {"cameras": " ".join(entry.cameras)}
 
 

@@ -192,7 +192,7 @@ def _camera_of(site: Site, form: Mapping[str, str]) -> CameraConfig:
     """Returns the camera of a form; raises ConfigError with the reasons if it is wrong."""
     values = {key: value for key in CAMERA_KEYS if (value := _typed(form.get(key, "")))}
     folder = (site.file or Path()).resolve().parent
-    return checked(CameraConfig, values, {"folder": folder})
+    return checked(CameraConfig, values, context={"folder": folder})
 
 
 async def save_regions(request: Request) -> Response:

@@ -54,7 +54,7 @@ def test_failed_test_leaves_the_decision_to_the_user(tmp_path):
     [
         (("--country", "atlantis"), "atlantis"),
         (("--camera", ""), "url"),
-        (("--mqtt", "host:99999"), "port: must be 65535 or less"),
+        (("--mqtt", "host:99999"), "port: must be less than or equal to 65535"),
     ],
 )
 def test_wrong_option_is_named_and_nothing_is_written(tmp_path, options, reason):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from plateid.config.load import load_config
 from plateid.config.outputs import ListsConfig
 from plateid.config.plate_formats import load_formats
-from plateid.config.problems import Lines
+from plateid.config.problems import line_numbers
 from plateid.config.root import Config
 from plateid.errors import ConfigError
 from plateid.outputs.webhook import read_secret
@@ -53,35 +53,38 @@ def messages(tmp_path, text: str) -> list[str]:
         ),
         (
             f"roi = {65 * [[0, 0]]}\n",
-            "line 4: camera[0].roi: must have 64 or fewer items, not 65",
+            "line 4: camera[0].roi: must have at most 64 items, not 65",
         ),
         (
             f"masks = {65 * [3 * [[0, 0]]]}\n",
-            "line 4: camera[0].masks: must have 64 or fewer items, not 65",
+            "line 4: camera[0].masks: must have at most 64 items, not 65",
         ),
-        (64 * CAMERA, "line 1: camera: must have 64 or fewer items, not 65"),
-        (17 * WEBHOOK, "line 4: webhook: must have 16 or fewer items, not 17"),
+        (64 * CAMERA, "line 1: camera: must have at most 64 items, not 65"),
+        (17 * WEBHOOK, "line 4: webhook: must have at most 16 items, not 17"),
         (
             f"[events]\nregions = {251 * ['ro']}\n",
-            "line 5: events.regions: must have 250 or fewer items, not 251",
+            "line 5: events.regions: must have at most 250 items, not 251",
         ),
         (
             f"{WEBHOOK}events = {3 * ['plate_seen']}\n",
-            "line 7: webhook[0].events: must have 2 or fewer items, not 3",
+            "line 7: webhook[0].events: must have at most 2 items, not 3",
         ),
         ("timeout_s = 0\n", "line 4: camera[0].timeout_s: must be greater than 0"),
-        ("timeout_s = 61\n", "line 4: camera[0].timeout_s: must be 60 or less"),
+        ("timeout_s = 61\n", "line 4: camera[0].timeout_s: must be less than or equal to 60"),
         ("timeout_s = nan\n", "line 4: camera[0].timeout_s: must be a finite number"),
         ('loop = "a"\n', "line 4: camera[0].loop: must be true or false"),
-        ("roi = [[0, 0], [1, 1]]\n", "line 4: camera[0].roi: must have 3 or more items, not 2"),
-        ("roi = [\n[0, 0],\n[2, 0],\n[1, 1]]\n", "line 6: camera[0].roi[1][0]: must be 1 or less"),
+        ("roi = [[0, 0], [1, 1]]\n", "line 4: camera[0].roi: must have at least 3 items, not 2"),
+        (
+            "roi = [\n[0, 0],\n[2, 0],\n[1, 1]]\n",
+            "line 6: camera[0].roi[1][0]: must be less than or equal to 1",
+        ),
         ("line = [[0, 0]]\n", "line 4: camera[0].line[1]: is missing"),
         ("line = [[0, 0], [0, 0]]\n", "line 1: camera[0]: line: both points are the same"),
         (
             'line = [[0, 0], [1, 1]]\napproaching = "in"\n',
             "line 1: camera[0]: set either line or approaching, not both",
         ),
-        ('approaching = "left"\n', 'line 4: camera[0].approaching: must be "in" or "out"'),
+        ('approaching = "left"\n', "line 4: camera[0].approaching: must be 'in' or 'out'"),
         (
             'size = "640x480"\n',
             "line 1: camera[0]: size and format are for USB cameras, /dev/videoN",
@@ -102,13 +105,16 @@ def messages(tmp_path, text: str) -> list[str]:
             "[camera.events]\nmin_reads = 4\n[events]\nlost_s = 0\n",
             "line 7: events.lost_s: must be greater than 0",
         ),
-        ("[mqtt]\nport = 70000\n", "line 5: mqtt.port: must be 65535 or less"),
+        ("[mqtt]\nport = 70000\n", "line 5: mqtt.port: must be less than or equal to 65535"),
         ('[mqtt]\nport = "a"\n', "line 5: mqtt.port: must be a whole number"),
         ('[mqtt]\nca_file = "a"\n', "line 4: mqtt: ca_file needs tls"),
         ('[mqtt]\ntls = true\nkey_file = "a"\n', "line 4: mqtt: key_file needs certificate_file"),
         ('[mqtt]\npassword_file = "a"\n', "line 4: mqtt: password_file needs username"),
         ('[web]\nenabled = true\nkey_file = "a"\n', "line 4: web: key_file needs certificate_file"),
-        ('[web]\nenabled = true\nhost = "localhost"\n', "line 6: web.host: must be an IP address"),
+        (
+            '[web]\nenabled = true\nhost = "localhost"\n',
+            "line 6: web.host: is not a valid IPv4 or IPv6 address",
+        ),
         ("[metrics]\n", "line 4: metrics: set enabled = true, or false to keep it off"),
         (
             '[homeassistant]\nprefix = "a/#"\n',
@@ -116,7 +122,7 @@ def messages(tmp_path, text: str) -> list[str]:
         ),
         (
             '[models]\nprovider = "gpu"\n',
-            'line 5: models.provider: must be "cpu", "cuda" or "tensorrt"',
+            "line 5: models.provider: must be 'cpu', 'cuda' or 'tensorrt'",
         ),
         ("[models]\nbundle = 3\n", "line 5: models.bundle: must be a path in quotes"),
         ("timeout_s = true\n", "line 4: camera[0].timeout_s: must be a number"),
@@ -130,7 +136,10 @@ def messages(tmp_path, text: str) -> list[str]:
         ("[mqtt]\nhost = 1\n", "line 5: mqtt.host: must be text in quotes"),
         ("[web]\nenabled = true\nhost = 1\n", "line 6: web.host: must be an IP address"),
         ("[events]\nlost_s = inf\n", "line 5: events.lost_s: must be a finite number"),
-        ("[events]\nlost_s = 1e300\n", "line 5: events.lost_s: must be 1e+07 or less"),
+        (
+            "[events]\nlost_s = 1e300\n",
+            "line 5: events.lost_s: must be less than or equal to 10000000",
+        ),
         (
             "[retention]\noutbox_events = 1e9\n",
             "line 5: retention.outbox_events: must be a whole number",
@@ -146,7 +155,7 @@ def messages(tmp_path, text: str) -> list[str]:
         ),
         (
             WEBHOOK + 'lists = ["white"]\n',
-            'line 7: webhook[0].lists[0]: must be "allow", "deny", "watch" or "none"',
+            "line 7: webhook[0].lists[0]: must be 'allow', 'deny', 'watch' or 'none'",
         ),
         (WEBHOOK + 'cameras = ["yard"]\n', "webhook a: there is no camera yard"),
         (2 * WEBHOOK, "webhook name used twice: a"),
@@ -237,7 +246,7 @@ def test_fifo_and_device_are_refused_without_waiting(tmp_path):
 )
 def test_line_of_a_key_is_found_in_tables_dotted_keys_and_long_arrays(location, line):
     text = f'{GOOD}[mqtt]\nport = 1\n[events]\nregions = ["ro",\n"de",\n]\n'
-    assert Lines(text).number_of(location) == line
+    assert line_numbers(text, [location]) == [line]
 
 
 junk = st.recursive(
