@@ -2,7 +2,6 @@
 
 import ctypes
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import onnxruntime as ort
@@ -13,52 +12,26 @@ CUDA_DRIVER = "libcuda.so.1"
 PROVIDER_LIBRARY = Path(ort.__file__).parent / "capi" / "libonnxruntime_providers_tensorrt.so"
 COMPUTE_CAPABILITY_MAJOR = 75
 """CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR of cuda.h; the minor version is the next one."""
-TENSORRT_10 = 10_000
-"""Smallest version number of TensorRT 10, which counts major * 10000; before, it was * 1000."""
 
 
-@dataclass(frozen=True)
-class Gpu:
-    """What a TensorRT engine is bound to besides its network.
+def engine_key(driver: str = CUDA_DRIVER, provider: Path = PROVIDER_LIBRARY) -> str:
+    """Returns a folder name for what a TensorRT engine is bound to besides its network.
 
-    That is the GPU's name and compute capability (major, minor), TensorRT, and ONNX Runtime, which
-    partitions the network into engines.
-    """
-
-    gpu: str
-    capability: tuple[int, int]
-    tensorrt: str
-    onnxruntime: str = ort.__version__
-
-    @property
-    def key(self) -> str:
-        """Returns a folder name, for example orin-sm87-trt10.3.0-ort1.22.0."""
-        gpu = re.sub(r"[^a-z0-9]+", "-", self.gpu.lower()).strip("-")
-        major, minor = self.capability
-        return f"{gpu}-sm{major}{minor}-trt{self.tensorrt}-ort{self.onnxruntime}"
-
-
-def find_gpu(driver: str = CUDA_DRIVER, provider: Path = PROVIDER_LIBRARY) -> Gpu:
-    """Returns the first GPU and the TensorRT version that ONNX Runtime uses.
-
-    Needs neither nvidia-smi nor TensorRT's Python module. Raises ModelError without them.
+    It names the first GPU, its compute capability, TensorRT, and ONNX Runtime, which partitions the
+    network: orin-sm87-trt100300-ort1.22.0. Needs neither nvidia-smi nor TensorRT's Python module.
+    Raises ModelError without GPU or TensorRT.
     """
     gpu, capability = _gpu(driver)
     library = _tensorrt_library(provider)
     try:
-        number = _loaded(library).getInferLibVersion()
+        tensorrt = _loaded(library).getInferLibVersion()
     except AttributeError as error:
         raise ModelError(library, "does not report its version") from error
-    return Gpu(gpu, capability, tensorrt_version(number))
+    name = re.sub(r"[^a-z0-9]+", "-", gpu.lower()).strip("-")
+    return f"{name}-sm{capability}-trt{tensorrt}-ort{ort.__version__}"
 
 
-def tensorrt_version(number: int) -> str:
-    """Formats the result of getInferLibVersion(), for example 10.3.0."""
-    step = 10_000 if number >= TENSORRT_10 else 1_000
-    return f"{number // step}.{number % step // 100}.{number % 100}"
-
-
-def _gpu(driver: str) -> tuple[str, tuple[int, int]]:
+def _gpu(driver: str) -> tuple[str, str]:
     """Returns name and compute capability of the first GPU, from the CUDA driver API."""
     cuda = _loaded(driver)
     gpu, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
@@ -75,7 +48,7 @@ def _gpu(driver: str) -> tuple[str, tuple[int, int]]:
         raise ModelError(driver, f"is no CUDA driver: {error}") from error
     if failed := next((code for code in codes if code), 0):
         raise ModelError(driver, f"no GPU responds (CUDA error {failed})")
-    return name.value.decode(errors="replace"), (major.value, minor.value)
+    return name.value.decode(errors="replace"), f"{major.value}{minor.value}"
 
 
 def _tensorrt_library(provider: Path) -> str:

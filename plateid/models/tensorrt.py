@@ -11,7 +11,7 @@ import structlog
 
 from plateid.errors import BundleError, ModelError, os_errors_as
 from plateid.models.bundle import NetworkSpec
-from plateid.models.gpu import find_gpu
+from plateid.models.gpu import engine_key
 from plateid.models.session import NetworkSession, SessionOptions, check_available
 
 log = structlog.get_logger()
@@ -31,7 +31,7 @@ def tensorrt_session(
     TensorRT cannot run the network, and ModelError if TensorRT, a GPU or the cache is missing.
     """
     check_available(str(path), "tensorrt")
-    folder = (cache or default_cache()) / find_gpu().key / spec.sha256[:HASH_DIGITS]
+    folder = (cache or default_cache()) / engine_key() / spec.sha256[:HASH_DIGITS]
     with os_errors_as(ModelError, folder):
         folder.mkdir(parents=True, exist_ok=True)
     if not _has_engine(folder):

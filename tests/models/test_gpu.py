@@ -1,17 +1,18 @@
 import subprocess
 from pathlib import Path
 
+import onnxruntime as ort
 import pytest
 
 from plateid.errors import ModelError
-from plateid.models.gpu import Gpu, find_gpu, tensorrt_version
+from plateid.models.gpu import engine_key
 
 LIBRARIES = """
 int cuInit(unsigned flags) {{ return {error}; }}
 int cuDeviceGet(int *device, int ordinal) {{ *device = 7; return ordinal; }}
 int cuDeviceGetName(char *name, int size, int device) {{
-    const char *text = "Orin";
-    for (int i = 0; i < 5 && i < size; i++) name[i] = text[i];
+    const char *text = "{gpu}";
+    for (int i = 0; i < size && (name[i] = text[i]); i++);
     return device != 7;
 }}
 int cuDeviceGetAttribute(int *value, int attribute, int device) {{
@@ -22,12 +23,14 @@ int cuDeviceGetAttribute(int *value, int attribute, int device) {{
 TENSORRT = "int getInferLibVersion(void) { return 100300; }"
 
 
-def library(folder: Path, *, name: str = "stub", error: int = 0, functions: str = "") -> Path:
+def library(
+    folder: Path, *, name: str = "stub", error: int = 0, functions: str = "", gpu: str = "Orin"
+) -> Path:
     """A library with the functions of the CUDA driver and of TensorRT that are called.
 
     Once it is loaded as the driver, it is also found by its name.
     """
-    (folder / "stub.c").write_text(LIBRARIES.format(error=error) + functions)
+    (folder / "stub.c").write_text(LIBRARIES.format(error=error, gpu=gpu) + functions)
     options = ["-shared", "-fPIC", f"-Wl,-soname,{name}"]
     subprocess.run(["cc", *options, "-o", folder / "stub.so", folder / "stub.c"], check=True)
     return folder / "stub.so"
@@ -41,43 +44,18 @@ def provider(folder: Path, needs: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("number", "version"),
+    ("name", "key"),
     [
-        (8502, "8.5.2"),
-        (8602, "8.6.2"),
-        (9001, "9.0.1"),
-        (100001, "10.0.1"),
-        (100300, "10.3.0"),
-        (101602, "10.16.2"),
-        (110000, "11.0.0"),
+        ("Orin", "orin"),
+        ("NVIDIA GeForce RTX 4060 Ti", "nvidia-geforce-rtx-4060-ti"),
+        ("../Orin (nvgpu)", "orin-nvgpu"),
     ],
 )
-def test_tensorrt_version_is_formatted_for_both_numbering_schemes(number, version):
-    assert tensorrt_version(number) == version
-
-
-@pytest.mark.parametrize(
-    ("device", "key"),
-    [
-        (Gpu("Orin", (8, 7), "10.3.0", "1.22.0"), "orin-sm87-trt10.3.0-ort1.22.0"),
-        (
-            Gpu("NVIDIA GeForce RTX 4060 Ti", (8, 9), "10.9.1", "1.23.2"),
-            "nvidia-geforce-rtx-4060-ti-sm89-trt10.9.1-ort1.23.2",
-        ),
-        (
-            Gpu("../Orin (nvgpu)", (8, 7), "8.6.2", "1.22.0"),
-            "orin-nvgpu-sm87-trt8.6.2-ort1.22.0",
-        ),
-    ],
-)
-def test_key_is_a_plain_folder_name_with_gpu_and_versions(device, key):
-    assert device.key == key
-
-
-def test_gpu_and_tensorrt_version_come_from_their_libraries(tmp_path):
-    stub = library(tmp_path, name="libnvinfer.so.997", functions=TENSORRT)
-    device = find_gpu(str(stub), provider(tmp_path, "libnvinfer.so.997"))
-    assert device == Gpu("Orin", (8, 7), "10.3.0")
+def test_key_is_a_plain_folder_name_with_gpu_and_versions(tmp_path, name, key):
+    soname = f"libnvinfer.so.{900 + len(name)}"  # a library is loaded once by its name
+    stub = library(tmp_path, name=soname, functions=TENSORRT, gpu=name)
+    found = engine_key(str(stub), provider(tmp_path, soname))
+    assert found == f"{key}-sm87-trt100300-ort{ort.__version__}"
 
 
 @pytest.mark.parametrize(
@@ -91,17 +69,17 @@ def test_gpu_and_tensorrt_version_come_from_their_libraries(tmp_path):
 def test_tensorrt_without_a_version_is_an_error(tmp_path, needs, reason):
     stub = library(tmp_path, name="libnvinfer.so.999")
     with pytest.raises(ModelError, match=reason):
-        find_gpu(str(stub), provider(tmp_path, needs))
+        engine_key(str(stub), provider(tmp_path, needs))
 
 
 def test_missing_tensorrt_provider_is_an_error(tmp_path):
     with pytest.raises(ModelError, match=r"nowhere.so: No such file"):
-        find_gpu(str(library(tmp_path)), tmp_path / "nowhere.so")
+        engine_key(str(library(tmp_path)), tmp_path / "nowhere.so")
 
 
 def test_driver_without_a_gpu_is_an_error_with_its_code(tmp_path):
     with pytest.raises(ModelError, match=r"no GPU responds \(CUDA error 100\)"):
-        find_gpu(str(library(tmp_path, error=100)))
+        engine_key(str(library(tmp_path, error=100)))
 
 
 @pytest.mark.parametrize(
@@ -113,4 +91,4 @@ def test_driver_without_a_gpu_is_an_error_with_its_code(tmp_path):
 )
 def test_missing_driver_is_an_error(driver, reason):
     with pytest.raises(ModelError, match=reason):
-        find_gpu(driver)
+        engine_key(driver)
