@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from plateid.store import side_file
+from plateid.store.side_file import SideFile
 
 LAYOUT = """
     CREATE TABLE IF NOT EXISTS label (
@@ -44,12 +44,12 @@ OLD = """
 """Deletes counts from before the history."""
 
 
-class LabelFile:
-    """The file of a store. May be used from any thread; each method may raise StoreError."""
+class LabelFile(SideFile):
+    """The file of a store. Each method may raise StoreError."""
 
     def __init__(self, store: Path) -> None:
         """Creates no file yet."""
-        self.path = store.with_name(f"{store.name}.labels")
+        super().__init__(store, "labels", LAYOUT)
         self._store = store
 
     def forget(self) -> None:
@@ -61,8 +61,7 @@ class LabelFile:
     @contextmanager
     def opened(self) -> Iterator[sqlite3.Connection]:
         """Gives a connection to the file, with the store as the read-only schema `store`."""
-        with side_file.opened(self.path) as db:
-            db.executescript(LAYOUT)
+        with super().opened() as db:
             db.execute("ATTACH ? AS store", (f"file:{quote(str(self._store))}?mode=ro",))
             for statement in (*GONE, OLD):
                 db.execute(statement)

@@ -16,8 +16,8 @@ from plateid.config.service import OccupancyConfig
 from plateid.core.ids import uuid7
 from plateid.core.lists import distance
 from plateid.core.records import PlateEvent, Way, rfc3339
-from plateid.store import side_file
 from plateid.store.privacy import HASH_DIGITS, Privacy
+from plateid.store.side_file import SideFile
 
 MAX_EXIT_DISTANCE = 1.0
 """Maximum distance between the plates of entry and exit: an edit, or four confusable characters."""
@@ -62,7 +62,7 @@ class Sessions:
 
     def __init__(self, store: Path, config: OccupancyConfig | None = None) -> None:
         self._config = config or OccupancyConfig()
-        self._path = store.with_name(f"{store.name}.sessions")
+        self._file = SideFile(store, "sessions", LAYOUT)
 
     def note(self, event: PlateEvent) -> None:
         """Notes the entry or exit that an event shows.
@@ -139,14 +139,14 @@ class Sessions:
 
     def delete(self, is_gone: Callable[[Session], bool]) -> None:
         """Deletes sessions for which `is_gone` returns true."""
-        if self._path.exists():
+        if self._file.path.exists():
             with self._opened() as db:
                 gone = [(each.id,) for each in _select(db, "TRUE") if is_gone(each)]
                 db.executemany("DELETE FROM session WHERE id = ?", gone)
 
     def redact(self, privacy: Privacy) -> None:
         """Hashes or drops plates that `[privacy]` no longer keeps."""
-        if self._path.exists():
+        if self._file.path.exists():
             with self._opened() as db:
                 for each in _select(db, "TRUE"):
                     plate = privacy.plate(each.plate, listed=bool(each.name))
@@ -156,9 +156,8 @@ class Sessions:
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
         """Gives a connection; its changes are made all together or not at all."""
-        with side_file.opened(self._path) as db:
+        with self._file.opened() as db:
             db.execute("BEGIN IMMEDIATE")
-            db.execute(LAYOUT)
             yield db
 
 

@@ -36,7 +36,7 @@ def test_vehicle_is_added_and_has_left_by_clicks(device, browser, sessions):
     find(browser, '[aria-label="B68SPK has left"]').click()
     wait(browser, lambda: texts(browser, "td .plate") == ["KX73LPH"])
     assert [bool(each.left_at) for each in sessions.all()] == [True, False]
-    assert "KX73LPH" not in AuditLog(device.config.store.path).file.read_text()
+    assert b"KX73LPH" not in AuditLog(device.config.store.path).file.path.read_bytes()
 
 
 def test_sessions_are_exported_without_formulas(device, sessions):

@@ -194,7 +194,7 @@ def test_audit_log_names_who_changed_what_before_and_after(locked, admin):
 
 
 def test_change_is_made_and_logged_though_the_audit_log_fails(device, logs):
-    AuditLog(device.config.store.path).file.mkdir()
+    AuditLog(device.config.store.path).file.path.mkdir()
     assert device.status("/lists", device.list_form(plate="AB12", list="allow")) == 303
     assert "AB12" in device.list_file.read_text()
     found = [(each["event"], each["log_level"]) for each in logs[-2:]]
