@@ -53,10 +53,7 @@ class SteadyClock:
         return self._step
 
     def is_trusted(self) -> bool:
-        """Returns whether the system clock may age stored data.
-
-        A step forward by more than a day could delete everything, so it has to last a day.
-        """
+        """Returns whether the clock may age data: not for a day after a long step forward."""
         step = self.step()
         if step - self._trusted <= TRUSTED_AFTER:
             self._trusted, self._ahead_since = min(self._trusted, step), None

@@ -54,10 +54,7 @@ def _field(event: Mapping[str, Any], path: str) -> Any:
 
 
 def without_formula(cell: object) -> object:
-    """Adds a quote before a text that a spreadsheet would run as a formula.
-
-    Spreadsheets also take full-width and small forms of the first character.
-    """
+    """Adds a quote before a text that a spreadsheet would run, in full-width forms as well."""
     if isinstance(cell, str) and FORMULA.match(unicodedata.normalize("NFKC", cell)):
         return f"'{cell}"
     return cell

@@ -79,10 +79,7 @@ class Format:
 
 
 def parse_tables(text: str, source: object) -> tuple[Format, ...]:
-    """Returns the formats of all countries in a TOML file with the content `text`.
-
-    Raises ConfigError if it is invalid, with the source, the line and the reason.
-    """
+    """Returns the formats of a TOML text; raises ConfigError with source, line and reason."""
     try:
         tables = tomllib.loads(text)
     except (ValueError, RecursionError) as error:

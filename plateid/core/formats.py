@@ -202,10 +202,7 @@ def shipped_formats() -> Formats:
 
 
 def with_tables(text: str, source: object) -> Formats:
-    """Returns the shipped tables, after a user's file has added or replaced countries.
-
-    Raises ConfigError if the file is invalid, with `source`, the line and the reason.
-    """
+    """Returns the shipped tables with a user's countries; raises ConfigError, with the line."""
     own = parse_tables(text, source)
     replaced = {entry.code for entry in own}
     kept = (entry for entry in shipped_formats().entries if entry.code not in replaced)

@@ -137,10 +137,7 @@ def align(a: Positions, b: Positions, *, keep_blanks: bool = False) -> Path:
 
 
 def _cheapest_steps(substitution: list[list[float]], gap_a: list[float], gap_b: list[float]) -> str:
-    """Returns the steps of the cheapest path: "a" or "b" for a gap, "x" for aligned positions.
-
-    Each cell of the dynamic programme is the cost of the cheapest path to it, and its steps.
-    """
+    """Returns the cheapest path's steps: "a" or "b" for a gap, "x" for aligned positions."""
     row = [(cost, "b" * j) for j, cost in enumerate([0.0, *itertools.accumulate(gap_b)])]
     for costs, gap in zip(substitution, gap_a, strict=True):
         above, row = row, [(row[0][0] + gap, row[0][1] + "a")]

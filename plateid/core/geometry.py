@@ -18,10 +18,7 @@ SAME_PLACE = 0.5
 
 
 def iou(a: Boxes, b: Boxes) -> NDArray[np.float32]:
-    """Returns the intersection over union of every pair, shape (len(a), len(b)).
-
-    It is 0 where both boxes have no area.
-    """
+    """Returns the intersection over union of every pair, shape (len(a), len(b)); 0 without area."""
     top_left = np.maximum(a[:, None, :2], b[None, :, :2])
     bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
     overlap = np.prod(np.clip(bottom_right - top_left, 0, None), axis=2)

@@ -42,10 +42,7 @@ class OutboxHealth:
 
 @dataclass(frozen=True)
 class OutputHealth:
-    """The state of a webhook or log file: numbers of waiting, refused and dropped events.
-
-    `events` is None if the store cannot be read.
-    """
+    """The state of a webhook or log file; `events` is None if the store cannot be read."""
 
     events: int | None
     refused: int

@@ -120,10 +120,7 @@ class Lists:
 
 
 def distance(a: str, b: str, *, at_most: float = float("inf")) -> float:
-    """Returns the Levenshtein distance with `CONFUSABLE_COST` for O and 0, B and 8, and so on.
-
-    It is infinite when it exceeds `at_most`.
-    """
+    """Returns the Levenshtein distance with `CONFUSABLE_COST`; infinite above `at_most`."""
     if a == b:
         return 0.0
     row = [float(j) for j in range(len(b) + 1)]

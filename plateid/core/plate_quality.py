@@ -67,10 +67,7 @@ class CropQuality:
 
 
 def measure_quality(image: LazyImage, plates: Sequence[Plate]) -> dict[str, Any] | None:
-    """Returns the measurements of the largest plate of an image; None if there is no plate.
-
-    `hints` are those of the plate, or a sentence of praise.
-    """
+    """Measures the largest plate of an image, with hints or praise; None without a plate."""
     if not plates:
         return None
     plate = max(plates, key=lambda plate: plate.box[3] - plate.box[1])

@@ -23,10 +23,7 @@ class CropSource(Protocol):
     """An image of which parts can be cut out."""
 
     def crop(self, box: Box) -> Image:
-        """Returns the part inside `box` at full resolution, clipped to the image.
-
-        It has at least one pixel.
-        """
+        """Returns the part inside `box` at full resolution, clipped: at least one pixel."""
 
 
 class LazyImage(CropSource, Protocol):

@@ -179,10 +179,7 @@ def _way_by_growth(growth: float, approaching: Way | None) -> Way | None:
 
 
 def _approached_side(times: Floats, points: Floats, line: Floats) -> Way | None:
-    """Returns the way of a plate that moves towards the line and will cross it between its ends.
-
-    `points` (N, 2) and `line` (2, 2) are in plate heights.
-    """
+    """Returns the way of a plate that will cross the line; both are in plate heights, (N, 2)."""
     start, along = line[0], line[1] - line[0]
     normal = np.array([-along[1], along[0]]) / np.hypot(*along)  # points to the right
     across = (points - start) @ normal

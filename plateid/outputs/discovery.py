@@ -83,10 +83,7 @@ class DiscoveryPublisher:
             log.warning("unknown status of home assistant ignored", bytes=len(message.payload))
 
     def step(self, retained: RetainedMessages) -> bool:
-        """Sets the retained message if it is due; returns whether it was.
-
-        Retries later if the store fails.
-        """
+        """Sets the message if it is due, and returns whether it was; retries if the store fails."""
         self._old_topics.step(retained)
         if (names := self._list_names()) != self._names:
             self._compose(names)

@@ -15,10 +15,7 @@ Redact = Callable[[PlateEvent], PlateEvent]
 
 
 class LogFile:
-    """A file that gets a line for each event.
-
-    The file is opened anew for each event, so that logrotate may move it away at any time.
-    """
+    """A file that gets a line for each event; each opens it anew, so that logrotate may move it."""
 
     def __init__(self, path: Path, line: Callable[[PlateEvent], str], header: str = "") -> None:
         """Writes nothing yet; `line` gives the line of an event, `header` starts an empty file."""
@@ -27,10 +24,7 @@ class LogFile:
         self._header = header
 
     def deliver(self, entry: OutboxEntry) -> bool:
-        """Appends an event and flushes it to the disk: the whole line or nothing.
-
-        Raises OutputError if the file cannot be written.
-        """
+        """Appends a whole event, flushed to the disk, or nothing; raises OutputError."""
         with os_errors_as(OutputError, self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("a+b", buffering=0) as file:

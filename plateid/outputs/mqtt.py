@@ -54,10 +54,7 @@ class MqttPublisher(threading.Thread):
         health: Callable[[], str],
         backoff: Backoff = BACKOFF,
     ) -> None:
-        """Does not connect yet. Each camera is offline until `set_camera_status`.
-
-        The publisher's thread calls `health` for the report of every 30 seconds.
-        """
+        """Does not connect yet, and each camera is offline; `health` gives the periodic report."""
         super().__init__(name="mqtt", daemon=True)
         self._config = config
         self._queue = queue
@@ -112,10 +109,7 @@ class MqttPublisher(threading.Thread):
         self._pipe.wake()
 
     def stop(self, timeout_s: float) -> None:
-        """Sends what is left, publishes `offline` and disconnects, all within the time.
-
-        Unacknowledged events stay in the outbox.
-        """
+        """Sends what is left, publishes `offline` and disconnects, all within the time."""
         self._stop_at = time.monotonic() + 0.9 * timeout_s
         self._pipe.stop()
         self.join(timeout_s)
@@ -188,10 +182,7 @@ class MqttPublisher(threading.Thread):
 
 
 def find_home_assistant(config: MqttConfig, home_assistant: HomeAssistantConfig) -> bool:
-    """Returns whether a retained birth message of Home Assistant is on the broker.
-
-    Raises BrokerError as `check_broker`.
-    """
+    """Returns whether Home Assistant's birth message is retained; raises as `check_broker`."""
     with closing(SelfPipe()) as pipe:
         client_id = f"plateid-check-{secrets.token_hex(4)}"
         protocol = newest_protocol(config, client_id, pipe)
@@ -206,9 +197,6 @@ def find_home_assistant(config: MqttConfig, home_assistant: HomeAssistantConfig)
 
 
 def check_broker(config: MqttConfig) -> None:
-    """Connects once and disconnects.
-
-    Raises BrokerError if the broker cannot be reached, refuses the connection, or does not answer.
-    """
+    """Connects once; raises BrokerError if the broker is away, refuses, or does not answer."""
     with closing(SelfPipe()) as pipe:
         newest_protocol(config, f"plateid-check-{secrets.token_hex(4)}", pipe)

@@ -106,10 +106,7 @@ class MqttConnection:
         return messages
 
     def poll(self, timeout_s: float) -> list[Ack]:
-        """Waits for the network, the pipe or the time-out; returns the broker's acknowledgements.
-
-        Raises BrokerError if the connection has ended.
-        """
+        """Waits for network, pipe or time-out; returns acknowledgements, raises BrokerError."""
         self._wait(timeout_s)
         if self._end_reason is not None and not self._acks:
             raise BrokerError(self._endpoint, self._end_reason)

@@ -9,10 +9,7 @@ from plateid.files import MAX_TEXT_BYTES, read_file
 
 
 def read_password(config: MqttConfig) -> str | None:
-    """Returns the password without its line break; None if none is configured.
-
-    Raises BrokerError if the file cannot be read.
-    """
+    """Returns the password, None if none is configured; raises BrokerError if it cannot be read."""
     if config.password_file is None:
         return None
     try:
@@ -22,10 +19,7 @@ def read_password(config: MqttConfig) -> str | None:
 
 
 def tls_context(config: MqttConfig) -> ssl.SSLContext | None:
-    """Returns the TLS settings (1.2 or newer); None if `mqtt.tls` is off.
-
-    Raises BrokerError if a file cannot be read, or is not in PEM form.
-    """
+    """Returns the TLS settings (1.2 or newer), None without; raises BrokerError for a bad file."""
     if not config.tls:
         return None
     context = _trusting(config.ca_file)

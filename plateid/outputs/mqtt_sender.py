@@ -90,18 +90,12 @@ class MqttSender:
         retained.renew()
 
     def step(self, timeout_s: float) -> None:
-        """Sends what can be sent, then receives what the broker answers within the time.
-
-        Raises BrokerError if the connection has ended.
-        """
+        """Sends what it can, then receives answers; raises BrokerError if the connection ended."""
         self._send()
         self._receive(timeout_s)
 
     def drain(self, until: float) -> None:
-        """Sends until nothing is left that can be sent now, or `time.monotonic()` is `until`.
-
-        Raises BrokerError if the connection has ended.
-        """
+        """Sends until nothing can be sent, or `time.monotonic()` is `until`; raises BrokerError."""
         self._send()
         while self._in_flight and (left_s := until - time.monotonic()) > 0:
             self._receive(left_s)

@@ -34,10 +34,7 @@ class Webhook:
     """A server that gets events."""
 
     def __init__(self, config: WebhookConfig) -> None:
-        """Does not connect yet.
-
-        Raises ConfigError if the secret, the certificate or the URL cannot be used.
-        """
+        """Does not connect; raises ConfigError if secret, certificate or URL cannot be used."""
         self._config = config
         self._secret = read_secret(config.secret_file) if config.secret_file else None
         self._context = _trusting(config.ca_file) if config.url.startswith("https:") else None
@@ -136,10 +133,7 @@ def signature(secret: bytes, id_: str, stamp: str, body: bytes) -> str:
 
 
 def read_secret(file: Path) -> bytes:
-    """Returns the secret of a file: base64 of 24 to 64 bytes, with or without `whsec_` before it.
-
-    Raises ConfigError if the file cannot be read, or is not such a secret.
-    """
+    """Returns a secret of 24 to 64 bytes, base64 or `whsec_` and base64; raises ConfigError."""
     try:
         text = read_text(file).strip()
         secret = base64.b64decode(text.removeprefix("whsec_"), validate=True)

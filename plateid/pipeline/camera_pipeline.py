@@ -49,11 +49,7 @@ class CameraPipeline:
         read: Callable[[LazyImage, Sequence[Box]], list[PlateRead]],
         sink: Callable[[PlateEvent], None],
     ) -> None:
-        """Starts without vehicles.
-
-        `detect` returns the plates of an image, and `read` one read for each box. Both raise
-        ModelError when inference fails.
-        """
+        """`detect` finds plates, `read` gives a read per box; both may raise ModelError."""
         self.settings = settings
         self._detect = detect
         self._read = read
@@ -70,10 +66,7 @@ class CameraPipeline:
         return self._traffic.unpublished
 
     def process_if_useful(self, frame: Frame) -> list[Plate] | None:
-        """Processes a frame on a busy device; returns None if it skips the frame.
-
-        A frame is skipped when no pass can still change and the last frame was just processed.
-        """
+        """Processes a frame; None if it is soon after another and no pass can still change."""
         with self._lock:
             now, last = frame.time, self._last_at
             soon = last is not None and last <= now < last + MAX_SKIP

@@ -55,10 +55,7 @@ class EventBuilder:
         settings: PipelineSettings,
         size: Size | None,
     ) -> PlateEvent:
-        """Builds the next event of a pass, with list match, position and snapshot.
-
-        `settings` and `size` are those of the camera; it has no `size` before its first frame.
-        """
+        """Builds the next event of a pass; `size` is None before the camera's first frame."""
         camera, published, step = settings.camera, vehicle.published, vehicle.clock_step
         last_seen = vehicle.last_seen + step
         event = PlateEvent(

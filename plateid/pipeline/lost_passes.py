@@ -33,10 +33,7 @@ class LostPassBuffer:
         self._waited_s[vehicle] = 0.0
 
     def pause(self) -> None:
-        """Stops the waiting times until the next frame. Call it when the camera goes offline.
-
-        Each pass has at least `REDETECTION_S` left afterwards.
-        """
+        """Stops waiting until the next frame; each pass has `REDETECTION_S` left, at least."""
         self._waited_s = {
             vehicle: max(0.0, min(waited_s, self._limit_s(vehicle) - REDETECTION_S))
             for vehicle, waited_s in self._waited_s.items()

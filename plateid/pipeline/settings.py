@@ -10,10 +10,7 @@ from plateid.pipeline.tracking import HIGH_SCORE
 
 @dataclass(frozen=True)
 class PipelineSettings:
-    """What one camera's pipeline is configured with.
-
-    `high_score` starts a track (0-1); `keeps_crops` keeps small and blurred crops of each pass.
-    """
+    """One camera's settings: `high_score` starts a track (0-1), `keeps_crops` keeps far crops."""
 
     camera: str
     rules: EventsConfig = field(default_factory=EventsConfig)

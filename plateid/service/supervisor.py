@@ -66,10 +66,7 @@ class Supervisor:
             return None
 
     def join(self, *, timeout_s: float) -> None:
-        """Waits for all threads to end, at most `timeout_s` in total.
-
-        Raises the first uncaught exception of a thread, if there was one.
-        """
+        """Waits for all threads, `timeout_s` in total; raises the first exception of a thread."""
         deadline = time.monotonic() + timeout_s
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))

@@ -19,10 +19,7 @@ POLL_S = 0.5
 
 
 class Notifier:
-    """Sends state changes to the service manager as sd_notify(3) specifies, one datagram each.
-
-    Without an address it does nothing.
-    """
+    """Sends state changes as sd_notify(3) specifies, one datagram each; none without an address."""
 
     def __init__(self, address: str) -> None:
         """Takes the value of NOTIFY_SOCKET; `@` begins an abstract name (unix(7))."""
@@ -89,10 +86,7 @@ class Unit:
             raise ServiceError(self.name, f"does not start: see journalctl -u {self.name}")
 
     def watch(self, seconds: float, *, unless: Sequence[int]) -> None:
-        """Raises ServiceError if the unit ends or restarts within some time.
-
-        Also if `unless` has a signal, which a handler of this process may append.
-        """
+        """Raises ServiceError if the unit ends within some time, or `unless` gets a signal."""
         process, until = self._property("MainPID"), time.monotonic() + seconds
         while time.monotonic() < until:
             time.sleep(POLL_S)

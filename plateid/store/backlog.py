@@ -79,10 +79,7 @@ class Backlog:
         self.flush()
 
     def flush(self, step_s: float = STEP_S) -> None:
-        """Stores waiting events in order, at least one, as far as store and time allow.
-
-        If the memory is full, drops the oldest: those that every output has, then others.
-        """
+        """Stores waiting events in order as time allows; drops the oldest if memory is full."""
         with self._lock:
             before = len(self._waiting)
             with self._noted():
@@ -102,10 +99,7 @@ class Backlog:
             self.flush(left_s)
 
     def note(self, output: str, *, sent: Iterable[str] = (), done: Iterable[str] = ()) -> None:
-        """Notes the ids of events that an output may have, and of those that it has.
-
-        Raises StoreError while another process uses the store.
-        """
+        """Notes ids that an output may have, and has; raises StoreError if the store is busy."""
         sent, done = set(sent), set(done)
         with self._lock:
             if self.failure is None:

@@ -17,10 +17,7 @@ cell."""
 
 
 def without_plates(image: Image, plates: Iterable[Box]) -> Image:
-    """Returns a copy in which each box, with a margin, is filled with its mean colour.
-
-    Blurred or pixelated characters can be guessed, a mean cannot.
-    """
+    """Returns a copy with the mean colour in each box: blurred characters could be guessed."""
     copy = image.copy()
     x, y = PLATE_MARGIN
     for plate in plates:

@@ -21,10 +21,7 @@ class Chore:
         interval_s: float,
         backoff: Backoff | None = None,
     ) -> None:
-        """`steps` does the work and yields after each step. If it raises StoreError, it is retried.
-
-        Without `backoff`, it is retried within a minute.
-        """
+        """`steps` does the work, yields after each step, and is retried after a StoreError."""
         self._steps = steps
         self._interval_s = interval_s
         self._outage = Outage(name, backoff or Backoff())

@@ -27,10 +27,7 @@ class Correction:
 
 
 def attach_labels(db: sqlite3.Connection, store: Path) -> None:
-    """Makes the labels of a store the table `label` of a connection to it, read-only.
-
-    Raises sqlite3.Error if the file is damaged.
-    """
+    """Makes the labels of a store the read-only table `label`; raises sqlite3.Error if damaged."""
     file = store.with_name(f"{store.name}.labels")
     if os.access(file, os.R_OK) and file.stat().st_size:
         db.execute("ATTACH ? AS labels", (f"file:{quote(str(file))}?mode=ro",))
@@ -45,10 +42,7 @@ def corrections_of(db: sqlite3.Connection, pass_ids: Iterable[str]) -> dict[str,
 
 
 def passes_corrected_to(db: sqlite3.Connection, plate: str, *, fuzzy: bool) -> list[str]:
-    """Returns the ids of the passes whose corrected text matches a plate or pattern.
-
-    A fuzzy match needs the SQL function `is_near`.
-    """
+    """Returns the ids of passes corrected to a plate or pattern; `fuzzy` needs `is_near` in SQL."""
     match = "is_near(text, :plate)" if fuzzy else "text GLOB :plate"
     rows = db.execute(CORRECTED_TO + match, {"plate": plate})
     return [pass_id for (pass_id,) in rows]

@@ -38,11 +38,7 @@ class History:
 
     @contextmanager
     def opened(self, limit_s: float = QUERY_S) -> Iterator[sqlite3.Connection]:
-        """Gives a read-only connection for one thread.
-
-        Raises SlowQueryError if a query took longer than `limit_s`. Raises StoreError if the store
-        cannot be read.
-        """
+        """Gives a read-only connection for one thread; raises StoreError, or SlowQueryError."""
         until = time.monotonic() + limit_s
         try:
             with closing(open_read_only(self.path, BUSY_S)) as db:
@@ -72,9 +68,6 @@ class History:
         return seen
 
     def corrections(self, pass_ids: Iterable[str]) -> dict[str, Correction]:
-        """Returns what users said of passes, by `pass_id`.
-
-        Raises StoreError if the store cannot be read.
-        """
+        """Returns what users said of passes, by `pass_id`; raises StoreError if it cannot."""
         with self.opened() as db:
             return corrections_of(db, pass_ids)

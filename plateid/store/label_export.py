@@ -52,10 +52,7 @@ class Labelled:
 def training_files(
     labels: Iterable[tuple[Label, dict[str, Any]]], store: Path, layout: str = "csv"
 ) -> Files:
-    """Yields the files of a data set, without labels whose image was deleted.
-
-    `layout` is a key of `EXPORT_FORMATS`.
-    """
+    """Yields the files of a data set, `layout` of `EXPORT_FORMATS`, of images that still exist."""
     labelled = []
     for label, event in labels:
         file = snapshot_file(store, event, legible=True)

@@ -36,10 +36,7 @@ LINE_BREAK = re.compile(r"[\r\n\x00]")
 
 
 def parse_entries(text: str, source: object, cameras: Collection[str]) -> tuple[ListEntry, ...]:
-    """Returns the entries of a file with the content `text`.
-
-    Raises ConfigError if it is invalid, with its path `source`, the line and the reason.
-    """
+    """Returns the entries of a CSV text; raises ConfigError with `source`, line and reason."""
     return tuple(entry for _, entry in numbered_entries(text, source, cameras))
 
 
@@ -160,10 +157,7 @@ def day_and_time(text: str) -> tuple[str, str]:
 
 
 def rows_of(text: str) -> dict[int, dict[str, str]]:
-    """Returns the cells of each entry by column, by the number of the entry's line (from 0).
-
-    Raises ValueError if a cell has several lines, which only a spreadsheet can edit.
-    """
+    """Returns the cells of each entry by line (from 0); raises ValueError for a multi-line cell."""
     lines = lines_of(text)
     separator = _separator(lines)
     numbers = [number for number, line in enumerate(lines) if _is_row(line)]
@@ -177,10 +171,7 @@ def rows_of(text: str) -> dict[int, dict[str, str]]:
 
 
 def with_rows(text: str, changes: Sequence[tuple[int | None, Mapping[str, str]]]) -> str:
-    """Returns the file with some lines replaced, or appended (None), and the columns they need.
-
-    Raises ValueError if there is no plate, or a cell has a line break or is too long.
-    """
+    """Returns the file with lines replaced, or appended (None); raises ValueError for bad cells."""
     for _, cells in changes:
         _check_cells(cells)
     lines = lines_of(text)
@@ -206,10 +197,7 @@ def _check_cells(cells: Mapping[str, str]) -> None:
 
 
 def with_file(text: str, added: str) -> str:
-    """Returns the file with the rows of another one; a row replaces that of its plate and list.
-
-    Raises ValueError as `rows_of` and `with_rows`.
-    """
+    """Returns the file with another's rows, each replacing that of its plate; raises ValueError."""
     known = {key_of(row): number for number, row in reversed(rows_of(text).items())}
     rows = [
         {name: cell[_is_escaped(cell) :] for name, cell in row.items()}

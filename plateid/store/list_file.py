@@ -35,10 +35,7 @@ class ListFile:
     """
 
     def __init__(self, config: ListsConfig, cameras: Sequence[str]) -> None:
-        """Reads the file, if one is configured.
-
-        Raises ConfigError if the file cannot be read or is invalid; names file, line and reason.
-        """
+        """Reads the file, if any; raises ConfigError with file, line and reason."""
         self._config = config
         self._cameras = cameras
         self.lists = Lists()
@@ -55,10 +52,7 @@ class ListFile:
             self.reload()
 
     def reload(self) -> None:
-        """Reads the file now.
-
-        Raises ConfigError if the file cannot be read or is invalid. The old lists stay.
-        """
+        """Reads the file; raises ConfigError if it is invalid, and the old lists stay."""
         if self._config.file is not None:
             self._loaded = self._seen = _state(self._config.file)
             try:
@@ -69,10 +63,7 @@ class ListFile:
             log.info("lists read", file=str(self._config.file), entries=len(self.lists.entries))
 
     def check(self) -> None:
-        """Reads the file if it has changed, and not changed since the last check.
-
-        Call it every few seconds. An invalid file is logged once, and the old lists stay.
-        """
+        """Reads a file that has changed, but not since the last check; logs an invalid one once."""
         state = _state(self._config.file)
         settled = state == self._seen
         self._seen = state
@@ -117,18 +108,12 @@ class ListUndo(deque[ListChange]):
 
 
 def read_text(file: Path) -> str:
-    """Returns the text of the file, or that of an empty list if there is no file.
-
-    Raises ConfigError if the file cannot be read.
-    """
+    """Returns the text of the file, or a header if there is none; raises ConfigError."""
     return _read(file) if file.exists() else ",".join(COLUMNS) + "\n"
 
 
 def read_entries(file: Path | None, cameras: Sequence[str]) -> tuple[ListEntry, ...]:
-    """Returns the entries of the file; none if there is no file.
-
-    Raises ConfigError if the file cannot be read or is invalid.
-    """
+    """Returns the entries of the file, none without a file; raises ConfigError if it is invalid."""
     return parse_entries(read_text(file), file, cameras) if file is not None else ()
 
 

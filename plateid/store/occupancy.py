@@ -17,10 +17,7 @@ MAX_WAITING = 1000
 
 
 class Occupancy:
-    """Notes events in the sessions, in order, also after a failure of the disk. Thread-safe.
-
-    Does nothing if `[occupancy]` is off.
-    """
+    """Notes events in the sessions, in order, if `[occupancy]` is on. Thread-safe."""
 
     def __init__(
         self, config: OccupancyConfig, store: Path, publish: Callable[[str], None]

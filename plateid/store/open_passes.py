@@ -57,10 +57,7 @@ def open_passes(store: EventStore, *, only_recent: bool = False) -> dict[str, li
 
 
 def store_stopped_passes(store: EventStore, passes: Iterable[str]) -> None:
-    """Stores the ids of the passes that a stop ends now, replacing those of the last stop.
-
-    Raises StoreError if the store cannot be written.
-    """
+    """Replaces the ids of the passes that a stop ends; raises StoreError if it cannot."""
     stopped = first_id(CLOCK.now().timestamp())
     rows = [(pass_id, stopped) for pass_id in passes]
     with store.transaction() as db:

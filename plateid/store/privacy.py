@@ -43,10 +43,7 @@ def key_file(store: Path) -> Path:
 
 
 def read_key(file: Path) -> HashKey | None:
-    """Returns the key of a file; None if there is no file or no key in it.
-
-    Raises StoreError if the file exists but cannot be read.
-    """
+    """Returns the key of a file, None if it has none; raises StoreError if it cannot be read."""
     try:
         with disk_errors(file), suppress(FileNotFoundError):
             made_at, key = file.read_text(encoding="ascii", errors="replace").split()
@@ -57,10 +54,7 @@ def read_key(file: Path) -> HashKey | None:
 
 
 def write_key(file: Path) -> HashKey:
-    """Makes a key and replaces the old one; only the owner of the file can read it.
-
-    Raises StoreError if the file cannot be written. The old key stays.
-    """
+    """Replaces the key by a new one that only the owner can read; raises StoreError."""
     made = HashKey(time.time(), secrets.token_bytes(KEY_BYTES))
     with disk_errors(file):
         replace_text(file, f"{made.made_at:.0f} {made.key.hex()}\n", mode=0o600)
@@ -93,10 +87,7 @@ class Privacy:
                 self._key = HashKey(0.0, secrets.token_bytes(KEY_BYTES))
 
     def renew_key(self) -> None:
-        """Makes a new key once the old one is `key_days` old, or the clock has jumped that far.
-
-        Raises StoreError if the key cannot be written. The old one stays.
-        """
+        """Makes a new key once the old one is `key_days` old; raises StoreError."""
         if self._key is not None and not self._key.made_at:  # the disk failed at the start
             self._key = read_key(self._file) or write_key(self._file)
         key_s = self._config.key_days * DAY_S

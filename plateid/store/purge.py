@@ -64,10 +64,7 @@ class Purge:
         return self._purge("first_seen < ?", rfc3339(moment), before=moment.timestamp())
 
     def plate(self, text: str) -> Purged:
-        """Deletes every pass with a plate among its readings, candidates or corrections.
-
-        Finds its hashes, too, if they were made with the present key.
-        """
+        """Deletes every pass with a plate, or its hash, in readings, candidates or labels."""
         plate = compact(text)
         key = read_key(key_file(self._path))
         plates = plate, key.digest(plate) if key else plate

@@ -46,10 +46,7 @@ log = structlog.get_logger()
 
 
 class Retention:
-    """Redacts events, and deletes the oldest ones, once no output waits for them.
-
-    All calls come from one thread.
-    """
+    """Redacts events, and deletes the oldest, once no output waits for them; for one thread."""
 
     def __init__(
         self,

@@ -223,10 +223,7 @@ def _events(pages: Pages, numbers: Iterable[int], position: int) -> Iterator[Row
 def _insert(
     db: sqlite3.Connection, row: Row, deliveries: Iterable[tuple[str, int, object]]
 ) -> bool:
-    """Adds an event with its deliveries; returns whether it is new and valid.
-
-    If another event has its position, it gets a new one.
-    """
+    """Adds an event, perhaps at a new position, with deliveries; returns whether it is valid."""
     event = parse_event(str(row[12]))
     if event.seq >= MAX_SEQ:
         return False

@@ -38,10 +38,7 @@ class ResultPage:
 
 
 def find(history: History, query: Query) -> ResultPage:
-    """Returns one page.
-
-    Raises StoreError if the store cannot be read, or the search takes too long.
-    """
+    """Returns one page; raises StoreError if the store cannot be read, or the search is slow."""
     with history.opened() as db:
         rows = _select(db, query, query.limit + 1)
     events = [json.loads(payload) for *_, payload in rows[: query.limit]]
@@ -50,10 +47,7 @@ def find(history: History, query: Query) -> ResultPage:
 
 
 def count(history: History, query: Query, at_most: int) -> int:
-    """Returns the number of results of all pages, up to `at_most`.
-
-    Raises as `find` does, SlowQueryError after `COUNT_S`.
-    """
+    """Returns the number of results, up to `at_most`; raises SlowQueryError after `COUNT_S`."""
     with history.opened(COUNT_S) as db:
         where, values = _where(db, replace(query, after=""))
         rows = f"SELECT 1 FROM event {_index(query)} WHERE {where} LIMIT :limit"  # noqa: S608
@@ -65,10 +59,7 @@ def count(history: History, query: Query, at_most: int) -> int:
 
 
 def neighbours(history: History, query: Query, event_id: str) -> tuple[str, str]:
-    """Returns the ids of the results before (newer) and after (older) a pass; empty if none.
-
-    `event_id` is the last event of the pass. Raises as `find` does.
-    """
+    """Returns the ids of the results before and after the last event of a pass; empty if none."""
     with history.opened() as db:
         place = "SELECT first_seen || '~' || position FROM event WHERE id = ?"
         after = db.execute(place, (event_id,)).fetchone()
@@ -171,10 +162,7 @@ def _index(query: Query) -> str:
 
 
 def _plate_condition(db: sqlite3.Connection, query: Query) -> tuple[str, dict[str, Any]]:
-    """Returns the condition on the plate: a few plates, or a pattern that many match.
-
-    A plus before a column keeps SQLite from using its index.
-    """
+    """Returns the condition on the plate; a plus before a column keeps SQLite from its index."""
     text = query.plate
     if not query.fuzzy and not set(text) & set("*?"):
         return "plate = :plate", {"plate": text}

@@ -65,10 +65,7 @@ class Sessions:
         self._file = SideFile(store, "sessions", LAYOUT)
 
     def note(self, event: PlateEvent) -> None:
-        """Notes the entry or exit that an event shows.
-
-        A later event of the pass replaces what an earlier one showed.
-        """
+        """Notes the entry or exit of an event, replacing that of an earlier event of the pass."""
         way, id_ = self._way(event), event.pass_id
         name = event.list.name if event.list else ""
         made = Session(id_, event.plate, name, event.camera, rfc3339(event.first_seen))

@@ -46,10 +46,7 @@ class SnapshotFiles:
         self.folder = store.with_name(f"{store.stem}-snapshots")
 
     def add(self, event_id: str, jpeg: bytes, *, hidden: bool) -> Snapshot:
-        """Writes a snapshot, the whole file or nothing; `hidden` says that its plates are hidden.
-
-        Does not flush to the disk, because that would block the camera. A snapshot may be lost.
-        """
+        """Writes a whole snapshot, or nothing, without a flush, which would block the camera."""
         name = f"{_stem(event_id)}{HIDDEN_JPG if hidden else '.jpg'}"
         file = self.folder / name
         with os_errors_as(StoreError, self.folder):
@@ -112,10 +109,7 @@ class SnapshotSweep:
         self._files = files
 
     def steps(self) -> Iterator[None]:
-        """Sweeps, one snapshot per step.
-
-        Raises StoreError, at the end if possible, if a file cannot be read or deleted.
-        """
+        """Sweeps, one snapshot per step; raises StoreError, at the end if possible."""
         with os_errors_as(StoreError, self._files.folder):
             yield from self._sweep()
 

@@ -32,10 +32,7 @@ class UnpublishedPasses:
         self._due_at = 0.0
 
     def check(self, totals: Mapping[str, int], *, now: bool = False) -> None:
-        """Stores what is new in `totals`, counts since the start; at most once a minute.
-
-        With `now`, it does not wait. If the disk fails, it stores the counts later.
-        """
+        """Stores what is new in `totals` since the start: once a minute, or `now`."""
         added = {name: total - self._stored.get(name, 0) for name, total in totals.items()}
         early = time.monotonic() < self._due_at or self._outage.wait_s
         if not any(added.values()) or (early and not now):
