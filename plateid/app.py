@@ -32,14 +32,13 @@ from plateid.store.boot_clock import continue_clock
 from plateid.store.disk import lock_store
 from plateid.store.event_store import EventStore
 from plateid.store.list_file import LISTS_REFUSED, ListFile
-from plateid.store.occupancy import Occupancy
 from plateid.store.open_passes import open_passes, store_stopped_passes
 from plateid.store.privacy import Privacy
 from plateid.store.retention import Retention
 from plateid.store.self_labels import SelfLabels
+from plateid.store.sessions import Occupancy
 from plateid.store.snapshot_files import SnapshotFiles, make_room
 from plateid.store.snapshots import Snapshots
-from plateid.store.storage_health import storage_health
 from plateid.store.unpublished import UnpublishedPasses
 from plateid.web.server import WebServer
 
@@ -267,7 +266,7 @@ class App:
     def _device_health(self) -> DeviceHealth:
         return DeviceHealth(
             self._recognition.health(),
-            storage_health(self._backlog, self._delivery.mqtt_outbox),
+            self._delivery.mqtt_outbox.storage_health(),
             clock_synced(),
             listed=self._list_names(),
             outputs=self._delivery.health(),

@@ -3,9 +3,8 @@
 mqtt, mqtt_sender                        the thread of the MQTT publisher; what it sends, in order
 mqtt_connection, mqtt_credentials        one connection to the broker; its password and certificates
 mqtt_device, retained_messages           the topics of a device; its retained messages
-discovery, homeassistant                 when and what Home Assistant learns about the device
-old_topics                               deletes retained messages of earlier configurations
+discovery, homeassistant                 when and what Home Assistant learns; old topics
 webhook, logfile                         webhooks and log files
-output_thread, event_queue               delivers the outbox of a target; the interface of an outbox
+output_thread                            delivers the outbox of a target
 self_pipe                                wakes a thread that waits for the network
 """

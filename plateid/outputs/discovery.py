@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 import structlog
@@ -14,17 +14,17 @@ from plateid.errors import StoreError
 from plateid.outputs.homeassistant import components, device_id, discovery_payload
 from plateid.outputs.mqtt_connection import OFFLINE, ONLINE
 from plateid.outputs.mqtt_device import MqttDevice
-from plateid.outputs.old_topics import OldTopics, TopicStore
 from plateid.outputs.retained_messages import RetainedMessages
 
 BIRTH_DELAY_S = 3.0
 """Longest delay of the answer to Home Assistant's start, seconds: all devices of a house answer."""
+BACKOFF = Backoff()
 STORE_RETRY_S = 30.0
 """Time until the message is published again after the store has failed, seconds."""
 log = structlog.get_logger()
 
 
-class ComponentStore(TopicStore, Protocol):
+class ComponentStore(Protocol):
     """Remembers what was published. Each method may raise StoreError."""
 
     def components(self) -> dict[str, str]:
@@ -34,6 +34,43 @@ class ComponentStore(TopicStore, Protocol):
     def set_components(self, components: Mapping[str, str]) -> None:
         """Replaces what `components` returns."""
         ...
+
+    def topics(self) -> set[str]:
+        """Returns the topics that the broker may keep messages of."""
+        ...
+
+    def set_topics(self, topics: Collection[str]) -> None:
+        """Replaces what `topics` returns."""
+        ...
+
+
+class OldTopics:
+    """The retained topics of this device before its configuration changed, as of a camera."""
+
+    def __init__(self, device: MqttDevice, store: ComponentStore) -> None:
+        self._present = device.retained
+        self._store = store
+        self._old: frozenset[str] | None = None
+        self._outage = Outage("list of MQTT topics", BACKOFF)
+
+    def step(self, retained: RetainedMessages) -> None:
+        """Sets old topics to empty messages, and forgets them once the broker has these."""
+        is_done = self._old is not None and not self._old
+        if is_done or self._outage.wait_s:
+            return
+        try:
+            if self._old is None:
+                known = self._store.topics()
+                self._store.set_topics(known | self._present)
+                self._old = frozenset(known - self._present)
+                for topic in self._old:
+                    retained.set(topic, "")
+            elif all(retained.is_acknowledged(topic) for topic in self._old):
+                self._store.set_topics(self._present)
+                self._old = frozenset()
+            self._outage.recovered()
+        except StoreError as error:
+            self._outage.failed(error)
 
 
 class DiscoveryPublisher:

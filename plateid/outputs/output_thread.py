@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
 import structlog
@@ -9,12 +10,27 @@ import structlog
 from plateid.backoff import Backoff, Outage
 from plateid.core.records import OutboxEntry
 from plateid.errors import OutputError, RefusedError, StoreError
-from plateid.outputs.event_queue import EventQueue
 
 TICK_S = 2.0
 """Longest wait for a new event, seconds."""
 BACKOFF = Backoff()
 log = structlog.get_logger()
+
+
+class EventQueue(Protocol):
+    """The events that one output has not acknowledged. Each method may raise StoreError."""
+
+    def pending(self, limit: int, *, skip: Collection[str] = ()) -> list[OutboxEntry]:
+        """Returns the oldest events in order, except events of the cameras in `skip`."""
+        ...
+
+    def mark_sent(self, ids: Iterable[str]) -> None:
+        """Records that the output may have these events. Called before they are sent."""
+        ...
+
+    def remove(self, ids: Iterable[str]) -> None:
+        """Removes events that the output has acknowledged or refused for good."""
+        ...
 
 
 class OutputTarget(Protocol):

@@ -6,18 +6,16 @@ sequence                                 sequence numbers
 salvage, sqlite_pages                    replaces a damaged file; reads rows from its pages
 open_passes, boot_clock                  passes from before a restart; the clock since boot
 outbox, backlog                          unacknowledged events; events while the store fails
-chore, storage_health                    periodic work in steps; storage in the health report
+chore                                    periodic work in steps
 privacy, redaction                       what is kept of a plate; applied to stored events
 retention, purge                         deletes old events; deletes events on demand
 history, search, search_query            reads and searches events, and writes them as a file
 snapshots, snapshot_files, event_images  images of events, their files, and plates in them
-blur                                     removes from images what they must not show
-labels, label_order                      labels of users; which vehicles to label next
-label_file, label_export, corrections    the file of labels; their data set; what they correct
+side_file                                files beside the store; that of labels
+labels, label_order, label_export        labels of users; what to label next; their data set
 self_labels                              labels that sure readings give to far crops
 report_card, report_light, unpublished   how well a camera reads; counts of unpublished passes
-sessions, occupancy                      vehicles inside; their number, published
-side_file                                SQLite files beside the store
+sessions                                 vehicles inside, and their number
 list_file, list_csv                      the list file with undo; its rows
 audit_log                                who changed what, with the values before and after
 """

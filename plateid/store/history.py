@@ -1,15 +1,17 @@
 """Reads the event store without ever writing to it, for the web UI and the command line."""
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from plateid.core.lists import FOLDED, distance
 from plateid.errors import StoreError
-from plateid.store.corrections import Correction, attach_labels, corrections_of
 from plateid.store.database import open_read_only
 from plateid.store.event_store import LAST_SEEN
 
@@ -22,12 +24,28 @@ PASSES = """
         (SELECT max(first_seen) FROM event WHERE event.plate = plate.plate)
     FROM json_each(?) AS listed CROSS JOIN plate ON plate.folded = listed.value"""
 """Finds the last event of each plate that equals a listed one but for confusable characters."""
+CORRECTIONS = """
+    SELECT pass_id, verdict, text FROM event CROSS JOIN label USING (id)
+    WHERE pass_id IN (SELECT value FROM json_each(?)) AND verdict <> 'skip'
+    AND plate_form = 'plain' ORDER BY labelled_at"""
+CORRECTED_TO = """
+    SELECT pass_id FROM label CROSS JOIN event USING (id)
+    WHERE verdict = 'plate' AND plate_form = 'plain' AND """
+"""A cross join reads the left table first: the other order would read all events or labels."""
 STEPS = 10_000
 """Number of SQLite instructions between two checks of the time-out."""
 
 
 class SlowQueryError(StoreError):
     """A query took too long."""
+
+
+@dataclass(frozen=True)
+class Correction:
+    """The newest label of a pass; only a `plate` has text, which may be the one that was read."""
+
+    verdict: str
+    text: str
 
 
 class History:
@@ -43,7 +61,7 @@ class History:
         try:
             with closing(open_read_only(self.path, BUSY_S)) as db:
                 db.set_progress_handler(lambda: time.monotonic() > until, STEPS)
-                attach_labels(db, self.path)
+                _attach_labels(db, self.path)
                 yield db
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
@@ -70,4 +88,21 @@ class History:
     def corrections(self, pass_ids: Iterable[str]) -> dict[str, Correction]:
         """Returns what users said of passes, by `pass_id`; raises StoreError if it cannot."""
         with self.opened() as db:
-            return corrections_of(db, pass_ids)
+            rows = db.execute(CORRECTIONS, (json.dumps(list(pass_ids)),))
+            return {pass_id: Correction(verdict, text) for pass_id, verdict, text in rows}
+
+
+def _attach_labels(db: sqlite3.Connection, store: Path) -> None:
+    """Makes the labels of a store the read-only table `label`; raises sqlite3.Error if damaged."""
+    file = store.with_name(f"{store.name}.labels")
+    if os.access(file, os.R_OK) and file.stat().st_size:
+        db.execute("ATTACH ? AS labels", (f"file:{quote(str(file))}?mode=ro",))
+    else:
+        db.execute("CREATE TEMP TABLE label (id, verdict, text, labelled_at)")
+
+
+def passes_corrected_to(db: sqlite3.Connection, plate: str, *, fuzzy: bool) -> list[str]:
+    """Returns the ids of passes corrected to a plate or pattern; `fuzzy` needs `is_near` in SQL."""
+    match = "is_near(text, :plate)" if fuzzy else "text GLOB :plate"
+    rows = db.execute(CORRECTED_TO + match, {"plate": plate})
+    return [pass_id for (pass_id,) in rows]

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from plateid.core.lists import ListEntry, Lists
 from plateid.core.records import Box
-from plateid.store.label_file import LabelFile
 from plateid.store.label_order import LabelTask, order_tasks
+from plateid.store.side_file import LabelFile
 
 Verdict = Literal["plate", "unreadable", "notplate", "skip"]
 VERDICTS: tuple[Verdict, ...] = ("plate", "unreadable", "notplate", "skip")

@@ -1,6 +1,7 @@
 """The outbox: the events that an output has not acknowledged."""
 
 import json
+import shutil
 import time
 from collections.abc import Collection, Iterable
 from contextlib import suppress
@@ -8,7 +9,7 @@ from contextlib import suppress
 from plateid.backoff import Backoff, Outage
 from plateid.config.storage import DAY_S, RetentionConfig
 from plateid.core.clock import CLOCK
-from plateid.core.health import OutboxHealth
+from plateid.core.health import OutboxHealth, StorageHealth
 from plateid.core.records import OutboxEntry
 from plateid.errors import StoreError
 from plateid.store.backlog import Backlog
@@ -71,6 +72,23 @@ class Outbox:
             return OutboxHealth(None, None, self.dropped)
         oldest_s = None if since is None else max(0, round(time.time() - since))
         return OutboxHealth(events, oldest_s, self.dropped)
+
+    def storage_health(self) -> StorageHealth:
+        """Returns the state of the store; values that cannot be read are None or empty."""
+        last_seen, free_mb = dict[str, str](), None
+        with suppress(StoreError):
+            last_seen = self._store.last_seen()
+        with suppress(OSError):
+            free_mb = shutil.disk_usage(self._store.path.parent).free // 1_000_000
+        return StorageHealth(
+            failure=self._backlog.failure,
+            outbox=self.health(),
+            unstored=len(self._backlog),
+            lost=self._backlog.dropped,
+            stores_replaced=self._store.replaced,
+            last_seen=last_seen,
+            disk_free_mb=free_mb,
+        )
 
     def trim(self) -> None:
         """Removes the oldest events if there are too many, or if they are too old.

@@ -13,11 +13,11 @@ from plateid.errors import StoreError
 from plateid.store.audit_log import AuditLog
 from plateid.store.database import CorruptError, parse_event
 from plateid.store.event_store import EventStore
-from plateid.store.label_file import LabelFile
 from plateid.store.labels import Labels
 from plateid.store.privacy import key_file, read_key
 from plateid.store.salvage import set_aside_files
 from plateid.store.sessions import Sessions
+from plateid.store.side_file import LabelFile
 from plateid.store.snapshot_files import SnapshotFiles
 
 SELECT = """

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from plateid.errors import StoreError
 from plateid.store.database import parse_event
 from plateid.store.event_store import EventStore
-from plateid.store.label_file import LabelFile
 from plateid.store.privacy import PlateForm, Privacy
 from plateid.store.sessions import Sessions
+from plateid.store.side_file import LabelFile
 from plateid.store.snapshot_files import SnapshotFiles
 
 BATCH = 200

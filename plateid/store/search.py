@@ -15,8 +15,7 @@ from typing import Any
 from plateid.core.event_csv import HEADER, event_line
 from plateid.core.lists import FOLDED, distance
 from plateid.core.records import rfc3339
-from plateid.store.corrections import passes_corrected_to
-from plateid.store.history import History
+from plateid.store.history import History, passes_corrected_to
 from plateid.store.schema import PART, UNSURE
 from plateid.store.search_query import CURSOR, MAX_PAGE, Query
 

@@ -12,7 +12,7 @@ from plateid.core.drawing import encode_jpeg
 from plateid.core.records import PlateCrop, PlateEvent
 from plateid.core.text import edit_distance
 from plateid.errors import StoreError
-from plateid.store.label_file import LabelFile
+from plateid.store.side_file import LabelFile
 
 MIN_CONFIDENCE, MIN_AGREEING = 0.97, 2
 """Minimum confidence of the reading, and minimum number of reads that agree with it. On romanian,

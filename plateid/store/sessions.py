@@ -1,10 +1,13 @@
 """Sessions: which vehicles are inside, since when, and which have left.
 
-Sessions have a file of their own beside the store, so that the web UI can correct them.
+They have a file of their own beside the store, so that the web UI can correct them.
 """
 
+import json
 import re
 import sqlite3
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields, replace
@@ -12,10 +15,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from plateid.backoff import Backoff, Outage
 from plateid.config.service import OccupancyConfig
 from plateid.core.ids import uuid7
 from plateid.core.lists import distance
 from plateid.core.records import PlateEvent, Way, rfc3339
+from plateid.errors import StoreError
 from plateid.store.privacy import HASH_DIGITS, Privacy
 from plateid.store.side_file import SideFile
 
@@ -25,6 +30,8 @@ MAX_ENTRY_DISTANCE = 0.5
 """The same for two entries without an exit between them: neighbours in a fleet differ by 1."""
 MAX_NAMES = 100
 """Maximum number of names in the report, as many as Home Assistant gets entities for."""
+MAX_WAITING = 1000
+"""Maximum number of events that wait while the disk fails."""
 HASH = re.compile(rf"[0-9A-F]{{{HASH_DIGITS}}}")
 
 
@@ -180,3 +187,40 @@ def _nearest(sessions: list[Session], seen: Session, at_most: float) -> list[Ses
         and (not seen.name or not each.name or seen.name == each.name)
     ]
     return [min(found, key=lambda one: one[:2])[-1]] if found else []
+
+
+class Occupancy:
+    """Notes events in the sessions, in order, if `[occupancy]` is on. Thread-safe."""
+
+    def __init__(
+        self, config: OccupancyConfig, store: Path, publish: Callable[[str], None]
+    ) -> None:
+        """`publish` gets the report as JSON, after each change and each check."""
+        self._enabled = config.enabled
+        self._sessions = Sessions(store, config)
+        self._publish = publish
+        self._waiting: deque[PlateEvent] = deque(maxlen=MAX_WAITING)
+        self._outage = Outage("occupancy", Backoff())
+        self._lock = threading.Lock()
+
+    def accept(self, event: PlateEvent) -> None:
+        """Notes an event, as `[privacy]` allows to store it."""
+        if self._enabled:
+            self._waiting.append(event)
+            self.check()
+
+    def check(self) -> None:
+        """Notes waiting events. Call it periodically: the web UI may have corrected a session."""
+        if not self._enabled:
+            return
+        with self._lock:
+            try:
+                while self._waiting:
+                    self._sessions.note(self._waiting[0])
+                    self._waiting.popleft()
+                report = self._sessions.report()
+            except StoreError as error:
+                self._outage.failed(error)
+            else:
+                self._outage.recovered()
+                self._publish(json.dumps(report, ensure_ascii=False))

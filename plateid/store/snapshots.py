@@ -9,11 +9,10 @@ import cv2
 from plateid.backoff import Backoff, Outage
 from plateid.config.storage import RetentionConfig, SnapshotPolicy, SnapshotsConfig
 from plateid.core.drawing import encode_jpeg
-from plateid.core.geometry import scaled
+from plateid.core.geometry import centre, expanded, scaled
 from plateid.core.health import SnapshotHealth
-from plateid.core.records import BestFrame, Image, LazyImage, PlateEvent, Snapshot
+from plateid.core.records import BestFrame, Box, Image, LazyImage, PlateEvent, Snapshot
 from plateid.errors import StoreError
-from plateid.store.blur import vehicle_only, without_plates
 from plateid.store.chore import Chore
 from plateid.store.snapshot_files import HIDDEN_JPG, SWEEP_S, SnapshotFiles, SnapshotSweep
 
@@ -21,6 +20,13 @@ MAX_BYTES = 500_000
 """Maximum size of a JPEG, bytes: brokers refuse larger messages. A street at 1280 px has 100 kB."""
 SHRINK = 0.75
 """Factor by which a larger image is scaled until its JPEG is small enough."""
+PLATE_MARGIN = 0.1, 0.3
+"""Margins that are hidden around a plate, in box widths and heights: a box may cut characters."""
+VEHICLE = 2.5, 3.0, 1.0
+"""Extent of a vehicle from the centre of its plate to each side, up and down, in plate widths."""
+CELLS = 32
+"""Resolution of the blurred area, in cells per image width; a face in a street is smaller than one
+cell."""
 
 
 class Snapshots:
@@ -137,3 +143,34 @@ def encoded(image: Image, quality: int) -> bytes:
     while len(jpeg := encode_jpeg(image, quality)) > MAX_BYTES:
         image = cv2.resize(image, None, fx=SHRINK, fy=SHRINK, interpolation=cv2.INTER_AREA)
     return jpeg
+
+
+def without_plates(image: Image, plates: Iterable[Box]) -> Image:
+    """Returns a copy with the mean colour in each box: blurred characters could be guessed."""
+    copy = image.copy()
+    x, y = PLATE_MARGIN
+    for plate in plates:
+        x1, y1, x2, y2 = _within(image, expanded(plate, x=x, y=y))
+        if x1 < x2 and y1 < y2:
+            copy[y1:y2, x1:x2] = cv2.mean(image[y1:y2, x1:x2])[:3]
+    return copy
+
+
+def vehicle_only(image: Image, plate: Box) -> Image:
+    """Returns a copy that is blurred outside the estimated extent of the plate's vehicle."""
+    height, width = image.shape[:2]
+    rows = max(1, round(CELLS * height / width))
+    cells = cv2.resize(image, (CELLS, rows), interpolation=cv2.INTER_AREA)
+    copy: Image = cv2.resize(cells, (width, height), interpolation=cv2.INTER_LINEAR)
+    x, y = centre(plate)
+    aside, up, down = ((plate[2] - plate[0]) * reach for reach in VEHICLE)
+    x1, y1, x2, y2 = _within(image, (x - aside, y - up, x + aside, y + down))
+    copy[y1:y2, x1:x2] = image[y1:y2, x1:x2]
+    return copy
+
+
+def _within(image: Image, box: Box) -> tuple[int, int, int, int]:
+    """Returns the pixels that a box touches, possibly none."""
+    height, width = image.shape[:2]
+    x1, y1, x2, y2 = box
+    return max(0, int(x1)), max(0, int(y1)), min(width, int(x2) + 1), min(height, int(y2) + 1)

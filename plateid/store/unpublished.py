@@ -8,7 +8,7 @@ from pathlib import Path
 from plateid.backoff import Backoff, Outage
 from plateid.core.records import rfc3339
 from plateid.errors import StoreError
-from plateid.store.label_file import LabelFile
+from plateid.store.side_file import LabelFile
 
 HOUR = len("2026-11-24T12")
 """Length of an RFC 3339 time up to its hour."""

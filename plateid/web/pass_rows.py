@@ -7,9 +7,8 @@ from typing import Any
 
 from plateid.core.records import Box
 from plateid.errors import StoreError
-from plateid.store.corrections import Correction
 from plateid.store.event_images import snapshot_file
-from plateid.store.history import History
+from plateid.store.history import Correction, History
 from plateid.store.search import find
 from plateid.store.search_query import Query
 from plateid.web.live import RECENT

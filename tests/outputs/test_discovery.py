@@ -5,7 +5,7 @@ import signal
 from contextlib import closing
 from typing import Any
 
-from plateid.outputs import discovery, old_topics
+from plateid.outputs import discovery
 from plateid.store.event_store import EventStore
 from tests.outputs.test_homeassistant import VALIDATOR
 from tests.support.broken_disk import full_disk
@@ -200,7 +200,7 @@ def test_topics_of_a_renamed_device_are_deleted_once_the_broker_answers(store, b
 
 
 def test_full_disk_delays_the_deletion_of_old_topics(store, broker, *, publish, monkeypatch):
-    monkeypatch.setattr(old_topics, "BACKOFF", QUICK)
+    monkeypatch.setattr(discovery, "BACKOFF", QUICK)
     broker.start()
     publish_plates(store, broker, publish, name="old")
     with full_disk():

@@ -3,7 +3,7 @@ import pytest
 
 from plateid.core.geometry import expanded
 from plateid.core.records import Image
-from plateid.store.blur import CELLS, vehicle_only, without_plates
+from plateid.store.snapshots import CELLS, vehicle_only, without_plates
 
 PLATE = (300.0, 200.0, 380.0, 220.0)
 

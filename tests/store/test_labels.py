@@ -10,9 +10,9 @@ from plateid.core.lists import ListEntry
 from plateid.core.records import ListMatch, Snapshot
 from plateid.errors import StoreError
 from plateid.store.label_export import training_files
-from plateid.store.label_file import LabelFile
 from plateid.store.labels import Label, Labels
 from plateid.store.purge import Purge
+from plateid.store.side_file import LabelFile
 from plateid.store.snapshot_files import SnapshotFiles
 from tests.support.histories import deliver_all, retention
 from tests.support.samples import NOON, SEEN, event

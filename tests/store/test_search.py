@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from plateid.core.lists import FOLDED, distance
 from plateid.core.records import ListMatch
 from plateid.store import search
-from plateid.store.corrections import CORRECTED_TO, CORRECTIONS, Correction
 from plateid.store.event_store import EventStore
-from plateid.store.history import History, SlowQueryError
+from plateid.store.history import CORRECTED_TO, CORRECTIONS, Correction, History, SlowQueryError
 from plateid.store.labels import Label, Labels
 from plateid.store.purge import Purge
 from plateid.store.search import count, find, find_all, find_pass, neighbours

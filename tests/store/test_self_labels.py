@@ -9,9 +9,9 @@ import pytest
 
 from plateid.config.storage import PrivacyConfig
 from plateid.core.records import PlateCrop
-from plateid.store.label_file import LabelFile
 from plateid.store.purge import Purge
 from plateid.store.self_labels import SelfLabels, self_label_files
+from plateid.store.side_file import LabelFile
 from tests.support.histories import deliver_all, id_at, retention
 from tests.support.samples import SEEN, event
 from train.dataset.formats import read_labels

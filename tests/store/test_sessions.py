@@ -12,10 +12,9 @@ from plateid.config.service import OccupancyConfig
 from plateid.config.storage import PrivacyConfig
 from plateid.core.records import Direction, ListMatch, PlateEvent
 from plateid.errors import StoreError
-from plateid.store.occupancy import Occupancy
 from plateid.store.privacy import Privacy
 from plateid.store.purge import Purge
-from plateid.store.sessions import Sessions
+from plateid.store.sessions import Occupancy, Sessions
 from tests.support.broken_disk import full_disk
 from tests.support.histories import files_with, retention
 from tests.support.samples import NOON, event

@@ -19,7 +19,6 @@ from plateid.store.backlog import Backlog
 from plateid.store.event_store import EventStore
 from plateid.store.outbox import Outbox
 from plateid.store.schema import MQTT
-from plateid.store.storage_health import storage_health
 from plateid.web.site import Hooks
 
 Logs = list[MutableMapping[str, Any]]
@@ -104,11 +103,10 @@ def make_health(
         camera: CameraHealth(online=True, frames=10, dropped=1, skipped=2, unpublished=3)
         for camera in cameras
     }
-    backlog = Backlog(store) if backlog is None else backlog
-    outbox = outbox or outbox_of(store)
+    outbox = outbox or outbox_of(store if backlog is None else backlog)
 
     def device_health() -> DeviceHealth:
-        storage = storage_health(backlog, outbox)
+        storage = outbox.storage_health()
         return DeviceHealth(states, storage, clock_synced, listed=tuple(listed))
 
     return HealthReporter(device_health, bundle="tiny")
