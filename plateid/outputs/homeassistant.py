@@ -58,42 +58,35 @@ def discovery_payload(
 def _of_camera(device: MqttDevice, camera: str) -> dict[str, Component]:
     """Events stay available while a camera is offline: its last event may come later."""
     event, last, status = (device.topic(camera, name) for name in ("event", "last", "status"))
+    types, image = ["plate_seen", "plate_left"], device.topic(camera, "snapshot")
     return {
-        "event": {
-            "p": "event",
-            "name": f"{camera} plate",
-            "state_topic": event,
-            "event_types": ["plate_seen", "plate_left"],
-            "icon": "mdi:car",
-        },
-        "last": {
-            "p": "sensor",
-            "name": f"{camera} last plate",
-            "state_topic": last,
-            "value_template": "{{ value_json.plate }}",
-            "json_attributes_topic": last,
-            "force_update": True,  # the same vehicle twice is two changes
-            "icon": "mdi:card-text-outline",
-        },
+        "event": _part("event", f"{camera} plate", event, event_types=types, icon="mdi:car"),
+        "last": _part(
+            "sensor",
+            f"{camera} last plate",
+            last,
+            value_template="{{ value_json.plate }}",
+            json_attributes_topic=last,
+            force_update=True,  # the same vehicle twice is two changes
+            icon="mdi:card-text-outline",
+        ),
         "snapshot": {
             "p": "image",
             "name": f"{camera} snapshot",
-            "image_topic": device.topic(camera, "snapshot"),
+            "image_topic": image,
             "content_type": "image/jpeg",
         },
-        "online": {
-            "p": "binary_sensor",
-            "name": f"{camera} camera",
-            "entity_category": "diagnostic",
-            "device_class": "connectivity",
-            "state_topic": status,
-            "payload_on": "online",
-            "payload_off": "offline",
-        },
+        "online": _diagnostic(
+            f"{camera} camera",
+            status,
+            device_class="connectivity",
+            payload_on="online",
+            payload_off="offline",
+        ),
         "reads": _measurement(
             device,
             f"{camera} reads per minute",
-            f"{{{{ value_json.cameras['{camera}'].reads_per_minute }}}}",
+            f"cameras['{camera}'].reads_per_minute",
             unit_of_measurement="1/min",
             availability=[{"topic": device.topic("status")}, {"topic": status}],
             icon="mdi:counter",
@@ -102,97 +95,69 @@ def _of_camera(device: MqttDevice, camera: str) -> dict[str, Component]:
 
 
 def _of_device(device: MqttDevice) -> dict[str, Component]:
-    topic, counts = device.topic("occupancy"), {"inside": "vehicles inside", "free": "free places"}
-    shown = [*(["inside"] * device.occupancy), *(["free"] * device.capacity)]
+    inside, health, disk = map(device.topic, ("occupancy", "health", "disk"))
+    counts = {"inside": "vehicles inside"} if device.occupancy else {}
+    counts |= {"free": "free places"} if device.capacity else {}
+    look = {"state_class": "measurement", "icon": "mdi:parking"}
+    clock = "{{ {true: 'OFF', false: 'ON'}.get(value_json.clock_synced) }}"
     return {
-        key: {
-            "p": "sensor",
-            "name": counts[key],
-            "state_class": "measurement",
-            "state_topic": topic,
-            "value_template": f"{{{{ value_json.{key} }}}}",
-            "icon": "mdi:parking",
-        }
-        for key in shown
+        key: _part("sensor", name, inside, value_template=f"{{{{ value_json.{key} }}}}", **look)
+        for key, name in counts.items()
     } | {
         "outbox": _measurement(
             device,
             "outbox",
-            "{{ value_json.outbox.events }}",
+            "outbox.events",
             unit_of_measurement="events",
-            json_attributes_topic=device.topic("health"),
+            json_attributes_topic=health,
             json_attributes_template="{{ value_json.outbox | tojson }}",
             icon="mdi:tray-full",
         ),
-        "clock": {
-            "p": "binary_sensor",
-            "name": "clock",
-            "entity_category": "diagnostic",
-            "device_class": "problem",
-            "state_topic": device.topic("health"),
-            "value_template": "{{ {true: 'OFF', false: 'ON'}.get(value_json.clock_synced) }}",
-        },
-        "store": {
-            "p": "binary_sensor",
-            "name": "disk",
-            "entity_category": "diagnostic",
-            "device_class": "problem",
-            "state_topic": device.topic("disk"),
-            "payload_on": "failed",
-            "payload_off": "ok",
-        },
+        "clock": _diagnostic("clock", health, device_class="problem", value_template=clock),
+        "store": _diagnostic(
+            "disk", disk, device_class="problem", payload_on="failed", payload_off="ok"
+        ),
         "disk": _measurement(
-            device,
-            "disk free",
-            "{{ value_json.disk_free_mb }}",
-            device_class="data_size",
-            unit_of_measurement="MB",
+            device, "disk free", "disk_free_mb", device_class="data_size", unit_of_measurement="MB"
         ),
         "temperature": _measurement(
             device,
             "temperature",
-            "{{ value_json.temperature_c }}",
+            "temperature_c",
             device_class="temperature",
             unit_of_measurement="°C",
         ),
     }
 
 
-def _measurement(device: MqttDevice, name: str, template: str, **settings: Any) -> Component:
+def _part(platform: str, name: str, topic: str, **settings: Any) -> Component:
+    return {"p": platform, "name": name, "state_topic": topic, **settings}
+
+
+def _diagnostic(name: str, topic: str, **settings: Any) -> Component:
+    return _part("binary_sensor", name, topic, entity_category="diagnostic", **settings)
+
+
+def _measurement(device: MqttDevice, name: str, value: str, **settings: Any) -> Component:
     """Returns a diagnostic sensor with a number of the health report."""
-    return {
-        "p": "sensor",
-        "name": name,
-        "entity_category": "diagnostic",
-        "state_class": "measurement",
-        "state_topic": device.topic("health"),
-        "value_template": template,
-        **settings,
-    }
+    settings |= {"entity_category": "diagnostic", "state_class": "measurement"}
+    template = f"{{{{ value_json.{value} }}}}"
+    return _part("sensor", name, device.topic("health"), value_template=template, **settings)
 
 
 def _last_seen(device: MqttDevice, name: str) -> Component:
     """Uses the health report, since Home Assistant forgets states when it restarts."""
-    return {
-        "p": "sensor",
-        "name": f"{name} last seen",
-        "device_class": "timestamp",
-        "state_topic": device.topic("health"),
-        "value_template": f"{{{{ value_json.last_seen[{json.dumps(name, ensure_ascii=False)}] }}}}",
-        "icon": "mdi:car-clock",
-    }
+    template = f"{{{{ value_json.last_seen[{json.dumps(name, ensure_ascii=False)}] }}}}"
+    look = {"device_class": "timestamp", "icon": "mdi:car-clock", "value_template": template}
+    return _part("sensor", f"{name} last seen", device.topic("health"), **look)
 
 
 def _presence(device: MqttDevice, name: str) -> Component:
     """Says whether a vehicle of a list entry is inside."""
     quoted = json.dumps(name, ensure_ascii=False)
-    return {
-        "p": "binary_sensor",
-        "name": f"{name} inside",
-        "device_class": "presence",
-        "state_topic": device.topic("occupancy"),
-        "value_template": f"{{{{ 'ON' if {quoted} in value_json.listed else 'OFF' }}}}",
-    }
+    template = f"{{{{ 'ON' if {quoted} in value_json.listed else 'OFF' }}}}"
+    look = {"device_class": "presence", "value_template": template}
+    return _part("binary_sensor", f"{name} inside", device.topic("occupancy"), **look)
 
 
 def _complete(device: MqttDevice, unique_id: str, part: Component) -> Component:
