@@ -85,7 +85,10 @@ def parse_tables(text: str, source: object) -> tuple[Format, ...]:
     except (ValueError, RecursionError) as error:
         raise ConfigError(source, error) from error
     file = _File(source, text)
-    return tuple(entry for code, table in tables.items() for entry in _country(file, code, table))
+    for code in tables:
+        if code not in COUNTRIES:
+            raise file.error(code, "is not a country's code: ISO 3166-1, two lower-case letters")
+    return tuple(entry for code, table in tables.items() for entry in _series(file, code, table))
 
 
 @dataclass(frozen=True)
@@ -106,12 +109,6 @@ class _File:
         """Returns where a line begins with a name after `start`; `start` if none does."""
         line = re.compile(rf"^[ \t]*\[?[ \t]*{re.escape(name)}\b", re.MULTILINE)
         return match.start() if (match := line.search(self.text, start)) else start
-
-
-def _country(file: _File, code: str, table: object) -> Iterator[Format]:
-    if code not in COUNTRIES:
-        raise file.error(code, "is not a country's code: ISO 3166-1, two lower-case letters")
-    yield from _series(file, code, table)
 
 
 def _series(file: _File, name: str, table: object) -> Iterator[Format]:

@@ -108,7 +108,8 @@ class Formats:
         weight = {code: by_chance * share for code, share in self._expectations.items()}
         for table, probability in issued.items():
             weight[table[:2]] += probability * self._factor(table) / self._parts(table[:2])
-        weight = {code: share * _fleet(code) for code, share in weight.items()}
+        fleets = {code: n for n, codes in FLEETS.items() for code in codes.split()}
+        weight = {code: share * fleets.get(code, 1) for code, share in weight.items()}
         best = max(expected, key=lambda code: weight[code])
         return Region(best, weight[best] / math.fsum(weight.values()))
 
@@ -183,10 +184,6 @@ class Formats:
         for entry in self.entries:
             groups[entry.shape].append(entry)
         return groups
-
-
-def _fleet(code: str) -> int:
-    return next((weight for weight, codes in FLEETS.items() if code in codes), 1)
 
 
 def _region(table: str) -> str:

@@ -64,7 +64,9 @@ class Fusion:
         self.reads += 1
         if not (text := best_text(read.probabilities)):
             return
-        self._count(text)
+        self._texts[text] += 1
+        if len(self._texts) > 2 * MAX_TEXTS:
+            self._texts = Counter(dict(self._texts.most_common(MAX_TEXTS)))
         positions = read.probabilities
         if not self._keep_blanks:
             positions = positions[positions.argmax(axis=1) != BLANK]
@@ -89,11 +91,6 @@ class Fusion:
         if not edits:
             return self._texts[text]
         return sum(n for other, n in self._texts.items() if edit_distance(other, text) <= edits)
-
-    def _count(self, text: str) -> None:
-        self._texts[text] += 1
-        if len(self._texts) > 2 * MAX_TEXTS:
-            self._texts = Counter(dict(self._texts.most_common(MAX_TEXTS)))
 
     def _merged(self, logs: Logs, positions: Positions, absent_logs: Logs, weight: float) -> Logs:
         if not self._weight:

@@ -127,17 +127,11 @@ def distance(a: str, b: str, *, at_most: float = float("inf")) -> float:
     for i, left in enumerate(a, 1):
         diagonal, row[0] = row[0], float(i)
         for j, right in enumerate(b, 1):
-            substituted = diagonal + _substitution_cost(left, right)
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, substituted)
+            cost = CONFUSABLE_COST if (left, right) in CONFUSABLE else float(left != right)
+            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + cost)
         if min(row) > at_most:
             return float("inf")
     return row[-1]
-
-
-def _substitution_cost(left: str, right: str) -> float:
-    if left == right:
-        return 0.0
-    return CONFUSABLE_COST if (left, right) in CONFUSABLE else 1.0
 
 
 def compact(text: str) -> str:

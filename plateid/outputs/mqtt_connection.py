@@ -128,7 +128,7 @@ class MqttConnection:
         self._client.on_disconnect = self._on_disconnect
         self._client.on_publish = self._on_publish
         self._client.on_subscribe = self._on_subscribe
-        self._client.on_message = self._on_message
+        self._client.on_message = lambda _, __, message: self._messages.append(message)
         self._client.on_log = self._on_log
 
     def _connect(self, config: MqttConfig, *, properties: Properties | None) -> None:
@@ -211,9 +211,6 @@ class MqttConnection:
             if reason.is_failure:
                 log.warning("broker refuses subscription", reason=str(reason))
 
-    def _on_message(self, _: Any, __: Any, message: mqtt.MQTTMessage) -> None:
-        self._messages.append(message)
-
 
 def newest_protocol(config: MqttConfig, client_id: str, pipe: SelfPipe) -> MQTTProtocolVersion:
     """Returns MQTT 5, or 3.1.1 if the broker does not support it; connects once to find out.
@@ -238,11 +235,6 @@ def _limits() -> Properties:
     return properties
 
 
-def _disable_nagle(_client: mqtt.Client, _data: object, connection: Any) -> None:
-    """Disables Nagle's algorithm, which would delay an event by 40 ms after a snapshot."""
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
 def _client(
     config: MqttConfig, client_id: str, will_topic: str | None, protocol: MQTTProtocolVersion
 ) -> mqtt.Client:
@@ -251,7 +243,10 @@ def _client(
     )
     client.connect_timeout = CONNECT_TIMEOUT_S
     client.max_inflight_messages = 0  # no limit in paho: the caller observes `window`
-    client.on_socket_open = _disable_nagle
+    # Nagle's algorithm would delay an event by 40 ms after a snapshot.
+    client.on_socket_open = lambda _, __, sock: sock.setsockopt(
+        socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+    )
     # `_wait` reads before it writes: a failed write would hide the reason that the broker gave.
     client.on_socket_register_write = lambda *_: None
     client.username_pw_set(config.username, read_password(config))

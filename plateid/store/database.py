@@ -32,12 +32,7 @@ TABLES = tuple(text.encode() for text in STATEMENTS if text.startswith("CREATE T
 """Texts that only a store holds."""
 CHECK_S = 2.0
 """Longest time of the check at the start, seconds: a large store is not read completely."""
-CHECKS = (
-    "quick_check(1)",
-    "integrity_check(output)",
-    "integrity_check(delivery)",
-    "integrity_check(1)",
-)
+CHECKS = "quick_check(1)", *(f"integrity_check({what})" for what in ("output", "delivery", "1"))
 """The checks, those of what the outputs need first; the last one is slow for a long history."""
 STEPS = 1000
 """Number of SQLite instructions between two looks at the clock."""

@@ -70,22 +70,15 @@ def _format(text: str) -> str:
 
 def _task(event: dict[str, Any], lists: Lists, formats: Counter[str]) -> LabelTask:
     agreeing = event["agreeing_reads"] / max(1, event["reads"])
+    nearest = min((apart for apart, _ in lists.near(event["plate"])), default=0.0)
     labels = formats[_format(event["plate"])]
     reasons = [
         (1 - event["confidence"], "low confidence"),
         (0.8 * (1 - agreeing), "frames disagree"),
         (0.5 if event["region"] is None else 0.0, "no country issues it"),
         (0.6 if event["list"] and event["list"]["distance"] else 0.0, "listed, but not exactly"),
-        (
-            0.7 if event["list"] is None and _is_near(event["plate"], lists) else 0.0,
-            "nearly listed",
-        ),
+        (0.7 if event["list"] is None and nearest > 0 else 0.0, "nearly listed"),
         (NEW_FORMAT if formats and not labels else 0.0, "first label of this format"),
     ]
     usefulness, why = max(reasons)
     return LabelTask(event, usefulness * (1 + 1 / math.sqrt(1 + labels)) / 2, why)
-
-
-def _is_near(plate: str, lists: Lists) -> bool:
-    """Returns whether an entry is near the plate, but is not the plate."""
-    return min((apart for apart, _ in lists.near(plate)), default=0) > 0

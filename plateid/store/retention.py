@@ -110,18 +110,14 @@ class Retention:
             raise failure
 
     def _next_events(self, reached: int, old: int, young: tuple[str, str]) -> list[tuple[int, str]]:
-        """Returns position and id of the next events to delete."""
+        """Returns position and id of the next events to delete; in a full file, however young."""
         with self._store.locked() as db:
-            full = self._is_full(db)
+            pragmas = ("page_count", "freelist_count", "page_size")
+            pages, free, size = (_number(db, f"PRAGMA {name}") for name in pragmas)
+            full = (pages - free) * size > self._config.events_mb * 1e6
             last = _number(db, "SELECT coalesce(max(position), 0) FROM event") if full else old
             stay = ("", "") if full else young
             return db.execute(OLD, (reached, last, *stay, BATCH)).fetchall()
-
-    def _is_full(self, db: sqlite3.Connection) -> bool:
-        """Returns whether the file is too large: then the oldest events go, however young."""
-        pragmas = ("page_count", "freelist_count", "page_size")
-        pages, free, size = (_number(db, f"PRAGMA {name}") for name in pragmas)
-        return (pages - free) * size > self._config.events_mb * 1e6
 
     def _last_old(self, not_before: str) -> int:
         """Returns the position of the last old event; 0 if there is none."""

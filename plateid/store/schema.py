@@ -33,26 +33,18 @@ PARTS = (
 """SQL that gives the part of a plate from each of its characters on."""
 STATEMENTS = (
     """CREATE TABLE device (
-        instance TEXT NOT NULL,
-        last_seq INTEGER NOT NULL,
-        privacy_policy TEXT NOT NULL,
-        old_policy_up_to INTEGER NOT NULL
+        instance TEXT NOT NULL, last_seq INTEGER NOT NULL,
+        privacy_policy TEXT NOT NULL, old_policy_up_to INTEGER NOT NULL
     ) STRICT""",
     "INSERT INTO device VALUES (lower(hex(randomblob(4))), 0, '', 0)",
     """CREATE TABLE event (
         position INTEGER PRIMARY KEY,
-        id TEXT NOT NULL UNIQUE,
-        pass_id TEXT NOT NULL,
-        event_type TEXT NOT NULL,
-        camera TEXT NOT NULL,
-        plate TEXT NOT NULL,
+        id TEXT NOT NULL UNIQUE, pass_id TEXT NOT NULL,
+        event_type TEXT NOT NULL, camera TEXT NOT NULL, plate TEXT NOT NULL,
         plate_form TEXT NOT NULL DEFAULT 'plain'
             CHECK (plate_form IN ('plain', 'hashed', 'dropped')),
-        confidence REAL NOT NULL,
-        first_seen TEXT NOT NULL,
-        list_kind TEXT,
-        clock_set INTEGER NOT NULL,
-        policy_applied INTEGER NOT NULL DEFAULT 0,
+        confidence REAL NOT NULL, first_seen TEXT NOT NULL, list_kind TEXT,
+        clock_set INTEGER NOT NULL, policy_applied INTEGER NOT NULL DEFAULT 0,
         payload TEXT NOT NULL
     ) STRICT""",
     # each output, and the events that it has not acknowledged
@@ -60,9 +52,7 @@ STATEMENTS = (
     """CREATE TABLE delivery (
         output TEXT NOT NULL REFERENCES output (name) ON DELETE CASCADE,
         position INTEGER NOT NULL REFERENCES event (position) ON DELETE CASCADE,
-        sent INTEGER NOT NULL DEFAULT 0,
-        queued_at REAL,
-        PRIMARY KEY (output, position)
+        sent INTEGER NOT NULL DEFAULT 0, queued_at REAL, PRIMARY KEY (output, position)
     ) STRICT, WITHOUT ROWID""",
     "CREATE INDEX delivery_position ON delivery (position)",
     "CREATE INDEX delivery_queued_at ON delivery (output, queued_at)",
@@ -91,8 +81,7 @@ STATEMENTS = (
     "CREATE INDEX event_list ON event (list_kind, first_seen) WHERE list_kind IS NOT NULL",
     # each plain plate once
     f"""CREATE TABLE plate (
-        plate TEXT PRIMARY KEY,
-        folded TEXT NOT NULL AS ({FOLDED}) VIRTUAL
+        plate TEXT PRIMARY KEY, folded TEXT NOT NULL AS ({FOLDED}) VIRTUAL
     ) STRICT, WITHOUT ROWID""",
     "CREATE INDEX plate_folded ON plate (folded)",
     """CREATE TRIGGER plate_added AFTER INSERT ON event WHEN NEW.plate_form = 'plain' BEGIN
@@ -100,20 +89,16 @@ STATEMENTS = (
     END""",
     """CREATE TRIGGER plate_changed AFTER UPDATE OF plate, plate_form ON event BEGIN
         INSERT OR IGNORE INTO plate SELECT NEW.plate WHERE NEW.plate_form = 'plain';
-        DELETE FROM plate WHERE plate = OLD.plate
-        AND NOT EXISTS
+        DELETE FROM plate WHERE plate = OLD.plate AND NOT EXISTS
             (SELECT 1 FROM event WHERE plate = OLD.plate AND plate_form = 'plain');
     END""",
     """CREATE TRIGGER plate_removed AFTER DELETE ON event BEGIN
-        DELETE FROM plate WHERE plate = OLD.plate
-        AND NOT EXISTS
+        DELETE FROM plate WHERE plate = OLD.plate AND NOT EXISTS
             (SELECT 1 FROM event WHERE plate = OLD.plate AND plate_form = 'plain');
     END""",
     # the parts of each plain plate, for patterns such as *8SP*
     """CREATE TABLE part (
-        part TEXT NOT NULL,
-        plate TEXT NOT NULL,
-        PRIMARY KEY (part, plate)
+        part TEXT NOT NULL, plate TEXT NOT NULL, PRIMARY KEY (part, plate)
     ) STRICT, WITHOUT ROWID""",
     f"""CREATE TRIGGER part_added AFTER INSERT ON plate BEGIN
         INSERT OR IGNORE INTO part {PARTS} WHERE plate = NEW.plate;

@@ -14,26 +14,19 @@ BUSY_S = 2.0
 """Longest wait for another process, seconds."""
 LAYOUT = """
     CREATE TABLE IF NOT EXISTS label (
-        id TEXT PRIMARY KEY,
-        verdict TEXT NOT NULL,
-        text TEXT NOT NULL,
+        id TEXT PRIMARY KEY, verdict TEXT NOT NULL, text TEXT NOT NULL,
         x1 REAL NOT NULL, y1 REAL NOT NULL, x2 REAL NOT NULL, y2 REAL NOT NULL,
         labelled_at REAL NOT NULL
     ) STRICT;
     CREATE TABLE IF NOT EXISTS unpublished (
-        hour TEXT NOT NULL,
-        camera TEXT NOT NULL,
-        passes INTEGER NOT NULL,
+        hour TEXT NOT NULL, camera TEXT NOT NULL, passes INTEGER NOT NULL,
         PRIMARY KEY (hour, camera)
     ) STRICT;
     CREATE TABLE IF NOT EXISTS self_label (
         number INTEGER PRIMARY KEY,
-        id TEXT NOT NULL,
-        text TEXT NOT NULL,
-        confidence REAL NOT NULL,
+        id TEXT NOT NULL, text TEXT NOT NULL, confidence REAL NOT NULL,
         x1 REAL NOT NULL, y1 REAL NOT NULL, x2 REAL NOT NULL, y2 REAL NOT NULL,
-        sharpness REAL NOT NULL,
-        jpeg BLOB NOT NULL
+        sharpness REAL NOT NULL, jpeg BLOB NOT NULL
     ) STRICT"""
 """Tables; `id` is that of an event, `hour` is the start of an RFC 3339 time."""
 GONE = tuple(

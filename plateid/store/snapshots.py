@@ -81,7 +81,9 @@ class Snapshots:
         """
         shown = self._shown[event.list is not None]
         if frame is None or shown == "off":
-            snapshot = self._earlier(event, shown)
+            with self._lock:  # not if the plate is now listed differently
+                before, snapshot = self._of_pass.get(event.pass_id, ("off", None))
+            snapshot = snapshot if shown == before else None
         else:
             jpeg = encoded(self._image(frame, shown), self._config.quality)
             self._publish(event.camera, jpeg)
@@ -101,12 +103,6 @@ class Snapshots:
         held = self._sweep.held_bytes
         mb = None if held is None else round(held / 1e6, 1)
         return SnapshotHealth(mb, self._written, self._sweep.deleted, self._lost)
-
-    def _earlier(self, event: PlateEvent, shown: SnapshotPolicy) -> Snapshot | None:
-        """Returns the snapshot of the pass, unless the plate is now listed differently."""
-        with self._lock:
-            before, snapshot = self._of_pass.get(event.pass_id, ("off", None))
-        return snapshot if shown == before else None
 
     def _image(self, frame: BestFrame, shown: SnapshotPolicy) -> Image:
         image = frame.image

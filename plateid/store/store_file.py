@@ -114,7 +114,9 @@ class StoreFile:
     def locked(self, *, writes: bool = False) -> Iterator[sqlite3.Connection]:
         """Gives the connection, which no other thread of this process uses meanwhile."""
         with self._lock:
-            self._check_pause(writes=writes)
+            is_missing = self._db is None or (writes and self._is_read_only)
+            if is_missing and time.monotonic() < self._retry_at:
+                raise DiskError(self.path, self._reason)
             started = time.monotonic()
             try:
                 with self._errors():
@@ -261,12 +263,6 @@ class StoreFile:
             raise store_error(self.path, failure) from failure
         self.replaced += 1
         log.error("event store corrupt, a new one is made", reason=str(error), **done)
-
-    def _check_pause(self, *, writes: bool) -> None:
-        """Raises DiskError while it is too early to open the file again."""
-        is_missing = self._db is None or (writes and self._is_read_only)
-        if is_missing and time.monotonic() < self._retry_at:
-            raise DiskError(self.path, self._reason)
 
     def _pause(self, reason: str, lasted_s: float, *, writes: bool) -> None:
         """Lets a later call open the file again; until then, it can be read if it could before."""
