@@ -3,9 +3,13 @@
 import random
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import structlog
+
+from plateid.errors import reason_of
 
 outage_counts: Counter[str] = Counter()
 """Number of outages since the start, by what failed."""
@@ -45,6 +49,16 @@ class Outage:
     def wait_s(self) -> float:
         """Seconds until the next try; 0 if it is due, or if nothing failed."""
         return max(0.0, self._next_try - time.monotonic())
+
+    @contextmanager
+    def noted(self, kind: type[Exception]) -> Iterator[None]:
+        """Notes whether a block fails with a kind of error, which it does not raise."""
+        try:
+            yield
+        except kind as error:
+            self.failed(reason_of(error))
+        else:
+            self.recovered()
 
     def failed(self, reason: object) -> None:
         """Delays the next try; logs each reason of an outage once."""

@@ -6,15 +6,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class CameraHealth:
-    """The state of one camera.
+    """The state of one camera; `failure` says why no frames arrive.
 
-    Attributes:
-        online: Whether frames arrive.
-        frames: Frames received.
-        dropped: Frames replaced by a newer one before a worker took them.
-        skipped: Frames skipped under load because every visible pass was settled.
-        unpublished: Passes that ended without a reading good enough to publish.
-        failure: Why no frames arrive; None if they do.
+    Frames are dropped if a newer one comes before a worker takes them, and skipped under load if
+    every visible pass is settled. Unpublished passes have no reading that is good enough.
     """
 
     online: bool
@@ -27,12 +22,9 @@ class CameraHealth:
 
 @dataclass(frozen=True)
 class OutboxHealth:
-    """The state of an outbox.
+    """The state of an outbox: waiting events, the age of the oldest, and those that were dropped.
 
-    Attributes:
-        events: Events that wait for the output; None if the store cannot be read.
-        oldest_s: Age of the oldest event, seconds; None without events or if the clock was not set.
-        dropped: Events deleted from the full outbox.
+    `events` is None if the store cannot be read, `oldest_s` also if no event has a time.
     """
 
     events: int | None
@@ -51,14 +43,7 @@ class OutputHealth:
 
 @dataclass(frozen=True)
 class SnapshotHealth:
-    """The state of the snapshot files.
-
-    Attributes:
-        mb: Size on disk at the last sweep (every ten minutes), megabytes; None before the first.
-        written: Files written.
-        deleted: Files deleted because they were too old or too many.
-        lost: Snapshots that could not be written.
-    """
+    """The state of the snapshot files; `mb` is their size at the last sweep, megabytes, if any."""
 
     mb: float | None = None
     written: int = 0
@@ -70,14 +55,8 @@ class SnapshotHealth:
 class StorageHealth:
     """The state of the event store, of its MQTT outbox and of the events kept in memory.
 
-    Attributes:
-        failure: Why the store cannot be written; None if it works.
-        outbox: The events that wait for the broker.
-        unstored: Events in memory that the store has not taken yet.
-        lost: Events that an output did not get: the store failed and the memory was full.
-        stores_replaced: Corrupt store files replaced.
-        last_seen: Time of the last pass of each list entry, RFC 3339, by the entry's name.
-        disk_free_mb: Free space on the disk of the store, megabytes; None if unknown.
+    `failure` says why the store cannot be written. Unstored events are in memory only; an output
+    did not get the lost ones. `last_seen` has RFC 3339 times by the name of the list entry.
     """
 
     failure: str | None
@@ -93,15 +72,8 @@ class StorageHealth:
 class DeviceHealth:
     """The state of the device.
 
-    Attributes:
-        cameras: Cameras by name.
-        storage: The event store, its outbox, and events in memory.
-        clock_synced: Whether a time service sets the clock; None if the kernel does not say.
-        listed: Names of the list entries whose last pass is reported.
-        outputs: Outputs other than MQTT, by name.
-        outages: Number of outages, by failed component.
-        snapshots: The snapshot files.
-        broker_failure: Why the broker is not connected; None if it is.
+    `listed` are the names of list entries to report; `outputs` does not have MQTT. `clock_synced`
+    is None if the kernel does not say.
     """
 
     cameras: Mapping[str, CameraHealth]

@@ -58,12 +58,30 @@ class CropQuality:
     @property
     def hints(self) -> list[str]:
         """Sentences that say what to change."""
+        tilt, skew = abs(self.tilt), abs(self.skew)
+        is_low, is_dark = self.height < NEEDED_PX, self.brightness < DARK
+        is_aside = skew > SKEWED or (tilt > TILTED and skew > tilt / 2)
+        is_blurred, is_tilted = self.sharpness < BLURRED, tilt > TILTED
+        is_bright = self.brightness > BRIGHT or self.clipped > CLIPPED
+        size, side = f"{self.height} px high, {NEEDED_PX} px", f"skew {max(tilt, skew):.0f}°"
         hints = (
-            _size_hint(self.height, self.sharpness),
-            _angle_hint(abs(self.tilt), abs(self.skew)),
-            _light_hint(self.brightness, self.clipped),
+            (is_low, f"{size} are needed: move the camera nearer or zoom in."),
+            (
+                is_blurred and not is_low,
+                "blurred: focus, or shorten the exposure (1/500 s for traffic).",
+            ),
+            (
+                is_aside,
+                f"seen from the side ({side}): move the camera nearer to the lane, or lower.",
+            ),
+            (
+                is_tilted and not is_aside,
+                f"tilted by {tilt:.0f}°: rotate the camera until the road is level.",
+            ),
+            (is_dark, "dark: add light or raise the gain; keep the exposure short."),
+            (is_bright and not is_dark, "over-exposed: shorten the exposure or dim the light."),
         )
-        return list(filter(None, hints))
+        return [f"The plate is {hint}" for applies, hint in hints if applies]
 
 
 def measure_quality(image: LazyImage, plates: Sequence[Plate]) -> dict[str, Any] | None:
@@ -102,36 +120,6 @@ def measure_angle(crop: Image) -> tuple[float, float]:
     tilt = _strongest(degrees - 90, weights, MAX_TILT_DEG)
     lean = _strongest((degrees + 90) % 180 - 90, weights, MAX_LEAN_DEG)
     return round(tilt, 1), round(lean - tilt, 1)
-
-
-def _size_hint(height: int, crop_sharpness: float) -> str:
-    if height < NEEDED_PX:
-        return (
-            f"The plate is {height} px high, {NEEDED_PX} px are needed:"
-            " move the camera nearer or zoom in."
-        )
-    if crop_sharpness < BLURRED:
-        return "The plate is blurred: focus, or shorten the exposure (1/500 s for traffic)."
-    return ""
-
-
-def _angle_hint(tilt: float, skew: float) -> str:
-    if skew > SKEWED or (tilt > TILTED and skew > tilt / 2):
-        return (
-            f"The plate is seen from the side (skew {max(tilt, skew):.0f}°):"
-            " move the camera nearer to the lane, or lower."
-        )
-    if tilt > TILTED:
-        return f"The plate is tilted by {tilt:.0f}°: rotate the camera until the road is level."
-    return ""
-
-
-def _light_hint(brightness: float, clipped: float) -> str:
-    if brightness < DARK:
-        return "The plate is dark: add light or raise the gain; keep the exposure short."
-    if brightness > BRIGHT or clipped > CLIPPED:
-        return "The plate is over-exposed: shorten the exposure or dim the light."
-    return ""
 
 
 def _direction_histogram(crop: Image) -> Floats:

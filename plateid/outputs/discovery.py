@@ -58,7 +58,7 @@ class OldTopics:
         is_done = self._old is not None and not self._old
         if is_done or self._outage.wait_s:
             return
-        try:
+        with self._outage.noted(StoreError):
             if self._old is None:
                 known = self._store.topics()
                 self._store.set_topics(known | self._present)
@@ -68,9 +68,6 @@ class OldTopics:
             elif all(retained.is_acknowledged(topic) for topic in self._old):
                 self._store.set_topics(self._present)
                 self._old = frozenset()
-            self._outage.recovered()
-        except StoreError as error:
-            self._outage.failed(error)
 
 
 class DiscoveryPublisher:
@@ -129,11 +126,8 @@ class DiscoveryPublisher:
         due = self._due_at is not None and time.monotonic() >= self._due_at
         if self._outage.wait_s or not (due or removed):
             return False
-        try:
+        with self._outage.noted(StoreError):
             self._publish(retained) if due else self._forget_removed(retained)
-            self._outage.recovered()
-        except StoreError as error:
-            self._outage.failed(error)
         return due
 
     def _compose(self, names: Sequence[str]) -> None:

@@ -50,22 +50,14 @@ def _append(file: io.FileIO, line: str, header: str) -> None:
     """Appends a line below the last whole one: a power cut may have left a part of a line."""
     before = file.seek(0, os.SEEK_END)
     text = f"{line}\n" if before or not header else f"{header}\n{line}\n"
-    if before and _last_byte(file) != b"\n":
-        text = "\n" + text
+    if before:
+        file.seek(-1, os.SEEK_END)
+        text = text if file.read(1) == b"\n" else f"\n{text}"
+    data = text.encode()
     try:
-        _write(file, text.encode())
+        while data:  # if the disk is full in the middle, the next write fails
+            data = data[file.write(data) :]
+        os.fsync(file.fileno())
     except OSError:
         file.truncate(before)
         raise
-
-
-def _write(file: io.FileIO, data: bytes) -> None:
-    """Writes all of the data. If the disk is full in the middle, the next write fails."""
-    while data:
-        data = data[file.write(data) :]
-    os.fsync(file.fileno())
-
-
-def _last_byte(file: io.FileIO) -> bytes:
-    file.seek(-1, os.SEEK_END)
-    return file.read(1)

@@ -50,14 +50,10 @@ class Notifier:
     def _send(self, message: str) -> None:
         if not self._address:
             return
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-                manager.connect(self._address)
-                manager.send(message.encode())
-        except OSError as error:  # the manager may be restarting
-            self._outage.failed(error.strerror or error)
-        else:
-            self._outage.recovered()
+        unix = socket.AF_UNIX, socket.SOCK_DGRAM
+        with self._outage.noted(OSError), socket.socket(*unix) as manager:  # it may be restarting
+            manager.connect(self._address)
+            manager.send(message.encode())
 
 
 class Unit:

@@ -63,17 +63,14 @@ class SelfLabels:
         """Writes waiting crops. Call it periodically from one thread, after events are stored."""
         if not self._waiting or self._outage.wait_s:
             return
-        rows = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        try:
+        rows = list(self._waiting)
+        with self._outage.noted(StoreError):
             with self._file.opened() as db:
                 db.executemany(INSERT, rows)
                 limits = self._config.self_labels_max, self._config.self_labels_mb * 1e6
                 db.execute(TRIM, limits)
-        except StoreError as error:
-            self._waiting.extendleft(reversed(rows))
-            self._outage.failed(error)
-        else:
-            self._outage.recovered()
+            for _ in rows:
+                self._waiting.popleft()
 
 
 def self_label_files(store: Path) -> Iterator[tuple[str, bytes]]:

@@ -213,14 +213,8 @@ class Occupancy:
         """Notes waiting events. Call it periodically: the web UI may have corrected a session."""
         if not self._enabled:
             return
-        with self._lock:
-            try:
-                while self._waiting:
-                    self._sessions.note(self._waiting[0])
-                    self._waiting.popleft()
-                report = self._sessions.report()
-            except StoreError as error:
-                self._outage.failed(error)
-            else:
-                self._outage.recovered()
-                self._publish(json.dumps(report, ensure_ascii=False))
+        with self._lock, self._outage.noted(StoreError):
+            while self._waiting:
+                self._sessions.note(self._waiting[0])
+                self._waiting.popleft()
+            self._publish(json.dumps(self._sessions.report(), ensure_ascii=False))

@@ -38,13 +38,9 @@ class UnpublishedPasses:
         if not any(added.values()) or (early and not now):
             return
         hour = rfc3339(datetime.now(UTC))[:HOUR]
-        try:
+        with self._outage.noted(StoreError):
             with self._file.opened() as db:
                 db.executemany(ADD, [(hour, name, n) for name, n in added.items() if n])
-        except StoreError as error:
-            self._outage.failed(error)
-        else:
-            self._outage.recovered()
             self._stored, self._due_at = dict(totals), time.monotonic() + INTERVAL_S
 
     def by_hour(self, since: datetime, until: datetime, *, camera: str = "") -> dict[str, int]:
