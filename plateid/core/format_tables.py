@@ -50,12 +50,11 @@ class Format:
     """One pattern of one country, for texts of one shape.
 
     Attributes:
-        table: Name of the table: a country code, or `us.ca` for a part of a country.
+        table: A country code, or `us.ca` for a part of a country.
         shape: D for each digit of the text and L for each letter.
         size: Number of texts of this length that match the pattern.
         gaps: Numbers of characters before each gap of the displayed plate.
-        limits: Start and end of each part of the text that the shape does not decide, and the
-            strings that it may be.
+        limits: Start and end of each part that the shape does not decide, and its allowed strings.
     """
 
     table: str

@@ -47,12 +47,9 @@ MAX_LENGTH = 64
 
 @dataclass(frozen=True)
 class Formats:
-    """The plate syntax of all countries, and the regions to expect.
+    """The plate syntax of all countries, and the regions to expect, such as `us-ca`; empty: any.
 
-    Attributes:
-        entries: Every pattern of every country.
-        regions: Names of the expected regions, such as `ro` or `us-ca`; empty: any.
-        strict: Whether to reject texts that match no pattern of the expected regions.
+    `strict` rejects texts that match no pattern of these regions.
     """
 
     entries: tuple[Format, ...]

@@ -39,11 +39,7 @@ Path = list[tuple[int | None, int | None]]
 
 
 class Fusion:
-    """The fused reads of one pass, or of the crops of one image.
-
-    Attributes:
-        reads: Number of reads.
-    """
+    """The fused reads of one pass, or of the crops of one image; `reads` is their number."""
 
     def __init__(self, *, keep_blanks: bool = False) -> None:
         """Starts without reads.

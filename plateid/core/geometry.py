@@ -98,10 +98,7 @@ def clipped(box: Box, image: Image) -> Box:
 class Letterbox:
     """How an image is scaled and centred in a network's input.
 
-    Attributes:
-        scale: Input pixels per image pixel.
-        left, top: Padding in input pixels.
-        width, height: Size of the scaled image in input pixels.
+    `scale` is input pixels per image pixel. The others are input pixels: padding, scaled size.
     """
 
     scale: float

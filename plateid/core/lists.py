@@ -29,13 +29,8 @@ CONFUSABLE = frozenset(
 class ListEntry:
     """One row of a list.
 
-    Attributes:
-        plate: Upper-case letters and digits.
-        kind: The kind of list.
-        name: Name of the vehicle or its owner; by default the plate as it was written.
-        note: Free text, which the JSON API returns.
-        valid_from, valid_to: Local time of the device, inclusive; None: no limit.
-        cameras: Cameras for which the entry is valid; empty: all.
+    `name` is by default the plate as it was written; the JSON API returns the free text `note`.
+    Times are local and inclusive. Without cameras or times, there is no limit.
     """
 
     plate: str
@@ -66,12 +61,7 @@ class ListEntry:
 
 @dataclass(frozen=True)
 class Lists:
-    """All entries of a file.
-
-    Attributes:
-        entries: In the order of the file.
-        max_distance: Maximum `distance` between a plate and a matching entry.
-    """
+    """The entries of a file in order, and the maximum `distance` of a plate that matches one."""
 
     entries: tuple[ListEntry, ...] = ()
     max_distance: float = 0.5

@@ -37,16 +37,9 @@ MIN_VARIANT_SHARE = 0.001
 class Reading:
     """The text of one plate, after fusion and country syntax. `PlateEvent` has the same fields.
 
-    Attributes:
-        plate: Upper-case letters and digits. Empty when nothing is legible, or when strict syntax
-            rejects every candidate.
-        plate_raw: The most likely text before country syntax.
-        confidence: Probability that the whole text is right.
-        char_confidences: One value for each character of `plate`.
-        candidates: Best first; the first is `plate`.
-        region: None when the text matches no known syntax.
-        reads: Number of fused reads.
-        agreeing_reads: Number of reads whose own text is `plate_raw`.
+    `plate` is empty if nothing is legible, or if strict syntax rejects every candidate; `plate_raw`
+    is the most likely text before syntax, which `agreeing_reads` have as their own text.
+    `candidates` begins with `plate`. `region` is None if the text matches no known syntax.
     """
 
     plate: str

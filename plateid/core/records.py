@@ -54,10 +54,8 @@ class Frame:
     Attributes:
         camera: The camera's name, or the path of a file.
         sequence: Index of the frame among those that the source decoded; gaps are dropped frames.
-        captured_at: Aware UTC. Live source: the time of decoding. File: its start plus
-            `media_time_s`.
+        captured_at: Aware UTC: the time of decoding, or the start of the file and `media_time_s`.
         media_time_s: Position in the file in seconds; None on a live source.
-        image: The pixels.
         clock_step: How far the system clock was set forward since the start; zero for a file.
     """
 
@@ -107,12 +105,10 @@ class PlateRead:
     """The reader's output for one crop.
 
     Attributes:
-        probabilities: Shape (positions, 1 + len(CHARSET)); each row sums to 1, and column 0 is
-            "no character".
+        probabilities: Shape (positions, 1 + len(CHARSET)); rows sum to 1, column 0 is the blank.
         sharpness: Of the crop, 0 to 1; see `core.geometry.sharpness`.
         height: Height of the plate's box in pixels, without the bundle's margins.
-        margins: Space in the crop left and right of the text, in widths of the crop; 0 if the
-            reader does not say.
+        margins: Space left and right of the text, in widths of the crop; 0 if it is unknown.
     """
 
     probabilities: NDArray[np.float32]

@@ -44,10 +44,8 @@ class View:
 
     Attributes:
         roi: Region of interest for plate centres; empty: the whole image.
-        masks: Areas without plates.
         min_plate_height: Minimum height of a plate, in pixels of the full image.
-        line: A vehicle that crosses it from left to right, seen from its first point to its second,
-            goes in.
+        line: A vehicle that crosses it from left to right, seen from its first point, goes in.
         approaching: Direction of approaching vehicles; used without `line`.
         zoom: Whether the detector gets only `search_area`.
     """

@@ -36,12 +36,8 @@ class MqttPublisher(threading.Thread):
     """Publishes the events of an outbox, and the state of the device and its cameras.
 
     Only `stop` ends it. If the broker is away or refuses the connection, or if the store fails, it
-    retries for ever. Methods may be called from any thread.
-
-    Attributes:
-        failure: Why the broker is not connected; None if it is.
-        moved_at: The `time.monotonic()` of the last step or wait, for the watchdog. A thread that
-            works makes a step at least every two minutes.
+    retries for ever. Methods may be called from any thread. `failure` says why the broker is not
+    connected. `moved_at` is the `time.monotonic()` of the last step, at most two minutes ago.
     """
 
     def __init__(

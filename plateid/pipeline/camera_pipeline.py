@@ -33,12 +33,7 @@ is detected at most this much and one frame later."""
 
 
 class CameraPipeline:
-    """One camera's tracks and passes. Every method is thread-safe.
-
-    Attributes:
-        settings: The present settings.
-        skipped: Number of frames that `process_if_useful` skipped.
-    """
+    """One camera's tracks and passes; `skipped` counts skipped frames. Thread-safe."""
 
     def __init__(
         self,

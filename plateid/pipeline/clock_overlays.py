@@ -61,11 +61,7 @@ class TextHistory:
 
 
 class ClockOverlays:
-    """The clock overlays of one camera.
-
-    Attributes:
-        boxes: Where clocks were detected.
-    """
+    """The `boxes` in which one camera's clock overlays were detected."""
 
     def __init__(self) -> None:
         self.boxes: list[Box] = []

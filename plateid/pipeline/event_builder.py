@@ -25,12 +25,8 @@ class EventBuilder:
     """Builds the events of all cameras, with what the pipelines do not know.
 
     Attributes:
-        device: Name of the device.
-        model: Names of the networks.
         next_seq: Returns the sequence number of the next event.
         clock_synced: Returns whether the system clock is synchronised; None: unknown.
-        position: Returns the position of the device; None: unknown.
-        lists: Returns the lists of known plates.
         take_snapshot: Stores the snapshot of an event and returns where it is, if there is one. The
             frame is None when an earlier event of the pass had the best one. It must not be kept,
             because it holds a buffer of the decoder.

@@ -32,15 +32,12 @@ class Pass:
     """One vehicle's pass.
 
     Attributes:
-        id: Published with each event of the pass.
         first_seen, last_seen: Times of the first and the last detection, by `Frame.time`.
         clock_step: `Frame.clock_step` at the last detection.
         box: The plate's box in the best frame so far: large and sharp.
         path: Where the plate was; the steps grow with time, so that the path stays short.
         published: The last published reading; None before `plate_seen`.
-        movement: Whether the plate is stationary.
         texts: The texts that were read while the plate was stationary.
-        read_at: Time of the last read; None before the first one.
         is_read_whole: Whether the plate was read far from the border.
         read_height: Greatest height of the boxes that were read, in pixels.
         is_restored: Whether the pass comes from an event that was published before a restart.
@@ -49,7 +46,6 @@ class Pass:
         direction: The direction that was published before the restart.
         expected_way: The way that the vehicle will probably have; None if it is not clear.
         clock_synced: Whether the clock was synchronised at `first_seen`; None: unknown.
-        far_crops: Small and blurred crops, if they are kept.
     """
 
     def __init__(self, box: Box, now: datetime, *, clock_synced: bool | None = None) -> None:

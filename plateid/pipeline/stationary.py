@@ -18,11 +18,9 @@ MIN_DETECTIONS = 2
 
 
 class Movement:
-    """Where a plate is, and since when it has not moved. The anchor is the box where it stopped.
+    """Where a plate is, whether it ever `moved`, and since when it has not moved.
 
-    Attributes:
-        box: The last box.
-        moved: Whether the plate has ever moved.
+    The anchor is the box where it stopped.
     """
 
     def __init__(self, box: Box, now: datetime) -> None:

@@ -34,11 +34,7 @@ log = structlog.get_logger()
 
 
 class Traffic:
-    """The passes of one camera.
-
-    Attributes:
-        unpublished: Number of passes that ended without an event although their plate was read.
-    """
+    """The passes of one camera; `unpublished` counts those that were read but gave no event."""
 
     def __init__(
         self, settings: PipelineSettings, events: EventBuilder, sink: Callable[[PlateEvent], None]

@@ -26,9 +26,8 @@ log = structlog.get_logger()
 class Metrics(Collector):
     """All metrics of a device, in a registry of their own.
 
-    Attributes:
-        detector_s: Time of the detector per frame, seconds, by camera.
-        reader_s: Time of the reader for all plates of a frame, seconds, by camera.
+    `detector_s` is the detector's time per frame, and `reader_s` the reader's for all plates of a
+    frame, both in seconds, by camera.
     """
 
     def __init__(self, report: Callable[[], Report]) -> None:

@@ -35,12 +35,10 @@ class Backlog:
     store gets them in order. May be used from any thread.
 
     Attributes:
-        store: The store.
         failure: Why the store fails; None if it works. Events that are not on disk are sent only
             while the store fails.
         dropped: Number of events that an output did not get because the memory was full.
-        notify: Called when there are events to send, and when `failure` changes. One call ends
-            before the next begins.
+        notify: Called, never twice at a time, for events to send and when `failure` changes.
     """
 
     def __init__(self, store: EventStore, *, capacity: int = CAPACITY) -> None:

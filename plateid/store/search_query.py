@@ -40,12 +40,9 @@ class Query:
     Attributes:
         plate: A plate, or a pattern with `*` (any text) and `?` (any character).
         fuzzy: Whether to find similar plates, too: at most one edit away.
-        camera: Name of a camera.
         since, until: First and last `first_seen` (aware).
-        listed: Kind of list; `any` or `none`.
         min_confidence, max_confidence: Limits (0-1), included.
-        after: Cursor of the last row of the previous page.
-        limit: Maximum number of rows of a page.
+        after: Cursor of the last row of the previous page, which has up to `limit` rows.
     """
 
     plate: str = ""

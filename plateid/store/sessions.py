@@ -37,15 +37,11 @@ HASH = re.compile(rf"[0-9A-F]{{{HASH_DIGITS}}}")
 
 @dataclass(frozen=True)
 class Session:
-    """The stay of a vehicle.
+    """The stay of a vehicle; its id is the `pass_id` of the entry, or an id of its own.
 
-    Attributes:
-        id: `pass_id` of the entry, or an id of its own.
-        plate: The plate as `[privacy]` keeps it; empty: unknown.
-        name: Name of the list entry, if there is one.
-        camera: Camera of the entry; empty: entered by hand.
-        entered_at, left_at: RFC 3339 times; an empty `left_at` means that the vehicle is inside.
-        exit_id: `pass_id` of the exit; empty: none, or corrected by hand.
+    The plate is as `[privacy]` keeps it, empty if unknown. `camera` is empty if entered by hand.
+    Times are RFC 3339; an empty `left_at` means inside. `exit_id` is the `pass_id` of the exit, if
+    a camera saw it.
     """
 
     id: str

@@ -34,16 +34,11 @@ log = structlog.get_logger()
 
 
 class StoreFile:
-    """The file of a store.
+    """The file of a store, which counts how many corrupt files it `replaced`.
 
     Every method may be called from any thread. Methods that use the file raise StoreError if the
     file cannot be read or written. Nothing has changed then, and the store stays usable.
-
-    Attributes:
-        path: The file.
-        instance: Eight random hexadecimal digits, made with the file.
-        outputs: Names of all outputs.
-        replaced: Number of corrupt files that were replaced by a new one.
+    `instance` is eight random hexadecimal digits, made with the file.
     """
 
     def __init__(
