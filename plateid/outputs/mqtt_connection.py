@@ -235,6 +235,11 @@ def _limits() -> Properties:
     return properties
 
 
+def _disable_nagle(_client: mqtt.Client, _data: object, connection: Any) -> None:
+    """Disables Nagle's algorithm, which would delay an event by 40 ms after a snapshot."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 def _client(
     config: MqttConfig, client_id: str, will_topic: str | None, protocol: MQTTProtocolVersion
 ) -> mqtt.Client:
@@ -243,10 +248,7 @@ def _client(
     )
     client.connect_timeout = CONNECT_TIMEOUT_S
     client.max_inflight_messages = 0  # no limit in paho: the caller observes `window`
-    # Nagle's algorithm would delay an event by 40 ms after a snapshot.
-    client.on_socket_open = lambda _, __, sock: sock.setsockopt(
-        socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
-    )
+    client.on_socket_open = _disable_nagle
     # `_wait` reads before it writes: a failed write would hide the reason that the broker gave.
     client.on_socket_register_write = lambda *_: None
     client.username_pw_set(config.username, read_password(config))

@@ -15,22 +15,12 @@ MAX_SEQ = 1 << 63
 """Bound of sequence numbers: SQLite's integers have 64 bits with the sign."""
 MQTT = "mqtt"
 """The output that every store has."""
-MAX_PLATE = 24
-"""Number of characters of a plate at which a search for a part of the plate can start."""
-PART = 4
-"""Number of characters by which the store finds a plate that contains them."""
 UNSURE = 0.8
 """Confidence below which an event is in the two indexes of uncertain events."""
 FOLDED = functools.reduce(
     lambda sql, pair: f"replace({sql}, '{pair[0]}', '{pair[1]}')", CONFUSABLE_PAIRS, "plate"
 )
 """SQL that replaces confusable characters by one of them, as `core.lists.FOLDED` does."""
-PARTS = (
-    f"SELECT substr(folded, column1, {PART}), plate FROM plate"  # noqa: S608 - constants
-    f" JOIN (VALUES {', '.join(f'({place})' for place in range(1, MAX_PLATE + 1))})"
-    " ON column1 <= length(plate)"
-)
-"""SQL that gives the part of a plate from each of its characters on."""
 STATEMENTS = (
     """CREATE TABLE device (
         instance TEXT NOT NULL, last_seq INTEGER NOT NULL,
@@ -96,15 +86,5 @@ STATEMENTS = (
         DELETE FROM plate WHERE plate = OLD.plate AND NOT EXISTS
             (SELECT 1 FROM event WHERE plate = OLD.plate AND plate_form = 'plain');
     END""",
-    # the parts of each plain plate, for patterns such as *8SP*
-    """CREATE TABLE part (
-        part TEXT NOT NULL, plate TEXT NOT NULL, PRIMARY KEY (part, plate)
-    ) STRICT, WITHOUT ROWID""",
-    f"""CREATE TRIGGER part_added AFTER INSERT ON plate BEGIN
-        INSERT OR IGNORE INTO part {PARTS} WHERE plate = NEW.plate;
-    END""",
-    f"""CREATE TRIGGER part_removed BEFORE DELETE ON plate BEGIN
-        DELETE FROM part WHERE (part, plate) IN ({PARTS} WHERE plate = OLD.plate);
-    END""",  # noqa: S608 - constants
 )
 """The statements that create an empty store."""

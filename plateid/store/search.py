@@ -16,7 +16,7 @@ from plateid.core.event_csv import HEADER, event_line
 from plateid.core.lists import FOLDED, distance
 from plateid.core.records import rfc3339
 from plateid.store.history import History, passes_corrected_to
-from plateid.store.schema import PART, UNSURE
+from plateid.store.schema import UNSURE
 from plateid.store.search_query import CURSOR, MAX_PAGE, Query
 
 MAX_DISTANCE = 1.0
@@ -182,28 +182,21 @@ def _plate_condition(db: sqlite3.Connection, query: Query) -> tuple[str, dict[st
     return (among if events < FEW_EVENTS else f"+{among}"), few
 
 
-def _similar(text: str) -> tuple[str, dict[str, Any]]:
+def _similar(text: str) -> tuple[str, dict[str, str]]:
     """Finds similar plates by either half: one edit leaves one of them unchanged."""
     folded = text.translate(FOLDED)
     half = (len(folded) + 1) // 2
-    values = _range(folded[:half]) | {"tail": folded[half:][-PART:]}
     return (
         "FROM (SELECT plate FROM plate WHERE folded >= :head AND folded < :head_end"
-        " UNION SELECT plate FROM part WHERE part = :tail) WHERE is_near(plate, :plate)"
-    ), values
+        " UNION SELECT plate FROM plate INDEXED BY plate_folded"
+        " WHERE substr(folded, -length(:tail)) = :tail) WHERE is_near(plate, :plate)"
+    ), _range(folded[:half]) | {"tail": folded[half:]}
 
 
-def _matching(text: str) -> tuple[str, dict[str, Any]]:
-    """Finds plates that match a pattern by its beginning, or by the longest text in it."""
-    pieces = re.split(r"[*?]", text)
-    longest = max(pieces, key=len)
-    if longest and longest != pieces[0]:
-        select = "FROM part WHERE part >= :head AND part < :head_end"
-        values = _range(longest.translate(FOLDED)[:PART])
-    else:
-        select = "FROM plate WHERE plate >= :head AND plate < :head_end"
-        values = _range(pieces[0])
-    return f"{select} AND plate GLOB :plate", values
+def _matching(text: str) -> tuple[str, dict[str, str]]:
+    """Finds plates that match a pattern among those with its beginning."""
+    select = "FROM plate WHERE plate >= :head AND plate < :head_end AND plate GLOB :plate"
+    return select, _range(re.split(r"[*?]", text)[0])
 
 
 def _range(prefix: str) -> dict[str, str]:

@@ -20,7 +20,9 @@ MAX_PAGE = 500
 """Maximum number of rows of a page."""
 MIN_FUZZY = 4
 """Minimum length of a plate for a fuzzy search: half of a shorter text is in every plate."""
-PATTERN = re.compile(rf"[{CHARSET}*?]{{1,32}}")
+MAX_PATTERN = 32
+"""Maximum length of a plate with wildcards, and length of a hash."""
+PATTERN = re.compile(rf"[{CHARSET}*?]{{1,{MAX_PATTERN}}}")
 """A plate with wildcards."""
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d(T|$)", re.ASCII)
 """The start of a date or time."""

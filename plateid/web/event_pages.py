@@ -20,7 +20,6 @@ from plateid.store.event_images import plate_box, read_image, snapshot_file
 from plateid.store.history import History, SlowQueryError
 from plateid.store.list_csv import rows_of as list_rows
 from plateid.store.list_file import read_text
-from plateid.store.schema import MAX_PLATE
 from plateid.store.search import (
     ResultPage,
     count,
@@ -31,7 +30,7 @@ from plateid.store.search import (
     json_lines,
     neighbours,
 )
-from plateid.store.search_query import FIELDS, Query, QueryError, parse_query
+from plateid.store.search_query import FIELDS, MAX_PATTERN, Query, QueryError, parse_query
 from plateid.web.pass_rows import VEHICLE_PX, PassRow, rows_of, vehicle_box
 from plateid.web.site import Site, page, site_of
 
@@ -100,7 +99,7 @@ def _query(fields: Mapping[str, str]) -> Query:
     fields = dict(fields)
     text = compact(fields.pop("q", ""))
     if text:
-        is_whole = fields.get("fuzzy") or set(text) & set("*?") or len(text) > MAX_PLATE
+        is_whole = fields.get("fuzzy") or set(text) & set("*?") or len(text) > MAX_PATTERN - 2
         fields["plate"] = text if is_whole else f"*{text}*"
     return parse_query(fields)
 

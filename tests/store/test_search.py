@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plateid.core.lists import FOLDED, distance
+from plateid.core.lists import distance
 from plateid.core.records import ListMatch
 from plateid.store import search
 from plateid.store.event_store import EventStore
@@ -199,7 +199,7 @@ def test_wrong_field_is_named(fields, message):
         parse_query(fields)
 
 
-def test_plates_and_parts_follow_the_plain_plates_of_the_history(tmp_path):
+def test_plates_follow_the_plain_plates_of_the_history(tmp_path):
     def plates():
         with History(file).opened() as db:
             kept = db.execute("SELECT plate FROM plate ORDER BY 1").fetchall()
@@ -209,8 +209,6 @@ def test_plates_and_parts_follow_the_plain_plates_of_the_history(tmp_path):
                     "SELECT DISTINCT plate FROM event WHERE plate_form = 'plain' ORDER BY 1"
                 ).fetchall()
             )
-            parts = {(p.translate(FOLDED)[n : n + 4], p) for (p,) in kept for n in range(len(p))}
-            assert set(db.execute("SELECT part, plate FROM part").fetchall()) == parts
             return [plate for (plate,) in kept]
 
     file = tmp_path / "events.sqlite3"
