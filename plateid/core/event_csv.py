@@ -10,36 +10,25 @@ from typing import Any
 
 FORMULA = re.compile(r"[\t\r\n]|\s*[-=+@\N{MINUS SIGN}]")
 """Start of a formula in a spreadsheet, after NFKC; the name of a list entry may start with one."""
-COLUMNS = {
-    "event_type": "event_type",
-    "first_seen": "first_seen",
-    "last_seen": "last_seen",
-    "device": "device",
-    "camera": "camera",
-    "plate": "plate",
-    "plate_display": "plate_display",
-    "confidence": "confidence",
+HEADER = (
+    "event_type,first_seen,last_seen,device,camera,plate,plate_display,confidence,region,list,"
+    "list_name,list_distance,direction,dwell_s,parked,reads,agreeing_reads,lat,lon,pass_id,id"
+)
+NESTED = {
     "region": "region.code",
+    "direction": "direction.way",
+    "lat": "gps.lat",
+    "lon": "gps.lon",
     "list": "list.kind",
     "list_name": "list.name",
     "list_distance": "list.distance",
-    "direction": "direction.way",
-    "dwell_s": "dwell_s",
-    "parked": "parked",
-    "reads": "reads",
-    "agreeing_reads": "agreeing_reads",
-    "lat": "gps.lat",
-    "lon": "gps.lon",
-    "pass_id": "pass_id",
-    "id": "id",
 }
-"""The columns, each with the field of the event that it shows."""
-HEADER = ",".join(COLUMNS)
+"""The fields of an event that columns show; other columns have the name of their field."""
 
 
 def event_line(event: Mapping[str, Any]) -> str:
     """Returns the row of an event, which is given as its JSON object, without a line end."""
-    return csv_line(_field(event, path) for path in COLUMNS.values())
+    return csv_line(_field(event, NESTED.get(name, name)) for name in HEADER.split(","))
 
 
 def csv_line(cells: Iterable[object]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from plateid.config.storage import PrivacyConfig
-from plateid.core.event_csv import COLUMNS
+from plateid.core.event_csv import HEADER
 from plateid.core.records import Direction, ListMatch, OutboxEntry, Position
 from plateid.errors import OutputError
 from plateid.outputs.logfile import csv_file, jsonl_file
@@ -39,7 +39,7 @@ def test_csv_has_a_header_and_a_row_per_event(tmp_path):
     file.deliver(entry(list=match, direction=Direction("in", 90.0), gps=Position(44.4, 26.1)))
     with (tmp_path / "new" / "plates.csv").open(newline="") as stream:
         plain, listed = csv.DictReader(stream)
-    assert list(plain) == list(COLUMNS)
+    assert list(plain) == HEADER.split(",")
     found = plain["plate"], plain["region"], plain["list"], plain["lat"], plain["first_seen"]
     assert found == ("B68SPK", "ro", "", "", "2026-11-24T12:00:00.123Z")
     assert (listed["list"], listed["list_name"]) == ("allow", 'Ana "A",\nLtd')
