@@ -83,7 +83,10 @@ def street(store):
 
 
 def add_passes(store, texts, after=0):
-    """Adds a pass an hour, from `after` hours on."""
+    """Adds a pass an hour, from `after` hours on.
+
+    The ids decide the sample: random ones give one whose interval misses the truth in 4 % of runs.
+    """
     files = SnapshotFiles(store.path)
     for number, text in enumerate(texts, after):
         at_night = number % 3 == 0
@@ -91,7 +94,8 @@ def add_passes(store, texts, after=0):
         height = 14 if at_night else 40
         cv2.putText(image, text, (20, 20 + height), 0, height / 25, (230, 230, 230), 2)
         box = (18.0, 20.0, 20.0 + 5 * height, 22.0 + height)
-        made = event(number, plate=text, event_type="plate_left", box=box)
+        id_ = f"01939d2c-1a2b-7000-8000-{number:012}"
+        made = event(number, id=id_, plate=text, event_type="plate_left", box=box)
         shot = replace(
             files.add(made.id, encode_jpeg(image, 90), hidden=False), frame=image.shape[1::-1]
         )
