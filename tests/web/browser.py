@@ -56,8 +56,10 @@ def fits(browser: Chrome) -> bool:
     return browser.execute_script(script)
 
 
-def log_in(browser: Chrome, address: str, password: str) -> None:
+def log_in(browser: Chrome, address: str, password: str, user: str = "") -> None:
     browser.get(address)
+    if user:
+        browser.find_element(By.NAME, "user").send_keys(user)
     browser.find_element(By.NAME, "password").send_keys(password, Keys.ENTER)
     wait(browser, lambda: "Live" in texts(browser, "nav a"))
 

@@ -83,7 +83,7 @@ def test_first_hour_ends_with_a_published_list_hit(address, browser, street, sub
     type_into(browser, **dict.fromkeys(("password", "repeated"), "correct horse"))
     check_page(browser, "2-password")
     click(browser, "Set the password")
-    browser.get(f"{address}/start")
+    wait(browser, lambda: shows(browser, "The web UI has a password"), STEP_S)
     click(browser, "Add a camera")
     type_into(browser, name="gate", url=street.url)
     click(browser, "Test")
