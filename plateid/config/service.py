@@ -92,6 +92,12 @@ class OccupancyConfig(Section):
     exit: tuple[Name, ...] = Field(
         default=(), max_length=MAX_CAMERAS, description="Cameras at which every vehicle leaves"
     )
+    max_days: StrictInt = Field(
+        default=60,
+        ge=1,
+        le=3650,
+        description="Days after which a session ends, even if no exit was seen",
+    )
 
     @model_validator(mode="after")
     def _check_cameras(self) -> "OccupancyConfig":

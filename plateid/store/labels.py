@@ -58,6 +58,11 @@ class Labels:
         with self._file.opened() as db:
             db.execute("INSERT OR REPLACE INTO label VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
+    def remove(self, id_: str) -> None:
+        """Deletes the label of an event, if it has one."""
+        with self._file.opened() as db:
+            db.execute("DELETE FROM label WHERE id = ?", (id_,))
+
     def all(self) -> list[tuple[Label, dict[str, Any]]]:
         """Returns each label with its event, oldest first."""
         with self._file.opened() as db:

@@ -17,7 +17,7 @@ from plateid.store.labels import Labels
 from plateid.store.privacy import key_file, read_key
 from plateid.store.salvage import set_aside_files
 from plateid.store.sessions import Sessions
-from plateid.store.side_file import LabelFile
+from plateid.store.side_file import Failures, LabelFile
 from plateid.store.snapshot_files import SnapshotFiles
 
 SELECT = """
@@ -50,17 +50,20 @@ class Purge:
         self._path = path
         self._snapshots = SnapshotFiles(path)
         self._sessions = Sessions(path)
+        self._failures = Failures()
 
     def all(self) -> Purged:
         """Deletes every event."""
         self._snapshots.clear()
-        self._sessions.delete(lambda _: True)
+        with self._failures:
+            self._sessions.delete(lambda _: True)
         return self._purge("TRUE")
 
     def before(self, moment: datetime) -> Purged:
         """Deletes the events that were first seen before a moment (aware)."""
         self._snapshots.clear(before=moment.timestamp())
-        self._sessions.delete(lambda session: session.entered_at < rfc3339(moment))
+        with self._failures:
+            self._sessions.delete(lambda session: session.entered_at < rfc3339(moment))
         return self._purge("first_seen < ?", rfc3339(moment), before=moment.timestamp())
 
     def plate(self, text: str) -> Purged:
@@ -68,11 +71,14 @@ class Purge:
         plate = compact(text)
         key = read_key(key_file(self._path))
         plates = plate, key.digest(plate) if key else plate
-        self._sessions.delete(lambda s: s.plate in plates or compact(s.name) == plate)
-        AuditLog(self._path).forget(*plates)
-        with closing(EventStore(self._path, busy_s=BUSY_S)):  # sets a damaged store aside
+        with self._failures:
+            self._sessions.delete(lambda s: s.plate in plates or compact(s.name) == plate)
+        with self._failures:
+            AuditLog(self._path).forget(*plates)
+        corrected: list[str] = []
+        with self._failures, closing(EventStore(self._path, busy_s=BUSY_S)):  # mends the store
             labels = Labels(self._path).all() if LabelFile(self._path).path.exists() else []
-        corrected = [label.id for label, _ in labels if compact(label.text) == plate]
+            corrected = [label.id for label, _ in labels if compact(label.text) == plate]
         condition = """pass_id IN (SELECT pass_id FROM event WHERE mentions(payload, ?, ?)
             OR id IN (SELECT value FROM json_each(?)))"""
         return self._purge(condition, *plates, json.dumps(corrected))
@@ -87,15 +93,18 @@ class Purge:
                 rows = db.execute(f"{SELECT} WHERE {condition}", values).fetchall()
                 self._snapshots.remove(id_ for _, id_, _ in rows)
                 db.executemany("DELETE FROM event WHERE position = ?", [row[:1] for row in rows])
-            self._sessions.delete(lambda session: session.id in passes)
+            with self._failures:
+                self._sessions.delete(lambda session: session.id in passes)
             with store.locked() as db:
                 db.execute("VACUUM")
             if not store.empty_log():
                 raise StoreError(self._path, "deleted, but still in the log: in use, try again")
-        LabelFile(self._path).forget()
+        with self._failures:
+            LabelFile(self._path).forget()
         gone = [file for file in set_aside_files(self._path) if file.stat().st_mtime < before]
         for file in gone:
             file.unlink()
+        self._failures.check()
         return Purged(len(rows), sum(unsent for *_, unsent in rows), tuple(gone))
 
 

@@ -3,12 +3,11 @@
 import sqlite3
 from collections.abc import Iterator
 
-from plateid.errors import StoreError
 from plateid.store.database import parse_event
 from plateid.store.event_store import EventStore
 from plateid.store.privacy import PlateForm, Privacy
 from plateid.store.sessions import Sessions
-from plateid.store.side_file import LabelFile
+from plateid.store.side_file import Failures, LabelFile
 from plateid.store.snapshot_files import SnapshotFiles
 
 BATCH = 200
@@ -39,23 +38,20 @@ class Redaction:
         self._snapshots = SnapshotFiles(store.path)
 
     def steps(self) -> Iterator[None]:
-        """Works, one batch per step. Events whose snapshot cannot be deleted do not block others.
+        """Works, one batch per step. What cannot be redacted, such as an event, blocks no other.
 
         Raises StoreError, at the end if possible, if the store or a snapshot cannot be written.
         """
         self._privacy.renew_key()
-        reached, failure = 0, None
+        reached, failures = 0, Failures()
         while self._privacy.hides:
             with self._store.transaction() as db:
                 new, old = self._next_events(db, reached)
                 for row in new + old:
-                    try:
+                    with failures:
                         self._redact(db, row)
-                    except StoreError as error:
-                        failure = error
-                        db.execute(
-                            "UPDATE event SET policy_applied = 0 WHERE position = ?", row[:1]
-                        )
+                        continue
+                    db.execute("UPDATE event SET policy_applied = 0 WHERE position = ?", row[:1])
             if not new and not old:
                 break
             reached = new[-1][0] if new else reached
@@ -63,10 +59,11 @@ class Redaction:
             yield
         if self.log_holds_plates:
             self.log_holds_plates = not self._store.empty_log()
-        LabelFile(self._store.path).forget()
-        Sessions(self._store.path).redact(self._privacy)
-        if failure is not None:
-            raise failure
+        with failures:
+            LabelFile(self._store.path).forget()
+        with failures:
+            Sessions(self._store.path).redact(self._privacy)
+        failures.check()
 
     def _next_events(self, db: sqlite3.Connection, reached: int) -> tuple[list[Row], list[Row]]:
         """Returns new events after a position, and events of an old policy, one batch together."""

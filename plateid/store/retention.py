@@ -20,6 +20,7 @@ from plateid.store.privacy import Privacy
 from plateid.store.redaction import Redaction
 from plateid.store.salvage import set_aside_files
 from plateid.store.sessions import Sessions
+from plateid.store.side_file import Failures
 from plateid.store.snapshot_files import FIRST_DATED_ID, SnapshotFiles
 
 REDACT_S = 60.0
@@ -82,21 +83,19 @@ class Retention:
         not_before = CLOCK.ago(self._config.events_days * DAY_S)
         old = self._last_old(first_id(not_before))
         young = first_id(not_before), first_id(time.time() + DAY_S)
-        reached, deleted, failure = 0, 0, None
+        reached, deleted, failures = 0, 0, Failures()
         while rows := self._next_events(reached, old, young):
             reached = rows[-1][0]
             with self._store.transaction() as db:
                 for position, id_ in rows:
-                    try:
+                    with failures:
                         self._snapshots.remove([id_])
-                    except StoreError as error:
-                        failure = error
-                    else:
                         deleted += db.execute(DELETE, (position, id_)).rowcount
             self._redaction.log_holds_plates = True
             yield
         limit = rfc3339(datetime.fromtimestamp(not_before, UTC))
-        Sessions(self._store.path).delete(lambda session: "" < session.left_at < limit)
+        with failures:
+            Sessions(self._store.path).delete(lambda session: "" < session.left_at < limit)
         with os_errors_as(StoreError, self._store.path):
             aside = set_aside_files(self._store.path)
         for file in aside:
@@ -106,8 +105,7 @@ class Retention:
         AuditLog(self._store.path).trim()
         if deleted:
             log.info("old events deleted", events=deleted)
-        if failure is not None:
-            raise failure
+        failures.check()
 
     def _next_events(self, reached: int, old: int, young: tuple[str, str]) -> list[tuple[int, str]]:
         """Returns position and id of the next events to delete; in a full file, however young."""

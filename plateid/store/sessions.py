@@ -17,6 +17,8 @@ from typing import Any
 
 from plateid.backoff import Backoff, Outage
 from plateid.config.service import OccupancyConfig
+from plateid.config.storage import DAY_S
+from plateid.core.clock import CLOCK
 from plateid.core.ids import uuid7
 from plateid.core.lists import distance
 from plateid.core.records import PlateEvent, Way, rfc3339
@@ -32,6 +34,8 @@ MAX_NAMES = 100
 """Maximum number of names in the report, as many as Home Assistant gets entities for."""
 MAX_WAITING = 1000
 """Maximum number of events that wait while the disk fails."""
+NO_EXIT = "no exit seen"
+"""`exit_id` of a session that ended by its age."""
 HASH = re.compile(rf"[0-9A-F]{{{HASH_DIGITS}}}")
 
 
@@ -41,7 +45,7 @@ class Session:
 
     The plate is as `[privacy]` keeps it, empty if unknown. `camera` is empty if entered by hand.
     Times are RFC 3339; an empty `left_at` means inside. `exit_id` is the `pass_id` of the exit, if
-    a camera saw it.
+    a camera saw it, or `NO_EXIT`.
     """
 
     id: str
@@ -118,6 +122,14 @@ class Sessions:
             ended = _select(db, f"id = ? AND {INSIDE}", id_)
             _store(db, *(replace(each, left_at=rfc3339(datetime.now(UTC))) for each in ended))
             return ended[0].id if ended else ""
+
+    def end_old(self) -> None:
+        """Ends the sessions that began `max_days` ago: the exit was missed."""
+        limit = datetime.fromtimestamp(CLOCK.ago(self._config.max_days * DAY_S), UTC)
+        with self._opened() as db:
+            old = _select(db, f"{INSIDE} AND entered_at < ?", rfc3339(limit))
+            left_at = rfc3339(datetime.now(UTC))
+            _store(db, *(replace(each, left_at=left_at, exit_id=NO_EXIT) for each in old))
 
     def report(self) -> dict[str, Any]:
         """Returns the occupancy, and since when vehicles with a name are inside."""
@@ -213,4 +225,5 @@ class Occupancy:
             while self._waiting:
                 self._sessions.note(self._waiting[0])
                 self._waiting.popleft()
+            self._sessions.end_old()
             self._publish(json.dumps(self._sessions.report(), ensure_ascii=False))

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -39,6 +39,24 @@ OLD = """
     DELETE FROM unpublished WHERE hour < coalesce(
         (SELECT substr(min(first_seen), 1, 13) FROM store.event), '')"""
 """Deletes counts from before the history."""
+
+
+class Failures(AbstractContextManager["Failures"]):
+    """Lets work go on after a failure, so that a damaged file does not hold up the others."""
+
+    def __init__(self) -> None:
+        self._first: StoreError | None = None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> bool:
+        """Keeps a StoreError of the block for later."""
+        if isinstance(error, StoreError):
+            self._first = self._first or error
+        return isinstance(error, StoreError)
+
+    def check(self) -> None:
+        """Raises the first StoreError, if there was one."""
+        if self._first is not None:
+            raise self._first
 
 
 class SideFile:

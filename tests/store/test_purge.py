@@ -51,6 +51,16 @@ def test_plate_of_a_correction_takes_along_its_pass_and_session(history, tmp_pat
     assert files_with(tmp_path, "AB12CDF") == files_with(tmp_path, "A812CD") == []
 
 
+@pytest.mark.parametrize("ending", ["labels", "sessions"])
+def test_damaged_file_is_named_and_holds_up_no_purge(history, ending):
+    damaged = history.path.with_name(f"{history.path.name}.{ending}")
+    damaged.write_bytes(b"no database" * 100)
+    for purge in (lambda: Purge(history.path).plate("AB12CDE"), Purge(history.path).all):
+        with pytest.raises(StoreError, match=rf"\.{ending}: file is not a database"):
+            purge()
+    assert history.counts().events == 0
+
+
 def test_plate_takes_along_every_event_of_its_passes_and_every_delivery(tmp_path):
     passes = [SEEN.pass_id[:-1] + digit for digit in "1234"]
     with closing(EventStore(tmp_path / "events.sqlite3", outputs=["webhook"])) as store:

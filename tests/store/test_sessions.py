@@ -1,8 +1,10 @@
 """Sessions of vehicles, from the events of their passes."""
 
 import json
+import os
 import stat
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -121,6 +123,22 @@ def test_capacity_that_is_exceeded_leaves_no_place(sessions):
     assert (sessions.report()["inside"], sessions.report()["free"]) == (5, 0)
 
 
+def test_session_without_an_exit_ends_by_its_age(store):
+    settings, published = OccupancyConfig(enabled=True, max_days=2), []
+    occupancy = Occupancy(settings, store.path, published.append)
+    for plate, days in (("AB12CDE", 2.1), ("XY99ZZZ", 1.9)):
+        moment = datetime.now(UTC) - timedelta(days=days)
+        occupancy.accept(replace(at_gate(plate, "in"), pass_id=plate, first_seen=moment))
+    assert plates(Sessions(store.path)) == ["XY99ZZZ"]
+    ended = Sessions(store.path).all()[0]
+    assert (ended.plate, ended.exit_id, ended.left_at > ended.entered_at) == (
+        "AB12CDE",
+        "no exit seen",
+        True,
+    )
+    assert [json.loads(report)["inside"] for report in published] == [0, 1]
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from("ABC"), st.sampled_from(["in", "out", None]), st.integers(0, 5))
@@ -178,3 +196,23 @@ def test_purge_and_retention_delete_sessions(sessions, store):
     assert [session.plate for session in sessions.all()] == ["XY99ZZZ"]
     Purge(store.path).before(NOON + timedelta(hours=1))
     assert sessions.all() == []
+
+
+def test_damaged_labels_are_named_and_hold_up_no_other_redaction(sessions, store, logs):
+    note(sessions, at_gate("AB12CDE", "in", 1))
+    store.path.with_name(f"{store.path.name}.labels").write_bytes(b"no database" * 100)
+    retention(store, unlisted="drop").finish()
+    assert plates(sessions) == [""]
+    assert [entry["reason"] for entry in logs if entry["log_level"] == "warning"] == [
+        f"{store.path}.labels: file is not a database"
+    ]
+
+
+def test_damaged_sessions_hold_up_no_retention(sessions, store):
+    note(sessions, at_gate("AB12CDE", "in", 1))
+    store.path.with_name(f"{store.path.name}.sessions").write_bytes(b"no database" * 100)
+    aside = store.path.with_name(f"{store.path.name}.corrupt-20260101T000000Z")
+    aside.write_text("AB12CDE")
+    os.utime(aside, (0, 0))
+    retention(store).check()
+    assert not aside.exists()
