@@ -170,7 +170,7 @@ class Access:
         )
         return self._add(session), session
 
-    def set_first_password(self, password: str, code: str, address: str) -> None:
+    def set_first_password(self, code: str, password: str, address: str) -> None:
         """Sets the password of admins; one call at a time.
 
         Raises LoginError if the code is wrong or may not be tried now, ValueError if there is a
@@ -184,6 +184,13 @@ class Access:
         if self.credentials.has_admin:
             raise ValueError("a password is set already")
         write_credentials(self.file, replace(self.credentials, admin=hash_password(password)))
+
+    def change_password(self, user: str, old: str, new: str, address: str) -> None:
+        """Sets another password of a user; raises as `log_in` and `hash_password`."""
+        hashed = hash_password(new)
+        _, session = self.log_in(old, address, user)
+        changed = self.credentials.with_user(user, User(session.role, hashed))
+        write_credentials(self.file, changed)
 
     def _add(self, session: LoginSession) -> str:
         cookie = secrets.token_urlsafe(32)

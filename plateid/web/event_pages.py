@@ -111,8 +111,7 @@ def detail(request: Request) -> Response:
     if not events:
         raise HTTPException(404)
     (row,) = rows_of(site.history, events[-1:])
-    file = snapshot_file(site.history.path, events[-1])
-    image = read_image(file) if file else None
+    image = image_of(site, events[-1])
     newer, older = neighbours(site.history, _query(fields), row.event["id"])
     same = Query(plate=row.text, limit=MAX_SAME)
     found = find(site.history, same).events if row.event["char_confidences"] else []
@@ -177,7 +176,7 @@ def crop(request: Request) -> Response:
     """Returns the plate of an event, cut out of its snapshot."""
     site = site_of(request)
     event = event_of(site, request.path_params["id"])
-    image = legible_image(site, event)
+    image = image_of(site, event, legible=True)
     if image is None:
         raise HTTPException(404, "this event has no image of its plate")
     cut = _cut(image, expanded(plate_box(image, event), x=MARGIN_X, y=MARGIN_Y))
@@ -190,8 +189,7 @@ def vehicle(request: Request) -> Response:
     """Returns a thumbnail of the vehicle of an event."""
     site = site_of(request)
     event = event_of(site, request.path_params["id"])
-    file = snapshot_file(site.history.path, event)
-    image = read_image(file) if file else None
+    image = image_of(site, event)
     if image is None:
         raise HTTPException(404, "this event has no image")
     cut = _cut(image, vehicle_box(plate_box(image, event)))
@@ -207,9 +205,9 @@ def event_of(site: Site, event_id: str) -> dict[str, Any]:
     raise HTTPException(404, "no such event")
 
 
-def legible_image(site: Site, event: dict[str, Any]) -> Image | None:
-    """Returns the snapshot of an event; None if it is gone or its plate is blurred."""
-    file = snapshot_file(site.history.path, event, legible=True)
+def image_of(site: Site, event: dict[str, Any], *, legible: bool = False) -> Image | None:
+    """Returns the snapshot of an event; None if it is gone, or not `legible`."""
+    file = snapshot_file(site.history.path, event, legible=legible)
     return read_image(file) if file else None
 
 

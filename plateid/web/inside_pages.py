@@ -38,13 +38,10 @@ async def change(request: Request) -> Response:
 
 def as_csv(request: Request) -> Response:
     """Exports all sessions, also of vehicles that have left."""
-    rows = [
-        [field.name for field in fields(Session)],
-        *map(astuple, _sessions(site_of(request)).all()),
-    ]
-    return download(
-        (f"{csv_line(row)}\r\n" for row in rows), "text/csv; charset=utf-8", "inside.csv"
-    )
+    rows = map(astuple, _sessions(site_of(request)).all())
+    names = [field.name for field in fields(Session)]
+    lines = (f"{csv_line(row)}\r\n" for row in (names, *rows))
+    return download(lines, "text/csv; charset=utf-8", "inside.csv")
 
 
 def as_json(request: Request) -> Response:

@@ -1,13 +1,14 @@
 """Login and logout."""
 
 import functools
+from collections.abc import Callable
 
 import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from plateid.web.error_pages import client_address, log_refusal
+from plateid.web.error_pages import client_address, log_change, log_refusal
 from plateid.web.guard import COOKIE, check_origin, read_change, read_form
 from plateid.web.site import page, site_of
 from plateid.web.throttle import LoginError
@@ -29,22 +30,43 @@ def login_page(request: Request) -> Response:
 async def set_password(request: Request) -> Response:
     """Sets the first password: with the set-up code, or from this device without a password."""
     check_origin(request)
-    access, address = site_of(request).access, client_address(request)
+    access = site_of(request).access
     form = await (read_change if access.is_open else read_form)(request)
-    password, code = form.get("password", ""), form.get("code", "").strip().upper()
     if not (access.is_open or access.needs_first_password):
         raise HTTPException(403, "a password is set: plateid web set-password changes it")
-    if password != form.get("repeated"):
+    first = functools.partial(access.set_first_password, form.get("code", "").strip().upper())
+    return await _set(request, form, first, "")
+
+
+async def change_password(request: Request) -> Response:
+    """Changes the own password of a user; the other sessions of the user end."""
+    access, user = site_of(request).access, request.state.session.user
+    form = await read_change(request)
+    if user not in access.credentials.users:
+        raise HTTPException(403, "an admin changes shared passwords on the page People")
+    change = functools.partial(access.change_password, user, form.get("old", ""))
+    return await _set(request, form, change, user)
+
+
+async def _set(
+    request: Request, form: dict[str, str], save: Callable[[str, str], None], user: str
+) -> Response:
+    """Saves the password of a form with `save`, which also gets the address, and logs in."""
+    access, address = site_of(request).access, client_address(request)
+    new = form.get("password", "")
+    if new != form.get("repeated"):
         return page(request, "login.html", status=400, problem="The passwords differ.")
     try:
-        first = functools.partial(access.set_first_password, password, code, address)
-        await access.queue.run(first, address)
+        await access.queue.run(lambda: save(new, address), address)
     except LoginError as error:
-        return _refused(request, error.wait_s, "Wrong set-up code.")
+        return _refused(request, error.wait_s, f"Wrong {'password' if user else 'set-up code'}.")
     except ValueError as error:
         return page(request, "login.html", status=400, problem=str(error).capitalize())
-    log.info("first password set", address=address)
-    return await _logged_in(request, password)
+    if user:
+        log_change(request, "own password changed", name=user)
+    else:
+        log.info("first password set", address=address)
+    return await _logged_in(request, new, user)
 
 
 async def log_in(request: Request) -> Response:

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response
 
 from plateid.core.records import rfc3339
 from plateid.store.audit_log import AuditLog, csv_lines
@@ -23,6 +23,7 @@ from plateid.web.credentials import (
     write_credentials,
 )
 from plateid.web.error_pages import client_address, log_change
+from plateid.web.event_pages import download
 from plateid.web.guard import read_change
 from plateid.web.site import page, site_of
 from plateid.web.throttle import LoginError
@@ -152,5 +153,4 @@ def changes(request: Request) -> Response:
 def changes_csv(request: Request) -> Response:
     """Exports these entries, all of them."""
     found = AuditLog(site_of(request).config.store.path).find(request.query_params.get("q", ""))
-    disposition = {"Content-Disposition": 'attachment; filename="changes.csv"'}
-    return StreamingResponse(csv_lines(found), media_type="text/csv", headers=disposition)
+    return download(csv_lines(found), "text/csv", "changes.csv")

@@ -26,7 +26,7 @@ from plateid.store.labels import VERDICTS, Label, Labels
 from plateid.store.list_file import read_entries
 from plateid.store.self_labels import self_label_files
 from plateid.web.error_pages import log_change
-from plateid.web.event_pages import event_of, legible_image
+from plateid.web.event_pages import event_of, image_of
 from plateid.web.guard import read_change
 from plateid.web.report_pages import report_of
 from plateid.web.site import Site, page, site_of
@@ -35,6 +35,8 @@ MAX_CHARACTERS = 16
 """Maximum length of a plate's text."""
 MAX_PX = 1e5
 """Limit of coordinates, pixels. It rejects infinite ones; the comparison also rejects NaN."""
+UNDO = "undo"
+"""Verdict that deletes the label."""
 SELF = "self"
 """Format of the export of self-labels."""
 CHUNK_BYTES = 1 << 16
@@ -53,10 +55,11 @@ def review(request: Request) -> Response:
         "first_training": FIRST_TRAINING,
         "sample": sample,
         "camera": request.query_params.get("camera", ""),
+        "last": request.query_params.get("last", ""),
         "address": f"{request.url.scheme}://{request.headers.get('host', '')}",
     }
     for task in tasks:
-        if (image := legible_image(site, task.event)) is not None:
+        if (image := image_of(site, task.event, legible=True)) is not None:
             box = [round(value, 1) for value in plate_box(image, task.event)]
             size = image.shape[1], image.shape[0]
             return page(request, "review.html", task=task, box=box, size=size, **values)
@@ -64,14 +67,15 @@ def review(request: Request) -> Response:
 
 
 async def label(request: Request) -> Response:
-    """Stores the label of a plate."""
+    """Stores the label of a plate, or deletes it."""
     form = await read_change(request)
     await run_in_threadpool(_store_label, site_of(request), form)
     log_change(request, "label saved", id=form["id"], verdict=form["verdict"])
     if "back" in form:
         return RedirectResponse(f"/events/{form['id']}", 303)
-    sample = {"sample": "1", "camera": form.get("camera", "")}
-    return RedirectResponse(f"/review?{urlencode(sample)}" if "sample" in form else "/review", 303)
+    query = {"sample": "1", "camera": form.get("camera", "")} if "sample" in form else {}
+    query |= {"last": form["id"]} if form["verdict"] != UNDO else {}
+    return RedirectResponse(f"/review?{urlencode(query)}", 303)
 
 
 def export(request: Request) -> Response:
@@ -109,8 +113,11 @@ def _sample(request: Request) -> list[LabelTask]:
 
 def _store_label(site: Site, form: Mapping[str, str]) -> None:
     """Raises HTTPException if the form is invalid."""
-    event = event_of(site, form.get("id", ""))
-    image = legible_image(site, event)
+    event, labels = event_of(site, form.get("id", "")), Labels(site.history.path)
+    if form.get("verdict") == UNDO:
+        labels.remove(event["id"])
+        return
+    image = image_of(site, event, legible=True)
     if image is None:
         raise HTTPException(404, "this event has no image of its plate")
     verdict, text = form.get("verdict", ""), normalise(form.get("text", ""))
@@ -119,8 +126,7 @@ def _store_label(site: Site, form: Mapping[str, str]) -> None:
     if verdict == "plate" and not 0 < len(text) <= MAX_CHARACTERS:
         raise HTTPException(400, f"text: needs 1 to {MAX_CHARACTERS} letters and digits")
     box = clipped(_parse_box(form.get("box", "")), image)
-    stored = Label(event["id"], verdict, text if verdict == "plate" else "", box)
-    Labels(site.history.path).add(stored)
+    labels.add(Label(event["id"], verdict, text if verdict == "plate" else "", box))
 
 
 def _parse_box(text: str) -> Box:

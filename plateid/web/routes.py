@@ -75,6 +75,8 @@ ROUTES = [
     Route("/people", people_pages.change, "admin", methods=["POST"]),
     Route("/people/changes", people_pages.changes, "admin"),
     Route("/people/changes.csv", people_pages.changes_csv, "admin"),
+    Route("/password", login_pages.login_page),
+    Route("/password", login_pages.change_password, "read_events", methods=["POST"]),
     OpenRoute("/login", login_pages.login_page),
     OpenRoute("/login", login_pages.log_in, methods=["POST"]),
     OpenRoute("/first-password", login_pages.login_page),

@@ -153,7 +153,10 @@ def device_state(site: Site) -> dict[str, Any]:
     cameras, outbox = report["cameras"], report["outbox"]
     return {
         "cameras": {name: camera["online"] for name, camera in cameras.items()},
-        "camera_texts": {name: _camera_text(camera) for name, camera in cameras.items()},
+        "camera_texts": {
+            name: "Online" if camera["online"] else f"Offline: {camera['failure']}"
+            for name, camera in cameras.items()
+        },
         "rates": {name: camera["reads_per_minute"] for name, camera in cameras.items()},
         "waiting": outbox["events"],
         **_broker_state(report["broker_failure"], outbox["events"], outbox["oldest_s"]),
@@ -170,10 +173,6 @@ def _disk_state(failure: str | None, free_mb: int | None) -> dict[str, str]:
         return {"disk": "bad", "disk_text": f"Failed: {failure}"}
     text = "Unknown" if free_mb is None else f"{free_mb / 1000:.1f} GB"
     return {"disk": "ok", "disk_text": text}
-
-
-def _camera_text(camera: Mapping[str, Any]) -> str:
-    return "Online" if camera["online"] else f"Offline: {camera['failure']}"
 
 
 def _broker_state(

@@ -102,13 +102,11 @@ async def events(request: Request) -> Response:
     """
     asked = request.query_params.get("after", "")
     after = request.headers.get("last-event-id", asked)
-    shown = _event_with_row if request.scope["path"].startswith("/stream/") else _event
-    return Stream(request, _events(site_of(request), after, shown), "text/event-stream")
+    with_row = request.scope["path"].startswith("/stream/")
+    return Stream(request, _events(site_of(request), after, with_row), "text/event-stream")
 
 
-async def _events(
-    site: Site, after: str, shown: Callable[[Site, dict[str, Any]], dict[str, Any]]
-) -> AsyncIterator[bytes]:
+async def _events(site: Site, after: str, with_row: bool) -> AsyncIterator[bytes]:  # noqa: FBT001
     live, ticks = site.live, 0
     sent = live.number_of(after)
     if after and not sent:
@@ -116,26 +114,22 @@ async def _events(
     while not live.closing:
         for number, event in live.events_after(sent):
             sent = number
-            value = await run_in_threadpool(shown, site, event)
-            yield f"id: {event['id']}\n".encode() + sse("plate", value)
+            html = await run_in_threadpool(_row, site, event) if with_row else {}
+            yield f"id: {event['id']}\n".encode() + sse("plate", event | html)
         if ticks % STATE_EVERY == 0:
             yield sse("state", await run_in_threadpool(device_state, site))
         ticks += 1
         await asyncio.sleep(EVENTS_S)
 
 
-def _event(_site: Site, event: dict[str, Any]) -> dict[str, Any]:
-    return event
-
-
-def _event_with_row(site: Site, event: dict[str, Any]) -> dict[str, Any]:
-    """Adds the HTML of the pass's row; it has no correction while the store cannot be read."""
+def _row(site: Site, event: dict[str, Any]) -> dict[str, str]:
+    """Returns the HTML of a pass's row; it has no correction while the store cannot be read."""
     try:
         (row,) = rows_of(site.history, [event])
     except StoreError:
         (row,) = rows_of(site.history, [event], corrected=False)
     parts: Any = templates.get_template("parts.html").module
-    return event | {"html": parts.row(row)}
+    return {"html": parts.row(row)}
 
 
 def sse(kind: str, value: Any) -> bytes:

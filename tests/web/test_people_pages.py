@@ -21,7 +21,7 @@ from plateid.web.routes import ROUTES
 from tests.web.browser import find, fits, log_in, serious_issues, texts, wait
 from tests.web.conftest import PASSWORD, VIEWER_PASSWORD
 
-OPERATOR_PASSWORD = "operator words"  # noqa: S105 - of a test
+OPERATOR_PASSWORD, NEW = "operator words", "another one"
 
 
 def known(device):
@@ -124,6 +124,49 @@ def test_user_logs_in_with_name_and_own_password_only(locked, admin):
         assert locked.status("/login", {"user": user, "password": password}) == 403
     assert locked.status("/login", {"user": "plateid", "password": VIEWER_PASSWORD}) == 303
     assert 'name="user" autocomplete="username" maxlength' in locked.text("/login")
+
+
+def test_user_changes_the_own_password_in_the_browser(locked, admin, browser):
+    add_user(locked, admin, name="ana", role="viewer")
+    other = log_in_as(locked, "ana", OPERATOR_PASSWORD)
+    log_in(browser, locked.address, OPERATOR_PASSWORD, "ana")
+    find(browser, "footer a").click()
+    assert serious_issues(browser) == []
+    for name, text in {"old": OPERATOR_PASSWORD, "password": NEW, "repeated": NEW}.items():
+        find(browser, f"[name={name}]").send_keys(text)
+    find(browser, "main button").click()
+    wait(browser, lambda: "Live" in texts(browser, "h1"))
+    assert locked.status("/", Cookie=other) == 303
+    assert locked.status("/", Cookie=log_in_as(locked, "ana", NEW)) == 200
+    assert AuditLog(locked.config.store.path).find("own password")[0]["user"] == "ana"
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"old": PASSWORD}, "Wrong password."),
+        ({"repeated": "another two"}, "The passwords differ."),
+        ({"password": "short", "repeated": "short"}, "A password has 8 to 256 characters"),
+    ],
+)
+def test_own_password_is_not_changed_without_the_old_one_or_a_good_new_one(
+    locked, admin, fields, reason
+):
+    add_user(locked, admin, name="ana", role="viewer")
+    ana = log_in_as(locked, "ana", OPERATOR_PASSWORD)
+    wanted = {"old": OPERATOR_PASSWORD, "password": NEW, "repeated": NEW} | fields
+    form = form_of(locked, ana, "/password", **wanted)
+    assert reason in locked.request("/password", form, Cookie=ana)[1]
+    assert locked.status("/", Cookie=ana) == 200
+
+
+def test_shared_password_is_not_changed_by_its_users(locked):
+    viewer = locked.cookie(VIEWER_PASSWORD)
+    wanted = {"old": VIEWER_PASSWORD, "password": NEW, "repeated": NEW}
+    form = form_of(locked, viewer, "/password", **wanted)
+    assert locked.status("/password", form, Cookie=viewer) == 403
+    assert locked.status("/password", wanted, Cookie=viewer) == 403
+    assert "/password" not in locked.request("/", Cookie=viewer)[1]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,14 @@ import { svg } from "./svg.js";
 
 const form = document.querySelector("#review");
 const board = document.querySelector("#plate-box");
+const VERDICTS = { KeyU: "unreadable", KeyN: "notplate", KeyS: "skip", KeyZ: "undo" };
+
+addEventListener("keydown", (event) => {
+  const verdict = event.altKey && VERDICTS[event.code];
+  if (!verdict) return;
+  event.preventDefault();
+  document.querySelector(`[name=verdict][value="${verdict}"]`)?.click();
+});
 
 if (form) {
   const field = form.elements.box;
@@ -47,11 +55,6 @@ if (form) {
         : [x1 + dx, y1 + dy, x2 + dx, y2 + dy];
       event.preventDefault();
       draw();
-    }
-    const verdict = { KeyU: "unreadable", KeyN: "notplate", KeyS: "skip" }[event.code];
-    if (event.altKey && verdict) {
-      event.preventDefault();
-      form.querySelector(`[value="${verdict}"]`)?.click();
     }
   });
   draw();
