@@ -102,7 +102,8 @@ class Retention:
             with suppress(OSError):
                 if file.stat().st_mtime < not_before:
                     file.unlink()
-        AuditLog(self._store.path).trim()
+        with failures:
+            AuditLog(self._store.path).trim()
         if deleted:
             log.info("old events deleted", events=deleted)
         failures.check()
