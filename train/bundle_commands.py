@@ -159,9 +159,9 @@ def evaluate(
         _leave_out(LeaveOutRun(leave_out, folders, options["out"], minutes, store, base))
         return
     from train.evaluation.bundle_metrics import update_bundle
+    from train.evaluation.evaluate import EvaluationRun, training_data
     from train.evaluation.evaluate import evaluate as evaluate_bundle
     from train.evaluation.evaluation_report import write_report
-    from train.evaluation.evaluation_run import EvaluationRun, training_data
     from train.evaluation.evaluation_tables import tables
 
     run = EvaluationRun(**options)
@@ -203,8 +203,9 @@ def tracks(bundle: Path, count: int, seed: int) -> None:
     """
     from train.evaluation.tracks import compare_fusion
 
-    for row in compare_fusion(ModelsConfig(bundle=bundle), count=count, seed=seed):
-        click.echo(f"{row.method:36} {row.plate_accuracy_folded:.3f}")
+    accuracy = compare_fusion(ModelsConfig(bundle=bundle), count=count, seed=seed)
+    for method, value in accuracy.items():
+        click.echo(f"{method:36} {value:.3f}")
 
 
 @click.command(epilog=example("street train/street/streets/demo.toml --out street.mp4"))

@@ -100,14 +100,11 @@ def calibration(results: Sequence[ReadResult]) -> Calibration:
     reads = [each for each in results if each.reading.plate]
     confidences = np.array([each.reading.confidence for each in reads], np.float64)
     correct = np.array([each.is_folded_match for each in reads], bool)
+    if not reads:
+        return Calibration(0, None, None, ())
     bins = tuple(_bins(confidences, correct))
     gaps = [abs(each.confidence - each.correct) * each.reads for each in bins]
-    return Calibration(
-        reads=len(reads),
-        error=sum(gaps) / len(reads) if reads else None,
-        loss=log_loss(confidences, correct) if reads else None,
-        bins=bins,
-    )
+    return Calibration(len(reads), sum(gaps) / len(reads), log_loss(confidences, correct), bins)
 
 
 def _mean_loss(results: Sequence[ReadResult]) -> float:
@@ -128,5 +125,5 @@ def log_loss(confidences: Doubles, correct: Bools) -> float:
 def _bins(confidences: Doubles, correct: Bools) -> Iterator[ConfidenceBin]:
     order = np.argsort(confidences, kind="stable")
     count = min(BINS, max(1, len(order) // BIN_SIZE))
-    for part in np.array_split(order, count) if len(order) else ():
+    for part in np.array_split(order, count):
         yield ConfidenceBin(float(confidences[part].mean()), float(correct[part].mean()), len(part))

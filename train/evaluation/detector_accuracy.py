@@ -1,6 +1,6 @@
 """Accuracy of a detector: on all images, by source, by plate height and by light."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,37 +53,30 @@ def grouped_detector_accuracy(
     """Returns the accuracy of "all", and by "source", "height" and "light"."""
     sources = dict.fromkeys(each.source for each in results)
 
-    def of(name: str, part: Sequence[ImageResult], band: Band = ALL) -> DetectorAccuracy:
-        return _accuracy(name, part, threshold, band=band)
+    def of(name: str, part: Iterable[ImageResult], band: Band = ALL) -> DetectorAccuracy:
+        images = [each.of_height(band) for each in part]
+        ranked = rank(images)
+        counts = ranked.at(threshold)
+        return DetectorAccuracy(
+            name=name,
+            images=sum(band == ALL or not each.truths_ignored.all() for each in images),
+            plates=counts.plates,
+            recall=counts.recall,
+            recall_at_05=ranked.at(LOWEST).recall,
+            precision=counts.precision,
+            missed=counts.plates - counts.found,
+            false_boxes=counts.false_boxes,
+            mAP50=ranked.average_precision(),
+            mAP50_95=mean_average_precision(images),
+            curve=tuple(ranked.curve().tolist()),
+        )
 
     return {
         "all": [of("all", results)],
-        "source": [of(name, [each for each in results if each.source == name]) for name in sources],
+        "source": [of(name, (each for each in results if each.source == name)) for name in sources],
         "height": [of(name, results, band) for name, band in HEIGHTS.items()],
         "light": [
-            of(name, [each for each in results if light(each.luma) == name])
+            of(name, (each for each in results if light(each.luma) == name))
             for name in ("day", "night")
         ],
     }
-
-
-def _accuracy(
-    name: str, results: Sequence[ImageResult], threshold: float, *, band: Band
-) -> DetectorAccuracy:
-    """Measures the accuracy on these images. Only plates and false boxes of the band count."""
-    images = [each.of_height(band) for each in results]
-    ranked = rank(images)
-    counts = ranked.at(threshold)
-    return DetectorAccuracy(
-        name=name,
-        images=sum(band == ALL or not each.truths_ignored.all() for each in images),
-        plates=counts.plates,
-        recall=counts.recall,
-        recall_at_05=ranked.at(LOWEST).recall,
-        precision=counts.precision,
-        missed=counts.plates - counts.found,
-        false_boxes=counts.false_boxes,
-        mAP50=ranked.average_precision(),
-        mAP50_95=mean_average_precision(images),
-        curve=tuple(ranked.curve().tolist()),
-    )

@@ -1,11 +1,14 @@
 """Evaluates a bundle on labelled images, with the code that runs on the device."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from plateid.models.bundle import BundleSpec
-from train.dataset.labelled_image import data_hash
+from plateid.models.bundle import BundleSpec, read_spec
+from train.dataset.image_reading import read_images, read_tables
+from train.dataset.labelled_image import LabelledImage, data_hash
+from train.dataset.splits import load_crops, load_split
 from train.evaluation.confidence_calibration import (
     Calibration,
     FittedTemperature,
@@ -14,26 +17,40 @@ from train.evaluation.confidence_calibration import (
     reads_to_judge,
 )
 from train.evaluation.detector_accuracy import DetectorAccuracy, grouped_detector_accuracy
-from train.evaluation.evaluation_run import (
-    EvaluationRun,
-    read_crop_sets,
-    read_sets,
-    training_data,
-)
 from train.evaluation.image_results import ImageResult, LabelledPlate
-from train.evaluation.pass_accuracy import PassAccuracy, pass_accuracy
 from train.evaluation.predictor import Predictor
 from train.evaluation.reader_accuracy import (
     GroupAccuracy,
+    PassAccuracy,
     ReadResult,
     confusions,
     end_to_end,
     grouped_reader_accuracy,
     in_true_boxes,
+    pass_accuracy,
 )
+from train.manifest.weight_origin import data_name, trained_on
 from train.progress import tracked
 from train.record import commit
 from train.train_error import TrainError
+
+SourcedImage = tuple[str, LabelledImage]
+"""An image and its source: its folder's name, or the path if another folder has the same name."""
+
+
+@dataclass(frozen=True)
+class EvaluationRun:
+    """Configuration, command line (see `train evaluate --help`) and record of an evaluation."""
+
+    folders: tuple[Path, ...]
+    bundle: Path
+    crops: tuple[Path, ...] = ()
+    held_out: bool = False
+    is_open: bool = False
+    negatives: tuple[Path, ...] = ()
+    calibrate: bool = False
+    write: bool = False
+    out: Path = Path("runs/evaluation")
 
 
 @dataclass(frozen=True)
@@ -80,16 +97,22 @@ def evaluate(run: EvaluationRun) -> Evaluation:
     Raises TrainError if an option or the data cannot be used, PlateidError if an image, a video or
     the bundle cannot be read.
     """
-    _prepare(run)
+    if run.calibrate and not run.held_out:
+        for line in training_data(run):
+            raise TrainError(f"--calibrate: {line}")
+    try:
+        run.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainError(f"--out {run.out}: {error.strerror}") from error
     predictor = Predictor(run.bundle)
     images, trained = read_sets(run.folders, held_out=run.held_out)
-    crop_images, trained_crops = read_crop_sets(run.crops, held_out=run.held_out)
+    crop_images, trained_crops = read_sets(run.crops, held_out=run.held_out, crops=True)
     results = [predictor.labelled(*each) for each in tracked(images, "images")]
     crops = [predictor.crop(*each) for each in tracked(crop_images, "crops")]
     blanks = [list(tracked(predictor.negatives(path), path.name)) for path in run.negatives]
     threshold = predictor.spec.detector.threshold
-    found = (plate for each in (*(r.plates for r in results), *crops) for plate in each)
-    plates = [plate.detected_at(threshold) for plate in found]
+    read = [*(each.plates for each in results), *crops]
+    plates = [plate.detected_at(threshold) for each in read for plate in each]
     return Evaluation(
         run=run,
         spec=predictor.spec,
@@ -101,16 +124,6 @@ def evaluate(run: EvaluationRun) -> Evaluation:
         negatives=[_false_boxes(part, threshold) for part in blanks],
         reader=_reader(run, predictor.spec, plates, trained | trained_crops),
     )
-
-
-def _prepare(run: EvaluationRun) -> None:
-    if run.calibrate and not run.held_out:
-        for line in training_data(run):
-            raise TrainError(f"--calibrate: {line}")
-    try:
-        run.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TrainError(f"--out {run.out}: {error.strerror}") from error
 
 
 def _false_boxes(blanks: list[ImageResult], threshold: float) -> FalseBoxes:
@@ -140,3 +153,57 @@ def _reader(
         found=found,
         crops=crops,
     )
+
+
+def training_data(run: EvaluationRun) -> Iterator[str]:
+    """Yields a line for each folder that the bundle was trained on, or may have been.
+
+    Metrics on training data are too good. With `held_out`, the folder's name decides which images
+    are held out, so it must be a recorded one. Raises BundleError if `bundle.toml` is wrong.
+    """
+    spec = read_spec(run.bundle)
+    recorded = dict.fromkeys(trained_on(f"{spec.detector.origin} {spec.reader.origin}"))
+    for folder in (*run.folders, *run.crops):
+        is_recorded = data_name(folder).lower() in map(str.lower, recorded)
+        if not run.held_out and is_recorded:
+            yield f"{folder}: the bundle was trained on it; use --held-out for honest metrics"
+        elif run.held_out and recorded and not is_recorded:
+            yield (
+                f"{folder}: the bundle was trained on {', '.join(recorded)}; if it is one of them "
+                "under another name, another part is held out"
+            )
+
+
+def read_sets(
+    folders: Sequence[Path], *, held_out: bool, crops: bool = False
+) -> tuple[list[SourcedImage], frozenset[str]]:
+    """Returns the labelled images, and with `held_out` the plate texts of their training part.
+
+    `crops`: folders of plate crops, with a labels.csv of `image` and `text`. The held-out part
+    depends on all folders: give those of the training. One car may be in both parts. Raises
+    TrainError if a folder cannot be read, or there is nothing to evaluate.
+    """
+    trained: list[LabelledImage] = []
+    if held_out and folders:
+        every, (trained, images) = folders, load_crops(folders) if crops else load_split(folders)[0]
+        folders = [f for f in every if any(each.labels.folder == f for each in images)]
+        if not folders:
+            raise TrainError(f"{', '.join(map(str, every))}: no image is held out")
+    elif crops:
+        images = read_tables(folders)
+    else:
+        images = [each for folder in folders for each in read_images(folder)]
+    texts = {text for each in trained if each.labels.folder in folders for text in each.texts}
+    return _sourced(folders, images), frozenset(texts)
+
+
+def _sourced(folders: Sequence[Path], images: Sequence[LabelledImage]) -> list[SourcedImage]:
+    names = [folder.resolve().name for folder in folders]
+    sourced = []
+    for folder, name in zip(folders, names, strict=True):
+        source = name if names.count(name) == 1 else str(folder)
+        own = [(source, image) for image in images if image.labels.folder == folder]
+        if not own:
+            raise TrainError(f"{folder}: no image")
+        sourced += own
+    return sourced

@@ -7,8 +7,7 @@ from train.evaluation.confidence_calibration import RULE, Calibration
 from train.evaluation.detector_accuracy import LOWEST, NIGHT_LUMA, DetectorAccuracy
 from train.evaluation.evaluate import Evaluation, ReaderResults
 from train.evaluation.image_results import CHARACTER, REFERENCE
-from train.evaluation.pass_accuracy import GAP_S
-from train.evaluation.reader_accuracy import CONFIDENT, ReadAccuracy
+from train.evaluation.reader_accuracy import CONFIDENT, GAP_S
 
 DETECTOR = {
     "images": "images",
@@ -79,7 +78,7 @@ def tables(evaluation: Evaluation) -> Iterator[Table]:
     if evaluation.results:
         yield _detector(evaluation)
     if evaluation.negatives:
-        rows = [(row.name, *_numbers(row, 1)) for row in evaluation.negatives]
+        rows = [_row(each.name, each) for each in evaluation.negatives]
         yield Table("Images without plates", ("", "frames", "false boxes", "per frame"), rows)
     if evaluation.reader:
         yield from _reader(evaluation.reader)
@@ -112,43 +111,36 @@ def _reader(reader: ReaderResults) -> Iterator[Table]:
     note = f"{READS_NOTE} Characters: {CHARACTER} of the plate's height per line, image pixels."
     for title, side in (("Reader, end to end", "end_to_end"), ("Reader, true boxes", "crops")):
         parts = {
-            key: [_reads(each.name, part) for each in group if (part := getattr(each, side)).plates]
+            key: [_row(each.name, part) for each in group if (part := getattr(each, side)).plates]
             for key, group in reader.parts.items()
         }
         if grouped := _grouped(parts):
             yield Table(title, ("", *READS), grouped, note)
-    rows = [
+    rows: list[Row] = [
         (name, *map(number, (each.reads, each.error, each.loss)))
         for name, each in calibrations(reader).items()
     ]
     note = "error: mean distance between confidence and share of correct reads (folded)."
     if reader.temperature:
         note += f" The temperature is {RULE}. It was fitted on these reads."
-    headings = ("", "reads", "error", "negative log-likelihood")
-    yield Table("Confidence", headings, rows, note)
+    yield Table("Confidence", ("", "reads", "error", "negative log-likelihood"), rows, note)
     if reader.passes:
-        yield _passes(reader)
+        rows = []
+        for each in reader.passes:
+            rows += [
+                (each.name,),
+                _row("all frames", each.frames),
+                _row("best frame of a pass", each.best_frames),
+                _row("fused pass", each.fused),
+            ]
+        note = f"A pass is one text in one video with gaps of at most {GAP_S:.0f} s. {READS_NOTE}"
+        yield Table("Vehicle passes", ("", *READS), rows, note)
     if reader.confusions:
         pairs = [
             (truth or "nothing", read or "nothing", str(count))
             for (truth, read), count in reader.confusions.most_common(MAX_CONFUSIONS)
         ]
         yield Table("Confused characters", ("true", "read", "count"), pairs)
-
-
-def _passes(reader: ReaderResults) -> Table:
-    rows = [
-        row
-        for each in reader.passes
-        for row in (
-            (each.name,),
-            _reads("all frames", each.frames),
-            _reads("best frame of a pass", each.best_frames),
-            _reads("fused pass", each.fused),
-        )
-    ]
-    note = f"A pass is one text in one video with gaps of at most {GAP_S:.0f} s. {READS_NOTE}"
-    return Table("Vehicle passes", ("", *READS), rows, note)
 
 
 def calibrations(reader: ReaderResults) -> Mapping[str, Calibration]:
@@ -159,13 +151,8 @@ def calibrations(reader: ReaderResults) -> Mapping[str, Calibration]:
     return {"before": fitted.before, f"temperature {fitted.value}": fitted.after}
 
 
-def _reads(name: str, accuracy: ReadAccuracy) -> Row:
-    return (name, *_numbers(accuracy))
-
-
-def _numbers(record: object, start: int = 0) -> Row:
-    """Formats the attributes of a record from the index `start`."""
-    return tuple(map(number, list(vars(record).values())[start:]))
+def _row(name: str, record: object) -> Row:
+    return (name, *(number(value) for value in vars(record).values() if value != name))
 
 
 def _grouped(parts: Mapping[str, Sequence[Row]]) -> list[Row]:

@@ -1,31 +1,18 @@
 """Groups of plates that `train evaluate --leave-out` keeps from a training."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-
-@dataclass(frozen=True)
-class PlateGroup:
-    """Plates with one of these properties."""
-
-    origins: tuple[str, ...] = ()  # countries of rendered plates, and names of folders
-    digits: bool = False  # plates without a letter
-    two_lines: bool = False
-
-    def holds(self, origin: str, text: str, lines: int) -> bool:
-        """Returns whether a plate belongs to the group."""
-        is_digits, is_two_line = self.digits and text.isdigit(), self.two_lines and lines > 1
-        return origin in self.origins or is_digits or is_two_line
-
-
-GROUPS = {
-    "romania": PlateGroup(("ro", "romanian")),
-    "usa": PlateGroup(("us", "us-crops")),
-    "brazil": PlateGroup(("br",)),
-    "digits": PlateGroup(digits=True),
-    "two-line": PlateGroup(two_lines=True),
+GROUPS: dict[str, Callable[[str, str, int], bool]] = {
+    "romania": lambda origin, _text, _lines: origin in {"ro", "romanian"},
+    "usa": lambda origin, _text, _lines: origin in {"us", "us-crops"},
+    "brazil": lambda origin, _text, _lines: origin == "br",
+    "digits": lambda _origin, text, _lines: text.isdigit(),
+    "two-line": lambda _origin, _text, lines: lines > 1,
 }
-"""The groups by name. Folders of several countries, such as kaggle, are in no country's group."""
+"""Whether a plate belongs to a group: by its origin (the country of a rendered plate or the name of
+a folder), text and number of lines. Folders of several countries are in no country's group."""
 
 
 @dataclass(frozen=True)

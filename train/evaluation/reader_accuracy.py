@@ -1,13 +1,15 @@
-"""Accuracy of reading: on all plates, by what makes them hard to read, and by character."""
+"""Accuracy of reading: by what makes plates hard to read, by character, and of fused passes."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from itertools import zip_longest
 
-from plateid.core.reading import EMPTY, Reading, single_reading
+from plateid.core.formats import shipped_formats
+from plateid.core.fusion import Fusion
+from plateid.core.reading import EMPTY, Reading, fused_reading, single_reading
 from plateid.core.text import edit_distance
 from plateid.models.tta import fuse_variants
 from train.evaluation.detector_accuracy import light
@@ -26,6 +28,11 @@ NOTHING = ""
 """Stands for a missing character, or opposite an extra one."""
 MAX_ERRORS = 0.5
 """Share of wrong characters up to which a text can be aligned with its reading."""
+
+GAP_S = 10.0
+"""A plate that is not seen for longer than this begins another pass, seconds."""
+Pass = Sequence[LabelledPlate]
+"""The same text in successive frames of one video, in order of time; not empty."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,3 +177,53 @@ def aligned(truth: str, read: str) -> list[tuple[str, str]]:
     for _, start, end, read_start, read_end in blocks:
         pairs += zip_longest(truth[start:end], read[read_start:read_end], fillvalue=NOTHING)
     return pairs
+
+
+@dataclass(frozen=True)
+class PassAccuracy:
+    """Accuracy of a source's frames, of the best frame of each pass, and of the fused passes."""
+
+    name: str
+    frames: ReadAccuracy
+    best_frames: ReadAccuracy
+    fused: ReadAccuracy
+
+
+def pass_accuracy(plates: Sequence[LabelledPlate]) -> list[PassAccuracy]:
+    """Measures each source whose labels have times, in the detector's boxes."""
+    by_source: dict[str, list[Pass]] = defaultdict(list)
+    for each in passes(plates):
+        by_source[each[0].source].append(each)
+    found = []
+    for name, every in by_source.items():
+        # On a stream, a frame is read once, without test-time augmentation.
+        once = [[replace(p, found=p.found and p.found[:1]) for p in frames] for frames in every]
+        single = [end_to_end(frames) for frames in once]
+        best = [max(each, key=lambda result: result.reading.confidence) for each in single]
+        parts = ([result for each in single for result in each], best, map(fused, every))
+        found.append(PassAccuracy(name, *(read_accuracy(list(part)) for part in parts)))
+    return found
+
+
+def passes(plates: Iterable[LabelledPlate]) -> Iterator[Pass]:
+    """Groups plates with a time into passes."""
+    videos: dict[tuple[str, str, str], list[tuple[float, LabelledPlate]]] = defaultdict(list)
+    for plate in plates:
+        if plate.moment and not plate.is_crop:
+            video, t = plate.moment
+            videos[plate.source, video, plate.text].append((t, plate))
+    for seen in videos.values():
+        seen.sort(key=lambda each: each[0])
+        times = [t for t, _ in seen]
+        cuts = [n for n in range(1, len(seen)) if times[n] - times[n - 1] > GAP_S]
+        for start, end in zip([0, *cuts], [*cuts, len(seen)], strict=True):
+            yield [plate for _, plate in seen[start:end]]
+
+
+def fused(frames: Pass) -> ReadResult:
+    """Returns what is published at the end of a pass."""
+    fusion = Fusion()
+    for plate in frames:
+        if plate.found:
+            fusion.add(plate.found[0])
+    return ReadResult(frames[0], fused_reading(fusion, shipped_formats()))

@@ -2,10 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from plateid.capture.images import ArrayImage
 from plateid.config.models import ModelsConfig
@@ -18,7 +16,7 @@ from plateid.models.networks import Networks
 from train.folding import fold
 from train.progress import tracked
 from train.synth.camera_effects import CropGeometry, simulate_camera
-from train.synth.flat_plate import FlatPlate, random_plate
+from train.synth.flat_plate import random_plate
 from train.synth.surroundings import mount_on_vehicle
 from train.synth.viewpoint import crop_plate, random_homography
 
@@ -36,16 +34,8 @@ DETAIL = 3.5
 """Factor by which a plate is drawn larger than it is in the last frame."""
 
 
-@dataclass(frozen=True)
-class TrackAccuracy:
-    """Share of the tracks that a method reads correctly (O/0- and I/1-insensitive)."""
-
-    method: str
-    plate_accuracy_folded: float
-
-
-def compare_fusion(config: ModelsConfig, *, count: int, seed: int) -> list[TrackAccuracy]:
-    """Renders `count` tracks and returns the accuracy of each method; raises PlateidError."""
+def compare_fusion(config: ModelsConfig, *, count: int, seed: int) -> dict[str, float]:
+    """Renders `count` tracks, and returns the `plate_accuracy_folded` of each method."""
     reader = Networks(config).reader()
     correct: dict[str, float] = {}
     for number in tracked(range(count), "tracks"):
@@ -54,12 +44,10 @@ def compare_fusion(config: ModelsConfig, *, count: int, seed: int) -> list[Track
         reads = [reader.read(i, [(0, 0, i.width, i.height)])[0] for i in images]
         for method, value in _texts(reads).items():
             right = [fold(each) == fold(text) for each in value]
-            shares = {method: sum(right) / len(right)}
+            correct[method] = correct.get(method, 0) + sum(right) / len(right) / count
             if method == EACH_FRAME:
-                shares[ORACLE] = float(any(right))
-            for name, share in shares.items():
-                correct[name] = correct.get(name, 0.0) + share
-    return [TrackAccuracy(method, total / count) for method, total in correct.items()]
+                correct[ORACLE] = correct.get(ORACLE, 0) + any(right) / count
+    return correct
 
 
 def render_track(rng: np.random.Generator) -> tuple[str, list[Image]]:
@@ -72,22 +60,19 @@ def render_track(rng: np.random.Generator) -> tuple[str, list[Image]]:
     caps = first * np.geomspace(1, APPROACH, FRAMES)
     plate = random_plate(rng, cap=DETAIL * caps[-1])
     vehicle, margin = mount_on_vehicle(rng, plate.image)
+    drawn = float((plate.boxes[:, 3] - plate.boxes[:, 1]).max())
     height, width = plate.image.shape[:2]
     view = random_homography(rng, (width, height))
     light = int(rng.integers(2**32))
     frames = []
     for cap in caps.tolist():
         crop = crop_plate(rng, vehicle, margin, plate.boxes, view=view)
-        geometry = _geometry(plate, cap, crop.centres / crop.image.shape[1::-1])
+        centres = np.clip(crop.centres / crop.image.shape[1::-1], 0, 1)
+        box = (*centres.min(axis=0).tolist(), *centres.max(axis=0).tolist())
+        geometry = CropGeometry(drawn / cap, cap, box)
         lit = np.random.default_rng(light)
         frames.append(simulate_camera(lit, crop.image, geometry, noise=rng))
     return plate.text, frames
-
-
-def _geometry(plate: FlatPlate, cap: float, centres: NDArray[np.float64]) -> CropGeometry:
-    drawn = float((plate.boxes[:, 3] - plate.boxes[:, 1]).max())
-    low, high = (np.clip(each, 0, 1) for each in (centres.min(axis=0), centres.max(axis=0)))
-    return CropGeometry(drawn / cap, cap, (*low.tolist(), *high.tolist()))
 
 
 def _texts(reads: Sequence[PlateRead]) -> dict[str, list[str]]:

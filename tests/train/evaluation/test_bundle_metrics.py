@@ -14,8 +14,7 @@ from tests.support.bundles import detector_network, reader_network, write_bundle
 from tests.train.evaluation.evaluation_samples import ELSEWHERE, PLATE, folder
 from train.__main__ import main
 from train.evaluation.bundle_metrics import update_bundle
-from train.evaluation.evaluate import evaluate
-from train.evaluation.evaluation_run import EvaluationRun
+from train.evaluation.evaluate import EvaluationRun, evaluate
 from train.train_error import TrainError
 
 BEFORE = """

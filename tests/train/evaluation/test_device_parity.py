@@ -15,10 +15,8 @@ from plateid.commands.main import main
 from plateid.config.models import DEFAULT_BUNDLE
 from plateid.core.geometry import iou
 from plateid.demo import DEMO_VIDEO
-from train.evaluation.evaluate import Evaluation, evaluate
-from train.evaluation.evaluation_run import EvaluationRun
-from train.evaluation.pass_accuracy import pass_accuracy
-from train.evaluation.reader_accuracy import end_to_end, in_true_boxes
+from train.evaluation.evaluate import Evaluation, EvaluationRun, evaluate
+from train.evaluation.reader_accuracy import end_to_end, in_true_boxes, pass_accuracy
 
 NOT_FOUND = {"plate": "", "confidence": 0}
 EVERY = 20

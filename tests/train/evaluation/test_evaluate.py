@@ -12,8 +12,7 @@ from plateid.errors import PlateidError
 from tests.support.bundles import detector_network, reader_network, write_bundle
 from tests.train.evaluation.evaluation_samples import ELSEWHERE, PLATE, folder, write_video
 from train.dataset.grouping import is_held_out
-from train.evaluation.evaluate import evaluate
-from train.evaluation.evaluation_run import EvaluationRun, training_data
+from train.evaluation.evaluate import EvaluationRun, evaluate, training_data
 from train.manifest.weight_origin import detector_origin
 from train.train_error import TrainError
 

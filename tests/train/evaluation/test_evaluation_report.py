@@ -9,10 +9,8 @@ import pytest
 
 from tests.support.bundles import detector_network, reader_network, write_bundle
 from tests.train.evaluation.evaluation_samples import ELSEWHERE, PLATE, folder, write_video
-from train.evaluation.charts import precision_recall
-from train.evaluation.evaluate import Evaluation, evaluate
-from train.evaluation.evaluation_report import write_report
-from train.evaluation.evaluation_run import EvaluationRun
+from train.evaluation.evaluate import Evaluation, EvaluationRun, evaluate
+from train.evaluation.evaluation_report import precision_recall, write_report
 from train.evaluation.evaluation_tables import number, tables
 from train.train_error import TrainError
 

@@ -2,7 +2,7 @@ import pytest
 
 from tests.train.evaluation.evaluation_samples import plate, read
 from train.evaluation.image_results import LabelledPlate
-from train.evaluation.pass_accuracy import GAP_S, fused, pass_accuracy, passes
+from train.evaluation.reader_accuracy import GAP_S, fused, pass_accuracy, passes
 
 
 def seen(text: str, t: float, reading: str = "", score: float = 0.8, **changes) -> LabelledPlate:

@@ -7,7 +7,7 @@ import pytest
 
 from train.dataset.grouping import is_held_out
 from train.dataset.splits import load_split
-from train.evaluation.evaluation_run import read_crop_sets, read_sets
+from train.evaluation.evaluate import read_sets
 from train.train_error import TrainError
 
 
@@ -44,11 +44,11 @@ def test_held_out_part_of_several_folders_is_that_of_a_training_on_them(tmp_path
 
 def test_plate_crops_fill_their_images_and_are_held_out_by_group(tmp_path):
     folders = [crop_set(tmp_path / "one", *range(30)), crop_set(tmp_path / "two", *range(30, 60))]
-    every, _ = read_crop_sets(folders, held_out=False)
+    every, _ = read_sets(folders, held_out=False, crops=True)
     assert Counter(name for name, _ in every) == {"one": 30, "two": 30}
     assert {image.boxes for _, image in every} == {((0, 0, 200, 100),)}
     assert every[0][1].texts == ("AB0",)
-    held_out, trained = read_crop_sets(folders, held_out=True)
+    held_out, trained = read_sets(folders, held_out=True, crops=True)
     assert held_out == [each for each in every if is_held_out(each[1].group)]
     assert len(trained) == 60 - len(held_out)
     assert {name for name, _ in held_out} == {"one", "two"}
@@ -58,7 +58,7 @@ def test_faults_of_crop_folders_are_reported_together(tmp_path):
     one = crop_set(tmp_path / "one", 1, 2)
     (one / "images" / "one1.png").write_bytes(b"")
     with pytest.raises(TrainError) as caught:
-        read_crop_sets([tmp_path / "nowhere", one], held_out=False)
+        read_sets([tmp_path / "nowhere", one], held_out=False, crops=True)
     assert "nowhere/labels.csv: No such file or directory" in str(caught.value)
     assert "one1.png: is empty" in str(caught.value)
 
@@ -73,4 +73,4 @@ def test_a_folder_without_a_held_out_image_gives_no_set(tmp_path):
         tmp_path / "cut", next(n for n in range(99) if not is_held_out(f"cut/cut{n}.png"))
     )
     with pytest.raises(TrainError, match="cut: no image is held out"):
-        read_crop_sets([cut], held_out=True)
+        read_sets([cut], held_out=True, crops=True)
