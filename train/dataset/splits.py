@@ -1,10 +1,12 @@
 """Loads data sets: reads, checks and splits them. Everything that needs labels starts here."""
 
+import statistics
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from plateid.core.records import Box
-from train.dataset.data_summary import DataSummary, summarise
 from train.dataset.formats import ImageLabels, read_labels
 from train.dataset.formats.image_labels import all_below
 from train.dataset.grouping import Split, split_groups, with_joined_groups, without_rotated_copies
@@ -14,6 +16,57 @@ from train.train_error import TrainError
 
 AGREEMENT_PX = 2.0
 """Largest difference of a box between two label files of the same image, pixels."""
+TINY_PX = 4.0
+"""Side of a plate below which there is nothing to learn, pixels."""
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """What the data contain, and what the checks changed; `str()` makes a short table of it.
+
+    `images` are used, on both sides; `duplicates`, `rotated` and `unlabelled` ones are left out.
+    `joined` counts groups that near-duplicates or copies joined to others; `moved`, the images that
+    changed side by that. `heights` are the smallest, median and largest of the plates, in pixels.
+    """
+
+    images: int
+    validation: int
+    groups: int
+    negatives: int
+    plates: int
+    heights: tuple[float, float, float]
+    tiny: int
+    classes: dict[str, int]
+    clipped: int
+    other_classes: dict[str, int]
+    duplicates: int
+    joined: int
+    moved: int
+    rotated: int
+    unlabelled: int
+
+    def __str__(self) -> str:
+        def counts(by_name: dict[str, int]) -> str:
+            return ", ".join(f"{count} {name}" for name, count in sorted(by_name.items()))
+
+        smallest, median, largest = self.heights
+        most_held_out = 2 * self.validation > self.images
+        rows = (
+            ("images", f"{self.images} in {self.groups} groups; {self.validation} held out"),
+            ("without a plate", self.negatives),
+            ("plates", f"{self.plates}; {smallest:.0f} to {largest:.0f} px high"),
+            ("classes", counts(self.classes)),
+            ("median height", f"{median:.0f} px"),
+            ("warning", self.tiny and f"{self.tiny} plates are smaller than {TINY_PX:.0f} px"),
+            ("warning", most_held_out and "most images are held out: there are few groups"),
+            ("clipped", self.clipped and f"{self.clipped} boxes at the border"),
+            ("ignored classes", counts(self.other_classes)),
+            ("skipped, same file", self.duplicates),
+            ("skipped, rotated copy", self.rotated),
+            ("skipped, no label", self.unlabelled),
+            ("joined groups", self.joined and f"{self.joined}; {self.moved} images changed side"),
+        )
+        return "\n".join(f"{name:24}{value}" for name, value in rows if value)
 
 
 def load_split(folders: Iterable[Path]) -> tuple[Split, DataSummary]:
@@ -22,7 +75,13 @@ def load_split(folders: Iterable[Path]) -> tuple[Split, DataSummary]:
     Rotated copies are left out of the training side. A TrainError has one line for each problem.
     """
     folders, problems = list(folders), list[str]()
-    labels = _read_all(folders, problems)
+    labels = list[ImageLabels]()
+    for folder in folders:
+        known = len(problems)
+        found = read_labels(folder, problems)
+        if not found and len(problems) == known:
+            problems.append(f"{folder}: no images")
+        labels += found
     readable = read_labelled(labels, problems)
     before = _without_duplicates(readable, problems)
     raise_problems(problems)
@@ -32,9 +91,20 @@ def load_split(folders: Iterable[Path]) -> tuple[Split, DataSummary]:
     files = {path for folder in folders for path in all_below(folder)}
     split = Split(without_rotated_copies(training), validation)
     _check_sides(split)
-    return split, summarise(
-        split,
-        before,
+    boxes = [box for image in split.images for box in image.boxes]
+    names = (box.name for image in split.images for box in image.labels.boxes)
+    heights = [y2 - y1 for _, y1, _, y2 in boxes]
+    return split, DataSummary(
+        images=len(split.images),
+        validation=len(validation),
+        groups=_count_groups(split.images),
+        negatives=sum(not image.boxes for image in split.images),
+        plates=len(boxes),
+        heights=(min(heights), statistics.median(heights), max(heights)),
+        tiny=sum(min(x2 - x1, y2 - y1) < TINY_PX for x1, y1, x2, y2 in boxes),
+        classes=dict(Counter(filter(None, names))),
+        clipped=sum(image.clipped for image in before),
+        other_classes=dict(Counter(name for i in before for name in i.labels.other_classes)),
         duplicates=len(labels) - len(before),
         joined=_count_groups(before) - _count_groups(after),
         moved=len({i.path for i in split_groups(before)[1]} ^ {i.path for i in validation}),
@@ -48,38 +118,24 @@ def load_crops(folders: Sequence[Path]) -> Split:
     return split_groups(with_joined_groups(read_tables(folders)))
 
 
-def _read_all(folders: Sequence[Path], problems: list[str]) -> list[ImageLabels]:
-    labels = []
-    for folder in folders:
-        known = len(problems)
-        found = read_labels(folder, problems)
-        if not found and len(problems) == known:
-            problems.append(f"{folder}: no images")
-        labels += found
-    return labels
-
-
 def _without_duplicates(
     images: Sequence[LabelledImage], problems: list[str]
 ) -> list[LabelledImage]:
     """Returns the first of each set of identical files; their boxes must agree."""
+
+    def is_near(one: Box, other: Box) -> bool:
+        return max(abs(a - b) for a, b in zip(one, other, strict=True)) <= AGREEMENT_PX
+
     first: dict[bytes, LabelledImage] = {}
     for image in images:
         one = first.setdefault(image.digest, image)
-        if not _agree(one.boxes, image.boxes):
+        agree = (any(is_near(a, b) for b in image.boxes) for a in one.boxes)
+        if len(one.boxes) != len(image.boxes) or not all(agree):
             problems.append(
                 f"{image.path}: the same file as {one.path}, but with other boxes"
                 f" ({image.labels.source}, {one.labels.source})"
             )
     return list(first.values())
-
-
-def _agree(some: Sequence[Box], others: Sequence[Box]) -> bool:
-    def is_near(one: Box, other: Box) -> bool:
-        return max(abs(a - b) for a, b in zip(one, other, strict=True)) <= AGREEMENT_PX
-
-    same_count = len(some) == len(others)
-    return same_count and all(any(is_near(one, other) for other in others) for one in some)
 
 
 def _check_sides(split: Split) -> None:

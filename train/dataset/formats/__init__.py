@@ -54,7 +54,7 @@ def read_labels(folder: Path, problems: list[str]) -> list[ImageLabels]:
     if len(found) == 1:
         return _read(folder, *found[0], problems)
     if found:
-        names = ", ".join(f"{form.name} ({_short(folder, files)})" for form, files in found)
+        names = ", ".join(f"{form.name} ({files[0].relative_to(folder)})" for form, files in found)
         problems.append(f"{folder}: labels in more than one format; keep one: {names}")
     else:
         looked = "; ".join(f"{form.name} ({form.layout})" for form in FORMATS)
@@ -81,8 +81,3 @@ def _read(
         )
         for each in labels
     ]
-
-
-def _short(folder: Path, files: list[Path]) -> str:
-    more = f" and {len(files) - 1} more" if len(files) > 1 else ""
-    return f"{files[0].relative_to(folder)}{more}"

@@ -98,7 +98,6 @@ def _labelled(folder: Path, file: Path, coco: _Coco, problems: list[str]) -> Ite
 
 
 def _boxes(file: Path, coco: _Coco, problems: list[str]) -> dict[int | str, list[LabelledBox]]:
-    """Returns the boxes of each image; one without image or class is a problem."""
     images, classes = {image.id for image in coco.images}, coco.classes()
     boxes: dict[int | str, list[LabelledBox]] = defaultdict(list)
     for annotation in coco.annotations:

@@ -71,21 +71,16 @@ def _named_box(item: ET.Element) -> LabelledBox:
         raise ValueError(f"{name}: its bndbox: {error}") from error
 
 
-def _nearest(file: Path, choice: list[Path]) -> list[Path]:
-    """Returns the files beside an XML file, or else the nearest ones in the data set."""
+def _path(file: Path, filename: str, named: dict[str, list[Path]]) -> Path:
+    """Finds the nearest image of the name of the XML file, else <filename>: often outdated."""
 
     def near(path: Path) -> tuple[bool, int]:
         shared = os.path.commonpath([path.parent, file.parent])
         return path.parent == file.parent, len(Path(shared).parts)
 
-    most = max(map(near, choice), default=None)
-    return [path for path in choice if near(path) == most]
-
-
-def _path(file: Path, filename: str, named: dict[str, list[Path]]) -> Path:
-    """Finds the image by the name of the XML file first: <filename> is often outdated."""
     name = PurePosixPath(filename.strip().replace("\\", "/")).name
     for choice in (named.get(file.stem, []), named.get(name, [])):
-        if len(nearest := _nearest(file, choice)) == 1:
+        most = max(map(near, choice), default=None)
+        if len(nearest := [path for path in choice if near(path) == most]) == 1:
             return nearest[0]
     raise ValueError(f"no image {file.stem}.* or {name}, or several")

@@ -76,8 +76,14 @@ def read(
         for path in below(folder)
         for label in [_label(path)]
     ]
-    strays = {*_label_files(folder)} - {each.source for each in labels}
-    problems += [f"{file}: labels without an image" for file in sorted(strays)]
+    texts = {*below(folder, ".txt")} - {each.source for each in labels}
+    strays = [
+        file
+        for file in sorted(texts)
+        if file.name != "classes.txt"
+        and ("labels" in file.relative_to(folder).parts or _is_label(file))
+    ]
+    problems += [f"{file}: labels without an image" for file in strays]
     return labels, {*names.values()}
 
 
@@ -117,17 +123,6 @@ def _label(image: Path) -> Path:
     return Path(*parts)
 
 
-def _label_files(folder: Path) -> list[Path]:
-    """Returns label files: in folders named `labels`, and beside images that have some."""
-    beside = {path.parent for path in below(folder) if path.with_suffix(".txt").is_file()}
-    texts = (path for path in below(folder, ".txt") if path.name != "classes.txt")
-    return [
-        path
-        for path in texts
-        if "labels" in path.relative_to(folder).parts or (path.parent in beside and _is_label(path))
-    ]
-
-
 def _is_label(file: Path) -> bool:
     """Whether the first line of a file is a box."""
     try:
@@ -139,11 +134,11 @@ def _is_label(file: Path) -> bool:
 
 def _boxes(label: Path, names: dict[int, str], problems: list[str]) -> Iterator[LabelledBox]:
     for number, line in enumerate(text_of(label, problems).splitlines(), 1):
-        if line.strip():
-            try:
-                yield _box(line.split(), names)
-            except ValueError as error:
-                problems.append(f"{label}:{number}: {error}")
+        try:
+            if words := line.split():
+                yield _box(words, names)
+        except ValueError as error:
+            problems.append(f"{label}:{number}: {error}")
 
 
 def _box(words: list[str], names: dict[int, str]) -> LabelledBox:
