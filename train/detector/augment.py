@@ -90,7 +90,6 @@ def replace_plates(image: Image, boxes: PlateBoxes, plates: list[Image], rng: Rn
 
 
 def _replaced(image: Image, box: PlateBoxes, plates: list[Image], rng: Rng) -> PlateBoxes:
-    """Pastes the best-fitting plate and returns its box."""
     x1, y1, x2, y2 = box.round().astype(int)
     width, height = x2 - x1, y2 - y1
     if min(width, height) < MIN_SIDE_PX:

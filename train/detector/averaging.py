@@ -43,7 +43,6 @@ def _convolutions(network: nn.Module) -> dict[str, Any]:
 
 
 def _names_before_silu(network: nn.Module) -> set[str]:
-    """Returns the names of the convolutions whose activation is SiLU."""
     blocks = network.named_modules()
     return {f"{n}.conv" for n, block in blocks if isinstance(getattr(block, "act", None), nn.SiLU)}
 

@@ -75,7 +75,6 @@ def _sides(boxes: Tensor) -> Tensor:
 
 
 def _iou(ours: Tensor, theirs: Tensor) -> Tensor:
-    """Returns the IoU of the expected boxes of two distributions."""
     bins = torch.arange(BINS, dtype=ours.dtype, device=ours.device)
     boxes = (torch.cat([-far[:, :2], far[:, 2:]], 1) for far in (ours @ bins, theirs @ bins))
     return bbox_iou(*boxes, xywh=False).squeeze(-1)

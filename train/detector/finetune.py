@@ -106,7 +106,6 @@ def _check_out(out: Path, data: Iterable[str]) -> None:
 
 
 def _file_hash(path: str) -> str:
-    """Returns the SHA-256 of weights, or of the detector of a bundle."""
     folder = Path(bundle_path(path))
     try:
         file = folder / "detector.onnx" if folder.is_dir() else Path(path)

@@ -153,7 +153,6 @@ def page_template(path: Path) -> jinja2.Template:
 def _html(
     evaluation: Evaluation, images: Sequence[ErroneousImage], wrong: Sequence[ReadResult]
 ) -> str:
-    """Returns the page, with its images embedded."""
     reader = evaluation.reader
     charts = {}
     if evaluation.results:

@@ -18,7 +18,6 @@ class BestCandidates(nn.Module):
     strides: Tensor
 
     def __init__(self, model: nn.Module, *, width: int, height: int) -> None:
-        """Takes a fused detection model of one class in evaluation mode."""
         super().__init__()
         self.model = model
         self.head: Detect = model.model[-1]

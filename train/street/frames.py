@@ -8,7 +8,7 @@ import numpy as np
 
 from plateid.core.records import Box, Image
 from plateid.core.text import normalise
-from train.street.painting import FloatImage, fill, smooth_noise
+from train.street.painting import FloatImage, fill
 from train.street.projection import Points, Projection, Size
 from train.street.scenario import Street
 from train.street.scenery import paint_scenery
@@ -22,8 +22,6 @@ SHIFTS_PX = ((-0.25, -0.25), (0.25, -0.125), (-0.125, 0.25), (0.25, 0.25))
 """Shifts of the image during one exposure, pixels. Their mean has smooth edges and motion blur."""
 COARSE_FACTOR = 4
 """Factor by which soft light has fewer rows and columns than the image: it has no detail."""
-CLOUD_SIZE_M, WIND_M_S, CLOUD_SHADE = 1.2, 1.5, 0.16
-"""Grain and speed of the cloud shadows on the road, and the share of light (0-1) that they take."""
 GLARE_LEVEL, GLARE_GAIN = 150, 2.0
 """Grey level above which lamps glare at night, and the gain of the glare on their surroundings."""
 
@@ -57,8 +55,6 @@ def render(street: Street, *, size: Size = (1280, 720), fps: float = 30) -> Iter
 
 
 class _Renderer:
-    """Renders single moments of one street."""
-
     def __init__(self, street: Street, projection: Projection) -> None:
         self._street, self._projection = street, projection
         self._coarse = Projection(
@@ -69,7 +65,6 @@ class _Renderer:
             for number, vehicle in enumerate(street.vehicles)
         ]
         self._day, self._night = paint_scenery(projection, seed=street.seed, signs=street.signs)
-        self._clouds = smooth_noise(np.random.default_rng(street.seed), (256, 256), [(24, 24)])
 
     def plates(self, at_s: float) -> tuple[VisiblePlate, ...]:
         """Returns the readable plates at a time."""
@@ -137,14 +132,9 @@ class _Renderer:
             fill(shade, self._coarse.project(np.array(ground) + place), (150,))
             if night and model.vehicle.direction == "towards":
                 lamps += np.exp(-(((x - place[0]) / 1.3) ** 2) - ((z - place[2] + 2.5) / 2.5) ** 2)
-        rows = (z + WIND_M_S * at_s) / CLOUD_SIZE_M % 255
-        clouds = cv2.remap(self._clouds, x / CLOUD_SIZE_M % 255, rows, cv2.INTER_LINEAR)
-        clouds *= CLOUD_SHADE * (not night) * (np.abs(x) < 5) * np.clip(1.5 - z / 40, 0, 1)
         soft = cv2.GaussianBlur(shade, (0, 0), 2)[-len(x) :].astype(np.float32) / 255
-        gains = ((1 - soft) * (1 - np.maximum(clouds, 0)), 0.55 * lamps)
         lower = slice(self._projection.horizon + 1, None)
         size = street[lower].shape[1::-1]
-        dark, bright = (cv2.resize(gain, size)[..., None] for gain in gains)
-        lit = street[lower] * dark + self._day[lower] * bright
-        street[lower] = np.clip(lit, 0, 255)
+        dark, bright = (cv2.resize(gain, size)[..., None] for gain in (1 - soft, 0.55 * lamps))
+        street[lower] = np.clip(street[lower] * dark + self._day[lower] * bright, 0, 255)
         return street

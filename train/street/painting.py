@@ -1,4 +1,4 @@
-"""Small helpers for drawing: polygons with sub-pixel corners, colours, smooth noise."""
+"""Small helpers for drawing: polygons with sub-pixel corners, and colours."""
 
 from collections.abc import Sequence
 
@@ -39,14 +39,3 @@ def blend(image: Image, colour: Sequence[float], opacity: FloatImage) -> None:
     """Blends a colour into the image by its opacity (0-1), in place."""
     share = opacity[..., None]
     image[:] = (image * (1 - share) + np.array(colour, np.float32) * share + 0.5).astype(np.uint8)
-
-
-def smooth_noise(
-    rng: np.random.Generator, shape: tuple[int, int], cells: Sequence[tuple[int, int]]
-) -> FloatImage:
-    """Returns a sum of noises, one per (rows, columns) of `cells`; mean 0, standard deviation 1."""
-    total = np.zeros(shape, np.float32)
-    for weight, (down, across) in enumerate(cells, 1):
-        grid = rng.standard_normal((down + 1, across + 1)).astype(np.float32)
-        total += cv2.resize(grid, shape[::-1], interpolation=cv2.INTER_CUBIC) / weight
-    return np.asarray((total - total.mean()) / max(float(total.std()), 1e-6), np.float32)

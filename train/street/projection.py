@@ -23,7 +23,6 @@ class Projection:
     """Maps metres on the street to pixels of an image."""
 
     def __init__(self, width: int, height: int) -> None:
-        """Sets the image size, pixels."""
         self.width, self.height = width, height
         self.focal_px, self.horizon = FOCAL * height, round(HORIZON * height)
 

@@ -55,7 +55,6 @@ class StreetVehicle(Section):
         return distance if VISIBLE_M[0] < distance < VISIBLE_M[1] else None
 
     def _covered_m(self, seconds: float) -> float:
-        """Returns the distance covered in these seconds before a stop, or after it."""
         slow = min(seconds, self.speed_m_s / BRAKE_M_S2) if self.stop_s else 0.0
         return BRAKE_M_S2 * slow**2 / 2 + self.speed_m_s * (seconds - slow)
 

@@ -1,11 +1,11 @@
-"""The street without vehicles, by day and at night: sky, houses, trees, lamps, signs and road."""
+"""The street without vehicles, by day and at night: sky, houses, trees, signs and road."""
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
 from plateid.core.records import Image
-from train.street.painting import Colour, FloatImage, blend, circle, fill, scaled, smooth_noise
+from train.street.painting import Colour, FloatImage, blend, circle, fill, scaled
 from train.street.projection import Projection
 from train.synth.signs import render_sign
 
@@ -17,43 +17,33 @@ HAZE_M = 260
 """Distance at which 1/e of a colour is left."""
 LAMPS = ((-4.3, 15.0), (4.3, 24.0), (-4.3, 38.0), (4.3, 55.0), (-4.3, 75.0))
 SIGNS = ((3.9, 14.0), (-3.9, 17.0), (3.8, 20.0), (-3.8, 26.0), (3.8, 33.0), (-3.8, 42.0))
-"""x and z of the street lamps and of the signs."""
-LAMP_M, EAVES_M, RIDGE_M = 5.2, 4.6, 7.2
-"""Heights."""
-DUSK, LAMPLIGHT, BULB = (0.23, 0.18, 0.15), (0.20, 0.40, 0.54), (70, 190, 255)
-"""Blue, green and red light at night: share of the day's under the sky and under a lamp; a bulb."""
+"""x and z of the street lamps, which are out of view above, and of the signs."""
+EAVES_M, RIDGE_M = 4.6, 7.2
+"""Heights of a house."""
+DUSK, LAMPLIGHT = (0.23, 0.18, 0.15), (0.20, 0.40, 0.54)
+"""Blue, green and red light at night: share of the day's under the sky and under a lamp."""
 
 
 def paint_scenery(projection: Projection, *, seed: int, signs: int) -> tuple[Image, Image]:
     """Returns the street as the camera sees it by day and at night, with a number of signs."""
     rng = np.random.default_rng((seed, 2))
     painter = _Painter(Projection(projection.width * 2, projection.height * 2), rng)
-    painter.paint_sky()
     painter.paint_ground()
     for distance in range(168, 10, -6):
         side = 1 if distance // 6 % 2 else -1
         painter.paint_house(side * 9.2, distance)
         painter.paint_tree(side * rng.uniform(6.2, 7.4), distance - 6)
-    for x, z in reversed(LAMPS):
-        painter.paint_lamp(x, z)
     for x, z in reversed(SIGNS[:signs]):
         painter.paint_sign(x, z)
     return painter.images(projection)
 
 
 class _Painter:
-    """Paints an image by day, and the bulbs that shine at night."""
-
     def __init__(self, projection: Projection, rng: np.random.Generator) -> None:
         self._projection, self._rng = projection, rng
         self._day = np.full((projection.height, projection.width, 3), GRASS, np.uint8)
-        self._bulbs = np.zeros(self._day.shape[:2], np.uint8)
-
-    def paint_sky(self) -> None:
-        sky = self._day[: self._projection.horizon + 2]
+        sky = self._day[: projection.horizon + 2]
         sky[:] = np.linspace((226, 178, 128), (236, 226, 214), len(sky))[:, None]
-        clouds = smooth_noise(self._rng, (len(sky), sky.shape[1]), [(3, 6), (6, 14), (10, 30)])
-        blend(sky, (246, 244, 242), np.clip(clouds * 0.35 + 0.1, 0, 0.8))
 
     def paint_ground(self) -> None:
         x, z = self._projection.ground()
@@ -62,7 +52,7 @@ class _Painter:
             blend(ground, colour, _inside(away, edge, pixel_m))
         gain = np.ones(x.shape, np.float32)
         for size, reach in ((0.03, 14), (0.15, 35), (0.9, 80), (4.0, 300)):
-            tile = smooth_noise(self._rng, (256, 256), [(255, 255)])
+            tile = self._rng.standard_normal((256, 256), np.float32)
             noise = cv2.remap(tile, (x / size + 400) % 255, z / size / 2 % 255, cv2.INTER_LINEAR)
             gain += 0.05 * noise * np.clip(1.5 - z / reach, 0, 1)
         ground[:] = np.clip(ground * gain[..., None], 0, 255).astype(np.uint8)
@@ -81,12 +71,6 @@ class _Painter:
         roof = [(x, EAVES_M, z), (x, EAVES_M, far), (*ridge, far), (*ridge, z)]
         for outline, colour in ((gable, wall), (along, scaled(wall, 0.75)), (roof, (74, 84, 138))):
             self._fill(outline, _hazy(colour, z))
-        height = np.array((0, 1.3, 0))
-        for step, y in ((step, y) for step in (0.8, 3.2, 5.6) for y in (0.9, 2.9)):
-            for way in ((side, 0, 0), (0, 0, 1)):
-                near, end = np.array((x, y, z)) + np.outer((step, step + 1.2), way)
-                pane = [near, end, end + height, near + height]
-                self._fill(pane, (116, 100, 88), bulb=180 * (self._rng.random() < 0.25))
 
     def paint_tree(self, x: float, z: float) -> None:
         tall = self._rng.uniform(4.6, 6)
@@ -97,13 +81,6 @@ class _Painter:
             leaf = circle(self._rng.uniform(0.02, 0.06) * (1.5 - 0.7 * light)) + spot + (0, 0.72)
             green = (44 + 26 * light, 78 + 58 * light, 52 + 50 * light)
             self._fill(np.insert(leaf * tall, 2, 0, axis=1) + np.array((x, 0, z)), _hazy(green, z))
-
-    def paint_lamp(self, x: float, z: float) -> None:
-        end = x - np.sign(x) * 1.1
-        self._fill([(x - 0.06, 0, z), (x + 0.06, 0, z), (x, LAMP_M, z)], POST)
-        self._fill([(x, LAMP_M - 0.1, z), (end, LAMP_M + 0.1, z), (x, LAMP_M, z)], POST)
-        bulb = np.insert(circle(0.12), 2, z, axis=1) + np.array((end, LAMP_M + 0.1, 0))
-        self._fill(bulb, POST, bulb=255)
 
     def paint_sign(self, x: float, z: float) -> None:
         """Paints a board with text on a post."""
@@ -118,19 +95,16 @@ class _Painter:
         """Returns the images by day and at night, reduced to the size of a projection."""
         size = (projection.width, projection.height)
         day = np.asarray(cv2.resize(self._day, size, interpolation=cv2.INTER_AREA), np.uint8)
-        bulbs = cv2.resize(self._bulbs, size, interpolation=cv2.INTER_AREA)[..., None] / 255
         x, z = projection.ground()
         pools = np.zeros((*day.shape[:2], 1), np.float32)
         for lamp_x, lamp_z in LAMPS:
             squared = (x - lamp_x * 0.7) ** 2 + (z - lamp_z) ** 2
             pools[-len(x) :, :, 0] += (1 + squared / 14) ** -1.5
-        night = day * (np.array(DUSK) + pools * np.array(LAMPLIGHT)) + bulbs * np.array(BULB)
+        night = day * (np.array(DUSK) + pools * np.array(LAMPLIGHT))
         return day, np.clip(night, 0, 255).astype(np.uint8)
 
-    def _fill(self, outline: ArrayLike, colour: Colour, *, bulb: float = 0) -> None:
-        corners = self._projection.project(outline)
-        fill(self._day, corners, colour)
-        fill(self._bulbs, corners, (bulb,))
+    def _fill(self, outline: ArrayLike, colour: Colour) -> None:
+        fill(self._day, self._projection.project(outline), colour)
 
 
 def _inside(distance: FloatImage, edge: float, pixel_m: FloatImage) -> FloatImage:

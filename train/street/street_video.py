@@ -10,7 +10,7 @@ from plateid.core.text import normalise
 from train.progress import tracked
 from train.street.frames import render
 from train.street.projection import Size
-from train.street.scenario import Street, StreetVehicle
+from train.street.scenario import Street
 from train.train_error import TrainError
 
 CODEC = {"crf": "28", "preset": "medium", "threads": "1"}
@@ -41,16 +41,13 @@ def write_video(street: Street, path: Path, *, size: Size = (1280, 720), fps: in
                     boxes[plate.vehicle][index] = np.round(plate.box, 1).tolist()
             container.mux(stream.encode())
         unfinished.replace(path)
-        truth = [_truth(*pair) for pair in zip(street.vehicles, boxes, strict=True)]
+        truth = []
+        for vehicle, found in zip(street.vehicles, boxes, strict=True):
+            first, last = min(found, default=0), max(found, default=-1)
+            entry = {"plate": normalise(vehicle.plate), "region": vehicle.region}
+            entry |= {"first_frame": first, "last_frame": last}
+            truth.append({**entry, "boxes": [found.get(at) for at in range(first, last + 1)]})
         head = {"width": size[0], "height": size[1], "fps": fps, "frames": count}
         path.with_suffix(".json").write_text(json.dumps({**head, "vehicles": truth}))
     except OSError as error:
         raise TrainError(f"{path}: {error.strerror}") from error
-
-
-def _truth(vehicle: StreetVehicle, boxes: dict[int, list[float]]) -> dict[str, object]:
-    """Returns the ground truth of a vehicle, whose `boxes` have frame numbers as keys."""
-    first, last = min(boxes, default=0), max(boxes, default=-1)
-    every = [boxes.get(frame) for frame in range(first, last + 1)]
-    named = {"plate": normalise(vehicle.plate), "region": vehicle.region}
-    return {**named, "first_frame": first, "last_frame": last, "boxes": every}

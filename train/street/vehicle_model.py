@@ -6,11 +6,10 @@ import cv2
 import numpy as np
 
 from plateid.core.records import Box, Image
-from train.street.body import Body, read_body
+from train.street.body import Body, read_body, vehicle_faces
 from train.street.painting import Colour, fill, scaled
 from train.street.projection import Points, Projection
 from train.street.scenario import StreetVehicle
-from train.street.vehicle_faces import vehicle_faces
 from train.synth.flat_plate import draw_plate, layout_of
 
 CAP_PX, GAP_M = 80.0, 0.015

@@ -87,7 +87,6 @@ def _blur_and_reduce(rng: np.random.Generator, image: Image, geometry: CropGeome
 
 
 def _blur_by_motion(rng: np.random.Generator, image: Image, length: float) -> Image:
-    """Returns the image blurred over `length` pixels, mostly sideways."""
     side = int(2 * np.ceil(length / 2) + 1)
     turn = rng.normal(0, 0.35) if rng.random() < 0.75 else rng.uniform(0, np.pi)
     half = np.array([np.cos(turn), np.sin(turn)]) * length / 2
@@ -98,7 +97,6 @@ def _blur_by_motion(rng: np.random.Generator, image: Image, length: float) -> Im
 
 
 def _light_unevenly(rng: np.random.Generator, light: Light) -> Light:
-    """Returns the light with a gradient, plate lamps or glare, each at times."""
     height, width = light.shape[:2]
     if rng.random() < 0.45:
         ends = rng.uniform(0.55, 1.3, (2, 2)).astype(np.float32)
@@ -234,7 +232,6 @@ def _add_noise(rng: np.random.Generator, light: Light, noise: np.random.Generato
 
 
 def _compress(rng: np.random.Generator, light: Light) -> Image:
-    """Returns the image, mostly after JPEG compression."""
     image = np.clip(light, 0, 255).astype(np.uint8)
     if rng.random() < 0.2:
         return image

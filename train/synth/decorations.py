@@ -242,7 +242,6 @@ def draw_seams(rng: np.random.Generator, image: Image, *, reach: float) -> None:
 
 
 def _draw_bolts(rng: np.random.Generator, image: Image) -> None:
-    """Draws one row of bolts on a wide plate, two on a tall one."""
     height, width = image.shape[:2]
     tall = width / height < 3
     x = rng.uniform(0.18, 0.3) if tall else rng.uniform(0.03, 0.3)

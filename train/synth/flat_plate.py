@@ -124,7 +124,6 @@ def _print(
 
 
 def _draw_glyph(opacity: Mask, placed: PlacedSymbol, face: FontFace) -> None:
-    """Adds the mask of a character to the opacity, in place."""
     prefix = placed.is_prefix
     mask = line_mask(CHINESE, placed.kind, CAP) if prefix else face.glyph(placed.kind)
     tail = 1.0 if prefix else mask.shape[0] / CAP
@@ -148,7 +147,6 @@ def _vary_weight(rng: np.random.Generator, opacity: Mask) -> Mask:
 
 
 def _emboss(rng: np.random.Generator, image: Image, opacity: Mask) -> None:
-    """Draws highlights and shadows at the edges of raised characters."""
     step = max(1, round(image.shape[0] * rng.uniform(0.005, 0.014)))
     raised = cv2.dilate(opacity, np.ones((2 * step + 1, 2 * step + 1), np.uint8)).astype(np.int16)
     slope = raised - np.roll(raised, (step, round(rng.normal(0, step))), (0, 1))

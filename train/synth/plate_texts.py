@@ -29,7 +29,11 @@ TextRow = tuple[TextPart, ...]
 def random_rows(rng: np.random.Generator, layout: PlateLayout) -> tuple[TextRow, ...]:
     """Returns the rows of a random text that fits the layout."""
     pattern = with_free_rows(rng, layout.patterns[rng.integers(len(layout.patterns))])
-    return _rows(rng, layout, pattern, lambda part: _random_part(rng, part, layout))
+
+    def write(part: str) -> str:
+        return "".join(_random_piece(rng, piece, layout) for piece in part.split("+"))
+
+    return _rows(rng, layout, pattern, write)
 
 
 def rows_of(rng: np.random.Generator, layout: PlateLayout, text: str) -> tuple[TextRow, ...]:
@@ -70,10 +74,6 @@ def _rows(
     return tuple(tuple(row) for row in rows)
 
 
-def _random_part(rng: np.random.Generator, part: str, layout: PlateLayout) -> str:
-    return "".join(_random_piece(rng, piece, layout) for piece in part.split("+"))
-
-
 def _random_piece(rng: np.random.Generator, piece: str, layout: PlateLayout) -> str:
     words = piece.split("|")
     if len(words) > 1:
@@ -93,16 +93,15 @@ def _classes(layout: PlateLayout) -> dict[str, str]:
 
 def _expression(pattern: str, layout: PlateLayout) -> re.Pattern[str]:
     """Returns a regular expression for a pattern, with one group for each part."""
-    rows = ([_part(word, layout) for word in row.split()] for row in pattern.split(ROW))
-    return re.compile(f" ?{ROW} ?".join(" ?".join(parts) for parts in rows))
-
-
-def _part(word: str, layout: PlateLayout) -> str:
-    return f"({''.join(_piece(piece, layout) for piece in word.strip('[]').split('+'))})"
-
-
-def _piece(piece: str, layout: PlateLayout) -> str:
-    if "|" in piece:
-        return f"(?:{piece})"
     classes = _classes(layout)
-    return "".join(f"[{classes.get(kind, kind)}]" for kind in piece)
+
+    def piece(text: str) -> str:
+        if "|" in text:
+            return f"(?:{text})"
+        return "".join(f"[{classes.get(kind, kind)}]" for kind in text)
+
+    def part(word: str) -> str:
+        return f"({''.join(map(piece, word.strip('[]').split('+')))})"
+
+    rows = (" ?".join(map(part, row.split())) for row in pattern.split(ROW))
+    return re.compile(f" ?{ROW} ?".join(rows))

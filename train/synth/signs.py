@@ -66,7 +66,6 @@ def _illustrated(
 
 
 def _colours(rng: np.random.Generator) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Returns the colours of board and text: often dark on light, sometimes any two."""
     if rng.random() < 0.4:
         board, ink = rng.integers(0, 256, (2, 3))
     else:
@@ -76,7 +75,6 @@ def _colours(rng: np.random.Generator) -> tuple[tuple[int, ...], tuple[int, ...]
 
 
 def _lines(rng: np.random.Generator) -> tuple[list[str], ImageFont.FreeTypeFont]:
-    """Returns lines of text, and a font that has their characters."""
     kind = rng.random()
     if kind < 0.35:
         return _chinese(rng), sized(CHINESE, FONT_PX)
@@ -90,7 +88,6 @@ def _lines(rng: np.random.Generator) -> tuple[list[str], ImageFont.FreeTypeFont]
 
 
 def _chinese(rng: np.random.Generator) -> list[str]:
-    """Returns lines of Chinese or Japanese characters, or a column of them."""
     script = HAN if rng.random() < 0.7 else KANA
     if rng.random() < 0.3:
         return [chr(c) for c in rng.integers(*script, int(rng.integers(2, 6)))]

@@ -61,7 +61,6 @@ class StrokeFont:
     """One font of a style; its number determines all its glyphs."""
 
     def __init__(self, style: str, number: int) -> None:
-        """Draws the proportions and the variants of the font from the ranges of the style."""
         spec = glyph_table().styles[style]
         rng = np.random.default_rng([number, *style.encode()])
         self._height = CAP * OVERSAMPLING
@@ -121,7 +120,6 @@ class StrokeFont:
 
 
 def _parsed(path: str, radii: Points) -> Iterator[tuple[Points, bool]]:
-    """Yields the strokes of a skeleton, with round corners, and whether each is closed."""
     for stroke in path.split("|"):
         words = stroke.split()
         closed = words[-1] == "z"
@@ -132,7 +130,6 @@ def _parsed(path: str, radii: Points) -> Iterator[tuple[Points, bool]]:
 
 
 def _rounded(points: Points, rounded: list[bool], radii: Points, *, closed: bool) -> Points:
-    """Returns the points with a cubic Bezier arc in place of each round corner."""
     result = []
     for number, (corner, is_round) in enumerate(zip(points, rounded, strict=True)):
         if not is_round or (not closed and number in (0, len(points) - 1)):

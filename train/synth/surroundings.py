@@ -35,7 +35,6 @@ def mount_on_vehicle(rng: np.random.Generator, plate: Image) -> tuple[Image, int
 
 
 def _paint(rng: np.random.Generator, size: tuple[int, int]) -> Image:
-    """Returns an image of paint with a gradient and a few edges."""
     width, height = size
     ends = rng.integers(5, 235, (2, 1, 1)) + rng.normal(0, 14, (2, 1, 3))
     if rng.random() < 0.6:
@@ -50,7 +49,6 @@ def _paint(rng: np.random.Generator, size: tuple[int, int]) -> Image:
 
 
 def _draw_edge(rng: np.random.Generator, image: Image, width: int, height: int) -> None:
-    """Draws a horizontal or vertical edge, a grille, or a blob."""
     grey = int(rng.integers(0, 256))
     colour = (grey, grey, grey) if rng.random() < 0.75 else any_colour(rng)
     kind = rng.random()
@@ -70,7 +68,6 @@ def _draw_edge(rng: np.random.Generator, image: Image, width: int, height: int) 
 
 
 def _draw_holder(rng: np.random.Generator, image: Image, margin: int) -> None:
-    """Draws a plate holder, dark or chrome, with the text of a dealer."""
     height, width = image.shape[0] - 2 * margin, image.shape[1] - 2 * margin
     grey = int(rng.choice([rng.integers(5, 60), rng.integers(150, 240)], p=[0.75, 0.25]))
     colour = (grey, grey, grey) if rng.random() < 0.9 else any_colour(rng)
@@ -87,7 +84,6 @@ def _draw_holder(rng: np.random.Generator, image: Image, margin: int) -> None:
 
 
 def _round_corners(rng: np.random.Generator, plate: Image, behind: Image) -> Image:
-    """Returns the plate in front of its background, often with round corners."""
     if rng.random() < 0.4:
         return plate
     height, width = plate.shape[:2]
@@ -118,7 +114,6 @@ def smooth_noise(
 
 
 def _draw_dirt(rng: np.random.Generator, plate: Image) -> None:
-    """Draws mud in patches, often with a film of dust over everything."""
     height, width = plate.shape[:2]
     colour = np.array(rng.choice([60, 95, 140])) + rng.normal(0, 12, 3)
     cells = (int(rng.integers(4, 26)), int(rng.integers(3, 9)))
@@ -129,7 +124,6 @@ def _draw_dirt(rng: np.random.Generator, plate: Image) -> None:
 
 
 def _draw_shadow(rng: np.random.Generator, image: Image) -> None:
-    """Draws a shadow with a straight edge, soft or sharp."""
     height, width = image.shape[:2]
     ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
     turn = rng.uniform(0, 2 * np.pi) if rng.random() < 0.5 else np.pi / 2 + rng.normal(0, 0.15)

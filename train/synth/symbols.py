@@ -8,6 +8,8 @@ from plateid.core.records import Box, Image
 
 Colour = tuple[int, int, int]
 """Blue, green, red."""
+STROKES = {"dash": ((0.1, 0.2), (0.035, 0.07)), "bar": ((0.02, 0.06), (0.2, 0.55))}
+"""Ranges of half the width and half the height of a stroke, in heights of a character."""
 SHIFT = 3
 """Fractional bits of the coordinates that OpenCV draws with."""
 
@@ -63,12 +65,8 @@ def draw_symbol(
     """Draws the symbol of a gap in the middle of its box; nothing if the gap is a space."""
     x1, y1, x2, y2 = box
     middle, height = ((x1 + x2) / 2, (y1 + y2) / 2), y2 - y1
-    if kind == "dash":
-        half = np.array([rng.uniform(0.1, 0.2), rng.uniform(0.035, 0.07)]) * height
-        corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
-        fill_polygon(image, corners * half + np.array(middle), ink)
-    elif kind == "bar":
-        half = np.array([rng.uniform(0.02, 0.06), rng.uniform(0.2, 0.55)]) * height
+    if kind in STROKES:
+        half = np.array([rng.uniform(*share) for share in STROKES[kind]]) * height
         corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
         fill_polygon(image, corners * half + np.array(middle), ink)
     elif kind == "dot":
@@ -127,12 +125,10 @@ def _draw_crest(
     outline = np.array([(-0.8, -1), (0.8, -1), (0.8, 0.3), (0, 1), (-0.8, 0.3)]) * half
     red = jittered_colour(rng, "#c02030")
     fill_polygon(image, outline + np.array(middle), red)
-    for column in range(4):
-        for row in range(3):
-            if (column + row) % 2:
-                at = np.array([-0.8 + 0.4 * column, -1 + 0.5 * row]) * half + np.array(middle)
-                square = np.array([(0, 0), (0.4, 0), (0.4, 0.5), (0, 0.5)]) * half
-                fill_polygon(image, at + square, (240, 240, 240))
+    square = np.array([(0, 0), (0.4, 0), (0.4, 0.5), (0, 0.5)]) * half
+    for column, row in ((0, 1), (1, 0), (1, 2), (2, 1), (3, 0), (3, 2)):
+        at = np.array([-0.8 + 0.4 * column, -1 + 0.5 * row]) * half + np.array(middle)
+        fill_polygon(image, at + square, (240, 240, 240))
 
 
 def draw_sticker(rng: np.random.Generator, image: Image, box: Box) -> None:

@@ -47,7 +47,6 @@ class Typesetter:
     """The random font and spacing of one plate."""
 
     def __init__(self, rng: np.random.Generator, layout: PlateLayout) -> None:
-        """Draws font and spacing from the ranges of the layout."""
         self.layout = layout
         self.face: FontFace = pick_face(rng, layout.family)
         aspect = rng.uniform(*layout.aspect)
@@ -80,7 +79,6 @@ class Typesetter:
         return result
 
     def _place_row(self, row: TextRow, number: int) -> tuple[list[PlacedSymbol], float]:
-        """Returns the symbols of a row, and its width."""
         placed: list[PlacedSymbol] = []
         x = 0.0
         if self._prefix and number == 0:

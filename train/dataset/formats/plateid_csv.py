@@ -96,7 +96,6 @@ def _read(
 
 
 def _plate(row: Row) -> LabelledBox | None:
-    """Returns the plate of a row, if it has one; raises ValueError if a value is wrong."""
     if not row["image"]:
         raise ValueError("names no image")
     numbers([row["t"]] if row.get("video") else [])
