@@ -8,7 +8,7 @@ import click
 from plateid.config.models import DEFAULT_BUNDLE, ModelsConfig
 from train.cli_options import COUNT, FOLDER, SEED, SIDE, Folder, example, to_bundle
 from train.evaluation.plate_groups import GROUPS, LeaveOutRun
-from train.train_error import TrainError
+from train.train_error import BadInputError, TrainError
 
 # Each command imports what it needs: torch loads slowly.
 # ruff: noqa: PLC0415
@@ -80,19 +80,12 @@ def latency(bundles: tuple[Path, ...]) -> None:
         click.echo(f"{row.name:40} {row.size:>8} {row.median_ms:6.1f} ms  ratio {row.ratio:.2f}")
 
 
-class UnknownGroupError(click.ClickException):
-    """Names a group that is not known, in one line."""
-
-    exit_code = 2
-
-
 def _groups(
     _context: click.Context, _option: click.Parameter, names: tuple[str, ...]
 ) -> tuple[str, ...]:
     for name in names:
         if name not in GROUPS:
-            known = " ".join(GROUPS)
-            raise UnknownGroupError(f"--leave-out {name!r}: unknown group; known: {known}")
+            raise BadInputError(f"--leave-out {name!r}: unknown group; known: {' '.join(GROUPS)}")
     return names
 
 
@@ -154,8 +147,10 @@ def evaluate(
 
     Plates are found and read with the code of the device.
     """
+    folders = (*options["folders"], *options["crops"])
+    if not folders:
+        raise click.UsageError("give folders of labelled images, or --crops")
     if leave_out:
-        folders = (*options["folders"], *options["crops"])
         _leave_out(LeaveOutRun(leave_out, folders, options["out"], minutes, store, base))
         return
     from train.evaluation.bundle_metrics import update_bundle
@@ -165,8 +160,6 @@ def evaluate(
     from train.evaluation.evaluation_tables import tables
 
     run = EvaluationRun(**options)
-    if not (run.folders or run.crops):
-        raise click.UsageError("give folders of labelled images, or --crops")
     for line in training_data(run):
         if run.write and not run.held_out:
             raise TrainError(f"--write: {line}")
@@ -182,8 +175,6 @@ def evaluate(
 def _leave_out(run: LeaveOutRun) -> None:
     from train.evaluation.leave_out import leave_out
 
-    if not run.folders:
-        raise click.UsageError("give folders of labelled images, or --crops")
     for part in leave_out(run):
         click.echo(
             f"{part.name:22} {part.plates:5} plates  accuracy {part.plate_accuracy:.3f}  "

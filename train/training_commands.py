@@ -7,7 +7,7 @@ import click
 
 from plateid.errors import PlateidError
 from train.cli_options import COUNT, DATA, FOLDER, SEED, SHARE, SIDE, example, to_bundle
-from train.train_error import TrainError
+from train.train_error import BadInputError, TrainError
 
 # Each command imports its modules when it runs, because torch loads slowly.
 # ruff: noqa: PLC0415
@@ -137,12 +137,6 @@ def synth(
         fill_crop_database(out, options["count"], RenderPlan(options["seed"], options["workers"]))
     if plates:
         write_crop_folder(plates, **options)
-
-
-class BadInputError(click.ClickException):
-    """Labels, a base or an option that `train learn` cannot use."""
-
-    exit_code = 2
 
 
 class GateError(click.ClickException):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from train.detector.pixel_packing import PIXELS, pack
+from train.detector.onnx_weights import PIXELS, pack
 from train.export.best_candidates import BestCandidates
 
 COLOURS = 3

@@ -8,8 +8,7 @@ import onnx
 
 from plateid.models.onnx_reader import to_reader_input
 from plateid.models.session import NetworkSession
-from train.export.float16_weights import store_as_float16
-from train.export.quantise import Array, Plan, quantise
+from train.export.quantise import Array, Plan, quantise, store_as_float16
 from train.reader.held_out_accuracy import correct_reads
 from train.reader.reader_weights import KEPT, SPEC
 from train.reader.real_plates import RealPlate, augmented, by_source

@@ -16,10 +16,10 @@ from plateid.models.onnx_reader import to_reader_input
 from train.detector.averaging import average_weights
 from train.detector.yolo_weights import load_fused
 from train.export.best_candidates import BestCandidates
-from train.export.float16_weights import store_as_float16
 from train.export.int8_detector import quantise_detector
 from train.export.int8_layout import Int8Candidates
 from train.export.int8_reader import TwoSides, quantise_reader
+from train.export.quantise import store_as_float16
 from train.export.torch_parity import Array, check_candidates, check_equal, demo_frame, infer
 from train.reader.platenet import PlateNet
 from train.reader.reader_weights import SPEC, ExportedReader

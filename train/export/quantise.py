@@ -1,4 +1,4 @@
-"""Static INT8 quantisation (QDQ) with calibration on real inputs."""
+"""Smaller weights: float16, or INT8 by static quantisation (QDQ), calibrated on real inputs."""
 
 import logging
 import tempfile
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+from onnx import numpy_helper
 from onnxruntime.quantization import (
     CalibrationDataReader,
     CalibrationMethod,
@@ -18,7 +19,11 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from train.reader.reader_weights import HALF
+
 Array = NDArray[np.float32]
+MIN_VALUES = 1024
+"""Minimum number of values of a tensor to store as float16."""
 PIXELS = {"scale": np.array(1 / 255, np.float32), "zero_point": np.array(0, np.uint8)}
 """Quantisation of pixels from 0 to 1: gives the bytes that they were."""
 
@@ -73,3 +78,19 @@ def quantise(path: Path, out: Path, inputs: Iterator[Array], plan: Plan) -> None
             )
         finally:
             logging.disable(logging.NOTSET)
+
+
+def store_as_float16(path: Path) -> None:
+    """Stores a network's large weights as float16.
+
+    A Cast widens each one; ONNX Runtime applies it once, when it loads the file, so that inference
+    computes in float32 as before.
+    """
+    model = onnx.load(path)
+    for weights in [w for w in model.graph.initializer if w.data_type == onnx.TensorProto.FLOAT]:
+        values = numpy_helper.to_array(weights)
+        if values.size >= MIN_VALUES:
+            name, to = f"{weights.name}{HALF}", onnx.TensorProto.FLOAT
+            model.graph.node.insert(0, onnx.helper.make_node("Cast", [name], [weights.name], to=to))
+            weights.CopyFrom(numpy_helper.from_array(values.astype(np.float16), name))
+    onnx.save(model, path)

@@ -5,8 +5,7 @@ import torch
 from ultralytics import YOLO
 
 from plateid.models.onnx_detector import to_detector_input
-from train.detector.onnx_weights import read_weights
-from train.detector.pixel_packing import pack, unpack
+from train.detector.onnx_weights import pack, read_weights, unpack
 from train.detector.yolo_weights import load_fused
 from train.export.best_candidates import BestCandidates
 from train.export.int8_detector import detector_plan

@@ -65,34 +65,23 @@ def _rows(
     if len(problems) > known:
         return
     try:
-        yield from _read(reader, file, problems, needed, crops=crops)
-    except csv.Error as error:
-        problems.append(f"{file}: after line {reader.line_num}: is not CSV: {error}")
-
-
-def _read(
-    reader: "csv.DictReader[str]",
-    file: Path,
-    problems: list[str],
-    needed: tuple[str, ...],
-    *,
-    crops: bool,
-) -> Iterator[tuple[Row, LabelledBox | None]]:
-    columns = reader.fieldnames or ()
-    corners = () if crops and not {*CORNERS} & {*columns} else CORNERS
-    needed = ("image", *corners, *needed, *(("t",) if "video" in columns else ()))
-    if missing := [name for name in needed if name not in columns]:
-        problems.append(f"{file}: no column {', '.join(missing)}")
-        return
-    for row in reader:
-        try:
-            plate = _plate(row)
-        except ValueError as error:
-            problems.append(f"{file}:{reader.line_num}: {row['image']}: {error}")
-        else:
+        columns = reader.fieldnames or ()
+        corners = () if crops and not {*CORNERS} & {*columns} else CORNERS
+        needed = ("image", *corners, *needed, *(("t",) if "video" in columns else ()))
+        if missing := [name for name in needed if name not in columns]:
+            problems.append(f"{file}: no column {', '.join(missing)}")
+            return
+        for row in reader:
             path = Path(file.parent, "images", row["image"])
+            try:
+                plate = _plate(row)
+            except ValueError as error:
+                problems.append(f"{file}:{reader.line_num}: {row['image']}: {error}")
+                continue
             if not (file.parent in path.parents and in_test(file.parent, path)):
                 yield row, plate
+    except csv.Error as error:
+        problems.append(f"{file}: after line {reader.line_num}: is not CSV: {error}")
 
 
 def _plate(row: Row) -> LabelledBox | None:
