@@ -63,15 +63,12 @@ def read_plate_images(folders: tuple[str, ...]) -> list[Image]:
         paths = all_below(Path(folder, "images"))
         if not paths:
             raise TrainError(f"{folder}/images: no images of plates")
-        plates += [_read_plate_image(path) for path in paths]
+        for path in paths:
+            plate = read_image(path)
+            scale = min(1.0, MAX_PLATE_HEIGHT_PX / plate.height)
+            pixels = plate.resized(plate.width, plate.height)
+            plates.append(np.asarray(cv2.resize(pixels, None, fx=scale, fy=scale), np.uint8))
     return plates
-
-
-def _read_plate_image(path: Path) -> Image:
-    plate = read_image(path)
-    scale = min(1.0, MAX_PLATE_HEIGHT_PX / plate.height)
-    pixels = plate.resized(plate.width, plate.height)
-    return np.asarray(cv2.resize(pixels, None, fx=scale, fy=scale), np.uint8)
 
 
 def render_plates(count: int, *, seed: int) -> list[Image]:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from train.detector.onnx_weights import Weights, read_detector
+from train.detector.onnx_weights import read_detector
 from train.detector.yolo_weights import load_fused
 from train.train_error import TrainError
 
@@ -24,7 +24,13 @@ def average_weights(network: nn.Module, others: Sequence[Path]) -> None:
     modules = _convolutions(network)
     shapes = {name: tuple(module.weight.shape) for name, module in modules.items()}
     for count, other in enumerate(others, 1):
-        weights, silu = read_detector(other) if other.is_dir() else _weights_of_file(other)
+        if other.is_dir():
+            weights, silu = read_detector(other)
+        else:
+            loaded = load_fused(str(other))
+            weights, silu = {}, _names_before_silu(loaded)
+            for name, module in _convolutions(loaded).items():
+                weights[name] = module.weight.detach().numpy(), module.bias.detach().numpy()
         found = {name: kernel.shape for name, (kernel, _) in weights.items()}
         if (found, silu) != (shapes, _names_before_silu(network)):
             raise TrainError(f"--average-with {other}: its detector is another network")
@@ -45,12 +51,3 @@ def _convolutions(network: nn.Module) -> dict[str, Any]:
 def _names_before_silu(network: nn.Module) -> set[str]:
     blocks = network.named_modules()
     return {f"{n}.conv" for n, block in blocks if isinstance(getattr(block, "act", None), nn.SiLU)}
-
-
-def _weights_of_file(path: Path) -> tuple[Weights, set[str]]:
-    network = load_fused(str(path))
-    weights = {
-        name: (module.weight.detach().numpy(), module.bias.detach().numpy())
-        for name, module in _convolutions(network).items()
-    }
-    return weights, _names_before_silu(network)

@@ -45,27 +45,23 @@ class Curve:
 
 def run_curve(curve: Curve) -> Path:
     """Runs the missing points, draws all, and returns the path of the SVG beside `curve.json`."""
+    out, points = Path(curve.out), list[dict[str, Any]]()
+    _check_starts(curve)
     try:
-        return _run_curve(curve, Path(curve.out))
+        out.mkdir(parents=True, exist_ok=True)
+        split, _ = load_split(map(Path, curve.data))
+        data, everything = data_hash(split.images), len(split.training)
+        sizes = [*(size for size in curve.sizes if size < everything), everything]
+        # seed by seed, so that a whole curve is there early
+        for seed, size, start in itertools.product(curve.seeds, sizes, STARTS):
+            points.append(_point(curve, out, data, start=start, size=size, seed=seed))
+            record = {**asdict(curve), "points": points}
+            write_whole(out / "curve.json", json.dumps(record, indent=1).encode())
+            draw(points, out / "curve.svg")
     except OSError as error:
         raise TrainError(
-            f"--out {curve.out}: {error.strerror}; run the same command again to resume"
+            f"--out {out}: {error.strerror}; run the same command again to resume"
         ) from error
-
-
-def _run_curve(curve: Curve, out: Path) -> Path:
-    _check_starts(curve)
-    out.mkdir(parents=True, exist_ok=True)
-    split, _ = load_split(map(Path, curve.data))
-    data, everything = data_hash(split.images), len(split.training)
-    sizes = [*(size for size in curve.sizes if size < everything), everything]
-    points: list[dict[str, Any]] = []
-    # seed by seed, so that a whole curve is there early
-    for seed, size, start in itertools.product(curve.seeds, sizes, STARTS):
-        points.append(_point(curve, out, data, start=start, size=size, seed=seed))
-        record = {**asdict(curve), "points": points}
-        write_whole(out / "curve.json", json.dumps(record, indent=1).encode())
-        draw(points, out / "curve.svg")
     return out / "curve.svg"
 
 

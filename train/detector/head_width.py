@@ -12,22 +12,20 @@ from ultralytics.nn.modules.conv import Conv
 
 def set_score_width(head: Any, width: int) -> None:
     """Gives a YOLOv8 head new, untrained score branches, unless they have this width."""
-    if head.cv3[0][-1].in_channels != width:
-        head.cv3 = nn.ModuleList(_branch(before, width) for before in head.cv3)
+    if head.cv3[0][-1].in_channels == width:
+        return
+    for number, before in enumerate(head.cv3):
+        channels, last = before[0].conv.in_channels, before[-1]
+        branch = nn.Sequential(
+            Conv(channels, width, 3), Conv(width, width, 3), nn.Conv2d(width, last.out_channels, 1)
+        )
+        for block in branch[:2]:
+            block.act = nn.ReLU()
+        branch[-1].bias.data.copy_(last.bias.data)
+        head.cv3[number] = branch
 
 
 def has_plain_branches(head: Any) -> bool:
     """Whether a head has the score branches of YOLOv8, which can be replaced."""
     first = next(iter(getattr(head, "cv3", [])), [None])[0]
     return isinstance(first, Conv) and not hasattr(head, "one2one_cv3")
-
-
-def _branch(before: Any, width: int) -> nn.Sequential:
-    channels, last = before[0].conv.in_channels, before[-1]
-    branch = nn.Sequential(
-        Conv(channels, width, 3), Conv(width, width, 3), nn.Conv2d(width, last.out_channels, 1)
-    )
-    for block in branch[:2]:
-        block.act = nn.ReLU()
-    branch[-1].bias.data.copy_(last.bias.data)
-    return branch

@@ -4,7 +4,7 @@ ONNX Runtime's integer kernels are slow for three channels. So four pixels side 
 position of 12 channels, and the convolution gives two outputs at each. The sums are the same.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,14 @@ Makers = Mapping[str, onnx.NodeProto]
 def read_detector(bundle: Path) -> tuple[Weights, set[str]]:
     """Returns the weights of a bundle's detector, and the convolutions that a SiLU follows."""
     graph = onnx.load_from_string(Bundle(bundle).detector).graph
-    return read_weights(graph), set(_before_silu(graph))
+    makers, before_silu = _makers(graph), set()
+    for node in (node for node in graph.node if node.op_type == "Sigmoid"):
+        before = makers[node.input[0]]
+        while before.op_type in CONVERSIONS:
+            before = makers[before.input[0]]
+        if before.op_type == "Conv":
+            before_silu.add(_module_name(before.input[1], makers))
+    return read_weights(graph), before_silu
 
 
 def read_weights(graph: onnx.GraphProto) -> Weights:
@@ -56,17 +63,6 @@ def read_weights(graph: onnx.GraphProto) -> Weights:
             kernel, bias = unpack(kernel), bias[: len(bias) // 2]
         weights[FIRST] = np.ascontiguousarray(kernel[:, ::-1]), bias
     return weights
-
-
-def _before_silu(graph: onnx.GraphProto) -> Iterator[str]:
-    makers = _makers(graph)
-    for node in graph.node:
-        if node.op_type == "Sigmoid":
-            before = makers[node.input[0]]
-            while before.op_type in CONVERSIONS:
-                before = makers[before.input[0]]
-            if before.op_type == "Conv":
-                yield _module_name(before.input[1], makers)
 
 
 def _makers(graph: onnx.GraphProto) -> Makers:

@@ -60,7 +60,13 @@ def errors(result: ImageResult, threshold: float) -> list[DetectorError]:
     pairs = [pair for pair in match(result.of_height()) if result.scores[pair[0]] >= threshold]
     found = {truth for _, truth in pairs}
     missed = [_missed(result, truth) for truth in range(len(result.truths)) if truth not in found]
-    false = [_false(result, box) for box, truth in pairs if truth == NONE]
+    false = []
+    for box in (box for box, truth in pairs if truth == NONE):
+        score = float(result.scores[box])
+        best = float(iou(result.boxes[box][None], result.truths).max(initial=0))
+        where = f"IoU {best:.2f} with a plate" if best else "no plate is labelled there"
+        about = f"false box, score {score:.2f}: {where}"
+        false.append(DetectorError(FALSE, score, box_of(result.boxes[box]), about))
     return sorted([*missed, *false], key=lambda error: error.rank)
 
 
@@ -74,14 +80,6 @@ def _missed(result: ImageResult, truth: int) -> DetectorError:
         nearest = f"nearest box has score {score:.2f}, IoU {overlaps.max():.2f}"
     about = f"missed plate, {height:.0f} px high: {nearest}"
     return DetectorError(MISSED, height * result.scale, box_of(box), about)
-
-
-def _false(result: ImageResult, box: int) -> DetectorError:
-    score = float(result.scores[box])
-    best = float(iou(result.boxes[box][None], result.truths).max(initial=0))
-    where = f"IoU {best:.2f} with a plate" if best else "no plate is labelled there"
-    about = f"false box, score {score:.2f}: {where}"
-    return DetectorError(FALSE, score, box_of(result.boxes[box]), about)
 
 
 def draw_errors(erroneous: ErroneousImage, threshold: float) -> bytes:

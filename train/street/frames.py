@@ -22,8 +22,6 @@ SHIFTS_PX = ((-0.25, -0.25), (0.25, -0.125), (-0.125, 0.25), (0.25, 0.25))
 """Shifts of the image during one exposure, pixels. Their mean has smooth edges and motion blur."""
 COARSE_FACTOR = 4
 """Factor by which soft light has fewer rows and columns than the image: it has no detail."""
-GLARE_LEVEL, GLARE_GAIN = 150, 2.0
-"""Grey level above which lamps glare at night, and the gain of the glare on their surroundings."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ class _Renderer:
         return dict(sorted(places.items(), key=lambda item: -item[1][1][2]))
 
     def _exposed(self, at_s: float, *, night: bool) -> FloatImage:
-        """Returns the mean image during one exposure, with the glare of lamps at night."""
+        """Returns the mean image during one exposure."""
         street = self._lit_street(at_s, night=night)
         total = np.zeros(street.shape, np.float32)
         for step, shift in zip(np.linspace(-0.5, 0.5, len(SHIFTS_PX)), SHIFTS_PX, strict=True):
@@ -112,13 +110,7 @@ class _Renderer:
                 moved = place + np.array([*shift, 0]) * place[2] / self._projection.focal_px
                 model.draw(moment, self._projection, moved, night=night)
             cv2.accumulate(moment, total)
-        total /= len(SHIFTS_PX)
-        if night:
-            size = (self._coarse.width, self._coarse.height)
-            small = cv2.resize(total, size, interpolation=cv2.INTER_AREA)
-            glare = np.maximum(small - GLARE_LEVEL, 0)
-            total += cv2.resize(cv2.GaussianBlur(glare * GLARE_GAIN, (0, 0), 4), total.shape[1::-1])
-        return total
+        return total / len(SHIFTS_PX)
 
     def _lit_street(self, at_s: float, *, night: bool) -> Image:
         """Returns the street without vehicles, but with their shadows and headlamp light."""
