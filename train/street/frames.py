@@ -8,7 +8,7 @@ import numpy as np
 
 from plateid.core.records import Box, Image
 from plateid.core.text import normalise
-from train.street.painting import FloatImage, fill
+from train.street.painting import FloatImage
 from train.street.projection import Points, Projection, Size
 from train.street.scenario import Street
 from train.street.scenery import paint_scenery
@@ -20,8 +20,6 @@ EXPOSURE_S, NOISE_LEVELS = (1 / 250, 1 / 100), (3.2, 7.0)
 """Exposure time and deviation of the sensor noise (grey levels, before its blur), day and night."""
 SHIFTS_PX = ((-0.25, -0.25), (0.25, -0.125), (-0.125, 0.25), (0.25, 0.25))
 """Shifts of the image during one exposure, pixels. Their mean has smooth edges and motion blur."""
-COARSE_FACTOR = 4
-"""Factor by which soft light has fewer rows and columns than the image: it has no detail."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +53,6 @@ def render(street: Street, *, size: Size = (1280, 720), fps: float = 30) -> Iter
 class _Renderer:
     def __init__(self, street: Street, projection: Projection) -> None:
         self._street, self._projection = street, projection
-        self._coarse = Projection(
-            projection.width // COARSE_FACTOR, projection.height // COARSE_FACTOR
-        )
         self._models = [
             build_model(vehicle, np.random.default_rng((street.seed, 1, number)))
             for number, vehicle in enumerate(street.vehicles)
@@ -102,7 +97,7 @@ class _Renderer:
 
     def _exposed(self, at_s: float, *, night: bool) -> FloatImage:
         """Returns the mean image during one exposure."""
-        street = self._lit_street(at_s, night=night)
+        street = self._night if night else self._day
         total = np.zeros(street.shape, np.float32)
         for step, shift in zip(np.linspace(-0.5, 0.5, len(SHIFTS_PX)), SHIFTS_PX, strict=True):
             moment = street.copy()
@@ -111,22 +106,3 @@ class _Renderer:
                 model.draw(moment, self._projection, moved, night=night)
             cv2.accumulate(moment, total)
         return total / len(SHIFTS_PX)
-
-    def _lit_street(self, at_s: float, *, night: bool) -> Image:
-        """Returns the street without vehicles, but with their shadows and headlamp light."""
-        street = (self._night if night else self._day).copy()
-        x, z = self._coarse.ground()
-        shade = np.zeros((self._coarse.height, self._coarse.width), np.uint8)
-        lamps = np.zeros(x.shape, np.float32)
-        for model, place in self._present(at_s).values():
-            half, end = model.body.half_width, model.body.length
-            ground = [(-half, 0, 0), (half + 0.4, 0, 0), (half + 0.4, 0, end), (-half, 0, end)]
-            fill(shade, self._coarse.project(np.array(ground) + place), (150,))
-            if night and model.vehicle.direction == "towards":
-                lamps += np.exp(-(((x - place[0]) / 1.3) ** 2) - ((z - place[2] + 2.5) / 2.5) ** 2)
-        soft = cv2.GaussianBlur(shade, (0, 0), 2)[-len(x) :].astype(np.float32) / 255
-        lower = slice(self._projection.horizon + 1, None)
-        size = street[lower].shape[1::-1]
-        dark, bright = (cv2.resize(gain, size)[..., None] for gain in (1 - soft, 0.55 * lamps))
-        street[lower] = np.clip(street[lower] * dark + self._day[lower] * bright, 0, 255)
-        return street

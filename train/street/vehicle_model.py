@@ -17,6 +17,9 @@ CAP_PX, GAP_M = 80.0, 0.015
 DAYTIME_LAMPS, PLATE_NIGHT, NIGHT = 0.25, 0.72, (0.34, 0.27, 0.24)
 """Share of the light that headlamps give by day, and that is left at night on a plate and a car."""
 
+SHADOW = (58, 55, 54), (14, 11, 10)
+"""Colours of the road under a vehicle, by day and at night."""
+
 
 @dataclass(frozen=True, eq=False)
 class VehicleModel:
@@ -34,7 +37,10 @@ class VehicleModel:
     corners: Points
 
     def draw(self, image: Image, projection: Projection, place: Points, *, night: bool) -> None:
-        """Draws the vehicle into the image, in place; its facing end stands at `place`."""
+        """Draws the vehicle and its shadow, in place; its facing end stands at `place`."""
+        half, end = self.body.half_width, self.body.length
+        ground = [(-half, 0, 0), (half + 0.4, 0, 0), (half + 0.4, 0, end), (-half, 0, end)]
+        fill(image, projection.project(np.array(ground) + place), SHADOW[night])
         faces = np.split(projection.project(self.points + place), self.starts)
         for corners, colours in zip(faces, self.colours, strict=True):
             fill(image, corners, colours[night])
