@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 from plateid.capture.images import IMAGE_SUFFIXES
@@ -21,7 +20,16 @@ def write_yolo(split: Split, root: Path) -> Path:
     new = root.with_name(f"{root.name}.new")
     shutil.rmtree(new, ignore_errors=True)
     for side, images in zip(("train", "val"), split, strict=True):
-        _write_side(new, side, images)
+        files, labels = new / "images" / side, new / "labels" / side
+        for folder in (files, labels):
+            folder.mkdir(parents=True)
+        for number, image in enumerate(images):
+            # the number distinguishes images of the same name in two folders, or with two suffixes
+            name = f"{number:05}_{image.path.name.encode('ascii', 'ignore').decode()}"
+            if image.path.suffix.lower() not in IMAGE_SUFFIXES:
+                name += ".jpg"  # ultralytics ignores files with other suffixes
+            _link(files / name, image.path)
+            (labels / name).with_suffix(".txt").write_text(_yolo_lines(image))
     path = json.dumps(str(root.resolve()), ensure_ascii=False)  # YAML has no surrogate pairs
     (new / "data.yaml").write_text(
         f"path: {path}\ntrain: images/train\nval: images/val\nnames: {{0: plate}}\n",
@@ -30,19 +38,6 @@ def write_yolo(split: Split, root: Path) -> Path:
     shutil.rmtree(root, ignore_errors=True)
     new.rename(root)
     return root / "data.yaml"
-
-
-def _write_side(root: Path, side: str, images: Sequence[LabelledImage]) -> None:
-    files, labels = root / "images" / side, root / "labels" / side
-    for folder in (files, labels):
-        folder.mkdir(parents=True)
-    for number, image in enumerate(images):
-        # the number distinguishes images of the same name in two folders, or with two suffixes
-        name = f"{number:05}_{image.path.name.encode('ascii', 'ignore').decode()}"
-        if image.path.suffix.lower() not in IMAGE_SUFFIXES:
-            name += ".jpg"  # ultralytics ignores files with other suffixes
-        _link(files / name, image.path)
-        (labels / name).with_suffix(".txt").write_text(_yolo_lines(image))
 
 
 def _link(link: Path, image: Path) -> None:

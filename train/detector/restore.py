@@ -71,16 +71,12 @@ def _fill(model: nn.Module, weights: Weights) -> bool:
         if convolution.bias is not None:
             convolution.bias.data = bias
         else:
-            _make_identity(modules[name.removesuffix("conv") + "bn"], bias=bias)
+            norm: Any = modules[name.removesuffix("conv") + "bn"]  # adds the bias, nothing else
+            norm.running_mean.zero_()
+            norm.running_var.fill_(1 - norm.eps)
+            norm.weight.data.fill_(1)
+            norm.bias.data = bias
     return True
-
-
-def _make_identity(norm: Any, *, bias: Tensor) -> None:
-    """Makes a batch normalisation add a bias and change nothing else."""
-    norm.running_mean.zero_()
-    norm.running_var.fill_(1 - norm.eps)
-    norm.weight.data.fill_(1)
-    norm.bias.data = bias
 
 
 def _measure_statistics(model: nn.Module, images: Iterable[Path]) -> None:

@@ -108,23 +108,18 @@ def match(image: ImageBoxes, iou_threshold: float = IOU_THRESHOLDS[0]) -> list[t
 
 def rank(images: Sequence[ImageBoxes], iou_threshold: float = IOU_THRESHOLDS[0]) -> RankedBoxes:
     """Matches the boxes of every image and sorts all of them by score."""
-    rows = np.concatenate([np.zeros((0, 2)), *(_rows(each, iou_threshold) for each in images)])
-    rows = rows[np.argsort(-rows[:, 0], kind="stable")]
+    counted = [
+        (image.scores[box], truth != NONE)
+        for image in images
+        for box, truth in match(image, iou_threshold)
+        if not (image.boxes_ignored[box] if truth == NONE else image.truths_ignored[truth])
+    ]
+    rows = np.array(sorted(counted, key=lambda row: -row[0]), np.float64).reshape(-1, 2)
     return RankedBoxes(
         scores=rows[:, 0].astype(np.float32),
         correct=rows[:, 1] > 0,
         plates=sum(int(np.count_nonzero(~image.truths_ignored)) for image in images),
     )
-
-
-def _rows(image: ImageBoxes, iou_threshold: float) -> Doubles:
-    """Returns score and correctness of the boxes that count, shape (K, 2)."""
-    rows = [
-        (image.scores[box], truth != NONE)
-        for box, truth in match(image, iou_threshold)
-        if not (image.boxes_ignored[box] if truth == NONE else image.truths_ignored[truth])
-    ]
-    return np.array(rows, np.float64).reshape(-1, 2)
 
 
 def mean_average_precision(images: Sequence[ImageBoxes]) -> float | None:

@@ -105,4 +105,5 @@ class _Renderer:
                 moved = place + np.array([*shift, 0]) * place[2] / self._projection.focal_px
                 model.draw(moment, self._projection, moved, night=night)
             cv2.accumulate(moment, total)
-        return total / len(SHIFTS_PX)
+        total /= len(SHIFTS_PX)
+        return total

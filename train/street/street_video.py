@@ -44,7 +44,7 @@ def write_video(street: Street, path: Path, *, size: Size = (1280, 720), fps: in
         truth = []
         for vehicle, found in zip(street.vehicles, boxes, strict=True):
             first, last = min(found, default=0), max(found, default=-1)
-            entry = {"plate": normalise(vehicle.plate), "region": vehicle.region}
+            entry: dict[str, object] = {"plate": normalise(vehicle.plate), "region": vehicle.region}
             entry |= {"first_frame": first, "last_frame": last}
             truth.append({**entry, "boxes": [found.get(at) for at in range(first, last + 1)]})
         head = {"width": size[0], "height": size[1], "fps": fps, "frames": count}
