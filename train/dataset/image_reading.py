@@ -63,8 +63,15 @@ def raise_problems(problems: Sequence[str]) -> None:
 
 def read_labelled(labels: Sequence[ImageLabels], problems: list[str]) -> list[LabelledImage]:
     """Reads images on all cores; one that cannot be used becomes a problem."""
+
+    def try_to_read(each: ImageLabels) -> LabelledImage | str:
+        try:
+            return _read(each)
+        except (TrainError, SourceError) as error:
+            return str(error)
+
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = list(tracked(pool.map(_try_to_read, labels), "Reading images", total=len(labels)))
+        results = list(tracked(pool.map(try_to_read, labels), "Reading images", total=len(labels)))
     problems += [result for result in results if isinstance(result, str)]
     return [result for result in results if isinstance(result, LabelledImage)]
 
@@ -75,13 +82,6 @@ def is_rotated(image: Image) -> bool:
     corners = (image[y, x].max(axis=2) for y in ends for x in ends)
     black = sum(bool(np.median(corner) <= BLACK) for corner in corners)
     return black > 1 and float(image.max(axis=2).mean()) > DARK
-
-
-def _try_to_read(labels: ImageLabels) -> LabelledImage | str:
-    try:
-        return _read(labels)
-    except (TrainError, SourceError) as error:
-        return str(error)
 
 
 def _read(labels: ImageLabels) -> LabelledImage:

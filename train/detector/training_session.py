@@ -78,7 +78,11 @@ def _start(
     distillation = DistillationLoss(teachers) if teachers else None
     model = load_detector(str(unfinished or base))
     if teachers and not unfinished and run.base.endswith(".yaml"):
-        _copy_weights(teachers[run.teachers[0]], model)
+        # `model.load()` would also copy the activations of the branches
+        network, teacher = model.model, teachers[run.teachers[0]]
+        weights = intersect_dicts(teacher.state_dict(), network.state_dict())
+        network.load_state_dict(weights, strict=False)
+        model.ckpt = {"model": network}  # tells model.train() that there are weights
     head = model.model.model[-1]
     if (run.score_width and not has_plain_branches(head)) or (
         teachers and not has_yolov8_outputs(head)
@@ -94,13 +98,6 @@ def _weights(base: str, out: Path, images: Sequence[Path]) -> str:
     """Returns a path that ultralytics can load; the detector of a bundle is restored to `out`."""
     folder = Path(bundle_path(base))
     return str(restore_weights(folder, out, images)) if folder.is_dir() else base
-
-
-def _copy_weights(teacher: Any, model: YOLO) -> None:
-    """Copies matching weights; `model.load()` would also copy the activations of the branches."""
-    weights = intersect_dicts(teacher.state_dict(), model.model.state_dict())
-    model.model.load_state_dict(weights, strict=False)
-    model.ckpt = {"model": model.model}  # tells model.train() that there are weights
 
 
 def _add_seconds_before(results: Path, trainer: Any) -> None:

@@ -6,7 +6,7 @@ reading, with n-best and plate formats, not of single characters.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,7 +102,11 @@ def calibration(results: Sequence[ReadResult]) -> Calibration:
     correct = np.array([each.is_folded_match for each in reads], bool)
     if not reads:
         return Calibration(0, None, None, ())
-    bins = tuple(_bins(confidences, correct))
+    order = np.argsort(confidences, kind="stable")
+    bins = tuple(
+        ConfidenceBin(float(confidences[part].mean()), float(correct[part].mean()), len(part))
+        for part in np.array_split(order, min(BINS, max(1, len(order) // BIN_SIZE)))
+    )
     gaps = [abs(each.confidence - each.correct) * each.reads for each in bins]
     return Calibration(len(reads), sum(gaps) / len(reads), log_loss(confidences, correct), bins)
 
@@ -120,10 +124,3 @@ def log_loss(confidences: Doubles, correct: Bools) -> float:
     """Returns the mean negative log-likelihood of correctness. There must be reads."""
     clipped = np.clip(confidences, MARGIN, 1 - MARGIN)
     return float(-np.log(np.where(correct, clipped, 1 - clipped)).mean())
-
-
-def _bins(confidences: Doubles, correct: Bools) -> Iterator[ConfidenceBin]:
-    order = np.argsort(confidences, kind="stable")
-    count = min(BINS, max(1, len(order) // BIN_SIZE))
-    for part in np.array_split(order, count):
-        yield ConfidenceBin(float(confidences[part].mean()), float(correct[part].mean()), len(part))

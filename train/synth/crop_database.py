@@ -57,7 +57,11 @@ def fill_crop_database(path: Path, count: int, plan: RenderPlan) -> None:
         with closing(sqlite3.connect(path)) as file:
             file.execute("PRAGMA journal_mode = WAL")  # readers do not wait
             file.executescript(SCHEMA)
-            _check_seed(file, path, plan.seed)
+            (seed,) = file.execute("SELECT max(seed) FROM begun").fetchone()
+            if seed not in (None, plan.seed):
+                raise TrainError(f"{path}: has crops of --seed {seed}; use that, or another file")
+            if seed is None:
+                file.execute("INSERT INTO begun VALUES (?)", (plan.seed,))
             (done,) = file.execute("SELECT count(*) FROM samples").fetchone()
             for row in render_in_processes(_row, range(done, count), plan):
                 file.execute("INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?)", row)
@@ -66,15 +70,6 @@ def fill_crop_database(path: Path, count: int, plan: RenderPlan) -> None:
             file.commit()
     except (sqlite3.Error, OSError) as error:
         raise TrainError(f"{path}: {error}") from error
-
-
-def _check_seed(file: sqlite3.Connection, path: Path, seed: int) -> None:
-    """Records the seed of a new file; refuses another one."""
-    (recorded,) = file.execute("SELECT max(seed) FROM begun").fetchone()
-    if recorded not in (None, seed):
-        raise TrainError(f"{path}: has crops of --seed {recorded}; use that, or another file")
-    with file:
-        file.execute("INSERT INTO begun SELECT ? WHERE NOT EXISTS (SELECT 1 FROM begun)", (seed,))
 
 
 def _row(number: int, crop: LabelledCrop) -> tuple[int, bytes, str, bytes, str, str, bytes]:

@@ -48,7 +48,9 @@ def random_layout(rng: np.random.Generator, region: str | None = None) -> tuple[
     countries = [each for each in layouts() if region is None or each.region == region]
     weights = np.array([each.weight for each in countries])
     chosen = countries[rng.choice(len(countries), p=weights / weights.sum())]
-    weights = np.array([_frequency(each) for each in chosen.plates])
+    two_rows = (any(ROW in p.split() for p in each.patterns) for each in chosen.plates)
+    weights = np.array([each.weight for each in chosen.plates])
+    weights *= [TWO_ROWS if has_two else 1.0 for has_two in two_rows]
     return chosen.region, chosen.plates[rng.choice(len(weights), p=weights / weights.sum())]
 
 
@@ -60,11 +62,6 @@ def layout_of(rng: np.random.Generator, region: str, text: str) -> PlateLayout:
         raise TrainError(f"{text}: fits no plate layout of region {region!r}")
     weights = np.array([layout.weight for layout in fitting])
     return fitting[rng.choice(len(fitting), p=weights / weights.sum())]
-
-
-def _frequency(layout: PlateLayout) -> float:
-    two_rows = any(ROW in pattern.split() for pattern in layout.patterns)
-    return layout.weight * (TWO_ROWS if two_rows else 1.0)
 
 
 def draw_plate(

@@ -82,7 +82,9 @@ def _render_and_write(
 def render_crop(rng: np.random.Generator, layouts: Sequence[PlateLayout] = ()) -> LabelledCrop:
     """Returns a random crop. Without layouts, its plate is of any country."""
     if rng.random() < NO_PLATE:
-        return _render_no_plate(rng)
+        distractor, cap = render_distractor(rng), _random_cap(rng)
+        geometry = CropGeometry(max(1.0, distractor.shape[0] / (1.6 * cap)), cap)
+        return LabelledCrop(simulate_camera(rng, distractor, geometry))
     cap = _random_cap(rng)
     oversampling = float(np.clip(DETAIL_PX / cap, *OVERSAMPLING))
     if layouts:
@@ -104,9 +106,3 @@ def render_crop(rng: np.random.Generator, layouts: Sequence[PlateLayout] = ()) -
 
 def _random_cap(rng: np.random.Generator) -> float:
     return float(np.exp(rng.uniform(*np.log(CAPS))))
-
-
-def _render_no_plate(rng: np.random.Generator) -> LabelledCrop:
-    distractor, cap = render_distractor(rng), _random_cap(rng)
-    geometry = CropGeometry(max(1.0, distractor.shape[0] / (1.6 * cap)), cap)
-    return LabelledCrop(simulate_camera(rng, distractor, geometry))

@@ -23,7 +23,10 @@ def mount_on_vehicle(rng: np.random.Generator, plate: Image) -> tuple[Image, int
         sides = image[round(0.7 * margin) : image.shape[0] - round(0.7 * margin)]
         draw_seams(rng, sides, reach=1.2 * margin / image.shape[1])
     inside = image[margin : margin + height, margin : margin + width]
-    _darken_recess(rng, image, margin)
+    if rng.random() < 0.5:  # the plate is in a dark recess
+        inset = margin - round(margin * rng.uniform(0.05, 0.5))
+        part = image[inset : image.shape[0] - inset, inset : image.shape[1] - inset]
+        part[:] = (part * rng.uniform(0.3, 0.9)).astype(np.uint8)
     inside[:] = _round_corners(rng, plate, inside)
     if rng.random() < 0.3:
         _draw_dirt(rng, inside)
@@ -95,14 +98,6 @@ def _round_corners(rng: np.random.Generator, plate: Image, behind: Image) -> Ima
         for y in (radius, height - radius - 1):
             cv2.circle(shape, (x, y), radius, 255, -1)
     return np.where(shape[:, :, None] > 0, plate, behind)
-
-
-def _darken_recess(rng: np.random.Generator, image: Image, margin: int) -> None:
-    """Darkens a recess around the plate, for half of the plates."""
-    if rng.random() < 0.5:
-        inset = margin - round(margin * rng.uniform(0.05, 0.5))
-        part = image[inset : image.shape[0] - inset, inset : image.shape[1] - inset]
-        part[:] = (part * rng.uniform(0.3, 0.9)).astype(np.uint8)
 
 
 def smooth_noise(
