@@ -19,27 +19,17 @@ ROBOFLOW = re.compile(r"(.+)\.rf\.\w+\.\w+")
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """A labelled image, and what reading it showed.
-
-    Attributes:
-        labels: What its labels say.
-        boxes: (x1, y1, x2, y2) of each plate in pixels, clipped to the image; empty: a negative.
-        group: Images of one group (a scene, or a minute of a drive) stay on one side of a split.
-        width: In pixels, as `height`, upright.
-        clipped: Number of boxes that were clipped.
-        digest: SHA-256 of the file.
-        is_rotated: Whether an exporter seems to have rotated the image.
-    """
+    """A labelled image, and what reading it showed."""
 
     labels: ImageLabels
-    boxes: tuple[Box, ...]
-    group: str
-    width: int
+    boxes: tuple[Box, ...]  # of plates in pixels, xyxy, clipped to the image; empty: a negative
+    group: str  # a scene or a minute of a drive, which stays on one side of a split
+    width: int  # pixels, as `height`, upright
     height: int
-    clipped: int
-    digest: bytes
+    clipped: int  # number of boxes that were clipped
+    digest: bytes  # SHA-256 of the file
     perceptual_hash: PerceptualHash
-    is_rotated: bool
+    is_rotated: bool  # whether an exporter seems to have rotated the image
 
     @property
     def path(self) -> Path:

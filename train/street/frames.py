@@ -42,8 +42,7 @@ class StreetFrame:
 def render(street: Street, *, size: Size = (1280, 720), fps: float = 30) -> Iterator[StreetFrame]:
     """Renders all frames of a street; `size` is width and height in pixels, about 16 to 9.
 
-    Raises:
-        TrainError: No layout fits a plate, or a font is not installed.
+    Raises TrainError if no layout fits a plate, or a font is not installed.
     """
     renderer = _Renderer(street, Projection(*size))
     for index in range(round(street.length_s * fps)):

@@ -79,11 +79,7 @@ class Street(Section):
 
 
 def read_street(path: Path) -> Street:
-    """Reads a street from a TOML file.
-
-    Raises:
-        TrainError: The file cannot be read or is wrong; names the key and the reason.
-    """
+    """Reads a street from a TOML file; a TrainError names the key and the reason."""
     return read_toml(path, Street)
 
 

@@ -21,10 +21,7 @@ def write_video(street: Street, path: Path, *, size: Size = (1280, 720), fps: in
     """Writes the video (H.264) to `path`, and the ground truth to the same name with `.json`.
 
     The ground truth has a box for each frame from `first_frame` to `last_frame`, or null while the
-    plate is hidden.
-
-    Raises:
-        TrainError: A plate cannot be drawn, or a file cannot be written.
+    plate is hidden. Raises TrainError if a plate cannot be drawn, or a file cannot be written.
     """
     boxes: list[dict[int, list[float]]] = [{} for _ in street.vehicles]  # by number of the frame
     count = round(street.length_s * fps)

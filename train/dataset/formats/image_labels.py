@@ -21,44 +21,27 @@ TEST = "test"
 
 @dataclass(frozen=True)
 class LabelledBox:
-    """A labelled box.
+    """A labelled box."""
 
-    Attributes:
-        xyxy: Corners in pixels, or normalised (0-1) if `ImageLabels.is_normalised`.
-        name: Name of its class; "" if the format has none.
-        text: Text of the plate as `normalise` returns it; "" if it has no transcription.
-        legibility: As in labels.csv: clear, hard, partial, unreadable, notplate; "": not given.
-    """
-
-    xyxy: Box
-    name: str = ""
-    text: str = ""
-    legibility: str = ""
+    xyxy: Box  # pixels, or normalised coordinates (0-1) if `ImageLabels.is_normalised`
+    name: str = ""  # of its class; "" if the format has none
+    text: str = ""  # as `normalise` returns it; "" if it has no transcription
+    legibility: str = ""  # clear, hard, partial, unreadable or notplate; "": not given
     lines: str = "1"
 
 
 @dataclass(frozen=True)
 class ImageLabels:
-    """The labels of an image.
+    """The labels of an image."""
 
-    Attributes:
-        folder: Folder of the data set.
-        source: The label file, for messages.
-        boxes: Boxes of plates; as a format reads them, of other classes as well.
-        row: Other columns: `image`, and possibly `scene`, or `video` and `t`.
-        is_normalised: Whether boxes are in normalised coordinates (0-1).
-        size: (width, height) according to the label file; None: not given.
-        other_classes: The class of each box that is not a plate.
-    """
-
-    folder: Path
+    folder: Path  # of the data set
     path: Path
-    source: Path
-    boxes: tuple[LabelledBox, ...]
-    row: dict[str, str]
-    is_normalised: bool = False
-    size: tuple[int, int] | None = None
-    other_classes: tuple[str, ...] = ()
+    source: Path  # the label file, for messages
+    boxes: tuple[LabelledBox, ...]  # of plates; as a format reads them, of other classes as well
+    row: dict[str, str]  # other columns: `image`, and possibly `scene`, or `video` and `t`
+    is_normalised: bool = False  # whether boxes are in normalised coordinates (0-1)
+    size: tuple[int, int] | None = None  # width and height by the label file; None: not given
+    other_classes: tuple[str, ...] = ()  # the class of each box that is not a plate
 
 
 def below(folder: Path, *suffixes: str) -> list[Path]:
