@@ -1,6 +1,6 @@
 """Finds the images with the worst detector errors, and draws them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -9,17 +9,15 @@ import numpy as np
 from plateid.capture.images import read_image
 from plateid.core.drawing import FONT, encode_jpeg
 from plateid.core.geometry import iou
-from plateid.core.records import Box, Image
+from plateid.core.records import Box
 from train.evaluation.coco_metrics import NONE, match
 from train.evaluation.detector_accuracy import LOWEST
 from train.evaluation.image_results import ImageResult, box_of
 
 LIMIT = 40
 """Images that a report shows."""
-WIDTH = 480
+WIDTH = 800
 """Maximum width of a drawn image, pixels."""
-MARGIN = 1.3
-"""Size of a drawn image relative to its errors, at least."""
 TRUTH, FOUND, WEAK = (235, 130, 20), (0, 120, 255), (90, 190, 255)
 """BGR colours: labelled plates, boxes at the threshold, and boxes below it."""
 MISSED, FALSE = "missed", "false box"
@@ -83,35 +81,22 @@ def _missed(result: ImageResult, truth: int) -> DetectorError:
 
 
 def draw_errors(erroneous: ErroneousImage, threshold: float) -> bytes:
-    """Returns a JPEG of the image around its errors; raises SourceError if the file is gone."""
+    """Returns a JPEG of the image with its errors; raises SourceError if the file is gone."""
     result = erroneous.result
     image = read_image(result.path)
-    window = _window([error.box for error in erroneous.errors], image.width, image.height)
-    crop = image.crop(window)
-    scale = min(1.0, WIDTH / crop.shape[1])
-    size = round(crop.shape[1] * scale), max(1, round(crop.shape[0] * scale))
-    drawing: Image = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
-    offset = np.array([window[0], window[1]] * 2, np.float32)
+    scale = min(1.0, WIDTH / image.width)
+    size = round(image.width * scale), max(1, round(image.height * scale))
+    drawing = image.resized(*size).copy()
     missed = {error.box for error in erroneous.errors if error.kind == MISSED}
     for truth in result.truths:
         line = 5 if box_of(truth) in missed else 1
-        x1, y1, x2, y2 = map(round, box_of((truth - offset) * scale))
+        x1, y1, x2, y2 = map(round, box_of(truth * scale))
         cv2.rectangle(drawing, (x1, y1), (x2, y2), TRUTH, line, cv2.LINE_AA)
     for box, score in zip(result.boxes, result.scores.tolist(), strict=True):
         if score >= LOWEST:
             colour = FOUND if score >= threshold else WEAK
-            x1, y1, x2, y2 = map(round, box_of((box - offset) * scale))
+            x1, y1, x2, y2 = map(round, box_of(box * scale))
             cv2.rectangle(drawing, (x1, y1), (x2, y2), colour, 2, cv2.LINE_AA)
             above = (x1, y1 - 3 if y1 > 12 else y2 + 12)
             cv2.putText(drawing, f"{score:.2f}", above, FONT, 0.4, colour, 1, cv2.LINE_AA)
     return encode_jpeg(drawing, 82)
-
-
-def _window(boxes: Sequence[Box], width: int, height: int) -> Box:
-    """Returns a part of the image that shows these boxes and at least half of each side."""
-    (x1, y1), (x2, y2) = np.min(boxes, axis=0)[:2], np.max(boxes, axis=0)[2:]
-    part = max(0.5, WIDTH / width, MARGIN * (x2 - x1) / width, MARGIN * (y2 - y1) / height)
-    across, down = round(min(1.0, part) * width), round(min(1.0, part) * height)
-    left = round(min(max(0.0, (x1 + x2 - across) / 2), width - across))
-    top = round(min(max(0.0, (y1 + y2 - down) / 2), height - down))
-    return left, top, left + across, top + down
