@@ -32,11 +32,11 @@ class DetectorAccuracy:
     name: str
     images: int  # in a height band, those with such a plate
     plates: int
+    missed: int
+    false_boxes: int
     recall: float | None  # share of the plates with a box of their own, at an IoU of 0.5 or more
     recall_at_05: float | None  # the same at a score of LOWEST
     precision: float | None
-    missed: int
-    false_boxes: int
     mAP50: float | None  # noqa: N815 - the standard term
     mAP50_95: float | None  # noqa: N815 - the standard term
     curve: tuple[float, ...]  # precision at coco_metrics.RECALLS
@@ -61,11 +61,11 @@ def grouped_detector_accuracy(
             name=name,
             images=sum(band == ALL or not each.truths_ignored.all() for each in images),
             plates=counts.plates,
+            missed=counts.plates - counts.found,
+            false_boxes=counts.false_boxes,
             recall=counts.recall,
             recall_at_05=ranked.at(LOWEST).recall,
             precision=counts.precision,
-            missed=counts.plates - counts.found,
-            false_boxes=counts.false_boxes,
             mAP50=ranked.average_precision(),
             mAP50_95=mean_average_precision(images),
             curve=tuple(ranked.curve().tolist()),

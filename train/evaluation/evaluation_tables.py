@@ -9,20 +9,10 @@ from train.evaluation.evaluate import Evaluation, ReaderResults
 from train.evaluation.image_results import CHARACTER, REFERENCE
 from train.evaluation.reader_accuracy import CONFIDENT, GAP_S
 
-DETECTOR = {
-    "images": "images",
-    "plates": "plates",
-    "missed": "missed",
-    "false boxes": "false_boxes",
-    "recall": "recall",
-    f"at {LOWEST}": "recall_at_05",
-    "precision": "precision",
-    "mAP50": "mAP50",
-    "mAP50-95": "mAP50_95",
-}
-"""Headings and attributes of DetectorAccuracy."""
-LOWER_BOUNDS = {"precision", "mAP50", "mAP50_95"}
-"""Metrics that are lower bounds if images may show plates without a label."""
+DETECTOR = ("images", "plates", "missed", "false boxes", "recall", f"at {LOWEST}")
+LOWER_BOUNDS = ("precision", "mAP50", "mAP50-95")
+"""Headings of the attributes of DetectorAccuracy, in their order. The second are lower bounds if
+images may show plates without a label."""
 READS = ("plates", "plate_accuracy", "plate_accuracy_folded", "CER", f"≥ {CONFIDENT}", "correct")
 """Headings of the attributes of ReadAccuracy, in their order."""
 READS_NOTE = (
@@ -86,11 +76,11 @@ def tables(evaluation: Evaluation) -> Iterator[Table]:
 
 def _detector(evaluation: Evaluation) -> Table:
     def row(accuracy: DetectorAccuracy) -> Iterator[str]:
-        yield accuracy.name
-        for attribute in DETECTOR.values():
-            text = number(getattr(accuracy, attribute))
-            bound = evaluation.run.is_open and attribute in LOWER_BOUNDS and text != "-"
-            yield f"≥{text}" if bound else text
+        name, *values, _curve = vars(accuracy).values()
+        yield name
+        for heading, value in zip((*DETECTOR, *LOWER_BOUNDS), values, strict=True):
+            bound = evaluation.run.is_open and heading in LOWER_BOUNDS and value is not None
+            yield f"≥{number(value)}" if bound else number(value)
 
     parts = {key: [tuple(row(each)) for each in group] for key, group in evaluation.parts.items()}
     note = (
@@ -104,7 +94,7 @@ def _detector(evaluation: Evaluation) -> Table:
             " Images may show plates without a label (--open). Boxes on them count as false, so "
             "precision and mAP are lower bounds (≥)."
         )
-    return Table("Detector", ("", *DETECTOR), _grouped(parts), note)
+    return Table("Detector", ("", *DETECTOR, *LOWER_BOUNDS), _grouped(parts), note)
 
 
 def _reader(reader: ReaderResults) -> Iterator[Table]:

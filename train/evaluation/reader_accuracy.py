@@ -122,9 +122,14 @@ def grouped_reader_accuracy(
     `found` are end to end, `crops` in true boxes. `trained` are the texts in the training parts.
     Without them there is no group "text".
     """
+
+    def height(plate: LabelledPlate) -> str:
+        bands = CHARACTER_HEIGHTS.items()
+        return next((name for name, limit in bands if plate.character_height < limit), TALLEST)
+
     keys: dict[str, Callable[[LabelledPlate], str]] = {
         "source": lambda plate: plate.source,
-        "characters": _height,
+        "characters": height,
         "lines": lambda plate: "2 lines" if plate.lines == 2 else "1 line",
         "legibility": lambda plate: plate.labels.legibility or "not labelled",
         "light": lambda plate: "" if plate.is_crop else light(plate.luma),
@@ -146,11 +151,6 @@ def _grouped_by(
             parts = ([r for r in side if key(r.plate) == name] for side in (found, crops))
             groups.append(GroupAccuracy(name, *map(read_accuracy, parts)))
     return groups
-
-
-def _height(plate: LabelledPlate) -> str:
-    bands = CHARACTER_HEIGHTS.items()
-    return next((name for name, limit in bands if plate.character_height < limit), TALLEST)
 
 
 def share(values: Iterable[bool]) -> float | None:
