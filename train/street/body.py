@@ -99,12 +99,8 @@ def vehicle_faces(body: Body, colour: Colour, *, front: bool) -> list[Face]:
 
 
 def _flank(body: Body, colour: Colour, side: int) -> Iterator[Face]:
-    """Yields one side: tyres, panel below the windows, cabin, windows, wheels and mirror."""
+    """Yields one side: panel below the windows, cabin, windows and wheels."""
     edge, x = body.outline() * (side, 1, 1), side * body.half_width
-    radius, inner = body.wheel_radius, x - side * 0.25
-    for axle in reversed(body.wheels):
-        tyre = np.array([(inner, 0, 0), (x, 0, 0), (x, radius, 0), (inner, radius, 0)])
-        yield Face(tyre + np.array((0, 0, axle - 0.6 * radius)), TYRE)
     shoulder = np.stack([np.full(len(edge), x), np.minimum(edge[:, 1], body.belt), edge[:, 2]], 1)
     sill = [(x, 0.24, body.length), (x, 0.24, edge[0, 2])]
     yield Face(np.vstack([shoulder, sill]), scaled(colour, 0.7))
@@ -116,11 +112,8 @@ def _flank(body: Body, colour: Colour, side: int) -> Iterator[Face]:
         yield Face(np.vstack([lower, np.stack([top_x, top_y - 0.07, z], 1)[::-1]]), GLASS)
     for axle in reversed(body.wheels):
         for share, paint in WHEEL:
-            z, y = (circle(share * radius) + np.array((axle, radius))).T
+            z, y = (circle(share * body.wheel_radius) + np.array((axle, body.wheel_radius))).T
             yield Face(np.stack([np.full(len(z), x), np.maximum(y, 0), z], axis=1), paint)
-    mirror = np.insert(circle(0.1, 0.07), 2, 0, axis=1)
-    at = np.array((x + side * 0.08, body.belt + 0.08, body.cabin[0]))
-    yield Face(mirror + at, scaled(colour, 0.7))
 
 
 def _skin(body: Body, colour: Colour) -> Iterator[Face]:
