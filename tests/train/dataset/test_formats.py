@@ -127,9 +127,12 @@ LAYOUTS = {
 }
 
 
+@pytest.mark.parametrize("place", ["absolute", "relative"])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_format_gives_the_same_plate_and_negative(tmp_path, layout):
-    a, b = read_images(lay_out(tmp_path, LAYOUTS[layout]))
+def test_every_format_gives_the_same_plate_and_negative(tmp_path, monkeypatch, layout, place):
+    folder = lay_out(tmp_path / "data", LAYOUTS[layout])
+    monkeypatch.chdir(tmp_path)
+    a, b = read_images(folder if place == "absolute" else Path("data"))
     assert (a.path.stem, b.path.stem) == ("a", "b")
     assert a.boxes == (pytest.approx(BOX),)
     assert b.boxes == ()

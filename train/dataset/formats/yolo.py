@@ -77,13 +77,12 @@ def read(
         for label in [_label(path)]
     ]
     texts = {*below(folder, ".txt")} - {each.source for each in labels}
-    strays = [
-        file
+    problems += [
+        f"{file}: labels without an image"
         for file in sorted(texts)
         if file.name != "classes.txt"
         and ("labels" in file.relative_to(folder).parts or _is_label(file))
     ]
-    problems += [f"{file}: labels without an image" for file in strays]
     return labels, {*names.values()}
 
 
@@ -115,10 +114,11 @@ def _names(folder: Path, file: Path, problems: list[str]) -> dict[int, str]:
 
 def _label(image: Path) -> Path:
     """Returns the label file of an image: beside it, or with the last `images` as `labels`."""
-    beside = image.absolute().with_suffix(".txt")
-    parts = list(beside.parts)
-    if "images" in parts and not beside.is_file():
-        parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
+    beside = image.with_suffix(".txt")
+    parts = list((beside if "images" in beside.parts else beside.absolute()).parts)
+    if beside.is_file() or "images" not in parts:
+        return beside
+    parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
     return Path(*parts)
 
 
