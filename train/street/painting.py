@@ -6,8 +6,6 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from plateid.core.records import Image
-
 Colour = tuple[float, float, float]
 """Blue, green, red; 0 to 255."""
 FloatImage = NDArray[np.float32]
@@ -33,9 +31,3 @@ def scaled(colour: ArrayLike, gain: ArrayLike) -> Colour:
     """Returns the colour times `gain`, a number or one for each channel; clipped to 0 to 255."""
     blue, green, red = np.clip(np.multiply(colour, gain), 0, 255).tolist()
     return blue, green, red
-
-
-def blend(image: Image, colour: Sequence[float], opacity: FloatImage) -> None:
-    """Blends a colour into the image by its opacity (0-1), in place."""
-    share = opacity[..., None]
-    image[:] = (image * (1 - share) + np.array(colour, np.float32) * share + 0.5).astype(np.uint8)

@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from plateid.core.records import Image
-from train.street.painting import Colour, FloatImage, blend, circle, fill, scaled
+from train.street.painting import Colour, circle, fill, scaled
 from train.street.projection import Projection
 from train.synth.signs import render_sign
 
@@ -33,33 +33,40 @@ def paint_scenery(projection: Projection, *, seed: int, signs: int) -> tuple[Ima
         side = 1 if distance // 6 % 2 else -1
         painter.paint_house(side * 9.2, distance)
         painter.paint_tree(side * rng.uniform(6.2, 7.4), distance - 6)
-    for x, z in reversed(SIGNS[:signs]):
-        painter.paint_sign(x, z)
-    return painter.images(projection)
+    for place in reversed(SIGNS[:signs]):
+        painter.paint_sign(*place)
+    size = (projection.width, projection.height)
+    day = np.asarray(cv2.resize(painter.image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    light = np.full(day.shape, DUSK)
+    x, z = projection.ground()
+    for lamp_x, lamp_z in LAMPS:
+        pool = (1 + ((x - lamp_x * 0.7) ** 2 + (z - lamp_z) ** 2) / 14) ** -1.5
+        light[-len(x) :] += pool[..., None] * LAMPLIGHT
+    return day, np.clip(day * light, 0, 255).astype(np.uint8)
 
 
 class _Painter:
     def __init__(self, projection: Projection, rng: np.random.Generator) -> None:
         self._projection, self._rng = projection, rng
-        self._day = np.full((projection.height, projection.width, 3), GRASS, np.uint8)
-        sky = self._day[: projection.horizon + 2]
+        self.image = np.full((projection.height, projection.width, 3), GRASS, np.uint8)
+        sky = self.image[: projection.horizon + 2]
         sky[:] = np.linspace((226, 178, 128), (236, 226, 214), len(sky))[:, None]
 
     def paint_ground(self) -> None:
+        strips = [(-edge, edge, 1, 999, colour) for edge, colour in EDGES]
+        strips += [(x - 0.05, x + 0.05, 1, 999, MARKING) for x in (-2.95, 2.95)]
+        strips += [(-0.06, 0.06, z, z + 2, MARKING) for z in range(4, 400, 4)]
+        for left, right, near, far, colour in strips:
+            self._fill([(left, 0, near), (right, 0, near), (right, 0, far), (left, 0, far)], colour)
         x, z = self._projection.ground()
-        ground, away, pixel_m = self._day[-len(x) :], np.abs(x), z / self._projection.focal_px
-        for edge, colour in EDGES:
-            blend(ground, colour, _inside(away, edge, pixel_m))
         gain = np.ones(x.shape, np.float32)
         for size, reach in ((0.03, 14), (0.15, 35), (0.9, 80), (4.0, 300)):
             tile = self._rng.standard_normal((256, 256), np.float32)
             noise = cv2.remap(tile, (x / size + 400) % 255, z / size / 2 % 255, cv2.INTER_LINEAR)
             gain += 0.05 * noise * np.clip(1.5 - z / reach, 0, 1)
-        ground[:] = np.clip(ground * gain[..., None], 0, 255).astype(np.uint8)
-        dashes = _inside(away, 0.06, pixel_m) * (z % 4 < 2)
-        lines = _inside(np.abs(away - 2.95), 0.05, pixel_m)
-        blend(ground, MARKING, np.maximum(dashes, lines) * np.float32(0.85))
-        blend(ground, AIR, np.clip(1 - np.exp((20 - z) / HAZE_M), 0, 0.6).astype(np.float32))
+        haze = np.clip(1 - np.exp((20 - z) / HAZE_M), 0, 0.6)[..., None]
+        ground = self.image[-len(x) :]
+        ground[:] = np.clip(ground * gain[..., None] * (1 - haze) + haze * AIR, 0, 255)
 
     def paint_house(self, x: float, z: float) -> None:
         """Paints a house; x and z are the near end of its wall along the road."""
@@ -87,29 +94,12 @@ class _Painter:
         self._fill([(x - 0.03, 0, z), (x + 0.03, 0, z), (x, 2, z)], POST)
         left, top = np.maximum(self._projection.project((x - 0.5, 1.6, z)).astype(int), 0)
         board = render_sign(self._rng, height=int(0.4 * self._projection.focal_px / z))
-        part = self._day[top : top + len(board), left : left + board.shape[1]]
+        part = self.image[top : top + len(board), left : left + board.shape[1]]
         board = board[: part.shape[0], : part.shape[1]]
         part[:] = part + (board[..., :3] - part.astype(float)) * (board[..., 3:] / 255)
 
-    def images(self, projection: Projection) -> tuple[Image, Image]:
-        """Returns the images by day and at night, reduced to the size of a projection."""
-        size = (projection.width, projection.height)
-        day = np.asarray(cv2.resize(self._day, size, interpolation=cv2.INTER_AREA), np.uint8)
-        x, z = projection.ground()
-        pools = np.zeros((*day.shape[:2], 1), np.float32)
-        for lamp_x, lamp_z in LAMPS:
-            squared = (x - lamp_x * 0.7) ** 2 + (z - lamp_z) ** 2
-            pools[-len(x) :, :, 0] += (1 + squared / 14) ** -1.5
-        night = day * (np.array(DUSK) + pools * np.array(LAMPLIGHT))
-        return day, np.clip(night, 0, 255).astype(np.uint8)
-
     def _fill(self, outline: ArrayLike, colour: Colour) -> None:
-        fill(self._day, self._projection.project(outline), colour)
-
-
-def _inside(distance: FloatImage, edge: float, pixel_m: FloatImage) -> FloatImage:
-    """Returns 1 where `distance` is below `edge`; the transition is one pixel wide."""
-    return np.asarray(np.clip((edge - distance) / pixel_m + 0.5, 0, 1), np.float32)
+        fill(self.image, self._projection.project(outline), colour)
 
 
 def _hazy(colour: Colour, z: float) -> Colour:
