@@ -31,8 +31,9 @@ def on_http_error(request: Request, error: Exception) -> Response:
         log_refusal(request, "request refused", status=error.status_code)
     unauthorized = error.status_code == UNAUTHORIZED
     if unauthorized and not _wants_json(request) and request.method == "GET":
-        if "text/event-stream" in request.headers.get("accept", ""):
-            return Response(status_code=204)  # ends an event source: it can show no login page
+        wants_stream = "text/event-stream" in request.headers.get("accept", "")
+        if wants_stream or request.scope["path"].startswith("/stream/"):
+            return Response(status_code=204)  # ends an event source, which can show no page
         return RedirectResponse("/login", 303)
     response = _failed(request, error.status_code, error.detail)
     response.headers.update(error.headers or {})

@@ -22,7 +22,7 @@ from plateid.web.credentials import (
 )
 from plateid.web.throttle import LoginError
 from tests.support.broker import until
-from tests.web.browser import find, leave, log_in, screenshot, serious_issues, texts, wait
+from tests.web.browser import find, log_in, screenshot, serious_issues, texts, wait
 from tests.web.conftest import PASSWORD, TOKEN, VIEWER_PASSWORD, write_config
 
 FORM = "application/x-www-form-urlencoded"
@@ -93,7 +93,13 @@ def test_page_shows_that_its_session_has_ended(locked, browser, page, message, s
     browser.get(locked.address + page)
     locked.request("/logout", {}, Cookie=f"plateid={browser.get_cookie('plateid')['value']}")
     wait(browser, lambda: message in " ".join(texts(browser, selector)), timeout_s=20)
-    leave(browser)
+
+
+def test_stream_without_a_session_is_no_page(locked):
+    for path in ("/stream/events", "/stream/drive.mjpeg", "/cameras/drive/quality"):
+        assert locked.status(path, Accept="text/event-stream") == 204, path
+    assert locked.status("/stream/drive.jpg") == 204
+    assert locked.status("/api/v1/events/stream", Accept="text/event-stream") == 401
 
 
 def test_viewer_sees_everything_and_changes_nothing(locked):

@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from paho.mqtt.publish import single
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
 
 from plateid.demo import DEMO_VIDEO
 from tests.support.broker import until
@@ -44,20 +44,28 @@ def address(tmp_path):
     assert process.wait(20) == 0
 
 
+def until_done(browser, act):
+    """Repeats what meets a page that loads itself again, before its form is in use."""
+    WebDriverWait(browser, STEP_S, ignored_exceptions=[StaleElementReferenceException]).until(act)
+
+
 def type_into(browser, **fields):
-    """Fills in a form; the page may load itself again before it is in use."""
-    for name, text in fields.items():
-        with suppress(StaleElementReferenceException):
-            browser.find_element(By.NAME, name).clear()
-        browser.find_element(By.NAME, name).clear()
-        browser.find_element(By.NAME, name).send_keys(text)
+    """Fills in a form."""
+
+    def is_typed(_):
+        found = {name: browser.find_element(By.NAME, name) for name in fields}
+        for name, text in fields.items():
+            found[name].clear()
+            found[name].send_keys(text)
+        return {name: each.get_attribute("value") for name, each in found.items()} == fields
+
+    until_done(browser, is_typed)
 
 
 def click(browser, text):
     """Clicks the link or button with this text."""
-    browser.find_element(
-        By.XPATH, f"//*[(self::a or self::button) and contains(., '{text}')]"
-    ).click()
+    path = f"//*[(self::a or self::button) and contains(., '{text}')]"
+    until_done(browser, lambda _: browser.find_element(By.XPATH, path).click() is None)
 
 
 def shows(browser, text):

@@ -6,16 +6,10 @@ import pytest
 
 from plateid.config.outputs import MqttConfig
 from plateid.web import streams
-from plateid.web.credentials import (
-    Credentials,
-    credentials_file,
-    hash_password,
-    write_credentials,
-)
 from plateid.web.setup_pages import subscribe_command
 from tests.support.samples import outbox_of
-from tests.web.browser import SYNCHRONISED, images_loaded, leave, log_in, texts, wait
-from tests.web.conftest import PASSWORD, VIEWER_PASSWORD, make_pass
+from tests.web.browser import SYNCHRONISED, images_loaded, leave, texts, wait
+from tests.web.conftest import make_pass
 
 CLOCK = '[data-fact="clock"]'
 PLATES = "#latest .plate"
@@ -76,17 +70,6 @@ def test_lost_connection_is_shown_until_it_is_back(device, browser, scene):
     alert = browser.find_element("id", "disconnected")
     wait(browser, lambda: not alert.is_displayed(), timeout_s=20)
     leave(browser)
-
-
-def test_page_shows_the_login_after_the_session_ended_without_an_error(locked, browser):
-    log_in(browser, locked.address, PASSWORD)
-    wait(browser, lambda: texts(browser, CLOCK) == SYNCHRONISED)
-    write_credentials(
-        credentials_file(locked.config.store.path), Credentials(hash_password(VIEWER_PASSWORD))
-    )
-    wait(browser, lambda: texts(browser, "h1") == ["Log in"], timeout_s=20)
-    assert locked.status("/stream/events", Accept="text/event-stream") == 204
-    assert locked.status("/api/v1/events/stream", Accept="text/event-stream") == 401
 
 
 def test_frozen_server_is_shown_within_five_seconds(device, browser, monkeypatch):
