@@ -292,6 +292,7 @@ def store_pass(  # noqa: PLR0917 - a table's row
     moment = datetime.now(UTC) - timedelta(minutes=4 * minutes - 2)
     made = replace(
         make_pass(0, plate.text, camera=camera, confidence=plate.confidence),
+        event_type="plate_left",
         first_seen=moment,
         last_seen=moment + timedelta(seconds=2),
         plate_display=shipped_formats().display(plate.text, plate.region),
