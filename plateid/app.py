@@ -19,20 +19,17 @@ from plateid.errors import PlateidError, StoreError
 from plateid.models.networks import Networks
 from plateid.pipeline.event_builder import EventBuilder
 from plateid.recognition import Recognition, RecognitionParts, settings_of
-from plateid.service.clock import clock_synced
 from plateid.service.gps import Gpsd
 from plateid.service.health_report import HealthReporter, idle_report
-from plateid.service.memory import HeapTrimmer
+from plateid.service.libc import HeapTrimmer, clock_synced
 from plateid.service.metrics import Metrics, MetricsServer
-from plateid.service.supervisor import Request, Supervisor
+from plateid.service.supervisor import Request, Supervisor, Watchdog
 from plateid.service.systemd import Notifier
-from plateid.service.watchdog import Watchdog
 from plateid.store.backlog import Backlog
-from plateid.store.boot_clock import continue_clock
 from plateid.store.disk import lock_store
 from plateid.store.event_store import EventStore
 from plateid.store.list_file import LISTS_REFUSED, ListFile
-from plateid.store.open_passes import open_passes, store_stopped_passes
+from plateid.store.open_passes import continue_clock, open_passes, store_stopped_passes
 from plateid.store.privacy import Privacy
 from plateid.store.retention import Retention
 from plateid.store.self_labels import SelfLabels

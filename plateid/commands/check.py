@@ -30,8 +30,8 @@ from plateid.errors import (
 from plateid.models.networks import Networks
 from plateid.outputs.mqtt import check_broker
 from plateid.outputs.webhook import Webhook
-from plateid.service.clock import clock_synced
 from plateid.service.gps import Gpsd
+from plateid.service.libc import clock_synced
 from plateid.store.event_store import EventStore
 from plateid.store.list_file import ListFile
 from plateid.store.snapshot_files import MIN_FREE_MB

@@ -10,6 +10,5 @@ ids, clock, wording      UUIDs that sort by time; steady time; words of messages
 event_csv                events as CSV rows
 health                   health of the device
 plate_quality            how well a camera sees a plate
-proportions              confidence intervals of a share
 drawing                  plates drawn into images; JPEG
 """

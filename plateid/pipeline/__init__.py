@@ -4,8 +4,7 @@ camera_pipeline   decides which frames are searched or skipped, and which plates
 motion            the motion gate: skips detection in still scenes
 tracking          the tracker: connects detections over frames
 traffic           the passes of one camera, and when their events are published
-passes            one vehicle's pass, from its first detection to its last
-far_crops         small and blurred crops of a pass, for training
+passes            one vehicle's pass, and its small and blurred crops for training
 stationary        whether a plate moves, and since when it does not
 lost_passes       the lost-pass buffer: undetected vehicles that may still be there
 clock_overlays    clocks that the camera writes into the image

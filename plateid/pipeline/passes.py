@@ -7,14 +7,23 @@ from datetime import datetime, timedelta
 
 from plateid.core.formats import Formats
 from plateid.core.fusion import Fusion, read_weight
+from plateid.core.geometry import expanded, moved
 from plateid.core.ids import uuid7
 from plateid.core.reading import Reading, fused_reading
-from plateid.core.records import BestFrame, Box, Direction, PathPoint, PlateEvent, PlateRead, Way
+from plateid.core.records import (
+    BestFrame,
+    Box,
+    Direction,
+    PathPoint,
+    PlateCrop,
+    PlateEvent,
+    PlateRead,
+    Way,
+)
 from plateid.core.text import best_text
 from plateid.core.view import Size, View
 from plateid.pipeline.border import Place
 from plateid.pipeline.clock_overlays import TextHistory
-from plateid.pipeline.far_crops import FarCrops
 from plateid.pipeline.stationary import Movement
 
 MAX_PATH = 64
@@ -26,6 +35,42 @@ MAX_RECENT = 32
 """Number of last detections that show the way of an unpublished pass: about two seconds."""
 MAX_AGE = timedelta(days=30)
 """Age of the last event of a restored pass that is only explained by a clock that was set."""
+MAX_CROPS = 6
+"""Maximum number of crops of a pass."""
+STEP = 1.2
+"""Factor between the heights of two crops, so that they do not look alike."""
+BLURRED = 0.1
+"""Sharpness (0-1) below which a crop is kept beside a sharp one of the same height."""
+MARGIN_X, MARGIN_Y = 0.25, 0.5
+"""Margins around the plate, in widths and heights of its box: what the trainer uses of an image."""
+
+
+class FarCrops:
+    """The smallest crops of a pass, one of each height, sharp and blurred."""
+
+    def __init__(self) -> None:
+        self._crops: dict[tuple[int, bool], PlateCrop] = {}
+
+    def add(self, read: PlateRead, frame: BestFrame) -> None:
+        """Copies the crop of a read, unless there is a similar one or enough smaller ones."""
+        key = round(math.log(max(1.0, read.height), STEP)), read.sharpness < BLURRED
+        full = len(self._crops) >= MAX_CROPS
+        if key in self._crops or (full and key >= max(self._crops)):
+            return
+        wide = expanded(frame.box, x=MARGIN_X, y=MARGIN_Y)
+        self._crops[key] = PlateCrop(
+            frame.image.crop(wide).copy(),
+            moved(frame.box, -max(0, int(wide[0])), -max(0, int(wide[1]))),
+            best_text(read.probabilities),
+            read.height,
+            read.sharpness,
+        )
+        if full:
+            del self._crops[max(self._crops)]
+
+    def all(self) -> tuple[PlateCrop, ...]:
+        """Returns the crops, the smallest first."""
+        return tuple(self._crops[key] for key in sorted(self._crops))
 
 
 class Pass:

@@ -1,8 +1,8 @@
 """What keeps the process running and observable.
 
-supervisor, watchdog             detect threads that died or hang
+supervisor                       detects threads that died or hang
 systemd                          sd_notify messages, and the unit as systemctl sees it
 health_report, logs              the health report, log lines
 metrics, http_server             Prometheus metrics, and the bounded server for them
-clock, memory, gps               clock synchronisation, heap trimming, position
+libc, gps                        clock synchronisation, heap trimming; position
 """

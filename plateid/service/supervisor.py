@@ -1,11 +1,20 @@
-"""Starts threads and detects those that died or hang; an uncaught exception ends the process."""
+"""Starts threads and detects those that died or hang: systemd then restarts the process."""
 
 import enum
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+
+import structlog
+
+from plateid.service.systemd import Notifier
+
+HANGS_S = 120.0
+"""Time after which a thread counts as hanging, seconds. No frame and no other step, waits
+included, takes that long."""
+log = structlog.get_logger()
 
 
 class Request(enum.Enum):
@@ -76,3 +85,29 @@ class Supervisor:
     def _on_exception(self, uncaught: threading.ExceptHookArgs) -> None:
         self._failure = self._failure or uncaught.exc_value
         self.stop()
+
+
+class Watchdog:
+    """Resets the service manager's watchdog timer as long as no thread hangs."""
+
+    def __init__(self, notifier: Notifier, supervisor: Supervisor) -> None:
+        self._notifier = notifier
+        self._supervisor = supervisor
+        self._hanging: list[str] = []
+
+    def check(self, status: str, steps: Mapping[str, float]) -> None:
+        """Resets the timer, or reports the threads that hang. Call it periodically.
+
+        `steps` holds the start of the present step (`time.monotonic()`) of each thread that the
+        supervisor does not track.
+        """
+        since = time.monotonic() - HANGS_S
+        hanging = self._supervisor.hanging(HANGS_S)
+        hanging += [name for name, step_at in steps.items() if step_at < since]
+        if hanging and hanging != self._hanging:
+            log.error("threads hang", threads=", ".join(hanging))
+        self._hanging = hanging
+        if hanging:
+            self._notifier.status(f"hangs: {', '.join(hanging)}")
+        else:
+            self._notifier.alive(status)

@@ -4,7 +4,7 @@ event_store, schema                      events and outboxes; their tables
 store_file, database, disk               the SQLite file: opened, locked, checked; failing disks
 sequence                                 sequence numbers
 salvage, sqlite_pages                    replaces a damaged file; reads rows from its pages
-open_passes, boot_clock                  passes from before a restart; the clock since boot
+open_passes                              passes and clock from before a restart
 outbox, backlog                          unacknowledged events; events while the store fails
 chore                                    periodic work in steps
 privacy, redaction                       what is kept of a plate; applied to stored events

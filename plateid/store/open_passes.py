@@ -1,14 +1,18 @@
-"""The passes from before a restart whose vehicles may still be there."""
+"""What goes on after a restart: the steady clock, and passes whose vehicles may still be there."""
 
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
 
 import structlog
 
-from plateid.core.clock import CLOCK
+from plateid.core.clock import CLOCK, SteadyClock
 from plateid.core.ids import first_id
 from plateid.core.records import PlateEvent
 from plateid.errors import StoreError
+from plateid.files import replace_text
 from plateid.store.database import CorruptError, parse_event
 from plateid.store.event_store import EventStore
 
@@ -25,6 +29,8 @@ LAST_EVENTS = """
         event_type <> 'plate_left'
         OR pass_id IN (SELECT pass_id FROM stopped_pass WHERE stopped >= ?)
     ) ORDER BY position"""
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+"""A random number that the kernel makes at each boot."""
 log = structlog.get_logger()
 
 
@@ -63,3 +69,24 @@ def store_stopped_passes(store: EventStore, passes: Iterable[str]) -> None:
     with store.transaction() as db:
         db.execute("DELETE FROM stopped_pass")
         db.executemany("INSERT OR IGNORE INTO stopped_pass VALUES (?, ?)", rows)
+
+
+def boot_file(store: Path) -> Path:
+    """Returns the file beside the store that holds the boot and the time of `uptime` zero."""
+    return store.with_name(f"{store.name}.boot")
+
+
+def continue_clock(clock: SteadyClock, store: Path) -> None:
+    """Makes the clock go on from the first start since boot, so that a step meanwhile shows.
+
+    Without a readable file, or after a reboot, the clock stays as it is.
+    """
+    file, boot = boot_file(store), ""
+    with suppress(OSError, ValueError, OverflowError):
+        boot = BOOT_ID.read_text().strip()
+        before, booted_at = file.read_text(encoding="ascii").split()
+        if before == boot:
+            clock.booted_at = datetime.fromisoformat(booted_at).astimezone(UTC)
+            return
+    with suppress(OSError):
+        replace_text(file, f"{boot} {clock.booted_at.isoformat()}\n")

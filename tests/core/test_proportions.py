@@ -4,7 +4,7 @@ from math import comb
 
 import pytest
 
-from plateid.core.proportions import exact_interval
+from plateid.store.report_card import exact_interval
 
 
 @pytest.mark.parametrize(("population", "asked"), [(1, 1), (12, 5), (40, 10), (200, 60), (61, 60)])

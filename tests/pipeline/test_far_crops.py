@@ -8,7 +8,7 @@ import pytest
 from plateid.capture.images import ArrayImage
 from plateid.core.records import BestFrame, PlateRead
 from plateid.pipeline.event_builder import EventBuilder
-from plateid.pipeline.far_crops import MAX_CROPS, FarCrops
+from plateid.pipeline.passes import MAX_CROPS, FarCrops
 from tests.core.test_text import positions
 from tests.pipeline.road import GrowingNetworks, Recording, Vehicle, frames, pipeline
 

@@ -1,7 +1,7 @@
 import platform
 import subprocess
 
-from plateid.service.clock import clock_synced
+from plateid.service.libc import clock_synced
 
 ADJTIMEX = {"x86_64": 159, "aarch64": 171}
 

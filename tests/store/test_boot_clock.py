@@ -8,8 +8,8 @@ import pytest
 
 from plateid.config.storage import RetentionConfig
 from plateid.core.clock import CLOCK, SteadyClock, uptime
-from plateid.store import boot_clock
-from plateid.store.boot_clock import boot_file, continue_clock
+from plateid.store import open_passes
+from plateid.store.open_passes import boot_file, continue_clock
 from plateid.store.snapshot_files import SnapshotFiles, SnapshotSweep
 from tests.support.histories import deliver_all, id_at, kept, retention
 from tests.support.samples import event, outbox_of
@@ -29,7 +29,7 @@ def test_jump_between_two_starts_is_noticed_until_the_next_boot(tmp_path, monkey
     assert (second.booted_at, second.is_trusted()) == (first.booted_at, False)
     assert abs(second.step() - JUMP) < timedelta(seconds=9)
     (tmp_path / "boot_id").write_text("another\n")
-    monkeypatch.setattr(boot_clock, "BOOT_ID", tmp_path / "boot_id")
+    monkeypatch.setattr(open_passes, "BOOT_ID", tmp_path / "boot_id")
     continue_clock(third := later_clock(), store)
     assert (third.step(), third.is_trusted()) == (timedelta(), True)
 
@@ -37,7 +37,7 @@ def test_jump_between_two_starts_is_noticed_until_the_next_boot(tmp_path, monkey
 @pytest.mark.parametrize("text", ["", "half", "{boot} yesterday", "\0\xff", "{boot} 2026-01-01 x"])
 def test_damaged_file_is_replaced(tmp_path, text):
     store = tmp_path / "events.sqlite3"
-    boot = boot_clock.BOOT_ID.read_text().strip()
+    boot = open_passes.BOOT_ID.read_text().strip()
     boot_file(store).write_text(text.replace("{boot}", boot), encoding="latin-1")
     continue_clock(clock := SteadyClock(), store)
     continue_clock(second := later_clock(), store)
