@@ -22,10 +22,7 @@ def utc_now() -> datetime:
 
 
 class SteadyClock:
-    """UTC as the system clock would show it if nothing had set it since the start.
-
-    May be used from any thread. `booted_at` is the time of `uptime` zero.
-    """
+    """UTC as if nothing had set the clock since the start. Thread-safe; `booted_at` is the boot."""
 
     def __init__(
         self,

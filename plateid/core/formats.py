@@ -47,10 +47,7 @@ MAX_LENGTH = 64
 
 @dataclass(frozen=True)
 class Formats:
-    """The plate syntax of all countries, and the regions to expect, such as `us-ca`; empty: any.
-
-    `strict` rejects texts that match no pattern of these regions.
-    """
+    """All countries' syntax, and the expected regions (empty: any), which `strict` requires."""
 
     entries: tuple[Format, ...]
     regions: tuple[str, ...] = ()

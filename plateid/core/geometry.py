@@ -96,10 +96,7 @@ def clipped(box: Box, image: Image) -> Box:
 
 @dataclass(frozen=True)
 class Letterbox:
-    """How an image is scaled and centred in a network's input.
-
-    `scale` is input pixels per image pixel. The others are input pixels: padding, scaled size.
-    """
+    """How an image is scaled (input pixels per image pixel) and centred (pixels) in an input."""
 
     scale: float
     left: int

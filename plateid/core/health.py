@@ -22,10 +22,7 @@ class CameraHealth:
 
 @dataclass(frozen=True)
 class OutboxHealth:
-    """The state of an outbox: waiting events, the age of the oldest, and those that were dropped.
-
-    `events` is None if the store cannot be read, `oldest_s` also if no event has a time.
-    """
+    """An outbox: `events` is None if the store cannot be read, `oldest_s` if none has a time."""
 
     events: int | None
     oldest_s: int | None

@@ -56,10 +56,7 @@ Positions = NDArray[np.float32]
 
 
 def normalise(text: str) -> str:
-    """Returns the letters and digits of `text` in the charset, without accents.
-
-    Cyrillic and Greek letters of plates become the Latin letters that they look like.
-    """
+    """Returns letters and digits without accents; similar Cyrillic and Greek ones become Latin."""
     plain = unicodedata.normalize("NFKD", text).upper().translate(TO_LATIN)
     return re.sub(f"[^{CHARSET}]", "", plain)
 
@@ -187,10 +184,7 @@ class Hypothesis:
 
 
 def n_best(positions: Positions, count: int, *, min_share: float = 0.0) -> list[Hypothesis]:
-    """Returns the `count` most likely texts, best first; the ways to write one text add up.
-
-    `min_share` is the minimum probability of a text, relative to the most likely one.
-    """
+    """Returns the `count` most likely texts, best first, with `min_share` of the best at least."""
     totals: dict[str, float] = {}
     ways: dict[str, tuple[int, ...]] = {}
     for columns, probability in _best_choices(positions, 4 * count, min_share):

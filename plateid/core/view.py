@@ -58,10 +58,7 @@ class View:
     zoom: bool = False
 
     def search_area(self, size: Size) -> Box:
-        """Returns the box to search: around `roi`, in the image's aspect ratio; all without `zoom`.
-
-        Coordinates are even pixels where the image allows it.
-        """
+        """Returns the box to search, at even pixels: a zoomed `roi` in the image's aspect."""
         corners = np.array(self.roi if self.zoom and self.roi else ((0, 0), (1, 1)))
         low, high = corners.min(axis=0), corners.max(axis=0)
         side = min(1.0, (high - low).max() + 2 * ZOOM_MARGIN)

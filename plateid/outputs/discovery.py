@@ -105,10 +105,7 @@ class DiscoveryPublisher:
         self._due_at = time.monotonic()
 
     def receive(self, message: MQTTMessage) -> None:
-        """Takes a message of the status topic; knows only `online` and `offline`.
-
-        Ignores a retained `online`: it is older than the connection, on which all was published.
-        """
+        """Takes `online` of the status topic; a retained one is older than the connection."""
         if message.payload == ONLINE.encode() and not message.retain:
             delay_s = random.uniform(0, self._birth_delay_s)  # noqa: S311 nothing secret
             self._due_at = self._due_at or time.monotonic() + delay_s

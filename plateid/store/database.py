@@ -107,10 +107,7 @@ def _opened_read_only(path: Path, mode: str, busy_s: float) -> sqlite3.Connectio
 
 
 def is_damage(error: Exception, *, opening: bool = False) -> bool:
-    """Returns whether an error means that the file's content is damaged.
-
-    When the file is opened, only errors of the disk and of other processes mean something else.
-    """
+    """Returns whether an error means damage; when `opening`, all but `OUTSIDE` errors do."""
     if isinstance(error, CorruptError | UnicodeDecodeError) or "decode to UTF-8" in str(error):
         return True
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE)
@@ -120,10 +117,7 @@ def is_damage(error: Exception, *, opening: bool = False) -> bool:
 
 
 def check_is_store(path: Path) -> None:
-    """Raises ConfigError for a file that plateid did not make; DiskError if it cannot be read.
-
-    A file of zeros is what a power cut may leave of a store.
-    """
+    """Raises ConfigError for a file that plateid did not make, or DiskError."""
     with path_errors(path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "Is a directory")
@@ -136,6 +130,7 @@ def check_is_store(path: Path) -> None:
             if head.startswith(SQLITE) or head[68:72] == APPLICATION_ID.to_bytes(4):
                 return
             head += file.read(HEAD)
+    # zeros are what a power cut may leave of a store
     if head.strip(b"\0") and not any(text in head for text in TABLES):
         raise ConfigError("store.path", f"{path} is not a plateid store")
 

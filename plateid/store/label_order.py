@@ -49,10 +49,7 @@ def order_tasks(
 
 
 def _vehicle(event: dict[str, Any], text: str = "") -> Iterator[str]:
-    """Yields keys of which two events of one vehicle share at least one.
-
-    Two texts that are one edit apart become equal if each loses one character at most.
-    """
+    """Yields keys of which two events of one vehicle, an edit apart, share at least one."""
     image = (event["snapshot"] or {}).get("sha256", event["id"])
     yield f"{image} {event['box']}"
     for plate in {event["plate"], text} - {""}:

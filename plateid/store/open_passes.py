@@ -77,10 +77,7 @@ def boot_file(store: Path) -> Path:
 
 
 def continue_clock(clock: SteadyClock, store: Path) -> None:
-    """Makes the clock go on from the first start since boot, so that a step meanwhile shows.
-
-    Without a readable file, or after a reboot, the clock stays as it is.
-    """
+    """Continues the clock of the first start since boot, if known, so that later steps show."""
     file, boot = boot_file(store), ""
     with suppress(OSError, ValueError, OverflowError):
         boot = BOOT_ID.read_text().strip()

@@ -36,10 +36,7 @@ log = structlog.get_logger()
 
 
 class SnapshotFiles:
-    """The snapshot files of a store, by event id. Any thread and process may use them.
-
-    Methods that write or delete raise StoreError if they fail. They leave other files alone.
-    """
+    """The snapshots of a store, by event id. For all threads and processes; raises StoreError."""
 
     def __init__(self, store: Path) -> None:
         """Sets the folder beside the store's file, but does not create it."""
@@ -67,10 +64,7 @@ class SnapshotFiles:
         self._delete(file for file in self.files() if file.name < end)
 
     def files(self, failed: Callable[[OSError], object] | None = None) -> Iterator[Path]:
-        """Yields all snapshots, oldest first, and unfinished files that a power cut left.
-
-        Calls `failed` for each day that cannot be read; without `failed`, raises the OSError.
-        """
+        """Yields all snapshots, oldest first, also unfinished ones; `failed` gets errors."""
         for day in sorted(self.folder.glob(DAY)):
             try:
                 files = sorted(file for file in day.iterdir() if FILE.fullmatch(file.name))

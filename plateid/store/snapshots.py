@@ -41,10 +41,7 @@ class Snapshots:
         retention: RetentionConfig,
         publish: Callable[[str, bytes], None],
     ) -> None:
-        """Makes snapshots of listed (True) and unlisted (False) vehicles as `shown` says.
-
-        `publish` gets the name of the camera and the JPEG, before the event is stored.
-        """
+        """`shown` is for listed vehicles (True) and others; `publish` gets camera and JPEG."""
         self._config = config
         self._files = files
         self._sweep = SnapshotSweep(retention, files)
