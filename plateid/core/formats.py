@@ -94,7 +94,9 @@ class Formats:
         `FLEETS`, and unexpected tables `MISMATCH_PRIOR`. The confidence is the country's share of
         the sum over all countries.
         """
-        issued = self._issued(plate)
+        matching = [e for e in self._candidates(plate) if e.matches(plate)]
+        matching.sort(key=lambda e: -e.size)
+        issued = {e.table: 1 / math.sqrt(e.size * self._sizes[e.table]) for e in matching}
         expected = sorted({table[:2] for table in issued if self._expects(table)})
         if not expected:
             return None
@@ -120,12 +122,6 @@ class Formats:
             parts = {name for name in self._names if name[:2] in {u[:2] for u in unknown}}
             return " ".join(sorted(parts))
         return " ".join(["eu", *sorted(self._tables)])
-
-    def _issued(self, plate: str) -> dict[str, float]:
-        """Returns the probability of the plate for each table with a matching pattern."""
-        matching = [e for e in self._candidates(plate) if e.matches(plate)]
-        matching.sort(key=lambda e: -e.size)
-        return {e.table: 1 / math.sqrt(e.size * self._sizes[e.table]) for e in matching}
 
     def _candidates(self, plate: str) -> list[Format]:
         return self._by_shape.get(plate.translate(TO_SHAPE), [])

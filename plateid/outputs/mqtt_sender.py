@@ -110,7 +110,10 @@ class MqttSender:
         if self._outages.store.wait_s:
             return
         try:
-            self._remove_acknowledged()
+            if self._acknowledged:
+                self._queue.remove(self._acknowledged)
+                self._acknowledged.clear()
+                self._outages.store.recovered()
             self._send_events()
         except StoreError as error:
             self._outages.store.failed(error)
@@ -174,8 +177,10 @@ class MqttSender:
         for ack in self._connection.poll(timeout_s):
             self._answered_at = time.monotonic()
             topic, entry, _ = self._in_flight.pop(ack.message)
-            if entry is None:
-                self._receive_retained(topic, ack.failure)
+            if entry is None and ack.failure is None:
+                self._retained.acknowledge(topic)
+            elif entry is None:
+                log.warning("broker refuses message", topic=topic, reason=ack.failure)
             elif ack.failure is not None:
                 self._outages.refused(entry, f"{topic}: {ack.failure}")
             else:
@@ -184,18 +189,6 @@ class MqttSender:
         topic, _, sent_at = next(iter(self._in_flight.values()), ("", None, math.inf))  # the oldest
         if time.monotonic() - max(sent_at, self._answered_at) > PUBACK_TIMEOUT_S:
             raise BrokerError(topic, f"not acknowledged within {PUBACK_TIMEOUT_S:g} s")
-
-    def _receive_retained(self, topic: str, failure: str | None) -> None:
-        if failure is None:
-            self._retained.acknowledge(topic)
-        else:
-            log.warning("broker refuses message", topic=topic, reason=failure)
-
-    def _remove_acknowledged(self) -> None:
-        if self._acknowledged:
-            self._queue.remove(self._acknowledged)
-            self._acknowledged.clear()
-            self._outages.store.recovered()
 
     def _room(self) -> int:
         return self._connection.window - len(self._in_flight)

@@ -5,6 +5,7 @@ a dropped frame costs nothing. Boxes are expanded before they are compared (C-BI
 WACV 2023), because a plate moves by more than its own height between two frames.
 """
 
+import itertools
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -76,7 +77,7 @@ class Tracker:
         self._high_score = high_score
         self._lost_s = lost_s
         self._states: list[_State] = []
-        self._last_id = 0
+        self._ids = itertools.count(1)
         self._updated_at: datetime | None = None
 
     def update(
@@ -98,7 +99,9 @@ class Tracker:
         kept = [state for state in missed if still and state.seen_at == before]
         for state in kept:
             state.stop(now)
-        started = [self._start(detection, now) for detection in new]
+        started = [
+            _State(Track(next(self._ids), each, hits=1), _to_vector(each.box), now) for each in new
+        ]
         self._states.extend(started)
         self._end_lost(now, self._lost_s)
         return [state.track for state in (*matched, *continued, *kept, *started)]
@@ -158,10 +161,6 @@ class Tracker:
             if row not in pairs and column not in pairs.values():
                 pairs[row] = column
         return pairs
-
-    def _start(self, detection: Detection, now: datetime) -> _State:
-        self._last_id += 1
-        return _State(Track(self._last_id, detection, hits=1), _to_vector(detection.box), now)
 
 
 def _add(a: Vector, b: Vector, factor: float) -> Vector:

@@ -108,7 +108,8 @@ class Traffic:
         """Publishes `plate_seen` of each vehicle whose reading is good enough by now."""
         self._rejoin(tracks)
         for vehicle in self._passes.values():
-            if vehicle.published is None and not self._may_be_clock(vehicle):
+            still = not vehicle.movement.moved and vehicle.age_s(vehicle.last_seen) < STATIONARY_S
+            if vehicle.published is None and not still and not self._is_clock(vehicle):
                 waited = vehicle.age_s(now) >= self._rules.max_wait_s
                 enough = self._rules.min_confidence if waited else self._rules.sure_confidence
                 knows_way = self._knows_way(vehicle)  # in each frame: the motion may end
@@ -236,10 +237,6 @@ class Traffic:
             vehicle.direction_in(view, self._size) if self._size and view.tells_way else None
         )
         return not self._rules.require_direction or bool(direction and direction.way)
-
-    def _may_be_clock(self, vehicle: Pass) -> bool:
-        undecided = not vehicle.movement.moved and vehicle.age_s(vehicle.last_seen) < STATIONARY_S
-        return undecided or self._is_clock(vehicle)
 
     def _is_clock(self, vehicle: Pass) -> bool:
         if vehicle.movement.moved:

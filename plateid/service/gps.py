@@ -68,7 +68,11 @@ class Gpsd:
             try:
                 with socket.create_connection(self._address, CONNECT_TIMEOUT_S) as connection:
                     self._socket = connection
-                    self._listen(connection)
+                    for report in self._reports(connection, SILENCE_S):
+                        if (position := position_of(report)) is not None:
+                            self._last = position, time.monotonic()
+                        if report.get("class") == "TPV":  # VERSION comes without a receiver, too
+                            self._outage.recovered()
             except (OSError, UnicodeError, GpsError) as error:
                 if not self._stopping.is_set():
                     self._outage.failed(reason_of(error))
@@ -84,14 +88,6 @@ class Gpsd:
             raise GpsError(self._endpoint, reason_of(error)) from error
         position = position_of(report)
         return f"{position.lat}, {position.lon}" if position else "no position yet"
-
-    def _listen(self, connection: socket.socket) -> None:
-        for report in self._reports(connection, SILENCE_S):
-            position = position_of(report)
-            if position is not None:
-                self._last = position, time.monotonic()
-            if report.get("class") == "TPV":  # gpsd sends VERSION also without a receiver
-                self._outage.recovered()
 
     def _reports(self, connection: socket.socket, silence_s: float) -> Iterator[dict[str, Any]]:
         connection.sendall(WATCH)

@@ -107,22 +107,16 @@ class Backlog:
             self._sent[output] |= sent
             self._done[output] |= done
 
-    def pending(
-        self,
-        output: str,
-        stored: Callable[[Collection[str]], list[OutboxEntry]],
-        *,
-        skip: Collection[str],
-    ) -> list[OutboxEntry]:
-        """Returns the events on disk, and then those in memory if the store fails.
+    def pending(self, output: str, limit: int, *, skip: Collection[str]) -> list[OutboxEntry]:
+        """Returns the events on disk, then those in memory if the store fails.
 
-        `stored` returns the events on disk without those of some ids. Events of the cameras in
-        `skip` are left out. Raises StoreError while another process uses the store.
+        Leaves out the cameras in `skip`; raises StoreError while another process uses the store.
         """
         with self._lock:
             entries, sent, done = list[OutboxEntry](), self._sent[output], self._done[output]
             with self._noted(raises=True):
-                entries = stored(done | self._waiting.keys())
+                known = done | self._waiting.keys()
+                entries = self.store.pending(output, limit, skip=skip, known=known)
             if self.failure is not None:
                 maybe = self._fails_since_start  # an earlier start may have sent them
                 entries = [
@@ -134,7 +128,7 @@ class Backlog:
                     for id_, event in self._waiting.items()
                     if id_ not in done and event.camera not in skip
                 ]
-            return entries
+            return entries[:limit]
 
     def surplus(self, output: str) -> int:
         """Returns how many more events wait for an output than the store says."""

@@ -1,10 +1,12 @@
 """The event store: the event history and the outbox of each output, in one SQLite file."""
 
+import json
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from plateid.core.records import PlateEvent, rfc3339
+from plateid.core.records import OutboxEntry, PlateEvent, rfc3339
+from plateid.store.database import parse_event
 from plateid.store.schema import MQTT
 from plateid.store.store_file import StoreFile
 
@@ -14,6 +16,10 @@ INSERT_EVENT = """
     VALUES (:id, :pass_id, :event_type, :camera, :plate, :confidence, :first_seen, :list_kind,
         :clock_set, :payload)
     ON CONFLICT (id) DO NOTHING"""
+PENDING = """
+    SELECT payload, sent FROM delivery JOIN event USING (position)
+    WHERE output = ? AND camera NOT IN (SELECT value FROM json_each(?))
+    AND id NOT IN (SELECT value FROM json_each(?)) ORDER BY position LIMIT ?"""
 INSERT_DELIVERIES = """
     INSERT INTO delivery (output, position, queued_at) SELECT name, ?, ? FROM output"""
 OF_EVENT = " WHERE output = ? AND position = (SELECT position FROM event WHERE id = ?)"
@@ -65,6 +71,15 @@ class EventStore(StoreFile):
                     db.execute(INSERT_LIST_ENTRY, (event.list.name, added.lastrowid))
             db.executemany(MARK_SENT, [(output, event.id) for output in sent])
             db.executemany(REMOVE, [(output, event.id) for output in done])
+
+    def pending(
+        self, output: str, limit: int, *, skip: Collection[str], known: Collection[str]
+    ) -> list[OutboxEntry]:
+        """Returns the oldest events of an outbox, without those of some cameras and ids."""
+        values = (output, json.dumps([*skip]), json.dumps([*known]), limit)
+        with self.locked() as db:
+            rows = db.execute(PENDING, values).fetchall()
+            return [OutboxEntry(parse_event(payload), bool(sent)) for payload, sent in rows]
 
     def note_deliveries(
         self, output: str, *, sent: Iterable[str] = (), done: Iterable[str] = ()

@@ -1,6 +1,5 @@
 """The outbox: the events that an output has not acknowledged."""
 
-import json
 import shutil
 import time
 from collections.abc import Collection, Iterable
@@ -13,13 +12,8 @@ from plateid.core.health import OutboxHealth, StorageHealth
 from plateid.core.records import OutboxEntry
 from plateid.errors import StoreError
 from plateid.store.backlog import Backlog
-from plateid.store.database import parse_event
 from plateid.store.schema import MQTT
 
-PENDING = """
-    SELECT payload, sent FROM delivery JOIN event USING (position)
-    WHERE output = ? AND camera NOT IN (SELECT value FROM json_each(?))
-    AND id NOT IN (SELECT value FROM json_each(?)) ORDER BY position LIMIT ?"""
 TRIM = """
     DELETE FROM delivery WHERE output = ?1 AND (queued_at < ?2 OR position <= (
         SELECT position FROM delivery WHERE output = ?1
@@ -46,15 +40,7 @@ class Outbox:
 
     def pending(self, limit: int, *, skip: Collection[str] = ()) -> list[OutboxEntry]:
         """Returns the oldest events, without those of the cameras in `skip`."""
-        cameras = json.dumps([*skip])
-
-        def stored(without: Collection[str]) -> list[OutboxEntry]:
-            values = (self._output, cameras, json.dumps([*without]), limit)
-            with self._store.locked() as db:
-                rows = db.execute(PENDING, values).fetchall()
-                return [OutboxEntry(parse_event(payload), bool(sent)) for payload, sent in rows]
-
-        return self._backlog.pending(self._output, stored, skip=skip)[:limit]
+        return self._backlog.pending(self._output, limit, skip=skip)
 
     def mark_sent(self, ids: Iterable[str]) -> None:
         """Notes, before they are sent, that the output may have these events from now on."""
