@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from plateid.service import memory
+from plateid.service import libc
 
 MB = 1 << 20
 BLOCK_BYTES = 100_000
@@ -17,11 +17,11 @@ def resident_mb() -> float:
 
 @pytest.mark.parametrize(("trim_s", "freed_mb"), [(0.0, 70), (60.0, 0)])
 def test_free_memory_is_returned_when_a_trim_is_due(monkeypatch, trim_s, freed_mb):
-    monkeypatch.setattr(memory, "TRIM_S", trim_s)
+    monkeypatch.setattr(libc, "TRIM_S", trim_s)
     blocks = [
         ctypes.create_string_buffer(b"x" * BLOCK_BYTES) for _ in range(100 * MB // BLOCK_BYTES)
     ]
-    trimmer, last = memory.HeapTrimmer(), blocks[-1]  # the end of the heap stays in use
+    trimmer, last = libc.HeapTrimmer(), blocks[-1]  # the end of the heap stays in use
     del blocks
     before = resident_mb()
     trimmer.check()

@@ -14,7 +14,7 @@ from plateid.config.root import Config
 from plateid.config.storage import StoreConfig
 from plateid.models.onnx_detector import OnnxDetector
 from plateid.outputs import mqtt
-from plateid.service import watchdog
+from plateid.service import supervisor
 from plateid.service.supervisor import Supervisor
 from tests.support.broker import Broker, free_port
 from tests.support.videos import write_video
@@ -42,7 +42,7 @@ def config(tmp_path, bundle, broker):
 def short_times(monkeypatch):
     monkeypatch.setattr(app, "TICK_S", 0.1)
     monkeypatch.setattr(mqtt, "TICK_S", 0.1)
-    monkeypatch.setattr(watchdog, "HANGS_S", 2.0)
+    monkeypatch.setattr(supervisor, "HANGS_S", 2.0)
 
 
 @contextmanager
