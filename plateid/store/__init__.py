@@ -12,7 +12,7 @@ retention, purge                         deletes old events; deletes events on d
 history, search, search_query            reads and searches events, and writes them as a file
 snapshots, snapshot_files, event_images  images of events, their files, and plates in them
 side_file                                files beside the store; that of labels
-labels, label_order, label_export        labels of users; what to label next; their data set
+labels, label_export                     labels of users and what to label next; their data set
 self_labels                              labels that sure readings give to far crops
 report_card, report_light, unpublished   how well a camera reads; counts of unpublished passes
 sessions                                 vehicles inside, and their number

@@ -21,8 +21,7 @@ from plateid.core.text import normalise
 from plateid.errors import ConfigError
 from plateid.store.event_images import plate_box
 from plateid.store.label_export import EXPORT_FORMATS, training_files
-from plateid.store.label_order import FIRST_TRAINING, LabelTask
-from plateid.store.labels import VERDICTS, Label, Labels
+from plateid.store.labels import FIRST_TRAINING, VERDICTS, Label, Labels, LabelTask
 from plateid.store.list_file import read_entries
 from plateid.store.self_labels import self_label_files
 from plateid.web.error_pages import log_change
