@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 MIN_STEP = timedelta(seconds=0.1)
 """Smallest change that counts as a step. Time services slew smaller ones, and slew both clocks."""
 TRUSTED_AFTER = timedelta(days=1)
-"""How long a step forward must last before stored data age by it. A smaller step never matters,
-because ages are days."""
+"""How long a step forward must last before stored data, whose ages are days, age by it."""
 
 
 def uptime() -> timedelta:

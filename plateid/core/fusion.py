@@ -28,8 +28,7 @@ CORRELATION = 0.5
 GOOD_HEIGHT = 24.0
 """Minimum height of a plate with full weight, in pixels."""
 ILLEGIBLE_HEIGHT, LEGIBLE_HEIGHT = 6.0, 16.0
-"""Heights in pixels between which the reader's probabilities become trustworthy. Below the first, a
-plate shows almost nothing, whatever the reader says."""
+"""Heights in pixels between which the probabilities of the reader become trustworthy."""
 MAX_TEXTS = 64
 """Number of different texts whose counts are kept."""
 Logs = NDArray[np.float64]

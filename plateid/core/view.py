@@ -25,8 +25,7 @@ Floats = NDArray[np.float64]
 MIN_GROWTH = 1.25
 """Minimum factor by which a plate's height changes if its vehicle approaches or recedes."""
 ZOOM_MARGIN = 0.1
-"""Margin around a zoomed `roi`, as a fraction of the image's sides. A plate may reach beyond `roi`,
-and the detector needs the vehicle around it."""
+"""Margin around a zoomed `roi`, as a fraction of the sides: the detector needs the vehicle."""
 MAX_END_BOXES = 3
 """Maximum number of boxes at each end of a path. Their median heights are compared."""
 MIN_FIT_BOXES = 6

@@ -15,8 +15,7 @@ from plateid.outputs.output_thread import EventQueue
 from plateid.outputs.retained_messages import RetainedMessages
 
 PUBACK_TIMEOUT_S = 180.0
-"""Seconds without any PUBACK after which the broker has lost a message. A new connection resends
-it."""
+"""Seconds without any PUBACK after which a message is lost: a new connection resends it."""
 HEADER_BYTES = 16
 """Bytes of a PUBLISH packet beside topic and payload."""
 log = structlog.get_logger()

@@ -5,9 +5,8 @@ motion            the motion gate: skips detection in still scenes
 tracking          the tracker: connects detections over frames
 traffic           the passes of one camera, and when their events are published
 passes            one vehicle's pass, and its small and blurred crops for training
-stationary        whether a plate moves, and since when it does not
+stationary        whether a plate moves, since when it does not, and clocks in the image
 lost_passes       the lost-pass buffer: undetected vehicles that may still be there
-clock_overlays    clocks that the camera writes into the image
 border            which plates near the border of the image are whole, and which may be cut
 event_builder     builds complete events, with list match, position and snapshot
 settings          the settings of one camera's pipeline

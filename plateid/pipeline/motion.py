@@ -10,8 +10,7 @@ from plateid.core.records import Frame, Grey
 SIZE = (160, 90)
 """Width and height at which frames are compared, in pixels."""
 BUSY, CHECK_EVERY = 15, 3
-"""After `BUSY` consecutive frames with motion, only every third frame is compared: the others pass
-without the cost of a comparison."""
+"""After `BUSY` frames with motion, the gate compares every third frame only: it costs less."""
 CHANGE, MIN_PIXELS = 16, 4
 """Motion is a change of more than `CHANGE` grey levels in at least `MIN_PIXELS` pixels."""
 MAX_STILL = timedelta(seconds=5)

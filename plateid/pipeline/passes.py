@@ -23,8 +23,7 @@ from plateid.core.records import (
 from plateid.core.text import best_text
 from plateid.core.view import Size, View
 from plateid.pipeline.border import Place
-from plateid.pipeline.clock_overlays import TextHistory
-from plateid.pipeline.stationary import Movement
+from plateid.pipeline.stationary import Movement, TextHistory
 
 MAX_PATH = 64
 """Number of points in a path above which every other one is deleted."""

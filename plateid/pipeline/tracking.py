@@ -22,13 +22,9 @@ EXPAND = {"x": 0.6, "y": 1.5}
 LOST_S = 2.0
 """Default time without a detection after which a track ends, seconds."""
 MAX_FRAME_GAP_S = 5.0
-"""Longest gap between two frames that a track survives, seconds. Then another vehicle may be in
-the same place."""
+"""Longest gap between two frames that a track survives, seconds: another vehicle may come."""
 Vector = tuple[float, float, float, float]
-"""Centre x, centre y, width and height of a box in pixels, or their rates per second.
-
-A tuple, because a frame has few plates and numpy is slow for few numbers.
-"""
+"""Centre, width and height of a box in pixels, or per second; numpy is slow for few numbers."""
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,11 @@ from plateid.core.reading import Reading
 from plateid.core.records import BestFrame, EventType, PlateEvent, PlateRead
 from plateid.core.view import Size
 from plateid.pipeline.border import Place
-from plateid.pipeline.clock_overlays import ClockOverlays
 from plateid.pipeline.event_builder import EventBuilder
 from plateid.pipeline.lost_passes import LostPassBuffer
 from plateid.pipeline.passes import Pass
 from plateid.pipeline.settings import PipelineSettings
-from plateid.pipeline.stationary import STATIONARY_S
+from plateid.pipeline.stationary import STATIONARY_S, ClockOverlays
 from plateid.pipeline.tracking import Track
 
 MIN_CHARACTERS = 3
@@ -24,8 +23,7 @@ MIN_CHARACTERS = 3
 MIN_AGE_S = 0.3
 """Minimum age of a published pass in seconds, because reads of one moment share their errors."""
 READ_AGAIN_S = 0.5
-"""Longest time between two reads of a plate in view, in seconds: the track may have switched to
-another vehicle."""
+"""Longest time between two reads of a plate in view, seconds: the track may have switched."""
 TALLER = 1.1
 """Factor by which a plate must exceed its greatest height so far to be read again at once."""
 UNKNOWN_SYNTAX = 2

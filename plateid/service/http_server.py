@@ -8,8 +8,7 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 MAX_REQUESTS = 8
-"""Maximum number of requests at a time, each in a thread; further ones get status 503. A Prometheus
-server makes one."""
+"""Maximum number of requests at a time, each in a thread; others get status 503."""
 REQUEST_TIMEOUT_S = 10.0
 """Longest time from the connection to the end of the response, seconds."""
 FULL = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"

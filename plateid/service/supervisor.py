@@ -12,8 +12,7 @@ import structlog
 from plateid.service.systemd import Notifier
 
 HANGS_S = 120.0
-"""Time after which a thread counts as hanging, seconds. No frame and no other step, waits
-included, takes that long."""
+"""Time after which a thread hangs, seconds. No step, waits included, takes that long."""
 log = structlog.get_logger()
 
 

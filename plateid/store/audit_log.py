@@ -1,7 +1,4 @@
-"""The audit log: who changed what, and the values before and after.
-
-It has a file of its own beside the store, which the service and the command line write.
-"""
+"""The audit log, a file beside the store: who changed what, with the values before and after."""
 
 import sqlite3
 import threading

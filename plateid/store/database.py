@@ -4,8 +4,8 @@ import errno
 import functools
 import sqlite3
 import time
-from collections.abc import Collection
-from contextlib import ExitStack, closing
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -44,6 +44,15 @@ class CorruptError(sqlite3.DatabaseError):
     """SQLite can read the file, but a row is not what plateid wrote."""
 
 
+@contextmanager
+def closed_on_error(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Gives a connection, and closes it if the block fails."""
+    with ExitStack() as stack:
+        stack.enter_context(closing(db))
+        yield db
+        stack.pop_all()
+
+
 def open_database(
     path: Path,
     *,
@@ -60,9 +69,8 @@ def open_database(
     `instance` is the identifier of the file that this one replaces, if any. The other arguments
     are those of `EventStore`.
     """
-    with ExitStack() as stack:
-        db = sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
-        stack.enter_context(closing(db))
+    db = sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
+    with closed_on_error(db):
         _check_header(path)
         for pragma in PRAGMAS:
             db.execute(f"PRAGMA {pragma}").fetchall()
@@ -80,8 +88,7 @@ def open_database(
             db.execute("COMMIT")
         finally:
             db.rollback()
-        stack.pop_all()
-        return db
+    return db
 
 
 def open_read_only(path: Path, busy_s: float = BUSY_S) -> sqlite3.Connection:
@@ -97,13 +104,11 @@ def open_read_only(path: Path, busy_s: float = BUSY_S) -> sqlite3.Connection:
 
 
 def _opened_read_only(path: Path, mode: str, busy_s: float) -> sqlite3.Connection:
-    with ExitStack() as stack:
-        uri = f"file:{quote(str(path))}?{mode}"
-        db = sqlite3.connect(uri, uri=True, timeout=busy_s, check_same_thread=False)
-        stack.enter_context(closing(db))
+    uri = f"file:{quote(str(path))}?{mode}"
+    db = sqlite3.connect(uri, uri=True, timeout=busy_s, check_same_thread=False)
+    with closed_on_error(db):
         db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        stack.pop_all()
-        return db
+    return db
 
 
 def is_damage(error: Exception, *, opening: bool = False) -> bool:

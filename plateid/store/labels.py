@@ -38,8 +38,7 @@ MAX_EVENTS = 4000
 MAX_DISTANCE = 1.0
 """Maximum distance of a plate that is nearly listed."""
 FIRST_TRAINING = 100
-"""Number of labelled plates that make a first training. With 20, a new country gains half as much.
-"""
+"""Labelled plates of a first training. With 20, a new country gains half as much."""
 NEW_FORMAT = 0.4
 """Usefulness (0-1) of the first label of a format, however sure the reading is."""
 MAX_LOST = 2

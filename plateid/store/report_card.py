@@ -24,8 +24,7 @@ from plateid.store.snapshot_files import HIDDEN_JPG
 from plateid.store.unpublished import HOUR, UnpublishedPasses
 
 SAMPLE = 60
-"""Maximum number of passes to confirm: the interval is then 20 points wide at most for 85 % right.
-"""
+"""Maximum number of passes to confirm: for 85 % right, the interval is then 20 points wide."""
 MAX_DRAWN = 300
 """Number of passes that are drawn, because some have lost their image and some are too new."""
 QUERY_S = 20.0

@@ -24,8 +24,7 @@ MAX_DISTANCE = 1.0
 COUNT_S = 0.1
 """Time-out of a count, seconds: its page waits for it."""
 FEW, FEW_EVENTS = 300, 1000
-"""Numbers of plates, and of their events, up to which events are looked up by plate. To find more,
-a scan of all events in order is faster."""
+"""Plates, and their events, that are looked up by plate: for more, a scan is faster."""
 
 
 @dataclass(frozen=True)

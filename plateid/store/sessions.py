@@ -1,7 +1,4 @@
-"""Sessions: which vehicles are inside, since when, and which have left.
-
-They have a file of their own beside the store, so that the web UI can correct them.
-"""
+"""Sessions: which vehicles are inside, since when, and which have left. They have an own file."""
 
 import json
 import re

@@ -25,8 +25,7 @@ PLATE_MARGIN = 0.1, 0.3
 VEHICLE = 2.5, 3.0, 1.0
 """Extent of a vehicle from the centre of its plate to each side, up and down, in plate widths."""
 CELLS = 32
-"""Resolution of the blurred area, in cells per image width; a face in a street is smaller than one
-cell."""
+"""Cells of the blurred area per image width; a face in a street is smaller than one."""
 
 
 class Snapshots:

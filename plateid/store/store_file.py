@@ -6,7 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from plateid.store.database import (
     BUSY_S,
     CorruptError,
     check_is_store,
+    closed_on_error,
     is_damage,
     open_database,
     open_read_only,
@@ -186,19 +187,17 @@ class StoreFile:
             if self._service and is_interrupted(self.path):
                 raise CorruptError("a power cut interrupted its replacement")
             is_new = not self.path.exists() or not self.path.stat().st_size
-        with ExitStack() as stack:
-            db = open_database(
-                self.path,
-                instance=self.instance if self._is_known or is_new else "",
-                outputs=self._outputs,
-                busy_s=self._busy_s,
-                check=self._service and not self._is_known and not self.replaced,
-            )
-            stack.enter_context(closing(db))
+        db = open_database(
+            self.path,
+            instance=self.instance if self._is_known or is_new else "",
+            outputs=self._outputs,
+            busy_s=self._busy_s,
+            check=self._service and not self._is_known and not self.replaced,
+        )
+        with closed_on_error(db):
             self._sequence.follow(self._read_device(db), lambda seq: self._store_seq(db, seq))
             with disk_errors(self.path):
                 self._identity = self._identity_on_disk()
-            stack.pop_all()
         self._is_read_only = False
         return db
 
@@ -221,11 +220,8 @@ class StoreFile:
 
     def _opened_read_only(self) -> sqlite3.Connection:
         self._is_read_only = True
-        with ExitStack() as stack:
-            db = open_read_only(self.path)
-            stack.enter_context(closing(db))
+        with closed_on_error(open_read_only(self.path)) as db:
             self._sequence.follow_unwritable(self._read_device(db))
-            stack.pop_all()
             return db
 
     def _read_device(self, db: sqlite3.Connection) -> int:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from plateid.core.records import Box, Frame
-from plateid.pipeline.clock_overlays import MAX_TEXTS, ClockOverlays, TextHistory
+from plateid.pipeline.stationary import MAX_TEXTS, ClockOverlays, TextHistory
 from tests.pipeline.road import (
     LEFT,
     SEEN,
