@@ -106,11 +106,8 @@ class Letterbox:
 
     @classmethod
     def fit(cls, image: tuple[int, int], canvas: tuple[int, int]) -> "Letterbox":
-        """Returns the largest centred placement of an image in a canvas, both (width, height).
-
-        An image is never enlarged: a plate that is only found in an enlarged image is too small
-        to be read.
-        """
+        """Returns the largest centred placement, both (width, height), without enlarging."""
+        # a plate that is only found in an enlarged image is too small to be read
         scale = min(canvas[0] / image[0], canvas[1] / image[1], 1.0)
         width = min(canvas[0], max(1, round(image[0] * scale)))
         height = min(canvas[1], max(1, round(image[1] * scale)))

@@ -68,10 +68,7 @@ class Lists:
 
     @functools.cached_property
     def _by_piece(self) -> dict[str, set[int]]:
-        """Indices of the entries by piece of their folded plates.
-
-        `max_distance` allows n whole edits, so at least one of n + 1 pieces occurs in any match.
-        """
+        """Indices of the entries by piece: n edits leave one of n + 1 pieces unchanged."""
         pieces: dict[str, set[int]] = defaultdict(set)
         count = int(self.max_distance) + 1
         for number, entry in enumerate(self.entries):

@@ -200,10 +200,7 @@ class Position:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The JPEG of an event, in the snapshot folder.
-
-    `frame` is the (width, height) that `PlateEvent.box` refers to, because the JPEG may be smaller.
-    """
+    """The JPEG of an event; `frame` is the (width, height) to which the event's box refers."""
 
     file: str
     sha256: str

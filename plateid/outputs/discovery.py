@@ -140,10 +140,7 @@ class DiscoveryPublisher:
         self._removing = bool(removed)
 
     def _remembered(self) -> dict[str, str]:
-        """Returns the components that were published before, and remembers the present ones.
-
-        While the store fails, Home Assistant gets the present ones only, and again later.
-        """
+        """Returns the published components, none if the store fails; adds the present ones."""
         self._due_at = time.monotonic() + STORE_RETRY_S
         try:
             before = self._store.components()

@@ -46,10 +46,7 @@ class OutputTarget(Protocol):
 
 
 class OutputThread(threading.Thread):
-    """Delivers events until `stop`. Retries a failed event for ever, before all later events.
-
-    `refused` counts refused events. `moved_at` is the `time.monotonic()` of the last step.
-    """
+    """Delivers events until `stop`, each until it succeeds; `refused` counts refused events."""
 
     def __init__(
         self, name: str, target: OutputTarget, queue: EventQueue, *, backoff: Backoff = BACKOFF

@@ -31,10 +31,7 @@ MAX_TEXTS = 240
 
 
 class Movement:
-    """Where a plate is, whether it ever `moved`, and since when it has not moved.
-
-    The anchor is the box where it stopped.
-    """
+    """Where a plate is, whether it ever `moved`, and since when it is at its anchor."""
 
     def __init__(self, box: Box, now: datetime) -> None:
         self.box = box

@@ -24,11 +24,7 @@ log = structlog.get_logger()
 
 
 class Metrics(Collector):
-    """All metrics of a device, in a registry of their own.
-
-    `detector_s` is the detector's time per frame, and `reader_s` the reader's for all plates of a
-    frame, both in seconds, by camera.
-    """
+    """All metrics; `detector_s` (a frame) and `reader_s` (its plates) are seconds by camera."""
 
     def __init__(self, report: Callable[[], Report]) -> None:
         """Registers the metrics. Each scrape calls `report`, which returns the health report."""

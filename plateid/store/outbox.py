@@ -77,11 +77,7 @@ class Outbox:
         )
 
     def trim(self) -> None:
-        """Removes the oldest events if there are too many, or if they are too old.
-
-        Logs once when this starts, and once when half of the outbox is free again. Does nothing
-        while the store fails.
-        """
+        """Removes the oldest of too many or too old events, unless the store fails."""
         if self._backlog.failure is not None:
             return
         with suppress(StoreError):

@@ -38,10 +38,7 @@ class Purged:
 
 
 class Purge:
-    """Deletes events of a store, which another process may use meanwhile.
-
-    Each method raises StoreError if events could not be deleted, or if a trace of them is left.
-    """
+    """Deletes events of a store; methods raise StoreError if a trace of them may be left."""
 
     def __init__(self, path: Path) -> None:
         """Opens nothing yet. Raises StoreError if there is no such store."""

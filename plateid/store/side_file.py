@@ -60,10 +60,7 @@ class Failures(AbstractContextManager["Failures"]):
 
 
 class SideFile:
-    """A file beside a store, at `path`, which only its owner can read. May be used from any thread.
-
-    The first use creates it.
-    """
+    """A file beside a store, made at its first use, for its owner only. Thread-safe."""
 
     def __init__(self, store: Path, name: str, layout: str) -> None:
         """Takes the ending of the file's name, and the statements that create its tables."""
