@@ -9,7 +9,7 @@ from plateid.core.records import PlateEvent
 from plateid.outputs.discovery import DiscoveryPublisher
 from plateid.outputs.logfile import csv_file, jsonl_file
 from plateid.outputs.mqtt import MqttPublisher
-from plateid.outputs.mqtt_device import MqttDevice
+from plateid.outputs.mqtt_topics import MqttDevice
 from plateid.outputs.output_thread import OutputTarget, OutputThread
 from plateid.outputs.webhook import Webhook
 from plateid.store.backlog import Backlog

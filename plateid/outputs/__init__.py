@@ -2,7 +2,7 @@
 
 mqtt, mqtt_sender                        the thread of the MQTT publisher; what it sends, in order
 mqtt_connection, mqtt_credentials        one connection to the broker; its password and certificates
-mqtt_device, retained_messages           the topics of a device; its retained messages
+mqtt_topics                              the topics of a device; its retained messages
 discovery, homeassistant                 when and what Home Assistant learns; old topics
 webhook, logfile                         webhooks and log files
 output_thread                            delivers the outbox of a target

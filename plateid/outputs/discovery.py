@@ -13,8 +13,7 @@ from plateid.config.outputs import HomeAssistantConfig
 from plateid.errors import StoreError
 from plateid.outputs.homeassistant import components, device_id, discovery_payload
 from plateid.outputs.mqtt_connection import OFFLINE, ONLINE
-from plateid.outputs.mqtt_device import MqttDevice
-from plateid.outputs.retained_messages import RetainedMessages
+from plateid.outputs.mqtt_topics import MqttDevice, RetainedMessages
 
 BIRTH_DELAY_S = 3.0
 """Longest delay of the answer to Home Assistant's start, seconds: all devices of a house answer."""

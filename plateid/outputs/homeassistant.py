@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from plateid import __version__
-from plateid.outputs.mqtt_device import MqttDevice
+from plateid.outputs.mqtt_topics import MqttDevice
 
 Component = dict[str, Any]
 """Settings of one entity; `p` is its platform."""

@@ -10,9 +10,8 @@ from plateid.backoff import Backoff, Outage
 from plateid.core.records import OutboxEntry
 from plateid.errors import BrokerError, StoreError
 from plateid.outputs.mqtt_connection import MqttConnection
-from plateid.outputs.mqtt_device import MqttDevice
+from plateid.outputs.mqtt_topics import MqttDevice, RetainedMessages
 from plateid.outputs.output_thread import EventQueue
-from plateid.outputs.retained_messages import RetainedMessages
 
 PUBACK_TIMEOUT_S = 180.0
 """Seconds without any PUBACK after which a message is lost: a new connection resends it."""

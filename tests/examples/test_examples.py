@@ -16,7 +16,7 @@ from prometheus_client import generate_latest
 from plateid.config.outputs import WebhookConfig
 from plateid.core.records import OutboxEntry
 from plateid.outputs.homeassistant import components, discovery_payload
-from plateid.outputs.mqtt_device import MqttDevice
+from plateid.outputs.mqtt_topics import MqttDevice
 from plateid.outputs.webhook import Webhook
 from plateid.service.metrics import Metrics
 from plateid.store.event_store import EventStore

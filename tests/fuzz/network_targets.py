@@ -20,8 +20,7 @@ from plateid.core.records import Frame, OutboxEntry
 from plateid.errors import BrokerError, GpsError, OutputError
 from plateid.outputs.discovery import DiscoveryPublisher
 from plateid.outputs.mqtt_connection import MqttConnection
-from plateid.outputs.mqtt_device import MqttDevice
-from plateid.outputs.retained_messages import RetainedMessages
+from plateid.outputs.mqtt_topics import MqttDevice, RetainedMessages
 from plateid.outputs.self_pipe import SelfPipe
 from plateid.outputs.webhook import Webhook
 from plateid.service.gps import Gpsd

@@ -12,7 +12,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jsonschema import Draft202012Validator, ValidationError  # type: ignore[import-untyped]
 
 from plateid.outputs.homeassistant import components, discovery_payload
-from plateid.outputs.mqtt_device import MqttDevice
+from plateid.outputs.mqtt_topics import MqttDevice
 from tests.core.test_schema import names
 from tests.support.samples import SEEN, make_health
 

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from plateid.backoff import Backoff, Outage
 from plateid.config.service import MetricsConfig
-from plateid.service import http_server
+from plateid.service import metrics as server_module
 from plateid.service.metrics import Metrics, MetricsServer
 from plateid.store.event_store import EventStore
 from tests.support.broker import free_port, until
@@ -183,7 +183,7 @@ def test_port_in_use_is_an_outage_until_it_is_free(store, logs: Logs):
 
 
 def test_silent_client_is_disconnected(store, monkeypatch, capfd):
-    monkeypatch.setattr("plateid.service.http_server.REQUEST_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("plateid.service.metrics.REQUEST_TIMEOUT_S", 0.5)
     metrics = Metrics(make_health(store).report)
     with served(metrics) as port, socket.create_connection(("127.0.0.1", port), 10) as client:
         assert client.recv(100) == b""
@@ -192,7 +192,7 @@ def test_silent_client_is_disconnected(store, monkeypatch, capfd):
 
 
 def test_many_silent_clients_start_few_threads_and_time_out(store, monkeypatch):
-    monkeypatch.setattr(http_server, "REQUEST_TIMEOUT_S", 2.0)
+    monkeypatch.setattr(server_module, "REQUEST_TIMEOUT_S", 2.0)
     with served(Metrics(make_health(store).report)) as port, ExitStack() as stack:
         before, address = threading.active_count(), ("127.0.0.1", port)
         clients = [stack.enter_context(socket.create_connection(address, 10)) for _ in range(3 * 8)]
@@ -200,7 +200,7 @@ def test_many_silent_clients_start_few_threads_and_time_out(store, monkeypatch):
             client.sendall(b"GET /metrics HTTP/1.1\r\nX: ")
         answers = [client.recv(12) for client in clients[8:]]
         assert answers == 16 * [b"HTTP/1.1 503"]
-        assert threading.active_count() - before <= http_server.MAX_REQUESTS
+        assert threading.active_count() - before <= server_module.MAX_REQUESTS
         for _ in range(10):  # bytes that keep a slow request alive
             time.sleep(0.3)
             with suppress(OSError):
@@ -213,7 +213,7 @@ def test_server_answers_again_after_threads_could_not_start(store, monkeypatch):
     with served(Metrics(make_health(store).report)) as port:
         with monkeypatch.context() as patch:
             patch.setattr(threading.Thread, "start", no_thread)
-            for _ in range(http_server.MAX_REQUESTS):
+            for _ in range(server_module.MAX_REQUESTS):
                 with socket.create_connection(("127.0.0.1", port), 10) as client:
                     assert client.recv(100) == b""
         assert scraped(port)
@@ -224,7 +224,7 @@ def no_thread(*_: object) -> None:
 
 
 def test_client_that_reads_no_answer_times_out(store, monkeypatch, capfd):
-    monkeypatch.setattr(http_server, "REQUEST_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(server_module, "REQUEST_TIMEOUT_S", 1.0)
     health = make_health(store, cameras=[f"camera-{number}" for number in range(9000)])
     with served(Metrics(health.report)) as port, socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -13,7 +13,7 @@ from plateid.core.records import Candidate, ModelNames, PathPoint, PlateEvent, R
 from plateid.errors import SourceError
 from plateid.outputs.discovery import DiscoveryPublisher
 from plateid.outputs.mqtt import MqttPublisher
-from plateid.outputs.mqtt_device import MqttDevice
+from plateid.outputs.mqtt_topics import MqttDevice
 from plateid.service.health_report import HealthReporter
 from plateid.store.backlog import Backlog
 from plateid.store.event_store import EventStore
