@@ -1,11 +1,12 @@
 """Numerical parity check: ONNX Runtime must give the outputs of torch."""
 
+from itertools import islice
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from plateid.capture.video_file import read_video
 from plateid.core.records import Image
 from plateid.models.session import NetworkSession
 from train.train_error import TrainError
@@ -26,13 +27,8 @@ def infer(path: Path, inputs: NDArray[np.float32] | NDArray[np.uint8]) -> Array:
 
 def demo_frame(width: int, height: int) -> Image:
     """Returns an image with plates, scaled."""
-    video = cv2.VideoCapture(str(VIDEO))
-    video.set(cv2.CAP_PROP_POS_FRAMES, FRAME)
-    is_read, image = video.read()
-    video.release()
-    if not is_read:
-        raise TrainError(f"{VIDEO}: cannot be read")
-    return np.asarray(cv2.resize(image, (width, height)), np.uint8)
+    frame = next(islice(read_video(VIDEO), FRAME, None))
+    return frame.image.resized(width, height)
 
 
 def check_candidates(path: Path, got: Array, expected: Array, *, box: float, score: float) -> None:

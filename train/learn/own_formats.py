@@ -8,8 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from train.synth.free_rows import FREE, MAX_GROUPS, random_split
-from train.synth.layouts import ROW, PlateLayout, layouts
+from train.synth.layouts import FREE, MAX_GROUPS, ROW, PlateLayout, layouts, random_split
 
 PATTERNS = 40
 """Formats of each layout: many, because a layout is one size and colour of a plate."""

@@ -5,12 +5,12 @@ import re
 from importlib import resources
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
 from plateid.config.section import Section
 from plateid.core.text import CHARSET
 from train.synth.fonts import families
-from train.synth.free_rows import FREE
 from train.toml_reading import read_toml
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -37,6 +37,15 @@ GAPS = {
 Graphic = Literal["fade", "hills", "blobs", "stripes", "picture", "pattern", "rays"]
 ROW = "/"
 """The part of a pattern that starts the second row."""
+FREE = "*"
+"""The row of a pattern that has a random format."""
+LENGTHS = (3, 12)
+"""Least and largest number of characters of a plate with a free format."""
+MAX_GROUPS = 4
+"""Largest number of groups in a free row."""
+KINDS = {"D": 0.45, "X": 0.2, "L": 0.05, "": 0.3}
+"""What all groups of a free format consist of, as in a pattern, and its share (0-1). The last
+kind has groups of digits and groups of letters."""
 STACK = re.compile(r"\[(.+)\]")
 """A part whose characters stand above each other."""
 _PIECE = r"[^][/|+ ]+(\|[^][/|+ ]+)*"
@@ -169,3 +178,28 @@ def layouts() -> tuple[Layout, ...]:
     folder = resources.files("train.synth").joinpath("layouts")
     files = sorted(folder.iterdir(), key=lambda file: file.name)
     return tuple(read_toml(file, Layout) for file in files if file.name.endswith(".toml"))
+
+
+def with_free_rows(rng: np.random.Generator, pattern: str) -> str:
+    """Returns the pattern with a random format, such as `DDDDD DDD DD`, in place of free rows."""
+    words = pattern.split(" ")
+    rows = words.count(FREE)
+    if not rows:
+        return pattern
+    kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
+    length = int(rng.integers(max(LENGTHS[0], rows), LENGTHS[1] + 1))
+    formats = iter([_groups(rng, count, kind) for count in random_split(rng, length, rows)])
+    return " ".join(next(formats) if word == FREE else word for word in words)
+
+
+def _groups(rng: np.random.Generator, length: int, kind: str) -> str:
+    count = int(rng.integers(1, min(MAX_GROUPS, length) + 1))
+    sizes = random_split(rng, length, count)
+    return " ".join((kind or str(rng.choice(["D", "L"]))) * size for size in sizes)
+
+
+def random_split(rng: np.random.Generator, length: int, parts: int) -> list[int]:
+    """Returns a random division of the length into parts of at least one character."""
+    cuts = np.sort(rng.choice(np.arange(1, length), parts - 1, replace=False))
+    sizes: list[int] = np.diff([0, *cuts, length]).tolist()
+    return sizes

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from train.synth.free_rows import with_free_rows
-from train.synth.layouts import ROW, STACK, PlateLayout
+from train.synth.layouts import ROW, STACK, PlateLayout, with_free_rows
 
 DIGITS = "0123456789"
 REPEATED = 0.08

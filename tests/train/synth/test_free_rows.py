@@ -5,8 +5,7 @@ from plateid.core.text import best_text, ctc_positions
 from train.reader.batches import UNKNOWN, step_classes
 from train.reader.platenet import CLASSES
 from train.synth.flat_plate import draw_plate, random_layout
-from train.synth.free_rows import LENGTHS, with_free_rows
-from train.synth.layouts import layouts
+from train.synth.layouts import LENGTHS, layouts, with_free_rows
 from train.synth.rendering import LabelledCrop
 
 FREE = next(each for each in layouts() if "*" in each.plates[0].patterns)
