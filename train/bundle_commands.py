@@ -8,7 +8,7 @@ import click
 from plateid.config.models import DEFAULT_BUNDLE, ModelsConfig
 from train.cli_options import COUNT, FOLDER, SEED, SIDE, Folder, example, to_bundle
 from train.evaluation.plate_groups import GROUPS, LeaveOutRun
-from train.train_error import BadInputError, TrainError
+from train.train_error import BadInputError
 
 # Each command imports what it needs: torch loads slowly.
 # ruff: noqa: PLC0415
@@ -151,35 +151,28 @@ def evaluate(
     if not folders:
         raise click.UsageError("give folders of labelled images, or --crops")
     if leave_out:
-        _leave_out(LeaveOutRun(leave_out, folders, options["out"], minutes, store, base))
+        from train.evaluation.leave_out import leave_out as measure_left_out
+
+        left_out = LeaveOutRun(leave_out, folders, options["out"], minutes, store, base)
+        for part in measure_left_out(left_out):
+            click.echo(
+                f"{part.name:22} {part.plates:5} plates  accuracy {part.plate_accuracy:.3f}  "
+                f"folded {part.plate_accuracy_folded:.3f}"
+            )
         return
     from train.evaluation.bundle_metrics import update_bundle
-    from train.evaluation.evaluate import EvaluationRun, training_data
+    from train.evaluation.evaluate import EvaluationRun
     from train.evaluation.evaluate import evaluate as evaluate_bundle
     from train.evaluation.evaluation_report import write_report
     from train.evaluation.evaluation_tables import tables
 
     run = EvaluationRun(**options)
-    for line in training_data(run):
-        if run.write and not run.held_out:
-            raise TrainError(f"--write: {line}")
-        click.echo(line, err=True)
     evaluation = evaluate_bundle(run)
     for table in tables(evaluation):
         click.echo(f"{table}\n")
     click.echo(write_report(evaluation))
     if run.write:
         update_bundle(evaluation)
-
-
-def _leave_out(run: LeaveOutRun) -> None:
-    from train.evaluation.leave_out import leave_out
-
-    for part in leave_out(run):
-        click.echo(
-            f"{part.name:22} {part.plates:5} plates  accuracy {part.plate_accuracy:.3f}  "
-            f"folded {part.plate_accuracy_folded:.3f}"
-        )
 
 
 @click.command(epilog=example("tracks --bundle my-bundle"))

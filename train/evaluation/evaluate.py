@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 from plateid.models.bundle import BundleSpec, read_spec
 from train.dataset.image_reading import read_images, read_tables
 from train.dataset.labelled_image import LabelledImage, data_hash
@@ -97,9 +99,11 @@ def evaluate(run: EvaluationRun) -> Evaluation:
     Raises TrainError if an option or the data cannot be used, PlateidError if an image, a video or
     the bundle cannot be read.
     """
-    if run.calibrate and not run.held_out:
-        for line in training_data(run):
-            raise TrainError(f"--calibrate: {line}")
+    for line in training_data(run):
+        for option in ("calibrate", "write"):
+            if vars(run)[option] and not run.held_out:
+                raise TrainError(f"--{option}: {line}")
+        click.echo(line, err=True)
     try:
         run.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
