@@ -72,7 +72,7 @@ def device(*arguments: object) -> dict[str, list[dict]]:
     """The plates of `plateid read --json`, by image."""
     ran = CliRunner().invoke(main, ["read", "--json", *map(str, arguments)])
     assert ran.exit_code == 0, ran.output
-    found = map(json.loads, ran.output.splitlines())
+    found = map(json.loads, ran.stdout.splitlines())
     return {Path(each["source"]).name: each["plates"] for each in found}
 
 

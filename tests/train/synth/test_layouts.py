@@ -95,7 +95,7 @@ def test_a_key_of_a_plate_overrides_the_default_of_its_file(file):
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
-        ('"ro"', '"Romania"', "region: String should match"),
+        ('"ro"', '"Romania"', "region: must match pattern"),
         ('"LL DD LLL"', '"LL DD ÄÖÜ"', "plates[0].patterns[0]: Ä Ö Ü: not in the charset"),
         ('"LL DD LLL"', '"LL / DD LLL"', "cap_heights has 1 rows, 'LL / DD LLL' has 2"),
         ('family = "din"', 'family = "comic"', "plates[0].family: no family 'comic'"),
