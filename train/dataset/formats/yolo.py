@@ -92,11 +92,12 @@ def _names(folder: Path, file: Path, problems: list[str]) -> dict[int, str]:
         try:
             table = yaml.load(text_of(file, problems), yaml.BaseLoader)  # noqa: S506 - no objects
             data = _Data.model_validate(table)
-        except (ValidationError, yaml.YAMLError, RecursionError) as error:
-            reasons = [" ".join(str(error).split())]
-            if isinstance(error, ValidationError):  # its text would write out each alias
-                reasons = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        except ValidationError as error:  # its text would write out each alias
+            reasons = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
             problems.append(f"{file}: no class names: {'; '.join(reasons)}")
+            return {}
+        except (yaml.YAMLError, RecursionError) as error:
+            problems.append(f"{file}: no class names: {' '.join(str(error).split())}")
             return {}
         if isinstance(data.kpt_shape, list):
             problems.append(f"{file}: kpt_shape: keypoint labels are not supported")
