@@ -1,6 +1,7 @@
 """Image files, and the images and videos of a folder."""
 
 import math
+import zlib
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,6 @@ import numpy as np
 from plateid.capture import image_headers
 from plateid.capture.container import source_errors
 from plateid.capture.jpeg import decode_jpeg
-from plateid.capture.png import SIGNATURE, mend_png
 from plateid.core.records import Box, Grey, Image
 from plateid.errors import SourceError
 from plateid.files import read_file, read_start
@@ -23,6 +23,10 @@ VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".flv", ".wmv"}
     | {".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".h264", ".h265"}
 )
+_PNG = b"\x89PNG\r\n\x1a\n"
+"""First bytes of a PNG image."""
+_PNG_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND"}
+"""Chunks of a PNG that the pixels depend on. libpng prints warnings about some others."""
 _TRANSPOSED = {5, 6, 7, 8}
 """Exif orientations whose rows and columns are exchanged."""
 _STEPS = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}
@@ -96,7 +100,7 @@ def decode_image(data: bytes, name: object = "image") -> ArrayImage:
 
     16 bits become 8, grey and CMYK become BGR, transparency is dropped. Raises SourceError with
     the name if the bytes are empty, no image, or of more than MAX_PIXELS; DamagedImageError if
-    they are truncated or damaged but a part can be decoded.
+    they are truncated or damaged but a part can be decoded; of PNG, nothing is.
     """
     if not data:
         raise SourceError(name, "is empty")
@@ -120,15 +124,27 @@ def _decoded(data: bytes, header: image_headers.Header) -> tuple[Image | None, s
     if header.width and data.startswith(b"\xff\xd8"):
         pixels, damage = decode_jpeg(data)
         return None if pixels is None else _upright(pixels, header.orientation), damage
-    readable, damage = data if header.complete else None, None
-    if data.startswith(SIGNATURE):
-        readable, damage = mend_png(data)
-    if readable is None:
-        return None, damage
+    if not header.complete:
+        return None, None
+    if data.startswith(_PNG) and not (data := _png_pixels(data)):
+        return None, "its checksum is wrong"
     try:
-        return cv2.imdecode(np.frombuffer(readable, np.uint8), cv2.IMREAD_COLOR), damage
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), None
     except cv2.error as error:
         return None, error.err
+
+
+def _png_pixels(data: bytes) -> bytes:
+    """Returns a PNG without other chunks than `_PNG_CHUNKS`; empty if a checksum is wrong."""
+    position, kept, kind = len(_PNG), [_PNG], b""
+    while position < len(data) and kind != b"IEND":
+        end = position + 12 + int.from_bytes(data[position : position + 4], "big")
+        kind, checksum = data[position + 4 : position + 8], zlib.crc32(data[position + 4 : end - 4])
+        if data[end - 4 : end] != checksum.to_bytes(4, "big"):
+            return b""
+        kept += [data[position:end]] if kind in _PNG_CHUNKS else []
+        position = end
+    return b"".join(kept)
 
 
 def _upright(pixels: Image, orientation: int) -> Image:

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from plateid.capture.images import DamagedImageError, decode_image
-from plateid.capture.png import SIGNATURE
 from plateid.errors import SourceError
 from tests.capture.test_images import encoded, pixels
 from tests.support.jpegs import flat_jpeg
@@ -52,7 +51,7 @@ def test_image_with_forty_random_bytes_is_damaged(good):
     for seed in range(48):
         with pytest.raises(SourceError, match=r"car.jpg: is damaged: ") as raised:
             decode_image(with_random_bytes(good, start, seed), "car.jpg")
-        if good is not PROGRESSIVE:  # it has headers in between
+        if good is JPEG:  # a progressive one has headers in between
             assert pixels(raised.value.readable).shape == IMAGE.shape
 
 
@@ -60,13 +59,11 @@ def test_png_with_any_flipped_bit_after_its_header_is_damaged():
     for position in range(33, len(PNG), 997):
         damaged = bytearray(PNG)
         damaged[position] ^= 8
-        damage_of(bytes(damaged))
+        with pytest.raises(SourceError, match=r"car.jpg: is damaged: "):
+            decode_image(bytes(damaged), "car.jpg")
 
 
 def test_rows_before_the_damage_are_readable():
-    middle = len(PNG) // 2
-    damaged = PNG[:middle] + bytes(40) + PNG[middle + 40 :]
-    assert (pixels(damage_of(damaged).readable)[:100] == IMAGE[:100]).all()
     middle = (scan_of(JPEG) + len(JPEG)) // 2
     damaged = JPEG[:middle] + bytes(40) + JPEG[middle + 40 :]
     good = pixels(decode_image(JPEG))
@@ -74,12 +71,12 @@ def test_rows_before_the_damage_are_readable():
 
 
 @pytest.mark.parametrize("good", [JPEG, PROGRESSIVE, PNG], ids=["baseline", "progressive", "png"])
-def test_image_truncated_anywhere_is_readable_up_to_there(good):
+def test_image_truncated_anywhere_is_an_error(good):
     header = PNG.index(b"IDAT") if good is PNG else scan_of(good)
     for size in np.linspace(header + (len(good) - header) // 7, len(good) - 1, 100, dtype=int):
-        error = damage_of(good[:size])
-        assert error.reason == "is truncated"
-        assert pixels(error.readable).shape == IMAGE.shape
+        with pytest.raises(SourceError, match=r"car.jpg: is truncated") as raised:
+            decode_image(good[:size], "car.jpg")
+        assert good is PNG or pixels(raised.value.readable).shape == IMAGE.shape
     with pytest.raises(SourceError, match=r"car.jpg: is truncated"):
         decode_image(good[: header // 2], "car.jpg")
 
@@ -94,16 +91,10 @@ def chunk(kind: bytes, content: bytes) -> bytes:
     return len(content).to_bytes(4, "big") + kind + content + checksum
 
 
-def png_of_size(width: int, height: int) -> bytes:
-    return PNG[:8] + chunk(b"IHDR", struct.pack(">II", width, height) + PNG[24:29]) + PNG[33:]
-
-
 @pytest.mark.parametrize("size", [(320, 120), (320, 260), (160, 240), (340, 240), (320, 480)])
-def test_header_that_states_another_size_is_damage(size):
-    assert jpeg_of_size(320, 240) == JPEG and png_of_size(320, 240) == PNG
+def test_jpeg_whose_header_states_another_size_is_damaged(size):
+    assert jpeg_of_size(320, 240) == JPEG
     assert damage_of(jpeg_of_size(*size)).reason.startswith("is damaged: ")
-    reason = "is damaged: its header states another size than its pixels have"
-    assert damage_of(png_of_size(*size)).reason == reason
 
 
 @pytest.mark.parametrize(
@@ -112,36 +103,19 @@ def test_header_that_states_another_size_is_damage(size):
         (320, 240, 3, 2, 0, 0, 0),
         (320, 240, 8, 3, 0, 0, 0),
         (320, 240, 8, 2, 0, 0, 2),
-        (320, 240, 8, 2, 1, 0, 0),
         (0, 0, 8, 2, 0, 0, 0),
-        (8000, 8000, 8, 2, 0, 0, 0),
+        (160, 240, 8, 2, 0, 0, 0),
+        (320, 260, 8, 2, 0, 0, 0),
         (10_000, 10_000, 16, 6, 0, 0, 0),
     ],
-    ids=["depth", "palette", "interlace", "method", "empty", "loss", "memory"],
+    ids=["depth", "palette", "interlace", "empty", "narrow", "high", "large"],
 )
-def test_png_with_a_wrong_header_is_an_error(header):
+def test_png_with_a_wrong_header_is_an_error(header, capfd):
     png = PNG[:8] + chunk(b"IHDR", struct.pack(">IIBBBBB", *header)) + PNG[33:]
-    with pytest.raises(SourceError, match=r"its (header|pixels)") as raised:
+    with pytest.raises(SourceError, match="is damaged") as raised:
         decode_image(png)
     assert not isinstance(raised.value, DamagedImageError)
-
-
-def test_png_with_an_unknown_row_filter_is_damaged():
-    rows = bytearray(zlib.decompress(chunk_content(PNG)))
-    rows[100 * (1 + 3 * 320)] = 77
-    png = PNG[:33] + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    assert (pixels(damage_of(png).readable)[:100] == IMAGE[:100]).all()
-
-
-def chunk_content(png: bytes) -> bytes:
-    """Returns the content of all IDAT chunks."""
-    position, content = 33, b""
-    while png[position + 4 : position + 8] != b"IEND":
-        size = int.from_bytes(png[position : position + 4], "big")
-        if png[position + 4 : position + 8] == b"IDAT":
-            content += png[position + 8 : position + 8 + size]
-        position += 12 + size
-    return content
+    capfd.readouterr()  # libpng prints what is wrong in a header whose checksum is right
 
 
 COLOURS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
@@ -160,7 +134,7 @@ def random_png(colour: int, depth: int, interlaced: int, size: tuple[int, int]) 
     header = struct.pack(">IIBBBBB", *size, depth, colour, 0, 0, interlaced)
     palette = chunk(b"PLTE", randomness.randbytes(3 << depth)) if colour == 3 else b""
     image = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    return SIGNATURE + chunk(b"IHDR", header) + palette + image
+    return PNG[:8] + chunk(b"IHDR", header) + palette + image
 
 
 @pytest.mark.parametrize("interlaced", [0, 1])
