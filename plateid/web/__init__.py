@@ -2,14 +2,14 @@
 
 server, connections, certificate    the server's thread, socket limits, TLS
 guard, access, credentials          middleware, login sessions, users and tokens
-permissions, people_pages           the scopes that a request needs; users, tokens, audit log
+people_pages                        users, tokens, sessions, audit log
 throttle, login_pages               limits of login attempts, login and logout
-routes, site, error_pages           URL paths, shared state and templates, error responses
-live, streams, live_pages           newest frames and events, their streams, the page "Live"
+routes, site, error_pages           URL paths and their scopes; state and templates; errors
+live, streams                       newest frames and events, their streams
 setup_pages                         first steps: cameras, expected countries, broker
-camera_pages                        image quality and drawing of a camera
-event_pages, pass_rows, review_pages  search, events and their images; rows of passes; labels
-report_pages                        how well a camera reads
+camera_pages                        the page "Live"; image quality and drawing of a camera
+event_pages, pass_rows              search, events and their images; rows of passes
+review_pages                        labels; how well a camera reads
 list_pages, inside_pages            the list file; the vehicles inside
-json_api, list_api                  the same data for programs
+json_api                            the same data for programs
 """

@@ -1,4 +1,4 @@
-"""The page of a camera: live image quality, and a drawing of region, masks and line."""
+"""The page "Live"; the page of a camera: image quality, and a drawing of region, masks and line."""
 
 import json
 from collections.abc import Mapping
@@ -16,8 +16,17 @@ from plateid.core.plate_quality import measure_quality
 from plateid.errors import ConfigError
 from plateid.web.error_pages import log_change
 from plateid.web.guard import read_change
+from plateid.web.pass_rows import latest_passes
 from plateid.web.setup_pages import change_file
-from plateid.web.site import Site, camera_of, page, site_of, writable_file
+from plateid.web.site import (
+    Site,
+    camera_of,
+    device_state,
+    newest_event,
+    page,
+    site_of,
+    writable_file,
+)
 from plateid.web.streams import Stream, repeated
 
 QUALITY_S = 0.5
@@ -26,6 +35,15 @@ KEYS = ("roi", "masks", "line")
 """Configuration keys that the drawing sets; coordinates are normalised (0-1)."""
 MAX_REASON = 500
 """Maximum length of the reasons in the answer to an invalid drawing, characters."""
+
+
+def live(request: Request) -> Response:
+    """Shows the cameras, the latest plates and the device's state."""
+    site = site_of(request)
+    if not site.config.camera:
+        return RedirectResponse("/start", 303)
+    after, state = newest_event(site), device_state(site)
+    return page(request, "live.html", latest=latest_passes(site), state=state, after=after)
 
 
 def camera(request: Request) -> Response:

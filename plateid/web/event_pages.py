@@ -1,6 +1,6 @@
 """The pages "Events" and "Event", exports, and the images of an event."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import cv2
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, Response
 
 from plateid.core.drawing import encode_jpeg
 from plateid.core.geometry import clipped, expanded
@@ -32,7 +32,7 @@ from plateid.store.search import (
 )
 from plateid.store.search_query import FIELDS, MAX_PATTERN, Query, QueryError, parse_query
 from plateid.web.pass_rows import VEHICLE_PX, PassRow, rows_of, vehicle_box
-from plateid.web.site import Site, page, site_of
+from plateid.web.site import Site, download, page, site_of
 
 MAX_COUNT = 1000
 """Number up to which results are counted, so that the page does not wait for more."""
@@ -62,7 +62,6 @@ def search(request: Request) -> Response:
     return page(
         request,
         "events.html",
-        status=400 if problem else 200,
         fields=dict.fromkeys(("q", *FIELDS), "") | fields,
         asked=_fields(request),
         rows=rows_of(site.history, found.events) if found else None,
@@ -223,9 +222,3 @@ def _jpeg(image: Image) -> Response:
 def _fields(request: Request) -> dict[str, str]:
     """Returns the form's fields without the empty ones."""
     return {name: value for name, value in request.query_params.items() if value}
-
-
-def download(lines: Iterator[str], media_type: str, name: str) -> Response:
-    """Returns a file that the browser saves."""
-    disposition = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return StreamingResponse(lines, media_type=media_type, headers=disposition)

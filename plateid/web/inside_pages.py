@@ -14,9 +14,8 @@ from plateid.core.text import CHARSET
 from plateid.store.list_file import read_entries
 from plateid.store.sessions import Session, Sessions
 from plateid.web.error_pages import log_change
-from plateid.web.event_pages import download
 from plateid.web.guard import read_change
-from plateid.web.site import Site, page, site_of
+from plateid.web.site import Site, download, page, site_of
 
 MAX_CHARACTERS = 16
 """Maximum length of a plate that is entered by hand."""

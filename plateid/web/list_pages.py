@@ -27,7 +27,7 @@ from plateid.store.list_csv import (
 from plateid.store.list_file import ListChange, read_text, state_of, write_text
 from plateid.web.error_pages import log_change
 from plateid.web.guard import read_change
-from plateid.web.site import Site, page, site_of
+from plateid.web.site import Site, download, page, site_of
 
 MAX_ROWS = 1000
 """Maximum number of entries that the page shows: 1 MB of HTML."""
@@ -65,7 +65,6 @@ def _page(
     return page(
         request,
         "lists.html",
-        status=400 if problem else 200,
         file=file,
         writable=file is None or is_replaceable(file.resolve()),
         wanted=wanted,
@@ -101,8 +100,7 @@ def export(request: Request) -> Response:
     """Returns the entries as a CSV file that can be imported again."""
     if (file := site_of(request).config.lists.file) is None:
         raise HTTPException(404, "there is no list")
-    disposition = {"Content-Disposition": 'attachment; filename="lists.csv"'}
-    return Response(export_text(read_text(file)), media_type="text/csv", headers=disposition)
+    return download([export_text(read_text(file))], "text/csv", "lists.csv")
 
 
 async def change(request: Request) -> Response:

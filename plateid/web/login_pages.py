@@ -55,13 +55,13 @@ async def _set(
     access, address = site_of(request).access, client_address(request)
     new = form.get("password", "")
     if new != form.get("repeated"):
-        return page(request, "login.html", status=400, problem="The passwords differ.")
+        return page(request, "login.html", problem="The passwords differ.")
     try:
         await access.queue.run(lambda: save(new, address), address)
     except LoginError as error:
         return _refused(request, error.wait_s, f"Wrong {'password' if user else 'set-up code'}.")
     except ValueError as error:
-        return page(request, "login.html", status=400, problem=str(error).capitalize())
+        return page(request, "login.html", problem=str(error).capitalize())
     if user:
         log_change(request, "own password changed", name=user)
     else:

@@ -25,7 +25,7 @@ from plateid.web.credentials import (
 from plateid.web.error_pages import client_address, log_change
 from plateid.web.event_pages import download
 from plateid.web.guard import read_change
-from plateid.web.site import page, site_of
+from plateid.web.site import download, page, site_of
 from plateid.web.throttle import LoginError
 
 MAX_ROWS = 200
@@ -43,18 +43,13 @@ class PeopleChange:
     token: str = ""
 
 
-def show(request: Request) -> Response:
+def show(request: Request, *, problem: str = "", token: str = "") -> Response:
     """Shows users, tokens and sessions."""
-    return _page(request)
-
-
-def _page(request: Request, *, problem: str = "", token: str = "") -> Response:
     access = site_of(request).access
     sessions = access.sessions()
     return page(
         request,
         "people.html",
-        status=400 if problem else 200,
         users=access.credentials.accounts,
         tokens=access.credentials.all_tokens,
         sessions=sessions,
@@ -74,10 +69,10 @@ async def change(request: Request) -> Response:
     except LoginError as error:
         raise HTTPException(503, f"too many logins: try again in {error.wait_s} s") from error
     except ValueError as error:
-        return _page(request, problem=str(error))
+        return show(request, problem=str(error))
     log_change(request, changed.done, name=changed.name, before=changed.before, after=changed.after)
     if changed.token:
-        return _page(request, token=changed.token)
+        return show(request, token=changed.token)
     return RedirectResponse("/people", 303)
 
 

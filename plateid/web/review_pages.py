@@ -1,9 +1,10 @@
-"""The page "Review": labels plates one at a time, and exports the labels as training data."""
+"""The page "Review": labels plates, and exports the labels as training data; the page "Report"."""
 
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -12,7 +13,7 @@ from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response
 
 from plateid.core.geometry import clipped
 from plateid.core.lists import ListEntry
@@ -23,12 +24,12 @@ from plateid.store.event_images import plate_box
 from plateid.store.label_export import EXPORT_FORMATS, training_files
 from plateid.store.labels import FIRST_TRAINING, VERDICTS, Label, Labels, LabelTask
 from plateid.store.list_file import read_entries
+from plateid.store.report_card import Period, ReportCard, make_report
 from plateid.store.self_labels import self_label_files
 from plateid.web.error_pages import log_change
 from plateid.web.event_pages import event_of, image_of
 from plateid.web.guard import read_change
-from plateid.web.report_pages import report_of
-from plateid.web.site import Site, page, site_of
+from plateid.web.site import Site, download, page, site_of
 
 MAX_CHARACTERS = 16
 """Maximum length of a plate's text."""
@@ -38,8 +39,27 @@ UNDO = "undo"
 """Verdict that deletes the label."""
 SELF = "self"
 """Format of the export of self-labels."""
+REPORT_DAYS = 7
+"""Length of the period of a report, days."""
 CHUNK_BYTES = 1 << 16
 """Size of the pieces in which a ZIP file is sent, bytes."""
+
+
+def report(request: Request) -> Response:
+    """Shows the report card of a camera, or of all."""
+    return page(request, "report.html", card=report_of(request))
+
+
+def report_of(request: Request) -> ReportCard:
+    """Returns the report card of the request's camera in the last days.
+
+    Raises HTTPException 404 if there is no such camera.
+    """
+    site, camera = site_of(request), request.query_params.get("camera", "")
+    if camera and camera not in site.cameras:
+        raise HTTPException(404, "there is no such camera")
+    now = datetime.now(UTC)
+    return make_report(site.history, Period(now - timedelta(days=REPORT_DAYS), now, camera))
 
 
 def review(request: Request) -> Response:
@@ -97,11 +117,8 @@ def export(request: Request) -> Response:
         packed.seek(0)
         close = BackgroundTask(stack.pop_all().close)  # also if the client has gone
     name = "labels.zip" if layout == "csv" else f"labels-{layout}.zip"
-    disposition = {"Content-Disposition": f'attachment; filename="{name}"'}
     chunks = iter(partial(packed.read, CHUNK_BYTES), b"")
-    return StreamingResponse(
-        chunks, media_type="application/zip", headers=disposition, background=close
-    )
+    return download(chunks, "application/zip", name, background=close)
 
 
 def _sample(request: Request) -> list[LabelTask]:

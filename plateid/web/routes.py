@@ -1,6 +1,6 @@
 """The URL paths of all pages, and the ASGI application."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import Mount
 from starlette.routing import Route as OpenRoute
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Send
+from starlette.types import Scope as ASGIScope
 
 from plateid.config.root import Config
 from plateid.errors import PlateidError
@@ -22,25 +24,50 @@ from plateid.web import (
     event_pages,
     inside_pages,
     json_api,
-    list_api,
     list_pages,
-    live_pages,
     login_pages,
     people_pages,
-    report_pages,
     review_pages,
     setup_pages,
     streams,
 )
-from plateid.web.access import Access
-from plateid.web.credentials import credentials_file, require_password
+from plateid.web.access import Access, LoginSession
+from plateid.web.credentials import Scope, credentials_file, require_password
 from plateid.web.guard import Guard, SecurityHeaders
 from plateid.web.live import Live
-from plateid.web.permissions import Route
 from plateid.web.site import FOLDER, Hooks, Site
 
+
+class Route(OpenRoute):
+    """A path that only sessions with one of some scopes may request.
+
+    By default, that is `read_events` to read, and `admin` to change something.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        *needs: Scope,
+        methods: Sequence[str] = ("GET",),
+    ) -> None:
+        super().__init__(path, endpoint, methods=list(methods))
+        self.needs = needs or ("read_events" if "GET" in methods else "admin",)
+
+    async def handle(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
+        """Handles a request; raises HTTPException: 403 without a scope, 405 for other methods."""
+        session: LoginSession = scope["state"]["session"]
+        if not session.can(*self.needs):
+            raise HTTPException(403, f"{session.user} lacks the permission {self.needs[0]}")
+        if scope["method"] not in (self.methods or ()):
+            same = (each for each in scope["router"].routes if each.path == self.path)
+            methods = sorted(method for each in same for method in each.methods)
+            raise HTTPException(405, headers={"Allow": ", ".join(methods)})
+        await super().handle(scope, receive, send)
+
+
 ROUTES = [
-    Route("/", live_pages.live),
+    Route("/", camera_pages.live),
     Route("/start", setup_pages.start),
     Route("/setup/camera", setup_pages.camera_form, "admin"),  # an address may hold a password
     Route("/setup/camera", setup_pages.save_camera, methods=["POST"]),
@@ -64,7 +91,7 @@ ROUTES = [
     Route("/review", review_pages.review),
     Route("/review", review_pages.label, "review", methods=["POST"]),
     Route("/review/labels.zip", review_pages.export, "read_images"),
-    Route("/report", report_pages.report),
+    Route("/report", review_pages.report),
     Route("/lists", list_pages.show),
     Route("/lists.csv", list_pages.export),
     Route("/lists", list_pages.change, "write_lists", methods=["POST"]),
@@ -90,10 +117,10 @@ ROUTES = [
     Route("/api/v1/events/{id}/crop.jpg", event_pages.crop, "read_images"),
     Route("/api/v1/health", json_api.health),
     Route("/api/v1/lists", json_api.lists, "read_events", "write_lists"),
-    Route("/api/v1/lists/entries", list_api.entries, "read_events", "write_lists"),
+    Route("/api/v1/lists/entries", json_api.entries, "read_events", "write_lists"),
     Route(
         "/api/v1/lists/entries",
-        list_api.change,
+        json_api.change,
         "write_lists",
         methods=["POST", "PATCH", "DELETE"],
     ),

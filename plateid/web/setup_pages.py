@@ -61,12 +61,7 @@ CAMERA_KEYS = ("name", "url", "loop", "size", "format")
 """Keys of a camera that its form sets."""
 
 
-def start(request: Request) -> Response:
-    """Shows which steps of the set-up are done, and what to do next."""
-    return _start(request)
-
-
-def _start(
+def start(
     request: Request,
     *,
     step: str = "",
@@ -74,14 +69,13 @@ def _start(
     success: str = "",
     form: Mapping[str, str] | None = None,
 ) -> Response:
-    """Shows the steps, with the result of a form in the step that it belongs to."""
+    """Shows the steps of the set-up, with the result of a form in the step that it belongs to."""
     site = site_of(request)
     after, latest, state = newest_event(site), latest_passes(site), device_state(site)
     mqtt = site.config.mqtt.model_dump(include={"host", "port", "tls", "username"})
     return page(
         request,
         "start.html",
-        status=400 if problem else 200,
         latest=latest,
         after=after,
         state=state,
@@ -120,10 +114,9 @@ def camera_form(request: Request) -> Response:
 
 def _camera_form(request: Request, fields: Mapping[str, Any], problem: str = "") -> Response:
     shown = dict.fromkeys(("old", *CAMERA_KEYS), "") | {k: v or "" for k, v in fields.items()}
-    status = 400 if problem else 200
     file = writable_file(site_of(request))
     values = {"camera": shown, "problem": problem, "writable": file, "makers": MAKERS}
-    return page(request, "camera_form.html", status=status, **values)
+    return page(request, "camera_form.html", **values)
 
 
 async def find_cameras(request: Request) -> Response:
@@ -207,7 +200,7 @@ async def save_regions(request: Request) -> Response:
             lambda document: edit.section(document, "events").update({"regions": regions}),
         )
     except (ConfigError, ValidationError) as error:
-        return _start(request, problem=str(error), step="regions")
+        return start(request, problem=str(error), step="regions")
     log_change(request, "regions changed", regions=regions, **lines)
     site.hooks.reload()
     return RedirectResponse("/start", 303)
@@ -221,9 +214,9 @@ async def save_broker(request: Request) -> Response:
             lines = await run_in_threadpool(_save_broker, site, form)
         else:
             success = await run_in_threadpool(_test_broker, site, form)
-            return _start(request, step="broker", success=success, form=form)
+            return start(request, step="broker", success=success, form=form)
     except (ConfigError, BrokerError) as error:
-        return _start(request, step="broker", problem=str(error), form=form)
+        return start(request, step="broker", problem=str(error), form=form)
     log_change(request, "broker changed", host=form["host"], **lines)
     site.hooks.restart()
     return RedirectResponse("/start", 303)

@@ -1,7 +1,7 @@
 """What all pages share: the state of the site, templates, and the device's state."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from plateid import __version__
 from plateid.config.cameras import CameraConfig
@@ -134,8 +134,8 @@ templates.filters["compact"] = compact
 templates.globals["version"] = __version__
 
 
-def page(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
-    """Renders a template."""
+def page(request: Request, template: str, *, status: int = 0, **values: Any) -> Response:
+    """Renders a template, by default with status 400 if it shows a `problem`."""
     site, session = site_of(request), getattr(request.state, "session", None)
     shared = {
         "site": site,
@@ -144,7 +144,16 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
         "path": request.scope["path"],
         "lists": site.config.lists.file is not None,
     }
-    return HTMLResponse(templates.get_template(template).render(shared | values), status)
+    text = templates.get_template(template).render(shared | values)
+    return HTMLResponse(text, status or (400 if values.get("problem") else 200))
+
+
+def download(
+    content: Iterable[str | bytes], media_type: str, name: str, **options: Any
+) -> StreamingResponse:
+    """Returns a file that the browser saves."""
+    disposition = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(content, media_type=media_type, headers=disposition, **options)
 
 
 def device_state(site: Site) -> dict[str, Any]:

@@ -16,8 +16,7 @@ from plateid.web.credentials import (
     read_credentials,
     write_credentials,
 )
-from plateid.web.permissions import Route
-from plateid.web.routes import ROUTES
+from plateid.web.routes import ROUTES, Route
 from tests.web.browser import find, fits, log_in, serious_issues, texts, wait
 from tests.web.conftest import PASSWORD, VIEWER_PASSWORD
 
