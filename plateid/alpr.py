@@ -16,8 +16,8 @@ from plateid.capture.images import ArrayImage, decode_image, read_image
 from plateid.capture.mailbox import Mailboxes
 from plateid.capture.stream import read_stream
 from plateid.capture.video_file import read_video
+from plateid.config.load import load_formats
 from plateid.config.models import ModelsConfig, bundle_path, shipped_bundles
-from plateid.config.plate_formats import load_formats
 from plateid.config.problems import checked
 from plateid.config.root import Config
 from plateid.core.drawing import draw_plates

@@ -12,7 +12,7 @@ from plateid.backoff import outage_counts
 from plateid.capture.camera import Camera
 from plateid.capture.mailbox import Mailboxes
 from plateid.config.cameras import CameraConfig
-from plateid.config.plate_formats import formats_of
+from plateid.config.load import formats_of
 from plateid.config.root import Config
 from plateid.core.clock import CLOCK
 from plateid.core.health import CameraHealth

@@ -1,6 +1,5 @@
 """Measures this device: the time of each stage of a frame, and how many cameras it can handle.
 
 stages      one video in one thread: the time of each stage, and the accuracy
-capacity    `plateid run` with a number of cameras: load, latency, memory
-scenes      videos to measure with
+capacity    `plateid run` with a number of cameras: load, latency, memory; the video
 """

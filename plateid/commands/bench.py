@@ -10,10 +10,9 @@ from pathlib import Path
 
 import click
 
-from plateid.bench.capacity import Load, measure
-from plateid.bench.scenes import FPS, write_traffic
+from plateid.bench.capacity import FPS, Load, measure, write_traffic
 from plateid.bench.stages import STAGES, Bench, Profile, accuracy_of
-from plateid.commands.options import BUNDLE, FilePath, not_nan, to_counts
+from plateid.commands.options import BUNDLE, FilePath, to_counts
 from plateid.config.models import bundle_path
 from plateid.demo import DEMO_VIDEO
 
@@ -30,15 +29,14 @@ from plateid.demo import DEMO_VIDEO
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(1, 86_400),
-    callback=not_nan,
-    default=24.0,
+    type=click.IntRange(1, 86_400),
+    default=24,
     show_default=True,
     help="Duration of the measurement of each number of cameras.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def bench(
-    video: Path | None, *, bundle: str, cameras: Sequence[int], seconds: float, as_json: bool
+    video: Path | None, *, bundle: str, cameras: Sequence[int], seconds: int, as_json: bool
 ) -> None:
     """Measure the speed and accuracy of this device.
 

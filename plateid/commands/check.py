@@ -12,16 +12,14 @@ from pathlib import Path
 import click
 
 from plateid.capture.stream import probe
-from plateid.commands.options import CONFIG
+from plateid.commands.options import CONFIG, run_check
 from plateid.config.cameras import CameraConfig
-from plateid.config.load import load_config
+from plateid.config.load import expected_formats, formats_of, load_config
 from plateid.config.outputs import WebhookConfig
-from plateid.config.plate_formats import expected_formats, formats_of
 from plateid.config.root import Config
 from plateid.core.wording import counted
 from plateid.errors import (
     OutputError,
-    PlateidError,
     ServiceError,
     StoreError,
     os_errors_as,
@@ -35,7 +33,7 @@ from plateid.service.libc import clock_synced
 from plateid.store.event_store import EventStore
 from plateid.store.list_file import ListFile
 from plateid.store.snapshot_files import MIN_FREE_MB
-from plateid.web.certificate import Certificate
+from plateid.web.connections import Certificate
 from plateid.web.credentials import credentials_file, read_credentials, require_password
 
 CLOCK_LINES = {
@@ -69,19 +67,9 @@ def check(path: Path) -> None:
         *([("metrics", lambda: check_metrics(config))] if config.metrics.enabled else []),
         *([("gps", Gpsd(config.gps).check)] if config.gps.enabled else []),
     ]
-    passed = [_run_check(name, test) for name, test in checks]
+    passed = [run_check(name, test) for name, test in checks]
     click.echo(CLOCK_LINES[clock_synced()])
     sys.exit(0 if all(passed) else 1)
-
-
-def _run_check(name: str, test: Callable[[], str]) -> bool:
-    """Prints the result of a test; returns whether it passed."""
-    try:
-        click.echo(printable(f"ok    {name:8} {test()}"))
-    except PlateidError as error:
-        click.echo(f"FAIL  {name:8} {error}")
-        return False
-    return True
 
 
 def _regions(config: Config) -> str:

@@ -1,20 +1,17 @@
 """`plateid init`: writes a configuration in the terminal."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 from tomlkit import TOMLDocument
 
-from plateid.commands.options import FilePath
+from plateid.commands.options import FilePath, run_check
 from plateid.config import edit
 from plateid.config.cameras import CameraConfig, EventsConfig
-from plateid.config.load import new_config
+from plateid.config.load import expected_formats, new_config
 from plateid.config.outputs import HomeAssistantConfig, MqttConfig
-from plateid.config.plate_formats import expected_formats
 from plateid.config.problems import checked
-from plateid.errors import ConfigError, PlateidError
+from plateid.errors import ConfigError
 
 DEFAULT_NAME = "camera"
 """Name of the first camera; further ones have a number."""
@@ -88,18 +85,5 @@ def _tests_pass(cameras: list[CameraConfig], mqtt: MqttConfig) -> bool:
         found = find_home_assistant(mqtt, HomeAssistantConfig())
         return f"{mqtt.host}:{mqtt.port}{', Home Assistant found' if found else ''}"
 
-    tests: list[tuple[str, Callable[[], Any]]] = [
-        *((camera.name, lambda camera=camera: camera_image(camera)[1]) for camera in cameras),
-        ("broker", broker),
-    ]
-    passed = [_passes(name, test) for name, test in tests]
-    return all(passed)
-
-
-def _passes(name: str, test: Callable[[], Any]) -> bool:
-    try:
-        click.echo(f"ok    {name:8} {test()}")
-    except PlateidError as error:
-        click.echo(f"FAIL  {name:8} {error}")
-        return False
-    return True
+    passed = [run_check(c.name, lambda c=c: camera_image(c)[1]) for c in cameras]
+    return all([*passed, run_check("broker", broker)])

@@ -1,8 +1,9 @@
-"""Options that several commands share."""
+"""Options and output that several commands share."""
 
 import ipaddress
 import math
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import click
 from plateid.config.cameras import MAX_CAMERAS
 from plateid.config.load import default_config
 from plateid.config.models import DEFAULT_BUNDLE
+from plateid.errors import PlateidError, printable
 from plateid.service.supervisor import Supervisor
 
 
@@ -79,6 +81,16 @@ def to_counts(_context: click.Context, _parameter: click.Parameter, text: str) -
     if not all(1 <= count <= MAX_CAMERAS for count in counts):
         raise click.BadParameter(f"must be numbers from 1 to {MAX_CAMERAS}, as in 1,2,4; or empty")
     return counts
+
+
+def run_check(name: str, test: Callable[[], str]) -> bool:
+    """Prints the result of a test; returns whether it passed."""
+    try:
+        click.echo(printable(f"ok    {name:8} {test()}"))
+    except PlateidError as error:
+        click.echo(f"FAIL  {name:8} {error}")
+        return False
+    return True
 
 
 def supervisor_with_signals() -> Supervisor:

@@ -7,7 +7,6 @@ outputs         [mqtt], [homeassistant], [lists], [[webhook]], [logfile]
 service         [metrics], [web], [gps]
 storage         [store], [retention], [privacy], [snapshots]
 root            the whole file, the rules between its tables, changes without a restart
-load, problems  reads the file; describes what is wrong in it
+load, problems  reads the file and the plate syntax it expects; describes what is wrong
 edit            writes and changes the file; comments stay
-plate_formats   the plate syntax that a configuration expects
 """

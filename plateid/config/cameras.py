@@ -159,13 +159,9 @@ class CameraConfig(Section):
         return View(self.roi or (), self.masks, self.min_plate_height, self.line, self.approaching)
 
     @model_validator(mode="after")
-    def _check_device_options(self) -> "CameraConfig":
+    def _check_keys(self) -> "CameraConfig":
         if self.device_options and not self.url.startswith("/dev/"):
             raise ValueError("size and format are for USB cameras, /dev/videoN")
-        return self
-
-    @model_validator(mode="after")
-    def _check_direction(self) -> "CameraConfig":
         if self.line and self.approaching:
             raise ValueError("set either line or approaching, not both")
         if self.line and self.line[0] == self.line[1]:

@@ -1,4 +1,4 @@
-"""Reads `plateid.toml`; relative paths in it are relative to its directory."""
+"""Reads `plateid.toml` and plate syntax; relative paths are relative to the file's directory."""
 
 import os
 import re
@@ -9,12 +9,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from plateid.config.cameras import EventsConfig
 from plateid.config.models import bundle_in_use
 from plateid.config.outputs import CREATED_LISTS
 from plateid.config.problems import Problem, line_numbers, problems_of
 from plateid.config.root import Config
 from plateid.config.section import Section
 from plateid.config.storage import StoreConfig
+from plateid.core.formats import Formats, shipped_formats, with_tables
 from plateid.errors import ConfigError, InvalidConfigError, reason_of
 from plateid.files import read_text
 
@@ -107,3 +109,38 @@ def _with_defaults(config: Config, folder: Path) -> Config:
     if config.lists.file is None and os.access(created, os.F_OK):
         sections["lists"] = config.lists.model_copy(update={"file": created})
     return config.model_copy(update=sections)
+
+
+def load_formats(path: Path | None) -> Formats:
+    """Returns the shipped plate syntax and that of a user's file, which has priority.
+
+    Raises ConfigError, which names the file, the line and the reason.
+    """
+    if path is None:
+        return shipped_formats()
+    try:
+        text = read_text(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(path, reason_of(error)) from error
+    return with_tables(text, path)
+
+
+def expected_formats(events: EventsConfig) -> Formats:
+    """Returns the plate syntax that `[events]` expects.
+
+    Raises ConfigError as `load_formats`; or if a region is unknown, or `strict` has no region.
+    """
+    formats = load_formats(events.formats)
+    return formats.expecting(events.regions, key="events.regions", strict=events.strict)
+
+
+def formats_of(config: Config) -> dict[str, Formats]:
+    """Returns the plate syntax that each camera expects, by its name; raises ConfigError."""
+    common = expected_formats(config.events)
+    formats = {}
+    for camera in config.camera:
+        try:
+            formats[camera.name] = expected_formats(camera.events) if camera.events else common
+        except ConfigError as error:
+            raise ConfigError(f"camera {camera.name}: {error.subject}", error.reason) from error
+    return formats

@@ -1,5 +1,7 @@
 """The whole of `plateid.toml`, and the rules between its tables."""
 
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from pydantic import Field, model_validator
@@ -77,55 +79,39 @@ class Config(Section):
         return table
 
     @model_validator(mode="after")
-    def _check_cameras(self) -> "Config":
+    def _check_tables(self) -> "Config":
+        found = chain(self._wrong_names(), self._contradictions())
+        if (contradiction := next(found, None)) is not None:
+            raise ValueError(contradiction)
+        return self
+
+    def _wrong_names(self) -> Iterator[str]:
+        known = [camera.name for camera in self.camera]
         if not self.camera and not self.web.enabled:  # the web UI can add one
-            raise ValueError("camera: is missing")
-        return self
+            yield "camera: is missing"
+        for kind, named in (("camera", known), ("webhook", [hook.name for hook in self.webhook])):
+            if repeated := {name for name in named if named.count(name) > 1}:
+                yield f"{kind} name used twice: {', '.join(sorted(repeated))}"
+        users: dict[str, Sequence[str]] = {
+            f"webhook {webhook.name}": webhook.cameras for webhook in self.webhook
+        }
+        users["occupancy"] = (*self.occupancy.entry, *self.occupancy.exit)
+        for user, names in users.items():
+            if unknown := sorted(set(names) - set(known)):
+                yield f"{user}: there is no camera {unknown[0]}"
 
-    @model_validator(mode="after")
-    def _check_names(self) -> "Config":
-        for kind, tables in (("camera", self.camera), ("webhook", self.webhook)):
-            names = [each.name for each in tables]
-            if repeated := {name for name in names if names.count(name) > 1}:
-                raise ValueError(f"{kind} name used twice: {', '.join(sorted(repeated))}")
-        return self
-
-    @model_validator(mode="after")
-    def _check_directions(self) -> "Config":
+    def _contradictions(self) -> Iterator[str]:
         for camera in self.camera:
             if (camera.events or self.events).require_direction and not camera.view.tells_way:
-                raise ValueError(
-                    f"camera {camera.name}: events.require_direction needs line or approaching"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _check_camera_names(self) -> "Config":
-        known = {camera.name for camera in self.camera}
-        for webhook in self.webhook:
-            if unknown := sorted(set(webhook.cameras) - known):
-                raise ValueError(f"webhook {webhook.name}: there is no camera {unknown[0]}")
-        if unknown := sorted({*self.occupancy.entry, *self.occupancy.exit} - known):
-            raise ValueError(f"occupancy: there is no camera {unknown[0]}")
-        return self
-
-    @model_validator(mode="after")
-    def _check_occupancy(self) -> "Config":
+                yield f"camera {camera.name}: events.require_direction needs line or approaching"
         tells_way = any(camera.view.tells_way for camera in self.camera)
         for key in ("entry", "exit"):
             if self.occupancy.enabled and not (getattr(self.occupancy, key) or tells_way):
-                raise ValueError(f"occupancy needs {key}, or a camera with line or approaching")
-        return self
-
-    @model_validator(mode="after")
-    def _check_snapshot_policies(self) -> "Config":
+                yield f"occupancy needs {key}, or a camera with line or approaching"
         for kind in ("unlisted", "listed"):
             shown, kept = getattr(self.snapshots, kind), getattr(self.privacy, kind)
             if shown in ("keep", "vehicle") and kept != "keep":
-                raise ValueError(
-                    f'snapshots.{kind} = "{shown}" shows plates, but privacy.{kind} is "{kept}"'
-                )
-        return self
+                yield f'snapshots.{kind} = "{shown}" shows plates, but privacy.{kind} is "{kept}"'
 
 
 def _with_events(camera: Any, events: dict[str, Any]) -> Any:

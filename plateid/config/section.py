@@ -47,10 +47,6 @@ def _credential(path: Path, info: ValidationInfo) -> Path:
     return next(found, folder / path)
 
 
-def _source(url: str, info: ValidationInfo) -> str:
-    return url if "://" in url else str(_in_folder(Path(url), info))
-
-
 def _not_empty(path: Any) -> Any:
     """Refuses an empty path, which would be the current directory."""
     if path == "":
@@ -71,7 +67,11 @@ CredentialPath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_cr
 """A path of a file, or the name of a systemd credential."""
 Address = Annotated[IPvAnyAddress, BeforeValidator(_no_number)]
 """An IPv4 or IPv6 address."""
-SourceUrl = Annotated[str, Field(min_length=1), AfterValidator(_source)]
+SourceUrl = Annotated[
+    str,
+    Field(min_length=1),
+    AfterValidator(lambda url, info: url if "://" in url else str(_in_folder(Path(url), info))),
+]
 """A URL, a device, or the path of a video file."""
 
 

@@ -1,6 +1,6 @@
 """The web UI and the JSON API: HTTP only.
 
-server, connections, certificate    the server's thread, socket limits, TLS
+server, connections                 the server's thread, socket limits, TLS
 guard, access, credentials          middleware, login sessions, users and tokens
 people_pages                        users, tokens, sessions, audit log
 throttle, login_pages               limits of login attempts, login and logout

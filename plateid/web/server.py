@@ -14,8 +14,7 @@ from plateid.backoff import Backoff, Outage
 from plateid.config.root import Config
 from plateid.core.records import Frame, Plate, PlateEvent
 from plateid.errors import PlateidError
-from plateid.web.certificate import Certificate
-from plateid.web.connections import http_protocol, listen
+from plateid.web.connections import Certificate, http_protocol, listen
 from plateid.web.live import Live
 
 if TYPE_CHECKING:

@@ -17,9 +17,8 @@ from tomlkit import TOMLDocument
 
 from plateid.config import edit
 from plateid.config.cameras import CameraConfig, EventsConfig
-from plateid.config.load import load_config
+from plateid.config.load import expected_formats, load_config
 from plateid.config.outputs import MqttConfig
-from plateid.config.plate_formats import expected_formats
 from plateid.config.problems import checked
 from plateid.config.root import Config
 from plateid.errors import BrokerError, ConfigError, SourceError, os_errors_as

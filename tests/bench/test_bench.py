@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from plateid.bench import capacity
-from plateid.bench.scenes import write_rotated
+from plateid.bench.capacity import write_rotated
 from plateid.bench.stages import STAGES, accuracy_of
 from plateid.capture.video_file import read_video
 from plateid.commands.main import main

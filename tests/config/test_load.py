@@ -3,9 +3,8 @@ from pathlib import Path
 import pytest
 
 from plateid.config.cameras import EventsConfig
-from plateid.config.load import default_config, load_config
+from plateid.config.load import default_config, expected_formats, load_config
 from plateid.config.models import DEFAULT_BUNDLE, ModelsConfig, bundle_path, shipped_bundles
-from plateid.config.plate_formats import expected_formats
 from plateid.errors import ConfigError
 
 GOOD = """

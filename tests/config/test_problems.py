@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plateid.config.load import load_config
+from plateid.config.load import load_config, load_formats
 from plateid.config.outputs import ListsConfig
-from plateid.config.plate_formats import load_formats
 from plateid.config.problems import line_numbers
 from plateid.config.root import Config
 from plateid.errors import ConfigError

@@ -2,8 +2,7 @@
 
 import pytest
 
-from plateid.config.load import load_config
-from plateid.config.plate_formats import formats_of
+from plateid.config.load import formats_of, load_config
 from plateid.config.root import Config
 from plateid.core.view import View
 from plateid.errors import ConfigError

@@ -15,8 +15,7 @@ import numpy as np
 from plateid.bundles.archive import NAMES, pack, unpack
 from plateid.bundles.signature import SIGNATURE_BYTES, check_signature, public_key
 from plateid.capture.images import decode_image
-from plateid.config.load import load_config
-from plateid.config.plate_formats import formats_of, load_formats
+from plateid.config.load import formats_of, load_config, load_formats
 from plateid.core.lists import ListEntry, Lists
 from plateid.core.text import CHARSET, normalise
 from plateid.errors import BundleError, ConfigError, SourceError, StoreError

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plateid.config.load import load_config
+from plateid.config.load import formats_of, load_config, load_formats
 from plateid.config.models import ModelsConfig
 from plateid.config.outputs import ListsConfig
-from plateid.config.plate_formats import formats_of, load_formats
 from plateid.errors import BundleError, ConfigError, ModelError
 from plateid.models.networks import Networks
 from plateid.store.list_file import ListFile

@@ -24,8 +24,7 @@ from appliance import (
 )
 
 from plateid.bundles.signature import public_key
-from plateid.config.load import load_config
-from plateid.config.plate_formats import formats_of
+from plateid.config.load import formats_of, load_config
 from plateid.config.root import Config
 from plateid.errors import ConfigError, PlateidError, reason_of
 from plateid.models.bundle import Bundle
