@@ -48,7 +48,7 @@ def set_password(path: Path, *, viewer: bool, user: str, role: Role | None, remo
         raise click.UsageError("--role needs --user")
     store, known = _known(path)
     name = user or ("viewer" if viewer else "admin")
-    before = known.accounts.get(name)
+    before = known.users.get(name)
     kind: Role = role or (before.role if before else "viewer" if user or viewer else "admin")
     try:
         account = None if remove else User(kind, hash_password(_typed_password()))

@@ -4,7 +4,7 @@ import hmac
 import secrets
 import threading
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from plateid.errors import StoreError
@@ -121,7 +121,7 @@ class Access:
         account = User(session.role, session.password_hash)
         return (
             time.monotonic() <= session.until
-            and self.credentials.accounts.get(session.user) == account
+            and self.credentials.users.get(session.user) == account
         )
 
     def sessions(self) -> dict[str, LoginSession]:
@@ -133,7 +133,7 @@ class Access:
     def token_session(self, token: str) -> LoginSession | None:
         """Returns the session of a token of the JSON API; None if it is not valid."""
         digest = hash_token(token)
-        for name, known in self.credentials.all_tokens.items():
+        for name, known in self.credentials.tokens.items():
             if hmac.compare_digest(digest, known.hash) and known.is_valid:
                 scopes = frozenset(known.scopes)
                 user = f"token {name}"
@@ -159,7 +159,7 @@ class Access:
                 self._throttle.fail(each, address)
             raise LoginError(max(waits.values()))
         self._throttle.forgive(name, address)
-        account = credentials.accounts[name]
+        account = credentials.users[name]
         session = LoginSession(
             account.role,
             name,
@@ -183,7 +183,8 @@ class Access:
             raise LoginError
         if self.credentials.has_admin:
             raise ValueError("a password is set already")
-        write_credentials(self.file, replace(self.credentials, admin=hash_password(password)))
+        admin = User("admin", hash_password(password))
+        write_credentials(self.file, self.credentials.with_user("admin", admin))
 
     def change_password(self, user: str, old: str, new: str, address: str) -> None:
         """Sets another password of a user; raises as `log_in` and `hash_password`."""

@@ -64,40 +64,19 @@ class Token:
 
 @dataclass(frozen=True)
 class Credentials:
-    """The content of the file: hashes only.
+    """The content of the file: users and tokens by name, with hashes of their secrets.
 
-    Attributes:
-        admin, viewer: Argon2 hashes of the shared passwords; empty if none is set.
-        token: SHA-256 of a token without a name, which reads only; empty if there is none.
-        users: Users by name.
-        tokens: Tokens by name.
+    The users of `SHARED` are the passwords that several people share.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
-    admin: str = ""
-    viewer: str = ""
-    token: str = ""
     users: Mapping[str, User] = field(default_factory=dict)
     tokens: Mapping[str, Token] = field(default_factory=dict)
 
     @property
-    def accounts(self) -> dict[str, User]:
-        """All users by name; a shared password has the name of its role."""
-        accounts = dict(self.users)
-        for role in SHARED:
-            if hashed := getattr(self, role):
-                accounts[role] = User(role, hashed)
-        return accounts
-
-    @property
     def has_admin(self) -> bool:
         """Whether anyone can log in as admin."""
-        return any(user.role == "admin" for user in self.accounts.values())
-
-    @property
-    def all_tokens(self) -> dict[str, Token]:
-        """All tokens by name; the name `token` is that of the token without a name."""
-        return ({"token": Token(self.token)} if self.token else {}) | dict(self.tokens)
+        return any(user.role == "admin" for user in self.users.values())
 
     def account_of(self, password: str, names: Iterable[str] = SHARED) -> str | None:
         """Returns the one of some accounts that has this password.
@@ -105,7 +84,7 @@ class Credentials:
         It takes a core and 19 MiB for a while. The time depends neither on the account that
         matches nor on whether its password is set.
         """
-        known = self.accounts
+        known = self.users
         hashes = {name: known[name].password if name in known else "" for name in names}
         found = [name for name, hashed in hashes.items() if _matches(hashed, password)]
         return found[0] if found else None
@@ -116,18 +95,14 @@ class Credentials:
         Raises ValueError if the name is invalid, or a shared account would get another role.
         """
         _check_name(name)
-        if name not in SHARED:
-            return replace(self, users=_with(self.users, name, user))
-        if user is not None and user.role != name:
+        if name in SHARED and user is not None and user.role != name:
             raise ValueError(f"{name} is the account with the role {name}")
-        hashed = user.password if user else ""
-        return replace(self, admin=hashed) if name == "admin" else replace(self, viewer=hashed)
+        return replace(self, users=_with(self.users, name, user))
 
     def with_token(self, name: str, token: Token | None) -> "Credentials":
         """Returns a copy with a token added or replaced, or without it; raises as `with_user`."""
         _check_name(name)
-        tokens = _with(self.tokens, name, token)
-        return replace(self, tokens=tokens, token="" if name == "token" else self.token)
+        return replace(self, tokens=_with(self.tokens, name, token))
 
 
 def _check_name(name: str) -> None:

@@ -50,8 +50,8 @@ def show(request: Request, *, problem: str = "", token: str = "") -> Response:
     return page(
         request,
         "people.html",
-        users=access.credentials.accounts,
-        tokens=access.credentials.all_tokens,
+        users=access.credentials.users,
+        tokens=access.credentials.tokens,
         sessions=sessions,
         since={key: rfc3339(datetime.fromtimestamp(s.since, UTC)) for key, s in sessions.items()},
         roles=ROLES,
@@ -100,7 +100,7 @@ def _change(access: Access, form: Mapping[str, str]) -> PeopleChange:
 
 
 def _user(known: Credentials, name: str, form: Mapping[str, str]) -> User:
-    before = known.accounts.get(name)
+    before = known.users.get(name)
     role = next((each for each in ROLES if each == form.get("role")), None)
     if role is None:
         raise ValueError(f"role: must be one of {', '.join(ROLES)}")
@@ -130,9 +130,9 @@ def _end(access: Access, session_id: str) -> PeopleChange:
 def _permissions(known: Credentials, name: str) -> str:
     """Describes the user and the token of a name; a new password has another version."""
     texts = []
-    if user := known.accounts.get(name):
+    if user := known.users.get(name):
         texts.append(f"{user.role}, password version {hash_token(user.password)[:8]}")
-    if token := known.all_tokens.get(name):
+    if token := known.tokens.get(name):
         texts.append(f"token: {' '.join(token.scopes)}, expires {token.expires or 'never'}")
     return "; ".join(texts)
 

@@ -227,7 +227,7 @@ def test_public_web_ui_is_accepted_with_its_password(device, mark):
     device.boot({"plateid.toml": mark + CONFIG + PUBLIC_WEB_UI} | PASSWORD)
     assert device.left() == []
     keys = device.root / "var/lib/plateid/plateid.sqlite3.web"
-    assert read_credentials(keys).admin
+    assert read_credentials(keys).has_admin
     assert Access(keys, needs_password=True).log_in("correct horse", "127.0.0.1")
 
 

@@ -33,7 +33,7 @@ from plateid.store.search_query import QueryError, parse_query
 from plateid.store.snapshot_files import SnapshotFiles
 from plateid.store.snapshots import encoded
 from plateid.web.access import LoginSession
-from plateid.web.credentials import Credentials, credentials_file, write_credentials
+from plateid.web.credentials import Credentials, Token, User, credentials_file, write_credentials
 from plateid.web.guard import HEADERS, OPEN_PATHS
 from plateid.web.live import Live
 from plateid.web.routes import ROUTES, make_site
@@ -155,7 +155,9 @@ class Site:
         self._store.append(event(1, id=SEEN.id, camera="drive", snapshot=snapshot))
         if not is_open:
             file = credentials_file(self._config.store.path)
-            write_credentials(file, Credentials("no", "no", "no"))
+            write_credentials(
+                file, Credentials({"admin": User("admin", "no")}, {"token": Token("no")})
+            )
         self._site, self._app = make_site(
             self._config,
             live,

@@ -38,6 +38,7 @@ from plateid.web.credentials import (
     TOKEN_SCOPES,
     Credentials,
     Token,
+    User,
     credentials_file,
     hash_password,
     hash_token,
@@ -309,15 +310,18 @@ def store_pass(  # noqa: PLR0917 - a table's row
     device.store.append(replace(made, snapshot=kept))
 
 
+def passwords(admin: str, viewer: str = "") -> dict[str, User]:
+    """Users of these passwords; an empty one is not set."""
+    given = {"admin": admin, "viewer": viewer}
+    return {role: User(role, hash_password(text)) for role, text in given.items() if text}
+
+
 @pytest.fixture
 def locked(device: Device) -> Device:
     """A device with passwords and a token."""
-    known = Credentials(
-        hash_password(PASSWORD),
-        hash_password(VIEWER_PASSWORD),
-        hash_token(TOKEN),
-        tokens={"booking": Token(hash_token(WRITE_TOKEN), TOKEN_SCOPES)},
-    )
+    booking = Token(hash_token(WRITE_TOKEN), TOKEN_SCOPES)
+    tokens = {"token": Token(hash_token(TOKEN)), "booking": booking}
+    known = Credentials(passwords(PASSWORD, VIEWER_PASSWORD), tokens)
     write_credentials(credentials_file(device.config.store.path), known)
     return device
 

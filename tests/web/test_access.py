@@ -13,17 +13,11 @@ import pytest
 
 from plateid.store.audit_log import AuditLog
 from plateid.web.access import Access
-from plateid.web.credentials import (
-    Credentials,
-    credentials_file,
-    hash_password,
-    read_credentials,
-    write_credentials,
-)
+from plateid.web.credentials import credentials_file, read_credentials, write_credentials
 from plateid.web.throttle import LoginError
 from tests.support.broker import until
 from tests.web.browser import find, log_in, screenshot, serious_issues, texts, wait
-from tests.web.conftest import PASSWORD, TOKEN, VIEWER_PASSWORD, write_config
+from tests.web.conftest import PASSWORD, TOKEN, VIEWER_PASSWORD, passwords, write_config
 
 FORM = "application/x-www-form-urlencoded"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -63,7 +57,7 @@ def test_forged_cookies_and_sessions_of_an_old_password_are_rejected(locked):
         assert locked.status("/lists", Cookie=forged) in (303, 400), forged[:20]
     file = credentials_file(locked.config.store.path)
     time.sleep(0.01)
-    changed = Credentials(hash_password("another one"), read_credentials(file).viewer)
+    changed = read_credentials(file).with_user("admin", passwords("another one")["admin"])
     write_credentials(file, changed)
     assert locked.status("/lists", Cookie=cookie) == 303
 

@@ -13,9 +13,9 @@ import pytest
 
 from plateid.web import access, throttle
 from plateid.web.access import Access
-from plateid.web.credentials import Credentials, hash_password, write_credentials
+from plateid.web.credentials import Credentials, write_credentials
 from plateid.web.throttle import LoginError, LoginQueue, LoginThrottle, network_of
-from tests.web.conftest import PASSWORD, VIEWER_PASSWORD
+from tests.web.conftest import PASSWORD, VIEWER_PASSWORD, passwords
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -184,7 +184,7 @@ def test_wrong_passwords_are_forgotten_after_an_hour(monkeypatch):
 def test_logins_of_a_viewer_end_no_session_of_an_admin(tmp_path, monkeypatch):
     monkeypatch.setattr(access, "MAX_SESSIONS", 3)
     file = tmp_path / "store.web"
-    write_credentials(file, Credentials(hash_password(PASSWORD), hash_password(VIEWER_PASSWORD)))
+    write_credentials(file, Credentials(passwords(PASSWORD, VIEWER_PASSWORD)))
     known = Access(file, needs_password=True)
     admin = known.log_in(PASSWORD, "a")[0]
     viewers = [known.log_in(VIEWER_PASSWORD, "a")[0] for _ in range(5)]
@@ -198,7 +198,7 @@ def test_unset_password_takes_as_long_as_a_wrong_one():
         assert credentials.account_of("wrong password") is None
         return time.perf_counter() - started
 
-    known = Credentials(hash_password(PASSWORD), hash_password(VIEWER_PASSWORD))
+    known = Credentials(passwords(PASSWORD, VIEWER_PASSWORD))
     times = [(check_s(Credentials()), check_s(known)) for _ in range(7)]
     unset, both = map(min, zip(*times, strict=True))
     assert unset > 0.5 * both

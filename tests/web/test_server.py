@@ -10,12 +10,12 @@ import pytest
 
 from plateid.store.event_store import EventStore
 from plateid.web import connections, guard, throttle
-from plateid.web.credentials import Credentials, credentials_file, hash_password, write_credentials
+from plateid.web.credentials import Credentials, credentials_file, write_credentials
 from plateid.web.server import WebServer
 from tests.support.broker import until
 from tests.support.certificates import Authority
 from tests.support.samples import NO_HOOKS, make_health
-from tests.web.conftest import PASSWORD, write_config
+from tests.web.conftest import PASSWORD, passwords, write_config
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -44,7 +44,7 @@ def web_server(folder, more):
 
 def set_password(config):
     file = credentials_file(config.store.path)
-    write_credentials(file, Credentials(hash_password(PASSWORD)))
+    write_credentials(file, Credentials(passwords(PASSWORD)))
 
 
 def outage_reason(logs):

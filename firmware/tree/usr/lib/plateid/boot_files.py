@@ -7,7 +7,6 @@ nothing if the file is wrong.
 import ssl
 import tomllib
 from collections.abc import Callable
-from dataclasses import replace as replaced
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -141,10 +140,11 @@ def install_web_password(device: Appliance, file: Path) -> None:
     candidates = (device.inbox / "plateid.toml", device.etc / "plateid.toml")
     config = load_config(next((path for path in candidates if path.exists()), candidates[1]))
     hashed = credentials.hash_password(read_text(file).rstrip("\r\n"))
+    admin = credentials.User("admin", hashed)
     target = credentials_file(device, config)
     target.parent.mkdir(mode=0o700, exist_ok=True)
     known = credentials.read_credentials(target)
-    credentials.write_credentials(target, replaced(known, admin=hashed))
+    credentials.write_credentials(target, known.with_user("admin", admin))
     give_to_owner_of_folder(target)
 
 
