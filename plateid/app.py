@@ -144,7 +144,6 @@ class App:
         return restarts
 
     def _check(self) -> None:
-        """Does what is due periodically."""
         self._backlog.flush()
         self._delivery.trim()
         if self._backlog.failure is None:
@@ -173,7 +172,6 @@ class App:
             self._delivery.mqtt.report()
 
     def _status(self) -> str:
-        """Returns the status line for `systemctl status`."""
         if self._refused or self._lists.refused:
             return self._refused or f"{LISTS_REFUSED}: {self._lists.refused}"
         if self._backlog.failure is not None:
@@ -249,7 +247,6 @@ class App:
         self._report_loss()
 
     def _report_loss(self) -> None:
-        """Raises StoreError if events are neither stored nor sent."""
         if lost := self._backlog.unsent:
             reason = f"could not store or send {counted(lost, 'event')}"
             raise StoreError(self._config.store.path, reason)

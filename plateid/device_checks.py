@@ -1,7 +1,6 @@
 """Tests cameras and brokers for the web UI and the command line."""
 
 from pathlib import Path
-from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from plateid.capture.stream import probe
@@ -9,6 +8,7 @@ from plateid.config.cameras import CameraConfig
 from plateid.core.drawing import encode_jpeg
 from plateid.errors import printable
 from plateid.outputs.mqtt import find_home_assistant
+from plateid.service.supervisor import Supervisor
 from plateid.web.site import Hooks
 
 IMAGE_S = 5.0
@@ -23,17 +23,7 @@ CAMERAS = "dn:NetworkVideoTransmitter"
 """Type of ONVIF devices that send video."""
 
 
-class Service(Protocol):
-    """The running service, of which the web UI requests changes."""
-
-    def reload(self) -> None:
-        """Requests that it applies its changed configuration."""
-
-    def restart(self) -> None:
-        """Requests that a new one takes its place."""
-
-
-def hooks_of(service: Service) -> Hooks:
+def hooks_of(service: Supervisor) -> Hooks:
     """Returns what the web UI needs of a service and of this device."""
     return Hooks(service.reload, service.restart, camera_image, find_home_assistant, find_cameras)
 

@@ -1,6 +1,6 @@
 """Expected failures. Each message is one line that names what failed and why."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 
@@ -45,14 +45,6 @@ def os_errors_as(kind: type[PlateidError], subject: object) -> Iterator[None]:
 
 class ConfigError(PlateidError):
     """A configuration, list or plate syntax file is invalid. At the start, the exit code is 2."""
-
-
-class InvalidConfigError(ConfigError):
-    """A configuration file has one or more problems."""
-
-    def __init__(self, file: object, problems: Sequence[str]) -> None:
-        super().__init__(file, "; ".join(problems))
-        self.lines = tuple(printable(f"{file}: {problem}") for problem in problems)
 
 
 class SourceError(PlateidError):

@@ -148,7 +148,6 @@ def _png_pixels(data: bytes) -> bytes:
 
 
 def _upright(pixels: Image, orientation: int) -> Image:
-    """Turns pixels of an Exif orientation (1-8)."""
     turned = pixels.transpose(1, 0, 2) if orientation in _TRANSPOSED else pixels
     down, right = _STEPS.get(orientation, (1, 1))
     return np.ascontiguousarray(turned[::down, ::right])

@@ -81,7 +81,6 @@ class Screen:
 
 
 def _cells(event: dict[str, Any]) -> tuple[str, ...]:
-    """Returns the time, plate, confidence, direction and list of an event."""
     listed, direction = event["list"], event["direction"] or {}
     style = STYLES[listed["kind"]] if listed else "none"
     return (

@@ -172,7 +172,6 @@ def _text(file: Path, plates: Sequence[Plate]) -> str:
 
 
 def _decode(file: Path) -> tuple[LazyImage, SourceError | None]:
-    """Returns the image, and an error if it is damaged but a part of it is readable."""
     try:
         return read_image(file), None
     except DamagedImageError as error:

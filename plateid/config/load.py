@@ -17,7 +17,7 @@ from plateid.config.root import Config
 from plateid.config.section import Section
 from plateid.config.storage import StoreConfig
 from plateid.core.formats import Formats, shipped_formats, with_tables
-from plateid.errors import ConfigError, InvalidConfigError, reason_of
+from plateid.errors import ConfigError, printable, reason_of
 from plateid.files import read_text
 
 FILE = "plateid.toml"
@@ -71,24 +71,24 @@ def load_config(path: Path) -> Config:
     except ValidationError as error:
         problems += problems_of(error, Config)
     if problems:
-        raise InvalidConfigError(path, _located(problems, text))
+        reasons = _located(problems, text)
+        failure = ConfigError(path, "; ".join(reasons))
+        failure.lines = tuple(printable(f"{path}: {reason}") for reason in reasons)
+        raise failure
     return _with_defaults(config, folder)
 
 
 def _syntax(reason: str) -> str:
-    """Puts the place of a syntax error first, as in all other messages."""
     return re.sub(r"(?s)(.*) \(at (line \d+, column \d+)\)", r"\2: \1", reason)
 
 
 def _unswitched(table: dict[str, Any]) -> Iterator[Problem]:
-    """Finds optional sections that would have no effect."""
     for name in OPTIONAL:
         if isinstance(table.get(name), dict) and "enabled" not in table[name]:
             yield Problem((name,), f"{name}: set enabled = true, or false to keep it off")
 
 
 def _located(problems: Sequence[Problem], text: str) -> list[str]:
-    """Returns the problems with their lines, in the order of the file."""
     numbers = line_numbers(text, (problem.location for problem in problems))
     lines = sorted(zip(numbers, problems, strict=True), key=lambda line: line[0] or 0)
     return [f"line {number}: {each.text}" if number else each.text for number, each in lines]

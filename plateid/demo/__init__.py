@@ -71,7 +71,6 @@ def run_demo(
 
 @contextmanager
 def _broker() -> Iterator[int]:
-    """Runs an MQTT broker in a thread and gives its port."""
     try:
         from amqtt.broker import Broker  # noqa: PLC0415 - an extra
         from amqtt.errors import AMQTTError  # noqa: PLC0415

@@ -32,7 +32,6 @@ def engine_key(driver: str = CUDA_DRIVER, provider: Path = PROVIDER_LIBRARY) -> 
 
 
 def _gpu(driver: str) -> tuple[str, str]:
-    """Returns name and compute capability of the first GPU, from the CUDA driver API."""
     cuda = _loaded(driver)
     gpu, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
     name = ctypes.create_string_buffer(256)

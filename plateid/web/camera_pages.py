@@ -82,7 +82,6 @@ async def save(request: Request) -> Response:
 
 
 def _parse_view(form: Mapping[str, str]) -> dict[str, Any]:
-    """Returns the drawing of a form; raises HTTPException 400, which names what is wrong."""
     try:
         view = {key: json.loads(form.get(key) or "null") for key in KEYS}
         values = {"name": "-", "url": "-"} | {k: v for k, v in view.items() if v}
@@ -101,7 +100,6 @@ def _show_at_once(site: Site, name: str, view: Mapping[str, Any]) -> None:
 
 
 def _write_view(site: Site, camera: str, view: Mapping[str, Any]) -> dict[str, str]:
-    """Changes only the camera's view in the file; raises ConfigError if that fails."""
     values = {key: _rounded(value) for key, value in view.items() if value}
     return change_file(
         site,

@@ -138,7 +138,6 @@ class Certificate:
 
 
 def _version(key: str, file: Path) -> tuple[int, int]:
-    """Returns the inode and modification time of a file."""
     try:
         with file.open("rb") as opened:
             status = os.fstat(opened.fileno())

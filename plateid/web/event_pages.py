@@ -83,7 +83,6 @@ def _find(history: History, fields: dict[str, str]) -> tuple[ResultPage, dict[st
 
 
 def _count(history: History, found: ResultPage, fields: Mapping[str, str]) -> str:
-    """Returns the number of results of all pages in words."""
     number = len(found.events)
     if found.after or "after" in fields:
         try:
@@ -132,7 +131,6 @@ def detail(request: Request) -> Response:
 
 
 def _country(site: Site, event: Mapping[str, Any]) -> str:
-    """Returns the country of a plate if it is sure: many texts are issued in many countries."""
     region = event["region"] if site.config.events.regions else None
     return region["code"].upper() if region and region["confidence"] >= SURE_COUNTRY else ""
 
@@ -220,5 +218,4 @@ def _jpeg(image: Image) -> Response:
 
 
 def _fields(request: Request) -> dict[str, str]:
-    """Returns the form's fields without the empty ones."""
     return {name: value for name, value in request.query_params.items() if value}

@@ -69,7 +69,6 @@ def _change(site: Site, form: Mapping[str, str]) -> str:
 
 
 def _listed_name(site: Site, plate: str) -> str:
-    """Returns the name of the nearest list entry; empty if there is none."""
     if site.config.lists.file is None:
         return ""
     entries = read_entries(site.config.lists.file, site.cameras)

@@ -87,7 +87,6 @@ def lists(request: Request) -> Response:
 
 
 def _entry_json(entry: ListEntry) -> dict[str, Any]:
-    """Returns an entry as a JSON object, with times in UTC."""
     times = {name: getattr(entry, name) for name in ("valid_from", "valid_to")}
     shown = {name: moment and _utc(moment) for name, moment in times.items()}
     return asdict(entry) | shown | {"cameras": sorted(entry.cameras)}
@@ -143,7 +142,6 @@ def _change(request: Request, body: Mapping[str, Any]) -> Response:
 
 
 def _edited(before: str, request: Request, key: Key, body: Mapping[str, Any]) -> tuple[str, str]:
-    """Returns the new text of the list file, and a description of the change."""
     number, cameras = _number(before, key), site_of(request).cameras
     row = None if number is None else rows_of(before)[number]
     etag = "" if row is None else _shown(entry_of(row, cameras))["etag"]
@@ -166,7 +164,6 @@ def _edited(before: str, request: Request, key: Key, body: Mapping[str, Any]) ->
 
 
 def _key(request: Request, body: Mapping[str, Any]) -> Key:
-    """Returns plate and list of the query, or else of the body."""
     plate, kind = (request.query_params.get(name, body.get(name)) for name in ("plate", "list"))
     if not isinstance(plate, str) or not compact(plate):
         raise HTTPException(400, "plate: is missing")
@@ -176,7 +173,6 @@ def _key(request: Request, body: Mapping[str, Any]) -> Key:
 
 
 def _number(text: str, key: Key) -> int | None:
-    """Returns the number of the entry's line; None if there is none."""
     found = [number for number, row in rows_of(text).items() if key_of(row) == key]
     if len(found) > 1:
         reason = f"{len(found)} lines have this plate and list: change them on the page Lists"
@@ -194,7 +190,6 @@ def _cells(values: Mapping[str, Any]) -> Row:
 
 
 def _check_etag(request: Request, etag: str) -> None:
-    """Raises HTTPException 412 if the entry is not the one that the client knows."""
     wanted, unwanted = (request.headers.get(name) for name in ("if-match", "if-none-match"))
     if wanted is not None and (not etag or wanted.strip('"') not in (etag, "*")):
         raise HTTPException(412, "the entry has changed")
@@ -209,7 +204,6 @@ def _shown(entry: ListEntry) -> dict[str, Any]:
 
 
 async def _read_object(request: Request) -> dict[str, Any]:
-    """Returns the JSON object of the body; DELETE needs none."""
     if request.method == "DELETE" and "content-type" not in request.headers:
         return {}
     body = await read_body(request, "application/json")

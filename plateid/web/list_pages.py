@@ -82,7 +82,6 @@ def _page(
 
 
 def _contains(row: Row, wanted: str) -> bool:
-    """Returns whether a row has a text in any cell, or in its plate without gaps."""
     cells = " ".join(row.values()).casefold()
     plate = compact(wanted)
     return wanted.casefold() in cells or bool(plate and plate in compact(row["plate"]))
@@ -188,7 +187,6 @@ def _create(site: Site) -> ListChange:
 
 
 def _changed(before: str, form: Mapping[str, str]) -> tuple[str, str]:
-    """Returns the new text of the file and a description of the change."""
     rows = rows_of(before)
     row = form.get("row", "")
     number = next((number for number in rows if str(number) == row), None)
@@ -209,7 +207,6 @@ def _changed(before: str, form: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _cells(form: Mapping[str, str]) -> Row:
-    """Returns the cells of a form; a day and its time become one moment."""
     cells = {column: form.get(column, "").strip() for column in COLUMNS}
     for name in MOMENTS:
         if hour := form.get(f"{name}_time", "").strip():
@@ -218,7 +215,6 @@ def _cells(form: Mapping[str, str]) -> Row:
 
 
 def _last_seen(site: Site, rows: Mapping[int, Row]) -> dict[str, str] | None:
-    """Returns the time of the last pass of each plate; None if the store cannot be read."""
     names = {compact(row["plate"]): row["name"] or row["plate"] for row in rows.values()}
     try:
         return site.history.last_seen(names, site.config.lists.max_distance)

@@ -77,7 +77,6 @@ async def change(request: Request) -> Response:
 
 
 def _change(access: Access, form: Mapping[str, str]) -> PeopleChange:
-    """Raises ValueError if the form is invalid."""
     known, name, token = access.credentials, form.get("name", "").strip(), ""
     match form.get("do"):
         case "user":

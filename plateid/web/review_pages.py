@@ -128,7 +128,6 @@ def _sample(request: Request) -> list[LabelTask]:
 
 
 def _store_label(site: Site, form: Mapping[str, str]) -> None:
-    """Raises HTTPException if the form is invalid."""
     event, labels = event_of(site, form.get("id", "")), Labels(site.history.path)
     if form.get("verdict") == UNDO:
         labels.remove(event["id"])

@@ -139,7 +139,6 @@ class WebServer:
         log.info("web UI started", address=self.address)
 
     def _settings(self, app: Any) -> "uvicorn.Config":
-        """Returns uvicorn's settings."""
         import uvicorn  # noqa: PLC0415 - as above
 
         web = self._config.web

@@ -126,7 +126,6 @@ async def find_cameras(request: Request) -> Response:
 
 
 def _address(name: str, host: str) -> str:
-    """Returns the address of a camera that was found, with the path of its maker."""
     if not host:
         return name
     words = name.lower().replace("-", " ").split()
@@ -181,7 +180,6 @@ def _typed(text: str) -> str | bool:
 
 
 def _camera_of(site: Site, form: Mapping[str, str]) -> CameraConfig:
-    """Returns the camera of a form; raises ConfigError with the reasons if it is wrong."""
     values = {key: value for key in CAMERA_KEYS if (value := _typed(form.get(key, "")))}
     folder = (site.file or Path()).resolve().parent
     return checked(CameraConfig, values, context={"folder": folder})
@@ -222,7 +220,6 @@ async def save_broker(request: Request) -> Response:
 
 
 def _test_broker(site: Site, form: Mapping[str, str]) -> str:
-    """Returns what was found; raises BrokerError or ConfigError with the reason of a failure."""
     with tempfile.NamedTemporaryFile("w", prefix="plateid-") as secret:
         secret.write(form.get("password", ""))
         secret.flush()
@@ -233,7 +230,6 @@ def _test_broker(site: Site, form: Mapping[str, str]) -> str:
 
 
 def _save_broker(site: Site, form: Mapping[str, str]) -> dict[str, str]:
-    """Writes the keys of the form and the file of the password."""
     file = writable_file(site)
     secret = Path(PASSWORD_FILE)
     mqtt = _broker_of(site, form, secret)
@@ -285,6 +281,5 @@ def _without_addresses(text: str) -> str:
 
 
 def _check(file: Path) -> None:
-    """Raises ConfigError if the service could not start with a file, or with its list."""
     config = load_config(file)
     ListFile(config.lists, [camera.name for camera in config.camera])

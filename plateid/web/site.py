@@ -177,7 +177,6 @@ def device_state(site: Site) -> dict[str, Any]:
 
 
 def _disk_state(failure: str | None, free_mb: int | None) -> dict[str, str]:
-    """Returns CSS class and text."""
     if failure is not None:
         return {"disk": "bad", "disk_text": f"Failed: {failure}"}
     text = "Unknown" if free_mb is None else f"{free_mb / 1000:.1f} GB"

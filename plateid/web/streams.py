@@ -51,7 +51,6 @@ class Stream(StreamingResponse):
 
 
 def _check_room(streams: Counter[LoginSession], session: LoginSession) -> None:
-    """Limits the streams of a session, of all viewers, and of all users."""
     of_viewers = sum(number for each, number in streams.items() if each.role == "viewer")
     if session.is_personal and streams[session] >= MAX_SESSION_STREAMS:
         raise HTTPException(503, f"{MAX_SESSION_STREAMS} streams are open: close other tabs")

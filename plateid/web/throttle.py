@@ -77,7 +77,6 @@ class LoginThrottle:
 
 
 def _keys(account: str, address: str) -> Iterator[tuple[tuple[str, str], int]]:
-    """Yields the counters of an attempt, each with the number that is free."""
     yield (account, address), FREE_ATTEMPTS
     if (network := network_of(address)) != address:
         yield (account, network), NETWORK_ATTEMPTS
