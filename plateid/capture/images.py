@@ -23,6 +23,7 @@ VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".flv", ".wmv"}
     | {".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".h264", ".h265"}
 )
+SUFFIXES = IMAGE_SUFFIXES | VIDEO_SUFFIXES
 _PNG = b"\x89PNG\r\n\x1a\n"
 """First bytes of a PNG image."""
 _PNG_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND"}
@@ -174,12 +175,8 @@ def find_sources(path: Path) -> list[Path]:
             return [path]
         if not path.is_dir():
             raise SourceError(path, "is neither a file nor a folder")
-        files = sorted(file for file in path.iterdir() if _is_source(file))
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+        files = [file for file in files if not file.name.startswith(".") and file.is_file()]
     if not files:
         raise SourceError(path, "holds no images or videos")
     return files
-
-
-def _is_source(file: Path) -> bool:
-    suffixes = IMAGE_SUFFIXES | VIDEO_SUFFIXES
-    return file.suffix.lower() in suffixes and not file.name.startswith(".") and file.is_file()

@@ -17,7 +17,7 @@ from plateid.core.text import CHARSET
 from plateid.core.wording import counted
 from plateid.errors import StoreError, printable
 from plateid.store.history import History
-from plateid.store.purge import Purge, Purged
+from plateid.store.purge import Purge
 from plateid.store.search import csv_lines, find, find_all, json_lines
 from plateid.store.search_query import Query, QueryError, parse_query
 
@@ -181,7 +181,9 @@ def purge(
         purged = store.plate(plate)
     else:
         purged = store.before(with_offset(before)) if before else store.all()
-    _print_purged(purged)
+    click.echo(f"{counted(purged.events, 'event')} deleted, {purged.unsent} of them unsent")
+    for file in purged.files:
+        click.echo(f"{file} deleted")
     for log_file in (config.logfile.csv, config.logfile.jsonl):
         if log_file is not None and log_file.exists():
             click.echo(f"{log_file} is not changed: delete its lines yourself")
@@ -193,9 +195,3 @@ def with_offset(moment: datetime) -> datetime:
         return moment.astimezone()
     except (ValueError, OverflowError) as error:
         raise click.BadParameter("is too early", param_hint="--before") from error
-
-
-def _print_purged(purged: Purged) -> None:
-    click.echo(f"{counted(purged.events, 'event')} deleted, {purged.unsent} of them unsent")
-    for file in purged.files:
-        click.echo(f"{file} deleted")

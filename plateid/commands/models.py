@@ -28,7 +28,6 @@ from plateid.errors import BundleError, os_errors_as
 from plateid.models.bundle import BundleSpec, NetworkSpec, read_spec
 from plateid.models.networks import Networks
 from plateid.models.parity import check_parity
-from plateid.models.session import NetworkSession
 from plateid.models.tensorrt import CACHE_PATH
 from plateid.service.systemd import Unit
 
@@ -151,16 +150,13 @@ def build_engines(config: ModelsConfig, provider: str = "tensorrt") -> None:
     names = (networks.spec.detector.name, networks.spec.reader.name)
     sessions = (networks.detector_session, networks.reader_session)
     for name, session, time_ms in zip(names, sessions, times_ms, strict=True):
-        click.echo(_engine_line(name, session, time_ms))
+        cache = session.session_options.options.get(CACHE_PATH, "not kept")
+        ready = f"ready in {session.start_s:.1f} s  {time_ms:.2f} ms an inference"
+        click.echo(f"{name}  {ready}  {cache}")
     click.echo(
         f"parity with the CPU: scores differ by {parity.score:.3f} at most, boxes have an IoU of "
         f"{parity.iou:.2f} or more, characters differ by {parity.probability:.3f} at most"
     )
-
-
-def _engine_line(name: str, session: NetworkSession, time_ms: float) -> str:
-    cache = session.session_options.options.get(CACHE_PATH, "not kept")
-    return f"{name}  ready in {session.start_s:.1f} s  {time_ms:.2f} ms an inference  {cache}"
 
 
 @models.command(epilog="Example: plateid models install https://example.org/bundle.tar")

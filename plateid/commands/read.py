@@ -105,7 +105,12 @@ class FileReader:
     def _read_image(self, file: Path) -> None:
         """Reads an image; of a damaged one, prints only plates, before it raises SourceError."""
         times = [time.perf_counter()]
-        image, damage = _decode(file)
+        image: LazyImage
+        damage = None
+        try:
+            image = read_image(file)
+        except DamagedImageError as error:
+            image, damage = error.readable, error
         times.append(time.perf_counter())
         detections = [_whole(image)] if self.crops else self.alpr.detect(image)
         times.append(time.perf_counter())
@@ -132,7 +137,8 @@ class FileReader:
         finally:
             pipeline.finish()
         if not printer.printed and not self.as_json:
-            click.echo(printable(f"{file}: {_unpublished(pipeline.unpublished)}"))
+            unread = counted(pipeline.unpublished, "vehicle") + " with an unreadable plate"
+            click.echo(printable(f"{file}: {unread if pipeline.unpublished else 'no vehicle'}"))
 
 
 def _annotate(frames: Iterable[Frame], pipeline: CameraPipeline, path: Path) -> None:
@@ -171,13 +177,6 @@ def _text(file: Path, plates: Sequence[Plate]) -> str:
     return printable(f"{file}: {', '.join(described) or 'no plate'}")
 
 
-def _decode(file: Path) -> tuple[LazyImage, SourceError | None]:
-    try:
-        return read_image(file), None
-    except DamagedImageError as error:
-        return error.readable, error
-
-
 def _to_dict(
     file: Path, image: LazyImage, plates: Sequence[Plate], times: Sequence[float]
 ) -> dict[str, object]:
@@ -189,10 +188,6 @@ def _to_dict(
         "plates": [plate.to_dict() for plate in plates],
         "timing_ms": {name: round(1000 * (end - start), 2) for name, start, end in stages},
     }
-
-
-def _unpublished(passes: int) -> str:
-    return f"{counted(passes, 'vehicle')} with an unreadable plate" if passes else "no vehicle"
 
 
 def _whole(image: LazyImage) -> Detection:

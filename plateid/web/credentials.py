@@ -74,6 +74,11 @@ class Credentials:
     tokens: Mapping[str, Token] = field(default_factory=dict)
 
     @property
+    def named(self) -> dict[str, User]:
+        """The users other than the shared passwords."""
+        return {name: user for name, user in self.users.items() if name not in SHARED}
+
+    @property
     def has_admin(self) -> bool:
         """Whether anyone can log in as admin."""
         return any(user.role == "admin" for user in self.users.values())

@@ -42,7 +42,7 @@ async def change_password(request: Request) -> Response:
     """Changes the own password of a user; the other sessions of the user end."""
     access, user = site_of(request).access, request.state.session.user
     form = await read_change(request)
-    if user not in access.credentials.users:
+    if user not in access.credentials.named:
         raise HTTPException(403, "an admin changes shared passwords on the page People")
     change = functools.partial(access.change_password, user, form.get("old", ""))
     return await _set(request, form, change, user)

@@ -89,7 +89,9 @@ def _change(access: Access, form: Mapping[str, str]) -> PeopleChange:
         case "withdraw":
             done, wanted = "token withdrawn", known.with_token(name, None)
         case "end":
-            return _end(access, form.get("session", ""))
+            if (session := access.end(form.get("session", ""))) is None:
+                raise ValueError("This session has ended already.")
+            return PeopleChange("session ended", session.user)
         case _:
             raise ValueError("do: must be user, remove, token, withdraw or end")
     if done.startswith("user") and not wanted.has_admin:
@@ -118,12 +120,6 @@ def _token(token: str, form: Mapping[str, str]) -> Token:
         return Token(hash_token(token), scopes, date.fromisoformat(expires) if expires else None)
     except ValueError as error:
         raise ValueError("expires: must be a day, such as 2026-12-31") from error
-
-
-def _end(access: Access, session_id: str) -> PeopleChange:
-    if (session := access.end(session_id)) is None:
-        raise ValueError("This session has ended already.")
-    return PeopleChange("session ended", session.user)
 
 
 def _permissions(known: Credentials, name: str) -> str:

@@ -39,8 +39,8 @@ from plateid.web.site import (
 
 PASSWORD_FILE = "mqtt-password"  # noqa: S105 - the name of a file
 """File of the broker's password, beside the configuration."""
-ADDRESS = re.compile("url|://", re.IGNORECASE)
-"""What a line of the configuration file has that may hold an address, whatever its quotes are."""
+ADDRESS = re.compile("^.*(url|://).*$", re.IGNORECASE | re.MULTILINE)
+"""A line of the configuration file that may hold an address, whatever its quotes are."""
 LOGIN = "rtsp://USER:PASSWORD@"
 MAKERS = {
     "Hikvision": f"{LOGIN}192.168.1.64:554/Streaming/Channels/101",
@@ -75,6 +75,7 @@ def start(
     return page(
         request,
         "start.html",
+        status=400 if problem else 200,
         latest=latest,
         after=after,
         state=state,
@@ -128,13 +129,11 @@ async def find_cameras(request: Request) -> Response:
 def _address(name: str, host: str) -> str:
     if not host:
         return name
-    words = name.lower().replace("-", " ").split()
-    makers = (url for maker, url in MAKERS.items() if set(_words(maker)) & set(words))
+    words = set(re.findall(r"\w+", name.lower()))
+    makers = (
+        url for maker, url in MAKERS.items() if words & set(re.findall(r"\w+", maker.lower()))
+    )
     return re.sub(r"192\.168\.1\.\d+", host, next(makers, OTHER_MAKER))
-
-
-def _words(maker: str) -> list[str]:
-    return maker.lower().replace(",", "").replace("-", " ").split()
 
 
 async def test_camera(request: Request) -> Response:
@@ -271,13 +270,8 @@ def change_file(site: Site, change: Callable[[TOMLDocument], None]) -> dict[str,
         before = file.read_text("utf-8") if file.exists() else ""
         edit.change_config(file, change, web=site.config.web, check=_check)
         after = file.read_text("utf-8")
-    texts = (_without_addresses(text) for text in (before, after))
+    texts = (ADDRESS.sub("(address: not shown)", text) for text in (before, after))
     return dict(zip(("before", "after"), differing_lines(*texts), strict=True))
-
-
-def _without_addresses(text: str) -> str:
-    lines = text.splitlines()
-    return "\n".join("(address: not shown)" if ADDRESS.search(line) else line for line in lines)
 
 
 def _check(file: Path) -> None:
