@@ -23,7 +23,6 @@ from plateid.web.credentials import (
     write_credentials,
 )
 from plateid.web.error_pages import client_address, log_change
-from plateid.web.event_pages import download
 from plateid.web.guard import read_change
 from plateid.web.site import download, page, site_of
 from plateid.web.throttle import LoginError
