@@ -3,5 +3,5 @@
 main, options                                  finds the commands; their common options
 read, run, init, check, demo, bench, report    one command each
 events, models, web                            groups of commands
-output_folder, progress_report                 annotated copies of `read`; progress display
+progress_report                                progress display
 """

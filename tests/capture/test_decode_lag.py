@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from plateid.backoff import Backoff, Outage
-from plateid.capture.decode_lag import DecodeLag
+from plateid.capture.stream import DecodeLag
 
 FPS, GOP = 10, 20
 

@@ -5,7 +5,7 @@ import onnxruntime as ort
 import pytest
 
 from plateid.errors import ModelError
-from plateid.models.gpu import engine_key
+from plateid.models.tensorrt import engine_key
 
 LIBRARIES = """
 int cuInit(unsigned flags) {{ return {error}; }}
