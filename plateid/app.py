@@ -116,11 +116,7 @@ class App:
         self._recognition.resume(events)
 
     def run(self) -> bool:
-        """Works until the supervisor requests a stop, or until all video files have ended.
-
-        Returns whether a new service shall take over. Raises StoreError if events could neither be
-        stored nor sent at the end, or the exception of a thread.
-        """
+        """Works until a stop or the end of all files; returns whether a new service takes over."""
         names = self._networks.names
         cameras = len(self._config.camera)
         log.info("started", device=self._config.device, cameras=cameras, bundle=names.bundle)

@@ -18,12 +18,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Backoff:
-    """Capped exponential waits with full jitter (Brooker, Exponential Backoff And Jitter, 2015).
-
-    Attributes:
-        first_s: The longest wait after the first failure.
-        cap_s: The longest wait after any failure.
-    """
+    """Waits with full jitter (Brooker 2015) up to `first_s`, doubled by failures up to `cap_s`."""
 
     first_s: float = 1.0
     cap_s: float = 60.0

@@ -44,10 +44,7 @@ def find_cameras() -> list[tuple[str, str]]:
 
 
 def camera_image(config: CameraConfig) -> tuple[bytes, str]:
-    """Returns an image of a camera as JPEG, and the format of its stream.
-
-    Raises SourceError with the reason if none comes within `IMAGE_S`.
-    """
+    """Returns an image of a camera as JPEG, and its format; raises SourceError within `IMAGE_S`."""
     timeout_s = min(config.timeout_s, IMAGE_S / 2)
     info = probe(config.url, timeout_s=timeout_s, options=config.device_options, limit_s=IMAGE_S)
     width = min(IMAGE_WIDTH, info.image.width) & ~1

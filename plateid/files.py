@@ -13,18 +13,12 @@ MAX_TEXT_BYTES = 100_000_000
 
 
 def read_text(file: Path) -> str:
-    """Returns the text of a regular UTF-8 file, without its byte order mark.
-
-    Raises OSError as `read_file` does, or UnicodeDecodeError.
-    """
+    """Returns the text of a regular file without byte order mark; OSError or UnicodeDecodeError."""
     return read_file(file, limit_bytes=MAX_TEXT_BYTES).decode("utf-8-sig")
 
 
 def read_file(file: Path, *, limit_bytes: int) -> bytes:
-    """Returns the content of a regular file.
-
-    Raises OSError if it is larger than the limit or something else, such as a FIFO, which blocks.
-    """
+    """Returns the content of a regular file; OSError if it is none, or larger than the limit."""
     with _open_regular(file) as stream:
         if os.fstat(stream.fileno()).st_size > limit_bytes:
             raise OSError(errno.EFBIG, f"is larger than {limit_bytes:,} bytes", str(file))

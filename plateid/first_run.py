@@ -31,11 +31,7 @@ log = structlog.get_logger()
 
 
 def run_service(file: Path, supervisor: Supervisor) -> None:
-    """Runs the service of a configuration file until the supervisor requests a stop.
-
-    A service that ends for a restart is followed by one with the changed file. Raises PlateidError
-    if it cannot start.
-    """
+    """Runs the service of a file, and the next one after a restart; raises PlateidError."""
     config = load_config(file)
     _run(config, file, supervisor, _server(config, file, supervisor))
 

@@ -59,10 +59,7 @@ class RecognitionParts:
 
 
 def settings_of(config: Config) -> dict[str, PipelineSettings]:
-    """Returns the pipeline settings of each camera, by its name.
-
-    Raises ConfigError if the expected plate syntax is wrong.
-    """
+    """Returns the pipeline settings of each camera by name; ConfigError if its syntax is wrong."""
     formats = formats_of(config)
     return {
         camera.name: PipelineSettings(

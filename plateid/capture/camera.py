@@ -44,11 +44,7 @@ class Camera:
         on_status: Callable[[bool], None],
         backoff: Backoff = BACKOFF,
     ) -> None:
-        """Opens nothing yet.
-
-        `run` closes the mailbox at its end. The thread of `run` or of `report_stall` calls
-        `on_status`: with True when frames start to come, with False when they stop or do not start.
-        """
+        """Opens nothing yet. `on_status` gets True when frames start to come, else False."""
         self._config = config
         self._mailbox = mailbox
         self._on_status = on_status

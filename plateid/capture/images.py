@@ -72,11 +72,7 @@ class ArrayImage:
 
 
 class DamagedImageError(SourceError):
-    """A part of an image cannot be decoded.
-
-    Attributes:
-        readable: The image with the rest grey, black or wrong.
-    """
+    """A part of an image cannot be decoded; `readable` has the rest grey, black or wrong."""
 
     def __init__(self, name: object, reason: str, readable: ArrayImage) -> None:
         super().__init__(name, reason)
@@ -84,10 +80,7 @@ class DamagedImageError(SourceError):
 
 
 def pixels_of(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
-    """Returns the pixel range x1, y1, x2, y2 (end exclusive) that `box` touches.
-
-    A box without area, or outside of the image, gives the nearest pixel.
-    """
+    """Returns the pixels x1, y1, x2, y2 (end exclusive) that `box` touches, or the nearest."""
     x1 = min(max(math.floor(box[0]), 0), width - 1)
     y1 = min(max(math.floor(box[1]), 0), height - 1)
     x2 = min(max(math.ceil(box[2]), x1 + 1), width)
@@ -160,10 +153,7 @@ def _upright(pixels: Image, orientation: int) -> Image:
 
 
 def _decode_jpeg(data: bytes) -> tuple[Image | None, str | None]:
-    """Returns the BGR pixels as stored, without Exif rotation, and what is damaged if anything is.
-
-    The damaged part of the pixels is grey or wrong. Without any pixels, the image is None.
-    """
+    """Returns the BGR pixels as stored, grey or wrong where damaged, and what is damaged."""
     try:
         return simplejpeg.decode_jpeg(data, "BGR"), _ffmpeg_damage(data)
     except ValueError as error:

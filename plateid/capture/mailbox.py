@@ -77,10 +77,7 @@ class Mailboxes:
             return sum(box.ready for box in self._turns) > self._idle_workers
 
     def wait_any(self) -> Frame | None:
-        """Returns the next frame, cameras taking turns; None when all are closed and empty.
-
-        Blocks until a frame arrives. The camera's next frame waits until `done` is called.
-        """
+        """Waits for the next frame, cameras in turn; None when all are closed and empty."""
         with self._changed:
             while True:
                 if box := next((box for box in self._turns if box.ready), None):

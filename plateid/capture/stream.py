@@ -61,10 +61,7 @@ def probe(
     options: Mapping[str, str] | None = None,
     limit_s: float = math.inf,
 ) -> SourceInfo:
-    """Decodes one frame of a camera or video file; raises SourceError if it delivers none.
-
-    It waits for `limit_s` at most, and otherwise for two phases of three time-outs.
-    """
+    """Decodes one frame; SourceError if none comes within six time-outs or `limit_s`."""
     answer: Future[SourceInfo] = Future()
 
     def work() -> None:

@@ -58,10 +58,7 @@ _scalers = _Scalers()
 
 
 class VideoImage:
-    """A `LazyImage` around a decoder's frame, rotated (not mirrored) by its display matrix.
-
-    Every method may be called from any thread.
-    """
+    """A thread-safe `LazyImage` of a decoder's frame, rotated by its display matrix."""
 
     def __init__(self, frame: av.VideoFrame, *, turns: int | None = None) -> None:
         """Wraps the frame; `turns`, quarter turns to the left, overrides its display matrix."""

@@ -15,10 +15,7 @@ MILLISECONDS = Fraction(1, 1000)
 
 
 class VideoWriter(AbstractContextManager["VideoWriter"]):
-    """An H.264 video in an MP4 file; a context manager that renames the complete file.
-
-    Every method raises SourceError if the file cannot be written.
-    """
+    """Writes an H.264 video in an MP4 file, and renames it when complete; raises SourceError."""
 
     def __init__(self, path: Path) -> None:
         """Creates a temporary file beside `path`."""

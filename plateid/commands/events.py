@@ -132,10 +132,7 @@ def export(path: Path, *, form: str, **options: Any) -> None:
 
 
 def _no_events(config: Config, camera: str | None) -> str:
-    """Returns the notice of an empty result; it names the cameras if that of the search is unknown.
-
-    Events of a camera that is no longer configured are found without a notice.
-    """
+    """Returns the notice of an empty result; for an unknown camera, it names all cameras."""
     names = [each.name for each in config.camera]
     if camera is None or camera in names:
         return NO_EVENTS

@@ -85,5 +85,5 @@ def _tests_pass(cameras: list[CameraConfig], mqtt: MqttConfig) -> bool:
         found = find_home_assistant(mqtt, HomeAssistantConfig())
         return f"{mqtt.host}:{mqtt.port}{', Home Assistant found' if found else ''}"
 
-    passed = [run_check(c.name, lambda c=c: camera_image(c)[1]) for c in cameras]
+    passed = [run_check(c.name, lambda c: camera_image(c)[1], c) for c in cameras]
     return all([*passed, run_check("broker", broker)])

@@ -83,10 +83,10 @@ def to_counts(_context: click.Context, _parameter: click.Parameter, text: str) -
     return counts
 
 
-def run_check(name: str, test: Callable[[], str]) -> bool:
+def run_check(name: str, test: Callable[..., str], *values: object) -> bool:
     """Prints the result of a test; returns whether it passed."""
     try:
-        click.echo(printable(f"ok    {name:8} {test()}"))
+        click.echo(printable(f"ok    {name:8} {test(*values)}"))
     except PlateidError as error:
         click.echo(f"FAIL  {name:8} {error}")
         return False

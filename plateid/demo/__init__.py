@@ -115,10 +115,7 @@ def free_port() -> int:
 
 @contextmanager
 def _event_subscriber(port: int, root: str, on_event: Callable[[str], object]) -> Iterator[None]:
-    """Receives events as any subscriber does, in a thread, until the device is offline.
-
-    Raises BrokerError if the broker accepts no subscription.
-    """
+    """Receives events in a thread, as any subscriber does, until the device is offline."""
     subscribed, offline = threading.Event(), threading.Event()
     client = mqtt.Client(CallbackAPIVersion.VERSION2)
 

@@ -25,10 +25,7 @@ class OnnxReader:
         self._spec = spec
 
     def read(self, image: CropSource, boxes: Sequence[Box]) -> list[PlateRead]:
-        """Returns one read for each box, in order; an illegible crop gives a read without text.
-
-        Raises ModelError if the network fails.
-        """
+        """Returns a read for each box, without text if illegible; raises ModelError."""
         if not boxes:
             return []
         margins = {"x": self._spec.margin_x, "y": self._spec.margin_y}

@@ -29,10 +29,7 @@ Candidates = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Parity:
-    """The largest differences of the detector's scores and the reader's probabilities.
-
-    `iou` is the minimum over all plates of the IoU with the best match; 1 without plates.
-    """
+    """The largest differences of scores and probabilities, and the minimum IoU of all plates."""
 
     score: float
     iou: float

@@ -58,10 +58,7 @@ def tensorrt_session(
 
 
 def _engine_options(folder: Path) -> dict[str, str]:
-    """Returns the options of ONNX Runtime's TensorRT provider.
-
-    All networks of a GPU share a timing cache, which makes later builds faster.
-    """
+    """Returns options of ONNX Runtime; a shared timing cache makes later builds faster."""
     return {
         "trt_fp16_enable": "True",
         "trt_engine_cache_enable": "True",

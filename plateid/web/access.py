@@ -171,11 +171,7 @@ class Access:
         return self._add(session), session
 
     def set_first_password(self, code: str, password: str, address: str) -> None:
-        """Sets the password of admins; one call at a time.
-
-        Raises LoginError if the code is wrong or may not be tried now, ValueError if there is a
-        password, or if this one is too short or too long.
-        """
+        """Sets the password of admins; LoginError: wrong code, ValueError: bad password."""
         if (wait_s := self._throttle.wait_s("set-up", address)) > 0:
             raise LoginError(wait_s)
         if self.code and not hmac.compare_digest(code.encode(), self.code.encode()):

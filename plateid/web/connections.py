@@ -61,10 +61,7 @@ class _Listener(socket.socket):
         self._open: dict[socket.socket, str] = {}
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Accepts a connection; raises ConnectionAbortedError, which asyncio ignores, at a limit.
-
-        Closed sockets have the file descriptor -1.
-        """
+        """Accepts a connection; at a limit raises ConnectionAbortedError, which asyncio ignores."""
         connection, address = super().accept()
         self._open = {each: of for each, of in self._open.items() if each.fileno() >= 0}
         network = network_of(address[0])
@@ -117,10 +114,7 @@ class Certificate:
         self._loaded: list[tuple[int, int]] = []
 
     def load(self) -> None:
-        """Loads the files into `context` for new connections if they have changed.
-
-        Raises ConfigError if they cannot be read, or are not a certificate and its key.
-        """
+        """Loads changed files for new connections; raises ConfigError if they are wrong."""
         found = [_version(key, file) for key, file in self._files.items()]
         if found == self._loaded:
             return

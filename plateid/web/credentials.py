@@ -64,10 +64,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Credentials:
-    """The content of the file: users and tokens by name, with hashes of their secrets.
-
-    The users of `SHARED` are the passwords that several people share.
-    """
+    """Users and tokens by name, with hashes; users of `SHARED` are passwords that several share."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
     users: Mapping[str, User] = field(default_factory=dict)
@@ -95,10 +92,7 @@ class Credentials:
         return found[0] if found else None
 
     def with_user(self, name: str, user: User | None) -> "Credentials":
-        """Returns a copy with a user added or replaced, or without this user.
-
-        Raises ValueError if the name is invalid, or a shared account would get another role.
-        """
+        """Returns a copy with a user set or removed; ValueError: wrong name or role."""
         _check_name(name)
         if name in SHARED and user is not None and user.role != name:
             raise ValueError(f"{name} is the account with the role {name}")
@@ -143,10 +137,7 @@ def read_credentials(file: Path) -> Credentials:
 
 
 def write_credentials(file: Path, credentials: Credentials) -> None:
-    """Replaces the file. Only the owner of its folder, who runs the service, can read it.
-
-    Raises StoreError if that fails; the old file stays.
-    """
+    """Replaces the file, which only the owner of its folder, the service, can read; StoreError."""
     with os_errors_as(StoreError, file):
         file.parent.mkdir(parents=True, exist_ok=True)
         text = FILE.dump_json(credentials).decode()

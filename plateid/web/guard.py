@@ -68,10 +68,7 @@ class SecurityHeaders:
 
 
 class Guard:
-    """Middleware that checks host, origin and session; sets `session` of the request's state.
-
-    It raises HTTPException for requests without access. `session` is None on open paths.
-    """
+    """Middleware that checks host, origin and session, which is None on open paths, or raises."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
@@ -128,10 +125,7 @@ def session_of(request: HTTPConnection, access: Access) -> LoginSession | None:
 
 
 def check_origin(request: HTTPConnection) -> None:
-    """Refuses requests from pages of other sites, by the headers that browsers send.
-
-    Raises HTTPException: 403, it comes from another site; 400, the Origin header is invalid.
-    """
+    """Refuses requests from pages of other sites, by the headers that browsers send."""
     origin, host = request.headers.get("origin"), request.headers.get("host")
     if origin is not None and _split(origin).netloc != host:
         raise HTTPException(403, "this form belongs to another site")
@@ -147,10 +141,7 @@ def _split(address: str) -> SplitResult:
 
 
 async def read_form(request: Request, limit_bytes: int = MAX_BODY_BYTES) -> dict[str, str]:
-    """Returns the fields of a form.
-
-    Raises HTTPException: 413 too large, 415 wrong content type, 408 too slow, 400 invalid.
-    """
+    """Returns the fields of a form; raises HTTPException if it is too large, slow or invalid."""
     body = await read_body(request, FORM, limit_bytes)
     try:
         pairs = parse_qsl(
@@ -189,10 +180,7 @@ async def _read_body(request: Request, limit_bytes: int) -> bytes:
 
 
 async def read_change(request: Request, limit_bytes: int = MAX_BODY_BYTES) -> dict[str, str]:
-    """Returns the fields of a form that changes something.
-
-    Raises HTTPException as `read_form`; 403 if the CSRF token is wrong.
-    """
+    """Returns the fields of a form that changes something; also checks its CSRF token."""
     session: LoginSession = request.state.session
     form = await read_form(request, limit_bytes)
     if not hmac.compare_digest(form.pop("csrf", "").encode(), session.csrf.encode()):

@@ -44,10 +44,7 @@ class LiveFrame:
 
 
 class Live:
-    """The newest frames and events, and the number of open streams of each session.
-
-    `closing` is set when the server stops: all streams end.
-    """
+    """The newest frames and events, and the open streams of each session, which `closing` ends."""
 
     def __init__(self, config: WebConfig, cameras: Iterable[str]) -> None:
         self._events: deque[tuple[int, str]] = deque(maxlen=RECENT)
@@ -83,10 +80,7 @@ class Live:
         return self._frames[camera]
 
     async def next_jpeg(self, camera: str, after: int) -> tuple[int, bytes]:
-        """Waits for a frame other than number `after`; returns its number and annotated JPEG.
-
-        After `MAX_WAIT_S` it returns the same frame again, or `NO_FRAME` and no bytes.
-        """
+        """Waits for a frame other than `after`, `MAX_WAIT_S` at most; returns number and JPEG."""
         for _ in range(MAX_WAIT_S * self._config.fps):
             newest = self.frame(camera)
             if self.closing or (newest is not None and newest.frame.sequence != after):

@@ -60,10 +60,7 @@ class PassRow:
 def rows_of(
     history: History, events: Sequence[Mapping[str, Any]], *, corrected: bool = True
 ) -> list[PassRow]:
-    """Returns the rows of the last events of passes.
-
-    Raises StoreError if the store cannot be read; without `corrected`, it is not read.
-    """
+    """Returns rows of the last events of passes; reads the store for `corrected` only."""
     passes = (event["pass_id"] for event in events)
     known = history.corrections(passes) if corrected and events else {}
     return [

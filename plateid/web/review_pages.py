@@ -51,10 +51,7 @@ def report(request: Request) -> Response:
 
 
 def report_of(request: Request) -> ReportCard:
-    """Returns the report card of the request's camera in the last days.
-
-    Raises HTTPException 404 if there is no such camera.
-    """
+    """Returns the report card of the request's camera; HTTPException 404 if there is none."""
     site, camera = site_of(request), request.query_params.get("camera", "")
     if camera and camera not in site.cameras:
         raise HTTPException(404, "there is no such camera")

@@ -39,10 +39,7 @@ from plateid.web.site import FOLDER, Hooks, Site
 
 
 class Route(OpenRoute):
-    """A path that only sessions with one of some scopes may request.
-
-    By default, that is `read_events` to read, and `admin` to change something.
-    """
+    """A path for sessions with one of some scopes: by default `read_events`, `admin` to change."""
 
     def __init__(
         self,

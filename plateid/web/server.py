@@ -30,10 +30,7 @@ log = structlog.get_logger()
 
 
 class WebServer:
-    """Serves the web UI if `[web]` is enabled.
-
-    `show` and `publish` are thread-safe; all other methods belong to one thread.
-    """
+    """Serves the web UI if `[web]` is enabled; only `show` and `publish` are thread-safe."""
 
     def __init__(
         self,
@@ -44,10 +41,7 @@ class WebServer:
         hooks: "Hooks",
         code: str = "",
     ) -> None:
-        """Does not listen yet; pages may write `file` and call the hooks.
-
-        Whoever knows the `code` may set the first password.
-        """
+        """Does not listen yet; pages write `file`; `code` allows the first password."""
         self._config = config
         self._report = report
         self._live = Live(config.web, [camera.name for camera in config.camera])
@@ -76,10 +70,7 @@ class WebServer:
             self._live.publish(event)
 
     def attach(self, config: Config, report: Callable[[], Mapping[str, Any]]) -> None:
-        """Serves another configuration, with its cameras and health report.
-
-        Browsers stay logged in and connected, unless its `[web]` or `[store]` differs.
-        """
+        """Serves another configuration; users stay logged in if `[web]` and `[store]` stay."""
         if (config.web, config.store) != (self._config.web, self._config.store):
             self.stop()
             self._certificate = Certificate(config.web)

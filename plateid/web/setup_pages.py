@@ -115,8 +115,8 @@ def camera_form(request: Request) -> Response:
 def _camera_form(request: Request, fields: Mapping[str, Any], problem: str = "") -> Response:
     shown = dict.fromkeys(("old", *CAMERA_KEYS), "") | {k: v or "" for k, v in fields.items()}
     file = writable_file(site_of(request))
-    values = {"camera": shown, "problem": problem, "writable": file, "makers": MAKERS}
-    return page(request, "camera_form.html", **values)
+    values: dict[str, Any] = {"camera": shown, "writable": file, "makers": MAKERS}
+    return page(request, "camera_form.html", problem=problem, **values)
 
 
 async def find_cameras(request: Request) -> Response:

@@ -109,10 +109,7 @@ def writable_file(site: Site) -> Path | None:
 
 
 def newest_event(site: Site) -> str:
-    """Returns the id of the newest event, after which a page's stream continues.
-
-    Call it before the store is read: later events are streamed.
-    """
+    """Returns the newest event's id; call it before reading the store: streams send later ones."""
     newest = site.live.events_after(0)[-1:]
     return newest[0][1]["id"] if newest else ""
 
