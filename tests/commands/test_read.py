@@ -117,20 +117,19 @@ def test_bad_source_is_one_line_on_stderr_and_the_others_are_read(image, bundle,
         assert sum(name in message for message in messages) == 1
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".png"])
-def test_plate_in_the_readable_part_of_a_damaged_image_is_printed(bundle, tmp_path, suffix):
+def test_plate_in_the_readable_part_of_a_damaged_image_is_printed(bundle, tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, (320, 640, 3), np.uint8)
-    data = bytearray(cv2.imencode(suffix, noise)[1].tobytes())
+    data = bytearray(cv2.imencode(".jpg", noise)[1].tobytes())
     data[-9000:-8960] = bytes(40)
-    (tmp_path / f"car{suffix}").write_bytes(data)
-    done = read("--bundle", bundle, "--out", tmp_path / "out", tmp_path / f"car{suffix}")
-    assert (done.returncode, done.stdout) == (1, f"{tmp_path}/car{suffix}: AB12 97%\n")
+    (tmp_path / "car.jpg").write_bytes(data)
+    done = read("--bundle", bundle, "--out", tmp_path / "out", tmp_path / "car.jpg")
+    assert (done.returncode, done.stdout) == (1, f"{tmp_path}/car.jpg: AB12 97%\n")
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"{tmp_path}/car{suffix}: is damaged: ")
-    assert (tmp_path / "out" / f"car{suffix}").exists()
-    found = json.loads(read("--json", "--bundle", bundle, tmp_path / f"car{suffix}").stdout)
+    assert line.startswith(f"{tmp_path}/car.jpg: is damaged: ")
+    assert (tmp_path / "out" / "car.jpg").exists()
+    found = json.loads(read("--json", "--bundle", bundle, tmp_path / "car.jpg").stdout)
     assert found["damaged"] and len(found["plates"]) == 1
-    unseen = read("--json", "--bundle", bundle, "--min-score", "1", tmp_path / f"car{suffix}")
+    unseen = read("--json", "--bundle", bundle, "--min-score", "1", tmp_path / "car.jpg")
     assert (unseen.returncode, unseen.stdout) == (1, ""), "no plate would be no answer"
 
 
