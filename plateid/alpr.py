@@ -27,8 +27,7 @@ from plateid.errors import BundleError, SourceError
 from plateid.models.networks import Networks
 from plateid.models.tta import TtaReader
 from plateid.pipeline.camera_pipeline import CameraPipeline
-from plateid.pipeline.event_builder import EventBuilder
-from plateid.pipeline.settings import PipelineSettings
+from plateid.pipeline.event_builder import EventBuilder, PipelineSettings
 from plateid.pipeline.tracking import HIGH_SCORE
 from plateid.service.logs import configure_logs
 

@@ -19,9 +19,8 @@ from plateid.core.health import CameraHealth
 from plateid.core.records import Frame, Plate, PlateEvent
 from plateid.models.networks import Networks
 from plateid.pipeline.camera_pipeline import CameraPipeline
-from plateid.pipeline.event_builder import EventBuilder
+from plateid.pipeline.event_builder import EventBuilder, PipelineSettings
 from plateid.pipeline.passes import Pass
-from plateid.pipeline.settings import PipelineSettings
 from plateid.service.metrics import Metrics
 from plateid.service.supervisor import Supervisor
 

@@ -8,6 +8,5 @@ passes            one vehicle's pass, and its small and blurred crops for traini
 stationary        whether a plate moves, since when it does not, and clocks in the image
 lost_passes       the lost-pass buffer: undetected vehicles that may still be there
 border            which plates near the border of the image are whole, and which may be cut
-event_builder     builds complete events, with list match, position and snapshot
-settings          the settings of one camera's pipeline
+event_builder     builds complete events by a camera's settings, with list match and snapshot
 """

@@ -18,10 +18,9 @@ from plateid.core.records import (
 )
 from plateid.core.view import Size
 from plateid.pipeline.border import FAR, TOUCH, distance, place_of
-from plateid.pipeline.event_builder import EventBuilder
+from plateid.pipeline.event_builder import EventBuilder, PipelineSettings
 from plateid.pipeline.motion import SIZE, MotionGate
 from plateid.pipeline.passes import Pass
-from plateid.pipeline.settings import PipelineSettings
 from plateid.pipeline.tracking import Track, Tracker
 from plateid.pipeline.traffic import Traffic
 

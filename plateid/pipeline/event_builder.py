@@ -1,8 +1,10 @@
 """Builds complete plate events: the only place that creates a `PlateEvent` from a pass."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from plateid.config.cameras import EventsConfig
+from plateid.core.formats import Formats, shipped_formats
 from plateid.core.ids import uuid7
 from plateid.core.lists import Lists
 from plateid.core.reading import Reading
@@ -15,9 +17,21 @@ from plateid.core.records import (
     Position,
     Snapshot,
 )
-from plateid.core.view import Size
+from plateid.core.view import Size, View
 from plateid.pipeline.passes import Pass
-from plateid.pipeline.settings import PipelineSettings
+from plateid.pipeline.tracking import HIGH_SCORE
+
+
+@dataclass(frozen=True)
+class PipelineSettings:
+    """One camera's settings: `high_score` starts a track (0-1), `keeps_crops` keeps far crops."""
+
+    camera: str
+    rules: EventsConfig = field(default_factory=EventsConfig)
+    formats: Formats = field(default_factory=shipped_formats)
+    view: View = field(default_factory=View)
+    high_score: float = HIGH_SCORE
+    keeps_crops: bool = False
 
 
 @dataclass(frozen=True)

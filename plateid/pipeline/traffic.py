@@ -11,10 +11,9 @@ from plateid.core.reading import Reading
 from plateid.core.records import BestFrame, EventType, PlateEvent, PlateRead
 from plateid.core.view import Size
 from plateid.pipeline.border import Place
-from plateid.pipeline.event_builder import EventBuilder
+from plateid.pipeline.event_builder import EventBuilder, PipelineSettings
 from plateid.pipeline.lost_passes import LostPassBuffer
 from plateid.pipeline.passes import Pass
-from plateid.pipeline.settings import PipelineSettings
 from plateid.pipeline.stationary import STATIONARY_S, ClockOverlays
 from plateid.pipeline.tracking import Track
 

@@ -76,8 +76,7 @@ class Unit:
 
     def restart(self) -> None:
         """Restarts the unit and waits until it is ready; raises ServiceError if it is not."""
-        # in a session of its own: control-C must not reach systemctl
-        done = _systemctl("restart", self.name, start_new_session=True)
+        done = _systemctl("restart", self.name)
         if done.returncode:
             raise ServiceError(self.name, f"does not start: see journalctl -u {self.name}")
 
@@ -95,13 +94,11 @@ class Unit:
         return _systemctl("show", "--value", f"--property={key}", self.name).stdout.strip()
 
 
-def _systemctl(
-    *arguments: str, start_new_session: bool = False
-) -> subprocess.CompletedProcess[str]:
+def _systemctl(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603 - the arguments are a verb and a unit's name
         ["systemctl", *arguments],  # noqa: S607 - the one of this system
         capture_output=True,
         text=True,
         check=False,
-        start_new_session=start_new_session,
+        start_new_session=True,  # control-C must not reach systemctl
     )

@@ -125,11 +125,8 @@ def _unlink(path: Path) -> None:
 
 def _set_aside(path: Path) -> Path:
     """Renames a store to a dated name, and deletes the oldest ones."""
-    now = int(time.time())
-    names = (
-        datetime.fromtimestamp(now + s, UTC).strftime("%Y%m%dT%H%M%SZ") for s in itertools.count()
-    )
-    places = (path.with_name(f"{path.name}.corrupt-{name}") for name in names)
+    times = (datetime.fromtimestamp(at, UTC) for at in itertools.count(int(time.time())))
+    places = (path.with_name(f"{path.name}.corrupt-{at:%Y%m%dT%H%M%SZ}") for at in times)
     aside = next(place for place in places if not place.exists())
     path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
     for suffix in ("-wal", ""):

@@ -23,8 +23,7 @@ from plateid.core.view import View
 from plateid.demo import DEMO_VIDEO
 from plateid.models.networks import Networks
 from plateid.pipeline.camera_pipeline import CameraPipeline
-from plateid.pipeline.event_builder import EventBuilder
-from plateid.pipeline.settings import PipelineSettings
+from plateid.pipeline.event_builder import EventBuilder, PipelineSettings
 
 TRUTH = json.loads(DEMO_VIDEO.with_suffix(".json").read_text())
 PLATES = sorted(vehicle["plate"] for vehicle in TRUTH["vehicles"])

@@ -12,8 +12,7 @@ from plateid.core.geometry import moved
 from plateid.core.records import BestFrame, Box, Detection, Frame, ModelNames, PlateEvent, PlateRead
 from plateid.core.view import View
 from plateid.pipeline.camera_pipeline import CameraPipeline
-from plateid.pipeline.event_builder import EventBuilder
-from plateid.pipeline.settings import PipelineSettings
+from plateid.pipeline.event_builder import EventBuilder, PipelineSettings
 from tests.core.test_text import positions
 from tests.support.images import ArrayLazyImage
 

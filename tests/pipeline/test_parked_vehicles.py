@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from plateid.core.view import View
-from plateid.pipeline.settings import PipelineSettings
+from plateid.pipeline.event_builder import PipelineSettings
 from tests.pipeline.road import (
     LEFT,
     PARKED_RULES,

@@ -21,8 +21,7 @@ from plateid.demo import DEMO_VIDEO
 from plateid.errors import ConfigError
 from plateid.models.networks import Networks
 from plateid.pipeline.camera_pipeline import CameraPipeline
-from plateid.pipeline.event_builder import EventBuilder
-from plateid.pipeline.settings import PipelineSettings
+from plateid.pipeline.event_builder import EventBuilder, PipelineSettings
 from plateid.store.snapshot_files import SnapshotFiles
 from plateid.store.snapshots import MAX_BYTES, Snapshots, encoded
 from tests.core.test_schema import SCHEMA

@@ -20,8 +20,7 @@ from plateid.core.records import Frame
 from plateid.demo import DEMO_VIDEO
 from plateid.models.networks import Networks
 from plateid.pipeline.camera_pipeline import CameraPipeline
-from plateid.pipeline.event_builder import EventBuilder
-from plateid.pipeline.settings import PipelineSettings
+from plateid.pipeline.event_builder import EventBuilder, PipelineSettings
 from plateid.store.event_store import EventStore
 from plateid.web.server import WebServer
 from tests.support.broker import free_port, until
