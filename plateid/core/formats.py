@@ -1,7 +1,4 @@
-"""Country syntax: finds the countries that issue a text, its prior probability, and its gaps.
-
-Syntax is a soft prior by default: a text that matches no pattern is still a plate.
-"""
+"""Country syntax, a soft prior by default: who issues a text, how likely, and its gaps."""
 
 import functools
 import math

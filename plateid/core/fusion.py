@@ -1,8 +1,7 @@
 """Fuses many reads of one plate into one.
 
-Each read is aligned with the fused reads along the cheapest edit path, as in ROVER (Fiscus, ASRU
-1997). The log-probabilities of aligned character positions are added, weighted by the quality of
-the crop.
+Reads are aligned along the cheapest edit path, as in ROVER (Fiscus, ASRU 1997). Log-probabilities
+of aligned positions are added, weighted by the quality of the crop.
 """
 
 import itertools

@@ -44,10 +44,9 @@ CONFUSABLE_PAIRS = (
 )
 """Confusable characters, and the minimum share of one's probability that the other gets.
 
-Many plate fonts draw O as 0 and I as 1. Their share is so high that twelve of them do not cost a
-text more than `formats.LENIENT_MISMATCH_PRIOR`. The other pairs differ in a good crop. Their share
-is below `formats.MISMATCH_PRIOR`, so that soft syntax does not overrule a confident reader. A share
-of 0.3 broke 16 of the 745 plates of us-crops."""
+Many plate fonts draw O as 0 and I as 1: twelve of them must not cost more than
+`formats.LENIENT_MISMATCH_PRIOR`. The others differ in a good crop: they get less than
+`formats.MISMATCH_PRIOR`. A share of 0.3 broke 16 of the 745 plates of us-crops."""
 DISTINCT_SHARE = 0.05
 """The share of every pair where fonts distinguish O from 0 and I from 1."""
 

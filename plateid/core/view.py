@@ -1,7 +1,4 @@
-"""A camera's view: the areas in which plates count, and the direction of vehicles.
-
-Points are in normalised coordinates: (0, 0) is the top left corner, (1, 1) the bottom right one.
-"""
+"""A camera's view, in normalised coordinates (0-1): where plates count, and directions."""
 
 import math
 from collections.abc import Sequence

@@ -1,7 +1,4 @@
-"""Serves Prometheus metrics: the health report, and the inference times of the networks.
-
-No label and no value contains a plate or the name of a list entry.
-"""
+"""Serves Prometheus metrics without plates: the health report, and the inference times."""
 
 import socket
 import threading

@@ -1,7 +1,4 @@
-"""Labels that users gave to plates, and the vehicles to label next: the greatest gain first.
-
-A label is deleted together with its event, or when the event's plate is redacted.
-"""
+"""Labels of users, which go with their event or its plate, and which vehicles to label next."""
 
 import json
 import math

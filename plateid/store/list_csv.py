@@ -1,8 +1,4 @@
-"""The CSV file of the lists: parsed into entries, and edited row by row.
-
-It is a file as spreadsheets write it: the first row names the columns, `#` starts a comment line,
-and commas, semicolons or tabs separate the cells.
-"""
+"""The CSV file of the lists, as spreadsheets write it: parsed, and edited row by row."""
 
 import csv
 import io

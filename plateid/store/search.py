@@ -1,8 +1,7 @@
 """Searches the event history, newest first, a page at a time.
 
-A search finds passes, by what was read or what users corrected it to, and gives the last stored
-event of each. The cursor of a page is its last row, so that the thousandth page takes no longer
-than the first.
+A search gives the last event of each pass, by what was read or what users corrected it to. The
+cursor of a page is its last row, so that the thousandth page takes no longer than the first.
 """
 
 import json

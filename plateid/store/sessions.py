@@ -118,7 +118,7 @@ class Sessions:
         with self._opened() as db:
             ended = _select(db, f"id = ? AND {INSIDE}", id_)
             _store(db, *(replace(each, left_at=rfc3339(datetime.now(UTC))) for each in ended))
-            return ended[0].id if ended else ""
+            return id_ if ended else ""
 
     def end_old(self) -> None:
         """Ends the sessions that began `max_days` ago: the exit was missed."""

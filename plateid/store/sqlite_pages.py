@@ -1,8 +1,4 @@
-"""Reads the rows of an SQLite file whose schema or pages may be damaged.
-
-It knows the file format (https://sqlite.org/fileformat2.html) and needs no schema, so that it reads
-every intact page, whatever happened to the others.
-"""
+"""Reads rows of every intact page, without a schema (https://sqlite.org/fileformat2.html)."""
 
 import os
 import struct
