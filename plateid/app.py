@@ -26,7 +26,7 @@ from plateid.service.metrics import Metrics, MetricsServer
 from plateid.service.supervisor import Request, Supervisor, Watchdog
 from plateid.service.systemd import Notifier
 from plateid.store.backlog import Backlog
-from plateid.store.disk import lock_store
+from plateid.store.database import lock_store
 from plateid.store.event_store import EventStore
 from plateid.store.list_file import LISTS_REFUSED, ListFile
 from plateid.store.open_passes import continue_clock, open_passes, store_stopped_passes

@@ -1,18 +1,20 @@
-"""Retries with back-off, and log lines at the start and end of an outage."""
+"""Retries with back-off, log lines at the start and end of an outage, and periodic chores."""
 
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import structlog
 
-from plateid.errors import reason_of
+from plateid.errors import StoreError, reason_of
 
 outage_counts: Counter[str] = Counter()
 """Number of outages since the start, by what failed."""
+STEP_S = 0.2
+"""Longest time of one call of a chore, seconds: other threads wait for the store."""
 log = structlog.get_logger()
 
 
@@ -78,3 +80,41 @@ class Outage:
             log.info("outage ends", what=self._what, lasted_s=lasted_s, failures=self._failures)
         self._failures, self._next_try = 0, 0.0
         self._reasons.clear()
+
+
+class Chore:
+    """Work that is due at the start and periodically. All calls come from one thread."""
+
+    def __init__(
+        self,
+        name: str,
+        steps: Callable[[], Iterator[None]],
+        *,
+        interval_s: float,
+        backoff: Backoff | None = None,
+    ) -> None:
+        """`steps` does the work, yields after each step, and is retried after a StoreError."""
+        self._steps = steps
+        self._interval_s = interval_s
+        self._outage = Outage(name, backoff or Backoff())
+        self._running: Iterator[None] | None = None
+        self._due_at = 0.0
+
+    def check(self) -> None:
+        """Does a part of the work if it is due. Call it every few seconds."""
+        if time.monotonic() >= self._due_at and not self._outage.wait_s:
+            self.run()
+
+    def run(self) -> None:
+        """Does a part of the work now."""
+        until = time.monotonic() + STEP_S
+        self._running = self._running or self._steps()
+        try:
+            for _ in self._running:
+                if time.monotonic() >= until:
+                    return
+            self._outage.recovered()
+            self._due_at = time.monotonic() + self._interval_s
+        except StoreError as error:
+            self._outage.failed(error)
+        self._running = None

@@ -104,13 +104,10 @@ class Gpsd:
         raise GpsError(self._endpoint, reason)
 
     def _parse(self, line: bytes) -> dict[str, Any]:
-        try:
-            report = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise GpsError(self._endpoint, "not JSON") from error
-        if not isinstance(report, dict):
-            raise GpsError(self._endpoint, "not a report")
-        return report
+        with suppress(ValueError, RecursionError):
+            if isinstance(report := json.loads(line), dict):
+                return report
+        raise GpsError(self._endpoint, "not a report in JSON")
 
 
 def position_of(report: dict[str, Any]) -> Position | None:

@@ -1,12 +1,11 @@
 """Keeps events, snapshots, labels and lists on disk.
 
 event_store, schema                      events and outboxes; their tables
-store_file, database, disk               the SQLite file: opened, locked, checked; failing disks
+store_file, database                     the SQLite file: opened, locked, checked; failing disks
 sequence                                 sequence numbers
 salvage, sqlite_pages                    replaces a damaged file; reads rows from its pages
 open_passes                              passes and clock from before a restart
 outbox, backlog                          unacknowledged events; events while the store fails
-chore                                    periodic work in steps
 privacy, redaction                       what is kept of a plate; applied to stored events
 retention, purge                         deletes old events; deletes events on demand
 history, search, search_query            reads and searches events, and writes them as a file

@@ -12,7 +12,7 @@ import structlog
 from plateid.backoff import Backoff, Outage
 from plateid.core.records import OutboxEntry, PlateEvent
 from plateid.errors import StoreError
-from plateid.store.disk import BusyError
+from plateid.store.database import BusyError
 from plateid.store.event_store import EventStore
 
 CAPACITY = 1000

@@ -15,7 +15,7 @@ from plateid.config.storage import DAY_S, PlatePolicy, PrivacyConfig
 from plateid.core.clock import CLOCK
 from plateid.core.records import PlateEvent
 from plateid.files import replace_text
-from plateid.store.disk import DiskError, disk_errors
+from plateid.store.database import DiskError, disk_errors
 
 PlateForm = Literal["plain", "hashed", "dropped"]
 KEY_BYTES = 32

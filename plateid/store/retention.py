@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 
 import structlog
 
+from plateid.backoff import Chore
 from plateid.config.storage import DAY_S, RetentionConfig
 from plateid.core.clock import CLOCK
 from plateid.core.ids import first_id
 from plateid.core.records import rfc3339
 from plateid.errors import StoreError, os_errors_as
 from plateid.store.audit_log import AuditLog
-from plateid.store.chore import Chore
 from plateid.store.event_store import EventStore
 from plateid.store.privacy import Privacy
 from plateid.store.redaction import Redaction

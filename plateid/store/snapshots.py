@@ -6,14 +6,13 @@ from dataclasses import replace
 
 import cv2
 
-from plateid.backoff import Backoff, Outage
+from plateid.backoff import Backoff, Chore, Outage
 from plateid.config.storage import RetentionConfig, SnapshotPolicy, SnapshotsConfig
 from plateid.core.drawing import encode_jpeg
 from plateid.core.geometry import centre, expanded, scaled
 from plateid.core.health import SnapshotHealth
 from plateid.core.records import BestFrame, Box, Image, LazyImage, PlateEvent, Snapshot
 from plateid.errors import StoreError
-from plateid.store.chore import Chore
 from plateid.store.snapshot_files import HIDDEN_JPG, SWEEP_S, SnapshotFiles, SnapshotSweep
 
 MAX_BYTES = 500_000

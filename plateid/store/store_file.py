@@ -15,14 +15,18 @@ import structlog
 from plateid.errors import ConfigError, StoreError
 from plateid.store.database import (
     BUSY_S,
+    BusyError,
     CorruptError,
+    DiskError,
     check_is_store,
     closed_on_error,
+    disk_errors,
     is_damage,
     open_database,
     open_read_only,
+    path_errors,
+    store_error,
 )
-from plateid.store.disk import BusyError, DiskError, disk_errors, path_errors, store_error
 from plateid.store.salvage import is_interrupted, replace_damaged
 from plateid.store.schema import INSTANCE, LAYOUT, MAX_SEQ, MQTT
 from plateid.store.sequence import Sequence

@@ -130,10 +130,10 @@ def test_client_connects_after_late_start_and_restart_of_gpsd(receiver, logs):
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (b"hello\n", "not JSON$"),
-        (b"[1]\n", "not a report$"),
-        (b"\xff\xfe\n", "not JSON"),
-        (b"[" * 60000 + b"\n", "not JSON"),
+        (b"hello\n", "not a report in JSON$"),
+        (b"[1]\n", "not a report in JSON$"),
+        (b"\xff\xfe\n", "not a report in JSON"),
+        (b"[" * 60000 + b"\n", "not a report in JSON"),
         (b"x" * 200000, "a line is longer than 65536 bytes"),
         (b"", "connection lost"),
     ],

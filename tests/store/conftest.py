@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from plateid.store import chore
+from plateid import backoff
 from tests.support.broken_disk import not_as_root
 
 
 @pytest.fixture(autouse=True)
 def deletions_take_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets retention and the snapshot sweep finish in one step on a slow disk, too."""
-    monkeypatch.setattr(chore, "STEP_S", 60.0)
+    monkeypatch.setattr(backoff, "STEP_S", 60.0)
 
 
 @pytest.fixture

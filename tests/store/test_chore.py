@@ -2,14 +2,14 @@
 
 import time
 
+from plateid import backoff
+from plateid.backoff import Chore
 from plateid.errors import StoreError
-from plateid.store import chore
-from plateid.store.chore import Chore
 from tests.support.samples import said
 
 
 def test_long_work_is_done_in_steps_and_again_after_the_interval(monkeypatch):
-    monkeypatch.setattr(chore, "STEP_S", 0.0)
+    monkeypatch.setattr(backoff, "STEP_S", 0.0)
     done = []
 
     def steps():
