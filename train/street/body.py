@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from train.street.painting import Colour, circle, scaled
-from train.street.projection import Points
+from train.street.projection import Colour, Points, circle, scaled
 
 FOLDER = Path(__file__).parent
 COLUMNS = np.array([-1.0, -0.9, -0.75, -0.4, 0.0, 0.4, 0.75, 0.9, 1.0])

@@ -8,8 +8,7 @@ import numpy as np
 
 from plateid.core.records import Box, Image
 from plateid.core.text import normalise
-from train.street.painting import FloatImage
-from train.street.projection import Points, Projection, Size
+from train.street.projection import FloatImage, Points, Projection, Size
 from train.street.scenario import Street
 from train.street.scenery import paint_scenery
 from train.street.vehicle_model import VehicleModel, build_model

@@ -1,9 +1,12 @@
-"""The pinhole camera above the road.
+"""The pinhole camera above the road, and the drawing of polygons.
 
 World coordinates are metres: x to the right, y up from the road, z away from the camera. The image
 plane is upright and shifted: vertical edges stay vertical, and the horizon is a row.
 """
 
+from collections.abc import Sequence
+
+import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -17,6 +20,12 @@ FOCAL, HORIZON = 3.055, 0.208
 """Focal length and row of the horizon, in image heights."""
 CLOSEST_M = 0.6
 """Nearer points are moved to this distance: what they belong to is outside the image."""
+Colour = tuple[float, float, float]
+"""Blue, green, red; 0 to 255."""
+FloatImage = NDArray[np.float32]
+"""Shape (H, W) or (H, W, 3)."""
+FRACTION_BITS, FARTHEST_PX = 4, 20000
+"""Fractional bits of OpenCV's coordinates, and the largest one: it overflows beyond it."""
 
 
 class Projection:
@@ -39,3 +48,22 @@ class Projection:
         z = (self.focal_px * CAMERA_Y_M / rows)[:, None].astype(np.float32)
         x = (np.arange(self.width) + 0.5 - self.width / 2) * z / self.focal_px + CAMERA_X_M
         return x.astype(np.float32), np.broadcast_to(z, x.shape)
+
+
+def fill(image: NDArray[np.uint8], corners: ArrayLike, colour: Sequence[float]) -> None:
+    """Fills a polygon whose corners, shape (N, 2), are in pixels and may lie outside the image."""
+    points = np.clip(np.asarray(corners, np.float64), -FARTHEST_PX, FARTHEST_PX)
+    fixed = (points * (1 << FRACTION_BITS)).round().astype(np.int32)
+    cv2.fillPoly(image, [fixed], colour, cv2.LINE_8, FRACTION_BITS)
+
+
+def circle(radius_x: float, radius_y: float | None = None) -> NDArray[np.float64]:
+    """Returns the corners of a circle or ellipse around (0, 0), shape (16, 2)."""
+    turns = np.arange(16) * np.pi / 8
+    return np.stack([np.cos(turns) * radius_x, np.sin(turns) * (radius_y or radius_x)], axis=1)
+
+
+def scaled(colour: ArrayLike, gain: ArrayLike) -> Colour:
+    """Returns the colour times `gain`, a number or one for each channel; clipped to 0 to 255."""
+    blue, green, red = np.clip(np.multiply(colour, gain), 0, 255).tolist()
+    return blue, green, red

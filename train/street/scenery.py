@@ -1,12 +1,11 @@
-"""The street without vehicles, by day and at night: sky, houses, trees, signs and road."""
+"""The street without vehicles, by day and at night: sky, trees, signs and road."""
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
 from plateid.core.records import Image
-from train.street.painting import Colour, circle, fill, scaled
-from train.street.projection import Projection
+from train.street.projection import Colour, Projection, circle, fill, scaled
 from train.synth.signs import render_sign
 
 EDGES = ((5.1, (138, 144, 148)), (3.38, (150, 152, 154)), (3.2, (102, 98, 96)))
@@ -18,8 +17,6 @@ HAZE_M = 260
 LAMPS = ((-4.3, 15.0), (4.3, 24.0), (-4.3, 38.0), (4.3, 55.0), (-4.3, 75.0))
 SIGNS = ((3.9, 14.0), (-3.9, 17.0), (3.8, 20.0), (-3.8, 26.0), (3.8, 33.0), (-3.8, 42.0))
 """x and z of the street lamps, which are out of view above, and of the signs."""
-EAVES_M, RIDGE_M = 4.6, 7.2
-"""Heights of a house."""
 DUSK, LAMPLIGHT = (0.23, 0.18, 0.15), (0.20, 0.40, 0.54)
 """Blue, green and red light at night: share of the day's under the sky and under a lamp."""
 
@@ -31,7 +28,6 @@ def paint_scenery(projection: Projection, *, seed: int, signs: int) -> tuple[Ima
     painter.paint_ground()
     for distance in range(168, 10, -6):
         side = 1 if distance // 6 % 2 else -1
-        painter.paint_house(side * 9.2, distance)
         painter.paint_tree(side * rng.uniform(6.2, 7.4), distance - 6)
     for place in reversed(SIGNS[:signs]):
         painter.paint_sign(*place)
@@ -67,17 +63,6 @@ class _Painter:
         haze = np.clip(1 - np.exp((20 - z) / HAZE_M), 0, 0.6)[..., None]
         ground = self.image[-len(x) :]
         ground[:] = np.clip(ground * gain[..., None] * (1 - haze) + haze * AIR, 0, 255)
-
-    def paint_house(self, x: float, z: float) -> None:
-        """Paints a house; x and z are the near end of its wall along the road."""
-        side, far = np.sign(x), z + 9
-        back, ridge = x + side * 7, (x + side * 3.5, RIDGE_M)
-        wall = scaled((178, 192, 206), self._rng.uniform(0.7, 1.1) * self._rng.uniform(0.9, 1.1, 3))
-        gable = [(x, 0, z), (back, 0, z), (back, EAVES_M, z), (*ridge, z), (x, EAVES_M, z)]
-        along = [(x, 0, z), (x, 0, far), (x, EAVES_M, far), (x, EAVES_M, z)]
-        roof = [(x, EAVES_M, z), (x, EAVES_M, far), (*ridge, far), (*ridge, z)]
-        for outline, colour in ((gable, wall), (along, scaled(wall, 0.75)), (roof, (74, 84, 138))):
-            self._fill(outline, _hazy(colour, z))
 
     def paint_tree(self, x: float, z: float) -> None:
         tall = self._rng.uniform(4.6, 6)

@@ -7,8 +7,7 @@ import numpy as np
 
 from plateid.core.records import Box, Image
 from train.street.body import Body, read_body, vehicle_faces
-from train.street.painting import Colour, fill, scaled
-from train.street.projection import Points, Projection
+from train.street.projection import Colour, Points, Projection, fill, scaled
 from train.street.scenario import StreetVehicle
 from train.synth.flat_plate import draw_plate, layout_of
 
