@@ -8,9 +8,7 @@ class PlateidError(Exception):
     """An expected failure.
 
     Attributes:
-        subject: What failed: a file, a URL without its password, `host:port`, or a configuration
-            key.
-        reason: Why, in words.
+        subject: What failed: a file, a URL without its password, `host:port`, or a key.
         lines: The error as lines for a terminal.
     """
 

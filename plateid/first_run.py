@@ -41,8 +41,8 @@ def set_up_and_run(
 ) -> None:
     """Serves the web UI at `web` until it has written `file`; then runs the service.
 
-    Takes the next port if it is taken. `tell` gets the address, and the code that clients from
-    other devices need. Raises ConfigError if the file cannot be written.
+    `tell` gets the address, and the code that other devices need. Raises ConfigError if the file
+    cannot be written.
     """
     file = file.resolve()
     if not is_replaceable(file):

@@ -36,17 +36,7 @@ IDLE_S = 0.5
 
 @dataclass(frozen=True)
 class RecognitionParts:
-    """What all cameras share.
-
-    Attributes:
-        networks: The detector and the reader.
-        metrics: Measures the inferences.
-        events: Builds the events.
-        supervisor: Starts the threads.
-        sink: Receives the events.
-        show: Called with each processed frame and its plates.
-        set_status: Called when a camera goes online or offline.
-    """
+    """What all cameras share: `sink` gets events, `show` frames, `set_status` whether online."""
 
     networks: Networks
     metrics: Metrics

@@ -28,12 +28,9 @@ log = structlog.get_logger()
 
 
 class Camera:
-    """Puts the frames of one source into a mailbox.
+    """Puts the frames of one source into a mailbox; `run` is the work of one thread.
 
-    `run` is the work of one thread. It raises unexpected exceptions; the supervisor sees them.
-
-    Attributes:
-        failure: Why no frames arrive; None while they do.
+    `failure` says why no frames arrive; it is None while they do.
     """
 
     def __init__(

@@ -33,14 +33,10 @@ class LoginSession:
     """The session of one browser, or of all requests with a token.
 
     Attributes:
-        role: The role of the user; that of a token is viewer.
-        user: The name of the user, or the role whose password users share.
         scopes: Scopes of a token; None: those of the role.
-        address: IP address of the login.
-        since: Time of the login, seconds since the epoch.
+        since, until: Time of the login, seconds since the epoch; its end on the monotonic clock.
         csrf: The token that each form of this session must send.
         password_hash: Hash of the password of the login; a new password ends the session.
-        until: End of the session on the monotonic clock.
     """
 
     role: Role
@@ -67,8 +63,7 @@ class Access:
     """Decides which requests have access. Thread-safe.
 
     Attributes:
-        file: The credentials file; each decision checks it for changes, so that a new password is
-            valid at once.
+        file: The credentials file; a changed one is valid at once.
         queue: Runs `log_in` for the pages.
         code: The set-up code, with which a user sets the first password; empty: there is none.
     """
@@ -143,11 +138,9 @@ class Access:
     def log_in(self, password: str, address: str, user: str = "") -> tuple[str, LoginSession]:
         """Starts a session; returns its cookie and the session. One call at a time.
 
-        Without a user name, the password is one that users share.
-
-        A wrong password counts for each account that it was compared with; a right one clears the
-        count of its own account. Raises LoginError if no account has this password, or may be
-        tried now.
+        Without a user name, the password is one that users share. A wrong one counts for each
+        account that it was compared with, a right one clears the count of its own. Raises
+        LoginError if no account has this password, or may be tried now.
         """
         credentials = self.credentials
         names = [user] if user else SHARED

@@ -40,8 +40,7 @@ class Hooks:
         restart: Requests that a new service with the changed file takes its place.
         test_camera: Returns the image (JPEG) and the format of a camera; raises SourceError.
         test_broker: Returns whether Home Assistant uses the broker; raises BrokerError.
-        find_cameras: Returns name and host of the cameras in the network, and of USB cameras, whose
-            name is their device and whose host is empty.
+        find_cameras: Returns name and host of cameras; of USB cameras, device and no host.
     """
 
     reload: Callable[[], None]
@@ -58,9 +57,6 @@ class Site:
     Attributes:
         config: The present configuration; a reload replaces it as a whole.
         file: The configuration file; None if there is none to write to.
-        report: Returns the health report.
-        hooks: What pages ask of the rest of plateid.
-        undo: Changes of the list that can be undone.
         refused: Time of the last logged refusal, by kind and client network.
         changing: Held while a request reads, changes and writes a file.
     """
