@@ -100,22 +100,23 @@ def measure(video: Path, cameras: int, *, folder: Path, bundle: Path, seconds: f
         _service(folder, urls, webhook, bundle=bundle) as (pid, metrics),
     ):
         time.sleep(WARM_UP_S)
-        before, began = _sample(pid, metrics), len(received)
+        before_s, before_cpu_s, _, before = _sample(pid, metrics)
+        began = len(received)
         time.sleep(seconds)
-        after, ended = _sample(pid, metrics), len(received)
-    elapsed_s = after.at - before.at
-    frames, dropped, skipped = after.counts - before.counts
+        after_s, after_cpu_s, memory_mb, after = _sample(pid, metrics)
+    elapsed_s = after_s - before_s
+    frames, dropped, skipped = after - before
     rates = (frames - dropped - skipped) / elapsed_s
     every = max(1, frames.sum())
     return Load(
         cameras,
-        cores=(after.cpu_s - before.cpu_s) / elapsed_s,
+        cores=(after_cpu_s - before_cpu_s) / elapsed_s,
         dropped=float(dropped.sum() / every),
         skipped=float(skipped.sum() / every),
         min_rate=float(rates.min()),
         max_rate=float(rates.max()),
-        latency_ms=received[began:ended],
-        memory_mb=after.memory_mb,
+        latency_ms=received[began:],
+        memory_mb=memory_mb,
     )
 
 
@@ -173,19 +174,12 @@ def _latencies() -> Iterator[tuple[str, list[float]]]:
         server.shutdown()
 
 
-@dataclass(frozen=True)
-class _Sample:
-    at: float
-    cpu_s: float
-    memory_mb: float
-    counts: NDArray[np.float64]
-
-
-def _sample(pid: int, metrics: str) -> _Sample:
+def _sample(pid: int, metrics: str) -> tuple[float, float, float, NDArray[np.float64]]:
+    """Returns the time, the CPU time (seconds), the memory (MB) and the counts of frames."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     cpu_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     memory_mb = int(fields[21]) * os.sysconf("SC_PAGE_SIZE") / 1e6
-    return _Sample(time.monotonic(), cpu_s, memory_mb, _counts(metrics))
+    return time.monotonic(), cpu_s, memory_mb, _counts(metrics)
 
 
 def _counts(metrics: str) -> NDArray[np.float64]:

@@ -3,9 +3,8 @@
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -60,11 +59,16 @@ def load_config(path: Path) -> Config:
         text = read_text(path)
         table = tomllib.loads(text)
     except (OSError, ValueError, RecursionError) as error:
-        reason = _syntax(reason_of(error))
+        place = r"(?s)(.*) \(at (line \d+, column \d+)\)"
+        reason = re.sub(place, r"\2: \1", reason_of(error))  # it comes first in all messages
         if isinstance(error, FileNotFoundError) and path == SERVICE_FOLDER / FILE:
             reason += f"; nor is there a {FILE} in this folder: name one with --config"
         raise ConfigError(path, reason) from error
-    problems = list(_unswitched(table))
+    problems = [
+        Problem((name,), f"{name}: set enabled = true, or false to keep it off")
+        for name in OPTIONAL
+        if isinstance(table.get(name), dict) and "enabled" not in table[name]
+    ]
     folder = path.resolve().parent
     try:
         config = Config.model_validate(table, context={"folder": folder})
@@ -76,16 +80,6 @@ def load_config(path: Path) -> Config:
         failure.lines = tuple(printable(f"{path}: {reason}") for reason in reasons)
         raise failure
     return _with_defaults(config, folder)
-
-
-def _syntax(reason: str) -> str:
-    return re.sub(r"(?s)(.*) \(at (line \d+, column \d+)\)", r"\2: \1", reason)
-
-
-def _unswitched(table: dict[str, Any]) -> Iterator[Problem]:
-    for name in OPTIONAL:
-        if isinstance(table.get(name), dict) and "enabled" not in table[name]:
-            yield Problem((name,), f"{name}: set enabled = true, or false to keep it off")
 
 
 def _located(problems: Sequence[Problem], text: str) -> list[str]:
