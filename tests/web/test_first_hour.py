@@ -4,11 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from paho.mqtt.publish import single
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import JavascriptException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -16,9 +17,12 @@ from plateid.demo import DEMO_VIDEO
 from tests.support.broker import until
 from tests.support.rtsp import RtspServer
 from tests.web.browser import find, fits, screenshot, serious_issues, texts, wait
+from tests.web.onvif_camera import OnvifCamera
 
 STEP_S = 60
 """Longest wait for a step, seconds: the networks load slowly on a busy machine."""
+RELOADED = [StaleElementReferenceException, JavascriptException]
+"""Exceptions on a page that loads itself again."""
 SHOTS = Path(os.environ.get("PLATEID_FIRST_HOUR", "/nonexistent"))
 """Folder of screenshots, if it exists."""
 
@@ -46,7 +50,7 @@ def address(tmp_path):
 
 def until_done(browser, act):
     """Repeats what meets a page that loads itself again, before its form is in use."""
-    WebDriverWait(browser, STEP_S, ignored_exceptions=[StaleElementReferenceException]).until(act)
+    return WebDriverWait(browser, STEP_S, ignored_exceptions=RELOADED).until(act)
 
 
 def type_into(browser, **fields):
@@ -74,7 +78,7 @@ def shows(browser, text):
 
 
 def check_page(browser, name):
-    assert serious_issues(browser) == []
+    assert until_done(browser, lambda _: [serious_issues(browser)]) == [[]]
     assert fits(browser)
     if SHOTS.exists():
         for suffix, size in {"": (1440, 900), "-phone": (390, 844)}.items():
@@ -93,6 +97,12 @@ def test_first_hour_ends_with_a_published_list_hit(address, browser, street, sub
     click(browser, "Set the password")
     wait(browser, lambda: shows(browser, "The web UI has a password"), STEP_S)
     click(browser, "Add a camera")
+    with closing(OnvifCamera()):
+        click(browser, "Search the network")
+        wait(browser, lambda: shows(browser, "HIKVISION"), STEP_S)
+    click(browser, "HIKVISION")
+    found = find(browser, "[name=url]").get_attribute("value")
+    assert found == "rtsp://USER:PASSWORD@127.0.0.9:554/Streaming/Channels/101"
     type_into(browser, name="gate", url=street.url)
     click(browser, "Test")
     wait(browser, lambda: texts(browser, "#result.success"), STEP_S)
