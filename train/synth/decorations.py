@@ -45,7 +45,8 @@ def _draw_graphic(rng: np.random.Generator, image: Image, kind: str, colour: Col
     if kind == "fade":
         _draw_fade(rng, image, colour)
     elif kind == "hills":
-        _draw_hills(rng, image, colour)
+        ridge = np.stack([np.linspace(0, width, 9), height * rng.uniform(0.35, 0.95, 9)], axis=1)
+        fill_polygon(image, np.vstack([ridge, [(width, height), (0, height)]]), colour)
     elif kind == "stripes":
         y = round(rng.uniform(0, 0.9) * height)
         end = y + round(rng.uniform(0.03, 0.2) * height)
@@ -77,12 +78,6 @@ def _draw_fade(rng: np.random.Generator, image: Image, colour: Colour) -> None:
     image[:] = (image * (1 - ramp) + np.array(colour) * ramp).astype(np.uint8)
 
 
-def _draw_hills(rng: np.random.Generator, image: Image, colour: Colour) -> None:
-    height, width = image.shape[:2]
-    ridge = np.stack([np.linspace(0, width, 9), height * rng.uniform(0.35, 0.95, 9)], axis=1)
-    fill_polygon(image, np.vstack([ridge, [(width, height), (0, height)]]), colour)
-
-
 def _draw_rays(rng: np.random.Generator, image: Image, colour: Colour) -> None:
     height, width = image.shape[:2]
     centre = np.array([rng.uniform(0.1, 0.9) * width, rng.uniform(0.3, 1.0) * height])
@@ -98,19 +93,23 @@ def draw_band(rng: np.random.Generator, image: Image, band: Band) -> Box:
         return 0, 0, width, height
     colour = jittered_colour(rng, str(rng.choice(band.colour)), 12)
     ink = jittered_colour(rng, band.ink)
+
+    def draw_code(box: Box) -> None:
+        if band.codes:
+            text = random_caption(rng, band.codes)
+            draw_text(image, text, box, ink=ink, font=random_font(rng, "sans"))
+
     if band.side == "top":
         depth = band.width * height
         cv2.rectangle(image, (0, 0), (width, round(depth)), colour, -1)
-        box = (0.2 * width, 0.15 * depth, 0.8 * width, 0.85 * depth)
-        _draw_code(rng, image, band, box, ink=ink)
+        draw_code((0.2 * width, 0.15 * depth, 0.8 * width, 0.85 * depth))
         return 0, depth, width, height
     depth = band.width * width
     left = depth if band.side in ("left", "both") else 0.0
     right = width - depth if band.side in ("right", "both") else float(width)
     for x1, x2 in [(0.0, left)] * (left > 0) + [(right, float(width))] * (right < width):
         cv2.rectangle(image, (round(x1), 0), (round(x2), height), colour, -1)
-        box = (x1 + 0.15 * depth, 0.6 * height, x2 - 0.15 * depth, 0.92 * height)
-        _draw_code(rng, image, band, box, ink=ink)
+        draw_code((x1 + 0.15 * depth, 0.6 * height, x2 - 0.15 * depth, 0.92 * height))
         if rng.random() < band.stars:
             _draw_ring_of_stars(rng, image, ((x1 + x2) / 2, 0.3 * height), 0.34 * depth)
     return left, 0, right, height
@@ -126,14 +125,6 @@ def _draw_ring_of_stars(
             fill_star(image, at, radius * 0.22, yellow)
         else:
             fill_circle(image, at, radius * 0.16, yellow)
-
-
-def _draw_code(
-    rng: np.random.Generator, image: Image, band: Band, box: Box, *, ink: Colour
-) -> None:
-    if band.codes:
-        text = random_caption(rng, band.codes)
-        draw_text(image, text, box, ink=ink, font=random_font(rng, "sans"))
 
 
 def draw_caption(
