@@ -19,14 +19,7 @@ ListKind = Literal["allow", "deny", "watch"]
 Way = Literal["in", "out"]
 
 
-class CropSource(Protocol):
-    """An image of which parts can be cut out."""
-
-    def crop(self, box: Box) -> Image:
-        """Returns the part inside `box` at full resolution, clipped: at least one pixel."""
-
-
-class LazyImage(CropSource, Protocol):
+class LazyImage(Protocol):
     """A decoded image in the decoder's pixel format; only the parts in use become BGR."""
 
     @property
@@ -39,6 +32,12 @@ class LazyImage(CropSource, Protocol):
 
     def resized(self, width: int, height: int) -> Image:
         """Returns the whole image scaled to this size."""
+
+    def crop(self, box: Box) -> Image:
+        """Returns the part inside `box` at full resolution, clipped to the image.
+
+        It has at least one pixel.
+        """
 
     def part(self, box: Box) -> "LazyImage":
         """Returns the part inside `box` without converting it; `box` has even coordinates."""

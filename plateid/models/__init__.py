@@ -5,7 +5,7 @@ networks, session              a bundle's networks, loaded once by ONNX Runtime
 parity                         whether a provider's outputs are those of the CPU
 tensorrt                       TensorRT engines, built and cached for the GPU of this device
 onnx_detector, onnx_reader     find plates, read plates
-tta, upright_crop              test-time augmentation for still images
+tta                            test-time augmentation for still images
 easyocr_reader                 EasyOCR's recogniser in place of the bundle's reader
 """
 

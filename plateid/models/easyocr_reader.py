@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from plateid.config.models import ModelsConfig
 from plateid.core.geometry import sharpness
-from plateid.core.records import Box, CropSource, Image, PlateRead
+from plateid.core.records import Box, Image, LazyImage, PlateRead
 from plateid.core.text import BLANK, CHARSET, ctc_positions
 from plateid.errors import ModelError
 
@@ -57,7 +57,7 @@ class EasyOcrReader:
         characters = reader.converter.character
         self._allowed = [BLANK, *(characters.index(character) for character in CHARSET)]
 
-    def read(self, image: CropSource, boxes: Sequence[Box]) -> list[PlateRead]:
+    def read(self, image: LazyImage, boxes: Sequence[Box]) -> list[PlateRead]:
         """Returns one read for each box, in order; raises ModelError if the network fails."""
         crops = [image.crop(box) for box in boxes]
         return [

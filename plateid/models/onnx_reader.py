@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plateid.core.geometry import expanded, sharpness
-from plateid.core.records import Box, CropSource, Image, PlateRead
+from plateid.core.records import Box, Image, LazyImage, PlateRead
 from plateid.core.text import ctc_margins, ctc_positions, tempered
 from plateid.models.bundle import ReaderSpec
 from plateid.models.session import NetworkSession
@@ -24,7 +24,7 @@ class OnnxReader:
         self._session = session
         self._spec = spec
 
-    def read(self, image: CropSource, boxes: Sequence[Box]) -> list[PlateRead]:
+    def read(self, image: LazyImage, boxes: Sequence[Box]) -> list[PlateRead]:
         """Returns a read for each box, without text if illegible; raises ModelError."""
         if not boxes:
             return []

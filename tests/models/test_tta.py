@@ -2,18 +2,13 @@
 
 import json
 
-import numpy as np
-import pytest
-
 from plateid.capture.video_file import read_video
 from plateid.config.models import ModelsConfig
 from plateid.core.geometry import expanded
 from plateid.core.reading import Reading, single_reading
-from plateid.core.records import PlateRead
-from plateid.core.text import CHARSET, best_text
 from plateid.demo import DEMO_VIDEO
 from plateid.models.networks import Networks
-from plateid.models.tta import SURE_CONFIDENCE, TtaReader, fuse_variants
+from plateid.models.tta import SURE_CONFIDENCE, TtaReader
 
 TRUTH = json.loads(DEMO_VIDEO.with_suffix(".json").read_text())
 PLATES = {vehicle["plate"] for vehicle in TRUTH["vehicles"]}
@@ -56,24 +51,3 @@ def test_tta_reads_more_plates_in_tight_boxes():
 def test_no_boxes_give_no_reads():
     reader = TtaReader(Networks(ModelsConfig()).reader())
     assert reader.read(next(read_video(DEMO_VIDEO)).image, []) == []
-
-
-def read_of(text: str, sure: float) -> PlateRead:
-    rows = np.full((len(text), 1 + len(CHARSET)), (1 - sure) / len(CHARSET), np.float32)
-    rows[np.arange(len(text)), [1 + CHARSET.index(each) for each in text]] = sure
-    return PlateRead(rows, 1.0, 20.0)
-
-
-@pytest.mark.parametrize(
-    ("upright", "turned", "text"),
-    [
-        (0.6, 0.999, "MX12ABC"),
-        (0.6, 0.95, "MX12A8C"),
-        (0.999, 0.9999, "MX12A8C"),
-    ],
-)
-def test_a_turned_plate_counts_if_its_read_is_sure_and_the_upright_ones_are_doubtful(
-    upright, turned, text
-):
-    reads = [*[read_of("MX12A8C", upright)] * 4, read_of("MX", 0.5), read_of("MX12ABC", turned)]
-    assert best_text(fuse_variants(reads).probabilities) == text

@@ -18,7 +18,7 @@ CHARACTER = 0.65
 """Height of the characters, relative to the plate's height per line. It is 0.6 to 0.75 on European
 plates (75 of 110 mm) and less on American ones: there this is an upper bound."""
 BoxReads = tuple[PlateRead, ...]
-"""The read of a box, then those of its other cuts and turned crops for TTA."""
+"""The read of a box, followed by those of its cuts for test-time augmentation."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from plateid.config.models import ModelsConfig
 from plateid.core.geometry import Letterbox
 from plateid.core.records import Box, LazyImage
 from plateid.models.networks import Networks
-from plateid.models.tta import crop_variants, read_turned
+from plateid.models.tta import crop_variants
 from train.dataset.labelled_image import LabelledImage
 from train.evaluation.coco_metrics import NONE, match
 from train.evaluation.image_results import REFERENCE, BoxReads, ImageResult, LabelledPlate, box_of
@@ -89,8 +89,7 @@ class Predictor:
         }
 
     def _reads(self, image: LazyImage, box: Box) -> BoxReads:
-        reads = self._reader.read(image, [box, *crop_variants(box)])
-        return (*reads, *read_turned(self._reader, image, box))
+        return tuple(self._reader.read(image, [box, *crop_variants(box)]))
 
 
 def _luma(image: LazyImage) -> float:
