@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the bundle `default` from the data sets: YOLOv8n with ReLU and narrow score branches at
-# 768 x 448, in INT8. On two cores the detector takes about 7 hours and the reader about 9.
+# 768 x 448, in INT8. On two cores the detector takes about 7 hours and the reader about 17.
 #
 #   DATA=shared/data OUT=runs/default train/recipes/default.sh
 # shellcheck source=SCRIPTDIR/common.sh
@@ -11,7 +11,7 @@
 
 detector_relu
 detector_0_3
-reader_0_5
+reader_0_7
 
 # The first teacher is yolov8n-plates-0.3. The second is a YOLOv8n from the COCO weights: 80 epochs
 # on 400 images, then 20 on all.
@@ -30,11 +30,10 @@ finetune labels --base "$(detector narrow)" --epochs 8 --imgsz 960 --batch 8 --l
   --plates "$DATA/us-crops"
 
 # The average of the three, in which the distilled weights count twice.
-fill --name default-0.9 --size 768x448 --precision int8 "${IMAGES[@]}" \
+fill --name default-0.10 --size 768x448 --precision int8 "${IMAGES[@]}" \
   --detector "$(detector labels)" --average-with "$(detector distilled)" \
   --average-with "$(detector distilled)" --average-with "$(detector narrow)"
-fill --precision int8 "${ALL_CROPS[@]}" \
-  --reader "$(reader reader-0.5)" --average-with "$RUNS/platenet-0.4"
+fill "${READER_0_7[@]}" --precision int8 "${ALL_CROPS[@]}"
 
 # The highest threshold at which no held-out source is found less often than before.
 sed -i 's/^threshold = .*/threshold = 0.35/' "$OUT/bundle.toml"

@@ -53,3 +53,35 @@ reader_0_5() {
   train_reader reader-0.5 "${ALL_CROPS[@]}" --base "$RUNS/platenet-0.4" \
     --store "$RUNS/crops-1.sqlite3" --minutes 75 --lr 5e-4 --processes 2 --real 0.25
 }
+
+# platenet-0.7: a rectifier before platenet-0.5, and free formats, in three pairs of trainings.
+# (The rectifier was trained alone for 5 minutes before the second pair.)
+reader_0_7() {
+  reader_0_5
+  local crops=(--store "$RUNS/crops-2.sqlite3" "${ALL_CROPS[@]}") seed
+  save platenet-0.5 --reader "$(reader reader-0.5)" --average-with "$RUNS/platenet-0.4"
+  $TRAIN synth --out "$RUNS/crops-2.sqlite3" --count "${SAMPLES:-150000}" --seed 61
+  for seed in 1 2; do
+    train_reader "reader-0.6-$seed" "${crops[@]}" --base "$RUNS/platenet-0.5" --seed "$seed" \
+      --minutes 64 --lr 5e-4 --batch 96 --real 0.25
+  done
+  save platenet-0.6 --reader "$(reader reader-0.6-1)" --average-with "$(reader reader-0.6-2)"
+  for seed in 101 102; do
+    train_reader "reader-0.6-$seed" "${crops[@]}" --base "$RUNS/platenet-0.6" --seed "$seed" \
+      --minutes 82 --lr 5e-4 --batch 96 --real 0.3
+  done
+  save platenet-0.6r --reader "$(reader reader-0.6-101)" \
+    --average-with "$(reader reader-0.6-102)" --average-with "$RUNS/platenet-0.6"
+  for seed in 301 302; do
+    train_reader "reader-0.7-$seed" "${crops[@]}" --base "$RUNS/platenet-0.6r" --seed "$seed" \
+      --minutes 85 --lr 3e-4 --batch 96 --real 0.25
+  done
+}
+
+# Four parts of platenet-0.6r, two of platenet-0.5, one of each training from platenet-0.6r.
+# (History: platenet-0.5 had no rectifier; for the average it took the one of platenet-0.6r.)
+# shellcheck disable=SC2034  # the recipes use it
+READER_0_7=(--reader "$(reader reader-0.7-301)" --average-with "$(reader reader-0.7-302)")
+for part in 0.6r 0.6r 0.6r 0.6r 0.5 0.5; do
+  READER_0_7+=(--average-with "$RUNS/platenet-$part")
+done
