@@ -120,7 +120,7 @@ class App:
         names = self._networks.names
         cameras = len(self._config.camera)
         log.info("started", device=self._config.device, cameras=cameras, bundle=names.bundle)
-        self._web.attach(self._config, self._health.report)
+        self._web.attach(self._config, self._health.report, self._recognition.trial)
         self._delivery.start()
         self._gps.start()
         self._recognition.start()
@@ -152,7 +152,7 @@ class App:
         self._metrics_server.check()
         self._web.check()
         self._lists.check()
-        self._recognition.report_stalls()
+        self._recognition.check()
         self._watchdog.check(self._status(), self._delivery.steps())
 
     def accept(self, event: PlateEvent) -> None:
@@ -203,8 +203,7 @@ class App:
         self._config, waiting = merged(self._config, wanted)
         self._lists.use(self._config.lists)
         self._web.use(self._config)
-        applied = self._recognition.apply(self._config, settings)
-        if not applied and "camera" not in waiting:
+        if not self._recognition.apply(self._config, settings) and "camera" not in waiting:
             waiting.append("camera")
         log.info("configuration reloaded")
         if waiting:
@@ -263,9 +262,11 @@ class App:
             outages=outage_counts,
             snapshots=self._snapshots.health(),
             broker_failure=self._delivery.mqtt.failure,
+            trial=self._recognition.trial.report(),
         )
 
     def _recognition_parts(self) -> RecognitionParts:
+        mqtt = self._delivery.mqtt
         events = EventBuilder(
             self._config.device,
             self._networks.names,
@@ -283,7 +284,6 @@ class App:
             self._supervisor,
             sink=self.accept,
             show=self._web.show,
-            set_status=lambda name, online: self._delivery.mqtt.set_camera_status(
-                name, online=online
-            ),
+            set_status=lambda name, online: mqtt.set_camera_status(name, online=online),
+            file=self._file,
         )

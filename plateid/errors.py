@@ -7,9 +7,8 @@ from contextlib import contextmanager
 class PlateidError(Exception):
     """An expected failure.
 
-    Attributes:
-        subject: What failed: a file, a URL without its password, `host:port`, or a key.
-        lines: The error as lines for a terminal.
+    `subject` is a file, a URL without its password, `host:port`, or a configuration key; `reason`
+    says why it failed. `lines` are for a terminal.
     """
 
     def __init__(self, subject: object, reason: object) -> None:

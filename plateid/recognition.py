@@ -3,12 +3,14 @@
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import structlog
 from prometheus_client import Histogram
 
 from plateid.backoff import outage_counts
+from plateid.bundles.trial import BundleTrial
 from plateid.capture.camera import Camera
 from plateid.capture.mailbox import Mailboxes
 from plateid.config.cameras import CameraConfig
@@ -45,6 +47,7 @@ class RecognitionParts:
     sink: Callable[[PlateEvent], None]
     show: Callable[[Frame, Sequence[Plate]], None]
     set_status: Callable[[str, bool], None]
+    file: Path | None
 
 
 def settings_of(config: Config) -> dict[str, PipelineSettings]:
@@ -63,12 +66,14 @@ def settings_of(config: Config) -> dict[str, PipelineSettings]:
 
 
 class Recognition:
-    """The cameras of a configuration, their pipelines, and the workers that run inference."""
+    """The cameras of a configuration, their pipelines, workers for inference, and trials."""
 
     def __init__(
         self, config: Config, settings: Mapping[str, PipelineSettings], parts: RecognitionParts
     ) -> None:
         self._config = config
+        lists, restart = parts.events.lists, parts.supervisor.restart
+        self.trial = BundleTrial(config.models, file=parts.file, lists=lists, restart=restart)
         self._parts = parts
         self._mailboxes = Mailboxes(list(settings))
         self._online = dict.fromkeys(settings, False)
@@ -89,8 +94,9 @@ class Recognition:
         for camera in self._cameras:
             self._parts.supervisor.start("camera", camera.run)
 
-    def report_stalls(self) -> None:
-        """Reports cameras offline that block without an error."""
+    def check(self) -> None:
+        """Continues a trial, and reports cameras offline that block without an error."""
+        self.trial.check()
         for camera in self._cameras:
             camera.report_stall()
 
@@ -170,11 +176,12 @@ class Recognition:
 
     def _pipeline(self, settings: PipelineSettings) -> CameraPipeline:
         networks, metrics, name = self._parts.networks, self._parts.metrics, settings.camera
+        read = _timed(networks.reader().read, metrics.reader_s.labels(name))
         return CameraPipeline(
             settings,
             self._parts.events,
             detect=_timed(networks.detector().detect, metrics.detector_s.labels(name)),
-            read=_timed(networks.reader().read, metrics.reader_s.labels(name)),
+            read=self.trial.beside(read, name, lambda: self._pipelines[name].settings.formats),
             sink=self._parts.sink,
         )
 

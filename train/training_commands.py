@@ -170,6 +170,9 @@ class GateError(click.ClickException):
 @click.option("--minutes", default=45.0, help="Duration of the whole command.")
 @click.option("--trust", is_flag=True, help="Use suspicious labels as well.")
 @click.option("--force", is_flag=True, help="Write the bundle although the gate refuses it.")
+@click.option("--install", is_flag=True, help="Install the bundle on the devices, after a trial.")
+@click.option("--key", type=FOLDER, help="For --install: private key that the devices trust, PEM.")
+@click.option("--trial-minutes", default=60.0, help="For --install: duration of the trials.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of the new bundle.")
 def learn(
     data: tuple[Path, ...], devices: tuple[str, ...], token_file: Path | None, **options: Any
@@ -181,16 +184,24 @@ def learn(
     proof.
     """
     from train.learn.gather import Sources
+    from train.learn.install import install
     from train.learn.learning import RefusedError
     from train.learn.learning import learn as learn_plates
     from train.learn.learning_run import LearningRun
 
     if not (data or devices):
         raise click.UsageError("give --data or --device")
+    installs, key, minutes = (options.pop(name) for name in ("install", "key", "trial_minutes"))
+    if installs and not (devices and key):
+        raise click.UsageError("--install: needs --device and --key")
+    sources, out = Sources(data, devices, token_file), options["out"]
     try:
-        out = learn_plates(LearningRun(Sources(data, devices, token_file), **options))
+        if not (installs and (out / "bundle.toml").is_file()):  # an earlier run has written it
+            learn_plates(LearningRun(sources, **options))
+            click.echo(f"{out}: report.html has the proof")
+        if installs:
+            install(out, sources, key, minutes)
     except RefusedError as error:
         raise GateError(str(error)) from error
     except (TrainError, PlateidError) as error:
         raise BadInputError(str(error)) from error
-    click.echo(f"{out}: report.html has the proof")

@@ -51,14 +51,9 @@ BITS_A_SECOND = 4_000_000
 class Load:
     """The load of a number of cameras.
 
-    Attributes:
-        cameras: Number of cameras that play the same video, each from another position.
-        cores: CPU seconds of the service in one second.
-        dropped: Share of frames that the service had no time for.
-        skipped: Share of frames that were not needed, because all passes were settled.
-        min_rate, max_rate: Processed frames a second of the slowest and the fastest camera.
-        latency_ms: Time from capture to the webhook, of each `plate_seen`.
-        memory_mb: Resident memory at the end.
+    `cores` are CPU seconds of the service in one second. `dropped` and `skipped` are shares of the
+    frames; the latter were not needed. The rates are processed frames a second of the slowest and
+    the fastest camera. `latency_ms` is from capture to the webhook, of each `plate_seen`.
     """
 
     cameras: int

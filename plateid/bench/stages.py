@@ -31,12 +31,8 @@ STAGES = {
 class Profile:
     """The times of a video, frame by frame.
 
-    Attributes:
-        times_ms: Time of each stage, shape (frames, STAGES).
-        read: Whether a frame shows plates, shape (frames,).
-        cpu_s: CPU time of all stages of all frames.
-        bare_s: CPU time of decoding and of ONNX Runtime alone, with the same inputs.
-        events: All events.
+    `times_ms` has the shape (frames, STAGES), `read` says which frames show plates. `cpu_s` is the
+    CPU time of all stages, `bare_s` that of decoding and ONNX Runtime alone with the same inputs.
     """
 
     times_ms: NDArray[np.float64]

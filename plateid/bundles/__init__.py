@@ -4,5 +4,5 @@ archive              a bundle as one uncompressed tar file
 signature            detached Ed25519 signatures
 download             files from a web server, with a size limit
 installed_bundles    the folder of installed bundles, with its `active` and `previous` symlinks
-install              test, install, roll back and pack
+install, trial       test, install, roll back and pack; the trial of a bundle on live traffic
 """

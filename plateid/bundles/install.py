@@ -1,7 +1,6 @@
 """Installs, rolls back and packs signed bundles; a running service tries a bundle first."""
 
 import hashlib
-import os
 import re
 import signal
 import tempfile
@@ -47,12 +46,8 @@ HASH_DIGITS = 8
 class InstallTarget:
     """Where a bundle is installed.
 
-    Attributes:
-        config: Configuration file of the service.
-        unit: The systemd unit; it tries the bundle if it runs with that file.
-        report: Called with each step (a word) and its result (text).
-        progress: Called during a download.
-        allow_downgrade: Whether to accept a bundle that is older than the newest one installed.
+    A `unit` that runs with the configuration tries the bundle, unless `use` does. `report` gets
+    each step (a word) and its result, `progress` is called during a download.
     """
 
     config: Path
@@ -60,6 +55,7 @@ class InstallTarget:
     report: Callable[[str, str], None]
     progress: Progress = lambda _done, _total: None
     allow_downgrade: bool = False
+    use: Callable[[Path], None] | None = None
 
 
 def install_bundle(source: str, target: InstallTarget) -> None:
@@ -72,7 +68,6 @@ def install_bundle(source: str, target: InstallTarget) -> None:
     models = _models_without_bundle(target.config)
     installed = InstalledBundles(models.installed)
     name = redacted_url(source) if "://" in source else source
-    os.umask(0o022)  # the service runs as another user
     with installed.changing() as folder:
         data, signature = _fetch(source, target.progress)
         key = check_signature(name, data, signature, models.trusted_keys)
@@ -89,7 +84,6 @@ def install_bundle(source: str, target: InstallTarget) -> None:
 def rollback_bundle(target: InstallTarget) -> None:
     """Activates the previous bundle; raises BundleError if there is none."""
     installed = InstalledBundles(_models_without_bundle(target.config).installed)
-    os.umask(0o022)
     with installed.changing():
         if installed.previous == installed.active:
             raise BundleError(installed.folder, "has no other bundle to go back to")
@@ -199,6 +193,9 @@ def _switch(installed: InstalledBundles, bundle: Path, target: InstallTarget) ->
     before = installed.active
     if bundle == before:
         target.report("in use", f"{bundle.name}, as before")
+        return
+    if target.use is not None:
+        target.use(bundle)
         return
     if is_running := target.unit.runs(target.config):
         _try(installed, bundle, target)

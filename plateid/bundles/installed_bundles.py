@@ -93,6 +93,8 @@ class InstalledBundles:
                 bundle.rename(new.with_name("altered"))
             else:
                 return bundle
+        for path in (new, *new.rglob("*")):  # the service, its group and other users use it
+            path.chmod(0o775 if path.is_dir() else 0o644)
         new.rename(bundle)
         sync_folder(self.folder)
         return bundle

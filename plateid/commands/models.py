@@ -1,6 +1,7 @@
 """`plateid models`: lists, verifies, installs and packs bundles, and builds TensorRT engines."""
 
 import itertools
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -184,6 +185,7 @@ def rollback(path: Path) -> None:
 
 
 def _target(config: Path, progress: ProgressReport) -> InstallTarget:
+    os.umask(0o022)  # the service runs as another user
     return InstallTarget(
         config,
         Unit(UNIT),

@@ -49,12 +49,9 @@ Unit = list[tuple[Cell, ...]]
 class Format:
     """One pattern of one country, for texts of one shape.
 
-    Attributes:
-        table: A country code, or `us.ca` for a part of a country.
-        shape: D for each digit of the text and L for each letter.
-        size: Number of texts of this length that match the pattern.
-        gaps: Numbers of characters before each gap of the displayed plate.
-        limits: Start and end of each part that the shape does not decide, and its allowed strings.
+    `table` is a country code or `us.ca`; `shape` has D for each digit, L for each letter. `size` is
+    the number of matching texts of this length. `gaps` are numbers of characters before a gap,
+    `limits` the start and end of parts that the shape does not decide, and their allowed strings.
     """
 
     table: str

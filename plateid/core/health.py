@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -81,3 +82,4 @@ class DeviceHealth:
     outages: Mapping[str, int] = field(default_factory=dict)
     snapshots: SnapshotHealth = SnapshotHealth()
     broker_failure: str | None = None
+    trial: Mapping[str, Any] | None = None

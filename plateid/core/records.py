@@ -50,12 +50,9 @@ class LazyImage(Protocol):
 class Frame:
     """One frame of one camera.
 
-    Attributes:
-        camera: The camera's name, or the path of a file.
-        sequence: Index of the frame among those that the source decoded; gaps are dropped frames.
-        captured_at: Aware UTC: the time of decoding, or the start of the file and `media_time_s`.
-        media_time_s: Position in the file in seconds; None on a live source.
-        clock_step: How far the system clock was set forward since the start; zero for a file.
+    `camera` may be the path of a file. Gaps of `sequence` are dropped frames. `captured_at` (aware
+    UTC) is the time of decoding, or the start of the file and `media_time_s`, which is None on a
+    live source. `clock_step` is how far the system clock was set forward since the start.
     """
 
     camera: str
@@ -103,11 +100,9 @@ class Detection:
 class PlateRead:
     """The reader's output for one crop.
 
-    Attributes:
-        probabilities: Shape (positions, 1 + len(CHARSET)); rows sum to 1, column 0 is the blank.
-        sharpness: Of the crop, 0 to 1; see `core.geometry.sharpness`.
-        height: Height of the plate's box in pixels, without the bundle's margins.
-        margins: Space left and right of the text, in widths of the crop; 0 if it is unknown.
+    `probabilities` has the shape (positions, 1 + len(CHARSET)); rows sum to 1, column 0 is the
+    blank. `height` is in pixels, without the bundle's margins; `margins` is the space left and
+    right of the text in widths of the crop, 0 if it is unknown.
     """
 
     probabilities: NDArray[np.float32]

@@ -78,10 +78,8 @@ def ctc_positions(probabilities: NDArray[np.float32]) -> Positions:
 
     The row of a character is the step of its run with the highest probability. A run of blanks
     gives a row when a character has at least `MIN_HIDDEN` in one of its steps; the characters of
-    the adjacent runs do not count there, because they may only be wider than their runs.
-
-    Args:
-        probabilities: Shape (T, 1 + len(CHARSET)); column 0 is the blank.
+    the adjacent runs do not count there, because they may only be wider than their runs. The shape
+    of `probabilities` is (T, 1 + len(CHARSET)); column 0 is the blank.
     """
     best = _best_path(probabilities)
     steps = np.arange(len(best))

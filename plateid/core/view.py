@@ -38,12 +38,9 @@ growth gave each of 23 rendered vehicles the right way, after 0.3 s in the media
 class View:
     """One camera's view.
 
-    Attributes:
-        roi: Region of interest for plate centres; empty: the whole image.
-        min_plate_height: Minimum height of a plate, in pixels of the full image.
-        line: A vehicle that crosses it from left to right, seen from its first point, goes in.
-        approaching: Direction of approaching vehicles; used without `line`.
-        zoom: Whether the detector gets only `search_area`.
+    `roi` holds plate centres; empty: the whole image. A vehicle that crosses `line` from left to
+    right, seen from its first point, goes in; `approaching` counts without `line`. With `zoom`, the
+    detector gets only `search_area`.
     """
 
     roi: Polygon = ()

@@ -38,13 +38,10 @@ class PipelineSettings:
 class EventBuilder:
     """Builds the events of all cameras, with what the pipelines do not know.
 
-    Attributes:
-        next_seq: Returns the sequence number of the next event.
-        clock_synced: Returns whether the system clock is synchronised; None: unknown.
-        take_snapshot: Stores the snapshot of an event and returns where it is, if there is one. The
-            frame is None when an earlier event of the pass had the best one. It must not be kept,
-            because it holds a buffer of the decoder.
-        keep_crops: Takes the last event of a pass with the pass's small and blurred crops.
+    `clock_synced` and `position` return None for unknown. `take_snapshot` stores the snapshot of an
+    event; the frame is None if an earlier event of the pass had the best one, and must not be kept,
+    because it holds a buffer of the decoder. `keep_crops` takes the last event of a pass with its
+    small and blurred crops.
     """
 
     device: str

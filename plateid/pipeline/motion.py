@@ -23,17 +23,12 @@ class MotionGate:
 
     Slow changes add up, because a frame that does not pass is not the next reference.
 
-    Attributes:
-        still: Whether nothing has moved since the last frame that passed; False when this frame
-            passed without a comparison.
+    `still` says that nothing has moved since the last frame that passed; it is False if this one
+    passed without a comparison.
     """
 
     def __init__(self, shown: NDArray[np.bool_] | None = None) -> None:
-        """Starts without a reference.
-
-        Args:
-            shown: Where motion counts, shape (90, 160); None: everywhere.
-        """
+        """Motion counts in `shown`, shape (90, 160); None: everywhere."""
         self._shown = True if shown is None else shown
         self._reference: Grey | None = None
         self._busy = 0

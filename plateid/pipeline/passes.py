@@ -75,21 +75,11 @@ class FarCrops:
 class Pass:
     """One vehicle's pass.
 
-    Attributes:
-        first_seen, last_seen: Times of the first and the last detection, by `Frame.time`.
-        clock_step: `Frame.clock_step` at the last detection.
-        box: The plate's box in the best frame so far: large and sharp.
-        path: Where the plate was; the steps grow with time, so that the path stays short.
-        published: The last published reading; None before `plate_seen`.
-        texts: The texts that were read while the plate was stationary.
-        is_read_whole: Whether the plate was read far from the border.
-        read_height: Greatest height of the boxes that were read, in pixels.
-        is_restored: Whether the pass comes from an event that was published before a restart.
-        is_over: Whether its `plate_left` was published before the restart, though the vehicle
-            may still be there.
-        direction: The direction that was published before the restart.
-        expected_way: The way that the vehicle will probably have; None if it is not clear.
-        clock_synced: Whether the clock was synchronised at `first_seen`; None: unknown.
+    `box` is that of the best frame so far: large and sharp. The steps of `path` grow with time.
+    `published` is the last published reading, `texts` were read while the plate was stationary.
+    `is_restored` means that it comes from an event before a restart; `is_over` that its
+    `plate_left` was published then, and `direction` was published then as well. `expected_way` is
+    None if it is not clear, `clock_synced` if it is unknown at `first_seen`.
     """
 
     def __init__(self, box: Box, now: datetime, *, clock_synced: bool | None = None) -> None:

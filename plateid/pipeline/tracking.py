@@ -81,10 +81,8 @@ class Tracker:
     ) -> list[Track]:
         """Matches the detections of a frame, and returns the tracks that are in the frame.
 
-        Args:
-            detections: Plates after NMS; scores below LOW_SCORE are ignored.
-            now: `captured_at` of the frame, not earlier than in the last call.
-            still: Whether the image is unchanged since the last call: undetected tracks stay.
+        Scores below LOW_SCORE are ignored. `now` is the time of the frame, not earlier than in the
+        last call. If the image is `still` as in that, undetected tracks stay.
         """
         before, self._updated_at = self._updated_at, now
         self._end_lost(now, max(self._lost_s, MAX_FRAME_GAP_S))

@@ -70,6 +70,7 @@ class HealthReporter:
             "uptime_s": round(time.monotonic() - self._started),
             "version": __version__,
             "bundle": self._bundle,
+            "trial": device.trial,
             "cameras": {
                 name: asdict(camera)
                 | {

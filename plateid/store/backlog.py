@@ -34,11 +34,9 @@ class Backlog:
     While the store fails, both stay in memory, from which the outputs get the events. Later the
     store gets them in order. May be used from any thread.
 
-    Attributes:
-        failure: Why the store fails; None if it works. Events that are not on disk are sent only
-            while the store fails.
-        dropped: Number of events that an output did not get because the memory was full.
-        notify: Called, never twice at a time, for events to send and when `failure` changes.
+    While `failure` says why the store fails, events that are not on disk are sent. `dropped` counts
+    events that an output did not get because the memory was full. `notify` is called, never twice
+    at a time, for events to send and when `failure` changes.
     """
 
     def __init__(self, store: EventStore, *, capacity: int = CAPACITY) -> None:

@@ -71,17 +71,11 @@ class Share:
 class ReportCard:
     """The report card of a camera in a period.
 
-    Attributes:
-        passes, unpublished: Passes with an event, and those without one though a plate was read.
-        confirmable: Passes whose plate and image are kept.
-        right, wrong, unknown: Confirmed passes of the sample; a person cannot read the unknown.
-        measured_until: RFC 3339 time up to which the two shares describe the passes. Later passes
-            wait for your confirmation.
-        to_confirm: Ids of the events of the sample that wait for confirmation, in their order.
-        published: Share of the published plates that is right.
-        hit_rate: Share of all passes, published or not, whose published plate is right.
-        hours: Passes with and without an event, by local hour of the day.
-        confusions: Published characters, the true ones and their number, by all labels.
+    `unpublished` passes have no event though a plate was read; `confirmable` ones have a plate and
+    an image. `right`, `wrong` and `unknown`, which a person cannot read, are of the sample;
+    `to_confirm` are the ids of its other events, in order. `published` is the share of published
+    plates that is right, `hit_rate` that of all passes; passes after `measured_until` (RFC 3339)
+    wait for your confirmation. `hours` counts passes with and without an event by local hour.
     """
 
     period: Period

@@ -39,12 +39,9 @@ class QueryError(PlateidError):
 class Query:
     """The filters of a search; an empty or None filter is off.
 
-    Attributes:
-        plate: A plate, or a pattern with `*` (any text) and `?` (any character).
-        fuzzy: Whether to find similar plates, too: at most one edit away.
-        since, until: First and last `first_seen` (aware).
-        min_confidence, max_confidence: Limits (0-1), included.
-        after: Cursor of the last row of the previous page, which has up to `limit` rows.
+    `plate` may be a pattern with `*` (any text) and `?` (any character); `fuzzy` finds plates one
+    edit away, too. `since` and `until` limit `first_seen` (aware), included like the confidences.
+    `after` is the cursor of the previous page's last row.
     """
 
     plate: str = ""

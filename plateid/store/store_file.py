@@ -57,16 +57,12 @@ class StoreFile:
         """Opens or creates the store.
 
         Raises StoreError if the file or its folder cannot be used, and ConfigError if the file is
-        not a store. The service starts without its file if the disk fails.
+        not a store. `outputs` are the names of the outputs beside MQTT; others forget their
+        undelivered events; with None they stay as they are. `busy_s` is the longest wait of each
+        call for another process that writes.
 
-        Args:
-            path: The file; its folder is created.
-            outputs: Names of the outputs beside MQTT; others forget their undelivered events.
-                None: the outputs stay as they are.
-            service: Whether this is the service, which starts an epoch of sequence numbers, opens
-                the file again after a failure of the disk, and replaces a corrupt file by a new one
-                that has all rows that can be read.
-            busy_s: Longest wait of each call for another process that writes, seconds.
+        The `service` starts an epoch of sequence numbers, also without its file if the disk fails,
+        opens it again later, and replaces a corrupt file by a new one with all readable rows.
         """
         self.path = path
         self.instance = ""

@@ -9,7 +9,7 @@ live, streams                       newest frames and events, their streams
 setup_pages                         first steps: cameras, expected countries, broker
 camera_pages                        the page "Live"; image quality and drawing of a camera
 event_pages, pass_rows              search, events and their images; rows of passes
-review_pages                        labels; how well a camera reads
+review_pages, model_pages           labels; how well a camera reads; bundles
 list_pages, inside_pages            the list file; the vehicles inside
 json_api                            the same data for programs
 """

@@ -32,11 +32,9 @@ MAX_SESSIONS = 128
 class LoginSession:
     """The session of one browser, or of all requests with a token.
 
-    Attributes:
-        scopes: Scopes of a token; None: those of the role.
-        since, until: Time of the login, seconds since the epoch; its end on the monotonic clock.
-        csrf: The token that each form of this session must send.
-        password_hash: Hash of the password of the login; a new password ends the session.
+    `user` is a name, or the role whose password users share; a token is a viewer with `scopes`.
+    `since` is in seconds since the epoch, `until` on the monotonic clock. Each form sends `csrf`.
+    Another `password_hash` of the account ends the session.
     """
 
     role: Role
@@ -62,10 +60,8 @@ class LoginSession:
 class Access:
     """Decides which requests have access. Thread-safe.
 
-    Attributes:
-        file: The credentials file; a changed one is valid at once.
-        queue: Runs `log_in` for the pages.
-        code: The set-up code, with which a user sets the first password; empty: there is none.
+    Each decision checks `file`, so that a new password is valid at once. `queue` runs `log_in` for
+    the pages. With the set-up `code`, if there is one, a user sets the first password.
     """
 
     def __init__(self, file: Path, *, needs_password: bool) -> None:

@@ -48,11 +48,7 @@ def listen(host: str, port: int, proxy: object = None) -> socket.socket:
 
 
 class _Listener(socket.socket):
-    """A listening socket that keeps at most `MAX_OPEN` connections open.
-
-    Attributes:
-        exempt: Networks without the limit `MAX_OPEN_OF_ADDRESS`.
-    """
+    """A listening socket of `MAX_OPEN` connections; `exempt` ones have no limit of an address."""
 
     exempt: Collection[str] = ()
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import hmac
+import io
 from collections import Counter
+from typing import BinaryIO
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from starlette.datastructures import MutableHeaders
@@ -152,31 +154,39 @@ async def read_form(request: Request, limit_bytes: int = MAX_BODY_BYTES) -> dict
     return dict(pairs)
 
 
-async def read_body(request: Request, kind: str, limit_bytes: int = MAX_BODY_BYTES) -> bytes:
-    """Returns a body of this content type; raises HTTPException as `read_form` does."""
+async def read_body(
+    request: Request,
+    kind: str,
+    limit_bytes: int = MAX_BODY_BYTES,
+    *,
+    file: BinaryIO | None = None,
+    timeout_s: float = BODY_TIMEOUT_S,
+) -> bytes:
+    """Returns a body of this content type, or writes it to a file; raises as `read_form` does."""
+    body = io.BytesIO()
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != kind:
         raise HTTPException(415, f"content type must be {kind}")
     try:
-        return await _read_body(request, limit_bytes)
+        async with asyncio.timeout(timeout_s):
+            await _receive(request, file or body, limit_bytes)
+        return body.getvalue()
     except TimeoutError as error:
-        raise HTTPException(408, "the form arrived too slowly") from error
+        raise HTTPException(408, "the body arrived too slowly") from error
     except ClientDisconnect as error:
-        raise HTTPException(400, "the form is incomplete") from error
+        raise HTTPException(400, "the body is incomplete") from error
 
 
-async def _read_body(request: Request, limit_bytes: int) -> bytes:
-    """Returns the body; skips a long one, since a client that still sends reads no answer."""
-    body, size = bytearray(), 0
-    async with asyncio.timeout(BODY_TIMEOUT_S):
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size <= limit_bytes:
-                body += chunk
-            elif size > MAX_SKIPPED_BYTES:
-                break
+async def _receive(request: Request, file: BinaryIO, limit_bytes: int) -> None:
+    """Writes the body; skips a long one, since a client that still sends reads no answer."""
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size <= limit_bytes:
+            file.write(chunk)
+        elif size > limit_bytes + MAX_SKIPPED_BYTES:
+            break
     if size > limit_bytes:
-        raise HTTPException(413, f"a form has up to {limit_bytes} bytes")
-    return bytes(body)
+        raise HTTPException(413, f"the body has up to {limit_bytes} bytes")
 
 
 async def read_change(request: Request, limit_bytes: int = MAX_BODY_BYTES) -> dict[str, str]:

@@ -15,7 +15,7 @@ from starlette.types import Receive, Send
 from starlette.types import Scope as ASGIScope
 
 from plateid.config.root import Config
-from plateid.errors import PlateidError
+from plateid.errors import BundleError, PlateidError
 from plateid.store.history import History
 from plateid.store.search_query import QueryError
 from plateid.web import (
@@ -26,6 +26,7 @@ from plateid.web import (
     json_api,
     list_pages,
     login_pages,
+    model_pages,
     people_pages,
     review_pages,
     setup_pages,
@@ -95,6 +96,8 @@ ROUTES = [
     Route("/inside", inside_pages.show),
     Route("/inside", inside_pages.change, "write_lists", methods=["POST"]),
     Route("/inside.csv", inside_pages.as_csv),
+    Route("/models", model_pages.show),
+    Route("/models", model_pages.roll_back, methods=["POST"]),
     Route("/people", people_pages.show, "admin"),
     Route("/people", people_pages.change, "admin", methods=["POST"]),
     Route("/people/changes", people_pages.changes, "admin"),
@@ -121,6 +124,8 @@ ROUTES = [
         "write_lists",
         methods=["POST", "PATCH", "DELETE"],
     ),
+    Route("/api/v1/models", model_pages.show, "install_models"),
+    Route("/api/v1/models", model_pages.upload, "install_models", methods=["POST"]),
     Route("/api/v1/labels.zip", review_pages.export, "read_images"),
     Route("/api/v1/occupancy", inside_pages.as_json),
     Mount("/static", StaticFiles(directory=FOLDER / "static")),
@@ -155,6 +160,7 @@ def _application(site: Site) -> Starlette:
     handlers: dict[Any, Any] = {
         HTTPException: error_pages.on_http_error,
         QueryError: error_pages.on_query_error,
+        BundleError: error_pages.on_query_error,
         PlateidError: error_pages.on_failure,
     }
     app = Starlette(

@@ -20,12 +20,14 @@ from plateid.web.live import Live
 if TYPE_CHECKING:
     import uvicorn
 
+    from plateid.bundles.trial import BundleTrial
     from plateid.web.site import Hooks
 
 MAX_CONNECTIONS = 100
 """Maximum number of connections that get a page; further ones get status 503."""
 STOP_S = 0.5
 """Longest time that a stop waits for the server's thread, seconds."""
+Report = Callable[[], Mapping[str, Any]]
 log = structlog.get_logger()
 
 
@@ -35,7 +37,7 @@ class WebServer:
     def __init__(
         self,
         config: Config,
-        report: Callable[[], Mapping[str, Any]],
+        report: Report,
         *,
         file: Path | None = None,
         hooks: "Hooks",
@@ -49,6 +51,7 @@ class WebServer:
         self._outage = Outage("web UI", Backoff())
         self._running: tuple[uvicorn.Server, threading.Thread] | None = None
         self._certificate = Certificate(config.web)
+        self._bundles: BundleTrial | None = None
         self._site: Any = None
 
     @property
@@ -69,16 +72,17 @@ class WebServer:
         if self._config.web.enabled:
             self._live.publish(event)
 
-    def attach(self, config: Config, report: Callable[[], Mapping[str, Any]]) -> None:
+    def attach(self, config: Config, report: Report, bundles: "BundleTrial | None" = None) -> None:
         """Serves another configuration; users stay logged in if `[web]` and `[store]` stay."""
         if (config.web, config.store) != (self._config.web, self._config.store):
             self.stop()
             self._certificate = Certificate(config.web)
         self._live.closing = True
         self._live = Live(config.web, [camera.name for camera in config.camera])
-        self._config, self._report = config, report
+        self._config, self._report, self._bundles = config, report, bundles
         if self._site is not None:
             self._site.config, self._site.live, self._site.report = config, self._live, report
+            self._site.bundles = bundles
 
     def use(self, config: Config) -> None:
         """Takes over a changed configuration."""
@@ -122,6 +126,7 @@ class WebServer:
             hooks=self._hooks,
             code=self._code,
         )
+        self._site.bundles = self._bundles
         server, web = uvicorn.Server(self._settings(app)), self._config.web
         serving = _serve(server, listen(str(web.host), web.port, web.proxy))
         thread = threading.Thread(target=asyncio.run, args=(serving,), name="web", daemon=True)

@@ -1,11 +1,12 @@
 """What all pages share: the state of the site, templates, and the device's state."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 from starlette.exceptions import HTTPException
@@ -24,6 +25,9 @@ from plateid.store.list_file import ListUndo
 from plateid.web.access import Access
 from plateid.web.live import RECENT, Live
 
+if TYPE_CHECKING:
+    from plateid.bundles.trial import BundleTrial
+
 FOLDER = Path(__file__).parent
 CLOCK_TEXT = {True: "Synchronised", False: "Not synchronised", None: "Unknown"}
 """Text of the clock state, by `clock_synced`."""
@@ -35,12 +39,9 @@ IN_TRANSIT_S = 30.0
 class Hooks:
     """What the web UI asks of the rest of plateid.
 
-    Attributes:
-        reload: Requests that the service applies its changed configuration file.
-        restart: Requests that a new service with the changed file takes its place.
-        test_camera: Returns the image (JPEG) and the format of a camera; raises SourceError.
-        test_broker: Returns whether Home Assistant uses the broker; raises BrokerError.
-        find_cameras: Returns name and host of cameras; of USB cameras, device and no host.
+    The service, or a new one, uses its changed file. `test_camera` returns an image (JPEG) and the
+    format or raises SourceError; `test_broker` whether Home Assistant uses it, or BrokerError.
+    `find_cameras` returns name and host: of a USB camera the device, and an empty one.
     """
 
     reload: Callable[[], None]
@@ -54,11 +55,9 @@ class Hooks:
 class Site:
     """The state that pages read and change.
 
-    Attributes:
-        config: The present configuration; a reload replaces it as a whole.
-        file: The configuration file; None if there is none to write to.
-        refused: Time of the last logged refusal, by kind and client network.
-        changing: Held while a request reads, changes and writes a file.
+    A reload replaces `config` as a whole. `file` is None if there is none to write to, `bundles` if
+    no service runs. `refused` has the time of the last logged refusal, by kind and client network.
+    `changing` is held while a file is changed, `uploading` while an archive is received and tested.
     """
 
     config: Config
@@ -71,6 +70,8 @@ class Site:
     undo: ListUndo = field(default_factory=ListUndo)
     refused: dict[tuple[str, str], float] = field(default_factory=dict)
     changing: threading.Lock = field(default_factory=threading.Lock)
+    bundles: "BundleTrial | None" = None
+    uploading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def is_new(self) -> bool:

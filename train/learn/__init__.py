@@ -14,6 +14,6 @@
 - reads: what a network reads, and how probable it finds the labels
 - candidates: networks on the line between old and new weights
 - proof: the paired test, and the gate
-- new_bundle: writes the bundle
+- new_bundle, install: the bundle, and its way to devices
 - learning_report: `report.html` and `report.json`
 """

@@ -6,8 +6,10 @@ import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from plateid.files import read_text
@@ -22,10 +24,10 @@ DOWNLOADED = "devices"
 """Name of the folder of downloaded labels. A resumed run does not download them again."""
 LABELS_PATH = "/api/v1/labels.zip"
 """Where a device serves its labels."""
-TIMEOUT_S = 30.0
-"""Longest wait for a device, seconds."""
-ANSWERS = {401: "wrong token", 403: "the token may not read labels", 404: "is not plateid"}
-"""What an HTTP status means here."""
+TIMEOUT_S = 120.0
+"""Longest wait for a device, which may test a bundle meanwhile, seconds."""
+ANSWERS = {401: "wrong token", 404: "is not plateid"}
+"""What an HTTP status means here; a device explains others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +91,13 @@ def _folders(sources: Sources, work: Path) -> Iterator[Path]:
     for number, url in enumerate(sources.devices):
         packed = work / DOWNLOADED / f"{number}.zip"
         if not packed.is_file():
-            _download(url, _token(sources.token_file), packed)
+            packed.parent.mkdir(exist_ok=True)
+            unfinished = packed.with_suffix(".part")
+            with asked(sources, url, LABELS_PATH) as answer, unfinished.open("wb") as file:
+                shutil.copyfileobj(answer, file)
+            if not zipfile.is_zipfile(unfinished):
+                raise TrainError(f"--device {url}: its answer is not a ZIP file; is it plateid?")
+            unfinished.replace(packed)
         yield _unpacked(packed, work / f"device-{number}")
 
 
@@ -102,27 +110,23 @@ def _token(file: Path | None) -> str:
         raise TrainError(f"--token-file {file}: {getattr(error, 'strerror', error)}") from error
 
 
-def _download(url: str, token: str, out: Path) -> None:
-    """Downloads the labels of a device; raises TrainError if it is unreachable or refuses."""
+@contextmanager
+def asked(
+    sources: Sources, url: str, path: str, data: bytes | None = None, **headers: str
+) -> Iterator[BinaryIO]:
+    """Yields the answer of a device; raises TrainError if it is unreachable or refuses."""
     if urlsplit(url).scheme not in ("http", "https"):
         raise TrainError(f"--device {url}: must begin with http:// or https://")
-    asked = urllib.request.Request(url.rstrip("/") + LABELS_PATH)  # noqa: S310 - http only
-    asked.add_header("Authorization", f"Bearer {token}")
-    out.parent.mkdir(exist_ok=True)
-    unfinished = out.with_suffix(".part")
+    headers["Authorization"] = f"Bearer {_token(sources.token_file)}"
+    request = urllib.request.Request(url.rstrip("/") + path, data, headers)  # noqa: S310 - http only
     try:
-        with (
-            urllib.request.urlopen(asked, timeout=TIMEOUT_S) as answer,  # noqa: S310 - http only
-            unfinished.open("wb") as file,
-        ):
-            shutil.copyfileobj(answer, file)
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - http only
+            yield answer
     except urllib.error.HTTPError as error:
-        raise TrainError(f"--device {url}: {ANSWERS.get(error.code, error)}") from error
+        said = error.read().decode(errors="replace").removeprefix('{"error":"').removesuffix('"}')
+        raise TrainError(f"--device {url}: {ANSWERS.get(error.code, said or error)}") from error
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ValueError) as error:
         raise TrainError(f"--device {url}: {getattr(error, 'reason', error)}") from error
-    if not zipfile.is_zipfile(unfinished):
-        raise TrainError(f"--device {url}: its answer is not a ZIP file; is it plateid?")
-    unfinished.replace(out)
 
 
 def _unpacked(packed: Path, folder: Path) -> Path:

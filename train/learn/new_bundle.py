@@ -59,7 +59,12 @@ def write_bundle(
     changed["origin"] = before.reader.origin + _origin(run, results)
     with edit_bundle_toml(new) as content:
         content["name"] = name
+        content.pop("version", None)  # `pack` sets a newer one
         content["reader"].update(changed)
+        exact = results.proof.exact
+        own = {"plates": float(results.proof.count), "before": exact.before, "after": exact.after}
+        metrics = content.setdefault("metrics", {})
+        metrics.update({f"own_{key}": round(value, 4) for key, value in own.items()})
         set_hashes(content, new)
         for each in run.sources.names:
             licence = {"name": each, "licence": "yours", "used_for": "reader"}
