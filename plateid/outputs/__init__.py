@@ -6,5 +6,4 @@ mqtt_topics                              the topics of a device; its retained me
 discovery, homeassistant                 when and what Home Assistant learns; old topics
 webhook, logfile                         webhooks and log files
 output_thread                            delivers the outbox of a target
-self_pipe                                wakes a thread that waits for the network
 """

@@ -12,11 +12,16 @@ from plateid.backoff import Backoff
 from plateid.config.outputs import HomeAssistantConfig, MqttConfig
 from plateid.errors import BrokerError
 from plateid.outputs.discovery import DiscoveryPublisher
-from plateid.outputs.mqtt_connection import OFFLINE, ONLINE, MqttConnection, newest_protocol
+from plateid.outputs.mqtt_connection import (
+    OFFLINE,
+    ONLINE,
+    MqttConnection,
+    SelfPipe,
+    newest_protocol,
+)
 from plateid.outputs.mqtt_sender import MqttOutages, MqttSender
 from plateid.outputs.mqtt_topics import MqttDevice, RetainedMessages
 from plateid.outputs.output_thread import EventQueue
-from plateid.outputs.self_pipe import SelfPipe
 
 TICK_S = 1.0
 """Longest wait for the network, seconds. Keep-alive and refused events are checked this often."""

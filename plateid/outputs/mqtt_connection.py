@@ -1,10 +1,12 @@
-"""One connection to the MQTT broker, from CONNECT to its end."""
+"""One connection to the MQTT broker, from CONNECT to its end, and how to end its waits."""
 
 import re
 import select
 import socket
 import ssl
+import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +20,6 @@ from paho.mqtt.reasoncodes import ReasonCode
 from plateid.config.outputs import MqttConfig
 from plateid.errors import BrokerError, reason_of
 from plateid.outputs.mqtt_credentials import read_password, tls_context, tls_reason
-from plateid.outputs.self_pipe import SelfPipe
 
 KEEPALIVE_S = 30
 """Keep-alive interval of MQTT, seconds."""
@@ -35,6 +36,49 @@ ONLINE, OFFLINE = "online", "offline"
 log = structlog.get_logger()
 
 
+class SelfPipe:
+    """Ends another thread's wait, once or for good (the self-pipe trick)."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._reader, self._writer = socket.socketpair()
+        self._reader.settimeout(0)
+        self._writer.settimeout(0)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stop.is_set()
+
+    def wake(self) -> None:
+        """Ends the present or the next wait."""
+        with suppress(OSError):  # full: the thread wakes up anyhow; closed: no thread waits
+            self._writer.send(b"\0")
+
+    def stop(self) -> None:
+        """Ends every wait from now on."""
+        self._stop.set()
+        self.wake()
+
+    def pause(self, seconds: float) -> None:
+        """Waits until `stop`, at most this long."""
+        self._stop.wait(seconds)
+
+    def fileno(self) -> int:
+        """Returns the descriptor that is readable after `wake`, for `select`."""
+        return self._reader.fileno()
+
+    def clear(self) -> None:
+        """Makes the next wait last again."""
+        with suppress(BlockingIOError):
+            self._reader.recv(4096)
+
+    def close(self) -> None:
+        """Closes the sockets."""
+        self._reader.close()
+        self._writer.close()
+
+
 class UnknownProtocolError(BrokerError):
     """The broker does not support this version of MQTT."""
 
@@ -48,11 +92,7 @@ class Ack:
 
 
 class MqttConnection:
-    """An established connection. All calls come from one thread.
-
-    The broker allows `window` messages without PUBACK, and messages of `max_packet_bytes`, header
-    included.
-    """
+    """An established connection, for one thread; `window` bounds messages without PUBACK."""
 
     def __init__(
         self,

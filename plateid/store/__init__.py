@@ -9,7 +9,7 @@ outbox, backlog                          unacknowledged events; events while the
 privacy, redaction                       what is kept of a plate; applied to stored events
 retention, purge                         deletes old events; deletes events on demand
 history, search, search_query            reads and searches events, and writes them as a file
-snapshots, snapshot_files, event_images  images of events, their files, and plates in them
+snapshots, snapshot_files                images of events, their files, and plates in them
 side_file                                files beside the store; that of labels
 labels, label_export                     labels of users and what to label next; their data set
 self_labels                              labels that sure readings give to far crops

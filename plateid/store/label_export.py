@@ -17,8 +17,8 @@ import numpy as np
 from plateid.core.drawing import encode_jpeg
 from plateid.core.geometry import clipped, expanded
 from plateid.core.records import Box, Image
-from plateid.store.event_images import read_image, snapshot_file
 from plateid.store.labels import Label
+from plateid.store.snapshot_files import read_image, snapshot_file
 
 Files = Iterator[tuple[str, bytes]]
 """Names and contents of files."""

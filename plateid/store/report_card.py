@@ -16,11 +16,10 @@ from math import comb
 from typing import Any
 
 from plateid.core.records import rfc3339
-from plateid.store.event_images import snapshot_file
 from plateid.store.history import History
 from plateid.store.labels import Label, Labels
 from plateid.store.report_light import LightCard, SampledPass, measure_lights
-from plateid.store.snapshot_files import HIDDEN_JPG
+from plateid.store.snapshot_files import HIDDEN_JPG, snapshot_file
 from plateid.store.unpublished import HOUR, UnpublishedPasses
 
 SAMPLE = 60

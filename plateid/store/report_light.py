@@ -13,8 +13,8 @@ import numpy as np
 
 from plateid.core.plate_quality import CropQuality, crop_quality
 from plateid.core.records import Box
-from plateid.store.event_images import plate_box, read_image
 from plateid.store.labels import Label
+from plateid.store.snapshot_files import plate_box, read_image
 
 NIGHT = 70
 """Mean grey value (0-255) of a snapshot below which it is night."""

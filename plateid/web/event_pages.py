@@ -16,7 +16,6 @@ from plateid.core.lists import compact
 from plateid.core.records import Box, Image
 from plateid.core.wording import counted
 from plateid.errors import ConfigError
-from plateid.store.event_images import plate_box, read_image, snapshot_file
 from plateid.store.history import History, SlowQueryError
 from plateid.store.list_csv import rows_of as list_rows
 from plateid.store.list_file import read_text
@@ -31,6 +30,7 @@ from plateid.store.search import (
     neighbours,
 )
 from plateid.store.search_query import FIELDS, MAX_PATTERN, Query, QueryError, parse_query
+from plateid.store.snapshot_files import plate_box, read_image, snapshot_file
 from plateid.web.pass_rows import VEHICLE_PX, PassRow, rows_of, vehicle_box
 from plateid.web.site import Site, download, page, site_of
 

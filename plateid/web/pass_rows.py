@@ -7,10 +7,10 @@ from typing import Any
 
 from plateid.core.records import Box
 from plateid.errors import StoreError
-from plateid.store.event_images import snapshot_file
 from plateid.store.history import Correction, History
 from plateid.store.search import find
 from plateid.store.search_query import Query
+from plateid.store.snapshot_files import snapshot_file
 from plateid.web.live import RECENT
 from plateid.web.site import Site, local_time, templates
 

@@ -20,12 +20,12 @@ from plateid.core.lists import ListEntry
 from plateid.core.records import Box
 from plateid.core.text import normalise
 from plateid.errors import ConfigError
-from plateid.store.event_images import plate_box
 from plateid.store.label_export import EXPORT_FORMATS, training_files
 from plateid.store.labels import FIRST_TRAINING, VERDICTS, Label, Labels, LabelTask
 from plateid.store.list_file import read_entries
 from plateid.store.report_card import Period, ReportCard, make_report
 from plateid.store.self_labels import self_label_files
+from plateid.store.snapshot_files import plate_box
 from plateid.web.error_pages import log_change
 from plateid.web.event_pages import event_of, image_of
 from plateid.web.guard import read_change

@@ -16,9 +16,8 @@ from plateid.config.outputs import HomeAssistantConfig, MqttConfig
 from plateid.demo import DEMO_VIDEO
 from plateid.errors import BrokerError, SourceError
 from plateid.outputs.discovery import DiscoveryPublisher
-from plateid.outputs.mqtt_connection import MqttConnection
+from plateid.outputs.mqtt_connection import MqttConnection, SelfPipe
 from plateid.outputs.mqtt_topics import MqttDevice, RetainedMessages
-from plateid.outputs.self_pipe import SelfPipe
 from plateid.store.event_store import EventStore
 from tests.hostile.mutations import EXAMPLES, accepts, hostile, mutated, time_limit
 from tests.support.scripted_server import ScriptedServer
