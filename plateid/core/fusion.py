@@ -65,7 +65,7 @@ class Fusion:
         if not self._keep_blanks:
             positions = positions[positions.argmax(axis=1) != BLANK]
         weight = read_weight(read)
-        logs = np.log(_floored(positions, _floor(read.height))) * weight
+        logs = np.log(_floored(positions, read.height)) * weight
         absent_logs = np.log(_absent(positions)) * weight
         self._logs = self._merged(logs, positions, absent_logs, weight)
         self._absent_logs = self._absent_logs + absent_logs
@@ -143,13 +143,10 @@ def _cheapest_steps(substitution: list[list[float]], gap_a: list[float], gap_b: 
     return row[-1][1]
 
 
-def _floor(height: float) -> float:
-    """Returns the share of a read's probability to spread evenly, by the height of its plate."""
+def _floored(probabilities: Positions, height: float) -> Logs:
+    """Spreads a share of a read's probability evenly, by the height of its plate."""
     legible = (height - ILLEGIBLE_HEIGHT) / (LEGIBLE_HEIGHT - ILLEGIBLE_HEIGHT)
-    return 1.0 - (1.0 - FLOOR) * min(max(legible, 0.1), 1.0)
-
-
-def _floored(probabilities: Positions, floor: float) -> Logs:
+    floor = 1.0 - (1.0 - FLOOR) * min(max(legible, 0.1), 1.0)
     floored: Logs = probabilities.astype(np.float64)
     floored *= 1 - floor
     floored += floor / floored.shape[1]

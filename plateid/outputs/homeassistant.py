@@ -161,11 +161,6 @@ def _presence(device: MqttDevice, name: str) -> Component:
 
 
 def _complete(device: MqttDevice, unique_id: str, part: Component) -> Component:
-    """Returns an entity with its ids."""
-    entity_id = f"{part['p']}.{_slug(device.device, part['name'])}"
-    return part | {"unique_id": unique_id, "default_entity_id": entity_id}
-
-
-def _slug(*words: str) -> str:
-    """Returns a text such as `gate_drive_last_plate`."""
-    return re.sub(r"[^a-z0-9]+", "_", " ".join(words).lower()).strip("_")
+    """Returns an entity with its ids, such as `sensor.gate_drive_last_plate`."""
+    name = re.sub(r"[^a-z0-9]+", "_", f"{device.device} {part['name']}".lower()).strip("_")
+    return part | {"unique_id": unique_id, "default_entity_id": f"{part['p']}.{name}"}

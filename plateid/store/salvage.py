@@ -50,11 +50,6 @@ class Found:
     outputs: set[str] = field(default_factory=set)
     small: list[tuple[str, Row]] = field(default_factory=list)
 
-    def add_events(self, page: int, positions: Iterable[int]) -> None:
-        """Adds the events of a page; only copying reads all their columns."""
-        for position in positions:
-            self.events[position] = (*self.events.get(position, ()), page)
-
     def add(self, rowid: int, row: Row) -> bool:
         """Recognises a row by the types of its columns; returns False for any other row."""
         match row:
@@ -171,7 +166,8 @@ def _scan(pages: Pages, until: float) -> Found:
     for number, page in pages.newest_first():
         for rowid, row in pages.rows(page, 100 if number == 1 else 0):
             if len(row) == EVENT_COLUMNS:  # the other rows of the page are events, too
-                found.add_events(number, pages.row_ids(page))
+                for position in pages.row_ids(page):
+                    found.events[position] = (*found.events.get(position, ()), number)
                 break
             if not found.add(rowid, row) and page[0] != TABLE_LEAF:  # another index
                 break
