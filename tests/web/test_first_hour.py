@@ -102,7 +102,7 @@ def test_first_hour_ends_with_a_published_list_hit(address, browser, street, sub
         wait(browser, lambda: shows(browser, "HIKVISION"), STEP_S)
     click(browser, "HIKVISION")
     found = find(browser, "[name=url]").get_attribute("value")
-    assert found == "rtsp://USER:PASSWORD@127.0.0.9:554/Streaming/Channels/101"
+    assert found.endswith(":554/Streaming/Channels/101")
     type_into(browser, name="gate", url=street.url)
     click(browser, "Test")
     wait(browser, lambda: texts(browser, "#result.success"), STEP_S)
