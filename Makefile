@@ -9,7 +9,7 @@ DEBIAN := mosquitto mosquitto-clients gpsd ffmpeg python3-gi python3-fusepy gir1
   fonts-roboto-unhinted fonts-liberation fonts-liberation-sans-narrow fonts-droid-fallback \
   fonts-b612 fonts-dosis fonts-motoya-l-maruberi fonts-paratype fonts-play fonts-quicksand \
   fonts-adf-universalis fonts-tuffy gcc libc6-dev systemd-container chromium chromium-driver \
-  mmdebstrap shellcheck nftables grub-common openssh-client python3-venv faketime
+  mmdebstrap shellcheck nftables iproute2 grub-common openssh-client python3-venv faketime
 # Packages that firmware/build and the QEMU tests need in addition.
 QEMU := qemu-user-binfmt arch-test systemd-repart rauc squashfs-tools mtools dosfstools zstd fdisk openssl \
   grub-efi-amd64-bin qemu-system-x86 qemu-system-arm ovmf qemu-efi-aarch64 \

@@ -1,12 +1,13 @@
 """Tests cameras and brokers for the web UI and the command line."""
 
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from typing import Any
+from urllib.parse import unquote
 
 from plateid.capture.stream import probe
 from plateid.config.cameras import CameraConfig
 from plateid.core.drawing import encode_jpeg
-from plateid.errors import printable
+from plateid.errors import SourceError, printable
 from plateid.outputs.mqtt import find_home_assistant
 from plateid.service.supervisor import Supervisor
 from plateid.web.site import Hooks
@@ -25,22 +26,45 @@ CAMERAS = "dn:NetworkVideoTransmitter"
 
 def hooks_of(service: Supervisor) -> Hooks:
     """Returns what the web UI needs of a service and of this device."""
-    return Hooks(service.reload, service.restart, camera_image, find_home_assistant, find_cameras)
+    tests = (camera_image, find_home_assistant, find_cameras, stream_address)
+    return Hooks(service.reload, service.restart, *tests)
 
 
 def find_cameras() -> list[tuple[str, str]]:
-    """Returns name and host of the ONVIF cameras in the network, and of USB cameras without host.
+    """Returns name and service of the ONVIF cameras in the network, and USB cameras without one.
 
     Uses WS-Discovery as the ONVIF Core Specification demands (7.3).
     """
     from onveef.wsdiscovery import discover  # noqa: PLC0415 - slow to load
 
-    found = {
-        urlsplit(device.address).hostname or device.address: device.name or device.hardware
-        for device in discover(timeout_s=DISCOVERY_S, types=CAMERAS)
-    }
-    named = [(printable(unquote(name)).replace("_", " "), host) for host, name in found.items()]
+    devices = discover(timeout_s=DISCOVERY_S, types=CAMERAS)
+    found = {each.address: unquote(each.name or each.hardware) for each in devices}
+    named = [(printable(name).replace("_", " "), address) for address, name in found.items()]
     return sorted(named) + [(str(device), "") for device in sorted(Path("/dev").glob("video*"))]
+
+
+def stream_address(service: str, user: str, password: str) -> str:
+    """Returns the address of the widest stream of an ONVIF camera, with its login.
+
+    The password is sent hashed only. Raises SourceError with the reason if there is none.
+    """
+    from httpx import InvalidURL  # noqa: PLC0415 - slow to load
+    from onveef import OnvifAuthError, OnvifClient, OnvifError  # noqa: PLC0415 - slow to load
+
+    login: dict[str, Any] = {"username": user, "password": password, "http_auth": "digest"}
+    try:
+        with OnvifClient(service, **login, timeout_s=IMAGE_S / 2) as camera:
+            camera.discover_services()  # raises if nothing answers; later, the reason would be lost
+            profiles = camera.get_profiles() or [{"token": ""}]
+            best = max(profiles, key=lambda p: int(p.get("video_encoder", {}).get("width") or 0))
+            address = camera.get_stream_uri(profile_token=best["token"], with_credentials=True)
+    except OnvifAuthError as error:
+        raise SourceError(service, "refuses this user name or password") from error
+    except (OnvifError, InvalidURL) as error:
+        raise SourceError(service, printable(str(error))) from error
+    if not address:
+        raise SourceError(service, "gives no address of a stream")
+    return address
 
 
 def camera_image(config: CameraConfig) -> tuple[bytes, str]:

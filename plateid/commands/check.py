@@ -18,13 +18,7 @@ from plateid.config.load import expected_formats, formats_of, load_config
 from plateid.config.outputs import WebhookConfig
 from plateid.config.root import Config
 from plateid.core.wording import counted
-from plateid.errors import (
-    OutputError,
-    ServiceError,
-    StoreError,
-    os_errors_as,
-    printable,
-)
+from plateid.errors import OutputError, ServiceError, StoreError, os_errors_as, printable
 from plateid.models.networks import Networks
 from plateid.outputs.mqtt import check_broker
 from plateid.outputs.webhook import Webhook

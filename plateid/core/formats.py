@@ -59,7 +59,7 @@ class Formats:
         """
         wanted = [ALIASES.get(name, name) for name in (n.strip().lower() for n in names) if name]
         regions = [r for name in wanted for r in (EUROPEAN_UNION if name == "eu" else [name])]
-        if unknown := sorted(set(regions) - self._names):
+        if unknown := sorted(set(regions) - self.names):
             raise ConfigError(
                 key, f"unknown region {', '.join(unknown)}; known: {self._known(unknown)}"
             )
@@ -116,7 +116,7 @@ class Formats:
     def _known(self, unknown: list[str]) -> str:
         """Returns the names to list beside unknown ones: countries, or the parts of a country."""
         if all(name[:2] in self._tables and "-" in name for name in unknown):
-            parts = {name for name in self._names if name[:2] in {u[:2] for u in unknown}}
+            parts = {name for name in self.names if name[:2] in {u[:2] for u in unknown}}
             return " ".join(sorted(parts))
         return " ".join(["eu", *sorted(self._tables)])
 
@@ -147,7 +147,8 @@ class Formats:
         return frozenset(t for t in tables if not {t[:2], _region(t)}.isdisjoint(self.regions))
 
     @functools.cached_property
-    def _names(self) -> frozenset[str]:
+    def names(self) -> frozenset[str]:
+        """Names of all regions, less `eu` and aliases."""
         return frozenset(self._tables) | {_region(entry.table) for entry in self.entries}
 
     @functools.cached_property

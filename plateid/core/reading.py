@@ -5,15 +5,7 @@ from dataclasses import dataclass
 
 from plateid.core.formats import Formats, shipped_formats
 from plateid.core.fusion import Fusion
-from plateid.core.records import (
-    Box,
-    Candidate,
-    Detection,
-    LazyImage,
-    Plate,
-    PlateRead,
-    Region,
-)
+from plateid.core.records import Box, Candidate, Detection, LazyImage, Plate, PlateRead, Region
 from plateid.core.text import (
     Hypothesis,
     Positions,

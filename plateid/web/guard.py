@@ -20,8 +20,8 @@ MAX_BODY_BYTES = 1 << 17
 """Maximum size of a form, bytes. The drawing of a camera with the most masks has 100,000."""
 MAX_SKIPPED_BYTES = 1 << 23
 """Maximum size of a form that is received and refused; a longer one is cut off, bytes."""
-MAX_FIELDS = 50
-"""Maximum number of fields of a form."""
+MAX_FIELDS = 300
+"""Maximum number of fields of a form: that of the countries has about 200."""
 BODY_TIMEOUT_S = 10.0
 """Time-out for the body of a request, seconds."""
 MAX_SESSION_REQUESTS = 16

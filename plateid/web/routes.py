@@ -70,6 +70,7 @@ ROUTES = [
     Route("/setup/camera", setup_pages.camera_form, "admin"),  # an address may hold a password
     Route("/setup/camera", setup_pages.save_camera, methods=["POST"]),
     Route("/setup/camera/found", setup_pages.find_cameras, methods=["POST"]),
+    Route("/setup/camera/asked", setup_pages.ask_camera, methods=["POST"]),
     Route("/setup/camera/test", setup_pages.test_camera, methods=["POST"]),
     Route("/setup/regions", setup_pages.save_regions, methods=["POST"]),
     Route("/setup/broker", setup_pages.save_broker, methods=["POST"]),

@@ -12,12 +12,12 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from tomlkit import TOMLDocument
 
 from plateid.config import edit
 from plateid.config.cameras import CameraConfig, EventsConfig
-from plateid.config.load import expected_formats, load_config
+from plateid.config.load import expected_formats, load_config, load_formats
 from plateid.config.outputs import MqttConfig
 from plateid.config.problems import checked
 from plateid.config.root import Config
@@ -28,14 +28,7 @@ from plateid.store.list_file import ListFile, read_text, state_of
 from plateid.web.error_pages import log_change
 from plateid.web.guard import read_change
 from plateid.web.pass_rows import latest_passes
-from plateid.web.site import (
-    Site,
-    device_state,
-    newest_event,
-    page,
-    site_of,
-    writable_file,
-)
+from plateid.web.site import Site, device_state, newest_event, page, site_of, writable_file
 
 PASSWORD_FILE = "mqtt-password"  # noqa: S105 - the name of a file
 """File of the broker's password, beside the configuration."""
@@ -72,6 +65,8 @@ def start(
     site = site_of(request)
     after, latest, state = newest_event(site), latest_passes(site), device_state(site)
     mqtt = site.config.mqtt.model_dump(include={"host", "port", "tls", "username"})
+    events = site.config.events
+    regions = {*load_formats(events.formats).names, *events.regions} - {"eu"}
     return page(
         request,
         "start.html",
@@ -81,6 +76,7 @@ def start(
         state=state,
         online=sorted(name for name, works in state["cameras"].items() if works),
         writable=writable_file(site),
+        regions=["eu", *sorted(regions)],
         list_state=state_of(read_text(file)) if (file := site.config.lists.file) else "",
         result={"step": step, "problem": problem, "success": success},
         command=subscribe_command(site.config),
@@ -120,20 +116,35 @@ def _camera_form(request: Request, fields: Mapping[str, Any], problem: str = "")
 
 
 async def find_cameras(request: Request) -> Response:
-    """Answers with names and addresses of the cameras in the network and of USB cameras."""
+    """Answers with the cameras in the network and USB cameras: name, address, ONVIF service."""
     site, _ = site_of(request), await read_change(request)
     found = await run_in_threadpool(site.hooks.find_cameras)
-    return JSONResponse([{"name": name, "url": _address(name, host)} for name, host in found])
+    rows = ((name, _address(name, service), service) for name, service in found)
+    return JSONResponse([dict(zip(("name", "url", "service"), row, strict=True)) for row in rows])
 
 
-def _address(name: str, host: str) -> str:
-    if not host:
+def _address(name: str, service: str) -> str:
+    """Returns the address of a camera that was found, with the path of its maker."""
+    if not service:
         return name
-    words = set(re.findall(r"\w+", name.lower()))
-    makers = (
-        url for maker, url in MAKERS.items() if words & set(re.findall(r"\w+", maker.lower()))
-    )
-    return re.sub(r"192\.168\.1\.\d+", host, next(makers, OTHER_MAKER))
+    words = _words(name)
+    makers = (url for maker, url in MAKERS.items() if "://" in url and words & _words(maker))
+    host = re.sub(r"(:\d+)?(/.*)?$", "", service.partition("://")[2], count=1)
+    return re.sub(r"192\.168\.1\.\d+", lambda _: host, next(makers, OTHER_MAKER))
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.lower()))
+
+
+async def ask_camera(request: Request) -> Response:
+    """Answers with the address of the main stream that a camera gives after a login."""
+    site, form = site_of(request), await read_change(request)
+    login = (form.get(key, "") for key in ("service", "user", "password"))
+    try:
+        return PlainTextResponse(await run_in_threadpool(site.hooks.ask_camera, *login))
+    except SourceError as error:
+        return PlainTextResponse(str(error), 400)
 
 
 async def test_camera(request: Request) -> Response:
@@ -187,7 +198,7 @@ def _camera_of(site: Site, form: Mapping[str, str]) -> CameraConfig:
 async def save_regions(request: Request) -> Response:
     """Sets the expected countries."""
     site, form = site_of(request), await read_change(request)
-    regions = form.get("regions", "").replace(",", " ").lower().split()
+    regions = [key.removeprefix("region-") for key in form if key.startswith("region-")]
     try:
         expected_formats(EventsConfig(regions=tuple(regions), formats=site.config.events.formats))
         lines = await run_in_threadpool(
@@ -199,7 +210,7 @@ async def save_regions(request: Request) -> Response:
         return start(request, problem=str(error), step="regions")
     log_change(request, "regions changed", regions=regions, **lines)
     site.hooks.reload()
-    return RedirectResponse("/start", 303)
+    return RedirectResponse("/start#regions", 303)
 
 
 async def save_broker(request: Request) -> Response:

@@ -41,7 +41,8 @@ class Hooks:
 
     The service, or a new one, uses its changed file. `test_camera` returns an image (JPEG) and the
     format or raises SourceError; `test_broker` whether Home Assistant uses it, or BrokerError.
-    `find_cameras` returns name and host: of a USB camera the device, and an empty one.
+    `find_cameras` returns name and ONVIF service: of a USB camera the device, and an empty one.
+    `ask_camera` returns the stream of a service for a user and a password, or raises SourceError.
     """
 
     reload: Callable[[], None]
@@ -49,6 +50,7 @@ class Hooks:
     test_camera: Callable[[CameraConfig], tuple[bytes, str]]
     test_broker: Callable[[MqttConfig, HomeAssistantConfig], bool]
     find_cameras: Callable[[], list[tuple[str, str]]]
+    ask_camera: Callable[[str, str, str], str]
 
 
 @dataclass

@@ -1,13 +1,11 @@
 """`plateid run` without a configuration: the set-up in the web UI, and the service after it."""
 
 import contextlib
-import http.client
 import os
 import re
 import socket
 import subprocess
 import time
-from urllib.parse import urlencode
 
 import pytest
 
@@ -15,12 +13,13 @@ from plateid.config.load import load_config
 from tests.app.test_app import PLATEID
 from tests.support.broker import until
 from tests.support.videos import write_video
+from tests.support.web_client import WebClient
 
 PASSWORD = {"password": "correct horse", "repeated": "correct horse"}
 
 
-class FirstRun:
-    """`plateid run` in an empty folder, and a browser without scripts."""
+class FirstRun(WebClient):
+    """`plateid run` in an empty folder, and its client."""
 
     def __init__(self, folder, *options, **environment):
         self.log = folder / "log"
@@ -35,28 +34,12 @@ class FirstRun:
         until(lambda: "web UI: " in self.text or self.process.poll() is not None, 60)
         found = re.search(r"web UI: http://(\S+):(\d+)", self.text)
         assert found, self.text
-        self.host, self.port = found[1], int(found[2])
-        self.cookie = ""
+        super().__init__(int(found[2]))
+        self.host = found[1]
 
     @property
     def text(self):
         return self.log.read_text()
-
-    def request(self, path, form=None):
-        """Returns status and text; keeps the cookie of a login."""
-        connection = http.client.HTTPConnection("localhost", self.port, timeout=20)
-        kind = {"Content-Type": "application/x-www-form-urlencoded"} if form is not None else {}
-        with contextlib.closing(connection):
-            method = "GET" if form is None else "POST"
-            body = None if form is None else urlencode(form)
-            connection.request(method, path, body, kind | {"Cookie": self.cookie})
-            answer = connection.getresponse()
-            self.cookie = (answer.headers["Set-Cookie"] or self.cookie).split(";")[0]
-            return answer.status, answer.read().decode(errors="replace")
-
-    def post(self, path, page="/start", **form):
-        token = self.request(page)[1].split('name="csrf" value="')[1].split('"')[0]
-        return self.request(path, {"csrf": token} | form)
 
 
 @pytest.fixture
@@ -108,6 +91,7 @@ def test_next_port_is_used_and_the_taken_one_named(first_run):
 
 def test_other_address_demands_the_set_up_code(first_run):
     web = first_run("--setup-host", "0.0.0.0")  # noqa: S104 - what is tested
+    assert web.host == f"{socket.gethostname().split('.')[0]}.local"
     code = re.search(r"set-up code: (\w+)", web.text)[1]
     assert web.request("/start")[0] == 303
     assert "Set-up code" in web.request("/login")[1]
@@ -125,6 +109,6 @@ def test_service_without_its_file_in_etc_is_set_up_in_its_state_folder(first_run
     state.mkdir()
     missing = str(tmp_path / "etc/plateid.toml")
     web = first_run("--config", missing, STATE_DIRECTORY=str(state))
-    assert web.post("/setup/regions", regions="ro")[0] == 303
+    assert web.post("/setup/regions", **{"region-ro": "on"})[0] == 303
     assert load_config(state / "plateid.toml").events.regions == ("ro",)
     until(lambda: "event=started" in web.text, 60)

@@ -1,6 +1,7 @@
 """Builds the package, and Debian systems to install it in."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -30,15 +31,16 @@ def build_package(folder: Path, architecture: str) -> Path:
     return package
 
 
-def newer(package: Path) -> Path:
-    """Repacks the package with a higher version and another default configuration."""
+def older(package: Path) -> Path:
+    """Repacks the package as older ones were: with an example as the configuration."""
     root = package.with_suffix("")
     subprocess.run(["dpkg-deb", "--raw-extract", package, root], check=True)
     control = root / "DEBIAN/control"
-    control.write_text(control.read_text().replace("\nVersion: ", "\nVersion: 9:"))
-    with (root / "etc/plateid/plateid.toml").open("a") as file:
-        file.write("# of the newer version\n")
-    made = package.with_name("plateid_newer.deb")
+    control.write_text(re.sub(r"\nVersion: .*", "\nVersion: 0", control.read_text()))
+    (root / "DEBIAN/conffiles").write_text("/etc/plateid/plateid.toml\n")
+    (root / "etc/plateid").mkdir(parents=True)
+    (root / "usr/share/plateid/plateid.toml.example").rename(root / "etc/plateid/plateid.toml")
+    made = package.with_name("plateid_older.deb")
     build = ["dpkg-deb", "--root-owner-group", "-Znone", "--build", root, made]
     subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
     return made

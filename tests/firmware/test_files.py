@@ -30,18 +30,6 @@ def test_grub_accepts_its_scripts(name):
     run("grub-script-check", FIRMWARE / "grub" / name)
 
 
-def test_nftables_accepts_the_rules():
-    run(
-        "unshare",
-        "--map-root-user",
-        "--net",
-        "/usr/sbin/nft",
-        "--check",
-        "--file",
-        TREE / "etc/nftables.conf",
-    )
-
-
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
     """A root with systemd's units and ours, and empty files for the programs that ours start."""

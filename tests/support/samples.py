@@ -55,7 +55,7 @@ def _untested(*_: Any) -> Any:
     raise SourceError("camera or broker", "is not tested")
 
 
-NO_HOOKS = Hooks(lambda: None, lambda: None, _untested, _untested, list)
+NO_HOOKS = Hooks(lambda: None, lambda: None, _untested, _untested, list, _untested)
 """Hooks of a web UI without a service."""
 
 

@@ -17,7 +17,7 @@ from plateid.demo import DEMO_VIDEO
 from tests.support.broker import until
 from tests.support.rtsp import RtspServer
 from tests.web.browser import find, fits, screenshot, serious_issues, texts, wait
-from tests.web.onvif_camera import OnvifCamera
+from tests.web.onvif_camera import PASSWORD, USER, OnvifCamera
 
 STEP_S = 60
 """Longest wait for a step, seconds: the networks load slowly on a busy machine."""
@@ -97,13 +97,13 @@ def test_first_hour_ends_with_a_published_list_hit(address, browser, street, sub
     click(browser, "Set the password")
     wait(browser, lambda: shows(browser, "The web UI has a password"), STEP_S)
     click(browser, "Add a camera")
-    with closing(OnvifCamera()):
+    with closing(OnvifCamera(street.url)):
         click(browser, "Search the network")
-        wait(browser, lambda: shows(browser, "HIKVISION"), STEP_S)
-    click(browser, "HIKVISION")
-    found = find(browser, "[name=url]").get_attribute("value")
-    assert found.endswith(":554/Streaming/Channels/101")
-    type_into(browser, name="gate", url=street.url)
+        wait(browser, lambda: texts(browser, "#found button"), STEP_S)
+        click(browser, "HIKVISION")
+        type_into(browser, name="gate", user=USER, password=PASSWORD)
+        find(browser, "#ask").click()
+        wait(browser, lambda: shows(browser, "The camera gave the address below"), STEP_S)
     click(browser, "Test")
     wait(browser, lambda: texts(browser, "#result.success"), STEP_S)
     assert "1280x720" in texts(browser, "#result")[0]
@@ -111,9 +111,12 @@ def test_first_hour_ends_with_a_published_list_hit(address, browser, street, sub
     click(browser, "Add camera")
     for text in ("Camera gate is online", "Plates are read"):  # loads itself again for each
         wait(browser, lambda text=text: shows(browser, text), STEP_S)
-    type_into(browser, regions="ro, gb")
+    until_done(browser, lambda _: find(browser, "#regions summary").click() is None)
+    for country in ("ro", "gb"):
+        find(browser, f"[name=region-{country}]").click()
+    check_page(browser, "3-countries")
     find(browser, "#regions button").click()
-    wait(browser, lambda: shows(browser, "Expected countries: ro, gb"), STEP_S)
+    wait(browser, lambda: shows(browser, "Expected countries: Romania, United Kingdom"), STEP_S)
     type_into(browser, host="127.0.0.1", port=str(broker.port))
     find(browser, "#broker [value=test]").click()
     wait(browser, lambda: shows(browser, "Home Assistant found"), STEP_S)

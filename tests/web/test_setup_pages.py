@@ -81,15 +81,39 @@ def test_camera_test_names_the_reason_within_five_seconds(device):
 def test_camera_in_the_network_is_found_with_the_address_of_its_maker(device):
     with closing(OnvifCamera()):
         status, text, _ = post(device, "/setup/camera/found")
-    url = "rtsp://USER:PASSWORD@127.0.0.9:554/Streaming/Channels/101"
     assert status == 200
-    assert {"name": "HIKVISION DS-2CD2042", "url": url} in json.loads(text)
+    (found,) = (each for each in json.loads(text) if each["name"] == "HIKVISION DS-2CD2042")
+    assert found["url"] == "rtsp://USER:PASSWORD@127.0.0.1:554/Streaming/Channels/101"
+    assert found["service"].endswith("/onvif/device_service")
+
+
+def test_found_camera_of_an_unknown_maker_gets_an_address_in_the_network(device):
+    with closing(OnvifCamera(name="USB_Video%20Camera")):
+        status, text, _ = post(device, "/setup/camera/found")
+    assert status == 200
+    (found,) = (each for each in json.loads(text) if each["name"] == "USB Video Camera")
+    assert found["url"] == "rtsp://USER:PASSWORD@127.0.0.1:554/"
+
+
+def test_found_camera_gives_the_address_of_its_largest_stream(device):
+    with closing(OnvifCamera()) as camera:
+        login = {"service": camera.address, "user": "admin", "password": "p@ss"}
+        status, text, _ = post(device, "/setup/camera/asked", **login)
+        assert (status, text) == (200, "rtsp://admin:p%40ss@127.0.0.1:554/live/main")
+        status, text, _ = post(device, "/setup/camera/asked", **login | {"password": "wrong"})
+        assert (status, "refuses this user name or password" in text) == (400, True), text
+    status, text, _ = post(device, "/setup/camera/asked", **login)
+    assert (status, "Connection refused" in text) == (400, True), text
+    status, text, _ = post(device, "/setup/camera/asked", service="http://\x01/")
+    assert (status, "non-printable" in text) == (400, True), text
 
 
 def test_expected_countries_are_saved_and_unknown_ones_refused(device):
-    assert post(device, "/setup/regions", regions="RO, us-ca")[0] == 303
+    page = device.request("/start")[1]
+    assert all(f'name="region-{name}">' in page for name in ("eu", "ro", "us-ca"))
+    assert post(device, "/setup/regions", **{"region-ro": "on", "region-us-ca": "on"})[0] == 303
     assert written(device)["events"]["regions"] == ["ro", "us-ca"]
-    status, text, _ = post(device, "/setup/regions", regions="ro, atlantis")
+    status, text, _ = post(device, "/setup/regions", **{"region-atlantis": "on"})
     assert (status, "atlantis" in text) == (400, True)
     assert written(device)["events"]["regions"] == ["ro", "us-ca"]
 

@@ -1,65 +1,71 @@
-// The form of a camera: fills in addresses, and tests the camera.
-const form = document.querySelector("#camera-form");
-const maker = document.querySelector("#maker");
-const test = document.querySelector("#test");
-const search = document.querySelector("#search");
-const searched = document.querySelector("#searched");
-const result = document.querySelector("#result");
-const image = document.querySelector("#image");
+// The form of a camera: finds cameras, fills in addresses, and tests the camera.
+const [form, maker, test, search, searched, found, login, ask, asked, result, image] =
+  ["camera-form", "maker", "test", "search", "searched", "found", "login", "ask", "asked", "result", "image"].map((id) => document.getElementById(id));
+let service = ""; // the ONVIF service of the camera that was chosen
 
-function show(text, className) {
-  result.textContent = text;
-  result.className = className;
+function fillIn(address, next = form.elements.url) {
+  form.elements.url.value = address;
+  next.focus();
 }
 
-maker.addEventListener("change", () => {
-  if (!maker.value) return;
-  form.elements.url.value = maker.value;
-  form.elements.url.focus();
-});
+function show(output, text, className) {
+  output.textContent = text;
+  output.className = className;
+}
 
-function foundCamera({ name, url }) {
+// Posts the form; returns the answer. Shows why there is none, and returns null.
+async function post(button, path, output, values = {}) {
+  button.disabled = true;
+  try {
+    const response = await fetch(path, { method: "POST", body: new URLSearchParams([...new FormData(form), ...Object.entries(values)]) });
+    if (response.ok) return response;
+    const isReason = response.headers.get("Content-Type")?.startsWith("text/plain");
+    show(output, isReason ? await response.text() : `plateid refuses this: status ${response.status}`, "problem");
+  } catch (error) {
+    show(output, `plateid does not answer: ${error.message}`, "problem");
+  } finally {
+    button.disabled = false;
+  }
+  return null;
+}
+
+function foundCamera(camera) {
   const item = document.createElement("li");
-  const use = Object.assign(document.createElement("button"), { type: "button", className: "secondary", textContent: name || url });
+  const use = Object.assign(document.createElement("button"), { type: "button", className: "secondary", textContent: camera.name || camera.url });
   use.addEventListener("click", () => {
-    form.elements.url.value = url;
-    form.elements.url.focus();
+    ({ service } = camera);
+    login.hidden = !service;
+    fillIn(camera.url, service ? form.elements.user : form.elements.url);
   });
-  item.append(use, url.includes("PASSWORD") ? "Replace USER and PASSWORD in its address." : "");
+  item.append(use, camera.url.includes("PASSWORD") ? "Ask it for its address, or replace USER and PASSWORD below." : "");
   return item;
 }
 
+maker.addEventListener("change", () => maker.value && fillIn(maker.value));
+
 search.addEventListener("click", async () => {
-  search.disabled = true;
-  searched.textContent = "Searching for three seconds…";
-  try {
-    const response = await fetch("/setup/camera/found", { method: "POST", body: new URLSearchParams(new FormData(form)) });
-    const cameras = response.ok ? await response.json() : [];
-    document.querySelector("#found").replaceChildren(...cameras.map(foundCamera));
-    searched.textContent = response.ok ? `Cameras found: ${cameras.length}` : `The search failed: status ${response.status}`;
-  } catch (error) {
-    searched.textContent = `plateid does not answer: ${error.message}`;
-  }
-  search.disabled = false;
+  show(searched, "Searching for three seconds…", "note");
+  const cameras = await (await post(search, "/setup/camera/found", searched))?.json();
+  if (!cameras) return;
+  found.replaceChildren(...cameras.map(foundCamera));
+  show(searched, `Cameras found: ${cameras.length}`, "note");
+});
+
+ask.addEventListener("click", async () => {
+  show(asked, "Asking…", "note");
+  const address = await (await post(ask, "/setup/camera/asked", asked, { service }))?.text();
+  if (!address) return;
+  fillIn(address);
+  show(asked, "The camera gave the address below.", "note");
 });
 
 test.addEventListener("click", async () => {
-  test.disabled = true;
   image.hidden = true;
-  show("Opening the camera…", "note");
-  const name = form.elements.name.value || "camera";
-  const body = new URLSearchParams(new FormData(form));
-  body.set("name", name);
-  try {
-    const response = await fetch("/setup/camera/test", { method: "POST", body });
-    if (response.ok) {
-      URL.revokeObjectURL(image.src);
-      image.src = URL.createObjectURL(await response.blob());
-      image.hidden = false;
-      show(`The camera works: ${response.headers.get("X-Camera")}.`, "success");
-    } else show(await response.text(), "problem");
-  } catch (error) {
-    show(`plateid does not answer: ${error.message}`, "problem");
-  }
-  test.disabled = false;
+  show(result, "Opening the camera…", "note");
+  const response = await post(test, "/setup/camera/test", result, { name: form.elements.name.value || "camera" });
+  if (!response) return;
+  URL.revokeObjectURL(image.src);
+  image.src = URL.createObjectURL(await response.blob());
+  image.hidden = false;
+  show(result, `The camera works: ${response.headers.get("X-Camera")}.`, "success");
 });

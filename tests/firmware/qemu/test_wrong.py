@@ -1,7 +1,6 @@
-"""A device with a wrong configuration boots and reports what is wrong."""
+"""A device with a wrong configuration boots, reports what is wrong, and serves the set-up."""
 
-import html
-import urllib.request
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -9,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.firmware.qemu.conftest import IMAGES
-from tests.firmware.qemu.virtual_device import VirtualDevice
+from tests.firmware.qemu.virtual_device import BOOT_S, VirtualDevice
+from tests.support.broker import until
+from tests.support.web_client import WebClient
 
 BOARD = "uefi-amd64"
 WRONG = 'camera = [{name = "gate", url = "rtsp://camera.local/stream", lop = true}]\n'
@@ -31,14 +32,11 @@ def device(tmp_path_factory) -> Iterator[VirtualDevice]:
         made.stop()
 
 
-def test_system_runs_without_plateid(device):
+def test_system_runs_and_the_root_is_good(device):
     assert device.answer("systemctl is-system-running") == "running"
-    assert device.run("systemctl is-active plateid").stdout == "inactive\n"
 
 
-def test_reason_is_on_the_page_the_console_and_the_boot_partition(device):
-    with urllib.request.urlopen(f"http://127.0.0.1:{device.page_port}/", timeout=600) as page:
-        assert html.escape(REASON) in page.read().decode()
+def test_reason_is_on_the_console_and_the_boot_partition(device):
     assert f"ERROR: plateid.toml: rejected: {REASON}" in device.console.read_text(errors="replace")
     assert REASON in device.answer("cat /efi/plateid/ERROR.txt")
     assert device.answer("ls /efi/plateid").split() == ["ERROR.txt", "plateid.toml"]
@@ -49,3 +47,20 @@ def test_dns_sd_record_has_the_name_and_the_reason(device):
     assert all(line.endswith("yes") for line in answers)
     assert device.answer("cat /proc/sys/kernel/hostname").startswith("plateid-")
     assert "camera[0].lop" in device.answer("cat /run/systemd/dnssd/plateid.dnssd")
+
+
+def test_set_up_demands_the_code_of_the_console_and_starts_the_service(device):
+    console = device.console.read_text(errors="replace")
+    name = device.answer("cat /proc/sys/kernel/hostname")
+    assert f"web UI: http://{name}.local:8480" in console
+    code = re.search(r"set-up code: (\w+)", console)[1]
+    assert f"set-up code: {code}" in device.answer("journalctl --no-pager -u plateid")
+    web = WebClient(device.page_port, timeout_s=600)
+    password = {"password": "correct horse", "repeated": "correct horse"}
+    assert "Set-up code" in web.request("/login")[1]
+    assert web.request("/first-password", {"code": "WRONG"} | password)[0] == 403
+    assert web.request("/first-password", {"code": code} | password)[0] == 303
+    assert web.post("/setup/regions", **{"region-ro": "on"})[0] == 303
+    until(lambda: "event=started" in device.answer("journalctl --no-pager -u plateid"), BOOT_S)
+    assert f'device = "{name}"' in device.answer("cat /var/lib/plateid/plateid.toml")
+    assert web.request("/start")[0] == 200

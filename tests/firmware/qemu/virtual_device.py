@@ -22,6 +22,7 @@ class Board(NamedTuple):
     """QEMU settings of a board, without KVM: builders are virtual machines themselves."""
 
     command: tuple[str, ...]
+    serial: str
     firmware: str
     variables: str
 
@@ -30,11 +31,13 @@ BOARDS = {
     "uefi-amd64": Board(
         # onnxruntime's newest instructions are emulated so slowly that the service hangs
         ("qemu-system-x86_64", "-machine", "q35", "-cpu", "Nehalem"),
+        "ttyS0",
         "/usr/share/OVMF/OVMF_CODE_4M.fd",
         "/usr/share/OVMF/OVMF_VARS_4M.fd",
     ),
     "uefi-arm64": Board(
         ("qemu-system-aarch64", "-machine", "virt,gic-version=3", "-cpu", "cortex-a76"),
+        "ttyAMA0",
         "/usr/share/AAVMF/AAVMF_CODE.no-secboot.fd",
         "/usr/share/AAVMF/AAVMF_VARS.fd",
     ),
@@ -63,6 +66,7 @@ class VirtualDevice:
         shutil.copy(self._board.variables, folder / "variables.fd")
         key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "key"]
         subprocess.run(key, check=True)
+        self.set_kernel_options()
 
     @property
     def public_key(self) -> Path:
@@ -139,13 +143,14 @@ class VirtualDevice:
         place = f"{self.disk}@@{self.offset('plateid-esp')}"
         subprocess.run(["mcopy", "-o", "-i", place, file, f"::/{name}"], check=True)
 
-    def set_kernel_options(self, words: str) -> None:
-        """Sets OPTIONS of the boot loader while the device is off."""
+    def set_kernel_options(self, words: str = "") -> None:
+        """Sets OPTIONS of the boot loader of a stopped device; its console is the serial port."""
+        options = f"console={self._board.serial} {words}"
         environment = self._folder / "grubenv"
         place = f"{self.disk}@@{self.offset('plateid-esp')}"
         for command in (
             ["mcopy", "-n", "-i", place, "::/grub/grubenv", environment],
-            ["grub-editenv", environment, "set", f"OPTIONS={words}"],
+            ["grub-editenv", environment, "set", f"OPTIONS={options}"],
             ["mcopy", "-o", "-i", place, environment, "::/grub/grubenv"],
         ):
             subprocess.run(command, check=True)

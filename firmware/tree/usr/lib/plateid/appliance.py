@@ -69,13 +69,6 @@ def restore(file: Path, content: bytes | None) -> None:
         file.unlink(missing_ok=True)
 
 
-def write_volatile(file: Path, text: str) -> None:
-    """Writes a world-readable file below /run."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
-    file.chmod(0o644)
-
-
 def is_filled(file: Path) -> bool:
     """Whether the file exists and has content: a power cut may leave an empty file."""
     return file.is_file() and file.stat().st_size > 0

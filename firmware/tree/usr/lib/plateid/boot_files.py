@@ -25,6 +25,7 @@ from appliance import (
 from plateid.bundles.signature import public_key
 from plateid.config.load import formats_of, load_config
 from plateid.config.root import Config
+from plateid.config.storage import StoreConfig
 from plateid.errors import ConfigError, PlateidError, reason_of
 from plateid.models.bundle import Bundle
 from plateid.outputs.webhook import Webhook
@@ -118,7 +119,7 @@ def check(device: Appliance, config: Config) -> None:
     if config.store.path.parent != Path("/", STORE):
         raise ConfigError("store.path", f"must be a file in /{STORE}")
     if config.web.enabled:
-        known = credentials.read_credentials(credentials_file(device, config))
+        known = credentials.read_credentials(credentials_file(device, config.store))
         credentials.require_password(config.web, known)
 
 
@@ -130,18 +131,20 @@ def open_ports(device: Appliance, config: Config) -> None:
     replace(device.state / "ports.nft", rules, 0o644)
 
 
-def credentials_file(device: Appliance, config: Config) -> Path:
+def credentials_file(device: Appliance, store: StoreConfig) -> Path:
     """Returns the web UI's credentials file, next to the store."""
-    return credentials.credentials_file(device.root / STORE / config.store.path.name)
+    return credentials.credentials_file(device.root / STORE / store.path.name)
 
 
 def install_web_password(device: Appliance, file: Path) -> None:
-    """Sets the web UI's password for the store that the new or present plateid.toml names."""
-    candidates = (device.inbox / "plateid.toml", device.etc / "plateid.toml")
-    config = load_config(next((path for path in candidates if path.exists()), candidates[1]))
+    """Sets the web UI's password, for the store of the new, the present, or no configuration."""
+    folders = (device.inbox, device.etc, device.root / STORE)  # the set-up writes to the last one
+    found = (path for folder in folders if (path := folder / "plateid.toml").exists())
+    config = next(found, None)
+    store = load_config(config).store if config else StoreConfig()
     hashed = credentials.hash_password(read_text(file).rstrip("\r\n"))
     admin = credentials.User("admin", hashed)
-    target = credentials_file(device, config)
+    target = credentials_file(device, store)
     target.parent.mkdir(mode=0o700, exist_ok=True)
     known = credentials.read_credentials(target)
     credentials.write_credentials(target, known.with_user("admin", admin))

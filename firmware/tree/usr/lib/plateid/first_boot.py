@@ -11,17 +11,16 @@
     mqtt-server.crt, mqtt-server.key: its certificate; default: a self-signed one
 
 An installed file is removed from the boot partition. A wrong file stays there, and the device
-keeps its previous settings. The reason is in ERROR.txt next to the file, on the console, on the
-page at port 8480 and in the DNS-SD record.
+keeps its previous settings. The reason is in ERROR.txt next to the file, on the console and in the
+DNS-SD record.
 """
 
-import html
 import os
 import socket
 import sys
 from pathlib import Path
 
-from appliance import Appliance, write_volatile
+from appliance import Appliance
 from boot_files import companions, installer_of
 
 from plateid.errors import PlateidError, reason_of
@@ -31,10 +30,6 @@ LAST = ("web-password", "plateid.toml")
 """Installed after all other files, in this order: their checks need the others."""
 MAX_TXT = 200
 """Maximum length of the problem in the DNS-SD record; a TXT string has up to 255 bytes."""
-PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title>
-<h1>{name}</h1><p>plateid does not run: its configuration on the boot partition is wrong.</p>
-<ul>{items}</ul>
-"""
 SERVICE = """[Service]
 Name=%H
 Type=_http._tcp
@@ -78,15 +73,14 @@ def install(device: Appliance, name: str) -> str:
 
 
 def report(device: Appliance, problems: list[str]) -> None:
-    """Shows the problems on the console, on the page at port 8480 and in the DNS-SD record."""
+    """Shows the problems on the console, and the first one in the DNS-SD record."""
     for problem in problems:
         device.log(f"ERROR: {problem}")
-    items = "".join(f"<li>{html.escape(problem)}" for problem in problems)
-    page = PAGE.format(name=device.name, items=items)
-    write_volatile(device.root / "run/appliance/page/index.html", page)
     short = problems[0].replace("%", "%%").replace('"', "'")[:MAX_TXT]
     service = SERVICE.format(problem=f'"{short}"')
-    write_volatile(device.root / "run/systemd/dnssd/plateid.dnssd", service)
+    folder = device.root / "run/systemd/dnssd"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "plateid.dnssd").write_text(service)
 
 
 if __name__ == "__main__":
