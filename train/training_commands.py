@@ -179,9 +179,9 @@ def learn(
 ) -> None:
     """Teaches a bundle the plates of your country from 20 or more labels.
 
-    The same command resumes an interrupted run. It exits with 3 and writes no bundle if the gate
-    finds no gain on held-out plates, or that other plates are forgotten. OUT/report.html is the
-    proof.
+    Texts teach the reader and boxes in whole images the detector. The same command resumes an
+    interrupted run. It exits with 3 and writes no bundle if the gate finds no gain on held-out
+    data, or that other plates are forgotten. OUT/report.html is the proof.
     """
     from train.learn.gather import Sources
     from train.learn.install import install

@@ -10,10 +10,24 @@ from typing import Any
 
 import torch
 from torch import nn
+from ultralytics.nn.modules.head import Detect
 
 from train.detector.onnx_weights import read_detector
 from train.detector.yolo_weights import load_fused
 from train.train_error import TrainError
+
+
+def trained_detector(weights: Path, others: Sequence[Path] = ()) -> Any:
+    """Loads a detector for inference, averaged with other weights or bundles.
+
+    Raises TrainError if it has several classes, or one of `others` is another network.
+    """
+    model = load_fused(str(weights))
+    head = model.model[-1]
+    if not isinstance(head, Detect) or head.nc != 1:
+        raise TrainError(f"{weights}: not a detector of one class")
+    average_weights(model, others)
+    return model
 
 
 def average_weights(network: nn.Module, others: Sequence[Path]) -> None:

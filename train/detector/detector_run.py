@@ -9,7 +9,8 @@ class DetectorRun:
     """Configuration and record of a fine-tuning run: the options of `train detector`.
 
     If `base` is a network's yaml and there are teachers, training starts from the weights of the
-    first. `score_width` freezes everything but the new score branches.
+    first. `score_width` freezes everything but the new score branches. `frozen` is the number of
+    first layers that are not trained; `minutes` bounds the training by fewer epochs.
     """
 
     data: tuple[str, ...]
@@ -25,6 +26,8 @@ class DetectorRun:
     score_width: int | None = None
     limit: int | None = None
     validate: bool = True
+    frozen: int = 0
+    minutes: float | None = None
 
     @property
     def settings(self) -> dict[str, Any]:

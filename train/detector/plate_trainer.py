@@ -89,7 +89,7 @@ def ultralytics_settings(run: DetectorRun, head: Any, steps: int) -> dict[str, A
         "optimizer": "AdamW",
         "warmup_epochs": min(WARMUP_STEPS / steps, run.epochs / 4),
         "warmup_bias_lr": 0.0,  # ultralytics' 0.1 is for SGD: AdamW would move each bias by it
-        "freeze": [*range(head.i)] if run.score_width else None,
+        "freeze": [*range(head.i if run.score_width else run.frozen)] or None,
         "seed": run.seed,
         "workers": min(8, os.cpu_count() or 1),  # ultralytics uses none on a CPU
         "cache": "ram",

@@ -49,6 +49,8 @@ def train_network(run: DetectorRun, data: Path, out: Path, *, steps: int) -> dic
     model.add_callback("on_train_batch_end", progress.after_step)
     model.add_callback("on_train_epoch_end", _check_loss)
     model.add_callback("on_fit_epoch_end", progress.after_epoch)
+    if run.minutes is not None:
+        model.add_callback("on_fit_epoch_end", functools.partial(_limit_epochs, run.minutes))
     results = model.train(
         trainer=functools.partial(PlateTrainer, run=run, distillation=distillation),
         resume=bool(unfinished),
@@ -104,6 +106,18 @@ def _add_seconds_before(results: Path, trainer: Any) -> None:
     """Makes a resumed run count the seconds before it was interrupted."""
     if trainer.start_epoch:
         trainer.train_time_start -= training_seconds(results)
+
+
+def _limit_epochs(minutes: float, trainer: Any) -> None:
+    """Takes fewer epochs if all of them would last longer than these minutes."""
+    done = trainer.epoch + 1
+    epoch_s = (time.time() - trainer.train_time_start) / done
+    possible = max(done, int(60 * minutes / epoch_s))
+    if possible < trainer.epochs:  # the learning rate falls to the end of the new last epoch
+        trainer.epochs = trainer.args.epochs = possible
+        trainer._setup_scheduler()  # noqa: SLF001 - as ultralytics does for its own time limit
+        trainer.scheduler.last_epoch = trainer.epoch
+        trainer.stop |= done >= possible
 
 
 def _check_loss(trainer: Any) -> None:

@@ -6,6 +6,7 @@ recalls.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +88,7 @@ class RankedBoxes:
         return DetectionCounts(self.plates, int(found), int(false_boxes))
 
 
+@lru_cache(maxsize=20_000)
 def match(image: ImageBoxes, iou_threshold: float = IOU_THRESHOLDS[0]) -> list[tuple[int, int]]:
     """Pairs each box, highest score first, with the free plate that it covers best, or NONE."""
     order = np.argsort(-image.scores, kind="stable")[:MAX_BOXES]

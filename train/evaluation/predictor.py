@@ -1,6 +1,6 @@
 """Runs a bundle's networks on labelled images, plate crops, and media without plates."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from plateid.config.models import ModelsConfig
 from plateid.core.geometry import Letterbox
 from plateid.core.records import Box, LazyImage
 from plateid.models.networks import Networks
+from plateid.models.onnx_detector import OnnxDetector
 from plateid.models.tta import crop_variants
 from train.dataset.labelled_image import LabelledImage
 from train.evaluation.coco_metrics import NONE, match
@@ -37,8 +38,7 @@ class Predictor:
     def labelled(self, source: str, labelled: LabelledImage) -> ImageResult:
         """Detects the plates of a labelled image and reads those that have a text."""
         image = read_image(labelled.path)
-        truths = np.array(labelled.boxes, np.float32).reshape(-1, 4)
-        result = replace(self._detected(source, labelled.path, image), truths=truths)
+        result = detected(self._detector, source, labelled.path, image, truths=labelled.boxes)
         found = {truth: box for box, truth in match(result.of_height()) if truth != NONE}
         plates = self._plates(image, source, labelled)
         for truth in plates.keys() & found.keys():
@@ -56,22 +56,10 @@ class Predictor:
         """Detects boxes in an image, a video, or a folder of both, which show no plates."""
         for file in find_sources(path):
             if is_image(file):
-                yield self._detected(path.name, file, read_image(file))
+                yield detected(self._detector, path.name, file, read_image(file))
             else:
                 for frame in read_video(file):
-                    yield self._detected(path.name, file, frame.image)
-
-    def _detected(self, source: str, path: Path, image: LazyImage) -> ImageResult:
-        found = self._detector.detect(image)
-        return ImageResult(
-            source=source,
-            path=path,
-            luma=_luma(image),
-            scale=Letterbox.fit((image.width, image.height), REFERENCE).scale,
-            boxes=np.array([d.box for d in found], np.float32).reshape(-1, 4),
-            scores=np.array([d.score for d in found], np.float32),
-            truths=np.zeros((0, 4), np.float32),
-        )
+                    yield detected(self._detector, path.name, file, frame.image)
 
     def _plates(
         self, image: LazyImage, source: str, labelled: LabelledImage
@@ -90,6 +78,28 @@ class Predictor:
 
     def _reads(self, image: LazyImage, box: Box) -> BoxReads:
         return tuple(self._reader.read(image, [box, *crop_variants(box)]))
+
+
+def detected_in(detector: OnnxDetector, labelled: LabelledImage) -> ImageResult:
+    """Detects the plates of a labelled image."""
+    image, source = read_image(labelled.path), labelled.labels.folder.name
+    return detected(detector, source, labelled.path, image, truths=labelled.boxes)
+
+
+def detected(
+    detector: OnnxDetector, source: str, path: Path, image: LazyImage, *, truths: Sequence[Box] = ()
+) -> ImageResult:
+    """Detects the plates of an image whose true boxes are given."""
+    found = detector.detect(image)
+    return ImageResult(
+        source=source,
+        path=path,
+        luma=_luma(image),
+        scale=Letterbox.fit((image.width, image.height), REFERENCE).scale,
+        boxes=np.array([d.box for d in found], np.float32).reshape(-1, 4),
+        scores=np.array([d.score for d in found], np.float32),
+        truths=np.array(truths, np.float32).reshape(-1, 4),
+    )
 
 
 def _luma(image: LazyImage) -> float:

@@ -9,6 +9,8 @@ from typing import Any
 
 from plateid.config.models import DEFAULT_BUNDLE
 from plateid.models.bundle import Bundle
+from train.dataset.splits import load_split
+from train.detector.averaging import trained_detector
 from train.export.input_size import resize_detector
 from train.export.onnx_networks import OnnxFormat, Precision, export_detector, export_reader
 from train.manifest.bundle_toml import edit_bundle_toml, set_hashes
@@ -82,7 +84,8 @@ def _new_detector(export: Export, folder: Path) -> dict[str, Any]:
     if export.detector:
         form = OnnxFormat(width, height, export.precision or "float16")
         others = export.average_with
-        export_detector(export.detector, file, form, others=others, data=export.data)
+        images = load_split(map(Path, export.data))[0] if form.precision == "int8" else None
+        export_detector(trained_detector(export.detector, others), file, form, images)
         origin = detector_origin(export.detector) + averaged_with("detector", *others)
         return {**asdict(form), "origin": origin}
     if (width, height) != before:

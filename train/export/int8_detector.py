@@ -11,9 +11,10 @@ from plateid.core.geometry import letterboxed
 from plateid.models.bundle import read_spec
 from plateid.models.onnx_detector import OnnxDetector
 from plateid.models.session import NetworkSession
+from train.dataset.grouping import Split
 from train.dataset.labelled_image import LabelledImage
-from train.dataset.splits import load_split
-from train.evaluation.coco_metrics import ImageBoxes, rank
+from train.evaluation.coco_metrics import rank
+from train.evaluation.predictor import detected_in
 from train.export.int8_layout import take_bytes
 from train.export.quantise import Array, Plan, quantise
 from train.train_error import TrainError
@@ -32,18 +33,17 @@ OPERATORS = (
 
 
 def quantise_detector(
-    path: Path, exact: Path, data: Sequence[str], *, size: tuple[int, int], head: str
+    path: Path, exact: Path, images: Split, *, size: tuple[int, int], head: str
 ) -> None:
     """Quantises the detector at `path` in place; TrainError if mAP50 falls by more than MAX_LOSS.
 
     The file is an `Int8Candidates`; `exact` is the same detector as it is exported in float32. Of
-    the labelled images, the training part calibrates and the held-out part measures. `head` is the
+    the images, the training part calibrates and the held-out part measures. `head` is the
     name prefix of the head's nodes: its last convolutions and what follows stay in float32.
     """
-    split, _ = load_split(map(Path, data))
-    quantise(path, path, _inputs(_sample(split.training), size), detector_plan(head))
+    quantise(path, path, _inputs(_sample(images.training), size), detector_plan(head))
     take_bytes(path)
-    held_out = _sample(split.validation)
+    held_out = _sample(images.validation)
     before, after = (_map50(each, held_out, size) for each in (exact, path))
     if not after >= before - MAX_LOSS:
         raise TrainError(f"{path}: mAP50 falls from {before:.3f} to {after:.3f} with INT8")
@@ -87,15 +87,7 @@ def _map50(path: Path, images: Sequence[LabelledImage], size: tuple[int, int]) -
     form = dict(zip(("width", "height"), size, strict=True))
     spec = read_spec(DEFAULT_BUNDLE).detector.model_copy(update=form)
     detector = OnnxDetector(network, spec, threshold=MIN_SCORE)
-    precision = rank([_detected(detector, image) for image in images], 0.5).average_precision()
+    found = [detected_in(detector, image).of_height() for image in images]
+    precision = rank(found, 0.5).average_precision()
     assert precision is not None, "the images show plates"
     return precision
-
-
-def _detected(detector: OnnxDetector, image: LabelledImage) -> ImageBoxes:
-    found = detector.detect(read_image(image.path))
-    boxes = np.array([each.box for each in found], np.float32).reshape(-1, 4)
-    truths = np.array(image.boxes, np.float32).reshape(-1, 4)
-    scores = np.array([each.score for each in found], np.float32)
-    nothing = np.zeros(len(boxes), bool), np.zeros(len(truths), bool)
-    return ImageBoxes(boxes, scores, truths, *nothing)

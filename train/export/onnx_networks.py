@@ -1,20 +1,17 @@
 """Writes a detector or a reader as ONNX and checks it against torch."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import onnx
 import torch
 from torch import Tensor, nn
-from ultralytics.nn.modules.head import Detect
 
 from plateid.models.onnx_detector import to_detector_input
 from plateid.models.onnx_reader import to_reader_input
-from train.detector.averaging import average_weights
-from train.detector.yolo_weights import load_fused
+from train.dataset.grouping import Split
 from train.export.best_candidates import BestCandidates
 from train.export.int8_detector import quantise_detector
 from train.export.int8_layout import Int8Candidates
@@ -46,35 +43,30 @@ class OnnxFormat:
     precision: Precision = "float16"
 
 
-def export_detector(
-    weights: Path, out: Path, form: OnnxFormat, *, others: Sequence[Path], data: Sequence[str]
-) -> None:
-    """Writes a detector with a fixed input size, averaged with other weights or bundles.
+def export_detector(model: Any, out: Path, form: OnnxFormat, images: Split | None = None) -> None:
+    """Writes a detector with a fixed input size.
 
-    `data` are folders of labelled images, for "int8". Raises TrainError if it has several classes,
-    one of `others` is another network, or ONNX Runtime differs from torch.
+    `images` are for "int8". Raises TrainError if ONNX Runtime differs from torch, or INT8 costs
+    accuracy.
     """
-    model = load_fused(str(weights))
     head = model.model[-1]
-    if not isinstance(head, Detect) or head.nc != 1:
-        raise TrainError(f"{weights}: not a detector of one class")
     stride = int(head.stride.max())
     if form.width % stride or form.height % stride:
         raise TrainError(f"--size {form.width}x{form.height}: both must be multiples of {stride}")
-    average_weights(model, others)
     size = {"width": form.width, "height": form.height}
     image = demo_frame(**size)
-    expected = _export_checked(BestCandidates(model, **size), to_detector_input(image), out)
+    expected = export_checked(BestCandidates(model, **size), to_detector_input(image), out)
     if form.precision == "float16":
         store_as_float16(out)
         got, box = infer(out, to_detector_input(image)), BOX_TOLERANCE_FLOAT16_PX
         check_candidates(out, got, expected, box=box, score=TOLERANCE_FLOAT16)
     elif form.precision == "int8":
+        assert images is not None, "INT8 is calibrated with images"
         pixels = image[None].astype(np.float32) / np.float32(255)
         exact = out.rename(out.with_suffix(".float.onnx"))
-        _export_checked(Int8Candidates(model, **size), pixels, out)
+        export_checked(Int8Candidates(model, **size), pixels, out)
         prefix = f"/model/model.{head.i}/"
-        quantise_detector(out, exact, data, size=(form.width, form.height), head=prefix)
+        quantise_detector(out, exact, images, size=(form.width, form.height), head=prefix)
         exact.unlink()
 
 
@@ -109,7 +101,7 @@ def export_reader(
         quantise_reader(out, plates)
 
 
-def _export_checked(network: nn.Module, inputs: Array, out: Path) -> Array:
+def export_checked(network: nn.Module, inputs: Array, out: Path) -> Array:
     """Writes a detector, checks it and returns torch's output."""
     images: Tensor = torch.from_numpy(inputs)
     with torch.inference_mode():

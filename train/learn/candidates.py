@@ -4,15 +4,13 @@ The line from a network to its fine-tuned version holds ones that gain and forge
 et al., Robust fine-tuning of zero-shot models, CVPR 2022).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 SHARES = (0.15, 0.3, 0.5, 0.7, 1.0)
 """Places of the candidates on the line: 0 is the old network, 1 the new one."""
 MAX_LOSS, MIN_LOST = 0.005, 1
 """Largest loss of a set that must not be forgotten: a share of its plates, or one plate."""
-
-
 ENOUGH = 0.95
 """Share of the greatest gain that is enough to prefer a network nearer to the old one. Rendered
 plates do not show everything that is forgotten: after 100 steps on 100 plates of ten digits, half
@@ -21,7 +19,7 @@ the way had .97 of the gain and read as many real plates as before, the whole wa
 
 @dataclass(frozen=True)
 class KeptSet:
-    """Plates that must not be forgotten: how many, and the shares that are read (folded)."""
+    """Plates that must not be forgotten: how many, and the shares that are read or found."""
 
     name: str
     count: int
@@ -30,22 +28,38 @@ class KeptSet:
 
     @property
     def is_forgotten(self) -> bool:
-        """Whether too many fewer plates are read."""
+        """Whether too many fewer plates are read or found."""
         return round((self.before - self.after) * self.count) > max(MIN_LOST, MAX_LOSS * self.count)
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A network on the line, what it gains on held-out plates of yours, and what it forgets."""
+    """A network on the line, what it gains on held-out data of yours, and what it forgets."""
 
     share: float
-    gain: float  # mean log-probability of the label per character, compared with the old network
+    gain: float  # of the mean log-probability of a label per character, or of mAP50-95
     kept: tuple[KeptSet, ...]
 
     @property
     def forgets(self) -> list[KeptSet]:
         """The sets that it forgets."""
         return [each for each in self.kept if each.is_forgotten]
+
+
+def choose(
+    gains: Mapping[float, float], kept_at: Callable[[float], tuple[KeptSet, ...]]
+) -> tuple[Candidate, list[Candidate]]:
+    """Returns a candidate that forgets nothing, and all that were measured, the best first.
+
+    `kept_at` measures what the network at a place on the line forgets. If all networks forget
+    something, the first is chosen.
+    """
+    measured: list[Candidate] = []
+    for share in preferred(gains):
+        measured.append(Candidate(share, gains[share], kept_at(share)))
+        if not measured[-1].forgets:
+            return measured[-1], measured
+    return measured[0], measured
 
 
 def preferred(gains: Mapping[float, float]) -> list[float]:

@@ -38,10 +38,9 @@ EMA_DECAY, EMA_START = 0.99, 10
 
 @dataclass(frozen=True)
 class Schedule:
-    """Where a training is saved, how long it takes at most, and its peak learning rate."""
+    """How long a training takes at most, and its peak learning rate."""
 
     title: str
-    checkpoint: Path
     minutes: float
     lr: float = LR
 

@@ -7,13 +7,15 @@ import urllib.request
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from plateid.files import read_text
 from train.dataset.formats.image_labels import LabelledBox
+from train.dataset.formats.plateid_csv import WHOLE_IMAGE
+from train.dataset.grouping import join_groups, with_joined_groups
 from train.dataset.image_reading import read_images, read_tables
 from train.dataset.labelled_image import LabelledImage
 from train.folding import fold
@@ -67,12 +69,33 @@ def gather(sources: Sources, work: Path) -> list[LabelledImage]:
     folders = [*_folders(sources, work)]
     images: dict[bytes, LabelledImage] = {}
     for folder in folders:
-        tables = (folder / "labels.csv").is_file()
-        for image in read_tables([folder]) if tables else read_images(folder):
+        for image in read_folder(folder):
             first = images.setdefault(image.digest, image)
-            if first.texts != image.texts:
-                raise TrainError(f"{image.path}: the same file as {first.path}, but other texts")
+            if (first.texts, first.boxes) != (image.texts, image.boxes):
+                raise TrainError(
+                    f"{image.path}: the same file as {first.path}, but other texts or boxes"
+                )
     return list(images.values())
+
+
+def read_folder(folder: Path) -> list[LabelledImage]:
+    """Reads a labelled data set, or crops."""
+    is_table = (folder / "labels.csv").is_file()
+    return read_tables([folder]) if is_table else read_images(folder)
+
+
+def framed_images(images: Sequence[LabelledImage]) -> list[LabelledImage]:
+    """Returns the images that are no plate crops. Those of one scene or vehicle are one group."""
+    framed = [each for each in images if all(box.xyxy != WHOLE_IMAGE for box in each.labels.boxes)]
+    first: dict[str, int] = {}
+    same = [
+        (number, first.setdefault(fold(text), number))
+        for number, image in enumerate(framed)
+        for text in image.texts
+        if text
+    ]
+    groups = join_groups([image.group for image in with_joined_groups(framed)], same)
+    return [replace(image, group=group) for image, group in zip(framed, groups, strict=True)]
 
 
 def own_plates(images: Sequence[LabelledImage]) -> list[OwnPlate]:

@@ -12,7 +12,8 @@ from train.learn.reads import Reads
 from train.train_error import TrainError
 
 MIN_VEHICLES = 10
-"""Smallest number of vehicles to learn from: with fewer, the test could not prove a gain."""
+"""Smallest number of vehicles to learn texts from, and of scenes to learn boxes from: with fewer,
+the test could not prove a gain."""
 O_FOR_0 = re.compile(r"(?<=\d)O(?=\d)")
 """A letter O between digits."""
 MIN_O = 3
@@ -48,14 +49,13 @@ def check_texts(images: Sequence[LabelledImage]) -> None:
         )
 
 
-def check_count(plates: Sequence[OwnPlate]) -> None:
-    """Raises TrainError if there are too few vehicles."""
-    vehicles = {plate.vehicle for plate in plates}
-    if len(vehicles) < MIN_VEHICLES:
-        raise TrainError(
-            f"{len(plates)} labels with a text show {len(vehicles)} vehicles: "
-            f"{MIN_VEHICLES} different vehicles are needed, 20 to 100 are better"
-        )
+def shortage(labels: str, names: Sequence[str], what: str) -> str:
+    """Says that labels show too few vehicles or scenes (their names); empty if they are enough."""
+    count = len({*names})
+    if count >= MIN_VEHICLES:
+        return ""
+    needed = f"{MIN_VEHICLES} different {what} are needed, 20 to 100 are better"
+    return f"{len(names)} {labels} show {count} {what}: {needed}"
 
 
 def warnings_about(images: Sequence[LabelledImage], plates: Sequence[OwnPlate]) -> Iterator[str]:

@@ -2,23 +2,24 @@
 
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from plateid.models.bundle import read_spec
+from train.dataset.grouping import split_groups, with_joined_groups
 from train.dataset.labelled_image import data_hash
-from train.learn.examination import examine
-from train.learn.fine_tuning import on_line
-from train.learn.gather import DOWNLOADED, gather, own_plates
-from train.learn.label_checks import check_count, check_texts, suspects, warnings_about
-from train.learn.learning_report import PAGE, Notes, write_report, write_suspects
+from train.learn.detector_teaching import FIT, DetectorLesson, finds_all, teach_detector
+from train.learn.gather import DOWNLOADED, framed_images, gather, own_plates, read_folder
+from train.learn.label_checks import check_texts, shortage, warnings_about
+from train.learn.learning_report import PAGE, Notes, write_report
 from train.learn.learning_run import LearningRun
-from train.learn.lesson import Lesson
 from train.learn.new_bundle import write_bundle
-from train.learn.proof import refusals
+from train.learn.reader_teaching import ReaderLesson, teach_reader
 from train.learn.rehearsal import Rehearsal
+from train.learn.taught import Taught
 from train.machine import alone_in
 from train.reader.platenet import PlateNet
 from train.reader.reader_weights import load_base
@@ -30,7 +31,7 @@ BEGUN, LASTING = "begun.json", ("replay.sqlite3", "forgetting.sqlite3")
 
 
 class RefusedError(Exception):
-    """The gate refuses the new network. The message has one line for each reason."""
+    """The gate refuses all new networks. The message has one line for each reason."""
 
 
 def learn(run: LearningRun) -> Path:
@@ -57,44 +58,62 @@ def learn(run: LearningRun) -> Path:
 
 def _learn(run: LearningRun, began_s: float) -> Path:
     """Returns the folder of the new bundle, which is not yet at its place."""
-    lesson, warnings = _prepare(run)
-    networks = lesson.train_folds()
-    doubts = suspects(lesson.own, lesson.held_out(networks, 1))
-    write_suspects(run.work, lesson.own, doubts)
-    left_out = () if run.trust else tuple(each.number for each in doubts)
-    counted = [number for number in range(len(lesson.own)) if number not in left_out]
-    last = lesson.train_last(networks, counted)
-    results = examine(lesson, networks, last, counted)
-    reasons = refusals(results.proof, results.chosen)
-    facts = None
-    if run.force or not reasons:
-        weights = on_line(lesson.base, last, results.chosen.share)
-        facts = write_bundle(run, lesson, results, weights)
-    folder = run.work if facts is None else run.work / "bundle"
+    teachings, warnings = _prepare(run)
+    taught = [teach() for teach in teachings]
+    shipped = [each for each in taught if run.force or not each.reasons]
+    facts = write_bundle(run, shipped) if shipped else {}
+    folder = run.work / "bundle" if shipped else run.work
     minutes = (time.monotonic() - began_s) / 60
-    notes = Notes(run.sources.names, warnings, doubts, len(left_out), reasons, minutes, facts)
-    write_report(folder, results, notes)
-    if facts is None:
+    write_report(folder, taught, Notes(run.sources.names, warnings, minutes, facts))
+    reasons = [f"{each.network}: {reason}" for each in taught for reason in each.reasons]
+    if not shipped:
         shutil.rmtree(run.work / DOWNLOADED, ignore_errors=True)  # devices may get more labels
         raise RefusedError("\n".join([*reasons, f"report: {folder / PAGE}"]))
+    for line in reasons:
+        click.echo(line, err=True)
     return folder
 
 
-def _prepare(run: LearningRun) -> tuple[Lesson, list[str]]:
-    """Gathers and checks labels. Returns the lesson, and warnings about the labels."""
-    network, spec = PlateNet(), read_spec(run.base)
-    load_base(network, run.base)
-    images = gather(run.sources, run.work)
+def _prepare(run: LearningRun) -> tuple[list[Callable[[], Taught]], list[str]]:
+    """Gathers and checks labels. Returns what teaches the networks, and warnings about the labels.
+
+    A network with too few labels does not learn; raises TrainError if none has enough.
+    """
+    spec, images = read_spec(run.base), gather(run.sources, run.work)
     check_texts(images)
-    own = own_plates(images)
-    check_count(own)
-    warnings = list(warnings_about(images, own))
-    for line in warnings:
+    plates, framed = own_plates(images), framed_images(images)
+    few = {
+        "reader": shortage("labels with a text", [p.vehicle for p in plates], "vehicles"),
+        "detector": shortage("images with a box", [i.group for i in framed if i.boxes], "scenes"),
+    }
+    networks = [network for network, line in few.items() if not line]
+    lines = [line for line in few.values() if line and not line.startswith("0 ")]
+    if not networks:
+        raise TrainError("\n".join(lines or [few["reader"]]))
+    base = PlateNet()
+    if "reader" in networks:
+        load_base(base, run.base)
+    if len(networks) > 1 and finds_all(run.base, framed):
+        networks.remove("detector")
+        lines.append("the detector finds the labelled plates already: it stays as it is")
+    lines = [*warnings_about(images, plates), *lines]
+    for line in lines:
         click.echo(line, err=True)
-    hashes = {"data_sha256": data_hash(images), "base_sha256": spec.reader.sha256}
-    _begin(run, run.settings | hashes)
-    rehearsal = Rehearsal(run.work, run.minutes)
-    return Lesson(network.state_dict(), own, run.keep, rehearsal), warnings
+    kept = split_groups(with_joined_groups([i for folder in run.keep for i in read_folder(folder)]))
+    bases = [spec.reader.sha256, spec.detector.sha256]
+    _begin(run, run.settings | {"data_sha256": data_hash(images), "base_sha256": bases})
+    minutes = run.minutes / len(networks)
+
+    def reader() -> Taught:
+        rehearsal = Rehearsal(run.work, minutes)
+        lesson = ReaderLesson(base.state_dict(), plates, kept, rehearsal)
+        return teach_reader(lesson, trust=run.trust)
+
+    def detector() -> Taught:
+        others = framed_images(kept.images)
+        return teach_detector(DetectorLesson(run.base, framed, others, (run.work, minutes)))
+
+    return [{"reader": reader, "detector": detector}[each] for each in networks], lines
 
 
 def _begin(run: LearningRun, settings: dict[str, Any]) -> None:
@@ -106,4 +125,5 @@ def _begin(run: LearningRun, settings: dict[str, Any]) -> None:
         for path in run.work.iterdir():
             if path.is_file() and path.name not in LASTING:
                 path.unlink()
+        shutil.rmtree(run.work / FIT, ignore_errors=True)
         begin(run.work / BEGUN, settings)

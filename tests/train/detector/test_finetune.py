@@ -216,3 +216,18 @@ def test_smaller_limit_gives_a_subset():
     assert few == more[:5]
     assert sorted(every) == images
     assert np.any([a != b for a, b in zip(every, images, strict=True)])
+
+
+def test_short_time_gives_fewer_epochs_and_first_layers_can_stay(data, tmp_path):
+    base, out = tmp_path / "base.pt", tmp_path / "run"
+    YOLO("yolov8n.yaml", verbose=False).save(base)
+    settings = {**SMALL, "validate": False, "frozen": 10, "minutes": 1e-6}
+    train_detector(DetectorRun((str(data),), str(base), str(out), epochs=9, **settings))
+    assert len((out / "fit" / "results.csv").read_text().splitlines()) == 2, "a heading, an epoch"
+    before, after = (
+        load_detector(str(path)).model.float().state_dict()
+        for path in (base, out / "fit" / "weights" / "last.pt")
+    )
+    changed = {int(name.split(".")[1]) for name in before if not before[name].equal(after[name])}
+    assert 12 in changed
+    assert min(changed) >= 10

@@ -10,7 +10,7 @@ from train.detector.yolo_weights import load_fused
 from train.export.best_candidates import BestCandidates
 from train.export.int8_detector import detector_plan
 from train.export.int8_layout import Int8Candidates, take_bytes
-from train.export.onnx_networks import _export_checked
+from train.export.onnx_networks import export_checked
 from train.export.quantise import quantise
 from train.export.torch_parity import check_candidates, demo_frame, infer
 
@@ -44,7 +44,7 @@ def test_layout_changes_no_output(model):
 def test_quantised_graph_takes_bytes_and_keeps_the_weights(model, tmp_path):
     path = tmp_path / "detector.onnx"
     image = demo_frame(WIDTH, HEIGHT)[None]
-    expected = _export_checked(Int8Candidates(model, **SIZE), image / np.float32(255), path)
+    expected = export_checked(Int8Candidates(model, **SIZE), image / np.float32(255), path)
     noise = np.random.default_rng(0).random((4, 1, HEIGHT, WIDTH, 3), np.float32) * 0.7
     quantise(path, path, iter(noise), detector_plan("/model/model.22/"))
     take_bytes(path)

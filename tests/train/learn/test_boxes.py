@@ -1,0 +1,121 @@
+"""Decisions about detectors: the threshold, the paired test, scenes, and rendered frames."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from plateid.capture.images import read_image
+from plateid.config.models import DEFAULT_BUNDLE, ModelsConfig
+from plateid.core.geometry import moved as moved_by
+from plateid.models.networks import Networks
+from train.evaluation.coco_metrics import ImageBoxes, mean_average_precision
+from train.evaluation.image_results import ImageResult
+from train.learn.detector_teaching import choose_threshold, finds_all
+from train.learn.gather import Sources, framed_images, gather
+from train.learn.proof import mean_precisions, prove_boxes, resamples
+from train.learn.street_frames import SETS, street_frames
+
+PLATE, ELSEWHERE = (10, 10, 50, 26), (60, 60, 100, 76)
+
+
+@pytest.fixture
+def image(tmp_path) -> Path:
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), np.zeros((128, 128, 3), np.uint8))
+    return path
+
+
+def result(path: Path, boxes: list, scores: list, truths: list) -> ImageResult:
+    """Returns what a network finds in an image."""
+    found, labelled = (np.array(each, np.float32).reshape(-1, 4) for each in (boxes, truths))
+    return ImageResult("", path, 100, 1.0, found, np.array(scores, np.float32), labelled)
+
+
+def test_threshold_is_the_lowest_with_no_more_false_boxes_than_before(image):
+    def scored(correct: list[float], false: list[float]) -> list[ImageBoxes]:
+        found = [result(image, [PLATE], [score], [PLATE]) for score in correct]
+        return [r.of_height() for r in (*found, *(result(image, [PLATE], [s], []) for s in false))]
+
+    before = scored([0.9, 0.8, 0.7], [0.6, 0.5, 0.2])
+    after = scored([0.6, 0.5, 0.2], [0.45, 0.3, 0.19, 0.18])
+    assert choose_threshold(before, after, current=0.35) == 0.2
+    quiet = scored([0.9], [0.34])
+    assert choose_threshold(quiet, after, current=0.35) == 0.46
+    nothing = [result(image, [], [], []).of_height()] * 200
+    assert choose_threshold([*quiet, *nothing], after, current=0.35) == 0.15, ".02 an image are few"
+
+
+def test_resampled_precision_of_all_images_is_that_of_the_evaluation(image):
+    rng = np.random.default_rng(0)
+    images: list[ImageBoxes] = []
+    for _ in range(12):
+        moved = np.array(PLATE) + rng.integers(-4, 5, 4)
+        scores = rng.random(2).tolist()
+        images.append(result(image, [moved, ELSEWHERE], scores, [PLATE]).of_height())
+    wanted = mean_average_precision(images)
+    once = np.ones((1, 12), np.int64)
+    assert mean_precisions(images, once) == pytest.approx([wanted], abs=1e-6)
+    twice = mean_precisions([*images, images[0]], np.array([[0] + [1] * 12]))
+    assert twice == pytest.approx([wanted], abs=1e-6), "an image that is not drawn does not count"
+    assert resamples(["a", "b", "a"]).sum(axis=1).max() <= 4
+
+
+def test_better_boxes_of_many_scenes_prove_a_gain(image):
+    loose, tight = (
+        [result(image, [box], [0.9], [PLATE]).of_height() for _ in range(10)]
+        for box in ((8, 8, 53, 29), PLATE)
+    )
+    scenes = [str(number) for number in range(10)]
+    better = prove_boxes(loose, tight, scenes, (0.35, 0.2))
+    assert (better.headline[0], better.p) == ("mAP50-95", 0)
+    assert better.gain == pytest.approx(better.headline[1].after - better.headline[1].before)
+    assert better.measures["recall"].after == 1
+    assert prove_boxes(tight, loose, scenes, (0.35, 0.35)).p == 1
+    assert prove_boxes(tight, tight, scenes, (0.35, 0.95)).measures["recall"].after == 0
+
+
+def test_images_of_one_vehicle_are_one_scene_and_crops_are_none(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = ["image,x1,y1,x2,y2,text"]
+    (tmp_path / "frames" / "images").mkdir(parents=True)
+    for number, text in enumerate(["AB10", "AB1O", "XY99", ""]):
+        noise = rng.integers(0, 255, (96, 96, 3)).astype(np.uint8)
+        cv2.imwrite(str(tmp_path / "frames" / "images" / f"{number}.png"), noise)
+        rows.append(f"{number}.png,{8 * number},20,{8 * number + 40},36,{text}")
+    (tmp_path / "frames" / "labels.csv").write_text("\n".join(rows))
+    (tmp_path / "crops" / "images").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "crops" / "images" / "0.png"), noise[:40])
+    (tmp_path / "crops" / "labels.csv").write_text("image,text\n0.png,ZZ1")
+    images = gather(Sources((tmp_path / "frames", tmp_path / "crops")), tmp_path)
+    assert len(images) == 5
+    groups = [image.group for image in framed_images(images)]
+    assert (len(groups), len(set(groups)), groups[0]) == (4, 3, groups[1])
+
+
+def test_rendered_frames_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setitem(SETS, "replay", (2, 7))
+    first = street_frames(tmp_path, "replay")
+    written = (tmp_path / "replay-streets" / "images" / "0000.jpg").stat
+    before = written().st_mtime_ns
+    assert [image.digest for image in street_frames(tmp_path, "replay")] == [
+        image.digest for image in first
+    ]
+    assert written().st_mtime_ns == before
+
+
+def test_detector_that_labelled_the_boxes_has_nothing_to_learn(tmp_path, monkeypatch):
+    monkeypatch.setitem(SETS, "replay", (5, 7))
+    frames = street_frames(tmp_path, "replay")
+    detector = Networks(ModelsConfig(bundle=DEFAULT_BUNDLE)).detector()
+    found = [[each.box for each in detector.detect(read_image(f.path))] for f in frames]
+    assert any(found)
+    own = [replace(f, boxes=tuple(boxes)) for f, boxes in zip(frames, found, strict=True)]
+    assert finds_all(DEFAULT_BUNDLE, own)
+    loose = [
+        replace(f, boxes=tuple(moved_by(box, 4, 4) for box in boxes))
+        for f, boxes in zip(frames, found, strict=True)
+    ]
+    assert not finds_all(DEFAULT_BUNDLE, loose)
