@@ -53,7 +53,7 @@ FIT = "detector-fit"
 FROZEN, LR, EPOCHS, SIDE_PX, BATCH = 10, 5e-4, 6, 640, 16
 """First layers that are not trained (the backbone), peak learning rate, most epochs, side of the
 images and images per step."""
-PER_EPOCH = 320
+PER_EPOCH = 128
 """Images of an epoch, if you have not more: half of them yours, each as often as needed."""
 TRAINING_SHARE = 0.2
 """Share of the command's time that a training takes at most."""

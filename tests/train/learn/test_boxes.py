@@ -15,8 +15,11 @@ from train.evaluation.coco_metrics import ImageBoxes, mean_average_precision
 from train.evaluation.image_results import ImageResult
 from train.learn.detector_teaching import choose_threshold, finds_all
 from train.learn.gather import Sources, framed_images, gather
+from train.learn.learning import learn
+from train.learn.learning_run import LearningRun
 from train.learn.proof import mean_precisions, prove_boxes, resamples
 from train.learn.street_frames import SETS, street_frames
+from train.train_error import TrainError
 
 PLATE, ELSEWHERE = (10, 10, 50, 26), (60, 60, 100, 76)
 
@@ -119,3 +122,21 @@ def test_detector_that_labelled_the_boxes_has_nothing_to_learn(tmp_path, monkeyp
         for f, boxes in zip(frames, found, strict=True)
     ]
     assert not finds_all(DEFAULT_BUNDLE, loose)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("0.png,60,9,20,30", "0.png: box 60.0 9.0 20.0 30.0: is empty"),
+        ("0.png,,,,", "^9 images with a box show 9 scenes: 10 different scenes are needed"),
+    ],
+)
+def test_bad_boxes_give_one_line_and_leave_nothing(data, tmp_path, row, message):
+    table = data / "labels.csv"
+    heading, _, *rows = table.read_text().splitlines()
+    table.write_text("\n".join([heading, row, *rows[:9]]))
+    run = LearningRun(Sources((data,)), tmp_path / "bundle", DEFAULT_BUNDLE)
+    with pytest.raises(TrainError, match=message) as caught:
+        learn(run)
+    assert "\n" not in str(caught.value)
+    assert not run.work.exists()
