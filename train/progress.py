@@ -1,5 +1,6 @@
 """Progress of a long step: a bar on a terminal, a plain line now and then elsewhere."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
@@ -29,15 +30,22 @@ def tracked(items: Iterable[Item], title: str, *, total: int | None = None) -> I
             print(f"{title}: {count}{of_all}", file=sys.stderr, flush=True)
 
 
-def timed(items: Iterable[Item], title: str, total_s: float) -> Iterator[Item]:
-    """Yields items, and shows how much of a step's time has passed, and how much is left."""
+def timed(
+    items: Iterable[Item], title: str, total_s: float, *, least: float = math.inf
+) -> Iterator[Item]:
+    """Yields items, and shows how much of a step's time has passed, and how much is left.
+
+    After that time, it ends once it has yielded the least number.
+    """
     console, began = Console(stderr=True), time.monotonic()
     is_due = interval_passed(INTERVAL_S)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=total_s)
-        for item in items:
+        for count, item in enumerate(items, 1):
             yield item
             passed_s = time.monotonic() - began
+            if count >= least and passed_s > total_s:
+                return
             bar.update(task, completed=passed_s)
             if not console.is_terminal and is_due():
                 left_min = max(0.0, total_s - passed_s) / 60

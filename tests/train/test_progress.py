@@ -31,3 +31,9 @@ def test_piped_step_with_a_duration_says_how_much_time_is_left(monkeypatch, caps
     monkeypatch.setattr(progress, "INTERVAL_S", 0.0)
     assert list(timed(range(2), "training", 120.0)) == [0, 1]
     assert capsys.readouterr().err == 2 * "training: 2.0 min left\n"
+
+
+def test_step_with_a_duration_ends_after_it_and_not_before_the_least_number():
+    assert list(timed(range(5), "training", 0.0, least=1)) == [0]
+    assert list(timed(range(5), "training", 0.0, least=3)) == [0, 1, 2]
+    assert list(timed(range(5), "training", 60.0, least=1)) == [*range(5)]

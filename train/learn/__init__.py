@@ -15,5 +15,6 @@
 - proof: the paired test, and the gate
 - taught: what teaching a network gives; results: its tables and images
 - new_bundle, install: the bundle, and its way to devices
+- study: how much is learnt from few labels of a country
 - learning_report: `report.html` and `report.json`
 """

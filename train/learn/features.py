@@ -6,13 +6,13 @@ real plates of other countries, which it does not have, are forgotten less.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from plateid.models.onnx_reader import to_reader_input
-from train.progress import tracked
 from train.reader.batch_augmentation import augmented_batch
 from train.reader.platenet import COLUMNS, EMBEDDING, ROWS, PlateNet
 from train.reader.reader_weights import SPEC
@@ -49,17 +49,17 @@ def features_of(
     network: PlateNet, crops: Iterable[LabelledCrop], rng: np.random.Generator | None = None
 ) -> Features:
     """Returns the features of crops. With random numbers, the crops are augmented."""
-    every = list(crops)
-    values = [torch.empty(0, ROWS * COLUMNS, EMBEDDING, dtype=torch.half)]
-    for start in tracked(range(0, len(every), BATCH), "Computing features"):
-        part = every[start : start + BATCH]
+    values, texts = [torch.empty(0, ROWS * COLUMNS, EMBEDDING, dtype=torch.half)], list[str]()
+    left = iter(crops)
+    while part := list(islice(left, BATCH)):
         inputs = torch.from_numpy(np.stack([to_reader_input(crop.image, SPEC) for crop in part]))
         if rng is not None:
             inputs, _ = augmented_batch(inputs, rng, [crop.centres for crop in part])
         with torch.no_grad():
             rectified, _ = network.rectifier(inputs / 127.5 - 1.0)
             values.append(network.features(rectified).half())
-    return Features(torch.cat(values), tuple(crop.text for crop in every))
+        texts += [crop.text for crop in part]
+    return Features(torch.cat(values), tuple(texts))
 
 
 def steps_of(network: PlateNet, features: Features) -> Tensor:

@@ -7,7 +7,7 @@ without Forgetting, ECCV 2016).
 import io
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,10 +28,14 @@ LR, WARM_UP, LAST_RATE = 7e-4, 0.1, 0.01
 """Peak learning rate, share (0-1) of the training in which it rises, and its end, of the peak."""
 STEPS = 250
 """Most steps of a training. Measured were 60 to 100 (see the training log)."""
+CHECK_STEPS = 25
+"""Steps between two networks of a training: the best is chosen on held-out plates."""
 OWN, KEPT, SIMILAR, REPLAY = 12, 6, 14, 22
 """Crops of each kind in a step."""
 CHARACTERS = 7.0
 """Usual length of a text: the distance from the base counts per character, as CTC's loss does."""
+PATIENCE = 3
+"""Networks of a training without a better read of held-out plates that end it."""
 EMA_DECAY, EMA_START = 0.99, 10
 """Decay of the moving average of the weights, and the steps after which it is .5."""
 
@@ -43,19 +47,23 @@ class Schedule:
     title: str
     minutes: float
     lr: float = LR
+    steps: int = STEPS
 
 
 def fine_tune(
     start: Weights, material: Material, plates: Sequence[int], schedule: Schedule
-) -> Weights:
-    """Trains on the plates with these numbers; raises TrainError if the loss is not finite."""
+) -> Iterator[Weights]:
+    """Trains on the plates with these numbers. Yields networks every CHECK_STEPS, and at the end.
+
+    Raises TrainError if the loss is not finite.
+    """
     network, rng = network_of(start), np.random.default_rng(0)
     chosen = {name: w for name, w in network.named_parameters() if name.startswith(TRAINABLE)}
     optimiser = torch.optim.AdamW(chosen.values(), weight_decay=WEIGHT_DECAY)
     average = {name: weight.detach().clone() for name, weight in chosen.items()}
-    wanted = set(plates)
+    wanted, step = set(plates), 0
     own = [number for number, plate in enumerate(material.plates) if plate in wanted]
-    for step, done in enumerate(timed(_progress(schedule), schedule.title, 60 * schedule.minutes)):
+    for done in timed(_progress(schedule), schedule.title, 60 * schedule.minutes, least=1):
         for group in optimiser.param_groups:
             group["lr"] = schedule.lr * _rate(done)
         loss = _loss(network, material, own, rng)
@@ -65,16 +73,48 @@ def fine_tune(
         loss.backward()
         nn.utils.clip_grad_norm_(chosen.values(), CLIP_NORM)
         optimiser.step()
-        decay = min(EMA_DECAY, (step + 1) / (step + EMA_START))
+        step += 1
+        decay = min(EMA_DECAY, step / (step - 1 + EMA_START))
         for name, weight in chosen.items():
             average[name].lerp_(weight.detach(), 1 - decay)
-    return {**start, **average}
+        if step % CHECK_STEPS == 0:
+            yield {**start, **{name: weight.clone() for name, weight in average.items()}}
+    if step % CHECK_STEPS:
+        yield {**start, **average}
 
 
-def save_weights(path: Path, weights: Weights) -> None:
+@dataclass(frozen=True, eq=False)
+class Course:
+    """The networks of a training, in their order, and how well each reads held-out plates."""
+
+    networks: list[Weights]
+    scores: list[float]  # mean log-probability of the label per character; empty: none held out
+
+
+def follow(networks: Iterable[Weights], score: Callable[[Weights], float] | None) -> Course:
+    """Scores the networks of a training on held-out plates, if any, and ends it if it is over."""
+    course = Course([], [])
+    for network in networks:
+        course.networks.append(network)
+        if score is None:
+            continue
+        course.scores.append(score(network))
+        earlier, last = course.scores[:-PATIENCE], course.scores[-PATIENCE:]
+        if earlier and max(last) <= max(earlier):
+            break
+    return course
+
+
+def best_place(courses: Sequence[Course]) -> int:
+    """Returns the place in trainings at which held-out plates are read best on average."""
+    common = min(len(each.scores) for each in courses)
+    return int(np.mean([each.scores[:common] for each in courses], axis=0).argmax())
+
+
+def save_weights(path: Path, weights: Weights | list[Weights], **notes: object) -> None:
     """Writes a checkpoint."""
     content = io.BytesIO()  # torch.save raises no OSError when the disk is full
-    torch.save({MODEL: weights}, content)
+    torch.save({MODEL: weights, **notes}, content)
     write_whole(path, content.getvalue())
 
 
@@ -95,17 +135,14 @@ def mean_of(networks: Sequence[Weights]) -> Weights:
 
 
 def _progress(schedule: Schedule) -> Iterator[float]:
-    """Yields the share (0-1) of the steps, or of the time if that is greater, until it is 1."""
+    """Yields the share (0-1) of the steps, or of the time if that is greater."""
     began = time.monotonic()
-    for step in range(STEPS):
-        done = max(step / STEPS, (time.monotonic() - began) / 60 / schedule.minutes)
-        if done >= 1:
-            return
-        yield done
+    for step in range(schedule.steps):
+        yield max(step / schedule.steps, (time.monotonic() - began) / 60 / schedule.minutes)
 
 
 def _rate(done: float) -> float:
-    cosine = LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * done)) / 2
+    cosine = LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * min(1, done))) / 2
     return min(1.0, 0.1 + done / WARM_UP) * cosine
 
 

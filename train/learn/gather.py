@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 from urllib.parse import urlsplit
 
 from plateid.files import read_text
@@ -26,6 +26,8 @@ DOWNLOADED = "devices"
 """Name of the folder of downloaded labels. A resumed run does not download them again."""
 LABELS_PATH = "/api/v1/labels.zip"
 """Where a device serves its labels."""
+KINDS = {"": "", "-self": "?format=self"}
+"""Queries for the labels of people, and for those that confident readings gave."""
 TIMEOUT_S = 120.0
 """Longest wait for a device, which may test a bundle meanwhile, seconds."""
 ANSWERS = {401: "wrong token", 404: "is not plateid"}
@@ -39,11 +41,19 @@ class OwnPlate:
     plate: RealPlate
     path: Path
     labels: LabelledBox
+    is_self_labelled: bool = False
 
     @property
     def vehicle(self) -> str:
         """Name of its vehicle: plates of one text (O/0- and I/1-insensitive) are one vehicle."""
         return fold(self.plate.text)
+
+
+class OwnPlates(NamedTuple):
+    """Plates to learn from: those that prove the gain, and others, which are only trained on."""
+
+    proving: Sequence[OwnPlate]
+    others: Sequence[OwnPlate]
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,7 @@ class Sources:
     data: tuple[Path, ...]
     devices: tuple[str, ...] = ()
     token_file: Path | None = None
+    self_labels: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -86,7 +97,11 @@ def read_folder(folder: Path) -> list[LabelledImage]:
 
 def framed_images(images: Sequence[LabelledImage]) -> list[LabelledImage]:
     """Returns the images that are no plate crops. Those of one scene or vehicle are one group."""
-    framed = [each for each in images if all(box.xyxy != WHOLE_IMAGE for box in each.labels.boxes)]
+    framed = [
+        each
+        for each in images
+        if all(box.xyxy != WHOLE_IMAGE for box in each.labels.boxes) and not is_self_labelled(each)
+    ]
     first: dict[str, int] = {}
     same = [
         (number, first.setdefault(fold(text), number))
@@ -101,27 +116,38 @@ def framed_images(images: Sequence[LabelledImage]) -> list[LabelledImage]:
 def own_plates(images: Sequence[LabelledImage]) -> list[OwnPlate]:
     """Returns the plates that have a text."""
     return [
-        OwnPlate(plate, image.path, labels)
+        OwnPlate(plate, image.path, labels, is_self_labelled(image))
         for image in images
         for labels, plate in plates_of(image)
         if plate.text
     ]
 
 
+def is_self_labelled(image: LabelledImage) -> bool:
+    """Returns whether the reading of a pass labelled an image: it has a confidence."""
+    return bool(image.labels.row.get("confidence"))
+
+
 def _folders(sources: Sources, work: Path) -> Iterator[Path]:
     for number, path in enumerate(sources.data):
         yield _unpacked(path, work / f"data-{number}") if path.suffix == ".zip" else path
     for number, url in enumerate(sources.devices):
-        packed = work / DOWNLOADED / f"{number}.zip"
-        if not packed.is_file():
-            packed.parent.mkdir(exist_ok=True)
-            unfinished = packed.with_suffix(".part")
-            with asked(sources, url, LABELS_PATH) as answer, unfinished.open("wb") as file:
-                shutil.copyfileobj(answer, file)
-            if not zipfile.is_zipfile(unfinished):
-                raise TrainError(f"--device {url}: its answer is not a ZIP file; is it plateid?")
-            unfinished.replace(packed)
-        yield _unpacked(packed, work / f"device-{number}")
+        for kind, query in KINDS.items():
+            if sources.self_labels or not query:
+                packed = work / DOWNLOADED / f"{number}{kind}.zip"
+                if not packed.is_file():
+                    _download(sources, url, query, packed)
+                yield _unpacked(packed, work / f"device-{number}{kind}")
+
+
+def _download(sources: Sources, url: str, query: str, out: Path) -> None:
+    out.parent.mkdir(exist_ok=True)
+    unfinished = out.with_suffix(".part")
+    with asked(sources, url, LABELS_PATH + query) as answer, unfinished.open("wb") as file:
+        shutil.copyfileobj(answer, file)
+    if not zipfile.is_zipfile(unfinished):
+        raise TrainError(f"--device {url}: its answer is not a ZIP file; is it plateid?")
+    unfinished.replace(out)
 
 
 def _token(file: Path | None) -> str:

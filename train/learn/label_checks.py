@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from plateid.core.text import edit_distance, normalise
 from train.dataset.labelled_image import LabelledImage
 from train.folding import fold
-from train.learn.gather import OwnPlate
+from train.learn.gather import OwnPlate, OwnPlates
 from train.learn.reads import Reads
 from train.train_error import TrainError
 
@@ -56,6 +56,25 @@ def shortage(labels: str, names: Sequence[str], what: str) -> str:
         return ""
     needed = f"{MIN_VEHICLES} different {what} are needed, 20 to 100 are better"
     return f"{len(names)} {labels} show {count} {what}: {needed}"
+
+
+def divided(plates: Sequence[OwnPlate], *, self_labels: bool) -> tuple[OwnPlates, str]:
+    """Returns the plates that prove the gain and others, and a warning if these are self-labelled.
+
+    Raises TrainError if there are self-labels without --self.
+    """
+    sides = OwnPlates(*([p for p in plates if p.is_self_labelled is s] for s in (False, True)))
+    if sides.others and not self_labels:
+        raise TrainError(
+            f"{len(sides.others)} labels were given by plateid, not by a person (they have a "
+            "confidence): give --self to learn from them"
+        )
+    if not self_labels or len({each.vehicle for each in sides.proving}) >= MIN_VEHICLES:
+        return sides, ""
+    return OwnPlates(plates, ()), (
+        f"--self: only {len(sides.proving)} labels are of people, so self-labels of other vehicles "
+        "than those trained on prove the gain"
+    )
 
 
 def warnings_about(images: Sequence[LabelledImage], plates: Sequence[OwnPlate]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from train.dataset.grouping import split_groups, with_joined_groups
 from train.dataset.labelled_image import data_hash
 from train.learn.detector_teaching import FIT, DetectorLesson, finds_all, teach_detector
 from train.learn.gather import DOWNLOADED, framed_images, gather, own_plates, read_folder
-from train.learn.label_checks import check_texts, shortage, warnings_about
+from train.learn.label_checks import check_texts, divided, shortage, warnings_about
 from train.learn.learning_report import PAGE, Notes, write_report
 from train.learn.learning_run import LearningRun
 from train.learn.new_bundle import write_bundle
@@ -51,7 +51,8 @@ def learn(run: LearningRun) -> Path:
     except OSError as error:
         raise TrainError(f"{run.work}: {error}; run the same command again to resume") from error
     finally:
-        if not any((run.work / name).exists() for name in (BEGUN, DOWNLOADED)):
+        downloaded = (run.work / DOWNLOADED).glob("*.zip")
+        if not any((*downloaded, *run.work.glob(BEGUN))):
             shutil.rmtree(run.work, ignore_errors=True)
     return run.out
 
@@ -81,9 +82,10 @@ def _prepare(run: LearningRun) -> tuple[list[Callable[[], Taught]], list[str]]:
     """
     spec, images = read_spec(run.base), gather(run.sources, run.work)
     check_texts(images)
-    plates, framed = own_plates(images), framed_images(images)
+    every, framed = own_plates(images), framed_images(images)
+    plates, said = divided(every, self_labels=run.sources.self_labels)
     few = {
-        "reader": shortage("labels with a text", [p.vehicle for p in plates], "vehicles"),
+        "reader": shortage("labels with a text", [p.vehicle for p in plates.proving], "vehicles"),
         "detector": shortage("images with a box", [i.group for i in framed if i.boxes], "scenes"),
     }
     networks = [network for network, line in few.items() if not line]
@@ -96,7 +98,7 @@ def _prepare(run: LearningRun) -> tuple[list[Callable[[], Taught]], list[str]]:
     if len(networks) > 1 and finds_all(run.base, framed):
         networks.remove("detector")
         lines.append("the detector finds the labelled plates already: it stays as it is")
-    lines = [*warnings_about(images, plates), *lines]
+    lines = [*warnings_about(images, every), *[said] * bool(said), *lines]
     for line in lines:
         click.echo(line, err=True)
     kept = split_groups(with_joined_groups([i for folder in run.keep for i in read_folder(folder)]))

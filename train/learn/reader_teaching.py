@@ -1,6 +1,6 @@
 """Teaches the reader: trains it on folds of your plates, and chooses and proves a candidate."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, partial
@@ -22,8 +22,19 @@ from train.export.int8_reader import TwoSides
 from train.export.onnx_networks import Precision, export_reader
 from train.learn.candidates import SHARES, KeptSet, choose
 from train.learn.features import Features, Weights, features_of, network_of, steps_of
-from train.learn.fine_tuning import LR, Schedule, fine_tune, mean_of, on_line, save_weights
-from train.learn.gather import OwnPlate
+from train.learn.fine_tuning import (
+    CHECK_STEPS,
+    LR,
+    Course,
+    Schedule,
+    best_place,
+    fine_tune,
+    follow,
+    mean_of,
+    on_line,
+    save_weights,
+)
+from train.learn.gather import OwnPlate, OwnPlates
 from train.learn.label_checks import Suspect, suspects
 from train.learn.material import Material, prepare_material
 from train.learn.new_bundle import export_as_before
@@ -32,7 +43,8 @@ from train.learn.reads import Array, Reads, read, reads_of
 from train.learn.rehearsal import Rehearsal, Rendered
 from train.learn.results import flipped_plates, plate_table
 from train.learn.taught import Taught
-from train.learn.vehicle_folds import held_out, train_folds, vehicle_folds
+from train.learn.vehicle_folds import held_out, train_folds, vehicle_folds, with_others
+from train.progress import tracked
 from train.reader.contact_sheet import contact_sheet
 from train.reader.platenet import PlateNet
 from train.reader.reader_weights import MODEL, SPEC, read_checkpoint
@@ -40,8 +52,8 @@ from train.reader.real_plates import RealPlate, by_source, framed, plates_of, wh
 from train.synth.rendering import LabelledCrop
 from train.train_error import TrainError
 
-FOLD, LAST = (0.1, LR), (0.15, LR / 2)
-"""Share of the command's time for a training at most, and its peak learning rate."""
+FEATURES, FOLD, LAST = 0.16, 0.09, 0.12
+"""Shares of the command's time: features, the training of a fold, and the last one, at most."""
 MIN_CALIBRATION = 40
 """Smallest number of held-out reads that a temperature is fitted to."""
 TEMPERATURES = (0.5, 2.0)
@@ -53,16 +65,15 @@ INT8_PLATES = 600
 class ReaderLesson:
     """What is learnt: from a base, your plates, plates of --keep, and rendered ones."""
 
-    def __init__(
-        self, base: Weights, own: Sequence[OwnPlate], keep: Split, rehearsal: Rehearsal
-    ) -> None:
+    def __init__(self, base: Weights, own: OwnPlates, keep: Split, rehearsal: Rehearsal) -> None:
         """Reads the plates of --keep."""
-        self.base, self.own, self._rehearsal = base, own, rehearsal
+        self.base, self._rehearsal = base, rehearsal
+        self.own, self._plates = own.proving, own
         self._network = network_of(base)
         self._kept, self._kept_held_out = (
             [plate for image in side for _, plate in plates_of(image)] for side in keep
         )
-        self.folds = vehicle_folds([each.vehicle for each in own])
+        self.folds = vehicle_folds([each.vehicle for each in self.own])
 
     @cached_property
     def sample(self) -> Features:
@@ -81,8 +92,25 @@ class ReaderLesson:
 
     @cached_property
     def _material(self) -> Material:
-        own = [each.plate for each in self.own]
-        return prepare_material(self._network, own, self._kept, self.rendered)
+        seconds = 60 * FEATURES * self._rehearsal.minutes
+        return prepare_material(
+            self._network, self._plates, self._kept, self.rendered, seconds=seconds
+        )
+
+    @cached_property
+    def _courses(self) -> list[Course]:
+        return train_folds(self.folds, self._train_fold)
+
+    def train_folds(self) -> list[Weights]:
+        """Trains a network for each fold, without its plates, all for the same number of steps."""
+        place = best_place(self._courses)
+        return [course.networks[place] for course in self._courses]
+
+    def train_last(self, networks: Sequence[Weights], numbers: Sequence[int]) -> Weights:
+        """Trains on these plates, from the mean of the folds' networks, for as many steps."""
+        minutes, steps = LAST * self._rehearsal.minutes, best_place(self._courses) + 1
+        schedule = Schedule("last training", minutes, LR / 2, CHECK_STEPS * steps)
+        return self._train(mean_of(networks), schedule, numbers).networks[-1]
 
     def held_out(self, networks: Sequence[Weights], share: float) -> Reads:
         """Reads each plate with the network that did not train on it, at a place on its line."""
@@ -99,23 +127,38 @@ class ReaderLesson:
             group[0].source: self._features(group)
             for group in by_source(plate for plate in self._kept_held_out if plate.text)
         }
-        rendered = features_of(self._network, self._rehearsal.forgetting())
+        crops = tracked(self._rehearsal.forgetting(), "Computing features")
+        rendered = features_of(self._network, crops)
         return {"rendered plates": rendered, **kept}
 
     def _features(self, plates: Iterable[RealPlate]) -> Features:
-        crops = (LabelledCrop(framed(each, margin_x=0, margin_y=0), each.text) for each in plates)
-        return features_of(self._network, crops)
+        crops = [LabelledCrop(framed(each, margin_x=0, margin_y=0), each.text) for each in plates]
+        return features_of(self._network, tracked(crops, "Computing features"))
 
-    def train(
-        self, start: Weights, limits: tuple[float, float], title: str, numbers: Sequence[int]
-    ) -> Weights:
+    def _train_fold(self, title: str, numbers: Sequence[int]) -> Course:
+        tested = self.sample.part([n for n in range(len(self.own)) if n not in numbers])
+
+        def score(network: Weights) -> float:
+            return float(read(network, tested).label_logs.mean())
+
+        schedule = Schedule(title, FOLD * self._rehearsal.minutes)
+        return self._train(self.base, schedule, numbers, score)
+
+    def _train(
+        self,
+        start: Weights,
+        schedule: Schedule,
+        numbers: Sequence[int],
+        score: Callable[[Weights], float] | None = None,
+    ) -> Course:
         """Trains on the plates with these numbers. What is done is not done again."""
-        checkpoint, (share, lr) = self._rehearsal.folder / f"{title}.pt", limits
+        checkpoint = self._rehearsal.folder / f"{schedule.title}.pt"
         if not checkpoint.is_file():
-            schedule = Schedule(title, share * self._rehearsal.minutes, lr)
-            save_weights(checkpoint, fine_tune(start, self._material, numbers, schedule))
-        weights: Weights = read_checkpoint(checkpoint)[MODEL]
-        return weights
+            plates = with_others(numbers, self._plates)
+            course = follow(fine_tune(start, self._material, plates, schedule), score)
+            save_weights(checkpoint, course.networks, scores=course.scores)
+        saved = read_checkpoint(checkpoint)
+        return Course(saved[MODEL], saved["scores"])
 
 
 def teach_reader(lesson: ReaderLesson, *, trust: bool) -> Taught:
@@ -123,11 +166,11 @@ def teach_reader(lesson: ReaderLesson, *, trust: bool) -> Taught:
 
     The proof is about held-out plates: no network that reads them was trained on them.
     """
-    networks = train_folds(lesson.folds, partial(lesson.train, lesson.base, FOLD))
+    networks = lesson.train_folds()
     doubts = suspects(lesson.own, lesson.held_out(networks, 1))
     left_out = () if trust else tuple(each.number for each in doubts)
     counted = [number for number in range(len(lesson.own)) if number not in left_out]
-    last = lesson.train(mean_of(networks), LAST, "last training", counted)
+    last = lesson.train_last(networks, counted)
     before = lesson.before.part(counted)
     after = {share: lesson.held_out(networks, share).part(counted) for share in SHARES}
     gains = {share: float((r.label_logs - before.label_logs).mean()) for share, r in after.items()}

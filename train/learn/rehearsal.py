@@ -42,13 +42,20 @@ class Rehearsal:
         crops = self._rendered("forgetting", FORGETTING, FORGETTING_SEED)
         return [crop for crop in crops if crop.text]
 
+    def for_all_formats(self) -> None:
+        """Renders the plates that do not depend on yours."""
+        self.forgetting(), self._replay()
+
     def to_train(self, texts: Sequence[str], two_lines: float) -> Rendered:
         """Returns crops to train with. `two_lines` is the share (0-1) of the plates with these."""
         layouts = layouts_like(texts, two_lines, seed=SIMILAR_SEED)
         return Rendered(
-            self._rendered("replay", REPLAY, REPLAY_SEED),
+            self._replay(),
             self._rendered("similar", SIMILAR, SIMILAR_SEED, layouts),
         )
+
+    def _replay(self) -> list[LabelledCrop]:
+        return self._rendered("replay", REPLAY, REPLAY_SEED)
 
     def _rendered(
         self, name: str, count: int, seed: int, layouts: tuple[PlateLayout, ...] = ()

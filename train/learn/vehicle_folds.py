@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from train.learn.features import Weights
+from train.learn.gather import OwnPlates
 
 FOLDS = 3
 """Number of folds. Each costs a training, and each network trains on two thirds of the plates."""
@@ -24,13 +25,21 @@ def vehicle_folds(vehicles: Sequence[str]) -> list[list[int]]:
     return [[i for i, each in enumerate(vehicles) if fold_of[each] == k] for k in range(FOLDS)]
 
 
-def train_folds(folds: Folds, train: Callable[[str, Sequence[int]], Weights]) -> list[Weights]:
+def train_folds(folds: Folds, train: Callable[[str, Sequence[int]], Answer]) -> list[Answer]:
     """Trains a network for each fold, without its plates. `train` takes a title and numbers."""
     every = range(sum(map(len, folds)))
     return [
         train(f"fold {number} of {FOLDS}", [each for each in every if each not in left_out])
         for number, left_out in enumerate(folds, 1)
     ]
+
+
+def with_others(numbers: Sequence[int], own: OwnPlates) -> list[int]:
+    """Adds the plates that prove nothing, without the vehicles of plates that are left out."""
+    every, trained = enumerate(own.proving), set(numbers)
+    left_out = {plate.vehicle for number, plate in every if number not in trained}
+    others = enumerate(own.others, len(own.proving))
+    return [*numbers, *(number for number, plate in others if plate.vehicle not in left_out)]
 
 
 def held_out(

@@ -1,5 +1,6 @@
 """Folds, formats, suspicious labels, and the gate."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,14 @@ import torch
 
 from train.dataset.formats.image_labels import LabelledBox
 from train.learn.candidates import Candidate, KeptSet, choose, preferred
-from train.learn.gather import OwnPlate
+from train.learn.features import Weights
+from train.learn.fine_tuning import Course, best_place, follow
+from train.learn.gather import OwnPlate, OwnPlates
 from train.learn.label_checks import suspects
 from train.learn.own_formats import layouts_like
 from train.learn.proof import paired_bootstrap, prove, refusals, wilson
 from train.learn.reads import Reads, reads_of
-from train.learn.vehicle_folds import FOLDS, vehicle_folds
+from train.learn.vehicle_folds import FOLDS, vehicle_folds, with_others
 from train.reader.batches import COLUMNS
 from train.reader.platenet import CLASSES, ROWS
 from train.reader.real_plates import whole_crop
@@ -21,6 +24,11 @@ from train.synth.plate_texts import random_rows
 
 BLACK = np.zeros((40, 120, 3), np.uint8)
 NOTHING_LOST = Candidate(1.0, 0.1, (KeptSet("rendered plates", 2000, 0.80, 0.795),))
+
+
+def plate(text: str) -> OwnPlate:
+    box = LabelledBox((0, 0, 1, 1), text=text)
+    return OwnPlate(whole_crop(BLACK, text, "mine"), Path("x.png"), box)
 
 
 def reads(texts: list[str], labels: list[str], *, sure: float = 0.99) -> Reads:
@@ -42,6 +50,26 @@ def test_a_vehicle_is_in_one_fold_and_folds_have_similar_sizes():
     assert sum(len({vehicles[number] for number in numbers}) for numbers in folds) == 30
 
 
+def test_self_label_of_a_held_out_vehicle_is_not_trained_on():
+    proving = [plate(text) for text in ("AB1", "AB2", "AB3")]
+    others = [plate(text) for text in ("AB3", "XY1", "A83")]
+    assert with_others([0, 1], OwnPlates(proving, others)) == [0, 1, 4, 5]
+
+
+def test_training_ends_when_held_out_plates_are_not_read_better():
+    def networks() -> Iterator[Weights]:
+        for _ in range(9):
+            yield {}
+
+    scores = iter([-1.0, -0.5, -0.6, -0.5, -0.9, -0.1])
+    course = follow(networks(), lambda _: next(scores))
+    assert course.scores == [-1.0, -0.5, -0.6, -0.5, -0.9]
+    longer = Course([{}] * 9, [-3.0] * 8 + [0.0])
+    later = Course([{}] * 6, [-1.0, -0.9, -0.8, -0.1, -0.2, -0.3])
+    assert best_place([course, later]) == 3
+    assert best_place([course, longer]) == 1, "a place that all trainings have"
+
+
 def test_rendered_plates_have_the_formats_of_the_labels():
     rng = np.random.default_rng(0)
     one, two = (layouts_like(["12345678AB"], share, seed=1) for share in (0, 1))
@@ -56,12 +84,7 @@ def test_rendered_plates_have_the_formats_of_the_labels():
 
 def test_label_that_a_confident_network_contradicts_is_suspicious():
     labels = ["AB12", "AB13", "XK90", "AB10", "AB16", "AB17"]
-    own = [
-        OwnPlate(
-            whole_crop(BLACK, text, "mine"), Path("x.png"), LabelledBox((0, 0, 1, 1), text=text)
-        )
-        for text in labels
-    ]
+    own = [plate(text) for text in labels]
     found = suspects(own, reads(["AB12", "AB14", "CD34", "AB1O", "AB16", "AB17"], labels))
     assert [(each.number, each.reason) for each in found] == [(2, "other plate"), (1, "wrong text")]
     unsure = reads(["AB12", "AB14", "CD34", "AB10", "AB16", "AB17"], labels, sure=0.5)

@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from train.__main__ import main
-from train.learn.gather import Sources, gather, own_plates
-from train.learn.label_checks import warnings_about
+from train.learn.gather import Sources, framed_images, gather, own_plates
+from train.learn.label_checks import divided, warnings_about
 
 TOKEN = "0b3c"  # noqa: S105 - of a device in this test
 
@@ -30,13 +30,22 @@ def crops(folder: Path, texts: list[str]) -> Path:
     return folder
 
 
+def self_labels(folder: Path, texts: list[str]) -> Path:
+    """Writes self-labels as a device exports them."""
+    crops(folder, texts)
+    rows = [f"{number}.png,10,5,110,35,{text},0.99,0.1" for number, text in enumerate(texts)]
+    header = "image,x1,y1,x2,y2,text,confidence,sharpness"
+    (folder / "labels.csv").write_text("\n".join([header, *rows]))
+    return folder
+
+
 @pytest.fixture
 def learn(tmp_path: Path) -> Callable[..., Result]:
     def run(*arguments: object) -> Result:
         out = tmp_path / "bundle"
         result = CliRunner().invoke(main, ["learn", *map(str, arguments), "--out", str(out)])
         assert not out.exists()
-        assert "--device" in arguments or not out.with_name("bundle.learning").exists()
+        assert not out.with_name("bundle.learning").exists(), "nothing is left of a failure"
         return result
 
     return run
@@ -44,16 +53,22 @@ def learn(tmp_path: Path) -> Callable[..., Result]:
 
 @pytest.fixture
 def device(tmp_path: Path) -> Iterator[str]:
-    """A device that serves labels to those who know its token."""
+    """A device that serves labels and self-labels to those who know its token."""
     labels = crops(tmp_path / "served", [f"AB{n:03d}" for n in range(12)])
-    packed = Path(shutil.make_archive(str(tmp_path / "served"), "zip", labels)).read_bytes()
+    own = self_labels(tmp_path / "self", [f"CD{n:03d}" for n in range(11)])
+    served = {
+        f"/api/v1/labels.zip{query}": Path(
+            shutil.make_archive(str(folder), "zip", folder)
+        ).read_bytes()
+        for query, folder in (("", labels), ("?format=self", own))
+    }
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             known = self.headers["Authorization"] == f"Bearer {TOKEN}"
-            self.send_response(200 if known and self.path == "/api/v1/labels.zip" else 401)
+            self.send_response(200 if known and self.path in served else 401)
             self.end_headers()
-            self.wfile.write(packed if known else b"")
+            self.wfile.write(served[self.path] if known else b"")
 
         def log_message(self, *_arguments: object) -> None:
             pass
@@ -84,6 +99,25 @@ def test_labels_come_from_folders_zip_files_and_devices(tmp_path, device):
     assert len(gather(unreachable, work)) == 14, "a resumed run does not download again"
 
 
+def test_self_labels_of_a_device_teach_the_reader_only(tmp_path, device):
+    (tmp_path / "token").write_text(TOKEN)
+    images = gather(Sources((), (device,), tmp_path / "token", self_labels=True), tmp_path)
+    plates, warning = divided(own_plates(images), self_labels=True)
+    assert not warning
+    assert {each.plate.text[:2] for each in plates.proving} == {"AB"}, "people labelled these"
+    assert {each.plate.text[:2] for each in plates.others} == {"CD"}
+    assert not framed_images(images)
+
+
+def test_self_labels_prove_the_gain_if_there_is_nothing_else_and_this_is_said(tmp_path):
+    folder = self_labels(tmp_path / "self", [f"CD{n:03d}" for n in range(11)])
+    few = crops(tmp_path / "few", ["AB1", "AB2"])
+    plates = own_plates(gather(Sources((folder, few)), tmp_path))
+    proving, warning = divided(plates, self_labels=True)
+    assert (len(proving.proving), len(proving.others)) == (13, 0)
+    assert warning.startswith("--self: only 2 labels are of people, so self-labels of other vehicl")
+
+
 def test_device_that_refuses_or_is_unreachable_gives_one_line(tmp_path, device, learn):
     token = tmp_path / "token"
     token.write_text("other")
@@ -109,6 +143,12 @@ def test_labels_that_cannot_teach_are_refused_with_exit_2(tmp_path, learn, texts
     result = learn("--data", crops(tmp_path / "mine", texts))
     assert result.exit_code == 2
     assert said in result.output
+
+
+def test_self_labels_without_the_option_are_refused(tmp_path, learn):
+    result = learn("--data", self_labels(tmp_path / "self", [f"CD{n:03d}" for n in range(11)]))
+    assert result.exit_code == 2
+    assert "11 labels were given by plateid, not by a person" in result.output
 
 
 def test_file_that_is_no_zip_or_no_bundle_is_refused(tmp_path, learn):

@@ -1,0 +1,43 @@
+"""The study of countries: one cell is known, the other is learnt on a few rendered plates."""
+
+import json
+
+import pytest
+
+from plateid.config.models import DEFAULT_BUNDLE
+from train.learn import rehearsal, study
+from train.learn.gather import Sources
+from train.learn.learning_run import LearningRun
+from train.synth.crop_folder import write_crop_folder
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_study_resumes_and_compares_plates_of_other_vehicles(tmp_path, monkeypatch):
+    for name, value in {"LABELS": (10,), "SEEDS": (0, 1), "TESTED": (2, 4), "RENDERED": {}}.items():
+        monkeypatch.setattr(study, name, value)
+    for name in ("FORGETTING", "REPLAY", "SIMILAR"):
+        monkeypatch.setattr(rehearsal, name, 24)
+    write_crop_folder(tmp_path / "land", 16, seed=501, workers=1)
+    run = LearningRun(Sources((tmp_path / "land",)), tmp_path / "out", DEFAULT_BUNDLE, minutes=0.1)
+    known = {
+        "minutes": 3.0,
+        "reasons": ["forgot"],
+        "reads": {"land": [["AB1", "AB2", "AB1"]], "sea": [["A0", "AO", "A1"], ["B1", "", "BI"]]},
+    }
+    run.out.mkdir()
+    (run.out / "land-10-0.json").write_text(json.dumps(known))
+    table = study.study(run).splitlines()
+    assert (run.out / "study.md").read_text().splitlines() == table
+    learnt = json.loads((run.out / "land-10-1.json").read_text())
+    (cells,) = json.loads((run.out / "study.json").read_text())[1:]
+    texts = {text for text, _, _ in learnt["reads"]["land"]}
+    assert 2 <= len(texts) <= 4
+    count = len(learnt["reads"]["land"])
+    right = sum(text == before for text, before, _ in learnt["reads"]["land"])
+    assert cells[:3] == ["land", 10, f"{right / (1 + count):.3f}"]
+    assert cells[7:9] == ["0.000", "0.000"], "sea loses one of its two plates and gains the other"
+    assert cells[-1] in {"1/2", "2/2"}
+    assert not list(run.out.glob("land-10-1*/"))
+    written = (run.out / "land-10-1.json").stat().st_mtime_ns
+    assert study.study(run).splitlines() == table
+    assert (run.out / "land-10-1.json").stat().st_mtime_ns == written
