@@ -14,6 +14,8 @@ from train.train_error import TrainError
 MIN_VEHICLES = 10
 """Smallest number of vehicles to learn texts from, and of scenes to learn boxes from: with fewer,
 the test could not prove a gain."""
+MAX_PROVING = 1000
+"""Number of self-labels, about, that prove a gain: a device may keep 5,000, which take long."""
 O_FOR_0 = re.compile(r"(?<=\d)O(?=\d)")
 """A letter O between digits."""
 MIN_O = 3
@@ -71,7 +73,7 @@ def divided(plates: Sequence[OwnPlate], *, self_labels: bool) -> tuple[OwnPlates
         )
     if not self_labels or len({each.vehicle for each in sides.proving}) >= MIN_VEHICLES:
         return sides, ""
-    return OwnPlates(plates, ()), (
+    return OwnPlates(plates[:: 1 + len(plates) // MAX_PROVING], ()), (
         f"--self: only {len(sides.proving)} labels are of people, so self-labels of other vehicles "
         "than those trained on prove the gain"
     )
