@@ -1,5 +1,6 @@
 """Where labels come from, and what is wrong with them."""
 
+import resource
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from plateid.config.models import DEFAULT_BUNDLE
 from train.__main__ import main
 from train.learn.gather import Sources, framed_images, gather, own_plates
 from train.learn.label_checks import divided, warnings_about
@@ -157,6 +159,34 @@ def test_file_that_is_no_zip_or_no_bundle_is_refused(tmp_path, learn):
     assert (result.exit_code, "labels.zip: File is not a zip file" in result.output) == (2, True)
     result = learn("--data", tmp_path, "--base", tmp_path / "nowhere")
     assert (result.exit_code, "neither a shipped bundle nor" in result.output) == (2, True)
+
+
+def test_base_of_another_alphabet_is_refused(tmp_path, learn):
+    base = tmp_path / "base"
+    shutil.copytree(DEFAULT_BUNDLE, base)
+    settings = (base / "bundle.toml").read_text()
+    (base / "bundle.toml").write_text(settings.replace("UVWXYZ", "UVWXYÄ"))
+    data = crops(tmp_path / "mine", [f"AB{n}" for n in range(12)])
+    result = learn("--data", data, "--base", base)
+    assert result.exit_code == 2
+    assert "bundle.toml: reader.charset: this version reads 0123456789ABCDEF" in result.output
+
+
+@pytest.mark.parametrize(
+    ("limit_bytes", "said"), [(0, "File too large"), (2000, "replay.sqlite3:")]
+)
+def test_full_disk_gives_one_line_and_no_bundle(tmp_path, limit_bytes, said):
+    data = crops(tmp_path / "mine", [f"AB{n}" for n in range(12)])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, before[1]))
+    try:
+        arguments = ["learn", "--data", str(data), "--out", str(tmp_path / "bundle")]
+        result = CliRunner().invoke(main, arguments)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert result.exit_code == 2
+    assert said in result.output.splitlines()[-1]
+    assert not (tmp_path / "bundle").exists()
 
 
 def test_same_file_with_two_texts_is_refused(tmp_path):
