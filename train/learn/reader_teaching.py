@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from plateid.core.geometry import sharpness
-from plateid.core.records import PlateRead
+from plateid.core.records import Image, PlateRead
 from plateid.core.text import ctc_margins, ctc_positions
 from plateid.models.bundle import read_spec
 from train.dataset.grouping import Split
@@ -132,7 +132,7 @@ class ReaderLesson:
         return {"rendered plates": rendered, **kept}
 
     def _features(self, plates: Iterable[RealPlate]) -> Features:
-        crops = [LabelledCrop(framed(each, margin_x=0, margin_y=0), each.text) for each in plates]
+        crops = [LabelledCrop(_crop(each), each.text) for each in plates]
         return features_of(self._network, tracked(crops, "Computing features"))
 
     def _train_fold(self, title: str, numbers: Sequence[int]) -> Course:
@@ -200,6 +200,10 @@ def teach_reader(lesson: ReaderLesson, *, trust: bool) -> Taught:
     )
 
 
+def _crop(plate: RealPlate) -> Image:
+    return framed(plate, margin_x=SPEC.margin_x, margin_y=SPEC.margin_y)
+
+
 def _accuracy(weights: Weights, features: Features) -> float:
     return float(read(weights, features).folded.mean())
 
@@ -217,7 +221,7 @@ def _as_device(plates: Sequence[OwnPlate], reads: Reads) -> list[LabelledPlate]:
 
 
 def _labelled(own: OwnPlate, steps: Array) -> LabelledPlate:
-    crop = framed(own.plate, margin_x=0, margin_y=0)
+    crop = _crop(own.plate)
     height = own.plate.box[3] - own.plate.box[1]
     read = PlateRead(ctc_positions(steps), sharpness(crop), height, ctc_margins(steps))
     luma = float(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY).mean())
