@@ -1,5 +1,7 @@
 """`plateid models install` while the service runs: it tries the bundle first."""
 
+import http.client
+import json
 import os
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,7 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from tests.support.broker import Broker, until
+from tests.support.broker import Broker, free_port, until
 from tests.support.packed import write_keys, write_packed
 from tests.support.videos import write_video
 from tests.systemd.machine import PROGRAM, Machine
@@ -20,6 +22,7 @@ pytestmark = [
     pytest.mark.timeout(600),  # each install starts two services
 ]
 PATIENCE_S = 60
+WEB_PORT = free_port()
 SET_TRIAL = """-c "import plateid.bundles.install as i
 i.TRIAL_S = {}
 from plateid.commands.main import main
@@ -57,6 +60,7 @@ def machine(tmp_path_factory, broker, archives) -> Iterator[Machine]:
             f"""
 camera = [{{name = "gate", url = "video.mp4", loop = true}}]
 mqtt.port = {broker.port}
+web = {{enabled = true, port = {WEB_PORT}}}
 store.path = "/var/lib/plateid/plateid.sqlite3"
 """
         )
@@ -132,9 +136,8 @@ def active(machine: Machine) -> str:
 def running(machine: Machine) -> str:
     """Returns the bundle that the service logged last."""
     log = machine.run("journalctl", "--no-pager", "-o", "cat", "-u", "plateid").stdout
-    return [line.split("bundle=")[1].split()[0] for line in log.splitlines() if "bundle=" in line][
-        -1
-    ]
+    starts = [line for line in log.splitlines() if "started" in line and "bundle=" in line]
+    return starts[-1].split("bundle=")[1].split()[0]
 
 
 def test_service_tries_a_bundle_before_it_is_activated(service):
@@ -193,3 +196,24 @@ def test_full_disk_keeps_the_old_bundle_running(service):
     service.run("umount", folder)
     assert (code, "No space left on device" in line) == (1, True), line
     assert (active(service), running(service)) == ("one", "one")
+
+
+def test_service_itself_installs_a_bundle_that_comes_over_the_api(service):
+    """It runs as a dynamic user and writes nothing but its state and the bundles."""
+    token = ("web", "new-token", "-c", "/etc/plateid/plateid.toml", "--scope", "install_models")
+    made = service.run("/opt/plateid/bin/plateid", *token)
+    archive = service.root / "etc/two.tar"
+    headers = {
+        "Authorization": f"Bearer {made.stdout.strip()}",
+        "Content-Type": "application/x-tar",
+        "X-Signature": archive.with_name("two.tar.sig").read_bytes().hex(),
+    }
+    with closing(http.client.HTTPConnection("localhost", WEB_PORT, timeout=60)) as connection:
+        connection.request("POST", "/api/v1/models", archive.read_bytes(), headers)
+        answer = connection.getresponse()
+        status, body = answer.status, json.loads(answer.read())
+    assert (status, body.get("error")) == (202, None)
+    assert body["trial"]["state"] == "running"
+    assert (active(service), running(service)) == ("one", "one")
+    (folder,) = (service.root / "var/lib/plateid-models").glob("two-*")
+    assert folder.stat().st_mode & 0o777 == 0o775
