@@ -208,6 +208,8 @@ async def save_regions(request: Request) -> Response:
         )
     except (ConfigError, ValidationError) as error:
         return start(request, problem=str(error), step="regions")
+    events = site.config.events.model_copy(update={"regions": tuple(regions)})
+    site.config = site.config.model_copy(update={"events": events})  # until the reload
     log_change(request, "regions changed", regions=regions, **lines)
     site.hooks.reload()
     return RedirectResponse("/start#regions", 303)

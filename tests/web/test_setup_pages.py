@@ -113,6 +113,8 @@ def test_expected_countries_are_saved_and_unknown_ones_refused(device):
     assert all(f'name="region-{name}">' in page for name in ("eu", "ro", "us-ca"))
     assert post(device, "/setup/regions", **{"region-ro": "on", "region-us-ca": "on"})[0] == 303
     assert written(device)["events"]["regions"] == ["ro", "us-ca"]
+    page = device.request("/start")[1]  # before the reload
+    assert all(f'name="region-{name}" checked>' in page for name in ("ro", "us-ca"))
     status, text, _ = post(device, "/setup/regions", **{"region-atlantis": "on"})
     assert (status, "atlantis" in text) == (400, True)
     assert written(device)["events"]["regions"] == ["ro", "us-ca"]
