@@ -18,7 +18,7 @@ QEMU := qemu-user-binfmt arch-test systemd-repart rauc squashfs-tools mtools dos
 QUICK := tests/core tests/config tests/pipeline tests/docs/test_pages.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test test-firmware fuzz audit sbom lint format docs lock debian firmware-debian install install-units
+.PHONY: help demo quick test test-system test-train test-firmware fuzz audit sbom lint format docs lock debian firmware-debian install install-units
 .DELETE_ON_ERROR:
 
 # Versions of the tools that only `make fuzz` and `make audit` need, each in its own environment.
@@ -40,11 +40,19 @@ test: debian lint .venv-train/stamp ## Install Debian packages and run all tests
 	.venv/bin/pytest -m "not root" --ignore=tests/train --ignore=tests/systemd \
 	  --ignore=tests/firmware/deb --ignore=tests/firmware/arm64 \
 	  --ignore=tests/firmware/qemu --ignore=tests/power_cuts
+	$(MAKE) --jobs=2 --output-sync=line test-system test-train
+
+# Runs beside test-train, because it mostly waits.
+test-system: debian .venv/dev.stamp
 	$(SUDO) .venv/bin/python -B -m pytest -p no:cacheprovider tests/systemd tests/firmware/deb \
 	  tests/power_cuts
 	$(SUDO) .venv/bin/python -B -m pytest -p no:cacheprovider -m root tests/app tests/store
 	$(SUDO) .venv/bin/python -B -m tests.campaign --minutes 2 --seed 51
-	.venv-train/bin/pytest tests/train
+
+# Leaves the processor to test-system, whose tests have time-outs: at a low priority, and without
+# threads that spin while they wait.
+test-train: .venv-train/stamp
+	OMP_WAIT_POLICY=passive nice -n 10 .venv-train/bin/pytest tests/train
 
 # Takes hours, and needs packages and memory that the CI machine lacks.
 test-firmware: firmware-debian .venv/dev.stamp ## Build all images and boot them in QEMU

@@ -39,7 +39,7 @@ def test_loss_is_zero_for_the_teacher_and_grows_with_the_distance(data, tmp_path
 def test_student_starts_from_its_teacher_and_learns_from_it(data, tmp_path):
     out = tmp_path / "run"
     teachers = ("accurate", "default")
-    run = DetectorRun((str(data),), RELU, str(out), epochs=6, teachers=teachers, **SMALL)
+    run = DetectorRun((str(data),), RELU, str(out), epochs=3, teachers=teachers, **SMALL)
     record = train_detector(run)
     assert len(record["teachers_sha256"]) == 2
     rows = list(csv.DictReader((out / "fit/results.csv").read_text().splitlines()))
@@ -52,7 +52,7 @@ def test_student_starts_from_its_teacher_and_learns_from_it(data, tmp_path):
     before, after = (m.model[0].conv.weight.float().detach() for m in (teacher, student))
     assert 0 < float((before - after).abs().max()) < 0.1
     origin = detector_origin(weights)
-    assert "yolov8n-relu.yaml, distilled from accurate and default; 6 epochs" in origin
+    assert "yolov8n-relu.yaml, distilled from accurate and default; 3 epochs" in origin
     assert {"data", "romanian", "kaggle", "useu"} <= set(trained_on(origin))
     assert json.loads((out / "begun.json").read_text())["teachers"] == list(teachers)
 
