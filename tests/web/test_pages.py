@@ -24,7 +24,7 @@ from plateid.web.credentials import (
 )
 from tests.support.samples import payloads
 from tests.web.browser import fits, images_loaded, log_in, screenshot, serious_issues, wait
-from tests.web.conftest import PASSWORD, TOKEN, make_pass
+from tests.web.conftest import PASSWORD, TOKEN, make_pass, passwords
 
 PAGES = {
     "live": "/",
@@ -46,9 +46,12 @@ PAGES = {
 def add_people(device, browser):
     """Adds users, a token and a change; logs in."""
     hashed, store = hash_password(PASSWORD), device.config.store.path
-    users = {"ana": User("operator", hashed), "porter": User("viewer", hashed)}
+    users = passwords(PASSWORD) | {
+        "ana": User("operator", hashed),
+        "porter": User("viewer", hashed),
+    }
     tokens = {"hotel": Token(hash_token(TOKEN), TOKEN_SCOPES, date(2027, 12, 31))}
-    write_credentials(credentials_file(store), Credentials(hashed, users=users, tokens=tokens))
+    write_credentials(credentials_file(store), Credentials(users, tokens))
     AuditLog(store).add(
         "ana",
         "list changed in the web UI",
