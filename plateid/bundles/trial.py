@@ -21,7 +21,7 @@ from plateid.core.lists import Lists
 from plateid.core.reading import single_reading
 from plateid.core.records import Box, LazyImage, PlateRead
 from plateid.core.text import best_text
-from plateid.errors import BundleError
+from plateid.errors import BundleError, ModelError
 from plateid.models.bundle import read_spec
 from plateid.models.networks import Networks
 from plateid.service.systemd import Unit
@@ -47,20 +47,25 @@ class Shadow:
         self._until, self._began_cpu_s = time.monotonic() + 60 * minutes, time.process_time()
         self._sums = {key: [0.0, 0.0] for key in MAX_FALLS}
         self._texts: Counter[str] = Counter()
-        self._reads, self._spent_s = 0, 0.0
+        self._reads, self._spent_s, self._failure = 0, 0.0, ""
         self._lock = threading.Lock()
 
     def compare(
         self, image: LazyImage, box: Box, old: PlateRead, judge: Callable[[PlateRead], list[float]]
     ) -> None:
-        """Reads a plate again, if it belongs to the sample."""
+        """Reads a plate again, if it belongs to the sample; a failure ends the trial only."""
         with self._lock:
             text, began_s = best_text(old.probabilities), time.thread_time()
             allowed_s = CPU_SHARE * (time.process_time() - self._began_cpu_s)
             is_enough = self._texts[text] >= MAX_SAME or self._reads >= MAX_READS
-            if is_enough or self._spent_s > allowed_s:
+            if is_enough or self._failure or self._spent_s > allowed_s:
                 return
-            for number, read in enumerate((old, *self._reader.read(image, [box]))):
+            try:
+                reads = self._reader.read(image, [box])
+            except ModelError as error:
+                self._failure = str(error)
+                return
+            for number, read in enumerate((old, *reads)):
                 for total, value in zip(self._sums.values(), judge(read), strict=True):
                     total[number] += value
             self._texts[text] += 1
@@ -71,8 +76,8 @@ class Shadow:
         """Returns the state, with means, and whether the bundle is kept once the trial is over."""
         means = {k: [round(v / max(1, self._reads), 3) for v in s] for k, s in self._sums.items()}
         left_s = max(0.0, self._until - time.monotonic())
-        state, falls = "running", ""
-        if left_s == 0 and self._reads >= MIN_READS:
+        state, falls = "rolled back" if self._failure else "running", self._failure
+        if not self._failure and left_s == 0 and self._reads >= MIN_READS:
             falls = ", ".join(
                 f"{key.replace('_', ' ')} falls from {old} to {new}"
                 for key, (old, new) in means.items()
