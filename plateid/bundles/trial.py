@@ -138,8 +138,10 @@ class BundleTrial:
         """Goes back to the previous bundle; raises BundleError if there is none."""
         rollback_bundle(replace(self._target, use=self._installed.activate))
         name = self._models.bundle.name
-        self._save({"bundle": name, "state": "rolled back", "reason": "by hand"})
-        self._restart()
+        try:
+            self._save({"bundle": name, "state": "rolled back", "reason": "by hand"})
+        finally:  # also on a full disk: the next start uses the other bundle anyhow
+            self._restart()
 
     def beside(self, read: Read, camera: str, formats: Callable[[], Formats]) -> Read:
         """Returns a function that reads plates, some of them with the bundle on trial as well."""
@@ -168,7 +170,9 @@ class BundleTrial:
                 self._installed.activate(shadow.bundle if kept else self._installed.active)
                 self._save(last)
         except BundleError as error:
-            kept, self._last = False, last | {"state": "rolled back", "reason": str(error)}
+            kept = self._installed.active == shadow.bundle  # it may fail after the switch
+            state = "kept" if kept else "rolled back"
+            self._last = last | {"state": state, "reason": str(error)}
         log.info("trial ends", **(self._last or {}))
         if kept:
             self._restart()
