@@ -56,8 +56,8 @@ def set_password(path: Path, *, viewer: bool, user: str, role: Role | None, remo
     except ValueError as error:
         raise click.ClickException(reason_of(error)) from error
     done = f"removed {name}" if remove else f"set the password of {name}, role {kind}"
-    AuditLog(store).add("command line", done)
     click.echo(f"{credentials_file(store)}: {done}")
+    AuditLog(store).add("command line", done)
 
 
 def _known(path: Path) -> tuple[Path, Credentials]:
@@ -97,5 +97,5 @@ def new_token(path: Path, *, name: str, scopes: tuple[Scope, ...], days: int | N
     except ValueError as error:
         raise click.ClickException(reason_of(error)) from error
     write_credentials(credentials_file(store), changed)
+    click.echo(token)  # first: the previous one is invalid, though the audit log may fail
     AuditLog(store).add("command line", f"new token {name} ({', '.join(scopes)})")
-    click.echo(token)
