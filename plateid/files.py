@@ -90,8 +90,9 @@ def replace_text(
 def give_to_owner_of_folder(file: Path) -> None:
     """Gives a file that root has written to the owner of its folder, which runs the service."""
     if os.geteuid() == 0:
-        owner = file.parent.stat()
-        os.chown(file, owner.st_uid, owner.st_gid, follow_symlinks=False)
+        owner, own = file.parent.stat(), file.lstat()
+        if (own.st_uid, own.st_gid) != (owner.st_uid, owner.st_gid):  # each chown writes the inode
+            os.chown(file, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 @contextmanager
