@@ -47,6 +47,12 @@ def on_query_error(request: Request, error: Exception) -> Response:
     return _failed(request, 400, str(error))
 
 
+def on_bundle_error(request: Request, error: Exception) -> Response:
+    """Answers and logs a bundle that cannot be used, such as one without a trusted signature."""
+    log_refusal(request, "bundle cannot be used", reason=str(error))
+    return _failed(request, 400, str(error))
+
+
 def on_failure(request: Request, error: Exception) -> Response:
     """Answers an expected failure: the store or a file cannot be read or written."""
     log.warning("page failed", path=request.scope["path"], reason=str(error))

@@ -161,7 +161,7 @@ def _application(site: Site) -> Starlette:
     handlers: dict[Any, Any] = {
         HTTPException: error_pages.on_http_error,
         QueryError: error_pages.on_query_error,
-        BundleError: error_pages.on_query_error,
+        BundleError: error_pages.on_bundle_error,
         PlateidError: error_pages.on_failure,
     }
     app = Starlette(
