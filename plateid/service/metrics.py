@@ -1,4 +1,7 @@
-"""Serves Prometheus metrics without plates: the health report, and the inference times."""
+"""Serves Prometheus metrics: the health report, and the inference times of the networks.
+
+No label and no value contains a plate or the name of a list entry.
+"""
 
 import socket
 import threading

@@ -59,6 +59,7 @@ class _Listener(socket.socket):
     def accept(self) -> tuple[socket.socket, Any]:
         """Accepts a connection; at a limit raises ConnectionAbortedError, which asyncio ignores."""
         connection, address = super().accept()
+        # closed sockets have the file descriptor -1
         self._open = {each: of for each, of in self._open.items() if each.fileno() >= 0}
         network = network_of(address[0])
         own = 0 if network in self.exempt else list(self._open.values()).count(network)

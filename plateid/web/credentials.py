@@ -19,7 +19,7 @@ from plateid.files import give_to_owner_of_folder, replace_text
 Value = TypeVar("Value")
 Role = Literal["admin", "operator", "viewer"]
 Scope = Literal["read_events", "read_images", "write_lists", "install_models", "review", "admin"]
-"""A permission. `permissions.Route` names those of which a request needs one."""
+"""A permission. `routes.Route` names those of which a request needs one."""
 TOKEN_SCOPES: tuple[Scope, ...] = ("read_events", "read_images", "write_lists", "install_models")
 """Scopes that a token can have."""
 ROLES: Mapping[Role, frozenset[Scope]] = {

@@ -83,7 +83,10 @@ def _failed(request: Request, status: int, reason: str) -> Response:
 def log_change(
     request: Request, event: str, *, before: str = "", after: str = "", **values: object
 ) -> None:
-    """Logs a change with account and address; the audit log also gets `before` and `after`."""
+    """Logs a change with account and address; the audit log also gets the values.
+
+    The log has neither plates nor `before` and `after`: no plate may be in `values`.
+    """
     account, address = request.state.session.user, client_address(request)
     log.info(event, account=account, address=address, **values)
     details = ", ".join(f"{name}: {value}" for name, value in values.items())

@@ -70,7 +70,10 @@ class SecurityHeaders:
 
 
 class Guard:
-    """Middleware that checks host, origin and session, which is None on open paths, or raises."""
+    """Middleware that checks host, origin and session; sets `session` of the request's state.
+
+    It raises HTTPException for requests without access. `session` is None on open paths.
+    """
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app

@@ -83,7 +83,11 @@ def _keys(account: str, address: str) -> Iterator[tuple[tuple[str, str], int]]:
 
 
 class LoginQueue:
-    """Checks passwords in one thread, whose heap of 19 MiB stays, with half a core at most."""
+    """Runs password checks one after another in a thread, which takes half a core at most.
+
+    It is always the same thread: the C library gives each thread another heap, and 19 MiB would
+    stay in each of them.
+    """
 
     def __init__(self) -> None:
         self._waiting: Counter[str] = Counter()
