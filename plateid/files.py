@@ -35,6 +35,7 @@ def read_start(file: Path, count: int) -> bytes:
 def _open_regular(file: Path) -> Iterator[BinaryIO]:
     if "\0" in str(file):
         raise OSError(errno.EINVAL, "has a NUL character in its name", str(file))
+    # without O_NONBLOCK, a FIFO would block
     descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as stream:
         mode = os.fstat(descriptor).st_mode

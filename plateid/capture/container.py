@@ -92,7 +92,10 @@ def redacted(url: str) -> str:
 def open_container(
     url: str, timeout_s: float = TIMEOUT_S, device_options: Mapping[str, str] | None = None
 ) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Opens a container and its main video; FFmpeg's errors, also time-outs, become SourceError."""
+    """Opens a container and selects its main video stream; FFmpeg's errors become SourceError.
+
+    The time-out applies to network streams: FFmpeg has none for files and devices.
+    """
     subject = redacted(url)
     try:
         arguments = open_arguments(url, timeout_s, device_options)

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 MIN_STEP = timedelta(seconds=0.1)
 """Smallest change that counts as a step. Time services slew smaller ones, and slew both clocks."""
 TRUSTED_AFTER = timedelta(days=1)
-"""How long a step forward must last before stored data, whose ages are days, age by it."""
+"""How long a step forward must last before stored data age by it. A smaller step never matters,
+because ages are days."""
 
 
 def uptime() -> timedelta:
@@ -49,7 +50,10 @@ class SteadyClock:
         return self._step
 
     def is_trusted(self) -> bool:
-        """Returns whether the clock may age data: not for a day after a long step forward."""
+        """Returns whether the system clock may age stored data.
+
+        A step forward by more than a day could delete everything, so it has to last a day.
+        """
         step = self.step()
         if step - self._trusted <= TRUSTED_AFTER:
             self._trusted, self._ahead_since = min(self._trusted, step), None

@@ -28,11 +28,17 @@ REDACT_S = 60.0
 BATCH = 200
 """Number of events per transaction."""
 LAST_OLD = "SELECT coalesce(max(position), 0) FROM event WHERE clock_set = 1 AND id < ?"
-"""Finds the last old event by the time in its id; one from before the clock was set has none."""
+"""Finds the last old event. An id holds the time at which its event was stored.
+
+An event from before the clock was set has no age and goes with the events that follow it.
+"""
 LAST_OLD_UNSET = """
     SELECT coalesce(max(position), 0) FROM event WHERE clock_set = 0 AND id >= ? AND id < ?
     AND position > (SELECT coalesce(max(position), 0) FROM event WHERE clock_set)"""
-"""The same where the clock is never set, unless it still shows the year of manufacture."""
+"""Finds the last old event of a device whose clock is never set, as without a network.
+
+The device's own clock counts then, unless it still shows the year of its manufacture.
+"""
 OLD = """
     SELECT position, id FROM event JOIN settled USING (position) WHERE position > ?
     AND position <= ? AND NOT (id >= ? AND id < ?) ORDER BY position LIMIT ?"""

@@ -24,7 +24,10 @@ def clock_epoch() -> int:
 
 
 def unstored_epoch(stored: int = 0) -> int:
-    """Returns an epoch beyond `stored`, in part random if the clock is not."""
+    """Returns an epoch for a store that cannot be written, and that has the epoch `stored`.
+
+    If the clock is not beyond that, a part is random: the next start takes the one after `stored`.
+    """
     epoch = clock_epoch()
     return epoch if epoch > stored else stored + SPREAD + secrets.randbelow(SPREAD)
 
