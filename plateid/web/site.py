@@ -39,9 +39,9 @@ IN_TRANSIT_S = 30.0
 class Hooks:
     """What the web UI asks of the rest of plateid.
 
-    `reload` makes the service apply its changed configuration file, `restart` a new service with
-    the file take its place. `test_camera` returns an image (JPEG) and the
-    format or raises SourceError; `test_broker` whether Home Assistant uses it, or BrokerError.
+    `reload` makes the service apply its changed configuration file, `restart` makes a new service
+    take its place. `test_camera` returns an image (JPEG) and the format, or raises SourceError;
+    `test_broker` returns whether Home Assistant uses the broker, or raises BrokerError.
     `find_cameras` returns name and ONVIF service: of a USB camera the device, and an empty one.
     `ask_camera` returns the stream of a service for a user and a password, or raises SourceError.
     """
