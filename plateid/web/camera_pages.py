@@ -77,7 +77,7 @@ async def save(request: Request) -> Response:
     lines = await run_in_threadpool(_write_view, site, name, view)
     _show_at_once(site, name, view)
     site.hooks.reload()
-    log_change(request, "camera view changed", camera=name, **lines)
+    await run_in_threadpool(log_change, request, "camera view changed", camera=name, **lines)
     return RedirectResponse(f"/cameras/{name}?saved=1", 303)
 
 

@@ -86,6 +86,7 @@ def log_change(
     """Logs a change with account and address; the audit log also gets the values.
 
     The log has neither plates nor `before` and `after`: no plate may be in `values`.
+    It waits for the disk: call it in a thread, not in the event loop.
     """
     account, address = request.state.session.user, client_address(request)
     log.info(event, account=account, address=address, **values)

@@ -31,7 +31,9 @@ async def change(request: Request) -> Response:
     """Adds a vehicle, or ends its session."""
     form = await read_change(request)
     session = await run_in_threadpool(_change, site_of(request), form)
-    log_change(request, "session changed", change=form["do"], session=session)
+    await run_in_threadpool(
+        log_change, request, "session changed", change=form["do"], session=session
+    )
     return RedirectResponse("/inside", 303)
 
 

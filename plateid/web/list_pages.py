@@ -112,7 +112,9 @@ async def change(request: Request) -> Response:
         return await run_in_threadpool(_page, request, site, problem=str(error))
     except (ConfigError, ValueError) as error:
         return await run_in_threadpool(_page, request, site, problem=str(error), cells=form)
-    log_list_change(request, "list changed in the web UI", form["do"], done)
+    await run_in_threadpool(
+        log_list_change, request, "list changed in the web UI", form["do"], done
+    )
     return RedirectResponse("/lists", 303)
 
 

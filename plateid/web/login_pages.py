@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 
 import structlog
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -63,7 +64,7 @@ async def _set(
     except ValueError as error:
         return page(request, "login.html", problem=str(error).capitalize())
     if user:
-        log_change(request, "own password changed", name=user)
+        await run_in_threadpool(log_change, request, "own password changed", name=user)
     else:
         log.info("first password set", address=address)
     return await _logged_in(request, new, user)

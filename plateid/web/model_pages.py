@@ -35,7 +35,7 @@ async def roll_back(request: Request) -> Response:
     if (trial := site_of(request).bundles) is None:
         raise HTTPException(503, NOT_STARTED)
     await run_in_threadpool(trial.roll_back)
-    log_change(request, "bundle rolled back")
+    await run_in_threadpool(log_change, request, "bundle rolled back")
     return RedirectResponse("/models", 303)
 
 
@@ -58,5 +58,5 @@ async def upload(request: Request) -> Response:
                 await read_body(request, KIND, MAX_BYTES, timeout_s=UPLOAD_S, file=file)
                 archive.with_name("upload.tar.sig").write_bytes(signature)
             await run_in_threadpool(trial.install, archive, minutes)
-    log_change(request, "bundle uploaded", minutes=minutes)
+    await run_in_threadpool(log_change, request, "bundle uploaded", minutes=minutes)
     return JSONResponse({"trial": trial.report()}, 202)

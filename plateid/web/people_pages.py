@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -69,7 +70,14 @@ async def change(request: Request) -> Response:
         raise HTTPException(503, f"too many logins: try again in {error.wait_s} s") from error
     except ValueError as error:
         return show(request, problem=str(error))
-    log_change(request, changed.done, name=changed.name, before=changed.before, after=changed.after)
+    await run_in_threadpool(
+        log_change,
+        request,
+        changed.done,
+        name=changed.name,
+        before=changed.before,
+        after=changed.after,
+    )
     if changed.token:
         return show(request, token=changed.token)
     return RedirectResponse("/people", 303)

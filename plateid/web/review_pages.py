@@ -86,7 +86,9 @@ async def label(request: Request) -> Response:
     """Stores the label of a plate, or deletes it."""
     form = await read_change(request)
     await run_in_threadpool(_store_label, site_of(request), form)
-    log_change(request, "label saved", id=form["id"], verdict=form["verdict"])
+    await run_in_threadpool(
+        log_change, request, "label saved", id=form["id"], verdict=form["verdict"]
+    )
     if "back" in form:
         return RedirectResponse(f"/events/{form['id']}", 303)
     query = {"sample": "1", "camera": form.get("camera", "")} if "sample" in form else {}

@@ -179,7 +179,7 @@ async def save_camera(request: Request) -> Response:
     except ConfigError as error:
         return _camera_form(request, form, str(error))
     done = "camera removed" if removes else "camera saved"
-    log_change(request, done, camera=old or form["name"], **lines)
+    await run_in_threadpool(log_change, request, done, camera=old or form["name"], **lines)
     same = not removes and form["name"] == old
     (site.hooks.reload if same else site.hooks.restart)()
     return RedirectResponse("/start" if removes else f"/start?camera={quote(form['name'])}", 303)
@@ -210,7 +210,7 @@ async def save_regions(request: Request) -> Response:
         return start(request, problem=str(error), step="regions")
     events = site.config.events.model_copy(update={"regions": tuple(regions)})
     site.config = site.config.model_copy(update={"events": events})  # until the reload
-    log_change(request, "regions changed", regions=regions, **lines)
+    await run_in_threadpool(log_change, request, "regions changed", regions=regions, **lines)
     site.hooks.reload()
     return RedirectResponse("/start#regions", 303)
 
@@ -226,7 +226,7 @@ async def save_broker(request: Request) -> Response:
             return start(request, step="broker", success=success, form=form)
     except (ConfigError, BrokerError) as error:
         return start(request, step="broker", problem=str(error), form=form)
-    log_change(request, "broker changed", host=form["host"], **lines)
+    await run_in_threadpool(log_change, request, "broker changed", host=form["host"], **lines)
     site.hooks.restart()
     return RedirectResponse("/start", 303)
 
