@@ -56,11 +56,13 @@ def write_whole(file: Path, data: bytes, *, synced: bool = False) -> None:
 
     Unless it is synced to the disk, a power cut may leave it incomplete.
     """
-    with _replacing(file) as new, new.open("wb") as stream:
-        stream.write(data)
-        if synced:
-            stream.flush()
-            os.fsync(stream.fileno())
+    with _replacing(file) as new:
+        new.unlink(missing_ok=True)  # a symlink there could lead root to any file
+        with new.open("xb") as stream:
+            stream.write(data)
+            if synced:
+                stream.flush()
+                os.fsync(stream.fileno())
 
 
 def replace_text(

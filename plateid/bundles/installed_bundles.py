@@ -93,8 +93,7 @@ class InstalledBundles:
                 bundle.rename(new.with_name("altered"))
             else:
                 return bundle
-        for path in (new, *new.rglob("*")):  # the service, its group and other users use it
-            path.chmod(0o775 if path.is_dir() else 0o644)
+        _share(new)
         new.rename(bundle)
         sync_folder(self.folder)
         return bundle
@@ -135,6 +134,21 @@ def _lock(folder: Path, lock: int) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise BundleError(folder, "another install is running") from error
+
+
+def _share(bundle: Path) -> None:
+    """Lets the service, its group and other users use a bundle.
+
+    The service may write the folder of bundles: root must not follow symlinks there.
+    """
+    for _, _, files, folder in os.fwalk(bundle):
+        os.fchmod(folder, 0o775)
+        for name in files:
+            file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)
+            try:
+                os.fchmod(file, 0o644)
+            finally:
+                os.close(file)
 
 
 def _link(link: Path, target: Path) -> None:
