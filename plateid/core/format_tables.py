@@ -47,18 +47,14 @@ Unit = list[tuple[Cell, ...]]
 
 @dataclass(frozen=True)
 class Format:
-    """One pattern of one country, for texts of one shape.
+    """One pattern of one country, for texts of one shape."""
 
-    `table` is a country code or `us.ca`; `shape` has D for each digit, L for each letter. `size` is
-    the number of matching texts of this length. `gaps` are numbers of characters before a gap,
-    `limits` the start and end of parts that the shape does not decide, and their allowed strings.
-    """
-
-    table: str
-    shape: str
-    size: int
-    gaps: tuple[int, ...]
+    table: str  # a country code, or `us.ca` for a part of a country
+    shape: str  # D for each digit, L for each letter
+    size: int  # number of texts of this length that match
+    gaps: tuple[int, ...]  # numbers of characters before each gap of the displayed plate
     limits: tuple[tuple[int, int, frozenset[str]], ...]
+    """Start and end of each part that the shape does not decide, and the strings it may be."""
 
     @property
     def code(self) -> str:

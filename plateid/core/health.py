@@ -7,79 +7,67 @@ from typing import Any
 
 @dataclass(frozen=True)
 class CameraHealth:
-    """The state of one camera; `failure` says why no frames arrive.
+    """The state of one camera."""
 
-    Frames are dropped if a newer one comes before a worker takes them, and skipped under load if
-    every visible pass is settled. Unpublished passes have no reading that is good enough.
-    """
-
-    online: bool
-    frames: int
-    dropped: int
-    skipped: int
-    unpublished: int
-    failure: str | None = None
+    online: bool  # whether frames arrive
+    frames: int  # received
+    dropped: int  # replaced by a newer frame before a worker took them
+    skipped: int  # under load, because every visible pass was settled
+    unpublished: int  # passes that ended without a reading good enough to publish
+    failure: str | None = None  # why no frames arrive
 
 
 @dataclass(frozen=True)
 class OutboxHealth:
-    """An outbox: `events` is None if the store cannot be read, `oldest_s` if none has a time."""
+    """The state of an outbox."""
 
-    events: int | None
-    oldest_s: int | None
-    dropped: int
+    events: int | None  # that wait for the output; None if the store cannot be read
+    oldest_s: int | None  # age of the oldest event; None without events or a clock that was set
+    dropped: int  # deleted from the full outbox
 
 
 @dataclass(frozen=True)
 class OutputHealth:
-    """The state of a webhook or log file; `events` is None if the store cannot be read."""
+    """The state of a webhook or log file: numbers of events."""
 
-    events: int | None
+    events: int | None  # that wait; None if the store cannot be read
     refused: int
     dropped: int
 
 
 @dataclass(frozen=True)
 class SnapshotHealth:
-    """The state of the snapshot files; `mb` is their size at the last sweep, megabytes, if any."""
+    """The state of the snapshot files."""
 
-    mb: float | None = None
+    mb: float | None = None  # size on disk at the last sweep, megabytes; None before the first
     written: int = 0
-    deleted: int = 0
-    lost: int = 0
+    deleted: int = 0  # because they were too old or too many
+    lost: int = 0  # could not be written
 
 
 @dataclass(frozen=True)
 class StorageHealth:
-    """The state of the event store, of its MQTT outbox and of the events kept in memory.
+    """The state of the event store, of its MQTT outbox and of the events kept in memory."""
 
-    `failure` says why the store cannot be written. Unstored events are in memory only; an output
-    did not get the lost ones. `last_seen` has RFC 3339 times by the name of the list entry.
-    """
-
-    failure: str | None
+    failure: str | None  # why the store cannot be written
     outbox: OutboxHealth
-    unstored: int
-    lost: int
-    stores_replaced: int
-    last_seen: Mapping[str, str]
-    disk_free_mb: int | None
+    unstored: int  # events in memory that the store has not taken yet
+    lost: int  # events that an output did not get: the store failed and the memory was full
+    stores_replaced: int  # corrupt store files
+    last_seen: Mapping[str, str]  # RFC 3339 times, by the name of the list entry
+    disk_free_mb: int | None  # of the store's disk; None if unknown
 
 
 @dataclass(frozen=True)
 class DeviceHealth:
-    """The state of the device.
-
-    `listed` are the names of list entries to report; `outputs` does not have MQTT. `clock_synced`
-    is None if the kernel does not say.
-    """
+    """The state of the device."""
 
     cameras: Mapping[str, CameraHealth]
     storage: StorageHealth
-    clock_synced: bool | None
-    listed: tuple[str, ...] = ()
-    outputs: Mapping[str, OutputHealth] = field(default_factory=dict)
-    outages: Mapping[str, int] = field(default_factory=dict)
+    clock_synced: bool | None  # whether a time service sets the clock; None if unknown
+    listed: tuple[str, ...] = ()  # names of the list entries whose last pass is reported
+    outputs: Mapping[str, OutputHealth] = field(default_factory=dict)  # other than MQTT, by name
+    outages: Mapping[str, int] = field(default_factory=dict)  # by failed component
     snapshots: SnapshotHealth = SnapshotHealth()
-    broker_failure: str | None = None
-    trial: Mapping[str, Any] | None = None
+    broker_failure: str | None = None  # why the broker is not connected
+    trial: Mapping[str, Any] | None = None  # of a new bundle

@@ -27,19 +27,15 @@ CONFUSABLE = frozenset(
 
 @dataclass(frozen=True)
 class ListEntry:
-    """One row of a list.
+    """One row of a list."""
 
-    `name` is by default the plate as it was written; the JSON API returns the free text `note`.
-    Times are local and inclusive. Without cameras or times, there is no limit.
-    """
-
-    plate: str
+    plate: str  # upper-case letters and digits
     kind: ListKind
-    name: str
-    note: str = ""
-    valid_from: datetime | None = None
+    name: str  # of the vehicle or its owner; by default the plate as it was written
+    note: str = ""  # free text, which the JSON API returns
+    valid_from: datetime | None = None  # local time, inclusive; None: no limit
     valid_to: datetime | None = None
-    cameras: frozenset[str] = frozenset()
+    cameras: frozenset[str] = frozenset()  # empty: all
 
     def is_valid(self, camera: str, at: datetime) -> bool:
         """Returns whether the entry is valid for a camera at an aware time."""

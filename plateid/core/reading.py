@@ -27,21 +27,16 @@ MIN_VARIANT_SHARE = 0.001
 
 @dataclass(frozen=True)
 class Reading:
-    """The text of one plate, after fusion and country syntax. `PlateEvent` has the same fields.
+    """The text of one plate, after fusion and country syntax. `PlateEvent` has the same fields."""
 
-    `plate` is empty if nothing is legible, or if strict syntax rejects every candidate; `plate_raw`
-    is the most likely text before syntax, which `agreeing_reads` have as their own text.
-    `candidates` begins with `plate`. `region` is None if the text matches no known syntax.
-    """
-
-    plate: str
-    plate_raw: str
-    confidence: float
-    char_confidences: tuple[float, ...]
-    candidates: tuple[Candidate, ...]
-    region: Region | None
+    plate: str  # empty if nothing is legible, or if strict syntax rejects every candidate
+    plate_raw: str  # the most likely text before country syntax
+    confidence: float  # probability that the whole text is right
+    char_confidences: tuple[float, ...]  # one for each character of `plate`
+    candidates: tuple[Candidate, ...]  # best first, beginning with `plate`
+    region: Region | None  # None if the text matches no known syntax
     reads: int = 1
-    agreeing_reads: int = 1
+    agreeing_reads: int = 1  # whose own text is `plate_raw`
 
     def to_plate(self, detection: Detection) -> Plate:
         """Returns the plate with this reading and the box of a detection."""
