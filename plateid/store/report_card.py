@@ -68,29 +68,22 @@ class Share:
 
 @dataclass(frozen=True)
 class ReportCard:
-    """The report card of a camera in a period.
-
-    `unpublished` passes have no event though a plate was read; `confirmable` ones have a plate and
-    an image. `right`, `wrong` and `unknown`, which a person cannot read, are of the sample;
-    `to_confirm` are the ids of its other events, in order. `published` is the share of published
-    plates that is right, `hit_rate` that of all passes; passes after `measured_until` (RFC 3339)
-    wait for your confirmation. `hours` counts passes with and without an event by local hour.
-    """
+    """The report card of a camera in a period."""
 
     period: Period
-    passes: int
-    unpublished: int
-    confirmable: int
-    right: int
+    passes: int  # with an event
+    unpublished: int  # passes without an event though a plate was read
+    confirmable: int  # passes whose plate and image are kept
+    right: int  # confirmed passes of the sample
     wrong: int
-    unknown: int
-    measured_until: str
-    to_confirm: tuple[str, ...]
-    published: Share
-    hit_rate: Share
-    hours: Mapping[int, tuple[int, int]]
+    unknown: int  # passes of the sample that a person cannot read
+    measured_until: str  # RFC 3339; later passes wait for your confirmation
+    to_confirm: tuple[str, ...]  # ids of the sample's events that wait for it, in their order
+    published: Share  # of the published plates that is right
+    hit_rate: Share  # of all passes, published or not, whose published plate is right
+    hours: Mapping[int, tuple[int, int]]  # passes with and without an event, by local hour
     lights: tuple[LightCard, ...]
-    confusions: tuple[tuple[str, str, int], ...]
+    confusions: tuple[tuple[str, str, int], ...]  # published, true, number; by all labels
     advice: tuple[str, ...]
 
 

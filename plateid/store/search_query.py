@@ -37,22 +37,17 @@ class QueryError(PlateidError):
 
 @dataclass(frozen=True)
 class Query:
-    """The filters of a search; an empty or None filter is off.
+    """The filters of a search; an empty or None filter is off. Limits are included."""
 
-    `plate` may be a pattern with `*` (any text) and `?` (any character); `fuzzy` finds plates one
-    edit away, too. `since` and `until` limit `first_seen` (aware), included like the confidences.
-    `after` is the cursor of the previous page's last row.
-    """
-
-    plate: str = ""
-    fuzzy: bool = False
+    plate: str = ""  # a plate, or a pattern with `*` (any text) and `?` (any character)
+    fuzzy: bool = False  # whether to find plates that are one edit away, too
     camera: str = ""
-    since: datetime | None = None
+    since: datetime | None = None  # first and last `first_seen` (aware)
     until: datetime | None = None
     listed: Listed = ""
     min_confidence: float = 0.0
     max_confidence: float = 1.0
-    after: str = ""
+    after: str = ""  # cursor of the last row of the previous page
     limit: int = PAGE
 
 

@@ -38,20 +38,15 @@ HASH = re.compile(rf"[0-9A-F]{{{HASH_DIGITS}}}")
 
 @dataclass(frozen=True)
 class Session:
-    """The stay of a vehicle; its id is the `pass_id` of the entry, or an id of its own.
+    """The stay of a vehicle."""
 
-    The plate is as `[privacy]` keeps it, empty if unknown. `camera` is empty if entered by hand.
-    Times are RFC 3339; an empty `left_at` means inside. `exit_id` is the `pass_id` of the exit, if
-    a camera saw it, or `NO_EXIT`.
-    """
-
-    id: str
-    plate: str
-    name: str
-    camera: str
-    entered_at: str
-    left_at: str = ""
-    exit_id: str = ""
+    id: str  # `pass_id` of the entry, or an id of its own
+    plate: str  # as `[privacy]` keeps it; empty: unknown
+    name: str  # of the list entry, if there is one
+    camera: str  # of the entry; empty: entered by hand
+    entered_at: str  # RFC 3339
+    left_at: str = ""  # RFC 3339; empty: inside
+    exit_id: str = ""  # `pass_id` of the exit, if a camera saw it, or `NO_EXIT`
 
 
 COLUMNS = ", ".join(field.name for field in fields(Session))
