@@ -22,7 +22,7 @@ from plateid.outputs.discovery import DiscoveryPublisher
 from plateid.outputs.mqtt_connection import MqttConnection, SelfPipe
 from plateid.outputs.mqtt_topics import MqttDevice, RetainedMessages
 from plateid.outputs.webhook import Webhook
-from plateid.service.gps import Gpsd
+from plateid.service.gps import SILENCE_S, Gpsd, position_of
 from plateid.store.database import CorruptError, parse_event
 from plateid.store.event_store import EventStore
 from plateid.store.history import History
@@ -76,9 +76,9 @@ def gpsd_report(_: Path) -> Iterator[Target]:
         with ours, theirs, suppress(GpsError):
             theirs.sendall(data[:4096])
             theirs.shutdown(socket.SHUT_WR)
-            gpsd._listen(ours)
-        position = gpsd.position()
-        assert position is None or (abs(position.lat) <= 90 and abs(position.lon) <= 180)
+            for position in filter(None, map(position_of, gpsd._reports(ours, SILENCE_S))):
+                assert abs(position.lat) <= 90
+                assert abs(position.lon) <= 180
 
     yield (b'{"class":"TPV","mode":3,"lat":44.4,"lon":26.1}\n{"class":"VERSION"}\n',), run
 

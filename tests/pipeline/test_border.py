@@ -26,10 +26,10 @@ PLATE_FRAME, PLATE = 125, (953, 464, 1098, 501)
     ("box", "margins", "place"),
     [
         ((50, 50, 100, 60), (0.0, 0.0), "whole"),
-        ((1, 50, 51, 60), (0.04, 0.1), "near"),
-        ((1, 50, 51, 60), (0.01, 0.1), "cut"),
-        ((149, 50, 199, 60), (0.1, 0.04), "near"),
-        ((149, 50, 199, 60), (0.1, 0.01), "cut"),
+        ((1, 50, 51, 60), (0.07, 0.1), "near"),
+        ((1, 50, 51, 60), (0.05, 0.1), "cut"),
+        ((149, 50, 199, 60), (0.1, 0.07), "near"),
+        ((149, 50, 199, 60), (0.1, 0.05), "cut"),
         ((50, 1, 100, 11), (0.0, 0.0), "near"),
     ],
 )
@@ -61,7 +61,7 @@ def at_border(networks: Networks, frame: Image, *, left: int = 0, right: int = 1
     return best_text(read.probabilities), place_of(box, part, read)
 
 
-@pytest.mark.parametrize("space", [2, 6, 10, 14])
+@pytest.mark.parametrize("space", [6, 10, 14])
 def test_real_plate_a_few_pixels_from_the_border_is_read(networks, frame, space):
     for side in ({"right": PLATE[2] + space}, {"left": PLATE[0] - space}):
         text, place = at_border(networks, frame, **side)
