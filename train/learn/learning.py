@@ -1,8 +1,9 @@
 """Learns the plates of a country: the command from the labels to the proven bundle."""
 
+import hashlib
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,16 @@ import click
 
 from plateid.models.bundle import read_spec
 from train.dataset.grouping import split_groups, with_joined_groups
-from train.dataset.labelled_image import data_hash
+from train.dataset.labelled_image import LabelledImage, data_hash
 from train.learn.detector_teaching import FIT, DetectorLesson, finds_all, teach_detector
-from train.learn.gather import DOWNLOADED, framed_images, gather, own_plates, read_folder
+from train.learn.gather import (
+    DOWNLOADED,
+    framed_images,
+    gather,
+    is_self_labelled,
+    own_plates,
+    read_folder,
+)
 from train.learn.label_checks import check_texts, divided, shortage, warnings_about
 from train.learn.learning_report import PAGE, Notes, write_report
 from train.learn.learning_run import LearningRun
@@ -103,7 +111,8 @@ def _prepare(run: LearningRun) -> tuple[list[Callable[[], Taught]], list[str]]:
         click.echo(line, err=True)
     kept = split_groups(with_joined_groups([i for folder in run.keep for i in read_folder(folder)]))
     bases = [spec.reader.sha256, spec.detector.sha256]
-    _begin(run, run.settings | {"data_sha256": data_hash(images), "base_sha256": bases})
+    hashes = {"data_sha256": _hash_of(images), "kept_sha256": _hash_of(kept.images)}
+    _begin(run, run.settings | hashes | {"base_sha256": bases})
     minutes = run.minutes / len(networks)
 
     def reader() -> Taught:
@@ -116,6 +125,16 @@ def _prepare(run: LearningRun) -> tuple[list[Callable[[], Taught]], list[str]]:
         return teach_detector(DetectorLesson(run.base, framed, others, (run.work, minutes)))
 
     return [{"reader": reader, "detector": detector}[each] for each in networks], lines
+
+
+def _hash_of(images: Sequence[LabelledImage]) -> str:
+    """Returns the SHA-256 of images and their labels.
+
+    Texts and groups decide which fold a plate is in. With other ones, a resumed run would test
+    networks on plates that they were trained on.
+    """
+    labels = [(each.texts, each.group, is_self_labelled(each)) for each in images]
+    return hashlib.sha256(f"{data_hash(images)} {labels}".encode()).hexdigest()
 
 
 def _begin(run: LearningRun, settings: dict[str, Any]) -> None:

@@ -14,8 +14,10 @@ from click.testing import CliRunner, Result
 
 from plateid.config.models import DEFAULT_BUNDLE
 from train.__main__ import main
+from train.learn import learning
 from train.learn.gather import Sources, framed_images, gather, own_plates
 from train.learn.label_checks import divided, warnings_about
+from train.learn.learning_run import LearningRun
 
 TOKEN = "0b3c"  # noqa: S105 - of a device in this test
 
@@ -151,6 +153,24 @@ def test_self_labels_without_the_option_are_refused(tmp_path, learn):
     result = learn("--data", self_labels(tmp_path / "self", [f"CD{n:03d}" for n in range(11)]))
     assert result.exit_code == 2
     assert "11 labels were given by plateid, not by a person" in result.output
+
+
+def test_corrected_text_starts_the_run_again(tmp_path, monkeypatch, capsys):
+    data = crops(tmp_path / "mine", [f"AB{n}" for n in range(12)])
+    run = LearningRun(Sources((data,)), tmp_path / "bundle", DEFAULT_BUNDLE)
+    monkeypatch.setattr(learning, "teach_reader", None)  # an interruption
+    checkpoint, table = run.work / "fold 1 of 3.pt", data / "labels.csv"
+    for text, again, resumed in (
+        ("AB11", False, False),
+        ("AB11", False, True),
+        ("AB17", True, False),
+    ):
+        table.write_text(table.read_text().replace("11.png,AB11", f"11.png,{text}"))
+        with pytest.raises(TypeError):
+            learning.learn(run)
+        assert ("starting again" in capsys.readouterr().err) == again
+        assert checkpoint.exists() == resumed
+        checkpoint.touch()
 
 
 def test_file_that_is_no_zip_or_no_bundle_is_refused(tmp_path, learn):
