@@ -96,14 +96,17 @@ def warnings_about(images: Sequence[LabelledImage], plates: Sequence[OwnPlate]) 
         )
 
 
-def suspects(plates: Sequence[OwnPlate], held_out: Reads) -> list[Suspect]:
-    """Returns the labels that a network contradicts which did not train on them, worst first."""
+def suspects(plates: Sequence[OwnPlate], before: Reads, held_out: Reads) -> list[Suspect]:
+    """Returns the labels that a network contradicts which did not train on them, worst first.
+
+    A label that the base reads is right: the proof would otherwise leave out what became worse.
+    """
     found = []
     for number, (own, read) in enumerate(zip(plates, held_out.texts, strict=True)):
         doubt = float(
             held_out.read_logs[number] - held_out.label_logs[number] * len(own.plate.text)
         )
-        if fold(read) == fold(own.plate.text) or doubt < LESS_LIKELY:
+        if own.vehicle in (fold(read), fold(before.texts[number])) or doubt < LESS_LIKELY:
             continue
         if held_out.confidences[number] >= CONFIDENT:
             edits = edit_distance(read, own.plate.text)

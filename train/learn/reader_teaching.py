@@ -167,7 +167,7 @@ def teach_reader(lesson: ReaderLesson, *, trust: bool) -> Taught:
     The proof is about held-out plates: no network that reads them was trained on them.
     """
     networks = lesson.train_folds()
-    doubts = suspects(lesson.own, lesson.held_out(networks, 1))
+    doubts = suspects(lesson.own, lesson.before, lesson.held_out(networks, 1))
     left_out = () if trust else tuple(each.number for each in doubts)
     counted = [number for number in range(len(lesson.own)) if number not in left_out]
     last = lesson.train_last(networks, counted)

@@ -85,11 +85,15 @@ def test_rendered_plates_have_the_formats_of_the_labels():
 def test_label_that_a_confident_network_contradicts_is_suspicious():
     labels = ["AB12", "AB13", "XK90", "AB10", "AB16", "AB17"]
     own = [plate(text) for text in labels]
-    found = suspects(own, reads(["AB12", "AB14", "CD34", "AB1O", "AB16", "AB17"], labels))
+    before = reads(["", "AB17", "", "", "AB15", "AB16"], labels)
+    new = reads(["AB12", "AB14", "CD34", "AB1O", "AB16", "AB17"], labels)
+    found = suspects(own, before, new)
     assert [(each.number, each.reason) for each in found] == [(2, "other plate"), (1, "wrong text")]
     unsure = reads(["AB12", "AB14", "CD34", "AB10", "AB16", "AB17"], labels, sure=0.5)
-    assert not suspects(own, unsure)
-    assert not suspects(own, reads(["CD34"] * 6, labels)), (
+    assert not suspects(own, before, unsure)
+    known = reads(["", "AB13", "XK9O", "", "", ""], labels)
+    assert not suspects(own, known, new), "the base reads what the labels say"
+    assert not suspects(own, before, reads(["CD34"] * 6, labels)), (
         "a network that reads nothing is at fault"
     )
 
