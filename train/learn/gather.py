@@ -1,5 +1,6 @@
 """Gathers labelled plates from folders, ZIP files of labels, and devices."""
 
+import hashlib
 import http.client
 import shutil
 import urllib.error
@@ -23,7 +24,8 @@ from train.reader.real_plates import RealPlate, plates_of
 from train.train_error import TrainError
 
 DOWNLOADED = "devices"
-"""Name of the folder of downloaded labels. A resumed run does not download them again."""
+"""Name of the folder of downloaded labels. A resumed run does not download them again; a run whose
+labels are too few or faulty does."""
 LABELS_PATH = "/api/v1/labels.zip"
 """Where a device serves its labels."""
 KINDS = {"": "", "-self": "?format=self"}
@@ -131,13 +133,14 @@ def is_self_labelled(image: LabelledImage) -> bool:
 def _folders(sources: Sources, work: Path) -> Iterator[Path]:
     for number, path in enumerate(sources.data):
         yield _unpacked(path, work / f"data-{number}") if path.suffix == ".zip" else path
-    for number, url in enumerate(sources.devices):
+    for url in sources.devices:
+        name = hashlib.sha256(url.encode()).hexdigest()[:16]
         for kind, query in KINDS.items():
             if sources.self_labels or not query:
-                packed = work / DOWNLOADED / f"{number}{kind}.zip"
+                packed = work / DOWNLOADED / f"{name}{kind}.zip"
                 if not packed.is_file():
                     _download(sources, url, query, packed)
-                yield _unpacked(packed, work / f"device-{number}{kind}")
+                yield _unpacked(packed, work / f"device-{name}{kind}")
 
 
 def _download(sources: Sources, url: str, query: str, out: Path) -> None:
@@ -174,7 +177,13 @@ def asked(
     except urllib.error.HTTPError as error:
         said = error.read().decode(errors="replace").removeprefix('{"error":"').removesuffix('"}')
         raise TrainError(f"--device {url}: {ANSWERS.get(error.code, said or error)}") from error
-    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ValueError) as error:
+    except (
+        urllib.error.URLError,
+        http.client.HTTPException,
+        ConnectionError,
+        TimeoutError,
+        ValueError,
+    ) as error:
         raise TrainError(f"--device {url}: {getattr(error, 'reason', error)}") from error
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from plateid.models.bundle import read_spec
+from plateid.models.bundle import BundleSpec, read_spec
 from train.dataset.grouping import split_groups, with_joined_groups
 from train.dataset.labelled_image import LabelledImage, data_hash
 from train.learn.detector_teaching import FIT, DetectorLesson, finds_all, teach_detector
@@ -67,7 +67,13 @@ def learn(run: LearningRun) -> Path:
 
 def _learn(run: LearningRun, began_s: float) -> Path:
     """Returns the folder of the new bundle, which is not yet at its place."""
-    teachings, warnings = _prepare(run)
+    spec, images = read_spec(run.base), gather(run.sources, run.work)
+    try:
+        teachings, warnings = _prepare(run, spec, images)
+    except TrainError:
+        if not (run.work / BEGUN).exists():  # devices may get more labels
+            shutil.rmtree(run.work / DOWNLOADED, ignore_errors=True)
+        raise
     taught = [teach() for teach in teachings]
     shipped = [each for each in taught if run.force or not each.reasons]
     facts = write_bundle(run, shipped) if shipped else {}
@@ -83,12 +89,13 @@ def _learn(run: LearningRun, began_s: float) -> Path:
     return folder
 
 
-def _prepare(run: LearningRun) -> tuple[list[Callable[[], Taught]], list[str]]:
-    """Gathers and checks labels. Returns what teaches the networks, and warnings about the labels.
+def _prepare(
+    run: LearningRun, spec: BundleSpec, images: Sequence[LabelledImage]
+) -> tuple[list[Callable[[], Taught]], list[str]]:
+    """Checks labels. Returns what teaches the networks, and warnings about the labels.
 
     A network with too few labels does not learn; raises TrainError if none has enough.
     """
-    spec, images = read_spec(run.base), gather(run.sources, run.work)
     check_texts(images)
     every, framed = own_plates(images), framed_images(images)
     plates, said = divided(every, self_labels=run.sources.self_labels)

@@ -14,10 +14,11 @@ from click.testing import CliRunner, Result
 
 from plateid.config.models import DEFAULT_BUNDLE
 from train.__main__ import main
-from train.learn import learning
+from train.learn import label_checks, learning
 from train.learn.gather import Sources, framed_images, gather, own_plates
 from train.learn.label_checks import divided, warnings_about
 from train.learn.learning_run import LearningRun
+from train.train_error import TrainError
 
 TOKEN = "0b3c"  # noqa: S105 - of a device in this test
 
@@ -86,7 +87,7 @@ def device(tmp_path: Path) -> Iterator[str]:
     thread.join()
 
 
-def test_labels_come_from_folders_zip_files_and_devices(tmp_path, device):
+def test_labels_come_from_folders_zip_files_and_devices(tmp_path, device, monkeypatch):
     (tmp_path / "token").write_text(f"{TOKEN}\n")
     folder = crops(tmp_path / "mine", ["XY123", "XY124"])
     packed = Path(shutil.make_archive(str(tmp_path / "labels"), "zip", tmp_path / "served"))
@@ -97,10 +98,22 @@ def test_labels_come_from_folders_zip_files_and_devices(tmp_path, device):
     assert sorted(each.plate.text for each in plates) == sorted(
         ["XY123", "XY124", *(f"AB{n:03d}" for n in range(12))]
     ), "the device and the ZIP file have the same images, which count once"
-    unreachable = Sources(
-        (folder,), (device.replace("127.0.0.1", "127.0.0.2"),), tmp_path / "token"
-    )
-    assert len(gather(unreachable, work)) == 14, "a resumed run does not download again"
+    monkeypatch.setattr("train.learn.gather._download", None)
+    assert len(gather(sources, work)) == 14, "a resumed run does not download again"
+
+
+def test_labels_are_downloaded_again_if_they_were_too_few(tmp_path, device, learn, monkeypatch):
+    (tmp_path / "token").write_text(TOKEN)
+    monkeypatch.setattr(label_checks, "MIN_VEHICLES", 99)
+    result = learn("--device", device, "--token-file", tmp_path / "token")
+    assert "12 labels with a text show 12 vehicles" in result.output
+
+
+def test_labels_of_another_device_are_not_those_that_were_downloaded(tmp_path, device):
+    (tmp_path / "token").write_text(TOKEN)
+    gather(Sources((), (device,), tmp_path / "token"), tmp_path)
+    with pytest.raises(TrainError, match="Connection refused"):
+        gather(Sources((), ("http://127.0.0.1:9",), tmp_path / "token"), tmp_path)
 
 
 def test_self_labels_of_a_device_teach_the_reader_only(tmp_path, device):
