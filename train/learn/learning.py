@@ -3,7 +3,8 @@
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,16 +54,22 @@ def learn(run: LearningRun) -> Path:
     if run.out.is_file() or (run.out.is_dir() and any(run.out.iterdir())):
         raise TrainError(f"--out {run.out}: already exists")
     try:
-        with alone_in(run.work):
+        with alone_in(run.work), _without_leftovers(run.work):
             _learn(run, time.monotonic()).rename(run.out)
-        shutil.rmtree(run.work)
+            shutil.rmtree(run.work)
     except OSError as error:
         raise TrainError(f"{run.work}: {error}; run the same command again to resume") from error
-    finally:
-        downloaded = (run.work / DOWNLOADED).glob("*.zip")
-        if not any((*downloaded, *run.work.glob(BEGUN))):
-            shutil.rmtree(run.work, ignore_errors=True)
     return run.out
+
+
+@contextmanager
+def _without_leftovers(work: Path) -> Iterator[None]:
+    """Deletes a run's folder if it holds nothing to resume. Other runs must not use it."""
+    try:
+        yield
+    finally:
+        if not any((*(work / DOWNLOADED).glob("*.zip"), *work.glob(BEGUN))):
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def _learn(run: LearningRun, began_s: float) -> Path:

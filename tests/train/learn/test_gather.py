@@ -18,6 +18,7 @@ from train.learn import label_checks, learning
 from train.learn.gather import Sources, framed_images, gather, own_plates
 from train.learn.label_checks import divided, warnings_about
 from train.learn.learning_run import LearningRun
+from train.machine import alone_in
 from train.train_error import TrainError
 
 TOKEN = "0b3c"  # noqa: S105 - of a device in this test
@@ -184,6 +185,15 @@ def test_corrected_text_starts_the_run_again(tmp_path, monkeypatch, capsys):
         assert ("starting again" in capsys.readouterr().err) == again
         assert checkpoint.exists() == resumed
         checkpoint.touch()
+
+
+def test_second_run_leaves_the_folder_of_the_first(tmp_path):
+    data = crops(tmp_path / "mine", [f"AB{n}" for n in range(12)])
+    run = LearningRun(Sources((data,)), tmp_path / "bundle", DEFAULT_BUNDLE)
+    with alone_in(run.work):
+        with pytest.raises(TrainError, match="another run is using it"):
+            learning.learn(run)
+        assert run.work.exists()
 
 
 def test_file_that_is_no_zip_or_no_bundle_is_refused(tmp_path, learn):
