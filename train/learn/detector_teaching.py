@@ -49,7 +49,8 @@ from train.reader.reader_weights import MODEL, read_checkpoint
 from train.street.frames import READABLE_PX
 
 FIT = "detector-fit"
-"""Name of the folder of an unfinished training."""
+"""Name of the folder of unfinished trainings. Each has one of its own, as it must not go on with
+the network of another fold, which was trained on its held-out images."""
 FROZEN, LR, EPOCHS, SIDE_PX, BATCH = 10, 5e-4, 6, 640, 16
 """First layers that are not trained (the backbone), peak learning rate, most epochs, side of the
 images and images per step."""
@@ -111,7 +112,7 @@ class DetectorLesson:
 
     def train(self, title: str, numbers: Sequence[int]) -> Weights:
         """Trains on the images with these numbers, or resumes. What is done is not done again."""
-        done, fit = self._folder / f"detector {title}.pt", self._folder / FIT
+        done, fit = self._folder / f"detector {title}.pt", self._folder / FIT / title
         if not done.is_file():
             own = [self.own[number] for number in numbers]
             count = max(PER_EPOCH // 2, len(own))
