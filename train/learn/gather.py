@@ -97,6 +97,19 @@ def read_folder(folder: Path) -> list[LabelledImage]:
     return read_tables([folder]) if is_table else read_images(folder)
 
 
+def without_vehicles_of(
+    own: Sequence[LabelledImage], images: Sequence[LabelledImage]
+) -> list[LabelledImage]:
+    """Returns the images that show none of your vehicles: no training may see held-out ones."""
+    digests = {image.digest for image in own}
+    vehicles = {fold(text) for image in own for text in image.texts if text}
+    return [
+        image
+        for image in images
+        if image.digest not in digests and vehicles.isdisjoint(map(fold, image.texts))
+    ]
+
+
 def framed_images(images: Sequence[LabelledImage]) -> list[LabelledImage]:
     """Returns the images that are no plate crops. Those of one scene or vehicle are one group."""
     framed = [

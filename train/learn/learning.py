@@ -21,6 +21,7 @@ from train.learn.gather import (
     is_self_labelled,
     own_plates,
     read_folder,
+    without_vehicles_of,
 )
 from train.learn.label_checks import check_texts, divided, shortage, warnings_about
 from train.learn.learning_report import PAGE, Notes, write_report
@@ -123,7 +124,12 @@ def _prepare(
     lines = [*warnings_about(images, every), *[said] * bool(said), *lines]
     for line in lines:
         click.echo(line, err=True)
-    kept = split_groups(with_joined_groups([i for folder in run.keep for i in read_folder(folder)]))
+    every_kept = [image for folder in run.keep for image in read_folder(folder)]
+    kept_images = without_vehicles_of(images, every_kept)
+    if mine := len(every_kept) - len(kept_images):
+        lines.append(f"--keep: {mine} images show vehicles of your labels: they are left out")
+        click.echo(lines[-1], err=True)
+    kept = split_groups(with_joined_groups(kept_images))
     bases = [spec.reader.sha256, spec.detector.sha256]
     hashes = {"data_sha256": _hash_of(images), "kept_sha256": _hash_of(kept.images)}
     _begin(run, run.settings | hashes | {"base_sha256": bases})

@@ -15,7 +15,14 @@ from click.testing import CliRunner, Result
 from plateid.config.models import DEFAULT_BUNDLE
 from train.__main__ import main
 from train.learn import label_checks, learning
-from train.learn.gather import Sources, framed_images, gather, own_plates
+from train.learn.gather import (
+    Sources,
+    framed_images,
+    gather,
+    own_plates,
+    read_folder,
+    without_vehicles_of,
+)
 from train.learn.label_checks import divided, warnings_about
 from train.learn.learning_run import LearningRun
 from train.machine import alone_in
@@ -185,6 +192,12 @@ def test_corrected_text_starts_the_run_again(tmp_path, monkeypatch, capsys):
         assert ("starting again" in capsys.readouterr().err) == again
         assert checkpoint.exists() == resumed
         checkpoint.touch()
+
+
+def test_vehicles_of_the_labels_are_not_kept(tmp_path):
+    own = gather(Sources((crops(tmp_path / "mine", ["AB10", "AB2"]),)), tmp_path)
+    kept = read_folder(crops(tmp_path / "old", ["XY1", "AB1O", "XY2"]))
+    assert [each.texts for each in without_vehicles_of(own, kept)] == [("XY1",), ("XY2",)]
 
 
 def test_second_run_leaves_the_folder_of_the_first(tmp_path):
