@@ -100,7 +100,7 @@ def _rendered(wanted: Callable[[RealPlate], bool]) -> Iterator[RealPlate]:
 def _accuracy(network: nn.Module, name: str, plates: Iterable[RealPlate]) -> PartAccuracy:
     exact, folded = [], []
     for plate in plates:
-        crop = to_reader_input(framed(plate, margin_x=0, margin_y=0), SPEC)
+        crop = to_reader_input(framed(plate, margin_x=SPEC.margin_x, margin_y=SPEC.margin_y), SPEC)
         with torch.inference_mode():
             logits, _ = network(torch.from_numpy(crop[None]))
         read = best_text(ctc_positions(logits[0].softmax(dim=1).numpy()))
