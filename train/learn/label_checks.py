@@ -73,7 +73,8 @@ def divided(plates: Sequence[OwnPlate], *, self_labels: bool) -> tuple[OwnPlates
         )
     if not self_labels or len({each.vehicle for each in sides.proving}) >= MIN_VEHICLES:
         return sides, ""
-    return OwnPlates(plates[:: 1 + len(plates) // MAX_PROVING], ()), (
+    step = 1 + len(sides.others) // MAX_PROVING
+    return OwnPlates([*sides.proving, *sides.others[::step]], ()), (
         f"--self: only {len(sides.proving)} labels are of people, so self-labels of other vehicles "
         "than those trained on prove the gain"
     )

@@ -134,13 +134,19 @@ def test_self_labels_of_a_device_teach_the_reader_only(tmp_path, device):
     assert not framed_images(images)
 
 
-def test_self_labels_prove_the_gain_if_there_is_nothing_else_and_this_is_said(tmp_path):
+def test_self_labels_prove_the_gain_if_there_is_nothing_else_and_this_is_said(
+    tmp_path, monkeypatch
+):
     folder = self_labels(tmp_path / "self", [f"CD{n:03d}" for n in range(11)])
     few = crops(tmp_path / "few", ["AB1", "AB2"])
     plates = own_plates(gather(Sources((folder, few)), tmp_path))
     proving, warning = divided(plates, self_labels=True)
     assert (len(proving.proving), len(proving.others)) == (13, 0)
     assert warning.startswith("--self: only 2 labels are of people, so self-labels of other vehicl")
+    monkeypatch.setattr(label_checks, "MAX_PROVING", 6)
+    fewer, _ = divided(plates, self_labels=True)
+    assert sum(each.is_self_labelled for each in fewer.proving) == 6
+    assert len(fewer.proving) == 8, "labels of people are never left out"
 
 
 def test_device_that_refuses_or_is_unreachable_gives_one_line(tmp_path, device, learn):
