@@ -36,6 +36,12 @@ TRIM = """
             WINDOW newest AS (ORDER BY number DESC))
         WHERE place > ? OR bytes > ?)"""
 """Deletes the oldest crops beyond a number or a size."""
+UNCONTRADICTED = """
+    SELECT * FROM self_label WHERE NOT EXISTS (
+        SELECT 1 FROM store.event AS own JOIN store.event AS corrected USING (pass_id)
+        JOIN label ON label.id = corrected.id
+        WHERE own.id = self_label.id AND verdict <> 'skip' AND label.text <> self_label.text)"""
+"""Selects the self-labels of passes to which no person gave another text."""
 COLUMNS = ("image", "x1", "y1", "x2", "y2", "text", "confidence", "sharpness")
 
 
@@ -74,12 +80,15 @@ class SelfLabels:
 
 
 def self_label_files(store: Path) -> Iterator[tuple[str, bytes]]:
-    """Yields the names and contents of a data set of all self-labels; raises StoreError."""
+    """Yields the names and contents of a data set of self-labels; raises StoreError.
+
+    Those that a label of a person contradicts are left out.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     with LabelFile(store).opened() as db:
-        for number, _, plate, confidence, *place, jpeg in db.execute("SELECT * FROM self_label"):
+        for number, _, plate, confidence, *place, jpeg in db.execute(UNCONTRADICTED):
             *box, sharpness = (round(value, 3) for value in place)
             name = f"self-{number:06}.jpg"
             writer.writerow([name, *box, plate, round(confidence, 3), sharpness])

@@ -9,6 +9,7 @@ import pytest
 
 from plateid.config.storage import PrivacyConfig
 from plateid.core.records import PlateCrop
+from plateid.store.labels import Label, Labels
 from plateid.store.purge import Purge
 from plateid.store.self_labels import SelfLabels, self_label_files
 from plateid.store.side_file import LabelFile
@@ -50,6 +51,21 @@ def test_small_crops_of_a_sure_pass_are_labelled_and_read_by_the_trainer(store, 
     (image,) = read_labels(tmp_path / "set", problems)
     assert (problems, image.path.is_file()) == ([], True)
     assert [(box.text, box.xyxy) for box in image.boxes] == [("B68SPK", CROP.box)]
+
+
+@pytest.mark.parametrize(
+    ("given", "is_exported"),
+    [
+        (("plate", "B68SPK"), True),
+        (("skip", ""), True),
+        (("plate", "B68SPX"), False),
+        (("notplate", ""), False),
+    ],
+)
+def test_self_label_that_a_person_contradicts_is_not_exported(store, labelled, given, is_exported):
+    labelled(SURE, CROP)
+    Labels(store.path).add(Label(SURE.id, *given, SURE.box))
+    assert bool(rows(store)) is is_exported
 
 
 @pytest.mark.parametrize(
