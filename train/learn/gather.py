@@ -18,7 +18,7 @@ from train.dataset.formats.image_labels import LabelledBox
 from train.dataset.formats.plateid_csv import WHOLE_IMAGE
 from train.dataset.grouping import join_groups, with_joined_groups
 from train.dataset.image_reading import read_images, read_tables
-from train.dataset.labelled_image import LabelledImage
+from train.dataset.labelled_image import LabelledImage, data_hash
 from train.folding import fold
 from train.reader.real_plates import RealPlate, plates_of
 from train.train_error import TrainError
@@ -141,6 +141,16 @@ def own_plates(images: Sequence[LabelledImage]) -> list[OwnPlate]:
 def is_self_labelled(image: LabelledImage) -> bool:
     """Returns whether the reading of a pass labelled an image: it has a confidence."""
     return bool(image.labels.row.get("confidence"))
+
+
+def labels_hash(images: Sequence[LabelledImage]) -> str:
+    """Returns the SHA-256 of images and their labels.
+
+    Texts and groups decide which fold a plate is in. With other ones, a resumed run would test
+    networks on plates that they were trained on.
+    """
+    labels = [(each.texts, each.group, is_self_labelled(each)) for each in images]
+    return hashlib.sha256(f"{data_hash(images)} {labels}".encode()).hexdigest()
 
 
 def _folders(sources: Sources, work: Path) -> Iterator[Path]:

@@ -1,6 +1,5 @@
 """Learns the plates of a country: the command from the labels to the proven bundle."""
 
-import hashlib
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,13 +11,13 @@ import click
 
 from plateid.models.bundle import BundleSpec, read_spec
 from train.dataset.grouping import split_groups, with_joined_groups
-from train.dataset.labelled_image import LabelledImage, data_hash
+from train.dataset.labelled_image import LabelledImage
 from train.learn.detector_teaching import FIT, DetectorLesson, finds_all, teach_detector
 from train.learn.gather import (
     DOWNLOADED,
     framed_images,
     gather,
-    is_self_labelled,
+    labels_hash,
     own_plates,
     read_folder,
     without_vehicles_of,
@@ -131,7 +130,7 @@ def _prepare(
         click.echo(lines[-1], err=True)
     kept = split_groups(with_joined_groups(kept_images))
     bases = [spec.reader.sha256, spec.detector.sha256]
-    hashes = {"data_sha256": _hash_of(images), "kept_sha256": _hash_of(kept.images)}
+    hashes = {"data_sha256": labels_hash(images), "kept_sha256": labels_hash(kept.images)}
     _begin(run, run.settings | hashes | {"base_sha256": bases})
     minutes = run.minutes / len(networks)
 
@@ -145,16 +144,6 @@ def _prepare(
         return teach_detector(DetectorLesson(run.base, framed, others, (run.work, minutes)))
 
     return [{"reader": reader, "detector": detector}[each] for each in networks], lines
-
-
-def _hash_of(images: Sequence[LabelledImage]) -> str:
-    """Returns the SHA-256 of images and their labels.
-
-    Texts and groups decide which fold a plate is in. With other ones, a resumed run would test
-    networks on plates that they were trained on.
-    """
-    labels = [(each.texts, each.group, is_self_labelled(each)) for each in images]
-    return hashlib.sha256(f"{data_hash(images)} {labels}".encode()).hexdigest()
 
 
 def _begin(run: LearningRun, settings: dict[str, Any]) -> None:

@@ -17,11 +17,12 @@ from plateid.capture.images import ArrayImage
 from plateid.config.models import ModelsConfig
 from plateid.core.text import best_text
 from plateid.files import write_whole
+from plateid.models.bundle import read_spec
 from plateid.models.networks import Networks
 from train.dataset.formats.image_labels import LabelledBox
 from train.dataset.formats.plateid_csv import WHOLE_IMAGE
 from train.folding import fold
-from train.learn.gather import OwnPlate, Sources, own_plates, read_folder
+from train.learn.gather import OwnPlate, Sources, labels_hash, own_plates, read_folder
 from train.learn.learning import RefusedError, learn
 from train.learn.learning_run import LearningRun
 from train.learn.own_formats import layouts_like
@@ -49,9 +50,12 @@ def study(run: LearningRun) -> str:
 
     Raises TrainError if something cannot be used.
     """
-    begin(run.out / "begun.json", run.settings)
+    folders = {path.resolve().name: read_folder(path) for path in run.sources.data}
+    spec, hashes = read_spec(run.base), [*map(labels_hash, folders.values())]
+    sha256 = {"data_sha256": hashes, "base_sha256": [spec.reader.sha256, spec.detector.sha256]}
+    begin(run.out / "begun.json", run.settings | sha256)
     Rehearsal(run.out, np.inf).for_all_formats()
-    plates = {path.resolve().name: own_plates(read_folder(path)) for path in run.sources.data}
+    plates = {name: own_plates(images) for name, images in folders.items()}
     plates |= {name: _rendered(run.out / f"{name}.db", *form) for name, form in RENDERED.items()}
     rows: list[Sequence[object]] = []
     for labels in LABELS:

@@ -1,6 +1,7 @@
 """The study of countries: one cell is known, the other is learnt on a few rendered plates."""
 
 import json
+import re
 
 import pytest
 
@@ -9,6 +10,7 @@ from train.learn import rehearsal, study
 from train.learn.gather import Sources
 from train.learn.learning_run import LearningRun
 from train.synth.crop_folder import write_crop_folder
+from train.train_error import TrainError
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -41,3 +43,15 @@ def test_study_resumes_and_compares_plates_of_other_vehicles(tmp_path, monkeypat
     written = (run.out / "land-10-1.json").stat().st_mtime_ns
     assert study.study(run).splitlines() == table
     assert (run.out / "land-10-1.json").stat().st_mtime_ns == written
+
+
+def test_study_of_other_labels_does_not_resume(tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "Rehearsal", None)  # an interruption
+    write_crop_folder(tmp_path / "land", 4, seed=501, workers=1)
+    run = LearningRun(Sources((tmp_path / "land",)), tmp_path / "out", DEFAULT_BUNDLE)
+    with pytest.raises(TypeError):
+        study.study(run)
+    table = tmp_path / "land" / "labels.csv"
+    table.write_text(re.sub("(?<=png,)[A-Z0-9]", "7", table.read_text(), count=1))
+    with pytest.raises(TrainError, match="holds a run with other data_sha256"):
+        study.study(run)
