@@ -205,6 +205,8 @@ def learn(
     is_study, self_labels = options.pop("study"), options.pop("self_labels")
     if not (data or devices or is_study):
         raise click.UsageError("give --data or --device")
+    if is_study and (devices or options["install"]):
+        raise click.UsageError("--study: without --device and --install; it learns from --data")
     installs, key, minutes = (options.pop(name) for name in ("install", "key", "trial_minutes"))
     if installs and not (devices and key):
         raise click.UsageError("--install: needs --device and --key")

@@ -43,9 +43,9 @@ def install(bundle: Path, sources: Sources, key: Path, minutes: float) -> None:
             click.echo(f"Error: {error}", err=True)
             continue
         kept += trial["state"] == "kept"
-        rates = " -> ".join(f"{rate:.3f}" for rate in trial["hit_rate"])
+        rates = " -> ".join(f"{rate:.3f}" for rate in trial.get("hit_rate", ()))
         state = f"{trial['state']} {trial['reason']}".strip()
-        click.echo(f"{url}: {state}; {trial['reads']} reads, hit rate {rates}")
+        click.echo(f"{url}: {state}; {trial.get('reads', 0)} reads, hit rate {rates}")
     if kept < len(sources.devices):
         raise TrainError(f"{kept} of {len(sources.devices)} devices use {bundle}")
 

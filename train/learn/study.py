@@ -32,6 +32,7 @@ from train.reader.real_plates import framed, whole_crop
 from train.record import begin
 from train.synth.crop_database import CropDatabase, fill_crop_database
 from train.synth.rendering import RenderPlan
+from train.train_error import TrainError
 
 LABELS, SEEDS, TESTED = (20, 100), (0, 1, 2), (50, 300)
 """Numbers of labels, seeds of their choice, and how many plates of other vehicles are read."""
@@ -51,6 +52,8 @@ def study(run: LearningRun) -> str:
     Raises TrainError if something cannot be used.
     """
     folders = {path.resolve().name: read_folder(path) for path in run.sources.data}
+    if len(folders) < len(run.sources.data):
+        raise TrainError("--study: two folders of --data have the same name")
     spec, hashes = read_spec(run.base), [*map(labels_hash, folders.values())]
     sha256 = {"data_sha256": hashes, "base_sha256": [spec.reader.sha256, spec.detector.sha256]}
     begin(run.out / "begun.json", run.settings | sha256)

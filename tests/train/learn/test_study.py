@@ -55,3 +55,11 @@ def test_study_of_other_labels_does_not_resume(tmp_path, monkeypatch):
     table.write_text(re.sub("(?<=png,)[A-Z0-9]", "7", table.read_text(), count=1))
     with pytest.raises(TrainError, match="holds a run with other data_sha256"):
         study.study(run)
+
+
+def test_folders_of_one_name_are_refused(tmp_path):
+    folders = [tmp_path / side / "land" for side in ("a", "b")]
+    for folder in folders:
+        write_crop_folder(folder, 4, seed=501, workers=1)
+    with pytest.raises(TrainError, match="two folders of --data have the same name"):
+        study.study(LearningRun(Sources(tuple(folders)), tmp_path / "out", DEFAULT_BUNDLE))
