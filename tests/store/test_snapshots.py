@@ -17,6 +17,7 @@ from plateid.config.root import Config
 from plateid.core.geometry import same_place
 from plateid.core.reading import read_detections
 from plateid.core.records import BestFrame, ListMatch
+from plateid.core.text import edit_distance
 from plateid.demo import DEMO_VIDEO
 from plateid.errors import ConfigError
 from plateid.models.networks import Networks
@@ -127,7 +128,9 @@ def test_each_event_has_a_jpeg_that_shows_its_plate(passes, networks, path):
         assert (jpeg[:3], jpeg[-2:]) == (b"\xff\xd8\xff", b"\xff\xd9")
         assert snapshot.sha256 == hashlib.sha256(jpeg).hexdigest()
         assert len(jpeg) < 200_000
-        assert same_place(read_again(networks, jpeg)[event.plate], event.box)
+        again = read_again(networks, jpeg).items()
+        (text,) = (text for text, box in again if same_place(box, event.box))
+        assert edit_distance(text, event.plate) <= 1, "one frame may be misread, a pass is not"
         stored = replace(event, snapshot=snapshot).to_json()
         Draft202012Validator(SCHEMA).validate(json.loads(stored))
     assert len(taken.published) == sum(frame is not None for _, frame in passes)
