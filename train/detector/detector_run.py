@@ -10,7 +10,7 @@ class DetectorRun:
 
     If `base` is a network's yaml and there are teachers, training starts from the weights of the
     first. `score_width` freezes everything but the new score branches. `frozen` is the number of
-    first layers that are not trained; `minutes` bounds the training by fewer epochs.
+    first layers that are not trained; `max_minutes` bounds the training by fewer epochs.
     """
 
     data: tuple[str, ...]
@@ -27,7 +27,7 @@ class DetectorRun:
     limit: int | None = None
     validate: bool = True
     frozen: int = 0
-    minutes: float | None = None
+    max_minutes: float | None = None
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -49,8 +49,8 @@ def train_network(run: DetectorRun, data: Path, out: Path, *, steps: int) -> dic
     model.add_callback("on_train_batch_end", progress.after_step)
     model.add_callback("on_train_epoch_end", _check_loss)
     model.add_callback("on_fit_epoch_end", progress.after_epoch)
-    if run.minutes is not None:
-        model.add_callback("on_fit_epoch_end", functools.partial(_limit_epochs, run.minutes))
+    if run.max_minutes is not None:
+        model.add_callback("on_fit_epoch_end", functools.partial(_limit_epochs, run.max_minutes))
     results = model.train(
         trainer=functools.partial(PlateTrainer, run=run, distillation=distillation),
         resume=bool(unfinished),

@@ -119,7 +119,7 @@ class DetectorLesson:
             images = [*islice(cycle(own), count), *islice(cycle(self.replay), count)]
             run = DetectorRun(
                 (), str(self._file), str(fit), EPOCHS, SIDE_PX, BATCH, LR,
-                validate=False, frozen=FROZEN, minutes=TRAINING_SHARE * self._minutes,
+                validate=False, frozen=FROZEN, max_minutes=TRAINING_SHARE * self._minutes,
             )  # fmt: skip
             data = write_yolo(Split(images, own[:BATCH]), fit / "data")
             train_network(run, data, fit / "fit", steps=ceil(len(images) / BATCH))

@@ -112,7 +112,6 @@ def test_upgrade_keeps_the_configuration_and_restarts_the_service(device):
 
 
 def test_remove_keeps_data_and_configuration(device):
-    (device.root / "var/lib/plateid-models").mkdir()
     run_ok(device, *APT, "remove", "plateid")
     assert not (device.root / "opt/plateid").exists()
     assert device.show("LoadState") == "not-found"

@@ -221,7 +221,7 @@ def test_smaller_limit_gives_a_subset():
 def test_short_time_gives_fewer_epochs_and_first_layers_can_stay(data, tmp_path):
     base, out = tmp_path / "base.pt", tmp_path / "run"
     YOLO("yolov8n.yaml", verbose=False).save(base)
-    settings = {**SMALL, "validate": False, "frozen": 10, "minutes": 1e-6}
+    settings = {**SMALL, "validate": False, "frozen": 10, "max_minutes": 1e-6}
     train_detector(DetectorRun((str(data),), str(base), str(out), epochs=9, **settings))
     assert len((out / "fit" / "results.csv").read_text().splitlines()) == 2, "a heading, an epoch"
     before, after = (
