@@ -17,7 +17,7 @@ VEHICLES, EVERY_S, FPS = 3, 2.0, 0.8
 """Vehicles of a street, seconds between them, and frames per second: 8 frames of a street, which
 show each vehicle about twice."""
 NIGHTS, SIGNS = 3, 7
-"""One street in so many is at night. Streets have 0 to 6 signs, in turn."""
+"""Every third street is at night. The number of signs cycles through 0 to 6."""
 
 
 def street_frames(folder: Path, name: str) -> list[LabelledImage]:
