@@ -122,6 +122,7 @@ def of_pass(event, event_type):
 def test_each_event_has_a_jpeg_that_shows_its_plate(passes, networks, path):
     taken = Taken(path)
     assert {event.plate for event, _ in passes} == PLATES
+    misread = 0
     for event, frame in passes:
         snapshot = taken.take(event, frame)
         jpeg = (taken.files.folder / snapshot.file).read_bytes()
@@ -130,9 +131,11 @@ def test_each_event_has_a_jpeg_that_shows_its_plate(passes, networks, path):
         assert len(jpeg) < 200_000
         again = read_again(networks, jpeg).items()
         (text,) = (text for text, box in again if same_place(box, event.box))
-        assert edit_distance(text, event.plate) <= 1, "one frame may be misread, a pass is not"
+        assert edit_distance(text, event.plate) <= 1
+        misread += text != event.plate
         stored = replace(event, snapshot=snapshot).to_json()
         Draft202012Validator(SCHEMA).validate(json.loads(stored))
+    assert misread <= 1, "a pass fuses the reads of many frames"
     assert len(taken.published) == sum(frame is not None for _, frame in passes)
     assert all(frame is not None for event, frame in passes if event.event_type == "plate_seen")
 
