@@ -95,10 +95,17 @@ class Unit:
 
 
 def _systemctl(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603 - the arguments are a verb and a unit's name
-        ["systemctl", *arguments],  # noqa: S607 - the one of this system
-        capture_output=True,
-        text=True,
-        check=False,
-        start_new_session=True,  # control-C must not reach systemctl
-    )
+    """Runs systemctl, again if a signal ends it.
+
+    Whoever stops the unit of an install ends all its processes. It must still undo its trial.
+    """
+    while True:
+        done = subprocess.run(  # noqa: S603 - the arguments are a verb and a unit's name
+            ["systemctl", *arguments],  # noqa: S607 - the one of this system
+            capture_output=True,
+            text=True,
+            check=False,
+            start_new_session=True,  # control-C must not reach systemctl
+        )
+        if done.returncode >= 0:
+            return done

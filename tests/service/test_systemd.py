@@ -3,7 +3,7 @@ import time
 import uuid
 from contextlib import closing
 
-from plateid.service.systemd import Notifier
+from plateid.service.systemd import Notifier, Unit
 from tests.service.conftest import Manager
 
 
@@ -61,3 +61,15 @@ def test_missing_manager_is_one_outage_until_it_is_back(tmp_path, logs):
         assert manager.receive() == {"READY": "1"}
     assert [entry["event"] for entry in logs] == ["outage starts", "outage ends"]
     assert logs[0]["what"] == "service manager"
+
+
+def test_killed_systemctl_is_run_again(tmp_path, monkeypatch):
+    program = tmp_path / "systemctl"
+    program.write_text(
+        f"#!/bin/sh\necho run >> {tmp_path}/runs\n"
+        f"[ $(wc -l < {tmp_path}/runs) -gt 1 ] || kill -TERM $$\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    Unit("plateid-of-no-test.service").restart()
+    assert (tmp_path / "runs").read_text() == "run\nrun\n"
