@@ -32,27 +32,24 @@ Url = Annotated[
 class MqttConfig(Section):
     """Section `[mqtt]`; a systemd credential is named without a path."""
 
-    host: str = Field(default="127.0.0.1", min_length=1, description="Host name of the broker")
-    tls: StrictBool = Field(default=False, description="Use TLS and check the broker's certificate")
-    port: Port = Field(
-        default_factory=lambda known: 8883 if known.get("tls") else 1883,
-        description="Port of the broker; default: 1883, with tls 8883",
-    )
-    ca_file: CredentialPath | None = Field(
-        default=None,
-        description="PEM file of the CA of the broker's certificate; default: the system's CAs",
-    )
-    certificate_file: CredentialPath | None = Field(
-        default=None, description="PEM file of a client certificate, if the broker asks for one"
-    )
-    key_file: CredentialPath | None = Field(
-        default=None, description="PEM file of its unencrypted key; default: in certificate_file"
-    )
-    username: str | None = Field(default=None, description="User name at the broker")
-    password_file: CredentialPath | None = Field(
-        default=None, description="File that holds the password"
-    )
-    prefix: Name = Field(default="plateid", description="First level of every topic")
+    host: str = Field(default="127.0.0.1", min_length=1)
+    """Host name of the broker."""
+    tls: StrictBool = False
+    """Use TLS and check the broker's certificate."""
+    port: Port = Field(default_factory=lambda known: 8883 if known.get("tls") else 1883)
+    """Port of the broker; default: 1883, with tls 8883."""
+    ca_file: CredentialPath | None = None
+    """PEM file of the CA of the broker's certificate; default: the system's CAs."""
+    certificate_file: CredentialPath | None = None
+    """PEM file of a client certificate, if the broker asks for one."""
+    key_file: CredentialPath | None = None
+    """PEM file of its unencrypted key; default: in certificate_file."""
+    username: str | None = None
+    """User name at the broker."""
+    password_file: CredentialPath | None = None
+    """File that holds the password."""
+    prefix: Name = "plateid"
+    """First level of every topic."""
 
     @model_validator(mode="after")
     def _check_dependent_keys(self) -> "MqttConfig":
@@ -71,82 +68,60 @@ class MqttConfig(Section):
 class HomeAssistantConfig(Section):
     """Section `[homeassistant]`."""
 
-    enabled: StrictBool = Field(default=True, description="Publish entities for Home Assistant")
-    prefix: Topic = Field(
-        default="homeassistant", description="Discovery prefix, as set in Home Assistant"
-    )
-    status_topic: Topic = Field(
-        default="homeassistant/status", description="Topic of Home Assistant's birth message"
-    )
+    enabled: StrictBool = True
+    """Publish entities for Home Assistant."""
+    prefix: Topic = "homeassistant"
+    """Discovery prefix, as set in Home Assistant."""
+    status_topic: Topic = "homeassistant/status"
+    """Topic of Home Assistant's birth message."""
 
 
 class ListsConfig(Section):
     """Section `[lists]`."""
 
-    file: ConfigPath | None = Field(
-        default=None,
-        description="CSV file of known plates: plate,list,name,note,valid_from,valid_to,cameras; "
-        "list is allow, deny or watch. plateid reads it again when it changes. Default: the file "
-        "that the web UI has created, plateid-lists.csv beside the store",
-    )
-    max_distance: StrictFloat = Field(
-        default=0.5,
-        ge=0,
-        le=3,
-        description="Maximum edit distance between a plate and an entry: confusable characters, "
-        "such as O and 0, count 0.25, other edits 1; 0: exact match",
-    )
+    file: ConfigPath | None = None
+    """CSV file of known plates: plate,list,name,note,valid_from,valid_to,cameras; list is allow,
+    deny or watch. plateid reads it again when it changes. Default: the file that the web UI has
+    created, plateid-lists.csv beside the store."""
+    max_distance: StrictFloat = Field(default=0.5, ge=0, le=3)
+    """Maximum edit distance between a plate and an entry: confusable characters, such as O and 0,
+    count 0.25, other edits 1; 0: exact match."""
 
 
 class WebhookConfig(Section):
     """Section `[[webhook]]`."""
 
-    name: Name = Field(description="Name in the log; events that wait are stored under it")
-    url: Url = Field(description="URL that each event is sent to by POST, http:// or https://")
-    secret_file: CredentialPath | None = Field(
-        default=None,
-        description="File of a base64 secret (`openssl rand -base64 32`) that signs each request; "
-        "a systemd credential is named without a path; default: no signature",
-    )
-    ca_file: ConfigPath | None = Field(
-        default=None,
-        description="PEM file of the CA of the server's certificate; default: the system's CAs",
-    )
-    timeout_s: StrictFloat = Field(
-        default=10.0, gt=0, le=60, description="Maximum time until the server answers, seconds"
-    )
-    lists: tuple[Literal["allow", "deny", "watch", "none"], ...] = Field(
-        default=(),
-        max_length=4,
-        description="Send only plates of these lists; none: unlisted plates; empty: all plates",
-    )
-    cameras: tuple[Name, ...] = Field(
-        default=(),
-        max_length=MAX_CAMERAS,
-        description="Send only events of these cameras; empty: of all cameras",
-    )
-    events: tuple[Literal["plate_seen", "plate_left"], ...] = Field(
-        default=(),
-        max_length=2,
-        description="Send only these events; a gate needs plate_seen; empty: both",
-    )
-    max_age_s: Seconds | None = Field(
-        default=None,
-        description="Seconds after last_seen at which an event is no longer sent, so that a gate "
-        "does not open for a vehicle that has gone; default: no limit",
-    )
+    name: Name
+    """Name in the log; events that wait are stored under it."""
+    url: Url
+    """URL that each event is sent to by POST, http:// or https://."""
+    secret_file: CredentialPath | None = None
+    """File of a base64 secret (`openssl rand -base64 32`) that signs each request; a systemd
+    credential is named without a path; default: no signature."""
+    ca_file: ConfigPath | None = None
+    """PEM file of the CA of the server's certificate; default: the system's CAs."""
+    timeout_s: StrictFloat = Field(default=10.0, gt=0, le=60)
+    """Maximum time until the server answers, seconds."""
+    lists: tuple[Literal["allow", "deny", "watch", "none"], ...] = Field(default=(), max_length=4)
+    """Send only plates of these lists; none: unlisted plates; empty: all plates."""
+    cameras: tuple[Name, ...] = Field(default=(), max_length=MAX_CAMERAS)
+    """Send only events of these cameras; empty: of all cameras."""
+    events: tuple[Literal["plate_seen", "plate_left"], ...] = Field(default=(), max_length=2)
+    """Send only these events; a gate needs plate_seen; empty: both."""
+    max_age_s: Seconds | None = None
+    """Seconds after last_seen at which an event is no longer sent, so that a gate does not open for
+    a vehicle that has gone; default: no limit."""
 
 
 class LogfileConfig(Section):
     """Section `[logfile]`; a file that logrotate moves away is created again."""
 
-    enabled: StrictBool = Field(default=True, description="Write the files below")
-    csv: ConfigPath | None = Field(
-        default=None, description="File that gets each event as a CSV row"
-    )
-    jsonl: ConfigPath | None = Field(
-        default=None, description="File that gets each event as a line of JSON"
-    )
+    enabled: StrictBool = True
+    """Write the files below."""
+    csv: ConfigPath | None = None
+    """File that gets each event as a CSV row."""
+    jsonl: ConfigPath | None = None
+    """File that gets each event as a line of JSON."""
 
     @property
     def files(self) -> tuple[Path, ...]:

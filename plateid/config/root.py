@@ -30,10 +30,10 @@ from plateid.config.storage import (
 class Config(Section):
     """The whole of `plateid.toml`."""
 
-    device: Name = Field(default="plateid", description="Name of this device in topics and events")
-    camera: tuple[CameraConfig, ...] = Field(
-        default=(), max_length=MAX_CAMERAS, description="Cameras; none only if [web] is enabled"
-    )
+    device: Name = "plateid"
+    """Name of this device in topics and events."""
+    camera: tuple[CameraConfig, ...] = Field(default=(), max_length=MAX_CAMERAS)
+    """Cameras; none only if [web] is enabled."""
     mqtt: MqttConfig = MqttConfig()
     models: ModelsConfig = ModelsConfig()
     events: EventsConfig = EventsConfig()
@@ -43,9 +43,8 @@ class Config(Section):
     snapshots: SnapshotsConfig = SnapshotsConfig()
     homeassistant: HomeAssistantConfig = HomeAssistantConfig()
     lists: ListsConfig = ListsConfig()
-    webhook: tuple[WebhookConfig, ...] = Field(
-        default=(), max_length=MAX_WEBHOOKS, description="Servers that get events"
-    )
+    webhook: tuple[WebhookConfig, ...] = Field(default=(), max_length=MAX_WEBHOOKS)
+    """Servers that get events."""
     logfile: LogfileConfig = LogfileConfig()
     gps: GpsConfig = GpsConfig()
     metrics: MetricsConfig = MetricsConfig()

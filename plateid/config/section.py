@@ -98,7 +98,9 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 class Section(BaseModel):
     """One table of the file: immutable, without unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     @field_validator("*", mode="before")
     @classmethod

@@ -14,42 +14,35 @@ LOOPBACK = IPv4Address("127.0.0.1")
 class MetricsConfig(Section):
     """Section `[metrics]`: metrics for Prometheus at http://host:port/metrics."""
 
-    enabled: StrictBool = Field(default=False, description="Serve metrics")
-    host: Address = Field(
-        default=LOOPBACK,
-        description="Address to listen on. There is no password: use 0.0.0.0 only in a network "
-        "that you trust",
-    )
-    port: Port = Field(default=9797, description="Port to listen on")
+    enabled: StrictBool = False
+    """Serve metrics."""
+    host: Address = LOOPBACK
+    """Address to listen on. There is no password: use 0.0.0.0 only in a network that you trust."""
+    port: Port = 9797
+    """Port to listen on."""
 
 
 class WebConfig(Section):
     """Section `[web]`: the web UI."""
 
-    enabled: StrictBool = Field(default=False, description="Serve the web UI")
-    host: Address = Field(
-        default=LOOPBACK,
-        description="Address to listen on; one that other devices reach, such as 0.0.0.0, needs a "
-        "password: `plateid web set-password`",
-    )
-    port: Port = Field(default=8480, description="Port to listen on")
-    certificate_file: CredentialPath | None = Field(
-        default=None, description="PEM file of a certificate; with it, the web UI uses HTTPS only"
-    )
-    key_file: CredentialPath | None = Field(
-        default=None, description="PEM file of its unencrypted key; default: in certificate_file"
-    )
-    proxy: Address | None = Field(
-        default=None,
-        description="Address of a reverse proxy that sets X-Forwarded-For and X-Forwarded-Proto; "
-        "needs a password",
-    )
-    fps: StrictInt = Field(
-        default=5, ge=1, le=25, description="Maximum frame rate of the live view, frames a second"
-    )
-    width: StrictInt = Field(
-        default=960, ge=160, le=3840, description="Maximum width of the live view, pixels"
-    )
+    enabled: StrictBool = False
+    """Serve the web UI."""
+    host: Address = LOOPBACK
+    """Address to listen on; one that other devices reach, such as 0.0.0.0, needs a password:
+    `plateid web set-password`."""
+    port: Port = 8480
+    """Port to listen on."""
+    certificate_file: CredentialPath | None = None
+    """PEM file of a certificate; with it, the web UI uses HTTPS only."""
+    key_file: CredentialPath | None = None
+    """PEM file of its unencrypted key; default: in certificate_file."""
+    proxy: Address | None = None
+    """Address of a reverse proxy that sets X-Forwarded-For and X-Forwarded-Proto; needs a
+    password."""
+    fps: StrictInt = Field(default=5, ge=1, le=25)
+    """Maximum frame rate of the live view, frames a second."""
+    width: StrictInt = Field(default=960, ge=160, le=3840)
+    """Maximum width of the live view, pixels."""
 
     @model_validator(mode="after")
     def _check_key(self) -> "WebConfig":
@@ -66,38 +59,30 @@ class WebConfig(Section):
 class GpsConfig(Section):
     """Section `[gps]`: events carry the position that gpsd reports."""
 
-    enabled: StrictBool = Field(default=False, description="Add the position to events")
-    host: str = Field(default="127.0.0.1", min_length=1, description="Host that gpsd runs on")
-    port: Port = Field(default=2947, description="Port of gpsd")
-    max_age_s: Seconds = Field(
-        default=10.0, description="Seconds after which a position is outdated and left out"
-    )
+    enabled: StrictBool = False
+    """Add the position to events."""
+    host: str = Field(default="127.0.0.1", min_length=1)
+    """Host that gpsd runs on."""
+    port: Port = 2947
+    """Port of gpsd."""
+    max_age_s: Seconds = 10.0
+    """Seconds after which a position is outdated and left out."""
 
 
 class OccupancyConfig(Section):
     """Section `[occupancy]`: which vehicles are inside."""
 
-    enabled: StrictBool = Field(
-        default=False, description="Keep a session of each vehicle from its entry to its exit"
-    )
-    capacity: StrictInt | None = Field(
-        default=None, ge=1, le=1_000_000, description="Number of places; default: unknown"
-    )
-    entry: tuple[Name, ...] = Field(
-        default=(),
-        max_length=MAX_CAMERAS,
-        description="Cameras at which every vehicle enters. Cameras that are neither here nor in "
-        "`exit` count by direction.way",
-    )
-    exit: tuple[Name, ...] = Field(
-        default=(), max_length=MAX_CAMERAS, description="Cameras at which every vehicle leaves"
-    )
-    max_days: StrictInt = Field(
-        default=60,
-        ge=1,
-        le=3650,
-        description="Days after which a session ends, even if no exit was seen",
-    )
+    enabled: StrictBool = False
+    """Keep a session of each vehicle from its entry to its exit."""
+    capacity: StrictInt | None = Field(default=None, ge=1, le=1_000_000)
+    """Number of places; default: unknown."""
+    entry: tuple[Name, ...] = Field(default=(), max_length=MAX_CAMERAS)
+    """Cameras at which every vehicle enters. Cameras that are neither here nor in `exit` count by
+    direction.way."""
+    exit: tuple[Name, ...] = Field(default=(), max_length=MAX_CAMERAS)
+    """Cameras at which every vehicle leaves."""
+    max_days: StrictInt = Field(default=60, ge=1, le=3650)
+    """Days after which a session ends, even if no exit was seen."""
 
     @model_validator(mode="after")
     def _check_cameras(self) -> "OccupancyConfig":
