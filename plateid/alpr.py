@@ -12,6 +12,7 @@ import structlog
 from numpy.typing import NDArray
 
 from plateid.capture.container import is_file, redacted
+from plateid.capture.decoder import StreamDecoder
 from plateid.capture.images import ArrayImage, decode_image, read_image
 from plateid.capture.mailbox import Mailboxes
 from plateid.capture.stream import read_stream
@@ -194,9 +195,11 @@ def _newest_frames(name: str, url: str) -> Iterator[Frame]:
     mailboxes, failures = Mailboxes([name]), deque[SourceError]()
     mailbox = mailboxes[name]
 
+    decoder = StreamDecoder(behind=lambda: mailbox.waiting)
+
     def decode() -> None:
         try:
-            for frame in read_stream(name, url, behind=lambda: mailbox.waiting):
+            for frame in read_stream(name, url, decoder=decoder):
                 mailbox.put(frame)
                 if mailbox.closed:
                     return

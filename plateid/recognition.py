@@ -30,7 +30,7 @@ log = structlog.get_logger()
 P = ParamSpec("P")
 T = TypeVar("T")
 
-SOURCE_KEYS = ("url", "loop", "timeout_s", "size", "format")
+SOURCE_KEYS = ("url", "loop", "timeout_s", "size", "format", "decoder")
 """Keys of a camera that change where its frames come from."""
 IDLE_S = 0.5
 """Maximum time until a worker has left a camera's pipeline, seconds."""
@@ -149,6 +149,7 @@ class Recognition:
             pipeline.skipped,
             pipeline.unpublished,
             camera.failure,
+            camera.decoder,
         )
 
     def _work(self) -> None:

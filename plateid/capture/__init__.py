@@ -1,7 +1,7 @@
 """Where images come from, and where frames wait for a worker.
 
 images, image_headers      image files, their damage, and what their headers say without decoding
-container, stream, video_file   live streams and video files: opened, decoded, played
+container, decoder, stream, video_file   live streams and video files: opened, decoded, played
 video_image                a decoded video frame that stays YUV until pixels are needed
 video_writer               annotated copies of videos
 camera                     one camera, read for ever through all outages

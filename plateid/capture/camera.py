@@ -11,6 +11,7 @@ import structlog
 
 from plateid.backoff import Backoff
 from plateid.capture.container import is_file
+from plateid.capture.decoder import StreamDecoder
 from plateid.capture.mailbox import Mailbox
 from plateid.capture.stream import read_stream
 from plateid.capture.video_file import play_video
@@ -30,7 +31,8 @@ log = structlog.get_logger()
 class Camera:
     """Puts the frames of one source into a mailbox; `run` is the work of one thread.
 
-    `failure` says why no frames arrive; it is None while they do.
+    `failure` says why no frames arrive; it is None while they do. `decoder` is the one in use, with
+    the reason if it is not the configured one.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Camera:
         self._failures = 0
         self._ended: CameraConfig | None = None
         self.failure: str | None = "connecting"
+        self.decoder = "software"
 
     def run(self) -> None:
         """Reads until `stop` is called, or until a video file that does not loop has ended."""
@@ -112,6 +115,7 @@ class Camera:
             self._report("the video file has ended")
 
     def _frames(self, config: CameraConfig) -> Iterator[Frame]:
+        self._decoder = StreamDecoder(config.decoder, lambda: self._mailbox.waiting)
         if is_file(config.url):
             return play_video(Path(config.url), loop=config.loop, wait=self._interrupted.wait)
         return read_stream(
@@ -119,10 +123,13 @@ class Camera:
             config.url,
             timeout_s=config.timeout_s,
             options=config.device_options,
-            behind=lambda: self._mailbox.waiting,
+            decoder=self._decoder,
         )
 
     def _deliver(self, frame: Frame) -> None:
+        if self._decoder.used != self.decoder and self._decoder.used:
+            self.decoder = self._decoder.used
+            log.info("decoder", camera=self._config.name, uses=self.decoder)
         if not self._online:
             size = f"{frame.image.width}x{frame.image.height}"
             log.info("camera online", camera=self._config.name, size=size, failures=self._failures)

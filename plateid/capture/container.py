@@ -14,6 +14,7 @@ import av.error
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -119,10 +120,12 @@ def packets(container: InputContainer) -> Iterator["Packet[Stream]"]:
         return
 
 
-def decode(packet: "Packet[VideoStream]") -> list[VideoFrame] | None:
+def decode(
+    packet: "Packet[VideoStream]", context: VideoCodecContext | None = None
+) -> list[VideoFrame] | None:
     """Returns the frames that a packet completes; None if the packet is damaged."""
     try:
-        return packet.decode()
+        return (context or packet.stream.codec_context).decode(packet)
     except av.error.InvalidDataError:
         return None
 

@@ -15,8 +15,10 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from plateid.backoff import Backoff, Outage
-from plateid.capture.container import TIMEOUT_S, decode, open_container, packets, redacted
+from plateid.capture.container import TIMEOUT_S, open_container, packets, redacted
+from plateid.capture.decoder import StreamDecoder
 from plateid.capture.video_image import VideoImage
+from plateid.config.cameras import DecoderName
 from plateid.core.clock import CLOCK
 from plateid.core.records import Frame
 from plateid.errors import SourceError
@@ -43,15 +45,17 @@ RECOVERED_S = 60.0
 
 @dataclass(frozen=True)
 class SourceInfo:
-    """The first image of a source, and its frames a second if known."""
+    """The first image of a source, its frames a second if known, and what decoded it."""
 
     image: VideoImage
     fps: float | None
+    decoder: str
 
     def __str__(self) -> str:
         """Returns the displayed size in pixels and the frame rate."""
         rate = f"{self.fps:.0f} frames a second" if self.fps else "unknown frame rate"
-        return f"{self.image.width}x{self.image.height}, {rate}"
+        decoder = "" if self.decoder == "software" else f", decoder {self.decoder}"
+        return f"{self.image.width}x{self.image.height}, {rate}{decoder}"
 
 
 def probe(
@@ -60,13 +64,14 @@ def probe(
     timeout_s: float = TIMEOUT_S,
     options: Mapping[str, str] | None = None,
     limit_s: float = math.inf,
+    decoder: DecoderName = "software",
 ) -> SourceInfo:
     """Decodes one frame; SourceError if none comes within six time-outs or `limit_s`."""
     answer: Future[SourceInfo] = Future()
 
     def work() -> None:
         try:
-            answer.set_result(_probe(url, timeout_s, options))
+            answer.set_result(_probe(url, timeout_s, options, StreamDecoder(decoder)))
         except SourceError as error:
             answer.set_exception(error)
 
@@ -78,11 +83,13 @@ def probe(
         raise SourceError(redacted(url), f"delivers no frame within {wait_s:g} s") from None
 
 
-def _probe(url: str, timeout_s: float, options: Mapping[str, str] | None) -> SourceInfo:
+def _probe(
+    url: str, timeout_s: float, options: Mapping[str, str] | None, decoder: StreamDecoder
+) -> SourceInfo:
     with open_container(url, timeout_s, options) as (container, stream):
-        for frame in _frames(container, stream, timeout_s):
+        for frame in _frames(container, stream, timeout_s, decoder):
             rate = stream.average_rate or stream.guessed_rate
-            return SourceInfo(VideoImage(frame), float(rate) if rate else None)
+            return SourceInfo(VideoImage(frame), float(rate) if rate else None, decoder.used)
     raise SourceError(redacted(url), "delivers no frame")
 
 
@@ -92,18 +99,19 @@ def read_stream(
     *,
     timeout_s: float = TIMEOUT_S,
     options: Mapping[str, str] | None = None,
-    behind: Callable[[], bool] = lambda: False,
+    decoder: StreamDecoder | None = None,
 ) -> Iterator[Frame]:
     """Yields the frames of a live source. Raises SourceError if it fails, ends, or sends no video.
 
     Missing video is detected within three times `timeout_s`. FFmpeg's `options` apply to V4L2
-    devices. While `behind` returns true, non-reference frames are not decoded.
+    devices. Without a `decoder`, FFmpeg decodes in software.
     """
     with open_container(url, timeout_s, options) as (container, stream):
         lag = None
         if container.format.name == "rtsp" and stream.time_base:  # only RTSP has camera timestamps
             lag = DecodeLag(float(stream.time_base), Outage(f"decoding of {name}", Backoff()))
-        for sequence, frame in enumerate(_frames(container, stream, timeout_s, behind, lag=lag)):
+        frames = _frames(container, stream, timeout_s, decoder or StreamDecoder(), lag=lag)
+        for sequence, frame in enumerate(frames):
             step = CLOCK.step()
             yield Frame(name, sequence, CLOCK.now() + step, None, VideoImage(frame), step)
     raise SourceError(redacted(url), "the stream ended")
@@ -113,11 +121,12 @@ def _frames(
     container: InputContainer,
     stream: VideoStream,
     timeout_s: float,
-    behind: Callable[[], bool] = lambda: False,
+    decoder: StreamDecoder,
     *,
     lag: "DecodeLag | None" = None,
 ) -> Iterator[av.VideoFrame]:
     """Yields decoded frames; a stream joined between key frames starts with undecodable packets."""
+    decoder.open(stream)
     damaged, skipped, last = 0, False, time.monotonic()
     for packet in packets(container):  # audio may go on while the video has stopped
         if time.monotonic() - last > MAX_TIMEOUTS * timeout_s:
@@ -128,10 +137,9 @@ def _frames(
             skipped, last = True, time.monotonic()
             continue
         if skipped:
-            stream.codec_context.flush_buffers()  # the key frame after a gap needs no older frame
+            decoder.flush()  # the key frame after a gap needs no older frame
             skipped = False
-        stream.codec_context.skip_frame = "NONREF" if behind() else "DEFAULT"
-        frames = decode(cast("Packet[VideoStream]", packet))
+        frames = decoder.decode(cast("Packet[VideoStream]", packet))
         damaged = 0 if frames else damaged + (frames is None)
         if damaged > MAX_DAMAGED:
             raise SourceError(redacted(container.name), "sends damaged video only")

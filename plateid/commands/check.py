@@ -84,7 +84,8 @@ def _webhook(config: WebhookConfig) -> str:
 
 
 def _camera(config: CameraConfig) -> str:
-    return str(probe(config.url, timeout_s=config.timeout_s, options=config.device_options))
+    options, decoder = config.device_options, config.decoder
+    return str(probe(config.url, timeout_s=config.timeout_s, options=options, decoder=decoder))
 
 
 def _bundle(config: Config) -> str:

@@ -1,6 +1,6 @@
 """What plateid watches and when it publishes: `[[camera]]` and `[events]`."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
 
@@ -27,6 +27,7 @@ MAX_REGIONS = 250
 Point = tuple[Probability, Probability]
 """x and y in normalised coordinates (0-1), from the top left corner."""
 Polygon = Annotated[tuple[Point, ...], Field(min_length=3, max_length=MAX_POINTS)]
+DecoderName = Literal["auto", "software", "cuda", "v4l2m2m", "qsv"]
 FrameSize = Annotated[
     str, matching(r"[0-9]{1,5}x[0-9]{1,5}", 'a width and a height, for example "1920x1080"')
 ]
@@ -117,6 +118,12 @@ class CameraConfig(Section):
         description='Pixel format to request from a USB camera, by its FFmpeg name; with "mjpeg" '
         "many cameras send more frames a second",
     )
+    decoder: DecoderName = Field(
+        default="software",
+        description="Video decoder of a stream: software, cuda (NVIDIA), qsv (Intel), "
+        "v4l2m2m (ARM boards), or auto, the first of them that works. plateid falls back to "
+        "software, and says why, if a hardware decoder fails",
+    )
     roi: Polygon | None = Field(
         default=None,
         description="Polygon that a plate's centre must be in: [[x, y], ...] in normalised "
@@ -162,6 +169,9 @@ class CameraConfig(Section):
     def _check_keys(self) -> "CameraConfig":
         if self.device_options and not self.url.startswith("/dev/"):
             raise ValueError("size and format are for USB cameras, /dev/videoN")
+        is_file = "://" not in self.url and not self.url.startswith("/dev/")
+        if self.decoder != "software" and is_file:
+            raise ValueError("decoder is for streams; video files are decoded in software")
         if self.line and self.approaching:
             raise ValueError("set either line or approaching, not both")
         if self.line and self.line[0] == self.line[1]:

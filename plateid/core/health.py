@@ -15,6 +15,7 @@ class CameraHealth:
     skipped: int  # under load, because every visible pass was settled
     unpublished: int  # passes that ended without a reading good enough to publish
     failure: str | None = None  # why no frames arrive
+    decoder: str = "software"  # in use, and why it is not the configured one
 
 
 @dataclass(frozen=True)

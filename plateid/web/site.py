@@ -159,10 +159,7 @@ def device_state(site: Site) -> dict[str, Any]:
     cameras, outbox = report["cameras"], report["outbox"]
     return {
         "cameras": {name: camera["online"] for name, camera in cameras.items()},
-        "camera_texts": {
-            name: "Online" if camera["online"] else f"Offline: {camera['failure']}"
-            for name, camera in cameras.items()
-        },
+        "camera_texts": {name: _camera_text(camera) for name, camera in cameras.items()},
         "rates": {name: camera["reads_per_minute"] for name, camera in cameras.items()},
         "waiting": outbox["events"],
         **_broker_state(report["broker_failure"], outbox["events"], outbox["oldest_s"]),
@@ -171,6 +168,14 @@ def device_state(site: Site) -> dict[str, Any]:
         "temperature_c": report["temperature_c"],
         "lost": report["lost"],
     }
+
+
+def _camera_text(camera: dict[str, Any]) -> str:
+    if not camera["online"]:
+        return f"Offline: {camera['failure']}"
+    return (
+        "Online" if (decoder := camera["decoder"]) == "software" else f"Online, decoder {decoder}"
+    )
 
 
 def _disk_state(failure: str | None, free_mb: int | None) -> dict[str, str]:

@@ -33,11 +33,11 @@ class Waits:
 class Watched:
     """A camera, its mailbox and its reported statuses."""
 
-    def __init__(self, url, *, loop=False, backoff=SOON, timeout_s=0.5) -> None:
+    def __init__(self, url, *, backoff=SOON, timeout_s=0.5, **keys) -> None:
         self.boxes = Mailboxes(["gate"])
         self.statuses = []
         self.camera = Camera(
-            CameraConfig(name="gate", url=str(url), loop=loop, timeout_s=timeout_s),
+            CameraConfig(name="gate", url=str(url), timeout_s=timeout_s, **keys),
             self.boxes["gate"],
             on_status=self.statuses.append,
             backoff=backoff,

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plateid.capture.container import open_arguments, redacted
+from plateid.capture.decoder import StreamDecoder
 from plateid.capture.stream import probe, read_stream
 from plateid.config.cameras import CameraConfig
 from plateid.errors import SourceError
@@ -171,9 +172,11 @@ def test_video_over_http_is_live_and_its_end_is_a_disconnect(web, video):
 def test_non_reference_frames_are_not_decoded_while_workers_are_behind(web, video):
     url = f"{web}/{video.name}"
     complete, _ = read_to_error(read_stream("gate", url))
-    needed, _ = read_to_error(read_stream("gate", url, behind=lambda: True))
+    needed, _ = read_to_error(read_stream("gate", url, decoder=StreamDecoder(behind=lambda: True)))
     turns = itertools.cycle([True, False])
-    some, _ = read_to_error(read_stream("gate", url, behind=lambda: next(turns)))
+    some, _ = read_to_error(
+        read_stream("gate", url, decoder=StreamDecoder(behind=lambda: next(turns)))
+    )
     assert 3 < len(needed) < len(some) < len(complete)
 
 

@@ -1,6 +1,6 @@
 """The state of the device on the page "Live"."""
 
-from plateid.web.site import _disk_state
+from plateid.web.site import _camera_text, _disk_state
 
 
 def test_failed_disk_is_red_with_its_reason():
@@ -10,3 +10,11 @@ def test_failed_disk_is_red_with_its_reason():
     }
     assert _disk_state(None, 1234) == {"disk": "ok", "disk_text": "1.2 GB"}
     assert _disk_state(None, None) == {"disk": "ok", "disk_text": "Unknown"}
+
+
+def test_unusual_decoder_is_shown_with_its_reason():
+    camera = {"online": True, "decoder": "software"}
+    assert _camera_text(camera) == "Online"
+    refused = camera | {"decoder": "software (cuda: Operation not permitted)"}
+    text = "Online, decoder software (cuda: Operation not permitted)"
+    assert _camera_text(refused) == text

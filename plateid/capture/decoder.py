@@ -1,0 +1,120 @@
+"""Decodes a live stream in hardware where that works, and in software where it does not."""
+
+from collections.abc import Callable
+from typing import cast
+
+import av
+import av.error
+from av.codec.codec import UnknownCodecError
+from av.codec.context import CodecContext
+from av.codec.hwaccel import HWAccel
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from plateid.capture.container import decode
+from plateid.config.cameras import DecoderName
+
+AUTO: tuple[DecoderName, ...] = ("cuda", "qsv", "v4l2m2m")
+"""Hardware decoders in the order in which `auto` tries them."""
+MAX_UNPROVEN = 100
+"""Number of packets after which a hardware decoder without a frame has failed."""
+_FAILURES = av.error.FFmpegError, RuntimeError, NotImplementedError, ValueError
+"""What FFmpeg and PyAV raise where a decoder is missing or its device does not work."""
+
+
+class StreamDecoder:
+    """The decoder of one stream at a time; `used` says which it is, and why not the wanted one.
+
+    A hardware decoder is used once it has decoded a frame. The packets until then are kept, so
+    that the next decoder loses none of them.
+    """
+
+    def __init__(
+        self, wanted: DecoderName = "software", behind: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Opens nothing yet. While `behind` is true, non-reference frames are not decoded."""
+        self._wanted = AUTO if wanted == "auto" else (wanted,)
+        self._behind = behind
+        self.used = ""
+
+    def open(self, stream: VideoStream) -> None:
+        """Starts with the packets of another stream."""
+        self._stream = stream
+        self._untried: list[str] = [name for name in self._wanted if name != "software"]
+        self._refusals: list[str] = []
+        self._unproven: list[Packet[VideoStream]] = []
+        self._use_next()
+
+    def decode(self, packet: "Packet[VideoStream]") -> list[VideoFrame] | None:
+        """Returns the frames that a packet completes; None if the packet is damaged."""
+        self._context.skip_frame = "NONREF" if self._behind() else "DEFAULT"
+        return decode(packet, self._context) if self._is_proven else self._prove(packet)
+
+    def flush(self) -> None:
+        """Forgets earlier frames: the next packet needs none of them."""
+        self._context.flush_buffers()
+
+    def _prove(self, packet: "Packet[VideoStream]") -> list[VideoFrame] | None:
+        self._unproven.append(packet)
+        self._has_started |= packet.is_keyframe  # earlier ones are undecodable, as if damaged
+        try:
+            frames = self._context.decode(packet) if self._has_started else []
+            if frames and self._name == "cuda" and not self._context.is_hwaccel:
+                raise RuntimeError("FFmpeg decodes in software")
+            if not frames and len(self._unproven) >= MAX_UNPROVEN:
+                raise RuntimeError(f"no frame of {MAX_UNPROVEN} packets")
+        except _FAILURES as error:
+            return self._refuse(error)
+        if frames:
+            self._settle()
+        return frames
+
+    def _refuse(self, error: Exception) -> list[VideoFrame] | None:
+        """Gives the packets so far to the next decoder."""
+        self._note(error)
+        waiting, self._unproven = self._unproven, []
+        self._use_next()
+        decoded = [self.decode(packet) for packet in waiting]
+        return [frame for frames in decoded for frame in frames or ()]
+
+    def _note(self, error: Exception) -> None:
+        reason = error.strerror if isinstance(error, av.error.FFmpegError) else str(error)
+        missing = "FFmpeg has no " if isinstance(error, UnknownCodecError) else ""
+        self._refusals.append(f"{self._name}: {missing}{reason}")
+
+    def _use_next(self) -> None:
+        while self._untried:
+            self._name = self._untried.pop(0)
+            try:
+                self._context = _hardware_context(self._stream, self._name)
+            except _FAILURES as error:
+                self._note(error)
+            else:
+                self._is_proven = self._has_started = False
+                return
+        self._name, self._context = "software", self._stream.codec_context
+        self._settle()
+
+    def _settle(self) -> None:
+        self._is_proven, self._unproven = True, []
+        refused = f" ({'; '.join(self._refusals)})" if self._refusals else ""
+        self.used = self._name + refused
+
+
+def _hardware_context(stream: VideoStream, name: str) -> VideoCodecContext:
+    """Returns a decoder for the packets of a stream that never decodes in software.
+
+    CUDA is an accelerator of FFmpeg's own decoders; the others are decoders of their own.
+    """
+    codec, accelerator = stream.codec_context.name, None
+    if name == "cuda":
+        accelerator = HWAccel(name, allow_software_fallback=False)
+    else:
+        codec = f"{codec}_{name}"
+    context = cast("VideoCodecContext", CodecContext.create(codec, "r", hwaccel=accelerator))
+    context.extradata = stream.codec_context.extradata
+    context.width, context.height = stream.width, stream.height
+    context.open()
+    return context

@@ -1,0 +1,70 @@
+"""Hardware decoders: this machine has none, so that each falls back."""
+
+from itertools import islice
+
+import pytest
+
+from plateid.capture.container import open_container, packets
+from plateid.capture.decoder import MAX_UNPROVEN, StreamDecoder
+from plateid.capture.stream import read_stream
+from plateid.commands.check import _camera
+from plateid.config.cameras import CameraConfig
+from plateid.config.problems import checked
+from plateid.errors import ConfigError
+from tests.capture.test_camera import Watched
+
+
+@pytest.mark.parametrize("wanted", ["cuda", "qsv", "v4l2m2m"])
+def test_missing_hardware_falls_back_without_losing_a_frame(video, wanted):
+    software, decoder = StreamDecoder(), StreamDecoder(wanted)
+    assert len(decoded(video, decoder)) == len(decoded(video, software)) == 30
+    assert decoder.used.startswith(f"software ({wanted}: ")
+    assert software.used == "software"
+
+
+def test_auto_names_the_reason_of_each_decoder(rtsp):
+    decoder = StreamDecoder("auto")
+    frames = list(islice(read_stream("gate", rtsp.url, decoder=decoder), 3))
+    assert [frame.image.width for frame in frames] == [320] * 3
+    reasons = decoder.used.removeprefix("software (").removesuffix(")").split("; ")
+    assert [reason.partition(": ")[0] for reason in reasons] == ["cuda", "qsv", "v4l2m2m"]
+
+
+def test_hardware_decoder_without_a_key_frame_falls_back(video):
+    decoder = StreamDecoder("qsv")
+    with open_container(str(video)) as (container, stream):
+        decoder.open(stream)
+        delta = next(each for each in packets(container) if not each.is_keyframe)
+        for _ in range(MAX_UNPROVEN):
+            decoder.decode(delta)
+    assert decoder.used == f"software (qsv: no frame of {MAX_UNPROVEN} packets)"
+
+
+def test_check_prints_why_a_hardware_decoder_is_not_used(rtsp):
+    config = CameraConfig(name="gate", url=rtsp.url, decoder="cuda")
+    assert "320x240, 25 frames a second, decoder software (cuda: " in _camera(config)
+
+
+def test_fallback_is_logged_once_and_shown(rtsp, logs):
+    watched = Watched(rtsp.url, decoder="v4l2m2m")
+    with watched.running(stops_within_s=5):
+        next(watched.frames())
+        rtsp.kill()
+        watched.until(True, False)
+        rtsp.start()
+        watched.until(True, False, True)
+    assert watched.camera.decoder.startswith("software (v4l2m2m: ")
+    found = [entry for entry in logs if entry["event"] == "decoder"]
+    assert [entry["uses"] for entry in found] == [watched.camera.decoder]
+
+
+def test_decoder_of_a_video_file_is_refused():
+    values = {"name": "gate", "url": "gate.mp4", "decoder": "cuda"}
+    with pytest.raises(ConfigError, match="decoder is for streams"):
+        checked(CameraConfig, values, subject="camera")
+
+
+def decoded(video, decoder):
+    with open_container(str(video)) as (container, stream):
+        decoder.open(stream)
+        return [frame for packet in packets(container) for frame in decoder.decode(packet) or ()]
