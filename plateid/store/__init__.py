@@ -6,8 +6,8 @@ sequence                                 sequence numbers
 salvage, sqlite_pages                    replaces a damaged file; reads rows from its pages
 open_passes                              passes and clock from before a restart
 outbox, backlog                          unacknowledged events; events while the store fails
-privacy, redaction                       what is kept of a plate; applied to stored events
-retention, purge                         deletes old events; deletes events on demand
+privacy                                  what is kept of a plate
+retention, purge                         redacts events and deletes old ones; deletes on demand
 history, search, search_query            reads and searches events, and writes them as a file
 snapshots, snapshot_files                images of events, their files, and plates in them
 side_file                                files beside the store; that of labels
