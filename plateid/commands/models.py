@@ -225,12 +225,7 @@ def to_golden(
     help="Days from now after which devices refuse to install the archive; default: never.",
 )
 def pack(
-    bundle: str,
-    *,
-    key: Path,
-    out: Path,
-    golden: list[tuple[Path, str]],
-    expires_days: int | None,
+    bundle: str, *, key: Path, out: Path, golden: list[tuple[Path, str]], expires_days: int | None
 ) -> None:
     """Write a bundle's archive for `plateid models install`, and its signature beside it."""
     expires = datetime.now(UTC) + timedelta(days=expires_days) if expires_days else None

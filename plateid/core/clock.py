@@ -25,9 +25,7 @@ class SteadyClock:
     """UTC as if nothing had set the clock since the start. Thread-safe; `booted_at` is the boot."""
 
     def __init__(
-        self,
-        wall: Callable[[], datetime] = utc_now,
-        since_boot: Callable[[], timedelta] = uptime,
+        self, wall: Callable[[], datetime] = utc_now, since_boot: Callable[[], timedelta] = uptime
     ) -> None:
         """Starts with the present time of `wall`; `since_boot` never jumps."""
         self._wall = wall

@@ -129,25 +129,15 @@ class Region:
 
 @dataclass(frozen=True)
 class Plate:
-    """One plate in one image; in a video, the fused result of all its reads so far.
+    """One plate in one image; in a video, the fused result of all its reads so far."""
 
-    Attributes:
-        text: Upper-case letters and digits; empty when the plate is illegible.
-        confidence: Probability that the whole text is right, 0 to 1.
-        char_confidences: One value for each character of `text`.
-        candidates: The most likely texts, best first.
-        box: (x1, y1, x2, y2) in pixels of the full image.
-        detection_confidence: The detector's score, 0 to 1.
-        region: The country; None when it is unknown.
-    """
-
-    text: str
-    confidence: float
-    char_confidences: tuple[float, ...]
-    candidates: tuple[Candidate, ...]
-    box: Box
-    detection_confidence: float
-    region: Region | None
+    text: str  # upper-case letters and digits; empty when the plate is illegible
+    confidence: float  # probability (0-1) that the whole text is right
+    char_confidences: tuple[float, ...]  # one for each character of `text`
+    candidates: tuple[Candidate, ...]  # the most likely texts, best first
+    box: Box  # (x1, y1, x2, y2) in pixels of the full image
+    detection_confidence: float  # the detector's score (0-1)
+    region: Region | None  # the country; None when it is unknown
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the entry of `plates` that `plateid read --json` prints."""

@@ -28,19 +28,15 @@ class ComponentStore(Protocol):
 
     def components(self) -> dict[str, str]:
         """Returns the platform of each published component, by id."""
-        ...
 
     def set_components(self, components: Mapping[str, str]) -> None:
         """Replaces what `components` returns."""
-        ...
 
     def topics(self) -> set[str]:
         """Returns the topics that the broker may keep messages of."""
-        ...
 
     def set_topics(self, topics: Collection[str]) -> None:
         """Replaces what `topics` returns."""
-        ...
 
 
 class OldTopics:

@@ -34,11 +34,7 @@ class LogFile:
 
 def csv_file(path: Path, redact: Redact) -> LogFile:
     """Returns a log file with a header line and a row for each event."""
-    return LogFile(
-        path,
-        lambda event: event_line(json.loads(redact(event).to_json())),
-        HEADER,
-    )
+    return LogFile(path, lambda event: event_line(json.loads(redact(event).to_json())), HEADER)
 
 
 def jsonl_file(path: Path, redact: Redact) -> LogFile:

@@ -22,15 +22,12 @@ class EventQueue(Protocol):
 
     def pending(self, limit: int, *, skip: Collection[str] = ()) -> list[OutboxEntry]:
         """Returns the oldest events in order, except events of the cameras in `skip`."""
-        ...
 
     def mark_sent(self, ids: Iterable[str]) -> None:
         """Records that the output may have these events. Called before they are sent."""
-        ...
 
     def remove(self, ids: Iterable[str]) -> None:
         """Removes events that the output has acknowledged or refused for good."""
-        ...
 
 
 class OutputTarget(Protocol):
@@ -42,7 +39,6 @@ class OutputTarget(Protocol):
         Raises RefusedError if the output will never take this event. Raises OutputError if the
         output cannot take the event now.
         """
-        ...
 
 
 class OutputThread(threading.Thread):

@@ -199,10 +199,7 @@ def exact_interval(right: int, asked: int, population: int) -> tuple[int, int]:
     inverts two hypergeometric tests (Clopper and Pearson, Biometrika 1934; finite population).
     """
     wrong = asked - right
-    return (
-        population - _most(wrong, asked, population),
-        _most(right, asked, population),
-    )
+    return population - _most(wrong, asked, population), _most(right, asked, population)
 
 
 def _most(right: int, asked: int, population: int) -> int:

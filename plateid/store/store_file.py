@@ -13,20 +13,7 @@ from typing import Any
 import structlog
 
 from plateid.errors import ConfigError, StoreError
-from plateid.store.database import (
-    BUSY_S,
-    BusyError,
-    CorruptError,
-    DiskError,
-    check_is_store,
-    closed_on_error,
-    disk_errors,
-    is_damage,
-    open_database,
-    open_read_only,
-    path_errors,
-    store_error,
-)
+from plateid.store import database
 from plateid.store.salvage import is_interrupted, replace_damaged
 from plateid.store.schema import INSTANCE, LAYOUT, MAX_SEQ, MQTT
 from plateid.store.sequence import Sequence
@@ -52,7 +39,7 @@ class StoreFile:
         *,
         outputs: Collection[str] | None = None,
         service: bool = False,
-        busy_s: float = BUSY_S,
+        busy_s: float = database.BUSY_S,
     ) -> None:
         """Opens or creates the store.
 
@@ -77,7 +64,7 @@ class StoreFile:
         self._identity = (0, 0)  # of the open file
         self._is_read_only = self._is_known = False
         self._retry_at, self._reason = 0.0, ""
-        with suppress(DiskError):
+        with suppress(database.DiskError):
             self._prepare()
         self._open_first()
 
@@ -112,14 +99,14 @@ class StoreFile:
         with self._lock:
             is_missing = self._db is None or (writes and self._is_read_only)
             if is_missing and time.monotonic() < self._retry_at:
-                raise DiskError(self.path, self._reason)
+                raise database.DiskError(self.path, self._reason)
             started = time.monotonic()
             try:
                 with self._errors():
                     yield self._connection(writes=writes)
-            except BusyError:
+            except database.BusyError:
                 raise
-            except DiskError as error:
+            except database.DiskError as error:
                 self._pause(error.reason, time.monotonic() - started, writes=writes)
                 raise
 
@@ -140,7 +127,7 @@ class StoreFile:
         try:
             with self.locked():
                 return
-        except DiskError:
+        except database.DiskError:
             if not self._service:
                 raise
             if not self.instance:  # the same at each start
@@ -153,9 +140,9 @@ class StoreFile:
 
     def _prepare(self) -> None:
         """Creates the folder; raises ConfigError if there is something else than a store."""
-        with path_errors(self.path):
+        with database.path_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-        check_is_store(self.path)
+        database.check_is_store(self.path)
 
     def _connection(self, *, writes: bool) -> sqlite3.Connection:
         """Returns the open file. Opens it if there is none, or if it could be read only."""
@@ -166,8 +153,8 @@ class StoreFile:
             return self._db
         try:
             db = self._opened()
-        except (sqlite3.Error, DiskError) as error:
-            if isinstance(error, sqlite3.Error) and is_damage(error, opening=True):
+        except (sqlite3.Error, database.DiskError) as error:
+            if isinstance(error, sqlite3.Error) and database.is_damage(error, opening=True):
                 self._close()
                 raise
             if writes or not self._service:
@@ -183,20 +170,20 @@ class StoreFile:
             self._prepare()
         except ConfigError as error:  # another file since the start
             raise StoreError(self.path, error.reason) from error
-        with disk_errors(self.path):
+        with database.disk_errors(self.path):
             if self._service and is_interrupted(self.path):
-                raise CorruptError("a power cut interrupted its replacement")
+                raise database.CorruptError("a power cut interrupted its replacement")
             is_new = not self.path.exists() or not self.path.stat().st_size
-        db = open_database(
+        db = database.open_database(
             self.path,
             instance=self.instance if self._is_known or is_new else "",
             outputs=self._outputs,
             busy_s=self._busy_s,
             check=self._service and not self._is_known and not self.replaced,
         )
-        with closed_on_error(db):
+        with database.closed_on_error(db):
             self._sequence.follow(self._read_device(db), lambda seq: self._store_seq(db, seq))
-            with disk_errors(self.path):
+            with database.disk_errors(self.path):
                 self._identity = self._identity_on_disk()
         self._is_read_only = False
         return db
@@ -220,7 +207,7 @@ class StoreFile:
 
     def _opened_read_only(self) -> sqlite3.Connection:
         self._is_read_only = True
-        with closed_on_error(open_read_only(self.path)) as db:
+        with database.closed_on_error(database.open_read_only(self.path)) as db:
             self._sequence.follow_unwritable(self._read_device(db))
             return db
 
@@ -232,7 +219,7 @@ class StoreFile:
             ):
                 self.instance, self._is_known = instance, True
                 return last_seq
-        raise CorruptError("the row of the device is damaged")
+        raise database.CorruptError("the row of the device is damaged")
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -240,18 +227,18 @@ class StoreFile:
         try:
             yield
         except (sqlite3.Error, UnicodeDecodeError) as error:
-            if self._service and is_damage(error, opening=self._db is None):
+            if self._service and database.is_damage(error, opening=self._db is None):
                 self._replace_file(error)
-            raise store_error(self.path, error) from error
+            raise database.store_error(self.path, error) from error
 
     def _replace_file(self, error: Exception) -> None:
         self._close()
         instance = self.instance if self._is_known else ""
         try:
-            with disk_errors(self.path):
+            with database.disk_errors(self.path):
                 done = replace_damaged(self.path, instance, self._outputs)
         except sqlite3.Error as failure:
-            raise store_error(self.path, failure) from failure
+            raise database.store_error(self.path, failure) from failure
         self.replaced += 1
         log.error("event store corrupt, a new one is made", reason=str(error), **done)
 

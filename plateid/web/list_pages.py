@@ -12,18 +12,8 @@ from plateid.config.outputs import CREATED_LISTS
 from plateid.core.lists import compact
 from plateid.errors import ConfigError, StoreError, os_errors_as
 from plateid.files import is_replaceable
+from plateid.store import list_csv
 from plateid.store.audit_log import differing_lines
-from plateid.store.list_csv import (
-    COLUMNS,
-    EMPTY,
-    day_and_time,
-    export_text,
-    parse_entries,
-    rows_of,
-    with_file,
-    with_rows,
-    without_row,
-)
 from plateid.store.list_file import ListChange, read_text, state_of, write_text
 from plateid.web.error_pages import log_change
 from plateid.web.guard import read_change
@@ -54,7 +44,7 @@ def _page(
     file = site.config.lists.file
     text = read_text(file) if file else ""
     try:
-        rows = rows_of(text)
+        rows = list_csv.rows_of(text)
     except ValueError as error:
         rows, problem = {}, f"{file}: {error}"
     wanted = request.query_params.get("q", "").strip()
@@ -75,7 +65,7 @@ def _page(
         seen=_last_seen(site, shown),
         undo=site.undo.last(text),
         problem=problem,
-        cells=_form_cells(cells or rows.get(chosen, EMPTY)),  # type: ignore[arg-type]
+        cells=_form_cells(cells or rows.get(chosen, list_csv.EMPTY)),  # type: ignore[arg-type]
         imported=(cells or {}).get("csv", ""),
         chosen=chosen,
     )
@@ -88,10 +78,10 @@ def _contains(row: Row, wanted: str) -> bool:
 
 
 def _form_cells(cells: Mapping[str, str]) -> Row:
-    shown = EMPTY | dict(cells)
+    shown = list_csv.EMPTY | dict(cells)
     for name in MOMENTS:
         if f"{name}_time" not in shown:
-            shown[name], shown[f"{name}_time"] = day_and_time(shown[name])
+            shown[name], shown[f"{name}_time"] = list_csv.day_and_time(shown[name])
     return shown
 
 
@@ -99,7 +89,7 @@ def export(request: Request) -> Response:
     """Returns the entries as a CSV file that can be imported again."""
     if (file := site_of(request).config.lists.file) is None:
         raise HTTPException(404, "there is no list")
-    return download([export_text(read_text(file))], "text/csv", "lists.csv")
+    return download([list_csv.export_text(read_text(file))], "text/csv", "lists.csv")
 
 
 async def change(request: Request) -> Response:
@@ -152,7 +142,7 @@ def _change(site: Site, form: Mapping[str, str]) -> ListChange:
     def edit(before: str) -> tuple[str, str]:
         _check_state(before, form)
         if form.get("do") in ("add", "replace"):
-            parse_entries(form.get("csv", ""), "import", site.cameras)
+            list_csv.parse_entries(form.get("csv", ""), "import", site.cameras)
         return _changed(before, form)
 
     return change_list(site, edit)
@@ -178,7 +168,8 @@ def _undo(site: Site, form: Mapping[str, str]) -> ListChange:
 
 def _create(site: Site) -> ListChange:
     """Creates an empty list file beside the store, which the service uses after a reload."""
-    file, header = site.config.store.path.with_name(CREATED_LISTS), ",".join(COLUMNS) + "\n"
+    file = site.config.store.path.with_name(CREATED_LISTS)
+    header = ",".join(list_csv.COLUMNS) + "\n"
     if site.config.lists.file is None:
         with os_errors_as(ConfigError, file), file.open("x", encoding="utf-8") as stream:
             stream.write(header)
@@ -189,27 +180,27 @@ def _create(site: Site) -> ListChange:
 
 
 def _changed(before: str, form: Mapping[str, str]) -> tuple[str, str]:
-    rows = rows_of(before)
+    rows = list_csv.rows_of(before)
     row = form.get("row", "")
     number = next((number for number in rows if str(number) == row), None)
     if row and number is None:
         raise ValueError("There is no such row.")
     match form.get("do"), number:
         case "delete", int():
-            return without_row(before, number), f"delete {rows[number]['plate']}"
+            return list_csv.without_row(before, number), f"delete {rows[number]['plate']}"
         case "add", None:
-            return with_file(before, form.get("csv", "")), "import"
+            return list_csv.with_file(before, form.get("csv", "")), "import"
         case "replace", None:
-            return with_file("", form.get("csv", "")), "import of a whole list"
+            return list_csv.with_file("", form.get("csv", "")), "import of a whole list"
         case "save", _:
             cells = _cells(form)
             done = f"add {cells['plate']}" if number is None else f"edit {rows[number]['plate']}"
-            return with_rows(before, [(number, cells)]), done
+            return list_csv.with_rows(before, [(number, cells)]), done
     raise ValueError("do: must be create, save, delete, add, replace or undo")
 
 
 def _cells(form: Mapping[str, str]) -> Row:
-    cells = {column: form.get(column, "").strip() for column in COLUMNS}
+    cells = {column: form.get(column, "").strip() for column in list_csv.COLUMNS}
     for name in MOMENTS:
         if hour := form.get(f"{name}_time", "").strip():
             cells[name] = f"{cells[name]}T{hour}"

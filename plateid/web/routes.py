@@ -120,10 +120,7 @@ ROUTES = [
     Route("/api/v1/lists", json_api.lists, "read_events", "write_lists"),
     Route("/api/v1/lists/entries", json_api.entries, "read_events", "write_lists"),
     Route(
-        "/api/v1/lists/entries",
-        json_api.change,
-        "write_lists",
-        methods=["POST", "PATCH", "DELETE"],
+        "/api/v1/lists/entries", json_api.change, "write_lists", methods=["POST", "PATCH", "DELETE"]
     ),
     Route("/api/v1/models", model_pages.show, "install_models"),
     Route("/api/v1/models", model_pages.upload, "install_models", methods=["POST"]),

@@ -94,14 +94,10 @@ class WebServer:
         """Starts the server or retries, and reloads a renewed certificate. Call it periodically."""
         if not self._config.web.enabled or self._outage.wait_s:
             return
-        try:
+        with self._outage.noted(PlateidError):
             self._certificate.load()
             if self._running is None:
                 self._start()
-        except PlateidError as error:
-            self._outage.failed(error)
-        else:
-            self._outage.recovered()
 
     def stop(self) -> None:
         """Ends all streams and stops listening."""

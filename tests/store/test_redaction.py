@@ -71,7 +71,7 @@ def test_new_rule_is_applied_in_small_steps_across_restarts(store, monkeypatch):
     retention(store, unlisted="hash").finish()
     append(store, 51)
     deliver_all(store)
-    monkeypatch.setattr("plateid.store.redaction.BATCH", 8)
+    monkeypatch.setattr("plateid.store.retention.BATCH", 8)
     monkeypatch.setattr("plateid.backoff.STEP_S", 0.0)
     hashes = [50]
     while hashes[-1]:
