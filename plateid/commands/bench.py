@@ -24,14 +24,12 @@ from plateid.demo import DEMO_VIDEO
     "--cameras",
     callback=to_counts,
     default="1,2,4,8,16",
-    show_default=True,
     help='Numbers of cameras to try; "": measure only the cost of one frame.',
 )
 @click.option(
     "--seconds",
     type=click.IntRange(1, 86_400),
     default=24,
-    show_default=True,
     help="Duration of the measurement of each number of cameras.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")

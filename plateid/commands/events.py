@@ -73,13 +73,7 @@ def _query(**options: Any) -> Query:
 @events.command(epilog='Example: plateid events search --plate "B68*" --since 2026-11-24')
 @CONFIG
 @filters
-@click.option(
-    "--limit",
-    type=click.IntRange(1, 500),
-    default=20,
-    show_default=True,
-    help="Maximum number of passes.",
-)
+@click.option("--limit", type=click.IntRange(1, 500), default=20, help="Maximum number of passes.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def search(path: Path, *, limit: int, as_json: bool, **options: Any) -> None:
     """Find passes, the newest first, and print the last event of each.
@@ -118,7 +112,6 @@ def _line(event: dict[str, Any]) -> str:
     "form",
     type=click.Choice(["csv", "json"]),
     default="csv",
-    show_default=True,
     help="CSV table, or one JSON object a line.",
 )
 def export(path: Path, *, form: str, **options: Any) -> None:

@@ -73,7 +73,7 @@ class Commands(click.Group):
 
 @click.group(
     cls=Commands,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
     epilog="Example: plateid read car.jpg",
 )
 @click.version_option(__version__, prog_name="plateid")

@@ -65,7 +65,6 @@ CONFIG = click.option(
 BUNDLE = click.option(
     "--bundle",
     default=DEFAULT_BUNDLE.name,
-    show_default=True,
     callback=not_empty,
     metavar="NAME|DIRECTORY",
     help="Model bundle: the name of a shipped one, or a directory.",

@@ -34,7 +34,6 @@ VIDEOS = (".mp4",)
 @click.option("--out", type=FilePath(), help="Directory for annotated copies.")
 @click.option(
     "--regions",
-    default="",
     metavar="gb,ie",
     help="Countries or states (us-ca) to expect; eu is the European Union.",
 )
@@ -58,7 +57,7 @@ def read(  # noqa: PLR0913 - the options of the command
     *,
     as_json: bool,
     out: Path | None,
-    regions: str,
+    regions: str | None,
     strict: bool,
     formats: Path | None,
     min_score: float | None,
@@ -69,7 +68,7 @@ def read(  # noqa: PLR0913 - the options of the command
 
     A video gives the events that a camera would give.
     """
-    alpr = ALPR(bundle, regions, strict=strict, formats=formats, min_score=min_score)
+    alpr = ALPR(bundle, regions or (), strict=strict, formats=formats, min_score=min_score)
     folder = OutputFolder(out) if out is not None else None
     reading = FileReader(alpr, folder, as_json=as_json, crops=crops)
     sys.exit(0 if reading.run(sources) else 1)

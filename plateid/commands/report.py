@@ -21,12 +21,12 @@ DAYS = 7
 
 @click.command(epilog="Example: plateid report --camera gate --since 2026-11-24")
 @CONFIG
-@click.option("--camera", default="", metavar="NAME", help="Name of a camera; by default all.")
+@click.option("--camera", metavar="NAME", help="Name of a camera; by default all.")
 @click.option("--since", type=LOCAL_TIME, metavar="DATE", help="Begin; by default 7 days ago.")
 @click.option("--until", type=LOCAL_TIME, metavar="DATE", help="End; by default now.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def report(
-    path: Path, *, camera: str, since: datetime | None, until: datetime | None, as_json: bool
+    path: Path, *, camera: str | None, since: datetime | None, until: datetime | None, as_json: bool
 ) -> None:
     """Say how well a camera reads.
 
@@ -37,7 +37,7 @@ def report(
         raise click.BadParameter(f"is none of {', '.join(names)}", param_hint="--camera")
     end = with_offset(until) if until else datetime.now(UTC)
     begin = with_offset(since) if since else end - timedelta(days=DAYS)
-    card = make_report(open_history(config), Period(begin, end, camera))
+    card = make_report(open_history(config), Period(begin, end, camera or ""))
     click.echo(json.dumps(_values(card)) if as_json else "\n".join(_lines(card)))
 
 

@@ -26,7 +26,6 @@ from plateid.config.service import LOOPBACK, WebConfig
     "host",
     callback=ip_address,
     default=str(LOOPBACK),
-    show_default=True,
     help="Address that the set-up in the web UI listens on.",
 )
 def run(path: Path | None, host: str) -> None:

@@ -76,14 +76,13 @@ def _typed_password() -> str:
     "new-token", epilog="Example: plateid web new-token --name booking --scope write_lists"
 )
 @CONFIG
-@click.option("--name", default="token", show_default=True, help="Name of the token.")
+@click.option("--name", default="token", help="Name of the token.")
 @click.option(
     "scopes",
     "--scope",
     type=click.Choice(TOKEN_SCOPES),
     multiple=True,
     default=TOKEN_SCOPES[:2],
-    show_default=True,
     help="What the token may do; may be repeated.",
 )
 @click.option("--days", type=click.IntRange(1, 36500), help="Days until it expires.")
