@@ -4,7 +4,7 @@ import csv
 import io
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
 from typing import Any
 
@@ -36,6 +36,11 @@ def csv_line(cells: Iterable[object]) -> str:
     line = io.StringIO()
     csv.writer(line).writerow(map(without_formula, cells))
     return line.getvalue().removesuffix("\r\n")
+
+
+def csv_lines(rows: Iterable[Iterable[object]]) -> Iterator[str]:
+    """Yields rows with their line ends (RFC 4180)."""
+    return (f"{csv_line(cells)}\r\n" for cells in rows)
 
 
 def _field(event: Mapping[str, Any], path: str) -> Any:

@@ -3,12 +3,10 @@
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from plateid.core.clock import CLOCK
-from plateid.core.event_csv import csv_line
 from plateid.core.lists import compact
 from plateid.core.records import rfc3339
 from plateid.store.side_file import SideFile
@@ -89,9 +87,3 @@ def _first(lines: Counter[str]) -> str:
     shown = list(lines.elements())
     more = [f"and {len(shown) - MAX_LINES} more"] if len(shown) > MAX_LINES else []
     return "\n".join(shown[:MAX_LINES] + more)
-
-
-def csv_lines(entries: Iterable[Entry]) -> Iterator[str]:
-    """Yields a header line, and a row for each entry (RFC 4180)."""
-    for cells in (COLUMNS, *([entry[name] for name in COLUMNS] for entry in entries)):
-        yield f"{csv_line(cells)}\r\n"

@@ -4,8 +4,6 @@ A label says nothing about other plates in the image. The export paints everythi
 farther from the box than `AROUND`, so that a detector does not learn to miss such plates.
 """
 
-import csv
-import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from plateid.core.drawing import encode_jpeg
+from plateid.core.event_csv import csv_line
 from plateid.core.geometry import clipped, expanded
 from plateid.core.records import Box, Image
 from plateid.store.labels import Label
@@ -80,14 +79,12 @@ def _surroundings(image: Image, box: Box) -> Image:
 
 def _csv(labelled: list[Labelled]) -> Files:
     """Yields a table with a row per label; an image without a plate has an empty box."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image", "x1", "y1", "x2", "y2", "text", "legibility"])
+    lines = ["image,x1,y1,x2,y2,text,legibility"]
     for each in labelled:
         corners = [round(value, 1) for value in each.box] if each.is_plate else [""] * 4
         verdict = {"plate": "clear", "unreadable": "unreadable"}.get(each.label.verdict, "")
-        writer.writerow([each.image, *corners, each.label.text, verdict])
-    yield "labels.csv", text.getvalue().encode()
+        lines.append(csv_line([each.image, *corners, each.label.text, verdict]))
+    yield "labels.csv", "\n".join([*lines, ""]).encode()
 
 
 def _yolo(labelled: list[Labelled]) -> Files:

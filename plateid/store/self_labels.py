@@ -1,7 +1,5 @@
 """Self-labels: the reading of a pass labels the pass's small and blurred crops, for training."""
 
-import csv
-import io
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,6 +7,7 @@ from pathlib import Path
 from plateid.backoff import Backoff, Outage
 from plateid.config.storage import PrivacyConfig
 from plateid.core.drawing import encode_jpeg
+from plateid.core.event_csv import csv_line
 from plateid.core.records import PlateCrop, PlateEvent
 from plateid.core.text import edit_distance
 from plateid.errors import StoreError
@@ -84,16 +83,14 @@ def self_label_files(store: Path) -> Iterator[tuple[str, bytes]]:
 
     Those that a label of a person contradicts are left out.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    lines = [csv_line(COLUMNS)]
     with LabelFile(store).opened() as db:
         for number, _, plate, confidence, *place, jpeg in db.execute(UNCONTRADICTED):
             *box, sharpness = (round(value, 3) for value in place)
             name = f"self-{number:06}.jpg"
-            writer.writerow([name, *box, plate, round(confidence, 3), sharpness])
+            lines.append(csv_line([name, *box, plate, round(confidence, 3), sharpness]))
             yield f"images/{name}", jpeg
-    yield "labels.csv", text.getvalue().encode()
+    yield "labels.csv", "\n".join([*lines, ""]).encode()
 
 
 def _teaches(crop: PlateCrop, event: PlateEvent) -> bool:

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from plateid.core.event_csv import csv_line
+from plateid.core.event_csv import csv_lines
 from plateid.core.lists import Lists, compact
 from plateid.core.text import CHARSET
 from plateid.store.list_file import read_entries
@@ -41,8 +41,7 @@ def as_csv(request: Request) -> Response:
     """Exports all sessions, also of vehicles that have left."""
     rows = map(astuple, _sessions(site_of(request)).all())
     names = [field.name for field in fields(Session)]
-    lines = (f"{csv_line(row)}\r\n" for row in (names, *rows))
-    return download(lines, "text/csv; charset=utf-8", "inside.csv")
+    return download(csv_lines([names, *rows]), "text/csv; charset=utf-8", "inside.csv")
 
 
 def as_json(request: Request) -> Response:

@@ -10,8 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from plateid.core.event_csv import csv_lines
 from plateid.core.records import rfc3339
-from plateid.store.audit_log import AuditLog, csv_lines
+from plateid.store.audit_log import COLUMNS, AuditLog
 from plateid.web.access import Access
 from plateid.web.credentials import (
     ROLES,
@@ -150,4 +151,5 @@ def changes(request: Request) -> Response:
 def changes_csv(request: Request) -> Response:
     """Exports these entries, all of them."""
     found = AuditLog(site_of(request).config.store.path).find(request.query_params.get("q", ""))
-    return download(csv_lines(found), "text/csv", "changes.csv")
+    rows = csv_lines([COLUMNS, *(entry.values() for entry in found)])
+    return download(rows, "text/csv", "changes.csv")
