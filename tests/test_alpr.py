@@ -93,7 +93,7 @@ def test_min_score_hides_detections_below(bundle, image):
         ({"bundle": "nowhere"}, "nowhere: is neither a shipped bundle (default, accurate, small)"),
         ({"regions": ["xx"]}, "regions: unknown region xx"),
         ({"strict": True}, "regions: strict needs at least one region"),
-        ({"provider": "gpu"}, "ALPR: provider: must be 'cpu', 'cuda' or 'tensorrt'"),
+        ({"provider": "gpu"}, "ALPR: provider: must be auto, cpu, openvino, cuda or tensorrt"),
         ({"provider": "cuda"}, "CUDAExecutionProvider"),
         ({"formats": Path("nowhere.toml")}, "nowhere.toml: No such file"),
     ],

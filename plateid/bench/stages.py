@@ -16,7 +16,8 @@ from plateid.capture.container import open_container
 from plateid.capture.video_file import read_video
 from plateid.core.records import PlateEvent
 from plateid.demo import DEMO_VIDEO
-from plateid.models.session import Batch, NetworkSession
+from plateid.models.backend import Batch
+from plateid.models.session import NetworkSession
 
 STAGES = {
     "decode": "FFmpeg",

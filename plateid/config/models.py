@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StrictInt
 
-from plateid.config.section import ConfigPath, Section
+from plateid.config.section import ConfigPath, Section, matching
 from plateid.errors import ConfigError
 
 SHIPPED = Path(__file__).parents[1] / "models"
@@ -17,6 +17,15 @@ ACTIVE = "active"
 """Name of the symlink that points to the installed bundle in use."""
 TRIAL = Path("/run/plateid-trial")
 """Symlink to the bundle on trial, which `plateid models install` sets. A reboot deletes it."""
+
+Provider = Annotated[
+    str,
+    matching(
+        r"cpu|cuda|tensorrt|openvino(:[A-Za-z]+(\.\d+)?)?(:(f32|bf16|f16))?",
+        "auto, cpu, openvino, cuda or tensorrt",
+    ),
+]
+"""A backend that runs the networks."""
 
 
 def shipped_bundles() -> tuple[str, ...]:
@@ -71,9 +80,12 @@ class ModelsConfig(Section):
         default=Path("/etc/plateid/keys"),
         description="Directory of the public keys (Ed25519, *.pem) that may sign bundles",
     )
-    provider: Literal["cpu", "cuda", "tensorrt"] = Field(
+    provider: Provider = Field(
         default="cpu",
-        description="ONNX Runtime execution provider; plateid never falls back to another one",
+        description="Backend of the networks: cpu (ONNX Runtime), cuda, tensorrt; openvino (pip "
+        "install plateid[openvino]), with a precision or a device of Intel after a colon, such as "
+        "openvino:bf16 or openvino:GPU; or auto: the fastest that computes the same as cpu. "
+        "plateid never falls back from a backend that is named here",
     )
     engine_cache: ConfigPath | None = Field(
         default=None,

@@ -3,11 +3,13 @@
 from plateid.config.models import ModelsConfig
 from plateid.core.records import ModelNames
 from plateid.errors import ModelError
+from plateid.models.backend import SessionOptions
 from plateid.models.bundle import Bundle, BundleSpec, NetworkSpec
 from plateid.models.easyocr_reader import NAME, EasyOcrReader
 from plateid.models.onnx_detector import OnnxDetector
 from plateid.models.onnx_reader import OnnxReader
-from plateid.models.session import NetworkSession, SessionOptions
+from plateid.models.openvino_backend import device_of
+from plateid.models.session import NetworkSession
 from plateid.models.tensorrt import tensorrt_session
 
 
@@ -51,7 +53,7 @@ class Networks:
 
 def _check_precision(config: ModelsConfig, spec: BundleSpec) -> None:
     for network in (spec.detector, spec.reader):
-        if network.precision == "int8" and config.provider != "cpu":
+        if network.precision == "int8" and config.provider in ("cuda", "tensorrt"):
             raise ModelError(
                 config.bundle / network.file,
                 f"{network.name} is an INT8 network, made for CPUs; "
@@ -63,6 +65,11 @@ def _session(config: ModelsConfig, spec: NetworkSpec, model: bytes) -> NetworkSe
     path = config.bundle / spec.file
     if config.provider == "tensorrt":
         return tensorrt_session(path, model, spec, cache=config.engine_cache)
-    verify_provider = config.provider != "cpu"
-    options = SessionOptions(config.provider, config.threads, verify_provider=verify_provider)
+    options = SessionOptions(
+        config.provider,
+        config.threads,
+        config.workers,
+        verify_provider=config.provider != "cpu",
+        batch_of_one=device_of(config.provider)[0] != "CPU",
+    )
     return NetworkSession(str(path), model, options)

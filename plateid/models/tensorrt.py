@@ -13,8 +13,10 @@ import onnxruntime as ort
 import structlog
 
 from plateid.errors import BundleError, ModelError, os_errors_as
+from plateid.models.backend import SessionOptions
 from plateid.models.bundle import NetworkSpec
-from plateid.models.session import NetworkSession, SessionOptions, check_available
+from plateid.models.onnx_backend import check_available
+from plateid.models.session import NetworkSession
 
 log = structlog.get_logger()
 

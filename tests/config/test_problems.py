@@ -121,7 +121,7 @@ def messages(tmp_path, text: str) -> list[str]:
         ),
         (
             '[models]\nprovider = "gpu"\n',
-            "line 5: models.provider: must be 'cpu', 'cuda' or 'tensorrt'",
+            "line 5: models.provider: must be auto, cpu, openvino, cuda or tensorrt",
         ),
         ("[models]\nbundle = 3\n", "line 5: models.bundle: must be a path in quotes"),
         ("timeout_s = true\n", "line 4: camera[0].timeout_s: must be a number"),

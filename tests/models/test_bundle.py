@@ -8,7 +8,8 @@ from plateid.config.models import ModelsConfig, shipped_bundles
 from plateid.errors import BundleError, ModelError
 from plateid.models.bundle import Bundle
 from plateid.models.networks import Networks
-from plateid.models.session import PROVIDERS, NetworkSession
+from plateid.models.onnx_backend import PROVIDERS
+from plateid.models.session import NetworkSession
 from tests.support.bundles import detector_network, reader_network, write_bundle
 from tests.support.images import plain
 

@@ -45,3 +45,10 @@ def test_each_box_is_read_in_order(networks):
 def test_box_outside_the_image_is_read(networks):
     (read,) = networks.reader().read(plain(50, 50), [(-20.0, -20.0, -5.0, -10.0)])
     assert 0 <= read.sharpness <= 1
+
+
+def test_plates_are_read_on_openvino(bundle):
+    networks = Networks(ModelsConfig(bundle=bundle, provider="openvino"))
+    (found,) = networks.detector().detect(plain(640, 640))
+    reads = networks.reader().read(plain(640, 640), [found.box] * 3)
+    assert [best_text(read.probabilities) for read in reads] == ["AB12"] * 3

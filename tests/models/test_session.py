@@ -3,7 +3,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from plateid.errors import BundleError, ModelError
-from plateid.models.session import PROVIDERS, NetworkSession, SessionOptions, check_provider_ran
+from plateid.models.backend import SessionOptions
+from plateid.models.onnx_backend import PROVIDERS, check_provider_ran
+from plateid.models.session import NetworkSession
 from tests.support.bundles import detector_network, reader_network
 
 CPU, CUDA, TENSORRT = (PROVIDERS[key] for key in ("cpu", "cuda", "tensorrt"))
