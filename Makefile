@@ -18,7 +18,7 @@ QEMU := qemu-user-binfmt arch-test systemd-repart rauc squashfs-tools mtools dos
 QUICK := tests/core tests/config tests/pipeline tests/docs/test_pages.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test test-system test-train test-firmware fuzz audit sbom lint format docs lock debian firmware-debian install install-units
+.PHONY: help demo quick test test-system test-train test-firmware release wheel-test fuzz audit sbom lint format docs lock debian firmware-debian install install-units
 .DELETE_ON_ERROR:
 
 # Versions of the tools that only `make fuzz` and `make audit` need, each in its own environment.
@@ -39,7 +39,7 @@ quick: lint ## Run lint, types and the fast tests: about a minute
 test: debian lint .venv-train/stamp ## Install Debian packages and run all tests but those of the firmware
 	.venv/bin/pytest -m "not root" --ignore=tests/train --ignore=tests/systemd \
 	  --ignore=tests/firmware/deb --ignore=tests/firmware/arm64 \
-	  --ignore=tests/firmware/qemu --ignore=tests/power_cuts
+	  --ignore=tests/firmware/qemu --ignore=tests/power_cuts --ignore=tests/packaging
 	$(MAKE) --jobs=2 --output-sync=line test-system test-train
 
 # Runs beside test-train, because it mostly waits.
@@ -59,6 +59,13 @@ test-firmware: firmware-debian .venv/dev.stamp ## Build all images and boot them
 	for board in uefi-amd64 uefi-arm64 raspberrypi5; do $(SUDO) firmware/build $$board || exit; done
 	$(SUDO) .venv/bin/python -B -m pytest -p no:cacheprovider --log-cli-level=info \
 	  tests/firmware/arm64 tests/firmware/qemu
+
+release: .venv/dev.stamp ## Build all files of a release into build/release; KEY=ID signs with your GnuPG key
+	PYTHON=.venv/bin/python KEY='$(KEY)' firmware/release
+
+# Installs from PyPI, as users do: the newest versions of all dependencies.
+wheel-test: .venv/dev.stamp ## Install the wheel with uvx and pipx in clean environments, and read an image
+	.venv/bin/pytest --log-cli-level=info tests/packaging/test_wheel.py
 
 fuzz: .venv-fuzz/stamp ## Fuzz all readers of untrusted bytes, MINUTES=10 each: hours
 	.venv-fuzz/bin/python -m tests.fuzz --minutes $(MINUTES)

@@ -12,6 +12,7 @@ from tomlkit import TOMLDocument
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT
 
+from plateid.config.environment import variables
 from plateid.config.load import load_config
 from plateid.config.service import WebConfig
 from plateid.errors import ConfigError, os_errors_as
@@ -58,9 +59,20 @@ def change_config(
             if web is not None and not file.exists():
                 _set_address(document, web)
             change(document)
+            _check_variables(tomlkit.parse(text).unwrap(), document.unwrap())
         except (TOMLKitError, LookupError, ValueError, TypeError) as error:
             raise ConfigError(file, f"cannot be changed: {error}") from error
         replace_text(file, tomlkit.dumps(document), first=check)
+
+
+def _check_variables(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Refuses to change a key that an environment variable sets, which would have no effect."""
+    for key, (name, value) in variables().items():
+        match key:
+            case (section, option) if section != "camera":
+                old, new = (table.get(section, {}).get(option) for table in (before, after))
+                if new not in (old, value):
+                    raise ConfigError(f"{section}.{option}", f"the variable {name} sets it")
 
 
 def _new_text(file: Path) -> str:

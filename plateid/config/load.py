@@ -9,14 +9,15 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from plateid.config.cameras import EventsConfig
+from plateid.config.environment import variables, with_variables
 from plateid.config.models import bundle_in_use
 from plateid.config.outputs import CREATED_LISTS
-from plateid.config.problems import Problem, line_numbers, problems_of
+from plateid.config.problems import Location, Problem, line_numbers, problems_of
 from plateid.config.root import Config
 from plateid.config.section import Section
 from plateid.config.storage import StoreConfig
 from plateid.core.formats import Formats, shipped_formats, with_tables
-from plateid.errors import ConfigError, errors_as, printable, reason_of
+from plateid.errors import ConfigError, printable, reason_of
 from plateid.files import read_text
 
 FILE = "plateid.toml"
@@ -53,7 +54,8 @@ def new_config() -> Path:
 def load_config(path: Path) -> Config:
     """Reads and checks a configuration file and makes its relative paths absolute.
 
-    Raises ConfigError, which names all syntax errors and wrong keys.
+    Environment variables have priority over the file: see `environment`. Raises ConfigError, which
+    names all syntax errors and wrong keys.
     """
     try:
         text = read_text(path)
@@ -64,6 +66,7 @@ def load_config(path: Path) -> Config:
         if isinstance(error, FileNotFoundError) and path == SERVICE_FOLDER / FILE:
             reason += f"; nor is there a {FILE} in this folder: name one with --config"
         raise ConfigError(path, reason) from error
+    table = with_variables(table)
     problems = [
         Problem((name,), f"{name}: set enabled = true, or false to keep it off")
         for name in OPTIONAL
@@ -85,7 +88,10 @@ def load_config(path: Path) -> Config:
 def _located(problems: Sequence[Problem], text: str) -> list[str]:
     numbers = line_numbers(text, (problem.location for problem in problems))
     lines = sorted(zip(numbers, problems, strict=True), key=lambda line: line[0] or 0)
-    return [f"line {number}: {each.text}" if number else each.text for number, each in lines]
+    names: dict[Location, str] = {key: name for key, (name, _) in variables().items()}
+    places = (f"line {number}" if number else names.get(each.location) for number, each in lines)
+    texts = (each.text for _, each in lines)
+    return [": ".join(filter(None, place)) for place in zip(places, texts, strict=True)]
 
 
 def _with_defaults(config: Config, folder: Path) -> Config:
@@ -112,8 +118,10 @@ def load_formats(path: Path | None) -> Formats:
     """
     if path is None:
         return shipped_formats()
-    with errors_as(ConfigError, path, OSError, UnicodeDecodeError):
+    try:
         text = read_text(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(path, reason_of(error)) from error
     return with_tables(text, path)
 
 

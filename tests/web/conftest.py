@@ -367,5 +367,5 @@ def browser(chrome: Chrome) -> Iterator[Chrome]:
 
 @pytest.fixture
 def screenshots(tmp_path: Path) -> Path:
-    """The folder of screenshots; PLATEID_SCREENSHOTS=docs updates those of the documentation."""
-    return Path(os.environ.get("PLATEID_SCREENSHOTS", tmp_path))
+    """The folder of screenshots; SCREENSHOTS=docs updates those of the documentation."""
+    return Path(os.environ.get("SCREENSHOTS", tmp_path))

@@ -23,7 +23,7 @@ STEP_S = 60
 """Longest wait for a step, seconds: the networks load slowly on a busy machine."""
 RELOADED = [StaleElementReferenceException, JavascriptException]
 """Exceptions on a page that loads itself again."""
-SHOTS = Path(os.environ.get("PLATEID_FIRST_HOUR", "/nonexistent"))
+SHOTS = Path(os.environ.get("FIRST_HOUR_SHOTS", "/nonexistent"))
 """Folder of screenshots, if it exists."""
 
 
