@@ -48,7 +48,7 @@ class ALPR:
         ...     print(plate.text, plate.confidence, plate.box)
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the options of the API
         self,
         bundle: str | Path = "default",
         regions: str | Iterable[str] = (),
@@ -57,6 +57,8 @@ class ALPR:
         provider: str = "cpu",
         formats: Path | None = None,
         min_score: float | None = None,
+        reader: str | Path | None = None,
+        detector: str | Path | None = None,
     ) -> None:
         """Loads the networks.
 
@@ -68,6 +70,10 @@ class ALPR:
             provider: ONNX Runtime execution provider: `cpu`, `cuda` or `tensorrt`.
             formats: TOML file with more plate syntax.
             min_score: Minimum detector score (0-1); by default that of the bundle.
+            reader: Model of fast-plate-ocr, with its configuration beside it, in place of the
+                bundle's reader; `easyocr` is EasyOCR.
+            detector: YOLO export of ultralytics or open-image-models in place of the bundle's
+                detector.
 
         Raises:
             PlateidError: An argument is wrong, or the bundle cannot be used.
@@ -76,7 +82,9 @@ class ALPR:
             configure_logs()  # to standard error: structlog's default is standard output
         expected = regions.split(",") if isinstance(regions, str) else tuple(regions)
         self._formats = load_formats(formats).expecting(expected, key="regions", strict=strict)
-        self.networks = Networks(_models_config(bundle, provider))
+        self.networks = Networks(
+            _models_config(bundle, provider=provider, reader=reader, detector=detector)
+        )
         self._min_score = min_score
         self._detector = self.networks.detector(threshold=min_score)
         self._reader = self.networks.reader()
@@ -178,12 +186,13 @@ def load_image(image: ImageSource) -> LazyImage:
     return ArrayImage(image)
 
 
-def _models_config(bundle: str | Path, provider: str) -> ModelsConfig:
+def _models_config(bundle: str | Path, **options: str | Path | None) -> ModelsConfig:
     path = Path(bundle_path(str(bundle)))
     if not path.is_dir():
         shipped = ", ".join(shipped_bundles())
         raise BundleError(bundle, f"is neither a shipped bundle ({shipped}) nor a directory")
-    return checked(ModelsConfig, {"bundle": path, "provider": provider}, subject="ALPR")
+    given = {key: str(value) for key, value in options.items() if value is not None}
+    return checked(ModelsConfig, {"bundle": path, **given}, subject="ALPR")
 
 
 def _frames(name: str, source: str) -> Generator[Frame]:

@@ -21,7 +21,7 @@ from plateid.bundles.installed_bundles import InstalledBundles
 from plateid.bundles.signature import SUFFIX, check_signature, sign
 from plateid.capture.images import decode_image
 from plateid.config.load import load_config
-from plateid.config.models import ModelsConfig
+from plateid.config.models import BUNDLE, ModelsConfig
 from plateid.core.reading import read_detections
 from plateid.core.records import rfc3339
 from plateid.core.wording import counted
@@ -123,7 +123,7 @@ def _check_golden_images(config: ModelsConfig) -> int:
 
     Raises BundleError if it has none, or if a plate is not read.
     """
-    networks = Networks(config.model_copy(update={"reader": "bundle"}))
+    networks = Networks(config.model_copy(update={"reader": BUNDLE, "detector": BUNDLE}))
     networks.self_test()
     if not networks.spec.golden:
         raise BundleError(

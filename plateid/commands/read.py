@@ -52,6 +52,8 @@ VIDEOS = (".mp4",)
 )
 @click.option("--crops", is_flag=True, help="Each image is one plate that is already cut out.")
 @BUNDLE
+@click.option("--reader", type=FilePath(), help="Model of fast-plate-ocr in place of the reader.")
+@click.option("--detector", type=FilePath(), help="YOLO export in place of the bundle's detector.")
 def read(  # noqa: PLR0913 - the options of the command
     sources: Sequence[Path],
     *,
@@ -63,12 +65,22 @@ def read(  # noqa: PLR0913 - the options of the command
     min_score: float | None,
     crops: bool,
     bundle: str,
+    reader: Path | None,
+    detector: Path | None,
 ) -> None:
     """Read the plates in images, directories and video files.
 
     A video gives the events that a camera would give.
     """
-    alpr = ALPR(bundle, regions or (), strict=strict, formats=formats, min_score=min_score)
+    alpr = ALPR(
+        bundle,
+        regions or (),
+        strict=strict,
+        formats=formats,
+        min_score=min_score,
+        reader=reader,
+        detector=detector,
+    )
     folder = OutputFolder(out) if out is not None else None
     reading = FileReader(alpr, folder, as_json=as_json, crops=crops)
     sys.exit(0 if reading.run(sources) else 1)

@@ -2,17 +2,19 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, StrictInt
+from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, ValidationInfo
 
-from plateid.config.section import ConfigPath, Section, matching
+from plateid.config.section import ConfigPath, Section, in_folder, matching
 from plateid.errors import ConfigError
 
 SHIPPED = Path(__file__).parents[1] / "models"
 """Directory of the shipped bundles."""
 DEFAULT_BUNDLE = SHIPPED / "default"
 """Bundle that plateid runs if no other is configured or installed."""
+BUNDLE, EASYOCR = "bundle", "easyocr"
+"""Values of `models.reader`; the first one is also a value of `models.detector`."""
 ACTIVE = "active"
 """Name of the symlink that points to the installed bundle in use."""
 TRIAL = Path("/run/plateid-trial")
@@ -63,6 +65,20 @@ def bundle_in_use(installed: Path) -> Path:
     return link_target(installed / ACTIVE) or DEFAULT_BUNDLE
 
 
+def _network(text: str, info: ValidationInfo) -> str:
+    """Resolves the path of a drop-in model; `bundle` and `easyocr` stay as they are."""
+    names = [BUNDLE] if info.field_name == "detector" else [BUNDLE, EASYOCR]
+    if text in names:
+        return text
+    if not text.endswith(".onnx"):
+        raise ValueError(f"must be {', '.join(names)} or the path of an .onnx file")
+    return str(in_folder(Path(text), info))
+
+
+Network = Annotated[str, AfterValidator(_network)]
+"""A name of a network, or the path of a drop-in model."""
+
+
 class ModelsConfig(Section):
     """Section `[models]`."""
 
@@ -101,10 +117,21 @@ class ModelsConfig(Section):
         le=64,
         description="Parallel inferences; default: one for each CPU core",
     )
-    reader: Literal["bundle", "easyocr"] = Field(
-        default="bundle",
-        description="Reader: the bundle's network, or EasyOCR's english_g2 on the CPU, which is "
-        "slower and less accurate (pip install plateid[easyocr])",
+    detector: Network = Field(
+        default=BUNDLE,
+        description="Detector: the bundle's network, or a YOLO export of ultralytics or "
+        "open-image-models (drop-in model, *.onnx)",
+    )
+    detector_class: str | None = Field(
+        default=None,
+        description="Name of the class of plates in a drop-in detector; default: its only class, "
+        'or the only one whose name has "plate" in it',
+    )
+    reader: Network = Field(
+        default=BUNDLE,
+        description="Reader: the bundle's network, a model of fast-plate-ocr (drop-in model, "
+        "*.onnx, with its *_config.yaml beside it), or easyocr: EasyOCR's english_g2 on the CPU, "
+        "which is slower and less accurate (pip install plateid[easyocr])",
     )
     easyocr_folder: ConfigPath | None = Field(
         default=None,

@@ -27,7 +27,8 @@ CREDENTIALS = frozenset({"mqtt-password", "mqtt-key", "webhook-secret", "web-key
 """Names of the credentials that the service's unit loads from `CREDSTORE`."""
 
 
-def _in_folder(path: Path, info: ValidationInfo) -> Path:
+def in_folder(path: Path, info: ValidationInfo) -> Path:
+    """Returns a path relative to the folder of the file that is validated."""
     return info.context["folder"] / path if info.context else path
 
 
@@ -61,7 +62,7 @@ def _no_number(address: Any) -> Any:
     return address
 
 
-ConfigPath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_in_folder)]
+ConfigPath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(in_folder)]
 """A path of a file or directory."""
 CredentialPath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_credential)]
 """A path of a file, or the name of a systemd credential."""
@@ -70,7 +71,7 @@ Address = Annotated[IPvAnyAddress, BeforeValidator(_no_number)]
 SourceUrl = Annotated[
     str,
     Field(min_length=1),
-    AfterValidator(lambda url, info: url if "://" in url else str(_in_folder(Path(url), info))),
+    AfterValidator(lambda url, info: url if "://" in url else str(in_folder(Path(url), info))),
 ]
 """A URL, a device, or the path of a video file."""
 

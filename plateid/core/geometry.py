@@ -105,10 +105,12 @@ class Letterbox:
     height: int
 
     @classmethod
-    def fit(cls, image: tuple[int, int], canvas: tuple[int, int]) -> "Letterbox":
-        """Returns the largest centred placement, both (width, height), without enlarging."""
+    def fit(
+        cls, image: tuple[int, int], canvas: tuple[int, int], *, enlarges: bool = False
+    ) -> "Letterbox":
+        """Returns the largest centred placement, both (width, height); `enlarges` allows that."""
         # a plate that is only found in an enlarged image is too small to be read
-        scale = min(canvas[0] / image[0], canvas[1] / image[1], 1.0)
+        scale = min(canvas[0] / image[0], canvas[1] / image[1], *([] if enlarges else [1.0]))
         width = min(canvas[0], max(1, round(image[0] * scale)))
         height = min(canvas[1], max(1, round(image[1] * scale)))
         return cls(scale, (canvas[0] - width) // 2, (canvas[1] - height) // 2, width, height)
@@ -119,10 +121,10 @@ class Letterbox:
         return (boxes - offset) / np.float32(self.scale)
 
 
-def letterboxed(image: LazyImage, canvas: Image) -> Letterbox:
+def letterboxed(image: LazyImage, canvas: Image, *, enlarges: bool = False) -> Letterbox:
     """Overwrites `canvas`, shape (H, W, 3), with the scaled image and grey padding."""
     height, width = canvas.shape[:2]
-    box = Letterbox.fit((image.width, image.height), (width, height))
+    box = Letterbox.fit((image.width, image.height), (width, height), enlarges=enlarges)
     canvas[: box.top] = canvas[box.top + box.height :] = PADDING
     canvas[:, : box.left] = canvas[:, box.left + box.width :] = PADDING
     canvas[box.top : box.top + box.height, box.left : box.left + box.width] = image.resized(

@@ -99,6 +99,11 @@ class OnnxBackend:
         """What the network returns."""
         return [_port(each) for each in self._session.get_outputs()]
 
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The file's own description of the network."""
+        return dict(self._session.get_modelmeta().custom_metadata_map)
+
     def run(self, batch: Batch) -> Sequence[NDArray[np.float32]]:
         """Returns the outputs for a batch; raises ModelError if that fails."""
         try:

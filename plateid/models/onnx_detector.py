@@ -1,5 +1,7 @@
 """Finds plates in an image with a YOLO network."""
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,6 +9,32 @@ from plateid.core.geometry import corners, letterboxed, nms
 from plateid.core.records import Detection, Image, LazyImage
 from plateid.models.bundle import DetectorSpec
 from plateid.models.session import NetworkSession
+
+COLUMNS = {"end2end": 6, "batched": 7}
+"""Columns of the outputs that have a row for each box."""
+
+
+class YoloSpec(DetectorSpec):
+    """A drop-in detector, its layout, and the number of the class of plates.
+
+    raw: (1, 4 + classes, N) of YOLOv8 and 11: centre, size, and a score of each class.
+    end2end: (1, N, 6) of YOLO26 or `nms=True`: corners, score, class.
+    batched: (N, 7) of open-image-models: image, corners, class, score.
+    """
+
+    layout: Literal["raw", "end2end", "batched"]
+    plate_class: int
+
+    def boxes(self, output: NDArray[np.float32], threshold: float) -> NDArray[np.float32]:
+        """Returns the plates with this score or more: rows of corners (input pixels), score."""
+        if self.layout == "raw":
+            best = output[0, 4:].argmax(axis=0) == self.plate_class
+            kept = output[0].T[best & (output[0, 4 + self.plate_class] >= threshold)]
+            return np.hstack([corners(kept), kept[:, 4 + self.plate_class, None]])
+        rows = output.reshape(-1, COLUMNS[self.layout])
+        rows = rows[:, [0, 1, 2, 3, 5, 4]] if self.layout == "end2end" else rows[:, 1:]
+        of_plates = (rows[:, 4] == self.plate_class) & (rows[:, 5] >= threshold)
+        return np.asarray(rows[of_plates][:, [0, 1, 2, 3, 5]])
 
 
 class OnnxDetector:
@@ -17,7 +45,10 @@ class OnnxDetector:
     ) -> None:
         """Checks the network's shapes; `threshold` (score, 0-1) overrides the bundle's."""
         size = (spec.height, spec.width)
-        session.check_shapes([1, *size, 3] if session.takes_uint8 else [1, 3, *size], [1, 5, None])
+        self._drop_in = spec if isinstance(spec, YoloSpec) else None
+        if self._drop_in is None:
+            shape = [1, *size, 3] if session.takes_uint8 else [1, 3, *size]
+            session.check_shapes(shape, [1, 5, None])
         self._session = session
         self._nms_iou = spec.nms_iou
         self._threshold = spec.threshold if threshold is None else threshold
@@ -25,14 +56,15 @@ class OnnxDetector:
 
     def detect(self, image: LazyImage) -> list[Detection]:
         """Returns the plates of an image, highest score first; ModelError if the network fails."""
-        letterbox = letterboxed(image, self._canvas)
-        candidates = self._session.run(
+        # drop-in models were trained with enlarged images
+        letterbox = letterboxed(image, self._canvas, enlarges=self._drop_in is not None)
+        output = self._session.run(
             self._canvas[None] if self._session.takes_uint8 else to_detector_input(self._canvas)
-        )[0]
-        rows = candidates[:, candidates[4] >= self._threshold].T
+        )
+        rows = self._boxes(output)
         if not len(rows):
             return []
-        boxes = letterbox.to_image(corners(rows))
+        boxes = letterbox.to_image(rows[:, :4])
         boxes = np.clip(boxes, 0, np.array([image.width, image.height] * 2, np.float32))
         kept = nms(boxes, rows[:, 4], iou_threshold=self._nms_iou)
         return [
@@ -42,6 +74,13 @@ class OnnxDetector:
             )
             if x2 > x1 and y2 > y1
         ]
+
+    def _boxes(self, output: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Returns rows of corners (input pixels) and score."""
+        if self._drop_in is not None:
+            return self._drop_in.boxes(output, self._threshold)
+        rows = output[0, :, output[0, 4] >= self._threshold]
+        return np.hstack([corners(rows), rows[:, 4:]])
 
 
 def to_detector_input(image: Image) -> NDArray[np.float32]:

@@ -29,7 +29,7 @@ class NetworkSession:
     """A network with one input; thread-safe.
 
     `name` is its name in error messages; `start_s` is the time to load it, including engine
-    building and the provider check, in seconds.
+    building and the provider check, in seconds. `output` is the number of the output that is used.
     """
 
     def __init__(self, name: str, model: bytes, session_options: SessionOptions = CPU) -> None:
@@ -40,6 +40,7 @@ class NetworkSession:
         """
         self.name = name
         self.session_options = session_options
+        self.output = 0
         started = time.perf_counter()
         load = BACKENDS[session_options.provider.partition(":")[0]]
         self._backend = load(name, model, session_options)
@@ -67,7 +68,7 @@ class NetworkSession:
         """Returns the output for a batch; raises ModelError if it fails or is not finite."""
         by_one = self.session_options.batch_of_one
         parts = [batch[n : n + 1] for n in range(len(batch))] if by_one else [batch]
-        outputs = [self._backend.run(part)[0] for part in parts]
+        outputs = [self._backend.run(part)[self.output] for part in parts]
         output = outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
         if not np.isfinite(output).all():
             raise ModelError(self.name, "its output has numbers that are not finite")

@@ -10,6 +10,7 @@ from plateid.core.records import Box, LazyImage, PlateRead
 from plateid.core.text import tempered
 from plateid.models.easyocr_reader import EasyOcrReader
 from plateid.models.onnx_reader import OnnxReader
+from plateid.models.slot_reader import SlotReader
 
 SURE_CONFIDENCE = 0.9
 """Minimum confidence at which a single read is final."""
@@ -23,7 +24,7 @@ FUSED_TEMPERATURE = 1.4
 class TtaReader:
     """A reader that reads a doubtful box again, cropped wider, narrower and higher."""
 
-    def __init__(self, reader: OnnxReader | EasyOcrReader) -> None:
+    def __init__(self, reader: OnnxReader | SlotReader | EasyOcrReader) -> None:
         self._reader = reader
 
     def read(self, image: LazyImage, boxes: Sequence[Box]) -> list[PlateRead]:
