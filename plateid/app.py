@@ -120,7 +120,7 @@ class App:
         names = self._networks.names
         cameras = len(self._config.camera)
         log.info("started", device=self._config.device, cameras=cameras, bundle=names.bundle)
-        self._web.attach(self._config, self._health.report, self._recognition.trial)
+        self._web.attach(self._config, self._health.report, self._recognition)
         self._delivery.start()
         self._gps.start()
         self._recognition.start()

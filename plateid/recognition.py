@@ -12,13 +12,15 @@ from prometheus_client import Histogram
 from plateid.backoff import outage_counts
 from plateid.bundles.trial import BundleTrial
 from plateid.capture.camera import Camera
+from plateid.capture.camera_posts import PostedReads
 from plateid.capture.mailbox import Mailboxes
 from plateid.config.cameras import CameraConfig
 from plateid.config.load import formats_of
 from plateid.config.root import Config
 from plateid.core.clock import CLOCK
 from plateid.core.health import CameraHealth
-from plateid.core.records import Frame, Plate, PlateEvent
+from plateid.core.records import Frame, ModelNames, Plate, PlateEvent
+from plateid.errors import ServiceError, SourceError
 from plateid.models.networks import Networks
 from plateid.pipeline.camera_pipeline import CameraPipeline
 from plateid.pipeline.event_builder import EventBuilder, PipelineSettings
@@ -78,8 +80,10 @@ class Recognition:
         self._mailboxes = Mailboxes(list(settings))
         self._online = dict.fromkeys(settings, False)
         self._stopping = False
+        self._reading = [each.name for each in config.camera if each.kind == "events"]
         self._pipelines = {name: self._pipeline(each) for name, each in settings.items()}
         self._cameras = [self._camera(camera) for camera in config.camera]
+        self._posted = {name: PostedReads(self._pipelines[name].publish) for name in self._reading}
 
     def resume(self, open_passes: Mapping[str, Sequence[PlateEvent]]) -> None:
         """Continues the passes that were open before a restart, by their last events."""
@@ -99,6 +103,14 @@ class Recognition:
         self.trial.check()
         for camera in self._cameras:
             camera.report_stall()
+
+    def take_post(self, camera: str, content_type: str, body: bytes) -> None:
+        """Publishes the plate that a camera posts; raises SourceError if it is refused."""
+        if self._stopping:
+            raise ServiceError(camera, "plateid stops")
+        if camera not in self._posted:
+            raise SourceError(camera, 'there is no such camera with kind = "events"')
+        self._posted[camera].take(content_type, body)
 
     def apply(self, config: Config, settings: Mapping[str, PipelineSettings]) -> bool:
         """Applies a changed configuration with the same cameras.
@@ -177,10 +189,13 @@ class Recognition:
 
     def _pipeline(self, settings: PipelineSettings) -> CameraPipeline:
         networks, metrics, name = self._parts.networks, self._parts.metrics, settings.camera
+        events = self._parts.events
+        if name in self._reading:
+            events = replace(events, model=ModelNames("camera", "camera", "camera"))
         read = _timed(networks.reader().read, metrics.reader_s.labels(name))
         return CameraPipeline(
             settings,
-            self._parts.events,
+            events,
             detect=_timed(networks.detector().detect, metrics.detector_s.labels(name)),
             read=self.trial.beside(read, name, lambda: self._pipelines[name].settings.formats),
             sink=self._parts.sink,

@@ -5,5 +5,6 @@ container, decoder, stream, video_file   live streams and video files: opened, d
 video_image                a decoded video frame that stays YUV until pixels are needed
 video_writer               annotated copies of videos
 camera                     one camera, read for ever through all outages
+camera_posts               what cameras post that read plates by themselves
 mailbox                    one slot for each camera; the newest frame replaces an older one
 """

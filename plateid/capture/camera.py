@@ -93,13 +93,18 @@ class Camera:
         """Reports the camera offline if it has stalled; another thread calls this regularly."""
         silent_s = time.monotonic() - self._last_frame_at
         limit_s = STALL_TIMEOUTS * self._config.timeout_s
-        stalled = not is_file(self._config.url) and silent_s > limit_s
+        is_live = self._config.kind == "stream" and not is_file(self._config.url)
+        stalled = is_live and silent_s > limit_s
         if self._online is not False and stalled:
             log.warning("camera stalled", camera=self._config.name, silent_s=round(silent_s, 1))
             self._report(f"no frame for {silent_s:.0f} s")
 
     def _read(self, config: CameraConfig) -> None:
         self._ended = None
+        if config.kind == "events":  # it posts what it reads; an empty road is no outage
+            self._report(None)
+            self._interrupted.wait()
+            return
         once = is_file(config.url) and not config.loop
         try:
             for frame in self._frames(config):

@@ -84,6 +84,8 @@ def _webhook(config: WebhookConfig) -> str:
 
 
 def _camera(config: CameraConfig) -> str:
+    if config.kind == "events":
+        return "posts its events, not called"
     options, decoder = config.device_options, config.decoder
     return str(probe(config.url, timeout_s=config.timeout_s, options=options, decoder=decoder))
 

@@ -1,6 +1,6 @@
 """What plateid watches and when it publishes: `[[camera]]` and `[events]`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
 
@@ -26,6 +26,8 @@ MAX_REGIONS = 250
 """Maximum number of expected regions: ISO 3166-1 has 249 countries, and there is `eu`."""
 Point = tuple[Probability, Probability]
 """x and y in normalised coordinates (0-1), from the top left corner."""
+POSTS = "events://posts"
+"""Stands for the address of a camera of the kind "events", which is never opened."""
 Polygon = Annotated[tuple[Point, ...], Field(min_length=3, max_length=MAX_POINTS)]
 DecoderName = Literal["auto", "software", "cuda", "v4l2m2m", "qsv"]
 FrameSize = Annotated[
@@ -100,6 +102,11 @@ class CameraConfig(Section):
     url: SourceUrl = Field(
         description="rtsp://, http(s)://, /dev/videoN, or the path of a video file, played once",
     )
+    kind: Literal["stream", "events"] = Field(
+        default="stream",
+        description='"events": the camera reads plates by itself, and posts them to '
+        "/api/v1/cameras/NAME/events of the web UI; then leave out url",
+    )
     loop: StrictBool = Field(default=False, description="Play the video file again and again")
     timeout_s: StrictFloat = Field(
         default=3.0,
@@ -165,8 +172,19 @@ class CameraConfig(Section):
         """The part of the image that counts, and its directions."""
         return View(self.roi or (), self.masks, self.min_plate_height, self.line, self.approaching)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_url(cls, table: Any) -> Any:
+        match table:
+            case {"kind": "events"}:
+                return {"url": POSTS} | table
+        return table
+
     @model_validator(mode="after")
     def _check_keys(self) -> "CameraConfig":
+        given = sorted(self.model_fields_set - {"name", "kind", "events", "url"})
+        if self.kind == "events" and (given or self.url != POSTS):
+            raise ValueError(f'{", ".join(given) or "url"}: not for kind = "events"')
         if self.device_options and not self.url.startswith("/dev/"):
             raise ValueError("size and format are for USB cameras, /dev/videoN")
         is_file = "://" not in self.url and not self.url.startswith("/dev/")

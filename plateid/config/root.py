@@ -103,6 +103,8 @@ class Config(Section):
         for camera in self.camera:
             if (camera.events or self.events).require_direction and not camera.view.tells_way:
                 yield f"camera {camera.name}: events.require_direction needs line or approaching"
+            if camera.kind == "events" and not self.web.enabled:
+                yield f'camera {camera.name}: kind = "events" needs [web] enabled'
         tells_way = any(camera.view.tells_way for camera in self.camera)
         for key in ("entry", "exit"):
             if self.occupancy.enabled and not (getattr(self.occupancy, key) or tells_way):
@@ -124,10 +126,10 @@ def merged(running: Config, wanted: Config) -> tuple[Config, list[str]]:
     """Applies the changes of `[events]`, `[lists]` and the present cameras without a restart.
 
     Returns the configuration to continue with, and the sections of `wanted` that wait for a
-    restart. `camera` is one of them if cameras were added or removed.
+    restart. `camera` is one of them if cameras were added, removed or changed in kind.
     """
-    cameras = {camera.name: camera for camera in wanted.camera}
-    kept = tuple(cameras.get(camera.name, camera) for camera in running.camera)
+    cameras = {(camera.name, camera.kind): camera for camera in wanted.camera}
+    kept = tuple(cameras.get((camera.name, camera.kind), camera) for camera in running.camera)
     config = running.model_copy(
         update={"events": wanted.events, "lists": wanted.lists, "camera": kept}
     )
@@ -136,6 +138,6 @@ def merged(running: Config, wanted: Config) -> tuple[Config, list[str]]:
         for name in Config.model_fields
         if name != "camera" and getattr(config, name) != getattr(wanted, name)
     ]
-    if cameras.keys() != {camera.name for camera in running.camera}:
+    if cameras.keys() != {(camera.name, camera.kind) for camera in running.camera}:
         waiting.append("camera")
     return config, waiting

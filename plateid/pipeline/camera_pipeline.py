@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from plateid.core.geometry import moved
+from plateid.core.reading import Reading, read_detections
 from plateid.core.records import (
     BestFrame,
     Box,
@@ -16,7 +17,9 @@ from plateid.core.records import (
     PlateEvent,
     PlateRead,
 )
+from plateid.core.text import edit_distance
 from plateid.core.view import Size
+from plateid.errors import SourceError
 from plateid.pipeline.border import FAR, TOUCH, distance, place_of
 from plateid.pipeline.event_builder import EventBuilder, PipelineSettings
 from plateid.pipeline.motion import SIZE, MotionGate
@@ -86,6 +89,32 @@ class CameraPipeline:
                 self._traffic.end_lost(self._tracker.alive(), now)
             self._traffic.publish(self._tracks, now)
             return [self._traffic.reading(t).to_plate(t.detection) for t in self._tracks]
+
+    def publish(self, reading: Reading, at: datetime, image: LazyImage | None) -> None:
+        """Publishes the pass of a vehicle that the camera itself read.
+
+        The box is that of the plate that reads alike in the image, or else the whole image, which
+        is left out if images must hide plates. Raises SourceError if a rule excludes the plate.
+        """
+        settings, formats = self.settings, self.settings.formats
+        with self._lock:
+            is_unfit = formats.strict and not formats.fits(reading.plate)
+            if is_unfit or reading.confidence < settings.rules.min_confidence:
+                rule = "strict" if is_unfit else "min_confidence"
+                raise SourceError(settings.camera, f"events.{rule} excludes this plate")
+            frame = None if image is None else self._shown(image, reading.plate)
+            vehicle = Pass(frame.box if frame else (0.0, 0.0, 0.0, 0.0), at)
+            vehicle.published = replace(reading, region=formats.region_of(reading.plate))
+            self._traffic.publish_whole(vehicle, frame)
+
+    def _shown(self, image: LazyImage, plate: str) -> BestFrame | None:
+        found = read_detections(image, self._detect(image), self._read, self.settings.formats)
+        edits = {each.box: edit_distance(each.text, plate) for each in found}
+        box = min(edits, key=lambda box: edits[box], default=None)
+        if box is None or edits[box] > len(plate) // 2:
+            whole = 0.0, 0.0, float(image.width), float(image.height)
+            box = whole if self.settings.view.zoom else None
+        return BestFrame(image, box, tuple(edits)) if box else None
 
     def interrupt(self) -> None:
         """Ends the passes of moving vehicles, because the camera went offline."""

@@ -102,7 +102,7 @@ class Pass:
         self._path_step_s = FIRST_PATH_STEP_S
         self.far_crops = FarCrops()
         self._best_quality = 0.0
-        self._best_frame: BestFrame | None = None
+        self.best_frame: BestFrame | None = None
         self._fusion = Fusion()
         self._reading: Reading | None = None
 
@@ -174,11 +174,11 @@ class Pass:
             self.texts.add(best_text(read.probabilities), self.last_seen)
         quality = read_weight(read) * read.height
         if quality >= self._best_quality:
-            self._best_quality, self.box, self._best_frame = quality, frame.box, frame
+            self._best_quality, self.box, self.best_frame = quality, frame.box, frame
 
     def take_best_frame(self) -> BestFrame | None:
         """Returns and releases the best frame; None when there is no better one than before."""
-        frame, self._best_frame = self._best_frame, None
+        frame, self.best_frame = self.best_frame, None
         return frame
 
     def reading(self, formats: Formats) -> Reading:

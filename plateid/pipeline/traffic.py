@@ -134,6 +134,12 @@ class Traffic:
         self._use(settings)
         self.resume(vehicles)
 
+    def publish_whole(self, vehicle: Pass, frame: BestFrame | None) -> None:
+        """Publishes both events of a pass whose reading is known: `published` is set."""
+        vehicle.best_frame = frame
+        self._send("plate_seen", vehicle)
+        self._send("plate_left", vehicle)
+
     def resume(self, vehicles: Iterable[Pass]) -> None:
         """Takes over passes that may continue."""
         for vehicle in vehicles:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
@@ -18,9 +18,11 @@ from plateid.files import give_to_owner_of_folder, replace_text
 
 Value = TypeVar("Value")
 Role = Literal["admin", "operator", "viewer"]
-Scope = Literal["read_events", "read_images", "write_lists", "install_models", "review", "admin"]
+Scope = Literal[
+    "read_events", "read_images", "write_lists", "install_models", "post_events", "review", "admin"
+]
 """A permission. `routes.Route` names those of which a request needs one."""
-TOKEN_SCOPES: tuple[Scope, ...] = ("read_events", "read_images", "write_lists", "install_models")
+TOKEN_SCOPES: tuple[Scope, ...] = get_args(Scope)[:5]
 """Scopes that a token can have."""
 ROLES: Mapping[Role, frozenset[Scope]] = {
     "viewer": frozenset(("read_events", "read_images")),

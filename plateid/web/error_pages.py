@@ -27,9 +27,9 @@ def on_http_error(request: Request, error: Exception) -> Response:
     """Answers an error that a page or the guard raised."""
     if not isinstance(error, HTTPException):
         raise error
-    if error.status_code in LOGGED_STATUSES:
-        log_refusal(request, "request refused", status=error.status_code)
     unauthorized = error.status_code == UNAUTHORIZED
+    if error.status_code in LOGGED_STATUSES or (unauthorized and _wants_json(request)):
+        log_refusal(request, "request refused", status=error.status_code)
     if unauthorized and not _wants_json(request) and request.method == "GET":
         wants_stream = "text/event-stream" in request.headers.get("accept", "")
         if wants_stream or request.scope["path"].startswith("/stream/"):
@@ -47,9 +47,9 @@ def on_query_error(request: Request, error: Exception) -> Response:
     return _failed(request, 400, str(error))
 
 
-def on_bundle_error(request: Request, error: Exception) -> Response:
-    """Answers and logs a bundle that cannot be used, such as one without a trusted signature."""
-    log_refusal(request, "bundle cannot be used", reason=str(error))
+def on_upload_error(request: Request, error: Exception) -> Response:
+    """Answers and logs a bundle or a camera's post that cannot be used."""
+    log_refusal(request, "upload refused", path=request.scope["path"], reason=str(error))
     return _failed(request, 400, str(error))
 
 

@@ -34,6 +34,8 @@ LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 """Host names that are served without a password."""
 PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 """Headers that reverse proxies add."""
+CAMERAS = "/api/v1/cameras/"
+"""Path below which the token may be in the URL: cameras have no other place for it."""
 OPEN_PATHS = ("/login", "/first-password", "/static/")
 """Paths that need no login."""
 HEADERS = {
@@ -126,6 +128,8 @@ def session_of(request: HTTPConnection, access: Access) -> LoginSession | None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and request.scope["path"].startswith("/api/"):
         return access.token_session(token.strip())
+    if request.scope["path"].startswith(CAMERAS) and "token" in request.query_params:
+        return access.token_session(request.query_params["token"])
     return access.session(request.cookies.get(COOKIE, ""))
 
 

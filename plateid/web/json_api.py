@@ -26,11 +26,14 @@ from plateid.store.search import find, find_pass
 from plateid.store.search_query import parse_query
 from plateid.web.guard import read_body
 from plateid.web.list_pages import Row, change_list, log_list_change
-from plateid.web.site import FOLDER, site_of
+from plateid.web.site import FOLDER, service_of, site_of
 
 OPENAPI = FOLDER / "openapi.json"
 SCHEMA = FOLDER.parent / "core" / "schema" / "plate-event.v1.json"
 
+POST_KINDS = ("application/json", "application/xml", "text/xml", "multipart/form-data")
+MAX_POST_BYTES = 8_000_000
+"""Maximum size of what a camera posts, bytes: two 4K pictures in Base64."""
 Key = tuple[str, str]
 """Plate without gaps, and list."""
 
@@ -201,6 +204,16 @@ def _shown(entry: ListEntry) -> dict[str, Any]:
     shown = _entry_json(entry)
     shown["list"] = shown.pop("kind")
     return shown | {"etag": state_of(json.dumps(shown, sort_keys=True))}
+
+
+async def take_post(request: Request) -> Response:
+    """Publishes what a camera read; the answer is the one that Dahua's ITSAPI demands."""
+    header, camera = request.headers.get("content-type", ""), request.path_params["camera"]
+    kind = header.partition(";")[0].strip().lower()
+    wanted = kind if kind in POST_KINDS else " or ".join(POST_KINDS)
+    body = await read_body(request, wanted, MAX_POST_BYTES)
+    await run_in_threadpool(service_of(request).take_post, camera, header, body)
+    return JSONResponse({"Result": True})
 
 
 async def _read_object(request: Request) -> dict[str, Any]:

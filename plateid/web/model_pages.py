@@ -12,18 +12,16 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from plateid.errors import BundleError, os_errors_as
 from plateid.web.error_pages import log_change
 from plateid.web.guard import read_body, read_change
-from plateid.web.site import page, site_of
+from plateid.web.site import page, service_of, site_of
 
 KIND = "application/x-tar"
 MAX_BYTES, UPLOAD_S, MAX_MINUTES = 200_000_000, 600.0, 7 * 24 * 60
 """Limits of an archive, as in `plateid models install`, of its upload, and of a trial."""
-NOT_STARTED = "the service has not started yet"
 
 
 def show(request: Request) -> Response:
     """Shows the bundles and the last trial; the JSON API returns them."""
-    if (trial := site_of(request).bundles) is None:
-        raise HTTPException(503, NOT_STARTED)
+    trial = service_of(request).trial
     state: dict[str, Any] = {"trial": trial.report(), "bundles": trial.bundles()}
     is_api = request.scope["path"].startswith("/api/")
     return JSONResponse(state) if is_api else page(request, "models.html", **state)
@@ -32,8 +30,7 @@ def show(request: Request) -> Response:
 async def roll_back(request: Request) -> Response:
     """Goes back to the previous bundle."""
     await read_change(request)
-    if (trial := site_of(request).bundles) is None:
-        raise HTTPException(503, NOT_STARTED)
+    trial = service_of(request).trial
     await run_in_threadpool(trial.roll_back)
     await run_in_threadpool(log_change, request, "bundle rolled back")
     return RedirectResponse("/models", 303)
@@ -50,8 +47,7 @@ async def upload(request: Request) -> Response:
     if not 0 < minutes <= MAX_MINUTES:
         raise HTTPException(400, f"minutes: must be more than 0, and {MAX_MINUTES} at most")
     async with site.uploading:  # one at a time
-        if (trial := site.bundles) is None:
-            raise HTTPException(503, NOT_STARTED)
+        trial = service_of(request).trial
         with tempfile.TemporaryDirectory(prefix="plateid-") as folder:
             archive = Path(folder) / "upload.tar"
             with os_errors_as(BundleError, archive.name), archive.open("wb") as file:

@@ -15,7 +15,7 @@ from starlette.types import Receive, Send
 from starlette.types import Scope as ASGIScope
 
 from plateid.config.root import Config
-from plateid.errors import BundleError, PlateidError
+from plateid.errors import BundleError, PlateidError, SourceError
 from plateid.store.history import History
 from plateid.store.search_query import QueryError
 from plateid.web import (
@@ -124,6 +124,7 @@ ROUTES = [
     ),
     Route("/api/v1/models", model_pages.show, "install_models"),
     Route("/api/v1/models", model_pages.upload, "install_models", methods=["POST"]),
+    Route("/api/v1/cameras/{camera}/events", json_api.take_post, "post_events", methods=["POST"]),
     Route("/api/v1/labels.zip", review_pages.export, "read_images"),
     Route("/api/v1/occupancy", inside_pages.as_json),
     Mount("/static", StaticFiles(directory=FOLDER / "static")),
@@ -158,7 +159,8 @@ def _application(site: Site) -> Starlette:
     handlers: dict[Any, Any] = {
         HTTPException: error_pages.on_http_error,
         QueryError: error_pages.on_query_error,
-        BundleError: error_pages.on_bundle_error,
+        BundleError: error_pages.on_upload_error,
+        SourceError: error_pages.on_upload_error,
         PlateidError: error_pages.on_failure,
     }
     app = Starlette(

@@ -20,7 +20,7 @@ from plateid.web.live import Live
 if TYPE_CHECKING:
     import uvicorn
 
-    from plateid.bundles.trial import BundleTrial
+    from plateid.recognition import Recognition
     from plateid.web.site import Hooks
 
 MAX_CONNECTIONS = 100
@@ -51,7 +51,7 @@ class WebServer:
         self._outage = Outage("web UI", Backoff())
         self._running: tuple[uvicorn.Server, threading.Thread] | None = None
         self._certificate = Certificate(config.web)
-        self._bundles: BundleTrial | None = None
+        self._service: Recognition | None = None
         self._site: Any = None
 
     @property
@@ -72,17 +72,17 @@ class WebServer:
         if self._config.web.enabled:
             self._live.publish(event)
 
-    def attach(self, config: Config, report: Report, bundles: "BundleTrial | None" = None) -> None:
+    def attach(self, config: Config, report: Report, service: "Recognition | None" = None) -> None:
         """Serves another configuration; users stay logged in if `[web]` and `[store]` stay."""
         if (config.web, config.store) != (self._config.web, self._config.store):
             self.stop()
             self._certificate = Certificate(config.web)
         self._live.closing = True
         self._live = Live(config.web, [camera.name for camera in config.camera])
-        self._config, self._report, self._bundles = config, report, bundles
+        self._config, self._report, self._service = config, report, service
         if self._site is not None:
             self._site.config, self._site.live, self._site.report = config, self._live, report
-            self._site.bundles = bundles
+            self._site.service = service
 
     def use(self, config: Config) -> None:
         """Takes over a changed configuration."""
@@ -122,7 +122,7 @@ class WebServer:
             hooks=self._hooks,
             code=self._code,
         )
-        self._site.bundles = self._bundles
+        self._site.service = self._service
         server, web = uvicorn.Server(self._settings(app)), self._config.web
         serving = _serve(server, listen(str(web.host), web.port, web.proxy))
         thread = threading.Thread(target=asyncio.run, args=(serving,), name="web", daemon=True)

@@ -26,7 +26,7 @@ from plateid.web.access import Access
 from plateid.web.live import RECENT, Live
 
 if TYPE_CHECKING:
-    from plateid.bundles.trial import BundleTrial
+    from plateid.recognition import Recognition
 
 FOLDER = Path(__file__).parent
 CLOCK_TEXT = {True: "Synchronised", False: "Not synchronised", None: "Unknown"}
@@ -58,7 +58,7 @@ class Hooks:
 class Site:
     """The state that pages read and change.
 
-    A reload replaces `config` as a whole. `file` is None if there is none to write to, `bundles` if
+    A reload replaces `config` as a whole. `file` is None if there is none to write to, `service` if
     no service runs. `refused` has the time of the last logged refusal, by kind and client network.
     `changing` is held while a file is changed, `uploading` while an archive is received and tested.
     """
@@ -73,7 +73,7 @@ class Site:
     undo: ListUndo = field(default_factory=ListUndo)
     refused: dict[tuple[str, str], float] = field(default_factory=dict)
     changing: threading.Lock = field(default_factory=threading.Lock)
-    bundles: "BundleTrial | None" = None
+    service: "Recognition | None" = None
     uploading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -91,6 +91,13 @@ def site_of(request: Request) -> Site:
     """Returns the site that serves a request."""
     site: Site = request.app.state.site
     return site
+
+
+def service_of(request: Request) -> "Recognition":
+    """Returns the running service; raises HTTPException 503 if there is none."""
+    if (service := site_of(request).service) is None:
+        raise HTTPException(503, "the service has not started yet")
+    return service
 
 
 def camera_of(request: Request) -> str:

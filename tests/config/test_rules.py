@@ -3,7 +3,7 @@
 import pytest
 
 from plateid.config.load import formats_of, load_config
-from plateid.config.root import Config
+from plateid.config.root import Config, merged
 from plateid.core.view import View
 from plateid.errors import ConfigError
 from tests.config.test_load import write
@@ -43,6 +43,36 @@ def test_camera_view_is_the_whole_image_by_default(tmp_path):
 )
 def test_images_hide_plates_unless_all_are_shown_or_there_are_no_images(tmp_path, text, hides):
     assert loaded(tmp_path, text + CAMERA).hides_plates == hides
+
+
+WEB = "web.enabled = true\n"
+READING = '[[camera]]\nname = "gate"\nkind = "events"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (READING, 'camera gate: kind = "events" needs [web] enabled'),
+        (WEB + CAMERA + 'kind = "events"\n', 'camera[0]: url: not for kind = "events"'),
+        (
+            WEB + READING + "line = [[0, 0], [1, 1]]\nloop = true\n",
+            "camera[0]: line, loop: not for",
+        ),
+        (WEB + READING.replace('"events"', '"posts"'), "camera[0].kind: "),
+        (WEB + '[[camera]]\nname = "gate"\n', "camera[0].url: is missing"),
+    ],
+)
+def test_camera_that_posts_events_has_no_keys_of_a_stream(tmp_path, text, reason):
+    with pytest.raises(ConfigError) as caught:
+        loaded(tmp_path, text)
+    assert reason in str(caught.value)
+    assert loaded(tmp_path, WEB + READING).camera[0].kind == "events"
+
+
+def test_change_of_the_kind_of_a_camera_waits_for_a_restart(tmp_path):
+    running, wanted = loaded(tmp_path, WEB + CAMERA), loaded(tmp_path, WEB + READING)
+    assert merged(running, wanted) == (running, ["camera"])
+    assert merged(wanted, wanted) == (wanted, [])
 
 
 def test_camera_events_override_the_common_events(tmp_path):

@@ -12,12 +12,13 @@ from typing import Any
 import h11
 import numpy as np
 
+from plateid.capture.camera_posts import parse_post
 from plateid.capture.images import ArrayImage
 from plateid.config.load import load_config
 from plateid.config.outputs import HomeAssistantConfig, MqttConfig, WebhookConfig
 from plateid.config.service import GpsConfig
 from plateid.core.records import Frame, OutboxEntry
-from plateid.errors import BrokerError, GpsError, OutputError
+from plateid.errors import BrokerError, GpsError, OutputError, SourceError
 from plateid.outputs.discovery import DiscoveryPublisher
 from plateid.outputs.mqtt_connection import MqttConnection, SelfPipe
 from plateid.outputs.mqtt_topics import MqttDevice, RetainedMessages
@@ -40,6 +41,7 @@ from tests.fuzz.file_targets import Target
 from tests.hostile.mutations import accepts
 from tests.hostile.test_hostile_files import LIST
 from tests.hostile.test_hostile_streams import CONNACK, MESSAGE, PINGRESP, PUBACK, SUBACK
+from tests.support.camera_posts import axis, dahua, hikvision
 from tests.support.samples import NO_HOOKS, NOON, SEEN, append, event, make_health
 from tests.support.scripted_server import ScriptedServer
 
@@ -67,6 +69,17 @@ def search_fields(folder: Path) -> Iterator[Target]:
 
     seeds = b"plate=B68SPK&fuzzy=1&listed=none", b"plate=B*%3F&since=2026-01-01&min=.5&limit=2"
     yield (*seeds, b"after=2026-11-24T12:00:00.123Z~5&until=2026-11-24&max=1"), run
+
+
+@contextmanager
+def camera_post(_: Path) -> Iterator[Target]:
+    kind = "multipart/form-data; boundary=boundary"
+
+    def run(data: bytes) -> None:
+        for header in (kind, "text/xml", data.partition(b"\n")[0].decode("latin-1")):
+            accepts("post", lambda: parse_post(header, data), SourceError)  # noqa: B023 - called now
+
+    yield (hikvision()[1], dahua()[1], axis(parts=False)[1], axis()[1]), run
 
 
 @contextmanager

@@ -20,6 +20,7 @@ TARGETS: dict[str, Callable[[Path], AbstractContextManager[Target]]] = {
         network_targets.mqtt_answer,
         network_targets.webhook_answer,
         network_targets.gpsd_report,
+        network_targets.camera_post,
         file_targets.config_file,
         file_targets.format_file,
         file_targets.list_file,

@@ -1,5 +1,7 @@
 """The page Models in Chromium: bundles, gains, the trial, and the way back."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from plateid.bundles.install import InstallTarget, install_bundle
@@ -38,7 +40,9 @@ def serve(device):
     trial = BundleTrial(
         config.models, file=device.folder / "plateid.toml", lists=Lists, restart=device.restart
     )
-    device.server.attach(device.config, lambda: device.report() | {"trial": trial.report()}, trial)
+    service = SimpleNamespace(trial=trial)
+    report = device.report
+    device.server.attach(device.config, lambda: report() | {"trial": trial.report()}, service)
 
 
 def test_admin_goes_back_to_the_previous_bundle(models, browser, screenshots):
