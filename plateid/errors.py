@@ -1,7 +1,8 @@
 """Expected failures. Each message is one line that names what failed and why."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 
 class PlateidError(Exception):
@@ -32,12 +33,19 @@ def printable(text: str) -> str:
 
 
 @contextmanager
-def os_errors_as(kind: type[PlateidError], subject: object) -> Iterator[None]:
-    """Turns an OSError into an expected failure of `subject`."""
+def errors_as(
+    kind: Callable[[Any, str], Exception], what: object, *causes: type[Exception], reason: str = ""
+) -> Iterator[None]:
+    """Turns some errors into a `kind` of error about `what`, by default with their own reason."""
     try:
         yield
-    except OSError as error:
-        raise kind(subject, error.strerror) from error
+    except causes as error:
+        raise kind(what, reason or reason_of(error)) from error
+
+
+def os_errors_as(kind: type[PlateidError], subject: object) -> AbstractContextManager[None]:
+    """Turns an OSError into an expected failure of `subject`."""
+    return errors_as(kind, subject, OSError)
 
 
 class ConfigError(PlateidError):

@@ -17,7 +17,7 @@ from plateid.config.root import Config
 from plateid.config.section import Section
 from plateid.config.storage import StoreConfig
 from plateid.core.formats import Formats, shipped_formats, with_tables
-from plateid.errors import ConfigError, printable, reason_of
+from plateid.errors import ConfigError, errors_as, printable, reason_of
 from plateid.files import read_text
 
 FILE = "plateid.toml"
@@ -118,10 +118,8 @@ def load_formats(path: Path | None) -> Formats:
     """
     if path is None:
         return shipped_formats()
-    try:
+    with errors_as(ConfigError, path, OSError, UnicodeDecodeError):
         text = read_text(path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(path, reason_of(error)) from error
     return with_tables(text, path)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from plateid.core.text import CHARSET
-from plateid.errors import ConfigError
+from plateid.errors import ConfigError, errors_as
 
 DIGITS, LETTERS = CHARSET[:10], CHARSET[10:]
 TO_SHAPE = str.maketrans(CHARSET, "D" * len(DIGITS) + "L" * len(LETTERS))
@@ -72,10 +72,8 @@ class Format:
 
 def parse_tables(text: str, source: object) -> tuple[Format, ...]:
     """Returns the formats of a TOML text; raises ConfigError with source, line and reason."""
-    try:
+    with errors_as(ConfigError, source, ValueError, RecursionError):
         tables = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(source, error) from error
     file = _File(source, text)
     for code in tables:
         if code not in COUNTRIES:

@@ -4,7 +4,7 @@ import ssl
 from pathlib import Path
 
 from plateid.config.outputs import MqttConfig
-from plateid.errors import BrokerError
+from plateid.errors import BrokerError, errors_as, os_errors_as
 from plateid.files import MAX_TEXT_BYTES, read_file
 
 
@@ -12,10 +12,9 @@ def read_password(config: MqttConfig) -> str | None:
     """Returns the password, None if none is configured; raises BrokerError if it cannot be read."""
     if config.password_file is None:
         return None
-    try:
+    subject = f"mqtt.password_file: {config.password_file}"
+    with errors_as(BrokerError, subject, UnicodeDecodeError, reason="not UTF-8"):
         return _read("password_file", config.password_file).decode().rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise BrokerError("mqtt.password_file", f"{config.password_file}: not UTF-8") from error
 
 
 def tls_context(config: MqttConfig) -> ssl.SSLContext | None:
@@ -39,10 +38,9 @@ def tls_reason(error: ssl.SSLError) -> str:
 def _trusting(ca_file: Path | None) -> ssl.SSLContext:
     if ca_file is not None:
         _read("ca_file", ca_file)
-    try:
+    reason = "no certificate in PEM form"
+    with errors_as(BrokerError, f"mqtt.ca_file: {ca_file}", ssl.SSLError, reason=reason):
         return ssl.create_default_context(cafile=ca_file)
-    except ssl.SSLError as error:
-        raise BrokerError("mqtt.ca_file", f"{ca_file}: no certificate in PEM form") from error
 
 
 def _load_certificate(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
@@ -57,10 +55,8 @@ def _load_certificate(context: ssl.SSLContext, certificate: Path, key: Path | No
 
 
 def _read(key: str, path: Path) -> bytes:
-    try:
+    with os_errors_as(BrokerError, f"mqtt.{key}: {path}"):
         return read_file(path, limit_bytes=MAX_TEXT_BYTES)
-    except OSError as error:
-        raise BrokerError(f"mqtt.{key}", f"{path}: {error.strerror}") from error
 
 
 class _ClosedOnFailure(ssl.SSLSocket):

@@ -1,7 +1,6 @@
 """Webhooks: one POST per event, signed as https://www.standardwebhooks.com specifies."""
 
 import base64
-import binascii
 import hashlib
 import hmac
 import http.client
@@ -18,7 +17,7 @@ from urllib.parse import urlsplit
 from plateid import __version__
 from plateid.config.outputs import WebhookConfig
 from plateid.core.records import OutboxEntry, PlateEvent
-from plateid.errors import ConfigError, OutputError, RefusedError, reason_of
+from plateid.errors import ConfigError, OutputError, RefusedError, errors_as, reason_of
 from plateid.files import read_text
 
 SECRET_BYTES = range(24, 65)
@@ -38,11 +37,9 @@ class Webhook:
         self._config = config
         self._secret = read_secret(config.secret_file) if config.secret_file else None
         self._context = _trusting(config.ca_file) if config.url.startswith("https:") else None
-        try:
+        with errors_as(ConfigError, f"webhook {config.name}: url", ValueError):
             url = urlsplit(config.url)
             self._address = url.hostname or "", url.port or PORTS[url.scheme]
-        except ValueError as error:
-            raise ConfigError(f"webhook {config.name}: url", error) from error
         self._path = (url.path or "/") + (f"?{url.query}" if url.query else "")
         self._endpoint = f"{url.scheme}://{url.netloc}"  # path and query may hold a secret
 
@@ -137,7 +134,7 @@ def read_secret(file: Path) -> bytes:
     try:
         text = read_text(file).strip()
         secret = base64.b64decode(text.removeprefix("whsec_"), validate=True)
-    except (binascii.Error, ValueError) as error:
+    except ValueError as error:
         raise ConfigError(file, "is not base64, as of `openssl rand -base64 32`") from error
     except OSError as error:
         raise ConfigError(file, error.strerror) from error

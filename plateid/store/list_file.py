@@ -10,7 +10,7 @@ import structlog
 
 from plateid.config.outputs import ListsConfig
 from plateid.core.lists import ListEntry, Lists
-from plateid.errors import ConfigError, os_errors_as, reason_of
+from plateid.errors import ConfigError, errors_as, os_errors_as
 from plateid.files import MAX_TEXT_BYTES, read_file, replace_text
 from plateid.store.list_csv import COLUMNS, lines_of, numbered_entries, parse_entries
 
@@ -160,10 +160,8 @@ def state_of(text: str) -> str:
 
 
 def _read(file: Path) -> str:
-    try:
+    with errors_as(ConfigError, file, OSError, UnicodeDecodeError):
         return read_file(file, limit_bytes=MAX_TEXT_BYTES).decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(file, reason_of(error)) from error
 
 
 def _state(file: Path | None) -> FileState | None:

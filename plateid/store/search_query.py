@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from plateid.core.lists import compact
 from plateid.core.text import CHARSET, normalise
-from plateid.errors import PlateidError
+from plateid.errors import PlateidError, errors_as
 
 FIELDS = (
     *("plate", "fuzzy", "camera", "since", "until", "listed"),
@@ -91,13 +91,12 @@ def _moment(name: str, fields: Mapping[str, str]) -> datetime | None:
     text = fields.get(name)
     if text is None:
         return None
-    try:
+    reason = "must be a time such as 2026-11-24T18:30"
+    with errors_as(QueryError, name, ValueError, OverflowError, reason=reason):
         moment = datetime.fromisoformat(text if MOMENT.match(text) else "")
         if name == "until" and len(text) == len("2026-11-24"):
             moment = datetime.combine(moment, time.max)
         return moment.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise QueryError(name, "must be a time such as 2026-11-24T18:30") from error
 
 
 def _number(

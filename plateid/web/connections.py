@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from plateid.config.service import WebConfig
-from plateid.errors import ConfigError, PlateidError
+from plateid.errors import ConfigError, PlateidError, os_errors_as
 from plateid.web.throttle import network_of
 
 MAX_OPEN = 150
@@ -129,9 +129,6 @@ class Certificate:
 
 
 def _version(key: str, file: Path) -> tuple[int, int]:
-    try:
-        with file.open("rb") as opened:
-            status = os.fstat(opened.fileno())
-    except OSError as error:
-        raise ConfigError(f"web.{key}", f"{file}: {error.strerror}") from error
+    with os_errors_as(ConfigError, f"web.{key}: {file}"), file.open("rb") as opened:
+        status = os.fstat(opened.fileno())
     return status.st_ino, status.st_mtime_ns

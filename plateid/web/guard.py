@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from plateid.errors import errors_as
 from plateid.web.access import Access, LoginSession
 
 COOKIE = "plateid"
@@ -152,12 +153,10 @@ def _split(address: str) -> SplitResult:
 async def read_form(request: Request, limit_bytes: int = MAX_BODY_BYTES) -> dict[str, str]:
     """Returns the fields of a form; raises HTTPException if it is too large, slow or invalid."""
     body = await read_body(request, FORM, limit_bytes)
-    try:
+    with errors_as(HTTPException, 400, ValueError, reason="the form is invalid"):
         pairs = parse_qsl(
             body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict"
         )
-    except ValueError as error:
-        raise HTTPException(400, "the form is invalid") from error
     return dict(pairs)
 
 

@@ -19,7 +19,7 @@ from plateid.config.problems import checked
 from plateid.config.section import Name, Section
 from plateid.core.lists import ListEntry, compact
 from plateid.core.records import ListKind, rfc3339
-from plateid.errors import ConfigError
+from plateid.errors import ConfigError, errors_as
 from plateid.store.list_csv import entry_of, key_of, rows_of, with_rows, without_row
 from plateid.store.list_file import ConflictError, read_entries, state_of
 from plateid.store.search import find, find_pass
@@ -129,12 +129,8 @@ async def change(request: Request) -> Response:
 
 def _change(request: Request, body: Mapping[str, Any]) -> Response:
     site, key = site_of(request), _key(request, body)
-    try:
+    with errors_as(HTTPException, 400, ValueError), errors_as(HTTPException, 409, ConflictError):
         done = change_list(site, lambda before: _edited(before, request, key, body))
-    except ConflictError as error:
-        raise HTTPException(409, str(error)) from error
-    except ValueError as error:
-        raise HTTPException(400, str(error)) from error
     if done.after != done.before:
         log_list_change(request, "list changed in the API", request.method, done)
     if (number := _number(done.after, key)) is None:
@@ -220,10 +216,8 @@ async def _read_object(request: Request) -> dict[str, Any]:
     if request.method == "DELETE" and "content-type" not in request.headers:
         return {}
     body = await read_body(request, "application/json")
-    try:
+    with errors_as(HTTPException, 400, ValueError, RecursionError, reason="the body is not JSON"):
         value = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise HTTPException(400, "the body is not JSON") from error
     if not isinstance(value, dict):
         raise HTTPException(400, "the body must be a JSON object")
     return value

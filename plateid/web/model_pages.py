@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from plateid.errors import BundleError, os_errors_as
+from plateid.errors import BundleError, errors_as, os_errors_as
 from plateid.web.error_pages import log_change
 from plateid.web.guard import read_body, read_change
 from plateid.web.site import page, service_of, site_of
@@ -39,11 +39,10 @@ async def roll_back(request: Request) -> Response:
 async def upload(request: Request) -> Response:
     """Begins the trial of an archive, the body; its signature, hexadecimal, is in a header."""
     site, query = site_of(request), request.query_params
-    try:
+    reason = "minutes or X-Signature: is not a number"
+    with errors_as(HTTPException, 400, ValueError, reason=reason):
         minutes = float(query.get("minutes", "60"))
         signature = bytes.fromhex(request.headers.get("x-signature", ""))
-    except ValueError as error:
-        raise HTTPException(400, "minutes or X-Signature: is not a number") from error
     if not 0 < minutes <= MAX_MINUTES:
         raise HTTPException(400, f"minutes: must be more than 0, and {MAX_MINUTES} at most")
     async with site.uploading:  # one at a time
