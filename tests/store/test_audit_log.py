@@ -6,9 +6,10 @@ from contextlib import suppress
 
 import pytest
 
+from plateid.core.event_csv import csv_lines
 from plateid.errors import StoreError
 from plateid.store import audit_log
-from plateid.store.audit_log import AuditLog, csv_lines, differing_lines
+from plateid.store.audit_log import AuditLog, differing_lines
 from plateid.store.purge import Purge
 from tests.support.histories import files_with
 
@@ -95,4 +96,4 @@ def test_long_change_names_the_number_of_its_other_lines():
 
 def test_exported_rows_have_no_formulas(log):
     log.add("ana", "list changed", after='=HYPERLINK("x")')
-    assert "'=HYPERLINK" in "".join(csv_lines(log.find()))
+    assert "'=HYPERLINK" in "".join(csv_lines(entry.values() for entry in log.find()))
