@@ -115,11 +115,7 @@ def reader(**options: Any) -> None:
 @click.option("--workers", type=COUNT, help="Processes.  [default: one per core]")
 @SEED
 def synth(
-    sheet: Path | None,
-    beside: Path | None,
-    out: Path | None,
-    plates: Path | None,
-    **options: Any,
+    sheet: Path | None, beside: Path | None, out: Path | None, plates: Path | None, **options: Any
 ) -> None:
     """Renders plates as a camera sees them. The same command resumes an interrupted --out."""
     from train.reader.contact_sheet import write_contact_sheet

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit, urlunsplit
 
 from plateid import __version__
-from plateid.errors import BundleError, reason_of
+from plateid.errors import BundleError, errors_as, reason_of
 
 TIMEOUT_S = 30.0
 """Longest wait for the server's next bytes."""
@@ -42,10 +42,8 @@ def redacted_url(url: str) -> str:
 
     Raises BundleError if it is not a valid URL, or holds a user or password.
     """
-    try:
+    with errors_as(BundleError, url, ValueError):
         parts = urlsplit(url)
-    except ValueError as error:
-        raise BundleError(url, error) from error
     name = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
     if "@" in parts.netloc:
         raise BundleError(name, "a URL with user or password is not supported")

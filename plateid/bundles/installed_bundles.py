@@ -14,7 +14,7 @@ from pathlib import Path
 
 from plateid.bundles.archive import sync_folder, write_synced
 from plateid.config.models import ACTIVE, DEFAULT_BUNDLE, TRIAL, link_target
-from plateid.errors import BundleError, os_errors_as, reason_of
+from plateid.errors import BundleError, errors_as, os_errors_as, reason_of
 from plateid.models.bundle import Bundle, read_spec
 
 PREVIOUS = "previous"
@@ -67,7 +67,9 @@ class InstalledBundles:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            _lock(self.folder, lock)
+            reason = "another install is running"
+            with errors_as(BundleError, self.folder, BlockingIOError, reason=reason):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             TRIAL.unlink(missing_ok=True)  # left by an install that was killed
             for left in self.folder.glob(".new-*"):  # left by a power cut
                 shutil.rmtree(left)
@@ -127,13 +129,6 @@ class InstalledBundles:
         else:
             _link(link, bundle.relative_to(self.folder))
         sync_folder(self.folder)
-
-
-def _lock(folder: Path, lock: int) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise BundleError(folder, "another install is running") from error
 
 
 def _share(bundle: Path) -> None:

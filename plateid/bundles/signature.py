@@ -9,7 +9,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
-from plateid.errors import BundleError, os_errors_as
+from plateid.errors import BundleError, errors_as, os_errors_as
 from plateid.models.bundle import bundle_file
 
 SUFFIX = ".sig"
@@ -49,10 +49,9 @@ def check_signature(name: str, data: bytes, signature: bytes, keys: Path) -> Pat
 
 def public_key(file: Path) -> Ed25519PublicKey:
     """Reads an Ed25519 public key from a PEM file; raises BundleError if it holds none."""
-    try:
+    reason = "no public key in PEM form"
+    with errors_as(BundleError, file, ValueError, UnsupportedAlgorithm, reason=reason):
         key = load_pem_public_key(bundle_file(file))
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise BundleError(file, "no public key in PEM form") from error
     if not isinstance(key, Ed25519PublicKey):
         raise BundleError(file, "not an Ed25519 key")
     return key

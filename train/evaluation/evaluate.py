@@ -136,10 +136,7 @@ def _false_boxes(blanks: list[ImageResult], threshold: float) -> FalseBoxes:
 
 
 def _reader(
-    run: EvaluationRun,
-    spec: BundleSpec,
-    plates: Sequence[LabelledPlate],
-    trained: frozenset[str],
+    run: EvaluationRun, spec: BundleSpec, plates: Sequence[LabelledPlate], trained: frozenset[str]
 ) -> ReaderResults | None:
     if not plates and not run.calibrate:
         return None
