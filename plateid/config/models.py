@@ -82,58 +82,36 @@ Network = Annotated[str, AfterValidator(_network)]
 class ModelsConfig(Section):
     """Section `[models]`."""
 
-    bundle: Annotated[ConfigPath, BeforeValidator(bundle_path)] = Field(
-        default=DEFAULT_BUNDLE,
-        description="Model bundle: the name of a shipped one (default, accurate, small) or a "
-        "directory; without this key, the bundle that `plateid models install` installed last, "
-        "else default",
-    )
-    installed: ConfigPath = Field(
-        default=Path("/var/lib/plateid-models"),
-        description="Directory of installed bundles",
-    )
-    trusted_keys: ConfigPath = Field(
-        default=Path("/etc/plateid/keys"),
-        description="Directory of the public keys (Ed25519, *.pem) that may sign bundles",
-    )
-    provider: Provider = Field(
-        default="cpu",
-        description="Backend of the networks: cpu (ONNX Runtime), cuda, tensorrt; openvino (pip "
-        "install plateid[openvino]), with a precision or a device of Intel after a colon, such as "
-        "openvino:bf16 or openvino:GPU; or auto: the fastest that computes the same as cpu. "
-        "plateid never falls back from a backend that is named here",
-    )
-    engine_cache: ConfigPath | None = Field(
-        default=None,
-        description="Directory of TensorRT engines; default: engines/ in the service's cache "
-        "directory, else plateid/engines/ in the user's cache",
-    )
-    threads: StrictInt = Field(
-        default=1, ge=1, le=64, description="Threads of one inference; TensorRT ignores it"
-    )
+    bundle: Annotated[ConfigPath, BeforeValidator(bundle_path)] = DEFAULT_BUNDLE
+    """Model bundle: the name of a shipped one (default, accurate, small) or a directory; without
+    this key, the bundle that `plateid models install` installed last, else default."""
+    installed: ConfigPath = Path("/var/lib/plateid-models")
+    """Directory of installed bundles."""
+    trusted_keys: ConfigPath = Path("/etc/plateid/keys")
+    """Directory of the public keys (Ed25519, *.pem) that may sign bundles."""
+    provider: Provider = "cpu"
+    """Backend of the networks: cpu (ONNX Runtime), cuda, tensorrt; openvino (pip install
+    plateid[openvino]), with a precision or a device of Intel after a colon, such as openvino:bf16
+    or openvino:GPU; or auto: the fastest that computes the same as cpu. plateid never falls back
+    from a backend that is named here."""
+    engine_cache: ConfigPath | None = None
+    """Directory of TensorRT engines; default: engines/ in the service's cache directory, else
+    plateid/engines/ in the user's cache."""
+    threads: StrictInt = Field(default=1, ge=1, le=64)
+    """Threads of one inference; TensorRT ignores it."""
     workers: StrictInt = Field(
-        default_factory=lambda: min(64, len(os.sched_getaffinity(0))),
-        ge=1,
-        le=64,
-        description="Parallel inferences; default: one for each CPU core",
+        default_factory=lambda: min(64, len(os.sched_getaffinity(0))), ge=1, le=64
     )
-    detector: Network = Field(
-        default=BUNDLE,
-        description="Detector: the bundle's network, or a YOLO export of ultralytics or "
-        "open-image-models (drop-in model, *.onnx)",
-    )
-    detector_class: str | None = Field(
-        default=None,
-        description="Name of the class of plates in a drop-in detector; default: its only class, "
-        'or the only one whose name has "plate" in it',
-    )
-    reader: Network = Field(
-        default=BUNDLE,
-        description="Reader: the bundle's network, a model of fast-plate-ocr (drop-in model, "
-        "*.onnx, with its *_config.yaml beside it), or easyocr: EasyOCR's english_g2 on the CPU, "
-        "which is slower and less accurate (pip install plateid[easyocr])",
-    )
-    easyocr_folder: ConfigPath | None = Field(
-        default=None,
-        description="Directory of english_g2.pth; default: EasyOCR downloads the file",
-    )
+    """Parallel inferences; default: one for each CPU core."""
+    detector: Network = BUNDLE
+    """Detector: the bundle's network, or a YOLO export of ultralytics or open-image-models (drop-in
+    model, *.onnx)."""
+    detector_class: str | None = None
+    """Name of the class of plates in a drop-in detector; default: its only class, or the only one
+    whose name has "plate" in it."""
+    reader: Network = BUNDLE
+    """Reader: the bundle's network, a model of fast-plate-ocr (drop-in model, *.onnx, with its
+    *_config.yaml beside it), or easyocr: EasyOCR's english_g2 on the CPU, which is slower and less
+    accurate (pip install plateid[easyocr])."""
+    easyocr_folder: ConfigPath | None = None
+    """Directory of english_g2.pth; default: EasyOCR downloads the file."""
