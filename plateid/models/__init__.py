@@ -6,6 +6,7 @@ parity                         whether a provider's outputs are those of the CPU
 tensorrt                       TensorRT engines, built and cached for the GPU of this device
 onnx_detector, onnx_reader     find plates, read plates
 tta                            test-time augmentation for still images
+drop_in, slot_reader           other people's networks: their description, fast-plate-ocr's readers
 easyocr_reader                 EasyOCR's recogniser in place of the bundle's reader
 """
 

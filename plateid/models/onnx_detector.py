@@ -26,15 +26,20 @@ class YoloSpec(DetectorSpec):
     plate_class: int
 
     def boxes(self, output: NDArray[np.float32], threshold: float) -> NDArray[np.float32]:
-        """Returns the plates with this score or more: rows of corners (input pixels), score."""
+        """Returns the plates with this score or more, best first, as ultralytics' `predict` does.
+
+        A row has the corners in input pixels, and the score.
+        """
         if self.layout == "raw":
             best = output[0, 4:].argmax(axis=0) == self.plate_class
             kept = output[0].T[best & (output[0, 4 + self.plate_class] >= threshold)]
-            return np.hstack([corners(kept), kept[:, 4 + self.plate_class, None]])
+            found = np.hstack([corners(kept), kept[:, 4 + self.plate_class, None]])
+            return found[nms(found[:, :4], found[:, 4], iou_threshold=self.nms_iou)]
         rows = output.reshape(-1, COLUMNS[self.layout])
         rows = rows[:, [0, 1, 2, 3, 5, 4]] if self.layout == "end2end" else rows[:, 1:]
         of_plates = (rows[:, 4] == self.plate_class) & (rows[:, 5] >= threshold)
-        return np.asarray(rows[of_plates][:, [0, 1, 2, 3, 5]])
+        found = rows[of_plates][:, [0, 1, 2, 3, 5]]
+        return np.asarray(found[np.argsort(-found[:, 4], kind="stable")])
 
 
 class OnnxDetector:
@@ -66,7 +71,9 @@ class OnnxDetector:
             return []
         boxes = letterbox.to_image(rows[:, :4])
         boxes = np.clip(boxes, 0, np.array([image.width, image.height] * 2, np.float32))
-        kept = nms(boxes, rows[:, 4], iou_threshold=self._nms_iou)
+        kept = np.arange(len(rows))
+        if self._drop_in is None:
+            kept = nms(boxes, rows[:, 4], iou_threshold=self._nms_iou)
         return [
             Detection((x1, y1, x2, y2), score)
             for (x1, y1, x2, y2), score in zip(
