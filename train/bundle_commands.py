@@ -113,6 +113,11 @@ def _groups(
     is_flag=True,
     help="Fit the temperature of the confidences, with --held-out or without training data.",
 )
+@click.option(
+    "--reader",
+    type=FOLDER,
+    help="Drop-in reader to measure; --calibrate writes its temperature into a file beside it.",
+)
 @click.option("--write", is_flag=True, help="Write metrics and temperature into the bundle.")
 @click.option(
     "--out",
@@ -160,7 +165,7 @@ def evaluate(
                 f"folded {part.plate_accuracy_folded:.3f}"
             )
         return
-    from train.evaluation.bundle_metrics import update_bundle
+    from train.evaluation.bundle_metrics import update_bundle, write_calibration
     from train.evaluation.evaluate import EvaluationRun
     from train.evaluation.evaluate import evaluate as evaluate_bundle
     from train.evaluation.evaluation_report import write_report
@@ -171,7 +176,9 @@ def evaluate(
     for table in tables(evaluation):
         click.echo(f"{table}\n")
     click.echo(write_report(evaluation))
-    if run.write:
+    if run.reader:
+        write_calibration(run.reader, evaluation)
+    elif run.write:
         update_bundle(evaluation)
 
 

@@ -1,11 +1,17 @@
-"""Writes the metrics of an evaluation into the bundle that was evaluated."""
+"""Writes the metrics of an evaluation into the bundle that was evaluated.
+
+The temperature of a drop-in reader is written into a file beside it.
+"""
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import tomlkit
 
+from plateid.files import write_whole
+from plateid.models.drop_in import calibration_file
 from train.evaluation.evaluate import Evaluation
 from train.manifest.bundle_toml import edit_bundle_toml
 from train.train_error import TrainError
@@ -35,6 +41,18 @@ def update_bundle(evaluation: Evaluation) -> None:
                     metrics[key] = round(value, 3)
     except OSError as error:
         raise TrainError(f"{error.filename}: {error.strerror}") from error
+
+
+def write_calibration(reader: Path, evaluation: Evaluation) -> None:
+    """Writes the temperature of a drop-in reader; raises TrainError if the file cannot be."""
+    fitted = evaluation.reader and evaluation.reader.temperature
+    if fitted:
+        path, sha256 = calibration_file(reader), evaluation.spec.reader.sha256
+        content = tomlkit.dumps({"sha256": sha256, "temperature": fitted.value})
+        try:
+            write_whole(path, content.encode())
+        except OSError as error:
+            raise TrainError(f"{path}: {error.strerror}") from error
 
 
 def _metrics(evaluation: Evaluation) -> Iterator[tuple[str, float | None]]:

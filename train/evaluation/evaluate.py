@@ -53,6 +53,7 @@ class EvaluationRun:
     calibrate: bool = False
     write: bool = False
     out: Path = Path("runs/evaluation")
+    reader: Path | None = None  # a drop-in model in place of the bundle's reader
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,8 @@ def evaluate(run: EvaluationRun) -> Evaluation:
     Raises TrainError if an option or the data cannot be used, PlateidError if an image, a video or
     the bundle cannot be read.
     """
+    if run.reader and run.write:
+        raise TrainError("--write: changes the bundle; with --reader, use --calibrate alone")
     for line in training_data(run):
         for option in ("calibrate", "write"):
             if vars(run)[option] and not run.held_out:
@@ -108,7 +111,7 @@ def evaluate(run: EvaluationRun) -> Evaluation:
         run.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TrainError(f"--out {run.out}: {error.strerror}") from error
-    predictor = Predictor(run.bundle)
+    predictor = Predictor(run.bundle, run.reader)
     images, trained = read_sets(run.folders, held_out=run.held_out)
     crop_images, trained_crops = read_sets(run.crops, held_out=run.held_out, crops=True)
     results = [predictor.labelled(*each) for each in tracked(images, "images")]
@@ -142,7 +145,7 @@ def _reader(
         return None
     current = spec.reader.temperature
     fitted = fit_temperature(plates, current=current) if run.calibrate else None
-    if fitted and run.write:
+    if fitted and (run.write or run.reader):
         plates = [plate.tempered(fitted.factor) for plate in plates]
     found, crops = end_to_end(plates), in_true_boxes(plates)
     return ReaderResults(
@@ -163,7 +166,8 @@ def training_data(run: EvaluationRun) -> Iterator[str]:
     are held out, so it must be a recorded one. Raises BundleError if `bundle.toml` is wrong.
     """
     spec = read_spec(run.bundle)
-    recorded = dict.fromkeys(trained_on(f"{spec.detector.origin} {spec.reader.origin}"))
+    readers = "" if run.reader else spec.reader.origin
+    recorded = dict.fromkeys(trained_on(f"{spec.detector.origin} {readers}"))
     for folder in (*run.folders, *run.crops):
         is_recorded = data_name(folder).lower() in map(str.lower, recorded)
         if not run.held_out and is_recorded:

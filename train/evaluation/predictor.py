@@ -8,7 +8,7 @@ import numpy as np
 
 from plateid.capture.images import find_sources, is_image, read_image
 from plateid.capture.video_file import read_video
-from plateid.config.models import ModelsConfig
+from plateid.config.models import BUNDLE, ModelsConfig
 from plateid.core.geometry import Letterbox
 from plateid.core.records import Box, LazyImage
 from plateid.models.networks import Networks
@@ -28,8 +28,9 @@ LUMA_SIZE = (64, 36)
 class Predictor:
     """The networks of a bundle, run as on the device. Its methods raise PlateidError."""
 
-    def __init__(self, bundle: Path) -> None:
-        networks = Networks(ModelsConfig(bundle=bundle))
+    def __init__(self, bundle: Path, reader: Path | None = None) -> None:
+        """Loads the bundle, with a drop-in `reader` in place of its own if it is given."""
+        networks = Networks(ModelsConfig(bundle=bundle, reader=str(reader or BUNDLE)))
         self.spec = networks.spec
         # A higher threshold only drops boxes after NMS, so it can be applied later.
         self._detector = networks.detector(threshold=MIN_SCORE)

@@ -8,9 +8,15 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from plateid.config.models import SHIPPED
+from plateid.capture.images import read_image
+from plateid.config.models import SHIPPED, ModelsConfig
+from plateid.core.reading import read_detections
+from plateid.core.records import Detection
 from plateid.models.bundle import Bundle
+from plateid.models.networks import Networks
+from plateid.models.tta import TtaReader
 from tests.support.bundles import detector_network, reader_network, write_bundle
+from tests.support.drop_in import slot_network, write_config
 from tests.train.evaluation.evaluation_samples import ELSEWHERE, PLATE, folder
 from train.__main__ import main
 from train.evaluation.bundle_metrics import update_bundle
@@ -180,3 +186,28 @@ def test_evaluate_without_data_is_a_usage_error():
     ran = CliRunner().invoke(main, ["evaluate"])
     assert ran.exit_code == 2
     assert "give folders of labelled images, or --crops" in ran.output
+
+
+def test_temperature_of_a_drop_in_reader_is_written_beside_it(tmp_path, tiny):
+    model = tmp_path / "other.onnx"
+    model.write_bytes(slot_network())
+    write_config(tmp_path / "other_config.yaml")
+    before = (tiny / "bundle.toml").read_text()
+    config = ModelsConfig(bundle=tiny, reader=str(model))
+    crops = folder(tmp_path / "crops", *(f"{n}.png,XX99" for n in range(30)), header="image,text")
+    rows, read = ["image,text"], TtaReader(Networks(config).reader()).read
+    for n in range(30):
+        image = read_image(crops / "images" / f"{n}.png")
+        (plate,) = read_detections(image, [Detection((0, 0, 640, 320), 1.0)], read)
+        rows.append(f"{n}.png,{'XX99' if n % 3 else plate.text}")
+    (crops / "labels.csv").write_text("\n".join(rows))
+    options = ("--crops", crops, "--bundle", tiny, "--out", tmp_path / "out", "--reader", model)
+    output = command(*options, "--calibrate")
+    written = tomllib.loads((tmp_path / "other.calibration.toml").read_text())
+    assert Networks(config).spec.reader.temperature == written["temperature"] > 1
+    assert f"temperature {written['temperature']} " in output
+    assert (tiny / "bundle.toml").read_text() == before
+    record = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert record["bundle"]["reader"]["name"] == "other"
+    with pytest.raises(TrainError, match="--write: changes the bundle; with --reader, use"):
+        evaluate(EvaluationRun((), tiny, crops=(crops,), reader=model, write=True))
