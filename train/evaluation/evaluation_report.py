@@ -167,11 +167,11 @@ def _html(
         images=[(each, draw_errors(each, evaluation.threshold)) for each in images],
         tables=list(tables(evaluation)),
         aligned=aligned,
-        wrong=[(each, _crop(each, evaluation.spec.reader)) for each in wrong],
+        wrong=[(each, crop_jpeg(each, evaluation.spec.reader)) for each in wrong],
     )
 
 
-def _crop(result: ReadResult, spec: ReaderSpec) -> bytes:
+def crop_jpeg(result: ReadResult, spec: ReaderSpec) -> bytes:
     """Returns what the reader saw, as a JPEG of CROP_WIDTH."""
     image = read_image(result.plate.path)
     crop = image.crop(expanded(result.plate.box, x=spec.margin_x, y=spec.margin_y))

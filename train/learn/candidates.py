@@ -6,6 +6,7 @@ et al., Robust fine-tuning of zero-shot models, CVPR 2022).
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 SHARES = (0.15, 0.3, 0.5, 0.7, 1.0)
 """Places of the candidates on the line: 0 is the old network, 1 the new one."""
@@ -32,34 +33,39 @@ class KeptSet:
         return round((self.before - self.after) * self.count) > max(MIN_LOST, MAX_LOSS * self.count)
 
 
+class Kept(NamedTuple):
+    """What a network keeps, and the score threshold of a detector (0 for a reader)."""
+
+    sets: tuple[KeptSet, ...]
+    threshold: float = 0.0
+
+
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A network on the line, what it gains on held-out data of yours, and what it forgets."""
+    """A network on the line, what it gains on held-out data of yours, and what it keeps."""
 
     share: float
     gain: float  # of the mean log-probability of a label per character, or of mAP50-95
-    kept: tuple[KeptSet, ...]
+    kept: Kept
 
     @property
     def forgets(self) -> list[KeptSet]:
         """The sets that it forgets."""
-        return [each for each in self.kept if each.is_forgotten]
+        return [each for each in self.kept.sets if each.is_forgotten]
 
 
-def choose(
-    gains: Mapping[float, float], kept_at: Callable[[float], tuple[KeptSet, ...]]
-) -> tuple[Candidate, list[Candidate]]:
-    """Returns a candidate that forgets nothing, and all that were measured, the best first.
+def choose(gains: Mapping[float, float], kept_at: Callable[[float], Kept]) -> list[Candidate]:
+    """Returns the candidates that were measured; the last one is chosen.
 
-    `kept_at` measures what the network at a place on the line forgets. If all networks forget
-    something, the first is chosen.
+    The first that forgets nothing is chosen. If all forget something, that is the one with the
+    highest gain. `kept_at` measures what the network at a place on the line keeps.
     """
     measured: list[Candidate] = []
     for share in preferred(gains):
         measured.append(Candidate(share, gains[share], kept_at(share)))
         if not measured[-1].forgets:
-            return measured[-1], measured
-    return measured[0], measured
+            return measured
+    return [*measured[1:], measured[0]]
 
 
 def preferred(gains: Mapping[float, float]) -> list[float]:

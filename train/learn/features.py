@@ -1,4 +1,4 @@
-"""Features of crops: what the reader's convolutions give. They are computed once, and kept.
+"""Features of crops, which the convolutions give once, and what the layers behind them read.
 
 `train learn` trains the layers behind the convolutions only. So a training step costs a sixth, and
 real plates of other countries, which it does not have, are forgotten less.
@@ -10,9 +10,13 @@ from itertools import islice
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
+from plateid.core.text import CHARSET, best_text, ctc_positions
 from plateid.models.onnx_reader import to_reader_input
+from train.folding import fold
 from train.reader.batch_augmentation import augmented_batch
 from train.reader.platenet import COLUMNS, EMBEDDING, ROWS, PlateNet
 from train.reader.reader_weights import SPEC
@@ -20,8 +24,9 @@ from train.synth.rendering import LabelledCrop
 
 BATCH = 64
 """Crops per forward pass."""
-TRAINABLE = ("encoder.", "position", "characters.")
-"""Prefixes of the weights behind the convolutions."""
+LOWEST = -5.0
+"""Least log-probability of a label per character: it makes no difference how wrong a read is."""
+Array = NDArray[np.float32]
 Weights = dict[str, Tensor]
 
 
@@ -35,6 +40,23 @@ class Features:
     def part(self, numbers: Sequence[int]) -> "Features":
         """Returns those of the crops with these numbers."""
         return Features(self.values[list(numbers)], tuple(self.texts[i] for i in numbers))
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """What a network reads in a crop, and how probable it finds the label."""
+
+    label: str
+    text: str
+    steps: Array  # probabilities of the CTC steps, shape (steps, classes)
+    confidence: float  # product of the probabilities of the characters
+    label_log: float  # log-probability of the label per character, at least LOWEST
+    read_log: float  # log-probability of the text that was read
+
+    @property
+    def is_folded_match(self) -> bool:
+        """Whether it is the label (O/0- and I/1-insensitive)."""
+        return fold(self.text) == fold(self.label)
 
 
 def network_of(weights: Weights) -> PlateNet:
@@ -62,8 +84,39 @@ def features_of(
     return Features(torch.cat(values), tuple(texts))
 
 
-def steps_of(network: PlateNet, features: Features) -> Tensor:
+def logs_of(network: PlateNet, features: Features) -> Tensor:
     """Returns the log-probabilities of the CTC steps, shape (N, steps, classes)."""
     with torch.no_grad():
         logits = [network.classify(part.float()) for part in features.values.split(BATCH)]
         return torch.cat(logits).log_softmax(dim=2)
+
+
+def reads_of(logs: Tensor, labels: Sequence[str]) -> list[Read]:
+    """Decodes the CTC steps of labelled crops."""
+    steps = logs.exp().numpy()
+    positions = [ctc_positions(each) for each in steps]
+    texts = [best_text(each) for each in positions]
+    lengths = [max(1, len(label)) for label in labels]
+    return [
+        Read(
+            label=label,
+            text=text,
+            steps=each,
+            confidence=float(position.max(axis=1).prod()),
+            label_log=max(LOWEST, label_log / length),
+            read_log=read_log,
+        )
+        for label, text, each, position, length, label_log, read_log in zip(
+            labels, texts, steps, positions, lengths,
+            _log_probabilities(logs, labels), _log_probabilities(logs, texts), strict=True,
+        )
+    ]  # fmt: skip
+
+
+def _log_probabilities(logs: Tensor, texts: Sequence[str]) -> list[float]:
+    """Returns the log-probability of each text, summed over its CTC paths."""
+    targets = torch.tensor([1 + CHARSET.index(c) for text in texts for c in text], dtype=torch.long)
+    lengths = torch.tensor([len(text) for text in texts])
+    counts = torch.full((len(texts),), logs.shape[1])
+    losses = functional.ctc_loss(logs.transpose(0, 1), targets, counts, lengths, reduction="none")
+    return [-float(loss) for loss in losses]

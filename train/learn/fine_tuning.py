@@ -7,8 +7,7 @@ without Forgetting, ECCV 2016).
 import io
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,44 +15,32 @@ import torch
 from torch import Tensor, nn
 
 from plateid.files import write_whole
-from train.learn.features import TRAINABLE, Features, Weights, network_of
+from train.learn.features import Features, Weights, network_of
 from train.learn.material import Material
 from train.progress import timed
 from train.reader.platenet import PlateNet
-from train.reader.reader_weights import MODEL
+from train.reader.reader_weights import MODEL, read_checkpoint
 from train.reader.training_loop import CLIP_NORM, WEIGHT_DECAY, ctc_loss
 from train.train_error import TrainError
 
+TRAINABLE = ("encoder.", "position", "characters.")
+"""Prefixes of the weights behind the convolutions."""
 LR, WARM_UP, LAST_RATE = 7e-4, 0.1, 0.01
 """Peak learning rate, share (0-1) of the training in which it rises, and its end, of the peak."""
-STEPS = 250
-"""Most steps of a training. Measured were 60 to 100 (see the training log)."""
-CHECK_STEPS = 25
-"""Steps between two networks of a training: the best is chosen on held-out plates."""
+STEPS = 100
+"""Steps of a training. It is fixed: held-out plates must not choose it (see the training log)."""
 OWN, KEPT, SIMILAR, REPLAY = 12, 6, 14, 22
 """Crops of each kind in a step."""
 CHARACTERS = 7.0
 """Usual length of a text: the distance from the base counts per character, as CTC's loss does."""
-PATIENCE = 3
-"""Networks of a training without a better read of held-out plates that end it."""
 EMA_DECAY, EMA_START = 0.99, 10
 """Decay of the moving average of the weights, and the steps after which it is .5."""
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """How long a training takes at most, and its peak learning rate."""
-
-    title: str
-    minutes: float
-    lr: float = LR
-    steps: int = STEPS
-
-
 def fine_tune(
-    start: Weights, material: Material, plates: Sequence[int], schedule: Schedule
-) -> Iterator[Weights]:
-    """Trains on the plates with these numbers. Yields networks every CHECK_STEPS, and at the end.
+    start: Weights, material: Material, plates: Sequence[int], *, title: str, minutes: float
+) -> Weights:
+    """Trains on the plates with these numbers, for STEPS, or fewer if the minutes do not suffice.
 
     Raises TrainError if the loss is not finite.
     """
@@ -61,61 +48,36 @@ def fine_tune(
     chosen = {name: w for name, w in network.named_parameters() if name.startswith(TRAINABLE)}
     optimiser = torch.optim.AdamW(chosen.values(), weight_decay=WEIGHT_DECAY)
     average = {name: weight.detach().clone() for name, weight in chosen.items()}
-    wanted, step = set(plates), 0
+    wanted = set(plates)
     own = [number for number, plate in enumerate(material.plates) if plate in wanted]
-    for done in timed(_progress(schedule), schedule.title, 60 * schedule.minutes, least=1):
+    steps = enumerate(timed(_progress(minutes), title, 60 * minutes, least=1), 1)
+    for step, done in steps:
         for group in optimiser.param_groups:
-            group["lr"] = schedule.lr * _rate(done)
+            group["lr"] = LR * _rate(done)
         loss = _loss(network, material, own, rng)
         if not math.isfinite(loss.item()):
-            raise TrainError(f"{schedule.title}: the loss is {loss.item()} at step {step}")
+            raise TrainError(f"{title}: the loss is {loss.item()} at step {step}")
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(chosen.values(), CLIP_NORM)
         optimiser.step()
-        step += 1
         decay = min(EMA_DECAY, step / (step - 1 + EMA_START))
         for name, weight in chosen.items():
             average[name].lerp_(weight.detach(), 1 - decay)
-        if step % CHECK_STEPS == 0:
-            yield {**start, **{name: weight.clone() for name, weight in average.items()}}
-    if step % CHECK_STEPS:
-        yield {**start, **average}
+    return {**start, **average}
 
 
-@dataclass(frozen=True, eq=False)
-class Course:
-    """The networks of a training, in their order, and how well each reads held-out plates."""
-
-    networks: list[Weights]
-    scores: list[float]  # mean log-probability of the label per character; empty: none held out
-
-
-def follow(networks: Iterable[Weights], score: Callable[[Weights], float] | None) -> Course:
-    """Scores the networks of a training on held-out plates, if any, and ends it if it is over."""
-    course = Course([], [])
-    for network in networks:
-        course.networks.append(network)
-        if score is None:
-            continue
-        course.scores.append(score(network))
-        earlier, last = course.scores[:-PATIENCE], course.scores[-PATIENCE:]
-        if earlier and max(last) <= max(earlier):
-            break
-    return course
-
-
-def best_place(courses: Sequence[Course]) -> int:
-    """Returns the place in trainings at which held-out plates are read best on average."""
-    common = min(len(each.scores) for each in courses)
-    return int(np.mean([each.scores[:common] for each in courses], axis=0).argmax())
-
-
-def save_weights(path: Path, weights: Weights | list[Weights], **notes: object) -> None:
+def save_weights(path: Path, weights: Weights) -> None:
     """Writes a checkpoint."""
     content = io.BytesIO()  # torch.save raises no OSError when the disk is full
-    torch.save({MODEL: weights, **notes}, content)
+    torch.save({MODEL: weights}, content)
     write_whole(path, content.getvalue())
+
+
+def saved_weights(path: Path) -> Weights:
+    """Reads a checkpoint."""
+    weights: Weights = read_checkpoint(path)[MODEL]
+    return weights
 
 
 def on_line(before: Weights, after: Weights, share: float) -> Weights:
@@ -134,11 +96,11 @@ def mean_of(networks: Sequence[Weights]) -> Weights:
     return mean
 
 
-def _progress(schedule: Schedule) -> Iterator[float]:
+def _progress(minutes: float) -> Iterator[float]:
     """Yields the share (0-1) of the steps, or of the time if that is greater."""
     began = time.monotonic()
-    for step in range(schedule.steps):
-        yield max(step / schedule.steps, (time.monotonic() - began) / 60 / schedule.minutes)
+    for step in range(STEPS):
+        yield max(step / STEPS, (time.monotonic() - began) / 60 / minutes)
 
 
 def _rate(done: float) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from plateid.files import read_text
@@ -49,13 +49,6 @@ class OwnPlate:
     def vehicle(self) -> str:
         """Name of its vehicle: plates of one text (O/0- and I/1-insensitive) are one vehicle."""
         return fold(self.plate.text)
-
-
-class OwnPlates(NamedTuple):
-    """Plates to learn from: those that prove the gain, and others, which are only trained on."""
-
-    proving: Sequence[OwnPlate]
-    others: Sequence[OwnPlate]
 
 
 @dataclass(frozen=True)

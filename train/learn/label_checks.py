@@ -4,18 +4,17 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from plateid.core.records import Image
 from plateid.core.text import edit_distance, normalise
 from train.dataset.labelled_image import LabelledImage
 from train.folding import fold
-from train.learn.gather import OwnPlate, OwnPlates
-from train.learn.reads import Reads
+from train.learn.features import Read
+from train.learn.gather import OwnPlate
 from train.train_error import TrainError
 
 MIN_VEHICLES = 10
 """Smallest number of vehicles to learn texts from, and of scenes to learn boxes from: with fewer,
 the test could not prove a gain."""
-MAX_PROVING = 1000
-"""Number of self-labels, about, that prove a gain: a device may keep 5,000, which take long."""
 O_FOR_0 = re.compile(r"(?<=\d)O(?=\d)")
 """A letter O between digits."""
 MIN_O = 3
@@ -32,11 +31,13 @@ OTHER_PLATE = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Suspect:
-    """A label that is probably wrong: which plate, what is read instead, and how much likelier."""
+    """A label that is probably wrong."""
 
-    number: int
-    read: str
-    doubt: float
+    number: int  # of the plate
+    image: Image
+    label: str
+    read: str  # instead of the label
+    doubt: float  # how much likelier that is, as a log-probability ratio
     reason: str
 
 
@@ -60,22 +61,21 @@ def shortage(labels: str, names: Sequence[str], what: str) -> str:
     return f"{len(names)} {labels} show {count} {what}: {needed}"
 
 
-def divided(plates: Sequence[OwnPlate], *, self_labels: bool) -> tuple[OwnPlates, str]:
-    """Returns the plates that prove the gain and others, and a warning if these are self-labelled.
+def proving(plates: Sequence[OwnPlate], *, self_labels: bool) -> tuple[list[int], str]:
+    """Returns the numbers of the plates that prove the gain, and a warning about self-labels.
 
     Raises TrainError if there are self-labels without --self.
     """
-    sides = OwnPlates(*([p for p in plates if p.is_self_labelled is s] for s in (False, True)))
-    if sides.others and not self_labels:
+    people = [number for number, each in enumerate(plates) if not each.is_self_labelled]
+    if len(people) < len(plates) and not self_labels:
         raise TrainError(
-            f"{len(sides.others)} labels were given by plateid, not by a person (they have a "
-            "confidence): give --self to learn from them"
+            f"{len(plates) - len(people)} labels were given by plateid, not by a person (they have "
+            "a confidence): give --self to learn from them"
         )
-    if not self_labels or len({each.vehicle for each in sides.proving}) >= MIN_VEHICLES:
-        return sides, ""
-    step = 1 + len(sides.others) // MAX_PROVING
-    return OwnPlates([*sides.proving, *sides.others[::step]], ()), (
-        f"--self: only {len(sides.proving)} labels are of people, so self-labels of other vehicles "
+    if not self_labels or len({plates[number].vehicle for number in people}) >= MIN_VEHICLES:
+        return people, ""
+    return [*range(len(plates))], (
+        f"--self: only {len(people)} labels are of people, so self-labels of other vehicles "
         "than those trained on prove the gain"
     )
 
@@ -97,21 +97,21 @@ def warnings_about(images: Sequence[LabelledImage], plates: Sequence[OwnPlate]) 
         )
 
 
-def suspects(plates: Sequence[OwnPlate], before: Reads, held_out: Reads) -> list[Suspect]:
+def suspects(
+    plates: Sequence[OwnPlate], before: Sequence[Read], held_out: Sequence[Read]
+) -> list[Suspect]:
     """Returns the labels that a network contradicts which did not train on them, worst first.
 
     A label that the base reads is right: the proof would otherwise leave out what became worse.
     """
     found = []
-    for number, (own, read) in enumerate(zip(plates, held_out.texts, strict=True)):
-        doubt = float(
-            held_out.read_logs[number] - held_out.label_logs[number] * len(own.plate.text)
-        )
-        if own.vehicle in (fold(read), fold(before.texts[number])) or doubt < LESS_LIKELY:
-            continue
-        if held_out.confidences[number] >= CONFIDENT:
-            edits = edit_distance(read, own.plate.text)
-            is_other = edits >= OTHER_PLATE * len(own.plate.text)
-            found.append(Suspect(number, read, doubt, "other plate" if is_other else "wrong text"))
+    for number, (own, old, new) in enumerate(zip(plates, before, held_out, strict=True)):
+        label, read = own.plate.text, new.text
+        doubt = new.read_log - new.label_log * len(label)
+        is_known = own.vehicle in (fold(read), fold(old.text))
+        if not is_known and doubt >= LESS_LIKELY and new.confidence >= CONFIDENT:
+            is_other = edit_distance(read, label) >= OTHER_PLATE * len(label)
+            reason = "other plate" if is_other else "wrong text"
+            found.append(Suspect(number, own.plate.image, label, read, doubt, reason))
     worst = sorted(found, key=lambda suspect: -suspect.doubt)
     return worst if len(worst) <= MAX_SUSPECTS * len(plates) else []

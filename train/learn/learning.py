@@ -12,7 +12,7 @@ import click
 from plateid.models.bundle import BundleSpec, read_spec
 from train.dataset.grouping import split_groups, with_joined_groups
 from train.dataset.labelled_image import LabelledImage
-from train.learn.detector_teaching import FIT, DetectorLesson, finds_all, teach_detector
+from train.learn.detector_lesson import FIT, DetectorLesson, finds_all
 from train.learn.gather import (
     DOWNLOADED,
     framed_images,
@@ -22,16 +22,14 @@ from train.learn.gather import (
     read_folder,
     without_vehicles_of,
 )
-from train.learn.label_checks import check_texts, divided, shortage, warnings_about
+from train.learn.label_checks import check_texts, proving, shortage, warnings_about
 from train.learn.learning_report import PAGE, Notes, write_report
 from train.learn.learning_run import LearningRun
 from train.learn.new_bundle import write_bundle
-from train.learn.reader_teaching import ReaderLesson, teach_reader
+from train.learn.reader_lesson import ReaderLesson
 from train.learn.rehearsal import Rehearsal
-from train.learn.taught import Taught
+from train.learn.teaching import Lesson, teach
 from train.machine import alone_in
-from train.reader.platenet import PlateNet
-from train.reader.reader_weights import load_base
 from train.record import begin
 from train.train_error import TrainError
 
@@ -76,12 +74,12 @@ def _learn(run: LearningRun, began_s: float) -> Path:
     """Returns the folder of the new bundle, which is not yet at its place."""
     spec, images = read_spec(run.base), gather(run.sources, run.work)
     try:
-        teachings, warnings = _prepare(run, spec, images)
+        lessons, warnings = _prepare(run, spec, images)
     except TrainError:
         if not (run.work / BEGUN).exists():  # devices may get more labels
             shutil.rmtree(run.work / DOWNLOADED, ignore_errors=True)
         raise
-    taught = [teach() for teach in teachings]
+    taught = [teach(lesson(), trust=run.trust) for lesson in lessons]
     shipped = [each for each in taught if run.force or not each.reasons]
     facts = write_bundle(run, shipped) if shipped else {}
     folder = run.work / "bundle" if shipped else run.work
@@ -98,52 +96,45 @@ def _learn(run: LearningRun, began_s: float) -> Path:
 
 def _prepare(
     run: LearningRun, spec: BundleSpec, images: Sequence[LabelledImage]
-) -> tuple[list[Callable[[], Taught]], list[str]]:
-    """Checks labels. Returns what teaches the networks, and warnings about the labels.
+) -> tuple[list[Callable[[], Lesson[Any]]], list[str]]:
+    """Checks labels. Returns what gives the lessons, and warnings about the labels.
 
-    A network with too few labels does not learn; raises TrainError if none has enough.
+    A network with too few labels has no lesson; raises TrainError if none has enough.
     """
     check_texts(images)
-    every, framed = own_plates(images), framed_images(images)
-    plates, said = divided(every, self_labels=run.sources.self_labels)
+    plates, framed = own_plates(images), framed_images(images)
+    numbers, said = proving(plates, self_labels=run.sources.self_labels)
+    vehicles = [plates[number].vehicle for number in numbers]
     few = {
-        "reader": shortage("labels with a text", [p.vehicle for p in plates.proving], "vehicles"),
+        "reader": shortage("labels with a text", vehicles, "vehicles"),
         "detector": shortage("images with a box", [i.group for i in framed if i.boxes], "scenes"),
     }
     networks = [network for network, line in few.items() if not line]
     lines = [line for line in few.values() if line and not line.startswith("0 ")]
     if not networks:
         raise TrainError("\n".join(lines or [few["reader"]]))
-    base = PlateNet()
-    if "reader" in networks:
-        load_base(base, run.base)
     if len(networks) > 1 and finds_all(run.base, framed):
         networks.remove("detector")
         lines.append("the detector finds the labelled plates already: it stays as it is")
-    lines = [*warnings_about(images, every), *[said] * bool(said), *lines]
+    every_kept = [image for folder in run.keep for image in read_folder(folder)]
+    kept = split_groups(with_joined_groups(without_vehicles_of(images, every_kept)))
+    if mine := len(every_kept) - len(kept.images):
+        lines.append(f"--keep: {mine} images show vehicles of your labels: they are left out")
+    lines = [*warnings_about(images, plates), *filter(None, [said]), *lines]
     for line in lines:
         click.echo(line, err=True)
-    every_kept = [image for folder in run.keep for image in read_folder(folder)]
-    kept_images = without_vehicles_of(images, every_kept)
-    if mine := len(every_kept) - len(kept_images):
-        lines.append(f"--keep: {mine} images show vehicles of your labels: they are left out")
-        click.echo(lines[-1], err=True)
-    kept = split_groups(with_joined_groups(kept_images))
-    bases = [spec.reader.sha256, spec.detector.sha256]
-    hashes = {"data_sha256": labels_hash(images), "kept_sha256": labels_hash(kept.images)}
-    _begin(run, run.settings | hashes | {"base_sha256": bases})
-    minutes = run.minutes / len(networks)
-
-    def reader() -> Taught:
-        rehearsal = Rehearsal(run.work, minutes)
-        lesson = ReaderLesson(base.state_dict(), plates, kept, rehearsal)
-        return teach_reader(lesson, trust=run.trust)
-
-    def detector() -> Taught:
+    rehearsal = Rehearsal(run.work, run.minutes / len(networks))
+    lessons: list[Callable[[], Lesson[Any]]] = []
+    if "reader" in networks:
+        reader = ReaderLesson(run.base, (plates, numbers), kept, rehearsal)
+        lessons.append(lambda: reader)
+    if "detector" in networks:  # it renders at once
         others = framed_images(kept.images)
-        return teach_detector(DetectorLesson(run.base, framed, others, (run.work, minutes)))
-
-    return [{"reader": reader, "detector": detector}[each] for each in networks], lines
+        lessons.append(lambda: DetectorLesson(run.base, framed, others, rehearsal))
+    hashes = {"data_sha256": labels_hash(images), "kept_sha256": labels_hash(kept.images)}
+    bases = {"base_sha256": [spec.reader.sha256, spec.detector.sha256]}
+    _begin(run, run.settings | hashes | bases)
+    return lessons, lines
 
 
 def _begin(run: LearningRun, settings: dict[str, Any]) -> None:

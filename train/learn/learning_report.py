@@ -3,18 +3,23 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cv2
 from pydantic_core import to_jsonable_python
 
 from plateid.files import write_whole
-from train.evaluation.evaluation_report import page_template
-from train.evaluation.evaluation_tables import Table
+from train.evaluation.evaluation_report import crop_jpeg, page_template
+from train.evaluation.evaluation_tables import Table, number
 from train.evaluation.reader_accuracy import aligned
 from train.learn.new_bundle import NetworkFacts
-from train.learn.taught import Taught
+from train.learn.teaching import Taught
+from train.reader.contact_sheet import contact_sheet
+from train.reader.reader_weights import SPEC
 from train.record import commit
+from train.synth.rendering import LabelledCrop
 
 PAGE, RECORD, SHEET = "report.html", "report.json", "suspects.png"
 """Names of the files."""
@@ -32,56 +37,61 @@ class Notes:
 
 def write_report(folder: Path, taught: Sequence[Taught], notes: Notes) -> None:
     """Writes all files."""
-    for each in taught:
-        if each.sheet:
-            write_whole(folder / SHEET, each.sheet)
-    write_whole(
-        folder / RECORD, json.dumps(to_jsonable_python(_record(taught, notes)), indent=1).encode()
-    )
-    page = page_template(Path(__file__).with_name("lesson.html.j2"))
-    text = page.render(taught=taught, notes=notes, tables=_tables, aligned=aligned)
-    write_whole(folder / PAGE, text.encode())
-
-
-def _record(taught: Sequence[Taught], notes: Notes) -> dict[str, Any]:
-    """Returns the record. Its first level is about the first network."""
-    networks = {each.network: _network(each) for each in taught}
-    record = networks[taught[0].network] | {
+    doubts = [each for lesson in taught for each in lesson.doubts]
+    crops = [LabelledCrop(each.image, f"{each.label} > {each.read}") for each in doubts]
+    sheet = cv2.imencode(".png", contact_sheet(crops))[1].tobytes() if crops else b""
+    if sheet:
+        write_whole(folder / SHEET, sheet)
+    networks = {each.network: _record(each) for each in taught}
+    record = {
+        **networks[taught[0].network],
         "minutes": round(notes.minutes, 1),
         "networks": networks,
         "bundle": notes.facts,
         "warnings": notes.warnings,
         "commit": commit(),
     }
-    return dict(to_jsonable_python(record))
+    write_whole(folder / RECORD, json.dumps(to_jsonable_python(record), indent=1).encode())
+    page = page_template(Path(__file__).with_name("lesson.html.j2"))
+    text = page.render(
+        taught=taught,
+        notes=notes,
+        tables=_tables,
+        aligned=aligned,
+        sheet=sheet,
+        jpeg=partial(crop_jpeg, spec=SPEC),
+    )
+    write_whole(folder / PAGE, text.encode())
 
 
-def _network(taught: Taught) -> dict[str, Any]:
+def _record(taught: Taught) -> dict[str, Any]:
     proof, chosen = taught.proof, taught.chosen
     name, value = proof.headline
     own = {"measure": name, "n": proof.count, "before": value.before, "after": value.after}
+    keys = ("label", "read", "doubt", "reason")
+    doubts = [{key: getattr(each, key) for key in keys} for each in taught.doubts]
     return {
         "own": own | {"ci": value.after_ci, "before_ci": value.before_ci} | vars(proof),
         "kept": [
             {"set": each.name, "n": each.count, "before": each.before, "after": each.after}
-            for each in chosen.kept
+            for each in chosen.kept.sets
         ],
         "gate": "refused" if taught.reasons else "passed",
         "reasons": taught.reasons,
         "share": chosen.share,
-        "suspects": taught.doubts,
+        "suspects": doubts,
     }
 
 
 def _tables(taught: Taught) -> Iterator[Table]:
-    yield taught.table
-    rows: list[tuple[str, ...]] = [
-        (each.name, str(each.count), f"{each.before:.3f}", f"{each.after:.3f}")
-        for each in taught.chosen.kept
+    yield taught.results.table
+    kept: list[tuple[str, ...]] = [
+        (each.name, str(each.count), number(each.before), number(each.after))
+        for each in taught.chosen.kept.sets
     ]
-    yield Table("Not to be forgotten", ("", "plates", "before", "after"), rows)
-    rows = [
+    yield Table("Not to be forgotten", ("", "plates", "before", "after"), kept)
+    candidates: list[tuple[str, ...]] = [
         (f"{each.share:.0%}", f"{each.gain:+.3f}", ", ".join(s.name for s in each.forgets) or "-")
         for each in taught.candidates
     ]
-    yield Table("Candidates", ("way to the new weights", "gain", "forgets"), rows)
+    yield Table("Candidates", ("way to the new weights", "gain", "forgets"), candidates)

@@ -10,7 +10,7 @@ from plateid.models.session import NetworkSession
 from train.export.onnx_networks import Precision
 from train.learn.learning_run import LearningRun
 from train.learn.proof import Proof
-from train.learn.taught import Taught
+from train.learn.teaching import Taught
 from train.manifest.bundle_toml import edit_bundle_toml, set_hashes
 from train.manifest.weight_origin import Network, data_name
 from train.train_error import TrainError

@@ -2,24 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
-from train.evaluation.coco_metrics import ImageBoxes, mean_average_precision, rank
+from train.evaluation.coco_metrics import ImageBoxes, mean_average_precision
 from train.learn.candidates import Candidate
-from train.learn.reads import Reads
 
-RESAMPLES, BOX_RESAMPLES = 2000, 400
+RESAMPLES, BOX_RESAMPLES = 2000, 200
 """Bootstrap samples of plates, and of images, whose mAP takes longer."""
 MAX_P = 0.1
 """Largest p of a gain: the gate is one-sided, at 90 %."""
-QUANTILE = NormalDist().inv_cdf(0.975)
-"""Of a 95 % interval."""
 Interval = tuple[float, float]
-Weights = NDArray[np.int64]
-"""How often each plate or image is in each resample, shape (RESAMPLES, N)."""
+Scores = NDArray[np.float64]
+"""A score of all data, then of each resample."""
 
 
 @dataclass(frozen=True)
@@ -49,61 +46,39 @@ class Proof:
         return next(iter(self.measures.items()))
 
 
-def prove(before: Reads, after: Reads, vehicles: Sequence[str]) -> Proof:
-    """Compares two readers on the same plates. A vehicle is resampled as a whole."""
-    gains = after.label_logs - before.label_logs
-    return Proof(
-        unit="plates",
-        count=len(vehicles),
-        vehicles=len(set(vehicles)),
-        measures={
-            "exact": _accuracy(before.exact.sum(), after.exact.sum(), len(vehicles)),
-            "folded": _accuracy(before.folded.sum(), after.folded.sum(), len(vehicles)),
-        },
-        gain=float(gains.mean()),
-        p=paired_bootstrap(gains, vehicles),
-    )
+def p_of_chosen(gains: Scores, chosen: int) -> float:
+    """Returns p of a candidate that was chosen for its gain (White's reality check, 2000).
+
+    `gains` are those of each candidate: of all data, then of the resamples. p is the share of the
+    resamples in which any candidate is worse than on all data by the gain of the chosen one.
+    """
+    luck = (gains[:, :1] - gains[:, 1:]).max(axis=0)
+    return float((luck >= gains[chosen, 0]).mean())
 
 
-def prove_boxes(
-    before: Sequence[ImageBoxes],
-    after: Sequence[ImageBoxes],
-    scenes: Sequence[str],
-    thresholds: tuple[float, float],
-) -> Proof:
-    """Compares two detectors on the same images. A scene is resampled as a whole."""
-    weights = np.vstack([np.ones(len(scenes), np.int64), resamples(scenes)[:BOX_RESAMPLES]])
-    old, new = (mean_precisions(each, weights) for each in (before, after))
-    counts = [rank(each).at(at) for each, at in zip((before, after), thresholds, strict=True)]
-    return Proof(
-        unit="images",
-        count=len(scenes),
-        vehicles=len(set(scenes)),
-        measures={
-            "mAP50-95": Accuracy(old[0], new[0], _middle(old[1:]), _middle(new[1:])),
-            "recall": _accuracy(counts[0].found, counts[1].found, counts[0].plates),
-        },
-        gain=float(new[0] - old[0]),
-        p=float((new[1:] - old[1:] <= 0).mean()),
-    )
+def paired_bootstrap(gains: NDArray[np.float64], vehicles: Sequence[str]) -> float:
+    """Returns p of a gain: a vehicle is resampled as a whole (Efron and Tibshirani, 1993)."""
+    return p_of_chosen(resampled_means(gains, vehicles)[None], 0)
 
 
-def paired_bootstrap(gains: NDArray[np.float32], vehicles: Sequence[str]) -> float:
-    """Returns the share of resamples without a gain (Efron and Tibshirani, 1993)."""
-    return float((resamples(vehicles) @ gains <= 0).mean())
+def resampled_means(values: NDArray[np.float64], vehicles: Sequence[str]) -> Scores:
+    """Returns the mean of the values, and those of resamples; shape (1 + RESAMPLES,)."""
+    weights = resamples(vehicles)
+    return np.array([values.mean(), *(weights @ values / weights.sum(axis=1))])
 
 
-def resamples(vehicles: Sequence[str], *, seed: int = 0) -> Weights:
-    """Draws vehicles with replacement."""
+def resampled_precisions(images: Sequence[ImageBoxes], scenes: Sequence[str]) -> Scores:
+    """Returns mAP50-95 of all images, and of resamples; shape (1 + BOX_RESAMPLES,)."""
+    weights = [np.ones(len(scenes), np.int64), *resamples(scenes)[:BOX_RESAMPLES]]
+    drawn = ([i for i, n in zip(images, w, strict=True) for _ in range(n)] for w in weights)
+    return np.array([mean_average_precision(each) or 0.0 for each in drawn])
+
+
+def resamples(vehicles: Sequence[str], *, seed: int = 0) -> NDArray[np.int64]:
+    """Draws vehicles with replacement. Returns how often each plate is drawn, (RESAMPLES, N)."""
     names, numbers = np.unique(np.array(vehicles), return_inverse=True)
     rng = np.random.default_rng(seed)
     return rng.multinomial(len(names), np.full(len(names), 1 / len(names)), RESAMPLES)[:, numbers]
-
-
-def mean_precisions(images: Sequence[ImageBoxes], weights: Weights) -> NDArray[np.float64]:
-    """Returns mAP50-95 of each resample of the images, shape (len(weights),)."""
-    drawn = ([i for i, n in zip(images, w, strict=True) for _ in range(n)] for w in weights)
-    return np.array([mean_average_precision(each) or 0.0 for each in drawn])
 
 
 def refusals(proof: Proof, chosen: Candidate) -> list[str]:
@@ -121,20 +96,14 @@ def refusals(proof: Proof, chosen: Candidate) -> list[str]:
     return reasons
 
 
-def wilson(right: int, count: int) -> Interval:
-    """Returns the 95 % interval of a share (Wilson, 1927)."""
-    share, square = right / count, QUANTILE**2
-    middle = (share + square / (2 * count)) / (1 + square / count)
-    spread = share * (1 - share) / count + square / (4 * count**2)
-    half = QUANTILE * spread**0.5 / (1 + square / count)
-    return max(0.0, middle - half), min(1.0, middle + half)
+def shares_of(correct: Sequence[int], count: int) -> Accuracy:
+    """Returns the shares of correct ones before and after, each with Wilson's interval (1927)."""
+    before, after = correct
+    intervals = [binomtest(n, count).proportion_ci(method="wilson") for n in correct]
+    return Accuracy(before / count, after / count, *((i.low, i.high) for i in intervals))
 
 
-def _accuracy(before: int, after: int, count: int) -> Accuracy:
-    """Returns the shares of correct ones before and after."""
-    return Accuracy(before / count, after / count, wilson(before, count), wilson(after, count))
-
-
-def _middle(values: NDArray[np.float64]) -> Interval:
-    least, greatest = np.percentile(values, (2.5, 97.5)).tolist()
-    return least, greatest
+def means_of(scores: Scores) -> Accuracy:
+    """Returns scores before and after (two rows), with the intervals of their resamples."""
+    intervals = np.percentile(scores[:, 1:], (2.5, 97.5), axis=1).T.tolist()
+    return Accuracy(*scores[:, 0].tolist(), *map(tuple, intervals))

@@ -1,67 +1,109 @@
-"""Rendered plates: some to train with beside yours, and some that measure what is forgotten.
+"""Rendered plates and streets: some to train with beside yours, others measure what is forgotten.
 
-Training on few plates alone would forget those of other countries (catastrophic forgetting).
+Training on few plates alone would forget those of other countries (catastrophic forgetting). A few
+labels show the length of a country's plates and where they have digits: rendered plates of these
+formats, in any font and colour, teach that without teaching the few plates by heart.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
 
-from train.learn.own_formats import layouts_like
+import numpy as np
+
+from plateid.core.drawing import encode_jpeg
+from plateid.files import write_whole
+from train.dataset.image_reading import read_images
+from train.dataset.labelled_image import LabelledImage
+from train.progress import timed
+from train.street import StreetFrame, random_street, render
 from train.synth.crop_database import CropDatabase, fill_crop_database
-from train.synth.layouts import PlateLayout
+from train.synth.layouts import FREE, MAX_GROUPS, ROW, PlateLayout, layouts, random_split
 from train.synth.rendering import LabelledCrop, RenderPlan
 
-FORGETTING, FORGETTING_SEED = 2100, 26001
-"""Rendered crops of all formats, about 2,000 of which show a plate. Always the same ones."""
-REPLAY, REPLAY_SEED = 3000, 26002
-"""Rendered crops of all formats to train with."""
-SIMILAR, SIMILAR_SEED = 2000, 26003
-"""Rendered crops of the formats of your plates to train with."""
-SHARES = {"forgetting": 0.06, "replay": 0.12, "similar": 0.08}
-"""Most of the command's time that rendering takes, as shares (0-1)."""
-
-
-@dataclass(frozen=True, eq=False)
-class Rendered:
-    """Rendered crops to train with: of all formats, and of the formats of your plates."""
-
-    replay: Sequence[LabelledCrop]
-    similar: Sequence[LabelledCrop]
+CROPS = {"forgetting": (2100, 26001, 0.06), "replay": (1500, 26002, 0.08),
+         "similar": (1000, 26003, 0.06)}  # fmt: skip
+"""Number and seed of rendered crops, and the most of the command's time that they take (0-1): those
+of all formats that must not be forgotten (about 2,000 show a plate), others to train with, and
+those of the formats of your plates to train with."""
+STREETS = {"forgetting": (300, 26004, 0.1), "replay": (240, 36004, 0.08)}
+"""The same for frames of streets."""
+MIN_FRAMES = 24
+"""Number of frames that are rendered even if they take longer: three streets."""
+PATTERNS = 40
+"""Formats of each layout: many, because a layout is one size and colour of a plate."""
+VEHICLES, EVERY_S, FPS = 3, 2.0, 0.8
+"""Vehicles of a street, seconds between them, and frames per second: 8 frames of a street, which
+show each vehicle about twice."""
+NIGHTS, SIGNS = 3, 7
+"""Every third street is at night. The number of signs cycles through 0 to 6."""
 
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """The files of rendered crops in a folder. An interrupted file goes on."""
+    """The rendered images in a folder. What is there is not rendered again."""
 
     folder: Path
     minutes: float  # of the whole command
 
-    def forgetting(self) -> list[LabelledCrop]:
-        """Returns the plates that must not be forgotten."""
-        crops = self._rendered("forgetting", FORGETTING, FORGETTING_SEED)
-        return [crop for crop in crops if crop.text]
-
-    def for_all_formats(self) -> None:
-        """Renders the plates that do not depend on yours."""
-        self.forgetting(), self._replay()
-
-    def to_train(self, texts: Sequence[str], two_lines: float) -> Rendered:
-        """Returns crops to train with. `two_lines` is the share (0-1) of the plates with these."""
-        layouts = layouts_like(texts, two_lines, seed=SIMILAR_SEED)
-        return Rendered(
-            self._replay(),
-            self._rendered("similar", SIMILAR, SIMILAR_SEED, layouts),
-        )
-
-    def _replay(self) -> list[LabelledCrop]:
-        return self._rendered("replay", REPLAY, REPLAY_SEED)
-
-    def _rendered(
-        self, name: str, count: int, seed: int, layouts: tuple[PlateLayout, ...] = ()
-    ) -> list[LabelledCrop]:
-        path = self.folder / f"{name}.sqlite3"
-        seconds = 60 * self.minutes * SHARES[name]
-        fill_crop_database(path, count, RenderPlan(seed, layouts=layouts, seconds=seconds))
+    def crops(self, name: str, own: Sequence[PlateLayout] = ()) -> list[LabelledCrop]:
+        """Returns the crops of this name, with layouts of your formats if they are given."""
+        path, (number, seed, share) = self.folder / f"{name}.sqlite3", CROPS[name]
+        plan = RenderPlan(seed, layouts=tuple(own), seconds=60 * self.minutes * share)
+        fill_crop_database(path, number, plan)
         file = CropDatabase(path)
-        return [file[number] for number in range(len(file))]
+        return [file[index] for index in range(len(file))]
+
+    def frames(self, name: str) -> list[LabelledImage]:
+        """Returns the frames of this name."""
+        folder, (number, seed, share) = self.folder / f"{name}-streets", STREETS[name]
+        table, rows = folder / "labels.csv", ["image,x1,y1,x2,y2"]
+        if not table.is_file():
+            (folder / "images").mkdir(parents=True, exist_ok=True)
+            frames = islice(_frames(seed), number)
+            seconds = 60 * self.minutes * share
+            timely = timed(frames, "Rendering streets", seconds, least=MIN_FRAMES)
+            for index, frame in enumerate(timely):
+                jpeg = encode_jpeg(frame.image, 90)
+                write_whole(folder / "images" / f"{index:04}.jpg", jpeg)
+                boxes = [",".join(map(str, plate.box)) for plate in frame.plates]
+                rows += [f"{index:04}.jpg,{box}" for box in boxes or [",,,"]]
+            write_whole(table, "\n".join(rows).encode())
+        return read_images(folder)
+
+
+def layouts_like(texts: Sequence[str], two_lines: float) -> list[PlateLayout]:
+    """Returns layouts whose patterns are those of the texts. `two_lines` is a share (0-1)."""
+    rng = np.random.default_rng(0)
+    free = [plate for each in layouts() for plate in each.plates if FREE in plate.patterns[0]]
+    chosen = []
+    for _ in range(2 * len(free)):
+        rows = 1 if rng.random() >= two_lines else 2
+        fitting = [plate for plate in free if len(plate.cap_heights) == rows]
+        layout = fitting[int(rng.integers(len(fitting)))]
+        patterns = tuple(_pattern(rng, str(rng.choice(texts)), rows) for _ in range(PATTERNS))
+        chosen.append(layout.model_copy(update={"patterns": patterns}))
+    return chosen
+
+
+def _pattern(rng: np.random.Generator, text: str, rows: int) -> str:
+    """Returns a pattern such as `DDDDD DDD DD` for a text, with random gaps and rows."""
+    kinds = "".join("D" if character.isdigit() else "L" for character in text)
+    lines = _cut(rng, kinds, min(rows, len(kinds)))
+    groups = (
+        _cut(rng, line, int(rng.integers(1, 1 + min(MAX_GROUPS, len(line))))) for line in lines
+    )
+    return f" {ROW} ".join(" ".join(each) for each in groups)
+
+
+def _cut(rng: np.random.Generator, text: str, parts: int) -> list[str]:
+    ends = np.cumsum(random_split(rng, len(text), parts)).tolist()
+    return [text[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _frames(seed: int) -> Iterator[StreetFrame]:
+    for index in count():
+        street = random_street(VEHICLES, seed=seed + index, every_s=EVERY_S)
+        light = {"night_s": 0.0} if index % NIGHTS == 0 else {}
+        yield from render(street.model_copy(update={**light, "signs": index % SIGNS}), fps=FPS)

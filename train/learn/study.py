@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,13 @@ from plateid.core.text import best_text
 from plateid.files import write_whole
 from plateid.models.bundle import read_spec
 from plateid.models.networks import Networks
-from train.dataset.formats.image_labels import LabelledBox
-from train.dataset.formats.plateid_csv import WHOLE_IMAGE
 from train.folding import fold
-from train.learn.gather import OwnPlate, Sources, labels_hash, own_plates, read_folder
+from train.learn.gather import Sources, labels_hash, own_plates, read_folder
 from train.learn.learning import RefusedError, learn
 from train.learn.learning_run import LearningRun
-from train.learn.own_formats import layouts_like
 from train.learn.proof import paired_bootstrap
-from train.learn.rehearsal import Rehearsal
-from train.reader.real_plates import framed, whole_crop
+from train.learn.rehearsal import Rehearsal, layouts_like
+from train.reader.real_plates import RealPlate, framed, whole_crop
 from train.record import begin
 from train.synth.crop_database import CropDatabase, fill_crop_database
 from train.synth.rendering import RenderPlan
@@ -42,8 +40,7 @@ SEED = 26006
 """Seed of their plates. No training uses it."""
 HEADINGS = ("country", "labels", "exact before", "after", "folded before", "after", "p",
             "other countries: mean loss", "worst loss", "minutes", "refused")  # fmt: skip
-Sides = Mapping[str, tuple[list[OwnPlate], list[OwnPlate]]]
-"""Plates of each country to learn, and plates of other vehicles."""
+Plates = Sequence[RealPlate]
 
 
 def study(run: LearningRun) -> str:
@@ -57,50 +54,48 @@ def study(run: LearningRun) -> str:
     spec, hashes = read_spec(run.base), [*map(labels_hash, folders.values())]
     sha256 = {"data_sha256": hashes, "base_sha256": [spec.reader.sha256, spec.detector.sha256]}
     begin(run.out / "begun.json", run.settings | sha256)
-    Rehearsal(run.out, np.inf).for_all_formats()
-    plates = {name: own_plates(images) for name, images in folders.items()}
-    plates |= {name: _rendered(run.out / f"{name}.db", *form) for name, form in RENDERED.items()}
+    for every_format in ("forgetting", "replay"):
+        Rehearsal(run.out, np.inf).crops(every_format)
+    countries: dict[str, Plates] = {
+        name: [own.plate for own in own_plates(each)] for name, each in folders.items()
+    }
+    countries |= {name: _rendered(run.out / f"{name}.db", *form) for name, form in RENDERED.items()}
     rows: list[Sequence[object]] = []
-    for labels in LABELS:
-        draws = [{name: _sides(p, labels, seed) for name, p in plates.items()} for seed in SEEDS]
-        for name in plates:
-            if len(draws[0][name][1]) >= TESTED[0]:
-                results = [
-                    _result(run, run.out / f"{name}-{labels}-{seed}.json", sides)
-                    for seed, sides in zip(SEEDS, draws, strict=True)
-                ]
-                rows.append((name, labels, *_figures(name, results)))
+    for labels, name in product(LABELS, countries):
+        draws = [{n: _sides(p, labels, seed) for n, p in countries.items()} for seed in SEEDS]
+        if len(draws[0][name][1]) >= TESTED[0]:
+            files = [run.out / f"{name}-{labels}-{seed}.json" for seed in SEEDS]
+            cells = [_cell(run, *each, name) for each in zip(files, draws, strict=True)]
+            rows.append((name, labels, *_figures(name, cells)))
     write_whole(run.out / "study.json", json.dumps([HEADINGS, *rows]).encode())
-    lines = [" | ".join(map(str, row)) for row in (HEADINGS, ["---"] * len(HEADINGS), *rows)]
+    lines = (" | ".join(map(str, row)) for row in (HEADINGS, ["---"] * len(HEADINGS), *rows))
     table = "\n".join(f"| {line} |" for line in lines)
     write_whole(run.out / "study.md", table.encode())
     return table
 
 
-def _rendered(file: Path, text: str, two_lines: float) -> list[OwnPlate]:
+def _rendered(file: Path, text: str, two_lines: float) -> Plates:
     """Renders the plates of one country, which have one design and format."""
-    layout = layouts_like([text], two_lines, seed=0)[0]
+    layout = layouts_like([text], two_lines)[0]
     design = layout.model_copy(update={"patterns": layout.patterns[:1]})
     fill_crop_database(file, 2 * TESTED[1], RenderPlan(SEED, layouts=(design,)))
     crops = map(CropDatabase(file).__getitem__, range(2 * TESTED[1]))
-    plates = (whole_crop(crop.image, crop.text, file.stem) for crop in crops if crop.text)
-    return [OwnPlate(each, file, LabelledBox(WHOLE_IMAGE, text=each.text)) for each in plates]
+    return [whole_crop(crop.image, crop.text, file.stem) for crop in crops if crop.text]
 
 
-def _sides(
-    plates: Sequence[OwnPlate], labels: int, seed: int
-) -> tuple[list[OwnPlate], list[OwnPlate]]:
+def _sides(plates: Plates, labels: int, seed: int) -> tuple[Plates, Plates]:
     """Returns plates to learn, one of each vehicle, and plates of other vehicles."""
     shuffled = [plates[n] for n in np.random.default_rng(seed).permutation(len(plates))]
-    labelled = [*{each.vehicle: each for each in shuffled}.values()][:labels]
-    known = {each.vehicle for each in labelled}
-    return labelled, [each for each in shuffled if each.vehicle not in known][: TESTED[1]]
+    labelled = [*{fold(each.text): each for each in shuffled}.values()][:labels]
+    known = {fold(each.text) for each in labelled}
+    return labelled, [each for each in shuffled if fold(each.text) not in known][: TESTED[1]]
 
 
-def _result(run: LearningRun, file: Path, sides: Sides) -> dict[str, Any]:
-    """Returns the texts of all countries and what is read after learning one, unless known."""
+def _cell(
+    run: LearningRun, file: Path, sides: Mapping[str, tuple[Plates, Plates]], name: str
+) -> dict[str, Any]:
+    """Learns a country unless it is done. Returns the report, and what is read in all countries."""
     if not file.is_file():
-        name = file.stem.rsplit("-", 2)[0]
         labels = _write_labels(run.out / "labels", sides[name][0])
         once = replace(run, out=file.with_suffix(""), sources=Sources((labels,)))
         shutil.rmtree(once.out, ignore_errors=True)  # of an interrupted study
@@ -112,7 +107,7 @@ def _result(run: LearningRun, file: Path, sides: Sides) -> dict[str, Any]:
         except RefusedError:
             new, report = run.base, once.work
         result = json.loads((report / "report.json").read_text())
-        reads = {name: _read((run.base, new), tested) for name, (_, tested) in sides.items()}
+        reads = {each: _read((run.base, new), tested) for each, (_, tested) in sides.items()}
         write_whole(file, json.dumps(result | {"reads": reads}).encode())
         for folder in (once.out, once.work):
             shutil.rmtree(folder, ignore_errors=True)
@@ -120,39 +115,42 @@ def _result(run: LearningRun, file: Path, sides: Sides) -> dict[str, Any]:
     return known
 
 
-def _write_labels(folder: Path, plates: Sequence[OwnPlate]) -> Path:
+def _write_labels(folder: Path, plates: Plates) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "images").mkdir(parents=True)
-    for number, own in enumerate(plates):
-        crop = framed(own.plate, margin_x=0, margin_y=0)
+    rows = ["image,text"]
+    for number, plate in enumerate(plates):
+        crop = framed(plate, margin_x=0, margin_y=0)
         cv2.imwrite(str(folder / "images" / f"{number}.png"), crop)
-    rows = [f"{number}.png,{own.plate.text}" for number, own in enumerate(plates)]
-    write_whole(folder / "labels.csv", "\n".join(["image,text", *rows]).encode())
+        rows.append(f"{number}.png,{plate.text}")
+    write_whole(folder / "labels.csv", "\n".join(rows).encode())
     return folder
 
 
-def _read(bundles: Sequence[Path], plates: Sequence[OwnPlate]) -> list[list[str]]:
+def _read(bundles: Sequence[Path], plates: Plates) -> list[list[str]]:
     """Returns the text of each plate, and what each bundle reads in its box."""
     readers = [Networks(ModelsConfig(bundle=bundle)).reader() for bundle in bundles]
     texts = []
-    for each in (own.plate for own in plates):
-        image = ArrayImage(each.image)
-        reads = [reader.read(image, [each.box])[0] for reader in readers]
+    for each in plates:
+        reads = [reader.read(ArrayImage(each.image), [each.box])[0] for reader in readers]
         texts.append([each.text, *(best_text(read.probabilities) for read in reads)])
     return texts
 
 
-def _figures(name: str, results: Sequence[Mapping[str, Any]]) -> list[str]:
+def _figures(name: str, cells: Sequence[Mapping[str, Any]]) -> list[str]:
     """Returns the rest of a row: the plates of all seeds, and the losses of the others."""
-    own = [read for each in results for read in each["reads"][name]]
-    gains = np.array([(after == text) - (before == text) for text, before, after in own], "f4")
+    own = [read for each in cells for read in each["reads"][name]]
+    gains = np.array([(after == text) - (before == text) for text, before, after in own], float)
     p = paired_bootstrap(gains, [fold(text) for text, _, _ in own])
-    parts = (part for each in results for key, part in each["reads"].items() if key != name)
+    parts = (part for each in cells for key, part in each["reads"].items() if key != name)
     losses = [before - after for before, after in (_right(fold, part) for part in parts)]
     values = (*_right(str, own), *_right(fold, own), p, np.mean(losses), np.max(losses))
-    minutes = np.mean([each["minutes"] for each in results])
-    refused = sum(bool(each["reasons"]) for each in results)
-    return [*(f"{value:.3f}" for value in values), f"{minutes:.1f}", f"{refused}/{len(results)}"]
+    minutes, refused = (
+        np.mean([each["minutes"] for each in cells]),
+        [each["reasons"] for each in cells],
+    )
+    figures = [f"{value:.3f}" for value in values]
+    return [*figures, f"{minutes:.1f}", f"{sum(map(bool, refused))}/{len(cells)}"]
 
 
 def _right(form: Callable[[str], str], reads: Sequence[Sequence[str]]) -> tuple[float, float]:

@@ -13,12 +13,13 @@ from plateid.core.geometry import moved as moved_by
 from plateid.models.networks import Networks
 from train.evaluation.coco_metrics import ImageBoxes, mean_average_precision
 from train.evaluation.image_results import ImageResult
-from train.learn.detector_teaching import choose_threshold, finds_all
+from train.learn import rehearsal
+from train.learn.detector_lesson import choose_threshold, finds_all
 from train.learn.gather import Sources, framed_images, gather
 from train.learn.learning import learn
 from train.learn.learning_run import LearningRun
-from train.learn.proof import mean_precisions, prove_boxes, resamples
-from train.learn.street_frames import SETS, street_frames
+from train.learn.proof import p_of_chosen, resampled_precisions
+from train.learn.rehearsal import STREETS, Rehearsal
 from train.train_error import TrainError
 
 PLATE, ELSEWHERE = (10, 10, 50, 26), (60, 60, 100, 76)
@@ -58,12 +59,11 @@ def test_resampled_precision_of_all_images_is_that_of_the_evaluation(image):
         moved = np.array(PLATE) + rng.integers(-4, 5, 4)
         scores = rng.random(2).tolist()
         images.append(result(image, [moved, ELSEWHERE], scores, [PLATE]).of_height())
-    wanted = mean_average_precision(images)
-    once = np.ones((1, 12), np.int64)
-    assert mean_precisions(images, once) == pytest.approx([wanted], abs=1e-6)
-    twice = mean_precisions([*images, images[0]], np.array([[0] + [1] * 12]))
-    assert twice == pytest.approx([wanted], abs=1e-6), "an image that is not drawn does not count"
-    assert resamples(["a", "b", "a"]).sum(axis=1).max() <= 4
+    precisions = resampled_precisions(images, [str(number) for number in range(12)])
+    assert precisions[0] == pytest.approx(mean_average_precision(images))
+    assert len(set(precisions.tolist())) > 100
+    once = resampled_precisions(images, ["one scene"] * 12)
+    assert set(once.tolist()) == {precisions[0]}
 
 
 def test_better_boxes_of_many_scenes_prove_a_gain(image):
@@ -72,12 +72,9 @@ def test_better_boxes_of_many_scenes_prove_a_gain(image):
         for box in ((8, 8, 53, 29), PLATE)
     )
     scenes = [str(number) for number in range(10)]
-    better = prove_boxes(loose, tight, scenes, (0.35, 0.2))
-    assert (better.headline[0], better.p) == ("mAP50-95", 0)
-    assert better.gain == pytest.approx(better.headline[1].after - better.headline[1].before)
-    assert better.measures["recall"].after == 1
-    assert prove_boxes(tight, loose, scenes, (0.35, 0.35)).p == 1
-    assert prove_boxes(tight, tight, scenes, (0.35, 0.95)).measures["recall"].after == 0
+    old, new = (resampled_precisions(side, scenes) for side in (loose, tight))
+    assert p_of_chosen((new - old)[None], 0) == 0
+    assert p_of_chosen((old - new)[None], 0) == 1
 
 
 def test_images_of_one_vehicle_are_one_scene_and_crops_are_none(tmp_path):
@@ -99,19 +96,25 @@ def test_images_of_one_vehicle_are_one_scene_and_crops_are_none(tmp_path):
 
 
 def test_rendered_frames_are_kept(tmp_path, monkeypatch):
-    monkeypatch.setitem(SETS, "replay", (2, 7))
-    first = street_frames(tmp_path, "replay")
+    monkeypatch.setitem(STREETS, "replay", (2, 7, 0.1))
+    rendered = Rehearsal(tmp_path, 45)
+    first = rendered.frames("replay")
     written = (tmp_path / "replay-streets" / "images" / "0000.jpg").stat
     before = written().st_mtime_ns
-    assert [image.digest for image in street_frames(tmp_path, "replay")] == [
+    assert [image.digest for image in rendered.frames("replay")] == [
         image.digest for image in first
     ]
     assert written().st_mtime_ns == before
 
 
+def test_rendering_of_streets_ends_in_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(rehearsal, "MIN_FRAMES", 3)
+    assert len(Rehearsal(tmp_path, 0.001).frames("forgetting")) == 3
+
+
 def test_detector_that_labelled_the_boxes_has_nothing_to_learn(tmp_path, monkeypatch):
-    monkeypatch.setitem(SETS, "replay", (5, 7))
-    frames = street_frames(tmp_path, "replay")
+    monkeypatch.setitem(STREETS, "replay", (5, 7, 0.1))
+    frames = Rehearsal(tmp_path, 45).frames("replay")
     detector = Networks(ModelsConfig(bundle=DEFAULT_BUNDLE)).detector()
     found = [[each.box for each in detector.detect(read_image(f.path))] for f in frames]
     assert any(found)

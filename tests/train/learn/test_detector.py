@@ -10,11 +10,11 @@ from plateid.config.models import DEFAULT_BUNDLE
 from plateid.models.bundle import Bundle
 from train.detector import plate_trainer
 from train.export.bundle_export import Export, export_bundle
-from train.learn import detector_teaching, proof, vehicle_folds
+from train.learn import detector_lesson, proof, teaching
 from train.learn.gather import Sources
 from train.learn.learning import RefusedError, learn
 from train.learn.learning_run import LearningRun
-from train.learn.street_frames import SETS
+from train.learn.rehearsal import STREETS
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 SMALL = {"EPOCHS": 1, "SIDE_PX": 64, "BATCH": 16, "PER_EPOCH": 8}
@@ -24,16 +24,16 @@ SMALL = {"EPOCHS": 1, "SIDE_PX": 64, "BATCH": 16, "PER_EPOCH": 8}
 def run(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LearningRun:
     """A run with the boxes of 14 images, three of them with texts; the network is small."""
     for name, value in SMALL.items():
-        monkeypatch.setattr(detector_teaching, name, value)
-    monkeypatch.setattr(detector_teaching, "SHARES", (1.0,))
+        monkeypatch.setattr(detector_lesson, name, value)
+    monkeypatch.setattr(teaching, "SHARES", (1.0,))
     monkeypatch.setattr(plate_trainer, "RENDERED_PLATES", 4)
-    monkeypatch.setattr(vehicle_folds, "FOLDS", 2)
+    monkeypatch.setattr(teaching, "FOLDS", 2)
     table = data / "labels.csv"
     rows = table.read_text().splitlines()
     texts = ["text", "AB1", "AB2", "AB3", *[""] * 11]
     table.write_text("\n".join(map(",".join, zip(rows, texts, strict=True))))
-    for seed, name in enumerate(SETS):
-        monkeypatch.setitem(SETS, name, (4, seed))
+    for seed, name in enumerate(STREETS):
+        monkeypatch.setitem(STREETS, name, (4, seed, 1))
     base = tmp_path / "base"
     export_bundle(Export(base, size="320x192"))
     return LearningRun(Sources((data,)), tmp_path / "bundle", base, minutes=0.5)
@@ -43,8 +43,8 @@ def test_boxes_with_few_texts_teach_the_detector_alone(run, monkeypatch):
     monkeypatch.setattr(proof, "MAX_P", -1)
     with pytest.raises(RefusedError, match="detector: no proven gain on 14 held-out images"):
         learn(run)
-    assert not [*(run.work / detector_teaching.FIT).iterdir()]
-    monkeypatch.setattr(detector_teaching, "train_network", None)  # all trainings are done
+    assert not [*(run.work / detector_lesson.FIT).iterdir()]
+    monkeypatch.setattr(detector_lesson, "train_network", None)  # all trainings are done
     learn(replace(run, force=True))
     spec, before = Bundle(run.out).spec, Bundle(DEFAULT_BUNDLE).spec
     assert spec.reader == before.reader

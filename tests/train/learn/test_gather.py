@@ -23,7 +23,7 @@ from train.learn.gather import (
     read_folder,
     without_vehicles_of,
 )
-from train.learn.label_checks import divided, warnings_about
+from train.learn.label_checks import proving, warnings_about
 from train.learn.learning_run import LearningRun
 from train.machine import alone_in
 from train.train_error import TrainError
@@ -127,26 +127,21 @@ def test_labels_of_another_device_are_not_those_that_were_downloaded(tmp_path, d
 def test_self_labels_of_a_device_teach_the_reader_only(tmp_path, device):
     (tmp_path / "token").write_text(TOKEN)
     images = gather(Sources((), (device,), tmp_path / "token", self_labels=True), tmp_path)
-    plates, warning = divided(own_plates(images), self_labels=True)
+    plates = own_plates(images)
+    numbers, warning = proving(plates, self_labels=True)
     assert not warning
-    assert {each.plate.text[:2] for each in plates.proving} == {"AB"}, "people labelled these"
-    assert {each.plate.text[:2] for each in plates.others} == {"CD"}
+    assert len(plates) == 12 + 11
+    assert {plates[n].plate.text[:2] for n in numbers} == {"AB"}, "people labelled these"
     assert not framed_images(images)
 
 
-def test_self_labels_prove_the_gain_if_there_is_nothing_else_and_this_is_said(
-    tmp_path, monkeypatch
-):
+def test_self_labels_prove_the_gain_if_there_is_nothing_else_and_this_is_said(tmp_path):
     folder = self_labels(tmp_path / "self", [f"CD{n:03d}" for n in range(11)])
     few = crops(tmp_path / "few", ["AB1", "AB2"])
     plates = own_plates(gather(Sources((folder, few)), tmp_path))
-    proving, warning = divided(plates, self_labels=True)
-    assert (len(proving.proving), len(proving.others)) == (13, 0)
+    numbers, warning = proving(plates, self_labels=True)
+    assert len(numbers) == len(plates) == 13
     assert warning.startswith("--self: only 2 labels are of people, so self-labels of other vehicl")
-    monkeypatch.setattr(label_checks, "MAX_PROVING", 6)
-    fewer, _ = divided(plates, self_labels=True)
-    assert sum(each.is_self_labelled for each in fewer.proving) == 6
-    assert len(fewer.proving) == 8, "labels of people are never left out"
 
 
 def test_device_that_refuses_or_is_unreachable_gives_one_line(tmp_path, device, learn):
@@ -185,7 +180,7 @@ def test_self_labels_without_the_option_are_refused(tmp_path, learn):
 def test_corrected_text_starts_the_run_again(tmp_path, monkeypatch, capsys):
     data = crops(tmp_path / "mine", [f"AB{n}" for n in range(12)])
     run = LearningRun(Sources((data,)), tmp_path / "bundle", DEFAULT_BUNDLE)
-    monkeypatch.setattr(learning, "teach_reader", None)  # an interruption
+    monkeypatch.setattr(learning, "teach", None)  # an interruption
     checkpoint, table = run.work / "fold 1 of 3.pt", data / "labels.csv"
     for text, again, resumed in (
         ("AB11", False, False),
@@ -235,7 +230,7 @@ def test_base_of_another_alphabet_is_refused(tmp_path, learn):
 
 
 @pytest.mark.parametrize(
-    ("limit_bytes", "said"), [(0, "File too large"), (2000, "replay.sqlite3:")]
+    ("limit_bytes", "said"), [(0, "File too large"), (2000, "similar.sqlite3:")]
 )
 def test_full_disk_gives_one_line_and_no_bundle(tmp_path, limit_bytes, said):
     data = crops(tmp_path / "mine", [f"AB{n}" for n in range(12)])

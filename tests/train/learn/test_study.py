@@ -17,8 +17,8 @@ from train.train_error import TrainError
 def test_study_resumes_and_compares_plates_of_other_vehicles(tmp_path, monkeypatch):
     for name, value in {"LABELS": (10,), "SEEDS": (0, 1), "TESTED": (2, 4), "RENDERED": {}}.items():
         monkeypatch.setattr(study, name, value)
-    for name in ("FORGETTING", "REPLAY", "SIMILAR"):
-        monkeypatch.setattr(rehearsal, name, 24)
+    for name, (_, seed, share) in rehearsal.CROPS.items():
+        monkeypatch.setitem(rehearsal.CROPS, name, (24, seed, share))
     write_crop_folder(tmp_path / "land", 16, seed=501, workers=1)
     run = LearningRun(Sources((tmp_path / "land",)), tmp_path / "out", DEFAULT_BUNDLE, minutes=0.1)
     known = {

@@ -1,0 +1,212 @@
+"""What the detector learns: your images, those of --keep, and rendered streets.
+
+Rendered frames are trained on with the boxes that the base finds in them (Li and Hoiem, Learning
+without Forgetting, ECCV 2016). Training shifts the scores, so each network gets a threshold of its
+own.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from itertools import chain, cycle, islice
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from plateid.config.models import ModelsConfig
+from plateid.models.bundle import read_spec
+from plateid.models.networks import Networks
+from plateid.models.onnx_detector import OnnxDetector, to_detector_input
+from plateid.models.session import NetworkSession
+from train.dataset.grouping import Split
+from train.dataset.labelled_image import LabelledImage
+from train.dataset.yolo_layout import write_yolo
+from train.detector.averaging import trained_detector
+from train.detector.detector_run import DetectorRun
+from train.detector.restore import restore_weights
+from train.detector.training_session import train_network
+from train.evaluation.coco_metrics import ImageBoxes, mean_average_precision, rank
+from train.evaluation.detector_accuracy import LOWEST, grouped_detector_accuracy
+from train.evaluation.image_results import ImageResult, box_of
+from train.evaluation.predictor import detected_in
+from train.export.best_candidates import BestCandidates
+from train.export.onnx_networks import OnnxFormat, Precision, export_checked, export_detector
+from train.export.torch_parity import demo_frame
+from train.learn.candidates import Kept, KeptSet
+from train.learn.features import Weights
+from train.learn.fine_tuning import save_weights, saved_weights
+from train.learn.label_checks import Suspect
+from train.learn.new_bundle import export_as_before
+from train.learn.proof import Scores, means_of, resampled_precisions, shares_of
+from train.learn.rehearsal import Rehearsal
+from train.learn.teaching import Results, compared
+from train.manifest.weight_origin import Network
+from train.progress import tracked
+from train.street.frames import READABLE_PX
+
+FIT = "detector-fit"
+"""Name of the folder of unfinished trainings. Each has one of its own, as it must not go on with
+the network of another fold, which was trained on its held-out images."""
+FROZEN, LR, EPOCHS, SIDE_PX, BATCH = 10, 5e-4, 6, 640, 16
+"""First layers that are not trained (the backbone), peak learning rate, most epochs, side of the
+images and images per step."""
+PER_EPOCH = 128
+"""Images of an epoch, if you have not more: half of them yours, each as often as needed."""
+TRAINING_SHARE = 0.2
+"""Share of the command's time that a training takes at most."""
+KNOWN = 0.85
+"""mAP50-95 from which there is little to learn. On real labels it is .4 to .75."""
+MEASURES = {"recall": "recall", "false boxes": "false_boxes", "mAP50-95": "mAP50_95"}
+"""Headings and attributes of the measures in the report."""
+OWN, RENDERED = "your plates", "rendered streets"
+"""Names of the plates that must not be lost or forgotten."""
+MAX_FALSE_BOXES = 0.02
+"""False boxes per image that are acceptable, even if there were fewer before. The reader and the
+fusion drop a false box that has no text, while a missed plate is lost."""
+THRESHOLDS = tuple(round(float(value), 2) for value in np.arange(0.15, 0.905, 0.01))
+"""Thresholds to choose from."""
+Images = Sequence[LabelledImage]
+Found = Sequence[ImageResult]
+
+
+class DetectorLesson:
+    """The lesson of a detector. An answer is what is found in an image."""
+
+    network: Network = "detector"
+
+    def __init__(self, bundle: Path, own: Images, kept: Images, rehearsal: Rehearsal) -> None:
+        """Raises TrainError if the detector of the bundle is another network."""
+        self._spec, self._own, self._rehearsal = read_spec(bundle).detector, own, rehearsal
+        self.groups: Sequence[str] = [image.group for image in own]
+        self.proving: Sequence[int] = range(len(own))
+        frames = rehearsal.frames("replay")
+        paths = [each.path for pair in zip(own, frames, strict=False) for each in pair]
+        self._file = restore_weights(bundle, rehearsal.folder / "base.pt", paths)
+        self._model = trained_detector(self._file)
+        self.base = {name: each.clone() for name, each in self._model.state_dict().items()}
+        found = (r.boxes[r.scores >= self._spec.threshold] for r in self._found(self.base, frames))
+        boxes = [tuple(map(box_of, each)) for each in found]
+        self._replay = [replace(f, boxes=b) for f, b in zip(frames, boxes, strict=True)]
+        self._to_keep = {RENDERED: rehearsal.frames("forgetting")}
+        if any(image.boxes for image in kept):
+            self._to_keep["--keep"] = [*kept]
+
+    def train(self, title: str, numbers: Sequence[int]) -> Weights:
+        """Trains on these images, or resumes. What is done is not done again."""
+        folder = self._rehearsal.folder
+        done, fit = folder / f"detector {title}.pt", folder / FIT / title
+        if not done.is_file():
+            own = [self._own[number] for number in numbers]
+            count = max(PER_EPOCH // 2, len(own))
+            images = [*islice(cycle(own), count), *islice(cycle(self._replay), count)]
+            run = DetectorRun(
+                (), str(self._file), str(fit), EPOCHS, SIDE_PX, BATCH, LR, validate=False,
+                frozen=FROZEN, max_minutes=TRAINING_SHARE * self._rehearsal.minutes,
+            )  # fmt: skip
+            data = write_yolo(Split(images, own[:BATCH]), fit / "data")
+            train_network(run, data, fit / "fit", steps=ceil(len(images) / BATCH))
+            last = trained_detector(fit / "fit" / "weights" / "last.pt")
+            save_weights(done, last.state_dict())
+            shutil.rmtree(fit)
+        return saved_weights(done)
+
+    def answers(self, weights: Weights, numbers: Sequence[int]) -> list[ImageResult]:
+        """Finds plates in images."""
+        return self._found(weights, [self._own[number] for number in numbers])
+
+    def scores(self, numbers: Sequence[int], answers: Found, /) -> Scores:
+        """Returns mAP50-95."""
+        return resampled_precisions(_boxes(OWN, answers), [self.groups[n] for n in numbers])
+
+    def kept(self, weights: Weights, before: Found, after: Found, /) -> Kept:
+        """Chooses the threshold of a network, and counts what it finds."""
+        known = {OWN: _boxes(OWN, before), **self._known}
+        found = {OWN: _boxes(OWN, after), **self._boxes_to_keep(weights)}
+        every = ([*chain(*each.values())] for each in (known, found))
+        threshold = choose_threshold(*every, current=self._spec.threshold)
+        sets = []
+        for name, boxes in known.items():
+            old, new = rank(boxes).at(self._spec.threshold), rank(found[name]).at(threshold)
+            sets.append(KeptSet(name, old.plates, old.recall or 0.0, new.recall or 0.0))
+        return Kept(tuple(sets), threshold)
+
+    def suspects(self, _before: Found, _after: Found, /) -> list[Suspect]:
+        """Returns nothing: boxes are not checked."""
+        return []
+
+    def results(
+        self, numbers: Sequence[int], sides: Sequence[Found], threshold: float, /
+    ) -> Results:
+        """Compares what is found in images, by height and light."""
+        thresholds = self._spec.threshold, threshold
+        ranked = [rank(_boxes(OWN, side)) for side in sides]
+        counts = [each.at(at) for each, at in zip(ranked, thresholds, strict=True)]
+        precisions = np.array([self.scores(numbers, side) for side in sides])
+        groups = [*map(grouped_detector_accuracy, sides, thresholds)]
+        table = compared("images", groups, ("all", "height", "light"), MEASURES)
+        recall = shares_of([each.found for each in counts], counts[0].plates)
+        measures = {"mAP50-95": means_of(precisions), "recall": recall}
+        return Results("images", measures, table, threshold)
+
+    def write(
+        self, folder: Path, weights: Weights, calibration: float
+    ) -> tuple[dict[str, Any], str]:
+        """Writes the detector of a bundle; raises TrainError if it cannot be exported."""
+        self._model.load_state_dict(weights)
+        images = Split([*self._own, *self._replay], [*self._own, *self._to_keep[RENDERED]])
+
+        def export(precision: Precision) -> None:
+            form = OnnxFormat(self._spec.width, self._spec.height, precision)
+            export_detector(self._model, folder / "detector.onnx", form, images)
+
+        precision, refused = export_as_before(export, self._spec.precision)
+        return {"precision": precision, "threshold": calibration}, refused
+
+    @cached_property
+    def _known(self) -> dict[str, list[ImageBoxes]]:
+        return self._boxes_to_keep(self.base)
+
+    def _boxes_to_keep(self, weights: Weights) -> dict[str, list[ImageBoxes]]:
+        return {
+            name: _boxes(name, self._found(weights, images))
+            for name, images in self._to_keep.items()
+        }
+
+    def _found(self, weights: Weights, images: Images) -> list[ImageResult]:
+        """Finds plates with scores of LOWEST or more, in float32."""
+        self._model.load_state_dict(weights)
+        size = {"width": self._spec.width, "height": self._spec.height}
+        network, file = BestCandidates(self._model, **size), self._rehearsal.folder / "new.onnx"
+        export_checked(network, to_detector_input(demo_frame(**size)), file)
+        session = NetworkSession(str(file), file.read_bytes())
+        detector = OnnxDetector(session, self._spec, threshold=LOWEST)
+        return [detected_in(detector, image) for image in tracked(images, "Finding plates")]
+
+
+def finds_all(bundle: Path, images: Images) -> bool:
+    """Returns whether a detector has little to learn: a device labels what its detector found."""
+    detector = Networks(ModelsConfig(bundle=bundle)).detector(threshold=LOWEST)
+    return _precision([detected_in(detector, image) for image in images]) >= KNOWN
+
+
+def choose_threshold(
+    before: Sequence[ImageBoxes], after: Sequence[ImageBoxes], *, current: float
+) -> float:
+    """Returns the lowest threshold with as few false boxes as before at the current one."""
+    allowed = max(rank(before).at(current).false_boxes, MAX_FALSE_BOXES * len(before))
+    ranked = rank(after)
+    fitting = (each for each in THRESHOLDS if ranked.at(each).false_boxes <= allowed)
+    return next(fitting, THRESHOLDS[-1])
+
+
+def _boxes(name: str, found: Found) -> list[ImageBoxes]:
+    """Returns the boxes that count: rendered frames have no labels of smaller plates."""
+    least_px = READABLE_PX if name == RENDERED else 0
+    return [each.of_height((least_px * each.scale, np.inf)) for each in found]
+
+
+def _precision(found: Found) -> float:
+    return mean_average_precision(_boxes(OWN, found)) or 0.0

@@ -1,0 +1,218 @@
+"""What the reader learns: your plates, those of --keep, and rendered ones."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from plateid.core.geometry import sharpness
+from plateid.core.records import Image, PlateRead
+from plateid.core.text import BLANK, ctc_margins, ctc_positions
+from plateid.models.bundle import read_spec
+from train.dataset.grouping import Split
+from train.evaluation.confidence_calibration import fit_temperature
+from train.evaluation.image_results import LabelledPlate
+from train.evaluation.reader_accuracy import ReadResult, grouped_reader_accuracy, in_true_boxes
+from train.export.int8_reader import TwoSides
+from train.export.onnx_networks import Precision, export_reader
+from train.learn.candidates import Kept, KeptSet
+from train.learn.features import Features, Read, Weights, features_of, logs_of, network_of, reads_of
+from train.learn.fine_tuning import fine_tune, save_weights, saved_weights
+from train.learn.gather import OwnPlate
+from train.learn.label_checks import Suspect, suspects
+from train.learn.material import Crops, Material, prepare_material
+from train.learn.new_bundle import export_as_before
+from train.learn.proof import Scores, resampled_means, shares_of
+from train.learn.rehearsal import Rehearsal, layouts_like
+from train.learn.teaching import Results, compared
+from train.manifest.weight_origin import Network
+from train.progress import tracked
+from train.reader.platenet import COLUMNS, PlateNet
+from train.reader.reader_weights import SPEC, load_base
+from train.reader.real_plates import RealPlate, by_source, framed, plates_of, whole_crop
+from train.synth.rendering import LabelledCrop
+from train.train_error import TrainError
+
+FEATURES, FOLD = 0.16, 0.07
+"""Shares of the command's time: features, and the training of a fold, at most."""
+MIN_CALIBRATION = 40
+"""Smallest number of held-out reads that a temperature is fitted to."""
+READS = {"exact": "plate_accuracy", "folded": "plate_accuracy_folded"}
+"""Headings and attributes of the measures in the report."""
+OwnPlates = tuple[Sequence[OwnPlate], Sequence[int]]
+"""Your plates, and the numbers of those that prove the gain."""
+TEMPERATURES = (0.5, 2.0)
+"""Least and greatest temperature: few plates must not turn the confidences upside down."""
+INT8_PLATES = 600
+"""Rendered plates that INT8 is calibrated with, and as many that it is measured on."""
+
+
+class ReaderLesson:
+    """The lesson of a reader. An answer is the read of a plate in its box."""
+
+    network: Network = "reader"
+
+    def __init__(self, bundle: Path, own: OwnPlates, keep: Split, rehearsal: Rehearsal) -> None:
+        """Raises TrainError if the reader of the bundle is another network."""
+        self._network, self._spec = PlateNet().eval(), read_spec(bundle).reader
+        load_base(self._network, bundle)
+        self.base = {name: each.clone() for name, each in self._network.state_dict().items()}
+        self._own: Sequence[OwnPlate]
+        self.proving: Sequence[int]
+        self._own, self.proving = own
+        self.groups: Sequence[str] = [each.vehicle for each in self._own]
+        self._keep = [[plate for image in side for _, plate in plates_of(image)] for side in keep]
+        self._rehearsal = rehearsal
+
+    def train(self, title: str, numbers: Sequence[int]) -> Weights:
+        """Trains on these plates. What is done is not done again."""
+        checkpoint, minutes = self._rehearsal.folder / f"{title}.pt", self._rehearsal.minutes
+        if not checkpoint.is_file():
+            new = fine_tune(self.base, self._material, numbers, title=title, minutes=FOLD * minutes)
+            save_weights(checkpoint, new)
+        return saved_weights(checkpoint)
+
+    def answers(self, weights: Weights, numbers: Sequence[int]) -> list[Read]:
+        """Reads plates."""
+        return _read(weights, self._sample.part(numbers))
+
+    def scores(self, numbers: Sequence[int], answers: Sequence[Read], /) -> Scores:
+        """Returns the mean log-probability of the label per character."""
+        logs = np.array([read.label_log for read in answers])
+        return resampled_means(logs, [self.groups[number] for number in numbers])
+
+    def kept(self, weights: Weights, _before: Sequence[Read], _after: Sequence[Read], /) -> Kept:
+        """Reads the plates that must not be forgotten."""
+        known = zip(self._to_keep.items(), self._known, strict=True)
+        return Kept(
+            tuple(
+                KeptSet(name, len(each.texts), before, _accuracy(weights, each))
+                for (name, each), before in known
+            )
+        )
+
+    def suspects(self, before: Sequence[Read], after: Sequence[Read], /) -> list[Suspect]:
+        """Returns the labels that a network contradicts, worst first."""
+        return suspects(self._own, before, after)
+
+    def results(
+        self, numbers: Sequence[int], sides: Sequence[Sequence[Read]], _threshold: float, /
+    ) -> Results:
+        """Compares the reads of these plates by what makes them hard to read."""
+        own = [self._own[number] for number in numbers]
+        plates = [[*map(_as_device, own, side)] for side in sides]
+        old, new = map(in_true_boxes, plates)
+        groups = [grouped_reader_accuracy(each, each) for each in (old, new)]
+        return Results(
+            unit="plates",
+            measures={
+                "exact": shares_of([sum(map(_is_exact, each)) for each in (old, new)], len(own)),
+                "folded": shares_of([sum(map(_is_folded, each)) for each in (old, new)], len(own)),
+            },
+            table=compared("plates", groups, ("all", "characters", "lines", "light"), READS),
+            calibration=_temperature(plates[1], self._spec.temperature),
+            flipped=sorted(
+                (pair for pair in zip(old, new, strict=True) if len({*map(_is_exact, pair)}) > 1),
+                key=lambda pair: _is_exact(pair[1]),
+            ),  # worse ones first
+        )
+
+    def write(
+        self, folder: Path, weights: Weights, calibration: float
+    ) -> tuple[dict[str, Any], str]:
+        """Writes the reader of a bundle; raises TrainError if the network cannot be exported."""
+        network = network_of(weights)
+
+        def export(precision: Precision) -> None:
+            plates = self._int8_plates() if precision == "int8" else ((), ())
+            export_reader(network, folder / "reader.onnx", precision=precision, plates=plates)
+
+        precision, refused = export_as_before(export, self._spec.precision)
+        changed = SPEC.model_dump(exclude={"file", "sha256", "name", "origin"})
+        return changed | {"precision": precision, "temperature": calibration}, refused
+
+    def _int8_plates(self) -> TwoSides:
+        """Returns plates to calibrate with, half of them yours, and others to measure."""
+        own = [replace(each.plate, source="own") for each in self._own]
+        crops = (crop for crop in self._replay if crop.text)
+        rendered = [whole_crop(crop.image, crop.text, "rendered") for crop in crops]
+        return [*own, *rendered[:INT8_PLATES]], [*own, *rendered[INT8_PLATES : 2 * INT8_PLATES]]
+
+    @cached_property
+    def _sample(self) -> Features:
+        return self._features(each.plate for each in self._own)
+
+    @cached_property
+    def _replay(self) -> list[LabelledCrop]:
+        return self._rehearsal.crops("replay")
+
+    @cached_property
+    def _material(self) -> Material:
+        steps = logs_of(self._network, self._sample)[:, COLUMNS:].argmax(dim=2)
+        two_lines = float((steps != BLANK).any(dim=1).float().mean())
+        similar = self._rehearsal.crops("similar", layouts_like(self._sample.texts, two_lines))
+        plates = [each.plate for each in self._own]
+        crops = Crops(plates, self.proving, self._keep[0], similar, self._replay)
+        seconds = 60 * FEATURES * self._rehearsal.minutes
+        return prepare_material(self._network, crops, seconds=seconds)
+
+    @cached_property
+    def _to_keep(self) -> dict[str, Features]:
+        """Plates that must not be forgotten, by name."""
+        crops = [crop for crop in self._rehearsal.crops("forgetting") if crop.text]
+        rendered = features_of(self._network, tracked(crops, "Computing features"))
+        texts = [plate for plate in self._keep[1] if plate.text]
+        kept = {group[0].source: self._features(group) for group in by_source(texts)}
+        return {"rendered plates": rendered, **kept}
+
+    @cached_property
+    def _known(self) -> list[float]:
+        return [_accuracy(self.base, each) for each in self._to_keep.values()]
+
+    def _features(self, plates: Iterable[RealPlate]) -> Features:
+        crops = [LabelledCrop(_crop(each), each.text) for each in plates]
+        return features_of(self._network, tracked(crops, "Computing features"))
+
+
+def _crop(plate: RealPlate) -> Image:
+    return framed(plate, margin_x=SPEC.margin_x, margin_y=SPEC.margin_y)
+
+
+def _read(weights: Weights, features: Features) -> list[Read]:
+    return reads_of(logs_of(network_of(weights), features), features.texts)
+
+
+def _accuracy(weights: Weights, features: Features) -> float:
+    return float(np.mean([each.is_folded_match for each in _read(weights, features)]))
+
+
+def _is_exact(result: ReadResult) -> bool:
+    return result.reading.plate == result.plate.text
+
+
+def _is_folded(result: ReadResult) -> bool:
+    return result.is_folded_match
+
+
+def _as_device(own: OwnPlate, read: Read) -> LabelledPlate:
+    """Returns a plate with what the device reads in it."""
+    crop, (_, top, _, bottom) = _crop(own.plate), own.plate.box
+    positions, margins = ctc_positions(read.steps), ctc_margins(read.steps)
+    reads = (PlateRead(positions, sharpness(crop), bottom - top, margins),)
+    luma = float(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY).mean())
+    source, box = own.plate.source, own.plate.box
+    return LabelledPlate(source, own.path, own.labels, box, luma, None, reads, reads, 1.0)
+
+
+def _temperature(reads: Sequence[LabelledPlate], current: float) -> float:
+    """Fits the temperature to held-out reads; keeps the current one if they are too few."""
+    if len(reads) >= MIN_CALIBRATION:
+        with suppress(TrainError):  # all are correct, or all are wrong
+            least, greatest = TEMPERATURES
+            return min(max(fit_temperature(reads, current=current).value, least), greatest)
+    return current
