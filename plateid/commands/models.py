@@ -26,7 +26,7 @@ from plateid.core.text import CHARSET
 from plateid.core.wording import counted
 from plateid.demo import DEMO_VIDEO
 from plateid.errors import BundleError, os_errors_as
-from plateid.models.bundle import BundleSpec, NetworkSpec, read_spec
+from plateid.models.bundle import BundleSpec, read_spec
 from plateid.models.networks import Networks
 from plateid.models.parity import check_parity
 from plateid.models.tensorrt import CACHE_PATH
@@ -90,11 +90,10 @@ def _role(folder: Path, installed: InstalledBundles) -> str:
 def _describe(folder: Path, spec: BundleSpec) -> None:
     click.echo(f"  bundle    {spec.name}, {spec.licence}")
     for kind, network in (("detector", spec.detector), ("reader", spec.reader)):
-        size = f"{network.width}x{network.height}"
-        click.echo(
-            f"  {kind:9} {network.name:27} {size:8} {network.precision:8} "
-            f"{_megabytes(folder, network):.1f} MB"
-        )
+        path, size = folder / network.file, f"{network.width}x{network.height}"
+        with os_errors_as(BundleError, path):
+            size_mb = path.stat().st_size / 1e6
+        click.echo(f"  {kind:9} {network.name:27} {size:8} {network.precision:8} {size_mb:.1f} MB")
     for word, suffix in METRICS.items():
         if shares := ", ".join(_shares(spec.metrics, suffix)):
             click.echo(f"  {word:9} {shares}")
@@ -105,12 +104,6 @@ def _shares(metrics: Mapping[str, float], suffix: str) -> Iterator[str]:
         source = name.removesuffix(suffix)
         if source not in (name, f"{source.removesuffix('_crops')}_crops"):
             yield f"{source} {share:.1%}"
-
-
-def _megabytes(folder: Path, network: NetworkSpec) -> float:
-    path = folder / network.file
-    with os_errors_as(BundleError, path):
-        return path.stat().st_size / 1e6
 
 
 @models.command(epilog="Example: plateid models verify default")

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -108,12 +109,8 @@ def idle_report(cameras: Iterable[str]) -> Callable[[], dict[str, Any]]:
 
 def temperature_c(folder: Path = THERMAL) -> float | None:
     """Returns the highest temperature of the thermal zones, degrees Celsius; None without any."""
-    zones = (_zone_c(zone) for zone in folder.glob("thermal_zone*/temp"))
-    return max((zone for zone in zones if zone is not None), default=None)
-
-
-def _zone_c(zone: Path) -> float | None:
-    try:
-        return round(int(zone.read_text()) / 1000, 1)
-    except (OSError, ValueError):  # a sensor that is asleep gives an error or an empty file
-        return None
+    zones = []
+    for zone in folder.glob("thermal_zone*/temp"):
+        with suppress(OSError, ValueError):  # a sensor that is asleep: an error or an empty file
+            zones.append(round(int(zone.read_text()) / 1000, 1))
+    return max(zones, default=None)
