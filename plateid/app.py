@@ -86,10 +86,16 @@ class App:
         self._privacy = Privacy(config.privacy, path)
         targets = targets_of(config, self._privacy.redacted)
         self._store = EventStore(path, outputs=targets, service=True)
-        self._health = HealthReporter(self._device_health, bundle=self._networks.names.bundle)
+        bundle = self._networks.names.bundle
+        self._health = HealthReporter(self._device_health, bundle=bundle)
         self._backlog = Backlog(self._store)
         self._delivery = Delivery(
-            config, self._backlog, targets, list_names=self._list_names, health=self._health.to_json
+            config,
+            self._backlog,
+            targets,
+            list_names=self._list_names,
+            health=self._health.to_json,
+            bundle=bundle,
         )
         self._snapshots = Snapshots(
             config.snapshots,

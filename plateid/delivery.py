@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from plateid.config.root import Config
 from plateid.core.health import OutputHealth
 from plateid.core.records import PlateEvent
+from plateid.models.bundle import newest_bundle
 from plateid.outputs.discovery import DiscoveryPublisher
 from plateid.outputs.logfile import csv_file, jsonl_file
 from plateid.outputs.mqtt import MqttPublisher
@@ -34,11 +35,13 @@ class Delivery:
         *,
         list_names: Callable[[], tuple[str, ...]],
         health: Callable[[], str],
+        bundle: str,
     ) -> None:
         """Sends nothing yet.
 
         `targets` are webhooks and log files by name. Home Assistant gets `list_names`, the names of
-        list entries. `health` returns the health report as JSON.
+        list entries. `health` returns the health report as JSON. `bundle` is the name of the bundle
+        in use.
         """
         self._outboxes = {
             name: Outbox(backlog, config.retention, name) for name in (MQTT, *targets)
@@ -58,6 +61,8 @@ class Delivery:
             images,
             config.occupancy.enabled,
             config.occupancy.capacity is not None,
+            config.visit_url,
+            newest_bundle(bundle),
         )
         discovery = DiscoveryPublisher(config.homeassistant, device, store, list_names=list_names)
         self.mqtt = MqttPublisher(

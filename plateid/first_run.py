@@ -53,8 +53,7 @@ def set_up_and_run(
     code = "".join(secrets.choice(CODE_CHARACTERS) for _ in range(CODE_LENGTH))
     server = _server(config, file, supervisor, code=code if web.needs_password else "")
     server.check()
-    own_name = f"{socket.gethostname().partition('.')[0]}.local"
-    tell(f"web UI: {server.address.replace('0.0.0.0', own_name)}")  # noqa: S104 - for a browser
+    tell(f"web UI: {web.browser_address}")
     if web.needs_password:
         tell(f"set-up code: {code}")
     if _is_set_up(file, server, supervisor):

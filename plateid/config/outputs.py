@@ -27,6 +27,13 @@ Topic = Annotated[
 Url = Annotated[
     str, matching(r"https?://[^/@\s]+(/\S*)?", "an http:// or https:// URL without a password")
 ]
+VisitUrl = Annotated[
+    str,
+    matching(
+        r"(https?|homeassistant)://[^/@\s]+(/\S*)?",
+        "an http://, https:// or homeassistant:// URL without a password",
+    ),
+]
 
 
 class MqttConfig(Section):
@@ -74,6 +81,9 @@ class HomeAssistantConfig(Section):
     """Discovery prefix, as set in Home Assistant."""
     status_topic: Topic = "homeassistant/status"
     """Topic of Home Assistant's birth message."""
+    configuration_url: VisitUrl | None = None
+    """Address behind the link "Visit", for example of a reverse proxy; default: that of the web UI,
+    if other devices reach it."""
 
 
 class ListsConfig(Section):

@@ -64,6 +64,12 @@ class Config(Section):
         }
 
     @property
+    def visit_url(self) -> str:
+        """Address of the web UI for other devices; empty if they do not reach it."""
+        reached = self.web.enabled and not self.web.host.is_loopback
+        return self.homeassistant.configuration_url or (reached and self.web.browser_address) or ""
+
+    @property
     def hides_plates(self) -> bool:
         """Whether some images hide plates, which means that all plates must be detected."""
         return set(self.snapshot_policies.values()) not in ({"keep"}, {"off"})

@@ -1,5 +1,6 @@
 """Sections of local services: `[metrics]`, `[web]`, `[gps]` and `[occupancy]`."""
 
+import socket
 from ipaddress import IPv4Address
 
 from pydantic import Field, StrictBool, StrictInt, model_validator
@@ -54,6 +55,19 @@ class WebConfig(Section):
     def needs_password(self) -> bool:
         """Whether other devices can reach the web UI, directly or through the proxy."""
         return not self.host.is_loopback or self.proxy is not None
+
+    @property
+    def address(self) -> str:
+        """URL of the web UI."""
+        scheme = "https" if self.certificate_file else "http"
+        host = f"[{self.host}]" if ":" in str(self.host) else str(self.host)
+        return f"{scheme}://{host}:{self.port}"
+
+    @property
+    def browser_address(self) -> str:
+        """URL for a browser: the mDNS name of this device stands for all its addresses."""
+        own_name = f"{socket.gethostname().partition('.')[0]}.local"
+        return self.address.replace("0.0.0.0", own_name)  # noqa: S104 - for a browser
 
 
 class GpsConfig(Section):

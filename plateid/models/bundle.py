@@ -1,6 +1,7 @@
 """A model bundle: two networks and the description that is needed to run them."""
 
 import hashlib
+import re
 import tomllib
 from datetime import datetime
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
+from plateid.config.models import SHIPPED, shipped_bundles
 from plateid.config.section import Probability, Section
 from plateid.core.text import CHARSET
 from plateid.errors import BundleError, os_errors_as, reason_of
@@ -130,6 +132,17 @@ def read_spec(folder: Path) -> BundleSpec:
     if spec.reader.charset != CHARSET:
         raise BundleError(path, f"reader.charset: this version reads {CHARSET} only")
     return spec
+
+
+def newest_bundle(name: str) -> str:
+    """Returns the name of the newest shipped bundle of the same kind as `default-0.9`, or `name`.
+
+    Raises BundleError if a shipped bundle cannot be read.
+    """
+    names = [name, *(read_spec(SHIPPED / each).name for each in shipped_bundles())]
+    kind = name.rpartition("-")[0]
+    same = (each for each in names if each.rpartition("-")[0] == kind)
+    return max(same, key=lambda each: [int(number) for number in re.findall(r"\d+", each)])
 
 
 def bundle_file(path: Path, *, limit_bytes: int = MAX_FILE_BYTES) -> bytes:

@@ -11,7 +11,13 @@ from paho.mqtt.client import MQTTMessage
 from plateid.backoff import Backoff, Outage
 from plateid.config.outputs import HomeAssistantConfig
 from plateid.errors import StoreError
-from plateid.outputs.homeassistant import components, device_id, discovery_payload
+from plateid.outputs.homeassistant import (
+    MIGRATION,
+    camera_components,
+    components,
+    device_id,
+    discovery_payload,
+)
 from plateid.outputs.mqtt_connection import OFFLINE, ONLINE
 from plateid.outputs.mqtt_topics import MqttDevice, RetainedMessages
 
@@ -42,8 +48,8 @@ class ComponentStore(Protocol):
 class OldTopics:
     """The retained topics of this device before its configuration changed, as of a camera."""
 
-    def __init__(self, device: MqttDevice, store: ComponentStore) -> None:
-        self._present = device.retained
+    def __init__(self, present: frozenset[str], store: ComponentStore) -> None:
+        self._present = present
         self._store = store
         self._old: frozenset[str] | None = None
         self._outage = Outage("list of MQTT topics", BACKOFF)
@@ -66,10 +72,14 @@ class OldTopics:
 
 
 class DiscoveryPublisher:
-    """Keeps the discovery message at the broker, and old topics away. One thread makes all calls.
+    """Keeps the discovery messages at the broker, and old topics away. One thread makes all calls.
 
-    Home Assistant removes a component whose platform alone is published, once. For this, the store
-    remembers the published components. If discovery is disabled, the whole device is removed.
+    The device and each camera have a message. Home Assistant removes a component whose platform
+    alone is published, once. For this, the store remembers the published components of the device.
+    If discovery is disabled, all devices are removed.
+
+    Earlier versions published the entities of cameras as components of the device. Home Assistant
+    first unloads these without forgetting what users have set, for example names.
     """
 
     def __init__(
@@ -83,15 +93,21 @@ class DiscoveryPublisher:
     ) -> None:
         """Publishes nothing yet; `list_names` gives the names of list entries, which may change."""
         self.subscription = config.status_topic if config.enabled else None
-        self._topic = f"{config.prefix}/device/{device_id(device)}/config"
+        cameras = device.cameras if config.enabled else ()
+        self._topic, *topics = (
+            f"{config.prefix}/device/{device_id(device, camera)}/config"
+            for camera in ("", *cameras)
+        )
+        self._camera_topics = dict(zip(cameras, topics, strict=True))
+        self._cameras = {camera: camera_components(device, camera) for camera in cameras}
         self._device = device
         self._list_names = list_names
         self._store = store
-        self._old_topics = OldTopics(device, store)
+        self._old_topics = OldTopics(device.retained.union(topics), store)
         self._compose(list_names())
         self._birth_delay_s = birth_delay_s
         self._due_at: float | None = None
-        self._removing = False
+        self._removing: frozenset[str] = frozenset()
         self._outage = Outage("discovery", Backoff())
         self._warned = False
 
@@ -114,7 +130,7 @@ class DiscoveryPublisher:
         if (names := self._list_names()) != self._names:
             self._compose(names)
             self.renew()
-        removed = self._removing and retained.is_acknowledged(self._topic)
+        removed = bool(self._removing) and retained.is_acknowledged(self._topic)
         due = self._due_at is not None and time.monotonic() >= self._due_at
         if self._outage.wait_s or not (due or removed):
             return False
@@ -130,9 +146,16 @@ class DiscoveryPublisher:
     def _publish(self, retained: RetainedMessages) -> None:
         before = self._remembered()
         removed = {id_: before[id_] for id_ in before.keys() - self._platforms.keys()}
+        moved = removed.keys() & {id_ for parts in self._cameras.values() for id_ in parts}
+        gone = {id_: platform for id_, platform in removed.items() if id_ not in moved}
+        self._removing = frozenset(gone or moved)
         if self._components or before:
-            retained.set(self._topic, self._payload(removed))
-        self._removing = bool(removed)
+            migrates = moved and not gone
+            retained.set(self._topic, MIGRATION if migrates else self._payload(gone))
+        if not moved:
+            for camera, parts in self._cameras.items():
+                payload = discovery_payload(self._device, parts, removed={}, camera=camera)
+                retained.set(self._camera_topics[camera], payload)
 
     def _remembered(self) -> dict[str, str]:
         """Returns the published components, none if the store fails; adds the present ones."""
@@ -148,10 +171,9 @@ class DiscoveryPublisher:
 
     def _forget_removed(self, retained: RetainedMessages) -> None:
         """Follows once the broker has the message that removes components."""
-        self._store.set_components(self._platforms)
-        if self._components:
-            retained.set(self._topic, self._payload({}))
-        self._removing = False
+        before = self._store.components()
+        self._store.set_components({i: before[i] for i in before.keys() - self._removing})
+        self._publish(retained)
 
     def _payload(self, removed: dict[str, str]) -> str:
         """Returns the message; an empty one removes the device."""

@@ -12,7 +12,8 @@ class MqttDevice:
 
     Its topics begin with `prefix` and `device`. `instance` is random, and lives as long as the
     store. `images` says whether the cameras have snapshots, `occupancy` and `capacity` whether the
-    vehicles inside are counted, and the free places too.
+    vehicles inside are counted, and the free places too. `url` is the address of the web UI for
+    users, `newest_bundle` the name of the newest bundle; empty: unknown.
     """
 
     prefix: str
@@ -22,6 +23,8 @@ class MqttDevice:
     images: bool = True
     occupancy: bool = False
     capacity: bool = False
+    url: str = ""
+    newest_bundle: str = ""
 
     @property
     def retained(self) -> frozenset[str]:

@@ -57,10 +57,7 @@ class WebServer:
     @property
     def address(self) -> str:
         """URL of the web UI."""
-        web = self._config.web
-        scheme = "https" if web.certificate_file else "http"
-        host = f"[{web.host}]" if ":" in str(web.host) else str(web.host)
-        return f"{scheme}://{host}:{web.port}"
+        return self._config.web.address
 
     def show(self, frame: Frame, plates: Sequence[Plate]) -> None:
         """Shows a processed frame to viewers."""

@@ -1,5 +1,7 @@
 """Cameras, lists and outputs in `plateid.toml`."""
 
+import socket
+
 import pytest
 
 from plateid.config.load import formats_of, load_config
@@ -7,6 +9,8 @@ from plateid.config.root import Config, merged
 from plateid.core.view import View
 from plateid.errors import ConfigError
 from tests.config.test_load import write
+
+NAME = socket.gethostname().partition(".")[0]
 
 CAMERA = """
 [[camera]]
@@ -118,3 +122,23 @@ def test_files_of_lists_and_outputs_are_relative_to_the_configuration(tmp_path, 
 def test_optional_section_is_off_until_it_is_enabled(tmp_path, section):
     assert not getattr(loaded(tmp_path, CAMERA), section).enabled
     assert getattr(loaded(tmp_path, f"{CAMERA}[{section}]\nenabled = true\n"), section).enabled
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("web.enabled = true", ""),
+        ('web.enabled = true\nweb.host = "0.0.0.0"', f"http://{NAME}.local:8480"),
+        ('web.enabled = true\nweb.host = "fd00::1"', "http://[fd00::1]:8480"),
+        ('homeassistant.configuration_url = "https://a.example/b"', "https://a.example/b"),
+        ('homeassistant.configuration_url = "homeassistant://app/x"', "homeassistant://app/x"),
+    ],
+)
+def test_home_assistant_gets_the_web_address_that_other_devices_reach(tmp_path, text, url):
+    assert loaded(tmp_path, f"{text}\n{CAMERA}").visit_url == url
+
+
+def test_address_with_a_password_is_refused(tmp_path):
+    text = 'homeassistant.configuration_url = "https://a:b@c/"\n'
+    with pytest.raises(ConfigError, match="configuration_url: must be an http://"):
+        loaded(tmp_path, text + CAMERA)

@@ -15,7 +15,7 @@ from prometheus_client import generate_latest
 
 from plateid.config.outputs import WebhookConfig
 from plateid.core.records import OutboxEntry
-from plateid.outputs.homeassistant import components, discovery_payload
+from plateid.outputs.homeassistant import camera_components, components, discovery_payload
 from plateid.outputs.mqtt_topics import MqttDevice
 from plateid.outputs.webhook import Webhook
 from plateid.service.metrics import Metrics
@@ -82,8 +82,11 @@ def test_an_automation_uses_existing_entities_and_fields(file):
     automation = yaml.safe_load(text)
     assert {"alias", "triggers", "actions"} <= automation.keys()
     device = MqttDevice("plateid", "gate", "1234", ("drive",))
-    payload = json.loads(discovery_payload(device, components(device), removed={}))
-    known = {part["default_entity_id"] for part in payload["cmps"].values()}
+    own = json.loads(discovery_payload(device, components(device), removed={}))
+    parts = camera_components(device, "drive")
+    camera = json.loads(discovery_payload(device, parts, removed={}, camera="drive"))
+    entities = [*own["cmps"].values(), *camera["cmps"].values()]
+    known = {part["default_entity_id"] for part in entities}
     used = set(re.findall(r"\b(?:event|sensor|binary_sensor|image)\.gate_\w+", text))
     assert used
     assert used <= known

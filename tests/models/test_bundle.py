@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plateid.config.models import ModelsConfig, shipped_bundles
+from plateid.config.models import DEFAULT_BUNDLE, ModelsConfig, shipped_bundles
 from plateid.errors import BundleError, ModelError
-from plateid.models.bundle import Bundle
+from plateid.models.bundle import Bundle, newest_bundle, read_spec
 from plateid.models.networks import Networks
 from plateid.models.onnx_backend import PROVIDERS
 from plateid.models.session import NetworkSession
@@ -126,3 +126,11 @@ def test_fifo_in_a_bundle_is_refused(bundle, name):
     os.mkfifo(bundle / name)
     with pytest.raises(BundleError, match=rf"{name}: is not a regular file"):
         Bundle(bundle)
+
+
+def test_newest_bundle_is_a_shipped_one_of_the_same_kind():
+    shipped = read_spec(DEFAULT_BUNDLE).name
+    assert shipped.startswith("default-0.")
+    assert newest_bundle("default-0.1") == newest_bundle(shipped) == shipped
+    for own in ("default-99.0", "own-0.1", "tiny"):
+        assert newest_bundle(own) == own

@@ -15,9 +15,10 @@ from tests.support.samples import QUICK, Publish, append, outbox
 STATUS = "homeassistant/status"
 
 
-def discovered(broker: Broker, store: EventStore) -> dict[str, Any] | None:
+def discovered(broker: Broker, store: EventStore, camera: str = "") -> dict[str, Any] | None:
     """The message that Home Assistant gets when it starts; None if there is none."""
-    topic = f"homeassistant/device/plateid_{store.instance}/config"
+    of_camera = f"_{camera}" if camera else ""
+    topic = f"homeassistant/device/plateid_{store.instance}{of_camera}/config"
     with closing(Subscriber(broker.port, "homeassistant/#")) as late:
         late.publish("homeassistant/end", "")
         until(lambda: late.of("/end"))
@@ -30,7 +31,7 @@ def discovered(broker: Broker, store: EventStore) -> dict[str, Any] | None:
 
 
 def keys(made: dict[str, Any] | None) -> set[str]:
-    """The components of cameras and list entries."""
+    """The components of list entries, and of which a camera has one."""
     assert made is not None
     names = {key.split("_", 2)[2] for key in made["cmps"]}
     return {name for name in names if name.endswith(("_last", "_Ana", "_Bob"))}
@@ -46,30 +47,39 @@ def listen(broker: Broker) -> Subscriber:
     return Subscriber(broker.port, "#")
 
 
-def configs(heard: Subscriber) -> list[dict[str, Any]]:
-    return [json.loads(text) for text in heard.texts("/config")]
+def configs(heard: Subscriber, store: EventStore, camera: str = "") -> list[dict[str, Any]]:
+    """The discovery messages of the device or a camera; an empty one is {}."""
+    of_camera = f"_{camera}" if camera else ""
+    return [
+        json.loads(text or "{}") for text in heard.texts(f"_{store.instance}{of_camera}/config")
+    ]
 
 
 def test_discovery_message_is_retained_and_valid(store, broker, publish):
     broker.start()
     publish(broker.config, cameras=["gate", "yard"])
     until(lambda: discovered(broker, store) is not None)
-    assert keys(discovered(broker, store)) == {"gate_last", "yard_last"}
+    for camera in ("gate", "yard"):
+        until(lambda camera=camera: discovered(broker, store, camera) is not None)
+        assert keys(discovered(broker, store, camera)) == {f"{camera}_last"}
+    assert keys(discovered(broker, store)) == set()
 
 
-def test_message_is_published_again_when_home_assistant_starts(broker, publish, logs):
+def test_message_is_published_again_when_home_assistant_starts(store, broker, *, publish, logs):
     broker.start()
     with closing(listen(broker)) as heard:
         publish(broker.config)
-        until(lambda: len(configs(heard)) == 1)
+        until(lambda: len(configs(heard, store, "gate")) == 1)
         heard.publish(STATUS, "offline")
         heard.publish(STATUS, "online")
-        until(lambda: len(configs(heard)) == 2)
-        assert configs(heard)[0] == configs(heard)[1]
+        until(lambda: len(configs(heard, store, "gate")) == 2)
+        for camera in ("", "gate"):
+            first, again = configs(heard, store, camera)
+            assert first == again
         for _ in range(2):
             heard.publish(STATUS, b"\xff\x00" * 1000)
         heard.publish(STATUS, "online")
-        until(lambda: len(configs(heard)) == 3)
+        until(lambda: len(configs(heard, store, "gate")) == 3)
     assert len([e for e in logs if e["event"].startswith("unknown status")]) == 1
 
 
@@ -85,33 +95,45 @@ def test_message_is_published_again_to_a_broker_that_lost_it(store, broker, publ
 def test_camera_that_left_the_configuration_is_removed(store, broker, publish):
     broker.start()
     publish_once(store, broker, publish, cameras=["gate", "yard"])
-    with closing(listen(broker)) as heard:
-        publish(broker.config, cameras=["gate"])
-        until(lambda: len(configs(heard)) == 3)  # the first is what was retained
-    _, removal, after = configs(heard)
-    VALIDATOR.validate(removal)
-    gone = {k.split("_", 2)[2]: part for k, part in removal["cmps"].items() if len(part) == 1}
-    assert gone == {
-        "yard_event": {"p": "event"},
-        "yard_last": {"p": "sensor"},
-        "yard_snapshot": {"p": "image"},
-        "yard_online": {"p": "binary_sensor"},
-        "yard_reads": {"p": "sensor"},
-    }
-    assert keys(after) == keys(discovered(broker, store)) == {"gate_last"}
+    until(lambda: discovered(broker, store, "yard") is not None)
+    publish(broker.config, cameras=["gate"])
+    until(lambda: discovered(broker, store, "yard") is None)
+    assert keys(discovered(broker, store, "gate")) == {"gate_last"}
 
 
 def test_removal_that_no_broker_received_is_published_later(store, broker, publish):
     broker.start()
-    publish_once(store, broker, publish, cameras=["gate", "yard"])
+    publish_once(store, broker, publish, list_names=lambda: ("Ana", "Bob"))
     broker.kill()
     publish(broker.config).stop(0.2)
     broker.start()
     with closing(listen(broker)) as heard:
+        publish(broker.config, list_names=lambda: ("Ana",))
+        until(lambda: len(configs(heard, store)) == 2)
+    removal, after = configs(heard, store)
+    VALIDATOR.validate(removal)
+    bob = f"plateid_{store.instance}_listed_Bob"
+    assert removal["cmps"][bob] == {"p": "sensor"}
+    assert after["cmps"].keys() == removal["cmps"].keys() - {bob}
+
+
+def test_entities_of_cameras_move_out_of_the_device_of_an_earlier_version(store, broker, publish):
+    """It had one message; the entities of a removed camera go, those of the others move."""
+    parts = {"gate_last": "sensor", "yard_last": "sensor", "gate_event": "event"}
+    store.set_components({f"plateid_{store.instance}_{id_}": p for id_, p in parts.items()})
+    broker.start()
+    with closing(listen(broker)) as heard:
         publish(broker.config, cameras=["gate"])
-        until(lambda: len(configs(heard)) == 2)
-    assert keys(configs(heard)[0]) == {"gate_last", "yard_last"}
-    assert keys(configs(heard)[1]) == {"gate_last"}
+        until(lambda: configs(heard, store, "gate"))
+    removal, migration, after = configs(heard, store)
+    gone = {id_ for id_, part in removal["cmps"].items() if part == {"p": "sensor"}}
+    assert gone == {f"plateid_{store.instance}_yard_last"}
+    assert migration == {"migrate_discovery": True}
+    VALIDATOR.validate(after)
+    assert keys(after) == set()
+    topics = [message.topic for message in heard.of("/config")]
+    assert [topic.endswith("_gate/config") for topic in topics] == [False, False, False, True]
+    assert store.components().keys() == after["cmps"].keys()
 
 
 def test_changed_list_changes_the_entities(store, broker, publish):
@@ -119,17 +141,18 @@ def test_changed_list_changes_the_entities(store, broker, publish):
     broker.start()
     publisher = publish(broker.config, list_names=lambda: tuple(listed))
     until(lambda: discovered(broker, store) is not None)
-    assert keys(discovered(broker, store)) == {"gate_last", "listed_Ana"}
+    assert keys(discovered(broker, store)) == {"listed_Ana"}
     listed[:] = ["Bob"]
     publisher.notify()
-    until(lambda: keys(discovered(broker, store)) == {"gate_last", "listed_Bob"})
+    until(lambda: keys(discovered(broker, store)) == {"listed_Bob"})
 
 
-def test_disabled_discovery_removes_the_device_once(store, broker, publish):
+def test_disabled_discovery_removes_all_devices_once(store, broker, publish):
     broker.start()
     publish_once(store, broker, publish)
     publisher = publish(broker.config, enabled=False)
     until(lambda: discovered(broker, store) is None)
+    until(lambda: discovered(broker, store, "gate") is None)
     until(lambda: store.components() == {})
     publisher.stop(5)
     with closing(listen(broker)) as heard:
@@ -139,14 +162,14 @@ def test_disabled_discovery_removes_the_device_once(store, broker, publish):
         assert not heard.of("/config")
 
 
-def test_prefix_and_status_topic_come_from_the_configuration(broker, publish):
+def test_prefix_and_status_topic_come_from_the_configuration(store, broker, publish):
     broker.start()
     with closing(listen(broker)) as heard:
         publish(broker.config, prefix="ha/one", status_topic="ha/up")
-        until(lambda: len(configs(heard)) == 1)
-        assert heard.of("/config")[0].topic.startswith("ha/one/device/plateid_")
+        until(lambda: len(configs(heard, store, "gate")) == 1)
+        assert all(m.topic.startswith("ha/one/device/plateid_") for m in heard.of("/config"))
         heard.publish("ha/up", "online")
-        until(lambda: len(configs(heard)) == 2)
+        until(lambda: len(configs(heard, store, "gate")) == 2)
 
 
 def test_full_disk_does_not_stop_the_message(store, broker, *, publish, monkeypatch):
@@ -196,7 +219,7 @@ def test_topics_of_a_renamed_device_are_deleted_once_the_broker_answers(store, b
     assert "plateid/old/gate/last" in store.topics()
     publish(broker.config, name="new")
     until(lambda: retained(broker).keys() == {"new/status", "new/gate/status"})
-    until(lambda: all(topic.startswith("plateid/new/") for topic in store.topics()))
+    until(lambda: not any(topic.startswith("plateid/old/") for topic in store.topics()))
 
 
 def test_full_disk_delays_the_deletion_of_old_topics(store, broker, *, publish, monkeypatch):
