@@ -1,5 +1,10 @@
 """Tests cameras and brokers for the web UI and the command line."""
 
+import asyncio
+import fcntl
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -22,31 +27,46 @@ DISCOVERY_S = 3.0
 """Time that cameras have to answer a probe, seconds; ONVIF allows them 0.5 s."""
 CAMERAS = "dn:NetworkVideoTransmitter"
 """Type of ONVIF devices that send video."""
+SUB_WIDTH = 640
+"""Minimum width of a sub-stream, pixels: the detector sees 768, and misses plates in fewer."""
+SIOCGIFADDR = 0x8915
+"""Request for the IPv4 address of an interface (netdevice(7))."""
 
 
 def hooks_of(service: Supervisor) -> Hooks:
     """Returns what the web UI needs of a service and of this device."""
-    tests = (camera_image, find_home_assistant, find_cameras, stream_address)
+    tests = (camera_image, find_home_assistant, find_cameras, stream_addresses)
     return Hooks(service.reload, service.restart, *tests)
 
 
 def find_cameras() -> list[tuple[str, str]]:
     """Returns name and service of the ONVIF cameras in the network, and USB cameras without one.
 
-    Uses WS-Discovery as the ONVIF Core Specification demands (7.3).
+    Probes all interfaces at a time, by WS-Discovery (ONVIF Core Specification, 7.3).
     """
-    from onveef.wsdiscovery import discover  # noqa: PLC0415 - slow to load
+    from onveef.wsdiscovery import discover_async  # noqa: PLC0415 - slow to load
 
-    devices = discover(timeout_s=DISCOVERY_S, types=CAMERAS)
+    own = list(interface_addresses())
+    devices = asyncio.run(discover_async(timeout_s=DISCOVERY_S, types=CAMERAS, interface_ip=own))
     found = {each.address: unquote(each.name or each.hardware) for each in devices}
     named = [(printable(name).replace("_", " "), address) for address, name in found.items()]
     return sorted(named) + [(str(device), "") for device in sorted(Path("/dev").glob("video*"))]
 
 
-def stream_address(service: str, user: str, password: str) -> str:
-    """Returns the address of the widest stream of an ONVIF camera, with its login.
+def interface_addresses() -> Iterator[str]:
+    """Yields the IPv4 address of each network interface that has one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        for _, name in socket.if_nameindex():
+            with suppress(OSError):
+                answer = fcntl.ioctl(asked, SIOCGIFADDR, name.encode().ljust(40, b"\0"))
+                yield socket.inet_ntoa(answer[20:24])
 
-    The password is sent hashed only. Raises SourceError with the reason if there is none.
+
+def stream_addresses(service: str, user: str, password: str) -> tuple[str, str]:
+    """Returns the addresses of an ONVIF camera's main stream and sub-stream, with its login.
+
+    The sub-stream is empty if there is none. The password is sent hashed only, with the time of the
+    camera's clock if it refuses that of the device. Raises SourceError with the reason.
     """
     from httpx import InvalidURL  # noqa: PLC0415 - slow to load
     from onveef import OnvifAuthError, OnvifClient, OnvifError  # noqa: PLC0415 - slow to load
@@ -56,15 +76,27 @@ def stream_address(service: str, user: str, password: str) -> str:
         with OnvifClient(service, **login, timeout_s=IMAGE_S / 2) as camera:
             camera.discover_services()  # raises if nothing answers; later, the reason would be lost
             profiles = camera.get_profiles() or [{"token": ""}]
-            best = max(profiles, key=lambda p: int(p.get("video_encoder", {}).get("width") or 0))
-            address = camera.get_stream_uri(profile_token=best["token"], with_credentials=True)
+            main, *others = sorted(profiles, key=_width, reverse=True)
+            subs = [each for each in others if SUB_WIDTH <= _width(each) < _width(main)]
+            subs = [each for each in subs if _lens(each) == _lens(main)]
+            tokens = [each["token"] for each in (main, *subs[-1:])]
+            found = [camera.get_stream_uri(profile_token=t, with_credentials=True) for t in tokens]
     except OnvifAuthError as error:
         raise SourceError(service, "refuses this user name or password") from error
     except (OnvifError, InvalidURL) as error:
         raise SourceError(service, printable(str(error))) from error
-    if not address:
+    if not found[0]:
         raise SourceError(service, "gives no address of a stream")
-    return address
+    return found[0], "".join(found[1:])
+
+
+def _width(profile: Mapping[str, Any]) -> int:
+    return int(profile.get("video_encoder", {}).get("width") or 0)
+
+
+def _lens(profile: Mapping[str, Any]) -> object:
+    """Returns the video source, of which a camera with two lenses and a recorder have several."""
+    return profile.get("video_source", {}).get("source_token")
 
 
 def camera_image(config: CameraConfig) -> tuple[bytes, str]:

@@ -49,7 +49,11 @@ MAKERS = {
 """Addresses of common makers' main streams, as in docs/cameras.md."""
 OTHER_MAKER = f"{LOGIN}192.168.1.64:554/"
 """Address of another maker's stream: its path is in the manual."""
-CAMERA_KEYS = ("name", "url", "loop", "size", "format")
+CAMERA_KEYS: tuple[str, ...] = tuple(
+    key
+    for key in ("name", "url", "main_url", "loop", "size", "format")
+    if key in CameraConfig.model_fields
+)
 """Keys of a camera that its form sets."""
 
 
@@ -138,11 +142,13 @@ def _words(text: str) -> set[str]:
 
 
 async def ask_camera(request: Request) -> Response:
-    """Answers with the address of the main stream that a camera gives after a login."""
+    """Answers with the addresses that a camera gives after a login, by key of the form."""
     site, form = site_of(request), await read_change(request)
     login = (form.get(key, "") for key in ("service", "user", "password"))
     try:
-        return PlainTextResponse(await run_in_threadpool(site.hooks.ask_camera, *login))
+        main, sub = await run_in_threadpool(site.hooks.ask_camera, *login)
+        both = sub and "main_url" in CAMERA_KEYS
+        return JSONResponse({"url": sub, "main_url": main} if both else {"url": main})
     except SourceError as error:
         return PlainTextResponse(str(error), 400)
 

@@ -43,7 +43,7 @@ class Hooks:
     take its place. `test_camera` returns an image (JPEG) and the format, or raises SourceError;
     `test_broker` returns whether Home Assistant uses the broker, or raises BrokerError.
     `find_cameras` returns name and ONVIF service: of a USB camera the device, and an empty one.
-    `ask_camera` returns the stream of a service for a user and a password, or raises SourceError.
+    `ask_camera` returns main stream and sub-stream of a service, user and password; SourceError.
     """
 
     reload: Callable[[], None]
@@ -51,7 +51,7 @@ class Hooks:
     test_camera: Callable[[CameraConfig], tuple[bytes, str]]
     test_broker: Callable[[MqttConfig, HomeAssistantConfig], bool]
     find_cameras: Callable[[], list[tuple[str, str]]]
-    ask_camera: Callable[[str, str, str], str]
+    ask_camera: Callable[[str, str, str], tuple[str, str]]
 
 
 @dataclass

@@ -97,7 +97,7 @@ def test_first_hour_ends_with_a_published_list_hit(address, browser, street, sub
     click(browser, "Set the password")
     wait(browser, lambda: shows(browser, "The web UI has a password"), STEP_S)
     click(browser, "Add a camera")
-    with closing(OnvifCamera(street.url)):
+    with closing(OnvifCamera(stream=street.url, profiles=(("main", 1280, "1"),))):
         click(browser, "Search the network")
         wait(browser, lambda: texts(browser, "#found button"), STEP_S)
         click(browser, "HIKVISION")

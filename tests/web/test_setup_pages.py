@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 from paho.mqtt.publish import single
 
+from plateid.config.cameras import CameraConfig
 from tests.web.conftest import VIEWER_PASSWORD
 from tests.web.onvif_camera import OnvifCamera
 
@@ -95,11 +96,14 @@ def test_found_camera_of_an_unknown_maker_gets_an_address_in_the_network(device)
     assert found["url"] == "rtsp://USER:PASSWORD@127.0.0.1:554/"
 
 
-def test_found_camera_gives_the_address_of_its_largest_stream(device):
+def test_found_camera_gives_the_addresses_of_its_streams(device):
+    live = "rtsp://admin:p%40ss@127.0.0.1:554/live"
     with closing(OnvifCamera()) as camera:
         login = {"service": camera.address, "user": "admin", "password": "p@ss"}
         status, text, _ = post(device, "/setup/camera/asked", **login)
-        assert (status, text) == (200, "rtsp://admin:p%40ss@127.0.0.1:554/live/main")
+        both = {"url": f"{live}/sub", "main_url": f"{live}/main"}
+        wanted = both if "main_url" in CameraConfig.model_fields else {"url": f"{live}/main"}
+        assert (status, json.loads(text)) == (200, wanted)
         status, text, _ = post(device, "/setup/camera/asked", **login | {"password": "wrong"})
         assert (status, "refuses this user name or password" in text) == (400, True), text
     status, text, _ = post(device, "/setup/camera/asked", **login)

@@ -53,9 +53,10 @@ search.addEventListener("click", async () => {
 
 ask.addEventListener("click", async () => {
   show(asked, "Asking…", "note");
-  const address = await (await post(ask, "/setup/camera/asked", asked, { service }))?.text();
-  if (!address) return;
-  fillIn(address);
+  const given = await (await post(ask, "/setup/camera/asked", asked, { service }))?.json();
+  if (!given) return;
+  if (form.elements.main_url) form.elements.main_url.value = given.main_url ?? "";
+  fillIn(given.url);
   show(asked, "The camera gave the address below.", "note");
 });
 
