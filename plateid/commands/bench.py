@@ -10,11 +10,20 @@ from pathlib import Path
 
 import click
 
+from plateid.alpr import ALPR
 from plateid.bench.capacity import FPS, Load, measure, write_traffic
+from plateid.bench.compare import accuracy, compare, disagreements, plates_of
 from plateid.bench.stages import STAGES, Bench, Profile, accuracy_of
 from plateid.commands.options import BUNDLE, FilePath, to_counts
 from plateid.config.models import bundle_path
+from plateid.core.drawing import contact_sheet, encode_jpeg
+from plateid.core.wording import counted
 from plateid.demo import DEMO_VIDEO
+from plateid.errors import ConfigError, os_errors_as
+from plateid.files import write_whole
+
+SHEET_QUALITY = 90
+"""JPEG quality of --sheet."""
 
 
 @click.command(epilog="Example: plateid bench --cameras 1,4 --seconds 60")
@@ -32,15 +41,42 @@ from plateid.demo import DEMO_VIDEO
     default=24,
     help="Duration of the measurement of each number of cameras.",
 )
+@click.option(
+    "--compare",
+    "models",
+    type=FilePath(),
+    multiple=True,
+    help="Drop-in reader: measure it and the bundle's reader on the same plates, and nothing else; "
+    "repeatable.",
+)
+@click.option(
+    "--plates",
+    type=FilePath(),
+    help="For --compare: folder of images, with or without labels.csv.  [default: demo video]",
+)
+@click.option(
+    "--sheet", type=FilePath(), help="For --compare: JPEG of the plates that are read differently."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
-def bench(
-    video: Path | None, *, bundle: str, cameras: Sequence[int], seconds: int, as_json: bool
+def bench(  # noqa: PLR0913 - the options of the command
+    video: Path | None,
+    *,
+    bundle: str,
+    cameras: Sequence[int],
+    seconds: int,
+    models: tuple[Path, ...],
+    plates: Path | None,
+    sheet: Path | None,
+    as_json: bool,
 ) -> None:
     """Measure the speed and accuracy of this device.
 
     It measures each stage of a frame in one thread. Then it runs the service with more and more
     cameras of 1080p and 15 frames a second.
     """
+    if models:
+        click.echo(_comparison(bundle, models, plates, sheet, as_json=as_json))
+        return
     show = (lambda _: None) if as_json else click.echo
     with tempfile.TemporaryDirectory(prefix="plateid-bench-") as name:
         folder = Path(name)
@@ -70,6 +106,28 @@ def bench(
             "accuracy": accuracy,
         }
         click.echo(json.dumps(report, indent=1))
+
+
+def _comparison(
+    bundle: str, models: Sequence[Path], folder: Path | None, sheet: Path | None, *, as_json: bool
+) -> str:
+    alprs = [ALPR(bundle), *(ALPR(bundle, reader=model) for model in models)]
+    compared = compare(alprs, plates_of(folder, alprs[0]))
+    names = [alpr.networks.names.reader for alpr in alprs]
+    rows = {name: accuracy(compared, n) for n, name in enumerate(names)}
+    different = disagreements(compared)
+    if sheet and different:
+        with os_errors_as(ConfigError, f"--sheet {sheet}"):
+            write_whole(sheet, encode_jpeg(contact_sheet(different), SHEET_QUALITY))
+    if as_json:
+        return json.dumps({"plates": len(compared), "different": len(different), "readers": rows})
+    lines = [f"{'reader':24} {'labels':>6} {'correct':>8} {'folded':>7} {'median':>9}"]
+    lines += [
+        f"{name:24} {row['plates']:6} {row['plate_accuracy']:8.3f} "
+        f"{row['plate_accuracy_folded']:7.3f} {row['median_ms']:6.2f} ms"
+        for name, row in rows.items()
+    ]
+    return "\n".join([*lines, f"{len(different)} of {counted(len(compared), 'plate')} differ"])
 
 
 def _step(text: str) -> None:

@@ -1,8 +1,9 @@
-"""Draws plates into an image, and encodes images as JPEG."""
+"""Draws plates into an image, and contact sheets of plates; encodes images as JPEG."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import cv2
+import numpy as np
 
 from plateid.core.records import Image, Plate
 
@@ -12,6 +13,10 @@ AMBER = (40, 170, 250)
 BLACK = (20, 20, 20)
 HIGH_CONFIDENCE = 0.8
 """Minimum confidence (0-1) at which a plate is drawn in green instead of amber."""
+CELL, LINE = (200, 72), 18
+"""Width and height of a plate on a contact sheet, and height of a line of text, pixels."""
+COLUMNS = 8
+"""Plates in a row of a contact sheet."""
 
 
 def encode_jpeg(image: Image, quality: int) -> bytes:
@@ -39,3 +44,22 @@ def _draw(image: Image, plate: Plate) -> None:
     cv2.rectangle(image, top_left, bottom_right, colour, cv2.FILLED)
     origin = (left, bottom - baseline)
     cv2.putText(image, label, origin, FONT, scale, BLACK, stroke, cv2.LINE_AA)
+
+
+def contact_sheet(plates: Iterable[tuple[Image, Sequence[str]]]) -> Image:
+    """Returns a grid of plates, scaled to fit, with as many lines of text below each of them."""
+    cells = [_cell(image, lines) for image, lines in plates]
+    cells += [np.zeros_like(cells[0])] * (-len(cells) % COLUMNS)
+    return np.vstack([np.hstack(cells[i : i + COLUMNS]) for i in range(0, len(cells), COLUMNS)])
+
+
+def _cell(image: Image, lines: Sequence[str]) -> Image:
+    width, height = CELL
+    cell = np.zeros((height + LINE * len(lines), width, 3), np.uint8)
+    scale = min(width / image.shape[1], height / image.shape[0])
+    size = [max(1, round(side * scale)) for side in (image.shape[1], image.shape[0])]
+    cell[: size[1], : size[0]] = cv2.resize(image, size)
+    for number, line in enumerate(lines, 1):
+        at = (2, height + LINE * number - 5)
+        cv2.putText(cell, line, at, FONT, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
+    return cell
