@@ -8,8 +8,10 @@ from contextlib import closing, suppress
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from plateid.capture.images import decode_image
+from plateid.commands.main import main
 from plateid.core.drawing import encode_jpeg
 from plateid.first_run import run_service
 from plateid.service.supervisor import Supervisor
@@ -25,6 +27,7 @@ from plateid.web.credentials import (
 from plateid.web.json_api import MAX_POST_BYTES
 from tests.support.broker import Broker, Subscriber, free_port, until
 from tests.support.camera_posts import HEARTBEATS, axis, dahua, hikvision
+from tests.support.web_client import WebClient
 
 PICTURE = encode_jpeg(
     cv2.resize(np.random.default_rng(1).integers(0, 255, (32, 64, 3), np.uint8), (640, 320)), 95
@@ -148,6 +151,21 @@ def test_heartbeats_and_silence_leave_a_camera_online_without_an_event(device):
             None,
             0,
         )
+
+
+def test_pages_show_neither_video_nor_a_drawing_of_a_camera_without_video(device):
+    client = WebClient(device.port)
+    assert client.request("/login", {"password": "password"})[0] == 303
+    for path in ("/", "/start"):
+        status, text = client.request(path)
+        assert (status, "gate" in text) == (200, True)
+        assert 'class="stream"' not in text
+        assert 'href="/cameras/gate"' not in text
+
+
+def test_check_does_not_open_a_camera_without_video(device):
+    done = CliRunner().invoke(main, ["check", "-c", str(device.folder / "plateid.toml")])
+    assert "ok    camera gate posts its events, not called" in done.output
 
 
 REFUSED = [
