@@ -38,55 +38,33 @@ FrameSize = Annotated[
 class EventsConfig(Section):
     """Section `[events]`."""
 
-    min_confidence: Probability = Field(
-        default=0.5, description="Minimum confidence of a plate_seen event"
-    )
-    sure_confidence: Probability = Field(
-        default=0.95, description="Confidence at which plate_seen is published at once"
-    )
-    max_wait_s: StrictFloat = Field(
-        default=3.0,
-        ge=0,
-        le=1e7,
-        description="Seconds after which min_confidence is enough for plate_seen",
-    )
-    require_direction: StrictBool = Field(
-        default=False,
-        description="Wait up to max_wait_s until direction.way is known before plate_seen is "
-        "published; needs the camera's line or approaching",
-    )
-    min_reads: StrictInt = Field(
-        default=3,
-        ge=1,
-        le=1000,
-        description="Minimum number of agreeing reads (4 of 5 characters) before an event is "
-        "published; doubled if no country of `regions` has such a plate",
-    )
-    lost_s: Seconds = Field(
-        default=2.0, description="Seconds without detection after which a vehicle has left"
-    )
-    parked_s: Seconds = Field(
-        default=60.0, description="Seconds after which a stationary vehicle is parked"
-    )
-    parked_lost_s: Seconds = Field(
-        default=300.0,
-        description="Seconds without detection after which a parked vehicle has left; it may be "
-        "occluded meanwhile",
-    )
-    regions: tuple[str, ...] = Field(
-        default=(),
-        max_length=MAX_REGIONS,
-        description="Expected countries or states, for example ro, gb, us-ca; eu is the European "
-        "Union; empty: all countries",
-    )
-    strict: StrictBool = Field(
-        default=False, description="Publish only plates that match the syntax of `regions`"
-    )
-    formats: ConfigPath | None = Field(
-        default=None,
-        description="TOML file of plate syntax, in the form of plateid/core/formats.toml; its "
-        "countries add to the shipped ones or replace those of the same code",
-    )
+    min_confidence: Probability = 0.5
+    """Minimum confidence of a plate_seen event."""
+    sure_confidence: Probability = 0.95
+    """Confidence at which plate_seen is published at once."""
+    max_wait_s: StrictFloat = Field(default=3.0, ge=0, le=1e7)
+    """Seconds after which min_confidence is enough for plate_seen."""
+    require_direction: StrictBool = False
+    """Wait up to max_wait_s until direction.way is known before plate_seen is published; needs the
+    camera's line or approaching."""
+    min_reads: StrictInt = Field(default=3, ge=1, le=1000)
+    """Minimum number of agreeing reads (4 of 5 characters) before an event is published; doubled if
+    no country of `regions` has such a plate."""
+    lost_s: Seconds = 2.0
+    """Seconds without detection after which a vehicle has left."""
+    parked_s: Seconds = 60.0
+    """Seconds after which a stationary vehicle is parked."""
+    parked_lost_s: Seconds = 300.0
+    """Seconds without detection after which a parked vehicle has left; it may be occluded
+    meanwhile."""
+    regions: tuple[str, ...] = Field(default=(), max_length=MAX_REGIONS)
+    """Expected countries or states, for example ro, gb, us-ca; eu is the European Union; empty: all
+    countries."""
+    strict: StrictBool = False
+    """Publish only plates that match the syntax of `regions`."""
+    formats: ConfigPath | None = None
+    """TOML file of plate syntax, in the form of plateid/core/formats.toml; its countries add to the
+    shipped ones or replace those of the same code."""
 
     @model_validator(mode="after")
     def _check_thresholds(self) -> "EventsConfig":
@@ -107,59 +85,36 @@ class CameraConfig(Section):
         description='"events": the camera reads plates by itself, and posts them to '
         "/api/v1/cameras/NAME/events of the web UI; then leave out url",
     )
-    loop: StrictBool = Field(default=False, description="Play the video file again and again")
-    timeout_s: StrictFloat = Field(
-        default=3.0,
-        gt=0,
-        le=60,
-        description="Seconds without a frame after which the camera is offline and is reopened "
-        "(a USB camera that blocks: 2.5 times as long, without reopening). Use 10 for a server "
-        "that starts its source on demand, such as go2rtc",
-    )
-    size: FrameSize | None = Field(
-        default=None,
-        description='Frame size to request from a USB camera, for example "1920x1080"',
-    )
-    format: Annotated[str, matching(r"[a-zA-Z0-9_]+", "an FFmpeg pixel format")] | None = Field(
-        default=None,
-        description='Pixel format to request from a USB camera, by its FFmpeg name; with "mjpeg" '
-        "many cameras send more frames a second",
-    )
-    decoder: DecoderName = Field(
-        default="software",
-        description="Video decoder of a stream: software, cuda (NVIDIA), qsv (Intel), "
-        "v4l2m2m (ARM boards), or auto, the first of them that works. plateid falls back to "
-        "software, and says why, if a hardware decoder fails",
-    )
-    roi: Polygon | None = Field(
-        default=None,
-        description="Polygon that a plate's centre must be in: [[x, y], ...] in normalised "
-        "coordinates (0-1) from the top left; default: the whole image. A small polygon is "
-        "enlarged for the detector, unless [privacy] or [snapshots] hide plates in images",
-    )
-    masks: tuple[Polygon, ...] = Field(
-        default=(),
-        max_length=MAX_MASKS,
-        description="Polygons without plates, for example a clock overlay or a sign",
-    )
-    min_plate_height: StrictFloat = Field(
-        default=0.0,
-        ge=0,
-        le=10_000,
-        description="Minimum height of a plate, pixels of the full image",
-    )
-    line: tuple[Point, Point] | None = Field(
-        default=None,
-        description="A vehicle that crosses this line from its left to its right, seen from its "
-        "first point, goes in; in the other direction, it goes out",
-    )
-    approaching: Way | None = Field(
-        default=None,
-        description="in or out: the direction of vehicles that come nearer; instead of line",
-    )
-    events: EventsConfig | None = Field(
-        default=None, description="Values of [events] that differ for this camera"
-    )
+    loop: StrictBool = False
+    """Play the video file again and again."""
+    timeout_s: StrictFloat = Field(default=3.0, gt=0, le=60)
+    """Seconds without a frame after which the camera is offline and is reopened (a USB camera that
+    blocks: 2.5 times as long, without reopening). Use 10 for a server that starts its source on
+    demand, such as go2rtc."""
+    size: FrameSize | None = None
+    """Frame size to request from a USB camera, for example "1920x1080"."""
+    format: Annotated[str, matching(r"[a-zA-Z0-9_]+", "an FFmpeg pixel format")] | None = None
+    """Pixel format to request from a USB camera, by its FFmpeg name; with "mjpeg" many cameras send
+    more frames a second."""
+    decoder: DecoderName = "software"
+    """Video decoder of a stream: software, cuda (NVIDIA), qsv (Intel), v4l2m2m (ARM boards), or
+    auto, the first of them that works. plateid falls back to software, and says why, if a hardware
+    decoder fails."""
+    roi: Polygon | None = None
+    """Polygon that a plate's centre must be in: [[x, y], ...] in normalised coordinates (0-1) from
+    the top left; default: the whole image. A small polygon is enlarged for the detector, unless
+    [privacy] or [snapshots] hide plates in images."""
+    masks: tuple[Polygon, ...] = Field(default=(), max_length=MAX_MASKS)
+    """Polygons without plates, for example a clock overlay or a sign."""
+    min_plate_height: StrictFloat = Field(default=0.0, ge=0, le=10_000)
+    """Minimum height of a plate, pixels of the full image."""
+    line: tuple[Point, Point] | None = None
+    """A vehicle that crosses this line from its left to its right, seen from its first point, goes
+    in; in the other direction, it goes out."""
+    approaching: Way | None = None
+    """in or out: the direction of vehicles that come nearer; instead of line."""
+    events: EventsConfig | None = None
+    """Values of [events] that differ for this camera."""
 
     @property
     def device_options(self) -> dict[str, str]:
