@@ -36,6 +36,8 @@ PICTURES, HEARTBEATS = ("Content", "BinaryImage"), frozenset({"Active", "ALPV"})
 """Keys of pictures, which are Base64, and of the messages by which cameras say that they work."""
 UNREAD = frozenset({"", "UNKNOWN", "NOPLATE", "UNLICENSED"})
 """Normalised texts that cameras send instead of an illegible plate."""
+MAX_XML_BYTES = 200_000
+"""Maximum size of XML without pictures; alerts have 5,000, and 8 MB would take seconds."""
 MAX_CHARACTERS = 20
 """Maximum length of a plate; the longest ones have 12 characters."""
 UNSTATED = 0.5
@@ -97,7 +99,7 @@ def parse_post(content_type: str, body: bytes) -> Post | None:
     try:
         parts = _parts(content_type, body)
         text = next((part for part in parts if part.startswith((b"<", b"{"))), b"")
-        if text.startswith(b"<"):
+        if text.startswith(b"<") and len(text) <= MAX_XML_BYTES:
             elements = fromstring(text, forbid_dtd=True).iter()
             pairs += ((each.tag.rpartition("}")[2], each.text) for each in elements)
         else:
@@ -106,7 +108,7 @@ def parse_post(content_type: str, body: bytes) -> Post | None:
         files = [*(part for part in parts if part is not text), *map(base64.b64decode, encoded)]
         picture = max(files, key=len, default=b"")  # the largest one shows most
     except (ParseError, ValueError, LookupError, RecursionError) as error:
-        raise SourceError("post", "is not XML or JSON") from error
+        raise SourceError("post", "is not JSON, nor XML of a usual size") from error
     values = dict(reversed(pairs))  # of equal keys, the first one
     name = next((key for key in KEYS if key in values), "")
     if not name and (HEARTBEATS & values.keys() or values.get("eventType", "ANPR") != "ANPR"):

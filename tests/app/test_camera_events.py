@@ -175,7 +175,7 @@ REFUSED = [
         ("text/xml", b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>"),
         {},
         400,
-        "post: is not XML or JSON",
+        "post: is not JSON, nor XML",
     ),
     (
         ("application/json", b" " * (MAX_POST_BYTES + 1)),

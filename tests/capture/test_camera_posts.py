@@ -81,13 +81,20 @@ INVALID = [
 
 @pytest.mark.parametrize("sample", INVALID)
 def test_invalid_post_is_refused_with_one_reason(sample):
-    with pytest.raises(SourceError, match="post: is not XML or JSON"):
+    with pytest.raises(SourceError, match="post: is not JSON, nor XML of a usual size"):
         parse_post(*sample)
 
 
-def test_entity_bomb_is_refused_in_milliseconds():
-    entities = "".join(f'<!ENTITY x{n} "{f"&x{n - 1};" * 10 if n else "ha"}">' for n in range(30))
-    bomb = f"<!DOCTYPE a [{entities}]><a>&x29;</a>".encode()
+ENTITIES = "".join(f'<!ENTITY x{n} "{f"&x{n - 1};" * 10 if n else "ha"}">' for n in range(30))
+BOMBS = [
+    f"<!DOCTYPE a [{ENTITIES}]><a>&x29;</a>".encode(),
+    b"<a>" + b"<b/>" * 1_900_000 + b"</a>",
+    b"<a>" * 1_100_000 + b"</a>" * 1_100_000,
+]
+
+
+@pytest.mark.parametrize("bomb", BOMBS, ids=["entities", "wide", "deep"])
+def test_xml_bomb_is_refused_in_milliseconds(bomb):
     started = time.monotonic()
     with pytest.raises(SourceError):
         parse_post("text/xml", bomb)
