@@ -1,0 +1,152 @@
+"""The image that `make container` has built reads, serves and stops, with a read-only root."""
+
+import logging
+import os
+import re
+import shutil
+import stat
+import time
+import urllib.error
+import urllib.request
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import yaml
+
+from plateid.config.environment import variables
+from plateid.demo import DEMO_VIDEO
+from tests.packaging.podman import Container, image_of, podman
+from tests.packaging.test_wheel import IMAGE, best
+from tests.support.broker import Broker, Subscriber, free_port, until
+from tests.support.web_client import WebClient
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="containers need root: see Makefile")
+FOLDER = Path(__file__).parents[2] / "firmware/container"
+MAX_BYTES, STOP_S, START_S = 450e6, 2.0, 120.0
+USER = 8480
+log = logging.getLogger(__name__)
+
+
+@pytest.fixture(scope="module")
+def image() -> str:
+    return image_of("amd64")
+
+
+@pytest.fixture
+def volumes(tmp_path) -> dict[str, Path]:
+    """Empty folders for /config and /data, and the demo video."""
+    folders = {f"/{name}": tmp_path / name for name in ("config", "data", "secrets")}
+    for folder in folders.values():
+        folder.mkdir()
+        shutil.chown(folder, USER, USER)
+    shutil.copy(DEMO_VIDEO, tmp_path / "demo.mp4")
+    (tmp_path / "demo.mp4").chmod(0o644)
+    tmp_path.chmod(0o755)
+    folders["/run/secrets"] = folders.pop("/secrets")
+    return folders | {"/demo.mp4": tmp_path / "demo.mp4"}
+
+
+@pytest.fixture
+def broker(tmp_path):
+    with closing(Broker(tmp_path)) as made:
+        made.start()
+        yield made
+
+
+def settings(broker: Broker, **more: object) -> dict[str, object]:
+    shared = {"MQTT_PORT": broker.port, "WEB_PORT": free_port(), "CAMERA_TEST": "/demo.mp4"}
+    return {f"PLATEID_{name}": value for name, value in (shared | more).items()}
+
+
+def answers(port: object) -> bool:
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/login", timeout=2).close()
+    except (urllib.error.URLError, ConnectionError):
+        return False
+    return True
+
+
+def resident_mb(pid: int) -> float:
+    text = Path(f"/proc/{pid}/status").read_text()
+    return int(re.findall(r"VmRSS:\s+(\d+)", text)[0]) / 1000
+
+
+def test_image_has_at_most_450_mb_and_a_user_without_privileges(image):
+    size = int(podman("image", "inspect", "--format={{.Size}}", image).stdout)
+    log.info("image: %.0f MB", size / 1e6)
+    assert size <= MAX_BYTES
+    assert podman("image", "inspect", "--format={{.User}}", image).stdout == f"{USER}:{USER}\n"
+
+
+def test_read_prints_the_plate_of_an_image(image):
+    words = ("run", "--rm", "--read-only", "--cgroups=disabled", "--network=none")
+    mount = f"--volume={IMAGE}:/car.jpg:ro"
+    assert best(podman(*words, mount, image, "read", "--json", "/car.jpg").stdout) == "MM93LXN"
+
+
+def test_run_publishes_events_serves_the_web_ui_and_stops(image, volumes, broker):
+    values = settings(broker)
+    port = values["PLATEID_WEB_PORT"]
+    with (
+        closing(Subscriber(broker.port)) as subscriber,
+        closing(Container(image, volumes=volumes, variables=values)) as container,
+    ):
+        until(lambda: answers(port), START_S)
+        log.info("start to web UI: %.1f s", time.monotonic() - container.started_at)
+        until(subscriber.events, START_S)
+        log.info("memory: %.0f MB", resident_mb(container.pid))
+        podman("healthcheck", "run", container.name)
+        (password,) = re.findall("web UI: user plateid, password (.*)", container.log())
+        client = WebClient(int(str(port)))
+        client.request("/login", {"password": password})
+        assert "Log out" in client.request("/events")[1]
+        code, seconds = container.stop()
+        log.info("stop: %.1f s", seconds)
+        assert (code, seconds < STOP_S) == (0, True)
+    assert stat.S_IMODE((volumes["/data"] / "plateid.sqlite3.web").stat().st_mode) == 0o600
+
+
+def test_secrets_set_password_and_camera(image, volumes, broker):
+    secrets = volumes["/run/secrets"]
+    (secrets / "web-password").write_text("correct horse\n")
+    (secrets / "url").write_text("/demo.mp4\n")
+    values = settings(broker, CAMERA_TEST_FILE="/run/secrets/url")
+    del values["PLATEID_CAMERA_TEST"]
+    with (
+        closing(Subscriber(broker.port)) as subscriber,
+        closing(Container(image, volumes=volumes, variables=values)) as container,
+    ):
+        until(subscriber.events, START_S)
+        assert "password of admin" in container.log()
+        client = WebClient(int(str(values["PLATEID_WEB_PORT"])))
+        client.request("/login", {"password": "correct horse"})
+        assert "Log out" in client.request("/events")[1]
+
+
+def test_unknown_variable_is_one_line_and_exit_code_2(image, volumes, broker):
+    values = settings(broker, MQTT_HOSST="broker")
+    with closing(Container(image, volumes=volumes, variables=values)) as container:
+        assert container.wait() == 2
+        assert container.log().splitlines() == [
+            "PLATEID_MQTT_HOSST: sets no key: did you mean PLATEID_MQTT_HOST?"
+        ]
+
+
+@pytest.mark.parametrize("folder", ["/config", "/data"])
+def test_volume_that_cannot_be_written_is_named(image, volumes, broker, folder):
+    shutil.chown(volumes[folder], 0, 0)
+    with closing(Container(image, volumes=volumes, variables=settings(broker))) as container:
+        assert container.wait() in {1, 2}
+        line = f"{folder}: user {USER} cannot write it: mount a volume that this user owns"
+        assert container.log().splitlines()[0] == line
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", "compose.frigate.yaml"])
+def test_compose_file_sets_known_variables(name, monkeypatch):
+    service = yaml.safe_load((FOLDER / name).read_text())["services"]["plateid"]
+    for key, value in service["environment"].items():
+        monkeypatch.setenv(key, value)
+    keys = variables().keys()
+    assert len(keys) > 1
+    assert service["read_only"] is True
