@@ -8,5 +8,6 @@ service         [metrics], [web], [gps]
 storage         [store], [retention], [privacy], [snapshots]
 root            the whole file, the rules between its tables, changes without a restart
 load, problems  reads the file and the plate syntax it expects; describes what is wrong
+environment     values of environment variables, which have priority over the file
 edit            writes and changes the file; comments stay
 """

@@ -1,26 +1,24 @@
 """Environment variables that set values of `plateid.toml`, as compose files need them.
 
-`PLATEID_MQTT_HOST=broker` sets `mqtt.host`, and `PLATEID_CAMERA_GATE=rtsp://...` the address of
-the camera `gate`. `PLATEID_CAMERA_GATE_FILE` names a file that holds the value: a secret of Docker.
+PLATEID_MQTT_HOST sets `mqtt.host`, PLATEID_CAMERA_GATE the address of the camera `gate`, and
+PLATEID_CAMERA_GATE_FILE names a file that holds it: a secret of Docker.
 """
 
 import os
 import re
 import tomllib
+from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from plateid.config.root import Config
 from plateid.config.section import Section
-from plateid.errors import ConfigError, reason_of
+from plateid.errors import ConfigError, errors_as
 from plateid.files import read_text
 
-PREFIX = "PLATEID_"
-SERVICE_LINK = re.compile(r"PLATEID_(SERVICE|PORT)(_.*)?")
-"""Variables that Kubernetes and old versions of Docker set for a service named plateid."""
 KEYS: dict[str, tuple[str, ...]] = {
-    f"{PREFIX}{section}_{key}".upper(): (section, key)
+    f"PLATEID_{section}_{key}".upper(): (section, key)
     for section, field in Config.model_fields.items()
     if isinstance(field.default, Section)
     for key in type(field.default).model_fields
@@ -33,11 +31,10 @@ def variables() -> dict[tuple[str, ...], tuple[str, Any]]:
 
     Raises ConfigError if a variable sets no key, or its file cannot be read.
     """
-    found = {name: text for name, text in sorted(os.environ.items()) if name.startswith(PREFIX)}
     return {
         _key_of(name): (name, _value(name, text))
-        for name, text in found.items()
-        if not SERVICE_LINK.fullmatch(name)
+        for name, text in sorted(os.environ.items())
+        if re.match("PLATEID_(?!SERVICE|PORT)", name)  # those are of Kubernetes
     }
 
 
@@ -54,10 +51,8 @@ def _key_of(name: str) -> tuple[str, ...]:
 def _value(name: str, text: str) -> Any:
     """Returns a value in TOML's form, or else the text itself, which needs no quotes."""
     if name.endswith("_FILE") and name not in KEYS:
-        try:
+        with errors_as(ConfigError, f"{name}: {text}", OSError, UnicodeDecodeError):
             text = read_text(Path(text)).strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(name, f"{text}: {reason_of(error)}") from error
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):
@@ -66,11 +61,11 @@ def _value(name: str, text: str) -> Any:
 
 def with_variables(table: dict[str, Any]) -> dict[str, Any]:
     """Returns the table of a file with the values of variables, which have priority."""
-    table = dict(table)
+    table = {"camera": []} | table
     for key, (_, value) in variables().items():
         match key, table.get(key[0], {}):
-            case ("camera", name), _:
-                table["camera"] = _with_camera(table.get("camera", []), name, value)
+            case ("camera", name), [*cameras]:
+                table["camera"] = list(_with_camera(cameras, name, value))
             case (section, name), dict() as values:
                 table[section] = values | {name: value}
             case (name,), _:
@@ -78,11 +73,10 @@ def with_variables(table: dict[str, Any]) -> dict[str, Any]:
     return table
 
 
-def _with_camera(cameras: Any, name: str, url: str) -> Any:
+def _with_camera(cameras: list[Any], name: str, url: str) -> Iterator[Any]:
     """Sets the address of a camera, or adds one; case and hyphens of its name do not count."""
-    if not isinstance(cameras, list) or not all(isinstance(each, dict) for each in cameras):
-        return cameras  # the check of the file refuses it
-    names = [str(each.get("name")).lower().replace("-", "_") for each in cameras]
-    if name not in names:
-        return [*cameras, {"name": name, "url": url}]
-    return [c | {"url": url} if n == name else c for c, n in zip(cameras, names, strict=True)]
+    names = [str(c.get("name")) if isinstance(c, dict) else "" for c in cameras]
+    found = [each.lower().replace("-", "_") == name for each in names]
+    yield from (c | {"url": url} if hit else c for c, hit in zip(cameras, found, strict=True))
+    if not any(found):
+        yield {"name": name, "url": url}

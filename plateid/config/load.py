@@ -54,19 +54,17 @@ def new_config() -> Path:
 def load_config(path: Path) -> Config:
     """Reads and checks a configuration file and makes its relative paths absolute.
 
-    Environment variables have priority over the file: see `environment`. Raises ConfigError, which
-    names all syntax errors and wrong keys.
+    Environment variables have priority. Raises ConfigError, which names all wrong keys and syntax.
     """
     try:
         text = read_text(path)
-        table = tomllib.loads(text)
+        table = with_variables(tomllib.loads(text))
     except (OSError, ValueError, RecursionError) as error:
         place = r"(?s)(.*) \(at (line \d+, column \d+)\)"
         reason = re.sub(place, r"\2: \1", reason_of(error))  # it comes first in all messages
         if isinstance(error, FileNotFoundError) and path == SERVICE_FOLDER / FILE:
             reason += f"; nor is there a {FILE} in this folder: name one with --config"
         raise ConfigError(path, reason) from error
-    table = with_variables(table)
     problems = [
         Problem((name,), f"{name}: set enabled = true, or false to keep it off")
         for name in OPTIONAL
@@ -88,10 +86,8 @@ def load_config(path: Path) -> Config:
 def _located(problems: Sequence[Problem], text: str) -> list[str]:
     numbers = line_numbers(text, (problem.location for problem in problems))
     lines = sorted(zip(numbers, problems, strict=True), key=lambda line: line[0] or 0)
-    names: dict[Location, str] = {key: name for key, (name, _) in variables().items()}
-    places = (f"line {number}" if number else names.get(each.location) for number, each in lines)
-    texts = (each.text for _, each in lines)
-    return [": ".join(filter(None, place)) for place in zip(places, texts, strict=True)]
+    names: dict[Location, str] = {key: f"{name}: " for key, (name, _) in variables().items()}
+    return [(f"line {n}: " if n else names.get(each.location, "")) + each.text for n, each in lines]
 
 
 def _with_defaults(config: Config, folder: Path) -> Config:

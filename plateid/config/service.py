@@ -40,6 +40,8 @@ class WebConfig(Section):
     proxy: Address | None = None
     """Address of a reverse proxy that sets X-Forwarded-For and X-Forwarded-Proto; needs a
     password."""
+    ingress: Address | None = None
+    """Address of Home Assistant's ingress proxy, whose users are admins without a password here."""
     fps: StrictInt = Field(default=5, ge=1, le=25)
     """Maximum frame rate of the live view, frames a second."""
     width: StrictInt = Field(default=960, ge=160, le=3840)

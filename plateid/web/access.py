@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from starlette.requests import HTTPConnection
+
 from plateid.errors import StoreError
 from plateid.web.credentials import (
     ROLES,
@@ -57,6 +59,12 @@ class LoginSession:
         return not own.isdisjoint(scopes)
 
 
+def ingress_path(request: HTTPConnection, ingress: str) -> str:
+    """Returns the path of plateid at Home Assistant's ingress proxy; empty for other clients."""
+    is_ingress = ingress and request.client and request.client.host == ingress
+    return request.headers.get("x-ingress-path", "") if is_ingress else ""
+
+
 class Access:
     """Decides which requests have access. Thread-safe.
 
@@ -68,7 +76,7 @@ class Access:
         """Without `needs_password`, everyone is admin until a password is set."""
         self.file = file
         self.queue = LoginQueue()
-        self.code = ""
+        self.code = self.ingress = ""
         self._throttle = LoginThrottle()
         self._needs_password = needs_password
         self._open_session = LoginSession("admin")

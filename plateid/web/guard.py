@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 import io
+import secrets
 from collections import Counter
 from typing import BinaryIO
 from urllib.parse import SplitResult, parse_qsl, urlsplit
@@ -13,7 +14,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from plateid.errors import errors_as
-from plateid.web.access import Access, LoginSession
+from plateid.web.access import Access, LoginSession, ingress_path
 
 COOKIE = "plateid"
 """Name of the session cookie."""
@@ -28,6 +29,8 @@ BODY_TIMEOUT_S = 10.0
 MAX_SESSION_REQUESTS = 16
 """Maximum number of requests of a login session, or of a token, at a time. A browser makes six;
 all users share 40 threads."""
+INGRESS_CSRF = secrets.token_urlsafe(32)
+"""CSRF token of the users who have logged in to Home Assistant, not to plateid."""
 FORM = "application/x-www-form-urlencoded"
 SAFE_METHODS = ("GET", "HEAD")
 """Methods that change nothing, so that their origin is not checked."""
@@ -41,10 +44,10 @@ OPEN_PATHS = ("/login", "/first-password", "/static/")
 """Paths that need no login."""
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self';"
-    " img-src 'self' blob:; connect-src 'self'; form-action 'self'; base-uri 'none';"
-    " frame-ancestors 'none'",
+    " img-src 'self' blob:; connect-src 'self'; form-action 'self'; base-uri 'self';"
+    " frame-ancestors 'self'",
     "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
+    "X-Frame-Options": "SAMEORIGIN",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -53,13 +56,14 @@ HEADERS = {
 
 
 class SecurityHeaders:
-    """Middleware that adds `HEADERS` to every response, and `Cache-Control: no-store`."""
+    """Middleware that adds `HEADERS`, `Cache-Control: no-store`, and the path of `ingress`."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, ingress: str) -> None:
+        self._app, self._ingress = app, ingress
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles a request."""
+        root = ingress_path(HTTPConnection(scope), self._ingress)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -67,6 +71,8 @@ class SecurityHeaders:
                 for name, value in HEADERS.items():
                     headers[name] = value
                 headers.setdefault("Cache-Control", "no-store")
+                if "location" in headers:
+                    headers["location"] = root + headers["location"]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
@@ -126,6 +132,9 @@ class Guard:
 
 def session_of(request: HTTPConnection, access: Access) -> LoginSession | None:
     """Returns the session of a token below /api/, or of a cookie; None if there is none."""
+    if ingress_path(request, access.ingress):
+        user = request.headers.get("x-remote-user-name", "home assistant")
+        return LoginSession("admin", user, csrf=INGRESS_CSRF)
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and request.scope["path"].startswith("/api/"):
         return access.token_session(token.strip())

@@ -148,8 +148,8 @@ def make_site(
     """
     store = config.store.path
     access = Access(credentials_file(store), needs_password=config.web.needs_password)
-    access.code = code
-    if not code:
+    access.code, access.ingress = code, str(config.web.ingress or "")
+    if not code and not access.ingress:
         require_password(config.web, access.credentials)
     site = Site(config, live, access, History(store), file, report, hooks)
     return site, _application(site)
@@ -166,7 +166,7 @@ def _application(site: Site) -> Starlette:
     app = Starlette(
         routes=ROUTES,
         middleware=[
-            Middleware(SecurityHeaders),
+            Middleware(SecurityHeaders, ingress=site.access.ingress),
             Middleware(ExceptionMiddleware, handlers=handlers),  # for errors that the guard raises
             Middleware(Guard, access=site.access),
         ],

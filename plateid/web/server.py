@@ -121,7 +121,7 @@ class WebServer:
         )
         self._site.service = self._service
         server, web = uvicorn.Server(self._settings(app)), self._config.web
-        serving = _serve(server, listen(str(web.host), web.port, web.proxy))
+        serving = _serve(server, listen(str(web.host), web.port, web.proxy or web.ingress))
         thread = threading.Thread(target=asyncio.run, args=(serving,), name="web", daemon=True)
         thread.start()
         self._running = server, thread

@@ -22,7 +22,7 @@ from plateid.core.wording import counted
 from plateid.files import is_replaceable
 from plateid.store.history import History
 from plateid.store.list_file import ListUndo
-from plateid.web.access import Access
+from plateid.web.access import Access, ingress_path
 from plateid.web.live import RECENT, Live
 
 if TYPE_CHECKING:
@@ -146,6 +146,8 @@ def page(request: Request, template: str, *, status: int = 0, **values: Any) -> 
         "config": site.config,
         "session": session,
         "path": request.scope["path"],
+        "here": f"{request.scope['path'][1:]}?{request.scope['query_string'].decode('latin-1')}",
+        "root": ingress_path(request, site.access.ingress),
         "lists": site.config.lists.file is not None,
     }
     text = templates.get_template(template).render(shared | values)

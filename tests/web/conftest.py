@@ -254,11 +254,18 @@ def history(tmp_path_factory: pytest.TempPathFactory, scene: Scene) -> Path:
 @pytest.fixture
 def device(tmp_path: Path, scene: Scene, history: Path) -> Iterator[Device]:
     """A device without a password, on loopback."""
-    shutil.copytree(history, tmp_path, dirs_exist_ok=True)
-    config = write_config(tmp_path)
-    (tmp_path / "plates.csv").write_text(LIST)
+    with served(tmp_path, scene, history) as made:
+        yield made
+
+
+@contextmanager
+def served(folder: Path, scene: Scene, history: Path, more: str = "") -> Iterator[Device]:
+    """Serves the web UI of a device with a history; `more` continues its configuration."""
+    shutil.copytree(history, folder, dirs_exist_ok=True)
+    config = write_config(folder, more)
+    (folder / "plates.csv").write_text(LIST)
     with closing(EventStore(config.store.path)) as store:
-        made = Device(tmp_path, config, store)
+        made = Device(folder, config, store)
         made.serve(scene)
         until(made.is_served, 10)
         yield made

@@ -26,7 +26,7 @@ def sessions(device) -> Sessions:
 
 def test_vehicle_is_added_and_has_left_by_clicks(device, browser, sessions):
     browser.get(device.address)
-    find(browser, 'nav a[href="/inside"]').click()
+    find(browser, 'nav a[href="inside"]').click()
     assert texts(browser, "#occupancy dd") == ["1", "1 of 2"]
     find(browser, "[name=plate]").send_keys("kx 73 lph", Keys.ENTER)
     wait(browser, lambda: texts(browser, "#occupancy dd") == ["2", "0 of 2"])

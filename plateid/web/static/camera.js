@@ -140,7 +140,7 @@ function showQuality(quality) {
 }
 
 listen(
-  `/cameras/${encodeURIComponent(page.dataset.camera)}/quality`,
+  `cameras/${encodeURIComponent(page.dataset.camera)}/quality`,
   { quality: showQuality },
   () => showHints(["You are logged out. Log in on another page to continue here."]),
 );

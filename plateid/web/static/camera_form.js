@@ -45,7 +45,7 @@ maker.addEventListener("change", () => maker.value && fillIn(maker.value));
 
 search.addEventListener("click", async () => {
   show(searched, "Searching for three seconds…", "note");
-  const cameras = await (await post(search, "/setup/camera/found", searched))?.json();
+  const cameras = await (await post(search, "setup/camera/found", searched))?.json();
   if (!cameras) return;
   found.replaceChildren(...cameras.map(foundCamera));
   show(searched, `Cameras found: ${cameras.length}`, "note");
@@ -53,7 +53,7 @@ search.addEventListener("click", async () => {
 
 ask.addEventListener("click", async () => {
   show(asked, "Asking…", "note");
-  const given = await (await post(ask, "/setup/camera/asked", asked, { service }))?.json();
+  const given = await (await post(ask, "setup/camera/asked", asked, { service }))?.json();
   if (!given) return;
   if (form.elements.main_url) form.elements.main_url.value = given.main_url ?? "";
   fillIn(given.url);
@@ -63,7 +63,7 @@ ask.addEventListener("click", async () => {
 test.addEventListener("click", async () => {
   image.hidden = true;
   show(result, "Opening the camera…", "note");
-  const response = await post(test, "/setup/camera/test", result, { name: form.elements.name.value || "camera" });
+  const response = await post(test, "setup/camera/test", result, { name: form.elements.name.value || "camera" });
   if (!response) return;
   URL.revokeObjectURL(image.src);
   image.src = URL.createObjectURL(await response.blob());

@@ -50,7 +50,7 @@ function showSilence(since) {
   set('[data-fact="broker"]', "Unknown", "unknown");
 }
 
-const url = `/stream/events?after=${encodeURIComponent(latest.dataset.after)}`;
+const url = `stream/events?after=${encodeURIComponent(latest.dataset.after)}`;
 const reload = () => location.reload();
 listen(url, { plate: showPlate, state: showState, reload }, reload, showSilence);
 startImages();

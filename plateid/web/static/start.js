@@ -11,14 +11,14 @@ const choices = document.querySelector("#choices"); // missing without the right
 choices?.append(...[...choices.children].sort((a, b) => a.textContent.localeCompare(b.textContent)));
 
 const { after, online, broker, plates } = document.querySelector("#steps").dataset;
-let inUse = location.pathname !== "/start"; // shows the result of a form
+let inUse = !location.pathname.endsWith("/start"); // shows the result of a form
 addEventListener("focusin", () => { inUse = true; });
 
 function reload() {
-  if (!inUse) location.replace("/start");
+  if (!inUse) location.replace("start");
 }
 
-listen(`/stream/events?after=${encodeURIComponent(after)}`, {
+listen(`stream/events?after=${encodeURIComponent(after)}`, {
   plate: () => plates === "0" && reload(),
   reload,
   state: (state) => {

@@ -10,19 +10,19 @@ const images = () => [...document.querySelectorAll("img.stream")];
 function start(image, index) {
   const name = encodeURIComponent(image.dataset.camera);
   if (index < MAX_STREAMS) {
-    image.src = `/stream/${name}.mjpeg?${Date.now()}`;
+    image.src = `stream/${name}.mjpeg?${Date.now()}`;
     image.onerror = () => setTimeout(() => start(image, index), STILL_MS);
   } else {
     image.onload = image.onerror = () => setTimeout(() => {
-      if (!document.hidden) image.src = `/stream/${name}.jpg?${Date.now()}`;
+      if (!document.hidden) image.src = `stream/${name}.jpg?${Date.now()}`;
     }, STILL_MS);
-    image.src = `/stream/${name}.jpg?${Date.now()}`;
+    image.src = `stream/${name}.jpg?${Date.now()}`;
   }
 }
 
 function stop(image) {
   image.onload = image.onerror = null;
-  image.src = "/static/blank.svg";
+  image.src = "static/blank.svg";
 }
 
 const restartImages = () => images().forEach(document.hidden ? stop : start);
