@@ -32,7 +32,7 @@ log = structlog.get_logger()
 P = ParamSpec("P")
 T = TypeVar("T")
 
-SOURCE_KEYS = ("url", "loop", "timeout_s", "size", "format", "decoder")
+SOURCE_KEYS = ("url", "main_url", "loop", "timeout_s", "size", "format", "decoder")
 """Keys of a camera that change where its frames come from."""
 IDLE_S = 0.5
 """Maximum time until a worker has left a camera's pipeline, seconds."""
@@ -162,6 +162,7 @@ class Recognition:
             pipeline.unpublished,
             camera.failure,
             camera.decoder,
+            camera.main.state if camera.main else None,
         )
 
     def _work(self) -> None:

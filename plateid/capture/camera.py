@@ -13,7 +13,9 @@ from plateid.backoff import Backoff
 from plateid.capture.container import is_file
 from plateid.capture.decoder import StreamDecoder
 from plateid.capture.mailbox import Mailbox
+from plateid.capture.main_stream import MainStream
 from plateid.capture.stream import read_stream
+from plateid.capture.stream_clock import Timeline
 from plateid.capture.video_file import play_video
 from plateid.config.cameras import CameraConfig
 from plateid.core.records import Frame
@@ -59,6 +61,7 @@ class Camera:
         self._ended: CameraConfig | None = None
         self.failure: str | None = "connecting"
         self.decoder = "software"
+        self.main: MainStream | None = None
 
     def run(self) -> None:
         """Reads until `stop` is called, or until a video file that does not loop has ended."""
@@ -70,10 +73,12 @@ class Camera:
                     if self._stopping or self._ended is config:
                         self._mailbox.close()
                         return
+                self._use_main(config)
                 self._read(config)
                 if self._failures and not self._ended:
                     self._interrupted.wait(self._backoff.delay_s(self._failures))
         finally:
+            self._use_main(None)
             self._mailbox.close()
 
     def stop(self) -> None:
@@ -120,7 +125,12 @@ class Camera:
             self._report("the video file has ended")
 
     def _frames(self, config: CameraConfig) -> Iterator[Frame]:
-        self._decoder = StreamDecoder(config.decoder, lambda: self._mailbox.waiting)
+        timeline = Timeline()
+        if self.main:
+            self.main.clock.restart(sub=timeline)
+        self._decoder = StreamDecoder(
+            config.decoder, lambda: self._mailbox.waiting, observe=timeline.add
+        )
         if is_file(config.url):
             return play_video(Path(config.url), loop=config.loop, wait=self._interrupted.wait)
         return read_stream(
@@ -142,7 +152,20 @@ class Camera:
         self._last_frame_at = time.monotonic()
         self._report(None)
         sequence = next(self._sequence)
-        self._mailbox.put(replace(frame, camera=self._config.name, sequence=sequence))
+        if self.main:
+            self.main.sub = frame.image
+        name = self._config.name
+        self._mailbox.put(replace(frame, camera=name, sequence=sequence, main=self.main))
+
+    def _use_main(self, config: CameraConfig | None) -> None:
+        """Starts the thread of another main stream, and ends that of the one before."""
+        url = config.main_url if config else None
+        if self.main and self.main.url != url:
+            self.main.stop()
+            self.main = None
+        if config and url and not self.main:
+            self.main = MainStream(config.name, url, config.timeout_s)
+            threading.Thread(target=self.main.run, name="main stream", daemon=True).start()
 
     def _fail(self, error: SourceError) -> None:
         if not self._failures:

@@ -32,9 +32,16 @@ class StreamDecoder:
     """
 
     def __init__(
-        self, wanted: DecoderName = "software", behind: Callable[[], bool] = lambda: False
+        self,
+        wanted: DecoderName = "software",
+        behind: Callable[[], bool] = lambda: False,
+        observe: Callable[["Packet[VideoStream]"], object] = lambda _: None,
     ) -> None:
-        """Opens nothing yet. While `behind` is true, non-reference frames are not decoded."""
+        """Opens nothing yet. While `behind` is true, non-reference frames are not decoded.
+
+        `observe` gets each packet.
+        """
+        self._observe = observe
         self._wanted = AUTO if wanted == "auto" else (wanted,)
         self._behind = behind
         self.used = ""
@@ -49,6 +56,7 @@ class StreamDecoder:
 
     def decode(self, packet: "Packet[VideoStream]") -> list[VideoFrame] | None:
         """Returns the frames that a packet completes; None if the packet is damaged."""
+        self._observe(packet)
         self._context.skip_frame = "NONREF" if self._behind() else "DEFAULT"
         return decode(packet, self._context) if self._is_proven else self._prove(packet)
 

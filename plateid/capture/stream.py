@@ -113,7 +113,9 @@ def read_stream(
         frames = _frames(container, stream, timeout_s, decoder or StreamDecoder(), lag=lag)
         for sequence, frame in enumerate(frames):
             step = CLOCK.step()
-            yield Frame(name, sequence, CLOCK.now() + step, None, VideoImage(frame), step)
+            yield Frame(
+                name, sequence, CLOCK.now() + step, None, VideoImage(frame), step, frame.time
+            )
     raise SourceError(redacted(url), "the stream ended")
 
 

@@ -85,6 +85,9 @@ class CameraConfig(Section):
         description='"events": the camera reads plates by itself, and posts them to '
         "/api/v1/cameras/NAME/events of the web UI; then leave out url",
     )
+    main_url: SourceUrl | None = None
+    """Main stream of the same camera, rtsp:// or http(s)://, if `url` is its sub-stream: plateid
+    finds plates in `url` and reads them in `main_url`, of which it decodes only what it reads."""
     loop: StrictBool = False
     """Play the video file again and again."""
     timeout_s: StrictFloat = Field(default=3.0, gt=0, le=60)
@@ -145,6 +148,8 @@ class CameraConfig(Section):
         is_file = "://" not in self.url and not self.url.startswith("/dev/")
         if self.decoder != "software" and is_file:
             raise ValueError("decoder is for streams; video files are decoded in software")
+        if self.main_url and not ("://" in self.url and "://" in self.main_url):
+            raise ValueError("main_url and url must both be network streams")
         if self.line and self.approaching:
             raise ValueError("set either line or approaching, not both")
         if self.line and self.line[0] == self.line[1]:

@@ -47,12 +47,46 @@ class LazyImage(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class CloseUp:
+    """What the main stream shows of a sub-stream's frame; `complete` if it shows all of it."""
+
+    image: LazyImage
+    scale: tuple[float, float]
+    offset: tuple[float, float]
+    complete: bool
+
+    def place(self, box: Box) -> Box:
+        """Returns where a box of the frame is in `image`."""
+        (x, y), (left, top), (x1, y1, x2, y2) = self.scale, self.offset, box
+        return x * x1 + left, y * y1 + top, x * x2 + left, y * y2 + top
+
+    def place_back(self, box: Box) -> Box:
+        """Returns where a box of `image` is in the frame."""
+        (x, y), (left, top), (x1, y1, x2, y2) = self.scale, self.offset, box
+        return (x1 - left) / x, (y1 - top) / y, (x2 - left) / x, (y2 - top) / y
+
+
+class MainPictures(Protocol):
+    """The main stream of a camera whose frames come from its sub-stream."""
+
+    def is_cheap(self, frame: "Frame") -> bool:
+        """Returns whether few frames have to be decoded for the moment of `frame`."""
+
+    def look(self, frame: "Frame") -> CloseUp | None:
+        """Returns the picture of the moment of `frame`; None if there is none."""
+
+    def learn(self, *, found: bool, late_s: float | None) -> None:
+        """Takes in whether a plate was in its place, and how late the picture was if known."""
+
+
+@dataclass(frozen=True, eq=False)
 class Frame:
     """One frame of one camera.
 
     `camera` may be the path of a file. Gaps of `sequence` are dropped frames. `captured_at` (aware
     UTC) is the time of decoding, or the start of the file and `media_time_s`, which is None on a
     live source. `clock_step` is how far the system clock was set forward since the start.
+    `stream_s` is the timestamp of a live source, seconds; `main` its main stream if it has one.
     """
 
     camera: str
@@ -61,6 +95,8 @@ class Frame:
     media_time_s: float | None
     image: LazyImage
     clock_step: timedelta = timedelta()
+    stream_s: float | None = None
+    main: MainPictures | None = None
 
     @property
     def time(self) -> datetime:
@@ -70,11 +106,15 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class BestFrame:
-    """The image that shows a plate best, its box, and the boxes of all `plates` in the image."""
+    """The image that shows a plate best, its box, and the boxes of all `plates` in the image.
+
+    `scale` is the number of its pixels per pixel of the frame that the event's box refers to.
+    """
 
     image: LazyImage
     box: Box
     plates: tuple[Box, ...]
+    scale: tuple[float, float] = (1.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from plateid.core.reading import Reading, read_detections
 from plateid.core.records import (
     BestFrame,
     Box,
+    CloseUp,
     Detection,
     Frame,
     LazyImage,
@@ -21,6 +22,7 @@ from plateid.core.text import edit_distance
 from plateid.core.view import Size
 from plateid.errors import SourceError
 from plateid.pipeline.border import FAR, TOUCH, distance, place_of
+from plateid.pipeline.close_ups import find_plate
 from plateid.pipeline.event_builder import EventBuilder, PipelineSettings
 from plateid.pipeline.motion import SIZE, MotionGate
 from plateid.pipeline.passes import Pass
@@ -175,7 +177,7 @@ class CameraPipeline:
         self._traffic.update(self._tracks, size, now, clock_step=frame.clock_step)
         boxes = (*(d.box for d in found), *(t.detection.box for t in self._tracks))
         due = self._traffic.due([t for t in self._tracks if self._is_legible(t, part)], now)
-        self._read_due(image, due, tuple(dict.fromkeys(boxes)), part)
+        self._read_due(frame, due, tuple(dict.fromkeys(boxes)), part)
 
     def _detected(self, image: LazyImage, part: Box) -> list[Detection]:
         x1, y1, x2, y2 = part
@@ -190,12 +192,40 @@ class CameraPipeline:
         return distance(track.detection.box, part) >= least
 
     def _read_due(
-        self, image: LazyImage, due: list[Track], all_boxes: tuple[Box, ...], part: Box
+        self, frame: Frame, due: list[Track], all_boxes: tuple[Box, ...], part: Box
     ) -> None:
+        """Reads plates, in the main stream's picture where it shows them."""
+        if frame.main and not frame.main.is_cheap(frame):
+            due = [track for track in due if self._traffic.needs_reads(track)]
         if not (due := due[:MAX_READS]):
             return
-        reads = self._read(image, [track.detection.box for track in due])
-        for track, read in zip(due, reads, strict=True):
+        picture = frame.main.look(frame) if frame.main else None
+        near = self._find_in(picture, frame, due, all_boxes) if picture else {}
+        far = [track for track in due if track.id not in near]
+        reads = self._read(frame.image, [track.detection.box for track in far]) if far else []
+        if picture and near:
+            reads = reads + self._read(picture.image, list(near.values()))
+            far += [track for track in due if track.id in near]
+        for track, read in zip(far, reads, strict=True):
             box = track.detection.box
-            frame = BestFrame(image, box, all_boxes)
-            self._traffic.add(track, read, frame, place_of(box, part, read))
+            best = BestFrame(frame.image, box, all_boxes)
+            if picture and track.id in near and picture.complete and self.settings.view.zoom:
+                places = tuple(picture.place(each) for each in all_boxes)
+                best = BestFrame(picture.image, near[track.id], places, picture.scale)
+            self._traffic.add(track, read, best, place_of(box, part, read))
+
+    def _find_in(
+        self, picture: CloseUp, frame: Frame, due: list[Track], all_boxes: tuple[Box, ...]
+    ) -> dict[int, Box]:
+        """Returns where the main stream shows plates, by track."""
+        found = {}
+        for track in due:
+            box = track.detection.box
+            others = (each for each in all_boxes if each != box)
+            place = find_plate(self._detect, picture, (box, *others))
+            if place:
+                found[track.id] = place
+            if frame.main:
+                late = self._traffic.late_s(track, picture.place_back(place)) if place else None
+                frame.main.learn(found=place is not None, late_s=late)
+        return found

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from plateid.core.formats import Formats
 from plateid.core.fusion import Fusion, read_weight
-from plateid.core.geometry import expanded, moved
+from plateid.core.geometry import centre, expanded, moved, scaled
 from plateid.core.ids import uuid7
 from plateid.core.reading import Reading, fused_reading
 from plateid.core.records import (
@@ -32,6 +32,8 @@ FIRST_PATH_STEP_S = 0.25
 
 MAX_RECENT = 32
 """Number of last detections that show the way of an unpublished pass: about two seconds."""
+VELOCITY_BOXES = 8
+"""Number of last detections that give the velocity of a plate: about half a second."""
 MAX_AGE = timedelta(days=30)
 """Age of the last event of a restored pass that is only explained by a clock that was set."""
 MAX_CROPS = 6
@@ -106,6 +108,11 @@ class Pass:
         self._fusion = Fusion()
         self._reading: Reading | None = None
 
+    @property
+    def reads(self) -> int:
+        """Number of fused reads."""
+        return self._fusion.reads
+
     @classmethod
     def restored(cls, event: PlateEvent, now: datetime) -> "Pass":
         """Returns the pass of an event that was published before a restart; its reads are lost.
@@ -148,6 +155,18 @@ class Pass:
             self.path = self.path[::2]
             self._path_step_s *= 2
 
+    def late_s(self, box: Box) -> float | None:
+        """Returns how long after its last detection the plate is at `box`; None if it is slow."""
+        (t1, first), (t2, last) = (
+            self._recent[max(0, len(self._recent) - VELOCITY_BOXES)],
+            self._recent[-1],
+        )
+        (x1, y1), (x2, y2), (x3, y3) = centre(first), centre(last), centre(box)
+        vx, vy, square = x2 - x1, y2 - y1, (x2 - x1) ** 2 + (y2 - y1) ** 2
+        if 4 * square < (last[2] - last[0]) ** 2:
+            return None
+        return (t2 - t1) * ((x3 - x2) * vx + (y3 - y2) * vy) / square
+
     def direction_in(self, view: View, size: Size) -> Direction | None:
         """Returns the direction by the path; the expected way counts before `plate_seen` only."""
         path = [*(point.box for point in self.path), self.movement.box]
@@ -169,12 +188,13 @@ class Pass:
             self.is_read_whole, self._fusion, self._best_quality = True, Fusion(), 0.0
         self._fusion.add(read)
         self._reading = None
-        self.read_height = max(self.read_height, read.height)
+        box = scaled(frame.box, 1 / frame.scale[0], 1 / frame.scale[1])
+        self.read_height = max(self.read_height, box[3] - box[1])
         if not self.movement.moved:
             self.texts.add(best_text(read.probabilities), self.last_seen)
         quality = read_weight(read) * read.height
         if quality >= self._best_quality:
-            self._best_quality, self.box, self.best_frame = quality, frame.box, frame
+            self._best_quality, self.box, self.best_frame = quality, box, frame
 
     def take_best_frame(self) -> BestFrame | None:
         """Returns and releases the best frame; None when there is no better one than before."""

@@ -8,7 +8,7 @@ import structlog
 
 from plateid.core.geometry import scaled
 from plateid.core.reading import Reading
-from plateid.core.records import BestFrame, EventType, PlateEvent, PlateRead
+from plateid.core.records import BestFrame, Box, EventType, PlateEvent, PlateRead
 from plateid.core.view import Size
 from plateid.pipeline.border import Place
 from plateid.pipeline.event_builder import EventBuilder, PipelineSettings
@@ -94,6 +94,14 @@ class Traffic:
     def is_read_whole(self, track: Track) -> bool:
         """Returns whether a track's plate was read far from the border."""
         return self._passes[track.id].is_read_whole
+
+    def needs_reads(self, track: Track) -> bool:
+        """Returns whether a track's plate has too few reads to be published."""
+        return self._passes[track.id].reads < self._rules.min_reads
+
+    def late_s(self, track: Track, box: Box) -> float | None:
+        """Returns after which time a plate is at `box`; None if it is too slow to tell."""
+        return self._passes[track.id].late_s(box)
 
     def add(self, track: Track, read: PlateRead, frame: BestFrame, place: Place) -> None:
         """Adds a read to the pass of a track."""

@@ -11,7 +11,7 @@ from plateid.config.storage import RetentionConfig, SnapshotPolicy, SnapshotsCon
 from plateid.core.drawing import encode_jpeg
 from plateid.core.geometry import centre, expanded, scaled
 from plateid.core.health import SnapshotHealth
-from plateid.core.records import BestFrame, Box, Image, LazyImage, PlateEvent, Snapshot
+from plateid.core.records import BestFrame, Box, Image, PlateEvent, Snapshot
 from plateid.errors import StoreError
 from plateid.store.snapshot_files import HIDDEN_JPG, SWEEP_S, SnapshotFiles, SnapshotSweep
 
@@ -82,7 +82,7 @@ class Snapshots:
         else:
             jpeg = encoded(self._image(frame, shown), self._config.quality)
             self._publish(event.camera, jpeg)
-            snapshot = self._keep(event.id, jpeg, frame.image, hidden=shown == "blur")
+            snapshot = self._keep(event.id, jpeg, frame, hidden=shown == "blur")
         with self._lock:
             self._of_pass[event.pass_id] = shown, snapshot
             if event.event_type == "plate_left":
@@ -114,7 +114,7 @@ class Snapshots:
         return without_plates(pixels, hidden) if hidden else pixels
 
     def _keep(
-        self, event_id: str, jpeg: bytes, image: LazyImage, *, hidden: bool
+        self, event_id: str, jpeg: bytes, frame: BestFrame, *, hidden: bool
     ) -> Snapshot | None:
         try:
             snapshot = self._files.add(event_id, jpeg, hidden=hidden)
@@ -126,7 +126,8 @@ class Snapshots:
         with self._lock:
             self._written += 1
             self._outage.recovered()
-        return replace(snapshot, frame=(image.width, image.height))
+        (x, y), image = frame.scale, frame.image
+        return replace(snapshot, frame=(round(image.width / x), round(image.height / y)))
 
 
 def encoded(image: Image, quality: int) -> bytes:

@@ -182,9 +182,8 @@ def device_state(site: Site) -> dict[str, Any]:
 def _camera_text(camera: dict[str, Any]) -> str:
     if not camera["online"]:
         return f"Offline: {camera['failure']}"
-    return (
-        "Online" if (decoder := camera["decoder"]) == "software" else f"Online, decoder {decoder}"
-    )
+    decoder = "" if camera["decoder"] == "software" else f", decoder {camera['decoder']}"
+    return f"Online{decoder}" + (f", reads {reads}" if (reads := camera["reads"]) else "")
 
 
 def _disk_state(failure: str | None, free_mb: int | None) -> dict[str, str]:

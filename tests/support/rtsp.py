@@ -21,12 +21,13 @@ class RtspServer:
         self.process = None
 
     def start(self) -> None:
-        video = [self.video.resolve()] if self.video else []
-        arguments = map(str, (self.port, self.fps, 5, self.width, self.height, *video))
-        self.process = subprocess.Popen(
-            ["/usr/bin/python3", str(SERVER), *arguments], stdout=subprocess.PIPE, text=True
-        )
+        command = ["/usr/bin/python3", *map(str, self._arguments())]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout.readline() == "ready\n"
+
+    def _arguments(self) -> list[object]:
+        video = [self.video.resolve()] if self.video else []
+        return [SERVER, self.port, self.fps, 5, self.width, self.height, *video]
 
     def freeze(self) -> None:
         self.process.send_signal(signal.SIGSTOP)
@@ -45,3 +46,15 @@ class RtspServer:
         self.process.kill()
         self.process.wait()
         self.process.stdout.close()
+
+
+class LoopingServer(RtspServer):
+    """Serves a video file for ever: servers of equally long files show the same moment."""
+
+    def __init__(self, video: Path, lag_s: float = 0.0, skew_s: float = 0.0) -> None:
+        super().__init__(video)
+        self.delays = lag_s, skew_s
+
+    def _arguments(self) -> list[object]:
+        script = SERVER.with_name("looping_rtsp_server.py")
+        return [script, self.port, self.video.resolve(), *self.delays]

@@ -13,7 +13,7 @@ def test_failed_disk_is_red_with_its_reason():
 
 
 def test_unusual_decoder_is_shown_with_its_reason():
-    camera = {"online": True, "decoder": "software"}
+    camera = {"online": True, "decoder": "software", "reads": None}
     assert _camera_text(camera) == "Online"
     refused = camera | {"decoder": "software (cuda: Operation not permitted)"}
     text = "Online, decoder software (cuda: Operation not permitted)"

@@ -1,0 +1,160 @@
+"""Two streams of one camera, from real RTSP servers."""
+
+import itertools
+import time
+from contextlib import contextmanager
+
+import av
+import numpy as np
+import pytest
+
+from plateid.capture.images import ArrayImage
+from plateid.capture.main_stream import MainStream, _Group, _GroupDecoder
+from plateid.capture.video_image import VideoImage
+from tests.capture.test_camera import Watched
+from tests.support.rtsp import LoopingServer
+from tests.support.stream_pair import FPS, number_of, write_pair
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    return write_pair(tmp_path_factory.mktemp("pair"))
+
+
+class Pair:
+    """A camera with a sub-stream and a main stream."""
+
+    def __init__(self, main: LoopingServer, sub: LoopingServer) -> None:
+        self.main_server, self.sub_server = main, sub
+        self.watched = Watched(sub.url, main_url=main.url, timeout_s=2)
+        self.frames = self.watched.frames()
+
+    @property
+    def main(self) -> MainStream:
+        return self.watched.camera.main
+
+    def until(self, wanted, timeout_s=15):
+        """Returns the first frame for which `wanted` is true."""
+        deadline = time.monotonic() + timeout_s
+        for frame in self.frames:
+            if wanted(frame):
+                return frame
+            assert time.monotonic() < deadline, self.main.state
+        raise AssertionError(self.main.state)
+
+    def until_seen(self):
+        return self.until(lambda frame: self.main.look(frame) is not None)
+
+
+@contextmanager
+def serving(main, sub, *, lag_s=0.1, skew_s=0.0):
+    servers = LoopingServer(main, lag_s, skew_s), LoopingServer(sub)
+    for server in servers:
+        server.start()
+        time.sleep(0.3)  # their timestamps begin at different moments
+    made = Pair(*servers)
+    try:
+        with made.watched.running(stops_within_s=8):
+            yield made
+    finally:
+        for server in servers:
+            server.kill()
+
+
+def assert_shows_moment(made):
+    """Fails unless the main stream's pictures have the numbers of the sub-stream's frames."""
+    made.until(lambda frame: made.main.look(frame) and "clock" in made.main.clock.source)
+    for _ in range(15):
+        frame = made.until(lambda frame: made.main.look(frame) is not None)
+        assert number_of(made.main.look(frame).image) == number_of(frame.image)
+
+
+def test_main_stream_shows_the_moment_of_each_frame(pair):
+    with serving(*pair) as made:
+        assert_shows_moment(made)
+        assert made.main.state.startswith("main stream (scale 2.00 x 2.00, origin 0, 0")
+        assert 0 < made.main.size_bytes < 1e6
+
+
+def test_moments_between_b_frames_are_decoded_in_any_order(tmp_path):
+    main, _ = write_pair(tmp_path, bf="2")
+    groups = []
+    with av.open(str(main)) as container:
+        for packet in container.demux(container.streams.video[0]):
+            if packet.pts is not None:
+                if packet.is_keyframe:
+                    groups.append(_Group(packet.stream))
+                groups[-1].add(packet, packet.pts * float(packet.time_base))
+        decoder = _GroupDecoder(groups[1])
+        for number in (12, 13, 16, 20, 23, 14):
+            if not decoder.can_show(groups[1], number / FPS):
+                decoder = _GroupDecoder(groups[1])
+            assert number_of(VideoImage(decoder.frame_at(number / FPS))) == number
+
+
+def test_main_stream_that_is_lost_and_returns_with_another_size(pair, tmp_path, logs):
+    other, _ = write_pair(tmp_path, size=(960, 540))
+    with serving(*pair) as made:
+        made.until_seen()
+        made.main_server.kill()
+        lost = made.until(lambda frame: made.main.look(frame) is None)
+        assert made.main.is_cheap(lost)  # the sub-stream is read without a pause
+        assert made.main.state.startswith("sub-stream (rtsp://127.0.0.1:")
+        made.main_server.video = other
+        made.main_server.start()
+        frame = made.until_seen()
+        assert made.main.look(frame).image.width == 960
+        assert made.watched.statuses == [True]
+    sources = [entry["source"][:11] for entry in logs if entry["event"] == "plates are read"]
+    assert sources == ["main stream", "sub-stream ", "main stream"]
+
+
+def test_camera_with_one_stream_only_keeps_its_sub_stream(pair):
+    with serving(*pair) as made:
+        made.main_server.kill()
+        frame = made.until(lambda _: made.main.state.startswith("sub-stream ("))
+        assert made.main.look(frame) is None
+        assert made.watched.statuses == [True]
+
+
+def test_stream_without_key_frames_is_not_decoded(pair, tmp_path, monkeypatch):
+    monkeypatch.setattr("plateid.capture.main_stream.MAX_GROUP_S", 1.0)
+    main, _ = write_pair(tmp_path, g="1000")
+    with serving(main, pair[1]) as made:
+        frame = made.until(lambda _: "no key frame for 1 s" in made.main.state)
+        assert made.main.look(frame) is None
+        assert made.main.size_bytes == 0
+
+
+def test_memory_is_bounded(pair, monkeypatch):
+    monkeypatch.setattr("plateid.capture.main_stream.MAX_BYTES", 50_000)
+    with serving(*pair) as made:
+        for _ in range(3 * FPS):
+            next(made.frames)
+            assert made.main.size_bytes <= 50_000
+
+
+def test_few_frames_are_decoded_early_in_a_group(pair):
+    with serving(*pair) as made:
+        made.until_seen()
+        made.main._decoder = None
+        cheap = [
+            made.main.is_cheap(frame) for frame, _ in zip(made.frames, range(2 * FPS), strict=False)
+        ]
+    assert 0.4 < np.mean(cheap) < 0.9
+    assert sum(a and not b for a, b in itertools.pairwise(cheap)) <= 3
+
+
+def test_other_scene_is_refused_with_the_reason(pair, tmp_path):
+    other = tmp_path / "noise.mp4"
+    with av.open(str(other), "w") as container:
+        stream = container.add_stream("libx264", rate=FPS, options={"g": "12"})
+        stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
+        noise = np.random.default_rng(1).integers(0, 255, (45, 80, 3), np.uint8)
+        for _ in range(48):
+            image = ArrayImage(noise).resized(640, 360)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "bgr24")))
+        container.mux(stream.encode())
+    with serving(other, pair[1]) as made:
+        frame = made.until(lambda _: "points agree" in made.main.state)
+        assert made.main.look(frame) is None

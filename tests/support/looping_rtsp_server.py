@@ -1,0 +1,81 @@
+"""Serves a video file (H.264) as rtsp://127.0.0.1:PORT/live, again and again, by the wall clock.
+
+Servers of files of one length show the same moment of their scene. The video is delayed by LAG and
+SKEW seconds; its timestamps tell nothing of SKEW, as if the clock of this stream were wrong.
+"""
+
+import sys
+import threading
+import time
+
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
+
+READ = (
+    "filesrc location={file} ! qtdemux ! h264parse"
+    " ! video/x-h264,stream-format=avc,alignment=au ! appsink name=sink sync=false"
+)
+SEND = (
+    "( appsrc name=source is-live=true format=time ! h264parse"
+    " ! rtph264pay name=pay0 config-interval=-1 )"
+)
+
+
+def main(port: str, file: str, lag: str, skew: str) -> None:
+    Gst.init(None)
+    delays = float(lag), float(skew)
+    server = GstRtspServer.RTSPServer(service=port, address="127.0.0.1")
+    factory = GstRtspServer.RTSPMediaFactory(launch=SEND, shared=True)
+    caps, units = read(file)
+    factory.connect("media-configure", lambda _, media: start(media, caps, units, delays))
+    server.get_mount_points().add_factory("/live", factory)
+    server.attach(None)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    GLib.MainLoop().run()
+
+
+def read(file: str) -> tuple:
+    """Returns the format, and time of presentation (nanoseconds) and bytes of each access unit."""
+    pipeline = Gst.parse_launch(READ.format(file=file))
+    pipeline.set_state(Gst.State.PLAYING)
+    sink, units = pipeline.get_by_name("sink"), []
+    while sample := sink.emit("pull-sample"):
+        buffer, caps = sample.get_buffer(), sample.get_caps()
+        units.append((buffer.pts, buffer.extract_dup(0, buffer.get_size())))
+    pipeline.set_state(Gst.State.NULL)
+    first_ns = min(pts for pts, _ in units)
+    return caps, [(pts - first_ns, data) for pts, data in units]
+
+
+def start(media: GstRtspServer.RTSPMedia, caps: Gst.Caps, units: list, delays: tuple) -> None:
+    source = media.get_element().get_by_name("source")
+    source.set_property("caps", caps)
+    threading.Thread(target=push, args=(source, units, *delays), daemon=True).start()
+
+
+def push(source: Gst.Element, units: list, lag_s: float, skew_s: float) -> None:
+    """Pushes access units in order of decoding, each at its time."""
+    step_s = max(pts for pts, _ in units) / 1e9 / (len(units) - 1)
+    while (
+        not Gst.CLOCK_TIME_NONE > source.get_current_running_time() > 1e9 * (lag_s + 0.3)
+    ):  # B-frames
+        time.sleep(0.01)
+    number = began = int((time.time() - lag_s - skew_s) / step_s)
+    early_s = time.time() - (number * step_s + lag_s + skew_s)
+    began_ns = source.get_current_running_time() - int(1e9 * (lag_s + early_s))
+    while True:
+        number += 1
+        time.sleep(max(0, number * step_s + lag_s + skew_s - time.time()))
+        rounds, place = divmod(number, len(units))
+        pts, data = units[place]
+        unit = Gst.Buffer.new_wrapped(data)
+        unit.pts = began_ns + pts + int((rounds * len(units) - began) * step_s * 1e9)
+        if source.emit("push-buffer", unit) != Gst.FlowReturn.OK:
+            return
+
+
+main(*sys.argv[1:])
