@@ -4,6 +4,7 @@ images, image_headers      image files, their damage, and what their headers say
 container, decoder, stream, video_file   live streams and video files: opened, decoded, played
 video_image                a decoded video frame that stays YUV until pixels are needed
 video_writer               annotated copies of videos
+main_stream, mapping, stream_clock   the main stream of a camera that is watched in its sub-stream
 camera                     one camera, read for ever through all outages
 camera_posts               what cameras post that read plates by themselves
 mailbox                    one slot for each camera; the newest frame replaces an older one

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from plateid.core.records import CloseUp, Grey, LazyImage
 from plateid.errors import PlateidError
@@ -17,9 +16,6 @@ MIN_MATCHES, TOLERANCE_PX = 20, 1.5
 """Minimum number of matches that agree, and their maximum error, pixels of the scaled pictures."""
 MAX_SHEAR = 0.03
 """Maximum rotation and shear: streams of one camera differ in size, aspect ratio and crop only."""
-MIN_SIMILARITY = 0.5
-"""Minimum correlation (-1 to 1) of both pictures, laid over each other."""
-
 MAX_MISSING_PX = 8
 """Width of the border that the main stream may lack though its pictures count as complete."""
 
@@ -44,13 +40,9 @@ class Mapping:
     def measured(cls, sub: LazyImage, main: LazyImage) -> "Mapping":
         """Matches ORB features of both pictures; raises MappingError if they do not agree."""
         (a, a_px), (b, b_px) = _reduced(sub), _reduced(main)
-        matrix = _matrix(a, b)
-        laid = cv2.warpAffine(b, matrix, a.shape[::-1], flags=cv2.INTER_AREA | cv2.WARP_INVERSE_MAP)
-        similarity = np.corrcoef(a[laid > 0], laid[laid > 0])[0, 1]
-        if not similarity >= MIN_SIMILARITY:
-            raise MappingError("main stream", f"shows another scene (similarity {similarity:.2f})")
-        scale = matrix[0, 0] * b_px[0] / a_px[0], matrix[1, 1] * b_px[1] / a_px[1]
-        origin = round(matrix[0, 2] * b_px[0]), round(matrix[1, 2] * b_px[1])
+        (x, left), (y, top) = _matched(a, b)
+        scale = x * b_px[0] / a_px[0], y * b_px[1] / a_px[1]
+        origin = round(left * b_px[0]), round(top * b_px[1])
         return cls(scale, origin, (sub.width, sub.height, main.width, main.height))
 
     def close_up(self, main: LazyImage) -> CloseUp:
@@ -73,23 +65,22 @@ def _reduced(image: LazyImage) -> tuple[Grey, tuple[float, float]]:
     return np.asarray(grey, np.uint8), (image.width / WIDTH_PX, image.height / height)
 
 
-def _matrix(a: Grey, b: Grey) -> NDArray[np.float64]:
-    """Returns the matrix without rotation, shape (2, 3), that maps points of `a` to `b`."""
+def _matched(a: Grey, b: Grey) -> list[tuple[float, float]]:
+    """Returns scale and offset, in x and in y, that map points of `a` to `b`."""
     orb = cv2.ORB.create(FEATURES, fastThreshold=8)
     (keys_a, of_a), (keys_b, of_b) = (orb.detectAndCompute(each, None) for each in (a, b))
     enough = min(len(keys_a), len(keys_b)) >= MIN_MATCHES
     pairs = cv2.BFMatcher(cv2.NORM_HAMMING).knnMatch(of_a, of_b, k=2) if enough else ()
     matches = [best for best, second in pairs if best.distance < DISTINCT * second.distance]
-    start = np.array([keys_a[each.queryIdx].pt for each in matches]).reshape(-1, 2)
-    end = np.array([keys_b[each.trainIdx].pt for each in matches]).reshape(-1, 2)
-    affine, agree = None, np.zeros((0, 1))
-    if len(matches) >= MIN_MATCHES:
+    count = len(matches)
+    if count >= MIN_MATCHES:
+        start = np.array([keys_a[each.queryIdx].pt for each in matches])
+        end = np.array([keys_b[each.trainIdx].pt for each in matches])
         affine, agree = cv2.estimateAffine2D(start, end, ransacReprojThreshold=TOLERANCE_PX)
-    if affine is None or (count := int(agree.sum())) < MIN_MATCHES:
         count = int(agree.sum())
-        raise MappingError("main stream", f"{count} points agree, {MIN_MATCHES} needed")
+    if count < MIN_MATCHES:
+        raise MappingError("main stream", f"shows another scene: {count} points agree")
     if max(abs(affine[0, 1]), abs(affine[1, 0])) > MAX_SHEAR * affine[0, 0]:
-        raise MappingError("main stream", "is rotated against the sub-stream")
-    inside = agree.ravel() == 1
-    (x, left), (y, top) = (np.polyfit(start[inside, i], end[inside, i], 1) for i in (0, 1))
-    return np.array([[x, 0, left], [0, y, top]])
+        raise MappingError("main stream", "is rotated or mirrored")
+    start, end = start[agree.ravel() == 1] + 0.5, end[agree.ravel() == 1] + 0.5  # not pixel centres
+    return [tuple(np.polyfit(start[:, axis], end[:, axis], 1).tolist()) for axis in (0, 1)]

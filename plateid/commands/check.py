@@ -87,7 +87,9 @@ def _camera(config: CameraConfig) -> str:
     if config.kind == "events":
         return "posts its events, not called"
     options, decoder = config.device_options, config.decoder
-    return str(probe(config.url, timeout_s=config.timeout_s, options=options, decoder=decoder))
+    info = probe(config.url, timeout_s=config.timeout_s, options=options, decoder=decoder)
+    main = probe(config.main_url, timeout_s=config.timeout_s) if config.main_url else None
+    return f"{info}; main stream {main}" if main else str(info)
 
 
 def _bundle(config: Config) -> str:

@@ -75,8 +75,8 @@ class MainPictures(Protocol):
     def look(self, frame: "Frame") -> CloseUp | None:
         """Returns the picture of the moment of `frame`; None if there is none."""
 
-    def learn(self, *, found: bool, late_s: float | None) -> None:
-        """Takes in whether a plate was in its place, and how late the picture was if known."""
+    def learn(self, late_s: float) -> None:
+        """Takes in how late the picture is in which a plate was found."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -223,9 +223,9 @@ class CameraPipeline:
             box = track.detection.box
             others = (each for each in all_boxes if each != box)
             place = find_plate(self._detect, picture, (box, *others))
-            if place:
+            if place and frame.main:
                 found[track.id] = place
-            if frame.main:
-                late = self._traffic.late_s(track, picture.place_back(place)) if place else None
-                frame.main.learn(found=place is not None, late_s=late)
+                late_s = self._traffic.late_s(track, picture.place_back(place))
+                if late_s is not None:
+                    frame.main.learn(late_s)
         return found

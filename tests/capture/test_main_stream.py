@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from plateid.capture.images import ArrayImage
-from plateid.capture.main_stream import MainStream, _Group, _GroupDecoder
+from plateid.capture.main_stream import Group, MainStream
 from plateid.capture.video_image import VideoImage
 from tests.capture.test_camera import Watched
 from tests.support.rtsp import LoopingServer
@@ -83,13 +83,10 @@ def test_moments_between_b_frames_are_decoded_in_any_order(tmp_path):
         for packet in container.demux(container.streams.video[0]):
             if packet.pts is not None:
                 if packet.is_keyframe:
-                    groups.append(_Group(packet.stream))
+                    groups.append(Group(packet.stream))
                 groups[-1].add(packet, packet.pts * float(packet.time_base))
-        decoder = _GroupDecoder(groups[1])
         for number in (12, 13, 16, 20, 23, 14):
-            if not decoder.can_show(groups[1], number / FPS):
-                decoder = _GroupDecoder(groups[1])
-            assert number_of(VideoImage(decoder.frame_at(number / FPS))) == number
+            assert number_of(VideoImage(groups[1].frame_at(number / FPS))) == number
 
 
 def test_main_stream_that_is_lost_and_returns_with_another_size(pair, tmp_path, logs):
@@ -137,7 +134,6 @@ def test_memory_is_bounded(pair, monkeypatch):
 def test_few_frames_are_decoded_early_in_a_group(pair):
     with serving(*pair) as made:
         made.until_seen()
-        made.main._decoder = None
         cheap = [
             made.main.is_cheap(frame) for frame, _ in zip(made.frames, range(2 * FPS), strict=False)
         ]

@@ -55,8 +55,8 @@ class Main:
         road.plates = plates
         return CloseUp(road, (3.0, 3.0), (0.0, 0.0), self.complete)
 
-    def learn(self, *, found, late_s):
-        self.learnt.append((found, late_s))
+    def learn(self, late_s):
+        self.learnt.append(late_s)
 
 
 def drive(main, view=ZOOM, vehicle=VEHICLE):
@@ -86,7 +86,6 @@ def test_plate_is_read_in_the_main_stream_and_its_boxes_stay_those_of_the_sub_st
     best = recording.frames[0]
     assert (best.image.width, best.scale) == (3840, (3.0, 3.0))
     assert best.box[2] - best.box[0] == pytest.approx(300, abs=0.1)
-    assert all(found for found, _ in main.learnt)
 
 
 def test_plate_missing_in_the_main_stream_is_read_in_the_sub_stream():
@@ -94,7 +93,6 @@ def test_plate_missing_in_the_main_stream_is_read_in_the_sub_stream():
     recording = drive(main)
     assert recording.published() == [("plate_seen", "B68SPX"), ("plate_left", "B68SPX")]
     assert set(recording.networks.widths) == {1280}
-    assert not any(found for found, _ in main.learnt)
 
 
 @pytest.mark.parametrize(("complete", "view"), [(False, ZOOM), (True, View())])
@@ -115,9 +113,8 @@ def test_only_needed_reads_are_taken_far_from_a_key_frame():
 def test_picture_of_a_later_moment_tells_how_late_it_is():
     main = Main(late_px=30)  # at 150 pixels a second
     assert drive(main).published() == [SEEN, LEFT]
-    late = [late_s for _, late_s in main.learnt if late_s is not None]
-    assert late == pytest.approx([0.2] * len(late), abs=0.02)
-    assert late
+    assert main.learnt
+    assert main.learnt == pytest.approx([0.2] * len(main.learnt), abs=0.02)
 
 
 def test_plate_of_a_neighbour_is_not_taken_for_the_one_that_was_not_found():
