@@ -11,6 +11,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from plateid.bundles.backend_choice import load_networks
 from plateid.capture.container import is_file, redacted
 from plateid.capture.decoder import StreamDecoder
 from plateid.capture.images import ArrayImage, decode_image, read_image
@@ -25,7 +26,6 @@ from plateid.core.drawing import draw_plates
 from plateid.core.reading import read_detections
 from plateid.core.records import Detection, Frame, Image, LazyImage, Plate, PlateEvent
 from plateid.errors import BundleError, SourceError
-from plateid.models.networks import Networks
 from plateid.models.tta import TtaReader
 from plateid.pipeline.camera_pipeline import CameraPipeline
 from plateid.pipeline.event_builder import EventBuilder, PipelineSettings
@@ -67,7 +67,7 @@ class ALPR:
             regions: Countries or states to expect, for example `["gb", "us-ca"]`; `eu` is the
                 European Union.
             strict: Return only texts that match the plate syntax of `regions`.
-            provider: ONNX Runtime execution provider: `cpu`, `cuda` or `tensorrt`.
+            provider: Backend, as `models.provider`: `cpu`, `openvino`, `cuda`, `tensorrt`, `auto`.
             formats: TOML file with more plate syntax.
             min_score: Minimum detector score (0-1); by default that of the bundle.
             reader: Model of fast-plate-ocr, with its configuration beside it, in place of the
@@ -82,7 +82,7 @@ class ALPR:
             configure_logs()  # to standard error: structlog's default is standard output
         expected = regions.split(",") if isinstance(regions, str) else tuple(regions)
         self._formats = load_formats(formats).expecting(expected, key="regions", strict=strict)
-        self.networks = Networks(
+        self.networks = load_networks(
             _models_config(bundle, provider=provider, reader=reader, detector=detector)
         )
         self._min_score = min_score

@@ -7,6 +7,7 @@ from pathlib import Path
 import structlog
 
 from plateid.backoff import outage_counts
+from plateid.bundles.backend_choice import load_networks
 from plateid.config.load import load_config
 from plateid.config.root import Config, merged
 from plateid.core.clock import CLOCK
@@ -16,7 +17,6 @@ from plateid.core.wording import counted
 from plateid.delivery import Delivery, targets_of
 from plateid.device_checks import hooks_of
 from plateid.errors import PlateidError, StoreError
-from plateid.models.networks import Networks
 from plateid.pipeline.event_builder import EventBuilder
 from plateid.recognition import Recognition, RecognitionParts, settings_of
 from plateid.service.gps import Gpsd
@@ -82,7 +82,7 @@ class App:
         self._lock = lock_store(path)
         continue_clock(CLOCK, path)
         make_room(config.retention, SnapshotFiles(path))
-        self._networks = Networks(config.models)  # before the store: some need free disk space
+        self._networks = load_networks(config.models)  # before the store: some need free disk space
         self._privacy = Privacy(config.privacy, path)
         targets = targets_of(config, self._privacy.redacted)
         self._store = EventStore(path, outputs=targets, service=True)

@@ -75,7 +75,9 @@ class Recognition:
     ) -> None:
         self._config = config
         lists, restart = parts.events.lists, parts.supervisor.restart
-        self.trial = BundleTrial(config.models, file=parts.file, lists=lists, restart=restart)
+        bundle = {"bundle": parts.networks.config.bundle}
+        models = config.models.model_copy(update=bundle)
+        self.trial = BundleTrial(models, file=parts.file, lists=lists, restart=restart)
         self._parts = parts
         self._mailboxes = Mailboxes(list(settings))
         self._online = dict.fromkeys(settings, False)

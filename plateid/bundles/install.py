@@ -16,6 +16,7 @@ from urllib.request import url2pathname
 import tomlkit
 
 from plateid.bundles.archive import files_of, pack, unpack, write_synced
+from plateid.bundles.backend_choice import load_networks
 from plateid.bundles.download import Progress, download, redacted_url
 from plateid.bundles.installed_bundles import InstalledBundles
 from plateid.bundles.signature import SUFFIX, check_signature, sign
@@ -27,7 +28,6 @@ from plateid.core.records import rfc3339
 from plateid.core.wording import counted
 from plateid.errors import BundleError
 from plateid.models.bundle import Bundle, BundleSpec, bundle_file, read_spec, verified
-from plateid.models.networks import Networks
 from plateid.service.systemd import Unit
 
 MAX_BYTES = 200_000_000
@@ -123,7 +123,7 @@ def _check_golden_images(config: ModelsConfig) -> int:
 
     Raises BundleError if it has none, or if a plate is not read.
     """
-    networks = Networks(config.model_copy(update={"reader": BUNDLE, "detector": BUNDLE}))
+    networks = load_networks(config.model_copy(update={"reader": BUNDLE, "detector": BUNDLE}))
     networks.self_test()
     if not networks.spec.golden:
         raise BundleError(

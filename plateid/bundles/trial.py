@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from plateid.bundles.archive import write_synced
+from plateid.bundles.backend_choice import load_networks
 from plateid.bundles.install import InstallTarget, install_bundle, rollback_bundle
 from plateid.bundles.installed_bundles import InstalledBundles
 from plateid.config.models import ModelsConfig
@@ -123,7 +124,7 @@ class BundleTrial:
         """Begins the trial of an archive, which ends another; raises as `install_bundle`."""
 
         def begin(bundle: Path) -> None:
-            networks = Networks(self._models.model_copy(update={"bundle": bundle}))
+            networks = load_networks(self._models.model_copy(update={"bundle": bundle}))
             shadow = Shadow(bundle, networks, minutes)
             self._save(shadow.report())
             self._shadow = shadow

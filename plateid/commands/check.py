@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from plateid.bundles.backend_choice import load_networks
 from plateid.capture.stream import probe
 from plateid.commands.options import CONFIG, run_check
 from plateid.config.cameras import CameraConfig
@@ -19,7 +20,6 @@ from plateid.config.outputs import WebhookConfig
 from plateid.config.root import Config
 from plateid.core.wording import counted
 from plateid.errors import OutputError, ServiceError, StoreError, os_errors_as, printable
-from plateid.models.networks import Networks
 from plateid.outputs.mqtt import check_broker
 from plateid.outputs.webhook import Webhook
 from plateid.service.gps import Gpsd
@@ -93,9 +93,10 @@ def _camera(config: CameraConfig) -> str:
 
 
 def _bundle(config: Config) -> str:
-    networks = Networks(config.models)
+    networks = load_networks(config.models)
     networks.self_test()
-    return f"{networks.names.bundle} ({networks.names.detector}, {networks.names.reader})"
+    names = f"{networks.names.bundle} ({networks.names.detector}, {networks.names.reader})"
+    return f"{names} on {networks.backend}"
 
 
 def _broker(config: Config) -> str:

@@ -18,7 +18,10 @@ from plateid.models.tensorrt import tensorrt_session
 
 
 class Networks:
-    """The sessions of a bundle; creates detectors and readers that share them."""
+    """The sessions of a bundle; creates detectors and readers that share them.
+
+    `reason` says why `config` names this backend, if it had to prove itself.
+    """
 
     def __init__(self, config: ModelsConfig) -> None:
         """Verifies and loads the bundle; with TensorRT, builds missing engines.
@@ -26,6 +29,7 @@ class Networks:
         Raises BundleError if the bundle cannot be used, and ModelError if the execution provider is
         missing or did not run the networks, or if EasyOCR is configured and missing.
         """
+        self.config, self.reason = config, ""
         bundle = Bundle(config.bundle)
         self.spec = _with_drop_ins(bundle.spec, config)
         _check_precision(config, self.spec)
@@ -38,6 +42,11 @@ class Networks:
         """Returns the names that events carry."""
         reader = NAME if self._easyocr else self.spec.reader.name
         return ModelNames(self.spec.detector.name, reader, self.spec.name)
+
+    @property
+    def backend(self) -> str:
+        """Returns the backend that runs them, and why."""
+        return self.config.provider + (f": {self.reason}" if self.reason else "")
 
     def detector(self, *, threshold: float | None = None) -> OnnxDetector:
         """Creates a detector for one thread; `threshold` (score, 0-1) overrides the bundle's."""

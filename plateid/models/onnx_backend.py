@@ -120,6 +120,12 @@ def _port(declared: ort.NodeArg) -> Port:
     return Port(declared.name, tuple(declared.shape), {"float": "float32"}.get(dtype, dtype))
 
 
+def onnx_backends() -> dict[str, str]:
+    """Returns the providers that this build of ONNX Runtime has, with its version."""
+    has = ort.get_available_providers()
+    return {key: f"{name} {ort.__version__}" for key, name in PROVIDERS.items() if name in has}
+
+
 def check_available(name: str, provider: str) -> None:
     """Raises ModelError if this build of ONNX Runtime lacks the provider."""
     if PROVIDERS[provider] not in ort.get_available_providers():

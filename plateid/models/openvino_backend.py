@@ -87,18 +87,20 @@ def openvino_core() -> Any:
     return openvino.Core()
 
 
-def openvino_backends() -> list[str]:
-    """Returns the providers of OpenVINO's devices; empty without the package."""
+def openvino_backends() -> dict[str, str]:
+    """Returns the providers of OpenVINO's devices, with version and device; empty without it."""
     try:
         core = openvino_core()
     except ModelError:
-        return []
-    names = []
+        return {}
+    found, version = {}, sys.modules["openvino"].__version__
     for device in core.available_devices:
+        of_device = "openvino" if device == "CPU" else f"openvino:{device}"
         has = core.get_property(device, "OPTIMIZATION_CAPABILITIES")
-        precisions = [key for key, capability in PRECISIONS.items() if capability in has]
-        names += [f"openvino:{device}:{precision}" for precision in precisions]
-    return names
+        for key in (key for key, capability in PRECISIONS.items() if capability in has):
+            name = of_device if key == device_of(of_device)[1] else f"{of_device}:{key}"
+            found[name] = f"{version} on {core.get_property(device, 'FULL_DEVICE_NAME')}"
+    return found
 
 
 def _options(device: str, precision: str, options: SessionOptions) -> dict[str, object]:

@@ -1,86 +1,66 @@
-"""Numerical parity: compares a bundle's outputs on an execution provider with those on the CPU.
+"""Numerical parity: whether a backend finds the boxes and reads the texts that the CPU does.
 
-TensorRT engines compute in float16. Emulated on a CPU (rounding after each operator), the demo
-video's scores differed by 0.002, boxes had an IoU of 0.965 or more, and probabilities differed by
-0.003. The tolerances leave room for another order of summation.
+Scores are not compared: those of bfloat16 differ by up to 0.08, though it reads the same plates.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from plateid.core.geometry import corners, iou
-from plateid.core.records import LazyImage
-from plateid.errors import ModelError
-from plateid.models.networks import Networks
-from plateid.models.onnx_detector import to_detector_input
-from plateid.models.onnx_reader import to_reader_input
+from plateid.core.geometry import iou
+from plateid.core.records import Box, Detection, LazyImage
 
-SCORE_TOLERANCE = 0.02
-"""Maximum difference of the detector's scores, compared in sorted order."""
 MIN_IOU = 0.9
-"""Minimum IoU of a plate's box with the best match of the other side."""
-PROBABILITY_TOLERANCE = 0.05
-"""Maximum difference of a character's probability in one CTC step."""
-Candidates = NDArray[np.float32]
-"""Detector output, shape (N, 5): rows cx, cy, w, h, score in any order."""
+"""Minimum IoU of a plate's box with that of the CPU."""
+MIN_SAME_TEXTS = 0.995
+"""Minimum share of crops (0-1) that are read as on the CPU."""
+CLEAR_SCORE = 0.1
+"""A box is compared if its score (0-1) exceeds the detector's threshold by this. Below, rounding
+decides whether there is a box, and which of two overlapping ones."""
 
 
 @dataclass(frozen=True)
+class Sample:
+    """An image, whether its plates are to be detected, and boxes to be read, in pixels."""
+
+    image: LazyImage
+    detects: bool
+    boxes: Sequence[Box]
+
+
+Outputs = tuple[Sequence[Detection], Sequence[str]]
+"""The detections in a sample, and the text of each box."""
+
+
+@dataclass
 class Parity:
-    """The largest differences of scores and probabilities, and the minimum IoU of all plates."""
+    """The outputs that were compared so far; `iou` is the minimum of all plates."""
 
-    score: float
-    iou: float
-    probability: float
+    iou: float = 1.0
+    crops: int = 0
+    same_texts: int = 0
 
+    def add(self, got: Outputs, expected: Outputs, *, threshold: float) -> None:
+        """Compares the outputs of one sample; `threshold` is the detector's (score, 0-1)."""
+        (found, texts), (wanted, wanted_texts) = got, expected
+        clear = threshold + CLEAR_SCORE
+        self.iou = min(self.iou, _min_iou(found, wanted, clear), _min_iou(wanted, found, clear))
+        self.crops += len(texts)
+        self.same_texts += sum(map(str.__eq__, texts, wanted_texts))
 
-def check_parity(image: LazyImage, networks: Networks, reference: Networks) -> Parity:
-    """Compares both bundles' outputs; raises ModelError if they differ by more than allowed."""
-    threshold = reference.spec.detector.threshold
-    got, expected = _candidates(image, networks), _candidates(image, reference)
-    crops = _crops(image, reference)
-    read, expected_read = networks.reader_session.run(crops), reference.reader_session.run(crops)
-    parity = Parity(
-        float(np.abs(np.sort(got[:, 4]) - np.sort(expected[:, 4])).max()),
-        min(_min_iou(got, expected, threshold), _min_iou(expected, got, threshold)),
-        float(np.abs(read - expected_read).max()),
-    )
-    if parity.score > SCORE_TOLERANCE or parity.iou < MIN_IOU:
-        raise ModelError(
-            networks.detector_session.name,
-            f"its output differs from the CPU's: scores by {parity.score:.3f} "
-            f"(allowed {SCORE_TOLERANCE}), IoU of boxes {parity.iou:.2f} (at least {MIN_IOU})",
-        )
-    if parity.probability > PROBABILITY_TOLERANCE:
-        raise ModelError(
-            networks.reader_session.name,
-            f"its output differs from the CPU's by {parity.probability:.3f} "
-            f"(allowed {PROBABILITY_TOLERANCE})",
-        )
-    return parity
+    @property
+    def passed(self) -> bool:
+        """Whether boxes and texts are the same within the tolerances."""
+        return self.iou >= MIN_IOU and self.same_texts >= MIN_SAME_TEXTS * self.crops
+
+    def __str__(self) -> str:
+        """Returns the result for people."""
+        return f"IoU {self.iou:.2f} or more, {self.same_texts} of {self.crops} texts"
 
 
-def _min_iou(got: Candidates, expected: Candidates, threshold: float) -> float:
-    """Returns the minimum over the expected plates of the IoU with their best match; 1 if none."""
-    plates = expected[expected[:, 4] >= threshold]
-    matches = got[got[:, 4] >= threshold - SCORE_TOLERANCE]
-    if not len(plates):
-        return 1.0
-    return float(iou(corners(plates), corners(matches)).max(axis=1, initial=0.0).min())
-
-
-def _candidates(image: LazyImage, networks: Networks) -> Candidates:
-    spec, session = networks.spec.detector, networks.detector_session
-    pixels = image.resized(spec.width, spec.height)
-    batch = pixels[None] if session.takes_uint8 else to_detector_input(pixels)
-    rows: Candidates = session.run(batch)[0].T
-    return rows
-
-
-def _crops(image: LazyImage, networks: Networks) -> NDArray[np.float32]:
-    """Returns the detected plates, or else the whole image, as reader input."""
-    whole = (0.0, 0.0, float(image.width), float(image.height))
-    boxes = [found.box for found in networks.detector().detect(image)] or [whole]
-    return np.stack([to_reader_input(image.crop(box), networks.spec.reader) for box in boxes])
+def _min_iou(boxes: Sequence[Detection], matches: Sequence[Detection], clear: float) -> float:
+    """Returns the minimum over the clear boxes of the IoU with their best match; 1 without any."""
+    kept = [each for each in boxes if each.score >= clear]
+    sides = [np.array([d.box for d in side], np.float32).reshape(-1, 4) for side in (kept, matches)]
+    return float(iou(*sides).max(axis=1, initial=0.0).min(initial=1.0))
