@@ -1,5 +1,6 @@
 """The composition root: builds the service from its configuration, starts it and stops it."""
 
+import functools
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ from plateid.core.health import DeviceHealth
 from plateid.core.records import PlateEvent
 from plateid.core.wording import counted
 from plateid.delivery import Delivery, targets_of
-from plateid.device_checks import hooks_of
+from plateid.device_checks import frames_per_second, hooks_of
 from plateid.errors import PlateidError, StoreError
 from plateid.pipeline.event_builder import EventBuilder
 from plateid.recognition import Recognition, RecognitionParts, settings_of
@@ -82,7 +83,9 @@ class App:
         self._lock = lock_store(path)
         continue_clock(CLOCK, path)
         make_room(config.retention, SnapshotFiles(path))
-        self._networks = load_networks(config.models)  # before the store: some need free disk space
+        self._networks = load_networks(  # before the store: some need free disk space
+            config.models, functools.partial(frames_per_second, config.camera)
+        )
         self._privacy = Privacy(config.privacy, path)
         targets = targets_of(config, self._privacy.redacted)
         self._store = EventStore(path, outputs=targets, service=True)
@@ -269,6 +272,7 @@ class App:
             snapshots=self._snapshots.health(),
             broker_failure=self._delivery.mqtt.failure,
             trial=self._recognition.trial.report(),
+            backend=self._networks.backend,
         )
 
     def _recognition_parts(self) -> RecognitionParts:

@@ -3,7 +3,8 @@
 import asyncio
 import fcntl
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ IMAGE_WIDTH = 960
 """Maximum width of that image, pixels: that of the live view."""
 JPEG_QUALITY = 80
 """JPEG quality (0-100) of that image."""
+FRAME_RATE = 15.0
+"""Assumed frame rate of a camera that does not answer or states none, frames a second."""
 DISCOVERY_S = 3.0
 """Time that cameras have to answer a probe, seconds; ONVIF allows them 0.5 s."""
 CAMERAS = "dn:NetworkVideoTransmitter"
@@ -97,6 +100,21 @@ def _width(profile: Mapping[str, Any]) -> int:
 def _lens(profile: Mapping[str, Any]) -> object:
     """Returns the video source, of which a camera with two lenses and a recorder have several."""
     return profile.get("video_source", {}).get("source_token")
+
+
+def frames_per_second(cameras: Iterable[CameraConfig]) -> float:
+    """Returns the sum of the cameras' frame rates."""
+    with ThreadPoolExecutor() as pool:
+        return sum(pool.map(_frame_rate, (each for each in cameras if each.kind == "stream")))
+
+
+def _frame_rate(camera: CameraConfig) -> float:
+    try:
+        options = camera.device_options
+        info = probe(camera.url, timeout_s=camera.timeout_s, options=options, limit_s=IMAGE_S)
+    except SourceError:
+        return FRAME_RATE
+    return info.fps or FRAME_RATE
 
 
 def camera_image(config: CameraConfig) -> tuple[bytes, str]:

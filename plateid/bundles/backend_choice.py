@@ -3,14 +3,14 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import structlog
 
 from plateid import __version__
 from plateid.bundles.measure import CPU, Measurement, Progress, measure
-from plateid.config.models import ModelsConfig
+from plateid.config.models import AUTO_BUNDLE, SHIPPED, ModelsConfig
 from plateid.config.section import Section
 from plateid.errors import ModelError, PlateidError, reason_of
 from plateid.files import read_file, write_whole
@@ -25,6 +25,11 @@ AUTO = "auto"
 """Value of `models.provider` that chooses."""
 MIN_GAIN = 0.1
 """Share of the CPU's time (0-1) that another backend must save to be chosen."""
+BY_ACCURACY = ("accurate", "default", "small")
+"""The shipped bundles, the most accurate first."""
+MAX_LOAD, RUNS = 0.7, 20
+"""Share of the workers' time (0-1) that the networks may take, by the median of so many runs: the
+rest is for decoding."""
 MAX_CACHE_BYTES = 100_000
 """Largest file of measurements; one has about 3,000."""
 CPUINFO = Path("/proc/cpuinfo")
@@ -44,12 +49,17 @@ def usable_backends() -> dict[str, str]:
     return onnx_backends() | openvino_backends()
 
 
-def load_networks(config: ModelsConfig) -> Networks:
+def load_networks(
+    config: ModelsConfig, frames_per_second: Callable[[], float] = lambda: 0.0
+) -> Networks:
     """Loads a bundle on the configured backend, or with `auto` on the fastest that proves itself.
 
-    Raises BundleError if the bundle cannot be used, and ModelError if the configured backend is
-    missing, computes elsewhere, or does not compute what the CPU does.
+    If the bundle is `auto`, calls `frames_per_second`, which returns those of all cameras. Raises
+    BundleError if the bundle cannot be used, and ModelError if the configured backend is missing,
+    computes elsewhere, or does not compute what the CPU does.
     """
+    if config.bundle == AUTO_BUNDLE:
+        return _most_accurate(config, frames_per_second())
     if config.provider == CPU:
         return Networks(config)
     if config.provider == AUTO:
@@ -68,6 +78,16 @@ def load_networks(config: ModelsConfig) -> Networks:
     refused = [f"not {backend}: {reason}" for backend, reason in failures.items()]
     networks.reason = "; ".join([times if len(loaded) > 1 else "no other is usable", *refused])
     log.info("backend chosen", backend=best.backend, reason=networks.reason)
+    return networks
+
+
+def _most_accurate(config: ModelsConfig, frames_per_second: float) -> Networks:
+    for name in BY_ACCURACY:
+        networks = load_networks(config.model_copy(update={"bundle": SHIPPED / name}))
+        ms = sum(networks.self_test(runs=RUNS))
+        if ms * frames_per_second <= MAX_LOAD * 1000 * config.workers:
+            break
+    log.info("bundle chosen", bundle=name, frames_per_second=round(frames_per_second), ms=round(ms))
     return networks
 
 

@@ -19,6 +19,7 @@ from plateid.config.load import expected_formats, formats_of, load_config
 from plateid.config.outputs import WebhookConfig
 from plateid.config.root import Config
 from plateid.core.wording import counted
+from plateid.device_checks import frames_per_second
 from plateid.errors import OutputError, ServiceError, StoreError, os_errors_as, printable
 from plateid.outputs.mqtt import check_broker
 from plateid.outputs.webhook import Webhook
@@ -93,7 +94,7 @@ def _camera(config: CameraConfig) -> str:
 
 
 def _bundle(config: Config) -> str:
-    networks = load_networks(config.models)
+    networks = load_networks(config.models, lambda: frames_per_second(config.camera))
     networks.self_test()
     names = f"{networks.names.bundle} ({networks.names.detector}, {networks.names.reader})"
     return f"{names} on {networks.backend}"

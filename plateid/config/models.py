@@ -15,6 +15,8 @@ DEFAULT_BUNDLE = SHIPPED / "default"
 """Bundle that plateid runs if no other is configured or installed."""
 BUNDLE, EASYOCR = "bundle", "easyocr"
 """Values of `models.reader`; the first one is also a value of `models.detector`."""
+AUTO_BUNDLE = SHIPPED / "auto"
+"""Stands for the shipped bundle that suits this device; no such directory exists."""
 ACTIVE = "active"
 """Name of the symlink that points to the installed bundle in use."""
 TRIAL = Path("/run/plateid-trial")
@@ -23,7 +25,7 @@ TRIAL = Path("/run/plateid-trial")
 Provider = Annotated[
     str,
     matching(
-        r"cpu|cuda|tensorrt|openvino(:[A-Za-z]+(\.\d+)?)?(:(f32|bf16|f16))?",
+        r"auto|cpu|cuda|tensorrt|openvino(:[A-Za-z]+(\.\d+)?)?(:(f32|bf16|f16))?",
         "auto, cpu, openvino, cuda or tensorrt",
     ),
 ]
@@ -38,7 +40,7 @@ def shipped_bundles() -> tuple[str, ...]:
 
 def bundle_path(bundle: Any) -> Any:
     """Returns the directory of a shipped bundle given its name, and any other value unchanged."""
-    return SHIPPED / bundle if bundle in shipped_bundles() else bundle
+    return SHIPPED / bundle if bundle in (*shipped_bundles(), AUTO_BUNDLE.name) else bundle
 
 
 def link_target(link: Path) -> Path | None:
@@ -83,8 +85,9 @@ class ModelsConfig(Section):
     """Section `[models]`."""
 
     bundle: Annotated[ConfigPath, BeforeValidator(bundle_path)] = DEFAULT_BUNDLE
-    """Model bundle: the name of a shipped one (default, accurate, small) or a directory; without
-    this key, the bundle that `plateid models install` installed last, else default."""
+    """Model bundle: the name of a shipped one (default, accurate, small), a directory, or auto: the
+    most accurate shipped one that holds the cameras' frame rate; without this key, the bundle that
+    `plateid models install` installed last, else default."""
     installed: ConfigPath = Path("/var/lib/plateid-models")
     """Directory of installed bundles."""
     trusted_keys: ConfigPath = Path("/etc/plateid/keys")
@@ -95,8 +98,8 @@ class ModelsConfig(Section):
     or openvino:GPU; or auto: the fastest that computes the same as cpu. plateid never falls back
     from a backend that is named here."""
     engine_cache: ConfigPath | None = None
-    """Directory of TensorRT engines; default: engines/ in the service's cache directory, else
-    plateid/engines/ in the user's cache."""
+    """Directory of TensorRT engines and of measurements of backends; default: engines/ in the
+    service's cache directory, else plateid/engines/ in the user's cache."""
     threads: StrictInt = Field(default=1, ge=1, le=64)
     """Threads of one inference; TensorRT ignores it."""
     workers: StrictInt = Field(

@@ -73,3 +73,4 @@ class DeviceHealth:
     snapshots: SnapshotHealth = SnapshotHealth()
     broker_failure: str | None = None  # why the broker is not connected
     trial: Mapping[str, Any] | None = None  # of a new bundle
+    backend: str = ""  # that runs the networks, and why

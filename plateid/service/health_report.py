@@ -72,6 +72,7 @@ class HealthReporter:
             "version": __version__,
             "bundle": self._bundle,
             "trial": device.trial,
+            "backend": device.backend,
             "cameras": {
                 name: asdict(camera)
                 | {

@@ -176,6 +176,7 @@ def device_state(site: Site) -> dict[str, Any]:
         "clock": CLOCK_TEXT[report["clock_synced"]],
         "temperature_c": report["temperature_c"],
         "lost": report["lost"],
+        "backend": report["backend"],
     }
 
 

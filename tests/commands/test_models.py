@@ -1,5 +1,8 @@
 """`plateid models`: listing, verification and engines; tests/bundles has the installs."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,12 +89,53 @@ def test_failing_network_is_not_verified(tmp_path, detector, reader, reason):
     assert reason in models("verify", folder, code=1)
 
 
+@pytest.fixture
+def cache(monkeypatch, tmp_path) -> Path:
+    monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path / "cache"))
+    monkeypatch.setattr("plateid.bundles.measure.FRAMES", 90)
+    return tmp_path / "cache"
+
+
+@pytest.mark.usefixtures("cache")
 def test_engines_are_timed_and_compared_with_the_cpu(capsys, bundle):
-    build_engines(ModelsConfig(bundle=bundle), provider="cpu")
+    build_engines(ModelsConfig(bundle=bundle), provider="openvino")
     detector, reader, parity = capsys.readouterr().out.splitlines()
     assert detector.startswith("tiny-detector  ready in ")
     assert reader.startswith("tiny-reader  ready in ")
-    assert parity.startswith("parity with the CPU: scores differ by 0.000 at most, boxes have an")
+    assert parity.startswith("compared with the CPU: cpu ")
+
+
+def test_all_backends_are_measured_without_a_configuration(cache, bundle, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    title, *rows = models("measure", bundle).splitlines()
+    assert title.split() == ["network", "backend", "ms", "parity"]
+    assert rows[0].split()[:2] == ["tiny-detector", "cpu"]
+    assert rows[2].split()[:2] == ["tiny-detector", "openvino"]
+    assert rows[0].endswith(" reference")
+    assert rows[3].endswith(" IoU 1.00 or more, 15 of 15 texts")
+    assert all(float(row.split()[2]) > 0 for row in rows)
+    assert list(cache.glob("engines/backends-*.json"))
+
+
+@pytest.mark.usefixtures("cache")
+def test_measurements_are_printed_as_json(config):
+    first = json.loads(models("measure", "-c", config, "--json").splitlines()[0])
+    assert first.keys() == {
+        "bundle", "backend", "detector_ms", "reader_ms", "parity", "failure"
+    }  # fmt: skip
+    assert (first["bundle"], first["backend"], first["parity"]) == ("tiny", "cpu", "reference")
+
+
+@pytest.mark.usefixtures("cache")
+def test_cpu_is_measured_without_the_extra():
+    code = "import sys; sys.modules['openvino'] = None; from plateid.__main__ import entry; entry()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "models", "measure", "small"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert [row.split()[1] for row in done.stdout.splitlines()] == ["backend", "cpu", "cpu"]
 
 
 @pytest.mark.parametrize(

@@ -1,59 +1,64 @@
+import numpy as np
 import pytest
 
-from plateid.config.models import ModelsConfig
-from plateid.errors import ModelError
-from plateid.models.networks import Networks
-from plateid.models.parity import check_parity
-from tests.support.bundles import detector_network, reader_network, write_bundle
-from tests.support.images import plain
+from plateid.core.records import Detection
+from plateid.models.parity import Parity
 
-PLATE = (32.0, 16.0, 20.0, 8.0, 0.9)
-OTHER = (10.0, 8.0, 12.0, 4.0, 0.6)
-WEAK = (50.0, 8.0, 10.0, 4.0, 0.1)
+PLATE, OTHER = (100.0, 100.0, 200.0, 130.0), (300.0, 100.0, 350.0, 120.0)
+THRESHOLD = 0.3
 
 
-@pytest.fixture
-def made(tmp_path):
-    def make(name, rows, path="-AB-"):
-        folder = write_bundle(tmp_path / name, detector_network(rows), reader_network(path))
-        return Networks(ModelsConfig(bundle=folder))
+def found(*plates):
+    return [Detection(box, score) for box, score in plates]
 
-    return make
+
+def compared(got, expected, texts=("AB12",), expected_texts=("AB12",)):
+    parity = Parity()
+    parity.add((got, texts), (expected, expected_texts), threshold=THRESHOLD)
+    return parity
 
 
 @pytest.mark.parametrize(
-    "rows",
+    ("got", "iou"),
     [
-        [PLATE, OTHER, WEAK],
-        [WEAK, OTHER, PLATE],  # candidates that are kept by score may change places
-        [(32.2, 16.1, 20.1, 8.0, 0.89), OTHER, WEAK],
-        [PLATE, OTHER, (5.0, 5.0, 1.0, 1.0, 0.09)],  # where no plate is, boxes are noise
+        (found((PLATE, 0.9), (OTHER, 0.6)), 1),
+        (found((OTHER, 0.6), (PLATE, 0.82)), 1),  # scores differ, in another order
+        (found(((101.0, 100.0, 200.0, 130.0), 0.9), (OTHER, 0.6)), 0.99),
+        (found((PLATE, 0.9), (OTHER, 0.6), ((5.0, 5.0, 9.0, 9.0), 0.39)), 1),  # not clear
     ],
 )
-def test_outputs_within_rounding_errors_have_parity(made, rows):
-    found = check_parity(plain(), made("got", rows), made("expected", [PLATE, OTHER, WEAK]))
-    assert found.score < 0.02
-    assert 0.9 < found.iou <= 1
-    assert found.probability == 0
+def test_same_boxes_within_rounding_errors_pass(got, iou):
+    parity = compared(got, found((PLATE, 0.9), (OTHER, 0.6)))
+    assert parity.passed
+    assert parity.iou == pytest.approx(iou)
+    assert str(parity) == f"IoU {iou:.2f} or more, 1 of 1 texts"
 
 
 @pytest.mark.parametrize(
-    ("rows", "path", "reason"),
+    "got",
     [
-        ([(*PLATE[:4], 0.8), OTHER, WEAK], "-AB-", "got/detector.onnx: .*scores by 0.100"),
-        ([(36, *PLATE[1:]), OTHER, WEAK], "-AB-", "got/detector.onnx: .*IoU of boxes 0.67"),
-        ([(90, *PLATE[1:]), OTHER, WEAK], "-AB-", "got/detector.onnx: .*IoU of boxes 0.00"),
-        ([WEAK, WEAK, WEAK], "-AB-", "got/detector.onnx: .*scores by 0.800"),
-        ([PLATE, OTHER, WEAK], "-AC-", "got/reader.onnx: .*differs from the CPU's by 0.963"),
+        found((PLATE, 0.9)),  # misses a plate
+        found(),
+        found((PLATE, 0.9), (OTHER, 0.6), ((5.0, 5.0, 90.0, 30.0), 0.5)),  # invents one
+        found(((112.0, 100.0, 212.0, 130.0), 0.9), (OTHER, 0.6)),
     ],
 )
-def test_different_output_is_an_error_that_names_the_network(made, rows, path, reason):
-    with pytest.raises(ModelError, match=reason):
-        check_parity(plain(), made("got", rows, path), made("expected", [PLATE, OTHER, WEAK]))
+def test_other_boxes_do_not_pass(got):
+    expected = found((PLATE, 0.9), (OTHER, 0.6))
+    assert not compared(got, expected).passed
+    assert not compared(expected, got).passed
 
 
-def test_image_without_plates_is_compared_by_scores_and_as_a_whole(made):
-    networks, blind = made("got", [WEAK]), made("expected", [WEAK])
-    assert check_parity(plain(), networks, blind).iou == 1
-    with pytest.raises(ModelError, match=r"reader.onnx"):
-        check_parity(plain(), made("other", [WEAK], "-A--"), blind)
+def test_one_other_text_of_200_passes_and_two_do_not():
+    parity, empty = Parity(), found()
+    for number in range(200):
+        parity.add((empty, ["AB1Z" if number == 7 else "AB12"]), (empty, ["AB12"]), threshold=0.3)
+    assert parity.passed
+    parity.add((empty, ["AB1Z"]), (empty, ["AB12"]), threshold=0.3)
+    assert not parity.passed
+    assert (parity.crops, parity.same_texts) == (201, 199)
+
+
+def test_images_without_plates_pass():
+    assert compared(found(), found(), (), ()).passed
+    assert np.isfinite(Parity().iou)
