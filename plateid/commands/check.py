@@ -53,7 +53,7 @@ def check(path: Path) -> None:
         ("regions", lambda: _regions(config)),
         *([("lists", lambda: _lists(config))] if config.lists.file else []),
         *((f"webhook {w.name}", functools.partial(_webhook, w)) for w in config.webhook),
-        ("bundle", lambda: _bundle(config)),
+        ("bundle", lambda: check_bundle(config)),
         *((f"camera {c.name}", functools.partial(_camera, c)) for c in config.camera),
         ("broker", lambda: _broker(config)),
         ("disk", lambda: _disk(config)),
@@ -93,7 +93,8 @@ def _camera(config: CameraConfig) -> str:
     return f"{info}; main stream {main}" if main else str(info)
 
 
-def _bundle(config: Config) -> str:
+def check_bundle(config: Config) -> str:
+    """Returns the bundle, its networks and their backend; raises PlateidError if one fails."""
     networks = load_networks(config.models, lambda: frames_per_second(config.camera))
     networks.self_test()
     names = f"{networks.names.bundle} ({networks.names.detector}, {networks.names.reader})"

@@ -52,6 +52,12 @@ VIDEOS = (".mp4",)
 )
 @click.option("--crops", is_flag=True, help="Each image is one plate that is already cut out.")
 @BUNDLE
+@click.option(
+    "--provider",
+    default="cpu",
+    metavar="NAME",
+    help="Backend: cpu, auto, openvino, cuda, tensorrt.",
+)
 @click.option("--reader", type=FilePath(), help="Model of fast-plate-ocr in place of the reader.")
 @click.option("--detector", type=FilePath(), help="YOLO export in place of the bundle's detector.")
 def read(  # noqa: PLR0913 - the options of the command
@@ -65,6 +71,7 @@ def read(  # noqa: PLR0913 - the options of the command
     min_score: float | None,
     crops: bool,
     bundle: str,
+    provider: str,
     reader: Path | None,
     detector: Path | None,
 ) -> None:
@@ -76,6 +83,7 @@ def read(  # noqa: PLR0913 - the options of the command
         bundle,
         regions or (),
         strict=strict,
+        provider=provider,
         formats=formats,
         min_score=min_score,
         reader=reader,

@@ -6,7 +6,10 @@ import pytest
 
 from plateid.bundles import backend_choice, measure
 from plateid.bundles.backend_choice import load_all, load_networks, measured, usable_backends
+from plateid.bundles.measure import VIDEO
+from plateid.config.cameras import CameraConfig
 from plateid.config.models import SHIPPED, ModelsConfig
+from plateid.device_checks import frames_per_second
 from plateid.errors import ModelError
 from plateid.models.networks import Networks
 from tests.support.bundles import detector_network, reader_network, write_bundle
@@ -37,8 +40,9 @@ def loaded(config):
 
 
 @pytest.fixture
-def altered(tmp_path):
+def altered(tmp_path, monkeypatch):
     """Makes a bundle whose networks find or read something else than `bundle`."""
+    monkeypatch.setattr(measure, "FRAMES", 90)
 
     def make(box=(32, 16, 20, 8, 0.9), path="-AA-B-11-2"):
         rows = [box, (33, 16, 20, 8, 0.8), (10, 8, 4, 2, 0.2)]
@@ -125,9 +129,8 @@ def test_change_of_network_processor_or_version_is_measured_again(
 @pytest.mark.parametrize(
     ("other", "reason"),
     [
-        ({"box": (36, 16, 20, 8, 0.9)}, "IoU 0.67 or more, 221 of 221 texts"),
-        ({"box": (90, 16, 20, 8, 0.9)}, "IoU 0.00 or more"),
-        ({"path": "-AA-B-11-3"}, "IoU 1.00 or more, 0 of 221 texts"),
+        ({"box": (36, 16, 20, 8, 0.9)}, "IoU 0.67 or more, 15 of 15 texts"),
+        ({"path": "-AA-B-11-3"}, "IoU 1.00 or more, 0 of 15 texts"),
         ({"box": (32, 16, 20, 8, float("nan"))}, "numbers that are not finite"),
     ],
 )
@@ -197,3 +200,16 @@ def test_shipped_bundle_passes_on_openvino():
     small = ModelsConfig(bundle=SHIPPED / "small")
     _, openvino = measured(load_all(small, [CPU, OPENVINO])[0])
     assert openvino.failure == ""
+
+
+@pytest.mark.parametrize(("rate", "bundle"), [(0.01, "accurate"), (1e6, "small")])
+def test_most_accurate_bundle_that_holds_the_frame_rate_is_chosen(logs, rate, bundle):
+    networks = load_networks(ModelsConfig(bundle="auto"), lambda: rate)
+    assert networks.config.bundle == SHIPPED / bundle
+    assert (logs[-1]["event"], logs[-1]["bundle"]) == ("bundle chosen", bundle)
+
+
+def test_frame_rates_of_cameras_are_added_and_assumed_without_an_answer(tmp_path):
+    clips = [CameraConfig(name=name, url=str(VIDEO)) for name in ("a", "b")]
+    silent = CameraConfig(name="c", url=str(tmp_path / "nowhere.mp4"))
+    assert frames_per_second([*clips, silent]) == pytest.approx(30 + 30 + 15)

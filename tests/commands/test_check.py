@@ -5,15 +5,16 @@ from contextlib import closing
 
 import pytest
 
-from plateid.commands.check import check_logfile, check_metrics
+from plateid.commands.check import check_bundle, check_logfile, check_metrics
 from plateid.config.root import Config
-from plateid.errors import OutputError, ServiceError
+from plateid.errors import ModelError, OutputError, ServiceError
 from tests.support.broker import free_port
+
+CAMERA = {"camera": [{"name": "gate", "url": "rtsp://camera.local/"}]}
 
 
 def metrics(**keys: object) -> Config:
-    camera = {"name": "gate", "url": "rtsp://camera.local/"}
-    return Config.model_validate({"camera": [camera], "metrics": {"enabled": True, **keys}})
+    return Config.model_validate(CAMERA | {"metrics": {"enabled": True, **keys}})
 
 
 def test_address_of_the_metrics_must_be_that_of_the_device():
@@ -37,3 +38,15 @@ def test_log_file_must_be_writable(tmp_path):
     ):
         with pytest.raises(OutputError, match=reason):
             check_logfile(file)
+
+
+def test_backend_is_named_with_the_reason(bundle, tmp_path, monkeypatch):
+    monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path))
+    monkeypatch.setattr("plateid.bundles.measure.FRAMES", 12)
+    models = {"bundle": bundle, "provider": "openvino"}
+    line = check_bundle(Config.model_validate(CAMERA | {"models": models}))
+    assert line.startswith("tiny (tiny-detector, tiny-reader) on openvino: cpu ")
+    with pytest.raises(ModelError, match="openvino:GPU: OpenVINO finds no GPU, but CPU"):
+        check_bundle(
+            Config.model_validate(CAMERA | {"models": models | {"provider": "openvino:GPU"}})
+        )

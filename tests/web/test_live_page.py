@@ -140,3 +140,10 @@ def test_empty_outbox_is_up_to_date(device):
     outbox = outbox_of(device.store)
     outbox.remove([each.event.id for each in outbox.pending(1000)])
     assert 'class="ok">Up to date' in device.text("/")
+
+
+def test_backend_is_shown_with_the_reason(device):
+    backend = "openvino:bf16: cpu 54.2 ms, openvino:bf16 30.1 ms; not openvino:GPU: no <GPU>"
+    device.server.attach(device.config, lambda: device.report() | {"backend": backend})
+    page = device.get("/")[2]
+    assert f'<dd data-fact="backend">{html.escape(backend)}</dd>' in page
