@@ -1,5 +1,6 @@
 """The pages "Live" and "First steps"."""
 
+import html
 from dataclasses import replace
 
 import pytest
@@ -145,5 +146,5 @@ def test_empty_outbox_is_up_to_date(device):
 def test_backend_is_shown_with_the_reason(device):
     backend = "openvino:bf16: cpu 54.2 ms, openvino:bf16 30.1 ms; not openvino:GPU: no <GPU>"
     device.server.attach(device.config, lambda: device.report() | {"backend": backend})
-    page = device.get("/")[2]
+    page = device.text("/")
     assert f'<dd data-fact="backend">{html.escape(backend)}</dd>' in page
