@@ -78,7 +78,7 @@ def _labelled(labels: Path) -> Iterator[LabelledPlate]:
 
 
 def compare(alprs: Iterable[ALPR], plates: Iterable[LabelledPlate]) -> list[ComparedPlate]:
-    """Reads each plate once with each reader; they begin by turns."""
+    """Reads each plate once with each reader, by turns; raises SourceError if there is none."""
     readers = [alpr.networks.reader() for alpr in alprs]
     compared = []
     for number, (image, box, text) in enumerate(plates):
@@ -89,6 +89,8 @@ def compare(alprs: Iterable[ALPR], plates: Iterable[LabelledPlate]) -> list[Comp
             found[n] = single_reading(read), 1000 * (time.perf_counter() - started)
         readings, times_ms = zip(*(found[n] for n in sorted(found)), strict=True)
         compared.append(ComparedPlate(image.crop(box), text, readings, times_ms))
+    if not compared:
+        raise SourceError("--compare", "there is no plate, or none with a text in labels.csv")
     return compared
 
 
