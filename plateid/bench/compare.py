@@ -20,6 +20,8 @@ from plateid.errors import SourceError, os_errors_as, reason_of
 
 EVERY = 10
 """Frames of the demo video from one that is read to the next."""
+TABLES = ("texts.csv", "labels.csv")
+"""Tables of labels: the first one has the texts of the boxes of the second one."""
 CORNERS = ("x1", "y1", "x2", "y2")
 FOLD = str.maketrans("OI", "01")
 """Characters that `plate_accuracy_folded` does not distinguish."""
@@ -50,8 +52,8 @@ def plates_of(folder: Path | None, alpr: ALPR) -> Iterator[LabelledPlate]:
                 at = frame.sequence - 1 - vehicle["first_frame"]
                 if 0 <= at < len(vehicle["boxes"]):
                     yield frame.image, vehicle["boxes"][at], vehicle["plate"]
-    elif (folder / "labels.csv").exists():
-        yield from _labelled(folder / "labels.csv")
+    elif tables := [file for name in TABLES if (file := folder / name).exists()]:
+        yield from _labelled(tables[0])
     else:
         for image in map(read_image, filter(is_image, find_sources(folder))):
             yield from ((image, found.box, "") for found in alpr.detect(image))
