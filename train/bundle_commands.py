@@ -52,6 +52,12 @@ BUNDLE = click.option(
     multiple=True,
     help="Folder of labelled images that calibrate int8; repeatable.",
 )
+@click.option(
+    "--for",
+    "maker",
+    type=click.Choice(["rknn", "hailo", "coral", "imx500"]),
+    help="Write OUT-MAKER.onnx as well: the detector without its decode tail, for an NPU's tools.",
+)
 @click.option("--out", type=FOLDER, default=Path("runs/bundle"), help="Folder to fill.")
 def export(**options: Any) -> None:
     """Exports networks as ONNX into a bundle.

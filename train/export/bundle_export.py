@@ -13,6 +13,7 @@ from train.dataset.splits import load_split
 from train.detector.averaging import trained_detector
 from train.export.input_size import resize_detector
 from train.export.onnx_networks import OnnxFormat, Precision, export_detector, export_reader
+from train.export.raw_head import export_raw_head
 from train.manifest.bundle_toml import edit_bundle_toml, set_hashes
 from train.manifest.weight_origin import averaged_with, detector_origin, reader_origin
 from train.reader.reader_weights import SPEC, average_with, trained_reader
@@ -32,6 +33,7 @@ class Export:
     size: str | None = None
     precision: Precision | None = None
     data: tuple[str, ...] = ()
+    maker: str | None = None  # of an NPU, for a file beside the bundle
 
     @property
     def is_new(self) -> bool:
@@ -58,6 +60,12 @@ def export_bundle(export: Export) -> None:
                 if export.is_new or export.name:
                     for section in (content, *(content[name] for name in changes)):
                         section["name"] = export.name or out.resolve().name
+            if export.maker and export.detector:
+                spec = Bundle(new).spec.detector
+                file = out.with_name(f"{out.name}-{export.maker}.onnx")
+                network = trained_detector(export.detector, export.average_with)
+                size = {"width": spec.width, "height": spec.height}
+                export_raw_head(network, file, export.maker, **size)
             _replace_folder(new, out)
     except OSError as error:
         raise TrainError(f"--out {out}: {error}") from error
@@ -114,6 +122,7 @@ def _check(export: Export) -> None:
         ("average-with", export.average_with, "detector or --reader", export.detector),
         ("precision", export.precision, "detector or --reader", export.detector),
         ("data", export.data, "precision int8", is_int8),
+        ("for", export.maker, "detector", export.detector),
     ):
         if value and not (is_there or (export.reader and "reader" in needed)):
             raise TrainError(f"--{option}: only with --{needed}")

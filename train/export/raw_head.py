@@ -1,0 +1,59 @@
+"""Exports a detector as the tools of NPU makers take it: without its decode tail, batch 1.
+
+Rockchip (rknn_model_zoo) and Hailo (end nodes of the Model Zoo) name the last convolutions of the
+head as outputs, Rockchip with the sigmoid of the scores. Edge TPU and IMX500 quantise the network
+with other converters, which have no operators for the tail either.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from plateid.models.onnx_backend import OnnxBackend
+from plateid.models.session import CPU
+from train.export.onnx_networks import TOLERANCE
+from train.export.torch_parity import check_equal
+
+OPSET = 17
+"""Version of ONNX's operators that the documented tools take."""
+
+
+class RawHead(nn.Module):
+    """A one-class YOLO detector that returns boxes and scores of each stride as they are."""
+
+    def __init__(self, model: Any, *, sigmoid: bool) -> None:
+        super().__init__()
+        self.model, self.sigmoid = model, sigmoid
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Takes RGB images (1, 3, H, W) from 0 to 1.
+
+        Returns for each stride the distances (1, 4 * bins, h, w) and score logits (1, 1, h, w).
+        """
+        head = self.model.model[-1]
+        head.training = True  # else it decodes
+        raw = self.model(images)
+        maps: list[Tensor] = []
+        for n, features in enumerate(raw.get("one2many", raw)["feats"]):
+            scores = head.cv3[n](features)
+            maps += [head.cv2[n](features), scores.sigmoid() if self.sigmoid else scores]
+        return tuple(maps)
+
+
+def export_raw_head(model: Any, out: Path, maker: str, *, width: int, height: int) -> None:
+    """Writes the file; raises TrainError if ONNX Runtime's outputs differ from torch's."""
+    network = RawHead(model, sigmoid=maker == "rknn").eval()
+    images = torch.from_numpy(np.random.default_rng(0).random((1, 3, height, width), np.float32))
+    with torch.inference_mode():
+        expected = network(images)
+    names = [f"{kind}{n}" for n in range(len(expected) // 2) for kind in ("boxes", "scores")]
+    torch.onnx.export(
+        network, (images,), str(out), opset_version=OPSET, dynamo=False,
+        input_names=["images"], output_names=names,
+    )  # fmt: skip
+    got = OnnxBackend(str(out), out.read_bytes(), CPU).run(images.numpy())
+    for one, other in zip(got, expected, strict=True):
+        check_equal(out, one, other.numpy(), tolerance=TOLERANCE)
