@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from ultralytics.nn.modules.block import C2f
 
 from plateid.models.onnx_backend import OnnxBackend
 from plateid.models.session import CPU
@@ -27,6 +28,9 @@ class RawHead(nn.Module):
     def __init__(self, model: Any, *, sigmoid: bool) -> None:
         super().__init__()
         self.model, self.sigmoid = model, sigmoid
+        for layer in model.modules():
+            if isinstance(layer, C2f):
+                layer.forward = layer.forward_split  # chunk() makes shapes that are not constant
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Takes RGB images (1, 3, H, W) from 0 to 1.
