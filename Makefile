@@ -14,11 +14,13 @@ DEBIAN := mosquitto mosquitto-clients gpsd ffmpeg python3-gi python3-fusepy gir1
 QEMU := qemu-user-binfmt arch-test systemd-repart rauc squashfs-tools mtools dosfstools zstd fdisk openssl \
   grub-efi-amd64-bin qemu-system-x86 qemu-system-arm ovmf qemu-efi-aarch64 \
   initramfs-tools-core
+# Packages that `make container` needs.
+CONTAINER := buildah crun mmdebstrap netavark podman
 # Rooms whose tests need no server, camera or network file: together less than 40 s on two cores.
 QUICK := tests/core tests/config tests/pipeline tests/docs/test_pages.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test test-system test-train test-firmware release wheel-test fuzz audit sbom lint format docs lock debian firmware-debian install install-units
+.PHONY: help demo quick test test-system test-train test-firmware release wheel-test container container-test addon-test fuzz audit sbom lint format docs lock debian firmware-debian install install-units
 .DELETE_ON_ERROR:
 
 # Versions of the tools that only `make fuzz` and `make audit` need, each in its own environment.
@@ -66,6 +68,19 @@ release: .venv/dev.stamp ## Build all files of a release into build/release; KEY
 # Installs from PyPI, as users do: the newest versions of all dependencies.
 wheel-test: .venv/dev.stamp ## Install the wheel with uvx and pipx in clean environments, and read an image
 	.venv/bin/pytest --log-cli-level=info tests/packaging/test_wheel.py
+
+container: ## Build the container image with buildah; BUILD_FROM=IMAGE, else on Debian's packages
+	@dpkg -s $(CONTAINER) > /dev/null 2>&1 || \
+	  ($(SUDO) apt-get update && $(SUDO) apt-get install --yes --no-install-recommends $(CONTAINER))
+	$(SUDO) env BUILD_FROM='$(BUILD_FROM)' EXTRA='$(EXTRA)' firmware/container/build
+
+container-test: .venv/dev.stamp ## Run the image of `make container` with podman and a real broker
+	$(SUDO) .venv/bin/python -B -m pytest -p no:cacheprovider --log-cli-level=info tests/packaging/test_container.py
+
+addon-test: .venv/dev.stamp ## Test the Home Assistant add-on behind ingress in a browser
+	@dpkg -s apparmor > /dev/null 2>&1 || \
+	  ($(SUDO) apt-get update && $(SUDO) apt-get install --yes --no-install-recommends apparmor)
+	.venv/bin/pytest tests/packaging/test_addon.py tests/web/test_ingress.py
 
 fuzz: .venv-fuzz/stamp ## Fuzz all readers of untrusted bytes, MINUTES=10 each: hours
 	.venv-fuzz/bin/python -m tests.fuzz --minutes $(MINUTES)

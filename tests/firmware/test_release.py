@@ -11,13 +11,14 @@ from plateid import __version__
 
 REPOSITORY = Path(__file__).parents[2]
 SCRIPTS = ("release-notes", "set-version")
+ADDON = [f"firmware/home-assistant/plateid/{name}" for name in ("config.yaml", "Dockerfile")]
 CHANGELOG = "# Changelog\n\n## [Unreleased]\n\n- New.\n\n## [1.0.0] - 2026-01-01\n\n- Old.\n"
 
 
 @pytest.fixture
 def copy(tmp_path) -> Path:
     """The files that hold the version, with a short changelog."""
-    for name in ("plateid/__init__.py", *(f"firmware/{script}" for script in SCRIPTS)):
+    for name in ("plateid/__init__.py", *ADDON, *(f"firmware/{script}" for script in SCRIPTS)):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(REPOSITORY / name, tmp_path / name)
     (tmp_path / "CHANGELOG.md").write_text(CHANGELOG)
@@ -43,6 +44,7 @@ def test_notes_are_the_section_of_the_version_or_what_is_unreleased(copy, versio
 def test_set_version_changes_every_place_and_dates_the_changes(copy):
     assert run(copy, "set-version", "1.1.0").returncode == 0
     assert '\n__version__ = "1.1.0"\n' in (copy / "plateid/__init__.py").read_text()
+    assert [(copy / name).read_text().count("1.1.0") for name in ADDON] == [1, 1]
     assert "- New." in run(copy, "release-notes", "1.1.0").stdout
     assert "- New." not in run(copy, "release-notes", "9").stdout
 
