@@ -82,6 +82,10 @@ addon-test: .venv/dev.stamp ## Test the Home Assistant add-on behind ingress in 
 	  ($(SUDO) apt-get update && $(SUDO) apt-get install --yes --no-install-recommends apparmor)
 	.venv/bin/pytest tests/packaging/test_addon.py tests/web/test_ingress.py
 
+# Its own target: Home Assistant has 600 MB, and Python 3.13 as Debian 13 has it.
+homeassistant-test: debian .venv/dev.stamp .venv-homeassistant/stamp ## Test the blueprints in Home Assistant
+	timeout 1800 .venv/bin/pytest tests/homeassistant
+
 fuzz: .venv-fuzz/stamp ## Fuzz all readers of untrusted bytes, MINUTES=10 each: hours
 	.venv-fuzz/bin/python -m tests.fuzz --minutes $(MINUTES)
 
@@ -159,6 +163,13 @@ pip_install = -m pip install --quiet --constraint requirements.lock
 
 .venv-audit/stamp: Makefile | .venv-audit/bin/python
 	.venv-audit/bin/python -m pip install --quiet $(PIP_AUDIT)
+	touch $@
+
+# uv installs 600 MB with a fifth of the processor time of pip.
+.venv-homeassistant/stamp: tests/homeassistant/requirements.lock | .venv/bin/python
+	.venv/bin/python -m pip install --quiet uv
+	/usr/bin/python3.13 -m venv --without-pip --clear $(@D)
+	.venv/bin/uv pip install --quiet --no-deps --python $(@D)/bin/python --requirement $<
 	touch $@
 
 install: ## Install the systemd service: program in /opt/plateid, configuration in /etc/plateid

@@ -89,8 +89,7 @@ class App:
         self._privacy = Privacy(config.privacy, path)
         targets = targets_of(config, self._privacy.redacted)
         self._store = EventStore(path, outputs=targets, service=True)
-        bundle = self._networks.names.bundle
-        self._health = HealthReporter(self._device_health, bundle=bundle)
+        self._health = HealthReporter(self._device_health, bundle=self._networks.names.bundle)
         self._backlog = Backlog(self._store)
         self._delivery = Delivery(
             config,
@@ -98,7 +97,7 @@ class App:
             targets,
             list_names=self._list_names,
             health=self._health.to_json,
-            bundle=bundle,
+            bundle=self._networks.names.bundle,
         )
         self._snapshots = Snapshots(
             config.snapshots,

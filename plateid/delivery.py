@@ -40,8 +40,7 @@ class Delivery:
         """Sends nothing yet.
 
         `targets` are webhooks and log files by name. Home Assistant gets `list_names`, the names of
-        list entries. `health` returns the health report as JSON. `bundle` is the name of the bundle
-        in use.
+        list entries. `health` returns the health report as JSON. `bundle` is in use.
         """
         self._outboxes = {
             name: Outbox(backlog, config.retention, name) for name in (MQTT, *targets)

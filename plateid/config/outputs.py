@@ -28,11 +28,7 @@ Url = Annotated[
     str, matching(r"https?://[^/@\s]+(/\S*)?", "an http:// or https:// URL without a password")
 ]
 VisitUrl = Annotated[
-    str,
-    matching(
-        r"(https?|homeassistant)://[^/@\s]+(/\S*)?",
-        "an http://, https:// or homeassistant:// URL without a password",
-    ),
+    str, matching(r"(https?|homeassistant)://[^/@\s]+(/\S*)?", "a URL without a password")
 ]
 
 

@@ -135,10 +135,7 @@ def read_spec(folder: Path) -> BundleSpec:
 
 
 def newest_bundle(name: str) -> str:
-    """Returns the name of the newest shipped bundle of the same kind as `default-0.9`, or `name`.
-
-    Raises BundleError if a shipped bundle cannot be read.
-    """
+    """Returns the newest of `name`, such as default-0.9, and the shipped bundles of its kind."""
     names = [name, *(read_spec(SHIPPED / each).name for each in shipped_bundles())]
     kind = name.rpartition("-")[0]
     same = (each for each in names if each.rpartition("-")[0] == kind)

@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import chain
 from typing import Protocol
 
 import structlog
@@ -94,16 +95,19 @@ class DiscoveryPublisher:
         """Publishes nothing yet; `list_names` gives the names of list entries, which may change."""
         self.subscription = config.status_topic if config.enabled else None
         cameras = device.cameras if config.enabled else ()
-        self._topic, *topics = (
-            f"{config.prefix}/device/{device_id(device, camera)}/config"
-            for camera in ("", *cameras)
-        )
-        self._camera_topics = dict(zip(cameras, topics, strict=True))
-        self._cameras = {camera: camera_components(device, camera) for camera in cameras}
+        self._topic = f"{config.prefix}/device/{device_id(device)}/config"
+        parts = {camera: camera_components(device, camera) for camera in cameras}
+        self._camera_ids = frozenset(chain(*parts.values()))
+        self._messages = {
+            f"{config.prefix}/device/{device_id(device, camera)}/config": discovery_payload(
+                device, parts[camera], removed={}, camera=camera
+            )
+            for camera in cameras
+        }
         self._device = device
         self._list_names = list_names
         self._store = store
-        self._old_topics = OldTopics(device.retained.union(topics), store)
+        self._old_topics = OldTopics(device.retained.union(self._messages), store)
         self._compose(list_names())
         self._birth_delay_s = birth_delay_s
         self._due_at: float | None = None
@@ -146,16 +150,14 @@ class DiscoveryPublisher:
     def _publish(self, retained: RetainedMessages) -> None:
         before = self._remembered()
         removed = {id_: before[id_] for id_ in before.keys() - self._platforms.keys()}
-        moved = removed.keys() & {id_ for parts in self._cameras.values() for id_ in parts}
+        moved = removed.keys() & self._camera_ids
         gone = {id_: platform for id_, platform in removed.items() if id_ not in moved}
         self._removing = frozenset(gone or moved)
         if self._components or before:
             migrates = moved and not gone
             retained.set(self._topic, MIGRATION if migrates else self._payload(gone))
-        if not moved:
-            for camera, parts in self._cameras.items():
-                payload = discovery_payload(self._device, parts, removed={}, camera=camera)
-                retained.set(self._camera_topics[camera], payload)
+        for topic, message in self._messages.items() if not moved else ():
+            retained.set(topic, message)
 
     def _remembered(self) -> dict[str, str]:
         """Returns the published components, none if the store fails; adds the present ones."""

@@ -13,8 +13,6 @@ from plateid.outputs.mqtt_topics import MqttDevice
 
 Component = dict[str, Any]
 """Settings of one entity; `p` is its platform."""
-
-
 ATTRIBUTES = (
     *("event_type", "id", "pass_id", "device", "camera", "plate", "plate_display", "confidence"),
     *("region", "list", "first_seen", "last_seen", "direction", "dwell_s", "parked"),
@@ -56,10 +54,7 @@ def discovery_payload(
     removed: Mapping[str, str],
     camera: str = "",
 ) -> str:
-    """Returns the discovery message of the device itself, or of a camera.
-
-    A component in `removed` has its platform only.
-    """
+    """Returns the message of the device or a camera; `removed` components have a platform only."""
     name = f"{device.device} {camera}" if camera else device.device
     payload = {
         "dev": _device_info(device, camera),

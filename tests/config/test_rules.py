@@ -140,5 +140,5 @@ def test_home_assistant_gets_the_web_address_that_other_devices_reach(tmp_path, 
 
 def test_address_with_a_password_is_refused(tmp_path):
     text = 'homeassistant.configuration_url = "https://a:b@c/"\n'
-    with pytest.raises(ConfigError, match="configuration_url: must be an http://"):
+    with pytest.raises(ConfigError, match="configuration_url: must be a URL without"):
         loaded(tmp_path, text + CAMERA)

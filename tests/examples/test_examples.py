@@ -15,7 +15,12 @@ from prometheus_client import generate_latest
 
 from plateid.config.outputs import WebhookConfig
 from plateid.core.records import OutboxEntry
-from plateid.outputs.homeassistant import camera_components, components, discovery_payload
+from plateid.outputs.homeassistant import (
+    ATTRIBUTES,
+    camera_components,
+    components,
+    discovery_payload,
+)
 from plateid.outputs.mqtt_topics import MqttDevice
 from plateid.outputs.webhook import Webhook
 from plateid.service.metrics import Metrics
@@ -74,6 +79,7 @@ def test_the_receiver_accepts_a_signed_webhook_and_refuses_a_forged_one(tmp_path
 
 
 AUTOMATIONS = sorted(EXAMPLES.glob("home-assistant/*.yaml"))
+BLUEPRINTS = sorted(EXAMPLES.glob("home-assistant/blueprints/*.yaml"))
 
 
 @pytest.mark.parametrize("file", AUTOMATIONS, ids=lambda file: file.name)
@@ -90,10 +96,14 @@ def test_an_automation_uses_existing_entities_and_fields(file):
     used = set(re.findall(r"\b(?:event|sensor|binary_sensor|image)\.gate_\w+", text))
     assert used
     assert used <= known
-    fields = set(re.findall(r"(?:attributes|plate)\.(?!list\.)(\w+)", text))
-    assert fields - {"event_type"} <= SCHEMA["properties"].keys()
-    listed = set(re.findall(r"\.list\.(\w+)", text))
-    assert listed <= SCHEMA["properties"]["list"]["properties"].keys()
+
+
+@pytest.mark.parametrize("file", BLUEPRINTS, ids=lambda file: file.name)
+def test_a_blueprint_uses_fields_that_are_attributes(file):
+    used = set(
+        re.findall(r"(?:to_state\.attributes|\bevent)\.(?!get\b|gate_)(\w+)", file.read_text())
+    )
+    assert {"event_type", "list"} <= used <= set(ATTRIBUTES)
 
 
 def test_the_node_red_flow_is_wired_and_uses_existing_fields():
