@@ -9,18 +9,19 @@ DEBIAN := mosquitto mosquitto-clients gpsd ffmpeg python3-gi python3-fusepy gir1
   fonts-roboto-unhinted fonts-liberation fonts-liberation-sans-narrow fonts-droid-fallback \
   fonts-b612 fonts-dosis fonts-motoya-l-maruberi fonts-paratype fonts-play fonts-quicksand \
   fonts-adf-universalis fonts-tuffy gcc libc6-dev systemd-container chromium chromium-driver \
-  mmdebstrap shellcheck nftables iproute2 grub-common openssh-client python3-venv faketime
+  mmdebstrap shellcheck nftables iproute2 grub-common openssh-client python3-venv faketime reprepro gnupg
 # Packages that firmware/build and the QEMU tests need in addition.
 QEMU := qemu-user-binfmt arch-test systemd-repart rauc squashfs-tools mtools dosfstools zstd fdisk openssl \
   grub-efi-amd64-bin qemu-system-x86 qemu-system-arm ovmf qemu-efi-aarch64 \
   initramfs-tools-core
 # Packages that `make container` needs.
 CONTAINER := buildah crun mmdebstrap netavark podman
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' plateid/__init__.py)
 # Rooms whose tests need no server, camera or network file: together less than 40 s on two cores.
 QUICK := tests/core tests/config tests/pipeline tests/docs/test_pages.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test test-system test-train test-firmware release wheel-test container container-test addon-test fuzz audit sbom lint format docs lock debian firmware-debian install install-units
+.PHONY: help demo quick test test-system test-train test-firmware release wheel-test container container-test addon-test fuzz audit sbom lint format docs lock debian firmware-debian apt publish install install-units
 .DELETE_ON_ERROR:
 
 # Versions of the tools that only `make fuzz` and `make audit` need, each in its own environment.
@@ -64,6 +65,19 @@ test-firmware: firmware-debian .venv/dev.stamp ## Build all images and boot them
 
 release: .venv/dev.stamp ## Build all files of a release into build/release; KEY=ID signs with your GnuPG key
 	PYTHON=.venv/bin/python KEY='$(KEY)' firmware/release
+
+apt: ## Make a signed apt repository of the packages of `make release` in build/apt; KEY=ID
+	firmware/apt '$(KEY)' build/release/*.deb
+
+# Has not run yet: the machines that develop plateid reach no registry. See docs/releases.md.
+publish: ## Publish build/release and the container image: needs credentials of all registries
+	test -n '$(REGISTRY)' -a -n '$(KEY)'
+	.venv/bin/python -m pip install --quiet twine
+	.venv/bin/python -m twine upload build/release/*.whl build/release/plateid-[0-9]*.tar.gz
+	for a in amd64 arm64; do $(SUDO) buildah push localhost/plateid:$(VERSION)-$$a docker://$(REGISTRY)/plateid:$(VERSION)-$$a || exit; done
+	$(SUDO) buildah manifest create plateid:$(VERSION) $(REGISTRY)/plateid:$(VERSION)-amd64 $(REGISTRY)/plateid:$(VERSION)-arm64
+	$(SUDO) buildah manifest push --all plateid:$(VERSION) docker://$(REGISTRY)/plateid:$(VERSION)
+	gh release create $(VERSION) --notes-file build/release/NOTES.md build/release/*
 
 # Installs from PyPI, as users do: the newest versions of all dependencies.
 wheel-test: .venv/dev.stamp ## Install the wheel with uvx and pipx in clean environments, and read an image
