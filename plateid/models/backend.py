@@ -43,15 +43,10 @@ class Port:
 
 
 class Backend(Protocol):
-    """A network that is loaded on a device; thread-safe."""
+    """A network that is loaded on a device, and what it takes and returns; thread-safe."""
 
-    @property
-    def inputs(self) -> Sequence[Port]:
-        """What the network takes."""
-
-    @property
-    def outputs(self) -> Sequence[Port]:
-        """What the network returns."""
+    inputs: list[Port]
+    outputs: list[Port]
 
     def run(self, batch: Batch) -> Sequence[NDArray[np.float32]]:
         """Returns the outputs for a batch; raises ModelError if that fails."""

@@ -1,6 +1,5 @@
 """Runs a network with ONNX Runtime on one execution provider, without falling back to another."""
 
-import functools
 import json
 import tempfile
 from collections.abc import Sequence
@@ -61,15 +60,20 @@ class OnnxBackend:
 
     def _load(self, model: bytes, options: ort.SessionOptions) -> None:
         if not self._session_options.verify_provider:
-            self._session = self._create(model, options, self._session_options)
+            self._use(self._create(model, options, self._session_options))
             return
         with tempfile.TemporaryDirectory(prefix="plateid-") as folder:
             options.enable_profiling = True
             options.profile_file_prefix = f"{folder}/profile"
-            self._session = self._create(model, options, self._session_options)
+            self._use(self._create(model, options, self._session_options))
             self.run(self.inputs[0].black())
             nodes = _nodes_run(Path(self._session.end_profiling()))
         check_provider_ran(self._name, nodes, PROVIDERS[self._session_options.provider])
+
+    def _use(self, session: ort.InferenceSession) -> None:
+        self._session = session
+        self.inputs = [_port(each) for each in session.get_inputs()]
+        self.outputs = [_port(each) for each in session.get_outputs()]
 
     def _create(
         self, model: bytes, options: ort.SessionOptions, session_options: SessionOptions
@@ -88,16 +92,6 @@ class OnnxBackend:
             reason = "failed to start; ONNX Runtime printed the reason"
             raise ModelError(self._name, f"{wanted} {reason}")
         return session
-
-    @functools.cached_property
-    def inputs(self) -> Sequence[Port]:
-        """What the network takes."""
-        return [_port(each) for each in self._session.get_inputs()]
-
-    @functools.cached_property
-    def outputs(self) -> Sequence[Port]:
-        """What the network returns."""
-        return [_port(each) for each in self._session.get_outputs()]
 
     @property
     def metadata(self) -> dict[str, str]:

@@ -43,12 +43,12 @@ class OpenVinoBackend:
                 network.reshape([axis.get_length() if axis.is_static else 1 for axis in shape])
             options = _options(device, precision, session_options)
             self._compiled = openvino_core().compile_model(network, device, options)
+            self.inputs = [_port(each) for each in self._compiled.inputs]
+            self.outputs = [_port(each) for each in self._compiled.outputs]
+            self.run(self.inputs[0].black())
+            check_ran_on(name, self._compiled, device, precision)
         except RuntimeError as error:
             raise BundleError(name, _reason(error)) from error
-        self.inputs = [_port(each) for each in self._compiled.inputs]
-        self.outputs = [_port(each) for each in self._compiled.outputs]
-        self.run(self.inputs[0].black())
-        check_ran_on(name, self._compiled, device, precision)
 
     def run(self, batch: Batch) -> Sequence[NDArray[np.float32]]:
         """Returns the outputs for a batch; raises ModelError if that fails."""
@@ -93,13 +93,17 @@ def openvino_backends() -> dict[str, str]:
         core = openvino_core()
     except ModelError:
         return {}
-    found, version = {}, sys.modules["openvino"].__version__
+    found = {}
     for device in core.available_devices:
         of_device = "openvino" if device == "CPU" else f"openvino:{device}"
-        has = core.get_property(device, "OPTIMIZATION_CAPABILITIES")
+        try:
+            name = f"{sys.modules['openvino'].__version__} on "
+            name += core.get_property(device, "FULL_DEVICE_NAME")
+            has = core.get_property(device, "OPTIMIZATION_CAPABILITIES")
+        except RuntimeError:  # a driver that fails: the device is tried by its name alone
+            name, has = device, ["FP16"]
         for key in (key for key, capability in PRECISIONS.items() if capability in has):
-            name = of_device if key == device_of(of_device)[1] else f"{of_device}:{key}"
-            found[name] = f"{version} on {core.get_property(device, 'FULL_DEVICE_NAME')}"
+            found[of_device if key == device_of(of_device)[1] else f"{of_device}:{key}"] = name
     return found
 
 
