@@ -1,8 +1,10 @@
-"""Inference: model bundles, ONNX Runtime sessions, the detector and the reader.
+"""Inference: model bundles, backends, the detector and the reader.
 
 bundle                         two networks and their description, verified before use
-networks, session              a bundle's networks, loaded once by ONNX Runtime
-parity                         whether a provider's outputs are those of the CPU
+networks, session              a bundle's networks, loaded once
+backend                        what runs a network
+onnx_backend, openvino_backend    ONNX Runtime and OpenVINO
+parity                         whether a backend finds and reads what the CPU does
 tensorrt                       TensorRT engines, built and cached for the GPU of this device
 onnx_detector, onnx_reader     find plates, read plates
 tta                            test-time augmentation for still images
