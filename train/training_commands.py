@@ -191,11 +191,10 @@ def learn(
     interrupted run. It exits with 3 and writes no bundle if the gate finds no gain on held-out
     data, or that other plates are forgotten. OUT/report.html is the proof.
     """
-    from train.learn.gather import Sources
+    from train.learn.gather import LearningRun, Sources
     from train.learn.install import install
     from train.learn.learning import RefusedError
     from train.learn.learning import learn as learn_plates
-    from train.learn.learning_run import LearningRun
     from train.learn.study import study
 
     is_study, self_labels = options.pop("study"), options.pop("self_labels")

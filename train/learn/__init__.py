@@ -1,7 +1,7 @@
 """Teaches a bundle the plates of your country, from a few labelled images: `train learn`.
 
-- learning: the command from start to end; learning_run: its options
-- gather: labels of folders, ZIP files and devices
+- learning: the command from start to end
+- gather: its options, and labels of folders, ZIP files and devices
 - label_checks: faults of the labels, and suspicious ones
 - teaching: trains on folds without a common vehicle, chooses a candidate, and proves its gain
 - candidates: networks on the line between old and new weights, and what they forget
@@ -9,7 +9,7 @@
 - reader_lesson, detector_lesson: what the networks learn
 - rehearsal: rendered plates and streets to train with, and others that measure what is forgotten
 - features: what the convolutions give, computed once, and what is read from it
-- material: the crops to train the reader on; fine_tuning: its training
+- fine_tuning: the training of the reader
 - new_bundle, install: the bundle, and its way to devices
 - study: how much is learnt from few labels of a country
 - learning_report: `report.html` and `report.json`

@@ -40,7 +40,8 @@ from train.learn.features import Weights
 from train.learn.fine_tuning import save_weights, saved_weights
 from train.learn.label_checks import Suspect
 from train.learn.new_bundle import export_as_before
-from train.learn.proof import Scores, means_of, resampled_precisions, shares_of
+from train.learn.proof import Scores, mean_precisions, means_of, resamples, shares_of
+from train.learn.proof import Weights as Draws
 from train.learn.rehearsal import Rehearsal
 from train.learn.teaching import Results, compared
 from train.manifest.weight_origin import Network
@@ -76,6 +77,7 @@ class DetectorLesson:
     """The lesson of a detector. An answer is what is found in an image."""
 
     network: Network = "detector"
+    draws = 200  # mAP takes long
 
     def __init__(self, bundle: Path, own: Images, kept: Images, rehearsal: Rehearsal) -> None:
         """Raises TrainError if the detector of the bundle is another network."""
@@ -117,9 +119,9 @@ class DetectorLesson:
         """Finds plates in images."""
         return self._found(weights, [self._own[number] for number in numbers])
 
-    def scores(self, numbers: Sequence[int], answers: Found, /) -> Scores:
+    def scores(self, answers: Found, weights: Draws, /) -> Scores:
         """Returns mAP50-95."""
-        return resampled_precisions(_boxes(OWN, answers), [self.groups[n] for n in numbers])
+        return mean_precisions(_boxes(OWN, answers), weights)
 
     def kept(self, weights: Weights, before: Found, after: Found, /) -> Kept:
         """Chooses the threshold of a network, and counts what it finds."""
@@ -142,12 +144,12 @@ class DetectorLesson:
     ) -> Results:
         """Compares what is found in images, by height and light."""
         thresholds = self._spec.threshold, threshold
-        ranked = [rank(_boxes(OWN, side)) for side in sides]
-        counts = [each.at(at) for each, at in zip(ranked, thresholds, strict=True)]
-        precisions = np.array([self.scores(numbers, side) for side in sides])
         groups = [*map(grouped_detector_accuracy, sides, thresholds)]
+        weights = resamples([self.groups[number] for number in numbers], self.draws)
+        precisions = np.array([self.scores(side, weights) for side in sides])
+        (old,), (new,) = (each["all"] for each in groups)
+        recall = shares_of([old.recall or 0.0, new.recall or 0.0], old.plates)
         table = compared("images", groups, ("all", "height", "light"), MEASURES)
-        recall = shares_of([each.found for each in counts], counts[0].plates)
         measures = {"mAP50-95": means_of(precisions), "recall": recall}
         return Results("images", measures, table, threshold)
 

@@ -6,8 +6,8 @@ without Forgetting, ECCV 2016).
 
 import io
 import math
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,13 @@ from torch import Tensor, nn
 
 from plateid.files import write_whole
 from train.learn.features import Features, Weights, network_of
-from train.learn.material import Material
 from train.progress import timed
+from train.reader.batches import BACKGROUND
 from train.reader.platenet import PlateNet
 from train.reader.reader_weights import MODEL, read_checkpoint
+from train.reader.real_plates import RealPlate, augmented, background
 from train.reader.training_loop import CLIP_NORM, WEIGHT_DECAY, ctc_loss
+from train.synth.rendering import LabelledCrop
 from train.train_error import TrainError
 
 TRAINABLE = ("encoder.", "position", "characters.")
@@ -29,12 +31,38 @@ LR, WARM_UP, LAST_RATE = 7e-4, 0.1, 0.01
 """Peak learning rate, share (0-1) of the training in which it rises, and its end, of the peak."""
 STEPS = 100
 """Steps of a training. It is fixed: held-out plates must not choose it (see the training log)."""
-OWN, KEPT, SIMILAR, REPLAY = 12, 6, 14, 22
-"""Crops of each kind in a step."""
+CROPS = {"own": 12, "similar": 14, "kept": 6, "replay": 22}
+"""Crops of each kind in a step: your plates, rendered ones of their formats, those of --keep (there
+may be none), and rendered ones of all formats."""
+AUGMENTED, PER_PLATE = 1500, 40
+"""Augmented crops of plates in all, and of one plate at most."""
 CHARACTERS = 7.0
 """Usual length of a text: the distance from the base counts per character, as CTC's loss does."""
 EMA_DECAY, EMA_START = 0.99, 10
 """Decay of the moving average of the weights, and the steps after which it is .5."""
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What is trained on: features of the kinds of CROPS."""
+
+    features: Mapping[str, Features]
+    plates: Sequence[int]  # the number of the plate of each of your crops
+    taught: Tensor  # log-probabilities of the base for "replay", shape (N, steps, classes)
+
+
+def augmented_crops(
+    rng: np.random.Generator, plates: Sequence[RealPlate]
+) -> Iterator[LabelledCrop]:
+    """Yields crops that differ in geometry and camera, or show the surroundings of the plate."""
+    for plate in plates:
+        draw = background if rng.random() < BACKGROUND else augmented
+        yield draw(rng, plate)
+
+
+def copies(plates: Sequence[object]) -> int:
+    """Returns the number of augmented crops of each plate."""
+    return max(1, min(PER_PLATE, AUGMENTED // max(1, len(plates))))
 
 
 def fine_tune(
@@ -50,10 +78,9 @@ def fine_tune(
     average = {name: weight.detach().clone() for name, weight in chosen.items()}
     wanted = set(plates)
     own = [number for number, plate in enumerate(material.plates) if plate in wanted]
-    steps = enumerate(timed(_progress(minutes), title, 60 * minutes, least=1), 1)
-    for step, done in steps:
+    for step in timed(range(1, STEPS + 1), title, 60 * minutes, least=1):
         for group in optimiser.param_groups:
-            group["lr"] = LR * _rate(done)
+            group["lr"] = LR * _rate(step / STEPS)
         loss = _loss(network, material, own, rng)
         if not math.isfinite(loss.item()):
             raise TrainError(f"{title}: the loss is {loss.item()} at step {step}")
@@ -96,15 +123,8 @@ def mean_of(networks: Sequence[Weights]) -> Weights:
     return mean
 
 
-def _progress(minutes: float) -> Iterator[float]:
-    """Yields the share (0-1) of the steps, or of the time if that is greater."""
-    began = time.monotonic()
-    for step in range(STEPS):
-        yield max(step / STEPS, (time.monotonic() - began) / 60 / minutes)
-
-
 def _rate(done: float) -> float:
-    cosine = LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * min(1, done))) / 2
+    cosine = LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * done)) / 2
     return min(1.0, 0.1 + done / WARM_UP) * cosine
 
 
@@ -112,21 +132,15 @@ def _loss(
     network: PlateNet, material: Material, own: Sequence[int], rng: np.random.Generator
 ) -> Tensor:
     """Returns CTC's loss of labelled crops, plus the distance from the base on replayed ones."""
-    replayed = rng.integers(len(material.replay.texts), size=REPLAY).tolist()
-    labelled = [
-        material.own.part(rng.choice(own, OWN).tolist()),
-        _drawn(material.similar, SIMILAR, rng),
-    ]
-    if material.kept.texts:
-        labelled.append(_drawn(material.kept, KEPT, rng))
-    values = [each.values for each in (*labelled, material.replay.part(replayed))]
-    logs = network.classify(torch.cat(values).float()).log_softmax(dim=2)
+    drawn = {
+        kind: rng.choice(own if kind == "own" else len(features.texts), CROPS[kind]).tolist()
+        for kind, features in material.features.items()
+    }
+    parts = [material.features[kind].part(numbers) for kind, numbers in drawn.items()]
+    logs = network.classify(torch.cat([each.values for each in parts]).float()).log_softmax(dim=2)
+    *labelled, _ = parts
     texts = [text for each in labelled for text in each.texts]
-    taught = material.taught[replayed]
+    taught = material.taught[drawn["replay"]]
     distance = (taught.exp() * (taught - logs[len(texts) :])).sum(dim=(1, 2)).mean() / CHARACTERS
-    share = REPLAY / len(logs)
+    share = CROPS["replay"] / len(logs)
     return (1 - share) * ctc_loss(logs[: len(texts)], texts) + share * distance
-
-
-def _drawn(features: Features, count: int, rng: np.random.Generator) -> Features:
-    return features.part(rng.integers(len(features.texts), size=count).tolist())

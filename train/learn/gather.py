@@ -8,9 +8,9 @@ import urllib.request
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from plateid.files import read_text
@@ -34,6 +34,8 @@ TIMEOUT_S = 120.0
 """Longest wait for a device, which may test a bundle meanwhile, seconds."""
 ANSWERS = {401: "wrong token", 404: "is not plateid"}
 """What an HTTP status means here; a device explains others."""
+CHANGEABLE = ("out", "force")
+"""Options that may change when a run is resumed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +67,29 @@ class Sources:
         """A short name of each source."""
         hosts = [urlsplit(device).hostname or device for device in self.devices]
         return [*(path.resolve().stem for path in self.data), *hosts]
+
+
+@dataclass(frozen=True)
+class LearningRun:
+    """The options of `train learn`."""
+
+    sources: Sources
+    out: Path
+    base: Path
+    keep: tuple[Path, ...] = ()
+    minutes: float = 45.0
+    force: bool = False
+    trust: bool = False
+
+    @property
+    def work(self) -> Path:
+        """Folder of the unfinished run, beside the bundle."""
+        return self.out.with_name(f"{self.out.name}.learning")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The options that a resumed run must have as well."""
+        return {key: value for key, value in asdict(self).items() if key not in CHANGEABLE}
 
 
 def gather(sources: Sources, work: Path) -> list[LabelledImage]:

@@ -5,7 +5,6 @@ import json
 import tempfile
 import time
 from contextlib import suppress
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +12,19 @@ import click
 import cv2
 
 from plateid.bundles.install import pack_bundle
-from plateid.capture.video_file import read_video
+from plateid.capture.images import ArrayImage
 from plateid.config.models import ModelsConfig
 from plateid.core.reading import read_detections
 from plateid.models.bundle import read_spec
 from plateid.models.networks import Networks
+from train.export.torch_parity import demo_frame
 from train.learn.gather import Sources, asked
 from train.progress import timed
 from train.train_error import TrainError
 
 MODELS_PATH = "/api/v1/models"
 """Where a device takes bundles and reports trials."""
-GOLDEN_FRAME = 125  # of the demo video: each device must read it as this computer does
+GOLDEN_SIZE = 1280, 720  # of the demo's frame, which each device must read as this computer does
 POLL_S, RESTART_S = 2.0, 120.0
 """Interval at which a device is asked for its trial, and its time to restart after it, seconds."""
 
@@ -52,10 +52,9 @@ def install(bundle: Path, sources: Sources, key: Path, minutes: float) -> None:
 
 def _write_golden(bundle: Path, image: Path) -> str:
     """Writes an image of the demo video, and returns the plate that a bundle reads in it."""
-    video = Path(str(resources.files("plateid"))) / "demo/demo.mp4"
-    frame = next(itertools.islice(read_video(video), GOLDEN_FRAME, None)).image
-    networks = Networks(ModelsConfig(bundle=bundle))
-    cv2.imwrite(str(image), frame.resized(frame.width, frame.height))
+    pixels, networks = demo_frame(*GOLDEN_SIZE), Networks(ModelsConfig(bundle=bundle))
+    cv2.imwrite(str(image), pixels)
+    frame = ArrayImage(pixels)
     plates = read_detections(frame, networks.detector().detect(frame), networks.reader().read)
     return plates[0].text if plates else ""
 

@@ -15,6 +15,7 @@ from train.dataset.labelled_image import LabelledImage
 from train.learn.detector_lesson import FIT, DetectorLesson, finds_all
 from train.learn.gather import (
     DOWNLOADED,
+    LearningRun,
     framed_images,
     gather,
     labels_hash,
@@ -24,7 +25,6 @@ from train.learn.gather import (
 )
 from train.learn.label_checks import check_texts, proving, shortage, warnings_about
 from train.learn.learning_report import PAGE, Notes, write_report
-from train.learn.learning_run import LearningRun
 from train.learn.new_bundle import write_bundle
 from train.learn.reader_lesson import ReaderLesson
 from train.learn.rehearsal import Rehearsal

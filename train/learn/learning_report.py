@@ -1,7 +1,7 @@
 """Writes the report of `train learn`: `report.html`, `report.json`, and the suspicious labels."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from plateid.files import write_whole
 from train.evaluation.evaluation_report import crop_jpeg, page_template
 from train.evaluation.evaluation_tables import Table, number
 from train.evaluation.reader_accuracy import aligned
-from train.learn.new_bundle import NetworkFacts
+from train.learn.new_bundle import Facts
 from train.learn.teaching import Taught
 from train.reader.contact_sheet import contact_sheet
 from train.reader.reader_weights import SPEC
@@ -32,7 +32,7 @@ class Notes:
     names: Sequence[str]
     warnings: Sequence[str]
     minutes: float
-    facts: Mapping[str, NetworkFacts]  # of the networks in the bundle; empty: there is no bundle
+    facts: Facts  # of the networks in the bundle; empty: there is no bundle
 
 
 def write_report(folder: Path, taught: Sequence[Taught], notes: Notes) -> None:

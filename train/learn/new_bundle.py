@@ -2,14 +2,13 @@
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from plateid.models.bundle import Bundle, read_spec
 from plateid.models.session import NetworkSession
 from train.export.onnx_networks import Precision
-from train.learn.learning_run import LearningRun
-from train.learn.proof import Proof
+from train.learn.gather import LearningRun
 from train.learn.teaching import Taught
 from train.manifest.bundle_toml import edit_bundle_toml, set_hashes
 from train.manifest.weight_origin import Network, data_name
@@ -19,22 +18,17 @@ ROUNDS = 10
 """Inferences that are timed."""
 
 
-@dataclass(frozen=True)
-class NetworkFacts:
-    """What was measured of a network while the bundle was written."""
-
-    precision: Precision
-    refused: str  # why it is not INT8 as before; empty: it is what it was
-    calibration: float  # the reader's temperature, or the detector's score threshold
-    ms: float
+Facts = dict[str, dict[str, Any]]
+"""What was measured of each network: its precision, why it is not INT8 as before (empty: it is as
+before), its temperature or score threshold, and milliseconds."""
 
 
-def write_bundle(run: LearningRun, taught: Sequence[Taught]) -> dict[str, NetworkFacts]:
+def write_bundle(run: LearningRun, taught: Sequence[Taught]) -> Facts:
     """Writes the bundle into the run's folder; raises TrainError if it cannot be exported."""
     new, name = run.work / "bundle", run.out.resolve().name
     shutil.rmtree(new, ignore_errors=True)
     shutil.copytree(run.base, new)
-    before, refused = read_spec(run.base), {}
+    before, refused, metrics = read_spec(run.base), {}, dict[str, float]()
     with edit_bundle_toml(new) as content:
         content["name"] = name
         content.pop("version", None)  # `pack` sets a newer one
@@ -47,25 +41,25 @@ def write_bundle(run: LearningRun, taught: Sequence[Taught]) -> dict[str, Networ
                 for source in run.sources.names
             )
             if each.network == "reader":
-                content.setdefault("metrics", {}).update(_own_metrics(each.proof))
+                _, exact = each.proof.headline
+                metrics = {
+                    "own_plates": float(each.proof.count),
+                    "own_before": round(exact.before, 4),
+                }
+                metrics["own_after"] = round(exact.after, 4)
         for leftover in new.glob("*.float.onnx"):  # of a refused INT8 network
             leftover.unlink()
-        set_hashes(content, new)
+        set_hashes(content, new)  # drops the metrics of the base
+        content["metrics"] = metrics
     return {network: _facts(new, network, reason) for network, reason in refused.items()}
 
 
-def _own_metrics(proof: Proof) -> dict[str, float]:
-    """Returns how many of your plates were read before and after, for `bundle.toml`."""
-    _, exact = proof.headline
-    own = {"plates": float(proof.count), "before": exact.before, "after": exact.after}
-    return {f"own_{key}": round(value, 4) for key, value in own.items()}
-
-
-def _facts(bundle: Path, network: Network, refused: str) -> NetworkFacts:
+def _facts(bundle: Path, network: Network, refused: str) -> dict[str, Any]:
     spec = getattr(read_spec(bundle), network)
     session = NetworkSession(network, getattr(Bundle(bundle), network))  # raises if unusable
     calibration = spec.temperature if network == "reader" else spec.threshold
-    return NetworkFacts(spec.precision, refused, calibration, session.probe(runs=ROUNDS))
+    measured = {"calibration": calibration, "ms": session.probe(runs=ROUNDS)}
+    return {"precision": spec.precision, "refused": refused, **measured}
 
 
 def export_as_before(

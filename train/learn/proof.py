@@ -10,11 +10,13 @@ from scipy.stats import binomtest
 from train.evaluation.coco_metrics import ImageBoxes, mean_average_precision
 from train.learn.candidates import Candidate
 
-RESAMPLES, BOX_RESAMPLES = 2000, 200
-"""Bootstrap samples of plates, and of images, whose mAP takes longer."""
+RESAMPLES = 2000
+"""Number of bootstrap samples."""
 MAX_P = 0.1
 """Largest p of a gain: the gate is one-sided, at 90 %."""
 Interval = tuple[float, float]
+Weights = NDArray[np.int64]
+"""How often each of N plates or images counts, shape (1 + resamples, N)."""
 Scores = NDArray[np.float64]
 """A score of all data, then of each resample."""
 
@@ -58,27 +60,26 @@ def p_of_chosen(gains: Scores, chosen: int) -> float:
 
 def paired_bootstrap(gains: NDArray[np.float64], vehicles: Sequence[str]) -> float:
     """Returns p of a gain: a vehicle is resampled as a whole (Efron and Tibshirani, 1993)."""
-    return p_of_chosen(resampled_means(gains, vehicles)[None], 0)
+    return p_of_chosen(weighted_means(gains, resamples(vehicles))[None], 0)
 
 
-def resampled_means(values: NDArray[np.float64], vehicles: Sequence[str]) -> Scores:
-    """Returns the mean of the values, and those of resamples; shape (1 + RESAMPLES,)."""
-    weights = resamples(vehicles)
-    return np.array([values.mean(), *(weights @ values / weights.sum(axis=1))])
+def resamples(vehicles: Sequence[str], count: int = RESAMPLES) -> Weights:
+    """Returns how often each plate counts: each once, then as its vehicle is drawn."""
+    names, numbers = np.unique(np.array(vehicles), return_inverse=True)
+    rng = np.random.default_rng(0)
+    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), count)
+    return np.vstack([np.ones((1, len(numbers)), int), drawn[:, numbers]])
 
 
-def resampled_precisions(images: Sequence[ImageBoxes], scenes: Sequence[str]) -> Scores:
-    """Returns mAP50-95 of all images, and of resamples; shape (1 + BOX_RESAMPLES,)."""
-    weights = [np.ones(len(scenes), np.int64), *resamples(scenes)[:BOX_RESAMPLES]]
+def weighted_means(values: NDArray[np.float64], weights: Weights) -> Scores:
+    """Returns the mean of the values in each row of the weights."""
+    return np.asarray(weights @ values / weights.sum(axis=1))
+
+
+def mean_precisions(images: Sequence[ImageBoxes], weights: Weights) -> Scores:
+    """Returns mAP50-95 of the images in each row of the weights."""
     drawn = ([i for i, n in zip(images, w, strict=True) for _ in range(n)] for w in weights)
     return np.array([mean_average_precision(each) or 0.0 for each in drawn])
-
-
-def resamples(vehicles: Sequence[str], *, seed: int = 0) -> NDArray[np.int64]:
-    """Draws vehicles with replacement. Returns how often each plate is drawn, (RESAMPLES, N)."""
-    names, numbers = np.unique(np.array(vehicles), return_inverse=True)
-    rng = np.random.default_rng(seed)
-    return rng.multinomial(len(names), np.full(len(names), 1 / len(names)), RESAMPLES)[:, numbers]
 
 
 def refusals(proof: Proof, chosen: Candidate) -> list[str]:
@@ -96,11 +97,12 @@ def refusals(proof: Proof, chosen: Candidate) -> list[str]:
     return reasons
 
 
-def shares_of(correct: Sequence[int], count: int) -> Accuracy:
-    """Returns the shares of correct ones before and after, each with Wilson's interval (1927)."""
-    before, after = correct
-    intervals = [binomtest(n, count).proportion_ci(method="wilson") for n in correct]
-    return Accuracy(before / count, after / count, *((i.low, i.high) for i in intervals))
+def shares_of(shares: Sequence[float], count: int) -> Accuracy:
+    """Returns shares before and after, each with Wilson's interval (1927)."""
+    before, after = shares
+    tests = [binomtest(round(share * count), count) for share in shares]
+    intervals = [test.proportion_ci(method="wilson") for test in tests]
+    return Accuracy(before, after, *((each.low, each.high) for each in intervals))
 
 
 def means_of(scores: Scores) -> Accuracy:

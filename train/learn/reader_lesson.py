@@ -22,16 +22,23 @@ from train.export.int8_reader import TwoSides
 from train.export.onnx_networks import Precision, export_reader
 from train.learn.candidates import Kept, KeptSet
 from train.learn.features import Features, Read, Weights, features_of, logs_of, network_of, reads_of
-from train.learn.fine_tuning import fine_tune, save_weights, saved_weights
+from train.learn.fine_tuning import (
+    Material,
+    augmented_crops,
+    copies,
+    fine_tune,
+    save_weights,
+    saved_weights,
+)
 from train.learn.gather import OwnPlate
 from train.learn.label_checks import Suspect, suspects
-from train.learn.material import Crops, Material, prepare_material
 from train.learn.new_bundle import export_as_before
-from train.learn.proof import Scores, resampled_means, shares_of
+from train.learn.proof import RESAMPLES, Scores, shares_of, weighted_means
+from train.learn.proof import Weights as Draws
 from train.learn.rehearsal import Rehearsal, layouts_like
 from train.learn.teaching import Results, compared
 from train.manifest.weight_origin import Network
-from train.progress import tracked
+from train.progress import timed, tracked
 from train.reader.platenet import COLUMNS, PlateNet
 from train.reader.reader_weights import SPEC, load_base
 from train.reader.real_plates import RealPlate, by_source, framed, plates_of, whole_crop
@@ -56,6 +63,7 @@ class ReaderLesson:
     """The lesson of a reader. An answer is the read of a plate in its box."""
 
     network: Network = "reader"
+    draws = RESAMPLES
 
     def __init__(self, bundle: Path, own: OwnPlates, keep: Split, rehearsal: Rehearsal) -> None:
         """Raises TrainError if the reader of the bundle is another network."""
@@ -81,10 +89,9 @@ class ReaderLesson:
         """Reads plates."""
         return _read(weights, self._sample.part(numbers))
 
-    def scores(self, numbers: Sequence[int], answers: Sequence[Read], /) -> Scores:
+    def scores(self, answers: Sequence[Read], weights: Draws, /) -> Scores:
         """Returns the mean log-probability of the label per character."""
-        logs = np.array([read.label_log for read in answers])
-        return resampled_means(logs, [self.groups[number] for number in numbers])
+        return weighted_means(np.array([read.label_log for read in answers]), weights)
 
     def kept(self, weights: Weights, _before: Sequence[Read], _after: Sequence[Read], /) -> Kept:
         """Reads the plates that must not be forgotten."""
@@ -108,11 +115,12 @@ class ReaderLesson:
         plates = [[*map(_as_device, own, side)] for side in sides]
         old, new = map(in_true_boxes, plates)
         groups = [grouped_reader_accuracy(each, each) for each in (old, new)]
+        every = [each["all"][0].crops for each in groups]
         return Results(
             unit="plates",
             measures={
-                "exact": shares_of([sum(map(_is_exact, each)) for each in (old, new)], len(own)),
-                "folded": shares_of([sum(map(_is_folded, each)) for each in (old, new)], len(own)),
+                name: shares_of([getattr(each, attribute) for each in every], len(own))
+                for name, attribute in READS.items()
             },
             table=compared("plates", groups, ("all", "characters", "lines", "light"), READS),
             calibration=_temperature(plates[1], self._spec.temperature),
@@ -153,13 +161,38 @@ class ReaderLesson:
 
     @cached_property
     def _material(self) -> Material:
+        """Computes features, of fewer crops if the time does not suffice."""
         steps = logs_of(self._network, self._sample)[:, COLUMNS:].argmax(dim=2)
         two_lines = float((steps != BLANK).any(dim=1).float().mean())
-        similar = self._rehearsal.crops("similar", layouts_like(self._sample.texts, two_lines))
-        plates = [each.plate for each in self._own]
-        crops = Crops(plates, self.proving, self._keep[0], similar, self._replay)
-        seconds = 60 * FEATURES * self._rehearsal.minutes
-        return prepare_material(self._network, crops, seconds=seconds)
+        rng, (kept, _) = np.random.default_rng(0), self._keep
+        numbers = self._numbers(rng)
+        crops = {
+            "own": augmented_crops(rng, [self._own[number].plate for number in numbers]),
+            "similar": self._rehearsal.crops(
+                "similar", layouts_like(self._sample.texts, two_lines)
+            ),
+            **({"kept": augmented_crops(rng, kept * copies(kept))} if kept else {}),
+            "replay": self._replay,
+        }
+        seconds, least = 60 * FEATURES * self._rehearsal.minutes / len(crops), len(self.proving)
+        features = {
+            kind: features_of(
+                self._network, timed(each, f"Computing features, {kind}", seconds, least=least), rng
+            )
+            for kind, each in crops.items()
+        }
+        taught = logs_of(self._network, features["replay"])
+        return Material(features, numbers[: len(features["own"].texts)], taught)
+
+    def _numbers(self, rng: np.random.Generator) -> list[int]:
+        """Returns the number of the plate of each crop. Each plate that proves the gain is first.
+
+        There are as many crops of self-labelled plates at most, one of each.
+        """
+        proving, count = [*self.proving], copies(self.proving)
+        others = rng.permutation([*{*range(len(self._own))} - {*proving}])[: count * len(proving)]
+        rest = rng.permutation([*proving * (count - 1), *others])
+        return [*proving, *map(int, rest)]
 
     @cached_property
     def _to_keep(self) -> dict[str, Features]:
@@ -193,10 +226,6 @@ def _accuracy(weights: Weights, features: Features) -> float:
 
 def _is_exact(result: ReadResult) -> bool:
     return result.reading.plate == result.plate.text
-
-
-def _is_folded(result: ReadResult) -> bool:
-    return result.is_folded_match
 
 
 def _as_device(own: OwnPlate, read: Read) -> LabelledPlate:

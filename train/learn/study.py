@@ -21,9 +21,8 @@ from plateid.files import write_whole
 from plateid.models.bundle import read_spec
 from plateid.models.networks import Networks
 from train.folding import fold
-from train.learn.gather import Sources, labels_hash, own_plates, read_folder
+from train.learn.gather import LearningRun, Sources, labels_hash, own_plates, read_folder
 from train.learn.learning import RefusedError, learn
-from train.learn.learning_run import LearningRun
 from train.learn.proof import paired_bootstrap
 from train.learn.rehearsal import Rehearsal, layouts_like
 from train.reader.real_plates import RealPlate, framed, whole_crop

@@ -20,7 +20,8 @@ from train.learn.candidates import SHARES, Candidate, Kept, choose
 from train.learn.features import Weights
 from train.learn.fine_tuning import mean_of, on_line
 from train.learn.label_checks import Suspect
-from train.learn.proof import Accuracy, Proof, Scores, p_of_chosen, refusals
+from train.learn.proof import Accuracy, Proof, Scores, p_of_chosen, refusals, resamples
+from train.learn.proof import Weights as Draws
 from train.manifest.weight_origin import Network
 
 FOLDS = 3
@@ -49,6 +50,7 @@ class Lesson(Protocol[Answer]):
     base: Weights
     groups: Sequence[str]  # the vehicle or scene of each plate or image
     proving: Sequence[int]  # those that prove the gain
+    draws: int  # number of resamples
 
     def train(self, title: str, numbers: Sequence[int]) -> Weights:
         """Trains on these, or loads what was trained under this title."""
@@ -56,8 +58,8 @@ class Lesson(Protocol[Answer]):
     def answers(self, weights: Weights, numbers: Sequence[int]) -> Sequence[Answer]:
         """Returns what a network gives for these."""
 
-    def scores(self, numbers: Sequence[int], answers: Sequence[Answer], /) -> Scores:
-        """Returns what the gate judges: of these, then of resamples of them."""
+    def scores(self, answers: Sequence[Answer], weights: Draws, /) -> Scores:
+        """Returns what the gate judges, for each row of the weights of the answers."""
 
     def kept(self, weights: Weights, before: Sequence[Answer], after: Sequence[Answer], /) -> Kept:
         """Measures what a network forgets. The answers are those for your data that prove."""
@@ -122,17 +124,18 @@ def teach(lesson: Lesson[Answer], *, trust: bool) -> Taught:
         old, new = ([each[number] for number in proving] for each in (before, after[share]))
         return lesson.kept(on_line(lesson.base, mean, share), old, new)
 
-    def scores(numbers: Sequence[int]) -> Scores:
-        old = lesson.scores(numbers, [before[number] for number in numbers])
+    def gains_of(numbers: Sequence[int], draws: int) -> Scores:
+        weights = resamples([lesson.groups[number] for number in numbers], draws)
+        old = lesson.scores([before[number] for number in numbers], weights)
         new = ([each[number] for number in numbers] for each in after.values())
-        return np.array([lesson.scores(numbers, side) - old for side in new])
+        return np.array([lesson.scores(side, weights) - old for side in new])
 
     def best(gains: Scores) -> list[Candidate]:
         return choose(dict(zip(after, gains[:, 0].tolist(), strict=True)), kept_at)
 
-    gains, nested = scores(proving), dict[int, Answer]()
+    gains, nested = gains_of(proving, lesson.draws), dict[int, Answer]()
     for fold in folds:
-        others = scores([number for number in proving if number not in fold])
+        others = gains_of([number for number in proving if number not in fold], 0)
         nested |= {number: after[best(others)[-1].share][number] for number in fold}
     candidates = best(gains)
     chosen, sides = candidates[-1], [[each[n] for n in proving] for each in (before, nested)]

@@ -15,10 +15,9 @@ from train.evaluation.coco_metrics import ImageBoxes, mean_average_precision
 from train.evaluation.image_results import ImageResult
 from train.learn import rehearsal
 from train.learn.detector_lesson import choose_threshold, finds_all
-from train.learn.gather import Sources, framed_images, gather
+from train.learn.gather import LearningRun, Sources, framed_images, gather
 from train.learn.learning import learn
-from train.learn.learning_run import LearningRun
-from train.learn.proof import p_of_chosen, resampled_precisions
+from train.learn.proof import mean_precisions, p_of_chosen, resamples
 from train.learn.rehearsal import STREETS, Rehearsal
 from train.train_error import TrainError
 
@@ -59,10 +58,11 @@ def test_resampled_precision_of_all_images_is_that_of_the_evaluation(image):
         moved = np.array(PLATE) + rng.integers(-4, 5, 4)
         scores = rng.random(2).tolist()
         images.append(result(image, [moved, ELSEWHERE], scores, [PLATE]).of_height())
-    precisions = resampled_precisions(images, [str(number) for number in range(12)])
+    every = resamples([str(number) for number in range(12)], 200)
+    precisions = mean_precisions(images, every)
     assert precisions[0] == pytest.approx(mean_average_precision(images))
     assert len(set(precisions.tolist())) > 100
-    once = resampled_precisions(images, ["one scene"] * 12)
+    once = mean_precisions(images, resamples(["one scene"] * 12, 20))
     assert set(once.tolist()) == {precisions[0]}
 
 
@@ -71,8 +71,8 @@ def test_better_boxes_of_many_scenes_prove_a_gain(image):
         [result(image, [box], [0.9], [PLATE]).of_height() for _ in range(10)]
         for box in ((8, 8, 53, 29), PLATE)
     )
-    scenes = [str(number) for number in range(10)]
-    old, new = (resampled_precisions(side, scenes) for side in (loose, tight))
+    scenes = resamples([str(number) for number in range(10)], 200)
+    old, new = (mean_precisions(side, scenes) for side in (loose, tight))
     assert p_of_chosen((new - old)[None], 0) == 0
     assert p_of_chosen((old - new)[None], 0) == 1
 

@@ -10,7 +10,6 @@ import torch
 
 from train.dataset.formats.image_labels import LabelledBox
 from train.evaluation.evaluation_tables import Table
-from train.learn import proof
 from train.learn.candidates import Candidate, Kept, KeptSet, choose, preferred
 from train.learn.features import Read, Weights, reads_of
 from train.learn.gather import OwnPlate
@@ -21,9 +20,10 @@ from train.learn.proof import (
     Scores,
     paired_bootstrap,
     refusals,
-    resampled_means,
     shares_of,
+    weighted_means,
 )
+from train.learn.proof import Weights as Draws
 from train.learn.rehearsal import layouts_like
 from train.learn.teaching import FOLDS, Results, teach, vehicle_folds
 from train.manifest.weight_origin import Network
@@ -64,6 +64,7 @@ class NoiseLesson:
     """A lesson whose networks differ by chance only. The weight is the place on the line."""
 
     network: Network = "reader"
+    draws = 200
 
     def __init__(self, seed: int, plates: int = 30) -> None:
         self.base, self.trained = {"w": torch.zeros(1)}, list[list[int]]()
@@ -80,8 +81,8 @@ class NoiseLesson:
     def answers(self, weights: Weights, numbers: Sequence[int]) -> list[float]:
         return [float(self.noise[number, round(100 * weights["w"].item())]) for number in numbers]
 
-    def scores(self, numbers: Sequence[int], answers: Sequence[float]) -> Scores:
-        return resampled_means(np.array(answers), [self.groups[number] for number in numbers])
+    def scores(self, answers: Sequence[float], weights: Draws) -> Scores:
+        return weighted_means(np.array(answers), weights)
 
     def kept(self, *_: object) -> Kept:
         return Kept(())
@@ -96,8 +97,7 @@ class NoiseLesson:
         return {}, ""
 
 
-def test_one_in_ten_networks_without_a_gain_passes_the_gate(monkeypatch):
-    monkeypatch.setattr(proof, "RESAMPLES", 200)
+def test_one_in_ten_networks_without_a_gain_passes_the_gate():
     taught = [teach(NoiseLesson(seed), trust=False) for seed in range(300)]
     passed = sum(each.proof.p <= MAX_P for each in taught)
     assert 0.05 <= passed / len(taught) <= 0.15
@@ -145,13 +145,13 @@ def test_label_that_a_confident_network_contradicts_is_suspicious():
     )
 
 
-def proof_of(before: int, after: int, p: float) -> Proof:
+def proof_of(before: float, after: float, p: float) -> Proof:
     return Proof("plates", 30, 30, {"exact": shares_of([before, after], 30)}, 0.1, p)
 
 
 def test_gain_on_many_vehicles_is_proven_and_on_one_is_not():
-    assert not refusals(proof_of(0, 30, 0.1), NOTHING_LOST)
-    (reason,) = refusals(proof_of(30, 0, 0.2), NOTHING_LOST)
+    assert not refusals(proof_of(0, 1, 0.1), NOTHING_LOST)
+    (reason,) = refusals(proof_of(1, 0, 0.2), NOTHING_LOST)
     assert reason.startswith(
         "no proven gain on 30 held-out plates: exact 100.0% before, 0.0% after"
     )
@@ -173,7 +173,7 @@ def test_gain_on_many_vehicles_is_proven_and_on_one_is_not():
 def test_loss_of_half_a_point_or_one_plate_is_accepted(count, before, after, forgotten):
     kept = KeptSet("old", count, before, after)
     assert kept.is_forgotten == forgotten
-    assert bool(refusals(proof_of(0, 30, 0), Candidate(1.0, 0.1, Kept((kept,))))) == forgotten
+    assert bool(refusals(proof_of(0, 1, 0), Candidate(1.0, 0.1, Kept((kept,))))) == forgotten
 
 
 def test_first_candidate_that_forgets_nothing_is_chosen():

@@ -11,9 +11,8 @@ from plateid.models.bundle import Bundle
 from train.detector import plate_trainer
 from train.export.bundle_export import Export, export_bundle
 from train.learn import detector_lesson, proof, teaching
-from train.learn.gather import Sources
+from train.learn.gather import LearningRun, Sources
 from train.learn.learning import RefusedError, learn
-from train.learn.learning_run import LearningRun
 from train.learn.rehearsal import STREETS
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -16,6 +16,7 @@ from plateid.config.models import DEFAULT_BUNDLE
 from train.__main__ import main
 from train.learn import label_checks, learning
 from train.learn.gather import (
+    LearningRun,
     Sources,
     framed_images,
     gather,
@@ -24,7 +25,6 @@ from train.learn.gather import (
     without_vehicles_of,
 )
 from train.learn.label_checks import proving, warnings_about
-from train.learn.learning_run import LearningRun
 from train.machine import alone_in
 from train.train_error import TrainError
 

@@ -9,9 +9,8 @@ import pytest
 from plateid.config.models import DEFAULT_BUNDLE
 from plateid.models.bundle import Bundle
 from train.learn import proof
-from train.learn.gather import Sources
+from train.learn.gather import LearningRun, Sources
 from train.learn.learning import RefusedError, learn
-from train.learn.learning_run import LearningRun
 from train.synth.crop_folder import write_crop_folder
 from train.train_error import TrainError
 
@@ -51,6 +50,8 @@ def test_refused_run_writes_no_bundle_and_goes_on_with_force(run, monkeypatch):
     report = json.loads((run.out / "report.json").read_text())
     own = report["own"]
     assert own["n"] > 5
+    assert spec.metrics["own_plates"] == own["n"]
+    assert spec.metrics["own_after"] == pytest.approx(own["after"], abs=1e-4)
     assert own["ci"][0] <= own["after"] <= own["ci"][1]
     assert {"set", "n", "before", "after"} == {*report["kept"][0]}
     page = (run.out / "report.html").read_text()

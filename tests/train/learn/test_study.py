@@ -7,8 +7,7 @@ import pytest
 
 from plateid.config.models import DEFAULT_BUNDLE
 from train.learn import rehearsal, study
-from train.learn.gather import Sources
-from train.learn.learning_run import LearningRun
+from train.learn.gather import LearningRun, Sources
 from train.synth.crop_folder import write_crop_folder
 from train.train_error import TrainError
 
