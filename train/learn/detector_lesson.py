@@ -37,7 +37,7 @@ from train.export.onnx_networks import OnnxFormat, Precision, export_checked, ex
 from train.export.torch_parity import demo_frame
 from train.learn.candidates import Kept, KeptSet
 from train.learn.features import Weights
-from train.learn.fine_tuning import save_weights, saved_weights
+from train.learn.fine_tuning import trained_once
 from train.learn.label_checks import Suspect
 from train.learn.new_bundle import export_as_before
 from train.learn.proof import Scores, mean_precisions, means_of, resamples, shares_of
@@ -98,22 +98,22 @@ class DetectorLesson:
 
     def train(self, title: str, numbers: Sequence[int]) -> Weights:
         """Trains on these images, or resumes. What is done is not done again."""
-        folder = self._rehearsal.folder
-        done, fit = folder / f"detector {title}.pt", folder / FIT / title
-        if not done.is_file():
-            own = [self._own[number] for number in numbers]
-            count = max(PER_EPOCH // 2, len(own))
-            images = [*islice(cycle(own), count), *islice(cycle(self._replay), count)]
-            run = DetectorRun(
-                (), str(self._file), str(fit), EPOCHS, SIDE_PX, BATCH, LR, validate=False,
-                frozen=FROZEN, max_minutes=TRAINING_SHARE * self._rehearsal.minutes,
-            )  # fmt: skip
+        own = [self._own[number] for number in numbers]
+        count, fit = max(PER_EPOCH // 2, len(own)), self._rehearsal.folder / FIT / title
+        images = [*islice(cycle(own), count), *islice(cycle(self._replay), count)]
+        run = DetectorRun(
+            (), str(self._file), str(fit), EPOCHS, SIDE_PX, BATCH, LR, validate=False,
+            frozen=FROZEN, max_minutes=TRAINING_SHARE * self._rehearsal.minutes,
+        )  # fmt: skip
+
+        def train() -> Weights:
             data = write_yolo(Split(images, own[:BATCH]), fit / "data")
             train_network(run, data, fit / "fit", steps=ceil(len(images) / BATCH))
-            last = trained_detector(fit / "fit" / "weights" / "last.pt")
-            save_weights(done, last.state_dict())
+            last: Weights = trained_detector(fit / "fit" / "weights" / "last.pt").state_dict()
             shutil.rmtree(fit)
-        return saved_weights(done)
+            return last
+
+        return trained_once(self._rehearsal.folder / f"detector {title}.pt", train)
 
     def answers(self, weights: Weights, numbers: Sequence[int]) -> list[ImageResult]:
         """Finds plates in images."""

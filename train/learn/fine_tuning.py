@@ -6,7 +6,7 @@ without Forgetting, ECCV 2016).
 
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,16 +94,13 @@ def fine_tune(
     return {**start, **average}
 
 
-def save_weights(path: Path, weights: Weights) -> None:
-    """Writes a checkpoint."""
-    content = io.BytesIO()  # torch.save raises no OSError when the disk is full
-    torch.save({MODEL: weights}, content)
-    write_whole(path, content.getvalue())
-
-
-def saved_weights(path: Path) -> Weights:
-    """Reads a checkpoint."""
-    weights: Weights = read_checkpoint(path)[MODEL]
+def trained_once(checkpoint: Path, train: Callable[[], Weights]) -> Weights:
+    """Returns what a checkpoint holds; trains first if there is none."""
+    if not checkpoint.is_file():
+        content = io.BytesIO()  # torch.save raises no OSError when the disk is full
+        torch.save({MODEL: train()}, content)
+        write_whole(checkpoint, content.getvalue())
+    weights: Weights = read_checkpoint(checkpoint)[MODEL]
     return weights
 
 

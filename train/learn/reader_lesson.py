@@ -27,8 +27,7 @@ from train.learn.fine_tuning import (
     augmented_crops,
     copies,
     fine_tune,
-    save_weights,
-    saved_weights,
+    trained_once,
 )
 from train.learn.gather import OwnPlate
 from train.learn.label_checks import Suspect, suspects
@@ -79,11 +78,12 @@ class ReaderLesson:
 
     def train(self, title: str, numbers: Sequence[int]) -> Weights:
         """Trains on these plates. What is done is not done again."""
-        checkpoint, minutes = self._rehearsal.folder / f"{title}.pt", self._rehearsal.minutes
-        if not checkpoint.is_file():
-            new = fine_tune(self.base, self._material, numbers, title=title, minutes=FOLD * minutes)
-            save_weights(checkpoint, new)
-        return saved_weights(checkpoint)
+        minutes = FOLD * self._rehearsal.minutes
+
+        def train() -> Weights:
+            return fine_tune(self.base, self._material, numbers, title=title, minutes=minutes)
+
+        return trained_once(self._rehearsal.folder / f"{title}.pt", train)
 
     def answers(self, weights: Weights, numbers: Sequence[int]) -> list[Read]:
         """Reads plates."""
@@ -146,7 +146,7 @@ class ReaderLesson:
 
     def _int8_plates(self) -> TwoSides:
         """Returns plates to calibrate with, half of them yours, and others to measure."""
-        own = [replace(each.plate, source="own") for each in self._own]
+        own = [replace(self._own[number].plate, source="own") for number in self.proving]
         crops = (crop for crop in self._replay if crop.text)
         rendered = [whole_crop(crop.image, crop.text, "rendered") for crop in crops]
         return [*own, *rendered[:INT8_PLATES]], [*own, *rendered[INT8_PLATES : 2 * INT8_PLATES]]
@@ -177,7 +177,7 @@ class ReaderLesson:
         seconds, least = 60 * FEATURES * self._rehearsal.minutes / len(crops), len(self.proving)
         features = {
             kind: features_of(
-                self._network, timed(each, f"Computing features, {kind}", seconds, least=least), rng
+                self._network, timed(each, f"Computing features: {kind}", seconds, least=least), rng
             )
             for kind, each in crops.items()
         }

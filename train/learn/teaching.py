@@ -135,7 +135,7 @@ def teach(lesson: Lesson[Answer], *, trust: bool) -> Taught:
 
     gains, nested = gains_of(proving, lesson.draws), dict[int, Answer]()
     for fold in folds:
-        others = gains_of([number for number in proving if number not in fold], 0)
+        others = gains_of([number for number in proving if number not in fold] or proving, 0)
         nested |= {number: after[best(others)[-1].share][number] for number in fold}
     candidates = best(gains)
     chosen, sides = candidates[-1], [[each[n] for n in proving] for each in (before, nested)]
