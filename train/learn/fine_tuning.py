@@ -6,6 +6,7 @@ without Forgetting, ECCV 2016).
 
 import io
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,9 +79,9 @@ def fine_tune(
     average = {name: weight.detach().clone() for name, weight in chosen.items()}
     wanted = set(plates)
     own = [number for number, plate in enumerate(material.plates) if plate in wanted]
-    for step in timed(range(1, STEPS + 1), title, 60 * minutes, least=1):
+    for step, done in timed(_progress(60 * minutes), title, 60 * minutes, least=1):
         for group in optimiser.param_groups:
-            group["lr"] = LR * _rate(step / STEPS)
+            group["lr"] = LR * _rate(done)
         loss = _loss(network, material, own, rng)
         if not math.isfinite(loss.item()):
             raise TrainError(f"{title}: the loss is {loss.item()} at step {step}")
@@ -118,6 +119,13 @@ def mean_of(networks: Sequence[Weights]) -> Weights:
     for count, weights in enumerate(networks[1:], 2):
         mean = on_line(mean, weights, 1 / count)
     return mean
+
+
+def _progress(seconds: float) -> Iterator[tuple[int, float]]:
+    """Yields steps, and the share (0-1) of them or of the time that is over, if that is greater."""
+    began = time.monotonic()
+    for step in range(1, STEPS + 1):
+        yield step, min(1.0, max(step / STEPS, (time.monotonic() - began) / seconds))
 
 
 def _rate(done: float) -> float:

@@ -44,7 +44,7 @@ from train.reader.real_plates import RealPlate, by_source, framed, plates_of, wh
 from train.synth.rendering import LabelledCrop
 from train.train_error import TrainError
 
-FEATURES, FOLD = 0.16, 0.07
+FEATURES, FOLD = 0.16, 0.1
 """Shares of the command's time: features, and the training of a fold, at most."""
 MIN_CALIBRATION = 40
 """Smallest number of held-out reads that a temperature is fitted to."""
