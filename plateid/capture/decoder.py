@@ -58,11 +58,14 @@ class StreamDecoder:
         """Returns the frames that a packet completes; None if the packet is damaged."""
         self._observe(packet)
         self._context.skip_frame = "NONREF" if self._behind() else "DEFAULT"
-        return decode(packet, self._context) if self._is_proven else self._prove(packet)
+        return self._decode(packet)
 
     def flush(self) -> None:
         """Forgets earlier frames: the next packet needs none of them."""
         self._context.flush_buffers()
+
+    def _decode(self, packet: "Packet[VideoStream]") -> list[VideoFrame] | None:
+        return decode(packet, self._context) if self._is_proven else self._prove(packet)
 
     def _prove(self, packet: "Packet[VideoStream]") -> list[VideoFrame] | None:
         self._unproven.append(packet)
@@ -84,7 +87,7 @@ class StreamDecoder:
         self._note(error)
         waiting, self._unproven = self._unproven, []
         self._use_next()
-        decoded = [self.decode(packet) for packet in waiting]
+        decoded = [self._decode(packet) for packet in waiting]
         return [frame for frames in decoded for frame in frames or ()]
 
     def _note(self, error: Exception) -> None:

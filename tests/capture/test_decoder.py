@@ -68,3 +68,10 @@ def decoded(video, decoder):
     with open_container(str(video)) as (container, stream):
         decoder.open(stream)
         return [frame for packet in packets(container) for frame in decoder.decode(packet) or ()]
+
+
+def test_each_packet_is_observed_once_though_it_is_decoded_again(video):
+    seen = []
+    decoder = StreamDecoder("qsv", observe=seen.append)
+    decoded(video, decoder)
+    assert len(seen) == len({id(packet) for packet in seen}) == 31  # 30 frames and the end

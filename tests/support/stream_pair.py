@@ -1,5 +1,6 @@
 """A sub-stream and a main stream of one scene, as video files."""
 
+import functools
 from pathlib import Path
 
 import av
@@ -16,14 +17,19 @@ BITS = 7
 """Number of squares, one for each bit of a frame's number."""
 
 
-def write_pair(folder: Path, *, count=96, size=SIZE, sub=(640, 360), **options: str):
+def write_pair(folder: Path, *, count=48, size=SIZE, sub=(640, 360), **options: str):
     """Returns main.mp4, with these options of libx264, and sub.mp4."""
     paths = folder / "main.mp4", folder / "sub.mp4"
     with Encoder(paths[0], size, options) as big, Encoder(paths[1], sub, {}) as small:
-        for image in scene(count):
+        for image in images(count):
             big.write(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
             small.write(cv2.resize(image, sub, interpolation=cv2.INTER_AREA))
     return paths
+
+
+@functools.cache
+def images(count: int):
+    return tuple(scene(count))
 
 
 def scene(count: int):
@@ -52,7 +58,7 @@ def number_of(image) -> int:
 
 class Encoder:
     def __init__(self, path: Path, size: tuple[int, int], options: dict[str, str]) -> None:
-        wanted = {"g": str(FPS), "bf": "0", "crf": "26", "preset": "veryfast", "threads": "1"}
+        wanted = {"g": str(FPS), "bf": "0", "crf": "26", "preset": "ultrafast", "threads": "1"}
         self._container = av.open(str(path), "w")
         self._stream = self._container.add_stream("libx264", rate=FPS, options=wanted | options)
         self._stream.width, self._stream.height = size
