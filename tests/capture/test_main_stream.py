@@ -11,6 +11,10 @@ import pytest
 from plateid.capture.images import ArrayImage
 from plateid.capture.main_stream import Group, MainStream
 from plateid.capture.video_image import VideoImage
+from plateid.commands.check import _camera
+from plateid.config.cameras import CameraConfig
+from plateid.config.problems import checked
+from plateid.errors import ConfigError
 from tests.capture.test_camera import Watched
 from tests.support.rtsp import LoopingServer
 from tests.support.stream_pair import FPS, number_of, write_pair
@@ -154,3 +158,28 @@ def test_other_scene_is_refused_with_the_reason(pair, tmp_path):
     with serving(other, pair[1]) as made:
         frame = made.until(lambda _: "points agree" in made.main.state)
         assert made.main.look(frame) is None
+
+
+def test_main_stream_of_a_changed_configuration_is_followed(pair):
+    with serving(*pair) as made:
+        next(made.frames)
+        before = made.main
+        config = CameraConfig(name="gate", url=made.sub_server.url, timeout_s=2)
+        made.watched.camera.use(config)
+        made.until(lambda frame: frame.main is None)
+        assert made.main is None
+        made.watched.camera.use(config.model_copy(update={"main_url": made.main_server.url}))
+        made.until(lambda frame: frame.main not in (None, before))
+
+
+def test_check_names_both_streams(rtsp):
+    config = CameraConfig(name="gate", url=rtsp.url, main_url=rtsp.url)
+    size = "320x240, 25 frames a second"
+    assert _camera(config) == f"{size}; main stream {size}"
+
+
+@pytest.mark.parametrize(("url", "main_url"), [("a.mp4", "rtsp://b/"), ("rtsp://a/", "b.mp4")])
+def test_main_url_of_a_file_is_refused(url, main_url):
+    values = {"name": "gate", "url": url, "main_url": main_url}
+    with pytest.raises(ConfigError, match="must both be network streams"):
+        checked(CameraConfig, values, subject="camera")

@@ -18,3 +18,8 @@ def test_unusual_decoder_is_shown_with_its_reason():
     refused = camera | {"decoder": "software (cuda: Operation not permitted)"}
     text = "Online, decoder software (cuda: Operation not permitted)"
     assert _camera_text(refused) == text
+
+
+def test_stream_that_plates_are_read_from_is_shown():
+    camera = {"online": True, "decoder": "software", "reads": "sub-stream (no key frame for 10 s)"}
+    assert _camera_text(camera) == "Online, reads sub-stream (no key frame for 10 s)"
