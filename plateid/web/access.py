@@ -7,8 +7,6 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from starlette.requests import HTTPConnection
-
 from plateid.errors import StoreError
 from plateid.web.credentials import (
     ROLES,
@@ -57,12 +55,6 @@ class LoginSession:
         """Returns whether it has one of some scopes."""
         own = ROLES[self.role] if self.scopes is None else self.scopes
         return not own.isdisjoint(scopes)
-
-
-def ingress_path(request: HTTPConnection, ingress: str) -> str:
-    """Returns the path of plateid at Home Assistant's ingress proxy; empty for other clients."""
-    is_ingress = ingress and request.client and request.client.host == ingress
-    return request.headers.get("x-ingress-path", "") if is_ingress else ""
 
 
 class Access:

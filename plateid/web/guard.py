@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from plateid.errors import errors_as
-from plateid.web.access import Access, LoginSession, ingress_path
+from plateid.web.access import Access, LoginSession
 
 COOKIE = "plateid"
 """Name of the session cookie."""
@@ -42,12 +42,13 @@ CAMERAS = "/api/v1/cameras/"
 """Path below which the token may be in the URL: cameras have no other place for it."""
 OPEN_PATHS = ("/login", "/first-password", "/static/")
 """Paths that need no login."""
+FRAME = ("ancestors 'none'", "ancestors 'self'")  # browsers then ignore X-Frame-Options
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self';"
     " img-src 'self' blob:; connect-src 'self'; form-action 'self'; base-uri 'self';"
-    " frame-ancestors 'self'",
+    " frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "SAMEORIGIN",
+    "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -69,7 +70,7 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
-                    headers[name] = value
+                    headers[name] = value.replace(*FRAME) if root else value
                 headers.setdefault("Cache-Control", "no-store")
                 if "location" in headers:
                     headers["location"] = root + headers["location"]
@@ -128,6 +129,12 @@ class Guard:
         )
         if self._access.is_open and (host not in LOCAL_HOSTS or is_proxied):
             raise HTTPException(403, "without a password, only http://localhost is served")
+
+
+def ingress_path(request: HTTPConnection, ingress: str) -> str:
+    """Returns the path of plateid at Home Assistant's ingress proxy; empty for other clients."""
+    is_ingress = ingress and request.client and request.client.host == ingress
+    return request.headers.get("x-ingress-path", "") if is_ingress else ""
 
 
 def session_of(request: HTTPConnection, access: Access) -> LoginSession | None:

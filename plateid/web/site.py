@@ -22,7 +22,8 @@ from plateid.core.wording import counted
 from plateid.files import is_replaceable
 from plateid.store.history import History
 from plateid.store.list_file import ListUndo
-from plateid.web.access import Access, ingress_path
+from plateid.web.access import Access
+from plateid.web.guard import ingress_path
 from plateid.web.live import RECENT, Live
 
 if TYPE_CHECKING:
