@@ -21,7 +21,7 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' plateid/__init__.py)
 QUICK := tests/core tests/config tests/pipeline tests/docs/test_pages.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test test-system test-train test-firmware release wheel-test container container-test addon-test fuzz audit sbom lint format docs lock debian firmware-debian apt publish install install-units
+.PHONY: help demo quick test test-system test-train test-firmware release wheel-test container container-test addon-test homeassistant-test fuzz audit sbom lint format docs lock debian firmware-debian apt publish install install-units
 .DELETE_ON_ERROR:
 
 # Versions of the tools that only `make fuzz` and `make audit` need, each in its own environment.

@@ -7,12 +7,13 @@ answer of each. Actions of the automations are not carried out, but added to FOL
 
 import asyncio
 import json
+import logging
 import sys
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from homeassistant import bootstrap, config_entries, core, loader
+from homeassistant import auth, bootstrap, config_entries, core, loader
 from homeassistant.helpers import device_registry, entity_registry, issue_registry
 from homeassistant.setup import async_setup_component
 
@@ -42,6 +43,7 @@ class Engine:
         )
         http = {"server_host": ["127.0.0.1"], "server_port": http_port}
         if broker_port:
+            hass.auth = await auth.auth_manager_from_config(hass, [], [])
             assert await async_setup_component(hass, "http", {"http": http})
             await self._add_mqtt(broker_port)
         assert await async_setup_component(hass, "automation", {"automation": automations})
@@ -130,4 +132,5 @@ async def run(folder: str) -> None:
 
 
 if __name__ == "__main__":
+    logging.getLogger("aiohttp_fast_zlib").setLevel(logging.ERROR)  # wants optional packages
     asyncio.run(run(sys.argv[1]))
