@@ -3,10 +3,12 @@
 import hashlib
 import re
 import tomllib
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
+import yaml
 from pydantic import Field, ValidationError
 
 from plateid.config.models import SHIPPED, shipped_bundles
@@ -22,6 +24,7 @@ FORMAT = 1
 Pixels = Annotated[int, Field(ge=8, le=4096)]
 Margin = Annotated[float, Field(gt=-0.5, le=1)]
 Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+S = TypeVar("S", bound=Section)
 
 
 class NetworkSpec(Section):
@@ -117,18 +120,7 @@ def read_spec(folder: Path) -> BundleSpec:
     path = folder / "bundle.toml"
     if not folder.is_dir():
         raise BundleError(folder, "is neither a shipped bundle nor a directory")
-    try:
-        table = tomllib.loads(read_file(path, limit_bytes=MAX_SPEC_BYTES).decode())
-    except (OSError, ValueError, RecursionError) as error:
-        raise BundleError(path, reason_of(error)) from error
-    if table.get("format") != FORMAT:
-        reason = f"format {table.get('format')}; this version of plateid reads format {FORMAT}"
-        raise BundleError(path, reason)
-    try:
-        spec = BundleSpec.model_validate(table)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise BundleError(path, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    spec = validated(BundleSpec, path, _table)
     if spec.reader.charset != CHARSET:
         raise BundleError(path, f"reader.charset: this version reads {CHARSET} only")
     return spec
@@ -140,6 +132,29 @@ def newest_bundle(name: str) -> str:
     kind = name.rpartition("-")[0]
     same = (each for each in names if each.rpartition("-")[0] == kind)
     return max(same, key=lambda each: [int(number) for number in re.findall(r"\d+", each)])
+
+
+def _table(text: str) -> dict[str, Any]:
+    table = tomllib.loads(text)
+    if table.get("format") != FORMAT:
+        raise ValueError(
+            f"format {table.get('format')}; this version of plateid reads format {FORMAT}"
+        )
+    return table
+
+
+def validated(kind: type[S], path: Path, parse: Callable[[str], Any]) -> S:
+    """Reads a file that describes networks; raises BundleError if it is not valid."""
+    try:
+        with os_errors_as(BundleError, path):
+            text = read_file(path, limit_bytes=MAX_SPEC_BYTES).decode()
+        return kind.model_validate(parse(text))
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = [".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")]
+        raise BundleError(path, ": ".join(filter(None, reason))) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise BundleError(path, " ".join(reason_of(error).split())) from error
 
 
 def bundle_file(path: Path, *, limit_bytes: int = MAX_FILE_BYTES) -> bytes:

@@ -7,17 +7,15 @@ metadata and shapes. `MODEL.calibration.toml` beside a reader has its fitted tem
 import ast
 import hashlib
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
 from plateid.config.section import Section
-from plateid.errors import BundleError, os_errors_as, reason_of
-from plateid.files import read_file
-from plateid.models.bundle import MAX_SPEC_BYTES, BundleSpec, Temperature, bundle_file
+from plateid.errors import BundleError
+from plateid.models.bundle import BundleSpec, Temperature, bundle_file, validated
 from plateid.models.onnx_backend import OnnxBackend
 from plateid.models.onnx_detector import COLUMNS, YoloSpec
 from plateid.models.session import CPU
@@ -29,7 +27,6 @@ DEFAULTS = {"threshold": 0.25, "nms_iou": 0.7}
 """Minimum score and NMS threshold of a detector: the defaults of ultralytics' `predict`."""
 MAX_ROWS = 1000
 """Most rows of an end-to-end output. YOLOv5's raw output has as many columns, and more rows."""
-S = TypeVar("S", bound=Section)
 
 
 class Calibration(Section):
@@ -52,7 +49,7 @@ def slot_spec(path: Path, bundle: BundleSpec) -> SlotSpec:
     if len(files) != 1:
         wanted = path.stem + ENDS[0]
         raise BundleError(path, f"needs fast-plate-ocr's configuration {wanted} beside it")
-    plate = _validated(PlateConfig, files[0], yaml.safe_load)
+    plate = validated(PlateConfig, files[0], yaml.safe_load)
     slots, characters = plate.max_plate_slots, len(plate.alphabet)
     _check_input(path, network, "uint8", (plate.img_height, plate.img_width, plate.channels))
     names = [each.name for each in network.outputs]
@@ -93,24 +90,10 @@ def _described(path: Path) -> tuple[OnnxBackend, dict[str, Any]]:
     return OnnxBackend(str(path), model, CPU), general
 
 
-def _validated(kind: type[S], path: Path, parse: Callable[[str], Any]) -> S:
-    """Reads a file that describes a model; raises BundleError if it is not valid."""
-    try:
-        with os_errors_as(BundleError, path):
-            text = read_file(path, limit_bytes=MAX_SPEC_BYTES).decode()
-        return kind.model_validate(parse(text))
-    except ValidationError as error:
-        first = error.errors()[0]
-        reason = [*first["loc"][:1], first["msg"].removeprefix("Value error, ")]
-        raise BundleError(path, ": ".join(map(str, reason))) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise BundleError(path, " ".join(reason_of(error).split())) from error
-
-
 def _temperature(model: Path, sha256: str) -> float:
     if not (path := calibration_file(model)).exists():
         return 1.0
-    calibration = _validated(Calibration, path, tomllib.loads)
+    calibration = validated(Calibration, path, tomllib.loads)
     if calibration.sha256 != sha256:
         raise BundleError(path, f"was fitted with another {model.name}: fit it again or delete it")
     return calibration.temperature
