@@ -60,7 +60,7 @@ def plates_of(folder: Path | None, alpr: ALPR) -> Iterator[LabelledPlate]:
 
 
 def _labelled(labels: Path) -> Iterator[LabelledPlate]:
-    images = labels.with_name("images") if labels.with_name("images").is_dir() else labels.parent
+    images = next(filter(Path.is_dir, (labels.with_name("images"), labels.parent)))
     try:
         with (
             os_errors_as(SourceError, labels),

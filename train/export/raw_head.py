@@ -1,8 +1,6 @@
-"""Exports a detector as the tools of NPU makers take it: without its decode tail, batch 1.
+"""Exports a detector without its decode tail, as the model zoos of Rockchip and Hailo document.
 
-Rockchip (rknn_model_zoo) and Hailo (end nodes of the Model Zoo) name the last convolutions of the
-head as outputs, Rockchip with the sigmoid of the scores. Edge TPU and IMX500 quantise the network
-with other converters, which have no operators for the tail either.
+The outputs are the last convolutions of the head, for Rockchip with the sigmoid of the scores.
 """
 
 from pathlib import Path
@@ -17,9 +15,6 @@ from plateid.models.onnx_backend import OnnxBackend
 from plateid.models.session import CPU
 from train.export.onnx_networks import TOLERANCE
 from train.export.torch_parity import check_equal
-
-OPSET = 17
-"""Version of ONNX's operators that the documented tools take."""
 
 
 class RawHead(nn.Module):
@@ -55,7 +50,7 @@ def export_raw_head(model: Any, out: Path, maker: str, *, width: int, height: in
         expected = network(images)
     names = [f"{kind}{n}" for n in range(len(expected) // 2) for kind in ("boxes", "scores")]
     torch.onnx.export(
-        network, (images,), str(out), opset_version=OPSET, dynamo=False,
+        network, (images,), str(out), opset_version=17, dynamo=False,
         input_names=["images"], output_names=names,
     )  # fmt: skip
     got = OnnxBackend(str(out), out.read_bytes(), CPU).run(images.numpy())
