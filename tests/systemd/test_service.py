@@ -166,7 +166,9 @@ def test_stop_takes_less_than_two_seconds_and_is_no_failure(service):
     assert service.show("Result") == "success"
 
 
-@pytest.mark.parametrize(("name", "tenths"), [(None, 15), ("usb-camera", 17), ("jetson", 20)])
+@pytest.mark.parametrize(
+    ("name", "tenths"), [(None, 15), ("openvino", 16), ("usb-camera", 17), ("jetson", 20)]
+)
 def test_exposure_level_is_low(machine, name, tenths):
     if name:
         drop_in(machine, (Path("systemd/drop-ins") / f"{name}.conf").read_text())
