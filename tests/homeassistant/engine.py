@@ -18,6 +18,7 @@ from homeassistant.helpers import device_registry, entity_registry, issue_regist
 from homeassistant.setup import async_setup_component
 
 ACTIONS = (("gate", "open"), ("notify", "phone"), ("calendar", "create_event"))
+PLATFORMS = ("binary_sensor", "event", "image", "sensor", "update")
 
 
 class Engine:
@@ -45,6 +46,11 @@ class Engine:
         if broker_port:
             hass.auth = await auth.auth_manager_from_config(hass, [], [])
             assert await async_setup_component(hass, "http", {"http": http})
+            # As in a home with other devices: Home Assistant warns of itself if MQTT loads them.
+            for domain in PLATFORMS:
+                assert await async_setup_component(hass, domain, {})
+            mqtt = await loader.async_get_integration(hass, "mqtt")
+            await mqtt.async_get_platforms(PLATFORMS)
             await self._add_mqtt(broker_port)
         assert await async_setup_component(hass, "automation", {"automation": automations})
         await hass.async_start()

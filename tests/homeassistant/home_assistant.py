@@ -30,6 +30,7 @@ class HomeAssistant:
         self._settings = {"automations": automations, "broker_port": broker_port}
         self._process: subprocess.Popen[str] | None = None
         shutil.copytree(BLUEPRINTS, folder / "blueprints/automation/plateid")
+        (folder / "configuration.yaml").touch()
 
     def start(self) -> None:
         """Starts it; the first answer comes when everything is set up."""

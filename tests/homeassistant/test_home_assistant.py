@@ -1,0 +1,180 @@
+"""Home Assistant Core with a real broker: discovery, states and upgrade."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plateid.config.outputs import HomeAssistantConfig
+from plateid.core.ids import uuid7
+from plateid.core.records import ListMatch
+from plateid.outputs.discovery import DiscoveryPublisher
+from plateid.outputs.homeassistant import camera_components, components, discovery_payload
+from plateid.outputs.mqtt import MqttPublisher
+from plateid.outputs.mqtt_topics import MqttDevice
+from plateid.store.event_store import EventStore
+from tests.homeassistant.home_assistant import HomeAssistant, automation
+from tests.support.broker import Broker, Subscriber, until
+from tests.support.samples import QUICK, event, make_health, outbox_of
+
+PLATE = "event.gate_drive_plate"
+WAIT_S = 120.0
+pytestmark = pytest.mark.timeout(1500)
+
+
+@dataclass
+class Installation:
+    """plateid's outputs with a store, a broker, Home Assistant with a gate, and who opened it."""
+
+    folder: Path
+    broker: Broker
+    home: HomeAssistant
+    passes: int = 0
+    _publisher: MqttPublisher | None = None
+    _store: EventStore | None = None
+
+    def start_plateid(self) -> None:
+        self._store = EventStore(self.folder / "events.sqlite3")
+        device = self.device(self._store)
+        config = HomeAssistantConfig()
+        discovery = DiscoveryPublisher(config, device, self._store, list_names=lambda: ("Ana",))
+        health = make_health(self._store, cameras=device.cameras, listed=["Ana"])
+        self._publisher = MqttPublisher(
+            self.broker.config,
+            device,
+            queue=outbox_of(self._store),
+            discovery=discovery,
+            health=health.to_json,
+            backoff=QUICK,
+        )
+        self._publisher.set_camera_status("drive", online=True)
+        self._publisher.set_disk_status(failed=False)
+        self._publisher.set_occupancy('{"inside": 1, "free": 2, "listed": {"Ana": "x"}}')
+        self._publisher.start()
+
+    def stop_plateid(self) -> None:
+        if self._publisher is not None and self._store is not None:
+            self._publisher.stop(5)
+            self._store.close()
+            self._publisher = self._store = None
+
+    def device(self, store: EventStore) -> MqttDevice:
+        names = ("plateid", "gate", store.instance, ("drive",))
+        return MqttDevice(*names, True, True, True, "http://gate.local:8480", "tiny-2")
+
+    def drive_through(self) -> str:
+        """Publishes a pass of an allowed vehicle; returns its id."""
+        assert self._publisher is not None
+        assert self._store is not None
+        now, pass_id = datetime.now(UTC), uuid7()
+        self._publisher.set_snapshot("drive", b"jpeg")
+        for kind in ("plate_seen", "plate_left"):
+            self.passes += 1
+            changes = {"camera": "drive", "device": "gate", "pass_id": pass_id, "event_type": kind}
+            listed = {"list": ListMatch("Ana", "allow", 0), "first_seen": now, "last_seen": now}
+            self._store.append(event(self.passes, **changes, **listed))
+        self._publisher.notify()
+        return pass_id
+
+    def opened(self) -> list[str]:
+        """The passes that opened the gate, in order."""
+        return [call["pass_id"] for call in self.home.calls()]
+
+    def states(self) -> dict[str, Any]:
+        """The states of plateid's entities, by entity id."""
+        found = self.home.ask("states")
+        return {id_: each for id_, each in found.items() if ".gate_" in id_}
+
+    def wait_for(self, entity: str, state: str) -> None:
+        until(lambda: self.states().get(entity, {"state": ""})["state"] == state, WAIT_S)
+
+    def wait_ready(self) -> None:
+        """Waits until Home Assistant hears the events."""
+        gone = {"state": "unavailable"}
+        until(lambda: self.states().get(PLATE, gone)["state"] != "unavailable", WAIT_S)
+
+
+@pytest.fixture
+def installation(tmp_path, broker) -> Iterator[Installation]:
+    data = {"pass_id": "{{ trigger.to_state.attributes.pass_id }}"}
+    actions = [{"action": "gate.open", "data": data}]
+    gate = automation(
+        "open-gate", plates=[PLATE], open_actions=actions, cooldown_s=0, max_age_s=300
+    )
+    broker.options = f"persistence true\npersistence_location {tmp_path}/"
+    broker.start()
+    home = HomeAssistant(tmp_path / "config", gate, broker_port=broker.port)
+    with closing(home):
+        made = Installation(tmp_path, broker, home)
+        home.start()
+        home.ask("issues")  # the first answer takes as long as the start
+        yield made
+        made.stop_plateid()
+
+
+def test_devices_and_entities_have_their_states_without_any_complaint(installation):
+    installation.start_plateid()
+    installation.wait_ready()
+    pass_id = installation.drive_through()
+    home = installation.home
+    for entity, state in (("sensor.gate_outbox", "0"), ("sensor.gate_drive_last_plate", "B68SPK")):
+        installation.wait_for(entity, state)
+    until(lambda: installation.states()[PLATE]["attributes"].get("event_type") == "plate_left")
+    everything = installation.states()
+    states = {id_: each["state"] for id_, each in everything.items()}
+    changing = (PLATE, "image.gate_drive_snapshot", "sensor.gate_disk_free")
+    assert all(states.pop(id_) not in ("unknown", "unavailable") for id_ in changing)
+    for depends in ("sensor.gate_temperature", "sensor.gate_ana_last_seen"):
+        assert states.pop(depends) != "unavailable"
+    assert states == {
+        "sensor.gate_drive_last_plate": "B68SPK",
+        "binary_sensor.gate_drive_camera": "on",
+        "sensor.gate_drive_reads_per_minute": "0",
+        "binary_sensor.gate_ana_inside": "on",
+        "sensor.gate_vehicles_inside": "1",
+        "sensor.gate_free_places": "2",
+        "sensor.gate_outbox": "0",
+        "binary_sensor.gate_clock": "off",
+        "binary_sensor.gate_disk": "off",
+        "update.gate_model_bundle": "on",
+    }
+    attributes = everything[PLATE]["attributes"]
+    assert attributes["pass_id"] == pass_id
+    assert not {"path", "candidates", "char_confidences"} & attributes.keys()
+    assert everything["sensor.gate_disk_free"]["attributes"]["unit_of_measurement"] == "GB"
+    devices = {each["name"]: each for each in home.ask("devices")}
+    assert devices["Drive"]["via_device_id"] == devices["Gate"]["id"]
+    for name, model in (("Gate", "Licence-plate reader"), ("Drive", "Camera")):
+        assert devices[name]["model"] == model
+        assert devices[name]["configuration_url"] == "http://gate.local:8480"
+        assert devices[name]["sw_version"]
+    assert home.ask("issues") == []
+    assert home.complaints() == []
+
+
+def test_entities_of_an_earlier_version_keep_their_names_and_get_a_camera(installation):
+    """It had one device: the camera's entities were components of it."""
+    home = installation.home
+    with closing(EventStore(installation.folder / "events.sqlite3")) as store:
+        device = installation.device(store)
+        old = components(device, ["Ana"]) | camera_components(device, "drive")
+        store.set_components({id_: part["p"] for id_, part in old.items()})
+    with closing(Subscriber(installation.broker.port)) as client:
+        topic = f"homeassistant/device/plateid_{device.instance}/config"
+        client.publish(topic, discovery_payload(device, old, removed={}), retain=True)
+        client.publish("plateid/gate/status", "online", retain=True)
+    camera = "image.gate_snapshot"  # as this message names it
+    until(lambda: camera in installation.states(), WAIT_S)
+    home.ask("rename", camera, "My snapshot")
+    installation.start_plateid()
+    until(lambda: "Drive" in {each["name"] for each in home.ask("devices")}, WAIT_S)
+    devices = {each["name"]: each["id"] for each in home.ask("devices")}
+    moved = {each["entity_id"]: each for each in home.ask("entities")}
+    assert moved[camera]["name"] == "My snapshot"
+    assert moved[camera]["device_id"] == devices["Drive"]
+    assert not [id_ for id_ in moved if id_.endswith("_2")]
+    assert home.complaints() == []
