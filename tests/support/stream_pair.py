@@ -29,7 +29,8 @@ def write_pair(folder: Path, *, count=48, size=SIZE, sub=(640, 360), **options: 
 
 @functools.cache
 def images(count: int):
-    return tuple(scene(count))
+    """Returns the images of the scene, with their numbers."""
+    return tuple(numbered(image, number) for number, image in enumerate(scene(count)))
 
 
 def scene(count: int):
@@ -37,7 +38,7 @@ def scene(count: int):
     with av.open(str(DEMO_VIDEO)) as container:
         for number, frame in enumerate(container.decode(video=0)):
             if number % 2 == 0:
-                yield numbered(cv2.resize(frame.to_ndarray(format="bgr24"), SIZE), number // 2)
+                yield cv2.resize(frame.to_ndarray(format="bgr24"), SIZE)
             if number >= 2 * count - 2:
                 return
 
