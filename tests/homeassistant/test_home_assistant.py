@@ -1,5 +1,6 @@
-"""Home Assistant Core with a real broker: discovery, states and upgrade."""
+"""Home Assistant Core with a real broker: discovery, states, upgrade and restarts."""
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ from tests.support.samples import QUICK, event, make_health, outbox_of
 
 PLATE = "event.gate_drive_plate"
 WAIT_S = 120.0
+ROUNDS = 1
+"""Number of restarts of each: broker, plateid, Home Assistant."""
+SUBSCRIBED_S = 3.0
+"""Time after which Home Assistant has subscribed: entities are available before, seconds."""
 pytestmark = pytest.mark.timeout(1500)
 
 
@@ -178,3 +183,38 @@ def test_entities_of_an_earlier_version_keep_their_names_and_get_a_camera(instal
     assert moved[camera]["device_id"] == devices["Drive"]
     assert not [id_ for id_ in moved if id_.endswith("_2")]
     assert home.complaints() == []
+
+
+def restart_broker(installation: Installation) -> None:
+    installation.broker.kill()
+    installation.wait_for(PLATE, "unavailable")
+    installation.broker.start()
+
+
+def restart_plateid(installation: Installation) -> None:
+    installation.stop_plateid()
+    installation.wait_for(PLATE, "unavailable")
+    installation.start_plateid()
+
+
+def restart_home_assistant(installation: Installation) -> None:
+    installation.home.stop()
+    installation.home.start()
+    installation.home.ask("issues")
+
+
+def test_gate_opens_once_for_each_pass_whatever_restarts(installation):
+    installation.start_plateid()
+    installation.wait_ready()
+    expected = []
+    for _ in range(ROUNDS):
+        for restart in (restart_broker, restart_plateid, restart_home_assistant):
+            expected.append(installation.drive_through())
+            until(lambda: len(installation.opened()) >= len(expected), WAIT_S)
+            restart(installation)
+            installation.wait_ready()
+            time.sleep(SUBSCRIBED_S)
+    expected.append(installation.drive_through())
+    until(lambda: len(installation.opened()) >= len(expected), WAIT_S)
+    time.sleep(2)  # a second opening would follow at once
+    assert installation.opened() == expected
