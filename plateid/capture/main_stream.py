@@ -51,7 +51,7 @@ class Group:
         self.size_bytes = 0
         self._context: VideoCodecContext | None = None
         self._frame: VideoFrame | None = None
-        self._fed, self._frame_s = 0, -math.inf
+        self._fed, self.shown_s = 0, -math.inf
 
     def add(self, packet: "Packet[VideoStream]", at_s: float) -> None:
         """Appends a packet in order of decoding."""
@@ -68,7 +68,7 @@ class Group:
 
         Decoding goes on where it stopped if that was earlier.
         """
-        if self._context is None or self._frame_s >= at_s + LATE_S:
+        if self._context is None or self.shown_s >= at_s + LATE_S:
             self.release()
             own = self._stream.codec_context
             self._context = cast("VideoCodecContext", CodecContext.create(own.name, "r"))
@@ -77,23 +77,23 @@ class Group:
             self._context,
             at_s - (self.times[-1] - self.times[0]) / len(self.times) / 2,
         )
-        while self._frame_s < wanted_s and self._fed < len(self._packets):
+        while self.shown_s < wanted_s and self._fed < len(self._packets):
             self._keep(context.decode(self._packets[self._fed]), wanted_s)
             self._fed += 1
-        if self._frame_s < wanted_s and context.has_b_frames:
+        if self.shown_s < wanted_s and context.has_b_frames:
             self._keep(context.decode(None), wanted_s)  # it held frames back to order them
             self._context = None
-        return self._frame if abs(self._frame_s - at_s) <= LATE_S else None
+        return self._frame if abs(self.shown_s - at_s) <= LATE_S else None
 
     def release(self) -> None:
         """Frees the decoder and its pictures."""
         self._context = self._frame = None
-        self._fed, self._frame_s = 0, -math.inf
+        self._fed, self.shown_s = 0, -math.inf
 
     def _keep(self, frames: list[VideoFrame], wanted_s: float) -> None:
         for frame in frames:
-            if self._frame_s < wanted_s and frame.pts is not None:
-                self._frame, self._frame_s = frame, frame.pts * self._tick_s
+            if self.shown_s < wanted_s and frame.pts is not None:
+                self._frame, self.shown_s = frame, frame.pts * self._tick_s
 
 
 class MainStream:
@@ -112,7 +112,7 @@ class MainStream:
         self._changed = threading.Condition()
         self._groups: deque[Group] = deque(maxlen=2)
         self._mapping: Mapping | None = None
-        self._measure_at = 0.0
+        self._measure_at = self._shown_late_s = 0.0
 
     @property
     def size_bytes(self) -> int:
@@ -159,6 +159,7 @@ class MainStream:
             group.release()
             log.warning("main stream is damaged", camera=self.camera, reason=error.strerror)
             return None
+        self._shown_late_s = group.shown_s - at_s
         picture = VideoImage(found) if found else None
         sub = frame.image
         if picture and mapping.sizes != (sub.width, sub.height, picture.width, picture.height):
@@ -167,7 +168,7 @@ class MainStream:
 
     def learn(self, late_s: float) -> None:
         """Takes in how late the picture was in which a plate was found."""
-        self.clock.correct(late_s)
+        self.clock.correct(late_s - self._shown_late_s)
 
     def _place(self, frame: Frame) -> tuple[Mapping | None, Group | None, float]:
         """Returns the group and the timestamp of a frame's moment, if it can be shown."""

@@ -3,6 +3,7 @@
 import itertools
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 
 import av
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from plateid.capture.images import ArrayImage
 from plateid.capture.main_stream import Group, MainStream
+from plateid.capture.stream_clock import MIN_PLATES
 from plateid.capture.video_image import VideoImage
 from plateid.commands.check import _camera
 from plateid.config.cameras import CameraConfig
@@ -183,3 +185,15 @@ def test_main_url_of_a_file_is_refused(url, main_url):
     values = {"name": "gate", "url": url, "main_url": main_url}
     with pytest.raises(ConfigError, match="must both be network streams"):
         checked(CameraConfig, values, subject="camera")
+
+
+def test_plate_of_an_older_picture_does_not_correct_the_clock(pair):
+    with serving(*pair) as made:
+        made.until(lambda frame: made.main.look(frame) and "clock" in made.main.clock.source)
+        frame = next(made.frames)
+        ahead = replace(frame, stream_s=frame.stream_s + 0.2)  # its packets have not arrived
+        for _ in range(MIN_PLATES):
+            assert made.main.look(ahead) is not None
+            shown_s = made.main._groups[-1].shown_s
+            made.main.learn(shown_s - ahead.stream_s - made.main.clock.offset_s())
+        assert made.main.clock.source == "the camera's clock"
