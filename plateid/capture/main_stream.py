@@ -172,7 +172,10 @@ class MainStream:
 
     def _place(self, frame: Frame) -> tuple[Mapping | None, Group | None, float]:
         """Returns the group and the timestamp of a frame's moment, if it can be shown."""
-        offset_s, groups = self.clock.offset_s(), tuple(self._groups)
+        before, groups = self.clock.source, tuple(self._groups)
+        offset_s = self.clock.offset_s()
+        if offset_s is not None and self.clock.source != before:
+            log.info("streams are aligned", camera=self.camera, by=self.clock.source)
         if frame.stream_s is None or offset_s is None or self._mapping is None:
             return None, None, 0.0
         at_s = frame.stream_s + offset_s

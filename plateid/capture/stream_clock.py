@@ -50,7 +50,7 @@ class StreamClock:
     """Finds the offset of two streams. `source` says how, for example "packet sizes"."""
 
     def __init__(self) -> None:
-        self.source = "arrival times"
+        self.source = "nothing yet"
         self.sub, self.main = Timeline(), Timeline()
         self.restart()
 

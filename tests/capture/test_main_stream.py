@@ -75,9 +75,11 @@ def assert_shows_moment(made):
         assert number_of(made.main.look(frame).image) == number_of(frame.image)
 
 
-def test_main_stream_shows_the_moment_of_each_frame(pair):
+def test_main_stream_shows_the_moment_of_each_frame(pair, logs):
     with serving(*pair) as made:
         assert_shows_moment(made)
+        by = [entry["by"] for entry in logs if entry["event"] == "streams are aligned"]
+        assert by[-1] == "the camera's clock"
         assert made.main.state.startswith("main stream (scale 2.00 x 2.00, origin 0, 0")
         assert 0 < made.main.size_bytes < 1e6
 
