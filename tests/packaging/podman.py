@@ -11,6 +11,7 @@ from plateid import __version__
 HYBRID_CGROUPS = Path("/sys/fs/cgroup/unified")
 """Mount point that makes crun refuse to start."""
 ULIMITS = '[containers]\ndefault_ulimits = ["nofile=20000:20000", "nproc=90000:90000"]\n'
+QUIET = {"PODMAN_IGNORE_CGROUPSV1_WARNING": "1"}
 WITHOUT_HYBRID = 'umount /sys/fs/cgroup/unified && exec podman "$@"'
 
 
@@ -23,7 +24,7 @@ def podman(*words: object, check: bool = True) -> subprocess.CompletedProcess[st
     settings.write_text(ULIMITS)
     done = subprocess.run(
         command,
-        env=os.environ | {"CONTAINERS_CONF_OVERRIDE": str(settings)},
+        env=os.environ | {"CONTAINERS_CONF_OVERRIDE": str(settings)} | QUIET,
         capture_output=True,
         text=True,
         check=False,
