@@ -8,7 +8,7 @@
 - proof: the paired test, and the gate
 - reader_lesson, detector_lesson: what the networks learn
 - rehearsal: rendered plates and streets to train with, and others that measure what is forgotten
-- features: what the convolutions give, computed once, and what is read from it
+- inputs: labelled crops as inputs of the reader, and what is read in them
 - fine_tuning: the training of the reader
 - new_bundle, install: the bundle, and its way to devices
 - study: how much is learnt from few labels of a country

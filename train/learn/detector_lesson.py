@@ -36,8 +36,8 @@ from train.export.best_candidates import BestCandidates
 from train.export.onnx_networks import OnnxFormat, Precision, export_checked, export_detector
 from train.export.torch_parity import demo_frame
 from train.learn.candidates import Kept, KeptSet
-from train.learn.features import Weights
 from train.learn.fine_tuning import trained_once
+from train.learn.inputs import Weights
 from train.learn.label_checks import Suspect
 from train.learn.new_bundle import export_as_before
 from train.learn.proof import Scores, mean_precisions, means_of, resamples, shares_of

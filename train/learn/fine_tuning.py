@@ -1,4 +1,4 @@
-"""Fine-tunes the layers behind the convolutions, on your plates and on rendered ones.
+"""Fine-tunes the reader on your plates and on rendered ones.
 
 On rendered plates of all formats the network must answer as the base does (Li and Hoiem, Learning
 without Forgetting, ECCV 2016).
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from plateid.files import write_whole
-from train.learn.features import Features, Weights, network_of
+from train.learn.inputs import Inputs, Weights, network_of
 from train.progress import timed
 from train.reader.batches import BACKGROUND
 from train.reader.platenet import PlateNet
@@ -26,9 +26,7 @@ from train.reader.training_loop import CLIP_NORM, WEIGHT_DECAY, ctc_loss
 from train.synth.rendering import LabelledCrop
 from train.train_error import TrainError
 
-TRAINABLE = ("encoder.", "position", "characters.")
-"""Prefixes of the weights behind the convolutions."""
-LR, WARM_UP, LAST_RATE = 7e-4, 0.1, 0.01
+LR, WARM_UP, LAST_RATE = 3e-4, 0.1, 0.01
 """Peak learning rate, share (0-1) of the training in which it rises, and its end, of the peak."""
 STEPS = 100
 """Steps of a training. It is fixed: held-out plates must not choose it (see the training log)."""
@@ -45,9 +43,9 @@ EMA_DECAY, EMA_START = 0.99, 10
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """What is trained on: features of the kinds of CROPS."""
+    """What is trained on: inputs of the kinds of CROPS."""
 
-    features: Mapping[str, Features]
+    inputs: Mapping[str, Inputs]
     plates: Sequence[int]  # the number of the plate of each of your crops
     taught: Tensor  # log-probabilities of the base for "replay", shape (N, steps, classes)
 
@@ -74,7 +72,7 @@ def fine_tune(
     Raises TrainError if the loss is not finite.
     """
     network, rng = network_of(start), np.random.default_rng(0)
-    chosen = {name: w for name, w in network.named_parameters() if name.startswith(TRAINABLE)}
+    chosen = dict(network.named_parameters())
     optimiser = torch.optim.AdamW(chosen.values(), weight_decay=WEIGHT_DECAY)
     average = {name: weight.detach().clone() for name, weight in chosen.items()}
     wanted = set(plates)
@@ -138,11 +136,12 @@ def _loss(
 ) -> Tensor:
     """Returns CTC's loss of labelled crops, plus the distance from the base on replayed ones."""
     drawn = {
-        kind: rng.choice(own if kind == "own" else len(features.texts), CROPS[kind]).tolist()
-        for kind, features in material.features.items()
+        kind: rng.choice(own if kind == "own" else len(inputs.texts), CROPS[kind]).tolist()
+        for kind, inputs in material.inputs.items()
     }
-    parts = [material.features[kind].part(numbers) for kind, numbers in drawn.items()]
-    logs = network.classify(torch.cat([each.values for each in parts]).float()).log_softmax(dim=2)
+    parts = [material.inputs[kind].part(numbers) for kind, numbers in drawn.items()]
+    logits, _ = network(torch.cat([each.values for each in parts]).float())
+    logs = logits.log_softmax(dim=2)
     *labelled, _ = parts
     texts = [text for each in labelled for text in each.texts]
     taught = material.taught[drawn["replay"]]

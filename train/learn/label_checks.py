@@ -8,8 +8,8 @@ from plateid.core.records import Image
 from plateid.core.text import edit_distance, normalise
 from train.dataset.labelled_image import LabelledImage
 from train.folding import fold
-from train.learn.features import Read
 from train.learn.gather import OwnPlate
+from train.learn.inputs import Read
 from train.train_error import TrainError
 
 MIN_VEHICLES = 10

@@ -21,7 +21,6 @@ from train.evaluation.reader_accuracy import ReadResult, grouped_reader_accuracy
 from train.export.int8_reader import TwoSides
 from train.export.onnx_networks import Precision, export_reader
 from train.learn.candidates import Kept, KeptSet
-from train.learn.features import Features, Read, Weights, features_of, logs_of, network_of, reads_of
 from train.learn.fine_tuning import (
     Material,
     augmented_crops,
@@ -30,6 +29,7 @@ from train.learn.fine_tuning import (
     trained_once,
 )
 from train.learn.gather import OwnPlate
+from train.learn.inputs import Inputs, Read, Weights, inputs_of, logs_of, network_of, reads_of
 from train.learn.label_checks import Suspect, suspects
 from train.learn.new_bundle import export_as_before
 from train.learn.proof import RESAMPLES, Scores, shares_of, weighted_means
@@ -44,8 +44,8 @@ from train.reader.real_plates import RealPlate, by_source, framed, plates_of, wh
 from train.synth.rendering import LabelledCrop
 from train.train_error import TrainError
 
-FEATURES, FOLD = 0.16, 0.1
-"""Shares of the command's time: features, and the training of a fold, at most."""
+AUGMENTATION, FOLD = 0.1, 0.15
+"""Shares of the command's time: augmented crops, and the training of a fold, at most."""
 MIN_CALIBRATION = 40
 """Smallest number of held-out reads that a temperature is fitted to."""
 READS = {"exact": "plate_accuracy", "folded": "plate_accuracy_folded"}
@@ -152,8 +152,8 @@ class ReaderLesson:
         return [*own, *rendered[:INT8_PLATES]], [*own, *rendered[INT8_PLATES : 2 * INT8_PLATES]]
 
     @cached_property
-    def _sample(self) -> Features:
-        return self._features(each.plate for each in self._own)
+    def _sample(self) -> Inputs:
+        return self._inputs(each.plate for each in self._own)
 
     @cached_property
     def _replay(self) -> list[LabelledCrop]:
@@ -161,7 +161,7 @@ class ReaderLesson:
 
     @cached_property
     def _material(self) -> Material:
-        """Computes features, of fewer crops if the time does not suffice."""
+        """Augments crops, fewer if the time does not suffice."""
         steps = logs_of(self._network, self._sample)[:, COLUMNS:].argmax(dim=2)
         two_lines = float((steps != BLANK).any(dim=1).float().mean())
         rng, (kept, _) = np.random.default_rng(0), self._keep
@@ -174,15 +174,13 @@ class ReaderLesson:
             **({"kept": augmented_crops(rng, kept * copies(kept))} if kept else {}),
             "replay": self._replay,
         }
-        seconds, least = 60 * FEATURES * self._rehearsal.minutes / len(crops), len(self.proving)
-        features = {
-            kind: features_of(
-                self._network, timed(each, f"Computing features: {kind}", seconds, least=least), rng
-            )
+        seconds, least = 60 * AUGMENTATION * self._rehearsal.minutes / len(crops), len(self.proving)
+        inputs = {
+            kind: inputs_of(timed(each, f"Augmenting crops: {kind}", seconds, least=least), rng)
             for kind, each in crops.items()
         }
-        taught = logs_of(self._network, features["replay"])
-        return Material(features, numbers[: len(features["own"].texts)], taught)
+        taught = logs_of(self._network, inputs["replay"])
+        return Material(inputs, numbers[: len(inputs["own"].texts)], taught)
 
     def _numbers(self, rng: np.random.Generator) -> list[int]:
         """Returns the number of the plate of each crop. Each plate that proves the gain is first.
@@ -195,33 +193,33 @@ class ReaderLesson:
         return [*proving, *map(int, rest)]
 
     @cached_property
-    def _to_keep(self) -> dict[str, Features]:
+    def _to_keep(self) -> dict[str, Inputs]:
         """Plates that must not be forgotten, by name."""
         crops = [crop for crop in self._rehearsal.crops("forgetting") if crop.text]
-        rendered = features_of(self._network, tracked(crops, "Computing features"))
+        rendered = inputs_of(tracked(crops, "Preparing crops"))
         texts = [plate for plate in self._keep[1] if plate.text]
-        kept = {group[0].source: self._features(group) for group in by_source(texts)}
+        kept = {group[0].source: self._inputs(group) for group in by_source(texts)}
         return {"rendered plates": rendered, **kept}
 
     @cached_property
     def _known(self) -> list[float]:
         return [_accuracy(self.base, each) for each in self._to_keep.values()]
 
-    def _features(self, plates: Iterable[RealPlate]) -> Features:
+    def _inputs(self, plates: Iterable[RealPlate]) -> Inputs:
         crops = [LabelledCrop(_crop(each), each.text) for each in plates]
-        return features_of(self._network, tracked(crops, "Computing features"))
+        return inputs_of(tracked(crops, "Preparing crops"))
 
 
 def _crop(plate: RealPlate) -> Image:
     return framed(plate, margin_x=SPEC.margin_x, margin_y=SPEC.margin_y)
 
 
-def _read(weights: Weights, features: Features) -> list[Read]:
-    return reads_of(logs_of(network_of(weights), features), features.texts)
+def _read(weights: Weights, inputs: Inputs) -> list[Read]:
+    return reads_of(logs_of(network_of(weights), inputs), inputs.texts)
 
 
-def _accuracy(weights: Weights, features: Features) -> float:
-    return float(np.mean([each.is_folded_match for each in _read(weights, features)]))
+def _accuracy(weights: Weights, inputs: Inputs) -> float:
+    return float(np.mean([each.is_folded_match for each in _read(weights, inputs)]))
 
 
 def _is_exact(result: ReadResult) -> bool:

@@ -17,8 +17,8 @@ import numpy as np
 from train.evaluation.evaluation_tables import Table, number
 from train.evaluation.reader_accuracy import ReadResult
 from train.learn.candidates import SHARES, Candidate, Kept, choose
-from train.learn.features import Weights
 from train.learn.fine_tuning import mean_of, on_line
+from train.learn.inputs import Weights
 from train.learn.label_checks import Suspect
 from train.learn.proof import Accuracy, Proof, Scores, p_of_chosen, refusals, resamples
 from train.learn.proof import Weights as Draws

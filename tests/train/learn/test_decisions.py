@@ -11,8 +11,8 @@ import torch
 from train.dataset.formats.image_labels import LabelledBox
 from train.evaluation.evaluation_tables import Table
 from train.learn.candidates import Candidate, Kept, KeptSet, choose, preferred
-from train.learn.features import Read, Weights, reads_of
 from train.learn.gather import OwnPlate
+from train.learn.inputs import Read, Weights, reads_of
 from train.learn.label_checks import Suspect, suspects
 from train.learn.proof import (
     MAX_P,

@@ -1,8 +1,4 @@
-"""Features of crops, which the convolutions give once, and what the layers behind them read.
-
-`train learn` trains the layers behind the convolutions only. So a training step costs a sixth, and
-real plates of other countries, which it does not have, are forgotten less.
-"""
+"""Labelled crops as inputs of the reader, and what a network reads in them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +14,7 @@ from plateid.core.text import CHARSET, best_text, ctc_positions
 from plateid.models.onnx_reader import to_reader_input
 from train.folding import fold
 from train.reader.batch_augmentation import augmented_batch
-from train.reader.platenet import COLUMNS, EMBEDDING, ROWS, PlateNet
+from train.reader.platenet import PlateNet
 from train.reader.reader_weights import SPEC
 from train.synth.rendering import LabelledCrop
 
@@ -31,15 +27,15 @@ Weights = dict[str, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
-class Features:
-    """Features of N crops, float16 of shape (N, steps, channels), and their texts."""
+class Inputs:
+    """Inputs of N crops, BGR uint8 of shape (N, 3, H, W), and their texts."""
 
     values: Tensor
     texts: tuple[str, ...]
 
-    def part(self, numbers: Sequence[int]) -> "Features":
+    def part(self, numbers: Sequence[int]) -> "Inputs":
         """Returns those of the crops with these numbers."""
-        return Features(self.values[list(numbers)], tuple(self.texts[i] for i in numbers))
+        return Inputs(self.values[list(numbers)], tuple(self.texts[i] for i in numbers))
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,27 +63,23 @@ def network_of(weights: Weights) -> PlateNet:
     return network
 
 
-def features_of(
-    network: PlateNet, crops: Iterable[LabelledCrop], rng: np.random.Generator | None = None
-) -> Features:
-    """Returns the features of crops. With random numbers, the crops are augmented."""
-    values, texts = [torch.empty(0, ROWS * COLUMNS, EMBEDDING, dtype=torch.half)], list[str]()
-    left = iter(crops)
+def inputs_of(crops: Iterable[LabelledCrop], rng: np.random.Generator | None = None) -> Inputs:
+    """Returns the inputs of crops. With random numbers, the crops are augmented."""
+    values = [torch.empty(0, 3, SPEC.height, SPEC.width, dtype=torch.uint8)]
+    texts, left = list[str](), iter(crops)
     while part := list(islice(left, BATCH)):
         inputs = torch.from_numpy(np.stack([to_reader_input(crop.image, SPEC) for crop in part]))
         if rng is not None:
             inputs, _ = augmented_batch(inputs, rng, [crop.centres for crop in part])
-        with torch.no_grad():
-            rectified, _ = network.rectifier(inputs / 127.5 - 1.0)
-            values.append(network.features(rectified).half())
+        values.append(inputs.round().byte())
         texts += [crop.text for crop in part]
-    return Features(torch.cat(values), tuple(texts))
+    return Inputs(torch.cat(values), tuple(texts))
 
 
-def logs_of(network: PlateNet, features: Features) -> Tensor:
+def logs_of(network: PlateNet, inputs: Inputs) -> Tensor:
     """Returns the log-probabilities of the CTC steps, shape (N, steps, classes)."""
     with torch.no_grad():
-        logits = [network.classify(part.float()) for part in features.values.split(BATCH)]
+        logits = [network(part.float())[0] for part in inputs.values.split(BATCH)]
         return torch.cat(logits).log_softmax(dim=2)
 
 
