@@ -26,7 +26,7 @@ from train.reader.training_loop import CLIP_NORM, WEIGHT_DECAY, ctc_loss
 from train.synth.rendering import LabelledCrop
 from train.train_error import TrainError
 
-LR, WARM_UP, LAST_RATE = 3e-4, 0.1, 0.01
+LR, WARM_UP, LAST_RATE = 5e-4, 0.1, 0.01
 """Peak learning rate, share (0-1) of the training in which it rises, and its end, of the peak."""
 STEPS = 100
 """Steps of a training. It is fixed: held-out plates must not choose it (see the training log)."""
