@@ -127,7 +127,7 @@ class Camera:
     def _frames(self, config: CameraConfig) -> Iterator[Frame]:
         timeline = Timeline()
         if self.main:
-            self.main.clock.restart(sub=timeline)
+            self.main.restart(timeline)
         self._decoder = StreamDecoder(
             config.decoder, lambda: self._mailbox.waiting, observe=timeline.add
         )

@@ -43,12 +43,11 @@ log = structlog.get_logger()
 class Group:
     """A group of pictures: a key frame, the packets up to the next one, and their decoder."""
 
-    def __init__(self, stream: VideoStream) -> None:
+    def __init__(self, stream: VideoStream, packet: "Packet[VideoStream]", at_s: float) -> None:
+        """Starts with a key frame: other threads never see an empty group."""
         self._stream = stream
         self._tick_s = float(stream.time_base or 0)
-        self._packets: list[Packet[VideoStream]] = []
-        self.times: list[float] = []
-        self.size_bytes = 0
+        self._packets, self.times, self.size_bytes = [packet], [at_s], packet.size
         self._context: VideoCodecContext | None = None
         self._frame: VideoFrame | None = None
         self._fed, self.shown_s = 0, -math.inf
@@ -56,7 +55,7 @@ class Group:
     def add(self, packet: "Packet[VideoStream]", at_s: float) -> None:
         """Appends a packet in order of decoding."""
         self._packets.append(packet)
-        self.times.append(max([at_s, *self.times[-1:]]))  # B-frames step back
+        self.times.append(max(at_s, self.times[-1]))  # B-frames step back
         self.size_bytes += packet.size
 
     def frames_until(self, at_s: float) -> int:
@@ -136,6 +135,11 @@ class MainStream:
         """Ends `run` at its next packet or time-out; does not wait for it."""
         self._stopping.set()
 
+    def restart(self, sub: Timeline) -> None:
+        """Forgets what was measured with a sub-stream that is opened again, or is another one."""
+        self.clock.restart(sub=sub)
+        self.sub, self._mapping, self._measure_at = None, None, 0.0
+
     def is_cheap(self, frame: Frame) -> bool:
         """Returns whether few frames have to be decoded for the picture of this moment."""
         _, group, at_s = self._place(frame)
@@ -179,6 +183,8 @@ class MainStream:
         if frame.stream_s is None or offset_s is None or self._mapping is None:
             return None, None, 0.0
         at_s = frame.stream_s + offset_s
+        if groups and at_s - groups[-1].times[-1] > 2 * LATE_S:  # in vain: no packets come
+            return None, None, 0.0
         begun = [group for group in groups if group.times[0] <= at_s + LATE_S / 10]
         return self._mapping, begun[-1] if begun else None, at_s
 
@@ -206,21 +212,21 @@ class MainStream:
             self._report(f"main stream ({self._mapping})")
         with self._changed:
             if packet.is_keyframe:
-                self._groups.append(Group(stream))
-            if not self._groups:
+                self._groups.append(Group(stream, packet, at_s))
+            elif self._groups:
+                self._groups[-1].add(packet, at_s)
+            else:
                 return
-            self._groups[-1].add(packet, at_s)
             if at_s - self._groups[-1].times[0] > MAX_GROUP_S or self.size_bytes > MAX_BYTES:
                 self._groups.popleft()
                 if not self._groups:
                     self._report(f"sub-stream (no key frame for {MAX_GROUP_S:.0f} s)")
             self._changed.notify_all()
         if packet.is_keyframe and not self._mapping and time.monotonic() >= self._measure_at:
-            self._measure(Group(stream), packet, at_s)
+            self._measure(Group(stream, packet, at_s), at_s)
 
-    def _measure(self, group: Group, packet: "Packet[VideoStream]", at_s: float) -> None:
+    def _measure(self, group: Group, at_s: float) -> None:
         """Measures the mapping on a key frame; `group` is a new one."""
-        group.add(packet, at_s)
         if (sub := self.sub) is None or (frame := group.frame_at(at_s)) is None:
             return
         try:

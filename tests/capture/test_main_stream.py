@@ -1,25 +1,32 @@
 """Two streams of one camera, from real RTSP servers."""
 
 import itertools
+import sys
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import av
+import cv2
 import numpy as np
 import pytest
 
 from plateid.capture.images import ArrayImage
 from plateid.capture.main_stream import Group, MainStream
+from plateid.capture.mapping import Mapping
 from plateid.capture.stream_clock import MIN_PLATES
 from plateid.capture.video_image import VideoImage
 from plateid.commands.check import _camera
 from plateid.config.cameras import CameraConfig
 from plateid.config.problems import checked
+from plateid.core.records import Frame
+from plateid.demo import DEMO_VIDEO
 from plateid.errors import ConfigError
 from tests.capture.test_camera import Watched
 from tests.support.rtsp import LoopingServer
-from tests.support.stream_pair import FPS, number_of, write_pair
+from tests.support.stream_pair import FPS, Encoder, images, number_of, write_pair
 
 
 @pytest.fixture(scope="module")
@@ -90,11 +97,44 @@ def test_moments_between_b_frames_are_decoded_in_any_order(tmp_path):
     with av.open(str(main)) as container:
         for packet in container.demux(container.streams.video[0]):
             if packet.pts is not None:
+                at_s = packet.pts * float(packet.time_base)
                 if packet.is_keyframe:
-                    groups.append(Group(packet.stream))
-                groups[-1].add(packet, packet.pts * float(packet.time_base))
+                    groups.append(Group(packet.stream, packet, at_s))
+                else:
+                    groups[-1].add(packet, at_s)
         for number in (12, 13, 16, 20, 23, 14):
             assert number_of(VideoImage(groups[1].frame_at(number / FPS))) == number
+
+
+def test_pictures_are_asked_for_while_key_frames_arrive():
+    main, failures, done = MainStream("gate", "rtsp://gate/", 1.0), [], threading.Event()
+    main._mapping = Mapping((1.0, 1.0), (0, 0), (2, 2, 2, 2))
+    image = ArrayImage(np.zeros((2, 2, 3), np.uint8))
+
+    def ask(frame):
+        while not done.is_set():
+            try:
+                main.is_cheap(frame)
+            except IndexError as error:
+                failures.append(error)
+
+    with av.open(str(DEMO_VIDEO)) as container:
+        stream = container.streams.video[0]
+        packet = next(container.demux(stream))
+        at_s = main.clock.sub.add(packet)
+        frame = Frame("gate", 0, datetime.now(UTC), None, image, stream_s=at_s)
+        thread = threading.Thread(target=ask, args=(frame,))
+        thread.start()
+        interval_s = sys.getswitchinterval()
+        try:
+            sys.setswitchinterval(3e-4)  # threads take turns more often than usual
+            for _ in range(100_000):
+                main._add(packet, stream)
+        finally:
+            sys.setswitchinterval(interval_s)
+            done.set()
+            thread.join()
+    assert failures == []
 
 
 def test_main_stream_that_is_lost_and_returns_with_another_size(pair, tmp_path, logs):
@@ -174,6 +214,29 @@ def test_main_stream_of_a_changed_configuration_is_followed(pair):
         assert made.main is None
         made.watched.camera.use(config.model_copy(update={"main_url": made.main_server.url}))
         made.until(lambda frame: frame.main not in (None, before))
+
+
+def test_place_of_the_sub_stream_is_measured_again_when_that_changes(pair, tmp_path):
+    cropped = tmp_path / "cropped.mp4"
+    with Encoder(cropped, (640, 360), {}) as sub:
+        for image in images(48):
+            sub.write(cv2.resize(image[:480, :960], (640, 360), interpolation=cv2.INTER_AREA))
+    with serving(*pair) as made:
+        made.until_seen()
+        made.sub_server.kill()
+        made.sub_server.video = cropped
+        made.sub_server.start()
+        made.until(lambda _: "scale 2.0" not in made.main.state)
+        assert made.main.state.startswith("main stream (scale ")
+
+
+def test_moment_that_no_packet_will_show_is_not_waited_for(pair):
+    with serving(*pair) as made:
+        frame = made.until_seen()
+        ahead = replace(frame, stream_s=frame.stream_s + 60)
+        assert made.main._place(frame)[1] is not None
+        assert made.main._place(ahead)[1] is None
+        assert made.main.is_cheap(ahead)  # it is read in the sub-stream
 
 
 def test_check_names_both_streams(rtsp):
