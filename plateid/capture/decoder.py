@@ -1,5 +1,6 @@
 """Decodes a live stream in hardware where that works, and in software where it does not."""
 
+import time
 from collections.abc import Callable
 from typing import cast
 
@@ -18,8 +19,9 @@ from plateid.config.cameras import DecoderName
 
 AUTO: tuple[DecoderName, ...] = ("cuda", "qsv", "v4l2m2m")
 """Hardware decoders in the order in which `auto` tries them."""
-MAX_UNPROVEN = 100
-"""Number of packets after which a hardware decoder without a frame has failed."""
+MAX_UNPROVEN_S = 6.0
+"""Time after which a hardware decoder without a frame has failed, seconds: before the stream
+itself counts as failed, and after most cameras have sent a key frame."""
 _FAILURES = av.error.FFmpegError, RuntimeError, NotImplementedError, ValueError
 """What FFmpeg and PyAV raise where a decoder is missing or its device does not work."""
 
@@ -28,7 +30,7 @@ class StreamDecoder:
     """The decoder of one stream at a time; `used` says which it is, and why not the wanted one.
 
     A hardware decoder is used once it has decoded a frame. The packets until then are kept, so
-    that the next decoder loses none of them.
+    that the next decoder loses none of them. It is replaced as well if it fails later.
     """
 
     def __init__(
@@ -65,17 +67,25 @@ class StreamDecoder:
         self._context.flush_buffers()
 
     def _decode(self, packet: "Packet[VideoStream]") -> list[VideoFrame] | None:
-        return decode(packet, self._context) if self._is_proven else self._prove(packet)
+        if not self._is_proven:
+            return self._prove(packet)
+        try:
+            return decode(packet, self._context)
+        except _FAILURES as error:
+            if self._name == "software":
+                raise
+            self._unproven = [packet]
+            return self._refuse(error)
 
     def _prove(self, packet: "Packet[VideoStream]") -> list[VideoFrame] | None:
-        self._unproven.append(packet)
-        self._has_started |= packet.is_keyframe  # earlier ones are undecodable, as if damaged
+        if packet.is_keyframe or self._unproven:  # earlier ones are undecodable, as if damaged
+            self._unproven.append(packet)
         try:
-            frames = self._context.decode(packet) if self._has_started else []
+            frames = self._context.decode(packet) if self._unproven else []
             if frames and self._name == "cuda" and not self._context.is_hwaccel:
                 raise RuntimeError("FFmpeg decodes in software")
-            if not frames and len(self._unproven) >= MAX_UNPROVEN:
-                raise RuntimeError(f"no frame of {MAX_UNPROVEN} packets")
+            if not frames and time.monotonic() > self._until:
+                raise RuntimeError(f"no frame within {MAX_UNPROVEN_S:g} s")
         except _FAILURES as error:
             return self._refuse(error)
         if frames:
@@ -103,7 +113,7 @@ class StreamDecoder:
             except _FAILURES as error:
                 self._note(error)
             else:
-                self._is_proven = self._has_started = False
+                self._is_proven, self._until = False, time.monotonic() + MAX_UNPROVEN_S
                 return
         self._name, self._context = "software", self._stream.codec_context
         self._settle()

@@ -4,9 +4,10 @@ from itertools import islice
 
 import pytest
 
+from plateid.capture import decoder as decoder_module
 from plateid.capture.container import open_container, packets
-from plateid.capture.decoder import MAX_UNPROVEN, StreamDecoder
-from plateid.capture.stream import read_stream
+from plateid.capture.decoder import StreamDecoder
+from plateid.capture.stream import MAX_TIMEOUTS, read_stream
 from plateid.commands.check import _camera
 from plateid.config.cameras import CameraConfig
 from plateid.config.problems import checked
@@ -30,14 +31,32 @@ def test_auto_names_the_reason_of_each_decoder(rtsp):
     assert [reason.partition(": ")[0] for reason in reasons] == ["cuda", "qsv", "v4l2m2m"]
 
 
-def test_hardware_decoder_without_a_key_frame_falls_back(video):
+@pytest.mark.parametrize(("limit_s", "used"), [(60.0, ""), (0.0, "software (qsv: no frame within")])
+def test_hardware_decoder_waits_for_a_key_frame_for_some_time(video, monkeypatch, limit_s, used):
+    monkeypatch.setattr(decoder_module, "MAX_UNPROVEN_S", limit_s)
     decoder = StreamDecoder("qsv")
     with open_container(str(video)) as (container, stream):
         decoder.open(stream)
         delta = next(each for each in packets(container) if not each.is_keyframe)
-        for _ in range(MAX_UNPROVEN):
-            decoder.decode(delta)
-    assert decoder.used == f"software (qsv: no frame of {MAX_UNPROVEN} packets)"
+        for _ in range(300):
+            assert not decoder.decode(delta)
+    assert decoder.used.startswith(used) and bool(decoder.used) is bool(used)
+
+
+def test_time_without_a_frame_is_shorter_than_that_after_which_a_camera_is_reopened():
+    config = CameraConfig(name="gate", url="rtsp://gate/")
+    assert MAX_TIMEOUTS * config.timeout_s > decoder_module.MAX_UNPROVEN_S
+
+
+def test_hardware_decoder_that_fails_after_it_worked_falls_back(video):
+    decoder = StreamDecoder("qsv")
+    with open_container(str(video)) as (container, stream):
+        decoder.open(stream)
+        decoder._settle()  # as if it had decoded frames, which this machine's cannot
+        assert decoder.used == "qsv"
+        frames = [each for packet in packets(container) for each in decoder.decode(packet) or ()]
+    assert len(frames) == 30
+    assert decoder.used.startswith("software (qsv: ")
 
 
 def test_check_prints_why_a_hardware_decoder_is_not_used(rtsp):
