@@ -74,7 +74,7 @@ def _labelled(labels: Path) -> Iterator[LabelledPlate]:
                         float(row.get(key) or end) for key, end in zip(CORNERS, ends, strict=True)
                     )
                     yield image, (x1, y1, x2, y2), row["text"]
-    except (KeyError, ValueError, csv.Error) as error:
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
         reason = f"needs image, text and, in pixels, {', '.join(CORNERS)}: {reason_of(error)}"
         raise SourceError(labels, reason) from error
 
@@ -90,7 +90,7 @@ def compare(alprs: Iterable[ALPR], plates: Iterable[LabelledPlate]) -> list[Comp
             (read,) = readers[n].read(image, [box])
             found[n] = single_reading(read), 1000 * (time.perf_counter() - started)
         readings, times_ms = zip(*(found[n] for n in sorted(found)), strict=True)
-        compared.append(ComparedPlate(image.crop(box), text, readings, times_ms))
+        compared.append(ComparedPlate(image.crop(box).copy(), text, readings, times_ms))
     if not compared:
         raise SourceError("--compare", "there is no plate, or none with a text in labels.csv")
     return compared

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from plateid.alpr import ALPR
+from plateid.bench.compare import compare as compared_plates
 from plateid.bench.compare import plates_of
 from plateid.commands.main import main
 from plateid.core.text import best_text
@@ -74,6 +75,14 @@ def test_folder_without_a_text_is_refused(folder, model, bundle):
     assert "--compare: there is no plate, or none with a text in labels.csv" in done.output
 
 
+def test_plates_are_kept_without_their_images(folder, bundle):
+    (folder / "labels.csv").write_text("image,x1,y1,x2,y2,text\na.png,0,0,60,30,AB12\n")
+    alpr = ALPR(bundle)
+    (plate,) = compared_plates([alpr], plates_of(folder, alpr))
+    assert plate.image.shape == (30, 60, 3)
+    assert plate.image.base is None
+
+
 def test_labels_of_the_demo_video_are_those_that_the_default_bundle_reads():
     image, box, text = next(plates_of(None, ALPR()))
     (read,) = ALPR().networks.reader().read(image, [box])
@@ -85,6 +94,7 @@ def test_labels_of_the_demo_video_are_those_that_the_default_bundle_reads():
     [
         ("picture,text\na.png,AB12\n", "labels.csv: needs image, text and, in pixels, x1, y1"),
         ("image,x1,text\na.png,left,AB12\n", "labels.csv: needs image, text and"),
+        ("text,image\nAB12\n", "labels.csv: needs image, text and"),
         ("image,text\ngone.png,AB12\n", "gone.png: does not exist"),
     ],
 )
