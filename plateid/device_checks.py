@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from plateid.capture.stream import probe
-from plateid.config.cameras import CameraConfig
+from plateid.config.cameras import MAX_CAMERAS, CameraConfig
 from plateid.core.drawing import encode_jpeg
 from plateid.errors import SourceError, printable
 from plateid.outputs.mqtt import find_home_assistant
@@ -104,7 +104,7 @@ def _lens(profile: Mapping[str, Any]) -> object:
 
 def frames_per_second(cameras: Iterable[CameraConfig]) -> float:
     """Returns the sum of the cameras' frame rates."""
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(MAX_CAMERAS) as pool:
         return sum(pool.map(_frame_rate, (each for each in cameras if each.kind == "stream")))
 
 
