@@ -114,6 +114,10 @@ def _comparison(
     alprs = [ALPR(bundle), *(ALPR(bundle, reader=model) for model in models)]
     compared = compare(alprs, plates_of(folder, alprs[0]))
     names = [alpr.networks.names.reader for alpr in alprs]
+    names = [
+        name if names.count(name) == 1 else f"{name} ({source})"
+        for name, source in zip(names, (bundle, *models), strict=True)
+    ]
     rows = {name: accuracy(compared, n) for n, name in enumerate(names)}
     different = disagreements(compared)
     if sheet and different:

@@ -1,6 +1,7 @@
 """`plateid bench --compare`: readers side by side on the same plates."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -53,6 +54,15 @@ def test_accuracy_is_measured_where_texts_are_given(folder, model, bundle, tmp_p
     assert (other["plates"], other["plate_accuracy"]) == (2, 0.0)
     assert own["median_ms"] > 0 and other["median_ms"] > 0
     assert cv2.imread(str(sheet)).shape[:2] == (72 + 3 * 18, 8 * 200)
+
+
+def test_readers_of_one_name_are_told_apart(folder, model, bundle, tmp_path):
+    shutil.copytree(tmp_path, tmp_path.with_name("second"), ignore=lambda *_: {"data"})
+    second = tmp_path.with_name("second") / model.name
+    (folder / "labels.csv").write_text("image,text\na.png,AB12\n")
+    done = compare(model, bundle, "--compare", second, "--plates", folder, "--json")
+    names = json.loads(done.stdout)["readers"].keys()
+    assert list(names) == ["tiny-reader", f"other ({model})", f"other ({second})"]
 
 
 def test_letters_that_look_like_digits_are_folded(folder, model, bundle):
