@@ -55,7 +55,7 @@ log = structlog.get_logger()
 class Post(NamedTuple):
     """A plate and its confidence (0-1), the time and an image file, which may be empty."""
 
-    marker: object  # with the plate, the same in a repeated post
+    marker: int  # with the plate, the same in a repeated post
     plate: str
     confidence: float
     at: datetime | None
@@ -68,7 +68,7 @@ class PostedReads:
     def __init__(self, publish: Callable[[Reading, datetime, LazyImage | None], None]) -> None:
         self._publish = publish
         self._lock = threading.Lock()
-        self._known: deque[tuple[object, str]] = deque(maxlen=MAX_KNOWN)
+        self._known: deque[tuple[int, str]] = deque(maxlen=MAX_KNOWN)
 
     def take(self, content_type: str, body: bytes) -> None:
         """Takes a post; raises SourceError if it is invalid or has no plate."""
@@ -119,7 +119,7 @@ def parse_post(content_type: str, body: bytes) -> Post | None:
     confidence, full, marker, time = KEYS[name]
     number, at = _valid(NUMBER, values.get(confidence)), _valid(TIME, values.get(time))
     share = UNSTATED if number is None else min(1.0, max(0.0, number / full))
-    return Post(values.get(marker) or hash(body), plate, share, at, picture)
+    return Post(hash(str(values.get(marker) or "") or body), plate, share, at, picture)
 
 
 def _parts(content_type: str, body: bytes) -> list[bytes]:

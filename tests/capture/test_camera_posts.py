@@ -1,5 +1,7 @@
 """Posts of Hikvision, Dahua and Axis cameras; `tests.support.camera_posts` names the sources."""
 
+import json
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -54,6 +56,13 @@ def test_heartbeat_publishes_nothing(sample):
 def test_post_of_an_unread_plate_is_refused(maker, plate):
     with pytest.raises(SourceError, match="post: has no plate that the camera could read"):
         Reads().take(*maker(plate))
+
+
+def test_long_identifier_is_not_kept():
+    reads = Reads()
+    body = json.dumps({"plateUTF8": "AB12", "carID": "9" * 1_000_000}).encode()
+    assert len(reads.taken(JSON, body)) == len(reads.taken(JSON, body)) == 1
+    assert sys.getsizeof(reads._known[0][0]) < 100
 
 
 def test_accents_and_other_alphabets_become_latin():
