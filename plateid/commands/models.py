@@ -10,7 +10,13 @@ from pathlib import Path
 
 import click
 
-from plateid.bundles.backend_choice import load_all, load_networks, measured, usable_backends
+from plateid.bundles.backend_choice import (
+    BY_ACCURACY,
+    load_all,
+    load_networks,
+    measured,
+    usable_backends,
+)
 from plateid.bundles.install import InstallTarget, install_bundle, pack_bundle, rollback_bundle
 from plateid.bundles.installed_bundles import InstalledBundles
 from plateid.bundles.measure import CPU, Measurement
@@ -18,6 +24,7 @@ from plateid.commands.options import CONFIG, FilePath, not_empty
 from plateid.commands.progress_report import ProgressReport
 from plateid.config.load import default_config, load_config
 from plateid.config.models import (
+    AUTO_BUNDLE,
     DEFAULT_BUNDLE,
     SHIPPED,
     ModelsConfig,
@@ -69,7 +76,7 @@ def list_(path: Path | None) -> None:
     config = load_config(path).models if path else None
     installed = InstalledBundles((config or ModelsConfig()).installed)
     folders = [*(SHIPPED / name for name in shipped_bundles()), *installed.bundles]
-    if config is not None and config.bundle not in folders:
+    if config is not None and config.bundle not in (*folders, AUTO_BUNDLE):
         folders.append(config.bundle)
     for folder in folders:
         spec = read_spec(folder)
@@ -124,7 +131,10 @@ def verify(bundle: str | None, path: Path | None) -> None:
 @OPTIONAL_CONFIG
 def build_engine(bundle: str | None, path: Path | None) -> None:
     """Build a bundle's TensorRT engines on this device and check their numerical parity."""
-    build_engines(models_config(bundle, path))
+    config = models_config(bundle, path)
+    if config.bundle == AUTO_BUNDLE:  # the others are INT8 networks, for CPUs
+        config = config.model_copy(update={"bundle": SHIPPED / BY_ACCURACY[0]})
+    build_engines(config)
 
 
 def build_engines(config: ModelsConfig, provider: str = "tensorrt") -> None:
@@ -154,7 +164,13 @@ def measure_(bundle: str | None, path: Path | None, *, as_json: bool) -> None:
     Compares each with the CPU: boxes must have an IoU of 0.9, and 99.5 % of the texts must be the
     same. provider = "auto" uses the fastest that passes, from the cache that this command renews.
     """
-    config = models_config(bundle, path)
+    config = load_config(path).models if path and bundle is None else models_config(bundle, path)
+    names = BY_ACCURACY if config.bundle == AUTO_BUNDLE else ()
+    for folder in [SHIPPED / name for name in names] or [config.bundle]:
+        _measure(config.model_copy(update={"bundle": folder}), as_json=as_json)
+
+
+def _measure(config: ModelsConfig, *, as_json: bool) -> None:
     loaded, failures = load_all(config, usable_backends())
     spec = loaded[CPU].spec
     with ProgressReport() as progress:

@@ -8,17 +8,19 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from plateid.bundles.backend_choice import BY_ACCURACY
 from plateid.commands.main import main
 from plateid.commands.models import build_engines
 from plateid.config.models import ModelsConfig, shipped_bundles
 from tests.support.bundles import detector_network, reader_network, write_bundle
+from tests.support.drop_in import slot_network, write_config
 
 
 def models(*words: object, code: int = 0) -> str:
     done = CliRunner().invoke(main, ["models", *map(str, words)])
     assert done.exit_code == code, done.output
     assert "Traceback" not in done.output
-    return done.output
+    return done.output if code else done.stdout
 
 
 @pytest.fixture
@@ -124,6 +126,25 @@ def test_measurements_are_printed_as_json(config):
         "bundle", "backend", "detector_ms", "reader_ms", "parity", "failure"
     }  # fmt: skip
     assert (first["bundle"], first["backend"], first["parity"]) == ("tiny", "cpu", "reference")
+
+
+@pytest.mark.parametrize("bundle", ["auto"])
+def test_each_bundle_is_measured_and_listed_if_the_device_chooses(config, cache, monkeypatch):
+    monkeypatch.setattr("plateid.commands.models.usable_backends", lambda: {"cpu": "1"})
+    monkeypatch.setattr("plateid.bundles.measure.FRAMES", 3)
+    rows = models("measure", "-c", config, "--json").splitlines()
+    assert [json.loads(row)["bundle"].partition("-")[0] for row in rows] == list(BY_ACCURACY)
+    assert len(list(cache.glob("engines/backends-*.json"))) == 3
+    assert models("list", "-c", config) == models("list")
+    assert "TensorrtExecutionProvider" in models("build-engine", "-c", config, code=1)
+
+
+@pytest.mark.usefixtures("cache")
+def test_drop_in_reader_of_the_configuration_is_measured(config):
+    (config.parent / "other.onnx").write_bytes(slot_network())
+    write_config(config.parent / "other_plate_config.yaml")
+    config.write_text(config.read_text() + 'models.reader = "other.onnx"\n')
+    assert "\nother " in models("measure", "-c", config)
 
 
 @pytest.mark.usefixtures("cache")
