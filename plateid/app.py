@@ -84,7 +84,9 @@ class App:
         continue_clock(CLOCK, path)
         make_room(config.retention, SnapshotFiles(path))
         self._networks = load_networks(  # before the store: some need free disk space
-            config.models, functools.partial(frames_per_second, config.camera)
+            config.models,
+            functools.partial(frames_per_second, config.camera),
+            progress=lambda *_: self._notifier.starting("measuring backends"),
         )
         self._privacy = Privacy(config.privacy, path)
         targets = targets_of(config, self._privacy.redacted)

@@ -50,23 +50,28 @@ def usable_backends() -> dict[str, str]:
 
 
 def load_networks(
-    config: ModelsConfig, frames_per_second: Callable[[], float] = lambda: 0.0
+    config: ModelsConfig,
+    frames_per_second: Callable[[], float] = lambda: 0.0,
+    progress: Progress = lambda *_: None,
 ) -> Networks:
     """Loads a bundle on the configured backend, or with `auto` on the fastest that proves itself.
 
-    If the bundle is `auto`, calls `frames_per_second`, which returns those of all cameras. Raises
+    If the bundle is `auto`, calls `frames_per_second`, which returns those of all cameras. Calls
+    `progress` while it measures, which takes minutes on a slow device. Raises
     BundleError if the bundle cannot be used, and ModelError if the configured backend is missing,
     computes elsewhere, or does not compute what the CPU does.
     """
     if config.bundle == AUTO_BUNDLE:
-        return _most_accurate(config, frames_per_second())
+        return _most_accurate(config, frames_per_second(), progress)
     if config.provider == CPU:
         return Networks(config)
     if config.provider == AUTO:
         loaded, failures = load_all(config, usable_backends())
     else:
         loaded, failures = {name: _load(config, name) for name in (CPU, config.provider)}, {}
-    found = measured(loaded) if len(loaded) > 1 else [Measurement(backend=CPU)]
+    found = [Measurement(backend=CPU)]
+    if len(loaded) > 1:
+        found = measured(loaded, progress=progress)
     failures |= {each.backend: each.failure for each in found if each.failure}
     if config.provider in failures:
         raise ModelError(config.provider, failures[config.provider])
@@ -81,9 +86,10 @@ def load_networks(
     return networks
 
 
-def _most_accurate(config: ModelsConfig, frames_per_second: float) -> Networks:
+def _most_accurate(config: ModelsConfig, frames_per_second: float, progress: Progress) -> Networks:
     for name in BY_ACCURACY:
-        networks = load_networks(config.model_copy(update={"bundle": SHIPPED / name}))
+        bundle = config.model_copy(update={"bundle": SHIPPED / name})
+        networks = load_networks(bundle, progress=progress)
         ms = sum(networks.self_test(runs=RUNS))
         if ms * frames_per_second <= MAX_LOAD * 1000 * config.workers:
             break
@@ -124,6 +130,8 @@ def measured(
         return known
     log.info("measuring backends", backends=key["backends"], takes="up to a minute")
     found = measure(loaded, progress)
+    if not all(each.parity for each in found):  # a failed inference may be an accident
+        return found
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         cached = Cached(key=key, measured=tuple(found))

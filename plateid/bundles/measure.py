@@ -25,6 +25,7 @@ Progress = Callable[[int, int], object]
 class Measurement(Section):
     """What a backend proved with a bundle; `failure` says why it cannot be used.
 
+    `parity` is empty if an inference failed, which is not kept.
     Of 30 inferences of each network, the fastest counts: other programs disturb it least.
     """
 
@@ -96,13 +97,14 @@ class _Trial:
 
     def measurement(self, backend: str) -> Measurement:
         """Returns the result."""
-        if not self._failure and not self._parity.passed:
-            self._failure = f"differs from the CPU: {self._parity}"
+        parity = "" if self._failure else str(self._parity)
+        if parity and not self._parity.passed:
+            self._failure = f"differs from the CPU: {parity}"
         times_ms = [round(min(times), 2) for times in zip(*self._times_ms, strict=True)] or [0, 0]
         return Measurement(
             backend=backend,
             detector_ms=times_ms[0],
             reader_ms=times_ms[1],
-            parity="reference" if backend == CPU else str(self._parity),
+            parity="reference" if backend == CPU else parity,
             failure=self._failure,
         )

@@ -14,6 +14,8 @@ from plateid.errors import ServiceError
 
 MAX_STATUS = 500
 """Maximum length of a status line, characters; systemd ignores messages above 4096 bytes."""
+EXTEND_S = 60.0
+"""Time by which each message of a long start puts off its time-out, seconds."""
 POLL_S = 0.5
 """Interval at which a watched unit is polled, seconds."""
 
@@ -29,6 +31,11 @@ class Notifier:
     def ready(self) -> None:
         """Reports the end of the start or of a reload."""
         self._send("READY=1")
+
+    def starting(self, status: str) -> None:
+        """Allows another EXTEND_S for a long start; sets the status line."""
+        limit_us = round(1e6 * EXTEND_S)
+        self._send(f"EXTEND_TIMEOUT_USEC={limit_us}\nWATCHDOG=1\nSTATUS={status[:MAX_STATUS]}")
 
     def alive(self, status: str) -> None:
         """Resets the watchdog's timer, and sets the line that `systemctl status` shows."""

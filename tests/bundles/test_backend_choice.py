@@ -139,6 +139,21 @@ def test_backend_that_computes_something_else_is_not_used(loaded, altered, other
     assert reason in wrong.failure
 
 
+def test_failed_inference_is_measured_again_at_the_next_start(loaded, altered, cache):
+    failing = altered(box=(32, 16, 20, 8, float("nan")))
+    _, failed = measured(loaded | {OPENVINO: failing})
+    assert (failed.parity, failed.failure) != ("", "")
+    assert not cache.exists()
+
+
+@pytest.mark.usefixtures("briefly")
+def test_progress_is_reported_while_backends_are_measured(config):
+    shown = []
+    openvino = config.model_copy(update={"provider": OPENVINO})
+    load_networks(openvino, progress=lambda *done: shown.append(done))
+    assert shown == [(number, 12) for number in range(12)]
+
+
 @pytest.mark.usefixtures("briefly")
 def test_auto_takes_the_fastest_that_passes_and_says_why(config, cache, logs):
     auto = config.model_copy(update={"provider": "auto"})

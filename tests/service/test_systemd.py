@@ -13,6 +13,9 @@ def test_each_state_is_one_message(manager):
     assert manager.receive() == {"READY": "1"}
     notifier.alive("all is well = good")
     assert manager.receive() == {"WATCHDOG": "1", "STATUS": "all is well = good"}
+    notifier.starting("measuring")
+    extended = {"EXTEND_TIMEOUT_USEC": "60000000", "WATCHDOG": "1", "STATUS": "measuring"}
+    assert manager.receive() == extended
     notifier.status("hangs")
     assert manager.receive() == {"STATUS": "hangs"}
     notifier.stopping()

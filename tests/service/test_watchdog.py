@@ -60,6 +60,15 @@ def running(config, manager):
         thread.join(20)
 
 
+def test_service_manager_waits_while_backends_are_measured(config, manager, monkeypatch, tmp_path):
+    monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path))
+    monkeypatch.setattr("plateid.bundles.measure.FRAMES", 2)
+    models = config.models.model_copy(update={"provider": "openvino"})
+    with running(config.model_copy(update={"models": models}), manager) as received:
+        assert received[0]["STATUS"] == "measuring backends"
+        assert int(received[0]["EXTEND_TIMEOUT_USEC"]) > 30e6  # WatchdogSec= of the unit
+
+
 def test_first_message_is_ready_and_stop_is_reported(config, manager):
     with running(config, manager) as received:
         assert received[0] == {"READY": "1"}
