@@ -22,7 +22,7 @@ from plateid.capture.stream import MAX_TIMEOUTS
 from plateid.capture.stream_clock import StreamClock, Timeline
 from plateid.capture.video_image import VideoImage
 from plateid.core.records import CloseUp, Frame, LazyImage
-from plateid.errors import SourceError
+from plateid.errors import SourceError, errors_as
 
 MAX_BYTES = 48_000_000
 """Maximum size of the kept packets of a camera: two groups of 10 s at 16 Mbit/s."""
@@ -160,7 +160,8 @@ class MainStream:
         try:
             found = group.frame_at(at_s)
         except av.error.FFmpegError as error:
-            group.release()
+            with self._changed:
+                self._groups.clear()  # else each read decodes it again up to the damage
             log.warning("main stream is damaged", camera=self.camera, reason=error.strerror)
             return None
         self._shown_late_s = group.shown_s - at_s
@@ -227,10 +228,13 @@ class MainStream:
 
     def _measure(self, group: Group, at_s: float) -> None:
         """Measures the mapping on a key frame; `group` is a new one."""
-        if (sub := self.sub) is None or (frame := group.frame_at(at_s)) is None:
+        if (sub := self.sub) is None:
             return
         try:
-            self._mapping = Mapping.measured(sub, VideoImage(frame))
+            with errors_as(MappingError, "main stream", av.error.FFmpegError):
+                if (frame := group.frame_at(at_s)) is None:
+                    return
+                self._mapping = Mapping.measured(sub, VideoImage(frame))
         except MappingError as error:
             self._measure_at = time.monotonic() + RETRY_S
             self._report(f"sub-stream ({error})")

@@ -10,6 +10,8 @@ from plateid.errors import PlateidError
 
 WIDTH_PX, FEATURES = 640, 2000
 """Width to which both pictures are scaled, and number of ORB features of each."""
+MIN_HEIGHT_PX = 64
+"""Minimum height of a scaled picture: a damaged stream may have any size."""
 DISTINCT = 0.8
 """Maximum distance of a match, in distances of the second best (Lowe, IJCV 2004)."""
 MIN_MATCHES, TOLERANCE_PX = 20, 1.5
@@ -60,7 +62,7 @@ class Mapping:
 
 def _reduced(image: LazyImage) -> tuple[Grey, tuple[float, float]]:
     """Returns the equalised brightness of a scaled image, and pixels per pixel of it."""
-    height = round(WIDTH_PX * image.height / image.width)
+    height = min(max(MIN_HEIGHT_PX, round(WIDTH_PX * image.height / image.width)), 2 * WIDTH_PX)
     grey = cv2.equalizeHist(np.ascontiguousarray(image.luma(WIDTH_PX, height)))
     return np.asarray(grey, np.uint8), (image.width / WIDTH_PX, image.height / height)
 

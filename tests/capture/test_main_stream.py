@@ -137,6 +137,25 @@ def test_pictures_are_asked_for_while_key_frames_arrive():
     assert failures == []
 
 
+def test_damaged_main_stream_is_left_until_its_next_key_frame(logs):
+    main = MainStream("gate", "rtsp://gate/", 1.0)
+    main.sub = ArrayImage(np.zeros((2, 2, 3), np.uint8))
+    with av.open(str(DEMO_VIDEO)) as container:
+        stream = container.streams.video[0]
+        packet = next(container.demux(stream))
+        damaged = av.Packet(b"garbage" * 50)
+        damaged.pts, damaged.time_base, damaged.is_keyframe = packet.pts, packet.time_base, True
+        at_s = main.clock.sub.add(packet)
+        main._add(damaged, stream)
+        assert main.state.startswith("sub-stream (main stream: Invalid data found")
+        main._mapping = Mapping((1.0, 1.0), (0, 0), (2, 2, 1280, 720))
+        frame = Frame("gate", 0, datetime.now(UTC), None, main.sub, stream_s=at_s)
+        assert [main.look(frame) for _ in range(3)] == [None] * 3
+        assert [entry["event"] for entry in logs].count("main stream is damaged") == 1
+        main._add(packet, stream)
+        assert main.look(frame) is not None
+
+
 def test_main_stream_that_is_lost_and_returns_with_another_size(pair, tmp_path, logs):
     other, _ = write_pair(tmp_path, size=(960, 540))
     with serving(*pair) as made:

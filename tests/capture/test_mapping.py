@@ -1,9 +1,11 @@
+import av
 import cv2
 import numpy as np
 import pytest
 
 from plateid.capture.images import ArrayImage
 from plateid.capture.mapping import Mapping, MappingError
+from plateid.capture.video_image import VideoImage
 from tests.support.stream_pair import scene
 
 
@@ -54,6 +56,13 @@ def test_different_scenes_are_refused_with_the_reason(picture):
         Mapping.measured(ArrayImage(cv2.resize(picture, (640, 360))), mirrored)
     with pytest.raises(MappingError, match="0 points agree"):
         Mapping.measured(ArrayImage(picture), ArrayImage(np.full_like(picture, 90)))
+
+
+@pytest.mark.parametrize("size", [(8000, 2), (2, 8000)])
+def test_picture_of_an_absurd_size_is_refused(picture, size):
+    grey = av.VideoFrame.from_ndarray(np.full((*size, 3), 90, np.uint8), "bgr24")
+    with pytest.raises(MappingError, match="0 points agree"):
+        Mapping.measured(ArrayImage(picture), VideoImage(grey.reformat(format="yuv420p")))
 
 
 def test_rotated_picture_is_refused(picture):
