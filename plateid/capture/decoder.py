@@ -20,8 +20,8 @@ from plateid.config.cameras import DecoderName
 AUTO: tuple[DecoderName, ...] = ("cuda", "qsv", "v4l2m2m")
 """Hardware decoders in the order in which `auto` tries them."""
 MAX_UNPROVEN_S = 6.0
-"""Time after which a hardware decoder without a frame has failed, seconds: before the stream
-itself counts as failed, and after most cameras have sent a key frame."""
+"""Time after which a hardware decoder without a frame has failed, seconds: most cameras have sent a
+key frame by then."""
 _FAILURES = av.error.FFmpegError, RuntimeError, NotImplementedError, ValueError
 """What FFmpeg and PyAV raise where a decoder is missing or its device does not work."""
 
@@ -48,9 +48,10 @@ class StreamDecoder:
         self._behind = behind
         self.used = ""
 
-    def open(self, stream: VideoStream) -> None:
-        """Starts with the packets of another stream."""
-        self._stream = stream
+    def open(self, stream: VideoStream, limit_s: float = MAX_UNPROVEN_S) -> None:
+        """Starts with the packets of another stream; `limit_s` limits the search for a decoder."""
+        self._stream, self._limit_s = stream, limit_s
+        self._until = time.monotonic() + limit_s
         self._untried: list[str] = [name for name in self._wanted if name != "software"]
         self._refusals: list[str] = []
         self._unproven: list[Packet[VideoStream]] = []
@@ -85,7 +86,7 @@ class StreamDecoder:
             if frames and self._name == "cuda" and not self._context.is_hwaccel:
                 raise RuntimeError("FFmpeg decodes in software")
             if not frames and time.monotonic() > self._until:
-                raise RuntimeError(f"no frame within {MAX_UNPROVEN_S:g} s")
+                raise RuntimeError(f"no frame within {self._limit_s:g} s")
         except _FAILURES as error:
             return self._refuse(error)
         if frames:
@@ -113,7 +114,7 @@ class StreamDecoder:
             except _FAILURES as error:
                 self._note(error)
             else:
-                self._is_proven, self._until = False, time.monotonic() + MAX_UNPROVEN_S
+                self._is_proven = False
                 return
         self._name, self._context = "software", self._stream.codec_context
         self._settle()

@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 
 from plateid.backoff import Backoff, Outage
 from plateid.capture.container import TIMEOUT_S, open_container, packets, redacted
-from plateid.capture.decoder import StreamDecoder
+from plateid.capture.decoder import MAX_UNPROVEN_S, StreamDecoder
 from plateid.capture.video_image import VideoImage
 from plateid.config.cameras import DecoderName
 from plateid.core.clock import CLOCK
@@ -128,7 +128,7 @@ def _frames(
     lag: "DecodeLag | None" = None,
 ) -> Iterator[av.VideoFrame]:
     """Yields decoded frames; a stream joined between key frames starts with undecodable packets."""
-    decoder.open(stream)
+    decoder.open(stream, min(MAX_UNPROVEN_S, 2 * timeout_s))  # the stream ends after three
     damaged, skipped, last = 0, False, time.monotonic()
     for packet in packets(container):  # audio may go on while the video has stopped
         if time.monotonic() - last > MAX_TIMEOUTS * timeout_s:

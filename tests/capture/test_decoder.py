@@ -1,13 +1,14 @@
 """Hardware decoders: this machine has none, so that each falls back."""
 
+import functools
+import time
 from itertools import islice
 
 import pytest
 
-from plateid.capture import decoder as decoder_module
 from plateid.capture.container import open_container, packets
 from plateid.capture.decoder import StreamDecoder
-from plateid.capture.stream import MAX_TIMEOUTS, read_stream
+from plateid.capture.stream import read_stream
 from plateid.commands.check import _camera
 from plateid.config.cameras import CameraConfig
 from plateid.config.problems import checked
@@ -32,20 +33,23 @@ def test_auto_names_the_reason_of_each_decoder(rtsp):
 
 
 @pytest.mark.parametrize(("limit_s", "used"), [(60.0, ""), (0.0, "software (qsv: no frame within")])
-def test_hardware_decoder_waits_for_a_key_frame_for_some_time(video, monkeypatch, limit_s, used):
-    monkeypatch.setattr(decoder_module, "MAX_UNPROVEN_S", limit_s)
+def test_hardware_decoder_waits_for_a_key_frame_for_some_time(video, limit_s, used):
     decoder = StreamDecoder("qsv")
     with open_container(str(video)) as (container, stream):
-        decoder.open(stream)
+        decoder.open(stream, limit_s)
         delta = next(each for each in packets(container) if not each.is_keyframe)
         for _ in range(300):
             assert not decoder.decode(delta)
     assert decoder.used.startswith(used) and bool(decoder.used) is bool(used)
 
 
-def test_time_without_a_frame_is_shorter_than_that_after_which_a_camera_is_reopened():
-    config = CameraConfig(name="gate", url="rtsp://gate/")
-    assert MAX_TIMEOUTS * config.timeout_s > decoder_module.MAX_UNPROVEN_S
+def test_hardware_decoder_without_a_frame_is_replaced_before_the_stream_ends(rtsp):
+    decoder = StreamDecoder("qsv")
+    decoder._prove = lambda packet: [] if time.monotonic() < decoder._until else prove(packet)
+    prove = functools.partial(StreamDecoder._prove, decoder)
+    frames = read_stream("gate", rtsp.url, timeout_s=1, decoder=decoder)
+    assert next(frames).image.width == 320
+    assert decoder.used.startswith("software (qsv: ")
 
 
 def test_hardware_decoder_that_fails_after_it_worked_falls_back(video):
