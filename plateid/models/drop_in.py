@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from plateid.config.section import Section
-from plateid.errors import BundleError
+from plateid.errors import BundleError, errors_as
 from plateid.models.bundle import BundleSpec, Temperature, bundle_file, validated
 from plateid.models.onnx_backend import OnnxBackend
 from plateid.models.onnx_detector import COLUMNS, YoloSpec
@@ -72,10 +72,10 @@ def yolo_spec(path: Path, bundle: BundleSpec, plate_class: str | None) -> YoloSp
     if (task := network.metadata.get("task", "detect")) != "detect":
         raise BundleError(path, f"is a network of the task {task}; plateid needs detect")
     _check_input(path, network, "float32", (3, None, None))
-    try:
-        names = dict(ast.literal_eval(network.metadata.get("names", "{0: 'plate'}")))
-    except (MemoryError, RecursionError, SyntaxError, TypeError, ValueError) as error:
-        raise BundleError(path, "its metadata names is no table of classes") from error
+    wrong = LookupError, MemoryError, RecursionError, SyntaxError, TypeError, ValueError
+    with errors_as(BundleError, path, *wrong, reason="its metadata names is no table of classes"):
+        stated = dict(ast.literal_eval(network.metadata.get("names", "{0: 'plate'}")))
+        names = {n: str.strip(stated[n]) for n in range(len(stated))}
     general |= zip(("height", "width"), network.inputs[0].shape[2:], strict=True)
     general |= {"layout": _layout(path, network, len(names))}
     general |= {"plate_class": _plate_class(path, names, plate_class), **DEFAULTS}

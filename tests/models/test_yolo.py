@@ -85,6 +85,8 @@ def test_class_of_plates_is_chosen_by_name(bundle):
         ({"metadata": TWO | {"task": "segment"}}, "of the task segment; plateid needs detect"),
         ({"metadata": ONE}, r"output shape is \[1, 6, 30\]; a YOLO detector of 1 classes has"),
         ({"metadata": {"names": "plates"}}, "its metadata names is no table of classes"),
+        ({"metadata": {"names": {0: 5, 1: 6}}}, "its metadata names is no table of classes"),
+        ({"metadata": {"names": {1: "plate"}}}, "its metadata names is no table of classes"),
         ({"answer": np.zeros((1, 2000, 6))}, r"output shape is \[1, 2000, 6\]"),
         (
             {"shape": ("n", 3, "h", "w")},
