@@ -22,8 +22,8 @@ from plateid.demo import DEMO_VIDEO
 from plateid.errors import ConfigError, os_errors_as
 from plateid.files import write_whole
 
-SHEET_QUALITY = 90
-"""JPEG quality of --sheet."""
+SHEET_QUALITY, SHEET_PLATES = 90, 1000
+"""JPEG quality of --sheet, and most plates on it: a JPEG has up to 65,500 rows of pixels."""
 
 
 @click.command(epilog="Example: plateid bench --cameras 1,4 --seconds 60")
@@ -55,7 +55,9 @@ SHEET_QUALITY = 90
     help="For --compare: folder of images, with or without labels.csv.  [default: demo video]",
 )
 @click.option(
-    "--sheet", type=FilePath(), help="For --compare: JPEG of the plates that are read differently."
+    "--sheet",
+    type=FilePath(),
+    help=f"For --compare: JPEG of the plates that are read differently, the first {SHEET_PLATES}.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def bench(  # noqa: PLR0913 - the options of the command
@@ -122,7 +124,7 @@ def _comparison(
     different = disagreements(compared)
     if sheet and different:
         with os_errors_as(ConfigError, f"--sheet {sheet}"):
-            write_whole(sheet, encode_jpeg(contact_sheet(different), SHEET_QUALITY))
+            write_whole(sheet, encode_jpeg(contact_sheet(different[:SHEET_PLATES]), SHEET_QUALITY))
     if as_json:
         return json.dumps({"plates": len(compared), "different": len(different), "readers": rows})
     lines = [f"{'reader':24} {'labels':>6} {'correct':>8} {'folded':>7} {'median':>9}"]

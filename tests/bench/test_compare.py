@@ -65,6 +65,16 @@ def test_readers_of_one_name_are_told_apart(folder, model, bundle, tmp_path):
     assert list(names) == ["tiny-reader", f"other ({model})", f"other ({second})"]
 
 
+def test_sheet_has_no_more_plates_than_a_jpeg_can_show(folder, model, bundle, monkeypatch):
+    monkeypatch.setattr("plateid.commands.bench.SHEET_PLATES", 1)
+    sheet = folder / "sheet.jpg"
+    rows = [f"{name}.png,AB12" for name in "abc" * 3]
+    (folder / "labels.csv").write_text("\n".join(["image,text", *rows]))
+    done = compare(model, bundle, "--plates", folder, "--sheet", sheet)
+    assert "9 of 9 plates differ" in done.stdout
+    assert cv2.imread(str(sheet)).shape[0] == 72 + 3 * 18  # one row, not two
+
+
 def test_letters_that_look_like_digits_are_folded(folder, model, bundle):
     (folder / "labels.csv").write_text("image,text\na.png,ABI2\n")
     done = compare(model, bundle, "--plates", folder, "--json")
