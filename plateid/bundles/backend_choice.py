@@ -87,12 +87,21 @@ def load_networks(
 
 
 def _most_accurate(config: ModelsConfig, frames_per_second: float, progress: Progress) -> Networks:
+    usable: list[tuple[Networks, float]] = []
     for name in BY_ACCURACY:
         bundle = config.model_copy(update={"bundle": SHIPPED / name})
-        networks = load_networks(bundle, progress=progress)
-        ms = sum(networks.self_test(runs=RUNS))
-        if ms * frames_per_second <= MAX_LOAD * 1000 * config.workers:
+        try:
+            networks = load_networks(bundle, progress=progress)
+        except ModelError as error:  # not on this backend: a named one never falls back
+            if not usable and name == BY_ACCURACY[-1]:
+                raise
+            log.warning("bundle cannot be used", bundle=name, reason=str(error))
+            continue
+        usable.append((networks, sum(networks.self_test(runs=RUNS))))
+        if usable[-1][1] * frames_per_second <= MAX_LOAD * 1000 * config.workers:
             break
+    networks, ms = usable[-1]
+    name = networks.config.bundle.name
     log.info("bundle chosen", bundle=name, frames_per_second=round(frames_per_second), ms=round(ms))
     return networks
 

@@ -225,6 +225,29 @@ def test_most_accurate_bundle_that_holds_the_frame_rate_is_chosen(logs, rate, bu
     assert (logs[-1]["event"], logs[-1]["bundle"]) == ("bundle chosen", bundle)
 
 
+def test_bundle_that_the_named_backend_refuses_is_left_out(logs, cache, monkeypatch):
+    monkeypatch.setattr(measure, "FRAMES", 12)
+    monkeypatch.setattr(backend_choice, "BY_ACCURACY", ("default", "small"))
+    config = ModelsConfig(bundle="auto", provider=OPENVINO)
+    load_networks(config, lambda: 1e6)
+    for file in cache.glob("backends-*.json"):
+        content = json.loads(file.read_text())
+        if (
+            content["key"]["detector"]
+            == Networks(ModelsConfig(bundle="small")).spec.detector.sha256
+        ):
+            content["measured"][1]["failure"] = "differs from the CPU: IoU 0.20"
+        file.write_text(json.dumps(content))
+    networks = load_networks(config, lambda: 1e6)
+    assert networks.config.bundle == SHIPPED / "default"
+    assert [line["bundle"] for line in logs if line["event"] == "bundle cannot be used"] == [
+        "small"
+    ]
+    monkeypatch.setattr(backend_choice, "BY_ACCURACY", ("small",))
+    with pytest.raises(ModelError, match="differs from the CPU"):
+        load_networks(config, lambda: 1e6)
+
+
 def test_frame_rates_of_cameras_are_added_and_assumed_without_an_answer(tmp_path):
     clips = [CameraConfig(name=name, url=str(VIDEO)) for name in ("a", "b")]
     silent = CameraConfig(name="c", url=str(tmp_path / "nowhere.mp4"))
