@@ -49,11 +49,7 @@ MAKERS = {
 """Addresses of common makers' main streams, as in docs/cameras.md."""
 OTHER_MAKER = f"{LOGIN}192.168.1.64:554/"
 """Address of another maker's stream: its path is in the manual."""
-CAMERA_KEYS: tuple[str, ...] = tuple(
-    key
-    for key in ("name", "url", "main_url", "loop", "size", "format")
-    if key in CameraConfig.model_fields
-)
+CAMERA_KEYS = ("name", "url", "main_url", "loop", "size", "format")
 """Keys of a camera that its form sets."""
 
 
@@ -147,8 +143,7 @@ async def ask_camera(request: Request) -> Response:
     login = (form.get(key, "") for key in ("service", "user", "password"))
     try:
         main, sub = await run_in_threadpool(site.hooks.ask_camera, *login)
-        both = sub and "main_url" in CAMERA_KEYS
-        return JSONResponse({"url": sub, "main_url": main} if both else {"url": main})
+        return JSONResponse({"url": sub, "main_url": main} if sub else {"url": main})
     except SourceError as error:
         return PlainTextResponse(str(error), 400)
 

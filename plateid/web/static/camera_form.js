@@ -55,7 +55,7 @@ ask.addEventListener("click", async () => {
   show(asked, "Asking…", "note");
   const given = await (await post(ask, "setup/camera/asked", asked, { service }))?.json();
   if (!given) return;
-  if (form.elements.main_url) form.elements.main_url.value = given.main_url ?? "";
+  form.elements.main_url.value = given.main_url ?? "";
   fillIn(given.url);
   show(asked, "The camera gave the address below.", "note");
 });
