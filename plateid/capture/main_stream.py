@@ -28,6 +28,9 @@ MAX_BYTES = 48_000_000
 """Maximum size of the kept packets of a camera: two groups of 10 s at 16 Mbit/s."""
 MAX_GROUP_S = 10.0
 """Longest time without a key frame: decoding a longer group takes too long."""
+MIN_GROUPS, MAX_GROUPS, KEEP_S = 2, 64, 1.0
+"""Number of groups that are kept, and the time in seconds that more than MIN_GROUPS may cover: a
+slow device asks for a moment that late."""
 CHEAP_FRAMES = 8
 """Number of frames that may be decoded for a read that is not urgent."""
 LATE_S = 0.25
@@ -96,7 +99,7 @@ class Group:
 
 
 class MainStream:
-    """Keeps the packets of the last two groups of pictures; `run` is the work of one thread.
+    """Keeps the packets of the last groups of pictures, at least two; `run` is one thread's work.
 
     `state` says from which stream plates are read, and why. `sub` is the sub-stream's last image.
     """
@@ -109,7 +112,7 @@ class MainStream:
         self.state = "sub-stream (connecting to the main stream)"
         self._stopping = threading.Event()
         self._changed = threading.Condition()
-        self._groups: deque[Group] = deque(maxlen=2)
+        self._groups: deque[Group] = deque(maxlen=MAX_GROUPS)
         self._mapping: Mapping | None = None
         self._measure_at = self._shown_late_s = 0.0
 
@@ -218,6 +221,8 @@ class MainStream:
                 self._groups[-1].add(packet, at_s)
             else:
                 return
+            while len(self._groups) > MIN_GROUPS and abs(at_s - self._groups[1].times[0]) > KEEP_S:
+                self._groups.popleft()
             if at_s - self._groups[-1].times[0] > MAX_GROUP_S or self.size_bytes > MAX_BYTES:
                 self._groups.popleft()
                 if not self._groups:

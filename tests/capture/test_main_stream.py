@@ -258,6 +258,17 @@ def test_moment_that_no_packet_will_show_is_not_waited_for(pair):
         assert made.main.is_cheap(ahead)  # it is read in the sub-stream
 
 
+def test_moment_before_several_key_frames_is_shown(pair, tmp_path):
+    main, _ = write_pair(tmp_path, g="1")
+    with serving(main, pair[1]) as made:
+        made.until_seen()
+        before = next(made.frames)
+        for _ in range(FPS // 2):  # as long as a slow device takes to detect its plates
+            next(made.frames)
+        assert made.main.look(before) is not None
+        assert len(made.main._groups) < 2 * FPS
+
+
 def test_check_names_both_streams(rtsp):
     config = CameraConfig(name="gate", url=rtsp.url, main_url=rtsp.url)
     size = "320x240, 25 frames a second"
