@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from contextlib import closing
+from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,28 @@ def test_files_are_those_of_a_repository_of_add_ons():
 def test_apparmor_profile_is_valid():
     command = ["apparmor_parser", "--skip-kernel-load", "--skip-cache", ADDON / "apparmor.txt"]
     subprocess.run(command, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    "file", ["/usr/local/bin/start.py", "/usr/local/bin/entrypoint", "/usr/bin/python3.13"]
+)
+def test_apparmor_profile_lets_programs_be_read_and_run(file):
+    """A script needs both: the kernel runs its interpreter, which reads it."""
+    rules = re.findall(r"^  (/\S+) (\w+),$", (ADDON / "apparmor.txt").read_text(), re.MULTILINE)
+    granted = {
+        permission
+        for pattern, permissions in rules
+        if fnmatch(file, pattern.replace("{,usr/}", "usr/"))
+        for permission in permissions
+    }
+    assert granted >= set("mrix")
+
+
+def test_folder_with_dangling_symlink_is_given_to_the_user(tmp_path, monkeypatch):
+    """A symlink may also point to /share, which is read-only, or out of the folder."""
+    (tmp_path / "current").symlink_to("/nowhere")
+    monkeypatch.setattr(start, "USER", -1)  # changes nothing, as only root may
+    start.give(tmp_path)
 
 
 def test_plateid_runs_behind_ingress_with_the_broker_of_the_supervisor(

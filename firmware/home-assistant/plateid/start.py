@@ -5,7 +5,6 @@ The options become environment variables, see docs/install.md. plateid runs with
 
 import json
 import os
-import shutil
 import sys
 import urllib.error
 import urllib.request
@@ -17,8 +16,10 @@ INGRESS = "172.30.32.2"
 """Address from which the Supervisor forwards requests of its users."""
 SUPERVISOR = "http://supervisor"
 PASSWORD = "mqtt-password"  # noqa: S105 - the name of a file
-USER, VIDEO_GROUP = 8480, 44
-"""User of the image, and Debian's group that may open cameras."""
+USER = 8480
+"""User of the image."""
+TOKENS = ("SUPERVISOR_TOKEN", "HASSIO_TOKEN")
+"""Variables of the token for the Supervisor, which plateid does not get."""
 TIMEOUT_S = 20.0
 
 
@@ -64,6 +65,12 @@ def password(options: Mapping[str, Any], service: Mapping[str, Any]) -> str:
     )
 
 
+def give(folder: Path) -> None:
+    """Gives a folder and all in it to the user; what symlinks point to stays as it is."""
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, USER, USER, follow_symlinks=False)
+
+
 def main() -> None:
     """Becomes plateid."""
     options = json.loads(Path("/data/options.json").read_text("utf-8"))
@@ -73,13 +80,13 @@ def main() -> None:
     secrets = Path("/run/secrets")
     secrets.mkdir(parents=True, exist_ok=True)
     (secrets / PASSWORD).write_text(password(options, service), "utf-8")
-    for folder in (secrets, Path("/config"), Path("/data")):
-        for path in (folder, *folder.rglob("*")):
-            shutil.chown(path, USER, USER)
     (secrets / PASSWORD).chmod(0o600)
+    for folder in (secrets, Path("/config"), Path("/data")):
+        give(folder)
     os.environ.update(variables(options, service))
-    os.environ.pop("SUPERVISOR_TOKEN")
-    os.setgroups([VIDEO_GROUP])
+    for name in TOKENS:
+        os.environ.pop(name, None)
+    os.setgroups(sorted({camera.stat().st_gid for camera in Path("/dev").glob("video*")}))
     os.setgid(USER)
     os.setuid(USER)
     os.execvp("entrypoint", ["entrypoint", "run"])  # noqa: S606, S607 - of the image
