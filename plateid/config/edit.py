@@ -12,7 +12,7 @@ from tomlkit import TOMLDocument
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT
 
-from plateid.config.environment import variables
+from plateid.config.environment import value_of, variables
 from plateid.config.load import load_config
 from plateid.config.service import WebConfig
 from plateid.errors import ConfigError, os_errors_as
@@ -68,11 +68,9 @@ def change_config(
 def _check_variables(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
     """Refuses to change a key that an environment variable sets, which would have no effect."""
     for key, (name, value) in variables().items():
-        match key:
-            case (section, option) if section != "camera":
-                old, new = (table.get(section, {}).get(option) for table in (before, after))
-                if new not in (old, value):
-                    raise ConfigError(f"{section}.{option}", f"the variable {name} sets it")
+        old, new = (value_of(key, table) for table in (before, after))
+        if new not in (old, value):
+            raise ConfigError(".".join(key), f"the variable {name} sets it")
 
 
 def _new_text(file: Path) -> str:

@@ -7,7 +7,7 @@ PLATEID_CAMERA_GATE_FILE names a file that holds it: a secret of Docker.
 import os
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -75,8 +75,22 @@ def with_variables(table: dict[str, Any]) -> dict[str, Any]:
 
 def _with_camera(cameras: list[Any], name: str, url: str) -> Iterator[Any]:
     """Sets the address of a camera, or adds one; case and hyphens of its name do not count."""
-    names = [str(c.get("name")) if isinstance(c, dict) else "" for c in cameras]
-    found = [each.lower().replace("-", "_") == name for each in names]
+    found = [_is_named(each, name) for each in cameras]
     yield from (c | {"url": url} if hit else c for c, hit in zip(cameras, found, strict=True))
     if not any(found):
         yield {"name": name, "url": url}
+
+
+def value_of(key: tuple[str, ...], table: Mapping[str, Any]) -> Any:
+    """Returns the value in the table of a file that a variable sets, None if there is none."""
+    value = table.get(key[0])
+    match key, value:
+        case ("camera", name), [*cameras]:
+            return next((each.get("url") for each in cameras if _is_named(each, name)), None)
+        case (_, name), dict():
+            return value.get(name)
+    return value
+
+
+def _is_named(camera: Any, name: str) -> bool:
+    return isinstance(camera, dict) and str(camera.get("name")).lower().replace("-", "_") == name

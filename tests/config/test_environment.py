@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from plateid.config.edit import change_config, section, set_values
+from plateid.config.edit import (
+    add_camera,
+    camera_table,
+    change_config,
+    remove_camera,
+    section,
+    set_values,
+)
 from plateid.config.environment import KEYS
 from plateid.config.load import load_config
 from plateid.config.root import Config
@@ -96,6 +103,31 @@ def test_web_ui_cannot_change_what_a_variable_sets(file, variables):
     with pytest.raises(ConfigError, match=r"mqtt\.host: the variable PLATEID_MQTT_HOST sets it"):
         change({"host": "other", "port": 11})
     assert load_config(file).mqtt.port == 10
+
+
+def test_web_ui_cannot_change_the_address_of_a_camera_that_a_variable_sets(file, variables):
+    variables(CAMERA_FRONT_GATE="rtsp://b", CAMERA_YARD="rtsp://c")
+
+    def set_camera(**values: object) -> None:
+        change_config(file, lambda made: set_values(camera_table(made, "Front-gate"), values))
+
+    set_camera(loop=True)
+    added = {"name": "Yard", "url": "rtsp://d"}
+    for change, name in (
+        (lambda: set_camera(url="rtsp://d"), "FRONT_GATE"),
+        (lambda: change_config(file, lambda made: remove_camera(made, "Front-gate")), "FRONT_GATE"),
+        (lambda: change_config(file, lambda made: add_camera(made, added)), "YARD"),
+    ):
+        with pytest.raises(ConfigError, match=f"the variable PLATEID_CAMERA_{name} sets it"):
+            change()
+    first, _ = load_config(file).camera
+    assert (first.url, first.loop) == ("rtsp://b", True)
+
+
+def test_device_that_a_variable_sets_cannot_be_changed(file, variables):
+    variables(DEVICE="yard")
+    with pytest.raises(ConfigError, match="device: the variable PLATEID_DEVICE sets it"):
+        change_config(file, lambda document: set_values(document, {"device": "gate"}))
 
 
 def test_every_variable_sets_its_own_key():
