@@ -147,7 +147,7 @@ def page(request: Request, template: str, *, status: int = 0, **values: Any) -> 
         "config": site.config,
         "session": session,
         "path": request.scope["path"],
-        "here": f"{request.scope['path'][1:]}?{request.scope['query_string'].decode('latin-1')}",
+        "here": f".{request.scope['path']}?{request.scope['query_string'].decode('latin-1')}",
         "root": ingress_path(request, site.access.ingress),
         "lists": site.config.lists.file is not None,
     }

@@ -207,6 +207,13 @@ def test_redirect_leads_to_no_other_host(locked):
     assert headers["Location"] == "/"
 
 
+@pytest.mark.parametrize("path", ["//evil.example/x", "///evil.example/", "/javascript:alert(1)"])
+def test_link_to_the_content_stays_on_the_page(device, path):
+    status, text, _ = device.request(path)
+    assert status == 404
+    assert f'class="skip" href=".{path}?#main"' in text
+
+
 def test_every_response_has_security_headers(device):
     for path in ("/", "/static/style.css", "/nothing", "/api/v1/events", "/events?plate=%27"):
         headers = device.request(path)[2]
