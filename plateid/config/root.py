@@ -66,7 +66,7 @@ class Config(Section):
     @property
     def visit_url(self) -> str:
         """Address of the web UI for other devices; empty if they do not reach it."""
-        reached = self.web.enabled and not self.web.host.is_loopback
+        reached = self.web.enabled and not self.web.host.is_loopback and not self.web.ingress
         return self.homeassistant.configuration_url or (reached and self.web.browser_address) or ""
 
     @property

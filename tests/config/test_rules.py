@@ -129,6 +129,7 @@ def test_optional_section_is_off_until_it_is_enabled(tmp_path, section):
     [
         ("web.enabled = true", ""),
         ('web.enabled = true\nweb.host = "0.0.0.0"', f"http://{NAME}.local:8480"),
+        ('web.enabled = true\nweb.host = "0.0.0.0"\nweb.ingress = "172.30.32.2"', ""),
         ('web.enabled = true\nweb.host = "fd00::1"', "http://[fd00::1]:8480"),
         ('homeassistant.configuration_url = "https://a.example/b"', "https://a.example/b"),
         ('homeassistant.configuration_url = "homeassistant://app/x"', "homeassistant://app/x"),
