@@ -144,7 +144,7 @@ def _begin(run: LearningRun, settings: dict[str, Any]) -> None:
     except TrainError:
         click.echo("labels or options have changed: starting again", err=True)
         for path in run.work.iterdir():
-            if path.is_file() and path.name not in LASTING:
+            if path.is_file() and not path.name.startswith(LASTING):  # SQLite adds -wal
                 path.unlink()
         shutil.rmtree(run.work / FIT, ignore_errors=True)
         begin(run.work / BEGUN, settings)

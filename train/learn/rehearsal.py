@@ -56,8 +56,9 @@ class Rehearsal:
         return [file[index] for index in range(len(file))]
 
     def frames(self, name: str) -> list[LabelledImage]:
-        """Returns the frames of this name."""
-        folder, (number, seed, share) = self.folder / f"{name}-streets", STREETS[name]
+        """Returns the frames of this name: with other minutes, there may be more."""
+        folder = self.folder / f"{name}-streets-{self.minutes:g}"
+        number, seed, share = STREETS[name]
         table, rows = folder / "labels.csv", ["image,x1,y1,x2,y2"]
         if not table.is_file():
             (folder / "images").mkdir(parents=True, exist_ok=True)

@@ -99,7 +99,7 @@ def test_rendered_frames_are_kept(tmp_path, monkeypatch):
     monkeypatch.setitem(STREETS, "replay", (2, 7, 0.1))
     rendered = Rehearsal(tmp_path, 45)
     first = rendered.frames("replay")
-    written = (tmp_path / "replay-streets" / "images" / "0000.jpg").stat
+    written = (tmp_path / "replay-streets-45" / "images" / "0000.jpg").stat
     before = written().st_mtime_ns
     assert [image.digest for image in rendered.frames("replay")] == [
         image.digest for image in first
@@ -107,9 +107,11 @@ def test_rendered_frames_are_kept(tmp_path, monkeypatch):
     assert written().st_mtime_ns == before
 
 
-def test_rendering_of_streets_ends_in_time(tmp_path, monkeypatch):
+def test_rendering_of_streets_ends_in_time_and_more_minutes_render_more(tmp_path, monkeypatch):
     monkeypatch.setattr(rehearsal, "MIN_FRAMES", 3)
+    monkeypatch.setitem(STREETS, "forgetting", (5, 7, 0.1))
     assert len(Rehearsal(tmp_path, 0.001).frames("forgetting")) == 3
+    assert len(Rehearsal(tmp_path, 45).frames("forgetting")) == 5
 
 
 def test_detector_that_labelled_the_boxes_has_nothing_to_learn(tmp_path, monkeypatch):
