@@ -6,6 +6,7 @@ import shutil
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -234,6 +235,6 @@ def _unpacked(packed: Path, folder: Path) -> Path:
     try:
         with zipfile.ZipFile(packed) as archive:
             archive.extractall(folder)
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError) as error:  # encrypted
         raise TrainError(f"{packed}: {error}") from error
     return folder

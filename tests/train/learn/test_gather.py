@@ -218,6 +218,16 @@ def test_file_that_is_no_zip_or_no_bundle_is_refused(tmp_path, learn):
     assert (result.exit_code, "neither a shipped bundle nor" in result.output) == (2, True)
 
 
+def test_damaged_zip_is_refused(tmp_path, learn):
+    packed = Path(shutil.make_archive(str(tmp_path / "labels"), "zip", crops(tmp_path / "a", [])))
+    content = packed.read_bytes()
+    start = content.index(b"labels.csv") + len("labels.csv")
+    packed.write_bytes(content[:start] + b"\xff\xff" + content[start + 2 :])
+    result = learn("--data", packed)
+    assert (result.exit_code, result.output.count("\n")) == (2, 1)
+    assert "labels.zip: " in result.output
+
+
 def test_base_of_another_alphabet_is_refused(tmp_path, learn):
     base = tmp_path / "base"
     shutil.copytree(DEFAULT_BUNDLE, base)
