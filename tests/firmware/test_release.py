@@ -1,5 +1,6 @@
 """The scripts that name a version and its changes."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -56,3 +57,17 @@ def test_set_version_refuses_a_known_or_wrong_version(copy, version):
     assert version in done.stderr
     assert (copy / "CHANGELOG.md").read_text() == CHANGELOG
     assert __version__ in (copy / "plateid/__init__.py").read_text()
+
+
+def test_release_with_a_key_needs_a_folder_without_changes(copy):
+    shutil.copy(REPOSITORY / "firmware/release", copy / "firmware/release")
+    for words in (("init", "-q"), ("add", "."), ("commit", "-qm", "Release")):
+        author = ("-c", "user.name=A", "-c", "user.email=a@localhost")
+        subprocess.run(["git", "-C", copy, *author, *words], check=True)
+    (copy / "plateid/new.py").touch()
+    command = [copy / "firmware/release"]
+    keyed = os.environ | {"KEY": "A", "OUT": str(copy / "out"), "CACHE": str(copy / "cache")}
+    done = subprocess.run(command, env=keyed, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "commit first" in done.stderr
+    assert not (copy / "out").exists()
