@@ -113,7 +113,8 @@ def teach(lesson: Lesson[Answer], *, trust: bool) -> Taught:
     doubts = lesson.suspects(before, [first[number] for number in sorted(first)])
     left_out = set() if trust else {each.number for each in doubts}
     if left_out:
-        folds = [[number for number in fold if number not in left_out] for fold in folds]
+        fewer = ([number for number in fold if number not in left_out] for fold in folds)
+        folds = [*filter(None, fewer)]
         networks = _train(lesson, folds, " without suspicious labels")
     proving = [number for number in lesson.proving if number not in left_out]
     after = {share: _held_out(lesson, folds, networks, share) for share in SHARES}

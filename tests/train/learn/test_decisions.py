@@ -117,6 +117,14 @@ def test_suspicious_labels_are_neither_trained_on_nor_counted():
     assert (taught.left_out, len(taught.doubts), len(trusting.trained)) == (0, 2, FOLDS)
 
 
+def test_fold_of_suspicious_labels_only_is_left_out():
+    lesson = NoiseLesson(0)
+    lesson.wrong = {*vehicle_folds(lesson.groups)[0]}
+    taught = teach(lesson, trust=False)
+    assert len(lesson.trained) == FOLDS + FOLDS - 1
+    assert taught.proof.count == 20
+
+
 def test_rendered_plates_have_the_formats_of_the_labels():
     rng = np.random.default_rng(0)
     one, two = (layouts_like(["12345678AB"], share) for share in (0, 1))
