@@ -51,7 +51,8 @@ def _key_of(name: str) -> tuple[str, ...]:
 def _value(name: str, text: str) -> Any:
     """Returns a value in TOML's form, or else the text itself, which needs no quotes."""
     if name.endswith("_FILE") and name not in KEYS:
-        with errors_as(ConfigError, f"{name}: {text}", OSError, UnicodeDecodeError):
+        subject = name if "://" in text else f"{name}: {text}"  # an address may hold a password
+        with errors_as(ConfigError, subject, OSError, UnicodeDecodeError):
             text = read_text(Path(text)).strip()
     try:
         return tomllib.loads(f"value = {text}")["value"]
@@ -79,6 +80,17 @@ def _with_camera(cameras: list[Any], name: str, url: str) -> Iterator[Any]:
     yield from (c | {"url": url} if hit else c for c, hit in zip(cameras, found, strict=True))
     if not any(found):
         yield {"name": name, "url": url}
+
+
+def names_of(table: Mapping[str, Any]) -> dict[tuple[int | str, ...], str]:
+    """Returns the name of the variable that has set a value of the table, by its location."""
+    cameras = table["camera"] if isinstance(table["camera"], list) else ()
+    names: dict[tuple[int | str, ...], str] = {}
+    for key, (name, _) in variables().items():
+        numbers = (n for n, each in enumerate(cameras) if _is_named(each, key[-1]))
+        at = ("camera", next(numbers, 0), "url") if key[0] == "camera" else key
+        names[at] = name
+    return names
 
 
 def value_of(key: tuple[str, ...], table: Mapping[str, Any]) -> Any:

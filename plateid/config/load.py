@@ -3,13 +3,13 @@
 import os
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from plateid.config.cameras import EventsConfig
-from plateid.config.environment import variables, with_variables
+from plateid.config.environment import names_of, with_variables
 from plateid.config.models import bundle_in_use
 from plateid.config.outputs import CREATED_LISTS
 from plateid.config.problems import Location, Problem, line_numbers, problems_of
@@ -76,18 +76,19 @@ def load_config(path: Path) -> Config:
     except ValidationError as error:
         problems += problems_of(error, Config)
     if problems:
-        reasons = _located(problems, text)
+        reasons = _located(problems, text, names_of(table))
         failure = ConfigError(path, "; ".join(reasons))
         failure.lines = tuple(printable(f"{path}: {reason}") for reason in reasons)
         raise failure
     return _with_defaults(config, folder)
 
 
-def _located(problems: Sequence[Problem], text: str) -> list[str]:
+def _located(problems: Sequence[Problem], text: str, names: Mapping[Location, str]) -> list[str]:
+    """Returns a line for each problem, after its line of the file or the name of its variable."""
     numbers = line_numbers(text, (problem.location for problem in problems))
     lines = sorted(zip(numbers, problems, strict=True), key=lambda line: line[0] or 0)
-    names: dict[Location, str] = {key: f"{name}: " for key, (name, _) in variables().items()}
-    return [(f"line {n}: " if n else names.get(each.location, "")) + each.text for n, each in lines]
+    found = ((names.get(p.location) or (n and f"line {n}"), p.text) for n, p in lines)
+    return [f"{at}: {reason}" if at else reason for at, reason in found]
 
 
 def _with_defaults(config: Config, folder: Path) -> Config:

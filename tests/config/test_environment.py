@@ -76,11 +76,13 @@ def test_variable_with_file_reads_a_secret_but_keys_that_are_files_stay_paths(
         ("CAMERA_=a", "PLATEID_CAMERA_: sets no key"),
         ("MQTT_PORT=many", "{file}: PLATEID_MQTT_PORT: mqtt.port: must be a whole number"),
         ("DEVICE=12", "{file}: PLATEID_DEVICE: device: must be text in quotes"),
+        ("CAMERA_FRONT_GATE=[1]", "{file}: PLATEID_CAMERA_FRONT_GATE: camera[0].url: must be text"),
+        ("CAMERA_YARD=", "{file}: PLATEID_CAMERA_YARD: camera[1].url: must not be empty"),
+        ("CAMERA_A_FILE=rtsp://u:p@h/", "PLATEID_CAMERA_A_FILE: No such file or directory"),
         ("DEVICE_FILE=/nowhere", "PLATEID_DEVICE_FILE: /nowhere: No such file or directory"),
     ],
 )
 def test_wrong_variable_is_one_error_that_names_it(file, variables, variable, message):
-    file.write_text(FILE.partition("[mqtt]")[0])
     name, _, value = variable.partition("=")
     variables(**{name: value})
     with pytest.raises(ConfigError) as error:
