@@ -71,3 +71,12 @@ def test_release_with_a_key_needs_a_folder_without_changes(copy):
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "commit first" in done.stderr
     assert not (copy / "out").exists()
+
+
+@pytest.mark.parametrize("version", ["1.2.3rc1", "1.2.3b2+20261201"])
+def test_package_of_a_pre_release_is_older_than_the_release(version):
+    build = (REPOSITORY / "firmware/deb/build").read_text()
+    (rule,) = re.findall(r"^VERSION=\$\(sed .*", build, re.MULTILINE)
+    script = f'{rule}\ndpkg --compare-versions "$VERSION" lt 1.2.3'
+    environment = os.environ | {"VERSION": version}
+    assert subprocess.run(["bash", "-c", script], env=environment, check=False).returncode == 0
