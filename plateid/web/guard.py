@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 import io
+import re
 import secrets
 from collections import Counter
 from typing import BinaryIO
@@ -31,6 +32,8 @@ MAX_SESSION_REQUESTS = 16
 all users share 40 threads."""
 INGRESS_CSRF = secrets.token_urlsafe(32)
 """CSRF token of the users who have logged in to Home Assistant, not to plateid."""
+INGRESS_PATH = re.compile(r"(/[\w-]+)+", re.ASCII)
+"""A path at the ingress proxy: Home Assistant passes on headers of clients, too."""
 FORM = "application/x-www-form-urlencoded"
 SAFE_METHODS = ("GET", "HEAD")
 """Methods that change nothing, so that their origin is not checked."""
@@ -134,7 +137,8 @@ class Guard:
 def ingress_path(request: HTTPConnection, ingress: str) -> str:
     """Returns the path of plateid at Home Assistant's ingress proxy; empty for other clients."""
     is_ingress = ingress and request.client and request.client.host == ingress
-    return request.headers.get("x-ingress-path", "") if is_ingress else ""
+    path = request.headers.get("x-ingress-path", "")
+    return path if is_ingress and INGRESS_PATH.fullmatch(path) else ""
 
 
 def session_of(request: HTTPConnection, access: Access) -> LoginSession | None:

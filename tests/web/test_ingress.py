@@ -77,6 +77,15 @@ def test_other_clients_need_a_password_whatever_headers_they_send(addon, headers
     assert addon.status("/api/v1/events", **headers) == 401
 
 
+@pytest.mark.parametrize("path", ["//evil.example", "https://evil.example", '/a"b', "/a/"])
+def test_path_of_no_ingress_gives_no_access(addon, path):
+    local = (ADDRESS, 0)
+    with closing(HTTPConnection("127.0.0.1", addon.config.web.port, source_address=local)) as made:
+        made.request("GET", "/events", headers={"X-Ingress-Path": path})
+        answer = made.getresponse()
+        assert (answer.status, answer.headers["Location"]) == (303, "/login")
+
+
 def test_redirect_keeps_the_prefix(proxy):
     with closing(HTTPConnection(proxy.origin.removeprefix("http://"))) as connection:
         connection.request("POST", f"{PREFIX}/logout", "", {"Content-Type": FORM})
