@@ -8,9 +8,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
+from tomlkit import TOMLDocument
 
 from plateid.config.cameras import CameraConfig
-from plateid.config.edit import camera_table, set_values
+from plateid.config.edit import add_camera, camera_table, set_values
 from plateid.config.problems import checked
 from plateid.core.plate_quality import measure_quality
 from plateid.errors import ConfigError
@@ -101,10 +102,13 @@ def _show_at_once(site: Site, name: str, view: Mapping[str, Any]) -> None:
 
 def _write_view(site: Site, camera: str, view: Mapping[str, Any]) -> dict[str, str]:
     values = {key: _rounded(value) for key, value in view.items() if value}
-    return change_file(
-        site,
-        lambda document: set_values(camera_table(document, camera), dict.fromkeys(view) | values),
-    )
+
+    def change(document: TOMLDocument) -> None:
+        if camera not in [table["name"] for table in document.get("camera", ())]:
+            add_camera(document, {"name": camera})  # a variable gives its address
+        set_values(camera_table(document, camera), dict.fromkeys(view) | values)
+
+    return change_file(site, change)
 
 
 def _rounded(value: Any) -> Any:

@@ -14,7 +14,7 @@ from plateid.config.load import load_config
 from plateid.errors import ConfigError
 from tests.support.broker import free_port
 from tests.web.browser import find, images_loaded, texts, wait
-from tests.web.conftest import CONFIG
+from tests.web.conftest import CONFIG, served
 
 
 def test_drawing_is_written_to_the_config_and_comments_stay(device, browser):
@@ -140,3 +140,19 @@ def test_harmful_camera_name_is_rejected(tmp_path, name):
     (tmp_path / "plateid.toml").write_text(text)
     with pytest.raises(ConfigError, match=r"camera\[0\].name"):
         load_config(tmp_path / "plateid.toml")
+
+
+def test_drawing_of_a_camera_that_a_variable_adds_is_saved(
+    tmp_path, scene, *, history, monkeypatch
+):
+    address = "rtsp://user:secret@camera.local/porch"
+    monkeypatch.setenv("PLATEID_CAMERA_PORCH", address)
+    with served(tmp_path, scene, history) as device:
+        csrf = device.hidden_field("csrf", "/cameras/porch")
+        for end in (0.8, 0.9):
+            form = {"csrf": csrf, "line": f"[[0.1, 0.5], [{end}, 0.5]]"}
+            assert device.status("/cameras/porch", form) == 303
+    porch = load_config(tmp_path / "plateid.toml").camera[-1]
+    assert (porch.name, porch.url) == ("porch", address)
+    assert porch.line == ((0.1, 0.5), (0.9, 0.5))
+    assert "secret" not in (tmp_path / "plateid.toml").read_text()
