@@ -67,10 +67,16 @@ def change_config(
 
 def _check_variables(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
     """Refuses to change a key that an environment variable sets, which would have no effect."""
-    for key, (name, value) in variables().items():
+    for key, (_, value) in variables().items():
         old, new = (value_of(key, table) for table in (before, after))
         if new not in (old, value):
-            raise ConfigError(".".join(key), f"the variable {name} sets it")
+            check_free(*key)
+
+
+def check_free(*key: str) -> None:
+    """Raises ConfigError if an environment variable sets a key."""
+    if found := variables().get(key):
+        raise ConfigError(".".join(key), f"the variable {found[0]} sets it")
 
 
 def _new_text(file: Path) -> str:

@@ -249,6 +249,7 @@ def _save_broker(site: Site, form: Mapping[str, str]) -> dict[str, str]:
     values = {key: getattr(mqtt, key) for key in ("host", "tls", "username")}
     values["port"] = mqtt.port if "port" in mqtt.model_fields_set else None
     if form.get("password") and file:
+        edit.check_free("mqtt", "password_file")
         with os_errors_as(ConfigError, file.with_name(PASSWORD_FILE)):
             replace_text(file.with_name(PASSWORD_FILE), form["password"], mode=0o600)
         values["password_file"] = PASSWORD_FILE

@@ -163,6 +163,14 @@ def test_broker_is_saved_with_its_password_in_a_file_of_its_own(device):
     assert device.restarts == 1
 
 
+def test_password_of_a_broker_that_a_variable_names_is_not_written(device, monkeypatch):
+    monkeypatch.setenv("PLATEID_MQTT_PASSWORD_FILE", "mqtt-password")
+    form = {"host": "127.0.0.1", "username": "plateid", "password": "right"}
+    status, text, _ = post(device, "/setup/broker", do="save", **form)
+    assert (status, "the variable PLATEID_MQTT_PASSWORD_FILE sets it" in text) == (400, True)
+    assert not (device.folder / "mqtt-password").exists()
+
+
 def test_viewers_neither_see_an_address_nor_change_anything(locked):
     cookie = locked.cookie(VIEWER_PASSWORD)
     assert locked.status("/setup/camera?name=drive", Cookie=cookie) == 403
