@@ -77,14 +77,20 @@ def device_of(provider: str) -> tuple[str, str]:
 
 @functools.cache
 def openvino_core() -> Any:
-    """Returns OpenVINO's core, which all networks share; raises ModelError without the package."""
+    """Returns OpenVINO's core, which all networks share.
+
+    Raises ModelError if the package is missing or does not start.
+    """
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type] # reports to Google
+    provider = 'models.provider = "openvino"'
     try:
         import openvino  # noqa: PLC0415 - an extra
+
+        return openvino.Core()
     except ImportError as error:
-        reason = f"needs pip install 'plateid[openvino]' ({error})"
-        raise ModelError('models.provider = "openvino"', reason) from error
-    return openvino.Core()
+        raise ModelError(provider, f"needs pip install 'plateid[openvino]' ({error})") from error
+    except RuntimeError as error:
+        raise ModelError(provider, f"OpenVINO does not start: {one_line(error)}") from error
 
 
 def openvino_backends() -> dict[str, str]:

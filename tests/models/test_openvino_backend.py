@@ -126,6 +126,17 @@ def test_missing_package_is_an_error_that_names_the_extra():
     assert """ModelError: models.provider = "openvino": needs pip install 'plateid[op""" in printed
 
 
+def test_openvino_that_does_not_start_is_an_error_with_its_reason(monkeypatch):
+    def fails() -> None:
+        raise RuntimeError("no plugins\nfound")
+
+    monkeypatch.setattr("openvino.Core", fails)
+    openvino_core.cache_clear()
+    with pytest.raises(ModelError, match="OpenVINO does not start: no plugins found"):
+        openvino_core()
+    assert openvino_backends() == {}
+
+
 def test_missing_executable_memory_is_an_error_that_names_the_drop_in():
     assert "install systemd/drop-ins/openvino.conf" in failure_of(WITHOUT_EXECUTABLE_MEMORY)
 
