@@ -25,7 +25,7 @@ from plateid.web.credentials import (
     write_credentials,
 )
 from plateid.web.json_api import MAX_POST_BYTES
-from tests.support.broker import Broker, Subscriber, free_port, until
+from tests.support.broker import Subscriber, free_port, until
 from tests.support.camera_posts import HEARTBEATS, axis, dahua, hikvision
 from tests.support.web_client import WebClient
 
@@ -90,23 +90,15 @@ class Device:
 
 
 @pytest.fixture
-def broker(tmp_path):
-    (tmp_path / "broker").mkdir()
-    with closing(Broker(tmp_path / "broker")) as made:
-        made.start()
-        yield made
-
-
-@pytest.fixture
-def device(tmp_path, bundle, broker, request):
+def device(tmp_path, bundle, started_broker, request):
     extra, listed = getattr(request, "param", ("", "AB12,allow,Ana\n"))
-    with closing(Device(tmp_path, bundle, broker.port, extra=extra, listed=listed)) as made:
+    with closing(Device(tmp_path, bundle, started_broker.port, extra=extra, listed=listed)) as made:
         yield made
 
 
-def test_posts_of_all_makers_go_the_way_of_other_events(device, broker):
+def test_posts_of_all_makers_go_the_way_of_other_events(device, started_broker):
     posts = hikvision(picture=PICTURE), dahua(picture=PICTURE), axis("CD34", picture=PICTURE)
-    with closing(Subscriber(broker.port)) as subscriber:
+    with closing(Subscriber(started_broker.port)) as subscriber:
         for sample in posts:
             assert device.post(sample) == (200, {"Result": True})
             assert device.post(sample) == (200, {"Result": True}), "a repeated post"
@@ -226,8 +218,8 @@ def test_token_of_a_camera_opens_nothing_else_and_an_address_only_this_path(devi
 @pytest.mark.parametrize(
     "device", [('privacy = {unlisted = "drop", listed = "keep"}', "")], indirect=True
 )
-def test_privacy_applies_to_posted_plates_and_pictures(device, broker):
-    with closing(Subscriber(broker.port)) as subscriber:
+def test_privacy_applies_to_posted_plates_and_pictures(device, started_broker):
+    with closing(Subscriber(started_broker.port)) as subscriber:
         for plate in ("ZZ99", "AB12"):
             assert device.post(dahua(plate, PICTURE))[0] == 200
         until(lambda: len(subscriber.events()) == 4)

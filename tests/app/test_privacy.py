@@ -9,7 +9,7 @@ import pytest
 from plateid.store.event_store import EventStore
 from tests.app.test_app import finished, run
 from tests.service.test_metrics import scraped
-from tests.support.broker import Broker, Subscriber, free_port, until
+from tests.support.broker import Subscriber, free_port, until
 from tests.support.samples import payloads
 from tests.support.videos import write_video
 
@@ -17,15 +17,7 @@ PLATE = "AB12"
 
 
 @pytest.fixture
-def broker(tmp_path):
-    (tmp_path / "broker").mkdir()
-    with closing(Broker(tmp_path / "broker")) as made:
-        made.start()
-        yield made
-
-
-@pytest.fixture
-def config(tmp_path, bundle, broker):
+def config(tmp_path, bundle, started_broker):
     write_video(tmp_path / "video.mp4", count=45)
     (tmp_path / "box").mkdir()
     (tmp_path / "plates.csv").write_text("plate,list,name\n")
@@ -34,7 +26,7 @@ def config(tmp_path, bundle, broker):
         f"""
 device = "box"
 models.bundle = "{bundle}"
-mqtt.port = {broker.port}
+mqtt.port = {started_broker.port}
 store.path = "box/events.sqlite3"
 lists.file = "plates.csv"
 logfile = {{csv = "box/log.csv", jsonl = "box/log.jsonl"}}
@@ -49,10 +41,10 @@ url = "video.mp4"
 
 
 @pytest.mark.parametrize("listed", [False, True])
-def test_subscribers_get_plates_that_the_device_does_not_keep(config, broker, listed):
+def test_subscribers_get_plates_that_the_device_does_not_keep(config, started_broker, listed):
     if listed:
         (config.parent / "plates.csv").write_text(f"plate,list,name\n{PLATE},allow,Ana\n")
-    with closing(Subscriber(broker.port)) as subscriber:
+    with closing(Subscriber(started_broker.port)) as subscriber:
         code, errors = finished(run(config))
         assert code == 0, errors
         events = subscriber.events("/event")

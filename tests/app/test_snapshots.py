@@ -25,22 +25,14 @@ from plateid.models.networks import Networks
 from plateid.store.self_labels import self_label_files
 from tests.app.test_app import finished, run
 from tests.core.test_schema import VALIDATOR
-from tests.support.broker import Broker, Subscriber, until
+from tests.support.broker import Subscriber, until
 
 UNTIL_S = 5.8
 PLATES = ["KX73LPH", "MM93LXN"]
 
 
 @pytest.fixture
-def broker(tmp_path):
-    (tmp_path / "broker").mkdir()
-    with closing(Broker(tmp_path / "broker")) as made:
-        made.start()
-        yield made
-
-
-@pytest.fixture
-def config(tmp_path, broker):
+def config(tmp_path, started_broker):
     with av.open(str(DEMO_VIDEO)) as source, av.open(str(tmp_path / "video.mp4"), "w") as target:
         stream = source.streams.video[0]
         copy = target.add_stream_from_template(stream)
@@ -52,7 +44,7 @@ def config(tmp_path, broker):
     file.write_text(
         f"""
 device = "box"
-mqtt.port = {broker.port}
+mqtt.port = {started_broker.port}
 store.path = "box/events.sqlite3"
 [[camera]]
 name = "street"
@@ -74,8 +66,8 @@ def plates_in(jpeg: bytes) -> dict[str, Box]:
     return {plate.text: plate.box for plate in plates}
 
 
-def test_snapshots_show_their_plates_and_are_published_before_their_events(config, broker):
-    with closing(Subscriber(broker.port)) as subscriber:
+def test_snapshots_show_their_plates_and_are_published_before_their_events(config, started_broker):
+    with closing(Subscriber(started_broker.port)) as subscriber:
         code, errors = finished(run(config), timeout_s=60)
         assert code == 0, errors
         messages = [*subscriber.messages]
@@ -97,15 +89,15 @@ def test_snapshots_show_their_plates_and_are_published_before_their_events(confi
         assert any(same_place(box, event["box"]) for box in found.values())
         read |= found.keys() & {event["plate"]}
     assert sorted(read) == PLATES  # a single frame may be read wrong
-    with closing(Subscriber(broker.port, "plateid/box/street/snapshot")) as late:
+    with closing(Subscriber(started_broker.port, "plateid/box/street/snapshot")) as late:
         until(lambda: len(late.messages) == 1)
         assert late.messages[0].retain
         assert plates_in(late.messages[0].payload)
 
 
-def test_home_assistant_gets_an_image_entity_if_snapshots_are_enabled(config, broker):
+def test_home_assistant_gets_an_image_entity_if_snapshots_are_enabled(config, started_broker):
     def platforms() -> set[str]:
-        with closing(Subscriber(broker.port, "homeassistant/#")) as subscriber:
+        with closing(Subscriber(started_broker.port, "homeassistant/#")) as subscriber:
             code, errors = finished(run(config), timeout_s=60)
             assert code == 0, errors
             parts = subscriber.events("/config")[-1]["cmps"]
@@ -116,9 +108,9 @@ def test_home_assistant_gets_an_image_entity_if_snapshots_are_enabled(config, br
     assert platforms() == set()
 
 
-def test_plates_that_are_not_kept_are_in_no_snapshot(config, broker):
+def test_plates_that_are_not_kept_are_in_no_snapshot(config, started_broker):
     config.write_text('privacy.unlisted = "drop"\n' + config.read_text())
-    with closing(Subscriber(broker.port, "plateid/box/street/snapshot")) as subscriber:
+    with closing(Subscriber(started_broker.port, "plateid/box/street/snapshot")) as subscriber:
         code, errors = finished(run(config), timeout_s=60)
         assert code == 0, errors
         sent = [message.payload for message in subscriber.messages]
@@ -143,10 +135,10 @@ def test_self_labels_of_small_crops_are_right(config):
         assert edit_distance(best_text(read.probabilities), row["text"]) <= 3
 
 
-def test_unwritable_folder_loses_snapshots_and_is_logged_once(config, broker):
+def test_unwritable_folder_loses_snapshots_and_is_logged_once(config, started_broker):
     folder(config).parent.mkdir()
     folder(config).write_text("in the way")
-    with closing(Subscriber(broker.port)) as subscriber:
+    with closing(Subscriber(started_broker.port)) as subscriber:
         code, errors = finished(run(config), timeout_s=60)
         assert code == 0, errors
         events = subscriber.events()
@@ -157,8 +149,8 @@ def test_unwritable_folder_loses_snapshots_and_is_logged_once(config, broker):
     assert errors.count("what=snapshots") == 1
 
 
-def test_full_disk_loses_snapshots_but_no_event(config, broker):
-    with closing(Subscriber(broker.port)) as subscriber:
+def test_full_disk_loses_snapshots_but_no_event(config, started_broker):
+    with closing(Subscriber(started_broker.port)) as subscriber:
         process = run(config)
         until(lambda: "camera online" in process.stderr.readline())
         limits = resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))

@@ -14,15 +14,12 @@ from plateid.bench.compare import plates_of
 from plateid.commands.main import main
 from plateid.core.text import best_text
 from plateid.errors import SourceError
-from tests.support.drop_in import slot_network, write_config
+from tests.support.drop_in import write_slot_reader
 
 
 @pytest.fixture
 def model(tmp_path):
-    path = tmp_path / "other.onnx"
-    path.write_bytes(slot_network())
-    write_config(tmp_path / "other_plate_config.yaml")
-    return path
+    return write_slot_reader(tmp_path)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from plateid.core.records import PlateRead
 from plateid.core.text import COLUMN_TEXTS, best_text
 from plateid.errors import PlateidError
 from plateid.models.networks import Networks
-from tests.support.drop_in import SLOTS, slot_network, write_config
+from tests.support.drop_in import SLOTS, slot_network, write_config, write_slot_reader
 from tests.support.images import ArrayLazyImage
 
 SIZES = [(60, 20), (200, 90), (31, 47), (1, 1), (9, 120)]
@@ -25,10 +25,7 @@ SIZES = [(60, 20), (200, 90), (31, 47), (1, 1), (9, 120)]
 
 @pytest.fixture
 def model(tmp_path):
-    path = tmp_path / "other.onnx"
-    path.write_bytes(slot_network())
-    write_config(tmp_path / "other_plate_config.yaml")
-    return path
+    return write_slot_reader(tmp_path)
 
 
 def crops() -> list[np.ndarray]:

@@ -109,3 +109,11 @@ def _saved(graph: onnx.GraphProto, metadata: Mapping[str, object]) -> bytes:
     helper.set_model_props(model, {key: str(value) for key, value in metadata.items()})
     onnx.checker.check_model(model)
     return model.SerializeToString()
+
+
+def write_slot_reader(folder: Path) -> Path:
+    """Writes a reader of fast-plate-ocr with its configuration; returns its path."""
+    path = folder / "other.onnx"
+    path.write_bytes(slot_network())
+    write_config(folder / "other_plate_config.yaml")
+    return path

@@ -30,6 +30,15 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 
 
 @pytest.fixture
+def started_broker(tmp_path: Path) -> Iterator[Broker]:
+    """A mosquitto with a folder of its own, for tests that use `tmp_path` themselves."""
+    (tmp_path / "broker").mkdir()
+    with closing(Broker(tmp_path / "broker")) as made:
+        made.start()
+        yield made
+
+
+@pytest.fixture
 def subscriber(broker: Broker) -> Iterator[Subscriber]:
     """Starts the broker and subscribes to everything."""
     broker.start()
