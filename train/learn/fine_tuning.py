@@ -72,9 +72,9 @@ def fine_tune(
     Raises TrainError if the loss is not finite.
     """
     network, rng = network_of(start), np.random.default_rng(0)
-    chosen = dict(network.named_parameters())
-    optimiser = torch.optim.AdamW(chosen.values(), weight_decay=WEIGHT_DECAY)
-    average = {name: weight.detach().clone() for name, weight in chosen.items()}
+    parameters = dict(network.named_parameters())
+    optimiser = torch.optim.AdamW(parameters.values(), weight_decay=WEIGHT_DECAY)
+    average = {name: weight.detach().clone() for name, weight in parameters.items()}
     wanted = set(plates)
     own = [number for number, plate in enumerate(material.plates) if plate in wanted]
     for step, done in timed(_progress(60 * minutes), title, 60 * minutes, least=1):
@@ -85,10 +85,10 @@ def fine_tune(
             raise TrainError(f"{title}: the loss is {loss.item()} at step {step}")
         optimiser.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(chosen.values(), CLIP_NORM)
+        nn.utils.clip_grad_norm_(parameters.values(), CLIP_NORM)
         optimiser.step()
         decay = min(EMA_DECAY, step / (step - 1 + EMA_START))
-        for name, weight in chosen.items():
+        for name, weight in parameters.items():
             average[name].lerp_(weight.detach(), 1 - decay)
     return {**start, **average}
 

@@ -64,17 +64,8 @@ class PlateNet(nn.Module):
         shape (N, 2, 3).
         """
         rectified, transforms = self.rectifier(crops / 127.5 - 1.0)
-        return self.classify(self.features(rectified)), transforms
-
-    def features(self, rectified: Tensor) -> Tensor:
-        """Returns the features of each CTC step, shape (N, ROWS * COLUMNS, EMBEDDING)."""
-        features: Tensor = self.stem(rectified)  # N, C, ROWS, COLUMNS
-        return features.flatten(2).transpose(1, 2)
-
-    def classify(self, features: Tensor) -> Tensor:
-        """Returns the logits of each CTC step."""
-        logits: Tensor = self.characters(self.encoder(features + self.position))
-        return logits
+        features = self.stem(rectified).flatten(2).transpose(1, 2)  # N, ROWS * COLUMNS, EMBEDDING
+        return self.characters(self.encoder(features + self.position)), transforms
 
 
 class Residual(nn.Module):
