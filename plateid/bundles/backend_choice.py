@@ -28,8 +28,8 @@ MIN_GAIN = 0.1
 BY_ACCURACY = ("accurate", "default", "small")
 """The shipped bundles, the most accurate first."""
 MAX_LOAD, RUNS = 0.7, 20
-"""Share of the workers' time (0-1) that the networks may take, by the median of so many runs: the
-rest is for decoding."""
+"""Share of the workers' time (0-1) that the networks may take, the rest is for decoding; and number
+of inferences of which the median is that time."""
 MAX_CACHE_BYTES = 100_000
 """Largest file of measurements; one has about 3,000."""
 CPUINFO = Path("/proc/cpuinfo")

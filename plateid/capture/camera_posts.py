@@ -33,11 +33,11 @@ KEYS = {
 """By the maker's key of the plate: keys of its confidence, with the highest one, of what is the
 same in a repeated post, and of the time. Dahua's has no time zone."""
 PICTURES, HEARTBEATS = ("Content", "BinaryImage"), frozenset({"Active", "ALPV"})
-"""Keys of pictures, which are Base64, and of the messages by which cameras say that they work."""
+"""Keys of images, which are Base64, and of the messages by which cameras say that they work."""
 UNREAD = frozenset({"", "UNKNOWN", "NOPLATE", "UNLICENSED"})
 """Normalised texts that cameras send instead of an illegible plate."""
 MAX_XML_BYTES = 200_000
-"""Maximum size of XML without pictures; alerts have 5,000, and 8 MB would take seconds."""
+"""Maximum size of XML without images; alerts have 5,000, and 8 MB would take seconds."""
 MAX_CHARACTERS = 20
 """Maximum length of a plate; the longest ones have 12 characters."""
 UNSTATED = 0.5
@@ -59,11 +59,11 @@ class Post(NamedTuple):
     plate: str
     confidence: float
     at: datetime | None
-    picture: bytes
+    image: bytes
 
 
 class PostedReads:
-    """Hands each new reading of a camera, its time and its picture to `publish`; thread-safe."""
+    """Hands each new reading of a camera, its time and its image to `publish`; thread-safe."""
 
     def __init__(self, publish: Callable[[Reading, datetime, LazyImage | None], None]) -> None:
         self._publish = publish
@@ -80,16 +80,16 @@ class PostedReads:
             at = post.at if post.at and now - MAX_DELAY < post.at < now else now
             candidates = (Candidate(plate, share),)
             reading = Reading(plate, plate, share, (share,) * len(plate), candidates, None)
-            self._publish(reading, at, _decoded(post.picture))
+            self._publish(reading, at, _decoded(post.image))
             self._known.append((post.marker, post.plate))
 
 
-def _decoded(picture: bytes) -> LazyImage | None:
+def _decoded(image: bytes) -> LazyImage | None:
     """Returns the image; None if there is none or it is damaged, since the plate counts alone."""
     try:
-        return decode_image(picture) if picture else None
+        return decode_image(image) if image else None
     except SourceError as error:
-        log.warning("picture of a camera cannot be used", reason=error.reason)
+        log.warning("image of a camera cannot be used", reason=error.reason)
         return None
 
 
@@ -106,7 +106,7 @@ def parse_post(content_type: str, body: bytes) -> Post | None:
             json.loads(text, object_pairs_hook=pairs.extend)
         encoded = (value for key, value in pairs if key in PICTURES and isinstance(value, str))
         files = [*(part for part in parts if part is not text), *map(base64.b64decode, encoded)]
-        picture = max(files, key=len, default=b"")  # the largest one shows most
+        image = max(files, key=len, default=b"")  # the largest one shows most
     except (ParseError, ValueError, LookupError, RecursionError) as error:
         raise SourceError("post", "is not JSON, nor XML of a usual size") from error
     values = dict(reversed(pairs))  # of equal keys, the first one
@@ -119,7 +119,7 @@ def parse_post(content_type: str, body: bytes) -> Post | None:
     confidence, full, marker, time = KEYS[name]
     number, at = _valid(NUMBER, values.get(confidence)), _valid(TIME, values.get(time))
     share = UNSTATED if number is None else min(1.0, max(0.0, number / full))
-    return Post(hash(str(values.get(marker) or "") or body), plate, share, at, picture)
+    return Post(hash(str(values.get(marker) or "") or body), plate, share, at, image)
 
 
 def _parts(content_type: str, body: bytes) -> list[bytes]:

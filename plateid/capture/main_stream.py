@@ -21,7 +21,8 @@ from plateid.capture.mapping import Mapping, MappingError
 from plateid.capture.stream import MAX_TIMEOUTS
 from plateid.capture.stream_clock import StreamClock, Timeline
 from plateid.capture.video_image import VideoImage
-from plateid.core.records import CloseUp, Frame, LazyImage
+from plateid.core.close_up import CloseUp
+from plateid.core.records import Frame, LazyImage
 from plateid.errors import SourceError, errors_as
 
 MAX_BYTES = 48_000_000
@@ -75,10 +76,8 @@ class Group:
             own = self._stream.codec_context
             self._context = cast("VideoCodecContext", CodecContext.create(own.name, "r"))
             self._context.extradata, self._context.thread_type = own.extradata, "SLICE"
-        context, wanted_s = (
-            self._context,
-            at_s - (self.times[-1] - self.times[0]) / len(self.times) / 2,
-        )
+        half_s = (self.times[-1] - self.times[0]) / len(self.times) / 2
+        context, wanted_s = self._context, at_s - half_s
         while self.shown_s < wanted_s and self._fed < len(self._packets):
             self._keep(context.decode(self._packets[self._fed]), wanted_s)
             self._fed += 1
@@ -88,7 +87,7 @@ class Group:
         return self._frame if abs(self.shown_s - at_s) <= LATE_S else None
 
     def release(self) -> None:
-        """Frees the decoder and its pictures."""
+        """Frees the decoder and its frames."""
         self._context = self._frame = None
         self._fed, self.shown_s = 0, -math.inf
 
@@ -144,12 +143,12 @@ class MainStream:
         self.sub, self._mapping, self._measure_at = None, None, 0.0
 
     def is_cheap(self, frame: Frame) -> bool:
-        """Returns whether few frames have to be decoded for the picture of this moment."""
+        """Returns whether few frames have to be decoded for the image of this moment."""
         _, group, at_s = self._place(frame)
         return group is None or group.frames_until(at_s) <= CHEAP_FRAMES
 
-    def look(self, frame: Frame) -> CloseUp | None:
-        """Returns the picture of the moment of a sub-stream's frame; None if there is none."""
+    def close_up(self, frame: Frame) -> CloseUp | None:
+        """Returns the image of the moment of a sub-stream's frame; None if there is none."""
         _, group, at_s = self._place(frame)
         if group is not None:
             with self._changed:
@@ -168,14 +167,16 @@ class MainStream:
             log.warning("main stream is damaged", camera=self.camera, reason=error.strerror)
             return None
         self._shown_late_s = group.shown_s - at_s
-        picture = VideoImage(found) if found else None
-        sub = frame.image
-        if picture and mapping.sizes != (sub.width, sub.height, picture.width, picture.height):
-            picture = self._mapping = None
-        return mapping.close_up(picture) if picture else None
+        if found is None:
+            return None
+        image, sub = VideoImage(found), frame.image
+        if mapping.sizes != (sub.width, sub.height, image.width, image.height):
+            self._mapping = None
+            return None
+        return mapping.close_up(image)
 
-    def learn(self, late_s: float) -> None:
-        """Takes in how late the picture was in which a plate was found."""
+    def correct_clock(self, late_s: float) -> None:
+        """Corrects the clock: the image in which a plate was found was `late_s` too late."""
         self.clock.correct(late_s - self._shown_late_s)
 
     def _place(self, frame: Frame) -> tuple[Mapping | None, Group | None, float]:
@@ -187,7 +188,7 @@ class MainStream:
         if frame.stream_s is None or offset_s is None or self._mapping is None:
             return None, None, 0.0
         at_s = frame.stream_s + offset_s
-        if groups and at_s - groups[-1].times[-1] > 2 * LATE_S:  # in vain: no packets come
+        if groups and at_s - groups[-1].times[-1] > 2 * LATE_S:  # no packets come
             return None, None, 0.0
         begun = [group for group in groups if group.times[0] <= at_s + LATE_S / 10]
         return self._mapping, begun[-1] if begun else None, at_s

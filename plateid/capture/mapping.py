@@ -1,29 +1,30 @@
-"""Measures where a main stream shows what its sub-stream shows, by matching two pictures."""
+"""Measures where a main stream shows what its sub-stream shows, by matching two images."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from plateid.core.records import CloseUp, Grey, LazyImage
+from plateid.core.close_up import CloseUp
+from plateid.core.records import Grey, LazyImage
 from plateid.errors import PlateidError
 
 WIDTH_PX, FEATURES = 640, 2000
-"""Width to which both pictures are scaled, and number of ORB features of each."""
+"""Width to which both images are scaled, and number of ORB features of each."""
 MIN_HEIGHT_PX = 64
-"""Minimum height of a scaled picture: a damaged stream may have any size."""
+"""Minimum height of a scaled image: a damaged stream may have any size."""
 DISTINCT = 0.8
 """Maximum distance of a match, in distances of the second best (Lowe, IJCV 2004)."""
 MIN_MATCHES, TOLERANCE_PX = 20, 1.5
-"""Minimum number of matches that agree, and their maximum error, pixels of the scaled pictures."""
+"""Minimum number of matches that agree, and their maximum error, pixels of the scaled images."""
 MAX_SHEAR = 0.03
 """Maximum rotation and shear: streams of one camera differ in size, aspect ratio and crop only."""
 MAX_MISSING_PX = 8
-"""Width of the border that the main stream may lack though its pictures count as complete."""
+"""Width of the border that the main stream may lack though its images count as complete."""
 
 
 class MappingError(PlateidError):
-    """Two pictures do not show the same scene, or too little to be sure."""
+    """Two images do not show the same scene, or too little to be sure."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Mapping:
 
     @classmethod
     def measured(cls, sub: LazyImage, main: LazyImage) -> "Mapping":
-        """Matches ORB features of both pictures; raises MappingError if they do not agree."""
+        """Matches ORB features of both images; raises MappingError if they do not agree."""
         (a, a_px), (b, b_px) = _reduced(sub), _reduced(main)
         (x, left), (y, top) = _matched(a, b)
         scale = x * b_px[0] / a_px[0], y * b_px[1] / a_px[1]
@@ -48,7 +49,7 @@ class Mapping:
         return cls(scale, origin, (sub.width, sub.height, main.width, main.height))
 
     def close_up(self, main: LazyImage) -> CloseUp:
-        """Returns the part of a picture of the main stream that the sub-stream shows."""
+        """Returns the part of an image of the main stream that the sub-stream shows."""
         left, top = self.origin
         sub, sides = self.sizes[:2], self.sizes[2:]
         ends = [round(o + k * n) for o, k, n in zip(self.origin, self.scale, sub, strict=True)]

@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 MAX_LAG_S = 3.0
-"""Longest time by which one stream may arrive later, seconds. Camera clocks that say more lie."""
+"""Longest time by which one stream may arrive later, seconds. A camera clock with more is wrong."""
 STEP_S, MIN_MEASURED_S, MEASURED_S, EVERY_S = 0.02, 10.0, 40.0, 20.0
 """Step, minimum and maximum length, and interval of the correlation of packet sizes, seconds."""
 MIN_CORRELATION, MIN_LEAD = 0.4, 0.1

@@ -1,6 +1,7 @@
 """Pure code without I/O, shared by the device and the training.
 
 records                  what the stages pass on, from the frame to the event
+close_up                 what a main stream shows of a frame
 geometry, view           boxes and the letterbox; region of interest, masks and direction
 text                     charset, CTC positions and candidate texts
 fusion, reading          many reads become one; the reading with country syntax

@@ -16,7 +16,7 @@ class CameraHealth:
     unpublished: int  # passes that ended without a reading good enough to publish
     failure: str | None = None  # why no frames arrive
     decoder: str = "software"  # in use, and why it is not the configured one
-    reads: str | None = None  # with `main_url`: which stream, and why
+    read_from: str | None = None  # with `main_url`: which stream, and why
 
 
 @dataclass(frozen=True)

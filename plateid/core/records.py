@@ -3,10 +3,13 @@
 import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from plateid.core.close_up import MainStreamImages
 
 Image = NDArray[np.uint8]
 """Shape (H, W, 3), BGR."""
@@ -47,39 +50,6 @@ class LazyImage(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class CloseUp:
-    """What the main stream shows of a sub-stream's frame; `complete` if it shows all of it."""
-
-    image: LazyImage
-    scale: tuple[float, float]
-    offset: tuple[float, float]
-    complete: bool
-
-    def place(self, box: Box) -> Box:
-        """Returns where a box of the frame is in `image`."""
-        (x, y), (left, top), (x1, y1, x2, y2) = self.scale, self.offset, box
-        return x * x1 + left, y * y1 + top, x * x2 + left, y * y2 + top
-
-    def place_back(self, box: Box) -> Box:
-        """Returns where a box of `image` is in the frame."""
-        (x, y), (left, top), (x1, y1, x2, y2) = self.scale, self.offset, box
-        return (x1 - left) / x, (y1 - top) / y, (x2 - left) / x, (y2 - top) / y
-
-
-class MainPictures(Protocol):
-    """The main stream of a camera whose frames come from its sub-stream."""
-
-    def is_cheap(self, frame: "Frame") -> bool:
-        """Returns whether few frames have to be decoded for the moment of `frame`."""
-
-    def look(self, frame: "Frame") -> CloseUp | None:
-        """Returns the picture of the moment of `frame`; None if there is none."""
-
-    def learn(self, late_s: float) -> None:
-        """Takes in how late the picture is in which a plate was found."""
-
-
-@dataclass(frozen=True, eq=False)
 class Frame:
     """One frame of one camera.
 
@@ -96,7 +66,7 @@ class Frame:
     image: LazyImage
     clock_step: timedelta = timedelta()
     stream_s: float | None = None
-    main: MainPictures | None = None
+    main: "MainStreamImages | None" = None
 
     @property
     def time(self) -> datetime:

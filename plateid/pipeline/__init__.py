@@ -8,6 +8,6 @@ passes            one vehicle's pass, and its small and blurred crops for traini
 stationary        whether a plate moves, since when it does not, and clocks in the image
 lost_passes       the lost-pass buffer: undetected vehicles that may still be there
 border            which plates near the border of the image are whole, and which may be cut
-close_ups         finds plates of a sub-stream in the picture of the main stream
+close_ups         finds plates of a sub-stream in the image of the main stream
 event_builder     builds complete events by a camera's settings, with list match and snapshot
 """

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from plateid.core.close_up import CloseUp
 from plateid.core.geometry import moved
 from plateid.core.reading import Reading, read_detections
 from plateid.core.records import (
     BestFrame,
     Box,
-    CloseUp,
     Detection,
     Frame,
     LazyImage,
@@ -194,38 +194,38 @@ class CameraPipeline:
     def _read_due(
         self, frame: Frame, due: list[Track], all_boxes: tuple[Box, ...], part: Box
     ) -> None:
-        """Reads plates, in the main stream's picture where it shows them."""
+        """Reads plates, in the main stream's image where it shows them."""
         if frame.main and not frame.main.is_cheap(frame):
             due = [track for track in due if self._traffic.needs_reads(track)]
         if not (due := due[:MAX_READS]):
             return
-        picture = frame.main.look(frame) if frame.main else None
-        near = self._find_in(picture, frame, due, all_boxes) if picture else {}
+        close_up = frame.main.close_up(frame) if frame.main else None
+        near = self._find_in(close_up, frame, due, all_boxes) if close_up else {}
         far = [track for track in due if track.id not in near]
         reads = self._read(frame.image, [track.detection.box for track in far]) if far else []
-        if picture and near:
-            reads = reads + self._read(picture.image, list(near.values()))
+        if close_up and near:
+            reads = reads + self._read(close_up.image, list(near.values()))
             far += [track for track in due if track.id in near]
         for track, read in zip(far, reads, strict=True):
             box = track.detection.box
             best = BestFrame(frame.image, box, all_boxes)
-            if picture and track.id in near and picture.complete and self.settings.view.zoom:
-                places = tuple(picture.place(each) for each in all_boxes)
-                best = BestFrame(picture.image, near[track.id], places, picture.scale)
+            if close_up and track.id in near and close_up.complete and self.settings.view.zoom:
+                places = tuple(close_up.place(each) for each in all_boxes)
+                best = BestFrame(close_up.image, near[track.id], places, close_up.scale)
             self._traffic.add(track, read, best, place_of(box, part, read))
 
     def _find_in(
-        self, picture: CloseUp, frame: Frame, due: list[Track], all_boxes: tuple[Box, ...]
+        self, close_up: CloseUp, frame: Frame, due: list[Track], all_boxes: tuple[Box, ...]
     ) -> dict[int, Box]:
         """Returns where the main stream shows plates, by track."""
         found = {}
         for track in due:
             box = track.detection.box
             others = (each for each in all_boxes if each != box)
-            place = find_plate(self._detect, picture, (box, *others))
+            place = find_plate(self._detect, close_up, (box, *others))
             if place and frame.main:
                 found[track.id] = place
-                late_s = self._traffic.late_s(track, picture.place_back(place))
+                late_s = self._traffic.late_s(track, close_up.place_back(place))
                 if late_s is not None:
-                    frame.main.learn(late_s)
+                    frame.main.correct_clock(late_s)
         return found

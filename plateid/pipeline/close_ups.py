@@ -1,9 +1,10 @@
-"""Finds plates of a sub-stream's frame in the picture of the main stream."""
+"""Finds plates of a sub-stream's frame in the image of the main stream."""
 
 from collections.abc import Callable, Sequence
 
+from plateid.core.close_up import CloseUp
 from plateid.core.geometry import centre, expanded, moved
-from plateid.core.records import Box, CloseUp, Detection, LazyImage
+from plateid.core.records import Box, Detection, LazyImage
 
 SEARCH_X, SEARCH_Y = 3.0, 8.0
 """Margins around the expected place that are searched, plate widths and heights: the vehicle moves
@@ -13,17 +14,20 @@ MAX_RATIO = 1.8
 
 
 def find_plate(
-    detect: Callable[[LazyImage], list[Detection]], picture: CloseUp, boxes: Sequence[Box]
+    detect: Callable[[LazyImage], list[Detection]], close_up: CloseUp, boxes: Sequence[Box]
 ) -> Box | None:
-    """Returns the box in the picture of the first of `boxes`, all plates of the frame, or None."""
-    expected = picture.place(boxes[0])
+    """Returns the box in the close-up of the first of `boxes`, all plates of the frame, or None."""
+    expected = close_up.place(boxes[0])
     x1, y1, x2, y2 = expanded(expected, x=SEARCH_X, y=SEARCH_Y)
     left, top = (max(0, int(at)) & ~1 for at in (x1, y1))
-    right, bottom = min(int(x2), picture.image.width) & ~1, min(int(y2), picture.image.height) & ~1
+    right, bottom = (
+        min(int(x2), close_up.image.width) & ~1,
+        min(int(y2), close_up.image.height) & ~1,
+    )
     if right <= left or bottom <= top:
         return None
-    found = detect(picture.image.part((left, top, right, bottom)))
-    places = [picture.place(box) for box in boxes]
+    found = detect(close_up.image.part((left, top, right, bottom)))
+    places = [close_up.place(box) for box in boxes]
     alike = []
     for each in found:
         box = moved(each.box, left, top)

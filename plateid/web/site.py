@@ -185,7 +185,7 @@ def _camera_text(camera: dict[str, Any]) -> str:
     if not camera["online"]:
         return f"Offline: {camera['failure']}"
     decoder = "" if camera["decoder"] == "software" else f", decoder {camera['decoder']}"
-    return f"Online{decoder}" + (f", reads {reads}" if (reads := camera["reads"]) else "")
+    return f"Online{decoder}" + (f", reads the {source}" if (source := camera["read_from"]) else "")
 
 
 def _disk_state(failure: str | None, free_mb: int | None) -> dict[str, str]:

@@ -37,7 +37,7 @@ def test_post_of_each_maker_has_plate_confidence_and_whole_picture(maker):
     assert reading.confidence == reading.candidates[0].confidence == pytest.approx(0.93)
     assert reading.char_confidences == pytest.approx((0.93,) * 4)
     assert (image.width, image.height) == (16, 8)
-    assert parse_post(*maker(picture=PICTURE)).picture == PICTURE
+    assert parse_post(*maker(picture=PICTURE)).image == PICTURE
 
 
 @pytest.mark.parametrize("maker", MAKERS)

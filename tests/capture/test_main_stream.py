@@ -56,7 +56,7 @@ class Pair:
         raise AssertionError(self.main.state)
 
     def until_seen(self):
-        return self.until(lambda frame: self.main.look(frame) is not None)
+        return self.until(lambda frame: self.main.close_up(frame) is not None)
 
 
 @contextmanager
@@ -76,10 +76,10 @@ def serving(main, sub, *, lag_s=0.1, skew_s=0.0):
 
 def assert_shows_moment(made):
     """Fails unless the main stream's pictures have the numbers of the sub-stream's frames."""
-    made.until(lambda frame: made.main.look(frame) and "clock" in made.main.clock.source)
+    made.until(lambda frame: made.main.close_up(frame) and "clock" in made.main.clock.source)
     for _ in range(15):
-        frame = made.until(lambda frame: made.main.look(frame) is not None)
-        assert number_of(made.main.look(frame).image) == number_of(frame.image)
+        frame = made.until(lambda frame: made.main.close_up(frame) is not None)
+        assert number_of(made.main.close_up(frame).image) == number_of(frame.image)
 
 
 def test_main_stream_shows_the_moment_of_each_frame(pair, logs):
@@ -150,10 +150,10 @@ def test_damaged_main_stream_is_left_until_its_next_key_frame(logs):
         assert main.state.startswith("sub-stream (main stream: Invalid data found")
         main._mapping = Mapping((1.0, 1.0), (0, 0), (2, 2, 1280, 720))
         frame = Frame("gate", 0, datetime.now(UTC), None, main.sub, stream_s=at_s)
-        assert [main.look(frame) for _ in range(3)] == [None] * 3
+        assert [main.close_up(frame) for _ in range(3)] == [None] * 3
         assert [entry["event"] for entry in logs].count("main stream is damaged") == 1
         main._add(packet, stream)
-        assert main.look(frame) is not None
+        assert main.close_up(frame) is not None
 
 
 def test_main_stream_that_is_lost_and_returns_with_another_size(pair, tmp_path, logs):
@@ -161,13 +161,13 @@ def test_main_stream_that_is_lost_and_returns_with_another_size(pair, tmp_path, 
     with serving(*pair) as made:
         made.until_seen()
         made.main_server.kill()
-        lost = made.until(lambda frame: made.main.look(frame) is None)
+        lost = made.until(lambda frame: made.main.close_up(frame) is None)
         assert made.main.is_cheap(lost)  # the sub-stream is read without a pause
         assert made.main.state.startswith("sub-stream (rtsp://127.0.0.1:")
         made.main_server.video = other
         made.main_server.start()
         frame = made.until_seen()
-        assert made.main.look(frame).image.width == 960
+        assert made.main.close_up(frame).image.width == 960
         assert made.watched.statuses == [True]
     sources = [entry["source"][:11] for entry in logs if entry["event"] == "plates are read"]
     assert sources == ["main stream", "sub-stream ", "main stream"]
@@ -177,7 +177,7 @@ def test_camera_with_one_stream_only_keeps_its_sub_stream(pair):
     with serving(*pair) as made:
         made.main_server.kill()
         frame = made.until(lambda _: made.main.state.startswith("sub-stream ("))
-        assert made.main.look(frame) is None
+        assert made.main.close_up(frame) is None
         assert made.watched.statuses == [True]
 
 
@@ -186,7 +186,7 @@ def test_stream_without_key_frames_is_not_decoded(pair, tmp_path, monkeypatch):
     main, _ = write_pair(tmp_path, g="1000")
     with serving(main, pair[1]) as made:
         frame = made.until(lambda _: "no key frame for 1 s" in made.main.state)
-        assert made.main.look(frame) is None
+        assert made.main.close_up(frame) is None
         assert made.main.size_bytes == 0
 
 
@@ -220,7 +220,7 @@ def test_other_scene_is_refused_with_the_reason(pair, tmp_path):
         container.mux(stream.encode())
     with serving(other, pair[1]) as made:
         frame = made.until(lambda _: "points agree" in made.main.state)
-        assert made.main.look(frame) is None
+        assert made.main.close_up(frame) is None
 
 
 def test_main_stream_of_a_changed_configuration_is_followed(pair):
@@ -265,7 +265,7 @@ def test_moment_before_several_key_frames_is_shown(pair, tmp_path):
         before = next(made.frames)
         for _ in range(FPS // 2):  # as long as a slow device takes to detect its plates
             next(made.frames)
-        assert made.main.look(before) is not None
+        assert made.main.close_up(before) is not None
         assert len(made.main._groups) < 2 * FPS
 
 
@@ -284,11 +284,11 @@ def test_main_url_of_a_file_is_refused(url, main_url):
 
 def test_plate_of_an_older_picture_does_not_correct_the_clock(pair):
     with serving(*pair) as made:
-        made.until(lambda frame: made.main.look(frame) and "clock" in made.main.clock.source)
+        made.until(lambda frame: made.main.close_up(frame) and "clock" in made.main.clock.source)
         frame = next(made.frames)
         ahead = replace(frame, stream_s=frame.stream_s + 0.2)  # its packets have not arrived
         for _ in range(MIN_PLATES):
-            assert made.main.look(ahead) is not None
+            assert made.main.close_up(ahead) is not None
             shown_s = made.main._groups[-1].shown_s
-            made.main.learn(shown_s - ahead.stream_s - made.main.clock.offset_s())
+            made.main.correct_clock(shown_s - ahead.stream_s - made.main.clock.offset_s())
         assert made.main.clock.source == "the camera's clock"

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from plateid.core.close_up import CloseUp
 from plateid.core.geometry import scaled
-from plateid.core.records import CloseUp, Detection, PlateRead
+from plateid.core.records import Detection, PlateRead
 from plateid.core.view import View
 from plateid.pipeline.close_ups import find_plate
 from tests.core.test_text import positions
@@ -43,7 +44,7 @@ class Main:
     def is_cheap(self, _frame):
         return self.cheap
 
-    def look(self, frame):
+    def close_up(self, frame):
         self.looks += 1
         plates = []
         for (x1, y1, x2, y2), text, probability in frame.image.plates if self.seen else ():
@@ -55,7 +56,7 @@ class Main:
         road.plates = plates
         return CloseUp(road, (3.0, 3.0), (0.0, 0.0), self.complete)
 
-    def learn(self, late_s):
+    def correct_clock(self, late_s):
         self.learnt.append(late_s)
 
 

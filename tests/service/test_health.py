@@ -35,7 +35,7 @@ def test_report_has_cameras_bundle_clock_and_disk(store: EventStore) -> None:
             "unpublished": 3,
             "failure": None,
             "decoder": "software",
-            "reads": None,
+            "read_from": None,
             "reads_per_minute": 0,
             "events": {"plate_seen": 0, "plate_left": 0},
         }

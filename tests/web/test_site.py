@@ -13,7 +13,7 @@ def test_failed_disk_is_red_with_its_reason():
 
 
 def test_unusual_decoder_is_shown_with_its_reason():
-    camera = {"online": True, "decoder": "software", "reads": None}
+    camera = {"online": True, "decoder": "software", "read_from": None}
     assert _camera_text(camera) == "Online"
     refused = camera | {"decoder": "software (cuda: Operation not permitted)"}
     text = "Online, decoder software (cuda: Operation not permitted)"
@@ -21,5 +21,9 @@ def test_unusual_decoder_is_shown_with_its_reason():
 
 
 def test_stream_that_plates_are_read_from_is_shown():
-    camera = {"online": True, "decoder": "software", "reads": "sub-stream (no key frame for 10 s)"}
-    assert _camera_text(camera) == "Online, reads sub-stream (no key frame for 10 s)"
+    camera = {
+        "online": True,
+        "decoder": "software",
+        "read_from": "sub-stream (no key frame for 10 s)",
+    }
+    assert _camera_text(camera) == "Online, reads the sub-stream (no key frame for 10 s)"
