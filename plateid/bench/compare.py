@@ -15,6 +15,7 @@ from plateid.capture.images import find_sources, is_image, read_image
 from plateid.capture.video_file import read_video
 from plateid.core.reading import Reading, single_reading
 from plateid.core.records import Box, Image, LazyImage
+from plateid.core.text import fold
 from plateid.demo import DEMO_VIDEO
 from plateid.errors import SourceError, os_errors_as, reason_of
 
@@ -23,8 +24,6 @@ EVERY = 10
 TABLES = ("texts.csv", "labels.csv")
 """Tables of labels: the first one has the texts of the boxes of the second one."""
 CORNERS = ("x1", "y1", "x2", "y2")
-FOLD = str.maketrans("OI", "01")
-"""Characters that `plate_accuracy_folded` does not distinguish."""
 LabelledPlate = tuple[LazyImage, Box, str]
 """An image, the box of a plate in it, and its text, which is empty if it is unknown."""
 
@@ -96,14 +95,20 @@ def compare(alprs: Iterable[ALPR], plates: Iterable[LabelledPlate]) -> list[Comp
     return compared
 
 
-def accuracy(compared: Sequence[ComparedPlate], reader: int) -> dict[str, float]:
-    """Returns plate_accuracy (also O/0- and I/1-insensitive) and the median time of a reader."""
+def accuracy(compared: Sequence[ComparedPlate], reader: int) -> dict[str, float | None]:
+    """Returns plate_accuracy (also O/0- and I/1-insensitive) and the median time of a reader.
+
+    Without labels, accuracies are None.
+    """
     pairs = [(each.text, each.readings[reader].plate) for each in compared if each.text]
-    folded = [(text.translate(FOLD), plate.translate(FOLD)) for text, plate in pairs]
+    folded = [(fold(text), fold(plate)) for text, plate in pairs]
+    exact, alike = (
+        sum(a == b for a, b in side) / len(side) if side else None for side in (pairs, folded)
+    )
     return {
         "plates": len(pairs),
-        "plate_accuracy": sum(a == b for a, b in pairs) / max(1, len(pairs)),
-        "plate_accuracy_folded": sum(a == b for a, b in folded) / max(1, len(pairs)),
+        "plate_accuracy": exact,
+        "plate_accuracy_folded": alike,
         "median_ms": float(np.median([each.times_ms[reader] for each in compared])),
     }
 

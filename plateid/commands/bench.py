@@ -128,11 +128,14 @@ def _comparison(
     if as_json:
         return json.dumps({"plates": len(compared), "different": len(different), "readers": rows})
     lines = [f"{'reader':24} {'labels':>6} {'correct':>8} {'folded':>7} {'median':>9}"]
-    lines += [
-        f"{name:24} {row['plates']:6} {row['plate_accuracy']:8.3f} "
-        f"{row['plate_accuracy_folded']:7.3f} {row['median_ms']:6.2f} ms"
-        for name, row in rows.items()
-    ]
+    for name, row in rows.items():
+        exact, folded = (
+            "-" if (share := row[key]) is None else f"{share:.3f}"
+            for key in ("plate_accuracy", "plate_accuracy_folded")
+        )
+        lines.append(
+            f"{name:24} {row['plates']:6} {exact:>8} {folded:>7} {row['median_ms']:6.2f} ms"
+        )
     return "\n".join([*lines, f"{len(different)} of {counted(len(compared), 'plate')} differ"])
 
 

@@ -230,6 +230,11 @@ def _best_choices(
                 heapq.heappush(heap, (next_cost, next_ranks, position))
 
 
+def fold(text: str) -> str:
+    """Replaces the letters O and I by the digits 0 and 1, which look the same."""
+    return text.replace("O", "0").replace("I", "1")
+
+
 def edit_distance(a: str, b: str) -> int:
     """Returns the Levenshtein distance: insertions, deletions and substitutions."""
     if a == b:

@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from plateid.core.text import best_text, ctc_positions
+from plateid.core.text import best_text, ctc_positions, fold
 from plateid.models.onnx_reader import to_reader_input
 from train.evaluation.plate_groups import GROUPS, LeaveOutRun
-from train.folding import fold
 from train.machine import alone_in
 from train.reader.batches import Mix, batches
 from train.reader.platenet import PlateNet

@@ -10,11 +10,10 @@ from itertools import zip_longest
 from plateid.core.formats import shipped_formats
 from plateid.core.fusion import Fusion
 from plateid.core.reading import EMPTY, Reading, fused_reading, single_reading
-from plateid.core.text import edit_distance
+from plateid.core.text import edit_distance, fold
 from plateid.models.tta import fuse_variants
 from train.evaluation.detector_accuracy import light
 from train.evaluation.image_results import BoxReads, LabelledPlate
-from train.folding import fold
 
 CONFIDENT = 0.9
 """Minimum confidence (0-1) of a confident reading. Users act on these, so few should be wrong."""

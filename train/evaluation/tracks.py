@@ -11,9 +11,8 @@ from plateid.core.formats import shipped_formats
 from plateid.core.fusion import Fusion
 from plateid.core.reading import Reading, fused_reading, single_reading
 from plateid.core.records import Image, PlateRead
-from plateid.core.text import BLANK, best_text
+from plateid.core.text import BLANK, best_text, fold
 from plateid.models.networks import Networks
-from train.folding import fold
 from train.progress import tracked
 from train.synth.camera_effects import CropGeometry, simulate_camera
 from train.synth.flat_plate import random_plate

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
+from plateid.core.text import fold
 from plateid.files import read_text
 from train.dataset.formats.image_labels import LabelledBox
 from train.dataset.formats.plateid_csv import WHOLE_IMAGE
 from train.dataset.grouping import join_groups, with_joined_groups
 from train.dataset.image_reading import read_images, read_tables
 from train.dataset.labelled_image import LabelledImage, data_hash
-from train.folding import fold
 from train.reader.real_plates import RealPlate, plates_of
 from train.train_error import TrainError
 

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from plateid.core.text import CHARSET, best_text, ctc_positions
+from plateid.core.text import CHARSET, best_text, ctc_positions, fold
 from plateid.models.onnx_reader import to_reader_input
-from train.folding import fold
 from train.reader.batch_augmentation import augmented_batch
 from train.reader.platenet import PlateNet
 from train.reader.reader_weights import SPEC

@@ -5,9 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from plateid.core.records import Image
-from plateid.core.text import edit_distance, normalise
+from plateid.core.text import edit_distance, fold, normalise
 from train.dataset.labelled_image import LabelledImage
-from train.folding import fold
 from train.learn.gather import OwnPlate
 from train.learn.inputs import Read
 from train.train_error import TrainError

@@ -16,11 +16,10 @@ import numpy as np
 
 from plateid.capture.images import ArrayImage
 from plateid.config.models import ModelsConfig
-from plateid.core.text import best_text
+from plateid.core.text import best_text, fold
 from plateid.files import write_whole
 from plateid.models.bundle import read_spec
 from plateid.models.networks import Networks
-from train.folding import fold
 from train.learn.gather import LearningRun, Sources, labels_hash, own_plates, read_folder
 from train.learn.learning import RefusedError, learn
 from train.learn.proof import paired_bootstrap

@@ -7,10 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from plateid.core.text import best_text, ctc_positions
+from plateid.core.text import best_text, ctc_positions, fold
 from plateid.models.bundle import ReaderSpec
 from plateid.models.onnx_reader import to_reader_input
-from train.folding import fold
 from train.reader.real_plates import RealPlate, by_source, framed
 
 Array = NDArray[np.float32]

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plateid.core.text import fold
 from tests.train.evaluation.evaluation_samples import plate, read, result_of
 from train.evaluation.evaluation_report import highest_confidence_errors
 from train.evaluation.reader_accuracy import (
@@ -13,7 +14,6 @@ from train.evaluation.reader_accuracy import (
     in_true_boxes,
     read_accuracy,
 )
-from train.folding import fold
 
 TEXTS = st.text("AB01", max_size=8)
 
