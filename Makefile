@@ -2,7 +2,7 @@
 PYTHON ?= python3
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # Packages that the tests need.
-DEBIAN := mosquitto mosquitto-clients gpsd ffmpeg python3-gi python3-fusepy gir1.2-gst-rtsp-server-1.0 \
+DEBIAN := mosquitto mosquitto-clients nats-server postgresql-17 gpsd ffmpeg python3-gi python3-fusepy gir1.2-gst-rtsp-server-1.0 \
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
   gstreamer1.0-plugins-ugly gstreamer1.0-libav libgl1 fonts-roadgeek \
   fonts-routed-gothic fonts-bebas-neue fonts-national-park fonts-opendin fonts-osifont \

@@ -16,7 +16,7 @@ from plateid.capture.stream import probe
 from plateid.commands.options import CONFIG, run_check
 from plateid.config.cameras import CameraConfig
 from plateid.config.load import expected_formats, formats_of, load_config
-from plateid.config.outputs import WebhookConfig
+from plateid.config.outputs import MqttConfig, WebhookConfig
 from plateid.config.root import Config
 from plateid.core.wording import counted
 from plateid.device_checks import frames_per_second
@@ -55,7 +55,7 @@ def check(path: Path) -> None:
         *((f"webhook {w.name}", functools.partial(_webhook, w)) for w in config.webhook),
         ("bundle", lambda: check_bundle(config)),
         *((f"camera {c.name}", functools.partial(_camera, c)) for c in config.camera),
-        ("broker", lambda: _broker(config)),
+        *(("broker", functools.partial(_broker, mqtt)) for mqtt in config.mqtt.each()),
         ("disk", lambda: _disk(config)),
         *((f"logfile {f.name}", functools.partial(check_logfile, f)) for f in config.logfile.files),
         *([("web", lambda: _web(config))] if config.web.enabled else []),
@@ -101,9 +101,9 @@ def check_bundle(config: Config) -> str:
     return f"{names} on {networks.backend}"
 
 
-def _broker(config: Config) -> str:
-    check_broker(config.mqtt)
-    return f"{config.mqtt.host}:{config.mqtt.port}{', TLS' if config.mqtt.tls else ''}"
+def _broker(mqtt: MqttConfig) -> str:
+    check_broker(mqtt)
+    return f"{mqtt.brokers[0]}{', TLS' if mqtt.tls else ''}"
 
 
 def _web(config: Config) -> str:

@@ -83,7 +83,7 @@ def _tests_pass(cameras: list[CameraConfig], mqtt: MqttConfig) -> bool:
 
     def broker() -> str:
         found = find_home_assistant(mqtt, HomeAssistantConfig())
-        return f"{mqtt.host}:{mqtt.port}{', Home Assistant found' if found else ''}"
+        return f"{mqtt.brokers[0]}{', Home Assistant found' if found else ''}"
 
     passed = [run_check(c.name, lambda c: camera_image(c)[1], c) for c in cameras]
     return all([*passed, run_check("broker", broker)])

@@ -6,6 +6,7 @@ models          [models], shipped and installed bundles
 outputs         [mqtt], [homeassistant], [lists], [[webhook]], [logfile]
 service         [metrics], [web], [gps]
 storage         [store], [retention], [privacy], [snapshots]
+hub             the file of the hub, hub.toml
 root            the whole file, the rules between its tables, changes without a restart
 load, problems  reads the file and the plate syntax it expects; describes what is wrong
 environment     values of environment variables, which have priority over the file

@@ -3,13 +3,15 @@
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from plateid.config.cameras import EventsConfig
 from plateid.config.environment import names_of, with_variables
+from plateid.config.hub import HubConfig
 from plateid.config.models import bundle_in_use
 from plateid.config.outputs import CREATED_LISTS
 from plateid.config.problems import Location, Problem, line_numbers, problems_of
@@ -20,6 +22,7 @@ from plateid.core.formats import Formats, shipped_formats, with_tables
 from plateid.errors import ConfigError, errors_as, printable, reason_of
 from plateid.files import read_text
 
+Model = TypeVar("Model", bound=Section)
 FILE = "plateid.toml"
 """Default name of the configuration file."""
 SERVICE_FOLDER, STATE_FOLDER = Path("/etc/plateid"), Path("/var/lib/plateid")
@@ -56,31 +59,51 @@ def load_config(path: Path) -> Config:
 
     Environment variables have priority. Raises ConfigError, which names all wrong keys and syntax.
     """
+    text, table = _parsed(path, with_variables)
+    problems = [
+        Problem((name,), f"{name}: set enabled = true, or false to keep it off")
+        for name in OPTIONAL
+        if isinstance(table.get(name), dict) and "enabled" not in table[name]
+    ]
+    config = _validated(Config, path, (text, table), problems)
+    return _with_defaults(config, path.resolve().parent)
+
+
+def load_hub_config(path: Path) -> HubConfig:
+    """Reads and checks the configuration file of the hub; raises ConfigError as `load_config`."""
+    return _validated(HubConfig, path, _parsed(path, dict), [])
+
+
+def _parsed(
+    path: Path, changed: Callable[[dict[str, Any]], dict[str, Any]]
+) -> tuple[str, dict[str, Any]]:
+    """Returns the text of a file and its table, changed; raises ConfigError."""
     try:
         text = read_text(path)
-        table = with_variables(tomllib.loads(text))
+        return text, changed(tomllib.loads(text))
     except (OSError, ValueError, RecursionError) as error:
         place = r"(?s)(.*) \(at (line \d+, column \d+)\)"
         reason = re.sub(place, r"\2: \1", reason_of(error))  # it comes first in all messages
         if isinstance(error, FileNotFoundError) and path == SERVICE_FOLDER / FILE:
             reason += f"; nor is there a {FILE} in this folder: name one with --config"
         raise ConfigError(path, reason) from error
-    problems = [
-        Problem((name,), f"{name}: set enabled = true, or false to keep it off")
-        for name in OPTIONAL
-        if isinstance(table.get(name), dict) and "enabled" not in table[name]
-    ]
-    folder = path.resolve().parent
+
+
+def _validated(
+    model: type[Model], path: Path, parsed: tuple[str, dict[str, Any]], problems: list[Problem]
+) -> Model:
+    """Returns the configuration of a file; raises ConfigError for these and its own problems."""
+    text, table = parsed
     try:
-        config = Config.model_validate(table, context={"folder": folder})
+        config = model.model_validate(table, context={"folder": path.resolve().parent})
     except ValidationError as error:
-        problems += problems_of(error, Config)
+        problems += problems_of(error, model)
     if problems:
-        reasons = _located(problems, text, names_of(table))
+        reasons = _located(problems, text, names_of(table) if model is Config else {})
         failure = ConfigError(path, "; ".join(reasons))
         failure.lines = tuple(printable(f"{path}: {reason}") for reason in reasons)
         raise failure
-    return _with_defaults(config, folder)
+    return config
 
 
 def _located(problems: Sequence[Problem], text: str, names: Mapping[Location, str]) -> list[str]:

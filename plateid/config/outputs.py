@@ -1,9 +1,11 @@
 """Where events go: `[mqtt]`, `[homeassistant]`, `[lists]`, `[[webhook]]` and `[logfile]`."""
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StrictBool, StrictFloat, model_validator
+from pydantic import Field, PlainValidator, StrictBool, StrictFloat, model_validator
 
 from plateid.config.cameras import MAX_CAMERAS
 from plateid.config.section import (
@@ -16,6 +18,8 @@ from plateid.config.section import (
     matching,
 )
 
+MAX_BROKERS = 16
+"""Maximum number of MQTT brokers; a cluster has three or five."""
 MAX_WEBHOOKS = 16
 """Maximum number of webhooks; each has a thread of its own."""
 CREATED_LISTS = "plateid-lists.csv"
@@ -32,11 +36,36 @@ VisitUrl = Annotated[
 ]
 
 
+def _hosts(value: Any) -> str | tuple[str, ...]:
+    """Returns one host, or several; a union of types would report each type on its own."""
+    hosts = tuple(value) if isinstance(value, list | tuple) else (value,)
+    if not all(isinstance(host, str) for host in hosts):
+        raise ValueError("must be text in quotes")
+    if not all(hosts) or not hosts:
+        raise ValueError("must not be empty")
+    if len(hosts) > MAX_BROKERS or not all(host.isprintable() for host in hosts):
+        raise ValueError(f"must be up to {MAX_BROKERS} host names")
+    return value if isinstance(value, str) else hosts
+
+
+@dataclass(frozen=True)
+class Broker:
+    """Host and port of an MQTT broker."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """Returns host:port."""
+        return f"{self.host}:{self.port}"
+
+
 class MqttConfig(Section):
     """Section `[mqtt]`; a systemd credential is named without a path."""
 
-    host: str = Field(default="127.0.0.1", min_length=1)
-    """Host name of the broker."""
+    host: Annotated[str | tuple[str, ...], PlainValidator(_hosts)] = "127.0.0.1"
+    """Host name of the broker, or a list of them: if one is away, plateid uses the next one. An
+    entry may end with a port of its own, as in broker:1884."""
     tls: StrictBool = False
     """Use TLS and check the broker's certificate."""
     port: Port = Field(default_factory=lambda known: 8883 if known.get("tls") else 1883)
@@ -53,6 +82,24 @@ class MqttConfig(Section):
     """File that holds the password."""
     prefix: Name = "plateid"
     """First level of every topic."""
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """The brokers as they are written."""
+        return (self.host,) if isinstance(self.host, str) else self.host
+
+    @property
+    def brokers(self) -> tuple[Broker, ...]:
+        """All brokers, in order."""
+        parts = (re.fullmatch(r"(?:\[(.+)]|([^:]+)):(\d+)", entry) for entry in self.entries)
+        return tuple(
+            Broker(part[1] or part[2], int(part[3])) if part else Broker(entry, self.port)
+            for entry, part in zip(self.entries, parts, strict=True)
+        )
+
+    def each(self) -> tuple["MqttConfig", ...]:
+        """Returns the configuration of each broker alone."""
+        return tuple(self.model_copy(update={"host": entry}) for entry in self.entries)
 
     @model_validator(mode="after")
     def _check_dependent_keys(self) -> "MqttConfig":

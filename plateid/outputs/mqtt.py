@@ -3,6 +3,7 @@
 import secrets
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import closing
 
@@ -16,12 +17,12 @@ from plateid.outputs.mqtt_connection import (
     OFFLINE,
     ONLINE,
     MqttConnection,
-    SelfPipe,
     newest_protocol,
 )
 from plateid.outputs.mqtt_sender import MqttOutages, MqttSender
 from plateid.outputs.mqtt_topics import MqttDevice, RetainedMessages
 from plateid.outputs.output_thread import EventQueue
+from plateid.outputs.self_pipe import SelfPipe
 
 TICK_S = 1.0
 """Longest wait for the network, seconds. Keep-alive and refused events are checked this often."""
@@ -56,7 +57,7 @@ class MqttPublisher(threading.Thread):
     ) -> None:
         """Does not connect yet, and each camera is offline; `health` gives the periodic report."""
         super().__init__(name="mqtt", daemon=True)
-        self._config = config
+        self._brokers = deque(config.each())
         self._queue = queue
         self._backoff = backoff
         self._device = device
@@ -125,6 +126,7 @@ class MqttPublisher(threading.Thread):
                 except BrokerError as error:
                     self.failure = str(error)
                     self._protocol = None  # the next broker may be another one
+                    self._brokers.rotate(-1)
                     if not self._pipe.stopping:
                         outages.broker.failed(error)
                         self.moved_at = time.monotonic()
@@ -133,9 +135,9 @@ class MqttPublisher(threading.Thread):
     def _connect(self, outages: MqttOutages) -> None:
         """Uses one connection until it ends or `stop` is called."""
         if self._protocol is None:
-            self._protocol = newest_protocol(self._config, self._client_id, self._pipe)
+            self._protocol = newest_protocol(self._brokers[0], self._client_id, self._pipe)
         connection = MqttConnection(
-            self._config,
+            self._brokers[0],
             self._client_id,
             pipe=self._pipe,
             will_topic=self._device.topic("status"),

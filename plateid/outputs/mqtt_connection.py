@@ -1,12 +1,10 @@
-"""One connection to the MQTT broker, from CONNECT to its end, and how to end its waits."""
+"""One connection to the MQTT broker, from CONNECT to its end."""
 
 import re
 import select
 import socket
 import ssl
-import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +18,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from plateid.config.outputs import MqttConfig
 from plateid.errors import BrokerError, reason_of
 from plateid.outputs.mqtt_credentials import read_password, tls_context, tls_reason
+from plateid.outputs.self_pipe import SelfPipe
 
 KEEPALIVE_S = 30
 """Keep-alive interval of MQTT, seconds."""
@@ -34,49 +33,6 @@ PROTOCOL_PACKET_LIMIT_BYTES = 268_435_455
 ONLINE, OFFLINE = "online", "offline"
 """Retained payloads of the availability topic."""
 log = structlog.get_logger()
-
-
-class SelfPipe:
-    """Ends another thread's wait, once or for good (the self-pipe trick)."""
-
-    def __init__(self) -> None:
-        self._stop = threading.Event()
-        self._reader, self._writer = socket.socketpair()
-        self._reader.settimeout(0)
-        self._writer.settimeout(0)
-
-    @property
-    def stopping(self) -> bool:
-        """Whether `stop` was called."""
-        return self._stop.is_set()
-
-    def wake(self) -> None:
-        """Ends the present or the next wait."""
-        with suppress(OSError):  # full: the thread wakes up anyhow; closed: no thread waits
-            self._writer.send(b"\0")
-
-    def stop(self) -> None:
-        """Ends every wait from now on."""
-        self._stop.set()
-        self.wake()
-
-    def pause(self, seconds: float) -> None:
-        """Waits until `stop`, at most this long."""
-        self._stop.wait(seconds)
-
-    def fileno(self) -> int:
-        """Returns the descriptor that is readable after `wake`, for `select`."""
-        return self._reader.fileno()
-
-    def clear(self) -> None:
-        """Makes the next wait last again."""
-        with suppress(BlockingIOError):
-            self._reader.recv(4096)
-
-    def close(self) -> None:
-        """Closes the sockets."""
-        self._reader.close()
-        self._writer.close()
 
 
 class UnknownProtocolError(BrokerError):
@@ -111,7 +67,8 @@ class MqttConnection:
         """
         self.window = WINDOW
         self.max_packet_bytes = PROTOCOL_PACKET_LIMIT_BYTES
-        self._endpoint = f"{config.host}:{config.port}"
+        self._broker = config.brokers[0]
+        self._endpoint = str(self._broker)
         self._pipe = pipe
         self._user = config.username
         unset = [key for key in ("tls", "certificate_file") if not getattr(config, key)]
@@ -126,7 +83,7 @@ class MqttConnection:
         self._client = _client(config, client_id, will_topic, protocol)
         self._set_callbacks()
         limited = will_topic is not None and protocol == MQTTProtocolVersion.MQTTv5
-        self._connect(config, properties=_limits() if limited else None)
+        self._connect(_limits() if limited else None)
         self._await_answer()
 
     def publish(self, topic: str, payload: str | bytes, *, qos: int, retain: bool) -> int:
@@ -171,9 +128,10 @@ class MqttConnection:
         self._client.on_message = lambda _, __, message: self._messages.append(message)
         self._client.on_log = self._on_log
 
-    def _connect(self, config: MqttConfig, *, properties: Properties | None) -> None:
+    def _connect(self, properties: Properties | None) -> None:
         try:
-            self._client.connect(config.host, config.port, KEEPALIVE_S, properties=properties)
+            host, port = self._broker.host, self._broker.port
+            self._client.connect(host, port, KEEPALIVE_S, properties=properties)
         except ssl.SSLError as error:
             raise BrokerError(self._endpoint, tls_reason(error)) from error
         except (OSError, UnicodeError) as error:

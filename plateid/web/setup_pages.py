@@ -80,14 +80,17 @@ def start(
         list_state=state_of(read_text(file)) if (file := site.config.lists.file) else "",
         result={"step": step, "problem": problem, "success": success},
         command=subscribe_command(site.config),
-        mqtt=mqtt | {"password": ""} | dict(form or {}),
+        mqtt=mqtt
+        | {"password": "", "host": ", ".join(site.config.mqtt.entries)}
+        | dict(form or {}),
     )
 
 
 def subscribe_command(config: Config) -> str:
     """Returns a shell command that prints the events at the configured broker."""
     mqtt = config.mqtt
-    words = ["mosquitto_sub", "-h", mqtt.host, "-p", mqtt.port]
+    broker = mqtt.brokers[0]
+    words: list[object] = ["mosquitto_sub", "-h", broker.host, "-p", broker.port]
     words += ["-u", mqtt.username] if mqtt.username else []
     words += ["-P", "PASSWORD"] if mqtt.password_file else []
     if mqtt.tls:
@@ -239,7 +242,7 @@ def _test_broker(site: Site, form: Mapping[str, str]) -> str:
         mqtt = _broker_of(site, form, Path(secret.name))
         found = site.hooks.test_broker(mqtt, site.config.homeassistant)
     home = "Home Assistant found" if found else "Home Assistant is not connected to it"
-    return f"{mqtt.host}:{mqtt.port} accepts plateid. {home}."
+    return f"{mqtt.brokers[0]} accepts plateid. {home}."
 
 
 def _save_broker(site: Site, form: Mapping[str, str]) -> dict[str, str]:
@@ -264,7 +267,9 @@ def _broker_of(site: Site, form: Mapping[str, str], secret: Path) -> MqttConfig:
     """Returns the broker of a form; other keys stay. Raises ConfigError if it is wrong."""
     typed = {key: form.get(key, "").strip() for key in ("host", "port", "username", "tls")}
     port = int(typed["port"]) if typed["port"].isdecimal() else typed["port"]
-    values: dict[str, Any] = {"host": typed["host"], "port": port, "username": typed["username"]}
+    hosts = [host.strip() for host in typed["host"].split(",")]
+    values: dict[str, Any] = {"host": hosts if hosts[1:] else hosts[0], "port": port}
+    values["username"] = typed["username"]
     values["tls"] = typed["tls"] == "true"
     if form.get("password"):
         values["password_file"] = secret

@@ -20,8 +20,9 @@ from plateid.config.service import GpsConfig
 from plateid.core.records import Frame, OutboxEntry
 from plateid.errors import BrokerError, GpsError, OutputError, SourceError
 from plateid.outputs.discovery import DiscoveryPublisher
-from plateid.outputs.mqtt_connection import MqttConnection, SelfPipe
+from plateid.outputs.mqtt_connection import MqttConnection
 from plateid.outputs.mqtt_topics import MqttDevice, RetainedMessages
+from plateid.outputs.self_pipe import SelfPipe
 from plateid.outputs.webhook import Webhook
 from plateid.service.gps import SILENCE_S, Gpsd, position_of
 from plateid.store.database import CorruptError, parse_event

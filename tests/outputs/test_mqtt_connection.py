@@ -11,7 +11,8 @@ import pytest
 from plateid.config.outputs import MqttConfig
 from plateid.errors import BrokerError
 from plateid.outputs.mqtt import check_broker
-from plateid.outputs.mqtt_connection import MqttConnection, SelfPipe
+from plateid.outputs.mqtt_connection import MqttConnection
+from plateid.outputs.self_pipe import SelfPipe
 from tests.capture.test_camera import Waits
 from tests.support.broker import free_port, running, until
 from tests.support.samples import append, outbox, outbox_of, said

@@ -4,7 +4,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,6 +14,10 @@ from plateid.store.event_store import EventStore
 from tests.support.broker import Broker, Subscriber
 from tests.support.rtsp import RtspServer
 from tests.support.samples import Publish, make_publisher
+
+if TYPE_CHECKING:  # the trainer's environment lacks psycopg
+    from plateid.config.hub import DatabaseConfig
+    from tests.support.postgres import Postgres
 
 
 @pytest.fixture
@@ -44,6 +48,33 @@ def subscriber(broker: Broker) -> Iterator[Subscriber]:
     broker.start()
     with closing(Subscriber(broker.port)) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator["Postgres"]:
+    """A running PostgreSQL for all tests."""
+    from tests.support.postgres import Postgres
+
+    server = Postgres()
+    with closing(server):
+        server.start(fsync="off")
+        yield server
+
+
+@pytest.fixture(scope="session")
+def hub_template(postgres: "Postgres") -> str:
+    """The name of an empty database of the hub, which each test gets a copy of."""
+    from plateid.hub.database import migrate
+
+    config = postgres.create()
+    migrate(config)
+    return config.url.rpartition("/")[2]
+
+
+@pytest.fixture
+def database(postgres: "Postgres", hub_template: str) -> "DatabaseConfig":
+    """An empty database of the hub."""
+    return postgres.create(hub_template)
 
 
 @pytest.fixture

@@ -1,0 +1,103 @@
+"""The configuration file of the hub, `hub.toml`."""
+
+from ipaddress import ip_address
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
+
+from plateid.config.outputs import MqttConfig
+from plateid.config.section import CredentialPath, Section, matching
+from plateid.config.service import WebConfig
+
+MAX_SERVERS = 16
+"""Maximum number of servers of a NATS cluster; JetStream uses up to five."""
+PostgresUrl = Annotated[
+    str, matching(r"postgres(ql)?://\S*", "a URL such as postgresql://hub@localhost/plateid")
+]
+NatsUrl = Annotated[
+    str,
+    matching(
+        r"(nats|tls)://([^/@:\s]+|\[[0-9a-f:]+\])(:\d{1,5})?", "a URL such as tls://nats-1:4222"
+    ),
+]
+
+
+def is_loopback(host: str) -> bool:
+    """Returns whether a host name, an address, or the folder of a socket is this machine's."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host in ("", "localhost") or host.startswith(("/", "%2F"))
+
+
+class DatabaseConfig(Section):
+    """Section `[database]`: the PostgreSQL database that keeps all events."""
+
+    url: PostgresUrl
+    """URL of the database. Outside this machine, the default of sslmode is verify-full. A password
+    belongs into the file that its `passfile` names."""
+
+    @property
+    def endpoint(self) -> str:
+        """The database without user and password."""
+        parts = urlsplit(self.url)
+        return f"{parts.hostname or 'localhost'}:{parts.port or 5432}{parts.path}"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the database runs on this machine."""
+        return is_loopback(urlsplit(self.url).hostname or "")
+
+
+class HubMqttConfig(MqttConfig):
+    """Section `[mqtt]` of the hub: outside this machine, TLS is on by default."""
+
+    tls: StrictBool = Field(
+        default_factory=lambda known: (
+            not all(is_loopback(broker.host) for broker in MqttConfig(host=known["host"]).brokers)
+        )
+    )
+    """Use TLS and check the broker's certificate; default: unless all hosts are this machine."""
+
+
+class NatsConfig(Section):
+    """Section `[nats]`: needed if the MQTT broker is NATS, which has no shared subscriptions."""
+
+    servers: tuple[NatsUrl, ...] = Field(default=(), max_length=MAX_SERVERS)
+    """URLs of the cluster's nodes for NATS clients; tls:// unless they are this machine."""
+    username: str | None = None
+    """User name at NATS."""
+    password_file: CredentialPath | None = None
+    """File that holds the password."""
+    ca_file: CredentialPath | None = None
+    """PEM file of the CA of the servers' certificates; default: the system's CAs."""
+
+    @model_validator(mode="after")
+    def _check_tls(self) -> "NatsConfig":
+        for server in self.servers:
+            if not server.startswith("tls:") and not is_loopback(urlsplit(server).hostname or ""):
+                raise ValueError(f"{server} is another machine: use tls://")
+        return self
+
+
+class IngestConfig(Section):
+    """Section `[ingest]`: how the hub takes events."""
+
+    batch_events: StrictInt = Field(default=500, ge=1, le=10_000)
+    """Maximum number of events that one transaction stores."""
+    batch_ms: StrictInt = Field(default=200, ge=1, le=10_000)
+    """Longest time that an event waits for its transaction, milliseconds."""
+    device_rate: StrictFloat = Field(default=20.0, gt=0)
+    """Events per second above which a device floods: the hub counts them and asks for them later.
+    A device that was away may send 10,000 at once."""
+
+
+class HubConfig(Section):
+    """The whole of `hub.toml`."""
+
+    database: DatabaseConfig
+    mqtt: HubMqttConfig = HubMqttConfig()
+    nats: NatsConfig = NatsConfig()
+    ingest: IngestConfig = IngestConfig()
+    web: WebConfig = WebConfig()

@@ -1,0 +1,104 @@
+"""The PostgreSQL database of the hub: opened, created and migrated; its monthly partitions."""
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib import resources
+from importlib.resources.abc import Traversable
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from plateid.config.hub import DatabaseConfig
+from plateid.errors import StoreError
+
+SCHEMA_LOCK = 0x504C4944
+"""Key of the advisory lock of all changes of tables: "PLID" in ASCII."""
+MONTHS_AHEAD = 2
+"""Number of months after the present one whose partitions the hub makes ahead."""
+KEEPALIVE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""Time-outs of the connection: seconds, and milliseconds without an answer of TCP."""
+
+
+def connect(config: DatabaseConfig, *, purpose: str) -> psycopg.Connection:
+    """Connects with autocommit; PostgreSQL shows `purpose`. Raises StoreError."""
+    tls = {} if config.is_local else {"sslmode": "verify-full", "sslrootcert": "system"}
+    with database_errors(config):
+        options: dict[str, Any] = KEEPALIVE | tls | conninfo_to_dict(config.url)
+        options["application_name"] = f"plateid {purpose}"
+        return psycopg.connect(make_conninfo(**options), autocommit=True)
+
+
+@contextmanager
+def database_errors(config: DatabaseConfig) -> Iterator[None]:
+    """Turns a failure of PostgreSQL into a StoreError that names the database."""
+    try:
+        yield
+    except psycopg.Error as error:
+        reason = error.diag.message_primary or str(error).strip().replace("\n", "; ")
+        raise StoreError(config.endpoint, reason or type(error).__name__) from error
+
+
+def migrate(config: DatabaseConfig) -> None:
+    """Creates the tables, or updates those of an older version, and makes partitions ahead.
+
+    Several processes may call it at once. Raises StoreError if the database is of a newer version.
+    """
+    files = {int(file.name[:3]): file.read_text() for file in _schema_files()}
+    with connect(config, purpose="schema") as db, database_errors(config), db.transaction():
+        db.execute("SELECT pg_advisory_xact_lock(%s)", (SCHEMA_LOCK,))
+        db.execute("CREATE TABLE IF NOT EXISTS schema_version (version integer PRIMARY KEY)")
+        row = db.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()
+        version = int(row[0]) if row else 0
+        if version > max(files):
+            reason = f"is of a newer version: tables {version}, this plateid knows {max(files)}"
+            raise StoreError(config.endpoint, reason)
+        for number in range(version + 1, max(files) + 1):
+            db.execute(files[number].encode())
+            db.execute("INSERT INTO schema_version VALUES (%s)", (number,))
+        make_partitions(db, months_ahead(datetime.now(UTC)))
+
+
+def _schema_files() -> Iterator[Traversable]:
+    folder = resources.files("plateid.hub").joinpath("schema")
+    return (file for file in folder.iterdir() if re.fullmatch(r"\d{3}\.sql", file.name))
+
+
+def month_of(moment: datetime) -> datetime:
+    """Returns the start of a month, UTC."""
+    return moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def next_month(month: datetime) -> datetime:
+    """Returns the start of the month after one that starts then."""
+    return month.replace(year=month.year + month.month // 12, month=month.month % 12 + 1)
+
+
+def months_ahead(now: datetime) -> list[datetime]:
+    """Returns the present month and those after it whose partitions must exist."""
+    months = [month_of(now)]
+    for _ in range(MONTHS_AHEAD):
+        months.append(next_month(months[-1]))
+    return months
+
+
+def make_partitions(db: psycopg.Connection, months: Iterable[datetime]) -> None:
+    """Makes the partitions of some months, as far as they do not exist."""
+    with db.transaction():
+        db.execute("SELECT pg_advisory_xact_lock(%s)", (SCHEMA_LOCK,))
+        for month in months:
+            statement = (
+                "CREATE TABLE IF NOT EXISTS {} PARTITION OF event FOR VALUES FROM ({}) TO ({})"
+            )
+            bounds = (sql.Literal(m.isoformat()) for m in (month, next_month(month)))
+            name = sql.Identifier(f"event_{month:%Y_%m}")
+            db.execute(sql.SQL(statement).format(name, *bounds))

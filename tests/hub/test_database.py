@@ -1,0 +1,70 @@
+"""The database of the hub, in a real PostgreSQL."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from plateid.config.hub import DatabaseConfig
+from plateid.core.lists import FOLDED
+from plateid.core.text import CHARSET
+from plateid.errors import StoreError
+from plateid.hub.database import connect, make_partitions, migrate, month_of, months_ahead
+from tests.support.broker import free_port
+from tests.support.postgres import Postgres
+
+DECEMBER = datetime(2026, 12, 31, 23, 59, tzinfo=UTC)
+
+
+def test_processes_that_start_at_once_create_the_tables_once(postgres: Postgres) -> None:
+    config = postgres.create()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(migrate, [config] * 4))
+    with connect(config, purpose="test") as db:
+        assert db.execute("SELECT count(*) FROM pg_inherits").fetchone()[0] % 3 == 0
+        assert db.execute("SELECT count(*) FROM schema_version").fetchone() == (1,)
+
+
+def test_months_ahead_cross_the_end_of_the_year() -> None:
+    assert [f"{month:%Y-%m-%d}" for month in months_ahead(DECEMBER)] == [
+        "2026-12-01",
+        "2027-01-01",
+        "2027-02-01",
+    ]
+
+
+def test_partition_of_a_past_month_is_made_once_on_demand(database: DatabaseConfig) -> None:
+    past = month_of(datetime(2024, 2, 29, 12, tzinfo=UTC))
+    with connect(database, purpose="test") as db:
+        for _ in range(2):
+            make_partitions(db, [past])
+        found = db.execute("SELECT to_regclass('event_2024_02')::text").fetchone()
+    assert found == ("event_2024_02",)
+
+
+def test_database_of_a_newer_version_is_refused(database: DatabaseConfig) -> None:
+    with connect(database, purpose="test") as db:
+        db.execute("INSERT INTO schema_version VALUES (999)")
+    with pytest.raises(StoreError, match="newer version: tables 999"):
+        migrate(database)
+
+
+def test_database_that_is_away_is_named_without_its_password() -> None:
+    port = free_port()
+    config = DatabaseConfig(url=f"postgresql://hub:geheim@127.0.0.1:{port}/plates")
+    with pytest.raises(StoreError, match=f"127.0.0.1:{port}/plates: .*refused") as failure:
+        migrate(config)
+    assert "geheim" not in str(failure.value)
+
+
+def test_confusable_characters_are_folded_as_on_the_device(database: DatabaseConfig) -> None:
+    expression = (
+        "SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 'event'::regclass"
+        " AND pg_get_expr(adbin, adrelid) LIKE 'translate%'"
+    )
+    with psycopg.connect(database.url) as db:
+        (folding,) = db.execute(expression).fetchone()
+        query = sql.SQL("SELECT {} FROM (SELECT %s AS plate)").format(sql.SQL(folding))
+        assert db.execute(query, (CHARSET,)).fetchone() == (CHARSET.translate(FOLDED),)
