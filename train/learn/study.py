@@ -1,6 +1,6 @@
 """Measures `train learn`: learns each country from few labels, and reads its other plates.
 
-A base that was trained without a country shows most (`train evaluate --leave-out`).
+A base that was trained without a country shows most (`train reader --leave-out`).
 """
 
 import json
