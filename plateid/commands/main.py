@@ -23,6 +23,7 @@ COMMANDS = {
     "events": "Search, export and delete stored events.",
     "report": "Say how well a camera reads.",
     "models": "List, verify and install model bundles, and build TensorRT engines.",
+    "hub": "Collect the events of many devices.",
     "web": "Set the passwords and tokens of the web UI.",
 }
 """The commands, each in a module of its name, which is imported when it is called."""

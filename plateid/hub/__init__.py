@@ -1,4 +1,10 @@
 """The hub: collects the events of a fleet in PostgreSQL (extra `hub`).
 
 database        the database: opened, created and migrated; schema/ has its tables
+messages        checks messages: events, and foreign reads
+mqtt_source     messages of MQTT 5 by shared subscriptions
+nats_source     messages of a NATS cluster by a durable consumer
+recording       stores a batch in one transaction
+gaps            missing sequence numbers, which the hub asks for again
+ingest          one process: takes, stores, acknowledges
 """

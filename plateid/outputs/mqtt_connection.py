@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import paho.mqtt.client as mqtt
-import structlog
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from plateid.backoff import Backoff, Outage
 from plateid.config.outputs import MqttConfig
 from plateid.errors import BrokerError, reason_of
 from plateid.outputs.mqtt_credentials import read_password, tls_context, tls_reason
@@ -32,7 +32,6 @@ PROTOCOL_PACKET_LIMIT_BYTES = 268_435_455
 """Longest message that MQTT allows, bytes: the limit if the broker states none."""
 ONLINE, OFFLINE = "online", "offline"
 """Retained payloads of the availability topic."""
-log = structlog.get_logger()
 
 
 class UnknownProtocolError(BrokerError):
@@ -47,8 +46,19 @@ class Ack:
     failure: str | None
 
 
+@dataclass(frozen=True)
+class Session:
+    """A session that the broker keeps; each received message needs `acknowledge`."""
+
+    max_unacknowledged: int
+    expiry_s: int
+
+
 class MqttConnection:
-    """An established connection, for one thread; `window` bounds messages without PUBACK."""
+    """An established connection, for one thread; `window` bounds messages without PUBACK.
+
+    A refused subscription is tried again: a cluster refuses some for seconds after a node's death.
+    """
 
     def __init__(
         self,
@@ -58,8 +68,9 @@ class MqttConnection:
         pipe: SelfPipe,
         will_topic: str | None = None,
         protocol: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv5,
+        session: Session | None = None,
     ) -> None:
-        """Connects.
+        """Connects; continues a session, which needs MQTT 5, or else begins without one.
 
         The broker publishes a retained `offline` to `will_topic` if the connection ends without
         `disconnect`. Raises BrokerError if the broker cannot be reached, refuses the connection, or
@@ -77,13 +88,17 @@ class MqttConnection:
         self._awaiting_ack: set[int] = set()
         self._acks: list[Ack] = []
         self._messages: list[mqtt.MQTTMessage] = []
+        self._subscriptions: dict[str, Outage] = {}
+        self._awaiting_suback: dict[int | None, str] = {}
+        self._refused: set[str] = set()
         self._established = False
         self._tls_alert: str | None = None
         self._end_reason: str | None = None
         self._client = _client(config, client_id, will_topic, protocol)
         self._set_callbacks()
+        self._client.manual_ack_set(session is not None)
         limited = will_topic is not None and protocol == MQTTProtocolVersion.MQTTv5
-        self._connect(_limits() if limited else None)
+        self._connect(_properties(session) if session or limited else None, session)
         self._await_answer()
 
     def publish(self, topic: str, payload: str | bytes, *, qos: int, retain: bool) -> int:
@@ -95,7 +110,17 @@ class MqttConnection:
 
     def subscribe(self, topic: str) -> None:
         """Subscribes to a topic, whose messages `take_messages` returns."""
-        self._client.subscribe(topic, qos=1)
+        self._subscriptions.setdefault(topic, Outage(f"subscription to {topic}", Backoff()))
+        self._awaiting_suback[self._client.subscribe(topic, qos=1)[1]] = topic
+
+    @property
+    def subscribed(self) -> bool:
+        """Whether the broker has accepted all subscriptions."""
+        return not self._awaiting_suback and not self._refused
+
+    def acknowledge(self, message: mqtt.MQTTMessage) -> None:
+        """Sends the PUBACK of a message of a session."""
+        self._client.ack(message.mid, message.qos)
 
     def take_messages(self) -> list[mqtt.MQTTMessage]:
         """Returns the messages that `poll` received."""
@@ -104,6 +129,9 @@ class MqttConnection:
 
     def poll(self, timeout_s: float) -> list[Ack]:
         """Waits for network, pipe or time-out; returns acknowledgements, raises BrokerError."""
+        for topic in [t for t in self._refused if not self._subscriptions[t].wait_s]:
+            self._refused.discard(topic)
+            self.subscribe(topic)
         self._wait(timeout_s)
         if self._end_reason is not None and not self._acks:
             raise BrokerError(self._endpoint, self._end_reason)
@@ -128,10 +156,12 @@ class MqttConnection:
         self._client.on_message = lambda _, __, message: self._messages.append(message)
         self._client.on_log = self._on_log
 
-    def _connect(self, properties: Properties | None) -> None:
+    def _connect(self, properties: Properties | None, session: Session | None) -> None:
         try:
             host, port = self._broker.host, self._broker.port
-            self._client.connect(host, port, KEEPALIVE_S, properties=properties)
+            self._client.connect(
+                *(host, port, KEEPALIVE_S), clean_start=session is None, properties=properties
+            )
         except ssl.SSLError as error:
             raise BrokerError(self._endpoint, tls_reason(error)) from error
         except (OSError, UnicodeError) as error:
@@ -203,11 +233,14 @@ class MqttConnection:
             self._tls_alert = f"TLS: {alert[1].replace('_', ' ').lower()}"
 
     def _on_subscribe(
-        self, _: Any, __: Any, ___: Any, reasons: list[ReasonCode], ____: Any
+        self, _: Any, __: Any, message: int, reasons: list[ReasonCode], ___: Any
     ) -> None:
-        for reason in reasons:
-            if reason.is_failure:
-                log.warning("broker refuses subscription", reason=str(reason))
+        topic = self._awaiting_suback.pop(message)
+        if reasons[0].is_failure:
+            self._subscriptions[topic].failed(f"{topic}: {reasons[0]}")
+            self._refused.add(topic)
+        else:
+            self._subscriptions[topic].recovered()
 
 
 def newest_protocol(config: MqttConfig, client_id: str, pipe: SelfPipe) -> MQTTProtocolVersion:
@@ -227,9 +260,13 @@ def newest_protocol(config: MqttConfig, client_id: str, pipe: SelfPipe) -> MQTTP
     return newest
 
 
-def _limits() -> Properties:
+def _properties(session: Session | None) -> Properties:
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    properties.MaximumPacketSize = OWN_PACKET_LIMIT_BYTES
+    if session is None:
+        properties.MaximumPacketSize = OWN_PACKET_LIMIT_BYTES
+    else:
+        properties.SessionExpiryInterval = session.expiry_s
+        properties.ReceiveMaximum = session.max_unacknowledged
     return properties
 
 

@@ -1,0 +1,168 @@
+"""Takes messages of a NATS cluster by a durable consumer, and acknowledges what is stored."""
+
+import asyncio
+import secrets
+import ssl
+import time
+from collections.abc import Coroutine
+from contextlib import closing, suppress
+from typing import Any, TypeVar
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.errors import TimeoutError as NatsTimeoutError
+from nats.js.api import AckPolicy, ConsumerConfig
+from nats.js.errors import NotFoundError
+
+from plateid.config.hub import HubConfig, NatsConfig
+from plateid.errors import BrokerError, os_errors_as, reason_of
+from plateid.files import read_text
+from plateid.hub.messages import Message
+from plateid.hub.mqtt_source import GROUP, KINDS
+from plateid.outputs.mqtt_connection import newest_protocol
+from plateid.outputs.self_pipe import SelfPipe
+
+STREAM, SUBJECTS = "$MQTT_msgs", "$MQTT.msgs."
+"""Stream of all QoS 1 messages of MQTT clients, and what stands before their topics."""
+ACK_WAIT_S = 60.0
+"""Seconds after which NATS gives a message that is not acknowledged to a hub again."""
+CONNECT_S = 5
+"""Time-out of a connection, seconds."""
+FETCH_S = 1.0
+"""Longest wait for a first message, seconds."""
+T = TypeVar("T")
+
+
+class NatsSource:
+    """One client of the cluster, which changes to another node by itself.
+
+    Its event loop runs only during the calls.
+    """
+
+    def __init__(self, config: HubConfig, pipe: SelfPipe, *, max_messages: int) -> None:
+        """Connects and makes the consumer, as the first of all hubs; raises BrokerError."""
+        self._config = config
+        self._pipe = pipe
+        self._max_messages = max_messages
+        self._prefix = f"{SUBJECTS}{config.mqtt.prefix}."
+        self._unacknowledged: list[Msg] = []
+        self._health: list[Msg] = []
+        self._loop = asyncio.new_event_loop()
+        self._client = Client()
+        try:
+            self._run(self._open())
+        except BrokerError:
+            self.close()
+            raise
+
+    def take(self, max_messages: int, batch_s: float) -> list[Message]:
+        """Returns messages at the latest `batch_s` after the first, or none after a second."""
+        batch = self._run(self._fetch(max_messages, batch_s))
+        self._unacknowledged += batch
+        reports, self._health = self._health, []
+        return [_message(each) for each in (*batch, *reports)]
+
+    def acknowledge(self) -> None:
+        """Acknowledges all messages that `take` returned."""
+        self._run(self._acknowledge())
+
+    def wait(self, seconds: float) -> None:
+        """Keeps the connection alive for a time, at most until `pipe` stops it."""
+        until = time.monotonic() + seconds
+        while (left_s := until - time.monotonic()) > 0 and not self._pipe.stopping:
+            self._run(asyncio.sleep(min(left_s, FETCH_S)))
+
+    def publish(self, topic: str, payload: str) -> None:
+        """Sends a message at QoS 0."""
+        self._run(self._client.publish(topic.replace("/", "."), payload.encode()))
+
+    def close(self) -> None:
+        """Closes the connection; the consumer stays."""
+        with closing(self._loop), suppress(BrokerError):
+            self._run(self._client.close())
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            return self._loop.run_until_complete(work)
+        except (TimeoutError, NatsError, OSError) as error:
+            raise BrokerError(", ".join(self._config.nats.servers), reason_of(error)) from error
+
+    async def _open(self) -> None:
+        config = self._config.nats
+        await self._client.connect(
+            servers=list(config.servers),
+            user=config.username,
+            password=_password(config),
+            tls=_tls(config),
+            name=GROUP,
+            connect_timeout=CONNECT_S,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=1,
+            error_cb=_ignore,
+        )
+        await self._client.subscribe(
+            f"{self._config.mqtt.prefix}.*.health", queue=GROUP, cb=self._keep_health
+        )
+        stream = self._client.jetstream(timeout=CONNECT_S)
+        consumer = ConsumerConfig(
+            durable_name=GROUP,
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=ACK_WAIT_S,
+            max_ack_pending=20_000,
+            filter_subjects=[f"{self._prefix}*.*.{kind}" for kind in KINDS],
+        )
+        try:
+            await stream.add_consumer(STREAM, consumer)
+        except NotFoundError:  # the first MQTT client makes the stream
+            with closing(SelfPipe()) as pipe:
+                newest_protocol(self._config.mqtt, f"plateid-hub-{secrets.token_hex(4)}", pipe)
+            await stream.add_consumer(STREAM, consumer)
+        self._consumer = await stream.pull_subscribe_bind(consumer=GROUP, stream=STREAM)
+
+    async def _fetch(self, max_messages: int, batch_s: float) -> list[Msg]:
+        batch = list[Msg]()
+        until = time.monotonic() + FETCH_S
+        while len(batch) < max_messages and (left_s := until - time.monotonic()) > 0:
+            try:
+                found = await self._consumer.fetch(max_messages - len(batch), left_s)
+            except (TimeoutError, NatsTimeoutError):
+                break
+            if not batch:
+                until = time.monotonic() + batch_s
+            batch += found
+            await asyncio.sleep(min(0.05, batch_s))
+        return batch
+
+    async def _acknowledge(self) -> None:
+        for message in self._unacknowledged:
+            await message.ack()
+        self._unacknowledged.clear()
+        await self._client.flush(CONNECT_S)
+
+    async def _keep_health(self, message: Msg) -> None:
+        if len(self._health) < self._max_messages:
+            self._health.append(message)
+
+
+def _message(message: Msg) -> Message:
+    topic = message.subject.removeprefix(SUBJECTS).replace(".", "/")
+    return Message(topic, message.data)
+
+
+async def _ignore(_: Exception) -> None:
+    """Ignores errors of a connection: the client goes to another node."""
+
+
+def _password(config: NatsConfig) -> str | None:
+    if config.password_file is None:
+        return None
+    with os_errors_as(BrokerError, f"nats.password_file: {config.password_file}"):
+        return read_text(config.password_file).rstrip("\r\n")
+
+
+def _tls(config: NatsConfig) -> ssl.SSLContext | None:
+    if not any(server.startswith("tls:") for server in config.servers):
+        return None
+    with os_errors_as(BrokerError, f"nats.ca_file: {config.ca_file}"):
+        return ssl.create_default_context(cafile=config.ca_file)
