@@ -28,7 +28,9 @@ class Postgres:
         self._databases = 0
         if not os.getuid():
             shutil.chown(self._folder, "postgres", "postgres")
-        self._run("initdb", "--no-sync", "-D", self._data, "-U", OWNER, "-A", "trust", "--locale=C.UTF-8")
+        self._run(
+            "initdb", "--no-sync", "-D", self._data, "-U", OWNER, "-A", "trust", "--locale=C.UTF-8"
+        )
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, **settings: object) -> None:
