@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-SHARES = (0.15, 0.3, 0.5, 0.7, 1.0)
+SHARES = (0.3, 0.5, 0.7, 0.85, 1.0)
 """Places of the candidates on the line: 0 is the old network, 1 the new one."""
 MAX_LOSS, MIN_LOST = 0.005, 1
 """Largest loss of a set that must not be forgotten: a share of its plates, or one plate."""

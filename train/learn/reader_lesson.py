@@ -46,8 +46,14 @@ from train.train_error import TrainError
 
 AUGMENTATION, FOLD = 0.1, 0.15
 """Shares of the command's time: augmented crops, and the training of a fold, at most."""
+NARROW = 0.25
+"""A plate is narrow if its width per character is less than this share of its height. Two lines of
+six to eight characters have about .2, one line has .3 or more."""
 MIN_CALIBRATION = 40
 """Smallest number of held-out reads that a temperature is fitted to."""
+MISREAD = -1.0
+"""Least log-probability of a label per character that the gate counts. Such a text is not read, and
+how wrong the read is makes no difference: one odd label would outweigh 20 others."""
 READS = {"exact": "plate_accuracy", "folded": "plate_accuracy_folded"}
 """Headings and attributes of the measures in the report."""
 OwnPlates = tuple[Sequence[OwnPlate], Sequence[int]]
@@ -91,7 +97,8 @@ class ReaderLesson:
 
     def scores(self, answers: Sequence[Read], weights: Draws, /) -> Scores:
         """Returns the mean log-probability of the label per character."""
-        return weighted_means(np.array([read.label_log for read in answers]), weights)
+        logs = np.maximum([read.label_log for read in answers], MISREAD)
+        return weighted_means(logs, weights)
 
     def kept(self, weights: Weights, _before: Sequence[Read], _after: Sequence[Read], /) -> Kept:
         """Reads the plates that must not be forgotten."""
@@ -116,10 +123,11 @@ class ReaderLesson:
         old, new = map(in_true_boxes, plates)
         groups = [grouped_reader_accuracy(each, each) for each in (old, new)]
         every = [each["all"][0].crops for each in groups]
+        vehicles = len({each.vehicle for each in own})
         return Results(
             unit="plates",
             measures={
-                name: shares_of([getattr(each, attribute) for each in every], len(own))
+                name: shares_of([getattr(each, attribute) for each in every], vehicles)
                 for name, attribute in READS.items()
             },
             table=compared("plates", groups, ("all", "characters", "lines", "light"), READS),
@@ -163,11 +171,13 @@ class ReaderLesson:
     def _material(self) -> Material:
         """Augments crops, fewer if the time does not suffice."""
         steps = logs_of(self._network, self._sample)[:, COLUMNS:].argmax(dim=2)
-        two_lines = float((steps != BLANK).any(dim=1).float().mean())
+        seen = (steps != BLANK).any(dim=1).tolist()
+        own = [each.plate for each in self._own]
+        two_lines = float(np.mean([s or _is_narrow(p) for s, p in zip(seen, own, strict=True)]))
         rng, (kept, _) = np.random.default_rng(0), self._keep
         numbers = self._numbers(rng)
         crops = {
-            "own": augmented_crops(rng, [self._own[number].plate for number in numbers]),
+            "own": augmented_crops(rng, [own[number] for number in numbers]),
             "similar": self._rehearsal.crops(
                 "similar", layouts_like(self._sample.texts, two_lines)
             ),
@@ -212,6 +222,12 @@ class ReaderLesson:
 
 def _crop(plate: RealPlate) -> Image:
     return framed(plate, margin_x=SPEC.margin_x, margin_y=SPEC.margin_y)
+
+
+def _is_narrow(plate: RealPlate) -> bool:
+    """Returns whether the text has two lines, also if the base cannot read them."""
+    x1, y1, x2, y2 = plate.box
+    return plate.lines == 2 or (x2 - x1) < NARROW * (y2 - y1) * len(plate.text)
 
 
 def _read(weights: Weights, inputs: Inputs) -> list[Read]:

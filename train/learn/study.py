@@ -1,6 +1,7 @@
 """Measures `train learn`: learns each country from few labels, and reads its other plates.
 
-A base that was trained without a country shows most (`train reader --leave-out`).
+A base that was trained without a country shows most (`train reader --leave-out`). No training sees
+the plates of --keep: they show what is forgotten.
 """
 
 import json
@@ -20,20 +21,29 @@ from plateid.core.text import best_text, fold
 from plateid.files import write_whole
 from plateid.models.bundle import read_spec
 from plateid.models.networks import Networks
+from train.dataset.grouping import split_groups, with_joined_groups
 from train.learn.gather import LearningRun, Sources, labels_hash, own_plates, read_folder
 from train.learn.learning import RefusedError, learn
 from train.learn.proof import paired_bootstrap
 from train.learn.rehearsal import Rehearsal, layouts_like
-from train.reader.real_plates import RealPlate, framed, whole_crop
+from train.reader.real_plates import RealPlate, framed, plates_of, whole_crop
 from train.record import begin
-from train.synth.crop_database import CropDatabase, fill_crop_database
-from train.synth.rendering import RenderPlan
+from train.synth.flat_plate import draw_plate
+from train.synth.layouts import PlateLayout
+from train.synth.surroundings import mount_on_vehicle
+from train.synth.viewpoint import crop_plate
 from train.train_error import TrainError
 
 LABELS, SEEDS, TESTED = (20, 100), (0, 1, 2), (50, 300)
 """Numbers of labels, seeds of their choice, and how many plates of other vehicles are read."""
-RENDERED = {"ten digits": ("0" * 10, 0.0), "two lines": ("AB1234", 1.0)}
-"""Rendered countries: a text of their format, and the share of plates with two lines."""
+RENDERED = {"ten digits": ("DDDDD DDD DD", 1), "two lines": ("LL / DDDD", 2)}
+"""Rendered countries: the pattern of their plates, and its rows."""
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+KINDS = {"D": "0123456789", "L": LETTERS}
+"""What the parts of a pattern stand for."""
+CAPS_PX, BLUR, NOISE, ENLARGED = (13, 40), 0.06, 5, 2
+"""A clear camera: height of the characters, greatest blur in these heights, greatest noise in grey
+levels; plates are drawn larger by the last factor."""
 SEED = 26006
 """Seed of their plates. No training uses it."""
 HEADINGS = ("country", "labels", "exact before", "after", "folded before", "after", "p",
@@ -57,10 +67,13 @@ def study(run: LearningRun) -> str:
     countries: dict[str, Plates] = {
         name: [own.plate for own in own_plates(each)] for name, each in folders.items()
     }
-    countries |= {name: _rendered(run.out / f"{name}.db", *form) for name, form in RENDERED.items()}
+    known = {path.resolve().name: ((), _held_out(path)) for path in run.keep}
+    countries |= {name: _rendered(name, *form) for name, form in RENDERED.items()}
     rows: list[Sequence[object]] = []
     for labels, name in product(LABELS, countries):
-        draws = [{n: _sides(p, labels, seed) for n, p in countries.items()} for seed in SEEDS]
+        draws = [
+            {n: _sides(p, labels, seed) for n, p in countries.items()} | known for seed in SEEDS
+        ]
         if len(draws[0][name][1]) >= TESTED[0]:
             files = [run.out / f"{name}-{labels}-{seed}.json" for seed in SEEDS]
             cells = [_cell(run, *each, name) for each in zip(files, draws, strict=True)]
@@ -72,13 +85,30 @@ def study(run: LearningRun) -> str:
     return table
 
 
-def _rendered(file: Path, text: str, two_lines: float) -> Plates:
-    """Renders the plates of one country, which have one design and format."""
-    layout = layouts_like([text], two_lines)[0]
-    design = layout.model_copy(update={"patterns": layout.patterns[:1]})
-    fill_crop_database(file, 2 * TESTED[1], RenderPlan(SEED, layouts=(design,)))
-    crops = map(CropDatabase(file).__getitem__, range(2 * TESTED[1]))
-    return [whole_crop(crop.image, crop.text, file.stem) for crop in crops if crop.text]
+def _held_out(folder: Path) -> Plates:
+    """Returns the plates that no shipped bundle was trained on."""
+    held_out = split_groups(with_joined_groups(read_folder(folder))).validation
+    return [plate for image in held_out for _, plate in plates_of(image) if plate.text]
+
+
+def _rendered(name: str, pattern: str, rows: int) -> Plates:
+    """Renders the plates of one country: one design, and the camera sees them well."""
+    free = [each for each in layouts_like(["0"], rows - 1.0) if len(each.cap_heights) == rows]
+    plain = {"background": free[0].background[:1], "graphics_share": 0.0, "stickers": 0.0}
+    design = free[0].model_copy(update={"patterns": (pattern,), "letters": LETTERS, **plain})
+    return [_clear_plate(name, design, number) for number in range(2 * TESTED[1])]
+
+
+def _clear_plate(name: str, design: PlateLayout, number: int) -> RealPlate:
+    rng, same = np.random.default_rng((SEED, number)), np.random.default_rng(SEED)
+    text = "".join(str(rng.choice(list(KINDS.get(part, part)))) for part in design.patterns[0])
+    cap = rng.uniform(*CAPS_PX)
+    plate = draw_plate(same, design, "", cap=ENLARGED * cap, text=text)
+    crop = crop_plate(rng, *mount_on_vehicle(rng, plate.image), plate.boxes).image
+    soft = cv2.GaussianBlur(crop, (0, 0), ENLARGED * cap * rng.uniform(0.01, BLUR))
+    small = cv2.resize(soft, None, fx=1 / ENLARGED, fy=1 / ENLARGED, interpolation=cv2.INTER_AREA)
+    lit = rng.uniform(0.6, 1.1) * small + rng.normal(0, rng.uniform(1, NOISE), small.shape)
+    return whole_crop(np.clip(lit, 0, 255).astype(np.uint8), plate.text, name)
 
 
 def _sides(plates: Plates, labels: int, seed: int) -> tuple[Plates, Plates]:
@@ -95,7 +125,7 @@ def _cell(
     """Learns a country unless it is done. Returns the report, and what is read in all countries."""
     if not file.is_file():
         labels = _write_labels(run.out / "labels", sides[name][0])
-        once = replace(run, out=file.with_suffix(""), sources=Sources((labels,)))
+        once = replace(run, out=file.with_suffix(""), sources=Sources((labels,)), keep=())
         shutil.rmtree(once.out, ignore_errors=True)  # of an interrupted study
         once.work.mkdir(exist_ok=True)
         for rendered in run.out.glob("*.sqlite3"):

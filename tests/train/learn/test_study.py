@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -18,8 +19,10 @@ def test_study_resumes_and_compares_plates_of_other_vehicles(tmp_path, monkeypat
         monkeypatch.setattr(study, name, value)
     for name, (_, seed, share) in rehearsal.CROPS.items():
         monkeypatch.setitem(rehearsal.CROPS, name, (24, seed, share))
-    write_crop_folder(tmp_path / "land", 16, seed=501, workers=1)
+    for seed, name in enumerate(("land", "sea"), 501):
+        write_crop_folder(tmp_path / name, 16, seed=seed, workers=1)
     run = LearningRun(Sources((tmp_path / "land",)), tmp_path / "out", DEFAULT_BUNDLE, minutes=0.1)
+    run = replace(run, keep=(tmp_path / "sea",))
     known = {
         "minutes": 3.0,
         "reasons": ["forgot"],
@@ -33,6 +36,7 @@ def test_study_resumes_and_compares_plates_of_other_vehicles(tmp_path, monkeypat
     (cells,) = json.loads((run.out / "study.json").read_text())[1:]
     texts = {text for text, _, _ in learnt["reads"]["land"]}
     assert 2 <= len(texts) <= 4
+    assert 1 <= len(learnt["reads"]["sea"]) < 16, "only held-out plates are read"
     count = len(learnt["reads"]["land"])
     right = sum(text == before for text, before, _ in learnt["reads"]["land"])
     assert cells[:3] == ["land", 10, f"{right / (1 + count):.3f}"]
@@ -62,3 +66,13 @@ def test_folders_of_one_name_are_refused(tmp_path):
         write_crop_folder(folder, 4, seed=501, workers=1)
     with pytest.raises(TrainError, match="two folders of --data have the same name"):
         study.study(LearningRun(Sources(tuple(folders)), tmp_path / "out", DEFAULT_BUNDLE))
+
+
+def test_rendered_country_has_one_design_and_random_texts(monkeypatch):
+    monkeypatch.setattr(study, "TESTED", (1, 2))
+    one, two = (study._rendered(name, *form) for name, form in study.RENDERED.items())
+    assert len({plate.text for plate in one}) == 4
+    assert all(re.fullmatch("[0-9]{10}", plate.text) for plate in one)
+    assert all(re.fullmatch("[A-Z]{2}[0-9]{4}", plate.text) for plate in two)
+    widths, rows = ([plate.box[2] / plate.box[3] for plate in side] for side in (one, two))
+    assert sum(widths) > 1.5 * sum(rows)
