@@ -6,7 +6,7 @@ own.
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain, cycle, islice
@@ -16,7 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from plateid.capture.images import read_image
 from plateid.config.models import ModelsConfig
+from plateid.core.geometry import iou
 from plateid.models.bundle import read_spec
 from plateid.models.networks import Networks
 from plateid.models.onnx_detector import OnnxDetector, to_detector_input
@@ -38,7 +40,7 @@ from train.export.torch_parity import demo_frame
 from train.learn.candidates import Kept, KeptSet
 from train.learn.fine_tuning import trained_once
 from train.learn.inputs import Weights
-from train.learn.label_checks import Suspect
+from train.learn.label_checks import Suspect, worst_first
 from train.learn.new_bundle import export_as_before
 from train.learn.proof import Scores, mean_precisions, means_of, resamples, shares_of
 from train.learn.proof import Weights as Draws
@@ -67,6 +69,9 @@ OWN, RENDERED = "your plates", "rendered streets"
 MAX_FALSE_BOXES = 0.02
 """False boxes per image that are acceptable, even if there were fewer before. The reader and the
 fusion drop a false box that has no text, while a missed plate is lost."""
+SURE, APART = 0.8, 0.1
+"""Score of a box that shows a plate even if it has no label, and the IoU up to which two boxes show
+different things."""
 THRESHOLDS = tuple(round(float(value), 2) for value in np.arange(0.15, 0.905, 0.01))
 """Thresholds to choose from."""
 Images = Sequence[LabelledImage]
@@ -135,9 +140,10 @@ class DetectorLesson:
             sets.append(KeptSet(name, old.plates, old.recall or 0.0, new.recall or 0.0))
         return Kept(tuple(sets), threshold)
 
-    def suspects(self, _before: Found, _after: Found, /) -> list[Suspect]:
-        """Returns nothing: boxes are not checked."""
-        return []
+    def suspects(self, before: Found, after: Found, /) -> list[Suspect]:
+        """Returns the boxes that no network finds, and confident ones without a label."""
+        pairs = enumerate(zip(before, after, strict=True))
+        return worst_first([each for n, pair in pairs for each in _doubts(n, *pair)], len(after))
 
     def results(
         self, numbers: Sequence[int], sides: Sequence[Found], threshold: float, /
@@ -192,6 +198,18 @@ def finds_all(bundle: Path, images: Images) -> bool:
     """Returns whether a detector has little to learn: a device labels what its detector found."""
     detector = Networks(ModelsConfig(bundle=bundle)).detector(threshold=LOWEST)
     return _precision([detected_in(detector, image) for image in images]) >= KNOWN
+
+
+def _doubts(number: int, old: ImageResult, new: ImageResult) -> Iterator[Suspect]:
+    image, every = read_image(new.path), np.vstack([old.boxes, new.boxes])
+    lonely = iou(new.boxes, new.truths).max(axis=1, initial=0) < APART
+    missing = lonely & (new.scores >= SURE)
+    for box, score in zip(new.boxes[missing], new.scores[missing], strict=True):
+        yield Suspect(
+            number, image.crop(box_of(box)), "no box", "plate", float(score), "missing box"
+        )
+    for box in new.truths[iou(new.truths, every).max(axis=1, initial=0) < APART]:
+        yield Suspect(number, image.crop(box_of(box)), "plate", "nothing", 1.0, "wrong box")
 
 
 def choose_threshold(

@@ -112,5 +112,10 @@ def suspects(
             is_other = edit_distance(read, label) >= OTHER_PLATE * len(label)
             reason = "other plate" if is_other else "wrong text"
             found.append(Suspect(number, own.plate.image, label, read, doubt, reason))
+    return worst_first(found, len(plates))
+
+
+def worst_first(found: Sequence[Suspect], count: int) -> list[Suspect]:
+    """Returns the suspicious ones of so many labels; none if they are too many."""
     worst = sorted(found, key=lambda suspect: -suspect.doubt)
-    return worst if len(worst) <= MAX_SUSPECTS * len(plates) else []
+    return worst if len({each.number for each in worst}) <= MAX_SUSPECTS * count else []

@@ -14,7 +14,7 @@ from plateid.models.networks import Networks
 from train.evaluation.coco_metrics import ImageBoxes, mean_average_precision
 from train.evaluation.image_results import ImageResult
 from train.learn import rehearsal
-from train.learn.detector_lesson import choose_threshold, finds_all
+from train.learn.detector_lesson import DetectorLesson, choose_threshold, finds_all
 from train.learn.gather import LearningRun, Sources, framed_images, gather
 from train.learn.learning import learn
 from train.learn.proof import mean_precisions, p_of_chosen, resamples
@@ -75,6 +75,18 @@ def test_better_boxes_of_many_scenes_prove_a_gain(image):
     old, new = (mean_precisions(side, scenes) for side in (loose, tight))
     assert p_of_chosen((new - old)[None], 0) == 0
     assert p_of_chosen((old - new)[None], 0) == 1
+
+
+def test_boxes_without_a_plate_and_plates_without_a_box_are_suspicious(image):
+    lesson = DetectorLesson.__new__(DetectorLesson)
+    fine = result(image, [PLATE, ELSEWHERE], [0.9, 0.5], [PLATE])
+    forgotten = result(image, [PLATE, ELSEWHERE], [0.9, 0.85], [PLATE])
+    wrong = result(image, [], [], [ELSEWHERE])
+    images = [fine] * 6 + [forgotten, wrong]
+    found = lesson.suspects(images, images)
+    assert [(each.number, each.reason) for each in found] == [(7, "wrong box"), (6, "missing box")]
+    assert found[0].image.shape == (16, 40, 3)
+    assert not lesson.suspects([wrong] * 8, [wrong] * 8), "a network that finds nothing is at fault"
 
 
 def test_images_of_one_vehicle_are_one_scene_and_crops_are_none(tmp_path):
