@@ -1,16 +1,21 @@
 """`plateid hub`: collects the events of a fleet."""
 
+import json
 import os
 import signal
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import click
 
 from plateid.commands.options import FilePath
 from plateid.config.load import load_hub_config
+from plateid.config.outputs import MqttConfig
+from plateid.config.problems import checked
 from plateid.errors import ConfigError
 
+POSITIVE = click.FloatRange(0, min_open=True)
 CONFIG = click.option(
     "-c",
     "--config",
@@ -21,7 +26,7 @@ CONFIG = click.option(
 )
 
 
-@click.group()
+@click.group(epilog="Example: plateid hub run -c hub.toml")
 def hub() -> None:
     """Collect the events of many devices in PostgreSQL.
 
@@ -67,3 +72,50 @@ def gaps(path: Path) -> None:
     if found:
         raise SystemExit(1)
     click.echo("no event is missing")
+
+
+@hub.command(epilog="Example: plateid hub simulate --devices 1000 --mqtt localhost:1883")
+@click.option("--devices", type=click.IntRange(1, 99_999), default=20, help="Number of devices.")
+@click.option("--rate", type=POSITIVE, default=0.1, help="Events a second of each device.")
+@click.option("--seconds", type=POSITIVE, default=60.0, help="Duration.")
+@click.option(
+    "--mqtt",
+    "brokers",
+    required=True,
+    metavar="HOST:PORT[,HOST:PORT...]",
+    help="Brokers; devices change to the next one if theirs is away.",
+)
+@click.option("--seed", type=click.IntRange(0), default=1, help="Seed of times and plates.")
+@click.option(
+    "--stay",
+    "stay_s",
+    type=click.FloatRange(0),
+    default=0.0,
+    help="Seconds that devices stay online afterwards, for requests to resend.",
+)
+def simulate(brokers: str, **plan: Any) -> None:
+    """Publish the events of simulated devices, and print how many the broker has acknowledged.
+
+    Devices connect, send, retry and resend as real ones do. Their names begin with sim-SEED.
+    """
+    from plateid.hub.simulation import Plan, Simulation  # noqa: PLC0415 - needs the extra
+
+    config = checked(MqttConfig, {"host": brokers.split(",")}, subject="--mqtt")
+    click.echo(json.dumps(Simulation(Plan(**plan), config).run()))
+
+
+@hub.command(epilog="Example: plateid hub verify -c hub.toml --seed 1")
+@CONFIG
+@click.option("--seed", type=click.IntRange(0), default=1, help="Seed of the simulation.")
+def verify(path: Path, seed: int) -> None:
+    """Compare the last simulation of a seed with what the hub has stored.
+
+    The exit code is 1 if an event is missing or stored twice.
+    """
+    config = load_hub_config(path)
+    from plateid.hub.simulation import verify as compare  # noqa: PLC0415 - needs the extra
+
+    result = compare(config, seed)
+    click.echo(json.dumps(result))
+    if result["missing"] or result["duplicated"]:
+        raise SystemExit(1)

@@ -5,7 +5,7 @@ import json
 import re
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from importlib import resources
 from typing import Any
 
@@ -130,7 +130,7 @@ def from_foreign_read(device: str, camera: str, fields: Any) -> dict[str, Any]:
         raise RejectedError("a read needs plate and time") from error
     if moment.tzinfo is None or not set(plate) <= set(CHARSET) or not plate:
         raise RejectedError("a read needs a plate of A to Z and 0 to 9, and a time with its zone")
-    id_ = _id_of(moment, f"{device}/{camera}/{plate}")
+    id_ = hashed_id(moment, f"{device}/{camera}/{plate}")
     seen = rfc3339(moment)
     return {
         "schema": "plate-event.v1",
@@ -165,9 +165,9 @@ def from_foreign_read(device: str, camera: str, fields: Any) -> dict[str, Any]:
     }
 
 
-def _id_of(moment: datetime, text: str) -> str:
+def hashed_id(moment: datetime, text: str) -> str:
     """Returns a UUID version 7 of a time whose other bits are a hash instead of random."""
-    milliseconds = max(0, int(moment.astimezone(UTC).timestamp() * 1000))
+    milliseconds = max(0, int(moment.timestamp() * 1000))
     digest = hashlib.sha256(f"{moment.timestamp()} {text}".encode()).digest()
     value = (milliseconds << 80) | int.from_bytes(digest[:10])
     value = value & ~(0xF << 76) | (0x7 << 76)

@@ -77,6 +77,7 @@ class MqttConnection:
         does not answer.
         """
         self.window = WINDOW
+        self.protocol = protocol
         self.max_packet_bytes = PROTOCOL_PACKET_LIMIT_BYTES
         self._broker = config.brokers[0]
         self._endpoint = str(self._broker)
