@@ -81,6 +81,7 @@ class NatsSource:
         """Closes the connection; the consumer stays."""
         with closing(self._loop), suppress(BrokerError):
             self._run(self._client.close())
+            self._run(asyncio.sleep(0))  # lets its tasks end
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         try:

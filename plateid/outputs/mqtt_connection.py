@@ -160,9 +160,8 @@ class MqttConnection:
     def _connect(self, properties: Properties | None, session: Session | None) -> None:
         try:
             host, port = self._broker.host, self._broker.port
-            self._client.connect(
-                *(host, port, KEEPALIVE_S), clean_start=session is None, properties=properties
-            )
+            options: dict[str, Any] = {} if session is None else {"clean_start": False}
+            self._client.connect(host, port, KEEPALIVE_S, properties=properties, **options)
         except ssl.SSLError as error:
             raise BrokerError(self._endpoint, tls_reason(error)) from error
         except (OSError, UnicodeError) as error:

@@ -22,7 +22,11 @@ class NatsCluster:
 
     def __init__(self, folder: Path, *, nodes: int = NODES, rules: str = "") -> None:
         ports = free_ports(3 * nodes)
-        self.clients, self.mqtt, routes = ports[:nodes], ports[nodes : 2 * nodes], ports[2 * nodes :]
+        self.clients, self.mqtt, routes = (
+            ports[:nodes],
+            ports[nodes : 2 * nodes],
+            ports[2 * nodes :],
+        )
         self._folder = folder
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         for node in range(nodes):
@@ -37,7 +41,9 @@ class NatsCluster:
                 rules=rules,
             )
             if nodes == 1:
-                text = "\n".join(line for line in text.split("\n") if not line.startswith("cluster"))
+                text = "\n".join(
+                    line for line in text.split("\n") if not line.startswith("cluster")
+                )
             (folder / f"n{node}.conf").write_text(text)
 
     @property
