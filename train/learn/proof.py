@@ -12,6 +12,8 @@ from train.learn.candidates import Candidate
 
 RESAMPLES = 2000
 """Number of bootstrap samples."""
+TINY = 1e-12
+"""Standard deviation of gains that do not vary."""
 MAX_P = 0.1
 """Largest p of a gain: the gate is one-sided, at 90 %."""
 Interval = tuple[float, float]
@@ -49,13 +51,15 @@ class Proof:
 
 
 def p_of_chosen(gains: Scores, chosen: int) -> float:
-    """Returns p of a candidate that was chosen for its gain (White's reality check, 2000).
+    """Returns p of a candidate that was chosen for its gain (Hansen, 2005).
 
     `gains` are those of each candidate: of all data, then of the resamples. p is the share of the
-    resamples in which any candidate is worse than on all data by the gain of the chosen one.
+    resamples in which any candidate is worse than on all data by the gain of the chosen one. Both
+    count in standard deviations, or a candidate that varies much would hide the gain of others.
     """
-    luck = (gains[:, :1] - gains[:, 1:]).max(axis=0)
-    return float((luck >= gains[chosen, 0]).mean())
+    deviations = np.maximum(gains[:, 1:].std(axis=1), TINY)
+    luck = ((gains[:, :1] - gains[:, 1:]) / deviations[:, None]).max(axis=0)
+    return float((luck >= gains[chosen, 0] / deviations[chosen]).mean())
 
 
 def paired_bootstrap(gains: NDArray[np.float64], vehicles: Sequence[str]) -> float:

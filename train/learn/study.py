@@ -64,15 +64,19 @@ def study(run: LearningRun) -> str:
     begin(run.out / "begun.json", run.settings | sha256)
     for every_format in ("forgetting", "replay"):
         Rehearsal(run.out, np.inf).crops(every_format)
-    countries: dict[str, Plates] = {
+    real: dict[str, Plates] = {
         name: [own.plate for own in own_plates(each)] for name, each in folders.items()
     }
     known = {path.resolve().name: ((), _held_out(path)) for path in run.keep}
-    countries |= {name: _rendered(name, *form) for name, form in RENDERED.items()}
+    countries = [
+        real | {name: _rendered(name, *form, seed) for name, form in RENDERED.items()}
+        for seed in SEEDS
+    ]
     rows: list[Sequence[object]] = []
-    for labels, name in product(LABELS, countries):
+    for labels, name in product(LABELS, countries[0]):
         draws = [
-            {n: _sides(p, labels, seed) for n, p in countries.items()} | known for seed in SEEDS
+            {n: _sides(p, labels, seed) for n, p in plates.items()} | known
+            for seed, plates in zip(SEEDS, countries, strict=True)
         ]
         if len(draws[0][name][1]) >= TESTED[0]:
             files = [run.out / f"{name}-{labels}-{seed}.json" for seed in SEEDS]
@@ -91,16 +95,17 @@ def _held_out(folder: Path) -> Plates:
     return [plate for image in held_out for _, plate in plates_of(image) if plate.text]
 
 
-def _rendered(name: str, pattern: str, rows: int) -> Plates:
-    """Renders the plates of one country: one design, and the camera sees them well."""
-    free = [each for each in layouts_like(["0"], rows - 1.0) if len(each.cap_heights) == rows]
-    plain = {"background": free[0].background[:1], "graphics_share": 0.0, "stickers": 0.0}
-    design = free[0].model_copy(update={"patterns": (pattern,), "letters": LETTERS, **plain})
-    return [_clear_plate(name, design, number) for number in range(2 * TESTED[1])]
+def _rendered(name: str, pattern: str, rows: int, seed: int) -> Plates:
+    """Renders the plates of one country: one design for a seed, and the camera sees them well."""
+    layout = layouts_like(["0"], rows - 1.0)[seed]
+    plain = {"background": layout.background[:1], "captions": (), "graphics_share": 0.0}
+    form = {"patterns": (pattern,), "letters": LETTERS, "stickers": 0.0}
+    design = layout.model_copy(update=plain | form)
+    return [_clear_plate(name, design, (seed, number)) for number in range(2 * TESTED[1])]
 
 
-def _clear_plate(name: str, design: PlateLayout, number: int) -> RealPlate:
-    rng, same = np.random.default_rng((SEED, number)), np.random.default_rng(SEED)
+def _clear_plate(name: str, design: PlateLayout, number: tuple[int, int]) -> RealPlate:
+    rng, same = np.random.default_rng((SEED, *number)), np.random.default_rng((SEED, number[0]))
     text = "".join(str(rng.choice(list(KINDS.get(part, part)))) for part in design.patterns[0])
     cap = rng.uniform(*CAPS_PX)
     plate = draw_plate(same, design, "", cap=ENLARGED * cap, text=text)

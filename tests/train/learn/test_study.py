@@ -70,7 +70,7 @@ def test_folders_of_one_name_are_refused(tmp_path):
 
 def test_rendered_country_has_one_design_and_random_texts(monkeypatch):
     monkeypatch.setattr(study, "TESTED", (1, 2))
-    one, two = (study._rendered(name, *form) for name, form in study.RENDERED.items())
+    one, two = (study._rendered(name, *form, 1) for name, form in study.RENDERED.items())
     assert len({plate.text for plate in one}) == 4
     assert all(re.fullmatch("[0-9]{10}", plate.text) for plate in one)
     assert all(re.fullmatch("[A-Z]{2}[0-9]{4}", plate.text) for plate in two)
