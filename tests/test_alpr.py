@@ -30,6 +30,7 @@ def image() -> np.ndarray:
     return np.full((320, 640, 3), 90, np.uint8)
 
 
+@pytest.mark.alone
 def test_import_loads_no_network_library():
     code = "import sys, time; start = time.perf_counter(); import plateid; "
     code += "print(time.perf_counter() - start, 'onnxruntime' in sys.modules)"

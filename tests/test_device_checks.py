@@ -52,6 +52,7 @@ def test_cameras_are_found_on_every_interface():
 
 
 @pytest.mark.parametrize("behaviour", [{}, {"challenges": True}, {"clock_s": 86_400 * 400}])
+@pytest.mark.alone
 def test_main_stream_and_sub_stream_are_given_with_any_login_and_clock(behaviour):
     with closing(OnvifCamera(**behaviour)) as camera:
         assert asked(camera) == (f"{LIVE}/main", f"{LIVE}/sub")
@@ -70,11 +71,13 @@ def test_main_stream_and_sub_stream_are_given_with_any_login_and_clock(behaviour
         ((), "", None),
     ],
 )
+@pytest.mark.alone
 def test_sub_stream_is_the_narrowest_one_that_is_wide_enough(profiles, main, sub):
     with closing(OnvifCamera(profiles=profiles)) as camera:
         assert asked(camera) == (f"{LIVE}/{main}", f"{LIVE}/{sub}" if sub else "")
 
 
+@pytest.mark.alone
 def test_answers_with_entities_are_refused():
     with closing(OnvifCamera(hostile=True)) as camera:
         assert [service for _, service in find_cameras() if service] == []

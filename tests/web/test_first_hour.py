@@ -87,6 +87,7 @@ def check_page(browser, name):
         browser.set_window_size(1280, 900)
 
 
+@pytest.mark.alone
 def test_first_hour_ends_with_a_published_list_hit(address, browser, street, subscriber, broker):  # noqa: PLR0917
     single("homeassistant/status", "online", retain=True, qos=1, port=broker.port)
     browser.get(address)

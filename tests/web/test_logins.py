@@ -192,6 +192,7 @@ def test_logins_of_a_viewer_end_no_session_of_an_admin(tmp_path, monkeypatch):
     assert [known.session(each) is not None for each in viewers] == [False, False, True, True, True]
 
 
+@pytest.mark.alone
 def test_unset_password_takes_as_long_as_a_wrong_one():
     def check_s(credentials):
         started = time.perf_counter()

@@ -79,6 +79,7 @@ def test_camera_test_names_the_reason_within_five_seconds(device):
     assert "secret" not in text
 
 
+@pytest.mark.alone
 def test_camera_in_the_network_is_found_with_the_address_of_its_maker(device):
     with closing(OnvifCamera()):
         status, text, _ = post(device, "/setup/camera/found")
@@ -88,6 +89,7 @@ def test_camera_in_the_network_is_found_with_the_address_of_its_maker(device):
     assert found["service"].endswith("/onvif/device_service")
 
 
+@pytest.mark.alone
 def test_found_camera_of_an_unknown_maker_gets_an_address_in_the_network(device):
     with closing(OnvifCamera(name="USB_Video%20Camera")):
         status, text, _ = post(device, "/setup/camera/found")
@@ -96,6 +98,7 @@ def test_found_camera_of_an_unknown_maker_gets_an_address_in_the_network(device)
     assert found["url"] == "rtsp://USER:PASSWORD@127.0.0.1:554/"
 
 
+@pytest.mark.alone
 def test_found_camera_gives_the_addresses_of_its_streams(device):
     live = "rtsp://admin:p%40ss@127.0.0.1:554/live"
     with closing(OnvifCamera()) as camera:
