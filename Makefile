@@ -43,7 +43,7 @@ test: debian lint .venv-train/stamp ## Install Debian packages and run all tests
 	.venv/bin/pytest --numprocesses=2 --dist=loadfile -m "not root and not alone" \
 	  --ignore=tests/train --ignore=tests/systemd --ignore=tests/firmware/deb --ignore=tests/firmware/arm64 \
 	  --ignore=tests/firmware/qemu --ignore=tests/power_cuts --ignore=tests/packaging --ignore=tests/homeassistant
-	.venv/bin/pytest -m alone tests/test_*.py tests/web
+	.venv/bin/pytest -m alone tests/test_*.py tests/app tests/web
 	$(MAKE) --jobs=2 --output-sync=line test-system test-train
 
 # Runs beside test-train, because it mostly waits.

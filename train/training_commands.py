@@ -51,8 +51,8 @@ def detector(**options: Any) -> None:
     It first checks the data and holds out a sixth for validation. It writes OUT/run.json and
     OUT/fit/weights.
     """
-    from train.detector.detector_run import DetectorRun
     from train.detector.finetune import train_detector
+    from train.detector.plate_trainer import DetectorRun
 
     run = DetectorRun(**options)
     click.echo(f"{run.out}/run.json: {train_detector(run)['metrics']}")
@@ -126,8 +126,7 @@ def synth(
 ) -> None:
     """Renders plates as a camera sees them. The same command resumes an interrupted --out."""
     from train.reader.contact_sheet import write_contact_sheet
-    from train.synth.crop_database import fill_crop_database
-    from train.synth.crop_folder import write_crop_folder
+    from train.synth.crop_database import fill_crop_database, write_crop_folder
     from train.synth.rendering import RenderPlan
 
     if not (sheet or out or plates):

@@ -108,20 +108,17 @@ class OutputFolder:
         """Excludes files from being replaced."""
         self._taken |= {source.resolve() for source in sources}
 
-    def video_path(self, source: Path) -> Path:
-        """Returns a free path for a copy of a video; raises SourceError if it is the source."""
-        return self._path(source, VIDEOS)
-
     def write_image(self, source: Path, image: Image) -> None:
         """Writes a copy of an image; raises SourceError if that fails or replaces the source."""
-        path = self._path(source, IMAGES)
+        path = self.free_path(source, IMAGES)
         encoded, data = cv2.imencode(path.suffix, image)
         if not encoded:
             raise SourceError(path, "cannot be encoded")
         with os_errors_as(SourceError, path):
             write_whole(path, np.asarray(data).tobytes())
 
-    def _path(self, source: Path, suffixes: tuple[str, ...]) -> Path:
+    def free_path(self, source: Path, suffixes: tuple[str, ...]) -> Path:
+        """Returns a free path for a copy; raises SourceError if it is the source."""
         suffix = source.suffix if source.suffix.lower() in suffixes else suffixes[0]
         path = self._folder / f"{source.stem}{suffix}"
         if path.resolve() == source.resolve():
@@ -177,7 +174,8 @@ class FileReader:
         except DamagedImageError as error:
             image, damage = error.readable, error
         times.append(time.perf_counter())
-        detections = [_whole(image)] if self.crops else self.alpr.detect(image)
+        whole = Detection((0.0, 0.0, float(image.width), float(image.height)), 1.0)
+        detections = [whole] if self.crops else self.alpr.detect(image)
         times.append(time.perf_counter())
         plates = self.alpr.read_detections(image, detections)
         times.append(time.perf_counter())
@@ -198,7 +196,7 @@ class FileReader:
                 for frame in frames:
                     pipeline.process(frame)
             else:
-                _annotate(frames, pipeline, self.folder.video_path(file))
+                _annotate(frames, pipeline, self.folder.free_path(file, VIDEOS))
         finally:
             pipeline.finish()
         if not printer.printed and not self.as_json:
@@ -253,10 +251,6 @@ def _to_dict(
         "plates": [plate.to_dict() for plate in plates],
         "timing_ms": {name: round(1000 * (end - start), 2) for name, start, end in stages},
     }
-
-
-def _whole(image: LazyImage) -> Detection:
-    return Detection((0.0, 0.0, float(image.width), float(image.height)), 1.0)
 
 
 def _report(error: SourceError) -> int:

@@ -16,18 +16,15 @@ def uptime() -> timedelta:
     return timedelta(microseconds=time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000)
 
 
-def utc_now() -> datetime:
-    """Returns the time of the system clock."""
-    return datetime.now(UTC)
-
-
 class SteadyClock:
     """UTC as if nothing had set the clock since the start. Thread-safe; `booted_at` is the boot."""
 
     def __init__(
-        self, wall: Callable[[], datetime] = utc_now, since_boot: Callable[[], timedelta] = uptime
+        self,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+        since_boot: Callable[[], timedelta] = uptime,
     ) -> None:
-        """Starts with the present time of `wall`; `since_boot` never jumps."""
+        """Starts with the present time of `wall`, the system clock; `since_boot` never jumps."""
         self._wall = wall
         self._since_boot = since_boot
         self.booted_at = wall() - since_boot()

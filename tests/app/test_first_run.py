@@ -15,6 +15,7 @@ from tests.support.broker import until
 from tests.support.videos import write_video
 from tests.support.web_client import WebClient
 
+pytestmark = pytest.mark.alone  # each takes the first free port from 8480 on
 PASSWORD = {"password": "correct horse", "repeated": "correct horse"}
 
 

@@ -17,7 +17,7 @@ PRELOADED = (
     "train.evaluation.evaluation_report",
     "train.export.bundle_export",
     "train.reader.reader_run",
-    "train.synth.crop_folder",
+    "train.synth.crop_database",
 )
 
 

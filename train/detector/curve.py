@@ -14,8 +14,8 @@ from plateid.config.models import bundle_path
 from plateid.files import write_whole
 from train.dataset.labelled_image import data_hash
 from train.dataset.splits import load_split
-from train.detector.detector_run import DetectorRun
 from train.detector.finetune import base_hash, train_detector
+from train.detector.plate_trainer import DetectorRun
 from train.detector.yolo_weights import load_detector
 from train.record import begin
 from train.train_error import TrainError

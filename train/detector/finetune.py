@@ -19,7 +19,7 @@ from train.dataset.grouping import Split
 from train.dataset.labelled_image import LabelledImage, data_hash
 from train.dataset.splits import load_split
 from train.dataset.yolo_layout import write_yolo
-from train.detector.detector_run import DetectorRun
+from train.detector.plate_trainer import DetectorRun
 from train.detector.training_session import train_network, training_seconds
 from train.detector.yolo_weights import newest_checkpoint
 from train.machine import alone_in

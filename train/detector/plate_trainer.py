@@ -3,6 +3,7 @@
 import copy
 import os
 import zipfile
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,42 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import torch_utils
 
 from train.detector.augment import PlateDataset, read_plate_images, render_plates
-from train.detector.detector_run import DetectorRun
 from train.detector.distillation import DistillationLoss
-from train.detector.head_width import set_score_width
+from train.detector.yolo_weights import set_score_width
 from train.machine import computes_bfloat16
 from train.train_error import TrainError
+
+
+@dataclass(frozen=True)
+class DetectorRun:
+    """Configuration and record of a fine-tuning run: the options of `train detector`.
+
+    If `base` is a network's yaml and there are teachers, training starts from the weights of the
+    first. `score_width` freezes everything but the new score branches. `frozen` is the number of
+    first layers that are not trained; `max_minutes` bounds the training by fewer epochs.
+    """
+
+    data: tuple[str, ...]
+    base: str
+    out: str
+    epochs: int = 20
+    imgsz: int = 640
+    batch: int = 16
+    lr0: float = 1e-3
+    seed: int = 0
+    plates: tuple[str, ...] = ()
+    teachers: tuple[str, ...] = ()
+    score_width: int | None = None
+    limit: int | None = None
+    validate: bool = True
+    frozen: int = 0
+    max_minutes: float | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything that affects the result: all but the output folder."""
+        return {key: value for key, value in asdict(self).items() if key != "out"}
+
 
 AUGMENTATION = {"scale": (0.4, 2.0), "hsv_h": 0.05, "hsv_v": 0.5, "mosaic": 0.7, "flipud": 0.1}
 """No rotation and no shear: upright boxes around rotated plates are loose."""

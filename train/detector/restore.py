@@ -19,8 +19,8 @@ from ultralytics.nn.tasks import DetectionModel
 from plateid.capture.images import read_image
 from plateid.core.geometry import letterboxed
 from plateid.models.onnx_detector import to_detector_input
-from train.detector.head_width import set_score_width
 from train.detector.onnx_weights import Weights, read_detector
+from train.detector.yolo_weights import set_score_width
 from train.train_error import TrainError
 
 NETWORK = "yolov8n.yaml"

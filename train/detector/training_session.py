@@ -15,12 +15,20 @@ from ultralytics.utils import LOGGER
 from ultralytics.utils.torch_utils import intersect_dicts
 
 from plateid.config.models import bundle_path
-from train.detector.detector_run import DetectorRun
 from train.detector.distillation import DistillationLoss, has_yolov8_outputs
-from train.detector.head_width import has_plain_branches
-from train.detector.plate_trainer import PlateTrainer, ultralytics_settings, use_all_cores
+from train.detector.plate_trainer import (
+    DetectorRun,
+    PlateTrainer,
+    ultralytics_settings,
+    use_all_cores,
+)
 from train.detector.restore import restore_weights
-from train.detector.yolo_weights import is_last, load_detector, newest_checkpoint
+from train.detector.yolo_weights import (
+    has_plain_branches,
+    is_last,
+    load_detector,
+    newest_checkpoint,
+)
 from train.progress import INTERVAL_S, interval_passed
 from train.train_error import TrainError
 

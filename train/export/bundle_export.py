@@ -11,9 +11,14 @@ from plateid.config.models import DEFAULT_BUNDLE
 from plateid.models.bundle import Bundle
 from train.dataset.splits import load_split
 from train.detector.averaging import trained_detector
-from train.export.input_size import resize_detector
-from train.export.onnx_networks import OnnxFormat, Precision, export_detector, export_reader
-from train.export.raw_head import export_raw_head
+from train.export.best_candidates import resize_detector
+from train.export.onnx_networks import (
+    OnnxFormat,
+    Precision,
+    export_detector,
+    export_raw_head,
+    export_reader,
+)
 from train.manifest.bundle_toml import edit_bundle_toml, set_hashes
 from train.manifest.weight_origin import averaged_with, detector_origin, reader_origin
 from train.reader.reader_weights import SPEC, average_with, trained_reader

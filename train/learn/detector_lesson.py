@@ -27,7 +27,7 @@ from train.dataset.grouping import Split
 from train.dataset.labelled_image import LabelledImage
 from train.dataset.yolo_layout import write_yolo
 from train.detector.averaging import trained_detector
-from train.detector.detector_run import DetectorRun
+from train.detector.plate_trainer import DetectorRun
 from train.detector.restore import restore_weights
 from train.detector.training_session import train_network
 from train.evaluation.coco_metrics import ImageBoxes, mean_average_precision, rank

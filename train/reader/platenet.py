@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from plateid.core.text import CHARSET
-from train.reader.convolution import convolution
-from train.reader.rectifier import Rectifier
+from train.reader.rectifier import Rectifier, convolution
 
 HEIGHT, WIDTH = 48, 144
 """Input size in pixels. Crops are stretched to it."""

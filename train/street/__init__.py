@@ -4,9 +4,8 @@
 its frames with their plates, and `write_video` writes a video file and its ground truth as JSON.
 """
 
-from train.street.frames import StreetFrame, VisiblePlate, render
+from train.street.frames import StreetFrame, VisiblePlate, render, write_video
 from train.street.scenario import Street, StreetVehicle, random_street, read_street
-from train.street.street_video import write_video
 
 __all__ = ["Street", "StreetFrame", "StreetVehicle", "VisiblePlate"]
 __all__ += ["random_street", "read_street", "render", "write_video"]

@@ -1,8 +1,11 @@
-"""A SQLite file of rendered crops: training reads them faster than it could render them."""
+"""Keeps rendered crops: in a SQLite file, which is faster than rendering, or as labelled images."""
 
+import csv
 import json
+import shutil
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -76,3 +79,36 @@ def _row(number: int, crop: LabelledCrop) -> tuple[int, bytes, str, bytes, str, 
     jpeg, rows = encode_jpeg(crop.image, QUALITY), json.dumps(crop.rows)
     centres, corners = crop.centres.tobytes(), crop.corners.tobytes()
     return number, jpeg, crop.text, centres, rows, crop.region, corners
+
+
+COLUMNS = ("image", "text", "lines", "region")
+
+
+def write_crop_folder(folder: Path, count: int, *, seed: int, workers: int | None) -> None:
+    """Fills a new folder with `labels.csv` and the plates among `count` crops.
+
+    Use another seed than for the training of the reader. Raises TrainError if the folder exists or
+    cannot be written.
+    """
+    try:
+        if folder.exists():
+            raise TrainError(f"{folder}: already exists")
+        new = folder.with_name(f"{folder.name}.new")
+        shutil.rmtree(new, ignore_errors=True)
+        (new / "images").mkdir(parents=True)
+        write = partial(_write, new / "images")
+        with (new / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+            rows = render_in_processes(write, range(count), RenderPlan(seed, workers))
+            csv.writer(file).writerows([COLUMNS, *filter(None, rows)])
+        new.rename(folder)
+    except OSError as error:
+        raise TrainError(f"{folder}: {error.strerror}") from error
+
+
+def _write(folder: Path, number: int, crop: LabelledCrop) -> tuple[str, str, int, str] | None:
+    """Writes the image, and returns its row of labels.csv; None if the crop shows no plate."""
+    if not crop.text:
+        return None
+    name = f"{number:06d}.png"
+    (folder / name).write_bytes(cv2.imencode(".png", crop.image)[1].tobytes())
+    return name, crop.text, 1 + max(crop.rows), crop.region

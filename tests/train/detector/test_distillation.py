@@ -7,9 +7,9 @@ import torch
 from ultralytics import YOLO
 
 from plateid.config.models import SHIPPED
-from train.detector.detector_run import DetectorRun
 from train.detector.distillation import DistillationLoss
 from train.detector.finetune import train_detector
+from train.detector.plate_trainer import DetectorRun
 from train.detector.restore import restore_weights
 from train.detector.yolo_weights import load_detector
 from train.manifest.weight_origin import detector_origin, trained_on

@@ -13,9 +13,8 @@ import pytest
 import torch
 from ultralytics import YOLO
 
-from train.detector.detector_run import DetectorRun
 from train.detector.finetune import limited, train_detector
-from train.detector.plate_trainer import DetectionTrainer, PlateTrainer
+from train.detector.plate_trainer import DetectionTrainer, DetectorRun, PlateTrainer
 from train.detector.yolo_weights import load_detector, newest_checkpoint
 from train.machine import alone_in
 from train.train_error import TrainError

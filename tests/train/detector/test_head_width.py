@@ -7,8 +7,8 @@ from ultralytics import YOLO
 
 from plateid.config.models import DEFAULT_BUNDLE
 from train.detector import training_session
-from train.detector.detector_run import DetectorRun
 from train.detector.finetune import train_detector
+from train.detector.plate_trainer import DetectorRun
 from train.detector.restore import restore_weights
 from train.detector.yolo_weights import load_detector
 from train.export.bundle_export import Export, export_bundle

@@ -10,8 +10,8 @@ from torch import nn
 from plateid.config.models import SHIPPED
 from plateid.models.bundle import Bundle
 from plateid.models.onnx_detector import to_detector_input
-from train.detector.detector_run import DetectorRun
 from train.detector.finetune import train_detector
+from train.detector.plate_trainer import DetectorRun
 from train.detector.restore import restore_weights
 from train.detector.yolo_weights import load_detector
 from train.export.best_candidates import BestCandidates

@@ -10,8 +10,8 @@ from plateid.models.bundle import Bundle
 from plateid.models.networks import Networks
 from tests.support.bundles import detector_network
 from tests.support.images import ArrayLazyImage
+from train.export.best_candidates import resize_detector
 from train.export.bundle_export import Export, export_bundle
-from train.export.input_size import resize_detector
 from train.export.torch_parity import demo_frame
 from train.train_error import TrainError
 

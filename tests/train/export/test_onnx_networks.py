@@ -19,7 +19,7 @@ from train.export.int8_detector import stays_in_float
 from train.export.torch_parity import check_candidates, infer
 from train.reader.platenet import PlateNet
 from train.reader.reader_weights import MODEL, load_base
-from train.synth.crop_folder import write_crop_folder
+from train.synth.crop_database import write_crop_folder
 from train.train_error import TrainError
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -11,7 +11,7 @@ from plateid.models.bundle import Bundle
 from train.learn import proof
 from train.learn.gather import LearningRun, Sources
 from train.learn.learning import RefusedError, learn
-from train.synth.crop_folder import write_crop_folder
+from train.synth.crop_database import write_crop_folder
 from train.train_error import TrainError
 
 

@@ -9,7 +9,7 @@ import pytest
 from plateid.config.models import DEFAULT_BUNDLE
 from train.learn import rehearsal, study
 from train.learn.gather import LearningRun, Sources
-from train.synth.crop_folder import write_crop_folder
+from train.synth.crop_database import write_crop_folder
 from train.train_error import TrainError
 
 

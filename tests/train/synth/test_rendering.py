@@ -9,8 +9,7 @@ from plateid.core.text import CHARSET
 from train.__main__ import main
 from train.reader.contact_sheet import write_contact_sheet
 from train.reader.real_plates import read_plates
-from train.synth.crop_database import CropDatabase, fill_crop_database
-from train.synth.crop_folder import write_crop_folder
+from train.synth.crop_database import CropDatabase, fill_crop_database, write_crop_folder
 from train.synth.flat_plate import random_plate
 from train.synth.rendering import NO_PLATE, LabelledCrop, RenderPlan, render_crop
 from train.train_error import TrainError
