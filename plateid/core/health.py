@@ -58,6 +58,7 @@ class StorageHealth:
     stores_replaced: int  # corrupt store files
     last_seen: Mapping[str, str]  # RFC 3339 times, by the name of the list entry
     disk_free_mb: int | None  # of the store's disk; None if unknown
+    last_seq: int | None = None  # of the last stored event; None if unknown
 
 
 @dataclass(frozen=True)

@@ -253,10 +253,14 @@ class PlateEvent:
 
 @dataclass(frozen=True)
 class OutboxEntry:
-    """An event in an outbox; `sent` says whether the output may have received it before."""
+    """An event in an outbox; `sent` says whether the output may have received it before.
+
+    `requested` says whether a hub asked for it again: it is out of order.
+    """
 
     event: PlateEvent
     sent: bool
+    requested: bool = False
 
     def to_json(self) -> str:
         """Returns the event as it is sent now, on one line."""

@@ -21,7 +21,7 @@ from plateid.outputs.mqtt_connection import (
 )
 from plateid.outputs.mqtt_sender import MqttOutages, MqttSender
 from plateid.outputs.mqtt_topics import MqttDevice, RetainedMessages
-from plateid.outputs.output_thread import EventQueue
+from plateid.outputs.resend import ResendQueue, ResendRequests
 from plateid.outputs.self_pipe import SelfPipe
 
 TICK_S = 1.0
@@ -50,7 +50,7 @@ class MqttPublisher(threading.Thread):
         config: MqttConfig,
         device: MqttDevice,
         *,
-        queue: EventQueue,
+        queue: ResendQueue,
         discovery: DiscoveryPublisher,
         health: Callable[[], str],
         backoff: Backoff = BACKOFF,
@@ -62,6 +62,7 @@ class MqttPublisher(threading.Thread):
         self._backoff = backoff
         self._device = device
         self._discovery = discovery
+        self._resend = ResendRequests(queue)
         self._health = health
         self._health_at = 0.0
         self._report = threading.Event()
@@ -156,6 +157,7 @@ class MqttPublisher(threading.Thread):
             self._discovery.renew()
             if self._discovery.subscription is not None:
                 connection.subscribe(self._discovery.subscription)
+            connection.subscribe(self._device.topic("resend"))
             while not self._pipe.stopping:
                 self.moved_at = time.monotonic()
                 if self.moved_at >= works_at:
@@ -166,7 +168,8 @@ class MqttPublisher(threading.Thread):
 
     def _publish_state(self, connection: MqttConnection) -> None:
         for message in connection.take_messages():
-            self._discovery.receive(message)
+            is_request = message.topic == self._device.topic("resend")
+            (self._resend if is_request else self._discovery).receive(message)
         now = time.monotonic()
         if self._discovery.step(self._retained) and not now < self._health_at < now + SETTLE_S:
             self._health_at = now + SETTLE_S

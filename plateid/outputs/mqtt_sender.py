@@ -149,9 +149,11 @@ class MqttSender:
     def _send_event(self, entry: OutboxEntry, payload: str) -> None:
         """Sends `last` first, at QoS 0: the PUBACK of the event says that the broker has both."""
         camera = entry.event.camera
-        last_topic = self._device.topic(camera, "last")
         topic = self._device.topic(camera, "event")
-        self._connection.publish(last_topic, payload, qos=0, retain=True)
+        if not entry.requested:
+            self._connection.publish(
+                self._device.topic(camera, "last"), payload, qos=0, retain=True
+            )
         message = self._connection.publish(topic, payload, qos=1, retain=False)
         self._in_flight[message] = topic, entry, time.monotonic()
 

@@ -88,6 +88,7 @@ class HealthReporter:
             "outputs": {name: asdict(output) for name, output in device.outputs.items()},
             "outages": dict(device.outages),
             "snapshots": asdict(device.snapshots),
+            "last_seq": storage.last_seq,
             "unstored": storage.unstored,
             "lost": storage.lost,
             "stores_replaced": storage.stores_replaced,

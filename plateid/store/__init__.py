@@ -5,7 +5,7 @@ store_file, database                     the SQLite file: opened, locked, checke
 sequence                                 sequence numbers
 salvage, sqlite_pages                    replaces a damaged file; reads rows from its pages
 open_passes                              passes and clock from before a restart
-outbox, backlog                          unacknowledged events; events while the store fails
+outbox, backlog, resend                  unacknowledged events; while the store fails; again
 privacy                                  what is kept of a plate
 retention, purge                         redacts events and deletes old ones; deletes on demand
 history, search, search_query            reads and searches events, and writes them as a file

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from plateid.core.records import OutboxEntry, PlateEvent, rfc3339
 from plateid.store.database import parse_event
+from plateid.store.resend import REQUESTED
 from plateid.store.schema import MQTT
 from plateid.store.store_file import StoreFile
 
@@ -79,7 +80,10 @@ class EventStore(StoreFile):
         values = (output, json.dumps([*skip]), json.dumps([*known]), limit)
         with self.locked() as db:
             rows = db.execute(PENDING, values).fetchall()
-            return [OutboxEntry(parse_event(payload), bool(sent)) for payload, sent in rows]
+            return [
+                OutboxEntry(parse_event(payload), bool(sent), requested=sent == REQUESTED)
+                for payload, sent in rows
+            ]
 
     def note_deliveries(
         self, output: str, *, sent: Iterable[str] = (), done: Iterable[str] = ()
@@ -97,6 +101,10 @@ class EventStore(StoreFile):
     def last_seen(self) -> dict[str, str]:
         """Returns the time of the last stored event of each list entry, by entry name."""
         return dict(self.rows(LAST_SEEN))
+
+    def last_seq(self) -> int:
+        """Returns the sequence number of the last stored event."""
+        return int(self.rows("SELECT last_seq FROM device")[0][0])
 
     def components(self) -> dict[str, str]:
         """Returns the platform of each component that was published to Home Assistant, by id."""

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 
 from plateid.backoff import Backoff, Outage
@@ -12,6 +12,7 @@ from plateid.core.health import OutboxHealth, StorageHealth
 from plateid.core.records import OutboxEntry
 from plateid.errors import StoreError
 from plateid.store.backlog import Backlog
+from plateid.store.resend import queue_again
 from plateid.store.schema import MQTT
 
 TRIM = """
@@ -50,6 +51,10 @@ class Outbox:
         """Removes events that the output has acknowledged, or will never take."""
         self._backlog.note(self._output, done=ids)
 
+    def resend(self, ranges: Sequence[tuple[int, int]]) -> int:
+        """Queues stored events again; see `store.resend`."""
+        return queue_again(self._store, ranges)
+
     def health(self) -> OutboxHealth:
         """Returns the number of events and the age of the oldest, None if the store fails."""
         try:
@@ -61,9 +66,10 @@ class Outbox:
 
     def storage_health(self) -> StorageHealth:
         """Returns the state of the store; values that cannot be read are None or empty."""
-        last_seen, free_mb = dict[str, str](), None
+        last_seen, free_mb, last_seq = dict[str, str](), None, None
         with suppress(StoreError):
             last_seen = self._store.last_seen()
+            last_seq = self._store.last_seq()
         with suppress(OSError):
             free_mb = shutil.disk_usage(self._store.path.parent).free // 1_000_000
         return StorageHealth(
@@ -74,6 +80,7 @@ class Outbox:
             stores_replaced=self._store.replaced,
             last_seen=last_seen,
             disk_free_mb=free_mb,
+            last_seq=last_seq,
         )
 
     def trim(self) -> None:

@@ -52,7 +52,7 @@ def running(module: str, *arguments: object) -> Iterator[subprocess.Popen[bytes]
             process.kill()
 
 
-def _is_open(port: int) -> bool:
+def is_open(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
@@ -125,7 +125,7 @@ class Broker:
             self.signal(signal.SIGHUP)
 
     def _listens(self) -> bool:
-        return all(_is_open(port) for port in (self.port, *([self.tls_port] if self.tls else ())))
+        return all(is_open(port) for port in (self.port, *([self.tls_port] if self.tls else ())))
 
 
 class Subscriber:

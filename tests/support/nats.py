@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from tests.support.broker import _is_open, free_ports, until
+from tests.support.broker import free_ports, is_open, until
 
 NODES = 3
 """Number of nodes: one may die."""
@@ -57,7 +57,7 @@ class NatsCluster:
     def start(self) -> None:
         for node in range(len(self.clients)):
             self.start_node(node)
-        until(lambda: all(map(_is_open, self.mqtt)), 60)
+        until(lambda: all(map(is_open, self.mqtt)), 60)
 
     def start_node(self, node: int) -> None:
         with (self._folder / f"n{node}.log").open("ab") as log:
