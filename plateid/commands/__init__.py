@@ -2,6 +2,6 @@
 
 main, options                                  finds the commands; their common options
 read, run, init, check, demo, bench, report    one command each
-events, models, web                            groups of commands
+events, hub, models, web                       groups of commands
 progress_report                                progress display
 """

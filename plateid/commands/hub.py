@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +14,8 @@ from plateid.commands.options import FilePath
 from plateid.config.load import load_hub_config
 from plateid.config.outputs import MqttConfig
 from plateid.config.problems import checked
-from plateid.errors import ConfigError
+from plateid.errors import ConfigError, ServiceError, os_errors_as
+from plateid.files import replace_text
 
 POSITIVE = click.FloatRange(0, min_open=True)
 CONFIG = click.option(
@@ -28,9 +30,9 @@ CONFIG = click.option(
 
 @click.group(epilog="Example: plateid hub run -c hub.toml")
 def hub() -> None:
-    """Collect the events of many devices in PostgreSQL.
+    """Collect the events of many devices.
 
-    Needs the extra `hub`: pip install plateid[hub].
+    Keeps them in PostgreSQL.     Needs the extra `hub`: pip install plateid[hub].
     """
     for module in ("jsonschema_rs", "nats", "psycopg"):
         if find_spec(module) is None:
@@ -72,6 +74,32 @@ def gaps(path: Path) -> None:
     if found:
         raise SystemExit(1)
     click.echo("no event is missing")
+
+
+@hub.command(epilog="Example: plateid hub rules mosquitto --out /etc/mosquitto/conf.d")
+@click.argument("broker", type=click.Choice(["mosquitto", "nats"]))
+@click.argument("devices", nargs=-1)
+@click.option("--prefix", default="plateid", help="First level of every topic.")
+@click.option("--out", type=FilePath(), default=Path(), help="Folder of the files to write.")
+def rules(broker: str, devices: tuple[str, ...], prefix: str, out: Path) -> None:
+    """Write the configuration of a broker that lets a device write its own topics only.
+
+    It wants TLS, and takes names from client certificates. NATS needs the names of all DEVICES.
+    The folder must hold ca.crt, broker.crt and broker.key when the broker starts.
+    """
+    from plateid.hub.broker_rules import mosquitto_rules, nats_rules  # noqa: PLC0415 - as above
+
+    wrong = [name for name in devices if not re.fullmatch("[a-zA-Z0-9_-]{1,64}", name)]
+    if wrong or "hub" in devices:
+        raise click.BadParameter(f"no name of a device: {(*wrong, 'hub')[0]}")
+    folder = str(out.resolve())
+    files = mosquitto_rules(prefix, folder)
+    if broker == "nats":
+        files = nats_rules(prefix, folder, devices)
+    for name, text in files.items():
+        with os_errors_as(ServiceError, out / name):
+            replace_text(out / name, text, mode=0o600)
+        click.echo(f"{out / name} written")
 
 
 @hub.command(epilog="Example: plateid hub simulate --devices 1000 --mqtt localhost:1883")

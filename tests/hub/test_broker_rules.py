@@ -1,0 +1,109 @@
+"""The generated rules, in a real mosquitto and a real NATS with client certificates."""
+
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+from plateid.config.outputs import MqttConfig
+from plateid.errors import BrokerError
+from plateid.hub.broker_rules import HUB, mosquitto_rules, nats_rules
+from plateid.outputs.mqtt_connection import MqttConnection, newest_protocol
+from plateid.outputs.self_pipe import SelfPipe
+from tests.support.broker import free_ports, is_open, until
+from tests.support.certificates import Authority
+
+Config = Callable[[str], MqttConfig]
+
+
+def start(folder: Path, files: dict[str, str], ports: list[int]) -> list[str]:
+    """Writes the files, and returns the command of the broker."""
+    for name, text in files.items():
+        own = re.sub(r"(listener|port:) 8883", rf"\1 {ports[0]}", text)
+        (folder / name).write_text(own + ("user root\n" if name == "mosquitto.conf" else ""))
+        (folder / name).chmod(0o600)
+    if "mosquitto.conf" in files:
+        return ["/usr/sbin/mosquitto", "-c", str(folder / "mosquitto.conf")]
+    node = folder / "node.conf"
+    rest = (
+        f'server_name: n1\nlisten: 127.0.0.1:{ports[1]}\njetstream {{ store_dir: "{folder}/js" }}'
+    )
+    node.write_text(f"{rest}\ninclude plateid-rules.conf\n")
+    return ["/usr/sbin/nats-server", "-c", str(node)]
+
+
+@pytest.fixture(params=["mosquitto", "nats"])
+def ruled(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Config]:
+    """A broker with the rules of the devices gate and yard."""
+    authority = Authority(tmp_path, "ca")
+    authority.certificate.file.rename(tmp_path / "ca.crt")
+    (tmp_path / "ca.pem").symlink_to("ca.crt")
+    server = authority.issue("127.0.0.1")
+    server.file.rename(tmp_path / "broker.crt")
+    server.key.rename(tmp_path / "broker.key")
+    ports = free_ports(2)
+    files = mosquitto_rules("plateid", str(tmp_path))
+    if request.param == "nats":
+        files = nats_rules("plateid", str(tmp_path), ["gate", "yard"])
+    command = start(tmp_path, files, ports)
+
+    def config(name: str) -> MqttConfig:
+        own = authority.issue(name)
+        return MqttConfig(
+            port=ports[0],
+            tls=True,
+            ca_file=tmp_path / "ca.crt",
+            certificate_file=own.file,
+            key_file=own.key,
+        )
+
+    with (
+        (tmp_path / "log").open("wb") as log,
+        subprocess.Popen(command, stdout=log, stderr=log) as broker,
+    ):
+        until(lambda: is_open(ports[0]))
+        yield config
+        broker.kill()
+
+
+def test_device_writes_its_own_topics_only(ruled: Config) -> None:
+    with closing(SelfPipe()) as pipe:
+        clients = {}
+        for name in (HUB, "gate"):
+            config = ruled(name)
+            protocol = newest_protocol(config, name, pipe)
+            clients[name] = MqttConnection(config, name, pipe=pipe, protocol=protocol)
+        hub, gate = clients[HUB], clients["gate"]
+        hub.subscribe("plateid/#")
+        gate.subscribe("plateid/gate/resend")
+        until(lambda: not (hub.poll(0.1) or gate.poll(0.1)) and hub.subscribed and gate.subscribed)
+        for topic in ("plateid/yard/c/event", "$MQTT/msgs/plateid/yard/c/event"):
+            with suppress(BrokerError):  # NATS ends the connection
+                intruder = MqttConnection(ruled("gate"), "other", pipe=pipe, protocol=protocol)
+                intruder.publish(topic, "lie", qos=0, retain=False)
+                intruder.poll(0.2)
+            intruder.close()
+        gate.publish("plateid/gate/c/event", "true", qos=0, retain=False)
+        hub.publish("plateid/gate/resend", "again", qos=1, retain=False)
+        received = dict[str, list[str]]()
+
+        def has_both() -> bool:
+            for name, client in clients.items():
+                client.poll(0.05)
+                received.setdefault(name, []).extend(m.topic for m in client.take_messages())
+            return len(received[HUB]) > 1 and bool(received["gate"])
+
+        until(has_both)
+        assert set(received[HUB]) == {"plateid/gate/c/event", "plateid/gate/resend"}
+        assert received["gate"] == ["plateid/gate/resend"]
+        for client in clients.values():
+            client.close()
+
+
+def test_client_without_a_certificate_is_refused(ruled: Config) -> None:
+    config = ruled("gate").model_copy(update={"certificate_file": None, "key_file": None})
+    with closing(SelfPipe()) as pipe, pytest.raises(BrokerError):
+        newest_protocol(config, "stranger", pipe)
