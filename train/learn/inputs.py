@@ -47,6 +47,7 @@ class Read:
     confidence: float  # product of the probabilities of the characters
     label_log: float  # log-probability of the label per character, at least LOWEST
     read_log: float  # log-probability of the text that was read
+    judged: float = 0.0  # what the gate judges: the mean of label_log over crops of the plate
 
     @property
     def is_folded_match(self) -> bool:
