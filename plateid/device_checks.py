@@ -3,13 +3,13 @@
 import asyncio
 import fcntl
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
+from plateid.capture.onvif import stream_addresses
 from plateid.capture.stream import probe
 from plateid.config.cameras import MAX_CAMERAS, CameraConfig
 from plateid.core.drawing import encode_jpeg
@@ -30,8 +30,6 @@ DISCOVERY_S = 3.0
 """Time that cameras have to answer a probe, seconds; ONVIF allows them 0.5 s."""
 CAMERAS = "dn:NetworkVideoTransmitter"
 """Type of ONVIF devices that send video."""
-SUB_WIDTH = 640
-"""Minimum width of a sub-stream, pixels: the detector sees 768, and misses plates in fewer."""
 SIOCGIFADDR = 0x8915
 """Request for the IPv4 address of an interface (netdevice(7))."""
 
@@ -63,43 +61,6 @@ def interface_addresses() -> Iterator[str]:
             with suppress(OSError):
                 answer = fcntl.ioctl(asked, SIOCGIFADDR, name.encode().ljust(40, b"\0"))
                 yield socket.inet_ntoa(answer[20:24])
-
-
-def stream_addresses(service: str, user: str, password: str) -> tuple[str, str]:
-    """Returns the addresses of an ONVIF camera's main stream and sub-stream, with its login.
-
-    The sub-stream is empty if there is none. The password is sent hashed only, with the time of the
-    camera's clock if it refuses that of the device. Raises SourceError with the reason.
-    """
-    from httpx import InvalidURL  # noqa: PLC0415 - slow to load
-    from onveef import OnvifAuthError, OnvifClient, OnvifError  # noqa: PLC0415 - slow to load
-
-    login: dict[str, Any] = {"username": user, "password": password, "http_auth": "digest"}
-    try:
-        with OnvifClient(service, **login, timeout_s=IMAGE_S / 2) as camera:
-            camera.discover_services()  # raises if nothing answers; later, the reason would be lost
-            profiles = camera.get_profiles() or [{"token": ""}]
-            main, *others = sorted(profiles, key=_width, reverse=True)
-            subs = [each for each in others if SUB_WIDTH <= _width(each) < _width(main)]
-            subs = [each for each in subs if _lens(each) == _lens(main)]
-            tokens = [each["token"] for each in (main, *subs[-1:])]
-            found = [camera.get_stream_uri(profile_token=t, with_credentials=True) for t in tokens]
-    except OnvifAuthError as error:
-        raise SourceError(service, "refuses this user name or password") from error
-    except (OnvifError, InvalidURL) as error:
-        raise SourceError(service, printable(str(error))) from error
-    if not found[0]:
-        raise SourceError(service, "gives no address of a stream")
-    return found[0], "".join(found[1:])
-
-
-def _width(profile: Mapping[str, Any]) -> int:
-    return int(profile.get("video_encoder", {}).get("width") or 0)
-
-
-def _lens(profile: Mapping[str, Any]) -> object:
-    """Returns the video source, of which a camera with two lenses and a recorder have several."""
-    return profile.get("video_source", {}).get("source_token")
 
 
 def frames_per_second(cameras: Iterable[CameraConfig]) -> float:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from plateid.device_checks import find_cameras, stream_addresses
+from plateid.capture.onvif import stream_addresses
+from plateid.device_checks import find_cameras
 from plateid.errors import SourceError
 from tests.web.onvif_camera import PASSWORD, USER, OnvifCamera
 

@@ -160,7 +160,8 @@ class Camera:
     def _use_main(self, config: CameraConfig | None) -> None:
         """Starts the thread of another main stream, and ends that of the one before."""
         url = config.main_url if config else None
-        if self.main and self.main.url != url:
+        wanted = (url, config.timeout_s) if config else None
+        if self.main and (self.main.url, self.main.timeout_s) != wanted:
             self.main.stop()
             self.main = None
         if config and url and not self.main:

@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from plateid.backoff import Backoff
 from plateid.capture.container import open_container, packets, redacted
 from plateid.capture.mapping import Mapping, MappingError
+from plateid.capture.onvif import request_key_frame
 from plateid.capture.stream import MAX_TIMEOUTS
 from plateid.capture.stream_clock import StreamClock, Timeline
 from plateid.capture.video_image import VideoImage
@@ -105,7 +106,7 @@ class MainStream:
 
     def __init__(self, camera: str, url: str, timeout_s: float) -> None:
         """Opens nothing yet."""
-        self.camera, self.url, self._timeout_s = camera, url, timeout_s
+        self.camera, self.url, self.timeout_s = camera, url, timeout_s
         self.clock = StreamClock()
         self.sub: LazyImage | None = None
         self.state = "sub-stream (connecting to the main stream)"
@@ -113,6 +114,7 @@ class MainStream:
         self._changed = threading.Condition()
         self._groups: deque[Group] = deque(maxlen=MAX_GROUPS)
         self._mapping: Mapping | None = None
+        self._may_ask = True
         self._measure_at = self._shown_late_s = 0.0
 
     @property
@@ -197,16 +199,17 @@ class MainStream:
         return not self._groups or self._groups[-1].times[-1] >= at_s
 
     def _receive(self) -> None:
-        with open_container(self.url, self._timeout_s) as (container, stream):
+        with open_container(self.url, self.timeout_s) as (container, stream):
             self.clock.restart(main=Timeline())
-            self._mapping, self._measure_at, last = None, 0.0, time.monotonic()
+            self._mapping, self._measure_at, self._may_ask = None, 0.0, True
+            last = time.monotonic()
             for packet in packets(container):
                 if self._stopping.is_set():
                     return
                 if packet.stream.index == stream.index:
                     last = time.monotonic()
                     self._add(cast("Packet[VideoStream]", packet), stream)
-                elif time.monotonic() - last > MAX_TIMEOUTS * self._timeout_s:
+                elif time.monotonic() - last > MAX_TIMEOUTS * self.timeout_s:
                     raise SourceError(redacted(self.url), "sends no video any more")
         raise SourceError(redacted(self.url), "the stream ended")
 
@@ -228,24 +231,37 @@ class MainStream:
                 self._groups.popleft()
                 if not self._groups:
                     self._report(f"sub-stream (no key frame for {MAX_GROUP_S:.0f} s)")
+                    if self._may_ask:
+                        threading.Thread(target=self._ask, name="key frame", daemon=True).start()
             self._changed.notify_all()
         if packet.is_keyframe and not self._mapping and time.monotonic() >= self._measure_at:
             self._measure(Group(stream, packet, at_s), at_s)
 
+    def _ask(self) -> None:
+        """Asks the camera for a key frame; if it fails, not again before the stream is reopened."""
+        try:
+            request_key_frame(self.url)
+        except SourceError as error:
+            self._may_ask = False
+            log.warning("no key frame can be requested", camera=self.camera, reason=str(error))
+
     def _measure(self, group: Group, at_s: float) -> None:
         """Measures the mapping on a key frame; `group` is a new one."""
+        timeline = self.clock.sub
         if (sub := self.sub) is None:
             return
         try:
             with errors_as(MappingError, "main stream", av.error.FFmpegError):
                 if (frame := group.frame_at(at_s)) is None:
                     return
-                self._mapping = Mapping.measured(sub, VideoImage(frame))
+                mapping = Mapping.measured(sub, VideoImage(frame))
         except MappingError as error:
             self._measure_at = time.monotonic() + RETRY_S
             self._report(f"sub-stream ({error})")
         else:
-            self._report(f"main stream ({self._mapping})")
+            if self.clock.sub is timeline:  # else the image is of a sub-stream that has ended
+                self._mapping = mapping
+                self._report(f"main stream ({mapping})")
 
     def _report(self, state: str) -> None:
         if state != self.state:

@@ -17,8 +17,6 @@ STEP_S, MIN_MEASURED_S, MEASURED_S, EVERY_S = 0.02, 10.0, 40.0, 20.0
 """Step, minimum and maximum length, and interval of the correlation of packet sizes, seconds."""
 MIN_CORRELATION, MIN_LEAD = 0.4, 0.1
 """Minimum correlation of packet sizes, and by how much it exceeds that of any other offset."""
-MIN_PACKETS = 10
-"""Number of packets whose camera times are believed: the first sender reports may be wrong."""
 PEAK_S = 0.3
 """Half the width of a peak of the correlation, seconds."""
 MIN_PLATES, MIN_LATE_S = 5, 0.04
@@ -38,7 +36,8 @@ class Timeline:
             return None
         at_s = packet.pts * float(packet.time_base)
         self.arrivals.append(time.monotonic() - at_s)
-        if packet.has_sidedata("prft"):
+        # FFmpeg dates each packet by the last sender report; the first one's packet, a frame late
+        if packet.has_sidedata("prft") and not packet.has_sidedata("rtcp_sr"):
             (micros,) = struct.unpack_from("<q", bytes(packet.get_sidedata("prft")))
             self.camera_times.append(micros / 1e6 - at_s)
         if not packet.is_keyframe:
@@ -119,4 +118,4 @@ def _standard(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _median(values: deque[float]) -> float:
-    return statistics.median(list(values)) if len(values) >= MIN_PACKETS else math.inf
+    return statistics.median(list(values) or [math.inf])

@@ -143,6 +143,8 @@ class CameraConfig(Section):
         given = sorted(self.model_fields_set - {"name", "kind", "events", "url"})
         if self.kind == "events" and (given or self.url != POSTS):
             raise ValueError(f'{", ".join(given) or "url"}: not for kind = "events"')
+        if self.kind == "stream" and self.url == POSTS:
+            raise ValueError(f'url: {POSTS} is for kind = "events"')
         if self.device_options and not self.url.startswith("/dev/"):
             raise ValueError("size and format are for USB cameras, /dev/videoN")
         is_file = "://" not in self.url and not self.url.startswith("/dev/")

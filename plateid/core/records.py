@@ -78,13 +78,15 @@ class Frame:
 class BestFrame:
     """The image that shows a plate best, its box, and the boxes of all `plates` in the image.
 
-    `scale` is the number of its pixels per pixel of the frame that the event's box refers to.
+    `scale` is the number of its pixels per pixel of the frame that the event's box refers to,
+    `offset` where that frame begins.
     """
 
     image: LazyImage
     box: Box
     plates: tuple[Box, ...]
     scale: tuple[float, float] = (1.0, 1.0)
+    offset: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)

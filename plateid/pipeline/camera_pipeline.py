@@ -211,7 +211,8 @@ class CameraPipeline:
             best = BestFrame(frame.image, box, all_boxes)
             if close_up and track.id in near and close_up.complete and self.settings.view.zoom:
                 places = tuple(close_up.place(each) for each in all_boxes)
-                best = BestFrame(close_up.image, near[track.id], places, close_up.scale)
+                how = close_up.scale, close_up.offset
+                best = BestFrame(close_up.image, near[track.id], places, *how)
             self._traffic.add(track, read, best, place_of(box, part, read))
 
     def _find_in(

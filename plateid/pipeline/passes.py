@@ -188,7 +188,8 @@ class Pass:
             self.is_read_whole, self._fusion, self._best_quality = True, Fusion(), 0.0
         self._fusion.add(read)
         self._reading = None
-        box = scaled(frame.box, 1 / frame.scale[0], 1 / frame.scale[1])
+        (x, y), (left, top) = frame.scale, frame.offset
+        box = scaled(moved(frame.box, -left, -top), 1 / x, 1 / y)
         self.read_height = max(self.read_height, box[3] - box[1])
         if not self.movement.moved:
             self.texts.add(best_text(read.probabilities), self.last_seen)

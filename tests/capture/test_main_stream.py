@@ -4,7 +4,7 @@ import itertools
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -27,6 +27,7 @@ from plateid.errors import ConfigError
 from tests.capture.test_camera import Watched
 from tests.support.rtsp import LoopingServer
 from tests.support.stream_pair import FPS, Encoder, images, number_of, write_pair
+from tests.web.onvif_camera import OnvifCamera
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +61,8 @@ class Pair:
 
 
 @contextmanager
-def serving(main, sub, *, lag_s=0.1, skew_s=0.0):
-    servers = LoopingServer(main, lag_s, skew_s), LoopingServer(sub)
+def serving(main, sub, *, sub_lag_s=0.0):
+    servers = LoopingServer(main, lag_s=0.1), LoopingServer(sub, sub_lag_s)
     for server in servers:
         server.start()
         time.sleep(0.3)  # their timestamps begin at different moments
@@ -77,9 +78,12 @@ def serving(main, sub, *, lag_s=0.1, skew_s=0.0):
 def assert_shows_moment(made):
     """Fails unless the main stream's pictures have the numbers of the sub-stream's frames."""
     made.until(lambda frame: made.main.close_up(frame) and "clock" in made.main.clock.source)
-    for _ in range(15):
-        frame = made.until(lambda frame: made.main.close_up(frame) is not None)
-        assert number_of(made.main.close_up(frame).image) == number_of(frame.image)
+    shown = 0
+    while shown < 15:  # frames
+        frame = next(made.frames)
+        if close_up := made.main.close_up(frame):
+            assert number_of(close_up.image) == number_of(frame.image)
+            shown += 1
 
 
 def test_main_stream_shows_the_moment_of_each_frame(pair, logs):
@@ -89,6 +93,13 @@ def test_main_stream_shows_the_moment_of_each_frame(pair, logs):
         assert by[-1] == "the camera's clock"
         assert made.main.state.startswith("main stream (scale 2.00 x 2.00, origin 0, 0")
         assert 0 < made.main.size_bytes < 1e6
+
+
+def test_moments_of_hevc_with_b_frames_are_aligned_though_one_stream_lags(pair, tmp_path):
+    options = {"codec": "libx265", "bf": "2", "x265-params": "open-gop=0:log-level=none"}
+    main, _ = write_pair(tmp_path, **options)
+    with serving(main, pair[1], sub_lag_s=0.4) as made:
+        assert_shows_moment(made)
 
 
 def test_moments_between_b_frames_are_decoded_in_any_order(tmp_path):
@@ -181,13 +192,26 @@ def test_camera_with_one_stream_only_keeps_its_sub_stream(pair):
         assert made.watched.statuses == [True]
 
 
-def test_stream_without_key_frames_is_not_decoded(pair, tmp_path, monkeypatch):
+def test_camera_is_asked_for_a_key_frame_if_none_comes(pair, tmp_path, monkeypatch):
     monkeypatch.setattr("plateid.capture.main_stream.MAX_GROUP_S", 1.0)
+    monkeypatch.setattr("tests.web.onvif_camera.PASSWORD", "s3cret")
     main, _ = write_pair(tmp_path, g="1000")
-    with serving(main, pair[1]) as made:
+    with closing(OnvifCamera()) as onvif, serving(main, pair[1]) as made:
         frame = made.until(lambda _: "no key frame for 1 s" in made.main.state)
         assert made.main.close_up(frame) is None
         assert made.main.size_bytes == 0
+        made.until(lambda _: ("SetSynchronizationPoint", "main") in onvif.asked)
+        assert made.main._may_ask
+
+
+def test_camera_that_refuses_to_be_asked_is_asked_once(logs):
+    with closing(OnvifCamera()) as onvif:
+        main = MainStream("gate", "rtsp://admin:wrong@127.0.0.1/live", 1.0)
+        main._ask()
+        assert not main._may_ask
+        assert "SetSynchronizationPoint" not in dict(onvif.asked)
+    (entry,) = [each for each in logs if each["event"] == "no key frame can be requested"]
+    assert entry["reason"].endswith("refuses this user name or password")
 
 
 def test_memory_is_bounded(pair, monkeypatch):
@@ -231,8 +255,11 @@ def test_main_stream_of_a_changed_configuration_is_followed(pair):
         made.watched.camera.use(config)
         made.until(lambda frame: frame.main is None)
         assert made.main is None
-        made.watched.camera.use(config.model_copy(update={"main_url": made.main_server.url}))
+        url = made.main_server.url
+        made.watched.camera.use(config.model_copy(update={"main_url": url}))
         made.until(lambda frame: frame.main not in (None, before))
+        made.watched.camera.use(config.model_copy(update={"main_url": url, "timeout_s": 3.0}))
+        made.until(lambda frame: frame.main and frame.main.timeout_s == 3)
 
 
 def test_place_of_the_sub_stream_is_measured_again_when_that_changes(pair, tmp_path):

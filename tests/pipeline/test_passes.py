@@ -21,6 +21,12 @@ def frame(box: Box = BOX) -> BestFrame:
     return BestFrame(plain(), box, (box,))
 
 
+def test_box_of_a_close_up_refers_to_the_frame_of_the_sub_stream():
+    vehicle = Pass(BOX, NOW)
+    vehicle.add(read(), BestFrame(plain(), BOX, (BOX,), (2.0, 2.0), (-10.0, 4.0)))
+    assert vehicle.box == (10, 3, 30, 8)
+
+
 @pytest.mark.parametrize(
     ("reads", "best"),
     [

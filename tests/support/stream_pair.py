@@ -18,7 +18,7 @@ BITS = 7
 
 
 def write_pair(folder: Path, *, count=48, size=SIZE, sub=(640, 360), **options: str):
-    """Returns main.mp4, with these options of libx264, and sub.mp4."""
+    """Returns main.mp4, with these options of its encoder, and sub.mp4."""
     paths = folder / "main.mp4", folder / "sub.mp4"
     with Encoder(paths[0], size, options) as big, Encoder(paths[1], sub, {}) as small:
         for image in images(count):
@@ -61,7 +61,9 @@ class Encoder:
     def __init__(self, path: Path, size: tuple[int, int], options: dict[str, str]) -> None:
         wanted = {"g": str(FPS), "bf": "0", "crf": "26", "preset": "ultrafast", "threads": "1"}
         self._container = av.open(str(path), "w")
-        self._stream = self._container.add_stream("libx264", rate=FPS, options=wanted | options)
+        wanted |= options
+        codec = wanted.pop("codec", "libx264")
+        self._stream = self._container.add_stream(codec, rate=FPS, options=wanted)
         self._stream.width, self._stream.height = size
         self._stream.pix_fmt = "yuv420p"
 

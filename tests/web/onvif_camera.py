@@ -41,6 +41,7 @@ ANSWERS = {
     "<tt:Year>{now:%Y}</tt:Year><tt:Month>{now:%m}</tt:Month><tt:Day>{now:%d}</tt:Day></tt:Date>"
     "</tt:UTCDateTime></SystemDateAndTime></r>",
     "GetProfiles": "<r>{profiles}</r>",
+    "SetSynchronizationPoint": "<r/>",
     "GetStreamUri": "<r><MediaUri><tt:Uri>{stream}</tt:Uri></MediaUri></r>",
 }
 """Bodies by request."""
@@ -118,6 +119,7 @@ class _Service(BaseHTTPRequestHandler):
             return
         name = next((name for name in ANSWERS if f"{name}" in request), "")
         token = re.search("ProfileToken>([^<]*)<", request)
+        self.server.asked.append((name, token and token[1]))
         allowed = name in OPEN or _is_authorized(request, behaviour.now)
         body = ANSWERS.get(name, FAULT) if allowed else FAULT
         body = body.format(**behaviour.values(token[1] if token else ""))
@@ -139,7 +141,8 @@ class OnvifCamera:
         self._behaviour, self._uuid = Behaviour(**behaviour), uuid.uuid4()
         self._service = ThreadingHTTPServer((HOST, 0), _Service)
         self.address = f"http://{HOST}:{self._service.server_port}/onvif/device_service"
-        self._service.behaviour = self._behaviour
+        self._service.behaviour, self._service.asked = self._behaviour, []
+        self.asked = self._service.asked
         threading.Thread(target=self._service.serve_forever).start()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
