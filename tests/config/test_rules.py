@@ -58,7 +58,7 @@ READING = '[[camera]]\nname = "gate"\nkind = "events"\n'
     [
         (READING, 'camera gate: kind = "events" needs [web] enabled'),
         (WEB + CAMERA + 'kind = "events"\n', 'camera[0]: url: not for kind = "events"'),
-        (CAMERA.replace(VIDEO, "events://posts"), 'url: events://posts is for kind = "events"'),
+        (READING.replace('kind = "events"', 'url = "events://posts"'), "events://posts is for"),
         (
             WEB + READING + "line = [[0, 0], [1, 1]]\nloop = true\n",
             "camera[0]: line, loop: not for",

@@ -5,6 +5,7 @@ and Hailo document: the outputs are the last convolutions of the head, for Rockc
 of the scores.
 """
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -162,9 +163,10 @@ def export_raw_head(model: Any, out: Path, maker: str, *, width: int, height: in
         expected = network(images)
     names = [f"{kind}{n}" for n in range(len(expected) // 2) for kind in ("boxes", "scores")]
     torch.onnx.export(
-        network, (images,), str(out), opset_version=17, dynamo=False,
+        network, (images,), data := io.BytesIO(), opset_version=17, dynamo=False,
         input_names=["images"], output_names=names,
     )  # fmt: skip
-    got = OnnxBackend(str(out), out.read_bytes(), CPU).run(images.numpy())
+    got = OnnxBackend(str(out), data.getvalue(), CPU).run(images.numpy())
     for one, other in zip(got, expected, strict=True):
         check_equal(out, one, other.numpy(), tolerance=TOLERANCE)
+    out.write_bytes(data.getvalue())

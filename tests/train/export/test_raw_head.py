@@ -9,6 +9,7 @@ from ultralytics import YOLO
 from plateid.models.onnx_backend import OnnxBackend
 from plateid.models.session import CPU
 from train.export.bundle_export import Export, export_bundle
+from train.export.onnx_networks import export_raw_head
 from train.train_error import TrainError
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -37,6 +38,13 @@ def test_maps_of_each_stride_decode_to_the_boxes_of_ultralytics(tmp_path, weight
     strides = np.repeat([8, 16, 32], [96, 24, 6])
     widths = ((boxes[0, 0] + boxes[0, 2]).numpy() * strides).tolist()
     assert widths == pytest.approx(expected[0, 2].tolist(), abs=0.05)
+
+
+def test_network_for_an_npu_that_fails_its_check_is_not_written(tmp_path, weights, monkeypatch):
+    monkeypatch.setattr("train.export.onnx_networks.TOLERANCE", -1.0)
+    with pytest.raises(TrainError, match="differ"):
+        export_raw_head(YOLO(weights).model, tmp_path / "a.onnx", "hailo", width=96, height=64)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_network_for_an_npu_needs_a_detector(tmp_path):
