@@ -2,23 +2,34 @@
 
 import json
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from plateid.core.lists import FOLDED, distance
+from plateid.core.records import rfc3339
 from plateid.errors import StoreError
 from plateid.store.database import open_read_only
 from plateid.store.event_store import LAST_SEEN
+from plateid.store.schema import UNSURE
+from plateid.store.search import MAX_DISTANCE, Event
+from plateid.store.search_query import CURSOR, Query
+from plateid.store.snapshot_files import snapshot_file
 
 QUERY_S = 5.0
 """Time-out of a query, seconds."""
 BUSY_S = 1.0
 """Longest wait for another process, seconds."""
+COUNT_S = 0.1
+"""Time-out of a count, seconds: its page waits for it."""
+FEW, FEW_EVENTS = 300, 1000
+"""Plates, and their events, that are looked up by plate: for more, a scan is faster."""
 PASSES = """
     SELECT listed.key, plate.plate,
         (SELECT max(first_seen) FROM event WHERE event.plate = plate.plate)
@@ -68,6 +79,50 @@ class History:
                 raise SlowQueryError(self.path, f"no answer within {limit_s:g} s") from error
             raise StoreError(self.path, error) from error
 
+    def select(self, query: Query, limit: int, *, newer: bool = False) -> list[Event]:
+        """Returns results after the cursor of the query, or those before it, the nearest first."""
+        order = "ASC" if newer else "DESC"
+        with self.opened() as db:
+            where, values = _where(db, query, newer=newer)
+            rows = db.execute(
+                f"SELECT payload FROM event {_index(query)}"  # noqa: S608
+                f" WHERE {where} AND json_valid(payload)"
+                f" ORDER BY first_seen {order}, id {order} LIMIT :limit",
+                values | {"limit": limit},
+            )
+            return [json.loads(payload) for (payload,) in rows]
+
+    def count(self, query: Query, at_most: int) -> int:
+        """Returns the number of results, up to `at_most`; SlowQueryError after `COUNT_S`."""
+        with self.opened(COUNT_S) as db:
+            where, values = _where(db, replace(query, after=""))
+            rows = f"SELECT 1 FROM event {_index(query)} WHERE {where} LIMIT :limit"  # noqa: S608
+            (number,) = db.execute(
+                f"SELECT count(*) FROM ({rows})",  # noqa: S608 - as above
+                values | {"limit": at_most},
+            ).fetchone()
+        return int(number)
+
+    def find_pass(self, id_: str) -> list[Event]:
+        """Returns all events of the pass of an event, oldest first; none if it is unknown."""
+        query = (
+            "SELECT payload FROM event WHERE pass_id ="
+            " (SELECT pass_id FROM event WHERE id = ?) AND json_valid(payload) ORDER BY position"
+        )
+        with self.opened() as db:
+            return [json.loads(payload) for (payload,) in db.execute(query, (id_,))]
+
+    def with_images(self, events: Iterable[Event]) -> set[str]:
+        """Returns the ids of events whose image is on disk."""
+        return {event["id"] for event in events if snapshot_file(self.path, event)}
+
+    def image(self, event: Event) -> bytes | None:
+        """Returns the image of an event (JPEG); None if there is none."""
+        try:
+            return file.read_bytes() if (file := snapshot_file(self.path, event)) else None
+        except OSError:
+            return None
+
     def last_seen(self, names: Mapping[str, str], max_distance: float) -> dict[str, str]:
         """Returns the time of the last pass of each plate of a list, given with the entry's name.
 
@@ -106,3 +161,104 @@ def passes_corrected_to(db: sqlite3.Connection, plate: str, *, fuzzy: bool) -> l
     match = "is_near(text, :plate)" if fuzzy else "text GLOB :plate"
     rows = db.execute(CORRECTED_TO + match, {"plate": plate})
     return [pass_id for (pass_id,) in rows]
+
+
+def _where(
+    db: sqlite3.Connection, query: Query, *, newer: bool = False
+) -> tuple[str, dict[str, Any]]:
+    """Returns the SQL condition of a query and its values."""
+    db.create_function("is_near", 2, _is_near, deterministic=True)
+    conditions, values = _conditions(query, newer=newer)
+    if query.plate:
+        condition, plate_values = _plate_condition(db, query)
+        if corrected := passes_corrected_to(db, query.plate, fuzzy=query.fuzzy):
+            condition += " OR pass_id IN (SELECT value FROM json_each(:corrected))"
+            values["corrected"] = json.dumps(corrected)
+        conditions.insert(0, f"({condition})")
+        values |= plate_values
+    return " AND ".join(conditions), values
+
+
+def _conditions(query: Query, *, newer: bool) -> tuple[list[str], dict[str, Any]]:
+    """Returns SQL conditions and their values. No input of a user becomes SQL."""
+    values: dict[str, Any] = {
+        "camera": query.camera,
+        "kind": query.listed,
+        "since": query.since and rfc3339(query.since),
+        "until": query.until and rfc3339(query.until),
+        "min": query.min_confidence,
+        "max": query.max_confidence,
+    }
+    listed = {"any": "list_kind IS NOT NULL", "none": "list_kind IS NULL"}
+    choices = [
+        (query.camera, "camera = :camera"),
+        (query.listed, listed.get(query.listed, "list_kind = :kind")),
+        (query.since, "first_seen >= :since"),
+        (query.until, "first_seen <= :until"),
+        (query.min_confidence > 0, "confidence >= :min"),
+        (query.max_confidence < 1, "confidence <= :max"),
+        (query.max_confidence < UNSURE, f"confidence < {UNSURE}"),  # selects the partial index
+    ]
+    conditions = [condition for wanted, condition in choices if wanted]
+    if match := CURSOR.fullmatch(query.after):
+        conditions.append(f"(first_seen, id) {'>' if newer else '<'} (:at, :id)")
+        values |= {"at": match[1], "id": match[2]}
+    conditions.append(
+        "NOT EXISTS (SELECT 1 FROM event AS later"
+        " WHERE later.pass_id = event.pass_id AND later.position > event.position)"
+    )
+    return conditions, values
+
+
+def _index(query: Query) -> str:
+    """Names the index if SQLite would choose a worse one."""
+    unsure = query.max_confidence < UNSURE and not (query.plate or query.listed)
+    return "INDEXED BY event_camera_unsure" if query.camera and unsure else ""
+
+
+def _plate_condition(db: sqlite3.Connection, query: Query) -> tuple[str, dict[str, Any]]:
+    """Returns the condition on the plate; a plus before a column keeps SQLite from its index."""
+    text = query.plate
+    if not query.fuzzy and not set(text) & set("*?"):
+        return "plate = :plate", {"plate": text}
+    select, values = _similar(text) if query.fuzzy else _matching(text)
+    limit = -1 if query.fuzzy else FEW + 1  # similar plates are never many
+    found = db.execute(f"SELECT DISTINCT plate {select} LIMIT {limit}", values | {"plate": text})
+    plates = [plate for (plate,) in found]
+    if query.fuzzy:
+        plates.append(text)  # it may be a hash, which has no similar plates
+    elif len(plates) > FEW:
+        return "+plate GLOB :plate AND plate_form = 'plain'", {"plate": text}
+    few = {"plates": json.dumps(plates)}
+    among = "plate IN (SELECT value FROM json_each(:plates))"
+    (events,) = db.execute(
+        f"SELECT count(*) FROM (SELECT 1 FROM event WHERE {among} LIMIT {FEW_EVENTS})",  # noqa: S608
+        few,
+    ).fetchone()
+    return (among if events < FEW_EVENTS else f"+{among}"), few
+
+
+def _similar(text: str) -> tuple[str, dict[str, str]]:
+    """Finds similar plates by either half: one edit leaves one of them unchanged."""
+    folded = text.translate(FOLDED)
+    half = (len(folded) + 1) // 2
+    return (
+        "FROM (SELECT plate FROM plate WHERE folded >= :head AND folded < :head_end"
+        " UNION SELECT plate FROM plate INDEXED BY plate_folded"
+        " WHERE substr(folded, -length(:tail)) = :tail) WHERE is_near(plate, :plate)"
+    ), _range(folded[:half]) | {"tail": folded[half:]}
+
+
+def _matching(text: str) -> tuple[str, dict[str, str]]:
+    """Finds plates that match a pattern among those with its beginning."""
+    select = "FROM plate WHERE plate >= :head AND plate < :head_end AND plate GLOB :plate"
+    return select, _range(re.split(r"[*?]", text)[0])
+
+
+def _range(prefix: str) -> dict[str, str]:
+    """Returns the bounds of all texts with a prefix."""
+    return {"head": prefix, "head_end": f"{prefix}~"}
+
+
+def _is_near(plate: str, wanted: str) -> bool:
+    return distance(plate, wanted, at_most=MAX_DISTANCE) <= MAX_DISTANCE

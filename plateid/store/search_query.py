@@ -26,8 +26,8 @@ PATTERN = re.compile(rf"[{CHARSET}*?]{{1,{MAX_PATTERN}}}")
 """A plate with wildcards."""
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d(T|$)", re.ASCII)
 """The start of a date or time."""
-CURSOR = re.compile(r"(\S{20,30})~(\d{1,18})")
-"""`first_seen` and position of a row."""
+CURSOR = re.compile(r"(\d{4}(?:-\d\d){2}T\d\d(?::\d\d){2}\.\d{3}Z)~([0-9a-f-]{36})")
+"""`first_seen` and id of an event."""
 Listed = Literal["", "any", "none", "allow", "deny", "watch"]
 
 

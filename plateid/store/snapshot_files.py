@@ -4,7 +4,7 @@ import hashlib
 import re
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -175,12 +175,22 @@ def snapshot_file(store: Path, event: dict[str, Any], *, legible: bool = False) 
     return file if file.is_file() else None
 
 
+def is_hidden(event: Mapping[str, Any]) -> bool:
+    """Returns whether the plate in the snapshot of an event is blurred."""
+    return str(event["snapshot"]["file"]).endswith(HIDDEN_JPG)
+
+
 def read_image(file: Path) -> Image | None:
     """Returns the image of a file; None if it is gone or damaged."""
     try:
-        data = np.frombuffer(file.read_bytes(), np.uint8)
+        return decode_image(file.read_bytes())
     except OSError:
         return None
+
+
+def decode_image(jpeg: bytes) -> Image | None:
+    """Returns an image; None if it is damaged."""
+    data = np.frombuffer(jpeg, np.uint8)
     image: Image | None = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     return image
 

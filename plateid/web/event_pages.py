@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import cv2
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
 from plateid.core.drawing import encode_jpeg
 from plateid.core.geometry import clipped, expanded
@@ -16,23 +16,21 @@ from plateid.core.lists import compact
 from plateid.core.records import Box, Image
 from plateid.core.wording import counted
 from plateid.errors import ConfigError
-from plateid.store.history import History, SlowQueryError
+from plateid.store.history import SlowQueryError
 from plateid.store.list_csv import rows_of as list_rows
 from plateid.store.list_file import read_text
 from plateid.store.search import (
     ResultPage,
-    count,
     csv_lines,
     find,
     find_all,
-    find_pass,
     json_lines,
     neighbours,
 )
 from plateid.store.search_query import FIELDS, MAX_PATTERN, Query, QueryError, parse_query
-from plateid.store.snapshot_files import plate_box, read_image, snapshot_file
+from plateid.store.snapshot_files import decode_image, is_hidden, plate_box
 from plateid.web.pass_rows import VEHICLE_PX, PassRow, rows_of, vehicle_box
-from plateid.web.site import Site, download, page, site_of
+from plateid.web.site import EventHistory, Site, download, page, site_of
 
 MAX_COUNT = 1000
 """Number up to which results are counted, so that the page does not wait for more."""
@@ -72,7 +70,7 @@ def search(request: Request) -> Response:
     )
 
 
-def _find(history: History, fields: dict[str, str]) -> tuple[ResultPage, dict[str, str]]:
+def _find(history: EventHistory, fields: dict[str, str]) -> tuple[ResultPage, dict[str, str]]:
     """Returns the results, and the fields that gave them: similar plates if no others are found."""
     found = find(history, _query(fields))
     if not found.events and "q" in fields and "after" not in fields:
@@ -82,11 +80,11 @@ def _find(history: History, fields: dict[str, str]) -> tuple[ResultPage, dict[st
     return found, fields
 
 
-def _count(history: History, found: ResultPage, fields: Mapping[str, str]) -> str:
+def _count(history: EventHistory, found: ResultPage, fields: Mapping[str, str]) -> str:
     number = len(found.events)
     if found.after or "after" in fields:
         try:
-            number = count(history, _query(fields), MAX_COUNT)
+            number = history.count(_query(fields), MAX_COUNT)
         except SlowQueryError:
             return f"More than {number} passes"
     return f"{counted(number, 'pass', 'passes')}{' or more' if number == MAX_COUNT else ''}"
@@ -105,12 +103,12 @@ def _query(fields: Mapping[str, str]) -> Query:
 def detail(request: Request) -> Response:
     """Shows one pass with all of its events, and its neighbours among the results of a search."""
     site, fields = site_of(request), _fields(request)
-    events = find_pass(site.history, request.path_params["id"])
+    events = site.history.find_pass(request.path_params["id"])
     if not events:
         raise HTTPException(404)
     (row,) = rows_of(site.history, events[-1:])
     image = image_of(site, events[-1])
-    newer, older = neighbours(site.history, _query(fields), row.event["id"])
+    newer, older = neighbours(site.history, _query(fields), row.event)
     same = Query(plate=row.text, limit=MAX_SAME)
     found = find(site.history, same).events if row.event["char_confidences"] else []
     return page(
@@ -163,10 +161,10 @@ def as_json(request: Request) -> Response:
 def snapshot(request: Request) -> Response:
     """Returns the snapshot of an event."""
     site = site_of(request)
-    file = snapshot_file(site.history.path, event_of(site, request.path_params["id"]))
-    if file is None:
+    jpeg = site.history.image(event_of(site, request.path_params["id"]))
+    if jpeg is None:
         raise HTTPException(404, "this event has no image")
-    return FileResponse(file, media_type="image/jpeg")
+    return Response(jpeg, media_type="image/jpeg")
 
 
 def crop(request: Request) -> Response:
@@ -196,7 +194,7 @@ def vehicle(request: Request) -> Response:
 
 def event_of(site: Site, event_id: str) -> dict[str, Any]:
     """Returns an event of the store; raises HTTPException 404 if it does not exist."""
-    for event in find_pass(site.history, event_id):
+    for event in site.history.find_pass(event_id):
         if event["id"] == event_id:
             return event
     raise HTTPException(404, "no such event")
@@ -204,8 +202,8 @@ def event_of(site: Site, event_id: str) -> dict[str, Any]:
 
 def image_of(site: Site, event: dict[str, Any], *, legible: bool = False) -> Image | None:
     """Returns the snapshot of an event; None if it is gone, or not `legible`."""
-    file = snapshot_file(site.history.path, event, legible=legible)
-    return read_image(file) if file else None
+    jpeg = site.history.image(event)
+    return None if jpeg is None or (legible and is_hidden(event)) else decode_image(jpeg)
 
 
 def _cut(image: Image, box: Box) -> Image:

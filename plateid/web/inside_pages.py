@@ -54,7 +54,7 @@ def as_json(request: Request) -> Response:
 def _sessions(site: Site) -> Sessions:
     if not site.config.occupancy.enabled:
         raise HTTPException(404, "occupancy.enabled is not set")
-    return Sessions(site.history.path, site.config.occupancy)
+    return Sessions(site.config.store.path, site.config.occupancy)
 
 
 def _change(site: Site, form: Mapping[str, str]) -> str:

@@ -22,7 +22,7 @@ from plateid.core.records import ListKind, rfc3339
 from plateid.errors import ConfigError, errors_as
 from plateid.store.list_csv import entry_of, key_of, rows_of, with_rows, without_row
 from plateid.store.list_file import ConflictError, read_entries, state_of
-from plateid.store.search import find, find_pass
+from plateid.store.search import find
 from plateid.store.search_query import parse_query
 from plateid.web.guard import read_body
 from plateid.web.list_pages import Row, change_list, log_list_change
@@ -71,7 +71,7 @@ def events(request: Request) -> Response:
 
 def event(request: Request) -> Response:
     """Returns all events of one pass."""
-    found = find_pass(site_of(request).history, request.path_params["id"])
+    found = site_of(request).history.find_pass(request.path_params["id"])
     if not found:
         raise HTTPException(404, "no such event")
     return JSONResponse({"events": found})

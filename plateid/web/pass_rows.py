@@ -7,12 +7,12 @@ from typing import Any
 
 from plateid.core.records import Box
 from plateid.errors import StoreError
-from plateid.store.history import Correction, History
+from plateid.store.history import Correction
 from plateid.store.search import find
 from plateid.store.search_query import Query
-from plateid.store.snapshot_files import snapshot_file
+from plateid.store.snapshot_files import is_hidden
 from plateid.web.live import RECENT
-from plateid.web.site import Site, local_time, templates
+from plateid.web.site import EventHistory, Site, local_time, templates
 
 VEHICLE_WIDTHS, PLATE_HEIGHT = 4.8, 0.72
 """Width of a vehicle's thumbnail in widths of its plate, and height of the plate in it (0-1)."""
@@ -58,17 +58,18 @@ class PassRow:
 
 
 def rows_of(
-    history: History, events: Sequence[Mapping[str, Any]], *, corrected: bool = True
+    history: EventHistory, events: Sequence[dict[str, Any]], *, corrected: bool = True
 ) -> list[PassRow]:
     """Returns rows of the last events of passes; reads the store for `corrected` only."""
     passes = (event["pass_id"] for event in events)
     known = history.corrections(passes) if corrected and events else {}
+    images = history.with_images(events)
     return [
         PassRow(
             event,
             known.get(event["pass_id"]),
-            has_image=snapshot_file(history.path, dict(event)) is not None,
-            has_crop=snapshot_file(history.path, dict(event), legible=True) is not None,
+            has_image=event["id"] in images,
+            has_crop=event["id"] in images and not is_hidden(event),
         )
         for event in events
     ]

@@ -20,6 +20,7 @@ from plateid.core.lists import ListEntry
 from plateid.core.records import Box
 from plateid.core.text import normalise
 from plateid.errors import ConfigError
+from plateid.store.history import History
 from plateid.store.label_export import EXPORT_FORMATS, training_files
 from plateid.store.labels import FIRST_TRAINING, VERDICTS, Label, Labels, LabelTask
 from plateid.store.list_file import read_entries
@@ -56,13 +57,15 @@ def report_of(request: Request) -> ReportCard:
     if camera and camera not in site.cameras:
         raise HTTPException(404, "there is no such camera")
     now = datetime.now(UTC)
-    return make_report(site.history, Period(now - timedelta(days=REPORT_DAYS), now, camera))
+    return make_report(
+        History(site.config.store.path), Period(now - timedelta(days=REPORT_DAYS), now, camera)
+    )
 
 
 def review(request: Request) -> Response:
     """Shows the next plate to label, or with `sample` the next one of the report's sample."""
     site = site_of(request)
-    labels = Labels(site.history.path)
+    labels = Labels(site.config.store.path)
     sample = request.query_params.get("sample") == "1"
     tasks = _sample(request) if sample else labels.tasks(_entries(site))
     values: dict[str, Any] = {
@@ -103,7 +106,7 @@ def export(request: Request) -> Response:
     formats = (*EXPORT_FORMATS, SELF)
     if layout not in formats:
         raise HTTPException(400, f"format: must be one of {', '.join(formats)}")
-    store = site.history.path
+    store = site.config.store.path
     with ExitStack() as stack:
         packed = stack.enter_context(tempfile.TemporaryFile())
         with zipfile.ZipFile(packed, "w") as archive:
@@ -127,7 +130,7 @@ def _sample(request: Request) -> list[LabelTask]:
 
 
 def _store_label(site: Site, form: Mapping[str, str]) -> None:
-    event, labels = event_of(site, form.get("id", "")), Labels(site.history.path)
+    event, labels = event_of(site, form.get("id", "")), Labels(site.config.store.path)
     if form.get("verdict") == UNDO:
         labels.remove(event["id"])
         return

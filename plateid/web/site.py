@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import jinja2
 from starlette.exceptions import HTTPException
@@ -20,8 +20,10 @@ from plateid.config.root import Config
 from plateid.core.lists import compact
 from plateid.core.wording import counted
 from plateid.files import is_replaceable
-from plateid.store.history import History
+from plateid.store.history import Correction
 from plateid.store.list_file import ListUndo
+from plateid.store.search import Event, EventSource
+from plateid.store.search_query import Query
 from plateid.web.access import Access
 from plateid.web.guard import ingress_path
 from plateid.web.live import RECENT, Live
@@ -55,6 +57,28 @@ class Hooks:
     ask_camera: Callable[[str, str, str], tuple[str, str]]
 
 
+class EventHistory(EventSource, Protocol):
+    """What pages read of events; each method may raise StoreError."""
+
+    def count(self, query: Query, at_most: int) -> int:
+        """Returns the number of results, up to `at_most`; SlowQueryError: it takes too long."""
+
+    def find_pass(self, id_: str) -> list[Event]:
+        """Returns all events of the pass of an event, oldest first; none if it is unknown."""
+
+    def corrections(self, pass_ids: Iterable[str]) -> dict[str, Correction]:
+        """Returns what users said of passes, by `pass_id`."""
+
+    def last_seen(self, names: Mapping[str, str], max_distance: float) -> dict[str, str]:
+        """Returns the time of the last pass of each plate of a list, given with its name."""
+
+    def with_images(self, events: Iterable[Event]) -> set[str]:
+        """Returns the ids of events that have an image."""
+
+    def image(self, event: Event) -> bytes | None:
+        """Returns the image of an event (JPEG); None if there is none."""
+
+
 @dataclass
 class Site:
     """The state that pages read and change.
@@ -67,7 +91,7 @@ class Site:
     config: Config
     live: Live
     access: Access
-    history: History
+    history: EventHistory
     file: Path | None
     report: Callable[[], Mapping[str, Any]]
     hooks: Hooks

@@ -69,7 +69,13 @@ def search_fields(folder: Path) -> Iterator[Target]:
             assert "" not in list(csv_lines(find(history, parse_query(fields)).events))
 
     seeds = b"plate=B68SPK&fuzzy=1&listed=none", b"plate=B*%3F&since=2026-01-01&min=.5&limit=2"
-    yield (*seeds, b"after=2026-11-24T12:00:00.123Z~5&until=2026-11-24&max=1"), run
+    yield (
+        (
+            *seeds,
+            b"after=2026-11-24T12:00:00.123Z~01939d2c-1a2b-7c3d-8e4f-5a6b7c8d9e0f&until=2026-11-24&max=1",
+        ),
+        run,
+    )
 
 
 @contextmanager

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from plateid.core.lists import distance
 from plateid.core.records import ListMatch
-from plateid.store import search
+from plateid.store import history as sqlite_history
 from plateid.store.event_store import EventStore
 from plateid.store.history import CORRECTED_TO, CORRECTIONS, Correction, History, SlowQueryError
 from plateid.store.labels import Label, Labels
 from plateid.store.purge import Purge
-from plateid.store.search import count, find, find_all, find_pass, neighbours
+from plateid.store.search import find, find_all, neighbours
 from plateid.store.search_query import MIN_FUZZY, QueryError, parse_query
 from tests.support.histories import with_plate
 from tests.support.samples import NOON, event
@@ -118,8 +118,8 @@ def test_pages_hold_all_matching_passes_newest_first(history, fields, fuzzy, lim
     if fuzzy and len(plate) >= MIN_FUZZY and not set(plate) & set("*?"):
         fields = fields | {"fuzzy": "1"}
     with pytest.MonkeyPatch.context() as patch:  # numbers that suit a small history
-        patch.setattr(search, "FEW", few)
-        patch.setattr(search, "FEW_EVENTS", 4 * few)
+        patch.setattr(sqlite_history, "FEW", few)
+        patch.setattr(sqlite_history, "FEW_EVENTS", 4 * few)
         check_pages(history, fields, limit)
 
 
@@ -134,15 +134,16 @@ def check_pages(history, fields, limit):
     assert found == expected
     query = parse_query(fields)
     assert [each["id"] for each in find_all(history, query)] == expected
-    assert count(history, query, 20) == min(len(expected), 20)
+    assert history.count(query, 20) == min(len(expected), 20)
+    events = {each["id"]: each for each in everything(history)}
     for newer, here, older in zip(["", *expected], expected[:3], [*expected[1:], ""], strict=False):
-        assert neighbours(history, query, here) == (newer, older)
+        assert neighbours(history, query, events[here]) == (newer, older)
 
 
 def test_pass_is_found_by_any_of_its_events(history):
-    first, second = find_pass(history, everything(history)[0]["id"])
-    assert find_pass(history, first["id"]) == [first, second]
-    assert find_pass(history, "nothing") == []
+    first, second = history.find_pass(everything(history)[0]["id"])
+    assert history.find_pass(first["id"]) == [first, second]
+    assert history.find_pass("nothing") == []
 
 
 def test_pass_is_found_by_what_it_was_corrected_to(history, tmp_path):
