@@ -19,7 +19,7 @@ from plateid.store.database import open_read_only
 from plateid.store.event_store import LAST_SEEN
 from plateid.store.schema import UNSURE
 from plateid.store.search import MAX_DISTANCE, Event
-from plateid.store.search_query import CURSOR, Query
+from plateid.store.search_query import CURSOR, Query, QueryError
 from plateid.store.snapshot_files import snapshot_file
 
 QUERY_S = 5.0
@@ -181,6 +181,8 @@ def _where(
 
 def _conditions(query: Query, *, newer: bool) -> tuple[list[str], dict[str, Any]]:
     """Returns SQL conditions and their values. No input of a user becomes SQL."""
+    if query.site or query.device:
+        raise QueryError("site, device", "only a hub has them")
     values: dict[str, Any] = {
         "camera": query.camera,
         "kind": query.listed,

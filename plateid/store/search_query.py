@@ -11,7 +11,7 @@ from plateid.core.text import CHARSET, normalise
 from plateid.errors import PlateidError, errors_as
 
 FIELDS = (
-    *("plate", "fuzzy", "camera", "since", "until", "listed"),
+    *("plate", "fuzzy", "site", "device", "camera", "since", "until", "listed"),
     *("min", "max", "after", "limit"),
 )
 PAGE = 50
@@ -41,6 +41,8 @@ class Query:
 
     plate: str = ""  # a plate, or a pattern with `*` (any text) and `?` (any character)
     fuzzy: bool = False  # whether to find plates that are one edit away, too
+    site: str = ""  # this and `device`: of a hub only
+    device: str = ""
     camera: str = ""
     since: datetime | None = None  # first and last `first_seen` (aware)
     until: datetime | None = None
@@ -65,7 +67,7 @@ def parse_query(fields: Mapping[str, str]) -> Query:
     return Query(
         plate=_plate(fields.get("plate", ""), fuzzy=fuzzy == "1"),
         fuzzy=fuzzy == "1",
-        camera=fields.get("camera", "")[:64],
+        **{name: fields.get(name, "")[:64] for name in ("site", "device", "camera")},
         since=_moment("since", fields),
         until=_moment("until", fields),
         listed=listed,  # type: ignore[arg-type]

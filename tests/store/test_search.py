@@ -11,8 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from plateid.core.ids import first_id
 from plateid.core.lists import distance
 from plateid.core.records import ListMatch
+from plateid.hub import history as fleet_history
+from plateid.hub.history import FleetHistory
 from plateid.store import history as sqlite_history
 from plateid.store.event_store import EventStore
 from plateid.store.history import CORRECTED_TO, CORRECTIONS, Correction, History, SlowQueryError
@@ -20,8 +23,9 @@ from plateid.store.labels import Label, Labels
 from plateid.store.purge import Purge
 from plateid.store.search import find, find_all, neighbours
 from plateid.store.search_query import MIN_FUZZY, QueryError, parse_query
+from tests.support.fleets import insert_events
 from tests.support.histories import with_plate
-from tests.support.samples import NOON, event
+from tests.support.samples import NOON, SEEN, event
 
 HASH = "0123456789ABCDEF0123456789ABCDEF"
 PLATES = (
@@ -39,32 +43,53 @@ PLATES = (
 
 
 @pytest.fixture(scope="module")
-def history(tmp_path_factory):
+def made():
+    """Two events of each pass; each third one is on no list."""
+    return [made_event(index) for index in range(90)]
+
+
+def made_event(index):
+    kind = ("allow", "deny", None)[index % 3]
+    return event(
+        index,
+        plate=PLATES[index % len(PLATES)],
+        pass_id=first_id(1_764_000_000 + index // 2) + SEEN.id[13:],
+        device=("north", "south")[index % 4 == 0],
+        camera=("gate", "yard")[index % 5 == 0],
+        confidence=round((index * 37 % 100) / 100, 2),
+        first_seen=NOON + timedelta(minutes=index // 3),
+        list=ListMatch("Ana", kind, 0) if kind else None,
+    )
+
+
+@pytest.fixture(scope="module")
+def of_device(tmp_path_factory, made):
     file = tmp_path_factory.mktemp("search") / "events.sqlite3"
     with closing(EventStore(file)) as store:
-        for index in range(90):
-            kind = ("allow", "deny", None)[index % 3]
-            made = event(
-                index,
-                plate=PLATES[index % len(PLATES)],
-                pass_id=f"pass-{index // 2}",
-                camera=("gate", "yard")[index % 5 == 0],
-                confidence=round((index * 37 % 100) / 100, 2),
-                first_seen=NOON + timedelta(minutes=index // 3),
-                list=ListMatch("Ana", kind, 0) if kind else None,
-            )
-            store.append(made)
+        for each in made:
+            store.append(each)
         store.rows("UPDATE event SET plate_form = 'hashed' WHERE plate = ?", HASH)
     return History(file)
 
 
-def everything(history):
-    with history.opened() as db:
-        rows = db.execute("SELECT position, payload FROM event").fetchall()
-    last = {}
-    for position, payload in rows:
-        last[json.loads(payload)["pass_id"]] = (position, json.loads(payload))
-    return [e for _, e in sorted(last.values(), key=lambda p: (p[1]["first_seen"], p[0]))[::-1]]
+@pytest.fixture(scope="module")
+def of_fleet(postgres, hub_template, made):
+    config = postgres.create(hub_template)
+    insert_events(config, made)
+    with closing(FleetHistory(config)) as history:
+        yield history
+
+
+@pytest.fixture(scope="module", params=["of_device", "of_fleet"])
+def history(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="module")
+def everything(made):
+    """The last event of each pass, newest first."""
+    last = {each.pass_id: json.loads(each.to_json()) for each in made}
+    return sorted(last.values(), key=lambda e: (e["first_seen"], e["id"]), reverse=True)
 
 
 def fits(found, fields):
@@ -113,18 +138,21 @@ texts = st.one_of(
     st.integers(1, 20),
     st.sampled_from((1, 4, 1000)),
 )
-def test_pages_hold_all_matching_passes_newest_first(history, fields, fuzzy, limit, few):  # noqa: PLR0917
+def test_pages_hold_all_matching_passes_newest_first(  # noqa: PLR0917
+    history, everything, fields, fuzzy, limit, few
+):
     plate = fields.get("plate", "")
     if fuzzy and len(plate) >= MIN_FUZZY and not set(plate) & set("*?"):
         fields = fields | {"fuzzy": "1"}
     with pytest.MonkeyPatch.context() as patch:  # numbers that suit a small history
         patch.setattr(sqlite_history, "FEW", few)
+        patch.setattr(fleet_history, "FEW", few)
         patch.setattr(sqlite_history, "FEW_EVENTS", 4 * few)
-        check_pages(history, fields, limit)
+        check_pages(history, everything, fields, limit)
 
 
-def check_pages(history, fields, limit):
-    expected = [found["id"] for found in everything(history) if fits(found, fields)]
+def check_pages(history, everything, fields, limit):
+    expected = [found["id"] for found in everything if fits(found, fields)]
     found, after = [], ""
     while after is not None:
         page = find(history, parse_query(fields | {"limit": str(limit), "after": after}))
@@ -135,25 +163,26 @@ def check_pages(history, fields, limit):
     query = parse_query(fields)
     assert [each["id"] for each in find_all(history, query)] == expected
     assert history.count(query, 20) == min(len(expected), 20)
-    events = {each["id"]: each for each in everything(history)}
+    events = {each["id"]: each for each in everything}
     for newer, here, older in zip(["", *expected], expected[:3], [*expected[1:], ""], strict=False):
         assert neighbours(history, query, events[here]) == (newer, older)
 
 
-def test_pass_is_found_by_any_of_its_events(history):
-    first, second = history.find_pass(everything(history)[0]["id"])
+def test_pass_is_found_by_any_of_its_events(history, everything):
+    first, second = history.find_pass(everything[0]["id"])
+    assert second == everything[0]
     assert history.find_pass(first["id"]) == [first, second]
     assert history.find_pass("nothing") == []
 
 
-def test_pass_is_found_by_what_it_was_corrected_to(history, tmp_path):
-    file = Path(shutil.copy(history.path, tmp_path))
+def test_pass_is_found_by_what_it_was_corrected_to(of_device, tmp_path):
+    file = Path(shutil.copy(of_device.path, tmp_path))
     (wrong, *_) = find(History(file), parse_query({"plate": "B685PK"})).events
     Labels(file).add(Label(wrong["id"], "plate", "B68SPK", (0, 0, 9, 9)))
     for fields in ({"plate": "B68SPK"}, {"plate": "B68*"}, {"plate": "B68SPX", "fuzzy": "1"}):
         query = parse_query(fields | {"limit": "100"})
         found = {each["pass_id"] for each in find(History(file), query).events}
-        before = {each["pass_id"] for each in find(history, query).events}
+        before = {each["pass_id"] for each in find(of_device, query).events}
         assert found - before <= {wrong["pass_id"]} <= found
     assert wrong in find(History(file), parse_query({"plate": "B685PK"})).events
     assert History(file).corrections([wrong["pass_id"]]) == {
@@ -161,8 +190,8 @@ def test_pass_is_found_by_what_it_was_corrected_to(history, tmp_path):
     }
 
 
-def test_corrections_are_found_without_reading_all_events(history, tmp_path):
-    file = Path(shutil.copy(history.path, tmp_path))
+def test_corrections_are_found_without_reading_all_events(of_device, tmp_path):
+    file = Path(shutil.copy(of_device.path, tmp_path))
     Labels(file).add(Label("x", "plate", "B68SPK", (0, 0, 9, 9)))
     with History(file).opened() as db:
         for query in (CORRECTIONS.replace("?", "'[]'"), f"{CORRECTED_TO} text = 'B68SPK'"):
@@ -176,13 +205,36 @@ def test_day_is_searched_until_its_end():
     assert query.until == datetime(2026, 11, 30, 23, 59, 59, 999999).astimezone(UTC)
 
 
-def test_slow_query_is_an_error(history):
+def test_slow_query_is_an_error(of_device, of_fleet):
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
-    with (
-        pytest.raises(SlowQueryError, match=r"no answer within 0.05 s"),
-        history.opened(0.05) as db,
-    ):
-        db.execute(endless).fetchall()
+    for history in (of_device, of_fleet):
+        slow = pytest.raises(SlowQueryError, match=r"no answer within 0.05 s")
+        with slow, history.opened(0.05) as db:
+            db.execute(endless).fetchall()
+    assert find(of_fleet, parse_query({})).events
+
+
+def test_last_pass_of_listed_plates_is_found(history):
+    seen = history.last_seen({"B6BSPK": "Bob", "XX99XX": "Eve"}, 0.5)
+    assert seen == {"B6BSPK": "2026-11-24T12:27:00.123Z"}
+
+
+def test_fleet_is_searched_by_site_and_device(of_fleet, everything):
+    def ids(history, **fields):
+        return [each["id"] for each in find_all(history, parse_query(fields))]
+
+    north, south = ([e["id"] for e in everything if e["device"] == d] for d in ("north", "south"))
+    assert (ids(of_fleet, device="north"), ids(of_fleet, site="s")) == (north, south)
+    only_south = of_fleet.of_sites(frozenset("s"))
+    assert (ids(only_south), ids(only_south, device="north")) == (south, [])
+    assert only_south.find_pass(north[0]) == []
+    with pytest.raises(QueryError, match="site: is none of yours"):
+        ids(only_south, site="n")
+
+
+def test_device_has_no_sites(of_device):
+    with pytest.raises(QueryError, match="site, device: only a hub has them"):
+        find(of_device, parse_query({"site": "north"}))
 
 
 @pytest.mark.parametrize(

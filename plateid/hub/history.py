@@ -1,0 +1,247 @@
+"""Searches the events of the fleet in PostgreSQL, as `store.history` does those of a device.
+
+A plate's condition has an index each: exact and prefixes (plate), parts (trigrams), similar plates
+by either half (folded). Where many events match a pattern, the newest first are read instead.
+"""
+
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+
+from plateid.config.hub import DatabaseConfig
+from plateid.core.lists import FOLDED, distance
+from plateid.core.records import rfc3339
+from plateid.hub.database import connect, database_errors
+from plateid.store.history import Correction, SlowQueryError
+from plateid.store.search import MAX_DISTANCE, Event
+from plateid.store.search_query import CURSOR, MAX_PATTERN, Query, QueryError
+
+QUERY_S, COUNT_S = 5.0, 0.2
+"""Time-outs of a search, and of a count, seconds."""
+MAX_CONNECTIONS = 8
+"""Maximum number of idle connections that are kept."""
+FEW = 5000
+"""Events up to which all matches of a pattern are sorted: for more, a scan is faster."""
+SETTINGS = "SET enable_seqscan = off; SET jit = off; SET plan_cache_mode = force_custom_plan"
+"""A sequential scan reads all of the fleet's events; the estimates of patterns are rough."""
+LAST = """
+    id = (SELECT later.id FROM event AS later WHERE later.pass_id = found.pass_id
+        ORDER BY later.id DESC LIMIT 1)"""
+"""Whether an event is the last one of its pass; only the events of a page are asked."""
+IS_PLAIN = f"length(plate) BETWEEN 1 AND {MAX_PATTERN - 1}"
+"""Whether an event has its plate, not its hash."""
+SIMILAR = """
+    SELECT DISTINCT plate FROM event WHERE (folded >= %(head)s AND folded < %(head_end)s
+        OR reverse(folded) COLLATE "C" >= %(tail)s AND reverse(folded) COLLATE "C" < %(tail_end)s)
+    AND levenshtein_less_equal(folded, %(folded)s, 1) <= 1 AND """
+LAST_SEEN = """
+    SELECT plate, folded, max(first_seen) FROM event WHERE folded = ANY(%s) GROUP BY 1, 2"""
+INDEXED = re.compile(r"^[^*?]|[^*?]{3}")
+"""A pattern with a beginning or a trigram, which an index finds."""
+IDS = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""Form of an event's id."""
+Values = dict[str, Any]
+
+
+class FleetHistory:
+    """The events of all devices, or of those of some `sites`. Thread-safe; raises StoreError."""
+
+    def __init__(self, config: DatabaseConfig, sites: frozenset[str] = frozenset()) -> None:
+        self.sites = sites
+        self._config = config
+        self._idle: deque[psycopg.Connection] = deque(maxlen=MAX_CONNECTIONS)
+
+    def of_sites(self, sites: frozenset[str]) -> "FleetHistory":
+        """Returns the history of the devices of some sites only."""
+        limited = FleetHistory(self._config, sites)
+        limited._idle = self._idle
+        return limited
+
+    def close(self) -> None:
+        """Closes idle connections."""
+        while self._idle:
+            self._idle.pop().close()
+
+    @contextmanager
+    def opened(self, limit_s: float = QUERY_S) -> Iterator[psycopg.Connection]:
+        """Gives a connection in a transaction; raises StoreError, or SlowQueryError."""
+        with database_errors(self._config):
+            try:
+                db = self._idle.pop()
+            except IndexError:
+                db = connect(self._config, purpose="search")
+                db.execute(SETTINGS)
+            try:
+                with db.transaction():
+                    db.execute(f"SET LOCAL statement_timeout = {limit_s * 1000:.0f}".encode())
+                    yield db
+            except psycopg.errors.QueryCanceled as error:
+                raise SlowQueryError(
+                    self._config.endpoint, f"no answer within {limit_s:g} s"
+                ) from error
+            finally:
+                if db.closed or len(self._idle) == MAX_CONNECTIONS:
+                    db.close()
+                else:
+                    self._idle.append(db)
+
+    def select(self, query: Query, limit: int, *, newer: bool = False) -> list[Event]:
+        """Returns results after the cursor of the query, or those before it, the nearest first."""
+        order = "ASC" if newer else "DESC"
+        with self.opened() as db:
+            page, values = self._page(db, query, newer=newer)
+            statement = f"""
+                SELECT payload FROM ({page} LIMIT %(limit)s) AS page
+                JOIN event USING (id, first_seen) ORDER BY first_seen {order}, id {order}"""  # noqa: S608
+            rows = db.execute(statement.encode(), values | {"limit": limit})
+            return [payload for (payload,) in rows]
+
+    def count(self, query: Query, at_most: int) -> int:
+        """Returns the number of results, up to `at_most`; SlowQueryError after `COUNT_S`."""
+        with self.opened(COUNT_S) as db:
+            page, values = self._page(db, replace(query, after=""))
+            statement = f"SELECT count(*) FROM ({page} LIMIT %(limit)s) AS page"  # noqa: S608
+            return _number(db, statement, values | {"limit": at_most})
+
+    def find_pass(self, id_: str) -> list[Event]:
+        """Returns all events of the pass of an event, oldest first; none if it is unknown."""
+        if not IDS.fullmatch(id_):
+            return []
+        conditions, values = self._places(Query())
+        statement = f"""
+            SELECT payload FROM event WHERE {" AND ".join(["TRUE", *conditions])} AND pass_id =
+                (SELECT pass_id FROM event WHERE id = %(id)s LIMIT 1) ORDER BY id"""  # noqa: S608
+        with self.opened() as db:
+            rows = db.execute(statement.encode(), values | {"id": id_})
+            return [payload for (payload,) in rows]
+
+    def corrections(self, pass_ids: Iterable[str]) -> dict[str, Correction]:  # noqa: ARG002
+        """Returns nothing: the hub has no labels yet."""
+        return {}
+
+    def last_seen(self, names: Mapping[str, str], max_distance: float) -> dict[str, str]:
+        """Returns the time of the last pass of each plate of a list, given with its name."""
+        folded = [(plate, plate.translate(FOLDED)) for plate in names]
+        with self.opened() as db:
+            rows = db.execute(LAST_SEEN, ([text for _, text in folded],)).fetchall()
+        seen: dict[str, str] = {}
+        for plate, text in folded:
+            for read, read_folded, last in rows:
+                if text == read_folded and distance(plate, read) <= max_distance:
+                    seen[plate] = max(rfc3339(last), seen.get(plate, ""))
+        return seen
+
+    def with_images(self, events: Iterable[Event]) -> set[str]:
+        """Returns the ids of events whose image the hub has."""
+        by_digest = {
+            event["snapshot"]["sha256"]: event["id"] for event in events if event["snapshot"]
+        }
+        statement = "SELECT sha256 FROM snapshot WHERE sha256 = ANY(%s)"
+        with self.opened() as db:
+            return {by_digest[digest] for (digest,) in db.execute(statement, (list(by_digest),))}
+
+    def image(self, event: Event) -> bytes | None:
+        """Returns the image of an event (JPEG); None if the hub has none."""
+        digest = (event["snapshot"] or {}).get("sha256")
+        with self.opened() as db:
+            row = db.execute("SELECT jpeg FROM snapshot WHERE sha256 = %s", (digest,)).fetchone()
+            return row[0] if row else None
+
+    def _page(
+        self, db: psycopg.Connection, query: Query, *, newer: bool = False
+    ) -> tuple[str, Values]:
+        """Returns SQL that gives ids and times of results in order, and its values."""
+        conditions, values = _conditions(query, newer=newer)
+        places, devices = self._places(query)
+        plate, few, plate_values = _plate_condition(db, query)
+        where = " AND ".join([plate, *conditions, *places])
+        order = "first_seen {0}, id {0}".format("ASC" if newer else "DESC")
+        found = f"SELECT id, first_seen, pass_id FROM event WHERE {where}"  # noqa: S608 - constants
+        if few:
+            found = f"WITH few AS MATERIALIZED ({found}) SELECT * FROM few"  # noqa: S608 - as above
+        return (
+            f"SELECT id, first_seen FROM ({found} ORDER BY {order} OFFSET 0) AS found WHERE {LAST}",  # noqa: S608
+            values | devices | plate_values,
+        )
+
+    def _places(self, query: Query) -> tuple[list[str], Values]:
+        """Returns the conditions on site and device, and their values."""
+        sites = {query.site} if query.site else self.sites
+        if query.site and self.sites and query.site not in self.sites:
+            raise QueryError("site", "is none of yours")
+        conditions = []
+        if sites:
+            conditions.append(
+                "device = ANY(ARRAY(SELECT name FROM device WHERE site = ANY(%(sites)s)))"
+            )
+        if query.device:
+            conditions.append("device = %(device)s")
+        return conditions, {"sites": sorted(sites), "device": query.device}
+
+
+def _conditions(query: Query, *, newer: bool) -> tuple[list[str], Values]:
+    """Returns SQL conditions and their values. No input of a user becomes SQL."""
+    values: Values = {
+        "camera": query.camera,
+        "kind": query.listed,
+        "since": query.since,
+        "until": query.until,
+        "min": query.min_confidence,
+        "max": query.max_confidence,
+    }
+    listed = {"any": "list_kind IS NOT NULL", "none": "list_kind IS NULL"}
+    choices = [
+        (query.camera, "camera = %(camera)s"),
+        (query.listed, listed.get(query.listed, "list_kind = %(kind)s")),
+        (query.since, "first_seen >= %(since)s"),
+        (query.until, "first_seen <= %(until)s"),
+        (query.min_confidence > 0, "confidence >= %(min)s::real"),
+        (query.max_confidence < 1, "confidence <= %(max)s::real"),
+    ]
+    conditions = [condition for wanted, condition in choices if wanted]
+    if match := CURSOR.fullmatch(query.after):
+        side = ">" if newer else "<"
+        conditions.append(f"(first_seen, id) {side} (%(at)s::timestamptz, %(id)s::uuid)")
+        values |= {"at": match[1], "id": match[2]}
+    return conditions, values
+
+
+def _plate_condition(db: psycopg.Connection, query: Query) -> tuple[str, bool, Values]:
+    """Returns the condition on the plate, whether few events fulfil it, and its values."""
+    text = query.plate
+    if not text:
+        return "TRUE", False, {}
+    if query.fuzzy:
+        return "plate = ANY(%(plates)s)", True, {"plates": [text, *_similar(db, text)]}
+    if not set(text) & set("*?"):
+        return "plate = %(plate)s", False, {"plate": text}
+    values = {"like": text.replace("*", "%").replace("?", "_"), "few": FEW + 1}
+    condition = f"plate LIKE %(like)s AND {IS_PLAIN}"
+    if INDEXED.search(text):
+        rows = f"SELECT 1 FROM event WHERE {condition} LIMIT %(few)s"  # noqa: S608 - constants
+        if _number(db, f"SELECT count(*) FROM ({rows}) AS rows", values) <= FEW:  # noqa: S608
+            return condition, True, values
+    return f"plate || '' LIKE %(like)s AND {IS_PLAIN}", False, values  # without the index
+
+
+def _similar(db: psycopg.Connection, text: str) -> list[str]:
+    """Returns similar plates by either half: one edit leaves one of them unchanged."""
+    folded = text.translate(FOLDED)
+    half = (len(folded) + 1) // 2
+    head, tail = folded[:half], folded[half:][::-1]
+    bounds = {"head": head, "head_end": f"{head}~", "tail": tail, "tail_end": f"{tail}~"}
+    found = db.execute((SIMILAR + IS_PLAIN).encode(), bounds | {"folded": folded})
+    plates = [plate for (plate,) in found]
+    return [
+        plate for plate in plates if distance(plate, text, at_most=MAX_DISTANCE) <= MAX_DISTANCE
+    ]
+
+
+def _number(db: psycopg.Connection, statement: str, values: Values) -> int:
+    row = db.execute(statement.encode(), values).fetchone()
+    return int(row[0]) if row else 0
