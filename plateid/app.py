@@ -18,6 +18,7 @@ from plateid.core.wording import counted
 from plateid.delivery import Delivery, targets_of
 from plateid.device_checks import frames_per_second, hooks_of
 from plateid.errors import PlateidError, StoreError
+from plateid.fleet_link import FleetLink, hub_lists
 from plateid.pipeline.event_builder import EventBuilder
 from plateid.recognition import Recognition, RecognitionParts, settings_of
 from plateid.service.gps import Gpsd
@@ -79,7 +80,8 @@ class App:
         self._notifier = Notifier(os.environ.get("NOTIFY_SOCKET", ""))
         self._watchdog = Watchdog(self._notifier, supervisor)
         settings, path = settings_of(config), config.store.path
-        self._lists = ListFile(config.lists, [camera.name for camera in config.camera])
+        cameras = [camera.name for camera in config.camera]
+        self._lists = ListFile(config.lists, cameras, of_hub=hub_lists(path))
         self._lock = lock_store(path)
         continue_clock(CLOCK, path)
         make_room(config.retention, SnapshotFiles(path))
@@ -112,6 +114,9 @@ class App:
         self._unpublished = UnpublishedPasses(path)
         self._self_labels = SelfLabels(config.privacy, path)
         self._occupancy = Occupancy(config.occupancy, path, self._delivery.mqtt.set_occupancy)
+        self._fleet = FleetLink(path, self._lists, self._delivery.mqtt.set_reported)
+        if self._fleet.is_enrolled:
+            self._delivery.mqtt.handle("desired", self._fleet.receive)
         self._gps = Gpsd(config.gps)
         self._heap = HeapTrimmer()
         self._metrics = Metrics(self._health.report)
@@ -132,6 +137,7 @@ class App:
         log.info("started", device=self._config.device, cameras=cameras, bundle=names.bundle)
         self._web.attach(self._config, self._health.report, self._recognition)
         self._delivery.start()
+        self._fleet.start()
         self._gps.start()
         self._recognition.start()
         self._web.check()  # loads its modules before READY, which takes long on a slow device
@@ -162,6 +168,7 @@ class App:
         self._metrics_server.check()
         self._web.check()
         self._lists.check()
+        self._fleet.check()
         self._recognition.check()
         self._watchdog.check(self._status(), self._delivery.steps())
 
@@ -236,6 +243,7 @@ class App:
             with suppress(StoreError):
                 store_stopped_passes(self._store, open_ids)
             self._gps.stop()
+            self._fleet.stop()
             self._delivery.stop()
             self._backlog.flush()
             self._unpublished.check(self._recognition.unpublished(), now=True)

@@ -25,6 +25,7 @@ COMMANDS = {
     "models": "List, verify and install model bundles, and build TensorRT engines.",
     "hub": "Collect the events of many devices.",
     "web": "Set the passwords and tokens of the web UI.",
+    "enrol": "Make this device one of a hub's fleet.",
 }
 """The commands, each in a module of its name, which is imported when it is called."""
 

@@ -1,13 +1,14 @@
 """The configuration file of the hub, `hub.toml`."""
 
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
 
-from plateid.config.outputs import MqttConfig
-from plateid.config.section import CredentialPath, Section, matching
+from plateid.config.outputs import MqttConfig, Url
+from plateid.config.section import ConfigPath, CredentialPath, Seconds, Section, matching
 from plateid.config.service import WebConfig
 
 MAX_SERVERS = 16
@@ -93,11 +94,32 @@ class IngestConfig(Section):
     A device that was away may send 10,000 at once."""
 
 
+class AlertsConfig(Section):
+    """Section `[alerts]`: faults of devices, shown on the page Devices."""
+
+    webhook: Url | None = None
+    """URL that gets each start and end of a fault by POST."""
+    offline_s: Seconds = 90.0
+    """Seconds without a health report after which a device is offline; it sends one each 30."""
+
+
 class HubConfig(Section):
     """The whole of `hub.toml`."""
 
     database: DatabaseConfig
+    folder: ConfigPath = Path("plateid-hub")
+    """Folder of the master list, the users of the web UI, the audit log and the hub's keys."""
+    url: Url | None = None
+    """URL at which devices reach the web UI; default: its address by mDNS name."""
     mqtt: HubMqttConfig = HubMqttConfig()
     nats: NatsConfig = NatsConfig()
     ingest: IngestConfig = IngestConfig()
     web: WebConfig = WebConfig()
+    alerts: AlertsConfig = AlertsConfig()
+    retention_days: StrictInt = Field(default=365, ge=1, le=36_500)
+    """Days after which events are deleted, whole months at a time, and images."""
+
+    @property
+    def address(self) -> str:
+        """URL of the web UI for devices."""
+        return self.url or self.web.browser_address

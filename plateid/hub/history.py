@@ -27,8 +27,10 @@ MAX_CONNECTIONS = 8
 """Maximum number of idle connections that are kept."""
 FEW = 5000
 """Events up to which all matches of a pattern are sorted: for more, a scan is faster."""
-SETTINGS = "SET enable_seqscan = off; SET jit = off; SET plan_cache_mode = force_custom_plan"
-"""A sequential scan reads all of the fleet's events; the estimates of patterns are rough."""
+SETTINGS = """
+    SET enable_seqscan = off; SET jit = off; SET max_parallel_workers_per_gather = 0;
+    SET plan_cache_mode = force_custom_plan"""
+"""A sequential scan reads all events, and starting workers takes longer than a search."""
 LAST = """
     id = (SELECT later.id FROM event AS later WHERE later.pass_id = found.pass_id
         ORDER BY later.id DESC LIMIT 1)"""
@@ -50,6 +52,8 @@ Values = dict[str, Any]
 
 class FleetHistory:
     """The events of all devices, or of those of some `sites`. Thread-safe; raises StoreError."""
+
+    is_fleet = True
 
     def __init__(self, config: DatabaseConfig, sites: frozenset[str] = frozenset()) -> None:
         self.sites = sites

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import closing
 
+from paho.mqtt.client import MQTTMessage
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from plateid.backoff import Backoff
@@ -35,6 +36,8 @@ LASTS_S = 10.0
 RETAINED_S = 1.0
 """Longest wait for a retained message after the subscription, seconds."""
 BACKOFF = Backoff()
+Handler = Callable[[MQTTMessage], object]
+"""Takes a message of a subscription."""
 
 
 class MqttPublisher(threading.Thread):
@@ -62,7 +65,6 @@ class MqttPublisher(threading.Thread):
         self._backoff = backoff
         self._device = device
         self._discovery = discovery
-        self._resend = ResendRequests(queue)
         self._health = health
         self._health_at = 0.0
         self._report = threading.Event()
@@ -76,6 +78,8 @@ class MqttPublisher(threading.Thread):
             self.set_camera_status(camera, online=False)
             if not device.images:  # deletes the snapshot of an earlier configuration
                 self._retained.set(device.topic(camera, "snapshot"), "")
+        self._handlers: dict[str, Handler] = {}
+        self.handle("resend", ResendRequests(queue).receive)
         self._protocol: MQTTProtocolVersion | None = None
         self.failure: str | None = "connecting"
         self.moved_at = time.monotonic()
@@ -104,6 +108,15 @@ class MqttPublisher(threading.Thread):
         """Publishes the occupancy as JSON, if it has changed, and on every connection."""
         if self._retained.change(self._device.topic("occupancy"), report):
             self._pipe.wake()
+
+    def handle(self, level: str, handler: Handler) -> None:
+        """Subscribes to a topic of this device, whose messages `handler` gets; before `start`."""
+        self._handlers[self._device.topic(level)] = handler
+
+    def set_reported(self, report: str) -> None:
+        """Publishes what was applied of the hub's desired state, now and on every connection."""
+        self._retained.set(self._device.topic("reported"), report)
+        self._pipe.wake()
 
     def set_snapshot(self, camera: str, jpeg: bytes) -> None:
         """Publishes an image, before all events that are stored later."""
@@ -157,7 +170,8 @@ class MqttPublisher(threading.Thread):
             self._discovery.renew()
             if self._discovery.subscription is not None:
                 connection.subscribe(self._discovery.subscription)
-            connection.subscribe(self._device.topic("resend"))
+            for topic in self._handlers:
+                connection.subscribe(topic)
             while not self._pipe.stopping:
                 self.moved_at = time.monotonic()
                 if self.moved_at >= works_at:
@@ -168,8 +182,7 @@ class MqttPublisher(threading.Thread):
 
     def _publish_state(self, connection: MqttConnection) -> None:
         for message in connection.take_messages():
-            is_request = message.topic == self._device.topic("resend")
-            (self._resend if is_request else self._discovery).receive(message)
+            self._handlers.get(message.topic, self._discovery.receive)(message)
         now = time.monotonic()
         if self._discovery.step(self._retained) and not now < self._health_at < now + SETTLE_S:
             self._health_at = now + SETTLE_S

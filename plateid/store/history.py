@@ -62,6 +62,8 @@ class Correction:
 class History:
     """Opens the store for each use, so that it finds the file that replaced a corrupt one."""
 
+    is_fleet = False
+
     def __init__(self, path: Path) -> None:
         self.path = path
 

@@ -31,18 +31,22 @@ class ListFile:
     """The lists of the last valid version of their file.
 
     Its methods belong to one thread; any thread may use `lists`, which a reload replaces. `refused`
-    is why the present file is not used; empty if it is.
+    is why the present file is not used; empty if it is. The entries of a hub, in a file of its own,
+    are in force as well; `conflicts` names those that contradict entries of this device.
     """
 
-    def __init__(self, config: ListsConfig, cameras: Sequence[str]) -> None:
-        """Reads the file, if any; raises ConfigError with file, line and reason."""
+    def __init__(
+        self, config: ListsConfig, cameras: Sequence[str], *, of_hub: Path | None = None
+    ) -> None:
+        """Reads the files, if any; raises ConfigError with file, line and reason."""
         self._config = config
         self._cameras = cameras
+        self._of_hub = of_hub
         self.lists = Lists()
         self.refused = ""
-        self._loaded = self._seen = _state(config.file)
-        if config.file is not None:
-            self.lists = self._read(config.file)
+        self.conflicts: tuple[str, ...] = ()
+        self._loaded = self._seen = file_state(config.file)
+        self.lists = self._read()
 
     def use(self, config: ListsConfig) -> None:
         """Takes over a changed configuration; raises as `reload`."""
@@ -53,18 +57,20 @@ class ListFile:
 
     def reload(self) -> None:
         """Reads the file; raises ConfigError if it is invalid, and the old lists stay."""
+        self._loaded = self._seen = file_state(self._config.file)
+        try:
+            self.lists, self.refused = self._read(), ""
+        except ConfigError as error:
+            self.refused = str(error)
+            raise
         if self._config.file is not None:
-            self._loaded = self._seen = _state(self._config.file)
-            try:
-                self.lists, self.refused = self._read(self._config.file), ""
-            except ConfigError as error:
-                self.refused = str(error)
-                raise
             log.info("lists read", file=str(self._config.file), entries=len(self.lists.entries))
+        for conflict in self.conflicts:
+            log.warning("list contradicts that of the hub", conflict=conflict)
 
     def check(self) -> None:
         """Reads a file that has changed, but not since the last check; logs an invalid one once."""
-        state = _state(self._config.file)
+        state = file_state(self._config.file)
         settled = state == self._seen
         self._seen = state
         if settled and state != self._loaded:
@@ -73,8 +79,17 @@ class ListFile:
             except ConfigError as error:
                 log.error(LISTS_REFUSED, reason=str(error))  # noqa: TRY400
 
-    def _read(self, file: Path) -> Lists:
-        return Lists(parse_entries(_read(file), file, self._cameras), self._config.max_distance)
+    def _read(self) -> Lists:
+        own = read_entries(self._config.file, self._cameras, missing=False)
+        of_hub = read_entries(self._of_hub, self._cameras)
+        known = {entry.plate: entry for entry in of_hub}
+        self.conflicts = tuple(
+            f"{entry.plate}: {entry.kind} on the device, {other.kind} on the hub"
+            for entry in own
+            if (other := known.get(entry.plate)) and other.kind != entry.kind
+            if entry.overlaps(other)
+        )
+        return Lists((*own, *of_hub), self._config.max_distance)
 
 
 class ConflictError(ValueError):
@@ -112,9 +127,16 @@ def read_text(file: Path) -> str:
     return _read(file) if file.exists() else ",".join(COLUMNS) + "\n"
 
 
-def read_entries(file: Path | None, cameras: Sequence[str]) -> tuple[ListEntry, ...]:
-    """Returns the entries of the file, none without a file; raises ConfigError if it is invalid."""
-    return parse_entries(read_text(file), file, cameras) if file is not None else ()
+def read_entries(
+    file: Path | None, cameras: Sequence[str], *, missing: bool = True
+) -> tuple[ListEntry, ...]:
+    """Returns the entries of the file, none without one; raises ConfigError if it is invalid.
+
+    Unless `missing`, a file that is gone is an error as well.
+    """
+    if file is None:
+        return ()
+    return parse_entries(read_text(file) if missing else _read(file), file, cameras)
 
 
 def write_text(file: Path, text: str, cameras: Sequence[str], *, before: str | None = None) -> None:
@@ -164,7 +186,8 @@ def _read(file: Path) -> str:
         return read_file(file, limit_bytes=MAX_TEXT_BYTES).decode()
 
 
-def _state(file: Path | None) -> FileState | None:
+def file_state(file: Path | None) -> FileState | None:
+    """Returns what changes with a file; None without one."""
     if file is None:
         return None
     try:

@@ -45,6 +45,7 @@ class LoginSession:
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     password_hash: str = ""
     until: float = float("inf")
+    sites: tuple[str, ...] = ()
 
     @property
     def is_personal(self) -> bool:
@@ -109,7 +110,7 @@ class Access:
         return session if session and self._is_valid(session) else None
 
     def _is_valid(self, session: LoginSession) -> bool:
-        account = User(session.role, session.password_hash)
+        account = User(session.role, session.password_hash, session.sites)
         return (
             time.monotonic() <= session.until
             and self.credentials.users.get(session.user) == account
@@ -155,6 +156,7 @@ class Access:
             address=address,
             since=time.time(),
             password_hash=account.password,
+            sites=account.sites,
             until=time.monotonic() + SESSION_S,
         )
         return self._add(session), session
@@ -175,7 +177,7 @@ class Access:
         """Sets another password of a user; raises as `log_in` and `hash_password`."""
         hashed = hash_password(new)
         _, session = self.log_in(old, address, user)
-        changed = self.credentials.with_user(user, User(session.role, hashed))
+        changed = self.credentials.with_user(user, User(session.role, hashed, session.sites))
         write_credentials(self.file, changed)
 
     def _add(self, session: LoginSession) -> str:

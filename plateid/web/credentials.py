@@ -19,7 +19,14 @@ from plateid.files import give_to_owner_of_folder, replace_text
 Value = TypeVar("Value")
 Role = Literal["admin", "operator", "viewer"]
 Scope = Literal[
-    "read_events", "read_images", "write_lists", "install_models", "post_events", "review", "admin"
+    "read_events",
+    "read_images",
+    "write_lists",
+    "install_models",
+    "post_events",
+    "review",
+    "admin",
+    "device",
 ]
 """A permission. `routes.Route` names those of which a request needs one."""
 TOKEN_SCOPES: tuple[Scope, ...] = get_args(Scope)[:5]
@@ -44,10 +51,11 @@ MIN_LENGTH, MAX_LENGTH = 8, 256
 
 @dataclass(frozen=True)
 class User:
-    """A user, with the Argon2 hash of the password."""
+    """A user, with the Argon2 hash of the password; on a hub of some `sites` only, if any."""
 
     role: Role
     password: str
+    sites: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 """Headers that reverse proxies add."""
 CAMERAS = "/api/v1/cameras/"
 """Path below which the token may be in the URL: cameras have no other place for it."""
-OPEN_PATHS = ("/login", "/first-password", "/static/")
+OPEN_PATHS = ("/login", "/first-password", "/static/", "/api/v1/enrol")
 """Paths that need no login."""
 FRAME = ("ancestors 'none'", "ancestors 'self'")  # browsers then ignore X-Frame-Options
 HEADERS = {

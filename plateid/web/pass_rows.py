@@ -31,6 +31,7 @@ class PassRow:
     correction: Correction | None
     has_image: bool
     has_crop: bool
+    is_fleet: bool = False
 
     @property
     def text(self) -> str:
@@ -70,6 +71,7 @@ def rows_of(
             known.get(event["pass_id"]),
             has_image=event["id"] in images,
             has_crop=event["id"] in images and not is_hidden(event),
+            is_fleet=history.is_fleet,
         )
         for event in events
     ]

@@ -115,8 +115,11 @@ def _user(known: Credentials, name: str, form: Mapping[str, str]) -> User:
         raise ValueError(f"role: must be one of {', '.join(ROLES)}")
     if before is None and not form.get("password"):
         raise ValueError("A new user needs a password.")
-    password = form.get("password", "")
-    return User(role, before.password if before and not password else hash_password(password))
+    password, sites = form.get("password", ""), tuple(form.get("sites", "").split())
+    if role == "admin" and sites:
+        raise ValueError("sites: an admin has all sites.")
+    hashed = before.password if before and not password else hash_password(password)
+    return User(role, hashed, sites)
 
 
 def _token(token: str, form: Mapping[str, str]) -> Token:
@@ -134,7 +137,8 @@ def _permissions(known: Credentials, name: str) -> str:
     """Describes the user and the token of a name; a new password has another version."""
     texts = []
     if user := known.users.get(name):
-        texts.append(f"{user.role}, password version {hash_token(user.password)[:8]}")
+        sites = f" at {' '.join(user.sites)}" if user.sites else ""
+        texts.append(f"{user.role}{sites}, password version {hash_token(user.password)[:8]}")
     if token := known.tokens.get(name):
         texts.append(f"token: {' '.join(token.scopes)}, expires {token.expires or 'never'}")
     return "; ".join(texts)

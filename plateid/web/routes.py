@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.exceptions import ExceptionMiddleware
-from starlette.routing import Mount
+from starlette.routing import BaseRoute, Mount
 from starlette.routing import Route as OpenRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Send
@@ -64,22 +64,19 @@ class Route(OpenRoute):
         await super().handle(scope, receive, send)
 
 
-ROUTES = [
-    Route("/", camera_pages.live),
-    Route("/start", setup_pages.start),
-    Route("/setup/camera", setup_pages.camera_form, "admin"),  # an address may hold a password
-    Route("/setup/camera", setup_pages.save_camera, methods=["POST"]),
-    Route("/setup/camera/found", setup_pages.find_cameras, methods=["POST"]),
-    Route("/setup/camera/asked", setup_pages.ask_camera, methods=["POST"]),
-    Route("/setup/camera/test", setup_pages.test_camera, methods=["POST"]),
-    Route("/setup/regions", setup_pages.save_regions, methods=["POST"]),
-    Route("/setup/broker", setup_pages.save_broker, methods=["POST"]),
+PAGES = {
+    "Live": "/",
+    "Events": "/events",
+    "Lists": "/lists",
+    "Inside": "/inside",
+    "Review": "/review",
+    "Report": "/report",
+    "Models": "/models",
+    "People": "/people",
+}
+"""The menu."""
+SHARED_ROUTES = [
     Route("/stream/events", streams.events),
-    Route("/stream/{camera}.mjpeg", streams.mjpeg, "read_images"),
-    Route("/stream/{camera}.jpg", streams.still, "read_images"),
-    Route("/cameras/{camera}", camera_pages.camera),
-    Route("/cameras/{camera}", camera_pages.save, methods=["POST"]),
-    Route("/cameras/{camera}/quality", camera_pages.quality),
     Route("/events", event_pages.search),
     Route("/events.csv", event_pages.as_csv),
     Route("/events.json", event_pages.as_json),
@@ -87,18 +84,9 @@ ROUTES = [
     Route("/events/{id}/snapshot.jpg", event_pages.snapshot, "read_images"),
     Route("/events/{id}/crop.jpg", event_pages.crop, "read_images"),
     Route("/events/{id}/vehicle.jpg", event_pages.vehicle, "read_images"),
-    Route("/review", review_pages.review),
-    Route("/review", review_pages.label, "review", methods=["POST"]),
-    Route("/review/labels.zip", review_pages.export, "read_images"),
-    Route("/report", review_pages.report),
     Route("/lists", list_pages.show),
     Route("/lists.csv", list_pages.export),
     Route("/lists", list_pages.change, "write_lists", methods=["POST"]),
-    Route("/inside", inside_pages.show),
-    Route("/inside", inside_pages.change, "write_lists", methods=["POST"]),
-    Route("/inside.csv", inside_pages.as_csv),
-    Route("/models", model_pages.show),
-    Route("/models", model_pages.roll_back, methods=["POST"]),
     Route("/people", people_pages.show, "admin"),
     Route("/people", people_pages.change, "admin", methods=["POST"]),
     Route("/people/changes", people_pages.changes, "admin"),
@@ -110,12 +98,40 @@ ROUTES = [
     OpenRoute("/first-password", login_pages.login_page),
     OpenRoute("/first-password", login_pages.set_password, methods=["POST"]),
     OpenRoute("/logout", login_pages.log_out, methods=["POST"]),
-    Route("/api/v1/openapi.json", json_api.openapi, "read_events", "read_images", "write_lists"),
     Route("/api/v1/events", json_api.events),
     Route("/api/v1/events/stream", streams.events),
     Route("/api/v1/events/{id}", json_api.event),
     Route("/api/v1/events/{id}/snapshot.jpg", event_pages.snapshot, "read_images"),
     Route("/api/v1/events/{id}/crop.jpg", event_pages.crop, "read_images"),
+    Mount("/static", StaticFiles(directory=FOLDER / "static")),
+]
+"""The pages that a device and a hub have."""
+ROUTES = [
+    *SHARED_ROUTES,
+    Route("/", camera_pages.live),
+    Route("/start", setup_pages.start),
+    Route("/setup/camera", setup_pages.camera_form, "admin"),  # an address may hold a password
+    Route("/setup/camera", setup_pages.save_camera, methods=["POST"]),
+    Route("/setup/camera/found", setup_pages.find_cameras, methods=["POST"]),
+    Route("/setup/camera/asked", setup_pages.ask_camera, methods=["POST"]),
+    Route("/setup/camera/test", setup_pages.test_camera, methods=["POST"]),
+    Route("/setup/regions", setup_pages.save_regions, methods=["POST"]),
+    Route("/setup/broker", setup_pages.save_broker, methods=["POST"]),
+    Route("/stream/{camera}.mjpeg", streams.mjpeg, "read_images"),
+    Route("/stream/{camera}.jpg", streams.still, "read_images"),
+    Route("/cameras/{camera}", camera_pages.camera),
+    Route("/cameras/{camera}", camera_pages.save, methods=["POST"]),
+    Route("/cameras/{camera}/quality", camera_pages.quality),
+    Route("/review", review_pages.review),
+    Route("/review", review_pages.label, "review", methods=["POST"]),
+    Route("/review/labels.zip", review_pages.export, "read_images"),
+    Route("/report", review_pages.report),
+    Route("/inside", inside_pages.show),
+    Route("/inside", inside_pages.change, "write_lists", methods=["POST"]),
+    Route("/inside.csv", inside_pages.as_csv),
+    Route("/models", model_pages.show),
+    Route("/models", model_pages.roll_back, methods=["POST"]),
+    Route("/api/v1/openapi.json", json_api.openapi, "read_events", "read_images", "write_lists"),
     Route("/api/v1/health", json_api.health),
     Route("/api/v1/lists", json_api.lists, "read_events", "write_lists"),
     Route("/api/v1/lists/entries", json_api.entries, "read_events", "write_lists"),
@@ -127,7 +143,6 @@ ROUTES = [
     Route("/api/v1/cameras/{camera}/events", json_api.take_post, "post_events", methods=["POST"]),
     Route("/api/v1/labels.zip", review_pages.export, "read_images"),
     Route("/api/v1/occupancy", inside_pages.as_json),
-    Mount("/static", StaticFiles(directory=FOLDER / "static")),
 ]
 
 
@@ -151,11 +166,12 @@ def make_site(
     access.code, access.ingress = code, str(config.web.ingress or "")
     if not code and not access.ingress:
         require_password(config.web, access.credentials)
-    site = Site(config, live, access, History(store), file, report, hooks)
-    return site, _application(site)
+    site = Site(config, live, access, History(store), file, report, hooks, pages=PAGES)
+    return site, application(site, ROUTES)
 
 
-def _application(site: Site) -> Starlette:
+def application(site: Site, routes: Sequence[BaseRoute]) -> Starlette:
+    """Returns the application that serves the pages of a site."""
     handlers: dict[Any, Any] = {
         HTTPException: error_pages.on_http_error,
         QueryError: error_pages.on_query_error,
@@ -164,7 +180,7 @@ def _application(site: Site) -> Starlette:
         PlateidError: error_pages.on_failure,
     }
     app = Starlette(
-        routes=ROUTES,
+        routes=list(routes),
         middleware=[
             Middleware(SecurityHeaders, ingress=site.access.ingress),
             Middleware(ExceptionMiddleware, handlers=handlers),  # for errors that the guard raises

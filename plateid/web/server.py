@@ -19,9 +19,10 @@ from plateid.web.live import Live
 
 if TYPE_CHECKING:
     import uvicorn
+    from starlette.applications import Starlette
 
     from plateid.recognition import Recognition
-    from plateid.web.site import Hooks
+    from plateid.web.site import Hooks, Site
 
 MAX_CONNECTIONS = 100
 """Maximum number of connections that get a page; further ones get status 503."""
@@ -42,12 +43,16 @@ class WebServer:
         file: Path | None = None,
         hooks: "Hooks",
         code: str = "",
+        make: Callable[..., tuple["Site", "Starlette"]] | None = None,
     ) -> None:
-        """Does not listen yet; pages write `file`; `code` allows the first password."""
+        """Does not listen yet; pages write `file`; `code` allows the first password.
+
+        `make` makes another site than that of a device, as `routes.make_site` does.
+        """
         self._config = config
         self._report = report
         self._live = Live(config.web, [camera.name for camera in config.camera])
-        self._file, self._hooks, self._code = file, hooks, code
+        self._file, self._hooks, self._code, self._make = file, hooks, code, make
         self._outage = Outage("web UI", Backoff())
         self._running: tuple[uvicorn.Server, threading.Thread] | None = None
         self._certificate = Certificate(config.web)
@@ -111,7 +116,7 @@ class WebServer:
 
         from plateid.web.routes import make_site  # noqa: PLC0415 - as above
 
-        self._site, app = make_site(
+        self._site, app = (self._make or make_site)(
             self._config,
             self._live,
             self._report,

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -58,7 +58,9 @@ class Hooks:
 
 
 class EventHistory(EventSource, Protocol):
-    """What pages read of events; each method may raise StoreError."""
+    """What pages read of events, of one device or a fleet; each method may raise StoreError."""
+
+    is_fleet: bool
 
     def count(self, query: Query, at_most: int) -> int:
         """Returns the number of results, up to `at_most`; SlowQueryError: it takes too long."""
@@ -86,6 +88,8 @@ class Site:
     A reload replaces `config` as a whole. `file` is None if there is none to write to, `service` if
     no service runs. `refused` has the time of the last logged refusal, by kind and client network.
     `changing` is held while a file is changed, `uploading` while an archive is received and tested.
+    `pages` are the entries of the menu. A hub has sites, `places`, `names` for its list, and a
+    `view` of what a request may see.
     """
 
     config: Config
@@ -100,6 +104,10 @@ class Site:
     changing: threading.Lock = field(default_factory=threading.Lock)
     service: "Recognition | None" = None
     uploading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    pages: Mapping[str, str] = field(default_factory=dict)
+    view: "Callable[[Site, Request], Site] | None" = None
+    places: Sequence[str] = ()
+    names: tuple[str, ...] = ()
 
     @property
     def is_new(self) -> bool:
@@ -108,14 +116,14 @@ class Site:
 
     @property
     def cameras(self) -> tuple[str, ...]:
-        """Names of the cameras."""
-        return tuple(camera.name for camera in self.config.camera)
+        """Names of the cameras; on a hub, of sites, groups and devices."""
+        return self.names or tuple(camera.name for camera in self.config.camera)
 
 
 def site_of(request: Request) -> Site:
     """Returns the site that serves a request."""
     site: Site = request.app.state.site
-    return site
+    return site.view(site, request) if site.view else site
 
 
 def service_of(request: Request) -> "Recognition":

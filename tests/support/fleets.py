@@ -1,11 +1,12 @@
 """Events of a fleet in the database of a hub."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from psycopg.types.json import Jsonb
 
 from plateid.config.hub import DatabaseConfig
-from plateid.core.records import PlateEvent
+from plateid.core.records import PlateEvent, rfc3339
 from plateid.hub.database import connect, make_partitions, month_of
 
 INSERT = """
@@ -33,4 +34,5 @@ def row_of(event: PlateEvent) -> dict[str, object]:
     payload = Jsonb(event.to_json())
     payload.dumps = lambda text: text  # it is JSON already
     kind = event.list and event.list.kind
-    return vars(event) | {"list_kind": kind, "payload": payload}
+    first_seen = datetime.fromisoformat(rfc3339(event.first_seen))  # with milliseconds
+    return vars(event) | {"list_kind": kind, "first_seen": first_seen, "payload": payload}

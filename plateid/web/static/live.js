@@ -50,7 +50,8 @@ function showSilence(since) {
   set('[data-fact="broker"]', "Unknown", "unknown");
 }
 
-const url = `stream/events?after=${encodeURIComponent(latest.dataset.after)}`;
+const site = latest.dataset.site ? `&site=${encodeURIComponent(latest.dataset.site)}` : "";
+const url = `stream/events?after=${encodeURIComponent(latest.dataset.after)}${site}`;
 const reload = () => location.reload();
 listen(url, { plate: showPlate, state: showState, reload }, reload, showSilence);
 startImages();

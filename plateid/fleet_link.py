@@ -1,0 +1,201 @@
+"""The link of a device to its hub: enrolment, and the desired state that it applies and reports.
+
+The hub publishes a retained, signed message. It names a document, which the device fetches by
+HTTPS with its token: its part of the master list, and plates to delete. The entries of the hub and
+of the device are both in force; each contradiction between them is reported.
+"""
+
+import base64
+import hashlib
+import json
+import queue
+import ssl
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from paho.mqtt.client import MQTTMessage
+
+from plateid.backoff import Backoff, Outage
+from plateid.bundles.signature import public_key
+from plateid.errors import ConfigError, PlateidError, StoreError, errors_as, os_errors_as, reason_of
+from plateid.files import give_to_owner_of_folder, replace_text
+from plateid.store.list_file import ListFile
+from plateid.store.purge import Purge
+
+TIMEOUT_S = 10.0
+"""Time-out of the hub's answer, seconds."""
+MAX_BYTES = 64_000_000
+"""Maximum size of a desired state, bytes: 100,000 entries with long notes."""
+FIRST = {"version": 0, "sha256": "", "purged": [], "conflicts": [], "failure": ""}
+
+
+class HubError(PlateidError):
+    """The hub or its message cannot be used."""
+
+
+def link_folder(store: Path) -> Path:
+    """Returns the folder of what the hub gave at enrolment, which is next to the store."""
+    return store.with_name(f"{store.stem}-hub")
+
+
+def hub_lists(store: Path) -> Path:
+    """Returns the list file that the hub fills."""
+    return link_folder(store) / "lists.csv"
+
+
+class FleetLink:
+    """Applies desired states; does nothing on a device that is not enrolled.
+
+    `receive` may be called from any thread, `check` from the main thread, which owns `lists`.
+    """
+
+    def __init__(self, store: Path, lists: ListFile, report: Callable[[str], object]) -> None:
+        """`report` publishes what was applied, as JSON."""
+        self._store, self._lists, self._publish = store, lists, report
+        self._folder = link_folder(store)
+        self._messages: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._fetched: queue.SimpleQueue[tuple[dict[str, Any], dict[str, Any]]] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="hub", daemon=True)
+        self._outage = Outage("hub", Backoff(first_s=0.5))
+        file = self._folder / "reported.json"
+        self._reported = json.loads(file.read_text()) if file.exists() else FIRST
+
+    @property
+    def is_enrolled(self) -> bool:
+        """Whether the device belongs to a hub."""
+        return (self._folder / "token").exists()
+
+    def start(self) -> None:
+        """Starts the thread that fetches."""
+        if self.is_enrolled:
+            self._publish(json.dumps(self._reported))
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread after its present request."""
+        self._messages.put(None)
+
+    def receive(self, message: MQTTMessage) -> None:
+        """Takes a message of the hub."""
+        self._messages.put(message.payload)
+
+    def check(self) -> None:
+        """Applies what was fetched, and reports it."""
+        while not self._fetched.empty():
+            wanted, document = self._fetched.get()
+            report = FIRST | {key: wanted[key] for key in ("version", "sha256")}
+            report["purged"] = [each["id"] for each in document["purges"]]
+            try:
+                replace_text(hub_lists(self._store), document["lists"])
+                self._lists.reload()
+            except (OSError, ConfigError) as error:
+                report["failure"] = reason_of(error)
+            report["conflicts"] = list(self._lists.conflicts)
+            self._reported = report
+            with os_errors_as(StoreError, self._folder):
+                replace_text(self._folder / "reported.json", json.dumps(report))
+            self._publish(json.dumps(report))
+            log.info("desired state applied", version=report["version"])
+
+    def _run(self) -> None:
+        """Fetches the newest message's document; retries until it succeeds or a newer one comes."""
+        message = self._messages.get()
+        while message is not None:
+            with self._outage.noted(HubError):
+                self._fetch(message)
+            try:
+                message = self._messages.get(timeout=self._outage.wait_s or None)
+            except queue.Empty:
+                continue
+
+    def _fetch(self, message: bytes) -> None:
+        """Raises HubError."""
+        wanted = verified(message, self._folder / "desired.pem")
+        if wanted["version"] < self._reported["version"]:
+            raise HubError("desired state", f"version {wanted['version']} is an old one")
+        if wanted["sha256"] == self._reported["sha256"]:
+            return
+        token = (self._folder / "token").read_text()
+        data = fetch(wanted["url"], self._folder, token=token)
+        if hashlib.sha256(data).hexdigest() != wanted["sha256"]:
+            raise HubError(wanted["url"], "is another document than the signed one")
+        document = json.loads(data)
+        with errors_as(HubError, "purge", StoreError):
+            for each in document["purges"]:
+                if each["id"] not in self._reported["purged"]:
+                    Purge(self._store).plate(each["plate"])
+        self._fetched.put((wanted, document))
+
+
+def verified(message: bytes, key_file: Path) -> dict[str, Any]:
+    """Returns the values of a message that the hub signed; raises HubError."""
+    with errors_as(HubError, "desired state", ValueError, KeyError, TypeError, InvalidSignature):
+        outer = json.loads(message)
+        signature = base64.b64decode(outer["signature"])
+        public_key(key_file).verify(signature, outer["desired"].encode())
+        values: dict[str, Any] = json.loads(outer["desired"])
+    return values
+
+
+def fetch(url: str, folder: Path, *, token: str = "", body: bytes | None = None) -> bytes:
+    """Returns the answer to a request; raises HubError. Only this device is reached by HTTP."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+        raise HubError(url, "must be https://")
+    headers = {"Content-Type": "application/json"} if body else {"Authorization": f"Bearer {token}"}
+    authority = folder / "hub-ca.pem"
+    context = ssl.create_default_context(cafile=authority if authority.exists() else None)
+    request = urllib.request.Request(url, body, headers)  # noqa: S310 - checked above
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S, context=context) as answer:  # noqa: S310
+            data: bytes = answer.read(MAX_BYTES)
+            return data
+    except urllib.error.HTTPError as error:
+        with error:
+            raise HubError(url, error.read(500).decode(errors="replace")) from error
+    except (OSError, ValueError) as error:
+        raise HubError(url, reason_of(error)) from error
+
+
+def enrol(url: str, code: str, store: Path, authority: Path | None) -> dict[str, Any]:
+    """Enrols this device with a one-time code; returns the hub's answer. Raises PlateidError."""
+    folder = link_folder(store)
+    key = ec.generate_private_key(ec.SECP256R1())
+    request = x509.CertificateSigningRequestBuilder(x509.Name([])).sign(key, hashes.SHA256())
+    pem = serialization.Encoding.PEM
+    with os_errors_as(StoreError, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        give_to_owner_of_folder(folder)
+        if authority is not None:
+            _write(folder, "hub-ca.pem", authority.read_text())
+        body = json.dumps({"code": code, "csr": request.public_bytes(pem).decode()}).encode()
+        answer: dict[str, Any] = json.loads(
+            fetch(f"{url.rstrip('/')}/api/v1/enrol", folder, body=body)
+        )
+        private = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        _write(folder, "mqtt.key", key.private_bytes(pem, *private).decode())
+        for name, value in (
+            ("mqtt.pem", answer["certificate"]),
+            ("mqtt-ca.pem", answer["ca"]),
+            ("desired.pem", answer["key"]),
+            ("token", answer["token"]),
+        ):
+            _write(folder, name, value)
+    return answer
+
+
+def _write(folder: Path, name: str, text: str) -> None:
+    replace_text(folder / name, text, mode=0o600, first=give_to_owner_of_folder)
+
+
+log = structlog.get_logger()

@@ -1,0 +1,87 @@
+"""The desired state of each device: its part of the master list, and the plates to delete.
+
+A device fetches the document that a retained, signed message names, applies it, and reports. The
+column `cameras` of the master list holds sites, groups and devices; an entry without is for all.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Collection
+from typing import Any
+
+import psycopg
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from plateid.core.event_csv import csv_line
+from plateid.store.list_csv import COLUMNS, rows_of
+
+NAMES = """
+    SELECT name FROM site UNION SELECT unnest(groups) FROM device UNION SELECT name FROM device
+    ORDER BY 1"""
+"""Selects all names that an entry may have in its column `cameras`."""
+DEVICES = "SELECT name, site, groups FROM device WHERE token_sha256 IS NOT NULL"
+STORE = """
+    INSERT INTO desired VALUES (%(device)s, nextval('desired_version'), %(sha256)s, %(document)s)
+    ON CONFLICT (device) DO UPDATE SET version = excluded.version, sha256 = excluded.sha256,
+        document = excluded.document WHERE desired.sha256 <> excluded.sha256"""
+
+
+def part_of(master: str, names: Collection[str]) -> str:
+    """Returns the entries of the master list that are for one of some names, as CSV."""
+    rows = [row for row in rows_of(master).values() if _is_for(row["cameras"], names)]
+    cells = ([row[column] for column in COLUMNS[:-1]] for row in rows)
+    return "".join(f"{csv_line(line)}\n" for line in [COLUMNS[:-1], *cells])
+
+
+def _is_for(cell: str, names: Collection[str]) -> bool:
+    wanted = cell.split()
+    return not wanted or not set(wanted).isdisjoint(names)
+
+
+def list_names(db: psycopg.Connection) -> list[str]:
+    """Returns the sites, groups and devices."""
+    return [name for (name,) in db.execute(NAMES)]
+
+
+def store_list(db: psycopg.Connection, master: str) -> None:
+    """Keeps a version of the master list, if it is another one than the last."""
+    newest = "SELECT content FROM list_version ORDER BY version DESC LIMIT 1"
+    if db.execute(newest.encode()).fetchone() != (master,):
+        db.execute("INSERT INTO list_version (content) VALUES (%s)", (master,))
+
+
+def update(db: psycopg.Connection, master: str) -> None:
+    """Computes the document of each enrolled device; a changed one gets a higher version."""
+    with db.transaction():
+        store_list(db, master)
+        purges = db.execute("SELECT id, plate, devices FROM purge ORDER BY id").fetchall()
+        for device, site, groups in db.execute(DEVICES).fetchall():
+            wanted = [{"id": id_, "plate": plate} for id_, plate, of in purges if device in of]
+            lists = part_of(master, {device, site, *groups})
+            document = json.dumps({"device": device, "lists": lists, "purges": wanted})
+            digest = hashlib.sha256(document.encode()).hexdigest()
+            db.execute(STORE, {"device": device, "sha256": digest, "document": document})
+
+
+def messages(
+    db: psycopg.Connection, signer: Ed25519PrivateKey, *, url: str, after: int
+) -> list[tuple[int, str, str]]:
+    """Returns version, device and message of the desired states after a version, in order."""
+    rows = db.execute(
+        "SELECT version, device, sha256 FROM desired WHERE version > %s ORDER BY version", (after,)
+    )
+    return [
+        (version, device, _signed(signer, device=device, version=version, sha256=sha256, url=url))
+        for version, device, sha256 in rows
+    ]
+
+
+def _signed(signer: Ed25519PrivateKey, **values: Any) -> str:
+    """Returns a message whose `signature` (Ed25519, Base64) is of the text `desired`."""
+    text = json.dumps(values, sort_keys=True)
+    return json.dumps({"desired": text, "signature": _base64(signer.sign(text.encode()))})
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()

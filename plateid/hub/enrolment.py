@@ -1,0 +1,179 @@
+"""Enrolment of devices: one-time codes, client certificates, tokens, and their revocation.
+
+A device makes its key itself, and sends a signing request with its code. The hub's CA signs it for
+the name that the code was made for; mosquitto and NATS check the certificates and the CRL.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from plateid.errors import StoreError, errors_as, os_errors_as
+from plateid.files import replace_text
+
+CODE_LIFE = "1 hour"
+"""Time in which a code must be used."""
+CERTIFICATE_DAYS, CA_DAYS = 825, 7300
+"""Lifetimes of a device's certificate, the longest that browsers accept, and of the CA."""
+CRL_DAYS = 30
+"""Days for which a revocation list is valid; each revocation and each start makes a new one."""
+BLOCKED = (UnicodeDecodeError, ValueError)
+Key = ec.EllipticCurvePrivateKey
+
+
+class EnrolmentError(Exception):
+    """A code or a signing request is not valid."""
+
+
+@dataclass(frozen=True)
+class Authority:
+    """The hub's CA and the key that signs desired states, in files of its folder."""
+
+    folder: Path
+    key: Key
+    certificate: x509.Certificate
+    signer: Ed25519PrivateKey
+
+    @classmethod
+    def opened(cls, folder: Path) -> "Authority":
+        """Reads the keys, or makes them at the first start; raises StoreError."""
+        key_file, file, signer_file = (folder / n for n in ("ca.key", "ca.pem", "desired.key"))
+        with os_errors_as(StoreError, folder), errors_as(StoreError, folder, ValueError):
+            folder.mkdir(parents=True, exist_ok=True)
+            if not file.exists():
+                _make_keys(key_file, file, signer_file)
+            key = serialization.load_pem_private_key(key_file.read_bytes(), None)
+            signer = serialization.load_pem_private_key(signer_file.read_bytes(), None)
+            certificate = x509.load_pem_x509_certificate(file.read_bytes())
+        if not (isinstance(key, Key) and isinstance(signer, Ed25519PrivateKey)):
+            raise StoreError(folder, "holds keys of another kind")
+        return cls(folder, key, certificate, signer)
+
+    @property
+    def public_key(self) -> str:
+        """The public key of desired states (PEM)."""
+        return _public_pem(self.signer)
+
+    def signed(self, request_pem: str, device: str) -> x509.Certificate:
+        """Returns the client certificate of a device; raises EnrolmentError."""
+        try:
+            request = x509.load_pem_x509_csr(request_pem.encode())
+        except ValueError as error:
+            raise EnrolmentError("csr: is no signing request in PEM form") from error
+        if not request.is_signature_valid:
+            raise EnrolmentError("csr: its signature is not valid")
+        names = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, device)])
+        use = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+        made = _certificate(names, self.certificate.subject, request.public_key(), CERTIFICATE_DAYS)
+        return made.add_extension(use, critical=False).sign(self.key, hashes.SHA256())
+
+    def write_crl(self, serials: Mapping[str, datetime]) -> None:
+        """Writes the list of revoked certificates, given with the time of their revocation."""
+        now = datetime.now(UTC)
+        made = x509.CertificateRevocationListBuilder(self.certificate.subject)
+        made = made.last_update(now).next_update(now + timedelta(days=CRL_DAYS))
+        for serial, at in serials.items():
+            each = x509.RevokedCertificateBuilder(int(serial, 16), at)
+            made = made.add_revoked_certificate(each.build())
+        crl = made.sign(self.key, hashes.SHA256())
+        with os_errors_as(StoreError, self.folder):
+            replace_text(self.folder / "crl.pem", _pem(crl))
+
+
+def make_code(db: psycopg.Connection, device: str) -> str:
+    """Returns a one-time code that enrols a device of this name."""
+    code = secrets.token_urlsafe(16)
+    statement = "INSERT INTO enrolment VALUES (%s, %s, now() + %s::interval)"
+    db.execute(statement, (digest_of(code), device, CODE_LIFE))
+    return code
+
+
+def enrol(db: psycopg.Connection, authority: Authority, code: str, csr: str) -> dict[str, str]:
+    """Enrols the device of a code, which is used up; returns what it needs. EnrolmentError."""
+    used = "DELETE FROM enrolment WHERE code_sha256 = %s AND expires_at > now() RETURNING device"
+    with db.transaction():
+        row = db.execute(used, (digest_of(code),)).fetchone()
+        if row is None:
+            raise EnrolmentError("code: is wrong, used or expired")
+        (device,) = row
+        certificate = authority.signed(csr, device)
+        token = secrets.token_urlsafe(32)
+        db.execute(
+            "INSERT INTO device (name, token_sha256, certificate) VALUES (%s, %s, %s)"
+            " ON CONFLICT (name) DO UPDATE SET revoked_at = NULL,"
+            " token_sha256 = excluded.token_sha256, certificate = excluded.certificate",
+            (device, digest_of(token), f"{certificate.serial_number:x}"),
+        )
+    return {
+        "device": device,
+        "token": token,
+        "certificate": _pem(certificate),
+        "ca": _pem(authority.certificate),
+        "key": authority.public_key,
+    }
+
+
+def revoke(db: psycopg.Connection, authority: Authority, device: str) -> None:
+    """Makes the token and the certificate of a device invalid."""
+    statement = "UPDATE device SET revoked_at = now(), token_sha256 = NULL WHERE name = %s"
+    db.execute(statement, (device,))
+    write_crl(db, authority)
+
+
+def write_crl(db: psycopg.Connection, authority: Authority) -> None:
+    """Writes the list of all revoked certificates."""
+    rows = db.execute("SELECT certificate, revoked_at FROM device WHERE revoked_at IS NOT NULL")
+    authority.write_crl({serial: at for serial, at in rows if serial})
+
+
+def digest_of(secret: str) -> str:
+    """Returns the SHA-256 of a code or token, hexadecimal."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _make_keys(key_file: Path, file: Path, signer_file: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    names = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "plateid hub")])
+    made = _certificate(names, names, key.public_key(), CA_DAYS)
+    made = made.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    replace_text(signer_file, _private_pem(Ed25519PrivateKey.generate()), mode=0o600)
+    replace_text(key_file, _private_pem(key), mode=0o600)
+    replace_text(file, _pem(made.sign(key, hashes.SHA256())))
+
+
+def _certificate(
+    subject: x509.Name, issuer: x509.Name, key: object, days: int
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder(issuer, subject, key)  # type: ignore[arg-type]
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))  # the clock of a device may be behind
+        .not_valid_after(now + timedelta(days=days))
+    )
+
+
+def _pem(item: x509.Certificate | x509.CertificateRevocationList) -> str:
+    return item.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _private_pem(key: Key | Ed25519PrivateKey) -> str:
+    form = serialization.PrivateFormat.PKCS8
+    return key.private_bytes(
+        serialization.Encoding.PEM, form, serialization.NoEncryption()
+    ).decode()
+
+
+def _public_pem(key: Ed25519PrivateKey) -> str:
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_key().public_bytes(serialization.Encoding.PEM, form).decode()

@@ -1,0 +1,93 @@
+"""Deletes a plate from the database, its images and every device, and proves it; retention."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+from psycopg import sql
+
+from plateid.core.lists import compact
+from plateid.hub.database import month_of, next_month
+
+GAP = r"[ .·-]*"
+"""Pattern of what people write between the parts of a plate."""
+PASSES = """
+    CREATE TEMP TABLE purged ON COMMIT DROP AS SELECT id, payload -> 'snapshot' ->> 'sha256' AS image
+    FROM event WHERE pass_id IN (SELECT pass_id FROM event WHERE payload::text ~ %s)"""
+"""Selects every pass with the plate in any text. It reads all events: minutes for millions."""
+DELETIONS = (
+    "DELETE FROM snapshot WHERE sha256 IN (SELECT image FROM purged)",
+    "DELETE FROM event WHERE id IN (SELECT id FROM purged)",
+)
+OTHERS = (
+    "DELETE FROM list_version WHERE content ~ %s",
+    "DELETE FROM quarantine WHERE encode(sample, 'escape') ~ %s",
+)
+TRACES = """
+    SELECT count(*) FROM event WHERE payload::text ~ %s"""
+REQUEST = """
+    INSERT INTO purge (plate, devices)
+    SELECT %s, coalesce(array_agg(name), '{}') FROM device WHERE token_sha256 IS NOT NULL
+    RETURNING id"""
+CONFIRMED = "coalesce(device.reported -> 'purged', '[]') @> to_jsonb(purge.id)"
+WAITING = f"""
+    SELECT name FROM purge JOIN device ON name = ANY(devices)
+    WHERE purge.id = %s AND NOT {CONFIRMED} ORDER BY 1"""  # noqa: S608 - constants
+FINISH = f"""
+    DELETE FROM purge WHERE NOT EXISTS (SELECT 1 FROM device
+        WHERE name = ANY(devices) AND token_sha256 IS NOT NULL AND NOT {CONFIRMED})"""  # noqa: S608
+
+
+@dataclass(frozen=True)
+class FleetPurge:
+    """A purge: its number, deleted events, and devices that the hub cannot reach."""
+
+    id: int
+    events: int
+    unmanaged: tuple[str, ...]
+
+
+def purge_plate(db: psycopg.Connection, text: str) -> FleetPurge:
+    """Deletes a plate from the database, and asks all enrolled devices to do so."""
+    plate = compact(text)
+    pattern = GAP.join(map(re.escape, plate))
+    with db.transaction():
+        db.execute(PASSES, (pattern,))
+        deleted = [db.execute(statement.encode()).rowcount for statement in DELETIONS]
+        for statement in OTHERS:
+            db.execute(statement.encode(), (pattern,))
+        (number,) = db.execute(REQUEST, (plate,)).fetchone() or (0,)
+    db.execute("VACUUM event, snapshot, list_version, quarantine")
+    rows = db.execute("SELECT name FROM device WHERE token_sha256 IS NULL ORDER BY 1")
+    return FleetPurge(number, deleted[1], tuple(name for (name,) in rows))
+
+
+def traces(db: psycopg.Connection, text: str) -> int:
+    """Returns the number of events that have a plate in any text."""
+    row = db.execute(TRACES, (GAP.join(map(re.escape, compact(text))),)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def waiting(db: psycopg.Connection, number: int) -> list[str]:
+    """Returns the devices that have not confirmed a purge."""
+    return [name for (name,) in db.execute(WAITING.encode(), (number,))]
+
+
+def finish_purges(db: psycopg.Connection) -> None:
+    """Forgets the plates whose purge all devices have confirmed."""
+    db.execute(FINISH.encode())
+
+
+def drop_old(db: psycopg.Connection, days: int) -> None:
+    """Deletes months of events, and images, that are older than some days."""
+    oldest = datetime.now(UTC) - timedelta(days=days)
+    db.execute("DELETE FROM snapshot WHERE stored_at < %s", (oldest,))
+    names = db.execute(
+        "SELECT inhrelid::regclass::text FROM pg_inherits JOIN pg_class ON oid ="
+        " inhrelid WHERE inhparent = 'event'::regclass AND relkind = 'r'"
+    )
+    for (name,) in names.fetchall():
+        month = month_of(datetime.strptime(name, "event_%Y_%m").replace(tzinfo=UTC))
+        if next_month(month) < oldest:
+            db.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))

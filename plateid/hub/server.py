@@ -1,0 +1,188 @@
+"""The process of the hub's web UI: shows events, sends desired states, and raises alerts."""
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+
+import structlog
+
+from plateid.backoff import Backoff, Chore, Outage
+from plateid.config.hub import HubConfig
+from plateid.errors import BrokerError, ConfigError, StoreError
+from plateid.hub import desired
+from plateid.hub.alerts import changed_alerts, post
+from plateid.hub.database import migrate
+from plateid.hub.enrolment import write_crl
+from plateid.hub.purge import drop_old, finish_purges
+from plateid.hub.site import HOOKS, LISTS, FleetSite
+from plateid.outputs.mqtt_connection import MqttConnection, newest_protocol
+from plateid.outputs.self_pipe import SelfPipe
+from plateid.service.health_report import idle_report
+from plateid.store.database import CorruptError, parse_event
+from plateid.store.list_csv import parse_entries
+from plateid.store.list_file import file_state, read_text
+from plateid.web.server import WebServer
+
+TICK_S = 0.5
+"""Longest wait for a message, seconds: a changed list is sent that much later."""
+ALERTS_S = 10.0
+"""Interval of the look for alerts, seconds."""
+SUBSCRIPTIONS = ("+/+/event", "+/+/snapshot", "+/status", "+/reported")
+STORE_SNAPSHOT = "INSERT INTO snapshot VALUES (%s, now(), %s) ON CONFLICT DO NOTHING"
+SET_ONLINE = """
+    INSERT INTO device (name, online) VALUES (%s, %s)
+    ON CONFLICT (name) DO UPDATE SET online = excluded.online"""
+DEVICES = "SELECT name, site, groups, token_sha256 FROM device ORDER BY name"
+PURGES = "SELECT id FROM purge ORDER BY id"
+SET_REPORTED = "UPDATE device SET reported = %s::jsonb WHERE name = %s"
+log = structlog.get_logger()
+
+
+class HubServer:
+    """Runs until `stop`; outages of broker and database are retried for ever."""
+
+    def __init__(self, config: HubConfig, *, code: str = "") -> None:
+        """Opens the database; `code` allows the first password. Raises PlateidError."""
+        migrate(config.database)
+        self._config = config
+        self._fleet = FleetSite.opened(config)
+        self._web = WebServer(
+            self._fleet.config, idle_report(()), hooks=HOOKS, code=code, make=self._fleet.make
+        )
+        self._pipe = SelfPipe()
+        self._broker = Outage("broker", Backoff())
+        self._database = Outage("database", Backoff())
+        self._alerts = Chore("alerts", self._check_alerts, interval_s=ALERTS_S)
+        self._posts = ThreadPoolExecutor(1, "alerts")
+        self._connection: MqttConnection | None = None
+        self._sent = 0
+        self._state: object = None
+        self._lists = config.folder / LISTS
+        self._stop = threading.Event()
+
+    @property
+    def address(self) -> str:
+        """URL of the web UI."""
+        return self._web.address
+
+    def stop(self) -> None:
+        """Ends `run`."""
+        self._stop.set()
+        self._pipe.stop()
+
+    def run(self, ready: Callable[[], object]) -> None:
+        """Serves until `stop`; calls `ready` once."""
+        with self._fleet.history.opened() as db:
+            write_crl(db, self._fleet.authority)
+        self._web.check()
+        ready()
+        while not self._stop.is_set():
+            self._web.check()
+            self._alerts.check()
+            self._step()
+        self._web.stop()
+        if self._connection:
+            with closing(self._connection):
+                self._connection.disconnect()
+        self._pipe.close()
+        self._posts.shutdown(cancel_futures=True)
+        self._fleet.history.close()
+
+    def _step(self) -> None:
+        """Handles messages, and sends what has changed."""
+        if not self._database.wait_s:
+            with self._database.noted(StoreError):
+                self._update()
+        if self._broker.wait_s:
+            self._pipe.pause(min(TICK_S, self._broker.wait_s))
+            return
+        try:
+            self._exchange(self._connection or self._connect())
+            self._broker.recovered()
+        except BrokerError as error:
+            self._broker.failed(error)
+            if self._connection:
+                self._connection.close()
+            self._connection = None
+
+    def _connect(self) -> MqttConnection:
+        client_id = f"plateid-hub-web-{time.time_ns():x}"
+        protocol = newest_protocol(self._config.mqtt, client_id, self._pipe)
+        made = MqttConnection(self._config.mqtt, client_id, pipe=self._pipe, protocol=protocol)
+        for topic in SUBSCRIPTIONS:
+            made.subscribe(f"{self._config.mqtt.prefix}/{topic}")
+        self._connection, self._sent = made, 0  # the broker may keep no retained messages
+        return made
+
+    def _exchange(self, connection: MqttConnection) -> None:
+        """Raises BrokerError."""
+        connection.poll(TICK_S)
+        for message in connection.take_messages():
+            with self._database.noted(StoreError):
+                self._receive(message.topic.split("/")[1:], bytes(message.payload))
+        signer, url = self._fleet.authority.signer, f"{self._config.address}/api/v1/desired"
+        with self._database.noted(StoreError), self._fleet.history.opened() as db:
+            due = desired.messages(db, signer, url=url, after=self._sent)
+            for version, device, text in due:
+                topic = f"{self._config.mqtt.prefix}/{device}/desired"
+                connection.publish(topic, text, qos=1, retain=True)
+                self._sent = version
+
+    def _receive(self, levels: list[str], payload: bytes) -> None:
+        """Handles a message of a device; raises StoreError. `ingest` counts what is invalid."""
+        device = levels[0]
+        match levels[1:]:
+            case [_, "event"]:
+                with suppress(CorruptError, UnicodeDecodeError):
+                    event = parse_event(payload.decode())
+                    if event.device == device:
+                        self._fleet.lives.publish(event)
+            case [_, "snapshot"] if payload:
+                self._store(STORE_SNAPSHOT, hashlib.sha256(payload).hexdigest(), payload)
+            case ["status"]:
+                self._store(SET_ONLINE, device, payload == b"online")
+            case ["reported"]:
+                with suppress(ValueError):
+                    self._store(SET_REPORTED, json.dumps(json.loads(payload)), device)
+
+    def _store(self, statement: str, *values: object) -> None:
+        with self._fleet.history.opened() as db:
+            db.execute(statement.encode(), values)
+
+    def _update(self) -> None:
+        """Computes the desired states after a change; raises StoreError."""
+        with self._fleet.history.opened() as db:
+            finish_purges(db)
+            devices = db.execute(DEVICES).fetchall()
+            state = file_state(self._lists), devices, db.execute(PURGES).fetchall()
+            if state == self._state:
+                return
+            self._fleet.lives.sites = {name: site or "" for name, site, *_ in devices}
+            self._fleet.lives.names = tuple(desired.list_names(db))
+            try:
+                master = read_text(self._lists)
+                parse_entries(master, self._lists, self._fleet.lives.names)
+            except ConfigError as error:
+                log.error("master list refused, devices keep theirs", reason=str(error))  # noqa: TRY400
+            else:
+                desired.update(db, master)
+            self._state = state
+
+    def _check_alerts(self) -> Iterator[None]:
+        """Publishes the starts and ends of alerts; deletes old events."""
+        settings, prefix = self._config.alerts, self._config.mqtt.prefix
+        with self._fleet.history.opened() as db:
+            drop_old(db, self._config.retention_days)
+            changes = list(changed_alerts(db, settings.offline_s))
+        for alert in changes:
+            log.warning("alert", **alert)
+            if self._connection:
+                text = json.dumps(alert)
+                self._connection.publish(f"{prefix}/hub/alert", text, qos=1, retain=False)
+            if settings.webhook:
+                self._posts.submit(post, settings.webhook, alert)
+            yield
