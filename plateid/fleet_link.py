@@ -36,7 +36,7 @@ TIMEOUT_S = 10.0
 """Time-out of the hub's answer, seconds."""
 MAX_BYTES = 64_000_000
 """Maximum size of a desired state, bytes: 100,000 entries with long notes."""
-FIRST = {"version": 0, "sha256": "", "purged": [], "conflicts": [], "failure": ""}
+FIRST: dict[str, Any] = {"version": 0, "sha256": "", "purged": [], "conflicts": [], "failure": ""}
 
 
 class HubError(PlateidError):
@@ -64,7 +64,9 @@ class FleetLink:
         self._store, self._lists, self._publish = store, lists, report
         self._folder = link_folder(store)
         self._messages: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._fetched: queue.SimpleQueue[tuple[dict[str, Any], dict[str, Any]]] = queue.SimpleQueue()
+        self._fetched: queue.SimpleQueue[tuple[dict[str, Any], dict[str, Any]]] = (
+            queue.SimpleQueue()
+        )
         self._thread = threading.Thread(target=self._run, name="hub", daemon=True)
         self._outage = Outage("hub", Backoff(first_s=0.5))
         file = self._folder / "reported.json"

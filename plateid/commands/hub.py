@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,51 @@ def run(path: Path) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ingest.stop())
     ingest.run(Notifier(os.environ.get("NOTIFY_SOCKET", "")).ready)
+
+
+@hub.command(epilog="Example: plateid hub web -c hub.toml")
+@CONFIG
+def web(path: Path) -> None:
+    """Serve the web UI of the fleet, and manage its devices, until stopped.
+
+    One process of a hub. Without a password, it prints a code that sets the first one.
+    """
+    config = load_hub_config(path)
+    from plateid.hub.server import HubServer  # noqa: PLC0415 - needs the extra
+    from plateid.service.systemd import Notifier  # noqa: PLC0415 - as above
+
+    server = HubServer(config)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: server.stop())
+    click.echo(f"web UI: {server.address}{server.code_text}", err=True)
+    server.run(Notifier(os.environ.get("NOTIFY_SOCKET", "")).ready)
+
+
+@hub.command(epilog="Example: plateid hub purge --plate B68SPK -c hub.toml")
+@CONFIG
+@click.option("--plate", required=True, help="Plate to delete everywhere.")
+@click.option("--wait", "wait_s", default=60.0, help="Longest wait for the devices, seconds.")
+def purge(path: Path, *, plate: str, wait_s: float) -> None:
+    """Delete a plate from the database, its images and every device, and prove it.
+
+    The exit code is 1 until each device has confirmed; a device that is away purges when it comes
+    back. `plateid hub web` must run.
+    """
+    config = load_hub_config(path)
+    from plateid.hub.database import connect, database_errors  # noqa: PLC0415 - needs the extra
+    from plateid.hub.purge import purge_plate, traces, waiting  # noqa: PLC0415 - as above
+
+    with database_errors(config.database), connect(config.database, purpose="purge") as db:
+        done = purge_plate(db, plate)
+        until = time.monotonic() + wait_s
+        while (away := waiting(db, done.id)) and time.monotonic() < until:
+            time.sleep(0.2)
+        click.echo(f"{done.events} events deleted, {traces(db, plate)} left in the database")
+    click.echo(f"devices that have not confirmed yet: {', '.join(away) or 'none'}")
+    if done.unmanaged:
+        click.echo(f"not enrolled, purge them there: {', '.join(done.unmanaged)}")
+    if away or done.unmanaged:
+        raise SystemExit(1)
 
 
 @hub.command(epilog="Example: plateid hub gaps -c hub.toml")

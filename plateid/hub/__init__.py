@@ -9,4 +9,11 @@ gaps            missing sequence numbers, which the hub asks for again
 ingest          one process: takes, stores, acknowledges
 simulation, simulated_device  a fleet that publishes events; what the hub has of them
 broker_rules    the configuration of mosquitto and NATS
+history         searches all events, as the store of a device does
+desired         the desired state of each device: its list, plates to delete
+enrolment       one-time codes, client certificates, tokens, revocation
+purge, alerts   deletion of a plate everywhere, retention; faults of devices
+site, routes    the site of the web UI, narrowed to the sites of a user; URL paths
+pages           live, journeys, devices; what devices ask for
+server          the process of the web UI, which also sends desired states
 """

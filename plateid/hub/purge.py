@@ -13,7 +13,8 @@ from plateid.hub.database import month_of, next_month
 GAP = r"[ .·-]*"
 """Pattern of what people write between the parts of a plate."""
 PASSES = """
-    CREATE TEMP TABLE purged ON COMMIT DROP AS SELECT id, payload -> 'snapshot' ->> 'sha256' AS image
+    CREATE TEMP TABLE purged ON COMMIT DROP AS
+    SELECT id, payload -> 'snapshot' ->> 'sha256' AS image
     FROM event WHERE pass_id IN (SELECT pass_id FROM event WHERE payload::text ~ %s)"""
 """Selects every pass with the plate in any text. It reads all events: minutes for millions."""
 DELETIONS = (

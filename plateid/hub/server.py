@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,12 +26,13 @@ from plateid.service.health_report import idle_report
 from plateid.store.database import CorruptError, parse_event
 from plateid.store.list_csv import parse_entries
 from plateid.store.list_file import file_state, read_text
+from plateid.web.credentials import credentials_file, read_credentials
 from plateid.web.server import WebServer
 
 TICK_S = 0.5
 """Longest wait for a message, seconds: a changed list is sent that much later."""
-ALERTS_S = 10.0
-"""Interval of the look for alerts, seconds."""
+ALERTS_S, RETENTION_S = 5.0, 3600.0
+"""Intervals of the look for alerts, and for old events, seconds."""
 SUBSCRIPTIONS = ("+/+/event", "+/+/snapshot", "+/status", "+/reported")
 STORE_SNAPSHOT = "INSERT INTO snapshot VALUES (%s, now(), %s) ON CONFLICT DO NOTHING"
 SET_ONLINE = """
@@ -45,11 +47,14 @@ log = structlog.get_logger()
 class HubServer:
     """Runs until `stop`; outages of broker and database are retried for ever."""
 
-    def __init__(self, config: HubConfig, *, code: str = "") -> None:
-        """Opens the database; `code` allows the first password. Raises PlateidError."""
+    def __init__(self, config: HubConfig) -> None:
+        """Opens the database. Raises PlateidError."""
         migrate(config.database)
         self._config = config
         self._fleet = FleetSite.opened(config)
+        has_admin = read_credentials(credentials_file(self._fleet.config.store.path)).has_admin
+        code = secrets.token_hex(4) if config.web.needs_password and not has_admin else ""
+        self.code_text = code and f"/first-password, code {code}"
         self._web = WebServer(
             self._fleet.config, idle_report(()), hooks=HOOKS, code=code, make=self._fleet.make
         )
@@ -57,6 +62,7 @@ class HubServer:
         self._broker = Outage("broker", Backoff())
         self._database = Outage("database", Backoff())
         self._alerts = Chore("alerts", self._check_alerts, interval_s=ALERTS_S)
+        self._retention = Chore("retention", self._drop_old, interval_s=RETENTION_S)
         self._posts = ThreadPoolExecutor(1, "alerts")
         self._connection: MqttConnection | None = None
         self._sent = 0
@@ -83,6 +89,7 @@ class HubServer:
         while not self._stop.is_set():
             self._web.check()
             self._alerts.check()
+            self._retention.check()
             self._step()
         self._web.stop()
         if self._connection:
@@ -173,10 +180,9 @@ class HubServer:
             self._state = state
 
     def _check_alerts(self) -> Iterator[None]:
-        """Publishes the starts and ends of alerts; deletes old events."""
+        """Publishes the starts and ends of alerts."""
         settings, prefix = self._config.alerts, self._config.mqtt.prefix
         with self._fleet.history.opened() as db:
-            drop_old(db, self._config.retention_days)
             changes = list(changed_alerts(db, settings.offline_s))
         for alert in changes:
             log.warning("alert", **alert)
@@ -186,3 +192,8 @@ class HubServer:
             if settings.webhook:
                 self._posts.submit(post, settings.webhook, alert)
             yield
+
+    def _drop_old(self) -> Iterator[None]:
+        with self._fleet.history.opened() as db:
+            drop_old(db, self._config.retention_days)
+        yield

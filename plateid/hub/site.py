@@ -24,7 +24,7 @@ from plateid.web.live import Live
 from plateid.web.routes import application
 from plateid.web.site import Hooks, Site
 
-DEVICE_OF_TOKEN = "SELECT name FROM device WHERE token_sha256 = %s"
+OWNER = "SELECT name FROM device WHERE token_sha256 = %s"
 LISTS = "lists.csv"
 """Name of the master list in the hub's folder."""
 
@@ -44,7 +44,7 @@ class FleetAccess(Access):
     def token_session(self, token: str) -> LoginSession | None:
         """Returns the session of a token of the JSON API, or of a device."""
         with self.history.opened() as db:
-            row = db.execute(DEVICE_OF_TOKEN, (digest_of(token),)).fetchone()
+            row = db.execute(OWNER, (digest_of(token),)).fetchone()
         if row is None:
             return super().token_session(token)
         return LoginSession("viewer", row[0], frozenset(("device",)), csrf="", password_hash=token)

@@ -1,13 +1,28 @@
 """Events of a fleet in the database of a hub."""
 
-from collections.abc import Iterable
+import re
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from psycopg.types.json import Jsonb
 
-from plateid.config.hub import DatabaseConfig
+from plateid.config.hub import DatabaseConfig, HubConfig
+from plateid.config.outputs import ListsConfig
 from plateid.core.records import PlateEvent, rfc3339
+from plateid.fleet_link import FleetLink, enrol, hub_lists, link_folder
 from plateid.hub.database import connect, make_partitions, month_of
+from plateid.hub.server import HubServer
+from plateid.outputs.mqtt import MqttPublisher
+from plateid.store.event_store import EventStore
+from plateid.store.list_file import ListFile
+from tests.support.samples import NOON, make_publisher
 
 INSERT = """
     INSERT INTO event (id, pass_id, event_type, device, camera, seq, plate, confidence, list_kind,
@@ -36,3 +51,92 @@ def row_of(event: PlateEvent) -> dict[str, object]:
     kind = event.list and event.list.kind
     first_seen = datetime.fromisoformat(rfc3339(event.first_seen))  # with milliseconds
     return vars(event) | {"list_kind": kind, "first_seen": first_seen, "payload": payload}
+
+
+@dataclass
+class ServedHub:
+    """The web UI of a hub, served on loopback without a password."""
+
+    config: HubConfig
+    server: HubServer
+
+    @property
+    def address(self) -> str:
+        return f"http://localhost:{self.config.web.port}"
+
+    def get(self, path: str, **headers: str) -> tuple[int, str]:
+        """Returns status and text of a page."""
+        request = urllib.request.Request(f"{self.address}{path}", headers=headers)  # noqa: S310 - loopback
+        return self._answer(request)
+
+    def post(self, path: str, **form: str) -> tuple[int, str]:
+        """Sends a form, with the token of the page."""
+        status, text = self.get(path)
+        assert status == 200, text
+        form["csrf"] = re.search('name="csrf" value="([^"]*)"', text)[1]
+        if found := re.search('name="state" value="([^"]*)"', text):
+            form["state"] = found[1]
+        body = urllib.parse.urlencode(form).encode()
+        request = urllib.request.Request(f"{self.address}{path}", body)  # noqa: S310 - loopback
+        return self._answer(request)
+
+    def _answer(self, request: urllib.request.Request) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+
+@contextmanager
+def served_hub(config: HubConfig) -> Iterator[ServedHub]:
+    """Runs the process of a hub's web UI in a thread."""
+    server, ready = HubServer(config), threading.Event()
+    thread = threading.Thread(target=server.run, args=(ready.set,))
+    thread.start()
+    try:
+        assert ready.wait(20)
+        yield ServedHub(config, server)
+    finally:
+        server.stop()
+        thread.join(10)
+
+
+@dataclass
+class LinkedDevice:
+    """A device with a store and a list that is connected to the broker and to its hub."""
+
+    store: EventStore
+    lists: ListFile
+    link: FleetLink
+    publisher: MqttPublisher
+
+    def match(self, plate: str) -> str:
+        """Returns the kind of the entry that a plate matches; empty: none."""
+        self.link.check()
+        found = self.lists.lists.match(plate, camera="gate", at=NOON)
+        return found.kind if found else ""
+
+
+@contextmanager
+def linked_device(folder: Path, hub: ServedHub, name: str, own: str = "") -> Iterator[LinkedDevice]:
+    """Enrols a device, unless it is, and runs its link; `own` is its own list."""
+    file = folder / f"{name}.sqlite3"
+    if not link_folder(file).exists():
+        _, page = hub.post("/devices", do="enrol", device=name)
+        code = re.search(r'<code id="code">.* (\S+)</code>', page)[1]
+        enrol(hub.address, code, file, None)
+    (folder / f"{name}.csv").write_text("plate,list\n" + own)
+    lists = ListFile(ListsConfig(file=folder / f"{name}.csv"), ("gate",), of_hub=hub_lists(file))
+    with closing(EventStore(file)) as store:
+        publisher = make_publisher(hub.config.mqtt, store, name=name)
+        link = FleetLink(file, lists, publisher.set_reported)
+        publisher.handle("desired", link.receive)
+        publisher.start()
+        link.start()
+        try:
+            yield LinkedDevice(store, lists, link, publisher)
+        finally:
+            link.stop()
+            publisher.stop(1)

@@ -1,0 +1,176 @@
+"""The web UI of a hub in Chromium, and devices that it manages: real broker, real PostgreSQL."""
+
+import json
+import time
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from plateid.config.hub import HubConfig, HubMqttConfig
+from plateid.config.service import WebConfig
+from plateid.hub.database import connect
+from plateid.hub.purge import purge_plate, traces, waiting
+from plateid.store.audit_log import AuditLog
+from plateid.store.history import History
+from plateid.store.search import find_all
+from plateid.store.search_query import Query
+from plateid.web.credentials import (
+    Credentials,
+    User,
+    credentials_file,
+    hash_password,
+    write_credentials,
+)
+from tests.support.broker import Subscriber, free_port, until
+from tests.support.fleets import insert_events, linked_device, served_hub
+from tests.support.histories import with_plate
+from tests.web.browser import find, log_in, serious_issues, texts, wait
+from tests.web.conftest import PASSWORD
+
+SOON_S = 5.0
+"""Time in which a changed list is in force on all online devices, seconds."""
+
+
+@pytest.fixture(name="hub")
+def make_hub(tmp_path, started_broker, database):
+    config = HubConfig(
+        database=database,
+        folder=tmp_path / "hub",
+        mqtt=HubMqttConfig(port=started_broker.port),
+        web=WebConfig(port=free_port()),
+    )
+    with served_hub(config) as served:
+        yield served
+
+
+def passes(count=1, **changes):
+    now = datetime.now(UTC)
+    for index in range(count):
+        at = now - timedelta(minutes=10 * (count - index))
+        made = with_plate(index + 1, **changes)
+        yield replace(made, pass_id=made.id, first_seen=at, last_seen=at)
+
+
+def test_fleet_is_searched_and_streamed_by_site(hub, started_broker, browser):
+    config = hub.config.database
+    insert_events(config, passes(3, plate="B68SPK", device="north-1"))
+    insert_events(config, passes(1, plate="KX73LPH", device="south-1"))
+    browser.get(f"{hub.address}/events?q=68S")
+    assert texts(browser, ".passes .plate") == ["B6 8SPK"] * 3
+    assert texts(browser, ".place")[0] == "north-1 · gate"
+    browser.get(f"{hub.address}/events?site=s")
+    assert texts(browser, ".passes .plate") == ["KX 73LPH"]
+    assert serious_issues(browser) == []
+    browser.get(f"{hub.address}/journeys?plate=b68spk")
+    assert texts(browser, "h2")[0].endswith("1 device")
+    browser.get(f"{hub.address}/?site=s")
+    with closing(Subscriber(started_broker.port, "nothing")) as device:
+        for name in ("north-1", "south-1"):
+            (seen,) = passes(1, plate=f"NEW{name[0].upper()}", device=name)
+            device.publish(f"plateid/{name}/gate/event", seen.to_json())
+    wait(browser, lambda: "NE WS" in texts(browser, "#latest .plate"))
+    assert "NE WN" not in texts(browser, "#latest .plate")
+    status, text = hub.get("/events.csv?device=south-1")
+    assert (status, text.count("\r\n")) == (200, 2)
+
+
+def test_list_is_in_force_on_all_online_devices_within_seconds(hub, tmp_path, browser):
+    own = "KX73LPH,deny\nB1ABC,allow\n"
+    with (
+        linked_device(tmp_path, hub, "one", own) as one,
+        linked_device(tmp_path, hub, "two") as two,
+    ):
+        hub.post("/devices", do="place", device="one", site="north", groups="trucks")
+        until(lambda: "trucks" in hub.get("/lists")[1] or hub.server._fleet.lives.names)
+        browser.get(f"{hub.address}/lists")
+        for name, value in (("plate", "KX73LPH"), ("name", "Ana")):
+            find(browser, f"#edit [name={name}]").send_keys(value)
+        find(browser, "#edit button[value=save]").click()
+        saved_at = time.monotonic()
+        until(lambda: one.match("KX73LPH") and one.lists.conflicts)
+        until(lambda: two.match("KX73LPH") == "allow")
+        assert time.monotonic() - saved_at < SOON_S
+        assert one.match("KX73LPH") == "deny"  # the strictest of both is in force
+        assert one.match("B1ABC") == "allow"
+        until(lambda: "KX73LPH: deny on the device, allow on the hub" in hub.get("/devices")[1])
+        hub.post("/lists", do="save", plate="TR1", list="watch", cameras="trucks")
+        until(lambda: one.match("TR1") == "watch")
+        assert two.match("TR1") == ""
+    browser.get(f"{hub.address}/devices")
+    assert serious_issues(browser) == []
+    (newest, *_) = AuditLog(hub.config.folder / "hub").find("TR1")
+    assert (newest["user"], newest["after"]) == ("admin", "TR1,watch,,,,,trucks")
+    with linked_device(tmp_path, hub, "one", own) as back:  # it was away
+        assert back.match("TR1") == "watch"
+        hub.post("/lists", do="save", plate="TR2", list="watch")
+        until(lambda: back.match("TR2") == "watch")
+
+
+def test_unsigned_or_old_desired_state_is_refused(hub, tmp_path, logs):
+    with linked_device(tmp_path, hub, "one") as one:
+        until(lambda: one.link.check() or one.link._reported["version"])
+        with connect(hub.config.database, purpose="test") as db:
+            (sha,) = db.execute("SELECT sha256 FROM desired").fetchone()
+        forged = {"device": "one", "version": 99, "sha256": sha, "url": hub.address}
+        message = json.dumps({"desired": json.dumps(forged), "signature": "AAAA"})
+        one.link.receive(message.encode())
+        until(lambda: any(entry.get("what") == "hub" for entry in logs))
+        assert one.link._reported["version"] < 99
+
+
+def test_plate_is_purged_from_database_and_every_device(hub, tmp_path):
+    config = hub.config.database
+    insert_events(config, [*passes(2, plate="B68SPK", device="one"), *passes(1, plate="KX73LPH")])
+    with linked_device(tmp_path, hub, "one") as one:
+        for event in passes(2, plate="B68SPK"):
+            one.store.append(event)
+        with connect(config, purpose="test") as db:
+            until(lambda: one.link.check() or one.link._reported["version"])
+            done = purge_plate(db, "B 68-SPK")
+            assert (done.events, traces(db, "B68SPK"), traces(db, "KX73LPH")) == (2, 0, 1)
+            assert waiting(db, done.id) == ["one"]
+            until(lambda: one.link.check() or not waiting(db, done.id))
+            until(lambda: db.execute("SELECT count(*) FROM purge").fetchone() == (0,))
+        assert list(find_all(History(one.store.path), Query())) == []
+        assert b"B68SPK" not in one.store.path.read_bytes()
+
+
+def test_revoked_device_gets_nothing_and_its_certificate_is_listed(hub, tmp_path):
+    with linked_device(tmp_path, hub, "one") as one:
+        token = (one.link._folder / "token").read_text()
+        until(lambda: hub.get("/api/v1/desired", Authorization=f"Bearer {token}")[0] == 200)
+        assert hub.get("/events", Authorization=f"Bearer {token}")[0] == 200  # of loopback
+        assert hub.get("/api/v1/events", Authorization=f"Bearer {token}")[0] == 403
+        hub.post("/devices", do="revoke", device="one")
+        assert hub.get("/api/v1/desired", Authorization=f"Bearer {token}")[0] == 401
+        assert (hub.config.folder / "crl.pem").read_text().startswith("-----BEGIN X509 CRL")
+
+
+def test_user_of_a_site_sees_only_its_events(hub, browser):
+    insert_events(hub.config.database, passes(1, plate="B68SPK", device="north-1"))
+    insert_events(hub.config.database, passes(1, plate="KX73LPH", device="south-1"))
+    users = {
+        "admin": User("admin", hash_password(PASSWORD)),
+        "ana": User("viewer", hash_password(PASSWORD), ("s",)),
+    }
+    write_credentials(credentials_file(hub.config.folder / "hub"), Credentials(users))
+    log_in(browser, hub.address, PASSWORD, "ana")
+    browser.get(f"{hub.address}/events")
+    assert texts(browser, ".passes .plate") == ["KX 73LPH"]
+    browser.get(f"{hub.address}/devices")
+    assert texts(browser, "tbody td:first-child") == ["south-1"]
+
+
+@pytest.mark.usefixtures("hub")
+def test_faults_of_devices_start_and_end_as_alerts(started_broker):
+    with closing(Subscriber(started_broker.port, "plateid/hub/alert")) as heard:
+        heard.publish("plateid/one/status", "offline", retain=True)
+        until(lambda: heard.messages)
+        first = json.loads(heard.messages[0].payload)
+        assert {key: first[key] for key in ("device", "alert", "state")} == {
+            "device": "one",
+            "alert": "offline",
+            "state": "started",
+        }
