@@ -89,7 +89,7 @@ class FleetLink:
 
     def receive(self, message: MQTTMessage) -> None:
         """Takes a message of the hub."""
-        self._messages.put(message.payload)
+        self._messages.put(bytes(message.payload))
 
     def check(self) -> None:
         """Applies what was fetched, and reports it."""

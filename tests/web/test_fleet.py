@@ -108,14 +108,15 @@ def test_list_is_in_force_on_all_online_devices_within_seconds(hub, tmp_path, br
         until(lambda: back.match("TR2") == "watch")
 
 
-def test_unsigned_or_old_desired_state_is_refused(hub, tmp_path, logs):
+def test_unsigned_desired_state_is_refused(hub, started_broker, tmp_path, logs):
     with linked_device(tmp_path, hub, "one") as one:
         until(lambda: one.link.check() or one.link._reported["version"])
         with connect(hub.config.database, purpose="test") as db:
             (sha,) = db.execute("SELECT sha256 FROM desired").fetchone()
         forged = {"device": "one", "version": 99, "sha256": sha, "url": hub.address}
         message = json.dumps({"desired": json.dumps(forged), "signature": "AAAA"})
-        one.link.receive(message.encode())
+        with closing(Subscriber(started_broker.port, "nothing")) as attacker:
+            attacker.publish("plateid/one/desired", message)
         until(lambda: any(entry.get("what") == "hub" for entry in logs))
         assert one.link._reported["version"] < 99
 
