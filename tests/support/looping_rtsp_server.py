@@ -1,7 +1,7 @@
 """Serves a video file (H.264 or HEVC) as rtsp://127.0.0.1:PORT/live for ever, by the wall clock.
 
-Servers of files of one length show the same moment of their scene. The video is delayed by LAG and
-SKEW seconds; its timestamps tell nothing of SKEW, as if the clock of this stream were wrong.
+Servers of files of one length show the same moment of their scene. The video is delayed by LAG
+seconds, of which its sender reports tell.
 """
 
 import sys
@@ -21,14 +21,13 @@ SEND = (
 )
 
 
-def main(port: str, file: str, lag: str, skew: str) -> None:
+def main(port: str, file: str, lag: str) -> None:
     Gst.init(None)
-    delays = float(lag), float(skew)
     server = GstRtspServer.RTSPServer(service=port, address="127.0.0.1")
     caps, units = read(file)
     codec = caps.get_structure(0).get_name().removeprefix("video/x-")
     factory = GstRtspServer.RTSPMediaFactory(launch=SEND.format(codec=codec), shared=True)
-    factory.connect("media-configure", lambda _, media: start(media, caps, units, delays))
+    factory.connect("media-configure", lambda _, media: start(media, caps, units, float(lag)))
     server.get_mount_points().add_factory("/live", factory)
     server.attach(None)
     sys.stdout.write("ready\n")
@@ -49,13 +48,13 @@ def read(file: str) -> tuple:
     return caps, [(pts - first_ns, data) for pts, data in units]
 
 
-def start(media: GstRtspServer.RTSPMedia, caps: Gst.Caps, units: list, delays: tuple) -> None:
+def start(media: GstRtspServer.RTSPMedia, caps: Gst.Caps, units: list, lag_s: float) -> None:
     source = media.get_element().get_by_name("source")
     source.set_property("caps", caps)
-    threading.Thread(target=push, args=(source, units, *delays), daemon=True).start()
+    threading.Thread(target=push, args=(source, units, lag_s), daemon=True).start()
 
 
-def push(source: Gst.Element, units: list, lag_s: float, skew_s: float) -> None:
+def push(source: Gst.Element, units: list, lag_s: float) -> None:
     """Pushes access units in order of decoding, each at its time."""
     # a whole number of frames a second: 1 ns more in a file would be 5 frames after 50 years
     step_s = 1 / round(1e9 * (len(units) - 1) / max(pts for pts, _ in units))
@@ -63,12 +62,12 @@ def push(source: Gst.Element, units: list, lag_s: float, skew_s: float) -> None:
         not Gst.CLOCK_TIME_NONE > source.get_current_running_time() > 1e9 * (lag_s + 0.3)
     ):  # B-frames
         time.sleep(0.01)
-    number = began = int((time.time() - lag_s - skew_s) / step_s)
-    early_s = time.time() - (number * step_s + lag_s + skew_s)
+    number = began = int((time.time() - lag_s) / step_s)
+    early_s = time.time() - (number * step_s + lag_s)
     began_ns = source.get_current_running_time() - int(1e9 * (lag_s + early_s))
     while True:
         number += 1
-        time.sleep(max(0, number * step_s + lag_s + skew_s - time.time()))
+        time.sleep(max(0, number * step_s + lag_s - time.time()))
         rounds, place = divmod(number, len(units))
         pts, data = units[place]
         unit = Gst.Buffer.new_wrapped(data)
