@@ -47,7 +47,7 @@ def problems_of(error: ValidationError, model: type[BaseModel] | None = None) ->
     return [
         Problem(each["loc"], _text(each, model))
         for each in details
-        if not (_is_inherited(each["loc"], locations) or _is_consequence(each, locations))
+        if not _is_consequence(each, locations)
     ]
 
 
@@ -102,20 +102,17 @@ def _has(table: Any, location: Location) -> bool:
     return True
 
 
-def _is_inherited(location: Location, locations: set[Location]) -> bool:
-    """Whether a camera inherits this problem from `[events]`, which reports it as well."""
-    return location[:1] == ("camera",) and location[2:] in locations
-
-
 def _is_consequence(details: ErrorDetails, locations: set[Location]) -> bool:
     """Whether another problem causes this one.
 
-    A list counts as too short if pydantic leaves out its invalid items. A default that depends on
-    other keys of its section has no value if one of them is wrong.
+    A camera inherits the problems of `[events]`, which are reported as well. A list counts as too
+    short if pydantic leaves out its invalid items. A default that depends on other keys of its
+    section has no value if one of them is wrong.
     """
-    if details["type"] == "default_factory_not_called":
-        return True
     location, depth = details["loc"], len(details["loc"])
+    is_inherited = location[:1] == ("camera",) and location[2:] in locations
+    if is_inherited or details["type"] == "default_factory_not_called":
+        return True
     inside = any(each[:depth] == location and len(each) > depth for each in locations)
     return details["type"] == "too_short" and inside
 

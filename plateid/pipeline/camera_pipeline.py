@@ -188,7 +188,7 @@ class CameraPipeline:
 
     def _is_legible(self, track: Track, part: Box) -> bool:
         """Returns whether the border leaves a plate legible; once read whole, it must be far."""
-        least = FAR if self._traffic.is_read_whole(track) else TOUCH
+        least = FAR if self._traffic.vehicle(track).is_read_whole else TOUCH
         return distance(track.detection.box, part) >= least
 
     def _read_due(
@@ -196,7 +196,8 @@ class CameraPipeline:
     ) -> None:
         """Reads plates, in the main stream's image where it shows them."""
         if frame.main and not frame.main.is_cheap(frame):
-            due = [track for track in due if self._traffic.needs_reads(track)]
+            least = self.settings.rules.min_reads  # with them, the plate can be published
+            due = [track for track in due if self._traffic.vehicle(track).reads < least]
         if not (due := due[:MAX_READS]):
             return
         close_up = frame.main.close_up(frame) if frame.main else None
@@ -226,7 +227,7 @@ class CameraPipeline:
             place = find_plate(self._detect, close_up, (box, *others))
             if place and frame.main:
                 found[track.id] = place
-                late_s = self._traffic.late_s(track, close_up.place_back(place))
+                late_s = self._traffic.vehicle(track).late_s(close_up.place_back(place))
                 if late_s is not None:
                     frame.main.correct_clock(late_s)
         return found

@@ -8,7 +8,7 @@ import structlog
 
 from plateid.core.geometry import scaled
 from plateid.core.reading import Reading
-from plateid.core.records import BestFrame, Box, EventType, PlateEvent, PlateRead
+from plateid.core.records import BestFrame, EventType, PlateEvent, PlateRead
 from plateid.core.view import Size
 from plateid.pipeline.border import Place
 from plateid.pipeline.event_builder import EventBuilder, PipelineSettings
@@ -91,17 +91,9 @@ class Traffic:
         due = [track for track in tracks if self._is_due(track, now)]
         return sorted(due, key=lambda track: self._passes[track.id].unread_s(now), reverse=True)
 
-    def is_read_whole(self, track: Track) -> bool:
-        """Returns whether a track's plate was read far from the border."""
-        return self._passes[track.id].is_read_whole
-
-    def needs_reads(self, track: Track) -> bool:
-        """Returns whether a track's plate has too few reads to be published."""
-        return self._passes[track.id].reads < self._rules.min_reads
-
-    def late_s(self, track: Track, box: Box) -> float | None:
-        """Returns after which time a plate is at `box`; None if it is too slow to tell."""
-        return self._passes[track.id].late_s(box)
+    def vehicle(self, track: Track) -> Pass:
+        """Returns the pass of a track."""
+        return self._passes[track.id]
 
     def add(self, track: Track, read: PlateRead, frame: BestFrame, place: Place) -> None:
         """Adds a read to the pass of a track."""
