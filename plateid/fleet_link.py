@@ -26,7 +26,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from paho.mqtt.client import MQTTMessage
 
 from plateid.backoff import Backoff, Outage
-from plateid.bundles.signature import public_key
 from plateid.errors import ConfigError, PlateidError, StoreError, errors_as, os_errors_as, reason_of
 from plateid.files import give_to_owner_of_folder, replace_text
 from plateid.store.list_file import ListFile
@@ -122,7 +121,7 @@ class FleetLink:
 
     def _fetch(self, message: bytes) -> None:
         """Raises HubError."""
-        wanted = verified(message, self._folder / "desired.pem")
+        wanted = verified(message, self._folder / "mqtt-ca.pem")
         if wanted["version"] < self._reported["version"]:
             raise HubError("desired state", f"version {wanted['version']} is an old one")
         if wanted["sha256"] == self._reported["sha256"]:
@@ -139,12 +138,14 @@ class FleetLink:
         self._fetched.put((wanted, document))
 
 
-def verified(message: bytes, key_file: Path) -> dict[str, Any]:
+def verified(message: bytes, authority: Path) -> dict[str, Any]:
     """Returns the values of a message that the hub signed; raises HubError."""
     with errors_as(HubError, "desired state", ValueError, KeyError, TypeError, InvalidSignature):
         outer = json.loads(message)
         signature = base64.b64decode(outer["signature"])
-        public_key(key_file).verify(signature, outer["desired"].encode())
+        key = x509.load_pem_x509_certificate(authority.read_bytes()).public_key()
+        assert isinstance(key, ec.EllipticCurvePublicKey)
+        key.verify(signature, outer["desired"].encode(), ec.ECDSA(hashes.SHA256()))
         values: dict[str, Any] = json.loads(outer["desired"])
     return values
 
@@ -189,7 +190,6 @@ def enrol(url: str, code: str, store: Path, authority: Path | None) -> dict[str,
         for name, value in (
             ("mqtt.pem", answer["certificate"]),
             ("mqtt-ca.pem", answer["ca"]),
-            ("desired.pem", answer["key"]),
             ("token", answer["token"]),
         ):
             _write(folder, name, value)

@@ -51,7 +51,8 @@ def set_password(path: Path, *, viewer: bool, user: str, role: Role | None, remo
     before = known.users.get(name)
     kind: Role = role or (before.role if before else "viewer" if user or viewer else "admin")
     try:
-        account = None if remove else User(kind, hash_password(_typed_password()))
+        sites = before.sites if before else ()
+        account = None if remove else User(kind, hash_password(_typed_password()), sites)
         write_credentials(credentials_file(store), known.with_user(name, account))
     except ValueError as error:
         raise click.ClickException(reason_of(error)) from error

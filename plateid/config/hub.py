@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
 
 from plateid.config.outputs import MqttConfig, Url
-from plateid.config.section import ConfigPath, CredentialPath, Seconds, Section, matching
+from plateid.config.section import ConfigPath, CredentialPath, Section, matching
 from plateid.config.service import WebConfig
 
 MAX_SERVERS = 16
@@ -99,8 +99,6 @@ class AlertsConfig(Section):
 
     webhook: Url | None = None
     """URL that gets each start and end of a fault by POST."""
-    offline_s: Seconds = 90.0
-    """Seconds without a health report after which a device is offline; it sends one each 30."""
 
 
 class HubConfig(Section):

@@ -13,7 +13,7 @@ history         searches all events, as the store of a device does
 desired         the desired state of each device: its list, plates to delete
 enrolment       one-time codes, client certificates, tokens, revocation
 purge, alerts   deletion of a plate everywhere, retention; faults of devices
-site, routes    the site of the web UI, narrowed to the sites of a user; URL paths
-pages           live, journeys, devices; what devices ask for
+site            the site of the web UI, narrowed to the sites of a user
+pages           live, journeys, devices; what devices ask for; URL paths
 server          the process of the web UI, which also sends desired states
 """

@@ -4,22 +4,16 @@ A device fetches the document that a retained, signed message names, applies it,
 column `cameras` of the master list holds sites, groups and devices; an entry without is for all.
 """
 
-import base64
 import hashlib
 import json
 from collections.abc import Collection
-from typing import Any
 
 import psycopg
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from plateid.core.event_csv import csv_line
+from plateid.hub.enrolment import Authority
 from plateid.store.list_csv import COLUMNS, rows_of
 
-NAMES = """
-    SELECT name FROM site UNION SELECT unnest(groups) FROM device UNION SELECT name FROM device
-    ORDER BY 1"""
-"""Selects all names that an entry may have in its column `cameras`."""
 DEVICES = "SELECT name, site, groups FROM device WHERE token_sha256 IS NOT NULL"
 STORE = """
     INSERT INTO desired VALUES (%(device)s, nextval('desired_version'), %(sha256)s, %(document)s)
@@ -41,7 +35,7 @@ def _is_for(cell: str, names: Collection[str]) -> bool:
 
 def list_names(db: psycopg.Connection) -> list[str]:
     """Returns the sites, groups and devices."""
-    return [name for (name,) in db.execute(NAMES)]
+    return [name for (name,) in db.execute("SELECT name FROM list_name ORDER BY 1")]
 
 
 def store_list(db: psycopg.Connection, master: str) -> None:
@@ -65,23 +59,17 @@ def update(db: psycopg.Connection, master: str) -> None:
 
 
 def messages(
-    db: psycopg.Connection, signer: Ed25519PrivateKey, *, url: str, after: int
+    db: psycopg.Connection, authority: Authority, *, url: str, after: int
 ) -> list[tuple[int, str, str]]:
-    """Returns version, device and message of the desired states after a version, in order."""
-    rows = db.execute(
-        "SELECT version, device, sha256 FROM desired WHERE version > %s ORDER BY version", (after,)
-    )
-    return [
-        (version, device, _signed(signer, device=device, version=version, sha256=sha256, url=url))
-        for version, device, sha256 in rows
-    ]
+    """Returns version, device and message of the desired states after a version, in order.
 
-
-def _signed(signer: Ed25519PrivateKey, **values: Any) -> str:
-    """Returns a message whose `signature` (Ed25519, Base64) is of the text `desired`."""
-    text = json.dumps(values, sort_keys=True)
-    return json.dumps({"desired": text, "signature": _base64(signer.sign(text.encode()))})
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
+    The `signature` of a message is of its text `desired`.
+    """
+    query = "SELECT version, device, sha256 FROM desired WHERE version > %s ORDER BY version"
+    made = []
+    for version, device, digest in db.execute(query, (after,)):
+        values = {"device": device, "version": version, "sha256": digest, "url": url}
+        text = json.dumps(values)
+        message = {"desired": text, "signature": authority.signature(text)}
+        made.append((version, device, json.dumps(message)))
+    return made

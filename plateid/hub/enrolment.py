@@ -4,9 +4,9 @@ A device makes its key itself, and sends a signing request with its code. The hu
 the name that the code was made for; mosquitto and NATS check the certificates and the CRL.
 """
 
+import base64
 import hashlib
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,6 @@ import psycopg
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from plateid.errors import StoreError, errors_as, os_errors_as
@@ -27,7 +26,6 @@ CERTIFICATE_DAYS, CA_DAYS = 825, 7300
 """Lifetimes of a device's certificate, the longest that browsers accept, and of the CA."""
 CRL_DAYS = 30
 """Days for which a revocation list is valid; each revocation and each start makes a new one."""
-BLOCKED = (UnicodeDecodeError, ValueError)
 Key = ec.EllipticCurvePrivateKey
 
 
@@ -37,32 +35,28 @@ class EnrolmentError(Exception):
 
 @dataclass(frozen=True)
 class Authority:
-    """The hub's CA and the key that signs desired states, in files of its folder."""
+    """The hub's CA, in files of its folder; its key also signs desired states."""
 
     folder: Path
     key: Key
     certificate: x509.Certificate
-    signer: Ed25519PrivateKey
 
     @classmethod
     def opened(cls, folder: Path) -> "Authority":
         """Reads the keys, or makes them at the first start; raises StoreError."""
-        key_file, file, signer_file = (folder / n for n in ("ca.key", "ca.pem", "desired.key"))
+        key_file, file = folder / "ca.key", folder / "ca.pem"
         with os_errors_as(StoreError, folder), errors_as(StoreError, folder, ValueError):
             folder.mkdir(parents=True, exist_ok=True)
             if not file.exists():
-                _make_keys(key_file, file, signer_file)
+                _make_keys(key_file, file)
             key = serialization.load_pem_private_key(key_file.read_bytes(), None)
-            signer = serialization.load_pem_private_key(signer_file.read_bytes(), None)
             certificate = x509.load_pem_x509_certificate(file.read_bytes())
-        if not (isinstance(key, Key) and isinstance(signer, Ed25519PrivateKey)):
-            raise StoreError(folder, "holds keys of another kind")
-        return cls(folder, key, certificate, signer)
+        assert isinstance(key, Key)
+        return cls(folder, key, certificate)
 
-    @property
-    def public_key(self) -> str:
-        """The public key of desired states (PEM)."""
-        return _public_pem(self.signer)
+    def signature(self, text: str) -> str:
+        """Returns the signature of a text (ECDSA, SHA-256; Base64)."""
+        return base64.b64encode(self.key.sign(text.encode(), ec.ECDSA(hashes.SHA256()))).decode()
 
     def signed(self, request_pem: str, device: str) -> x509.Certificate:
         """Returns the client certificate of a device; raises EnrolmentError."""
@@ -76,18 +70,6 @@ class Authority:
         use = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
         made = _certificate(names, self.certificate.subject, request.public_key(), CERTIFICATE_DAYS)
         return made.add_extension(use, critical=False).sign(self.key, hashes.SHA256())
-
-    def write_crl(self, serials: Mapping[str, datetime]) -> None:
-        """Writes the list of revoked certificates, given with the time of their revocation."""
-        now = datetime.now(UTC)
-        made = x509.CertificateRevocationListBuilder(self.certificate.subject)
-        made = made.last_update(now).next_update(now + timedelta(days=CRL_DAYS))
-        for serial, at in serials.items():
-            each = x509.RevokedCertificateBuilder(int(serial, 16), at)
-            made = made.add_revoked_certificate(each.build())
-        crl = made.sign(self.key, hashes.SHA256())
-        with os_errors_as(StoreError, self.folder):
-            replace_text(self.folder / "crl.pem", _pem(crl))
 
 
 def make_code(db: psycopg.Connection, device: str) -> str:
@@ -119,7 +101,6 @@ def enrol(db: psycopg.Connection, authority: Authority, code: str, csr: str) -> 
         "token": token,
         "certificate": _pem(certificate),
         "ca": _pem(authority.certificate),
-        "key": authority.public_key,
     }
 
 
@@ -131,9 +112,17 @@ def revoke(db: psycopg.Connection, authority: Authority, device: str) -> None:
 
 
 def write_crl(db: psycopg.Connection, authority: Authority) -> None:
-    """Writes the list of all revoked certificates."""
+    """Writes the list of all revoked certificates; raises StoreError."""
+    now = datetime.now(UTC)
+    made = x509.CertificateRevocationListBuilder(authority.certificate.subject)
+    made = made.last_update(now).next_update(now + timedelta(days=CRL_DAYS))
     rows = db.execute("SELECT certificate, revoked_at FROM device WHERE revoked_at IS NOT NULL")
-    authority.write_crl({serial: at for serial, at in rows if serial})
+    for serial, at in rows:
+        each = x509.RevokedCertificateBuilder(int(serial, 16), at)
+        made = made.add_revoked_certificate(each.build())
+    crl = made.sign(authority.key, hashes.SHA256())
+    with os_errors_as(StoreError, authority.folder):
+        replace_text(authority.folder / "crl.pem", _pem(crl))
 
 
 def digest_of(secret: str) -> str:
@@ -141,13 +130,17 @@ def digest_of(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _make_keys(key_file: Path, file: Path, signer_file: Path) -> None:
+def _make_keys(key_file: Path, file: Path) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     names = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "plateid hub")])
     made = _certificate(names, names, key.public_key(), CA_DAYS)
     made = made.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    replace_text(signer_file, _private_pem(Ed25519PrivateKey.generate()), mode=0o600)
-    replace_text(key_file, _private_pem(key), mode=0o600)
+    secret = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    replace_text(key_file, secret.decode(), mode=0o600)
     replace_text(file, _pem(made.sign(key, hashes.SHA256())))
 
 
@@ -165,15 +158,3 @@ def _certificate(
 
 def _pem(item: x509.Certificate | x509.CertificateRevocationList) -> str:
     return item.public_bytes(serialization.Encoding.PEM).decode()
-
-
-def _private_pem(key: Key | Ed25519PrivateKey) -> str:
-    form = serialization.PrivateFormat.PKCS8
-    return key.private_bytes(
-        serialization.Encoding.PEM, form, serialization.NoEncryption()
-    ).decode()
-
-
-def _public_pem(key: Ed25519PrivateKey) -> str:
-    form = serialization.PublicFormat.SubjectPublicKeyInfo
-    return key.public_key().public_bytes(serialization.Encoding.PEM, form).decode()

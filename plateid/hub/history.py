@@ -18,8 +18,8 @@ from plateid.core.lists import FOLDED, distance
 from plateid.core.records import rfc3339
 from plateid.hub.database import connect, database_errors
 from plateid.store.history import Correction, SlowQueryError
-from plateid.store.search import MAX_DISTANCE, Event
-from plateid.store.search_query import CURSOR, MAX_PATTERN, Query, QueryError
+from plateid.store.search import MAX_DISTANCE, Event, filters_of
+from plateid.store.search_query import MAX_PATTERN, Query, QueryError
 
 QUERY_S, COUNT_S = 5.0, 0.2
 """Time-outs of a search, and of a count, seconds."""
@@ -43,6 +43,8 @@ SIMILAR = """
     AND levenshtein_less_equal(folded, %(folded)s, 1) <= 1 AND """
 LAST_SEEN = """
     SELECT plate, folded, max(first_seen) FROM event WHERE folded = ANY(%s) GROUP BY 1, 2"""
+NAMED = re.compile(r":(\w+)")
+"""A parameter of SQLite."""
 INDEXED = re.compile(r"^[^*?]|[^*?]{3}")
 """A pattern with a beginning or a trigram, which an index finds."""
 IDS = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -160,7 +162,8 @@ class FleetHistory:
         self, db: psycopg.Connection, query: Query, *, newer: bool = False
     ) -> tuple[str, Values]:
         """Returns SQL that gives ids and times of results in order, and its values."""
-        conditions, values = _conditions(query, newer=newer)
+        conditions, values = filters_of(query, newer=newer)
+        conditions = [NAMED.sub(r"%(\1)s", condition) for condition in conditions]
         places, devices = self._places(query)
         plate, few, plate_values = _plate_condition(db, query)
         where = " AND ".join([plate, *conditions, *places])
@@ -186,33 +189,6 @@ class FleetHistory:
         if query.device:
             conditions.append("device = %(device)s")
         return conditions, {"sites": sorted(sites), "device": query.device}
-
-
-def _conditions(query: Query, *, newer: bool) -> tuple[list[str], Values]:
-    """Returns SQL conditions and their values. No input of a user becomes SQL."""
-    values: Values = {
-        "camera": query.camera,
-        "kind": query.listed,
-        "since": query.since,
-        "until": query.until,
-        "min": query.min_confidence,
-        "max": query.max_confidence,
-    }
-    listed = {"any": "list_kind IS NOT NULL", "none": "list_kind IS NULL"}
-    choices = [
-        (query.camera, "camera = %(camera)s"),
-        (query.listed, listed.get(query.listed, "list_kind = %(kind)s")),
-        (query.since, "first_seen >= %(since)s"),
-        (query.until, "first_seen <= %(until)s"),
-        (query.min_confidence > 0, "confidence >= %(min)s::real"),
-        (query.max_confidence < 1, "confidence <= %(max)s::real"),
-    ]
-    conditions = [condition for wanted, condition in choices if wanted]
-    if match := CURSOR.fullmatch(query.after):
-        side = ">" if newer else "<"
-        conditions.append(f"(first_seen, id) {side} (%(at)s::timestamptz, %(id)s::uuid)")
-        values |= {"at": match[1], "id": match[2]}
-    return conditions, values
 
 
 def _plate_condition(db: psycopg.Connection, query: Query) -> tuple[str, bool, Values]:

@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route as OpenRoute
 
 from plateid.core.lists import compact
 from plateid.errors import errors_as
@@ -24,6 +25,7 @@ from plateid.store.search_query import parse_query
 from plateid.web.error_pages import log_change
 from plateid.web.guard import read_body, read_change
 from plateid.web.pass_rows import PassRow, latest_passes, rows_of
+from plateid.web.routes import SHARED_ROUTES, Route
 from plateid.web.site import newest_event, page, site_of, templates
 
 if TYPE_CHECKING:
@@ -37,9 +39,7 @@ JOURNEY_GAP = timedelta(hours=12)
 """Time without a pass after which a new journey begins."""
 MAX_PASSES = 200
 """Maximum number of passes on the page of journeys."""
-DEVICES = """
-    SELECT device.*, desired.version AS wanted FROM device
-    LEFT JOIN desired ON desired.device = device.name ORDER BY site NULLS LAST, name"""
+DEVICES = "SELECT * FROM device_state ORDER BY site NULLS LAST, name"
 PLACE = """
     INSERT INTO device (name, site, groups) VALUES (%(device)s, %(site)s, %(groups)s)
     ON CONFLICT (name) DO UPDATE SET site = excluded.site, groups = excluded.groups"""
@@ -88,14 +88,9 @@ def devices(request: Request, *, code: str = "", problem: str = "") -> Response:
     fleet, session = fleet_of(request), request.state.session
     with fleet.history.opened() as db, db.cursor(row_factory=dict_row) as cursor:
         found = cursor.execute(DEVICES).fetchall()
-        alerts: dict[str, list[str]] = {}
-        for device, kind in db.execute("SELECT device, kind FROM alert ORDER BY 1, 2"):
-            alerts.setdefault(device, []).append(kind)
     shown = [each for each in found if not session.sites or each["site"] in session.sites]
     url = fleet.hub.address
-    return page(
-        request, "devices.html", devices=shown, alerts=alerts, code=code, url=url, problem=problem
-    )
+    return page(request, "devices.html", devices=shown, code=code, url=url, problem=problem)
 
 
 async def change(request: Request) -> Response:
@@ -171,3 +166,23 @@ def desired(request: Request) -> Response:
     if row is None:
         raise HTTPException(404, "there is none yet")
     return Response(row[0], media_type="application/json")
+
+
+PAGES = {
+    "Live": "/",
+    "Events": "/events",
+    "Journeys": "/journeys",
+    "Lists": "/lists",
+    "Devices": "/devices",
+    "People": "/people",
+}
+"""The menu."""
+ROUTES = [
+    Route("/", live),
+    Route("/journeys", journeys),
+    Route("/devices", devices),
+    Route("/devices", change, methods=["POST"]),
+    Route("/api/v1/desired", desired, "device"),
+    OpenRoute("/api/v1/enrol", enrol, methods=["POST"]),
+    *SHARED_ROUTES,
+]

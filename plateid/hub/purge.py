@@ -25,19 +25,13 @@ OTHERS = (
     "DELETE FROM list_version WHERE content ~ %s",
     "DELETE FROM quarantine WHERE encode(sample, 'escape') ~ %s",
 )
-TRACES = """
-    SELECT count(*) FROM event WHERE payload::text ~ %s"""
+TRACES = "SELECT count(*) FROM event WHERE payload::text ~ %s"
 REQUEST = """
     INSERT INTO purge (plate, devices)
     SELECT %s, coalesce(array_agg(name), '{}') FROM device WHERE token_sha256 IS NOT NULL
     RETURNING id"""
-CONFIRMED = "coalesce(device.reported -> 'purged', '[]') @> to_jsonb(purge.id)"
-WAITING = f"""
-    SELECT name FROM purge JOIN device ON name = ANY(devices)
-    WHERE purge.id = %s AND NOT {CONFIRMED} ORDER BY 1"""  # noqa: S608 - constants
-FINISH = f"""
-    DELETE FROM purge WHERE NOT EXISTS (SELECT 1 FROM device
-        WHERE name = ANY(devices) AND token_sha256 IS NOT NULL AND NOT {CONFIRMED})"""  # noqa: S608
+WAITING = "SELECT name FROM waiting WHERE purge = %s ORDER BY 1"
+FINISH = "DELETE FROM purge WHERE id NOT IN (SELECT purge FROM waiting)"
 
 
 @dataclass(frozen=True)
@@ -72,12 +66,12 @@ def traces(db: psycopg.Connection, text: str) -> int:
 
 def waiting(db: psycopg.Connection, number: int) -> list[str]:
     """Returns the devices that have not confirmed a purge."""
-    return [name for (name,) in db.execute(WAITING.encode(), (number,))]
+    return [name for (name,) in db.execute(WAITING, (number,))]
 
 
 def finish_purges(db: psycopg.Connection) -> None:
     """Forgets the plates whose purge all devices have confirmed."""
-    db.execute(FINISH.encode())
+    db.execute(FINISH)
 
 
 def drop_old(db: psycopg.Connection, days: int) -> None:

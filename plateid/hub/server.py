@@ -131,9 +131,9 @@ class HubServer:
         for message in connection.take_messages():
             with self._database.noted(StoreError):
                 self._receive(message.topic.split("/")[1:], bytes(message.payload))
-        signer, url = self._fleet.authority.signer, f"{self._config.address}/api/v1/desired"
+        url = f"{self._config.address}/api/v1/desired"
         with self._database.noted(StoreError), self._fleet.history.opened() as db:
-            due = desired.messages(db, signer, url=url, after=self._sent)
+            due = desired.messages(db, self._fleet.authority, url=url, after=self._sent)
             for version, device, text in due:
                 topic = f"{self._config.mqtt.prefix}/{device}/desired"
                 connection.publish(topic, text, qos=1, retain=True)
@@ -181,16 +181,16 @@ class HubServer:
 
     def _check_alerts(self) -> Iterator[None]:
         """Publishes the starts and ends of alerts."""
-        settings, prefix = self._config.alerts, self._config.mqtt.prefix
+        url, prefix = self._config.alerts.webhook, self._config.mqtt.prefix
         with self._fleet.history.opened() as db:
-            changes = list(changed_alerts(db, settings.offline_s))
+            changes = list(changed_alerts(db))
         for alert in changes:
             log.warning("alert", **alert)
             if self._connection:
                 text = json.dumps(alert)
                 self._connection.publish(f"{prefix}/hub/alert", text, qos=1, retain=False)
-            if settings.webhook:
-                self._posts.submit(post, settings.webhook, alert)
+            if url:
+                self._posts.submit(post, url, alert)
             yield
 
     def _drop_old(self) -> Iterator[None]:

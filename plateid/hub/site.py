@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, NoReturn
 
 from starlette.applications import Starlette
@@ -17,7 +16,7 @@ from plateid.core.records import PlateEvent
 from plateid.errors import SourceError
 from plateid.hub.enrolment import Authority, digest_of
 from plateid.hub.history import FleetHistory
-from plateid.hub.routes import PAGES, ROUTES
+from plateid.hub.pages import PAGES, ROUTES
 from plateid.web.access import Access, LoginSession
 from plateid.web.credentials import credentials_file, require_password
 from plateid.web.live import Live
@@ -99,9 +98,8 @@ class FleetSite:
         live: Live,
         report: Callable[[], Mapping[str, Any]],
         *,
-        file: Path | None,
-        hooks: Hooks,
-        code: str = "",
+        code: str,
+        **options: Any,
     ) -> tuple[Site, Starlette]:
         """Returns the site and its application, as `web.routes.make_site`."""
         access = FleetAccess(
@@ -111,7 +109,7 @@ class FleetSite:
         if not code:
             require_password(config.web, access.credentials)
         self.lives.of_all = live
-        site = Site(config, live, access, self.history, file, report, hooks)
+        site = Site(config, live, access, self.history, report=report, **options)
         site.pages, site.view = PAGES, self.view
         app = application(site, ROUTES)
         app.state.fleet = self

@@ -13,13 +13,12 @@ from typing import Any
 from urllib.parse import quote
 
 from plateid.core.lists import FOLDED, distance
-from plateid.core.records import rfc3339
 from plateid.errors import StoreError
 from plateid.store.database import open_read_only
 from plateid.store.event_store import LAST_SEEN
 from plateid.store.schema import UNSURE
-from plateid.store.search import MAX_DISTANCE, Event
-from plateid.store.search_query import CURSOR, Query, QueryError
+from plateid.store.search import MAX_DISTANCE, Event, filters_of
+from plateid.store.search_query import Query, QueryError
 from plateid.store.snapshot_files import snapshot_file
 
 QUERY_S = 5.0
@@ -182,31 +181,12 @@ def _where(
 
 
 def _conditions(query: Query, *, newer: bool) -> tuple[list[str], dict[str, Any]]:
-    """Returns SQL conditions and their values. No input of a user becomes SQL."""
+    """Returns the SQL conditions of a query but its plate, and their values."""
     if query.site or query.device:
         raise QueryError("site, device", "only a hub has them")
-    values: dict[str, Any] = {
-        "camera": query.camera,
-        "kind": query.listed,
-        "since": query.since and rfc3339(query.since),
-        "until": query.until and rfc3339(query.until),
-        "min": query.min_confidence,
-        "max": query.max_confidence,
-    }
-    listed = {"any": "list_kind IS NOT NULL", "none": "list_kind IS NULL"}
-    choices = [
-        (query.camera, "camera = :camera"),
-        (query.listed, listed.get(query.listed, "list_kind = :kind")),
-        (query.since, "first_seen >= :since"),
-        (query.until, "first_seen <= :until"),
-        (query.min_confidence > 0, "confidence >= :min"),
-        (query.max_confidence < 1, "confidence <= :max"),
-        (query.max_confidence < UNSURE, f"confidence < {UNSURE}"),  # selects the partial index
-    ]
-    conditions = [condition for wanted, condition in choices if wanted]
-    if match := CURSOR.fullmatch(query.after):
-        conditions.append(f"(first_seen, id) {'>' if newer else '<'} (:at, :id)")
-        values |= {"at": match[1], "id": match[2]}
+    conditions, values = filters_of(query, newer=newer)
+    if query.max_confidence < UNSURE:
+        conditions.append(f"confidence < {UNSURE}")  # selects the partial index
     conditions.append(
         "NOT EXISTS (SELECT 1 FROM event AS later"
         " WHERE later.pass_id = event.pass_id AND later.position > event.position)"

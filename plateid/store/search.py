@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from plateid.core.event_csv import HEADER, event_line
-from plateid.store.search_query import MAX_PAGE, Query
+from plateid.core.records import rfc3339
+from plateid.store.search_query import CURSOR, MAX_PAGE, Query
 
 MAX_DISTANCE = 1.0
 """Maximum distance of similar plates: one edit, or up to four confusable characters."""
@@ -41,6 +42,32 @@ def find(source: EventSource, query: Query) -> ResultPage:
     found = source.select(query, query.limit + 1)
     events = found[: query.limit]
     return ResultPage(events, cursor_of(events[-1]) if len(found) > query.limit else "")
+
+
+def filters_of(query: Query, *, newer: bool) -> tuple[list[str], dict[str, Any]]:
+    """Returns SQL conditions for any database, and their values. No input becomes SQL."""
+    values: dict[str, Any] = {
+        "camera": query.camera,
+        "kind": query.listed,
+        "since": query.since and rfc3339(query.since),
+        "until": query.until and rfc3339(query.until),
+        "min": query.min_confidence,
+        "max": query.max_confidence,
+    }
+    listed = {"any": "list_kind IS NOT NULL", "none": "list_kind IS NULL"}
+    choices = [
+        (query.camera, "camera = :camera"),
+        (query.listed, listed.get(query.listed, "list_kind = :kind")),
+        (query.since, "first_seen >= :since"),
+        (query.until, "first_seen <= :until"),
+        (query.min_confidence > 0, "confidence >= CAST(:min AS REAL)"),
+        (query.max_confidence < 1, "confidence <= CAST(:max AS REAL)"),
+    ]
+    conditions = [condition for wanted, condition in choices if wanted]
+    if match := CURSOR.fullmatch(query.after):
+        conditions.append(f"(first_seen, id) {'>' if newer else '<'} (:at, :id)")
+        values |= {"at": match[1], "id": match[2]}
+    return conditions, values
 
 
 def cursor_of(event: Mapping[str, Any]) -> str:

@@ -42,6 +42,15 @@ CREATE TABLE snapshot (
   jpeg bytea NOT NULL
 );
 
+-- Devices that have to confirm a purge.
+CREATE VIEW waiting AS SELECT purge.id AS purge, device.name FROM purge
+  JOIN device ON name = ANY(devices)
+  WHERE token_sha256 IS NOT NULL AND NOT coalesce(reported -> 'purged', '[]') @> to_jsonb(purge.id);
+
+-- Names that an entry of the master list may have in its column `cameras`.
+CREATE VIEW list_name AS
+  SELECT name FROM site UNION SELECT unnest(groups) FROM device UNION SELECT name FROM device;
+
 -- Faults of devices that have not ended.
 CREATE TABLE alert (
   device text NOT NULL,
@@ -49,3 +58,16 @@ CREATE TABLE alert (
   since timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (device, kind)
 );
+
+-- A device sends a health report each 30 seconds.
+CREATE VIEW fault AS
+  SELECT name AS device, 'offline' AS kind FROM device
+    WHERE NOT coalesce(online, TRUE) OR health_at < now() - interval '90 seconds'
+  UNION ALL SELECT name, 'disk' FROM device WHERE health ->> 'disk' = 'failed'
+  UNION ALL SELECT name, 'clock' FROM device WHERE health ->> 'clock_synced' = 'false';
+
+-- What the page of devices shows.
+CREATE VIEW device_state AS
+  SELECT device.*, desired.version AS wanted,
+    ARRAY(SELECT kind FROM alert WHERE alert.device = name ORDER BY kind) AS alerts
+  FROM device LEFT JOIN desired ON desired.device = device.name;
