@@ -5,6 +5,7 @@ import json
 import secrets
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -65,6 +66,7 @@ class HubServer:
         self._retention = Chore("retention", self._drop_old, interval_s=RETENTION_S)
         self._posts = ThreadPoolExecutor(1, "alerts")
         self._connection: MqttConnection | None = None
+        self._brokers = deque(config.mqtt.each())
         self._sent = 0
         self._state: object = None
         self._lists = config.folder / LISTS
@@ -115,11 +117,12 @@ class HubServer:
             if self._connection:
                 self._connection.close()
             self._connection = None
+            self._brokers.rotate(-1)
 
     def _connect(self) -> MqttConnection:
         client_id = f"plateid-hub-web-{time.time_ns():x}"
-        protocol = newest_protocol(self._config.mqtt, client_id, self._pipe)
-        made = MqttConnection(self._config.mqtt, client_id, pipe=self._pipe, protocol=protocol)
+        protocol = newest_protocol(self._brokers[0], client_id, self._pipe)
+        made = MqttConnection(self._brokers[0], client_id, pipe=self._pipe, protocol=protocol)
         for topic in SUBSCRIPTIONS:
             made.subscribe(f"{self._config.mqtt.prefix}/{topic}")
         self._connection, self._sent = made, 0  # the broker may keep no retained messages
