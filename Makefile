@@ -19,6 +19,9 @@ CONTAINER := buildah crun mmdebstrap netavark podman
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' plateid/__init__.py)
 # Rooms whose tests need no server, camera or network file: together less than 40 s on two cores.
 QUICK := tests/core tests/config tests/pipeline tests/docs/test_pages.py
+# Options that leave out the rooms with a target of their own.
+DEVICE := --ignore=tests/train --ignore=tests/systemd --ignore=tests/firmware/deb --ignore=tests/firmware/arm64 \
+  --ignore=tests/firmware/qemu --ignore=tests/power_cuts --ignore=tests/packaging --ignore=tests/homeassistant
 
 .DEFAULT_GOAL := help
 .PHONY: help demo quick test test-system test-train test-firmware release wheel-test container container-test addon-test homeassistant-test fuzz audit sbom lint format docs lock debian firmware-debian apt publish install install-units
@@ -40,10 +43,8 @@ quick: lint ## Run lint, types and the fast tests: about a minute
 	.venv/bin/pytest --quiet $(QUICK)
 
 test: debian lint .venv-train/stamp ## Install Debian packages and run all tests but those of the firmware
-	.venv/bin/pytest --numprocesses=2 --dist=loadfile -m "not root and not alone" \
-	  --ignore=tests/train --ignore=tests/systemd --ignore=tests/firmware/deb --ignore=tests/firmware/arm64 \
-	  --ignore=tests/firmware/qemu --ignore=tests/power_cuts --ignore=tests/packaging --ignore=tests/homeassistant
-	.venv/bin/pytest -m alone tests/test_*.py tests/app tests/web
+	.venv/bin/pytest --numprocesses=2 --dist=loadfile -m "not root and not alone" $(DEVICE)
+	.venv/bin/pytest -m "not root and alone" $(DEVICE)
 	$(MAKE) --jobs=2 --output-sync=line test-system test-train
 
 # Runs beside test-train, because it mostly waits.
