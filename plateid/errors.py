@@ -18,6 +18,10 @@ class PlateidError(Exception):
         self.reason = str(reason)
         self.lines: tuple[str, ...] = (str(self),)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Makes it picklable: workers send it to the driver."""
+        return type(self), (self.subject, self.reason)
+
 
 def reason_of(error: Exception) -> str:
     """Returns the message of the operating system, or else of the error itself."""
@@ -86,3 +90,7 @@ class RefusedError(OutputError):
 
 class GpsError(PlateidError):
     """gpsd cannot be reached, or violates its protocol."""
+
+
+class ArchiveError(PlateidError):
+    """A run over an archive cannot start or go on; what is done stays done."""

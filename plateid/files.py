@@ -1,6 +1,7 @@
 """Reads untrusted files, and replaces files atomically."""
 
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -10,6 +11,9 @@ from typing import BinaryIO
 
 MAX_TEXT_BYTES = 100_000_000
 """Largest text file that is read: a configuration, a list, a secret."""
+
+SAMPLES, SAMPLE_BYTES = 16, 1 << 16
+"""Number and size of the pieces of a file that its fingerprint covers."""
 
 
 def read_text(file: Path) -> str:
@@ -29,6 +33,17 @@ def read_start(file: Path, count: int) -> bytes:
     """Returns the first bytes of a regular file; raises OSError as `read_file` does."""
     with _open_regular(file) as stream:
         return stream.read(count)
+
+
+def fingerprint(file: Path) -> str:
+    """Returns a hash of a file's size and of pieces spread over it; raises OSError."""
+    with _open_regular(file) as stream:
+        size = stream.seek(0, os.SEEK_END)
+        digest = hashlib.sha256(str(size).encode())
+        for number in range(SAMPLES):
+            stream.seek(max(0, size - SAMPLE_BYTES) * number // (SAMPLES - 1))
+            digest.update(stream.read(SAMPLE_BYTES))
+    return digest.hexdigest()
 
 
 @contextmanager

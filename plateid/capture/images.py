@@ -1,7 +1,9 @@
 """Image files, and the images and videos of a folder."""
 
 import math
+import os
 import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import av
@@ -218,3 +220,24 @@ def find_sources(path: Path) -> list[Path]:
     if not files:
         raise SourceError(path, "holds no images or videos")
     return files
+
+
+def find_videos(sources: Iterable[Path]) -> Iterator[tuple[str, OSError | None]]:
+    """Yields the paths of all video files, sorted, and what cannot be listed with its reason.
+
+    Folders are searched recursively; names that begin with a dot and symlinks to folders are left
+    out. The name of a file that is given itself may have any suffix.
+    """
+    for source in sources:
+        if not source.is_dir():
+            yield str(source), None
+            continue
+        failures: list[OSError] = []
+        for folder, folders, names in os.walk(source, onerror=failures.append):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(names):
+                is_video = Path(name).suffix.lower() in VIDEO_SUFFIXES
+                if is_video and not name.startswith("."):
+                    yield str(Path(folder, name)), None
+        for failure in failures:
+            yield failure.filename, failure

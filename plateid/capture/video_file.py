@@ -1,7 +1,9 @@
 """Reads the frames of a video file, and reports damage and truncation."""
 
+import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,6 +33,8 @@ _MATROSKA_GAP_BYTES = 1024
 bytes."""
 _EARLIEST_CREATION = datetime(2000, 1, 1, tzinfo=UTC)
 """Earliest creation time that counts. Before it, the clock of the camera was not set."""
+_KEY_STEP_S = 5.0
+"""Least distance of two listed key frames, seconds: a year of recordings has millions."""
 _DEFAULT_FPS = 25
 """Assumed frame rate of a file that states none, frames a second."""
 
@@ -54,13 +58,10 @@ def read_video(path: Path) -> Iterator[Frame]:
     is missing, empty or not a video; or, after all frames that can be decoded, if it is damaged or
     shorter than its container states.
     """
-    modified_at = _modified_at(path)
-    with open_container(str(path)) as (container, stream):
-        video = _VideoFile(path, container, stream)
-        start = _created_at(container.metadata) or modified_at
+    with open_video(path) as video:
         for sequence, frame in enumerate(video.frames()):
             media_time_s = video.media_time_s(frame)
-            captured_at = start + timedelta(seconds=media_time_s)
+            captured_at = video.start + timedelta(seconds=media_time_s)
             yield Frame(str(path), sequence, captured_at, media_time_s, VideoImage(frame))
         video.check()
         if sequence == 0:  # HEIC and AVIF images open as videos
@@ -68,6 +69,14 @@ def read_video(path: Path) -> Iterator[Frame]:
                 path,
                 "holds a single image, not a video; convert HEIC and AVIF images to JPEG or PNG",
             )
+
+
+@contextmanager
+def open_video(path: Path) -> Iterator["VideoFile"]:
+    """Opens a video file; raises SourceError if it is missing, empty or not a video."""
+    modified_at = _modified_at(path)
+    with open_container(str(path)) as (container, stream):
+        yield VideoFile(path, container, stream, modified_at)
 
 
 def play_video(path: Path, *, loop: bool, wait: Callable[[float], object]) -> Iterator[Frame]:
@@ -109,33 +118,101 @@ def _created_at(metadata: dict[str, str]) -> datetime | None:
     return aware if aware >= _EARLIEST_CREATION else None
 
 
-class _VideoFile:
-    """Decodes a whole file despite damaged packets, and records where damage begins."""
+def from_pts(frames: Iterable[av.VideoFrame], begin: int | None) -> list[av.VideoFrame]:
+    """Returns the frames from a timestamp on; None: all."""
+    return [f for f in frames if begin is None or f.pts is None or f.pts >= begin]
 
-    def __init__(self, path: Path, container: InputContainer, stream: VideoStream) -> None:
+
+def _thinned(times: Iterable[float]) -> list[float]:
+    kept = [0.0]
+    kept.extend(at_s for at_s in times if at_s >= kept[-1] + _KEY_STEP_S)
+    return kept
+
+
+class VideoFile:
+    """Decodes a file despite damaged packets, and records where damage begins.
+
+    `created_at` is the creation time in the container, if there is one; `start` is this or the
+    file's modification time. `damaged_at_s` is the media time of the first damage so far.
+    """
+
+    def __init__(
+        self, path: Path, container: InputContainer, stream: VideoStream, modified_at: datetime
+    ) -> None:
         self._path = path
-        self._container = container
-        self._stream = stream
+        self.container = container
+        self.stream = stream
+        self.created_at = _created_at(container.metadata)
+        self.start = self.created_at or modified_at
         self._first_s: float | None = None
+        self._has_frames = False
+        self._begin: int | None = None  # open GOPs hold frames of before a key frame
         self._media_time_s = 0.0
         self._end_ticks: dict[int, int] = {}  # by stream index
         self._last_block: tuple[int, int] | None = None  # first byte, byte after the last
-        self._damaged_at_s: float | None = None
+        self.damaged_at_s: float | None = None
 
     def frames(self) -> Iterator[av.VideoFrame]:
-        """Yields every decodable frame; reads audio packets as well, for their timestamps."""
-        for packet in packets(self._container):
+        """Yields every decodable frame."""
+        for packet in self.packets():
+            yield from self.decode(packet)
+
+    def packets(self) -> Iterator["Packet[VideoStream]"]:
+        """Yields the packets of the video; reads audio as well, for its timestamps."""
+        for packet in packets(self.container):
             self._note_end(packet)
             self._note_gap(packet)
-            if packet.stream.index == self._stream.index:
-                yield from self._decode(cast("Packet[VideoStream]", packet))
+            if packet.stream.index == self.stream.index:
+                yield cast("Packet[VideoStream]", packet)
+
+    def packets_from(self, time_s: float, first_s: float) -> Iterator["Packet[VideoStream]"]:
+        """Yields the packets from the last key frame not after a media time, seconds.
+
+        `first_s` is the timestamp of the first frame. Some containers find a later key frame: then
+        the search begins earlier.
+        """
+        self._first_s, back_s = first_s, 0.0
+        while True:
+            wanted_s = first_s + max(time_s - back_s, 0.0)
+            self._last_block = None
+            self.container.seek(round(wanted_s / (self.stream.time_base or 1)), stream=self.stream)
+            found = itertools.dropwhile(lambda each: not each.is_keyframe, self.packets())
+            first = next(found, None)
+            at_s = None if first is None or first.pts is None else first.pts * first.time_base
+            if first is not None and (time_s <= back_s or (at_s or 0) <= first_s + time_s):
+                self._begin = first.pts
+                return itertools.chain([first], found)
+            if time_s <= back_s:
+                return iter(())
+            back_s = 2 * back_s + 1.0
+
+    def length(self, first_s: float) -> tuple[float, list[float]]:
+        """Returns the duration and media times of key frames at least 5 s apart; decodes nothing.
+
+        Without an index in the container, it reads the whole file; without sound timestamps,
+        there is only the first key frame. `first_s` is the timestamp of the first frame.
+        """
+        stream, base = self.stream, float(self.stream.time_base or 0)
+        if self.container.format.name.startswith("mov") and stream.duration:
+            keys = [each.timestamp for each in stream.index_entries if each.is_keyframe]
+            return stream.duration * base, _thinned((key - keys[0]) * base for key in keys)
+        times, end_s, sound = list[float](), first_s, True
+        self.container.seek(0)
+        for packet in self.packets():
+            at_s = (packet.pts or 0) * base
+            is_sound = packet.pts is not None and at_s >= end_s - _MAX_REORDER_S
+            sound &= is_sound or not packet.size
+            end_s = max(end_s, at_s + (packet.duration or 0) * base)
+            times += [at_s - first_s] if packet.is_keyframe else []
+        return end_s - first_s, _thinned(times if sound else ())
 
     def media_time_s(self, frame: av.VideoFrame) -> float:
         """Returns seconds since the first frame; estimates them if the frame has no timestamp."""
+        self._has_frames = True
         if self._first_s is None:
             self._first_s = frame.time or 0.0
             return 0.0
-        next_s = self._media_time_s + 1 / float(self._stream.guessed_rate or _DEFAULT_FPS)
+        next_s = self._media_time_s + 1 / float(self.stream.guessed_rate or _DEFAULT_FPS)
         time_s = next_s if frame.time is None else frame.time - self._first_s
         if time_s < self._media_time_s - _MAX_REORDER_S:
             self._first_s += time_s - next_s
@@ -145,25 +222,26 @@ class _VideoFile:
 
     def check(self) -> None:
         """Raises SourceError unless the whole file was decoded."""
-        if self._first_s is None:
+        if not self._has_frames:
             raise SourceError(self._path, "none of its frames can be decoded")
-        streams = self._container.streams
+        streams = self.container.streams
         ends = [float(end * (streams[i].time_base or 0)) for i, end in self._end_ticks.items()]
-        end_s = max(ends, default=0.0) - (self._container.start_time or 0) / av.time_base
-        stated_s = (self._container.duration or 0) / av.time_base
-        slack_s = max(_SLACK_S, _SLACK_FRAMES / float(self._stream.average_rate or _DEFAULT_FPS))
-        states_duration = self._container.format.name in _STATES_DURATION
+        end_s = max(ends, default=0.0) - (self.container.start_time or 0) / av.time_base
+        stated_s = (self.container.duration or 0) / av.time_base
+        slack_s = max(_SLACK_S, _SLACK_FRAMES / float(self.stream.average_rate or _DEFAULT_FPS))
+        states_duration = self.container.format.name in _STATES_DURATION
         if states_duration and end_s < stated_s - slack_s:
             reason = f"is truncated: it ends after {self._media_time_s:.1f} s of {stated_s:.1f} s"
             raise SourceError(self._path, reason)
-        if self._damaged_at_s is not None:
-            raise SourceError(self._path, f"is damaged after {self._damaged_at_s:.1f} s")
+        if self.damaged_at_s is not None:
+            raise SourceError(self._path, f"is damaged after {self.damaged_at_s:.1f} s")
 
-    def _decode(self, packet: "Packet[VideoStream]") -> list[av.VideoFrame]:
+    def decode(self, packet: "Packet[VideoStream]") -> list[av.VideoFrame]:
+        """Returns the frames that a packet completes, and records damage."""
         frames = decode(packet)
         if frames is None or packet.is_corrupt or any(frame.is_corrupt for frame in frames):
             self._note_damage()
-        return frames or []
+        return from_pts(frames or [], self._begin)
 
     def _note_end(self, packet: "Packet[Stream]") -> None:
         """Records the end of the packet's stream in ticks: Fraction arithmetic takes 50 us."""
@@ -174,7 +252,7 @@ class _VideoFile:
 
     def _note_gap(self, packet: "Packet[Stream]") -> None:
         """Detects damaged Matroska clusters, which FFmpeg skips without an error."""
-        if self._container.format.name != "matroska,webm" or packet.pos is None:
+        if self.container.format.name != "matroska,webm" or packet.pos is None:
             return
         begin, end = self._last_block or (packet.pos, packet.pos)
         if packet.pos == begin:  # one block may hold several packets
@@ -186,5 +264,5 @@ class _VideoFile:
 
     def _note_damage(self) -> None:
         """Records the first damage. A recording may begin with packets that cannot be decoded."""
-        if self._first_s is not None and self._damaged_at_s is None:
-            self._damaged_at_s = self._media_time_s
+        if self._has_frames and self.damaged_at_s is None:
+            self.damaged_at_s = self._media_time_s

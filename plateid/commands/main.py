@@ -21,6 +21,7 @@ COMMANDS = {
     "check": "Check configuration, bundle, cameras, broker, disk and clock.",
     "bench": "Measure the speed and accuracy of this device.",
     "events": "Search, export and delete stored events.",
+    "archive": "Read many recordings on all cores, and search what they show.",
     "report": "Say how well a camera reads.",
     "models": "List, verify and install model bundles, and build TensorRT engines.",
     "hub": "Collect the events of many devices.",

@@ -64,6 +64,16 @@ class CameraPipeline:
         """Number of passes that ended without an event although their plate was read."""
         return self._traffic.unpublished
 
+    @property
+    def overlays(self) -> list[Box]:
+        """The places of the clock overlays that were detected so far."""
+        return self._traffic.overlays
+
+    def open_passes(self) -> list[Pass]:
+        """Returns the passes that have not ended."""
+        with self._lock:
+            return self._traffic.open_passes()
+
     def process_if_useful(self, frame: Frame) -> list[Plate] | None:
         """Processes a frame; None if it is soon after another and no pass can still change."""
         with self._lock:

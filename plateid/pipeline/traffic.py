@@ -145,9 +145,18 @@ class Traffic:
         for vehicle in vehicles:
             self._lost.add(vehicle)
 
+    def open_passes(self) -> list[Pass]:
+        """Returns the passes that have not ended."""
+        return [*self._passes.values(), *self._lost]
+
+    @property
+    def overlays(self) -> list[Box]:
+        """The places of the clock overlays that were detected so far."""
+        return self._clocks.boxes
+
     def finish(self) -> list[str]:
         """Ends every pass, and returns the ids of the published ones: they may still be there."""
-        vehicles = [*self._passes.values(), *self._lost]
+        vehicles = self.open_passes()
         self._end(set(self._passes))
         for vehicle in self._lost.take_all():
             self._send("plate_left", vehicle)

@@ -1,0 +1,14 @@
+"""Reads archives of recordings: many files on many cores, with the same events as one run.
+
+probe         finds video files: start, duration, key frames, and what a file name says
+plan          joins the files of a camera to timelines, and cuts these into chunks
+chunk_reader  reads one chunk: the work of a worker
+quiet         `--fast`: decodes only key frames while nothing moves
+workers       a pool of processes that outlives killed workers
+ledger        what is done, in one SQLite file
+merge         joins the passes of all chunks to those of one run
+run           a whole run, which any interruption resumes
+output        events.parquet
+report        the report as an HTML page
+search        finds plates in the output, and imports it into an event store
+"""

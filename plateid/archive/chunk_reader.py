@@ -1,0 +1,171 @@
+"""Reads one chunk with the pipeline of `plateid read`: the work of a worker.
+
+A chunk decodes from the key frame before its begin less `WARM_UP_S`, keeps the passes that are
+first seen before its end, and decodes on until each of these is over or parked. `merge` joins what
+parked vehicles leave open.
+"""
+
+import itertools
+import json
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from plateid.alpr import ALPR
+from plateid.archive.plan import WARM_UP_S, Chunk, Segment, segment_at
+from plateid.archive.probe import Recording, probe, shown
+from plateid.archive.quiet import QuietGate
+from plateid.capture.video_file import open_video
+from plateid.capture.video_image import VideoImage
+from plateid.config.cameras import EventsConfig
+from plateid.core.records import Box, Frame, PlateEvent
+from plateid.errors import SourceError
+from plateid.pipeline.camera_pipeline import CameraPipeline
+
+TOLERANCE_S = 0.5
+"""Seconds after its end for which a chunk keeps passes: two chunks may first see a vehicle some
+frames apart, and `merge` drops the second one of two equal passes."""
+_VARYING = {"id", "pass_id", "device", "seq", "camera", "sent_at"}
+"""Fields of an event that differ between two runs, or that `merge` sets."""
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How all chunks of a run are read; `bundle` to `min_score` are arguments of `ALPR`."""
+
+    bundle: str = "default"
+    regions: tuple[str, ...] = ()
+    strict: bool = False
+    min_score: float | None = None
+    fast: bool = False
+
+
+@dataclass
+class ChunkResult:
+    """What a chunk gives: passes, clock overlays, damaged sources, and figures.
+
+    A pass is its last event as JSON with `source`, `first_seen_s`, `last_seen_s`, times in the
+    timeline `first_s`, `last_s`, and `is_open`.
+    """
+
+    passes: list[dict[str, Any]] = field(default_factory=list)
+    overlays: list[Box] = field(default_factory=list)
+    damaged: dict[str, str] = field(default_factory=dict)
+    frames: int = 0
+    wall_s: float = 0.0
+
+
+class Job:
+    """The functions that a worker runs; it keeps its networks between two chunks. Picklable."""
+
+    def __init__(self, options: ReadOptions, default_start: datetime | None) -> None:
+        self._options, self._default_start = options, default_start
+
+    def probe(self, source: str) -> Recording:
+        """Probes a file; raises SourceError if it is none that can be read."""
+        return probe(source, self._default_start)
+
+    def read(self, chunk: Chunk) -> ChunkResult:
+        """Reads a chunk; what cannot be read is in `damaged`. Raises ModelError."""
+        started = time.monotonic()
+        reader = _ChunkReader(chunk, self._options, _alpr(replace(self._options, fast=False)))
+        return replace(reader.read(), wall_s=round(time.monotonic() - started, 3))
+
+
+@lru_cache(1)
+def _alpr(options: ReadOptions) -> ALPR:
+    return ALPR(options.bundle, options.regions, strict=options.strict, min_score=options.min_score)
+
+
+class _ChunkReader:
+    def __init__(self, chunk: Chunk, options: ReadOptions, alpr: ALPR) -> None:
+        self._chunk, self._options = chunk, options
+        self._result = ChunkResult()
+        self._events: list[PlateEvent] = []
+        source = chunk.segments[0].source
+        self._pipeline: CameraPipeline = alpr.pipeline(source, self._events.append)
+        self._start = chunk.segments[0].start - timedelta(seconds=chunk.segments[0].offset_s)
+        end_s = min(chunk.end_s, 1e9) + TOLERANCE_S  # an infinite end has no time of day
+        self._end = self._start + timedelta(seconds=end_s)
+
+    def read(self) -> ChunkResult:
+        goes_on = self._process()
+        open_ids = {each.id for each in self._pipeline.open_passes()} if goes_on else set[str]()
+        self._result.overlays = list(self._pipeline.overlays)
+        self._pipeline.finish()
+        for event in self._events:
+            if event.event_type == "plate_left" and event.first_seen < self._end:
+                record = self._record(event) | {"is_open": event.pass_id in open_ids}
+                self._result.passes.append(record)
+        return self._result
+
+    def _process(self) -> bool:
+        """Processes all frames; returns whether the open passes go on after the last one."""
+        gate = QuietGate(self._pipeline) if self._options.fast else None
+        with closing(self._frames(gate)) as frames:
+            for frame in frames:
+                self._result.frames += 1
+                self._pipeline.process(frame)
+                if (frame.media_time_s or 0.0) >= self._chunk.end_s and not self._awaits_pass():
+                    return True
+        return not self._chunk.is_complete
+
+    def _awaits_pass(self) -> bool:
+        return any(
+            vehicle.first_seen < self._end
+            and vehicle.movement.stationary_s(vehicle.last_seen) < EventsConfig().parked_s
+            for vehicle in self._pipeline.open_passes()
+        )
+
+    def _frames(self, gate: QuietGate | None) -> Generator[Frame]:
+        """Yields the frames of the chunk and after it, in the time of the timeline."""
+        begin_s = self._chunk.start_s - WARM_UP_S if self._chunk.start_s else 0.0
+        last_at = self._start
+        for segment in self._chunk.segments:
+            start_s = begin_s - segment.offset_s
+            if start_s >= segment.duration_s and segment is not self._chunk.segments[-1]:
+                continue
+            try:
+                for frame in self._frames_of(segment, start_s, gate):
+                    last_at = max(frame.captured_at, last_at)  # a step back would end passes
+                    yield replace(frame, captured_at=last_at)
+            except SourceError as error:
+                self._result.damaged.setdefault(segment.source, error.reason)
+
+    def _frames_of(
+        self, segment: Segment, start_s: float, gate: QuietGate | None
+    ) -> Iterator[Frame]:
+        with open_video(Path(segment.source)) as video:
+            from_s = start_s, segment.first_s
+            packets = video.packets_from(*from_s) if start_s > 0 else video.packets()
+            chosen = gate.frames(video, packets) if gate else map(video.decode, packets)
+            try:
+                for number, decoded in enumerate(itertools.chain.from_iterable(chosen)):
+                    at_s = segment.offset_s + video.media_time_s(decoded)
+                    moment = self._start + timedelta(seconds=at_s)
+                    yield Frame(segment.source, number, moment, at_s, VideoImage(decoded))
+            finally:
+                if video.damaged_at_s is not None:
+                    reason = f"is damaged after {video.damaged_at_s:.1f} s"
+                    self._result.damaged[segment.source] = reason
+            video.check()
+
+    def _record(self, event: PlateEvent) -> dict[str, Any]:
+        first_s, last_s = (
+            (each - self._start).total_seconds() for each in (event.first_seen, event.last_seen)
+        )
+        segment, first_seen_s = segment_at(self._chunk, first_s)
+        values: dict[str, Any] = json.loads(event.to_json())
+        return {name: values[name] for name in values.keys() - _VARYING} | {
+            "source": shown(segment.source),
+            "fingerprint": segment.fingerprint,
+            "first_seen_s": first_seen_s,
+            "first_seen": (segment.start + timedelta(seconds=first_seen_s)).isoformat(),
+            "first_s": first_s,
+            "last_s": last_s,
+        }

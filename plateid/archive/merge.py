@@ -1,0 +1,113 @@
+"""Joins the passes of all chunks of a timeline to those of one run.
+
+The rule, chunk by chunk in the order of time:
+
+1. A pass that continues one of an earlier chunk extends it: at the same place, before that one
+   ends, with one other character at most. If that vehicle is parked, the same plate anywhere does,
+   up to `parked_lost_s` later.
+2. Any other pass that begins before its chunk belongs to the warm-up: the chunk before has decoded
+   on until it was over.
+3. A short pass without motion at the place of a clock overlay of an earlier chunk is the clock.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from plateid.archive.chunk_reader import ChunkResult
+from plateid.archive.plan import Chunk
+from plateid.config.cameras import EventsConfig
+from plateid.core.geometry import same_place
+from plateid.core.records import Box
+from plateid.core.text import edit_distance
+from plateid.pipeline.stationary import STATIONARY_S, Movement
+
+READING = (
+    *("plate", "plate_raw", "plate_display", "confidence", "char_confidences"),
+    *("candidates", "reads", "agreeing_reads", "region"),
+)
+"""Fields that the reading with more reads gives."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def merged(results: Iterable[tuple[Chunk, ChunkResult]]) -> Iterator[dict[str, Any]]:
+    """Yields the passes of one timeline, in about the order of time."""
+    kept: list[dict[str, Any]] = []
+    overlays: list[Box] = []
+    for chunk, result in results:
+        passes = sorted(result.passes, key=lambda each: (each["first_s"], each["box"]))
+        earlier = len(kept)
+        for each in passes:
+            before = next((k for k in reversed(kept[:earlier]) if _continues(each, k)), None)
+            if before is not None:
+                _extend(before, each)
+            elif each["first_s"] >= chunk.start_s and not _is_clock(each, overlays):
+                kept.append({**each, "camera": chunk.camera})
+        overlays += result.overlays
+        over_s = chunk.end_s - EventsConfig().parked_lost_s
+        yield from (_finished(each) for each in kept if each["last_s"] < over_s)
+        kept = [each for each in kept if each["last_s"] >= over_s]
+    yield from map(_finished, kept)
+
+
+def _continues(each: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
+    gap_s = each["first_s"] - before["last_s"]
+    edits = edit_distance(each["plate"], before["plate"])
+    places = (before["path"][-1]["box"], each["path"][0]["box"]), (before["box"], each["box"])
+    near = edits <= 1 and any(same_place(*pair) for pair in places)
+    stays = before["is_open"] and gap_s <= EventsConfig().parked_lost_s
+    return (near and gap_s <= 0) or (stays and (near or not edits))
+
+
+def _is_parked(each: Mapping[str, Any]) -> bool:
+    """Returns whether a vehicle is parked at the end of its pass."""
+    end = _EPOCH + timedelta(seconds=each["last_s"] - each["first_s"])
+    movement = Movement(tuple(each["path"][0]["box"]), _EPOCH)
+    for point in each["path"]:
+        movement.update(tuple(point["box"]), _EPOCH + timedelta(seconds=point["t"]))
+    return movement.stationary_s(end) >= EventsConfig().parked_s
+
+
+def _is_clock(each: Mapping[str, Any], overlays: Iterable[Box]) -> bool:
+    is_short = each["last_s"] - each["first_s"] < STATIONARY_S
+    still = same_place(each["path"][0]["box"], each["path"][-1]["box"])
+    return is_short and still and any(same_place(each["box"], clock) for clock in overlays)
+
+
+def _extend(before: dict[str, Any], each: Mapping[str, Any]) -> None:
+    """Adds what a later chunk saw of a pass."""
+    if not before["is_open"] or each["last_s"] <= before["last_s"]:
+        return
+    later_s = each["first_s"] - before["first_s"]
+    end_s = before["last_s"] - before["first_s"]
+    points = [{**point, "t": round(point["t"] + later_s, 4)} for point in each["path"]]
+    before["path"] = before["path"] + [point for point in points if point["t"] > end_s]
+    before["last_s"] = each["last_s"]
+    before["is_open"] = each["is_open"] or _is_parked(before)
+    before["parked"] = before["parked"] or each["parked"]
+    if each["reads"] > before["reads"]:
+        before["corrected"] = before["plate"] != each["plate"]
+        before.update({name: each[name] for name in READING})
+
+
+def _finished(each: dict[str, Any]) -> dict[str, Any]:
+    """Sets what follows from the begin and the end: dwell time, times, and the id."""
+    dwell_s = each["last_s"] - each["first_s"]
+    first = datetime.fromisoformat(each["first_seen"])
+    identity = (each["fingerprint"], round(each["first_seen_s"], 3), each["plate"], each["box"])
+    each["pass_id"] = _uuid7(first, repr(identity))
+    each["last_seen_s"] = each["first_seen_s"] + dwell_s
+    each["last_seen"] = first + timedelta(seconds=dwell_s)
+    each["first_seen"] = first
+    each["dwell_s"] = round(dwell_s, 4)
+    return each
+
+
+def _uuid7(moment: datetime, identity: str) -> str:
+    """Returns a UUID version 7 with a hash in place of the random bits."""
+    bits = int.from_bytes(hashlib.sha256(identity.encode()).digest()[:10])
+    value = max(0, round(moment.timestamp() * 1000)) << 80 | bits
+    value = value & ~(0xF << 76) & ~(0x3 << 62) | 0x7 << 76 | 0x2 << 62
+    return str(uuid.UUID(int=value))

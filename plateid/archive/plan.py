@@ -1,0 +1,125 @@
+"""Joins the recordings of a camera to timelines, and cuts these into chunks at key frames."""
+
+import hashlib
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby, pairwise
+from operator import attrgetter
+
+from plateid.archive.probe import Recording
+
+WARM_UP_S = 4.0
+"""Seconds that a chunk decodes before its begin: the motion gate, the tracker and the passes in
+view are then as in a run from the begin of the timeline. 4 s is `stationary.STATIONARY_S`."""
+LOOK_AHEAD_S = 600.0
+"""Seconds after its end for which a chunk knows the recordings: the longest jam it waits for."""
+EARLY_S, LATE_S = 1.5, 2.0
+"""By how much the next recording of a timeline may begin before or after the end of the last one,
+seconds: names and metadata have whole seconds."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A recording in a timeline, whose time it begins at `offset_s`."""
+
+    source: str
+    fingerprint: str
+    start: datetime
+    offset_s: float
+    first_s: float
+    duration_s: float
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A part of a timeline, from `start_s` to `end_s` (infinite: to its end).
+
+    `segments` hold it, its warm-up, and `LOOK_AHEAD_S` after it; `is_complete` if no recording
+    follows them. `key` is the same in each run that plans the same work; `cost` is in pixels.
+    """
+
+    camera: str
+    segments: tuple[Segment, ...]
+    start_s: float
+    end_s: float
+    is_complete: bool
+    cost: float
+    read_s: float
+
+    @property
+    def key(self) -> str:
+        """Identifies the work: the files and their content, and the borders within."""
+        files = [(each.source, each.fingerprint) for each in self.segments]
+        origin_s = self.segments[0].offset_s
+        borders = round(self.start_s - origin_s, 3), round(self.end_s - origin_s, 3)
+        values = files, borders, self.is_complete
+        return hashlib.sha256(repr(values).encode()).hexdigest()[:32]
+
+
+def plan(recordings: Iterable[Recording], chunk_s: float) -> list[list[Chunk]]:
+    """Returns the chunks of each timeline, sorted by camera and time."""
+    return [_chunks(timeline, chunk_s) for timeline in _timelines(recordings)]
+
+
+def _timelines(recordings: Iterable[Recording]) -> Iterator[list[Recording]]:
+    """Yields the recordings that follow each other; only stated times join."""
+    by_place = sorted(recordings, key=lambda each: (each.place, each.start, each.source))
+    for _, group in groupby(by_place, key=lambda each: each.place):
+        timeline: list[Recording] = []
+        for recording in group:
+            if timeline and not _adjoin(timeline[-1], recording):
+                yield timeline
+                timeline = []
+            timeline.append(recording)
+        yield timeline
+
+
+def _adjoin(before: Recording, after: Recording) -> bool:
+    gap_s = (after.start - before.start).total_seconds() - before.duration_s
+    stated = before.states_start and after.states_start
+    return stated and before.kind == after.kind and -EARLY_S <= gap_s <= LATE_S
+
+
+def _chunks(timeline: Sequence[Recording], chunk_s: float) -> list[Chunk]:
+    offset_s, keys, segments = 0.0, list[float](), list[Segment]()
+    for each in timeline:
+        place = each.start, offset_s, each.first_s, each.duration_s
+        segments.append(Segment(each.source, each.fingerprint, *place))
+        keys += [offset_s + key for key in each.keys_s]
+        offset_s += each.duration_s
+    borders = [0.0, *_borders(keys, offset_s, chunk_s), math.inf]
+    return [_chunk(timeline[0], segments, pair, offset_s) for pair in pairwise(borders)]
+
+
+def _borders(keys: Sequence[float], length_s: float, chunk_s: float) -> Iterator[float]:
+    """Yields times that are `WARM_UP_S` after a key frame and at least `chunk_s` apart."""
+    border = 0.0
+    while (number := bisect_left(keys, border + chunk_s - WARM_UP_S)) < len(keys):
+        border = keys[number] + WARM_UP_S
+        if border > length_s - chunk_s / 4:
+            return
+        yield border
+
+
+_offset_s = attrgetter("offset_s")
+
+
+def _chunk(
+    first: Recording, segments: Sequence[Segment], borders: tuple[float, float], length_s: float
+) -> Chunk:
+    begin, end = borders[0] - WARM_UP_S, borders[1] + LOOK_AHEAD_S
+    first_used = max(0, bisect_right(segments, begin, key=_offset_s) - 1)
+    used = segments[first_used : bisect_left(segments, end, key=_offset_s)]
+    read_s = min(borders[1], length_s) - borders[0]
+    cost = first.load * (read_s + (WARM_UP_S if borders[0] else 0.0))
+    return Chunk(first.camera, tuple(used), *borders, used[-1] == segments[-1], cost, read_s)
+
+
+def segment_at(chunk: Chunk, timeline_s: float) -> tuple[Segment, float]:
+    """Returns the segment of a time, and its media time in this."""
+    found = (each for each in reversed(chunk.segments) if each.offset_s <= timeline_s)
+    segment = next(found, chunk.segments[0])
+    return segment, timeline_s - segment.offset_s

@@ -1,0 +1,125 @@
+"""Finds video files, and probes their start, duration and key frames without decoding them."""
+
+import os
+import re
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from plateid.capture.container import source_errors
+from plateid.capture.video_file import open_video
+from plateid.errors import SourceError
+from plateid.files import fingerprint
+
+_DATE = r"(?<!\d)(?P<Y>20\d\d)[-_.]?(?P<m>[01]\d)[-_.]?(?P<d>[0-3]\d)"
+_TIME = r"(?P<H>[0-2]\d)[-_.:h]?(?P<M>[0-5]\d)[-_.:m]?(?P<S>[0-5]\d)(?!\d)(?P<rest>[^/]*)$"
+_NAMES = (
+    re.compile(_DATE + r"/(?P<H>\d\d)/(?P<utc>[^/]+)/(?P<M>\d\d)\.(?P<S>\d\d)(?P<rest>\.\w+)$"),
+    re.compile(_DATE + r"[-_ T.]{0,3}" + _TIME),
+    re.compile(_DATE + r"/(?:[^/]+/){0,3}[^/\d]{0,16}" + _TIME),
+)
+"""Paths of Frigate (UTC: date, hour, camera, minute and second); date and time in the name
+(Reolink, Synology, Blue Iris, dashcams); date in a folder, time in the name (Dahua, motionEye)."""
+_NO_CAMERA = re.compile(r"[\d\W_]+|dav|jpg")
+"""Folders that name a date or a number of the recorder, not a camera."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A probed file.
+
+    `source` is its path; `states_start`: its metadata or name state `start` (aware). `first_s` is
+    the timestamp of the first frame; `keys_s` are media times of key frames: if there is only one,
+    the file cannot be read from elsewhere. `kind` is codec, size and rate, `load` pixels a second.
+    """
+
+    source: str
+    fingerprint: str
+    camera: str
+    start: datetime
+    states_start: bool
+    first_s: float
+    duration_s: float
+    keys_s: tuple[float, ...]
+    kind: str
+    load: float
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """The folders of the recordings that may follow each other: those without a date."""
+        parts = Path(self.source).parts[:-1]
+        return self.camera, *(part for part in parts if not _NO_CAMERA.fullmatch(part))
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns JSON values without the path, which may have any bytes."""
+        return asdict(self) | {"source": "", "start": self.start.isoformat()}
+
+    @classmethod
+    def from_json(cls, source: str, values: dict[str, Any]) -> "Recording":
+        """Restores what `to_json` returned."""
+        start, keys_s = datetime.fromisoformat(values["start"]), tuple(values["keys_s"])
+        return cls(**values | {"source": source, "start": start, "keys_s": keys_s})
+
+
+def stamp_of(source: str) -> str:
+    """Returns what changes with a file: size and time; empty if there is no file."""
+    try:
+        status = Path(source).stat()
+    except (OSError, ValueError):  # a NUL character
+        return ""
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def shown(source: str) -> str:
+    """Returns a path as UTF-8, with other bytes escaped."""
+    return os.fsencode(source).decode("utf-8", "backslashreplace")
+
+
+def start_in_name(source: str) -> tuple[datetime | None, str]:
+    """Returns the start that a path states, if any, and the camera that it names."""
+    path = Path(source)
+    folder = next((p for p in reversed(path.parts[:-1]) if not _NO_CAMERA.fullmatch(p)), "")
+    for pattern in _NAMES:
+        if found := pattern.search("/".join(path.parts[-5:])):
+            groups = found.groupdict()
+            with suppress(ValueError):
+                start = datetime(*(int(groups[part]) for part in "YmdHMS"))  # type: ignore[arg-type] # noqa: DTZ001 - local, below
+                if camera := groups.get("utc"):
+                    return start.replace(tzinfo=UTC), camera
+                before = found.string[: found.start()].rpartition("/")[2].strip("-_. ")
+                after = re.sub(r"[\d\W_]+", "-", found["rest"].rpartition(".")[0]).strip("-")
+                return start.astimezone(), "-".join(filter(None, (folder, before, after)))
+    return None, folder or re.sub(r"\d+", "", path.stem)
+
+
+def probe(source: str, default_start: datetime | None) -> Recording:
+    """Probes a file. Raises SourceError if no frame can be decoded.
+
+    The start is that of the metadata, or of the name, or `default_start`, or the file's time.
+    """
+    named, camera = start_in_name(source)
+    if Path(source).exists() and not Path(source).is_file():
+        raise SourceError(source, "is not a regular file")  # FFmpeg would wait for a FIFO
+    with open_video(Path(source)) as video:
+        if (first := next(video.frames(), None)) is None:
+            video.check()
+        first_s = (first and first.time) or 0.0
+        stated, context = video.created_at or named, video.stream.codec_context
+        with source_errors(Path(source)):
+            hashed = fingerprint(Path(source))
+        length_s, keys_s = video.length(first_s)
+        rate = float(video.stream.average_rate or 25)
+        return Recording(
+            source,
+            hashed,
+            camera,
+            stated or default_start or video.start,
+            stated is not None,
+            first_s,
+            length_s,
+            tuple(keys_s),
+            f"{context.name} {context.width}x{context.height} {rate:.1f}",
+            context.width * context.height * rate,
+        )

@@ -1,0 +1,156 @@
+"""A whole run: finds, plans, reads and merges; a run that is interrupted is resumed by the next."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from plateid.archive.chunk_reader import ChunkResult, Job, ReadOptions
+from plateid.archive.ledger import Ledger, opened_ledger
+from plateid.archive.merge import merged
+from plateid.archive.output import write_events
+from plateid.archive.plan import Chunk, plan
+from plateid.archive.probe import Recording, shown, stamp_of
+from plateid.archive.report import write_report
+from plateid.archive.workers import Workers
+from plateid.capture.images import find_videos
+from plateid.config.models import bundle_path
+from plateid.errors import ArchiveError, PlateidError
+from plateid.models.bundle import Bundle
+
+BATCH = 200
+"""Number of probes that are noted at once: each fsync takes milliseconds."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What to read, how, and where the results go; `start` is that of files that state none."""
+
+    sources: tuple[Path, ...]
+    out: Path
+    read: ReadOptions
+    chunk_s: float = 120.0
+    start: datetime | None = None
+    force: bool = False
+
+
+@dataclass
+class Progress:
+    """How far a run is: seconds of recordings and files; `failed` files have a reason."""
+
+    total_s: float = 0.0
+    done_s: float = 0.0
+    files: int = 0
+    total_files: int = 0
+    passes: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    resumed_s: float = 0.0
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def speed(self) -> float:
+        """Seconds of recordings that are read in a second."""
+        return (self.done_s - self.resumed_s) / max(time.monotonic() - self.started, 1e-3)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the values of a progress line."""
+        left_s = (self.total_s - self.done_s) / self.speed if self.speed else None
+        values = {"done_s": self.done_s, "total_s": self.total_s, "speed": self.speed}
+        values |= {"files": self.files, "total_files": self.total_files, "failed": len(self.failed)}
+        return {name: round(value, 2) for name, value in values.items()} | {
+            "left_s": left_s and round(left_s, 1)
+        }
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run; `start_workers` starts workers that run the methods of a job."""
+
+    options: RunOptions
+    start_workers: Callable[[Job], AbstractContextManager[Workers]]
+    show: Callable[[Progress], None]
+    progress: Progress = field(default_factory=Progress)
+
+    def run(self) -> Progress:
+        """Reads all that is not done yet and writes the output.
+
+        Raises ArchiveError if the output folder cannot be used, ConfigError if it was read with
+        other options, BundleError and ModelError if the networks cannot be used.
+        """
+        options, progress = self.options, self.progress
+        bundle = Bundle(Path(bundle_path(options.read.bundle))).spec
+        hashes = f"{bundle.name} {bundle.detector.sha256[:12]} {bundle.reader.sha256[:12]}"
+        settings = asdict(options.read) | {"bundle": hashes}
+        settings |= {"chunk_s": options.chunk_s, "start": str(options.start)}
+        with opened_ledger(options.out) as ledger:
+            ledger.use(settings, force=options.force)
+            with self.start_workers(Job(options.read, options.start)) as workers:
+                timelines = plan(self._recordings(ledger, workers), options.chunk_s)
+                self._read(ledger, workers, timelines)
+            passes = write_events(options.out, self._passes(ledger, timelines))
+            write_report(options.out, timelines, passes, progress.failed)
+        progress.passes = passes.total()
+        return progress
+
+    def _recordings(self, ledger: Ledger, workers: Workers) -> list[Recording]:
+        """Returns all recordings; probes those that are new, have changed, or failed before."""
+        found: dict[str, Recording] = {}
+        new: dict[str, str] = {}
+        failed = self.progress.failed
+        for source, failure in find_videos(self.options.sources):
+            stamp = stamp_of(source)
+            if failure is not None:
+                failed[shown(source)] = str(failure.strerror)
+            elif known := ledger.recording(source, stamp):
+                found[source] = known
+            else:
+                new[source] = stamp
+        results = workers.run([("probe", source) for source in new], lambda _: None)
+        while batch := [*islice(results, BATCH)]:
+            good = [(new[s], each) for (_, s), each in batch if isinstance(each, Recording)]
+            ledger.note_recordings(good)
+            found |= {each.source: each for _, each in good}
+            bad = ((s, each) for (_, s), each in batch if isinstance(each, PlateidError))
+            failed |= {shown(source): error.reason for source, error in bad}
+        self.progress.total_files = len(found) + len(failed)
+        return [*found.values()]
+
+    def _read(self, ledger: Ledger, workers: Workers, timelines: Sequence[Sequence[Chunk]]) -> None:
+        """Reads the chunks that are not done, the biggest first."""
+        progress = self.progress
+        chunks = [chunk for timeline in timelines for chunk in timeline]
+        done = ledger.done()
+        todo = sorted((c for c in chunks if c.key not in done), key=lambda c: (-c.cost, c.key))
+        left = Counter(segment.source for chunk in todo for segment in chunk.segments)
+        progress.total_s = sum(chunk.read_s for chunk in chunks)
+        progress.done_s = progress.resumed_s = progress.total_s - sum(c.read_s for c in todo)
+        progress.files = progress.total_files - len(left)
+        progress.started = time.monotonic()
+        self.show(progress)
+        for (_, chunk), result in workers.run(
+            [("read", chunk) for chunk in todo], lambda task: ledger.note_attempt(task[1].key)
+        ):
+            if isinstance(result, ArchiveError):
+                result = ChunkResult(damaged={chunk.segments[0].source: result.reason})  # noqa: PLW2901
+            if isinstance(result, PlateidError):
+                raise result
+            ledger.note(chunk.key, result)
+            progress.done_s += chunk.read_s
+            for segment in chunk.segments:
+                left[segment.source] -= 1
+                progress.files += left[segment.source] == 0
+            self.show(progress)
+
+    def _passes(
+        self, ledger: Ledger, timelines: Sequence[Sequence[Chunk]]
+    ) -> Iterator[dict[str, Any]]:
+        for timeline in timelines:
+            results = [(chunk, ledger.result(chunk)) for chunk in timeline]
+            damaged = (each for _, result in results for each in result.damaged.items())
+            self.progress.failed |= {shown(source): reason for source, reason in damaged}
+            yield from merged(results)

@@ -1,0 +1,105 @@
+"""A pool of processes that outlives killed workers: a killed one is replaced, its task retried."""
+
+import multiprocessing
+import signal
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, Protocol, Self
+
+from plateid.archive.chunk_reader import Job
+from plateid.errors import ArchiveError, PlateidError
+
+MAX_ATTEMPTS = 3
+"""Number of workers that may die of one task: it may use up the memory, or crash a decoder."""
+Task = tuple[str, Any]
+"""Name of a method of `Job`, and its argument."""
+Begin = Callable[[Task], None]
+
+
+class Workers(Protocol):
+    """What runs tasks: processes of this machine, or a Ray cluster."""
+
+    def run(self, tasks: Iterable[Task], begin: Begin) -> Iterator[tuple[Task, Any]]:
+        """Yields each task with its result, or the PlateidError that it raised, as they end."""
+
+
+@dataclass(eq=False)
+class _Worker:
+    process: BaseProcess
+    pipe: "Connection[Any, Any]"
+    task: Task = ("", None)
+
+
+class ProcessPool:
+    """Workers as processes; each keeps its networks. A context manager."""
+
+    def __init__(self, job: Job, count: int) -> None:
+        self._job = job
+        self._context = multiprocessing.get_context("spawn")  # FFmpeg and ONNX Runtime have threads
+        self._free = [self._start() for _ in range(count)]
+        self._busy: dict[Any, _Worker] = {}
+
+    def __enter__(self) -> Self:
+        """Returns the pool."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Kills the workers: what they have not returned is read again."""
+        for worker in (*self._free, *self._busy.values()):
+            worker.process.kill()
+            worker.process.join()
+            worker.pipe.close()
+
+    def run(self, tasks: Iterable[Task], begin: Begin) -> Iterator[tuple[Task, Any]]:
+        """Yields results as they end; see `Workers`."""
+        waiting, deaths = deque(tasks), Counter[int]()
+        while waiting or self._busy:
+            while waiting and self._free:
+                worker, task = self._free.pop(), waiting.popleft()
+                begin(task)
+                worker.task, self._busy[worker.pipe] = task, worker
+                with suppress(BrokenPipeError, ConnectionResetError):  # it was killed meanwhile
+                    worker.pipe.send(task)
+            for pipe in wait(list(self._busy)):
+                worker = self._busy.pop(pipe)
+                task = worker.task
+                try:
+                    result = worker.pipe.recv()
+                except (EOFError, ConnectionResetError):
+                    worker.process.join()
+                    worker.pipe.close()
+                    worker = self._start()
+                    deaths[id(task[1])] += 1
+                    result = ArchiveError(task[0], f"killed {MAX_ATTEMPTS} workers")
+                self._free.append(worker)
+                if isinstance(result, ArchiveError) and deaths[id(task[1])] < MAX_ATTEMPTS:
+                    waiting.appendleft(task)
+                else:
+                    yield task, result
+
+    def _start(self) -> _Worker:
+        here, there = self._context.Pipe()
+        process = self._context.Process(target=_work, args=(there, self._job), daemon=True)
+        process.start()
+        there.close()
+        return _Worker(process, here)
+
+
+def _work(pipe: "Connection[Any, Any]", job: Job) -> None:
+    """Runs tasks until the driver is gone, even if that was killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver ends its workers
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        while True:
+            pipe.send(done(job, *pipe.recv()))
+
+
+def done(job: Job, name: str, argument: object) -> object:
+    """Returns the result of a task, or the PlateidError that it raised."""
+    try:
+        return getattr(job, name)(argument)
+    except PlateidError as error:
+        return error

@@ -1,0 +1,176 @@
+"""`plateid archive`: reads many recordings on all cores, and searches what they show."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from datetime import datetime
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from plateid.commands.events import LOCAL_TIME, with_offset
+from plateid.commands.options import BUNDLE, CONFIG, FilePath, not_nan
+from plateid.config.load import load_config
+from plateid.core.event_csv import csv_lines
+from plateid.core.records import rfc3339
+from plateid.core.wording import counted
+from plateid.errors import ConfigError, printable
+from plateid.store.event_store import EventStore
+
+if TYPE_CHECKING:
+    from plateid.archive import run as archive_run
+
+COLUMNS = "{first_seen} {camera:12} {plate:10} {confidence:4.2f} {source} at {first_seen_s:.1f} s"
+"""Format of one result of a search."""
+LINE_INTERVAL_S = 10.0
+"""Interval between two lines of progress in a log, seconds."""
+
+
+@click.group(epilog="Example: plateid archive read recordings --out plates")
+def archive() -> None:
+    """Read many recordings on all cores, and search what they show."""
+    if find_spec("pyarrow") is None:
+        raise ConfigError("plateid archive", "needs pip install plateid[archive]")
+
+
+@archive.command(epilog="Example: plateid archive read recordings --out plates")
+@click.argument("sources", nargs=-1, required=True, type=FilePath())
+@click.option("--out", required=True, type=FilePath(), help="Folder of the results.")
+@click.option("--workers", type=click.IntRange(1, 4096), help="Processes; default: one per core.")
+@click.option(
+    "--chunk-s",
+    type=click.FloatRange(10, 86400),
+    default=120.0,
+    callback=not_nan,
+    help="Length of a part that one worker reads at a time, seconds.",
+)
+@click.option("--start", type=LOCAL_TIME, help="Start of files that state none.")
+@click.option("--fast", is_flag=True, help="Decode only key frames while nothing moves.")
+@click.option("--force", is_flag=True, help="Read everything again if options have changed.")
+@click.option("--json", "as_json", is_flag=True, help="Print progress as JSON lines.")
+@click.option("--regions", default="", metavar="gb,ie", help="As plateid read.")
+@click.option("--strict", is_flag=True, help="As plateid read.")
+@click.option("--min-score", type=click.FloatRange(0, 1), callback=not_nan, help="As plateid read.")
+@BUNDLE
+def read(sources: Sequence[Path], *, out: Path, workers: int | None, **options: Any) -> None:
+    """Read the plates in video files and folders.
+
+    Folders are searched recursively. The same command resumes what was interrupted.
+    """
+    from plateid.archive.run import Run  # noqa: PLC0415 - loads the networks' libraries
+    from plateid.archive.workers import ProcessPool  # noqa: PLC0415 - as above
+
+    chosen = _options(sources, out, **options)
+    count = workers or len(os.sched_getaffinity(0))
+    start = partial(ProcessPool, count=count)
+    with _Display(as_json=options["as_json"]) as display:
+        progress = Run(chosen, start, display.show).run()
+    for source, reason in progress.failed.items():
+        click.echo(printable(f"{source}: {reason}"), err=True)
+    summary = {"passes": progress.passes} | progress.to_json()
+    text = (
+        f"{counted(progress.passes, 'pass', 'passes')} in {progress.total_s / 3600:.2f} hours of "
+        f"{counted(progress.total_files, 'file')}, {len(progress.failed)} failed: {out}"
+    )
+    click.echo(json.dumps(summary) if options["as_json"] else printable(text))
+    sys.exit(1 if progress.failed else 0)
+
+
+@archive.command(epilog='Example: plateid archive search plates "B68*" --similar')
+@click.argument("folder", type=FilePath())
+@click.argument("pattern")
+@click.option(
+    "--similar", is_flag=True, help="Include plates at one edit or confusable characters."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, with a header.")
+def search(folder: Path, pattern: str, *, similar: bool, as_json: bool, as_csv: bool) -> None:
+    """Find plates in the results: * is any text, ? any character."""
+    from plateid.archive.search import search as find  # noqa: PLC0415 - loads pyarrow
+
+    for number, row in enumerate(find(folder, pattern, similar=similar)):
+        values = row | {name: rfc3339(row[name]) for name in ("first_seen", "last_seen")}
+        if as_json:
+            click.echo(json.dumps(values))
+        elif as_csv:
+            cells = [json.dumps(v) if isinstance(v, list) else v for v in values.values()]
+            click.echo("".join(csv_lines([[*values], cells] if not number else [cells])), nl=False)
+        else:
+            click.echo(printable(COLUMNS.format(**values)))
+
+
+@archive.command("import", epilog="Example: plateid archive import plates -c plateid.toml")
+@click.argument("folder", type=FilePath())
+@CONFIG
+def import_(folder: Path, *, path: Path) -> None:
+    """Add the results to the history of a device, without sending them. Repeating it is safe."""
+    from plateid.archive.search import import_events  # noqa: PLC0415 - loads pyarrow
+
+    with closing(EventStore(load_config(path).store.path)) as store:
+        click.echo(f"{counted(import_events(folder, store), 'event')} in {store.path}")
+
+
+def _options(
+    sources: Sequence[Path], out: Path, *, start: datetime | None, **options: Any
+) -> "archive_run.RunOptions":
+    from plateid.archive.chunk_reader import ReadOptions  # noqa: PLC0415 - as above
+    from plateid.archive.run import RunOptions  # noqa: PLC0415 - as above
+
+    regions = tuple(filter(None, options["regions"].split(",")))
+    names = ("bundle", "strict", "min_score", "fast")
+    return RunOptions(
+        tuple(sources),
+        out,
+        ReadOptions(regions=regions, **{name: options[name] for name in names}),
+        chunk_s=options["chunk_s"],
+        start=with_offset(start) if start else None,
+        force=options["force"],
+    )
+
+
+class _Display:
+    """Shows progress: a bar on a terminal, else a line every few seconds; or JSON lines."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        terminal = sys.stderr.isatty() and not as_json
+        self._as_json, self._lines = as_json, not terminal and not as_json
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True, markup=False, highlight=False),
+            transient=True,
+            disable=not terminal,
+        )
+        self._task = self._bar.add_task("planning", total=None)
+        self._next_at = time.monotonic() + LINE_INTERVAL_S
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def show(self, progress: "archive_run.Progress") -> None:
+        """Shows how far a run is."""
+        about = (
+            f"{progress.files} of {counted(progress.total_files, 'file')}, "
+            f"{len(progress.failed)} failed, {progress.speed:.1f}x real time"
+        )
+        total, done = progress.total_s, progress.done_s
+        self._bar.update(self._task, description=about, completed=done, total=total)
+        if self._as_json:
+            with suppress(BrokenPipeError):
+                click.echo(json.dumps(progress.to_json()))
+        elif self._lines and time.monotonic() >= self._next_at:
+            self._next_at = time.monotonic() + LINE_INTERVAL_S
+            click.echo(f"{done:.0f} of {total:.0f} s read, {about}", err=True)

@@ -1,0 +1,139 @@
+"""A whole run: joined files, resume, damage, what is refused, search and import."""
+
+import fcntl
+import os
+import random
+import signal
+import threading
+import time
+from contextlib import suppress
+from functools import partial
+
+import pyarrow.parquet as pq
+import pytest
+
+from plateid.archive.search import import_events, search
+from plateid.archive.workers import ProcessPool
+from plateid.errors import ArchiveError, ConfigError
+from tests.support.archives import SerialWorkers, read_archive
+from tests.support.sighted import FPS, Vehicle, write_street
+
+CHUNK_S = 10
+
+
+def rows(out):
+    return pq.read_table(out / "events.parquet").to_pylist()
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory, sighted):
+    """Three adjoining files of a camera, with vehicles over both borders; and the result."""
+    folder = tmp_path_factory.mktemp("archive")
+    camera = folder / "in" / "gate"
+    camera.mkdir(parents=True)
+    vehicles = [Vehicle(0, 2), Vehicle(1, 10.5, y=56), Vehicle(2, 22, y=104), Vehicle(0, 29)]
+    for number in range(3):
+        moments = [12 * number + n / FPS for n in range(12 * FPS)]
+        path = camera / f"gate_20261124_0912{12 * number:02}.mp4"
+        write_street(path, vehicles, moments)
+    out = folder / "out"
+    progress = read_archive([folder / "in"], out, sighted, chunk_s=CHUNK_S)
+    assert (progress.failed, progress.total_s, progress.total_files) == ({}, 36, 3)
+    return folder / "in", out
+
+
+def test_vehicle_over_a_file_border_is_one_pass(archive):
+    found = {row["plate"]: row for row in rows(archive[1]) if row["confidence"] > 0.9}
+    over = found["KX73LPH"]
+    assert over["source"].endswith("gate_20261124_091200.mp4")
+    assert over["first_seen_s"] < 12 < over["last_seen_s"]
+    assert over["first_seen"].minute == 12
+    assert {row["camera"] for row in found.values()} == {"gate-gate"}
+    assert "gate-gate" in (archive[1] / "report.html").read_text()
+
+
+def test_search_finds_patterns_and_similar_plates(archive):
+    def plates(pattern, *, similar=False):
+        return {row["plate"] for row in search(archive[1], pattern, similar=similar)}
+
+    assert plates("KX7*") == plates("?X73LPH") == {"KX73LPH"}
+    assert plates("KX73LPX") == set()
+    assert "KX73LPH" in plates("KX73LPX", similar=True)
+    assert "B68SPK" in plates("8685PK", similar=True)
+    assert "KX73LPH" in plates("KX73LP", similar=True)
+
+
+def test_import_is_idempotent_and_sends_nothing(archive, store):
+    assert import_events(archive[1], store) == import_events(archive[1], store) > 3
+    assert (store.counts().events, store.counts().outbox) == (len(rows(archive[1])), 0)
+
+
+def test_interrupted_run_resumes_with_the_same_bytes(archive, tmp_path, sighted):
+    source, reference = archive
+    for stop_after in (1, 4, 1):  # while it probes, while it reads
+        workers = partial(SerialWorkers, stop_after=stop_after)
+        with pytest.raises(KeyboardInterrupt):
+            read_archive([source], tmp_path, sighted, chunk_s=CHUNK_S, workers=workers)
+    read_archive([source], tmp_path, sighted, chunk_s=CHUNK_S)
+    wanted = (reference / "events.parquet").read_bytes()
+    assert (tmp_path / "events.parquet").read_bytes() == wanted
+
+
+def test_killed_workers_are_replaced(archive, tmp_path, sighted):
+    source, reference = archive
+    draw = random.Random(5)
+
+    class Pool(ProcessPool):
+        def run(self, tasks, begin):
+            def kill():
+                time.sleep(draw.uniform(0, 2))
+                for worker in [*self._busy.values()]:
+                    with suppress(ProcessLookupError):
+                        os.kill(worker.process.pid, signal.SIGKILL)
+
+            killer = threading.Thread(target=kill)
+            killer.start()
+            yield from super().run(tasks, begin)
+            killer.join()
+
+    workers = partial(Pool, count=1)
+    progress = read_archive([source], tmp_path, sighted, chunk_s=CHUNK_S, workers=workers)
+    assert not progress.failed
+    wanted = (reference / "events.parquet").read_bytes()
+    assert (tmp_path / "events.parquet").read_bytes() == wanted
+
+
+def test_bad_files_are_listed_and_the_rest_is_read(archive, tmp_path, sighted):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    good = next(archive[0].rglob("*00.mp4")).read_bytes()
+    (folder / "good\nname.mp4").write_bytes(good)
+    (folder / os.fsdecode(b"\xff.mp4")).write_bytes(good)
+    (folder / "cut.mp4").write_bytes(good[: len(good) // 2])
+    (folder / "empty.mp4").touch()
+    (folder / "text.mkv").write_text("no video")
+    with (folder / "sparse.mp4").open("wb") as sparse:
+        sparse.truncate(200 << 30)
+    out = tmp_path / "out"
+    progress = read_archive([folder, folder / "none.mp4"], out, sighted)
+    names = {source.rpartition("/")[2] for source in progress.failed}
+    assert names == {"cut.mp4", "empty.mp4", "text.mkv", "sparse.mp4", "none.mp4"}
+    sources = {row["source"].rpartition("/")[2] for row in rows(out)}
+    assert sources == {"good\nname.mp4", "\\xff.mp4"}
+    assert "empty.mp4: is empty" in (out / "report.html").read_text()
+
+
+def test_other_options_or_a_second_run_are_refused(archive, sighted):
+    source, out = archive
+    with pytest.raises(ConfigError, match=r"chunk_s = 10, now it is 20"):
+        read_archive([source], out, sighted, chunk_s=20)
+    with (out / "ledger.lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(ArchiveError, match="another run works in this folder"):
+            read_archive([source], out, sighted, chunk_s=CHUNK_S)
+
+
+def test_fast_run_finds_the_same_plates(archive, tmp_path, sighted):
+    source, reference = archive
+    read_archive([source], tmp_path, sighted, chunk_s=CHUNK_S, fast=True)
+    assert [row["plate"] for row in rows(tmp_path)] == [row["plate"] for row in rows(reference)]
