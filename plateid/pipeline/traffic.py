@@ -8,7 +8,7 @@ import structlog
 
 from plateid.core.geometry import scaled
 from plateid.core.reading import Reading
-from plateid.core.records import BestFrame, EventType, PlateEvent, PlateRead
+from plateid.core.records import BestFrame, Box, EventType, PlateEvent, PlateRead
 from plateid.core.view import Size
 from plateid.pipeline.border import Place
 from plateid.pipeline.event_builder import EventBuilder, PipelineSettings
