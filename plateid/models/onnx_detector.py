@@ -59,10 +59,14 @@ class OnnxDetector:
         self._threshold = spec.threshold if threshold is None else threshold
         self._canvas = np.empty((*size, 3), dtype=np.uint8)
 
-    def detect(self, image: LazyImage) -> list[Detection]:
-        """Returns the plates of an image, highest score first; ModelError if the network fails."""
+    def detect(self, image: LazyImage, *, enlarges: bool = False) -> list[Detection]:
+        """Returns the plates of an image, highest score first; ModelError if the network fails.
+
+        `enlarges` lets it find plates that are too small to be read in this image.
+        """
         # drop-in models were trained with enlarged images
-        letterbox = letterboxed(image, self._canvas, enlarges=self._drop_in is not None)
+        enlarges |= self._drop_in is not None
+        letterbox = letterboxed(image, self._canvas, enlarges=enlarges)
         output = self._session.run(
             self._canvas[None] if self._session.takes_uint8 else to_detector_input(self._canvas)
         )

@@ -44,11 +44,14 @@ class CameraPipeline:
         settings: PipelineSettings,
         events: EventBuilder,
         *,
-        detect: Callable[[LazyImage], list[Detection]],
+        detect: Callable[..., list[Detection]],
         read: Callable[[LazyImage, Sequence[Box]], list[PlateRead]],
         sink: Callable[[PlateEvent], None],
     ) -> None:
-        """`detect` finds plates, `read` gives a read per box; both may raise ModelError."""
+        """`detect` finds plates, `read` gives a read per box; both may raise ModelError.
+
+        With a main stream, `detect` gets `enlarges=True`.
+        """
         self.settings = settings
         self._detect = detect
         self._read = read
@@ -180,7 +183,7 @@ class CameraPipeline:
         size = image.width, image.height
         view = self.settings.view
         part = view.search_area(size)
-        found = self._detected(image, part)
+        found = self._detected(frame, part)
         detections = [d for d in found if view.accepts(d.box, size)]
         self._tracks = self._tracker.update(detections, now, still=self._gate.still)
         self._traffic.end_lost(self._tracker.alive(), now)
@@ -189,11 +192,13 @@ class CameraPipeline:
         due = self._traffic.due([t for t in self._tracks if self._is_legible(t, part)], now)
         self._read_due(frame, due, tuple(dict.fromkeys(boxes)), part)
 
-    def _detected(self, image: LazyImage, part: Box) -> list[Detection]:
-        x1, y1, x2, y2 = part
+    def _detected(self, frame: Frame, part: Box) -> list[Detection]:
+        image, (x1, y1, x2, y2) = frame.image, part
+        # a main stream shows what is too small to be read here
+        options = {"enlarges": True} if frame.main else {}
         if (x2 - x1, y2 - y1) == (image.width, image.height):
-            return self._detect(image)
-        found = self._detect(image.part(part))
+            return self._detect(image, **options)
+        found = self._detect(image.part(part), **options)
         return [replace(each, box=moved(each.box, x1, y1)) for each in found]
 
     def _is_legible(self, track: Track, part: Box) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from plateid.core.close_up import CloseUp
 from plateid.core.geometry import centre, expanded, moved
-from plateid.core.records import Box, Detection, LazyImage
+from plateid.core.records import Box, Detection
 
 SEARCH_X, SEARCH_Y = 3.0, 8.0
 """Margins around the expected place that are searched, plate widths and heights: the vehicle moves
@@ -14,7 +14,7 @@ MAX_RATIO = 1.8
 
 
 def find_plate(
-    detect: Callable[[LazyImage], list[Detection]], close_up: CloseUp, boxes: Sequence[Box]
+    detect: Callable[..., list[Detection]], close_up: CloseUp, boxes: Sequence[Box]
 ) -> Box | None:
     """Returns the box in the close-up of the first of `boxes`, all plates of the frame, or None."""
     expected = close_up.place(boxes[0])
@@ -26,7 +26,7 @@ def find_plate(
     )
     if right <= left or bottom <= top:
         return None
-    found = detect(close_up.image.part((left, top, right, bottom)))
+    found = detect(close_up.image.part((left, top, right, bottom)), enlarges=True)
     places = [close_up.place(box) for box in boxes]
     alike = []
     for each in found:

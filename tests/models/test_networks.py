@@ -1,7 +1,12 @@
+from itertools import islice
+
 import pytest
 
+from plateid.capture.images import ArrayImage
+from plateid.capture.video_file import read_video
 from plateid.config.models import ModelsConfig
 from plateid.core.text import best_text
+from plateid.demo import DEMO_VIDEO
 from plateid.models.networks import Networks
 from tests.support.images import plain
 
@@ -22,6 +27,14 @@ def test_boxes_are_clipped_to_the_image(networks):
     x1, y1, x2, y2 = found.box
     assert 0 <= x1 < x2 <= 640
     assert 0 <= y1 < y2 <= 80
+
+
+def test_plate_of_twelve_pixels_is_found_if_the_image_is_enlarged():
+    frame = next(islice(read_video(DEMO_VIDEO), 80, None))
+    small, detector = ArrayImage(frame.image.resized(200, 112)), Networks(ModelsConfig()).detector()
+    assert detector.detect(small) == []
+    (found,) = detector.detect(small, enlarges=True)
+    assert found.box[2] - found.box[0] == pytest.approx(12, abs=2)
 
 
 def test_given_threshold_overrides_the_bundle(networks):

@@ -78,7 +78,7 @@ class FakeNetworks:
     def __init__(self) -> None:
         self.detect_calls = self.boxes_read = self.max_batch = 0
 
-    def detect(self, image: Road) -> list[Detection]:
+    def detect(self, image: Road, **_: bool) -> list[Detection]:
         self.detect_calls += 1
         return [Detection(box, 0.9) for box, _, _ in image.plates]
 
@@ -98,7 +98,7 @@ class MissingNetworks(FakeNetworks):
         super().__init__()
         self.misses = misses
 
-    def detect(self, image: Road) -> list[Detection]:
+    def detect(self, image: Road, **_: bool) -> list[Detection]:
         found = super().detect(image)
         return [] if self.detect_calls in self.misses else found
 
@@ -106,7 +106,7 @@ class MissingNetworks(FakeNetworks):
 class GrowingNetworks(FakeNetworks):
     """Detects each plate larger than before."""
 
-    def detect(self, image: Road) -> list[Detection]:
+    def detect(self, image: Road, **_: bool) -> list[Detection]:
         found = super().detect(image)
         self.grown = 1.03**self.detect_calls
         return [replace(each, box=(*each.box[:3], each.box[1] + 25 * self.grown)) for each in found]

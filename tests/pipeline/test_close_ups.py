@@ -23,7 +23,11 @@ class Reader(FakeNetworks):
 
     def __init__(self) -> None:
         super().__init__()
-        self.widths = []
+        self.widths, self.enlarged = [], set()
+
+    def detect(self, image, *, enlarges=False):
+        self.enlarged.add(enlarges)
+        return super().detect(image)
 
     def read(self, image, boxes):
         self.widths += [image.width] * len(boxes)
@@ -81,6 +85,8 @@ def test_plate_is_read_in_the_main_stream_and_its_boxes_stay_those_of_the_sub_st
     recording = drive(main)
     assert recording.published() == [SEEN, LEFT]
     assert set(recording.networks.widths) == {3840}
+    assert recording.networks.enlarged == {True}
+    assert drive(None).networks.enlarged == {False}
     seen, left = recording.events
     assert left.box[2] - left.box[0] == pytest.approx(100, abs=0.1)
     assert seen.path[0].box == pytest.approx(VEHICLE.box(1), abs=0.1)
@@ -122,7 +128,7 @@ def test_plate_of_a_neighbour_is_not_taken_for_the_one_that_was_not_found():
     own, other = (100.0, 100.0, 150.0, 112.0), (170.0, 100.0, 220.0, 112.0)
     picture = CloseUp(plain(1200, 600), (2.0, 2.0), (10.0, 0.0), complete=True)
 
-    def detect(_part):
+    def detect(_part, **_):
         return [Detection((300.0, 168.0, 400.0, 192.0), 0.9)]
 
     assert find_plate(detect, picture, (own,)) is not None
