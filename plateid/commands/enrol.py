@@ -19,10 +19,10 @@ from plateid.fleet_link import link_folder
 @click.argument("code")
 @click.option("--ca", type=FilePath(), help="PEM file of the CA of the hub's web certificate.")
 def enrol(path: Path, *, url: str, code: str, ca: Path | None) -> None:
-    """Make this device one of a hub's fleet, with a one-time code of its page Devices.
+    """Make this device one of a hub's fleet.
 
-    The device makes a key, and the hub signs its certificate. The configuration gets the name of
-    the device and the hub's broker. Restart plateid afterwards.
+    CODE is a one-time code of the hub's page Devices. The device makes a key, and the hub signs its
+    certificate. The configuration gets the name of the device and the hub's broker.
     """
     store = load_config(path).store.path
     answer = enrol_device(url, code, store, ca)

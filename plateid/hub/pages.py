@@ -22,6 +22,7 @@ from plateid.hub.enrolment import EnrolmentError, make_code, revoke
 from plateid.hub.enrolment import enrol as enrol_device
 from plateid.store.search import find
 from plateid.store.search_query import parse_query
+from plateid.web import list_pages
 from plateid.web.error_pages import log_change
 from plateid.web.guard import read_body, read_change
 from plateid.web.pass_rows import PassRow, latest_passes, rows_of
@@ -93,11 +94,21 @@ def devices(request: Request, *, code: str = "", problem: str = "") -> Response:
     return page(request, "devices.html", devices=shown, code=code, url=url, problem=problem)
 
 
+async def change_list(request: Request) -> Response:
+    """Changes the master list."""
+    _check_all_sites(request)
+    return await list_pages.change(request)
+
+
+def _check_all_sites(request: Request) -> None:
+    if request.state.session.sites:
+        raise HTTPException(403, "only a user of all sites may change this")
+
+
 async def change(request: Request) -> Response:
     """Enrols, places or revokes a device."""
     form = await read_change(request)
-    if request.state.session.sites:
-        raise HTTPException(403, "only a user of all sites may change devices")
+    _check_all_sites(request)
     try:
         code = await run_in_threadpool(_change, fleet_of(request), form)
     except ValueError as error:
@@ -180,6 +191,7 @@ PAGES = {
 ROUTES = [
     Route("/", live),
     Route("/journeys", journeys),
+    Route("/lists", change_list, "write_lists", methods=["POST"]),
     Route("/devices", devices),
     Route("/devices", change, methods=["POST"]),
     Route("/api/v1/desired", desired, "device"),

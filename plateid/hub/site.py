@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from plateid.config.hub import HubConfig
@@ -120,9 +119,7 @@ class FleetSite:
         session = getattr(request.state, "session", None)
         own = frozenset(session.sites) if session else frozenset()
         asked = request.query_params.get("site", "")
-        if asked and own and asked not in own:
-            raise HTTPException(403, "this site is none of yours")
-        shown = frozenset((asked,)) if asked else own
+        shown = frozenset((asked,)) if asked and (not own or asked in own) else own
         known = tuple(name for name in sorted(set(self.lives.sites.values())) if name)
         lists = site.config.lists.model_copy(update={"file": None}) if own else site.config.lists
         return replace(

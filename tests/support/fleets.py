@@ -55,10 +55,11 @@ def row_of(event: PlateEvent) -> dict[str, object]:
 
 @dataclass
 class ServedHub:
-    """The web UI of a hub, served on loopback without a password."""
+    """The web UI of a hub, served on loopback without a password; `cookie` is of a session."""
 
     config: HubConfig
     server: HubServer
+    cookie: str = ""
 
     @property
     def address(self) -> str:
@@ -81,6 +82,7 @@ class ServedHub:
         return self._answer(request)
 
     def _answer(self, request: urllib.request.Request) -> tuple[int, str]:
+        request.add_header("Cookie", self.cookie)
         try:
             with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
                 return answer.status, answer.read().decode()

@@ -154,7 +154,7 @@ def test_user_of_a_site_sees_only_its_events(hub, browser):
     insert_events(hub.config.database, passes(1, plate="KX73LPH", device="south-1"))
     users = {
         "admin": User("admin", hash_password(PASSWORD)),
-        "ana": User("viewer", hash_password(PASSWORD), ("s",)),
+        "ana": User("operator", hash_password(PASSWORD), ("s",)),
     }
     write_credentials(credentials_file(hub.config.folder / "hub"), Credentials(users))
     log_in(browser, hub.address, PASSWORD, "ana")
@@ -162,6 +162,10 @@ def test_user_of_a_site_sees_only_its_events(hub, browser):
     assert texts(browser, ".passes .plate") == ["KX 73LPH"]
     browser.get(f"{hub.address}/devices")
     assert texts(browser, "tbody td:first-child") == ["south-1"]
+    hub.cookie = f"plateid={browser.get_cookie('plateid')['value']}"
+    status, page = hub.get("/events?site=n")
+    assert (status, "site: is none of yours" in page) == (400, True)
+    assert hub.post("/lists", do="create")[0] == 403
 
 
 @pytest.mark.usefixtures("hub")
