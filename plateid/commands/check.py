@@ -107,7 +107,7 @@ def _broker(mqtt: MqttConfig) -> str:
 
 
 def _web(config: Config) -> str:
-    web, file = config.web, credentials_file(config.store.path)
+    web, file = config.web, credentials_file(config.store.path, config.web)
     known = read_credentials(file)
     require_password(web, known)
     Certificate(web).load()

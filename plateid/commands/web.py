@@ -46,24 +46,25 @@ def set_password(path: Path, *, viewer: bool, user: str, role: Role | None, remo
     """
     if role and not user:
         raise click.UsageError("--role needs --user")
-    store, known = _known(path)
+    store, file, known = _known(path)
     name = user or ("viewer" if viewer else "admin")
     before = known.users.get(name)
     kind: Role = role or (before.role if before else "viewer" if user or viewer else "admin")
     try:
         sites = before.sites if before else ()
         account = None if remove else User(kind, hash_password(_typed_password()), sites)
-        write_credentials(credentials_file(store), known.with_user(name, account))
+        write_credentials(file, known.with_user(name, account))
     except ValueError as error:
         raise click.ClickException(reason_of(error)) from error
     done = f"removed {name}" if remove else f"set the password of {name}, role {kind}"
-    click.echo(f"{credentials_file(store)}: {done}")
+    click.echo(f"{file}: {done}")
     AuditLog(store).add("command line", done)
 
 
-def _known(path: Path) -> tuple[Path, Credentials]:
-    store = load_config(path).store.path
-    return store, read_credentials(credentials_file(store))
+def _known(path: Path) -> tuple[Path, Path, Credentials]:
+    config = load_config(path)
+    file = credentials_file(config.store.path, config.web)
+    return config.store.path, file, read_credentials(file)
 
 
 def _typed_password() -> str:
@@ -89,13 +90,13 @@ def _typed_password() -> str:
 @click.option("--days", type=click.IntRange(1, 36500), help="Days until it expires.")
 def new_token(path: Path, *, name: str, scopes: tuple[Scope, ...], days: int | None) -> None:
     """Print a new token for the JSON API; the previous one of this name becomes invalid."""
-    store, known = _known(path)
+    store, file, known = _known(path)
     token = secrets.token_urlsafe(32)
     expires = datetime.now().astimezone().date() + timedelta(days=days) if days else None
     try:
         changed = known.with_token(name, Token(hash_token(token), scopes, expires))
     except ValueError as error:
         raise click.ClickException(reason_of(error)) from error
-    write_credentials(credentials_file(store), changed)
+    write_credentials(file, changed)
     click.echo(token)  # first: the previous one is invalid, though the audit log may fail
     AuditLog(store).add("command line", f"new token {name} ({', '.join(scopes)})")

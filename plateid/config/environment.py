@@ -29,13 +29,17 @@ KEYS: dict[str, tuple[str, ...]] = {
 def variables() -> dict[tuple[str, ...], tuple[str, Any]]:
     """Returns name and value of each variable, by section and key, or `camera` and its name.
 
-    Raises ConfigError if a variable sets no key, or its file cannot be read.
+    Raises ConfigError if a variable sets no key, or one that another sets, or its file cannot be
+    read.
     """
-    return {
-        _key_of(name): (name, _value(name, text))
-        for name, text in sorted(os.environ.items())
-        if re.match("PLATEID_(?!SERVICE|PORT)", name)  # those are of Kubernetes
-    }
+    found: dict[tuple[str, ...], tuple[str, Any]] = {}
+    for name, text in sorted(os.environ.items()):
+        if re.match("PLATEID_(?!SERVICE|PORT)", name):  # those are of Kubernetes
+            key = _key_of(name)
+            if key in found:
+                raise ConfigError(name, f"{found[key][0]} sets the same key: unset one of them")
+            found[key] = name, _value(name, text)
+    return found
 
 
 def _key_of(name: str) -> tuple[str, ...]:

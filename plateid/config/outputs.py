@@ -32,7 +32,7 @@ Url = Annotated[
     str, matching(r"https?://[^/@\s]+(/\S*)?", "an http:// or https:// URL without a password")
 ]
 VisitUrl = Annotated[
-    str, matching(r"(https?|homeassistant)://[^/@\s]+(/\S*)?", "a URL without a password")
+    str, matching(r"((https?|homeassistant)://[^/@\s]+(/\S*)?)?", "a URL without a password")
 ]
 
 
@@ -126,7 +126,7 @@ class HomeAssistantConfig(Section):
     """Topic of Home Assistant's birth message."""
     configuration_url: VisitUrl | None = None
     """Address behind the link "Visit", for example of a reverse proxy; default: that of the web UI,
-    if other devices reach it."""
+    if other devices reach it; empty: no link."""
 
 
 class ListsConfig(Section):

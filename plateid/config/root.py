@@ -67,7 +67,8 @@ class Config(Section):
     def visit_url(self) -> str:
         """Address of the web UI for other devices; empty if they do not reach it."""
         reached = self.web.enabled and not self.web.host.is_loopback and not self.web.ingress
-        return self.homeassistant.configuration_url or (reached and self.web.browser_address) or ""
+        url = self.homeassistant.configuration_url
+        return (self.web.browser_address if reached else "") if url is None else url
 
     @property
     def hides_plates(self) -> bool:

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address
 from pydantic import Field, StrictBool, StrictInt, model_validator
 
 from plateid.config.cameras import MAX_CAMERAS
-from plateid.config.section import Address, CredentialPath, Name, Port, Seconds, Section
+from plateid.config.section import Address, ConfigPath, CredentialPath, Name, Port, Seconds, Section
 
 LOOPBACK = IPv4Address("127.0.0.1")
 """Default address to listen on: only this device can connect."""
@@ -42,6 +42,10 @@ class WebConfig(Section):
     password."""
     ingress: Address | None = None
     """Address of Home Assistant's ingress proxy, whose users are admins without a password here."""
+    users_file: ConfigPath | None = None
+    """File of users, password hashes and tokens; default: beside the store."""
+    notice: str = ""
+    """Text at the top of each page, such as a problem that a container has found at its start."""
     fps: StrictInt = Field(default=5, ge=1, le=25)
     """Maximum frame rate of the live view, frames a second."""
     width: StrictInt = Field(default=960, ge=160, le=3840)

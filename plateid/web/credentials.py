@@ -128,9 +128,9 @@ FILE: TypeAdapter[Credentials] = TypeAdapter(Credentials)
 """Converts the JSON of the file."""
 
 
-def credentials_file(store: Path) -> Path:
-    """Returns the path of the file, which is next to the store."""
-    return store.with_name(f"{store.name}.web")
+def credentials_file(store: Path, web: WebConfig | None = None) -> Path:
+    """Returns the path of the file, which is next to the store unless `[web]` says another."""
+    return (web and web.users_file) or store.with_name(f"{store.name}.web")
 
 
 def read_credentials(file: Path) -> Credentials:

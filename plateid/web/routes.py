@@ -162,7 +162,8 @@ def make_site(
     credentials file cannot be read.
     """
     store = config.store.path
-    access = Access(credentials_file(store), needs_password=config.web.needs_password)
+    users = credentials_file(store, config.web)
+    access = Access(users, needs_password=config.web.needs_password)
     access.code, access.ingress = code, str(config.web.ingress or "")
     if not code and not access.ingress:
         require_password(config.web, access.credentials)

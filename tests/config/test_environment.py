@@ -90,6 +90,15 @@ def test_wrong_variable_is_one_error_that_names_it(file, variables, variable, me
     assert str(error.value).startswith(message.format(file=file))
 
 
+@pytest.mark.parametrize("name", ["DEVICE", "CAMERA_YARD"])
+def test_variable_beside_its_file_form_is_one_error_that_names_both(file, variables, name):
+    variables(**{name: "a", f"{name}_FILE": "/nowhere"})
+    with pytest.raises(ConfigError) as error:
+        load_config(file)
+    both = f"PLATEID_{name}_FILE: PLATEID_{name} sets the same key: unset one of them"
+    assert str(error.value) == both
+
+
 def test_variables_of_kubernetes_for_a_service_named_plateid_are_ignored(file, variables):
     variables(SERVICE_HOST="10.0.0.1", PORT="tcp://10.0.0.1:8480", PORT_8480_TCP_PORT="8480")
     assert load_config(file).device == "plateid"

@@ -134,6 +134,7 @@ def test_optional_section_is_off_until_it_is_enabled(tmp_path, section):
         ('web.enabled = true\nweb.host = "fd00::1"', "http://[fd00::1]:8480"),
         ('homeassistant.configuration_url = "https://a.example/b"', "https://a.example/b"),
         ('homeassistant.configuration_url = "homeassistant://app/x"', "homeassistant://app/x"),
+        ('homeassistant.configuration_url = ""\nweb.host = "0.0.0.0"\nweb.enabled = true', ""),
     ],
 )
 def test_home_assistant_gets_the_web_address_that_other_devices_reach(tmp_path, text, url):

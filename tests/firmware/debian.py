@@ -4,6 +4,8 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
@@ -18,6 +20,33 @@ APT = (
     "Acquire::Retries=5",
 )
 INSTALL = (*APT, "--no-install-recommends", "install")
+
+
+def run(*command: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    words = [str(word) for word in command]
+    own = os.environ | {"LC_ALL": "C"} | environment
+    return subprocess.run(words, env=own, capture_output=True, text=True, check=False)
+
+
+@contextmanager
+def gnupg_keys(*names: str) -> Iterator[str]:
+    """A GnuPG home with keys. Its path is short, because it holds sockets."""
+    home = Path("/tmp") / f"plateid-gnupg-{os.getpid()}"  # noqa: S108 - removed below
+    home.mkdir(mode=0o700)
+    for name in names:
+        options = ("--batch", "--passphrase", "", "--quick-generate-key", name, "ed25519", "sign")
+        assert run("gpg", *options, "never", GNUPGHOME=str(home)).returncode == 0
+    yield str(home)
+    run("gpgconf", "--kill", "all", GNUPGHOME=str(home))
+    run("rm", "-r", home)
+
+
+def publish(folder: Path, keys: str, *packages: Path, url: str = "URL") -> dict[str, bytes]:
+    """Publishes packages with `firmware/apt`; returns the files of the repository by name."""
+    settings = {"OUT": str(folder), "GNUPGHOME": keys, "URL": url}
+    done = run(REPOSITORY / "firmware/apt", "releases", *packages, **settings)
+    assert done.returncode == 0, done.stderr
+    return {str(f.relative_to(folder)): f.read_bytes() for f in folder.rglob("*") if f.is_file()}
 
 
 def build_package(folder: Path, architecture: str) -> Path:

@@ -1,6 +1,5 @@
 """apt takes plateid from the repository of `firmware/apt`, if the right key signed it."""
 
-import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -9,28 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.firmware.debian import REPOSITORY, gnupg_keys, publish, run
 from tests.support.file_server import FileServer
-
-REPOSITORY = Path(__file__).parents[2]
-
-
-def run(*command: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    words = [str(word) for word in command]
-    own = os.environ | {"LC_ALL": "C"} | environment
-    return subprocess.run(words, env=own, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
 def keys() -> Iterator[str]:
-    """A GnuPG home with two keys. Its path is short, because it holds sockets."""
-    home = Path("/tmp") / f"plateid-gnupg-{os.getpid()}"  # noqa: S108 - removed below
-    home.mkdir(mode=0o700)
-    for name in ("releases", "stranger"):
-        options = ("--batch", "--passphrase", "", "--quick-generate-key", name, "ed25519", "sign")
-        assert run("gpg", *options, "never", GNUPGHOME=str(home)).returncode == 0
-    yield str(home)
-    run("gpgconf", "--kill", "all", GNUPGHOME=str(home))
-    run("rm", "-r", home)
+    with gnupg_keys("releases", "stranger") as home:
+        yield home
 
 
 def package(folder: Path, version: str, architecture: str = "amd64") -> Path:
@@ -51,14 +36,7 @@ def folder(tmp_path, keys) -> Path:
     """A repository of two versions, in which a second call added the newer one."""
     older = [package(tmp_path, "1.0", architecture) for architecture in ("amd64", "arm64")]
     for packages in (older, [package(tmp_path, "1.1")]):
-        done = run(
-            REPOSITORY / "firmware/apt",
-            "releases",
-            *packages,
-            OUT=str(tmp_path / "apt"),
-            GNUPGHOME=keys,
-        )
-        assert done.returncode == 0, done.stderr
+        publish(tmp_path / "apt", keys, *packages)
     return tmp_path / "apt"
 
 

@@ -95,15 +95,18 @@ def test_broker_of_the_supervisor_is_used(tmp_path, monkeypatch):
     assert start.password(CONFIG["options"], found) == "secret"
 
 
-@pytest.mark.parametrize(
-    ("status", "message"), [(400, "Service not enabled"), (403, "Forbidden"), (401, "Unauthorized")]
-)
-def test_missing_or_refused_broker_is_one_line(capsys, status, message):
-    with closing(Supervisor(status, {"result": "error", "message": message})) as supervisor:
-        assert start.mqtt_service(supervisor.address, TOKEN) == {}
+@pytest.mark.parametrize("reason", ["400 Service not enabled", "403 Forbidden", "401 Unauthorized"])
+def test_missing_or_refused_broker_is_one_line_of_log_and_web_ui(
+    tmp_path, monkeypatch, capsys, reason
+):
+    status, _, message = reason.partition(" ")
+    answer = {"result": "error", "message": message}
+    with closing(Supervisor(int(status), answer)) as supervisor:
+        found = start.mqtt_service(supervisor.address, TOKEN)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"no MQTT broker from the Supervisor: {status} ")
     assert message in line
+    assert configured(tmp_path, CONFIG["options"], found, monkeypatch).web.notice == line
 
 
 def test_add_on_without_a_broker_has_a_valid_configuration(tmp_path, monkeypatch):
@@ -111,7 +114,7 @@ def test_add_on_without_a_broker_has_a_valid_configuration(tmp_path, monkeypatch
 
 
 def test_supervisor_that_does_not_answer_is_one_line(capsys):
-    assert start.mqtt_service(f"http://127.0.0.1:{free_port()}", TOKEN) == {}
+    assert start.mqtt_service(f"http://127.0.0.1:{free_port()}", TOKEN).keys() == {"problem"}
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 

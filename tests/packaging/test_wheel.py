@@ -80,7 +80,7 @@ def test_wheel_has_the_models_and_at_most_40_mb(wheel):
     assert [name for name in names if not name.startswith(("plateid/", "plateid-"))] == []
 
 
-@pytest.mark.parametrize("python", ["3.11", "3.13"])
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
 def test_uvx_reads_an_image(tmp_path, uv, wheel, python):
     uvx = (uv, "tool", "run", "--isolated", "--python", python, "--from", wheel, "plateid")
     assert run(tmp_path, *uvx, "--version") == f"plateid, version {__version__}\n"

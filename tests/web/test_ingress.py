@@ -12,7 +12,8 @@ from tests.support.ingress_proxy import ADDRESS, PREFIX, USER, IngressProxy
 from tests.web.browser import SYNCHRONISED, find, follow, images_loaded, texts, wait
 from tests.web.conftest import Device, served
 
-ADDON = f'host = "0.0.0.0"\ningress = "{ADDRESS}"\n'
+NOTICE = "/data: user 8480 cannot write it"
+ADDON = f'host = "0.0.0.0"\ningress = "{ADDRESS}"\nnotice = "{NOTICE}"\n'
 LINKS = """
 return [...document.querySelectorAll('[href], [src], [action]')]
   .flatMap(e => [e.href, e.src, e.getAttribute('action') && e.action])
@@ -39,6 +40,7 @@ def test_live_page_shows_images_and_state_in_the_frame(proxy, browser):
     wait(browser, lambda: texts(browser, '[data-fact="clock"]') == SYNCHRONISED)
     wait(browser, lambda: images_loaded(browser))
     assert "Log out" not in find(browser, "header").text
+    assert find(browser, ".problem[role=status]").text == NOTICE
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -43,7 +43,7 @@ def web_server(folder, more):
 
 
 def set_password(config):
-    file = credentials_file(config.store.path)
+    file = credentials_file(config.store.path, config.web)
     write_credentials(file, Credentials(passwords(PASSWORD)))
 
 
@@ -123,7 +123,9 @@ def is_closed(client):
         return False
 
 
-@pytest.mark.parametrize("more", ['host = "0.0.0.0"', 'proxy = "127.0.0.1"'])
+@pytest.mark.parametrize(
+    "more", ['host = "0.0.0.0"', 'proxy = "127.0.0.1"', 'host = "0.0.0.0"\nusers_file = "users"']
+)
 def test_public_server_starts_once_it_has_a_password(tmp_path, logs, more):
     with web_server(tmp_path, more) as (config, server):
         server.check()

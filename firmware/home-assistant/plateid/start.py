@@ -24,7 +24,7 @@ TIMEOUT_S = 20.0
 
 
 def mqtt_service(address: str, token: str) -> Mapping[str, Any]:
-    """Returns the broker that the Supervisor offers; without one, logs why and returns nothing."""
+    """Returns the broker that the Supervisor offers; without one, logs and returns a `problem`."""
     request = urllib.request.Request(  # noqa: S310 - the address is above
         f"{address}/services/mqtt", headers={"Authorization": f"Bearer {token}"}
     )
@@ -33,11 +33,12 @@ def mqtt_service(address: str, token: str) -> Mapping[str, Any]:
             service: Mapping[str, Any] = json.load(answer)["data"]
             return service
     except urllib.error.HTTPError as error:
-        answer = error.read().decode(errors="replace")
-        print(f"no MQTT broker from the Supervisor: {error.code} {answer}", file=sys.stderr)  # noqa: T201
+        reason = f"{error.code} {error.read().decode(errors='replace')}"
     except (OSError, ValueError, KeyError) as error:
-        print(f"no MQTT broker from the Supervisor: {error}", file=sys.stderr)  # noqa: T201
-    return {}
+        reason = str(error)
+    problem = f"no MQTT broker from the Supervisor: {reason}"
+    print(problem, file=sys.stderr)  # noqa: T201 - the log
+    return {"problem": problem}
 
 
 def variables(options: Mapping[str, Any], service: Mapping[str, Any]) -> dict[str, str]:
@@ -51,6 +52,8 @@ def variables(options: Mapping[str, Any], service: Mapping[str, Any]) -> dict[st
     values |= {f"CAMERA_{each['name'].upper()}": each["url"] for each in options.get("cameras", ())}
     values["DEVICE"] = options.get("device", "plateid")
     values["WEB_INGRESS"] = INGRESS
+    if problem := service.get("problem"):
+        values["WEB_NOTICE"] = problem
     if regions := options.get("regions"):
         values["EVENTS_REGIONS"] = regions
     return {f"PLATEID_{k}": json.dumps(v, ensure_ascii=False) for k, v in values.items()}

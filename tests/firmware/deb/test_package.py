@@ -1,4 +1,7 @@
-"""Tests of the package in a clean Debian 13, in this order: install, upgrades, remove, purge."""
+"""Tests of the package in a clean Debian 13, in this order: install, upgrades, remove, purge.
+
+apt takes the newest version from a signed repository over HTTP, as users do.
+"""
 
 import os
 import shutil
@@ -9,8 +12,17 @@ from pathlib import Path
 import pytest
 
 from plateid.demo import DEMO_VIDEO
-from tests.firmware.debian import APT, INSTALL, build_package, debian, older
+from tests.firmware.debian import (
+    APT,
+    INSTALL,
+    build_package,
+    debian,
+    gnupg_keys,
+    older,
+    publish,
+)
 from tests.support.broker import Broker, Subscriber, until
+from tests.support.file_server import FileServer
 from tests.systemd.machine import Container
 
 pytestmark = [
@@ -35,11 +47,21 @@ def broker(tmp_path_factory) -> Iterator[Broker]:
 
 
 @pytest.fixture(scope="module")
-def device(tmp_path_factory, package) -> Iterator[Container]:
+def repository(tmp_path_factory, package) -> Iterator[FileServer]:
+    folder = tmp_path_factory.mktemp("apt")
+    with closing(FileServer()) as made, gnupg_keys("releases") as keys:
+        made.files = publish(folder, keys, package, url=made.url)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def device(tmp_path_factory, package, repository) -> Iterator[Container]:
     root = debian(tmp_path_factory.mktemp("debian") / "root", "amd64")
     (root / "packages").mkdir()
-    shutil.copy(package, root / "packages/new.deb")
     shutil.copy(older(package), root / "packages/older.deb")
+    apt = root / "etc/apt"
+    for name, place in (("asc", "keyrings"), ("sources", "sources.list.d")):
+        (apt / place / f"plateid.{name}").write_bytes(repository.files[f"plateid.{name}"])
     with closing(Container(root)) as made:
         made.start("--resolv-conf=replace-host")
         yield made
@@ -70,7 +92,7 @@ store.path = "/var/lib/plateid/plateid.sqlite3"
 
 def test_install_does_not_start_the_service(device):
     run_ok(device, *APT, "update")
-    output = run_ok(device, *INSTALL, "/packages/new.deb")
+    output = run_ok(device, *INSTALL, "plateid")
     assert "systemctl enable --now plateid. Then set it up at http://127.0.0.1:8480\n" in output
     assert run_ok(device, "plateid", "--version").startswith("plateid, version ")
     states = [device.show(key) for key in ("LoadState", "ActiveState", "UnitFileState")]
@@ -85,7 +107,7 @@ def test_upgrade_deletes_an_unchanged_example_and_starts_the_set_up(device):
     downgrade(device)
     assert (device.root / CONFIG).exists()
     device.systemctl("enable", "--now", "plateid")
-    run_ok(device, *INSTALL, "/packages/new.deb")
+    run_ok(device, *APT, "upgrade")
     assert not (device.root / CONFIG).exists()
     until(lambda: "waits for its set-up" in device.show("StatusText"), SERVICE_TIMEOUT_S)
     assert "web UI: http://127.0.0.1:8" in device.journal()
@@ -104,7 +126,7 @@ def test_plateid_check_passes_and_service_publishes_plates(device, broker):
 def test_upgrade_keeps_the_configuration_and_restarts_the_service(device):
     downgrade(device)
     configured, pid = (device.root / CONFIG).read_text(), device.show("MainPID")
-    run_ok(device, *INSTALL, "/packages/new.deb")
+    run_ok(device, *APT, "upgrade")
     assert (device.root / CONFIG).read_text() == configured
     assert device.show("MainPID") not in {"0", pid}
     until(lambda: "1 of 1 camera online" in device.show("StatusText"), SERVICE_TIMEOUT_S)
