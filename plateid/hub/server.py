@@ -53,7 +53,8 @@ class HubServer:
         migrate(config.database)
         self._config = config
         self._fleet = FleetSite.opened(config)
-        has_admin = read_credentials(credentials_file(self._fleet.config.store.path)).has_admin
+        users = credentials_file(self._fleet.config.store.path, config.web)
+        has_admin = read_credentials(users).has_admin
         code = secrets.token_hex(4) if config.web.needs_password and not has_admin else ""
         self.code_text = code and f"/first-password, code {code}"
         self._web = WebServer(

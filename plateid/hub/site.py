@@ -102,7 +102,8 @@ class FleetSite:
     ) -> tuple[Site, Starlette]:
         """Returns the site and its application, as `web.routes.make_site`."""
         access = FleetAccess(
-            credentials_file(config.store.path), needs_password=config.web.needs_password
+            credentials_file(config.store.path, config.web),
+            needs_password=config.web.needs_password,
         )
         access.code, access.history = code, self.history
         if not code:

@@ -4,6 +4,7 @@ import threading
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
 
 class FileServer:
@@ -36,7 +37,7 @@ class _Handler(BaseHTTPRequestHandler):
     owner: FileServer
 
     def do_GET(self) -> None:
-        owner, name = self.owner, self.path.split("?")[0].strip("/")
+        owner, name = self.owner, unquote(self.path.split("?")[0]).strip("/")
         if owner.location:
             self.send_response(302)
             self.send_header("Location", owner.location)
