@@ -24,7 +24,7 @@ DEVICE := --ignore=tests/train --ignore=tests/systemd --ignore=tests/firmware/de
   --ignore=tests/firmware/qemu --ignore=tests/power_cuts --ignore=tests/packaging --ignore=tests/homeassistant
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test test-system test-train test-firmware release wheel-test container container-test addon-test homeassistant-test fuzz audit sbom lint format docs lock debian firmware-debian apt login publish install install-units
+.PHONY: archive-bench help demo quick test test-system test-train test-firmware release wheel-test container container-test addon-test homeassistant-test fuzz audit sbom lint format docs lock debian firmware-debian apt login publish install install-units
 .DELETE_ON_ERROR:
 
 # Versions of the tools that only `make fuzz` and `make audit` need, each in its own environment.
@@ -105,6 +105,9 @@ addon-test: .venv/dev.stamp ## Test the Home Assistant add-on behind ingress in 
 # Its own target: Home Assistant has 600 MB, and Python 3.13 as Debian 13 has it.
 homeassistant-test: debian .venv/dev.stamp .venv-homeassistant/stamp ## Test the blueprints in Home Assistant
 	nice -n 5 timeout 1200 .venv/bin/pytest tests/homeassistant
+
+archive-bench: .venv/dev.stamp ## Measure `plateid archive read`: speed and memory, quiet and busy
+	.venv/bin/python -m tests.archive.bench_archive
 
 fuzz: .venv-fuzz/stamp ## Fuzz all readers of untrusted bytes, MINUTES=10 each: hours
 	.venv-fuzz/bin/python -m tests.fuzz --minutes $(MINUTES)

@@ -3,6 +3,6 @@
 main, options                                  finds the commands; their common options
 read, run, init, check, demo, bench, report    one command each
 enrol                                          makes the device one of a hub's fleet
-events, hub, models, web                       groups of commands
+archive, events, hub, models, web              groups of commands
 progress_report                                progress display
 """

@@ -1,8 +1,10 @@
 """A whole run: joined files, resume, damage, what is refused, search and import."""
 
 import fcntl
+import multiprocessing
 import os
 import random
+import shutil
 import signal
 import threading
 import time
@@ -77,6 +79,37 @@ def test_interrupted_run_resumes_with_the_same_bytes(archive, tmp_path, sighted)
     read_archive([source], tmp_path, sighted, chunk_s=CHUNK_S)
     wanted = (reference / "events.parquet").read_bytes()
     assert (tmp_path / "events.parquet").read_bytes() == wanted
+
+
+def test_run_that_is_killed_20_times_gives_the_same_bytes(archive, tmp_path, sighted):
+    source, reference = archive
+    context, draw = multiprocessing.get_context("forkserver"), random.Random(7)
+    context.set_forkserver_preload(["tests.support.archives"])
+    read = partial(read_archive, [source], tmp_path, sighted, chunk_s=CHUNK_S)
+    for _ in range(20):
+        driver = context.Process(target=read)
+        driver.start()
+        driver.join(draw.uniform(0.05, 0.5))
+        driver.kill()
+        driver.join()
+    read()
+    wanted = (reference / "events.parquet").read_bytes()
+    assert (tmp_path / "events.parquet").read_bytes() == wanted
+
+
+def test_folder_that_grows_gives_what_one_run_gives(archive, tmp_path, sighted):
+    source, reference = archive
+    grown = tmp_path / "in" / "gate"
+    grown.mkdir(parents=True)
+    for file in sorted(source.rglob("*.mp4")):
+        shutil.copy(file, grown)
+        read_archive([grown.parent], tmp_path / "out", sighted, chunk_s=CHUNK_S)
+    dropped = ("source", "event")
+    found, wanted = (
+        [{k: v for k, v in row.items() if k not in dropped} for row in rows(out)]
+        for out in (tmp_path / "out", reference)
+    )
+    assert found == wanted
 
 
 def test_killed_workers_are_replaced(archive, tmp_path, sighted):
