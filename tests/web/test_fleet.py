@@ -1,17 +1,23 @@
 """The web UI of a hub in Chromium, and devices that it manages: real broker, real PostgreSQL."""
 
 import json
+import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from click.testing import CliRunner
 
+from plateid.commands.main import main
 from plateid.config.hub import HubConfig, HubMqttConfig
+from plateid.config.load import load_config
 from plateid.config.service import WebConfig
+from plateid.fleet_link import link_folder
 from plateid.hub.database import connect
-from plateid.hub.purge import purge_plate, traces, waiting
+from plateid.hub.purge import traces
 from plateid.store.audit_log import AuditLog
 from plateid.store.history import History
 from plateid.store.search import find_all
@@ -123,19 +129,47 @@ def test_unsigned_desired_state_is_refused(hub, started_broker, tmp_path, logs):
 
 def test_plate_is_purged_from_database_and_every_device(hub, tmp_path):
     config = hub.config.database
-    insert_events(config, [*passes(2, plate="B68SPK", device="one"), *passes(1, plate="KX73LPH")])
-    with linked_device(tmp_path, hub, "one") as one:
+    insert_events(
+        config,
+        [*passes(2, plate="B68SPK", device="one"), *passes(1, plate="KX73LPH", device="one")],
+    )
+    file = tmp_path / "hub.toml"
+    file.write_text(f'[database]\nurl = "{config.url}"\n')
+    command = ["hub", "purge", "-c", str(file), "--plate", "B 68-SPK"]
+    with linked_device(tmp_path, hub, "one") as one, ThreadPoolExecutor(1) as pool:
         for event in passes(2, plate="B68SPK"):
             one.store.append(event)
+        until(lambda: one.link.check() or one.link._reported["version"])
+        done = pool.submit(CliRunner().invoke, main, command)
+        until(lambda: one.link.check() or done.done(), 60)
+        assert "2 events deleted, 0 left in the database" in done.result().output
+        assert "not confirmed yet: none" in done.result().output
+        assert done.result().exit_code == 0
         with connect(config, purpose="test") as db:
-            until(lambda: one.link.check() or one.link._reported["version"])
-            done = purge_plate(db, "B 68-SPK")
-            assert (done.events, traces(db, "B68SPK"), traces(db, "KX73LPH")) == (2, 0, 1)
-            assert waiting(db, done.id) == ["one"]
-            until(lambda: one.link.check() or not waiting(db, done.id))
+            assert traces(db, "KX73LPH") == 1
             until(lambda: db.execute("SELECT count(*) FROM purge").fetchone() == (0,))
         assert list(find_all(History(one.store.path), Query())) == []
         assert b"B68SPK" not in one.store.path.read_bytes()
+
+
+def test_device_is_enrolled_once_by_a_command(hub, tmp_path):
+    file = tmp_path / "plateid.toml"
+    file.write_text('device = "old"\n[store]\npath = "gate.sqlite3"\n[web]\nenabled = true\n')
+    _, page = hub.post("/devices", do="enrol", device="gate-1")
+    code = re.search(r'<code id="code">.* (\S+)</code>', page)[1]
+    command = ["enrol", "-c", str(file), hub.address, code]
+    done = CliRunner().invoke(main, command)
+    assert (done.exit_code, done.output.endswith("enrolled as gate-1; restart plateid\n")) == (
+        0,
+        True,
+    )
+    made = load_config(file)
+    assert (made.device, made.mqtt.port) == ("gate-1", hub.config.mqtt.port)
+    secret = link_folder(made.store.path) / "mqtt.key"
+    assert secret.stat().st_mode & 0o077 == 0
+    again = CliRunner().invoke(main, command)
+    assert again.exit_code == 1
+    assert "code: is wrong, used or expired" in again.output
 
 
 def test_revoked_device_gets_nothing_and_its_certificate_is_listed(hub, tmp_path):
