@@ -75,7 +75,7 @@ class FleetHistory:
 
     @contextmanager
     def opened(self, limit_s: float = QUERY_S) -> Iterator[psycopg.Connection]:
-        """Gives a connection in a transaction; raises StoreError, or SlowQueryError."""
+        """Gives a connection with autocommit; raises StoreError, or SlowQueryError."""
         with database_errors(self._config):
             try:
                 db = self._idle.pop()
@@ -83,9 +83,8 @@ class FleetHistory:
                 db = connect(self._config, purpose="search")
                 db.execute(SETTINGS)
             try:
-                with db.transaction():
-                    db.execute(f"SET LOCAL statement_timeout = {limit_s * 1000:.0f}".encode())
-                    yield db
+                db.execute(f"SET statement_timeout = {limit_s * 1000:.0f}".encode())
+                yield db
             except psycopg.errors.QueryCanceled as error:
                 raise SlowQueryError(
                     self._config.endpoint, f"no answer within {limit_s:g} s"
