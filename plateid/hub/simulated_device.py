@@ -2,6 +2,7 @@
 
 import json
 import random
+import selectors
 import time
 from collections import deque
 from dataclasses import replace
@@ -58,8 +59,12 @@ def simulated_event(device: str, epoch: int, counter: int, first_seen: datetime)
 class SimulatedDevice:
     """One device with a connection of its own; all methods are called by one thread."""
 
-    def __init__(self, name: str, epoch: int, prefix: str) -> None:
+    def __init__(
+        self, name: str, epoch: int, *, prefix: str, selector: selectors.BaseSelector
+    ) -> None:
+        """Registers its sockets with the selector, with itself as their data."""
         self.name = name
+        self._selector = selector
         self.published: dict[int, datetime] = {}
         self.acknowledged: set[int] = set()
         self.client: mqtt.Client | None = None
@@ -112,6 +117,8 @@ class SimulatedDevice:
         client.on_connect = self._on_connect
         client.on_publish = self._on_publish
         client.on_message = self._on_message
+        client.on_socket_open = lambda _, __, sock: self._watch(sock.fileno())
+        client.on_socket_close = lambda _, __, sock: self._forget(sock.fileno())
         client.on_socket_register_write = lambda *_: None
         client.connect(broker.host, broker.port)
         self.client, self._answered_at = client, time.monotonic()
@@ -128,10 +135,18 @@ class SimulatedDevice:
     def close(self) -> None:
         """Forgets the connection; events without PUBACK are sent again, oldest first."""
         if self.client is not None and (sock := self.client.socket()) is not None:
+            self.client.on_socket_close = None  # paho calls it again when it collects the client
+            self._forget(sock.fileno())
             sock.close()
         self.client, self._established = None, False
         self._outbox.extendleft(sorted(self._sent.values(), reverse=True))
         self._sent.clear()
+
+    def _watch(self, fileno: int) -> None:
+        self._selector.register(fileno, selectors.EVENT_READ, self)
+
+    def _forget(self, fileno: int) -> None:
+        self._selector.unregister(fileno)
 
     def _on_connect(self, client: mqtt.Client, *details: object) -> None:
         self._established = not getattr(details[2], "is_failure", True)

@@ -71,7 +71,9 @@ class Simulation:
         self._checked_at = self._reported_at = 0.0
         self._selector = selectors.DefaultSelector()
         self.devices = [
-            SimulatedDevice(plan.device(number), self._epoch, mqtt_config.prefix)
+            SimulatedDevice(
+                plan.device(number), self._epoch, prefix=mqtt_config.prefix, selector=self._selector
+            )
             for number in range(1, plan.devices + 1)
         ]
 
@@ -91,7 +93,7 @@ class Simulation:
         self._poll_until(time.monotonic() + self._plan.stay_s)
         self._record()
         for device in self.devices:
-            self._forget(device)
+            device.close()
         return {
             "published": sum(len(device.published) for device in self.devices),
             "acknowledged": sum(len(device.acknowledged) for device in self.devices),
@@ -129,7 +131,7 @@ class Simulation:
             self._reported_at = now
         for device in self.devices:
             if device.client is not None and not device.check():
-                self._forget(device)
+                device.close()
                 device.retry_at = now + self._random.uniform(0, RETRY_S)
             if device.client is None and now >= device.retry_at:
                 self._connect(device)
@@ -144,15 +146,6 @@ class Simulation:
             device.connect(self._brokers[0], self._protocol)
         except OSError:
             device.retry_at = time.monotonic() + self._random.uniform(0, RETRY_S)
-            return
-        if device.client is not None and (sock := device.client.socket()) is not None:
-            self._selector.register(sock.fileno(), selectors.EVENT_READ, device)
-
-    def _forget(self, device: SimulatedDevice) -> None:
-        found = [key for key in self._selector.get_map().values() if key.data is device]
-        for key in found:
-            self._selector.unregister(key.fileobj)
-        device.close()
 
     def _record(self) -> None:
         """Publishes, as a retained message, what `verify` expects."""
