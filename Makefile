@@ -24,7 +24,7 @@ DEVICE := --ignore=tests/train --ignore=tests/systemd --ignore=tests/firmware/de
   --ignore=tests/firmware/qemu --ignore=tests/power_cuts --ignore=tests/packaging --ignore=tests/homeassistant
 
 .DEFAULT_GOAL := help
-.PHONY: archive-bench help demo quick test test-system test-train test-firmware release wheel-test container container-test addon-test homeassistant-test fuzz audit sbom lint format docs lock debian firmware-debian apt login publish install install-units
+.PHONY: archive-bench help demo hub quick test test-system test-train test-firmware release wheel-test container container-test addon-test homeassistant-test fuzz audit sbom lint format docs lock debian firmware-debian apt login publish install install-units
 .DELETE_ON_ERROR:
 
 # Versions of the tools that only `make fuzz` and `make audit` need, each in its own environment.
@@ -38,6 +38,9 @@ help: ## Print this list
 
 demo: .venv/demo.stamp ## Install the runtime into .venv and play the demo
 	.venv/bin/python -m plateid demo
+
+hub: debian .venv/dev.stamp ## Run a hub with 20 simulated devices and one real one: servers, two ingests, web UI
+	.venv/bin/python -m tests.hub.fleet $(DURATION)
 
 quick: lint ## Run lint, types and the fast tests: about a minute
 	.venv/bin/pytest --quiet $(QUICK)

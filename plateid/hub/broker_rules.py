@@ -29,8 +29,7 @@ user {hub}
 topic readwrite {prefix}/#
 pattern write {prefix}/%u/#
 pattern read {prefix}/%u/resend
-pattern read {prefix}/%u/lists
-pattern read {prefix}/%u/models
+pattern read {prefix}/%u/desired
 """
 NATS_USER = """\
   {{ user: "CN={device}", permissions: {{

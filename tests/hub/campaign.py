@@ -133,9 +133,10 @@ def campaign(fleet: Fleet, options: argparse.Namespace) -> dict[str, Any]:
     """Runs one campaign and returns its figures."""
     rng = random.Random(options.seed)
     faults = fleet.faults()
-    order = [name for name in faults for _ in range(options.kills)]
+    targets = options.targets.split(",") if options.targets else faults
+    order = [name for name in targets for _ in range(options.kills)]
     rng.shuffle(order)
-    seconds = max(options.seconds, 8 * len(order))
+    seconds = max(options.seconds, 7 * len(order))
     words = ("--devices", options.devices, "--rate", options.rate, "--seconds", seconds)
     words += ("--seed", options.seed, "--mqtt", ",".join(fleet.brokers), "--stay", options.stay)
     started = time.monotonic()
@@ -176,6 +177,7 @@ def parsed(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=20, help="of each server and hub")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--stay", type=float, default=40)
+    parser.add_argument("--targets", default="", help="postgres,hub0,node1: default all")
     parser.add_argument("--broker", choices=["nats", "mosquitto"], default="nats")
     return parser.parse_args(words)
 
