@@ -19,6 +19,7 @@ import psycopg
 from tests.hub.campaign import Fleet
 from tests.support.broker import free_port, until
 
+COUNTS = "SELECT count(*), count(DISTINCT device), bool_or(device = 'demo') FROM event"
 DEVICE = """\
 device = "demo"
 [mqtt]
@@ -58,15 +59,14 @@ def main(seconds: float) -> None:
         device.write_text(DEVICE.format(hosts=json.dumps(fleet.brokers), clip=clip))
         run = [sys.executable, "-m", "plateid", "run", "-c", str(device)]
         spawn(stack, run, folder / "device.log")
-        words = ("--devices", 20, "--rate", 0.1, "--seconds", 86_400, "--mqtt", ",".join(fleet.brokers))
+        words = ("--devices", 20, "--seconds", 86_400, "--mqtt", ",".join(fleet.brokers))
         spawn(stack, fleet.command("simulate", *words), folder / "simulate.log")
         until(lambda: "web UI: " in web.read_text(), 60)
         say(web.read_text()[web.read_text().index("web UI: ") :].splitlines()[0])
         with psycopg.connect(fleet.database.url, autocommit=True) as db:
             seen = 0
             while not seconds or time.monotonic() < started + seconds:
-                query = "SELECT count(*), count(DISTINCT device), bool_or(device = 'demo') FROM event"
-                events, devices, real = db.execute(query).fetchone()
+                events, devices, real = db.execute(COUNTS).fetchone()
                 if events > seen:
                     after = time.monotonic() - started
                     real = ", the real one too" if real else ""
