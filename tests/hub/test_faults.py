@@ -20,7 +20,10 @@ def administer(postgres: Postgres, *statements: str) -> None:
 
 def test_events_wait_while_the_database_is_read_only(config, send, postgres, logs) -> None:  # noqa: F811
     name = config.database.url.rpartition("/")[2]
-    ends = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%ingest'"
+    ends = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE application_name LIKE '%ingest'"
+    )
     with ingesting(config):
         send(fresh(1))
         until(lambda: rows(config, "SELECT 1 FROM event"))
