@@ -6,6 +6,7 @@ gop_decoder                whole groups of pictures, and single key frames, of a
 video_image                a decoded video frame that stays YUV until pixels are needed
 video_writer               annotated copies of videos
 main_stream, mapping, stream_clock   the main stream of a camera that is watched in its sub-stream
+onvif                      asks a camera for its streams' addresses, and for a key frame
 camera                     one camera, read for ever through all outages
 camera_posts               what cameras post that read plates by themselves
 mailbox                    one slot for each camera; the newest frame replaces an older one
