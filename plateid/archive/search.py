@@ -1,7 +1,7 @@
 """Finds plates in `events.parquet`, and imports it into an event store."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from plateid.store.database import parse_event
 from plateid.store.event_store import EventStore
 
 
-def search(out: Path, pattern: str, *, similar: bool) -> Iterator[dict[str, Any]]:
-    """Yields the rows whose plate matches a pattern of `*` and `?`, in the order of the file.
+def search(
+    out: Path, pattern: str, columns: Sequence[str] = SCHEMA.names[:-1], *, similar: bool
+) -> Iterator[dict[str, Any]]:
+    """Yields columns of the rows whose plate matches a pattern of `*` and `?`.
 
-    With `similar`, also those at one edit, and those that differ in confusable characters. Raises
+    With `similar`, also of those at one edit, or that differ in confusable characters. Raises
     ArchiveError if there is no output that can be read.
     """
     wanted = _expression(compact(pattern), similar=similar)
@@ -29,7 +31,7 @@ def search(out: Path, pattern: str, *, similar: bool) -> Iterator[dict[str, Any]
             plates = file.read_row_group(number, ["plate"])["plate"]
             found = pc.indices_nonzero(pc.match_substring_regex(plates, wanted))
             if len(found):
-                rows = file.read_row_group(number, SCHEMA.names[:-1])
+                rows = file.read_row_group(number, [*columns])
                 yield from rows.take(found).to_pylist()
 
 
@@ -59,8 +61,7 @@ def import_events(out: Path, store: EventStore) -> int:
 
     An event that is there already stays as it is: its id follows from the recording.
     """
-    count = 0
-    outputs = [name for (name,) in store.rows("SELECT name FROM output")]
+    count, outputs = 0, [name for (name,) in store.rows("SELECT name FROM output")]
     with _opened(out) as file:
         for batch in file.iter_batches(columns=["event"]):
             for text in batch["event"].to_pylist():

@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from string import Formatter
 from typing import TYPE_CHECKING, Any, Self
 
 import click
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 COLUMNS = "{first_seen} {camera:12} {plate:10} {confidence:4.2f} {source} at {first_seen_s:.1f} s"
 """Format of one result of a search."""
+_TIMES = {"first_seen", "last_seen"}
 LINE_INTERVAL_S = 10.0
 """Interval between two lines of progress in a log, seconds."""
 
@@ -94,10 +96,13 @@ def read(sources: Sequence[Path], *, out: Path, workers: int | None, **options: 
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, with a header.")
 def search(folder: Path, pattern: str, *, similar: bool, as_json: bool, as_csv: bool) -> None:
     """Find plates in the results: * is any text, ? any character."""
+    from plateid.archive.output import SCHEMA  # noqa: PLC0415 - loads pyarrow
     from plateid.archive.search import search as find  # noqa: PLC0415 - loads pyarrow
 
-    for number, row in enumerate(find(folder, pattern, similar=similar)):
-        values = row | {name: rfc3339(row[name]) for name in ("first_seen", "last_seen")}
+    shown = [name for _, name, *_ in Formatter().parse(COLUMNS) if name]
+    columns = SCHEMA.names[:-1] if as_json or as_csv else shown
+    for number, row in enumerate(find(folder, pattern, columns, similar=similar)):
+        values = row | {name: rfc3339(row[name]) for name in row.keys() & _TIMES}
         if as_json:
             click.echo(json.dumps(values))
         elif as_csv:
