@@ -101,8 +101,9 @@ class FleetHistory:
         with self.opened() as db:
             page, values = self._page(db, query, newer=newer)
             statement = f"""
-                SELECT payload FROM ({page} LIMIT %(limit)s) AS page
-                JOIN event USING (id, first_seen) ORDER BY first_seen {order}, id {order}"""  # noqa: S608
+                SELECT (SELECT payload FROM event
+                    WHERE (id, first_seen) = (page.id, page.first_seen)) AS payload
+                FROM ({page} LIMIT %(limit)s) AS page ORDER BY first_seen {order}, id {order}"""  # noqa: S608
             rows = db.execute(statement.encode(), values | {"limit": limit})
             return [payload for (payload,) in rows]
 
