@@ -13,10 +13,11 @@ import pytest
 from docs.generate import PAGES as GENERATED
 from docs.generate import configuration, rendered
 from plateid.commands.main import main
-from plateid.config.load import load_config
+from plateid.config.load import load_config, load_hub_config
 from tests.docs.markdown import PAGES, REPOSITORY, blocks, links
 
 CAMERA = '[[camera]]\nname = "drive"\nurl = "rtsp://camera.local/stream"\n\n'
+HUB = 'database.url = "postgresql://localhost/plateid"\n'
 README_LINES = 150
 MANUAL = [page for page in PAGES if page.name != "training-log.md"]
 
@@ -58,6 +59,10 @@ def test_the_readme_is_short():
 @pytest.mark.parametrize(("page", "text"), blocks("toml", MANUAL))
 def test_a_configuration_example_is_valid(page, text, tmp_path):
     file = tmp_path / f"{page}.toml"
+    if "[nats]" in text:
+        file.write_text(HUB + text)
+        assert load_hub_config(file).nats.servers
+        return
     file.write_text(text if "[[camera]]" in text else CAMERA + text)
     assert load_config(file).camera
 
