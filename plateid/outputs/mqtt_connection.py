@@ -235,9 +235,12 @@ class MqttConnection:
     def _on_subscribe(
         self, _: Any, __: Any, message: int, reasons: list[ReasonCode], ___: Any
     ) -> None:
-        topic = self._awaiting_suback.pop(message)
-        if reasons[0].is_failure:
-            self._subscriptions[topic].failed(f"{topic}: {reasons[0]}")
+        topic = self._awaiting_suback.pop(message, None)
+        if topic is None:  # A broker answers what nobody asked.
+            return
+        if not reasons or reasons[0].is_failure:
+            reason = str(reasons[0]) if reasons else "no reason code"
+            self._subscriptions[topic].failed(f"{topic}: {reason}")
             self._refused.add(topic)
         else:
             self._subscriptions[topic].recovered()

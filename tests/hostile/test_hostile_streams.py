@@ -6,7 +6,7 @@ from pathlib import Path
 
 import av
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from paho.mqtt.client import MQTTMessage
 
@@ -70,6 +70,8 @@ def server() -> Iterator[ScriptedServer]:
     | st.builds(lambda tail: CONNACK + tail, mutated(SUBACK + MESSAGE + PUBACK + MESSAGE))
     | st.builds(lambda tail: CONNACK + tail, st.binary(max_size=100))
 )
+@example(CONNACK + SUBACK + SUBACK)
+@example(CONNACK + SUBACK[:1] + b"\x03" + SUBACK[2:5])
 def test_mutated_broker_answers_raise_broker_error(server: ScriptedServer, answer: bytes) -> None:
     server.answers = (answer,)
 
