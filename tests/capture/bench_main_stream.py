@@ -37,6 +37,8 @@ from tests.support.stream_pair import FPS, Encoder, scene
 
 MAIN, SUB, CLOSE = (3840, 2160), (1280, 720), (1280, 720)
 SMALL, PLACE = (512, 288), (slice(936, 1224), slice(1664, 2176))
+SKEW_S = 0.4
+"""How fast the main stream's clock is, seconds: that of no camera, which has one clock."""
 ROI = ((0.42, 0.42), (0.58, 0.42), (0.58, 0.58), (0.42, 0.58))
 QUIET_S = 20
 DAY_FRAMES = 12 * FPS
@@ -76,7 +78,10 @@ def write_videos(folder: Path, prefix: str, images: Iterable[Image]) -> None:
 
 @contextmanager
 def watching(folder: Path, prefix: str = "", *, main: bool) -> Iterator[Watched]:
-    servers = [LoopingServer(folder / f"{prefix}{name}.mp4") for name in ("sub", "main")]
+    skews_s = {"sub": 0.0, "main": SKEW_S}
+    servers = [
+        LoopingServer(folder / f"{prefix}{name}.mp4", skew_s=skew) for name, skew in skews_s.items()
+    ]
     for server in servers:
         server.start()
         time.sleep(0.4)  # the timestamps of both begin at different moments

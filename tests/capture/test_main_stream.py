@@ -61,8 +61,8 @@ class Pair:
 
 
 @contextmanager
-def serving(main, sub, *, sub_lag_s=0.0):
-    servers = LoopingServer(main, lag_s=0.1), LoopingServer(sub, sub_lag_s)
+def serving(main, sub, *, sub_lag_s=0.0, main_skew_s=0.0):
+    servers = LoopingServer(main, 0.1, main_skew_s), LoopingServer(sub, sub_lag_s)
     for server in servers:
         server.start()
         time.sleep(0.3)  # their timestamps begin at different moments
@@ -100,6 +100,16 @@ def test_moments_of_hevc_with_b_frames_are_aligned_though_one_stream_lags(pair, 
     main, _ = write_pair(tmp_path, **options)
     with serving(main, pair[1], sub_lag_s=0.4) as made:
         assert_shows_moment(made)
+
+
+def test_stream_whose_clock_is_an_hour_fast_is_aligned_by_arrival(pair):
+    with serving(*pair, main_skew_s=3600) as made:
+        made.until(lambda _: made.main.clock.main.camera_times)
+        frame = made.until_seen()
+        shown = made.main.close_up(frame)
+        assert made.main.clock.source == "arrival times"
+        late = (number_of(shown.image) - number_of(frame.image)) % 48  # frames of the looped video
+        assert min(late, 48 - late) <= 0.1 * FPS + 1
 
 
 def test_moments_between_b_frames_are_decoded_in_any_order(tmp_path):

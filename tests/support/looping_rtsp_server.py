@@ -1,7 +1,7 @@
 """Serves a video file (H.264 or HEVC) as rtsp://127.0.0.1:PORT/live for ever, by the wall clock.
 
 Servers of files of one length show the same moment of their scene. The video is delayed by LAG
-seconds, of which its sender reports tell.
+seconds, of which its sender reports tell, and the clock of these reports is SKEW seconds fast.
 """
 
 import sys
@@ -12,7 +12,7 @@ import gi
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
+from gi.repository import GLib, GObject, Gst, GstRtspServer  # noqa: E402
 
 READ = "filesrc location={file} ! parsebin ! appsink name=sink sync=false"
 SEND = (
@@ -21,18 +21,31 @@ SEND = (
 )
 
 
-def main(port: str, file: str, lag: str) -> None:
+NTP_EPOCH_S = 2_208_988_800
+"""Seconds from 1900, where the time of sender reports begins, to 1970."""
+
+
+def main(port: str, file: str, lag: str, skew: str) -> None:
     Gst.init(None)
     server = GstRtspServer.RTSPServer(service=port, address="127.0.0.1")
     caps, units = read(file)
     codec = caps.get_structure(0).get_name().removeprefix("video/x-")
     factory = GstRtspServer.RTSPMediaFactory(launch=SEND.format(codec=codec), shared=True)
+    factory.set_clock(skewed_clock(float(skew)))
     factory.connect("media-configure", lambda _, media: start(media, caps, units, float(lag)))
     server.get_mount_points().add_factory("/live", factory)
     server.attach(None)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     GLib.MainLoop().run()
+
+
+def skewed_clock(skew_s: float) -> Gst.Clock:
+    """Returns a clock whose time is that of sender reports, `skew_s` fast."""
+    clock = GObject.new(Gst.SystemClock, clock_type=Gst.ClockType.REALTIME)
+    now_ns = clock.get_internal_time()
+    clock.set_calibration(now_ns, now_ns + int((NTP_EPOCH_S + skew_s) * 1e9), 1, 1)
+    return clock
 
 
 def read(file: str) -> tuple:
@@ -51,7 +64,16 @@ def read(file: str) -> tuple:
 def start(media: GstRtspServer.RTSPMedia, caps: Gst.Caps, units: list, lag_s: float) -> None:
     source = media.get_element().get_by_name("source")
     source.set_property("caps", caps)
+    media.connect("prepared", report_clock)
     threading.Thread(target=push, args=(source, units, lag_s), daemon=True).start()
+
+
+def report_clock(media: GstRtspServer.RTSPMedia) -> None:
+    """Lets sender reports tell the time of the media's clock."""
+    pipeline = media.get_element().get_parent()
+    for element in pipeline.children:
+        if element.get_factory().get_name() == "rtpbin":
+            element.set_property("ntp-time-source", "clock-time")
 
 
 def push(source: Gst.Element, units: list, lag_s: float) -> None:

@@ -51,10 +51,10 @@ class RtspServer:
 class LoopingServer(RtspServer):
     """Serves a video file for ever: servers of equally long files show the same moment."""
 
-    def __init__(self, video: Path, lag_s: float = 0.0) -> None:
+    def __init__(self, video: Path, lag_s: float = 0.0, skew_s: float = 0.0) -> None:
         super().__init__(video)
-        self.lag_s = lag_s
+        self.lag_s, self.skew_s = lag_s, skew_s
 
     def _arguments(self) -> list[object]:
         script = SERVER.with_name("looping_rtsp_server.py")
-        return [script, self.port, self.video.resolve(), self.lag_s]
+        return [script, self.port, self.video.resolve(), self.lag_s, self.skew_s]
