@@ -90,7 +90,10 @@ def purge(path: Path, *, plate: str, wait_s: float) -> None:
     from plateid.hub.purge import purge_plate, traces, waiting  # noqa: PLC0415 - as above
 
     with database_errors(config.database), connect(config.database, purpose="purge") as db:
-        done = purge_plate(db, plate)
+        try:
+            done = purge_plate(db, plate)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--plate") from error
         until = time.monotonic() + wait_s
         while (away := waiting(db, done.id)) and time.monotonic() < until:
             time.sleep(0.2)

@@ -8,6 +8,7 @@ import psycopg
 from psycopg import sql
 
 from plateid.core.lists import compact
+from plateid.core.text import CHARSET
 from plateid.hub.database import month_of, next_month
 
 GAP = r"[ .·-]*"
@@ -16,7 +17,7 @@ PASSES = """
     CREATE TEMP TABLE purged ON COMMIT DROP AS
     SELECT id, payload -> 'snapshot' ->> 'sha256' AS image
     FROM event WHERE pass_id IN (SELECT pass_id FROM event WHERE payload::text ~ %s)"""
-"""Selects every pass with the plate in any text. It reads all events: minutes for millions."""
+"""Selects every pass with the plate among its texts. It reads all events: minutes for millions."""
 DELETIONS = (
     "DELETE FROM snapshot WHERE sha256 IN (SELECT image FROM purged)",
     "DELETE FROM event WHERE id IN (SELECT id FROM purged)",
@@ -44,11 +45,13 @@ class FleetPurge:
 
 
 def purge_plate(db: psycopg.Connection, text: str) -> FleetPurge:
-    """Deletes a plate from the database, and asks all enrolled devices to do so."""
+    """Deletes a plate from the database, and asks all enrolled devices; ValueError: no plate."""
     plate = compact(text)
+    if not plate or not set(plate) <= set(CHARSET):
+        raise ValueError("needs a plate of A to Z and 0 to 9")
     pattern = GAP.join(map(re.escape, plate))
     with db.transaction():
-        db.execute(PASSES, (pattern,))
+        db.execute(PASSES, (f'"{pattern}"',))
         deleted = [db.execute(statement.encode()).rowcount for statement in DELETIONS]
         for statement in OTHERS:
             db.execute(statement.encode(), (pattern,))
@@ -59,8 +62,8 @@ def purge_plate(db: psycopg.Connection, text: str) -> FleetPurge:
 
 
 def traces(db: psycopg.Connection, text: str) -> int:
-    """Returns the number of events that have a plate in any text."""
-    row = db.execute(TRACES, (GAP.join(map(re.escape, compact(text))),)).fetchone()
+    """Returns the number of events that have a plate among their texts."""
+    row = db.execute(TRACES, (f'"{GAP.join(map(re.escape, compact(text)))}"',)).fetchone()
     return int(row[0]) if row else 0
 
 

@@ -133,9 +133,12 @@ def test_plate_is_purged_from_database_and_every_device(hub, tmp_path):
         config,
         [*passes(2, plate="B68SPK", device="one"), *passes(1, plate="KX73LPH", device="one")],
     )
+    insert_events(config, passes(1, plate="B68SPKX", device="one"))
     file = tmp_path / "hub.toml"
     file.write_text(f'[database]\nurl = "{config.url}"\n')
     command = ["hub", "purge", "-c", str(file), "--plate", "B 68-SPK"]
+    refused = CliRunner().invoke(main, [*command[:-1], "-"])
+    assert (refused.exit_code, "needs a plate" in refused.output) == (2, True)
     with linked_device(tmp_path, hub, "one") as one, ThreadPoolExecutor(1) as pool:
         for event in passes(2, plate="B68SPK"):
             one.store.append(event)
