@@ -1,6 +1,5 @@
 """The composition root: builds the service from its configuration, starts it and stops it."""
 
-import functools
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -45,8 +44,6 @@ log = structlog.get_logger()
 
 TICK_S = 2.0
 """Seconds between two periodic checks: unstored events, retention, hanging cameras."""
-MAX_LIST_NAMES = 100
-"""Maximum number of list entries that Home Assistant gets an entity for."""
 REFUSED = "configuration refused, the previous one stays in use"
 """Log phrase of a reload whose configuration is invalid."""
 ENDS = (Request.STOP, Request.RESTART)
@@ -87,7 +84,7 @@ class App:
         make_room(config.retention, SnapshotFiles(path))
         self._networks = load_networks(  # before the store: some need free disk space
             config.models,
-            functools.partial(frames_per_second, config.camera),
+            lambda: frames_per_second(config.camera),
             progress=lambda *_: self._notifier.starting("measuring backends"),
         )
         self._privacy = Privacy(config.privacy, path)
@@ -99,7 +96,7 @@ class App:
             config,
             self._backlog,
             targets,
-            list_names=self._list_names,
+            list_names=self._lists.names,
             health=self._health.to_json,
             bundle=self._networks.names.bundle,
         )
@@ -132,9 +129,8 @@ class App:
 
     def run(self) -> bool:
         """Works until a stop or the end of all files; returns whether a new service takes over."""
-        names = self._networks.names
-        cameras = len(self._config.camera)
-        log.info("started", device=self._config.device, cameras=cameras, bundle=names.bundle)
+        config, bundle = self._config, self._networks.names.bundle
+        log.info("started", device=config.device, cameras=len(config.camera), bundle=bundle)
         self._web.attach(self._config, self._health.report, self._recognition)
         self._delivery.start()
         self._fleet.start()
@@ -266,16 +262,12 @@ class App:
         if len(self._backlog):
             log.warning("sent events are missing in the history", events=len(self._backlog))
 
-    def _list_names(self) -> tuple[str, ...]:
-        names = dict.fromkeys(entry.name for entry in self._lists.lists.entries)
-        return tuple(names)[:MAX_LIST_NAMES]
-
     def _device_health(self) -> DeviceHealth:
         return DeviceHealth(
             self._recognition.health(),
             self._delivery.mqtt_outbox.storage_health(),
             clock_synced(),
-            listed=self._list_names(),
+            listed=self._lists.names(),
             outputs=self._delivery.health(),
             outages=outage_counts,
             snapshots=self._snapshots.health(),

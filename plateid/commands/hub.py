@@ -33,7 +33,7 @@ CONFIG = click.option(
 def hub() -> None:
     """Collect the events of many devices.
 
-    Keeps them in PostgreSQL.     Needs the extra `hub`: pip install plateid[hub].
+    Keeps them in PostgreSQL. Needs the extra `hub`: pip install plateid[hub].
     """
     for module in ("jsonschema_rs", "nats", "psycopg"):
         if find_spec(module) is None:

@@ -19,7 +19,7 @@ MAX_EVENTS = 1000
 MAX_PAUSE_S = 3600
 """Longest time between two requests for the same events, seconds; it doubles up to this."""
 MAX_REQUESTS = 100
-"""Number of requests in vain after which the hub asks no more: the device has no such events."""
+"""Number of unanswered requests after which the hub stops asking: the device lacks the events."""
 MISSING = "int8multirange(int8range(1, greatest(last + 1, upper(seen), 1))) - seen"
 """SQL of the counters that are missing in a row of `sequence`."""
 LOOK = f"""

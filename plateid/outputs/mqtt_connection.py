@@ -236,7 +236,7 @@ class MqttConnection:
         self, _: Any, __: Any, message: int, reasons: list[ReasonCode], ___: Any
     ) -> None:
         topic = self._awaiting_suback.pop(message, None)
-        if topic is None:  # A broker answers what nobody asked.
+        if topic is None:  # the answer to no open request
             return
         if not reasons or reasons[0].is_failure:
             reason = str(reasons[0]) if reasons else "no reason code"

@@ -24,6 +24,8 @@ MAX_UNDO = 50
 """Maximum number of changes that can be undone."""
 MAX_UNDO_CHARACTERS = 10_000_000
 """Maximum length of all texts that are kept for it; a change of a long list keeps two."""
+MAX_NAMES = 100
+"""Maximum number of list entries that Home Assistant gets an entity for."""
 log = structlog.get_logger()
 
 
@@ -67,6 +69,10 @@ class ListFile:
             log.info("lists read", file=str(self._config.file), entries=len(self.lists.entries))
         for conflict in self.conflicts:
             log.warning("list contradicts that of the hub", conflict=conflict)
+
+    def names(self) -> tuple[str, ...]:
+        """Returns the first `MAX_NAMES` different names of entries."""
+        return tuple(dict.fromkeys(entry.name for entry in self.lists.entries))[:MAX_NAMES]
 
     def check(self) -> None:
         """Reads a file that has changed, but not since the last check; logs an invalid one once."""

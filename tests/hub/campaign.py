@@ -1,7 +1,7 @@
 """Kills servers and hubs at random under load: python -m tests.hub.campaign --seed 1.
 
 Starts PostgreSQL, a broker (a NATS cluster of three nodes, or mosquitto) and two hubs, simulates
-devices, and kills each server and hub with SIGKILL so many times. Prints one JSON object; the exit
+devices, and kills each server and hub --kills times with SIGKILL. Prints one JSON object; the exit
 code is 1 if an acknowledged event is missing or stored twice.
 """
 

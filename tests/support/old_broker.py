@@ -1,6 +1,6 @@
 """Runs amqtt, which supports MQTT 3.1.1 only: python -m tests.support.old_broker PORT [REFUSED].
 
-It refuses so many subscriptions first, as a node of a NATS cluster does after another one died.
+It refuses the first REFUSED subscriptions, as a NATS node does after another node died.
 """
 
 import asyncio

@@ -116,6 +116,6 @@ def suspects(
 
 
 def worst_first(found: Sequence[Suspect], count: int) -> list[Suspect]:
-    """Returns the suspicious ones of so many labels; none if they are too many."""
+    """Returns suspicious labels, worst first; none if more than `MAX_SUSPECTS` of all are."""
     worst = sorted(found, key=lambda suspect: -suspect.doubt)
     return worst if len({each.number for each in worst}) <= MAX_SUSPECTS * count else []

@@ -102,7 +102,7 @@ def refusals(proof: Proof, chosen: Candidate) -> list[str]:
 
 
 def shares_of(shares: Sequence[float], count: int) -> Accuracy:
-    """Returns shares before and after, each with Wilson's interval (1927) of so many vehicles."""
+    """Returns the shares before and after, each with its Wilson interval (1927) for `count`."""
     before, after = shares
     tests = [binomtest(round(share * count), count) for share in shares]
     intervals = [test.proportion_ci(method="wilson") for test in tests]
