@@ -5,7 +5,7 @@ import sys
 import click
 
 from plateid.errors import PlateidError
-from train.bundle_commands import evaluate, export, latency, street
+from train.bundle_commands import evaluate, export, latency, street, tracks
 from train.train_error import TrainError
 from train.training_commands import curve, detector, learn, reader, synth
 
@@ -18,7 +18,7 @@ def main() -> None:
     """Trains plateid's networks on your images and exports them as a bundle."""
 
 
-for command in (learn, synth, detector, reader, curve, export, evaluate, latency, street):
+for command in (learn, synth, detector, reader, curve, export, evaluate, latency, street, tracks):
     main.add_command(command)
 
 

@@ -5,11 +5,20 @@ from typing import Any
 
 import click
 
-from plateid.config.models import DEFAULT_BUNDLE
-from train.cli_options import COUNT, FOLDER, SIDE, Folder, example, to_bundle
+from plateid.config.models import DEFAULT_BUNDLE, ModelsConfig
+from train.cli_options import COUNT, FOLDER, SEED, SIDE, Folder, example, to_bundle
 
 # Each command imports what it needs: torch loads slowly.
 # ruff: noqa: PLC0415
+
+BUNDLE = click.option(
+    "--bundle",
+    type=to_bundle,
+    default=DEFAULT_BUNDLE,
+    show_default=False,
+    metavar="NAME|DIRECTORY",
+    help="Bundle to measure: the name of a shipped one, or a directory.  [default: default]",
+)
 
 
 @click.command(
@@ -83,14 +92,7 @@ def latency(bundles: tuple[Path, ...]) -> None:
     type=FOLDER,
     help="Folder of cropped plates with a labels.csv of image and text; repeatable.",
 )
-@click.option(
-    "--bundle",
-    type=to_bundle,
-    default=DEFAULT_BUNDLE,
-    show_default=False,
-    metavar="NAME|DIRECTORY",
-    help="Bundle to measure: the name of a shipped one, or a directory.  [default: default]",
-)
+@BUNDLE
 @click.option(
     "--held-out", is_flag=True, help="Use only the held-out part of folders of the training."
 )
@@ -140,6 +142,23 @@ def evaluate(**options: Any) -> None:
         write_calibration(run.reader, evaluation)
     elif run.write:
         update_bundle(evaluation)
+
+
+@click.command(epilog=example("tracks --bundle my-bundle"))
+@BUNDLE
+@click.option("--count", default=2000, type=COUNT, help="Number of tracks.")
+@SEED
+def tracks(bundle: Path, count: int, seed: int) -> None:
+    """Compares ways to read five frames of a plate at low resolution.
+
+    Each rendered track has characters of 5 to 12 pixels. Use a --seed that no reader was trained
+    with.
+    """
+    from train.evaluation.tracks import compare_fusion
+
+    accuracy = compare_fusion(ModelsConfig(bundle=bundle), count=count, seed=seed)
+    for method, value in accuracy.items():
+        click.echo(f"{method:36} {value:.3f}")
 
 
 @click.command(epilog=example("street train/street/streets/demo.toml --out street.mp4"))

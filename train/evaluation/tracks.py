@@ -1,20 +1,12 @@
-"""Renders plates that drive past at low resolution, and compares ways to read all their frames.
+"""Renders plates that drive past at low resolution, and compares ways to read all their frames."""
 
-python -m tests.compare_fusion --bundle default --count 2000 --seed 101
-
-Each track has five frames with characters of 5 to 12 pixels. Use a --seed that no reader was
-trained with. Runs in the trainer's environment.
-"""
-
-import argparse
-import sys
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from plateid.capture.images import ArrayImage
-from plateid.config.models import ModelsConfig, bundle_path
+from plateid.config.models import ModelsConfig
 from plateid.core.formats import shipped_formats
 from plateid.core.fusion import Fusion
 from plateid.core.reading import Reading, fused_reading, single_reading
@@ -111,18 +103,3 @@ def _sum_of_logs(reads: Sequence[PlateRead]) -> str:
     ((length, _),) = Counter(len(each) for each in rows).most_common(1)
     logs = sum(np.log(np.maximum(each, 1e-6)) for each in rows if len(each) == length)
     return best_text(np.asarray(logs, np.float32)) if length else ""
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="Compares ways to read five frames of a plate.")
-    parser.add_argument("--bundle", default="default")
-    parser.add_argument("--count", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
-    config = ModelsConfig(bundle=bundle_path(options.bundle))
-    for method, value in compare_fusion(config, count=options.count, seed=options.seed).items():
-        sys.stdout.write(f"{method:36} {value:.3f}\n")
-
-
-if __name__ == "__main__":
-    main()

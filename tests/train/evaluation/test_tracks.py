@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from plateid.core.records import PlateRead
 from plateid.core.text import CHARSET
-from tests.compare_fusion import EACH_FRAME, FRAMES, ORACLE, _texts, main, render_track
+from train.__main__ import main
+from train.evaluation.tracks import EACH_FRAME, FRAMES, ORACLE, _texts, render_track
 from train.synth.camera_effects import _add_noise
 
 
@@ -55,9 +57,10 @@ def test_frames_without_text_give_no_text():
     assert {each for texts in _texts([read_of("", 1.0)] * 2).values() for each in texts} == {""}
 
 
-def test_the_command_compares_the_methods(capsys):
-    main(["--count", "2", "--seed", "5"])
-    lines = capsys.readouterr().out.splitlines()
+def test_the_command_compares_the_methods():
+    result = CliRunner().invoke(main, ["tracks", "--count", "2", "--seed", "5"])
+    assert result.exit_code == 0
+    lines = [line for line in result.output.splitlines() if "tracks:" not in line]
     names = [line.rsplit(maxsplit=1)[0].strip() for line in lines]
     assert names == [EACH_FRAME, ORACLE, *list(_texts([read_of("", 1.0)]))[1:]]
     each, oracle, confident, *_ = (float(line.split()[-1]) for line in lines)
