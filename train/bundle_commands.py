@@ -7,6 +7,8 @@ import click
 
 from plateid.config.models import DEFAULT_BUNDLE, ModelsConfig
 from train.cli_options import COUNT, FOLDER, SEED, SIDE, Folder, example, to_bundle
+from train.evaluation.plate_groups import GROUPS, LeaveOutRun
+from train.train_error import BadInputError
 
 # Each command imports what it needs: torch loads slowly.
 # ruff: noqa: PLC0415
@@ -84,6 +86,15 @@ def latency(bundles: tuple[Path, ...]) -> None:
         click.echo(f"{row.name:40} {row.size:>8} {row.median_ms:6.1f} ms  ratio {row.ratio:.2f}")
 
 
+def _groups(
+    _context: click.Context, _option: click.Parameter, names: tuple[str, ...]
+) -> tuple[str, ...]:
+    for name in names:
+        if name not in GROUPS:
+            raise BadInputError(f"--leave-out {name!r}: unknown group; known: {' '.join(GROUPS)}")
+    return names
+
+
 @click.command(epilog=example("evaluate --held-out my-images --bundle my-bundle"))
 @click.argument("folders", nargs=-1, type=FOLDER)
 @click.option(
@@ -120,13 +131,46 @@ def latency(bundles: tuple[Path, ...]) -> None:
     default=Path("runs/evaluation"),
     help="Folder of report.html and report.json.",
 )
-def evaluate(**options: Any) -> None:
+@click.option(
+    "--leave-out",
+    metavar="GROUP",
+    multiple=True,
+    callback=_groups,
+    help=f"Train a reader on the folders without a group of plates first, and measure it on these: "
+    f"{', '.join(GROUPS)}; repeatable. The report's folder holds its checkpoint. --bundle has no "
+    "effect.",
+)
+@click.option("--minutes", default=20.0, help="For --leave-out: duration of the training.")
+@click.option("--store", type=FOLDER, help="For --leave-out: file of `train synth`.")
+@click.option(
+    "--base",
+    type=to_bundle,
+    help="For --leave-out: weights that do not know the group, to start from.  [default: random]",
+)
+def evaluate(
+    leave_out: tuple[str, ...],
+    minutes: float,
+    store: Path | None,
+    base: Path | None,
+    **options: Any,
+) -> None:
     """Measures the accuracy of a bundle on labelled images.
 
     Plates are found and read with the code of the device.
     """
-    if not (options["folders"] or options["crops"]):
+    folders = (*options["folders"], *options["crops"])
+    if not folders:
         raise click.UsageError("give folders of labelled images, or --crops")
+    if leave_out:
+        from train.evaluation.leave_out import leave_out as measure_left_out
+
+        left_out = LeaveOutRun(leave_out, folders, options["out"], minutes, store, base)
+        for part in measure_left_out(left_out):
+            click.echo(
+                f"{part.name:22} {part.plates:5} plates  accuracy {part.plate_accuracy:.3f}  "
+                f"folded {part.plate_accuracy_folded:.3f}"
+            )
+        return
     from train.evaluation.bundle_metrics import update_bundle, write_calibration
     from train.evaluation.evaluate import EvaluationRun
     from train.evaluation.evaluate import evaluate as evaluate_bundle

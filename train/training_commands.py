@@ -7,7 +7,6 @@ import click
 
 from plateid.errors import PlateidError
 from train.cli_options import COUNT, DATA, FOLDER, SEED, SHARE, SIDE, example, to_bundle
-from train.reader.plate_groups import GROUPS
 from train.train_error import BadInputError, TrainError
 
 # Each command imports its modules when it runs, because torch loads slowly.
@@ -89,12 +88,6 @@ def curve(seeds: int, **options: Any) -> None:
 @click.option("--batch", default=64, type=COUNT, help="Crops per step.")
 @click.option("--lr", default=1e-3, help="Peak learning rate.")
 @click.option("--real", default=0.2, type=SHARE, help="Share of real crops.")
-@click.option(
-    "--leave-out",
-    type=click.Choice([*GROUPS]),
-    multiple=True,
-    help="Group of plates to measure and not to train on; repeatable.",
-)
 @SEED
 def reader(**options: Any) -> None:
     """Trains a plate reader (CTC). The same command resumes an interrupted run.

@@ -1,7 +1,7 @@
 """Measures `train learn`: learns each country from few labels, and reads its other plates.
 
-A base that was trained without a country shows most (`train reader --leave-out`). No training sees
-the plates of --keep: they show what is forgotten.
+A base that was trained without a country shows most (`train evaluate --leave-out`). No training
+sees the plates of --keep: they show what is forgotten.
 """
 
 import json

@@ -1,14 +1,12 @@
 """One training run of a reader: its options, and its record."""
 
 import hashlib
-import itertools
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from plateid.config.models import bundle_path
@@ -16,20 +14,14 @@ from plateid.files import write_whole
 from train.machine import alone_in
 from train.reader.batches import Mix, batches
 from train.reader.held_out_accuracy import accuracy_by_source
-from train.reader.plate_groups import GROUPS
 from train.reader.platenet import PlateNet
 from train.reader.processes import rank, run_in_processes
 from train.reader.reader_weights import SPEC, load_base
-from train.reader.real_plates import RealPlate, read_plates, whole_crop
+from train.reader.real_plates import RealPlate, read_plates
 from train.reader.training_loop import Training
 from train.record import begin
 from train.synth.crop_database import CropDatabase
-from train.synth.rendering import LabelledCrop, render_crop
 from train.train_error import TrainError
-
-RENDERED, SEED = 400, 7001
-"""Number of rendered plates of a left-out group that are measured, and their seed, which no
-training uses."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +38,6 @@ class ReaderRun:
     real: float = 0.2
     seed: int = 0
     processes: int = 1
-    leave_out: tuple[str, ...] = ()  # groups of plates that are measured and not trained on
 
 
 def train_reader(run: ReaderRun) -> dict[str, Any]:
@@ -77,9 +68,6 @@ def _train(run: ReaderRun) -> None:
     network = PlateNet()
     train, val = read_plates([Path(folder) for folder in run.data])
     store = CropDatabase(run.store) if run.store else None
-    measured = [plate for plate in val if _is_trained(run, plate)]
-    if rank() == 0:
-        measured += _left_out(run.leave_out, [*train, *val])
     options = {
         **{key: value for key, value in asdict(run).items() if key not in ("minutes", "out")},
         "crops": {"train": len(train), "val": len(val)},
@@ -90,34 +78,13 @@ def _train(run: ReaderRun) -> None:
     training = Training(network, out / "last.pt", minutes=run.minutes, lr=run.lr)
     begun = begin(out / "begun.json", options) if rank() == 0 else {}
     seed = (run.seed, training.progress.step, rank())
-    plates = [plate for plate in train if _is_trained(run, plate)]
-    mix = Mix(plates, store, run.real, run.batch, lambda crop: _is_trained(run, _plate_of(crop)))
+    mix = Mix(train, store, real=run.real, size=run.batch)
     progress = training.fit(
-        batches(mix, SPEC, seed=seed), lambda average: accuracy_by_source(average, SPEC, measured)
+        batches(mix, SPEC, seed=seed), lambda average: accuracy_by_source(average, SPEC, val)
     )
     if rank() == 0:
         record = {**begun, "rendered": store and len(store), **asdict(progress)}
         write_whole(out / "run.json", json.dumps(record, indent=2).encode())
-
-
-def _is_trained(run: ReaderRun, plate: RealPlate) -> bool:
-    return not any(GROUPS[name](plate.source, plate.text, plate.lines) for name in run.leave_out)
-
-
-def _plate_of(crop: LabelledCrop) -> RealPlate:
-    plate = whole_crop(crop.image, crop.text, crop.region)
-    return replace(plate, lines=1 + max(crop.rows, default=0))
-
-
-def _left_out(groups: Iterable[str], real: Iterable[RealPlate]) -> Iterator[RealPlate]:
-    """Yields the plates of each group, real and rendered; their source names the group."""
-    for group in groups:
-        rng = np.random.default_rng(SEED)
-        rendered = (_plate_of(render_crop(rng)) for _ in itertools.count())
-        for kind, plates, count in (("real", real, None), ("rendered", rendered, RENDERED)):
-            found = (p for p in plates if p.text and GROUPS[group](p.source, p.text, p.lines))
-            for plate in itertools.islice(found, count):
-                yield replace(plate, source=f"{group}, {kind}")
 
 
 def _hash(plates: Iterable[RealPlate]) -> str:

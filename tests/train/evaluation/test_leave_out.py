@@ -6,9 +6,9 @@ import pytest
 from click.testing import CliRunner
 
 from train.__main__ import main
-from train.reader import batches, reader_run
-from train.reader.plate_groups import GROUPS
-from train.reader.reader_run import ReaderRun, train_reader
+from train.evaluation.leave_out import leave_out
+from train.evaluation.plate_groups import GROUPS, LeaveOutRun
+from train.reader import batches
 from train.synth.flat_plate import random_plate
 from train.synth.rendering import LabelledCrop
 
@@ -24,12 +24,6 @@ def romanian(tmp_path: Path) -> Path:
         rows.append(f"{number}.png,{plate.text}")
     (folder / "labels.csv").write_text("\n".join(rows))
     return folder
-
-
-def train_without(folder: Path, out: Path, *groups: str) -> dict[str, float]:
-    run = ReaderRun((str(folder),), str(out), minutes=0.0001, leave_out=groups)
-    metrics: dict[str, float] = train_reader(run)["metrics"]
-    return metrics
 
 
 @pytest.mark.parametrize(
@@ -50,11 +44,12 @@ def test_a_group_holds_plates_by_origin_text_or_lines(group, plate, holds):
     assert GROUPS[group](*plate) == holds
 
 
-def test_an_unknown_group_is_named_with_exit_code_2(tmp_path):
-    arguments = ["reader", "--data", str(tmp_path), "--leave-out", "atlantis"]
-    result = CliRunner().invoke(main, arguments)
+@pytest.mark.parametrize("group", ["", "atlantis"])
+def test_an_unknown_group_gives_one_line_and_exit_code_2(group, tmp_path):
+    result = CliRunner().invoke(main, ["evaluate", str(tmp_path), "--leave-out", group])
     assert result.exit_code == 2
-    assert "'atlantis' is not one of 'romania', 'usa', 'brazil', 'digits'" in result.output
+    known = "romania usa brazil digits two-line"
+    assert result.output == f"Error: --leave-out {group!r}: unknown group; known: {known}\n"
 
 
 def test_a_reader_is_trained_without_the_group_and_measured_on_it(romanian, tmp_path, monkeypatch):
@@ -66,25 +61,36 @@ def test_a_reader_is_trained_without_the_group_and_measured_on_it(romanian, tmp_
         return spied(crop)
 
     monkeypatch.setattr(batches, "step_classes", spy)
-    monkeypatch.setattr(reader_run, "RENDERED", 2)
+    monkeypatch.setattr("train.evaluation.leave_out.RENDERED", 2)
     others = tmp_path / "others"
     romanian.rename(others)
-    metrics = train_without(others, tmp_path / "run", "romania")
+    run = LeaveOutRun(("romania",), (others,), tmp_path / "run", minutes=0.001)
+    parts = {part.name: part for part in leave_out(run)}
     assert "ro" not in drawn
     assert len(drawn) >= 64
-    assert metrics.keys() == {"others", "romania, rendered"}
+    assert parts["romania, rendered"].plates == parts["others, rendered"].plates == 2
+    assert parts["others held out, real"].plates > 0
+    assert "romania, real" not in parts
 
 
-def test_real_plates_of_the_groups_are_measured_and_not_trained_on(romanian, tmp_path, monkeypatch):
-    monkeypatch.setattr(reader_run, "RENDERED", 1)
-    mixes: list[batches.Mix] = []
-    mixed = batches.batches
+def test_real_plates_of_the_group_are_measured_and_not_trained_on(romanian, tmp_path, monkeypatch):
+    monkeypatch.setattr("train.evaluation.leave_out.RENDERED", 1)
+    run = LeaveOutRun(("romania",), (romanian,), tmp_path / "run", minutes=0.0001)
+    parts = {part.name: part for part in leave_out(run)}
+    assert parts["romania, real"].plates == 12
+    assert "others held out, real" not in parts
 
-    def spy(mix: batches.Mix, *arguments, **options):
-        mixes.append(mix)
-        return mixed(mix, *arguments, **options)
 
-    monkeypatch.setattr(reader_run, "batches", spy)
-    metrics = train_without(romanian, tmp_path / "run", "romania", "digits")
-    assert metrics.keys() == {"romania, real", "romania, rendered", "digits, rendered"}
-    assert not mixes[0].plates
+def test_several_groups_are_left_out_of_one_training_and_measured_apart(
+    romanian, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("train.evaluation.leave_out.RENDERED", 1)
+    groups = ("romania", "digits")
+    run = LeaveOutRun(groups, (romanian,), tmp_path / "run", minutes=0.0001)
+    plates = {part.name: part.plates for part in leave_out(run)}
+    assert plates == {
+        "romania, real": 12,
+        "romania, rendered": 1,
+        "digits, rendered": 1,
+        "others, rendered": 1,
+    }

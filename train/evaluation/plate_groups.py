@@ -1,6 +1,8 @@
-"""Groups of plates that `train reader --leave-out` keeps from a training."""
+"""Groups of plates that `train evaluate --leave-out` keeps from a training."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 GROUPS: dict[str, Callable[[str, str, int], bool]] = {
     "romania": lambda origin, _text, _lines: origin in {"ro", "romanian"},
@@ -11,3 +13,15 @@ GROUPS: dict[str, Callable[[str, str, int], bool]] = {
 }
 """Whether a plate belongs to a group: by its origin (the country of a rendered plate or the name of
 a folder), text and number of lines. Folders of several countries are in no country's group."""
+
+
+@dataclass(frozen=True)
+class LeaveOutRun:
+    """Configuration and command line; see `train evaluate --help`."""
+
+    groups: tuple[str, ...]
+    folders: tuple[Path, ...]
+    out: Path
+    minutes: float
+    store: Path | None = None
+    base: Path | None = None
