@@ -1,4 +1,4 @@
-"""What the detector learns: your images, those of --keep, and rendered streets.
+"""What the detector learns: your images, and rendered streets.
 
 Rendered frames are trained on with the boxes that the base finds in them (Li and Hoiem, Learning
 without Forgetting, ECCV 2016). Training shifts the scores, so each network gets a threshold of its
@@ -12,15 +12,12 @@ from functools import cached_property
 from itertools import chain, cycle, islice
 from math import ceil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from plateid.capture.images import read_image
-from plateid.config.models import ModelsConfig
 from plateid.core.geometry import iou
-from plateid.models.bundle import read_spec
-from plateid.models.networks import Networks
+from plateid.models.bundle import Bundle, DetectorSpec
 from plateid.models.onnx_detector import OnnxDetector, to_detector_input
 from plateid.models.session import NetworkSession
 from train.dataset.grouping import Split
@@ -37,15 +34,12 @@ from train.evaluation.predictor import detected_in
 from train.export.best_candidates import BestCandidates
 from train.export.onnx_networks import OnnxFormat, Precision, export_checked, export_detector
 from train.export.torch_parity import demo_frame
-from train.learn.candidates import Kept, KeptSet
 from train.learn.fine_tuning import trained_once
 from train.learn.inputs import Weights
 from train.learn.label_checks import Suspect, worst_first
-from train.learn.new_bundle import export_as_before
-from train.learn.proof import Scores, mean_precisions, means_of, resamples, shares_of
-from train.learn.proof import Weights as Draws
+from train.learn.proof import Draws, Scores, mean_precisions, means_of, resamples, shares_of
 from train.learn.rehearsal import Rehearsal
-from train.learn.teaching import Results, compared
+from train.learn.teaching import KeptSet, Results, Shipped, compared, export_as_before
 from train.manifest.weight_origin import Network
 from train.progress import tracked
 from train.street.frames import READABLE_PX
@@ -86,7 +80,8 @@ class DetectorLesson:
 
     def __init__(self, bundle: Path, own: Images, kept: Images, rehearsal: Rehearsal) -> None:
         """Raises TrainError if the detector of the bundle is another network."""
-        self._spec, self._own, self._rehearsal = read_spec(bundle).detector, own, rehearsal
+        self._bundle, self._own, self._rehearsal = Bundle(bundle), own, rehearsal
+        self._spec = self._bundle.spec.detector
         self.groups: Sequence[str] = [image.group for image in own]
         self.proving: Sequence[int] = range(len(own))
         frames = rehearsal.frames("replay")
@@ -97,9 +92,10 @@ class DetectorLesson:
         found = (r.boxes[r.scores >= self._spec.threshold] for r in self._found(self.base, frames))
         boxes = [tuple(map(box_of, each)) for each in found]
         self._replay = [replace(f, boxes=b) for f, b in zip(frames, boxes, strict=True)]
-        self._to_keep = {RENDERED: rehearsal.frames("forgetting")}
+        self._calibration = [*own, *kept, *self._replay]
+        self._to_keep: dict[str, Images] = {RENDERED: rehearsal.frames("forgetting")}
         if any(image.boxes for image in kept):
-            self._to_keep["--keep"] = [*kept]
+            self._to_keep["--keep"] = kept
 
     def train(self, title: str, numbers: Sequence[int]) -> Weights:
         """Trains on these images, or resumes. What is done is not done again."""
@@ -128,28 +124,36 @@ class DetectorLesson:
         """Returns mAP50-95."""
         return mean_precisions(_boxes(OWN, answers), weights)
 
-    def kept(self, weights: Weights, before: Found, after: Found, /) -> Kept:
-        """Chooses the threshold of a network, and counts what it finds."""
+    def suspects(self, before: Found, after: Found, /) -> list[Suspect]:
+        """Returns the boxes that no network finds, and confident ones without a label."""
+        pairs = enumerate(zip(before, after, strict=True))
+        return worst_first([each for n, pair in pairs for each in _doubts(n, *pair)], len(after))
+
+    def shipped(self, weights: Weights, file: Path, before: Found, after: Found, /) -> Shipped:
+        """Exports a network, chooses its threshold, and counts what it finds."""
+        self._model.load_state_dict(weights)
+        images = Split(self._calibration, [*self._own, *self._to_keep[RENDERED]])
+
+        def export(precision: Precision) -> None:
+            form = OnnxFormat(self._spec.width, self._spec.height, precision)
+            export_detector(self._model, file, form, images)
+
+        precision, refused = export_as_before(export, self._spec.precision)
         known = {OWN: _boxes(OWN, before), **self._known}
-        found = {OWN: _boxes(OWN, after), **self._boxes_to_keep(weights)}
+        found = {OWN: _boxes(OWN, after), **self._boxes_to_keep(file.read_bytes())}
         every = ([*chain(*each.values())] for each in (known, found))
         threshold = choose_threshold(*every, current=self._spec.threshold)
         sets = []
         for name, boxes in known.items():
             old, new = rank(boxes).at(self._spec.threshold), rank(found[name]).at(threshold)
             sets.append(KeptSet(name, old.plates, old.recall or 0.0, new.recall or 0.0))
-        return Kept(tuple(sets), threshold)
-
-    def suspects(self, before: Found, after: Found, /) -> list[Suspect]:
-        """Returns the boxes that no network finds, and confident ones without a label."""
-        pairs = enumerate(zip(before, after, strict=True))
-        return worst_first([each for n, pair in pairs for each in _doubts(n, *pair)], len(after))
+        return Shipped(file, {"precision": precision, "threshold": threshold}, refused, sets)
 
     def results(
-        self, numbers: Sequence[int], sides: Sequence[Found], threshold: float, /
+        self, numbers: Sequence[int], sides: Sequence[Found], shipped: Shipped, /
     ) -> Results:
         """Compares what is found in images, by height and light."""
-        thresholds = self._spec.threshold, threshold
+        thresholds = self._spec.threshold, shipped.section["threshold"]
         groups = [*map(grouped_detector_accuracy, sides, thresholds)]
         weights = resamples([self.groups[number] for number in numbers], self.draws)
         precisions = np.array([self.scores(side, weights) for side in sides])
@@ -157,47 +161,39 @@ class DetectorLesson:
         recall = shares_of([old.recall or 0.0, new.recall or 0.0], old.plates)
         table = compared("images", groups, ("all", "height", "light"), MEASURES)
         measures = {"mAP50-95": means_of(precisions), "recall": recall}
-        return Results("images", measures, table, threshold)
-
-    def write(
-        self, folder: Path, weights: Weights, calibration: float
-    ) -> tuple[dict[str, Any], str]:
-        """Writes the detector of a bundle; raises TrainError if it cannot be exported."""
-        self._model.load_state_dict(weights)
-        images = Split([*self._own, *self._replay], [*self._own, *self._to_keep[RENDERED]])
-
-        def export(precision: Precision) -> None:
-            form = OnnxFormat(self._spec.width, self._spec.height, precision)
-            export_detector(self._model, folder / "detector.onnx", form, images)
-
-        precision, refused = export_as_before(export, self._spec.precision)
-        return {"precision": precision, "threshold": calibration}, refused
+        return Results("images", measures, table, {})
 
     @cached_property
     def _known(self) -> dict[str, list[ImageBoxes]]:
-        return self._boxes_to_keep(self.base)
+        return self._boxes_to_keep(self._bundle.detector)
 
-    def _boxes_to_keep(self, weights: Weights) -> dict[str, list[ImageBoxes]]:
+    def _boxes_to_keep(self, model: bytes) -> dict[str, list[ImageBoxes]]:
+        """Returns what the detector of a file finds in images that must not be forgotten."""
         return {
-            name: _boxes(name, self._found(weights, images))
+            name: _boxes(name, _found_by(model, self._spec, images))
             for name, images in self._to_keep.items()
         }
 
     def _found(self, weights: Weights, images: Images) -> list[ImageResult]:
-        """Finds plates with scores of LOWEST or more, in float32."""
+        """Finds plates in float32."""
         self._model.load_state_dict(weights)
         size = {"width": self._spec.width, "height": self._spec.height}
         network, file = BestCandidates(self._model, **size), self._rehearsal.folder / "new.onnx"
         export_checked(network, to_detector_input(demo_frame(**size)), file)
-        session = NetworkSession(str(file), file.read_bytes())
-        detector = OnnxDetector(session, self._spec, threshold=LOWEST)
-        return [detected_in(detector, image) for image in tracked(images, "Finding plates")]
+        return _found_by(file.read_bytes(), self._spec, images)
+
+
+def _found_by(model: bytes, spec: DetectorSpec, images: Images) -> list[ImageResult]:
+    """Finds plates with scores of LOWEST or more."""
+    detector = OnnxDetector(NetworkSession("detector", model), spec, threshold=LOWEST)
+    return [detected_in(detector, image) for image in tracked(images, "Finding plates")]
 
 
 def finds_all(bundle: Path, images: Images) -> bool:
     """Returns whether a detector has little to learn: a device labels what its detector found."""
-    detector = Networks(ModelsConfig(bundle=bundle)).detector(threshold=LOWEST)
-    return _precision([detected_in(detector, image) for image in images]) >= KNOWN
+    base = Bundle(bundle)
+    found = _boxes(OWN, _found_by(base.detector, base.spec.detector, images))
+    return (mean_average_precision(found) or 0.0) >= KNOWN
 
 
 def _doubts(number: int, old: ImageResult, new: ImageResult) -> Iterator[Suspect]:
@@ -226,7 +222,3 @@ def _boxes(name: str, found: Found) -> list[ImageBoxes]:
     """Returns the boxes that count: rendered frames have no labels of smaller plates."""
     least_px = READABLE_PX if name == RENDERED else 0
     return [each.of_height((least_px * each.scale, np.inf)) for each in found]
-
-
-def _precision(found: Found) -> float:
-    return mean_average_precision(_boxes(OWN, found)) or 0.0

@@ -1,12 +1,14 @@
 """Checks labels before and after a first training: too few, faulty and suspicious ones."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from plateid.core.records import Image
 from plateid.core.text import edit_distance, fold, normalise
 from train.dataset.labelled_image import LabelledImage
+from train.evaluation.reader_accuracy import aligned
 from train.learn.gather import OwnPlate
 from train.learn.inputs import Read
 from train.train_error import TrainError
@@ -101,13 +103,20 @@ def suspects(
 ) -> list[Suspect]:
     """Returns the labels that a network contradicts which did not train on them, worst first.
 
-    A label that the base reads is right: the proof would otherwise leave out what became worse.
+    A label that the base reads is right: the proof would otherwise leave out what became worse. So
+    is one whose confused characters are all confused in other vehicles, too: the network does not
+    know this font.
     """
-    found = []
+    found, vehicles = [], defaultdict[tuple[str, str], set[str]](set)
+    for own, new in zip(plates, held_out, strict=True):
+        for pair in aligned(own.vehicle, fold(new.text)):
+            vehicles[pair].add(own.vehicle)
     for number, (own, old, new) in enumerate(zip(plates, before, held_out, strict=True)):
         label, read = own.plate.text, new.text
         doubt = new.read_log - new.label_log * len(label)
-        is_known = own.vehicle in (fold(read), fold(old.text))
+        confused = [pair for pair in aligned(own.vehicle, fold(read)) if pair[0] != pair[1]]
+        is_font = all(len(vehicles[pair]) > 1 for pair in confused)  # also if there is none
+        is_known = is_font or own.vehicle == fold(old.text)
         if not is_known and doubt >= LESS_LIKELY and new.confidence >= CONFIDENT:
             is_other = edit_distance(read, label) >= OTHER_PLATE * len(label)
             reason = "other plate" if is_other else "wrong text"

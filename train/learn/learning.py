@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from plateid.models.bundle import BundleSpec, read_spec
-from train.dataset.grouping import split_groups, with_joined_groups
+from train.dataset.grouping import Split, split_groups, with_joined_groups
 from train.dataset.labelled_image import LabelledImage
 from train.learn.detector_lesson import FIT, DetectorLesson, finds_all
 from train.learn.gather import (
@@ -79,7 +79,7 @@ def _learn(run: LearningRun, began_s: float) -> Path:
         if not (run.work / BEGUN).exists():  # devices may get more labels
             shutil.rmtree(run.work / DOWNLOADED, ignore_errors=True)
         raise
-    taught = [teach(lesson(), trust=run.trust) for lesson in lessons]
+    taught = [teach(lesson(), run.work, trust=run.trust) for lesson in lessons]
     shipped = [each for each in taught if run.force or not each.reasons]
     facts = write_bundle(run, shipped) if shipped else {}
     folder = run.work / "bundle" if shipped else run.work
@@ -104,9 +104,8 @@ def _prepare(
     check_texts(images)
     plates, framed = own_plates(images), framed_images(images)
     numbers, said = proving(plates, self_labels=run.sources.self_labels)
-    vehicles = [plates[number].vehicle for number in numbers]
     few = {
-        "reader": shortage("labels with a text", vehicles, "vehicles"),
+        "reader": shortage("labels with a text", [plates[n].vehicle for n in numbers], "vehicles"),
         "detector": shortage("images with a box", [i.group for i in framed if i.boxes], "scenes"),
     }
     networks = [network for network, line in few.items() if not line]
@@ -116,10 +115,9 @@ def _prepare(
     if len(networks) > 1 and finds_all(run.base, framed):
         networks.remove("detector")
         lines.append("the detector finds the labelled plates already: it stays as it is")
-    every_kept = [image for folder in run.keep for image in read_folder(folder)]
-    kept = split_groups(with_joined_groups(without_vehicles_of(images, every_kept)))
-    if mine := len(every_kept) - len(kept.images):
-        lines.append(f"--keep: {mine} images show vehicles of your labels: they are left out")
+    kept, count = _read_kept(run.keep, images)
+    if count:
+        lines.append(f"--keep: {count} images show vehicles of your labels: they are left out")
     lines = [*warnings_about(images, plates), *filter(None, [said]), *lines]
     for line in lines:
         click.echo(line, err=True)
@@ -135,6 +133,18 @@ def _prepare(
     bases = {"base_sha256": [spec.reader.sha256, spec.detector.sha256]}
     _begin(run, run.settings | hashes | bases)
     return lessons, lines
+
+
+def _read_kept(folders: Sequence[Path], images: Sequence[LabelledImage]) -> tuple[Split, int]:
+    """Reads what must not be forgotten, and the number of images that are left out.
+
+    No training sees a vehicle of your labels, or one that measures what is forgotten.
+    """
+    every = [image for folder in folders for image in read_folder(folder)]
+    others = without_vehicles_of(images, every)
+    training, measured = split_groups(with_joined_groups(others))
+    kept = Split(without_vehicles_of(measured, training), measured)
+    return kept, len(every) - len(others)
 
 
 def _begin(run: LearningRun, settings: dict[str, Any]) -> None:

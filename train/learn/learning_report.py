@@ -1,7 +1,7 @@
 """Writes the report of `train learn`: `report.html`, `report.json`, and the suspicious labels."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,6 @@ from pydantic_core import to_jsonable_python
 
 from plateid.files import write_whole
 from train.evaluation.evaluation_report import crop_jpeg, page_template
-from train.evaluation.evaluation_tables import Table, number
 from train.evaluation.reader_accuracy import aligned
 from train.learn.new_bundle import Facts
 from train.learn.teaching import Taught
@@ -53,45 +52,28 @@ def write_report(folder: Path, taught: Sequence[Taught], notes: Notes) -> None:
     }
     write_whole(folder / RECORD, json.dumps(to_jsonable_python(record), indent=1).encode())
     page = page_template(Path(__file__).with_name("lesson.html.j2"))
-    text = page.render(
-        taught=taught,
-        notes=notes,
-        tables=_tables,
-        aligned=aligned,
-        sheet=sheet,
-        jpeg=partial(crop_jpeg, spec=SPEC),
-    )
+    jpeg = partial(crop_jpeg, spec=SPEC)
+    text = page.render(taught=taught, notes=notes, aligned=aligned, sheet=sheet, jpeg=jpeg)
     write_whole(folder / PAGE, text.encode())
 
 
 def _record(taught: Taught) -> dict[str, Any]:
-    proof, chosen = taught.proof, taught.chosen
-    name, value = proof.headline
-    own = {"measure": name, "n": proof.count, "before": value.before, "after": value.after}
-    keys = ("label", "read", "doubt", "reason")
-    doubts = [{key: getattr(each, key) for key in keys} for each in taught.doubts]
+    name, value = taught.headline
+    chosen, keys = taught.chosen, ("label", "read", "doubt", "reason")
     return {
-        "own": own | {"ci": value.after_ci, "before_ci": value.before_ci} | vars(proof),
+        "own": {
+            "measure": name, "n": taught.count, "vehicles": taught.vehicles,
+            "before": value.before, "after": value.after,
+            "ci": value.after_ci, "before_ci": value.before_ci,
+            "unit": taught.results.unit, "measures": taught.results.measures,
+            "gain": chosen.gain, "p": taught.p,
+        },
         "kept": [
             {"set": each.name, "n": each.count, "before": each.before, "after": each.after}
-            for each in chosen.kept.sets
+            for each in chosen.shipped.kept
         ],
         "gate": "refused" if taught.reasons else "passed",
         "reasons": taught.reasons,
         "share": chosen.share,
-        "suspects": doubts,
-    }
-
-
-def _tables(taught: Taught) -> Iterator[Table]:
-    yield taught.results.table
-    kept: list[tuple[str, ...]] = [
-        (each.name, str(each.count), number(each.before), number(each.after))
-        for each in taught.chosen.kept.sets
-    ]
-    yield Table("Not to be forgotten", ("", "plates", "before", "after"), kept)
-    candidates: list[tuple[str, ...]] = [
-        (f"{each.share:.0%}", f"{each.gain:+.3f}", ", ".join(s.name for s in each.forgets) or "-")
-        for each in taught.candidates
-    ]
-    yield Table("Candidates", ("way to the new weights", "gain", "forgets"), candidates)
+        "suspects": [{key: getattr(each, key) for key in keys} for each in taught.doubts],
+    }  # fmt: skip

@@ -8,16 +8,13 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from train.evaluation.coco_metrics import ImageBoxes, mean_average_precision
-from train.learn.candidates import Candidate
 
 RESAMPLES = 2000
 """Number of bootstrap samples."""
 TINY = 1e-12
 """Standard deviation of gains that do not vary."""
-MAX_P = 0.1
-"""Largest p of a gain: the gate is one-sided, at 90 %."""
 Interval = tuple[float, float]
-Weights = NDArray[np.int64]
+Draws = NDArray[np.int64]
 """How often each of N plates or images counts, shape (1 + resamples, N)."""
 Scores = NDArray[np.float64]
 """A score of all data, then of each resample."""
@@ -31,23 +28,6 @@ class Accuracy:
     after: float
     before_ci: Interval
     after_ci: Interval
-
-
-@dataclass(frozen=True)
-class Proof:
-    """The paired test on held-out plates or images."""
-
-    unit: str  # what is counted
-    count: int
-    vehicles: int
-    measures: dict[str, Accuracy]  # the report begins with the first
-    gain: float  # of what the gate judges
-    p: float  # one-sided: probability of such a gain if there is none
-
-    @property
-    def headline(self) -> tuple[str, Accuracy]:
-        """The first measure and its name."""
-        return next(iter(self.measures.items()))
 
 
 def p_of_chosen(gains: Scores, chosen: int) -> float:
@@ -67,7 +47,7 @@ def paired_bootstrap(gains: NDArray[np.float64], vehicles: Sequence[str]) -> flo
     return p_of_chosen(weighted_means(gains, resamples(vehicles))[None], 0)
 
 
-def resamples(vehicles: Sequence[str], count: int = RESAMPLES) -> Weights:
+def resamples(vehicles: Sequence[str], count: int = RESAMPLES) -> Draws:
     """Returns how often each plate counts: each once, then as its vehicle is drawn."""
     names, numbers = np.unique(np.array(vehicles), return_inverse=True)
     rng = np.random.default_rng(0)
@@ -75,30 +55,15 @@ def resamples(vehicles: Sequence[str], count: int = RESAMPLES) -> Weights:
     return np.vstack([np.ones((1, len(numbers)), int), drawn[:, numbers]])
 
 
-def weighted_means(values: NDArray[np.float64], weights: Weights) -> Scores:
+def weighted_means(values: NDArray[np.float64], weights: Draws) -> Scores:
     """Returns the mean of the values in each row of the weights."""
     return np.asarray(weights @ values / weights.sum(axis=1))
 
 
-def mean_precisions(images: Sequence[ImageBoxes], weights: Weights) -> Scores:
+def mean_precisions(images: Sequence[ImageBoxes], weights: Draws) -> Scores:
     """Returns mAP50-95 of the images in each row of the weights."""
     drawn = ([i for i, n in zip(images, w, strict=True) for _ in range(n)] for w in weights)
     return np.array([mean_average_precision(each) or 0.0 for each in drawn])
-
-
-def refusals(proof: Proof, chosen: Candidate) -> list[str]:
-    """Returns why the gate refuses the new network; empty if it passes."""
-    reasons = [
-        f"forgot {each.name}: {each.before:.1%} before, {each.after:.1%} after, of {each.count}"
-        for each in chosen.forgets
-    ]
-    if proof.gain <= 0 or proof.p > MAX_P:
-        name, value = proof.headline
-        reasons.append(
-            f"no proven gain on {proof.count} held-out {proof.unit}: {name} {value.before:.1%} "
-            f"before, {value.after:.1%} after (p = {proof.p:.2f}, at most {MAX_P} is needed)"
-        )
-    return reasons
 
 
 def shares_of(shares: Sequence[float], count: int) -> Accuracy:

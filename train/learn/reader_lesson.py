@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -14,31 +13,23 @@ import numpy as np
 from plateid.core.geometry import sharpness
 from plateid.core.records import Image, PlateRead
 from plateid.core.text import BLANK, ctc_margins, ctc_positions
-from plateid.models.bundle import read_spec
+from plateid.models.bundle import Bundle
+from plateid.models.session import NetworkSession
 from train.dataset.grouping import Split
 from train.evaluation.confidence_calibration import fit_temperature
 from train.evaluation.image_results import LabelledPlate
 from train.evaluation.reader_accuracy import ReadResult, grouped_reader_accuracy, in_true_boxes
-from train.export.int8_reader import TwoSides
 from train.export.onnx_networks import Precision, export_reader
-from train.learn.candidates import Kept, KeptSet
-from train.learn.fine_tuning import (
-    Material,
-    augmented_crops,
-    copies,
-    fine_tune,
-    trained_once,
-)
+from train.learn.fine_tuning import Material, augmented_crops, copies, fine_tune, trained_once
 from train.learn.gather import OwnPlate
 from train.learn.inputs import Inputs, Read, Weights, inputs_of, logs_of, network_of, reads_of
 from train.learn.label_checks import Suspect, suspects
-from train.learn.new_bundle import export_as_before
-from train.learn.proof import RESAMPLES, Scores, shares_of, weighted_means
-from train.learn.proof import Weights as Draws
+from train.learn.proof import RESAMPLES, Draws, Scores, shares_of, weighted_means
 from train.learn.rehearsal import Rehearsal, layouts_like
-from train.learn.teaching import Results, compared
+from train.learn.teaching import KeptSet, Results, Shipped, compared, export_as_before
 from train.manifest.weight_origin import Network
 from train.progress import timed, tracked
+from train.reader.held_out_accuracy import correct_reads
 from train.reader.platenet import COLUMNS, PlateNet
 from train.reader.reader_weights import SPEC, load_base
 from train.reader.real_plates import RealPlate, by_source, framed, plates_of, whole_crop
@@ -65,7 +56,8 @@ OwnPlates = tuple[Sequence[OwnPlate], Sequence[int]]
 TEMPERATURES = (0.5, 2.0)
 """Least and greatest temperature: few plates must not turn the confidences upside down."""
 INT8_PLATES = 600
-"""Rendered plates that INT8 is calibrated with, and as many that it is measured on."""
+"""Rendered plates that INT8 is calibrated with, at most. Yours, and those of each folder of --keep,
+count as much."""
 
 
 class ReaderLesson:
@@ -76,7 +68,7 @@ class ReaderLesson:
 
     def __init__(self, bundle: Path, own: OwnPlates, keep: Split, rehearsal: Rehearsal) -> None:
         """Raises TrainError if the reader of the bundle is another network."""
-        self._network, self._spec = PlateNet().eval(), read_spec(bundle).reader
+        self._network, self._bundle = PlateNet().eval(), Bundle(bundle)
         load_base(self._network, bundle)
         self.base = {name: each.clone() for name, each in self._network.state_dict().items()}
         self._own: Sequence[OwnPlate]
@@ -111,22 +103,12 @@ class ReaderLesson:
         """Returns the mean log-probability of the label per character."""
         return weighted_means(np.array([read.judged for read in answers]), weights)
 
-    def kept(self, weights: Weights, _before: Sequence[Read], _after: Sequence[Read], /) -> Kept:
-        """Reads the plates that must not be forgotten."""
-        known = zip(self._to_keep.items(), self._known, strict=True)
-        return Kept(
-            tuple(
-                KeptSet(name, len(each.texts), before, _accuracy(weights, each))
-                for (name, each), before in known
-            )
-        )
-
     def suspects(self, before: Sequence[Read], after: Sequence[Read], /) -> list[Suspect]:
         """Returns the labels that a network contradicts, worst first."""
         return suspects(self._own, before, after)
 
     def results(
-        self, numbers: Sequence[int], sides: Sequence[Sequence[Read]], _threshold: float, /
+        self, numbers: Sequence[int], sides: Sequence[Sequence[Read]], _shipped: Shipped, /
     ) -> Results:
         """Compares the reads of these plates by what makes them hard to read."""
         own = [self._own[number] for number in numbers]
@@ -142,33 +124,33 @@ class ReaderLesson:
                 for name, attribute in READS.items()
             },
             table=compared("plates", groups, ("all", "characters", "lines", "light"), READS),
-            calibration=_temperature(plates[1], self._spec.temperature),
+            section={"temperature": _temperature(plates[1], self._bundle.spec.reader.temperature)},
             flipped=sorted(
                 (pair for pair in zip(old, new, strict=True) if len({*map(_is_exact, pair)}) > 1),
                 key=lambda pair: _is_exact(pair[1]),
             ),  # worse ones first
         )
 
-    def write(
-        self, folder: Path, weights: Weights, calibration: float
-    ) -> tuple[dict[str, Any], str]:
-        """Writes the reader of a bundle; raises TrainError if the network cannot be exported."""
+    def shipped(
+        self, weights: Weights, file: Path, _before: Sequence[Read], _after: Sequence[Read], /
+    ) -> Shipped:
+        """Exports a network, and reads the plates that must not be forgotten.
+
+        INT8 is calibrated with training plates of all kinds, and must still read yours.
+        """
         network = network_of(weights)
+        own = [replace(self._own[number].plate, source="own") for number in self.proving]
+        rendered = [whole_crop(each.image, each.text, "rendered") for each in self._replay]
+        plates = [*own, *self._keep[0], *rendered[:INT8_PLATES]], own
 
         def export(precision: Precision) -> None:
-            plates = self._int8_plates() if precision == "int8" else ((), ())
-            export_reader(network, folder / "reader.onnx", precision=precision, plates=plates)
+            export_reader(network, file, precision=precision, plates=plates)
 
-        precision, refused = export_as_before(export, self._spec.precision)
-        changed = SPEC.model_dump(exclude={"file", "sha256", "name", "origin"})
-        return changed | {"precision": precision, "temperature": calibration}, refused
-
-    def _int8_plates(self) -> TwoSides:
-        """Returns plates to calibrate with, half of them yours, and others to measure."""
-        own = [replace(self._own[number].plate, source="own") for number in self.proving]
-        crops = (crop for crop in self._replay if crop.text)
-        rendered = [whole_crop(crop.image, crop.text, "rendered") for crop in crops]
-        return [*own, *rendered[:INT8_PLATES]], [*own, *rendered[INT8_PLATES : 2 * INT8_PLATES]]
+        precision, refused = export_as_before(export, self._bundle.spec.reader.precision)
+        model, known = file.read_bytes(), zip(self._to_keep, self._known, strict=True)
+        section = SPEC.model_dump(exclude={"file", "sha256", "name", "origin"})
+        sets = [KeptSet(k[0].source, len(k), old, self._accuracy(model, k)) for k, old in known]
+        return Shipped(file, section | {"precision": precision}, refused, sets)
 
     @cached_property
     def _sample(self) -> Inputs:
@@ -224,17 +206,20 @@ class ReaderLesson:
         return [*proving, *map(int, rest)]
 
     @cached_property
-    def _to_keep(self) -> dict[str, Inputs]:
-        """Plates that must not be forgotten, by name."""
-        crops = [crop for crop in self._rehearsal.crops("forgetting") if crop.text]
-        rendered = inputs_of(tracked(crops, "Preparing crops"))
-        texts = [plate for plate in self._keep[1] if plate.text]
-        kept = {group[0].source: self._inputs(group) for group in by_source(texts)}
-        return {"rendered plates": rendered, **kept}
+    def _to_keep(self) -> list[list[RealPlate]]:
+        """Plates that must not be forgotten, by source."""
+        crops = self._rehearsal.crops("forgetting")
+        rendered = [whole_crop(each.image, each.text, "rendered plates") for each in crops]
+        return by_source(each for each in (*rendered, *self._keep[1]) if each.text)
 
     @cached_property
     def _known(self) -> list[float]:
-        return [_accuracy(self.base, each) for each in self._to_keep.values()]
+        return [self._accuracy(self._bundle.reader, each) for each in self._to_keep]
+
+    def _accuracy(self, model: bytes, plates: Sequence[RealPlate]) -> float:
+        session = NetworkSession("reader", model)
+        read = correct_reads(lambda crop: session.run(crop)[0], SPEC, tracked(plates, "Reading"))
+        return float(np.mean(read))
 
     def _inputs(self, plates: Iterable[RealPlate]) -> Inputs:
         crops = [LabelledCrop(_crop(each), each.text) for each in plates]
@@ -253,10 +238,6 @@ def _is_narrow(plate: RealPlate) -> bool:
 
 def _read(weights: Weights, inputs: Inputs) -> list[Read]:
     return reads_of(logs_of(network_of(weights), inputs), inputs.texts)
-
-
-def _accuracy(weights: Weights, inputs: Inputs) -> float:
-    return float(np.mean([each.is_folded_match for each in _read(weights, inputs)]))
 
 
 def _is_exact(result: ReadResult) -> bool:

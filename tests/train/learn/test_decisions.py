@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,22 +9,23 @@ import torch
 
 from train.dataset.formats.image_labels import LabelledBox
 from train.evaluation.evaluation_tables import Table
-from train.learn.candidates import Candidate, Kept, KeptSet, choose, preferred
 from train.learn.gather import OwnPlate
 from train.learn.inputs import Read, Weights, reads_of
 from train.learn.label_checks import Suspect, suspects
-from train.learn.proof import (
-    MAX_P,
-    Proof,
-    Scores,
-    paired_bootstrap,
-    refusals,
-    shares_of,
-    weighted_means,
-)
-from train.learn.proof import Weights as Draws
+from train.learn.proof import Draws, Scores, paired_bootstrap, shares_of, weighted_means
 from train.learn.rehearsal import layouts_like
-from train.learn.teaching import FOLDS, Results, teach, vehicle_folds
+from train.learn.teaching import (
+    FOLDS,
+    MAX_P,
+    Candidate,
+    KeptSet,
+    Results,
+    Shipped,
+    Taught,
+    choose,
+    teach,
+    vehicle_folds,
+)
 from train.manifest.weight_origin import Network
 from train.reader.batches import COLUMNS
 from train.reader.platenet import CLASSES, ROWS
@@ -33,7 +33,7 @@ from train.reader.real_plates import whole_crop
 from train.synth.plate_texts import random_rows
 
 BLACK = np.zeros((40, 120, 3), np.uint8)
-NOTHING_LOST = Candidate(1.0, 0.1, Kept((KeptSet("rendered plates", 2000, 0.80, 0.795),)))
+NOTHING_LOST = KeptSet("rendered plates", 2000, 0.80, 0.795)
 
 
 def plate(text: str) -> OwnPlate:
@@ -84,22 +84,19 @@ class NoiseLesson:
     def scores(self, answers: Sequence[float], weights: Draws) -> Scores:
         return weighted_means(np.array(answers), weights)
 
-    def kept(self, *_: object) -> Kept:
-        return Kept(())
+    def shipped(self, _weights: Weights, file: Path, *_: object) -> Shipped:
+        return Shipped(file, {}, "", ())
 
     def suspects(self, *_: object) -> list[Suspect]:
         return [Suspect(number, BLACK, "AB1", "AB2", 9.0, "wrong text") for number in self.wrong]
 
-    def results(self, _: object, __: object, threshold: float) -> Results:
-        return Results("plates", {}, Table("", (), ()), threshold)
-
-    def write(self, *_: object, **__: object) -> tuple[dict[str, Any], str]:
-        return {}, ""
+    def results(self, *_: object) -> Results:
+        return Results("plates", {}, Table("", (), ()), {})
 
 
 def test_one_in_ten_networks_without_a_gain_passes_the_gate():
-    taught = [teach(NoiseLesson(seed), trust=False) for seed in range(300)]
-    passed = sum(each.proof.p <= MAX_P for each in taught)
+    taught = [teach(NoiseLesson(seed), Path(), trust=False) for seed in range(300)]
+    passed = sum(each.p <= MAX_P for each in taught)
     assert 0.05 <= passed / len(taught) <= 0.15
     too_good = sum(each.chosen.gain > 0 for each in taught)
     assert too_good > 0.8 * len(taught), "the chosen candidate looks better than it is"
@@ -108,21 +105,21 @@ def test_one_in_ten_networks_without_a_gain_passes_the_gate():
 def test_suspicious_labels_are_neither_trained_on_nor_counted():
     lesson = NoiseLesson(0)
     lesson.wrong = {3, 5}
-    taught = teach(lesson, trust=False)
+    taught = teach(lesson, Path(), trust=False)
     assert (taught.left_out, len(lesson.trained)) == (2, 2 * FOLDS)
     assert all({3, 5}.isdisjoint(numbers) for numbers in lesson.trained[FOLDS:])
     trusting = NoiseLesson(0)
     trusting.wrong = {3, 5}
-    taught = teach(trusting, trust=True)
+    taught = teach(trusting, Path(), trust=True)
     assert (taught.left_out, len(taught.doubts), len(trusting.trained)) == (0, 2, FOLDS)
 
 
 def test_fold_of_suspicious_labels_only_is_left_out():
     lesson = NoiseLesson(0)
     lesson.wrong = {*vehicle_folds(lesson.groups)[0]}
-    taught = teach(lesson, trust=False)
+    taught = teach(lesson, Path(), trust=False)
     assert len(lesson.trained) == FOLDS + FOLDS - 1
-    assert taught.proof.count == 20
+    assert taught.count == 20
 
 
 def test_rendered_plates_have_the_formats_of_the_labels():
@@ -153,13 +150,29 @@ def test_label_that_a_confident_network_contradicts_is_suspicious():
     )
 
 
-def proof_of(before: float, after: float, p: float) -> Proof:
-    return Proof("plates", 30, 30, {"exact": shares_of([before, after], 30)}, 0.1, p)
+def test_confusion_of_several_vehicles_makes_no_label_suspicious():
+    labels = ["AT12", "BT34", "CT56", "DX90", "EK78"]
+    own = [plate(text) for text in labels]
+    unknown = reads([""] * 5, labels)
+    font = reads(["AY12", "BY34", "CY56", "DX99", "EK78"], labels)
+    assert [each.label for each in suspects(own, unknown, font)] == ["DX90"], "T is read as Y"
+    same = [*own[:1] * 3, *own[3:]]
+    texts = ["AT12"] * 3 + labels[3:]
+    one = suspects(same, unknown, reads(["AT12", "AT12", "AY12", "DX90", "EK78"], texts))
+    assert [each.number for each in one] == [2], "several images of one vehicle are one vehicle"
+
+
+def reasons(before: float, after: float, p: float, kept: KeptSet) -> list[str]:
+    """Returns why the gate refuses a network that reads this share of 30 plates."""
+    measures = {"exact": shares_of([before, after], 30)}
+    candidate = Candidate(1.0, 0.1, Shipped(Path(), {}, "", (kept,)))
+    results = Results("plates", measures, Table("", (), ()), {})
+    return Taught("reader", [candidate], results, 30, 30, p, (), 0).reasons
 
 
 def test_gain_on_many_vehicles_is_proven_and_on_one_is_not():
-    assert not refusals(proof_of(0, 1, 0.1), NOTHING_LOST)
-    (reason,) = refusals(proof_of(1, 0, 0.2), NOTHING_LOST)
+    assert not reasons(0, 1, 0.1, NOTHING_LOST)
+    (reason,) = reasons(1, 0, 0.2, NOTHING_LOST)
     assert reason.startswith(
         "no proven gain on 30 held-out plates: exact 100.0% before, 0.0% after"
     )
@@ -181,19 +194,27 @@ def test_gain_on_many_vehicles_is_proven_and_on_one_is_not():
 def test_loss_of_half_a_point_or_one_plate_is_accepted(count, before, after, forgotten):
     kept = KeptSet("old", count, before, after)
     assert kept.is_forgotten == forgotten
-    assert bool(refusals(proof_of(0, 1, 0), Candidate(1.0, 0.1, Kept((kept,))))) == forgotten
+    assert bool(reasons(0, 1, 0, kept)) == forgotten
+
+
+def chosen(gains: dict[float, float], loss: float) -> list[Candidate]:
+    """Returns the candidates that are measured if the farthest loses this share of old plates."""
+
+    def shipped_at(share: float) -> Shipped:
+        return Shipped(Path(), {}, "", (KeptSet("old", 100, 1.0, 1.0 - loss * share),))
+
+    return choose(gains, shipped_at)
 
 
 def test_first_candidate_that_forgets_nothing_is_chosen():
-    def kept_at(share: float) -> Kept:
-        return Kept((KeptSet("old", 100, 1.0, 1.0 - share / 10),))
-
-    measured = choose({0.1: 0.1, 0.5: 0.2, 1.0: 0.4}, kept_at)
+    measured = chosen({0.1: 0.1, 0.5: 0.2, 1.0: 0.4}, 0.1)
     assert [each.share for each in measured] == [1.0, 0.5, 0.1], "the last is chosen"
-    chosen = choose({0.5: 0.2, 1.0: 0.4}, kept_at)[-1]
-    assert (chosen.share, len(chosen.forgets)) == (1.0, 1), "the gate then refuses it"
+    last = chosen({0.5: 0.2, 1.0: 0.4}, 0.1)[-1]
+    assert (last.share, len(last.forgets)) == (1.0, 1), "the gate then refuses it"
 
 
 def test_network_near_the_base_is_preferred_if_it_gains_nearly_as_much():
-    assert preferred({0.3: 0.2, 0.5: 0.39, 0.8: 0.4, 1.0: 0.3}) == [0.5, 0.8, 1.0, 0.3]
-    assert preferred({0.3: -0.2, 1.0: -0.1})[-1] == 0.3
+    forgetful = chosen({0.3: 0.2, 0.5: 0.39, 0.8: 0.4, 1.0: 0.3}, 1)
+    assert [each.share for each in forgetful] == [0.8, 1.0, 0.3, 0.5], "0.5 is measured first"
+    assert chosen({0.3: 0.2, 0.5: 0.39, 0.8: 0.4, 1.0: 0.3}, 0)[-1].share == 0.5
+    assert chosen({0.3: -0.2, 1.0: -0.1}, 1)[-2].share == 0.3

@@ -10,7 +10,7 @@ from plateid.config.models import DEFAULT_BUNDLE
 from plateid.models.bundle import Bundle
 from train.detector import plate_trainer
 from train.export.bundle_export import Export, export_bundle
-from train.learn import detector_lesson, proof, teaching
+from train.learn import detector_lesson, teaching
 from train.learn.gather import LearningRun, Sources
 from train.learn.learning import RefusedError, learn
 from train.learn.rehearsal import STREETS
@@ -39,7 +39,7 @@ def run(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Learning
 
 
 def test_boxes_with_few_texts_teach_the_detector_alone(run, monkeypatch):
-    monkeypatch.setattr(proof, "MAX_P", -1)
+    monkeypatch.setattr(teaching, "MAX_P", -1)
     with pytest.raises(RefusedError, match="detector: no proven gain on 14 held-out images"):
         learn(run)
     assert not [*(run.work / detector_lesson.FIT).iterdir()]

@@ -201,6 +201,16 @@ def test_vehicles_of_the_labels_are_not_kept(tmp_path):
     assert [each.texts for each in without_vehicles_of(own, kept)] == [("XY1",), ("XY2",)]
 
 
+def test_no_training_sees_a_vehicle_that_measures_what_is_forgotten(tmp_path):
+    own = gather(Sources((crops(tmp_path / "mine", ["XY1"]),)), tmp_path)
+    folder = crops(tmp_path / "old", [f"AB{n // 2}" for n in range(40)] + ["XY1"])
+    (training, measured), left_out = learning._read_kept([folder], own)
+    sides = [{text for image in side for text in image.texts} for side in (training, measured)]
+    assert all(sides)
+    assert sides[0].isdisjoint(sides[1])
+    assert left_out == 1
+
+
 def test_second_run_leaves_the_folder_of_the_first(tmp_path):
     data = crops(tmp_path / "mine", [f"AB{n}" for n in range(12)])
     run = LearningRun(Sources((data,)), tmp_path / "bundle", DEFAULT_BUNDLE)

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from plateid.config.models import DEFAULT_BUNDLE
+from plateid.core.text import fold
 from plateid.models.bundle import Bundle
-from train.learn import proof
+from train.learn import study, teaching
 from train.learn.gather import LearningRun, Sources
 from train.learn.learning import RefusedError, learn
 from train.synth.crop_database import write_crop_folder
@@ -24,12 +25,20 @@ def plates(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def run(plates, tmp_path) -> LearningRun:
-    return LearningRun(Sources((plates,)), tmp_path / "bundle", DEFAULT_BUNDLE, minutes=0.2)
+    write_crop_folder(tmp_path / "old", 40, seed=502, workers=1)
+    run = LearningRun(Sources((plates,)), tmp_path / "bundle", DEFAULT_BUNDLE, minutes=0.2)
+    return replace(run, keep=(tmp_path / "old",))
+
+
+def reads(bundle: Path, folder: Path) -> list[tuple[str, str]]:
+    """Returns the texts of the plates that are held out, and what a bundle reads."""
+    plates = study._held_out(folder)
+    return [(text, fold(read)) for text, read in study._read([bundle], plates)]
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_refused_run_writes_no_bundle_and_goes_on_with_force(run, monkeypatch):
-    monkeypatch.setattr(proof, "MAX_P", -1)
+    monkeypatch.setattr(teaching, "MAX_P", -1)
     with pytest.raises(RefusedError, match="no proven gain on"):
         learn(run)
     assert not run.out.exists()
@@ -53,7 +62,9 @@ def test_refused_run_writes_no_bundle_and_goes_on_with_force(run, monkeypatch):
     assert spec.metrics["own_plates"] == own["n"]
     assert spec.metrics["own_after"] == pytest.approx(own["after"], abs=1e-4)
     assert own["ci"][0] <= own["after"] <= own["ci"][1]
-    assert {"set", "n", "before", "after"} == {*report["kept"][0]}
+    old = next(each for each in report["kept"] if each["set"] == "old")
+    read = [reading == fold(text) for text, reading in reads(run.out, run.keep[0])]
+    assert (old["n"], old["after"]) == (len(read), sum(read) / len(read)), "the file is measured"
     page = (run.out / "report.html").read_text()
     assert "Your plates, held out" in page
     with pytest.raises(TrainError, match="already exists"):
