@@ -12,6 +12,7 @@ from functools import cached_property
 from itertools import chain, cycle, islice
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,7 @@ from train.learn.inputs import Weights
 from train.learn.label_checks import Suspect, worst_first
 from train.learn.proof import Draws, Scores, mean_precisions, means_of, resamples, shares_of
 from train.learn.rehearsal import Rehearsal
-from train.learn.teaching import KeptSet, Results, Shipped, compared, export_as_before
+from train.learn.teaching import KeptSet, Results, compared
 from train.manifest.weight_origin import Network
 from train.progress import tracked
 from train.street.frames import READABLE_PX
@@ -82,6 +83,7 @@ class DetectorLesson:
         """Raises TrainError if the detector of the bundle is another network."""
         self._bundle, self._own, self._rehearsal = Bundle(bundle), own, rehearsal
         self._spec = self._bundle.spec.detector
+        self.precision = self._spec.precision
         self.groups: Sequence[str] = [image.group for image in own]
         self.proving: Sequence[int] = range(len(own))
         frames = rehearsal.frames("replay")
@@ -129,16 +131,17 @@ class DetectorLesson:
         pairs = enumerate(zip(before, after, strict=True))
         return worst_first([each for n, pair in pairs for each in _doubts(n, *pair)], len(after))
 
-    def shipped(self, weights: Weights, file: Path, before: Found, after: Found, /) -> Shipped:
-        """Exports a network, chooses its threshold, and counts what it finds."""
+    def export(self, weights: Weights, file: Path, precision: Precision) -> None:
+        """Exports a network."""
         self._model.load_state_dict(weights)
+        form = OnnxFormat(self._spec.width, self._spec.height, precision)
         images = Split(self._calibration, [*self._own, *self._to_keep[RENDERED]])
+        export_detector(self._model, file, form, images)
 
-        def export(precision: Precision) -> None:
-            form = OnnxFormat(self._spec.width, self._spec.height, precision)
-            export_detector(self._model, file, form, images)
-
-        precision, refused = export_as_before(export, self._spec.precision)
+    def kept(
+        self, file: Path, before: Found, after: Found, /
+    ) -> tuple[dict[str, Any], list[KeptSet]]:
+        """Chooses the threshold of a network, and counts what it finds."""
         known = {OWN: _boxes(OWN, before), **self._known}
         found = {OWN: _boxes(OWN, after), **self._boxes_to_keep(file.read_bytes())}
         every = ([*chain(*each.values())] for each in (known, found))
@@ -147,13 +150,13 @@ class DetectorLesson:
         for name, boxes in known.items():
             old, new = rank(boxes).at(self._spec.threshold), rank(found[name]).at(threshold)
             sets.append(KeptSet(name, old.plates, old.recall or 0.0, new.recall or 0.0))
-        return Shipped(file, {"precision": precision, "threshold": threshold}, refused, sets)
+        return {"threshold": threshold}, sets
 
     def results(
-        self, numbers: Sequence[int], sides: Sequence[Found], shipped: Shipped, /
+        self, numbers: Sequence[int], sides: Sequence[Found], section: dict[str, Any], /
     ) -> Results:
         """Compares what is found in images, by height and light."""
-        thresholds = self._spec.threshold, shipped.section["threshold"]
+        thresholds = self._spec.threshold, section["threshold"]
         groups = [*map(grouped_detector_accuracy, sides, thresholds)]
         weights = resamples([self.groups[number] for number in numbers], self.draws)
         precisions = np.array([self.scores(side, weights) for side in sides])

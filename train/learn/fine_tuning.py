@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from plateid.files import write_whole
 from train.learn.inputs import Inputs, Weights, network_of
+from train.machine import computes_bfloat16
 from train.progress import timed
 from train.reader.batches import BACKGROUND
 from train.reader.platenet import PlateNet
@@ -37,9 +38,6 @@ AUGMENTED, PER_PLATE = 1500, 40
 """Augmented crops of plates in all, and of one plate at most."""
 CHARACTERS = 7.0
 """Usual length of a text: the distance from the base counts per character, as CTC's loss does."""
-CPU = Path("/proc/cpuinfo")
-HAS_BF16 = CPU.is_file() and "bf16" in CPU.read_text()
-"""Whether the CPU computes in bfloat16, which halves the time of a step."""
 EMA_DECAY, EMA_START = 0.99, 10
 """Decay of the moving average of the weights, and the steps after which it is .5."""
 
@@ -80,7 +78,9 @@ def fine_tune(
     average = {name: weight.detach().clone() for name, weight in parameters.items()}
     wanted = set(plates)
     own = [number for number, plate in enumerate(material.plates) if plate in wanted]
-    for step, done in timed(_progress(60 * minutes), title, 60 * minutes, least=1):
+    began_s, seconds = time.monotonic(), 60 * minutes
+    for step in timed(range(1, STEPS + 1), title, seconds, least=1):
+        done = min(1.0, max(step / STEPS, (time.monotonic() - began_s) / seconds))
         for group in optimiser.param_groups:
             group["lr"] = LR * _rate(done)
         loss = _loss(network, material, own, rng)
@@ -122,13 +122,6 @@ def mean_of(networks: Sequence[Weights]) -> Weights:
     return mean
 
 
-def _progress(seconds: float) -> Iterator[tuple[int, float]]:
-    """Yields steps, and the share (0-1) of them or of the time that is over, if that is greater."""
-    began = time.monotonic()
-    for step in range(1, STEPS + 1):
-        yield step, min(1.0, max(step / STEPS, (time.monotonic() - began) / seconds))
-
-
 def _rate(done: float) -> float:
     cosine = LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * done)) / 2
     return min(1.0, 0.1 + done / WARM_UP) * cosine
@@ -143,7 +136,7 @@ def _loss(
         for kind, inputs in material.inputs.items()
     }
     parts = [material.inputs[kind].part(numbers) for kind, numbers in drawn.items()]
-    with torch.autocast("cpu", torch.bfloat16, enabled=HAS_BF16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=computes_bfloat16()):
         logits, _ = network(torch.cat([each.values for each in parts]).float())
     logs = logits.float().log_softmax(dim=2)
     *labelled, _ = parts

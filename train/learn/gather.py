@@ -35,6 +35,9 @@ TIMEOUT_S = 120.0
 """Longest wait for a device, which may test a bundle meanwhile, seconds."""
 ANSWERS = {401: "wrong token", 404: "is not plateid"}
 """What an HTTP status means here; a device explains others."""
+UNREACHABLE = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError,
+               ValueError)  # fmt: skip
+"""Errors of a device; others, such as a full disk, are not its fault."""
 CHANGEABLE = ("out", "force")
 """Options that may change when a run is resumed."""
 
@@ -219,13 +222,7 @@ def asked(
     except urllib.error.HTTPError as error:
         said = error.read().decode(errors="replace").removeprefix('{"error":"').removesuffix('"}')
         raise TrainError(f"--device {url}: {ANSWERS.get(error.code, said or error)}") from error
-    except (
-        urllib.error.URLError,
-        http.client.HTTPException,
-        ConnectionError,
-        TimeoutError,
-        ValueError,
-    ) as error:
+    except UNREACHABLE as error:
         raise TrainError(f"--device {url}: {getattr(error, 'reason', error)}") from error
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from plateid.core.text import CHARSET, best_text, ctc_positions, fold
+from plateid.core.text import CHARSET, best_text, ctc_positions
 from plateid.models.onnx_reader import to_reader_input
 from train.reader.batch_augmentation import augmented_batch
 from train.reader.platenet import PlateNet
@@ -41,18 +41,12 @@ class Inputs:
 class Read:
     """What a network reads in a crop, and how probable it finds the label."""
 
-    label: str
     text: str
     steps: Array  # probabilities of the CTC steps, shape (steps, classes)
     confidence: float  # product of the probabilities of the characters
     label_log: float  # log-probability of the label per character, at least LOWEST
     read_log: float  # log-probability of the text that was read
     judged: float = 0.0  # what the gate judges: the mean of label_log over crops of the plate
-
-    @property
-    def is_folded_match(self) -> bool:
-        """Whether it is the label (O/0- and I/1-insensitive)."""
-        return fold(self.text) == fold(self.label)
 
 
 def network_of(weights: Weights) -> PlateNet:
@@ -88,21 +82,11 @@ def reads_of(logs: Tensor, labels: Sequence[str]) -> list[Read]:
     steps = logs.exp().numpy()
     positions = [ctc_positions(each) for each in steps]
     texts = [best_text(each) for each in positions]
-    lengths = [max(1, len(label)) for label in labels]
-    return [
-        Read(
-            label=label,
-            text=text,
-            steps=each,
-            confidence=float(position.max(axis=1).prod()),
-            label_log=max(LOWEST, label_log / length),
-            read_log=read_log,
-        )
-        for label, text, each, position, length, label_log, read_log in zip(
-            labels, texts, steps, positions, lengths,
-            _log_probabilities(logs, labels), _log_probabilities(logs, texts), strict=True,
-        )
-    ]  # fmt: skip
+    confidences = [float(each.max(axis=1).prod()) for each in positions]
+    per_label = zip(_log_probabilities(logs, labels), labels, strict=True)
+    label_logs = [max(LOWEST, log / max(1, len(label))) for log, label in per_label]
+    read_logs = _log_probabilities(logs, texts)
+    return [*map(Read, texts, steps, confidences, label_logs, read_logs)]
 
 
 def _log_probabilities(logs: Tensor, texts: Sequence[str]) -> list[float]:

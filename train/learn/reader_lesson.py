@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,7 +27,7 @@ from train.learn.inputs import Inputs, Read, Weights, inputs_of, logs_of, networ
 from train.learn.label_checks import Suspect, suspects
 from train.learn.proof import RESAMPLES, Draws, Scores, shares_of, weighted_means
 from train.learn.rehearsal import Rehearsal, layouts_like
-from train.learn.teaching import KeptSet, Results, Shipped, compared, export_as_before
+from train.learn.teaching import KeptSet, Results, compared
 from train.manifest.weight_origin import Network
 from train.progress import timed, tracked
 from train.reader.held_out_accuracy import correct_reads
@@ -69,6 +70,7 @@ class ReaderLesson:
     def __init__(self, bundle: Path, own: OwnPlates, keep: Split, rehearsal: Rehearsal) -> None:
         """Raises TrainError if the reader of the bundle is another network."""
         self._network, self._bundle = PlateNet().eval(), Bundle(bundle)
+        self.precision = self._bundle.spec.reader.precision
         load_base(self._network, bundle)
         self.base = {name: each.clone() for name, each in self._network.state_dict().items()}
         self._own: Sequence[OwnPlate]
@@ -90,12 +92,9 @@ class ReaderLesson:
     def answers(self, weights: Weights, numbers: Sequence[int]) -> list[Read]:
         """Reads plates, and augmented crops of them for the gate."""
         reads = _read(weights, self._sample.part(numbers))
-        chosen = [crop for number in numbers for crop in self._judged[number]]
-        augmented = iter(_read(weights, self._material.inputs["own"].part(chosen)))
-        judged = [
-            [r, *islice(augmented, len(self._judged[n]))]
-            for n, r in zip(numbers, reads, strict=True)
-        ]
+        chosen = [self._judged[number] for number in numbers]
+        augmented = iter(_read(weights, self._material.inputs["own"].part([*chain(*chosen)])))
+        judged = [[r, *islice(augmented, len(n))] for r, n in zip(reads, chosen, strict=True)]
         means = [np.mean([max(each.label_log, MISREAD) for each in crops]) for crops in judged]
         return [replace(read, judged=float(mean)) for read, mean in zip(reads, means, strict=True)]
 
@@ -108,7 +107,7 @@ class ReaderLesson:
         return suspects(self._own, before, after)
 
     def results(
-        self, numbers: Sequence[int], sides: Sequence[Sequence[Read]], _shipped: Shipped, /
+        self, numbers: Sequence[int], sides: Sequence[Sequence[Read]], _section: dict[str, Any], /
     ) -> Results:
         """Compares the reads of these plates by what makes them hard to read."""
         own = [self._own[number] for number in numbers]
@@ -131,26 +130,20 @@ class ReaderLesson:
             ),  # worse ones first
         )
 
-    def shipped(
-        self, weights: Weights, file: Path, _before: Sequence[Read], _after: Sequence[Read], /
-    ) -> Shipped:
-        """Exports a network, and reads the plates that must not be forgotten.
-
-        INT8 is calibrated with training plates of all kinds, and must still read yours.
-        """
-        network = network_of(weights)
+    def export(self, weights: Weights, file: Path, precision: Precision) -> None:
+        """Exports a network. INT8 is calibrated with plates of all kinds, and must read yours."""
         own = [replace(self._own[number].plate, source="own") for number in self.proving]
         rendered = [whole_crop(each.image, each.text, "rendered") for each in self._replay]
         plates = [*own, *self._keep[0], *rendered[:INT8_PLATES]], own
+        export_reader(network_of(weights), file, precision=precision, plates=plates)
 
-        def export(precision: Precision) -> None:
-            export_reader(network, file, precision=precision, plates=plates)
-
-        precision, refused = export_as_before(export, self._bundle.spec.reader.precision)
+    def kept(
+        self, file: Path, _before: Sequence[Read], _after: Sequence[Read], /
+    ) -> tuple[dict[str, Any], list[KeptSet]]:
+        """Reads the plates that must not be forgotten."""
         model, known = file.read_bytes(), zip(self._to_keep, self._known, strict=True)
-        section = SPEC.model_dump(exclude={"file", "sha256", "name", "origin"})
         sets = [KeptSet(k[0].source, len(k), old, self._accuracy(model, k)) for k, old in known]
-        return Shipped(file, section | {"precision": precision}, refused, sets)
+        return SPEC.model_dump(exclude={"file", "sha256", "name", "origin"}), sets
 
     @cached_property
     def _sample(self) -> Inputs:

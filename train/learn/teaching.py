@@ -103,6 +103,7 @@ class Lesson(Protocol[Answer]):
     groups: Sequence[str]  # the vehicle or scene of each plate or image
     proving: Sequence[int]  # those that prove the gain
     draws: int  # number of resamples
+    precision: Precision  # of the base
 
     def train(self, title: str, numbers: Sequence[int]) -> Weights:
         """Trains on these, or loads what was trained under this title."""
@@ -116,13 +117,19 @@ class Lesson(Protocol[Answer]):
     def suspects(self, before: Sequence[Answer], after: Sequence[Answer], /) -> list[Suspect]:
         """Returns the labels that are probably wrong, worst first."""
 
-    def shipped(
-        self, weights: Weights, file: Path, before: Sequence[Answer], after: Sequence[Answer], /
-    ) -> Shipped:
-        """Exports a network, and measures what it forgets. The answers are those that prove."""
+    def export(self, weights: Weights, file: Path, precision: Precision) -> None:
+        """Exports a network; raises TrainError if that costs accuracy."""
+
+    def kept(
+        self, file: Path, before: Sequence[Answer], after: Sequence[Answer], /
+    ) -> tuple[dict[str, Any], list[KeptSet]]:
+        """Returns changes of the section in `bundle.toml`, and what an exported network keeps.
+
+        The answers are those for your data that prove, before and after.
+        """
 
     def results(
-        self, numbers: Sequence[int], sides: Sequence[Sequence[Answer]], shipped: Shipped, /
+        self, numbers: Sequence[int], sides: Sequence[Sequence[Answer]], section: dict[str, Any], /
     ) -> Results:
         """Compares what was given for these before and after."""
 
@@ -189,8 +196,10 @@ def teach(lesson: Lesson[Answer], work: Path, *, trust: bool) -> Taught:
     @cache
     def shipped_at(share: float) -> Shipped:
         file = work / f"{lesson.network} {share:.0%}.onnx"
+        precision, refused = _export(lesson, on_line(lesson.base, mean, share), file)
         sides = ([each[number] for number in proving] for each in (before, after[share]))
-        return lesson.shipped(on_line(lesson.base, mean, share), file, *sides)
+        section, kept = lesson.kept(file, *sides)
+        return Shipped(file, section | {"precision": precision}, refused, kept)
 
     def gains_of(numbers: Sequence[int], draws: int) -> Scores:
         weights = resamples([lesson.groups[number] for number in numbers], draws)
@@ -210,7 +219,7 @@ def teach(lesson: Lesson[Answer], work: Path, *, trust: bool) -> Taught:
     return Taught(
         network=lesson.network,
         candidates=candidates,
-        results=lesson.results(proving, sides, chosen.shipped),
+        results=lesson.results(proving, sides, chosen.shipped.section),
         count=len(proving),
         vehicles=len({lesson.groups[number] for number in proving}),
         p=p_of_chosen(gains, [*after].index(chosen.share)),
@@ -260,18 +269,16 @@ def compared(
     return Table(f"Your {what}, held out", ("", "plates", *headings), rows)
 
 
-def export_as_before(
-    export: Callable[[Precision], None], precision: Precision
-) -> tuple[Precision, str]:
+def _export(lesson: Lesson[Any], weights: Weights, file: Path) -> tuple[Precision, str]:
     """Exports a network, in float16 if INT8 would cost accuracy; returns the reason as well."""
     try:
-        export(precision)
+        lesson.export(weights, file, lesson.precision)
     except TrainError as error:
-        if precision != "int8":
+        if lesson.precision != "int8":
             raise
-        export("float16")
+        lesson.export(weights, file, "float16")
         return "float16", str(error)
-    return precision, ""
+    return lesson.precision, ""
 
 
 def _train(lesson: Lesson[Answer], folds: Folds, suffix: str) -> list[Weights]:

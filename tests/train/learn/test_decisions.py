@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from train.dataset.formats.image_labels import LabelledBox
 from train.evaluation.evaluation_tables import Table
 from train.learn.gather import OwnPlate
+from train.export.onnx_networks import Precision
 from train.learn.inputs import Read, Weights, reads_of
 from train.learn.label_checks import Suspect, suspects
 from train.learn.proof import Draws, Scores, paired_bootstrap, shares_of, weighted_means
@@ -65,6 +67,7 @@ class NoiseLesson:
 
     network: Network = "reader"
     draws = 200
+    precision: Precision = "float16"
 
     def __init__(self, seed: int, plates: int = 30) -> None:
         self.base, self.trained = {"w": torch.zeros(1)}, list[list[int]]()
@@ -84,8 +87,11 @@ class NoiseLesson:
     def scores(self, answers: Sequence[float], weights: Draws) -> Scores:
         return weighted_means(np.array(answers), weights)
 
-    def shipped(self, _weights: Weights, file: Path, *_: object) -> Shipped:
-        return Shipped(file, {}, "", ())
+    def export(self, *_: object) -> None:
+        pass
+
+    def kept(self, *_: object) -> tuple[dict[str, Any], list[KeptSet]]:
+        return {}, []
 
     def suspects(self, *_: object) -> list[Suspect]:
         return [Suspect(number, BLACK, "AB1", "AB2", 9.0, "wrong text") for number in self.wrong]
