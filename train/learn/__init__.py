@@ -3,9 +3,8 @@
 - learning: the command from start to end
 - gather: its options, and labels of folders, ZIP files and devices
 - label_checks: faults of the labels, and suspicious ones
-- teaching: trains on folds without a common vehicle, chooses a candidate, and proves its gain
-- candidates: networks on the line between old and new weights, and what they forget
-- proof: the paired test, and the gate
+- teaching: trains on folds without a common vehicle, chooses a candidate, and the gate
+- proof: the paired test
 - reader_lesson, detector_lesson: what the networks learn
 - rehearsal: rendered plates and streets to train with, and others that measure what is forgotten
 - inputs: labelled crops as inputs of the reader, and what is read in them

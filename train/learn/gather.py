@@ -2,20 +2,21 @@
 
 import hashlib
 import http.client
+import io
 import shutil
 import urllib.error
 import urllib.request
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import urlsplit
 
 from plateid.core.text import fold
-from plateid.files import read_text
+from plateid.errors import SourceError, errors_as
+from plateid.files import read_text, write_whole
 from train.dataset.formats.image_labels import LabelledBox
 from train.dataset.formats.plateid_csv import WHOLE_IMAGE
 from train.dataset.grouping import join_groups, with_joined_groups
@@ -35,9 +36,6 @@ TIMEOUT_S = 120.0
 """Longest wait for a device, which may test a bundle meanwhile, seconds."""
 ANSWERS = {401: "wrong token", 404: "is not plateid"}
 """What an HTTP status means here; a device explains others."""
-UNREACHABLE = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError,
-               ValueError)  # fmt: skip
-"""Errors of a device; others, such as a full disk, are not its fault."""
 CHANGEABLE = ("out", "force")
 """Options that may change when a run is resumed."""
 
@@ -190,48 +188,37 @@ def _folders(sources: Sources, work: Path) -> Iterator[Path]:
 
 def _download(sources: Sources, url: str, query: str, out: Path) -> None:
     out.parent.mkdir(exist_ok=True)
-    unfinished = out.with_suffix(".part")
-    with asked(sources, url, LABELS_PATH + query) as answer, unfinished.open("wb") as file:
-        shutil.copyfileobj(answer, file)
-    if not zipfile.is_zipfile(unfinished):
+    packed = fetched(sources, url, LABELS_PATH + query)
+    if not zipfile.is_zipfile(io.BytesIO(packed)):
         raise TrainError(f"--device {url}: its answer is not a ZIP file; is it plateid?")
-    unfinished.replace(out)
+    write_whole(out, packed)
 
 
-def _token(file: Path | None) -> str:
-    if file is None:
-        raise TrainError("--device: needs --token-file")
-    try:
-        return read_text(file).strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise TrainError(f"--token-file {file}: {getattr(error, 'strerror', error)}") from error
-
-
-@contextmanager
-def asked(
+def fetched(
     sources: Sources, url: str, path: str, data: bytes | None = None, **headers: str
-) -> Iterator[BinaryIO]:
-    """Yields the answer of a device; raises TrainError if it is unreachable or refuses."""
+) -> bytes:
+    """Returns the answer of a device; raises TrainError if it is unreachable or refuses."""
     if urlsplit(url).scheme not in ("http", "https"):
         raise TrainError(f"--device {url}: must begin with http:// or https://")
-    headers["Authorization"] = f"Bearer {_token(sources.token_file)}"
+    if sources.token_file is None:
+        raise TrainError("--device: needs --token-file")
+    with errors_as(SourceError, f"--token-file {sources.token_file}", OSError, UnicodeDecodeError):
+        headers["Authorization"] = f"Bearer {read_text(sources.token_file).strip()}"
     request = urllib.request.Request(url.rstrip("/") + path, data, headers)  # noqa: S310 - http only
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - http only
-            yield answer
+            return bytes(answer.read())
     except urllib.error.HTTPError as error:
         said = error.read().decode(errors="replace").removeprefix('{"error":"').removesuffix('"}')
         raise TrainError(f"--device {url}: {ANSWERS.get(error.code, said or error)}") from error
-    except UNREACHABLE as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:
         raise TrainError(f"--device {url}: {getattr(error, 'reason', error)}") from error
 
 
 def _unpacked(packed: Path, folder: Path) -> Path:
     """Unpacks a ZIP file, and returns the folder."""
     shutil.rmtree(folder, ignore_errors=True)
-    try:
-        with zipfile.ZipFile(packed) as archive:
-            archive.extractall(folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError) as error:  # encrypted
-        raise TrainError(f"{packed}: {error}") from error
+    faults = zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError  # encrypted
+    with errors_as(SourceError, packed, *faults), zipfile.ZipFile(packed) as archive:
+        archive.extractall(folder)
     return folder

@@ -18,7 +18,7 @@ from plateid.core.reading import read_detections
 from plateid.models.bundle import read_spec
 from plateid.models.networks import Networks
 from train.export.torch_parity import demo_frame
-from train.learn.gather import Sources, asked
+from train.learn.gather import Sources, fetched
 from train.progress import timed
 from train.train_error import TrainError
 
@@ -61,18 +61,16 @@ def _write_golden(bundle: Path, image: Path) -> str:
 
 def _try_on(url: str, archive: Path, sources: Sources, minutes: float) -> dict[str, Any]:
     """Returns the trial of an archive on a device; it has ended unless there is little traffic."""
-    with asked(sources, url, MODELS_PATH):
-        pass  # a wrong token is known before the archive is sent
+    fetched(sources, url, MODELS_PATH)  # a wrong token is known before the archive is sent
     signature = archive.with_name(f"{archive.name}.sig").read_bytes().hex()
     headers = {"Content-Type": "application/x-tar", "X-Signature": signature}
     path, data = f"{MODELS_PATH}?minutes={minutes}", archive.read_bytes()
-    with asked(sources, url, path, data, **headers) as answer:
-        trial: dict[str, Any] = json.load(answer)["trial"]
+    trial: dict[str, Any] = json.loads(fetched(sources, url, path, data, **headers))["trial"]
     until = time.monotonic() + 60 * minutes + RESTART_S
     for _ in timed(itertools.repeat(None), f"{url}: trial", 60 * minutes):
         time.sleep(POLL_S)
-        with suppress(TrainError), asked(sources, url, MODELS_PATH) as answer:  # it may restart
-            now = json.load(answer)["trial"]
+        with suppress(TrainError):  # it may restart
+            now = json.loads(fetched(sources, url, MODELS_PATH))["trial"]
             trial = now if now["bundle"] == trial["bundle"] else trial
         if trial["state"] != "running" or time.monotonic() > until:
             break

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from train.evaluation.coco_metrics import ImageBoxes, mean_average_precision
+from train.evaluation.evaluation_tables import Table, number
 
 RESAMPLES = 2000
 """Number of bootstrap samples."""
@@ -78,3 +80,16 @@ def means_of(scores: Scores) -> Accuracy:
     """Returns scores before and after (two rows), with the intervals of their resamples."""
     intervals = np.percentile(scores[:, 1:], (2.5, 97.5), axis=1).T.tolist()
     return Accuracy(*scores[:, 0].tolist(), *map(tuple, intervals))
+
+
+def compared(
+    what: str, sides: Sequence[Any], groups: Sequence[str], measures: dict[str, str]
+) -> Table:
+    """Returns the accuracy before and after, by group."""
+    rows = []
+    for pair in zip(*([each for name in groups for each in s[name]] for s in sides), strict=True):
+        both = [getattr(each, "crops", each) for each in pair]
+        values = (number(getattr(each, name)) for name in measures.values() for each in both)
+        rows.append((pair[0].name, str(both[0].plates), *values))
+    headings = (heading for name in measures for heading in (f"{name} before", "after"))
+    return Table(f"Your {what}, held out", ("", "plates", *headings), rows)

@@ -25,9 +25,9 @@ from train.learn.fine_tuning import Material, augmented_crops, copies, fine_tune
 from train.learn.gather import OwnPlate
 from train.learn.inputs import Inputs, Read, Weights, inputs_of, logs_of, network_of, reads_of
 from train.learn.label_checks import Suspect, suspects
-from train.learn.proof import RESAMPLES, Draws, Scores, shares_of, weighted_means
+from train.learn.proof import RESAMPLES, Draws, Scores, compared, shares_of, weighted_means
 from train.learn.rehearsal import Rehearsal, layouts_like
-from train.learn.teaching import KeptSet, Results, compared
+from train.learn.teaching import KeptSet, Results
 from train.manifest.weight_origin import Network
 from train.progress import timed, tracked
 from train.reader.held_out_accuracy import correct_reads
@@ -37,8 +37,9 @@ from train.reader.real_plates import RealPlate, by_source, framed, plates_of, wh
 from train.synth.rendering import LabelledCrop
 from train.train_error import TrainError
 
-AUGMENTATION, FOLD = 0.1, 0.15
-"""Shares of the command's time: augmented crops, and the training of a fold, at most."""
+AUGMENTATION, FOLD = 0.1, 0.11
+"""Shares of the command's time: augmented crops, and one of six trainings at most: three, and
+three more if labels are suspicious."""
 NARROW = 0.25
 """A plate is narrow if its width per character is less than this share of its height. Two lines of
 six to eight characters have about .2, one line has .3 or more."""

@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from train.evaluation.evaluation_tables import Table, number
+from train.evaluation.evaluation_tables import Table
 from train.evaluation.reader_accuracy import ReadResult
 from train.export.onnx_networks import Precision
 from train.learn.fine_tuning import mean_of, on_line
@@ -254,19 +254,6 @@ def vehicle_folds(vehicles: Sequence[str]) -> list[list[int]]:
         fold_of[vehicle] = sizes.index(min(sizes))
         sizes[fold_of[vehicle]] += counts[vehicle]
     return [[i for i, each in enumerate(vehicles) if fold_of[each] == k] for k in range(FOLDS)]
-
-
-def compared(
-    what: str, sides: Sequence[Any], groups: Sequence[str], measures: dict[str, str]
-) -> Table:
-    """Returns the accuracy before and after, by group."""
-    rows = []
-    for pair in zip(*([each for name in groups for each in s[name]] for s in sides), strict=True):
-        both = [getattr(each, "crops", each) for each in pair]
-        values = (number(getattr(each, name)) for name in measures.values() for each in both)
-        rows.append((pair[0].name, str(both[0].plates), *values))
-    headings = (heading for name in measures for heading in (f"{name} before", "after"))
-    return Table(f"Your {what}, held out", ("", "plates", *headings), rows)
 
 
 def _export(lesson: Lesson[Any], weights: Weights, file: Path) -> tuple[Precision, str]:

@@ -10,8 +10,8 @@ import torch
 
 from train.dataset.formats.image_labels import LabelledBox
 from train.evaluation.evaluation_tables import Table
-from train.learn.gather import OwnPlate
 from train.export.onnx_networks import Precision
+from train.learn.gather import OwnPlate
 from train.learn.inputs import Read, Weights, reads_of
 from train.learn.label_checks import Suspect, suspects
 from train.learn.proof import Draws, Scores, paired_bootstrap, shares_of, weighted_means
