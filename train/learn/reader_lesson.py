@@ -249,9 +249,9 @@ def _as_device(own: OwnPlate, read: Read) -> LabelledPlate:
 
 
 def _temperature(reads: Sequence[LabelledPlate], current: float) -> float:
-    """Fits the temperature to held-out reads; keeps the current one if they are too few."""
+    """Fits the temperature to held-out reads, which have none; keeps the current one if few."""
     if len(reads) >= MIN_CALIBRATION:
         with suppress(TrainError):  # all are correct, or all are wrong
             least, greatest = TEMPERATURES
-            return min(max(fit_temperature(reads, current=current).value, least), greatest)
+            return min(max(fit_temperature(reads, current=1.0).value, least), greatest)
     return current

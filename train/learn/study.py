@@ -64,23 +64,20 @@ def study(run: LearningRun) -> str:
     begin(run.out / "begun.json", run.settings | sha256)
     for every_format in ("forgetting", "replay"):
         Rehearsal(run.out, np.inf).crops(every_format)
-    real: dict[str, Plates] = {
-        name: [own.plate for own in own_plates(each)] for name, each in folders.items()
-    }
+    real = {name: [own.plate for own in own_plates(each)] for name, each in folders.items()}
     known = {path.resolve().name: ((), _held_out(path)) for path in run.keep}
-    countries = [
-        real | {name: _rendered(name, *form, seed) for name, form in RENDERED.items()}
+    countries = {
+        seed: real | {name: _rendered(name, *form, seed) for name, form in RENDERED.items()}
         for seed in SEEDS
-    ]
+    }
     rows: list[Sequence[object]] = []
-    for labels, name in product(LABELS, countries[0]):
-        draws = [
-            {n: _sides(p, labels, seed) for n, p in plates.items()} | known
-            for seed, plates in zip(SEEDS, countries, strict=True)
-        ]
-        if len(draws[0][name][1]) >= TESTED[0]:
-            files = [run.out / f"{name}-{labels}-{seed}.json" for seed in SEEDS]
-            cells = [_cell(run, *each, name) for each in zip(files, draws, strict=True)]
+    for labels, name in product(LABELS, [*real, *RENDERED]):
+        cells = []
+        for seed, plates in countries.items():
+            sides = {n: _sides(p, labels, seed) for n, p in plates.items()} | known
+            if len(sides[name][1]) >= TESTED[0]:
+                cells.append(_cell(run, run.out / f"{name}-{labels}-{seed}.json", sides, name))
+        if cells:
             rows.append((name, labels, *_figures(name, cells)))
     write_whole(run.out / "study.json", json.dumps([HEADINGS, *rows]).encode())
     lines = (" | ".join(map(str, row)) for row in (HEADINGS, ["---"] * len(HEADINGS), *rows))
@@ -178,12 +175,9 @@ def _figures(name: str, cells: Sequence[Mapping[str, Any]]) -> list[str]:
     parts = (part for each in cells for key, part in each["reads"].items() if key != name)
     losses = [before - after for before, after in (_right(fold, part) for part in parts)]
     values = (*_right(str, own), *_right(fold, own), p, np.mean(losses), np.max(losses))
-    minutes, refused = (
-        np.mean([each["minutes"] for each in cells]),
-        [each["reasons"] for each in cells],
-    )
-    figures = [f"{value:.3f}" for value in values]
-    return [*figures, f"{minutes:.1f}", f"{sum(map(bool, refused))}/{len(cells)}"]
+    minutes = np.mean([each["minutes"] for each in cells])
+    refused = sum(bool(each["reasons"]) for each in cells)
+    return [*(f"{value:.3f}" for value in values), f"{minutes:.1f}", f"{refused}/{len(cells)}"]
 
 
 def _right(form: Callable[[str], str], reads: Sequence[Sequence[str]]) -> tuple[float, float]:

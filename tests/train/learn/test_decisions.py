@@ -15,6 +15,7 @@ from train.learn.gather import OwnPlate
 from train.learn.inputs import Read, Weights, reads_of
 from train.learn.label_checks import Suspect, suspects
 from train.learn.proof import Draws, Scores, paired_bootstrap, shares_of, weighted_means
+from train.learn.reader_lesson import _as_device, _temperature
 from train.learn.rehearsal import layouts_like
 from train.learn.teaching import (
     FOLDS,
@@ -166,6 +167,15 @@ def test_confusion_of_several_vehicles_makes_no_label_suspicious():
     texts = ["AT12"] * 3 + labels[3:]
     one = suspects(same, unknown, reads(["AT12", "AT12", "AY12", "DX90", "EK78"], texts))
     assert [each.number for each in one] == [2], "several images of one vehicle are one vehicle"
+
+
+def test_temperature_does_not_depend_on_that_of_the_base():
+    labels = [f"AB{number}" for number in range(10, 50)]
+    unsure = reads(["AB99", *labels[1:]], labels, sure=0.8)
+    held_out = [_as_device(plate(label), read) for label, read in zip(labels, unsure, strict=True)]
+    fitted = [_temperature(held_out, current) for current in (1.0, 1.7)]
+    assert fitted[0] == fitted[1]
+    assert 0.5 <= fitted[0] < 1
 
 
 def reasons(before: float, after: float, p: float, kept: KeptSet) -> list[str]:
