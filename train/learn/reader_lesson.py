@@ -1,6 +1,6 @@
 """What the reader learns: your plates, those of --keep, and rendered ones."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -53,13 +53,15 @@ MISREAD = -1.0
 how wrong the read is makes no difference: one odd label would outweigh 20 others."""
 READS = {"exact": "plate_accuracy", "folded": "plate_accuracy_folded"}
 """Headings and attributes of the measures in the report."""
-OwnPlates = tuple[Sequence[OwnPlate], Sequence[int]]
-"""Your plates, and the numbers of those that prove the gain."""
 TEMPERATURES = (0.5, 2.0)
 """Least and greatest temperature: few plates must not turn the confidences upside down."""
 INT8_PLATES = 600
 """Rendered plates that INT8 is calibrated with, at most. Yours, and those of each folder of --keep,
 count as much."""
+
+
+Numbered = tuple[Sequence[OwnPlate], Sequence[int]]
+"""Your plates, and the numbers of those that prove the gain."""
 
 
 class ReaderLesson:
@@ -68,14 +70,12 @@ class ReaderLesson:
     network: Network = "reader"
     draws = RESAMPLES
 
-    def __init__(self, bundle: Path, own: OwnPlates, keep: Split, rehearsal: Rehearsal) -> None:
+    def __init__(self, bundle: Path, own: Numbered, keep: Split, rehearsal: Rehearsal) -> None:
         """Raises TrainError if the reader of the bundle is another network."""
         self._network, self._bundle = PlateNet().eval(), Bundle(bundle)
         self.precision = self._bundle.spec.reader.precision
         load_base(self._network, bundle)
         self.base = {name: each.clone() for name, each in self._network.state_dict().items()}
-        self._own: Sequence[OwnPlate]
-        self.proving: Sequence[int]
         self._own, self.proving = own
         self.groups: Sequence[str] = [each.vehicle for each in self._own]
         self._keep = [[plate for image in side for _, plate in plates_of(image)] for side in keep]
@@ -142,13 +142,16 @@ class ReaderLesson:
         self, file: Path, _before: Sequence[Read], _after: Sequence[Read], /
     ) -> tuple[dict[str, Any], list[KeptSet]]:
         """Reads the plates that must not be forgotten."""
-        model, known = file.read_bytes(), zip(self._to_keep, self._known, strict=True)
-        sets = [KeptSet(k[0].source, len(k), old, self._accuracy(model, k)) for k, old in known]
+        sets = [
+            KeptSet(plates[0].source, len(plates), before, _accuracy(file.read_bytes(), plates))
+            for plates, before in self._to_keep
+        ]
         return SPEC.model_dump(exclude={"file", "sha256", "name", "origin"}), sets
 
     @cached_property
     def _sample(self) -> Inputs:
-        return self._inputs(each.plate for each in self._own)
+        crops = [LabelledCrop(_crop(each.plate), each.plate.text) for each in self._own]
+        return inputs_of(tracked(crops, "Preparing crops"))
 
     @cached_property
     def _judged(self) -> dict[int, list[int]]:
@@ -200,24 +203,12 @@ class ReaderLesson:
         return [*proving, *map(int, rest)]
 
     @cached_property
-    def _to_keep(self) -> list[list[RealPlate]]:
-        """Plates that must not be forgotten, by source."""
+    def _to_keep(self) -> list[tuple[list[RealPlate], float]]:
+        """Plates that must not be forgotten, by source, and the shares that the base reads."""
         crops = self._rehearsal.crops("forgetting")
         rendered = [whole_crop(each.image, each.text, "rendered plates") for each in crops]
-        return by_source(each for each in (*rendered, *self._keep[1]) if each.text)
-
-    @cached_property
-    def _known(self) -> list[float]:
-        return [self._accuracy(self._bundle.reader, each) for each in self._to_keep]
-
-    def _accuracy(self, model: bytes, plates: Sequence[RealPlate]) -> float:
-        session = NetworkSession("reader", model)
-        read = correct_reads(lambda crop: session.run(crop)[0], SPEC, tracked(plates, "Reading"))
-        return float(np.mean(read))
-
-    def _inputs(self, plates: Iterable[RealPlate]) -> Inputs:
-        crops = [LabelledCrop(_crop(each), each.text) for each in plates]
-        return inputs_of(tracked(crops, "Preparing crops"))
+        groups = by_source(each for each in (*rendered, *self._keep[1]) if each.text)
+        return [(each, _accuracy(self._bundle.reader, each)) for each in groups]
 
 
 def _crop(plate: RealPlate) -> Image:
@@ -232,6 +223,13 @@ def _is_narrow(plate: RealPlate) -> bool:
 
 def _read(weights: Weights, inputs: Inputs) -> list[Read]:
     return reads_of(logs_of(network_of(weights), inputs), inputs.texts)
+
+
+def _accuracy(model: bytes, plates: Sequence[RealPlate]) -> float:
+    """Returns the share of the plates that the reader of a file reads (folded)."""
+    session = NetworkSession("reader", model)
+    read = correct_reads(lambda crop: session.run(crop)[0], SPEC, tracked(plates, "Reading"))
+    return float(np.mean(read))
 
 
 def _is_exact(result: ReadResult) -> bool:
