@@ -111,7 +111,8 @@ class DetectorLesson:
         """Trains on these images, or resumes. What is done is not done again."""
         own = [self._own[number] for number in numbers]
         count, fit = max(PER_EPOCH // 2, len(own)), self._rehearsal.folder / FIT / title
-        images = [*islice(cycle(own), count), *islice(cycle(self._replay), count)]
+        spread = self._replay[:: max(1, len(self._replay) // count)]  # of all streets
+        images = [*islice(cycle(own), count), *islice(cycle(spread), count)]
         run = DetectorRun(
             (), str(self._file), str(fit), EPOCHS, SIDE_PX, BATCH, LR, validate=False,
             frozen=FROZEN, max_minutes=TRAINING_SHARE * self._rehearsal.minutes,
