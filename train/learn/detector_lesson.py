@@ -102,7 +102,6 @@ class DetectorLesson:
         found = (r.boxes[r.scores >= self._spec.threshold] for r in self._found(self.base, frames))
         boxes = [tuple(map(box_of, each)) for each in found]
         self._replay = [replace(f, boxes=b) for f, b in zip(frames, boxes, strict=True)]
-        self._calibration = [*own, *kept, *self._replay]
         self._to_keep: dict[str, Images] = {RENDERED: rehearsal.frames("forgetting")}
         if any(image.boxes for image in kept):
             self._to_keep["--keep"] = kept
@@ -144,7 +143,7 @@ class DetectorLesson:
         """Exports a network."""
         self._model.load_state_dict(weights)
         form = OnnxFormat(self._spec.width, self._spec.height, precision)
-        images = Split(self._calibration, [*self._own, *self._to_keep[RENDERED]])
+        images = Split([*self._own, *self._replay], [*self._own, *self._to_keep[RENDERED]])
         export_detector(self._model, file, form, images)
 
     def kept(

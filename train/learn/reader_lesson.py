@@ -56,8 +56,8 @@ READS = {"exact": "plate_accuracy", "folded": "plate_accuracy_folded"}
 TEMPERATURES = (0.5, 2.0)
 """Least and greatest temperature: few plates must not turn the confidences upside down."""
 INT8_PLATES = 600
-"""Rendered plates that INT8 is calibrated with, at most. Yours, and those of each folder of --keep,
-count as much."""
+"""Rendered plates that INT8 is calibrated with, at most. Yours count as much. Real ones beside them
+made no difference (see the training log)."""
 
 
 Numbered = tuple[Sequence[OwnPlate], Sequence[int]]
@@ -132,10 +132,10 @@ class ReaderLesson:
         )
 
     def export(self, weights: Weights, file: Path, precision: Precision) -> None:
-        """Exports a network. INT8 is calibrated with plates of all kinds, and must read yours."""
+        """Exports a network. INT8 is calibrated with your plates and others, and must read yours."""
         own = [replace(self._own[number].plate, source="own") for number in self.proving]
         rendered = [whole_crop(each.image, each.text, "rendered") for each in self._replay]
-        plates = [*own, *self._keep[0], *rendered[:INT8_PLATES]], own
+        plates = [*own, *rendered[:INT8_PLATES]], own
         export_reader(network_of(weights), file, precision=precision, plates=plates)
 
     def kept(
