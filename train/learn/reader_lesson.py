@@ -132,7 +132,7 @@ class ReaderLesson:
         )
 
     def export(self, weights: Weights, file: Path, precision: Precision) -> None:
-        """Exports a network. INT8 is calibrated with your plates and others, and must read yours."""
+        """Exports a network. INT8 must read your plates; rendered ones calibrate it as well."""
         own = [replace(self._own[number].plate, source="own") for number in self.proving]
         rendered = [whole_crop(each.image, each.text, "rendered") for each in self._replay]
         plates = [*own, *rendered[:INT8_PLATES]], own

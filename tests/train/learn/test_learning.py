@@ -24,7 +24,8 @@ def plates(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def run(plates, tmp_path) -> LearningRun:
+def run(plates, tmp_path, monkeypatch) -> LearningRun:
+    monkeypatch.setattr(teaching, "SHARES", (1.0,))
     write_crop_folder(tmp_path / "old", 40, seed=502, workers=1)
     run = LearningRun(Sources((plates,)), tmp_path / "bundle", DEFAULT_BUNDLE, minutes=0.2)
     return replace(run, keep=(tmp_path / "old",))
