@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from plateid.config.models import DEFAULT_BUNDLE
-from train.learn import rehearsal, study
+from train.learn import rehearsal, study, teaching
 from train.learn.gather import LearningRun, Sources
 from train.synth.crop_database import write_crop_folder
 from train.train_error import TrainError
@@ -17,6 +17,7 @@ from train.train_error import TrainError
 def test_study_resumes_and_compares_plates_of_other_vehicles(tmp_path, monkeypatch):
     for name, value in {"LABELS": (10,), "SEEDS": (0, 1), "TESTED": (2, 4), "RENDERED": {}}.items():
         monkeypatch.setattr(study, name, value)
+    monkeypatch.setattr(teaching, "SHARES", (1.0,))
     for name, (_, seed, share) in rehearsal.CROPS.items():
         monkeypatch.setitem(rehearsal.CROPS, name, (24, seed, share))
     for seed, name in enumerate(("land", "sea"), 501):
