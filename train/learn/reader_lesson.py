@@ -60,7 +60,7 @@ INT8_PLATES = 600
 made no difference (see the training log)."""
 
 
-Numbered = tuple[Sequence[OwnPlate], Sequence[int]]
+OwnPlates = tuple[Sequence[OwnPlate], Sequence[int]]
 """Your plates, and the numbers of those that prove the gain."""
 
 
@@ -70,7 +70,7 @@ class ReaderLesson:
     network: Network = "reader"
     draws = RESAMPLES
 
-    def __init__(self, bundle: Path, own: Numbered, keep: Split, rehearsal: Rehearsal) -> None:
+    def __init__(self, bundle: Path, own: OwnPlates, keep: Split, rehearsal: Rehearsal) -> None:
         """Raises TrainError if the reader of the bundle is another network."""
         self._network, self._bundle = PlateNet().eval(), Bundle(bundle)
         self.precision = self._bundle.spec.reader.precision
