@@ -49,8 +49,8 @@ class ReadOptions:
 class ChunkResult:
     """What a chunk gives: passes, clock overlays, damaged sources, and figures.
 
-    A pass is its last event as JSON with `source`, `first_seen_s`, `last_seen_s`, times in the
-    timeline `first_s`, `last_s`, and `is_open`.
+    A pass is its last event as JSON with `source`, `first_seen_s`, `first_s` and `last_s` (seconds
+    since the first segment of the chunk begins), and `is_open`.
     """
 
     passes: list[dict[str, Any]] = field(default_factory=list)
@@ -86,23 +86,23 @@ class _ChunkReader:
     def __init__(self, chunk: Chunk, options: ReadOptions, alpr: ALPR) -> None:
         self._chunk, self._options = chunk, options
         self._result = ChunkResult()
-        self._events: list[PlateEvent] = []
         source = chunk.segments[0].source
-        self._pipeline: CameraPipeline = alpr.pipeline(source, self._events.append)
+        self._pipeline: CameraPipeline = alpr.pipeline(source, self._add)
+        self._goes_on = False
         self._start = chunk.segments[0].start - timedelta(seconds=chunk.segments[0].offset_s)
         end_s = min(chunk.end_s, 1e9) + TOLERANCE_S  # an infinite end has no time of day
         self._end = self._start + timedelta(seconds=end_s)
 
     def read(self) -> ChunkResult:
-        goes_on = self._process()
-        open_ids = {each.id for each in self._pipeline.open_passes()} if goes_on else set[str]()
+        self._goes_on = self._process()
         self._result.overlays = list(self._pipeline.overlays)
         self._pipeline.finish()
-        for event in self._events:
-            if event.event_type == "plate_left" and event.first_seen < self._end:
-                record = self._record(event) | {"is_open": event.pass_id in open_ids}
-                self._result.passes.append(record)
         return self._result
+
+    def _add(self, event: PlateEvent) -> None:
+        """Keeps the last event of a pass, at once: a chunk may be a whole day."""
+        if event.event_type == "plate_left" and event.first_seen < self._end:
+            self._result.passes.append(self._record(event) | {"is_open": self._goes_on})
 
     def _process(self) -> bool:
         """Processes all frames; returns whether the open passes go on after the last one."""
@@ -135,7 +135,7 @@ class _ChunkReader:
                     last_at = max(frame.captured_at, last_at)  # a step back would end passes
                     yield replace(frame, captured_at=last_at)
             except SourceError as error:
-                self._result.damaged.setdefault(segment.source, error.reason)
+                self._result.damaged.setdefault(shown(segment.source), error.reason)
 
     def _frames_of(
         self, segment: Segment, start_s: float, gate: QuietGate | None
@@ -152,7 +152,7 @@ class _ChunkReader:
             finally:
                 if video.damaged_at_s is not None:
                     reason = f"is damaged after {video.damaged_at_s:.1f} s"
-                    self._result.damaged[segment.source] = reason
+                    self._result.damaged[shown(segment.source)] = reason
             video.check()
 
     def _record(self, event: PlateEvent) -> dict[str, Any]:
@@ -160,12 +160,13 @@ class _ChunkReader:
             (each - self._start).total_seconds() for each in (event.first_seen, event.last_seen)
         )
         segment, first_seen_s = segment_at(self._chunk, first_s)
+        origin_s = self._chunk.segments[0].offset_s
         values: dict[str, Any] = json.loads(event.to_json())
         return {name: values[name] for name in values.keys() - _VARYING} | {
             "source": shown(segment.source),
             "fingerprint": segment.fingerprint,
             "first_seen_s": first_seen_s,
             "first_seen": (segment.start + timedelta(seconds=first_seen_s)).isoformat(),
-            "first_s": first_s,
-            "last_s": last_s,
+            "first_s": first_s - origin_s,
+            "last_s": last_s - origin_s,
         }

@@ -6,9 +6,11 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from plateid.archive.chunk_reader import ChunkResult
 from plateid.archive.plan import Chunk
@@ -19,13 +21,11 @@ SCHEMA = """
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL; -- fsync at each commit
     CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT);
-    CREATE TABLE IF NOT EXISTS recording (source BLOB PRIMARY KEY, stamp TEXT, probed TEXT);
-    CREATE TABLE IF NOT EXISTS chunk
-        (key TEXT PRIMARY KEY, state TEXT, attempts INT, figures TEXT, result TEXT);
+    CREATE TABLE IF NOT EXISTS recording (source BLOB PRIMARY KEY, probed TEXT);
+    CREATE TABLE IF NOT EXISTS chunk (key TEXT PRIMARY KEY, state TEXT, attempts INT, result TEXT);
 """
 NAME, LOCK = "ledger.sqlite3", "ledger.lock"
-FIGURES = ("frames", "wall_s")
-"""Fields of a chunk's result that the output does not need."""
+_RECORDING, _RESULT = TypeAdapter(Recording), TypeAdapter(ChunkResult)
 
 
 class Ledger:
@@ -42,27 +42,29 @@ class Ledger:
         """
         known = dict(self._db.execute("SELECT name, value FROM setting"))
         wanted = {name: json.dumps(value) for name, value in settings.items()}
-        for name in wanted.keys() & known.keys() if not force else ():
-            if known[name] != wanted[name]:
-                change = f"{name} = {known[name]}, now it is {wanted[name]}"
-                reason = f"was read with {change}: give another --out, or --force to read it anew"
-                raise ConfigError(self._folder, reason)
-        if known != wanted:
-            self._db.execute("DELETE FROM chunk")
-        self._db.executemany("REPLACE INTO setting VALUES (?, ?)", wanted.items())
+        changed = [name for name in known if known[name] != wanted.get(name)]
+        if changed and not force:
+            before, now = known[changed[0]], wanted.get(changed[0])
+            change = f"{changed[0]} = {before}, now it is {now}"
+            reason = f"was read with {change}: give another --out, or --force to read it anew"
+            raise ConfigError(self._folder, reason)
+        with self._committed():
+            for table in ("chunk", "recording", "setting") if changed else ():
+                self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - one of three
+            self._db.executemany("REPLACE INTO setting VALUES (?, ?)", wanted.items())
 
-    def recording(self, source: str, stamp: str) -> Recording | None:
-        """Returns what a probe found in a file that has not changed since."""
-        query = "SELECT probed FROM recording WHERE source = ? AND stamp = ?"
-        row = self._db.execute(query, (os.fsencode(source), stamp)).fetchone()
-        return Recording.from_json(source, json.loads(row[0])) if row else None
+    def recording(self, source: str) -> Recording | None:
+        """Returns what a probe found in a file."""
+        query = "SELECT probed FROM recording WHERE source = ?"
+        row = self._db.execute(query, (os.fsencode(source),)).fetchone()
+        return replace(_RECORDING.validate_json(row[0]), source=source) if row else None
 
-    def note_recordings(self, probed: Iterable[tuple[str, Recording]]) -> None:
-        """Notes recordings, each after its stamp."""
-        rows = [(os.fsencode(r.source), stamp, json.dumps(r.to_json())) for stamp, r in probed]
-        self._db.execute("BEGIN")
-        self._db.executemany("REPLACE INTO recording VALUES (?, ?, ?)", rows)
-        self._db.execute("COMMIT")
+    def note_recordings(self, recordings: Iterable[Recording]) -> None:
+        """Notes recordings; a path may have bytes that no JSON has."""
+        with self._committed():
+            for each in recordings:
+                row = os.fsencode(each.source), _RECORDING.dump_json(replace(each, source=""))
+                self._db.execute("REPLACE INTO recording VALUES (?, ?)", row)
 
     def done(self) -> set[str]:
         """Returns the keys of all chunks that are done."""
@@ -81,17 +83,19 @@ class Ledger:
 
         The next run reads a chunk with damage again: the file may be readable then.
         """
-        values = asdict(result)
-        figures = {name: values.pop(name) for name in FIGURES}
-        state = "failed" if result.damaged else "done"
-        columns = state, json.dumps(figures), json.dumps(values), key
-        update = "UPDATE chunk SET state = ?, figures = ?, result = ? WHERE key = ?"
-        self._db.execute(update, columns)
+        row = "failed" if result.damaged else "done", _RESULT.dump_json(result), key
+        self._db.execute("UPDATE chunk SET state = ?, result = ? WHERE key = ?", row)
 
     def result(self, chunk: Chunk) -> ChunkResult:
         """Returns the result of a chunk that was noted."""
         query = "SELECT result FROM chunk WHERE key = ?"
-        return ChunkResult(**json.loads(self._db.execute(query, (chunk.key,)).fetchone()[0]))
+        return _RESULT.validate_json(self._db.execute(query, (chunk.key,)).fetchone()[0])
+
+    @contextmanager
+    def _committed(self) -> Iterator[None]:
+        self._db.execute("BEGIN")
+        with self._db:  # commits, or rolls back
+            yield
 
 
 @contextmanager

@@ -26,6 +26,7 @@ class Segment:
     """A recording in a timeline, whose time it begins at `offset_s`."""
 
     source: str
+    stamp: str
     fingerprint: str
     start: datetime
     offset_s: float
@@ -51,8 +52,8 @@ class Chunk:
 
     @property
     def key(self) -> str:
-        """Identifies the work: the files and their content, and the borders within."""
-        files = [(each.source, each.fingerprint) for each in self.segments]
+        """Identifies the work: the files as they are now, and the borders within."""
+        files = [(each.source, each.stamp, each.fingerprint) for each in self.segments]
         origin_s = self.segments[0].offset_s
         borders = round(self.start_s - origin_s, 3), round(self.end_s - origin_s, 3)
         values = files, borders, self.is_complete
@@ -86,8 +87,8 @@ def _adjoin(before: Recording, after: Recording) -> bool:
 def _chunks(timeline: Sequence[Recording], chunk_s: float) -> list[Chunk]:
     offset_s, keys, segments = 0.0, list[float](), list[Segment]()
     for each in timeline:
-        place = each.start, offset_s, each.first_s, each.duration_s
-        segments.append(Segment(each.source, each.fingerprint, *place))
+        file, place = (each.source, each.stamp), (offset_s, each.first_s, each.duration_s)
+        segments.append(Segment(*file, each.fingerprint, each.start, *place))
         keys += [offset_s + key for key in each.keys_s]
         offset_s += each.duration_s
     borders = [0.0, *_borders(keys, offset_s, chunk_s), math.inf]
@@ -120,6 +121,6 @@ def _chunk(
 
 def segment_at(chunk: Chunk, timeline_s: float) -> tuple[Segment, float]:
     """Returns the segment of a time, and its media time in this."""
-    found = (each for each in reversed(chunk.segments) if each.offset_s <= timeline_s)
+    found = (each for each in reversed(chunk.segments) if each.offset_s <= timeline_s + 1e-6)
     segment = next(found, chunk.segments[0])
-    return segment, timeline_s - segment.offset_s
+    return segment, max(0.0, timeline_s - segment.offset_s)

@@ -3,10 +3,9 @@
 import os
 import re
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from plateid.capture.container import source_errors
 from plateid.capture.video_file import open_video
@@ -30,12 +29,14 @@ _NO_CAMERA = re.compile(r"[\d\W_]+|dav|jpg")
 class Recording:
     """A probed file.
 
-    `source` is its path; `states_start`: its metadata or name state `start` (aware). `first_s` is
-    the timestamp of the first frame; `keys_s` are media times of key frames: if there is only one,
-    the file cannot be read from elsewhere. `kind` is codec, size and rate, `load` pixels a second.
+    `source` is its path, `stamp` that of `stamp_of`; `states_start`: its metadata or name state
+    `start` (aware). `first_s` is the timestamp of the first frame; `keys_s` are media times of key
+    frames: if there is only one, the file cannot be read from elsewhere. `kind` is codec, size and
+    rate, `load` pixels a second.
     """
 
     source: str
+    stamp: str
     fingerprint: str
     camera: str
     start: datetime
@@ -51,16 +52,6 @@ class Recording:
         """The folders of the recordings that may follow each other: those without a date."""
         parts = Path(self.source).parts[:-1]
         return self.camera, *(part for part in parts if not _NO_CAMERA.fullmatch(part))
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns JSON values without the path, which may have any bytes."""
-        return asdict(self) | {"source": "", "start": self.start.isoformat()}
-
-    @classmethod
-    def from_json(cls, source: str, values: dict[str, Any]) -> "Recording":
-        """Restores what `to_json` returned."""
-        start, keys_s = datetime.fromisoformat(values["start"]), tuple(values["keys_s"])
-        return cls(**values | {"source": source, "start": start, "keys_s": keys_s})
 
 
 def stamp_of(source: str) -> str:
@@ -99,7 +90,7 @@ def probe(source: str, default_start: datetime | None) -> Recording:
 
     The start is that of the metadata, or of the name, or `default_start`, or the file's time.
     """
-    named, camera = start_in_name(source)
+    stamp, (named, camera) = stamp_of(source), start_in_name(source)
     if Path(source).exists() and not Path(source).is_file():
         raise SourceError(source, "is not a regular file")  # FFmpeg would wait for a FIFO
     with open_video(Path(source)) as video:
@@ -113,8 +104,9 @@ def probe(source: str, default_start: datetime | None) -> Recording:
         rate = float(video.stream.average_rate or 25)
         return Recording(
             source,
+            stamp,
             hashed,
-            camera,
+            shown(camera),
             stated or default_start or video.start,
             stated is not None,
             first_s,

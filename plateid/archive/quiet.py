@@ -62,7 +62,8 @@ class QuietGate:
         largest = float(max(np.convolve(sizes, np.ones(WINDOW))))
         usual = np.percentile(self._peaks, QUIET_SHARE) if self._peaks else 0.0
         self._peaks.append(largest)
-        long_s = sum(each.duration or 0 for each in gop) * (video.stream.time_base or 0)
+        times = [each.pts for each in gop if each.pts is not None] or [0]
+        long_s = (max(times) - min(times)) * (video.stream.time_base or 0)
         return bool(largest > LARGER * usual + LARGER_BYTES) or long_s > MAX_GOP_S
 
     def _moves(self, frame: av.VideoFrame) -> bool:

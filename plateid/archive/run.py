@@ -17,7 +17,7 @@ from plateid.archive.output import write_events
 from plateid.archive.plan import Chunk, plan
 from plateid.archive.probe import Recording, shown, stamp_of
 from plateid.archive.report import write_report
-from plateid.archive.workers import Workers
+from plateid.archive.workers import Task, Workers
 from plateid.capture.images import find_videos
 from plateid.config.models import bundle_path
 from plateid.errors import ArchiveError, PlateidError
@@ -100,21 +100,21 @@ class Run:
     def _recordings(self, ledger: Ledger, workers: Workers) -> list[Recording]:
         """Returns all recordings; probes those that are new, have changed, or failed before."""
         found: dict[str, Recording] = {}
-        new: dict[str, str] = {}
+        new: dict[str, Task] = {}
         failed = self.progress.failed
         for source, failure in find_videos(self.options.sources):
-            stamp = stamp_of(source)
+            known = ledger.recording(source)
             if failure is not None:
                 failed[shown(source)] = str(failure.strerror)
-            elif known := ledger.recording(source, stamp):
+            elif known and known.stamp == stamp_of(source):
                 found[source] = known
             else:
-                new[source] = stamp
-        results = workers.run([("probe", source) for source in new], lambda _: None)
+                new[source] = "probe", source
+        results = workers.run(new.values(), lambda _: None)
         while batch := [*islice(results, BATCH)]:
-            good = [(new[s], each) for (_, s), each in batch if isinstance(each, Recording)]
+            good = [each for _, each in batch if isinstance(each, Recording)]
             ledger.note_recordings(good)
-            found |= {each.source: each for _, each in good}
+            found |= {each.source: each for each in good}
             bad = ((s, each) for (_, s), each in batch if isinstance(each, PlateidError))
             failed |= {shown(source): error.reason for source, error in bad}
         self.progress.total_files = len(found) + len(failed)
@@ -136,7 +136,7 @@ class Run:
             [("read", chunk) for chunk in todo], lambda task: ledger.note_attempt(task[1].key)
         ):
             if isinstance(result, ArchiveError):
-                result = ChunkResult(damaged={chunk.segments[0].source: result.reason})  # noqa: PLW2901
+                result = ChunkResult(damaged={shown(chunk.segments[0].source): result.reason})  # noqa: PLW2901
             if isinstance(result, PlateidError):
                 raise result
             ledger.note(chunk.key, result)
@@ -150,7 +150,9 @@ class Run:
         self, ledger: Ledger, timelines: Sequence[Sequence[Chunk]]
     ) -> Iterator[dict[str, Any]]:
         for timeline in timelines:
-            results = [(chunk, ledger.result(chunk)) for chunk in timeline]
-            damaged = (each for _, result in results for each in result.damaged.items())
-            self.progress.failed |= {shown(source): reason for source, reason in damaged}
-            yield from merged(results)
+            yield from merged(self._result(ledger, chunk) for chunk in timeline)
+
+    def _result(self, ledger: Ledger, chunk: Chunk) -> tuple[Chunk, ChunkResult]:
+        result = ledger.result(chunk)
+        self.progress.failed |= result.damaged
+        return chunk, result

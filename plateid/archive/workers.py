@@ -69,7 +69,7 @@ class ProcessPool:
                 task = worker.task
                 try:
                     result = worker.pipe.recv()
-                except (EOFError, ConnectionResetError):
+                except (EOFError, OSError):  # killed, perhaps while it sent
                     worker.process.join()
                     worker.pipe.close()
                     worker = self._start()

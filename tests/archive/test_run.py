@@ -6,14 +6,20 @@ import os
 import random
 import shutil
 import signal
+import stat
+import struct
 import threading
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from plateid.archive.chunk_reader import Job, ReadOptions
+from plateid.archive.plan import plan
 from plateid.archive.search import import_events, search
 from plateid.archive.workers import ProcessPool
 from plateid.errors import ArchiveError, ConfigError
@@ -97,11 +103,12 @@ def test_run_that_is_killed_20_times_gives_the_same_bytes(archive, tmp_path, sig
     assert (tmp_path / "events.parquet").read_bytes() == wanted
 
 
-def test_folder_that_grows_gives_what_one_run_gives(archive, tmp_path, sighted):
+@pytest.mark.parametrize("from_end", [False, True])
+def test_folder_that_grows_gives_what_one_run_gives(archive, tmp_path, sighted, from_end):
     source, reference = archive
     grown = tmp_path / "in" / "gate"
     grown.mkdir(parents=True)
-    for file in sorted(source.rglob("*.mp4")):
+    for file in sorted(source.rglob("*.mp4"), reverse=from_end):
         shutil.copy(file, grown)
         read_archive([grown.parent], tmp_path / "out", sighted, chunk_s=CHUNK_S)
     dropped = ("source", "event")
@@ -141,7 +148,10 @@ def test_bad_files_are_listed_and_the_rest_is_read(archive, tmp_path, sighted):
     folder.mkdir()
     good = next(archive[0].rglob("*00.mp4")).read_bytes()
     (folder / "good\nname.mp4").write_bytes(good)
-    (folder / os.fsdecode(b"\xff.mp4")).write_bytes(good)
+    camera = folder / os.fsdecode(b"gate\xfe")
+    camera.mkdir()
+    (camera / os.fsdecode(b"\xff.mp4")).write_bytes(good)
+    (camera / os.fsdecode(b"\xfd.mp4")).write_bytes(good[: len(good) // 2])
     (folder / "cut.mp4").write_bytes(good[: len(good) // 2])
     (folder / "empty.mp4").touch()
     (folder / "text.mkv").write_text("no video")
@@ -150,10 +160,28 @@ def test_bad_files_are_listed_and_the_rest_is_read(archive, tmp_path, sighted):
     out = tmp_path / "out"
     progress = read_archive([folder, folder / "none.mp4"], out, sighted)
     names = {source.rpartition("/")[2] for source in progress.failed}
-    assert names == {"cut.mp4", "empty.mp4", "text.mkv", "sparse.mp4", "none.mp4"}
+    damaged = {"\\xfd.mp4", "cut.mp4", "empty.mp4", "text.mkv", "sparse.mp4", "none.mp4"}
+    assert names == damaged
+    assert "gate\\xfe" in {row["camera"] for row in rows(out)}
     sources = {row["source"].rpartition("/")[2] for row in rows(out)}
     assert sources == {"good\nname.mp4", "\\xff.mp4"}
     assert "empty.mp4: is empty" in (out / "report.html").read_text()
+
+
+def test_changed_start_counts(tmp_path, sighted):
+    path = write_street(tmp_path / "a.mp4", [Vehicle(0, 1)], [n / FPS for n in range(60)])
+    for minute in (1, 2):
+        start = datetime(2026, 11, 24, 9, minute, tzinfo=UTC)
+        read_archive([path], tmp_path, sighted, start=start, force=True)
+        assert {row["first_seen"].replace(second=0, microsecond=0) for row in rows(tmp_path)} == {
+            start
+        }
+    read_archive([path], tmp_path / "2", sighted)
+    for moment in (1e9, 1.1e9):
+        os.utime(path, (moment, moment))
+        read_archive([path], tmp_path / "2", sighted)
+        first_seen = {row["first_seen"].timestamp() // 60 for row in rows(tmp_path / "2")}
+        assert first_seen == {moment // 60}
 
 
 def test_other_options_or_a_second_run_are_refused(archive, sighted):
@@ -170,3 +198,31 @@ def test_fast_run_finds_the_same_plates(archive, tmp_path, sighted):
     source, reference = archive
     read_archive([source], tmp_path, sighted, chunk_s=CHUNK_S, fast=True)
     assert [row["plate"] for row in rows(tmp_path)] == [row["plate"] for row in rows(reference)]
+
+
+def test_fast_run_decodes_long_groups_in_full(tmp_path, sighted):
+    moments = [n / FPS for n in range(30 * FPS)]
+    path = write_street(tmp_path / "s.ts", [], moments, g=str(10 * FPS))  # packets without duration
+    job = Job(ReadOptions(bundle=str(sighted), fast=True), None)
+    ((chunk,),) = plan([job.probe(str(path))], 60)
+    assert job.read(chunk).frames == len(moments)
+
+
+class HalfJob:
+    """Dies once while it sends its result."""
+
+    def run(self, mark):
+        if not mark.exists():
+            mark.touch()
+            for name in Path("/proc/self/fd").iterdir():
+                with suppress(OSError):
+                    if stat.S_ISSOCK(os.fstat(int(name.name)).st_mode):
+                        os.write(int(name.name), struct.pack("!i", 1000) + b"half")
+            os._exit(1)
+        return "whole"
+
+
+def test_worker_that_dies_while_it_sends_is_replaced(tmp_path):
+    with ProcessPool(HalfJob(), 1) as pool:
+        task = "run", tmp_path / "mark"
+        assert [*pool.run([task], lambda _: None)] == [(task, "whole")]
