@@ -88,10 +88,8 @@ class _ChunkReader:
         self._result = ChunkResult()
         source = chunk.segments[0].source
         self._pipeline: CameraPipeline = alpr.pipeline(source, self._add)
+        self._start = chunk.segments[0].start
         self._goes_on = False
-        self._start = chunk.segments[0].start - timedelta(seconds=chunk.segments[0].offset_s)
-        end_s = min(chunk.end_s, 1e9) + TOLERANCE_S  # an infinite end has no time of day
-        self._end = self._start + timedelta(seconds=end_s)
 
     def read(self) -> ChunkResult:
         self._goes_on = self._process()
@@ -101,8 +99,15 @@ class _ChunkReader:
 
     def _add(self, event: PlateEvent) -> None:
         """Keeps the last event of a pass, at once: a chunk may be a whole day."""
-        if event.event_type == "plate_left" and event.first_seen < self._end:
+        if event.event_type == "plate_left" and self._begins_here(event.first_seen):
             self._result.passes.append(self._record(event) | {"is_open": self._goes_on})
+
+    def _time_s(self, moment: datetime) -> float:
+        """Returns seconds since the chunk's first segment begins."""
+        return (moment - self._start).total_seconds()
+
+    def _begins_here(self, first_seen: datetime) -> bool:
+        return self._time_s(first_seen) < self._chunk.end_s + TOLERANCE_S
 
     def _process(self) -> bool:
         """Processes all frames; returns whether the open passes go on after the last one."""
@@ -111,19 +116,20 @@ class _ChunkReader:
             for frame in frames:
                 self._result.frames += 1
                 self._pipeline.process(frame)
-                if (frame.media_time_s or 0.0) >= self._chunk.end_s and not self._awaits_pass():
+                is_after = self._time_s(frame.captured_at) >= self._chunk.end_s
+                if is_after and not self._awaits_pass():
                     return True
         return not self._chunk.is_complete
 
     def _awaits_pass(self) -> bool:
         return any(
-            vehicle.first_seen < self._end
+            self._begins_here(vehicle.first_seen)
             and vehicle.movement.stationary_s(vehicle.last_seen) < EventsConfig().parked_s
             for vehicle in self._pipeline.open_passes()
         )
 
     def _frames(self, gate: QuietGate | None) -> Generator[Frame]:
-        """Yields the frames of the chunk and after it, in the time of the timeline."""
+        """Yields the frames of the chunk and after it; the time counts from its first segment."""
         begin_s = self._chunk.start_s - WARM_UP_S if self._chunk.start_s else 0.0
         last_at = self._start
         for segment in self._chunk.segments:
@@ -156,17 +162,14 @@ class _ChunkReader:
             video.check()
 
     def _record(self, event: PlateEvent) -> dict[str, Any]:
-        first_s, last_s = (
-            (each - self._start).total_seconds() for each in (event.first_seen, event.last_seen)
-        )
+        first_s = self._time_s(event.first_seen)
         segment, first_seen_s = segment_at(self._chunk, first_s)
-        origin_s = self._chunk.segments[0].offset_s
         values: dict[str, Any] = json.loads(event.to_json())
         return {name: values[name] for name in values.keys() - _VARYING} | {
             "source": shown(segment.source),
             "fingerprint": segment.fingerprint,
             "first_seen_s": first_seen_s,
             "first_seen": (segment.start + timedelta(seconds=first_seen_s)).isoformat(),
-            "first_s": first_s - origin_s,
-            "last_s": last_s - origin_s,
+            "first_s": first_s,
+            "last_s": self._time_s(event.last_seen),
         }

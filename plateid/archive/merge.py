@@ -42,10 +42,12 @@ def merged(results: Iterable[tuple[Chunk, ChunkResult]]) -> Iterator[dict[str, A
             before = next((k for k in reversed(kept[:earlier]) if _continues(each, k)), None)
             if before is not None:
                 _extend(before, each)
-            elif each["first_s"] >= chunk.start_s and not _is_clock(each, overlays):
+            elif each["first_s"] >= chunk.origin_s + chunk.start_s and not _is_clock(
+                each, overlays
+            ):
                 kept.append(each)
         overlays += result.overlays
-        over_s = chunk.end_s - EventsConfig().parked_lost_s
+        over_s = chunk.origin_s + chunk.end_s - EventsConfig().parked_lost_s
         yield from (_finished(each) for each in kept if each["last_s"] < over_s)
         kept = [each for each in kept if each["last_s"] >= over_s]
     yield from map(_finished, kept)
@@ -53,9 +55,8 @@ def merged(results: Iterable[tuple[Chunk, ChunkResult]]) -> Iterator[dict[str, A
 
 def _in_order(chunk: Chunk, result: ChunkResult) -> Iterator[dict[str, Any]]:
     """Yields the passes of a chunk, in the time of the timeline."""
-    origin_s = chunk.segments[0].offset_s
     for each in sorted(result.passes, key=lambda each: (each["first_s"], each["box"])):
-        times = {name: each[name] + origin_s for name in ("first_s", "last_s")}
+        times = {name: each[name] + chunk.origin_s for name in ("first_s", "last_s")}
         yield each | times | {"camera": chunk.camera}
 
 

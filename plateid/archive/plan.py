@@ -4,7 +4,7 @@ import hashlib
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby, pairwise
 from operator import attrgetter
@@ -23,7 +23,7 @@ seconds: names and metadata have whole seconds."""
 
 @dataclass(frozen=True)
 class Segment:
-    """A recording in a timeline, whose time it begins at `offset_s`."""
+    """A recording that begins `offset_s` after its timeline, or after the begin of a chunk's."""
 
     source: str
     stamp: str
@@ -39,11 +39,13 @@ class Chunk:
     """A part of a timeline, from `start_s` to `end_s` (infinite: to its end).
 
     `segments` hold it, its warm-up, and `LOOK_AHEAD_S` after it; `is_complete` if no recording
-    follows them. `key` is the same in each run that plans the same work; `cost` is in pixels.
+    follows them. The first one begins at `origin_s` in the timeline; all other times of a chunk
+    count from there. `cost` is in pixels.
     """
 
     camera: str
     segments: tuple[Segment, ...]
+    origin_s: float
     start_s: float
     end_s: float
     is_complete: bool
@@ -52,11 +54,9 @@ class Chunk:
 
     @property
     def key(self) -> str:
-        """Identifies the work: the files as they are now, and the borders within."""
+        """Identifies the work in all runs: the files as they are now, and the borders within."""
         files = [(each.source, each.stamp, each.fingerprint) for each in self.segments]
-        origin_s = self.segments[0].offset_s
-        borders = round(self.start_s - origin_s, 3), round(self.end_s - origin_s, 3)
-        values = files, borders, self.is_complete
+        values = files, (round(self.start_s, 3), round(self.end_s, 3)), self.is_complete
         return hashlib.sha256(repr(values).encode()).hexdigest()[:32]
 
 
@@ -114,13 +114,17 @@ def _chunk(
     begin, end = borders[0] - WARM_UP_S, borders[1] + LOOK_AHEAD_S
     first_used = max(0, bisect_right(segments, begin, key=_offset_s) - 1)
     used = segments[first_used : bisect_left(segments, end, key=_offset_s)]
+    origin_s = used[0].offset_s
+    own = tuple(replace(each, offset_s=each.offset_s - origin_s) for each in used)
+    start_s, end_s = (border - origin_s for border in borders)
     read_s = min(borders[1], length_s) - borders[0]
     cost = first.load * (read_s + (WARM_UP_S if borders[0] else 0.0))
-    return Chunk(first.camera, tuple(used), *borders, used[-1] == segments[-1], cost, read_s)
+    is_complete = used[-1] == segments[-1]
+    return Chunk(first.camera, own, origin_s, start_s, end_s, is_complete, cost, read_s)
 
 
-def segment_at(chunk: Chunk, timeline_s: float) -> tuple[Segment, float]:
+def segment_at(chunk: Chunk, time_s: float) -> tuple[Segment, float]:
     """Returns the segment of a time, and its media time in this."""
-    found = (each for each in reversed(chunk.segments) if each.offset_s <= timeline_s + 1e-6)
+    found = (each for each in reversed(chunk.segments) if each.offset_s <= time_s + 1e-6)
     segment = next(found, chunk.segments[0])
-    return segment, max(0.0, timeline_s - segment.offset_s)
+    return segment, max(0.0, time_s - segment.offset_s)
