@@ -4,8 +4,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, closing, suppress
 from datetime import datetime
 from functools import partial
 from importlib.util import find_spec
@@ -27,6 +27,7 @@ from plateid.errors import ConfigError, printable
 from plateid.store.event_store import EventStore
 
 if TYPE_CHECKING:
+    from plateid.archive import chunk_reader, workers
     from plateid.archive import run as archive_run
 
 COLUMNS = "{first_seen} {camera:12} {plate:10} {confidence:4.2f} {source} at {first_seen_s:.1f} s"
@@ -47,6 +48,7 @@ def archive() -> None:
 @click.argument("sources", nargs=-1, required=True, type=FilePath())
 @click.option("--out", required=True, type=FilePath(), help="Folder of the results.")
 @click.option("--workers", type=click.IntRange(1, 4096), help="Processes; default: one per core.")
+@click.option("--address", metavar="HOST:PORT", help="Ray cluster that reads; or ray://HOST:PORT.")
 @click.option(
     "--chunk-s",
     type=click.FloatRange(10, 86400),
@@ -62,17 +64,15 @@ def archive() -> None:
 @click.option("--strict", is_flag=True, help="As plateid read.")
 @click.option("--min-score", type=click.FloatRange(0, 1), callback=not_nan, help="As plateid read.")
 @BUNDLE
-def read(sources: Sequence[Path], *, out: Path, workers: int | None, **options: Any) -> None:
+def read(sources: Sequence[Path], *, out: Path, **options: Any) -> None:
     """Read the plates in video files and folders.
 
     Folders are searched recursively. The same command resumes what was interrupted.
     """
     from plateid.archive.run import Run  # noqa: PLC0415 - loads the networks' libraries
-    from plateid.archive.workers import ProcessPool  # noqa: PLC0415 - as above
 
+    start = _workers(options.pop("workers"), options.pop("address"))
     chosen = _options(sources, out, **options)
-    count = workers or len(os.sched_getaffinity(0))
-    start = partial(ProcessPool, count=count)
     with _Display(as_json=options["as_json"]) as display:
         progress = Run(chosen, start, display.show).run()
     for source, reason in progress.failed.items():
@@ -121,6 +121,20 @@ def import_(folder: Path, *, path: Path) -> None:
 
     with closing(EventStore(load_config(path).store.path)) as store:
         click.echo(f"{counted(import_events(folder, store), 'event')} in {store.path}")
+
+
+def _workers(
+    count: int | None, address: str | None
+) -> "Callable[[chunk_reader.Job], AbstractContextManager[workers.Workers]]":
+    if address is None:
+        from plateid.archive.workers import ProcessPool  # noqa: PLC0415 - as above
+
+        return partial(ProcessPool, count=count or len(os.sched_getaffinity(0)))
+    if find_spec("ray") is None:
+        raise ConfigError("--address", "needs pip install plateid[archive-ray]")
+    from plateid.archive.ray_pool import RayPool  # noqa: PLC0415 - as above
+
+    return partial(RayPool, address=address, count=count)
 
 
 def _options(

@@ -1,0 +1,57 @@
+"""Workers on a Ray cluster, which replaces lost ones; their processes keep the networks."""
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any, Self
+
+from plateid.archive.chunk_reader import Job
+from plateid.archive.workers import MAX_ATTEMPTS, Begin, Task, done
+from plateid.errors import ArchiveError, errors_as
+
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+import ray
+from ray.exceptions import RayError
+
+QUEUED = 2
+"""Number of tasks for each core of the cluster at a time: those that wait make it start nodes."""
+
+
+class RayPool:
+    """Tasks of one core each on an existing cluster. A context manager."""
+
+    def __init__(self, job: Job, address: str, count: int | None) -> None:
+        """Connects to the cluster; raises ArchiveError if that fails.
+
+        `count` is the maximum number of tasks at a time, by default all that the cluster can run.
+        """
+        with errors_as(ArchiveError, address, ConnectionError, RuntimeError, ValueError, RayError):
+            ray.init(address, log_to_driver=False, configure_logging=False)
+        self._job, self._count = job, count
+        self._done = ray.remote(num_cpus=1, max_retries=MAX_ATTEMPTS - 1)(done)
+
+    def __enter__(self) -> Self:
+        """Returns the pool."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leaves the cluster, which ends the tasks: what is not returned is read again."""
+        ray.shutdown()
+
+    def run(self, tasks: Iterable[Task], begin: Begin) -> Iterator[tuple[Task, Any]]:
+        """Yields results as they end; see `Workers`."""
+        waiting, running = deque(tasks), dict[Any, Task]()
+        while waiting or running:
+            count = self._count or QUEUED * int(ray.cluster_resources().get("CPU", 1))
+            while waiting and len(running) < count:
+                begin(task := waiting.popleft())
+                running[self._done.remote(self._job, *task)] = task
+            (ended,), _ = ray.wait([*running])
+            yield (task := running.pop(ended)), _result(task, ended)
+
+
+def _result(task: Task, ended: Any) -> Any:
+    try:
+        return ray.get(ended)
+    except RayError as error:  # of the last attempt
+        return ArchiveError(task[0], str(error).partition("\n")[0])
