@@ -1,8 +1,7 @@
 """Reads one chunk with the pipeline of `plateid read`: the work of a worker.
 
-A chunk decodes from the key frame before its begin less `WARM_UP_S`, keeps the passes that are
-first seen before its end, and decodes on until each of these is over or parked. `merge` joins what
-parked vehicles leave open.
+It decodes from `WARM_UP_S` before its begin, keeps the passes that are first seen before its end,
+and decodes on until each of these is over or parked.
 """
 
 import itertools
@@ -86,9 +85,9 @@ class _ChunkReader:
     def __init__(self, chunk: Chunk, options: ReadOptions, alpr: ALPR) -> None:
         self._chunk, self._options = chunk, options
         self._result = ChunkResult()
-        source = chunk.segments[0].source
+        source = chunk.segments[0].file.source
         self._pipeline: CameraPipeline = alpr.pipeline(source, self._add)
-        self._start = chunk.segments[0].start
+        self._start = chunk.segments[0].file.start
         self._goes_on = False
 
     def read(self) -> ChunkResult:
@@ -134,31 +133,31 @@ class _ChunkReader:
         last_at = self._start
         for segment in self._chunk.segments:
             start_s = begin_s - segment.offset_s
-            if start_s >= segment.duration_s and segment is not self._chunk.segments[-1]:
+            if start_s >= segment.file.duration_s and segment is not self._chunk.segments[-1]:
                 continue
             try:
                 for frame in self._frames_of(segment, start_s, gate):
                     last_at = max(frame.captured_at, last_at)  # a step back would end passes
                     yield replace(frame, captured_at=last_at)
             except SourceError as error:
-                self._result.damaged.setdefault(shown(segment.source), error.reason)
+                self._result.damaged.setdefault(shown(segment.file.source), error.reason)
 
     def _frames_of(
         self, segment: Segment, start_s: float, gate: QuietGate | None
     ) -> Iterator[Frame]:
-        with open_video(Path(segment.source)) as video:
-            from_s = start_s, segment.first_s
+        with open_video(Path(segment.file.source)) as video:
+            from_s = start_s, segment.file.first_s
             packets = video.packets_from(*from_s) if start_s > 0 else video.packets()
             chosen = gate.frames(video, packets) if gate else map(video.decode, packets)
             try:
                 for number, decoded in enumerate(itertools.chain.from_iterable(chosen)):
                     at_s = segment.offset_s + video.media_time_s(decoded)
                     moment = self._start + timedelta(seconds=at_s)
-                    yield Frame(segment.source, number, moment, at_s, VideoImage(decoded))
+                    yield Frame(segment.file.source, number, moment, at_s, VideoImage(decoded))
             finally:
                 if video.damaged_at_s is not None:
                     reason = f"is damaged after {video.damaged_at_s:.1f} s"
-                    self._result.damaged[shown(segment.source)] = reason
+                    self._result.damaged[shown(segment.file.source)] = reason
             video.check()
 
     def _record(self, event: PlateEvent) -> dict[str, Any]:
@@ -166,10 +165,10 @@ class _ChunkReader:
         segment, first_seen_s = segment_at(self._chunk, first_s)
         values: dict[str, Any] = json.loads(event.to_json())
         return {name: values[name] for name in values.keys() - _VARYING} | {
-            "source": shown(segment.source),
-            "fingerprint": segment.fingerprint,
+            "source": shown(segment.file.source),
+            "fingerprint": segment.file.fingerprint,
             "first_seen_s": first_seen_s,
-            "first_seen": (segment.start + timedelta(seconds=first_seen_s)).isoformat(),
+            "first_seen": (segment.file.start + timedelta(seconds=first_seen_s)).isoformat(),
             "first_s": first_s,
             "last_s": self._time_s(event.last_seen),
         }

@@ -1,17 +1,6 @@
-"""Joins the passes of all chunks of a timeline to those of one run.
-
-The rule, chunk by chunk in the order of time:
-
-1. A pass that continues one of an earlier chunk extends it: at the same place, before that one
-   ends, with one other character at most. If that vehicle is parked, the same plate anywhere does,
-   up to `parked_lost_s` later.
-2. Any other pass that begins before its chunk belongs to the warm-up: the chunk before has decoded
-   on until it was over.
-3. A short pass without motion at the place of a clock overlay of an earlier chunk is the clock.
-"""
+"""Joins the passes of all chunks of a timeline to those of one run: the rule in docs/archive.md."""
 
 import hashlib
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,6 +9,7 @@ from plateid.archive.chunk_reader import ChunkResult
 from plateid.archive.plan import Chunk
 from plateid.config.cameras import EventsConfig
 from plateid.core.geometry import same_place
+from plateid.core.ids import uuid7_of
 from plateid.core.records import Box
 from plateid.core.text import edit_distance
 from plateid.pipeline.stationary import STATIONARY_S, Movement
@@ -40,7 +30,7 @@ def merged(results: Iterable[tuple[Chunk, ChunkResult]]) -> Iterator[dict[str, A
         earlier = len(kept)
         for each in _in_order(chunk, result):
             before = next((k for k in reversed(kept[:earlier]) if _continues(each, k)), None)
-            if before is not None:
+            if before is not None:  # rule 1
                 _extend(before, each)
             elif each["first_s"] >= chunk.origin_s + chunk.start_s and not _is_clock(
                 each, overlays
@@ -105,17 +95,10 @@ def _finished(each: dict[str, Any]) -> dict[str, Any]:
     dwell_s = each["last_s"] - each["first_s"]
     first = datetime.fromisoformat(each["first_seen"])
     identity = (each["fingerprint"], round(each["first_seen_s"], 3), each["plate"], each["box"])
-    each["pass_id"] = _uuid7(first, repr(identity))
+    hashed = hashlib.sha256(repr(identity).encode()).digest()
+    each["pass_id"] = str(uuid7_of(max(0, round(first.timestamp() * 1000)), hashed[:10]))
     each["last_seen_s"] = each["first_seen_s"] + dwell_s
     each["last_seen"] = first + timedelta(seconds=dwell_s)
     each["first_seen"] = first
     each["dwell_s"] = round(dwell_s, 4)
     return each
-
-
-def _uuid7(moment: datetime, identity: str) -> str:
-    """Returns a UUID version 7 with a hash in place of the random bits."""
-    bits = int.from_bytes(hashlib.sha256(identity.encode()).digest()[:10])
-    value = max(0, round(moment.timestamp() * 1000)) << 80 | bits
-    value = value & ~(0xF << 76) & ~(0x3 << 62) | 0x7 << 76 | 0x2 << 62
-    return str(uuid.UUID(int=value))

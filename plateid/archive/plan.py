@@ -5,7 +5,6 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from itertools import groupby, pairwise
 from operator import attrgetter
 
@@ -25,13 +24,8 @@ seconds: names and metadata have whole seconds."""
 class Segment:
     """A recording that begins `offset_s` after its timeline, or after the begin of a chunk's."""
 
-    source: str
-    stamp: str
-    fingerprint: str
-    start: datetime
+    file: Recording
     offset_s: float
-    first_s: float
-    duration_s: float
 
 
 @dataclass(frozen=True)
@@ -55,8 +49,9 @@ class Chunk:
     @property
     def key(self) -> str:
         """Identifies the work in all runs: the files as they are now, and the borders within."""
-        files = [(each.source, each.stamp, each.fingerprint) for each in self.segments]
-        values = files, (round(self.start_s, 3), round(self.end_s, 3)), self.is_complete
+        files = [each.file for each in self.segments]
+        content = [(each.source, each.stamp, each.fingerprint) for each in files]
+        values = content, (round(self.start_s, 3), round(self.end_s, 3)), self.is_complete
         return hashlib.sha256(repr(values).encode()).hexdigest()[:32]
 
 
@@ -87,8 +82,7 @@ def _adjoin(before: Recording, after: Recording) -> bool:
 def _chunks(timeline: Sequence[Recording], chunk_s: float) -> list[Chunk]:
     offset_s, keys, segments = 0.0, list[float](), list[Segment]()
     for each in timeline:
-        file, place = (each.source, each.stamp), (offset_s, each.first_s, each.duration_s)
-        segments.append(Segment(*file, each.fingerprint, each.start, *place))
+        segments.append(Segment(replace(each, keys_s=()), offset_s))  # a worker needs no key frames
         keys += [offset_s + key for key in each.keys_s]
         offset_s += each.duration_s
     borders = [0.0, *_borders(keys, offset_s, chunk_s), math.inf]

@@ -3,7 +3,8 @@
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Any, Self
+from contextlib import AbstractContextManager
+from typing import Any
 
 from plateid.archive.chunk_reader import Job
 from plateid.archive.workers import MAX_ATTEMPTS, Begin, Task, done
@@ -17,8 +18,8 @@ QUEUED = 2
 """Number of tasks for each core of the cluster at a time: those that wait make it start nodes."""
 
 
-class RayPool:
-    """Tasks of one core each on an existing cluster. A context manager."""
+class RayPool(AbstractContextManager["RayPool"]):
+    """Tasks of one core each on an existing cluster."""
 
     def __init__(self, job: Job, address: str, count: int | None) -> None:
         """Connects to the cluster; raises ArchiveError if that fails.
@@ -29,10 +30,6 @@ class RayPool:
             ray.init(address, log_to_driver=False, configure_logging=False)
         self._job, self._count = job, count
         self._done = ray.remote(num_cpus=1, max_retries=MAX_ATTEMPTS - 1)(done)
-
-    def __enter__(self) -> Self:
-        """Returns the pool."""
-        return self
 
     def __exit__(self, *_: object) -> None:
         """Leaves the cluster, which ends the tasks: what is not returned is read again."""

@@ -27,8 +27,8 @@ def write_report(
     spans = defaultdict[str, list[tuple[datetime, datetime]]](list)
     for timeline in timelines:
         first, last = timeline[0].segments[0], timeline[-1].segments[-1]
-        end = last.start + timedelta(seconds=last.duration_s)
-        spans[timeline[0].camera].append((first.start.astimezone(UTC), end.astimezone(UTC)))
+        end = last.file.start + timedelta(seconds=last.file.duration_s)
+        spans[timeline[0].camera].append((first.file.start.astimezone(UTC), end.astimezone(UTC)))
     seconds = sum((end - start).total_seconds() for each in spans.values() for start, end in each)
     page = PAGE.format(
         hours=seconds / 3600,

@@ -126,7 +126,7 @@ class Run:
         chunks = [chunk for timeline in timelines for chunk in timeline]
         done = ledger.done()
         todo = sorted((c for c in chunks if c.key not in done), key=lambda c: (-c.cost, c.key))
-        left = Counter(segment.source for chunk in todo for segment in chunk.segments)
+        left = Counter(segment.file.source for chunk in todo for segment in chunk.segments)
         progress.total_s = sum(chunk.read_s for chunk in chunks)
         progress.done_s = progress.resumed_s = progress.total_s - sum(c.read_s for c in todo)
         progress.files = progress.total_files - len(left)
@@ -136,14 +136,14 @@ class Run:
             [("read", chunk) for chunk in todo], lambda task: ledger.note_attempt(task[1].key)
         ):
             if isinstance(result, ArchiveError):
-                result = ChunkResult(damaged={shown(chunk.segments[0].source): result.reason})  # noqa: PLW2901
+                result = ChunkResult(damaged={shown(chunk.segments[0].file.source): result.reason})  # noqa: PLW2901
             if isinstance(result, PlateidError):
                 raise result
             ledger.note(chunk.key, result)
             progress.done_s += chunk.read_s
             for segment in chunk.segments:
-                left[segment.source] -= 1
-                progress.files += left[segment.source] == 0
+                left[segment.file.source] -= 1
+                progress.files += left[segment.file.source] == 0
             self.show(progress)
 
     def _passes(

@@ -4,11 +4,10 @@ import multiprocessing
 import signal
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol
 
 from plateid.archive.chunk_reader import Job
 from plateid.errors import ArchiveError, PlateidError
@@ -27,56 +26,51 @@ class Workers(Protocol):
         """Yields each task with its result, or the PlateidError that it raised, as they end."""
 
 
-@dataclass(eq=False)
-class _Worker:
+class _Worker(NamedTuple):
     process: BaseProcess
     pipe: "Connection[Any, Any]"
-    task: Task = ("", None)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
 
 
-class ProcessPool:
-    """Workers as processes; each keeps its networks. A context manager."""
+class ProcessPool(AbstractContextManager["ProcessPool"]):
+    """Workers as processes; each keeps its networks."""
 
     def __init__(self, job: Job, count: int) -> None:
         self._job = job
         self._context = multiprocessing.get_context("spawn")  # FFmpeg and ONNX Runtime have threads
         self._free = [self._start() for _ in range(count)]
-        self._busy: dict[Any, _Worker] = {}
-
-    def __enter__(self) -> Self:
-        """Returns the pool."""
-        return self
+        self._busy: dict[Any, tuple[_Worker, Task]] = {}
 
     def __exit__(self, *_: object) -> None:
         """Kills the workers: what they have not returned is read again."""
-        for worker in (*self._free, *self._busy.values()):
-            worker.process.kill()
-            worker.process.join()
-            worker.pipe.close()
+        for worker in (*self._free, *(worker for worker, _ in self._busy.values())):
+            worker.kill()
 
     def run(self, tasks: Iterable[Task], begin: Begin) -> Iterator[tuple[Task, Any]]:
         """Yields results as they end; see `Workers`."""
         waiting, deaths = deque(tasks), Counter[int]()
         while waiting or self._busy:
             while waiting and self._free:
-                worker, task = self._free.pop(), waiting.popleft()
-                begin(task)
-                worker.task, self._busy[worker.pipe] = task, worker
+                begin(task := waiting.popleft())
+                worker = self._free.pop()
+                self._busy[worker.pipe] = worker, task
                 with suppress(BrokenPipeError, ConnectionResetError):  # it was killed meanwhile
                     worker.pipe.send(task)
-            for pipe in wait(list(self._busy)):
-                worker = self._busy.pop(pipe)
-                task = worker.task
+            for pipe in wait([*self._busy]):
+                worker, task = self._busy.pop(pipe)
                 try:
                     result = worker.pipe.recv()
                 except (EOFError, OSError):  # killed, perhaps while it sent
-                    worker.process.join()
-                    worker.pipe.close()
+                    worker.kill()
                     worker = self._start()
-                    deaths[id(task[1])] += 1
+                    deaths[id(task)] += 1
                     result = ArchiveError(task[0], f"killed {MAX_ATTEMPTS} workers")
                 self._free.append(worker)
-                if isinstance(result, ArchiveError) and deaths[id(task[1])] < MAX_ATTEMPTS:
+                if 0 < deaths[id(task)] < MAX_ATTEMPTS and isinstance(result, ArchiveError):
                     waiting.appendleft(task)
                 else:
                     yield task, result

@@ -24,9 +24,14 @@ def uuid7() -> str:
     """
     global _last  # noqa: PLW0603 - as in the `uuid` module of Python 3.14
     milliseconds = time.time_ns() // 1_000_000
-    value = (milliseconds << 80) | int.from_bytes(os.urandom(10))
-    value = value & ~(0xF << 76) | (0x7 << 76)
-    value = value & ~(0x3 << 62) | (0x2 << 62)
+    value = int(uuid7_of(milliseconds, os.urandom(10)))
     with _lock:
         _last = value if value > _last else _last + 1 + secrets.randbits(32)
         return str(uuid.UUID(int=_last))
+
+
+def uuid7_of(milliseconds: int, random: bytes) -> uuid.UUID:
+    """Returns the UUID version 7 of a Unix time and ten bytes, of which it has 74 bits."""
+    value = (milliseconds << 80) | int.from_bytes(random)
+    value = value & ~(0xF << 76) | (0x7 << 76)
+    return uuid.UUID(int=value & ~(0x3 << 62) | (0x2 << 62))

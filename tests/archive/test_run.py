@@ -127,7 +127,7 @@ def test_killed_workers_are_replaced(archive, tmp_path, sighted):
         def run(self, tasks, begin):
             def kill():
                 time.sleep(draw.uniform(0, 2))
-                for worker in [*self._busy.values()]:
+                for worker, _ in [*self._busy.values()]:
                     with suppress(ProcessLookupError):
                         os.kill(worker.process.pid, signal.SIGKILL)
 
