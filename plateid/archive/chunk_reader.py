@@ -83,15 +83,15 @@ def _alpr(options: ReadOptions) -> ALPR:
 
 class _ChunkReader:
     def __init__(self, chunk: Chunk, options: ReadOptions, alpr: ALPR) -> None:
-        self._chunk, self._options = chunk, options
-        self._result = ChunkResult()
-        source = chunk.segments[0].file.source
-        self._pipeline: CameraPipeline = alpr.pipeline(source, self._add)
-        self._start = chunk.segments[0].file.start
-        self._goes_on = False
+        self._chunk, self._result = chunk, ChunkResult()
+        first = chunk.segments[0].file
+        self._pipeline: CameraPipeline = alpr.pipeline(first.source, self._add)
+        self._gate = QuietGate(self._pipeline) if options.fast else None
+        self._start, self._goes_on = first.start, False
 
     def read(self) -> ChunkResult:
-        self._goes_on = self._process()
+        with closing(self._frames()) as frames:
+            self._goes_on = self._process(frames)
         self._result.overlays = list(self._pipeline.overlays)
         self._pipeline.finish()
         return self._result
@@ -108,16 +108,14 @@ class _ChunkReader:
     def _begins_here(self, first_seen: datetime) -> bool:
         return self._time_s(first_seen) < self._chunk.end_s + TOLERANCE_S
 
-    def _process(self) -> bool:
+    def _process(self, frames: Iterator[Frame]) -> bool:
         """Processes all frames; returns whether the open passes go on after the last one."""
-        gate = QuietGate(self._pipeline) if self._options.fast else None
-        with closing(self._frames(gate)) as frames:
-            for frame in frames:
-                self._result.frames += 1
-                self._pipeline.process(frame)
-                is_after = self._time_s(frame.captured_at) >= self._chunk.end_s
-                if is_after and not self._awaits_pass():
-                    return True
+        for frame in frames:
+            self._result.frames += 1
+            self._pipeline.process(frame)
+            is_after = self._time_s(frame.captured_at) >= self._chunk.end_s
+            if is_after and not self._awaits_pass():
+                return True
         return not self._chunk.is_complete
 
     def _awaits_pass(self) -> bool:
@@ -127,37 +125,35 @@ class _ChunkReader:
             for vehicle in self._pipeline.open_passes()
         )
 
-    def _frames(self, gate: QuietGate | None) -> Generator[Frame]:
+    def _frames(self) -> Generator[Frame]:
         """Yields the frames of the chunk and after it; the time counts from its first segment."""
         begin_s = self._chunk.start_s - WARM_UP_S if self._chunk.start_s else 0.0
-        last_at = self._start
+        last_at, last = self._start, self._chunk.segments[-1]
         for segment in self._chunk.segments:
             start_s = begin_s - segment.offset_s
-            if start_s >= segment.file.duration_s and segment is not self._chunk.segments[-1]:
+            if start_s >= segment.file.duration_s and segment is not last:
                 continue
             try:
-                for frame in self._frames_of(segment, start_s, gate):
+                for frame in self._frames_of(segment, start_s):
                     last_at = max(frame.captured_at, last_at)  # a step back would end passes
                     yield replace(frame, captured_at=last_at)
             except SourceError as error:
                 self._result.damaged.setdefault(shown(segment.file.source), error.reason)
 
-    def _frames_of(
-        self, segment: Segment, start_s: float, gate: QuietGate | None
-    ) -> Iterator[Frame]:
-        with open_video(Path(segment.file.source)) as video:
-            from_s = start_s, segment.file.first_s
-            packets = video.packets_from(*from_s) if start_s > 0 else video.packets()
+    def _frames_of(self, segment: Segment, start_s: float) -> Iterator[Frame]:
+        file, gate = segment.file, self._gate
+        with open_video(Path(file.source)) as video:
+            packets = video.packets_from(start_s, file.first_s) if start_s > 0 else video.packets()
             chosen = gate.frames(video, packets) if gate else map(video.decode, packets)
             try:
                 for number, decoded in enumerate(itertools.chain.from_iterable(chosen)):
                     at_s = segment.offset_s + video.media_time_s(decoded)
                     moment = self._start + timedelta(seconds=at_s)
-                    yield Frame(segment.file.source, number, moment, at_s, VideoImage(decoded))
+                    yield Frame(file.source, number, moment, at_s, VideoImage(decoded))
             finally:
                 if video.damaged_at_s is not None:
                     reason = f"is damaged after {video.damaged_at_s:.1f} s"
-                    self._result.damaged[shown(segment.file.source)] = reason
+                    self._result.damaged[shown(file.source)] = reason
             video.check()
 
     def _record(self, event: PlateEvent) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class Ledger:
             change = f"{changed[0]} = {before}, now it is {now}"
             reason = f"was read with {change}: give another --out, or --force to read it anew"
             raise ConfigError(self._folder, reason)
-        with self._committed():
+        with self._db:
             for table in ("chunk", "recording", "setting") if changed else ():
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - one of three
             self._db.executemany("REPLACE INTO setting VALUES (?, ?)", wanted.items())
@@ -61,7 +61,7 @@ class Ledger:
 
     def note_recordings(self, recordings: Iterable[Recording]) -> None:
         """Notes recordings; a path may have bytes that no JSON has."""
-        with self._committed():
+        with self._db:
             for each in recordings:
                 row = os.fsencode(each.source), _RECORDING.dump_json(replace(each, source=""))
                 self._db.execute("REPLACE INTO recording VALUES (?, ?)", row)
@@ -72,11 +72,10 @@ class Ledger:
 
     def note_attempt(self, key: str) -> None:
         """Notes that a worker begins a chunk."""
-        self._db.execute(
-            "INSERT INTO chunk (key, state, attempts) VALUES (?, 'begun', 1)"
-            " ON CONFLICT (key) DO UPDATE SET state = 'begun', attempts = attempts + 1",
-            (key,),
-        )
+        insert = "INSERT INTO chunk (key, state, attempts) VALUES (?, 'begun', 1)"
+        again = "ON CONFLICT (key) DO UPDATE SET state = 'begun', attempts = attempts + 1"
+        with self._db:
+            self._db.execute(f"{insert} {again}", (key,))
 
     def note(self, key: str, result: ChunkResult) -> None:
         """Notes the result of a chunk; it is on the disk when this returns.
@@ -84,18 +83,13 @@ class Ledger:
         The next run reads a chunk with damage again: the file may be readable then.
         """
         row = "failed" if result.damaged else "done", _RESULT.dump_json(result), key
-        self._db.execute("UPDATE chunk SET state = ?, result = ? WHERE key = ?", row)
+        with self._db:
+            self._db.execute("UPDATE chunk SET state = ?, result = ? WHERE key = ?", row)
 
     def result(self, chunk: Chunk) -> ChunkResult:
         """Returns the result of a chunk that was noted."""
         query = "SELECT result FROM chunk WHERE key = ?"
         return _RESULT.validate_json(self._db.execute(query, (chunk.key,)).fetchone()[0])
-
-    @contextmanager
-    def _committed(self) -> Iterator[None]:
-        self._db.execute("BEGIN")
-        with self._db:  # commits, or rolls back
-            yield
 
 
 @contextmanager
@@ -108,5 +102,5 @@ def opened_ledger(folder: Path) -> Iterator[Ledger]:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise ArchiveError(folder, "another run works in this folder") from None
-            with closing(sqlite3.connect(folder / NAME, isolation_level=None)) as db:
+            with closing(sqlite3.connect(folder / NAME)) as db:
                 yield Ledger(folder, db)

@@ -29,6 +29,8 @@ SCHEMA = pa.schema(
 )
 """Columns of `events.parquet`. `event` is the whole event as JSON, for `--import`."""
 NAME = "events.parquet"
+Passes = Counter[tuple[str, datetime]]
+"""Number of passes by camera and hour (UTC)."""
 ROWS = 100_000
 """Maximum number of rows of a row group. It ends with its camera and day as well, so that a query
 for a camera and a time reads only their row groups."""
@@ -36,21 +38,17 @@ _OWN = {"source", "fingerprint", "first_seen_s", "last_seen_s", "first_s", "last
 """Fields of a merged pass that no event has."""
 
 
-def write_events(out: Path, passes: Iterable[Mapping[str, Any]]) -> Counter[tuple[str, datetime]]:
-    """Writes all rows, and replaces the file of before when complete.
-
-    Returns the number of passes by camera and hour (UTC).
-    """
-    by_hour: Counter[tuple[str, datetime]] = Counter()
+def write_events(out: Path, passes: Iterable[Mapping[str, Any]]) -> Passes:
+    """Writes and counts all rows, and replaces the file of before when complete."""
+    by_hour = Passes()
     part = out / f".{NAME}.part"
     with pq.ParquetWriter(part, SCHEMA, compression="zstd") as parquet:
         for _, group in groupby(map(_row, passes), lambda row: (row["camera"], row["day"])):
             while rows := list(islice(group, ROWS)):
                 parquet.write_table(pa.Table.from_pylist(rows, SCHEMA))
-                hours = (
-                    row["first_seen"].replace(minute=0, second=0, microsecond=0) for row in rows
-                )
-                by_hour.update((rows[0]["camera"], hour) for hour in hours)
+                for row in rows:
+                    hour = row["first_seen"].replace(minute=0, second=0, microsecond=0)
+                    by_hour[row["camera"], hour] += 1
     part.replace(out / NAME)
     return by_hour
 

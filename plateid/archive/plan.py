@@ -5,7 +5,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, pairwise
+from itertools import pairwise
 from operator import attrgetter
 
 from plateid.archive.probe import Recording
@@ -34,7 +34,7 @@ class Chunk:
 
     `segments` hold it, its warm-up, and `LOOK_AHEAD_S` after it; `is_complete` if no recording
     follows them. The first one begins at `origin_s` in the timeline; all other times of a chunk
-    count from there. `cost` is in pixels.
+    count from there. `read_s` is its length.
     """
 
     camera: str
@@ -43,8 +43,12 @@ class Chunk:
     start_s: float
     end_s: float
     is_complete: bool
-    cost: float
     read_s: float
+
+    @property
+    def cost(self) -> float:
+        """The number of pixels to decode."""
+        return self.read_s * self.segments[0].file.load
 
     @property
     def key(self) -> str:
@@ -57,26 +61,21 @@ class Chunk:
 
 def plan(recordings: Iterable[Recording], chunk_s: float) -> list[list[Chunk]]:
     """Returns the chunks of each timeline, sorted by camera and time."""
-    return [_chunks(timeline, chunk_s) for timeline in _timelines(recordings)]
-
-
-def _timelines(recordings: Iterable[Recording]) -> Iterator[list[Recording]]:
-    """Yields the recordings that follow each other; only stated times join."""
-    by_place = sorted(recordings, key=lambda each: (each.place, each.start, each.source))
-    for _, group in groupby(by_place, key=lambda each: each.place):
-        timeline: list[Recording] = []
-        for recording in group:
-            if timeline and not _adjoin(timeline[-1], recording):
-                yield timeline
-                timeline = []
-            timeline.append(recording)
-        yield timeline
+    timelines: list[list[Recording]] = []
+    for each in sorted(recordings, key=lambda each: (each.place, each.start, each.source)):
+        if timelines and _adjoin(timelines[-1][-1], each):
+            timelines[-1].append(each)
+        else:
+            timelines.append([each])
+    return [_chunks(timeline, chunk_s) for timeline in timelines]
 
 
 def _adjoin(before: Recording, after: Recording) -> bool:
+    """Returns whether recordings follow each other; only stated times join."""
     gap_s = (after.start - before.start).total_seconds() - before.duration_s
     stated = before.states_start and after.states_start
-    return stated and before.kind == after.kind and -EARLY_S <= gap_s <= LATE_S
+    alike = before.place == after.place and before.kind == after.kind
+    return stated and alike and -EARLY_S <= gap_s <= LATE_S
 
 
 def _chunks(timeline: Sequence[Recording], chunk_s: float) -> list[Chunk]:
@@ -86,7 +85,7 @@ def _chunks(timeline: Sequence[Recording], chunk_s: float) -> list[Chunk]:
         keys += [offset_s + key for key in each.keys_s]
         offset_s += each.duration_s
     borders = [0.0, *_borders(keys, offset_s, chunk_s), math.inf]
-    return [_chunk(timeline[0], segments, pair, offset_s) for pair in pairwise(borders)]
+    return [_chunk(segments, pair, offset_s) for pair in pairwise(borders)]
 
 
 def _borders(keys: Sequence[float], length_s: float, chunk_s: float) -> Iterator[float]:
@@ -102,9 +101,7 @@ def _borders(keys: Sequence[float], length_s: float, chunk_s: float) -> Iterator
 _offset_s = attrgetter("offset_s")
 
 
-def _chunk(
-    first: Recording, segments: Sequence[Segment], borders: tuple[float, float], length_s: float
-) -> Chunk:
+def _chunk(segments: Sequence[Segment], borders: tuple[float, float], length_s: float) -> Chunk:
     begin, end = borders[0] - WARM_UP_S, borders[1] + LOOK_AHEAD_S
     first_used = max(0, bisect_right(segments, begin, key=_offset_s) - 1)
     used = segments[first_used : bisect_left(segments, end, key=_offset_s)]
@@ -112,9 +109,8 @@ def _chunk(
     own = tuple(replace(each, offset_s=each.offset_s - origin_s) for each in used)
     start_s, end_s = (border - origin_s for border in borders)
     read_s = min(borders[1], length_s) - borders[0]
-    cost = first.load * (read_s + (WARM_UP_S if borders[0] else 0.0))
     is_complete = used[-1] == segments[-1]
-    return Chunk(first.camera, own, origin_s, start_s, end_s, is_complete, cost, read_s)
+    return Chunk(used[0].file.camera, own, origin_s, start_s, end_s, is_complete, read_s)
 
 
 def segment_at(chunk: Chunk, time_s: float) -> tuple[Segment, float]:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from plateid.capture.container import source_errors
 from plateid.capture.video_file import open_video
-from plateid.errors import SourceError
 from plateid.files import fingerprint
 
 _DATE = r"(?<!\d)(?P<Y>20\d\d)[-_.]?(?P<m>[01]\d)[-_.]?(?P<d>[0-3]\d)"
@@ -91,15 +90,13 @@ def probe(source: str, default_start: datetime | None) -> Recording:
     The start is that of the metadata, or of the name, or `default_start`, or the file's time.
     """
     stamp, (named, camera) = stamp_of(source), start_in_name(source)
-    if Path(source).exists() and not Path(source).is_file():
-        raise SourceError(source, "is not a regular file")  # FFmpeg would wait for a FIFO
+    with source_errors(Path(source)):
+        hashed = fingerprint(Path(source))  # of a regular file: FFmpeg would wait for a FIFO
     with open_video(Path(source)) as video:
         if (first := next(video.frames(), None)) is None:
             video.check()
         first_s = (first and first.time) or 0.0
         stated, context = video.created_at or named, video.stream.codec_context
-        with source_errors(Path(source)):
-            hashed = fingerprint(Path(source))
         length_s, keys_s = video.length(first_s)
         rate = float(video.stream.average_rate or 25)
         return Recording(
