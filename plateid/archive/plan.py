@@ -46,11 +46,6 @@ class Chunk:
     read_s: float
 
     @property
-    def cost(self) -> float:
-        """The number of pixels to decode."""
-        return self.read_s * self.segments[0].file.load
-
-    @property
     def key(self) -> str:
         """Identifies the work in all runs: the files as they are now, and the borders within."""
         files = [each.file for each in self.segments]
@@ -98,13 +93,10 @@ def _borders(keys: Sequence[float], length_s: float, chunk_s: float) -> Iterator
         yield border
 
 
-_offset_s = attrgetter("offset_s")
-
-
 def _chunk(segments: Sequence[Segment], borders: tuple[float, float], length_s: float) -> Chunk:
-    begin, end = borders[0] - WARM_UP_S, borders[1] + LOOK_AHEAD_S
-    first_used = max(0, bisect_right(segments, begin, key=_offset_s) - 1)
-    used = segments[first_used : bisect_left(segments, end, key=_offset_s)]
+    begin, end, order = borders[0] - WARM_UP_S, borders[1] + LOOK_AHEAD_S, attrgetter("offset_s")
+    first = max(0, bisect_right(segments, begin, key=order) - 1)
+    used = segments[first : bisect_left(segments, end, key=order)]
     origin_s = used[0].offset_s
     own = tuple(replace(each, offset_s=each.offset_s - origin_s) for each in used)
     start_s, end_s = (border - origin_s for border in borders)

@@ -44,11 +44,8 @@ class RayPool(AbstractContextManager["RayPool"]):
                 begin(task := waiting.popleft())
                 running[self._done.remote(self._job, *task)] = task
             (ended,), _ = ray.wait([*running])
-            yield (task := running.pop(ended)), _result(task, ended)
-
-
-def _result(task: Task, ended: Any) -> Any:
-    try:
-        return ray.get(ended)
-    except RayError as error:  # of the last attempt
-        return ArchiveError(task[0], str(error).partition("\n")[0])
+            try:
+                result = ray.get(ended)
+            except RayError as error:  # of the last attempt
+                result = ArchiveError("worker", str(error).partition("\n")[0])
+            yield running.pop(ended), result

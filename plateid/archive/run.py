@@ -2,11 +2,11 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,8 @@ class Run:
             with self.start_workers(Job(options.read, options.start)) as workers:
                 timelines = plan(self._recordings(ledger, workers), options.chunk_s)
                 self._read(ledger, workers, timelines)
-            passes = write_events(options.out, self._passes(ledger, timelines))
+            results = (((c, ledger.result(c)) for c in timeline) for timeline in timelines)
+            passes = write_events(options.out, chain.from_iterable(map(merged, results)))
             write_report(options.out, timelines, passes, progress.failed)
         progress.passes = passes.total()
         return progress
@@ -125,34 +126,24 @@ class Run:
         progress = self.progress
         chunks = [chunk for timeline in timelines for chunk in timeline]
         done = ledger.done()
-        todo = sorted((c for c in chunks if c.key not in done), key=lambda c: (-c.cost, c.key))
+        todo = [chunk for chunk in chunks if chunk.key not in done]
+        todo.sort(key=lambda chunk: chunk.segments[0].file.load * chunk.read_s, reverse=True)
         left = Counter(segment.file.source for chunk in todo for segment in chunk.segments)
         progress.total_s = sum(chunk.read_s for chunk in chunks)
         progress.done_s = progress.resumed_s = progress.total_s - sum(c.read_s for c in todo)
         progress.files = progress.total_files - len(left)
         progress.started = time.monotonic()
         self.show(progress)
-        for (_, chunk), result in workers.run(
-            [("read", chunk) for chunk in todo], lambda task: ledger.note_attempt(task[1].key)
-        ):
+        tasks = [("read", chunk) for chunk in todo]
+        for (_, chunk), result in workers.run(tasks, lambda task: ledger.note_attempt(task[1].key)):
             if isinstance(result, ArchiveError):
                 result = ChunkResult(damaged={shown(chunk.segments[0].file.source): result.reason})  # noqa: PLW2901
             if isinstance(result, PlateidError):
                 raise result
             ledger.note(chunk.key, result)
+            progress.failed |= result.damaged
             progress.done_s += chunk.read_s
             for segment in chunk.segments:
                 left[segment.file.source] -= 1
                 progress.files += left[segment.file.source] == 0
             self.show(progress)
-
-    def _passes(
-        self, ledger: Ledger, timelines: Sequence[Sequence[Chunk]]
-    ) -> Iterator[dict[str, Any]]:
-        for timeline in timelines:
-            yield from merged(self._result(ledger, chunk) for chunk in timeline)
-
-    def _result(self, ledger: Ledger, chunk: Chunk) -> tuple[Chunk, ChunkResult]:
-        result = ledger.result(chunk)
-        self.progress.failed |= result.damaged
-        return chunk, result
