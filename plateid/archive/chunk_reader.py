@@ -102,7 +102,6 @@ class _ChunkReader:
             self._result.passes.append(self._record(event) | {"is_open": self._goes_on})
 
     def _time_s(self, moment: datetime) -> float:
-        """Returns seconds since the chunk's first segment begins."""
         return (moment - self._start).total_seconds()
 
     def _begins_here(self, first_seen: datetime) -> bool:
@@ -113,8 +112,7 @@ class _ChunkReader:
         for frame in frames:
             self._result.frames += 1
             self._pipeline.process(frame)
-            is_after = self._time_s(frame.captured_at) >= self._chunk.end_s
-            if is_after and not self._awaits_pass():
+            if self._time_s(frame.captured_at) >= self._chunk.end_s and not self._awaits_pass():
                 return True
         return not self._chunk.is_complete
 

@@ -44,9 +44,8 @@ class Ledger:
         wanted = {name: json.dumps(value) for name, value in settings.items()}
         changed = [name for name in known if known[name] != wanted.get(name)]
         if changed and not force:
-            before, now = known[changed[0]], wanted.get(changed[0])
-            change = f"{changed[0]} = {before}, now it is {now}"
-            reason = f"was read with {change}: give another --out, or --force to read it anew"
+            change = f"{known[changed[0]]}, now it is {wanted.get(changed[0])}"
+            reason = f"was read with {changed[0]} = {change}: give another --out, or --force"
             raise ConfigError(self._folder, reason)
         with self._db:
             for table in ("chunk", "recording", "setting") if changed else ():

@@ -1,6 +1,7 @@
 """Workers on a Ray cluster, which replaces lost ones; their processes keep the networks."""
 
 import os
+import socket
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -14,6 +15,8 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 import ray
 from ray.exceptions import RayError
 
+CONNECT_S = 10.0
+"""Time-out of the first connection to a cluster, seconds."""
 QUEUED = 2
 """Number of tasks for each core of the cluster at a time: those that wait make it start nodes."""
 
@@ -26,7 +29,9 @@ class RayPool(AbstractContextManager["RayPool"]):
 
         `count` is the maximum number of tasks at a time, by default all that the cluster can run.
         """
-        with errors_as(ArchiveError, address, ConnectionError, RuntimeError, ValueError, RayError):
+        with errors_as(ArchiveError, address, OSError, RuntimeError, ValueError, RayError):
+            host, _, port = address.removeprefix("ray://").rpartition(":")
+            socket.create_connection((host, int(port)), CONNECT_S).close()  # Ray tries for minutes
             ray.init(address, log_to_driver=False, configure_logging=False)
         self._job, self._count = job, count
         self._done = ray.remote(num_cpus=1, max_retries=MAX_ATTEMPTS - 1)(done)

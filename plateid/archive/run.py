@@ -85,10 +85,9 @@ class Run:
         options, progress = self.options, self.progress
         bundle = Bundle(Path(bundle_path(options.read.bundle))).spec
         hashes = f"{bundle.name} {bundle.detector.sha256[:12]} {bundle.reader.sha256[:12]}"
-        settings = asdict(options.read) | {"bundle": hashes}
-        settings |= {"chunk_s": options.chunk_s, "start": str(options.start)}
+        own = {"bundle": hashes, "chunk_s": options.chunk_s, "start": str(options.start)}
         with opened_ledger(options.out) as ledger:
-            ledger.use(settings, force=options.force)
+            ledger.use(asdict(options.read) | own, force=options.force)
             with self.start_workers(Job(options.read, options.start)) as workers:
                 timelines = plan(self._recordings(ledger, workers), options.chunk_s)
                 self._read(ledger, workers, timelines)
