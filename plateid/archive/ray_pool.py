@@ -44,7 +44,7 @@ class RayPool(AbstractContextManager["RayPool"]):
         """Yields results as they end; see `Workers`."""
         waiting, running = deque(tasks), dict[Any, Task]()
         while waiting or running:
-            count = self._count or QUEUED * int(ray.cluster_resources().get("CPU", 1))
+            count = self._count or QUEUED * int(ray.cluster_resources().get("CPU", 0)) or 1
             while waiting and len(running) < count:
                 begin(task := waiting.popleft())
                 running[self._done.remote(self._job, *task)] = task

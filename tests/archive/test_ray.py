@@ -1,0 +1,64 @@
+"""A Ray cluster of two machines, which are network namespaces; one is lost while it reads."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+from plateid.archive.ray_pool import RayPool
+from plateid.errors import ArchiveError
+from tests.support.archives import read_archive
+from tests.support.sighted import FPS, Vehicle, write_street
+
+CLUSTER = """
+ip link set lo up
+unshare --net sleep 300 & other=$!
+while [ /proc/self/ns/net -ef /proc/$other/ns/net ]; do sleep 0.1; done
+ip link add v0 type veth peer name v1 netns $other
+ip link set v0 up
+ip address add 10.9.0.1/24 dev v0
+nsenter --target=$other --net sh -ec "ip link set lo up; ip link set v1 up
+  ip address add 10.9.0.2/24 dev v1"
+export HOME="$2" RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0
+start="$1 -m ray.scripts.scripts start --num-cpus 1 --object-store-memory 80000000"
+"$1" -m ray.scripts.scripts get-auth-token --generate > "$2/token"
+$start --head --node-ip-address 10.9.0.1 --port 6379 --include-dashboard=false --temp-dir "$2"
+if env --unset=RAY_AUTH_MODE nsenter --target=$other --net \\
+  $start --address 10.9.0.1:6379 --node-ip-address 10.9.0.2; then exit 9; fi
+nsenter --target=$other --net $start --address 10.9.0.1:6379 --node-ip-address 10.9.0.2
+shift 2
+"$@" | while read -r line; do
+  echo "$line"
+  case $line in *'"done_s": 0.0'*) continue; esac
+  for process in /proc/[0-9]*; do  # the first chunk is done: the other machine is lost
+    if [ $process/ns/net -ef /proc/$other/ns/net ]; then kill -9 ${process#/proc/}; fi
+  done
+done
+"""
+
+
+def test_run_that_loses_a_machine_gives_the_bytes_of_a_local_run(sighted, tmp_path):
+    source = tmp_path / "in" / "a" / "a_20261124_091200.mp4"
+    source.parent.mkdir(parents=True)
+    vehicles = [Vehicle(number % 3, 2 + 7 * number, y=56) for number in range(5)]
+    write_street(source, vehicles, [n / FPS for n in range(40 * FPS)])
+    for camera in "bcdef":
+        shutil.copytree(source.parent, tmp_path / "in" / camera)
+    read_archive([tmp_path / "in"], tmp_path / "local", sighted, chunk_s=10)
+    read = ["-m", "plateid", "archive", "read", tmp_path / "in", "--out", tmp_path / "out"]
+    options = ["--bundle", sighted, "--chunk-s", "10", "--json", "--address", "10.9.0.1:6379"]
+    network = ["unshare", "--map-root-user", "--net", "--pid", "--mount-proc", "--fork"]
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="ray") as home:  # sockets need short names
+        words = [*network, "--kill-child", "bash", "-euo", "pipefail", "-c", CLUSTER, "bash"]
+        words += [sys.executable, home, sys.executable, *read, *options]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    wanted = (tmp_path / "local" / "events.parquet").read_bytes()
+    assert (tmp_path / "out" / "events.parquet").read_bytes() == wanted
+
+
+def test_cluster_that_does_not_answer_is_an_error():
+    with pytest.raises(ArchiveError, match=r"127\.0\.0\.1:1: Connection refused"):
+        RayPool(None, "127.0.0.1:1", None)
