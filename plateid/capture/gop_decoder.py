@@ -1,6 +1,7 @@
 """Decodes whole groups of pictures (GOPs) of a video file, and single key frames."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
 from typing import cast
 
 import av
@@ -30,8 +31,7 @@ class GopDecoder:
         """Decodes the key frame of a GOP; None if it is damaged, or there is none."""
         if not gop or not gop[0].is_keyframe:
             return None
-        frames = [*(decode(gop[0], self._keys) or ()), *self._keys.decode(None)]
-        self._keys.flush_buffers()
+        frames = [*(decode(gop[0], self._keys) or ()), *self._drained(self._keys)]
         return frames[0] if frames else None
 
     def all_frames(self, gop: Packets) -> Iterator[Sequence[av.VideoFrame]]:
@@ -43,10 +43,15 @@ class GopDecoder:
 
     def drained(self) -> Sequence[av.VideoFrame]:
         """Returns the frames that the decoder held back to order them."""
-        frames = self._own.decode(None) if self._fed else []
-        if self._fed:
-            self._own.flush_buffers()
+        frames = self._drained(self._own) if self._fed else []
         self._fed = False
+        return frames
+
+    def _drained(self, context: VideoCodecContext) -> list[av.VideoFrame]:
+        frames = context.decode(None)
+        for frame in frames:
+            frame.time_base = self._video.stream.time_base or Fraction(1)  # PyAV sets none
+        context.flush_buffers()
         return frames
 
 

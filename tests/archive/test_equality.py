@@ -46,6 +46,8 @@ def test_random_cuts_give_the_passes_of_one_run(sighted, tmp_path, kind, suffix)
     assert len(wanted) >= 5
     for _ in range(2):
         assert_equal(chunked_run(sighted, [path], draw.uniform(5, 12)), wanted)
+    fast = chunked_run(sighted, [path], 12, fast=True)
+    assert [each[0] for each in fast] == [each[0] for each in wanted]
 
 
 def test_vehicle_that_parks_over_many_chunks_is_one_pass(sighted, tmp_path):
