@@ -49,7 +49,7 @@ class ChunkResult:
     """What a chunk gives: passes, clock overlays, damaged sources, and figures.
 
     A pass is its last event as JSON with `source`, `first_seen_s`, `first_s` and `last_s` (seconds
-    since the first segment of the chunk begins), and `is_open`.
+    since the first segment of the chunk begins), `is_open` at the end, and `moved`.
     """
 
     passes: list[dict[str, Any]] = field(default_factory=list)
@@ -87,7 +87,7 @@ class _ChunkReader:
         first = chunk.segments[0].file
         self._pipeline: CameraPipeline = alpr.pipeline(first.source, self._add)
         self._gate = QuietGate(self._pipeline) if options.fast else None
-        self._start, self._goes_on = first.start, False
+        self._start, self._goes_on, self._moved = first.start, False, set[str]()
 
     def read(self) -> ChunkResult:
         with closing(self._frames()) as frames:
@@ -99,7 +99,8 @@ class _ChunkReader:
     def _add(self, event: PlateEvent) -> None:
         """Keeps the last event of a pass, at once: a chunk may be a whole day."""
         if event.event_type == "plate_left" and self._begins_here(event.first_seen):
-            self._result.passes.append(self._record(event) | {"is_open": self._goes_on})
+            state = {"is_open": self._goes_on, "moved": event.pass_id in self._moved}
+            self._result.passes.append(self._record(event) | state)
 
     def _time_s(self, moment: datetime) -> float:
         return (moment - self._start).total_seconds()
@@ -112,6 +113,8 @@ class _ChunkReader:
         for frame in frames:
             self._result.frames += 1
             self._pipeline.process(frame)
+            passes = self._pipeline.open_passes()
+            self._moved.update(vehicle.id for vehicle in passes if vehicle.movement.moved)
             if self._time_s(frame.captured_at) >= self._chunk.end_s and not self._awaits_pass():
                 return True
         return not self._chunk.is_complete

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from plateid.archive.chunk_reader import ChunkResult
@@ -12,14 +12,13 @@ from plateid.core.geometry import same_place
 from plateid.core.ids import uuid7_of
 from plateid.core.records import Box
 from plateid.core.text import edit_distance
-from plateid.pipeline.stationary import STATIONARY_S, Movement
+from plateid.pipeline.stationary import STATIONARY_S
 
 READING = (
     *("plate", "plate_raw", "plate_display", "confidence", "char_confidences"),
     *("candidates", "reads", "agreeing_reads", "region"),
 )
 """Fields that the reading with more reads gives."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def merged(results: Iterable[tuple[Chunk, ChunkResult]]) -> Iterator[dict[str, Any]]:
@@ -56,16 +55,7 @@ def _continues(each: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
     places = (before["path"][-1]["box"], each["path"][0]["box"]), (before["box"], each["box"])
     near = edits <= 1 and any(same_place(*pair) for pair in places)
     stays = before["is_open"] and gap_s <= EventsConfig().parked_lost_s
-    return (near and gap_s <= 0) or (stays and (near or not edits))
-
-
-def _is_parked(each: Mapping[str, Any]) -> bool:
-    """Returns whether a vehicle is parked at the end of its pass."""
-    end = _EPOCH + timedelta(seconds=each["last_s"] - each["first_s"])
-    movement = Movement(tuple(each["path"][0]["box"]), _EPOCH)
-    for point in each["path"]:
-        movement.update(tuple(point["box"]), _EPOCH + timedelta(seconds=point["t"]))
-    return movement.stationary_s(end) >= EventsConfig().parked_s
+    return (near and gap_s <= 0) or (stays and (near or (not edits and gap_s > 0)))
 
 
 def _is_clock(each: Mapping[str, Any], overlays: Iterable[Box]) -> bool:
@@ -83,7 +73,7 @@ def _extend(before: dict[str, Any], each: Mapping[str, Any]) -> None:
     points = [{**point, "t": round(point["t"] + later_s, 4)} for point in each["path"]]
     before["path"] = before["path"] + [point for point in points if point["t"] > end_s]
     before["last_s"] = each["last_s"]
-    before["is_open"] = each["is_open"] or _is_parked(before)
+    before["is_open"] = each["is_open"] or not each["moved"]  # it is still parked
     before["parked"] = before["parked"] or each["parked"]
     if each["reads"] > before["reads"]:
         before["corrected"] = before["plate"] != each["plate"]

@@ -34,7 +34,10 @@ Passes = Counter[tuple[str, datetime]]
 ROWS = 100_000
 """Maximum number of rows of a row group. It ends with its camera and day as well, so that a query
 for a camera and a time reads only their row groups."""
-_OWN = {"source", "fingerprint", "first_seen_s", "last_seen_s", "first_s", "last_s", "is_open"}
+_OWN = {"source", "fingerprint", "first_s", "last_s", "is_open", "moved"} | {
+    "first_seen_s",
+    "last_seen_s",
+}
 """Fields of a merged pass that no event has."""
 
 

@@ -56,3 +56,11 @@ def test_vehicle_that_parks_over_many_chunks_is_one_pass(sighted, tmp_path):
     wanted = whole_run(ALPR(sighted), path)
     assert max(last - first for _, first, last, _ in wanted) > 80
     assert_equal(chunked_run(sighted, [path], 15), wanted)
+
+
+def test_parked_vehicle_that_leaves_and_returns_gives_two_passes(sighted, tmp_path):
+    vehicles = [Vehicle(0, 3, parks_s=70), Vehicle(0, 90)]
+    path = write_street(tmp_path / "s.mp4", vehicles, [n / FPS for n in range(FPS * 100)])
+    wanted = whole_run(ALPR(sighted), path)
+    for chunk_s in (5, 40):
+        assert_equal(chunked_run(sighted, [path], chunk_s), wanted)
