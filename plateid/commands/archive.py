@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, closing, suppress
+from contextlib import AbstractContextManager, closing, redirect_stdout, suppress
 from datetime import datetime
 from functools import partial
 from importlib.util import find_spec
@@ -73,7 +73,8 @@ def read(sources: Sequence[Path], *, out: Path, **options: Any) -> None:
 
     start = _workers(options.pop("workers"), options.pop("address"))
     chosen = _options(sources, out, **options)
-    with _Display(as_json=options["as_json"]) as display:
+    display = _Display(as_json=options["as_json"])
+    with display, redirect_stdout(sys.stderr):  # Ray prints what it retries
         progress = Run(chosen, start, display.show).run()
     for source, reason in progress.failed.items():
         click.echo(printable(f"{source}: {reason}"), err=True)
@@ -161,6 +162,7 @@ class _Display:
     def __init__(self, *, as_json: bool) -> None:
         terminal = sys.stderr.isatty() and not as_json
         self._as_json, self._lines = as_json, not terminal and not as_json
+        self._out = sys.stdout
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -189,7 +191,7 @@ class _Display:
         self._bar.update(self._task, description=about, completed=done, total=total)
         if self._as_json:
             with suppress(BrokenPipeError):
-                click.echo(json.dumps(progress.to_json()))
+                click.echo(json.dumps(progress.to_json()), file=self._out)
         elif self._lines and time.monotonic() >= self._next_at:
             self._next_at = time.monotonic() + LINE_INTERVAL_S
             click.echo(f"{done:.0f} of {total:.0f} s read, {about}", err=True)
