@@ -4,7 +4,8 @@ probe         finds video files: start, duration, key frames, and what a file na
 plan          joins the files of a camera to timelines, and cuts these into chunks
 chunk_reader  reads one chunk: the work of a worker
 quiet         `--fast`: decodes only key frames while nothing moves
-workers       a pool of processes that outlives killed workers; `ray_pool`: a Ray cluster
+workers       a pool of processes that outlives killed workers
+ray_pool      the same on a Ray cluster
 ledger        what is done, in one SQLite file
 merge         joins the passes of all chunks to those of one run
 run           a whole run, which any interruption resumes
