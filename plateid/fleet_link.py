@@ -14,6 +14,8 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,10 +26,12 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from paho.mqtt.client import MQTTMessage
+from pydantic_core import from_json
 
 from plateid.backoff import Backoff, Outage
 from plateid.errors import ConfigError, PlateidError, StoreError, errors_as, os_errors_as, reason_of
 from plateid.files import give_to_owner_of_folder, replace_text
+from plateid.store.list_csv import parse_entries
 from plateid.store.list_file import ListFile
 from plateid.store.purge import Purge
 
@@ -35,6 +39,8 @@ TIMEOUT_S = 10.0
 """Time-out of the hub's answer, seconds."""
 MAX_BYTES = 64_000_000
 """Maximum size of a desired state, bytes: 100,000 entries with long notes."""
+REPORTED = "reported.json"
+"""Name of the file with the last report."""
 FIRST: dict[str, Any] = {"version": 0, "sha256": "", "purged": [], "conflicts": [], "failure": ""}
 
 
@@ -68,7 +74,7 @@ class FleetLink:
         )
         self._thread = threading.Thread(target=self._run, name="hub", daemon=True)
         self._outage = Outage("hub", Backoff(first_s=0.5))
-        file = self._folder / "reported.json"
+        file = self._folder / REPORTED
         self._reported = json.loads(file.read_text()) if file.exists() else FIRST
 
     @property
@@ -91,22 +97,23 @@ class FleetLink:
         self._messages.put(bytes(message.payload))
 
     def check(self) -> None:
-        """Applies what was fetched, and reports it."""
+        """Applies what was fetched, and reports it; an invalid list leaves the one before."""
         while not self._fetched.empty():
             wanted, document = self._fetched.get()
             report = FIRST | {key: wanted[key] for key in ("version", "sha256")}
             report["purged"] = [each["id"] for each in document["purges"]]
             try:
+                parse_entries(document["lists"], "list of the hub", ())
                 replace_text(hub_lists(self._store), document["lists"])
                 self._lists.reload()
             except (OSError, ConfigError) as error:
                 report["failure"] = reason_of(error)
             report["conflicts"] = list(self._lists.conflicts)
             self._reported = report
-            with os_errors_as(StoreError, self._folder):
-                replace_text(self._folder / "reported.json", json.dumps(report))
+            with suppress(OSError):  # then it is fetched again after a restart
+                replace_text(self._folder / REPORTED, json.dumps(report))
             self._publish(json.dumps(report))
-            log.info("desired state applied", version=report["version"])
+            log.info("desired state applied", version=report["version"], failure=report["failure"])
 
     def _run(self) -> None:
         """Fetches the newest message's document; retries until it succeeds or a newer one comes."""
@@ -124,7 +131,8 @@ class FleetLink:
         wanted = verified(message, self._folder / "mqtt-ca.pem")
         if wanted["version"] < self._reported["version"]:
             raise HubError("desired state", f"version {wanted['version']} is an old one")
-        if wanted["sha256"] == self._reported["sha256"]:
+        is_same = all(wanted[key] == self._reported[key] for key in ("version", "sha256"))
+        if is_same and not self._reported["failure"]:
             return
         token = (self._folder / "token").read_text()
         data = fetch(wanted["url"], self._folder, token=token)
@@ -140,8 +148,9 @@ class FleetLink:
 
 def verified(message: bytes, authority: Path) -> dict[str, Any]:
     """Returns the values of a message that the hub signed; raises HubError."""
-    with errors_as(HubError, "desired state", ValueError, KeyError, TypeError, InvalidSignature):
-        outer = json.loads(message)
+    causes = ValueError, LookupError, TypeError, AttributeError, InvalidSignature, OSError
+    with errors_as(HubError, "desired state", *causes):
+        outer = from_json(message)
         signature = base64.b64decode(outer["signature"])
         key = x509.load_pem_x509_certificate(authority.read_bytes()).public_key()
         assert isinstance(key, ec.EllipticCurvePublicKey)
@@ -158,16 +167,24 @@ def fetch(url: str, folder: Path, *, token: str = "", body: bytes | None = None)
     headers = {"Content-Type": "application/json"} if body else {"Authorization": f"Bearer {token}"}
     authority = folder / "hub-ca.pem"
     context = ssl.create_default_context(cafile=authority if authority.exists() else None)
+    opener = urllib.request.build_opener(_NoRedirect, urllib.request.HTTPSHandler(context=context))
     request = urllib.request.Request(url, body, headers)  # noqa: S310 - checked above
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S, context=context) as answer:  # noqa: S310
+        with opener.open(request, timeout=TIMEOUT_S) as answer:
             data: bytes = answer.read(MAX_BYTES)
             return data
     except urllib.error.HTTPError as error:
         with error:
             raise HubError(url, error.read(500).decode(errors="replace")) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         raise HubError(url, reason_of(error)) from error
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Refuses redirects: they would take the token elsewhere."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
 
 
 def enrol(url: str, code: str, store: Path, authority: Path | None) -> dict[str, Any]:
@@ -179,12 +196,14 @@ def enrol(url: str, code: str, store: Path, authority: Path | None) -> dict[str,
     with os_errors_as(StoreError, folder):
         folder.mkdir(parents=True, exist_ok=True)
         give_to_owner_of_folder(folder)
+        for name in ("hub-ca.pem", REPORTED):  # of another hub
+            (folder / name).unlink(missing_ok=True)
         if authority is not None:
             _write(folder, "hub-ca.pem", authority.read_text())
         body = json.dumps({"code": code, "csr": request.public_bytes(pem).decode()}).encode()
-        answer: dict[str, Any] = json.loads(
-            fetch(f"{url.rstrip('/')}/api/v1/enrol", folder, body=body)
-        )
+        data = fetch(f"{url.rstrip('/')}/api/v1/enrol", folder, body=body)
+        with errors_as(HubError, url, ValueError, reason="is no hub"):
+            answer: dict[str, Any] = json.loads(data)
         private = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         _write(folder, "mqtt.key", key.private_bytes(pem, *private).decode())
         for name, value in (

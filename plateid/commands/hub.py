@@ -136,11 +136,11 @@ def rules(broker: str, devices: tuple[str, ...], prefix: str, out: Path) -> None
     It wants TLS, and takes names from client certificates. NATS needs the names of all DEVICES.
     The folder must hold ca.crt, broker.crt and broker.key when the broker starts.
     """
-    from plateid.hub.broker_rules import mosquitto_rules, nats_rules  # noqa: PLC0415 - as above
+    from plateid.hub.broker_rules import HUB, mosquitto_rules, nats_rules  # noqa: PLC0415 - as above
 
-    wrong = [name for name in devices if not re.fullmatch("[a-zA-Z0-9_-]{1,64}", name)]
-    if wrong or "hub" in devices:
-        raise click.BadParameter(f"no name of a device: {(*wrong, 'hub')[0]}")
+    for name in devices:
+        if name == HUB or not re.fullmatch("[a-zA-Z0-9_-]{1,64}", name):
+            raise click.BadParameter(f"no name of a device: {name}")
     folder = str(out.resolve())
     files = mosquitto_rules(prefix, folder)
     if broker == "nats":

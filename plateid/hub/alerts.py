@@ -4,7 +4,9 @@ import json
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from http.client import HTTPException
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 
@@ -30,8 +32,9 @@ def changed_alerts(db: psycopg.Connection) -> Iterator[dict[str, Any]]:
 
 
 def post(url: str, alert: dict[str, Any]) -> None:
-    """Sends an alert to a webhook; raises PlateidError."""
+    """Sends an alert to a webhook; raises PlateidError, which does not repeat the URL's secrets."""
     headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(url, json.dumps(alert).encode(), headers)  # noqa: S310 - http(s)
-    with errors_as(PlateidError, url, OSError), urllib.request.urlopen(request, timeout=TIMEOUT_S):  # noqa: S310
-        pass
+    causes = OSError, ValueError, HTTPException
+    with errors_as(PlateidError, urlsplit(url).hostname, *causes):
+        request = urllib.request.Request(url, json.dumps(alert).encode(), headers)  # noqa: S310 - http(s)
+        urllib.request.urlopen(request, timeout=TIMEOUT_S).close()  # noqa: S310

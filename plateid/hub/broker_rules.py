@@ -16,6 +16,10 @@ keyfile {folder}/broker.key
 require_certificate true
 use_identity_as_username true
 acl_file {folder}/plateid.acl
+# revoked devices: copy this file of the hub's folder, and restart the broker after a change
+# crlfile {folder}/crl.pem
+# longest message, bytes: an image
+max_packet_size 10000000
 # a killed broker loses what it has not saved: with 1800 s it lost 278 events, with 1 s none
 persistence true
 autosave_interval 1

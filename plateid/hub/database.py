@@ -1,11 +1,9 @@
 """The PostgreSQL database of the hub: opened, created and migrated; its monthly partitions."""
 
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import resources
-from importlib.resources.abc import Traversable
 from typing import Any
 
 import psycopg
@@ -19,6 +17,7 @@ SCHEMA_LOCK = 0x504C4944
 """Key of the advisory lock of all changes of tables: "PLID" in ASCII."""
 MONTHS_AHEAD = 2
 """Number of months after the present one whose partitions the hub makes ahead."""
+PARTITION = "CREATE TABLE IF NOT EXISTS {} PARTITION OF event FOR VALUES FROM ({}) TO ({})"
 KEEPALIVE = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -27,6 +26,10 @@ KEEPALIVE = {
     "tcp_user_timeout": 20_000,
 }
 """Time-outs of the connection: seconds, and milliseconds without an answer of TCP."""
+SERVER_KEEPALIVE = """
+    SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
+    SET tcp_user_timeout = 20000"""
+"""The same for the server: it frees the number of a hub that the network has cut off."""
 
 
 def connect(config: DatabaseConfig, *, purpose: str) -> psycopg.Connection:
@@ -35,7 +38,9 @@ def connect(config: DatabaseConfig, *, purpose: str) -> psycopg.Connection:
     with database_errors(config):
         options: dict[str, Any] = KEEPALIVE | tls | conninfo_to_dict(config.url)
         options["application_name"] = f"plateid {purpose}"
-        return psycopg.connect(make_conninfo(**options), autocommit=True)
+        db = psycopg.connect(make_conninfo(**options), autocommit=True)
+        db.execute(SERVER_KEEPALIVE)
+        return db
 
 
 @contextmanager
@@ -53,7 +58,8 @@ def migrate(config: DatabaseConfig) -> None:
 
     Several processes may call it at once. Raises StoreError if the database is of a newer version.
     """
-    files = {int(file.name[:3]): file.read_text() for file in _schema_files()}
+    folder = resources.files("plateid.hub").joinpath("schema")
+    files = {int(each.name[:3]): each for each in folder.iterdir() if each.name.endswith(".sql")}
     with connect(config, purpose="schema") as db, database_errors(config), db.transaction():
         db.execute("SELECT pg_advisory_xact_lock(%s)", (SCHEMA_LOCK,))
         db.execute("CREATE TABLE IF NOT EXISTS schema_version (version integer PRIMARY KEY)")
@@ -63,14 +69,9 @@ def migrate(config: DatabaseConfig) -> None:
             reason = f"is of a newer version: tables {version}, this plateid knows {max(files)}"
             raise StoreError(config.endpoint, reason)
         for number in range(version + 1, max(files) + 1):
-            db.execute(files[number].encode())
+            db.execute(files[number].read_bytes())
             db.execute("INSERT INTO schema_version VALUES (%s)", (number,))
         make_partitions(db, months_ahead(datetime.now(UTC)))
-
-
-def _schema_files() -> Iterator[Traversable]:
-    folder = resources.files("plateid.hub").joinpath("schema")
-    return (file for file in folder.iterdir() if re.fullmatch(r"\d{3}\.sql", file.name))
 
 
 def month_of(moment: datetime) -> datetime:
@@ -96,9 +97,6 @@ def make_partitions(db: psycopg.Connection, months: Iterable[datetime]) -> None:
     with db.transaction():
         db.execute("SELECT pg_advisory_xact_lock(%s)", (SCHEMA_LOCK,))
         for month in months:
-            statement = (
-                "CREATE TABLE IF NOT EXISTS {} PARTITION OF event FOR VALUES FROM ({}) TO ({})"
-            )
             bounds = (sql.Literal(m.isoformat()) for m in (month, next_month(month)))
             name = sql.Identifier(f"event_{month:%Y_%m}")
-            db.execute(sql.SQL(statement).format(name, *bounds))
+            db.execute(sql.SQL(PARTITION).format(name, *bounds))

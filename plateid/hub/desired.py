@@ -6,7 +6,7 @@ column `cameras` of the master list holds sites, groups and devices; an entry wi
 
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Iterable
 
 import psycopg
 
@@ -21,16 +21,22 @@ STORE = """
         document = excluded.document WHERE desired.sha256 <> excluded.sha256"""
 
 
-def part_of(master: str, names: Collection[str]) -> str:
-    """Returns the entries of the master list that are for one of some names, as CSV."""
-    rows = [row for row in rows_of(master).values() if _is_for(row["cameras"], names)]
-    cells = ([row[column] for column in COLUMNS[:-1]] for row in rows)
-    return "".join(f"{csv_line(line)}\n" for line in [COLUMNS[:-1], *cells])
+class MasterList:
+    """The entries of the master list, parsed once for all devices."""
 
+    def __init__(self, text: str) -> None:
+        self._rows = [(frozenset(row["cameras"].split()), row) for row in rows_of(text).values()]
+        self._named = frozenset[str]().union(*(wanted for wanted, _ in self._rows))
+        self._parts: dict[frozenset[str], str] = {}
 
-def _is_for(cell: str, names: Collection[str]) -> bool:
-    wanted = cell.split()
-    return not wanted or not set(wanted).isdisjoint(names)
+    def part_of(self, names: Iterable[str]) -> str:
+        """Returns the entries that are for all devices or for one of some names, as CSV."""
+        key = self._named.intersection(names)
+        if key not in self._parts:
+            rows = (row for wanted, row in self._rows if not wanted or wanted & key)
+            cells = ([row[column] for column in COLUMNS[:-1]] for row in rows)
+            self._parts[key] = "".join(f"{csv_line(line)}\n" for line in [COLUMNS[:-1], *cells])
+        return self._parts[key]
 
 
 def list_names(db: psycopg.Connection) -> list[str]:
@@ -49,10 +55,11 @@ def update(db: psycopg.Connection, master: str) -> None:
     """Computes the document of each enrolled device; a changed one gets a higher version."""
     with db.transaction():
         store_list(db, master)
+        entries = MasterList(master)
         purges = db.execute("SELECT id, plate, devices FROM purge ORDER BY id").fetchall()
         for device, site, groups in db.execute(DEVICES).fetchall():
             wanted = [{"id": id_, "plate": plate} for id_, plate, of in purges if device in of]
-            lists = part_of(master, {device, site, *groups})
+            lists = entries.part_of([device, site, *groups])
             document = json.dumps({"device": device, "lists": lists, "purges": wanted})
             digest = hashlib.sha256(document.encode()).hexdigest()
             db.execute(STORE, {"device": device, "sha256": digest, "document": document})

@@ -13,19 +13,34 @@ from pathlib import Path
 
 import psycopg
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from plateid.errors import StoreError, errors_as, os_errors_as
 from plateid.files import replace_text
+from plateid.hub.broker_rules import HUB
 
+CA_USE = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+"""What the CA's key may sign; Python 3.13 refuses a CA that does not say it."""
 CODE_LIFE = "1 hour"
 """Time in which a code must be used."""
 CERTIFICATE_DAYS, CA_DAYS = 825, 7300
 """Lifetimes of a device's certificate, the longest that browsers accept, and of the CA."""
-CRL_DAYS = 30
-"""Days for which a revocation list is valid; each revocation and each start makes a new one."""
+REVOKE = """
+    UPDATE certificate SET revoked_at = now() WHERE device = %s AND revoked_at IS NULL"""
+REVOKED = "SELECT serial, revoked_at FROM certificate WHERE revoked_at IS NOT NULL"
 Key = ec.EllipticCurvePrivateKey
 
 
@@ -62,18 +77,24 @@ class Authority:
         """Returns the client certificate of a device; raises EnrolmentError."""
         try:
             request = x509.load_pem_x509_csr(request_pem.encode())
-        except ValueError as error:
+            is_valid = request.is_signature_valid
+            key = request.public_key()
+        except (ValueError, UnsupportedAlgorithm) as error:
             raise EnrolmentError("csr: is no signing request in PEM form") from error
-        if not request.is_signature_valid:
+        if not is_valid:
             raise EnrolmentError("csr: its signature is not valid")
         names = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, device)])
         use = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
-        made = _certificate(names, self.certificate.subject, request.public_key(), CERTIFICATE_DAYS)
-        return made.add_extension(use, critical=False).sign(self.key, hashes.SHA256())
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+        made = _certificate(names, self.certificate.subject, key, CERTIFICATE_DAYS)
+        made = made.add_extension(use, critical=False).add_extension(issuer, critical=False)
+        return made.sign(self.key, hashes.SHA256())
 
 
 def make_code(db: psycopg.Connection, device: str) -> str:
-    """Returns a one-time code that enrols a device of this name."""
+    """Returns a one-time code that enrols a device of this name; ValueError: it may have none."""
+    if device == HUB:
+        raise ValueError(f"{device} is not the name of a device")
     code = secrets.token_urlsafe(16)
     statement = "INSERT INTO enrolment VALUES (%s, %s, now() + %s::interval)"
     db.execute(statement, (digest_of(code), device, CODE_LIFE))
@@ -81,7 +102,10 @@ def make_code(db: psycopg.Connection, device: str) -> str:
 
 
 def enrol(db: psycopg.Connection, authority: Authority, code: str, csr: str) -> dict[str, str]:
-    """Enrols the device of a code, which is used up; returns what it needs. EnrolmentError."""
+    """Enrols the device of a code, which is used up; returns what it needs. EnrolmentError.
+
+    Certificates that the device had before are revoked.
+    """
     used = "DELETE FROM enrolment WHERE code_sha256 = %s AND expires_at > now() RETURNING device"
     with db.transaction():
         row = db.execute(used, (digest_of(code),)).fetchone()
@@ -90,12 +114,17 @@ def enrol(db: psycopg.Connection, authority: Authority, code: str, csr: str) -> 
         (device,) = row
         certificate = authority.signed(csr, device)
         token = secrets.token_urlsafe(32)
+        db.execute(REVOKE, (device,))
         db.execute(
-            "INSERT INTO device (name, token_sha256, certificate) VALUES (%s, %s, %s)"
-            " ON CONFLICT (name) DO UPDATE SET revoked_at = NULL,"
-            " token_sha256 = excluded.token_sha256, certificate = excluded.certificate",
-            (device, digest_of(token), f"{certificate.serial_number:x}"),
+            "INSERT INTO certificate (serial, device) VALUES (%s, %s)",
+            (f"{certificate.serial_number:x}", device),
         )
+        db.execute(
+            "INSERT INTO device (name, token_sha256) VALUES (%s, %s) ON CONFLICT (name) DO UPDATE"
+            " SET revoked_at = NULL, reported = NULL, token_sha256 = excluded.token_sha256",
+            (device, digest_of(token)),
+        )
+    write_crl(db, authority)
     return {
         "device": device,
         "token": token,
@@ -105,24 +134,29 @@ def enrol(db: psycopg.Connection, authority: Authority, code: str, csr: str) -> 
 
 
 def revoke(db: psycopg.Connection, authority: Authority, device: str) -> None:
-    """Makes the token and the certificate of a device invalid."""
+    """Makes the token and all certificates of a device invalid."""
     statement = "UPDATE device SET revoked_at = now(), token_sha256 = NULL WHERE name = %s"
-    db.execute(statement, (device,))
+    with db.transaction():
+        db.execute(statement, (device,))
+        db.execute("DELETE FROM enrolment WHERE device = %s", (device,))
+        db.execute(REVOKE, (device,))
     write_crl(db, authority)
 
 
 def write_crl(db: psycopg.Connection, authority: Authority) -> None:
-    """Writes the list of all revoked certificates; raises StoreError."""
-    now = datetime.now(UTC)
+    """Writes the list of all revoked certificates; raises StoreError.
+
+    It is valid as long as the CA: a broker with a list that has expired refuses every device.
+    """
     made = x509.CertificateRevocationListBuilder(authority.certificate.subject)
-    made = made.last_update(now).next_update(now + timedelta(days=CRL_DAYS))
-    rows = db.execute("SELECT certificate, revoked_at FROM device WHERE revoked_at IS NOT NULL")
-    for serial, at in rows:
-        each = x509.RevokedCertificateBuilder(int(serial, 16), at)
-        made = made.add_revoked_certificate(each.build())
-    crl = made.sign(authority.key, hashes.SHA256())
-    with os_errors_as(StoreError, authority.folder):
-        replace_text(authority.folder / "crl.pem", _pem(crl))
+    made = made.last_update(datetime.now(UTC))
+    made = made.next_update(authority.certificate.not_valid_after_utc)
+    with db.transaction(), os_errors_as(StoreError, authority.folder):
+        db.execute("LOCK certificate IN EXCLUSIVE MODE")  # one writer of the file
+        for serial, at in db.execute(REVOKED):
+            each = x509.RevokedCertificateBuilder(int(serial, 16), at)
+            made = made.add_revoked_certificate(each.build())
+        replace_text(authority.folder / "crl.pem", _pem(made.sign(authority.key, hashes.SHA256())))
 
 
 def digest_of(secret: str) -> str:
@@ -135,6 +169,9 @@ def _make_keys(key_file: Path, file: Path) -> None:
     names = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "plateid hub")])
     made = _certificate(names, names, key.public_key(), CA_DAYS)
     made = made.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    made = made.add_extension(identifier, critical=False)
+    made = made.add_extension(CA_USE, critical=True)
     secret = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,

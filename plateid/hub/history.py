@@ -7,7 +7,7 @@ by either half (folded). Where many events match a pattern, the newest first are
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -77,23 +77,30 @@ class FleetHistory:
     def opened(self, limit_s: float = QUERY_S) -> Iterator[psycopg.Connection]:
         """Gives a connection with autocommit; raises StoreError, or SlowQueryError."""
         with database_errors(self._config):
+            db = self._connection(f"SET statement_timeout = {limit_s * 1000:.0f}")
             try:
-                db = self._idle.pop()
-            except IndexError:
-                db = connect(self._config, purpose="search")
-                db.execute(SETTINGS)
-            try:
-                db.execute(f"SET statement_timeout = {limit_s * 1000:.0f}".encode())
                 yield db
             except psycopg.errors.QueryCanceled as error:
-                raise SlowQueryError(
-                    self._config.endpoint, f"no answer within {limit_s:g} s"
-                ) from error
+                reason = f"no answer within {limit_s:g} s"
+                raise SlowQueryError(self._config.endpoint, reason) from error
             finally:
                 if db.closed or len(self._idle) == MAX_CONNECTIONS:
                     db.close()
                 else:
                     self._idle.append(db)
+
+    def _connection(self, setting: str) -> psycopg.Connection:
+        """Returns an idle connection that the server has not closed, or a new one."""
+        with suppress(IndexError):
+            while True:
+                db = self._idle.pop()
+                with suppress(psycopg.OperationalError):
+                    db.execute(setting.encode())
+                    return db
+                db.close()
+        db = connect(self._config, purpose="search")
+        db.execute(f"{SETTINGS}; {setting}".encode())
+        return db
 
     def select(self, query: Query, limit: int, *, newer: bool = False) -> list[Event]:
         """Returns results after the cursor of the query, or those before it, the nearest first."""

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import uuid
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib import resources
@@ -13,9 +14,9 @@ import jsonschema_rs
 from pydantic_core import from_json
 
 from plateid.core.lists import compact
-from plateid.core.records import rfc3339
+from plateid.core.records import Candidate, Direction, ModelNames, PlateEvent, Region
 from plateid.core.text import CHARSET
-from plateid.store.sequence import COUNTERS
+from plateid.errors import errors_as
 
 MAX_BYTES = 65_536
 """Longest message, bytes. An event with a long path has 20,000."""
@@ -24,7 +25,7 @@ MAX_AHEAD = timedelta(hours=1)
 MAX_AGE = timedelta(days=3660)
 """Age beyond which the clock of a device is wrong: each month gets a partition."""
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-"""The form of device and camera names."""
+"""The form of names of devices, cameras, sites and groups."""
 UNKNOWN_MODEL = "unknown"
 """Name of the networks behind foreign reads."""
 SCHEMA = json.loads(
@@ -72,28 +73,52 @@ class Event:
     last_seen: datetime
     payload: str
 
-    @property
-    def epoch(self) -> int:
-        """The epoch of the sequence number, 0 for foreign reads."""
-        return self.seq // COUNTERS
 
-    @property
-    def counter(self) -> int:
-        """The number of the event in its epoch."""
-        return self.seq % COUNTERS
+@dataclass(frozen=True)
+class Health:
+    """A health report (JSON), and the number of the device's last event, 0 if it has none."""
+
+    device: str
+    report: str
+    last_seq: int
 
 
-def event_of(message: Message, now: datetime) -> Event:
-    """Returns the event of a message; raises RejectedError."""
-    device, camera, kind = message.levels
+def parse(message: Message, now: datetime) -> Event | Health:
+    """Returns what a message says; raises RejectedError."""
+    if not message.device:
+        raise RejectedError("no valid name of a device in the topic")
+    match message.levels:
+        case [_, "health"]:
+            return _health_of(message)
+        case [device, camera, "event" | "read" as kind]:
+            fields = _json(message)
+            if kind == "read":
+                fields = _from_foreign_read(device, camera, fields)
+            return _event_of(device, camera, fields, now)
+    raise RejectedError("no topic of events")
+
+
+def _json(message: Message) -> Any:
     if len(message.payload) > MAX_BYTES:
         raise RejectedError(f"larger than {MAX_BYTES:,} bytes")
-    try:
-        fields = from_json(message.payload, allow_inf_nan=False)
-    except ValueError as error:
-        raise RejectedError("not JSON") from error
-    if kind == "read":
-        fields = from_foreign_read(device, camera, fields)
+    with _refused("not JSON", ValueError):
+        return from_json(message.payload, allow_inf_nan=False)
+
+
+def _refused(reason: str, *causes: type[Exception]) -> AbstractContextManager[None]:
+    return errors_as(lambda *_: RejectedError(reason), reason, *causes)
+
+
+def _health_of(message: Message) -> Health:
+    report = _json(message)
+    if not isinstance(report, dict):
+        raise RejectedError("health report is no JSON object")
+    last = report.get("last_seq", 0)
+    is_valid = isinstance(last, int) and 0 <= last < 1 << 63
+    return Health(message.device, json.dumps(report), last if is_valid else 0)
+
+
+def _event_of(device: str, camera: str, fields: Any, now: datetime) -> Event:
     if (problem := next(VALIDATOR.iter_errors(fields), None)) is not None:
         path = "".join(
             "[]" if isinstance(part, int) else f".{part}" for part in problem.instance_path
@@ -101,68 +126,60 @@ def event_of(message: Message, now: datetime) -> Event:
         raise RejectedError(f"out of schema: {path[1:] or 'event'}: {problem.schema_path[-1]}")
     if (fields["device"], fields["camera"]) != (device, camera):
         raise RejectedError("device or camera is not that of the topic")
-    return _checked(fields, now)
-
-
-def _checked(fields: dict[str, Any], now: datetime) -> Event:
-    first_seen, last_seen = (datetime.fromisoformat(fields[k]) for k in ("first_seen", "last_seen"))
-    if max(first_seen, last_seen) > now + MAX_AHEAD:
+    with _refused("out of schema: first_seen or last_seen", ValueError):
+        times = {key: datetime.fromisoformat(fields[key]) for key in ("first_seen", "last_seen")}
+    if max(times.values()) > now + MAX_AHEAD:
         raise RejectedError("of the future")
-    if first_seen < now - MAX_AGE:
+    if times["first_seen"] < now - MAX_AGE:
         raise RejectedError(f"older than {MAX_AGE.days} days")
     columns = {key: fields[key] for key in Event.__dataclass_fields__ if key in fields}
     columns["list_kind"] = (fields["list"] or {}).get("kind")
-    payload = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
-    return Event(**columns | {"first_seen": first_seen, "last_seen": last_seen, "payload": payload})
+    columns["payload"] = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+    return Event(**columns | times)
 
 
-def from_foreign_read(device: str, camera: str, fields: Any) -> dict[str, Any]:
-    """Returns the event of another maker's read; raises RejectedError.
+def _from_foreign_read(device: str, camera: str, fields: Any) -> Any:
+    """Returns the event of another maker's read, for the schema to check; raises RejectedError.
 
     `fields` are `plate`, `time` (RFC 3339 with its zone), and optionally `confidence` (0-1),
     `region` (ISO 3166-1 alpha-2) and `way` (in or out). The same read gives the same id.
     """
-    try:
+    causes = KeyError, TypeError, ValueError, AttributeError, OverflowError
+    with _refused("a read needs plate and time", *causes):
         plate, moment = compact(fields["plate"]), datetime.fromisoformat(fields["time"])
-        confidence, way = fields.get("confidence", 0.0), fields.get("way")
-        region = {"code": fields["region"], "confidence": 1.0} if fields.get("region") else None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RejectedError("a read needs plate and time") from error
-    if moment.tzinfo is None or not set(plate) <= set(CHARSET) or not plate:
-        raise RejectedError("a read needs a plate of A to Z and 0 to 9, and a time with its zone")
-    id_ = hashed_id(moment, f"{device}/{camera}/{plate}")
-    seen = rfc3339(moment)
-    return {
-        "schema": "plate-event.v1",
-        "event_type": "plate_seen",
-        "id": id_,
-        "pass_id": id_,
-        "device": device,
-        "camera": camera,
-        "seq": 0,
-        **dict.fromkeys(("plate", "plate_raw", "plate_display"), plate),
-        "confidence": confidence,
-        "char_confidences": [confidence] * len(plate),
-        "candidates": [{"plate": plate, "confidence": confidence}],
-        "region": region,
-        "reads": 1,
-        "agreeing_reads": 1,
-        "list": None,
-        "first_seen": seen,
-        "last_seen": seen,
-        "sent_at": None,
-        "clock_synced": None,
-        "box": [0, 0, 0, 0],
-        "path": [],
-        "dwell_s": 0,
-        "direction": {"way": way, "degrees": 0} if way else None,
-        "parked": False,
-        "gps": None,
-        "snapshot": None,
-        "corrected": False,
-        "replayed": False,
-        "model": dict.fromkeys(("detector", "reader", "bundle"), UNKNOWN_MODEL),
-    }
+        confidence, way, region = map(
+            fields.get, ("confidence", "way", "region"), (0.0, None, None)
+        )
+        if moment.tzinfo is None or not set(plate) <= set(CHARSET) or not plate:
+            raise RejectedError(
+                "a read needs a plate of A to Z and 0 to 9, and a time with its zone"
+            )
+        id_ = hashed_id(moment, f"{device}/{camera}/{plate}")
+        event = PlateEvent(
+            event_type="plate_seen",
+            id=id_,
+            pass_id=id_,
+            device=device,
+            camera=camera,
+            seq=0,
+            plate=plate,
+            plate_raw=plate,
+            plate_display=plate,
+            confidence=confidence,
+            char_confidences=(confidence,) * len(plate),
+            candidates=(Candidate(plate, confidence),),
+            reads=1,
+            agreeing_reads=1,
+            region=Region(region, 1.0) if region else None,
+            first_seen=moment,
+            last_seen=moment,
+            box=(0, 0, 0, 0),
+            path=(),
+            dwell_s=0,
+            direction=Direction(way, 0) if way else None,
+            model=ModelNames(UNKNOWN_MODEL, UNKNOWN_MODEL, UNKNOWN_MODEL),
+        )
+        return from_json(event.to_json())
 
 
 def hashed_id(moment: datetime, text: str) -> str:

@@ -8,7 +8,7 @@ import paho.mqtt.client as mqtt
 
 from plateid.config.outputs import MqttConfig
 from plateid.errors import BrokerError
-from plateid.hub.messages import Message
+from plateid.hub.messages import MAX_BYTES, Message
 from plateid.outputs.mqtt_connection import MqttConnection, Session, UnknownProtocolError
 from plateid.outputs.self_pipe import SelfPipe
 
@@ -28,6 +28,7 @@ class MqttSource:
     ) -> None:
         """Connects and subscribes, however long that takes; raises BrokerError."""
         self._pipe = pipe
+        self._max_messages = max_messages
         self._received: list[tuple[Message, mqtt.MQTTMessage]] = []
         self._unacknowledged: list[mqtt.MQTTMessage] = []
         client_id = f"plateid-hub-{socket.gethostname()}-{instance}"
@@ -44,16 +45,13 @@ class MqttSource:
 
     def take(self, max_messages: int, batch_s: float) -> list[Message]:
         """Returns messages at the latest `batch_s` after the first; none if `pipe` wakes it up."""
-        until = None
-        while len(self._received) < max_messages:
-            left_s = 1.0 if until is None else until - time.monotonic()
-            if left_s <= 0:
+        if not self._received:
+            self._poll(1.0)
+        until = time.monotonic() + batch_s
+        while self._received and len(self._received) < max_messages:
+            if (left_s := until - time.monotonic()) <= 0:
                 break
             self._poll(left_s)
-            if self._received and until is None:
-                until = time.monotonic() + batch_s
-            if until is None:
-                break
         batch, self._received = self._received[:max_messages], self._received[max_messages:]
         self._unacknowledged += [message for _, message in batch]
         return [message for message, _ in batch]
@@ -81,8 +79,9 @@ class MqttSource:
             self._connection.disconnect()
 
     def _poll(self, timeout_s: float) -> None:
+        """Receives; keeps a part only of messages that are too long, and few of QoS 0."""
         self._connection.poll(timeout_s)
-        self._received += [
-            (Message(message.topic, bytes(message.payload)), message)
-            for message in self._connection.take_messages()
-        ]
+        for message in self._connection.take_messages():
+            payload, message.payload = bytes(message.payload[: MAX_BYTES + 1]), b""
+            if message.qos or len(self._received) < self._max_messages:
+                self._received.append((Message(message.topic, payload), message))

@@ -31,6 +31,8 @@ CONNECT_S = 5
 """Time-out of a connection, seconds."""
 FETCH_S = 1.0
 """Longest wait for a first message, seconds."""
+NO_WAIT_S = 0.02
+"""Longest wait for more messages, seconds."""
 T = TypeVar("T")
 
 
@@ -122,18 +124,16 @@ class NatsSource:
         self._consumer = await stream.pull_subscribe_bind(consumer=GROUP, stream=STREAM)
 
     async def _fetch(self, max_messages: int, batch_s: float) -> list[Msg]:
-        batch = list[Msg]()
-        until = time.monotonic() + FETCH_S
-        while len(batch) < max_messages and (left_s := until - time.monotonic()) > 0:
-            try:
-                found = await self._consumer.fetch(max_messages - len(batch), left_s)
-            except (TimeoutError, NatsTimeoutError):
-                break
-            if not batch:
-                until = time.monotonic() + batch_s
-            batch += found
-            await asyncio.sleep(min(0.05, batch_s))
+        batch = await self._pull(max_messages, FETCH_S)
+        if batch and len(batch) < max_messages:
+            await asyncio.sleep(batch_s)
+            batch += await self._pull(max_messages - len(batch), NO_WAIT_S)
         return batch
+
+    async def _pull(self, count: int, timeout_s: float) -> list[Msg]:
+        with suppress(TimeoutError, NatsTimeoutError):
+            return await self._consumer.fetch(count, timeout_s)
+        return []
 
     async def _acknowledge(self) -> None:
         for message in self._unacknowledged:
@@ -147,8 +147,10 @@ class NatsSource:
 
 
 def _message(message: Msg) -> Message:
-    topic = message.subject.removeprefix(SUBJECTS).replace(".", "/")
-    return Message(topic, message.data)
+    """Returns a message with its topic: NATS writes a dot as `//`, and an empty level as `/`."""
+    parts = message.subject.removeprefix(SUBJECTS).split(".")
+    levels = ("" if part == "/" else part.replace("//", ".") for part in parts)
+    return Message("/".join(levels), message.data)
 
 
 async def _ignore(_: Exception) -> None:

@@ -1,7 +1,5 @@
 """The pages that only a hub has: live, journeys and devices; what devices ask for."""
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import psycopg
 from psycopg.rows import dict_row
+from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -20,6 +19,7 @@ from plateid.core.lists import compact
 from plateid.errors import errors_as
 from plateid.hub.enrolment import EnrolmentError, make_code, revoke
 from plateid.hub.enrolment import enrol as enrol_device
+from plateid.hub.messages import NAME
 from plateid.store.search import find
 from plateid.store.search_query import parse_query
 from plateid.web import list_pages
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 assert isinstance(templates.loader, jinja2.FileSystemLoader)
 templates.loader.searchpath.append(str(Path(__file__).parent / "templates"))
-NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-"""Form of the name of a site, a group or a device."""
 JOURNEY_GAP = timedelta(hours=12)
 """Time without a pass after which a new journey begins."""
 MAX_PASSES = 200
@@ -152,7 +150,7 @@ async def enrol(request: Request) -> Response:
     with errors_as(
         HTTPException, 400, ValueError, KeyError, TypeError, reason="needs code and csr"
     ):
-        values = json.loads(body)
+        values = from_json(body)
         code, csr = str(values["code"]), str(values["csr"])
     try:
         answer = await run_in_threadpool(_enrol, fleet_of(request), code, csr)

@@ -1,6 +1,5 @@
 """Deletes a plate from the database, its images and every device, and proves it; retention."""
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -9,22 +8,22 @@ from psycopg import sql
 
 from plateid.core.lists import compact
 from plateid.core.text import CHARSET
-from plateid.hub.database import month_of, next_month
+from plateid.hub.database import next_month
 
 GAP = r"[ .·-]*"
-"""Pattern of what people write between the parts of a plate."""
+"""Pattern of what people write between the characters of a plate."""
 PASSES = """
     CREATE TEMP TABLE purged ON COMMIT DROP AS
     SELECT id, payload -> 'snapshot' ->> 'sha256' AS image
     FROM event WHERE pass_id IN (SELECT pass_id FROM event WHERE payload::text ~ %s)"""
-"""Selects every pass with the plate among its texts. It reads all events: minutes for millions."""
+"""Selects every pass with a plate among its texts. It reads all events: minutes for millions."""
 DELETIONS = (
     "DELETE FROM snapshot WHERE sha256 IN (SELECT image FROM purged)",
     "DELETE FROM event WHERE id IN (SELECT id FROM purged)",
 )
 OTHERS = (
-    "DELETE FROM list_version WHERE content ~ %s",
     "DELETE FROM quarantine WHERE encode(sample, 'escape') ~ %s",
+    "DELETE FROM list_version WHERE content ~ %s",
 )
 TRACES = "SELECT count(*) FROM event WHERE payload::text ~ %s"
 REQUEST = """
@@ -32,6 +31,12 @@ REQUEST = """
     SELECT %s, coalesce(array_agg(name), '{}') FROM device WHERE token_sha256 IS NOT NULL
     RETURNING id"""
 WAITING = "SELECT name FROM waiting WHERE purge = %s ORDER BY 1"
+OLD_LISTS = """
+    DELETE FROM list_version
+    WHERE stored_at < %s AND version < (SELECT max(version) FROM list_version)"""
+PARTITIONS = """
+    SELECT relname FROM pg_inherits JOIN pg_class ON oid = inhrelid
+    WHERE inhparent = 'event'::regclass AND relkind = 'r'"""
 FINISH = "DELETE FROM purge WHERE id NOT IN (SELECT purge FROM waiting)"
 
 
@@ -46,10 +51,7 @@ class FleetPurge:
 
 def purge_plate(db: psycopg.Connection, text: str) -> FleetPurge:
     """Deletes a plate from the database, and asks all enrolled devices; ValueError: no plate."""
-    plate = compact(text)
-    if not plate or not set(plate) <= set(CHARSET):
-        raise ValueError("needs a plate of A to Z and 0 to 9")
-    pattern = GAP.join(map(re.escape, plate))
+    plate, pattern = _pattern(text)
     with db.transaction():
         db.execute(PASSES, (f'"{pattern}"',))
         deleted = [db.execute(statement.encode()).rowcount for statement in DELETIONS]
@@ -61,9 +63,17 @@ def purge_plate(db: psycopg.Connection, text: str) -> FleetPurge:
     return FleetPurge(number, deleted[1], tuple(name for (name,) in rows))
 
 
+def _pattern(text: str) -> tuple[str, str]:
+    """Returns a plate, and a pattern of how people write it; raises ValueError if it is none."""
+    plate = compact(text)
+    if not plate or not set(plate) <= set(CHARSET):
+        raise ValueError("needs a plate of A to Z and 0 to 9")
+    return plate, f"{GAP}{GAP.join(plate)}{GAP}"
+
+
 def traces(db: psycopg.Connection, text: str) -> int:
-    """Returns the number of events that have a plate among their texts."""
-    row = db.execute(TRACES, (f'"{GAP.join(map(re.escape, compact(text)))}"',)).fetchone()
+    """Returns the number of events that have a plate among their texts; ValueError: no plate."""
+    row = db.execute(TRACES, (f'"{_pattern(text)[1]}"',)).fetchone()
     return int(row[0]) if row else 0
 
 
@@ -78,14 +88,11 @@ def finish_purges(db: psycopg.Connection) -> None:
 
 
 def drop_old(db: psycopg.Connection, days: int) -> None:
-    """Deletes months of events, and images, that are older than some days."""
+    """Deletes months of events, images, and versions of the list that are older than some days."""
     oldest = datetime.now(UTC) - timedelta(days=days)
     db.execute("DELETE FROM snapshot WHERE stored_at < %s", (oldest,))
-    names = db.execute(
-        "SELECT inhrelid::regclass::text FROM pg_inherits JOIN pg_class ON oid ="
-        " inhrelid WHERE inhparent = 'event'::regclass AND relkind = 'r'"
-    )
-    for (name,) in names.fetchall():
-        month = month_of(datetime.strptime(name, "event_%Y_%m").replace(tzinfo=UTC))
+    db.execute(OLD_LISTS, (oldest,))
+    for (name,) in db.execute(PARTITIONS).fetchall():
+        month = datetime.strptime(name, "event_%Y_%m").replace(tzinfo=UTC)
         if next_month(month) < oldest:
             db.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))

@@ -1,24 +1,18 @@
 """Stores a batch of events in one transaction, with their sequence numbers and refusals."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
-import structlog
 
 from plateid.config.hub import DatabaseConfig
 from plateid.errors import StoreError
-from plateid.hub.database import (
-    connect,
-    database_errors,
-    make_partitions,
-    month_of,
-    months_ahead,
-)
-from plateid.hub.messages import Event, Message
+from plateid.hub.database import connect, database_errors, make_partitions, month_of, months_ahead
+from plateid.hub.messages import Event, Health, Message
+from plateid.store.sequence import COUNTERS
 
 SAMPLE_BYTES = 1000
 """Number of bytes that the quarantine keeps of the last message of its kind."""
@@ -31,40 +25,33 @@ INSERT = (
     f"INSERT INTO event ({', '.join(COLUMNS)})"  # noqa: S608 - names of a class
     f" VALUES ({', '.join(f'%({name})s' for name in COLUMNS)}) ON CONFLICT DO NOTHING"
 )
-INSERT_SEQUENCE = """
-    INSERT INTO sequence (device, epoch, seen) VALUES (%s, %s, %s::int8multirange)
-    ON CONFLICT (device, epoch) DO UPDATE SET seen = sequence.seen + excluded.seen"""
-INSERT_DEVICE = """
-    INSERT INTO device (name, last_event_at) VALUES (%s, %s) ON CONFLICT (name) DO UPDATE
-    SET last_event_at = greatest(device.last_event_at, excluded.last_event_at)"""
-INSERT_HEALTH = """
-    INSERT INTO device (name, health, health_at) VALUES (%s, %s, now())
-    ON CONFLICT (name) DO UPDATE SET health = excluded.health, health_at = excluded.health_at"""
-INSERT_LAST = """
-    INSERT INTO sequence (device, epoch, seen, last) VALUES (%s, %s, '{}', %s)
-    ON CONFLICT (device, epoch) DO UPDATE SET last = greatest(sequence.last, excluded.last)"""
+UPDATE_SEQUENCE = """
+    INSERT INTO sequence (device, epoch, seen, last) VALUES (%s, %s, %s::int8multirange, %s)
+    ON CONFLICT (device, epoch) DO UPDATE SET seen = sequence.seen + excluded.seen,
+        last = greatest(sequence.last, excluded.last), request_at =
+        CASE sequence.request_at WHEN 'infinity' THEN now() ELSE sequence.request_at END"""
+UPDATE_DEVICE = """
+    INSERT INTO device (name, last_event_at, health, health_at)
+    VALUES (%(name)s, %(at)s, %(health)s, CASE WHEN %(health)s::jsonb IS NOT NULL THEN now() END)
+    ON CONFLICT (name) DO UPDATE
+    SET last_event_at = greatest(device.last_event_at, excluded.last_event_at),
+        health = coalesce(excluded.health, device.health),
+        health_at = coalesce(excluded.health_at, device.health_at)"""
 QUARANTINE = """
     INSERT INTO quarantine (device, reason, messages, topic, sample) VALUES (%s, %s, %s, %s, %s)
     ON CONFLICT (device, reason) DO UPDATE SET messages = quarantine.messages + excluded.messages,
         last_at = now(), topic = excluded.topic, sample = excluded.sample"""
-log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A message that is not stored as an event, and why."""
-
-    message: Message
-    reason: str
+Accepted = tuple[Message, Event | Health]
+Refusal = tuple[Message, str]
+T = TypeVar("T")
 
 
 @dataclass
 class Batch:
-    """What one transaction stores. Health reports are by device."""
+    """What one transaction stores: messages, each with its event, its health report or a reason."""
 
-    events: list[tuple[Message, Event]]
-    refusals: list[Refusal]
-    health: dict[str, tuple[str, int]]  # report as JSON, last sequence number
+    accepted: list[Accepted] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
 
 
 class Recorder:
@@ -91,9 +78,13 @@ class Recorder:
 
     def store(self, batch: Batch) -> Counter[str]:
         """Stores a batch, all or nothing; counts what became of it."""
+        return self.use(lambda db: self._store(db, batch))
+
+    def use(self, work: Callable[[psycopg.Connection], T]) -> T:
+        """Works with the connection, which a failure ends."""
         try:
             with database_errors(self._config):
-                return self._store(self.open(), batch)
+                return work(self.open())
         except StoreError:
             self.close()
             raise
@@ -114,81 +105,94 @@ class Recorder:
         raise StoreError(self._config.endpoint, "too many hubs, or one that has just ended")
 
     def _store(self, db: psycopg.Connection, batch: Batch) -> Counter[str]:
-        months = {month_of(event.first_seen) for _, event in batch.events} - self._months
-        months |= {*months_ahead(datetime.now(UTC))} - self._months
-        if months:
+        events = [each for _, each in batch.accepted if isinstance(each, Event)]
+        months = {*months_ahead(datetime.now(UTC)), *(month_of(each.first_seen) for each in events)}
+        if months := months - self._months:
             make_partitions(db, sorted(months))
             self._months |= months
         try:
-            return self._store_all(db, batch)
+            return _store_all(db, batch)
         except psycopg.DataError:
-            return self._store_each(db, batch)
-
-    def _store_each(self, db: psycopg.Connection, batch: Batch) -> Counter[str]:
-        """Stores events one by one, as PostgreSQL refuses the value of one of them."""
-        counts = self._store_all(db, Batch([], batch.refusals, {}))
-        for message, event in batch.events:
-            try:
-                counts += self._store_all(db, Batch([(message, event)], [], {}))
-            except psycopg.DataError as error:
-                reason = f"PostgreSQL refuses it: {error.diag.message_primary}"
-                counts += self._store_all(db, Batch([], [Refusal(message, reason)], {}))
-        return counts
-
-    def _store_all(self, db: psycopg.Connection, batch: Batch) -> Counter[str]:
-        """Stores in the order of keys, so that two hubs cannot block each other."""
-        with db.transaction(), db.cursor() as cursor:
-            known = _known(cursor, [event.id for _, event in batch.events])
-            new, refusals = dict[str, Event](), [*batch.refusals]
-            for message, event in batch.events:
-                same = known.setdefault(event.id, (event.device, event.first_seen))
-                if same != (event.device, event.first_seen):
-                    refusals.append(Refusal(message, "the id is that of another event"))
-                else:
-                    new[event.id] = event
-            stored = [vars(new[id_]) for id_ in sorted(new)]
-            cursor.executemany(INSERT, stored)
-            inserted = max(0, cursor.rowcount)
-            cursor.executemany(INSERT_SEQUENCE, sorted(_ranges(new.values())))
-            last_events = {event.device: event.first_seen for event in new.values()}
-            cursor.executemany(INSERT_DEVICE, sorted(last_events.items()))
-            _store_health(cursor, batch.health)
-            cursor.executemany(QUARANTINE, _counted(refusals))
-        return Counter(
-            stored=inserted, known=len(batch.events) - inserted, quarantined=len(refusals)
-        )
+            return _store_each(db, batch)
 
 
-def _known(cursor: psycopg.Cursor[Any], ids: Sequence[str]) -> dict[str, tuple[str, datetime]]:
+def _store_each(db: psycopg.Connection, batch: Batch) -> Counter[str]:
+    """Stores messages one by one, as PostgreSQL refuses a value of one of them."""
+    counts = _store_all(db, Batch(refused=batch.refused))
+    for message, each in batch.accepted:
+        try:
+            counts += _store_all(db, Batch([(message, each)]))
+        except psycopg.DataError as error:
+            reason = f"PostgreSQL refuses it: {type(error).__name__}"
+            counts += _store_all(db, Batch(refused=[(message, reason)]))
+    return counts
+
+
+def _store_all(db: psycopg.Connection, batch: Batch) -> Counter[str]:
+    """Stores in the order of tables and keys, so that two hubs cannot block each other."""
+    with db.transaction(), db.cursor() as cursor:
+        new, strange = _new_events(cursor, batch.accepted)
+        health = [each for _, each in batch.accepted if isinstance(each, Health)]
+        refused = [*batch.refused, *strange]
+        cursor.executemany(INSERT, [vars(new[id_]) for id_ in sorted(new)])
+        inserted = max(0, cursor.rowcount)
+        cursor.executemany(UPDATE_SEQUENCE, _sequences(new.values(), health))
+        cursor.executemany(UPDATE_DEVICE, _devices(new.values(), health))
+        cursor.executemany(QUARANTINE, _counted(refused))
+    known = len(batch.accepted) - len(health) - len(strange) - inserted
+    return Counter(stored=inserted, known=known, quarantined=len(refused))
+
+
+def _new_events(
+    cursor: psycopg.Cursor[Any], accepted: Iterable[Accepted]
+) -> tuple[dict[str, Event], list[Refusal]]:
+    """Returns events by id, and those with the id of an event of another device or time."""
+    events = [(message, each) for message, each in accepted if isinstance(each, Event)]
     query = "SELECT id::text, device, first_seen FROM event WHERE id = ANY(%s::uuid[])"
-    return {id_: (device, at) for id_, device, at in cursor.execute(query, (ids,))} if ids else {}
+    rows = cursor.execute(query, ([event.id for _, event in events],)) if events else ()
+    known = {id_: (device, at) for id_, device, at in rows}
+    new, strange = dict[str, Event](), list[Refusal]()
+    for message, event in events:
+        own = event.device, event.first_seen
+        if known.setdefault(event.id, own) == own:
+            new[event.id] = event
+        else:
+            strange.append((message, "the id is that of another event"))
+    return new, strange
 
 
-def _store_health(cursor: psycopg.Cursor[Any], health: dict[str, tuple[str, int]]) -> None:
-    devices = sorted(health.items())
-    cursor.executemany(INSERT_HEALTH, [(device, report) for device, (report, _) in devices])
-    lasts = [(device, *divmod(last, 1 << 32)) for device, (_, last) in devices if last]
-    cursor.executemany(INSERT_LAST, lasts)
-
-
-def _ranges(events: Iterable[Event]) -> list[tuple[str, int, str]]:
+def _sequences(events: Iterable[Event], health: Iterable[Health]) -> list[tuple[object, ...]]:
     """Returns the counters of each device and epoch as a multirange; foreign reads have none."""
-    counters = defaultdict[tuple[str, int], list[int]](list)
+    seen, last = defaultdict[tuple[str, int], set[int]](set), dict[tuple[str, int], int]()
     for event in events:
         if event.seq:
-            counters[event.device, event.epoch].append(event.counter)
+            epoch, counter = divmod(event.seq, COUNTERS)
+            seen[event.device, epoch].add(counter)
+    for report in health:
+        if report.last_seq:
+            epoch, counter = divmod(report.last_seq, COUNTERS)
+            last[report.device, epoch] = counter
     return [
-        (device, epoch, f"{{{','.join(f'[{n},{n}]' for n in sorted(numbers))}}}")
-        for (device, epoch), numbers in counters.items()
+        (*key, f"{{{','.join(f'[{n},{n}]' for n in sorted(seen.get(key, ())))}}}", last.get(key, 0))
+        for key in sorted(seen.keys() | last.keys())
     ]
 
 
-def _counted(refusals: Iterable[Refusal]) -> list[tuple[object, ...]]:
+def _devices(events: Iterable[Event], health: Iterable[Health]) -> list[dict[str, object]]:
+    rows = dict[str, dict[str, Any]]()
+    for event in sorted(events, key=lambda event: event.first_seen):
+        rows[event.device] = {"name": event.device, "at": event.first_seen, "health": None}
+    for report in health:
+        row = rows.setdefault(report.device, {"name": report.device, "at": None})
+        row["health"] = report.report
+    return [rows[name] for name in sorted(rows)]
+
+
+def _counted(refused: Iterable[Refusal]) -> list[tuple[object, ...]]:
     counts, last = Counter[tuple[str, str]](), dict[tuple[str, str], Message]()
-    for refusal in refusals:
-        key = refusal.message.device, refusal.reason
-        counts[key] += 1
-        last[key] = refusal.message
+    for message, reason in refused:
+        counts[message.device, reason] += 1
+        last[message.device, reason] = message
     return [
         (*key, counts[key], last[key].topic[:200], last[key].payload[:SAMPLE_BYTES])
         for key in sorted(counts)

@@ -9,16 +9,20 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from typing import Any
 
+import psycopg
 import structlog
+from pydantic import BaseModel, Field, ValidationError
 
 from plateid.backoff import Backoff, Chore, Outage
 from plateid.config.hub import HubConfig
-from plateid.errors import BrokerError, ConfigError, StoreError
+from plateid.errors import BrokerError, ConfigError, PlateidError, StoreError
 from plateid.hub import desired
 from plateid.hub.alerts import changed_alerts, post
 from plateid.hub.database import migrate
 from plateid.hub.enrolment import write_crl
+from plateid.hub.messages import NAME
 from plateid.hub.purge import drop_old, finish_purges
 from plateid.hub.site import HOOKS, LISTS, FleetSite
 from plateid.outputs.mqtt_connection import MqttConnection, newest_protocol
@@ -35,6 +39,12 @@ TICK_S = 0.5
 ALERTS_S, RETENTION_S = 5.0, 3600.0
 """Intervals of the look for alerts, and for old events, seconds."""
 SUBSCRIPTIONS = ("+/+/event", "+/+/snapshot", "+/status", "+/reported")
+MAX_IMAGE_BYTES = 2_000_000
+"""Largest image that the hub keeps, bytes: a full frame of 4K has about 1,500,000."""
+JPEG = b"\xff\xd8\xff"
+"""First bytes of a JPEG."""
+RETENTION_QUERY_S = 600.0
+"""Time-out of the deletion of old images, seconds."""
 STORE_SNAPSHOT = "INSERT INTO snapshot VALUES (%s, now(), %s) ON CONFLICT DO NOTHING"
 SET_ONLINE = """
     INSERT INTO device (name, online) VALUES (%s, %s)
@@ -43,6 +53,16 @@ DEVICES = "SELECT name, site, groups, token_sha256 FROM device ORDER BY name"
 PURGES = "SELECT id FROM purge ORDER BY id"
 SET_REPORTED = "UPDATE device SET reported = %s::jsonb WHERE name = %s"
 log = structlog.get_logger()
+
+
+class Reported(BaseModel):
+    """What a device says of its desired state."""
+
+    version: int = Field(0, ge=0, lt=1 << 63)
+    sha256: str = Field("", max_length=64)
+    purged: list[int] = []
+    conflicts: list[str] = Field([], max_length=1000)
+    failure: str = ""
 
 
 class HubServer:
@@ -63,6 +83,7 @@ class HubServer:
         self._pipe = SelfPipe()
         self._broker = Outage("broker", Backoff())
         self._database = Outage("database", Backoff())
+        self._webhook = Outage("webhook of alerts", Backoff())
         self._alerts = Chore("alerts", self._check_alerts, interval_s=ALERTS_S)
         self._retention = Chore("retention", self._drop_old, interval_s=RETENTION_S)
         self._posts = ThreadPoolExecutor(1, "alerts")
@@ -146,22 +167,25 @@ class HubServer:
     def _receive(self, levels: list[str], payload: bytes) -> None:
         """Handles a message of a device; raises StoreError. `ingest` counts what is invalid."""
         device = levels[0]
+        if not NAME.fullmatch(device) or len(payload) > MAX_IMAGE_BYTES:
+            return
         match levels[1:]:
             case [_, "event"]:
                 with suppress(CorruptError, UnicodeDecodeError):
                     event = parse_event(payload.decode())
                     if event.device == device:
                         self._fleet.lives.publish(event)
-            case [_, "snapshot"] if payload:
+            case [_, "snapshot"] if payload.startswith(JPEG):
                 self._store(STORE_SNAPSHOT, hashlib.sha256(payload).hexdigest(), payload)
             case ["status"]:
                 self._store(SET_ONLINE, device, payload == b"online")
             case ["reported"]:
-                with suppress(ValueError):
-                    self._store(SET_REPORTED, json.dumps(json.loads(payload)), device)
+                with suppress(ValidationError):
+                    report = Reported.model_validate_json(payload)
+                    self._store(SET_REPORTED, report.model_dump_json(), device)
 
     def _store(self, statement: str, *values: object) -> None:
-        with self._fleet.history.opened() as db:
+        with self._fleet.history.opened() as db, suppress(psycopg.DataError):
             db.execute(statement.encode(), values)
 
     def _update(self) -> None:
@@ -194,10 +218,17 @@ class HubServer:
                 text = json.dumps(alert)
                 self._connection.publish(f"{prefix}/hub/alert", text, qos=1, retain=False)
             if url:
-                self._posts.submit(post, url, alert)
+                self._posts.submit(self._post, url, alert)
             yield
 
+    def _post(self, url: str, alert: dict[str, Any]) -> None:
+        """Sends an alert to the webhook, at any number of attempts until `stop`."""
+        while not self._stop.wait(self._webhook.wait_s):
+            with self._webhook.noted(PlateidError):
+                post(url, alert)
+                return
+
     def _drop_old(self) -> Iterator[None]:
-        with self._fleet.history.opened() as db:
+        with self._fleet.history.opened(RETENTION_QUERY_S) as db:
             drop_old(db, self._config.retention_days)
         yield

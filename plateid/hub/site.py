@@ -62,7 +62,9 @@ class Lives:
         """Returns the newest events of some sites; of all, if there are none."""
         if not sites:
             return self.of_all
-        live = self._of_sites.setdefault(sites, Live(self.config.web, ()))
+        live = self._of_sites.get(sites) or Live(self.config.web, ())
+        if not sites.isdisjoint(self.sites.values()):  # else a name that somebody made up
+            live = self._of_sites.setdefault(sites, live)
         live.closing, live.streams = self.of_all.closing, self.of_all.streams
         return live
 
