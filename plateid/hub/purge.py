@@ -1,5 +1,6 @@
 """Deletes a plate from the database, its images and every device, and proves it; retention."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -31,6 +32,9 @@ REQUEST = """
     SELECT %s, coalesce(array_agg(name), '{}') FROM device WHERE token_sha256 IS NOT NULL
     RETURNING id"""
 WAITING = "SELECT name FROM waiting WHERE purge = %s ORDER BY 1"
+OLD_IMAGES = """
+    DELETE FROM snapshot WHERE sha256 IN
+        (SELECT sha256 FROM snapshot WHERE stored_at < %s ORDER BY stored_at LIMIT 1000)"""
 OLD_LISTS = """
     DELETE FROM list_version
     WHERE stored_at < %s AND version < (SELECT max(version) FROM list_version)"""
@@ -87,12 +91,17 @@ def finish_purges(db: psycopg.Connection) -> None:
     db.execute(FINISH)
 
 
-def drop_old(db: psycopg.Connection, days: int) -> None:
-    """Deletes months of events, images, and versions of the list that are older than some days."""
+def drop_old(db: psycopg.Connection, days: int) -> Iterator[None]:
+    """Deletes months of events, images, and versions of the list that are older than some days.
+
+    Yields after each thousand images.
+    """
     oldest = datetime.now(UTC) - timedelta(days=days)
-    db.execute("DELETE FROM snapshot WHERE stored_at < %s", (oldest,))
+    while db.execute(OLD_IMAGES, (oldest,)).rowcount:
+        yield
     db.execute(OLD_LISTS, (oldest,))
     for (name,) in db.execute(PARTITIONS).fetchall():
         month = datetime.strptime(name, "event_%Y_%m").replace(tzinfo=UTC)
         if next_month(month) < oldest:
             db.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
+            yield

@@ -43,8 +43,6 @@ MAX_IMAGE_BYTES = 2_000_000
 """Largest image that the hub keeps, bytes: a full frame of 4K has about 1,500,000."""
 JPEG = b"\xff\xd8\xff"
 """First bytes of a JPEG."""
-RETENTION_QUERY_S = 600.0
-"""Time-out of the deletion of old images, seconds."""
 STORE_SNAPSHOT = "INSERT INTO snapshot VALUES (%s, now(), %s) ON CONFLICT DO NOTHING"
 SET_ONLINE = """
     INSERT INTO device (name, online) VALUES (%s, %s)
@@ -229,6 +227,5 @@ class HubServer:
                 return
 
     def _drop_old(self) -> Iterator[None]:
-        with self._fleet.history.opened(RETENTION_QUERY_S) as db:
-            drop_old(db, self._config.retention_days)
-        yield
+        with self._fleet.history.opened() as db:
+            yield from drop_old(db, self._config.retention_days)

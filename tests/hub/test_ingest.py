@@ -102,7 +102,7 @@ def test_bad_messages_are_quarantined_with_reason_and_count(config, send) -> Non
     found = rows(config, "SELECT device, reason, messages FROM quarantine ORDER BY 1, 2")
     assert found == [
         ("", "no valid name of a device in the topic", 1),
-        ("box", "PostgreSQL refuses it: unsupported Unicode escape sequence", 1),
+        ("box", "PostgreSQL refuses it: UntranslatableCharacter", 1),
         ("box", "a read needs plate and time", 1),
         ("box", "device or camera is not that of the topic", 1),
         ("box", "larger than 65,536 bytes", 1),
@@ -123,6 +123,13 @@ def test_device_that_floods_is_limited_and_others_are_not() -> None:
     assert limits.admits("quiet")
     now[0] = 1.0
     assert sum(limits.admits("loud") for _ in range(500)) == 10
+
+
+def test_number_of_known_rates_is_bounded(monkeypatch) -> None:
+    monkeypatch.setattr("plateid.hub.ingest.MAX_DEVICES", 10)
+    limits = FloodLimits(10.0)
+    assert all(limits.admits(f"lie-{n}") for n in range(100))
+    assert len(limits._buckets) == 10
 
 
 def test_foreign_read_is_an_event_of_an_unknown_model(config, send) -> None:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from click.testing import CliRunner
@@ -15,8 +16,9 @@ from plateid.commands.main import main
 from plateid.config.hub import HubConfig, HubMqttConfig
 from plateid.config.load import load_config
 from plateid.config.service import WebConfig
-from plateid.fleet_link import link_folder
+from plateid.fleet_link import HubError, fetch, link_folder
 from plateid.hub.database import connect
+from plateid.hub.history import FleetHistory
 from plateid.hub.purge import traces
 from plateid.store.audit_log import AuditLog
 from plateid.store.history import History
@@ -122,9 +124,38 @@ def test_unsigned_desired_state_is_refused(hub, started_broker, tmp_path, logs):
         forged = {"device": "one", "version": 99, "sha256": sha, "url": hub.address}
         message = json.dumps({"desired": json.dumps(forged), "signature": "AAAA"})
         with closing(Subscriber(started_broker.port, "nothing")) as attacker:
-            attacker.publish("plateid/one/desired", message)
-        until(lambda: any(entry.get("what") == "hub" for entry in logs))
-        assert one.link._reported["version"] < 99
+            for lie in ('{"desired": 5, "signature": ""}', "[]", "[" * 50_000, message):
+                attacker.publish("plateid/one/desired", lie)
+            until(lambda: any(entry.get("what") == "hub" for entry in logs))
+            assert one.link._reported["version"] < 99
+            hub.post("/lists", do="save", plate="TR1", list="watch")
+            until(lambda: one.match("TR1") == "watch")  # the link goes on
+
+
+def test_lies_of_a_device_do_not_disturb_the_hub(hub, started_broker):
+    with closing(Subscriber(started_broker.port, "nothing")) as liar:
+        lies = (
+            "[" * 100_000,
+            '"text"',
+            '{"conflicts": 5}',
+            '{"failure": "\\u0000"}',
+            "NaN",
+            "\xff",
+        )
+        for lie in lies:
+            liar.publish("plateid/liar/reported", lie, retain=True)
+        liar.publish("plateid/a b/status", "offline")
+        liar.publish("plateid/liar/gate/snapshot", b"no image")
+        liar.publish("plateid/liar/gate/snapshot", b"\xff\xd8\xff" + bytes(3_000_000))
+        liar.publish("plateid/liar/status", "online")
+        until(lambda: ">liar</a>" in hub.get("/devices")[1])
+        with connect(hub.config.database, purpose="test") as db:
+            db.execute("""UPDATE device SET health = '{"clock_synced": [], "version": {}}'""")
+            assert db.execute("SELECT name, reported FROM device").fetchall() == [("liar", None)]
+            assert db.execute("SELECT count(*) FROM snapshot").fetchone() == (0,)
+    assert hub.get("/devices")[0] == 200
+    assert hub.get("/?site=made-up")[0] == 200
+    assert not hub.server._fleet.lives._of_sites
 
 
 def test_plate_is_purged_from_database_and_every_device(hub, tmp_path):
@@ -158,6 +189,10 @@ def test_plate_is_purged_from_database_and_every_device(hub, tmp_path):
 def test_device_is_enrolled_once_by_a_command(hub, tmp_path):
     file = tmp_path / "plateid.toml"
     file.write_text('device = "old"\n[store]\npath = "gate.sqlite3"\n[web]\nenabled = true\n')
+    old = tmp_path / "gate-hub"
+    old.mkdir()
+    (old / "reported.json").write_text('{"version": 99}')  # of another hub
+    assert "hub is not the name" in hub.post("/devices", do="enrol", device="hub")[1]
     _, page = hub.post("/devices", do="enrol", device="gate-1")
     code = re.search(r'<code id="code">.* (\S+)</code>', page)[1]
     command = ["enrol", "-c", str(file), hub.address, code]
@@ -168,7 +203,9 @@ def test_device_is_enrolled_once_by_a_command(hub, tmp_path):
     )
     made = load_config(file)
     assert (made.device, made.mqtt.port) == ("gate-1", hub.config.mqtt.port)
-    secret = link_folder(made.store.path) / "mqtt.key"
+    folder = link_folder(made.store.path)
+    secret = folder / "mqtt.key"
+    assert not (folder / "reported.json").exists()
     assert secret.stat().st_mode & 0o077 == 0
     again = CliRunner().invoke(main, command)
     assert again.exit_code == 1
@@ -203,6 +240,45 @@ def test_user_of_a_site_sees_only_its_events(hub, browser):
     status, page = hub.get("/events?site=n")
     assert (status, "site: is none of yours" in page) == (400, True)
     assert hub.post("/lists", do="create")[0] == 403
+
+
+def test_list_that_the_device_cannot_use_leaves_the_one_before(hub, tmp_path):
+    with linked_device(tmp_path, hub, "one") as one:
+        hub.post("/lists", do="save", plate="TR1", list="watch")
+        until(lambda: one.match("TR1") == "watch")
+        document = {"lists": "plate,list\nTR2,unheard\n", "purges": []}
+        one.link._fetched.put(({"version": 98, "sha256": "x"}, document))
+        assert one.match("TR1") == "watch"
+        assert "unheard" in one.link._reported["failure"]
+        one.lists.reload()  # as after a restart
+        assert one.match("TR1") == "watch"
+
+
+def test_redirect_does_not_get_the_token(tmp_path):
+    class Redirect(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(302)
+            self.send_header("Location", "/elsewhere")
+            self.end_headers()
+
+    asked = []
+    with HTTPServer(("127.0.0.1", 0), Redirect) as server, ThreadPoolExecutor(1) as pool:
+        pool.submit(server.handle_request)
+        with pytest.raises(HubError):
+            fetch(f"http://127.0.0.1:{server.server_port}/", tmp_path, token="t")  # noqa: S106
+    assert asked == ["/"]
+
+
+def test_search_goes_on_after_the_database_has_closed_connections(database):
+    with closing(FleetHistory(database)) as history:
+        assert history.select(Query(), 1) == []
+        with connect(database, purpose="test") as db:
+            db.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'plateid search' AND datname = current_database()"
+            )
+        assert history.select(Query(), 1) == []
 
 
 @pytest.mark.usefixtures("hub")

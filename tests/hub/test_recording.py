@@ -1,0 +1,95 @@
+"""What a hub stores in one transaction, and which events it asks for."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+
+from plateid.config.hub import DatabaseConfig
+from plateid.hub.gaps import look
+from plateid.hub.messages import Health, Message, parse
+from plateid.hub.recording import Accepted, Batch, Recorder
+from plateid.store.sequence import COUNTERS
+from tests.hub.test_ingest import fresh
+
+DUE = "UPDATE sequence SET request_at = now() WHERE request_at < 'infinity'"
+
+
+@pytest.fixture
+def recorder(database: DatabaseConfig) -> Iterator[Recorder]:
+    with closing(Recorder(database)) as made:
+        yield made
+
+
+def accepted(seq: int, device: str = "box") -> Accepted:
+    message = Message(f"plateid/{device}/gate/event", fresh(seq, device=device).to_json().encode())
+    return message, parse(message, datetime.now(UTC))
+
+
+def health(device: str, last_seq: int = 0, report: str = "{}") -> Accepted:
+    return Message(f"plateid/{device}/health", b""), Health(device, report, last_seq)
+
+
+def test_hubs_with_messages_of_the_same_devices_do_not_block_each_other(database) -> None:
+    def store(own: str, other: str) -> None:
+        with closing(Recorder(database)) as recorder:
+            for number in range(1, 101):
+                recorder.store(Batch([accepted(number, own), health(other)]))
+                recorder.store(Batch([accepted(COUNTERS + number, own), health(other, number)]))
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(store, ("a", "b"), ("b", "a")))
+    with psycopg.connect(database.url) as db:
+        query = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+        assert db.execute(query).fetchone() == (0,)
+        assert db.execute("SELECT count(*) FROM event").fetchone() == (400,)
+
+
+def test_report_that_postgresql_refuses_does_not_delay_others(recorder: Recorder) -> None:
+    lie = health("liar", report='{"a": "\\u0000"}')
+    counts = recorder.store(Batch([lie, health("good"), accepted(1)]))
+    assert (counts["stored"], counts["quarantined"]) == (1, 1)
+    with recorder.open().cursor() as cursor:
+        found = cursor.execute("SELECT name FROM device WHERE health_at IS NOT NULL").fetchall()
+        assert found == [("good",)]
+        reasons = cursor.execute("SELECT device, reason FROM quarantine").fetchall()
+        assert reasons == [("liar", "PostgreSQL refuses it: UntranslatableCharacter")]
+
+
+def test_gap_is_looked_at_after_an_event_and_asked_for_while_the_device_is_online(
+    recorder: Recorder,
+) -> None:
+    db = recorder.open()
+    recorder.store(Batch([accepted(1)]))
+    assert look(db) == []
+    assert db.execute("SELECT 1 FROM sequence WHERE request_at < 'infinity'").fetchall() == []
+    recorder.store(Batch([accepted(3)]))
+    for _ in range(3):  # the device is away
+        assert look(db) == []
+        db.execute(DUE)
+    recorder.store(Batch([health("box", 5)]))
+    assert look(db) == []
+    db.execute(DUE)
+    (gap,) = look(db)
+    assert (gap.device, gap.ranges) == ("box", ((2, 2), (4, 5)))
+    for seq in (2, 4, 5):
+        recorder.store(Batch([accepted(seq)]))
+    db.execute(DUE)
+    assert look(db) == []
+    assert db.execute("SELECT requests, request_at::text FROM sequence").fetchall() == [
+        (0, "infinity")
+    ]
+
+
+def test_request_is_repeated_for_ever_ever_more_rarely(recorder: Recorder) -> None:
+    db = recorder.open()
+    recorder.store(Batch([accepted(2), health("box", 2)]))
+    look(db)
+    db.execute("UPDATE sequence SET requests = 5000, request_at = now()")
+    (gap,) = look(db)
+    assert gap.ranges == ((1, 1),)
+    query = "SELECT request_at - now() > interval '59 minutes' FROM sequence"
+    assert db.execute(query).fetchone() == (True,)
