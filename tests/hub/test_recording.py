@@ -12,7 +12,6 @@ from plateid.config.hub import DatabaseConfig
 from plateid.hub.gaps import look
 from plateid.hub.messages import Health, Message, parse
 from plateid.hub.recording import Accepted, Batch, Recorder
-from plateid.store.sequence import COUNTERS
 from tests.hub.test_ingest import fresh
 
 DUE = "UPDATE sequence SET request_at = now() WHERE request_at < 'infinity'"
@@ -34,18 +33,20 @@ def health(device: str, last_seq: int = 0, report: str = "{}") -> Accepted:
 
 
 def test_hubs_with_messages_of_the_same_devices_do_not_block_each_other(database) -> None:
-    def store(own: str, other: str) -> None:
+    first, second = ([f"{letter}{n}" for n in range(25)] for letter in "ab")
+
+    def store(senders: list[str], others: list[str]) -> None:
         with closing(Recorder(database)) as recorder:
-            for number in range(1, 101):
-                recorder.store(Batch([accepted(number, own), health(other)]))
-                recorder.store(Batch([accepted(COUNTERS + number, own), health(other, number)]))
+            for seq in range(1, 21):
+                items = [accepted(seq, name) for name in senders]
+                recorder.store(Batch(items + [health(name) for name in others]))
 
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(store, ("a", "b"), ("b", "a")))
+        list(pool.map(store, (first, second), (second, first)))
     with psycopg.connect(database.url) as db:
         query = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
         assert db.execute(query).fetchone() == (0,)
-        assert db.execute("SELECT count(*) FROM event").fetchone() == (400,)
+        assert db.execute("SELECT count(*) FROM event").fetchone() == (1000,)
 
 
 def test_report_that_postgresql_refuses_does_not_delay_others(recorder: Recorder) -> None:
