@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
 
 from plateid.config.outputs import MqttConfig, Url
-from plateid.config.section import ConfigPath, CredentialPath, Section, matching
+from plateid.config.section import ConfigPath, Section, matching
 from plateid.config.service import WebConfig
 
 MAX_SERVERS = 16
@@ -63,16 +63,13 @@ class HubMqttConfig(MqttConfig):
 
 
 class NatsConfig(Section):
-    """Section `[nats]`: needed if the MQTT broker is NATS, which has no shared subscriptions."""
+    """Section `[nats]`: needed if the MQTT broker is NATS, which has no shared subscriptions.
+
+    User, password and certificates are those of `[mqtt]`.
+    """
 
     servers: tuple[NatsUrl, ...] = Field(default=(), max_length=MAX_SERVERS)
     """URLs of the cluster's nodes for NATS clients; tls:// unless they are this machine."""
-    username: str | None = None
-    """User name at NATS."""
-    password_file: CredentialPath | None = None
-    """File that holds the password."""
-    ca_file: CredentialPath | None = None
-    """PEM file of the CA of the servers' certificates; default: the system's CAs."""
 
     @model_validator(mode="after")
     def _check_tls(self) -> "NatsConfig":

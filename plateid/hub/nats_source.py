@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import ssl
 import time
 from collections.abc import Coroutine
 from contextlib import closing, suppress
@@ -15,12 +14,12 @@ from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js.api import AckPolicy, ConsumerConfig
 from nats.js.errors import NotFoundError
 
-from plateid.config.hub import HubConfig, NatsConfig
-from plateid.errors import BrokerError, os_errors_as, reason_of
-from plateid.files import read_text
+from plateid.config.hub import HubConfig
+from plateid.errors import BrokerError, reason_of
 from plateid.hub.messages import Message
 from plateid.hub.mqtt_source import GROUP, KINDS
 from plateid.outputs.mqtt_connection import newest_protocol
+from plateid.outputs.mqtt_credentials import read_password, tls_context
 from plateid.outputs.self_pipe import SelfPipe
 
 STREAM, SUBJECTS = "$MQTT_msgs", "$MQTT.msgs."
@@ -92,21 +91,19 @@ class NatsSource:
             raise BrokerError(", ".join(self._config.nats.servers), reason_of(error)) from error
 
     async def _open(self) -> None:
-        config = self._config.nats
+        config, servers = self._config.mqtt, list(self._config.nats.servers)
         await self._client.connect(
-            servers=list(config.servers),
+            servers=servers,
             user=config.username,
-            password=_password(config),
-            tls=_tls(config),
+            password=read_password(config),
+            tls=tls_context(config) if servers[0].startswith("tls:") else None,
             name=GROUP,
             connect_timeout=CONNECT_S,
             max_reconnect_attempts=-1,
             reconnect_time_wait=1,
             error_cb=_ignore,
         )
-        await self._client.subscribe(
-            f"{self._config.mqtt.prefix}.*.health", queue=GROUP, cb=self._keep_health
-        )
+        await self._client.subscribe(f"{config.prefix}.*.health", queue=GROUP, cb=self._keep_health)
         stream = self._client.jetstream(timeout=CONNECT_S)
         consumer = ConsumerConfig(
             durable_name=GROUP,
@@ -119,7 +116,7 @@ class NatsSource:
             await stream.add_consumer(STREAM, consumer)
         except NotFoundError:  # the first MQTT client makes the stream
             with closing(SelfPipe()) as pipe:
-                newest_protocol(self._config.mqtt, f"plateid-hub-{secrets.token_hex(4)}", pipe)
+                newest_protocol(config, f"plateid-hub-{secrets.token_hex(4)}", pipe)
             await stream.add_consumer(STREAM, consumer)
         self._consumer = await stream.pull_subscribe_bind(consumer=GROUP, stream=STREAM)
 
@@ -155,17 +152,3 @@ def _message(message: Msg) -> Message:
 
 async def _ignore(_: Exception) -> None:
     """Ignores errors of a connection: the client goes to another node."""
-
-
-def _password(config: NatsConfig) -> str | None:
-    if config.password_file is None:
-        return None
-    with os_errors_as(BrokerError, f"nats.password_file: {config.password_file}"):
-        return read_text(config.password_file).rstrip("\r\n")
-
-
-def _tls(config: NatsConfig) -> ssl.SSLContext | None:
-    if not any(server.startswith("tls:") for server in config.servers):
-        return None
-    with os_errors_as(BrokerError, f"nats.ca_file: {config.ca_file}"):
-        return ssl.create_default_context(cafile=config.ca_file)

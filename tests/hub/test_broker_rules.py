@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from plateid.config.hub import DatabaseConfig, HubConfig, HubMqttConfig, NatsConfig
 from plateid.config.outputs import MqttConfig
 from plateid.errors import BrokerError
 from plateid.hub.broker_rules import HUB, mosquitto_rules, nats_rules
+from plateid.hub.nats_source import NatsSource
 from plateid.outputs.mqtt_connection import MqttConnection, newest_protocol
 from plateid.outputs.self_pipe import SelfPipe
 from tests.support.broker import free_ports, is_open, until
@@ -35,8 +37,14 @@ def start(folder: Path, files: dict[str, str], ports: list[int]) -> list[str]:
     return ["/usr/sbin/nats-server", "-c", str(node)]
 
 
+@pytest.fixture
+def ports() -> list[int]:
+    """The ports of MQTT, and of clients of NATS."""
+    return free_ports(2)
+
+
 @pytest.fixture(params=["mosquitto", "nats"])
-def ruled(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Config]:
+def ruled(tmp_path: Path, request: pytest.FixtureRequest, ports: list[int]) -> Iterator[Config]:
     """A broker with the rules of the devices gate and yard."""
     authority = Authority(tmp_path, "ca")
     authority.certificate.file.rename(tmp_path / "ca.crt")
@@ -44,7 +52,6 @@ def ruled(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Config]:
     server = authority.issue("127.0.0.1")
     server.file.rename(tmp_path / "broker.crt")
     server.key.rename(tmp_path / "broker.key")
-    ports = free_ports(2)
     files = mosquitto_rules("plateid", str(tmp_path))
     if request.param == "nats":
         files = nats_rules("plateid", str(tmp_path), ["gate", "yard"])
@@ -101,6 +108,27 @@ def test_device_writes_its_own_topics_only(ruled: Config) -> None:
         assert received["gate"] == ["plateid/gate/resend"]
         for client in clients.values():
             client.close()
+
+
+@pytest.mark.parametrize("ruled", ["nats"], indirect=True)
+def test_hub_takes_events_of_a_cluster_by_its_certificate(ruled: Config, ports: list[int]) -> None:
+    hub, gate = ruled(HUB), ruled("gate")
+    config = HubConfig(
+        database=DatabaseConfig(url="postgresql://localhost/none"),
+        mqtt=HubMqttConfig(**{key: getattr(hub, key) for key in hub.model_fields_set}),
+        nats=NatsConfig(servers=(f"tls://127.0.0.1:{ports[1]}",)),
+    )
+    with closing(SelfPipe()) as pipe, closing(NatsSource(config, pipe, max_messages=9)) as source:
+        client = MqttConnection(
+            gate, "gate", pipe=pipe, protocol=newest_protocol(gate, "gate", pipe)
+        )
+        with closing(client):
+            client.publish("plateid/gate/c.d/event", "true", qos=1, retain=False)
+            until(lambda: client.poll(0.1))
+        until(
+            lambda: (taken := source.take(9, 0.01)) and taken[0].topic == "plateid/gate/c.d/event"
+        )
+        source.acknowledge()
 
 
 def test_client_without_a_certificate_is_refused(ruled: Config) -> None:
