@@ -6,7 +6,7 @@ column `cameras` of the master list holds sites, groups and devices; an entry wi
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import psycopg
 
@@ -66,17 +66,14 @@ def update(db: psycopg.Connection, master: str) -> None:
 
 
 def messages(
-    db: psycopg.Connection, authority: Authority, *, url: str, after: int
-) -> list[tuple[int, str, str]]:
-    """Returns version, device and message of the desired states after a version, in order.
+    db: psycopg.Connection, authority: Authority, *, url: str, after: int, to: list[str]
+) -> Iterator[tuple[int, str, str]]:
+    """Gives version, device and message of the desired states after a version, and `to` some.
 
     The `signature` of a message is of its text `desired`.
     """
-    query = "SELECT version, device, sha256 FROM desired WHERE version > %s ORDER BY version"
-    made = []
-    for version, device, digest in db.execute(query, (after,)):
+    query = "SELECT version, device, sha256 FROM desired WHERE version > %s OR device = ANY(%s)"
+    for version, device, digest in db.execute(query, (after, to)).fetchall():
         values = {"device": device, "version": version, "sha256": digest, "url": url}
         text = json.dumps(values)
-        message = {"desired": text, "signature": authority.signature(text)}
-        made.append((version, device, json.dumps(message)))
-    return made
+        yield version, device, json.dumps({"desired": text, "signature": authority.signature(text)})

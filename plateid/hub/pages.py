@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jinja2
-import psycopg
 from psycopg.rows import dict_row
 from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
@@ -39,8 +38,10 @@ JOURNEY_GAP = timedelta(hours=12)
 MAX_PASSES = 200
 """Maximum number of passes on the page of journeys."""
 DEVICES = "SELECT * FROM device_state ORDER BY site NULLS LAST, name"
+ADD_SITE = """
+    INSERT INTO site (name) SELECT %(site)s::text WHERE %(site)s <> '' ON CONFLICT DO NOTHING"""
 PLACE = """
-    INSERT INTO device (name, site, groups) VALUES (%(device)s, %(site)s, %(groups)s)
+    INSERT INTO device (name, site, groups) VALUES (%(device)s, nullif(%(site)s::text, ''), %(groups)s)
     ON CONFLICT (name) DO UPDATE SET site = excluded.site, groups = excluded.groups"""
 
 
@@ -120,7 +121,8 @@ async def change(request: Request) -> Response:
 
 def _change(fleet: "FleetSite", form: Mapping[str, str]) -> str:
     """Returns the code of an enrolment, or an empty text."""
-    names = [form.get("device", ""), *form.get("site", "").split(), *form.get("groups", "").split()]
+    site, groups = form.get("site", "").strip(), form.get("groups", "").split()
+    names = [form.get("device", ""), *groups, *([site] if site else [])]
     if not all(NAME.fullmatch(name) for name in names):
         raise ValueError("A name has 1 to 64 letters, digits, - or _.")
     with fleet.history.opened() as db:
@@ -130,18 +132,11 @@ def _change(fleet: "FleetSite", form: Mapping[str, str]) -> str:
             case "revoke":
                 revoke(db, fleet.authority, form["device"])
             case "place":
-                _place(db, form)
+                db.execute(ADD_SITE, {"site": site})
+                db.execute(PLACE, {"device": form["device"], "site": site, "groups": groups})
             case _:
                 raise ValueError("do: must be enrol, place or revoke")
     return ""
-
-
-def _place(db: psycopg.Connection, form: Mapping[str, str]) -> None:
-    site = form.get("site", "").strip() or None
-    if site:
-        db.execute("INSERT INTO site (name) VALUES (%s) ON CONFLICT DO NOTHING", (site,))
-    groups = form.get("groups", "").split()
-    db.execute(PLACE, {"device": form["device"], "site": site, "groups": groups})
 
 
 async def enrol(request: Request) -> Response:

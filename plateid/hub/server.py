@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from plateid.backoff import Backoff, Chore, Outage
 from plateid.config.hub import HubConfig
-from plateid.errors import BrokerError, ConfigError, PlateidError, StoreError
+from plateid.errors import BrokerError, ConfigError, PlateidError, StoreError, errors_as
 from plateid.hub import desired
 from plateid.hub.alerts import changed_alerts, post
 from plateid.hub.database import migrate
@@ -145,22 +145,25 @@ class HubServer:
         made = MqttConnection(self._brokers[0], client_id, pipe=self._pipe, protocol=protocol)
         for topic in SUBSCRIPTIONS:
             made.subscribe(f"{self._config.mqtt.prefix}/{topic}")
-        self._connection, self._sent = made, 0  # the broker may keep no retained messages
+        self._connection, self._sent = made, 0
         return made
 
     def _exchange(self, connection: MqttConnection) -> None:
         """Raises BrokerError."""
         connection.poll(TICK_S)
+        prefix, resent = self._config.mqtt.prefix, list[str]()
         for message in connection.take_messages():
-            with self._database.noted(StoreError):
-                self._receive(message.topic.split("/")[1:], bytes(message.payload))
+            levels = message.topic.split("/")[1:]
+            with errors_as(BrokerError, "messages", StoreError):  # a new connection gets them again
+                self._receive(levels, bytes(message.payload))
+            if levels[1:] == ["status"] and message.payload == b"online":
+                resent.append(levels[0])  # the broker may keep no retained messages
         url = f"{self._config.address}/api/v1/desired"
         with self._database.noted(StoreError), self._fleet.history.opened() as db:
-            due = desired.messages(db, self._fleet.authority, url=url, after=self._sent)
+            due = desired.messages(db, self._fleet.authority, url=url, after=self._sent, to=resent)
             for version, device, text in due:
-                topic = f"{self._config.mqtt.prefix}/{device}/desired"
-                connection.publish(topic, text, qos=1, retain=True)
-                self._sent = version
+                connection.publish(f"{prefix}/{device}/desired", text, qos=1, retain=True)
+                self._sent = max(self._sent, version)
 
     def _receive(self, levels: list[str], payload: bytes) -> None:
         """Handles a message of a device; raises StoreError. `ingest` counts what is invalid."""
