@@ -26,6 +26,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from paho.mqtt.client import MQTTMessage
+from pydantic import BaseModel, Field
 from pydantic_core import from_json
 
 from plateid.backoff import Backoff, Outage
@@ -41,11 +42,20 @@ MAX_BYTES = 64_000_000
 """Maximum size of a desired state, bytes: 100,000 entries with long notes."""
 REPORTED = "reported.json"
 """Name of the file with the last report."""
-FIRST: dict[str, Any] = {"version": 0, "sha256": "", "purged": [], "conflicts": [], "failure": ""}
 
 
 class HubError(PlateidError):
     """The hub or its message cannot be used."""
+
+
+class Reported(BaseModel):
+    """What a device says of its desired state: it has applied a version, unless a `failure`."""
+
+    version: int = Field(0, ge=0, lt=1 << 63)
+    sha256: str = Field("", max_length=64)
+    purged: list[int] = []
+    conflicts: list[str] = []
+    failure: str = ""
 
 
 def link_folder(store: Path) -> Path:
@@ -74,8 +84,9 @@ class FleetLink:
         )
         self._thread = threading.Thread(target=self._run, name="hub", daemon=True)
         self._outage = Outage("hub", Backoff(first_s=0.5))
-        file = self._folder / REPORTED
-        self._reported = json.loads(file.read_text()) if file.exists() else FIRST
+        self._reported = Reported()
+        with suppress(OSError, ValueError):  # else the desired state is applied again
+            self._reported = Reported.model_validate_json((self._folder / REPORTED).read_bytes())
 
     @property
     def is_enrolled(self) -> bool:
@@ -85,7 +96,7 @@ class FleetLink:
     def start(self) -> None:
         """Starts the thread that fetches."""
         if self.is_enrolled:
-            self._publish(json.dumps(self._reported))
+            self._publish(self._reported.model_dump_json())
             self._thread.start()
 
     def stop(self) -> None:
@@ -100,20 +111,20 @@ class FleetLink:
         """Applies what was fetched, and reports it; an invalid list leaves the one before."""
         while not self._fetched.empty():
             wanted, document = self._fetched.get()
-            report = FIRST | {key: wanted[key] for key in ("version", "sha256")}
-            report["purged"] = [each["id"] for each in document["purges"]]
+            report = Reported(version=wanted["version"], sha256=wanted["sha256"])
+            report.purged = [each["id"] for each in document["purges"]]
             try:
                 parse_entries(document["lists"], "list of the hub", ())
                 replace_text(hub_lists(self._store), document["lists"])
                 self._lists.reload()
             except (OSError, ConfigError) as error:
-                report["failure"] = reason_of(error)
-            report["conflicts"] = list(self._lists.conflicts)
-            self._reported = report
+                report.failure = reason_of(error)
+            report.conflicts = list(self._lists.conflicts)
+            self._reported, text = report, report.model_dump_json()
             with suppress(OSError):  # then it is fetched again after a restart
-                replace_text(self._folder / REPORTED, json.dumps(report))
-            self._publish(json.dumps(report))
-            log.info("desired state applied", version=report["version"], failure=report["failure"])
+                replace_text(self._folder / REPORTED, text)
+            self._publish(text)
+            log.info("desired state applied", version=report.version, failure=report.failure)
 
     def _run(self) -> None:
         """Fetches the newest message's document; retries until it succeeds or a newer one comes."""
@@ -129,10 +140,10 @@ class FleetLink:
     def _fetch(self, message: bytes) -> None:
         """Raises HubError."""
         wanted = verified(message, self._folder / "mqtt-ca.pem")
-        if wanted["version"] < self._reported["version"]:
-            raise HubError("desired state", f"version {wanted['version']} is an old one")
-        is_same = all(wanted[key] == self._reported[key] for key in ("version", "sha256"))
-        if is_same and not self._reported["failure"]:
+        version, known = wanted["version"], self._reported
+        if version < known.version:
+            raise HubError("desired state", f"version {version} is an old one")
+        if (version, wanted["sha256"], "") == (known.version, known.sha256, known.failure):
             return
         token = (self._folder / "token").read_text()
         data = fetch(wanted["url"], self._folder, token=token)
@@ -141,7 +152,7 @@ class FleetLink:
         document = json.loads(data)
         with errors_as(HubError, "purge", StoreError):
             for each in document["purges"]:
-                if each["id"] not in self._reported["purged"]:
+                if each["id"] not in known.purged:
                     Purge(self._store).plate(each["plate"])
         self._fetched.put((wanted, document))
 

@@ -4,13 +4,14 @@ A device fetches the document that a retained, signed message names, applies it,
 column `cameras` of the master list holds sites, groups and devices; an entry without is for all.
 """
 
+import csv
 import hashlib
+import io
 import json
 from collections.abc import Iterable, Iterator
 
 import psycopg
 
-from plateid.core.event_csv import csv_line
 from plateid.hub.enrolment import Authority
 from plateid.store.list_csv import COLUMNS, rows_of
 
@@ -25,6 +26,7 @@ class MasterList:
     """The entries of the master list, parsed once for all devices."""
 
     def __init__(self, text: str) -> None:
+        """Raises ValueError for a cell of several lines."""
         self._rows = [(frozenset(row["cameras"].split()), row) for row in rows_of(text).values()]
         self._named = frozenset[str]().union(*(wanted for wanted, _ in self._rows))
         self._parts: dict[frozenset[str], str] = {}
@@ -35,7 +37,9 @@ class MasterList:
         if key not in self._parts:
             rows = (row for wanted, row in self._rows if not wanted or wanted & key)
             cells = ([row[column] for column in COLUMNS[:-1]] for row in rows)
-            self._parts[key] = "".join(f"{csv_line(line)}\n" for line in [COLUMNS[:-1], *cells])
+            text = io.StringIO()
+            csv.writer(text, lineterminator="\n").writerows([COLUMNS[:-1], *cells])
+            self._parts[key] = text.getvalue()
         return self._parts[key]
 
 
@@ -52,7 +56,10 @@ def store_list(db: psycopg.Connection, master: str) -> None:
 
 
 def update(db: psycopg.Connection, master: str) -> None:
-    """Computes the document of each enrolled device; a changed one gets a higher version."""
+    """Computes the document of each enrolled device; a changed one gets a higher version.
+
+    Raises ValueError as `MasterList`.
+    """
     with db.transaction():
         store_list(db, master)
         entries = MasterList(master)

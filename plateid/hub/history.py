@@ -33,7 +33,7 @@ SETTINGS = """
 """A sequential scan reads all events, and starting workers takes longer than a search."""
 LAST = """
     id = (SELECT later.id FROM event AS later WHERE later.pass_id = found.pass_id
-        ORDER BY later.id DESC LIMIT 1)"""
+        AND later.device = found.device ORDER BY later.id DESC LIMIT 1)"""
 """Whether an event is the last one of its pass; only the events of a page are asked."""
 IS_PLAIN = f"length(plate) BETWEEN 1 AND {MAX_PATTERN - 1}"
 """Whether an event has its plate, not its hash."""
@@ -127,8 +127,9 @@ class FleetHistory:
             return []
         conditions, values = self._places(Query())
         statement = f"""
-            SELECT payload FROM event WHERE {" AND ".join(["TRUE", *conditions])} AND pass_id =
-                (SELECT pass_id FROM event WHERE id = %(id)s LIMIT 1) ORDER BY id"""  # noqa: S608
+            SELECT payload FROM event WHERE {" AND ".join(["TRUE", *conditions])} AND
+                (pass_id, device) = (SELECT pass_id, device FROM event WHERE id = %(id)s LIMIT 1)
+            ORDER BY id"""  # noqa: S608
         with self.opened() as db:
             rows = db.execute(statement.encode(), values | {"id": id_})
             return [payload for (payload,) in rows]
@@ -175,7 +176,7 @@ class FleetHistory:
         plate, few, plate_values = _plate_condition(db, query)
         where = " AND ".join([plate, *conditions, *places])
         order = "first_seen {0}, id {0}".format("ASC" if newer else "DESC")
-        found = f"SELECT id, first_seen, pass_id FROM event WHERE {where}"  # noqa: S608 - constants
+        found = f"SELECT id, first_seen, pass_id, device FROM event WHERE {where}"  # noqa: S608 - constants
         if few:
             found = f"WITH few AS MATERIALIZED ({found}) SELECT * FROM few"  # noqa: S608 - as above
         return (

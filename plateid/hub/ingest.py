@@ -13,7 +13,7 @@ from plateid.backoff import Backoff, Outage
 from plateid.config.hub import HubConfig
 from plateid.errors import BrokerError, StoreError
 from plateid.hub.database import migrate
-from plateid.hub.gaps import LOOK_S, Gap, look
+from plateid.hub.gaps import LOOK_S, MAX_EVENTS, Gap, look
 from plateid.hub.messages import Event, Message, RejectedError, parse
 from plateid.hub.mqtt_source import MqttSource
 from plateid.hub.recording import Batch, Recorder
@@ -172,5 +172,5 @@ class Ingest:
         for gap in gaps:
             topic = f"{self._config.mqtt.prefix}/{gap.device}/resend"
             source.publish(topic, gap.to_request())
-            self.counts["requested"] += gap.events
-            log.info("events requested again", device=gap.device, events=gap.events)
+            self.counts["requested"] += min(gap.events, MAX_EVENTS)
+            log.info("events requested again", device=gap.device, missing=gap.events)

@@ -41,7 +41,8 @@ DEVICES = "SELECT * FROM device_state ORDER BY site NULLS LAST, name"
 ADD_SITE = """
     INSERT INTO site (name) SELECT %(site)s::text WHERE %(site)s <> '' ON CONFLICT DO NOTHING"""
 PLACE = """
-    INSERT INTO device (name, site, groups) VALUES (%(device)s, nullif(%(site)s::text, ''), %(groups)s)
+    INSERT INTO device (name, site, groups)
+    VALUES (%(device)s, nullif(%(site)s::text, ''), %(groups)s)
     ON CONFLICT (name) DO UPDATE SET site = excluded.site, groups = excluded.groups"""
 
 

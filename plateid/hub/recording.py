@@ -16,6 +16,8 @@ from plateid.store.sequence import COUNTERS
 
 SAMPLE_BYTES = 1000
 """Number of bytes that the quarantine keeps of the last message of its kind."""
+MAX_SEEN_BYTES = 100_000
+"""Size of the counters of an epoch beyond which the device lies: those of a real one are ranges."""
 INSTANCE_LOCK = 0x504C4900
 """First key of the advisory locks that number the running hubs."""
 MAX_HUBS = 1000
@@ -25,11 +27,13 @@ INSERT = (
     f"INSERT INTO event ({', '.join(COLUMNS)})"  # noqa: S608 - names of a class
     f" VALUES ({', '.join(f'%({name})s' for name in COLUMNS)}) ON CONFLICT DO NOTHING"
 )
-UPDATE_SEQUENCE = """
+UPDATE_SEQUENCE = f"""
     INSERT INTO sequence (device, epoch, seen, last) VALUES (%s, %s, %s::int8multirange, %s)
-    ON CONFLICT (device, epoch) DO UPDATE SET seen = sequence.seen + excluded.seen,
+    ON CONFLICT (device, epoch) DO UPDATE SET seen = CASE
+            WHEN pg_column_size(sequence.seen) < {MAX_SEEN_BYTES} THEN sequence.seen + excluded.seen
+            ELSE sequence.seen END,
         last = greatest(sequence.last, excluded.last), request_at =
-        CASE sequence.request_at WHEN 'infinity' THEN now() ELSE sequence.request_at END"""
+        CASE sequence.request_at WHEN 'infinity' THEN now() ELSE sequence.request_at END"""  # noqa: S608
 UPDATE_DEVICE = """
     INSERT INTO device (name, last_event_at, health, health_at)
     VALUES (%(name)s, %(at)s, %(health)s, CASE WHEN %(health)s::jsonb IS NOT NULL THEN now() END)
@@ -69,11 +73,14 @@ class Recorder:
     def open(self) -> psycopg.Connection:
         """Returns the connection, made anew if there is none."""
         if self._db is None:
-            db = connect(self._config, purpose="ingest")
-            with database_errors(self._config):
-                self.instance = self._take_instance(db)
+            self._db = connect(self._config, purpose="ingest")
             self._months.clear()
-            self._db = db
+            try:
+                with database_errors(self._config):
+                    self.instance = self._take_instance(self._db)
+            except StoreError:
+                self.close()
+                raise
         return self._db
 
     def store(self, batch: Batch) -> Counter[str]:

@@ -13,11 +13,12 @@ from typing import Any
 
 import psycopg
 import structlog
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import ValidationError
 
 from plateid.backoff import Backoff, Chore, Outage
 from plateid.config.hub import HubConfig
 from plateid.errors import BrokerError, ConfigError, PlateidError, StoreError, errors_as
+from plateid.fleet_link import Reported
 from plateid.hub import desired
 from plateid.hub.alerts import changed_alerts, post
 from plateid.hub.database import migrate
@@ -51,16 +52,6 @@ DEVICES = "SELECT name, site, groups, token_sha256 FROM device ORDER BY name"
 PURGES = "SELECT id FROM purge ORDER BY id"
 SET_REPORTED = "UPDATE device SET reported = %s::jsonb WHERE name = %s"
 log = structlog.get_logger()
-
-
-class Reported(BaseModel):
-    """What a device says of its desired state."""
-
-    version: int = Field(0, ge=0, lt=1 << 63)
-    sha256: str = Field("", max_length=64)
-    purged: list[int] = []
-    conflicts: list[str] = Field([], max_length=1000)
-    failure: str = ""
 
 
 class HubServer:
@@ -202,10 +193,9 @@ class HubServer:
             try:
                 master = read_text(self._lists)
                 parse_entries(master, self._lists, self._fleet.lives.names)
-            except ConfigError as error:
-                log.error("master list refused, devices keep theirs", reason=str(error))  # noqa: TRY400
-            else:
                 desired.update(db, master)
+            except (ConfigError, ValueError) as error:
+                log.error("master list refused, devices keep theirs", reason=str(error))  # noqa: TRY400
             self._state = state
 
     def _check_alerts(self) -> Iterator[None]:

@@ -94,3 +94,18 @@ def test_request_is_repeated_for_ever_ever_more_rarely(recorder: Recorder) -> No
     assert gap.ranges == ((1, 1),)
     query = "SELECT request_at - now() > interval '59 minutes' FROM sequence"
     assert db.execute(query).fetchone() == (True,)
+
+
+def test_counters_of_a_device_that_leaves_out_every_other_one_are_bounded(
+    recorder: Recorder,
+) -> None:
+    db = recorder.open()
+    recorder.store(Batch([accepted(1)]))
+    db.execute(
+        "UPDATE sequence SET seen = (SELECT range_agg(int8range(2 * n, 2 * n + 1))"
+        " FROM generate_series(1, 50000) AS n)"
+    )
+    recorder.store(Batch([accepted(1)]))
+    query = "SELECT seen @> 1::bigint FROM sequence"
+    assert db.execute(query).fetchone() == (False,)
+    assert db.execute("SELECT count(*) FROM event").fetchone() == (2,)

@@ -18,6 +18,7 @@ from plateid.config.load import load_config
 from plateid.config.service import WebConfig
 from plateid.fleet_link import HubError, fetch, link_folder
 from plateid.hub.database import connect
+from plateid.hub.desired import MasterList
 from plateid.hub.history import FleetHistory
 from plateid.hub.purge import traces
 from plateid.store.audit_log import AuditLog
@@ -34,6 +35,7 @@ from plateid.web.credentials import (
 from tests.support.broker import Subscriber, free_port, until
 from tests.support.fleets import insert_events, linked_device, served_hub
 from tests.support.histories import with_plate
+from tests.support.samples import said
 from tests.web.browser import find, log_in, serious_issues, texts, wait
 from tests.web.conftest import PASSWORD
 
@@ -118,7 +120,7 @@ def test_list_is_in_force_on_all_online_devices_within_seconds(hub, tmp_path, br
 
 def test_unsigned_desired_state_is_refused(hub, started_broker, tmp_path, logs):
     with linked_device(tmp_path, hub, "one") as one:
-        until(lambda: one.link.check() or one.link._reported["version"])
+        until(lambda: one.link.check() or one.link._reported.version)
         with connect(hub.config.database, purpose="test") as db:
             (sha,) = db.execute("SELECT sha256 FROM desired").fetchone()
         forged = {"device": "one", "version": 99, "sha256": sha, "url": hub.address}
@@ -127,7 +129,7 @@ def test_unsigned_desired_state_is_refused(hub, started_broker, tmp_path, logs):
             for lie in ('{"desired": 5, "signature": ""}', "[]", "[" * 50_000, message):
                 attacker.publish("plateid/one/desired", lie)
             until(lambda: any(entry.get("what") == "hub" for entry in logs))
-            assert one.link._reported["version"] < 99
+            assert one.link._reported.version < 99
             hub.post("/lists", do="save", plate="TR1", list="watch")
             until(lambda: one.match("TR1") == "watch")  # the link goes on
 
@@ -173,7 +175,7 @@ def test_plate_is_purged_from_database_and_every_device(hub, tmp_path):
     with linked_device(tmp_path, hub, "one") as one, ThreadPoolExecutor(1) as pool:
         for event in passes(2, plate="B68SPK"):
             one.store.append(event)
-        until(lambda: one.link.check() or one.link._reported["version"])
+        until(lambda: one.link.check() or one.link._reported.version)
         done = pool.submit(CliRunner().invoke, main, command)
         until(lambda: one.link.check() or done.done(), 60)
         assert "2 events deleted, 0 left in the database" in done.result().output
@@ -242,6 +244,16 @@ def test_user_of_a_site_sees_only_its_events(hub, browser):
     assert hub.post("/lists", do="create")[0] == 403
 
 
+def test_master_list_is_sent_as_it_is_or_refused(hub, logs):
+    text = "plate,list,name,cameras\nAB1,allow,+40 721,\nAB2,deny,,north\n"
+    assert MasterList(text).part_of(["one"]).splitlines()[1:] == ["AB1,allow,+40 721,,,"]
+    assert MasterList(text).part_of(["one", "north"]).endswith("AB2,deny,,,,\n")
+    (hub.config.folder / "lists.csv").write_text('plate,list,note\nAB1,allow,"a\nb"\n')
+    until(lambda: said(logs, "master list refused, devices keep theirs"))
+    assert hub.get("/devices")[0] == 200
+    hub.server._web.check()
+
+
 def test_list_that_the_device_cannot_use_leaves_the_one_before(hub, tmp_path):
     with linked_device(tmp_path, hub, "one") as one:
         hub.post("/lists", do="save", plate="TR1", list="watch")
@@ -249,7 +261,7 @@ def test_list_that_the_device_cannot_use_leaves_the_one_before(hub, tmp_path):
         document = {"lists": "plate,list\nTR2,unheard\n", "purges": []}
         one.link._fetched.put(({"version": 98, "sha256": "x"}, document))
         assert one.match("TR1") == "watch"
-        assert "unheard" in one.link._reported["failure"]
+        assert "unheard" in one.link._reported.failure
         one.lists.reload()  # as after a restart
         assert one.match("TR1") == "watch"
 
