@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,8 +11,12 @@ import psycopg
 import pytest
 
 from plateid.config.hub import DatabaseConfig, HubConfig, HubMqttConfig, IngestConfig
+from plateid.config.outputs import MqttConfig
 from plateid.core.records import PlateEvent
 from plateid.hub.ingest import BURST, FloodLimits, Ingest
+from plateid.hub.messages import MAX_BYTES
+from plateid.hub.mqtt_source import MqttSource
+from plateid.outputs.self_pipe import SelfPipe
 from tests.support.broker import Broker, Subscriber, until
 from tests.support.samples import event
 
@@ -141,6 +145,25 @@ def test_foreign_read_is_an_event_of_an_unknown_model(config, send) -> None:
         until(lambda: rows(config, "SELECT 1 FROM event WHERE seq = 1"))
     query = "SELECT plate, device, camera, payload #>> '{model,reader}' FROM event WHERE seq = 0"
     assert rows(config, query) == [("AB12CD", "hik-1", "yard", "unknown")]
+
+
+def test_source_keeps_a_part_of_long_messages_and_few_reports(started_broker, send) -> None:
+    config = MqttConfig(port=started_broker.port)
+    reporter = Subscriber(started_broker.port, "nothing")
+    with (
+        closing(SelfPipe()) as pipe,
+        closing(MqttSource(config, pipe, instance=1, max_messages=5)) as source,
+        closing(reporter),
+    ):
+        send(b"x" * 1_000_000)
+        for _ in range(20):
+            reporter._client.publish("plateid/box/health", "{}", qos=0)
+        until(lambda: source.wait(0.1) or len(source._received) == 5)
+        source.wait(0.5)
+        taken = source.take(100, 0.01)
+        assert len(taken) == 5
+        assert max(len(each.payload) for each in taken) == MAX_BYTES + 1
+        source.acknowledge()
 
 
 def test_two_hubs_share_the_events(config, send) -> None:

@@ -282,6 +282,21 @@ def test_redirect_does_not_get_the_token(tmp_path):
     assert asked == ["/"]
 
 
+def test_alert_is_sent_again_until_the_webhook_answers(hub, logs):
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self):
+            got.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(500 if len(got) == 1 else 204)
+            self.end_headers()
+
+    got = []
+    with HTTPServer(("127.0.0.1", 0), Hook) as server, ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: [server.handle_request() for _ in range(2)])
+        hub.server._post(f"http://127.0.0.1:{server.server_port}/geheim", {"alert": "disk"})
+    assert got == [b'{"alert": "disk"}'] * 2
+    assert "geheim" not in str(logs)
+
+
 def test_search_goes_on_after_the_database_has_closed_connections(database):
     with closing(FleetHistory(database)) as history:
         assert history.select(Query(), 1) == []
