@@ -49,7 +49,7 @@ class HubError(PlateidError):
 
 
 class Reported(BaseModel):
-    """What a device says of its desired state: it has applied a version, unless a `failure`."""
+    """What a device reports: the version that it has applied, unless there is a `failure`."""
 
     version: int = Field(0, ge=0, lt=1 << 63)
     sha256: str = Field("", max_length=64)

@@ -175,7 +175,8 @@ def simulate(brokers: str, **plan: Any) -> None:
 
     Devices connect, send, retry and resend as real ones do. Their names begin with sim-SEED.
     """
-    from plateid.hub.simulation import Plan, Simulation  # noqa: PLC0415 - needs the extra
+    from plateid.hub.simulated_device import Plan  # noqa: PLC0415 - needs the extra
+    from plateid.hub.simulation import Simulation  # noqa: PLC0415 - as above
 
     config = checked(MqttConfig, {"host": brokers.split(",")}, subject="--mqtt")
     click.echo(json.dumps(Simulation(Plan(**plan), config).run()))

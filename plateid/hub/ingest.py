@@ -24,7 +24,7 @@ BURST = 10_000
 REPORT_S = 60.0
 """Interval of the log line with the counts, seconds."""
 MAX_DEVICES = 200_000
-"""Maximum number of devices whose rate is known: a name may be a lie."""
+"""Maximum number of devices whose rate is known: without ACL, names may be invented."""
 BACKOFF = Backoff(first_s=0.5, cap_s=10.0)
 log = structlog.get_logger()
 

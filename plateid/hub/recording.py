@@ -17,7 +17,7 @@ from plateid.store.sequence import COUNTERS
 SAMPLE_BYTES = 1000
 """Number of bytes that the quarantine keeps of the last message of its kind."""
 MAX_SEEN_BYTES = 100_000
-"""Size of the counters of an epoch beyond which the device lies: those of a real one are ranges."""
+"""Largest record of the counters of an epoch, bytes: those of a real device are a few ranges."""
 INSTANCE_LOCK = 0x504C4900
 """First key of the advisory locks that number the running hubs."""
 MAX_HUBS = 1000

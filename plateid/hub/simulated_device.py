@@ -2,24 +2,30 @@
 
 import json
 import random
-import selectors
 import time
 from collections import deque
-from dataclasses import replace
+from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.enums import MQTTProtocolVersion
 
-from plateid.config.outputs import Broker
+from plateid.config.outputs import MqttConfig
 from plateid.core.records import Candidate, ModelNames, PathPoint, PlateEvent, Region
+from plateid.errors import BrokerError
 from plateid.hub.messages import hashed_id
+from plateid.outputs.mqtt_connection import MqttConnection
+from plateid.outputs.self_pipe import SelfPipe
 from plateid.store.sequence import COUNTERS
 
-WINDOW = 20
-"""Maximum number of events of a device without PUBACK, as `outputs.mqtt_connection.WINDOW`."""
 STALLED_S = 30.0
-"""Time without an awaited answer after which a device connects anew, seconds."""
+"""Time without an awaited PUBACK after which a device connects anew, seconds."""
+RETRY_S = 5.0
+"""Upper bound of the random wait before a device connects again, seconds."""
+HEALTH_S = 30.0
+"""Interval of the health reports, seconds."""
+MAX_WAIT_S = 1.0
+"""Longest wait for messages, seconds."""
 DIGITS, LETTERS = "0123456789", "ABCDEFGHJKLMNPRSTUVWXYZ"
 BOX = (562.1, 413.6, 649.1, 436.2)
 PATH = tuple(PathPoint(n / 4, (BOX[0] + n, BOX[1], BOX[2] + n, BOX[3])) for n in range(25))
@@ -56,110 +62,108 @@ def simulated_event(device: str, epoch: int, counter: int, first_seen: datetime)
     )
 
 
-class SimulatedDevice:
-    """One device with a connection of its own; all methods are called by one thread."""
+@dataclass(frozen=True)
+class Plan:
+    """What to simulate: number of devices, events a second of each, duration, seed."""
 
-    def __init__(
-        self, name: str, epoch: int, *, prefix: str, selector: selectors.BaseSelector
-    ) -> None:
-        """Registers its sockets with the selector, with itself as their data."""
+    devices: int
+    rate: float
+    seconds: float
+    seed: int
+    stay_s: float = 0.0  # that the devices stay online afterwards
+
+    def device(self, number: int) -> str:
+        """Returns the name of a device."""
+        return f"sim-{self.seed}-{number:05d}"
+
+
+class SimulatedDevice:
+    """One device with a connection and a thread of its own.
+
+    `published` has the times of its events by their counters.
+    """
+
+    def __init__(self, name: str, plan: Plan, epoch: int) -> None:
         self.name = name
-        self._selector = selector
         self.published: dict[int, datetime] = {}
         self.acknowledged: set[int] = set()
-        self.client: mqtt.Client | None = None
-        self.retry_at = 0.0
+        self.report_at = 0.0
         self._epoch = epoch
-        self._prefix = f"{prefix}/{name}"
+        self._rate = plan.rate
+        self._random = random.Random(f"{plan.seed} {name}")  # noqa: S311 nothing secret
+        self._next_at = time.monotonic() + self._random.expovariate(plan.rate)
+        self._end_at = time.monotonic() + plan.seconds
         self._outbox = deque[int]()
-        self._sent: dict[int, int] = {}
+        self._in_flight: dict[int, int] = {}
         self._maybe_sent: set[int] = set()
         self._answered_at = 0.0
-        self._established = False
 
     @property
     def waits(self) -> bool:
-        """Whether events wait for a PUBACK."""
-        return bool(self._outbox or self._sent)
+        """Whether events are not made yet, or wait for a PUBACK."""
+        return bool(self._next_at <= self._end_at or self._outbox or self._in_flight)
 
-    def add(self) -> None:
-        """Makes the next event due."""
-        counter = len(self.published) + 1
+    def run(self, config: MqttConfig, protocol: MQTTProtocolVersion, pipe: SelfPipe) -> None:
+        """Publishes events at random times (Poisson) until `pipe` stops it."""
+        brokers = deque(config.each())
+        brokers.rotate(int(self.name[-5:]))
+        while not pipe.stopping:
+            brokers.rotate(-1)
+            try:
+                made = MqttConnection(brokers[0], self.name, pipe=pipe, protocol=protocol)
+                with closing(made) as connection:
+                    self._work(connection, config.prefix, pipe)
+            except BrokerError:
+                pipe.pause(random.uniform(0, RETRY_S))  # noqa: S311 nothing secret
+            self._outbox.extendleft(sorted(self._in_flight.values(), reverse=True))
+            self._in_flight.clear()
+
+    def _work(self, connection: MqttConnection, prefix: str, pipe: SelfPipe) -> None:
+        """Sends, receives and reports until `pipe` stops it; raises BrokerError."""
+        topic = f"{prefix}/{self.name}"
+        connection.subscribe(f"{topic}/resend")
+        self._answered_at = time.monotonic()
+        while not pipe.stopping:
+            self._make_due()
+            if time.monotonic() >= self.report_at:
+                self.report_at = time.monotonic() + HEALTH_S
+                last = self._epoch * COUNTERS + len(self.published)
+                text = json.dumps({"last_seq": last})
+                connection.publish(f"{topic}/health", text, qos=0, retain=False)
+            while self._outbox and len(self._in_flight) < connection.window:
+                self._send(connection, f"{topic}/gate/event")
+            self._receive(connection)
+        connection.disconnect()
+
+    def _make_due(self) -> None:
         now = datetime.now(UTC) - timedelta(seconds=4)
-        self.published[counter] = now.replace(microsecond=now.microsecond // 1000 * 1000)
-        self._outbox.append(counter)
-        self.send()
+        while self._next_at <= min(time.monotonic(), self._end_at):
+            self._next_at += self._random.expovariate(self._rate)
+            counter = len(self.published) + 1
+            self.published[counter] = now.replace(microsecond=now.microsecond // 1000 * 1000)
+            self._outbox.append(counter)
 
-    def send(self) -> None:
-        """Sends events as far as the window allows."""
-        while self.client is not None and self._established and self._outbox:
-            if len(self._sent) >= WINDOW:
-                return
-            counter = self._outbox.popleft()
-            event = simulated_event(self.name, self._epoch, counter, self.published[counter])
-            event = replace(event, sent_at=datetime.now(UTC), replayed=counter in self._maybe_sent)
-            self._maybe_sent.add(counter)
-            topic = f"{self._prefix}/gate/event"
-            self._sent[self.client.publish(topic, event.to_json(), qos=1).mid] = counter
+    def _send(self, connection: MqttConnection, topic: str) -> None:
+        counter = self._outbox.popleft()
+        event = simulated_event(self.name, self._epoch, counter, self.published[counter])
+        event = replace(event, sent_at=datetime.now(UTC), replayed=counter in self._maybe_sent)
+        self._maybe_sent.add(counter)
+        self._in_flight[connection.publish(topic, event.to_json(), qos=1, retain=False)] = counter
 
-    def report(self) -> None:
-        """Publishes the number of the last event, as the health report does."""
-        if self.client is not None and self._established:
-            last = self._epoch * COUNTERS + len(self.published)
-            self.client.publish(f"{self._prefix}/health", json.dumps({"last_seq": last}))
-
-    def connect(self, broker: Broker, protocol: MQTTProtocolVersion) -> None:
-        """Connects anew; raises OSError."""
-        client = mqtt.Client(
-            CallbackAPIVersion.VERSION2, self.name, protocol=protocol, reconnect_on_failure=False
-        )
-        client.max_inflight_messages = 0
-        client.on_connect = self._on_connect
-        client.on_publish = self._on_publish
-        client.on_message = self._on_message
-        client.on_socket_open = lambda _, __, sock: self._watch(sock.fileno())
-        client.on_socket_close = lambda _, __, sock: self._forget(sock.fileno())
-        client.on_socket_register_write = lambda *_: None
-        client.connect(broker.host, broker.port)
-        self.client, self._answered_at = client, time.monotonic()
-
-    def check(self) -> bool:
-        """Keeps the connection alive; returns whether there is one."""
-        stalled = bool(self._sent) or not self._established
-        if self.client is None:
-            return False
-        if stalled and time.monotonic() > self._answered_at + STALLED_S:
-            return False
-        return self.client.loop_misc() == mqtt.MQTT_ERR_SUCCESS and self.client.is_connected()
-
-    def close(self) -> None:
-        """Forgets the connection; events without PUBACK are sent again, oldest first."""
-        if self.client is not None and (sock := self.client.socket()) is not None:
-            self.client.on_socket_close = None  # paho calls it again when it collects the client
-            self._forget(sock.fileno())
-            sock.close()
-        self.client, self._established = None, False
-        self._outbox.extendleft(sorted(self._sent.values(), reverse=True))
-        self._sent.clear()
-
-    def _watch(self, fileno: int) -> None:
-        self._selector.register(fileno, selectors.EVENT_READ, self)
-
-    def _forget(self, fileno: int) -> None:
-        self._selector.unregister(fileno)
-
-    def _on_connect(self, client: mqtt.Client, *details: object) -> None:
-        self._established = not getattr(details[2], "is_failure", True)
-        client.subscribe(f"{self._prefix}/resend", qos=1)
-
-    def _on_publish(self, _: object, __: object, message: int, *___: object) -> None:
-        if (counter := self._sent.pop(message, None)) is not None:
-            self.acknowledged.add(counter)
+    def _receive(self, connection: MqttConnection) -> None:
+        """Takes PUBACKs, and requests of the hub; raises BrokerError."""
+        wait_s = self._next_at - time.monotonic() if self._next_at <= self._end_at else MAX_WAIT_S
+        for ack in connection.poll(min(MAX_WAIT_S, wait_s)):
+            counter = self._in_flight.pop(ack.message)
             self._answered_at = time.monotonic()
-
-    def _on_message(self, _: object, __: object, message: mqtt.MQTTMessage) -> None:
-        """Sends events again that the hub asks for."""
-        busy = {*self._outbox, *self._sent.values()}
-        for first, last in json.loads(message.payload)["ranges"]:
-            wanted = range(first % COUNTERS, last % COUNTERS + 1)
-            self._outbox += [n for n in wanted if n in self.published and n not in busy]
+            if ack.failure is None:
+                self.acknowledged.add(counter)
+            else:
+                self._outbox.append(counter)
+        if self._in_flight and time.monotonic() > self._answered_at + STALLED_S:
+            raise BrokerError(self.name, "no PUBACK")
+        busy = {*self._outbox, *self._in_flight.values()}
+        for message in connection.take_messages():
+            for first, last in json.loads(message.payload)["ranges"]:
+                wanted = range(first % COUNTERS, last % COUNTERS + 1)
+                self._outbox += [n for n in wanted if n in self.published and n not in busy]

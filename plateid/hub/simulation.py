@@ -1,33 +1,22 @@
 """Simulates a fleet, and compares what it published with what the hub stored."""
 
-import heapq
 import json
-import random
-import selectors
 import time
-from collections import deque
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Any
 
 from plateid.config.hub import HubConfig
 from plateid.config.outputs import MqttConfig
 from plateid.errors import BrokerError
 from plateid.hub.database import connect, database_errors
-from plateid.hub.simulated_device import SimulatedDevice
+from plateid.hub.simulated_device import MAX_WAIT_S, Plan, SimulatedDevice
 from plateid.outputs.mqtt_connection import MqttConnection, newest_protocol
 from plateid.outputs.self_pipe import SelfPipe
 from plateid.store.sequence import COUNTERS, clock_epoch
 
 ANSWER_S = 300.0
 """Longest wait for the last PUBACKs, seconds: a NATS cluster may stall for half a minute."""
-RETRY_S = 5.0
-"""Upper bound of the random wait before a device connects again, seconds."""
-CHECK_S = 0.5
-"""Interval at which connections are checked, seconds."""
-HEALTH_S = 30.0
-"""Interval of the health reports, seconds."""
 RETAINED_S = 5.0
 """Longest wait for the record of a simulation, seconds."""
 STORED_S = 30.0
@@ -38,114 +27,46 @@ STORED = """
         AND (device, seq) NOT IN (SELECT * FROM unnest(%(names)s::text[], %(seqs)s::bigint[]))"""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What to simulate: number of devices, events a second of each, duration, seed."""
-
-    devices: int
-    rate: float
-    seconds: float
-    seed: int
-    stay_s: float = 0.0  # that the devices stay online afterwards
-
-    def device(self, number: int) -> str:
-        """Returns the name of a device."""
-        return f"sim-{self.seed}-{number:05d}"
-
-
 class Simulation:
-    """Runs all devices in one thread."""
+    """Runs all devices, each in a thread."""
 
-    def __init__(self, plan: Plan, mqtt_config: MqttConfig) -> None:
+    def __init__(self, plan: Plan, config: MqttConfig) -> None:
         """Finds out the version of MQTT; raises BrokerError if no broker answers."""
-        self._plan = plan
-        self._config = mqtt_config
-        self._brokers = deque(mqtt_config.brokers)
-        self._epoch = clock_epoch()
-        self._random = random.Random(plan.seed)  # noqa: S311 nothing secret
-        with closing(SelfPipe()) as pipe:
-            connection = _open(mqtt_config, f"simulation-{plan.seed}", pipe)
+        self._plan, self._config, self._epoch = plan, config, clock_epoch()
+        name = f"simulation-{plan.seed}"
+        with closing(SelfPipe()) as pipe, closing(_open(config, name, pipe)) as connection:
             self._protocol = connection.protocol
             connection.disconnect()
-            connection.close()
-        self._checked_at = self._reported_at = 0.0
-        self._selector = selectors.DefaultSelector()
-        self.devices = [
-            SimulatedDevice(
-                plan.device(number), self._epoch, prefix=mqtt_config.prefix, selector=self._selector
-            )
-            for number in range(1, plan.devices + 1)
-        ]
+        names = map(plan.device, range(1, plan.devices + 1))
+        self.devices = [SimulatedDevice(name, plan, self._epoch) for name in names]
 
     def run(self) -> dict[str, int]:
         """Publishes all events and waits for their PUBACKs; returns the counts."""
-        for device in self.devices:
-            self._connect(device)
-        start = time.monotonic()
-        for at, device in self._schedule():
-            self._poll_until(start + at)
-            device.add()
-        deadline = time.monotonic() + ANSWER_S
-        while any(device.waits for device in self.devices) and time.monotonic() < deadline:
-            self._poll_until(time.monotonic() + 0.2)
-        for device in self.devices:
-            device.report()
-        self._poll_until(time.monotonic() + self._plan.stay_s)
+        with closing(SelfPipe()) as pipe, ThreadPoolExecutor(len(self.devices)) as pool:
+            running = [
+                pool.submit(device.run, self._config, self._protocol, pipe)
+                for device in self.devices
+            ]
+            try:
+                self._wait()
+            finally:
+                pipe.stop()
+            for each in running:
+                each.result()
         self._record()
-        for device in self.devices:
-            device.close()
         return {
             "published": sum(len(device.published) for device in self.devices),
             "acknowledged": sum(len(device.acknowledged) for device in self.devices),
         }
 
-    def _schedule(self) -> Iterator[tuple[float, SimulatedDevice]]:
-        """Gives the times of all events in order; those of a device form a Poisson process."""
-        plan, rng = self._plan, self._random
-        due = [(rng.expovariate(plan.rate), number) for number in range(plan.devices)]
-        heapq.heapify(due)
-        while due[0][0] <= plan.seconds:
-            at, number = due[0]
-            yield at, self.devices[number]
-            heapq.heapreplace(due, (at + rng.expovariate(plan.rate), number))
-
-    def _poll_until(self, until: float) -> None:
-        while True:
-            self._check()
-            left_s = until - time.monotonic()
-            for key, _ in self._selector.select(max(0.0, min(left_s, 0.2))):
-                device: SimulatedDevice = key.data
-                if device.client is not None:
-                    device.client.loop_read()
-                    device.send()
-            if time.monotonic() >= until:
-                return
-
-    def _check(self) -> None:
-        """Connects again what has no connection, and keeps the others alive."""
-        now = time.monotonic()
-        if now < self._checked_at + CHECK_S:
-            return
-        self._checked_at = now
-        if reports := now > self._reported_at + HEALTH_S:
-            self._reported_at = now
+    def _wait(self) -> None:
+        """Waits for all events and their PUBACKs, and then for requests of the hub."""
+        deadline = time.monotonic() + self._plan.seconds + ANSWER_S
+        while any(device.waits for device in self.devices) and time.monotonic() < deadline:
+            time.sleep(0.2)
         for device in self.devices:
-            if device.client is not None and not device.check():
-                device.close()
-                device.retry_at = now + self._random.uniform(0, RETRY_S)
-            if device.client is None and now >= device.retry_at:
-                self._connect(device)
-            if device.client is not None and device.client.want_write():
-                device.client.loop_write()
-            if reports:
-                device.report()
-
-    def _connect(self, device: SimulatedDevice) -> None:
-        self._brokers.rotate(-1)
-        try:
-            device.connect(self._brokers[0], self._protocol)
-        except OSError:
-            device.retry_at = time.monotonic() + self._random.uniform(0, RETRY_S)
+            device.report_at = 0.0
+        time.sleep(MAX_WAIT_S + self._plan.stay_s)
 
     def _record(self) -> None:
         """Publishes, as a retained message, what `verify` expects."""

@@ -63,7 +63,7 @@ class Lives:
         if not sites:
             return self.of_all
         live = self._of_sites.get(sites) or Live(self.config.web, ())
-        if not sites.isdisjoint(self.sites.values()):  # else a name that somebody made up
+        if not sites.isdisjoint(self.sites.values()):  # otherwise no device is there
             live = self._of_sites.setdefault(sites, live)
         live.closing, live.streams = self.of_all.closing, self.of_all.streams
         return live

@@ -185,15 +185,17 @@ class MqttConnection:
         sock = client.socket()
         if sock is None:
             return
-        writers = [sock.fileno()] if client.want_write() else []
-        readers = [sock.fileno(), self._pipe.fileno()]
+        poller = select.poll()  # `select.select` refuses descriptors beyond 1023
+        poller.register(sock, select.POLLIN | (select.POLLOUT if client.want_write() else 0))
+        poller.register(self._pipe, select.POLLIN)
         buffered = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
-        readable, writable, _ = select.select(readers, writers, [], 0 if buffered else timeout_s)
-        if readers[1] in readable:
+        ready = dict(poller.poll(0 if buffered else 1000 * max(0.0, timeout_s)))
+        state = ready.get(sock.fileno(), 0)
+        if self._pipe.fileno() in ready:
             self._pipe.clear()
-        if buffered or readers[0] in readable:
+        if buffered or state & ~select.POLLOUT:
             client.loop_read()
-        if writable:
+        if state & select.POLLOUT:
             client.loop_write()
         client.loop_misc()
 
