@@ -40,6 +40,8 @@ TIMEOUT_S = 10.0
 """Time-out of the hub's answer, seconds."""
 MAX_BYTES = 64_000_000
 """Maximum size of a desired state, bytes: 100,000 entries with long notes."""
+MAX_MESSAGES = 100
+"""Maximum number of messages that wait to be verified."""
 REPORTED = "reported.json"
 """Name of the file with the last report."""
 
@@ -78,7 +80,7 @@ class FleetLink:
         """`report` publishes what was applied, as JSON."""
         self._store, self._lists, self._publish = store, lists, report
         self._folder = link_folder(store)
-        self._messages: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._messages: queue.Queue[bytes | None] = queue.Queue(MAX_MESSAGES)
         self._fetched: queue.SimpleQueue[tuple[dict[str, Any], dict[str, Any]]] = (
             queue.SimpleQueue()
         )
@@ -104,8 +106,9 @@ class FleetLink:
         self._messages.put(None)
 
     def receive(self, message: MQTTMessage) -> None:
-        """Takes a message of the hub."""
-        self._messages.put(bytes(message.payload))
+        """Takes a message of the hub; without room, the next connection brings it again."""
+        with suppress(queue.Full):
+            self._messages.put_nowait(bytes(message.payload))
 
     def check(self) -> None:
         """Applies what was fetched, and reports it; an invalid list leaves the one before."""
@@ -127,24 +130,32 @@ class FleetLink:
             log.info("desired state applied", version=report.version, failure=report.failure)
 
     def _run(self) -> None:
-        """Fetches the newest message's document; retries until it succeeds or a newer one comes."""
-        message = self._messages.get()
-        while message is not None:
-            with self._outage.noted(HubError):
-                self._fetch(message)
+        """Fetches the newest document; retries until it succeeds or a newer one comes."""
+        wanted: dict[str, Any] = {}
+        while True:
             try:
-                message = self._messages.get(timeout=self._outage.wait_s or None)
+                message = self._messages.get(timeout=self._outage.wait_s if wanted else None)
             except queue.Empty:
-                continue
+                message = b""
+            if message is None:
+                return
+            with self._outage.noted(HubError):
+                if message:
+                    wanted = self._newest(message)
+                if wanted:
+                    self._fetch(wanted)
+                wanted = {}
 
-    def _fetch(self, message: bytes) -> None:
+    def _newest(self, message: bytes) -> dict[str, Any]:
+        """Returns the values of a message, none if they are applied; raises HubError."""
+        wanted, known = verified(message, self._folder / "mqtt-ca.pem"), self._reported
+        if wanted["version"] < known.version:
+            raise HubError("desired state", f"version {wanted['version']} is an old one")
+        applied = known.version, known.sha256, known.failure
+        return {} if applied == (wanted["version"], wanted["sha256"], "") else wanted
+
+    def _fetch(self, wanted: dict[str, Any]) -> None:
         """Raises HubError."""
-        wanted = verified(message, self._folder / "mqtt-ca.pem")
-        version, known = wanted["version"], self._reported
-        if version < known.version:
-            raise HubError("desired state", f"version {version} is an old one")
-        if (version, wanted["sha256"], "") == (known.version, known.sha256, known.failure):
-            return
         token = (self._folder / "token").read_text()
         data = fetch(wanted["url"], self._folder, token=token)
         if hashlib.sha256(data).hexdigest() != wanted["sha256"]:
@@ -152,7 +163,7 @@ class FleetLink:
         document = json.loads(data)
         with errors_as(HubError, "purge", StoreError):
             for each in document["purges"]:
-                if each["id"] not in known.purged:
+                if each["id"] not in self._reported.purged:
                     Purge(self._store).plate(each["plate"])
         self._fetched.put((wanted, document))
 
