@@ -136,6 +136,8 @@ def test_unsigned_desired_state_is_refused(hub, started_broker, tmp_path, logs):
 
 def test_lies_of_a_device_do_not_disturb_the_hub(hub, started_broker):
     with closing(Subscriber(started_broker.port, "nothing")) as liar:
+        liar.publish("plateid/liar/status", "online", retain=True)
+        until(lambda: ">liar</a>" in hub.get("/devices")[1])
         lies = (
             "[" * 100_000,
             '"text"',
@@ -145,12 +147,12 @@ def test_lies_of_a_device_do_not_disturb_the_hub(hub, started_broker):
             "\xff",
         )
         for lie in lies:
-            liar.publish("plateid/liar/reported", lie, retain=True)
+            liar.publish("plateid/liar/reported", lie)
         liar.publish("plateid/a b/status", "offline")
         liar.publish("plateid/liar/gate/snapshot", b"no image")
         liar.publish("plateid/liar/gate/snapshot", b"\xff\xd8\xff" + bytes(3_000_000))
-        liar.publish("plateid/liar/status", "online")
-        until(lambda: ">liar</a>" in hub.get("/devices")[1])
+        liar.publish("plateid/liar/status", "offline", retain=True)
+        until(lambda: "Offline" in hub.get("/devices")[1] or "offline" in hub.get("/devices")[1])
         with connect(hub.config.database, purpose="test") as db:
             db.execute("""UPDATE device SET health = '{"clock_synced": [], "version": {}}'""")
             assert db.execute("SELECT name, reported FROM device").fetchall() == [("liar", None)]
