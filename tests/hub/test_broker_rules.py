@@ -23,9 +23,10 @@ Config = Callable[[str], MqttConfig]
 
 def start(folder: Path, files: dict[str, str], ports: list[int]) -> list[str]:
     """Writes the files, and returns the command of the broker."""
+    rest = f"user root\npersistence_location {folder}/\n"
     for name, text in files.items():
         own = re.sub(r"(listener|port:) 8883", rf"\1 {ports[0]}", text)
-        (folder / name).write_text(own + ("user root\n" if name == "mosquitto.conf" else ""))
+        (folder / name).write_text(own + (rest if name == "mosquitto.conf" else ""))
         (folder / name).chmod(0o600)
     if "mosquitto.conf" in files:
         return ["/usr/sbin/mosquitto", "-c", str(folder / "mosquitto.conf")]
