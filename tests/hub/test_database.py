@@ -25,7 +25,7 @@ def test_processes_that_start_at_once_create_the_tables_once(postgres: Postgres)
     with connect(config, purpose="test") as db:
         assert db.execute("SELECT count(*) FROM pg_inherits").fetchone()[0] % 3 == 0
         versions = db.execute("SELECT version FROM schema_version ORDER BY 1").fetchall()
-        assert versions == [(1,)]
+        assert versions == [(number,) for number in range(1, len(versions) + 1)]
 
 
 def test_months_ahead_cross_the_end_of_the_year() -> None:
