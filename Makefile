@@ -198,18 +198,22 @@ pip_install = -m pip install --quiet --constraint requirements.lock
 	.venv/bin/uv pip install --quiet --no-deps --python $(@D)/bin/python --requirement $<
 	touch $@
 
-install: ## Install the systemd service: program in /opt/plateid, configuration in /etc/plateid
+install: ## Install the systemd service: program in /opt/plateid, configuration in /etc/plateid; EXTRA=hub: a hub too
 	umask 022; $(call venv,/opt/plateid)
-	umask 022; /opt/plateid/bin/python $(pip_install) .
+	umask 022; /opt/plateid/bin/python $(pip_install) '.$(EXTRA:%=[%])'
 	ln -sf /opt/plateid/bin/plateid /usr/local/bin/plateid
 	$(MAKE) install-units
 	systemd-sysusers plateid.conf
 	systemd-tmpfiles --create plateid.conf
 	systemctl daemon-reload
-	systemctl try-restart plateid
+	systemctl try-restart plateid $(if $(WITH_HUB),plateid-hub plateid-hub-web)
 
-install-units: ## Install the systemd files alone; DESTDIR is honoured
+WITH_HUB = $(findstring hub,$(EXTRA))
+
+install-units: ## Install the systemd files alone, with EXTRA=hub those of the hub too; DESTDIR is honoured
 	install -D --mode=644 systemd/plateid.service $(DESTDIR)/etc/systemd/system/plateid.service
 	install -D --mode=644 systemd/plateid.sysusers $(DESTDIR)/etc/sysusers.d/plateid.conf
 	install -D --mode=644 systemd/plateid.tmpfiles $(DESTDIR)/etc/tmpfiles.d/plateid.conf
 	install -D --mode=640 systemd/plateid.toml $(DESTDIR)/etc/plateid/plateid.toml.example
+	$(if $(WITH_HUB),install --mode=644 systemd/plateid-hub.service systemd/plateid-hub-web.service $(DESTDIR)/etc/systemd/system)
+	$(if $(WITH_HUB),install --mode=640 systemd/hub.toml $(DESTDIR)/etc/plateid/hub.toml.example)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
 
 from plateid.config.outputs import MqttConfig, Url
-from plateid.config.section import ConfigPath, Section, matching
+from plateid.config.section import ConfigPath, CredentialPath, Section, matching
 from plateid.config.service import WebConfig
 
 MAX_SERVERS = 16
@@ -36,8 +36,9 @@ class DatabaseConfig(Section):
     """Section `[database]`: the PostgreSQL database that keeps all events."""
 
     url: PostgresUrl
-    """URL of the database. Outside this machine, the default of sslmode is verify-full. A password
-    belongs into the file that its `passfile` names."""
+    """URL of the database. Outside this machine, the default of sslmode is verify-full."""
+    password_file: CredentialPath | None = None
+    """File with the password; default: the `passfile` of the URL, if any."""
 
     @property
     def endpoint(self) -> str:

@@ -23,7 +23,9 @@ from pydantic import (
 
 CREDSTORE = Path("/etc/credstore")
 """Directory from which systemd takes the credentials of the service."""
-CREDENTIALS = frozenset({"mqtt-password", "mqtt-key", "webhook-secret", "web-key"})
+CREDENTIALS = frozenset(
+    {"mqtt-password", "mqtt-key", "webhook-secret", "web-key", "postgres-password"}
+)
 """Names of the credentials that the service's unit loads from `CREDSTORE`."""
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -11,7 +12,8 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from plateid.config.hub import DatabaseConfig
-from plateid.errors import StoreError
+from plateid.errors import StoreError, errors_as
+from plateid.files import read_text
 
 SCHEMA_LOCK = 0x504C4944
 """Key of the advisory lock of all changes of tables: "PLID" in ASCII."""
@@ -38,9 +40,16 @@ def connect(config: DatabaseConfig, *, purpose: str) -> psycopg.Connection:
     with database_errors(config):
         options: dict[str, Any] = KEEPALIVE | tls | conninfo_to_dict(config.url)
         options["application_name"] = f"plateid {purpose}"
+        if config.password_file is not None:
+            options["password"] = _read_password(config.password_file)
         db = psycopg.connect(make_conninfo(**options), autocommit=True)
         db.execute(SERVER_KEEPALIVE)
         return db
+
+
+def _read_password(file: Path) -> str:
+    with errors_as(StoreError, f"database.password_file: {file}", UnicodeDecodeError, OSError):
+        return read_text(file).rstrip("\r\n")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -58,6 +59,16 @@ def test_database_that_is_away_is_named_without_its_password() -> None:
     with pytest.raises(StoreError, match=f"127.0.0.1:{port}/plates: .*refused") as failure:
         migrate(config)
     assert "geheim" not in str(failure.value)
+
+
+def test_password_comes_from_a_file(database: DatabaseConfig, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    config = database.model_copy(update={"password_file": file})
+    with pytest.raises(StoreError, match=r"password_file: .*password: No such file"):
+        connect(config, purpose="test")
+    file.write_text("right\n")
+    with connect(config, purpose="test") as db:
+        assert db.info.password == file.read_text().strip()
 
 
 def test_confusable_characters_are_folded_as_on_the_device(database: DatabaseConfig) -> None:

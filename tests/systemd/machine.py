@@ -46,12 +46,12 @@ class Container:
         done = self.run("systemctl", *command)
         assert done.returncode == 0, done.stderr + self.journal()
 
-    def show(self, key: str) -> str:
-        """Returns a property of plateid.service."""
-        return self.run("systemctl", "show", "--value", "-p", key, "plateid").stdout.strip()
+    def show(self, key: str, unit: str = "plateid") -> str:
+        """Returns a property of a unit."""
+        return self.run("systemctl", "show", "--value", "-p", key, unit).stdout.strip()
 
-    def journal(self) -> str:
-        return self.run("journalctl", "--no-pager", "-o", "cat", "-u", "plateid").stdout
+    def journal(self, unit: str = "plateid") -> str:
+        return self.run("journalctl", "--no-pager", "-o", "cat", "-u", unit).stdout
 
     def close(self) -> None:
         if self._process is not None:
@@ -82,7 +82,7 @@ class Machine(Container):
         for folder in ("bin", "sbin", "lib", "lib64"):
             if Path("/", folder).exists():
                 (root / folder).symlink_to(f"usr/{folder}")
-        install = ["make", "--silent", "install-units", f"DESTDIR={root}"]
+        install = ["make", "--silent", "install-units", f"DESTDIR={root}", "EXTRA=hub"]
         subprocess.run(install, cwd=REPOSITORY, check=True)
         shutil.copy("/usr/lib/os-release", root / "etc/os-release")
         (root / "etc/nsswitch.conf").write_text("passwd: files systemd\ngroup: files systemd\n")
