@@ -5,7 +5,10 @@ https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload
 
 import json
 import re
+import tomllib
 from collections.abc import Iterable, Mapping
+from importlib import resources
+from string import Template
 from typing import Any
 
 from plateid import __version__
@@ -20,6 +23,10 @@ ATTRIBUTES = (
 )
 """Fields of an event that become attributes. Home Assistant stores all attributes of each state."""
 EVENT_TEMPLATE = f"{{{{ dict(value_json.items() | selectattr(0, 'in', {ATTRIBUTES})) | tojson }}}}"
+ENTITIES: dict[str, dict[str, Component]] = tomllib.loads(
+    resources.files("plateid.outputs").joinpath("entities.toml").read_text("utf-8")
+)
+"""The entities of a camera, of the device and of a list entry."""
 MIGRATION = '{"migrate_discovery":true}'
 """Message that makes Home Assistant unload the entities of a device but keep their settings."""
 
@@ -31,20 +38,34 @@ def device_id(device: MqttDevice, camera: str = "") -> str:
 
 def components(device: MqttDevice, list_names: Iterable[str] = ()) -> dict[str, Component]:
     """Returns the entities of the device itself by unique id; `list_names` are of list entries."""
-    parts = _of_device(device)
+    newest = json.dumps(device.newest_bundle) if device.newest_bundle else "value_json.bundle"
+    parts = _entities("device", device, newest=newest)
     for name in list_names:
-        parts[f"listed_{name}"] = _last_seen(device, name)
-        if device.occupancy:
-            parts[f"inside_{name}"] = _presence(device, name)
+        quoted = json.dumps(name, ensure_ascii=False)
+        found = _entities("entry", device, name=name, quoted=quoted)
+        parts |= {f"{kind}_{name}": part for kind, part in found.items()}
     return {f"{device_id(device)}_{key}": part for key, part in parts.items()}
 
 
 def camera_components(device: MqttDevice, camera: str) -> dict[str, Component]:
     """Returns the entities of a camera by unique id; one to remove has its platform only."""
-    parts = _of_camera(device, camera)
+    levels = ("event", "last", "snapshot", "status")
+    topics = {level: device.topic(camera, level) for level in levels}
+    shown = {"camera": camera, "attributes": EVENT_TEMPLATE}
+    shown["device_status"] = device.topic("status")
+    parts = _entities("camera", device, **topics, **shown)
     if not device.images:
         parts["snapshot"] = {"p": "image"}
     return {f"{device_id(device, camera)}_{key}": part for key, part in parts.items()}
+
+
+def _entities(kind: str, device: MqttDevice, **values: str) -> dict[str, Component]:
+    """Returns the entities of a kind with these values, without those that the device lacks."""
+    values |= {level: device.topic(level) for level in ("disk", "health", "occupancy")}
+    escaped = {key: json.dumps(value)[1:-1] for key, value in values.items()}
+    text = Template(json.dumps(ENTITIES[kind])).substitute(escaped)
+    present = {"inside": device.occupancy, "free": device.capacity}
+    return {key: part for key, part in json.loads(text).items() if present.get(key, True)}
 
 
 def discovery_payload(
@@ -80,132 +101,6 @@ def _device_info(device: MqttDevice, camera: str) -> dict[str, Any]:
     }
     info |= {"via_device": device_id(device)} if camera else {}
     return info | ({"cu": device.url} if device.url else {})
-
-
-def _of_camera(device: MqttDevice, camera: str) -> dict[str, Component]:
-    """Events stay available while a camera is offline: its last event may come later."""
-    event, last, status = (device.topic(camera, name) for name in ("event", "last", "status"))
-    return {
-        "event": _part(
-            "event",
-            "Plate",
-            event,
-            event_types=["plate_seen", "plate_left"],
-            value_template=EVENT_TEMPLATE,
-            icon="mdi:car",
-        ),
-        "last": _part(
-            "sensor",
-            "Last plate",
-            last,
-            value_template="{{ value_json.plate }}",
-            json_attributes_topic=last,
-            json_attributes_template=EVENT_TEMPLATE,
-            force_update=True,  # the same vehicle twice is two changes
-            icon="mdi:card-text-outline",
-        ),
-        "snapshot": {
-            "p": "image",
-            "name": "Snapshot",
-            "image_topic": device.topic(camera, "snapshot"),
-            "content_type": "image/jpeg",
-        },
-        "online": _diagnostic(
-            "Camera",
-            status,
-            device_class="connectivity",
-            payload_on="online",
-            payload_off="offline",
-        ),
-        "reads": _measurement(
-            device,
-            "Reads per minute",
-            f"cameras['{camera}'].reads_per_minute",
-            unit_of_measurement="1/min",
-            availability=[{"topic": device.topic("status")}, {"topic": status}],
-            icon="mdi:counter",
-        ),
-    }
-
-
-def _of_device(device: MqttDevice) -> dict[str, Component]:
-    inside, health, disk = map(device.topic, ("occupancy", "health", "disk"))
-    counts = {"inside": "Vehicles inside"} if device.occupancy else {}
-    counts |= {"free": "Free places"} if device.capacity else {}
-    look = {"state_class": "measurement", "icon": "mdi:parking"}
-    newest = json.dumps(device.newest_bundle) if device.newest_bundle else "value_json.bundle"
-    clock = "{{ {true: 'OFF', false: 'ON'}.get(value_json.clock_synced) }}"
-    return {
-        key: _part("sensor", name, inside, value_template=f"{{{{ value_json.{key} }}}}", **look)
-        for key, name in counts.items()
-    } | {
-        "outbox": _measurement(
-            device,
-            "Outbox",
-            "outbox.events",
-            unit_of_measurement="events",
-            json_attributes_topic=health,
-            json_attributes_template="{{ value_json.outbox | tojson }}",
-            icon="mdi:tray-full",
-        ),
-        "clock": _diagnostic("Clock", health, device_class="problem", value_template=clock),
-        "store": _diagnostic(
-            "Disk", disk, device_class="problem", payload_on="failed", payload_off="ok"
-        ),
-        "disk": _measurement(
-            device,
-            "Disk free",
-            "disk_free_mb and (value_json.disk_free_mb / 1000) | round(1)",
-            device_class="data_size",
-            unit_of_measurement="GB",
-        ),
-        "temperature": _measurement(
-            device,
-            "Temperature",
-            "temperature_c",
-            device_class="temperature",
-            unit_of_measurement="°C",
-        ),
-        "bundle": _part(
-            "update",
-            "Model bundle",
-            health,
-            value_template=f"{{{{ {{'installed_version': value_json.bundle, "
-            f"'latest_version': {newest}}} | tojson }}}}",
-            entity_category="diagnostic",
-            icon="mdi:brain",
-        ),
-    }
-
-
-def _part(platform: str, name: str, topic: str, **settings: Any) -> Component:
-    return {"p": platform, "name": name, "state_topic": topic, **settings}
-
-
-def _diagnostic(name: str, topic: str, **settings: Any) -> Component:
-    return _part("binary_sensor", name, topic, entity_category="diagnostic", **settings)
-
-
-def _measurement(device: MqttDevice, name: str, value: str, **settings: Any) -> Component:
-    """Returns a diagnostic sensor with a number of the health report."""
-    settings |= {"entity_category": "diagnostic", "state_class": "measurement"}
-    template = f"{{{{ value_json.{value} }}}}"
-    return _part("sensor", name, device.topic("health"), value_template=template, **settings)
-
-
-def _last_seen(device: MqttDevice, name: str) -> Component:
-    """Uses the health report, since Home Assistant forgets states when it restarts."""
-    template = f"{{{{ value_json.last_seen[{json.dumps(name, ensure_ascii=False)}] }}}}"
-    look = {"device_class": "timestamp", "icon": "mdi:car-clock", "value_template": template}
-    return _part("sensor", f"{name} last seen", device.topic("health"), **look)
-
-
-def _presence(device: MqttDevice, name: str) -> Component:
-    """Says whether a vehicle of a list entry is inside."""
-    quoted = json.dumps(name, ensure_ascii=False)
-    template = f"{{{{ 'ON' if {quoted} in value_json.listed else 'OFF' }}}}"
-    look = {"device_class": "presence", "value_template": template}
-    return _part("binary_sensor", f"{name} inside", device.topic("occupancy"), **look)
 
 
 def _complete(device_name: str, unique_id: str, part: Component) -> Component:
